@@ -1,0 +1,1 @@
+"""Runs a synthesized stack on this machine: its Terraform JSON is the only description that is read."""

@@ -1,0 +1,117 @@
+"""What can go wrong while a stack runs here; every message says what was found and what to do next."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class LocalError(Exception):
+    """The stack cannot run on this machine as it is; the base of every error of this package."""
+
+
+class StackError(LocalError):
+    """`cdk.tf.json` is missing, damaged, or not what CDKTF writes."""
+
+
+class DependencyCycleError(StackError):
+    """Resources that need one another: none of them can be made first."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self.addresses = tuple(addresses)
+        super().__init__(f"these resources need one another in a circle: {' → '.join(addresses)}")
+
+
+class ExpressionError(LocalError):
+    """A `${…}` expression has no value; the base of the two errors below."""
+
+
+class UnsupportedExpressionError(ExpressionError):
+    """A Terraform expression that is not evaluated here.
+
+    `address` names the resource and `argument` the place inside it, such as `service_config.uri`.
+    """
+
+    def __init__(self, address: str, argument: str, expression: str, reason: str) -> None:
+        self.address, self.argument, self.expression = address, argument, expression
+        self.reason = reason
+        super().__init__(f"{address}: {argument} = {expression!r} cannot be evaluated here: {reason}")
+
+
+class UnknownReferenceError(ExpressionError):
+    """A reference to something that the stack lacks, or to an attribute that nothing here gives."""
+
+    def __init__(self, address: str, argument: str, reference: str, found: str, known: Iterable[str]) -> None:
+        self.address, self.argument, self.reference = address, argument, reference
+        self.known = tuple(sorted(known))
+        close = get_close_matches(reference.rpartition(".")[2], self.known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(self.known) or 'nothing'}"
+        super().__init__(f"{address}: {argument} refers to {reference}, but {found}{hint}")
+
+
+class ResourceError(LocalError):
+    """A resource of the stack cannot be made here."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        self.address, self.reason = address, reason
+        super().__init__(f"{address}: {reason}")
+
+
+class NotFoundError(LocalError):
+    """The service holds no resource of that name."""
+
+    def __init__(self, collection: str, name: str) -> None:
+        self.collection, self.name = collection, name
+        super().__init__(f"{collection} holds no {name!r}")
+
+
+class AlreadyExistsError(LocalError):
+    """The service holds a resource of that name already."""
+
+    def __init__(self, collection: str, name: str) -> None:
+        self.collection, self.name = collection, name
+        super().__init__(f"{collection} holds {name!r} already")
+
+
+class ServiceError(LocalError):
+    """An emulator answered a call with an error."""
+
+    def __init__(self, call: str, status: int, answer: str) -> None:
+        self.call, self.status, self.answer = call, status, answer
+        super().__init__(f"{call} was answered with status {status}: {answer[:500]}")
+
+
+class ProcessError(LocalError):
+    """A child process ended, or did not get ready, before it was of use.
+
+    `log` is the file that holds its whole output.
+    """
+
+    def __init__(self, name: str, what: str, log: Path) -> None:
+        self.name, self.what, self.log = name, what, log
+        super().__init__(f"{name} {what}\n{_end_of(log)}\nits whole output: {log}")
+
+
+class AlreadyRunningError(LocalError):
+    """Another process runs this environment on this machine."""
+
+    def __init__(self, folder: Path, pid: int | None) -> None:
+        self.folder, self.pid = folder, pid
+        who = f"process {pid}" if pid else "another process"
+        super().__init__(f"{folder} is in use by {who}: stop it there, or run `make down`")
+
+
+class MissingToolError(LocalError):
+    """A program that this machine lacks; the message says how to get it."""
+
+
+def _end_of(log: Path, lines: int = 20, limit: int = 8192) -> str:
+    """Return the last lines of a log, indented; at most `limit` bytes of it are read."""
+    try:
+        with log.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - limit))
+            text = file.read().decode("utf-8", "replace")
+    except OSError as error:
+        return f"  (no log: {error})"
+    kept = text.splitlines()[-lines:]
+    return "\n".join(f"  | {line}" for line in kept) or "  (it wrote nothing)"

@@ -1,0 +1,458 @@
+"""Child processes that never outlive us.
+
+Each child leads its own process group, so that its own children end with it. On Linux the kernel kills it
+when this process dies, even by `kill -9`; elsewhere, and for what that misses, `end_leftovers` ends what
+the record of an earlier run still names.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from local.errors import AlreadyRunningError, LocalError, ProcessError
+
+LOOPBACK = "127.0.0.1"
+ON_LINUX = platform.system() == "Linux"
+READY_EVERY_S = 0.05
+SETTLED_S = 30.0  # a child that ran this long starts again without delay
+LONGEST_DELAY_S = 10.0
+
+# Runs before the program itself, in its process: the kernel's "kill me when my parent dies" can only be
+# asked for by the child. (`preexec_fn` would do it between fork and exec, which is unsafe with threads.)
+_LAUNCHER = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit("the parent process was gone before the start")
+os.execvpe(sys.argv[2], sys.argv[2:], os.environ)
+"""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of a child on disk: enough to know it again, and never to kill a stranger."""
+
+    name: str
+    pid: int
+    started: str  # as the system tells it: a recycled pid has another
+
+
+@dataclass
+class Process:
+    """A supervised child. `pid` changes when it is started again; `restarts` counts how often it was."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    cwd: Path
+    log: Path
+    restart: bool
+    popen: subprocess.Popen[bytes]
+    restarts: int = 0
+    stopping: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+    code: int | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running child, which is also the id of its group."""
+        return self.popen.pid
+
+    @property
+    def running(self) -> bool:
+        """False once the child has ended and is not started again."""
+        return not self.ended.is_set()
+
+
+class Supervisor:
+    """Starts, watches, restarts and ends the children of one environment; safe to use from any thread.
+
+    Raises AlreadyRunningError when another live process holds the same record file; what a dead one left
+    running is ended first.
+    """
+
+    def __init__(self, record: Path) -> None:
+        self.record = record
+        record.parent.mkdir(parents=True, exist_ok=True)
+        self._held = _hold(record)
+        end_leftovers(record)
+        self._processes: dict[str, Process] = {}
+        self._lock = threading.RLock()
+        self._stopping = threading.Event()
+        self._spawns: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        # The kernel's death signal follows the THREAD that started the child, so one thread, which lives
+        # as long as this object, starts them all.
+        threading.Thread(target=self._spawner, name="spawner", daemon=True).start()
+        self._write_record()
+
+    def __enter__(self) -> "Supervisor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop_all()
+
+    @property
+    def processes(self) -> list[Process]:
+        """The children started with `start`, in that order."""
+        with self._lock:
+            return list(self._processes.values())
+
+    def start(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        log: Path,
+        ready: Callable[[], bool],
+        restart: bool = False,
+        deadline_s: float = 30.0,
+    ) -> Process:
+        """Start a child with exactly the environment `env`, and return when `ready()` is true.
+
+        With `restart`, a child that ends by itself later is started again with the same arguments, after
+        a delay that doubles up to 10 s. Raises ProcessError, quoting the end of its log, when the child
+        ends or the deadline passes before it is ready.
+        """
+        with self._lock:
+            known = self._processes.get(name)
+            if known is not None and known.running:
+                raise LocalError(f"a process named {name!r} runs already (pid {known.pid})")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        popen = self._spawn(argv, env, cwd, log)
+        process = Process(name, tuple(argv), dict(env), cwd, log, restart, popen)
+        with self._lock:
+            self._processes[name] = process
+        self._write_record()
+        is_ready = threading.Event()
+        threading.Thread(
+            target=self._watch, args=(process, is_ready), name=f"watch {name}", daemon=True
+        ).start()
+        try:
+            self._await_ready(process, ready, deadline_s)
+        except BaseException:
+            self.stop(name)
+            raise
+        is_ready.set()
+        return process
+
+    def run(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        log: Path,
+        on_line: Callable[[str], None] | None = None,
+        timeout_s: float = 3600.0,
+    ) -> None:
+        """Run a child to its end; its standard output goes line by line to `on_line`, and all to `log`.
+
+        Raises ProcessError, quoting the end of the log, when it ends with another code than 0 or has
+        not ended after `timeout_s`.
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        popen = self._spawn(argv, env, cwd, log, stdout=subprocess.PIPE)
+        process = Process(name, tuple(argv), dict(env), cwd, log, False, popen)
+        with self._lock:
+            self._processes[name] = process
+        self._write_record()
+        timer = threading.Timer(timeout_s, _signal_group, (popen.pid, signal.SIGKILL))
+        timer.daemon = True
+        timer.start()
+        began = time.monotonic()
+        try:
+            self._forward(popen, log, on_line)
+            self._reap(process)
+        except BaseException:
+            self.stop(name)
+            raise
+        finally:
+            timer.cancel()
+            self._forget(process)
+        if process.code != 0:
+            took = time.monotonic() - began
+            late = took >= timeout_s
+            what = f"was stopped after {took:.0f} s" if late else f"ended with {_ending(process.code)}"
+            raise ProcessError(name, what, log)
+
+    def stop(self, name: str, grace_s: float = 5.0) -> None:
+        """End a child and its whole group: SIGTERM, and SIGKILL after `grace_s` seconds."""
+        with self._lock:
+            process = self._processes.get(name)
+        if process is None:
+            return
+        process.stopping.set()
+        if process.running:
+            _signal_group(process.pid, signal.SIGTERM)
+            if not process.ended.wait(grace_s):
+                _signal_group(process.pid, signal.SIGKILL)
+                process.ended.wait(grace_s)
+        self._forget(process)
+
+    def stop_all(self, grace_s: float = 5.0) -> None:
+        """End every child, the last started first; the supervisor is of no use afterwards."""
+        self._stopping.set()
+        for process in reversed(self.processes):
+            self.stop(process.name, grace_s)
+        self._spawns.put(None)
+        self.record.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            os.close(self._held)
+
+    def _spawn(
+        self, argv: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path, stdout: int | None = None
+    ) -> subprocess.Popen[bytes]:
+        outcome: Future[subprocess.Popen[bytes]] = Future()
+
+        def spawn() -> None:
+            try:
+                outcome.set_result(_popen(argv, env, cwd, log, stdout))
+            except BaseException as error:  # noqa: BLE001  (raised again in the thread that asked)
+                outcome.set_exception(error)
+
+        if self._stopping.is_set():
+            raise LocalError("the environment is being stopped: nothing is started any more")
+        self._spawns.put(spawn)
+        try:
+            return outcome.result()
+        except OSError as error:
+            raise LocalError(f"{argv[0]} cannot be started: {error}") from error
+
+    def _spawner(self) -> None:
+        while (spawn := self._spawns.get()) is not None:
+            spawn()
+
+    def _await_ready(self, process: Process, ready: Callable[[], bool], deadline_s: float) -> None:
+        end = time.monotonic() + deadline_s
+        while True:
+            if process.ended.is_set():
+                raise ProcessError(
+                    process.name, f"ended with {_ending(process.code)} while starting", process.log
+                )
+            if ready():
+                return
+            if time.monotonic() > end:
+                raise ProcessError(process.name, f"was not ready after {deadline_s:.0f} s", process.log)
+            process.ended.wait(READY_EVERY_S)
+
+    def _watch(self, process: Process, is_ready: threading.Event) -> None:
+        delay = 0.1
+        while True:
+            began = time.monotonic()
+            self._wait(process)
+            if not (process.restart and is_ready.is_set()) or process.stopping.is_set():
+                break
+            delay = 0.1 if time.monotonic() - began > SETTLED_S else min(delay * 2, LONGEST_DELAY_S)
+            if process.stopping.wait(delay):
+                break
+            try:
+                process.popen = self._spawn(process.argv, process.env, process.cwd, process.log)
+            except LocalError:
+                break
+            process.restarts += 1
+            self._write_record()
+            if process.stopping.is_set():  # stopped between the wait and the start
+                _signal_group(process.pid, signal.SIGTERM)
+        process.ended.set()
+
+    def _wait(self, process: Process) -> None:
+        """Wait for the child's end; then end what is left of its group, and only then let its pid go."""
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        _signal_group(process.pid, signal.SIGKILL)
+        process.code = process.popen.wait()
+
+    def _reap(self, process: Process) -> None:
+        self._wait(process)
+        process.ended.set()
+
+    @staticmethod
+    def _forward(popen: subprocess.Popen[bytes], log: Path, on_line: Callable[[str], None] | None) -> None:
+        assert popen.stdout is not None  # noqa: S101  (asked for in `run`)
+        with popen.stdout, log.open("ab") as file:
+            for line in popen.stdout:
+                file.write(line)
+                file.flush()
+                if on_line is not None:
+                    on_line(line.decode("utf-8", "replace").rstrip("\r\n"))
+
+    def _forget(self, process: Process) -> None:
+        with self._lock:
+            if self._processes.get(process.name) is process:
+                del self._processes[process.name]
+        self._write_record()
+
+    def _write_record(self) -> None:
+        with self._lock:
+            running = [_record(p.name, p.pid) for p in self._processes.values() if p.running]
+            known = {"owner": asdict(_record("owner", os.getpid())), "children": [asdict(r) for r in running]}
+            temporary = self.record.with_suffix(".tmp")
+            temporary.write_text(json.dumps(known, indent=1))
+            temporary.replace(self.record)
+
+
+def end_leftovers(record: Path, grace_s: float = 5.0) -> list[str]:
+    """End the processes that a record file still names and that still run; return their names.
+
+    A live owner (a `make up` elsewhere) is asked first, so that it ends its children itself.
+    """
+    try:
+        known: dict[str, Any] = json.loads(record.read_text())
+        owner, children = Record(**known["owner"]), [Record(**child) for child in known["children"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    ended = []
+    if owner.pid != os.getpid() and _alive(owner):
+        os.kill(owner.pid, signal.SIGTERM)
+        _await_end([owner], grace_s * 3)
+        if _alive(owner):
+            os.kill(owner.pid, signal.SIGKILL)
+        ended.append("owner")
+    left = [child for child in children if _alive(child)]
+    for each in (signal.SIGTERM, signal.SIGKILL):
+        alive = [child for child in left if _alive(child)]
+        for child in alive:
+            _signal_group(child.pid, each)
+        _await_end(alive, grace_s)
+    record.unlink(missing_ok=True)
+    return ended + [child.name for child in left]
+
+
+_given_ports: set[int] = set()
+_given_ports_lock = threading.Lock()
+
+
+def free_port() -> int:
+    """Return a loopback TCP port that nothing listens on, and that this process was not given before."""
+    with _given_ports_lock:
+        while True:
+            with socket.socket() as probe:
+                probe.bind((LOOPBACK, 0))
+                port: int = probe.getsockname()[1]
+            if port not in _given_ports:
+                _given_ports.add(port)
+                return port
+
+
+def port_open(port: int) -> Callable[[], bool]:
+    """Return a ready check: something accepts connections on that loopback port."""
+
+    def check() -> bool:
+        try:
+            socket.create_connection((LOOPBACK, port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    return check
+
+
+def answers(url: str) -> Callable[[], bool]:
+    """Return a ready check: a GET of `url` is answered with a status below 500."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def check() -> bool:
+        try:
+            opener.open(url, timeout=2).close()
+        except urllib.error.HTTPError as error:
+            return error.code < 500
+        except OSError:
+            return False
+        return True
+
+    return check
+
+
+def _popen(
+    argv: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path, stdout: int | None
+) -> subprocess.Popen[bytes]:
+    command = list(argv)
+    if ON_LINUX:
+        command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *argv]
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            command,
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=file if stdout is None else stdout,
+            stderr=file,
+            start_new_session=True,
+        )
+
+
+def _hold(record: Path) -> int:
+    """Lock the environment for this process; the lock goes with the process, however it ends."""
+    held = os.open(record.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        raise AlreadyRunningError(record.parent, _owner(record)) from None
+    return held
+
+
+def _owner(record: Path) -> int | None:
+    try:
+        return int(json.loads(record.read_text())["owner"]["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _record(name: str, pid: int) -> Record:
+    return Record(name, pid, _started(pid) or "")
+
+
+def _alive(record: Record) -> bool:
+    return record.started != "" and _started(record.pid) == record.started
+
+
+def _started(pid: int) -> str | None:
+    """Return when a process started, in the system's own words; None when it has ended."""
+    if ON_LINUX:
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except OSError:
+            return None
+        fields = stat.rpartition(")")[2].split()  # the name before may hold spaces
+        return None if fields[0] in "ZX" else fields[19]
+    told = subprocess.run(
+        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return told.stdout.strip() or None
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def _await_end(records: Sequence[Record], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while any(_alive(record) for record in records) and time.monotonic() < end:
+        time.sleep(READY_EVERY_S)
+
+
+def _ending(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"signal {signal.Signals(-code).name}"
+    return f"code {code}"
