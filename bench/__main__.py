@@ -1,0 +1,43 @@
+"""`python -m bench [name …]`: run the benchmarks, or those named, and write bench/RESULTS.md."""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import batch, copier, synth, tick
+from bench.measure import BenchError
+from bench.results import machine_name, render
+
+BENCHMARKS = {"synth": synth.run, "tick": tick.run, "copier": copier.run, "batch": batch.run}
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def main() -> int:
+    """Print each figure as it is measured; write the page only when all of them were."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; default: all")
+    parser.add_argument("--runs", type=int, default=5, help="counted runs of each side (default: 5)")
+    arguments = parser.parse_args()
+    if unknown := sorted(set(arguments.names) - set(BENCHMARKS)):
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    comparisons = []
+    try:
+        for name in arguments.names or BENCHMARKS:
+            print(f"{name}: measuring", file=sys.stderr, flush=True)
+            comparisons += BENCHMARKS[name](arguments.runs)
+    except BenchError as error:
+        print(f"not measured: {error}", file=sys.stderr)
+        return 1
+    page = render(comparisons, machine_name(), datetime.now(UTC))
+    print(page)
+    if not arguments.names:
+        RESULTS.write_text(page)
+        print(
+            f"written to {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
