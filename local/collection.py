@@ -71,6 +71,12 @@ class Collection:
                 raise NotFoundError(self.kind, name)
             self._save()
 
+    def clear(self) -> None:
+        """Forget all resources."""
+        with self._lock:
+            self._resources = {}
+            self._save()
+
     def _load(self) -> dict[str, Json]:
         try:
             return dict(json.loads(self._file.read_text()))

@@ -9,9 +9,9 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Protocol
 
+from local.collection import Collection
 from local.metadata import MetadataServer
 from local.processes import Supervisor
-from local.collection import Collection
 
 
 class Clock(Protocol):

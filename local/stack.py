@@ -95,7 +95,7 @@ class Stack:
 class Handler(Protocol):
     """Makes resources of one type exist here; one that exists is adopted and updated, never made twice."""
 
-    def __call__(self, resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+    def __call__(self, resource: Resource, arguments: dict[str, Any], machine: Machine, /) -> Attributes:
         """Return the arguments, and the attributes that Terraform would compute (id, name, uri …)."""
         ...
 
@@ -141,6 +141,7 @@ def apply(
     ResourceError, naming the resource, and ExpressionError.
     """
     applied = Applied(not_honoured=machine.not_honoured)
+    machine.collection("iam", "policies").clear()  # grants add up: one that left the stack must not stay
     scope = Scope(stack, applied.attributes)
     for resource in stack.order:
         handler = handlers.get(resource.type)

@@ -1,4 +1,4 @@
-"""One module per Google service that this machine stands for; each has its own `HANDLERS` by resource type."""
+"""One module per Google service that this machine stands for, with its `HANDLERS` by resource type."""
 
 import pkgutil
 from importlib import import_module
@@ -7,4 +7,4 @@ from local.stack import Handler
 
 HANDLERS: dict[str, Handler] = {}
 for _module in pkgutil.iter_modules(__path__):
-    HANDLERS |= import_module(f"{__name__}.{_module.name}").HANDLERS
+    HANDLERS |= getattr(import_module(f"{__name__}.{_module.name}"), "HANDLERS", {})

@@ -1,0 +1,17 @@
+"""Artifact Registry: repositories are kept, and hold no image, because none is built here."""
+
+from local.arguments import recorded
+from local.stack import Handler
+
+HANDLERS: dict[str, Handler] = {
+    "google_artifact_registry_repository": recorded(
+        "artifactregistry",
+        "repositories",
+        name="projects/{project}/locations/{location}/repositories/{repository_id}",
+        more={
+            "name": "{repository_id}",
+            "registry_uri": "{location}-docker.pkg.dev/{project}/{repository_id}",
+        },
+        said="kept, but without images: services run from their source archives, so nothing is cleaned up",
+    ),
+}

@@ -1,0 +1,221 @@
+"""BigQuery: datasets, tables and views in local-bigquery. A table that exists grows; its rows stay."""
+
+import json
+from typing import Any
+
+import requests
+
+from local.arguments import as_rest, block, blocks, say_unhonoured
+from local.errors import LocalError, ServiceError
+from local.machine import Machine
+from local.stack import Attributes, Handler, Resource
+
+TIMEOUT_S = 60
+DATASET_HONOURED = {"dataset_id", "location", "friendly_name", "delete_contents_on_destroy"}
+DATASET_SAID = {
+    "access": "access is not controlled here",
+    "default_table_expiration_ms": "tables do not expire here",
+    "default_partition_expiration_ms": "partitions do not expire here",
+    "max_time_travel_hours": "there is no time travel here",
+    "storage_billing_model": "nothing is billed here",
+    "is_case_insensitive": "names are as the emulator takes them",
+    "default_encryption_configuration": "data is not encrypted here",
+}
+TABLE_HONOURED = {
+    "dataset_id",
+    "table_id",
+    "schema",
+    "view",
+    "time_partitioning",
+    "clustering",
+    "friendly_name",
+    "deletion_protection",
+    "require_partition_filter",
+}
+TABLE_SAID = {
+    "expiration_time": "tables do not expire here",
+    "max_staleness": "views are always fresh here",
+    "encryption_configuration": "data is not encrypted here",
+    "materialized_view": "it is a plain view here",
+    "table_constraints": "constraints are not enforced in BigQuery, and not kept here",
+}
+TYPES = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN", "STRUCT": "RECORD"}
+
+
+class BigQuery:
+    """Datasets and tables as in the REST API, which the emulator answers."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._url = machine.bigquery_url
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def put_dataset(self, project: str, resource: dict[str, Any]) -> dict[str, Any]:
+        """Make a dataset, or update one that exists; its tables stay. Raises ServiceError."""
+        base = f"/bigquery/v2/projects/{project}/datasets"
+        name = resource["datasetReference"]["datasetId"]
+        if self.find(f"{base}/{name}") is None:
+            return self.call("POST", base, resource)
+        return self.call("PATCH", f"{base}/{name}", resource)
+
+    def put_table(self, project: str, dataset: str, resource: dict[str, Any]) -> dict[str, Any]:
+        """Make a table or view, or grow one that exists; its rows stay.
+
+        Raises TableChangedError where only a new table could become what is asked for, and ServiceError.
+        """
+        base = f"/bigquery/v2/projects/{project}/datasets/{dataset}/tables"
+        name = resource["tableReference"]["tableId"]
+        found = self.find(f"{base}/{name}")
+        if found is None:
+            return self.call("POST", base, resource)
+        if "schema" in resource and "view" not in resource:
+            fields = grown(
+                f"{dataset}.{name}", found["schema"].get("fields", []), resource["schema"]["fields"]
+            )
+            resource = resource | {"schema": {"fields": fields}}
+            _check_partition(f"{dataset}.{name}", found, resource)
+        return self.call("PATCH", f"{base}/{name}", resource)
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        """Return the resource at a path of the REST API, or None."""
+        answer = self._session.get(self._url + path, timeout=TIMEOUT_S)
+        if answer.status_code == 404:
+            return None
+        return self._checked("GET", path, answer)
+
+    def call(self, method: str, path: str, resource: dict[str, Any]) -> dict[str, Any]:
+        """Send a resource to the REST API and return the answer. Raises ServiceError."""
+        return self._checked(
+            method, path, self._session.request(method, self._url + path, json=resource, timeout=TIMEOUT_S)
+        )
+
+    @staticmethod
+    def _checked(method: str, path: str, answer: requests.Response) -> dict[str, Any]:
+        if answer.status_code != 200:
+            raise ServiceError(f"{method} {path}", answer.status_code, answer.text)
+        return dict(answer.json())
+
+
+class TableChangedError(LocalError):
+    """A table that exists here would have to be replaced, and its rows be lost, to fit the stack."""
+
+    def __init__(self, table: str, what: str, found: object, expected: object) -> None:
+        self.table, self.what, self.found, self.expected = table, what, found, expected
+        super().__init__(
+            f"table {table} exists here with {what} {found}, and the stack now says {expected}: "
+            "only a new table can have that. Delete the environment's folder below .local to begin anew, or take the change back"
+        )
+
+
+def grown(table: str, existing: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the columns of a table that exists once it has grown to hold the wanted ones.
+
+    Columns keep their order and are never dropped; new ones come last, as in BigQuery. Raises
+    TableChangedError for another type or a stricter mode.
+    """
+    by_name = {field["name"].lower(): field for field in wanted}
+    fields = []
+    for field in existing:
+        new = by_name.pop(field["name"].lower(), None)
+        if new is None:
+            fields.append(field)
+            continue
+        where = f"{table}.{field['name']}"
+        _check_same(where, "type", _type(field), _type(new))
+        if (_mode(field), _mode(new)) != ("REQUIRED", "NULLABLE"):
+            _check_same(where, "mode", _mode(field), _mode(new))
+        inner = grown(where, field.get("fields", []), new.get("fields", []))
+        fields.append(new | {"name": field["name"]} | ({"fields": inner} if inner else {}))
+    return fields + list(by_name.values())
+
+
+def _type(field: dict[str, Any]) -> str:
+    name = str(field["type"]).upper()
+    return TYPES.get(name, name)
+
+
+def _mode(field: dict[str, Any]) -> str:
+    return str(field.get("mode") or "NULLABLE").upper()
+
+
+def _check_same(table: str, what: str, found: object, expected: object) -> None:
+    if found != expected:
+        raise TableChangedError(table, what, found, expected)
+
+
+def _check_partition(table: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    def partition(resource: dict[str, Any]) -> tuple[Any, Any]:
+        partitioning = resource.get("timePartitioning") or {}
+        return partitioning.get("type"), partitioning.get("field")
+
+    _check_same(table, "partitioning", partition(found), partition(wanted))
+
+
+def dataset(_resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+    """google_bigquery_dataset."""
+    say_unhonoured(machine, "google_bigquery_dataset", arguments, DATASET_HONOURED, DATASET_SAID)
+    project, name = arguments.get("project", machine.project), arguments["dataset_id"]
+    kept = ("location", "friendly_name", "description", "labels")
+    resource: dict[str, Any] = as_rest({key: arguments[key] for key in kept if key in arguments})
+    resource["datasetReference"] = {"projectId": project, "datasetId": name}
+    held = machine.service(BigQuery).put_dataset(project, resource)
+    computed = {
+        "id": f"projects/{project}/datasets/{name}",
+        "self_link": f"https://bigquery.googleapis.com/bigquery/v2/projects/{project}/datasets/{name}",
+        "project": project,
+        "etag": held["etag"],
+        "creation_time": int(held["creationTime"]),
+    }
+    return {"location": "US"} | arguments | computed
+
+
+def table(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+    """google_bigquery_table: a table, partitioned and clustered, or a view."""
+    say_unhonoured(machine, "google_bigquery_table", arguments, TABLE_HONOURED, TABLE_SAID)
+    partitioning = block(arguments, "time_partitioning")
+    said = {"expiration_ms": "partitions do not expire here"}
+    say_unhonoured(machine, f"{resource.type}.time_partitioning", partitioning, {"type", "field"}, said)
+    project, name = arguments.get("project", machine.project), arguments["table_id"]
+    held = machine.service(BigQuery).put_table(
+        project, arguments["dataset_id"], table_as_rest(project, arguments)
+    )
+    identity = f"projects/{project}/datasets/{arguments['dataset_id']}/tables/{name}"
+    computed = {
+        "id": identity,
+        "self_link": f"https://bigquery.googleapis.com/bigquery/v2/{identity}",
+        "project": project,
+        "type": held["type"],
+        "etag": held["etag"],
+        "location": held.get("location", machine.region),
+        "creation_time": int(held["creationTime"]),
+    }
+    return {"deletion_protection": True} | arguments | computed
+
+
+def table_as_rest(project: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return a table as https://cloud.google.com/bigquery/docs/reference/rest/v2/tables has it."""
+    kept = ("friendly_name", "description", "labels", "require_partition_filter")
+    resource: dict[str, Any] = as_rest({key: arguments[key] for key in kept if key in arguments})
+    resource["tableReference"] = {
+        "projectId": project,
+        "datasetId": arguments["dataset_id"],
+        "tableId": arguments["table_id"],
+    }
+    for view in blocks(arguments, "view") + blocks(arguments, "materialized_view"):
+        resource["view"] = {"query": view["query"], "useLegacySql": view.get("use_legacy_sql", False)}
+        return resource
+    resource["schema"] = {"fields": json.loads(arguments.get("schema", "[]"))}
+    if "time_partitioning" in arguments:
+        partitioning = block(arguments, "time_partitioning")
+        resource["timePartitioning"] = {
+            key: partitioning[key] for key in ("type", "field") if key in partitioning
+        }
+    if "clustering" in arguments:
+        resource["clustering"] = {"fields": arguments["clustering"]}
+    return resource
+
+
+HANDLERS: dict[str, Handler] = {
+    "google_bigquery_dataset": dataset,
+    "google_bigquery_table": table,
+}

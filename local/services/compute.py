@@ -1,0 +1,21 @@
+"""Compute Engine networks: kept, while everything here talks over the loopback interface."""
+
+from local.arguments import recorded
+from local.stack import Handler
+
+SAID = "kept, but nothing here has a network of its own or is kept from the internet"
+LINK = {"self_link": "https://www.googleapis.com/compute/v1/{id}"}
+
+
+def _of(collection: str, scope: str) -> Handler:
+    name = f"projects/{{project}}/{scope}/{collection}/{{name}}"
+    return recorded("compute", collection, name=name, more=LINK, said=SAID)
+
+
+HANDLERS: dict[str, Handler] = {
+    "google_compute_network": _of("networks", "global"),
+    "google_compute_subnetwork": _of("subnetworks", "regions/{region}"),
+    "google_compute_firewall": _of("firewalls", "global"),
+    "google_compute_route": _of("routes", "global"),
+    "google_compute_router": _of("routers", "regions/{region}"),
+}

@@ -1,0 +1,136 @@
+"""IAM: service accounts, custom roles, and who was granted which role on what.
+
+Grants are kept under the full name of what they are on, in the form of the REST API's policies; nothing
+is refused by them.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from local.arguments import as_rest, blocks, say_unhonoured, stable_number
+from local.machine import Machine
+from local.stack import Attributes, Handler, Resource
+
+NOT_ENFORCED = (
+    "roles and grants are kept (control/iam), but not enforced: every workload may do everything here"
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a type of grant is on: the pattern of its full name, and the argument that names it."""
+
+    pattern: str
+    argument: str
+
+
+# Type without its ending (_iam_member, _iam_binding) → what the grant is on.
+TARGETS = {
+    "google_project": Target("projects/{project}", "project"),
+    "google_storage_bucket": Target("b/{bucket}", "bucket"),
+    "google_bigquery_dataset": Target("projects/{project}/datasets/{dataset_id}", "dataset_id"),
+    "google_bigquery_table": Target("projects/{project}/datasets/{dataset_id}/tables/{table_id}", "table_id"),
+    "google_pubsub_topic": Target("projects/{project}/topics/{topic}", "topic"),
+    "google_pubsub_subscription": Target("projects/{project}/subscriptions/{subscription}", "subscription"),
+    "google_cloudfunctions2_function": Target(
+        "projects/{project}/locations/{location}/functions/{cloud_function}", "cloud_function"
+    ),
+    "google_cloud_run_v2_service": Target("projects/{project}/locations/{location}/services/{name}", "name"),
+    "google_cloud_run_service": Target(
+        "projects/{project}/locations/{location}/services/{service}", "service"
+    ),
+    "google_service_account": Target(
+        "projects/{project}/serviceAccounts/{service_account_id}", "service_account_id"
+    ),
+    "google_artifact_registry_repository": Target(
+        "projects/{project}/locations/{location}/repositories/{repository}", "repository"
+    ),
+}
+
+
+class Policies:
+    """Who has which role on what, as REST policies by the full name of the resource."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._policies = machine.collection("iam", "policies")
+
+    def get(self, resource: str) -> dict[str, Any]:
+        """Return a resource's policy: `{"bindings": [{"role", "members", "condition"?}]}`."""
+        return self._policies.find(resource) or {"bindings": []}
+
+    def grant(
+        self, resource: str, role: str, members: list[str], condition: dict[str, Any] | None = None
+    ) -> None:
+        """Add members to a role on a resource; twice is as once."""
+        bindings: list[dict[str, Any]] = self.get(resource)["bindings"]
+        for binding in bindings:
+            if binding["role"] == role and binding.get("condition") == condition:
+                binding["members"] = sorted({*binding["members"], *members})
+                break
+        else:
+            added = {"role": role, "members": sorted(set(members))}
+            bindings.append(added | ({"condition": condition} if condition else {}))
+        self._policies.put(resource, {"bindings": bindings})
+
+
+def service_account(_resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+    """google_service_account: the e-mail, member and name that Google derives, and a stable unique id."""
+    said = {"disabled": "a disabled account still works here"}
+    say_unhonoured(
+        machine, "google_service_account", arguments, {"account_id", "create_ignore_already_exists"}, said
+    )
+    project = arguments.get("project", machine.project)
+    email = f"{arguments['account_id']}@{project}.iam.gserviceaccount.com"
+    name = f"projects/{project}/serviceAccounts/{email}"
+    unique_id = stable_number(email, 21)
+    kept = {"name": name, "email": email, "uniqueId": unique_id, "projectId": project}
+    machine.collection("iam", "serviceAccounts").put(name, as_rest(arguments) | kept)
+    computed = {
+        "id": name,
+        "name": name,
+        "email": email,
+        "member": f"serviceAccount:{email}",
+        "unique_id": unique_id,
+    }
+    return {"project": project, "disabled": False} | arguments | computed
+
+
+def custom_role(_resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+    """google_project_iam_custom_role: kept, so that a grant of it can be understood later."""
+    name = f"projects/{arguments.get('project', machine.project)}/roles/{arguments['role_id']}"
+    kept = {
+        "name": name,
+        "title": arguments.get("title"),
+        "includedPermissions": arguments.get("permissions", []),
+    }
+    machine.collection("iam", "roles").put(name, kept)
+    return arguments | {"id": name, "name": name}
+
+
+def grant(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+    """Every google_…_iam_member and google_…_iam_binding: kept, not enforced."""
+    machine.say_not_honoured(NOT_ENFORCED)
+    kind, _, form = resource.type.rpartition("_iam_")
+    name = full_name(TARGETS[kind], arguments, machine)
+    members = [arguments["member"]] if form == "member" else list(arguments["members"])
+    conditions = [as_rest(condition) for condition in blocks(arguments, "condition")]
+    machine.service(Policies).grant(name, arguments["role"], members, conditions[0] if conditions else None)
+    titles = [condition["title"] for condition in conditions]
+    parts = [arguments["role"], *(members if form == "member" else []), *titles]
+    first, separator = (name.removeprefix("projects/"), " ") if kind == "google_project" else (name, "/")
+    return {"project": machine.project} | arguments | {"id": separator.join([first, *parts])}
+
+
+def full_name(target: Target, arguments: dict[str, Any], machine: Machine) -> str:
+    """Return the full name of what a grant is on; the argument may hold it already, or the short name."""
+    given = str(arguments.get(target.argument, machine.project))
+    if "/" in given:
+        return given
+    return target.pattern.format_map({"project": machine.project, "location": machine.region} | arguments)
+
+
+HANDLERS: dict[str, Handler] = {
+    "google_service_account": service_account,
+    "google_project_iam_custom_role": custom_role,
+    **{f"{kind}_iam_{form}": grant for kind in TARGETS for form in ("member", "binding")},
+}

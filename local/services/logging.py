@@ -1,0 +1,23 @@
+"""Cloud Logging: logs of workloads are files here; metrics on them are kept, and count nothing."""
+
+from local.arguments import recorded
+from local.stack import Handler
+
+HANDLERS: dict[str, Handler] = {
+    "google_logging_metric": recorded(
+        "logging", "metrics", name="{name}", said="kept, but nothing counts log lines here"
+    ),
+    "google_logging_project_sink": recorded(
+        "logging",
+        "sinks",
+        name="projects/{project}/sinks/{name}",
+        said="kept, but logs stay in files here",
+    ),
+    "google_logging_project_bucket_config": recorded(
+        "logging",
+        "buckets",
+        name="projects/{project}/locations/{location}/buckets/{bucket_id}",
+        more={"name": "{id}"},
+        said="kept, but logs stay in files here, for as long as you keep them",
+    ),
+}

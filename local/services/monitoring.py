@@ -1,0 +1,29 @@
+"""Cloud Monitoring: alert policies and where they are sent are kept, and never evaluated."""
+
+from local.arguments import recorded
+from local.stack import Handler
+
+SAID = "kept, but alerts are not evaluated here and nobody is notified"
+
+HANDLERS: dict[str, Handler] = {
+    "google_monitoring_alert_policy": recorded(
+        "monitoring",
+        "alertPolicies",
+        name="projects/{project}/alertPolicies/{number}",
+        more={"name": "{id}"},
+        said=SAID,
+    ),
+    "google_monitoring_notification_channel": recorded(
+        "monitoring",
+        "notificationChannels",
+        name="projects/{project}/notificationChannels/{number}",
+        more={"name": "{id}"},
+        said=SAID,
+    ),
+    "google_monitoring_dashboard": recorded(
+        "monitoring",
+        "dashboards",
+        name="projects/{number}/dashboards/{number}",
+        said="kept, but no dashboard is drawn here",
+    ),
+}

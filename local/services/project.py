@@ -1,0 +1,36 @@
+"""The project itself: its number, and the APIs that are enabled in it."""
+
+from typing import Any
+
+from local.arguments import recorded
+from local.machine import Machine, project_number
+from local.stack import Attributes, Handler, Resource
+
+
+def project(_resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+    """Data source google_project: the number is made from the name, and stays the same."""
+    name = arguments.get("project_id", machine.project)
+    return arguments | {
+        "id": f"projects/{name}",
+        "project_id": name,
+        "number": project_number(name),
+        "name": name,
+    }
+
+
+def client_config(_resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+    """Data source google_client_config, without an access token: there is none."""
+    name = f"projects/{machine.project}/regions/{machine.region}"
+    return arguments | {"id": name, "project": machine.project, "region": machine.region}
+
+
+HANDLERS: dict[str, Handler] = {
+    "data.google_project": project,
+    "data.google_client_config": client_config,
+    "google_project_service": recorded(
+        "serviceusage",
+        "services",
+        name="{project}/{service}",
+        said="every API answers here, enabled or not",
+    ),
+}

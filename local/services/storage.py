@@ -1,0 +1,176 @@
+"""Cloud Storage: buckets and objects in fake-gcs-server, which forgets settings, so they are kept here."""
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+from local.arguments import as_rest, block, blocks, say_unhonoured
+from local.errors import LocalError, ServiceError
+from local.machine import Machine
+from local.stack import Attributes, Handler, Resource
+
+TIMEOUT_S = 120
+BUCKET_HONOURED = {"name", "location", "storage_class", "force_destroy"}
+BUCKET_SAID = {
+    "lifecycle_rule": "objects are not deleted or moved by age here",
+    "soft_delete_policy": "a deleted object is gone at once here",
+    "versioning": "only the newest version of an object is kept here",
+    "retention_policy": "objects can be deleted at any time here",
+    "uniform_bucket_level_access": "access is not controlled here",
+    "public_access_prevention": "access is not controlled here; only this machine can reach the bucket",
+    "autoclass": "there are no storage classes here",
+    "logging": "access is not logged here",
+    "encryption": "objects are plain files here",
+    "cors": "browsers are not answered here",
+}
+OBJECT_HONOURED = {"bucket", "name", "source", "content", "content_type", "metadata", "cache_control"}
+OBJECT_SAID = {"storage_class": "there are no storage classes here"}
+# What only steers Terraform itself: nothing to do, and nothing to say.
+OBJECT_TERRAFORM = {"source_md5hash", "detect_md5hash", "deletion_policy"}
+
+
+class Storage:
+    """Buckets with their settings as in the JSON API, and objects, in front of the emulator."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.buckets = machine.collection("storage", "buckets")
+        self._url, self._project = machine.gcs_url, machine.project
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxy stands between here and the loopback interface
+
+    def put_bucket(self, resource: dict[str, Any]) -> dict[str, Any]:
+        """Make a bucket, or give one that exists these settings; objects in it stay. Raises ServiceError."""
+        name = resource["name"]
+        if self._call("GET", f"/storage/v1/b/{name}", accept={200, 404}).status_code == 404:
+            self._call(
+                "POST", f"/storage/v1/b?project={self._project}", json={"name": name}, accept={200, 409}
+            )
+        return self.buckets.put(name, resource)
+
+    def delete_bucket(self, name: str) -> None:
+        """Delete an empty bucket. Raises NotFoundError, and ServiceError when it is not empty."""
+        self.buckets.get(name)
+        self._call("DELETE", f"/storage/v1/b/{name}", accept={200, 204, 404})
+        self.buckets.delete(name)
+
+    def find_object(self, bucket: str, name: str) -> dict[str, Any] | None:
+        """Return an object's resource as in the JSON API, or None."""
+        answer = self._call("GET", f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}", accept={200, 404})
+        return answer.json() if answer.status_code == 200 else None
+
+    def put_object(
+        self, bucket: str, name: str, content: bytes, content_type: str, metadata: dict[str, str]
+    ) -> dict[str, Any]:
+        """Upload an object unless the very same is there; return its resource. Raises ServiceError."""
+        found = self.find_object(bucket, name)
+        wanted = {"md5Hash": _md5(content), "contentType": content_type, "metadata": metadata}
+        if found is not None and {key: found.get(key) or {} for key in wanted} == wanted:
+            return found
+        described = {"name": name, "contentType": content_type, "metadata": metadata}
+        start = f"/upload/storage/v1/b/{bucket}/o?uploadType=resumable&name={quote(name, safe='')}"
+        session = self._call("POST", start, json=described).headers["Location"]
+        self._call("PUT", session.removeprefix(self._url), data=content)
+        uploaded = self.find_object(bucket, name)
+        if uploaded is None or uploaded.get("md5Hash") != wanted["md5Hash"]:
+            raise LocalError(f"gs://{bucket}/{name} is not what was uploaded: the emulator holds {uploaded}")
+        return uploaded
+
+    def _call(self, method: str, path: str, accept: set[int] | None = None, **body: Any) -> requests.Response:
+        answer = self._session.request(method, self._url + path, timeout=TIMEOUT_S, **body)
+        if answer.status_code not in (accept or {200}):
+            raise ServiceError(f"{method} {path}", answer.status_code, answer.text)
+        return answer
+
+
+def bucket(_resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+    """google_storage_bucket."""
+    say_unhonoured(machine, "google_storage_bucket", arguments, BUCKET_HONOURED, BUCKET_SAID)
+    name, project = arguments["name"], arguments.get("project", machine.project)
+    kept = machine.service(Storage).put_bucket(bucket_as_rest(arguments))
+    computed = {
+        "id": name,
+        "url": f"gs://{name}",
+        "self_link": f"https://www.googleapis.com/storage/v1/b/{name}",
+        "location": kept["location"],
+        "project": project,
+        "project_number": machine.project_number,
+    }
+    return {"storage_class": kept["storageClass"], "force_destroy": False} | arguments | computed
+
+
+def bucket_as_rest(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return a bucket's settings as https://cloud.google.com/storage/docs/json_api/v1/buckets has them."""
+    settings: dict[str, Any] = as_rest(
+        {
+            k: v
+            for k, v in arguments.items()
+            if k in ("name", "labels", "cors", "website", "logging", "encryption")
+        }
+    )
+    settings["location"] = str(arguments.get("location", "US")).upper()
+    settings["storageClass"] = arguments.get("storage_class", "STANDARD")
+    settings["iamConfiguration"] = {
+        "uniformBucketLevelAccess": {"enabled": arguments.get("uniform_bucket_level_access", False)},
+        "publicAccessPrevention": arguments.get("public_access_prevention", "inherited"),
+    }
+    rules = [
+        {"action": as_rest(block(rule, "action")), "condition": as_rest(block(rule, "condition"))}
+        for rule in blocks(arguments, "lifecycle_rule")
+    ]
+    if rules:
+        settings["lifecycle"] = {"rule": rules}
+    for name in ("versioning", "soft_delete_policy", "retention_policy", "autoclass"):
+        if name in arguments:
+            settings |= as_rest({name: block(arguments, name)})
+    return settings
+
+
+def bucket_object(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+    """google_storage_bucket_object: `content`, or the file `source`, relative to the stack's folder."""
+    honoured = OBJECT_HONOURED | OBJECT_TERRAFORM
+    say_unhonoured(machine, "google_storage_bucket_object", arguments, honoured, OBJECT_SAID)
+    content = _content(resource, arguments, machine.stack_folder)
+    name = arguments["name"]
+    content_type = arguments.get("content_type", "application/octet-stream")
+    metadata = arguments.get("metadata", {})
+    held = machine.service(Storage).put_object(arguments["bucket"], name, content, content_type, metadata)
+    link = f"https://storage.googleapis.com/storage/v1/b/{arguments['bucket']}/o/{quote(name, safe='')}"
+    return arguments | {
+        "id": f"{arguments['bucket']}-{name}",
+        "output_name": name,
+        "self_link": link,
+        "media_link": f"{link}?generation={held['generation']}&alt=media",
+        "generation": int(held["generation"]),
+        "md5hash": held["md5Hash"],
+        "md5hexhash": base64.b64decode(held["md5Hash"]).hex(),
+        "crc32c": held["crc32c"],
+        "content_type": content_type,
+    }
+
+
+def _content(resource: Resource, arguments: dict[str, Any], folder: Path) -> bytes:
+    if "content" in arguments:
+        return str(arguments["content"]).encode()
+    file = folder / str(arguments["source"])
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise LocalError(
+            f"source {arguments['source']!r} cannot be read in {folder} ({error.strerror}): "
+            f"synthesize the stack again; {resource.name} needs it"
+        ) from error
+
+
+def _md5(content: bytes) -> str:
+    """The digest that Cloud Storage itself gives, in base64."""
+    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+
+
+HANDLERS: dict[str, Handler] = {
+    "google_storage_bucket": bucket,
+    "google_storage_bucket_object": bucket_object,
+}

@@ -1,0 +1,21 @@
+"""Terraform's own resource type terraform_data, which carries commands run at deploy time."""
+
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from local.machine import Machine
+from local.stack import Attributes, Handler, Resource
+
+
+def terraform_data(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+    """Give back its input; its commands are not run: no image is needed here."""
+    if resource.meta.get("provisioner"):
+        machine.say_not_honoured(
+            f"{resource.address}: its command is not run and no image is built; "
+            "services run here from the source archive that the image would be built from"
+        )
+    known = {"id": str(uuid5(NAMESPACE_URL, resource.address)), "output": arguments.get("input")}
+    return arguments | {key: value for key, value in known.items() if value is not None}
+
+
+HANDLERS: dict[str, Handler] = {"terraform_data": terraform_data}
