@@ -1,0 +1,52 @@
+"""The pure core: a sample answer of a JSON API → schemas, rows, names. Standard library only, Python 3.11 on."""
+
+from feed.drift import Drift
+from feed.errors import FeedError
+from feed.model import COLLECTED_AT, Box, Column, Common, Condition, Feed, Legacy
+from feed.naming import archive_name, archive_prefix, choose_tick, landing_name, legacy_ticks, tick_of
+from feed.parsing import Outcome, Rejection, answer_times, load_rows, parse, quarantine_rows, unreadable
+from feed.raw import RawError, pack, unpack
+from feed.schema import (
+    availability_sql,
+    batch_runs_schema,
+    data_dictionary,
+    quarantine_schema,
+    spark_schema,
+    station_schema,
+)
+from feed.source import load_feed, load_feeds
+
+__all__ = [
+    "COLLECTED_AT",
+    "Box",
+    "Column",
+    "Common",
+    "Condition",
+    "Drift",
+    "Feed",
+    "FeedError",
+    "Legacy",
+    "Outcome",
+    "RawError",
+    "Rejection",
+    "answer_times",
+    "archive_name",
+    "archive_prefix",
+    "availability_sql",
+    "batch_runs_schema",
+    "choose_tick",
+    "data_dictionary",
+    "landing_name",
+    "legacy_ticks",
+    "load_feed",
+    "load_feeds",
+    "pack",
+    "parse",
+    "quarantine_rows",
+    "quarantine_schema",
+    "spark_schema",
+    "station_schema",
+    "tick_of",
+    "unpack",
+    "unreadable",
+]

@@ -1,0 +1,267 @@
+"""From a JSON value to a column's native Python value, without loss, or a MisfitError.
+
+Native values: str, int, float, bool, datetime (UTC for TIMESTAMP, naive for DATETIME), date, time, list, dict.
+Times keep microseconds, which is what BigQuery stores.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from feed.detection import INT64, ISO_DATE, ISO_DATETIME, ISO_TIMESTAMP
+from feed.model import EPOCH_UNITS, Column
+
+Converter = Callable[[Any], Any]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOWEST_INT64, _HIGHEST_INT64 = INT64[0], INT64[-1]
+_EXACT_FLOAT = 2**53
+_CANONICAL_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,29})(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,3})?")
+_ISO_TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?", re.ASCII)
+# An answer repeats its few timestamps over hundreds of stations.
+_CACHED_TIMES = 8192
+
+
+class MisfitError(ValueError):
+    """A value that a column cannot hold; `path` says where inside the column's own value."""
+
+    def __init__(self, value: Any, expected: str, path: str = "") -> None:
+        super().__init__(value, expected, path)
+        self.value, self.expected, self.path = value, expected, path
+
+
+def describe(value: Any) -> str:
+    """What a value is, in at most some 120 characters: for messages."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return f"the boolean {str(value).lower()}"
+        case int():
+            return f"the number {value}" if value.bit_length() < 256 else "a number of more than 76 digits"
+        case float():
+            return f"the number {value}"
+        case str():
+            text = value if len(value) <= 80 else value[:80] + "…"
+            return "the text '" + text.encode("utf-8", "backslashreplace").decode() + "'"
+        case list():
+            return f"an array of {len(value)}" if value else "an empty array"
+        case dict():
+            return f"an object with {_some_keys(value)}" if value else "an empty object"
+        case _:
+            return f"a {type(value).__name__}"
+
+
+def _some_keys(value: dict[Any, Any]) -> str:
+    keys = [str(key)[:20].encode("utf-8", "backslashreplace").decode() for key in list(value)[:4]]
+    return ", ".join(keys) + (", …" if len(value) > 4 else "")
+
+
+def converter(column: Column) -> Converter:
+    """The function that turns a non-null JSON value into the column's native value, or raises MisfitError."""
+    if column.type == "RECORD":
+        convert = _to_record(column)
+    elif column.unit:
+        convert = _from_epoch(EPOCH_UNITS[column.unit], column.unit)
+    elif column.zone:
+        convert = _from_local_time(column.zone)
+    else:
+        convert = _SCALARS[column.type]
+    return _to_array(convert) if column.mode == "REPEATED" else convert
+
+
+def to_string(value: Any) -> str:
+    """Text as it is; numbers and booleans as JSON writes them."""
+    if type(value) is str:
+        if value.isascii():
+            return value
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise MisfitError(value, "text that UTF-8 can hold (it has a lone surrogate)") from None
+        return value
+    if type(value) is bool:
+        return "true" if value else "false"
+    if type(value) is int and value.bit_length() < 256:
+        return str(value)
+    if type(value) is float and math.isfinite(value):
+        return repr(value)
+    raise MisfitError(value, "a STRING")
+
+
+def to_integer(value: Any) -> int:
+    """A whole number within 64 bits: 136, 136.0 or "136"; never a boolean."""
+    if type(value) is int and _LOWEST_INT64 <= value <= _HIGHEST_INT64:
+        return value
+    if type(value) is float and value.is_integer() and abs(value) <= _EXACT_FLOAT:
+        return int(value)
+    if type(value) is str and _CANONICAL_INTEGER.fullmatch(value) and int(value) in INT64:
+        return int(value)
+    raise MisfitError(value, "an INTEGER (a whole number of at most 64 bits)")
+
+
+def to_float(value: Any) -> float:
+    """A finite number, or text that writes one as JSON does."""
+    if type(value) is float and math.isfinite(value):
+        return value
+    if type(value) is int and -_EXACT_FLOAT <= value <= _EXACT_FLOAT:
+        return float(value)
+    if type(value) is str and _JSON_NUMBER.fullmatch(value) and math.isfinite(float(value)):
+        return float(value)
+    raise MisfitError(value, "a FLOAT (a finite number)")
+
+
+def to_boolean(value: Any) -> bool:
+    """true, false, "true", "false", 1 or 0 (GBFS 1 has the latter)."""
+    if type(value) is bool:
+        return value
+    if type(value) is int and value in {0, 1}:
+        return value == 1
+    if type(value) is str and value.lower() in {"true", "false"}:
+        return value.lower() == "true"
+    raise MisfitError(value, "a BOOLEAN (true or false)")
+
+
+@lru_cache(maxsize=_CACHED_TIMES)
+def _utc_timestamp(text: str) -> datetime:
+    if not ISO_TIMESTAMP.fullmatch(text):
+        raise ValueError(text)
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def to_timestamp(value: Any) -> datetime:
+    """ISO 8601 with an offset → UTC."""
+    if type(value) is str:
+        try:
+            return _utc_timestamp(value)
+        except (ValueError, OverflowError):
+            pass
+    raise MisfitError(value, "a TIMESTAMP (ISO 8601 with an offset, such as 2023-09-08T08:36:00+02:00)")
+
+
+@lru_cache(maxsize=_CACHED_TIMES)
+def _naive_datetime(text: str) -> datetime:
+    if not ISO_DATETIME.fullmatch(text):
+        raise ValueError(text)
+    return datetime.fromisoformat(text)
+
+
+def to_datetime(value: Any) -> datetime:
+    """ISO 8601 without an offset."""
+    if type(value) is str:
+        try:
+            return _naive_datetime(value)
+        except ValueError:
+            pass
+    raise MisfitError(value, "a DATETIME (ISO 8601 without an offset, such as 2023-09-08T08:36:00)")
+
+
+def to_date(value: Any) -> date:
+    """An ISO 8601 calendar date."""
+    if type(value) is str and ISO_DATE.fullmatch(value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise MisfitError(value, "a DATE (such as 2023-09-08)")
+
+
+def to_time(value: Any) -> time:
+    """An ISO 8601 time of day without an offset."""
+    if type(value) is str and _ISO_TIME.fullmatch(value):
+        return time.fromisoformat(value)
+    raise MisfitError(value, "a TIME (such as 08:36:00)")
+
+
+_SCALARS: dict[str, Converter] = {
+    "STRING": to_string,
+    "INTEGER": to_integer,
+    "FLOAT": to_float,
+    "BOOLEAN": to_boolean,
+    "TIMESTAMP": to_timestamp,
+    "DATETIME": to_datetime,
+    "DATE": to_date,
+    "TIME": to_time,
+}
+
+
+def _from_epoch(microseconds: int, unit: str) -> Converter:
+    def convert(value: Any) -> datetime:
+        number = int(value) if type(value) is str and _CANONICAL_INTEGER.fullmatch(value) else value
+        if type(number) is int or (type(number) is float and math.isfinite(number)):
+            try:
+                return EPOCH + timedelta(microseconds=round(number * microseconds))
+            except OverflowError:
+                pass
+        raise MisfitError(value, f"a TIMESTAMP as {unit} since 1970, within the years 1 to 9999")
+
+    return convert
+
+
+def _from_local_time(zone: str) -> Converter:
+    """Naive times are of `zone` (the first occurrence of an hour that happens twice); offsets, where given, win."""
+    local = ZoneInfo(zone)
+
+    @lru_cache(maxsize=_CACHED_TIMES)
+    def utc(text: str) -> datetime:
+        if ISO_TIMESTAMP.fullmatch(text):
+            return _utc_timestamp(text)
+        naive = _naive_datetime(text)
+        moment = naive.replace(tzinfo=local).astimezone(UTC)
+        if moment.astimezone(local).replace(tzinfo=None) != naive:
+            raise ValueError("skipped when summer time begins")
+        return moment
+
+    def convert(value: Any) -> datetime:
+        if type(value) is str:
+            try:
+                return utc(value)
+            except (ValueError, OverflowError):
+                pass
+        raise MisfitError(
+            value, f"a TIMESTAMP (ISO 8601; without an offset: a local time that exists in {zone})"
+        )
+
+    return convert
+
+
+def _to_array(convert: Converter) -> Converter:
+    def convert_all(value: Any) -> list[Any]:
+        if type(value) is not list:
+            raise MisfitError(value, "an array")
+        converted = []
+        for index, item in enumerate(value):
+            try:
+                if item is None:
+                    raise MisfitError(None, "no null (a BigQuery array has none)")
+                converted.append(convert(item))
+            except MisfitError as misfit:
+                raise MisfitError(misfit.value, misfit.expected, f"[{index}]{misfit.path}") from None
+        return converted
+
+    return convert_all
+
+
+def _to_record(column: Column) -> Converter:
+    fields = [
+        (field.name, field.path[-1], field.mode == "REPEATED", converter(field)) for field in column.fields
+    ]
+
+    def convert(value: Any) -> dict[str, Any]:
+        if type(value) is not dict:
+            raise MisfitError(value, "an object")
+        record: dict[str, Any] = {}
+        for name, key, repeated, convert_field in fields:
+            item = value.get(key)
+            try:
+                record[name] = ([] if repeated else None) if item is None else convert_field(item)
+            except MisfitError as misfit:
+                raise MisfitError(misfit.value, misfit.expected, f".{name}{misfit.path}") from None
+        return record
+
+    return convert

@@ -1,0 +1,16 @@
+"""The one error of a feed's folder."""
+
+
+class FeedError(ValueError):
+    """A feed's folder is unusable; says which feed, file and key, what was found and what is accepted."""
+
+    def __init__(self, feed: str, file: str, key: str, found: str, expected: str, hint: str = "") -> None:
+        super().__init__(feed, file, key, found, expected, hint)
+        self.feed, self.file, self.key = feed, file, key
+        self.found, self.expected, self.hint = found, expected, hint
+
+    def __str__(self) -> str:
+        where = f"{self.feed}/{self.file}" + (f", {self.key}" if self.key else "")
+        return f"{where}: found {self.found}; expected {self.expected}" + (
+            f"; {self.hint}" if self.hint else ""
+        )

@@ -1,0 +1,105 @@
+"""What a feed is, once its folder is read: columns in table order, key, meaning of its columns."""
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from feed.paths import FieldPath
+
+# BigQuery's own names, as its API returns them, so that a plan after a deploy is empty.
+SCALAR_TYPES = ("STRING", "INTEGER", "FLOAT", "BOOLEAN", "TIMESTAMP", "DATETIME", "DATE", "TIME")
+EPOCH_UNITS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}  # in microseconds
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a feed's table, and where an answer's record has its value."""
+
+    name: str
+    type: str
+    mode: str = "NULLABLE"  # or REPEATED
+    path: FieldPath = ()  # from the record; in a RECORD's fields, from that object
+    description: str = ""
+    fields: tuple["Column", ...] = ()
+    unit: str | None = None  # TIMESTAMP given as a number: of EPOCH_UNITS, since 1970
+    zone: str | None = None  # TIMESTAMP given as local time without an offset: its IANA zone
+    observed: bool = True  # False: only null in the sample, hence STRING
+
+
+COLLECTED_AT = Column(
+    name="collected_at",
+    type="TIMESTAMP",
+    description="Minute at which the answer was asked for (UTC)",
+)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """True where `column` has one of the values `equals`."""
+
+    column: str
+    equals: tuple[str | int | bool, ...]
+
+
+@dataclass(frozen=True)
+class Common:
+    """The feed's own column for each common one (GBFS names), None where it has none."""
+
+    station_id: str | None = None
+    name: str | None = None
+    latitude: str | None = None
+    longitude: str | None = None
+    num_bikes_available: str | None = None
+    num_docks_available: str | None = None
+    is_operational: str | Condition | None = None
+    last_reported: str | None = None
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where stations may lie, in degrees (WGS 84)."""
+
+    south: float
+    north: float
+    west: float
+    east: float
+    declared: bool = True  # False: the sample's own extent, which tells swapped pairs but not strays
+
+    def holds(self, latitude: float, longitude: float) -> bool:
+        """Whether the point lies inside, borders included."""
+        return self.south <= latitude <= self.north and self.west <= longitude <= self.east
+
+
+@dataclass(frozen=True)
+class Legacy:
+    """How objects were named before: a strftime pattern in the local time of a zone."""
+
+    pattern: str
+    zone: ZoneInfo
+    times: tuple[str, ...] = ()  # columns that tell when an answer was made
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One JSON API: where its records are and what its table looks like."""
+
+    name: str
+    title: str
+    url: str
+    licence: str
+    description: str
+    records: FieldPath
+    columns: tuple[Column, ...]
+    lift: tuple[FieldPath, ...] = ()
+    ignore: tuple[FieldPath, ...] = ()
+    key: str | None = None
+    common: Common = Common()
+    box: Box | None = None
+    legacy: Legacy | None = None
+    sample: bytes = b""
+
+    def column(self, name: str) -> Column:
+        """The column of that name; KeyError lists the names there are."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(f"{self.name} has no column {name!r}, only {', '.join(c.name for c in self.columns)}")

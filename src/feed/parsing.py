@@ -1,0 +1,362 @@
+"""From one answer to rows, and to a reason for whatever could not become one. Never raises on bad input."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from functools import lru_cache
+from typing import Any
+
+from feed.conversion import Converter, MisfitError, converter, describe
+from feed.drift import Drift, find_drifts
+from feed.model import COLLECTED_AT, Box, Column, Feed
+from feed.paths import FieldPath, path_text, values_at
+
+# A hostile answer must not make a quarantine row or a log line that BigQuery or Cloud Logging refuses.
+MAX_TEXT = 1_000
+MAX_RECORD = 16_000
+_UTF8_BOM = b"\xef\xbb\xbf"
+_HTML = re.compile(rb"<!doctype\s+html|<html|<head|<body", re.IGNORECASE)
+_CUT_TOKEN = re.compile(
+    r"[-+.eE0-9]*|t(r(ue?)?)?|f(a(l(se?)?)?)?|n(u(ll?)?)?|N(aN?)?|-?I[a-z]*|\\u?[0-9a-fA-F]*"
+)
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why one record (its `index` from 0), or the whole answer (index None), cannot be used."""
+
+    reason: str
+    index: int | None
+    field: str
+    found: str
+    expected: str
+    message: str
+    record: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one answer gave: records == len(rows) + rejections with an index."""
+
+    feed: str
+    collected_at: datetime
+    records: int
+    rows: list[dict[str, Any]]
+    rejections: tuple[Rejection, ...]
+    drifts: tuple[Drift, ...]
+
+
+class _UnusableError(ValueError):
+    """The whole answer cannot be used."""
+
+    def __init__(self, reason: str, field: str, found: str, expected: str) -> None:
+        super().__init__(reason, field, found, expected)
+        self.reason, self.field, self.found, self.expected = reason, field, found, expected
+
+
+def parse(
+    feed: Feed, body: bytes, collected_at: datetime, *, decode: Callable[[bytes], Any] = json.loads
+) -> Outcome:
+    """Rows of native values (collected_at first, then the feed's columns), rejections and drifts of one answer.
+
+    `decode` may be any JSON decoder that raises ValueError. ValueError only where collected_at has no zone.
+    """
+    tick = _utc(collected_at)
+    try:
+        records = _records(feed, body, decode)
+    except _UnusableError as fault:
+        return _unusable(feed, tick, fault.reason, fault.field, fault.found, fault.expected)
+    reader = _reader(feed)
+    rows: list[dict[str, Any]] = []
+    rejections: list[Rejection] = []
+    first_of: dict[Any, int] = {}
+    for index, record in enumerate(records):
+        try:
+            row = reader.row(record, tick)
+            if reader.key is not None:
+                first = first_of.setdefault(row[reader.key], index)
+                if first != index:
+                    raise _RecordError(
+                        "duplicate_key",
+                        reader.key,
+                        describe(row[reader.key]),
+                        f"a key that record {first} has not",
+                    )
+        except _RecordError as fault:
+            rejections.append(_rejection(feed, index, record, fault))
+        else:
+            rows.append(row)
+    return Outcome(feed.name, tick, len(records), rows, tuple(rejections), find_drifts(feed, records))
+
+
+def unreadable(feed: Feed, collected_at: datetime, error: Exception) -> Outcome:
+    """The outcome for stored bytes that could not even be unpacked."""
+    return _unusable(feed, _utc(collected_at), "unreadable", "", str(error), "a gzip file or plain JSON")
+
+
+def answer_times(feed: Feed, body: bytes) -> tuple[datetime, ...]:
+    """The times inside an answer that tell when it was made, sorted; none where it cannot be read.
+
+    They are in the columns of [legacy] `times`, else the one mapped to last_reported.
+    """
+    names = feed.legacy.times if feed.legacy else ()
+    if not names and feed.common.last_reported:
+        names = (feed.common.last_reported,)
+    try:
+        records = _records(feed, body, json.loads)
+    except _UnusableError:
+        return ()
+    times: set[datetime] = set()
+    for column in (feed.column(name) for name in names):
+        convert = converter(column)
+        for value in (
+            value for record in records for value in values_at(record, column.path) if value is not None
+        ):
+            try:
+                times.add(convert(value))
+            except MisfitError:
+                continue
+    return tuple(sorted(times))
+
+
+def load_rows(feed: Feed, outcome: Outcome) -> list[dict[str, Any]]:
+    """The rows as JSON has them, for a BigQuery load job of newline-delimited JSON."""
+    timed = _timed((COLLECTED_AT, *feed.columns))
+    return [row | {name: _json_ready(row[name]) for name in timed} for row in outcome.rows]
+
+
+def quarantine_rows(outcome: Outcome, object_name: str) -> list[dict[str, Any]]:
+    """The rejections as rows of the quarantine table, as JSON has them."""
+    return [
+        {
+            "collected_at": outcome.collected_at.isoformat(),
+            "feed": outcome.feed,
+            "object": object_name,
+            "record_index": rejection.index,
+            "reason": rejection.reason,
+            "field": rejection.field,
+            "found": rejection.found,
+            "expected": rejection.expected,
+            "message": rejection.message,
+            "record": rejection.record,
+        }
+        for rejection in outcome.rejections
+    ]
+
+
+# --- the whole answer -----------------------------------------------------------------------------
+
+
+def _records(feed: Feed, body: bytes, decode: Callable[[bytes], Any]) -> list[Any]:
+    where = path_text(feed.records) or "the answer"
+    found = list(values_at(_decoded(body, decode), feed.records))
+    if not found:
+        raise _UnusableError("no_records", where, "nothing there: " + _beginning(body), "an array of records")
+    if type(found[0]) is not list:
+        raise _UnusableError("no_records", where, describe(found[0]), "an array of records")
+    if not found[0]:
+        raise _UnusableError("empty", where, "an empty array", "at least one record")
+    return found[0]
+
+
+def _decoded(body: bytes, decode: Callable[[bytes], Any]) -> Any:
+    try:
+        return decode(body)
+    except (ValueError, RecursionError):
+        pass
+    # Decoders differ in what they take beside plain UTF-8 JSON (byte order marks, UTF-16, NaN, lone surrogates): the
+    # last word is always the standard library's, so that the collector and the batch give the same rows.
+    try:
+        return json.loads(body)
+    except RecursionError:
+        raise _UnusableError("not_json", "", "JSON nested too deeply", "JSON") from None
+    except ValueError as error:
+        raise _not_json(body, error) from None
+
+
+def _not_json(body: bytes, error: ValueError) -> _UnusableError:
+    start = body.removeprefix(_UTF8_BOM).lstrip()[:1_000]
+    if not start:
+        return _UnusableError("empty", "", "no bytes" if not body else "only blanks", "JSON")
+    if start.startswith(b"<") and _HTML.search(start):
+        return _UnusableError("html", "", "an HTML page: " + _beginning(start), "JSON")
+    if start[:1] in b"{[" and _is_cut(error):
+        return _UnusableError(
+            "truncated", "", f"JSON that ends after {len(body)} bytes", "JSON to its last bracket"
+        )
+    return _UnusableError("not_json", "", f"{_beginning(start)} ({_clipped(str(error))})", "JSON")
+
+
+def _is_cut(error: ValueError) -> bool:
+    if isinstance(error, UnicodeDecodeError):
+        return error.reason == "unexpected end of data"
+    if not isinstance(error, json.JSONDecodeError):
+        return False
+    return error.msg.startswith("Unterminated string") or bool(
+        _CUT_TOKEN.fullmatch(error.doc[error.pos :].strip())
+    )
+
+
+def _unusable(feed: Feed, tick: datetime, reason: str, field: str, found: str, expected: str) -> Outcome:
+    found, where = _clipped(found), f", {field}" if field else ""
+    message = f"{feed.name}: answer not usable ({reason}){where}: found {found}; expected {expected}"
+    rejection = Rejection(reason, None, field, found, expected, _clipped(message))
+    return Outcome(feed.name, tick, 0, [], (rejection,), ())
+
+
+# --- one record -----------------------------------------------------------------------------------
+
+
+class _RecordError(ValueError):
+    """One record cannot become a row."""
+
+    def __init__(self, reason: str, field: str, found: str, expected: str) -> None:
+        super().__init__(reason, field, found, expected)
+        self.reason, self.field, self.found, self.expected = reason, field, found, expected
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """A feed compiled for many records."""
+
+    # Where an object (or array) lies in a record; name, key and converter of the columns directly in it.
+    places: tuple[tuple[FieldPath, tuple[tuple[str, str | int, Converter], ...]], ...]
+    template: dict[str, Any]
+    repeated: tuple[str, ...]
+    key: str | None
+    latitude: str
+    longitude: str
+    box: Box | None
+
+    def row(self, record: Any, tick: datetime) -> dict[str, Any]:
+        """The record as a row; raises _RecordError."""
+        if type(record) is not dict:
+            raise _RecordError("not_an_object", "", describe(record), "an object")
+        row = self.template.copy()
+        row["collected_at"] = tick
+        name = ""
+        try:
+            for path, columns in self.places:
+                get = _getter(record, path) if path else record.get
+                for name, key, convert in columns:  # noqa: B007 - the except clause names the column
+                    value = get(key)
+                    if value is not None:
+                        row[name] = convert(value)
+        except MisfitError as misfit:
+            raise _RecordError(
+                "bad_value", name + misfit.path, describe(misfit.value), misfit.expected
+            ) from None
+        for each in self.repeated:
+            if row[each] is None:
+                row[each] = []
+        if self.key is not None and row[self.key] in {None, ""}:
+            raise _RecordError("missing_key", self.key, describe(row[self.key]), "a value: it is the key")
+        if self.box is not None:
+            latitude, longitude = row[self.latitude], row[self.longitude]
+            if latitude is not None and longitude is not None and not self.box.holds(latitude, longitude):
+                self.refuse_stray(self.box, latitude, longitude)
+        return row
+
+    def refuse_stray(self, box: Box, latitude: float, longitude: float) -> None:
+        """Raise _RecordError for a point outside `box`, unless it may be a new station beyond an undeclared one."""
+        found = f"{self.latitude} {latitude}, {self.longitude} {longitude}"
+        extent = f"latitude {box.south:g} to {box.north:g}, longitude {box.west:g} to {box.east:g}"
+        if box.holds(longitude, latitude):
+            raise _RecordError("swapped_coordinates", self.latitude, found, extent)
+        if box.declared:
+            raise _RecordError("out_of_range", self.latitude, found, extent)
+        if abs(latitude) > 90 or abs(longitude) > 180:
+            expected = "latitude -90 to 90, longitude -180 to 180"
+            raise _RecordError("out_of_range", self.latitude, found, expected)
+
+
+@lru_cache(maxsize=32)
+def _reader(feed: Feed) -> _Reader:
+    places: dict[FieldPath, list[tuple[str, str | int, Converter]]] = {}
+    for column in feed.columns:
+        places.setdefault(column.path[:-1], []).append((column.name, column.path[-1], converter(column)))
+    located = feed.common.latitude is not None and feed.common.longitude is not None
+    return _Reader(
+        places=tuple((path, tuple(columns)) for path, columns in places.items()),
+        template=dict.fromkeys(column.name for column in (COLLECTED_AT, *feed.columns)),
+        repeated=tuple(column.name for column in feed.columns if column.mode == "REPEATED"),
+        key=feed.key,
+        latitude=feed.common.latitude or "",
+        longitude=feed.common.longitude or "",
+        box=feed.box if located else None,
+    )
+
+
+def _getter(record: Any, path: FieldPath) -> Callable[[Any], Any]:
+    """What gives the values of the object or array at `path`: None for each where that is null or absent."""
+    holder = record
+    for depth, step in enumerate(path):
+        holder = _item(holder, step, path[:depth])
+    return holder.get if type(holder) is dict else lambda key: _item(holder, key, path)
+
+
+def _item(holder: Any, key: str | int, path: FieldPath) -> Any:
+    if holder is None:
+        return None
+    if type(key) is str and type(holder) is dict:
+        return holder.get(key)
+    if type(key) is int and type(holder) is list:
+        return holder[key] if key < len(holder) else None
+    expected = "an array" if type(key) is int else "an object"
+    raise _RecordError("bad_value", path_text(path), describe(holder), expected)
+
+
+def _rejection(feed: Feed, index: int, record: Any, fault: _RecordError) -> Rejection:
+    field, found = _clipped(fault.field), _clipped(fault.found)
+    place = next((path_text(column.path) for column in feed.columns if column.name == field), field)
+    where = field if place == field else f"{field} (in the answer {place})"
+    message = (
+        f"{feed.name}: record {index} rejected ({fault.reason}){', ' if where else ''}{where}: "
+        f"found {found}; expected {fault.expected}"
+    )
+    return Rejection(
+        fault.reason, index, field, found, fault.expected, _clipped(message), _record_text(record)
+    )
+
+
+def _record_text(record: Any) -> str:
+    try:
+        text = json.dumps(record, ensure_ascii=False)
+    except (ValueError, TypeError, RecursionError):
+        text = json.dumps(describe(record), ensure_ascii=False)
+    return _clipped(text, MAX_RECORD)
+
+
+# --- small things ---------------------------------------------------------------------------------
+
+
+def _clipped(text: str, limit: int = MAX_TEXT) -> str:
+    """At most `limit` characters that UTF-8 can hold (a lone surrogate becomes its JSON escape)."""
+    safe = text[:limit].encode("utf-8", "backslashreplace").decode()
+    return safe if len(text) <= limit else safe[: limit - 1] + "…"
+
+
+def _beginning(body: bytes) -> str:
+    return " ".join(body[:160].decode("utf-8", "replace").split())
+
+
+def _utc(collected_at: datetime) -> datetime:
+    if collected_at.tzinfo is None:
+        raise ValueError(f"collected_at {collected_at} has no zone: expected UTC")
+    return collected_at.astimezone(UTC)
+
+
+def _timed(columns: Iterable[Column]) -> list[str]:
+    return [c.name for c in columns if c.fields or c.type in {"TIMESTAMP", "DATETIME", "DATE", "TIME"}]
+
+
+def _json_ready(value: Any) -> Any:
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, list):
+        return [_json_ready(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _json_ready(item) for key, item in value.items()}
+    return value
