@@ -1,0 +1,152 @@
+"""What stands between the services and the workloads: it holds requests back, as Google's front end does.
+
+Google keeps a request waiting while an instance starts, and gives an instance no more requests at a time
+than it declares: https://cloud.google.com/run/docs/about-concurrency
+"""
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from ipaddress import ip_address
+from threading import BoundedSemaphore, Lock
+from urllib.parse import urlsplit
+
+from local.machine import Machine
+
+START_PATIENCE_S = 30.0  # a workload that was killed is back long before
+RETRY_EVERY_S = 0.05
+BODY_LIMIT = 2**20
+GOOGLE = ".googleapis.com"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status and body of an HTTP answer; a call that got none has the status Google's front end gives."""
+
+    status: int
+    body: bytes = b""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the call succeeded (2xx)."""
+        return 200 <= self.status < 300
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.body[:300].decode('utf-8', 'replace').strip()}".strip()
+
+
+Api = Callable[[str, str, bytes], Answer]  # method, path, body → answer
+
+
+class FrontEnd:
+    """Calls workloads on this machine and Google's APIs that this machine answers; nothing else."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._slots: dict[str, BoundedSemaphore] = {}
+        self._apis: dict[str, Api] = {}
+        self._lock = Lock()
+
+    def limit(self, url: str, at_once: int) -> None:
+        """Let a workload have at most that many requests at a time."""
+        with self._lock:
+            self._slots[_origin(url)] = BoundedSemaphore(at_once)
+
+    def answer_for(self, host: str, api: Api) -> None:
+        """Answer calls of a Google API's host (`dataproc.googleapis.com`) with a function."""
+        with self._lock:
+            self._apis[host] = api
+
+    def reaches(self, url: str) -> bool:
+        """Whether a call of that URL stays on this machine and is answered."""
+        return is_loopback(url) or self._api(url) is not None
+
+    def call(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float
+    ) -> Answer:
+        """Send a request and return the answer; `timeout_s` are real seconds. Raises nothing.
+
+        While nothing listens the request waits up to 30 s. A connection that breaks is answered with
+        503, one that takes too long with 504, a URL that leads elsewhere with 403.
+        """
+        api = self._api(url)
+        if api is not None:
+            return api(method, urlsplit(url).path, body)
+        if not is_loopback(url):
+            self._machine.say_not_honoured(f"{url} is not called: it leads away from this machine")
+            return Answer(HTTPStatus.FORBIDDEN, b"not called: it leads away from this machine")
+        with self._slot(url):
+            try:
+                return _send(method, url, headers, body, timeout_s)
+            except TimeoutError:
+                return Answer(HTTPStatus.GATEWAY_TIMEOUT, f"no answer within {timeout_s:.0f} s".encode())
+            except (OSError, http.client.HTTPException) as error:
+                return Answer(HTTPStatus.SERVICE_UNAVAILABLE, f"the connection broke: {error!r}".encode())
+
+    def _api(self, url: str) -> Api | None:
+        host = urlsplit(url).hostname or ""
+        return self._apis.get(host) if host.endswith(GOOGLE) else None
+
+    @contextmanager
+    def _slot(self, url: str) -> Iterator[None]:
+        slot = self._slots.get(_origin(url))
+        if slot is None:
+            yield
+            return
+        with slot:
+            yield
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL is plain HTTP to this machine."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        return False
+    try:
+        return parts.hostname == "localhost" or ip_address(parts.hostname).is_loopback
+    except ValueError:
+        return False
+
+
+def json_answer(value: object, status: int = HTTPStatus.OK) -> Answer:
+    """Return a JSON answer, as Google's APIs give it."""
+    return Answer(status, json.dumps(value).encode())
+
+
+def error_answer(status: HTTPStatus, reason: str, message: str) -> Answer:
+    """Return an error in the form of Google's APIs: https://cloud.google.com/apis/design/errors."""
+    return json_answer(
+        {"error": {"code": int(status), "status": reason, "message": message}}, status=int(status)
+    )
+
+
+def _origin(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+def _send(method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float) -> Answer:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=timeout_s)
+    try:
+        _connect(connection)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request(method, target, body=body, headers=dict(headers))
+        response = connection.getresponse()
+        return Answer(response.status, response.read(BODY_LIMIT))
+    finally:
+        connection.close()
+
+
+def _connect(connection: http.client.HTTPConnection) -> None:
+    end = time.monotonic() + START_PATIENCE_S
+    while True:
+        try:
+            return connection.connect()
+        except ConnectionRefusedError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(RETRY_EVERY_S)

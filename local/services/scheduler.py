@@ -1,0 +1,272 @@
+"""Cloud Scheduler: jobs that fire by their own cron in their own time zone, and are retried as declared.
+
+https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs
+"""
+
+import base64
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+
+from local.arguments import as_rest, block, say_unhonoured
+from local.clock import Event, clock_of, seconds
+from local.collection import Json
+from local.errors import LocalError
+from local.frontend import Answer, FrontEnd
+from local.machine import Machine
+from local.metadata import access_token, identity_token
+from local.services.pubsub import PubSub
+from local.stack import Attributes, Handler, Resource
+
+LOG = logging.getLogger(__name__)
+
+ATTEMPT_DEADLINE = "180s"  # of an HTTP target
+RETRY = {
+    "retryCount": 0,
+    "maxRetryDuration": "0s",
+    "minBackoffDuration": "5s",
+    "maxBackoffDuration": "3600s",
+    "maxDoublings": 5,
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a job that has ended, all its attempts included."""
+
+    job: str  # short name
+    fired: datetime
+    answer: Answer
+    attempts: int
+
+
+class Scheduler:
+    """The jobs of one project, kept as the REST API writes them, by full name; safe to use from any thread.
+
+    `fired` counts fires by short name, `failed` the runs whose last attempt failed. Whoever is in `on_fire`
+    is told each fire as it begins, and whoever is in `on_run` each run that has ended.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._clock = clock_of(machine)
+        self.jobs = machine.collection("cloudscheduler", "jobs")
+        self.fired: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+        self.on_fire: list[Callable[[str, datetime], None]] = []
+        self.on_run: list[Callable[[Run], None]] = []
+        self._next: dict[str, Event] = {}
+        self._running: set[str] = set()
+        self._started = False
+        self._lock = Lock()
+
+    def put(self, job: Json) -> Json:
+        """Make a job, or update it. Raises LocalError for a schedule that is not cron."""
+        fires_after(job, datetime.now(UTC))
+        url = job.get("httpTarget", {}).get("uri")
+        if url and not self._machine.service(FrontEnd).reaches(url):
+            self._machine.say_not_honoured(
+                f"scheduler job {short(job)}: its target {url} is away from this machine, so it is not called"
+            )
+        kept = self.jobs.put(job["name"], {"state": "ENABLED"} | job)
+        if self._started:
+            self._arm(job["name"])
+        return kept
+
+    def start(self) -> None:
+        """Let the enabled jobs fire from now on."""
+        self._started = True
+        for name in self.jobs.names():
+            self._arm(name)
+
+    def pause(self, name: str) -> None:
+        """Let a job fire no more; a run under way goes on. `name` may be the short one."""
+        full = self._full(name)
+        self.jobs.update(full, {"state": "PAUSED"})
+        self._arm(full)
+
+    def resume(self, name: str) -> None:
+        """Let a paused job fire again."""
+        full = self._full(name)
+        self.jobs.update(full, {"state": "ENABLED"})
+        self._arm(full)
+
+    def run(self, name: str) -> None:
+        """Fire a job now, paused or not, as `gcloud scheduler jobs run` does."""
+        self._begin(self.jobs.get(self._full(name)))
+
+    def next_fire(self, name: str) -> datetime:
+        """Return when a job's cron is due next, in UTC."""
+        return fires_after(self.jobs.get(self._full(name)), self._clock.now())()
+
+    def _full(self, name: str) -> str:
+        if "/" in name:
+            return name
+        found = [each for each in self.jobs.names() if each.rpartition("/")[2] == name]
+        if len(found) != 1:
+            known = ", ".join(each.rpartition("/")[2] for each in self.jobs.names()) or "none"
+            raise LocalError(f"there is no scheduler job {name!r}; known: {known}")
+        return found[0]
+
+    def _arm(self, name: str) -> None:
+        job = self.jobs.get(name)
+        with self._lock:
+            if (armed := self._next.pop(name, None)) is not None:
+                armed.cancel()
+            if self._started and job["state"] == "ENABLED":
+                due = fires_after(job, self._clock.now())()
+                self._next[name] = self._clock.at(due, lambda: self._due(name))
+
+    def _due(self, name: str) -> None:
+        job = self.jobs.get(name)
+        self._arm(name)
+        if job["state"] == "ENABLED":
+            self._begin(job)
+
+    def _begin(self, job: Json) -> None:
+        """Fire, unless the run before is still under way: a job has one run at a time."""
+        name, now = short(job), self._clock.now()
+        with self._lock:
+            if name in self._running:
+                LOG.warning("job %s is not fired at %s: its last run is still under way", name, now)
+                return
+            self._running.add(name)
+            self.fired[name] += 1
+        for told in self.on_fire:
+            told(name, now)
+        self._clock.start(lambda: self._attempt(job, now, 1))
+
+    def _attempt(self, job: Json, fired: datetime, attempt: int) -> None:
+        answer = self._call(job)
+        wait = _backoff_s(job, attempt, (self._clock.now() - fired).total_seconds())
+        if not answer.ok:
+            LOG.warning("attempt %d of job %s fired at %s: %s", attempt, short(job), fired, answer)
+        if answer.ok or wait is None:
+            self._ended(Run(short(job), fired, answer, attempt))
+            return
+        again = lambda: self._clock.start(lambda: self._attempt(job, fired, attempt + 1))  # noqa: E731
+        self._clock.after(wait, again)
+
+    def _ended(self, run: Run) -> None:
+        with self._lock:
+            self._running.discard(run.job)
+            if not run.answer.ok:
+                self.failed[run.job] += 1
+        for told in self.on_run:
+            told(run)
+
+    def _call(self, job: Json) -> Answer:
+        if "pubsubTarget" in job:
+            target = job["pubsubTarget"]
+            data = base64.b64decode(target.get("data", ""))
+            broker = self._machine.service(PubSub)
+            return Answer(
+                200, broker.publish(target["topicName"], data, target.get("attributes", {})).encode()
+            )
+        target = job["httpTarget"]
+        return self._machine.service(FrontEnd).call(
+            target.get("httpMethod", "POST"),
+            target["uri"],
+            {"User-Agent": "Google-Cloud-Scheduler"}
+            | target.get("headers", {})
+            | self._authorization(target),
+            base64.b64decode(target.get("body", "")),
+            seconds(job.get("attemptDeadline", ATTEMPT_DEADLINE)),
+        )
+
+    def _authorization(self, target: Json) -> dict[str, str]:
+        if oidc := target.get("oidcToken"):
+            audience = oidc.get("audience") or target["uri"]
+            now = self._clock.now().timestamp()
+            return {"Authorization": f"Bearer {identity_token(oidc['serviceAccountEmail'], audience, now)}"}
+        if oauth := target.get("oauthToken"):
+            token = access_token(oauth["serviceAccountEmail"])
+            return {"Authorization": f"Bearer {token['access_token']}"}
+        return {}
+
+
+def short(job: Json) -> str:
+    """Return a job's name without its project and location."""
+    return str(job["name"]).rpartition("/")[2]
+
+
+def fires_after(job: Json, start: datetime) -> Callable[[], datetime]:
+    """Return a function that gives, call after call, the times in UTC at which a job's cron is due.
+
+    Raises LocalError where the schedule is not unix-cron or the time zone is unknown.
+    """
+    schedule, zone = job["schedule"], job.get("timeZone", "Etc/UTC")
+    try:
+        times = CronSim(schedule, start.astimezone(ZoneInfo(zone)))
+    except (CronSimError, ZoneInfoNotFoundError, ValueError) as error:
+        raise LocalError(
+            f"scheduler job {short(job)}: schedule {schedule!r} in time zone {zone!r} is not understood "
+            f"({type(error).__name__}): five fields of unix-cron and an IANA time zone are"
+        ) from error
+    return lambda: next(times).astimezone(UTC)
+
+
+def _backoff_s(job: Json, attempt: int, elapsed_s: float) -> float | None:
+    """Seconds until the next attempt, None where there is none.
+
+    The wait doubles `maxDoublings` times and then grows by the same amount, up to the longest:
+    https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs#retryconfig
+    """
+    policy = RETRY | job.get("retryConfig", {})
+    longest_run = seconds(policy["maxRetryDuration"])
+    count = int(policy["retryCount"])
+    if attempt > count and not (longest_run and count == 0):
+        return None
+    if longest_run and elapsed_s >= longest_run:
+        return None
+    doublings = int(policy["maxDoublings"])
+    least = seconds(policy["minBackoffDuration"])
+    wait = least * 2.0 ** min(attempt - 1, doublings)
+    wait += max(0, attempt - 1 - doublings) * least * 2.0**doublings
+    return min(wait, seconds(policy["maxBackoffDuration"]))
+
+
+def job_of(name: str, arguments: dict[str, Any]) -> Json:
+    """Return the REST form of a job from the provider's arguments."""
+    job: Json = {
+        "name": name,
+        "schedule": arguments["schedule"],
+        "timeZone": arguments.get("time_zone", "Etc/UTC"),
+        "state": "PAUSED" if arguments.get("paused") else "ENABLED",
+    }
+    if "attempt_deadline" in arguments:
+        job["attemptDeadline"] = arguments["attempt_deadline"]
+    if retry := block(arguments, "retry_config"):
+        job["retryConfig"] = as_rest(retry)
+    for kind in ("pubsub_target", "http_target"):
+        if target := dict(block(arguments, kind)):
+            free = {key: target.pop(key) for key in ("attributes", "headers") if key in target}
+            tokens = {key: block(target, key) for key in ("oidc_token", "oauth_token") if block(target, key)}
+            rest = as_rest({key: value for key, value in target.items() if key not in tokens} | tokens)
+            job[as_rest({kind: None}).popitem()[0]] = rest | free
+    return job
+
+
+def scheduler_job(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+    """google_cloud_scheduler_job with a Pub/Sub or an HTTP target."""
+    honoured = {"name", "region", "schedule", "time_zone", "paused", "attempt_deadline", "retry_config"}
+    targets = {"pubsub_target", "http_target"}
+    said = {"app_engine_http_target": "there is no App Engine here"}
+    say_unhonoured(machine, resource.type, arguments, honoured | targets, said)
+    project, region = arguments.get("project", machine.project), arguments.get("region", machine.region)
+    name = f"projects/{project}/locations/{region}/jobs/{arguments['name']}"
+    if not targets & set(arguments):
+        machine.say_not_honoured(f"{resource.address}: it has no target that is known here")
+    else:
+        machine.service(Scheduler).put(job_of(name, arguments))
+    return {"project": project, "region": region} | arguments | {"id": name, "state": "ENABLED"}
+
+
+HANDLERS: dict[str, Handler] = {"google_cloud_scheduler_job": scheduler_job}
