@@ -338,8 +338,7 @@ class _Parser:
                     raise UnsupportedError("the splat [*] is not evaluated")
                 index = self.expression()
                 self.expect("]")
-                simple = isinstance(index, Literal) and isinstance(index.value, str | int)
-                yield index.value if simple and isinstance(index, Literal) else index
+                yield index.value if isinstance(index, Literal) and type(index.value) in (str, int) else index
                 continue
             kind, text = self.take()
             if kind not in ("name", "number"):

@@ -50,7 +50,7 @@ class MetadataServer:
         prefix = "instance/service-accounts/"
         if path.startswith(prefix):
             account, _, rest = path.removeprefix(prefix).partition("/")
-            return self._account(email, rest, query) if account in ("default", email) else None
+            return self._account(email, rest, query) if account in ("default", email, short(email)) else None
         zone = f"projects/{self.project_number}/zones/{self.region}-b"
         return {
             "project/project-id": self.project,
@@ -67,13 +67,22 @@ class MetadataServer:
         if path == "identity":
             return identity_token(email, query["audience"], time.time()) if query.get("audience") else None
         return {
-            "": {"aliases": ["default"], "email": email, "scopes": list(SCOPES)}
+            "": {"aliases": ["default"], "email": short(email), "scopes": list(SCOPES)}
             if query.get("recursive") == "true"
             else "aliases\nemail\nidentity\nscopes\ntoken\n",
             "email": email,
             "scopes": "\n".join(SCOPES),
             "token": access_token(email),
         }.get(path)
+
+
+def short(email: str) -> str:
+    """Return the e-mail without `.gserviceaccount.com`, the form that database users have.
+
+    google.auth asks iamcredentials.googleapis.com, over the internet, where a service account of the full
+    form may be used; nothing that runs here has any business there.
+    """
+    return email.removesuffix(".gserviceaccount.com")
 
 
 def access_token(email: str) -> dict[str, Any]:

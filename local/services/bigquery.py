@@ -103,7 +103,8 @@ class TableChangedError(LocalError):
         self.table, self.what, self.found, self.expected = table, what, found, expected
         super().__init__(
             f"table {table} exists here with {what} {found}, and the stack now says {expected}: "
-            "only a new table can have that. Delete the environment's folder below .local to begin anew, or take the change back"
+            "only a new table can have that. Take the change back, or delete the environment's folder "
+            "below .local to begin anew"
         )
 
 

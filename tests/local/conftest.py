@@ -1,0 +1,81 @@
+"""The emulators, started once by the code that the local run starts them with, and machines on them."""
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from local.emulators import Emulators, start_emulators
+from local.machine import Machine, project_number
+from local.metadata import MetadataServer
+from local.processes import Supervisor
+
+ROOT = Path(__file__).parents[2]
+PROJECTS = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A clock that stands still."""
+
+    time: datetime = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        """Always the same."""
+        return self.time
+
+
+@pytest.fixture(scope="session")
+def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
+    """Both emulators, empty; tests keep out of one another's way by projects of their own."""
+    folder = tmp_path_factory.mktemp("emulators")
+    with Supervisor(folder / "processes.json") as supervisor:
+        yield start_emulators(supervisor, folder, extensions=ROOT / ".cache")
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
+    """A supervisor of this test alone."""
+    with Supervisor(tmp_path / "processes.json") as one:
+        yield one
+
+
+@pytest.fixture
+def new_machine(tmp_path: Path, supervisor: Supervisor) -> Iterator[Callable[..., Machine]]:
+    """Make machines on given emulators (by default on none), all with the same folder and project."""
+    project = f"test-project-{next(PROJECTS)}"
+    metadata = MetadataServer(project, project_number(project), "europe-west1")
+
+    def make(urls: Emulators = Emulators("http://127.0.0.1:1", "http://127.0.0.1:1")) -> Machine:  # noqa: B008
+        return Machine(
+            environment="test",
+            folder=tmp_path / "test",
+            stack_folder=tmp_path,
+            project=project,
+            region="europe-west1",
+            supervisor=supervisor,
+            gcs_url=urls.gcs_url,
+            bigquery_url=urls.bigquery_url,
+            metadata=metadata,
+            clock=Stopped(),
+            python=Path(sys.executable),
+        )
+
+    yield make
+    metadata.close()
+
+
+@pytest.fixture
+def machine(new_machine: Callable[..., Machine]) -> Machine:
+    """A machine without emulators: for what only the control plane does."""
+    return new_machine()
+
+
+@pytest.fixture
+def machine_with_data(new_machine: Callable[..., Machine], emulators: Emulators) -> Machine:
+    """A machine with both emulators, and a project that they do not know yet."""
+    return new_machine(emulators)
