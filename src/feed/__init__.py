@@ -1,4 +1,4 @@
-"""The pure core: a sample answer of a JSON API → schemas, rows, names. Standard library only, Python 3.11 on."""
+"""The pure core: a sample answer of a JSON API → schemas, rows, names. Standard library, Python 3.11 on."""
 
 from feed.drift import Drift
 from feed.errors import FeedError
@@ -40,6 +40,7 @@ __all__ = [
     "legacy_ticks",
     "load_feed",
     "load_feeds",
+    "load_rows",
     "pack",
     "parse",
     "quarantine_rows",

@@ -1,7 +1,7 @@
 """From a JSON value to a column's native Python value, without loss, or a MisfitError.
 
-Native values: str, int, float, bool, datetime (UTC for TIMESTAMP, naive for DATETIME), date, time, list, dict.
-Times keep microseconds, which is what BigQuery stores.
+Native values: str, int, float, bool, datetime (UTC for TIMESTAMP, naive for DATETIME), date, time, list,
+dict. Times keep microseconds, which is what BigQuery stores.
 """
 
 import math
@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from types import NoneType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,7 @@ from feed.detection import INT64, ISO_DATE, ISO_DATETIME, ISO_TIMESTAMP
 from feed.model import EPOCH_UNITS, Column
 
 Converter = Callable[[Any], Any]
+WholeConverter = Callable[[list[Any]], list[Any]]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOWEST_INT64, _HIGHEST_INT64 = INT64[0], INT64[-1]
@@ -35,7 +37,7 @@ class MisfitError(ValueError):
         self.value, self.expected, self.path = value, expected, path
 
 
-def describe(value: Any) -> str:
+def describe(value: Any) -> str:  # noqa: PLR0911 - one return a JSON type
     """What a value is, in at most some 120 characters: for messages."""
     match value:
         case None:
@@ -73,6 +75,58 @@ def converter(column: Column) -> Converter:
     else:
         convert = _SCALARS[column.type]
     return _to_array(convert) if column.mode == "REPEATED" else convert
+
+
+def whole_column(column: Column) -> WholeConverter:
+    """As `converter`, for all values of a column at once, null staying null ([] where REPEATED): far faster.
+
+    Most answers hold what the sample did, so that a look at the values' types spares a call a value.
+    """
+    convert = converter(column)
+    if column.mode == "REPEATED":
+        return lambda values: [[] if value is None else convert(value) for value in values]
+    if column.type == "TIMESTAMP" and not column.unit and not column.zone:
+        return _whole_timestamps
+    kind, holds = (None, None) if column.unit or column.zone else _PLAIN.get(column.type, (None, None))
+
+    def convert_all(values: list[Any]) -> list[Any]:
+        kinds = set(map(type, values))
+        if kinds == {NoneType}:
+            return values
+        if holds is not None and kinds <= {kind, NoneType}:
+            present = values if NoneType not in kinds else [value for value in values if value is not None]
+            if holds(present):
+                return values
+        return [None if value is None else convert(value) for value in values]
+
+    return convert_all
+
+
+def _whole_timestamps(values: list[Any]) -> list[Any]:
+    try:
+        return list(map(_utc_timestamp, values))
+    except (ValueError, TypeError, OverflowError):
+        return [None if value is None else to_timestamp(value) for value in values]
+
+
+def _encodable(texts: list[str]) -> bool:
+    text = "".join(texts)
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+# Type → the Python type that needs no conversion, and what must hold of such values beside.
+_PLAIN: dict[str, tuple[type, Callable[[list[Any]], bool]]] = {
+    "STRING": (str, _encodable),
+    "INTEGER": (int, lambda values: min(values) >= _LOWEST_INT64 and max(values) <= _HIGHEST_INT64),
+    "FLOAT": (float, lambda values: all(map(math.isfinite, values))),
+    "BOOLEAN": (bool, lambda _: True),
+}
 
 
 def to_string(value: Any) -> str:
@@ -204,7 +258,7 @@ def _from_epoch(microseconds: int, unit: str) -> Converter:
 
 
 def _from_local_time(zone: str) -> Converter:
-    """Naive times are of `zone` (the first occurrence of an hour that happens twice); offsets, where given, win."""
+    """Times without an offset are of `zone`, the first of an hour that happens twice."""
     local = ZoneInfo(zone)
 
     @lru_cache(maxsize=_CACHED_TIMES)
@@ -236,9 +290,9 @@ def _to_array(convert: Converter) -> Converter:
             raise MisfitError(value, "an array")
         converted = []
         for index, item in enumerate(value):
+            if item is None:
+                raise MisfitError(None, "no null (a BigQuery array has none)", f"[{index}]")
             try:
-                if item is None:
-                    raise MisfitError(None, "no null (a BigQuery array has none)")
                 converted.append(convert(item))
             except MisfitError as misfit:
                 raise MisfitError(misfit.value, misfit.expected, f"[{index}]{misfit.path}") from None

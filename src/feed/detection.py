@@ -7,7 +7,7 @@ from typing import Any
 
 INT64 = range(-(2**63), 2**63)
 
-# Narrower than datetime.fromisoformat, which also takes `20231026` and week dates: those are identifiers here.
+# Narrower than datetime.fromisoformat, which also takes `20231026` and week dates: identifiers, here.
 _DATE = r"\d{4}-\d\d-\d\d"
 _LOCAL = _DATE + r"[T ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?"
 ISO_DATE = re.compile(_DATE, re.ASCII)
@@ -72,7 +72,7 @@ def detect(value: Any) -> str | None:
 
 
 def detect_all(values: Iterable[Any]) -> str | None:
-    """The one type that holds all values: INTEGER with FLOAT is FLOAT, any other mix STRING; None if all null."""
+    """The type that holds all values: INTEGER with FLOAT is FLOAT, any other mix STRING; None if all null."""
     types = {detect(value) for value in values} - {None}
     if len(types) < 2:
         return next(iter(types), None)

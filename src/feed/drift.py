@@ -36,7 +36,7 @@ class _Expected:
 
 
 def find_drifts(feed: Feed, records: list[Any]) -> tuple[Drift, ...]:
-    """Unknown fields, and fields that no record has any more, at most MAX_DRIFTS and a last one that says so."""
+    """Unknown fields, and fields that no record has any more: at most MAX_DRIFTS, and a last that says so."""
     found = list(islice(_drifts(feed, records), MAX_DRIFTS + 1))
     if len(found) > MAX_DRIFTS:
         found[-1] = _drift(
@@ -54,10 +54,10 @@ def _drifts(feed: Feed, records: list[Any]) -> Iterator[Drift]:
         # The records of one answer have a handful of shapes: all work after this line is per shape.
         shapes = {tuple(holder): holder for holder in _objects(records, each.path)}
         present = {key: holder[key] for holder in shapes.values() for key in holder}
-        for key in present:
+        for key, value in present.items():
             if key not in each.known:
                 place = path_text((*each.path, key))
-                yield _drift(feed, "unknown_field", place, describe(present[key]), "a field of the sample")
+                yield _drift(feed, "unknown_field", place, describe(value), "a field of the sample")
         for key, name in each.needed.items():
             if shapes and key not in present:
                 yield _missing(feed, name, (*each.path, key))
@@ -77,19 +77,13 @@ def _drift(feed: Feed, kind: str, field: str, found: str, expected: str) -> Drif
     )
 
 
-def _objects(values: Iterable[Any], path: FieldPath) -> list[dict[str, Any]]:
-    """The objects at `path` of each value, through arrays."""
+def _objects(objects: list[dict[Any, Any]], path: FieldPath) -> list[dict[Any, Any]]:
+    """The objects at `path` of each object, through arrays."""
     for step in path:  # a step by index finds no key of an object, hence nothing
-        values = [holder[step] for holder in _flat(values) if step in holder]
-    return list(_flat(values))
-
-
-def _flat(values: Iterable[Any]) -> Iterator[dict[Any, Any]]:
-    for value in values:
-        if type(value) is dict:
-            yield value
-        elif type(value) is list:
-            yield from (item for item in value if type(item) is dict)
+        values = [holder[step] for holder in objects if step in holder]
+        items = [item for value in values for item in (value if type(value) is list else (value,))]
+        objects = [item for item in items if type(item) is dict]
+    return objects
 
 
 @lru_cache(maxsize=32)

@@ -4,7 +4,9 @@
 class FeedError(ValueError):
     """A feed's folder is unusable; says which feed, file and key, what was found and what is accepted."""
 
-    def __init__(self, feed: str, file: str, key: str, found: str, expected: str, hint: str = "") -> None:
+    def __init__(  # noqa: PLR0917 - an exception is pickled by its positional arguments
+        self, feed: str, file: str, key: str, found: str, expected: str, hint: str = ""
+    ) -> None:
         super().__init__(feed, file, key, found, expected, hint)
         self.feed, self.file, self.key = feed, file, key
         self.found, self.expected, self.hint = found, expected, hint

@@ -42,7 +42,7 @@ class Layout:
 
 
 def column_name(key: str) -> str:
-    """The BigQuery column name for an answer's key, "" where nothing of it remains: `@id` → id, `Été 2` → Ete_2."""
+    """The BigQuery column name for an answer's key: `@id` → id, `Été 2` → Ete_2; "" where nothing remains."""
     plain = unicodedata.normalize("NFKD", key).encode("ascii", "ignore").decode()
     leading = re.match("_*", plain)
     name = (leading[0] if leading else "") + re.sub(r"[^A-Za-z0-9_]+", "_", plain).strip("_")

@@ -72,11 +72,12 @@ def legacy_ticks(feed: Feed, name: str) -> tuple[datetime, ...]:
 def choose_tick(
     candidates: Sequence[datetime], answer_times: Iterable[datetime], created: datetime | None
 ) -> datetime:
-    """Which of an old name's candidates is meant: by times in the answer, else by when the object was created.
+    """Which of an old name's candidates is meant: by times in the answer, else by the object's creation.
 
-    An answer cannot hold a time after its tick, so a time after the first candidate means the second; one from the
-    hour before the first means the first. Without evidence it is the last candidate: in the old layout
-    the second answer of a repeated hour overwrote the first under the same name. ValueError without candidates.
+    An answer cannot hold a time after its tick, so a time after the first candidate means the second; one
+    from the hour before the first means the first. Without evidence it is the last candidate: in the old
+    layout the second answer of a repeated hour overwrote the first, under the same name. ValueError
+    without candidates.
     """
     if not candidates:
         raise ValueError("no candidates: this local time never was (summer time had just begun)")

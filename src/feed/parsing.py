@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from typing import Any
 
-from feed.conversion import Converter, MisfitError, converter, describe
+from feed.conversion import Converter, MisfitError, WholeConverter, converter, describe, whole_column
 from feed.drift import Drift, find_drifts
 from feed.model import COLLECTED_AT, Box, Column, Feed
 from feed.paths import FieldPath, path_text, values_at
@@ -48,8 +48,8 @@ class Outcome:
     drifts: tuple[Drift, ...]
 
 
-class _UnusableError(ValueError):
-    """The whole answer cannot be used."""
+class _FaultError(ValueError):
+    """Why a record, or the whole answer, cannot be used."""
 
     def __init__(self, reason: str, field: str, found: str, expected: str) -> None:
         super().__init__(reason, field, found, expected)
@@ -59,41 +59,37 @@ class _UnusableError(ValueError):
 def parse(
     feed: Feed, body: bytes, collected_at: datetime, *, decode: Callable[[bytes], Any] = json.loads
 ) -> Outcome:
-    """Rows of native values (collected_at first, then the feed's columns), rejections and drifts of one answer.
+    """Rows of native values (collected_at, then the feed's columns), rejections and drifts of one answer.
 
     `decode` may be any JSON decoder that raises ValueError. ValueError only where collected_at has no zone.
     """
     tick = _utc(collected_at)
     try:
         records = _records(feed, body, decode)
-    except _UnusableError as fault:
-        return _unusable(feed, tick, fault.reason, fault.field, fault.found, fault.expected)
+    except _FaultError as fault:
+        return _unusable(feed, tick, fault)
     reader = _reader(feed)
-    rows: list[dict[str, Any]] = []
-    rejections: list[Rejection] = []
+    drifts = find_drifts(feed, records)
+    rows = reader.all_rows(records, tick)
+    if rows is not None:
+        return Outcome(feed.name, tick, len(records), rows, (), drifts)
+    rows, rejections = [], []
     first_of: dict[Any, int] = {}
     for index, record in enumerate(records):
         try:
             row = reader.row(record, tick)
-            if reader.key is not None:
-                first = first_of.setdefault(row[reader.key], index)
-                if first != index:
-                    raise _RecordError(
-                        "duplicate_key",
-                        reader.key,
-                        describe(row[reader.key]),
-                        f"a key that record {first} has not",
-                    )
-        except _RecordError as fault:
+            reader.refuse_duplicate(row, index, first_of)
+        except _FaultError as fault:
             rejections.append(_rejection(feed, index, record, fault))
         else:
             rows.append(row)
-    return Outcome(feed.name, tick, len(records), rows, tuple(rejections), find_drifts(feed, records))
+    return Outcome(feed.name, tick, len(records), rows, tuple(rejections), drifts)
 
 
 def unreadable(feed: Feed, collected_at: datetime, error: Exception) -> Outcome:
     """The outcome for stored bytes that could not even be unpacked."""
-    return _unusable(feed, _utc(collected_at), "unreadable", "", str(error), "a gzip file or plain JSON")
+    fault = _FaultError("unreadable", "", str(error), "a gzip file or plain JSON")
+    return _unusable(feed, _utc(collected_at), fault)
 
 
 def answer_times(feed: Feed, body: bytes) -> tuple[datetime, ...]:
@@ -106,7 +102,7 @@ def answer_times(feed: Feed, body: bytes) -> tuple[datetime, ...]:
         names = (feed.common.last_reported,)
     try:
         records = _records(feed, body, json.loads)
-    except _UnusableError:
+    except _FaultError:
         return ()
     times: set[datetime] = set()
     for column in (feed.column(name) for name in names):
@@ -153,11 +149,11 @@ def _records(feed: Feed, body: bytes, decode: Callable[[bytes], Any]) -> list[An
     where = path_text(feed.records) or "the answer"
     found = list(values_at(_decoded(body, decode), feed.records))
     if not found:
-        raise _UnusableError("no_records", where, "nothing there: " + _beginning(body), "an array of records")
+        raise _FaultError("no_records", where, "nothing there: " + _beginning(body), "an array of records")
     if type(found[0]) is not list:
-        raise _UnusableError("no_records", where, describe(found[0]), "an array of records")
+        raise _FaultError("no_records", where, describe(found[0]), "an array of records")
     if not found[0]:
-        raise _UnusableError("empty", where, "an empty array", "at least one record")
+        raise _FaultError("empty", where, "an empty array", "at least one record")
     return found[0]
 
 
@@ -166,27 +162,27 @@ def _decoded(body: bytes, decode: Callable[[bytes], Any]) -> Any:
         return decode(body)
     except (ValueError, RecursionError):
         pass
-    # Decoders differ in what they take beside plain UTF-8 JSON (byte order marks, UTF-16, NaN, lone surrogates): the
-    # last word is always the standard library's, so that the collector and the batch give the same rows.
+    # Decoders differ in what they take beside plain UTF-8 JSON (byte order marks, UTF-16, NaN, surrogates): the last
+    # word is always the standard library's: the collector and the batch must give the same rows.
     try:
         return json.loads(body)
     except RecursionError:
-        raise _UnusableError("not_json", "", "JSON nested too deeply", "JSON") from None
+        raise _FaultError("not_json", "", "JSON nested too deeply", "JSON") from None
     except ValueError as error:
         raise _not_json(body, error) from None
 
 
-def _not_json(body: bytes, error: ValueError) -> _UnusableError:
+def _not_json(body: bytes, error: ValueError) -> _FaultError:
     start = body.removeprefix(_UTF8_BOM).lstrip()[:1_000]
     if not start:
-        return _UnusableError("empty", "", "no bytes" if not body else "only blanks", "JSON")
+        return _FaultError("empty", "", "no bytes" if not body else "only blanks", "JSON")
     if start.startswith(b"<") and _HTML.search(start):
-        return _UnusableError("html", "", "an HTML page: " + _beginning(start), "JSON")
+        return _FaultError("html", "", "an HTML page: " + _beginning(start), "JSON")
     if start[:1] in b"{[" and _is_cut(error):
-        return _UnusableError(
+        return _FaultError(
             "truncated", "", f"JSON that ends after {len(body)} bytes", "JSON to its last bracket"
         )
-    return _UnusableError("not_json", "", f"{_beginning(start)} ({_clipped(str(error))})", "JSON")
+    return _FaultError("not_json", "", f"{_beginning(start)} ({_clipped(str(error))})", "JSON")
 
 
 def _is_cut(error: ValueError) -> bool:
@@ -199,8 +195,9 @@ def _is_cut(error: ValueError) -> bool:
     )
 
 
-def _unusable(feed: Feed, tick: datetime, reason: str, field: str, found: str, expected: str) -> Outcome:
-    found, where = _clipped(found), f", {field}" if field else ""
+def _unusable(feed: Feed, tick: datetime, fault: _FaultError) -> Outcome:
+    reason, field, expected = fault.reason, fault.field, fault.expected
+    found, where = _clipped(fault.found), f", {field}" if field else ""
     message = f"{feed.name}: answer not usable ({reason}){where}: found {found}; expected {expected}"
     rejection = Rejection(reason, None, field, found, expected, _clipped(message))
     return Outcome(feed.name, tick, 0, [], (rejection,), ())
@@ -209,78 +206,106 @@ def _unusable(feed: Feed, tick: datetime, reason: str, field: str, found: str, e
 # --- one record -----------------------------------------------------------------------------------
 
 
-class _RecordError(ValueError):
-    """One record cannot become a row."""
+@dataclass(frozen=True)
+class _Field:
+    """A column, compiled."""
 
-    def __init__(self, reason: str, field: str, found: str, expected: str) -> None:
-        super().__init__(reason, field, found, expected)
-        self.reason, self.field, self.found, self.expected = reason, field, found, expected
+    name: str
+    key: str | int  # in the object or array that holds its value
+    convert: Converter
+    convert_all: WholeConverter
 
 
 @dataclass(frozen=True)
 class _Reader:
     """A feed compiled for many records."""
 
-    # Where an object (or array) lies in a record; name, key and converter of the columns directly in it.
-    places: tuple[tuple[FieldPath, tuple[tuple[str, str | int, Converter], ...]], ...]
-    template: dict[str, Any]
+    places: tuple[tuple[FieldPath, tuple[_Field, ...]], ...]  # the fields by the path of what holds them
+    names: tuple[str, ...]  # of a row
     repeated: tuple[str, ...]
     key: str | None
     latitude: str
     longitude: str
     box: Box | None
 
-    def row(self, record: Any, tick: datetime) -> dict[str, Any]:
-        """The record as a row; raises _RecordError."""
-        if type(record) is not dict:
-            raise _RecordError("not_an_object", "", describe(record), "an object")
-        row = self.template.copy()
-        row["collected_at"] = tick
-        name = ""
+    def all_rows(self, records: list[Any], tick: datetime) -> list[dict[str, Any]] | None:
+        """Every record as a row, column by column, or None where one may be at fault: then ask `row`."""
+        columns: dict[str, Sequence[Any]] = {"collected_at": [tick] * len(records)}
         try:
-            for path, columns in self.places:
-                get = _getter(record, path) if path else record.get
-                for name, key, convert in columns:  # noqa: B007 - the except clause names the column
-                    value = get(key)
-                    if value is not None:
-                        row[name] = convert(value)
-        except MisfitError as misfit:
-            raise _RecordError(
-                "bad_value", name + misfit.path, describe(misfit.value), misfit.expected
-            ) from None
+            for path, fields in self.places:
+                holders = _holders(records, path)
+                for field in fields:
+                    columns[field.name] = field.convert_all(_items(holders, field.key))
+        except (MisfitError, TypeError):
+            return None
+        if self.key is not None:
+            keys = set(columns[self.key])
+            if len(keys) < len(records) or None in keys or "" in keys:
+                return None
+        if self.box is not None:
+            latitudes = [value for value in columns[self.latitude] if value is not None]
+            longitudes = [value for value in columns[self.longitude] if value is not None]
+            if latitudes and longitudes:
+                corners = (min(latitudes), min(longitudes)), (max(latitudes), max(longitudes))
+                if not all(self.box.holds(*corner) for corner in corners):
+                    return None
+        in_order = [columns[name] for name in self.names]
+        return [dict(zip(self.names, values, strict=True)) for values in zip(*in_order, strict=True)]
+
+    def row(self, record: Any, tick: datetime) -> dict[str, Any]:
+        """The record as a row; raises _FaultError."""
+        if type(record) is not dict:
+            raise _FaultError("not_an_object", "", describe(record), "an object")
+        row: dict[str, Any] = dict.fromkeys(self.names)
+        row["collected_at"] = tick
+        for path, fields in self.places:
+            holder = record
+            for depth, step in enumerate(path):
+                holder = _item(holder, step, path[:depth])
+            for field in fields:
+                row[field.name] = _converted(field, _item(holder, field.key, path))
         for each in self.repeated:
             if row[each] is None:
                 row[each] = []
         if self.key is not None and row[self.key] in {None, ""}:
-            raise _RecordError("missing_key", self.key, describe(row[self.key]), "a value: it is the key")
+            raise _FaultError("missing_key", self.key, describe(row[self.key]), "a value: it is the key")
         if self.box is not None:
             latitude, longitude = row[self.latitude], row[self.longitude]
             if latitude is not None and longitude is not None and not self.box.holds(latitude, longitude):
                 self.refuse_stray(self.box, latitude, longitude)
         return row
 
+    def refuse_duplicate(self, row: dict[str, Any], index: int, first_of: dict[Any, int]) -> None:
+        """Raise _FaultError for a key that an earlier row has; `first_of` remembers them."""
+        if self.key is not None:
+            first = first_of.setdefault(row[self.key], index)
+            if first != index:
+                found = describe(row[self.key])
+                raise _FaultError("duplicate_key", self.key, found, f"a key that record {first} has not")
+
     def refuse_stray(self, box: Box, latitude: float, longitude: float) -> None:
-        """Raise _RecordError for a point outside `box`, unless it may be a new station beyond an undeclared one."""
+        """Raise _FaultError for a point outside `box`, unless it may be a new station beyond the sample's."""
         found = f"{self.latitude} {latitude}, {self.longitude} {longitude}"
         extent = f"latitude {box.south:g} to {box.north:g}, longitude {box.west:g} to {box.east:g}"
         if box.holds(longitude, latitude):
-            raise _RecordError("swapped_coordinates", self.latitude, found, extent)
+            raise _FaultError("swapped_coordinates", self.latitude, found, extent)
         if box.declared:
-            raise _RecordError("out_of_range", self.latitude, found, extent)
+            raise _FaultError("out_of_range", self.latitude, found, extent)
         if abs(latitude) > 90 or abs(longitude) > 180:
             expected = "latitude -90 to 90, longitude -180 to 180"
-            raise _RecordError("out_of_range", self.latitude, found, expected)
+            raise _FaultError("out_of_range", self.latitude, found, expected)
 
 
 @lru_cache(maxsize=32)
 def _reader(feed: Feed) -> _Reader:
-    places: dict[FieldPath, list[tuple[str, str | int, Converter]]] = {}
+    places: dict[FieldPath, list[_Field]] = {}
     for column in feed.columns:
-        places.setdefault(column.path[:-1], []).append((column.name, column.path[-1], converter(column)))
+        field = _Field(column.name, column.path[-1], converter(column), whole_column(column))
+        places.setdefault(column.path[:-1], []).append(field)
     located = feed.common.latitude is not None and feed.common.longitude is not None
     return _Reader(
-        places=tuple((path, tuple(columns)) for path, columns in places.items()),
-        template=dict.fromkeys(column.name for column in (COLLECTED_AT, *feed.columns)),
+        places=tuple((path, tuple(fields)) for path, fields in places.items()),
+        names=tuple(column.name for column in (COLLECTED_AT, *feed.columns)),
         repeated=tuple(column.name for column in feed.columns if column.mode == "REPEATED"),
         key=feed.key,
         latitude=feed.common.latitude or "",
@@ -289,15 +314,25 @@ def _reader(feed: Feed) -> _Reader:
     )
 
 
-def _getter(record: Any, path: FieldPath) -> Callable[[Any], Any]:
-    """What gives the values of the object or array at `path`: None for each where that is null or absent."""
-    holder = record
-    for depth, step in enumerate(path):
-        holder = _item(holder, step, path[:depth])
-    return holder.get if type(holder) is dict else lambda key: _item(holder, key, path)
+def _holders(records: list[Any], path: FieldPath) -> list[Any]:
+    holders = records
+    for step in path:
+        holders = _items(holders, step)
+    return holders
+
+
+def _items(holders: list[Any], key: str | int) -> list[Any]:
+    """The item of each holder, None where an object lacks it; TypeError where one is not what `key` needs."""
+    kinds = set(map(type, holders))
+    if type(key) is str and kinds == {dict}:
+        return [holder.get(key) for holder in holders]
+    if type(key) is int and kinds == {list}:
+        return [holder[key] if key < len(holder) else None for holder in holders]
+    raise TypeError(kinds)
 
 
 def _item(holder: Any, key: str | int, path: FieldPath) -> Any:
+    """The item of one holder, which lies at `path`: None where either is null or absent; _FaultError."""
     if holder is None:
         return None
     if type(key) is str and type(holder) is dict:
@@ -305,10 +340,18 @@ def _item(holder: Any, key: str | int, path: FieldPath) -> Any:
     if type(key) is int and type(holder) is list:
         return holder[key] if key < len(holder) else None
     expected = "an array" if type(key) is int else "an object"
-    raise _RecordError("bad_value", path_text(path), describe(holder), expected)
+    raise _FaultError("bad_value", path_text(path), describe(holder), expected)
 
 
-def _rejection(feed: Feed, index: int, record: Any, fault: _RecordError) -> Rejection:
+def _converted(field: _Field, value: Any) -> Any:
+    try:
+        return None if value is None else field.convert(value)
+    except MisfitError as misfit:
+        found, where = describe(misfit.value), field.name + misfit.path
+        raise _FaultError("bad_value", where, found, misfit.expected) from None
+
+
+def _rejection(feed: Feed, index: int, record: Any, fault: _FaultError) -> Rejection:
     field, found = _clipped(fault.field), _clipped(fault.found)
     place = next((path_text(column.path) for column in feed.columns if column.name == field), field)
     where = field if place == field else f"{field} (in the answer {place})"

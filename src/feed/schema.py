@@ -1,4 +1,4 @@
-"""One model, every schema: BigQuery's, Spark's, the quarantine's, the view's, and the dictionary for people."""
+"""One model, every schema: BigQuery's, Spark's, the quarantine's, the view's, and the dictionary."""
 
 from collections.abc import Iterable
 from dataclasses import fields

@@ -326,7 +326,7 @@ def _mapped(
 def _common(section: _Source, columns: Mapping[str, Column]) -> Common:
     names = [field.name for field in fields(Common)]
     section.only(*names)
-    mapped = {
+    mapped: dict[str, Any] = {
         name: _condition(section.section(name), columns)
         if name == "is_operational" and isinstance(value, dict)
         else _mapped(section, name, section.text(name), columns, _COMMON_TYPES[name])
