@@ -70,11 +70,6 @@ class Scheduler:
     def put(self, job: Json) -> Json:
         """Make a job, or update it. Raises LocalError for a schedule that is not cron."""
         fires_after(job, datetime.now(UTC))
-        url = job.get("httpTarget", {}).get("uri")
-        if url and not self._machine.service(FrontEnd).reaches(url):
-            self._machine.say_not_honoured(
-                f"scheduler job {short(job)}: its target {url} is away from this machine, so it is not called"
-            )
         kept = self.jobs.put(job["name"], {"state": "ENABLED"} | job)
         if self._started:
             self._arm(job["name"])
@@ -84,6 +79,9 @@ class Scheduler:
         """Let the enabled jobs fire from now on."""
         self._started = True
         for name in self.jobs.names():
+            url = self.jobs.get(name).get("httpTarget", {}).get("uri")
+            if url and not self._machine.service(FrontEnd).reaches(url):
+                self._machine.say_not_honoured(f"{name}: its target {url} is not on this machine: not called")
             self._arm(name)
 
     def pause(self, name: str) -> None:

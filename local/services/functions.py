@@ -1,0 +1,111 @@
+"""Cloud Functions (2nd generation): a function's source archive, run under functions-framework.
+
+The platform's own variables: https://cloud.google.com/functions/docs/configuring/env-var
+"""
+
+from typing import Any
+
+from local.arguments import block, say_unhonoured
+from local.machine import Machine
+from local.stack import Attributes, Handler, Resource
+from local.workloads import Workloads, read_object, unpack
+
+START_DEADLINE_S = 60.0
+# Routes of functions-framework that answer without calling the function.
+READY_PATH = "/robots.txt"
+BUILD_HONOURED = {"entry_point", "source", "runtime"}
+BUILD_SAID = {
+    "runtime": "it runs on the Python of this environment",
+    "service_account": "nothing is built here",
+    "docker_repository": "nothing is built here",
+    "environment_variables": "nothing is built here",
+    "automatic_update_policy": "it runs on the Python of this environment",
+    "on_deploy_update_policy": "it runs on the Python of this environment",
+}
+SERVICE_HONOURED = {
+    "environment_variables",
+    "service_account_email",
+    "max_instance_count",
+    "max_instance_request_concurrency",
+    "timeout_seconds",
+}
+SERVICE_SAID = {
+    "available_memory": "memory is not limited here",
+    "available_cpu": "processor time is not limited here",
+    "min_instance_count": "there is always one instance here",
+    "ingress_settings": "only this machine can reach it",
+    "all_traffic_on_latest_revision": "there is one revision here",
+    "vpc_connector": "there is no VPC here",
+    "vpc_connector_egress_settings": "there is no VPC here",
+    "direct_vpc_network_interface": "there is no VPC here",
+    "direct_vpc_egress": "there is no VPC here",
+    "secret_environment_variables": "there is no Secret Manager here",
+    "secret_volumes": "there is no Secret Manager here",
+}
+
+
+def function(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+    """google_cloudfunctions2_function with an HTTP trigger."""
+    build, service = block(arguments, "build_config"), block(arguments, "service_config")
+    _say(resource.type, arguments, build, service, machine)
+    project = arguments.get("project", machine.project)
+    name, location = arguments["name"], arguments.get("location", machine.region)
+    source = block(block(build, "source"), "storage_source")
+    folder = machine.folder / "functions" / name
+    archive = f"gs://{source['bucket']}/{source['object']}"
+    unpack(read_object(machine, source["bucket"], source["object"]), folder, archive)
+    url = _begin(machine, name, build["entry_point"], service)
+    service_name = f"projects/{project}/locations/{location}/services/{name}"
+    computed = {"uri": url, "service": service_name, "gcf_uri": url}
+    return (
+        {"project": project}
+        | arguments
+        | {
+            "id": f"projects/{project}/locations/{location}/functions/{name}",
+            "url": url,
+            "state": "ACTIVE",
+            "environment": "GEN_2",
+            "build_config": [build],
+            "service_config": [service | computed],
+        }
+    )
+
+
+def _begin(machine: Machine, name: str, target: str, service: dict[str, Any]) -> str:
+    workloads = machine.service(Workloads)
+    declared = {key: str(value) for key, value in service.get("environment_variables", {}).items()}
+    platform = {
+        "K_SERVICE": name,
+        "K_REVISION": f"{name}-00001",
+        "K_CONFIGURATION": name,
+        "FUNCTION_TARGET": target,
+        "FUNCTION_SIGNATURE_TYPE": "http",
+        "CLOUD_RUN_TIMEOUT_SECONDS": str(service.get("timeout_seconds", 60)),
+    }
+    env = workloads.environment(f"function {name}", declared, service.get("service_account_email", ""))
+    framework = [str(machine.python), "-m", "functions_framework", "--target", target]
+    # `python -m` puts the working directory, where the archive lies, first on the path.
+    options = ["--source", "main.py", "--signature-type", "http", "--host", "127.0.0.1", "--port"]
+    return workloads.begin(
+        f"function {name}",
+        lambda port: [*framework, *options, str(port)],
+        env | platform,
+        machine.folder / "functions" / name,
+        ready_path=READY_PATH,
+        at_once=int(service.get("max_instance_count", 100))
+        * int(service.get("max_instance_request_concurrency", 1)),
+        deadline_s=START_DEADLINE_S,
+    )
+
+
+def _say(
+    kind: str, arguments: dict[str, Any], build: dict[str, Any], service: dict[str, Any], machine: Machine
+) -> None:
+    top = {"name", "location", "build_config", "service_config"}
+    said = {"event_trigger": "it is called over HTTP only: no Eventarc here", "kms_key_name": "not encrypted"}
+    say_unhonoured(machine, kind, arguments, top, said)
+    say_unhonoured(machine, f"{kind}.build_config", build, BUILD_HONOURED, BUILD_SAID)
+    say_unhonoured(machine, f"{kind}.service_config", service, SERVICE_HONOURED, SERVICE_SAID)
+
+
+HANDLERS: dict[str, Handler] = {"google_cloudfunctions2_function": function}

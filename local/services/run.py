@@ -1,0 +1,196 @@
+"""Cloud Run: a service runs from the source archive that its image is built from, as its Dockerfile says.
+
+The image's tag is the start of the archive's SHA-256, so the archive is the object of the stack whose
+content has that digest. What the Dockerfile's RUN installs is what this environment has installed.
+"""
+
+import hashlib
+import json
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.arguments import block, blocks, say_unhonoured
+from local.errors import LocalError
+from local.machine import Machine
+from local.services.storage import Storage
+from local.stack import Attributes, Handler, Resource
+from local.workloads import Workloads, list_objects, read_object, unpack
+
+START_DEADLINE_S = 60.0
+CONCURRENCY = 80  # Cloud Run's default of requests at a time per instance
+TEMPLATE_SAID = {
+    "vpc_access": "there is no VPC here",
+    "execution_environment": "it is a process of this machine",
+    "volumes": "volumes are not mounted here",
+    "session_affinity": "there is one instance here",
+    "encryption_key": "nothing is encrypted here",
+    "revision": "there is one revision here",
+}
+CONTAINER_SAID = {
+    "resources": "memory and processor time are not limited here",
+    "liveness_probe": "a process that ends is started again, but it is not probed",
+    "volume_mounts": "volumes are not mounted here",
+    "working_dir": "it runs in the unpacked source archive",
+}
+SERVICE_SAID = {
+    "ingress": "only this machine can reach it",
+    "traffic": "there is one revision here",
+    "binary_authorization": "there is no image here",
+    "custom_audiences": "identity tokens are not checked here",
+    "invoker_iam_disabled": "access is not controlled here",
+    "scaling": "there is one instance here",
+    "launch_stage": "it means nothing here",
+    "default_uri_disabled": "the URL is the only one",
+}
+
+
+@dataclass(frozen=True)
+class Image:
+    """What a Dockerfile says about how its image is run."""
+
+    command: tuple[str, ...]
+    env: dict[str, str]
+    workdir: str
+
+
+def service(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+    """google_cloud_run_v2_service with one container."""
+    template = block(arguments, "template")
+    containers = blocks(template, "containers")
+    if len(containers) != 1:
+        raise LocalError(f"one container is run here, found {len(containers)}")
+    _say(resource.type, arguments, template, containers[0], machine)
+    project, location = arguments.get("project", machine.project), arguments.get("location", machine.region)
+    name = arguments["name"]
+    folder = machine.folder / "services" / name
+    unpack(*_source(machine, containers[0]["image"], folder))
+    url = _begin(machine, name, template, containers[0], folder)
+    full = f"projects/{project}/locations/{location}/services/{name}"
+    computed = {
+        "id": full,
+        "uri": url,
+        "urls": [url],
+        "latest_ready_revision": f"{full}/revisions/{name}-00001",
+    }
+    return {"project": project, "location": location} | arguments | computed
+
+
+def parse_dockerfile(text: str, name: str) -> Image:
+    """Return how the image of a Dockerfile's last stage is run.
+
+    Raises LocalError, with `name`, where neither CMD nor ENTRYPOINT is there in its JSON form.
+    """
+    env: dict[str, str] = {}
+    commands: dict[str, tuple[str, ...]] = {}
+    workdir = "/"
+    for line in re.sub(r"\\\r?\n", " ", re.sub(r"(?m)^\s*#.*\n?", "", text)).splitlines():
+        instruction, _, rest = line.strip().partition(" ")
+        match instruction.upper():
+            case "FROM":
+                env, commands, workdir = {}, {}, "/"
+            case "ENV":
+                env |= _env(rest.strip())
+            case "WORKDIR":
+                workdir = rest.strip()
+            case "CMD" | "ENTRYPOINT" as kind:
+                commands[kind] = _json_form(rest, kind, name)
+    command = commands.get("ENTRYPOINT", ()) + commands.get("CMD", ())
+    if not command:
+        raise LocalError(f'{name}: a CMD in JSON form such as ["gunicorn", …] is needed, found none')
+    return Image(command, env, workdir)
+
+
+def _source(machine: Machine, image: str, folder: Path) -> tuple[bytes, Path, str]:
+    """Return the archive's content for an image, where to unpack it, and what it is called."""
+    tag = image.rpartition(":")[2]
+    if not re.fullmatch(r"[0-9a-f]{12,64}", tag):
+        raise LocalError(f"image {image}: a tag that is the start of its source's SHA-256 is needed")
+    buckets = machine.service(Storage).buckets.names()
+    found = [(b, str(o["name"])) for b in buckets for o in list_objects(machine, b) if tag in str(o["name"])]
+    for bucket, name in found:
+        content = read_object(machine, bucket, name)
+        if hashlib.sha256(content).hexdigest().startswith(tag):
+            return content, folder, f"gs://{bucket}/{name}"
+    raise LocalError(
+        f"image {image}: no object of {', '.join(buckets) or 'any bucket'} has {tag} in its name and as the "
+        "start of its SHA-256, so there is no source to run"
+    )
+
+
+def _begin(
+    machine: Machine, name: str, template: dict[str, Any], container: dict[str, Any], folder: Path
+) -> str:
+    dockerfile = folder / "Dockerfile"
+    image = parse_dockerfile(dockerfile.read_text() if dockerfile.exists() else "", f"{name}: Dockerfile")
+    workloads = machine.service(Workloads)
+    declared = {each["name"]: str(each.get("value", "")) for each in blocks(container, "env")}
+    # Paths of the image mean the unpacked archive here; its PATH would hide the environment's programs.
+    inside = {
+        key: value.replace(image.workdir, str(folder)) if image.workdir != "/" else value
+        for key, value in image.env.items()
+        if key not in ("PATH", "PYTHONPATH", "HOME")
+    }
+    account = template.get("service_account", "")
+    env = workloads.environment(f"service {name}", inside | declared, account)
+    platform = {
+        "K_SERVICE": name,
+        "K_REVISION": f"{name}-00001",
+        "K_CONFIGURATION": name,
+        "HOST": "127.0.0.1",
+    }
+    probe = block(block(container, "startup_probe"), "http_get")
+    command = [*container.get("command", ()), *container.get("args", ())] or list(image.command)
+    return workloads.begin(
+        f"service {name}",
+        lambda port: [_expand(word, port) for word in command],
+        env | platform,
+        folder,
+        ready_path=probe.get("path", "/"),
+        at_once=int(template.get("max_instance_request_concurrency", CONCURRENCY)),
+        deadline_s=START_DEADLINE_S,
+    )
+
+
+def _expand(word: str, port: int) -> str:
+    return word.replace("$PORT", str(port)).replace("${PORT}", str(port))
+
+
+def _env(rest: str) -> dict[str, str]:
+    """`KEY=value KEY="other value"`, or the old form `KEY value`."""
+    words = shlex.split(rest)
+    if words and "=" not in words[0]:
+        return {words[0]: " ".join(words[1:])}
+    return dict(word.split("=", 1) for word in words)
+
+
+def _json_form(rest: str, kind: str, name: str) -> tuple[str, ...]:
+    try:
+        words = json.loads(rest)
+    except ValueError:
+        words = None
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise LocalError(
+            f'{name}: {kind} must be in JSON form such as ["gunicorn", …], found {rest.strip()!r}'
+        )
+    return tuple(words)
+
+
+def _say(
+    kind: str,
+    arguments: dict[str, Any],
+    template: dict[str, Any],
+    container: dict[str, Any],
+    machine: Machine,
+) -> None:
+    top = {"name", "location", "template", "deletion_protection"}
+    inside = {"containers", "service_account", "timeout", "max_instance_request_concurrency", "scaling"}
+    run = {"image", "env", "ports", "startup_probe", "command", "args", "name"}
+    say_unhonoured(machine, kind, arguments, top, SERVICE_SAID)
+    say_unhonoured(machine, f"{kind}.template", template, inside, TEMPLATE_SAID)
+    say_unhonoured(machine, f"{kind}.template.containers", container, run, CONTAINER_SAID)
+
+
+HANDLERS: dict[str, Handler] = {"google_cloud_run_v2_service": service}
