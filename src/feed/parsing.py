@@ -162,8 +162,8 @@ def _decoded(body: bytes, decode: Callable[[bytes], Any]) -> Any:
         return decode(body)
     except (ValueError, RecursionError):
         pass
-    # Decoders differ in what they take beside plain UTF-8 JSON (byte order marks, UTF-16, NaN, surrogates): the last
-    # word is always the standard library's: the collector and the batch must give the same rows.
+    # Decoders differ in what they take beside plain UTF-8 JSON (byte order marks, UTF-16, NaN, surrogates).
+    # The last word is always the standard library's: the collector and the batch must give the same rows.
     try:
         return json.loads(body)
     except RecursionError:
