@@ -8,6 +8,7 @@ import base64
 import json
 import threading
 import time
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -33,7 +34,8 @@ class MetadataServer:
         with self._lock:
             if email not in self._servers:
                 server = _listen(self, email)
-                threading.Thread(target=server.serve_forever, name=f"metadata {email}", daemon=True).start()
+                serve = partial(server.serve_forever, poll_interval=0.1)  # how long `close` may take
+                threading.Thread(target=serve, name=f"metadata {email}", daemon=True).start()
                 self._servers[email] = server
             return f"{LOOPBACK}:{self._servers[email].server_address[1]}"
 

@@ -210,7 +210,8 @@ class Supervisor:
 
     def stop_all(self, grace_s: float = 5.0) -> None:
         """End every child, the last started first; the supervisor is of no use afterwards."""
-        self._stopping.set()
+        with self._lock:
+            self._stopping.set()
         for process in reversed(self.processes):
             self.stop(process.name, grace_s)
         self._spawns.put(None)
@@ -229,9 +230,10 @@ class Supervisor:
             except BaseException as error:  # noqa: BLE001  (raised again in the thread that asked)
                 outcome.set_exception(error)
 
-        if self._stopping.is_set():
-            raise LocalError("the environment is being stopped: nothing is started any more")
-        self._spawns.put(spawn)
+        with self._lock:
+            if self._stopping.is_set():
+                raise LocalError("the environment is being stopped: nothing is started any more")
+            self._spawns.put(spawn)
         try:
             return outcome.result()
         except OSError as error:
@@ -249,10 +251,12 @@ class Supervisor:
                     process.name, f"ended with {_ending(process.code)} while starting", process.log
                 )
             if ready():
-                return
+                break
             if time.monotonic() > end:
                 raise ProcessError(process.name, f"was not ready after {deadline_s:.0f} s", process.log)
             process.ended.wait(READY_EVERY_S)
+        if self._stopping.is_set():
+            raise LocalError(f"{process.name} was started while the environment is being stopped")
 
     def _watch(self, process: Process, is_ready: threading.Event) -> None:
         delay = 0.1
@@ -270,7 +274,7 @@ class Supervisor:
                 break
             process.restarts += 1
             self._write_record()
-            if process.stopping.is_set():  # stopped between the wait and the start
+            if process.stopping.is_set() or self._stopping.is_set():  # stopped while it was starting
                 _signal_group(process.pid, signal.SIGTERM)
         process.ended.set()
 

@@ -1,0 +1,73 @@
+"""The emulators' start, their programs, and that what they hold outlives them."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from local.emulators import NO_PROJECT, duckdb_home, start_emulators, storage_binary
+from local.errors import MissingToolError
+from local.processes import Supervisor
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.unit
+def test_storage_program_is_there_and_runs_here() -> None:
+    assert os.access(storage_binary(), os.X_OK)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(("system", "machine"), [("Plan9", "x86_64"), ("Linux", "riscv64")])
+def test_machine_without_a_program_is_told_so(system: str, machine: str) -> None:
+    with pytest.raises(MissingToolError, match=f"no program for {system} on {machine}: .*is missing; run"):
+        storage_binary(system, machine)
+
+
+@pytest.mark.emulator
+def test_extensions_are_unpacked_once(tmp_path: Path) -> None:
+    home = duckdb_home(tmp_path)
+    names = {file.name for file in home.rglob("*.duckdb_extension")}
+    assert names == {f"{name}.duckdb_extension" for name in ("icu", "ducklake", "spatial", "httpfs")}
+    marker = home / "untouched"
+    marker.touch()
+    assert duckdb_home(tmp_path) == home
+    assert marker.exists()
+    assert [path.name for path in tmp_path.iterdir()] == [home.name]
+
+
+@pytest.mark.emulator
+def test_data_outlives_a_kill_and_a_restart(tmp_path: Path) -> None:
+    folder, record = tmp_path / "dev", tmp_path / "dev" / "processes.json"
+    with Supervisor(record) as supervisor:
+        urls = start_emulators(supervisor, folder, extensions=ROOT / ".cache")
+        requests.post(f"{urls.gcs_url}/storage/v1/b", json={"name": "kept"}, timeout=10).raise_for_status()
+        upload = f"{urls.gcs_url}/upload/storage/v1/b/kept/o?uploadType=media&name=a/b"
+        requests.post(upload, data=b"bytes", timeout=10).raise_for_status()
+        query = f"{urls.bigquery_url}/bigquery/v2/projects/{NO_PROJECT}/queries"
+        statement = "CREATE SCHEMA d; CREATE TABLE d.t AS SELECT 42 AS n"
+        requests.post(query, json={"query": statement, "useLegacySql": False}, timeout=30).raise_for_status()
+        storage = supervisor.processes[0 if supervisor.processes[0].name.startswith("storage") else 1]
+        os.kill(storage.pid, signal.SIGKILL)
+        end = time.monotonic() + 20
+        while not held(urls.gcs_url):
+            assert time.monotonic() < end, "the storage emulator did not come back with its object"
+            time.sleep(0.05)
+        assert storage.restarts == 1
+    with Supervisor(record) as supervisor:
+        urls = start_emulators(supervisor, folder, extensions=ROOT / ".cache")
+        assert held(urls.gcs_url)
+        query = f"{urls.bigquery_url}/bigquery/v2/projects/{NO_PROJECT}/queries"
+        answer = requests.post(query, json={"query": "SELECT n FROM d.t", "useLegacySql": False}, timeout=30)
+        assert answer.json()["rows"] == [{"f": [{"v": "42"}]}]
+
+
+def held(url: str) -> bool:
+    try:
+        answer = requests.get(f"{url}/storage/v1/b/kept/o/a%2Fb?alt=media", timeout=10)
+    except requests.ConnectionError:
+        return False
+    return answer.content == b"bytes"
