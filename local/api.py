@@ -1,0 +1,247 @@
+"""The feed's API as the function here sees it: the real one, recorded answers, or a sample that evolves."""
+
+import json
+import math
+import threading
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Protocol
+
+from feed import Column, Feed, RawError, parse, unpack
+from feed.paths import FieldPath, values_at
+from local.errors import LocalError
+from local.processes import LOOPBACK
+
+PROBE_S = 4.0
+ANSWER_LIMIT = 64 * 2**20
+SUFFIXES = (".json", ".json.gz")
+USER_AGENT = "vlille (local run)"
+
+
+class Answers(Protocol):
+    """Where answers come from; `description` is for the user."""
+
+    @property
+    def description(self) -> str:
+        """What answers, in a few words."""
+        ...
+
+    def at(self, minute: datetime) -> bytes:
+        """Return the answer of a minute, the same whenever it is asked for."""
+        ...
+
+
+class Replay:
+    """Recorded answers: one file, or a folder's files in the order of their names, over and over.
+
+    Each minute asked for takes the next one. Raises LocalError where there is none, or one is unreadable.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._files = _recorded(path)
+        self._minutes: dict[datetime, int] = {}
+        self._lock = threading.Lock()
+        for file in self._files:
+            _read(file)
+        count = f", {len(self._files)} answers" if path.is_dir() else ""
+        self.description = f"replay of {path}{count}"
+
+    def at(self, minute: datetime) -> bytes:
+        """Return the recorded answer of a minute."""
+        with self._lock:
+            number = self._minutes.setdefault(minute, len(self._minutes))
+        return _read(self._files[number % len(self._files)])
+
+
+class EvolvingSample:
+    """The feed's sample, whose bikes come and go with time; without a common mapping, the sample as it is."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        common = feed.common
+        self._bikes = _path(feed, common.num_bikes_available)
+        self._docks = _path(feed, common.num_docks_available)
+        self._times = [c for c in feed.columns if c.type == "TIMESTAMP" and c.mode != "REPEATED" and c.path]
+        self._newest = _newest(feed, self._times)
+        moves = "evolving" if self._bikes or self._times else "unchanging"
+        self.description = f"the {moves} sample of {feed.name}"
+
+    def at(self, minute: datetime) -> bytes:
+        """Return the sample as it would be at a minute."""
+        answer = json.loads(self._feed.sample)
+        records = next(values_at(answer, self._feed.records))
+        for number, record in enumerate(records):
+            self._move_bikes(record, number, minute)
+            for column in self._times:
+                if column.name in self._newest:
+                    _change(record, column.path, _later(minute - self._newest[column.name], column))
+        return json.dumps(answer, ensure_ascii=False).encode()
+
+    def _move_bikes(self, record: Any, number: int, minute: datetime) -> None:
+        """Let bikes come and go in waves, each station in its own; bikes and docks together stay as many."""
+        bikes = _number(record, self._bikes)
+        if bikes is None or self._bikes is None:
+            return
+        docks = _number(record, self._docks)
+        places = bikes + (docks if docks is not None else 10)
+        now = evolved(bikes, places, number, int(minute.timestamp()) // 60)
+        _change(record, self._bikes, lambda old: type(old)(now))
+        if docks is not None and self._docks is not None:
+            _change(record, self._docks, lambda old: type(old)(places - now))
+
+
+def evolved(bikes: int, places: int, station: int, minute: int) -> int:
+    """Return the bikes at a minute (since 1970) of a station with `bikes` of `places` in the sample.
+
+    Waves of half an hour to an hour, a quarter of the places high: 0 ≤ result ≤ places.
+    """
+    period = 30 + station * 7 % 31
+    wave = math.sin(2 * math.pi * minute / period + station)
+    return max(0, min(places, bikes + round(wave * places / 4)))
+
+
+@dataclass
+class FeedServer:
+    """A real HTTP server on the loopback interface that gives the answers of a source."""
+
+    url: str
+    server: ThreadingHTTPServer
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def serve(answers: Answers, now: Callable[[], datetime]) -> FeedServer:
+    """Begin to answer every GET with the answer of the minute that `now` tells."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 60
+
+        def do_GET(self) -> None:
+            try:
+                body = answers.at(now().replace(second=0, microsecond=0))
+            except LocalError as error:
+                self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR, explain=str(error))
+                return
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", "application/json; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the base class names it so)
+            """Each call is in the function's own log."""
+
+    server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="feed API", daemon=True).start()
+    return FeedServer(f"http://{LOOPBACK}:{server.server_address[1]}/", server)
+
+
+def probe(feed: Feed, url: str) -> str | None:
+    """Ask the real API once; return None where it gives rows within 4 s, else why it is not used."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
+    asked = pool.submit(_ask, url)
+    pool.shutdown(wait=False)
+    try:
+        body = asked.result(PROBE_S)
+    except FutureTimeoutError:
+        return f"it does not answer within {PROBE_S:.0f} s"
+    except (OSError, ValueError) as error:
+        return f"it cannot be reached ({getattr(error, 'reason', error)})"
+    outcome = parse(feed, body, datetime.now(UTC))
+    if not outcome.rows:
+        told = outcome.rejections[0].message if outcome.rejections else "no records"
+        return f"its answer has no rows of {feed.name} ({told})"
+    return None
+
+
+def _ask(url: str) -> bytes:
+    request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})  # noqa: S310  (checked below)
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"{url} is no HTTP URL")
+    with urllib.request.urlopen(request, timeout=PROBE_S) as answer:  # noqa: S310
+        body: bytes = answer.read(ANSWER_LIMIT)
+    return body
+
+
+def _recorded(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise LocalError(f"there is nothing at {path}: REPLAY names a recorded answer, or a folder of them")
+    files = sorted(each for each in path.iterdir() if each.is_file() and each.name.endswith(SUFFIXES))
+    if not files:
+        raise LocalError(f"the folder {path} has no file whose name ends in {' or '.join(SUFFIXES)}")
+    return files
+
+
+def _read(file: Path) -> bytes:
+    try:
+        if file.stat().st_size > ANSWER_LIMIT:
+            raise LocalError(f"{file} has more than {ANSWER_LIMIT} bytes: that is no answer of a feed")
+        return unpack(file.read_bytes(), ANSWER_LIMIT)
+    except (OSError, RawError) as error:
+        raise LocalError(f"the recorded answer {file} cannot be read: {error}") from error
+
+
+def _path(feed: Feed, column: str | None) -> FieldPath | None:
+    return feed.column(column).path or None if column else None
+
+
+def _newest(feed: Feed, columns: list[Column]) -> dict[str, datetime]:
+    """Return the newest time of each column that has one in the sample."""
+    rows = parse(feed, feed.sample, datetime.now(UTC)).rows
+    newest = {}
+    for column in columns:
+        times = [row[column.name] for row in rows if isinstance(row.get(column.name), datetime)]
+        if times:
+            newest[column.name] = max(times)
+    return newest
+
+
+def _number(record: Any, path: FieldPath | None) -> int | None:
+    """Return the whole number at a path, also one that is written as text or as 7.0."""
+    value = next(values_at(record, path), None) if path else None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        return None
+
+
+def _change(record: Any, path: FieldPath, change: Callable[[Any], Any]) -> None:
+    holder = next(values_at(record, path[:-1]), None)
+    if holder is None or next(values_at(record, path), None) is None:
+        return
+    holder[path[-1]] = change(holder[path[-1]])
+
+
+def _later(shift: timedelta, column: Column) -> Callable[[Any], Any]:
+    """Return a function that moves a timestamp, keeping the form in which the API writes it."""
+    per_second = {"seconds": 1, "milliseconds": 1_000, "microseconds": 1_000_000}.get(column.unit or "", 1)
+
+    def move(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            return value
+        if not isinstance(value, str):
+            return value + type(value)(shift.total_seconds() * per_second)
+        try:
+            moved = datetime.fromisoformat(value) + shift
+        except ValueError:
+            return value
+        text = moved.isoformat(timespec="milliseconds" if "." in value else "seconds")
+        return text.replace("+00:00", "Z") if value.endswith("Z") else text
+
+    return move

@@ -1,0 +1,46 @@
+"""Synthesizes one environment, as `make synth` does, into its folder here."""
+
+import os
+import sys
+from pathlib import Path
+
+from local.errors import LocalError, ProcessError
+from local.processes import Supervisor
+from local.stack import FILE
+
+ROOT = Path(__file__).resolve().parents[1]
+TIMEOUT_S = 600.0  # the first time packages for the cluster are fetched
+
+
+def synthesize(supervisor: Supervisor, environment: str, feed: str | None, folder: Path) -> Path:
+    """Run `stacks.py` for one environment and return the folder that holds its `cdk.tf.json`.
+
+    `feed` replaces the environment's own. Raises LocalError with what `stacks.py` found wrong.
+    """
+    if not (ROOT / "environments" / f"{environment}.toml").is_file():
+        known = sorted(file.stem for file in (ROOT / "environments").glob("*.toml"))
+        raise LocalError(
+            f"there is no environment {environment!r}: environments/ has {', '.join(known) or 'none'}"
+        )
+    output, log = (folder / "synth").resolve(), folder / "logs" / "synth.log"
+    wanted = {"VLILLE_ENV": environment, "CDKTF_OUTDIR": str(output)} | (
+        {"VLILLE_FEED": feed} if feed else {}
+    )
+    begin = log.stat().st_size if log.exists() else 0
+    try:
+        supervisor.run(
+            "synth",
+            [sys.executable, str(ROOT / "stacks.py")],
+            env=os.environ | wanted,
+            cwd=ROOT,
+            log=log,
+            timeout_s=TIMEOUT_S,
+        )
+    except ProcessError as error:
+        told = log.read_text(errors="replace")[begin:].strip()
+        # What is wrong with the settings or a feed is one line; anything longer is a fault of ours.
+        raise LocalError(told) if told and "\n" not in told else error from None
+    stacks = sorted((output / "stacks").glob(f"*/{FILE}"))
+    if len(stacks) != 1:
+        raise LocalError(f"{output} should hold one stack for {environment}, found {len(stacks)}: see {log}")
+    return stacks[0].parent
