@@ -42,6 +42,7 @@ def start_emulators(
     (150 MB) are unpacked once into `extensions`, by default a folder beside `folder`. Raises
     MissingToolError where a wheel has nothing for this machine, and ProcessError.
     """
+    folder = folder.resolve()  # the children do not share our working folder
     gcs_port = free_port()
     gcs_url = f"http://{LOOPBACK}:{gcs_port}"
     with ThreadPoolExecutor(2, "emulators") as pool:
@@ -76,7 +77,7 @@ def duckdb_home(parent: Path) -> Path:
     local-bigquery loads them from its home folder; without them it would download them. Raises
     MissingToolError.
     """
-    home = parent / f"duckdb-{version('duckdb')}"
+    home = parent.resolve() / f"duckdb-{version('duckdb')}"
     if home.is_dir():
         return home
     parent.mkdir(parents=True, exist_ok=True)

@@ -94,7 +94,7 @@ class Machine:
 
 def minimal_environment(folder: Path) -> dict[str, str]:
     """Return the environment every child starts from, with home, temporary and gcloud folders of its own."""
-    home, temporary, gcloud = folder / "home", folder / "tmp", folder / "gcloud"
+    home, temporary, gcloud = (folder.resolve() / name for name in ("home", "tmp", "gcloud"))
     for each in (home, temporary, gcloud):
         each.mkdir(parents=True, exist_ok=True)
     return {

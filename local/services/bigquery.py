@@ -68,13 +68,51 @@ class BigQuery:
         found = self.find(f"{base}/{name}")
         if found is None:
             return self.call("POST", base, resource)
-        if "schema" in resource and "view" not in resource:
-            fields = grown(
-                f"{dataset}.{name}", found["schema"].get("fields", []), resource["schema"]["fields"]
-            )
-            resource = resource | {"schema": {"fields": fields}}
-            _check_partition(f"{dataset}.{name}", found, resource)
-        return self.call("PATCH", f"{base}/{name}", resource)
+        if "view" in resource:
+            return self._replace_view(base, name, found, resource)
+        fields = grown(f"{dataset}.{name}", found["schema"].get("fields", []), resource["schema"]["fields"])
+        wanted = resource | {"schema": {"fields": fields}}
+        _check_partition(f"{dataset}.{name}", found, wanted)
+        held = self.call("PATCH", f"{base}/{name}", wanted)
+        if columns(held["schema"]["fields"]) == columns(fields):
+            return held
+        self._widen(project, dataset, name, wanted)
+        return self.call("PATCH", f"{base}/{name}", wanted)
+
+    def query(self, project: str, sql: str) -> list[list[Any]]:
+        """Run SQL and return the first page of its rows, each a list of the REST API's values."""
+        path = f"/bigquery/v2/projects/{project}/queries"
+        answer = self.call("POST", path, {"query": sql, "useLegacySql": False})
+        return [[cell["v"] for cell in row["f"]] for row in answer.get("rows", [])]
+
+    def _replace_view(
+        self, base: str, name: str, found: dict[str, Any], resource: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Give a view another query: the emulator keeps the old one when it is only updated."""
+        if found.get("view", {}).get("query") == resource["view"]["query"]:
+            return self.call("PATCH", f"{base}/{name}", resource)
+        self._checked(
+            "DELETE", f"{base}/{name}", self._session.delete(self._url + f"{base}/{name}", timeout=TIMEOUT_S)
+        )
+        return self.call("POST", base, resource)
+
+    def _widen(self, project: str, dataset: str, name: str, resource: dict[str, Any]) -> None:
+        """Add columns inside records, which the emulator leaves out when a table is updated.
+
+        The rows go through a table of the wanted shape; the last statement that touches the table itself
+        replaces it as a whole, so that its rows are safe whenever this ends.
+        """
+        base = f"/bigquery/v2/projects/{project}/datasets/{dataset}/tables"
+        wider = f"{name}__wider"
+        table, copy = f"`{project}.{dataset}.{name}`", f"`{project}.{dataset}.{wider}`"
+        self.query(project, f"DROP TABLE IF EXISTS {copy}")
+        reference = resource["tableReference"] | {"tableId": wider}
+        self.call("POST", base, resource | {"tableReference": reference})
+        held = self.call("GET", f"{base}/{name}", {})["schema"]["fields"]
+        names = ", ".join(f"`{field['name']}`" for field in held)
+        self.query(project, f"INSERT INTO {copy} ({names}) SELECT {names} FROM {table}")  # noqa: S608
+        self.query(project, f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM {copy}")  # noqa: S608
+        self.query(project, f"DROP TABLE {copy}")
 
     def find(self, path: str) -> dict[str, Any] | None:
         """Return the resource at a path of the REST API, or None."""
@@ -91,9 +129,9 @@ class BigQuery:
 
     @staticmethod
     def _checked(method: str, path: str, answer: requests.Response) -> dict[str, Any]:
-        if answer.status_code != 200:
+        if not answer.ok:
             raise ServiceError(f"{method} {path}", answer.status_code, answer.text)
-        return dict(answer.json())
+        return dict(answer.json()) if answer.content else {}
 
 
 class TableChangedError(LocalError):
@@ -128,6 +166,11 @@ def grown(table: str, existing: list[dict[str, Any]], wanted: list[dict[str, Any
         inner = grown(where, field.get("fields", []), new.get("fields", []))
         fields.append(new | {"name": field["name"]} | ({"fields": inner} if inner else {}))
     return fields + list(by_name.values())
+
+
+def columns(fields: list[dict[str, Any]]) -> list[tuple[str, Any]]:
+    """Return the names of columns, each with those inside it."""
+    return [(field["name"], columns(field.get("fields", []))) for field in fields]
 
 
 def _type(field: dict[str, Any]) -> str:
