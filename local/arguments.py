@@ -1,7 +1,7 @@
 """Terraform's arguments as handlers read them, and as the REST API of the service names them."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -10,6 +10,22 @@ from local.stack import Attributes, Handler, Resource
 
 # What Terraform adds to many types and what means nothing outside Terraform.
 EVERYWHERE = frozenset({"project", "timeouts", "labels", "annotations", "description", "display_name"})
+
+# Maps whose keys are the user's own words, not names of the API.
+VERBATIM = frozenset(
+    {
+        "annotations",
+        "attributes",
+        "build_environment_variables",
+        "environment_variables",
+        "headers",
+        "labels",
+        "metadata",
+        "parameters",
+        "properties",
+        "user_labels",
+    }
+)
 
 
 def blocks(arguments: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
@@ -28,12 +44,14 @@ def block(arguments: Mapping[str, Any], name: str) -> dict[str, Any]:
 def as_rest(value: Any) -> Any:
     """Return arguments with the names that the REST APIs use: `time_to_live` becomes `timeToLive`."""
     if isinstance(value, Mapping):
-        return {
-            re.sub(r"_([a-z0-9])", lambda m: m[1].upper(), key): as_rest(item) for key, item in value.items()
-        }
+        return {_camel(key): item if key in VERBATIM else as_rest(item) for key, item in value.items()}
     if isinstance(value, list):
         return [as_rest(item) for item in value]
     return value
+
+
+def _camel(name: str) -> str:
+    return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), name)
 
 
 def say_unhonoured(
@@ -82,8 +100,8 @@ def recorded(
         known = places(machine, resource, arguments)
         known["id"] = name.format_map(known)
         computed = {key: pattern.format_map(known) for key, pattern in (more or {}).items()}
-        kept: Callable[[str, Any], Any] = machine.collection(service, collection).put
-        kept(known["id"], as_rest(arguments) | {"name": known["id"]})
+        resource_as_rest = as_rest(arguments) | {"name": known["id"]}
+        machine.collection(service, collection).put(known["id"], resource_as_rest)
         return {"project": machine.project} | arguments | {"id": known["id"]} | computed
 
     return handler

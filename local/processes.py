@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from local.errors import AlreadyRunningError, LocalError, ProcessError
 
@@ -216,8 +216,7 @@ class Supervisor:
             self.stop(process.name, grace_s)
         self._spawns.put(None)
         self.record.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            os.close(self._held)
+        self._held.close()
 
     def _spawn(
         self, argv: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path, stdout: int | None = None
@@ -404,13 +403,13 @@ def _popen(
         )
 
 
-def _hold(record: Path) -> int:
+def _hold(record: Path) -> BinaryIO:
     """Lock the environment for this process; the lock goes with the process, however it ends."""
-    held = os.open(record.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    held = record.with_suffix(".lock").open("ab")
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        os.close(held)
+        held.close()
         raise AlreadyRunningError(record.parent, _owner(record)) from None
     return held
 
