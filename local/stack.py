@@ -29,6 +29,8 @@ META_ARGUMENTS = frozenset(
     {"depends_on", "lifecycle", "provider", "provisioner", "connection", "count", "for_each"}
 )
 COMMENT = "//"
+# What a reference can begin with that is neither a resource nor a local value.
+NO_RESOURCES = frozenset({"var", "path", "each", "count", "self", "terraform"})
 
 Attributes = dict[str, Any]
 
@@ -301,12 +303,14 @@ def _resources(document: dict[str, Any], file: Path) -> Iterator[tuple[str, Reso
 
 def _in_order(resources: dict[str, Resource], local_values: dict[str, Any]) -> tuple[Resource, ...]:
     """Sort so that each comes after what it refers to or depends on; otherwise the JSON's order stays."""
+    for name, value in local_values.items():
+        list(_referred("locals", name, value, local_values, (name,)))  # finds circles
     graph: dict[str, list[str]] = {}
     for address, resource in resources.items():
-        needed = dict.fromkeys(_needed(resource, local_values))
-        for each in needed:
+        needed = {each: argument for argument, each in _needed(resource, local_values)}
+        for each, argument in needed.items():
             if each not in resources:
-                raise UnknownReferenceError(address, "an argument", each, "it is not in the stack", resources)
+                raise UnknownReferenceError(address, argument, each, "it is not in the stack", resources)
         graph[address] = list(needed)
     try:
         return tuple(resources[address] for address in TopologicalSorter(graph).static_order())
@@ -314,15 +318,22 @@ def _in_order(resources: dict[str, Resource], local_values: dict[str, Any]) -> t
         raise DependencyCycleError(error.args[1]) from None
 
 
-def _needed(resource: Resource, local_values: dict[str, Any]) -> Iterator[str]:
+def _needed(resource: Resource, local_values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what a resource needs: the argument that says so, and the address."""
     for address in resource.depends_on:
-        yield ".".join(address.split(".")[: 3 if address.startswith("data.") else 2])
+        yield "depends_on", ".".join(address.split(".")[: 3 if address.startswith("data.") else 2])
     lifecycle = _first(resource.meta.get("lifecycle") or {})
-    triggers = [f"${{{text}}}" for text in lifecycle.get("replace_triggered_by", ())]
-    yield from _referred(resource.address, "", [resource.config, triggers], local_values)
+    triggers = {
+        "replace_triggered_by": [f"${{{text}}}" for text in lifecycle.get("replace_triggered_by", ())]
+    }
+    yield from _referred(resource.address, "", triggers, local_values)
+    yield from _referred(resource.address, "", resource.config, local_values)
 
 
-def _referred(address: str, argument: str, value: Any, local_values: dict[str, Any]) -> Iterator[str]:
+def _referred(
+    address: str, argument: str, value: Any, local_values: dict[str, Any], inside: tuple[str, ...] = ()
+) -> Iterator[tuple[str, str]]:
+    """Yield what a value refers to; local values are looked into, and `inside` are those gone through."""
     for place, text in _texts(argument, value):
         try:
             found = list(references(parse_template(text)))
@@ -332,9 +343,11 @@ def _referred(address: str, argument: str, value: Any, local_values: dict[str, A
             steps = tuple(step for step in reference.steps if isinstance(step, str | int))
             if reference.root == "local":
                 name = _named(steps, 1)
-                yield from _referred(address, place, local_values.get(name), local_values)
-            elif reference.root not in ("var", "path", "each", "count", "self", "terraform"):
-                yield _address(reference.root, steps)
+                if name in inside:
+                    raise DependencyCycleError([f"local.{each}" for each in (*inside, name)])
+                yield from _referred(address, place, local_values.get(name), local_values, (*inside, name))
+            elif reference.root not in NO_RESOURCES:
+                yield place, _address(reference.root, steps)
 
 
 def _texts(argument: str, value: Any) -> Iterator[tuple[str, str]]:

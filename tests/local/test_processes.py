@@ -207,6 +207,9 @@ def test_many_threads_at_once(supervisor: Supervisor, tmp_path: Path) -> None:
     supervisor.stop_all()
     assert not any(alive(pid) for pid in pids)
     assert not (tmp_path / "processes.json").exists()
+    supervisor.stop_all()
+    with pytest.raises(LocalError, match="being stopped"):
+        serve(supervisor, tmp_path)
 
 
 PARENT = """

@@ -113,8 +113,21 @@ def test_cycle_names_its_members(stack_of: Callable[..., Stack]) -> None:
     assert set(error.value.addresses) == {"a_thing.a", "b_thing.b"}
 
 
+def test_dependency_on_nothing(stack_of: Callable[..., Stack]) -> None:
+    with pytest.raises(UnknownReferenceError, match=r"^a_thing\.a: depends_on refers to b_thing\.nope"):
+        stack_of({"a_thing": {"a": {"name": "x", "depends_on": ["b_thing.nope"]}}})
+
+
+def test_circle_of_local_values(stack_of: Callable[..., Stack]) -> None:
+    circle = {"one": "${local.two}", "two": "a ${local.one}"}
+    with pytest.raises(DependencyCycleError, match=r"local\.one → local\.two → local\.one"):
+        stack_of({}, locals=circle)
+
+
 def test_reference_to_nothing(stack_of: Callable[..., Stack]) -> None:
-    with pytest.raises(UnknownReferenceError, match=r"a_thing\.a: .*b_thing\.nope.*not in the stack"):
+    with pytest.raises(
+        UnknownReferenceError, match=r"^a_thing\.a: name refers to b_thing\.nope, but it is not in"
+    ):
         stack_of({"a_thing": {"a": {"name": "${b_thing.nope.id}"}}, "b_thing": {"b": {"name": "b"}}})
 
 
