@@ -91,7 +91,7 @@ def whole_column(column: Column) -> WholeConverter:
 
     def convert_all(values: list[Any]) -> list[Any]:
         kinds = set(map(type, values))
-        if kinds == {NoneType}:
+        if kinds <= {NoneType}:
             return values
         if holds is not None and kinds <= {kind, NoneType}:
             present = values if NoneType not in kinds else [value for value in values if value is not None]

@@ -206,8 +206,9 @@ def _refuse_collisions(columns: Iterable[Column], feed: str) -> None:
     taken = {COLLECTED_AT.name: f"{COLLECTED_AT.name} (every table's first column)"}
     for column in columns:
         where = path_text(column.path)
-        other = taken.setdefault(column.name.lower(), where)
-        if other is not where:
+        other = taken.get(column.name.lower())
+        taken[column.name.lower()] = where
+        if other is not None:
             raise FeedError(
                 feed,
                 SAMPLE,

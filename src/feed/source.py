@@ -348,7 +348,7 @@ def _condition(section: _Source, columns: Mapping[str, Column]) -> Condition:
     if not values or any(
         (detect(value) if kind != "STRING" else _text_type(value)) != kind for value in values
     ):
-        section.refuse("equals", repr(equals), f"a {kind} as column {column!r} is, or a list of them")
+        section.refuse("equals", repr(equals), f"{kind} as column {column!r} is, or a list of such values")
     return Condition(column, tuple(values))
 
 

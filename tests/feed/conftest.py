@@ -1,0 +1,51 @@
+"""Feeds to test with: the project's own, and invented ones made from a few lines."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feed import Feed, load_feed, load_feeds
+
+ROOT = Path(__file__).parents[2]
+REAL_ANSWER = ROOT.parent / "shared" / "data" / "vlille-realtime_ods-v1_2023-09-08T0836.json"
+
+MakeFeed = Callable[..., Feed]
+
+
+@pytest.fixture(scope="session")
+def feeds() -> dict[str, Feed]:
+    return load_feeds(ROOT / "sources")
+
+
+@pytest.fixture(scope="session")
+def ods(feeds: dict[str, Feed]) -> Feed:
+    return feeds["vlille_ods"]
+
+
+@pytest.fixture(scope="session")
+def real_answer() -> bytes:
+    """289 stations as Opendatasoft gave them on 2023-09-08 at 08:36 in Lille."""
+    if not REAL_ANSWER.exists():
+        pytest.skip(f"the recorded answer {REAL_ANSWER.name} is not beside the repository")
+    return REAL_ANSWER.read_bytes()
+
+
+@pytest.fixture
+def make_feed(tmp_path: Path) -> MakeFeed:
+    """A feed from records (or a whole sample) and the rest of its source.toml."""
+
+    def make(
+        records: Any, toml: str = "", *, name: str = "invented", path: str = "records", sample: Any = None
+    ) -> Feed:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        answer = {"records": records} if sample is None else sample
+        (folder / "sample.json").write_text(json.dumps(answer, ensure_ascii=False), "utf-8")
+        source = f'url = "https://api.example/stations"\nrecords = "{path}"\n{toml}'
+        (folder / "source.toml").write_text(source, "utf-8")
+        return load_feed(folder)
+
+    return make

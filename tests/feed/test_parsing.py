@@ -1,0 +1,525 @@
+import copy
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feed import (
+    Column,
+    Feed,
+    Outcome,
+    answer_times,
+    load_rows,
+    parse,
+    quarantine_rows,
+    quarantine_schema,
+    station_schema,
+    unreadable,
+)
+from feed.parsing import MAX_RECORD, MAX_TEXT
+
+pytestmark = pytest.mark.unit
+
+MakeFeed = Callable[..., Feed]
+TICK = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
+DECODERS: list[Callable[[bytes], Any]] = [json.loads, msgspec.json.Decoder().decode]
+both_decoders = pytest.mark.parametrize("decode", DECODERS, ids=["json", "msgspec"])
+
+
+def records_of(feed: Feed) -> list[Any]:
+    """A fresh copy of the sample's records."""
+    answer = json.loads(feed.sample)
+    records: list[Any] = answer["records"] if "records" in answer else answer["features"]
+    return records
+
+
+def answer(records: Any) -> bytes:
+    return json.dumps({"records": records}).encode()
+
+
+def assert_accounted(feed: Feed, outcome: Outcome) -> None:
+    """Every record is a row or a rejection; all of it fits the schemas and JSON."""
+    of_records = [rejection.index for rejection in outcome.rejections if rejection.index is not None]
+    assert outcome.records == len(outcome.rows) + len(of_records)
+    assert of_records == sorted(set(of_records))
+    assert all(index < outcome.records for index in of_records)
+    if len(of_records) < len(outcome.rejections):
+        assert (len(outcome.rejections), outcome.records, outcome.rows) == (1, 0, [])
+    names = [column["name"] for column in station_schema(feed)]
+    assert all(list(row) == names for row in outcome.rows)
+    quarantined = quarantine_rows(outcome, "object")
+    assert all(list(row) == [column["name"] for column in quarantine_schema()] for row in quarantined)
+    json.dumps([load_rows(feed, outcome), quarantined], allow_nan=False, ensure_ascii=False).encode()
+    for rejection in outcome.rejections:
+        assert rejection.message.startswith(f"{feed.name}: ")
+        assert rejection.expected
+        assert max(len(rejection.message), len(rejection.found), len(rejection.field)) <= MAX_TEXT
+        assert len(rejection.record or "") <= MAX_RECORD
+
+
+def test_the_projects_samples_are_all_rows(feeds: dict[str, Feed]) -> None:
+    for feed in feeds.values():
+        outcome = parse(feed, feed.sample, TICK)
+        assert (outcome.records, len(outcome.rows), outcome.rejections, outcome.drifts) == (5, 5, (), ())
+        assert all(3.0 < row["longitude"] < 3.3 and 50.5 < row["latitude"] < 50.8 for row in outcome.rows)
+
+
+def test_a_row(ods: Feed) -> None:
+    outcome = parse(ods, ods.sample, TICK)
+    assert list(outcome.rows[3].items()) == [
+        ("collected_at", TICK),
+        ("recordid", records_of(ods)[3]["recordid"]),
+        ("record_timestamp", datetime(2023, 10, 26, 20, 49, 2, 340000, UTC)),
+        ("nbvelosdispo", 0),
+        ("nbplacesdispo", 0),
+        ("libelle", 304),
+        ("adresse", "Chemin du Héron"),
+        ("nom", "CHEMIN DU HÉRON"),
+        ("etat", "RÉFORMÉ"),
+        ("commune", "VILLENEUVE D'ASCQ"),
+        ("etatconnexion", "DÉCONNECTÉ"),
+        ("type", "SANS TPE"),
+        ("longitude", 3.1512),
+        ("latitude", 50.6318),
+        ("datemiseajour", datetime(2022, 11, 29, 9, 40, 5, tzinfo=UTC)),
+    ]
+
+
+@both_decoders
+def test_a_real_answer_of_2023(ods: Feed, real_answer: bytes, decode: Callable[[bytes], Any]) -> None:
+    outcome = parse(ods, real_answer, TICK, decode=decode)
+    assert (outcome.records, len(outcome.rows), outcome.rejections, outcome.drifts) == (289, 289, (), ())
+    assert all(
+        abs(row["longitude"] - 3.1) < 0.2 and abs(row["latitude"] - 50.65) < 0.15 for row in outcome.rows
+    )
+    assert len({row["libelle"] for row in outcome.rows}) == 289
+    assert max(answer_times(ods, real_answer)) == datetime(2023, 9, 8, 6, 35, 2, 340000, UTC)
+    assert_accounted(ods, outcome)
+
+
+def test_load_rows_are_what_a_load_job_takes(ods: Feed) -> None:
+    row = load_rows(ods, parse(ods, ods.sample, TICK))[0]
+    assert row["collected_at"] == "2023-10-26T20:50:00+00:00"
+    assert row["record_timestamp"] == "2023-10-26T20:49:02.340000+00:00"
+    assert row["libelle"] == 301
+
+
+def test_load_rows_reach_into_records_and_arrays(make_feed: MakeFeed) -> None:
+    at, local, day = "2023-09-08T08:36:00Z", "2023-09-08T08:36:00", "2023-09-08"
+    feed = make_feed([{"o": {"at": at, "days": [day], "l": [{"local": local}]}, "n": 1}])
+    outcome = parse(feed, feed.sample, TICK)
+    assert load_rows(feed, outcome) == [
+        {
+            "collected_at": "2023-10-26T20:50:00+00:00",
+            "o": {"at": "2023-09-08T08:36:00+00:00", "days": [day], "l": [{"local": local}]},
+            "n": 1,
+        }
+    ]
+    assert isinstance(outcome.rows[0]["o"]["at"], datetime), "the rows themselves are left as they are"
+
+
+def test_collected_at_is_utc(ods: Feed) -> None:
+    local = TICK.astimezone(timezone(timedelta(hours=2)))
+    assert parse(ods, ods.sample, local).rows[0]["collected_at"].isoformat() == "2023-10-26T20:50:00+00:00"
+    with pytest.raises(ValueError, match="has no zone"):
+        parse(ods, ods.sample, TICK.replace(tzinfo=None))
+
+
+# --- the whole answer -----------------------------------------------------------------------------
+
+HTML = b"\n<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head></html>"
+ANSWERS: list[tuple[bytes, str, str, str]] = [
+    (b"", "empty", "", "no bytes"),
+    (b" \n", "empty", "", "only blanks"),
+    (b"\xef\xbb\xbf", "empty", "", "only blanks"),
+    (b'{"records": []}', "empty", "records", "an empty array"),
+    (
+        HTML,
+        "html",
+        "",
+        "an HTML page: <!DOCTYPE html> <html><head><title>502 Bad Gateway</title></head></html>",
+    ),
+    (b"\xef\xbb\xbf<HTML>", "html", "", "an HTML page: <HTML>"),
+    (b'<?xml version="1.0"?><html/>', "html", "", 'an HTML page: <?xml version="1.0"?><html/>'),
+    (b"<ExceptionReport/>", "not_json", "", "<ExceptionReport/> (Expecting value: line 1 column 1 (char 0))"),
+    (b"upstream timed out", "not_json", "", "upstream timed out (Expecting value: line 1 column 1 (char 0))"),
+    (
+        b'{"records": [{"a": 1}, ]}',
+        "not_json",
+        "",
+        '{"records": [{"a": 1}, ]} (Illegal trailing comma',
+    ),
+    (b"\x80\x81", "not_json", "", "\ufffd\ufffd ("),
+    (b"[" * 200_000, "not_json", "", "JSON nested too deeply"),
+    (b'{"records": [{"recordid": "30', "truncated", "", "JSON that ends after 29 bytes"),
+    (b'{"records": [{"nom": "R\xc3', "truncated", "", "JSON that ends after 24 bytes"),
+    (b'{"error": "no such dataset"}', "no_records", "records", 'nothing there: {"error": "no such dataset"}'),
+    (b'{"records": null}', "no_records", "records", "null"),
+    (b'{"records": {"1": {}}}', "no_records", "records", "an object with 1"),
+    (b"[]", "no_records", "records", "nothing there: []"),
+    (b"null", "no_records", "records", "nothing there: null"),
+    (b'"records"', "no_records", "records", 'nothing there: "records"'),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "field", "found"), ANSWERS, ids=[repr(body[:24]) for body, *_ in ANSWERS]
+)
+def test_unusable_answers(ods: Feed, body: bytes, reason: str, field: str, found: str) -> None:
+    outcome, again = (parse(ods, body, TICK, decode=decode) for decode in DECODERS)
+    assert outcome == again
+    (rejection,) = outcome.rejections
+    assert (rejection.reason, rejection.index, rejection.field) == (reason, None, field)
+    assert rejection.record is None, "the raw answer is kept: no need to repeat it"
+    assert rejection.found.startswith(found)
+    assert (outcome.records, outcome.rows, outcome.drifts) == (0, [], ())
+    assert f"answer not usable ({reason})" in rejection.message
+    assert_accounted(ods, outcome)
+
+
+@both_decoders
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_other_encodings_are_read(ods: Feed, decode: Callable[[bytes], Any], encoding: str) -> None:
+    body = ods.sample.decode().encode(encoding)
+    assert parse(ods, body, TICK, decode=decode) == parse(ods, ods.sample, TICK)
+
+
+def test_stored_bytes_that_cannot_be_unpacked(ods: Feed) -> None:
+    outcome = unreadable(ods, TICK, ValueError("gzip cut after 20 bytes"))
+    assert [(r.reason, r.index, r.found) for r in outcome.rejections] == [
+        ("unreadable", None, "gzip cut after 20 bytes")
+    ]
+    assert_accounted(ods, outcome)
+
+
+# --- one record -----------------------------------------------------------------------------------
+
+
+def set_field(name: str, value: Any) -> Callable[[dict[str, Any]], Any]:
+    def change(record: dict[str, Any]) -> dict[str, Any]:
+        record["fields"][name] = value
+        return record
+
+    return change
+
+
+def set_record(name: str, value: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda record: record | {name: value}
+
+
+def drop_field(name: str) -> Callable[[dict[str, Any]], Any]:
+    def change(record: dict[str, Any]) -> dict[str, Any]:
+        del record["fields"][name]
+        return record
+
+    return change
+
+
+def place(*coordinates: Any) -> Callable[[dict[str, Any]], Any]:
+    return set_record("geometry", {"type": "Point", "coordinates": list(coordinates)})
+
+
+NOT_TWICE = "a key that record 0 has not"
+BOUNDS = "latitude 50.4 to 50.9, longitude 2.8 to 3.4"
+WHOLE_NUMBER = "an INTEGER (a whole number of at most 64 bits)"
+REJECTED: list[tuple[Callable[[dict[str, Any]], Any], tuple[str, str, str, str]]] = [
+    (lambda _: 7, ("not_an_object", "", "the number 7", "an object")),
+    (lambda _: None, ("not_an_object", "", "null", "an object")),
+    (lambda _: [], ("not_an_object", "", "an empty array", "an object")),
+    (drop_field("libelle"), ("missing_key", "libelle", "null", "a value: it is the key")),
+    (set_field("libelle", None), ("missing_key", "libelle", "null", "a value: it is the key")),
+    (set_record("fields", None), ("missing_key", "libelle", "null", "a value: it is the key")),
+    (
+        set_field("libelle", 301),
+        ("duplicate_key", "libelle", "the number 301", NOT_TWICE),
+    ),
+    (
+        set_field("libelle", "301"),
+        ("duplicate_key", "libelle", "the number 301", NOT_TWICE),
+    ),
+    (
+        set_field("nbvelosdispo", "many"),
+        ("bad_value", "nbvelosdispo", "the text 'many'", WHOLE_NUMBER),
+    ),
+    (
+        set_field("nbvelosdispo", 3.5),
+        ("bad_value", "nbvelosdispo", "the number 3.5", WHOLE_NUMBER),
+    ),
+    (
+        set_field("nbvelosdispo", True),
+        ("bad_value", "nbvelosdispo", "the boolean true", WHOLE_NUMBER),
+    ),
+    (set_field("nom", ["a"]), ("bad_value", "nom", "an array of 1", "a STRING")),
+    (set_field("nom", {}), ("bad_value", "nom", "an empty object", "a STRING")),
+    (set_record("fields", "x"), ("bad_value", "fields", "the text 'x'", "an object")),
+    (set_record("fields", [1]), ("bad_value", "fields", "an array of 1", "an object")),
+    (set_record("geometry", 5), ("bad_value", "geometry", "the number 5", "an object")),
+    (
+        set_record("geometry", {"coordinates": {"x": 1}}),
+        ("bad_value", "geometry.coordinates", "an object with x", "an array"),
+    ),
+    (place("abc", 50.6), ("bad_value", "longitude", "the text 'abc'", "a FLOAT (a finite number)")),
+    (place(float("nan"), 50.6), ("bad_value", "longitude", "the number nan", "a FLOAT (a finite number)")),
+    (place(3.1, float("inf")), ("bad_value", "latitude", "the number inf", "a FLOAT (a finite number)")),
+    (
+        place(50.63, 3.07),
+        (
+            "swapped_coordinates",
+            "latitude",
+            "latitude 3.07, longitude 50.63",
+            BOUNDS,
+        ),
+    ),
+    (
+        place(0, 0),
+        (
+            "out_of_range",
+            "latitude",
+            "latitude 0.0, longitude 0.0",
+            BOUNDS,
+        ),
+    ),
+    (
+        set_field("datemiseajour", "yesterday"),
+        (
+            "bad_value",
+            "datemiseajour",
+            "the text 'yesterday'",
+            "a TIMESTAMP (ISO 8601 with an offset, such as 2023-09-08T08:36:00+02:00)",
+        ),
+    ),
+]
+
+
+@both_decoders
+@pytest.mark.parametrize(("change", "expected"), REJECTED, ids=[f"{e[0]} {e[1]} {e[2]}" for _, e in REJECTED])
+def test_a_bad_record_is_rejected_and_the_others_go_on(
+    ods: Feed,
+    decode: Callable[[bytes], Any],
+    change: Callable[[dict[str, Any]], Any],
+    expected: tuple[str, str, str, str],
+) -> None:
+    records = records_of(ods)
+    records[2] = change(records[2])
+    outcome = parse(ods, answer(records), TICK, decode=decode)
+    (rejection,) = outcome.rejections
+    assert (rejection.reason, rejection.field, rejection.found, rejection.expected) == expected
+    assert rejection.index == 2
+    assert f"vlille_ods: record 2 rejected ({expected[0]})" in rejection.message
+    assert f"found {expected[2]}; expected {expected[3]}" in rejection.message
+    assert rejection.record == json.dumps(records[2], ensure_ascii=False)
+    whole = parse(ods, ods.sample, TICK).rows
+    assert outcome.rows == whole[:2] + whole[3:]
+    assert_accounted(ods, outcome)
+
+
+ACCEPTED: list[tuple[Callable[[dict[str, Any]], Any], str, Any]] = [
+    (set_field("nbvelosdispo", None), "nbvelosdispo", None),
+    (set_field("nbvelosdispo", "12"), "nbvelosdispo", 12),
+    (set_field("nbvelosdispo", 12.0), "nbvelosdispo", 12),
+    (drop_field("nom"), "nom", None),
+    (set_field("nom", 12), "nom", "12"),
+    (set_record("geometry", None), "longitude", None),
+    (set_record("geometry", {}), "longitude", None),
+    (place(), "latitude", None),
+    (place(3), "latitude", None),
+    (place(3, 50.6, 20), "longitude", 3.0),
+    (set_field("libelle", "999"), "libelle", 999),
+    (set_field("datemiseajour", "1970-01-01T00:00:00Z"), "datemiseajour", datetime(1970, 1, 1, tzinfo=UTC)),
+    (set_field("datemiseajour", "2399-12-31T00:00:00Z"), "datemiseajour", datetime(2399, 12, 31, tzinfo=UTC)),
+]
+
+
+@pytest.mark.parametrize(("change", "column", "expected"), ACCEPTED)
+def test_an_odd_record_goes_on(
+    ods: Feed, change: Callable[[dict[str, Any]], Any], column: str, expected: Any
+) -> None:
+    records = records_of(ods)
+    records[2] = change(records[2])
+    outcome = parse(ods, answer(records), TICK)
+    assert outcome.rejections == ()
+    assert outcome.rows[2][column] == expected
+    assert type(outcome.rows[2][column]) is type(expected)
+    assert_accounted(ods, outcome)
+
+
+def test_the_first_usable_record_of_a_key_is_kept(ods: Feed) -> None:
+    records = records_of(ods)
+    bad, good, again = (copy.deepcopy(records[0]) for _ in range(3))
+    bad["fields"]["nom"] = {}
+    outcome = parse(ods, answer([bad, good, again, *records[1:]]), TICK)
+    assert [(r.index, r.reason) for r in outcome.rejections] == [(0, "bad_value"), (2, "duplicate_key")]
+    assert outcome.rejections[1].expected == "a key that record 1 has not"
+
+
+def test_a_feed_without_a_key_keeps_duplicates(make_feed: MakeFeed) -> None:
+    feed = make_feed([{"a": 1}])
+    assert len(parse(feed, answer([{"a": 1}, {"a": 1}]), TICK).rows) == 2
+
+
+def test_an_empty_key_is_none(feeds: dict[str, Feed]) -> None:
+    feed = feeds["vlille_ogc"]
+    records = records_of(feed)
+    records[1]["@id"] = ""
+    outcome = parse(feed, answer(records), TICK)
+    assert [(r.index, r.reason, r.found) for r in outcome.rejections] == [(1, "missing_key", "the text ''")]
+    assert "record 1 rejected (missing_key), id (in the answer @id): found" in outcome.rejections[0].message
+
+
+LOCATED = 'key = "id"\n[common]\nstation_id = "id"\nlatitude = "lat"\nlongitude = "lon"\n'
+
+
+@pytest.mark.parametrize(
+    ("lat", "lon", "reason"),
+    [
+        (50.6, 3.1, None),
+        (50.2, 3.5, None),  # within half a degree of the sample's extent
+        (43.3, 5.4, None),  # far away, but a place on Earth
+        (3.1, 50.6, "swapped_coordinates"),
+        (91, 3.1, "out_of_range"),
+        (50.6, -180.5, "out_of_range"),
+        (None, 3.1, None),
+        (50.6, None, None),
+    ],
+)
+def test_the_samples_extent_tells_swapped_coordinates(
+    make_feed: MakeFeed, lat: float | None, lon: float | None, reason: str | None
+) -> None:
+    feed = make_feed([{"id": 1, "lat": 50.6, "lon": 3.1}, {"id": 2, "lat": 50.65, "lon": 3.05}], LOCATED)
+    outcome = parse(
+        feed, answer([{"id": 1, "lat": lat, "lon": lon}, {"id": 2, "lat": 50.6, "lon": 3.1}]), TICK
+    )
+    assert [rejection.reason for rejection in outcome.rejections] == ([reason] if reason else [])
+
+
+def test_lone_surrogates_reject_their_record_only(feeds: dict[str, Feed]) -> None:
+    feed = feeds["vlille_ogc"]
+    records = records_of(feed)
+    records[0]["nom"] = "\ud83d"
+    for decode in DECODERS:
+        outcome = parse(feed, answer(records), TICK, decode=decode)
+        assert [(r.index, r.reason, r.field) for r in outcome.rejections] == [(0, "bad_value", "nom")]
+        assert json.loads(outcome.rejections[0].record or "")["nom"] == "\ud83d"
+        assert_accounted(feed, outcome)
+
+
+def test_what_is_quarantined_is_bounded(ods: Feed) -> None:
+    records = records_of(ods)
+    records[0]["fields"]["nbvelosdispo"] = "x" * 1_000_000
+    records[1]["fields"] = {"k" * 100_000 + str(i): i for i in range(30)}
+    outcome = parse(ods, answer(records), TICK)
+    assert len(outcome.rejections) == 2
+    assert_accounted(ods, outcome)
+
+
+@pytest.mark.parametrize("depth", [500, 5_000])
+def test_deep_values_in_a_record(ods: Feed, depth: int) -> None:
+    deep = b'{"records": [{"fields": {"libelle": 1, "nom": ' + b"[" * depth + b"]" * depth + b"}}]}"
+    for decode in DECODERS:
+        assert_accounted(ods, parse(ods, deep, TICK, decode=decode))
+
+
+def test_nested_faults_are_placed(make_feed: MakeFeed) -> None:
+    feed = make_feed([{"lines": [{"stops": [{"n": 1}]}]}])
+    outcome = parse(feed, answer([{"lines": [{"stops": [{"n": 1}, {"n": "x"}]}]}]), TICK)
+    assert outcome.rejections[0].field == "lines[0].stops[1].n"
+
+
+# --- times inside an answer -----------------------------------------------------------------------
+
+
+def test_answer_times(feeds: dict[str, Feed], make_feed: MakeFeed) -> None:
+    times = answer_times(feeds["vlille_ods"], feeds["vlille_ods"].sample)
+    assert times[-1] == datetime(2023, 10, 26, 20, 49, 2, 340000, UTC)
+    assert len(times) == 6
+    ogc = feeds["vlille_ogc"]
+    records = [{"date_modification": "soon"}, {"date_modification": "2023-10-26T20:47:12Z"}, {}, 3]
+    assert answer_times(ogc, answer(records)) == (datetime(2023, 10, 26, 20, 47, 12, tzinfo=UTC),)
+    assert answer_times(ogc, b"<html>") == ()
+    assert answer_times(make_feed([{"a": 1}]), answer([{"a": 1}])) == ()
+
+
+# --- properties -----------------------------------------------------------------------------------
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+decoders = st.sampled_from(DECODERS)
+
+
+@given(st.binary(), decoders)
+def test_no_bytes_raise(ods: Feed, body: bytes, decode: Callable[[bytes], Any]) -> None:
+    assert_accounted(ods, parse(ods, body, TICK, decode=decode))
+
+
+@given(json_values, decoders)
+def test_no_json_raises(ods: Feed, value: Any, decode: Callable[[bytes], Any]) -> None:
+    assert_accounted(ods, parse(ods, json.dumps(value).encode(), TICK, decode=decode))
+    assert_accounted(ods, parse(ods, answer(value), TICK, decode=decode))
+
+
+@st.composite
+def mangled(draw: st.DrawFn, records: list[Any]) -> list[Any]:
+    """The sample's records, some of them with a value replaced, dropped or doubled."""
+    records = copy.deepcopy(records)
+    for _ in range(draw(st.integers(0, 4))):
+        index = draw(st.integers(0, len(records) - 1))
+        holder = records[index]
+        while isinstance(holder, dict | list) and holder:
+            key = draw(
+                st.sampled_from(list(holder) if isinstance(holder, dict) else list(range(len(holder))))
+            )
+            if not isinstance(holder[key], dict | list) or draw(st.booleans()):
+                if isinstance(holder, dict) and draw(st.booleans()):
+                    del holder[key]
+                else:
+                    holder[key] = draw(json_values)
+                break
+            holder = holder[key]
+        if draw(st.booleans()):
+            records.insert(draw(st.integers(0, len(records))), copy.deepcopy(records[index]))
+    return records
+
+
+@settings(max_examples=200)
+@given(st.data(), st.sampled_from(["vlille_ods", "vlille_ogc", "vlille_wfs"]))
+def test_mangled_answers_are_accounted_for_and_decoders_agree(
+    feeds: dict[str, Feed], data: st.DataObject, name: str
+) -> None:
+    feed = feeds[name]
+    records = data.draw(mangled(records_of(feed)))
+    key = "features" if name == "vlille_wfs" else "records"
+    body = json.dumps({key: records}).encode()
+    outcome = parse(feed, body, TICK)
+    assert outcome.records == len(records)
+    assert_accounted(feed, outcome)
+    assert parse(feed, body, TICK, decode=DECODERS[1]).rows == outcome.rows
+
+
+@given(st.data())
+def test_records_fare_alike_alone_and_together(feeds: dict[str, Feed], data: st.DataObject) -> None:
+    feed = feeds["vlille_ogc"]
+    records = data.draw(mangled(records_of(feed)))
+    together = parse(feed, answer(records), TICK)
+    alone = [parse(feed, answer([record]), TICK) for record in records]
+    duplicates = {r.index for r in together.rejections if r.reason == "duplicate_key"}
+    assert together.rows == [row for i, each in enumerate(alone) if i not in duplicates for row in each.rows]
+
+
+@given(st.integers(1, 2000))
+def test_an_answer_cut_anywhere_is_truncated(ods: Feed, cut: int) -> None:
+    body = ods.sample[:cut]
+    outcome = parse(ods, body, TICK)
+    assert [rejection.reason for rejection in outcome.rejections] == ["truncated"]
+
+
+def test_columns_given_in_the_model_are_columns_of_rows(ods: Feed) -> None:
+    assert all(isinstance(column, Column) for column in ods.columns)
+    assert list(parse(ods, ods.sample, TICK).rows[0])[1:] == [column.name for column in ods.columns]

@@ -1,0 +1,62 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feed.paths import FieldPath, parse_path, path_text, values_at
+
+pytestmark = pytest.mark.unit
+
+PATHS: list[tuple[str, FieldPath]] = [
+    ("", ()),
+    ("records", ("records",)),
+    ("data.stations", ("data", "stations")),
+    ("geometry.coordinates[0]", ("geometry", "coordinates", 0)),
+    ("[2].a", (2, "a")),
+    ("@id", ("@id",)),
+    ("properties['a.b']", ("properties", "a.b")),
+    ("properties['@id'].x", ("properties", "@id", "x")),
+    ("a key.été", ("a key", "été")),
+]
+
+
+@pytest.mark.parametrize(("text", "path"), PATHS)
+def test_accepted(text: str, path: FieldPath) -> None:
+    assert parse_path(text) == path
+
+
+@pytest.mark.parametrize(
+    "text", [".", "a.", ".a", "a..b", "a[", "a[x]", "a[-1]", "a[0]b", "a['b]", "a]", " a"]
+)
+def test_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a path such as"):
+        parse_path(text)
+
+
+# A key with both kinds of quotes cannot be written; no feed has one.
+keys = st.text(min_size=1).filter(lambda key: not ("'" in key and '"' in key) and "\n" not in key)
+
+
+@given(st.lists(keys | st.integers(0, 999), max_size=5).map(tuple))
+def test_text_of_a_path_is_its_way_back(path: FieldPath) -> None:
+    assert parse_path(path_text(path)) == path
+
+
+ANSWER = {"a": {"b": [10, {"c": None}]}, "n": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("a.b[0]", [10]),
+        ("a.b[1].c", [None]),
+        ("a.b[2]", []),
+        ("a.x", []),
+        ("a[0]", []),
+        ("a.b.c", []),
+        ("n", [None]),
+        ("n.x", []),
+        ("", [ANSWER]),
+    ],
+)
+def test_values_at(text: str, values: list[object]) -> None:
+    assert list(values_at(ANSWER, parse_path(text))) == values

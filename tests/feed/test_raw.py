@@ -1,0 +1,56 @@
+import contextlib
+import gzip
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feed import RawError, pack, unpack
+
+pytestmark = pytest.mark.unit
+
+
+@given(st.binary())
+def test_packed_bytes_are_gzip_and_come_back(body: bytes) -> None:
+    assert gzip.decompress(pack(body)) == body == unpack(pack(body))
+    assert pack(body)[4:8] == bytes(4), "a time in the header would make equal answers differ"
+
+
+def test_plain_bytes_are_returned_as_they_are() -> None:
+    assert unpack(b'{"records": []}') == b'{"records": []}'
+
+
+def test_several_gzip_members_are_one_answer() -> None:
+    assert unpack(pack(b"[1,") + pack(b"2]")) == b"[1,2]"
+
+
+PACKED = pack(b"some answer " * 50)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (PACKED[:-1], "gzip cut"),
+        (PACKED[:15], "gzip cut"),
+        (PACKED[:2], "gzip cut"),
+        (PACKED[:20] + b"\0\0\0" + PACKED[23:], "damaged gzip"),
+        (PACKED[:-8] + bytes(8), "damaged gzip"),
+        (PACKED + b"more", "damaged gzip"),
+        (pack(bytes(1001)), "more than 1000 bytes"),
+        (pack(bytes(600)) + pack(bytes(401)), "more than 1000 bytes"),
+        (b" " * 1001, "more than 1000 bytes"),
+    ],
+)
+def test_refused(data: bytes, message: str) -> None:
+    with pytest.raises(RawError, match=message):
+        unpack(data, limit=1000)
+
+
+def test_the_limit_itself_is_allowed() -> None:
+    assert unpack(pack(bytes(1000)), limit=1000) == unpack(bytes(1000), limit=1000) == bytes(1000)
+
+
+@given(st.binary(max_size=60).map(lambda noise: b"\x1f\x8b" + noise))
+def test_damage_never_raises_anything_else(data: bytes) -> None:
+    with contextlib.suppress(RawError):
+        unpack(data)
