@@ -131,20 +131,7 @@ class Supervisor:
         a delay that doubles up to 10 s. Raises ProcessError, quoting the end of its log, when the child
         ends or the deadline passes before it is ready.
         """
-        with self._lock:
-            known = self._processes.get(name)
-            if known is not None and known.running:
-                raise LocalError(f"a process named {name!r} runs already (pid {known.pid})")
-        log.parent.mkdir(parents=True, exist_ok=True)
-        popen = self._spawn(argv, env, cwd, log)
-        process = Process(name, tuple(argv), dict(env), cwd, log, restart, popen)
-        with self._lock:
-            self._processes[name] = process
-        self._write_record()
-        is_ready = threading.Event()
-        threading.Thread(
-            target=self._watch, args=(process, is_ready), name=f"watch {name}", daemon=True
-        ).start()
+        process, is_ready = self._begin(name, argv, env, cwd, log, restart=restart)
         try:
             self._await_ready(process, ready, deadline_s)
         except BaseException:
@@ -169,25 +156,17 @@ class Supervisor:
         Raises ProcessError, quoting the end of the log, when it ends with another code than 0 or has
         not ended after `timeout_s`.
         """
-        log.parent.mkdir(parents=True, exist_ok=True)
-        popen = self._spawn(argv, env, cwd, log, stdout=subprocess.PIPE)
-        process = Process(name, tuple(argv), dict(env), cwd, log, False, popen)
-        with self._lock:
-            self._processes[name] = process
-        self._write_record()
-        timer = threading.Timer(timeout_s, _signal_group, (popen.pid, signal.SIGKILL))
+        began = time.monotonic()
+        process, _ = self._begin(name, argv, env, cwd, log, stdout=subprocess.PIPE)
+        timer = threading.Timer(timeout_s, _signal_group, (process.pid, signal.SIGKILL))
         timer.daemon = True
         timer.start()
-        began = time.monotonic()
         try:
-            self._forward(popen, log, on_line)
-            self._reap(process)
-        except BaseException:
-            self.stop(name)
-            raise
+            self._forward(process.popen, log, on_line)
+            process.ended.wait()
         finally:
             timer.cancel()
-            self._forget(process)
+            self.stop(name)
         if process.code != 0:
             took = time.monotonic() - began
             late = took >= timeout_s
@@ -217,6 +196,35 @@ class Supervisor:
         self._spawns.put(None)
         self.record.unlink(missing_ok=True)
         self._held.close()
+
+    def _begin(
+        self,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        log: Path,
+        *,
+        restart: bool = False,
+        stdout: int | None = None,
+    ) -> tuple[Process, threading.Event]:
+        """Spawn, record and watch a child; it is started again only once the event is set."""
+        with self._lock:
+            known = self._processes.get(name)
+            if known is not None and known.running:
+                raise LocalError(f"a process named {name!r} runs already (pid {known.pid})")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        popen = self._spawn(argv, env, cwd, log, stdout)
+        process = Process(name, tuple(argv), dict(env), cwd, log, restart, popen)
+        with self._lock:
+            self._processes[name] = process
+        self._write_record()
+        is_ready = threading.Event()
+        watch = threading.Thread(
+            target=self._watch, args=(process, is_ready), name=f"watch {name}", daemon=True
+        )
+        watch.start()
+        return process, is_ready
 
     def _spawn(
         self, argv: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path, stdout: int | None = None
@@ -283,10 +291,6 @@ class Supervisor:
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         _signal_group(process.pid, signal.SIGKILL)
         process.code = process.popen.wait()
-
-    def _reap(self, process: Process) -> None:
-        self._wait(process)
-        process.ended.set()
 
     @staticmethod
     def _forward(popen: subprocess.Popen[bytes], log: Path, on_line: Callable[[str], None] | None) -> None:

@@ -326,7 +326,8 @@ def _needed(resource: Resource, local_values: dict[str, Any]) -> Iterator[tuple[
     triggers = {
         "replace_triggered_by": [f"${{{text}}}" for text in lifecycle.get("replace_triggered_by", ())]
     }
-    yield from _referred(resource.address, "", triggers, local_values)
+    unseen = triggers | {"provisioner": resource.meta.get("provisioner")}
+    yield from _referred(resource.address, "", unseen, local_values)
     yield from _referred(resource.address, "", resource.config, local_values)
 
 

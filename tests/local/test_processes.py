@@ -182,6 +182,26 @@ def test_run_that_takes_too_long_is_stopped(supervisor: Supervisor, tmp_path: Pa
         supervisor.run("job", ["sleep", "600"], env=ENV, cwd=tmp_path, log=tmp_path / "log", timeout_s=0.3)
 
 
+def test_run_that_is_interrupted_ends_its_child(supervisor: Supervisor, tmp_path: Path) -> None:
+    pids: list[int] = []
+
+    def interrupt(_line: str) -> None:
+        pids.extend(p.pid for p in supervisor.processes)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        supervisor.run(
+            "job",
+            ["sh", "-c", "echo line; sleep 600"],
+            env=ENV,
+            cwd=tmp_path,
+            log=tmp_path / "log",
+            on_line=interrupt,
+        )
+    assert not alive(pids[0])
+    assert supervisor.processes == []
+
+
 def test_child_outlives_the_thread_that_started_it(supervisor: Supervisor, tmp_path: Path) -> None:
     ports: list[int] = []
     thread = threading.Thread(target=lambda: ports.append(serve(supervisor, tmp_path)[1]))

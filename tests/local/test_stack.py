@@ -83,6 +83,10 @@ def test_what_terraform_alone_reads_is_apart(stack_of: Callable[..., Stack]) -> 
         ({"name": "x", "deep": [{"er": {"k": "a ${b_thing.b.id}"}}]}, ["b_thing.b", "a_thing.a"]),
         ({"name": "${local.through}"}, ["b_thing.b", "a_thing.a"]),
         ({"name": "x", "lifecycle": {"replace_triggered_by": ["b_thing.b.id"]}}, ["b_thing.b", "a_thing.a"]),
+        (
+            {"name": "x", "provisioner": [{"local-exec": {"command": "${b_thing.b.id}"}}]},
+            ["b_thing.b", "a_thing.a"],
+        ),
         ({"name": "$${b_thing.b.id}"}, ["a_thing.a", "b_thing.b"]),
     ],
 )
