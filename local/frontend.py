@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
-from threading import BoundedSemaphore, Lock
+from threading import BoundedSemaphore, Event, Lock
 from urllib.parse import urlsplit
 
 from local.machine import Machine
@@ -50,6 +50,11 @@ class FrontEnd:
         self._slots: dict[str, BoundedSemaphore] = {}
         self._apis: dict[str, Api] = {}
         self._lock = Lock()
+        self._closed = Event()
+
+    def close(self) -> None:
+        """Wait no longer for workloads that do not listen."""
+        self._closed.set()
 
     def limit(self, url: str, at_once: int) -> None:
         """Let a workload have at most that many requests at a time."""
@@ -81,7 +86,7 @@ class FrontEnd:
             return Answer(HTTPStatus.FORBIDDEN, b"not called: it leads away from this machine")
         with self._slot(url):
             try:
-                return _send(method, url, headers, body, timeout_s)
+                return _send(method, url, headers, body, timeout_s=timeout_s, closed=self._closed)
             except TimeoutError:
                 return Answer(HTTPStatus.GATEWAY_TIMEOUT, f"no answer within {timeout_s:.0f} s".encode())
             except (OSError, http.client.HTTPException) as error:
@@ -128,11 +133,13 @@ def _origin(url: str) -> str:
     return urlsplit(url).netloc
 
 
-def _send(method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float) -> Answer:
+def _send(
+    method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float, closed: Event
+) -> Answer:
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=timeout_s)
     try:
-        _connect(connection)
+        _connect(connection, closed)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request(method, target, body=body, headers=dict(headers))
         response = connection.getresponse()
@@ -141,12 +148,11 @@ def _send(method: str, url: str, headers: Mapping[str, str], body: bytes, timeou
         connection.close()
 
 
-def _connect(connection: http.client.HTTPConnection) -> None:
+def _connect(connection: http.client.HTTPConnection, closed: Event) -> None:
     end = time.monotonic() + START_PATIENCE_S
     while True:
         try:
             return connection.connect()
         except ConnectionRefusedError:
-            if time.monotonic() > end:
+            if time.monotonic() > end or closed.wait(RETRY_EVERY_S):
                 raise
-            time.sleep(RETRY_EVERY_S)

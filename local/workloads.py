@@ -24,7 +24,8 @@ ISOLATION = Path(__file__).parent / "isolation"
 class Workloads:
     """Starts workloads beside one another, so that their start-up times do not add up.
 
-    `replaced` holds the environment variables that have another value here than in the stack.
+    `replaced` holds the environment variables that have another value here than in the stack, `passed_on`
+    what workloads get of the user's own environment.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -32,6 +33,7 @@ class Workloads:
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="workload")
         self._starting: list[Future[None]] = []
         self.replaced: dict[str, str] = {}
+        self.passed_on: dict[str, str] = {}
         self.urls: dict[str, str] = {}
 
     def environment(self, name: str, declared: Mapping[str, str], service_account: str) -> dict[str, str]:
@@ -47,7 +49,7 @@ class Workloads:
         replaced = {key: value for key, value in self.replaced.items() if key in declared}
         base = self._machine.workload_environment(service_account)
         base["PATH"] = f"{self._machine.python.parent}:{base['PATH']}"
-        return {**base, "PYTHONPATH": str(ISOLATION), **declared, **replaced}
+        return {**base, **self.passed_on, "PYTHONPATH": str(ISOLATION), **declared, **replaced}
 
     def begin(
         self,

@@ -9,6 +9,7 @@ import json
 import re
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from http import HTTPStatus
@@ -56,13 +57,17 @@ class Workflow:
 
 
 class Dataproc:
-    """The workflow templates of one project, kept as the REST API writes them, by full name."""
+    """The workflow templates of one project, kept as the REST API writes them, by full name.
+
+    Whoever is in `on_ended` is told each run that has ended.
+    """
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._clock = clock_of(machine)
         self.templates = machine.collection("dataproc", "workflowTemplates")
         self.workflows: list[Workflow] = []
+        self.on_ended: list[Callable[[Workflow], None]] = []
         self._lock = threading.Lock()
         for host in (HOST, f"{machine.region}-{HOST}"):
             machine.service(FrontEnd).answer_for(host, self._answer)
@@ -107,6 +112,8 @@ class Dataproc:
         finally:
             workflow.seconds = time.monotonic() - began
             workflow.ended.set()
+            for told in self.on_ended:
+                told(workflow)
 
     def _submit(self, workflow: Workflow, job: Json, account: str) -> Json:
         """Run one PySpark job to its end; return the last JSON object that it printed. Raises LocalError."""

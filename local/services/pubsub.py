@@ -12,7 +12,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -80,7 +80,8 @@ class PubSub:
     """The broker of one project; safe to use from any thread.
 
     Topics and subscriptions are kept as the REST API writes them, by full name
-    (`projects/<project>/topics/<topic>`).
+    (`projects/<project>/topics/<topic>`). Whoever is in `on_delivered` is told each message that a push
+    endpoint acknowledged.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -89,6 +90,7 @@ class PubSub:
         self.topics = machine.collection("pubsub", "topics")
         self.subscriptions = machine.collection("pubsub", "subscriptions")
         self.traffic = Traffic()
+        self.on_delivered: list[Callable[[Message], None]] = []
         self._messages = _Messages(machine)
         self._lock = threading.Lock()
         self._ids = itertools.count(time.time_ns() // 1000)
@@ -177,6 +179,8 @@ class PubSub:
         )
         if answer.status in ACKNOWLEDGING:
             self._count(delivered=self._messages.remove(message.subscription, [message.message_id]))
+            for told in self.on_delivered:
+                told(message)
             return
         self._count(failed=1)
         LOG.warning("attempt %d of message %s: %s", attempt, message.message_id, answer)

@@ -84,6 +84,12 @@ class Scheduler:
                 self._machine.say_not_honoured(f"{name}: its target {url} is not on this machine: not called")
             self._arm(name)
 
+    def stop(self) -> None:
+        """Let no job fire any more; what they are stays as it is."""
+        self._started = False
+        for name in self.jobs.names():
+            self._arm(name)
+
     def pause(self, name: str) -> None:
         """Let a job fire no more; a run under way goes on. `name` may be the short one."""
         full = self._full(name)

@@ -1,0 +1,85 @@
+"""`python -m local demo|up|down`: run a synthesized stack on this machine."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from local.demo import run_demo
+from local.errors import LocalError
+from local.report import FILE, Report, rendered
+from local.system import Options
+from local.terminal import Terminal
+from local.up import run_down, run_up
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what the command line asks for and return the exit status."""
+    options = parse(arguments)
+    terminal = Terminal()
+    try:
+        if options.mode == "down":
+            run_down(options, terminal)
+            return 0
+        if options.mode == "demo":
+            # A demo's folder is disposable: SIGTERM ends it as Ctrl-C does, children first.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        report = (run_demo if options.mode == "demo" else run_up)(options, terminal)
+    except LocalError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted: all processes are ended", file=sys.stderr)
+        return 130
+    return _end(report, options, terminal)
+
+
+def parse(arguments: list[str] | None) -> Options:
+    """Read the command line; what is wrong with it ends the program with status 2 and one sentence."""
+    parser = argparse.ArgumentParser("python -m local", description=__doc__)
+    modes = parser.add_subparsers(dest="mode", required=True)
+    demo = modes.add_parser("demo", help="some ticks in simulated time, then archive, rebuild and report")
+    up = modes.add_parser("up", help="real time, until Ctrl-C")
+    down = modes.add_parser("down", help="end what an interrupted `up` left running")
+    for each in (demo, up, down):
+        each.add_argument("--env", default="dev", metavar="NAME", help="a file of environments/ (dev)")
+    for each in (demo, up):
+        each.add_argument("--feed", metavar="NAME", help="a folder of sources/, instead of the environment's")
+        each.add_argument(
+            "--replay", type=Path, metavar="PATH", help="a recorded answer, or a folder of them"
+        )
+    demo.add_argument(
+        "--ticks", type=_positive, default=5, metavar="N", help="how many minutes to collect (5)"
+    )
+    up.add_argument("--ticks", type=_positive, metavar="N", help="stop after N ticks, archive and rebuild")
+    up.add_argument("--speed", type=_speed, default=1.0, metavar="N", help="N times as fast as life (1)")
+    given = vars(parser.parse_args(arguments))
+    return Options(given.pop("mode"), given.pop("env"), **given)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 is expected, found {text!r}")
+    return int(text)
+
+
+def _speed(text: str) -> float:
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0.1 <= speed <= 3600:
+        raise argparse.ArgumentTypeError(f"a number from 0.1 to 3600 is expected, found {text!r}")
+    return speed
+
+
+def _end(report: Report, options: Options, terminal: Terminal) -> int:
+    terminal.show(rendered(report))
+    print(f"\nEverything lies in {options.folder}/, the figures in {options.folder / FILE}.")
+    if report.problem:
+        print(f"\n{report.problem}\nlogs: {options.folder / 'logs'}/", file=sys.stderr)
+    return 1 if report.problem else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""The demo: some ticks, then archive and rebuild, in simulated time, and a report that must add up."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from local.clock import Clock, SimulatedClock
+from local.errors import LocalError
+from local.pipeline import Landed, archive, drain, rebuild
+from local.report import Report, begin, complete, count_rows, difference
+from local.services.scheduler import fires_after
+from local.system import Options, System, running
+from local.terminal import Terminal
+
+MOST_TICKS = 1440  # ticks lie within one day, which is what the nightly batch rebuilds
+DAY = timedelta(days=1)
+NOON = timedelta(hours=12)
+# How long a run may take from its begin to the batch, which asks the machine's clock for "yesterday".
+MARGIN = timedelta(minutes=2)
+PER_TICK = timedelta(seconds=0.5)
+EACH_TICK_TOLD = 30  # up to so many ticks, each is told; beyond, each tenth
+
+
+def run_demo(options: Options, terminal: Terminal) -> Report:
+    """Run the demo and return its report, which is written too; `problem` says what does not add up.
+
+    Raises LocalError where the environment cannot be brought up.
+    """
+    ticks = options.ticks or 1
+    if ticks > MOST_TICKS:
+        raise LocalError(
+            f"TICKS={ticks} is too many: a demo's ticks lie within one day, at most {MOST_TICKS}"
+        )
+    day = day_to_simulate(datetime.now(UTC), ticks)
+    clock = SimulatedClock(day - timedelta(minutes=1))
+    with running(options, terminal, clock) as system:
+        report = begin(system)
+        try:
+            _pass_through(system, report, day, ticks)
+        except LocalError as error:
+            report.problem = str(error)
+        with terminal.stage("check", "counting"):
+            complete(report, system)
+        report.problem = report.problem or difference(report)
+        report.write(options.folder)
+    return report
+
+
+def day_to_simulate(now: datetime, ticks: int) -> datetime:
+    """Return the beginning (UTC) of the day to simulate.
+
+    It is yesterday, which the batch rebuilds; shortly before midnight it is today, for which the batch
+    then waits.
+    """
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return today if now + MARGIN + ticks * PER_TICK >= today + DAY else today - DAY
+
+
+def first_moment(fires: list[datetime], day: datetime, ticks: int) -> datetime:
+    """Return when simulated time begins: noon of the day, or as much earlier as the ticks need.
+
+    `fires` are the day's fires of the job. Raises LocalError where the day has too few.
+    """
+    if len(fires) < ticks:
+        raise LocalError(f"TICKS={ticks} is too many: the job that collects fires {len(fires)} times a day")
+    if sum(fire > day + NOON for fire in fires) >= ticks:
+        return day + NOON
+    return fires[-ticks] - timedelta(seconds=1)
+
+
+def _pass_through(system: System, report: Report, day: datetime, ticks: int) -> None:
+    """Let the ticks, the sweep and the batch happen, in this order. Raises LocalError."""
+    scheduler, parts, terminal = system.scheduler, system.parts, system.terminal
+    start = first_moment(_fires_of(system, parts.collect, day), day, ticks)
+    _leap(system.clock, start)
+    terminal.line(f"simulated time begins at {start:%Y-%m-%d %H:%M} UTC")
+    scheduler.start()
+    landed = Landed(system)
+    with terminal.stage("collect", f"collecting {ticks} ticks"):
+        for number in range(1, ticks + 1):
+            _tick(system, report, landed, number, ticks)
+    scheduler.pause(parts.collect)
+    terminal.line(f"{parts.collect} is paused after {ticks} ticks")
+    drain(system)
+    landed.look()
+    archive(system, lambda: None)
+    report.objects_landed = landed.look()
+    scheduler.pause(parts.copy)
+    terminal.line(
+        f"{parts.copy} is paused; time leaps to {scheduler.next_fire(parts.batch):%Y-%m-%d %H:%M} UTC"
+    )
+    _await_end_of(day, system)
+    rebuild(system, report, lambda: None)
+
+
+def _tick(system: System, report: Report, landed: Landed, number: int, ticks: int) -> None:
+    system.clock.run(lambda: system.scheduler.fired[system.parts.collect] >= number)
+    landed.look()
+    tell = ticks <= EACH_TICK_TOLD or number % 10 == 0 or number == ticks
+    if not tell and report.first_row_seconds is not None:
+        return
+    rows = count_rows(system.machine, system.parts.station_table)
+    if rows and report.first_row_seconds is None:
+        report.first_row_seconds = round(system.terminal.elapsed, 2)
+    system.terminal.line(f"tick {number} of {ticks}, {system.clock.now():%H:%M} UTC: {rows:,} rows so far")
+
+
+def _fires_of(system: System, job: str, day: datetime) -> list[datetime]:
+    name = next(each for each in system.scheduler.jobs.list() if each["name"].endswith(f"/{job}"))
+    following = fires_after(name, day - timedelta(seconds=1))
+    fires = [following()]
+    while fires[-1] < day + DAY:
+        fires.append(following())
+    return fires[:-1]
+
+
+def _leap(clock: Clock, moment: datetime) -> None:
+    clock.at(moment, lambda: None)
+    clock.run(lambda: clock.now() >= moment)
+
+
+def _await_end_of(day: datetime, system: System) -> None:
+    """Wait until the simulated day is over in reality too: the batch asks for "yesterday"."""
+    left = (day + DAY - datetime.now(UTC)).total_seconds()
+    if left > 0:
+        with system.terminal.stage("rebuild", f"waiting {left:.0f} s for midnight UTC"):
+            time.sleep(left)

@@ -1,0 +1,88 @@
+"""What a run does to the pipeline after its ticks: archive what landed, rebuild it, compare."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from local.errors import LocalError
+from local.report import Comparison, Report, count_rows, ticks_in
+from local.services.dataproc import Workflow
+from local.services.scheduler import Run
+from local.system import System
+
+
+class Landed:
+    """Remembers which ticks landed, although the copier takes their objects away."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self.ticks: set[datetime] = set()
+
+    def look(self) -> int:
+        """Add what lies in the landing bucket and in the archive now; return how many ticks there were."""
+        for bucket in (self._system.parts.landing, self._system.parts.archive):
+            self.ticks |= ticks_in(self._system.machine, bucket, self._system.feed.name)
+        return len(self.ticks)
+
+
+def drain(system: System) -> None:
+    """Let time pass until the push subscription has delivered, or dead-lettered, all it holds."""
+    with system.terminal.stage("collect", "waiting for the last deliveries"):
+        system.clock.run(lambda: system.broker.waiting(system.parts.push) == 0)
+
+
+def archive(system: System, sweep: Callable[[], None]) -> None:
+    """Let the copier's job run, as `sweep` begins it. Raises LocalError where its last attempt fails."""
+    with system.terminal.stage("archive", "archiving what landed"):
+        run = _next_run(system, system.parts.copy, sweep)
+    if not run.answer.ok:
+        raise LocalError(f"the sweep failed with {run.answer}: see {_log(system, 'service')}")
+    system.terminal.line(f"{system.parts.copy}: {run.answer.body.decode('utf-8', 'replace').strip()[:300]}")
+
+
+def rebuild(system: System, report: Report, begin: Callable[[], None]) -> None:
+    """Let the batch run, as `begin` begins it, and compare the table with what it was before.
+
+    Raises LocalError where the batch fails.
+    """
+    machine, table = system.machine, system.parts.station_table
+    with system.terminal.stage("check", "keeping a copy of the streamed rows"):
+        report.rows_streamed = count_rows(machine, table)
+        comparison = Comparison(machine, table)
+    with system.terminal.stage("rebuild", "rebuilding the day with Spark"):
+        workflow = _next_workflow(system, begin)
+    if workflow.state != "DONE":
+        raise LocalError(f"the batch failed: {workflow.error}")
+    report.batch = next(iter(workflow.summaries.values()))
+    with system.terminal.stage("check", "comparing streamed and rebuilt rows"):
+        report.rows_rebuilt = count_rows(machine, table)
+        report.mismatches = comparison.mismatches()
+    system.terminal.line(f"rebuilt {report.rows_rebuilt:,} rows, {report.mismatches:,} mismatches")
+
+
+def _next_run(system: System, job: str, begin: Callable[[], None]) -> Run:
+    ended: list[Run] = []
+    system.scheduler.on_run.append(ended.append)
+    begin()
+    system.clock.run(lambda: any(run.job == job for run in ended))
+    system.scheduler.on_run.remove(ended.append)
+    return next(run for run in ended if run.job == job)
+
+
+def _next_workflow(system: System, begin: Callable[[], None]) -> Workflow:
+    ended: list[Workflow] = []
+    refused: list[Run] = []
+    system.dataproc.on_ended.append(ended.append)
+    system.scheduler.on_run.append(refused.append)
+    begin()
+    batch = system.parts.batch
+    system.clock.run(lambda: bool(ended) or any(r.job == batch and not r.answer.ok for r in refused))
+    system.dataproc.on_ended.remove(ended.append)
+    system.scheduler.on_run.remove(refused.append)
+    if not ended:
+        raise LocalError(f"the batch was not begun: {next(r.answer for r in refused if not r.answer.ok)}")
+    return ended[0]
+
+
+def _log(system: System, kind: str) -> str:
+    names = [p.log for p in system.machine.supervisor.processes if p.name.startswith(kind)]
+    return ", ".join(str(log) for log in names) or str(system.options.folder / "logs")

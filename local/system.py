@@ -1,0 +1,300 @@
+"""One environment brought up on this machine from its synthesized stack, and taken down again."""
+
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from feed import Feed, load_feed
+from local.api import EvolvingSample, Replay, probe, serve
+from local.clock import Clock
+from local.collection import Json
+from local.emulators import start_emulators
+from local.errors import LocalError
+from local.frontend import FrontEnd, is_loopback
+from local.machine import Machine, project_number
+from local.metadata import MetadataServer
+from local.processes import LOOPBACK, Supervisor
+from local.services import HANDLERS
+from local.services.dataproc import Dataproc
+from local.services.pubsub import PubSub
+from local.services.scheduler import Scheduler
+from local.stack import Applied, Stack, apply, load_stack
+from local.synth import ROOT, synthesize
+from local.terminal import Terminal
+from local.workloads import Workloads
+
+RECORD = "processes.json"
+STATE = "state.json"
+FUNCTION = "google_cloudfunctions2_function"
+# What a function needs to reach the real API from behind a company's proxy.
+PROXY = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asks for; `mode` is demo or up."""
+
+    mode: str
+    environment: str
+    feed: str | None = None
+    replay: Path | None = None
+    ticks: int | None = None
+    speed: float = 1.0
+    base: Path = Path(".local")
+
+    @property
+    def folder(self) -> Path:
+        """Where everything of the environment lies."""
+        return self.base / self.environment
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the stack calls the parts of the pipeline, found by what they point at."""
+
+    landing: str
+    archive: str
+    station_table: str  # project.dataset.table
+    quarantine_table: str
+    topic: str  # full name of the topic that ticks are published to
+    push: str  # full name of the subscription that calls the function
+    dead: str | None  # full name of the one that holds dead letters
+    collect: str  # scheduler jobs by short name: what publishes the tick,
+    copy: str  # what calls the service,
+    batch: str  # and what instantiates the workflow template
+    template: str
+
+
+@dataclass
+class System:
+    """A running environment."""
+
+    options: Options
+    terminal: Terminal
+    clock: Clock
+    machine: Machine
+    stack: Stack
+    applied: Applied
+    feed: Feed
+    parts: Parts
+    source: str  # what answers for the feed's API
+
+    @property
+    def broker(self) -> PubSub:
+        """Pub/Sub."""
+        return self.machine.service(PubSub)
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """Cloud Scheduler."""
+        return self.machine.service(Scheduler)
+
+    @property
+    def dataproc(self) -> Dataproc:
+        """Dataproc."""
+        return self.machine.service(Dataproc)
+
+
+@contextmanager
+def opened(options: Options, terminal: Terminal) -> Iterator[Supervisor]:
+    """Hold the environment's folder for this process, made ready for the mode; end all children at the end.
+
+    A demo's data is disposable, that of `up` is not: a demo moves it aside. Raises AlreadyRunningError.
+    """
+    folder = options.folder
+    supervisor = Supervisor(folder / RECORD)
+    before = read_state(folder).get("mode")
+    try:
+        if before == "up" and options.mode == "demo":
+            supervisor.stop_all()
+            aside = folder.with_name(f"{folder.name}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+            folder.rename(aside)
+            terminal.line(f"{folder} held data of `make up`: it is now {aside}")
+            supervisor = Supervisor(folder / RECORD)
+        elif not before == options.mode == "up":
+            _empty(folder)
+        # The control plane is always made anew, from the stack.
+        shutil.rmtree(folder / "control", ignore_errors=True)
+        write_state(folder, mode=options.mode)
+        yield supervisor
+    finally:
+        supervisor.stop_all()
+
+
+@contextmanager
+def running(options: Options, terminal: Terminal, clock: Clock) -> Iterator[System]:
+    """Bring the environment up, with nothing scheduled yet, and take it down at the end.
+
+    Raises LocalError, which says what is missing or wrong.
+    """
+    with ExitStack() as closing:
+        supervisor = closing.enter_context(opened(options, terminal))
+        closing.enter_context(_logging(options.folder / "logs" / "local.log"))
+        yield _bring_up(options, terminal, supervisor, clock, closing)
+
+
+def read_state(folder: Path) -> Json:
+    """Return what an earlier run left about itself; nothing where there was none."""
+    try:
+        found = json.loads((folder / STATE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_state(folder: Path, **changes: Any) -> None:
+    """Keep something about this run for the next one."""
+    temporary = folder / f"{STATE}.tmp"
+    temporary.write_text(json.dumps(read_state(folder) | changes, indent=1))
+    temporary.replace(folder / STATE)
+
+
+def _empty(folder: Path) -> None:
+    for each in folder.iterdir():
+        if each.name.startswith("processes."):
+            continue
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        else:
+            each.unlink()
+
+
+def _bring_up(
+    options: Options, terminal: Terminal, supervisor: Supervisor, clock: Clock, closing: ExitStack
+) -> System:
+    folder = options.folder.resolve()
+    stack, emulators = _synthesize_and_emulate(options, terminal, supervisor, folder)
+    feed, url = _feed_of(stack)
+    metadata = MetadataServer(stack.project, project_number(stack.project), stack.region)
+    closing.callback(metadata.close)
+    machine = Machine(
+        environment=options.environment,
+        folder=folder,
+        stack_folder=stack.folder,
+        project=stack.project,
+        region=stack.region,
+        supervisor=supervisor,
+        gcs_url=emulators[0],
+        bigquery_url=emulators[1],
+        metadata=metadata,
+        clock=clock,
+        python=Path(sys.executable),
+    )
+    closing.callback(clock.close)
+    closing.callback(machine.service(FrontEnd).close)
+    source = _choose_source(options, terminal, machine, feed=feed, url=url, closing=closing)
+    with terminal.stage("apply", f"making the {len(stack.resources)} resources of {stack.name}"):
+        applied = apply(stack, machine, HANDLERS, lambda _resource, _what: None)
+    with terminal.stage("start", "starting the function and the service"):
+        machine.service(Workloads).settle()
+    parts = _parts(machine, applied)
+    return System(options, terminal, clock, machine, stack, applied, feed, parts, source)
+
+
+def _synthesize_and_emulate(
+    options: Options, terminal: Terminal, supervisor: Supervisor, folder: Path
+) -> tuple[Stack, tuple[str, str]]:
+    def synth() -> Stack:
+        with terminal.stage("synth", f"synthesizing vlille-{options.environment}"):
+            return load_stack(synthesize(supervisor, options.environment, options.feed, folder))
+
+    def emulate() -> tuple[str, str]:
+        with terminal.stage("emulators", "starting the storage and BigQuery emulators"):
+            started = start_emulators(supervisor, folder)
+            return started.gcs_url, started.bigquery_url
+
+    with ThreadPoolExecutor(2, "start") as pool:
+        both = pool.submit(synth), pool.submit(emulate)
+        return both[0].result(), both[1].result()
+
+
+def _feed_of(stack: Stack) -> tuple[Feed, str]:
+    """Return the feed that the stack's function collects, and the URL of its API."""
+    for resource in stack.resources:
+        if resource.type == FUNCTION:
+            service = resource.config["service_config"]
+            env = (service[0] if isinstance(service, list) else service)["environment_variables"]
+            return load_feed(ROOT / "sources" / str(env["FEED"])), str(env["API_URL"])
+    raise LocalError(f"{stack.name} has no {FUNCTION}, so nothing would collect")
+
+
+def _choose_source(
+    options: Options, terminal: Terminal, machine: Machine, *, feed: Feed, url: str, closing: ExitStack
+) -> str:
+    """Decide what answers for the feed's API, and let the function ask there; say which it is."""
+    workloads = machine.service(Workloads)
+    if options.replay is not None:
+        answers: Replay | EvolvingSample = Replay(options.replay)
+    else:
+        reason = probe(feed, url)
+        if reason is None:
+            workloads.passed_on = {key: os.environ[key] for key in PROXY if key in os.environ}
+            workloads.passed_on["NO_PROXY"] = f"{LOOPBACK},localhost"
+            terminal.line(f"source: the real API, {url}")
+            return url
+        terminal.line(f"the real API is not used: {reason}")
+        answers = EvolvingSample(feed)
+    server = serve(answers, machine.clock.now)
+    closing.callback(server.close)
+    workloads.replaced["API_URL"] = server.url
+    terminal.line(f"source: {answers.description}, at {server.url}")
+    return answers.description
+
+
+def _parts(machine: Machine, applied: Applied) -> Parts:
+    function = next(a for name, a in applied.attributes.items() if name.startswith(f"{FUNCTION}."))
+    env = function["service_config"][0]["environment_variables"]
+    subscriptions = machine.service(PubSub).subscriptions.list()
+    push = _one("push subscription", [s for s in subscriptions if s["pushConfig"].get("pushEndpoint")])
+    dead_topic = push["deadLetterPolicy"].get("deadLetterTopic")
+    dead = [s["name"] for s in subscriptions if s["topic"] == dead_topic]
+    jobs = machine.service(Scheduler).jobs.list()
+    targets = {job["name"].rpartition("/")[2]: job.get("httpTarget", {}).get("uri", "") for job in jobs}
+    return Parts(
+        landing=env["LANDING_BUCKET"],
+        archive=env["ARCHIVE_BUCKET"],
+        station_table=env["STATION_TABLE"],
+        quarantine_table=env["QUARANTINE_TABLE"],
+        topic=push["topic"],
+        push=push["name"],
+        dead=dead[0] if dead else None,
+        collect=_one("scheduler job that publishes", [job for job, uri in targets.items() if not uri]),
+        copy=_one(
+            "scheduler job that calls a service", [j for j, uri in targets.items() if is_loopback(uri)]
+        ),
+        batch=_one(
+            "scheduler job for the batch", [j for j, uri in targets.items() if uri.endswith(":instantiate")]
+        ),
+        template=_one("workflow template", machine.service(Dataproc).templates.names()),
+    )
+
+
+def _one[T](what: str, found: list[T]) -> T:
+    if len(found) != 1:
+        raise LocalError(f"the pipeline needs one {what}, the stack has {len(found)}: {found}")
+    return found[0]
+
+
+@contextmanager
+def _logging(file: Path) -> Iterator[None]:
+    """Let what the services log go to a file for as long as the environment runs."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(file)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logger = logging.getLogger("local")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,165 @@
+"""The environment kept running in real time, until it is told to stop."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from local.clock import RealClock
+from local.errors import LocalError
+from local.pipeline import Landed, archive, drain, rebuild
+from local.processes import end_leftovers
+from local.report import Report, begin, complete, count_rows, counters, difference
+from local.services.dataproc import Workflow
+from local.services.pubsub import Message
+from local.services.scheduler import Run
+from local.system import RECORD, Options, System, read_state, running, write_state
+from local.terminal import Terminal
+from local.workloads import Workloads
+
+DRAIN_S = 60.0
+DOWN_GRACE_S = 30.0
+
+
+def run_up(options: Options, terminal: Terminal) -> Report:
+    """Keep the environment running until SIGINT or SIGTERM, or for a number of ticks; return the report.
+
+    A second `up` goes on with the same data, and with time where the first one ended. Raises LocalError.
+    """
+    state = read_state(options.folder)
+    before = state if state.get("mode") == "up" else {}
+    start = max(datetime.now(UTC), _time_of(before.get("time")))
+    with _until_told() as told, running(options, terminal, RealClock(options.speed, start)) as system:
+        report = begin(system)
+        keeper = _Keeper(system, report, before.get("counters", {}))
+        keeper.say_where()
+        try:
+            _work(system, told, keeper)
+            if options.ticks and not told.is_set():
+                _finish(system, report, keeper)
+        except LocalError as error:
+            report.problem = str(error)
+        with terminal.stage("check", "counting"):
+            _count(system, report, keeper)
+        if options.ticks and not told.is_set():
+            report.problem = report.problem or difference(report)
+        report.write(options.folder)
+    return report
+
+
+def run_down(options: Options, terminal: Terminal) -> None:
+    """End what runs of an environment, also what a crashed `up` left."""
+    ended = end_leftovers(options.folder / RECORD, DOWN_GRACE_S)
+    terminal.line(f"ended {', '.join(ended)}" if ended else f"nothing of {options.environment} was running")
+
+
+class _Keeper:
+    """Tells what happens, as it happens, and keeps the counters for the next run."""
+
+    def __init__(self, system: System, report: Report, before: dict[str, int]) -> None:
+        self._system, self._report, self.before = system, report, before
+        self.landed = Landed(system)
+        system.broker.on_delivered.append(self._delivered)
+        system.scheduler.on_run.append(self._ran)
+        system.dataproc.on_ended.append(self._rebuilt)
+
+    def say_where(self) -> None:
+        """Tell the URLs that can be looked at."""
+        machine, terminal = self._system.machine, self._system.terminal
+        for name, url in machine.service(Workloads).urls.items():
+            terminal.line(f"{name}: {url}")
+        terminal.line(f"storage: {machine.gcs_url}")
+        terminal.line(f"BigQuery: {machine.bigquery_url}")
+        terminal.line("Ctrl-C, or `make down` elsewhere, ends it")
+
+    def save(self) -> None:
+        """Keep counters and time."""
+        total = {k: v + self.before.get(k, 0) for k, v in counters(self._system).items()}
+        now = self._system.clock.now().isoformat()
+        write_state(self._system.options.folder, counters=total, time=now)
+
+    def _delivered(self, message: Message) -> None:
+        system = self._system
+        rows = count_rows(system.machine, system.parts.station_table)
+        if rows and self._report.first_row_seconds is None:
+            self._report.first_row_seconds = round(system.terminal.elapsed, 2)
+        again = f", attempt {message.attempts + 1}" if message.attempts else ""
+        system.terminal.line(f"tick {message.publish_time:%Y-%m-%d %H:%M} UTC{again}: {rows:,} rows")
+        self.save()
+
+    def _ran(self, run: Run) -> None:
+        system = self._system
+        if not run.answer.ok:
+            system.terminal.line(f"{run.job} failed: {run.answer}")
+        elif run.job == system.parts.copy:
+            system.terminal.line(f"{run.job}: {run.answer}")
+
+    def _rebuilt(self, workflow: Workflow) -> None:
+        told = workflow.error or next(iter(workflow.summaries.values()), {})
+        self._system.terminal.line(f"{self._system.parts.batch}: {workflow.state}, {told}")
+
+
+def _work(system: System, told: threading.Event, keeper: _Keeper) -> None:
+    """Let jobs fire until told to stop or for the wanted ticks, then wait for what is under way."""
+    collect, wanted = system.parts.collect, system.options.ticks
+    left = system.broker.resume()
+    if left:
+        system.terminal.line(f"{left} messages of the run before are being delivered")
+    system.scheduler.start()
+    system.clock.run(lambda: told.is_set() or bool(wanted and system.scheduler.fired[collect] >= wanted))
+    system.scheduler.stop()
+    keeper.save()
+    end = time.monotonic() + DRAIN_S
+    with system.terminal.stage("stop", "waiting for what is under way"):
+        system.clock.run(lambda: system.clock.in_flight == 0 or time.monotonic() > end)
+
+
+def _finish(system: System, report: Report, keeper: _Keeper) -> None:
+    """Archive and rebuild what was collected, now."""
+    drain(system)
+    archive(system, lambda: system.scheduler.run(system.parts.copy))
+    keeper.landed.look()
+    days = sorted(tick.date() for tick in keeper.landed.ticks)
+    if not days:
+        raise LocalError("no object landed, so there is nothing to rebuild: see the function's log")
+    parameters = {"FROM": days[0].isoformat(), "TO": days[-1].isoformat()}
+    rebuild(system, report, lambda: _instantiate(system, parameters))
+
+
+def _instantiate(system: System, parameters: dict[str, str]) -> None:
+    system.dataproc.instantiate(system.parts.template, parameters)
+
+
+def _count(system: System, report: Report, keeper: _Keeper) -> None:
+    complete(report, system, keeper.before)
+    report.objects_landed = keeper.landed.look()
+    if report.rows_rebuilt is None:
+        report.rows_streamed = count_rows(system.machine, system.parts.station_table)
+    keeper.save()
+
+
+def _time_of(text: str | None) -> datetime:
+    """Return the minute after a time that was kept, the distant past where none was."""
+    if text is None:
+        return datetime.min.replace(tzinfo=UTC)
+    return datetime.fromisoformat(text) + timedelta(seconds=1)
+
+
+@contextmanager
+def _until_told() -> Iterator[threading.Event]:
+    """Turn the first SIGINT or SIGTERM into an event; a second one interrupts at once."""
+    told = threading.Event()
+
+    def tell(_number: int, _frame: object) -> None:
+        if told.is_set():
+            raise KeyboardInterrupt
+        told.set()
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
