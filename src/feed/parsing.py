@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
@@ -107,13 +108,9 @@ def answer_times(feed: Feed, body: bytes) -> tuple[datetime, ...]:
     times: set[datetime] = set()
     for column in (feed.column(name) for name in names):
         convert = converter(column)
-        for value in (
-            value for record in records for value in values_at(record, column.path) if value is not None
-        ):
-            try:
+        for value in (value for record in records for value in values_at(record, column.path)):
+            with suppress(MisfitError):
                 times.add(convert(value))
-            except MisfitError:
-                continue
     return tuple(sorted(times))
 
 
@@ -234,9 +231,10 @@ class _Reader:
         try:
             for path, fields in self.places:
                 holders = _holders(records, path)
+                kinds = set(map(type, holders))
                 for field in fields:
-                    columns[field.name] = field.convert_all(_items(holders, field.key))
-        except (MisfitError, TypeError):
+                    columns[field.name] = field.convert_all(_items(holders, kinds, field.key))
+        except MisfitError:
             return None
         if self.key is not None:
             keys = set(columns[self.key])
@@ -317,18 +315,17 @@ def _reader(feed: Feed) -> _Reader:
 def _holders(records: list[Any], path: FieldPath) -> list[Any]:
     holders = records
     for step in path:
-        holders = _items(holders, step)
+        holders = _items(holders, set(map(type, holders)), step)
     return holders
 
 
-def _items(holders: list[Any], key: str | int) -> list[Any]:
-    """The item of each holder, None where an object lacks it; TypeError where one is not what `key` needs."""
-    kinds = set(map(type, holders))
+def _items(holders: list[Any], kinds: set[type], key: str | int) -> list[Any]:
+    """The item of each holder, None where it has none; MisfitError where one is not what `key` needs."""
     if type(key) is str and kinds == {dict}:
         return [holder.get(key) for holder in holders]
     if type(key) is int and kinds == {list}:
         return [holder[key] if key < len(holder) else None for holder in holders]
-    raise TypeError(kinds)
+    raise MisfitError(holders, "objects" if type(key) is str else "arrays")
 
 
 def _item(holder: Any, key: str | int, path: FieldPath) -> Any:
