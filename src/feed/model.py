@@ -1,6 +1,6 @@
 """What a feed is, once its folder is read: columns in table order, key, meaning of its columns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from feed.paths import FieldPath
@@ -95,7 +95,7 @@ class Feed:
     common: Common = Common()
     box: Box | None = None
     legacy: Legacy | None = None
-    sample: bytes = b""
+    sample: bytes = field(default=b"", repr=False)
 
     def column(self, name: str) -> Column:
         """The column of that name; KeyError lists the names there are."""
