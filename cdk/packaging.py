@@ -78,3 +78,8 @@ def read_tree(folder: Path, *, under: str = "", only: Iterable[str] | None = Non
     if not files:
         raise PackagingError(f"nothing to package in {folder}")
     return files
+
+
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of some content, 64 hexadecimal characters."""
+    return hashlib.sha256(content).hexdigest()

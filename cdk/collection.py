@@ -1,0 +1,206 @@
+"""A tick's way: topic → push subscription → function; what cannot be delivered ends in the dead-letter topic."""
+
+from cdktf import ITerraformDependable
+from cdktf_cdktf_provider_google.bigquery_table import BigqueryTable
+from cdktf_cdktf_provider_google.bigquery_table_iam_member import BigqueryTableIamMember
+from cdktf_cdktf_provider_google.cloud_run_v2_service_iam_member import CloudRunV2ServiceIamMember
+from cdktf_cdktf_provider_google.cloudfunctions2_function import (
+    Cloudfunctions2Function,
+    Cloudfunctions2FunctionBuildConfig,
+    Cloudfunctions2FunctionBuildConfigSource,
+    Cloudfunctions2FunctionBuildConfigSourceStorageSource,
+    Cloudfunctions2FunctionServiceConfig,
+)
+from cdktf_cdktf_provider_google.data_google_project import DataGoogleProject
+from cdktf_cdktf_provider_google.project_iam_member import ProjectIamMember
+from cdktf_cdktf_provider_google.pubsub_subscription import (
+    PubsubSubscription,
+    PubsubSubscriptionDeadLetterPolicy,
+    PubsubSubscriptionExpirationPolicy,
+    PubsubSubscriptionPushConfig,
+    PubsubSubscriptionPushConfigOidcToken,
+    PubsubSubscriptionRetryPolicy,
+)
+from cdktf_cdktf_provider_google.pubsub_subscription_iam_member import PubsubSubscriptionIamMember
+from cdktf_cdktf_provider_google.pubsub_topic import PubsubTopic
+from cdktf_cdktf_provider_google.pubsub_topic_iam_member import PubsubTopicIamMember
+from cdktf_cdktf_provider_google.storage_bucket_iam_member import StorageBucketIamMember
+from cdktf_cdktf_provider_google.storage_bucket_object import StorageBucketObject
+from constructs import Construct
+
+from cdk.build import Build
+from cdk.identities import Identities
+from cdk.settings import Settings
+from cdk.storage import Storage
+from cdk.warehouse import Warehouse
+from feed import Feed
+
+NEVER = ""  # a subscription's time to live: the default deletes it after 31 quiet days
+DAY_SECONDS = 86_400
+
+
+class Collection(Construct):
+    """Topic, subscriptions and the function `collector`, each with the roles that it needs where it needs them."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        settings: Settings,
+        feed: Feed,
+        *,
+        identities: Identities,
+        storage: Storage,
+        warehouse: Warehouse,
+        build: Build,
+        source: StorageBucketObject,
+    ) -> None:
+        super().__init__(scope, "collection")
+        self._settings = settings
+        self.topic = PubsubTopic(self, "topic", name="collect")
+        self.dead_topic = PubsubTopic(self, "dead_topic", name="collect-dead")
+        self.dead_letters = PubsubSubscription(
+            self,
+            "dead_letters",
+            name="collect-dead",
+            topic=self.dead_topic.id,
+            message_retention_duration=f"{settings.messages.dead_letter_days * DAY_SECONDS}s",
+            expiration_policy=PubsubSubscriptionExpirationPolicy(ttl=NEVER),
+        )
+        station_table = warehouse.stations[feed.name]
+        grants = self._grants(identities, storage, warehouse, station_table)
+        self.function = Cloudfunctions2Function(
+            self,
+            "function",
+            name="collector",
+            location=settings.region,
+            description=f"Each minute: one answer of {feed.name} into the landing bucket and BigQuery",
+            build_config=Cloudfunctions2FunctionBuildConfig(
+                runtime=settings.collector.runtime,
+                entry_point="collect",
+                docker_repository=build.repository.id,
+                service_account=identities.build.name,
+                source=Cloudfunctions2FunctionBuildConfigSource(
+                    storage_source=Cloudfunctions2FunctionBuildConfigSourceStorageSource(
+                        bucket=storage.artifacts.name, object=source.name
+                    )
+                ),
+            ),
+            service_config=Cloudfunctions2FunctionServiceConfig(
+                available_memory=settings.collector.memory,
+                timeout_seconds=settings.collector.timeout_seconds,
+                max_instance_count=settings.collector.max_instances,
+                ingress_settings="ALLOW_INTERNAL_ONLY",
+                all_traffic_on_latest_revision=True,
+                service_account_email=identities.collector.email,
+                environment_variables={
+                    "PROJECT": settings.project,
+                    "FEED": feed.name,
+                    "SOURCE_FOLDER": f"sources/{feed.name}",
+                    "API_URL": feed.url,
+                    "API_TIMEOUT_S": str(settings.collector.api_timeout_seconds),
+                    "API_MAX_BYTES": str(settings.collector.api_max_mebibytes * 2**20),
+                    "LANDING_BUCKET": storage.landing.name,
+                    "ARCHIVE_BUCKET": storage.archive.name,
+                    "STATION_TABLE": _table_name(settings, station_table),
+                    "QUARANTINE_TABLE": _table_name(settings, warehouse.quarantine),
+                },
+            ),
+            depends_on=[*build.grants, *grants],
+        )
+        invoker = CloudRunV2ServiceIamMember(
+            self,
+            "push_invokes_function",
+            # The Cloud Run service below a function has the function's name.
+            name=self.function.name,
+            location=settings.region,
+            role="roles/run.invoker",
+            member=identities.push.member,
+        )
+        self.push = self._push_subscription(identities, invoker)
+
+    def _grants(
+        self, identities: Identities, storage: Storage, warehouse: Warehouse, station_table: BigqueryTable
+    ) -> list[ITerraformDependable]:
+        member = identities.collector.member
+        buckets = {
+            "collector_creates_landing": (storage.landing, "roles/storage.objectCreator"),
+            "collector_reads_landing": (storage.landing, "roles/storage.objectViewer"),
+            # A tick that is delivered again after its object was archived takes that object's content.
+            "collector_reads_archive": (storage.archive, "roles/storage.objectViewer"),
+        }
+        tables = {
+            "collector_loads_stations": station_table,
+            "collector_loads_quarantine": warehouse.quarantine,
+        }
+        return [
+            *(
+                StorageBucketIamMember(self, id_, bucket=bucket.name, role=role, member=member)
+                for id_, (bucket, role) in buckets.items()
+            ),
+            *(
+                BigqueryTableIamMember(
+                    self,
+                    id_,
+                    dataset_id=warehouse.dataset.dataset_id,
+                    table_id=table.table_id,
+                    role="roles/bigquery.dataEditor",
+                    member=member,
+                )
+                for id_, table in tables.items()
+            ),
+            ProjectIamMember(
+                self,
+                "collector_runs_jobs",
+                project=self._settings.project,
+                role="roles/bigquery.jobUser",
+                member=member,
+            ),
+        ]
+
+    def _push_subscription(self, identities: Identities, invoker: ITerraformDependable) -> PubsubSubscription:
+        messages = self._settings.messages
+        project = DataGoogleProject(self, "project", project_id=self._settings.project)
+        pubsub = f"serviceAccount:service-{project.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+        dead_publisher = PubsubTopicIamMember(
+            self,
+            "pubsub_publishes_dead_letters",
+            topic=self.dead_topic.name,
+            role="roles/pubsub.publisher",
+            member=pubsub,
+        )
+        uri = self.function.service_config.uri
+        subscription = PubsubSubscription(
+            self,
+            "push",
+            name="collect-push",
+            topic=self.topic.id,
+            ack_deadline_seconds=messages.ack_deadline_seconds,
+            message_retention_duration=f"{messages.retention_minutes * 60}s",
+            expiration_policy=PubsubSubscriptionExpirationPolicy(ttl=NEVER),
+            push_config=PubsubSubscriptionPushConfig(
+                push_endpoint=uri,
+                oidc_token=PubsubSubscriptionPushConfigOidcToken(
+                    service_account_email=identities.push.email, audience=uri
+                ),
+            ),
+            retry_policy=PubsubSubscriptionRetryPolicy(
+                minimum_backoff=f"{messages.minimum_backoff_seconds}s",
+                maximum_backoff=f"{messages.maximum_backoff_seconds}s",
+            ),
+            dead_letter_policy=PubsubSubscriptionDeadLetterPolicy(
+                dead_letter_topic=self.dead_topic.id, max_delivery_attempts=messages.max_delivery_attempts
+            ),
+            depends_on=[invoker, dead_publisher, self.dead_letters],
+        )
+        PubsubSubscriptionIamMember(
+            self,
+            "pubsub_forwards_dead_letters",
+            subscription=subscription.name,
+            role="roles/pubsub.subscriber",
+            member=pubsub,
+        )
+        return subscription
+
+
+def _table_name(settings: Settings, table: BigqueryTable) -> str:
+    return f"{settings.dataset}.{table.table_id}"

@@ -1,0 +1,38 @@
+"""One service account per workload, without keys: nobody can borrow what another may do."""
+
+from cdktf_cdktf_provider_google.service_account import ServiceAccount
+from constructs import Construct
+
+from cdk.settings import Settings
+
+WORKLOADS = {
+    "collector": "asks the API each minute, lands the answer and loads its rows",
+    "copier": "moves landed objects to the archive",
+    "batch": "the cluster's machines: rebuilds days from the archive",
+    "push": "delivers ticks to the collector",
+    "scheduler": "starts the copier and the nightly batch",
+    "build": "builds the collector and the copier's image",
+}
+
+
+class Identities(Construct):
+    """The service accounts; attributes are named after the workloads."""
+
+    collector: ServiceAccount
+    copier: ServiceAccount
+    batch: ServiceAccount
+    push: ServiceAccount
+    scheduler: ServiceAccount
+    build: ServiceAccount
+
+    def __init__(self, scope: Construct, settings: Settings) -> None:
+        super().__init__(scope, "identity")
+        for workload, description in WORKLOADS.items():
+            account = ServiceAccount(
+                self,
+                workload,
+                account_id=f"vlille-{workload}",
+                display_name=f"vlille {workload} ({settings.environment})",
+                description=description,
+            )
+            setattr(self, workload, account)

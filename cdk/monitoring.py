@@ -1,0 +1,162 @@
+"""Alerts by e-mail: nothing lands, the function fails, dead letters wait, a batch failed.
+
+Only metrics that Google Cloud itself writes: an alert on a log-based metric made in the same apply is refused
+for up to ten minutes.
+"""
+
+from cdktf_cdktf_provider_google.monitoring_alert_policy import (
+    MonitoringAlertPolicy,
+    MonitoringAlertPolicyAlertStrategy,
+    MonitoringAlertPolicyAlertStrategyNotificationRateLimit,
+    MonitoringAlertPolicyConditions,
+    MonitoringAlertPolicyConditionsConditionMatchedLog,
+    MonitoringAlertPolicyConditionsConditionThreshold,
+    MonitoringAlertPolicyConditionsConditionThresholdAggregations,
+    MonitoringAlertPolicyDocumentation,
+)
+from cdktf_cdktf_provider_google.monitoring_notification_channel import MonitoringNotificationChannel
+from constructs import Construct
+
+from cdk.collection import Collection
+from cdk.settings import Settings
+from cdk.storage import Storage
+
+
+class Monitoring(Construct):
+    """A notification channel and four alert policies, each with what to do in its text."""
+
+    def __init__(
+        self, scope: Construct, settings: Settings, *, storage: Storage, collection: Collection
+    ) -> None:
+        super().__init__(scope, "monitoring")
+        self._channel = MonitoringNotificationChannel(
+            self,
+            "email",
+            type="email",
+            display_name=f"vlille {settings.environment}",
+            labels={"email_address": settings.alerts.email},
+        )
+        silent = settings.alerts.silent_minutes
+        self._policy(
+            "silent",
+            f"No new object for {silent} minutes",
+            "The collector lands nothing. Look at the function's log, at the Scheduler job `collect` (paused?) and "
+            "at the subscription `collect-push`. What is missed cannot be asked for later.",
+            MonitoringAlertPolicyConditionsConditionThreshold(
+                filter=(
+                    'resource.type = "gcs_bucket"'
+                    f' AND resource.labels.bucket_name = "{storage.landing.name}"'
+                    ' AND metric.type = "storage.googleapis.com/api/request_count"'
+                    ' AND metric.labels.method = "WriteObject" AND metric.labels.response_code = "OK"'
+                ),
+                comparison="COMPARISON_LT",
+                threshold_value=1,
+                duration=f"{silent * 60}s",
+                aggregations=[_sum_over(60)],
+                # A counter that is not written is a metric without points, not one with zeros.
+                evaluation_missing_data="EVALUATION_MISSING_DATA_ACTIVE",
+            ),
+        )
+        self._policy(
+            "errors",
+            "The collector answers with errors",
+            "Pub/Sub delivers the tick again; after the last attempt it waits among the dead letters. The function's "
+            "log says why: the API, the bucket or BigQuery.",
+            MonitoringAlertPolicyConditionsConditionThreshold(
+                filter=(
+                    'resource.type = "cloud_run_revision"'
+                    f' AND resource.labels.service_name = "{collection.function.name}"'
+                    ' AND metric.type = "run.googleapis.com/request_count"'
+                    ' AND metric.labels.response_code_class = "5xx"'
+                ),
+                comparison="COMPARISON_GT",
+                threshold_value=2,
+                duration="0s",
+                aggregations=[_sum_over(300)],
+            ),
+        )
+        self._policy(
+            "dead_letters",
+            "Dead letters wait",
+            "Ticks could not be delivered. Read them in the subscription `collect-dead`; once the cause is mended, "
+            "publish them again to the topic `collect`: a tick that was stored is not stored twice.",
+            MonitoringAlertPolicyConditionsConditionThreshold(
+                filter=(
+                    'resource.type = "pubsub_subscription"'
+                    f' AND resource.labels.subscription_id = "{collection.dead_letters.name}"'
+                    ' AND metric.type = "pubsub.googleapis.com/subscription/num_undelivered_messages"'
+                ),
+                comparison="COMPARISON_GT",
+                threshold_value=0,
+                duration="0s",
+                aggregations=[
+                    MonitoringAlertPolicyConditionsConditionThresholdAggregations(
+                        alignment_period="60s", per_series_aligner="ALIGN_MAX"
+                    )
+                ],
+            ),
+        )
+        self._batch_failed()
+
+    def _policy(
+        self,
+        id_: str,
+        title: str,
+        what_to_do: str,
+        condition: MonitoringAlertPolicyConditionsConditionThreshold,
+    ) -> None:
+        MonitoringAlertPolicy(
+            self,
+            id_,
+            display_name=f"vlille: {title}",
+            combiner="OR",
+            severity="ERROR",
+            conditions=[MonitoringAlertPolicyConditions(display_name=title, condition_threshold=condition)],
+            notification_channels=[self._channel.id],
+            documentation=MonitoringAlertPolicyDocumentation(content=what_to_do, mime_type="text/markdown"),
+        )
+
+    def _batch_failed(self) -> None:
+        title = "The nightly batch failed"
+        MonitoringAlertPolicy(
+            self,
+            "batch_failed",
+            display_name=f"vlille: {title}",
+            combiner="OR",
+            severity="ERROR",
+            conditions=[
+                MonitoringAlertPolicyConditions(
+                    display_name=title,
+                    condition_matched_log=MonitoringAlertPolicyConditionsConditionMatchedLog(
+                        filter=(
+                            '(resource.type="cloud_dataproc_job" AND severity>=ERROR) OR '
+                            '(protoPayload.methodName=~"InstantiateWorkflowTemplate" AND severity>=ERROR) OR '
+                            '(resource.type="cloud_scheduler_job" AND resource.labels.job_id="batch" '
+                            "AND severity>=ERROR)"
+                        )
+                    ),
+                )
+            ],
+            alert_strategy=MonitoringAlertPolicyAlertStrategy(
+                auto_close="86400s",
+                notification_rate_limit=MonitoringAlertPolicyAlertStrategyNotificationRateLimit(
+                    period="3600s"
+                ),
+            ),
+            notification_channels=[self._channel.id],
+            documentation=MonitoringAlertPolicyDocumentation(
+                content=(
+                    "No table was changed: days are replaced whole or not at all. The table `batch_runs` and the "
+                    "job's log say why; run the template `rebuild-days` again with FROM and TO."
+                ),
+                mime_type="text/markdown",
+            ),
+        )
+
+
+def _sum_over(seconds: int) -> MonitoringAlertPolicyConditionsConditionThresholdAggregations:
+    return MonitoringAlertPolicyConditionsConditionThresholdAggregations(
+        alignment_period=f"{seconds}s",
+        per_series_aligner="ALIGN_DELTA",
+        cross_series_reducer="REDUCE_SUM",
+    )

@@ -1,0 +1,446 @@
+"""An environment's TOML file as frozen settings, checked before anything is synthesized.
+
+The provider and Google Cloud notice an impossible cron or machine name in the middle of an apply, when half
+of the system is there; here it is one sentence and nothing is written.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import msgspec
+from cronsim import CronSim, CronSimError
+
+# Dataproc image → version of its Python: what travels with the job is compiled for that one.
+DATAPROC_PYTHON = {
+    "2.3-debian12": "3.11",
+    "2.3-ubuntu22": "3.11",
+    "3.0-debian12": "3.12",
+    "3.0-ubuntu24": "3.12",
+}
+FUNCTION_RUNTIMES = ("python312", "python313", "python314")
+DEVELOPMENT_YEAR = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+class SettingsError(ValueError):
+    """A settings file cannot be used: which file and key, what was found, what is accepted."""
+
+    def __init__(self, file: Path | str, key: str, found: object, accepted: str) -> None:
+        self.file, self.key, self.found, self.accepted = str(file), key, found, accepted
+        super().__init__(f"{file}: {key}: found {_shown(found)}, accepted: {accepted}")
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Schedule(_Section, frozen=True):
+    """When each job fires: cron expressions in one time zone."""
+
+    time_zone: str
+    collect: str
+    copy: str
+    batch: str
+
+
+class Collector(_Section, frozen=True):
+    """The function that asks the API each minute."""
+
+    runtime: str
+    memory: str
+    timeout_seconds: int
+    max_instances: int
+    api_timeout_seconds: int
+    api_max_mebibytes: int
+
+
+class Copier(_Section, frozen=True):
+    """The Cloud Run service that archives what landed."""
+
+    cpu: str
+    memory: str
+    timeout_seconds: int
+    max_instances: int
+    threads: int
+
+
+class Messages(_Section, frozen=True):
+    """How a tick is delivered, and what becomes of it when it cannot be."""
+
+    ack_deadline_seconds: int
+    retention_minutes: int
+    minimum_backoff_seconds: int
+    maximum_backoff_seconds: int
+    max_delivery_attempts: int
+    dead_letter_days: int
+
+
+class Machine(_Section, frozen=True):
+    """Machine type and boot disk of the cluster's master."""
+
+    machine_type: str
+    disk_gigabytes: int
+
+
+class Workers(_Section, frozen=True):
+    """Machine type, boot disk and number of the cluster's workers; 0 makes a single-node cluster."""
+
+    count: int
+    machine_type: str
+    disk_gigabytes: int
+
+
+class Batch(_Section, frozen=True):
+    """The ephemeral cluster that rebuilds days."""
+
+    image: str
+    timeout_minutes: int
+    subnet: str
+    master: Machine
+    workers: Workers
+
+
+class Retention(_Section, frozen=True):
+    """How long objects are kept, in days; `archive_days = 0` keeps them for ever."""
+
+    landing_days: int
+    archive_days: int
+    staging_days: int
+    soft_delete_days: int
+
+
+class Alerts(_Section, frozen=True):
+    """Who is told, and after how many minutes without a new object."""
+
+    email: str
+    silent_minutes: int
+
+
+class _File(_Section, frozen=True):
+    project: str
+    region: str
+    feed: str
+    protected: bool
+    schedule: Schedule
+    collector: Collector
+    copier: Copier
+    messages: Messages
+    batch: Batch
+    retention: Retention
+    alerts: Alerts
+    labels: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One environment, checked: whatever is read from here can be applied."""
+
+    environment: str
+    project: str
+    region: str
+    feed: str
+    protected: bool
+    schedule: Schedule
+    collector: Collector
+    copier: Copier
+    messages: Messages
+    batch: Batch
+    retention: Retention
+    alerts: Alerts
+    labels: Mapping[str, str]
+
+    @property
+    def dataset(self) -> str:
+        """`project.dataset`, as SQL and the clients name it."""
+        return f"{self.project}.vlille"
+
+    def bucket(self, purpose: str) -> str:
+        """Name of the bucket for a purpose: landing, archive, artifacts, staging, tfstate."""
+        return f"{self.project}-{purpose}"
+
+    def service_account(self, workload: str) -> str:
+        """E-mail address of a workload's service account."""
+        return f"vlille-{workload}@{self.project}.iam.gserviceaccount.com"
+
+
+def load_environments(
+    folder: Path, feeds: Iterable[str], *, feed: str | None = None, only: str | None = None
+) -> dict[str, Settings]:
+    """Read every `<environment>.toml` of a folder, sorted by name.
+
+    `feeds` are the names that `feed` may have; `feed` replaces that of every environment; `only` keeps one
+    environment. Raises SettingsError, also where two environments share a project, whose names would collide.
+    """
+    files = {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    if only is not None and only not in files:
+        raise SettingsError(folder, "environment", only, _one_of(only, files))
+    if not files:
+        raise SettingsError(
+            folder, "environment", "no *.toml file", "one file per environment, such as dev.toml"
+        )
+    known = tuple(feeds)
+    environments = {name: load_environment(path, known, feed=feed) for name, path in files.items()}
+    owners: dict[str, str] = {}
+    for name, settings in environments.items():
+        if (owner := owners.setdefault(settings.project, name)) != name:
+            raise SettingsError(
+                files[name], "project", settings.project, f"a project of its own: {owner} has this one"
+            )
+    return {name: settings for name, settings in environments.items() if only in (None, name)}
+
+
+def load_environment(file: Path, feeds: Iterable[str], *, feed: str | None = None) -> Settings:
+    """Read and check one environment's file; see `load_environments`. Raises SettingsError."""
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(file, "syntax", str(error), "TOML 1.0") from None
+    if feed is not None:
+        document["feed"] = feed
+    _check_keys(file, document, _File, "")
+    try:
+        values = msgspec.convert(document, _File, strict=True)
+    except msgspec.ValidationError as error:
+        raise _misfit(file, document, str(error)) from None
+    _check_names(file, values)
+    for key, found, accepted in _impossible(values, tuple(feeds)):
+        raise SettingsError(file, key, found, accepted)
+    fields = {name: getattr(values, name) for name in _File.__struct_fields__}
+    return Settings(environment=file.stem, **fields)
+
+
+# --- shape ----------------------------------------------------------------------------------------
+
+
+def _check_keys(file: Path, document: Mapping[str, Any], section: type[_Section], prefix: str) -> None:
+    fields = {field.name: field for field in msgspec.structs.fields(section)}
+    for key in document:
+        if key not in fields:
+            raise SettingsError(file, f"{prefix}{key}", "an unknown key", _one_of(key, fields))
+    for name, field in fields.items():
+        if name not in document:
+            if field.required:
+                raise SettingsError(
+                    file, f"{prefix}{name}", "nothing", f"{_type_name(field.type)}; the key is needed"
+                )
+        elif isinstance(field.type, type) and issubclass(field.type, _Section):
+            if not isinstance(document[name], dict):
+                raise SettingsError(file, f"{prefix}{name}", document[name], f"a table: [{prefix}{name}]")
+            _check_keys(file, document[name], field.type, f"{prefix}{name}.")
+
+
+def _misfit(file: Path, document: Mapping[str, Any], message: str) -> SettingsError:
+    """Turn msgspec's "Expected `int`, got `str` - at `$.copier.threads`" into our sentence."""
+    expected, _, path = message.partition(" - at `$.")
+    key = path.rstrip("`")
+    found: Any = document
+    for part in re.findall(r"[A-Za-z_]+", key):
+        found = found.get(part) if isinstance(found, dict) else found
+    match = re.match(r"Expected `(\w+)`", expected)
+    accepted = (
+        {"int": "a whole number", "str": "a text", "bool": "true or false"}.get(match[1]) if match else None
+    )
+    return SettingsError(file, key.replace("[...]", ""), found, accepted or expected)
+
+
+def _check_names(file: Path, values: _File) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9]{0,19}", file.stem):
+        raise SettingsError(
+            file, "file name", file.name, "1 to 20 lower-case letters and digits, a letter first, then .toml"
+        )
+    if not re.fullmatch(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", values.project):
+        raise SettingsError(
+            file,
+            "project",
+            values.project,
+            "a project ID: 6 to 30 of a-z, 0-9 and -, a letter first, no - last",
+        )
+    if "google" in values.project:
+        raise SettingsError(
+            file, "project", values.project, "a name without 'google', which no bucket may hold"
+        )
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+Problem = tuple[str, object, str]
+_MEMORY = re.compile(r"([1-9][0-9]*)(Mi|Gi)")
+_MACHINE = re.compile(r"(e2|n1|n2|n2d|n4|c3|c4|t2d)-(standard|highmem|highcpu)-([1-9][0-9]*)")
+_EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
+_REGION = re.compile(r"(africa|asia|australia|europe|me|northamerica|southamerica|us)-[a-z]+[1-9][0-9]?")
+_COPIER_CPUS = {"1": 4096, "2": 8192, "4": 16384}  # most memory in MiB that Cloud Run gives to that many
+
+
+def _impossible(values: _File, feeds: tuple[str, ...]) -> Iterable[Problem]:
+    yield from _in(values.feed, "feed", feeds)
+    if not _REGION.fullmatch(values.region):
+        yield "region", values.region, "a Google Cloud region, such as europe-west1"
+    for label, value in values.labels.items():
+        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", label) or not re.fullmatch(r"[a-z0-9_-]{0,63}", value):
+            yield (
+                f"labels.{label}",
+                value,
+                "lower-case letters, digits, _ and -, at most 63, a letter first in the key",
+            )
+    yield from _schedule(values)
+    yield from _collector(values)
+    yield from _copier(values.copier)
+    yield from _batch(values.batch)
+    yield from _ranges(values)
+    if not _EMAIL.fullmatch(values.alerts.email):
+        yield "alerts.email", values.alerts.email, "an e-mail address"
+
+
+def _schedule(values: _File) -> Iterable[Problem]:
+    schedule = values.schedule
+    if schedule.time_zone not in available_timezones():
+        yield "schedule.time_zone", schedule.time_zone, _one_of(schedule.time_zone, available_timezones())
+        return
+    for key in ("collect", "copy", "batch"):
+        if problem := _cron(getattr(schedule, key)):
+            yield f"schedule.{key}", getattr(schedule, key), problem
+            return
+    fires = CronSim(schedule.batch, DEVELOPMENT_YEAR.astimezone(ZoneInfo(schedule.time_zone)))
+    margin = values.messages.retention_minutes
+    for fire in (next(fires).astimezone(UTC) for _ in range(400)):
+        if fire.hour * 60 + fire.minute < margin:
+            yield (
+                "schedule.batch",
+                schedule.batch,
+                f"a time at least {margin} minutes (messages.retention_minutes) after midnight UTC, when no tick "
+                f"of the day before can be delivered again; it fires at {fire:%H:%M} UTC on {fire:%Y-%m-%d}",
+            )
+            return
+
+
+def _cron(expression: str) -> str | None:
+    accepted = 'five fields of Unix cron, such as "*/10 * * * *"'
+    if len(expression.split()) != 5 or any(letter in expression for letter in "LW#?"):
+        return accepted
+    try:
+        CronSim(expression, DEVELOPMENT_YEAR)
+    except CronSimError as error:
+        return f"{accepted} ({error})"
+    return None
+
+
+def _collector(values: _File) -> Iterable[Problem]:
+    collector = values.collector
+    yield from _in(collector.runtime, "collector.runtime", FUNCTION_RUNTIMES)
+    yield from _memory("collector.memory", collector.memory, 256, 8192)
+    yield from _between("collector.timeout_seconds", collector.timeout_seconds, 10, 540)
+    if collector.timeout_seconds > values.messages.ack_deadline_seconds:
+        yield (
+            "collector.timeout_seconds",
+            collector.timeout_seconds,
+            f"at most messages.ack_deadline_seconds ({values.messages.ack_deadline_seconds}): a tick that is still "
+            "at work would be delivered again",
+        )
+    yield from _between("collector.max_instances", collector.max_instances, 1, 100)
+    yield from _between(
+        "collector.api_timeout_seconds", collector.api_timeout_seconds, 1, collector.timeout_seconds - 5
+    )
+    yield from _between("collector.api_max_mebibytes", collector.api_max_mebibytes, 1, 64)
+
+
+def _copier(copier: Copier) -> Iterable[Problem]:
+    yield from _in(copier.cpu, "copier.cpu", tuple(_COPIER_CPUS))
+    yield from _memory("copier.memory", copier.memory, 512, _COPIER_CPUS.get(copier.cpu, 4096))
+    yield from _between("copier.timeout_seconds", copier.timeout_seconds, 30, 1800)
+    yield from _between("copier.max_instances", copier.max_instances, 1, 100)
+    yield from _between("copier.threads", copier.threads, 1, 128)
+
+
+def _batch(batch: Batch) -> Iterable[Problem]:
+    yield from _in(batch.image, "batch.image", tuple(DATAPROC_PYTHON))
+    yield from _between("batch.timeout_minutes", batch.timeout_minutes, 10, 1440)
+    if not _is_private_range(batch.subnet):
+        yield (
+            "batch.subnet",
+            batch.subnet,
+            "a private IPv4 range of at least 8 addresses, such as 10.20.0.0/24",
+        )
+    for key, machine in (("master", batch.master), ("workers", batch.workers)):
+        if not _MACHINE.fullmatch(machine.machine_type):
+            yield (
+                f"batch.{key}.machine_type",
+                machine.machine_type,
+                "a Compute Engine type, such as n1-standard-4",
+            )
+        yield from _between(f"batch.{key}.disk_gigabytes", machine.disk_gigabytes, 30, 64_000)
+    if batch.workers.count != 0:
+        yield from _between(
+            "batch.workers.count", batch.workers.count, 2, 100, or_else="0 (a single node) or "
+        )
+
+
+def _is_private_range(text: str) -> bool:
+    try:
+        network = IPv4Network(text)
+    except ValueError:
+        return False
+    return network.is_private and 8 <= network.prefixlen <= 29
+
+
+def _ranges(values: _File) -> Iterable[Problem]:
+    messages, retention = values.messages, values.retention
+    yield from _between("messages.ack_deadline_seconds", messages.ack_deadline_seconds, 10, 600)
+    yield from _between("messages.retention_minutes", messages.retention_minutes, 10, 44_640)
+    yield from _between("messages.minimum_backoff_seconds", messages.minimum_backoff_seconds, 0, 600)
+    low = messages.minimum_backoff_seconds
+    yield from _between("messages.maximum_backoff_seconds", messages.maximum_backoff_seconds, low, 600)
+    yield from _between("messages.max_delivery_attempts", messages.max_delivery_attempts, 5, 100)
+    yield from _between("messages.dead_letter_days", messages.dead_letter_days, 1, 31)
+    yield from _between("retention.landing_days", retention.landing_days, 1, 3650)
+    yield from _between("retention.archive_days", retention.archive_days, 0, 36_500)
+    yield from _between("retention.staging_days", retention.staging_days, 1, 30)
+    if retention.soft_delete_days != 0:
+        yield from _between(
+            "retention.soft_delete_days", retention.soft_delete_days, 7, 90, or_else="0 (none) or "
+        )
+    yield from _between("alerts.silent_minutes", values.alerts.silent_minutes, 5, 1380)
+
+
+def _between(key: str, value: int, low: int, high: int, *, or_else: str = "") -> Iterable[Problem]:
+    if not low <= value <= high:
+        yield key, value, f"{or_else}a whole number from {low} to {high}"
+
+
+def _in(value: str, key: str, accepted: tuple[str, ...]) -> Iterable[Problem]:
+    if value not in accepted:
+        yield key, value, _one_of(value, accepted)
+
+
+def _memory(key: str, value: str, low: int, high: int) -> Iterable[Problem]:
+    match = _MEMORY.fullmatch(value)
+    mebibytes = int(match[1]) * (1024 if match[2] == "Gi" else 1) if match else 0
+    if not low <= mebibytes <= high:
+        yield key, value, f"{low}Mi to {high}Mi, written as 512Mi or 1Gi"
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def _one_of(found: str, accepted: Iterable[str]) -> str:
+    names = sorted(accepted)
+    close = difflib.get_close_matches(found, names, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    shown = ", ".join(names) if len(names) <= 20 else f"one of {len(names)} names, such as {names[0]}"
+    return f"{shown}{hint}"
+
+
+def _type_name(annotation: object) -> str:
+    names: dict[object, str] = {str: "a text", int: "a whole number", bool: "true or false"}
+    return names.get(annotation, "a table")
+
+
+def _shown(found: object) -> str:
+    bare = ("nothing", "an unknown key")
+    return found if isinstance(found, str) and found in bare else repr(found)

@@ -1,0 +1,106 @@
+"""One environment as one stack: one plan to review, no state shared between stacks."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import jsii
+from cdktf import GcsBackend, TerraformElement, TerraformStack
+from cdktf_cdktf_provider_google.provider import GoogleProvider
+from constructs import Construct, Node
+
+from cdk.archiving import Archiving
+from cdk.artifacts import batch_artifact, batch_main, collector_artifact, copier_artifact
+from cdk.batch import Batch
+from cdk.build import Build
+from cdk.collection import Collection
+from cdk.identities import Identities
+from cdk.monitoring import Monitoring
+from cdk.outputs import declare_outputs
+from cdk.packaging import digest
+from cdk.scheduling import Scheduling
+from cdk.settings import DATAPROC_PYTHON, Settings
+from cdk.spark_packages import packages_zip
+from cdk.storage import Storage
+from cdk.upload import Upload
+from cdk.warehouse import Warehouse
+from feed import Feed
+
+
+class VlilleStack(TerraformStack):
+    """Everything of `vlille-<environment>`, from the topic to the alerts."""
+
+    def __init__(
+        self, scope: Construct, settings: Settings, feeds: Mapping[str, Feed], *, sources: Path, cache: Path
+    ) -> None:
+        super().__init__(scope, f"vlille-{settings.environment}")
+        labels = {"app": "vlille", "environment": settings.environment, **settings.labels}
+        GoogleProvider(
+            self, "google", project=settings.project, region=settings.region, default_labels=labels
+        )
+        GcsBackend(self, bucket=settings.bucket("tfstate"), prefix=f"vlille-{settings.environment}")
+
+        identities = Identities(self, settings)
+        storage = Storage(self, settings)
+        warehouse = Warehouse(self, settings, feeds)
+        upload = Upload(self, storage, cache / "artifacts")
+        build = Build(self, settings, identities, storage)
+
+        function_zip = collector_artifact(feeds[settings.feed], sources)
+        collection = Collection(
+            self,
+            settings,
+            feeds[settings.feed],
+            identities=identities,
+            storage=storage,
+            warehouse=warehouse,
+            build=build,
+            source=upload.artifact("collector", function_zip),
+        )
+        copier_zip = copier_artifact(feeds.values(), sources)
+        archiving = Archiving(
+            self,
+            settings,
+            identities=identities,
+            storage=storage,
+            build=build,
+            source=upload.artifact("copier", copier_zip),
+            source_sha256=copier_zip.sha256,
+        )
+        main = batch_main()
+        packages = packages_zip(DATAPROC_PYTHON[settings.batch.image], cache)
+        batch = Batch(
+            self,
+            settings,
+            identities=identities,
+            storage=storage,
+            warehouse=warehouse,
+            main=upload.content("batch_main", f"main-{digest(main)[:16]}.py", main),
+            packages=[
+                upload.artifact("batch_code", batch_artifact(feeds.values(), sources)),
+                upload.file("batch_packages", packages),
+            ],
+        )
+        Scheduling(
+            self,
+            settings,
+            identities=identities,
+            collection=collection,
+            archiving=archiving,
+            batch=batch,
+        )
+        Monitoring(self, settings, storage=storage, collection=collection)
+        declare_outputs(
+            self,
+            settings,
+            storage=storage,
+            warehouse=warehouse,
+            collection=collection,
+            archiving=archiving,
+            batch=batch,
+        )
+
+    @jsii.member(jsii_name="allocateLogicalId")
+    def _allocate_logical_id(self, tf_element: TerraformElement | Node) -> str:
+        """Name an element by its path, `storage_landing`, where the default adds a hash to read past."""
+        node = tf_element if isinstance(tf_element, Node) else tf_element.node
+        return "_".join(node.path.split("/")[1:])

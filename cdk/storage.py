@@ -1,0 +1,54 @@
+"""The buckets: what has just landed, the archive, the artifacts of a deploy, what a batch leaves behind."""
+
+from cdktf import TerraformResourceLifecycle
+from cdktf_cdktf_provider_google.storage_bucket import (
+    StorageBucket,
+    StorageBucketLifecycleRule,
+    StorageBucketLifecycleRuleAction,
+    StorageBucketLifecycleRuleCondition,
+    StorageBucketSoftDeletePolicy,
+)
+from constructs import Construct
+
+from cdk.settings import Settings
+
+DAY_SECONDS = 86_400
+
+
+class Storage(Construct):
+    """Private buckets with uniform access; an age in days after which objects go, where there is one."""
+
+    def __init__(self, scope: Construct, settings: Settings) -> None:
+        super().__init__(scope, "storage")
+        self._settings = settings
+        retention = settings.retention
+        kept = retention.soft_delete_days
+        self.landing = self._bucket("landing", days=retention.landing_days, soft_delete_days=kept, data=True)
+        self.archive = self._bucket("archive", days=retention.archive_days, soft_delete_days=kept, data=True)
+        # No age here: the function and the cluster read the artifacts of the last deploy, however old.
+        self.artifacts = self._bucket("artifacts", days=0, soft_delete_days=0, data=False)
+        self.staging = self._bucket("staging", days=retention.staging_days, soft_delete_days=0, data=False)
+
+    def _bucket(self, purpose: str, *, days: int, soft_delete_days: int, data: bool) -> StorageBucket:
+        protected = self._settings.protected and data
+        return StorageBucket(
+            self,
+            purpose,
+            name=self._settings.bucket(purpose),
+            location=self._settings.region.upper(),
+            uniform_bucket_level_access=True,
+            public_access_prevention="enforced",
+            force_destroy=not protected,
+            soft_delete_policy=StorageBucketSoftDeletePolicy(
+                retention_duration_seconds=soft_delete_days * DAY_SECONDS
+            ),
+            lifecycle_rule=[_delete_after(days)] if days else None,
+            lifecycle=TerraformResourceLifecycle(prevent_destroy=True) if protected else None,
+        )
+
+
+def _delete_after(days: int) -> StorageBucketLifecycleRule:
+    return StorageBucketLifecycleRule(
+        action=StorageBucketLifecycleRuleAction(type="Delete"),
+        condition=StorageBucketLifecycleRuleCondition(age=days),
+    )

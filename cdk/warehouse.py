@@ -1,0 +1,106 @@
+"""BigQuery: a table per feed with the schema that its sample gives, quarantine, accounts, the common view."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from cdktf import TerraformResourceLifecycle
+from cdktf_cdktf_provider_google.bigquery_dataset import BigqueryDataset
+from cdktf_cdktf_provider_google.bigquery_table import (
+    BigqueryTable,
+    BigqueryTableTimePartitioning,
+    BigqueryTableView,
+)
+from constructs import Construct
+
+from cdk.settings import Settings
+from feed import Feed, availability_sql, batch_runs_schema, quarantine_schema, station_schema
+
+CLUSTERABLE = frozenset({"STRING", "INTEGER", "BOOLEAN", "TIMESTAMP", "DATETIME", "DATE"})
+
+
+class Warehouse(Construct):
+    """The dataset and its tables, `stations` by feed name.
+
+    Every feed has its table, not only the one that is collected, so that old archives can be rebuilt beside it.
+    """
+
+    def __init__(self, scope: Construct, settings: Settings, feeds: Mapping[str, Feed]) -> None:
+        super().__init__(scope, "warehouse")
+        self._settings = settings
+        self.dataset = BigqueryDataset(
+            self,
+            "dataset",
+            dataset_id="vlille",
+            location=settings.region,
+            description="Bike-share availability: one table per feed, one row per station and minute",
+            delete_contents_on_destroy=not settings.protected,
+            lifecycle=self._lifecycle(),
+        )
+        self.stations = {
+            name: self._table(
+                name,
+                feed.title,
+                station_schema(feed),
+                partition="collected_at",
+                clustering=_clustering(feed),
+            )
+            for name, feed in feeds.items()
+        }
+        self.quarantine = self._table(
+            "quarantine",
+            "Answers and records that could not be used, with the reason",
+            quarantine_schema(),
+            partition="collected_at",
+            clustering=["feed", "reason"],
+        )
+        self.batch_runs = self._table(
+            "batch_runs",
+            "Accounts of the batch: what was listed, read, quarantined and loaded by each run",
+            batch_runs_schema(),
+        )
+        self.availability = BigqueryTable(
+            self,
+            "availability",
+            dataset_id=self.dataset.dataset_id,
+            table_id="availability",
+            description="All feeds under common names (GBFS); filter on collected_at to read few partitions",
+            # A view holds nothing that could be lost, and a table's protection would stand in its way.
+            deletion_protection=False,
+            view=BigqueryTableView(
+                query=availability_sql(feeds.values(), settings.dataset), use_legacy_sql=False
+            ),
+            depends_on=list(self.stations.values()),
+        )
+
+    def _table(
+        self,
+        table_id: str,
+        description: str,
+        schema: list[dict[str, Any]],
+        *,
+        partition: str | None = None,
+        clustering: list[str] | None = None,
+    ) -> BigqueryTable:
+        return BigqueryTable(
+            self,
+            table_id,
+            dataset_id=self.dataset.dataset_id,
+            table_id=table_id,
+            description=description,
+            schema=json.dumps(schema, ensure_ascii=False),
+            time_partitioning=BigqueryTableTimePartitioning(type="DAY", field=partition)
+            if partition
+            else None,
+            clustering=clustering,
+            deletion_protection=self._settings.protected,
+            lifecycle=self._lifecycle(),
+        )
+
+    def _lifecycle(self) -> TerraformResourceLifecycle | None:
+        return TerraformResourceLifecycle(prevent_destroy=True) if self._settings.protected else None
+
+
+def _clustering(feed: Feed) -> list[str] | None:
+    """The feed's key, where BigQuery can cluster by its type."""
+    return [c.name for c in feed.columns if c.name == feed.key and c.type in CLUSTERABLE] or None
