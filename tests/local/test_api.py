@@ -1,0 +1,153 @@
+import gzip
+import json
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feed import Feed, load_feed, load_feeds, parse
+from local.api import EvolvingSample, Replay, evolved, probe, serve
+from local.errors import LocalError
+
+pytestmark = pytest.mark.unit
+SOURCES = Path(__file__).parents[2] / "sources"
+NOON = datetime(2023, 10, 26, 12, tzinfo=UTC)
+
+
+def minute(number: int) -> datetime:
+    return NOON + timedelta(minutes=number)
+
+
+def get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        assert answer.headers["Content-Type"].startswith("application/json")
+        return json.loads(answer.read())
+
+
+def test_one_recorded_answer_is_given_each_minute(tmp_path: Path) -> None:
+    file = tmp_path / "one.json"
+    file.write_text('{"n": 1}')
+    replay = Replay(file)
+    assert [replay.at(minute(n)) for n in range(3)] == [b'{"n": 1}'] * 3
+
+
+def test_a_folder_is_played_in_the_order_of_names_and_starts_over(tmp_path: Path) -> None:
+    (tmp_path / "b.json.gz").write_bytes(gzip.compress(b"second"))
+    (tmp_path / "a.json").write_bytes(b"first")
+    (tmp_path / "notes.txt").write_bytes(b"ignored")
+    replay = Replay(tmp_path)
+    assert [replay.at(minute(n)) for n in range(3)] == [b"first", b"second", b"first"]
+    assert "2 answers" in replay.description
+
+
+def test_a_minute_that_is_asked_for_again_has_the_same_answer(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.json").write_text(name)
+    replay = Replay(tmp_path)
+    assert [replay.at(minute(n)) for n in (0, 0, 1, 0, 2)] == [b"a", b"a", b"b", b"a", b"c"]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, "there is nothing at"),
+        ({"answers/readme.md": b"x"}, r"has no file whose name ends in \.json or \.json\.gz"),
+        ({"answers/a.json.gz": b"\x1f\x8bdamaged"}, "cannot be read: damaged gzip"),
+    ],
+)
+def test_what_cannot_be_replayed_is_refused_at_the_start(
+    tmp_path: Path, files: dict[str, bytes], expected: str
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(LocalError, match=expected):
+        Replay(tmp_path / "answers")
+
+
+@pytest.mark.parametrize("feed", load_feeds(SOURCES).values(), ids=lambda feed: str(feed.name))
+def test_the_sample_evolves_and_stays_an_answer_of_its_feed(feed: Feed) -> None:
+    sample = EvolvingSample(feed)
+    before = parse(feed, feed.sample, NOON)
+    first, later = (parse(feed, sample.at(minute(n)), minute(n)) for n in (0, 10))
+    assert len(first.rows) == len(later.rows) == len(before.rows)
+    assert not first.rejections
+    assert not later.rejections
+    bikes, docks = feed.common.num_bikes_available, feed.common.num_docks_available
+    assert bikes
+    assert docks
+    assert [row[bikes] for row in first.rows] != [row[bikes] for row in later.rows]
+    for old, new in zip(before.rows, later.rows, strict=True):
+        if old[bikes] is not None and old[docks] is not None:
+            assert new[bikes] + new[docks] == old[bikes] + old[docks]
+    reported = feed.common.last_reported
+    assert reported
+    assert max(row[reported] for row in later.rows if row[reported]) == minute(10)
+
+
+def test_the_same_minute_gives_the_same_sample() -> None:
+    feed = load_feed(SOURCES / "vlille_ogc")
+    assert EvolvingSample(feed).at(minute(7)) == EvolvingSample(feed).at(minute(7))
+
+
+@given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 1000), st.integers(0, 30_000_000))
+def test_bikes_stay_between_none_and_all_places(bikes: int, free: int, station: int, when: int) -> None:
+    assert 0 <= evolved(bikes, bikes + free, station, when) <= bikes + free
+
+
+def test_a_feed_without_common_columns_gives_its_numbers_unchanged(tmp_path: Path) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    (folder / "source.toml").write_text('url = "https://example.com/x"\nrecords = "items"\n')
+    (folder / "sample.json").write_text('{"items": [{"a": 1, "b": "x"}]}')
+    sample = EvolvingSample(load_feed(folder))
+    assert json.loads(sample.at(minute(3))) == {"items": [{"a": 1, "b": "x"}]}
+    assert sample.description == "the unchanging sample of plain"
+
+
+@pytest.mark.parametrize(
+    ("value", "options", "expected"),
+    [
+        ("2022-11-29T10:47:16.181+00:00", "", "2023-10-26T12:05:00.000+00:00"),
+        ("2022-11-29T10:47:16Z", "", "2023-10-26T12:05:00Z"),
+        ("2022-11-29T11:47:16+01:00", "", "2023-10-26T13:05:00+01:00"),
+        (1669718836, '[types]\nt = { type = "TIMESTAMP", unit = "seconds" }\n', 1698321900),
+    ],
+)
+def test_timestamps_move_and_keep_their_form(tmp_path: Path, value: Any, options: str, expected: Any) -> None:
+    folder = tmp_path / "timed"
+    folder.mkdir()
+    (folder / "source.toml").write_text(f'url = "https://example.com/x"\nrecords = "items"\n{options}')
+    (folder / "sample.json").write_text(json.dumps({"items": [{"t": value}]}))
+    assert json.loads(EvolvingSample(load_feed(folder)).at(minute(5)))["items"][0]["t"] == expected
+
+
+def test_the_server_gives_the_answer_of_its_clocks_minute(tmp_path: Path) -> None:
+    for name in "12":
+        (tmp_path / f"{name}.json").write_text(name)
+    times = iter([minute(0), minute(0) + timedelta(seconds=59), minute(1)])
+    server = serve(Replay(tmp_path), lambda: next(times))
+    try:
+        assert server.url.startswith("http://127.0.0.1:")
+        assert [get(server.url) for _ in range(3)] == [1, 1, 2]
+    finally:
+        server.close()
+
+
+def test_an_api_that_gives_rows_is_used_and_others_are_not(tmp_path: Path) -> None:
+    feed = load_feed(SOURCES / "vlille_ogc")
+    (tmp_path / "good.json").write_bytes(feed.sample)
+    (tmp_path / "maintenance.json").write_text("<html>Maintenance</html>")
+    good = serve(Replay(tmp_path / "good.json"), lambda: NOON)
+    page = serve(Replay(tmp_path / "maintenance.json"), lambda: NOON)
+    try:
+        assert probe(feed, good.url) is None
+        assert "its answer has no rows of vlille_ogc" in str(probe(feed, page.url))
+    finally:
+        good.close()
+        page.close()
+    assert "it cannot be reached" in str(probe(feed, good.url))
