@@ -1,0 +1,1 @@
+"""The batch: whole UTC days of the archive → rows → BigQuery, on Spark. Python 3.11 on."""

@@ -1,0 +1,85 @@
+"""What became of every object and every record, and the sums that must come out."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import date
+
+from spark.planning import Hour
+
+
+class AccountingError(RuntimeError):
+    """The sums do not come out: something listed was neither read nor quarantined, or rows went missing."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Counts of objects and records; rows_parsed == rows_loaded + rows_rejected."""
+
+    objects_read: int = 0
+    objects_quarantined: int = 0
+    rows_parsed: int = 0
+    rows_loaded: int = 0
+    rows_rejected: int = 0
+
+    def __add__(self, other: "Account") -> "Account":
+        sums = {each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(Account)}
+        return Account(**sums)
+
+
+@dataclass(frozen=True)
+class HourResult:
+    """What one hour gave: its account and its files (None where there was nothing to write)."""
+
+    label: str
+    account: Account
+    rows_uri: str | None
+    quarantine_uri: str | None
+    quarantine_rows: int
+    drifts: Mapping[str, int] = field(default_factory=dict)  # message → answers that had it
+
+
+def reconcile(hours: Iterable[Hour], results: Iterable[HourResult]) -> Account:
+    """The sum of all results, once each hour's objects are accounted for. Raises AccountingError."""
+    listed = {hour.label: len(hour.objects) for hour in hours}
+    total = Account()
+    seen: set[str] = set()
+    for result in results:
+        if result.label in seen or result.label not in listed:
+            raise AccountingError(
+                f"hour {result.label} was reported twice or never asked for: run the job again"
+            )
+        seen.add(result.label)
+        account = result.account
+        accounted = account.objects_read + account.objects_quarantined
+        if accounted != listed[result.label]:
+            raise AccountingError(
+                f"hour {result.label}: {listed[result.label]} objects listed, but {account.objects_read} read and "
+                f"{account.objects_quarantined} quarantined; no table was changed: run the job again"
+            )
+        if account.rows_parsed != account.rows_loaded + account.rows_rejected:
+            raise AccountingError(
+                f"hour {result.label}: {account.rows_parsed} records, but {account.rows_loaded} rows and "
+                f"{account.rows_rejected} rejected; no table was changed"
+            )
+        total += account
+    if missing := sorted(listed.keys() - seen):
+        raise AccountingError(
+            f"{len(missing)} of {len(listed)} hours were not reported, the first is {missing[0]}; "
+            "no table was changed: run the job again"
+        )
+    return total
+
+
+def merged_drifts(results: Iterable[HourResult]) -> dict[str, int]:
+    """All hours' drifts, message → answers that had it."""
+    merged = Counter[str]()
+    for result in results:
+        merged.update(result.drifts)
+    return dict(merged)
+
+
+def days_phrase(days: Iterable[date]) -> str:
+    """`2023-10-26, 2023-10-27 and 3 more`."""
+    texts = [day.isoformat() for day in days]
+    return ", ".join(texts[:2]) + (f" and {len(texts) - 2} more" if len(texts) > 2 else "")

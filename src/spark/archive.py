@@ -1,0 +1,101 @@
+"""Cloud Storage as the batch needs it: list days, read many objects at once, put files."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import google.auth
+import urllib3
+from google.auth.transport.urllib3 import AuthorizedHttp
+from google.cloud.storage import Client as StorageClient
+from google.cloud.storage.retry import DEFAULT_RETRY
+
+from feed import archive_prefix
+from spark.planning import Stored
+
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+CONNECT_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 60.0
+# https://cloud.google.com/storage/docs/retry-strategy
+_RETRIES = urllib3.Retry(
+    total=6,
+    backoff_factor=0.25,
+    backoff_max=30,
+    backoff_jitter=0.25,
+    status_forcelist=(408, 429, 500, 502, 503, 504),
+    raise_on_status=False,
+)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class ArchiveError(RuntimeError):
+    """An object that was listed cannot be read; the message says which, and the status."""
+
+
+def own_credentials() -> Any:
+    """Whoever this process runs as: the cluster's service account."""
+    found, _ = google.auth.default(scopes=(SCOPE,))
+    return found
+
+
+def list_day(client: StorageClient, bucket: str, feed_name: str, day: date) -> list[Stored]:
+    """The objects archived for one UTC day, by name."""
+    prefix = archive_prefix(feed_name, day)
+    found = client.list_blobs(bucket, prefix=prefix, fields="items(name,size),nextPageToken")
+    return [Stored(blob.name, blob.size or 0) for blob in found]
+
+
+def object_reader(
+    credentials: Any, storage_url: str, bucket: str, connections: int
+) -> Callable[[str], bytes]:
+    """The function from an object's name to its stored bytes; it may be called from many threads.
+
+    The storage client's own download takes three times the processor time of this plain request (1.4
+    against 0.5 ms), which is what limits a batch of small objects. What the client's checksum would find,
+    gzip's finds. Raises ArchiveError, after retries.
+    """
+    http: Any = AuthorizedHttp(credentials, http=urllib3.PoolManager(maxsize=connections, block=True))  # type: ignore[no-untyped-call]  # google-auth leaves it so
+    timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S)
+
+    def read(name: str) -> bytes:
+        url = f"{storage_url}/storage/v1/b/{bucket}/o/{quote(name, safe='')}?alt=media"
+        try:
+            answer = http.urlopen("GET", url, retries=_RETRIES, timeout=timeout)
+        except urllib3.exceptions.HTTPError as error:
+            raise ArchiveError(f"gs://{bucket}/{name} cannot be read: {error}") from error
+        if answer.status != 200:
+            raise ArchiveError(f"gs://{bucket}/{name} was listed and cannot be read: status {answer.status}")
+        data: bytes = answer.data
+        return data
+
+    return read
+
+
+def put_file(client: StorageClient, bucket: str, name: str, file: Path) -> str:
+    """Store a Parquet file under a name, replacing what a former attempt stored; its gs:// URI."""
+    blob = client.bucket(bucket).blob(name)
+    blob.upload_from_filename(str(file), content_type="application/vnd.apache.parquet", retry=DEFAULT_RETRY)
+    return f"gs://{bucket}/{name}"
+
+
+def overlapped(  # noqa: UP047 - Python 3.11, of the cluster's image, has no type parameters
+    executor: Executor, function: Callable[[Item], Result], items: Iterable[Item], window: int
+) -> Iterator[Result]:
+    """As `map`, in order, with at most `window` calls begun and not yet taken."""
+    begun: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            begun.append(executor.submit(function, item))
+            if len(begun) >= window:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        for future in begun:
+            future.cancel()

@@ -1,0 +1,55 @@
+"""The Spark side of a run: hours in, results out. Nothing here knows what an hour is made of."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]  # py4j has no types
+from pyspark import SparkConf, SparkContext
+
+from spark.accounting import HourResult
+from spark.job import RunHours, RunHoursError
+from spark.planning import Hour, deal
+from spark.worker import Work
+
+# Parts for each core: small enough that no core waits long for the last, large enough to read ahead.
+PARTS_PER_CORE = 4
+
+
+@contextmanager
+def spark_hours(name: str) -> Iterator[RunHours]:
+    """A function that runs hours on the cluster of `spark-submit`, or here with all cores where it is none."""
+    conf = SparkConf().setAppName(name)
+    if not conf.contains("spark.master"):
+        _run_here(conf)
+    context = SparkContext(conf=conf)
+    try:
+        yield lambda work, hours: _run(context, work, hours)
+    finally:
+        context.stop()
+
+
+def _run_here(conf: SparkConf) -> None:
+    conf.setMaster("local[*]").set("spark.ui.enabled", "false")
+    conf.set("spark.driver.host", "127.0.0.1").set("spark.driver.bindAddress", "127.0.0.1")
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+
+
+def _run(context: SparkContext, work: Work, hours: Sequence[Hour]) -> list[HourResult]:
+    parts = deal(hours, context.defaultParallelism * PARTS_PER_CORE)
+    try:
+        return context.parallelize(parts, len(parts)).mapPartitions(work).collect()
+    except Py4JJavaError as error:
+        raise RunHoursError(first_fault(str(error.java_exception))) from error
+
+
+def first_fault(java_message: str) -> str:
+    """The last line of the Python traceback inside a Java exception's text, else its first line."""
+    lines = [line.rstrip() for line in java_message.splitlines() if line.strip()]
+    for index, line in enumerate(lines):
+        if line.startswith("Traceback") or line.endswith("Traceback (most recent call last):"):
+            for each in lines[index + 1 :]:
+                if not each.startswith((" ", "\t")):
+                    return each.partition(": ")[2] or each
+    return lines[0] if lines else "Spark gave no reason"

@@ -1,0 +1,49 @@
+"""Entry point of the PySpark job: arguments → settings → one run. The last line on stdout is its account."""
+
+import json
+import logging
+import os
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import spark
+from feed import FeedError
+from spark.logs import log, log_as_json
+from spark.packages import PackagesError, activate
+from spark.settings import SettingsError, read_feed, read_settings
+
+
+def main(arguments: list[str]) -> int:
+    """Run once; 0 where the days were replaced, 1 where not, 2 for unusable arguments."""
+    log_as_json()
+    code = Path(spark.__file__).parents[1]  # a folder, or the zip
+    try:
+        activate()
+        settings = read_settings(arguments, os.environ, datetime.now(UTC).date())
+        with tempfile.TemporaryDirectory(prefix="vlille-batch-") as scratch:
+            feed = read_feed(settings.feed, code, Path(scratch))
+    except (FeedError, PackagesError, SettingsError) as error:
+        log(logging.ERROR, str(error))
+        return 2
+    from google.cloud import bigquery  # noqa: PLC0415 - activate() puts in place what these import
+    from google.cloud.storage import Client as StorageClient  # noqa: PLC0415
+
+    from spark.archive import own_credentials  # noqa: PLC0415
+    from spark.cluster import spark_hours  # noqa: PLC0415
+    from spark.job import SUCCEEDED, rebuild  # noqa: PLC0415
+
+    credentials = own_credentials()
+    gcs = StorageClient(project=settings.project, credentials=credentials)
+    bq = bigquery.Client(project=settings.project, credentials=credentials)
+    with spark_hours(f"vlille batch {settings.feed}") as run_hours:
+        run = rebuild(settings, feed, gcs=gcs, bq=bq, run_hours=run_hours)
+    if run.message:
+        log(logging.WARNING if run.status == SUCCEEDED else logging.ERROR, run.message, status=run.status)
+    sys.stdout.write(json.dumps({"event": "batch_finished", **run.row()}, ensure_ascii=False) + "\n")
+    return 0 if run.status == SUCCEEDED else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

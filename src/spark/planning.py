@@ -1,0 +1,58 @@
+"""From what lies in the archive to the work: days → hours → parts of similar size."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+_HOUR = re.compile(r"/hour=([01][0-9]|2[0-3])/")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One object of the archive."""
+
+    name: str
+    size: int  # bytes as stored
+
+
+@dataclass(frozen=True)
+class Hour:
+    """What one Parquet file is made from: the objects of one UTC hour, by name."""
+
+    day: date
+    hour: int
+    objects: tuple[Stored, ...]
+
+    @property
+    def label(self) -> str:
+        """`2023-10-26T20`."""
+        return f"{self.day.isoformat()}T{self.hour:02d}"
+
+
+def plan_hours(day: date, objects: Iterable[Stored]) -> list[Hour]:
+    """The hours of a day, each object in exactly one.
+
+    An object whose name has no hour is given to the first hour: whoever reads it quarantines it.
+    """
+    by_hour: dict[int, list[Stored]] = {}
+    for each in objects:
+        match = _HOUR.search(each.name)
+        by_hour.setdefault(int(match[1]) if match else 0, []).append(each)
+    return [
+        Hour(day, hour, tuple(sorted(by_hour[hour], key=lambda stored: stored.name)))
+        for hour in sorted(by_hour)
+    ]
+
+
+def deal(hours: Sequence[Hour], parts: int) -> list[list[Hour]]:
+    """The hours in at most `parts` lists of consecutive ones with similarly many objects; none is empty."""
+    total = sum(len(hour.objects) for hour in hours)
+    dealt: list[list[Hour]] = []
+    seen = 0
+    for hour in hours:
+        if not dealt or (len(dealt) < parts and seen * parts >= total * len(dealt)):
+            dealt.append([])
+        dealt[-1].append(hour)
+        seen += len(hour.objects)
+    return dealt

@@ -1,0 +1,125 @@
+"""What one run is asked to do: read once from the command line and the environment."""
+
+import argparse
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from feed import Feed, load_feed
+
+STORAGE_URL = "https://storage.googleapis.com"
+# One statement may change 4,000 partitions: https://cloud.google.com/bigquery/quotas#partitioned_tables
+MAX_DAYS = 4_000
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
+
+
+class SettingsError(ValueError):
+    """An argument is unusable; the message says which, what was found and what is accepted."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run: from which archive, of which feed and days (both included, UTC), to which dataset."""
+
+    project: str
+    dataset: str
+    archive_bucket: str
+    staging_bucket: str
+    feed: str
+    first_day: date
+    last_day: date
+    storage_url: str = STORAGE_URL
+
+    @property
+    def days(self) -> list[date]:
+        """Every day asked for, in order."""
+        return [self.first_day + timedelta(n) for n in range((self.last_day - self.first_day).days + 1)]
+
+    def table(self, name: str) -> str:
+        """The full id of a table of the dataset."""
+        return f"{self.project}.{self.dataset}.{name}"
+
+
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str], today: date) -> Settings:
+    """The settings of the command line; `today` is the UTC date that `yesterday` counts from.
+
+    Raises SettingsError; argparse itself ends the process (status 2) for arguments missing or unknown.
+    """
+    parsed = _parser().parse_args(arguments)
+    first, last = _day("--from", parsed.first, today), _day("--to", parsed.last, today)
+    if last < first:
+        raise SettingsError(f"--to {last} is before --from {first}: expected the same day or a later one")
+    if (last - first).days >= MAX_DAYS:
+        raise SettingsError(
+            f"--from {first} --to {last} are {(last - first).days + 1} days: at most {MAX_DAYS} at once"
+        )
+    for option in ("project", "dataset", "archive_bucket", "staging_bucket", "feed"):
+        value = getattr(parsed, option)
+        if not _NAME.fullmatch(value):
+            raise SettingsError(f"--{option.replace('_', '-')}: found {value!r}, expected a name")
+    host = environment.get("STORAGE_EMULATOR_HOST", STORAGE_URL).rstrip("/")
+    return Settings(
+        project=parsed.project,
+        dataset=parsed.dataset,
+        archive_bucket=parsed.archive_bucket,
+        staging_bucket=parsed.staging_bucket,
+        feed=parsed.feed,
+        first_day=first,
+        last_day=last,
+        storage_url=host if "://" in host else f"http://{host}",
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="main.py",
+        description="Rebuild whole UTC days of a feed's table from the archive.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--project", required=True, help="Google Cloud project")
+    parser.add_argument("--dataset", required=True, help="dataset of the tables, such as vlille")
+    parser.add_argument("--archive-bucket", required=True, help="bucket of the answers")
+    parser.add_argument("--staging-bucket", required=True, help="bucket for the Parquet files of this run")
+    parser.add_argument("--feed", required=True, help="a folder of sources/, such as vlille_ods")
+    parser.add_argument(
+        "--from", dest="first", required=True, metavar="DAY", help="YYYY-MM-DD or yesterday (UTC)"
+    )
+    parser.add_argument("--to", dest="last", required=True, metavar="DAY", help="the last day, included")
+    return parser
+
+
+def _day(option: str, text: str, today: date) -> date:
+    if text == "yesterday":
+        return today - timedelta(1)
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != text:
+        raise SettingsError(f"{option}: found {text!r}, expected a UTC day as YYYY-MM-DD, or yesterday")
+    if day > today:
+        raise SettingsError(f"{option}: {text} has not begun (it is {today} in UTC)")
+    return day
+
+
+def read_feed(name: str, code: Path, scratch: Path) -> Feed:
+    """The feed from the `sources/` that travels with the code.
+
+    `code` is the folder or the zip that this package was imported from; a zip's sources are unpacked into
+    `scratch`. Raises SettingsError for a feed that is not there, FeedError for one that is unusable.
+    """
+    if zipfile.is_zipfile(code):
+        with zipfile.ZipFile(code) as archive:
+            archive.extractall(scratch, [n for n in archive.namelist() if n.startswith("sources/")])
+        sources = scratch / "sources"
+    else:
+        sources = code.parent / "sources"
+    known = sorted(file.parent.name for file in sources.glob("*/source.toml"))
+    if name not in known:
+        raise SettingsError(
+            f"--feed: found {name!r}, expected one of {', '.join(known) or 'none: no sources'}"
+        )
+    return load_feed(sources / name)

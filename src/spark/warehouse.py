@@ -1,0 +1,144 @@
+"""BigQuery: Parquet files → staging tables → the days, replaced in one transaction."""
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from google.api_core.exceptions import GoogleAPICallError, NotFound
+from google.cloud import bigquery
+
+# A load job takes 10,000 URIs; fewer keep its request small.
+MAX_URIS = 5_000
+STAGING_LIFE = timedelta(days=1)
+
+Schema = Sequence[Mapping[str, Any]]
+
+
+class WarehouseError(RuntimeError):
+    """BigQuery refused something, or holds other rows than were written; no day was changed."""
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """One table's new rows for some days: from where, to where, and how many."""
+
+    table: str  # project.dataset.table
+    schema: Schema
+    uris: Sequence[str]
+    rows: int
+    only: Mapping[str, str]  # column = text that rows to be replaced have as well
+
+
+def check_tables(client: bigquery.Client, tables: Iterable[str]) -> None:
+    """Raise WarehouseError where one of the tables does not exist."""
+    for table in tables:
+        try:
+            client.get_table(table)
+        except NotFound:
+            raise WarehouseError(f"table {table} does not exist: deploy the stack that declares it") from None
+
+
+def replace_days(
+    client: bigquery.Client,
+    replacements: Sequence[Replacement],
+    days: Sequence[date],
+    run: str,
+    now: datetime,
+) -> None:
+    """Replace the days in all tables at once: a reader sees all the old rows or all the new ones.
+
+    Raises WarehouseError; then nothing was changed.
+    """
+    with _staged(client, replacements, run, now) as staged:
+        statements = [
+            statement
+            for replacement in replacements
+            for statement in _replace_statements(replacement, staged[replacement.table], days)
+        ]
+        script = ";\n".join(["BEGIN TRANSACTION", *statements, "COMMIT TRANSACTION;"])
+        try:
+            client.query(script, job_id=f"vlille-batch-{run}-replace").result()
+        except GoogleAPICallError as error:
+            raise WarehouseError(
+                f"the days were not replaced, and nothing was changed ({error.message}): run the job again"
+            ) from error
+
+
+@contextmanager
+def _staged(
+    client: bigquery.Client, replacements: Sequence[Replacement], run: str, now: datetime
+) -> Iterator[dict[str, str]]:
+    """Staging tables that hold the new rows: table → staging table. They are deleted in the end."""
+    staged: dict[str, str] = {}
+    try:
+        for replacement in replacements:
+            staging = f"{replacement.table}_staging_{run}"
+            table = bigquery.Table(staging, schema=replacement.schema)
+            table.expires = now + STAGING_LIFE  # where this process is killed before it deletes
+            client.create_table(table, exists_ok=True)
+            staged[replacement.table] = staging
+            _load(client, replacement, staging, run)
+        yield staged
+    finally:
+        for staging in staged.values():
+            client.delete_table(staging, not_found_ok=True)
+
+
+def _load(client: bigquery.Client, replacement: Replacement, staging: str, run: str) -> None:
+    options = bigquery.ParquetOptions()  # type: ignore[no-untyped-call]  # the client leaves it so
+    options.enable_list_inference = True  # a list is a REPEATED column, not a RECORD with `list` in it
+    config = bigquery.LoadJobConfig(
+        source_format=bigquery.SourceFormat.PARQUET,
+        schema=[bigquery.SchemaField.from_api_repr(dict(column)) for column in replacement.schema],
+        parquet_options=options,
+        create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
+        write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
+    )
+    name = staging.rpartition(".")[2]
+    loaded = 0
+    for start in range(0, len(replacement.uris), MAX_URIS):
+        uris = list(replacement.uris[start : start + MAX_URIS])
+        try:
+            job = client.load_table_from_uri(
+                uris, staging, job_id=f"vlille-batch-{name}-{start}", job_config=config
+            )
+            job.result()
+        except GoogleAPICallError as error:
+            raise WarehouseError(f"{len(uris)} Parquet files were not loaded: {error.message}") from error
+        loaded += job.output_rows or 0
+    if loaded != replacement.rows:
+        raise WarehouseError(
+            f"{replacement.rows} rows were written for {replacement.table} and {loaded} loaded: "
+            f"no table was changed; run the job again"
+        )
+
+
+def _replace_statements(replacement: Replacement, staging: str, days: Sequence[date]) -> list[str]:
+    """Both statements for one table; other columns that it has beside the schema's stay null."""
+    listed = ", ".join(f"DATE '{day.isoformat()}'" for day in days)
+    only = "".join(f" AND `{column}` = '{text}'" for column, text in replacement.only.items())
+    columns = ", ".join(f"`{column['name']}`" for column in replacement.schema)
+    return [
+        f"DELETE FROM `{replacement.table}` WHERE DATE(collected_at) IN ({listed}){only}",  # noqa: S608
+        f"INSERT INTO `{replacement.table}` ({columns}) SELECT {columns} FROM `{staging}`",  # noqa: S608
+    ]
+
+
+def record_run(client: bigquery.Client, table: str, schema: Schema, row: Mapping[str, Any]) -> None:
+    """Append the run's row by a load job whose id is the run's: a second attempt adds nothing."""
+    config = bigquery.LoadJobConfig(
+        schema=[bigquery.SchemaField.from_api_repr(dict(column)) for column in schema],
+        source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
+        create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
+        write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
+    )
+    job_id = f"vlille-batch-{row['run_id']}-run"
+    client.load_table_from_json([dict(row)], table, job_id=job_id, job_config=config).result()
+
+
+def new_run(now: datetime) -> str:
+    """A run's id, such as `20231026T031500_1f0c9a2e`: time of its start and eight random digits."""
+    return f"{now:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"
