@@ -1,0 +1,1 @@
+"""The Cloud Function: a tick → one answer of the API → one object and its rows, each exactly once."""

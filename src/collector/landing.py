@@ -1,0 +1,70 @@
+"""The raw answer of a tick: stored once, and read where it is stored already."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from google.api_core.exceptions import NotFound, PreconditionFailed
+from google.cloud.storage import Client as StorageClient
+
+from collector.api import Answer
+from feed import archive_name, landing_name, pack
+from telemetry import log
+
+CONTENT_TYPE = "application/gzip"
+CALL_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Landed:
+    """The object of a tick: its name in the landing bucket, its packed content, and whether it is new."""
+
+    name: str
+    packed: bytes
+    is_new: bool
+
+
+def land(
+    client: StorageClient,
+    landing_bucket: str,
+    archive_bucket: str,
+    feed_name: str,
+    tick: datetime,
+    *,
+    ask: Callable[[], Answer],
+) -> Landed:
+    """Return the tick's object; `ask` is called only where no bucket has it.
+
+    A message that is delivered again takes the answer of its own minute, not a newer one, also after the
+    object was archived. The upload creates and never replaces: of two at once, both go on with the winner's.
+    """
+    name = landing_name(feed_name, tick)
+    places = ((landing_bucket, name), (archive_bucket, archive_name(feed_name, tick)))
+    if (stored := _first_stored(client, places)) is not None:
+        return Landed(name, stored, is_new=False)
+    answer = ask()
+    packed = pack(answer.body)
+    blob = client.bucket(landing_bucket).blob(name)
+    blob.metadata = {"fetched_at": datetime.now(UTC).isoformat(timespec="seconds"), **answer.headers}
+    try:
+        blob.upload_from_string(
+            packed, content_type=CONTENT_TYPE, if_generation_match=0, checksum="crc32c", timeout=CALL_SECONDS
+        )
+    except PreconditionFailed:
+        log(logging.INFO, "another delivery of this tick landed first", object=name)
+        stored = _first_stored(client, places)
+        if stored is None:
+            raise
+        return Landed(name, stored, is_new=False)
+    return Landed(name, packed, is_new=True)
+
+
+def _first_stored(client: StorageClient, places: tuple[tuple[str, str], ...]) -> bytes | None:
+    for bucket, name in places:
+        try:
+            content: bytes = client.bucket(bucket).blob(name).download_as_bytes(timeout=CALL_SECONDS)
+        except NotFound:
+            continue
+        return content
+    return None

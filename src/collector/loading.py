@@ -1,0 +1,82 @@
+"""Rows into BigQuery by load jobs: free, atomic, and refused the second time."""
+
+import io
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from google.api_core.exceptions import Conflict, GoogleAPICallError
+from google.cloud import bigquery
+
+from telemetry import log
+
+ATTEMPTS = 5
+JOB_SECONDS = 60.0
+
+
+class LoadError(RuntimeError):
+    """Rows could not be loaded; the tick is delivered again."""
+
+
+def load_once(
+    client: bigquery.Client,
+    table: str,
+    rows: Sequence[dict[str, Any]],
+    schema: Sequence[dict[str, Any]],
+    job_id: str,
+) -> bool:
+    """Append rows unless a job of this id has done so; return whether this call did.
+
+    A job's id is used once per project, also by a job that failed: then the next attempt has its own.
+    Raises LoadError after ATTEMPTS failed jobs, naming the last one's error.
+    """
+    last: Exception | None = None
+    for attempt in range(ATTEMPTS):
+        attempt_id = job_id if attempt == 0 else f"{job_id}-{attempt}"
+        try:
+            is_ours = _run(client, table, rows, schema, attempt_id)
+        except GoogleAPICallError as error:
+            # Whether this attempt's job failed just now or in an earlier delivery, its id is spent.
+            if not _has_failed(client, attempt_id):
+                raise
+            log(logging.WARNING, f"load job {attempt_id} failed: {error}", job=attempt_id, table=table)
+            last = error
+        else:
+            return is_ours
+    raise LoadError(
+        f"{table}: {ATTEMPTS} load jobs failed, the last one {job_id}-{ATTEMPTS - 1}: {last}"
+    ) from last
+
+
+def _run(
+    client: bigquery.Client,
+    table: str,
+    rows: Sequence[dict[str, Any]],
+    schema: Sequence[dict[str, Any]],
+    job_id: str,
+) -> bool:
+    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
+    config = bigquery.LoadJobConfig(
+        source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
+        schema=[bigquery.SchemaField.from_api_repr(column) for column in schema],
+        write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
+        create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
+    )
+    try:
+        job = client.load_table_from_file(
+            io.BytesIO(lines), table, job_id=job_id, job_config=config, timeout=JOB_SECONDS, num_retries=2
+        )
+    except Conflict:
+        client.get_job(job_id, timeout=JOB_SECONDS).result(timeout=JOB_SECONDS)
+        return False
+    job.result(timeout=JOB_SECONDS)
+    return True
+
+
+def _has_failed(client: bigquery.Client, job_id: str) -> bool:
+    try:
+        job = client.get_job(job_id, timeout=JOB_SECONDS)
+    except GoogleAPICallError:
+        return False
+    return bool(job.state == "DONE" and job.error_result)

@@ -1,0 +1,46 @@
+"""Entry point of the Cloud Function; at the root of its archive, as the builder expects."""
+
+import logging
+import os
+from functools import cache
+from pathlib import Path
+
+import flask
+import functions_framework
+from google.cloud import bigquery
+from google.cloud.storage import Client as StorageClient
+
+from collector.api import make_session
+from collector.envelope import EnvelopeError, tick_of_envelope
+from collector.settings import Settings
+from collector.tick import Services, collect_tick
+from feed import Feed, load_feed
+from telemetry import log, log_as_json
+
+
+@cache
+def _instance() -> tuple[Settings, Feed, Services]:
+    """Made by an instance's first request, and kept: connections are what costs."""
+    log_as_json()
+    settings = Settings.of(os.environ)
+    services = Services(
+        api=make_session(),
+        storage=StorageClient(project=settings.project),
+        bigquery=bigquery.Client(project=settings.project),
+    )
+    return settings, load_feed(Path(__file__).parent / settings.source_folder), services
+
+
+@functions_framework.http
+def collect(request: flask.Request) -> tuple[str, int]:
+    """Collect the tick of a pushed message: 204 when all is stored, 400 for what is no message."""
+    try:
+        settings, feed, services = _instance()
+        collect_tick(settings, feed, services, tick_of_envelope(request.get_json(silent=True)))
+    except EnvelopeError as error:
+        log(logging.ERROR, f"refused: {error}")
+        return str(error), 400
+    except Exception as error:
+        log(logging.ERROR, f"not collected, to be delivered again: {error}", exc_info=True)
+        raise
+    return "", 204

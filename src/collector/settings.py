@@ -1,0 +1,51 @@
+"""What the stack tells the function, read once from the environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+class SettingsError(RuntimeError):
+    """A variable that the stack sets is missing, or is not what it must be."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Buckets, tables and the API with its limits."""
+
+    project: str
+    source_folder: str
+    api_url: str
+    api_timeout_s: float
+    api_max_bytes: int
+    landing_bucket: str
+    archive_bucket: str
+    station_table: str
+    quarantine_table: str
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> "Settings":
+        """Raises SettingsError, naming every variable that is missing, or the one that is no number."""
+        names = [name.upper() for name in cls.__dataclass_fields__]
+        if missing := [name for name in names if not environment.get(name)]:
+            raise SettingsError(f"the stack must set {', '.join(missing)}")
+        return cls(
+            project=environment["PROJECT"],
+            source_folder=environment["SOURCE_FOLDER"],
+            api_url=environment["API_URL"],
+            api_timeout_s=_positive(environment, "API_TIMEOUT_S"),
+            api_max_bytes=int(_positive(environment, "API_MAX_BYTES")),
+            landing_bucket=environment["LANDING_BUCKET"],
+            archive_bucket=environment["ARCHIVE_BUCKET"],
+            station_table=environment["STATION_TABLE"],
+            quarantine_table=environment["QUARANTINE_TABLE"],
+        )
+
+
+def _positive(environment: Mapping[str, str], name: str) -> float:
+    try:
+        value = float(environment[name])
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise SettingsError(f"{name}: found {environment[name]!r}, expected a number above 0")
+    return value

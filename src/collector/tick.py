@@ -1,0 +1,104 @@
+"""One tick from the API to the tables. Whatever fails is raised, so that the message is delivered again."""
+
+import hashlib
+import logging
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+import requests
+from google.cloud import bigquery
+from google.cloud.storage import Client as StorageClient
+
+from collector.api import fetch
+from collector.landing import Landed, land
+from collector.loading import load_once
+from collector.settings import Settings
+from feed import (
+    Feed,
+    Outcome,
+    RawError,
+    load_rows,
+    parse,
+    quarantine_rows,
+    quarantine_schema,
+    station_schema,
+    unpack,
+    unreadable,
+)
+from telemetry import log
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the function calls; made once per instance."""
+
+    api: requests.Session
+    storage: StorageClient
+    bigquery: bigquery.Client
+
+
+def collect_tick(settings: Settings, feed: Feed, services: Services, tick: datetime) -> Outcome:
+    """Land the tick's answer, load its rows, quarantine what is no row; return what the answer gave."""
+    started = time.monotonic()
+    landed = land(
+        services.storage,
+        settings.landing_bucket,
+        settings.archive_bucket,
+        feed.name,
+        tick,
+        ask=lambda: fetch(
+            services.api,
+            settings.api_url,
+            timeout_s=settings.api_timeout_s,
+            max_bytes=settings.api_max_bytes,
+        ),
+    )
+    outcome = _outcome(feed, landed, tick, settings.api_max_bytes)
+    job = f"vlille-{landed.name.split('.')[0].replace('/', '-')}"
+    loads = (
+        ("rows", settings.station_table, load_rows(feed, outcome), station_schema(feed)),
+        ("quarantine", settings.quarantine_table, quarantine_rows(outcome, landed.name), quarantine_schema()),
+    )
+    for kind, table, rows, schema in loads:
+        if rows:
+            load_once(services.bigquery, table, rows, schema, f"{job}-{kind}-{_short_digest(table)}")
+    _report(outcome, landed, time.monotonic() - started)
+    return outcome
+
+
+def _outcome(feed: Feed, landed: Landed, tick: datetime, limit: int) -> Outcome:
+    try:
+        body = unpack(landed.packed, limit)
+    except RawError as error:
+        return unreadable(feed, tick, error)
+    return parse(feed, body, tick)
+
+
+def _short_digest(table: str) -> str:
+    """A table made anew under another name is another target, whose rows were not loaded yet."""
+    return hashlib.sha256(table.encode()).hexdigest()[:8]
+
+
+def _report(outcome: Outcome, landed: Landed, seconds: float) -> None:
+    rejected = len(outcome.rejections)
+    severity, words = logging.INFO, "collected"
+    if not outcome.rows:
+        severity, words = logging.ERROR, "kept an answer that gives no row"
+    elif rejected or outcome.drifts:
+        severity, words = logging.WARNING, "collected, not all as expected"
+    log(
+        severity,
+        f"{words}: {landed.name}, {len(outcome.rows)} rows, {rejected} rejected",
+        event="collected",
+        feed=outcome.feed,
+        tick=outcome.collected_at.isoformat(),
+        object=landed.name,
+        is_new=landed.is_new,
+        records=outcome.records,
+        rows=len(outcome.rows),
+        rejected=rejected,
+        reasons=sorted({rejection.reason for rejection in outcome.rejections}),
+        drifts=[drift.message for drift in outcome.drifts],
+        seconds=round(seconds, 3),
+    )
