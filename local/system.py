@@ -223,8 +223,13 @@ def _feed_of(stack: Stack) -> tuple[Feed, str]:
         if resource.type == FUNCTION:
             service = resource.config["service_config"]
             env = (service[0] if isinstance(service, list) else service)["environment_variables"]
-            return load_feed(ROOT / "sources" / str(env["FEED"])), str(env["API_URL"])
+            return load_feed(_sources() / str(env["FEED"])), str(env["API_URL"])
     raise LocalError(f"{stack.name} has no {FUNCTION}, so nothing would collect")
+
+
+def _sources() -> Path:
+    """Return the folder of feeds that `stacks.py` reads too."""
+    return Path(os.environ.get("VLILLE_SOURCES", ROOT / "sources"))
 
 
 def _choose_source(

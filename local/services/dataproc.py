@@ -102,10 +102,9 @@ class Dataproc:
     def _run(self, workflow: Workflow, jobs: list[Json]) -> None:
         began = time.monotonic()
         try:
-            account = self.templates.get(workflow.template)["serviceAccount"]
+            template = self.templates.get(workflow.template)
             for job in jobs:
-                summary = self._submit(workflow, job, account)
-                workflow.summaries[job["stepId"]] = summary
+                workflow.summaries[job["stepId"]] = self._submit(workflow, job, template)
             workflow.state = "DONE"
         except LocalError as error:
             workflow.state, workflow.error = "FAILED", str(error)
@@ -115,7 +114,7 @@ class Dataproc:
             for told in self.on_ended:
                 told(workflow)
 
-    def _submit(self, workflow: Workflow, job: Json, account: str) -> Json:
+    def _submit(self, workflow: Workflow, job: Json, template: Json) -> Json:
         """Run one PySpark job to its end; return the last JSON object that it printed. Raises LocalError."""
         step, spark = job["stepId"], job.get("pysparkJob")
         if spark is None:
@@ -127,8 +126,11 @@ class Dataproc:
         log = self._machine.folder / "logs" / f"job-{step}-{workflow.folder.name}.log"
         self._machine.supervisor.run(
             name,
-            [str(self._machine.python.parent / "spark-submit"), *self._words(spark, folder)],
-            env=self._environment(account),
+            [
+                str(self._machine.python.parent / "spark-submit"),
+                *self._words(spark, template["properties"], folder),
+            ],
+            env=self._environment(template["serviceAccount"]),
             cwd=folder,
             log=log,
             on_line=lines.append,
@@ -139,9 +141,9 @@ class Dataproc:
             raise ProcessError(name, "printed no JSON summary", log)
         return summary
 
-    def _words(self, spark: Json, folder: Path) -> list[str]:
+    def _words(self, spark: Json, cluster: Json, folder: Path) -> list[str]:
         """Return the command line after `spark-submit`; the files it names are fetched into `folder`."""
-        declared = {k: str(v) for k, v in spark.get("properties", {}).items()}
+        declared = {k: str(v) for k, v in (cluster | spark.get("properties", {})).items()}
         for key in [key for key in declared if SIZES.fullmatch(key)]:
             self._machine.say_not_honoured(f"Spark property {key}={declared.pop(key)}: no cluster is here")
         conf = declared | LOCAL_CONF | {"spark.local.dir": str(folder / "scratch")}
@@ -267,10 +269,14 @@ def workflow_template(resource: Resource, arguments: dict[str, Any], machine: Ma
     project = arguments.get("project", machine.project)
     region = arguments.get("location", machine.region)
     name = f"projects/{project}/regions/{region}/workflowTemplates/{arguments['name']}"
-    account = block(block(cluster, "config"), "gce_cluster_config").get("service_account", "")
+    config = block(cluster, "config")
+    account = block(config, "gce_cluster_config").get("service_account", "")
+    software = block(config, "software_config").get("properties", {})
+    spark = {key.removeprefix("spark:"): v for key, v in software.items() if key.startswith("spark:")}
     jobs = [_job(job) for job in blocks(arguments, "jobs")]
     parameters = [_parameter(each) for each in blocks(arguments, "parameters")]
     kept = {"name": name, "jobs": jobs, "parameters": parameters, "serviceAccount": account}
+    kept["properties"] = spark  # what the cluster's own configuration would set for every job
     machine.service(Dataproc).templates.put(name, kept)
     return {"project": project} | arguments | {"id": name, "version": 1}
 
