@@ -96,7 +96,7 @@ def recorded(
     """
 
     def handler(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
-        machine.say_not_honoured(f"{resource.type}: {said}")
+        machine.say_not_honoured(said)
         known = places(machine, resource, arguments)
         known["id"] = name.format_map(known)
         computed = {key: pattern.format_map(known) for key, pattern in (more or {}).items()}

@@ -12,6 +12,7 @@ HANDLERS: dict[str, Handler] = {
             "name": "{repository_id}",
             "registry_uri": "{location}-docker.pkg.dev/{project}/{repository_id}",
         },
-        said="kept, but without images: services run from their source archives, so nothing is cleaned up",
+        said="google_artifact_registry_repository: kept, but it holds no images and nothing is cleaned up: "
+        "services run from their source archives here",
     ),
 }

@@ -3,7 +3,7 @@
 from local.arguments import recorded
 from local.stack import Handler
 
-SAID = "kept, but nothing here has a network of its own or is kept from the internet"
+SAID = "google_compute_…: kept, but nothing here has a network of its own or is kept from the internet"
 LINK = {"self_link": "https://www.googleapis.com/compute/v1/{id}"}
 
 

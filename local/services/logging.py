@@ -5,19 +5,22 @@ from local.stack import Handler
 
 HANDLERS: dict[str, Handler] = {
     "google_logging_metric": recorded(
-        "logging", "metrics", name="{name}", said="kept, but nothing counts log lines here"
+        "logging",
+        "metrics",
+        name="{name}",
+        said="google_logging_metric: kept, but nothing counts log lines here",
     ),
     "google_logging_project_sink": recorded(
         "logging",
         "sinks",
         name="projects/{project}/sinks/{name}",
-        said="kept, but logs stay in files here",
+        said="google_logging_project_sink: kept, but logs stay in files here",
     ),
     "google_logging_project_bucket_config": recorded(
         "logging",
         "buckets",
         name="projects/{project}/locations/{location}/buckets/{bucket_id}",
         more={"name": "{id}"},
-        said="kept, but logs stay in files here, for as long as you keep them",
+        said="google_logging_project_bucket_config: kept, but logs are files here, for as long as you keep them",
     ),
 }

@@ -3,7 +3,7 @@
 from local.arguments import recorded
 from local.stack import Handler
 
-SAID = "kept, but alerts are not evaluated here and nobody is notified"
+SAID = "google_monitoring_…: kept, but alerts are not evaluated here and nobody is notified"
 
 HANDLERS: dict[str, Handler] = {
     "google_monitoring_alert_policy": recorded(
@@ -24,6 +24,6 @@ HANDLERS: dict[str, Handler] = {
         "monitoring",
         "dashboards",
         name="projects/{number}/dashboards/{number}",
-        said="kept, but no dashboard is drawn here",
+        said="google_monitoring_dashboard: kept, but no dashboard is drawn here",
     ),
 }

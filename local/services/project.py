@@ -31,6 +31,6 @@ HANDLERS: dict[str, Handler] = {
         "serviceusage",
         "services",
         name="{project}/{service}",
-        said="every API answers here, enabled or not",
+        said="google_project_service: every API answers here, enabled or not",
     ),
 }

@@ -91,7 +91,7 @@ def test_recorded_names_what_it_keeps(machine: Machine) -> None:
         "boxes",
         name="projects/{project}/{location}/{name}",
         more={"link": "http://{id}"},
-        said="kept",
+        said="google_box: kept",
     )
     resource = Resource("google_box.b", "google_box", "b", {})
     attributes = handler(resource, {"name": "n", "max_size": 3, "location": "eu"}, machine)

@@ -64,7 +64,7 @@ def test_what_is_only_kept_is_said_once(machine: Machine) -> None:
     for name in ("a", "b"):
         make(machine, "google_monitoring_alert_policy", {"display_name": name})
     assert machine.not_honoured == [
-        "google_monitoring_alert_policy: kept, but alerts are not evaluated here and nobody is notified"
+        "google_monitoring_…: kept, but alerts are not evaluated here and nobody is notified"
     ]
 
 
