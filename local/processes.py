@@ -109,7 +109,7 @@ class Supervisor:
 
     @property
     def processes(self) -> list[Process]:
-        """The children started with `start`, in that order."""
+        """The children that run now, in the order of their start."""
         with self._lock:
             return list(self._processes.values())
 

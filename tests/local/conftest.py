@@ -8,11 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from local.emulators import Emulators, start_emulators
 from local.machine import Machine, project_number
 from local.metadata import MetadataServer
 from local.processes import Supervisor
+
+# How long an example takes says how busy the machine is, nothing about the code.
+settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any_machine")
 
 ROOT = Path(__file__).parents[2]
 PROJECTS = itertools.count(1)
