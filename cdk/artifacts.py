@@ -15,7 +15,7 @@ def collector_artifact(feed: Feed, sources: Path, src: Path = ROOT / "src") -> A
     files = {
         "main.py": _read(src / "collector" / "main.py"),
         "requirements.txt": _read(src / "collector" / "requirements.txt"),
-        **_packages(src, "collector", "feed"),
+        **_packages(src, "collector", "feed", "telemetry"),
         **_sources(sources, [feed]),
     }
     del files["collector/main.py"]
@@ -30,7 +30,7 @@ def copier_artifact(feeds: Iterable[Feed], sources: Path, src: Path = ROOT / "sr
     files = {
         "Dockerfile": _read(src / "copier" / "Dockerfile"),
         "requirements.txt": _read(src / "copier" / "requirements.txt"),
-        **_packages(src, "copier", "feed"),
+        **_packages(src, "copier", "feed", "telemetry"),
         **_sources(sources, [feed for feed in feeds if feed.legacy]),
     }
     return Artifact("copier", zip_files(files))
@@ -38,7 +38,7 @@ def copier_artifact(feeds: Iterable[Feed], sources: Path, src: Path = ROOT / "sr
 
 def batch_artifact(feeds: Iterable[Feed], sources: Path, src: Path = ROOT / "src") -> Artifact:
     """The batch job's own packages, importable from the zip."""
-    files = {**_packages(src, "spark", "feed"), **_sources(sources, feeds)}
+    files = {**_packages(src, "spark", "feed", "telemetry"), **_sources(sources, feeds)}
     return Artifact("batch", zip_files(files))
 
 

@@ -1,0 +1,1 @@
+"""The Cloud Run service: what landed, and what an older system left, under archive names."""

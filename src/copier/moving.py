@@ -1,0 +1,130 @@
+"""Move one object: copy, verify, then delete. Whoever is killed between two steps has lost nothing."""
+
+import logging
+from collections.abc import Mapping
+from enum import StrEnum
+
+from google.api_core.exceptions import NotFound, PreconditionFailed
+from google.cloud.storage import Blob, Bucket
+from google.cloud.storage.retry import DEFAULT_RETRY
+
+from copier.planning import Landed, Legacy
+from feed import RawError, answer_times, archive_name, choose_tick, pack, unpack
+from telemetry import log
+
+CALL_SECONDS = 15.0
+RETRY = DEFAULT_RETRY.with_timeout(20.0)
+CONTENT_TYPE = "application/gzip"
+
+
+class Moved(StrEnum):
+    """What became of an object."""
+
+    MOVED = "moved"
+    SKIPPED = "skipped"
+
+
+class RefusedError(Exception):
+    """The object stays where it is; the message says why."""
+
+
+class UnverifiedError(Exception):
+    """The copy is not what was copied: the source stays, and the next sweep looks again."""
+
+
+def move_landed(source: Blob, archive: Bucket, plan: Landed, archived: Mapping[str, Blob]) -> Moved:
+    """Rewrite the object inside Google Cloud Storage; `archived` are objects known to be there already.
+
+    The precondition refuses to replace an object of the archive, whoever made it in the meantime. Raises
+    RefusedError where the archive has another content under that name.
+    """
+    if (existing := archived.get(plan.destination)) is not None:
+        return _skip(source, existing)
+    copy = archive.blob(plan.destination)
+    try:
+        token = None
+        while True:
+            token, _, _ = copy.rewrite(
+                source,
+                token=token,
+                if_generation_match=0,
+                if_source_generation_match=source.generation,
+                timeout=CALL_SECONDS,
+                retry=RETRY,
+            )
+            if token is None:
+                break
+    except PreconditionFailed:
+        return _skip(source, copy)
+    except NotFound:
+        return Moved.SKIPPED  # another sweep has moved it
+    if (copy.size, copy.crc32c) != (source.size, source.crc32c):
+        raise UnverifiedError(f"{copy.name}: {copy.size} bytes, crc32c {copy.crc32c}, unlike {source.name}")
+    _delete(source)
+    return Moved.MOVED
+
+
+def move_legacy(source: Blob, archive: Bucket, plan: Legacy) -> Moved:
+    """Archive an old object, gzipped, under the UTC time that its name and the evidence mean.
+
+    Raises RefusedError where the archive has another answer under that name, or the object is damaged.
+    """
+    try:
+        body = unpack(source.download_as_bytes(timeout=CALL_SECONDS, retry=RETRY))
+    except NotFound:
+        return Moved.SKIPPED
+    except RawError as error:
+        raise RefusedError(f"not readable: {error}") from error
+    tick = plan.candidates[0]
+    if len(plan.candidates) > 1:
+        tick = choose_tick(plan.candidates, answer_times(plan.feed, body), source.time_created)
+        log(logging.INFO, f"{source.name}: an hour that happened twice, taken for {tick:%H:%M} UTC")
+    packed = pack(body)
+    copy = archive.blob(archive_name(plan.feed.name, tick))
+    copy.metadata = {"renamed_from": source.name}
+    try:
+        copy.upload_from_string(
+            packed,
+            content_type=CONTENT_TYPE,
+            if_generation_match=0,
+            checksum="crc32c",
+            timeout=CALL_SECONDS,
+            retry=RETRY,
+        )
+    except PreconditionFailed:
+        if _content(copy) != body:
+            raise _other_answer(copy) from None
+        _delete(source)
+        return Moved.SKIPPED
+    if copy.size != len(packed):
+        raise UnverifiedError(f"{copy.name}: {copy.size} bytes, expected {len(packed)}")
+    _delete(source)
+    return Moved.MOVED
+
+
+def _skip(source: Blob, existing: Blob) -> Moved:
+    """Finish what an earlier sweep began: the copy is there, only the source was not deleted."""
+    if existing.crc32c is None:
+        existing.reload(timeout=CALL_SECONDS, retry=RETRY)
+    if (existing.size, existing.crc32c) != (source.size, source.crc32c):
+        raise _other_answer(existing)
+    _delete(source)
+    return Moved.SKIPPED
+
+
+def _content(blob: Blob) -> bytes | None:
+    try:
+        return unpack(blob.download_as_bytes(timeout=CALL_SECONDS, retry=RETRY))
+    except RawError:
+        return None
+
+
+def _other_answer(existing: Blob) -> RefusedError:
+    return RefusedError(f"the archive holds another answer as {existing.name}; compare them and delete one")
+
+
+def _delete(source: Blob) -> None:
+    try:
+        source.delete(if_generation_match=source.generation, timeout=CALL_SECONDS, retry=RETRY)
+    except (NotFound, PreconditionFailed):
+        log(logging.INFO, f"{source.name}: gone or replaced before it was deleted", object=source.name)

@@ -1,0 +1,61 @@
+"""From an object's name to what must be done with it. Pure: no client, no clock."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from feed import Feed, archive_name, landing_name, legacy_ticks, tick_of
+
+
+@dataclass(frozen=True)
+class Landed:
+    """An object under a landing name: its bytes are archived as they are."""
+
+    destination: str
+
+
+@dataclass(frozen=True)
+class Legacy:
+    """An object under an old name in local time; of two `candidates`, evidence decides."""
+
+    feed: Feed
+    candidates: tuple[datetime, ...]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An object that is left where it is, and why."""
+
+    reason: str
+
+
+Plan = Landed | Legacy | Refused
+
+
+def plan(name: str, size: int, feeds: Iterable[Feed]) -> Plan:
+    """Return what to do with the object `name` of `size` bytes; `feeds` are those with old names."""
+    if name.endswith("/"):
+        return Refused("a folder's marker, not an answer")
+    if size == 0:
+        return Refused("empty: no answer is 0 bytes long")
+    try:
+        feed_name, tick = tick_of(name)
+    except ValueError:
+        return _plan_legacy(name, feeds)
+    if name != landing_name(feed_name, tick):
+        return Refused("an archive name in the landing bucket")
+    return Landed(archive_name(feed_name, tick))
+
+
+def _plan_legacy(name: str, feeds: Iterable[Feed]) -> Plan:
+    for feed in feeds:
+        try:
+            candidates = legacy_ticks(feed, name.rpartition("/")[2])
+        except ValueError:
+            continue
+        if not candidates:
+            return Refused(f"a local time that did not exist: the clock of {feed.name} went forward")
+        return Legacy(feed, candidates)
+    return Refused(
+        "not a name that is known here: <feed>/<YYYYMMDD>T<HHMMSS>Z.json.gz, or a feed's old names"
+    )

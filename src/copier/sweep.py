@@ -1,0 +1,114 @@
+"""One sweep of the landing bucket: many objects at a time, within a deadline, safe beside another sweep."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from google.api_core.exceptions import GoogleAPICallError, RetryError
+from google.cloud.storage import Blob, Bucket
+from google.cloud.storage import Client as StorageClient
+from requests.exceptions import RequestException
+
+from copier.moving import (
+    CALL_SECONDS,
+    RETRY,
+    Moved,
+    RefusedError,
+    UnverifiedError,
+    move_landed,
+    move_legacy,
+)
+from copier.planning import Landed, Plan, Refused, plan
+from copier.settings import Settings
+from feed import Feed
+from telemetry import log
+
+PAGE = 1_000  # objects held in memory at a time
+FIELDS = "items(name,bucket,generation,size,crc32c,timeCreated),nextPageToken"
+SHOWN = 50  # refusals and failures that the answer lists; the counts are whole
+
+
+@dataclass
+class Sweep:
+    """What became of the objects that were looked at; `complete` when that was all of them."""
+
+    moved: int = 0
+    skipped: int = 0
+    refused: int = 0
+    failed: int = 0
+    complete: bool = True
+    refusals: list[dict[str, str]] = field(default_factory=list)
+    failures: list[dict[str, str]] = field(default_factory=list)
+
+    def add(self, name: str, result: Moved | Exception) -> None:
+        """Count one object."""
+        if isinstance(result, Moved):
+            setattr(self, result, getattr(self, result) + 1)
+            return
+        is_refused = isinstance(result, RefusedError)
+        self.refused += is_refused
+        self.failed += not is_refused
+        shown = self.refusals if is_refused else self.failures
+        if len(shown) < SHOWN:
+            shown.append({"object": name, "reason": str(result)[:500]})
+
+
+def sweep(
+    client: StorageClient, settings: Settings, feeds: Sequence[Feed], clock: Callable[[], float]
+) -> Sweep:
+    """Move every landed object; what the deadline leaves is for the next sweep.
+
+    `clock` gives seconds. An object that cannot be moved is counted and left; it stops no other one.
+    """
+    ends_at = clock() + settings.deadline_s
+    done = Sweep()
+    archive = client.bucket(settings.archive_bucket)
+    with ThreadPoolExecutor(settings.threads) as pool:
+        for page in _pages(client, settings.landing_bucket):
+            jobs = [(blob, plan(blob.name, blob.size, feeds)) for blob in page]
+            archived = _archived(client, settings.archive_bucket, (job for _, job in jobs))
+
+            def move(job: tuple[Blob, Plan], known: dict[str, Blob] = archived) -> Moved | Exception | None:
+                return _move(*job, archive, known) if clock() < ends_at else None
+
+            for (blob, _), result in zip(jobs, pool.map(move, jobs), strict=True):
+                if result is None:
+                    done.complete = False
+                else:
+                    done.add(blob.name, result)
+            if clock() >= ends_at:
+                done.complete = False
+                break
+    return done
+
+
+def _move(blob: Blob, job: Plan, archive: Bucket, archived: dict[str, Blob]) -> Moved | Exception:
+    try:
+        if isinstance(job, Refused):
+            return RefusedError(job.reason)
+        if isinstance(job, Landed):
+            return move_landed(blob, archive, job, archived)
+        return move_legacy(blob, archive, job)
+    except RefusedError as error:
+        return error
+    except (UnverifiedError, GoogleAPICallError, RetryError, RequestException) as error:
+        log(
+            logging.ERROR, f"{blob.name} was not moved, the next sweep tries again: {error}", object=blob.name
+        )
+        return error
+
+
+def _pages(client: StorageClient, bucket: str) -> Iterable[list[Blob]]:
+    listing = client.list_blobs(bucket, page_size=PAGE, fields=FIELDS, timeout=CALL_SECONDS, retry=RETRY)
+    return (list(page) for page in listing.pages)
+
+
+def _archived(client: StorageClient, bucket: str, jobs: Iterable[Plan]) -> dict[str, Blob]:
+    """The archive's objects of the hours that a page goes to: one listing an hour, not one look an object."""
+    hours = {job.destination.rpartition("/")[0] + "/" for job in jobs if isinstance(job, Landed)}
+    return {
+        blob.name: blob
+        for hour in sorted(hours)
+        for blob in client.list_blobs(bucket, prefix=hour, fields=FIELDS, timeout=CALL_SECONDS, retry=RETRY)
+    }
