@@ -39,13 +39,17 @@ def activate() -> Path | None:
     PackagesError where it has not all of them.
     """
     found: dict[str, str] = {}
-    for zip_path in _zips(sys.path):
+    zips = _zips(sys.path)
+    for zip_path in zips:
         tag = _tag(zip_path)
         found[zip_path.name] = tag
         if tag == python_tag():
             folder = _unpacked(zip_path, _private_folder())
             _put_first(folder)
             return folder
+    # A zip for another Python stands before the environment's own packages, and would be imported half.
+    sys.path[:] = [entry for entry in sys.path if Path(entry) not in zips]
+    importlib.invalidate_caches()
     missing = [name for name in NEEDED if not _is_installed(name)]
     if missing:
         zips = ", ".join(f"{name} ({tag})" for name, tag in found.items()) or "no packages zip on the path"
