@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from local.clock import Clock, SimulatedClock
 from local.errors import LocalError
-from local.pipeline import Landed, archive, drain, rebuild
+from local.pipeline import Landed, archive, drain, rebuild, tell
 from local.report import Report, begin, complete, count_rows, difference
 from local.services.scheduler import fires_after
 from local.system import Options, System, running
@@ -73,6 +73,7 @@ def _pass_through(system: System, report: Report, day: datetime, ticks: int) -> 
     start = first_moment(_fires_of(system, parts.collect, day), day, ticks)
     _leap(system.clock, start)
     terminal.line(f"simulated time begins at {start:%Y-%m-%d %H:%M} UTC")
+    tell(system)
     scheduler.start()
     landed = Landed(system)
     with terminal.stage("collect", f"collecting {ticks} ticks"):

@@ -9,6 +9,15 @@ from local.services.dataproc import Workflow
 from local.services.scheduler import Run
 from local.system import System
 
+TOLD_OF_BATCH = (
+    "first_day",
+    "last_day",
+    "objects_read",
+    "objects_quarantined",
+    "rows_loaded",
+    "rows_rejected",
+)
+
 
 class Landed:
     """Remembers which ticks landed, although the copier takes their objects away."""
@@ -24,6 +33,29 @@ class Landed:
         return len(self.ticks)
 
 
+def tell(system: System) -> None:
+    """Print a line for each sweep and each batch that ends, and for each job that fails."""
+    terminal, parts = system.terminal, system.parts
+
+    def ran(run: Run) -> None:
+        if not run.answer.ok:
+            terminal.line(f"{run.job}, fired at {run.fired:%H:%M} UTC, failed: {run.answer}")
+        elif run.job == parts.copy:
+            terminal.line(
+                f"{run.job}, {run.fired:%H:%M} UTC: {run.answer.body.decode('utf-8', 'replace').strip()}"
+            )
+
+    def ended(workflow: Workflow) -> None:
+        for summary in workflow.summaries.values():
+            told = ", ".join(f"{key}={value}" for key, value in summary.items() if key in TOLD_OF_BATCH)
+            terminal.line(f"{parts.batch}: {told}")
+        if workflow.error:
+            terminal.line(f"{parts.batch} failed: {workflow.error.splitlines()[0]}")
+
+    system.scheduler.on_run.append(ran)
+    system.dataproc.on_ended.append(ended)
+
+
 def drain(system: System) -> None:
     """Let time pass until the push subscription has delivered, or dead-lettered, all it holds."""
     with system.terminal.stage("collect", "waiting for the last deliveries"):
@@ -36,7 +68,6 @@ def archive(system: System, sweep: Callable[[], None]) -> None:
         run = _next_run(system, system.parts.copy, sweep)
     if not run.answer.ok:
         raise LocalError(f"the sweep failed with {run.answer}: see {_log(system, 'service')}")
-    system.terminal.line(f"{system.parts.copy}: {run.answer.body.decode('utf-8', 'replace').strip()[:300]}")
 
 
 def rebuild(system: System, report: Report, begin: Callable[[], None]) -> None:

@@ -201,12 +201,14 @@ def difference(report: Report) -> str | None:
 
 def rendered(report: Report) -> RenderableType:
     """Return what the user sees at the end."""
-    parts: list[RenderableType] = [_stages(report)]
+    parts: list[RenderableType] = []
+    if report.not_honoured:
+        parts += [Text("Not as in the cloud:", style="bold")]
+        parts += [Text(f"  · {sentence}", style="dim") for sentence in report.not_honoured]
+        parts.append(Text())
+    parts.append(_stages(report))
     if report.stations:
         parts += [Text(), _stations(report)]
-    if report.not_honoured:
-        parts += [Text(), Text(f"Not as in the cloud ({len(report.not_honoured)}):", style="bold")]
-        parts += [Text(f"  · {sentence}") for sentence in report.not_honoured]
     return Group(Text(), *parts)
 
 

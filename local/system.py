@@ -136,10 +136,11 @@ def running(options: Options, terminal: Terminal, clock: Clock) -> Iterator[Syst
 
     Raises LocalError, which says what is missing or wrong.
     """
-    with ExitStack() as closing:
-        supervisor = closing.enter_context(opened(options, terminal))
-        closing.enter_context(_logging(options.folder / "logs" / "local.log"))
-        yield _bring_up(options, terminal, supervisor, clock, closing)
+    # Children end first, and with them the work in flight that waits for their answers.
+    with ExitStack() as closing, opened(options, terminal) as supervisor:
+        closing.callback(clock.close)
+        with _logging(options.folder / "logs" / "local.log"):
+            yield _bring_up(options, terminal, supervisor, clock, closing)
 
 
 def read_state(folder: Path) -> Json:
@@ -189,7 +190,6 @@ def _bring_up(
         clock=clock,
         python=Path(sys.executable),
     )
-    closing.callback(clock.close)
     closing.callback(machine.service(FrontEnd).close)
     source = _choose_source(options, terminal, machine, feed=feed, url=url, closing=closing)
     with terminal.stage("apply", f"making the {len(stack.resources)} resources of {stack.name}"):
@@ -214,7 +214,11 @@ def _synthesize_and_emulate(
 
     with ThreadPoolExecutor(2, "start") as pool:
         both = pool.submit(synth), pool.submit(emulate)
-        return both[0].result(), both[1].result()
+        try:
+            return both[0].result(), both[1].result()
+        except BaseException:  # Ctrl-C too: the pool would wait for a synthesis to its end
+            supervisor.stop("synth")
+            raise
 
 
 def _feed_of(stack: Stack) -> tuple[Feed, str]:

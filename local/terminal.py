@@ -1,5 +1,6 @@
 """What the user sees while the environment works: a spinner on a terminal, plain lines elsewhere."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,9 @@ class Terminal:
     """Prints lines that begin with the seconds since the start, and measures stages; for any thread."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False, soft_wrap=True)
+        # Where there is no terminal to fit in, tables are as wide as a log's lines may be.
+        width = None if sys.stdout.isatty() else 120
+        self._console = console or Console(highlight=False, soft_wrap=True, width=width)
         self._began = time.monotonic()
         self._live: Live | None = None
         self._doing: list[str] = []

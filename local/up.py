@@ -9,17 +9,19 @@ from datetime import UTC, datetime, timedelta
 
 from local.clock import RealClock
 from local.errors import LocalError
-from local.pipeline import Landed, archive, drain, rebuild
+from local.pipeline import Landed, archive, drain, rebuild, tell
 from local.processes import end_leftovers
 from local.report import Report, begin, complete, count_rows, counters, difference
-from local.services.dataproc import Workflow
 from local.services.pubsub import Message
-from local.services.scheduler import Run
 from local.system import RECORD, Options, System, read_state, running, write_state
 from local.terminal import Terminal
 from local.workloads import Workloads
 
 DRAIN_S = 60.0
+OWN_CLOCK = (
+    "with --speed, only the schedule runs faster than life: programs read this machine's clock, "
+    'so the batch\'s "yesterday" is the real one'
+)
 DOWN_GRACE_S = 30.0
 
 
@@ -33,6 +35,8 @@ def run_up(options: Options, terminal: Terminal) -> Report:
     start = max(datetime.now(UTC), _time_of(before.get("time")))
     with _until_told() as told, running(options, terminal, RealClock(options.speed, start)) as system:
         report = begin(system)
+        if options.speed != 1:
+            system.machine.say_not_honoured(OWN_CLOCK)
         keeper = _Keeper(system, report, before.get("counters", {}))
         keeper.say_where()
         try:
@@ -62,8 +66,7 @@ class _Keeper:
         self._system, self._report, self.before = system, report, before
         self.landed = Landed(system)
         system.broker.on_delivered.append(self._delivered)
-        system.scheduler.on_run.append(self._ran)
-        system.dataproc.on_ended.append(self._rebuilt)
+        tell(system)
 
     def say_where(self) -> None:
         """Tell the URLs that can be looked at."""
@@ -72,6 +75,7 @@ class _Keeper:
             terminal.line(f"{name}: {url}")
         terminal.line(f"storage: {machine.gcs_url}")
         terminal.line(f"BigQuery: {machine.bigquery_url}")
+        terminal.line(f"it is {self._system.clock.now():%Y-%m-%d %H:%M} UTC")
         terminal.line("Ctrl-C, or `make down` elsewhere, ends it")
 
     def save(self) -> None:
@@ -88,17 +92,6 @@ class _Keeper:
         again = f", attempt {message.attempts + 1}" if message.attempts else ""
         system.terminal.line(f"tick {message.publish_time:%Y-%m-%d %H:%M} UTC{again}: {rows:,} rows")
         self.save()
-
-    def _ran(self, run: Run) -> None:
-        system = self._system
-        if not run.answer.ok:
-            system.terminal.line(f"{run.job} failed: {run.answer}")
-        elif run.job == system.parts.copy:
-            system.terminal.line(f"{run.job}: {run.answer}")
-
-    def _rebuilt(self, workflow: Workflow) -> None:
-        told = workflow.error or next(iter(workflow.summaries.values()), {})
-        self._system.terminal.line(f"{self._system.parts.batch}: {workflow.state}, {told}")
 
 
 def _work(system: System, told: threading.Event, keeper: _Keeper) -> None:
