@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -11,13 +12,21 @@ from google.api_core.exceptions import GoogleAPIError
 from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
-from feed import Feed, batch_runs_schema, quarantine_schema, station_schema
+from feed import Feed, batch_runs_schema, quarantine_schema, station_schema, tick_of
 from spark.accounting import Account, AccountingError, HourResult, days_phrase, merged_drifts, reconcile
 from spark.archive import ArchiveError, list_day
 from spark.logs import log
 from spark.planning import Hour, plan_hours
 from spark.settings import Settings
-from spark.warehouse import Replacement, WarehouseError, check_tables, new_run, record_run, replace_days
+from spark.warehouse import (
+    Replacement,
+    WarehouseError,
+    check_nothing_lost,
+    check_tables,
+    new_run,
+    record_run,
+    replace_days,
+)
 from spark.worker import Work
 
 LIST_THREADS = 8
@@ -156,9 +165,18 @@ def _rebuild_listed(
         ),
     )
     days = [day for day, each in listed.items() if each]
+    check_nothing_lost(bq, settings.table(feed.name), days, _ticks(hours))
     replace_days(bq, replacements, days, run_id, now)
     log(logging.INFO, f"{days_phrase(days)} replaced in {settings.table(feed.name)}", days=len(days))
     return account
+
+
+def _ticks(hours: Iterable[Hour]) -> set[datetime]:
+    ticks = set()
+    for stored in (stored for hour in hours for stored in hour.objects):
+        with suppress(ValueError):  # an ill-formed name, which the quarantine tells
+            ticks.add(tick_of(stored.name)[1])
+    return ticks
 
 
 def _recorded(bq: bigquery.Client, table: str, run: Run) -> Run:

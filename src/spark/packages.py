@@ -38,23 +38,20 @@ def activate() -> Path | None:
     None where no zip is made for this interpreter and the environment's own packages serve. Raises
     PackagesError where it has not all of them.
     """
-    found: dict[str, str] = {}
-    zips = _zips(sys.path)
-    for zip_path in zips:
-        tag = _tag(zip_path)
-        found[zip_path.name] = tag
+    tags = {zip_path: _tag(zip_path) for zip_path in _zips(sys.path)}
+    for zip_path, tag in tags.items():
         if tag == python_tag():
             folder = _unpacked(zip_path, _private_folder())
             _put_first(folder)
             return folder
     # A zip for another Python stands before the environment's own packages, and would be imported half.
-    sys.path[:] = [entry for entry in sys.path if Path(entry) not in zips]
+    sys.path[:] = [entry for entry in sys.path if Path(entry) not in tags]
     importlib.invalidate_caches()
     missing = [name for name in NEEDED if not _is_installed(name)]
     if missing:
-        zips = ", ".join(f"{name} ({tag})" for name, tag in found.items()) or "no packages zip on the path"
+        found = ", ".join(f"{zip_path.name} ({tag})" for zip_path, tag in tags.items()) or "no packages zip"
         raise PackagesError(
-            f"{', '.join(missing)} cannot be imported: found {zips}, expected one for {python_tag()}; "
+            f"{', '.join(missing)} cannot be imported: found {found}, expected one for {python_tag()}; "
             "build the packages for the Python of the cluster's image"
         )
     return None

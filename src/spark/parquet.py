@@ -1,6 +1,7 @@
 """Rows as Parquet, in the types that a BigQuery load job takes for the table's."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 
 # Enough for good compression, and what bounds the memory of an hour with very many objects.
 ROW_GROUP = 65_536
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _TYPES = {
     "STRING": pa.string(),
     "INTEGER": pa.int64(),
@@ -42,7 +44,8 @@ class RowsFile:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path, self.rows = path, 0
         self._schema = schema
-        self._waiting: list[dict[str, Any]] = []
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = 0
         self._writer: pq.ParquetWriter | None = None
 
     def __enter__(self) -> "RowsFile":
@@ -56,11 +59,16 @@ class RowsFile:
         if self._writer is not None:
             self._writer.close()
 
-    def add(self, rows: Sequence[dict[str, Any]]) -> None:
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append rows of native values, with the schema's names."""
-        self._waiting.extend(rows)
+        if not rows:
+            return
+        # Into columns at once, while the rows are in the processor's cache: three times as fast as later.
+        columns = [_array([row[each.name] for row in rows], each.type) for each in self._schema]
+        self._waiting.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+        self._waiting_rows += len(rows)
         self.rows += len(rows)
-        if len(self._waiting) >= ROW_GROUP:
+        if self._waiting_rows >= ROW_GROUP:
             self._write()
 
     def _write(self) -> None:
@@ -68,6 +76,14 @@ class RowsFile:
             return
         if self._writer is None:
             self._writer = pq.ParquetWriter(self.path, self._schema, compression="zstd")
-        columns = [pa.array([row[each.name] for row in self._waiting], each.type) for each in self._schema]
-        self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema), row_group_size=ROW_GROUP)
-        self._waiting = []
+        table = pa.Table.from_batches(self._waiting, self._schema).combine_chunks()
+        self._writer.write_table(table, row_group_size=ROW_GROUP)
+        self._waiting, self._waiting_rows = [], 0
+
+
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_timestamp(kind) or kind.tz is None:
+        return pa.array(values, kind)
+    # An answer repeats its few timestamps, and Arrow asks each one for its zone again.
+    numbers = {value: None if value is None else (value - _EPOCH) // _MICROSECOND for value in set(values)}
+    return pa.array([numbers[value] for value in values], pa.int64()).view(kind)

@@ -1,7 +1,7 @@
 """BigQuery: Parquet files → staging tables → the days, replaced in one transaction."""
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -41,6 +41,23 @@ def check_tables(client: bigquery.Client, tables: Iterable[str]) -> None:
             raise WarehouseError(f"table {table} does not exist: deploy the stack that declares it") from None
 
 
+def check_nothing_lost(
+    client: bigquery.Client, table: str, days: Sequence[date], ticks: Collection[datetime]
+) -> None:
+    """Raise WarehouseError where the table has minutes of these days that are not among the archive's `ticks`.
+
+    To replace the days would lose them: the copier has not archived their objects yet.
+    """
+    query = f"SELECT DISTINCT collected_at FROM `{table}` WHERE {_within(days)} ORDER BY collected_at"  # noqa: S608
+    beyond = [row.collected_at for row in client.query(query).result() if row.collected_at not in ticks]
+    if beyond:
+        raise WarehouseError(
+            f"{len(beyond)} minutes in {table} have no object in the archive, the first is "
+            f"{beyond[0]:%Y-%m-%dT%H:%MZ}: no table was changed; let the copier sweep and run the job again, or delete these minutes from the "
+            "table where their objects are gone for good"
+        )
+
+
 def replace_days(
     client: bigquery.Client,
     replacements: Sequence[Replacement],
@@ -60,7 +77,7 @@ def replace_days(
         ]
         script = ";\n".join(["BEGIN TRANSACTION", *statements, "COMMIT TRANSACTION;"])
         try:
-            client.query(script, job_id=f"vlille-batch-{run}-replace").result()
+            client.query(script, job_id=f"vlille-batch-{run}-replace", job_retry=None).result()
         except GoogleAPICallError as error:
             raise WarehouseError(
                 f"the days were not replaced, and nothing was changed ({error.message}): run the job again"
@@ -118,13 +135,18 @@ def _load(client: bigquery.Client, replacement: Replacement, staging: str, run: 
 
 def _replace_statements(replacement: Replacement, staging: str, days: Sequence[date]) -> list[str]:
     """Both statements for one table; other columns that it has beside the schema's stay null."""
-    listed = ", ".join(f"DATE '{day.isoformat()}'" for day in days)
     only = "".join(f" AND `{column}` = '{text}'" for column, text in replacement.only.items())
     columns = ", ".join(f"`{column['name']}`" for column in replacement.schema)
     return [
-        f"DELETE FROM `{replacement.table}` WHERE DATE(collected_at) IN ({listed}){only}",  # noqa: S608
+        f"DELETE FROM `{replacement.table}` WHERE {_within(days)}{only}",  # noqa: S608
         f"INSERT INTO `{replacement.table}` ({columns}) SELECT {columns} FROM `{staging}`",  # noqa: S608
     ]
+
+
+def _within(days: Iterable[date]) -> str:
+    """The condition that BigQuery prunes partitions by."""
+    dates = ", ".join(f"DATE '{day.isoformat()}'" for day in days)
+    return f"DATE(collected_at) IN ({dates})"
 
 
 def record_run(client: bigquery.Client, table: str, schema: Schema, row: Mapping[str, Any]) -> None:

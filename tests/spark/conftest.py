@@ -1,0 +1,203 @@
+"""A project on the emulators with the stack's tables, and the job as a workflow template submits it."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyspark
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from google.cloud.storage import Client as StorageClient
+
+from cdk.artifacts import batch_artifact, batch_main
+from feed import (
+    Feed,
+    archive_name,
+    batch_runs_schema,
+    load_feeds,
+    pack,
+    quarantine_schema,
+    station_schema,
+)
+from local.emulators import Emulators, start_emulators
+from local.java import find_java
+from local.machine import project_number
+from local.metadata import MetadataServer
+from local.processes import Supervisor
+from local.workloads import ISOLATION
+
+ROOT = Path(__file__).parents[2]
+REAL_ANSWER = ROOT.parent / "shared" / "data" / "vlille-realtime_ods-v1_2023-09-08T0836.json"
+JOB_TIMEOUT_S = 120
+PROJECTS = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Project:
+    """One project on the emulators: buckets, dataset and tables as the stack declares them."""
+
+    name: str
+    feed: Feed
+    gcs: StorageClient
+    bq: bigquery.Client
+    environment: Mapping[str, str]
+
+    @property
+    def archive(self) -> str:
+        return f"{self.name}-archive"
+
+    def arguments(self, first: str, last: str | None = None) -> list[str]:
+        """The job's arguments, as the workflow template has them."""
+        options = {
+            "--project": self.name,
+            "--dataset": "vlille",
+            "--archive-bucket": self.archive,
+            "--staging-bucket": f"{self.name}-staging",
+            "--feed": self.feed.name,
+            "--from": first,
+            "--to": last or first,
+        }
+        return [word for pair in options.items() for word in pair]
+
+    def put(self, name: str, data: bytes) -> None:
+        """Store an object in the archive, under any name."""
+        self.gcs.bucket(self.archive).blob(name).upload_from_string(data, "application/gzip")
+
+    def archive_answer(self, tick: datetime, body: bytes) -> str:
+        """Archive an answer as the copier does; the object's name."""
+        name = archive_name(self.feed.name, tick)
+        self.put(name, pack(body))
+        return name
+
+    def table(self, name: str) -> list[dict[str, Any]]:
+        """All rows of a table, in an order of their content."""
+        rows = [dict(row) for row in self.bq.query(f"SELECT * FROM vlille.{name}").result()]  # noqa: S608
+        return sorted(rows, key=lambda row: json.dumps(row, default=str, sort_keys=True))
+
+    def tables(self) -> list[str]:
+        """The dataset's tables: no staging table may stay."""
+        return sorted(table.table_id for table in self.bq.list_tables("vlille"))
+
+
+@pytest.fixture(scope="session")
+def feeds() -> dict[str, Feed]:
+    return load_feeds(ROOT / "sources")
+
+
+@pytest.fixture(scope="session")
+def ods(feeds: dict[str, Feed]) -> Feed:
+    return feeds["vlille_ods"]
+
+
+@pytest.fixture(scope="session")
+def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
+    folder = tmp_path_factory.mktemp("emulators")
+    with Supervisor(folder / "processes.json") as supervisor:
+        yield start_emulators(supervisor, folder, extensions=ROOT / ".cache")
+
+
+@pytest.fixture(scope="session")
+def new_project(
+    emulators: Emulators, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[Feed], Project]]:
+    """Make projects that know nothing of one another."""
+    servers = []
+
+    def make(feed: Feed) -> Project:
+        name = f"batch-{next(PROJECTS)}"
+        metadata = MetadataServer(name, project_number(name), "europe-west1")
+        servers.append(metadata)
+        nobody = AnonymousCredentials()  # type: ignore[no-untyped-call]  # google-auth leaves it so
+        options = {"api_endpoint": emulators.gcs_url}
+        gcs = StorageClient(project=name, credentials=nobody, client_options=options)
+        options = {"api_endpoint": emulators.bigquery_url}
+        bq = bigquery.Client(project=name, credentials=nobody, client_options=options)
+        for purpose in ("archive", "staging"):
+            gcs.create_bucket(f"{name}-{purpose}")
+        bq.create_dataset("vlille")
+        for table_id, schema, partitioned in (
+            *((each.name, station_schema(each), True) for each in (feed,)),
+            ("quarantine", quarantine_schema(), True),
+            ("batch_runs", batch_runs_schema(), False),
+        ):
+            table = bigquery.Table(f"{name}.vlille.{table_id}", schema=schema)
+            if partitioned:
+                table.time_partitioning = bigquery.TimePartitioning(field="collected_at")
+            bq.create_table(table)
+        host = metadata.host_for(f"vlille-batch@{name}.iam.gserviceaccount.com")
+        home = tmp_path_factory.mktemp(name)
+        environment = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(home),
+            "TMPDIR": str(home),
+            "JAVA_HOME": str(find_java(home).home),
+            "SPARK_HOME": str(Path(pyspark.__file__).parent),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "PYSPARK_PYTHON": sys.executable,
+            "PYTHONPATH": str(ISOLATION),
+            "STORAGE_EMULATOR_HOST": emulators.gcs_url,
+            "BIGQUERY_EMULATOR_HOST": emulators.bigquery_url,
+            "GCE_METADATA_HOST": host,
+            "GCE_METADATA_ROOT": host,
+            "GCE_METADATA_IP": host,
+            "GCE_METADATA_MTLS_MODE": "none",
+            "GOOGLE_CLOUD_PROJECT": name,
+        }
+        return Project(name, feed, gcs, bq, environment)
+
+    yield make
+    for metadata in servers:
+        metadata.close()
+
+
+@pytest.fixture(scope="session")
+def job_files(feeds: dict[str, Feed], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """main.py and the code zip, as the stack uploads them."""
+    folder = tmp_path_factory.mktemp("job")
+    artifact = batch_artifact(feeds.values(), ROOT / "sources")
+    main, code = folder / "main-0123456789abcdef.py", folder / artifact.file_name
+    main.write_bytes(batch_main())
+    code.write_bytes(artifact.content)
+    return main, code
+
+
+@pytest.fixture(scope="session")
+def submission(job_files: tuple[Path, Path]) -> Callable[..., list[str]]:
+    """The spark-submit command line of a job."""
+    main, code = job_files
+
+    def words(arguments: list[str], *zips: Path) -> list[str]:
+        conf = ("spark.ui.enabled=false", "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1")
+        options = [word for each in conf for word in ("--conf", each)]
+        files = ",".join(str(each) for each in (code, *zips))
+        return ["spark-submit", "--master", "local[2]", *options, "--py-files", files, str(main), *arguments]
+
+    return words
+
+
+@pytest.fixture(scope="session")
+def submit(
+    submission: Callable[..., list[str]],
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the job to its end."""
+
+    def run(project: Project, arguments: list[str], *zips: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            submission(arguments, *zips),
+            env=dict(project.environment),
+            cwd=project.environment["HOME"],
+            capture_output=True,
+            text=True,
+            timeout=JOB_TIMEOUT_S,
+            check=False,
+        )
+
+    return run

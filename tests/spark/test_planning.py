@@ -1,0 +1,61 @@
+"""Days → hours → parts."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feed import archive_name
+from spark.planning import Hour, Stored, deal, plan_hours
+
+pytestmark = pytest.mark.unit
+
+DAY = date(2023, 10, 26)
+PREFIX = "feed=vlille_ods/date=2023-10-26/"
+
+
+def test_objects_by_hour_and_name() -> None:
+    names = ["hour=20/b", "hour=03/c", "hour=20/a"]
+    hours = plan_hours(DAY, [Stored(PREFIX + name, 1) for name in names])
+    assert [(hour.label, [each.name.removeprefix(PREFIX) for each in hour.objects]) for hour in hours] == [
+        ("2023-10-26T03", ["hour=03/c"]),
+        ("2023-10-26T20", ["hour=20/a", "hour=20/b"]),
+    ]
+
+
+@pytest.mark.parametrize("name", ["README", "hour=24/x", "hour=1/x", "hour=ab/x", "hour=05", ""])
+def test_a_name_without_an_hour_goes_to_the_first(name: str) -> None:
+    assert [hour.hour for hour in plan_hours(DAY, [Stored(PREFIX + name, 1)])] == [0]
+
+
+def test_nothing_listed_is_no_hour() -> None:
+    assert plan_hours(DAY, []) == []
+
+
+@given(st.sets(st.integers(0, 1439) | st.text(max_size=12), max_size=40))
+def test_each_object_in_exactly_one_hour(what: set[int | str]) -> None:
+    midnight = datetime(2023, 10, 26, tzinfo=UTC)
+    names = {
+        archive_name("vlille_ods", midnight + timedelta(minutes=each))
+        if isinstance(each, int)
+        else PREFIX + each
+        for each in what
+    }
+    hours = plan_hours(DAY, [Stored(name, 1) for name in names])
+    assert sorted(each.name for hour in hours for each in hour.objects) == sorted(names)
+    assert len({hour.label for hour in hours}) == len(hours)
+
+
+@given(st.lists(st.integers(1, 90), max_size=60), st.integers(1, 20))
+def test_parts_keep_the_order_and_none_is_empty_nor_much_larger(sizes: list[int], parts: int) -> None:
+    hours = [
+        Hour(DAY, number, tuple(Stored(str(each), 1) for each in range(size)))
+        for number, size in enumerate(sizes)
+    ]
+    dealt = deal(hours, parts)
+    assert [hour for part in dealt for hour in part] == hours
+    assert len(dealt) <= parts
+    assert all(dealt)
+    heaviest = max((sum(len(hour.objects) for hour in part) for part in dealt), default=0)
+    assert heaviest <= sum(sizes) / parts + max(sizes, default=0)
