@@ -1,5 +1,6 @@
 """What a run does to the pipeline after its ticks: archive what landed, rebuild it, compare."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 
@@ -41,9 +42,7 @@ def tell(system: System) -> None:
         if not run.answer.ok:
             terminal.line(f"{run.job}, fired at {run.fired:%H:%M} UTC, failed: {run.answer}")
         elif run.job == parts.copy:
-            terminal.line(
-                f"{run.job}, {run.fired:%H:%M} UTC: {run.answer.body.decode('utf-8', 'replace').strip()}"
-            )
+            terminal.line(f"{run.job}, {run.fired:%H:%M} UTC: {_told(run.answer.body)}")
 
     def ended(workflow: Workflow) -> None:
         for summary in workflow.summaries.values():
@@ -88,6 +87,15 @@ def rebuild(system: System, report: Report, begin: Callable[[], None]) -> None:
         report.rows_rebuilt = count_rows(machine, table)
         report.mismatches = comparison.mismatches()
     system.terminal.line(f"rebuilt {report.rows_rebuilt:,} rows, {report.mismatches:,} mismatches")
+
+
+def _told(body: bytes) -> str:
+    """Return the figures of a JSON answer in a line; any other answer as it is, cut."""
+    try:
+        figures = {key: value for key, value in json.loads(body).items() if isinstance(value, int | float)}
+    except (ValueError, AttributeError):
+        return body[:200].decode("utf-8", "replace").strip()
+    return ", ".join(f"{key}={value}" for key, value in figures.items() if not isinstance(value, bool))
 
 
 def _next_run(system: System, job: str, begin: Callable[[], None]) -> Run:

@@ -12,16 +12,20 @@ ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT_S = 600.0  # the first time packages for the cluster are fetched
 
 
-def synthesize(supervisor: Supervisor, environment: str, feed: str | None, folder: Path) -> Path:
-    """Run `stacks.py` for one environment and return the folder that holds its `cdk.tf.json`.
-
-    `feed` replaces the environment's own. Raises LocalError with what `stacks.py` found wrong.
-    """
+def check_environment(environment: str) -> None:
+    """Raise LocalError, with the names there are, for an environment that nobody declared."""
     if not (ROOT / "environments" / f"{environment}.toml").is_file():
         known = sorted(file.stem for file in (ROOT / "environments").glob("*.toml"))
         raise LocalError(
             f"there is no environment {environment!r}: environments/ has {', '.join(known) or 'none'}"
         )
+
+
+def synthesize(supervisor: Supervisor, environment: str, feed: str | None, folder: Path) -> Path:
+    """Run `stacks.py` for one environment and return the folder that holds its `cdk.tf.json`.
+
+    `feed` replaces the environment's own. Raises LocalError with what `stacks.py` found wrong.
+    """
     output, log = (folder / "synth").resolve(), folder / "logs" / "synth.log"
     wanted = {"VLILLE_ENV": environment, "CDKTF_OUTDIR": str(output)} | (
         {"VLILLE_FEED": feed} if feed else {}

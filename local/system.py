@@ -28,7 +28,7 @@ from local.services.dataproc import Dataproc
 from local.services.pubsub import PubSub
 from local.services.scheduler import Scheduler
 from local.stack import Applied, Stack, apply, load_stack
-from local.synth import ROOT, synthesize
+from local.synth import ROOT, check_environment, synthesize
 from local.terminal import Terminal
 from local.workloads import Workloads
 
@@ -136,6 +136,9 @@ def running(options: Options, terminal: Terminal, clock: Clock) -> Iterator[Syst
 
     Raises LocalError, which says what is missing or wrong.
     """
+    check_environment(options.environment)
+    if options.replay is not None:
+        Replay(options.replay)  # refused before anything is moved, emptied or started
     # Children end first, and with them the work in flight that waits for their answers.
     with ExitStack() as closing, opened(options, terminal) as supervisor:
         closing.callback(clock.close)
@@ -209,7 +212,7 @@ def _synthesize_and_emulate(
 
     def emulate() -> tuple[str, str]:
         with terminal.stage("emulators", "starting the storage and BigQuery emulators"):
-            started = start_emulators(supervisor, folder)
+            started = start_emulators(supervisor, folder, extensions=ROOT / ".cache")
             return started.gcs_url, started.bigquery_url
 
     with ThreadPoolExecutor(2, "start") as pool:
