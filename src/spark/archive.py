@@ -21,14 +21,8 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 60.0
 # https://cloud.google.com/storage/docs/retry-strategy
-_RETRIES = urllib3.Retry(
-    total=6,
-    backoff_factor=0.25,
-    backoff_max=30,
-    backoff_jitter=0.25,
-    status_forcelist=(408, 429, 500, 502, 503, 504),
-    raise_on_status=False,
-)
+ATTEMPTS = 7
+PASSING = (408, 429, 500, 502, 503, 504)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -52,7 +46,7 @@ def list_day(client: StorageClient, bucket: str, feed_name: str, day: date) -> l
 
 
 def object_reader(
-    credentials: Any, storage_url: str, bucket: str, connections: int
+    credentials: Any, storage_url: str, bucket: str, *, connections: int, attempts: int = ATTEMPTS
 ) -> Callable[[str], bytes]:
     """The function from an object's name to its stored bytes; it may be called from many threads.
 
@@ -60,13 +54,22 @@ def object_reader(
     against 0.5 ms), which is what limits a batch of small objects. What the client's checksum would find,
     gzip's finds. Raises ArchiveError, after retries.
     """
-    http: Any = AuthorizedHttp(credentials, http=urllib3.PoolManager(maxsize=connections, block=True))  # type: ignore[no-untyped-call]  # google-auth leaves it so
+    pool = urllib3.PoolManager(maxsize=connections, block=True)
+    http: Any = AuthorizedHttp(credentials, http=pool)  # type: ignore[no-untyped-call]  # google-auth leaves it so
+    retries = urllib3.Retry(
+        total=attempts - 1,
+        backoff_factor=0.25,
+        backoff_max=30,
+        backoff_jitter=0.25,
+        status_forcelist=PASSING,
+        raise_on_status=False,
+    )
     timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S)
 
     def read(name: str) -> bytes:
         url = f"{storage_url}/storage/v1/b/{bucket}/o/{quote(name, safe='')}?alt=media"
         try:
-            answer = http.urlopen("GET", url, retries=_RETRIES, timeout=timeout)
+            answer = http.urlopen("GET", url, retries=retries, timeout=timeout)
         except urllib3.exceptions.HTTPError as error:
             raise ArchiveError(f"gs://{bucket}/{name} cannot be read: {error}") from error
         if answer.status != 200:

@@ -53,8 +53,8 @@ def check_nothing_lost(
     if beyond:
         raise WarehouseError(
             f"{len(beyond)} minutes in {table} have no object in the archive, the first is "
-            f"{beyond[0]:%Y-%m-%dT%H:%MZ}: no table was changed; let the copier sweep and run the job again, or delete these minutes from the "
-            "table where their objects are gone for good"
+            f"{beyond[0]:%Y-%m-%dT%H:%MZ}: no table was changed; let the copier sweep and run the job again, "
+            "or delete these minutes from the table where their objects are gone for good"
         )
 
 

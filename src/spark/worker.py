@@ -39,6 +39,6 @@ def _storage(settings: Settings) -> tuple[Callable[[str], bytes], Callable[[str,
     from spark.hours import READ_THREADS  # noqa: PLC0415
 
     credentials = own_credentials()
-    read = object_reader(credentials, settings.storage_url, settings.archive_bucket, READ_THREADS)
+    read = object_reader(credentials, settings.storage_url, settings.archive_bucket, connections=READ_THREADS)
     client = Client(project=settings.project, credentials=credentials)
     return read, partial(put_file, client, settings.staging_bucket)

@@ -1,0 +1,136 @@
+"""Many objects at once, in order, with bounded waiting; faults of the service."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feed import Feed
+from spark.archive import ArchiveError, list_day, object_reader, overlapped, put_file
+
+NOBODY = AnonymousCredentials()  # type: ignore[no-untyped-call]  # google-auth leaves it so
+
+
+@pytest.mark.unit
+@given(st.lists(st.integers()), st.integers(1, 8))
+def test_overlapped_is_map_in_order(items: list[int], window: int) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        assert list(overlapped(pool, lambda item: item * 2, items, window)) == [item * 2 for item in items]
+
+
+@pytest.mark.unit
+def test_overlapped_begins_no_more_than_its_window() -> None:
+    taken = 0
+
+    def items() -> Iterator[int]:
+        for number in range(50):
+            assert number - taken < 7
+            yield number
+
+    with ThreadPoolExecutor(3) as pool:
+        for _ in overlapped(pool, str, items(), 7):
+            taken += 1
+    assert taken == 50
+
+
+@pytest.mark.unit
+def test_overlapped_calls_run_beside_one_another() -> None:
+    together = threading.Barrier(4, timeout=20)  # passes only where four calls run at the same time
+    with ThreadPoolExecutor(4) as pool:
+        assert len(list(overlapped(pool, lambda _: together.wait(), range(8), 4))) == 8
+
+
+@pytest.mark.unit
+def test_overlapped_ends_with_the_first_fault() -> None:
+    begun: list[int] = []
+
+    def fail_at_two(item: int) -> int:
+        begun.append(item)
+        if item == 2:
+            raise ArchiveError("two")
+        return item
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ArchiveError, match="two"):
+        list(overlapped(pool, fail_at_two, range(1000), 4))
+    assert len(begun) < 10
+
+
+@pytest.fixture
+def faulty_service() -> Iterator[tuple[str, list[int], list[str]]]:
+    """A service that answers with the statuses it is given, then with 200; what it was asked for."""
+    statuses: list[int] = []
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(unquote(self.path))
+            status = statuses.pop(0) if statuses else 200
+            self.send_response(status)
+            self.send_header("Content-Length", "4")
+            self.end_headers()
+            self.wfile.write(b"data")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", statuses, asked
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.unit
+def test_passing_faults_are_tried_again(faulty_service: tuple[str, list[int], list[str]]) -> None:
+    url, statuses, asked = faulty_service
+    statuses += [503, 429]
+    assert object_reader(NOBODY, url, "archive", connections=2)("feed=x/a b.json.gz") == b"data"
+    assert asked == ["/storage/v1/b/archive/o/feed=x/a b.json.gz?alt=media"] * 3
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("status", [403, 404])
+def test_lasting_faults_name_the_object_and_the_status(
+    faulty_service: tuple[str, list[int], list[str]], status: int
+) -> None:
+    url, statuses, asked = faulty_service
+    statuses.append(status)
+    with pytest.raises(
+        ArchiveError, match=rf"gs://archive/x\.gz was listed and cannot be read: status {status}"
+    ):
+        object_reader(NOBODY, url, "archive", connections=2)("x.gz")
+    assert len(asked) == 1
+
+
+@pytest.mark.unit
+def test_an_object_that_is_not_answered_is_an_error_of_ours() -> None:
+    reader = object_reader(NOBODY, "http://127.0.0.1:1", "archive", connections=2, attempts=2)
+    with pytest.raises(ArchiveError, match=r"gs://archive/x\.gz cannot be read"):
+        reader("x.gz")
+
+
+@pytest.mark.emulator
+def test_listed_read_and_put(new_project: Callable[[Feed], Any], ods: Feed, tmp_path: Path) -> None:
+    project = new_project(ods)
+    ticks = [datetime(2023, 10, 26, 23, 59, tzinfo=UTC), datetime(2023, 10, 27, tzinfo=UTC)]
+    names = [project.archive_answer(tick, ods.sample) for tick in ticks]
+    listed = list_day(project.gcs, project.archive, ods.name, date(2023, 10, 26))
+    assert [each.name for each in listed] == names[:1]
+    read = object_reader(NOBODY, project.environment["STORAGE_EMULATOR_HOST"], project.archive, connections=2)
+    assert len(read(names[0])) == listed[0].size
+    for content in (b"first", b"second attempt"):
+        (tmp_path / "file").write_bytes(content)
+        assert (
+            put_file(project.gcs, project.archive, "put/it", tmp_path / "file")
+            == f"gs://{project.archive}/put/it"
+        )
+        assert read("put/it") == content
