@@ -39,11 +39,11 @@ class _BoundedRetry(Retry):
         return None if wait is None else min(wait, self.longest_s)
 
 
-def make_session() -> requests.Session:
+def make_session(backoff_s: float = 0.5) -> requests.Session:
     """Return a session that retries what passes (429, 5xx, a dropped connection) and follows few redirects."""
     retry = _BoundedRetry(
         total=RETRIES,
-        backoff_factor=0.5,
+        backoff_factor=backoff_s,
         backoff_max=4.0,
         status_forcelist=(429, 500, 502, 503, 504),
         allowed_methods=("GET",),

@@ -1,0 +1,65 @@
+"""The function with its bucket and tables on the emulators, and an API that says what a test wants."""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+import requests
+from google.cloud import bigquery
+
+from collector.api import make_session
+from collector.settings import Settings
+from collector.tick import Services
+from feed import Feed, quarantine_schema, station_schema
+from local.emulators import Emulators
+from tests.collector.surroundings import Api, System
+from tests.conftest import bigquery_client, storage_client
+
+PROJECTS = itertools.count(1)
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    one = Api()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def session() -> Iterator[requests.Session]:
+    with make_session(backoff_s=0.01) as one:
+        yield one
+
+
+@pytest.fixture
+def system(
+    emulators: Emulators, api: Api, session: requests.Session, feeds: dict[str, Feed]
+) -> Callable[[str], System]:
+    """Make the surroundings of a feed's function in a project of its own."""
+
+    def make(feed_name: str = "vlille_ods") -> System:
+        project = f"collector-{next(PROJECTS)}"
+        gcs, bq = storage_client(emulators, project), bigquery_client(emulators, project)
+        for purpose in ("landing", "archive"):
+            gcs.create_bucket(f"{project}-{purpose}")
+        bq.create_dataset(f"{project}.vlille")
+        schemas = {feed_name: station_schema(feeds[feed_name]), "quarantine": quarantine_schema()}
+        for table, schema in schemas.items():
+            columns = [bigquery.SchemaField.from_api_repr(column) for column in schema]
+            one = bigquery.Table(f"{project}.vlille.{table}", schema=columns)
+            one.time_partitioning = bigquery.TimePartitioning(field="collected_at")
+            bq.create_table(one)
+        settings = Settings(
+            project=project,
+            source_folder=f"sources/{feed_name}",
+            api_url=api.url,
+            api_timeout_s=5,
+            api_max_bytes=2**20,
+            landing_bucket=f"{project}-landing",
+            archive_bucket=f"{project}-archive",
+            station_table=f"{project}.vlille.{feed_name}",
+            quarantine_table=f"{project}.vlille.quarantine",
+        )
+        return System(settings, feeds[feed_name], Services(session, gcs, bq), gcs, bq)
+
+    return make

@@ -1,0 +1,102 @@
+"""An API that says what a test wants, and the function's surroundings on the emulators."""
+
+import gzip
+import json
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from google.cloud import bigquery
+from google.cloud.storage import Client as StorageClient
+
+from collector.settings import Settings
+from collector.tick import Services
+from feed import Feed
+
+TICK = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
+
+
+@dataclass
+class Reply:
+    """What the API answers once; the last reply is repeated."""
+
+    body: bytes = b"{}"
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    compressed: bool = False
+    cut_at: int | None = None
+    pause_s: float = 0.0
+
+
+class Api:
+    """A real HTTP server on loopback that plays its replies in order."""
+
+    def __init__(self) -> None:
+        self.replies: list[Reply] = [Reply()]
+        self.requests: list[dict[str, str]] = []
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                api.requests.append(dict(self.headers))
+                reply = api.replies[min(len(api.requests), len(api.replies)) - 1]
+                body = gzip.compress(reply.body) if reply.compressed else reply.body
+                self.send_response(reply.status)
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
+                if reply.compressed:
+                    self.send_header("Content-Encoding", "gzip")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                try:
+                    for start in range(0, len(body[: reply.cut_at]), 4096):
+                        self.wfile.write(body[start : min(start + 4096, reply.cut_at or len(body))])
+                        self.wfile.flush()
+                        time.sleep(reply.pause_s)
+                except OSError:
+                    pass  # the collector hung up, as some tests want
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def answers(self, *replies: Reply) -> None:
+        self.replies, self.requests = list(replies), []
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@dataclass(frozen=True)
+class System:
+    """The function's surroundings; `names` and `rows` look at what it left there."""
+
+    settings: Settings
+    feed: Feed
+    services: Services
+    gcs: StorageClient
+    bq: bigquery.Client
+
+    def names(self, bucket: str) -> list[str]:
+        return [blob.name for blob in self.gcs.list_blobs(bucket)]
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        return [dict(row) for row in self.bq.query(f"SELECT * FROM `{table}`").result()]  # noqa: S608
+
+    def with_(self, **changes: Any) -> "System":
+        return replace(self, settings=replace(self.settings, **changes))
+
+
+def without_first_record(answer: bytes) -> bytes:
+    """A newer answer, that tells itself apart by one station less."""
+    document = json.loads(answer)
+    document["records"] = document["records"][1:]
+    return json.dumps(document).encode()

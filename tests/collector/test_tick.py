@@ -1,0 +1,186 @@
+"""A tick on the emulators: exactly once, whatever is delivered twice, fails half-way, or races."""
+
+import gzip
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, timedelta
+from typing import Any
+
+import pytest
+from google.api_core.exceptions import GoogleAPICallError
+from google.cloud import bigquery
+
+import collector.tick
+from collector.api import ApiError
+from collector.loading import LoadError, load_once
+from collector.tick import collect_tick
+from feed import archive_name, landing_name, pack, station_schema
+from tests.collector.surroundings import TICK, Api, Reply, System, without_first_record
+
+pytestmark = pytest.mark.emulator
+
+MakeSystem = Callable[..., System]
+NAME = landing_name("vlille_ods", TICK)
+
+
+def collect(system: System) -> Any:
+    return collect_tick(system.settings, system.feed, system.services, TICK)
+
+
+def test_a_tick_is_one_object_and_its_rows(system: MakeSystem, api: Api, real_answer: bytes) -> None:
+    one = system()
+    api.answers(Reply(real_answer))
+    outcome = collect(one)
+    blob = one.gcs.bucket(one.settings.landing_bucket).get_blob(NAME)
+    assert gzip.decompress(blob.download_as_bytes()) == real_answer
+    assert (blob.content_type, blob.content_encoding) == ("application/gzip", None)
+    rows = one.rows(one.settings.station_table)
+    assert (len(rows), outcome.records) == (289, 289)
+    assert {row["collected_at"] for row in rows} == {TICK}
+    longitudes, latitudes = [r["longitude"] for r in rows], [r["latitude"] for r in rows]
+    assert 2.8 < min(longitudes) < max(longitudes) < 3.4
+    assert 50.4 < min(latitudes) < max(latitudes) < 50.9
+    one_station = next(row for row in rows if row["libelle"] == 136)
+    assert (one_station["etat"], one_station["longitude"], one_station["latitude"]) == (
+        "RÉFORMÉ",
+        3.133873,
+        50.62972,
+    )
+    assert one_station["datemiseajour"].astimezone(UTC).isoformat() == "2022-11-29T09:47:16+00:00"
+
+
+def test_a_redelivery_writes_nothing_twice_and_asks_nothing(
+    system: MakeSystem, api: Api, feeds: dict[str, Any]
+) -> None:
+    one = system()
+    sample = feeds["vlille_ods"].sample
+    api.answers(Reply(sample), Reply(without_first_record(sample)))
+    first, second = collect(one), collect(one)
+    assert first.rows == second.rows
+    assert len(api.requests) == 1
+    assert one.names(one.settings.landing_bucket) == [NAME]
+    assert len(one.rows(one.settings.station_table)) == len(first.rows)
+
+
+def test_after_a_crash_the_stored_answer_gives_the_rows(
+    system: MakeSystem, api: Api, feeds: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = system()
+    sample = feeds["vlille_ods"].sample
+    api.answers(Reply(sample), Reply(without_first_record(sample)))
+
+    def crash(*_: object) -> bool:
+        raise ConnectionError("killed between object and rows")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(collector.tick, "load_once", crash)
+        with pytest.raises(ConnectionError):
+            collect(one)
+    assert one.rows(one.settings.station_table) == []
+    collect(one)
+    records = len(json.loads(sample)["records"])
+    assert len(one.rows(one.settings.station_table)) == records
+    assert len(api.requests) == 1
+
+
+def test_a_tick_that_was_archived_meanwhile_takes_the_archived_answer(
+    system: MakeSystem, api: Api, feeds: dict[str, Any]
+) -> None:
+    one = system()
+    sample = feeds["vlille_ods"].sample
+    archived = one.gcs.bucket(one.settings.archive_bucket).blob(archive_name("vlille_ods", TICK))
+    archived.upload_from_string(pack(sample))
+    api.answers(Reply(without_first_record(sample)))
+    collect(one)
+    assert api.requests == []
+    assert one.names(one.settings.landing_bucket) == []
+    assert len(one.rows(one.settings.station_table)) == len(json.loads(sample)["records"])
+
+
+def test_two_deliveries_at_once_are_one_tick(system: MakeSystem, api: Api, feeds: dict[str, Any]) -> None:
+    one = system()
+    sample = feeds["vlille_ods"].sample
+    api.answers(Reply(sample, pause_s=0.05), Reply(without_first_record(sample), pause_s=0.05))
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(lambda _: collect(one), range(2)))
+    assert outcomes[0].rows == outcomes[1].rows
+    assert one.names(one.settings.landing_bucket) == [NAME]
+    assert len(one.rows(one.settings.station_table)) == len(outcomes[0].rows)
+
+
+def test_an_answer_that_is_no_answer_is_kept_and_quarantined(system: MakeSystem, api: Api) -> None:
+    one = system()
+    page = b"<!DOCTYPE html><html><body>Maintenance</body></html>"
+    api.answers(Reply(page, headers={"Content-Type": "text/html"}))
+    outcome = collect(one)
+    assert (outcome.records, outcome.rows) == (0, [])
+    blob = one.gcs.bucket(one.settings.landing_bucket).get_blob(NAME)
+    assert gzip.decompress(blob.download_as_bytes()) == page
+    [row] = one.rows(one.settings.quarantine_table)
+    assert (row["reason"], row["object"], row["record_index"]) == ("html", NAME, None)
+    collect(one)
+    assert len(one.rows(one.settings.quarantine_table)) == 1
+
+
+def test_good_rows_go_on_and_bad_ones_are_quarantined(
+    system: MakeSystem, api: Api, feeds: dict[str, Any]
+) -> None:
+    one = system()
+    answer = json.loads(feeds["vlille_ods"].sample)
+    answer["records"][0]["fields"]["nbvelosdispo"] = "many"
+    answer["records"].append(answer["records"][1])
+    api.answers(Reply(json.dumps(answer).encode()))
+    outcome = collect(one)
+    quarantined = one.rows(one.settings.quarantine_table)
+    assert {(row["reason"], row["record_index"]) for row in quarantined} == {
+        ("bad_value", 0),
+        ("duplicate_key", len(answer["records"]) - 1),
+    }
+    assert len(one.rows(one.settings.station_table)) == len(outcome.rows) == outcome.records - 2
+
+
+def test_an_api_that_fails_is_an_error_and_leaves_nothing(system: MakeSystem, api: Api) -> None:
+    one = system()
+    api.answers(Reply(b"no", 404))
+    with pytest.raises(ApiError, match="404"):
+        collect(one)
+    assert one.names(one.settings.landing_bucket) == []
+
+
+def test_a_failed_load_job_is_not_the_end(system: MakeSystem, feeds: dict[str, Any]) -> None:
+    one = system()
+    schema = station_schema(feeds["vlille_ods"])
+    row = {"collected_at": TICK.isoformat(), "recordid": "a", "libelle": 1}
+    table = one.settings.station_table
+    with pytest.raises(LoadError, match="5 load jobs failed"):
+        load_once(one.bq, table, [row | {"libelle": "no number"}], schema, "job")
+    assert one.rows(table) == []
+    assert load_once(one.bq, table, [row], schema, "other") is True
+    assert load_once(one.bq, table, [row], schema, "other") is False
+    assert len(one.rows(table)) == 1
+
+
+def test_the_attempt_after_a_failed_job_has_an_id_of_its_own(
+    system: MakeSystem, feeds: dict[str, Any]
+) -> None:
+    one = system()
+    schema = [bigquery.SchemaField.from_api_repr(c) for c in station_schema(feeds["vlille_ods"])]
+    table = one.settings.station_table
+    config = bigquery.LoadJobConfig(schema=schema, write_disposition="WRITE_APPEND")
+    with pytest.raises(GoogleAPICallError):
+        one.bq.load_table_from_json([{"libelle": "x"}], table, job_id="tick", job_config=config).result()
+    row = {"collected_at": TICK.isoformat(), "recordid": "a"}
+    assert load_once(one.bq, table, [row], station_schema(feeds["vlille_ods"]), "tick") is True
+    assert load_once(one.bq, table, [row], station_schema(feeds["vlille_ods"]), "tick") is False
+    assert len(one.rows(table)) == 1
+
+
+def test_ticks_do_not_touch_one_another(system: MakeSystem, api: Api, feeds: dict[str, Any]) -> None:
+    one = system()
+    api.answers(Reply(feeds["vlille_ods"].sample))
+    for minutes in range(3):
+        collect_tick(one.settings, one.feed, one.services, TICK + timedelta(minutes=minutes))
+    assert len(one.names(one.settings.landing_bucket)) == 3
+    stations = len(json.loads(feeds["vlille_ods"].sample)["records"])
+    assert len(one.rows(one.settings.station_table)) == 3 * stations
