@@ -1,0 +1,182 @@
+"""Sweeps on the emulator: twice, two at once, killed at each step, in the hour that happens twice."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from google.api_core.exceptions import ServiceUnavailable
+from google.cloud.storage import Blob
+
+import copier.moving
+from copier.sweep import sweep
+from feed import Feed, archive_name, landing_name, pack, unpack
+from tests.copier.conftest import Buckets
+
+pytestmark = pytest.mark.emulator
+
+TICK = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
+STILL = lambda: 0.0  # noqa: E731 - a clock that stands still
+
+
+def test_what_landed_is_archived_as_it_was(buckets: Buckets) -> None:
+    ticks = [TICK + timedelta(minutes=17 * i) for i in range(20)]
+    content = {tick: pack(f'{{"tick": "{tick}"}}'.encode()) for tick in ticks}
+    for tick in ticks:
+        buckets.put(landing_name("trams", tick), content[tick])
+    done = sweep(buckets.client, buckets.settings, [], STILL)
+    assert (done.moved, done.skipped, done.refused, done.failed, done.complete) == (20, 0, 0, 0, True)
+    assert buckets.archived == {archive_name("trams", tick): content[tick] for tick in ticks}
+    assert buckets.landed == {}
+    again = sweep(buckets.client, buckets.settings, [], STILL)
+    assert (again.moved, again.skipped, again.refused) == (0, 0, 0)
+
+
+def test_two_sweeps_at_once_lose_nothing(buckets: Buckets) -> None:
+    names = [landing_name("trams", TICK + timedelta(minutes=i)) for i in range(60)]
+    for name in names:
+        buckets.put(name, pack(name.encode()))
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: sweep(buckets.client, buckets.settings, [], STILL), range(2)))
+    assert buckets.landed == {}
+    assert sorted(unpack(content).decode() for content in buckets.archived.values()) == names
+    assert [(done.refused, done.failed) for done in both] == [(0, 0), (0, 0)]
+
+
+@pytest.mark.parametrize("step", ["rewrite", "delete"])
+def test_a_sweep_that_dies_at_a_step_is_finished_by_the_next(
+    buckets: Buckets, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [landing_name("trams", TICK + timedelta(minutes=i)) for i in range(3)]
+    for name in names:
+        buckets.put(name, pack(name.encode()))
+
+    def die(*_: object, **__: object) -> None:
+        raise ServiceUnavailable("killed here")  # type: ignore[no-untyped-call]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Blob, step, die)
+        done = sweep(buckets.client, buckets.settings, [], STILL)
+    assert (done.failed, done.moved) == (3, 0)
+    assert "killed here" in done.failures[0]["reason"]
+    assert sorted(buckets.landed) == names
+    again = sweep(buckets.client, buckets.settings, [], STILL)
+    assert (again.moved, again.skipped) == ((3, 0) if step == "rewrite" else (0, 3))
+    assert buckets.landed == {}
+    assert sorted(unpack(content).decode() for content in buckets.archived.values()) == names
+
+
+def test_a_copy_that_differs_keeps_its_source(buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
+    buckets.put(landing_name("trams", TICK), pack(b"whole"))
+
+    def rewrite_badly(self: Blob, _source: Blob, **_: object) -> tuple[None, int, int]:
+        self.upload_from_string(b"half")
+        return None, 4, 4
+
+    monkeypatch.setattr(Blob, "rewrite", rewrite_badly)
+    done = sweep(buckets.client, buckets.settings, [], STILL)
+    assert (done.failed, done.moved) == (1, 0)
+    assert list(buckets.landed) == [landing_name("trams", TICK)]
+
+
+def test_another_answer_in_the_archive_is_never_replaced(buckets: Buckets) -> None:
+    buckets.put(landing_name("trams", TICK), pack(b"newer"))
+    buckets.archive(archive_name("trams", TICK), pack(b"older"))
+    done = sweep(buckets.client, buckets.settings, [], STILL)
+    assert (done.refused, done.moved) == (1, 0)
+    assert "another answer" in done.refusals[0]["reason"]
+    assert unpack(buckets.archived[archive_name("trams", TICK)]) == b"older"
+    assert unpack(buckets.landed[landing_name("trams", TICK)]) == b"newer"
+
+
+def test_the_deadline_is_kept_and_the_next_sweep_goes_on(
+    buckets: Buckets, stepping_clock: Callable[[float], Any]
+) -> None:
+    names = [landing_name("trams", TICK + timedelta(minutes=i)) for i in range(30)]
+    for name in names:
+        buckets.put(name, pack(name.encode()))
+    settings = replace(buckets.settings, deadline_s=10.0, threads=2)
+    first = sweep(buckets.client, settings, [], stepping_clock(1.0))
+    assert 0 < first.moved < 30
+    assert first.complete is False
+    assert len(buckets.landed) == 30 - first.moved
+    rest = sweep(buckets.client, settings, [], STILL)
+    assert (first.moved + rest.moved, rest.complete) == (30, True)
+
+
+def answer(feed: Feed, moment: str) -> bytes:
+    """The sample, as if made at a moment."""
+    document = json.loads(feed.sample)
+    for record in document["records"]:
+        record["record_timestamp"] = moment
+        record["fields"]["datemiseajour"] = moment
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    ("made", "hour"),
+    [("2023-10-29T02:29:40+02:00", "00"), ("2023-10-29T02:29:40+01:00", "01")],
+)
+def test_in_the_hour_that_happens_twice_the_answer_says_which(
+    buckets: Buckets, old_feeds: list[Feed], made: str, hour: str
+) -> None:
+    [feed] = old_feeds
+    body = answer(feed, made)
+    buckets.put("data___2023-10-29_02:30:00.json", body)
+    done = sweep(buckets.client, buckets.settings, old_feeds, STILL)
+    assert (done.moved, done.refused) == (1, 0)
+    name = f"feed=vlille_ods/date=2023-10-29/hour={hour}/20231029T{hour}3000Z.json.gz"
+    assert {key: unpack(content) for key, content in buckets.archived.items()} == {name: body}
+    assert buckets.landed == {}
+
+
+def test_without_evidence_it_is_the_second_occurrence(buckets: Buckets, old_feeds: list[Feed]) -> None:
+    buckets.put("data___2023-10-29_02:30:00.json", b"<html>")
+    sweep(buckets.client, buckets.settings, old_feeds, STILL)
+    assert list(buckets.archived) == ["feed=vlille_ods/date=2023-10-29/hour=01/20231029T013000Z.json.gz"]
+
+
+def test_old_objects_are_archived_once_and_the_rest_refused(
+    buckets: Buckets, old_feeds: list[Feed], real_answer: bytes
+) -> None:
+    buckets.put("data___2023-10-26_22:50:00.json", real_answer)
+    buckets.put("data___2023-03-26_02:30:00.json", real_answer)
+    buckets.put("notes.txt", b"keep me")
+    done = sweep(buckets.client, buckets.settings, old_feeds, STILL)
+    assert (done.moved, done.refused) == (1, 2)
+    assert sorted(refusal["object"] for refusal in done.refusals) == sorted(buckets.landed)
+    [name] = buckets.archived
+    assert name == "feed=vlille_ods/date=2023-10-26/hour=20/20231026T205000Z.json.gz"
+    assert unpack(buckets.archived[name]) == real_answer
+    buckets.put("data___2023-10-26_22:50:00.json", real_answer)
+    again = sweep(buckets.client, buckets.settings, old_feeds, STILL)
+    assert (again.skipped, again.moved, again.refused) == (1, 0, 2)
+
+
+def test_an_old_object_whose_name_is_taken_by_another_answer_stays(
+    buckets: Buckets, old_feeds: list[Feed]
+) -> None:
+    buckets.archive("feed=vlille_ods/date=2023-10-26/hour=20/20231026T205000Z.json.gz", pack(b"{}"))
+    buckets.put("data___2023-10-26_22:50:00.json", b'{"other": 1}')
+    done = sweep(buckets.client, buckets.settings, old_feeds, STILL)
+    assert (done.refused, done.moved) == (1, 0)
+    assert list(buckets.landed) == ["data___2023-10-26_22:50:00.json"]
+
+
+def test_an_object_that_another_sweep_took_is_no_failure(
+    buckets: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = landing_name("trams", TICK)
+    buckets.put(name, pack(b"{}"))
+    move = copier.moving.move_landed
+
+    def late(source: Blob, *rest: Any) -> Any:
+        source.bucket.blob(name).delete()
+        return move(source, *rest)
+
+    monkeypatch.setattr("copier.sweep.move_landed", late)
+    done = sweep(buckets.client, buckets.settings, [], STILL)
+    assert (done.skipped, done.failed, done.moved) == (1, 0, 0)
