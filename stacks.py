@@ -15,16 +15,21 @@ ROOT = Path(__file__).parent
 def main() -> None:
     """Synthesize every environment, or the one that VLILLE_ENV names, into CDKTF_OUTDIR (cdktf.out)."""
     bindings.install(os.environ.get("VLILLE_CDK", "cdktf"))
-    from cdktf import App  # noqa: PLC0415 - only now is it known which package answers to this name
-
-    from cdk.stack import VlilleStack  # noqa: PLC0415
-
     sources = Path(os.environ.get("VLILLE_SOURCES", ROOT / "sources"))
+    if not sources.is_dir():
+        raise SettingsError(sources, "feeds", "no folder", "a folder of feeds, such as sources")
     feeds = load_feeds(sources)
     environments = load_environments(
         ROOT / "environments", feeds, feed=os.environ.get("VLILLE_FEED"), only=os.environ.get("VLILLE_ENV")
     )
-    app = App(outdir=os.environ.get("CDKTF_OUTDIR", "cdktf.out"))
+    # Imported only now: it is known which package answers to the name, and that there is something to do.
+    from cdktf import App  # noqa: PLC0415
+
+    from cdk.stack import VlilleStack  # noqa: PLC0415
+
+    outdir = Path(os.environ.get("CDKTF_OUTDIR", "cdktf.out"))
+    outdir.mkdir(parents=True, exist_ok=True)
+    app = App(outdir=str(outdir))
     for settings in environments.values():
         VlilleStack(app, settings, feeds, sources=sources, cache=ROOT / ".cache")
     app.synth()

@@ -5,11 +5,12 @@ of the system is there; here it is one sentence and nothing is written.
 """
 
 import difflib
+import functools
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,11 @@ def load_environments(
     `feeds` are the names that `feed` may have; `feed` replaces that of every environment; `only` keeps one
     environment. Raises SettingsError, also where two environments share a project, whose names would collide.
     """
+    known = tuple(feeds)
+    if feed is not None and feed not in known:
+        raise SettingsError(
+            folder, "feed asked for in place of each environment's", feed, _one_of(feed, known)
+        )
     files = {path.stem: path for path in sorted(folder.glob("*.toml"))}
     if only is not None and only not in files:
         raise SettingsError(folder, "environment", only, _one_of(only, files))
@@ -185,7 +191,6 @@ def load_environments(
         raise SettingsError(
             folder, "environment", "no *.toml file", "one file per environment, such as dev.toml"
         )
-    known = tuple(feeds)
     environments = {name: load_environment(path, known, feed=feed) for name, path in files.items()}
     owners: dict[str, str] = {}
     for name, settings in environments.items():
@@ -200,7 +205,9 @@ def load_environment(file: Path, feeds: Iterable[str], *, feed: str | None = Non
     """Read and check one environment's file; see `load_environments`. Raises SettingsError."""
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise SettingsError(file, "file", error.strerror, "a file that can be read") from None
+    except (ValueError, RecursionError) as error:  # also for a number of 5,000 digits, or nested as deep
         raise SettingsError(file, "syntax", str(error), "TOML 1.0") from None
     if feed is not None:
         document["feed"] = feed
@@ -243,11 +250,12 @@ def _misfit(file: Path, document: Mapping[str, Any], message: str) -> SettingsEr
     found: Any = document
     for part in re.findall(r"[A-Za-z_]+", key):
         found = found.get(part) if isinstance(found, dict) else found
+    names = {"int": "a whole number", "str": "a text", "bool": "true or false", "object": "a table"}
     match = re.match(r"Expected `(\w+)`", expected)
-    accepted = (
-        {"int": "a whole number", "str": "a text", "bool": "true or false"}.get(match[1]) if match else None
-    )
-    return SettingsError(file, key.replace("[...]", ""), found, accepted or expected)
+    accepted = names.get(match[1], expected) if match else expected
+    if key.endswith("[...]"):
+        key, accepted = key.removesuffix("[...]"), f"{accepted} for each of its keys"
+    return SettingsError(file, key, found, accepted)
 
 
 def _check_names(file: Path, values: _File) -> None:
@@ -271,10 +279,19 @@ def _check_names(file: Path, values: _File) -> None:
 # --- values ---------------------------------------------------------------------------------------
 
 Problem = tuple[str, object, str]
-_MEMORY = re.compile(r"([1-9][0-9]*)(Mi|Gi)")
-_MACHINE = re.compile(r"(e2|n1|n2|n2d|n4|c3|c4|t2d)-(standard|highmem|highcpu)-([1-9][0-9]*)")
+_MEMORY = re.compile(r"([1-9][0-9]{0,5})(Mi|Gi)")
+# Series whose machines boot from the standard persistent disks that the cluster is given, and their CPUs.
+_MACHINE_CPUS = {
+    "e2": (2, 4, 8, 16, 32),
+    "n1": (1, 2, 4, 8, 16, 32, 64, 96),
+    "n2": (2, 4, 8, 16, 32, 48, 64, 80, 96, 128),
+    "n2d": (2, 4, 8, 16, 32, 48, 64, 80, 96, 128, 224),
+    "t2d": (1, 2, 4, 8, 16, 32, 48, 60),
+}
+_MACHINE = re.compile(r"(\w+)-(standard|highmem|highcpu)-([1-9][0-9]{0,2})", re.ASCII)
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
 _REGION = re.compile(r"(africa|asia|australia|europe|me|northamerica|southamerica|us)-[a-z]+[1-9][0-9]?")
+_PRIVATE = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 _COPIER_CPUS = {"1": 4096, "2": 8192, "4": 16384}  # most memory in MiB that Cloud Run gives to that many
 
 
@@ -300,32 +317,52 @@ def _impossible(values: _File, feeds: tuple[str, ...]) -> Iterable[Problem]:
 
 def _schedule(values: _File) -> Iterable[Problem]:
     schedule = values.schedule
-    if schedule.time_zone not in available_timezones():
-        yield "schedule.time_zone", schedule.time_zone, _one_of(schedule.time_zone, available_timezones())
+    if schedule.time_zone not in _time_zones():
+        yield "schedule.time_zone", schedule.time_zone, _one_of(schedule.time_zone, _time_zones())
         return
     for key in ("collect", "copy", "batch"):
         if problem := _cron(getattr(schedule, key)):
             yield f"schedule.{key}", getattr(schedule, key), problem
             return
-    fires = CronSim(schedule.batch, DEVELOPMENT_YEAR.astimezone(ZoneInfo(schedule.time_zone)))
     margin = values.messages.retention_minutes
-    for fire in (next(fires).astimezone(UTC) for _ in range(400)):
-        if fire.hour * 60 + fire.minute < margin:
-            yield (
-                "schedule.batch",
-                schedule.batch,
-                f"a time at least {margin} minutes (messages.retention_minutes) after midnight UTC, when no tick "
-                f"of the day before can be delivered again; it fires at {fire:%H:%M} UTC on {fire:%Y-%m-%d}",
-            )
-            return
+    if fire := _fires_after_midnight(schedule.batch, ZoneInfo(schedule.time_zone), timedelta(minutes=margin)):
+        yield (
+            "schedule.batch",
+            schedule.batch,
+            f"a time at least {margin} minutes (messages.retention_minutes) after midnight UTC, when no tick "
+            f"of the day before can be delivered again; it fires at {fire:%H:%M} UTC on {fire:%Y-%m-%d}",
+        )
+
+
+@functools.cache
+def _time_zones() -> frozenset[str]:
+    """Names of the IANA database; two more in its folder only mean something to one machine, or nothing."""
+    return frozenset(available_timezones()) - {"Factory", "localtime"}
+
+
+def _fires_after_midnight(expression: str, zone: ZoneInfo, margin: timedelta) -> datetime | None:
+    """Return when the schedule fires within `margin` after a midnight UTC, in a leap year; None if never.
+
+    One look per midnight: an expression may fire each minute, and differ in summer from what it is in winter.
+    """
+    for day in range(366):
+        midnight = DEVELOPMENT_YEAR + timedelta(days=day)
+        # The minute before, since what is asked for is the next time after it.
+        fires = CronSim(expression, (midnight - timedelta(minutes=1)).astimezone(zone))
+        fire = next(fires).astimezone(UTC)
+        if fire < midnight + margin:
+            return fire
+    return None
 
 
 def _cron(expression: str) -> str | None:
     accepted = 'five fields of Unix cron, such as "*/10 * * * *"'
-    if len(expression.split()) != 5 or any(letter in expression for letter in "LW#?"):
+    if len(expression.split()) != 5 or any(letter in expression.upper() for letter in "LW#?"):
         return accepted
     try:
-        CronSim(expression, DEVELOPMENT_YEAR)
+        next(CronSim(expression, DEVELOPMENT_YEAR))
+    except StopIteration:
+        return f"{accepted} (this one never fires)"
     except CronSimError as error:
         return f"{accepted} ({error})"
     return None
@@ -368,11 +405,11 @@ def _batch(batch: Batch) -> Iterable[Problem]:
             "a private IPv4 range of at least 8 addresses, such as 10.20.0.0/24",
         )
     for key, machine in (("master", batch.master), ("workers", batch.workers)):
-        if not _MACHINE.fullmatch(machine.machine_type):
+        if not _is_machine_type(machine.machine_type):
             yield (
                 f"batch.{key}.machine_type",
                 machine.machine_type,
-                "a Compute Engine type, such as n1-standard-4",
+                f"a machine type of the series {', '.join(_MACHINE_CPUS)}, such as n1-standard-4",
             )
         yield from _between(f"batch.{key}.disk_gigabytes", machine.disk_gigabytes, 30, 64_000)
     if batch.workers.count != 0:
@@ -381,12 +418,17 @@ def _batch(batch: Batch) -> Iterable[Problem]:
         )
 
 
+def _is_machine_type(name: str) -> bool:
+    match = _MACHINE.fullmatch(name)
+    return match is not None and int(match[3]) in _MACHINE_CPUS.get(match[1], ())
+
+
 def _is_private_range(text: str) -> bool:
     try:
         network = IPv4Network(text)
     except ValueError:
         return False
-    return network.is_private and 8 <= network.prefixlen <= 29
+    return network.prefixlen <= 29 and any(network.subnet_of(private) for private in _PRIVATE)
 
 
 def _ranges(values: _File) -> Iterable[Problem]:
@@ -430,6 +472,8 @@ def _memory(key: str, value: str, low: int, high: int) -> Iterable[Problem]:
 
 def _one_of(found: str, accepted: Iterable[str]) -> str:
     names = sorted(accepted)
+    if not names:
+        return "nothing, as there is none"
     close = difflib.get_close_matches(found, names, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     shown = ", ".join(names) if len(names) <= 20 else f"one of {len(names)} names, such as {names[0]}"
