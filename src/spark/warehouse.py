@@ -2,12 +2,12 @@
 
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from google.api_core.exceptions import GoogleAPICallError, NotFound
+from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound
 from google.cloud import bigquery
 
 # A load job takes 10,000 URIs; fewer keep its request small.
@@ -73,7 +73,7 @@ def replace_days(
         statements = [
             statement
             for replacement in replacements
-            for statement in _replace_statements(replacement, staged[replacement.table], days)
+            for statement in _replace_statements(replacement, staged.get(replacement.table), days)
         ]
         script = ";\n".join(["BEGIN TRANSACTION", *statements, "COMMIT TRANSACTION;"])
         try:
@@ -88,10 +88,12 @@ def replace_days(
 def _staged(
     client: bigquery.Client, replacements: Sequence[Replacement], run: str, now: datetime
 ) -> Iterator[dict[str, str]]:
-    """Staging tables that hold the new rows: table → staging table. They are deleted in the end."""
+    """Staging tables of those that get rows: table → staging table. They are deleted in the end."""
     staged: dict[str, str] = {}
     try:
         for replacement in replacements:
+            if not replacement.rows and not replacement.uris:
+                continue
             staging = f"{replacement.table}_staging_{run}"
             table = bigquery.Table(staging, schema=replacement.schema)
             table.expires = now + STAGING_LIFE  # where this process is killed before it deletes
@@ -133,12 +135,15 @@ def _load(client: bigquery.Client, replacement: Replacement, staging: str, run: 
         )
 
 
-def _replace_statements(replacement: Replacement, staging: str, days: Sequence[date]) -> list[str]:
-    """Both statements for one table; other columns that it has beside the schema's stay null."""
+def _replace_statements(replacement: Replacement, staging: str | None, days: Sequence[date]) -> list[str]:
+    """What changes one table; other columns that it has beside the schema's stay null."""
     only = "".join(f" AND `{column}` = '{text}'" for column, text in replacement.only.items())
+    delete = f"DELETE FROM `{replacement.table}` WHERE {_within(days)}{only}"  # noqa: S608
+    if staging is None:
+        return [delete]
     columns = ", ".join(f"`{column['name']}`" for column in replacement.schema)
     return [
-        f"DELETE FROM `{replacement.table}` WHERE {_within(days)}{only}",  # noqa: S608
+        delete,
         f"INSERT INTO `{replacement.table}` ({columns}) SELECT {columns} FROM `{staging}`",  # noqa: S608
     ]
 
@@ -158,7 +163,8 @@ def record_run(client: bigquery.Client, table: str, schema: Schema, row: Mapping
         write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
     )
     job_id = f"vlille-batch-{row['run_id']}-run"
-    client.load_table_from_json([dict(row)], table, job_id=job_id, job_config=config).result()
+    with suppress(Conflict):  # a former attempt's job has the id, and the same row
+        client.load_table_from_json([dict(row)], table, job_id=job_id, job_config=config).result()
 
 
 def new_run(now: datetime) -> str:
