@@ -65,7 +65,13 @@ def _run(
     )
     try:
         job = client.load_table_from_file(
-            io.BytesIO(lines), table, job_id=job_id, job_config=config, timeout=JOB_SECONDS, num_retries=2
+            io.BytesIO(lines),
+            table,
+            size=len(lines),  # known to be small, it goes in one request instead of a resumable upload's three
+            job_id=job_id,
+            job_config=config,
+            timeout=JOB_SECONDS,
+            num_retries=2,
         )
     except Conflict:
         client.get_job(job_id, timeout=JOB_SECONDS).result(timeout=JOB_SECONDS)
