@@ -98,6 +98,14 @@ def ods(feeds: dict[str, Feed]) -> Feed:
 
 
 @pytest.fixture(scope="session")
+def real_answer() -> bytes:
+    """289 stations as Opendatasoft gave them on 2023-09-08 at 08:36 in Lille."""
+    if not REAL_ANSWER.exists():
+        pytest.skip(f"the recorded answer {REAL_ANSWER.name} is not beside the repository")
+    return REAL_ANSWER.read_bytes()
+
+
+@pytest.fixture(scope="session")
 def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
     folder = tmp_path_factory.mktemp("emulators")
     with Supervisor(folder / "processes.json") as supervisor:

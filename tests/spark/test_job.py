@@ -1,0 +1,275 @@
+"""Whole runs without Spark: from an archive in the storage emulator to tables in the BigQuery emulator."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from feed import Feed, archive_name, landing_name, load_rows, pack, parse, quarantine_rows
+from spark.accounting import Account, HourResult
+from spark.archive import object_reader, put_file
+from spark.hours import read_hours
+from spark.job import FAILED, NOTHING_ARCHIVED, SUCCEEDED, Run, rebuild
+from spark.planning import Hour
+from spark.settings import Settings
+from spark.worker import Work
+
+pytestmark = pytest.mark.emulator
+
+DAY = date(2023, 10, 26)
+MIDNIGHT = datetime(2023, 10, 26, tzinfo=UTC)
+
+
+class Batch:
+    """Runs on one project, with the workers' code in this process."""
+
+    def __init__(self, project: Any) -> None:
+        self.project = project
+        self.nobody = AnonymousCredentials()  # type: ignore[no-untyped-call]  # google-auth leaves it so
+        self.settings = Settings(
+            project=project.name,
+            dataset="vlille",
+            archive_bucket=project.archive,
+            staging_bucket=f"{project.name}-staging",
+            feed=project.feed.name,
+            first_day=DAY,
+            last_day=DAY,
+            storage_url=project.environment["STORAGE_EMULATOR_HOST"],
+        )
+
+    def run_hours(self, work: Work, hours: Sequence[Hour]) -> Iterator[HourResult]:
+        settings = work.settings
+        read = object_reader(self.nobody, settings.storage_url, settings.archive_bucket, connections=4)
+        put = partial(put_file, self.project.gcs, settings.staging_bucket)
+        return read_hours(work.feed, hours, read, put, work.folder)
+
+    def run(self, run_hours: Any = None, bq: Any = None, **changed: Any) -> Run:
+        return rebuild(
+            replace(self.settings, **changed),
+            self.project.feed,
+            gcs=self.project.gcs,
+            bq=bq or self.project.bq,
+            run_hours=run_hours or self.run_hours,
+        )
+
+    def content(self) -> dict[str, list[dict[str, Any]]]:
+        """All that a run may change, but for the list of runs."""
+        return {name: self.project.table(name) for name in (self.project.feed.name, "quarantine")}
+
+
+@pytest.fixture
+def batch(new_project: Callable[[Feed], Any], ods: Feed) -> Batch:
+    return Batch(new_project(ods))
+
+
+def minute(number: int) -> datetime:
+    return MIDNIGHT + timedelta(minutes=number)
+
+
+def stream(project: Any, tick: datetime, body: bytes) -> None:
+    """Load an answer's rows as the collector does."""
+    feed, outcome = project.feed, parse(project.feed, body, tick)
+    for table, rows in (
+        (feed.name, load_rows(feed, outcome)),
+        ("quarantine", quarantine_rows(outcome, landing_name(feed.name, tick))),
+    ):
+        if rows:
+            schema = project.bq.get_table(f"vlille.{table}").schema
+            config = bigquery.LoadJobConfig(schema=schema, write_disposition="WRITE_APPEND")
+            project.bq.load_table_from_json(
+                rows, f"{project.name}.vlille.{table}", job_config=config
+            ).result()
+
+
+def accident(feed: Feed) -> bytes:
+    """An answer with one good record changed for the worse, and one twice."""
+    answer = json.loads(feed.sample)
+    answer["records"][1]["fields"]["nbvelosdispo"] = "many"
+    return json.dumps(answer | {"records": [*answer["records"], answer["records"][0]]}).encode()
+
+
+def test_a_rebuilt_day_equals_the_streamed_one(batch: Batch, real_answer: bytes) -> None:
+    """The streamed rows are replaced by equal ones, column by column; so is the quarantine."""
+    project, feed = batch.project, batch.project.feed
+    bodies = [feed.sample, real_answer, accident(feed), b"<html>", b'{"records": []}']
+    for number, body in enumerate(bodies):
+        project.archive_answer(minute(number * 59), body)
+        stream(project, minute(number * 59), body)
+    streamed = batch.content()
+    assert len(streamed[feed.name]) == len(parse(feed, feed.sample, MIDNIGHT).rows) * 2 - 1 + 289
+    assert sorted(row["reason"] for row in streamed["quarantine"]) == [
+        "bad_value",
+        "duplicate_key",
+        "empty",
+        "html",
+    ]
+    run = batch.run()
+    assert (run.status, run.message) == (SUCCEEDED, None)
+    assert batch.content() == streamed
+    longitude = [row["longitude"] for row in streamed[feed.name]]
+    assert 2.9 < min(longitude) < max(longitude) < 3.4
+
+
+def test_the_account_of_a_day_full_of_accidents(batch: Batch) -> None:
+    project, feed = batch.project, batch.project.feed
+    records = len(parse(feed, feed.sample, MIDNIGHT).rows)
+    project.archive_answer(minute(0), feed.sample)
+    project.archive_answer(minute(1439), accident(feed))
+    project.put(archive_name(feed.name, minute(61)), pack(feed.sample)[:-9])
+    project.put(archive_name(feed.name, minute(62)), pack(b"<html>down</html>"))
+    project.put(f"feed={feed.name}/date=2023-10-26/hour=07/data.json", feed.sample)
+    project.archive_answer(minute(1440), feed.sample)  # the day after
+    run = batch.run()
+    assert run.objects_listed == 5
+    assert run.account == Account(2, 3, 2 * records + 1, 2 * records - 1, 2)
+    assert run.objects_listed == run.account.objects_read + run.account.objects_quarantined
+    assert sorted(row["reason"] for row in project.table("quarantine")) == [
+        "bad_name",
+        "bad_value",
+        "duplicate_key",
+        "html",
+        "unreadable",
+    ]
+    assert {row["collected_at"] for row in project.table(feed.name)} == {minute(0), minute(1439)}
+    (recorded,) = project.table("batch_runs")
+    assert recorded["run_id"] == run.run_id
+    assert recorded["rows_loaded"] == len(project.table(feed.name))
+    assert (recorded["status"], recorded["first_day"], recorded["message"]) == ("succeeded", DAY, None)
+    assert recorded["started_at"] <= recorded["finished_at"]
+    again, before = batch.run(), batch.content()
+    assert again.account == run.account
+    assert batch.content() == before
+    assert project.tables() == ["batch_runs", "quarantine", feed.name]
+
+
+def test_days_without_objects_are_left_as_they_are(batch: Batch) -> None:
+    project, feed = batch.project, batch.project.feed
+    stream(project, minute(-1), feed.sample)
+    project.archive_answer(minute(5), feed.sample)
+    nothing = batch.run(first_day=DAY - timedelta(1), last_day=DAY - timedelta(1))
+    assert nothing.status == NOTHING_ARCHIVED
+    assert "has no object of vlille_ods for 2023-10-25: no table was changed" in str(nothing.message)
+    some = batch.run(first_day=DAY - timedelta(1), last_day=DAY + timedelta(1))
+    assert some.status == SUCCEEDED
+    assert some.message == "nothing is archived for 2023-10-25, 2023-10-27: these days were left as they are"
+    assert {row["collected_at"] for row in project.table(feed.name)} == {minute(-1), minute(5)}
+    assert {row["status"] for row in project.table("batch_runs")} == {SUCCEEDED, NOTHING_ARCHIVED}
+
+
+def test_whatever_does_not_come_out_changes_no_table(batch: Batch) -> None:
+    project, feed = batch.project, batch.project.feed
+    for number in (0, 70):
+        project.archive_answer(minute(number), feed.sample)
+    assert batch.run().status == SUCCEEDED
+    before = batch.content()
+    project.archive_answer(minute(1), feed.sample)
+
+    def lose_an_hour(work: Work, hours: Sequence[Hour]) -> list[HourResult]:
+        return list(batch.run_hours(work, hours))[:-1]
+
+    def lose_an_object(work: Work, hours: Sequence[Hour]) -> Iterator[HourResult]:
+        return batch.run_hours(work, [replace(hour, objects=hour.objects[:1]) for hour in hours])
+
+    def lose_a_file(work: Work, hours: Sequence[Hour]) -> Iterator[HourResult]:
+        results = list(batch.run_hours(work, hours))
+        project.gcs.bucket(f"{project.name}-staging").blob(
+            f"{work.folder}/rows/{hours[0].label}.parquet"
+        ).delete()
+        return iter(results)
+
+    def lose_an_archived_object(work: Work, hours: Sequence[Hour]) -> Iterator[HourResult]:
+        project.gcs.bucket(project.archive).blob(hours[0].objects[0].name).delete()
+        return batch.run_hours(work, hours)
+
+    faults = {
+        lose_an_hour: "1 of 2 hours were not reported, the first is 2023-10-26T01",
+        lose_an_object: "hour 2023-10-26T00: 2 objects listed, but 1 read and 0 quarantined",
+        lose_a_file: "Parquet files were not loaded",
+        lose_an_archived_object: "was listed and cannot be read: status 404",
+    }
+    for fault, says in faults.items():
+        run = batch.run(fault)
+        assert run.status == FAILED
+        assert says in str(run.message)
+        assert batch.content() == before
+    failed = [row for row in project.table("batch_runs") if row["status"] == FAILED]
+    assert len(failed) == len(faults)
+    assert all(row["message"] for row in failed)
+    assert project.tables() == ["batch_runs", "quarantine", feed.name]
+
+
+def test_minutes_not_yet_archived_are_not_lost(batch: Batch) -> None:
+    project, feed = batch.project, batch.project.feed
+    project.archive_answer(minute(0), feed.sample)
+    for number in (0, 1):
+        stream(project, minute(number), feed.sample)
+    before = batch.content()
+    run = batch.run()
+    assert run.status == FAILED
+    assert "1 minutes in" in str(run.message)
+    assert "the first is 2023-10-26T00:01Z: no table was changed; let the copier sweep" in str(run.message)
+    assert batch.content() == before
+    project.archive_answer(minute(1), feed.sample)
+    assert batch.run().status == SUCCEEDED
+    assert batch.content() == before
+
+
+def test_a_table_that_is_missing(batch: Batch) -> None:
+    batch.project.archive_answer(minute(0), batch.project.feed.sample)
+    batch.project.bq.delete_table("vlille.quarantine")
+    run = batch.run()
+    assert run.status == FAILED
+    assert f"table {batch.project.name}.vlille.quarantine does not exist: deploy the stack" in str(
+        run.message
+    )
+
+
+class KilledError(BaseException):
+    """What stands for kill -9."""
+
+
+class MortalClient:
+    """A BigQuery client of a process that is killed just before one of its calls: none is made after it."""
+
+    def __init__(self, client: bigquery.Client, stage: str) -> None:
+        self._client, self._stage, self._dead = client, stage, False
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            stage = "transaction" if name == "query" and "BEGIN TRANSACTION" in arguments[0] else name
+            self._dead = self._dead or stage == self._stage
+            if self._dead:
+                raise KilledError
+            return getattr(self._client, name)(*arguments, **options)
+
+        return call
+
+
+def test_killed_anywhere_and_run_again(batch: Batch) -> None:
+    """The old rows or the new, never a mixture; the next run sets it right."""
+    project, feed = batch.project, batch.project.feed
+    project.archive_answer(minute(0), feed.sample)
+    assert batch.run().status == SUCCEEDED
+    old = batch.content()
+    project.archive_answer(minute(1), feed.sample)
+    project.archive_answer(minute(2), b"<html>")
+    for stage in ("get_table", "create_table", "load_table_from_uri", "query", "transaction"):
+        with pytest.raises(KilledError):
+            batch.run(bq=MortalClient(project.bq, stage))
+        assert batch.content() == old, stage
+    with pytest.raises(KilledError):
+        batch.run(bq=MortalClient(project.bq, "delete_table"))
+    new = batch.content()
+    assert {row["collected_at"] for row in new[feed.name]} == {minute(0), minute(1)}
+    assert [row["reason"] for row in new["quarantine"]] == ["html"]
+    with pytest.raises(KilledError):
+        batch.run(bq=MortalClient(project.bq, "load_table_from_json"))
+    assert batch.run().status == SUCCEEDED
+    assert batch.content() == new
+    assert len(project.table("batch_runs")) == 2
