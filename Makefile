@@ -31,7 +31,7 @@ demo: $(READY) ## run the synthesized stack here for TICKS minutes, faster than 
 
 .PHONY: up
 up: $(READY) ## keep it running here in real time until Ctrl-C
-	@exec $(BIN)/python -m local up $(RUN_OPTIONS) $(if $(SPEED),--speed $(SPEED))
+	@exec $(BIN)/python -m local up $(RUN_OPTIONS) $(if $(SPEED),--speed $(SPEED)) $(if $(filter command line,$(origin TICKS)),--ticks $(TICKS))
 
 .PHONY: down
 down: $(READY) ## end what an interrupted `make up` left running
@@ -113,6 +113,9 @@ $(READY): requirements.txt pyproject.toml
 	@$(BIN)/python -m pip install -q --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.txt)"
 	@$(BIN)/uv pip sync --require-hashes -q --python $(BIN)/python requirements.txt
 	@$(BIN)/uv pip install --no-deps --no-build-isolation -q --python $(BIN)/python -e .
+	@echo "compiling, and synthesizing once: the first run should not pay for what every run uses"
+	@$(BIN)/python -m compileall -q -j 0 -x 'provider_google/' $(VENV)/lib
+	@PYTHONDONTWRITEBYTECODE= CDKTF_OUTDIR=.cache/synth $(BIN)/python stacks.py
 	@touch $@
 
 node_modules/.ready: package.json package-lock.json $(READY)
