@@ -24,15 +24,15 @@ PLATFORM = "x86_64-manylinux_2_28"
 MACHINE = "linux_x86_64"
 TIMEOUT_S = 600
 # Part of the key of what is cached: count it up when what is done below changes the zip.
-RECIPE = 1
+RECIPE = 2
 _COPY_BYTES = 2**20
 _PYTHON = re.compile(r"3\.[0-9]{1,2}")
-# Never imported by a job: C and C++ sources and headers, tests, and libraries of pyarrow that no module
-# of its own needs at import (`_flight` and `_substrait` are themselves optional).
+# Never imported by a job: sources and headers of compiled modules, tests, and what pyarrow imports only where
+# it is there (`_flight`, `_s3fs`). All other libraries of pyarrow are linked to by its core.
 _LEFT_OUT = re.compile(
-    r"bin/.*|.*/__pycache__/.*|.*\.(pyx|pxd|pxi|pyi|h|hpp|hh|c|cc|cpp|a)"
+    r"bin/.*|.*/__pycache__/.*|.*\.(pyx|pxd|pxi|pyi|h|hpp|hh|c|cc|cpp|a)|[^/]+/tests/.*"
     r"|.*\.dist-info/(RECORD|REQUESTED|INSTALLER|direct_url\.json|uv_cache\.json)|\.lock"
-    r"|pyarrow/(include|src|tests)/.*|pyarrow/(libarrow_flight|libarrow_substrait|_flight|_substrait)\b.*"
+    r"|pyarrow/(include|src)/.*|pyarrow/(libarrow_flight|libarrow_python_flight|_flight|libarrow_s3|_s3fs)\b.*"
 )
 # `google` has no __init__.py of its own; where an image's packages bring one, it alone would be looked into.
 _NAMESPACE = b'__path__ = __import__("pkgutil").extend_path(__path__, __name__)\n'

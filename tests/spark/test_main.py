@@ -1,0 +1,173 @@
+"""The job as the workflow template submits it: zips on the path, Spark, real clients, kill -9 and again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdk.spark_packages import packages_zip
+from feed import Feed, archive_name, batch_runs_schema, pack, parse
+
+pytestmark = pytest.mark.spark
+
+CACHE = Path(__file__).parents[2] / ".cache"
+MIDNIGHT = datetime(2023, 10, 26, tzinfo=UTC)
+THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+TOLD_DEADLINE_S = 90
+
+Submit = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A project after one run of the job, and what the run said."""
+
+    project: Any
+    answers: int
+    records: int
+    done: subprocess.CompletedProcess[str]
+    packages: Path
+
+    def content(self) -> dict[str, list[dict[str, Any]]]:
+        return {name: self.project.table(name) for name in (self.project.feed.name, "quarantine")}
+
+
+@pytest.fixture(scope="module")
+def rebuilt(new_project: Callable[[Feed], Any], ods: Feed, submit: Submit) -> Rebuilt:
+    """A day of one answer an hour, with accidents, rebuilt with packages that travel for this very Python."""
+    project = new_project(ods)
+    for hour in range(24):
+        project.archive_answer(MIDNIGHT + timedelta(hours=hour, minutes=hour), ods.sample)
+    project.put(archive_name(ods.name, MIDNIGHT + timedelta(minutes=50)), pack(ods.sample)[:-9])
+    project.put(archive_name(ods.name, MIDNIGHT + timedelta(minutes=51)), pack(b"<html>down</html>"))
+    project.put(f"feed={ods.name}/date=2023-10-26/hour=07/data.json", ods.sample)
+    packages = packages_zip(THIS_PYTHON, CACHE)
+    done = submit(project, project.arguments("2023-10-26"), packages)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return Rebuilt(project, 24, len(parse(ods, ods.sample, MIDNIGHT).rows), done, packages)
+
+
+def test_the_last_line_is_the_account(rebuilt: Rebuilt) -> None:
+    account = json.loads(rebuilt.done.stdout.splitlines()[-1])
+    rows = rebuilt.answers * rebuilt.records
+    assert list(account) == ["event", *(column["name"] for column in batch_runs_schema())]
+    assert (
+        account
+        | {
+            "event": "batch_finished",
+            "status": "succeeded",
+            "first_day": "2023-10-26",
+            "objects_listed": rebuilt.answers + 3,
+            "objects_read": rebuilt.answers,
+            "objects_quarantined": 3,
+            "rows_parsed": rows,
+            "rows_loaded": rows,
+            "rows_rejected": 0,
+        }
+        == account
+    )
+
+
+def test_the_rows_are_those_that_parse_gives(rebuilt: Rebuilt, ods: Feed) -> None:
+    stored = rebuilt.project.table(ods.name)
+    for hour in range(24):
+        tick = MIDNIGHT + timedelta(hours=hour, minutes=hour)
+        rows = [row for row in stored if row["collected_at"] == tick]
+        assert sorted(rows, key=lambda row: row["libelle"]) == sorted(
+            parse(ods, ods.sample, tick).rows, key=lambda row: row["libelle"]
+        )
+    assert sorted(row["reason"] for row in rebuilt.project.table("quarantine")) == [
+        "bad_name",
+        "html",
+        "unreadable",
+    ]
+
+
+def test_the_packages_that_travelled_were_used(rebuilt: Rebuilt) -> None:
+    folder = (
+        Path(rebuilt.project.environment["HOME"]) / f"vlille-packages-{os.getuid()}" / rebuilt.packages.stem
+    )
+    assert (folder / "pyarrow").is_dir()
+
+
+def test_log_lines_are_json_with_a_severity(rebuilt: Rebuilt) -> None:
+    # spark-submit writes what its Python program writes, to either stream, to standard output.
+    *lines, _ = [json.loads(line) for line in rebuilt.done.stdout.splitlines() if line.startswith("{")]
+    assert (
+        next(line["message"] for line in lines if line["severity"] == "INFO")
+        == "2023-10-26: 27 objects listed"
+    )
+    assert all({"severity", "time", "message"} <= line.keys() for line in lines)
+
+
+def test_killed_in_the_middle_and_run_again(rebuilt: Rebuilt, submission: Callable[..., list[str]]) -> None:
+    """kill -9 of driver, JVM and workers; the next run gives the same table, with the environment's packages."""
+    project, before = rebuilt.project, rebuilt.content()
+    project.archive_answer(MIDNIGHT + timedelta(minutes=59), project.feed.sample)
+    killed = subprocess.Popen(
+        submission(project.arguments("2023-10-26")),
+        env=dict(project.environment),
+        cwd=project.environment["HOME"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    watchdog = threading.Timer(TOLD_DEADLINE_S, os.killpg, (killed.pid, signal.SIGKILL))
+    watchdog.start()
+    assert killed.stdout is not None
+    told = any("rows written" in line for line in killed.stdout)  # reads to this line, at most
+    os.killpg(killed.pid, signal.SIGKILL)
+    watchdog.cancel()
+    killed.stdout.close()
+    killed.wait()
+    assert told
+    assert killed.returncode == -signal.SIGKILL
+    between = rebuilt.content()
+    again = subprocess.run(
+        submission(project.arguments("2023-10-26")),
+        env=dict(project.environment),
+        cwd=project.environment["HOME"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert again.returncode == 0, again.stderr[-4000:]
+    after = rebuilt.content()
+    new = [row for row in after[project.feed.name] if row not in before[project.feed.name]]
+    assert {row["collected_at"] for row in new} == {MIDNIGHT + timedelta(minutes=59)}
+    assert len(after[project.feed.name]) == (rebuilt.answers + 1) * rebuilt.records
+    assert after["quarantine"] == before["quarantine"]
+    assert between in (before, after)
+
+
+def test_unusable_arguments_end_before_spark_starts(job_files: tuple[Path, Path], rebuilt: Rebuilt) -> None:
+    main, code = job_files
+    arguments = rebuilt.project.arguments("2023-10-32")
+    done = subprocess.run(
+        [sys.executable, str(main), *arguments],
+        env={
+            **rebuilt.project.environment,
+            "PYTHONPATH": f"{code}{os.pathsep}{rebuilt.project.environment['PYTHONPATH']}",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert json.loads(line)["message"] == (
+        "--from: found '2023-10-32', expected a UTC day as YYYY-MM-DD, or yesterday"
+    )
+    assert done.stdout == ""
