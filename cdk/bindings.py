@@ -12,6 +12,7 @@ import types
 from pathlib import Path
 
 PROVIDER = "cdktf_cdktf_provider_google"
+LAZY_PROVIDER = Path(__file__).with_name("lazy_provider.cjs")
 PROVIDER_PACKAGES = {"cdktf": PROVIDER, "cdktn": "cdktn_provider_google"}
 
 
@@ -27,6 +28,7 @@ def install(bindings: str) -> None:
     if bindings not in PROVIDER_PACKAGES:
         raise BindingsError(f"VLILLE_CDK: found {bindings!r}, accepted: {' or '.join(PROVIDER_PACKAGES)}")
     _use_pinned_node()
+    _load_lazily_in_node()
     if bindings != "cdktf":
         sys.modules["cdktf"] = importlib.import_module(bindings)
     if PROVIDER not in sys.modules:
@@ -60,3 +62,11 @@ def _use_pinned_node() -> None:
     if node.exists():
         os.environ.setdefault("JSII_NODE", str(node))
         os.environ.setdefault("NODE_NO_WARNINGS", "1")
+
+
+def _load_lazily_in_node() -> None:
+    """Let Node.js load the provider's JavaScript as lazily as Python loads its modules: half of a synth's time."""
+    preload = f'--require "{LAZY_PROVIDER}"'
+    options = os.environ.get("NODE_OPTIONS", "")
+    if preload not in options:
+        os.environ["NODE_OPTIONS"] = f"{options} {preload}".strip()
