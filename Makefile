@@ -114,7 +114,7 @@ $(READY): requirements.txt pyproject.toml
 	@$(BIN)/uv pip sync --require-hashes -q --python $(BIN)/python requirements.txt
 	@$(BIN)/uv pip install --no-deps --no-build-isolation -q --python $(BIN)/python -e .
 	@echo "compiling, and synthesizing once: the first run should not pay for what every run uses"
-	@$(BIN)/python -m compileall -q -j 0 -x 'provider_google/' $(VENV)/lib
+	@$(BIN)/python -W ignore -m compileall -q -j 0 -x 'provider_google/' $(VENV)/lib
 	@PYTHONDONTWRITEBYTECODE= CDKTF_OUTDIR=.cache/synth $(BIN)/python stacks.py
 	@touch $@
 

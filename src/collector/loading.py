@@ -67,7 +67,7 @@ def _run(
         job = client.load_table_from_file(
             io.BytesIO(lines),
             table,
-            size=len(lines),  # known to be small, it goes in one request instead of a resumable upload's three
+            size=len(lines),  # so that it goes in one request, not in a resumable upload's three
             job_id=job_id,
             job_config=config,
             timeout=JOB_SECONDS,

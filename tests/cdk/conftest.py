@@ -1,0 +1,104 @@
+"""Two copies of the checkout, and what `python stacks.py` makes of them: once for all tests here."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SYNTH_TIMEOUT_S = 240
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-snapshots", action="store_true", help="rewrite tests/cdk/snapshots from what is synthesized"
+    )
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """The output folder of one run, and the Terraform JSON of its stacks by environment."""
+
+    outdir: Path
+    stacks: Mapping[str, dict[str, Any]]
+
+    def folder(self, environment: str) -> Path:
+        """The folder that the paths of assets in a stack start from."""
+        return self.outdir / "stacks" / f"vlille-{environment}"
+
+
+def synthesize(checkout: Path, outdir: Path, **variables: str) -> Synthesis:
+    """Run stacks.py of a checkout, with that checkout's own packages."""
+    done = subprocess.run(
+        [sys.executable, "stacks.py"],
+        cwd=checkout,
+        env=os.environ | {"CDKTF_OUTDIR": str(outdir), "PYTHONPATH": str(checkout / "src")} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SYNTH_TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    files = sorted(outdir.glob("stacks/vlille-*/cdk.tf.json"))
+    return Synthesis(
+        outdir,
+        {file.parent.name.removeprefix("vlille-"): json.loads(file.read_text("utf-8")) for file in files},
+    )
+
+
+def copy_checkout(folder: Path, mtime: int, mode: int) -> Path:
+    """Copy what git keeps, with a modification time and mode of its own, beside the packages fetched before."""
+    kept = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, timeout=60)
+    for name in sorted(kept.stdout.decode().split("\0")[:-1], reverse=bool(mtime % 2)):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_file():  # not one that is deleted and not yet committed
+            shutil.copyfile(ROOT / name, target)
+            os.utime(target, (mtime, mtime))
+            target.chmod(mode)
+    cache = folder / ".cache"
+    cache.mkdir()
+    for file in (ROOT / ".cache").glob("packages-*"):
+        (cache / file.name).symlink_to(file)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkouts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The same files in two folders: of 2001 in the one, of 2033 in the other."""
+    folder = tmp_path_factory.mktemp("checkouts")
+    first = copy_checkout(folder / "first", 1_000_000_000, 0o644)
+    second = copy_checkout(folder / "another place" / "second", 2_000_000_001, 0o755)
+    return first, second
+
+
+@pytest.fixture(scope="session")
+def syntheses(checkouts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> list[Synthesis]:
+    """Both copies, synthesized at the same time."""
+    if not list((ROOT / ".cache").glob("packages-*.zip")):
+        pytest.fail("no packages for the Spark job yet: run `make synth` once, it fetches them")
+    folder = tmp_path_factory.mktemp("syntheses")
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(synthesize, copy, folder / copy.name) for copy in checkouts]
+        return [run.result() for run in runs]
+
+
+@pytest.fixture(scope="session")
+def synthesis(syntheses: list[Synthesis]) -> Synthesis:
+    """What most tests look at."""
+    return syntheses[0]
+
+
+@pytest.fixture(scope="session")
+def fork_synthesis(checkouts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
+    """The first copy, synthesized through the maintained fork."""
+    return synthesize(checkouts[0], tmp_path_factory.mktemp("fork") / "out", VLILLE_CDK="cdktn")

@@ -1,0 +1,94 @@
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from local.errors import AlreadyRunningError
+from local.system import Options, opened, read_state, write_state
+from local.terminal import Terminal
+
+pytestmark = pytest.mark.unit
+
+
+def plain() -> tuple[Terminal, io.StringIO]:
+    told = io.StringIO()
+    return Terminal(Console(file=told, width=200, soft_wrap=True)), told
+
+
+def filled(base: Path, mode: str | None) -> Path:
+    folder = base / "dev"
+    (folder / "storage").mkdir(parents=True)
+    (folder / "storage" / "object").write_text("data")
+    (folder / "control").mkdir()
+    if mode:
+        write_state(folder, mode=mode)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("before", "mode", "kept", "aside"),
+    [
+        (None, "demo", False, False),
+        (None, "up", False, False),  # left by a demo that was killed before it could say so
+        ("demo", "demo", False, False),
+        ("demo", "up", False, False),
+        ("up", "up", True, False),
+        ("up", "demo", False, True),
+    ],
+)
+def test_data_of_up_is_kept_and_data_of_a_demo_is_not(
+    tmp_path: Path, before: str | None, mode: str, kept: bool, aside: bool
+) -> None:
+    folder = filled(tmp_path, before)
+    terminal, told = plain()
+    with opened(Options(mode, "dev", base=tmp_path), terminal):
+        assert (folder / "storage" / "object").exists() is kept
+        assert not (folder / "control").exists()
+        assert read_state(folder)["mode"] == mode
+    moved = [each for each in tmp_path.iterdir() if each != folder]
+    assert len(moved) == int(aside)
+    for each in moved:
+        assert (each / "storage" / "object").read_text() == "data"
+        assert f"it is now {each}" in told.getvalue()
+
+
+def test_an_environment_that_runs_is_left_alone(tmp_path: Path) -> None:
+    folder = filled(tmp_path, "up")
+    terminal, _ = plain()
+    up, demo = (Options(mode, "dev", base=tmp_path) for mode in ("up", "demo"))
+    with opened(up, terminal), pytest.raises(AlreadyRunningError, match="make down"), opened(demo, terminal):
+        pytest.fail("two at once")
+    assert (folder / "storage" / "object").exists()
+
+
+def test_damaged_state_is_as_none(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{damaged")
+    assert read_state(tmp_path) == {}
+    write_state(tmp_path, mode="up")
+    write_state(tmp_path, time="now")
+    assert json.loads((tmp_path / "state.json").read_text()) == {"mode": "up", "time": "now"}
+
+
+def test_stages_are_said_and_their_seconds_add_up() -> None:
+    terminal, told = plain()
+    with terminal.stage("check", "counting"):
+        pass
+    first = terminal.seconds["check"]
+    with terminal.stage("check", "counting [again]"):
+        terminal.line("a line [not markup]")
+    assert terminal.seconds["check"] > first > 0
+    assert [line.split(" s  ")[1] for line in told.getvalue().splitlines()] == [
+        "counting …",
+        "counting [again] …",
+        "a line [not markup]",
+    ]
+
+
+def test_on_a_terminal_a_spinner_shows_all_that_is_being_done() -> None:
+    told = io.StringIO()
+    terminal = Terminal(Console(file=told, width=100, force_terminal=True))
+    with terminal.stage("a", "making bread"), terminal.stage("b", "making butter"):
+        pass
+    assert "making bread, making butter" in told.getvalue()
