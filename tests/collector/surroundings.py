@@ -29,6 +29,9 @@ class Reply:
     compressed: bool = False
     cut_at: int | None = None
     pause_s: float = 0.0
+    silent_s: float = 0.0
+    step: int = 4096
+    is_length_told: bool = True
 
 
 class Api:
@@ -44,16 +47,18 @@ class Api:
                 api.requests.append(dict(self.headers))
                 reply = api.replies[min(len(api.requests), len(api.replies)) - 1]
                 body = gzip.compress(reply.body) if reply.compressed else reply.body
+                time.sleep(reply.silent_s)
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
                 if reply.compressed:
                     self.send_header("Content-Encoding", "gzip")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
+                if reply.is_length_told:
+                    self.send_header("Content-Length", str(len(body)))
                 try:
-                    for start in range(0, len(body[: reply.cut_at]), 4096):
-                        self.wfile.write(body[start : min(start + 4096, reply.cut_at or len(body))])
+                    self.end_headers()
+                    for start in range(0, len(body[: reply.cut_at]), reply.step):
+                        self.wfile.write(body[start : min(start + reply.step, reply.cut_at or len(body))])
                         self.wfile.flush()
                         time.sleep(reply.pause_s)
                 except OSError:
