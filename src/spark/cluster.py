@@ -1,7 +1,6 @@
 """The Spark side of a run: hours in, results out. Nothing here knows what an hour is made of."""
 
-import os
-import sys
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -12,6 +11,7 @@ from spark.accounting import HourResult
 from spark.job import RunHours, RunHoursError
 from spark.planning import Hour, deal
 from spark.worker import Work
+from telemetry import log
 
 # Parts for each core: small enough that no core waits long for the last, large enough to read ahead.
 PARTS_PER_CORE = 4
@@ -19,21 +19,20 @@ PARTS_PER_CORE = 4
 
 @contextmanager
 def spark_hours(name: str) -> Iterator[RunHours]:
-    """A function that runs hours on the cluster of `spark-submit`, or here with all cores where it is none."""
-    conf = SparkConf().setAppName(name)
-    if not conf.contains("spark.master"):
-        _run_here(conf)
-    context = SparkContext(conf=conf)
+    """A function that runs hours on the cluster that `spark-submit` was given."""
+    # The master comes from spark-submit, whose settings this process's SparkConf does not show before the
+    # context is there: one set here would win over the cluster's and keep all work on the driver.
+    context = SparkContext(conf=SparkConf().setAppName(name))
+    log(
+        logging.INFO,
+        f"Spark {context.version} on {context.master}, {context.defaultParallelism} tasks at once",
+        master=context.master,
+        parallelism=context.defaultParallelism,
+    )
     try:
         yield lambda work, hours: _run(context, work, hours)
     finally:
         context.stop()
-
-
-def _run_here(conf: SparkConf) -> None:
-    conf.setMaster("local[*]").set("spark.ui.enabled", "false")
-    conf.set("spark.driver.host", "127.0.0.1").set("spark.driver.bindAddress", "127.0.0.1")
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 
 
 def _run(context: SparkContext, work: Work, hours: Sequence[Hour]) -> list[HourResult]:

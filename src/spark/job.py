@@ -15,7 +15,6 @@ from google.cloud.storage import Client as StorageClient
 from feed import Feed, batch_runs_schema, quarantine_schema, station_schema, tick_of
 from spark.accounting import Account, AccountingError, HourResult, days_phrase, merged_drifts, reconcile
 from spark.archive import ArchiveError, list_day
-from spark.logs import log
 from spark.planning import Hour, plan_hours
 from spark.settings import Settings
 from spark.warehouse import (
@@ -28,6 +27,7 @@ from spark.warehouse import (
     replace_days,
 )
 from spark.worker import Work
+from telemetry import log
 
 LIST_THREADS = 8
 SUCCEEDED, FAILED, NOTHING_ARCHIVED = "succeeded", "failed", "nothing_archived"

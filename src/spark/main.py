@@ -10,14 +10,14 @@ from pathlib import Path
 
 import spark
 from feed import FeedError
-from spark.logs import log, log_as_json
 from spark.packages import PackagesError, activate
 from spark.settings import SettingsError, read_feed, read_settings
+from telemetry import log, log_as_json
 
 
 def main(arguments: list[str]) -> int:
     """Run once; 0 where the days were replaced, 1 where not, 2 for unusable arguments."""
-    log_as_json()
+    log_as_json(sys.stderr)
     code = Path(spark.__file__).parents[1]  # a folder, or the zip
     try:
         activate()

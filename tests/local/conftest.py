@@ -1,4 +1,4 @@
-"""The emulators, started once by the code that the local run starts them with, and machines on them."""
+"""Machines as a local run makes them, with and without emulators."""
 
 import itertools
 import sys
@@ -8,18 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
-from local.emulators import Emulators, start_emulators
+from local.emulators import Emulators
 from local.machine import Machine, project_number
 from local.metadata import MetadataServer
 from local.processes import Supervisor
 
-# How long an example takes says how busy the machine is, nothing about the code.
-settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any_machine")
-
-ROOT = Path(__file__).parents[2]
 PROJECTS = itertools.count(1)
 
 
@@ -32,14 +26,6 @@ class Stopped:
     def now(self) -> datetime:
         """Always the same."""
         return self.time
-
-
-@pytest.fixture(scope="session")
-def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
-    """Both emulators, empty; tests keep out of one another's way by projects of their own."""
-    folder = tmp_path_factory.mktemp("emulators")
-    with Supervisor(folder / "processes.json") as supervisor:
-        yield start_emulators(supervisor, folder, extensions=ROOT / ".cache")
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from typing import Any
 
 import pyspark
 import pytest
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
@@ -22,21 +21,20 @@ from feed import (
     Feed,
     archive_name,
     batch_runs_schema,
-    load_feeds,
     pack,
     quarantine_schema,
     station_schema,
 )
-from local.emulators import Emulators, start_emulators
+from local.emulators import Emulators
 from local.java import find_java
 from local.machine import project_number
 from local.metadata import MetadataServer
-from local.processes import Supervisor
 from local.workloads import ISOLATION
+from tests.conftest import bigquery_client, storage_client
 
 ROOT = Path(__file__).parents[2]
-REAL_ANSWER = ROOT.parent / "shared" / "data" / "vlille-realtime_ods-v1_2023-09-08T0836.json"
 JOB_TIMEOUT_S = 120
+MASTER = "local[3]"  # not what Spark would choose by itself on a machine of two or four cores
 PROJECTS = itertools.count(1)
 
 
@@ -88,28 +86,8 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def feeds() -> dict[str, Feed]:
-    return load_feeds(ROOT / "sources")
-
-
-@pytest.fixture(scope="session")
 def ods(feeds: dict[str, Feed]) -> Feed:
     return feeds["vlille_ods"]
-
-
-@pytest.fixture(scope="session")
-def real_answer() -> bytes:
-    """289 stations as Opendatasoft gave them on 2023-09-08 at 08:36 in Lille."""
-    if not REAL_ANSWER.exists():
-        pytest.skip(f"the recorded answer {REAL_ANSWER.name} is not beside the repository")
-    return REAL_ANSWER.read_bytes()
-
-
-@pytest.fixture(scope="session")
-def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
-    folder = tmp_path_factory.mktemp("emulators")
-    with Supervisor(folder / "processes.json") as supervisor:
-        yield start_emulators(supervisor, folder, extensions=ROOT / ".cache")
 
 
 @pytest.fixture(scope="session")
@@ -123,11 +101,7 @@ def new_project(
         name = f"batch-{next(PROJECTS)}"
         metadata = MetadataServer(name, project_number(name), "europe-west1")
         servers.append(metadata)
-        nobody = AnonymousCredentials()  # type: ignore[no-untyped-call]  # google-auth leaves it so
-        options = {"api_endpoint": emulators.gcs_url}
-        gcs = StorageClient(project=name, credentials=nobody, client_options=options)
-        options = {"api_endpoint": emulators.bigquery_url}
-        bq = bigquery.Client(project=name, credentials=nobody, client_options=options)
+        gcs, bq = storage_client(emulators, name), bigquery_client(emulators, name)
         for purpose in ("archive", "staging"):
             gcs.create_bucket(f"{name}-{purpose}")
         bq.create_dataset("vlille")
@@ -186,7 +160,7 @@ def submission(job_files: tuple[Path, Path]) -> Callable[..., list[str]]:
         conf = ("spark.ui.enabled=false", "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1")
         options = [word for each in conf for word in ("--conf", each)]
         files = ",".join(str(each) for each in (code, *zips))
-        return ["spark-submit", "--master", "local[2]", *options, "--py-files", files, str(main), *arguments]
+        return ["spark-submit", "--master", MASTER, *options, "--py-files", files, str(main), *arguments]
 
     return words
 

@@ -16,6 +16,7 @@ import pytest
 
 from cdk.spark_packages import packages_zip
 from feed import Feed, archive_name, batch_runs_schema, pack, parse
+from tests.spark.conftest import MASTER
 
 pytestmark = pytest.mark.spark
 
@@ -102,11 +103,15 @@ def test_the_packages_that_travelled_were_used(rebuilt: Rebuilt) -> None:
 def test_log_lines_are_json_with_a_severity(rebuilt: Rebuilt) -> None:
     # spark-submit writes what its Python program writes, to either stream, to standard output.
     *lines, _ = [json.loads(line) for line in rebuilt.done.stdout.splitlines() if line.startswith("{")]
-    assert (
-        next(line["message"] for line in lines if line["severity"] == "INFO")
-        == "2023-10-26: 27 objects listed"
-    )
+    assert "2023-10-26: 27 objects listed" in [
+        line["message"] for line in lines if line["severity"] == "INFO"
+    ]
     assert all({"severity", "time", "message"} <= line.keys() for line in lines)
+
+
+def test_the_master_is_the_submissions(rebuilt: Rebuilt) -> None:
+    lines = [json.loads(line) for line in rebuilt.done.stdout.splitlines() if line.startswith("{")]
+    assert [(line["master"], line["parallelism"]) for line in lines if "master" in line] == [(MASTER, 3)]
 
 
 def test_killed_in_the_middle_and_run_again(rebuilt: Rebuilt, submission: Callable[..., list[str]]) -> None:
