@@ -1,0 +1,87 @@
+"""What of this repository goes into which archive, and what of it makes an archive another one."""
+
+import io
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cdk.artifacts import batch_artifact, batch_main, collector_artifact, copier_artifact
+from cdk.packaging import Artifact, PackagingError
+from feed import Feed
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ROOT / "sources"
+
+
+@pytest.fixture
+def src(tmp_path: Path) -> Path:
+    """The packages, to be changed."""
+    return Path(shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+def three(src: Path, feeds: dict[str, Feed]) -> dict[str, Artifact]:
+    return {
+        "collector": collector_artifact(feeds["vlille_ogc"], SOURCES, src),
+        "copier": copier_artifact(feeds.values(), SOURCES, src),
+        "batch": batch_artifact(feeds.values(), SOURCES, src),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "others"),
+    [
+        ("collector/tick.py", {"collector"}),
+        ("collector/requirements.txt", {"collector"}),
+        ("copier/sweep.py", {"copier"}),
+        ("copier/Dockerfile", {"copier"}),
+        ("spark/job.py", {"batch"}),
+        ("feed/parsing.py", {"collector", "copier", "batch"}),
+        ("telemetry/__init__.py", {"collector", "copier", "batch"}),
+        ("feed/NOTES.md", set()),
+    ],
+)
+def test_a_change_is_another_archive_where_the_file_is_used(
+    src: Path, feeds: dict[str, Feed], changed: str, others: set[str]
+) -> None:
+    before = three(src, feeds)
+    with (src / changed).open("ab") as file:
+        file.write(b"\n")
+    after = three(src, feeds)
+    assert {name for name in before if before[name].file_name != after[name].file_name} == others
+
+
+def test_the_job_begins_with_a_file_of_its_own() -> None:
+    assert batch_main() == (ROOT / "src" / "spark" / "main.py").read_bytes()
+
+
+def test_feeds_travel_only_where_they_are_read(feeds: dict[str, Feed]) -> None:
+    def sources(artifact: Artifact) -> set[str]:
+        with zipfile.ZipFile(io.BytesIO(artifact.content)) as archive:
+            return {name.split("/")[1] for name in archive.namelist() if name.startswith("sources/")}
+
+    made = three(ROOT / "src", feeds)
+    assert {name: sources(each) for name, each in made.items()} == {
+        "collector": {"vlille_ogc"},
+        "copier": {"vlille_ods"},  # the one that has names of old
+        "batch": {"vlille_ods", "vlille_ogc", "vlille_wfs"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("missing", "make"),
+    [
+        ("collector/main.py", lambda src, feeds: collector_artifact(feeds["vlille_ogc"], SOURCES, src)),
+        ("copier/Dockerfile", lambda src, feeds: copier_artifact(feeds.values(), SOURCES, src)),
+    ],
+)
+def test_a_missing_file_is_named(
+    src: Path, feeds: dict[str, Feed], missing: str, make: Callable[[Path, dict[str, Feed]], Artifact]
+) -> None:
+    (src / missing).unlink()
+    with pytest.raises(PackagingError, match=f"{missing}: No such file.*cannot be built without it"):
+        make(src, feeds)

@@ -1,0 +1,162 @@
+"""The image build against a server on loopback that answers as the registry and the builder do."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+import requests
+
+from cdk.build_image import BuildError, Endpoints, Request, build_image
+
+pytestmark = pytest.mark.unit
+
+IMAGE = "europe-west1-docker.pkg.dev/p/vlille/copier:0123456789abcdef"
+REQUEST = Request(
+    "p", "europe-west1", "p-artifacts", "copier/copier-1.zip", IMAGE, "projects/p/serviceAccounts/b"
+)
+MANIFEST = "HEAD /v2/p/vlille/copier/manifests/0123456789abcdef"
+SUBMIT = "POST /v2/projects/p/locations/europe-west1/builds:submit"
+POLL = "GET /v1/operations/1"
+LOG = "GET /storage/v1/b/logs/o/log-7.txt?alt=media"
+STARTED = {"buildOperation": {"name": "operations/1", "metadata": {"build": {"id": "7", "status": "QUEUED"}}}}
+
+
+def operation(status: str, **more: Any) -> dict[str, Any]:
+    build = {"id": "7", "status": status, "logsBucket": "gs://logs", "logUrl": "https://console/7"}
+    return {"name": "operations/1", "metadata": {"build": build}, **more}
+
+
+Answers = dict[str, list[tuple[int, Any]]]
+
+
+class Google:
+    """Plays the answers of each call in order; the last is repeated."""
+
+    def __init__(self) -> None:
+        self.answers: Answers = {}
+        self.calls: list[str] = []
+        self.bodies: list[dict[str, Any]] = []
+        google = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                call = f"{self.command} {self.path}"
+                google.calls.append(call)
+                if length := int(self.headers.get("Content-Length", 0)):
+                    google.bodies.append(json.loads(self.rfile.read(length)))
+                left = google.answers.get(call, [(500, f"unexpected: {call}")])
+                status, body = left.pop(0) if len(left) > 1 else left[0]
+                data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(data)
+
+            do_GET = do_HEAD = do_POST = answer  # noqa: N815 - http.server's names
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
+    one = Google()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", one.url)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def build(google: Google) -> Callable[[Answers], tuple[bool, list[str]]]:
+    """Run the build on answers, with a clock that each poll sets forward by five seconds."""
+
+    def run(answers: Answers) -> tuple[bool, list[str]]:
+        google.answers = answers
+        said: list[str] = []
+        now = [0.0]
+
+        def sleep(seconds: float) -> None:
+            now[0] += seconds
+
+        with requests.Session() as session:
+            endpoints = Endpoints(google.url, google.url, google.url)
+            built = build_image(
+                REQUEST, session, endpoints, deadline_s=12, say=said.append, sleep=sleep, clock=lambda: now[0]
+            )
+        return built, said
+
+    return run
+
+
+def test_an_image_that_is_there_is_not_built(google: Google, build: Callable[..., Any]) -> None:
+    assert build({MANIFEST: [(200, "")]}) == (False, [f"{IMAGE} is there: nothing to build"])
+    assert google.calls == [MANIFEST]
+
+
+def test_a_build_is_submitted_and_waited_for(google: Google, build: Callable[..., Any]) -> None:
+    built, said = build(
+        {
+            MANIFEST: [(404, "")],
+            SUBMIT: [(200, STARTED)],
+            POLL: [(200, operation("WORKING")), (200, operation("SUCCESS", done=True, response={}))],
+        }
+    )
+    assert built
+    assert said == [
+        f"building {IMAGE} from gs://p-artifacts/copier/copier-1.zip",
+        "  working, 5 s",
+        "  success, 10 s",
+        f"built {IMAGE} in 10 s",
+    ]
+    assert google.calls == [MANIFEST, SUBMIT, POLL, POLL]
+    assert google.bodies == [
+        {
+            "storageSource": {"bucket": "p-artifacts", "object": "copier/copier-1.zip"},
+            "imageUri": IMAGE,
+            "dockerBuild": {},
+            "serviceAccount": "projects/p/serviceAccounts/b",
+        }
+    ]
+
+
+FAILED = operation("FAILURE", done=True, error={"code": 9, "message": "step 2 returned 1"})
+LONG_LOG = "\n".join(f"line {number}" for number in range(100))
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ({MANIFEST: [(403, "")]}, "answered 403 to the question whether"),
+        ({MANIFEST: [(404, "")], SUBMIT: [(403, "no permission")]}, "answered 403: no permission"),
+        ({MANIFEST: [(404, "")], SUBMIT: [(200, {})]}, "without a buildOperation"),
+        (
+            {MANIFEST: [(404, "")], SUBMIT: [(200, STARTED)], POLL: [(200, operation("WORKING"))]},
+            "is not built after 12 s; the build goes on: https://console/7",
+        ),
+        (
+            {MANIFEST: [(404, "")], SUBMIT: [(200, STARTED)], POLL: [(200, FAILED)], LOG: [(200, LONG_LOG)]},
+            r"failed: step 2 returned 1\nline 60\n(line \d+\n)+line 99$",
+        ),
+        (
+            {MANIFEST: [(404, "")], SUBMIT: [(200, STARTED)], POLL: [(200, FAILED)], LOG: [(404, "")]},
+            r"failed: step 2 returned 1\nits log: https://console/7$",
+        ),
+    ],
+)
+def test_an_image_that_is_not_there_in_the_end_is_an_error(
+    build: Callable[..., Any], answers: Answers, words: str
+) -> None:
+    with pytest.raises(BuildError, match=words):
+        build(answers)

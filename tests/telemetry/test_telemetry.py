@@ -1,0 +1,58 @@
+"""Lines that Cloud Logging can search: one JSON object each, with severity and fields."""
+
+import io
+import json
+import logging
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from telemetry import LOGGER, log, log_as_json
+
+pytestmark = pytest.mark.unit
+
+
+def logged(severity: int, message: str, **fields: Any) -> list[str]:
+    stream = io.StringIO()
+    log_as_json(stream)
+    log(severity, message, **fields)
+    return stream.getvalue().splitlines()
+
+
+def test_a_line_has_severity_time_message_and_fields() -> None:
+    [line] = logged(logging.WARNING, "kept", feed="vlille_ogc", rows=289)
+    told = json.loads(line)
+    assert datetime.fromisoformat(told.pop("time")).tzinfo is not None
+    assert told == {"severity": "WARNING", "message": "kept", "feed": "vlille_ogc", "rows": 289}
+
+
+@given(message=st.text(), value=st.text() | st.integers() | st.none() | st.lists(st.text()))
+def test_whatever_is_logged_is_one_line_of_json(message: str, value: object) -> None:
+    stream = io.StringIO()
+    log_as_json(stream)
+    log(logging.INFO, message, value=value)
+    assert stream.getvalue().count("\n") == 1
+    told = json.loads(stream.getvalue())
+    assert (told["message"], told["value"]) == (message, value)
+
+
+def test_an_exceptions_trace_goes_with_it() -> None:
+    stream = io.StringIO()
+    log_as_json(stream)
+    try:
+        int("why")
+    except ValueError:
+        log(logging.ERROR, "failed", exc_info=True)
+    told = json.loads(stream.getvalue())
+    assert told["severity"] == "ERROR"
+    assert told["stack_trace"].startswith("Traceback")
+    assert told["stack_trace"].endswith("invalid literal for int() with base 10: 'why'")
+
+
+def test_set_up_twice_a_line_is_logged_once() -> None:
+    log_as_json(io.StringIO())
+    assert len(logged(logging.INFO, "once")) == 1
+    assert LOGGER.propagate is False
