@@ -61,7 +61,7 @@ setup: $(READY) ## install everything that is pinned, into .venv
 
 .PHONY: test
 test: lint ## lint, types, then every test: unit, synth, emulators, Spark, end to end
-	@$(BIN)/python -m pytest -q --durations=10 $(PYTEST_OPTIONS)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10 $(PYTEST_OPTIONS)
 
 .PHONY: unit
 unit: $(READY) ## only the tests that start no process
