@@ -237,7 +237,7 @@ def _stages(report: Report) -> Table:
         ),
         (
             "Copier",
-            f"{report.objects_archived:,} objects archived in {report.sweeps:,} sweeps",
+            f"{report.objects_archived:,} objects archived; sweeps: {report.sweeps:,}",
             ("archive",),
         ),
         ("Spark", f"{rebuilt}, {differ}", ("rebuild", "check")),

@@ -1,0 +1,92 @@
+"""What the documents promise is there: commands, files, settings, outputs, tests by name."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
+ROW = re.compile(r"^\| (.*) \|$", re.MULTILINE)
+
+
+def keys_of(document: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in document.items():
+        if isinstance(value, dict):
+            yield from keys_of(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def documented_settings() -> dict[str, tuple[str, str]]:
+    """Dotted key → what the page says that dev.toml and prod.toml have."""
+    text = (ROOT / "docs" / "settings.md").read_text("utf-8").split("## Variables")[0]
+    found: dict[str, tuple[str, str]] = {}
+    for part in text.split("\n## ")[1:]:
+        section = re.match(r"`\[(\w+)\]`", part)
+        for row in ROW.findall(part):
+            cells = [cell.strip() for cell in row.split(" | ")]
+            if key := re.fullmatch(r"`([a-z_.]+)`", cells[0]):
+                found[f"{section[1]}.{key[1]}" if section else key[1]] = (cells[-2], cells[-1])
+    return found
+
+
+def test_every_setting_is_described_with_its_values() -> None:
+    told = documented_settings()
+    words = {"* * * * *": "each minute", "*/10 * * * *": "each 10 minutes", "30 3 * * *": "3:30"}
+    for index, environment in enumerate(("dev", "prod")):
+        values = dict(
+            keys_of(tomllib.loads((ROOT / "environments" / f"{environment}.toml").read_text("utf-8")))
+        )
+        assert set(values) == set(told) - {"labels"}
+        for key, value in values.items():
+            shown = str(value).lower() if isinstance(value, bool) else words.get(str(value), str(value))
+            assert told[key][index].strip("`") == shown, f"{environment}: {key}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text("utf-8")):
+        assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_make_has_what_is_told_to_be_made(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
+    told = set(re.findall(r"(?:^|`)make ([a-z]+)", document.read_text("utf-8"), re.MULTILINE))
+    assert told <= targets
+
+
+def test_make_help_tells_of_every_target() -> None:
+    phony = {name for line in re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE) for name in line.split()}
+    assert phony == set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
+
+
+def test_the_readme_tells_of_every_output() -> None:
+    declared = set(re.findall(r'^  "(\w+)": \{$', outputs_of_the_snapshot(), re.MULTILINE))
+    told = set(re.findall(r"`(\w+)`", outputs_table()))
+    assert declared == told
+
+
+def outputs_of_the_snapshot() -> str:
+    text = (ROOT / "tests" / "cdk" / "snapshots" / "vlille-dev.json").read_text("utf-8")
+    return text.split(' "output": {')[1].split("\n },")[0]
+
+
+def outputs_table() -> str:
+    rows = (ROOT / "README.md").read_text("utf-8").split("| output | what it is |")[1].split("\n\n")[0]
+    return "\n".join(row.split(" | ")[0] for row in rows.splitlines())
+
+
+def test_every_module_that_the_readme_names_is_there() -> None:
+    for name in re.findall(
+        r"`((?:src|cdk|local|bench|tests|docs|environments)/[\w./]*)`",
+        "\n".join(document.read_text("utf-8") for document in DOCUMENTS),
+    ):
+        assert (ROOT / name).exists(), name
