@@ -10,6 +10,7 @@ TICKS ?= 5
 REPLAY ?=
 FEED ?=
 SPEED ?=
+TO ?=
 PYTHON ?= python3.13
 VENV := .venv
 BIN := $(VENV)/bin
@@ -45,14 +46,15 @@ synth: $(READY) ## write Terraform JSON and artifacts of every environment to cd
 
 .PHONY: diff deploy outputs destroy
 diff deploy outputs destroy: $(READY) node_modules/.ready
-diff: ## what a deploy of ENV would change
-	@$(call cdktf,diff vlille-$(ENV))
-deploy: ## deploy ENV (asks before it applies)
-	@$(call cdktf,deploy vlille-$(ENV))
+diff: ## what a deploy of ENV would change; TO=here: of this machine
+	@$(here) $(call cdktf,diff vlille-$(ENV))
+deploy: ## deploy ENV (asks before it applies); TO=here: into this machine
+	@$(here) $(call cdktf,deploy $(if $(here),--auto-approve) vlille-$(ENV))
 outputs: ## URLs, table ids and console links of ENV
-	@$(call cdktf,output vlille-$(ENV))
+	@$(here) $(call cdktf,output vlille-$(ENV))
 destroy: ## destroy ENV (asks first; refused by Terraform where the environment protects its data)
-	@$(call cdktf,destroy vlille-$(ENV))
+	@$(here) $(call cdktf,destroy $(if $(here),--auto-approve) vlille-$(ENV))
+	@$(if $(here),$(BIN)/python -m local down --env $(ENV))
 
 # --- work on it -----------------------------------------------------------------------------------
 
@@ -96,11 +98,16 @@ $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --pyt
 	--custom-compile-command 'make lock' $(3) $(1)/requirements.in -o $(1)/requirements.txt
 endef
 
+# With TO=here all of it goes to a process that stands for Google Cloud on this machine.
+here = $(if $(filter here,$(TO)),exports="$$($(BIN)/python -m local cloud --detached $(RUN_OPTIONS) $(if $(SPEED),--speed $(SPEED)))"; eval "$$exports";)
+
 # The CLI finds Terraform and Node on PATH; Node comes with the virtual environment.
 define cdktf
 command -v terraform >/dev/null || command -v tofu >/dev/null || \
 	{ echo "Terraform is not on PATH: install Terraform 1.5 or newer (or OpenTofu), then run this again." >&2; exit 1; }; \
-PATH="$(NODE)/bin:$(CURDIR)/$(BIN):$$PATH" CHECKPOINT_DISABLE=1 node_modules/.bin/cdktf $(1)
+$(if $(VLILLE_PROVIDER_MIRROR),mkdir -p .cache; printf 'provider_installation {\n  filesystem_mirror {\n    path = "%s"\n  }\n}\n' \
+	"$(VLILLE_PROVIDER_MIRROR)" > .cache/terraformrc; export TF_CLI_CONFIG_FILE="$(CURDIR)/.cache/terraformrc";) \
+PATH="$(NODE)/bin:$(CURDIR)/$(BIN):$$PATH" CHECKPOINT_DISABLE=1 $(if $(FEED),VLILLE_FEED=$(FEED)) node_modules/.bin/cdktf $(1) $(if $(VLILLE_PROVIDER_MIRROR),--skip-provider-lock)
 endef
 
 $(READY): requirements.txt pyproject.toml
@@ -121,4 +128,8 @@ $(READY): requirements.txt pyproject.toml
 node_modules/.ready: package.json package-lock.json $(READY)
 	@echo "installing the pinned cdktf-cli into node_modules"
 	@PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js ci --no-fund --no-audit --ignore-scripts --loglevel=error
+	@# Of all packages only this one must run its script: a terminal for Terraform, fetched or compiled.
+	@PATH="$(NODE)/bin:$$PATH" npm_config_nodedir="$(NODE)" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js \
+		rebuild @cdktf/node-pty-prebuilt-multiarch --silent \
+		|| { echo "node-pty could be neither fetched nor compiled: install a C++ compiler (Debian: g++), then run make again." >&2; exit 1; }
 	@touch $@

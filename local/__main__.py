@@ -1,10 +1,11 @@
-"""`python -m local demo|up|down`: run a synthesized stack on this machine."""
+"""`python -m local demo|up|cloud|down`: run a synthesized stack, or what Terraform deploys, on this machine."""
 
 import argparse
 import signal
 import sys
 from pathlib import Path
 
+from local.cloud import begin_cloud, run_cloud
 from local.demo import run_demo
 from local.errors import LocalError
 from local.report import FILE, Report, rendered
@@ -20,6 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.mode == "down":
             run_down(options, terminal)
+            return 0
+        if options.mode == "cloud":
+            (begin_cloud if options.detached else run_cloud)(options, terminal)
             return 0
         if options.mode == "demo":
             # A demo's folder is disposable: SIGTERM ends it as Ctrl-C does, children first.
@@ -40,10 +44,11 @@ def parse(arguments: list[str] | None) -> Options:
     modes = parser.add_subparsers(dest="mode", required=True)
     demo = modes.add_parser("demo", help="some ticks in simulated time, then archive, rebuild and report")
     up = modes.add_parser("up", help="real time, until Ctrl-C")
-    down = modes.add_parser("down", help="end what an interrupted `up` left running")
-    for each in (demo, up, down):
+    cloud = modes.add_parser("cloud", help="an empty project for Terraform to deploy into, until `down`")
+    down = modes.add_parser("down", help="end what an interrupted `up`, or `cloud`, left running")
+    for each in (demo, up, cloud, down):
         each.add_argument("--env", default="dev", metavar="NAME", help="a file of environments/ (dev)")
-    for each in (demo, up):
+    for each in (demo, up, cloud):
         each.add_argument("--feed", metavar="NAME", help="a folder of sources/, instead of the environment's")
         each.add_argument(
             "--replay", type=Path, metavar="PATH", help="a recorded answer, or a folder of them"
@@ -52,7 +57,13 @@ def parse(arguments: list[str] | None) -> Options:
         "--ticks", type=_positive, default=5, metavar="N", help="how many minutes to collect (5)"
     )
     up.add_argument("--ticks", type=_positive, metavar="N", help="stop after N ticks, archive and rebuild")
-    up.add_argument("--speed", type=_speed, default=1.0, metavar="N", help="N times as fast as life (1)")
+    cloud.add_argument(
+        "--detached", action="store_true", help="in a process of its own; print the variables that lead there"
+    )
+    for each in (up, cloud):
+        each.add_argument(
+            "--speed", type=_speed, default=1.0, metavar="N", help="N times as fast as life (1)"
+        )
     given = vars(parser.parse_args(arguments))
     return Options(given.pop("mode"), given.pop("env"), **given)
 

@@ -50,6 +50,20 @@ def as_rest(value: Any) -> Any:
     return value
 
 
+def as_arguments(value: Any) -> Any:
+    """Return a REST resource with the names that Terraform's arguments have; the reverse of `as_rest`."""
+    if isinstance(value, Mapping):
+        named = {_snake(key): item for key, item in value.items() if item is not None}
+        return {name: item if name in VERBATIM else as_arguments(item) for name, item in named.items()}
+    if isinstance(value, list):
+        return [as_arguments(item) for item in value]
+    return value
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", name)
+
+
 def _camel(name: str) -> str:
     return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), name)
 

@@ -34,6 +34,7 @@ from local.workloads import Workloads
 
 RECORD = "processes.json"
 STATE = "state.json"
+KEPT = {"up": "`make up`", "cloud": "`make deploy TO=here`"}  # modes whose data is never wiped
 FUNCTION = "google_cloudfunctions2_function"
 # What a function needs to reach the real API from behind a company's proxy.
 PROXY = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -41,7 +42,7 @@ PROXY = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "SSL_CERT_FIL
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asks for; `mode` is demo or up."""
+    """What the user asks for; `mode` is demo, up or cloud."""
 
     mode: str
     environment: str
@@ -49,6 +50,7 @@ class Options:
     replay: Path | None = None
     ticks: int | None = None
     speed: float = 1.0
+    detached: bool = False
     base: Path = Path(".local")
 
     @property
@@ -108,22 +110,24 @@ class System:
 def opened(options: Options, terminal: Terminal) -> Iterator[Supervisor]:
     """Hold the environment's folder for this process, made ready for the mode; end all children at the end.
 
-    A demo's data is disposable, that of `up` is not: a demo moves it aside. Raises AlreadyRunningError.
+    A demo's data is disposable, that of the other modes is not: it is moved aside for another mode. Raises
+    AlreadyRunningError.
     """
     folder = options.folder
     supervisor = Supervisor(folder / RECORD)
     before = read_state(folder).get("mode")
     try:
-        if before == "up" and options.mode == "demo":
+        if before in KEPT and before != options.mode:
             supervisor.stop_all()
             aside = folder.with_name(f"{folder.name}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
             folder.rename(aside)
-            terminal.line(f"{folder} held data of `make up`: it is now {aside}")
+            terminal.line(f"{folder} held data of {KEPT[before]}: it is now {aside}")
             supervisor = Supervisor(folder / RECORD)
-        elif not before == options.mode == "up":
+        elif before not in KEPT:
             _empty(folder)
-        # The control plane is always made anew, from the stack.
-        shutil.rmtree(folder / "control", ignore_errors=True)
+        if options.mode != "cloud":
+            # Where no Terraform made it, the control plane is always made anew, from the stack.
+            shutil.rmtree(folder / "control", ignore_errors=True)
         write_state(folder, mode=options.mode)
         yield supervisor
     finally:
@@ -142,7 +146,7 @@ def running(options: Options, terminal: Terminal, clock: Clock) -> Iterator[Syst
     # Children end first, and with them the work in flight that waits for their answers.
     with ExitStack() as closing, opened(options, terminal) as supervisor:
         closing.callback(clock.close)
-        with _logging(options.folder / "logs" / "local.log"):
+        with logging_to(options.folder / "logs" / "local.log"):
             yield _bring_up(options, terminal, supervisor, clock, closing)
 
 
@@ -175,6 +179,22 @@ def _empty(folder: Path) -> None:
 def _bring_up(
     options: Options, terminal: Terminal, supervisor: Supervisor, clock: Clock, closing: ExitStack
 ) -> System:
+    stack, feed, source, machine = empty_project(options, terminal, supervisor, clock, closing)
+    with terminal.stage("apply", f"making the {len(stack.resources)} resources of {stack.name}"):
+        applied = apply(stack, machine, HANDLERS, lambda _resource, _what: None)
+    with terminal.stage("start", "starting the function and the service"):
+        machine.service(Workloads).settle()
+    parts = _parts(machine, applied)
+    return System(options, terminal, clock, machine, stack, applied, feed, parts, source)
+
+
+def empty_project(
+    options: Options, terminal: Terminal, supervisor: Supervisor, clock: Clock, closing: ExitStack
+) -> tuple[Stack, Feed, str, Machine]:
+    """Synthesize, start the emulators and what answers for the API; nothing of the stack is made yet.
+
+    Returns the stack, its feed, what answers for the feed's API, and the machine.
+    """
     folder = options.folder.resolve()
     stack, emulators = _synthesize_and_emulate(options, terminal, supervisor, folder)
     feed, url = _feed_of(stack)
@@ -195,12 +215,7 @@ def _bring_up(
     )
     closing.callback(machine.service(FrontEnd).close)
     source = _choose_source(options, terminal, machine, feed=feed, url=url, closing=closing)
-    with terminal.stage("apply", f"making the {len(stack.resources)} resources of {stack.name}"):
-        applied = apply(stack, machine, HANDLERS, lambda _resource, _what: None)
-    with terminal.stage("start", "starting the function and the service"):
-        machine.service(Workloads).settle()
-    parts = _parts(machine, applied)
-    return System(options, terminal, clock, machine, stack, applied, feed, parts, source)
+    return stack, feed, source, machine
 
 
 def _synthesize_and_emulate(
@@ -297,7 +312,7 @@ def _one[T](what: str, found: list[T]) -> T:
 
 
 @contextmanager
-def _logging(file: Path) -> Iterator[None]:
+def logging_to(file: Path) -> Iterator[None]:
     """Let what the services log go to a file for as long as the environment runs."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(file)

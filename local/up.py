@@ -33,7 +33,7 @@ def run_up(options: Options, terminal: Terminal) -> Report:
     state = read_state(options.folder)
     before = state if state.get("mode") == "up" else {}
     start = max(datetime.now(UTC), _time_of(before.get("time")))
-    with _until_told() as told, running(options, terminal, RealClock(options.speed, start)) as system:
+    with until_told() as told, running(options, terminal, RealClock(options.speed, start)) as system:
         report = begin(system)
         if options.speed != 1:
             system.machine.say_not_honoured(OWN_CLOCK)
@@ -141,7 +141,7 @@ def _time_of(text: str | None) -> datetime:
 
 
 @contextmanager
-def _until_told() -> Iterator[threading.Event]:
+def until_told() -> Iterator[threading.Event]:
     """Turn the first SIGINT or SIGTERM into an event; a second one interrupts at once."""
     told = threading.Event()
 

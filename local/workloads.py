@@ -35,6 +35,7 @@ class Workloads:
         self.replaced: dict[str, str] = {}
         self.passed_on: dict[str, str] = {}
         self.urls: dict[str, str] = {}
+        self.ports: dict[str, int] = {}  # by name: where a workload of an earlier run was, and is again
 
     def environment(self, name: str, declared: Mapping[str, str], service_account: str) -> dict[str, str]:
         """Return a workload's whole environment: what the stack declares, and what leads to this machine.
@@ -67,7 +68,7 @@ class Workloads:
         It is ready when `ready_path` is answered with a status below 500. `at_once` is how many requests
         it gets at a time.
         """
-        port = free_port()
+        port = self.ports.pop(name, None) or free_port()
         url = f"http://{LOOPBACK}:{port}"
         self._machine.service(FrontEnd).limit(url, at_once)
         self.urls[name] = url
@@ -90,6 +91,12 @@ class Workloads:
     def log(self, name: str) -> Path:
         """Return the file that holds a workload's output."""
         return self._machine.folder / "logs" / f"{name.replace(' ', '-')}.log"
+
+    def end(self, name: str) -> None:
+        """Stop a workload; one that does not run is as stopped as can be."""
+        self.settle()
+        self.urls.pop(name, None)
+        self._machine.supervisor.stop(name)
 
     def settle(self) -> None:
         """Wait until all that was begun is ready. Raises ProcessError."""

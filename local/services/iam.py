@@ -58,6 +58,23 @@ class Policies:
         """Return a resource's policy: `{"bindings": [{"role", "members", "condition"?}]}`."""
         return self._policies.find(resource) or {"bindings": []}
 
+    def replace(self, resource: str, bindings: list[dict[str, Any]]) -> None:
+        """Let a resource have exactly these bindings."""
+        kept = [
+            binding | {"members": sorted(binding["members"])}
+            for binding in bindings
+            if binding.get("members")
+        ]
+        if kept:
+            self._policies.put(resource, {"bindings": kept})
+        else:
+            self.forget(resource)
+
+    def forget(self, resource: str) -> None:
+        """Let a resource have no grant, as one that was deleted."""
+        if self._policies.find(resource) is not None:
+            self._policies.delete(resource)
+
     def grant(
         self, resource: str, role: str, members: list[str], condition: dict[str, Any] | None = None
     ) -> None:

@@ -75,6 +75,13 @@ class Scheduler:
             self._arm(job["name"])
         return kept
 
+    def delete(self, name: str) -> None:
+        """Forget a job; a run under way goes on. Raises NotFoundError."""
+        self.jobs.delete(name)
+        with self._lock:
+            if (armed := self._next.pop(name, None)) is not None:
+                armed.cancel()
+
     def start(self) -> None:
         """Let the enabled jobs fire from now on."""
         self._started = True
@@ -129,7 +136,9 @@ class Scheduler:
                 self._next[name] = self._clock.at(due, lambda: self._due(name))
 
     def _due(self, name: str) -> None:
-        job = self.jobs.get(name)
+        job = self.jobs.find(name)
+        if job is None:
+            return  # deleted in this very moment
         self._arm(name)
         if job["state"] == "ENABLED":
             self._begin(job)

@@ -1,0 +1,139 @@
+"""This machine as an empty project of Google Cloud: what Terraform deploys into it runs, until it is told to stop."""
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from local.clock import RealClock
+from local.control.server import ControlPlane
+from local.errors import LocalError, ProcessError
+from local.machine import Machine
+from local.processes import port_open
+from local.services.dataproc import Dataproc
+from local.services.pubsub import PubSub
+from local.services.scheduler import Scheduler
+from local.services.storage import Storage
+from local.synth import ROOT, check_environment
+from local.system import Options, empty_project, logging_to, opened
+from local.terminal import Terminal
+from local.up import until_told
+
+ENDPOINTS = "endpoints.json"
+START_S = 120.0
+DRAIN_S = 30.0
+DEPLOYER = "deployer"
+
+
+def run_cloud(options: Options, terminal: Terminal) -> None:
+    """Answer for Google Cloud until SIGINT or SIGTERM; what was deployed before runs again. Raises LocalError."""
+    check_environment(options.environment)
+    endpoints = options.folder / ENDPOINTS
+    clock = RealClock(options.speed, datetime.now(UTC))
+    with until_told() as told, ExitStack() as closing, opened(options, terminal) as supervisor:
+        closing.callback(clock.close)
+        closing.callback(lambda: endpoints.unlink(missing_ok=True))
+        closing.enter_context(logging_to(options.folder / "logs" / "local.log"))
+        stack, _, _, machine = empty_project(options, terminal, supervisor, clock, closing)
+        plane = ControlPlane(machine)
+        closing.callback(plane.close)
+        machine.service(Storage).put_bucket(_state_bucket(stack.project, stack.region))
+        machine.service(Dataproc)  # answers for its host from now on
+        with terminal.stage("start", "starting what was deployed before"):
+            plane.resume()
+        _write(endpoints, plane.environment() | _identity(machine))
+        terminal.line(f"{stack.project} is here, at {plane.url}; `make down` ends it")
+        machine.service(PubSub).resume()
+        scheduler = machine.service(Scheduler)
+        scheduler.start()
+        clock.run(told.is_set)
+        scheduler.stop()
+        end = time.monotonic() + DRAIN_S
+        clock.run(lambda: clock.in_flight == 0 or time.monotonic() > end)
+
+
+def begin_cloud(options: Options, terminal: Terminal) -> None:
+    """Let `run_cloud` go on in a process of its own, and print the variables that lead there as shell exports.
+
+    One that runs already is left as it is. Raises LocalError, with the end of its output, where it does not start.
+    """
+    check_environment(options.environment)
+    # Beside the folder, which the new process may empty or move aside.
+    endpoints, log = options.folder / ENDPOINTS, options.base / f"{options.environment}-cloud.log"
+    if not _answers(endpoints):
+        endpoints.unlink(missing_ok=True)  # of one that was killed
+        _spawn(options, log, endpoints)
+    for name, value in json.loads(endpoints.read_text()).items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+def _answers(endpoints: Path) -> bool:
+    if not endpoints.exists():
+        return False
+    url = json.loads(endpoints.read_text())["GOOGLE_STORAGE_CUSTOM_ENDPOINT"]
+    return port_open(urlsplit(url).port or 0)()
+
+
+def _spawn(options: Options, log: Path, endpoints: Path) -> None:
+    words = [
+        sys.executable,
+        "-m",
+        "local",
+        "cloud",
+        "--env",
+        options.environment,
+        "--speed",
+        str(options.speed),
+    ]
+    words += ["--feed", options.feed] if options.feed else []
+    words += ["--replay", str(options.replay.resolve())] if options.replay else []
+    log.parent.mkdir(parents=True, exist_ok=True)
+    print(f"starting this machine as {options.environment}'s project …", file=sys.stderr)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            words, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    end = time.monotonic() + START_S
+    while not endpoints.exists():
+        if process.poll() is not None:
+            raise ProcessError("this machine's control plane", f"ended with {process.returncode}", log)
+        if time.monotonic() > end:
+            process.terminate()
+            raise LocalError(f"this machine's control plane is not ready after {START_S:.0f} s: see {log}")
+        time.sleep(0.1)
+
+
+def _identity(machine: Machine) -> dict[str, str]:
+    """Who deploys, as programs that Terraform runs ask for it."""
+    host = machine.metadata.host_for(f"{DEPLOYER}@{machine.project}.iam.gserviceaccount.com")
+    return {
+        "GCE_METADATA_HOST": host,
+        "GCE_METADATA_ROOT": host,
+        "GCE_METADATA_IP": host,
+        "GCE_METADATA_MTLS_MODE": "none",
+        "GOOGLE_APPLICATION_CREDENTIALS": "",
+        "STORAGE_EMULATOR_HOST": machine.gcs_url,
+        "BIGQUERY_EMULATOR_HOST": machine.bigquery_url,
+        "VLILLE_PYTHON": str(machine.python),
+        "VLILLE_HERE": "1",
+    }
+
+
+def _state_bucket(project: str, region: str) -> dict[str, object]:
+    return {
+        "name": f"{project}-tfstate",
+        "location": region.upper(),
+        "storageClass": "STANDARD",
+        "versioning": {"enabled": True},
+    }
+
+
+def _write(file: Path, environment: dict[str, str]) -> None:
+    temporary = file.with_suffix(".tmp")
+    temporary.write_text(json.dumps(environment, indent=1))
+    temporary.replace(file)

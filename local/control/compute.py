@@ -1,0 +1,105 @@
+"""Networks, subnetworks and firewalls. https://cloud.google.com/compute/docs/reference/rest/v1"""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+
+from local.arguments import stable_number
+from local.collection import Json
+from local.control.http import Call, RefusedError, Reply, Route
+from local.control.kinds import Complete, Kind
+from local.control.operations import compute_operation
+from local.machine import Machine
+
+ROOT = "/compute/v1/"
+LINK = "https://www.googleapis.com/compute/v1/"
+
+
+def _held(collection: str, defaults: Json) -> Complete:
+    def complete(machine: Machine, wanted: Json, _before: Json | None) -> Json:
+        known = {
+            "kind": f"compute#{collection.removesuffix('s')}",
+            "id": stable_number(wanted["name"], 19),
+            "selfLink": LINK + wanted["name"],
+            "creationTimestamp": "2026-01-01T00:00:00.000-00:00",
+        }
+        given = {key: value for key, value in wanted.items() if value is not None}
+        full = defaults | given | known
+        if collection == "subnetworks" and "ipCidrRange" in given:
+            full["gatewayAddress"] = str(IPv4Network(given["ipCidrRange"])[1])
+            full["region"] = LINK + wanted["name"].rpartition("/subnetworks/")[0]
+        machine.collection("compute", collection).put(wanted["name"], full)
+        return full
+
+    return complete
+
+
+def _kind(collection: str, scope: str, defaults: Json) -> Kind:
+    def forget(machine: Machine, held: Json) -> None:
+        users = [
+            other["name"]
+            for each in ("subnetworks", "firewalls")
+            for other in machine.collection("compute", each).list()
+            if str(other.get("network", "")).endswith(held["name"])
+        ]
+        if collection == "networks" and users:
+            raise RefusedError(
+                400, f"The network resource '{held['name']}' is already being used by '{users[0]}'"
+            )
+        machine.collection("compute", collection).delete(held["name"])
+
+    return Kind(
+        ROOT,
+        f"projects/{{project}}/{scope}/{collection}/{{id}}",
+        "compute",
+        collection,
+        _held(collection, defaults),
+        forget,
+        shown=lambda _machine, held: held | {"name": held["name"].rpartition("/")[2]},
+    )
+
+
+KINDS = {
+    "networks": _kind(
+        "networks", "global", {"autoCreateSubnetworks": True, "routingConfig": {"routingMode": "REGIONAL"}}
+    ),
+    "subnetworks": _kind(
+        "subnetworks",
+        "regions/{region}",
+        {"privateIpGoogleAccess": False, "purpose": "PRIVATE", "stackType": "IPV4_ONLY"},
+    ),
+    "firewalls": _kind("firewalls", "global", {"direction": "INGRESS", "priority": 1000, "disabled": False}),
+}
+
+
+def routes(machine: Machine) -> Iterator[Route]:
+    """Yield what this service answers: every change is an operation that is done already."""
+    for collection, kind in KINDS.items():
+        scope = "regions/{region}" if collection == "subnetworks" else "global"
+        for route in kind.routes(machine):
+            yield (
+                route
+                if route.method == "GET"
+                else Route(route.method, route.pattern, _as_operation(machine, route, scope))
+            )
+    for scope in ("global", "regions/{region}"):
+        for method, end in (("GET", ""), ("POST", "/wait")):
+            yield Route(
+                method,
+                f"{ROOT}projects/{{project}}/{scope}/operations/{{id}}{end}",
+                lambda _, places, scope=scope: _operation(machine, scope.format_map(places), places["id"]),  # type: ignore[misc]
+            )
+
+
+def _as_operation(machine: Machine, route: Route, scope: str):  # type: ignore[no-untyped-def]
+    def answer(call: Call, places: dict[str, str]) -> Json | Reply:
+        made = route.answer(call, places)
+        target = made.get("selfLink", "") if isinstance(made, dict) else ""
+        kind = {"POST": "insert", "DELETE": "delete"}.get(call.method, "patch")
+        path = target.removeprefix(LINK) or call.path.removeprefix(ROOT)
+        return compute_operation(machine, scope.format_map(places), path, kind)
+
+    return answer
+
+
+def _operation(machine: Machine, scope: str, name: str) -> Json:
+    return compute_operation(machine, scope, "", "done") | {"name": name}

@@ -1,0 +1,64 @@
+"""Pub/Sub's topics and subscriptions. https://cloud.google.com/pubsub/docs/reference/rest"""
+
+from collections.abc import Iterator
+
+from local.collection import Json
+from local.control.http import Route
+from local.control.kinds import Kind
+from local.control.policies import policy_routes
+from local.machine import Machine
+from local.services.pubsub import ACK_DEADLINE_S, RETENTION, PubSub
+
+ROOT = "/pubsub/v1/"
+EXPIRATION = {"ttl": "2678400s"}  # 31 days
+
+
+def _topic(machine: Machine, wanted: Json, _before: Json | None) -> Json:
+    machine.service(PubSub).put_topic(wanted)
+    return wanted
+
+
+def _subscription(machine: Machine, wanted: Json, _before: Json | None) -> Json:
+    complete = {
+        "ackDeadlineSeconds": ACK_DEADLINE_S,
+        "messageRetentionDuration": RETENTION,
+        "expirationPolicy": EXPIRATION,
+        "state": "ACTIVE",
+        "pushConfig": {},
+    } | {key: value for key, value in wanted.items() if value is not None}
+    machine.service(PubSub).put_subscription(complete)
+    return complete
+
+
+TOPIC = Kind(
+    ROOT,
+    "projects/{project}/topics/{id}",
+    "pubsub",
+    "topics",
+    _topic,
+    lambda machine, held: machine.service(PubSub).topics.delete(held["name"]),
+    created_by="PUT",
+    wrapped_in="topic",
+)
+SUBSCRIPTION = Kind(
+    ROOT,
+    "projects/{project}/subscriptions/{id}",
+    "pubsub",
+    "subscriptions",
+    _subscription,
+    lambda machine, held: machine.service(PubSub).subscriptions.delete(held["name"]),
+    created_by="PUT",
+    wrapped_in="subscription",
+)
+
+
+def routes(machine: Machine) -> Iterator[Route]:
+    """Yield what this service answers."""
+    for kind in (TOPIC, SUBSCRIPTION):
+        yield from policy_routes(
+            machine,
+            ROOT + kind.item,
+            kind.item,
+            lambda places, kind=kind: kind.read(machine, kind.item.format_map(places)),  # type: ignore[misc]
+        )
+        yield from kind.routes(machine)
