@@ -5,20 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.cloud.storage import Blob, Bucket
 from google.cloud.storage import Client as StorageClient
-from requests.exceptions import RequestException
 
-from copier.moving import (
-    CALL_SECONDS,
-    RETRY,
-    Moved,
-    RefusedError,
-    UnverifiedError,
-    move_landed,
-    move_legacy,
-)
+from copier.moving import CALL_SECONDS, RETRY, Moved, RefusedError, move_landed, move_legacy
 from copier.planning import Landed, Plan, Refused, plan
 from copier.settings import Settings
 from feed import Feed
@@ -51,7 +41,7 @@ class Sweep:
         self.failed += not is_refused
         shown = self.refusals if is_refused else self.failures
         if len(shown) < SHOWN:
-            shown.append({"object": name, "reason": str(result)[:500]})
+            shown.append({"object": name, "reason": str(result)[:500] or type(result).__name__})
 
 
 def sweep(
@@ -92,9 +82,12 @@ def _move(blob: Blob, job: Plan, archive: Bucket, archived: dict[str, Blob]) -> 
         return move_legacy(blob, archive, job)
     except RefusedError as error:
         return error
-    except (UnverifiedError, GoogleAPICallError, RetryError, RequestException) as error:
+    except Exception as error:  # noqa: BLE001  (the libraries below raise many kinds; one object stops no other)
         log(
-            logging.ERROR, f"{blob.name} was not moved, the next sweep tries again: {error}", object=blob.name
+            logging.ERROR,
+            f"{blob.name} was not moved, the next sweep tries again: {error}",
+            exc_info=True,
+            object=blob.name,
         )
         return error
 

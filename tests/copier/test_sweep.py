@@ -1,5 +1,6 @@
 """Sweeps on the emulator: twice, two at once, killed at each step, in the hour that happens twice."""
 
+import io
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +10,14 @@ from typing import Any
 
 import pytest
 from google.api_core.exceptions import ServiceUnavailable
+from google.auth.exceptions import RefreshError, TransportError
 from google.cloud.storage import Blob
+from google.cloud.storage.exceptions import DataCorruption
 
 import copier.moving
 from copier.sweep import sweep
 from feed import Feed, archive_name, landing_name, pack, unpack
+from telemetry import LOGGER, log_as_json
 from tests.copier.conftest import Buckets
 
 pytestmark = pytest.mark.emulator
@@ -67,6 +71,40 @@ def test_a_sweep_that_dies_at_a_step_is_finished_by_the_next(
     assert (again.moved, again.skipped) == ((3, 0) if step == "rewrite" else (0, 3))
     assert buckets.landed == {}
     assert sorted(unpack(content).decode() for content in buckets.archived.values()) == names
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (DataCorruption(None, "checksum mismatch"), "checksum mismatch"),
+        (TransportError("no metadata server"), "no metadata server"),  # type: ignore[no-untyped-call]
+        (RefreshError("token not renewed"), "token not renewed"),  # type: ignore[no-untyped-call]
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_whatever_one_object_raises_the_others_are_moved(
+    buckets: Buckets, error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [landing_name("trams", TICK + timedelta(minutes=i)) for i in range(3)]
+    for name in names:
+        buckets.put(name, pack(name.encode()))
+    move = copier.moving.move_landed
+
+    def break_one(source: Blob, *rest: Any) -> Any:
+        if source.name == names[1]:
+            raise error
+        return move(source, *rest)
+
+    monkeypatch.setattr("copier.sweep.move_landed", break_one)
+    monkeypatch.setattr(LOGGER, "handlers", [])  # put back afterwards, with the next line's
+    log_as_json(lines := io.StringIO())
+    done = sweep(buckets.client, buckets.settings, [], STILL)
+    assert (done.moved, done.failed, done.complete) == (2, 1, True)
+    assert done.failures == [{"object": names[1], "reason": reason}]
+    assert list(buckets.landed) == [names[1]]
+    [line] = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert (line["severity"], line["object"]) == ("ERROR", names[1])
+    assert "in break_one" in line["stack_trace"]
 
 
 def test_a_copy_that_differs_keeps_its_source(buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
