@@ -3,18 +3,21 @@
 import logging
 from collections.abc import Mapping
 from enum import StrEnum
+from threading import Lock
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Blob, Bucket
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from copier.planning import Landed, Legacy
+from copier.planning import MAX_LEGACY_BYTES, Landed, Legacy
 from feed import RawError, answer_times, archive_name, choose_tick, pack, unpack
 from telemetry import log
 
 CALL_SECONDS = 15.0
 RETRY = DEFAULT_RETRY.with_timeout(20.0)
 CONTENT_TYPE = "application/gzip"
+# Decoded JSON may take 30 times its bytes; decoding holds the interpreter anyway.
+_ONE_DOCUMENT = Lock()
 
 
 class Moved(StrEnum):
@@ -70,14 +73,16 @@ def move_legacy(source: Blob, archive: Bucket, plan: Legacy) -> Moved:
     Raises RefusedError where the archive has another answer under that name, or the object is damaged.
     """
     try:
-        body = unpack(source.download_as_bytes(timeout=CALL_SECONDS, retry=RETRY))
+        body = unpack(source.download_as_bytes(timeout=CALL_SECONDS, retry=RETRY), MAX_LEGACY_BYTES)
     except NotFound:
         return Moved.SKIPPED
     except RawError as error:
         raise RefusedError(f"not readable: {error}") from error
     tick = plan.candidates[0]
     if len(plan.candidates) > 1:
-        tick = choose_tick(plan.candidates, answer_times(plan.feed, body), source.time_created)
+        with _ONE_DOCUMENT:
+            times = answer_times(plan.feed, body)
+        tick = choose_tick(plan.candidates, times, source.time_created)
         log(logging.INFO, f"{source.name}: an hour that happened twice, taken for {tick:%H:%M} UTC")
     packed = pack(body)
     copy = archive.blob(archive_name(plan.feed.name, tick))
@@ -113,8 +118,12 @@ def _skip(source: Blob, existing: Blob) -> Moved:
 
 
 def _content(blob: Blob) -> bytes | None:
+    """What an object of the archive holds, None where that cannot be what an old object held."""
+    blob.reload(timeout=CALL_SECONDS, retry=RETRY)
+    if blob.size > MAX_LEGACY_BYTES:
+        return None
     try:
-        return unpack(blob.download_as_bytes(timeout=CALL_SECONDS, retry=RETRY))
+        return unpack(blob.download_as_bytes(timeout=CALL_SECONDS, retry=RETRY), MAX_LEGACY_BYTES)
     except RawError:
         return None
 

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from feed import Feed, archive_name, landing_name, legacy_ticks, tick_of
+from feed.raw import MIB
+
+# An old object goes through this process's memory, `threads` at a time; a real answer has some 300 kB.
+MAX_LEGACY_BYTES = 4 * MIB  # as it is stored, and unpacked
 
 
 @dataclass(frozen=True)
@@ -41,13 +45,13 @@ def plan(name: str, size: int, feeds: Iterable[Feed]) -> Plan:
     try:
         feed_name, tick = tick_of(name)
     except ValueError:
-        return _plan_legacy(name, feeds)
+        return _plan_legacy(name, size, feeds)
     if name != landing_name(feed_name, tick):
         return Refused("an archive name in the landing bucket")
     return Landed(archive_name(feed_name, tick))
 
 
-def _plan_legacy(name: str, feeds: Iterable[Feed]) -> Plan:
+def _plan_legacy(name: str, size: int, feeds: Iterable[Feed]) -> Plan:
     for feed in feeds:
         try:
             candidates = legacy_ticks(feed, name.rpartition("/")[2])
@@ -55,6 +59,11 @@ def _plan_legacy(name: str, feeds: Iterable[Feed]) -> Plan:
             continue
         if not candidates:
             return Refused(f"a local time that did not exist: the clock of {feed.name} went forward")
+        if size > MAX_LEGACY_BYTES:
+            return Refused(
+                f"{size} bytes under an old name: at most {MAX_LEGACY_BYTES} are moved; "
+                "archive it by hand or delete it"
+            )
         return Legacy(feed, candidates)
     return Refused(
         "not a name that is known here: <feed>/<YYYYMMDD>T<HHMMSS>Z.json.gz, or a feed's old names"

@@ -4,6 +4,8 @@ import zlib
 
 _GZIP = 31  # wbits: a 32 KiB window, with gzip's header and checksum
 MIB = 1024 * 1024
+MAX_MEMBERS = 100  # of one gzip file; empty ones would cost time and give no byte that a limit could count
+_CHUNK = 64 * 1024  # what zlib copies of the rest at the end of each member is less
 
 
 class RawError(ValueError):
@@ -19,22 +21,28 @@ def pack(body: bytes) -> bytes:
 def unpack(data: bytes, limit: int = 64 * MIB) -> bytes:
     """The answer in `data`, gzip or plain; RawError where it is damaged or more than `limit` bytes."""
     if not data.startswith(b"\x1f\x8b"):
-        return _within(data, limit)
-    body = b""
-    while data:  # gzip allows several members one after the other
+        _refuse_above(limit, len(data))
+        return data
+    body, rest = bytearray(), memoryview(data)
+    for _ in range(MAX_MEMBERS):  # gzip allows several one after the other
         unpacker = zlib.decompressobj(_GZIP)
-        try:
-            body += unpacker.decompress(data, limit + 1 - len(body))
-        except zlib.error as damage:
-            raise RawError(f"damaged gzip: {damage}; expected a whole gzip file or plain bytes") from damage
-        _within(body, limit)
+        while rest and not unpacker.eof:
+            chunk = rest[:_CHUNK]
+            try:
+                body += unpacker.decompress(chunk, limit + 1 - len(body))
+            except zlib.error as damage:
+                raise RawError(
+                    f"damaged gzip: {damage}; expected a whole gzip file or plain bytes"
+                ) from damage
+            _refuse_above(limit, len(body))
+            rest = rest[len(chunk) - len(unpacker.unused_data) :]
         if not unpacker.eof:
             raise RawError(f"gzip cut after {len(data)} bytes; expected its end and checksum")
-        data = unpacker.unused_data
-    return body
+        if not rest:
+            return bytes(body)
+    raise RawError(f"more than {MAX_MEMBERS} gzip members; expected at most {MAX_MEMBERS}")
 
 
-def _within(body: bytes, limit: int) -> bytes:
-    if len(body) > limit:
+def _refuse_above(limit: int, size: int) -> None:
+    if size > limit:
         raise RawError(f"more than {limit} bytes unpacked; expected at most {limit}")
-    return body

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from copier.planning import Landed, Legacy, Refused, plan
+from copier.planning import MAX_LEGACY_BYTES, Landed, Legacy, Refused, plan
 from feed import Feed, archive_name, landing_name
 
 pytestmark = pytest.mark.unit
@@ -58,12 +58,19 @@ def test_an_old_name_means_one_time_or_two(name: str, ticks: list[str], old_feed
         ("vlille_ogc/", 0, "folder"),
         ("vlille_ogc/20231026T205000Z.json.gz", 0, "empty"),
         ("feed=a/date=2023-10-26/hour=20/20231026T205000Z.json.gz", 1, "archive name"),
+        ("data___2023-10-26_22:50:00.json", MAX_LEGACY_BYTES + 1, "4194305 bytes under an old name"),
+        ("data___2023-10-26_22:50:00.json", 5 * 2**30, "at most 4194304 are moved"),
     ],
 )
 def test_what_is_refused_says_why(name: str, size: int, words: str, old_feeds: list[Feed]) -> None:
     job = plan(name, size, old_feeds)
     assert isinstance(job, Refused)
     assert words in job.reason
+
+
+def test_only_what_goes_through_memory_has_a_size_limit(old_feeds: list[Feed]) -> None:
+    assert isinstance(plan("data___2023-10-26_22:50:00.json", MAX_LEGACY_BYTES, old_feeds), Legacy)
+    assert isinstance(plan("trams/20240229T235959Z.json.gz", 5 * 2**30, old_feeds), Landed)
 
 
 @given(

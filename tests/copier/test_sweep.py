@@ -15,6 +15,7 @@ from google.cloud.storage import Blob
 from google.cloud.storage.exceptions import DataCorruption
 
 import copier.moving
+from copier.planning import MAX_LEGACY_BYTES
 from copier.sweep import sweep
 from feed import Feed, archive_name, landing_name, pack, unpack
 from telemetry import LOGGER, log_as_json
@@ -202,6 +203,36 @@ def test_an_old_object_whose_name_is_taken_by_another_answer_stays(
     done = sweep(buckets.client, buckets.settings, old_feeds, STILL)
     assert (done.refused, done.moved) == (1, 0)
     assert list(buckets.landed) == ["data___2023-10-26_22:50:00.json"]
+
+
+def test_an_old_object_that_is_large_once_unpacked_stays(buckets: Buckets, old_feeds: list[Feed]) -> None:
+    name = "data___2023-10-26_22:50:00.json"
+    buckets.put(name, pack(bytes(MAX_LEGACY_BYTES + 1)))
+    done = sweep(buckets.client, buckets.settings, old_feeds, STILL)
+    assert (done.refused, done.moved) == (1, 0)
+    assert f"more than {MAX_LEGACY_BYTES} bytes unpacked" in done.refusals[0]["reason"]
+    assert (list(buckets.landed), buckets.archived) == ([name], {})
+
+
+def test_a_large_object_of_the_archive_is_not_read_to_compare(
+    buckets: Buckets, old_feeds: list[Feed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archived = "feed=vlille_ods/date=2023-10-26/hour=20/20231026T205000Z.json.gz"
+    buckets.archive(archived, bytes(MAX_LEGACY_BYTES + 1))
+    buckets.put("data___2023-10-26_22:50:00.json", b"{}")
+    read: list[str] = []
+    download = Blob.download_as_bytes
+
+    def watched(self: Blob, *args: Any, **options: Any) -> bytes:
+        read.append(self.name)
+        content: bytes = download(self, *args, **options)
+        return content
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Blob, "download_as_bytes", watched)
+        done = sweep(buckets.client, buckets.settings, old_feeds, STILL)
+    assert (done.refused, read) == (1, ["data___2023-10-26_22:50:00.json"])
+    assert "another answer" in done.refusals[0]["reason"]
 
 
 def test_an_object_that_another_sweep_took_is_no_failure(

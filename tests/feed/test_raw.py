@@ -1,11 +1,13 @@
 import contextlib
 import gzip
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from feed import RawError, pack, unpack
+from feed.raw import MAX_MEMBERS
 
 pytestmark = pytest.mark.unit
 
@@ -22,9 +24,11 @@ def test_plain_bytes_are_returned_as_they_are() -> None:
 
 def test_several_gzip_members_are_one_answer() -> None:
     assert unpack(pack(b"[1,") + pack(b"2]")) == b"[1,2]"
+    assert unpack(pack(b"1") * MAX_MEMBERS) == b"1" * MAX_MEMBERS
 
 
 PACKED = pack(b"some answer " * 50)
+MANY = f"more than {MAX_MEMBERS} gzip members"
 
 
 @pytest.mark.parametrize(
@@ -39,11 +43,30 @@ PACKED = pack(b"some answer " * 50)
         (pack(bytes(1001)), "more than 1000 bytes"),
         (pack(bytes(600)) + pack(bytes(401)), "more than 1000 bytes"),
         (b" " * 1001, "more than 1000 bytes"),
+        (pack(b"1") * (MAX_MEMBERS + 1), MANY),
+        (pack(b"") * 500_000, MANY),  # 10 MB that give no byte took a minute
     ],
 )
+@pytest.mark.timeout(10)
 def test_refused(data: bytes, message: str) -> None:
     with pytest.raises(RawError, match=message):
         unpack(data, limit=1000)
+
+
+@given(st.lists(st.binary(max_size=70_000), min_size=1, max_size=4), st.integers(0, 200_000))
+def test_members_and_chunks_may_end_anywhere(members: list[bytes], limit: int) -> None:
+    body, data = b"".join(members), b"".join(map(pack, members))
+    if len(body) <= limit:
+        assert unpack(data, limit) == body
+    else:
+        with pytest.raises(RawError, match="bytes unpacked"):
+            unpack(data, limit)
+
+
+@pytest.mark.parametrize("size", [0, 65_535, 65_536, 65_537, 300_000])
+def test_what_does_not_compress_goes_through_many_chunks(size: int) -> None:
+    body = random.Random(size).randbytes(size)  # noqa: S311 - noise, not a secret
+    assert unpack(pack(body) + pack(body)) == body + body
 
 
 def test_the_limit_itself_is_allowed() -> None:
