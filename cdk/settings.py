@@ -390,7 +390,7 @@ def _collector(values: _File) -> Iterable[Problem]:
 def _copier(copier: Copier) -> Iterable[Problem]:
     yield from _in(copier.cpu, "copier.cpu", tuple(_COPIER_CPUS))
     yield from _memory("copier.memory", copier.memory, 512, _COPIER_CPUS.get(copier.cpu, 4096))
-    yield from _between("copier.timeout_seconds", copier.timeout_seconds, 30, 1800)
+    yield from _between("copier.timeout_seconds", copier.timeout_seconds, 60, 1800)
     yield from _between("copier.max_instances", copier.max_instances, 1, 100)
     yield from _between("copier.threads", copier.threads, 1, 128)
 

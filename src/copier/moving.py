@@ -7,14 +7,12 @@ from threading import Lock
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Blob, Bucket
-from google.cloud.storage.retry import DEFAULT_RETRY
 
+from copier.deadline import Deadline
 from copier.planning import MAX_LEGACY_BYTES, Landed, Legacy
 from feed import RawError, answer_times, archive_name, choose_tick, pack, unpack
 from telemetry import log
 
-CALL_SECONDS = 15.0
-RETRY = DEFAULT_RETRY.with_timeout(20.0)
 CONTENT_TYPE = "application/gzip"
 # Decoded JSON may take 30 times its bytes; decoding holds the interpreter anyway.
 _ONE_DOCUMENT = Lock()
@@ -35,14 +33,17 @@ class UnverifiedError(Exception):
     """The copy is not what was copied: the source stays, and the next sweep looks again."""
 
 
-def move_landed(source: Blob, archive: Bucket, plan: Landed, archived: Mapping[str, Blob]) -> Moved:
+def move_landed(
+    source: Blob, archive: Bucket, plan: Landed, archived: Mapping[str, Blob], deadline: Deadline
+) -> Moved:
     """Rewrite the object inside Google Cloud Storage; `archived` are objects known to be there already.
 
     The precondition refuses to replace an object of the archive, whoever made it in the meantime. Raises
-    RefusedError where the archive has another content under that name.
+    RefusedError where the archive has another content under that name, OutOfTimeError where calls are left
+    to the next sweep.
     """
     if (existing := archived.get(plan.destination)) is not None:
-        return _skip(source, existing)
+        return _skip(source, existing, deadline)
     copy = archive.blob(plan.destination)
     try:
         token = None
@@ -52,28 +53,28 @@ def move_landed(source: Blob, archive: Bucket, plan: Landed, archived: Mapping[s
                 token=token,
                 if_generation_match=0,
                 if_source_generation_match=source.generation,
-                timeout=CALL_SECONDS,
-                retry=RETRY,
+                **deadline.limits(),
             )
             if token is None:
                 break
     except PreconditionFailed:
-        return _skip(source, copy)
+        return _skip(source, copy, deadline)
     except NotFound:
         return Moved.SKIPPED  # another sweep has moved it
     if (copy.size, copy.crc32c) != (source.size, source.crc32c):
         raise UnverifiedError(f"{copy.name}: {copy.size} bytes, crc32c {copy.crc32c}, unlike {source.name}")
-    _delete(source)
+    _delete(source, deadline)
     return Moved.MOVED
 
 
-def move_legacy(source: Blob, archive: Bucket, plan: Legacy) -> Moved:
+def move_legacy(source: Blob, archive: Bucket, plan: Legacy, deadline: Deadline) -> Moved:
     """Archive an old object, gzipped, under the UTC time that its name and the evidence mean.
 
-    Raises RefusedError where the archive has another answer under that name, or the object is damaged.
+    Raises RefusedError where the archive has another answer under that name, or the object is damaged, and
+    OutOfTimeError as above.
     """
     try:
-        body = unpack(source.download_as_bytes(timeout=CALL_SECONDS, retry=RETRY), MAX_LEGACY_BYTES)
+        body = unpack(source.download_as_bytes(**deadline.limits()), MAX_LEGACY_BYTES)
     except NotFound:
         return Moved.SKIPPED
     except RawError as error:
@@ -93,37 +94,36 @@ def move_legacy(source: Blob, archive: Bucket, plan: Legacy) -> Moved:
             content_type=CONTENT_TYPE,
             if_generation_match=0,
             checksum="crc32c",
-            timeout=CALL_SECONDS,
-            retry=RETRY,
+            **deadline.limits(),
         )
     except PreconditionFailed:
-        if _content(copy) != body:
+        if _content(copy, deadline) != body:
             raise _other_answer(copy) from None
-        _delete(source)
+        _delete(source, deadline)
         return Moved.SKIPPED
     if copy.size != len(packed):
         raise UnverifiedError(f"{copy.name}: {copy.size} bytes, expected {len(packed)}")
-    _delete(source)
+    _delete(source, deadline)
     return Moved.MOVED
 
 
-def _skip(source: Blob, existing: Blob) -> Moved:
+def _skip(source: Blob, existing: Blob, deadline: Deadline) -> Moved:
     """Finish what an earlier sweep began: the copy is there, only the source was not deleted."""
     if existing.crc32c is None:
-        existing.reload(timeout=CALL_SECONDS, retry=RETRY)
+        existing.reload(**deadline.limits())
     if (existing.size, existing.crc32c) != (source.size, source.crc32c):
         raise _other_answer(existing)
-    _delete(source)
+    _delete(source, deadline)
     return Moved.SKIPPED
 
 
-def _content(blob: Blob) -> bytes | None:
+def _content(blob: Blob, deadline: Deadline) -> bytes | None:
     """What an object of the archive holds, None where that cannot be what an old object held."""
-    blob.reload(timeout=CALL_SECONDS, retry=RETRY)
+    blob.reload(**deadline.limits())
     if blob.size > MAX_LEGACY_BYTES:
         return None
     try:
-        return unpack(blob.download_as_bytes(timeout=CALL_SECONDS, retry=RETRY), MAX_LEGACY_BYTES)
+        return unpack(blob.download_as_bytes(**deadline.limits()), MAX_LEGACY_BYTES)
     except RawError:
         return None
 
@@ -132,8 +132,8 @@ def _other_answer(existing: Blob) -> RefusedError:
     return RefusedError(f"the archive holds another answer as {existing.name}; compare them and delete one")
 
 
-def _delete(source: Blob) -> None:
+def _delete(source: Blob, deadline: Deadline) -> None:
     try:
-        source.delete(if_generation_match=source.generation, timeout=CALL_SECONDS, retry=RETRY)
+        source.delete(if_generation_match=source.generation, **deadline.limits())
     except (NotFound, PreconditionFailed):
         log(logging.INFO, f"{source.name}: gone or replaced before it was deleted", object=source.name)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from google.cloud.storage import Blob, Bucket
 from google.cloud.storage import Client as StorageClient
 
-from copier.moving import CALL_SECONDS, RETRY, Moved, RefusedError, move_landed, move_legacy
+from copier.deadline import CALL_SECONDS, RETRY, Deadline, OutOfTimeError
+from copier.moving import Moved, RefusedError, move_landed, move_legacy
 from copier.planning import Landed, Plan, Refused, plan
 from copier.settings import Settings
 from feed import Feed
@@ -51,37 +52,44 @@ def sweep(
 
     `clock` gives seconds. An object that cannot be moved is counted and left; it stops no other one.
     """
-    ends_at = clock() + settings.deadline_s
+    deadline = Deadline(clock, clock() + settings.deadline_s)
     done = Sweep()
     archive = client.bucket(settings.archive_bucket)
     with ThreadPoolExecutor(settings.threads) as pool:
         for page in _pages(client, settings.landing_bucket):
             jobs = [(blob, plan(blob.name, blob.size, feeds)) for blob in page]
-            archived = _archived(client, settings.archive_bucket, (job for _, job in jobs))
+            archived = _archived(
+                client, settings.archive_bucket, (job for _, job in jobs), deadline.halfway()
+            )
 
             def move(job: tuple[Blob, Plan], known: dict[str, Blob] = archived) -> Moved | Exception | None:
-                return _move(*job, archive, known) if clock() < ends_at else None
+                return None if deadline.is_over() else _move(*job, archive, known, deadline)
 
             for (blob, _), result in zip(jobs, pool.map(move, jobs), strict=True):
                 if result is None:
                     done.complete = False
                 else:
                     done.add(blob.name, result)
-            if clock() >= ends_at:
+            if deadline.is_over():
                 done.complete = False
                 break
     return done
 
 
-def _move(blob: Blob, job: Plan, archive: Bucket, archived: dict[str, Blob]) -> Moved | Exception:
+def _move(
+    blob: Blob, job: Plan, archive: Bucket, archived: dict[str, Blob], deadline: Deadline
+) -> Moved | Exception | None:
+    """What became of the object, None where the time did not suffice."""
     try:
         if isinstance(job, Refused):
             return RefusedError(job.reason)
         if isinstance(job, Landed):
-            return move_landed(blob, archive, job, archived)
-        return move_legacy(blob, archive, job)
+            return move_landed(blob, archive, job, archived, deadline)
+        return move_legacy(blob, archive, job, deadline)
     except RefusedError as error:
         return error
+    except OutOfTimeError:
+        return None
     except Exception as error:  # noqa: BLE001  (the libraries below raise many kinds; one object stops no other)
         log(
             logging.ERROR,
@@ -92,16 +100,25 @@ def _move(blob: Blob, job: Plan, archive: Bucket, archived: dict[str, Blob]) -> 
         return error
 
 
-def _pages(client: StorageClient, bucket: str) -> Iterable[list[Blob]]:
-    listing = client.list_blobs(bucket, page_size=PAGE, fields=FIELDS, timeout=CALL_SECONDS, retry=RETRY)
+def _pages(client: StorageClient, bucket: str, prefix: str | None = None) -> Iterable[list[Blob]]:
+    listing = client.list_blobs(
+        bucket, prefix=prefix, page_size=PAGE, fields=FIELDS, timeout=CALL_SECONDS, retry=RETRY
+    )
     return (list(page) for page in listing.pages)
 
 
-def _archived(client: StorageClient, bucket: str, jobs: Iterable[Plan]) -> dict[str, Blob]:
-    """The archive's objects of the hours that a page goes to: one listing an hour, not one look an object."""
+def _archived(
+    client: StorageClient, bucket: str, jobs: Iterable[Plan], deadline: Deadline
+) -> dict[str, Blob]:
+    """The archive's objects of the hours that a page goes to: one listing an hour, not one look an object.
+
+    After the deadline no more is looked for: that an object is there already, its copy finds out by itself.
+    """
     hours = {job.destination.rpartition("/")[0] + "/" for job in jobs if isinstance(job, Landed)}
-    return {
-        blob.name: blob
-        for hour in sorted(hours)
-        for blob in client.list_blobs(bucket, prefix=hour, fields=FIELDS, timeout=CALL_SECONDS, retry=RETRY)
-    }
+    found: dict[str, Blob] = {}
+    for hour in sorted(hours):
+        for page in _pages(client, bucket, hour):
+            found |= {blob.name: blob for blob in page}
+            if deadline.is_over():
+                return found
+    return found

@@ -4,17 +4,19 @@ import io
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from google.api_core.exceptions import ServiceUnavailable
+from google.api_core.retry import Retry
 from google.auth.exceptions import RefreshError, TransportError
 from google.cloud.storage import Blob
 from google.cloud.storage.exceptions import DataCorruption
 
 import copier.moving
+from copier.deadline import FINISH_SECONDS
 from copier.planning import MAX_LEGACY_BYTES
 from copier.sweep import sweep
 from feed import Feed, archive_name, landing_name, pack, unpack
@@ -143,7 +145,69 @@ def test_the_deadline_is_kept_and_the_next_sweep_goes_on(
     assert first.complete is False
     assert len(buckets.landed) == 30 - first.moved
     rest = sweep(buckets.client, settings, [], STILL)
-    assert (first.moved + rest.moved, rest.complete) == (30, True)
+    # An object whose copy was made in time and whose deletion was not is there already.
+    assert (first.moved + rest.moved + rest.skipped, rest.complete, buckets.landed) == (30, True, {})
+
+
+@dataclass
+class Hand:
+    """A clock that goes on where a test says so."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("name", ["trams/20231026T205000Z.json.gz", "data___2023-10-26_22:50:00.json"])
+@pytest.mark.parametrize("calls", [1, 2, 3, 4, 5])
+def test_a_sweep_ends_in_time_however_long_its_calls_take(
+    buckets: Buckets, old_feeds: list[Feed], name: str, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many calls take all that they may, from just before the deadline on; the others take no time."""
+    settings, clock, slow = replace(buckets.settings, deadline_s=30.0, threads=1), Hand(), iter(range(calls))
+    buckets.put(name, b"{}")
+    # There already, so that an old object takes all of its calls: the answers are compared.
+    buckets.archive(archive_name("vlille_ods", TICK), b"{}")
+
+    def slowly(call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*args: Any, timeout: float, retry: Retry, **options: Any) -> Any:
+            if next(slow, None) is not None:
+                clock.now = max(clock.now, 29.9) + timeout + (retry.timeout or 0.0)
+            return call(*args, timeout=timeout, retry=retry, **options)
+
+        return called
+
+    with monkeypatch.context() as patch:
+        for step in ("rewrite", "reload", "download_as_bytes", "upload_from_string", "delete"):
+            patch.setattr(Blob, step, slowly(getattr(Blob, step)))
+        done = sweep(buckets.client, settings, old_feeds, clock)
+    assert 30 <= clock.now <= 30 + FINISH_SECONDS
+    assert (done.refused, done.failed, done.complete) == (0, 0, False)
+    again = sweep(buckets.client, settings, old_feeds, STILL)
+    assert done.moved + done.skipped + again.moved + again.skipped == 1
+    assert (again.complete, buckets.landed) == (True, {})
+
+
+def test_looking_into_the_archive_takes_half_of_the_time_at_most(
+    buckets: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = [TICK + timedelta(hours=i) for i in range(30)]
+    for tick in ticks:
+        buckets.put(landing_name("trams", tick), pack(b"{}"))
+    clock, hours, list_blobs = Hand(), list[str](), buckets.client.list_blobs
+
+    def listing(bucket: str, **options: Any) -> Any:
+        if bucket == buckets.settings.archive_bucket:
+            hours.append(options["prefix"])
+            clock.now += 1.0
+        return list_blobs(bucket, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(buckets.client, "list_blobs", listing)
+        done = sweep(buckets.client, replace(buckets.settings, deadline_s=10.0), [], clock)
+    assert hours == [archive_name("trams", tick).rpartition("/")[0] + "/" for tick in ticks[:5]]
+    assert (done.moved, done.skipped, done.refused, done.failed, done.complete) == (30, 0, 0, 0, True)
 
 
 def answer(feed: Feed, moment: str) -> bytes:
