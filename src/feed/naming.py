@@ -72,9 +72,10 @@ def legacy_ticks(feed: Feed, name: str) -> tuple[datetime, ...]:
 def choose_tick(
     candidates: Sequence[datetime], answer_times: Iterable[datetime], created: datetime | None
 ) -> datetime:
-    """Which of an old name's candidates is meant: by times in the answer, else by the object's creation.
+    """Which of an old name's candidates is meant: by times in the answer and by the object's creation.
 
-    An answer cannot hold a time after its tick, so a time after the first candidate means the second; one
+    An answer cannot hold a time after its tick, so a time after the first candidate means the second. Else
+    an object created within minutes of a candidate is that one's, however stale its answer was; an answer
     from the hour before the first means the first. Without evidence it is the last candidate: in the old
     layout the second answer of a repeated hour overwrote the first, under the same name. ValueError
     without candidates.
@@ -83,8 +84,13 @@ def choose_tick(
         raise ValueError("no candidates: this local time never was (summer time had just begun)")
     *_, last = ticks = sorted(candidates)
     newest = max((at for at in answer_times if at <= last + _CLOCK_SKEW), default=None)
-    if newest is not None and newest >= ticks[0] - _STORED_WITHIN:
+    if newest is not None and newest > ticks[0] + _CLOCK_SKEW:
         return next(tick for tick in ticks if newest <= tick + _CLOCK_SKEW)
+    for tick in ticks:
+        if created is not None and abs(created - tick) <= _CLOCK_SKEW:
+            return tick
+    if newest is not None and newest >= ticks[0] - _STORED_WITHIN:
+        return ticks[0]
     if created is not None and ticks[0] - _CLOCK_SKEW <= created <= last + _STORED_WITHIN:
         return [tick for tick in ticks if tick - _CLOCK_SKEW <= created][-1]
     return last

@@ -145,7 +145,12 @@ def minutes(tick: datetime, count: float) -> datetime:
         ([minutes(FIRST, -1)], None, FIRST),
         ([minutes(FIRST, 2)], None, FIRST),  # clocks differ a little
         ([minutes(FIRST, 20)], None, SECOND),  # stale, but after the first
-        ([minutes(SECOND, -1)], minutes(FIRST, 1), SECOND),  # the answer's own times come first
+        ([minutes(SECOND, -1)], minutes(FIRST, 1), SECOND),  # no answer holds a time after its tick
+        ([minutes(SECOND, -70)], minutes(SECOND, 0.1), SECOND),  # more than an hour stale when it was stored
+        ([minutes(SECOND, -60)], minutes(SECOND, -2), SECOND),  # and clocks differ a little
+        ([minutes(SECOND, -70)], minutes(SECOND, 30), FIRST),  # stored at neither: the answer decides
+        ([minutes(FIRST, -70)], minutes(FIRST, 0.1), FIRST),
+        ([minutes(FIRST, -1)], minutes(SECOND, 60 * 24 * 30), FIRST),  # copied a month later
         (
             [minutes(FIRST, -400 * 24 * 60), minutes(FIRST, -3)],
             None,
