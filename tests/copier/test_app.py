@@ -51,8 +51,10 @@ def test_a_sweep_that_cannot_run_is_an_error_in_json(buckets: Buckets) -> None:
     ("method", "path", "status", "error"),
     [
         ("GET", "/healthz", 200, None),
+        ("GET", "/health", 200, None),
         ("GET", "/sweep", 405, "Method Not Allowed"),
         ("DELETE", "/healthz", 405, "Method Not Allowed"),
+        ("POST", "/health", 405, "Method Not Allowed"),
         ("GET", "/", 404, "Not Found"),
         ("POST", "/sweep/", 404, "Not Found"),
     ],
