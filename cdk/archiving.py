@@ -46,9 +46,10 @@ class Archiving(Construct):
         grants = [
             StorageBucketIamMember(self, id_, bucket=bucket, role=role, member=identities.copier.member)
             for id_, bucket, role in (
-                # Moving is reading, creating elsewhere, and deleting: objectUser holds all three.
+                # Of the roles that may delete, objectUser is the narrowest.
                 ("copier_empties_landing", storage.landing.name, "roles/storage.objectUser"),
-                ("copier_writes_archive", storage.archive.name, "roles/storage.objectUser"),
+                ("copier_creates_archive", storage.archive.name, "roles/storage.objectCreator"),
+                ("copier_reads_archive", storage.archive.name, "roles/storage.objectViewer"),
             )
         ]
         environment = {

@@ -12,7 +12,7 @@ from cdktf_cdktf_provider_google.artifact_registry_repository import (
 from cdktf_cdktf_provider_google.artifact_registry_repository_iam_member import (
     ArtifactRegistryRepositoryIamMember,
 )
-from cdktf_cdktf_provider_google.project_iam_member import ProjectIamMember
+from cdktf_cdktf_provider_google.project_iam_member import ProjectIamMember, ProjectIamMemberCondition
 from cdktf_cdktf_provider_google.storage_bucket_iam_member import StorageBucketIamMember
 from cdktf_cdktf_provider_google.storage_bucket_object import StorageBucketObject
 from constructs import Construct
@@ -75,6 +75,19 @@ class Build(Construct):
                 bucket=storage.artifacts.name,
                 role="roles/storage.objectViewer",
                 member=member,
+            ),
+            # Cloud Functions copies the source into a bucket of its own making, and builds from there.
+            ProjectIamMember(
+                self,
+                "build_reads_function_sources",
+                project=settings.project,
+                role="roles/storage.objectViewer",
+                member=member,
+                condition=ProjectIamMemberCondition(
+                    title="function-sources",
+                    expression='resource.name.startsWith("projects/_/buckets/gcf-v2-sources-'
+                    f'{identities.project.number}-{settings.region}")',
+                ),
             ),
             ProjectIamMember(
                 self,

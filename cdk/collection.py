@@ -11,7 +11,6 @@ from cdktf_cdktf_provider_google.cloudfunctions2_function import (
     Cloudfunctions2FunctionBuildConfigSourceStorageSource,
     Cloudfunctions2FunctionServiceConfig,
 )
-from cdktf_cdktf_provider_google.data_google_project import DataGoogleProject
 from cdktf_cdktf_provider_google.project_iam_member import ProjectIamMember
 from cdktf_cdktf_provider_google.pubsub_subscription import (
     PubsubSubscription,
@@ -159,8 +158,7 @@ class Collection(Construct):
 
     def _push_subscription(self, identities: Identities, invoker: ITerraformDependable) -> PubsubSubscription:
         messages = self._settings.messages
-        project = DataGoogleProject(self, "project", project_id=self._settings.project)
-        pubsub = f"serviceAccount:service-{project.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+        pubsub = f"serviceAccount:service-{identities.project.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
         dead_publisher = PubsubTopicIamMember(
             self,
             "pubsub_publishes_dead_letters",

@@ -1,5 +1,6 @@
 """One service account per workload, without keys: nobody can borrow what another may do."""
 
+from cdktf_cdktf_provider_google.data_google_project import DataGoogleProject
 from cdktf_cdktf_provider_google.service_account import ServiceAccount
 from constructs import Construct
 
@@ -16,7 +17,7 @@ WORKLOADS = {
 
 
 class Identities(Construct):
-    """The service accounts; attributes are named after the workloads."""
+    """The service accounts; attributes are named after the workloads. `project` knows the project's number."""
 
     collector: ServiceAccount
     copier: ServiceAccount
@@ -27,6 +28,7 @@ class Identities(Construct):
 
     def __init__(self, scope: Construct, settings: Settings) -> None:
         super().__init__(scope, "identity")
+        self.project = DataGoogleProject(self, "project", project_id=settings.project)
         for workload, description in WORKLOADS.items():
             account = ServiceAccount(
                 self,

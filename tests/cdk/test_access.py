@@ -21,6 +21,10 @@ ENVIRONMENTS = ("dev", "prod")
 Calls = tuple[tuple[str, str], ...]
 
 # A row of the table → where the workload's code does what needs the role.
+FUNCTION_SOURCES = (
+    'project, if resource.name.startsWith("projects/_/buckets/gcf-v2-sources-'
+    '${data.google_project.identity_project.number}-europe-west1")'
+)
 CALLS: dict[Grant, Calls] = {
     Grant("batch", "bucket archive", "roles/storage.objectViewer"): (
         ("src/spark/archive.py", "client.list_blobs"),
@@ -48,6 +52,9 @@ CALLS: dict[Grant, Calls] = {
     ),
     Grant("build", "bucket artifacts", "roles/storage.objectViewer"): (
         ("cdk/build_image.py", "'storageSource'"),
+        ("cdk/collection.py", "Cloudfunctions2FunctionBuildConfigSourceStorageSource("),
+    ),
+    Grant("build", FUNCTION_SOURCES, "roles/storage.objectViewer"): (
         ("cdk/collection.py", "Cloudfunctions2FunctionBuildConfigSourceStorageSource("),
     ),
     Grant("build", "project", "roles/logging.logWriter"): (
@@ -80,14 +87,17 @@ CALLS: dict[Grant, Calls] = {
         ("src/collector/tick.py", "settings.station_table"),
         ("src/collector/loading.py", "client.load_table_from_file"),
     ),
-    Grant("copier", "bucket archive", "roles/storage.objectUser"): (
+    Grant("copier", "bucket archive", "roles/storage.objectCreator"): (
         ("src/copier/moving.py", "copy.rewrite"),
         ("src/copier/moving.py", "copy.upload_from_string"),
-        ("src/copier/sweep.py", "client.list_blobs(bucket, prefix=hour"),
+    ),
+    Grant("copier", "bucket archive", "roles/storage.objectViewer"): (
+        ("src/copier/sweep.py", "_archived(client, settings.archive_bucket"),
+        ("src/copier/moving.py", "existing.reload"),
     ),
     Grant("copier", "bucket landing", "roles/storage.objectUser"): (
         ("src/copier/moving.py", "source.delete"),
-        ("src/copier/sweep.py", "client.list_blobs(bucket, page_size=PAGE"),
+        ("src/copier/sweep.py", "_pages(client, settings.landing_bucket"),
     ),
     Grant("pubsub", "subscription push", "roles/pubsub.subscriber"): (
         ("cdk/collection.py", "dead_letter_policy="),
@@ -485,7 +495,7 @@ def test_every_kind_of_finding_is_on_the_page_and_has_a_fragment() -> None:
         ),
         with_resources("google_pubsub_subscription", "collection_dead_letters", topic="x"),
         on_bucket(
-            "serviceAccount:service-${data.google_project.collection_project.number}"
+            "serviceAccount:service-${data.google_project.identity_project.number}"
             "@gcp-sa-pubsub.iam.gserviceaccount.com"
         ),
         with_resources("google_kms_crypto_key", "more", name="k"),

@@ -287,7 +287,8 @@ def test_no_path_of_the_machine_is_in_it(synthesis: Synthesis, checkouts: tuple[
             {
                 "terraform_data.build_copier_image",
                 "google_storage_bucket_iam_member.archiving_copier_empties_landing",
-                "google_storage_bucket_iam_member.archiving_copier_writes_archive",
+                "google_storage_bucket_iam_member.archiving_copier_creates_archive",
+                "google_storage_bucket_iam_member.archiving_copier_reads_archive",
             },
         ),
         (
@@ -339,7 +340,7 @@ def test_outputs_tell_where_to_look(stack: dict[str, Any]) -> None:
 
 
 def test_every_reference_names_something_declared(stack: dict[str, Any]) -> None:
-    declared = {address for address, _ in resources(stack)} | {"data.google_project.collection_project"}
+    declared = {address for address, _ in resources(stack)} | {"data.google_project.identity_project"}
     text = json.dumps(stack)
     named = set(re.findall(r"\$\{((?:data\.)?[a-z0-9_]+\.[a-z0-9_]+)[.\[]", text))
     named |= {each for _, arguments in resources(stack) for each in arguments.get("depends_on", [])}
