@@ -25,6 +25,7 @@ def main() -> None:
     # Imported only now: it is known which package answers to the name, and that there is something to do.
     from cdktf import App  # noqa: PLC0415
 
+    from cdk.bootstrap import BootstrapStack  # noqa: PLC0415
     from cdk.stack import VlilleStack  # noqa: PLC0415
 
     outdir = Path(os.environ.get("CDKTF_OUTDIR", "cdktf.out"))
@@ -32,6 +33,7 @@ def main() -> None:
     app = App(outdir=str(outdir))
     for settings in environments.values():
         VlilleStack(app, settings, feeds, sources=sources, cache=ROOT / ".cache")
+        BootstrapStack(app, settings, adopt=os.environ.get("VLILLE_ADOPT", "").split())
     app.synth()
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
@@ -26,6 +26,7 @@ DATAPROC_PYTHON = {
     "3.0-debian12": "3.12",
     "3.0-ubuntu24": "3.12",
 }
+CI_POOL, CI_PROVIDER = "vlille-github", "github"
 FUNCTION_RUNTIMES = ("python312", "python313", "python314")
 DEVELOPMENT_YEAR = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -124,6 +125,12 @@ class Alerts(_Section, frozen=True):
     silent_minutes: int
 
 
+class Ci(_Section, frozen=True):
+    """The GitHub repository whose workflows may plan and deploy."""
+
+    repository: str
+
+
 class _File(_Section, frozen=True):
     project: str
     region: str
@@ -137,6 +144,7 @@ class _File(_Section, frozen=True):
     retention: Retention
     alerts: Alerts
     labels: dict[str, str] = {}
+    ci: Ci | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +164,32 @@ class Settings:
     retention: Retention
     alerts: Alerts
     labels: Mapping[str, str]
+    ci: Ci | None
+
+    @property
+    def stack(self) -> str:
+        """Name of the environment's stack, and prefix of its state."""
+        return f"vlille-{self.environment}"
+
+    @property
+    def bootstrap_stack(self) -> str:
+        """Name of the stack that is deployed once per project, and prefix of its state."""
+        return f"{self.stack}-bootstrap"
+
+    @property
+    def ci_pool_path(self) -> str:
+        """The pool that takes GitHub's tokens, as Terraform and the REST API name it."""
+        return f"projects/{self.project}/locations/global/workloadIdentityPools/{CI_POOL}"
+
+    @property
+    def ci_provider_path(self) -> str:
+        """The provider in that pool."""
+        return f"{self.ci_pool_path}/providers/{CI_PROVIDER}"
+
+    @property
+    def resource_labels(self) -> dict[str, str]:
+        """Labels of everything that can have some."""
+        return {"app": "vlille", "environment": self.environment, **self.labels}
 
     @property
     def dataset(self) -> str:
@@ -237,10 +271,16 @@ def _check_keys(file: Path, document: Mapping[str, Any], section: type[_Section]
                 raise SettingsError(
                     file, f"{prefix}{name}", "nothing", f"{_type_name(field.type)}; the key is needed"
                 )
-        elif isinstance(field.type, type) and issubclass(field.type, _Section):
+        elif (inner := _section(field.type)) is not None:
             if not isinstance(document[name], dict):
                 raise SettingsError(file, f"{prefix}{name}", document[name], f"a table: [{prefix}{name}]")
-            _check_keys(file, document[name], field.type, f"{prefix}{name}.")
+            _check_keys(file, document[name], inner, f"{prefix}{name}.")
+
+
+def _section(annotation: object) -> type[_Section] | None:
+    """Return the table that a key holds, also where the key may be left out (`Ci | None`)."""
+    types = (annotation, *get_args(annotation))
+    return next((each for each in types if isinstance(each, type) and issubclass(each, _Section)), None)
 
 
 def _misfit(file: Path, document: Mapping[str, Any], message: str) -> SettingsError:
@@ -279,6 +319,7 @@ def _check_names(file: Path, values: _File) -> None:
 # --- values ---------------------------------------------------------------------------------------
 
 Problem = tuple[str, object, str]
+REPOSITORY = "a GitHub repository as owner/name, at most 90 characters"
 _MEMORY = re.compile(r"([1-9][0-9]{0,5})(Mi|Gi)")
 # Series whose machines boot from the standard persistent disks that the cluster is given, and their CPUs.
 _MACHINE_CPUS = {
@@ -290,6 +331,8 @@ _MACHINE_CPUS = {
 }
 _MACHINE = re.compile(r"(\w+)-(standard|highmem|highcpu)-([1-9][0-9]{0,2})", re.ASCII)
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
+# GitHub's limits for each name, and Google's for both: a token's subject holds them and ends at 127 bytes.
+_REPOSITORY = re.compile(r"(?=.{3,90}$)[A-Za-z0-9](-?[A-Za-z0-9]){0,38}/(?!\.{1,2}$)[A-Za-z0-9._-]+", re.ASCII)
 _REGION = re.compile(r"(africa|asia|australia|europe|me|northamerica|southamerica|us)-[a-z]+[1-9][0-9]?")
 _PRIVATE = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 _COPIER_CPUS = {"1": 4096, "2": 8192, "4": 16384}  # most memory in MiB that Cloud Run gives to that many
@@ -313,6 +356,8 @@ def _impossible(values: _File, feeds: tuple[str, ...]) -> Iterable[Problem]:
     yield from _ranges(values)
     if not _EMAIL.fullmatch(values.alerts.email):
         yield "alerts.email", values.alerts.email, "an e-mail address"
+    if values.ci is not None and not _REPOSITORY.fullmatch(values.ci.repository):
+        yield "ci.repository", values.ci.repository, REPOSITORY
 
 
 def _schedule(values: _File) -> Iterable[Problem]:

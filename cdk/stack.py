@@ -3,16 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import jsii
-from cdktf import GcsBackend, TerraformElement, TerraformStack
-from cdktf_cdktf_provider_google.provider import GoogleProvider
-from constructs import Construct, Node
+from constructs import Construct
 
 from cdk.archiving import Archiving
 from cdk.artifacts import batch_artifact, batch_main, collector_artifact, copier_artifact
 from cdk.batch import Batch
 from cdk.build import Build
 from cdk.collection import Collection
+from cdk.environment_stack import EnvironmentStack
 from cdk.identities import Identities
 from cdk.monitoring import Monitoring
 from cdk.outputs import declare_outputs
@@ -26,19 +24,13 @@ from cdk.warehouse import Warehouse
 from feed import Feed
 
 
-class VlilleStack(TerraformStack):
+class VlilleStack(EnvironmentStack):
     """Everything of `vlille-<environment>`, from the topic to the alerts."""
 
     def __init__(
         self, scope: Construct, settings: Settings, feeds: Mapping[str, Feed], *, sources: Path, cache: Path
     ) -> None:
-        super().__init__(scope, f"vlille-{settings.environment}")
-        labels = {"app": "vlille", "environment": settings.environment, **settings.labels}
-        GoogleProvider(
-            self, "google", project=settings.project, region=settings.region, default_labels=labels
-        )
-        GcsBackend(self, bucket=settings.bucket("tfstate"), prefix=f"vlille-{settings.environment}")
-
+        super().__init__(scope, settings, settings.stack)
         identities = Identities(self, settings)
         storage = Storage(self, settings)
         warehouse = Warehouse(self, settings, feeds)
@@ -98,9 +90,3 @@ class VlilleStack(TerraformStack):
             archiving=archiving,
             batch=batch,
         )
-
-    @jsii.member(jsii_name="allocateLogicalId")
-    def _allocate_logical_id(self, tf_element: TerraformElement | Node) -> str:
-        """Name an element by its path, `storage_landing`, where the default adds a hash to read past."""
-        node = tf_element if isinstance(tf_element, Node) else tf_element.node
-        return "_".join(node.path.split("/")[1:])

@@ -44,7 +44,8 @@ def synthesize(supervisor: Supervisor, environment: str, feed: str | None, folde
         told = log.read_text(errors="replace")[begin:].strip()
         # What is wrong with the settings or a feed is one line; anything longer is a fault of ours.
         raise LocalError(told) if told and "\n" not in told else error from None
-    stacks = sorted((output / "stacks").glob(f"*/{FILE}"))
-    if len(stacks) != 1:
-        raise LocalError(f"{output} should hold one stack for {environment}, found {len(stacks)}: see {log}")
-    return stacks[0].parent
+    # The bootstrap stack beside it is a project's, and there is no project here.
+    stack = output / "stacks" / f"vlille-{environment}"
+    if not (stack / FILE).is_file():
+        raise LocalError(f"{output} should hold the stack vlille-{environment} and does not: see {log}")
+    return stack

@@ -1,0 +1,29 @@
+"""The Google Cloud APIs that a deploy and what it deploys call; nothing here needs the bindings."""
+
+# Called by Terraform while it enables the others, so nothing can enable these two but a person.
+FIRST = ("cloudresourcemanager", "serviceusage")
+
+_ENVIRONMENT = (
+    "artifactregistry",
+    "bigquery",
+    "cloudbuild",  # builds the function and the copier's image
+    "cloudfunctions",
+    "cloudscheduler",
+    "compute",
+    "dataproc",
+    "iam",
+    "iamcredentials",  # the tokens of push and Scheduler, and CI's turn into a service account
+    "logging",
+    "monitoring",
+    "pubsub",
+    "run",
+    "storage",
+)
+
+APIS = tuple(f"{name}.googleapis.com" for name in sorted((*FIRST, *_ENVIRONMENT)))
+CI_APIS = ("sts.googleapis.com",)  # exchanges GitHub's token
+
+
+def needed_apis(*, ci: bool) -> tuple[str, ...]:
+    """Host names of the APIs that a project needs, with or without an identity for CI."""
+    return (*APIS, *CI_APIS) if ci else APIS

@@ -1,0 +1,224 @@
+"""What a project needs once, before its environment: the APIs, and who CI may be.
+
+The state bucket is older than any Terraform state, so `operate/` makes it. Without `[ci]` there are only APIs.
+"""
+
+from collections.abc import Collection
+
+from cdktf import ITerraformDependable, TerraformOutput
+from cdktf_cdktf_provider_google.iam_workload_identity_pool import IamWorkloadIdentityPool
+from cdktf_cdktf_provider_google.iam_workload_identity_pool_provider import (
+    IamWorkloadIdentityPoolProvider,
+    IamWorkloadIdentityPoolProviderOidc,
+)
+from cdktf_cdktf_provider_google.project_iam_member import ProjectIamMember, ProjectIamMemberCondition
+from cdktf_cdktf_provider_google.project_service import ProjectService
+from cdktf_cdktf_provider_google.service_account import ServiceAccount
+from cdktf_cdktf_provider_google.service_account_iam_member import ServiceAccountIamMember
+from cdktf_cdktf_provider_google.storage_bucket_iam_member import StorageBucketIamMember
+from constructs import Construct
+
+from cdk.apis import needed_apis
+from cdk.environment_stack import EnvironmentStack
+from cdk.settings import CI_POOL, CI_PROVIDER, Ci, Settings
+
+ISSUER = "https://token.actions.githubusercontent.com"
+# Left out on purpose: pull_request_target and issue_comment run with main's ref on behalf of anybody.
+EVENTS = ("pull_request", "push", "schedule", "workflow_dispatch")
+READER = "attribute.event/pull_request"
+DEPLOYER = "attribute.ref/refs/heads/main"
+
+# What `terraform plan` reads of each type in the environment's stack, and no data.
+READER_ROLES = (
+    "roles/artifactregistry.reader",
+    "roles/bigquery.metadataViewer",
+    "roles/browser",
+    "roles/cloudfunctions.viewer",
+    "roles/cloudscheduler.viewer",
+    "roles/compute.networkViewer",
+    "roles/dataproc.viewer",
+    "roles/iam.roleViewer",
+    "roles/iam.securityReviewer",  # the policies of everything
+    "roles/iam.serviceAccountViewer",
+    "roles/monitoring.viewer",
+    "roles/pubsub.viewer",
+    "roles/run.viewer",
+    "roles/serviceusage.serviceUsageViewer",
+    "roles/storage.bucketViewer",
+)
+# What a deploy makes and destroys; the IAM of the project comes apart, limited to GRANTED_ROLES.
+DEPLOYER_ROLES = (
+    "roles/artifactregistry.admin",
+    "roles/bigquery.dataOwner",
+    "roles/bigquery.jobUser",  # a dropped column is a query
+    "roles/browser",
+    "roles/cloudbuild.builds.editor",
+    "roles/cloudfunctions.developer",
+    "roles/cloudscheduler.admin",
+    "roles/compute.networkAdmin",
+    "roles/compute.securityAdmin",  # firewall rules
+    "roles/dataproc.editor",
+    "roles/iam.roleAdmin",
+    "roles/iam.serviceAccountAdmin",
+    "roles/iam.serviceAccountUser",
+    "roles/monitoring.alertPolicyEditor",
+    "roles/monitoring.notificationChannelEditor",
+    "roles/pubsub.admin",
+    "roles/run.admin",
+    "roles/serviceusage.serviceUsageConsumer",
+    "roles/storage.admin",
+)
+# What the environment's stack grants on the project: CI may give these to its workloads, and no other.
+GRANTED_ROLES = (
+    "roles/bigquery.jobUser",
+    "roles/dataproc.worker",
+    "roles/logging.logWriter",
+    "projects/{project}/roles/vlilleBatchStarter",
+)
+
+
+class BootstrapStack(EnvironmentStack):
+    """`vlille-<environment>-bootstrap`: deployed by a person, before and more rarely than the environment.
+
+    `adopt` names which of "pool" and "provider" exist already and are to be imported: a deleted pool keeps
+    its id for 30 days, so a second bootstrap revives it instead of making one.
+    """
+
+    def __init__(self, scope: Construct, settings: Settings, *, adopt: Collection[str] = ()) -> None:
+        super().__init__(scope, settings, settings.bootstrap_stack)
+        services: list[ITerraformDependable] = [
+            ProjectService(
+                self,
+                f"api_{api.partition('.')[0]}",
+                project=settings.project,
+                service=api,
+                # Others may use them too, and what still lies in the project could not be deleted without them.
+                disable_on_destroy=False,
+            )
+            for api in needed_apis(ci=settings.ci is not None)
+        ]
+        TerraformOutput(self, "state_bucket", value=settings.bucket("tfstate"))
+        if settings.ci is not None:
+            CiIdentity(self, settings, settings.ci, services=services, adopt=adopt)
+
+
+class CiIdentity(Construct):
+    """GitHub's tokens as two service accounts without keys: one reads, for pull requests; one deploys main."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        settings: Settings,
+        ci: Ci,
+        *,
+        services: list[ITerraformDependable],
+        adopt: Collection[str],
+    ) -> None:
+        super().__init__(scope, "ci")
+        self._settings = settings
+        self._services = services
+        self._pool = IamWorkloadIdentityPool(
+            self,
+            "pool",
+            workload_identity_pool_id=CI_POOL,
+            display_name="GitHub Actions",
+            depends_on=services,
+        )
+        provider = self._provider(ci)
+        if "pool" in adopt:
+            self._pool.import_from(settings.ci_pool_path)
+        if "provider" in adopt:
+            provider.import_from(settings.ci_provider_path)
+        self.reader = self._account("reader", "plans for pull requests, and changes nothing", READER)
+        self.deployer = self._account("deployer", "deploys what is on main", DEPLOYER)
+        self._grant_reader()
+        self._grant_deployer()
+        TerraformOutput(scope, "ci_provider", value=provider.name)
+        TerraformOutput(scope, "ci_reader", value=self.reader.email)
+        TerraformOutput(scope, "ci_deployer", value=self.deployer.email)
+
+    def _provider(self, ci: Ci) -> IamWorkloadIdentityPoolProvider:
+        events = ", ".join(f"'{event}'" for event in EVENTS)
+        return IamWorkloadIdentityPoolProvider(
+            self,
+            "provider",
+            workload_identity_pool_id=self._pool.workload_identity_pool_id,
+            workload_identity_pool_provider_id=CI_PROVIDER,
+            display_name="GitHub Actions",
+            # Anybody's workflow has a token of this issuer: without the condition it would be let in.
+            attribute_condition=(
+                f"assertion.repository == '{ci.repository}' && assertion.event_name in [{events}]"
+            ),
+            attribute_mapping={
+                "google.subject": "assertion.sub",
+                "attribute.event": "assertion.event_name",
+                # A pull request that was merged and closed has main's ref, and is still one.
+                "attribute.ref": "assertion.event_name == 'pull_request' ? 'none' : assertion.ref",
+            },
+            oidc=IamWorkloadIdentityPoolProviderOidc(issuer_uri=ISSUER),
+        )
+
+    def _account(self, name: str, description: str, who: str) -> ServiceAccount:
+        account = ServiceAccount(
+            self,
+            name,
+            account_id=f"vlille-ci-{name}",
+            display_name=f"vlille CI {name} ({self._settings.environment})",
+            description=description,
+            depends_on=self._services,
+        )
+        ServiceAccountIamMember(
+            self,
+            f"github_is_{name}",
+            service_account_id=account.name,
+            role="roles/iam.workloadIdentityUser",
+            member=f"principalSet://iam.googleapis.com/{self._pool.name}/{who}",
+        )
+        return account
+
+    def _grant_reader(self) -> None:
+        for role in READER_ROLES:
+            self._grant("reader", self.reader, role)
+        StorageBucketIamMember(
+            self,
+            "reader_reads_state",
+            bucket=self._settings.bucket("tfstate"),
+            role="roles/storage.objectViewer",
+            member=self.reader.member,
+            depends_on=self._services,
+        )
+        # The bucket is the environment's and not there yet, so its name stands in a condition.
+        artifacts = f"projects/_/buckets/{self._settings.bucket('artifacts')}/objects/"
+        self._grant(
+            "reader",
+            self.reader,
+            "roles/storage.objectViewer",
+            ProjectIamMemberCondition(
+                title="artifacts_only", expression=f"resource.name.startsWith('{artifacts}')"
+            ),
+        )
+
+    def _grant_deployer(self) -> None:
+        for role in DEPLOYER_ROLES:
+            self._grant("deployer", self.deployer, role)
+        roles = ", ".join(f"'{role.format(project=self._settings.project)}'" for role in GRANTED_ROLES)
+        granted = "api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', [])"
+        self._grant(
+            "deployer",
+            self.deployer,
+            "roles/resourcemanager.projectIamAdmin",
+            ProjectIamMemberCondition(title="roles_of_the_stack", expression=f"{granted}.hasOnly([{roles}])"),
+        )
+
+    def _grant(
+        self, name: str, account: ServiceAccount, role: str, condition: ProjectIamMemberCondition | None = None
+    ) -> None:
+        ProjectIamMember(
+            self,
+            f"{name}_{role.removeprefix('roles/').replace('.', '_')}",
+            project=self._settings.project,
+            role=role,
+            member=account.member,
+            condition=condition,
+            depends_on=self._services,
+        )
