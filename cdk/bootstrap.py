@@ -211,7 +211,11 @@ class CiIdentity(Construct):
         )
 
     def _grant(
-        self, name: str, account: ServiceAccount, role: str, condition: ProjectIamMemberCondition | None = None
+        self,
+        name: str,
+        account: ServiceAccount,
+        role: str,
+        condition: ProjectIamMemberCondition | None = None,
     ) -> None:
         ProjectIamMember(
             self,

@@ -332,7 +332,9 @@ _MACHINE_CPUS = {
 _MACHINE = re.compile(r"(\w+)-(standard|highmem|highcpu)-([1-9][0-9]{0,2})", re.ASCII)
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
 # GitHub's limits for each name, and Google's for both: a token's subject holds them and ends at 127 bytes.
-_REPOSITORY = re.compile(r"(?=.{3,90}$)[A-Za-z0-9](-?[A-Za-z0-9]){0,38}/(?!\.{1,2}$)[A-Za-z0-9._-]+", re.ASCII)
+_REPOSITORY = re.compile(
+    r"(?=.{3,90}$)[A-Za-z0-9](-?[A-Za-z0-9]){0,38}/(?!\.{1,2}$)[A-Za-z0-9._-]+", re.ASCII
+)
 _REGION = re.compile(r"(africa|asia|australia|europe|me|northamerica|southamerica|us)-[a-z]+[1-9][0-9]?")
 _PRIVATE = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 _COPIER_CPUS = {"1": 4096, "2": 8192, "4": 16384}  # most memory in MiB that Cloud Run gives to that many

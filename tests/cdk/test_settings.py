@@ -25,6 +25,7 @@ SUBNET = "a private IPv4 range of at least 8 addresses, such as 10.20.0.0/24"
 CRON = 'five fields of Unix cron, such as "*/10 * * * *"'
 PROJECT = "a project ID: 6 to 30 of a-z, 0-9 and -, a letter first, no - last"
 REGION = "a Google Cloud region, such as europe-west1"
+REPOSITORY = "a GitHub repository as owner/name, at most 90 characters"
 MEMORY = "256Mi to 8192Mi, written as 512Mi or 1Gi"
 
 
@@ -87,6 +88,9 @@ SHAPES = [
     (("copier.cpu", "1"), "copier.cpu", 1, "a text"),
     (("batch.workers.count", '"7"'), "batch.workers.count", "7", WHOLE),
     (("batch.subnet", "[]"), "batch.subnet", [], "a text"),
+    (("ci.repo", '"a/b"'), "ci.repo", "an unknown key", "repository"),
+    (("ci.repository", "7"), "ci.repository", 7, "a text"),
+    (("ci", '"a/b"'), "ci", "a/b", "a table: [ci]"),
     (("labels.team", "7"), "labels", {"team": 7}, "a text for each of its keys"),
     (("labels", '"team"'), "labels", "team", "a table"),
 ]  # fmt: skip
@@ -112,9 +116,10 @@ def test_a_shape_that_does_not_fit(
         (DEV.replace('"Europe/Paris"', "Europe/Paris"), "syntax", "'Invalid", "TOML 1.0"),
         (DEV.replace("= 16\n", f"= {'9' * 5000}\n", 1), "syntax", "'Exceeds", "TOML 1.0"),
         (f"labels = {'[' * 5000}", "syntax", "'maximum recursion", "TOML 1.0"),
+        (DEV + "[ci]\n", "ci.repository", "nothing", "a text; the key is needed"),
         ("", "project", "nothing", "a text; the key is needed"),
     ],
-    ids=["list of tables", "no table", "missing table", "twice", "no quotes", "long number", "deep", "empty"],
+    ids=["list of tables", "no table", "missing table", "twice", "no quotes", "long number", "deep", "empty ci", "empty"],
 )  # fmt: skip
 def test_a_file_that_does_not_fit(tmp_path: Path, text: str, key: str, found: str, accepted: str) -> None:
     error = refusal(tmp_path, text)
@@ -244,6 +249,19 @@ VALUES = [
     ("alerts.email", '"a b@example.org"', "an e-mail address"),
     ("alerts.silent_minutes", "4", "a whole number from 5 to 1380"),
     ("alerts.silent_minutes", str(10**30), "a whole number from 5 to 1380"),
+    ("ci.repository", '"bikes-lille/vlille"', None),
+    ("ci.repository", '"B/.github"', None),
+    ("ci.repository", f'"{"o" * 39}/{"n" * 50}"', None),
+    ("ci.repository", f'"{"o" * 39}/{"n" * 51}"', REPOSITORY),
+    ("ci.repository", f'"{"o" * 40}/n"', REPOSITORY),
+    ("ci.repository", '"vlille"', REPOSITORY),
+    ("ci.repository", '"https://github.com/bikes-lille/vlille"', REPOSITORY),
+    ("ci.repository", '"bikes-/vlille"', REPOSITORY),
+    ("ci.repository", '"bikes--lille/vlille"', REPOSITORY),
+    ("ci.repository", '"bikes_lille/vlille"', REPOSITORY),
+    ("ci.repository", '"bikes/.."', REPOSITORY),
+    ("ci.repository", '"bikes/vlille\\n"', REPOSITORY),
+    ("ci.repository", """"bikes/' || true || '\"""", REPOSITORY),
     ("labels.team", '"bikes"', None),
     ("labels.team", '""', None),
     ("labels.Team", '"bikes"', LABEL),
@@ -288,6 +306,7 @@ def test_the_projects_environments() -> None:
     assert list(environments) == ["dev", "prod"]
     dev, prod = environments["dev"], environments["prod"]
     assert (dev.protected, prod.protected) == (False, True)
+    assert (dev.ci, dev.stack, dev.bootstrap_stack) == (None, "vlille-dev", "vlille-dev-bootstrap")
     assert (prod.dataset, prod.bucket("archive")) == ("vlille-prod.vlille", "vlille-prod-archive")
     assert dev.service_account("copier") == "vlille-copier@vlille-dev.iam.gserviceaccount.com"
 

@@ -1,0 +1,87 @@
+"""`python -m operate bootstrap|deploy|diff|outputs|destroy --env dev`: check what is needed, then do it."""
+
+import argparse
+import functools
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
+
+from cdk.settings import Settings, SettingsError, load_environments
+from feed import FeedError, load_feeds
+from operate import terraform
+from operate.checks import missing
+from operate.cloud import connect
+from operate.cycle import CDKTF_COMMANDS, Cycle, check_unprotected
+from operate.errors import OperateError
+
+ROOT = Path(__file__).resolve().parents[1]
+Runner = Callable[[Sequence[str], Mapping[str, str]], int]
+
+
+def main(
+    words: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ, run: Runner | None = None
+) -> int:
+    """Do what the command line asks for and return the exit status; `run` runs cdktf with an environment."""
+    options = parse(words)
+    try:
+        settings = _settings(options.env, environ)
+        if options.command == "destroy":
+            check_unprotected(settings)
+        clients = functools.cache(functools.partial(connect, settings.project, environ))
+        command = "unbootstrap" if options.command == "bootstrap" and options.undo else options.command
+        if problems := missing(command, settings, environ=environ, connect=clients):
+            print("\n".join(problems), file=sys.stderr)
+            return 1
+        program = terraform.find_terraform(environ).program
+        variables = {
+            **environ,
+            "CHECKPOINT_DISABLE": "1",
+            "TERRAFORM_BINARY_NAME": str(program),
+            "VLILLE_ENV": settings.environment,
+        }
+        cycle = Cycle(
+            settings,
+            clients(),
+            cdktf=lambda words, more: (run or terraform.run_cdktf)(words, variables | more),
+            say=functools.partial(print, flush=True),
+            auto_approve=getattr(options, "auto_approve", False),
+        )
+        return _do(cycle, command)
+    except (OperateError, SettingsError, FeedError) as error:
+        print(error, file=sys.stderr)
+    except (GoogleAPIError, GoogleAuthError) as error:  # of the bucket that the checks had seen
+        print(f"Cloud Storage ended this: {error}; it can be run again", file=sys.stderr)
+    return 1
+
+
+def parse(words: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line; what is wrong with it ends the program with status 2."""
+    parser = argparse.ArgumentParser("python -m operate", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("bootstrap", *CDKTF_COMMANDS):
+        command = commands.add_parser(name)
+        command.add_argument("--env", default="dev", metavar="NAME", help="a file of environments/ (dev)")
+        if name in ("bootstrap", "deploy", "destroy"):
+            command.add_argument("--auto-approve", action="store_true", help="do not ask before applying")
+        if name == "bootstrap":
+            command.add_argument("--undo", action="store_true", help="destroy what a bootstrap made")
+    return parser.parse_args(words)
+
+
+def _do(cycle: Cycle, command: str) -> int:
+    own = {"bootstrap": cycle.bootstrap, "unbootstrap": cycle.unbootstrap, "destroy": cycle.destroy}
+    return own[command]() if command in own else cycle.through(command)
+
+
+def _settings(environment: str, environ: Mapping[str, str]) -> Settings:
+    feeds = load_feeds(Path(environ.get("VLILLE_SOURCES", ROOT / "sources")))
+    found = load_environments(ROOT / "environments", feeds, feed=environ.get("VLILLE_FEED"), only=environment)
+    return found[environment]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

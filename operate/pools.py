@@ -1,0 +1,62 @@
+"""The identity pool of an earlier bootstrap, which keeps its id for 30 days after it was deleted.
+
+https://cloud.google.com/iam/docs/manage-workload-identity-pools-providers#delete-pool
+"""
+
+import time
+from collections.abc import Callable
+
+from cdk.settings import Settings
+from operate.cloud import Cloud, RefusedError
+from operate.errors import OperateError
+
+WAIT_SECONDS, POLL_SECONDS = 60.0, 2.0
+DELETED = "DELETED"
+ABSENT = frozenset({403, 404})  # also where its API is not enabled yet
+
+
+def revive(
+    cloud: Cloud,
+    settings: Settings,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> list[str]:
+    """Undelete pool and provider where they were deleted; return which of the two are there to be adopted.
+
+    Raises OperateError where one does not come back.
+    """
+    found: list[str] = []
+    for name, path in (("pool", settings.ci_pool_path), ("provider", settings.ci_provider_path)):
+        state = _state(cloud, path)
+        if state is None:
+            break
+        if state == DELETED:
+            _undelete(cloud, path)
+            deadline = clock() + WAIT_SECONDS
+            while _state(cloud, path) == DELETED:
+                if clock() > deadline:
+                    raise OperateError(
+                        f"{path} is still deleted {WAIT_SECONDS:.0f} s after its undeletion: run this again later"
+                    )
+                sleep(POLL_SECONDS)
+        found.append(name)
+    return found
+
+
+def _state(cloud: Cloud, path: str) -> str | None:
+    try:
+        return str(cloud.call("GET", f"{cloud.endpoints.iam_beta}{path}").get("state", "ACTIVE"))
+    except RefusedError as error:
+        if error.status in ABSENT:
+            return None
+        raise OperateError(f"{path} cannot be looked up: {error}") from None
+
+
+def _undelete(cloud: Cloud, path: str) -> None:
+    try:
+        cloud.call("POST", f"{cloud.endpoints.iam_beta}{path}:undelete", json={})
+    except RefusedError as error:
+        raise OperateError(
+            f"{path} was deleted less than 30 days ago and cannot be revived: {error}"
+        ) from None

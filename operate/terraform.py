@@ -1,0 +1,88 @@
+"""Terraform or OpenTofu on PATH, and the pinned `cdktf-cli` that calls it."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from operate.errors import OperateError
+
+OLDEST = (1, 5)  # the first with `import` blocks
+NAMES = ("terraform", "tofu")
+INSTALL = "install Terraform 1.5 or newer (https://developer.hashicorp.com/terraform/install) or OpenTofu"
+VERSION_SECONDS = 60
+ROOT = Path(__file__).resolve().parents[1]
+CDKTF = ROOT / "node_modules" / ".bin" / "cdktf"
+# Only once nothing is missing: it takes most of a minute the first time.
+INSTALL_CDKTF = ("make", "node_modules/.ready")
+
+
+@dataclass(frozen=True)
+class Terraform:
+    """The program, and its version as it tells it."""
+
+    program: Path
+    version: str
+
+
+def find_terraform(environ: Mapping[str, str]) -> Terraform:
+    """Return the first of `terraform` and `tofu` on PATH that is new enough. Raises OperateError.
+
+    TERRAFORM_BINARY_NAME, which cdktf-cli reads, replaces both names.
+    """
+    wanted = environ.get("TERRAFORM_BINARY_NAME")
+    names = (wanted,) if wanted else NAMES
+    found = [program for name in names if (program := shutil.which(name, path=environ.get("PATH", "")))]
+    problems: list[str] = []
+    for program in found:
+        version = _version(program, environ)
+        if version is None:
+            problems.append(f"{program} does not tell its version: {INSTALL}")
+        elif version[1] < OLDEST:
+            problems.append(f"{program} is version {version[0]}: {INSTALL}")
+        else:
+            return Terraform(Path(program), version[0])
+    raise OperateError(problems[0] if problems else f"{' or '.join(names)} is not on PATH: {INSTALL}")
+
+
+def _version(program: str, environ: Mapping[str, str]) -> tuple[str, tuple[int, int]] | None:
+    try:
+        done = subprocess.run(
+            [program, "version", "-json"],
+            env={**environ, "CHECKPOINT_DISABLE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=VERSION_SECONDS,
+            check=True,
+        )
+        version = str(json.loads(done.stdout)["terraform_version"])  # OpenTofu's key too
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
+        return None
+    match = re.match(r"(\d+)\.(\d+)", version)
+    return (version, (int(match[1]), int(match[2]))) if match else None
+
+
+def run_cdktf(words: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run `cdktf` in front of the user and return its exit status; signals are its own to answer."""
+    if subprocess.run(INSTALL_CDKTF, cwd=ROOT, env=dict(environ), stdout=sys.stderr, check=False).returncode:
+        raise OperateError(f"cdktf-cli cannot be installed: run `{' '.join(INSTALL_CDKTF)}` to see why")
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        # Ctrl-C reaches the whole group: Terraform ends its calls and saves the state, and is waited for.
+        signal.signal(signal.SIGINT, lambda _number, _frame: None)
+        process = subprocess.Popen([str(CDKTF), *words], cwd=ROOT, env=dict(environ))
+
+        def end(_number: int, _frame: FrameType | None) -> None:
+            process.terminate()
+
+        signal.signal(signal.SIGTERM, end)
+        return process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
