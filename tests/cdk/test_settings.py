@@ -119,7 +119,7 @@ def test_a_shape_that_does_not_fit(
         (DEV + "[ci]\n", "ci.repository", "nothing", "a text; the key is needed"),
         ("", "project", "nothing", "a text; the key is needed"),
     ],
-    ids=["list of tables", "no table", "missing table", "twice", "no quotes", "long number", "deep", "empty ci", "empty"],
+    ids=["list of tables", "no table", "missing table", "twice", "no quotes", "long number", "deep", "no ci", "empty"],
 )  # fmt: skip
 def test_a_file_that_does_not_fit(tmp_path: Path, text: str, key: str, found: str, accepted: str) -> None:
     error = refusal(tmp_path, text)

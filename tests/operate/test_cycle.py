@@ -1,0 +1,283 @@
+"""The commands as they are called, with cdktf replaced by a note of what it was asked."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import requests
+
+from cdk.settings import Ci, Settings, load_environments
+from operate.__main__ import main
+from operate.cloud import Cloud
+from operate.cycle import Cycle
+from operate.errors import OperateError
+from operate.state import make_bucket
+from tests.operate.conftest import NUMBER, ROOT, Google, state_of
+
+pytestmark = pytest.mark.emulator
+
+TABLE = ("google_bigquery_table", "stations", {"deletion_protection": True})
+TOPIC = ("google_pubsub_topic", "topic", {"name": "collect"})
+POOL = "projects/{}/locations/global/workloadIdentityPools/vlille-github"
+
+
+class Cdktf:
+    """Notes the words and the variables, and does what a test has it do."""
+
+    def __init__(self) -> None:
+        self.runs: list[list[str]] = []
+        self.variables: Mapping[str, str] = {}
+        self.status = 0
+        self.does: Callable[[], None] = lambda: None
+
+    def __call__(self, words: Sequence[str], variables: Mapping[str, str]) -> int:
+        self.runs.append(list(words))
+        self.variables = variables
+        self.does()
+        return self.status
+
+
+@pytest.fixture
+def cdktf() -> Cdktf:
+    return Cdktf()
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def cycle(cloud: Cloud, settings: Settings, cdktf: Cdktf, said: list[str]) -> Cycle:
+    return Cycle(settings, cloud, cdktf, said.append)
+
+
+def test_a_bootstrap_makes_the_bucket_before_terraform_needs_it(
+    google: Google, cycle: Cycle, cdktf: Cdktf, said: list[str], settings: Settings
+) -> None:
+    there: list[list[str]] = []
+    cdktf.does = lambda: there.append(list(google.buckets))
+    for _ in range(2):
+        assert cycle.bootstrap() == 0
+    assert there == [[f"{settings.project}-tfstate"]] * 2
+    assert cdktf.runs == [["deploy", "vlille-dev-bootstrap"]] * 2
+    assert [line.rpartition("tfstate ")[2] for line in said] == [
+        "is made, in europe-west1",
+        "is as it should be",
+    ]
+    # Without [ci] nobody asks for a pool.
+    assert not [call for call in google.calls if "workloadIdentityPools" in call]
+
+
+@pytest.mark.parametrize(
+    ("pool", "provider", "adopted", "undeleted"),
+    [
+        (None, None, "", []),
+        ("ACTIVE", None, "pool", []),
+        ("ACTIVE", "ACTIVE", "pool provider", []),
+        ("DELETED", "DELETED", "pool provider", ["", "/providers/github"]),
+        ("DELETED", None, "pool", [""]),
+    ],
+)
+def test_what_is_left_of_an_earlier_pool_is_revived_and_adopted(
+    google: Google,
+    cycle: Cycle,
+    cdktf: Cdktf,
+    settings: Settings,
+    *,
+    pool: str | None,
+    provider: str | None,
+    adopted: str,
+    undeleted: list[str],
+) -> None:
+    path = POOL.format(settings.project)
+    found = {path: pool, f"{path}/providers/github": provider}
+    google.pools = {name: state for name, state in found.items() if state}
+    with_ci = replace(cycle, settings=replace(settings, ci=Ci(repository="bikes-lille/vlille")))
+    assert with_ci.bootstrap() == 0
+    assert cdktf.variables == {"VLILLE_ADOPT": adopted}
+    assert [call for call in google.calls if call.startswith("POST /v1")] == [
+        f"POST /v1/{path}{rest}:undelete" for rest in undeleted
+    ]
+    assert set(google.pools.values()) <= {"ACTIVE"}
+
+
+def test_the_undo_destroys_the_stack_and_then_the_bucket(
+    google: Google,
+    cycle: Cycle,
+    cdktf: Cdktf,
+    *,
+    said: list[str],
+    settings: Settings,
+    put_state: Callable[..., None],
+) -> None:
+    cycle.bootstrap()
+    put_state("vlille-dev-bootstrap/default.tfstate", state_of(TOPIC))
+    put_state("vlille-dev/default.tfstate", state_of())  # as a destroy leaves it
+    there: list[list[str]] = []
+
+    def destroy() -> None:
+        there.append(list(google.buckets))
+        put_state("vlille-dev-bootstrap/default.tfstate", state_of())
+
+    cdktf.does = destroy
+    assert cycle.unbootstrap() == 0
+    assert cdktf.runs[1:] == [["destroy", "vlille-dev-bootstrap"]]
+    assert (there, google.buckets) == ([[f"{settings.project}-tfstate"]], {})
+    # Once more: there is nothing to undo, and that is no error.
+    assert cycle.unbootstrap() == 0
+    assert len(cdktf.runs) == 2
+    assert said[-1] == f"the state bucket {settings.project}-tfstate is not there: nothing to undo"
+
+
+def test_the_undo_touches_nothing_while_the_environment_is_deployed(
+    google: Google, cycle: Cycle, cdktf: Cdktf, put_state: Callable[..., None]
+) -> None:
+    cycle.bootstrap()
+    put_state("vlille-dev/default.tfstate", state_of(TOPIC))
+    with pytest.raises(
+        OperateError, match=r"^vlille-dev is still deployed.*run `make destroy ENV=dev` first$"
+    ):
+        cycle.unbootstrap()
+    assert (len(cdktf.runs), len(google.buckets)) == (1, 1)
+
+
+def test_the_undo_touches_nothing_of_another_project(
+    google: Google, cycle: Cycle, cdktf: Cdktf, settings: Settings
+) -> None:
+    cycle.bootstrap()
+    google.buckets[f"{settings.project}-tfstate"]["projectNumber"] = "99"
+    with pytest.raises(OperateError, match="lies in the project with the number 99"):
+        cycle.unbootstrap()
+    assert (len(cdktf.runs), len(google.buckets)) == (1, 1)
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_the_bucket_stays_while_the_bootstrap_stack_does(
+    google: Google, cycle: Cycle, cdktf: Cdktf, put_state: Callable[..., None], status: int
+) -> None:
+    """Whoever answers "no" to Terraform, or meets an error, keeps the state of what is still there."""
+    cycle.bootstrap()
+    put_state("vlille-dev-bootstrap/default.tfstate", state_of(TOPIC))
+    cdktf.status = status
+    if status:
+        assert cycle.unbootstrap() == status
+    else:
+        with pytest.raises(OperateError, match=r"is kept.*vlille-dev-bootstrap \(1\)"):
+            cycle.unbootstrap()
+    assert len(google.buckets) == 1
+
+
+def test_what_is_deployed_protected_is_not_destroyed_half_way(
+    cycle: Cycle, cloud: Cloud, settings: Settings, cdktf: Cdktf, put_state: Callable[..., None]
+) -> None:
+    make_bucket(cloud.storage, settings, NUMBER)
+    put_state("vlille-dev/default.tfstate", state_of(TOPIC, TABLE))
+    with pytest.raises(OperateError) as caught:
+        cycle.destroy()
+    assert str(caught.value) == (
+        "what is deployed of dev is still protected (1 resources, such as google_bigquery_table.stations), though "
+        "environments/dev.toml is not: run `make deploy ENV=dev` to take the protection off, then `make destroy "
+        "ENV=dev`"
+    )
+    assert cdktf.runs == []
+    put_state("vlille-dev/default.tfstate", state_of(TOPIC))
+    assert cycle.destroy() == 0
+    assert cdktf.runs == [["destroy", "vlille-dev"]]
+
+
+# --- the command line -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """The environment as its file has it: the command line reads no other."""
+    return load_environments(ROOT / "environments", ["vlille_ogc"], only="dev")["dev"]
+
+
+@pytest.fixture(autouse=True)
+def clean(google: Google, settings: Settings) -> None:
+    """One project for all tests of this file: what the last one left in the emulator goes first."""
+    root = f"{google.emulator_url}/storage/v1/b/{settings.project}-tfstate"
+    for each in requests.get(f"{root}/o", timeout=30).json().get("items", []):
+        requests.delete(f"{root}/o/{each['name'].replace('/', '%2F')}", timeout=30)
+    requests.delete(root, timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("words", "ran"),
+    [
+        (["bootstrap", "--env", "dev"], ["deploy", "vlille-dev-bootstrap"]),
+        (["bootstrap", "--auto-approve"], ["deploy", "vlille-dev-bootstrap", "--auto-approve"]),
+        (["bootstrap", "--undo", "--auto-approve"], ["destroy", "vlille-dev-bootstrap", "--auto-approve"]),
+        (["deploy"], ["deploy", "vlille-dev"]),
+        (["deploy", "--env", "dev", "--auto-approve"], ["deploy", "vlille-dev", "--auto-approve"]),
+        (["diff"], ["diff", "vlille-dev"]),
+        (["outputs"], ["output", "vlille-dev"]),
+        (["destroy", "--auto-approve"], ["destroy", "vlille-dev", "--auto-approve"]),
+    ],
+)
+def test_a_command_is_cdktfs(
+    google: Google,
+    cloud: Cloud,
+    settings: Settings,
+    cdktf: Cdktf,
+    program: Callable[..., Path],
+    *,
+    words: list[str],
+    ran: list[str],
+) -> None:
+    make_bucket(cloud.storage, settings, NUMBER)
+    folder = program("tofu")
+    cdktf.status = 0 if "--undo" in words else 3
+    assert main(words, google.variables | {"PATH": str(folder)}, cdktf) == cdktf.status
+    assert cdktf.runs == [ran]
+    given = {
+        name: cdktf.variables[name] for name in ("TERRAFORM_BINARY_NAME", "VLILLE_ENV", "CHECKPOINT_DISABLE")
+    }
+    assert given == {
+        "TERRAFORM_BINARY_NAME": str(folder / "tofu"),
+        "VLILLE_ENV": "dev",
+        "CHECKPOINT_DISABLE": "1",
+    }
+    assert cdktf.variables["GOOGLE_OAUTH_ACCESS_TOKEN"] == "fake"  # noqa: S105
+
+
+def test_whatever_is_missing_ends_a_command_before_it_begins(
+    google: Google, cdktf: Cdktf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    google.enabled.discard("run.googleapis.com")
+    assert main(["deploy"], google.variables | {"PATH": str(tmp_path)}, cdktf) == 1
+    out, err = capsys.readouterr()
+    assert (out, cdktf.runs) == ("", [])
+    assert [line.split(":")[0] for line in err.splitlines()] == [
+        "terraform or tofu is not on PATH",
+        "the state bucket vlille-dev-tfstate is not there",
+        "not enabled in vlille-dev",
+    ]
+
+
+def test_a_protected_environment_is_refused_before_anything_is_touched(
+    google: Google, cdktf: Cdktf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(
+            ["destroy", "--env", "prod", "--auto-approve"], google.variables | {"PATH": str(tmp_path)}, cdktf
+        )
+        == 1
+    )
+    assert capsys.readouterr().err == (
+        "prod is protected and nothing was touched; to destroy it with all its data, set `protected = false` in "
+        "environments/prod.toml, take the protection off with `make deploy ENV=prod`, then run `make destroy ENV=prod` "
+        "again\n"
+    )
+    assert (google.calls, cdktf.runs) == ([], [])
+
+
+def test_an_environment_that_is_not_there_is_one_sentence(
+    google: Google, cdktf: Cdktf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["deploy", "--env", "prd"], google.variables, cdktf) == 1
+    assert capsys.readouterr().err.endswith("found 'prd', accepted: dev, prod; did you mean prod?\n")
+    assert (google.calls, cdktf.runs) == ([], [])

@@ -1,0 +1,53 @@
+"""cdktf-cli as it is run: what it is given, what its status becomes, whose a Ctrl-C is."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from operate import terraform
+from operate.errors import OperateError
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Put a shell script in cdktf's place, installed already."""
+
+    def make(text: str) -> Path:
+        file = tmp_path / "cdktf"
+        file.write_text(f"#!/bin/sh\n{text}\n")
+        file.chmod(0o755)
+        monkeypatch.setattr(terraform, "CDKTF", file)
+        monkeypatch.setattr(terraform, "INSTALL_CDKTF", ("true",))
+        return tmp_path
+
+    return make
+
+
+def test_words_variables_and_status_go_through(script: Callable[[str], Path]) -> None:
+    folder = script('echo "$* $VLILLE_ENV" > "$NOTE"; exit 3')
+    note = folder / "note"
+    environ = {"PATH": os.environ["PATH"], "VLILLE_ENV": "dev", "NOTE": str(note)}
+    assert terraform.run_cdktf(["deploy", "vlille-dev"], environ) == 3
+    assert note.read_text() == "deploy vlille-dev dev\n"
+
+
+def test_ctrl_c_is_waited_for(script: Callable[[str], Path]) -> None:
+    """Terraform saves its state after Ctrl-C: whoever called it must not be gone before."""
+    script("kill -INT $PPID; sleep 0.3; exit 7")
+    assert terraform.run_cdktf(["destroy"], os.environ) == 7
+    with pytest.raises(KeyboardInterrupt):  # ours again
+        os.kill(os.getpid(), 2)
+
+
+def test_an_installation_that_fails_is_one_sentence(
+    script: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = script('touch "$NOTE"')
+    monkeypatch.setattr(terraform, "INSTALL_CDKTF", ("false",))
+    with pytest.raises(OperateError, match="cdktf-cli cannot be installed: run `false` to see why"):
+        terraform.run_cdktf(["deploy"], {"PATH": os.environ["PATH"], "NOTE": str(folder / "note")})
+    assert not (folder / "note").exists()
