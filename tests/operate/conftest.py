@@ -45,7 +45,7 @@ class Google:
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                status, found = google.answer(self.command, self.path, body)
+                status, found = google.answer(self.command, self.path, body, dict(self.headers))
                 data = found if isinstance(found, bytes) else json.dumps(found).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
@@ -60,7 +60,7 @@ class Google:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self) -> None:
         self._server.shutdown()
@@ -77,7 +77,7 @@ class Google:
             "GOOGLE_IAM_BETA_CUSTOM_ENDPOINT": f"{self.url}/v1/",
         }
 
-    def answer(self, method: str, path: str, body: bytes) -> Answer:
+    def answer(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         parts = urlsplit(path)
         call = f"{method} {parts.path}"
         if "/o/" not in call:
@@ -89,7 +89,8 @@ class Google:
         words = parts.path.removeprefix("/storage/v1/b").strip("/").split("/")
         if parts.path.startswith("/storage/v1/b") and words[1:] in ([], ["iam"]):
             return self._bucket(method, words[0], words[1:], json.loads(body or b"{}"))
-        done = requests.request(method, f"{self.emulator_url}{path}", data=body, timeout=30)
+        kept = {name: text for name, text in headers.items() if name in ("Content-Type", "Content-Range")}
+        done = requests.request(method, f"{self.emulator_url}{path}", data=body, headers=kept, timeout=30)
         return done.status_code, done.content
 
     def _rest(self, method: str, path: str, query: Mapping[str, list[str]]) -> Answer:
