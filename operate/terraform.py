@@ -15,6 +15,7 @@ from operate.errors import OperateError
 
 OLDEST = (1, 5)  # the first with `import` blocks
 NAMES = ("terraform", "tofu")
+MIRROR = "VLILLE_PROVIDER_MIRROR"
 INSTALL = "install Terraform 1.5 or newer (https://developer.hashicorp.com/terraform/install) or OpenTofu"
 VERSION_SECONDS = 60
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,11 +73,12 @@ def run_cdktf(words: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run `cdktf` in front of the user and return its exit status; signals are its own to answer."""
     if subprocess.run(INSTALL_CDKTF, cwd=ROOT, env=dict(environ), stdout=sys.stderr, check=False).returncode:
         raise OperateError(f"cdktf-cli cannot be installed: run `{' '.join(INSTALL_CDKTF)}` to see why")
+    words, variables = [*words, *_lock_option(environ)], {**environ, **_mirror(environ)}
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         # Ctrl-C reaches the whole group: Terraform ends its calls and saves the state, and is waited for.
         signal.signal(signal.SIGINT, lambda _number, _frame: None)
-        process = subprocess.Popen([str(CDKTF), *words], cwd=ROOT, env=dict(environ))
+        process = subprocess.Popen([str(CDKTF), *words], cwd=ROOT, env=variables)
 
         def end(_number: int, _frame: FrameType | None) -> None:
             process.terminate()
@@ -86,3 +88,26 @@ def run_cdktf(words: Sequence[str], environ: Mapping[str, str]) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _mirror(environ: Mapping[str, str]) -> dict[str, str]:
+    """Let Terraform take providers from the folder VLILLE_PROVIDER_MIRROR, where it is set, and from nowhere else.
+
+    The folder is one that `terraform providers mirror` makes.
+    """
+    if not (folder := environ.get(MIRROR)):
+        return {}
+    if not Path(folder).is_dir():
+        raise OperateError(
+            f"{MIRROR}: found {folder!r}, accepted: a folder that `terraform providers mirror` made"
+        )
+    file = ROOT / ".cache" / "terraformrc"
+    file.parent.mkdir(exist_ok=True)
+    path = json.dumps(str(Path(folder).resolve()))
+    file.write_text(f"provider_installation {{\n  filesystem_mirror {{\n    path = {path}\n  }}\n}}\n")
+    return {"TF_CLI_CONFIG_FILE": str(file)}
+
+
+def _lock_option(environ: Mapping[str, str]) -> list[str]:
+    """cdktf asks the registry for checksums, whatever the configuration says."""
+    return ["--skip-provider-lock"] if environ.get(MIRROR) else []

@@ -1,7 +1,12 @@
-"""The project itself, and its policy. https://cloud.google.com/resource-manager/reference/rest/v1/projects"""
+"""The project itself, its policy and its APIs, which are all enabled.
+
+https://cloud.google.com/resource-manager/reference/rest/v1/projects,
+https://cloud.google.com/service-usage/docs/reference/rest/v1/services
+"""
 
 from collections.abc import Iterator
 
+from cdk.apis import needed_apis
 from local.collection import Json
 from local.control.http import Call, RefusedError, Route
 from local.control.policies import policy_routes
@@ -9,6 +14,7 @@ from local.machine import Machine
 
 ROOT = "/resourcemanager/v1/"
 BILLING = "/cloudbilling/v1/"
+SERVICE_USAGE = "/serviceusage/v1/"
 
 
 def routes(machine: Machine) -> Iterator[Route]:
@@ -28,9 +34,14 @@ def routes(machine: Machine) -> Iterator[Route]:
             "lifecycleState": "ACTIVE",
         }
 
+    def apis(_call: Call, places: dict[str, str]) -> Json:
+        parent = f"projects/{known(places)}/services"
+        return {"services": [{"name": f"{parent}/{api}", "state": "ENABLED"} for api in needed_apis(ci=True)]}
+
     path = ROOT + "projects/{project}"
     yield from policy_routes(machine, path, "projects/{project}", known)
     yield Route("GET", path, project)
+    yield Route("GET", SERVICE_USAGE + "projects/{project}/services", apis)
     yield Route(
         "GET", BILLING + "projects/{project}/billingInfo", lambda _, places: {"projectId": known(places)}
     )

@@ -61,6 +61,7 @@ ENDPOINTS = {
     "MONITORING": monitoring.ROOT.removesuffix("v3/"),  # the provider writes the version itself
     "PUBSUB": pubsub.ROOT,
     "RESOURCE_MANAGER": project.ROOT,
+    "SERVICE_USAGE": project.SERVICE_USAGE,
     "STORAGE": storage.ROOT,
 }
 # Some of the provider's clients add the version to an endpoint that has it.
