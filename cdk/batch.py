@@ -61,6 +61,7 @@ class Batch(Construct):
         arguments = {
             "--project": settings.project,
             "--dataset": warehouse.dataset.dataset_id,
+            "--location": warehouse.dataset.location,
             "--archive-bucket": storage.archive.name,
             "--staging-bucket": storage.staging.name,
             "--feed": settings.feed,

@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
 
     credentials = own_credentials()
     gcs = StorageClient(project=settings.project, credentials=credentials)
-    bq = bigquery.Client(project=settings.project, credentials=credentials)
+    bq = bigquery.Client(project=settings.project, credentials=credentials, location=settings.location)
     with spark_hours(f"vlille batch {settings.feed}") as run_hours:
         run = rebuild(settings, feed, gcs=gcs, bq=bq, run_hours=run_hours)
     if run.message:

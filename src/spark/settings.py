@@ -26,6 +26,7 @@ class Settings:
 
     project: str
     dataset: str
+    location: str  # of the dataset; BigQuery finds no job outside of US and EU without it
     archive_bucket: str
     staging_bucket: str
     feed: str
@@ -56,7 +57,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], toda
         raise SettingsError(
             f"--from {first} --to {last} are {(last - first).days + 1} days: at most {MAX_DAYS} at once"
         )
-    for option in ("project", "dataset", "archive_bucket", "staging_bucket", "feed"):
+    for option in ("project", "dataset", "location", "archive_bucket", "staging_bucket", "feed"):
         value = getattr(parsed, option)
         if not _NAME.fullmatch(value):
             raise SettingsError(f"--{option.replace('_', '-')}: found {value!r}, expected a name")
@@ -64,6 +65,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], toda
     return Settings(
         project=parsed.project,
         dataset=parsed.dataset,
+        location=parsed.location,
         archive_bucket=parsed.archive_bucket,
         staging_bucket=parsed.staging_bucket,
         feed=parsed.feed,
@@ -81,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--project", required=True, help="Google Cloud project")
     parser.add_argument("--dataset", required=True, help="dataset of the tables, such as vlille")
+    parser.add_argument("--location", required=True, help="where the dataset is, such as europe-west1")
     parser.add_argument("--archive-bucket", required=True, help="bucket of the answers")
     parser.add_argument("--staging-bucket", required=True, help="bucket for the Parquet files of this run")
     parser.add_argument("--feed", required=True, help="a folder of sources/, such as vlille_ods")

@@ -31,9 +31,11 @@ from local.machine import project_number
 from local.metadata import MetadataServer
 from local.workloads import ISOLATION
 from tests.conftest import bigquery_client, storage_client
+from tests.spark.front import Front
 
 ROOT = Path(__file__).parents[2]
 JOB_TIMEOUT_S = 120
+LOCATION = "europe-west1"
 MASTER = "local[3]"  # not what Spark would choose by itself on a machine of two or four cores
 PROJECTS = itertools.count(1)
 
@@ -46,6 +48,7 @@ class Project:
     feed: Feed
     gcs: StorageClient
     bq: bigquery.Client
+    front: Front  # what the job has for BigQuery
     environment: Mapping[str, str]
 
     @property
@@ -57,6 +60,7 @@ class Project:
         options = {
             "--project": self.name,
             "--dataset": "vlille",
+            "--location": LOCATION,
             "--archive-bucket": self.archive,
             "--staging-bucket": f"{self.name}-staging",
             "--feed": self.feed.name,
@@ -95,16 +99,19 @@ def new_project(
     emulators: Emulators, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[Feed], Project]]:
     """Make projects that know nothing of one another."""
-    servers = []
+    servers: list[MetadataServer | Front] = []
 
     def make(feed: Feed) -> Project:
         name = f"batch-{next(PROJECTS)}"
-        metadata = MetadataServer(name, project_number(name), "europe-west1")
-        servers.append(metadata)
+        metadata = MetadataServer(name, project_number(name), LOCATION)
+        front = Front(emulators.bigquery_url)
+        servers.extend((metadata, front))
         gcs, bq = storage_client(emulators, name), bigquery_client(emulators, name)
         for purpose in ("archive", "staging"):
             gcs.create_bucket(f"{name}-{purpose}")
-        bq.create_dataset("vlille")
+        dataset = bigquery.Dataset(f"{name}.vlille")
+        dataset.location = LOCATION
+        bq.create_dataset(dataset)
         for table_id, schema, partitioned in (
             *((each.name, station_schema(each), True) for each in (feed,)),
             ("quarantine", quarantine_schema(), True),
@@ -126,18 +133,18 @@ def new_project(
             "PYSPARK_PYTHON": sys.executable,
             "PYTHONPATH": str(ISOLATION),
             "STORAGE_EMULATOR_HOST": emulators.gcs_url,
-            "BIGQUERY_EMULATOR_HOST": emulators.bigquery_url,
+            "BIGQUERY_EMULATOR_HOST": front.url,
             "GCE_METADATA_HOST": host,
             "GCE_METADATA_ROOT": host,
             "GCE_METADATA_IP": host,
             "GCE_METADATA_MTLS_MODE": "none",
             "GOOGLE_CLOUD_PROJECT": name,
         }
-        return Project(name, feed, gcs, bq, environment)
+        return Project(name, feed, gcs, bq, front, environment)
 
     yield make
-    for metadata in servers:
-        metadata.close()
+    for server in servers:
+        server.close()
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from spark.job import FAILED, NOTHING_ARCHIVED, SUCCEEDED, Run, rebuild
 from spark.planning import Hour
 from spark.settings import Settings
 from spark.worker import Work
+from tests.spark.conftest import LOCATION
 
 pytestmark = pytest.mark.emulator
 
@@ -35,6 +36,7 @@ class Batch:
         self.settings = Settings(
             project=project.name,
             dataset="vlille",
+            location=LOCATION,
             archive_bucket=project.archive,
             staging_bucket=f"{project.name}-staging",
             feed=project.feed.name,

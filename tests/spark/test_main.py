@@ -93,6 +93,12 @@ def test_the_rows_are_those_that_parse_gives(rebuilt: Rebuilt, ods: Feed) -> Non
     ]
 
 
+def test_every_call_about_a_job_says_where_the_dataset_is(rebuilt: Rebuilt) -> None:
+    """The front has answered 404 to any that did not, as BigQuery does outside of US and EU."""
+    assert len(rebuilt.project.front.located) > 4  # a query, loads, the replacement and the account
+    assert rebuilt.project.front.unlocated == []
+
+
 def test_the_packages_that_travelled_were_used(rebuilt: Rebuilt) -> None:
     folder = (
         Path(rebuilt.project.environment["HOME"]) / f"vlille-packages-{os.getuid()}" / rebuilt.packages.stem

@@ -22,6 +22,7 @@ def arguments(**changed: str) -> list[str]:
     options = {
         "--project": "demo-project",
         "--dataset": "vlille",
+        "--location": "europe-west1",
         "--archive-bucket": "demo-project-archive",
         "--staging-bucket": "demo-project-staging",
         "--feed": "vlille_ods",
@@ -35,6 +36,7 @@ def arguments(**changed: str) -> list[str]:
 def test_all_that_is_asked_for() -> None:
     settings = read_settings(arguments(from_="2023-10-27", to="2023-10-29"), {}, TODAY)
     assert settings.days == [date(2023, 10, 27), date(2023, 10, 28), date(2023, 10, 29)]
+    assert settings.location == "europe-west1"
     assert settings.table("quarantine") == "demo-project.vlille.quarantine"
     assert settings.storage_url == "https://storage.googleapis.com"
 
@@ -66,6 +68,7 @@ def test_storage_emulator(host: str, url: str) -> None:
         ({"from_": "0001-01-01"}, ["days: at most 4000"]),
         ({"feed": ""}, ["--feed", "''"]),
         ({"dataset": "vlille; DROP TABLE x"}, ["--dataset", "expected a name"]),
+        ({"location": ""}, ["--location", "''"]),
         ({"archive_bucket": "gs://archive"}, ["--archive-bucket", "gs://archive"]),
     ],
 )
