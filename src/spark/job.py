@@ -148,6 +148,8 @@ def _rebuild_listed(
     )
     for drift, answers in merged_drifts(results).items():
         log(logging.WARNING, f"{drift} ({answers} answers)", answers=answers)
+    days = [day for day, each in listed.items() if each]
+    minutes = check_nothing_lost(bq, settings.table(feed.name), days, _ticks(hours))
     replacements = (
         Replacement(
             settings.table(feed.name),
@@ -155,6 +157,7 @@ def _rebuild_listed(
             [result.rows_uri for result in results if result.rows_uri],
             account.rows_loaded,
             {},
+            minutes,
         ),
         Replacement(
             settings.table("quarantine"),
@@ -164,8 +167,6 @@ def _rebuild_listed(
             {"feed": feed.name},
         ),
     )
-    days = [day for day, each in listed.items() if each]
-    check_nothing_lost(bq, settings.table(feed.name), days, _ticks(hours))
     replace_days(bq, replacements, days, run_id, now)
     log(logging.INFO, f"{days_phrase(days)} replaced in {settings.table(feed.name)}", days=len(days))
     return account

@@ -30,6 +30,7 @@ class Replacement:
     uris: Sequence[str]
     rows: int
     only: Mapping[str, str]  # column = text that rows to be replaced have as well
+    minutes: int | None = None  # how many the table may have in these days by then; None: any number
 
 
 def check_tables(client: bigquery.Client, tables: Iterable[str]) -> None:
@@ -43,19 +44,22 @@ def check_tables(client: bigquery.Client, tables: Iterable[str]) -> None:
 
 def check_nothing_lost(
     client: bigquery.Client, table: str, days: Sequence[date], ticks: Collection[datetime]
-) -> None:
-    """Raise WarehouseError where the table has minutes of these days that are not among the archive's `ticks`.
+) -> int:
+    """How many minutes of these days the table has, all of them among the archive's `ticks`.
 
-    To replace the days would lose them: the copier has not archived their objects yet.
+    Raises WarehouseError where others are there, which replacing the days would lose: the copier has not
+    archived their objects yet.
     """
     query = f"SELECT DISTINCT collected_at FROM `{table}` WHERE {_within(days)} ORDER BY collected_at"  # noqa: S608
-    beyond = [row.collected_at for row in client.query(query).result() if row.collected_at not in ticks]
+    minutes = [row.collected_at for row in client.query(query).result()]
+    beyond = [minute for minute in minutes if minute not in ticks]
     if beyond:
         raise WarehouseError(
             f"{len(beyond)} minutes in {table} have no object in the archive, the first is "
             f"{beyond[0]:%Y-%m-%dT%H:%MZ}: no table was changed; let the copier sweep and run the job again, "
             "or delete these minutes from the table where their objects are gone for good"
         )
+    return len(minutes)
 
 
 def replace_days(
@@ -139,13 +143,29 @@ def _replace_statements(replacement: Replacement, staging: str | None, days: Seq
     """What changes one table; other columns that it has beside the schema's stay null."""
     only = "".join(f" AND `{column}` = '{text}'" for column, text in replacement.only.items())
     delete = f"DELETE FROM `{replacement.table}` WHERE {_within(days)}{only}"  # noqa: S608
+    statements = (
+        [delete] if replacement.minutes is None else [_unless_other_minutes(replacement, days), delete]
+    )
     if staging is None:
-        return [delete]
+        return statements
     columns = ", ".join(f"`{column['name']}`" for column in replacement.schema)
     return [
-        delete,
+        *statements,
         f"INSERT INTO `{replacement.table}` ({columns}) SELECT {columns} FROM `{staging}`",  # noqa: S608
     ]
+
+
+def _unless_other_minutes(replacement: Replacement, days: Sequence[date]) -> str:
+    """What ends the transaction where the collector has loaded a minute since the table was looked at.
+
+    ASSERT is not among the statements that BigQuery's documentation has in transactions; SELECT is.
+    """
+    table = replacement.table
+    return (
+        "SELECT IF((SELECT COUNT(DISTINCT collected_at) "  # noqa: S608
+        f"FROM `{table}` WHERE {_within(days)}) = {replacement.minutes}, NULL, "
+        f"ERROR('{table} has got other minutes during the run'))"
+    )
 
 
 def _within(days: Iterable[date]) -> str:

@@ -222,6 +222,40 @@ def test_minutes_not_yet_archived_are_not_lost(batch: Batch) -> None:
     assert batch.content() == before
 
 
+class EventfulClient:
+    """A BigQuery client around whose first call of a name something happens."""
+
+    def __init__(self, client: bigquery.Client, name: str, event: Callable[[], None]) -> None:
+        self._client, self._name, self._event = client, name, event
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._name:
+            self._name = ""
+            self._event()
+        return getattr(self._client, name)
+
+
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_a_minute_that_is_loaded_during_the_run_is_not_lost(batch: Batch, earlier: int) -> None:
+    """The collector goes on while the staging tables are filled, after the table was looked at."""
+    project, feed = batch.project, batch.project.feed
+    project.archive_answer(minute(0), feed.sample)
+    for number in range(earlier):
+        stream(project, minute(number), feed.sample)
+
+    def collect() -> None:
+        stream(project, minute(2), feed.sample)
+
+    run = batch.run(bq=EventfulClient(project.bq, "load_table_from_uri", collect))
+    assert run.status == FAILED
+    assert f"{feed.name} has got other minutes during the run" in str(run.message)
+    assert {row["collected_at"] for row in project.table(feed.name)} == {
+        *(minute(number) for number in range(earlier)),
+        minute(2),
+    }
+    assert project.tables() == ["batch_runs", "quarantine", feed.name]
+
+
 def test_a_table_that_is_missing(batch: Batch) -> None:
     batch.project.archive_answer(minute(0), batch.project.feed.sample)
     batch.project.bq.delete_table("vlille.quarantine")
