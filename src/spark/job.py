@@ -18,6 +18,7 @@ from spark.archive import ArchiveError, list_day
 from spark.planning import Hour, plan_hours
 from spark.settings import Settings
 from spark.warehouse import (
+    LostJobError,
     Replacement,
     WarehouseError,
     check_nothing_lost,
@@ -99,7 +100,14 @@ def rebuild(
             status = SUCCEEDED
             if empty:
                 message = f"nothing is archived for {days_phrase(empty)}: these days were left as they are"
-    except (AccountingError, ArchiveError, RunHoursError, WarehouseError, GoogleAPIError) as error:
+    except (
+        AccountingError,
+        ArchiveError,
+        GoogleAPIError,
+        LostJobError,
+        RunHoursError,
+        WarehouseError,
+    ) as error:
         message = str(error)
     run = Run(
         run_id=run_id,

@@ -1,24 +1,38 @@
 """BigQuery: Parquet files → staging tables → the days, replaced in one transaction."""
 
+import logging
+import time
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound
+from google.api_core.exceptions import ClientError, Conflict, NotFound
+from google.api_core.retry import Retry, if_exception_type
 from google.cloud import bigquery
+from google.cloud.bigquery.job import LoadJob, QueryJob
+
+from telemetry import log
 
 # A load job takes 10,000 URIs; fewer keep its request small.
 MAX_URIS = 5_000
 STAGING_LIFE = timedelta(days=1)
+LOOK_AGAIN_SECONDS = 2.0
+# A job may be there (409) and not yet be found (404): https://github.com/googleapis/python-bigquery/issues/2134
+FOUND_LATE = Retry(predicate=if_exception_type(NotFound), timeout=60)
 
 Schema = Sequence[Mapping[str, Any]]
 
 
 class WarehouseError(RuntimeError):
     """BigQuery refused something, or holds other rows than were written; no day was changed."""
+
+
+class LostJobError(RuntimeError):
+    """A job may have begun, and BigQuery does not say how it ended."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +85,7 @@ def replace_days(
 ) -> None:
     """Replace the days in all tables at once: a reader sees all the old rows or all the new ones.
 
-    Raises WarehouseError; then nothing was changed.
+    Raises WarehouseError, then nothing was changed; or LostJobError, then that is not known.
     """
     with _staged(client, replacements, run, now) as staged:
         statements = [
@@ -80,19 +94,23 @@ def replace_days(
             for statement in _replace_statements(replacement, staged.get(replacement.table), days)
         ]
         script = ";\n".join(["BEGIN TRANSACTION", *statements, "COMMIT TRANSACTION;"])
-        try:
-            client.query(script, job_id=f"vlille-batch-{run}-replace", job_retry=None).result()
-        except GoogleAPICallError as error:
-            raise WarehouseError(
-                f"the days were not replaced, and nothing was changed ({error.message}): run the job again"
-            ) from error
+        job_id = f"vlille-batch-{run}-replace"
+        _ended(
+            client,
+            job_id,
+            lambda: client.query(script, job_id=job_id, job_retry=None),
+            otherwise="the days were not replaced, and nothing was changed",
+        )
 
 
 @contextmanager
 def _staged(
     client: bigquery.Client, replacements: Sequence[Replacement], run: str, now: datetime
 ) -> Iterator[dict[str, str]]:
-    """Staging tables of those that get rows: table → staging table. They are deleted in the end."""
+    """Staging tables of those that get rows: table → staging table.
+
+    They are deleted in the end, but not under a job that may still read or fill them.
+    """
     staged: dict[str, str] = {}
     try:
         for replacement in replacements:
@@ -105,9 +123,19 @@ def _staged(
             staged[replacement.table] = staging
             _load(client, replacement, staging, run)
         yield staged
+    except LostJobError:
+        staged.clear()
+        raise
     finally:
         for staging in staged.values():
-            client.delete_table(staging, not_found_ok=True)
+            _drop(client, staging)
+
+
+def _drop(client: bigquery.Client, staging: str) -> None:
+    try:
+        client.delete_table(staging, not_found_ok=True)
+    except Exception as error:  # noqa: BLE001 - whatever it is, what the run did stays done
+        log(logging.WARNING, f"{staging} stays until it expires: {error}")
 
 
 def _load(client: bigquery.Client, replacement: Replacement, staging: str, run: str) -> None:
@@ -124,19 +152,57 @@ def _load(client: bigquery.Client, replacement: Replacement, staging: str, run: 
     loaded = 0
     for start in range(0, len(replacement.uris), MAX_URIS):
         uris = list(replacement.uris[start : start + MAX_URIS])
-        try:
-            job = client.load_table_from_uri(
-                uris, staging, job_id=f"vlille-batch-{name}-{start}", job_config=config
-            )
-            job.result()
-        except GoogleAPICallError as error:
-            raise WarehouseError(f"{len(uris)} Parquet files were not loaded: {error.message}") from error
+        job_id = f"vlille-batch-{name}-{start}"
+        begin = partial(client.load_table_from_uri, uris, staging, job_id=job_id, job_config=config)
+        job = _ended(
+            client,
+            job_id,
+            begin,
+            otherwise=f"{len(uris)} Parquet files were not loaded, no table was changed",
+        )
         loaded += job.output_rows or 0
     if loaded != replacement.rows:
         raise WarehouseError(
             f"{replacement.rows} rows were written for {replacement.table} and {loaded} loaded: "
             f"no table was changed; run the job again"
         )
+
+
+def _ended(
+    client: bigquery.Client, job_id: str, begin: Callable[[], LoadJob | QueryJob], *, otherwise: str
+) -> Any:
+    """The job of this id, which belongs to this run alone, once it has ended well.
+
+    An error of the call that begins it or waits for it says little: the client sends a request again whose
+    answer was lost, and gets a 409 for an id of our own; and a wait that is given up ends no job. Raises
+    WarehouseError with `otherwise` for a job that failed or never began, LostJobError where nobody can say.
+    """
+    try:
+        job = begin()
+        job.result()
+    except Exception as error:  # noqa: BLE001 - the transport's and the credentials' too
+        fault = error
+    else:
+        return job
+    is_refusal = isinstance(fault, ClientError) and not isinstance(fault, Conflict)
+    look = client.get_job if is_refusal else FOUND_LATE(client.get_job)
+    try:
+        while (seen := look(job_id)).state != "DONE":
+            time.sleep(LOOK_AGAIN_SECONDS)
+    except NotFound:
+        raise WarehouseError(f"{otherwise} ({_words(fault)}): run the job again") from fault
+    except Exception as error:
+        raise LostJobError(
+            f"how {job_id} ended is not known ({_words(fault)}; {_words(error)}): look it up among BigQuery's "
+            "jobs, and run the job again"
+        ) from error
+    if seen.error_result:
+        raise WarehouseError(f"{otherwise} ({seen.error_result['message']}): run the job again") from fault
+    return seen
+
+
+def _words(error: Exception) -> str:
+    return getattr(error, "message", None) or str(error)
 
 
 def _replace_statements(replacement: Replacement, staging: str | None, days: Sequence[date]) -> list[str]:

@@ -3,14 +3,18 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from google.api_core.exceptions import BadRequest, Conflict, NotFound, RetryError, ServiceUnavailable
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import TransportError
 from google.cloud import bigquery
 
 from feed import Feed
 from spark.parquet import RowsFile, arrow_schema
 from spark.warehouse import (
+    LostJobError,
     Replacement,
     WarehouseError,
     check_nothing_lost,
@@ -19,6 +23,7 @@ from spark.warehouse import (
     record_run,
     replace_days,
 )
+from tests.spark.conftest import LOCATION
 
 pytestmark = pytest.mark.emulator
 
@@ -42,6 +47,51 @@ SCHEMA: list[dict[str, Any]] = [
         ],
     },
 ]
+
+
+def said(kind: Callable[..., Exception], *words: Any) -> Exception:
+    """An error of a library that leaves its errors untyped."""
+    return kind(*words)
+
+
+class Poll:
+    """A job as it was seen once."""
+
+    def __init__(self, state: str, error: str | None = None) -> None:
+        self.state, self.error_result, self.output_rows = state, error and {"message": error}, 1
+
+
+class LostWait:
+    """A client whose script goes on in BigQuery while nothing is heard of it; what it is asked for, in order."""
+
+    def __init__(self, begin: Exception | None, *seen: Poll | Exception) -> None:
+        self.begin, self.seen, self.calls = begin, list(seen), list[str]()
+
+    def query(self, script: str, **_: Any) -> Any:
+        self.calls.append("query")
+        raise self.begin or AssertionError
+
+    def get_job(self, job_id: str, **_: Any) -> Poll:
+        poll = self.seen.pop(0)
+        self.calls.append("lost" if isinstance(poll, Exception) else poll.state)
+        if isinstance(poll, Exception):
+            raise poll
+        return poll
+
+    def create_table(self, *_: Any, **__: Any) -> None:
+        self.calls.append("create_table")
+
+    def load_table_from_uri(self, *_: Any, **__: Any) -> Any:
+        self.calls.append("load")
+        return self
+
+    output_rows = 1
+
+    def result(self) -> None:
+        pass
+
+    def delete_table(self, *_: Any, **__: Any) -> None:
+        self.calls.append("delete_table")
 
 
 class Warehouse:
@@ -180,6 +230,82 @@ def test_a_missing_parquet_file_changes_nothing(warehouse: Warehouse) -> None:
             NOW,
         )
     assert seen(warehouse.project.table("stations")) == [(26, "a", 1.0)]
+
+
+def test_lost_answers_to_load_and_replacement_change_nothing(warehouse: Warehouse) -> None:
+    """The client asks again, and BigQuery says 409: the job of that id is its own."""
+    front, run = warehouse.project.front, new_run(NOW)
+    client = bigquery.Client(
+        project=warehouse.project.name,
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        client_options={"api_endpoint": front.url},
+        location=LOCATION,
+    )
+    front.losing.update({f"stations_staging_{run}-0".encode(): 1, f"{run}-replace".encode(): 1})
+    replacement = warehouse.replacement("stations", [row(26, share=1.0)])
+    replace_days(client, [replacement], DAYS, run, NOW)
+    assert not any(front.losing.values())
+    assert seen(warehouse.project.table("stations")) == [(26, "a", 1.0)]
+    assert not [name for name in warehouse.project.tables() if "staging" in name]
+
+
+ONE_ROW = Replacement("p.d.t", SCHEMA, ["gs://b/1.parquet"], 1, {})
+BEGUN = ["create_table", "load", "query"]
+LOST = said(RetryError, "Timeout of 600.0s exceeded", said(ConnectionError, "reset"))
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        LOST,
+        said(Conflict, "Already Exists: Job"),
+        said(ConnectionError, "reset"),
+        said(TransportError, "no token"),
+    ],
+)
+def test_a_replacement_out_of_sight_is_waited_for(lost: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spark.warehouse.LOOK_AGAIN_SECONDS", 0)
+    client = LostWait(lost, said(NotFound, "not yet"), Poll("PENDING"), Poll("RUNNING"), Poll("DONE"))
+    replace_days(cast("bigquery.Client", client), [ONE_ROW], DAYS, "r", NOW)
+    assert client.calls == [*BEGUN, "lost", "PENDING", "RUNNING", "DONE", "delete_table"]
+
+
+@pytest.mark.parametrize(
+    ("polls", "says"),
+    [
+        ([Poll("RUNNING"), Poll("DONE", "no slots")], r"nothing was changed \(no slots\)"),
+        ([said(NotFound, "no such job")], r"nothing was changed \(Syntax error\)"),
+    ],
+)
+def test_nothing_was_changed_is_said_of_what_has_ended_or_never_began(
+    polls: list[Poll | Exception], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spark.warehouse.LOOK_AGAIN_SECONDS", 0)
+    client = LostWait(said(BadRequest, "Syntax error"), *polls)
+    with pytest.raises(WarehouseError, match=says):
+        replace_days(cast("bigquery.Client", client), [ONE_ROW], DAYS, "r", NOW)
+    assert client.calls[-1] == "delete_table"
+
+
+def test_of_a_script_that_is_not_seen_again_nothing_is_claimed_nor_deleted() -> None:
+    client = LostWait(LOST, LOST)
+    with pytest.raises(LostJobError, match=r"vlille-batch-r-replace .* is not known .*look it up"):
+        replace_days(cast("bigquery.Client", client), [ONE_ROW], DAYS, "r", NOW)
+    assert client.calls == [*BEGUN, "lost"]
+
+
+def test_a_staging_table_that_stays_is_no_failure() -> None:
+    class Client(LostWait):
+        def query(self, script: str, **_: Any) -> Any:
+            return self
+
+        def delete_table(self, *_: Any, **__: Any) -> None:
+            super().delete_table()
+            raise said(ServiceUnavailable, "backendError")
+
+    client = Client(None)
+    replace_days(cast("bigquery.Client", client), [ONE_ROW], DAYS, "r", NOW)
+    assert client.calls == ["create_table", "load", "delete_table"]
 
 
 def test_minutes_that_the_archive_has_not_are_not_lost(warehouse: Warehouse) -> None:
