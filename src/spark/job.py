@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -55,6 +55,12 @@ class Run:
     account: Account
     status: str
     message: str | None
+    is_recorded: bool = False  # in batch_runs
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the days were replaced and batch_runs says so."""
+        return self.status == SUCCEEDED and self.is_recorded
 
     def row(self) -> dict[str, Any]:
         """The row as JSON has it, in the order of batch_runs_schema()."""
@@ -77,7 +83,8 @@ def rebuild(
 ) -> Run:
     """Replace the days that have objects in the archive, and account for it in batch_runs.
 
-    Days without an object keep the rows they have. Faults are in the run's status and message, not raised.
+    Days without an object keep the rows they have. Whatever fails is in the run's status and message, or
+    leaves it unrecorded; nothing is raised.
     """
     started = clock()
     run_id = new_run(started)
@@ -109,6 +116,9 @@ def rebuild(
         WarehouseError,
     ) as error:
         message = str(error)
+    except Exception as error:  # noqa: BLE001 - the account must be stored whatever it is
+        message = f"{type(error).__name__}: {error}"
+        log(logging.ERROR, f"the run ended by {message}", exc_info=True)
     run = Run(
         run_id=run_id,
         feed=feed.name,
@@ -191,9 +201,10 @@ def _ticks(hours: Iterable[Hour]) -> set[datetime]:
 def _recorded(bq: bigquery.Client, table: str, run: Run) -> Run:
     try:
         record_run(bq, table, batch_runs_schema(), run.row())
-    except GoogleAPIError as error:
-        log(logging.ERROR, f"the run is not in {table}: {error}")
-    return run
+    except Exception as error:  # noqa: BLE001 - what it is does not matter to the days
+        log(logging.ERROR, f"the run is not in {table}: {error}", exc_info=True)
+        return run
+    return replace(run, is_recorded=True)
 
 
 def _objects(hours: Iterable[Hour]) -> int:

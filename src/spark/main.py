@@ -16,7 +16,7 @@ from telemetry import log, log_as_json
 
 
 def main(arguments: list[str]) -> int:
-    """Run once; 0 where the days were replaced, 1 where not, 2 for unusable arguments."""
+    """Run once; 0 where the days were replaced and it is in batch_runs, 1 where not, 2 for unusable arguments."""
     log_as_json(sys.stderr)
     code = Path(spark.__file__).parents[1]  # a folder, or the zip
     try:
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     if run.message:
         log(logging.WARNING if run.status == SUCCEEDED else logging.ERROR, run.message, status=run.status)
     sys.stdout.write(json.dumps({"event": "batch_finished", **run.row()}, ensure_ascii=False) + "\n")
-    return 0 if run.status == SUCCEEDED else 1
+    return 0 if run.is_done else 1
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -241,7 +241,10 @@ def _within(days: Iterable[date]) -> str:
 
 
 def record_run(client: bigquery.Client, table: str, schema: Schema, row: Mapping[str, Any]) -> None:
-    """Append the run's row by a load job whose id is the run's: a second attempt adds nothing."""
+    """Append the run's row by a load job whose id is the run's: a second attempt adds nothing.
+
+    Raises WarehouseError or LostJobError.
+    """
     config = bigquery.LoadJobConfig(
         schema=[bigquery.SchemaField.from_api_repr(dict(column)) for column in schema],
         source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
@@ -249,8 +252,8 @@ def record_run(client: bigquery.Client, table: str, schema: Schema, row: Mapping
         write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
     )
     job_id = f"vlille-batch-{row['run_id']}-run"
-    with suppress(Conflict):  # a former attempt's job has the id, and the same row
-        client.load_table_from_json([dict(row)], table, job_id=job_id, job_config=config).result()
+    begin = partial(client.load_table_from_json, [dict(row)], table, job_id=job_id, job_config=config)
+    _ended(client, job_id, begin, otherwise="its row was not loaded")
 
 
 def new_run(now: datetime) -> str:

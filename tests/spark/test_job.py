@@ -8,7 +8,9 @@ from functools import partial
 from typing import Any
 
 import pytest
+import requests
 from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import TransportError
 from google.cloud import bigquery
 
 from feed import Feed, archive_name, landing_name, load_rows, pack, parse, quarantine_rows
@@ -254,6 +256,46 @@ def test_a_minute_that_is_loaded_during_the_run_is_not_lost(batch: Batch, earlie
         minute(2),
     }
     assert project.tables() == ["batch_runs", "quarantine", feed.name]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        TransportError("no token"),  # type: ignore[no-untyped-call]  # google-auth leaves it so
+        requests.ConnectionError("reset"),
+        KeyError("hours"),
+    ],
+)
+def test_whatever_is_raised_is_accounted_for(batch: Batch, fault: Exception) -> None:
+    def fail(work: Work, hours: Sequence[Hour]) -> list[HourResult]:
+        raise fault
+
+    batch.project.archive_answer(minute(0), batch.project.feed.sample)
+    run = batch.run(fail)
+    assert (run.status, run.message) == (FAILED, f"{type(fault).__name__}: {fault}")
+    assert [row["message"] for row in batch.project.table("batch_runs")] == [run.message]
+    assert not run.is_done
+
+
+class Unrecorded:
+    """A BigQuery client that loses its way to the table of runs."""
+
+    def __init__(self, client: bigquery.Client) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "load_table_from_json":
+            raise requests.ConnectionError("reset")
+        return getattr(self._client, name)
+
+
+def test_a_run_whose_account_is_not_stored_is_not_done(batch: Batch) -> None:
+    project = batch.project
+    project.archive_answer(minute(0), project.feed.sample)
+    assert batch.run().is_done
+    run = batch.run(bq=Unrecorded(project.bq))
+    assert (run.status, run.is_done) == (SUCCEEDED, False)
+    assert len(project.table("batch_runs")) == 1
 
 
 def test_a_table_that_is_missing(batch: Batch) -> None:

@@ -162,6 +162,16 @@ def test_killed_in_the_middle_and_run_again(rebuilt: Rebuilt, submission: Callab
     assert between in (before, after)
 
 
+def test_a_run_that_is_not_accounted_for_fails(rebuilt: Rebuilt, submit: Submit) -> None:
+    rebuilt.project.front.refusing.add(b'-run"')  # in the id of the job that appends to batch_runs
+    done = submit(rebuilt.project, rebuilt.project.arguments("2023-10-26"))
+    rebuilt.project.front.refusing.clear()
+    *_, said, account = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert done.returncode == 1
+    assert account["status"] == "succeeded"
+    assert f"the run is not in {rebuilt.project.name}.vlille.batch_runs" in said["message"]
+
+
 def test_unusable_arguments_end_before_spark_starts(job_files: tuple[Path, Path], rebuilt: Rebuilt) -> None:
     main, code = job_files
     arguments = rebuilt.project.arguments("2023-10-32")

@@ -334,3 +334,16 @@ def test_a_run_is_recorded_once(warehouse: Warehouse) -> None:
     assert warehouse.project.table("runs") == [{"run_id": run}]
     assert run.startswith("20231029T031500_")
     assert run != new_run(started)
+
+
+def test_a_former_attempt_that_failed_is_no_record(warehouse: Warehouse) -> None:
+    """Its id is spent, as the one of an attempt that succeeded is."""
+    schema = [
+        {"name": "run_id", "type": "STRING", "mode": "NULLABLE"},
+        {"name": "rows", "type": "INTEGER", "mode": "NULLABLE"},
+    ]
+    warehouse.bq.create_table(bigquery.Table(warehouse.id("runs"), schema=schema))
+    run = new_run(NOW)
+    for rows in ("many", 1):
+        with pytest.raises(WarehouseError, match=r"its row was not loaded \("):
+            record_run(warehouse.bq, warehouse.id("runs"), schema, {"run_id": run, "rows": rows})
