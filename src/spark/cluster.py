@@ -13,7 +13,9 @@ from spark.planning import Hour, deal
 from spark.worker import Work
 from telemetry import log
 
-# Parts for each core: small enough that no core waits long for the last, large enough to read ahead.
+# A part for each hour: what YARN has registered when the job begins says little of the cores that it adds
+# for tasks that wait. Many days have larger parts, but enough that no core waits long for the last.
+MAX_HOURLY_PARTS = 1_000
 PARTS_PER_CORE = 4
 
 
@@ -36,11 +38,16 @@ def spark_hours(name: str) -> Iterator[RunHours]:
 
 
 def _run(context: SparkContext, work: Work, hours: Sequence[Hour]) -> list[HourResult]:
-    parts = deal(hours, context.defaultParallelism * PARTS_PER_CORE)
+    parts = deal(hours, parts_of(len(hours), context.defaultParallelism))
     try:
         return context.parallelize(parts, len(parts)).mapPartitions(work).collect()
     except Py4JJavaError as error:
         raise RunHoursError(first_fault(str(error.java_exception))) from error
+
+
+def parts_of(hours: int, parallelism: int) -> int:
+    """In how many parts so many hours are run."""
+    return min(hours, max(MAX_HOURLY_PARTS, PARTS_PER_CORE * parallelism))
 
 
 def first_fault(java_message: str) -> str:

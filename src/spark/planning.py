@@ -46,12 +46,14 @@ def plan_hours(day: date, objects: Iterable[Stored]) -> list[Hour]:
 
 
 def deal(hours: Sequence[Hour], parts: int) -> list[list[Hour]]:
-    """The hours in at most `parts` lists of consecutive ones with similarly many objects; none is empty."""
+    """The hours in `parts` lists of consecutive ones with similarly many objects; with enough parts one each."""
     total = sum(len(hour.objects) for hour in hours)
     dealt: list[list[Hour]] = []
     seen = 0
-    for hour in hours:
-        if not dealt or (len(dealt) < parts and seen * parts >= total * len(dealt)):
+    for index, hour in enumerate(hours):
+        is_full = seen * parts >= total * len(dealt)
+        is_last_chance = len(hours) - index <= parts - len(dealt)  # for each part to get an hour
+        if not dealt or (len(dealt) < parts and (is_full or is_last_chance)):
             dealt.append([])
         dealt[-1].append(hour)
         seen += len(hour.objects)

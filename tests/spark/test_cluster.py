@@ -1,8 +1,8 @@
-"""What is said of a fault inside a Spark task."""
+"""How the work is cut, and what is said of a fault inside a Spark task."""
 
 import pytest
 
-from spark.cluster import first_fault
+from spark.cluster import first_fault, parts_of
 
 pytestmark = pytest.mark.unit
 
@@ -36,3 +36,18 @@ Driver stacktrace:
 )
 def test_the_first_fault_in_one_line(message: str, fault: str) -> None:
     assert first_fault(message) == fault
+
+
+@pytest.mark.parametrize(
+    ("hours", "parallelism", "parts"),
+    [
+        (1, 2, 1),
+        (24, 2, 24),  # 2: what YARN has registered when the job begins, whatever it may add
+        (24, 14, 24),
+        (999, 2, 999),
+        (96_000, 2, 1_000),
+        (96_000, 400, 1_600),
+    ],
+)
+def test_one_task_an_hour_up_to_a_thousand(hours: int, parallelism: int, parts: int) -> None:
+    assert parts_of(hours, parallelism) == parts

@@ -47,6 +47,25 @@ def test_each_object_in_exactly_one_hour(what: set[int | str]) -> None:
     assert len({hour.label for hour in hours}) == len(hours)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "parts", "dealt"),
+    [
+        ([1, 1, 1, 100], 4, [[1], [1], [1], [100]]),
+        ([1, 1, 1, 100], 9, [[1], [1], [1], [100]]),
+        ([100, 1, 1, 1], 4, [[100], [1], [1], [1]]),
+        ([1, 1, 1, 100], 2, [[1, 1, 1], [100]]),
+        ([60, 60, 60, 60], 2, [[60, 60], [60, 60]]),
+        ([], 3, []),
+    ],
+)
+def test_as_many_parts_as_may_be(sizes: list[int], parts: int, dealt: list[list[int]]) -> None:
+    hours = [
+        Hour(DAY, number, tuple(Stored(str(each), 1) for each in range(size)))
+        for number, size in enumerate(sizes)
+    ]
+    assert [[len(hour.objects) for hour in part] for part in deal(hours, parts)] == dealt
+
+
 @given(st.lists(st.integers(1, 90), max_size=60), st.integers(1, 20))
 def test_parts_keep_the_order_and_none_is_empty_nor_much_larger(sizes: list[int], parts: int) -> None:
     hours = [
@@ -55,7 +74,7 @@ def test_parts_keep_the_order_and_none_is_empty_nor_much_larger(sizes: list[int]
     ]
     dealt = deal(hours, parts)
     assert [hour for part in dealt for hour in part] == hours
-    assert len(dealt) <= parts
+    assert len(dealt) == min(parts, len(hours))
     assert all(dealt)
     heaviest = max((sum(len(hour.objects) for hour in part) for part in dealt), default=0)
     assert heaviest <= sum(sizes) / parts + max(sizes, default=0)
