@@ -51,3 +51,27 @@ def test_an_installation_that_fails_is_one_sentence(
     with pytest.raises(OperateError, match="cdktf-cli cannot be installed: run `false` to see why"):
         terraform.run_cdktf(["deploy"], {"PATH": os.environ["PATH"], "NOTE": str(folder / "note")})
     assert not (folder / "note").exists()
+
+
+def test_a_mirror_of_providers_replaces_the_registry(script: Callable[[str], Path]) -> None:
+    """cdktf's own look-up of checksums would go to the registry all the same."""
+    folder = script('echo "$*" > "$NOTE"; cat "$TF_CLI_CONFIG_FILE" >> "$NOTE"')
+    mirror, note = folder / "providers", folder / "note"
+    mirror.mkdir()
+    environ = {"PATH": os.environ["PATH"], "NOTE": str(note), "VLILLE_PROVIDER_MIRROR": str(mirror)}
+    assert terraform.run_cdktf(["diff", "vlille-dev"], environ) == 0
+    assert note.read_text().splitlines() == [
+        "diff vlille-dev --skip-provider-lock",
+        "provider_installation {",
+        "  filesystem_mirror {",
+        f'    path = "{mirror}"',
+        "  }",
+        "}",
+    ]
+
+
+def test_a_mirror_that_is_not_there_is_one_sentence(script: Callable[[str], Path]) -> None:
+    folder = script("exit 0")
+    environ = {"PATH": os.environ["PATH"], "VLILLE_PROVIDER_MIRROR": str(folder / "nowhere")}
+    with pytest.raises(OperateError, match="VLILLE_PROVIDER_MIRROR: found .*nowhere"):
+        terraform.run_cdktf(["diff"], environ)
