@@ -65,6 +65,7 @@ def run(runs: int) -> list[Comparison]:
 def _ours(feed: Feed, gcs: StorageClient, bq: bigquery.Client, url: str) -> Callable[[], Timing]:
     settings = Settings(
         project=PROJECT,
+        location="europe-west1",
         source_folder="sources/vlille_ods",
         api_url=url,
         api_timeout_s=30,

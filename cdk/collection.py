@@ -93,6 +93,7 @@ class Collection(Construct):
                 service_account_email=identities.collector.email,
                 environment_variables={
                     "PROJECT": settings.project,
+                    "LOCATION": settings.region,
                     "FEED": feed.name,
                     "SOURCE_FOLDER": f"sources/{feed.name}",
                     "API_URL": feed.url,

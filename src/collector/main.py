@@ -26,7 +26,8 @@ def _instance() -> tuple[Settings, Feed, Services]:
     services = Services(
         api=make_session(),
         storage=StorageClient(project=settings.project),
-        bigquery=bigquery.Client(project=settings.project),
+        # Without its location, a job outside of the multi-regions US and EU is not found again.
+        bigquery=bigquery.Client(project=settings.project, location=settings.location),
     )
     return settings, load_feed(Path(__file__).parent / settings.source_folder), services
 

@@ -13,6 +13,7 @@ class Settings:
     """Buckets, tables and the API with its limits."""
 
     project: str
+    location: str
     source_folder: str
     api_url: str
     api_timeout_s: float
@@ -30,6 +31,7 @@ class Settings:
             raise SettingsError(f"the stack must set {', '.join(missing)}")
         return cls(
             project=environment["PROJECT"],
+            location=environment["LOCATION"],
             source_folder=environment["SOURCE_FOLDER"],
             api_url=environment["API_URL"],
             api_timeout_s=_positive(environment, "API_TIMEOUT_S"),

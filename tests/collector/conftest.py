@@ -12,7 +12,7 @@ from collector.settings import Settings
 from collector.tick import Services
 from feed import Feed, quarantine_schema, station_schema
 from local.emulators import Emulators
-from tests.collector.surroundings import Api, System
+from tests.collector.surroundings import LOCATION, Api, System
 from tests.conftest import bigquery_client, storage_client
 
 PROJECTS = itertools.count(1)
@@ -53,6 +53,7 @@ def system(
             bq.create_table(one)
         settings = Settings(
             project=project,
+            location=LOCATION,
             source_folder=f"sources/{feed_name}",
             api_url=api.url,
             api_timeout_s=5,

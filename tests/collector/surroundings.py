@@ -8,14 +8,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import requests
 from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
+from requests.adapters import HTTPAdapter
 
 from collector.settings import Settings
 from collector.tick import Services
 from feed import Feed
 
+LOCATION = "europe-west1"
 TICK = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
 
 
@@ -78,6 +82,26 @@ class Api:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class JobsWhereTheyRan(HTTPAdapter):
+    """Between client and emulator: as BigQuery, it finds a job outside of US and EU only by its location."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs_asked: list[str] = []
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        address = urlsplit(request.url or "")
+        if request.method == "GET" and "/jobs/" in address.path:
+            self.jobs_asked.append(address.path)
+            if parse_qs(address.query).get("location") != [LOCATION]:
+                response = requests.Response()
+                response.status_code, response.request = 404, request
+                response._content = b'{"error": {"message": "Not found: Job"}}'
+                response.headers["Content-Type"] = "application/json"
+                return response
+        return super().send(request, *args, **kwargs)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ pytestmark = pytest.mark.unit
 
 ENVIRONMENT = {
     "PROJECT": "p",
+    "LOCATION": "europe-west1",
     "SOURCE_FOLDER": "sources/vlille_ogc",
     "API_URL": "https://example.org/",
     "API_TIMEOUT_S": "30",
