@@ -17,6 +17,9 @@ from feed.paths import FieldPath, path_text, values_at
 # A hostile answer must not make a quarantine row or a log line that BigQuery or Cloud Logging refuses.
 MAX_TEXT = 1_000
 MAX_RECORD = 16_000
+# Nor more rows than the collector's memory holds: a megabyte of `1,` is half a million records.
+MAX_RECORDS = 50_000
+MAX_REJECTED = 10_000
 _UTF8_BOM = b"\xef\xbb\xbf"
 _HTML = re.compile(rb"<!doctype\s+html|<html|<head|<body", re.IGNORECASE)
 _CUT_TOKEN = re.compile(
@@ -74,13 +77,16 @@ def parse(
     rows = reader.all_rows(records, tick)
     if rows is not None:
         return Outcome(feed.name, tick, len(records), rows, (), drifts)
-    rows, rejections = [], []
+    rows = []
+    rejections: list[Rejection] = []
     first_of: dict[Any, int] = {}
     for index, record in enumerate(records):
         try:
             row = reader.row(record, tick)
             reader.refuse_duplicate(row, index, first_of)
         except _FaultError as fault:
+            if len(rejections) == MAX_REJECTED:
+                return _unusable(feed, tick, _too_many_rejected(feed))
             rejections.append(_rejection(feed, index, record, fault))
         else:
             rows.append(row)
@@ -151,7 +157,14 @@ def _records(feed: Feed, body: bytes, decode: Callable[[bytes], Any]) -> list[An
         raise _FaultError("no_records", where, describe(found[0]), "an array of records")
     if not found[0]:
         raise _FaultError("empty", where, "an empty array", "at least one record")
+    if len(found[0]) > MAX_RECORDS:
+        raise _FaultError("too_many", where, f"{len(found[0])} records", f"at most {MAX_RECORDS}")
     return found[0]
+
+
+def _too_many_rejected(feed: Feed) -> _FaultError:
+    found = f"more than {MAX_REJECTED} records that cannot be used"
+    return _FaultError("too_many", path_text(feed.records) or "the answer", found, "records as in the sample")
 
 
 def _decoded(body: bytes, decode: Callable[[bytes], Any]) -> Any:

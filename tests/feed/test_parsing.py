@@ -21,7 +21,7 @@ from feed import (
     station_schema,
     unreadable,
 )
-from feed.parsing import MAX_RECORD, MAX_TEXT
+from feed.parsing import MAX_RECORD, MAX_RECORDS, MAX_REJECTED, MAX_TEXT
 
 pytestmark = pytest.mark.unit
 
@@ -415,6 +415,33 @@ def test_what_is_quarantined_is_bounded(ods: Feed) -> None:
     outcome = parse(ods, answer(records), TICK)
     assert len(outcome.rejections) == 2
     assert_accounted(ods, outcome)
+
+
+@both_decoders
+@pytest.mark.parametrize(
+    ("records", "found"),
+    [
+        ([1] * (MAX_REJECTED + 1), f"more than {MAX_REJECTED} records that cannot be used"),
+        ([{}] * (MAX_REJECTED + 1), f"more than {MAX_REJECTED} records that cannot be used"),
+        ([{"a": 1}] * (MAX_RECORDS + 1), f"{MAX_RECORDS + 6} records"),
+    ],
+    ids=["rejected numbers", "rejected objects", "records"],
+)
+def test_an_answer_of_too_many_is_quarantined_as_one(
+    ods: Feed, decode: Callable[[bytes], Any], records: list[Any], found: str
+) -> None:
+    outcome = parse(ods, answer([*records_of(ods), *records]), TICK, decode=decode)
+    (rejection,) = outcome.rejections
+    assert (rejection.reason, rejection.index, rejection.field) == ("too_many", None, "records")
+    assert rejection.found == found
+    assert_accounted(ods, outcome)
+
+
+def test_as_many_as_are_allowed_are_quarantined_one_by_one(make_feed: MakeFeed) -> None:
+    feed = make_feed([{"a": 1}])
+    outcome = parse(feed, answer([{"a": 1}, *[{"a": "x"}] * MAX_REJECTED]), TICK)
+    assert (len(outcome.rows), len(outcome.rejections)) == (1, MAX_REJECTED)
+    assert len(parse(feed, answer([{"a": 1}] * MAX_RECORDS), TICK).rows) == MAX_RECORDS
 
 
 @pytest.mark.parametrize("depth", [500, 5_000])
