@@ -1,15 +1,17 @@
 """The API's answer as it came, within bounds of size and time."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from threading import Timer
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from urllib3 import Retry
 from urllib3.exceptions import InvalidHeader
+
+from collector.deadline import Deadline, WatchedAdapter
 
 USER_AGENT = "vlille-collector/0.1 (bike-share availability archive)"
 CONNECT_SECONDS = 5.0
@@ -43,9 +45,18 @@ class _PassingError(ApiError):
         self.wait_s = wait_s
 
 
+class _Session(requests.Session):
+    """Leaves redirects to `fetch`: the base class reads all of their body before it makes the next request."""
+
+    def resolve_redirects(self, *_: Any, **__: Any) -> Generator[requests.Response]:
+        yield from ()
+
+
 def make_session() -> requests.Session:
-    """Return a session that says who asks."""
-    session = requests.Session()
+    """Return a session that says who asks, and whose connections keep to the time limit of `fetch`."""
+    session = _Session()
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, WatchedAdapter())
     session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json, */*;q=0.1"})
     return session
 
@@ -56,34 +67,45 @@ def fetch(session: requests.Session, url: str, *, timeout_s: float, max_bytes: i
     `timeout_s` bounds all attempts together with their waits, redirects and reading; `max_bytes` the body after
     decompression. Raises ApiError.
     """
-    ends_at = time.monotonic() + timeout_s
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return _ask(session, url, ends_at, timeout_s, max_bytes)
-        except _PassingError as error:
-            wait_s = FIRST_WAIT_SECONDS * 2 ** (attempt - 1) if error.wait_s is None else error.wait_s
-            if attempt == ATTEMPTS or time.monotonic() + wait_s >= ends_at:
-                raise ApiError(f"{error}; asked {attempt} times in {timeout_s:g} s at most") from error
-            time.sleep(wait_s)
+    with Deadline(timeout_s) as deadline:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return _ask(session, url, deadline, max_bytes)
+            except _PassingError as error:
+                wait_s = FIRST_WAIT_SECONDS * 2 ** (attempt - 1) if error.wait_s is None else error.wait_s
+                if attempt == ATTEMPTS or wait_s >= deadline.left_s:
+                    raise ApiError(f"{error}; asked {attempt} times in {timeout_s:g} s at most") from error
+                time.sleep(wait_s)
     raise AssertionError("unreachable")
 
 
-def _ask(session: requests.Session, url: str, ends_at: float, timeout_s: float, max_bytes: int) -> Answer:
+def _ask(session: requests.Session, url: str, deadline: Deadline, max_bytes: int) -> Answer:
     request = session.prepare_request(requests.Request("GET", url))
     for _ in range(REDIRECTS + 1):
         _check_address(request.url or "")
-        left_s = ends_at - time.monotonic()
-        if left_s <= 0:
-            raise ApiError(f"{url}: no answer after {timeout_s:g} s")
+        if not (left_s := deadline.left_s):
+            raise ApiError(f"{url}: no answer after {deadline.seconds:g} s")
         timeouts = (min(CONNECT_SECONDS, left_s), left_s)
         try:
             with session.send(request, stream=True, timeout=timeouts, allow_redirects=False) as response:
-                if response.next is None:
-                    return _answer(response, ends_at, timeout_s, max_bytes)
-                request = response.next
+                if (there := _redirected(session, response)) is None:
+                    return _answer(response, deadline, max_bytes)
+                request = there
         except requests.RequestException as error:
+            if not deadline.left_s:
+                raise ApiError(f"{url}: no answer after {deadline.seconds:g} s") from error
             raise _PassingError(f"{url}: {error}") from error
     raise ApiError(f"{url}: redirected more than {REDIRECTS} times")
+
+
+def _redirected(session: requests.Session, response: requests.Response) -> requests.PreparedRequest | None:
+    try:
+        target = session.get_redirect_target(response)
+        if target is None:
+            return None
+        return session.prepare_request(requests.Request("GET", urljoin(response.url, target)))
+    except ValueError as error:
+        raise ApiError(f"{response.url}: redirected to what is no address: {error}") from error
 
 
 def _check_address(url: str) -> None:
@@ -94,42 +116,24 @@ def _check_address(url: str) -> None:
         raise ApiError(f"{url}: redirected to a connection that is not encrypted")
 
 
-def _answer(response: requests.Response, ends_at: float, timeout_s: float, max_bytes: int) -> Answer:
+def _answer(response: requests.Response, deadline: Deadline, max_bytes: int) -> Answer:
     if response.status_code != requests.codes.ok:
         told = f"{response.url}: answered {response.status_code} {response.reason}, expected 200"
         if response.status_code in PASSING:
             raise _PassingError(told, _retry_after(response))
         raise ApiError(told)
     body = bytearray()
-    with _cut_at(response, ends_at):
-        try:
-            for chunk in response.iter_content(CHUNK):
-                body += chunk
-                if len(body) > max_bytes:
-                    raise ApiError(f"{response.url}: the answer is larger than {max_bytes} bytes")
-        finally:
-            # What was cut may look like a transfer error, or like the end of the body.
-            if time.monotonic() >= ends_at:
-                raise ApiError(f"{response.url}: the answer is not complete after {timeout_s:g} s")
+    try:
+        for chunk in response.iter_content(CHUNK):
+            body += chunk
+            if len(body) > max_bytes:
+                raise ApiError(f"{response.url}: the answer is larger than {max_bytes} bytes")
+    finally:
+        # What was cut may look like a transfer error, or like the end of the headers or of the body.
+        if not deadline.left_s:
+            raise ApiError(f"{response.url}: the answer is not complete after {deadline.seconds:g} s")
     kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
     return Answer(bytes(body), kept)
-
-
-@contextmanager
-def _cut_at(response: requests.Response, ends_at: float) -> Iterator[None]:
-    """Stop reading at a moment: a read's own time limit starts anew with every byte that drips in."""
-
-    def cut() -> None:
-        with suppress(OSError, RuntimeError, ValueError):  # it has just ended by itself
-            response.raw.shutdown()
-
-    timer = Timer(max(0.0, ends_at - time.monotonic()), cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _retry_after(response: requests.Response) -> float | None:

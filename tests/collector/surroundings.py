@@ -36,6 +36,7 @@ class Reply:
     silent_s: float = 0.0
     step: int = 4096
     is_length_told: bool = True
+    header_pause_s: float = 0.0
 
 
 class Api:
@@ -44,14 +45,19 @@ class Api:
     def __init__(self) -> None:
         self.replies: list[Reply] = [Reply()]
         self.requests: list[dict[str, str]] = []
+        self.clients: list[tuple[str, int]] = []
         api = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
             def do_GET(self) -> None:
                 api.requests.append(dict(self.headers))
+                api.clients.append(self.client_address)
                 reply = api.replies[min(len(api.requests), len(api.replies)) - 1]
                 body = gzip.compress(reply.body) if reply.compressed else reply.body
                 time.sleep(reply.silent_s)
+                self.close_connection = reply.cut_at is not None or not reply.is_length_told
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
@@ -60,6 +66,10 @@ class Api:
                 if reply.is_length_told:
                     self.send_header("Content-Length", str(len(body)))
                 try:
+                    while reply.header_pause_s:  # until the collector hangs up
+                        self.send_header("X-Drip", "1")
+                        self.flush_headers()
+                        time.sleep(reply.header_pause_s)
                     self.end_headers()
                     for start in range(0, len(body[: reply.cut_at]), reply.step):
                         self.wfile.write(body[start : min(start + reply.step, reply.cut_at or len(body))])
