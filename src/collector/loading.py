@@ -3,7 +3,8 @@
 import io
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from google.api_core.exceptions import Conflict, GoogleAPICallError
@@ -47,6 +48,22 @@ def load_once(
     raise LoadError(
         f"{table}: {ATTEMPTS} load jobs failed, the last one {job_id}-{ATTEMPTS - 1}: {last}"
     ) from last
+
+
+def has_rows(client: bigquery.Client, table: str, where: Mapping[str, datetime | str]) -> bool:
+    """Whether the table has a row with these values, whoever wrote it; with `collected_at` it reads one partition."""
+    conditions = " AND ".join(f"`{column}` = @{column}" for column in where)
+    config = bigquery.QueryJobConfig(
+        query_parameters=[
+            bigquery.ScalarQueryParameter(
+                column, "TIMESTAMP" if isinstance(value, datetime) else "STRING", value
+            )
+            for column, value in where.items()
+        ]
+    )
+    sql = f"SELECT 1 FROM `{table}` WHERE {conditions} LIMIT 1"  # noqa: S608 - the stack's names, and parameters
+    found = client.query(sql, job_config=config, timeout=JOB_SECONDS).result(timeout=JOB_SECONDS)
+    return any(True for _ in found)
 
 
 def _run(

@@ -12,7 +12,7 @@ from google.cloud.storage import Client as StorageClient
 
 from collector.api import fetch
 from collector.landing import Landed, land
-from collector.loading import load_once
+from collector.loading import has_rows, load_once
 from collector.settings import Settings
 from feed import (
     Feed,
@@ -56,13 +56,22 @@ def collect_tick(settings: Settings, feed: Feed, services: Services, tick: datet
     )
     outcome = _outcome(feed, landed, tick, settings.api_max_bytes)
     job = f"vlille-{landed.name.split('.')[0].replace('/', '-')}"
+    at: dict[str, datetime | str] = {"collected_at": outcome.collected_at}
+    rows, rejected = load_rows(feed, outcome), quarantine_rows(outcome, landed.name)
     loads = (
-        ("rows", settings.station_table, load_rows(feed, outcome), station_schema(feed)),
-        ("quarantine", settings.quarantine_table, quarantine_rows(outcome, landed.name), quarantine_schema()),
+        ("rows", settings.station_table, rows, station_schema(feed), at),
+        (
+            "quarantine",
+            settings.quarantine_table,
+            rejected,
+            quarantine_schema(),
+            at | {"object": landed.name},
+        ),
     )
-    for kind, table, rows, schema in loads:
-        if rows:
-            load_once(services.bigquery, table, rows, schema, f"{job}-{kind}-{_short_digest(table)}")
+    for kind, table, lines, schema, own in loads:
+        # An object that was there before may have been rebuilt by the batch, whose jobs have other ids.
+        if lines and (landed.is_new or not has_rows(services.bigquery, table, own)):
+            load_once(services.bigquery, table, lines, schema, f"{job}-{kind}-{_short_digest(table)}")
     _report(outcome, landed, time.monotonic() - started)
     return outcome
 

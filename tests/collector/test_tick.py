@@ -15,7 +15,7 @@ import collector.tick
 from collector.api import ApiError
 from collector.loading import LoadError, load_once
 from collector.tick import collect_tick
-from feed import archive_name, landing_name, pack, station_schema
+from feed import archive_name, landing_name, load_rows, pack, parse, quarantine_rows, station_schema
 from tests.collector.surroundings import TICK, Api, Reply, System, without_first_record
 
 pytestmark = pytest.mark.emulator
@@ -96,6 +96,39 @@ def test_a_tick_that_was_archived_meanwhile_takes_the_archived_answer(
     assert api.requests == []
     assert one.names(one.settings.landing_bucket) == []
     assert len(one.rows(one.settings.station_table)) == len(json.loads(sample)["records"])
+
+
+def test_rows_that_the_batch_has_rebuilt_are_not_loaded_again(
+    system: MakeSystem, api: Api, feeds: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The delivery's load failed, the copier and the nightly batch came first: no job of this id was ever run."""
+    one = system()
+    answer = json.loads(feeds["vlille_ods"].sample)
+    answer["records"][0]["fields"]["nbvelosdispo"] = "many"
+    body = json.dumps(answer).encode()
+    archived = one.gcs.bucket(one.settings.archive_bucket).blob(archive_name("vlille_ods", TICK))
+    archived.upload_from_string(pack(body))
+    outcome = parse(one.feed, body, TICK)
+    rebuilt = {
+        one.settings.station_table: load_rows(one.feed, outcome),
+        one.settings.quarantine_table: quarantine_rows(outcome, NAME),
+    }
+    for table, rows in rebuilt.items():
+        one.bq.load_table_from_json(rows, table).result()
+    collect(one)
+    assert {table: len(one.rows(table)) for table in rebuilt} == {t: len(r) for t, r in rebuilt.items()}
+
+
+def test_what_was_quarantined_of_others_does_not_hold_a_tick_back(
+    system: MakeSystem, api: Api, feeds: dict[str, Any]
+) -> None:
+    one = system()
+    archived = one.gcs.bucket(one.settings.archive_bucket).blob(archive_name("vlille_ods", TICK))
+    archived.upload_from_string(pack(b"<html>"))
+    others = quarantine_rows(parse(one.feed, b"", TICK), landing_name("vlille_ogc", TICK))
+    one.bq.load_table_from_json(others, one.settings.quarantine_table).result()
+    collect(one)
+    assert sorted(row["reason"] for row in one.rows(one.settings.quarantine_table)) == ["empty", "html"]
 
 
 def test_two_deliveries_at_once_are_one_tick(system: MakeSystem, api: Api, feeds: dict[str, Any]) -> None:
