@@ -57,6 +57,10 @@ def land(
         if stored is None:
             raise
         return Landed(name, stored, is_new=False)
+    # Another delivery's object may have been archived since the first look: the archive's is the tick's.
+    if (stored := _first_stored(client, places[1:])) is not None:
+        log(logging.WARNING, "another delivery of this tick was archived first", object=name)
+        return Landed(name, stored, is_new=False)
     return Landed(name, packed, is_new=True)
 
 

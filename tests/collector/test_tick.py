@@ -12,10 +12,11 @@ from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import bigquery
 
 import collector.tick
-from collector.api import ApiError
+from collector.api import Answer, ApiError
+from collector.landing import land
 from collector.loading import LoadError, load_once
 from collector.tick import collect_tick
-from feed import archive_name, landing_name, load_rows, pack, parse, quarantine_rows, station_schema
+from feed import archive_name, landing_name, load_rows, pack, parse, quarantine_rows, station_schema, unpack
 from tests.collector.surroundings import TICK, Api, Reply, System, without_first_record
 
 pytestmark = pytest.mark.emulator
@@ -129,6 +130,21 @@ def test_what_was_quarantined_of_others_does_not_hold_a_tick_back(
     one.bq.load_table_from_json(others, one.settings.quarantine_table).result()
     collect(one)
     assert sorted(row["reason"] for row in one.rows(one.settings.quarantine_table)) == ["empty", "html"]
+
+
+def test_an_answer_that_was_archived_while_another_was_asked_for_gives_the_rows(system: MakeSystem) -> None:
+    """Two deliveries with a sweep between: the landing bucket is free again when the second one creates."""
+    one = system()
+
+    def ask() -> Answer:
+        archived = one.gcs.bucket(one.settings.archive_bucket).blob(archive_name("vlille_ods", TICK))
+        archived.upload_from_string(pack(b"the first delivery's"))
+        return Answer(b"the second delivery's")
+
+    landed = land(
+        one.gcs, one.settings.landing_bucket, one.settings.archive_bucket, "vlille_ods", TICK, ask=ask
+    )
+    assert (unpack(landed.packed), landed.is_new) == (b"the first delivery's", False)
 
 
 def test_two_deliveries_at_once_are_one_tick(system: MakeSystem, api: Api, feeds: dict[str, Any]) -> None:
