@@ -28,7 +28,7 @@ class Column:
 COLLECTED_AT = Column(
     name="collected_at",
     type="TIMESTAMP",
-    description="Minute at which the answer was asked for (UTC)",
+    description="Minute of the tick (UTC); a redelivery may have asked later",
 )
 
 

@@ -31,7 +31,9 @@ _AVAILABILITY = {
 }
 
 _QUARANTINE = (
-    Column("collected_at", "TIMESTAMP", description="Minute at which the answer was asked for (UTC)"),
+    Column(
+        "collected_at", "TIMESTAMP", description="Minute of the tick (UTC); a redelivery may have asked later"
+    ),
     Column("feed", "STRING", description="Feed whose answer it is"),
     Column("object", "STRING", description="Stored object that holds the whole answer"),
     Column(

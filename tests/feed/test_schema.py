@@ -51,7 +51,7 @@ def test_bigquery_schema(make_feed: MakeFeed) -> None:
             "name": "collected_at",
             "type": "TIMESTAMP",
             "mode": "NULLABLE",
-            "description": "Minute at which the answer was asked for (UTC)",
+            "description": "Minute of the tick (UTC); a redelivery may have asked later",
         },
         {"name": "i", "type": "INTEGER", "mode": "NULLABLE", "description": "How many"},
         {"name": "f", "type": "FLOAT", "mode": "NULLABLE"},
@@ -216,7 +216,7 @@ id = "Either|or"
         "\n"
         "| Column | Type | In the answer | Common name | Meaning |\n"
         "|---|---|---|---|---|\n"
-        "| `collected_at` | TIMESTAMP | the tick |  | Minute at which the answer was asked for (UTC) |\n"
+        "| `collected_at` | TIMESTAMP | the tick |  | Minute of the tick (UTC); a redelivery may have asked later |\n"
         "| `id` | INTEGER | `@id` | `station_id` | Either\\|or |\n"
         "| `at` | TIMESTAMP | `at` |  | Given in seconds since 1970 |\n"
         "| `local` | TIMESTAMP | `local` |  | Local times are of Europe/Paris |\n"
