@@ -5,13 +5,14 @@ from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import requests
 from urllib3 import Retry
 from urllib3.exceptions import InvalidHeader
 
 from collector.deadline import Deadline, WatchedAdapter
+from feed import is_private_address
 
 USER_AGENT = "vlille-collector/0.1 (bike-share availability archive)"
 CONNECT_SECONDS = 5.0
@@ -21,7 +22,6 @@ LONGEST_WAIT_SECONDS = 10.0  # a longer Retry-After is the next delivery's busin
 PASSING = (429, 500, 502, 503, 504)
 REDIRECTS = 3
 CHUNK = 64 * 1024
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 KEPT_HEADERS = ("content-type", "etag", "last-modified", "date")
 
 
@@ -81,8 +81,8 @@ def fetch(session: requests.Session, url: str, *, timeout_s: float, max_bytes: i
 
 def _ask(session: requests.Session, url: str, deadline: Deadline, max_bytes: int) -> Answer:
     request = session.prepare_request(requests.Request("GET", url))
-    for _ in range(REDIRECTS + 1):
-        _check_address(request.url or "")
+    for redirects in range(REDIRECTS + 1):
+        _check_address(url, request.url or "", is_redirected=redirects > 0)
         if not (left_s := deadline.left_s):
             raise ApiError(f"{url}: no answer after {deadline.seconds:g} s")
         timeouts = (min(CONNECT_SECONDS, left_s), left_s)
@@ -108,12 +108,10 @@ def _redirected(session: requests.Session, response: requests.Response) -> reque
         raise ApiError(f"{response.url}: redirected to what is no address: {error}") from error
 
 
-def _check_address(url: str) -> None:
-    address = urlsplit(url)
-    if address.scheme != "https" and (address.scheme, address.hostname) not in [
-        ("http", it) for it in LOOPBACK
-    ]:
-        raise ApiError(f"{url}: redirected to a connection that is not encrypted")
+def _check_address(asked: str, address: str, *, is_redirected: bool) -> None:
+    if not is_private_address(address):
+        found = f"redirected to {address}," if is_redirected else "found"
+        raise ApiError(f"{asked}: {found} a connection that is not encrypted; expected https")
 
 
 def _answer(response: requests.Response, deadline: Deadline, max_bytes: int) -> Answer:

@@ -14,7 +14,7 @@ from feed.schema import (
     spark_schema,
     station_schema,
 )
-from feed.source import load_feed, load_feeds
+from feed.source import is_private_address, load_feed, load_feeds
 
 __all__ = [
     "COLLECTED_AT",
@@ -36,6 +36,7 @@ __all__ = [
     "batch_runs_schema",
     "choose_tick",
     "data_dictionary",
+    "is_private_address",
     "landing_name",
     "legacy_ticks",
     "load_feed",

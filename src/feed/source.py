@@ -22,6 +22,7 @@ from feed.parsing import parse
 from feed.paths import FieldPath, parse_path, path_text, values_at
 
 SOURCE = "source.toml"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # How far beyond the sample's own stations another may lie, in degrees, when no [bounds] are declared.
 _MARGIN = 0.5
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
@@ -202,15 +203,20 @@ def _feed(source: _Source, sample: bytes) -> tuple[Feed, Layout, list[dict[str, 
     return replace(feed, box=_box(source, feed)), layout, records
 
 
-def _url(source: _Source) -> str:
-    url = source.text("url")
+def is_private_address(url: str) -> bool:
+    """Whether a request to `url` can be read by nobody on its way: https, or http that stays on this machine."""
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        host = parts.hostname
     except ValueError:
-        usable = False
-    if not usable or any(c.isspace() for c in url):
-        source.refuse("url", repr(url), "an http or https URL")
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK))
+
+
+def _url(source: _Source) -> str:
+    url = source.text("url")
+    if not is_private_address(url) or any(c.isspace() for c in url):
+        source.refuse("url", repr(url), f"an https URL (http only to {', '.join(LOOPBACK)})")
     return url
 
 

@@ -261,7 +261,12 @@ def test_a_missing_file(make_feed: MakeFeed, tmp_path: Path, missing: str) -> No
             "url = 'https://api.example'\nrecord = ''",
             "key record: found an unknown key; .*; did you mean 'records'?",
         ),
-        ("url = 'api.example'\nrecords = ''", "key url: found 'api.example'; expected an http or https URL"),
+        ("url = 'api.example'\nrecords = ''", "key url: found 'api.example'; expected an https URL"),
+        (
+            "url = 'http://api.example/stations'\nrecords = ''",
+            r"key url: found 'http://api.example/stations'; expected an https URL \(http only to 127\.0\.0\.1, ",
+        ),
+        ("url = 'http://127.0.0.1.example/'\nrecords = ''", "key url: found"),
         ("url = 'file:///etc/passwd'\nrecords = ''", "key url: found 'file:///etc/passwd'"),
         ("url = 'https://api.example/a b'\nrecords = ''", "key url: found"),
         ("url = 'https://[api'\nrecords = ''", "key url: found"),
@@ -273,6 +278,16 @@ def test_url_and_records_are_needed(tmp_path: Path, source: str, message: str) -
     (tmp_path / "invented/sample.json").write_text('[{"a": 1}]')
     with pytest.raises(FeedError, match=message):
         load_feed(tmp_path / "invented")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080/a", "http://localhost/", "http://[::1]/", "https://a.b/"]
+)
+def test_addresses_that_the_collector_asks(tmp_path: Path, url: str) -> None:
+    (tmp_path / "invented").mkdir()
+    (tmp_path / "invented/source.toml").write_text(f"url = '{url}'\nrecords = ''")
+    (tmp_path / "invented/sample.json").write_text('[{"a": 1}]')
+    assert load_feed(tmp_path / "invented").url == url
 
 
 @pytest.mark.parametrize("content", [b"{", b"[" * 100_000, b"\xff\xfe\xfd"])
