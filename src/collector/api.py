@@ -22,6 +22,7 @@ LONGEST_WAIT_SECONDS = 10.0  # a longer Retry-After is the next delivery's busin
 PASSING = (429, 500, 502, 503, 504)
 REDIRECTS = 3
 CHUNK = 64 * 1024
+KEPT_LENGTH = 200  # they become an object's metadata, of which Cloud Storage takes 8 KiB
 KEPT_HEADERS = ("content-type", "etag", "last-modified", "date")
 
 
@@ -130,7 +131,7 @@ def _answer(response: requests.Response, deadline: Deadline, max_bytes: int) -> 
         # What was cut may look like a transfer error, or like the end of the headers or of the body.
         if not deadline.left_s:
             raise ApiError(f"{response.url}: the answer is not complete after {deadline.seconds:g} s")
-    kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+    kept = {name: response.headers[name][:KEPT_LENGTH] for name in KEPT_HEADERS if name in response.headers}
     return Answer(bytes(body), kept)
 
 

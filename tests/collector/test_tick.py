@@ -147,6 +147,15 @@ def test_an_answer_that_was_archived_while_another_was_asked_for_gives_the_rows(
     assert (unpack(landed.packed), landed.is_new) == (b"the first delivery's", False)
 
 
+def test_what_the_api_says_of_its_answer_is_kept_within_bounds(system: MakeSystem, api: Api) -> None:
+    """Cloud Storage refuses an object with more than 8 KiB of metadata."""
+    one = system()
+    api.answers(Reply(one.feed.sample, headers={"ETag": "e" * 9_000, "Content-Type": "application/json"}))
+    collect(one)
+    metadata = one.gcs.bucket(one.settings.landing_bucket).get_blob(NAME).metadata
+    assert (metadata["etag"], metadata["content-type"]) == ("e" * 200, "application/json")
+
+
 def test_two_deliveries_at_once_are_one_tick(system: MakeSystem, api: Api, feeds: dict[str, Any]) -> None:
     one = system()
     sample = feeds["vlille_ods"].sample
