@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -11,7 +11,7 @@ from typing import Any
 
 from feed.conversion import Converter, MisfitError, WholeConverter, converter, describe, whole_column
 from feed.drift import Drift, find_drifts
-from feed.model import COLLECTED_AT, Box, Column, Feed
+from feed.model import COLLECTED_AT, Box, Feed
 from feed.paths import FieldPath, path_text, values_at
 
 # A hostile answer must not make a quarantine row or a log line that BigQuery or Cloud Logging refuses.
@@ -20,6 +20,10 @@ MAX_RECORD = 16_000
 # Nor more rows than the collector's memory holds: a megabyte of `1,` is half a million records.
 MAX_RECORDS = 50_000
 MAX_REJECTED = 10_000
+# Types whose native values may need another form in JSON. Readers of JSON keep whole numbers up to 2^53 exactly;
+# beyond, BigQuery asks for text.
+_UNLIKE_JSON = frozenset({"INTEGER", "TIMESTAMP", "DATETIME", "DATE", "TIME", "RECORD"})
+_EXACT_NUMBER = 2**53
 _UTF8_BOM = b"\xef\xbb\xbf"
 _HTML = re.compile(rb"<!doctype\s+html|<html|<head|<body", re.IGNORECASE)
 _CUT_TOKEN = re.compile(
@@ -122,8 +126,8 @@ def answer_times(feed: Feed, body: bytes) -> tuple[datetime, ...]:
 
 def load_rows(feed: Feed, outcome: Outcome) -> list[dict[str, Any]]:
     """The rows as JSON has them, for a BigQuery load job of newline-delimited JSON."""
-    timed = _timed((COLLECTED_AT, *feed.columns))
-    return [row | {name: _json_ready(row[name]) for name in timed} for row in outcome.rows]
+    names = [column.name for column in (COLLECTED_AT, *feed.columns) if column.type in _UNLIKE_JSON]
+    return [row | {name: _json_ready(row[name]) for name in names} for row in outcome.rows]
 
 
 def quarantine_rows(outcome: Outcome, object_name: str) -> list[dict[str, Any]]:
@@ -401,13 +405,11 @@ def _utc(collected_at: datetime) -> datetime:
     return collected_at.astimezone(UTC)
 
 
-def _timed(columns: Iterable[Column]) -> list[str]:
-    return [c.name for c in columns if c.fields or c.type in {"TIMESTAMP", "DATETIME", "DATE", "TIME"}]
-
-
 def _json_ready(value: Any) -> Any:
     if isinstance(value, datetime | date | time):
         return value.isoformat()
+    if isinstance(value, int) and abs(value) > _EXACT_NUMBER:
+        return str(value)
     if isinstance(value, list):
         return [_json_ready(item) for item in value]
     if isinstance(value, dict):

@@ -123,6 +123,21 @@ def test_load_rows_reach_into_records_and_arrays(make_feed: MakeFeed) -> None:
     assert isinstance(outcome.rows[0]["o"]["at"], datetime), "the rows themselves are left as they are"
 
 
+def test_whole_numbers_that_json_readers_round_are_loaded_as_text(make_feed: MakeFeed) -> None:
+    """BigQuery asks for text where an integer is beyond 2^53."""
+    exact, beyond = 2**53, 2**53 + 1
+    feed = make_feed([{"a": beyond, "b": exact, "c": -beyond, "l": [beyond], "o": {"n": beyond}, "t": True}])
+    row = load_rows(feed, parse(feed, feed.sample, TICK))[0]
+    assert {name: row[name] for name in "abclot"} == {
+        "a": str(beyond),
+        "b": exact,
+        "c": str(-beyond),
+        "l": [str(beyond)],
+        "o": {"n": str(beyond)},
+        "t": True,
+    }
+
+
 def test_collected_at_is_utc(ods: Feed) -> None:
     local = TICK.astimezone(timezone(timedelta(hours=2)))
     assert parse(ods, ods.sample, local).rows[0]["collected_at"].isoformat() == "2023-10-26T20:50:00+00:00"
