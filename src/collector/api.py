@@ -74,6 +74,8 @@ def fetch(session: requests.Session, url: str, *, timeout_s: float, max_bytes: i
                 return _ask(session, url, deadline, max_bytes)
             except _PassingError as error:
                 wait_s = FIRST_WAIT_SECONDS * 2 ** (attempt - 1) if error.wait_s is None else error.wait_s
+                if wait_s > LONGEST_WAIT_SECONDS:
+                    raise ApiError(f"{error}, not again for {wait_s:.0f} s; asked {attempt} times") from error
                 if attempt == ATTEMPTS or wait_s >= deadline.left_s:
                     raise ApiError(f"{error}; asked {attempt} times in {timeout_s:g} s at most") from error
                 time.sleep(wait_s)
@@ -138,6 +140,6 @@ def _answer(response: requests.Response, deadline: Deadline, max_bytes: int) -> 
 def _retry_after(response: requests.Response) -> float | None:
     if not (header := response.headers.get("Retry-After")):
         return None
-    with suppress(InvalidHeader):
-        return min(Retry().parse_retry_after(header), LONGEST_WAIT_SECONDS)
+    with suppress(InvalidHeader, ValueError):  # a number of thousands of digits is a ValueError
+        return Retry().parse_retry_after(header)
     return None
