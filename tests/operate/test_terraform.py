@@ -73,5 +73,5 @@ def test_a_mirror_of_providers_replaces_the_registry(script: Callable[[str], Pat
 def test_a_mirror_that_is_not_there_is_one_sentence(script: Callable[[str], Path]) -> None:
     folder = script("exit 0")
     environ = {"PATH": os.environ["PATH"], "VLILLE_PROVIDER_MIRROR": str(folder / "nowhere")}
-    with pytest.raises(OperateError, match="VLILLE_PROVIDER_MIRROR: found .*nowhere"):
+    with pytest.raises(OperateError, match=r"VLILLE_PROVIDER_MIRROR: found .*nowhere"):
         terraform.run_cdktf(["diff"], environ)
