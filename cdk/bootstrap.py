@@ -73,6 +73,7 @@ GRANTED_ROLES = (
     "roles/bigquery.jobUser",
     "roles/dataproc.worker",
     "roles/logging.logWriter",
+    "roles/storage.objectViewer",  # on the buckets that Cloud Functions makes
     "projects/{project}/roles/vlilleBatchStarter",
 )
 

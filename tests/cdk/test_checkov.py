@@ -52,7 +52,7 @@ def test_no_check_fails(synthesis: Synthesis) -> None:
     # A file that checkov cannot read, or does not take for Terraform, gives a green report of nothing.
     assert report["check_type"] == "terraform_json"
     assert report["summary"]["parsing_errors"] == 0
-    assert report["summary"]["passed"] > 50 * len(synthesis.stacks)
+    assert report["summary"]["passed"] > 100
 
 
 def test_every_skip_is_needed_and_what_is_broken_is_found(synthesis: Synthesis, tmp_path: Path) -> None:
