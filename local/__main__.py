@@ -60,6 +60,7 @@ def parse(arguments: list[str] | None) -> Options:
     cloud.add_argument(
         "--detached", action="store_true", help="in a process of its own; print the variables that lead there"
     )
+    cloud.add_argument("--record", type=Path, metavar="FILE", help="write each call of a deploy there")
     for each in (up, cloud):
         each.add_argument(
             "--speed", type=_speed, default=1.0, metavar="N", help="N times as fast as life (1)"

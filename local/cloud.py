@@ -11,7 +11,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from local.clock import RealClock
-from local.control.server import ControlPlane
+from local.control.http import Call, Reply
+from local.control.server import ControlPlane, Watch, recorded
 from local.errors import LocalError, ProcessError
 from local.machine import Machine
 from local.processes import port_open
@@ -19,7 +20,7 @@ from local.services.dataproc import Dataproc
 from local.services.pubsub import PubSub
 from local.services.scheduler import Scheduler
 from local.services.storage import Storage
-from local.synth import ROOT, check_environment
+from local.synth import check_environment
 from local.system import Options, empty_project, logging_to, opened
 from local.terminal import Terminal
 from local.up import until_told
@@ -40,7 +41,7 @@ def run_cloud(options: Options, terminal: Terminal) -> None:
         closing.callback(lambda: endpoints.unlink(missing_ok=True))
         closing.enter_context(logging_to(options.folder / "logs" / "local.log"))
         stack, _, _, machine = empty_project(options, terminal, supervisor, clock, closing)
-        plane = ControlPlane(machine)
+        plane = ControlPlane(machine, _recorder(options.record))
         closing.callback(plane.close)
         machine.service(Storage).put_bucket(_state_bucket(stack.project, stack.region))
         machine.service(Dataproc)  # answers for its host from now on
@@ -92,11 +93,12 @@ def _spawn(options: Options, log: Path, endpoints: Path) -> None:
     ]
     words += ["--feed", options.feed] if options.feed else []
     words += ["--replay", str(options.replay.resolve())] if options.replay else []
+    words += ["--record", str(options.record.resolve())] if options.record else []
     log.parent.mkdir(parents=True, exist_ok=True)
     print(f"starting this machine as {options.environment}'s project …", file=sys.stderr)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            words, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
     end = time.monotonic() + START_S
     while not endpoints.exists():
@@ -106,6 +108,18 @@ def _spawn(options: Options, log: Path, endpoints: Path) -> None:
             process.terminate()
             raise LocalError(f"this machine's control plane is not ready after {START_S:.0f} s: see {log}")
         time.sleep(0.1)
+
+
+def _recorder(file: Path | None) -> Watch | None:
+    """Write each call with its reply to a file, as tests replay them."""
+    if file is None:
+        return None
+
+    def watch(call: Call, reply: Reply) -> None:
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(recorded(call, reply) + "\n")
+
+    return watch
 
 
 def _identity(machine: Machine) -> dict[str, str]:

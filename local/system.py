@@ -51,6 +51,7 @@ class Options:
     ticks: int | None = None
     speed: float = 1.0
     detached: bool = False
+    record: Path | None = None
     base: Path = Path(".local")
 
     @property

@@ -95,7 +95,8 @@ def routes(machine: Machine) -> Iterator[Route]:
         return _policy(machine, places["bucket"])
 
     def read_object(call: Call, places: dict[str, str]) -> Reply:
-        storage.buckets.get(places["bucket"])
+        if storage.buckets.find(places["bucket"]) is None:
+            raise RefusedError(404, f"nothing here answers {call.method} {call.path}")
         return emulator(call, places)
 
     bucket = f"{ROOT}b/{{bucket}}"

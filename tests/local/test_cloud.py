@@ -1,0 +1,60 @@
+"""This machine as a project that Terraform deploys into: begun once, found again, ended."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.local
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 120
+
+
+def local(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m local` where `.local` is below a folder of the test's own."""
+    return subprocess.run(
+        [sys.executable, "-m", "local", *words],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "src")))},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+def exports(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    assert done.returncode == 0, done.stderr
+    lines = [shlex.split(line) for line in done.stdout.splitlines()]
+    assert all(words[0] == "export" for words in lines)
+    return dict(words[1].split("=", 1) for words in lines)
+
+
+def test_begun_once_found_again_and_ended(tmp_path: Path) -> None:
+    try:
+        told = exports(local(tmp_path, "cloud", "--detached"))
+        assert exports(local(tmp_path, "cloud", "--detached")) == told
+        bucket = f"{told['GOOGLE_BACKEND_STORAGE_CUSTOM_ENDPOINT']}b/vlille-dev-tfstate"
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(bucket, timeout=10) as answer:
+            assert json.loads(answer.read())["versioning"] == {"enabled": True}
+        assert told["GOOGLE_OAUTH_ACCESS_TOKEN"] == "local"  # noqa: S105 - opens nothing
+    finally:
+        down = local(tmp_path, "down")
+    assert down.returncode == 0, down.stderr
+    assert not (tmp_path / ".local" / "dev" / "endpoints.json").exists()
+    with pytest.raises(OSError, match="refused"):
+        opener.open(bucket, timeout=10)
+
+
+def test_an_environment_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    done = local(tmp_path, "cloud", "--detached", "--env", "dve")
+    assert done.returncode == 1
+    assert "there is no environment 'dve': environments/ has dev, prod" in done.stderr
+    assert done.stdout == ""
