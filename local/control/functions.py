@@ -25,6 +25,7 @@ def _function(machine: Machine, wanted: Json, before: Json | None) -> Json:
     workloads = machine.service(Workloads)
     if before is not None:
         workloads.end(f"function {name}")
+        workloads.ports[f"function {name}"] = urlsplit(before["url"]).port or 0  # its URL stays
     made = function(Resource(f"{TYPE}.{name}", TYPE, name, {}), arguments, machine)
     workloads.settle()
     uri = made["url"]

@@ -25,6 +25,7 @@ def _service(machine: Machine, wanted: Json, before: Json | None) -> Json:
     workloads = machine.service(Workloads)
     if before is not None:
         workloads.end(f"service {name}")
+        workloads.ports[f"service {name}"] = urlsplit(before["uri"]).port or 0  # its URL stays
     made = service(Resource(f"{TYPE}.{name}", TYPE, name, {}), arguments, machine)
     workloads.settle()
     machine.collection("run", "services").put(wanted["name"], {"name": wanted["name"], "uri": made["uri"]})

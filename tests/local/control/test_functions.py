@@ -1,0 +1,96 @@
+"""A function as the API deploys it: uploaded, started, deployed anew at its URL, deleted."""
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from local.clock import RealClock
+from local.control.http import Call
+from local.control.server import ControlPlane
+from local.emulators import Emulators
+from local.machine import Machine
+from local.services.storage import Storage
+from tests.local.control.test_provider import zipped
+
+pytestmark = pytest.mark.emulator
+
+PARENT = "/cloudfunctions2/v2/projects/p/locations/l"
+NAME = f"{PARENT}/functions/f"
+FUNCTION = {"main.py": "import os\n\ndef collect(request):\n    return os.environ['WORD']\n"}
+BROKEN = {"main.py": "import nothing_of_that_name\n"}
+
+
+@pytest.fixture
+def machine(new_machine: Callable[..., Machine], emulators: Emulators) -> Iterator[Machine]:
+    clock = RealClock(1.0, datetime.now(UTC))
+    one = replace(new_machine(emulators), clock=clock)
+    one.service(Storage).put_bucket(
+        {"name": f"{one.project}-code", "location": "L", "storageClass": "STANDARD"}
+    )
+    for name, files in (("f-1.zip", FUNCTION), ("broken.zip", BROKEN)):
+        one.service(Storage).put_object(f"{one.project}-code", name, zipped(files), "application/zip", {})
+    yield one
+    clock.close()
+
+
+@pytest.fixture
+def plane(machine: Machine) -> Iterator[ControlPlane]:
+    one = ControlPlane(machine)
+    yield one
+    one.close()
+
+
+def function(machine: Machine, name: str, word: str) -> dict[str, Any]:
+    source = {"storageSource": {"bucket": f"{machine.project}-code", "object": name}}
+    return {
+        "buildConfig": {"runtime": "python313", "entryPoint": "collect", "source": source},
+        "serviceConfig": {"environmentVariables": {"WORD": word}},
+    }
+
+
+def settled(plane: ControlPlane, method: str, path: str, query: dict[str, str], body: Any) -> dict[str, Any]:
+    reply = plane.answer(Call(method, path, query, json.dumps(body).encode()))
+    told: dict[str, Any] = json.loads(reply.body)
+    end = time.monotonic() + 60
+    while not told.get("done"):
+        assert reply.status == 200, told
+        assert time.monotonic() < end
+        time.sleep(0.02)
+        told = json.loads(plane.answer(Call("GET", f"/cloudfunctions2/v2/{told['name']}")).body)
+    return told
+
+
+def says(url: str) -> str:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=20) as answer:
+        return str(answer.read().decode())
+
+
+def test_deployed_and_deployed_anew_at_the_same_url(plane: ControlPlane, machine: Machine) -> None:
+    made = settled(
+        plane, "POST", f"{PARENT}/functions", {"functionId": "f"}, function(machine, "f-1.zip", "one")
+    )
+    url = made["response"]["url"]
+    assert (says(url), made["response"]["state"]) == ("one", "ACTIVE")
+    mask = {"updateMask": "serviceConfig"}
+    again = settled(plane, "PATCH", NAME, mask, function(machine, "f-1.zip", "two"))
+    assert (again["response"]["url"], says(url)) == (url, "two")
+    settled(plane, "DELETE", NAME, {}, {})
+    assert machine.supervisor.processes == []
+    with pytest.raises(OSError, match="refused"):
+        says(url)
+
+
+def test_an_archive_that_does_not_start_says_why_and_leaves_nothing(
+    plane: ControlPlane, machine: Machine
+) -> None:
+    made = settled(
+        plane, "POST", f"{PARENT}/functions", {"functionId": "f"}, function(machine, "broken.zip", "one")
+    )
+    assert "No module named 'nothing_of_that_name'" in made["error"]["message"]
+    assert plane.answer(Call("GET", NAME)).status == 404
