@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from local.errors import LocalError, ServiceError
 from local.frontend import FrontEnd
@@ -91,6 +91,10 @@ class Workloads:
     def log(self, name: str) -> Path:
         """Return the file that holds a workload's output."""
         return self._machine.folder / "logs" / f"{name.replace(' ', '-')}.log"
+
+    def stay(self, name: str, url: str) -> None:
+        """Let a workload, when it is begun next, listen where it did: its URL is known to others."""
+        self.ports[name] = urlsplit(url).port or 0
 
     def end(self, name: str) -> None:
         """Stop a workload; one that does not run is as stopped as can be."""

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from local.arguments import as_arguments
 from local.collection import Json
@@ -25,7 +24,7 @@ def _function(machine: Machine, wanted: Json, before: Json | None) -> Json:
     workloads = machine.service(Workloads)
     if before is not None:
         workloads.end(f"function {name}")
-        workloads.ports[f"function {name}"] = urlsplit(before["url"]).port or 0  # its URL stays
+        workloads.stay(f"function {name}", before["url"])
     made = function(Resource(f"{TYPE}.{name}", TYPE, name, {}), arguments, machine)
     workloads.settle()
     uri = made["url"]
@@ -71,8 +70,7 @@ FUNCTION = Kind(
 def resume(machine: Machine) -> None:
     """Start again, at the URLs that they had, the functions that were running when this machine was left."""
     for held in FUNCTION.held(machine).list():
-        name = f"function {held['name'].rpartition('/')[2]}"
-        machine.service(Workloads).ports[name] = urlsplit(held["url"]).port or 0
+        machine.service(Workloads).stay(f"function {held['name'].rpartition('/')[2]}", held["url"])
         _function(machine, held, None)
 
 

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from local.arguments import as_arguments
 from local.collection import Json
@@ -25,7 +24,7 @@ def _service(machine: Machine, wanted: Json, before: Json | None) -> Json:
     workloads = machine.service(Workloads)
     if before is not None:
         workloads.end(f"service {name}")
-        workloads.ports[f"service {name}"] = urlsplit(before["uri"]).port or 0  # its URL stays
+        workloads.stay(f"service {name}", before["uri"])
     made = service(Resource(f"{TYPE}.{name}", TYPE, name, {}), arguments, machine)
     workloads.settle()
     machine.collection("run", "services").put(wanted["name"], {"name": wanted["name"], "uri": made["uri"]})
@@ -70,8 +69,7 @@ SERVICE = Kind(
 def resume(machine: Machine) -> None:
     """Start again, at the URLs that they had, the services that were running when this machine was left."""
     for held in SERVICE.held(machine).list():
-        name = f"service {held['name'].rpartition('/')[2]}"
-        machine.service(Workloads).ports[name] = urlsplit(held["uri"]).port or 0
+        machine.service(Workloads).stay(f"service {held['name'].rpartition('/')[2]}", held["uri"])
         _service(machine, held, None)
 
 
