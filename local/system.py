@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -160,11 +161,15 @@ def read_state(folder: Path) -> Json:
     return found if isinstance(found, dict) else {}
 
 
+_state_lock = threading.Lock()
+
+
 def write_state(folder: Path, **changes: Any) -> None:
-    """Keep something about this run for the next one."""
+    """Keep something about this run for the next one; safe to use from any thread."""
     temporary = folder / f"{STATE}.tmp"
-    temporary.write_text(json.dumps(read_state(folder) | changes, indent=1))
-    temporary.replace(folder / STATE)
+    with _state_lock:
+        temporary.write_text(json.dumps(read_state(folder) | changes, indent=1))
+        temporary.replace(folder / STATE)
 
 
 def _empty(folder: Path) -> None:

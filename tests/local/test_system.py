@@ -1,5 +1,6 @@
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,13 @@ def test_damaged_state_is_as_none(tmp_path: Path) -> None:
     write_state(tmp_path, mode="up")
     write_state(tmp_path, time="now")
     assert json.loads((tmp_path / "state.json").read_text()) == {"mode": "up", "time": "now"}
+
+
+def test_threads_that_write_the_state_at_once_lose_nothing(tmp_path: Path) -> None:
+    numbers = range(200)
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda number: write_state(tmp_path, **{f"n{number}": number}), numbers))
+    assert read_state(tmp_path) == {f"n{number}": number for number in numbers}
 
 
 def test_stages_are_said_and_their_seconds_add_up() -> None:
