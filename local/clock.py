@@ -18,7 +18,8 @@ from datetime import UTC, datetime, timedelta
 from local.errors import LocalError
 from local.machine import Machine
 
-AT_ONCE = 16  # pieces of work that run at the same time; the rest waits for its turn
+AT_ONCE = 16  # pieces of work of one lane that run at the same time; the rest waits for its turn
+JOBS = "jobs"
 PATIENCE_S = 0.2  # how often a condition that no event announces is looked at
 
 
@@ -49,7 +50,8 @@ class Clock(ABC):
         self._in_flight = 0
         self._failure: BaseException | None = None
         self._changed = threading.Condition()
-        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="work")
+        self._lanes: dict[str, ThreadPoolExecutor] = {}
+        self._closed = False
 
     @abstractmethod
     def now(self) -> datetime:
@@ -80,14 +82,18 @@ class Clock(ABC):
         """Let something happen after that many seconds of this clock."""
         return self.at(self.now() + timedelta(seconds=seconds), action)
 
-    def start(self, work: Callable[[], None]) -> None:
-        """Begin a piece of work on another thread; it is in flight until it returns."""
+    def start(self, work: Callable[[], None], lane: str = JOBS) -> None:
+        """Begin a piece of work on another thread; it is in flight until it returns.
+
+        Work waits only for other work of its lane, however long that one is held up.
+        """
         with self._changed:
+            if self._closed:
+                return
+            if lane not in self._lanes:
+                self._lanes[lane] = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=lane)
             self._in_flight += 1
-        try:
-            self._pool.submit(self._carry_out, work)
-        except RuntimeError:  # the pool is closed: nothing is begun any more
-            self._landed(None)
+            self._lanes[lane].submit(self._carry_out, work)
 
     @contextmanager
     def busy(self) -> Iterator[None]:
@@ -102,9 +108,11 @@ class Clock(ABC):
     def close(self) -> None:
         """Drop all events and wait for the work in flight."""
         with self._changed:
+            self._closed = True
             self._events.clear()
             self._changed.notify_all()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in self._lanes.values():
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def _carry_out(self, work: Callable[[], None]) -> None:
         failure: BaseException | None = None

@@ -162,7 +162,8 @@ class PubSub:
 
     def _begin(self, message: Message) -> None:
         if self._pushes(message.subscription):
-            self._clock.start(lambda: self._deliver(message))
+            # In a lane of its own: a subscriber that is dead holds up neither jobs nor other subscriptions.
+            self._clock.start(lambda: self._deliver(message), message.subscription)
 
     def _deliver(self, message: Message) -> None:
         config = self.subscriptions.find(message.subscription)

@@ -1,6 +1,7 @@
 import base64
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.clock import SimulatedClock
+from local.clock import AT_ONCE, RealClock, SimulatedClock
 from local.errors import LocalError, NotFoundError
+from local.frontend import FrontEnd
 from local.machine import Machine
+from local.processes import free_port
 from local.services.pubsub import PubSub, _backoff_s, subscription_of
 from local.services.pubsub import subscription as subscription_handler
 from local.services.pubsub import topic as topic_handler
@@ -211,6 +214,28 @@ def test_undelivered_messages_outlive_a_restart(
     assert envelope["message"]["messageId"] == message_id
     assert envelope["message"]["publishTime"] == "2023-10-26T12:00:00.000Z"
     assert envelope["deliveryAttempt"] == 3
+
+
+def test_a_dead_subscriber_holds_up_neither_jobs_nor_other_subscriptions(
+    machine: Machine, endpoint: Callable[..., Endpoint]
+) -> None:
+    clock = machine.clock = RealClock()
+    broker, topic, name = declare(machine, f"http://127.0.0.1:{free_port()}/")
+    alive = {"push_config": {"push_endpoint": endpoint(204).url}, "name": "alive"}
+    declare(machine, "", **alive)
+    for _ in range(2 * AT_ONCE):
+        broker.publish(topic, b"tick", {})
+    worked = threading.Event()
+    clock.start(worked.set)
+    try:
+        assert worked.wait(5)
+        end = time.monotonic() + 5
+        while (left := broker.waiting(name.replace("collect-push", "alive"))) and time.monotonic() < end:
+            time.sleep(0.02)
+        assert (left, broker.waiting(name)) == (0, 2 * AT_ONCE)
+    finally:
+        machine.service(FrontEnd).close()
+        clock.close()
 
 
 def test_a_push_that_leaves_this_machine_is_refused(timed: Machine) -> None:
