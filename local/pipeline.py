@@ -35,7 +35,7 @@ class Landed:
 
 
 def tell(system: System) -> None:
-    """Print a line for each sweep and each batch that ends, and for each job that fails."""
+    """Print a line for each sweep and each batch that ends, and for what fails, is left out or gets lost."""
     terminal, parts = system.terminal, system.parts
 
     def ran(run: Run) -> None:
@@ -51,7 +51,15 @@ def tell(system: System) -> None:
         if workflow.error:
             terminal.line(f"{parts.batch} failed: {workflow.error.splitlines()[0]}")
 
+    def skipped(job: str, due: datetime, why: str) -> None:
+        terminal.line(f"{job} did not fire at {due:%Y-%m-%d %H:%M} UTC: {why}")
+
+    def expired(subscription: str, number: int) -> None:
+        terminal.line(f"{subscription.rpartition('/')[2]}: {number} messages expired before they were taken")
+
     system.scheduler.on_run.append(ran)
+    system.scheduler.on_skip.append(skipped)
+    system.broker.on_expired.append(expired)
     system.dataproc.on_ended.append(ended)
 
 

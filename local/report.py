@@ -35,10 +35,12 @@ class Report:
     started: str
     folder: str
     ticks: int = 0
+    ticks_left_out: int = 0  # times at which the job that collects was due and did not fire
     messages_published: int = 0
     messages_delivered: int = 0
     delivery_attempts_failed: int = 0
     dead_letters: int = 0
+    messages_expired: int = 0
     sweeps: int = 0
     objects_landed: int = 0
     objects_archived: int = 0
@@ -151,11 +153,13 @@ def counters(system: System) -> dict[str, int]:
     parts, traffic = system.parts, system.broker.traffic
     return {
         "ticks": system.scheduler.fired[parts.collect],
+        "ticks_left_out": system.scheduler.skipped[parts.collect],
         "sweeps": system.scheduler.fired[parts.copy],
         "messages_published": traffic.by_topic.get(parts.topic, 0),
         "messages_delivered": traffic.delivered,
         "delivery_attempts_failed": traffic.failed,
         "dead_letters": traffic.dead_lettered,
+        "messages_expired": traffic.expired,
     }
 
 
@@ -179,6 +183,7 @@ def difference(report: Report) -> str | None:
     checks = [
         (r.messages_published == r.ticks, f"{r.ticks} ticks, but {r.messages_published} messages published"),
         (r.dead_letters == 0, f"{r.dead_letters} messages were dead-lettered: see the function's log"),
+        (r.messages_expired == 0, f"{r.messages_expired} messages expired before they were taken"),
         (r.objects_landed == r.ticks, f"{r.ticks} ticks, but {r.objects_landed} objects landed"),
         (
             r.objects_archived == r.objects_landed,
@@ -221,12 +226,14 @@ def _stages(report: Report) -> Table:
     differ = "not compared" if report.mismatches is None else f"{report.mismatches:,} mismatches"
     failed = report.delivery_attempts_failed
     retried = f", {failed} attempts failed and were repeated" if failed else ""
+    left_out = f", {report.ticks_left_out:,} left out" if report.ticks_left_out else ""
+    expired = f", {report.messages_expired:,} expired" if report.messages_expired else ""
     rows = [
-        ("Scheduler", f"{report.ticks:,} ticks", ()),
+        ("Scheduler", f"{report.ticks:,} ticks{left_out}", ()),
         (
             "Pub/Sub",
             f"{report.messages_published:,} published, {report.messages_delivered:,} delivered, "
-            f"{report.dead_letters:,} dead-lettered{retried}",
+            f"{report.dead_letters:,} dead-lettered{expired}{retried}",
             (),
         ),
         (

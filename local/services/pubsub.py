@@ -81,7 +81,7 @@ class PubSub:
 
     Topics and subscriptions are kept as the REST API writes them, by full name
     (`projects/<project>/topics/<topic>`). Whoever is in `on_delivered` is told each message that a push
-    endpoint acknowledged.
+    endpoint acknowledged, whoever is in `on_expired` a subscription that forgot messages, and how many.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -91,6 +91,7 @@ class PubSub:
         self.subscriptions = machine.collection("pubsub", "subscriptions")
         self.traffic = Traffic()
         self.on_delivered: list[Callable[[Message], None]] = []
+        self.on_expired: list[Callable[[str, int], None]] = []
         self._messages = _Messages(machine)
         self._lock = threading.Lock()
         self._ids = itertools.count(time.time_ns() // 1000)
@@ -208,7 +209,12 @@ class PubSub:
     def _expire(self, config: Json, message: Message | None = None) -> bool:
         """Forget what is older than the subscription keeps; tell whether `message` is."""
         oldest = self._clock.now() - timedelta(seconds=seconds(config["messageRetentionDuration"]))
-        self._count(expired=self._messages.expire(config["name"], oldest))
+        expired = self._messages.expire(config["name"], oldest)
+        if expired:
+            LOG.error("%d messages of %s expired undelivered", expired, config["name"])
+            self._count(expired=expired)
+            for told in self.on_expired:
+                told(config["name"], expired)
         return message is not None and message.publish_time < oldest
 
     def _count(self, **more: int) -> None:

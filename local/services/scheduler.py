@@ -50,8 +50,9 @@ class Run:
 class Scheduler:
     """The jobs of one project, kept as the REST API writes them, by full name; safe to use from any thread.
 
-    `fired` counts fires by short name, `failed` the runs whose last attempt failed. Whoever is in `on_fire`
-    is told each fire as it begins, and whoever is in `on_run` each run that has ended.
+    `fired` counts fires by short name, `skipped` the times at which a job was due and did not fire, `failed` the
+    runs whose last attempt failed. Whoever is in `on_fire` is told each fire as it begins, in `on_skip` each
+    that is left out (job, when it was due, why), and in `on_run` each run that has ended.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -60,7 +61,9 @@ class Scheduler:
         self.jobs = machine.collection("cloudscheduler", "jobs")
         self.fired: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
         self.on_fire: list[Callable[[str, datetime], None]] = []
+        self.on_skip: list[Callable[[str, datetime, str], None]] = []
         self.on_run: list[Callable[[Run], None]] = []
         self._next: dict[str, Event] = {}
         self._running: set[str] = set()
@@ -126,35 +129,50 @@ class Scheduler:
             raise LocalError(f"there is no scheduler job {name!r}; known: {known}")
         return found[0]
 
-    def _arm(self, name: str) -> None:
+    def _arm(self, name: str, after: datetime | None = None) -> None:
         job = self.jobs.get(name)
         with self._lock:
             if (armed := self._next.pop(name, None)) is not None:
                 armed.cancel()
             if self._started and job["state"] == "ENABLED":
-                due = fires_after(job, self._clock.now())()
-                self._next[name] = self._clock.at(due, lambda: self._due(name))
+                due = fires_after(job, after or self._clock.now())()
+                self._next[name] = self._clock.at(due, lambda: self._due(name, due))
 
-    def _due(self, name: str) -> None:
+    def _due(self, name: str, due: datetime) -> None:
         job = self.jobs.find(name)
         if job is None:
             return  # deleted in this very moment
-        self._arm(name)
-        if job["state"] == "ENABLED":
-            self._begin(job)
+        now = self._clock.now()
+        self._arm(name, now)
+        if job["state"] != "ENABLED":
+            return
+        following = fires_after(job, due)
+        while (later := following()) <= now:
+            self._skip(short(job), due, "this machine does not keep up")
+            due = later
+        self._begin(job)
 
     def _begin(self, job: Json) -> None:
         """Fire, unless the run before is still under way: a job has one run at a time."""
         name, now = short(job), self._clock.now()
         with self._lock:
-            if name in self._running:
-                LOG.warning("job %s is not fired at %s: its last run is still under way", name, now)
-                return
-            self._running.add(name)
-            self.fired[name] += 1
+            busy = name in self._running
+            if not busy:
+                self._running.add(name)
+                self.fired[name] += 1
+        if busy:
+            self._skip(name, now, "its last run is still under way")
+            return
         for told in self.on_fire:
             told(name, now)
         self._clock.start(lambda: self._attempt(job, now, 1))
+
+    def _skip(self, name: str, due: datetime, why: str) -> None:
+        LOG.warning("job %s is not fired at %s: %s", name, due, why)
+        with self._lock:
+            self.skipped[name] += 1
+        for told in self.on_skip:
+            told(name, due, why)
 
     def _attempt(self, job: Json, fired: datetime, attempt: int) -> None:
         answer = self._call(job)

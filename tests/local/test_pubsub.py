@@ -192,9 +192,12 @@ def test_messages_expire(timed: Machine, endpoint: Callable[..., Endpoint]) -> N
     broker, topic, name = declare(
         timed, target.url, message_retention_duration="600s", dead_letter_policy=None
     )
+    told: list[tuple[str, int]] = []
+    broker.on_expired.append(lambda *each: told.append(each))
     broker.publish(topic, b"x", {})
     settle(timed, lambda: broker.waiting(name) == 0)
     assert broker.traffic.expired == 1
+    assert told == [(name, 1)]
     assert timed.clock.now() > NOON + timedelta(seconds=600)
 
 

@@ -54,6 +54,7 @@ GOOD = Report(
         ({"delivery_attempts_failed": 2}, None),
         ({"messages_published": 4}, "5 ticks, but 4 messages published"),
         ({"dead_letters": 1}, "1 messages were dead-lettered"),
+        ({"messages_expired": 1, "objects_landed": 4}, "1 messages expired before they were taken"),
         ({"objects_landed": 4}, "5 ticks, but 4 objects landed"),
         ({"objects_archived": 4}, "5 objects landed, but 4 are in the archive"),
         ({"rows_streamed": 0}, "no row came into the table"),
@@ -83,6 +84,7 @@ def test_a_report_is_written_whole(tmp_path: Path) -> None:
         ({}, ["5 objects landed, 1,445 rows streamed, 0 quarantined", "1,445 rows rebuilt, 0 mismatches"]),
         ({}, ["MÉTROPOLE", "google_x.y: not here", "first row after 8.0 s", "12.0 + 0.6"]),
         ({"delivery_attempts_failed": 2}, ["2 attempts failed and were repeated"]),
+        ({"ticks_left_out": 3, "messages_expired": 2}, ["5 ticks, 3 left out", "0 dead-lettered, 2 expired"]),
         ({"rows_rebuilt": None, "mismatches": None}, ["not run, not compared"]),
     ],
 )

@@ -1,5 +1,6 @@
 import base64
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.clock import SimulatedClock
+from local.clock import RealClock, SimulatedClock
 from local.errors import LocalError
 from local.frontend import Answer, FrontEnd
 from local.machine import Machine
@@ -127,6 +128,38 @@ def test_a_paused_job_does_not_fire_and_can_still_be_run(timed: Machine) -> None
     scheduler.resume("job")
     run(timed, 6)
     assert len(asked) == 3
+
+
+def test_what_a_job_leaves_out_is_counted_and_told(machine: Machine) -> None:
+    clock = machine.clock = RealClock(speed=600, start=NOON)
+    api(machine, 200)
+    declare(machine, http_target=HTTP)
+    scheduler = machine.service(Scheduler)
+    told: list[tuple[str, datetime, str]] = []
+    scheduler.on_skip.append(lambda job, due, why: told.append((job, due, why)))
+    scheduler.on_fire.append(lambda _job, _when: time.sleep(0.35))  # 3.5 of the clock's minutes
+    scheduler.start()
+    clock.run(lambda: scheduler.fired["job"] >= 2)
+    scheduler.stop()
+    clock.close()
+    assert scheduler.skipped["job"] == len(told) >= 2
+    assert [(job, when) for job, when, _ in told[:2]] == [
+        ("job", NOON + timedelta(minutes=m)) for m in (2, 3)
+    ]
+    assert {why for _, _, why in told} == {"this machine does not keep up"}
+
+
+def test_a_job_does_not_fire_while_its_last_run_is_under_way(timed: Machine) -> None:
+    api(timed, 503)
+    retry = {"retry_count": 1, "min_backoff_duration": "150s"}
+    declare(timed, http_target=HTTP, retry_config=[retry])
+    scheduler = timed.service(Scheduler)
+    told: list[str] = []
+    scheduler.on_skip.append(lambda _job, due, why: told.append(f"{due:%H:%M} {why}"))
+    scheduler.start()
+    run(timed, 3)
+    assert scheduler.fired == {"job": 1}
+    assert told == [f"12:0{minute} its last run is still under way" for minute in (2, 3)]
 
 
 def test_a_job_declared_as_paused_does_not_fire(timed: Machine) -> None:
