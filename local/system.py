@@ -112,14 +112,16 @@ class System:
 def opened(options: Options, terminal: Terminal) -> Iterator[Supervisor]:
     """Hold the environment's folder for this process, made ready for the mode; end all children at the end.
 
-    A demo's data is disposable, that of the other modes is not: it is moved aside for another mode. Raises
-    AlreadyRunningError.
+    A demo's data is disposable, that of the other modes is not: it is moved aside for another mode, once it is
+    known that the stack can be synthesized, and back for its own. Raises AlreadyRunningError, and LocalError
+    with what is wrong with the stack.
     """
     folder = options.folder
     supervisor = Supervisor(folder / RECORD)
-    before = read_state(folder).get("mode")
+    before, own = read_state(folder).get("mode"), data_of(options)
     try:
         if before in KEPT and before != options.mode:
+            synthesize(supervisor, options.environment, options.feed, folder)
             supervisor.stop_all()
             aside = folder.with_name(f"{folder.name}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
             folder.rename(aside)
@@ -127,6 +129,12 @@ def opened(options: Options, terminal: Terminal) -> Iterator[Supervisor]:
             supervisor = Supervisor(folder / RECORD)
         elif before not in KEPT:
             _empty(folder)
+        if own is not None and own != folder:
+            supervisor.stop_all()
+            shutil.rmtree(folder)
+            own.rename(folder)
+            terminal.line(f"{own} held data of {KEPT[options.mode]}: it is {folder} again, and goes on")
+            supervisor = Supervisor(folder / RECORD)
         if options.mode != "cloud":
             # Where no Terraform made it, the control plane is always made anew, from the stack.
             shutil.rmtree(folder / "control", ignore_errors=True)
@@ -134,6 +142,22 @@ def opened(options: Options, terminal: Terminal) -> Iterator[Supervisor]:
         yield supervisor
     finally:
         supervisor.stop_all()
+
+
+def data_of(options: Options) -> Path | None:
+    """Return the folder with the data that this mode goes on with, perhaps moved aside; None where it begins anew.
+
+    A folder that is not there was removed to begin anew.
+    """
+    folder = options.folder
+    before = read_state(folder).get("mode")
+    if options.mode not in KEPT or before is None:
+        return None
+    if before == options.mode:
+        return folder
+    asides = folder.parent.glob(f"{folder.name}.{'[0-9]' * 8}T{'[0-9]' * 6}Z")
+    own = [each for each in asides if read_state(each).get("mode") == options.mode]
+    return max(own, default=None)
 
 
 @contextmanager

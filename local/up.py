@@ -13,7 +13,7 @@ from local.pipeline import Landed, archive, drain, rebuild, tell
 from local.processes import end_leftovers
 from local.report import Report, begin, complete, count_rows, counters, difference
 from local.services.pubsub import Message
-from local.system import RECORD, Options, System, read_state, running, write_state
+from local.system import RECORD, Options, System, data_of, read_state, running, write_state
 from local.terminal import Terminal
 from local.workloads import Workloads
 
@@ -30,8 +30,8 @@ def run_up(options: Options, terminal: Terminal) -> Report:
 
     A second `up` goes on with the same data, and with time where the first one ended. Raises LocalError.
     """
-    state = read_state(options.folder)
-    before = state if state.get("mode") == "up" else {}
+    data = data_of(options)
+    before = read_state(data) if data else {}
     start = max(datetime.now(UTC), _time_of(before.get("time")))
     with until_told() as told, running(options, terminal, RealClock(options.speed, start)) as system:
         report = begin(system)

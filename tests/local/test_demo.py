@@ -1,5 +1,6 @@
 """Whole runs of the command line: what a user types, and what then lies in buckets, tables and report."""
 
+import io
 import json
 import os
 import re
@@ -15,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from feed import unpack
 from local.demo import day_to_simulate, first_moment
 from local.errors import LocalError
+from local.system import Options, opened
+from local.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT.parent / "shared" / "data" / "vlille-realtime_ods-v1_2023-09-08T0836.json"
@@ -326,15 +330,21 @@ def test_a_stopped_up_leaves_no_process_behind(kept_up: tuple[Up, Finished, Fini
 
 @pytest.mark.local
 def test_a_demo_does_not_touch_the_data_of_up(kept_up: tuple[Up, Finished, Finished]) -> None:
-    """It moves them aside and says so."""
+    """One that cannot begin leaves them where they are; another moves them aside, and `up` finds them again."""
     _, _, ended = kept_up
     cwd = ended.folder.parents[1]
     refused = run(cwd, "demo", "--feed", "nobody")
     assert refused.code == 1
     assert "nobody" in refused.output
-    (aside,) = cwd.glob(".local/dev.*Z")
-    assert f"it is now .local/{aside.name}" in refused.output
-    assert json.loads((aside / "report.json").read_text())["rows_rebuilt"] == ended.report["rows_rebuilt"]
+    assert refused.report == ended.report
+    terminal = Terminal(Console(file=io.StringIO(), soft_wrap=True))
+    with opened(Options("demo", "dev", base=cwd / ".local"), terminal):
+        assert not (ended.folder / "report.json").exists()
+        (aside,) = cwd.glob(".local/dev.*Z")
+        assert json.loads((aside / "report.json").read_text()) == ended.report
+    with opened(Options("up", "dev", base=cwd / ".local"), terminal):
+        assert json.loads((ended.folder / "report.json").read_text()) == ended.report
+        assert not aside.exists()
 
 
 @pytest.mark.local

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from local.errors import AlreadyRunningError
-from local.system import Options, opened, read_state, write_state
+from local.system import Options, data_of, opened, read_state, write_state
 from local.terminal import Terminal
 
 pytestmark = pytest.mark.unit
@@ -29,30 +29,57 @@ def filled(base: Path, mode: str | None) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("before", "mode", "kept", "aside"),
+    ("before", "mode", "kept"),
     [
-        (None, "demo", False, False),
-        (None, "up", False, False),  # left by a demo that was killed before it could say so
-        ("demo", "demo", False, False),
-        ("demo", "up", False, False),
-        ("up", "up", True, False),
-        ("up", "demo", False, True),
+        (None, "demo", False),
+        (None, "up", False),  # left by a demo that was killed before it could say so
+        ("demo", "demo", False),
+        ("demo", "up", False),
+        ("up", "up", True),
     ],
 )
 def test_data_of_up_is_kept_and_data_of_a_demo_is_not(
-    tmp_path: Path, before: str | None, mode: str, kept: bool, aside: bool
+    tmp_path: Path, before: str | None, mode: str, kept: bool
 ) -> None:
     folder = filled(tmp_path, before)
-    terminal, told = plain()
+    terminal, _ = plain()
     with opened(Options(mode, "dev", base=tmp_path), terminal):
         assert (folder / "storage" / "object").exists() is kept
         assert not (folder / "control").exists()
         assert read_state(folder)["mode"] == mode
-    moved = [each for each in tmp_path.iterdir() if each != folder]
-    assert len(moved) == int(aside)
-    for each in moved:
-        assert (each / "storage" / "object").read_text() == "data"
-        assert f"it is now {each}" in told.getvalue()
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+ASIDES = {"20260101T000000Z": "up", "20260102T000000Z": "up", "20260103T000000Z": "cloud", "old": "up"}
+
+
+@pytest.mark.parametrize(
+    ("before", "mode", "back"),
+    [
+        ("demo", "up", "20260102T000000Z"),
+        ("demo", "cloud", "20260103T000000Z"),
+        ("demo", "demo", None),
+        ("up", "up", None),
+        (None, "up", None),  # removed by the user, to begin anew
+    ],
+)
+def test_what_a_demo_moved_aside_comes_back(
+    tmp_path: Path, before: str | None, mode: str, back: str | None
+) -> None:
+    for stamp, owner in ASIDES.items():
+        (tmp_path / f"dev.{stamp}").mkdir()
+        write_state(tmp_path / f"dev.{stamp}", mode=owner, stamp=stamp)
+    if before:
+        filled(tmp_path, before)
+    options = Options(mode, "dev", base=tmp_path)
+    expected = {"stamp": back} if back else {}
+    found = data_of(options)
+    assert (read_state(found).get("stamp") if found else None) == back
+    terminal, told = plain()
+    with opened(options, terminal):
+        assert read_state(tmp_path / "dev") == {"mode": mode} | expected
+    assert len(list(tmp_path.iterdir())) == 1 + len(ASIDES) - bool(back)
+    assert ("it is" in told.getvalue()) is bool(back)
 
 
 def test_an_environment_that_runs_is_left_alone(tmp_path: Path) -> None:
