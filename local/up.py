@@ -19,10 +19,12 @@ from local.workloads import Workloads
 
 DRAIN_S = 60.0
 OWN_CLOCK = (
-    "with --speed, only the schedule runs faster than life: programs read this machine's clock, "
+    "with SPEED=, only the schedule runs faster than life: programs read this machine's clock, "
     'so the batch\'s "yesterday" is the real one'
 )
 DOWN_GRACE_S = 30.0
+TICK_S = 0.3  # what a tick takes here, in real seconds
+MINUTE_S = 60.0
 
 
 def run_up(options: Options, terminal: Terminal) -> Report:
@@ -39,6 +41,8 @@ def run_up(options: Options, terminal: Terminal) -> Report:
             system.machine.say_not_honoured(OWN_CLOCK)
         keeper = _Keeper(system, report, before.get("counters", {}))
         keeper.say_where()
+        for sentence in about_time(system.clock.now(), datetime.now(UTC), options.speed):
+            terminal.line(sentence)
         try:
             _work(system, told, keeper)
             if options.ticks and not told.is_set():
@@ -131,6 +135,22 @@ def _count(system: System, report: Report, keeper: _Keeper) -> None:
     if report.rows_rebuilt is None:
         report.rows_streamed = count_rows(system.machine, system.parts.station_table)
     keeper.save()
+
+
+def about_time(time: datetime, machine: datetime, speed: float) -> list[str]:
+    """Return what the user should know of a run that begins at a time, by the machine's clock at another."""
+    sentences = []
+    ahead = (time - machine).total_seconds() / MINUTE_S
+    if ahead >= 1:
+        sentences.append(
+            f"time goes on where the run before ended, {ahead:,.0f} minutes ahead of this machine's clock"
+        )
+    if speed > (practical := MINUTE_S / TICK_S):
+        sentences.append(
+            f"SPEED={speed:g} is more than this machine keeps up with: a tick takes about {TICK_S} s, so above "
+            f"SPEED={practical:.0f} ticks are left out"
+        )
+    return sentences
 
 
 def _time_of(text: str | None) -> datetime:
