@@ -169,7 +169,7 @@ def complete(report: Report, system: System, before: Mapping[str, int] | None = 
     for name, number in counters(system).items():
         setattr(report, name, number + (before or {}).get(name, 0))
     report.objects_archived = len(ticks_in(machine, parts.archive, report.feed))
-    report.quarantined = count_rows(machine, parts.quarantine_table)
+    report.quarantined = count_rows(machine, parts.quarantine_table, f"feed = '{report.feed}'")
     view = system.applied.outputs.get("availability_view")
     report.stations = stations(machine, view, report.feed)
     report.not_honoured = list(machine.not_honoured)

@@ -39,7 +39,7 @@ def run_up(options: Options, terminal: Terminal) -> Report:
         report = begin(system)
         if options.speed != 1:
             system.machine.say_not_honoured(OWN_CLOCK)
-        keeper = _Keeper(system, report, before.get("counters", {}))
+        keeper = _Keeper(system, report, before.get(_counters_of(system), {}))
         keeper.say_where()
         for sentence in about_time(system.clock.now(), datetime.now(UTC), options.speed):
             terminal.line(sentence)
@@ -86,7 +86,7 @@ class _Keeper:
         """Keep counters and time."""
         total = {k: v + self.before.get(k, 0) for k, v in counters(self._system).items()}
         now = self._system.clock.now().isoformat()
-        write_state(self._system.options.folder, counters=total, time=now)
+        write_state(self._system.options.folder, **{_counters_of(self._system): total, "time": now})
 
     def _delivered(self, message: Message) -> None:
         system = self._system
@@ -96,6 +96,11 @@ class _Keeper:
         again = f", attempt {message.attempts + 1}" if message.attempts else ""
         system.terminal.line(f"tick {message.publish_time:%Y-%m-%d %H:%M} UTC{again}: {rows:,} rows")
         self.save()
+
+
+def _counters_of(system: System) -> str:
+    """Return where the state keeps the counters: each feed has its own, as it has its own objects and rows."""
+    return f"counters of {system.feed.name}"
 
 
 def _work(system: System, told: threading.Event, keeper: _Keeper) -> None:

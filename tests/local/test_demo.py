@@ -279,25 +279,32 @@ class Up:
 
 @pytest.fixture(scope="module")
 def kept_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Up, Finished, Finished]]:
-    """Two runs of `up` on one folder; the function is killed in the first, the copier in the second."""
+    """Two runs of `up` on one folder; the function is killed in the first, the copier in the second.
+
+    Between them another feed is collected.
+    """
     if not RECORDED.exists():
         pytest.skip(f"the recorded answer {RECORDED.name} is not beside the repository")
     cwd = tmp_path_factory.mktemp("kept_up")
     source = ["--feed", "vlille_ods", "--replay", str(RECORDED)]
     first = Up(cwd, *source)
-    second = None
+    other = second = None
     try:
         first.await_line(r"tick \d")
         first.kill("function collector")
         first.await_line(r"tick \d", 3)
         first.process.send_signal(signal.SIGTERM)
         stopped = first.end()
+        other = Up(cwd, "--feed", "vlille_ogc")
+        other.await_line(r"tick \d")
+        other.process.send_signal(signal.SIGTERM)
+        assert 1 <= other.end().report["ticks"] < stopped.report["ticks"]
         second = Up(cwd, *source, "--ticks", "3")
         second.await_line(r"tick \d")
         second.kill("service copier")
         yield first, stopped, second.end()
     finally:
-        for each in (first, second):
+        for each in (first, other, second):
             if each is not None and each.process.poll() is None:
                 each.process.send_signal(signal.SIGTERM)
                 each.process.wait(60)
