@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from local.errors import LocalError
-from local.report import Comparison, Report, count_rows, ticks_in
+from local.report import Comparison, Report, count_rows, no_rows, ticks_in
 from local.services.dataproc import Workflow
 from local.services.scheduler import Run
 from local.system import System
@@ -80,11 +80,13 @@ def archive(system: System, sweep: Callable[[], None]) -> None:
 def rebuild(system: System, report: Report, begin: Callable[[], None]) -> None:
     """Let the batch run, as `begin` begins it, and compare the table with what it was before.
 
-    Raises LocalError where the batch fails.
+    Raises LocalError where the batch fails, or would have nothing to compare with.
     """
     machine, table = system.machine, system.parts.station_table
     with system.terminal.stage("check", "keeping a copy of the streamed rows"):
         report.rows_streamed = count_rows(machine, table)
+        if not report.rows_streamed:
+            raise LocalError(no_rows(system, report))
         comparison = Comparison(machine, table)
     with system.terminal.stage("rebuild", "rebuilding the day with Spark"):
         workflow = _next_workflow(system, begin)

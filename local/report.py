@@ -22,6 +22,7 @@ from local.workloads import list_objects
 FILE = "report.json"
 QUERY_TIMEOUT_MS = 60_000
 STATIONS_SHOWN = 5
+NO_ROWS = "no row came into the table: see the function's log"
 STATION_COLUMNS = ("name", "num_bikes_available", "num_docks_available", "longitude", "latitude")
 
 
@@ -177,6 +178,16 @@ def complete(report: Report, system: System, before: Mapping[str, int] | None = 
     report.total_seconds = round(system.terminal.elapsed, 2)
 
 
+def no_rows(system: System, report: Report) -> str:
+    """Return a sentence about why no row came into the table, as the quarantine has it."""
+    sql = f"SELECT message FROM `{system.parts.quarantine_table}` WHERE feed = '{report.feed}'"
+    first = query(system.machine, f"{sql} ORDER BY collected_at, record_index LIMIT 1")
+    if not first:
+        return NO_ROWS
+    hint = f"; if REPLAY has answers of another feed than {report.feed}, name it with FEED="
+    return f"no row came into the table: {first[0]['message']}{hint if system.options.replay else ''}"
+
+
 def difference(report: Report) -> str | None:
     """Return a sentence about the first stage whose figure does not follow from the one before, or None."""
     r = report
@@ -189,7 +200,7 @@ def difference(report: Report) -> str | None:
             r.objects_archived == r.objects_landed,
             f"{r.objects_landed} objects landed, but {r.objects_archived} are in the archive",
         ),
-        (r.rows_streamed > 0, "no row came into the table: see the quarantine table and the function's log"),
+        (r.rows_streamed > 0, NO_ROWS),
         (
             r.rows_rebuilt in (None, r.rows_streamed),
             f"{r.rows_streamed} rows were streamed, but {r.rows_rebuilt} rebuilt",
@@ -254,9 +265,9 @@ def _stages(report: Report) -> Table:
         spent = [report.seconds[name] for name in names if name in report.seconds]
         told = " + ".join(f"{each:.1f}" for each in spent)
         table.add_row(stage, happened, told)
-    table.add_row(
-        "Whole", f"first row after {report.first_row_seconds or 0:.1f} s", f"{report.total_seconds:.1f}"
-    )
+    first = report.first_row_seconds
+    told = "no row came" if first is None else f"first row after {first:.1f} s"
+    table.add_row("Whole", told, f"{report.total_seconds:.1f}")
     return table
 
 

@@ -241,6 +241,20 @@ def test_the_sample_evolves(invented: Finished) -> None:
     assert len({answer[0]["seen"] for answer in answers}) == 12
 
 
+@pytest.mark.local
+def test_answers_of_another_feed_are_told_with_the_first_reason(tmp_path: Path) -> None:
+    recorded = tmp_path / "my answers.json"
+    recorded.write_text(json.dumps(SAMPLE))
+    done = run(tmp_path, "demo", "--ticks", "2", "--feed", "vlille_ods", "--replay", str(recorded))
+    assert done.code == 1, done.output
+    problem = done.report["problem"]
+    assert problem.startswith("no row came into the table: vlille_ods: answer not usable (no_records)")
+    assert problem.endswith("if REPLAY has answers of another feed than vlille_ods, name it with FEED=")
+    assert (done.report["objects_archived"], done.report["quarantined"]) == (2, 2)
+    assert "with Spark" not in done.output
+    assert "first row" not in done.output
+
+
 class Up:
     """A `make up` that runs: 60 simulated minutes an hour are 60 real seconds."""
 

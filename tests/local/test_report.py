@@ -83,6 +83,7 @@ def test_a_report_is_written_whole(tmp_path: Path) -> None:
     [
         ({}, ["5 objects landed, 1,445 rows streamed, 0 quarantined", "1,445 rows rebuilt, 0 mismatches"]),
         ({}, ["MÉTROPOLE", "google_x.y: not here", "first row after 8.0 s", "12.0 + 0.6"]),
+        ({"first_row_seconds": None}, ["no row came"]),
         ({"delivery_attempts_failed": 2}, ["2 attempts failed and were repeated"]),
         ({"ticks_left_out": 3, "messages_expired": 2}, ["5 ticks, 3 left out", "0 dead-lettered, 2 expired"]),
         ({"rows_rebuilt": None, "mismatches": None}, ["not run, not compared"]),
