@@ -39,7 +39,9 @@ class Answers(Protocol):
 
 
 class Replay:
-    """Recorded answers: one file, or a folder's files in the order of their names, over and over.
+    """Recorded answers: one file, or a folder's files in the order of their paths, over and over.
+
+    The folder may be an archive, with its answers in folders of days and hours.
 
     Each minute asked for takes the next one. Raises LocalError where there is none, or one is unreadable.
     """
@@ -180,9 +182,11 @@ def _recorded(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise LocalError(f"there is nothing at {path}: REPLAY names a recorded answer, or a folder of them")
-    files = sorted(each for each in path.iterdir() if each.is_file() and each.name.endswith(SUFFIXES))
+    files = sorted(each for each in path.rglob("*") if each.name.endswith(SUFFIXES) and each.is_file())
     if not files:
-        raise LocalError(f"the folder {path} has no file whose name ends in {' or '.join(SUFFIXES)}")
+        raise LocalError(
+            f"neither {path} nor a folder below it has a file whose name ends in {' or '.join(SUFFIXES)}"
+        )
     return files
 
 

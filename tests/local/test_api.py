@@ -44,6 +44,14 @@ def test_a_folder_is_played_in_the_order_of_names_and_starts_over(tmp_path: Path
     assert "2 answers" in replay.description
 
 
+def test_an_archive_is_played_in_the_order_of_its_paths(tmp_path: Path) -> None:
+    for name in ("date=2023-10-27/hour=00/a.json", "date=2023-10-26/hour=23/b.json", "date=2023-10-26/notes"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name[5:15])
+    replay = Replay(tmp_path)
+    assert [replay.at(minute(n)) for n in range(2)] == [b"2023-10-26", b"2023-10-27"]
+
+
 def test_a_minute_that_is_asked_for_again_has_the_same_answer(tmp_path: Path) -> None:
     for name in "abc":
         (tmp_path / f"{name}.json").write_text(name)
@@ -55,7 +63,10 @@ def test_a_minute_that_is_asked_for_again_has_the_same_answer(tmp_path: Path) ->
     ("files", "expected"),
     [
         ({}, "there is nothing at"),
-        ({"answers/readme.md": b"x"}, r"has no file whose name ends in \.json or \.json\.gz"),
+        (
+            {"answers/readme.md": b"x"},
+            r"nor a folder below it has a file whose name ends in \.json or \.json\.gz",
+        ),
         ({"answers/a.json.gz": b"\x1f\x8bdamaged"}, "cannot be read: damaged gzip"),
     ],
 )
