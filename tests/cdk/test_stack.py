@@ -21,7 +21,7 @@ FEEDS = ("vlille_ods", "vlille_ogc", "vlille_wfs")
 HASHES = (
     (re.compile(r"-[0-9a-f]{16}\.(zip|py)"), r"-<sha256>.\1"),
     (re.compile(r"/[0-9a-f]{32}/"), "/<hash>/"),
-    (re.compile(r":[0-9a-f]{16}(?=$|')"), ":<sha256>"),
+    (re.compile(r":[0-9a-f]{16}(?=[\"'])"), ":<sha256>"),
 )
 
 
