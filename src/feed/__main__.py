@@ -22,10 +22,13 @@ def with_dictionaries(document: str, feeds: Iterable[Feed]) -> str:
 
 def main(arguments: list[str]) -> int:
     """0 when done, 1 for an unusable feed or document, 2 for wrong arguments."""
-    if len(arguments) != 1 or not Path(arguments[0]).exists():
+    if len(arguments) != 1:
         sys.stderr.write(USAGE)
         return 2
     target = Path(arguments[0])
+    if not target.exists():
+        sys.stderr.write(f"{target}: found nothing there, expected a feed's folder or docs/feeds.md\n")
+        return 1
     try:
         if target.is_dir():
             sys.stdout.write(data_dictionary(load_feed(target.resolve())))

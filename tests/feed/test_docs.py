@@ -71,8 +71,12 @@ def _load_with_unknown_key(folder: Path) -> None:
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(ROOT / "sources" / "vlille_ogc")]) == 0
     assert capsys.readouterr().out.startswith("### `vlille_ogc`: ")
-    assert main([]) == main([str(tmp_path / "nowhere")]) == 2
+    assert main([]) == 2
     assert capsys.readouterr().err.startswith("usage: ")
+    assert main([str(tmp_path / "nowhere")]) == 1
+    assert capsys.readouterr().err.startswith(
+        f"{tmp_path / 'nowhere'}: found nothing there, expected a feed's folder"
+    )
     assert main([str(tmp_path)]) == 1
     document = tmp_path / "docs" / "feeds.md"
     document.parent.mkdir()
