@@ -1,6 +1,7 @@
 """Wires environments to stacks: `python stacks.py` writes the Terraform JSON of each, artifacts included."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -35,6 +36,11 @@ def main() -> None:
         VlilleStack(app, settings, feeds, sources=sources, cache=ROOT / ".cache")
         BootstrapStack(app, settings, adopt=os.environ.get("VLILLE_ADOPT", "").split())
     app.synth()
+    if "VLILLE_ENV" not in os.environ:
+        kept = {name for each in environments.values() for name in (each.stack, each.bootstrap_stack)}
+        for folder in (outdir / "stacks").glob("vlille-*"):
+            if folder.name not in kept:
+                shutil.rmtree(folder)  # of an environment whose file is gone: its state is in the bucket
 
 
 if __name__ == "__main__":

@@ -45,6 +45,11 @@ def stack(synthesis: Synthesis, request: pytest.FixtureRequest) -> dict[str, Any
     return synthesis.stacks[request.param]
 
 
+def test_the_stacks_are_those_of_the_environments_there_are(synthesis: Synthesis) -> None:
+    environments = {file.stem for file in (Path(__file__).parents[2] / "environments").glob("*.toml")}
+    assert set(synthesis.stacks) == environments | {f"{name}-bootstrap" for name in environments}
+
+
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_the_stack_is_the_reviewed_one(
     synthesis: Synthesis, environment: str, pytestconfig: pytest.Config
