@@ -8,6 +8,7 @@ the record of an earlier run still names.
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import platform
 import queue
@@ -26,6 +27,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from local.errors import AlreadyRunningError, LocalError, ProcessError
+
+LOG = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 ON_LINUX = platform.system() == "Linux"
@@ -84,11 +87,12 @@ class Supervisor:
     """Starts, watches, restarts and ends the children of one environment; safe to use from any thread.
 
     Raises AlreadyRunningError when another live process holds the same record file; what a dead one left
-    running is ended first.
+    running is ended first. Whoever is in `on_restart` is told, in a sentence, each child that is started again.
     """
 
     def __init__(self, record: Path) -> None:
         self.record = record
+        self.on_restart: list[Callable[[str], None]] = []
         record.parent.mkdir(parents=True, exist_ok=True)
         self._held = _hold(record)
         end_leftovers(record)
@@ -281,9 +285,15 @@ class Supervisor:
                 break
             process.restarts += 1
             self._write_record()
+            self._tell(f"{process.name} ended with {_ending(process.code)} and is started again")
             if process.stopping.is_set() or self._stopping.is_set():  # stopped while it was starting
                 _signal_group(process.pid, signal.SIGTERM)
         process.ended.set()
+
+    def _tell(self, sentence: str) -> None:
+        LOG.warning("%s", sentence)
+        for told in self.on_restart:
+            told(sentence)
 
     def _wait(self, process: Process) -> None:
         """Wait for the child's end; then end what is left of its group, and only then let its pid go."""

@@ -139,6 +139,7 @@ def opened(options: Options, terminal: Terminal) -> Iterator[Supervisor]:
             # Where no Terraform made it, the control plane is always made anew, from the stack.
             shutil.rmtree(folder / "control", ignore_errors=True)
         write_state(folder, mode=options.mode)
+        supervisor.on_restart.append(terminal.line)
         yield supervisor
     finally:
         supervisor.stop_all()

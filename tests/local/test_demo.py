@@ -332,6 +332,10 @@ def test_a_killed_function_and_a_killed_copier_change_no_number(
     assert stopped.code == 0, stopped.output
     assert ended.code == 0, ended.output
     report = ended.report
+    for run, name in ((stopped, "function collector"), (ended, "service copier")):
+        told = f"{name} ended with signal SIGKILL and is started again"
+        assert told in run.output
+        assert told in (run.folder / "logs" / "local.log").read_text()
     ticks = stopped.report["ticks"] + 3
     assert report["ticks"] == report["messages_published"] == report["messages_delivered"] == ticks
     assert report["objects_landed"] == report["objects_archived"] == ticks

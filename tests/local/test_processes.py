@@ -68,11 +68,14 @@ def test_environment_is_exactly_what_was_given(supervisor: Supervisor, tmp_path:
 
 
 def test_killed_child_is_started_again_on_the_same_port(supervisor: Supervisor, tmp_path: Path) -> None:
+    told: list[str] = []
+    supervisor.on_restart.append(told.append)
     process, port = serve(supervisor, tmp_path, restart=True)
     first = process.pid
     for times in (1, 2):
         os.kill(process.pid, signal.SIGKILL)
         until(lambda times=times: process.restarts == times and port_open(port)())  # type: ignore[misc]
+    assert told == ["web ended with signal SIGKILL and is started again"] * 2
     assert process.pid != first
     assert alive(process.pid)
     supervisor.stop("web")
