@@ -31,6 +31,7 @@ from local.errors import AlreadyRunningError, LocalError, ProcessError
 LOG = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
+OWNER = "owner"  # in a record, the process that holds it
 ON_LINUX = platform.system() == "Linux"
 READY_EVERY_S = 0.05
 SETTLED_S = 30.0  # a child that ran this long starts again without delay
@@ -321,7 +322,7 @@ class Supervisor:
     def _write_record(self) -> None:
         with self._lock:
             running = [_record(p.name, p.pid) for p in self._processes.values() if p.running]
-            known = {"owner": asdict(_record("owner", os.getpid())), "children": [asdict(r) for r in running]}
+            known = {"owner": asdict(_record(OWNER, os.getpid())), "children": [asdict(r) for r in running]}
             temporary = self.record.with_suffix(".tmp")
             temporary.write_text(json.dumps(known, indent=1))
             temporary.replace(self.record)
@@ -343,7 +344,7 @@ def end_leftovers(record: Path, grace_s: float = 5.0) -> list[str]:
         _await_end([owner], grace_s * 3)
         if _alive(owner):
             os.kill(owner.pid, signal.SIGKILL)
-        ended.append("owner")
+        ended.append(OWNER)
     left = [child for child in children if _alive(child)]
     for each in (signal.SIGTERM, signal.SIGKILL):
         alive = [child for child in left if _alive(child)]

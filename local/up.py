@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 from local.clock import RealClock
 from local.errors import LocalError
 from local.pipeline import Landed, archive, drain, rebuild, tell
-from local.processes import end_leftovers
+from local.processes import OWNER, end_leftovers
 from local.report import Report, begin, complete, count_rows, counters, difference
 from local.services.pubsub import Message
+from local.synth import check_environment
 from local.system import RECORD, Options, System, data_of, read_state, running, write_state
 from local.terminal import Terminal
 from local.workloads import Workloads
@@ -58,9 +59,22 @@ def run_up(options: Options, terminal: Terminal) -> Report:
 
 
 def run_down(options: Options, terminal: Terminal) -> None:
-    """End what runs of an environment, also what a crashed `up` left."""
+    """End what runs of an environment, also what a crashed `up` left. Raises LocalError for an unknown one."""
+    if not options.folder.is_dir():  # one whose file is gone may still run
+        check_environment(options.environment)
     ended = end_leftovers(options.folder / RECORD, DOWN_GRACE_S)
-    terminal.line(f"ended {', '.join(ended)}" if ended else f"nothing of {options.environment} was running")
+    terminal.line(told_of_end(options.environment, read_state(options.folder).get("mode", "up"), ended))
+
+
+def told_of_end(environment: str, mode: str, ended: list[str]) -> str:
+    """Return what `make down` ended of an environment that ran in a mode, in plain words."""
+    if not ended:
+        return f"nothing of {environment} was running"
+    left = [name for name in ended if name != OWNER]
+    if OWNER not in ended:
+        return f"ended what a crash had left of {environment}: {', '.join(left)}"
+    run = f"this machine as {environment}'s project" if mode == "cloud" else f"`make {mode}` of {environment}"
+    return f"ended {run}" + (f", and with it {', '.join(left)}" if left else "")
 
 
 class _Keeper:

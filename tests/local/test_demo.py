@@ -381,6 +381,7 @@ def test_a_demo_does_not_touch_the_data_of_up(kept_up: tuple[Up, Finished, Finis
         (["demo", "--replay", "nothing"], 1, "there is nothing at nothing: REPLAY names a recorded answer"),
         (["demo", "--env", "devv"], 1, "there is no environment 'devv': environments/ has dev, prod"),
         (["up", "--speed", "0"], 2, "a number from 0.1 to 3600 is expected, found '0'"),
+        (["down", "--env", "dve"], 1, "there is no environment 'dve': environments/ has dev, prod"),
         (["down"], 0, "nothing of dev was running"),
     ],
 )

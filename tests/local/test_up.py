@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local.up import about_time
+from local.up import about_time, told_of_end
 
 pytestmark = pytest.mark.unit
 NOON = datetime(2023, 10, 26, 12, tzinfo=UTC)
@@ -26,3 +26,17 @@ def test_the_user_is_told_of_time_that_is_not_the_machines(
     assert bool(told) is bool(expected)
     for each in expected:
         assert each in told
+
+
+@pytest.mark.parametrize(
+    ("mode", "ended", "expected"),
+    [
+        ("up", [], "nothing of dev was running"),
+        ("up", ["owner"], "ended `make up` of dev"),
+        ("cloud", ["owner"], "ended this machine as dev's project"),
+        ("demo", ["owner", "storage"], "ended `make demo` of dev, and with it storage"),
+        ("up", ["storage", "BigQuery"], "ended what a crash had left of dev: storage, BigQuery"),
+    ],
+)
+def test_what_was_ended_is_told_in_plain_words(mode: str, ended: list[str], expected: str) -> None:
+    assert told_of_end("dev", mode, ended) == expected
