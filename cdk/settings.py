@@ -36,7 +36,7 @@ class SettingsError(ValueError):
 
     def __init__(self, file: Path | str, key: str, found: object, accepted: str) -> None:
         self.file, self.key, self.found, self.accepted = str(file), key, found, accepted
-        super().__init__(f"{file}: {key}: found {_shown(found)}, accepted: {accepted}")
+        super().__init__(f"{_from_here(file)}: {key}: found {_shown(found)}, accepted: {accepted}")
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -215,9 +215,7 @@ def load_environments(
     """
     known = tuple(feeds)
     if feed is not None and feed not in known:
-        raise SettingsError(
-            folder, "feed asked for in place of each environment's", feed, _one_of(feed, known)
-        )
+        raise SettingsError("the command line", "FEED", feed, _one_of(feed, known))
     files = {path.stem: path for path in sorted(folder.glob("*.toml"))}
     if only is not None and only not in files:
         raise SettingsError(folder, "environment", only, _one_of(only, files))
@@ -535,3 +533,9 @@ def _type_name(annotation: object) -> str:
 def _shown(found: object) -> str:
     bare = ("nothing", "an unknown key")
     return found if isinstance(found, str) and found in bare else repr(found)
+
+
+def _from_here(file: Path | str) -> Path | str:
+    """Return a file as the user names it, relative to the working folder where it lies below."""
+    path = Path(file)
+    return path.relative_to(here) if path.is_relative_to(here := Path.cwd()) else file

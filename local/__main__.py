@@ -1,9 +1,11 @@
 """`python -m local demo|up|cloud|down`: run a synthesized stack, or what Terraform deploys, on this machine."""
 
 import argparse
+import re
 import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from local.cloud import begin_cloud, run_cloud
 from local.demo import run_demo
@@ -12,6 +14,13 @@ from local.report import FILE, Report, rendered
 from local.system import Options
 from local.terminal import Terminal
 from local.up import run_down, run_up
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends with one sentence, in the words of `make`, which most users type: TICKS for --ticks."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, re.sub(r"argument --(\w+)", lambda match: match[1].upper(), message) + "\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parse(arguments: list[str] | None) -> Options:
     """Read the command line; what is wrong with it ends the program with status 2 and one sentence."""
-    parser = argparse.ArgumentParser("python -m local", description=__doc__)
+    parser = _Parser("python -m local", description=__doc__)
     modes = parser.add_subparsers(dest="mode", required=True)
     demo = modes.add_parser("demo", help="some ticks in simulated time, then archive, rebuild and report")
     up = modes.add_parser("up", help="real time, until Ctrl-C")

@@ -346,7 +346,11 @@ def test_no_environment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("VLILLE_FEED", "nope", "found 'nope', accepted: vlille_ods, vlille_ogc, vlille_wfs"),
+        (
+            "VLILLE_FEED",
+            "nope",
+            "the command line: FEED: found 'nope', accepted: vlille_ods, vlille_ogc, vlille_wfs",
+        ),
         ("VLILLE_ENV", "nope", "environment: found 'nope', accepted: dev, prod"),
         ("VLILLE_CDK", "pulumi", "VLILLE_CDK: found 'pulumi', accepted: cdktf or cdktn"),
         ("VLILLE_SOURCES", "nowhere", "nowhere: feeds: found 'no folder', accepted: a folder of feeds"),
@@ -365,6 +369,21 @@ def test_synthesizing_nothing_says_one_sentence(tmp_path: Path, variable: str, v
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert said in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_named_as_seen_from_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "environments"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        SettingsError, match=r"^environments/dev\.toml: schedule\.colect: found an unknown key, "
+    ):
+        load(folder, DEV.replace("\ncollect =", "\ncolect ="))
+    monkeypatch.chdir(folder)
+    with pytest.raises(SettingsError, match=r"^dev\.toml: "):
+        load(folder, "project = 1")
 
 
 # --- property -------------------------------------------------------------------------------------

@@ -360,7 +360,7 @@ def test_a_demo_does_not_touch_the_data_of_up(kept_up: tuple[Up, Finished, Finis
     cwd = ended.folder.parents[1]
     refused = run(cwd, "demo", "--feed", "nobody")
     assert refused.code == 1
-    assert "nobody" in refused.output
+    assert "\nthe command line: FEED: found 'nobody', accepted: vlille_ods, " in refused.output
     assert refused.report == ended.report
     terminal = Terminal(Console(file=io.StringIO(), soft_wrap=True))
     with opened(Options("demo", "dev", base=cwd / ".local"), terminal):
@@ -377,10 +377,10 @@ def test_a_demo_does_not_touch_the_data_of_up(kept_up: tuple[Up, Finished, Finis
     ("words", "code", "expected"),
     [
         (["demo", "--ticks", "1441"], 1, "TICKS=1441 is too many"),
-        (["demo", "--ticks", "none"], 2, "a whole number from 1 is expected, found 'none'"),
+        (["demo", "--ticks", "none"], 2, "TICKS: a whole number from 1 is expected, found 'none'\n"),
         (["demo", "--replay", "nothing"], 1, "there is nothing at nothing: REPLAY names a recorded answer"),
         (["demo", "--env", "devv"], 1, "there is no environment 'devv': environments/ has dev, prod"),
-        (["up", "--speed", "0"], 2, "a number from 0.1 to 3600 is expected, found '0'"),
+        (["up", "--speed", "0"], 2, "SPEED: a number from 0.1 to 3600 is expected, found '0'\n"),
         (["down", "--env", "dve"], 1, "there is no environment 'dve': environments/ has dev, prod"),
         (["down"], 0, "nothing of dev was running"),
     ],
