@@ -51,8 +51,9 @@ def tell(system: System) -> None:
         if workflow.error:
             terminal.line(f"{parts.batch} failed: {workflow.error.splitlines()[0]}")
 
-    def skipped(job: str, due: datetime, why: str) -> None:
-        terminal.line(f"{job} did not fire at {due:%Y-%m-%d %H:%M} UTC: {why}")
+    def skipped(job: str, due: list[datetime], why: str) -> None:
+        until = f" to {due[-1]:%H:%M} UTC, {len(due)} times" if len(due) > 1 else " UTC"
+        terminal.line(f"{job} did not fire, {due[0]:%Y-%m-%d %H:%M}{until}: {why}")
 
     def expired(subscription: str, number: int) -> None:
         terminal.line(f"{subscription.rpartition('/')[2]}: {number} messages expired before they were taken")

@@ -51,8 +51,8 @@ class Scheduler:
     """The jobs of one project, kept as the REST API writes them, by full name; safe to use from any thread.
 
     `fired` counts fires by short name, `skipped` the times at which a job was due and did not fire, `failed` the
-    runs whose last attempt failed. Whoever is in `on_fire` is told each fire as it begins, in `on_skip` each
-    that is left out (job, when it was due, why), and in `on_run` each run that has ended.
+    runs whose last attempt failed. Whoever is in `on_fire` is told each fire as it begins, in `on_skip`
+    those that are left out (job, when it was due, why), and in `on_run` each run that has ended.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -63,7 +63,7 @@ class Scheduler:
         self.failed: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
         self.on_fire: list[Callable[[str, datetime], None]] = []
-        self.on_skip: list[Callable[[str, datetime, str], None]] = []
+        self.on_skip: list[Callable[[str, list[datetime], str], None]] = []
         self.on_run: list[Callable[[Run], None]] = []
         self._next: dict[str, Event] = {}
         self._running: set[str] = set()
@@ -146,10 +146,12 @@ class Scheduler:
         self._arm(name, now)
         if job["state"] != "ENABLED":
             return
-        following = fires_after(job, due)
+        following, missed = fires_after(job, due), []
         while (later := following()) <= now:
-            self._skip(short(job), due, "this machine does not keep up")
+            missed.append(due)
             due = later
+        if missed:
+            self._skip(short(job), missed, "this machine does not keep up")
         self._begin(job)
 
     def _begin(self, job: Json) -> None:
@@ -161,16 +163,16 @@ class Scheduler:
                 self._running.add(name)
                 self.fired[name] += 1
         if busy:
-            self._skip(name, now, "its last run is still under way")
+            self._skip(name, [now], "its last run is still under way")
             return
         for told in self.on_fire:
             told(name, now)
         self._clock.start(lambda: self._attempt(job, now, 1))
 
-    def _skip(self, name: str, due: datetime, why: str) -> None:
-        LOG.warning("job %s is not fired at %s: %s", name, due, why)
+    def _skip(self, name: str, due: list[datetime], why: str) -> None:
+        LOG.warning("job %s is not fired at %s: %s", name, ", ".join(map(str, due)), why)
         with self._lock:
-            self.skipped[name] += 1
+            self.skipped[name] += len(due)
         for told in self.on_skip:
             told(name, due, why)
 

@@ -135,18 +135,17 @@ def test_what_a_job_leaves_out_is_counted_and_told(machine: Machine) -> None:
     api(machine, 200)
     declare(machine, http_target=HTTP)
     scheduler = machine.service(Scheduler)
-    told: list[tuple[str, datetime, str]] = []
+    told: list[tuple[str, list[datetime], str]] = []
     scheduler.on_skip.append(lambda job, due, why: told.append((job, due, why)))
     scheduler.on_fire.append(lambda _job, _when: time.sleep(0.35))  # 3.5 of the clock's minutes
     scheduler.start()
     clock.run(lambda: scheduler.fired["job"] >= 2)
     scheduler.stop()
     clock.close()
-    assert scheduler.skipped["job"] == len(told) >= 2
-    assert [(job, when) for job, when, _ in told[:2]] == [
-        ("job", NOON + timedelta(minutes=m)) for m in (2, 3)
-    ]
-    assert {why for _, _, why in told} == {"this machine does not keep up"}
+    assert scheduler.skipped["job"] == sum(len(due) for _, due, _ in told)
+    job, due, why = told[0]
+    assert (job, why) == ("job", "this machine does not keep up")
+    assert due[:2] == [NOON + timedelta(minutes=m) for m in (2, 3)]
 
 
 def test_a_job_does_not_fire_while_its_last_run_is_under_way(timed: Machine) -> None:
@@ -155,7 +154,7 @@ def test_a_job_does_not_fire_while_its_last_run_is_under_way(timed: Machine) -> 
     declare(timed, http_target=HTTP, retry_config=[retry])
     scheduler = timed.service(Scheduler)
     told: list[str] = []
-    scheduler.on_skip.append(lambda _job, due, why: told.append(f"{due:%H:%M} {why}"))
+    scheduler.on_skip.append(lambda _job, due, why: told.append(f"{due[0]:%H:%M} {why}"))
     scheduler.start()
     run(timed, 3)
     assert scheduler.fired == {"job": 1}
