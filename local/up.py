@@ -35,14 +35,15 @@ def run_up(options: Options, terminal: Terminal) -> Report:
     """
     data = data_of(options)
     before = read_state(data) if data else {}
-    start = max(datetime.now(UTC), _time_of(before.get("time")))
+    now = datetime.now(UTC)
+    start = max(now, _time_of(before.get("time")))
     with until_told() as told, running(options, terminal, RealClock(options.speed, start)) as system:
         report = begin(system)
         if options.speed != 1:
             system.machine.say_not_honoured(OWN_CLOCK)
         keeper = _Keeper(system, report, before.get(_counters_of(system), {}))
         keeper.say_where()
-        for sentence in about_time(system.clock.now(), datetime.now(UTC), options.speed):
+        for sentence in about_time(start, now, options.speed):
             terminal.line(sentence)
         try:
             _work(system, told, keeper)
@@ -167,7 +168,7 @@ def about_time(time: datetime, machine: datetime, speed: float) -> list[str]:
     if speed > (practical := MINUTE_S / TICK_S):
         sentences.append(
             f"SPEED={speed:g} is more than this machine keeps up with: a tick takes about {TICK_S} s, so above "
-            f"SPEED={practical:.0f} ticks are left out"
+            f"SPEED={practical:.0f} ticks are left out, or expire undelivered"
         )
     return sentences
 
