@@ -28,11 +28,20 @@ def _repository(machine: Machine, wanted: Json, _before: Json | None) -> Json:
 
 def _forget(machine: Machine, held: Json) -> None:
     machine.collection("artifactregistry", "repositories").delete(held["name"])
-    images = machine.collection("registry", "images")
-    project, _, location, _, name = held["name"].split("/")[1:]
-    for image in images.names():
-        if image.startswith(f"{location}-docker.pkg.dev/{project}/{name}/"):
-            images.delete(image)
+    for image in _held_images(machine, held["name"]):
+        machine.collection("registry", "images").delete(image)
+
+
+def _held_images(machine: Machine, repository: str) -> list[str]:
+    project, _, location, _, name = repository.split("/")[1:]
+    begin = f"{location}-docker.pkg.dev/{project}/{name}/"
+    return [image for image in machine.collection("registry", "images").names() if image.startswith(begin)]
+
+
+def _images(machine: Machine, places: dict[str, str]) -> Json:
+    name = REPOSITORY.item.format_map(places)
+    REPOSITORY.read(machine, name)
+    return {"dockerImages": [{"uri": image} for image in _held_images(machine, name)]}
 
 
 REPOSITORY = Kind(
@@ -55,5 +64,6 @@ def routes(machine: Machine) -> Iterator[Route]:
         "projects/{project}/locations/{location}/repositories/{id}",
         lambda places: REPOSITORY.read(machine, REPOSITORY.item.format_map(places)),
     )
+    yield Route("GET", ROOT + REPOSITORY.item + "/dockerImages", lambda _, places: _images(machine, places))
     yield from REPOSITORY.routes(machine)
     yield machine.service(Operations).route(ROOT)

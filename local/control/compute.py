@@ -81,6 +81,8 @@ def routes(machine: Machine) -> Iterator[Route]:
                 if route.method == "GET"
                 else Route(route.method, route.pattern, _as_operation(machine, route, scope))
             )
+    # Disks are a cluster's, and no cluster is here.
+    yield Route("GET", ROOT + "projects/{project}/aggregated/disks", lambda *_: {"items": {}})
     for scope in ("global", "regions/{region}"):
         for method, end in (("GET", ""), ("POST", "/wait")):
             yield Route(

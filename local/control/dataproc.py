@@ -42,5 +42,6 @@ def _kind(regions: str) -> Kind:
 
 def routes(machine: Machine) -> Iterator[Route]:
     """Yield what this service answers; its paths say `locations` or `regions`."""
+    yield Route("GET", ROOT + "projects/{project}/regions/{location}/clusters", lambda *_: {})
     yield from _kind("locations").routes(machine)
     yield from _kind("regions").routes(machine)

@@ -1,14 +1,20 @@
-"""Alert policies and notification channels. https://cloud.google.com/monitoring/api/ref_v3/rest"""
+"""Alert policies, notification channels, and the one metric that is asked for here. https://cloud.google.com/monitoring/api/ref_v3/rest"""
 
+import re
 from collections.abc import Iterator
 
 from local.arguments import stable_number
+from local.clock import clock_of
 from local.collection import Json
-from local.control.http import Route
+from local.control.http import Call, RefusedError, Route
 from local.control.kinds import Complete, Kind, by_number
 from local.machine import Machine
+from local.services.pubsub import PubSub, rfc3339
 
 ROOT = "/monitoring/v3/"
+UNDELIVERED = "pubsub.googleapis.com/subscription/num_undelivered_messages"
+METRIC = re.compile(r'metric\.type ?= ?"([^"]*)"')
+SUBSCRIPTION = re.compile(r'resource\.labels\.subscription_id ?= ?"([^"]*)"')
 
 
 def _policy(machine: Machine, wanted: Json, _before: Json | None) -> Json:
@@ -40,7 +46,28 @@ def _kind(collection: str, complete: Complete) -> Kind:
     )
 
 
+def _waiting(machine: Machine, call: Call, project: str) -> Json:
+    """The newest point of `num_undelivered_messages` of the subscription that the filter names."""
+    asked = call.query.get("filter", "")
+    metric, subscription = METRIC.search(asked), SUBSCRIPTION.search(asked)
+    if metric is None or metric[1] != UNDELIVERED or subscription is None:
+        raise RefusedError(
+            400, f"of a subscription only {UNDELIVERED} is known here, found the filter {asked}"
+        )
+    broker, name = machine.service(PubSub), f"projects/{project}/subscriptions/{subscription[1]}"
+    if broker.subscriptions.find(name) is None:
+        return {}
+    now = rfc3339(clock_of(machine).now())
+    value = {"int64Value": str(broker.waiting(name))}
+    return {"timeSeries": [{"points": [{"interval": {"startTime": now, "endTime": now}, "value": value}]}]}
+
+
 def routes(machine: Machine) -> Iterator[Route]:
     """Yield what this service answers."""
+    yield Route(
+        "GET",
+        ROOT + "projects/{project}/timeSeries",
+        lambda call, places: _waiting(machine, call, places["project"]),
+    )
     yield from _kind("alertPolicies", _policy).routes(machine)
     yield from _kind("notificationChannels", _channel).routes(machine)

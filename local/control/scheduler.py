@@ -35,7 +35,9 @@ JOB = Kind(
     "jobs",
     _job,
     lambda machine, held: machine.service(Scheduler).delete(held["name"]),
-    shown=lambda machine, held: held | {"state": _state(machine, held["name"])},
+    shown=lambda machine, held: (
+        held | {"state": _state(machine, held["name"])} | machine.service(Scheduler).attempted(held["name"])
+    ),
 )
 
 

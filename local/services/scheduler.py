@@ -7,6 +7,7 @@ import base64
 import logging
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
@@ -18,11 +19,11 @@ from cronsim import CronSim, CronSimError
 from local.arguments import as_rest, block, say_unhonoured
 from local.clock import Event, clock_of, seconds
 from local.collection import Json
-from local.errors import LocalError
+from local.errors import LocalError, NotFoundError
 from local.frontend import Answer, FrontEnd
 from local.machine import Machine
 from local.metadata import access_token, identity_token
-from local.services.pubsub import PubSub
+from local.services.pubsub import PubSub, rfc3339
 from local.stack import Attributes, Handler, Resource
 
 LOG = logging.getLogger(__name__)
@@ -35,6 +36,11 @@ RETRY = {
     "maxBackoffDuration": "3600s",
     "maxDoublings": 5,
 }
+
+
+# What a job's status tells of a target's answer: https://cloud.google.com/scheduler/docs/reference/rest/v1/Code
+CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14, 504: 4}
+UNKNOWN = 2
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class Scheduler:
     def put(self, job: Json) -> Json:
         """Make a job, or update it. Raises LocalError for a schedule that is not cron."""
         fires_after(job, datetime.now(UTC))
-        kept = self.jobs.put(job["name"], {"state": "ENABLED"} | job)
+        kept = self.jobs.put(job["name"], {"state": "ENABLED"} | self.attempted(job["name"]) | job)
         if self._started:
             self._arm(job["name"])
         return kept
@@ -115,6 +121,11 @@ class Scheduler:
     def run(self, name: str) -> None:
         """Fire a job now, paused or not, as `gcloud scheduler jobs run` does."""
         self._begin(self.jobs.get(self._full(name)))
+
+    def attempted(self, name: str) -> Json:
+        """Return `lastAttemptTime` and `status` of a job's last attempt, nothing where there was none."""
+        held = self.jobs.find(name) or {}
+        return {key: held[key] for key in ("lastAttemptTime", "status") if key in held}
 
     def next_fire(self, name: str) -> datetime:
         """Return when a job's cron is due next, in UTC."""
@@ -177,7 +188,9 @@ class Scheduler:
             told(name, due, why)
 
     def _attempt(self, job: Json, fired: datetime, attempt: int) -> None:
+        began = self._clock.now()
         answer = self._call(job)
+        self._keep(job["name"], began, answer)
         wait = _backoff_s(job, attempt, (self._clock.now() - fired).total_seconds())
         if not answer.ok:
             LOG.warning("attempt %d of job %s fired at %s: %s", attempt, short(job), fired, answer)
@@ -186,6 +199,11 @@ class Scheduler:
             return
         again = lambda: self._clock.start(lambda: self._attempt(job, fired, attempt + 1))  # noqa: E731
         self._clock.after(wait, again)
+
+    def _keep(self, name: str, began: datetime, answer: Answer) -> None:
+        status = {} if answer.ok else {"code": CODES.get(answer.status, UNKNOWN)}
+        with suppress(NotFoundError):  # deleted meanwhile
+            self.jobs.update(name, {"lastAttemptTime": rfc3339(began), "status": status})
 
     def _ended(self, run: Run) -> None:
         with self._lock:
