@@ -1,10 +1,14 @@
-"""`python -m operate bootstrap|deploy|diff|outputs|destroy --env dev`: check what is needed, then do it."""
+"""`python -m operate bootstrap|deploy|diff|outputs|destroy --env dev`: check what is needed, then do it.
+
+`smoke|run|pause|resume|logs|leftovers` ask and drive what is deployed, in Google Cloud or on this machine.
+"""
 
 import argparse
 import functools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from google.api_core.exceptions import GoogleAPIError
@@ -12,13 +16,17 @@ from google.auth.exceptions import GoogleAuthError
 
 from cdk.settings import Settings, SettingsError, load_environments
 from feed import FeedError, load_feeds
-from operate import terraform
+from operate import jobs, leftovers, logs, smoke, terraform
 from operate.checks import missing
-from operate.cloud import connect
+from operate.cloud import Cloud, connect
 from operate.cycle import CDKTF_COMMANDS, Cycle, check_unprotected
 from operate.errors import OperateError
+from operate.jobs import JOBS, STATE_AFTER
+from operate.observation import observe
+from operate.place import Place
 
 ROOT = Path(__file__).resolve().parents[1]
+MOST_LINES = 1000
 Runner = Callable[[Sequence[str], Mapping[str, str]], int]
 
 
@@ -36,6 +44,9 @@ def main(
         if problems := missing(command, settings, environ=environ, connect=clients):
             print("\n".join(problems), file=sys.stderr)
             return 1
+        if command in AFTER:
+            place = Place.of_environment(settings.environment, environ)
+            return AFTER[command](clients(), settings, place, options)
         program = terraform.find_terraform(environ).program
         variables = {
             **environ,
@@ -62,14 +73,69 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; what is wrong with it ends the program with status 2."""
     parser = argparse.ArgumentParser("python -m operate", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("bootstrap", *CDKTF_COMMANDS):
+    for name in ("bootstrap", *CDKTF_COMMANDS, *AFTER):
         command = commands.add_parser(name)
         command.add_argument("--env", default="dev", metavar="NAME", help="a file of environments/ (dev)")
         if name in ("bootstrap", "deploy", "destroy"):
             command.add_argument("--auto-approve", action="store_true", help="do not ask before applying")
         if name == "bootstrap":
             command.add_argument("--undo", action="store_true", help="destroy what a bootstrap made")
+        if name in ("run", "pause", "resume", "logs"):
+            every = "all three" if name in STATE_AFTER else "collect"
+            default = None if name in STATE_AFTER else "collect"
+            command.add_argument(
+                "--job", choices=JOBS, default=default, required=name == "run", help=f"which ({every})"
+            )
+        if name == "logs":
+            command.add_argument("--lines", type=_count, default=20, help="how many (20)")
     return parser.parse_args(words)
+
+
+def _count(text: str) -> int:
+    """A number of lines that Logging gives in one page."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_LINES:
+        raise argparse.ArgumentTypeError(f"found {text!r}, accepted: a whole number from 1 to {MOST_LINES}")
+    return int(text)
+
+
+def _smoke(cloud: Cloud, settings: Settings, place: Place, _options: argparse.Namespace) -> int:
+    now = datetime.now(UTC)
+    lines = smoke.judge(observe(cloud, settings, place, now), settings, place, now)
+    print(*lines, sep="\n")
+    return int(any(line.wrong for line in lines))
+
+
+def _run(cloud: Cloud, settings: Settings, place: Place, options: argparse.Namespace) -> int:
+    print(jobs.start(cloud, settings, place, options.job))
+    return 0
+
+
+def _switch(cloud: Cloud, settings: Settings, place: Place, options: argparse.Namespace) -> int:
+    for job in (options.job,) if options.job else JOBS:
+        print(jobs.switch(cloud, settings, place, options.command, job))
+    return 0
+
+
+def _logs(cloud: Cloud, settings: Settings, place: Place, options: argparse.Namespace) -> int:
+    found = logs.newest(cloud, settings, place, options.job, options.lines, now=datetime.now(UTC))
+    print(*found, sep="\n")
+    return 0
+
+
+def _leftovers(cloud: Cloud, settings: Settings, place: Place, _options: argparse.Namespace) -> int:
+    found = leftovers.find(cloud, settings)
+    print(*leftovers.told(found, settings, place), sep="\n")
+    return int(bool(found))
+
+
+AFTER: dict[str, Callable[[Cloud, Settings, Place, argparse.Namespace], int]] = {
+    "smoke": _smoke,
+    "run": _run,
+    "pause": _switch,
+    "resume": _switch,
+    "logs": _logs,
+    "leftovers": _leftovers,
+}
 
 
 def _do(cycle: Cycle, command: str) -> int:

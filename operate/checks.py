@@ -10,13 +10,15 @@ from operate.state import find_bucket
 from operate.terraform import find_terraform
 
 TERRAFORM, PROJECT, BUCKET, APIS, FIRST_APIS = "terraform", "project", "bucket", "apis", "first apis"
-NEEDS = {
+NEEDS: dict[str, tuple[str, ...]] = {
     "bootstrap": (TERRAFORM, PROJECT, FIRST_APIS),
     "unbootstrap": (TERRAFORM, PROJECT, FIRST_APIS),
     "deploy": (TERRAFORM, PROJECT, BUCKET, APIS),
     "diff": (TERRAFORM, PROJECT, BUCKET, APIS),
     "destroy": (TERRAFORM, PROJECT, BUCKET, APIS),
     "outputs": (TERRAFORM, BUCKET),
+    # These ask the deployed system itself, and say themselves what does not answer.
+    **dict.fromkeys(("smoke", "run", "pause", "resume", "logs", "leftovers"), ()),
 }
 PAGE = 200
 ACTIVE = "ACTIVE"
@@ -33,7 +35,8 @@ def missing(
     needs = NEEDS[command]
     problems: list[str] = []
     try:
-        find_terraform(environ)
+        if TERRAFORM in needs:
+            find_terraform(environ)
     except OperateError as error:
         problems.append(str(error))
     try:

@@ -1,6 +1,6 @@
-"""Google Cloud as the commands see it: credentials, a storage client, three REST services."""
+"""Google Cloud as the commands see it: credentials, a storage client, the REST services that they ask."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -46,6 +46,16 @@ class Endpoints:
     service_usage: str = "https://serviceusage.googleapis.com/v1/"
     iam_beta: str = "https://iam.googleapis.com/v1/"
     backend_storage: str = f"https://storage.googleapis.com{STORAGE_PATH}"
+    storage: str = f"https://storage.googleapis.com{STORAGE_PATH}"
+    big_query: str = "https://bigquery.googleapis.com/bigquery/v2/"
+    pubsub: str = "https://pubsub.googleapis.com/v1/"
+    cloud_scheduler: str = "https://cloudscheduler.googleapis.com/v1/"
+    dataproc: str = "https://dataproc.googleapis.com/v1/"
+    artifact_registry: str = "https://artifactregistry.googleapis.com/v1/"
+    compute: str = "https://compute.googleapis.com/compute/v1/"
+    iam: str = "https://iam.googleapis.com/v1/"
+    logging: str = "https://logging.googleapis.com/v2/"
+    monitoring: str = "https://monitoring.googleapis.com/"  # the one without its version
 
     @classmethod
     def of_environment(cls, environ: Mapping[str, str]) -> "Endpoints":
@@ -79,6 +89,16 @@ class Cloud:
             raise _refused(answer)
         found: dict[str, Any] = answer.json()
         return found
+
+
+def pages(cloud: Cloud, url: str, field: str, **asked: str) -> Iterator[dict[str, Any]]:
+    """Yield what a list holds in a field, page by page. Raises RefusedError, CredentialsError."""
+    while True:
+        page = cloud.call("GET", url, params=asked)
+        yield from page.get(field, [])
+        if not (token := page.get("nextPageToken")):
+            return
+        asked["pageToken"] = str(token)
 
 
 def connect(project: str, environ: Mapping[str, str]) -> Cloud:

@@ -1,0 +1,49 @@
+"""The three jobs of Cloud Scheduler: started, paused and resumed by hand.
+
+https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs
+"""
+
+from typing import Any
+
+from cdk.settings import Settings
+from operate.cloud import Cloud, RefusedError
+from operate.errors import OperateError
+from operate.place import Place, why
+
+JOBS = ("collect", "copy", "batch")
+ENABLED, PAUSED = "ENABLED", "PAUSED"
+STATE_AFTER = {"pause": PAUSED, "resume": ENABLED}
+
+
+def job_url(cloud: Cloud, settings: Settings, job: str) -> str:
+    """Where a job is asked for."""
+    return (
+        f"{cloud.endpoints.cloud_scheduler}projects/{settings.project}/locations/{settings.region}/jobs/{job}"
+    )
+
+
+def start(cloud: Cloud, settings: Settings, place: Place, job: str) -> str:
+    """Start a job now, paused or not; return what was done. Raises OperateError."""
+    _call(cloud, "POST", f"{job_url(cloud, settings, job)}:run", job, place)
+    return f"{job} is started: {place.make('logs', job)} shows what comes of it"
+
+
+def switch(cloud: Cloud, settings: Settings, place: Place, verb: str, job: str) -> str:
+    """Pause or resume a job; return what was done. Raises OperateError.
+
+    Scheduler refuses to pause what is paused and to resume what is enabled, so that is looked at first.
+    """
+    url, wanted = job_url(cloud, settings, job), STATE_AFTER[verb]
+    state = _call(cloud, "GET", url, job, place).get("state", ENABLED)
+    if state == wanted:
+        return f"{job} is {wanted.lower()} already"
+    _call(cloud, "POST", f"{url}:{verb}", job, place)
+    again = f"; {place.make('resume', job)} lets it fire again" if wanted == PAUSED else ""
+    return f"{job} is {wanted.lower()}{again}"
+
+
+def _call(cloud: Cloud, method: str, url: str, job: str, place: Place) -> dict[str, Any]:
+    try:
+        return cloud.call(method, url, **({"json": {}} if method == "POST" else {}))
+    except RefusedError as error:
+        raise OperateError(f"the job {job}: {why(error, place)}") from None

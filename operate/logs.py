@@ -1,0 +1,106 @@
+"""The newest lines of the function, the copier or the batch: Cloud Logging's, or this machine's files."""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cdk.settings import Settings
+from operate.cloud import Cloud, RefusedError
+from operate.errors import OperateError
+from operate.place import Place, why
+
+LOOK_BACK = timedelta(days=2)
+MOST_PAGES = 20  # Logging may answer with empty pages that only lead on
+WORKLOADS = {
+    "collect": 'resource.type="cloud_run_revision" AND resource.labels.service_name="collector"',
+    "copy": 'resource.type="cloud_run_revision" AND resource.labels.service_name="copier"',
+    "batch": 'resource.type="cloud_dataproc_job"',
+}
+FILES = {"collect": "function-collector.log", "copy": "service-copier.log", "batch": "job-*.log"}
+OURS = frozenset({"message", "severity", "time"})
+
+
+def newest(
+    cloud: Cloud, settings: Settings, place: Place, job: str, count: int, *, now: datetime
+) -> list[str]:
+    """Return the newest lines of a job's workload, oldest first. Raises OperateError where there are none."""
+    if place.here:
+        return of_files(place.here / "logs", place, job, count)
+    asked = {
+        "resourceNames": [f"projects/{settings.project}"],
+        "filter": f'{WORKLOADS[job]} AND timestamp>="{(now - LOOK_BACK).isoformat()}"',
+        "orderBy": "timestamp desc",
+        "pageSize": count,
+    }
+    try:
+        entries = list(_entries(cloud, asked, count))
+    except RefusedError as error:
+        raise OperateError(f"the log of {job}: {why(error, place)}") from None
+    if not entries:
+        raise OperateError(
+            f"{job} logged nothing in {LOOK_BACK.days} days: see `make smoke ENV={place.environment}`"
+        )
+    return [line(entry) for entry in reversed(entries)]
+
+
+def of_files(folder: Path, place: Place, job: str, count: int) -> list[str]:
+    """Return the last lines of a workload's newest file. Raises OperateError where there is none."""
+    files = sorted(folder.glob(FILES[job]), key=lambda file: file.stat().st_mtime)
+    if not files:
+        raise OperateError(f"{job} logged nothing in {folder}: start it with {place.make('run', job)}")
+    return _of_lines(files[-1].read_text("utf-8", "replace").splitlines()[-count:])
+
+
+def line(entry: dict[str, Any]) -> str:
+    """One entry of Cloud Logging as one line: when, how bad, what, and the fields beside it.
+
+    https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry
+    """
+    payload: dict[str, Any] = entry.get("jsonPayload", {})
+    request: dict[str, Any] = entry.get("httpRequest", {})
+    words = [entry.get("textPayload", "") or payload.get("message", "")]
+    if request:
+        words.append(f"{request.get('requestMethod')} {request.get('requestUrl')} {request.get('status')}")
+    words.append(_fields(payload))
+    return " ".join(
+        [
+            str(entry.get("timestamp", ""))[:19],
+            str(entry.get("severity", "DEFAULT")),
+            *(word.strip() for word in words if word),
+        ]
+    )
+
+
+def _of_lines(lines: Iterable[str]) -> list[str]:
+    """Our own JSON lines as those of the cloud are shown; what others wrote as it is."""
+    shown = []
+    for text in lines:
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        ours = isinstance(found, dict) and found.keys() >= OURS
+        shown.append(
+            line({"timestamp": found["time"], "severity": found["severity"], "jsonPayload": found})
+            if ours
+            else text
+        )
+    return shown
+
+
+def _fields(payload: dict[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in payload.items() if name not in OURS)
+
+
+def _entries(cloud: Cloud, asked: dict[str, Any], count: int) -> Iterator[dict[str, Any]]:
+    left = count
+    for _ in range(MOST_PAGES):
+        page = cloud.call("POST", f"{cloud.endpoints.logging}entries:list", json=asked)
+        found = page.get("entries", [])[:left]
+        yield from found
+        left -= len(found)
+        if not left or not (token := page.get("nextPageToken")):
+            return
+        asked = asked | {"pageToken": token}

@@ -1,0 +1,181 @@
+"""What a deployed system tells of itself: objects, rows, dead letters, jobs, the last batch."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cdk.settings import Settings
+from feed import archive_prefix, tick_of
+from operate.cloud import Cloud, CredentialsError, RefusedError, pages
+from operate.jobs import JOBS, job_url
+from operate.place import Place, why
+
+DEAD_LETTERS = "collect-dead"
+UNDELIVERED = "pubsub.googleapis.com/subscription/num_undelivered_messages"
+METRIC_WINDOW = timedelta(minutes=15)  # Monitoring shows a point up to some minutes late
+ROW_DAYS = 2
+QUERY_MILLISECONDS = 20_000  # less than a request may last
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """What could not be asked, and why, with what to do."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Landing:
+    """The ticks whose objects wait in the landing bucket: the oldest and the newest."""
+
+    oldest: datetime | None = None
+    newest: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of Scheduler: its state, when it was last attempted, the status code of that (0 is OK)."""
+
+    state: str
+    attempted: datetime | None = None
+    code: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """The last row of batch_runs."""
+
+    started: datetime
+    first_day: str
+    last_day: str
+    status: str
+    message: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Each fact, or why there is none. None: asked, and there is nothing."""
+
+    landing: Landing | Unanswered
+    archived: datetime | Unanswered | None
+    row: datetime | Unanswered | None
+    dead_letters: int | Unanswered | None  # None: Monitoring has no point
+    jobs: dict[str, Job | Unanswered]
+    run: Run | Unanswered | None
+
+
+def observe(cloud: Cloud, settings: Settings, place: Place, now: datetime) -> Facts:
+    """Ask the system at a time. Raises CredentialsError."""
+
+    def asked[T](ask: Callable[..., T], *more: Any) -> T | Unanswered:
+        try:
+            return ask(cloud, settings, *more)
+        except CredentialsError:
+            raise
+        except RefusedError as error:
+            return Unanswered(why(error, place))
+
+    return Facts(
+        landing=asked(_landing),
+        archived=asked(_archived, now),
+        row=asked(_row, now),
+        dead_letters=asked(_dead_letters, now),
+        jobs={job: asked(_job, job) for job in JOBS},
+        run=asked(_run),
+    )
+
+
+def _landing(cloud: Cloud, settings: Settings) -> Landing:
+    ticks = list(_ticks(cloud, settings.bucket("landing"), f"{settings.feed}/"))
+    return Landing(min(ticks), max(ticks)) if ticks else Landing()
+
+
+def _archived(cloud: Cloud, settings: Settings, now: datetime) -> datetime | None:
+    """The newest tick in the archive, of today or yesterday (UTC)."""
+    for day in (now.date(), now.date() - timedelta(days=1)):
+        prefix = archive_prefix(settings.feed, day)
+        if ticks := list(_ticks(cloud, settings.bucket("archive"), prefix)):
+            return max(ticks)
+    return None
+
+
+def _ticks(cloud: Cloud, bucket: str, prefix: str) -> Iterator[datetime]:
+    url = f"{cloud.endpoints.storage}b/{bucket}/o"
+    for item in pages(cloud, url, "items", prefix=prefix, fields="items(name),nextPageToken"):
+        try:
+            yield tick_of(item["name"])[1]
+        except ValueError:  # another's object is no answer
+            continue
+
+
+def _row(cloud: Cloud, settings: Settings, now: datetime) -> datetime | None:
+    since = (now - timedelta(days=ROW_DAYS)).strftime("%Y-%m-%d %H:%M:%S+00")
+    [row] = _query(
+        cloud,
+        settings,
+        f"SELECT UNIX_SECONDS(MAX(collected_at)) FROM `{settings.dataset}.{settings.feed}` "  # noqa: S608 - ours
+        f"WHERE collected_at >= TIMESTAMP '{since}'",
+    )
+    return None if row[0] is None else _time(row[0])
+
+
+def _run(cloud: Cloud, settings: Settings) -> Run | None:
+    rows = _query(
+        cloud,
+        settings,
+        "SELECT UNIX_SECONDS(started_at), CAST(first_day AS STRING), CAST(last_day AS STRING), status, "  # noqa: S608
+        f"message, rows_loaded FROM `{settings.dataset}.batch_runs` ORDER BY started_at DESC LIMIT 1",
+    )
+    if not rows:
+        return None
+    [[started, first, last, status, message, loaded]] = rows
+    return Run(_time(started), first, last, status, message or "", int(loaded or 0))
+
+
+def _query(cloud: Cloud, settings: Settings, sql: str) -> list[list[Any]]:
+    """Run a query; rows of texts and None, as REST has them. Raises RefusedError."""
+    answer = cloud.call(
+        "POST",
+        f"{cloud.endpoints.big_query}projects/{settings.project}/queries",
+        json={
+            "query": sql,
+            "useLegacySql": False,
+            "location": settings.region,
+            "timeoutMs": QUERY_MILLISECONDS,
+        },
+    )
+    if not answer.get("jobComplete", False):
+        raise RefusedError(0, "", f"the query is not done after {QUERY_MILLISECONDS // 1000} s")
+    return [[cell.get("v") for cell in row["f"]] for row in answer.get("rows", [])]
+
+
+def _dead_letters(cloud: Cloud, settings: Settings, now: datetime) -> int | None:
+    """Messages that wait, by Monitoring's newest point: a pull would hold them back."""
+    subscription = f"projects/{settings.project}/subscriptions/{DEAD_LETTERS}"
+    cloud.call("GET", f"{cloud.endpoints.pubsub}{subscription}")  # of one that is gone there are points still
+    asked = {
+        "filter": f'metric.type="{UNDELIVERED}" AND resource.labels.subscription_id="{DEAD_LETTERS}"',
+        "interval.startTime": (now - METRIC_WINDOW).isoformat(),
+        "interval.endTime": now.isoformat(),
+    }
+    url = f"{cloud.endpoints.monitoring}v3/projects/{settings.project}/timeSeries"
+    for series in pages(cloud, url, "timeSeries", **asked):
+        if points := series.get("points"):
+            return int(points[0]["value"]["int64Value"])  # the newest comes first
+    return None
+
+
+def _job(cloud: Cloud, settings: Settings, job: str) -> Job:
+    found = cloud.call("GET", job_url(cloud, settings, job))
+    attempted = found.get("lastAttemptTime")
+    return Job(
+        str(found.get("state", "ENABLED")),
+        datetime.fromisoformat(attempted) if attempted else None,
+        int(found.get("status", {}).get("code", 0)),
+    )
+
+
+def _time(seconds: str) -> datetime:
+    return datetime.fromtimestamp(int(float(seconds)), UTC)

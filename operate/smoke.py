@@ -1,0 +1,168 @@
+"""Whether what a deployed system tells of itself is well: facts in, sentences out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cronsim import CronSim
+
+from cdk.settings import Settings
+from operate.jobs import ENABLED, PAUSED
+from operate.observation import DEAD_LETTERS, ROW_DAYS, Facts, Job, Run, Unanswered
+from operate.place import Place
+
+FAILED = "failed"
+SWEEPS = 2  # what landed may wait for so many sweeps, and for the minutes that are no alert
+BATCH_DAYS = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Line:
+    """What was looked at, and what was found there; where it is wrong, what to do."""
+
+    what: str
+    found: str
+    wrong: bool = False
+
+    def __str__(self) -> str:
+        return f"{'WRONG' if self.wrong else 'ok':5}  {self.what:12}  {self.found}"
+
+
+def judge(facts: Facts, settings: Settings, place: Place, now: datetime) -> list[Line]:
+    """Return a line for each thing that was asked."""
+    return [
+        _objects(facts, settings, place, now),
+        _archive(facts, settings, place, now),
+        _rows(facts, settings, place, now),
+        _dead_letters(facts, place),
+        *_jobs(facts, place, now),
+        _batch(facts, settings, place, now),
+    ]
+
+
+def _objects(facts: Facts, settings: Settings, place: Place, now: datetime) -> Line:
+    """The newest object may have been archived already."""
+    if isinstance(facts.landing, Unanswered):
+        return Line("objects", facts.landing.why, wrong=True)
+    archived = None if isinstance(facts.archived, Unanswered) else facts.archived
+    ticks = [tick for tick in (facts.landing.newest, archived) if tick]
+    return _newest("objects", max(ticks, default=None), settings, now=now, remedy=_look(facts, place))
+
+
+def _rows(facts: Facts, settings: Settings, place: Place, now: datetime) -> Line:
+    if isinstance(facts.row, Unanswered):
+        return Line("rows", facts.row.why, wrong=True)
+    return _newest("rows", facts.row, settings, now=now, remedy=_look(facts, place))
+
+
+def _newest(what: str, newest: datetime | None, settings: Settings, *, now: datetime, remedy: str) -> Line:
+    if newest is None:
+        return Line(what, f"none of the last {ROW_DAYS} days: {remedy}", wrong=True)
+    lag = _minutes(now - newest)
+    told = f"newest of {_utc(newest)}, {lag} min ago"
+    if lag >= settings.alerts.silent_minutes:
+        return Line(what, f"{told}, at most {settings.alerts.silent_minutes} are well: {remedy}", wrong=True)
+    return Line(what, told)
+
+
+def _look(facts: Facts, place: Place) -> str:
+    collect = facts.jobs.get("collect")
+    if isinstance(collect, Job) and collect.state == PAUSED:
+        return f"collect is paused: run {place.make('resume', 'collect')}"
+    return f"run {place.make('run', 'collect')}, then {place.make('logs', 'collect')} says why"
+
+
+def _archive(facts: Facts, settings: Settings, place: Place, now: datetime) -> Line:
+    if isinstance(facts.archived, Unanswered):
+        return Line("archive", facts.archived.why, wrong=True)
+    told = f"newest of {_utc(facts.archived)}" if facts.archived else "nothing yet"
+    oldest = None if isinstance(facts.landing, Unanswered) else facts.landing.oldest
+    if oldest is None:
+        return Line("archive", f"{told}; nothing waits")
+    waits, allowed = _minutes(now - oldest), _patience(settings, now)
+    told = f"{told}; the oldest to be moved waits for {waits} min"
+    if waits <= allowed:
+        return Line("archive", told)
+    remedy = f"run {place.make('run', 'copy')}, then {place.make('logs', 'copy')} says why"
+    return Line("archive", f"{told}, at most {allowed} are well: {remedy}", wrong=True)
+
+
+def _patience(settings: Settings, now: datetime) -> int:
+    """Minutes for which what landed may wait."""
+    fires = CronSim(settings.schedule.copy, now)
+    first = next(fires)
+    return SWEEPS * _minutes(next(fires) - first) + settings.alerts.silent_minutes
+
+
+def _dead_letters(facts: Facts, place: Place) -> Line:
+    found = facts.dead_letters
+    if isinstance(found, Unanswered):
+        return Line("dead letters", found.why, wrong=True)
+    if found is None:
+        return Line("dead letters", "Monitoring tells of none")
+    if found == 0:
+        return Line("dead letters", "none")
+    return Line(
+        "dead letters",
+        f"{found} wait in {DEAD_LETTERS}: {place.make('logs', 'collect')} says why; once it is mended, "
+        "publish them to the topic collect again",
+        wrong=True,
+    )
+
+
+def _jobs(facts: Facts, place: Place, now: datetime) -> Iterator[Line]:
+    for name, job in facts.jobs.items():
+        what = f"job {name}"
+        if isinstance(job, Unanswered):
+            yield Line(what, job.why, wrong=True)
+            continue
+        tried = f"last tried {_minutes(now - job.attempted)} min ago" if job.attempted else "not tried yet"
+        told = f"{job.state.lower()}, {tried}"
+        if job.state == PAUSED:
+            yield Line(what, f"{told}: run {place.make('resume', name)}", wrong=True)
+        elif job.state != ENABLED:
+            yield Line(what, f"{told}: run {place.make('deploy')} again", wrong=True)
+        elif job.code:
+            yield Line(what, f"{told}, with code {job.code}: {place.make('logs', name)} says why", wrong=True)
+        else:
+            yield Line(what, told)
+
+
+def _batch(facts: Facts, settings: Settings, place: Place, now: datetime) -> Line:
+    if isinstance(facts.run, Unanswered):
+        return Line("last batch", facts.run.why, wrong=True)
+    job = facts.jobs.get("batch")
+    tried = job.attempted if isinstance(job, Job) else None
+    began = facts.run.started if facts.run else None
+    limit = timedelta(minutes=settings.batch.timeout_minutes)
+    remedy = f"{place.make('logs', 'batch')} says why, {place.make('run', 'batch')} tries again"
+    if tried and (began is None or began < tried) and now - tried > limit:
+        return Line("last batch", f"the one of {_utc(tried)} left no row in batch_runs: {remedy}", wrong=True)
+    if facts.run is None:
+        return Line("last batch", "none has ended yet")
+    told = _told(facts.run)
+    if facts.run.status == FAILED:
+        return Line("last batch", f"{told} ({facts.run.message}): {remedy}", wrong=True)
+    if now - facts.run.started > _between(settings, now) + limit + BATCH_DAYS:
+        return Line("last batch", f"{told}, and none since: {remedy}", wrong=True)
+    return Line("last batch", told)
+
+
+def _between(settings: Settings, now: datetime) -> timedelta:
+    fires = CronSim(settings.schedule.batch, now)
+    first = next(fires)
+    return next(fires) - first
+
+
+def _told(run: Run) -> str:
+    days = run.first_day if run.first_day == run.last_day else f"{run.first_day} to {run.last_day}"
+    return f"{run.status.replace('_', ' ')}, {_utc(run.started)}: {days}, {run.rows:,} rows"
+
+
+def _minutes(lag: timedelta) -> int:
+    """Whole minutes, none below 0: a machine's clock may be ahead of ours."""
+    return max(0, int(lag.total_seconds() // 60))
+
+
+def _utc(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M} UTC"
