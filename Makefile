@@ -11,6 +11,7 @@ REPLAY ?=
 FEED ?=
 SPEED ?=
 TO ?=
+JOB ?=
 PYTHON ?= python3.13
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,6 +31,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  options: ENV=dev|prod|…  TICKS=5  REPLAY=file-or-folder  FEED=folder-of-sources  SPEED=60  YES=1"
+	@echo "           TO=here  JOB=collect|copy|batch  LINES=20"
 
 # --- the system on this machine -------------------------------------------------------------------
 
@@ -66,6 +68,23 @@ outputs: ## URLs, table ids and console links of ENV
 destroy: ## destroy ENV (asks first; refused where the environment protects its data)
 	@$(here) $(OPERATE) destroy --env $(ENV) $(APPROVE)
 	@$(if $(here),$(BIN)/python -m local down --env $(call quoted,$(ENV)))
+
+# --- after a deploy: here too, with TO=here ---------------------------------------------------------
+
+.PHONY: smoke run pause resume logs leftovers
+smoke run pause resume logs leftovers: $(READY)
+smoke: ## ask the deployed ENV itself whether it collects; what is wrong, and what to do
+	@$(here) $(OPERATE) smoke --env $(ENV)
+run: ## start a job now: JOB=collect|copy|batch
+	@$(here) $(OPERATE) run --env $(ENV) --job "$(JOB)"
+pause: ## let the jobs, or JOB, fire no more
+	@$(here) $(OPERATE) pause --env $(ENV) $(if $(JOB),--job $(JOB))
+resume: ## let the jobs, or JOB, fire again
+	@$(here) $(OPERATE) resume --env $(ENV) $(if $(JOB),--job $(JOB))
+logs: ## newest LINES of the function, or of JOB=copy|batch
+	@$(here) $(OPERATE) logs --env $(ENV) $(if $(JOB),--job $(JOB)) $(if $(filter command line,$(origin LINES)),--lines $(LINES))
+leftovers: ## after a destroy: what the project still holds, and what removes it
+	@$(here) $(OPERATE) leftovers --env $(ENV)
 
 # --- work on it -----------------------------------------------------------------------------------
 

@@ -26,11 +26,24 @@ ROOT = Path(__file__).parents[2]
 NUMBER = 4711
 PROJECTS = itertools.count(1)
 TERRAFORM = '{"terraform_version": "1.11.4"}'
+# Services of which a test gives every answer itself.
+ASKED_AFTER = (
+    "STORAGE",
+    "BIG_QUERY",
+    "PUBSUB",
+    "CLOUD_SCHEDULER",
+    "DATAPROC",
+    "ARTIFACT_REGISTRY",
+    "COMPUTE",
+    "IAM",
+    "LOGGING",
+    "MONITORING",
+)
 Answer = tuple[int, Any]
 
 
 class Google:
-    """One project. `answers` replaces the answer of a call; `calls` holds what was asked, storage's objects apart."""
+    """One project. `answers` and `queues` replace the answer of a call; `calls` holds what was asked, but objects."""
 
     def __init__(self, project: str, emulator_url: str) -> None:
         self.project, self.emulator_url = project, emulator_url
@@ -39,7 +52,9 @@ class Google:
         self.bindings: list[dict[str, Any]] = []
         self.pools: dict[str, str] = {}  # path → state
         self.answers: dict[str, Answer] = {}
+        self.queues: dict[str, list[Answer]] = {}  # answers of a call, one after another
         self.calls: list[str] = []
+        self.asked: list[tuple[dict[str, list[str]], Any]] = []  # query and body of what came from a queue
         google = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -75,6 +90,7 @@ class Google:
             "GOOGLE_RESOURCE_MANAGER_CUSTOM_ENDPOINT": f"{self.url}/v1/",
             "GOOGLE_SERVICE_USAGE_CUSTOM_ENDPOINT": f"{self.url}/v1/",
             "GOOGLE_IAM_BETA_CUSTOM_ENDPOINT": f"{self.url}/v1/",
+            **{f"GOOGLE_{name}_CUSTOM_ENDPOINT": f"{self.url}/{name.lower()}/" for name in ASKED_AFTER},
         }
 
     def answer(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -82,6 +98,9 @@ class Google:
         call = f"{method} {parts.path}"
         if "/o/" not in call:
             self.calls.append(call)
+        if call in self.queues:
+            self.asked.append((parse_qs(parts.query), json.loads(body or b"null")))
+            return self.queues[call].pop(0)
         if call in self.answers:
             return self.answers[call]
         if parts.path.startswith("/v1/"):

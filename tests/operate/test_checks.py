@@ -16,6 +16,7 @@ from tests.operate.conftest import NUMBER, Answer, Google, refusal
 pytestmark = pytest.mark.emulator
 
 COMMANDS = ("bootstrap", "unbootstrap", "deploy", "diff", "destroy", "outputs")
+AFTER = ("smoke", "run", "pause", "resume", "logs", "leftovers")
 PROJECT = "GET /v1/projects/{}"
 SERVICES = "GET /v1/projects/{}/services"
 BUCKET = "GET /storage/v1/b/{}-tfstate"
@@ -45,7 +46,16 @@ def bucket(cloud: Cloud, settings: Settings) -> str:
 
 
 def test_every_command_is_checked() -> None:
-    assert tuple(sorted(NEEDS)) == tuple(sorted(COMMANDS))
+    assert sorted(NEEDS) == sorted((*COMMANDS, *AFTER))
+
+
+@pytest.mark.parametrize("command", AFTER)
+def test_what_is_asked_after_a_deploy_needs_credentials_only(
+    google: Google, check: Callable[..., list[str]], command: str
+) -> None:
+    """No Terraform, no state bucket, no look-up of the APIs."""
+    assert check(command, PATH="") == []
+    assert google.calls == []
 
 
 @pytest.mark.usefixtures("bucket")

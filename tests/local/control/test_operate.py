@@ -1,0 +1,242 @@
+"""What is asked of a deployed system after a deploy, asked of the control plane: the calls are those of the cloud."""
+
+import base64
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from cdk.settings import Settings, load_environments
+from feed import archive_name, batch_runs_schema, landing_name
+from local.clock import RealClock
+from local.control.server import ControlPlane
+from local.emulators import Emulators
+from local.machine import Machine
+from local.services.pubsub import PubSub
+from local.services.storage import Storage
+from operate import jobs, leftovers
+from operate.cloud import Cloud, connect
+from operate.observation import Facts, Job, Landing, Run, Unanswered, observe
+from operate.place import Place
+from operate.smoke import judge
+
+pytestmark = pytest.mark.emulator
+
+ROOT = Path(__file__).parents[3]
+HERE = Place("dev", Path(".local/dev"))
+NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
+TICK = NOW.replace(second=0)
+GONE = Unanswered("not there: run `make deploy ENV=dev TO=here`")
+COLLECTED_AT = {"name": "collected_at", "type": "TIMESTAMP", "mode": "NULLABLE"}
+
+
+@pytest.fixture
+def machine(new_machine: Callable[..., Machine], emulators: Emulators) -> Iterator[Machine]:
+    clock = RealClock(1.0, datetime.now(UTC))
+    yield replace(new_machine(emulators), clock=clock)
+    clock.close()
+
+
+@pytest.fixture
+def plane(machine: Machine) -> Iterator[ControlPlane]:
+    one = ControlPlane(machine)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def settings(machine: Machine) -> Settings:
+    dev = load_environments(ROOT / "environments", ["vlille_ogc"], only="dev")["dev"]
+    return replace(dev, project=machine.project, region=machine.region)
+
+
+@pytest.fixture
+def cloud(plane: ControlPlane, settings: Settings) -> Cloud:
+    return connect(settings.project, plane.environment())
+
+
+def deploy(cloud: Cloud, settings: Settings) -> None:
+    """Make what the stack makes, as far as it is asked after."""
+    to, parent, place = (
+        cloud.endpoints,
+        f"projects/{settings.project}",
+        f"locations/{settings.region}",
+    )
+    for purpose in ("landing", "archive", "tfstate"):
+        cloud.call("POST", f"{to.storage}b", json={"name": settings.bucket(purpose)})
+    datasets = f"{to.big_query}{parent}/datasets"
+    cloud.call("POST", datasets, json={"datasetReference": {"datasetId": "vlille"}})
+    for name, fields in ((settings.feed, [COLLECTED_AT]), ("batch_runs", batch_runs_schema())):
+        table = {"tableReference": {"tableId": name}, "schema": {"fields": fields}}
+        cloud.call("POST", f"{datasets}/vlille/tables", json=table)
+    for name in ("collect", "collect-dead"):
+        cloud.call("PUT", f"{to.pubsub}{parent}/topics/{name}", json={})
+    dead = {"topic": f"{parent}/topics/collect-dead"}
+    cloud.call("PUT", f"{to.pubsub}{parent}/subscriptions/collect-dead", json=dead)
+    for name in jobs.JOBS:
+        target = {"topicName": f"{parent}/topics/collect", "data": base64.b64encode(b"{}").decode()}
+        job = {
+            "name": f"{parent}/{place}/jobs/{name}",
+            "schedule": "* * * * *",
+            "pubsubTarget": target,
+        }
+        cloud.call("POST", f"{to.cloud_scheduler}{parent}/{place}/jobs", json=job)
+
+
+def collect(machine: Machine, cloud: Cloud, settings: Settings) -> None:
+    """Put there what a tick, a sweep and a batch leave."""
+    storage, feed = machine.service(Storage), settings.feed
+    for minutes in (0, 1, 2):
+        name = landing_name(feed, TICK - timedelta(minutes=minutes))
+        storage.put_object(settings.bucket("landing"), name, b"a", "application/gzip", {})
+    name = archive_name(feed, TICK - timedelta(minutes=3))
+    storage.put_object(settings.bucket("archive"), name, b"a", "application/gzip", {})
+    queries = f"{cloud.endpoints.big_query}projects/{settings.project}/queries"
+    for sql in (
+        f"INSERT INTO `{settings.dataset}.{feed}` (collected_at) VALUES "  # noqa: S608
+        "(TIMESTAMP '2026-11-24 11:59:00+00'), (TIMESTAMP '2026-11-24 11:58:00+00')",
+        f"INSERT INTO `{settings.dataset}.batch_runs` "  # noqa: S608
+        "(run_id, started_at, first_day, last_day, status, message, rows_loaded) VALUES "
+        "('1', TIMESTAMP '2026-11-23 02:30:00+00', '2026-11-22', '2026-11-22', 'failed', 'no room', NULL), "
+        "('2', TIMESTAMP '2026-11-24 02:30:00+00', '2026-11-23', '2026-11-23', 'succeeded', NULL, 289)",
+    ):
+        cloud.call("POST", queries, json={"query": sql, "useLegacySql": False})
+
+
+def attempted(cloud: Cloud, settings: Settings, job: str) -> dict[str, Any]:
+    end = time.monotonic() + 10
+    while "lastAttemptTime" not in (found := cloud.call("GET", jobs.job_url(cloud, settings, job))):
+        assert time.monotonic() < end, found
+        time.sleep(0.01)
+    return found
+
+
+def test_before_a_deploy_nothing_is_there(cloud: Cloud, settings: Settings) -> None:
+    assert observe(cloud, settings, HERE, NOW) == Facts(
+        landing=GONE,
+        archived=GONE,
+        row=GONE,
+        dead_letters=GONE,
+        jobs=dict.fromkeys(jobs.JOBS, GONE),
+        run=GONE,
+    )
+
+
+def test_after_a_deploy_nothing_came_yet(cloud: Cloud, settings: Settings) -> None:
+    deploy(cloud, settings)
+    assert observe(cloud, settings, HERE, NOW) == Facts(
+        landing=Landing(),
+        archived=None,
+        row=None,
+        dead_letters=0,
+        jobs=dict.fromkeys(jobs.JOBS, Job("ENABLED")),
+        run=None,
+    )
+
+
+def test_a_system_that_collects_says_so(machine: Machine, cloud: Cloud, settings: Settings) -> None:
+    deploy(cloud, settings)
+    collect(machine, cloud, settings)
+    facts = observe(cloud, settings, HERE, NOW)
+    assert facts == Facts(
+        landing=Landing(TICK - timedelta(minutes=2), TICK),
+        archived=TICK - timedelta(minutes=3),
+        row=TICK - timedelta(minutes=1),
+        dead_letters=0,
+        jobs=dict.fromkeys(jobs.JOBS, Job("ENABLED")),
+        run=Run(datetime(2026, 11, 24, 2, 30, tzinfo=UTC), "2026-11-23", "2026-11-23", "succeeded", "", 289),
+    )
+    assert [line.what for line in judge(facts, settings, HERE, NOW) if line.wrong] == []
+
+
+def test_a_job_that_is_run_tells_of_it(cloud: Cloud, settings: Settings) -> None:
+    """Its target's topic goes, so that the next attempt fails."""
+    deploy(cloud, settings)
+    assert jobs.start(cloud, settings, HERE, "collect").startswith("collect is started: `make logs")
+    found = attempted(cloud, settings, "collect")
+    assert found["status"] == {}
+    began = datetime.fromisoformat(found["lastAttemptTime"])
+    assert abs(datetime.now(UTC) - began) < timedelta(minutes=1)
+    kept = cloud.call("PATCH", jobs.job_url(cloud, settings, "collect"), json={"schedule": "*/2 * * * *"})
+    assert kept["lastAttemptTime"] == found["lastAttemptTime"]
+
+
+def test_a_target_that_refuses_gives_the_code_that_it_means(cloud: Cloud, settings: Settings) -> None:
+    deploy(cloud, settings)
+    parent = f"projects/{settings.project}/locations/{settings.region}"
+    nowhere = f"https://dataproc.googleapis.com/v1/projects/p/regions/{settings.region}/nothing"
+    job = {
+        "name": f"{parent}/jobs/copy",
+        "schedule": "* * * * *",
+        "httpTarget": {"uri": nowhere, "httpMethod": "POST"},
+    }
+    cloud.call("DELETE", jobs.job_url(cloud, settings, "copy"))
+    cloud.call("POST", f"{cloud.endpoints.cloud_scheduler}{parent}/jobs", json=job)
+    jobs.start(cloud, settings, HERE, "copy")
+    code = attempted(cloud, settings, "copy")["status"]["code"]
+    told = observe(cloud, settings, HERE, datetime.now(UTC)).jobs["copy"]
+    assert isinstance(told, Job)
+    assert told.code == code != 0
+
+
+def test_pause_and_resume_change_what_is_observed(cloud: Cloud, settings: Settings) -> None:
+    deploy(cloud, settings)
+    for verb, state in (("pause", "PAUSED"), ("resume", "ENABLED")):
+        for job in jobs.JOBS:
+            jobs.switch(cloud, settings, HERE, verb, job)
+        observed = observe(cloud, settings, HERE, NOW).jobs
+        assert observed == dict.fromkeys(jobs.JOBS, Job(state))
+
+
+def test_dead_letters_are_counted_and_not_held_back(
+    machine: Machine, cloud: Cloud, settings: Settings
+) -> None:
+    deploy(cloud, settings)
+    broker, parent = machine.service(PubSub), f"projects/{settings.project}"
+    for _ in range(2):
+        broker.publish(f"{parent}/topics/collect-dead", b"{}", {"feed": "f"})
+    assert [observe(cloud, settings, HERE, NOW).dead_letters for _ in range(2)] == [2, 2]
+    assert len(broker.pull(f"{parent}/subscriptions/collect-dead", 10)) == 2
+
+
+def test_only_the_metric_that_is_kept_is_told(cloud: Cloud, settings: Settings) -> None:
+    url = f"{cloud.endpoints.monitoring}v3/projects/{settings.project}/timeSeries"
+    answer = cloud.session.get(url, params={"filter": 'metric.type="run.googleapis.com/request_count"'})
+    assert answer.status_code == requests.codes.bad_request
+    assert "only pubsub.googleapis.com/subscription/num_undelivered_messages" in answer.text
+
+
+def test_what_is_left_is_found_and_the_state_bucket_is_none_of_it(
+    machine: Machine, cloud: Cloud, settings: Settings
+) -> None:
+    assert leftovers.find(cloud, settings) == []
+    deploy(cloud, settings)
+    parent = f"projects/{settings.project}/locations/{settings.region}"
+    url = f"{cloud.endpoints.artifact_registry}{parent}/repositories"
+    cloud.call("POST", url, params={"repository_id": "vlille"}, json={"format": "DOCKER"})
+    image = f"{settings.region}-docker.pkg.dev/{settings.project}/vlille/copier:1"
+    machine.collection("registry", "images").put(image, {"name": image})
+    account = {"accountId": "vlille-copier"}
+    cloud.call("POST", f"{cloud.endpoints.iam}projects/{settings.project}/serviceAccounts", json=account)
+    end = time.monotonic() + 10
+    found = leftovers.find(cloud, settings)
+    while "repository" not in {held.kind for held in found}:  # making one is a long operation
+        assert time.monotonic() < end, found
+        found = leftovers.find(cloud, settings)
+    own = [(held.kind, held.name, held.more) for held in found if held.kind != "bucket"]
+    assert own == [
+        ("subscription", "collect-dead", ""),
+        ("topic", "collect", ""),
+        ("topic", "collect-dead", ""),
+        ("repository", "vlille", "1 images"),
+        ("service account", settings.service_account("copier"), ""),
+    ]
+    assert [held.name for held in found if held.kind == "bucket"] == [
+        settings.bucket("archive"),
+        settings.bucket("landing"),
+    ]

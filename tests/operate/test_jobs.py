@@ -1,0 +1,85 @@
+"""Jobs started, paused and resumed by hand, as Scheduler takes it; and the facts that only the cloud tells so."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from cdk.settings import Settings
+from operate.cloud import Cloud
+from operate.errors import OperateError
+from operate.jobs import start, switch
+from operate.observation import Unanswered, observe
+from operate.place import Place
+from tests.operate.conftest import Google, refusal
+
+pytestmark = pytest.mark.emulator
+
+CLOUD = Place("dev")
+
+
+@pytest.fixture
+def job(settings: Settings) -> str:
+    return f"/cloud_scheduler/projects/{settings.project}/locations/{settings.region}/jobs/copy"
+
+
+@pytest.mark.parametrize(
+    ("verb", "state", "calls", "said"),
+    [
+        ("pause", "ENABLED", 2, "copy is paused; `make resume JOB=copy ENV=dev` lets it fire again"),
+        ("pause", "PAUSED", 1, "copy is paused already"),
+        ("resume", "PAUSED", 2, "copy is enabled"),
+        ("resume", "ENABLED", 1, "copy is enabled already"),
+    ],
+)
+def test_what_is_so_already_is_not_asked_for(
+    google: Google,
+    cloud: Cloud,
+    settings: Settings,
+    job: str,
+    *,
+    verb: str,
+    state: str,
+    calls: int,
+    said: str,
+) -> None:
+    google.answers = {f"GET {job}": (200, {"state": state}), f"POST {job}:{verb}": (200, {})}
+    assert switch(cloud, settings, CLOUD, verb, "copy") == said
+    assert google.calls == [f"GET {job}", f"POST {job}:{verb}"][:calls]
+
+
+def test_a_job_that_is_not_there_is_one_sentence(
+    google: Google, cloud: Cloud, settings: Settings, job: str
+) -> None:
+    google.answers = {f"POST {job}:run": refusal(404, "Job not found.")}
+    with pytest.raises(OperateError, match="the job copy: not there: run `make deploy ENV=dev`"):
+        start(cloud, settings, CLOUD, "copy")
+
+
+def test_each_fact_fails_for_itself(google: Google, cloud: Cloud, settings: Settings, job: str) -> None:
+    """Monitoring's points come newest first; a query that goes on, and what is not allowed, are told."""
+    parent = f"projects/{settings.project}"
+    bucket = f"GET /storage/b/{settings.project}"
+    google.answers = {
+        f"{bucket}-landing/o": refusal(403, "not for you"),
+        f"{bucket}-archive/o": (200, {}),
+        f"POST /big_query/{parent}/queries": (200, {"jobComplete": False}),
+        f"GET /pubsub/{parent}/subscriptions/collect-dead": (200, {}),
+        f"GET /monitoring/v3/{parent}/timeSeries": (
+            200,
+            {"timeSeries": [{"points": [{"value": {"int64Value": "2"}}, {"value": {"int64Value": "9"}}]}]},
+        ),
+        f"GET {job}": (200, {"state": "ENABLED", "status": {"code": 5}}),
+        **{f"GET {job.removesuffix('copy')}{other}": refusal(404, "no") for other in ("collect", "batch")},
+    }
+    facts = observe(cloud, settings, CLOUD, datetime.now(UTC))
+    assert facts.landing == Unanswered("cannot be asked (403 not for you): mend that, then run this again")
+    assert facts.archived is None
+    assert facts.row == facts.run
+    assert isinstance(facts.row, Unanswered)
+    assert "the query is not done after 20 s" in facts.row.why
+    assert facts.dead_letters == 2
+    assert [getattr(one, "code", one) for one in facts.jobs.values()] == [
+        Unanswered("not there: run `make deploy ENV=dev`"),
+        5,
+        Unanswered("not there: run `make deploy ENV=dev`"),
+    ]

@@ -1,0 +1,217 @@
+"""What is said of what a system tells of itself: facts in, sentences out."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdk.settings import load_environments
+from operate.cloud import RefusedError
+from operate.observation import Facts, Job, Landing, Run, Unanswered
+from operate.place import Place, why
+from operate.smoke import judge
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[2]
+DEV = load_environments(ROOT / "environments", ["vlille_ogc"], only="dev")["dev"]  # silent after 15 minutes
+NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
+CLOUD = Place("dev")
+NIGHT = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
+GONE = Unanswered("not there: run `make deploy ENV=dev`")
+
+
+def ago(minutes: float) -> datetime:
+    return NOW - timedelta(minutes=minutes)
+
+
+JOBS: dict[str, Job | Unanswered] = {
+    "collect": Job("ENABLED", ago(0.5)),
+    "copy": Job("ENABLED", ago(1)),
+    "batch": Job("ENABLED", NIGHT),
+}
+RUN = Run(NIGHT + timedelta(minutes=2), "2026-11-23", "2026-11-23", "succeeded", "", 416_160)
+WELL = Facts(
+    landing=Landing(ago(9), ago(0.5)), archived=ago(10), row=ago(1.5), dead_letters=0, jobs=JOBS, run=RUN
+)
+
+
+def test_all_is_well() -> None:
+    assert [str(line) for line in judge(WELL, DEV, CLOUD, NOW)] == [
+        "ok     objects       newest of 2026-11-24 12:00 UTC, 0 min ago",
+        "ok     archive       newest of 2026-11-24 11:50 UTC; the oldest to be moved waits for 9 min",
+        "ok     rows          newest of 2026-11-24 11:59 UTC, 1 min ago",
+        "ok     dead letters  none",
+        "ok     job collect   enabled, last tried 0 min ago",
+        "ok     job copy      enabled, last tried 1 min ago",
+        "ok     job batch     enabled, last tried 570 min ago",
+        "ok     last batch    succeeded, 2026-11-24 02:32 UTC: 2026-11-23, 416,160 rows",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "what", "found"),
+    [
+        # What landed may have been archived already, and a clock may be ahead.
+        ({"landing": Landing()}, "objects", "newest of 2026-11-24 11:50 UTC, 10 min ago"),
+        ({"landing": Landing(ago(-1), ago(-1))}, "objects", "newest of 2026-11-24 12:01 UTC, 0 min ago"),
+        ({"landing": Landing(ago(14.9), ago(14.9))}, "objects", "newest of 2026-11-24 11:50 UTC, 10 min ago"),
+        ({"landing": Landing()}, "archive", "newest of 2026-11-24 11:50 UTC; nothing waits"),
+        ({"archived": None}, "archive", "nothing yet; the oldest to be moved waits for 9 min"),
+        # Two sweeps of ten minutes and the fifteen that are no alert.
+        (
+            {"landing": Landing(ago(35.5), ago(1))},
+            "archive",
+            "newest of 2026-11-24 11:50 UTC; the oldest to be moved waits for 35 min",
+        ),
+        ({"dead_letters": None}, "dead letters", "Monitoring tells of none"),
+        ({"jobs": JOBS | {"batch": Job("ENABLED")}, "run": None}, "last batch", "none has ended yet"),
+        ({"jobs": JOBS | {"batch": Job("ENABLED")}}, "job batch", "enabled, not tried yet"),
+        # A batch that was started may take its time.
+        (
+            {"jobs": JOBS | {"batch": Job("ENABLED", ago(59))}, "run": None},
+            "last batch",
+            "none has ended yet",
+        ),
+        (
+            {"run": replace(RUN, status="nothing_archived", rows=0, first_day="2026-11-22")},
+            "last batch",
+            "nothing archived, 2026-11-24 02:32 UTC: 2026-11-22 to 2026-11-23, 0 rows",
+        ),
+    ],
+)
+def test_what_is_well_all_the_same(changed: dict[str, Any], what: str, found: str) -> None:
+    lines = judge(replace(WELL, **changed), DEV, CLOUD, NOW)
+    assert [line.what for line in lines if line.wrong] == []
+    assert [line.found for line in lines if line.what == what] == [found]
+
+
+LOOK = "run `make run JOB=collect ENV=dev`, then `make logs JOB=collect ENV=dev` says why"
+COPY = "run `make run JOB=copy ENV=dev`, then `make logs JOB=copy ENV=dev` says why"
+AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tries again"
+
+
+@pytest.mark.parametrize(
+    ("changed", "wrong"),
+    [
+        (
+            {"landing": Landing(), "archived": ago(15)},
+            {"objects": f"newest of 2026-11-24 11:45 UTC, 15 min ago, at most 15 are well: {LOOK}"},
+        ),
+        (
+            {"landing": Landing(), "archived": None},
+            {"objects": f"none of the last 2 days: {LOOK}"},
+        ),
+        ({"row": None}, {"rows": f"none of the last 2 days: {LOOK}"}),
+        (
+            {"row": ago(40)},
+            {"rows": f"newest of 2026-11-24 11:20 UTC, 40 min ago, at most 15 are well: {LOOK}"},
+        ),
+        (
+            {"landing": Landing(ago(36.5), ago(1))},
+            {
+                "archive": "newest of 2026-11-24 11:50 UTC; the oldest to be moved waits for 36 min, "
+                f"at most 35 are well: {COPY}"
+            },
+        ),
+        (
+            {"dead_letters": 3},
+            {
+                "dead letters": "3 wait in collect-dead: `make logs JOB=collect ENV=dev` says why; once it is mended, "
+                "publish them to the topic collect again"
+            },
+        ),
+        (
+            {"jobs": JOBS | {"collect": Job("PAUSED", ago(40))}, "row": None},
+            {
+                "rows": "none of the last 2 days: collect is paused: run `make resume JOB=collect ENV=dev`",
+                "job collect": "paused, last tried 40 min ago: run `make resume JOB=collect ENV=dev`",
+            },
+        ),
+        (
+            {"jobs": JOBS | {"copy": Job("UPDATE_FAILED")}},
+            {"job copy": "update_failed, not tried yet: run `make deploy ENV=dev` again"},
+        ),
+        (
+            {"jobs": JOBS | {"copy": Job("ENABLED", ago(1), 7)}},
+            {"job copy": "enabled, last tried 1 min ago, with code 7: `make logs JOB=copy ENV=dev` says why"},
+        ),
+        (
+            {"run": None},
+            {"last batch": f"the one of 2026-11-24 02:30 UTC left no row in batch_runs: {AGAIN}"},
+        ),
+        (
+            {"run": replace(RUN, started=NIGHT - timedelta(days=1))},
+            {"last batch": f"the one of 2026-11-24 02:30 UTC left no row in batch_runs: {AGAIN}"},
+        ),
+        (
+            {"run": replace(RUN, status="failed", message="no room", rows=0)},
+            {
+                "last batch": "failed, 2026-11-24 02:32 UTC: 2026-11-23, 0 rows (no room): " + AGAIN,
+            },
+        ),
+        (
+            {
+                "run": replace(RUN, started=NIGHT - timedelta(days=3)),
+                "jobs": JOBS | {"batch": Job("ENABLED")},
+            },
+            {
+                "last batch": f"succeeded, 2026-11-21 02:30 UTC: 2026-11-23, 416,160 rows, and none since: {AGAIN}"
+            },
+        ),
+        (
+            {
+                "landing": GONE,
+                "archived": GONE,
+                "row": GONE,
+                "dead_letters": GONE,
+                "jobs": dict.fromkeys(JOBS, GONE),
+                "run": GONE,
+            },
+            dict.fromkeys(
+                (
+                    "objects",
+                    "archive",
+                    "rows",
+                    "dead letters",
+                    "job collect",
+                    "job copy",
+                    "job batch",
+                    "last batch",
+                ),
+                "not there: run `make deploy ENV=dev`",
+            ),
+        ),
+    ],
+)
+def test_what_is_wrong_and_what_to_do(changed: dict[str, Any], wrong: dict[str, str]) -> None:
+    lines = judge(replace(WELL, **changed), DEV, CLOUD, NOW)
+    assert {line.what: line.found for line in lines if line.wrong} == wrong
+
+
+@pytest.mark.parametrize(
+    ("refused", "place", "said"),
+    [
+        (RefusedError(404, "", "gone"), CLOUD, "not there: run `make deploy ENV=dev`"),
+        (
+            RefusedError(404, "", "gone"),
+            Place("dev", Path(".local/dev")),
+            "not there: run `make deploy ENV=dev TO=here`",
+        ),
+        (
+            RefusedError(403, "SERVICE_DISABLED", "off"),
+            CLOUD,
+            "its API is not enabled: run `make bootstrap ENV=dev`, then `make deploy ENV=dev`",
+        ),
+        (RefusedError(403, "", "no"), CLOUD, "cannot be asked (403 no): mend that, then run this again"),
+    ],
+)
+def test_what_a_refusal_means(refused: RefusedError, place: Place, said: str) -> None:
+    assert why(refused, place) == said
+
+
+def test_this_machine_is_meant_where_its_exports_say_so() -> None:
+    assert Place.of_environment("dev", {}) == Place("dev")
+    assert Place.of_environment("dev", {"VLILLE_HERE": "1"}) == Place("dev", Path(".local/dev"))
