@@ -1,6 +1,7 @@
 """What tests of several packages share: the emulators, the real answer, clients that send no credentials."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,19 @@ ROOT = Path(__file__).parents[1]
 REAL_ANSWER = ROOT.parent / "shared" / "data" / "vlille-realtime_ods-v1_2023-09-08T0836.json"
 
 
-@pytest.fixture(scope="session")
-def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
-    """Both emulators, empty; tests keep out of one another's way by projects of their own."""
+@contextmanager
+def fresh_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
+    """Start both emulators, empty."""
     folder = tmp_path_factory.mktemp("emulators")
     with Supervisor(folder / "processes.json") as supervisor:
         yield start_emulators(supervisor, folder, extensions=ROOT / ".cache")
+
+
+@pytest.fixture(scope="session")
+def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
+    """Both emulators; tests keep out of one another's way by projects of their own."""
+    with fresh_emulators(tmp_path_factory) as one:
+        yield one
 
 
 @pytest.fixture(scope="session")
