@@ -3,9 +3,8 @@
 import json
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -27,23 +26,14 @@ BROKEN = {"main.py": "import nothing_of_that_name\n"}
 
 
 @pytest.fixture
-def machine(new_machine: Callable[..., Machine], emulators: Emulators) -> Iterator[Machine]:
-    clock = RealClock(1.0, datetime.now(UTC))
+def machine(new_machine: Callable[..., Machine], emulators: Emulators, clock: RealClock) -> Machine:
     one = replace(new_machine(emulators), clock=clock)
     one.service(Storage).put_bucket(
         {"name": f"{one.project}-code", "location": "L", "storageClass": "STANDARD"}
     )
     for name, files in (("f-1.zip", FUNCTION), ("broken.zip", BROKEN)):
         one.service(Storage).put_object(f"{one.project}-code", name, zipped(files), "application/zip", {})
-    yield one
-    clock.close()
-
-
-@pytest.fixture
-def plane(machine: Machine) -> Iterator[ControlPlane]:
-    one = ControlPlane(machine)
-    yield one
-    one.close()
+    return one
 
 
 def function(machine: Machine, name: str, word: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import base64
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,17 +36,8 @@ COLLECTED_AT = {"name": "collected_at", "type": "TIMESTAMP", "mode": "NULLABLE"}
 
 
 @pytest.fixture
-def machine(new_machine: Callable[..., Machine], emulators: Emulators) -> Iterator[Machine]:
-    clock = RealClock(1.0, datetime.now(UTC))
-    yield replace(new_machine(emulators), clock=clock)
-    clock.close()
-
-
-@pytest.fixture
-def plane(machine: Machine) -> Iterator[ControlPlane]:
-    one = ControlPlane(machine)
-    yield one
-    one.close()
+def machine(new_machine: Callable[..., Machine], emulators: Emulators, clock: RealClock) -> Machine:
+    return replace(new_machine(emulators), clock=clock)
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -44,18 +43,9 @@ def zipped(files: dict[str, str]) -> bytes:
 
 
 @pytest.fixture
-def machine(new_machine: Callable[..., Machine], emulators: Emulators) -> Iterator[Machine]:
+def machine(new_machine: Callable[..., Machine], emulators: Emulators, clock: RealClock) -> Machine:
     """A machine that stands for the project of the recording."""
-    clock = RealClock(1.0, datetime.now(UTC))
-    yield replace(new_machine(emulators), project="vlille-dev", clock=clock)
-    clock.close()
-
-
-@pytest.fixture
-def plane(machine: Machine) -> Iterator[ControlPlane]:
-    one = ControlPlane(machine)
-    yield one
-    one.close()
+    return replace(new_machine(emulators), project="vlille-dev", clock=clock)
 
 
 def call(plane: ControlPlane, method: str, target: str, body: Any = None) -> Reply:
