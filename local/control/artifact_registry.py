@@ -6,7 +6,7 @@ from local.collection import Json
 from local.control.http import Route
 from local.control.kinds import Kind, by_query
 from local.control.operations import Operations
-from local.control.policies import policy_routes
+from local.control.policies import policies_of
 from local.machine import Machine
 
 ROOT = "/artifactregistry/v1/"
@@ -58,12 +58,7 @@ REPOSITORY = Kind(
 
 def routes(machine: Machine) -> Iterator[Route]:
     """Yield what this service answers."""
-    yield from policy_routes(
-        machine,
-        ROOT + REPOSITORY.item,
-        "projects/{project}/locations/{location}/repositories/{id}",
-        lambda places: REPOSITORY.read(machine, REPOSITORY.item.format_map(places)),
-    )
+    yield from policies_of(machine, REPOSITORY)
     yield Route("GET", ROOT + REPOSITORY.item + "/dockerImages", lambda _, places: _images(machine, places))
     yield from REPOSITORY.routes(machine)
     yield machine.service(Operations).route(ROOT)

@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 
 from local.arguments import stable_number
 from local.collection import Json
-from local.control.http import Call, RefusedError, Reply, Route
+from local.control.http import Answerer, Call, RefusedError, Route
 from local.control.kinds import Complete, Kind
 from local.control.operations import compute_operation
 from local.machine import Machine
@@ -92,8 +92,8 @@ def routes(machine: Machine) -> Iterator[Route]:
             )
 
 
-def _as_operation(machine: Machine, route: Route, scope: str):  # type: ignore[no-untyped-def]
-    def answer(call: Call, places: dict[str, str]) -> Json | Reply:
+def _as_operation(machine: Machine, route: Route, scope: str) -> Answerer:
+    def answer(call: Call, places: dict[str, str]) -> Json:
         made = route.answer(call, places)
         target = made.get("selfLink", "") if isinstance(made, dict) else ""
         kind = {"POST": "insert", "DELETE": "delete"}.get(call.method, "patch")

@@ -8,7 +8,7 @@ from local.collection import Json
 from local.control.http import Route
 from local.control.kinds import Kind, by_query
 from local.control.operations import Operations
-from local.control.policies import policy_routes
+from local.control.policies import policies_of
 from local.machine import Machine
 from local.services.functions import function
 from local.stack import Resource
@@ -76,11 +76,6 @@ def resume(machine: Machine) -> None:
 
 def routes(machine: Machine) -> Iterator[Route]:
     """Yield what this service answers."""
-    yield from policy_routes(
-        machine,
-        ROOT + FUNCTION.item,
-        FUNCTION.item,
-        lambda places: FUNCTION.read(machine, FUNCTION.item.format_map(places)),
-    )
+    yield from policies_of(machine, FUNCTION)
     yield from FUNCTION.routes(machine)
     yield machine.service(Operations).route(ROOT)

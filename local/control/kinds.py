@@ -38,15 +38,6 @@ def by_number(call: Call) -> str:
     return stable_number(f"{call.path}/{call.json.get('displayName')}", 19)
 
 
-def unchanged(_machine: Machine, wanted: Json, _before: Json | None) -> Json:
-    """The server adds nothing."""
-    return wanted
-
-
-def nothing(_machine: Machine, _resource: Json) -> None:
-    """Nothing but the name goes."""
-
-
 @dataclass(frozen=True)
 class Kind:
     """A resource type of one API.
@@ -60,8 +51,8 @@ class Kind:
     item: str
     service: str
     collection: str
-    complete: Complete = unchanged
-    forget: Callable[[Machine, Json], None] = nothing
+    complete: Complete
+    forget: Callable[[Machine, Json], None]
     identify: Identify = by_name
     created_by: str = "POST"
     wrapped_in: str = ""  # the field that holds the resource in the body of an update

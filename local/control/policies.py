@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from local.collection import Json
 from local.control.http import Call, RefusedError, Route
-from local.control.kinds import etag
+from local.control.kinds import Kind, etag
 from local.machine import Machine
 from local.services.iam import Policies
 
@@ -31,6 +31,16 @@ def policy_routes(
 
     yield Route("*", f"{path}:getIamPolicy", get)
     yield Route("POST", f"{path}:setIamPolicy", put)
+
+
+def policies_of(machine: Machine, kind: Kind) -> Iterator[Route]:
+    """Yield the routes of the policies of a kind, whose grants are kept under its resources' own names."""
+    yield from policy_routes(
+        machine,
+        kind.root + kind.item,
+        kind.item,
+        lambda places: kind.read(machine, kind.item.format_map(places)),
+    )
 
 
 def policy(machine: Machine, name: str) -> Json:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from local.collection import Json
 from local.control.http import Route
 from local.control.kinds import Kind
-from local.control.policies import policy_routes
+from local.control.policies import policies_of
 from local.machine import Machine
 from local.services.pubsub import ACK_DEADLINE_S, RETENTION, PubSub
 
@@ -55,10 +55,5 @@ SUBSCRIPTION = Kind(
 def routes(machine: Machine) -> Iterator[Route]:
     """Yield what this service answers."""
     for kind in (TOPIC, SUBSCRIPTION):
-        yield from policy_routes(
-            machine,
-            ROOT + kind.item,
-            kind.item,
-            lambda places, kind=kind: kind.read(machine, kind.item.format_map(places)),  # type: ignore[misc]
-        )
+        yield from policies_of(machine, kind)
         yield from kind.routes(machine)

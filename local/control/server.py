@@ -4,7 +4,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -126,6 +126,13 @@ class ControlPlane:
                 yield route, places
 
 
+def call_of(method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Call:
+    """Return a request as it is answered; `target` is path and query as they were sent."""
+    url = urlsplit(target)
+    path = TWICE.sub(r"/\1/", unquote(url.path)).rstrip("/")
+    return Call(method, path, dict(parse_qsl(url.query)), body, {**headers, ":target": target})
+
+
 def _listen(plane: ControlPlane) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -139,11 +146,7 @@ def _listen(plane: ControlPlane) -> ThreadingHTTPServer:
                     self._send(error_reply(413, f"more than {BODY_LIMIT} bytes"))
                     return
                 body = self.rfile.read(int(length))
-            url = urlsplit(self.path)
-            headers = dict(self.headers) | {":target": self.path}
-            query = dict(parse_qsl(url.query))
-            path = TWICE.sub(r"/\1/", unquote(url.path)).rstrip("/")
-            self._send(plane.answer(Call(self.command, path, query, body, headers)))
+            self._send(plane.answer(call_of(self.command, self.path, body, dict(self.headers))))
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _any  # noqa: N815 - http.server's names
 

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from local.clock import RealClock
-from local.control.http import Call, Reply
-from local.control.server import TWICE, ControlPlane
+from local.control.http import Reply
+from local.control.server import ControlPlane, call_of
 from local.emulators import Emulators
 from local.machine import Machine
 from local.services.storage import Storage
@@ -49,12 +49,9 @@ def machine(new_machine: Callable[..., Machine], emulators: Emulators, clock: Re
 
 
 def call(plane: ControlPlane, method: str, target: str, body: Any = None) -> Reply:
-    url = urlsplit(target)
-    path = TWICE.sub(r"/\1/", unquote(url.path)).rstrip("/")
     # Which workload a URL of the recording led to is not known; nobody is called here.
     sent = b"" if body is None else json.dumps(body).replace(HERE, "http://127.0.0.1:9").encode()
-    headers = {":target": target, "Host": "here", "Content-Type": "application/json"}
-    return plane.answer(Call(method, path, dict(parse_qsl(url.query)), sent, headers))
+    return plane.answer(call_of(method, target, sent, {"Host": "here", "Content-Type": "application/json"}))
 
 
 def settled(plane: ControlPlane, method: str, target: str, body: Any) -> Reply:
