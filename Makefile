@@ -53,8 +53,8 @@ down: $(READY) ## end what an interrupted `make up` left running
 synth: $(READY) ## write Terraform JSON and artifacts of every environment to cdktf.out
 	@$(BIN)/python stacks.py && echo "cdktf.out/stacks: $$(cd cdktf.out/stacks && echo *)"
 
-.PHONY: bootstrap unbootstrap diff deploy outputs destroy
-bootstrap unbootstrap diff deploy outputs destroy: $(READY)
+.PHONY: bootstrap unbootstrap diff deploy outputs destroy unlock
+bootstrap unbootstrap diff deploy outputs destroy unlock: $(READY)
 bootstrap: ## once per project: state bucket, APIs and, with [ci], who GitHub's workflows may be
 	@$(OPERATE) bootstrap --env $(ENV) $(APPROVE)
 unbootstrap: ## undo it, once ENV is destroyed
@@ -68,6 +68,8 @@ outputs: ## URLs, table ids and console links of ENV
 destroy: ## destroy ENV (asks first; refused where the environment protects its data)
 	@$(here) $(OPERATE) destroy --env $(ENV) $(APPROVE)
 	@$(if $(here),$(BIN)/python -m local down --env $(call quoted,$(ENV)))
+unlock: ## after a deploy or destroy that was killed: release the state that it had locked
+	@$(here) $(OPERATE) unlock --env $(ENV) $(APPROVE)
 
 # --- after a deploy: here too, with TO=here ---------------------------------------------------------
 

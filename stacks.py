@@ -1,5 +1,6 @@
 """Wires environments to stacks: `python stacks.py` writes the Terraform JSON of each, artifacts included."""
 
+import json
 import os
 import shutil
 import sys
@@ -32,9 +33,18 @@ def main() -> None:
     outdir = Path(os.environ.get("CDKTF_OUTDIR", "cdktf.out"))
     outdir.mkdir(parents=True, exist_ok=True)
     app = App(outdir=str(outdir))
+    # By stack and address, the import IDs of what a deploy that was killed left behind: operate/adoption.py.
+    adopt = json.loads(os.environ.get("VLILLE_ADOPT", "{}"))
     for settings in environments.values():
-        VlilleStack(app, settings, feeds, sources=sources, cache=ROOT / ".cache")
-        BootstrapStack(app, settings, adopt=os.environ.get("VLILLE_ADOPT", "").split())
+        VlilleStack(
+            app,
+            settings,
+            feeds,
+            sources=sources,
+            cache=ROOT / ".cache",
+            adopt=adopt.get(settings.stack, {}),
+        )
+        BootstrapStack(app, settings, adopt=adopt.get(settings.bootstrap_stack, {}))
     app.synth()
     if "VLILLE_ENV" not in os.environ:
         kept = {name for each in environments.values() for name in (each.stack, each.bootstrap_stack)}

@@ -3,7 +3,7 @@
 The state bucket is older than any Terraform state, so `operate/` makes it. Without `[ci]` there are only APIs.
 """
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from cdktf import ITerraformDependable, TerraformOutput
 from cdktf_cdktf_provider_google.iam_workload_identity_pool import IamWorkloadIdentityPool
@@ -79,14 +79,10 @@ GRANTED_ROLES = (
 
 
 class BootstrapStack(EnvironmentStack):
-    """`vlille-<environment>-bootstrap`: deployed by a person, before and more rarely than the environment.
+    """`vlille-<environment>-bootstrap`: deployed by a person, before and more rarely than the environment."""
 
-    `adopt` names which of "pool" and "provider" exist already and are to be imported: a deleted pool keeps
-    its id for 30 days, so a second bootstrap revives it instead of making one.
-    """
-
-    def __init__(self, scope: Construct, settings: Settings, *, adopt: Collection[str] = ()) -> None:
-        super().__init__(scope, settings, settings.bootstrap_stack)
+    def __init__(self, scope: Construct, settings: Settings, *, adopt: Mapping[str, str]) -> None:
+        super().__init__(scope, settings, settings.bootstrap_stack, adopt)
         services: list[ITerraformDependable] = [
             ProjectService(
                 self,
@@ -100,7 +96,7 @@ class BootstrapStack(EnvironmentStack):
         ]
         TerraformOutput(self, "state_bucket", value=settings.bucket("tfstate"))
         if settings.ci is not None:
-            CiIdentity(self, settings, settings.ci, services=services, adopt=adopt)
+            CiIdentity(self, settings, settings.ci, services=services)
 
 
 class CiIdentity(Construct):
@@ -113,7 +109,6 @@ class CiIdentity(Construct):
         ci: Ci,
         *,
         services: list[ITerraformDependable],
-        adopt: Collection[str],
     ) -> None:
         super().__init__(scope, "ci")
         self._settings = settings
@@ -126,10 +121,6 @@ class CiIdentity(Construct):
             depends_on=services,
         )
         provider = self._provider(ci)
-        if "pool" in adopt:
-            self._pool.import_from(settings.ci_pool_path)
-        if "provider" in adopt:
-            provider.import_from(settings.ci_provider_path)
         self.reader = self._account("reader", "plans for pull requests, and changes nothing", READER)
         self.deployer = self._account("deployer", "deploys what is on main", DEPLOYER)
         self._grant_reader()

@@ -28,9 +28,16 @@ class VlilleStack(EnvironmentStack):
     """Everything of `vlille-<environment>`, from the topic to the alerts."""
 
     def __init__(
-        self, scope: Construct, settings: Settings, feeds: Mapping[str, Feed], *, sources: Path, cache: Path
+        self,
+        scope: Construct,
+        settings: Settings,
+        feeds: Mapping[str, Feed],
+        *,
+        sources: Path,
+        cache: Path,
+        adopt: Mapping[str, str],
     ) -> None:
-        super().__init__(scope, settings, settings.stack)
+        super().__init__(scope, settings, settings.stack, adopt)
         identities = Identities(self, settings)
         storage = Storage(self, settings)
         warehouse = Warehouse(self, settings, feeds)

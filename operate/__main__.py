@@ -1,4 +1,4 @@
-"""`python -m operate bootstrap|deploy|diff|outputs|destroy --env dev`: check what is needed, then do it.
+"""`python -m operate bootstrap|deploy|diff|outputs|destroy|unlock --env dev`: check what is needed, then do it.
 
 `smoke|run|pause|resume|logs|leftovers` ask and drive what is deployed, in Google Cloud or on this machine.
 """
@@ -17,9 +17,9 @@ from google.auth.exceptions import GoogleAuthError
 from cdk.settings import Settings, SettingsError, load_environments
 from feed import FeedError, load_feeds
 from operate import jobs, leftovers, logs, smoke, terraform
-from operate.checks import missing
+from operate.checks import NEEDS, TERRAFORM, missing
 from operate.cloud import Cloud, connect
-from operate.cycle import CDKTF_COMMANDS, Cycle, check_unprotected
+from operate.cycle import CDKTF_COMMANDS, Cdktf, Cycle, check_unprotected
 from operate.errors import OperateError
 from operate.jobs import JOBS, STATE_AFTER
 from operate.observation import observe
@@ -27,13 +27,14 @@ from operate.place import Place
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_LINES = 1000
-Runner = Callable[[Sequence[str], Mapping[str, str]], int]
 
 
 def main(
-    words: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ, run: Runner | None = None
+    words: Sequence[str] | None = None,
+    environ: Mapping[str, str] = os.environ,
+    cdktf: Callable[[Mapping[str, str]], Cdktf] = terraform.Cdktf,
 ) -> int:
-    """Do what the command line asks for and return the exit status; `run` runs cdktf with an environment."""
+    """Do what the command line asks for and return the exit status; `cdktf` is given its variables."""
     options = parse(words)
     try:
         settings = _settings(options.env, environ)
@@ -44,22 +45,20 @@ def main(
         if problems := missing(command, settings, environ=environ, connect=clients):
             print("\n".join(problems), file=sys.stderr)
             return 1
+        place = Place.of_environment(settings.environment, environ)
         if command in AFTER:
-            place = Place.of_environment(settings.environment, environ)
             return AFTER[command](clients(), settings, place, options)
-        program = terraform.find_terraform(environ).program
-        variables = {
-            **environ,
-            "CHECKPOINT_DISABLE": "1",
-            "TERRAFORM_BINARY_NAME": str(program),
-            "VLILLE_ENV": settings.environment,
-        }
+        variables = {**environ, "CHECKPOINT_DISABLE": "1", "VLILLE_ENV": settings.environment}
+        if TERRAFORM in NEEDS[command]:
+            variables["TERRAFORM_BINARY_NAME"] = str(terraform.find_terraform(environ).program)
         cycle = Cycle(
             settings,
             clients(),
-            cdktf=lambda words, more: (run or terraform.run_cdktf)(words, variables | more),
+            cdktf(variables),
             say=functools.partial(print, flush=True),
             auto_approve=getattr(options, "auto_approve", False),
+            confirm=_confirm,
+            here=place.here,
         )
         return _do(cycle, command)
     except (OperateError, SettingsError, FeedError) as error:
@@ -73,11 +72,11 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; what is wrong with it ends the program with status 2."""
     parser = argparse.ArgumentParser("python -m operate", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("bootstrap", *CDKTF_COMMANDS, *AFTER):
+    for name in ("bootstrap", *CDKTF_COMMANDS, "unlock", *AFTER):
         command = commands.add_parser(name)
         command.add_argument("--env", default="dev", metavar="NAME", help="a file of environments/ (dev)")
-        if name in ("bootstrap", "deploy", "destroy"):
-            command.add_argument("--auto-approve", action="store_true", help="do not ask before applying")
+        if name in ("bootstrap", "deploy", "destroy", "unlock"):
+            command.add_argument("--auto-approve", action="store_true", help="do not ask first")
         if name == "bootstrap":
             command.add_argument("--undo", action="store_true", help="destroy what a bootstrap made")
         if name in ("run", "pause", "resume", "logs"):
@@ -89,6 +88,13 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
         if name == "logs":
             command.add_argument("--lines", type=_count, default=20, help="how many (20)")
     return parser.parse_args(words)
+
+
+def _confirm(question: str) -> bool:
+    if not sys.stdin.isatty():
+        print("nobody can be asked here: YES=1 answers yes", file=sys.stderr)
+        return False
+    return input(question).strip().lower() in ("y", "yes")
 
 
 def _count(text: str) -> int:
@@ -139,7 +145,12 @@ AFTER: dict[str, Callable[[Cloud, Settings, Place, argparse.Namespace], int]] = 
 
 
 def _do(cycle: Cycle, command: str) -> int:
-    own = {"bootstrap": cycle.bootstrap, "unbootstrap": cycle.unbootstrap, "destroy": cycle.destroy}
+    own = {
+        "bootstrap": cycle.bootstrap,
+        "unbootstrap": cycle.unbootstrap,
+        "destroy": cycle.destroy,
+        "unlock": cycle.unlock,
+    }
     return own[command]() if command in own else cycle.through(command)
 
 

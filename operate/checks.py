@@ -17,6 +17,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "diff": (TERRAFORM, PROJECT, BUCKET, APIS),
     "destroy": (TERRAFORM, PROJECT, BUCKET, APIS),
     "outputs": (TERRAFORM, BUCKET),
+    "unlock": (BUCKET,),
     # These ask the deployed system itself, and say themselves what does not answer.
     **dict.fromkeys(("smoke", "run", "pause", "resume", "logs", "leftovers"), ()),
 }

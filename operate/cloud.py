@@ -49,6 +49,8 @@ class Endpoints:
     storage: str = f"https://storage.googleapis.com{STORAGE_PATH}"
     big_query: str = "https://bigquery.googleapis.com/bigquery/v2/"
     pubsub: str = "https://pubsub.googleapis.com/v1/"
+    cloud_run_v2: str = "https://run.googleapis.com/v2/"
+    cloudfunctions2: str = "https://cloudfunctions.googleapis.com/v2/"
     cloud_scheduler: str = "https://cloudscheduler.googleapis.com/v1/"
     dataproc: str = "https://dataproc.googleapis.com/v1/"
     artifact_registry: str = "https://artifactregistry.googleapis.com/v1/"

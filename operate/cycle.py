@@ -1,34 +1,62 @@
 """The commands of a deployment's life, each on a project that has what it needs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 from cdk.settings import Settings
+from operate.adoption import adoptable, as_variable
 from operate.checks import project_number
 from operate.cloud import Cloud
 from operate.errors import OperateError
+from operate.place import Place
 from operate.pools import revive
-from operate.state import check_owner, find_bucket, make_bucket, remove_bucket, states
+from operate.state import check_owner, find_bucket, find_lock, make_bucket, remove_bucket, states
 
 # cdktf's name of each command that only passes through it.
 CDKTF_COMMANDS = {"deploy": "deploy", "diff": "diff", "outputs": "output", "destroy": "destroy"}
+# They make a plan, in which something that no state knows would be made a second time.
+PLANNING = ("deploy", "diff")
+# A plan may be made without a lock, by who may not write one; these never.
+LOCKING = ("deploy", "destroy")
+
+
+class Cdktf(Protocol):
+    """What synthesizes, and runs `cdktf` on the result: `operate.terraform.Cdktf`."""
+
+    def synthesize(self, stack: str, variables: Mapping[str, str]) -> dict[str, Any]:
+        """Return a stack's JSON; `variables` come on top of the environment's. Raises OperateError."""
+        ...
+
+    def run(self, words: Sequence[str]) -> int:
+        """Return cdktf's exit status. Raises OperateError."""
+        ...
 
 
 @dataclass(frozen=True)
 class Cycle:
-    """What the commands work with: `cdktf(words, variables)` returns an exit status, `say` shows a line."""
+    """What the commands work with; `say` shows a line."""
 
     settings: Settings
     cloud: Cloud
-    cdktf: Callable[[Sequence[str], dict[str, str]], int]
+    cdktf: Cdktf
     say: Callable[[str], None]
     auto_approve: bool = False
+    confirm: Callable[[str], bool] = lambda _question: False
+    here: Path | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where the environment is deployed, which its commands name."""
+        return Place(self.settings.environment, self.here)
 
     def bootstrap(self) -> int:
         """Make the state bucket, then deploy the bootstrap stack; again and again to the same end."""
         self.say(make_bucket(self.cloud.storage, self.settings, project_number(self.cloud, self.settings)))
-        adopt = revive(self.cloud, self.settings) if self.settings.ci else []
-        return self._run("deploy", self.settings.bootstrap_stack, {"VLILLE_ADOPT": " ".join(adopt)})
+        if self.settings.ci:
+            revive(self.cloud, self.settings)
+        return self._run("deploy", self.settings.bootstrap_stack)
 
     def unbootstrap(self) -> int:
         """Destroy the bootstrap stack, then the state bucket, unless something else is still deployed."""
@@ -48,7 +76,7 @@ class Cycle:
                 f"{', '.join(others)} is still deployed, and its state lies in {bucket.name}: run "
                 f"`make destroy ENV={settings.environment}` first"
             )
-        if status := self._run("destroy", settings.bootstrap_stack, {}):
+        if status := self._run("destroy", settings.bootstrap_stack):
             return status
         remove_bucket(storage, bucket)
         self.say(f"the state bucket {bucket.name} is deleted; the APIs stay enabled, which costs nothing")
@@ -70,13 +98,54 @@ class Cycle:
             )
         return self.through("destroy")
 
+    def unlock(self) -> int:
+        """Release what a command that was killed had locked, after a question; there may be nothing locked."""
+        bucket = find_bucket(self.cloud.storage, self.settings)
+        stacks = (self.settings.stack, self.settings.bootstrap_stack)
+        locks = [lock for stack in stacks if bucket and (lock := find_lock(bucket, stack))]
+        if not locks:
+            self.say(f"no state of {self.settings.environment} is locked")
+        for lock in locks:
+            self.say(f"the state of {lock.stack} was locked by {lock}")
+            if not self.auto_approve and not self.confirm("Is that command ended for certain? (yes/no) "):
+                self.say("it stays locked")
+                return 1
+            lock.release()
+            self.say(
+                f"it is released; what that command made is found by the next {self.place.make('deploy')}"
+            )
+        return 0
+
     def through(self, command: str) -> int:
         """Let cdktf do a command on the environment's stack."""
-        return self._run(CDKTF_COMMANDS[command], self.settings.stack, {})
+        return self._run(CDKTF_COMMANDS[command], self.settings.stack)
 
-    def _run(self, command: str, stack: str, variables: dict[str, str]) -> int:
+    def _run(self, command: str, stack: str) -> int:
+        if command in LOCKING:
+            self._check_free(stack)
+        document = self.cdktf.synthesize(stack, {})
+        if command in PLANNING and (lost := self._lost(stack, document)):
+            self.say(
+                f"{len(lost)} resources are in {self.settings.project} though the state of {stack} does not know them, "
+                f"as after a deploy that was killed; they are adopted, such as {next(iter(lost))}"
+            )
+            self.cdktf.synthesize(stack, as_variable(stack, lost))
         approve = ["--auto-approve"] if self.auto_approve and command in ("deploy", "destroy") else []
-        return self.cdktf([command, stack, *approve], variables)
+        return self.cdktf.run([command, stack, *approve])
+
+    def _check_free(self, stack: str) -> None:
+        bucket = find_bucket(self.cloud.storage, self.settings)
+        if bucket and (lock := find_lock(bucket, stack)):
+            raise OperateError(
+                f"the state of {stack} is locked by {lock}: wait until that is done; if it was killed, run "
+                f"{self.place.make('unlock')}, then this again"
+            )
+
+    def _lost(self, stack: str, document: Mapping[str, Any]) -> dict[str, str]:
+        bucket = find_bucket(self.cloud.storage, self.settings)
+        deployed = states(self.cloud.storage, bucket) if bucket else []
+        known = {address for state in deployed if state.stack == stack for address in state.resources}
+        return adoptable(self.cloud, self.settings.project, document, known)
 
 
 def check_unprotected(settings: Settings) -> None:

@@ -21,16 +21,15 @@ def revive(
     *,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
-) -> list[str]:
-    """Undelete pool and provider where they were deleted; return which of the two are there to be adopted.
+) -> None:
+    """Undelete pool and provider where they were deleted: what is there is adopted like anything else.
 
     Raises OperateError where one does not come back.
     """
-    found: list[str] = []
-    for name, path in (("pool", settings.ci_pool_path), ("provider", settings.ci_provider_path)):
+    for path in (settings.ci_pool_path, settings.ci_provider_path):
         state = _state(cloud, path)
         if state is None:
-            break
+            return
         if state == DELETED:
             _undelete(cloud, path)
             deadline = clock() + WAIT_SECONDS
@@ -40,8 +39,6 @@ def revive(
                         f"{path} is still deleted {WAIT_SECONDS:.0f} s after its undeletion: run this again later"
                     )
                 sleep(POLL_SECONDS)
-        found.append(name)
-    return found
 
 
 def _state(cloud: Cloud, path: str) -> str | None:

@@ -10,11 +10,12 @@ from google.api_core.exceptions import (
     Forbidden,
     GoogleAPICallError,
     NotFound,
+    PreconditionFailed,
     RetryError,
     Unauthorized,
 )
 from google.auth.exceptions import GoogleAuthError
-from google.cloud.storage import Bucket
+from google.cloud.storage import Blob, Bucket
 from google.cloud.storage import Client as StorageClient
 from google.cloud.storage.retry import DEFAULT_RETRY
 
@@ -41,6 +42,28 @@ class State:
     stack: str
     resources: tuple[str, ...]
     protected: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Lock:
+    """What Terraform writes beside a state while it works on it, and leaves there when it is killed."""
+
+    stack: str
+    operation: str  # apply, plan, destroy
+    who: str  # user@host
+    since: str  # UTC, to the minute
+    blob: Blob
+
+    def __str__(self) -> str:
+        return f"{self.who} at {self.since} UTC, for {self.operation}"
+
+    def release(self) -> bool:
+        """Delete it, unless another one is there by now; return whether it was this one."""
+        try:
+            self.blob.delete(if_generation_match=self.blob.generation, retry=RETRY)
+        except (NotFound, PreconditionFailed):
+            return False
+        return True
 
 
 def find_bucket(client: StorageClient, settings: Settings) -> Bucket | None:
@@ -99,6 +122,20 @@ def states(client: StorageClient, bucket: Bucket) -> list[State]:
         for blob in client.list_blobs(bucket, retry=RETRY)
         if blob.name.endswith(STATE)
     ]
+
+
+def find_lock(bucket: Bucket, stack: str) -> Lock | None:
+    """Return the lock on a stack's state, None where nobody holds it."""
+    blob = bucket.get_blob(f"{stack}/default{LOCK}", retry=RETRY)
+    if blob is None:
+        return None
+    try:
+        told = json.loads(blob.download_as_bytes(retry=RETRY))
+    except NotFound:  # released since
+        return None
+    operation = str(told.get("Operation", "")).removeprefix("OperationType").lower()
+    since = str(told.get("Created", ""))[:16].replace("T", " ")
+    return Lock(stack, operation or "something", str(told.get("Who", "somebody")), since, blob)
 
 
 def remove_bucket(client: StorageClient, bucket: Bucket) -> None:

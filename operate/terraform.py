@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from operate.errors import OperateError
 
@@ -19,6 +20,7 @@ MIRROR = "VLILLE_PROVIDER_MIRROR"
 INSTALL = "install Terraform 1.5 or newer (https://developer.hashicorp.com/terraform/install) or OpenTofu"
 VERSION_SECONDS = 60
 ROOT = Path(__file__).resolve().parents[1]
+OUTDIR = "cdktf.out"
 CDKTF = ROOT / "node_modules" / ".bin" / "cdktf"
 # Only once nothing is missing: it takes most of a minute the first time.
 INSTALL_CDKTF = ("make", "node_modules/.ready")
@@ -69,25 +71,53 @@ def _version(program: str, environ: Mapping[str, str]) -> tuple[str, tuple[int, 
     return (version, (int(match[1]), int(match[2]))) if match else None
 
 
-def run_cdktf(words: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run `cdktf` in front of the user and return its exit status; signals are its own to answer."""
-    if subprocess.run(INSTALL_CDKTF, cwd=ROOT, env=dict(environ), stdout=sys.stderr, check=False).returncode:
-        raise OperateError(f"cdktf-cli cannot be installed: run `{' '.join(INSTALL_CDKTF)}` to see why")
-    words, variables = [*words, *_lock_option(environ)], {**environ, **_mirror(environ)}
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        # Ctrl-C reaches the whole group: Terraform ends its calls and saves the state, and is waited for.
-        signal.signal(signal.SIGINT, lambda _number, _frame: None)
-        process = subprocess.Popen([str(CDKTF), *words], cwd=ROOT, env=variables)
+class Cdktf:
+    """The synthesis, and the pinned `cdktf-cli`, with the variables of one environment."""
 
-        def end(_number: int, _frame: FrameType | None) -> None:
-            process.terminate()
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
 
-        signal.signal(signal.SIGTERM, end)
-        return process.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def synthesize(self, stack: str, variables: Mapping[str, str]) -> dict[str, Any]:
+        """Write the Terraform JSON of the environment's stacks, and return that of one. Raises OperateError."""
+        # cdktf would run it too, but shows what it says between its own lines.
+        done = subprocess.run(
+            [sys.executable, "stacks.py"],
+            cwd=ROOT,
+            env={**self._environ, **variables, "CDKTF_OUTDIR": OUTDIR},
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise OperateError(done.stderr.strip())
+        document: dict[str, Any] = json.loads((ROOT / OUTDIR / "stacks" / stack / "cdk.tf.json").read_text())
+        return document
+
+    def run(self, words: Sequence[str]) -> int:
+        """Run `cdktf` on what was synthesized, in front of the user, and return its exit status.
+
+        Signals are its own to answer. Raises OperateError where it cannot be installed.
+        """
+        environ = self._environ
+        if subprocess.run(
+            INSTALL_CDKTF, cwd=ROOT, env=dict(environ), stdout=sys.stderr, check=False
+        ).returncode:
+            raise OperateError(f"cdktf-cli cannot be installed: run `{' '.join(INSTALL_CDKTF)}` to see why")
+        words, variables = [*words, "--skip-synth", *_lock_option(environ)], {**environ, **_mirror(environ)}
+        before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            # Ctrl-C reaches the whole group: Terraform ends its calls and saves the state, and is waited for.
+            signal.signal(signal.SIGINT, lambda _number, _frame: None)
+            process = subprocess.Popen([str(CDKTF), *words], cwd=ROOT, env=variables)
+
+            def end(_number: int, _frame: FrameType | None) -> None:
+                process.terminate()
+
+            signal.signal(signal.SIGTERM, end)
+            return process.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _mirror(environ: Mapping[str, str]) -> dict[str, str]:

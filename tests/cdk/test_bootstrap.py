@@ -33,15 +33,24 @@ API_OF_TYPE = {
 API_BESIDE = {"cloudbuild", "iamcredentials", "logging", "serviceusage"}
 BASIC = {"roles/owner", "roles/editor", "roles/viewer", "roles/reader", "roles/writer", "roles/admin"}
 
+POOL = "projects/vlille-dev/locations/global/workloadIdentityPools/vlille-github"
+ADOPT = {
+    "vlille-dev-bootstrap": {
+        "google_iam_workload_identity_pool.ci_pool": POOL,
+        "google_iam_workload_identity_pool_provider.ci_provider": f"{POOL}/providers/github",
+    },
+    "vlille-dev": {"google_storage_bucket.storage_landing": "vlille-dev-landing"},
+}
+
 
 @pytest.fixture(scope="module")
 def with_ci(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
-    """The environment dev with a repository, after an earlier bootstrap's pool was found."""
+    """The environment dev with a repository, after what an earlier bootstrap left was found."""
     folder = tmp_path_factory.mktemp("ci")
     checkout = copy_checkout(folder / "checkout", 1_000_000_000, 0o644)
     with (checkout / "environments" / "dev.toml").open("a") as file:
         file.write('\n[ci]\nrepository = "bikes-lille/vlille"\n')
-    return synthesize(checkout, folder / "out", VLILLE_ENV="dev", VLILLE_ADOPT="pool provider")
+    return synthesize(checkout, folder / "out", VLILLE_ENV="dev", VLILLE_ADOPT=json.dumps(ADOPT))
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +119,9 @@ def test_without_a_repository_nobody_is_let_in(synthesis: Synthesis) -> None:
 
 
 def test_the_environments_stack_knows_nothing_of_ci(with_ci: Synthesis, synthesis: Synthesis) -> None:
-    assert with_ci.stacks["dev"] == synthesis.stacks["dev"]
+    imported = {"import", "//"}  # which the metadata tells too
+    stack = {key: value for key, value in with_ci.stacks["dev"].items() if key not in imported}
+    assert stack == {key: value for key, value in synthesis.stacks["dev"].items() if key not in imported}
 
 
 def test_only_this_repositorys_tokens_are_taken(ci: dict[str, Any]) -> None:
@@ -200,10 +211,15 @@ def test_everything_comes_after_the_apis(ci: dict[str, Any]) -> None:
 
 
 def test_what_an_earlier_bootstrap_left_is_imported(ci: dict[str, Any]) -> None:
-    pool = "projects/vlille-dev/locations/global/workloadIdentityPools/vlille-github"
     assert ci["import"] == [
-        {"to": "google_iam_workload_identity_pool.ci_pool", "id": pool},
-        {"to": "google_iam_workload_identity_pool_provider.ci_provider", "id": f"{pool}/providers/github"},
+        {"to": "google_iam_workload_identity_pool.ci_pool", "id": POOL},
+        {"to": "google_iam_workload_identity_pool_provider.ci_provider", "id": f"{POOL}/providers/github"},
+    ]
+
+
+def test_each_stack_imports_what_is_its_own(with_ci: Synthesis) -> None:
+    assert with_ci.stacks["dev"]["import"] == [
+        {"to": "google_storage_bucket.storage_landing", "id": "vlille-dev-landing"}
     ]
 
 

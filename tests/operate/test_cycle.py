@@ -1,8 +1,10 @@
 """The commands as they are called, with cdktf replaced by a note of what it was asked."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -20,20 +22,44 @@ pytestmark = pytest.mark.emulator
 TABLE = ("google_bigquery_table", "stations", {"deletion_protection": True})
 TOPIC = ("google_pubsub_topic", "topic", {"name": "collect"})
 POOL = "projects/{}/locations/global/workloadIdentityPools/vlille-github"
+CI_RESOURCES = {
+    "google_iam_workload_identity_pool": {"ci_pool": {"workload_identity_pool_id": "vlille-github"}},
+    "google_iam_workload_identity_pool_provider": {
+        "ci_provider": {
+            "workload_identity_pool_id": "${google_iam_workload_identity_pool.ci_pool.workload_identity_pool_id}",
+            "workload_identity_pool_provider_id": "github",
+        }
+    },
+}
+LOCK = {
+    "ID": "1795642733529456",
+    "Operation": "OperationTypeApply",
+    "Who": "ada@laptop",
+    "Created": "2026-11-25T21:38:53.523431863Z",
+}
 
 
 class Cdktf:
-    """Notes the words and the variables, and does what a test has it do."""
+    """Notes words and variables, has a test do something in cdktf's place, and synthesizes what a test gives."""
 
     def __init__(self) -> None:
         self.runs: list[list[str]] = []
-        self.variables: Mapping[str, str] = {}
+        self.environ: Mapping[str, str] = {}
+        self.variables: list[Mapping[str, str]] = []
+        self.stack: dict[str, Any] = {}
         self.status = 0
         self.does: Callable[[], None] = lambda: None
 
-    def __call__(self, words: Sequence[str], variables: Mapping[str, str]) -> int:
+    def given(self, environ: Mapping[str, str]) -> "Cdktf":
+        self.environ = environ
+        return self
+
+    def synthesize(self, _stack: str, variables: Mapping[str, str]) -> dict[str, Any]:
+        self.variables.append(variables)
+        return self.stack
+
+    def run(self, words: Sequence[str]) -> int:
         self.runs.append(list(words))
-        self.variables = variables
         self.does()
         return self.status
 
@@ -71,13 +97,13 @@ def test_a_bootstrap_makes_the_bucket_before_terraform_needs_it(
 
 
 @pytest.mark.parametrize(
-    ("pool", "provider", "adopted", "undeleted"),
+    ("pool", "provider", "undeleted"),
     [
-        (None, None, "", []),
-        ("ACTIVE", None, "pool", []),
-        ("ACTIVE", "ACTIVE", "pool provider", []),
-        ("DELETED", "DELETED", "pool provider", ["", "/providers/github"]),
-        ("DELETED", None, "pool", [""]),
+        (None, None, []),
+        ("ACTIVE", None, []),
+        ("ACTIVE", "ACTIVE", []),
+        ("DELETED", "DELETED", ["", "/providers/github"]),
+        ("DELETED", None, [""]),
     ],
 )
 def test_what_is_left_of_an_earlier_pool_is_revived_and_adopted(
@@ -88,15 +114,20 @@ def test_what_is_left_of_an_earlier_pool_is_revived_and_adopted(
     *,
     pool: str | None,
     provider: str | None,
-    adopted: str,
     undeleted: list[str],
 ) -> None:
     path = POOL.format(settings.project)
     found = {path: pool, f"{path}/providers/github": provider}
     google.pools = {name: state for name, state in found.items() if state}
+    cdktf.stack = {"resource": CI_RESOURCES}
     with_ci = replace(cycle, settings=replace(settings, ci=Ci(repository="bikes-lille/vlille")))
     assert with_ci.bootstrap() == 0
-    assert cdktf.variables == {"VLILLE_ADOPT": adopted}
+    addresses = {
+        f"{kind}.{name}": p for (kind, n), p in zip(CI_RESOURCES.items(), found, strict=True) for name in n
+    }
+    adopted = {address: name for address, name in addresses.items() if found[name]}
+    told = [json.loads(each["VLILLE_ADOPT"]) for each in cdktf.variables if each]
+    assert told == ([{settings.bootstrap_stack: adopted}] if adopted else [])
     assert [call for call in google.calls if call.startswith("POST /v1")] == [
         f"POST /v1/{path}{rest}:undelete" for rest in undeleted
     ]
@@ -231,24 +262,24 @@ def test_a_command_is_cdktfs(
     make_bucket(cloud.storage, settings, NUMBER)
     folder = program("tofu")
     cdktf.status = 0 if "--undo" in words else 3
-    assert main(words, google.variables | {"PATH": str(folder)}, cdktf) == cdktf.status
+    assert main(words, google.variables | {"PATH": str(folder)}, cdktf.given) == cdktf.status
     assert cdktf.runs == [ran]
     given = {
-        name: cdktf.variables[name] for name in ("TERRAFORM_BINARY_NAME", "VLILLE_ENV", "CHECKPOINT_DISABLE")
+        name: cdktf.environ[name] for name in ("TERRAFORM_BINARY_NAME", "VLILLE_ENV", "CHECKPOINT_DISABLE")
     }
     assert given == {
         "TERRAFORM_BINARY_NAME": str(folder / "tofu"),
         "VLILLE_ENV": "dev",
         "CHECKPOINT_DISABLE": "1",
     }
-    assert cdktf.variables["GOOGLE_OAUTH_ACCESS_TOKEN"] == "fake"  # noqa: S105
+    assert cdktf.environ["GOOGLE_OAUTH_ACCESS_TOKEN"] == "fake"  # noqa: S105
 
 
 def test_whatever_is_missing_ends_a_command_before_it_begins(
     google: Google, cdktf: Cdktf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     google.enabled.discard("run.googleapis.com")
-    assert main(["deploy"], google.variables | {"PATH": str(tmp_path)}, cdktf) == 1
+    assert main(["deploy"], google.variables | {"PATH": str(tmp_path)}, cdktf.given) == 1
     out, err = capsys.readouterr()
     assert (out, cdktf.runs) == ("", [])
     assert [line.split(":")[0] for line in err.splitlines()] == [
@@ -263,7 +294,9 @@ def test_a_protected_environment_is_refused_before_anything_is_touched(
 ) -> None:
     assert (
         main(
-            ["destroy", "--env", "prod", "--auto-approve"], google.variables | {"PATH": str(tmp_path)}, cdktf
+            ["destroy", "--env", "prod", "--auto-approve"],
+            google.variables | {"PATH": str(tmp_path)},
+            cdktf.given,
         )
         == 1
     )
@@ -278,6 +311,86 @@ def test_a_protected_environment_is_refused_before_anything_is_touched(
 def test_an_environment_that_is_not_there_is_one_sentence(
     google: Google, cdktf: Cdktf, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["deploy", "--env", "prd"], google.variables, cdktf) == 1
+    assert main(["deploy", "--env", "prd"], google.variables, cdktf.given) == 1
     assert capsys.readouterr().err.endswith("found 'prd', accepted: dev, prod; did you mean prod?\n")
     assert (google.calls, cdktf.runs) == ([], [])
+
+
+@pytest.mark.parametrize("command", ["deploy", "destroy"])
+def test_a_state_that_is_locked_is_told_with_who_holds_it(
+    cycle: Cycle, cdktf: Cdktf, put_state: Callable[..., None], command: str
+) -> None:
+    cycle.bootstrap()
+    put_state("vlille-dev/default.tflock", LOCK)
+    before = len(cdktf.runs)
+    with pytest.raises(
+        OperateError,
+        match=r"^the state of vlille-dev is locked by ada@laptop at 2026-11-25 21:38 UTC, for apply: wait until that "
+        r"is done; if it was killed, run `make unlock ENV=dev`, then this again$",
+    ):
+        cycle.destroy() if command == "destroy" else cycle.through(command)
+    assert len(cdktf.runs) == before
+    assert cycle.through("diff") == 0  # who reads may have no right to write a lock
+
+
+@pytest.mark.parametrize(
+    ("approve", "answer", "released"), [(True, False, True), (False, True, True), (False, False, False)]
+)
+def test_a_lock_is_released_only_when_somebody_says_so(
+    cycle: Cycle,
+    cloud: Cloud,
+    put_state: Callable[..., None],
+    settings: Settings,
+    *,
+    said: list[str],
+    approve: bool,
+    answer: bool,
+    released: bool,
+) -> None:
+    cycle.bootstrap()
+    put_state("vlille-dev/default.tflock", LOCK)
+    asked: list[str] = []
+
+    def confirm(question: str) -> bool:
+        asked.append(question)
+        return answer
+
+    one = replace(cycle, auto_approve=approve, confirm=confirm)
+    assert one.unlock() == int(not released)
+    assert len(asked) == int(not approve)
+    bucket = cloud.storage.bucket(settings.bucket("tfstate"))
+    assert bucket.blob("vlille-dev/default.tflock").exists() is not released
+    assert "the state of vlille-dev was locked by ada@laptop at 2026-11-25 21:38 UTC, for apply" in said
+    if released:
+        assert said[-1].endswith("is found by the next `make deploy ENV=dev`")
+        assert one.unlock() == 0
+        assert said[-1] == "no state of dev is locked"
+
+
+def test_what_no_state_knows_is_adopted_in_plans_only(
+    google: Google,
+    cycle: Cycle,
+    cdktf: Cdktf,
+    *,
+    said: list[str],
+    put_state: Callable[..., None],
+    settings: Settings,
+) -> None:
+    """A deploy that was killed made two topics, and wrote down one."""
+    cycle.bootstrap()
+    put_state("vlille-dev/default.tfstate", state_of(TOPIC))
+    cdktf.stack = {
+        "resource": {"google_pubsub_topic": {"topic": {"name": "collect"}, "dead": {"name": "collect-dead"}}}
+    }
+    name = f"projects/{settings.project}/topics/collect-dead"
+    google.answers[f"GET /pubsub/{name}"] = 200, {"name": name}
+    cdktf.variables.clear()
+    assert cycle.through("deploy") == 0
+    lost = {"VLILLE_ADOPT": json.dumps({"vlille-dev": {"google_pubsub_topic.dead": name}})}
+    assert cdktf.variables == [{}, lost]
+    assert said[-1].startswith(
+        f"1 resources are in {settings.project} though the state of vlille-dev does not"
+    )
+    cdktf.variables.clear()
+    assert cycle.destroy() == 0  # there is nothing to import into a plan that destroys
+    assert cdktf.variables == [{}]

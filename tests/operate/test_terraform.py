@@ -9,7 +9,7 @@ import pytest
 from operate import terraform
 from operate.errors import OperateError
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.synth
 
 
 @pytest.fixture
@@ -31,14 +31,14 @@ def test_words_variables_and_status_go_through(script: Callable[[str], Path]) ->
     folder = script('echo "$* $VLILLE_ENV" > "$NOTE"; exit 3')
     note = folder / "note"
     environ = {"PATH": os.environ["PATH"], "VLILLE_ENV": "dev", "NOTE": str(note)}
-    assert terraform.run_cdktf(["deploy", "vlille-dev"], environ) == 3
-    assert note.read_text() == "deploy vlille-dev dev\n"
+    assert terraform.Cdktf(environ).run(["deploy", "vlille-dev"]) == 3
+    assert note.read_text() == "deploy vlille-dev --skip-synth dev\n"
 
 
 def test_ctrl_c_is_waited_for(script: Callable[[str], Path]) -> None:
     """Terraform saves its state after Ctrl-C: whoever called it must not be gone before."""
     script("kill -INT $PPID; sleep 0.3; exit 7")
-    assert terraform.run_cdktf(["destroy"], os.environ) == 7
+    assert terraform.Cdktf(os.environ).run(["destroy"]) == 7
     with pytest.raises(KeyboardInterrupt):  # ours again
         os.kill(os.getpid(), 2)
 
@@ -49,7 +49,7 @@ def test_an_installation_that_fails_is_one_sentence(
     folder = script('touch "$NOTE"')
     monkeypatch.setattr(terraform, "INSTALL_CDKTF", ("false",))
     with pytest.raises(OperateError, match="cdktf-cli cannot be installed: run `false` to see why"):
-        terraform.run_cdktf(["deploy"], {"PATH": os.environ["PATH"], "NOTE": str(folder / "note")})
+        terraform.Cdktf({"PATH": os.environ["PATH"], "NOTE": str(folder / "note")}).run(["deploy"])
     assert not (folder / "note").exists()
 
 
@@ -59,9 +59,9 @@ def test_a_mirror_of_providers_replaces_the_registry(script: Callable[[str], Pat
     mirror, note = folder / "providers", folder / "note"
     mirror.mkdir()
     environ = {"PATH": os.environ["PATH"], "NOTE": str(note), "VLILLE_PROVIDER_MIRROR": str(mirror)}
-    assert terraform.run_cdktf(["diff", "vlille-dev"], environ) == 0
+    assert terraform.Cdktf(environ).run(["diff", "vlille-dev"]) == 0
     assert note.read_text().splitlines() == [
-        "diff vlille-dev --skip-provider-lock",
+        "diff vlille-dev --skip-synth --skip-provider-lock",
         "provider_installation {",
         "  filesystem_mirror {",
         f'    path = "{mirror}"',
@@ -74,4 +74,10 @@ def test_a_mirror_that_is_not_there_is_one_sentence(script: Callable[[str], Path
     folder = script("exit 0")
     environ = {"PATH": os.environ["PATH"], "VLILLE_PROVIDER_MIRROR": str(folder / "nowhere")}
     with pytest.raises(OperateError, match=r"VLILLE_PROVIDER_MIRROR: found .*nowhere"):
-        terraform.run_cdktf(["diff"], environ)
+        terraform.Cdktf(environ).run(["diff"])
+
+
+def test_what_is_wrong_with_the_stack_is_told_before_cdktf_begins(tmp_path: Path) -> None:
+    environ = {"PATH": os.environ["PATH"], "VLILLE_ENV": "dev", "VLILLE_SOURCES": str(tmp_path / "none")}
+    with pytest.raises(OperateError, match=r"none: feeds: found .no folder., accepted: a folder of feeds"):
+        terraform.Cdktf(environ).synthesize("vlille-dev", {})

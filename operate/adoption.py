@@ -1,0 +1,155 @@
+"""What is in the project though no state knows it, because the apply that made it was killed.
+
+Terraform writes its state now and then, so what a killed apply made last is nowhere written down. The next one would
+be refused (409) or make it twice. Names here are the same each time, so each can be looked for, and imported.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from operate.cloud import NO_REQUEST, Cloud, CredentialsError, RefusedError, pages
+from operate.errors import OperateError
+
+VARIABLE = "VLILLE_ADOPT"
+AT_ONCE = 8
+ABSENT = frozenset({403, 404})  # also where the service is not enabled yet
+REFERENCE = re.compile(r"\$\{(\w+)\.(\w+)\.(\w+)\}")
+DELETED, FAILED = "DELETED", "FAILED"
+
+Arguments = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Known:
+    """How one type is looked for: the service, the path below its root, and the ID that an import wants.
+
+    Both are patterns of the resource's arguments; an empty `id` is the path.
+    """
+
+    service: str
+    path: str
+    id: str = ""
+
+
+# What is not here is made again without harm (grants, objects) or lies in the state alone (terraform_data).
+KNOWN = {
+    "google_artifact_registry_repository": Known(
+        "artifact_registry", "projects/{project}/locations/{location}/repositories/{repository_id}"
+    ),
+    "google_bigquery_dataset": Known("big_query", "projects/{project}/datasets/{dataset_id}"),
+    "google_bigquery_table": Known("big_query", "projects/{project}/datasets/{dataset_id}/tables/{table_id}"),
+    "google_cloud_run_v2_service": Known(
+        "cloud_run_v2", "projects/{project}/locations/{location}/services/{name}"
+    ),
+    "google_cloud_scheduler_job": Known(
+        "cloud_scheduler", "projects/{project}/locations/{region}/jobs/{name}"
+    ),
+    "google_cloudfunctions2_function": Known(
+        "cloudfunctions2", "projects/{project}/locations/{location}/functions/{name}"
+    ),
+    "google_compute_firewall": Known("compute", "projects/{project}/global/firewalls/{name}"),
+    "google_compute_network": Known("compute", "projects/{project}/global/networks/{name}"),
+    "google_compute_subnetwork": Known("compute", "projects/{project}/regions/{region}/subnetworks/{name}"),
+    "google_dataproc_workflow_template": Known(
+        "dataproc",
+        "projects/{project}/regions/{location}/workflowTemplates/{name}",
+        "projects/{project}/locations/{location}/workflowTemplates/{name}",
+    ),
+    "google_iam_workload_identity_pool": Known(
+        "iam_beta", "projects/{project}/locations/global/workloadIdentityPools/{workload_identity_pool_id}"
+    ),
+    "google_iam_workload_identity_pool_provider": Known(
+        "iam_beta",
+        "projects/{project}/locations/global/workloadIdentityPools/{workload_identity_pool_id}/providers/"
+        "{workload_identity_pool_provider_id}",
+    ),
+    "google_project_iam_custom_role": Known("iam", "projects/{project}/roles/{role_id}"),
+    "google_pubsub_subscription": Known("pubsub", "projects/{project}/subscriptions/{name}"),
+    "google_pubsub_topic": Known("pubsub", "projects/{project}/topics/{name}"),
+    "google_service_account": Known(
+        "iam", "projects/{project}/serviceAccounts/{account_id}@{project}.iam.gserviceaccount.com"
+    ),
+    "google_storage_bucket": Known("storage", "b/{name}", "{name}"),
+}
+# These get their names from the server, so one of the same display name is looked for in the list.
+LISTED = {
+    "google_monitoring_alert_policy": "alertPolicies",
+    "google_monitoring_notification_channel": "notificationChannels",
+}
+
+
+def adoptable(cloud: Cloud, project: str, stack: Mapping[str, Any], known: Collection[str]) -> dict[str, str]:
+    """Return the import IDs, by address, of what a stack declares and no state holds though it is there.
+
+    `stack` is the synthesized JSON, `known` the addresses that the state holds. Raises OperateError where a
+    service does not tell, CredentialsError.
+    """
+    asked = {
+        address: (kind, arguments)
+        for kind, address, arguments in _resources(stack, project)
+        if address not in known and (kind in KNOWN or kind in LISTED)
+    }
+    with ThreadPoolExecutor(AT_ONCE, "adoption") as pool:
+        found = pool.map(lambda each: _find(cloud, project, *each), asked.values())
+        return {address: id_ for address, id_ in zip(asked, found, strict=True) if id_}
+
+
+def as_variable(stack: str, ids: Mapping[str, str]) -> dict[str, str]:
+    """Return the variable by which the synthesis is told to import; nothing where there is nothing to."""
+    return {VARIABLE: json.dumps({stack: dict(ids)})} if ids else {}
+
+
+def _resources(stack: Mapping[str, Any], project: str) -> Iterator[tuple[str, str, Arguments]]:
+    """Yield type, address and arguments, in which references to other resources' arguments are followed."""
+    resources = stack.get("resource", {})
+    for kind, named in resources.items():
+        for name, arguments in named.items():
+            texts = {
+                key: _followed(value, resources) for key, value in arguments.items() if isinstance(value, str)
+            }
+            yield kind, f"{kind}.{name}", {"project": project} | texts
+
+
+def _followed(text: str, resources: Mapping[str, Any]) -> str:
+    def argument(match: re.Match[str]) -> str:
+        kind, name, key = match.groups()
+        value = resources.get(kind, {}).get(name, {}).get(key, match[0])
+        return value if isinstance(value, str) else match[0]
+
+    return REFERENCE.sub(argument, text)
+
+
+def _find(cloud: Cloud, project: str, kind: str, arguments: Arguments) -> str | None:
+    try:
+        if kind in LISTED:
+            return _listed(cloud, project, LISTED[kind], str(arguments["display_name"]))
+        way = KNOWN[kind]
+        path = way.path.format_map(arguments)
+        there = cloud.call("GET", f"{getattr(cloud.endpoints, way.service)}{path}")
+    except CredentialsError:
+        raise
+    except RefusedError as error:
+        if error.status in ABSENT:
+            return None
+        what = "does not answer" if error.status == NO_REQUEST else "cannot be looked up"
+        raise OperateError(f"{kind} {arguments.get('name', '')} {what} ({error}): run this again") from None
+    if there.get("deleted") or there.get("state") == DELETED:  # a custom role Terraform itself brings back
+        return None
+    if there.get("state") == FAILED:
+        raise OperateError(
+            f"{path} is there and failed to be made, so it cannot be adopted: delete it in the console, then run "
+            "this again"
+        )
+    return (way.id or way.path).format_map(arguments)
+
+
+def _listed(cloud: Cloud, project: str, collection: str, display_name: str) -> str | None:
+    url = f"{cloud.endpoints.monitoring}v3/projects/{project}/{collection}"
+    names = [
+        each["name"] for each in pages(cloud, url, collection) if each.get("displayName") == display_name
+    ]
+    return str(names[0]) if names else None
