@@ -11,6 +11,7 @@ REPLAY ?=
 FEED ?=
 SPEED ?=
 TO ?=
+FAULT ?=
 JOB ?=
 PYTHON ?= python3.13
 VENV := .venv
@@ -31,7 +32,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  options: ENV=dev|prod|…  TICKS=5  REPLAY=file-or-folder  FEED=folder-of-sources  SPEED=60  YES=1"
-	@echo "           TO=here  JOB=collect|copy|batch  LINES=20"
+	@echo "           TO=here  JOB=collect|copy|batch  LINES=20  FAULT=503 (TO=here: the first call of each kind fails)"
 
 # --- the system on this machine -------------------------------------------------------------------
 
@@ -136,7 +137,7 @@ $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --pyt
 endef
 
 # With TO=here all of it goes to a process that stands for Google Cloud on this machine.
-here = $(if $(filter here,$(TO)),exports="$$($(BIN)/python -m local cloud --detached $(RUN_OPTIONS) $(if $(SPEED),--speed $(SPEED)))"; eval "$$exports";)
+here = $(if $(filter here,$(TO)),exports="$$($(BIN)/python -m local cloud --detached $(RUN_OPTIONS) $(if $(SPEED),--speed $(SPEED)) $(if $(FAULT),--fault $(call quoted,$(FAULT))))"; eval "$$exports";)
 
 $(READY): requirements.txt pyproject.toml
 	@command -v git >/dev/null || { echo "git is not on PATH: install it, then run make again." >&2; exit 1; }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from local.cloud import begin_cloud, run_cloud
+from local.control.faults import Fault
 from local.demo import run_demo
 from local.errors import LocalError
 from local.report import FILE, Report, rendered
@@ -70,6 +71,9 @@ def parse(arguments: list[str] | None) -> Options:
         "--detached", action="store_true", help="in a process of its own; print the variables that lead there"
     )
     cloud.add_argument("--record", type=Path, metavar="FILE", help="write each call of a deploy there")
+    cloud.add_argument(
+        "--fault", type=_fault, metavar="WHAT[@KINDS][xTIMES]", help="let calls of the next command fail"
+    )
     for each in (up, cloud):
         each.add_argument(
             "--speed", type=_speed, default=1.0, metavar="N", help="N times as fast as life (1)"
@@ -82,6 +86,13 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a whole number from 1 is expected, found {text!r}")
     return int(text)
+
+
+def _fault(text: str) -> Fault:
+    try:
+        return Fault.parse(text)
+    except LocalError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("FAULT: ")) from None
 
 
 def _speed(text: str) -> float:

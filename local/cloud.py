@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import requests
+
 from local.clock import RealClock
+from local.control.faults import Fault
 from local.control.http import Call, Reply
 from local.control.server import ControlPlane, Watch, recorded
 from local.errors import LocalError, ProcessError
@@ -27,6 +30,7 @@ from local.up import until_told
 
 ENDPOINTS = "endpoints.json"
 START_S = 120.0
+FAULT_S = 10.0
 DRAIN_S = 30.0
 DEPLOYER = "deployer"
 
@@ -69,8 +73,17 @@ def begin_cloud(options: Options, terminal: Terminal) -> None:
     if not _answers(endpoints):
         endpoints.unlink(missing_ok=True)  # of one that was killed
         _spawn(options, log, endpoints)
-    for name, value in json.loads(endpoints.read_text()).items():
+    variables = json.loads(endpoints.read_text())
+    _let_fail(variables["VLILLE_FAULTS"], options.fault)
+    for name, value in variables.items():
         print(f"export {name}={shlex.quote(value)}")
+
+
+def _let_fail(url: str, fault: Fault | None) -> None:
+    """A fault is for one command: the next one's begin ends it."""
+    with requests.Session() as session:
+        session.trust_env = False
+        session.put(url, data=str(fault) if fault else "", timeout=FAULT_S).raise_for_status()
 
 
 def _answers(endpoints: Path) -> bool:

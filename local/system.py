@@ -18,6 +18,7 @@ from feed import Feed, load_feed
 from local.api import EvolvingSample, Replay, probe, serve
 from local.clock import Clock
 from local.collection import Json
+from local.control.faults import Fault
 from local.emulators import start_emulators
 from local.errors import LocalError
 from local.frontend import FrontEnd, is_loopback
@@ -53,6 +54,7 @@ class Options:
     speed: float = 1.0
     detached: bool = False
     record: Path | None = None
+    fault: Fault | None = None
     base: Path = Path(".local")
 
     @property

@@ -11,6 +11,8 @@ from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud.storage import Client as StorageClient
 from google.oauth2.credentials import Credentials as AccessToken
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from operate.errors import OperateError
 
@@ -18,6 +20,14 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 STORAGE_PATH = "/storage/v1/"
 REQUEST_SECONDS = 30.0
 LOGIN = "gcloud auth application-default login"
+# What asks may ask again, where Google is busy or the connection broke; what changes something may not.
+RETRY = Retry(
+    total=3,
+    backoff_factor=0.2,
+    status_forcelist=(429, 500, 502, 503, 504),
+    allowed_methods={"GET"},
+    raise_on_status=False,
+)
 NO_REQUEST = 0  # the status of a call that nobody answered
 
 
@@ -110,9 +120,12 @@ def connect(project: str, environ: Mapping[str, str]) -> Cloud:
     """
     endpoints = Endpoints.of_environment(environ)
     credentials = _credentials(environ)
+    session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(max_retries=RETRY))
     options = {"api_endpoint": endpoints.backend_storage.removesuffix(STORAGE_PATH)}
     return Cloud(
-        session=AuthorizedSession(credentials),  # type: ignore[no-untyped-call]
+        session=session,
         storage=StorageClient(project=project, credentials=credentials, client_options=options),
         endpoints=endpoints,
     )

@@ -5,6 +5,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -24,6 +25,7 @@ from local.control import (
     scheduler,
     storage,
 )
+from local.control.faults import NO_REPLY, Fault, Faults
 from local.control.http import Call, Reply, Route, error_reply, refusal
 from local.errors import LocalError
 from local.machine import Machine
@@ -45,6 +47,7 @@ MODULES = (
     bigquery,
     storage,  # the last: it answers for any path that begins with a bucket
 )
+FAULTS = "/faults"  # of this machine's own: what goes wrong from now on, an empty body for nothing
 BODY_LIMIT = 256 * 2**20  # the Spark job's packages come in one upload
 # What the provider calls each API in GOOGLE_<PRODUCT>_CUSTOM_ENDPOINT → the root of its paths here.
 ENDPOINTS = {
@@ -75,6 +78,7 @@ class ControlPlane:
     def __init__(self, machine: Machine, watch: Watch | None = None) -> None:
         self._routes: list[Route] = [route for module in MODULES for route in module.routes(machine)]
         self._machine, self._watch = machine, watch
+        self.faults = Faults()
         self._server = _listen(self)
         self.url = f"http://{LOOPBACK}:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, name="control plane", daemon=True).start()
@@ -94,6 +98,7 @@ class ControlPlane:
         return {
             **{f"GOOGLE_{name}_CUSTOM_ENDPOINT": self.url + root for name, root in ENDPOINTS.items()},
             "GOOGLE_BACKEND_STORAGE_CUSTOM_ENDPOINT": self.url + storage.ROOT,
+            "VLILLE_FAULTS": self.url + FAULTS,
             "VLILLE_RUN_ENDPOINT": f"{self.url}/run",
             "VLILLE_BUILD_ENDPOINT": f"{self.url}/cloudbuild",
             "VLILLE_REGISTRY_ENDPOINT": f"{self.url}/registry",
@@ -102,28 +107,31 @@ class ControlPlane:
         }
 
     def answer(self, call: Call) -> Reply:
-        """Return the reply to a call; raises nothing."""
-        reply = self._answer(call)
-        if self._watch is not None:
+        """Return the reply to a call, NO_REPLY where its connection ends; raises nothing."""
+        for route, places in self._fitting(call):
+            reply = self.faults.around(f"{call.method} {route.pattern}", partial(_done, route, call, places))
+            break
+        else:
+            reply = error_reply(404, f"nothing here answers {call.method} {call.path}")
+        if self._watch is not None and reply is not NO_REPLY:
             self._watch(call, reply)
         return reply
-
-    def _answer(self, call: Call) -> Reply:
-        for route, places in self._fitting(call):
-            try:
-                answered = route.answer(call, places)
-            except LocalError as error:
-                return refusal(error)
-            except Exception as error:  # a fault of ours must not look like a broken network
-                LOG.exception("%s %s", call.method, call.path)
-                return error_reply(500, f"{type(error).__name__}: {error}")
-            return answered if isinstance(answered, Reply) else Reply.of(answered)
-        return error_reply(404, f"nothing here answers {call.method} {call.path}")
 
     def _fitting(self, call: Call) -> Iterator[tuple[Route, dict[str, str]]]:
         for route in self._routes:
             if (places := route.match(call)) is not None:
                 yield route, places
+
+
+def _done(route: Route, call: Call, places: dict[str, str]) -> Reply:
+    try:
+        answered = route.answer(call, places)
+    except LocalError as error:
+        return refusal(error)
+    except Exception as error:  # a fault of ours must not look like a broken network
+        LOG.exception("%s %s", call.method, call.path)
+        return error_reply(500, f"{type(error).__name__}: {error}")
+    return answered if isinstance(answered, Reply) else Reply.of(answered)
 
 
 def call_of(method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Call:
@@ -146,7 +154,15 @@ def _listen(plane: ControlPlane) -> ThreadingHTTPServer:
                     self._send(error_reply(413, f"more than {BODY_LIMIT} bytes"))
                     return
                 body = self.rfile.read(int(length))
-            self._send(plane.answer(call_of(self.command, self.path, body, dict(self.headers))))
+            if (self.command, self.path) == ("PUT", FAULTS):
+                plane.faults.set(Fault.parse(body.decode()) if body else None)
+                self._send(Reply())
+                return
+            reply = plane.answer(call_of(self.command, self.path, body, dict(self.headers)))
+            if reply is NO_REPLY:
+                self.close_connection = True
+            else:
+                self._send(reply)
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _any  # noqa: N815 - http.server's names
 
