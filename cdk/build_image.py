@@ -10,17 +10,32 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import google.auth
+import google.auth.credentials
+import google.auth.exceptions
 import google.auth.transport.requests
+import google.oauth2.credentials
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 POLL_SECONDS = 5.0
 REQUEST_SECONDS = 60.0
 LOG_LINES = 40
+TOKEN = "GOOGLE_OAUTH_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
+LOGIN = "gcloud auth application-default login"
 FOUND, MISSING = 200, 404
+# A build that is submitted twice gives the same image twice, so every call may be made again.
+RETRY = Retry(
+    total=5,
+    backoff_factor=0.5,
+    status_forcelist=(429, 500, 502, 503, 504),
+    allowed_methods=None,
+    raise_on_status=False,
+)
 MANIFESTS = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
 
 
@@ -30,18 +45,17 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Roots of the three services that are called."""
+    """Roots of the services that are called."""
 
     run: str = "https://run.googleapis.com"
     build: str = "https://cloudbuild.googleapis.com"
     registry: str = ""  # default: the host that the image's address begins with
+    logging: str = "https://logging.googleapis.com"
 
     @classmethod
     def of_environment(cls) -> "Endpoints":
         """The roots, replaced where VLILLE_RUN_ENDPOINT and its like say so."""
-        named = {
-            name: os.environ.get(f"VLILLE_{name.upper()}_ENDPOINT") for name in ("run", "build", "registry")
-        }
+        named = {field.name: os.environ.get(f"VLILLE_{field.name.upper()}_ENDPOINT") for field in fields(cls)}
         return cls(**{name: url.rstrip("/") for name, url in named.items() if url})
 
 
@@ -83,7 +97,7 @@ def build_image(
         operation = _json(session.get(f"{endpoints.build}/v1/{operation['name']}", timeout=REQUEST_SECONDS))
         say(f"  {_status(operation)}, {clock() - started:.0f} s")
     if error := operation.get("error"):
-        tail = _log_tail(operation, session)
+        tail = _log_tail(operation, request.project, session, endpoints)
         raise BuildError(f"the build of {request.image} failed: {error.get('message', error)}{tail}")
     say(f"built {request.image} in {clock() - started:.0f} s")
     return True
@@ -137,17 +151,45 @@ def _link(operation: dict[str, Any]) -> str:
     return str(_build(operation).get("logUrl", operation.get("name")))
 
 
-def _log_tail(operation: dict[str, Any], session: requests.Session) -> str:
+def _log_tail(
+    operation: dict[str, Any], project: str, session: requests.Session, endpoints: Endpoints
+) -> str:
     """The last lines of the build's log, or where to read it when it cannot be had here."""
     build = _build(operation)
-    bucket = str(build.get("logsBucket", "")).removeprefix("gs://")
-    if bucket and build.get("id"):
-        root = os.environ.get("STORAGE_EMULATOR_HOST", "https://storage.googleapis.com")
-        name = f"log-{build['id']}.txt"
-        answer = session.get(f"{root}/storage/v1/b/{bucket}/o/{name}?alt=media", timeout=REQUEST_SECONDS)
-        if answer.ok:
-            return "\n" + "\n".join(answer.text.splitlines()[-LOG_LINES:])
-    return f"\nits log: {_link(operation)}"
+    lines: list[str] = []
+    if build.get("id"):
+        bucket = str(build.get("logsBucket", "")).removeprefix("gs://")
+        lines = _of_bucket(bucket, build["id"], session) if bucket else []
+        # Builds of an account of one's own have no bucket unless they are given one: their log is in Logging.
+        lines = lines or _of_logging(project, build["id"], session, endpoints)
+    return "".join(f"\n{line}" for line in lines) or f"\nits log: {_link(operation)}"
+
+
+def _of_bucket(bucket: str, build: str, session: requests.Session) -> list[str]:
+    root = os.environ.get("STORAGE_EMULATOR_HOST", "https://storage.googleapis.com")
+    answer = session.get(f"{root}/storage/v1/b/{bucket}/o/log-{build}.txt?alt=media", timeout=REQUEST_SECONDS)
+    return answer.text.splitlines()[-LOG_LINES:] if answer.ok else []
+
+
+def _of_logging(project: str, build: str, session: requests.Session, endpoints: Endpoints) -> list[str]:
+    asked = {
+        "resourceNames": [f"projects/{project}"],
+        "filter": f'resource.type="build" AND resource.labels.build_id="{build}"',
+        "orderBy": "timestamp desc",
+        "pageSize": LOG_LINES,
+    }
+    answer = session.post(f"{endpoints.logging}/v2/entries:list", json=asked, timeout=REQUEST_SECONDS)
+    entries = answer.json().get("entries", []) if answer.ok else []
+    return [str(entry.get("textPayload", "")) for entry in reversed(entries)]
+
+
+def _credentials() -> google.auth.credentials.Credentials:
+    """Those that Terraform's provider would take."""
+    if token := os.environ.get(TOKEN):
+        return google.oauth2.credentials.Credentials(token)  # type: ignore[no-untyped-call]
+    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    found: google.auth.credentials.Credentials = credentials
+    return found
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -160,8 +202,14 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--deadline-s", type=float, default=900.0)
     arguments = vars(parser.parse_args(words))
     deadline_s = arguments.pop("deadline_s")
-    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    try:
+        credentials = _credentials()
+    except google.auth.exceptions.DefaultCredentialsError:
+        print(f"there are no credentials: run `{LOGIN}`, or set {TOKEN}", file=sys.stderr)  # noqa: T201
+        return 1
     session = google.auth.transport.requests.AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(max_retries=RETRY))
     try:
         build_image(
             Request(**arguments),

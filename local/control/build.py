@@ -5,6 +5,7 @@ https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.builds/su
 """
 
 import itertools
+import re
 import zipfile
 from collections.abc import Iterator
 from io import BytesIO
@@ -17,6 +18,8 @@ from local.workloads import read_object
 
 SUBMIT = "/run/v2/projects/{project}/locations/{location}/builds:submit"
 OPERATION = "/cloudbuild/v1/projects/{project}/locations/{location}/operations/{id}"
+ENTRIES = "/logging/v2/entries:list"
+BUILD_ID = re.compile(r'build_id="([^"]*)"')
 MANIFEST = "/registry/v2/{project}/{repository}/{image}/manifests/{tag}"
 
 
@@ -24,6 +27,7 @@ def routes(machine: Machine) -> Iterator[Route]:
     """Yield what these services answer."""
     images = machine.collection("registry", "images")
     operations: dict[str, Json] = {}
+    logs: dict[str, list[str]] = {}
     numbers = itertools.count(1)
 
     def submit(call: Call, places: dict[str, str]) -> Json:
@@ -37,6 +41,7 @@ def routes(machine: Machine) -> Iterator[Route]:
         ):
             raise RefusedError(404, f"Repository {parent}/repositories/{repository} not found")
         number = str(next(numbers))
+        log = logs[number] = [f"building {image} from gs://{source.get('bucket')}/{source.get('object')}"]
         build: Json = {"id": number, "status": "SUCCESS", "logsBucket": "", "images": [image]}
         name = f"{parent}/operations/{number}"
         operation: Json = {"name": name, "done": True, "metadata": {"build": build}}
@@ -44,7 +49,8 @@ def routes(machine: Machine) -> Iterator[Route]:
             _check_source(read_object(machine, str(source.get("bucket")), str(source.get("object"))))
         except LocalError as error:
             build["status"] = "FAILURE"
-            operation["error"] = {"code": 9, "message": str(error)}
+            log.append(f"ERROR: {error}")
+            operation["error"] = {"code": 9, "message": "the build failed: see its log"}
         else:
             images.put(image, {"name": image, "source": source})
         operations[name] = operation
@@ -57,6 +63,15 @@ def routes(machine: Machine) -> Iterator[Route]:
             raise NotFoundError("operations", name)
         return operations[name]
 
+    def entries(call: Call, _places: dict[str, str]) -> Json:
+        """The log of one build, newest first; workloads write files here."""
+        build = BUILD_ID.search(str(call.json.get("filter", "")))
+        if build is None:
+            raise RefusedError(
+                400, f"only a build's log is known here, found the filter {call.json.get('filter')!r}"
+            )
+        return {"entries": [{"textPayload": line} for line in reversed(logs.get(build[1], []))]}
+
     def manifest(_call: Call, places: dict[str, str]) -> Reply:
         end = "/{project}/{repository}/{image}:{tag}".format_map(places)
         there = any(name.endswith(end) for name in images.names())
@@ -64,6 +79,7 @@ def routes(machine: Machine) -> Iterator[Route]:
 
     yield Route("POST", SUBMIT, submit)
     yield Route("GET", OPERATION, operation)
+    yield Route("POST", ENTRIES, entries)
     yield Route("HEAD", MANIFEST, manifest)
 
 

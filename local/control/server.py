@@ -102,6 +102,7 @@ class ControlPlane:
             "VLILLE_RUN_ENDPOINT": f"{self.url}/run",
             "VLILLE_BUILD_ENDPOINT": f"{self.url}/cloudbuild",
             "VLILLE_REGISTRY_ENDPOINT": f"{self.url}/registry",
+            "VLILLE_LOGGING_ENDPOINT": f"{self.url}/logging",
             "GOOGLE_OAUTH_ACCESS_TOKEN": "local",
             "USER_PROJECT_OVERRIDE": "false",
         }

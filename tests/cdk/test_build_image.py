@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import requests
+from google.auth.credentials import AnonymousCredentials
 
-from cdk.build_image import BuildError, Endpoints, Request, build_image
+from cdk.build_image import BuildError, Endpoints, Request, build_image, main
 
 pytestmark = pytest.mark.unit
 
@@ -20,6 +21,7 @@ REQUEST = Request(
 MANIFEST = "HEAD /v2/p/vlille/copier/manifests/0123456789abcdef"
 SUBMIT = "POST /v2/projects/p/locations/europe-west1/builds:submit"
 POLL = "GET /v1/operations/1"
+ENTRIES = "POST /v2/entries:list"
 LOG = "GET /storage/v1/b/logs/o/log-7.txt?alt=media"
 STARTED = {"buildOperation": {"name": "operations/1", "metadata": {"build": {"id": "7", "status": "QUEUED"}}}}
 
@@ -91,7 +93,7 @@ def build(google: Google) -> Callable[[Answers], tuple[bool, list[str]]]:
             now[0] += seconds
 
         with requests.Session() as session:
-            endpoints = Endpoints(google.url, google.url, google.url)
+            endpoints = Endpoints(google.url, google.url, google.url, google.url)
             built = build_image(
                 REQUEST, session, endpoints, deadline_s=12, say=said.append, sleep=sleep, clock=lambda: now[0]
             )
@@ -132,6 +134,8 @@ def test_a_build_is_submitted_and_waited_for(google: Google, build: Callable[...
 
 
 FAILED = operation("FAILURE", done=True, error={"code": 9, "message": "step 2 returned 1"})
+UNTIL_FAILED: Answers = {MANIFEST: [(404, "")], SUBMIT: [(200, STARTED)], POLL: [(200, FAILED)]}
+LOGGED = {"entries": [{"textPayload": "ERROR: no such package"}, {"textPayload": "Step 2: RUN pip install"}]}
 LONG_LOG = "\n".join(f"line {number}" for number in range(100))
 
 
@@ -146,11 +150,15 @@ LONG_LOG = "\n".join(f"line {number}" for number in range(100))
             "is not built after 12 s; the build goes on: https://console/7",
         ),
         (
-            {MANIFEST: [(404, "")], SUBMIT: [(200, STARTED)], POLL: [(200, FAILED)], LOG: [(200, LONG_LOG)]},
+            {**UNTIL_FAILED, LOG: [(200, LONG_LOG)]},
             r"failed: step 2 returned 1\nline 60\n(line \d+\n)+line 99$",
         ),
         (
-            {MANIFEST: [(404, "")], SUBMIT: [(200, STARTED)], POLL: [(200, FAILED)], LOG: [(404, "")]},
+            {**UNTIL_FAILED, LOG: [(404, "")], ENTRIES: [(200, LOGGED)]},
+            r"failed: step 2 returned 1\nStep 2: RUN pip install\nERROR: no such package$",
+        ),
+        (
+            {**UNTIL_FAILED, LOG: [(404, "")], ENTRIES: [(403, {})]},
             r"failed: step 2 returned 1\nits log: https://console/7$",
         ),
     ],
@@ -160,3 +168,23 @@ def test_an_image_that_is_not_there_in_the_end_is_an_error(
 ) -> None:
     with pytest.raises(BuildError, match=words):
         build(answers)
+
+
+def test_what_broke_down_once_is_asked_again(
+    google: Google, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The script as Terraform runs it: each call is answered with 503 at first."""
+    for name in ("RUN", "BUILD", "REGISTRY"):
+        monkeypatch.setenv(f"VLILLE_{name}_ENDPOINT", google.url)
+    monkeypatch.setattr("cdk.build_image.POLL_SECONDS", 0.0)
+    monkeypatch.setattr("google.auth.default", lambda scopes: (AnonymousCredentials(), None))  # type: ignore[no-untyped-call]
+    done = operation("SUCCESS", done=True, response={})
+    google.answers = {
+        MANIFEST: [(503, ""), (404, "")],
+        SUBMIT: [(503, ""), (200, STARTED)],
+        POLL: [(503, ""), (200, done)],
+    }
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in vars(REQUEST).items()]
+    assert main(words) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"built {IMAGE} in")
+    assert google.calls == [MANIFEST, MANIFEST, SUBMIT, SUBMIT, POLL, POLL]
