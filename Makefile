@@ -57,9 +57,9 @@ synth: $(READY) ## write Terraform JSON and artifacts of every environment to cd
 .PHONY: bootstrap unbootstrap diff deploy outputs destroy unlock
 bootstrap unbootstrap diff deploy outputs destroy unlock: $(READY)
 bootstrap: ## once per project: state bucket, APIs and, with [ci], who GitHub's workflows may be
-	@$(OPERATE) bootstrap --env $(ENV) $(APPROVE)
+	@$(here) $(OPERATE) bootstrap --env $(ENV) $(APPROVE)
 unbootstrap: ## undo it, once ENV is destroyed
-	@$(OPERATE) bootstrap --env $(ENV) --undo $(APPROVE)
+	@$(here) $(OPERATE) bootstrap --env $(ENV) --undo $(APPROVE)
 diff: ## what a deploy of ENV would change; TO=here: of this machine
 	@$(here) $(OPERATE) diff --env $(ENV)
 deploy: ## deploy ENV (asks before it applies); TO=here: into this machine

@@ -1,4 +1,4 @@
-"""The project itself, its policy and its APIs, which are all enabled.
+"""The project itself, its policy and its APIs: all that the stacks need are enabled from the beginning.
 
 https://cloud.google.com/resource-manager/reference/rest/v1/projects,
 https://cloud.google.com/service-usage/docs/reference/rest/v1/services
@@ -34,14 +34,29 @@ def routes(machine: Machine) -> Iterator[Route]:
             "lifecycleState": "ACTIVE",
         }
 
+    enabled = machine.collection("serviceusage", "services")
+
+    def shown(places: dict[str, str], api: str) -> Json:
+        return {"name": f"projects/{known(places)}/services/{api}", "state": "ENABLED"}
+
     def apis(_call: Call, places: dict[str, str]) -> Json:
-        parent = f"projects/{known(places)}/services"
-        return {"services": [{"name": f"{parent}/{api}", "state": "ENABLED"} for api in needed_apis(ci=True)]}
+        names = sorted({*needed_apis(ci=True), *enabled.names()})
+        return {"services": [shown(places, api) for api in names]}
+
+    def enable(call: Call, places: dict[str, str]) -> Json:
+        names = [places["api"]] if "api" in places else call.json.get("serviceIds", [])
+        for api in names:
+            enabled.put(api, shown(places, api))
+        services = [shown(places, api) for api in names]
+        return {"name": "operations/acat.1", "done": True, "response": {"services": services}}
 
     path = ROOT + "projects/{project}"
     yield from policy_routes(machine, path, "projects/{project}", known)
     yield Route("GET", path, project)
-    yield Route("GET", SERVICE_USAGE + "projects/{project}/services", apis)
+    services = SERVICE_USAGE + "projects/{project}/services"
+    yield Route("GET", services, apis)
+    yield Route("POST", f"{services}:batchEnable", enable)
+    yield Route("POST", f"{services}/{{api}}:enable", enable)
     yield Route(
         "GET", BILLING + "projects/{project}/billingInfo", lambda _, places: {"projectId": known(places)}
     )

@@ -19,6 +19,7 @@ from local.control import (
     functions,
     iam,
     monitoring,
+    pools,
     project,
     pubsub,
     run,
@@ -40,6 +41,7 @@ MODULES = (
     functions,
     iam,
     monitoring,
+    pools,
     project,
     pubsub,
     run,
@@ -61,6 +63,7 @@ ENDPOINTS = {
     "COMPUTE": compute.ROOT,
     "DATAPROC": dataproc.ROOT,
     "IAM": iam.ROOT,
+    "IAM_BETA": pools.ROOT,
     "MONITORING": monitoring.ROOT.removesuffix("v3/"),  # the provider writes the version itself
     "PUBSUB": pubsub.ROOT,
     "RESOURCE_MANAGER": project.ROOT,
