@@ -20,7 +20,7 @@ from constructs import Construct
 from cdk.build import Build
 from cdk.identities import Identities
 from cdk.settings import Settings
-from cdk.storage import Storage
+from cdk.storage import CLIENT, Storage
 
 PORT = 8080
 ANSWER_SECONDS = 30  # kept back from the request's time-out, to end the objects at work and to answer
@@ -57,6 +57,7 @@ class Archiving(Construct):
             "ARCHIVE_BUCKET": storage.archive.name,
             "SWEEP_DEADLINE_S": str(settings.copier.timeout_seconds - ANSWER_SECONDS),
             "SWEEP_THREADS": str(settings.copier.threads),
+            **CLIENT,
         }
         self.service = CloudRunV2Service(
             self,

@@ -30,7 +30,7 @@ from constructs import Construct
 from cdk.build import Build
 from cdk.identities import Identities
 from cdk.settings import Settings
-from cdk.storage import Storage
+from cdk.storage import CLIENT, Storage
 from cdk.warehouse import Warehouse
 from feed import Feed
 
@@ -103,6 +103,7 @@ class Collection(Construct):
                     "ARCHIVE_BUCKET": storage.archive.name,
                     "STATION_TABLE": _table_name(settings, station_table),
                     "QUARANTINE_TABLE": _table_name(settings, warehouse.quarantine),
+                    **CLIENT,
                 },
             ),
             depends_on=[*build.grants, *grants],

@@ -13,6 +13,9 @@ from constructs import Construct
 from cdk.settings import Settings
 
 DAY_SECONDS = 86_400
+# Without it, the storage client asks for a bucket's settings beside each first call and after each 404, for traces
+# that nobody collects here: calls for which no workload has a role, and needs none.
+CLIENT = {"DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA": "true"}
 
 
 class Storage(Construct):

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from local.access import Access
 from local.clock import RealClock
 from local.control.faults import Fault
 from local.control.http import Call, Reply
@@ -32,7 +33,6 @@ ENDPOINTS = "endpoints.json"
 START_S = 120.0
 FAULT_S = 10.0
 DRAIN_S = 30.0
-DEPLOYER = "deployer"
 
 
 def run_cloud(options: Options, terminal: Terminal) -> None:
@@ -56,6 +56,7 @@ def run_cloud(options: Options, terminal: Terminal) -> None:
         machine.service(PubSub).resume()
         scheduler = machine.service(Scheduler)
         scheduler.start()
+        closing.callback(machine.service(Access).write, options.folder)
         clock.run(told.is_set)
         scheduler.stop()
         end = time.monotonic() + DRAIN_S
@@ -137,7 +138,7 @@ def _recorder(file: Path | None) -> Watch | None:
 
 def _identity(machine: Machine) -> dict[str, str]:
     """Who deploys, as programs that Terraform runs ask for it."""
-    host = machine.metadata.host_for(f"{DEPLOYER}@{machine.project}.iam.gserviceaccount.com")
+    host = machine.metadata.host_for(machine.service(Access).owner)
     return {
         "GCE_METADATA_HOST": host,
         "GCE_METADATA_ROOT": host,

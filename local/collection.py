@@ -19,6 +19,7 @@ class Collection:
 
     def __init__(self, kind: str, file: Path) -> None:
         self.kind, self._file = kind, file
+        self.version = 0  # another one after each change
         self._lock = RLock()
         self._resources: dict[str, Json] = self._load()
 
@@ -88,6 +89,7 @@ class Collection:
             ) from error
 
     def _save(self) -> None:
+        self.version += 1
         self._file.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._file.with_suffix(".tmp")
         temporary.write_text(json.dumps(self._resources, indent=1, sort_keys=True))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from local.clock import Clock, SimulatedClock
 from local.errors import LocalError
 from local.pipeline import Landed, archive, drain, rebuild, tell
-from local.report import Report, begin, complete, count_rows, difference
+from local.report import Report, begin, complete, count_rows, difference, explained
 from local.services.scheduler import fires_after
 from local.system import Options, System, running
 from local.terminal import Terminal
@@ -40,7 +40,7 @@ def run_demo(options: Options, terminal: Terminal) -> Report:
             report.problem = str(error)
         with terminal.stage("check", "counting"):
             complete(report, system)
-        report.problem = report.problem or difference(report)
+        report.problem = explained(report, report.problem or difference(report))
         report.write(options.folder)
     return report
 

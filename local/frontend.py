@@ -1,7 +1,8 @@
 """What stands between the services and the workloads: it holds requests back, as Google's front end does.
 
-Google keeps a request waiting while an instance starts, and gives an instance no more requests at a time
-than it declares: https://cloud.google.com/run/docs/about-concurrency
+Google lets through whose identity may invoke a service, keeps a request waiting while an instance starts, and gives
+an instance no more requests at a time than it declares: https://cloud.google.com/run/docs/authenticating/overview,
+https://cloud.google.com/run/docs/about-concurrency
 """
 
 import http.client
@@ -13,9 +14,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
 from threading import BoundedSemaphore, Event, Lock
+from typing import Any
 from urllib.parse import urlsplit
 
+from local.access import Access, DeniedError, Need
 from local.machine import Machine
+from local.metadata import caller_of, claims_of
 
 START_PATIENCE_S = 30.0  # a workload that was killed is back long before
 RETRY_EVERY_S = 0.05
@@ -36,10 +40,10 @@ class Answer:
         return 200 <= self.status < 300
 
     def __str__(self) -> str:
-        return f"{self.status} {self.body[:300].decode('utf-8', 'replace').strip()}".strip()
+        return f"{self.status} {self.body[:600].decode('utf-8', 'replace').strip()}".strip()
 
 
-Api = Callable[[str, str, bytes], Answer]  # method, path, body → answer
+Api = Callable[[str, str, bytes, str], Answer]  # method, path, body, e-mail of the caller → answer
 
 
 class FrontEnd:
@@ -49,6 +53,7 @@ class FrontEnd:
         self._machine = machine
         self._slots: dict[str, BoundedSemaphore] = {}
         self._apis: dict[str, Api] = {}
+        self._services: dict[str, str] = {}
         self._lock = Lock()
         self._closed = Event()
 
@@ -60,6 +65,11 @@ class FrontEnd:
         """Let a workload have at most that many requests at a time."""
         with self._lock:
             self._slots[_origin(url)] = BoundedSemaphore(at_once)
+
+    def invoke_as(self, url: str, service: str) -> None:
+        """Let only those call a workload who may invoke the Cloud Run service of that full name."""
+        with self._lock:
+            self._services[_origin(url)] = service
 
     def answer_for(self, host: str, api: Api) -> None:
         """Answer calls of a Google API's host (`dataproc.googleapis.com`) with a function."""
@@ -76,14 +86,17 @@ class FrontEnd:
         """Send a request and return the answer; `timeout_s` are real seconds. Raises nothing.
 
         While nothing listens the request waits up to 30 s. A connection that breaks is answered with
-        503, one that takes too long with 504, a URL that leads elsewhere with 403.
+        503, one that takes too long with 504, a URL that leads elsewhere with 403; a caller without a token
+        or without the role with 401 or 403.
         """
-        api = self._api(url)
-        if api is not None:
-            return api(method, urlsplit(url).path, body)
+        authorization = {name.lower(): value for name, value in headers.items()}.get("authorization", "")
+        if (api := self._api(url)) is not None:
+            return self._call_api(api, method, url, body, authorization)
         if not is_loopback(url):
             self._machine.say_not_honoured(f"{url} is not called: it leads away from this machine")
             return Answer(HTTPStatus.FORBIDDEN, b"not called: it leads away from this machine")
+        if (refused := self._refused(url, authorization)) is not None:
+            return refused
         with self._slot(url):
             try:
                 return _send(method, url, headers, body, timeout_s=timeout_s, closed=self._closed)
@@ -91,6 +104,37 @@ class FrontEnd:
                 return Answer(HTTPStatus.GATEWAY_TIMEOUT, f"no answer within {timeout_s:.0f} s".encode())
             except (OSError, http.client.HTTPException) as error:
                 return Answer(HTTPStatus.SERVICE_UNAVAILABLE, f"the connection broke: {error!r}".encode())
+
+    def _call_api(self, api: Api, method: str, url: str, body: bytes, authorization: str) -> Answer:
+        caller = caller_of(authorization)
+        if caller is None or not self._machine.service(Access).is_known(caller):
+            message = "Request had invalid authentication credentials. Expected OAuth 2 access token."
+            return error_answer(HTTPStatus.UNAUTHORIZED, "UNAUTHENTICATED", message)
+        return api(method, urlsplit(url).path, body, caller)
+
+    def _refused(self, url: str, authorization: str) -> Answer | None:
+        """Cloud Run's answer to whom it does not let through; its page tells no names, its log does, and so here.
+
+        https://cloud.google.com/run/docs/troubleshooting#unauthorized-client
+        """
+        service = self._services.get(_origin(url))
+        if service is None:
+            return None
+        if not authorization:
+            told = f"The request was not authenticated: it carries no identity token for {service}"
+            return Answer(HTTPStatus.FORBIDDEN, told.encode())
+        claims = claims_of(authorization) or {}
+        email, audience = str(claims.get("email", "")), str(claims.get("aud", ""))
+        access = self._machine.service(Access)
+        if _origin(audience) != _origin(url) or not access.is_known(email):
+            told = f"The access token could not be verified: it is for {audience or 'nobody'}, by {email or 'nobody'}"
+            return Answer(HTTPStatus.UNAUTHORIZED, told.encode())
+        try:
+            access.check(email, [Need("run.routes.invoke", service)])
+        except DeniedError as error:
+            told = f"The request was not authorized to invoke this service. {error.sentence}"
+            return Answer(HTTPStatus.FORBIDDEN, told.encode())
+        return None
 
     def _api(self, url: str) -> Api | None:
         host = urlsplit(url).hostname or ""
@@ -122,11 +166,12 @@ def json_answer(value: object, status: int = HTTPStatus.OK) -> Answer:
     return Answer(status, json.dumps(value).encode())
 
 
-def error_answer(status: HTTPStatus, reason: str, message: str) -> Answer:
+def error_answer(
+    status: HTTPStatus, reason: str, message: str, details: list[dict[str, Any]] | None = None
+) -> Answer:
     """Return an error in the form of Google's APIs: https://cloud.google.com/apis/design/errors."""
-    return json_answer(
-        {"error": {"code": int(status), "status": reason, "message": message}}, status=int(status)
-    )
+    error: dict[str, Any] = {"code": int(status), "status": reason, "message": message}
+    return json_answer({"error": error | ({"details": details} if details else {})}, status=int(status))
 
 
 def _origin(url: str) -> str:

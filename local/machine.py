@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from threading import RLock
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from local.collection import Collection
 from local.metadata import MetadataServer
 from local.processes import Supervisor
+
+if TYPE_CHECKING:  # it imports this module
+    from local.emulators import Emulators
 
 
 class Clock(Protocol):
@@ -37,6 +40,9 @@ class Machine:
     metadata: MetadataServer
     clock: Clock
     python: Path  # interpreter of the environment that the workloads run in
+    doors: "Emulators | None" = (
+        None  # where workloads reach the emulators; None: at their own addresses, unguarded
+    )
     not_honoured: list[str] = field(default_factory=list)  # sentences for the user, each once
     _services: dict[type[Any], Any] = field(default_factory=dict)
     _collections: dict[tuple[str, str], Collection] = field(default_factory=dict)
@@ -79,9 +85,11 @@ class Machine:
         the user: no key, no gcloud configuration, no home folder.
         """
         host = self.metadata.host_for(service_account_email)
+        doors = self.doors or self
         return minimal_environment(self.folder) | {
-            "STORAGE_EMULATOR_HOST": self.gcs_url,
-            "BIGQUERY_EMULATOR_HOST": self.bigquery_url,
+            # With STORAGE_EMULATOR_HOST, the storage client would send no token and be nobody.
+            "API_ENDPOINT_OVERRIDE": doors.gcs_url,
+            "BIGQUERY_EMULATOR_HOST": doors.bigquery_url,
             "GCE_METADATA_HOST": host,
             "GCE_METADATA_ROOT": host,
             "GCE_METADATA_IP": host,  # the one that google.auth asks first

@@ -18,6 +18,7 @@ from local.processes import LOOPBACK
 
 TOKEN_LIFETIME_S = 3600
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+JWT_HEADER = {"alg": "none", "typ": "JWT"}
 TOKEN_PREFIX = "local:"  # noqa: S105  (not a secret: it names the caller)
 
 
@@ -92,6 +93,14 @@ def access_token(email: str) -> dict[str, Any]:
     return {"access_token": TOKEN_PREFIX + email, "expires_in": TOKEN_LIFETIME_S, "token_type": "Bearer"}
 
 
+def caller_of(authorization: str) -> str | None:
+    """Return the service account that an Authorization header names, None where its token is none of ours."""
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token.startswith(TOKEN_PREFIX):
+        return None
+    return token.removeprefix(TOKEN_PREFIX).strip() or None
+
+
 def identity_token(email: str, audience: str, now: float) -> str:
     """Return an unsigned JWT (RFC 7519 §6) with the claims of Google's identity tokens; `now` in seconds."""
     claims = {
@@ -104,7 +113,21 @@ def identity_token(email: str, audience: str, now: float) -> str:
         "iss": "https://accounts.google.com",
         "sub": email,
     }
-    return ".".join([_base64({"alg": "none", "typ": "JWT"}), _base64(claims), ""])
+    return ".".join([_base64(JWT_HEADER), _base64(claims), ""])
+
+
+def claims_of(authorization: str) -> dict[str, Any] | None:
+    """Return the claims of the identity token in an Authorization header, None where it holds none of ours."""
+    scheme, _, token = authorization.partition(" ")
+    header, _, rest = token.partition(".")
+    if scheme.lower() != "bearer" or header != _base64(JWT_HEADER):
+        return None
+    payload = rest.partition(".")[0]
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except ValueError:
+        return None
+    return claims if isinstance(claims, dict) else None
 
 
 def _base64(value: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from feed import tick_of
+from local.access import Access
 from local.errors import LocalError
 from local.machine import Machine
 from local.services.bigquery import BigQuery
@@ -54,6 +55,7 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)
     batch: dict[str, Any] | None = None  # what the Spark job printed about itself
     stations: list[dict[str, Any]] = field(default_factory=list)
+    denied: list[str] = field(default_factory=list)  # what a workload called and had no role for
     not_honoured: list[str] = field(default_factory=list)
     problem: str | None = None
 
@@ -173,6 +175,8 @@ def complete(report: Report, system: System, before: Mapping[str, int] | None = 
     report.quarantined = count_rows(machine, parts.quarantine_table, f"feed = '{report.feed}'")
     view = system.applied.outputs.get("availability_view")
     report.stations = stations(machine, view, report.feed)
+    report.denied = machine.service(Access).denials()
+    machine.service(Access).write(system.options.folder)
     report.not_honoured = list(machine.not_honoured)
     report.seconds = {name: round(each, 2) for name, each in system.terminal.seconds.items()}
     report.total_seconds = round(system.terminal.elapsed, 2)
@@ -215,9 +219,20 @@ def difference(report: Report) -> str | None:
     return next((sentence for holds, sentence in checks if not holds), None)
 
 
+def explained(report: Report, problem: str | None) -> str | None:
+    """Return a problem with the first call that was denied, which may be why; None where there is no problem."""
+    if problem is None or not report.denied or report.denied[0] in problem:
+        return problem
+    return f"{problem}\n{report.denied[0]}"
+
+
 def rendered(report: Report) -> RenderableType:
     """Return what the user sees at the end."""
     parts: list[RenderableType] = []
+    if report.denied:
+        parts += [Text("Denied, as in the cloud:", style="bold")]
+        parts += [Text(f"  · {sentence}") for sentence in report.denied]
+        parts.append(Text())
     if report.not_honoured:
         parts += [Text("Not as in the cloud:", style="bold")]
         parts += [Text(f"  · {sentence}", style="dim") for sentence in report.not_honoured]

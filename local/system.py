@@ -22,6 +22,7 @@ from local.control.faults import Fault
 from local.emulators import start_emulators
 from local.errors import LocalError
 from local.frontend import FrontEnd, is_loopback
+from local.guard.guard import Guard
 from local.machine import Machine, project_number
 from local.metadata import MetadataServer
 from local.processes import LOOPBACK, Supervisor
@@ -247,6 +248,9 @@ def empty_project(
         python=Path(sys.executable),
     )
     closing.callback(machine.service(FrontEnd).close)
+    guard = machine.service(Guard)
+    closing.callback(guard.close)
+    machine.doors = guard.doors
     source = _choose_source(options, terminal, machine, feed=feed, url=url, closing=closing)
     return stack, feed, source, machine
 

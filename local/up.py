@@ -11,7 +11,7 @@ from local.clock import RealClock
 from local.errors import LocalError
 from local.pipeline import Landed, archive, drain, rebuild, tell
 from local.processes import OWNER, end_leftovers
-from local.report import Report, begin, complete, count_rows, counters, difference
+from local.report import Report, begin, complete, count_rows, counters, difference, explained
 from local.services.pubsub import Message
 from local.synth import check_environment
 from local.system import RECORD, Options, System, data_of, read_state, running, write_state
@@ -57,7 +57,7 @@ def run_up(options: Options, terminal: Terminal) -> Report:
         with terminal.stage("check", "counting"):
             _count(system, report, keeper)
         if options.ticks and not told.is_set():
-            report.problem = report.problem or difference(report)
+            report.problem = explained(report, report.problem or difference(report))
         report.write(options.folder)
     return report
 

@@ -59,18 +59,20 @@ class Workloads:
         env: Mapping[str, str],
         cwd: Path,
         *,
+        service: str,
         ready_path: str,
         at_once: int,
         deadline_s: float,
     ) -> str:
         """Begin to start a workload and return its URL; `argv` is given the port, as `PORT` is.
 
-        It is ready when `ready_path` is answered with a status below 500. `at_once` is how many requests
-        it gets at a time.
+        `service` is the Cloud Run service that callers must be allowed to invoke. It is ready when `ready_path`
+        is answered with a status below 500. `at_once` is how many requests it gets at a time.
         """
         port = self.ports.pop(name, None) or free_port()
         url = f"http://{LOOPBACK}:{port}"
         self._machine.service(FrontEnd).limit(url, at_once)
+        self._machine.service(FrontEnd).invoke_as(url, service)
         self.urls[name] = url
 
         def start() -> None:

@@ -10,9 +10,11 @@ import zipfile
 from collections.abc import Iterator
 from io import BytesIO
 
+from local.building import check_build
 from local.collection import Json
 from local.control.http import Call, RefusedError, Reply, Route
 from local.errors import LocalError, NotFoundError
+from local.guard.storage import object_name
 from local.machine import Machine
 from local.workloads import read_object
 
@@ -46,7 +48,11 @@ def routes(machine: Machine) -> Iterator[Route]:
         name = f"{parent}/operations/{number}"
         operation: Json = {"name": name, "done": True, "metadata": {"build": build}}
         try:
-            _check_source(read_object(machine, str(source.get("bucket")), str(source.get("object"))))
+            bucket, source_name = str(source.get("bucket")), str(source.get("object"))
+            if account := str(wanted.get("serviceAccount", "")).rpartition("/")[2]:
+                pushed_to = f"{parent}/repositories/{repository}"
+                check_build(machine, account, object_name(bucket, source_name), pushed_to)
+            _check_source(read_object(machine, bucket, source_name))
         except LocalError as error:
             build["status"] = "FAILURE"
             log.append(f"ERROR: {error}")

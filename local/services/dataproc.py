@@ -16,11 +16,13 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from local.access import Access, DeniedError, Need
 from local.arguments import as_rest, block, blocks, say_unhonoured
 from local.clock import clock_of, seconds
 from local.collection import Json
 from local.errors import LocalError, ProcessError
 from local.frontend import Answer, FrontEnd, error_answer, json_answer
+from local.guard.storage import bucket_name, object_name
 from local.java import find_java
 from local.machine import Machine
 from local.stack import Attributes, Handler, Resource
@@ -28,6 +30,17 @@ from local.workloads import ISOLATION, gs_parts, read_object
 
 HOST = "dataproc.googleapis.com"
 TIMEOUT = "3600s"
+# What the account of a cluster's machines must be allowed, or none is made; the log is the driver's.
+MACHINES = (
+    "dataproc.agents.create",
+    "dataproc.agents.delete",
+    "dataproc.agents.get",
+    "dataproc.agents.update",
+    "dataproc.tasks.lease",
+    "dataproc.tasks.listInvalidatedLeases",
+    "dataproc.tasks.reportStatus",
+    "logging.logEntries.create",
+)
 # Small data on a small machine: no web page, no public interface, no more tasks than are of use.
 LOCAL_CONF = {
     "spark.ui.enabled": "false",
@@ -84,11 +97,15 @@ class Dataproc:
         self._clock.start(lambda: self._run(workflow, jobs))
         return workflow
 
-    def _answer(self, method: str, path: str, body: bytes) -> Answer:
+    def _answer(self, method: str, path: str, body: bytes, caller: str) -> Answer:
         """Answer POST …/workflowTemplates/<name>:instantiate as the API does."""
         match = re.fullmatch(r"/v1/(projects/[^/]+/regions/[^/]+/workflowTemplates/[^/:]+):instantiate", path)
         if method != "POST" or match is None:
             return error_answer(HTTPStatus.NOT_FOUND, "NOT_FOUND", f"{method} {path} is not answered here")
+        try:
+            self._check_starter(caller, match[1])
+        except DeniedError as error:
+            return error_answer(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED", str(error), error.details)
         if self.templates.find(match[1]) is None:
             return error_answer(HTTPStatus.NOT_FOUND, "NOT_FOUND", f"Not found: Workflow Template {match[1]}")
         try:
@@ -99,10 +116,42 @@ class Dataproc:
         region = match[1].rpartition("/workflowTemplates/")[0]
         return json_answer({"name": f"{region}/operations/{workflow.number}", "done": False})
 
+    def _check_starter(self, caller: str, name: str) -> None:
+        """Who starts a cluster needs a permission on the project, and acts as the account of its machines.
+
+        https://cloud.google.com/dataproc/docs/concepts/iam/iam#workflow_templates_methods_required_permissions
+        """
+        access, project = self._machine.service(Access), f"projects/{self._machine.project}"
+        access.check(caller, [Need("dataproc.workflowTemplates.instantiate", project)])
+        account = (self.templates.find(name) or {}).get("serviceAccount")
+        if account:
+            access.check(caller, [Need("iam.serviceAccounts.actAs", f"{project}/serviceAccounts/{account}")])
+
+    def _check_machines(self, template: Json) -> None:
+        """Raise LocalError where Dataproc would make no machines of that account, or they could not work.
+
+        https://cloud.google.com/dataproc/docs/concepts/configuring-clusters/service-accounts
+        """
+        account, project = template["serviceAccount"], f"projects/{self._machine.project}"
+        access = self._machine.service(Access)
+        needs = [Need(permission, project) for permission in MACHINES]
+        if staging := template.get("stagingBucket"):
+            needs.append(Need("storage.buckets.get", bucket_name(staging)))
+            needs.append(
+                Need("storage.objects.create", object_name(staging, "google-cloud-dataproc-metainfo/"))
+            )
+        try:
+            access.check(account, needs)
+        except DeniedError as error:
+            raise LocalError(
+                f"Service Account '{account}' is missing required permissions: {error.sentence}"
+            ) from error
+
     def _run(self, workflow: Workflow, jobs: list[Json]) -> None:
         began = time.monotonic()
         try:
             template = self.templates.get(workflow.template)
+            self._check_machines(template)
             for job in jobs:
                 workflow.summaries[job["stepId"]] = self._submit(workflow, job, template)
             workflow.state = "DONE"
@@ -128,7 +177,7 @@ class Dataproc:
             name,
             [
                 str(self._machine.python.parent / "spark-submit"),
-                *self._words(spark, template["properties"], folder),
+                *self._words(spark, template, folder),
             ],
             env=self._environment(template["serviceAccount"]),
             cwd=folder,
@@ -141,9 +190,10 @@ class Dataproc:
             raise ProcessError(name, "printed no JSON summary", log)
         return summary
 
-    def _words(self, spark: Json, cluster: Json, folder: Path) -> list[str]:
+    def _words(self, spark: Json, template: Json, folder: Path) -> list[str]:
         """Return the command line after `spark-submit`; the files it names are fetched into `folder`."""
-        declared = {k: str(v) for k, v in (cluster | spark.get("properties", {})).items()}
+        account = template["serviceAccount"]
+        declared = {k: str(v) for k, v in (template["properties"] | spark.get("properties", {})).items()}
         for key in [key for key in declared if SIZES.fullmatch(key)]:
             self._machine.say_not_honoured(f"Spark property {key}={declared.pop(key)}: no cluster is here")
         conf = declared | LOCAL_CONF | {"spark.local.dir": str(folder / "scratch")}
@@ -151,12 +201,14 @@ class Dataproc:
         words = ["--master", "local[2]"]
         for key, value in conf.items():
             words += ["--conf", f"{key}={value}"]
-        if files := [self._fetch(uri, folder) for uri in spark.get("pythonFileUris", ())]:
+        if files := [self._fetch(uri, folder, account) for uri in spark.get("pythonFileUris", ())]:
             words += ["--py-files", ",".join(str(file) for file in files)]
-        return [*words, str(self._fetch(spark["mainPythonFileUri"], folder)), *spark.get("args", ())]
+        return [*words, str(self._fetch(spark["mainPythonFileUri"], folder, account)), *spark.get("args", ())]
 
-    def _fetch(self, uri: str, folder: Path) -> Path:
+    def _fetch(self, uri: str, folder: Path, account: str) -> Path:
+        """Fetch a job's file, as the cluster's machines do. Raises LocalError, DeniedError where they may not."""
         bucket, name = gs_parts(uri)
+        self._machine.service(Access).check(account, [Need("storage.objects.get", object_name(bucket, name))])
         file = folder / name.rpartition("/")[2]
         file.write_bytes(read_object(self._machine, bucket, name))
         return file
@@ -274,6 +326,7 @@ def workflow_template(resource: Resource, arguments: dict[str, Any], machine: Ma
     jobs = [_job(job) for job in blocks(arguments, "jobs")]
     parameters = [_parameter(each) for each in blocks(arguments, "parameters")]
     kept = {"name": name, "jobs": jobs, "parameters": parameters, "serviceAccount": account}
+    kept["stagingBucket"] = config.get("staging_bucket", "")
     kept["dagTimeout"] = arguments.get("dag_timeout", TIMEOUT)
     kept["properties"] = spark  # what the cluster's own configuration would set for every job
     machine.service(Dataproc).templates.put(name, kept)

@@ -6,6 +6,8 @@ The platform's own variables: https://cloud.google.com/functions/docs/configurin
 from typing import Any
 
 from local.arguments import block, say_unhonoured
+from local.building import check_build
+from local.guard.storage import object_name
 from local.machine import Machine
 from local.stack import Attributes, Handler, Resource
 from local.workloads import Workloads, read_object, unpack
@@ -16,7 +18,7 @@ READY_PATH = "/robots.txt"
 BUILD_HONOURED = {"entry_point", "source", "runtime"}
 BUILD_SAID = {
     "runtime": "it runs on the Python of this environment",
-    "service_account": "nothing is built here",
+    "service_account": "nothing is built here, but it must be allowed to",
     "docker_repository": "nothing is built here",
     "environment_variables": "nothing is built here",
     "automatic_update_policy": "it runs on the Python of this environment",
@@ -54,8 +56,9 @@ def function(resource: Resource, arguments: dict[str, Any], machine: Machine) ->
     folder = machine.folder / "functions" / name
     archive = f"gs://{source['bucket']}/{source['object']}"
     unpack(read_object(machine, source["bucket"], source["object"]), folder, archive)
-    url = _begin(machine, name, build["entry_point"], service)
     service_name = f"projects/{project}/locations/{location}/services/{name}"
+    _check_build(machine, name, build, location)
+    url = _begin(machine, service_name, build["entry_point"], service)
     computed = {"uri": url, "service": service_name, "gcf_uri": url}
     return (
         {"project": project}
@@ -71,7 +74,20 @@ def function(resource: Resource, arguments: dict[str, Any], machine: Machine) ->
     )
 
 
-def _begin(machine: Machine, name: str, target: str, service: dict[str, Any]) -> str:
+def _check_build(machine: Machine, name: str, build: dict[str, Any], location: str) -> None:
+    """Raise LocalError where the build account could not build: nothing is built here, but it may be asked.
+
+    Cloud Functions copies the source into a bucket of its own, and builds from there:
+    https://cloud.google.com/functions/docs/securing/build-custom-sa
+    """
+    if account := str(build.get("service_account", "")).rpartition("/")[2]:
+        bucket = f"gcf-v2-sources-{machine.project_number}-{location}"
+        source = object_name(bucket, f"{name}/version-1/function-source.zip")
+        check_build(machine, account, source, str(build.get("docker_repository", "")))
+
+
+def _begin(machine: Machine, service_name: str, target: str, service: dict[str, Any]) -> str:
+    name = service_name.rpartition("/")[2]
     workloads = machine.service(Workloads)
     declared = {key: str(value) for key, value in service.get("environment_variables", {}).items()}
     platform = {
@@ -91,6 +107,7 @@ def _begin(machine: Machine, name: str, target: str, service: dict[str, Any]) ->
         lambda port: [*framework, *options, str(port)],
         env | platform,
         machine.folder / "functions" / name,
+        service=service_name,
         ready_path=READY_PATH,
         at_once=int(service.get("max_instance_count", 100))
         * int(service.get("max_instance_request_concurrency", 1)),

@@ -1,7 +1,7 @@
 """IAM: service accounts, custom roles, and who was granted which role on what.
 
-Grants are kept under the full name of what they are on, in the form of the REST API's policies; nothing
-is refused by them.
+Grants are kept under the full name of what they are on, in the form of the REST API's policies; what they permit
+is decided in `local.access`.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,9 @@ from local.arguments import as_rest, blocks, say_unhonoured, stable_number
 from local.machine import Machine
 from local.stack import Attributes, Handler, Resource
 
-NOT_ENFORCED = (
-    "roles and grants are kept (control/iam), but not enforced: every workload may do everything here"
+ENFORCED = (
+    "roles are enforced as far as local/roles.toml and local/guard know Google's permissions; tokens name the caller "
+    "and prove nothing, a new grant counts at once, and there are no policies of an organization"
 )
 
 
@@ -125,8 +126,8 @@ def custom_role(_resource: Resource, arguments: dict[str, Any], machine: Machine
 
 
 def grant(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
-    """Every google_…_iam_member and google_…_iam_binding: kept, not enforced."""
-    machine.say_not_honoured(NOT_ENFORCED)
+    """Every google_…_iam_member and google_…_iam_binding."""
+    machine.say_not_honoured(ENFORCED)
     kind, _, form = resource.type.rpartition("_iam_")
     name = full_name(TARGETS[kind], arguments, machine)
     members = [arguments["member"]] if form == "member" else list(arguments["members"])

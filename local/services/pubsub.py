@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from local.access import Access, DeniedError, Need
 from local.arguments import as_rest, block, say_unhonoured
 from local.clock import clock_of, seconds
 from local.collection import Json
@@ -31,6 +32,8 @@ LOG = logging.getLogger(__name__)
 
 DATA_LIMIT = 10 * 2**20  # of one message, as in Pub/Sub
 ACK_DEADLINE_S = 10
+# Google's own account for what Pub/Sub does by itself: https://cloud.google.com/iam/docs/service-agents
+AGENT = "service-{number}@gcp-sa-pubsub.iam.gserviceaccount.com"
 RETENTION = "604800s"  # 7 days
 # Backoff of a push subscription: declared limits default to 10 and 600 s; without a policy 0.1 to 60 s.
 DECLARED_BACKOFF_S = (10.0, 600.0)
@@ -190,13 +193,31 @@ class PubSub:
 
     def _refused(self, config: Json, message: Message, attempt: int) -> None:
         dead = config.get("deadLetterPolicy", {})
-        if dead and attempt >= int(dead.get("maxDeliveryAttempts", 5)):
+        if dead and attempt >= int(dead.get("maxDeliveryAttempts", 5)) and self._may_forward(config):
             self.publish(dead["deadLetterTopic"], message.data, _dead_letter(config, message, attempt))
             self._messages.remove(message.subscription, [message.message_id])
             self._count(dead_lettered=1)
             LOG.error("message %s goes to %s", message.message_id, dead["deadLetterTopic"])
             return
         self._clock.after(_backoff_s(config, attempt), lambda: self._begin(message))
+
+    def _may_forward(self, config: Json) -> bool:
+        """Whether Pub/Sub's own agent may take dead letters out and put them in their topic.
+
+        Without it a message is delivered again and again until it expires:
+        https://cloud.google.com/pubsub/docs/dead-letter-topics#grant_forwarding_permissions
+        """
+        agent = AGENT.format(number=self._machine.project_number)
+        topic = config["deadLetterPolicy"]["deadLetterTopic"]
+        needs = [
+            Need("pubsub.topics.publish", topic),
+            Need("pubsub.subscriptions.consume", config["name"]),
+        ]
+        try:
+            self._machine.service(Access).check(agent, needs)
+        except DeniedError:  # which is in the log, and in the report
+            return False
+        return True
 
     def _authorization(self, config: Json) -> dict[str, str]:
         token = config["pushConfig"].get("oidcToken")

@@ -39,8 +39,8 @@ SERVICE_SAID = {
     "ingress": "only this machine can reach it",
     "traffic": "there is one revision here",
     "binary_authorization": "there is no image here",
-    "custom_audiences": "identity tokens are not checked here",
-    "invoker_iam_disabled": "access is not controlled here",
+    "custom_audiences": "an identity token must be for the service's own URL here",
+    "invoker_iam_disabled": "whoever calls needs the role here all the same",
     "scaling": "there is one instance here",
     "launch_stage": "it means nothing here",
     "default_uri_disabled": "the URL is the only one",
@@ -67,8 +67,8 @@ def service(resource: Resource, arguments: dict[str, Any], machine: Machine) -> 
     name = arguments["name"]
     folder = machine.folder / "services" / name
     unpack(*_source(machine, containers[0]["image"], folder))
-    url = _begin(machine, name, template, containers[0], folder)
     full = f"projects/{project}/locations/{location}/services/{name}"
+    url = _begin(machine, full, template, containers[0], folder)
     computed = {
         "id": full,
         "uri": url,
@@ -121,8 +121,9 @@ def _source(machine: Machine, image: str, folder: Path) -> tuple[bytes, Path, st
 
 
 def _begin(
-    machine: Machine, name: str, template: dict[str, Any], container: dict[str, Any], folder: Path
+    machine: Machine, service: str, template: dict[str, Any], container: dict[str, Any], folder: Path
 ) -> str:
+    name = service.rpartition("/")[2]
     dockerfile = folder / "Dockerfile"
     image = parse_dockerfile(dockerfile.read_text() if dockerfile.exists() else "", f"{name}: Dockerfile")
     workloads = machine.service(Workloads)
@@ -148,6 +149,7 @@ def _begin(
         lambda port: [_expand(word, port) for word in command],
         env | platform,
         folder,
+        service=service,
         ready_path=probe.get("path", "/"),
         at_once=int(template.get("max_instance_request_concurrency", CONCURRENCY)),
         deadline_s=START_DEADLINE_S,

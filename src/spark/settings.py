@@ -11,6 +11,8 @@ from pathlib import Path
 from feed import Feed, load_feed
 
 STORAGE_URL = "https://storage.googleapis.com"
+# What leads the storage client elsewhere, and so our own requests; in its order.
+ENDPOINTS = ("STORAGE_EMULATOR_HOST", "API_ENDPOINT_OVERRIDE")
 # One statement may change 4,000 partitions: https://cloud.google.com/bigquery/quotas#partitioned_tables
 MAX_DAYS = 4_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
@@ -61,7 +63,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], toda
         value = getattr(parsed, option)
         if not _NAME.fullmatch(value):
             raise SettingsError(f"--{option.replace('_', '-')}: found {value!r}, expected a name")
-    host = environment.get("STORAGE_EMULATOR_HOST", STORAGE_URL).rstrip("/")
+    host = next((environment[name] for name in ENDPOINTS if environment.get(name)), STORAGE_URL).rstrip("/")
     return Settings(
         project=parsed.project,
         dataset=parsed.dataset,

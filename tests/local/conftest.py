@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from local.access import Access
 from local.emulators import Emulators
 from local.machine import Machine, project_number
-from local.metadata import MetadataServer
+from local.metadata import MetadataServer, access_token, identity_token
 from local.processes import Supervisor
+from local.services.iam import Policies
 
 PROJECTS = itertools.count(1)
 
@@ -70,3 +72,29 @@ def machine(new_machine: Callable[..., Machine]) -> Machine:
 def machine_with_data(new_machine: Callable[..., Machine], emulators: Emulators) -> Machine:
     """A machine with both emulators, and a project that they do not know yet."""
     return new_machine(emulators)
+
+
+def account(machine: Machine, name: str) -> str:
+    """Make a service account without any role, by its name or e-mail; its e-mail."""
+    email = name if "@" in name else f"{name}@{machine.project}.iam.gserviceaccount.com"
+    full = f"projects/{machine.project}/serviceAccounts/{email}"
+    machine.collection("iam", "serviceAccounts").put(full, {"name": full, "email": email})
+    return email
+
+
+def allow(machine: Machine, email: str, resource: str, *permissions: str) -> None:
+    """Grant a custom role of these permissions on the resource that policies have under that name."""
+    role = f"projects/{machine.project}/roles/r{len(machine.collection('iam', 'roles').names())}"
+    machine.collection("iam", "roles").put(role, {"name": role, "includedPermissions": list(permissions)})
+    machine.service(Policies).grant(resource, role, [f"serviceAccount:{email}"])
+
+
+def bearer(email: str) -> dict[str, str]:
+    """The header with the access token that the metadata server gives that account."""
+    return {"Authorization": f"Bearer {access_token(email)['access_token']}"}
+
+
+def as_owner(machine: Machine, url: str) -> dict[str, str]:
+    """The header with which who deploys may call a service."""
+    token = identity_token(machine.service(Access).owner, url, machine.clock.now().timestamp())
+    return {"Authorization": f"Bearer {token}"}

@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
+from local.access import Access
 from local.clock import SimulatedClock
 from local.errors import LocalError
 from local.frontend import FrontEnd
 from local.machine import Machine
-from local.services.dataproc import Dataproc, last_object, substituted, workflow_template
+from local.services.dataproc import MACHINES, Dataproc, last_object, substituted, workflow_template
 from local.stack import Resource
+from tests.local.conftest import account, allow, bearer
 
 pytestmark = pytest.mark.unit
 NAME = "projects/p/regions/r/workflowTemplates/rebuild-days"
@@ -99,7 +101,7 @@ def declare(machine: Machine) -> None:
         "placement": {
             "managed_cluster": {
                 "cluster_name": "x",
-                "config": {"gce_cluster_config": {"service_account": "b@p.iam"}},
+                "config": {"gce_cluster_config": {"service_account": "b@p.iam"}, "staging_bucket": "s"},
             }
         },
         "jobs": [
@@ -144,14 +146,90 @@ def test_the_api_refuses_as_google_does(
     machine.clock = SimulatedClock(machine.clock.now())
     declare(machine)
     base = f"https://dataproc.googleapis.com/v1/projects/{machine.project}/regions/europe-west1"
-    answer = machine.service(FrontEnd).call("POST", f"{base}/workflowTemplates/{path}", {}, body, 5)
+    owner = bearer(machine.service(Access).owner)
+    answer = machine.service(FrontEnd).call("POST", f"{base}/workflowTemplates/{path}", owner, body, 5)
     assert answer.status == status
     assert reason in json.dumps(json.loads(answer.body))
+
+
+STARTS = ("projects/{project}", "dataproc.workflowTemplates.instantiate")
+ACTS = ("projects/{project}/serviceAccounts/b@p.iam", "iam.serviceAccounts.actAs")
+
+
+@pytest.mark.parametrize(
+    ("granted", "missing"),
+    [
+        (
+            [],
+            "Permission 'dataproc.workflowTemplates.instantiate' denied on resource '//dataproc.googleapis.com/",
+        ),
+        ([ACTS], "Permission 'dataproc.workflowTemplates.instantiate' denied on resource"),
+        (
+            [STARTS],
+            "Permission 'iam.serviceAccounts.actAs' denied on resource '//iam.googleapis.com/projects/",
+        ),
+        ([STARTS, ACTS], None),
+    ],
+)
+def test_who_starts_a_cluster_also_acts_as_its_machines(
+    machine: Machine, granted: list[tuple[str, str]], missing: str | None
+) -> None:
+    machine.clock = clock = SimulatedClock(machine.clock.now())
+    declare(machine)
+    starter = account(machine, "starter")
+    for resource, permission in granted:
+        allow(machine, starter, resource.format(project=machine.project), permission)
+    url = f"https://{machine.region}-dataproc.googleapis.com/v1/{machine.service(Dataproc).templates.names()[0]}:instantiate"
+    body = b'{"parameters": {"FROM": "yesterday"}}'
+    answer = machine.service(FrontEnd).call("POST", url, bearer(starter), body, 5)
+    assert (answer.status, len(machine.service(Dataproc).workflows)) == ((403, 0) if missing else (200, 1))
+    if missing:
+        error = json.loads(answer.body)["error"]
+        assert error["message"].startswith(missing)
+        assert error["details"][0]["metadata"]["principal"] == starter
+    clock.close()
+
+
+@pytest.mark.parametrize(
+    ("project", "bucket", "expected"),
+    [
+        (
+            (),
+            (),
+            "Service Account 'b@p.iam' is missing required permissions: 403: b@p.iam lacks dataproc.agents.create",
+        ),
+        (MACHINES, (), "403: b@p.iam lacks storage.buckets.get on projects/_/buckets/s"),
+        (
+            MACHINES,
+            ("storage.buckets.get",),
+            "403: b@p.iam lacks storage.objects.create on projects/_/buckets/s/objects/",
+        ),
+        (
+            MACHINES,
+            ("storage.buckets.get", "storage.objects.create"),
+            "Permission 'storage.objects.get' denied on resource",
+        ),
+    ],
+)
+def test_machines_need_their_roles_before_there_is_a_cluster(
+    machine: Machine, project: tuple[str, ...], bucket: tuple[str, ...], expected: str
+) -> None:
+    machine.clock = clock = SimulatedClock(machine.clock.now())
+    declare(machine)
+    allow(machine, "b@p.iam", f"projects/{machine.project}", *project)
+    allow(machine, "b@p.iam", "b/s", *bucket)
+    dataproc = machine.service(Dataproc)
+    workflow = dataproc.instantiate(dataproc.templates.names()[0], {"FROM": "yesterday"})
+    clock.run(workflow.ended.is_set)
+    assert (workflow.state, expected in workflow.error) == ("FAILED", True), workflow.error
+    clock.close()
 
 
 def test_a_run_that_fails_says_why(machine: Machine, tmp_path: Path) -> None:
     machine.clock = clock = SimulatedClock(machine.clock.now())
     declare(machine)
+    storage = ("storage.buckets.get", "storage.objects.create", "storage.objects.get")
+    allow(machine, "b@p.iam", f"projects/{machine.project}", *MACHINES, *storage)
     dataproc = machine.service(Dataproc)
     workflow = dataproc.instantiate(dataproc.templates.names()[0], {"FROM": "yesterday"})
     clock.run(workflow.ended.is_set)

@@ -10,7 +10,9 @@ import pytest
 
 from local.frontend import FrontEnd, error_answer, is_loopback, json_answer
 from local.machine import Machine
+from local.metadata import identity_token
 from local.processes import free_port
+from tests.local.conftest import account, allow, bearer
 
 pytestmark = pytest.mark.unit
 
@@ -119,12 +121,70 @@ def test_what_leads_away_is_not_called_and_said_once(front: FrontEnd, machine: M
     assert machine.not_honoured == ["https://example.com/x is not called: it leads away from this machine"]
 
 
-def test_a_google_api_is_answered_here_and_others_are_not(front: FrontEnd) -> None:
-    front.answer_for("dataproc.googleapis.com", lambda m, p, b: json_answer([m, p, b.decode()]))
-    status, body = call(front, "https://dataproc.googleapis.com/v1/x:y")
-    assert (status, json.loads(body)) == (200, ["POST", "/v1/x:y", "body"])
+def test_a_google_api_is_answered_here_and_others_are_not(front: FrontEnd, machine: Machine) -> None:
+    front.answer_for(
+        "dataproc.googleapis.com", lambda m, p, b, caller: json_answer([m, p, b.decode(), caller])
+    )
+    caller = account(machine, "caller")
+    answer = front.call("POST", "https://dataproc.googleapis.com/v1/x:y", bearer(caller), b"body", 5)
+    assert (answer.status, json.loads(answer.body)) == (200, ["POST", "/v1/x:y", "body", caller])
     assert front.reaches("https://dataproc.googleapis.com/v1")
     assert not front.reaches("https://compute.googleapis.com/v1")
+
+
+@pytest.mark.parametrize(
+    "authorization", [None, "Bearer local:nobody@elsewhere", "Bearer ya29.real", "Basic x"]
+)
+def test_a_google_api_answers_nobody_whom_it_does_not_know(
+    front: FrontEnd, authorization: str | None
+) -> None:
+    front.answer_for("dataproc.googleapis.com", lambda *_: pytest.fail("called"))
+    headers = {"Authorization": authorization} if authorization else {}
+    answer = front.call("POST", "https://dataproc.googleapis.com/v1/x:y", headers, b"", 5)
+    assert (answer.status, json.loads(answer.body)["error"]["status"]) == (401, "UNAUTHENTICATED")
+
+
+INVOKER, STRANGER = "invoker@p.iam", "stranger@p.iam"
+
+
+@pytest.mark.parametrize(
+    ("caller", "audience", "role", "status", "told"),
+    [
+        (INVOKER, "{url}", "run.routes.invoke", 201, "done"),
+        (INVOKER, "{url}/sweep", "run.routes.invoke", 201, "done"),
+        (
+            INVOKER,
+            "{url}",
+            "run.services.get",
+            403,
+            f"403: {INVOKER} lacks run.routes.invoke on projects/p/l/s",
+        ),
+        ("", "", "run.routes.invoke", 403, "carries no identity token for projects/p/l/s"),
+        (STRANGER, "{url}", "run.routes.invoke", 401, f"it is for {{url}}, by {STRANGER}"),
+        (INVOKER, "http://127.0.0.1:1", "run.routes.invoke", 401, "it is for http://127.0.0.1:1, by"),
+    ],
+)
+def test_only_an_invoker_gets_to_a_service(  # noqa: PLR0917 - a row of the table
+    machine: Machine, caller: str, audience: str, role: str, status: int, told: str
+) -> None:
+    workload, front = Workload(), machine.service(FrontEnd)
+    front.invoke_as(workload.url, "projects/p/l/s")
+    allow(machine, account(machine, INVOKER), "projects/p/l/s", role)
+    token = identity_token(caller, audience.format(url=workload.url), 0)
+    headers = {"Authorization": f"Bearer {token}"} if caller else {}
+    answer = front.call("POST", f"{workload.url}/sweep", headers, b"", 5)
+    assert (answer.status, len(workload.seen)) == (status, int(status == 201))
+    assert told.format(url=workload.url) in answer.body.decode()
+    workload.close()
+
+
+def test_an_access_token_invokes_no_service(front: FrontEnd, machine: Machine) -> None:
+    workload, service = Workload(), f"projects/{machine.project}/locations/l/services/s"
+    front.invoke_as(workload.url, service)
+    invoker = account(machine, "invoker")
+    allow(machine, invoker, service, "run.routes.invoke")
+    assert front.call("POST", workload.url, bearer(invoker), b"", 5).status == 401
+    workload.close()
 
 
 @pytest.mark.parametrize(

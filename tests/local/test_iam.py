@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from local.machine import Machine
-from local.services.iam import HANDLERS, NOT_ENFORCED, Policies
+from local.services.iam import ENFORCED, HANDLERS, Policies
 from local.stack import Resource
 
 pytestmark = pytest.mark.unit
@@ -98,7 +98,7 @@ def test_grant(
     name = resource.format(machine.project)
     assert machine.service(Policies).get(name) == {"bindings": [{"role": "roles/r", "members": [MEMBER]}]}
     assert attributes["id"] == (identity or f"{name}/roles/r/{MEMBER}")
-    assert machine.not_honoured == [NOT_ENFORCED]
+    assert machine.not_honoured == [ENFORCED]
 
 
 def test_members_of_one_role_are_one_binding_and_conditions_another(machine: Machine) -> None:

@@ -11,15 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from local.access import Access
 from local.clock import AT_ONCE, RealClock, SimulatedClock
 from local.errors import LocalError, NotFoundError
 from local.frontend import FrontEnd
 from local.machine import Machine
 from local.processes import free_port
-from local.services.pubsub import PubSub, _backoff_s, subscription_of
+from local.services.pubsub import AGENT, PubSub, _backoff_s, subscription_of
 from local.services.pubsub import subscription as subscription_handler
 from local.services.pubsub import topic as topic_handler
 from local.stack import Resource
+from tests.local.conftest import allow
 
 pytestmark = pytest.mark.unit
 NOON = datetime(2023, 10, 26, 12, tzinfo=UTC)
@@ -142,6 +144,7 @@ def test_after_the_last_attempt_a_message_goes_to_the_dead_letter_topic(
 ) -> None:
     target = endpoint(500)
     broker, topic, name = declare(timed, target.url)
+    let_agent(timed, "publish", "consume")
     broker.publish(topic, b"tick", {"kind": "tick"})
     settle(timed, lambda: broker.waiting(name) == 0)
     assert len(target.requests) == 5
@@ -155,6 +158,37 @@ def test_after_the_last_attempt_a_message_goes_to_the_dead_letter_topic(
         "CloudPubSubDeadLetterSourceTopicPublishTime": "2023-10-26T12:00:00.000Z",
     }
     assert broker.traffic.dead_lettered == 1
+
+
+@pytest.mark.parametrize(
+    ("granted", "missing"),
+    [
+        (("publish",), "lacks pubsub.subscriptions.consume on projects/{}/subscriptions/collect-push"),
+        (("consume",), "lacks pubsub.topics.publish on projects/{}/topics/dead"),
+    ],
+)
+def test_without_its_agents_roles_a_message_comes_until_it_expires(
+    timed: Machine, endpoint: Callable[..., Endpoint], granted: tuple[str, ...], missing: str
+) -> None:
+    target = endpoint(500)
+    broker, topic, name = declare(timed, target.url, message_retention_duration="600s")
+    let_agent(timed, *granted)
+    broker.publish(topic, b"tick", {})
+    settle(timed, lambda: broker.waiting(name) == 0)
+    assert len(target.requests) > 5
+    assert (broker.traffic.dead_lettered, broker.traffic.expired) == (0, 1)
+    assert broker.pull(f"projects/{timed.project}/subscriptions/dead", 10) == []
+    (denied,) = timed.service(Access).denials()
+    agent = f"service-{timed.project_number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+    assert f"403: {agent} {missing.format(timed.project)}" in denied
+
+
+def let_agent(machine: Machine, *granted: str) -> None:
+    agent, project = AGENT.format(number=machine.project_number), f"projects/{machine.project}"
+    if "publish" in granted:
+        allow(machine, agent, f"{project}/topics/dead", "pubsub.topics.publish")
+    if "consume" in granted:
+        allow(machine, agent, f"{project}/subscriptions/collect-push", "pubsub.subscriptions.consume")
 
 
 def test_pull_leases_a_message_until_it_is_acknowledged(

@@ -17,6 +17,7 @@ from local.machine import Machine
 from local.services.pubsub import PubSub
 from local.services.scheduler import Run, Scheduler, _backoff_s, fires_after, job_of, scheduler_job
 from local.stack import Resource
+from tests.local.conftest import account
 
 pytestmark = pytest.mark.unit
 NOON = datetime(2023, 10, 26, 12, tzinfo=UTC)
@@ -48,7 +49,9 @@ def api(machine: Machine, *statuses: int) -> list[tuple[datetime, str, bytes]]:
     asked: list[tuple[datetime, str, bytes]] = []
     answers = list(statuses)
 
-    def answer(_method: str, path: str, body: bytes) -> Answer:
+    account(machine, "s@p.iam")
+
+    def answer(_method: str, path: str, body: bytes, _caller: str) -> Answer:
         asked.append((machine.clock.now(), path, body))
         return Answer(answers.pop(0) if len(answers) > 1 else answers[0])
 

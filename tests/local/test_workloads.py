@@ -21,6 +21,7 @@ from local.services.run import service
 from local.services.storage import Storage
 from local.stack import Resource
 from local.workloads import Workloads, gs_parts, list_objects, read_object, unpack
+from tests.local.conftest import as_owner
 
 pytestmark = pytest.mark.emulator
 ACCOUNT = "worker@test.iam.gserviceaccount.com"
@@ -98,7 +99,7 @@ def declare_function(machine: Machine, files: dict[str, str], **environment: str
 
 def ask(machine: Machine, url: str, method: str = "POST") -> dict[str, Any]:
     answer = machine.service(FrontEnd).call(
-        method, url, {"Content-Type": "application/json"}, b'{"n": 1}', 20
+        method, url, {"Content-Type": "application/json"} | as_owner(machine, url), b'{"n": 1}', 20
     )
     assert answer.ok, str(answer)
     return dict(json.loads(answer.body))
@@ -127,7 +128,7 @@ def test_a_function_runs_from_its_archive_and_comes_back_when_it_is_killed(here:
         "API_URL": "http://127.0.0.1:1/",
         "K_SERVICE": "collector",
         "FUNCTION_TARGET": "collect",
-        "STORAGE_EMULATOR_HOST": here.gcs_url,
+        "API_ENDPOINT_OVERRIDE": here.gcs_url,
         "GOOGLE_CLOUD_PROJECT": here.project,
     }
     assert {key: told["env"][key] for key in expected} == expected
