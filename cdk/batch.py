@@ -37,6 +37,26 @@ from cdk.warehouse import Warehouse
 
 STEP = "rebuild"
 NETWORK_TAG = "vlille-batch"
+# What Dataproc asks of its machines' account before it makes any, and what they tell of themselves. With
+# roles/dataproc.worker come objects too, of every bucket in the project.
+# https://cloud.google.com/dataproc/docs/concepts/configuring-clusters/service-accounts
+WORKER = (
+    "dataproc.agents.create",
+    "dataproc.agents.delete",
+    "dataproc.agents.get",
+    "dataproc.agents.list",
+    "dataproc.agents.update",
+    "dataproc.tasks.lease",
+    "dataproc.tasks.listInvalidatedLeases",
+    "dataproc.tasks.reportStatus",
+    "logging.logEntries.create",
+    "monitoring.metricDescriptors.create",
+    "monitoring.metricDescriptors.get",
+    "monitoring.metricDescriptors.list",
+    "monitoring.monitoredResourceDescriptors.get",
+    "monitoring.monitoredResourceDescriptors.list",
+    "monitoring.timeSeries.create",
+)
 DAY_OR_YESTERDAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}|yesterday"
 
 
@@ -191,8 +211,16 @@ class Batch(Construct):
             # Dataproc itself reads the bucket's settings and keeps its own files there.
             "batch_owns_staging": (storage.staging, "roles/storage.admin"),
         }
+        worker = ProjectIamCustomRole(
+            self,
+            "worker_role",
+            role_id="vlilleBatchWorker",
+            title="Machines of vlille's batch",
+            description="Work as a cluster's machine; buckets are granted one by one",
+            permissions=list(WORKER),
+        )
         project_roles = {
-            "batch_is_worker": "roles/dataproc.worker",
+            "batch_is_worker": worker.name,
             "batch_runs_jobs": "roles/bigquery.jobUser",
         }
         return [

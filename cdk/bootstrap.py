@@ -71,10 +71,10 @@ DEPLOYER_ROLES = (
 # What the environment's stack grants on the project: CI may give these to its workloads, and no other.
 GRANTED_ROLES = (
     "roles/bigquery.jobUser",
-    "roles/dataproc.worker",
     "roles/logging.logWriter",
     "roles/storage.objectViewer",  # on the buckets that Cloud Functions makes
     "projects/{project}/roles/vlilleBatchStarter",
+    "projects/{project}/roles/vlilleBatchWorker",
 )
 
 

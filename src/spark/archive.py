@@ -1,5 +1,6 @@
 """Cloud Storage as the batch needs it: list days, read many objects at once, put files."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
@@ -36,6 +37,16 @@ def own_credentials() -> Any:
     """Whoever this process runs as: the cluster's service account."""
     found, _ = google.auth.default(scopes=(SCOPE,))
     return found
+
+
+def storage_client(project: str, credentials: Any) -> StorageClient:
+    """A client that asks for objects only.
+
+    By itself it would ask for the bucket's settings too, for traces that nobody here collects; the cluster's account
+    has no role for that.
+    """
+    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+    return StorageClient(project=project, credentials=credentials)
 
 
 def list_day(client: StorageClient, bucket: str, feed_name: str, day: date) -> list[Stored]:

@@ -28,14 +28,13 @@ def main(arguments: list[str]) -> int:
         log(logging.ERROR, str(error))
         return 2
     from google.cloud import bigquery  # noqa: PLC0415 - activate() puts in place what these import
-    from google.cloud.storage import Client as StorageClient  # noqa: PLC0415
 
-    from spark.archive import own_credentials  # noqa: PLC0415
+    from spark.archive import own_credentials, storage_client  # noqa: PLC0415
     from spark.cluster import spark_hours  # noqa: PLC0415
     from spark.job import SUCCEEDED, rebuild  # noqa: PLC0415
 
     credentials = own_credentials()
-    gcs = StorageClient(project=settings.project, credentials=credentials)
+    gcs = storage_client(settings.project, credentials)
     bq = bigquery.Client(project=settings.project, credentials=credentials, location=settings.location)
     with spark_hours(f"vlille batch {settings.feed}") as run_hours:
         run = rebuild(settings, feed, gcs=gcs, bq=bq, run_hours=run_hours)

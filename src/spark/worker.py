@@ -33,12 +33,10 @@ class Work:
 @cache
 def _storage(settings: Settings) -> tuple[Callable[[str], bytes], Callable[[str, Path], str]]:
     """Made once a worker process: connections stay open from one part to the next."""
-    from google.cloud.storage import Client  # noqa: PLC0415
-
-    from spark.archive import object_reader, own_credentials, put_file  # noqa: PLC0415
+    from spark.archive import object_reader, own_credentials, put_file, storage_client  # noqa: PLC0415
     from spark.hours import READ_THREADS  # noqa: PLC0415
 
     credentials = own_credentials()
     read = object_reader(credentials, settings.storage_url, settings.archive_bucket, connections=READ_THREADS)
-    client = Client(project=settings.project, credentials=credentials)
+    client = storage_client(settings.project, credentials)
     return read, partial(put_file, client, settings.staging_bucket)

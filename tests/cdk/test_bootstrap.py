@@ -188,9 +188,10 @@ def test_the_deployer_grants_on_the_project_what_the_stack_grants(
     ci: dict[str, Any], synthesis: Synthesis
 ) -> None:
     stack = synthesis.stacks["dev"]
-    starter = one(stack, "google_project_iam_custom_role.batch_starter_role")["role_id"]
+    custom = stack["resource"]["google_project_iam_custom_role"]
     named = {
-        "${google_project_iam_custom_role.batch_starter_role.name}": f"projects/vlille-dev/roles/{starter}"
+        f"${{google_project_iam_custom_role.{name}.name}}": f"projects/vlille-dev/roles/{role['role_id']}"
+        for name, role in custom.items()
     }
     granted = {grant["role"] for _, grant in resources(stack, "google_project_iam_member")}
     conditions = {role: condition for role, condition in roles_of(ci, "deployer").items() if condition}

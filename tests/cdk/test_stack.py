@@ -98,10 +98,10 @@ def test_nothing_is_open_and_nobody_has_a_key(stack: dict[str, Any]) -> None:
     roles = {arguments["role"] for _, arguments in resources(stack) if "role" in arguments}
     assert roles == {
         "${google_project_iam_custom_role.batch_starter_role.name}",
+        "${google_project_iam_custom_role.batch_worker_role.name}",
         "roles/artifactregistry.writer",
         "roles/bigquery.dataEditor",
         "roles/bigquery.jobUser",
-        "roles/dataproc.worker",
         "roles/iam.serviceAccountUser",
         "roles/logging.logWriter",
         "roles/pubsub.publisher",
