@@ -128,26 +128,28 @@ class Access:
         """Whether a role of the identity has the permission on the resource. Raises UndecidableError."""
         if identity == self.owner:
             return True
-        unknown = ""
+        unknown: list[str] = []
         for name in holders(need.resource, self._machine.project):
             for binding in self._of(name):
                 if f"serviceAccount:{identity}" not in binding.members and not EVERYBODY & binding.members:
                     continue
                 permissions = self._permissions(binding.role)
                 if permissions is None:
-                    unknown = unknown or f"role {binding.role} on {name}, which is not in local/{ROLES.name}"
+                    unknown.append(
+                        f"its role {binding.role} on {name}, which is not in local/{ROLES.name}: add it there"
+                    )
                 elif need.permission in permissions:
                     holds = condition_holds(binding.condition, need.resource)
                     if holds:
                         return True
                     if holds is None:
-                        unknown = unknown or f"condition {binding.condition!r}, which is not understood here"
+                        unknown.append(
+                            f"the condition {binding.condition!r}, which is not understood here: "
+                            "teach local/access.py to evaluate it"
+                        )
         if unknown:
             raise UndecidableError(
-                f"whether {identity} has {need.permission} on {need.resource} hangs on its {unknown}: add it there"
-                if ROLES.name in unknown
-                else f"whether {identity} has {need.permission} on {need.resource} hangs on the {unknown}: "
-                "teach local/access.py to evaluate it"
+                f"whether {identity} has {need.permission} on {need.resource} hangs on {unknown[0]}"
             )
         return False
 

@@ -41,9 +41,7 @@ def job_needs(project: str, configuration: Json) -> Iterator[Need]:
     yield Need("bigquery.jobs.create", f"projects/{project}")
     kinds = [kind for kind in JOBS if kind in configuration]
     if len(kinds) != 1:
-        raise InvalidCallError(
-            f"a job that loads, queries, copies or extracts is expected, found {sorted(configuration)}"
-        )
+        raise InvalidCallError(f"a job of one kind of {', '.join(JOBS)} is expected, found {sorted(kinds)}")
     yield from JOBS[kinds[0]](project, configuration[kinds[0]])
 
 
@@ -81,14 +79,25 @@ def _statement(project: str, dataset: str, statement: Any) -> Iterator[Need]:
     elif not isinstance(statement, exp.Query):
         raise UnansweredError(f"{HERE} does not know what a statement {kind.upper()} needs: add it there")
     own = {each.alias_or_name for each in statement.find_all(exp.CTE)}
-    aliases = {each.alias_or_name for each in statement.find_all(exp.Table)}
     for table in statement.find_all(exp.Table):
-        first = table.parts[0].name
-        # FROM t, t.list is another way to write UNNEST.
-        is_column = len(table.parts) > 1 and first in aliases
-        if table is target or is_column or (len(table.parts) == 1 and first in own):
-            continue
-        yield _on("bigquery.tables.getData", _full(project, dataset, table))
+        is_own = len(table.parts) == 1 and table.name in own
+        if table is not target and not is_own and not _is_column(table):
+            yield _on("bigquery.tables.getData", _full(project, dataset, table))
+
+
+def _is_column(table: Any) -> bool:
+    """Whether it is a list to unnest, as in FROM t, t.list: it begins with a table of its FROM, or of one around it."""
+    from sqlglot import exp  # noqa: PLC0415
+
+    first = table.parts[0].name
+    select = table.find_ancestor(exp.Select)
+    while len(table.parts) > 1 and select is not None:
+        sources = [select.args.get("from_"), *(select.args.get("joins") or ())]
+        named = (each.this for each in sources if each is not None)
+        if any(each is not table and each.alias_or_name == first for each in named):
+            return True
+        select = select.find_ancestor(exp.Select)
+    return False
 
 
 # Statement → what it needs on its target; what it reads is asked for beside that.
