@@ -82,7 +82,7 @@ def _pass_through(system: System, report: Report, day: datetime, ticks: int) -> 
     scheduler.pause(parts.collect)
     terminal.line(f"{parts.collect} is paused after {ticks} ticks")
     drain(system)
-    landed.look()
+    report.objects_landed = landed.look()
     archive(system, lambda: None)
     report.objects_landed = landed.look()
     scheduler.pause(parts.copy)
