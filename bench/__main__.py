@@ -5,11 +5,17 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import batch, copier, synth, tick
+from bench import batch, copier, guard, synth, tick
 from bench.measure import BenchError
 from bench.results import machine_name, render
 
-BENCHMARKS = {"synth": synth.run, "tick": tick.run, "copier": copier.run, "batch": batch.run}
+BENCHMARKS = {
+    "synth": synth.run,
+    "tick": tick.run,
+    "copier": copier.run,
+    "batch": batch.run,
+    "guard": guard.run,
+}
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 

@@ -54,11 +54,11 @@ def _compare(client: StorageClient, packed: bytes, latency_s: float, runs: int) 
 
     def measured(move: Callable[[], object]) -> Timing:
         session.mount("http://", near)
-        _fill(client, packed)
+        fill(client, packed)
         session.mount("http://", far)
         timing = timed(move)
         session.mount("http://", near)
-        _empty(client)
+        empty(client)
         return timing
 
     settings = Settings(f"{PROJECT}-landing", f"{PROJECT}-archive", deadline_s=600, threads=THREADS)
@@ -91,14 +91,14 @@ def _one_by_one(client: StorageClient) -> None:
         blob.delete()
 
 
-def _fill(client: StorageClient, packed: bytes) -> None:
+def fill(client: StorageClient, packed: bytes) -> None:
     bucket = client.bucket(f"{PROJECT}-landing")
     for minute in range(OBJECTS):
         name = landing_name("vlille_ods", FIRST + timedelta(minutes=minute))
         bucket.blob(name).upload_from_string(packed)
 
 
-def _empty(client: StorageClient) -> None:
+def empty(client: StorageClient) -> None:
     archived = list(client.list_blobs(f"{PROJECT}-archive"))
     left = list(client.list_blobs(f"{PROJECT}-landing"))
     if len(archived) != OBJECTS or left:

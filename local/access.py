@@ -14,7 +14,7 @@ import re
 import threading
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,36 +43,41 @@ class Need:
     resource: str
 
 
-class DeniedError(LocalError):
+class AccessError(LocalError):
+    """A call that is not let through; `sentence` is for the user, `details` for the caller's program."""
+
+    details: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """What stands in the way."""
+        return str(self)
+
+
+class DeniedError(AccessError):
     """A caller lacks a permission: 403, in the words of the service that would say so in the cloud."""
 
     def __init__(self, identity: str, need: Need) -> None:
         self.identity, self.need = identity, need
         super().__init__(wording(identity, need))
 
+        metadata = {"principal": identity, "permission": need.permission, "resource": need.resource}
+        info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "IAM_PERMISSION_DENIED"}
+        # https://cloud.google.com/apis/design/errors#error_info
+        self.details = (info | {"domain": "iam.googleapis.com", "metadata": metadata},)
+
     @property
     def sentence(self) -> str:
         """Who lacks what, and on what: Google's own words leave out one or the other."""
         return f"403: {self.identity} lacks {self.need.permission} on {self.need.resource}"
-
-    @property
-    def details(self) -> list[dict[str, Any]]:
-        """The same for programs, as in https://cloud.google.com/apis/design/errors#error_info."""
-        metadata = {
-            "principal": self.identity,
-            "permission": self.need.permission,
-            "resource": self.need.resource,
-        }
-        info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "IAM_PERMISSION_DENIED"}
-        return [info | {"domain": "iam.googleapis.com", "metadata": metadata}]
 
 
 class UnknownCallerError(LocalError):
     """No token, or one that no account of this project has: 401."""
 
 
-class UndecidableError(LocalError):
-    """Whether a caller may do something hangs on what is not known here: neither allowed nor denied."""
+class UndecidableError(AccessError):
+    """Whether a caller may do something hangs on what is not known here: neither allowed nor denied, 501."""
 
 
 @dataclass
@@ -103,6 +108,7 @@ class Access:
         self._custom = machine.collection("iam", "roles")
         self._bindings: tuple[int, dict[str, list[_Binding]]] = (-1, {})  # of which version of the policies
         self._used: dict[tuple[str, str, str], Usage] = {}
+        self._before: list[Usage] | None = None  # what access.json held before this began
         self._lock = threading.Lock()
 
     @property
@@ -119,7 +125,11 @@ class Access:
     def check(self, identity: str, needs: Iterable[Need]) -> None:
         """Return where the identity may do all of that. Raises DeniedError, UndecidableError."""
         for need in needs:
-            allowed = self.allows(identity, need)
+            try:
+                allowed = self.allows(identity, need)
+            except UndecidableError as error:
+                self._machine.say_not_honoured(str(error))
+                raise
             self._remember(identity, need, allowed=allowed)
             if not allowed:
                 raise DeniedError(identity, need)
@@ -168,8 +178,19 @@ class Access:
         ]
 
     def write(self, folder: Path) -> None:
-        """Keep `used` as access.json."""
-        (folder / FILE).write_text(json.dumps([asdict(each) for each in self.used()], indent=1))
+        """Keep `used` as access.json, added to what earlier runs on the same data left there."""
+        file = folder / FILE
+        if self._before is None:
+            self._before = [Usage(**each) for each in json.loads(file.read_text())] if file.exists() else []
+        added: dict[tuple[str, str, str], Usage] = {}
+        for each in [*self._before, *self.used()]:
+            total = added.setdefault(self._key(each), replace(each, allowed=0, denied=0))
+            total.allowed += each.allowed
+            total.denied += each.denied
+        file.write_text(json.dumps([asdict(added[key]) for key in sorted(added)], indent=1))
+
+    def _key(self, usage: Usage) -> tuple[str, str, str]:
+        return usage.identity, usage.permission, next(holders(usage.resource, self._machine.project))
 
     def _of(self, resource: str) -> list[_Binding]:
         version, known = self._bindings
@@ -188,11 +209,9 @@ class Access:
         return None if custom is None else frozenset(custom["includedPermissions"])
 
     def _remember(self, identity: str, need: Need, *, allowed: bool) -> None:
-        place = next(iter(holders(need.resource, self._machine.project)))
+        one = Usage(identity, need.permission, need.resource)
         with self._lock:
-            usage = self._used.setdefault(
-                (identity, need.permission, place), Usage(identity, need.permission, need.resource)
-            )
+            usage = self._used.setdefault(self._key(one), one)
             usage.allowed += allowed
             usage.denied += not allowed
             first = usage.denied == 1 and not allowed

@@ -1,6 +1,6 @@
 """What a build would need: nothing is built here, but an account that may not build is told so."""
 
-from local.access import Access, DeniedError, Need
+from local.access import Access, AccessError, Need
 from local.errors import LocalError
 from local.machine import Machine
 
@@ -22,5 +22,5 @@ def check_build(machine: Machine, account: str, source: str, repository: str) ->
         needs.append(Need("artifactregistry.repositories.uploadArtifacts", repository))
     try:
         machine.service(Access).check(account, needs)
-    except DeniedError as error:
+    except AccessError as error:
         raise BuildError(f"the build failed: {error.sentence}. {error}") from error

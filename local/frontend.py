@@ -8,7 +8,7 @@ https://cloud.google.com/run/docs/about-concurrency
 import http.client
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,7 +17,7 @@ from threading import BoundedSemaphore, Event, Lock
 from typing import Any
 from urllib.parse import urlsplit
 
-from local.access import Access, DeniedError, Need
+from local.access import Access, AccessError, Need
 from local.machine import Machine
 from local.metadata import caller_of, claims_of
 
@@ -131,7 +131,7 @@ class FrontEnd:
             return Answer(HTTPStatus.UNAUTHORIZED, told.encode())
         try:
             access.check(email, [Need("run.routes.invoke", service)])
-        except DeniedError as error:
+        except AccessError as error:
             told = f"The request was not authorized to invoke this service. {error.sentence}"
             return Answer(HTTPStatus.FORBIDDEN, told.encode())
         return None
@@ -167,11 +167,11 @@ def json_answer(value: object, status: int = HTTPStatus.OK) -> Answer:
 
 
 def error_answer(
-    status: HTTPStatus, reason: str, message: str, details: list[dict[str, Any]] | None = None
+    status: HTTPStatus, reason: str, message: str, details: Sequence[dict[str, Any]] = ()
 ) -> Answer:
     """Return an error in the form of Google's APIs: https://cloud.google.com/apis/design/errors."""
     error: dict[str, Any] = {"code": int(status), "status": reason, "message": message}
-    return json_answer({"error": error | ({"details": details} if details else {})}, status=int(status))
+    return json_answer({"error": error | ({"details": list(details)} if details else {})}, status=int(status))
 
 
 def _origin(url: str) -> str:

@@ -42,7 +42,10 @@ def job_needs(project: str, configuration: Json) -> Iterator[Need]:
     kinds = [kind for kind in JOBS if kind in configuration]
     if len(kinds) != 1:
         raise InvalidCallError(f"a job of one kind of {', '.join(JOBS)} is expected, found {sorted(kinds)}")
-    yield from JOBS[kinds[0]](project, configuration[kinds[0]])
+    try:
+        yield from JOBS[kinds[0]](project, configuration[kinds[0]])
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InvalidCallError(f"a {kinds[0]} job that cannot be read: {error!r}") from error
 
 
 def query_needs(project: str, sql: str, dataset: str = "") -> Iterator[Need]:
@@ -198,10 +201,7 @@ def _into(project: str, table: Json, job: Json) -> Iterator[Need]:
 
 
 def _table(project: str, reference: Json) -> str:
-    try:
-        dataset, table = reference["datasetId"], reference["tableId"]
-    except KeyError as error:
-        raise InvalidCallError(f"a table reference without {error}") from None
+    dataset, table = reference["datasetId"], reference["tableId"]
     return f"projects/{reference.get('projectId', project)}/datasets/{dataset}/tables/{table}"
 
 

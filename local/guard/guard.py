@@ -4,8 +4,9 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -25,6 +26,7 @@ REASONS = {
     400: ("invalid", "INVALID_ARGUMENT"),
     401: ("authError", "UNAUTHENTICATED"),
     403: ("forbidden", "PERMISSION_DENIED"),
+    500: ("internalError", "INTERNAL"),
     501: ("notImplemented", "UNIMPLEMENTED"),
 }
 
@@ -87,6 +89,9 @@ class Guard:
         except (UnansweredError, UndecidableError) as error:
             LOG.error("%s", error)  # noqa: TRY400 - a sentence for the user, whose trace tells nothing
             return Verdict(_refusal(501, str(error)))
+        except Exception as error:  # a fault of ours must not look like a broken network
+            LOG.exception("%s %s", request.method, request.target)
+            return Verdict(_refusal(500, f"{type(error).__name__}: {error}"))
 
     def _caller(self, request: Request, anonymous: str) -> str:
         authorization = request.headers.get("authorization", "")
@@ -115,6 +120,8 @@ class Guard:
             self._access.check(identity, asked.to_hear_404)
         except DeniedError as error:
             return _refusal(403, str(DeniedError(identity, asked.needs[0])), "forbidden", error.details)
+        except UndecidableError as error:
+            return _refusal(501, str(error))
         return reply
 
     def _owned(self, identity: str, reply: Reply) -> Reply:
@@ -152,9 +159,7 @@ class JobOwners:
             self._database.execute("INSERT OR IGNORE INTO owners VALUES (?, ?, ?)", [project, job, owner])
 
 
-def _refusal(
-    status: int, message: str, reason: str = "", details: list[dict[str, object]] | None = None
-) -> Reply:
+def _refusal(status: int, message: str, reason: str = "", details: Sequence[dict[str, Any]] = ()) -> Reply:
     """An error as Google's JSON APIs write it: https://cloud.google.com/apis/design/errors#http_mapping."""
     default, name = REASONS[status]
     error: dict[str, object] = {
@@ -164,5 +169,5 @@ def _refusal(
         "status": name,
     }
     if details:
-        error["details"] = details
+        error["details"] = list(details)
     return Reply(status, json.dumps({"error": error}).encode())

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from local.access import Access, DeniedError, Need
+from local.access import Access, AccessError, Need
 from local.arguments import as_rest, block, blocks, say_unhonoured
 from local.clock import clock_of, seconds
 from local.collection import Json
@@ -104,7 +104,7 @@ class Dataproc:
             return error_answer(HTTPStatus.NOT_FOUND, "NOT_FOUND", f"{method} {path} is not answered here")
         try:
             self._check_starter(caller, match[1])
-        except DeniedError as error:
+        except AccessError as error:
             return error_answer(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED", str(error), error.details)
         if self.templates.find(match[1]) is None:
             return error_answer(HTTPStatus.NOT_FOUND, "NOT_FOUND", f"Not found: Workflow Template {match[1]}")
@@ -142,7 +142,7 @@ class Dataproc:
             )
         try:
             access.check(account, needs)
-        except DeniedError as error:
+        except AccessError as error:
             raise LocalError(
                 f"Service Account '{account}' is missing required permissions: {error.sentence}"
             ) from error

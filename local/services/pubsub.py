@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from local.access import Access, DeniedError, Need
+from local.access import Access, AccessError, Need
 from local.arguments import as_rest, block, say_unhonoured
 from local.clock import clock_of, seconds
 from local.collection import Json
@@ -215,7 +215,7 @@ class PubSub:
         ]
         try:
             self._machine.service(Access).check(agent, needs)
-        except DeniedError:  # which is in the log, and in the report
+        except AccessError:  # which the log and the report tell
             return False
         return True
 

@@ -143,6 +143,8 @@ def test_what_is_not_known_neither_allows_nor_denies(
         access.check(email, [Need("storage.objects.create", OBJECT)])
     machine.service(Policies).grant("b/b", "roles/storage.objectCreator", [f"serviceAccount:{email}"])
     access.check(email, [Need("storage.objects.create", OBJECT)])  # another role decides
+    (said,) = machine.not_honoured
+    assert told in said
     assert not access.allows(account(machine, "other"), Need("storage.objects.create", OBJECT))
 
 
@@ -218,6 +220,13 @@ def test_what_was_needed_is_remembered_by_what_holds_it(machine: Machine, tmp_pa
         ("storage.objects.delete", "projects/_/buckets/b/objects/0", 0, 3),
         ("storage.objects.get", "projects/_/buckets/b/objects/0", 3, 0),
     ]
+    access.write(tmp_path)  # twice is as once
+    assert json.loads((tmp_path / "access.json").read_text()) == kept
+    later = Access(machine)
+    later.check(email, [Need("storage.objects.get", f"{OBJECT}/later")])
+    later.write(tmp_path)
+    assert [each["allowed"] for each in json.loads((tmp_path / "access.json").read_text())] == [0, 4]
+    assert later.denials() == []
     assert access.denials() == [
         f"403: {email} lacks storage.objects.delete on projects/_/buckets/b/objects/0 (3 times)"
     ]

@@ -108,6 +108,23 @@ def test_what_google_would_refuse_is_refused(
     assert words in told["error"]["message"]
 
 
+def test_a_build_by_an_account_that_may_not_fails_and_says_why(plane: ControlPlane) -> None:
+    repositories = "artifactregistry/v1/projects/p/locations/l/repositories"
+    assert send(plane, "POST", f"{repositories}?repository_id=r", {"format": "DOCKER"})[0] == 200
+    build = {
+        "imageUri": "l-docker.pkg.dev/p/r/i:t",
+        "serviceAccount": "projects/p/serviceAccounts/build@p.iam.gserviceaccount.com",
+        "storageSource": {"bucket": "artifacts", "object": "copier.zip"},
+    }
+    begun = send(plane, "POST", "run/v2/projects/p/locations/l/builds:submit", build)[1]
+    ended = send(plane, "GET", f"cloudbuild/v1/{begun['buildOperation']['name']}")[1]
+    assert ended["metadata"]["build"]["status"] == "FAILURE"
+    assert ended["error"]["message"].startswith(
+        "the build failed: 403: build@p.iam.gserviceaccount.com lacks storage.objects.get on "
+        "projects/_/buckets/artifacts/objects/copier.zip"
+    )
+
+
 def test_a_network_that_is_used_cannot_be_deleted(plane: ControlPlane) -> None:
     root = "compute/v1/projects/p/global"
     send(plane, "POST", f"{root}/networks", {"name": "n"})

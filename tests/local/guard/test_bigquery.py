@@ -199,8 +199,10 @@ def test_a_statement_that_is_not_known_is_not_let_through(sql: str, kind: str) -
         (
             {"load": {"destinationTable": {"datasetId": "d"}}},
             InvalidCallError,
-            "a table reference without 'tableId'",
+            "a load job that cannot be read: KeyError\\('tableId'\\)",
         ),
+        ({"load": {}}, InvalidCallError, "a load job that cannot be read: KeyError\\('destinationTable'\\)"),
+        ({"copy": []}, InvalidCallError, "a copy job that cannot be read"),
         ({"query": {"query": "SELECT FROM WHERE"}}, InvalidCallError, "Syntax error"),
         ({"query": {"query": "SELECT 1", "useLegacySql": True}}, UnansweredError, "GoogleSQL only"),
     ],
