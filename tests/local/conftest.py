@@ -3,6 +3,7 @@
 import itertools
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,17 +38,17 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
         yield one
 
 
-@pytest.fixture
-def new_machine(tmp_path: Path, supervisor: Supervisor) -> Iterator[Callable[..., Machine]]:
-    """Make machines on given emulators (by default on none), all with the same folder and project."""
+@contextmanager
+def machines(folder: Path, supervisor: Supervisor) -> Iterator[Callable[..., Machine]]:
+    """What makes machines on given emulators (by default on none), all with the same folder and project."""
     project = f"test-project-{next(PROJECTS)}"
     metadata = MetadataServer(project, project_number(project), "europe-west1")
 
     def make(urls: Emulators = Emulators("http://127.0.0.1:1", "http://127.0.0.1:1")) -> Machine:  # noqa: B008
         return Machine(
             environment="test",
-            folder=tmp_path / "test",
-            stack_folder=tmp_path,
+            folder=folder / "test",
+            stack_folder=folder,
             project=project,
             region="europe-west1",
             supervisor=supervisor,
@@ -60,6 +61,13 @@ def new_machine(tmp_path: Path, supervisor: Supervisor) -> Iterator[Callable[...
 
     yield make
     metadata.close()
+
+
+@pytest.fixture
+def new_machine(tmp_path: Path, supervisor: Supervisor) -> Iterator[Callable[..., Machine]]:
+    """Make machines on given emulators (by default on none), all with the same folder and project."""
+    with machines(tmp_path, supervisor) as make:
+        yield make
 
 
 @pytest.fixture

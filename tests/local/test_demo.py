@@ -207,7 +207,12 @@ def test_the_archive_holds_each_answer_as_it_came(replayed: Finished) -> None:
 @pytest.mark.local
 def test_what_is_not_as_in_the_cloud_is_said(replayed: Finished) -> None:
     said = " ".join(replayed.report["not_honoured"])
-    for expected in ("API_URL is http://127.0.0.1:", "grants", "no image is built", "there is no cluster"):
+    for expected in (
+        "API_URL is http://127.0.0.1:",
+        "tokens name the caller",
+        "no image is built",
+        "there is no cluster",
+    ):
         assert expected in said
         assert expected in replayed.output
 

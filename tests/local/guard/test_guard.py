@@ -15,13 +15,15 @@ from google.cloud.storage import Client as StorageClient
 from google.oauth2.credentials import Credentials
 
 from local.access import Access
+from local.emulators import Emulators
 from local.guard.guard import Guard, JobOwners
 from local.machine import Machine
 from local.metadata import access_token
+from local.processes import Supervisor
 from local.services.bigquery import BigQuery
 from local.services.iam import Policies
 from local.services.storage import Storage
-from tests.local.conftest import account, allow
+from tests.local.conftest import account, allow, machines
 
 pytestmark = pytest.mark.emulator
 SCHEMA = [bigquery.SchemaField("a", "INTEGER")]
@@ -66,10 +68,20 @@ def credentials(email: str) -> Any:
     return Credentials(token=access_token(email)["access_token"])  # type: ignore[no-untyped-call]
 
 
-@pytest.fixture
-def here(machine_with_data: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guarded]:
-    monkeypatch.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
-    machine = machine_with_data
+@pytest.fixture(scope="module")
+def here(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """One for all tests: each has accounts and objects of its own."""
+    folder = tmp_path_factory.mktemp("guard")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Supervisor(folder / "processes.json") as supervisor,
+        machines(folder, supervisor) as make,
+    ):
+        patch.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+        yield from guarded(make(emulators))
+
+
+def guarded(machine: Machine) -> Iterator[Guarded]:
     guard = Guard(machine)
     one = Guarded(machine, guard)
     machine.service(Storage).put_bucket({"name": one.bucket, "location": "L", "storageClass": "STANDARD"})
@@ -133,7 +145,7 @@ def test_a_user_does_it_all_with_objects(here: Guarded) -> None:
 
 
 def test_what_is_not_there_is_forbidden_to_whom_may_not_list(here: Guarded) -> None:
-    reader = account(here.machine, "reader")
+    reader = account(here.machine, "getter")
     allow(here.machine, reader, f"b/{here.bucket}", "storage.objects.get")
     blob = here.storage(reader).bucket(here.bucket).blob("nothing")
     for look in (blob.download_as_bytes, blob.reload):
@@ -160,9 +172,9 @@ def test_a_refusal_names_identity_permission_and_resource(here: Guarded) -> None
     told = str(refused.value)
     for expected in (stranger, "bigquery.tables.get", f"projects/{project}/datasets/d/tables/t"):
         assert expected in told
-    assert here.machine.service(Access).denials() == [
-        f"403: {stranger} lacks bigquery.tables.get on projects/{project}/datasets/d/tables/t"
-    ]
+    assert f"403: {stranger} lacks bigquery.tables.get on projects/{project}/datasets/d/tables/t" in (
+        here.machine.service(Access).denials()
+    )
 
 
 def load(client: bigquery.Client, table: str, **more: Any) -> Any:
@@ -176,7 +188,7 @@ def load(client: bigquery.Client, table: str, **more: Any) -> Any:
 
 @pytest.mark.parametrize("size", [9, None])  # in one request, or as a resumable upload
 def test_a_load_job_needs_its_project_and_its_table(here: Guarded, size: int | None) -> None:
-    project, writer = here.machine.project, account(here.machine, "writer")
+    project, writer = here.machine.project, account(here.machine, f"writer-{size}")
     client, name = here.bigquery(writer), f"projects/{here.machine.project}/datasets/d/tables/t"
     with pytest.raises(
         Forbidden, match=f"User does not have bigquery.jobs.create permission in project {project}"
@@ -214,7 +226,7 @@ def test_a_job_reads_the_objects_that_its_caller_may_read(here: Guarded) -> None
 
 
 def test_a_query_needs_what_it_reads_and_what_it_writes(here: Guarded) -> None:
-    project, reader = here.machine.project, account(here.machine, "reader")
+    project, reader = here.machine.project, account(here.machine, "querier")
     here.grant(reader, f"projects/{project}", "roles/bigquery.jobUser")
     here.grant(reader, f"projects/{project}/datasets/d", "READER")  # as a dataset's access list has it
     client = here.bigquery(reader)
@@ -297,7 +309,7 @@ def test_what_cannot_be_judged_is_told_so(  # noqa: PLR0917 - a row of the table
 
 
 def test_an_unknown_role_is_an_error_that_says_where_to_add_it(here: Guarded) -> None:
-    worker = account(here.machine, "worker")
+    worker = account(here.machine, "administrator")
     here.grant(worker, f"b/{here.bucket}", "roles/storage.objectAdmin")
     headers = {"Authorization": f"Bearer {access_token(worker)['access_token']}"}
     url = f"{here.guard.doors.gcs_url}/storage/v1/b/{here.bucket}/o"
