@@ -56,7 +56,7 @@ def routes(machine: Machine) -> Iterator[Route]:
         except LocalError as error:
             build["status"] = "FAILURE"
             log.append(f"ERROR: {error}")
-            operation["error"] = {"code": 9, "message": "the build failed: see its log"}
+            operation["error"] = {"code": 9, "message": str(error)}
         else:
             images.put(image, {"name": image, "source": source})
         operations[name] = operation

@@ -17,6 +17,9 @@ TYPE = "google_dataproc_workflow_template"
 def _template(machine: Machine, wanted: Json, _before: Json | None) -> Json:
     project, _, location, _, name = wanted["name"].split("/")[1:]
     arguments = as_arguments(wanted) | {"name": name, "project": project, "location": location}
+    config = arguments.get("placement", {}).get("managed_cluster", {}).get("config", {})
+    if "config_bucket" in config:  # the one argument that has another name there
+        config["staging_bucket"] = config.pop("config_bucket")
     workflow_template(Resource(f"{TYPE}.{name}", TYPE, name, {}), arguments, machine)
     return wanted | {
         "id": name,

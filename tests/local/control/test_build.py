@@ -17,6 +17,7 @@ from local.clock import RealClock
 from local.control.server import ControlPlane
 from local.emulators import Emulators
 from local.machine import Machine
+from local.services.iam import Policies
 from local.services.storage import Storage
 
 pytestmark = pytest.mark.emulator
@@ -42,6 +43,13 @@ def build(machine: Machine, plane: ControlPlane) -> Callable[[str, str], subproc
     wait_for(f"{url}/vlille", 200)
     base = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
     environ = base | plane.environment()
+    account = f"vlille-build@{machine.project}.iam.gserviceaccount.com"
+    for resource, role in (
+        (f"b/{machine.project}-artifacts", "roles/storage.objectViewer"),
+        (f"projects/{machine.project}", "roles/logging.logWriter"),
+        (f"{parent}/vlille", "roles/artifactregistry.writer"),
+    ):
+        machine.service(Policies).grant(resource, role, [f"serviceAccount:{account}"])
 
     def run(archive: str, tag: str) -> subprocess.CompletedProcess[str]:
         given = {
@@ -50,7 +58,7 @@ def build(machine: Machine, plane: ControlPlane) -> Callable[[str, str], subproc
             "--bucket": f"{machine.project}-artifacts",
             "--object": archive,
             "--image": IMAGE.format(machine.project, tag),
-            "--service-account": f"projects/{machine.project}/serviceAccounts/vlille-build",
+            "--service-account": f"projects/{machine.project}/serviceAccounts/{account}",
         }
         words = [word for pair in given.items() for word in pair]
         return subprocess.run(
@@ -102,7 +110,8 @@ def test_a_build_that_fails_prints_the_end_of_its_log(
     done = build("copier.zip", "b2")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        f"the build of {IMAGE.format(machine.project, 'b2')} failed: the build failed: see its log",
+        f"the build of {IMAGE.format(machine.project, 'b2')} failed: the source archive has no Dockerfile, so no image "
+        "can be built from it",
         f"building {IMAGE.format(machine.project, 'b2')} from gs://{machine.project}-artifacts/copier.zip",
         "ERROR: the source archive has no Dockerfile, so no image can be built from it",
     ]
