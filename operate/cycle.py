@@ -12,7 +12,7 @@ from operate.cloud import Cloud
 from operate.errors import OperateError
 from operate.place import Place
 from operate.pools import revive
-from operate.state import check_owner, find_bucket, find_lock, make_bucket, remove_bucket, states
+from operate.state import Lock, check_owner, find_bucket, find_lock, make_bucket, remove_bucket, states
 
 # cdktf's name of each command that only passes through it.
 CDKTF_COMMANDS = {"deploy": "deploy", "diff": "diff", "outputs": "output", "destroy": "destroy"}
@@ -131,11 +131,21 @@ class Cycle:
             )
             self.cdktf.synthesize(stack, as_variable(stack, lost))
         approve = ["--auto-approve"] if self.auto_approve and command in ("deploy", "destroy") else []
-        return self.cdktf.run([command, stack, *approve])
+        status = self.cdktf.run([command, stack, *approve])
+        if command in LOCKING and (lock := self._lock(stack)):
+            # Where Terraform was killed, cdktf says that all went well.
+            raise OperateError(
+                f"Terraform was ended before {command} was done and left the state of {stack} locked by {lock}: run "
+                f"{self.place.make('unlock')}, then this again"
+            )
+        return status
+
+    def _lock(self, stack: str) -> Lock | None:
+        bucket = find_bucket(self.cloud.storage, self.settings)
+        return find_lock(bucket, stack) if bucket else None
 
     def _check_free(self, stack: str) -> None:
-        bucket = find_bucket(self.cloud.storage, self.settings)
-        if bucket and (lock := find_lock(bucket, stack)):
+        if lock := self._lock(stack):
             raise OperateError(
                 f"the state of {stack} is locked by {lock}: wait until that is done; if it was killed, run "
                 f"{self.place.make('unlock')}, then this again"

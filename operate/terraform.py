@@ -135,7 +135,8 @@ def _mirror(environ: Mapping[str, str]) -> dict[str, str]:
     file.parent.mkdir(exist_ok=True)
     path = json.dumps(str(Path(folder).resolve()))
     file.write_text(f"provider_installation {{\n  filesystem_mirror {{\n    path = {path}\n  }}\n}}\n")
-    return {"TF_CLI_CONFIG_FILE": str(file)}
+    # cdktf would keep a link to what it found there in the user's own cache, for every project and for ever.
+    return {"TF_CLI_CONFIG_FILE": str(file), "CDKTF_DISABLE_PLUGIN_CACHE_ENV": "1"}
 
 
 def _lock_option(environ: Mapping[str, str]) -> list[str]:

@@ -333,6 +333,20 @@ def test_a_state_that_is_locked_is_told_with_who_holds_it(
     assert cycle.through("diff") == 0  # who reads may have no right to write a lock
 
 
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_terraform_that_was_killed_is_told_though_cdktf_says_that_all_went_well(
+    cycle: Cycle, cdktf: Cdktf, put_state: Callable[..., None], status: int
+) -> None:
+    cycle.bootstrap()
+    cdktf.does, cdktf.status = lambda: put_state("vlille-dev/default.tflock", LOCK), status
+    with pytest.raises(
+        OperateError,
+        match=r"^Terraform was ended before deploy was done and left the state of vlille-dev locked by ada@laptop at "
+        r"2026-11-25 21:38 UTC, for apply: run `make unlock ENV=dev`, then this again$",
+    ):
+        cycle.through("deploy")
+
+
 @pytest.mark.parametrize(
     ("approve", "answer", "released"), [(True, False, True), (False, True, True), (False, False, False)]
 )

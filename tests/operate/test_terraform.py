@@ -54,14 +54,16 @@ def test_an_installation_that_fails_is_one_sentence(
 
 
 def test_a_mirror_of_providers_replaces_the_registry(script: Callable[[str], Path]) -> None:
-    """cdktf's own look-up of checksums would go to the registry all the same."""
-    folder = script('echo "$*" > "$NOTE"; cat "$TF_CLI_CONFIG_FILE" >> "$NOTE"')
+    """cdktf's own look-up of checksums would go there all the same, and its cache would keep the folder's."""
+    folder = script(
+        'echo "$* $CDKTF_DISABLE_PLUGIN_CACHE_ENV" > "$NOTE"; cat "$TF_CLI_CONFIG_FILE" >> "$NOTE"'
+    )
     mirror, note = folder / "providers", folder / "note"
     mirror.mkdir()
     environ = {"PATH": os.environ["PATH"], "NOTE": str(note), "VLILLE_PROVIDER_MIRROR": str(mirror)}
     assert terraform.Cdktf(environ).run(["diff", "vlille-dev"]) == 0
     assert note.read_text().splitlines() == [
-        "diff vlille-dev --skip-synth --skip-provider-lock",
+        "diff vlille-dev --skip-synth --skip-provider-lock 1",
         "provider_installation {",
         "  filesystem_mirror {",
         f'    path = "{mirror}"',
