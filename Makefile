@@ -95,7 +95,7 @@ leftovers: ## after a destroy: what the project still holds, and what removes it
 setup: $(READY) ## install everything that is pinned, into .venv
 
 .PHONY: test
-test: lint $(CHECKOV)/.ready ## lint, types, then every test: unit, synth, emulators, Spark, end to end
+test: lint $(CHECKOV)/.ready node_modules/.ready ## lint, types, then every test: unit, synth, emulators, Spark, end to end
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10 $(PYTEST_OPTIONS)
 
 .PHONY: unit
@@ -154,7 +154,8 @@ $(READY): requirements.txt pyproject.toml
 	@PYTHONDONTWRITEBYTECODE= CDKTF_OUTDIR=.cache/synth $(BIN)/python stacks.py
 	@touch $@
 
-# checkov pins versions that ours cannot have, so it lives in an environment of its own.
+# checkov, and `tf` of the tests' stand-in provider, pin versions that ours cannot have: they live in an environment
+# of their own.
 $(CHECKOV)/.ready: checks/requirements.txt $(READY)
 	@echo "installing the pinned checkov into $(CHECKOV) (about 190 MB)"
 	@test -x $(CHECKOV)/bin/python || $(BIN)/python -m venv --without-pip $(CHECKOV)

@@ -1,0 +1,229 @@
+"""A stand-in for Terraform's google provider 6.50.0, for machines where that one cannot be had.
+
+Terraform runs this program as a provider (plugin protocol 6). It has the real one's schema and asks nothing of Google:
+a resource is a JSON document in a folder, and what Google would fill in is a placeholder that says so. It knows which
+arguments replace a resource, and that what is there cannot be created again; it refuses nothing else.
+
+    python provider.py SCHEMAS FOLDER
+"""
+
+# ruff: noqa: N802 - the protocol's names
+
+import hashlib
+import json
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tf.provider
+from tf.gen import tfplugin_pb2 as pb
+from tf.runner import run_provider
+from tf.types import Unknown
+from tf.utils import Diagnostics, read_dynamic_value, to_dynamic_value
+
+State = dict[str, Any]
+Block = dict[str, Any]
+Filling = Callable[[str, Any], Any]  # name and type of an attribute → its value
+
+# Whose change makes another resource of it, as plans of the real provider 6.50.0 have shown; "*" is any argument.
+# Which changes of a table's schema do so is not looked at: each of them is an update here.
+REPLACES = {
+    "google_artifact_registry_repository": {"repository_id", "format", "location"},
+    "google_bigquery_dataset": {"dataset_id", "location"},
+    "google_bigquery_table": {"dataset_id", "table_id"},
+    "google_cloud_run_v2_service": {"name", "location"},
+    "google_cloud_scheduler_job": {"name", "region"},
+    "google_cloudfunctions2_function": {"name", "location"},
+    "google_compute_firewall": {"name", "direction"},
+    "google_compute_network": {"name", "description", "auto_create_subnetworks"},
+    "google_compute_subnetwork": {"name", "network", "region"},
+    "google_dataproc_workflow_template": {"*"},
+    "google_project_iam_custom_role": {"role_id"},
+    "google_pubsub_subscription": {"name", "topic", "filter", "enable_message_ordering"},
+    "google_pubsub_topic": {"name"},
+    "google_service_account": {"account_id"},
+    "google_storage_bucket": {"name", "location"},
+    "google_storage_bucket_object": {"bucket", "name", "source", "content", "content_type", "metadata"},
+}
+# What tells apart resources of a type that no import ID is known of.
+IDENTITY = (
+    *("project", "location", "bucket", "dataset_id", "table_id", "topic", "subscription", "service"),
+    *("repository", "service_account_id", "name", "role", "member", "condition"),
+)
+# Writing these again is no error.
+WRITTEN_OVER = ("_iam_member", "_bucket_object")
+PROVIDERS = ("project", "region")  # arguments that a resource may leave to its provider
+
+
+class StandIn(tf.provider.ProviderServicer):  # type: ignore[misc]
+    """Answers Terraform's calls; handshake and messages are the package's."""
+
+    def __init__(self, schemas: dict[str, Any], folder: Path) -> None:
+        super().__init__(None)
+        self._schemas, self._ids, self._folder = schemas, schemas["ids"], folder
+        self._configuration: State = {}
+
+    def GetProviderSchema(self, _request: Any, _context: Any) -> Any:
+        """Tell the schema, as it was read from the bindings."""
+        resources, data_sources = (
+            {name: pb.Schema(block=_block(block)) for name, block in self._schemas[kind].items()}
+            for kind in ("resources", "data_sources")
+        )
+        return pb.GetProviderSchema.Response(
+            provider=pb.Schema(block=_block(self._schemas["provider"])),
+            resource_schemas=resources,
+            data_source_schemas=data_sources,
+        )
+
+    # Terraform itself has compared what is configured with the schema.
+    ValidateProviderConfig = staticmethod(lambda _request, _context: pb.ValidateProviderConfig.Response())
+    ValidateResourceConfig = staticmethod(lambda _request, _context: pb.ValidateResourceConfig.Response())
+    ValidateDataResourceConfig = staticmethod(
+        lambda _request, _context: pb.ValidateDataResourceConfig.Response()
+    )
+
+    def ConfigureProvider(self, request: Any, _context: Any) -> Any:
+        """Keep what resources take from their provider: project, region, labels."""
+        self._configuration = read_dynamic_value(request.config)
+        return pb.ConfigureProvider.Response()
+
+    def UpgradeResourceState(self, request: Any, _context: Any) -> Any:
+        """Nothing to upgrade."""
+        return pb.UpgradeResourceState.Response(upgraded_state=pb.DynamicValue(json=request.raw_state.json))
+
+    def ReadDataSource(self, request: Any, _context: Any) -> Any:
+        """Fill in what Google would."""
+        kind, known = request.type_name, self._with_defaults(read_dynamic_value(request.config))
+        state = _filled(self._schemas["data_sources"][kind], known, _placeholder(kind))
+        return pb.ReadDataSource.Response(state=to_dynamic_value(state))
+
+    def ImportResourceState(self, request: Any, _context: Any) -> Any:
+        """Find the document by its import ID."""
+        kind, file = request.type_name, self._file(request.type_name, {"id": request.id})
+        if not file.exists():
+            return pb.ImportResourceState.Response()
+        state = to_dynamic_value(json.loads(file.read_text()))
+        found = pb.ImportResourceState.ImportedResource(type_name=kind, state=state)
+        return pb.ImportResourceState.Response(imported_resources=[found])
+
+    def ReadResource(self, request: Any, _context: Any) -> Any:
+        """Read the document again; without it the resource is gone."""
+        file = self._file(request.type_name, read_dynamic_value(request.current_state))
+        found = json.loads(file.read_text()) if file.exists() else None
+        return pb.ReadResource.Response(new_state=to_dynamic_value(found))
+
+    def PlanResourceChange(self, request: Any, _context: Any) -> Any:
+        """Leave open what only Google knows, and tell which changes replace the resource."""
+        prior = read_dynamic_value(request.prior_state)
+        proposed = read_dynamic_value(request.proposed_new_state)
+        if proposed is None:  # it is to be destroyed
+            return pb.PlanResourceChange.Response(planned_state=request.proposed_new_state)
+        planned = self._with_defaults(proposed)
+        if planned == prior:
+            return pb.PlanResourceChange.Response(planned_state=request.prior_state)
+        planned = _filled(self._schemas["resources"][request.type_name], planned, lambda *_: Unknown)
+        changed = [name for name in planned if prior and planned[name] != prior[name]]
+        grant = request.type_name.endswith("_iam_member")
+        replacing = {"*"} if grant else REPLACES.get(request.type_name, set())
+        return pb.PlanResourceChange.Response(
+            planned_state=to_dynamic_value(planned),
+            requires_replace=[
+                pb.AttributePath(steps=[pb.AttributePath.Step(attribute_name=name)])
+                for name in changed
+                if replacing & {"*", name}
+            ],
+        )
+
+    def ApplyResourceChange(self, request: Any, _context: Any) -> Any:
+        """Write the document, or remove it."""
+        kind, problems = request.type_name, Diagnostics()
+        prior, planned = read_dynamic_value(request.prior_state), read_dynamic_value(request.planned_state)
+        file = self._file(kind, planned or prior)
+        if prior is None and file.exists() and not kind.endswith(WRITTEN_OVER):
+            problems.add_error(f"Error 409: {kind} already exists", f"the stand-in has it in {file}")
+            return pb.ApplyResourceChange.Response(diagnostics=problems.to_pb())
+        if planned is None:
+            file.unlink(missing_ok=True)
+            return pb.ApplyResourceChange.Response(new_state=request.planned_state)
+        filling = _placeholder(self._identity(kind, planned))
+        state = _filled(self._schemas["resources"][kind], planned, filling)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_suffix(f".{threading.get_ident()}")
+        temporary.write_text(json.dumps(state, indent=1))
+        temporary.replace(file)
+        return pb.ApplyResourceChange.Response(new_state=to_dynamic_value(state))
+
+    def _with_defaults(self, state: State) -> State:
+        """Take project and region from the provider, and put its labels beside the resource's own."""
+        own: State = {name: state[name] or self._configuration[name] for name in PROVIDERS if name in state}
+        if "effective_labels" in state and state.get("labels") is not Unknown:
+            labels = (self._configuration["default_labels"] or {}) | (state["labels"] or {})
+            own |= {"effective_labels": labels, "terraform_labels": labels}
+        return state | own
+
+    def _file(self, kind: str, state: State) -> Path:
+        name = state["id"] if isinstance(state["id"], str) else self._identity(kind, state)
+        return self._folder / kind / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
+
+    def _identity(self, kind: str, state: State) -> str:
+        if kind in self._ids:
+            return str(self._ids[kind].format_map(state))
+        told = [state[name] for name in IDENTITY if state.get(name) and state[name] is not Unknown]
+        return "/".join(each if isinstance(each, str) else json.dumps(each) for each in told)
+
+
+def _block(block: Block) -> Any:
+    return pb.Schema.Block(
+        attributes=[
+            pb.Schema.Attribute(
+                name=name,
+                type=json.dumps(each["type"]).encode(),
+                **{flag: each[flag] for flag in ("computed", "optional", "required")},
+            )
+            for name, each in block["attributes"].items()
+        ],
+        block_types=[
+            pb.Schema.NestedBlock(
+                type_name=name,
+                block=_block(each["block"]),
+                nesting=pb.Schema.NestedBlock.NestingMode.Value(each["nesting"].upper()),
+                min_items=int(each["required"]),
+            )
+            for name, each in block["blocks"].items()
+        ],
+    )
+
+
+def _filled(block: Block, state: State, filling: Filling) -> State:
+    """Return a state with a filling for each computed value that is not known, made from its name and type."""
+    filled = dict(state)
+    for name, each in block["attributes"].items():
+        if each["computed"] and (state[name] is None or state[name] is Unknown):
+            filled[name] = filling(name, each["type"])
+    for name, each in block["blocks"].items():
+        if isinstance(inner := state[name], list):
+            filled[name] = [_filled(each["block"], one, filling) for one in inner]
+    return filled
+
+
+def _placeholder(identity: str) -> Filling:
+    values = {"number": 0, "bool": False, "map": {}, "object": {}, "list": [], "set": []}
+
+    def fill(name: str, kind: Any) -> Any:
+        if kind == "string":
+            return identity if name == "id" else f"{name} of {identity}"
+        return values[kind if isinstance(kind, str) else kind[0]]
+
+    return fill
+
+
+def main(schemas: Path, folder: Path) -> None:
+    """Serve Terraform until it ends this."""
+    tf.provider.ProviderServicer = lambda _provider: StandIn(json.loads(schemas.read_text()), folder)
+    run_provider(None, [str(folder)])
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

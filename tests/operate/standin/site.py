@@ -1,0 +1,118 @@
+"""A copy of the checkout that is deployed into this machine by its own commands, with the stand-in as provider."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TIMEOUT_S = 240
+STACK = "vlille-dev"
+COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+Changes = dict[str, list[str]]  # address → actions, in their order
+
+
+@dataclass(frozen=True)
+class Site:
+    """`folder` holds the copy (`checkout`), the stand-in (`mirror`) and what it keeps (`documents`)."""
+
+    folder: Path
+    variables: Mapping[str, str]
+
+    @property
+    def checkout(self) -> Path:
+        """The copy, which may be edited."""
+        return self.folder / "checkout"
+
+    @property
+    def stack(self) -> Path:
+        """The folder that Terraform works in."""
+        return self.checkout / "cdktf.out" / "stacks" / STACK
+
+    @property
+    def declared(self) -> set[str]:
+        """The addresses of all resources of the stack as it was synthesized last."""
+        found = json.loads((self.stack / "cdk.tf.json").read_text())["resource"]
+        return {f"{kind}.{name}" for kind, named in found.items() for name in named}
+
+    @property
+    def held(self) -> list[Path]:
+        """The documents there are, one for each resource of the provider."""
+        return sorted((self.folder / "documents").rglob("*.json"))
+
+    def make(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run make as a user does; `stdout` is without colours."""
+        done = self._run(self.checkout, "make", *words)
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, COLOUR.sub("", done.stdout + done.stderr)
+        )
+
+    def make_killed(self, held: int, *words: str) -> str:
+        """Run make, kill Terraform and its provider once so many documents are there, and return what was printed."""
+        with (self.folder / "killed").open("w+") as output:
+            process = subprocess.Popen(
+                ["make", *words],
+                cwd=self.checkout,
+                env=self.variables,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+            while len(self.held) < held:
+                assert process.poll() is None, (self.folder / "killed").read_text()
+                time.sleep(0.002)
+            for pid in (self.folder / "pids").read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+            assert process.wait(TIMEOUT_S) != 0
+        return (self.folder / "killed").read_text()
+
+    def terraform(self, *words: str) -> str:
+        """Run Terraform in the stack's folder and return what it prints; it must succeed."""
+        done = self._run(self.stack, self.variables["TERRAFORM_BINARY_NAME"], *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def edit(self, file: str, before: str, after: str) -> None:
+        """Replace the one place where a file of the copy says something, and synthesize anew."""
+        path = self.checkout / file
+        text = path.read_text("utf-8")
+        assert text.count(before) == 1, f"{file} says {before!r} {text.count(before)} times"
+        path.write_text(text.replace(before, after), "utf-8")
+        self.synthesize()
+
+    def synthesize(self) -> None:
+        """Write the stack's JSON."""
+        done = self._run(self.checkout, ".venv/bin/python", "stacks.py")
+        assert done.returncode == 0, done.stderr
+
+    def plan(self) -> Changes:
+        """Plan, and return what the plan would change."""
+        self.terraform("plan", "-input=false", "-out=plan")
+        return self.planned()
+
+    def planned(self) -> Changes:
+        """Return what the last plan would change."""
+        return changes(json.loads(self.terraform("show", "-json", "plan")))
+
+    def _run(self, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            words,
+            cwd=folder,
+            env=self.variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+
+
+def changes(plan: Mapping[str, Any]) -> Changes:
+    """What a plan, as `terraform show -json` tells it, would change."""
+    found = {each["address"]: each["change"]["actions"] for each in plan.get("resource_changes", [])}
+    return {address: actions for address, actions in found.items() if actions not in (["no-op"], ["read"])}

@@ -1,0 +1,202 @@
+"""The whole cycle with the real Terraform and the real cdktf-cli, and a stand-in for the google provider.
+
+`tests.operate.standin.provider` says what it is and what it is not; what the real provider sends, is replayed in
+`tests.local.control`. These tests are one life in their order: deploys that are killed, edits, a destroy.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from operate.errors import OperateError
+from operate.terraform import CDKTF, MIRROR, Terraform, find_terraform
+from tests.cdk.conftest import copy_checkout
+from tests.operate.standin.asked import answering
+from tests.operate.standin.mirror import make_mirror
+from tests.operate.standin.site import Changes, Site
+
+pytestmark = pytest.mark.local
+
+ROOT = Path(__file__).parents[2]
+CHECKS = ROOT / ".cache" / "checkov"  # the environment that has the package `tf`
+PYTHON, TF = CHECKS / "bin" / "python", CHECKS / "lib" / "python3.13" / "site-packages" / "tf"
+SYNTHESIZED = ROOT / ".cache" / "synth" / "stacks" / "vlille-dev" / "cdk.tf.json"
+DEPLOY = ("deploy", "ENV=dev", "YES=1")
+KILLED_AT = (1, 40)  # documents of 67: at once, and among the grants
+UNCHANGED = "No changes. Your infrastructure matches the configuration."
+
+
+def needed_terraform() -> Terraform:
+    """Return Terraform, where all is there that these tests run; what is not there fails them with one sentence."""
+    lacking = [
+        f"{path.relative_to(ROOT)} is not there: run `{command}` once"
+        for path, command in ((CDKTF, "make node_modules/.ready"), (TF, "make checkov"))
+        if not path.exists()
+    ]
+    try:
+        found = find_terraform(os.environ)
+    except OperateError as error:
+        lacking.append(f"these tests run Terraform itself: {error}")
+    if lacking:
+        pytest.fail("; ".join(lacking), pytrace=False)
+    return found
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A copy of the checkout, and a project on this machine in which nothing is deployed."""
+    terraform = needed_terraform()
+    folder = tmp_path_factory.mktemp("standin")
+    checkout = copy_checkout(folder / "checkout", 1_000_000_000, 0o644)
+    for name in (".venv", "node_modules"):
+        (checkout / name).symlink_to(ROOT / name)
+    mirror, configuration = make_mirror(folder, PYTHON, SYNTHESIZED), folder / "terraformrc"
+    configuration.write_text(
+        f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
+    )
+    own = {
+        "TERRAFORM_BINARY_NAME": str(terraform.program),
+        "TF_CLI_CONFIG_FILE": str(configuration),
+        "CHECKPOINT_DISABLE": "1",
+        "PYTHONPATH": str(checkout / "src"),  # the copy's own packages, not those that the environment knows
+        "VLILLE_ENV": "dev",
+        MIRROR: str(mirror),
+    }
+    of_make = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
+    variables = {name: value for name, value in os.environ.items() if name not in of_make} | own
+    with ExitStack() as closing:
+        one = Site(folder, variables)
+        closing.callback(one.make, "down", "ENV=dev")
+        begun = subprocess.run(
+            [checkout / ".venv/bin/python", "-m", "local", "cloud", "--detached", "--env", "dev"],
+            cwd=checkout,
+            env=variables,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        exports = dict(shlex.split(line)[1].split("=", 1) for line in begun.stdout.splitlines())
+        asked = closing.enter_context(answering(folder / "documents"))
+        yield Site(folder, variables | exports | asked)
+
+
+@pytest.fixture(scope="module")
+def killed(site: Site) -> list[str]:
+    """What was printed by a deploy that was killed, by one that found its lock, and by one that was killed later."""
+    printed = [site.make_killed(KILLED_AT[0], *DEPLOY), site.make(*DEPLOY).stdout]
+    assert site.make("unlock", "ENV=dev", "YES=1").returncode == 0
+    printed.append(site.make_killed(KILLED_AT[1], *DEPLOY))
+    assert site.make("unlock", "ENV=dev", "YES=1").returncode == 0
+    return printed
+
+
+@pytest.fixture(scope="module")
+def deployed(site: Site, killed: list[str]) -> str:
+    """What the deploy printed that came to its end."""
+    done = site.make(*DEPLOY)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_standin_the_first_plan_creates_every_resource(site: Site) -> None:
+    """Before anything is deployed; what Terraform itself says to the configuration comes first."""
+    site.synthesize()
+    site.terraform("init", "-input=false")
+    assert json.loads(site.terraform("validate", "-json"))["diagnostics"] == []
+    assert site.plan() == {address: ["create"] for address in site.declared}
+    assert site.held == []
+
+
+def test_standin_a_killed_deploy_is_told_with_what_to_do(killed: list[str]) -> None:
+    first, refused, later = killed
+    ended = "Terraform was ended before deploy was done and left the state of vlille-dev locked by "
+    assert ended in first
+    assert ended in later
+    assert "the state of vlille-dev is locked by " in refused
+    assert all("run `make unlock ENV=dev TO=here`, then this again" in printed for printed in killed)
+
+
+def test_standin_after_killed_deploys_the_next_one_adopts_what_they_made(site: Site, deployed: str) -> None:
+    assert "resources are in vlille-dev though the state of vlille-dev does not know them" in deployed
+    assert " 0 changed, 0 destroyed." in deployed
+    assert len(site.held) == len([each for each in site.declared if each.startswith("google_")]) > 60
+
+
+@pytest.mark.usefixtures("deployed")
+def test_standin_after_a_deploy_nothing_differs(site: Site) -> None:
+    done = site.make("diff", "ENV=dev")
+    assert done.returncode == 0, done.stdout
+    assert UNCHANGED in done.stdout
+
+
+# An object is named by its content: the new one is there before the old one goes.
+RENEWED = ["create", "delete"]
+FUNCTION = "google_cloudfunctions2_function.collection_function"
+COLLECTOR_ZIP = "google_storage_bucket_object.upload_collector"
+EDITS: dict[str, tuple[tuple[str, str, str], Changes]] = {
+    "code of the function": (
+        ("src/collector/tick.py", "import hashlib", "import hashlib  # edited"),
+        {COLLECTOR_ZIP: RENEWED, FUNCTION: ["update"]},
+    ),
+    # The sample travels with what reads it: the function, and the batch, whose template knows no update.
+    "one more column": (
+        ("sources/vlille_ogc/sample.json", '"@id": "301",', '"@id": "301", "nb_velos_electriques": 3,'),
+        {
+            "google_bigquery_table.warehouse_vlille_ogc": ["update"],
+            COLLECTOR_ZIP: RENEWED,
+            FUNCTION: ["update"],
+            "google_storage_bucket_object.upload_batch_code": RENEWED,
+            "google_dataproc_workflow_template.batch_template": ["delete", "create"],
+        },
+    ),
+    "one environment variable": (
+        ("environments/dev.toml", "api_timeout_seconds = 30", "api_timeout_seconds = 29"),
+        {FUNCTION: ["update"]},
+    ),
+    "a schedule": (
+        ("environments/dev.toml", 'copy = "*/10 * * * *"', 'copy = "*/5 * * * *"'),
+        {"google_cloud_scheduler_job.schedule_copy": ["update"]},
+    ),
+}
+
+
+@pytest.mark.usefixtures("deployed")
+@pytest.mark.parametrize(("edit", "expected"), EDITS.values(), ids=EDITS)
+def test_standin_an_edit_changes_what_it_names(
+    site: Site, edit: tuple[str, str, str], expected: Changes
+) -> None:
+    site.edit(*edit)
+    assert site.plan() == expected
+    site.terraform("apply", "-input=false", "plan")
+    assert UNCHANGED in site.terraform("plan", "-input=false", "-no-color")
+
+
+@pytest.mark.usefixtures("deployed")
+def test_standin_the_outputs_are_shown(site: Site) -> None:
+    done = site.make("outputs", "ENV=dev")
+    assert done.returncode == 0, done.stdout
+    told = " ".join(done.stdout.split())
+    assert "station_table = vlille-dev.vlille.vlille_ogc" in told
+    # What only Google could have filled in is a placeholder that says so.
+    assert "landing_bucket_url = url of vlille-dev-landing" in told
+
+
+@pytest.mark.usefixtures("deployed")
+def test_standin_a_destroy_leaves_nothing(site: Site) -> None:
+    done = site.make("destroy", "ENV=dev", "TO=here")
+    assert done.returncode == 0, done.stdout
+    here = site.checkout / ".local" / "dev"
+    state = json.loads(
+        (here / "storage" / "vlille-dev-tfstate" / "vlille-dev" / "default.tfstate").read_text()
+    )
+    assert state["resources"] == []
+    assert site.held == []
+    assert sorted(file.name for file in (here / "storage").rglob("*.tf*")) == ["default.tfstate"]
+    assert not (here / "endpoints.json").exists()  # what stood for Google Cloud is ended
