@@ -104,6 +104,7 @@ class _Connection:
         self, client: socket.socket, address: tuple[str, int], upstream: bytes, here: bytes, judge: Judge
     ) -> None:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.settimeout(TIMEOUT_S)  # idle for so long: its pool makes another
         self._client, self._from_client = client, _reader(client)
         self._address, self._upstream, self._here, self._judge = address, upstream, here, judge
         self._server: socket.socket | None = None
