@@ -331,7 +331,9 @@ def _reader(connection: socket.socket) -> io.BufferedReader:
 
 def _is_stale(server: socket.socket) -> bool:
     """Whether the emulator has closed a connection that was idle."""
-    return bool(select.select([server], [], [], 0)[0])
+    readable = select.poll()
+    readable.register(server, select.POLLIN)
+    return bool(readable.poll(0))
 
 
 def _reason(status: int) -> str:
