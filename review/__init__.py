@@ -1,0 +1,1 @@
+"""What a Terraform plan does to data, access, code, cost and service, told to the reviewer of a pull request."""

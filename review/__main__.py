@@ -1,0 +1,221 @@
+"""`python -m review PLAN.json`: what a plan does to data, access, code, cost and service.
+
+PLAN.json is the output of `terraform show -json PLANFILE` (`-`: standard input). With `--base` and `--head` two
+synthesized stacks are compared instead, without credentials.
+
+Exit status: 0, or with --gate 2 where somebody has to acknowledge something; 1 where no review can be made, or where
+the plan must not be applied (errored, incomplete). The review goes to standard output in every case.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+from review import archives, document, machine, markdown, naming, terminal
+from review.context import Context
+from review.errors import PlanError, ReviewError
+from review.findings import ACKNOWLEDGEMENTS
+from review.plan import MOST_BYTES, read_json, read_plan
+from review.reviewing import Review, review
+from review.secrets import Secrets
+from review.stacks import compare_stacks
+from review.text import span, visible
+
+FORMATS = ("markdown", "terminal", "json")
+
+
+def main(words: Sequence[str] | None = None, stdin: BinaryIO | None = None) -> int:
+    """Write the review to standard output and return the exit status."""
+    options = _parse(words)
+    try:
+        context = _context(options, stdin or sys.stdin.buffer)
+        found = review(context)
+        text = _written(found, options, context.plan.secrets)
+    except ReviewError as error:
+        return _failed(f"no review: {error}", options)
+    except Exception as error:
+        if os.environ.get("REVIEW_TRACEBACK"):
+            raise
+        return _failed(
+            f"no review: reading this input failed inside the review itself ({type(error).__name__}); "
+            "REVIEW_TRACEBACK=1 shows where",
+            options,
+        )
+    _write(text)
+    if found.refused:
+        print(f"refused: {found.refused}", file=sys.stderr)
+        return 1
+    needed = [each for each in found.acknowledgements if each not in options.acknowledged]
+    if options.gate and needed:
+        print(f"to be acknowledged: {', '.join(needed)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that ends with 1: 2 is the gate's."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(1, f"{self.prog}: {message}\n")
+
+
+def _parse(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = _Parser("python -m review", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    add = parser.add_argument
+    add(
+        "plan",
+        nargs="?",
+        metavar="PLAN.json",
+        help="output of `terraform show -json PLANFILE`; - for standard input",
+    )
+    add("--base", metavar="CDK.TF.JSON", help="stack as it was synthesized before")
+    add("--head", metavar="CDK.TF.JSON", help="stack as it is synthesized now")
+    add(
+        "--format",
+        choices=FORMATS,
+        default="markdown",
+        help="markdown for a pull request (default), terminal, json",
+    )
+    add("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+    add(
+        "--gate",
+        action="store_true",
+        help="exit with 2 where data loss or wider access is to be acknowledged",
+    )
+    add(
+        "--acknowledged",
+        action="append",
+        default=[],
+        metavar="WHAT",
+        choices=[each.replace(" ", "-") for each in ACKNOWLEDGEMENTS],
+        help="what somebody acknowledged (data-loss, access-widened); may be given twice",
+    )
+    add("--name", default="", help="what is reviewed, such as an environment: goes into the headline")
+    add(
+        "--stack",
+        metavar="CDK.TF.JSON",
+        help="synthesized stack of the plan: names of constructs, new artifacts",
+    )
+    add(
+        "--head-files",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="where new artifacts lie (the plan's folder)",
+    )
+    add(
+        "--base-files",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="where the artifacts of before lie",
+    )
+    add(
+        "--prices",
+        metavar="PRICES.json",
+        help="prices and assumptions that go before those of review/prices.json",
+    )
+    options = parser.parse_args(words)
+    if (options.base is None) != (options.head is None):
+        parser.error("--base and --head go together")
+    if (options.plan is None) == (options.base is None):
+        parser.error("either PLAN.json, or --base and --head")
+    options.acknowledged = [each.replace("-", " ") for each in options.acknowledged]
+    return options
+
+
+def _context(options: argparse.Namespace, stdin: BinaryIO) -> Context:
+    if options.base:
+        return _compared(options, stdin)
+    plan = read_plan(_read(options.plan, stdin, "the plan"))
+    folders = {
+        "after": [Path(each) for each in options.head_files],
+        "before": [Path(each) for each in options.base_files],
+    }
+    beside = Path(options.plan).parent if options.plan != "-" else None
+    stack = Path(options.stack) if options.stack else beside and beside / "cdk.tf.json"
+    constructs = {}
+    if options.stack or (stack and stack.is_file()):
+        constructs = naming.constructs(read_json(_read(str(stack), stdin, "the stack"), "the stack"))
+        folders["after"].append(Path(str(stack)).parent)
+    if beside:
+        folders["after"].append(beside)
+    return Context(
+        plan,
+        naming.Names((each.address for each in plan.changes), constructs),
+        _lookup(folders, plan.secrets),
+    )
+
+
+def _compared(options: argparse.Namespace, stdin: BinaryIO) -> Context:
+    base, head = _read(options.base, stdin, "the base stack"), _read(options.head, stdin, "the head stack")
+    plan = compare_stacks(base, head)
+    constructs = {
+        **naming.constructs(read_json(base, "the base stack")),
+        **naming.constructs(read_json(head, "the head stack")),
+    }
+    folders = {
+        "before": [*map(Path, options.base_files), Path(options.base).parent],
+        "after": [*map(Path, options.head_files), Path(options.head).parent],
+    }
+    return Context(
+        plan,
+        naming.Names((each.address for each in plan.changes), constructs),
+        _lookup(folders, plan.secrets),
+    )
+
+
+def _lookup(folders: dict[str, list[Path]], secrets: Secrets):  # type: ignore[no-untyped-def]
+    def lookup(path: str, side: str) -> archives.Archive | None:
+        content = archives.find(tuple(folders[side]), path)
+        return None if content is None else archives.read(path, content)
+
+    return lookup
+
+
+def _read(path: str, stdin: BinaryIO, what: str) -> bytes:
+    """Read a file of bounded size."""
+    try:
+        if path == "-":
+            return stdin.read(MOST_BYTES + 1)
+        with Path(path).open("rb") as file:
+            return file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise PlanError(f"{what} {path} cannot be read: {error.strerror}") from None
+
+
+def _written(found: Review, options: argparse.Namespace, secrets: Secrets) -> str:
+    def mask(text: str) -> str:
+        return visible(secrets.mask(text))
+
+    laid_out = document.masked(document.lay_out(found, options.name), mask)
+    if options.format == "json":
+        return machine.machine(found, laid_out.headline, options.name, mask)
+    return markdown.markdown(laid_out) if options.format == "markdown" else terminal.terminal(laid_out)
+
+
+def _failed(message: str, options: argparse.Namespace) -> int:
+    """Say that there is no review, where a review would be looked for too."""
+    print(message, file=sys.stderr)
+    name = f"{span(options.name, 60)}: " if options.name else ""
+    failed = Review(refused=message)
+    laid_out = document.Document(f"{name}no review could be made", refused=message)
+    if options.format == "json":
+        _write(machine.machine(failed, laid_out.headline, options.name, visible))
+    else:
+        _write((markdown.markdown if options.format == "markdown" else terminal.terminal)(laid_out))
+    return 1
+
+
+def _write(text: str) -> None:
+    """Write UTF-8, whatever the terminal is set to."""
+    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""What lies inside an artifact: files of a zip, or the one file itself, read within bounds."""
+
+import io
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+MOST_BYTES = 256 * 1024 * 1024  # of an artifact
+MOST_DIRECTORY = 8 * 1024 * 1024  # of a zip's list of its files: about 100,000 of them
+MOST_FILE = 512 * 1024  # of a file that is compared line by line
+MOST_READ = 32 * 1024 * 1024  # unpacked, of one archive
+END_OF_DIRECTORY = b"PK\x05\x06"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file: checksum and size, and its content where it is small enough to be looked at."""
+
+    crc: int
+    size: int
+    content: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The files of an artifact by name. `problem` says why they cannot be told."""
+
+    files: Mapping[str, Entry] = field(default_factory=dict)
+    problem: str = ""
+    repeated: tuple[
+        str, ...
+    ] = ()  # names that occur more than once: which of them runs depends on who unpacks
+
+
+def read(name: str, content: bytes) -> Archive:
+    """Read an artifact by its bytes; a file that is no zip is the only one in it."""
+    if not content.startswith(b"PK\x03\x04"):
+        return Archive(
+            {PurePosixPath(name).name: Entry(zlib.crc32(content), len(content), content[:MOST_FILE])}
+        )
+    at = content.rfind(END_OF_DIRECTORY)
+    if at < 0 or len(content) < at + 22:
+        return Archive(problem="its list of files is cut off")
+    size = struct.unpack_from("<I", content, at + 12)[0]
+    if size > MOST_DIRECTORY:
+        return Archive(problem="it has more files than are looked at")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return _files(archive)
+    except (zipfile.BadZipFile, ValueError, OverflowError, struct.error, EOFError):
+        return Archive(problem="it is no zip that can be read")
+
+
+def _files(archive: zipfile.ZipFile) -> Archive:
+    files: dict[str, Entry] = {}
+    repeated: set[str] = set()
+    left = MOST_READ
+    for info in archive.infolist():
+        if info.is_dir():
+            continue
+        if info.filename in files:
+            repeated.add(info.filename)
+        content = None
+        if info.file_size <= MOST_FILE and left > 0 and not info.flag_bits & 0x1:
+            content = _content(archive, info, min(MOST_FILE, left))
+            left -= len(content or b"")
+        files[info.filename] = Entry(info.CRC, info.file_size, content)
+    return Archive(files, repeated=tuple(sorted(repeated)))
+
+
+def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes | None:
+    """Return at most `most` bytes of a file, whatever size the zip claims; None where it cannot be unpacked."""
+    try:
+        with archive.open(info) as file:
+            found = file.read(most + 1)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError, EOFError, zlib.error):
+        return None
+    return found if len(found) <= most else None
+
+
+def find(folders: tuple[Path, ...], path: str) -> bytes | None:
+    """Return an artifact's bytes from the first of the folders that has it; None where none does.
+
+    The path comes from the plan, which may be anybody's: only a regular file below a folder is read, and none that is
+    hidden or holds Terraform's state or variables.
+    """
+    parts = PurePosixPath(path).parts
+    if not path or "\0" in path or ".." in parts:
+        return None
+    for folder in folders:
+        root = folder.resolve()
+        try:
+            file = (root / path).resolve()
+            inside = file.relative_to(root)
+            if _private(inside) or not stat.S_ISREG(file.stat().st_mode) or file.stat().st_size > MOST_BYTES:
+                continue
+            return file.read_bytes()
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def _private(path: Path) -> bool:
+    return (
+        any(part.startswith(".") for part in path.parts) or ".tfstate" in path.name or ".tfvars" in path.name
+    )

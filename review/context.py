@@ -1,0 +1,68 @@
+"""What a renderer may look at beside its own change: the rest of the plan, names, files."""
+
+import functools
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from review.archives import Archive
+from review.naming import Names
+from review.plan import Change, Plan
+from review.text import span
+from review.values import get, known, text
+
+Lookup = Callable[[str, str], Archive | None]  # a path as the plan names it, and `before` or `after`
+REFERENCE = re.compile(r"((?:module\.[\w-]+\.)*(?:data\.)?[a-z][\w-]*\.[\w-]+)(?:[.\[].*)?")
+
+
+def no_files(_path: str, _side: str) -> None:
+    """Look for a file where there are none."""
+    return
+
+
+@dataclass(frozen=True)
+class Context:
+    """The plan that is reviewed, and what lies around it."""
+
+    plan: Plan
+    names: Names = field(default_factory=lambda: Names(()))
+    lookup: Lookup = no_files
+
+    @functools.cached_property
+    def by_type(self) -> dict[str, tuple[Change, ...]]:
+        """Every resource of the plan, unchanged ones included, by type."""
+        found: dict[str, list[Change]] = {}
+        for change in self.plan.changes:
+            if change.mode == "managed" and not change.deposed:
+                found.setdefault(change.type, []).append(change)
+        return {type_: tuple(changes) for type_, changes in found.items()}
+
+    @functools.cached_property
+    def by_address(self) -> dict[str, Change]:
+        """Every resource of the plan by its address."""
+        return {change.address: change for change in self.plan.changes if not change.deposed}
+
+    def of_type(self, *types: str) -> Iterator[Change]:
+        """Yield every resource of these types, unchanged ones included."""
+        for type_ in types:
+            yield from self.by_type.get(type_, ())
+
+    def where(self, change: Change) -> str:
+        """Return the noun and the name of a change's resource."""
+        return self.names.where(change)
+
+    def refers(self, change: Change, argument: str) -> str:
+        """Return the address of the resource that an argument of a change refers to; empty where none."""
+        for reference in self.plan.references.get(change.configured, {}).get(argument, ()):
+            found = REFERENCE.fullmatch(reference)
+            if found and not found[1].startswith(("var.", "local.", "each.", "count.", "path.")):
+                return found[1]
+        return ""
+
+    def told(self, change: Change, values: object, argument: str) -> str:
+        """Return an argument's value as a span; what is not known yet by the resource that it comes from."""
+        value = get(values, argument)
+        if known(value):
+            return span(text(values, argument))
+        refers = self.refers(change, argument.split(".", maxsplit=1)[0])
+        return f"that of {span(self.names.of(refers))}" if refers else span(value)

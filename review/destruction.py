@@ -1,0 +1,82 @@
+"""What is lost with a resource that is deleted or replaced, and what stands in the way of that."""
+
+from collections.abc import Iterable
+
+from review.context import Context
+from review.findings import NO, Detail, Finding, Kind, Weight
+from review.plan import Change
+from review.text import plural, span
+from review.values import flag, text
+
+REASONS = {
+    "replace_because_tainted": "it is marked as damaged (tainted)",
+    "replace_because_cannot_update": "what changes cannot be changed in place",
+    "replace_by_request": "a replacement was asked for (-replace)",
+    "replace_by_triggers": "what its replacement is tied to changes (replace_triggered_by)",
+    "delete_because_no_resource_config": "it is no longer declared",
+    "delete_because_no_module": "its module is no longer declared",
+    "delete_because_wrong_repetition": "its count or for_each came or went",
+    "delete_because_count_index": "its index is beyond the count",
+    "delete_because_each_key": "its key is no longer in for_each",
+    "delete_because_no_move_target": "it moves to an address that is not declared",
+    "delete_because_enabled_false": "it is switched off (enabled)",
+    "read_because_config_unknown": "its arguments are only known after the apply",
+    "read_because_dependency_pending": "what it depends on changes",
+    "read_because_check_nested": "a check asks for it",
+}
+
+
+def reason(change: Change) -> str:
+    """Return why Terraform acts, in words; empty where it says nothing."""
+    if not change.reason:
+        return ""
+    told = REASONS.get(change.reason) or f"Terraform's reason is {span(change.reason)}"
+    paths = sorted({each for each in change.replace_paths if each})
+    return f"{told}: {', '.join(span(each) for each in paths)}" if paths else told
+
+
+def obstacle(change: Change) -> str:
+    """Return what makes the apply refuse to destroy a resource; empty where nothing does."""
+    if change.prevented:
+        return "prevent_destroy is set: the plan fails"
+    if flag(change.old, "deletion_protection"):
+        return "deletion_protection is on: the apply refuses this, half-way; take it off in an apply of its own first"
+    if text(change.old, "deletion_policy") == "PREVENT":
+        return "its deletion_policy is PREVENT: the apply refuses this"
+    return ""
+
+
+def destruction(
+    change: Change,
+    context: Context,
+    sentence: str,
+    *,
+    size: int,
+    undo: str = NO,
+    weight: Weight = Weight.LOSS,
+    along: Iterable[Change] = (),
+    noun: str = "resource",
+) -> Finding:
+    """Return the finding of a loss: what stands in the way, and what goes along though the plan does not show it."""
+    parts = [sentence]
+    unseen = [each for each in along if not each.destroys]
+    if unseen:
+        shown = ", ".join(span(context.names.of(each.address)) for each in unseen[:5])
+        more = f" and {len(unseen) - 5} more" if len(unseen) > 5 else ""
+        parts.append(f"with it go {plural(len(unseen), noun)} that the plan does not show: {shown}{more}")
+    if found := obstacle(change):
+        parts.append(found)
+    details = []
+    if len(unseen) > 5:
+        names = tuple(f"{span(context.names.of(each.address))}" for each in unseen)
+        details.append(Detail("goes along, unseen in the plan", names))
+    return Finding(
+        Kind.DATA,
+        weight,
+        context.where(change),
+        "; ".join(parts),
+        undo=undo,
+        size=size,
+        details=tuple(details),
+        address=change.address,
+    )

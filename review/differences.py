@@ -1,0 +1,209 @@
+"""Which arguments differ, and how: the plain rendering that is honest about any type, known or not."""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from review.findings import Detail
+from review.plan import Change
+from review.text import HIDDEN, UNKNOWN, span, visible
+from review.values import known
+
+# Filled in by the provider, and told by what they follow from.
+COMPUTED = frozenset(
+    {
+        "etag",
+        "fingerprint",
+        "generation",
+        "effective_labels",
+        "terraform_labels",
+        "update_time",
+        "updated",
+        "self_link",
+        "timeouts",
+        "last_modified_time",
+        "metageneration",
+        "observed_generation",
+        "effective_annotations",
+        "last_modifier",
+        "create_time",
+        "time_created",
+        "creation_time",
+        "id",
+        "terminal_condition",
+        "conditions",
+        "latest_ready_revision",
+        "latest_created_revision",
+        "reconciling",
+        "traffic_statuses",
+        "md5hash",
+        "md5hexhash",
+        "crc32c",
+        "media_link",
+        "output_name",
+        "num_bytes",
+        "num_rows",
+        "num_long_term_bytes",
+        "state",
+        "uid",
+        "urls",
+        "generated_id",
+        "detect_md5hash",
+        "creation_timestamp",
+        "environment",
+    }
+)
+LONG = 200  # characters above which a text is told line by line
+MOST_LINES = 1500
+MOST_SHOWN = 80  # lines of one diff
+CONTEXT_LINES = 2
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One argument that differs, by its dotted path."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+def differences(change: Change) -> tuple[Difference, ...]:
+    """Return the arguments that differ, without what the provider fills in by itself."""
+    before, after = change.old, change.new
+    found = [
+        each
+        for key in sorted({*before, *after})
+        if not (
+            key in COMPUTED and (after.get(key) == UNKNOWN or key not in ("effective_labels", "environment"))
+        )
+        for each in _between(before.get(key), after.get(key), key)
+    ]
+    if any(each.path.split(".")[0].split("[")[0] == "labels" for each in found):
+        found = [each for each in found if not each.path.startswith("effective_labels")]
+    return tuple(found)
+
+
+def computed(change: Change) -> list[str]:
+    """Return the arguments that are only known after the apply, though they are known now or asked for."""
+    return sorted(key for key, value in change.new.items() if value == UNKNOWN and key not in COMPUTED)
+
+
+def _between(before: Any, after: Any, path: str) -> Iterator[Difference]:
+    if before == after or (_empty(before) and _empty(after)):
+        return
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in sorted({*before, *after}, key=str):
+            yield from _between(before.get(key), after.get(key), f"{path}.{key}")
+        return
+    if isinstance(before, list) and isinstance(after, list):
+        yield from _between_lists(before, after, path)
+        return
+    documents = _parsed(before), _parsed(after)
+    if all(isinstance(each, dict | list) for each in documents):
+        yield from _between(*documents, path)
+        return
+    yield Difference(path, before, after)
+
+
+def _between_lists(before: list[Any], after: list[Any], path: str) -> Iterator[Difference]:
+    """Compare by name where every item has one, by place where as many remain, else by what comes and goes."""
+    names = _named(before), _named(after)
+    if names[0] is not None and names[1] is not None:
+        for name in sorted({*names[0], *names[1]}):
+            yield from _between(names[0].get(name), names[1].get(name), f"{path}[{name}]")
+    elif len(before) == len(after) and any(isinstance(each, dict | list) for each in [*before, *after]):
+        for index, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from _between(old, new, path if len(before) == 1 else f"{path}[{index}]")
+    else:
+        gone, come = [x for x in before if x not in after], [x for x in after if x not in before]
+        if not gone and not come:
+            yield Difference(path, before, after)  # only their order or their number
+        for old in gone:
+            yield Difference(path, old, None)
+        for new in come:
+            yield Difference(path, None, new)
+
+
+def _named(items: list[Any]) -> dict[str, Any] | None:
+    found = {}
+    for each in items:
+        key = each.get("name") or each.get("id") if isinstance(each, Mapping) else None
+        if not isinstance(key, str) or not known(key) or key in found:
+            return None
+        found[key] = each
+    return found
+
+
+def _empty(value: Any) -> bool:
+    return value in (None, "", False, 0) or value in ([], {})
+
+
+def _parsed(value: Any) -> Any:
+    if not isinstance(value, str) or value[:1] not in "[{":
+        return None
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+
+
+def told(difference: Difference) -> str:
+    """Return a difference as one line, its values as spans."""
+    before, after = difference.before, difference.after
+    if before == after:
+        return f"{span(difference.path)}: the order"
+    if isinstance(before, str) and isinstance(after, str) and HIDDEN in before and HIDDEN in after:
+        return f"{span(difference.path)}: changed, and sensitive"
+    return f"{span(difference.path)}: {span(before)} → {span(after)}"
+
+
+def arguments(change: Change) -> tuple[Detail, ...]:
+    """Return every argument that differs, as details: one list, and a diff for each long text."""
+    found = differences(change)
+    long = [each for each in found if _is_long(each)]
+    lines = tuple(told(each) for each in found if each not in long)
+    details = [Detail("arguments", lines)] if lines else []
+    return (*details, *(Detail(span(each.path), diff(each.before, each.after), "diff") for each in long))
+
+
+def _is_long(difference: Difference) -> bool:
+    both = (difference.before, difference.after)
+    return all(isinstance(each, str) and known(each) for each in both) and any(
+        len(each) > LONG or "\n" in each for each in both
+    )
+
+
+def diff(before: str, after: str, most: int = MOST_SHOWN) -> tuple[str, ...]:
+    """Return a short diff of two texts, line by line, without headers; it says what it leaves out."""
+    old, new = before.splitlines(), after.splitlines()
+    start = 0
+    while start < min(len(old), len(new)) and old[start] == new[start]:
+        start += 1
+    end = 0
+    while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
+        end += 1
+    if max(len(old), len(new)) - start - end > MOST_LINES:
+        gone, come = len(old) - start - end, len(new) - start - end
+        return (f"(too long to compare line by line: {gone:,} lines become {come:,})",)
+    lo = max(0, start - CONTEXT_LINES)
+    tail = max(0, end - CONTEXT_LINES)
+    shown = [
+        line if not line.startswith("@@") else _hunk(line, lo)
+        for line in difflib.unified_diff(
+            old[lo : len(old) - tail], new[lo : len(new) - tail], n=CONTEXT_LINES, lineterm=""
+        )
+    ][2:]
+    lines = [visible(line.expandtabs(4))[:240] for line in shown]
+    return tuple(lines if len(lines) <= most else [*lines[:most], f"(and {len(lines) - most} more lines)"])
+
+
+def _hunk(line: str, skipped: int) -> str:
+    """Return a hunk's header with the line numbers of the whole text."""
+    words = line.split(" ")
+    for at in (1, 2):
+        number, comma, count = words[at][1:].partition(",")
+        words[at] = f"{words[at][0]}{int(number) + skipped}{comma}{count}"
+    return " ".join(words)

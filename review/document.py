@@ -1,0 +1,214 @@
+"""A review laid out once, for every format: a headline, answers, a table by weight, and what is folded away."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from review.findings import NO, Detail, Finding, Kind, Weight
+from review.reviewing import Review, summary
+from review.text import CLOSE, OPEN, plural, rendered, span
+
+LONGEST_SENTENCE = 900
+MOST_NEW = 12  # names of what is made new, in one row
+LONGEST_FOLD = 7000
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table by weight."""
+
+    weight: Weight
+    where: str
+    sentence: str
+    undo: str
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Something to be opened: bullets, or lines of code in `language`."""
+
+    title: str
+    lines: tuple[str, ...]
+    language: str = ""
+
+
+@dataclass(frozen=True)
+class Document:
+    """All of a review, texts with spans in them. `folds` come in order: what is cut is cut from their end."""
+
+    headline: str
+    refused: str = ""
+    answers: tuple[tuple[str, str], ...] = ()
+    rows: tuple[Row, ...] = ()
+    folds: tuple[Fold, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def lay_out(review: Review, name: str = "") -> Document:
+    """Return the document of a review; `name` says of what, such as an environment."""
+    prefix = f"{span(name, 60)}: " if name else ""
+    if review.empty:
+        return Document(f"{prefix}no changes." if prefix else "No changes.")
+    return Document(
+        headline=f"{prefix}{headline(review)}",
+        refused=review.refused,
+        answers=tuple(answers(review)),
+        rows=tuple(_rows(review.findings)),
+        folds=tuple(_folds(review)),
+        notes=review.notes,
+    )
+
+
+def headline(review: Review) -> str:
+    """Return the weight of a review in one line."""
+    parts = []
+    for weight in sorted(Weight, reverse=True):
+        count = sum(1 for each in review.findings if each.weight is weight)
+        if count and weight >= Weight.CODE:
+            parts.append(f"{weight.words} ({count})" if count > 1 else weight.words)
+    told = ", ".join(parts) or "nothing of weight"
+    if review.refused:
+        told = f"do not apply; {told}"
+    costs = f"; {review.cost.headline}" if review.cost else ""
+    return f"{told}: {summary(review.counts)}{costs}"
+
+
+def answers(review: Review) -> Iterator[tuple[str, str]]:
+    """Yield the five questions of a reviewer, each with its answer."""
+    yield "Is data lost?", _of(review, lambda each: each.weight >= Weight.POSSIBLE_LOSS, "no")
+    yield "Who gains access?", _of(review, lambda each: each.weight is Weight.WIDENED, "nobody", whole=True)
+    code = _of(review, lambda each: each.kind is Kind.CODE, "none that is seen here", whole=True)
+    yield "What code goes live?", code
+    yield "What does it cost?", review.cost.answer if review.cost else "nothing that is counted here"
+    yield "Can it be undone?", _undone(review)
+
+
+def _of(review: Review, which: Callable[[Finding], bool], none: str, *, whole: bool = False) -> str:
+    found = [each for each in review.findings if which(each)]
+    if not found:
+        return none
+    if whole:
+        shown = [
+            bounded(each.sentence if each.kind is Kind.ACCESS else f"{each.where} {each.sentence}", 300)
+            for each in found[:3]
+        ]
+    else:
+        possible = all(each.weight is Weight.POSSIBLE_LOSS for each in found)
+        places = list(dict.fromkeys(each.where for each in found))
+        shown = [f"{'perhaps' if possible else '**yes**'}: {', '.join(places[:6])}"]
+        if len(places) > 6:
+            shown.append(f"{len(places) - 6} more")
+        return "; ".join(shown)
+    more = [f"and {len(found) - 3} more"] if len(found) > 3 else []
+    return "; ".join([*shown, *more])
+
+
+def _undone(review: Review) -> str:
+    never = list(dict.fromkeys(each.where for each in review.findings if each.undo in (NO, "not known")))
+    partly = list(
+        dict.fromkeys(
+            each.where
+            for each in review.findings
+            if each.undo not in (NO, "not known") and not each.undo.startswith("yes")
+        )
+    )
+    if not never and not partly:
+        return "yes, by reverting the change and applying again"
+    parts = [f"**not**: {_some(never)}"] if never else []
+    parts += (
+        [f"only by hand: {_some([each for each in partly if each not in never])}"]
+        if set(partly) - set(never)
+        else []
+    )
+    return "; ".join(parts)
+
+
+def _some(places: list[str]) -> str:
+    return ", ".join(places[:6]) + (f" and {len(places) - 6} more" if len(places) > 6 else "")
+
+
+def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
+    """Yield a row for each finding, and one for all that is only made new of one noun."""
+    new: dict[str, list[str]] = {}
+    for each in findings:
+        if each.new:
+            noun, _, name = each.where.partition(OPEN)
+            new.setdefault(noun.strip(), []).append(f"{OPEN}{name}")
+        else:
+            yield Row(each.weight, each.where, bounded(each.sentence), each.undo)
+    for noun, names in sorted(new.items()):
+        shown = ", ".join(names[:MOST_NEW]) + (
+            f" and {len(names) - MOST_NEW} more" if len(names) > MOST_NEW else ""
+        )
+        yield Row(
+            Weight.NOTE,
+            f"{plural(len(names), noun)}" if len(names) > 1 else noun,
+            f"made new: {shown}",
+            "yes",
+        )
+
+
+def _folds(review: Review) -> Iterator[Fold]:
+    for finding in review.findings:
+        for detail in finding.details:
+            yield _fold(detail, finding.where)
+    if review.cost:
+        for detail in review.cost.details:
+            yield _fold(detail)
+    for section in review.sections:
+        if section.lines:
+            yield _cut(Fold(section.title, section.lines))
+        for detail in section.details:
+            yield _fold(detail, section.title.removeprefix("Arguments of "))
+
+
+def _fold(detail: Detail, where: str = "") -> Fold:
+    return _cut(Fold(f"{where}: {detail.title}" if where else detail.title, detail.lines, detail.language))
+
+
+def _cut(fold: Fold) -> Fold:
+    """Bound a fold's size, and say in it what was left out."""
+    size = 0
+    kept: list[str] = []
+    for line in fold.lines:
+        shown = bounded(line) if not fold.language else line
+        size += len(shown) + 1
+        if size > LONGEST_FOLD:
+            kept.append(f"(and {plural(len(fold.lines) - len(kept), 'more line')})")
+            break
+        kept.append(shown)
+    return Fold(fold.title, tuple(kept), fold.language)
+
+
+def bounded(sentence: str, longest: int = LONGEST_SENTENCE) -> str:
+    """Return a sentence of bounded length; no span is cut in two."""
+    if len(sentence) <= longest:
+        return sentence
+    cut = sentence[:longest]
+    if cut.count(OPEN) > cut.count(CLOSE):
+        cut = cut[: cut.rindex(OPEN)]
+    return f"{cut.rstrip()} …"
+
+
+def masked(document: Document, mask: Callable[[str], str]) -> Document:
+    """Return the document with every span and every line of code masked once more, at the very end."""
+
+    def told(sentence: str) -> str:
+        return rendered(sentence, lambda data: f"{OPEN}{mask(data)}{CLOSE}")
+
+    return Document(
+        told(document.headline),
+        told(document.refused),
+        tuple((question, told(answer)) for question, answer in document.answers),
+        tuple(
+            Row(each.weight, told(each.where), told(each.sentence), told(each.undo)) for each in document.rows
+        ),
+        tuple(
+            Fold(
+                told(each.title),
+                tuple((mask if each.language else told)(line) for line in each.lines),
+                each.language,
+            )
+            for each in document.folds
+        ),
+        tuple(told(each) for each in document.notes),
+    )

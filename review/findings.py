@@ -1,0 +1,88 @@
+"""What a review says: findings, each of one kind and one weight."""
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+
+class Kind(Enum):
+    """What a finding is about."""
+
+    DATA = "data"
+    ACCESS = "access"
+    CODE = "code"
+    COST = "cost"
+    SERVICE = "service"
+
+
+class Weight(IntEnum):
+    """How much a finding matters to who approves; the order is the table's."""
+
+    NOTE = 0
+    CHANGE = 1
+    CODE = 2
+    CARE = 3
+    INTERRUPTED = 4
+    WIDENED = 5
+    POSSIBLE_LOSS = 6
+    LOSS = 7
+
+    @property
+    def words(self) -> str:
+        """The weight's name in tables and JSON."""
+        return _WORDS[self]
+
+    @property
+    def acknowledgement(self) -> str:
+        """What somebody has to acknowledge before this is applied; empty where nothing is."""
+        if self >= Weight.POSSIBLE_LOSS:
+            return DATA_LOSS
+        return ACCESS_WIDENED if self is Weight.WIDENED else ""
+
+
+DATA_LOSS = "data loss"
+ACCESS_WIDENED = "access widened"
+ACKNOWLEDGEMENTS = (DATA_LOSS, ACCESS_WIDENED)
+_WORDS = {
+    Weight.NOTE: "note",
+    Weight.CHANGE: "change",
+    Weight.CODE: "code",
+    Weight.CARE: "needs care",
+    Weight.INTERRUPTED: "service interrupted",
+    Weight.WIDENED: ACCESS_WIDENED,
+    Weight.POSSIBLE_LOSS: "data loss possible",
+    Weight.LOSS: DATA_LOSS,
+}
+NO = "no"
+YES = "yes"
+
+
+@dataclass(frozen=True)
+class Detail:
+    """Lines to be folded away below a finding; `language` is that of a code block, empty for a list."""
+
+    title: str
+    lines: tuple[str, ...]
+    language: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence about one resource. Texts hold data in spans, see `review.text`.
+
+    `undo` says whether reverting the change brings back what there was; `size` orders findings of one weight.
+    """
+
+    kind: Kind
+    weight: Weight
+    where: str
+    sentence: str
+    undo: str = YES
+    size: int = 0
+    details: tuple[Detail, ...] = ()
+    address: str = ""
+    new: bool = False  # says only that something is made new
+
+
+def order(finding: Finding) -> tuple[int, int, str, str, str]:
+    """Sort key: by weight, then by size, then by name, so that the same plan gives the same text."""
+    return (-finding.weight, -finding.size, finding.address, finding.kind.value, finding.sentence)

@@ -1,0 +1,106 @@
+"""A review as GitHub's Markdown, for a comment: at most 60,000 characters, whatever the plan holds."""
+
+import html
+import re
+from collections.abc import Iterable
+
+from review.document import Document, Fold, Row
+from review.findings import Weight
+from review.text import plural, rendered
+
+MOST = 60_000
+MOST_TABLE = 36_000
+SIGNS = {
+    Weight.LOSS: "🛑 ",
+    Weight.POSSIBLE_LOSS: "🛑 ",
+    Weight.WIDENED: "🔓 ",
+    Weight.INTERRUPTED: "⏸️ ",
+    Weight.CARE: "⚠️ ",
+}
+
+
+def markdown(document: Document) -> str:
+    """Return the comment; what does not fit is left out from the end, and said to be."""
+    head = [f"### {_told(document.headline)}"] if document.rows or document.refused or document.folds else []
+    if not head:
+        return f"{_told(document.headline)}\n"
+    if document.refused:
+        head.append(f"> **Not to be applied as it is:** {_told(document.refused)}.")
+    if document.answers:
+        lines = ["| | |", "|---|---|"]
+        lines += [f"| **{question}** | {_cell(answer)} |" for question, answer in document.answers]
+        head.append("\n".join(lines))
+    if document.rows:
+        head.append(_table(document.rows))
+    foot = [f"<sub>{_html(note)}</sub>" for note in document.notes]
+    used = len("\n\n".join([*head, *foot])) + 200
+    folds, left_out = [], 0
+    for fold in document.folds:
+        text = _fold(fold)
+        if used + len(text) + 2 > MOST:
+            left_out += 1
+            continue
+        used += len(text) + 2
+        folds.append(text)
+    if left_out:
+        folds.append(
+            f"**Cut:** {plural(left_out, 'folded part')} left out, as a comment may be no longer; `--json` or "
+            "`--format terminal` has all of it."
+        )
+    return "\n\n".join([*head, *folds, *foot]) + "\n"
+
+
+def _table(rows: Iterable[Row]) -> str:
+    lines = ["| weight | where | what happens | can it be undone? |", "|---|---|---|---|"]
+    size, left_out = 0, 0
+    for row in rows:
+        bold = f"**{row.weight.words}**" if row.weight >= Weight.CARE else row.weight.words
+        cells = (f"{SIGNS.get(row.weight, '')}{bold}", row.where, row.sentence, row.undo)
+        line = f"| {' | '.join(_cell(each) for each in cells)} |"
+        size += len(line) + 1
+        if size > MOST_TABLE:
+            left_out += 1
+            continue
+        lines.append(line)
+    if left_out:
+        lines.append(f"| | | **cut:** {plural(left_out, 'lighter row')} left out | |")
+    return "\n".join(lines)
+
+
+def _fold(fold: Fold) -> str:
+    if fold.language:
+        fence = "`" * max(
+            3, 1 + max((len(run) for line in fold.lines for run in re.findall("`+", line)), default=0)
+        )
+        body = "\n".join([f"{fence}{fold.language}", *fold.lines, fence])
+    else:
+        body = "\n".join(f"- {_told(line)}" for line in fold.lines)
+    return f"<details><summary>{_html(fold.title)}</summary>\n\n{body}\n\n</details>"
+
+
+def _told(sentence: str) -> str:
+    return rendered(sentence, code)
+
+
+def _cell(sentence: str) -> str:
+    return rendered(sentence, _code_in_cell)
+
+
+def _html(sentence: str) -> str:
+    return rendered(sentence, lambda data: f"<code>{html.escape(data, quote=False)}</code>")
+
+
+def code(data: str) -> str:
+    """Return data as a code span, which no Markdown inside it can leave."""
+    if not data.strip():
+        return "(empty)" if not data else "(blank)"
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", data)), default=0))
+    pad = " " if "`" in (data[0], data[-1]) or (data[0] == data[-1] == " ") else ""
+    return f"{fence}{pad}{data}{pad}{fence}"
+
+
+def _code_in_cell(data: str) -> str:
+    """In a table, a pipe ends a cell even inside code, and escaping it depends on what is before: write it as HTML."""
+    if "|" not in data:
+        return code(data)
+    return f"<code>{''.join(each if each.isalnum() or each == ' ' else f'&#{ord(each)};' for each in data)}</code>"

@@ -1,0 +1,111 @@
+"""What is said of any resource, whatever its type: made, changed, deleted, moved, taken over, let go."""
+
+from collections.abc import Iterator
+
+from review.context import Context
+from review.destruction import destruction, reason
+from review.differences import computed, differences, told
+from review.findings import NO, YES, Finding, Kind, Weight
+from review.plan import Change
+from review.stateful import holds, is_known
+from review.text import plural, span, spans
+
+MOST_ARGUMENTS = 4
+DEFERRED = {
+    "instance_count_unknown": "how many there will be is not known yet",
+    "resource_config_unknown": "its arguments are not known yet",
+    "provider_config_unknown": "its provider's settings are not known yet",
+    "provider_unknown": "its provider's settings are not known yet",
+    "absent_prereq": "what it needs is not there yet",
+    "deferred_prereq": "what it needs is deferred itself",
+}
+
+
+def plain(change: Change, context: Context) -> Iterator[Finding]:
+    """Say what happens to one resource of a type without a renderer, or of which the renderer said nothing."""
+    where, because = context.where(change), reason(change)
+    if change.action == "create":
+        yield Finding(Kind.SERVICE, Weight.NOTE, where, "is made new", address=change.address, new=True)
+    elif change.action == "update":
+        yield _updated(change, where)
+    elif change.action in ("replace", "delete"):
+        yield from _destroyed(change, context, because)
+    elif change.action not in ("no-op", "read", "forget"):
+        told_ = f"the plan does something that is not known here: {span(' '.join(change.actions))}"
+        yield Finding(Kind.SERVICE, Weight.CARE, where, told_, undo="not known", address=change.address)
+
+
+def _updated(change: Change, where: str) -> Finding:
+    found = differences(change)
+    later = computed(change)
+    if found:
+        shown = "; ".join(told(each) for each in found[:MOST_ARGUMENTS])
+        more = (
+            f"; and {plural(len(found) - MOST_ARGUMENTS, 'more argument')}"
+            if len(found) > MOST_ARGUMENTS
+            else ""
+        )
+        sentence = f"is updated in place: {shown}{more}"
+    else:
+        sentence = (
+            f"is updated in place; known after apply: {spans(later)}" if later else "is updated in place"
+        )
+    weight = Weight.CHANGE
+    if not change.certain:
+        sentence = f"{sentence}; may be replaced instead: not known for this type"
+        weight = Weight.POSSIBLE_LOSS if not is_known(change.type) or holds(change.type) else Weight.CARE
+    return Finding(Kind.SERVICE, weight, where, sentence, address=change.address)
+
+
+def _destroyed(change: Change, context: Context, because: str) -> Iterator[Finding]:
+    verb = "is replaced" if change.action == "replace" else "is deleted"
+    order = ""
+    if change.action == "replace":
+        order = ", the new one first" if change.created_first else ", the old one first"
+    sentence = f"{verb}{order}{f': {because}' if because else ''}"
+    lost = holds(change.type)
+    if lost is None:
+        weight = (
+            Weight.INTERRUPTED if change.action == "replace" and not change.created_first else Weight.CHANGE
+        )
+        yield Finding(Kind.SERVICE, weight, context.where(change), sentence, undo=YES, address=change.address)
+        return
+    words, size = lost
+    known = is_known(change.type)
+    yield destruction(
+        change,
+        context,
+        f"{sentence}; {words}",
+        size=size,
+        undo=NO if known else "not known",
+        weight=Weight.LOSS if known else Weight.POSSIBLE_LOSS,
+    )
+
+
+def circumstances(change: Change, context: Context) -> Iterator[Finding]:
+    """Say what is told beside the action itself: moved, imported, deposed, forgotten, read late."""
+    where = context.where(change)
+
+    def note(weight: Weight, sentence: str, undo: str = YES) -> Finding:
+        return Finding(Kind.SERVICE, weight, where, sentence, undo=undo, address=change.address)
+
+    if change.previous and change.previous != change.address:
+        still = "; nothing else changes" if change.action == "no-op" else ""
+        yield note(Weight.NOTE, f"moves here from {span(context.names.of(change.previous))}{still}")
+    if change.importing:
+        still = "; nothing changes in it" if change.action == "no-op" else ""
+        yield note(Weight.CHANGE, f"is taken over as it is there (import {span(change.importing)}){still}")
+    if change.forgets:
+        yield note(Weight.CARE, "is no longer managed: Terraform forgets it, and it stays where it is")
+    if change.deposed:
+        yield note(
+            Weight.NOTE, f"is what an earlier replacement left behind (deposed {span(change.deposed)})"
+        )
+    if change.action == "read" and change.reason:
+        yield note(Weight.NOTE, f"is read during the apply: {reason(change)}")
+
+
+def deferred(change: Change, context: Context) -> str:
+    """Return one line on a change that waits for a later plan."""
+    words = DEFERRED.get(change.deferred) or f"Terraform's reason is {span(change.deferred)}"
+    return f"{context.where(change)}: {' and '.join(change.actions)}, {words}"

@@ -1,0 +1,486 @@
+"""A plan as a typed model: what `terraform show -json` and `tofu show -json` write, format 1.x.
+
+Values are hidden by `Secrets` as they are read, so no code behind this one ever sees a secret. What Terraform only
+knows after the apply stands as UNKNOWN in `after`.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from review.errors import PlanError
+from review.secrets import Secrets, marked, named
+from review.text import SIGNS, UNKNOWN
+from review.values import Values
+
+MOST_BYTES = 128 * 1024 * 1024
+DEEPEST = 120  # levels of nesting: far beyond any provider's schema
+FORMAT = re.compile(r"1\.\d{1,4}")
+PARTS = ("resource_changes", "planned_values", "output_changes", "configuration", "resource_drift")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happens to one resource; `before` and `after` are None where it does not exist."""
+
+    address: str
+    type: str
+    actions: tuple[str, ...]
+    before: Values | None = None
+    after: Values | None = None
+    mode: str = "managed"
+    name: str = ""
+    module: str = ""
+    index: str = ""
+    reason: str = ""
+    replace_paths: tuple[str, ...] = ()
+    previous: str = ""  # the address it moves from
+    importing: str = ""  # the id it is imported by
+    deposed: str = ""
+    deferred: str = ""  # why it waits for a later plan
+    certain: bool = True  # False where only the provider knows whether an update replaces
+    prevented: bool = False  # prevent_destroy: Terraform refuses to destroy it
+
+    @property
+    def action(self) -> str:
+        """One word: create, read, update, replace, delete, forget, no-op, or what Terraform calls it."""
+        if set(self.actions) in ({"create", "delete"}, {"create", "forget"}):
+            return "replace"
+        return self.actions[0]
+
+    @property
+    def values(self) -> Values:
+        """The values that it has after the apply, or had before it goes."""
+        return self.after if self.after is not None else self.before or {}
+
+    @property
+    def old(self) -> Values:
+        """The values before; empty where it did not exist."""
+        return self.before or {}
+
+    @property
+    def new(self) -> Values:
+        """The values after; empty where it will not exist."""
+        return self.after or {}
+
+    @property
+    def created_first(self) -> bool:
+        """A replacement that is there before the old one goes."""
+        return self.actions == ("create", "delete")
+
+    @property
+    def destroys(self) -> bool:
+        """Tell whether what is there now is deleted."""
+        return "delete" in self.actions
+
+    @property
+    def forgets(self) -> bool:
+        """Tell whether Terraform lets go of it, while it stays where it is."""
+        return "forget" in self.actions
+
+    @property
+    def configured(self) -> str:
+        """The address in the configuration, without indexes."""
+        return unindexed(self.address)
+
+
+@dataclass(frozen=True)
+class Output:
+    """A change of an output's value."""
+
+    name: str
+    action: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a check, a condition or a variable's validation came to: pass, fail, error or unknown."""
+
+    address: str
+    status: str
+    messages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a review is made from."""
+
+    changes: tuple[Change, ...] = ()
+    drift: tuple[Change, ...] = ()
+    deferred: tuple[Change, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    checks: tuple[Check, ...] = ()
+    invoked: tuple[str, ...] = ()  # actions (Terraform 1.14) that the apply invokes
+    errored: bool = False
+    complete: bool = True
+    applyable: bool | None = None
+    compared: bool = False  # made from two synthesized stacks, not by Terraform
+    # Address in the configuration → argument → what it refers to.
+    references: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    secrets: Secrets = field(default_factory=Secrets)
+
+
+def read_json(content: bytes, what: str) -> dict[str, Any]:
+    """Parse a JSON object of bounded size and depth. Raises PlanError, which names the place and quotes nothing."""
+    if len(content) > MOST_BYTES:
+        raise PlanError(f"{what} is larger than {MOST_BYTES // 1024 // 1024} MiB, the most that is read")
+    if not content.strip():
+        raise PlanError(f"{what} is empty")
+    if content.startswith(b"PK\x03\x04"):
+        raise PlanError(
+            f"{what} is Terraform's own plan file: give the output of `terraform show -json` of it"
+        )
+    try:
+        text = content.decode(json.detect_encoding(content))
+    except UnicodeDecodeError as error:
+        raise PlanError(f"{what} is no text: byte {error.start} cannot be decoded") from None
+    # Our own signs are no character that a plan may hold.
+    text = SIGNS.sub("�", re.sub(r"\\u[eE]00[0-4]", r"\\ufffd", text))
+    try:
+        document = json.loads(text.removeprefix("﻿"), parse_constant=_refuse)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data" and '"@level"' in text[:2000]:
+            raise PlanError(
+                f"{what} is the log of `terraform plan -json`: give the output of `terraform show -json PLAN`"
+            ) from None
+        raise PlanError(
+            f"{what} is no JSON (line {error.lineno}, column {error.colno}: {error.msg}); was it cut off?"
+        ) from None
+    except (ValueError, RecursionError):
+        raise PlanError(
+            f"{what} is no JSON that Terraform writes: a number is too long or it is nested too deep"
+        ) from None
+    if not isinstance(document, dict):
+        raise PlanError(f"{what} is no JSON object")
+    if _deeper(document, DEEPEST):
+        raise PlanError(f"{what} is nested deeper than {DEEPEST} levels")
+    return document
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(constant)
+
+
+def _deeper(value: Any, left: int) -> bool:
+    """Tell whether a value is nested deeper than `left` levels, without recursion."""
+    level = [value]
+    for _ in range(left):
+        level = [
+            inside
+            for each in level
+            for inside in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inside, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def read_plan(content: bytes, what: str = "the plan") -> Plan:
+    """Read the JSON of a plan. Raises PlanError where it is none, or none of a format that is known."""
+    document = read_json(content, what)
+    version = document.get("format_version")
+    if not isinstance(version, str) or not FORMAT.fullmatch(version):
+        found = (
+            f"format {version[:12]!r}"
+            if isinstance(version, str) and re.fullmatch(r"[\d.]+", version)
+            else "none"
+        )
+        raise PlanError(
+            f"{what} has {found} as its format_version; 1.x is read, of Terraform or OpenTofu from 1.1 on"
+        )
+    if not any(part in document for part in PARTS):
+        if "values" in document:
+            raise PlanError(f"{what} is a state: give `terraform show -json` the file of a plan")
+        raise PlanError(f"{what} holds no part of a plan: give `terraform show -json` the file of a plan")
+    secrets = _secrets(document)
+    return Plan(
+        changes=_changes(document, "resource_changes", secrets),
+        drift=_changes(document, "resource_drift", secrets),
+        deferred=_deferred(document, secrets),
+        outputs=_outputs(document, secrets),
+        checks=tuple(_checks(document, secrets)),
+        invoked=_invoked(document),
+        errored=document.get("errored") is True,
+        complete=document.get("complete") is not False,
+        applyable=document.get("applyable") if isinstance(document.get("applyable"), bool) else None,
+        references=_references(document),
+        secrets=secrets,
+    )
+
+
+def unindexed(address: str) -> str:
+    """Return an address without its indexes, which may hold dots, brackets and quotes themselves."""
+    return re.sub(r'\[(?:"(?:[^"\\]|\\.)*"|\d+)\]', "", address)
+
+
+# --- the parts ----------------------------------------------------------------------------------------
+
+
+def _list(document: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
+    found = document.get(part)
+    if found is None:
+        return []
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise PlanError(f"the plan's {part} is no list of objects; is it damaged?")
+    return found
+
+
+def _changes(document: Mapping[str, Any], part: str, secrets: Secrets) -> tuple[Change, ...]:
+    found = [_change(each, f"{part}[{index}]", secrets) for index, each in enumerate(_list(document, part))]
+    return tuple(sorted(found, key=lambda change: (change.address, change.deposed)))
+
+
+def _deferred(document: Mapping[str, Any], secrets: Secrets) -> tuple[Change, ...]:
+    found = []
+    for index, each in enumerate(_list(document, "deferred_changes")):
+        where = f"deferred_changes[{index}]"
+        if not isinstance(each.get("resource_change"), dict):
+            raise PlanError(f"{where}.resource_change is no object; is the plan damaged?")
+        found.append(
+            _change(each["resource_change"], where, secrets, deferred=_text(each, "reason") or "unknown")
+        )
+    return tuple(sorted(found, key=lambda change: change.address))
+
+
+def _change(raw: Mapping[str, Any], where: str, secrets: Secrets, deferred: str = "") -> Change:
+    change = raw.get("change")
+    address, type_ = raw.get("address"), raw.get("type")
+    if not isinstance(address, str) or not isinstance(type_, str) or not isinstance(change, dict):
+        raise PlanError(f"{where} lacks an address, a type or a change; is the plan damaged?")
+    actions = change.get("actions")
+    if not isinstance(actions, list) or not actions or not all(isinstance(each, str) for each in actions):
+        raise PlanError(f"{where}.change.actions is no list of actions; is the plan damaged?")
+    values = {}
+    for side in ("before", "after"):
+        if not isinstance(change.get(side), dict | None):
+            raise PlanError(f"{where}.change.{side} is no object; is the plan damaged?")
+        marks = (change.get("before_sensitive"), change.get("after_sensitive"))
+        values[side] = None if change.get(side) is None else _as_values(secrets.hide(change[side], *marks))
+    after = values["after"]
+    unknown = change.get("after_unknown")
+    if isinstance(unknown, dict) and (after is not None or "create" in actions or "update" in actions):
+        after = _with_unknown(after or {}, unknown)
+    elif unknown is True:
+        after = {} if after is None else after
+    importing = change.get("importing")
+    return Change(
+        address=address,
+        type=type_,
+        actions=tuple(actions),
+        before=values["before"],
+        after=after,
+        mode=_text(raw, "mode") or "managed",
+        name=_text(raw, "name"),
+        module=_text(raw, "module_address"),
+        index="" if raw.get("index") is None else str(raw["index"]),
+        reason=_text(raw, "action_reason"),
+        replace_paths=tuple(_paths(change.get("replace_paths"))),
+        previous=_text(raw, "previous_address"),
+        importing=_importing(importing),
+        deposed=_text(raw, "deposed"),
+        deferred=deferred,
+    )
+
+
+def _as_values(hidden: Any) -> Values:
+    """A resource that is secret as a whole is still a resource: with nothing to be seen in it."""
+    return hidden if isinstance(hidden, Mapping) else {}
+
+
+def _importing(importing: Any) -> str:
+    if not isinstance(importing, dict):
+        return ""
+    if isinstance(importing.get("id"), str) and importing["id"]:
+        return str(importing["id"])
+    return json.dumps(importing.get("identity", "an unknown id"), sort_keys=True)
+
+
+def _with_unknown(value: Any, unknown: Any) -> Any:
+    """Return `value` with UNKNOWN where the mark of the same shape says so."""
+    if unknown is True:
+        return UNKNOWN
+    if isinstance(unknown, dict) and (value is None or isinstance(value, Mapping)):
+        result = dict(value or {})
+        for key, mark in unknown.items():
+            if _any_true(mark):
+                result[key] = _with_unknown(result.get(key), mark)
+        return result
+    if isinstance(unknown, list) and (value is None or isinstance(value, list)):
+        items = list(value or [])
+        items += [None] * (len(unknown) - len(items))
+        return [
+            _with_unknown(each, mark)
+            for each, mark in zip(items, [*unknown, *[None] * len(items)], strict=False)
+        ]
+    return value
+
+
+def _any_true(mark: Any) -> bool:
+    if isinstance(mark, dict):
+        return any(_any_true(each) for each in mark.values())
+    return any(_any_true(each) for each in mark) if isinstance(mark, list) else mark is True
+
+
+def _paths(paths: Any) -> Iterator[str]:
+    for path in paths if isinstance(paths, list) else []:
+        if isinstance(path, list):
+            yield ".".join(str(step) for step in path if not isinstance(step, int))
+
+
+def _text(raw: Mapping[str, Any], key: str) -> str:
+    found = raw.get(key)
+    return found if isinstance(found, str) else ""
+
+
+def _outputs(document: Mapping[str, Any], secrets: Secrets) -> tuple[Output, ...]:
+    changes = document.get("output_changes") or {}
+    if not isinstance(changes, dict) or not all(isinstance(each, dict) for each in changes.values()):
+        raise PlanError("the plan's output_changes is no object of objects; is it damaged?")
+    found = []
+    for name in sorted(changes):
+        change = changes[name]
+        actions = change.get("actions")
+        if not isinstance(actions, list) or not actions or not all(isinstance(each, str) for each in actions):
+            raise PlanError("an output's actions are no list of actions; is the plan damaged?")
+        if actions == ["no-op"]:
+            continue
+        marks = (change.get("before_sensitive"), change.get("after_sensitive"))
+        after = _with_unknown(secrets.hide(change.get("after"), *marks), change.get("after_unknown"))
+        action = "replace" if len(actions) > 1 else actions[0]
+        found.append(Output(name, action, secrets.hide(change.get("before"), *marks), after))
+    return tuple(found)
+
+
+def _checks(document: Mapping[str, Any], secrets: Secrets) -> Iterator[Check]:
+    for each in _list(document, "checks"):
+        instances = each.get("instances")
+        problems = [
+            secrets.mask(problem["message"])
+            for instance in (instances if isinstance(instances, list) else [])
+            if isinstance(instance, dict) and isinstance(instance.get("problems"), list)
+            for problem in instance["problems"]
+            if isinstance(problem, dict) and isinstance(problem.get("message"), str)
+        ]
+        address = each.get("address")
+        name = address.get("to_display") if isinstance(address, dict) else ""
+        yield Check(
+            name if isinstance(name, str) else "", _text(each, "status") or "unknown", tuple(problems)
+        )
+
+
+def _invoked(document: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(sorted(_text(each, "address") for each in _list(document, "action_invocations")))
+
+
+# --- what the configuration refers to -----------------------------------------------------------------
+
+
+def _references(document: Mapping[str, Any]) -> dict[str, dict[str, tuple[str, ...]]]:
+    configuration = document.get("configuration")
+    root = configuration.get("root_module") if isinstance(configuration, dict) else None
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    stack = [("", root)]
+    while stack:
+        prefix, module = stack.pop()
+        if not isinstance(module, dict):
+            continue
+        for resource in _dicts(module.get("resources")):
+            address = _text(resource, "address")
+            arguments = {
+                name: tuple(f"{prefix}{each}" for each in _referred(expression))
+                for name, expression in (_dict(resource.get("expressions"))).items()
+            }
+            depends = resource.get("depends_on")
+            if isinstance(depends, list):
+                arguments["depends_on"] = tuple(
+                    f"{prefix}{each}" for each in depends if isinstance(each, str)
+                )
+            found[f"{prefix}{address}"] = {name: refers for name, refers in arguments.items() if refers}
+        for name, call in _dict(module.get("module_calls")).items():
+            stack.append((f"{prefix}module.{name}.", _dict(call).get("module")))
+    return found
+
+
+def _referred(expression: Any) -> list[str]:
+    if isinstance(expression, dict):
+        references = expression.get("references")
+        if isinstance(references, list):
+            return [each for each in references if isinstance(each, str)]
+        return [each for inside in expression.values() for each in _referred(inside)]
+    return (
+        [each for inside in expression for each in _referred(inside)] if isinstance(expression, list) else []
+    )
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+# --- secrets ------------------------------------------------------------------------------------------
+
+
+def _secrets(document: Mapping[str, Any]) -> Secrets:
+    """Collect each secret of the document, wherever it is marked: changes, states, outputs, variables."""
+    secrets = Secrets()
+    changes = [each for part in ("resource_changes", "resource_drift") for each in _dicts(document.get(part))]
+    changes += [_dict(each.get("resource_change")) for each in _dicts(document.get("deferred_changes"))]
+    marked_changes = [_dict(each.get("change")) for each in changes]
+    marked_changes += [_dict(each) for each in _dict(document.get("output_changes")).values()]
+    for change in marked_changes:
+        marks = (change.get("before_sensitive"), change.get("after_sensitive"))
+        for side in ("before", "after"):
+            for mark in marks:
+                for value in marked(change.get(side), mark):
+                    secrets.add(value)
+            secrets.add(list(named(change.get(side))))
+    prior = _dict(_dict(document.get("prior_state")).get("values"))
+    for state in (_dict(document.get("planned_values")), _dict(document.get("proposed_unknown")), prior):
+        _of_state(state, secrets)
+    _of_configuration(document, secrets)
+    return secrets
+
+
+def _of_state(state: Mapping[str, Any], secrets: Secrets) -> None:
+    for output in _dict(state.get("outputs")).values():
+        if _dict(output).get("sensitive") is True:
+            secrets.add(_dict(output).get("value"))
+    modules = [_dict(state.get("root_module"))]
+    while modules:
+        module = modules.pop()
+        modules += _dicts(module.get("child_modules"))
+        for resource in _dicts(module.get("resources")):
+            for value in marked(resource.get("values"), resource.get("sensitive_values")):
+                secrets.add(value)
+
+
+def _of_configuration(document: Mapping[str, Any], secrets: Secrets) -> None:
+    """Collect the values of sensitive variables, which the JSON holds in plain text, and the providers' own."""
+    configuration = _dict(document.get("configuration"))
+    given = _dict(document.get("variables"))
+    modules = [
+        (
+            _dict(configuration.get("root_module")),
+            {name: _dict(each).get("value") for name, each in given.items()},
+        )
+    ]
+    while modules:
+        module, values = modules.pop()
+        for name, variable in _dict(module.get("variables")).items():
+            if _dict(variable).get("sensitive") is True:
+                secrets.add([values.get(name), _dict(variable).get("default")])
+        for call in _dict(module.get("module_calls")).values():
+            expressions = _dict(_dict(call).get("expressions"))
+            constants = {name: _dict(each).get("constant_value") for name, each in expressions.items()}
+            modules.append((_dict(_dict(call).get("module")), constants))
+    for provider in _dict(configuration.get("provider_config")).values():
+        for name, expression in _dict(_dict(provider).get("expressions")).items():
+            secrets.add(list(named(_dict(expression).get("constant_value"), name)))

@@ -1,0 +1,195 @@
+"""From a plan to a review: every finding in order, and what stands beside them."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from review import types
+from review.access import access_findings
+from review.context import Context
+from review.cost import Cost
+from review.differences import arguments, computed, differences, told
+from review.findings import ACKNOWLEDGEMENTS, Detail, Finding, Weight, order
+from review.plain import circumstances, deferred, plain
+from review.plan import Change, Output, Plan
+from review.text import plural, span, spans
+
+CONCERNS = {
+    "update": "updated",
+    "create": "made new",
+    "replace": "replaced",
+    "delete": "deleted",
+    "forget": "forgotten",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """Lines that are folded away below the table, in the order in which they are cut last to first."""
+
+    title: str
+    lines: tuple[str, ...] = ()
+    details: tuple[Detail, ...] = ()
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a reviewer reads. `refused` says why the plan must not be applied as it is; empty where it may."""
+
+    findings: tuple[Finding, ...] = ()
+    counts: tuple[tuple[str, int], ...] = ()
+    sections: tuple[Section, ...] = ()
+    refused: str = ""
+    notes: tuple[str, ...] = ()
+    compared: bool = False
+    cost: Cost | None = None
+
+    @property
+    def acknowledgements(self) -> tuple[str, ...]:
+        """What somebody has to acknowledge before the plan is applied."""
+        found = {finding.weight.acknowledgement for finding in self.findings}
+        return tuple(each for each in ACKNOWLEDGEMENTS if each in found)
+
+    @property
+    def weight(self) -> Weight:
+        """The weight of the heaviest finding."""
+        return max((finding.weight for finding in self.findings), default=Weight.NOTE)
+
+    @property
+    def empty(self) -> bool:
+        """Nothing happens at all, and nothing is to be told."""
+        return not (self.findings or self.sections or self.refused)
+
+
+def review(context: Context) -> Review:
+    """Return the review of a plan."""
+    plan = context.plan
+    found = sorted(_findings(context), key=order)
+    changed = [each for each in plan.changes if each.action in CONCERNS and each.mode == "managed"]
+    counts = Counter(CONCERNS[each.action] for each in changed)
+    moved = sum(1 for each in plan.changes if each.previous and each.previous != each.address)
+    imported = sum(1 for each in plan.changes if each.importing)
+    extra = [(name, count) for name, count in (("moved", moved), ("imported", imported)) if count]
+    return Review(
+        findings=tuple(found),
+        counts=(*((word, counts[word]) for word in CONCERNS.values() if counts[word]), *extra),
+        sections=tuple(each for each in _sections(context, changed) if each.lines or each.details),
+        refused=refusal(plan),
+        compared=plan.compared,
+        notes=tuple(_notes(plan)),
+    )
+
+
+def refusal(plan: Plan) -> str:
+    """Return why a plan must not be applied; empty where it may."""
+    if plan.errored:
+        return "planning failed, so this is only a part of what would happen; mend the error and plan again"
+    if plan.deferred:
+        return (
+            f"the plan is incomplete: {plural(len(plan.deferred), 'change')} cannot be planned yet; apply in steps, "
+            "and have each step reviewed"
+        )
+    if not plan.complete:
+        return "the plan is incomplete (-target, or changes that wait): it leaves out what would happen; plan it whole"
+    if plan.applyable is False and any(each.action not in ("no-op", "read") for each in plan.changes):
+        return "Terraform says that this plan cannot be applied"
+    return ""
+
+
+def _findings(context: Context) -> Iterator[Finding]:
+    yield from access_findings(context)
+    for change in context.plan.changes:
+        yield from circumstances(change, context)
+        if change.mode != "managed" or change.action in ("no-op", "read", "forget"):
+            continue
+        rendered = list(types.render(change, context))
+        yield from rendered
+        if not rendered and not _is_grant(change, context):
+            yield from plain(change, context)
+
+
+def _is_grant(change: Change, context: Context) -> bool:
+    """Tell whether a resource is only a grant: `access_findings` has told what it does."""
+    return any(module.__name__.endswith(".iam") for module in types.renderers(change.type)) and (
+        any(types.grants(change, change.values, context))
+    )
+
+
+def _notes(plan: Plan) -> Iterator[str]:
+    if plan.compared:
+        yield (
+            "Made from two synthesized stacks, without credentials: compared with what was synthesized before, not "
+            "with what is deployed, so neither drift nor values of the apply are seen."
+        )
+    if plan.secrets:
+        yield f"{plural(len(plan.secrets), 'sensitive value')} hidden."
+
+
+def _sections(context: Context, changed: list[Change]) -> Iterator[Section]:
+    plan = context.plan
+    failed = [each for each in plan.checks if each.status in ("fail", "error", "unknown")]
+    words = {"fail": "fails", "error": "cannot be evaluated", "unknown": "is only known after the apply"}
+    yield Section(
+        "Checks",
+        tuple(
+            f"{span(each.address)} {words[each.status]}{''.join(f': {span(text, 300)}' for text in each.messages)}"
+            for each in failed
+        ),
+    )
+    yield Section("Deferred to a later plan", tuple(deferred(each, context) for each in plan.deferred))
+    yield Section("Changed outside of Terraform since the last apply (drift)", tuple(_drift(context)))
+    yield Section("Outputs", tuple(_output(each) for each in plan.outputs))
+    yield Section("Actions that the apply invokes", tuple(span(each) for each in plan.invoked))
+    yield Section("Only known after the apply", tuple(_later(changed, context)))
+    for change in changed:
+        details = arguments(change) if change.action in ("update", "replace") else ()
+        if details:
+            yield Section(f"Arguments of {context.where(change)}", details=details)
+
+
+def _output(output: Output) -> str:
+    name = span(output.name)
+    if output.action == "create":
+        return f"{name} is new: {span(output.after)}"
+    if output.action == "delete":
+        return f"{name} goes; it was {span(output.before)}"
+    return f"{name}: {span(output.before)} → {span(output.after)}"
+
+
+def _drift(context: Context) -> Iterator[str]:
+    for drifted in context.plan.drift:
+        where = context.where(drifted)
+        if drifted.action == "delete":
+            yield f"{where} was deleted{_mended(drifted, context)}"
+            continue
+        found = differences(drifted)
+        if drifted.previous and not found:
+            continue
+        shown = "; ".join(told(each) for each in found[:6]) or "only what the provider fills in"
+        more = f"; and {len(found) - 6} more" if len(found) > 6 else ""
+        yield f"{where}: {shown}{more}{_mended(drifted, context)}"
+
+
+def _mended(drifted: Change, context: Context) -> str:
+    """Say whether the plan undoes a drift."""
+    planned = context.by_address.get(drifted.address)
+    if planned is None or planned.action in ("no-op", "read"):
+        return ": this plan leaves it so"
+    words = {
+        "update": "puts it back, or changes it",
+        "create": "makes it again",
+        "replace": "replaces it",
+        "delete": "deletes it",
+    }
+    return f": this plan {words.get(planned.action, 'acts on it')}"
+
+
+def _later(changed: list[Change], context: Context) -> Iterator[str]:
+    for change in changed:
+        if change.action in ("update", "replace") and (later := computed(change)):
+            yield f"{context.where(change)}: {spans(later, 12)}"
+
+
+def summary(counts: tuple[tuple[str, int], ...]) -> str:
+    """Return the counts in words."""
+    return ", ".join(f"{count:,} {word}" for word, count in counts) or "nothing changed"

@@ -1,0 +1,183 @@
+"""BigQuery schemas compared column by column, nested ones too: what is changed in place, what costs the table.
+
+Which changes replace a table is the provider's own decision, see docs/review.md.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from review.text import HIDDEN, UNKNOWN, span
+
+Column = Mapping[str, Any]
+ALIASES = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN", "STRUCT": "RECORD"}
+DETAILS = (
+    "description",
+    "policyTags",
+    "defaultValueExpression",
+    "maxLength",
+    "precision",
+    "scale",
+    "roundingMode",
+    "collation",
+)
+
+
+@dataclass(frozen=True)
+class ColumnChange:
+    """One change of one column. `replaces`: the table is made anew; `loses`: the column's values go."""
+
+    column: str
+    sentence: str
+    replaces: bool = False
+    loses: bool = False
+
+
+def columns(schema: Any) -> Sequence[Column] | None:
+    """Return the columns of a schema as the provider holds it, a JSON text; None where they cannot be seen."""
+    if isinstance(schema, str):
+        if not schema or UNKNOWN in schema or schema.startswith(HIDDEN):
+            return None if schema else []
+        try:
+            schema = json.loads(schema)
+        except (ValueError, RecursionError):
+            return None
+    if schema is None:
+        return []
+    if isinstance(schema, Mapping):
+        schema = schema.get("fields")
+    if not isinstance(schema, list) or not all(isinstance(each, dict) and _name(each) for each in schema):
+        return None
+    return schema
+
+
+def compare(before: Any, after: Any) -> tuple[ColumnChange, ...] | None:
+    """Return every change between two schemas, in the columns' order; None where either cannot be seen."""
+    old, new = columns(before), columns(after)
+    return None if old is None or new is None else tuple(_compare(old, new, ""))
+
+
+def _compare(old: Sequence[Column], new: Sequence[Column], above: str) -> Iterator[ColumnChange]:
+    before = {_name(each): each for each in old}
+    after = {_name(each): each for each in new}
+    dropped = [each for each in before if each not in after]
+    added = [each for each in after if each not in before]
+    renamed = _renamed(dropped, added, before, after)
+    for name in dropped:
+        path = f"{above}{name}"
+        if name in renamed:
+            yield ColumnChange(
+                path,
+                f"column {span(path)} is renamed to {span(above + renamed[name])}, which BigQuery does not know: one "
+                "is dropped, the other begins empty",
+                replaces=True,
+                loses=True,
+            )
+        else:
+            what = f"nested column {span(path)}" if above else f"column {span(path)}"
+            yield ColumnChange(
+                path, f"{what} ({_told(before[name])}) is dropped", replaces=bool(above or added), loses=True
+            )
+    for name in added:
+        if name in renamed.values():
+            continue
+        path, mode = f"{above}{name}", _mode(after[name])
+        begins = "must be filled in every row" if mode == "REQUIRED" else "is NULL in the rows there are"
+        begins = "is empty in the rows there are" if mode == "REPEATED" else begins
+        told = f"column {span(path)} ({_told(after[name])}) is added, and {begins}"
+        yield ColumnChange(path, told, replaces=mode == "REQUIRED")
+    for name, column in after.items():
+        if name in before:
+            yield from _column(before[name], column, f"{above}{name}")
+    if [each for each in before if each in after] != [each for each in after if each in before]:
+        where = f"of {span(above.rstrip('.'))} " if above else ""
+        yield ColumnChange(
+            above, f"the order of the columns {where}differs, which changes nothing in BigQuery"
+        )
+
+
+def _renamed(
+    dropped: list[str],
+    added: list[str],
+    before: Mapping[str, Column],
+    after: Mapping[str, Column],
+) -> dict[str, str]:
+    """Pair what goes with what comes, where type and mode are the same and only one can be meant."""
+    pairs: dict[str, str] = {}
+    for name in dropped:
+        alike = [
+            each
+            for each in added
+            if _shape(after[each]) == _shape(before[name]) and each not in pairs.values()
+        ]
+        rivals = [each for each in dropped if _shape(before[each]) == _shape(before[name])]
+        if alike and (len(alike) == 1 == len(rivals) or len(dropped) == len(added)):
+            pairs[name] = alike[0]
+    return pairs
+
+
+def _column(old: Column, new: Column, path: str) -> Iterator[ColumnChange]:
+    name = span(path)
+    if _type(old) != _type(new):
+        told = f"column {name} changes its type from {_type(old)} to {_type(new)}"
+        yield ColumnChange(path, told, replaces=True, loses=True)
+        return
+    modes = _mode(old), _mode(new)
+    if modes == ("REQUIRED", "NULLABLE"):
+        yield ColumnChange(path, f"column {name} is relaxed from REQUIRED to NULLABLE")
+    elif modes[0] != modes[1]:
+        told = f"column {name} changes its mode from {modes[0]} to {modes[1]}"
+        yield ColumnChange(path, told, replaces=True, loses=True)
+    for detail in DETAILS:
+        before, after = old.get(detail), new.get(detail)
+        if (before or None) != (after or None):
+            words = _DETAIL_WORDS.get(detail, detail)
+            yield ColumnChange(path, f"column {name}: {words} {_differs(before, after)}")
+    inner = [each if isinstance(each, list) else [] for each in (old.get("fields"), new.get("fields"))]
+    if inner[0] or inner[1]:
+        sides = [[each for each in side if isinstance(each, dict) and _name(each)] for side in inner]
+        yield from _compare(sides[0], sides[1], f"{path}.")
+
+
+_DETAIL_WORDS = {
+    "description": "its description",
+    "policyTags": "its policy tags, which decide who may read it,",
+    "defaultValueExpression": "its default, for new rows only,",
+    "maxLength": "its longest length",
+}
+
+
+def _differs(before: Any, after: Any) -> str:
+    if not before:
+        return f"is set to {span(after)}"
+    return (
+        f"is taken away; it was {span(before)}"
+        if not after
+        else f"becomes {span(after)}; it was {span(before)}"
+    )
+
+
+def _name(column: Column) -> str:
+    found = column.get("name")
+    return found if isinstance(found, str) else ""
+
+
+def _type(column: Column) -> str:
+    found = str(column.get("type") or "STRING").upper()
+    plain = ALIASES.get(found, found)
+    return plain if plain.replace("_", "").isalnum() and len(plain) < 40 and plain.isascii() else span(plain)
+
+
+def _mode(column: Column) -> str:
+    found = str(column.get("mode") or "NULLABLE").upper()
+    return found if found in ("NULLABLE", "REQUIRED", "REPEATED") else span(found)
+
+
+def _shape(column: Column) -> tuple[str, str]:
+    return _type(column), _mode(column)
+
+
+def _told(column: Column) -> str:
+    mode = _mode(column)
+    return _type(column) if mode == "NULLABLE" else f"{_type(column)}, {mode}"

@@ -1,0 +1,329 @@
+"""Two synthesized stacks (`cdk.tf.json`) as a plan: what an apply of the second would change after the first.
+
+No credentials and no state are needed, so a fork gets a review too. What only the provider knows, which changes replace
+a resource, comes from `google.json`; a type that is not in it is said to be unknown. Terraform's own JSON configuration
+(`*.tf.json`) has the same form.
+"""
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from review.differences import differences
+from review.errors import PlanError
+from review.plan import Change, Output, Plan, read_json
+from review.schema import compare
+from review.secrets import Secrets, marked, named
+from review.values import Values, blocks, get, leaves, text
+
+KNOWLEDGE = Path(__file__).with_name("google.json")
+META = frozenset(
+    {"//", "depends_on", "lifecycle", "provisioner", "connection", "provider", "count", "for_each"}
+)
+REFERENCE = re.compile(r"\$\{((?:data\.)?[a-z][a-z0-9_]*\.[\w-]+)\.([\w.\[\]]+)\}")
+MOST_STEPS = 8  # references that lead on to references
+CANNOT_UPDATE = "replace_because_cannot_update"
+
+
+@cache
+def _knowledge() -> dict[str, Any]:
+    return dict(json.loads(KNOWLEDGE.read_text("utf-8")))
+
+
+def _known(section: str, type_: str) -> Any:
+    table = _knowledge()[section]
+    return table.get(type_) or next(
+        (told for key, told in table.items() if "*" in key and fnmatchcase(type_, key)), None
+    )
+
+
+def compare_stacks(base: bytes, head: bytes) -> Plan:
+    """Return the plan that leads from one synthesized stack to another. Raises PlanError where one is none."""
+    documents = [_stack(base, "the base stack"), _stack(head, "the head stack")]
+    secrets = Secrets()
+    for document in documents:
+        _collect(document, secrets)
+    before, after = (_resources(document, secrets) for document in documents)
+    return Plan(
+        changes=tuple(_changes(before, after, documents[1])),
+        outputs=tuple(_outputs(documents[0], documents[1], secrets)),
+        compared=True,
+        references=_references(documents[1]) | _only_before(documents),
+        secrets=secrets,
+    )
+
+
+def _stack(content: bytes, what: str) -> dict[str, Any]:
+    document = read_json(content, what)
+    if not any(
+        isinstance(document.get(part), dict) for part in ("resource", "terraform", "provider", "output")
+    ):
+        raise PlanError(
+            f"{what} is no configuration of Terraform in JSON, such as cdktf.out/stacks/NAME/cdk.tf.json"
+        )
+    return document
+
+
+def _declared(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:
+    """Yield address, type, name and arguments of every resource."""
+    for type_, resources in _section(document, "resource").items():
+        for name, values in (resources if isinstance(resources, dict) else {}).items():
+            arguments = values[0] if isinstance(values, list) and len(values) == 1 else values
+            if not isinstance(arguments, dict):
+                raise PlanError(
+                    f"a resource of the stack has no arguments but {_kind(arguments)}; is it damaged?"
+                )
+            yield f"{type_}.{name}", type_, name, arguments
+
+
+def _section(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = document.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _kind(value: Any) -> str:
+    return {list: "a list", str: "a text", type(None): "null"}.get(type(value), "a number")
+
+
+def _resources(document: Mapping[str, Any], secrets: Secrets) -> dict[str, tuple[Change, Mapping[str, Any]]]:
+    """Return each resource as one that is there, with its meta-arguments, by address."""
+    declared = list(_declared(document))
+    raw = {address: arguments for address, _, _, arguments in declared}
+    project = _project(document)
+    found: dict[str, tuple[Change, Mapping[str, Any]]] = {}
+    for address, type_, name, arguments in declared:
+        values = {
+            **(_known("defaults", type_) or {}),
+            **{key: _resolved(value, raw, project) for key, value in arguments.items() if key not in META},
+        }
+        if project and "project" not in values and type_ == "google_service_account":
+            values["project"] = project
+        marks = _marks(values, _known("sensitive", type_) or [])
+        hidden = secrets.hide(values, marks)
+        change = Change(address, type_, ("no-op",), hidden, hidden, name=name)
+        found[address] = (change, {key: arguments[key] for key in META & arguments.keys()})
+    return found
+
+
+def _project(document: Mapping[str, Any]) -> str:
+    return text(get(document, "provider.google"), "project")
+
+
+def _resolved(value: Any, raw: Mapping[str, Mapping[str, Any]], project: str, steps: int = MOST_STEPS) -> Any:
+    """Return a value with references to constants of the same stack replaced by those."""
+    if isinstance(value, dict):
+        return {key: _resolved(each, raw, project, steps) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_resolved(each, raw, project, steps) for each in value]
+    if not isinstance(value, str) or "${" not in value or steps == 0:
+        return value
+    whole = REFERENCE.fullmatch(value)
+    if whole:
+        found = _constant(whole[1], whole[2], raw, project)
+        return value if found is None else _resolved(found, raw, project, steps - 1)
+
+    def put(match: re.Match[str]) -> str:
+        found = _constant(match[1], match[2], raw, project)
+        return match[0] if found is None else str(_resolved(str(found), raw, project, steps - 1))
+
+    return REFERENCE.sub(put, value)
+
+
+def _constant(address: str, argument: str, raw: Mapping[str, Mapping[str, Any]], project: str) -> Any:
+    """Return what a reference leads to where it is declared, or follows from what is; None where it does not."""
+    values = raw.get(address)
+    if values is None:
+        return None
+    found = get(values, re.sub(r"\[0\]", "", argument))
+    if isinstance(found, str | int | float | bool):
+        return found
+    if address.startswith("google_service_account.") and text(values, "account_id"):
+        email = f"{text(values, 'account_id')}@{text(values, 'project') or project}.iam.gserviceaccount.com"
+        name = f"projects/{text(values, 'project') or project}/serviceAccounts/{email}"
+        return {"email": email, "member": f"serviceAccount:{email}", "name": name, "id": name}.get(argument)
+    return None
+
+
+def _changes(
+    before: Mapping[str, tuple[Change, Mapping[str, Any]]],
+    after: Mapping[str, tuple[Change, Mapping[str, Any]]],
+    document: Mapping[str, Any],
+) -> Iterator[Change]:
+    moved = {text(each, "to"): text(each, "from") for each in blocks(document, "moved")}
+    imported = {
+        text(each, "to").removeprefix("${").removesuffix("}"): text(each, "id")
+        for each in blocks(document, "import")
+    }
+    forgotten = {
+        text(each, "from") for each in blocks(document, "removed") if get(each, "lifecycle.destroy") is False
+    }
+    went = set()
+    for address in sorted({*before, *after}):
+        if address not in after:
+            continue
+        new, meta = after[address]
+        previous = moved.get(address, "")
+        old = before.get(address) or before.get(previous)
+        if old is None:
+            actions = ("no-op",) if address in imported else ("create",)
+            yield replace(
+                new,
+                actions=actions,
+                before=None if actions == ("create",) else new.before,
+                importing=imported.get(address, ""),
+            )
+            continue
+        if address not in before:
+            went.add(previous)
+        yield replace(
+            _between(old[0], new, meta), previous=previous if address not in before else "", importing=""
+        )
+    for address in sorted(before.keys() - after.keys() - went):
+        action = "forget" if address in forgotten else "delete"
+        reason = "" if action == "forget" else "delete_because_no_resource_config"
+        yield replace(before[address][0], actions=(action,), after=None, reason=reason)
+
+
+def _between(old: Change, new: Change, meta: Mapping[str, Any]) -> Change:
+    change = replace(new, before=old.before, actions=("update",))
+    found = differences(change)
+    if not found:
+        return replace(change, actions=("no-op",))
+    forced = sorted(set(_forced(change)))
+    if forced:
+        first = get(meta, "lifecycle.create_before_destroy") is True
+        return replace(
+            change,
+            actions=("create", "delete") if first else ("delete", "create"),
+            reason=CANNOT_UPDATE,
+            replace_paths=tuple(forced),
+            prevented=get(meta, "lifecycle.prevent_destroy") is True,
+        )
+    return replace(change, certain=_known("replaces", change.type) is not None)
+
+
+def _forced(change: Change) -> Iterator[str]:
+    """Yield each argument whose change replaces the resource."""
+    paths = _known("replaces", change.type) or []
+    for difference in differences(change):
+        for side in (difference.before, difference.after):
+            for leaf, _ in leaves(side, difference.path):
+                path = re.sub(r"\[[^\]]*\]", "", leaf)
+                if any(each in ("*", path) or path.startswith(f"{each}.") for each in paths) and not _spared(
+                    change, path
+                ):
+                    yield path
+    if change.type == "google_bigquery_table":
+        yield from _table(change)
+
+
+def _spared(change: Change, path: str) -> bool:
+    """Tell a change that the provider does not replace for, though it does for others of the same argument."""
+    old, new = get(change.old, path), get(change.new, path)
+    if path == "ip_cidr_range":
+        return grows(str(old), str(new))
+    return path == "location" and str(old).lower() == str(new).lower()
+
+
+def _table(change: Change) -> Iterator[str]:
+    columns = compare(get(change.old, "schema"), get(change.new, "schema")) or ()
+    is_view = any(blocks(change.new, part) for part in ("view", "materialized_view"))
+    if not is_view and any(each.replaces for each in columns):
+        yield "schema"
+    for block in ("time_partitioning", "range_partitioning", "view", "materialized_view"):
+        if blocks(change.old, block) and not blocks(change.new, block):
+            yield block
+
+
+def grows(old: str, new: str) -> bool:
+    """Tell whether a range of addresses contains another, which a subnetwork grows to in place."""
+    try:
+        ranges = ipaddress.ip_network(old), ipaddress.ip_network(new)
+    except ValueError:
+        return False
+    return ranges[0].version == ranges[1].version and ranges[0].subnet_of(ranges[1])  # type: ignore[arg-type]
+
+
+def _outputs(base: Mapping[str, Any], head: Mapping[str, Any], secrets: Secrets) -> Iterator[Output]:
+    sides = [_section(side, "output") for side in (base, head)]
+    for name in sorted({*sides[0], *sides[1]}):
+        old, new = (side.get(name) for side in sides)
+        values = [
+            secrets.hide(get(each, "value"), get(each, "sensitive") is True) if each is not None else None
+            for each in (old, new)
+        ]
+        if values[0] != values[1]:
+            action = "create" if old is None else "delete" if new is None else "update"
+            yield Output(name, action, values[0], values[1])
+
+
+# --- what refers to what ------------------------------------------------------------------------------
+
+
+def _references(document: Mapping[str, Any]) -> dict[str, dict[str, tuple[str, ...]]]:
+    found = {}
+    for address, _, _, arguments in _declared(document):
+        refers = {
+            key: tuple(
+                dict.fromkeys(f"{each[1]}.{each[2]}" for each in REFERENCE.finditer(json.dumps(value)))
+            )
+            for key, value in arguments.items()
+            if key != "//"
+        }
+        depends = arguments.get("depends_on")
+        refers["depends_on"] = (
+            tuple(each for each in depends if isinstance(each, str)) if isinstance(depends, list) else ()
+        )
+        found[address] = {key: each for key, each in refers.items() if each}
+    return found
+
+
+def _only_before(documents: list[dict[str, Any]]) -> dict[str, dict[str, tuple[str, ...]]]:
+    before, after = (_references(document) for document in documents)
+    return {address: refers for address, refers in before.items() if address not in after}
+
+
+# --- secrets ------------------------------------------------------------------------------------------
+
+
+def _collect(document: Mapping[str, Any], secrets: Secrets) -> None:
+    """Collect what is secret by the provider's schema, by a sensitive variable or output, or by its name."""
+    for _, type_, _, arguments in _declared(document):
+        for value in marked(arguments, _marks(arguments, _known("sensitive", type_) or [])):
+            if not isinstance(value, str) or not REFERENCE.fullmatch(value):
+                secrets.add(value)
+        secrets.add(list(named(arguments)))
+    for variable in _section(document, "variable").values():
+        if get(variable, "sensitive") is True:
+            secrets.add(get(variable, "default"))
+    for output in _section(document, "output").values():
+        value = get(output, "value")
+        if get(output, "sensitive") is True and not (isinstance(value, str) and "${" in value):
+            secrets.add(value)
+
+
+def _marks(values: Values, paths: list[str]) -> dict[str, Any]:
+    """Return marks of sensitivity, of the values' own shape, for dotted paths."""
+    marks: dict[str, Any] = {}
+    for path in paths:
+        head, _, rest = path.partition(".")
+        if head not in values:
+            continue
+        inside = values[head]
+        if not rest:
+            marks[head] = True
+        elif isinstance(inside, list):
+            marks[head] = [_marks(each, [rest]) if isinstance(each, dict) else False for each in inside]
+        elif isinstance(inside, dict):
+            marks[head] = _merged(marks.get(head), _marks(inside, [rest]))
+    return marks
+
+
+def _merged(one: Any, other: dict[str, Any]) -> dict[str, Any]:
+    return {**one, **other} if isinstance(one, dict) else other

@@ -1,0 +1,82 @@
+"""Texts of a review: wording of ours with spans of data in it, which no renderer may confuse.
+
+A sentence is a string. What comes from the plan stands in it between OPEN and CLOSE, put there by `span`; a
+renderer turns a span into code of its format, so that a name full of Markdown, HTML or control characters stays
+a name. Two more signs stand for values: UNKNOWN until apply, and HIDDEN…END around the number of a secret.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+OPEN, CLOSE, UNKNOWN, HIDDEN, END = "\ue000", "\ue001", "\ue002", "\ue003", "\ue004"
+SIGNS = re.compile("[\ue000-\ue004]")
+SENSITIVE = "(sensitive)"
+LATER = "(known after apply)"
+LONGEST = 160  # characters of a value in a sentence
+_SPAN = re.compile(f"{OPEN}([^{OPEN}{CLOSE}]*){CLOSE}")
+_SECRET = re.compile(f"{HIDDEN}[^{END}]*{END}")
+_PLAIN = re.compile(r"[ -~]*\Z")
+_ESCAPED = frozenset(
+    {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+)  # control, format (bidi), surrogates, separators
+
+
+def visible(text: str) -> str:
+    """Return `text` with secrets and unknown values in words and each character that prints as nothing escaped."""
+    if _PLAIN.match(text):
+        return text
+    text = _SECRET.sub(SENSITIVE, text).replace(UNKNOWN, LATER)
+    return "".join(_escape(c) if unicodedata.category(c) in _ESCAPED else c for c in text)
+
+
+def _escape(character: str) -> str:
+    known = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+    return known.get(character) or character.encode("ascii", "backslashreplace").decode()
+
+
+def clip(text: str, longest: int = LONGEST) -> str:
+    """Return at most `longest` characters, the last of them telling that there were more."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def span(value: Any, longest: int = LONGEST) -> str:
+    """Return a span of data: a text as it is, anything else as JSON writes it."""
+    return f"{OPEN}{clip(visible(value if isinstance(value, str) else written(value)), longest)}{CLOSE}"
+
+
+def written(value: Any) -> str:
+    """Return a value of the plan as text: JSON, but for texts, null and what is unknown or secret."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return "unset"
+    try:
+        return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    except (ValueError, TypeError, RecursionError):
+        return "(cannot be shown)"
+
+
+def spans(values: list[str], most: int = 8) -> str:
+    """Return a list in words, `a, b and c`, telling how many were left out."""
+    shown = [span(value) for value in values[:most]]
+    if len(values) > most:
+        return f"{', '.join(shown)} and {len(values) - most} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
+
+
+def plural(count: int, noun: str, many: str = "") -> str:
+    """Return `1 table`, `2 tables`."""
+    return f"{count:,} {noun if count == 1 else many or f'{noun}s'}"
+
+
+def rendered(sentence: str, code: Callable[[str], str]) -> str:
+    """Return the sentence with each span as `code` writes it."""
+    return _SPAN.sub(lambda found: code(found[1]), sentence)
+
+
+def plain(sentence: str) -> str:
+    """Return the sentence as one would write it without any markup."""
+    return rendered(sentence, str)

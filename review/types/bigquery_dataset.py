@@ -1,0 +1,104 @@
+"""BigQuery datasets: what lies in them goes with them."""
+
+from collections.abc import Iterator
+
+from review.context import Context
+from review.destruction import destruction
+from review.findings import NO, YES, Finding, Kind, Weight
+from review.grants import Grant
+from review.plan import Change
+from review.text import span
+from review.values import Values, blocks, flag, get, known, number, period, text
+
+TYPES = ("google_bigquery_dataset",)
+UNDROP = "by hand, within 7 days at most (UNDROP SCHEMA), as long as no other dataset has its name"
+AGES = (
+    ("default_table_expiration_ms", "new tables in", "deletes"),
+    ("default_partition_expiration_ms", "partitions of new tables in", "deletes"),
+)
+# Roles of a dataset's own access list → those of IAM.
+LISTED = {
+    "OWNER": "roles/bigquery.dataOwner",
+    "WRITER": "roles/bigquery.dataEditor",
+    "READER": "roles/bigquery.dataViewer",
+}
+
+
+def findings(change: Change, context: Context) -> Iterator[Finding]:
+    """Say what happens to the tables of one dataset."""
+    name = span(text(change.values, "dataset_id") or context.names.of(change.address))
+    if change.destroys:
+        yield _destroyed(change, context, name)
+    if change.before is None or change.after is None:
+        return
+    for argument, whose, _ in AGES:
+        old, new = number(change.old, argument) or 0, number(change.new, argument) or 0
+        if old != new:
+            now = f"are deleted after {period(new / 1000)}" if new else "are kept"
+            then = f"after {period(old / 1000)}" if old else "not"
+            shorter = bool(new and (not old or new < old))
+            yield _aged(change, context, f"{whose} dataset {name} {now}; before: {then}", shorter=shorter)
+    hours = number(change.old, "max_time_travel_hours"), number(change.new, "max_time_travel_hours")
+    if hours[0] and hours[1] and hours[1] < hours[0]:
+        told = f"what is deleted in dataset {name} can be brought back for {hours[1]:g} hours, where it was {hours[0]:g}"
+        yield _aged(change, context, told, shorter=True)
+    if flag(change.new, "delete_contents_on_destroy") and not flag(change.old, "delete_contents_on_destroy"):
+        told = f"from now on, destroying dataset {name} takes its tables along (delete_contents_on_destroy)"
+        yield _aged(change, context, told, shorter=True)
+
+
+def _aged(change: Change, context: Context, sentence: str, *, shorter: bool) -> Finding:
+    weight = Weight.CARE if shorter else Weight.CHANGE
+    return Finding(Kind.DATA, weight, context.where(change), sentence, undo=YES, address=change.address)
+
+
+def _destroyed(change: Change, context: Context, name: str) -> Finding:
+    inside = [
+        each
+        for each in context.of_type("google_bigquery_table", "google_bigquery_routine")
+        if each.before is not None and _lies_in(each, change, context)
+    ]
+    verb = "replaced" if change.action == "replace" else "deleted"
+    moved = text(change.old, "location").lower() != text(change.new, "location").lower()
+    because = " because its location changes" if verb == "replaced" and moved else ""
+    if flag(change.old, "delete_contents_on_destroy"):
+        told = f"dataset {name} is {verb}{because}, with every table in it, also those that Terraform does not know"
+        return destruction(change, context, told, size=95, undo=UNDROP, along=inside, noun="table")
+    told = f"dataset {name} is {verb}{because}: the apply fails as long as a table is in it"
+    return destruction(change, context, told, size=60, undo=NO, along=inside, noun="table")
+
+
+def _lies_in(other: Change, dataset: Change, context: Context) -> bool:
+    id_ = get(other.old, "dataset_id")
+    if known(id_):
+        return bool(id_ == get(dataset.old, "dataset_id"))
+    return context.refers(other, "dataset_id") == dataset.configured
+
+
+def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
+    """Yield what the dataset's own access list grants."""
+    name = text(values, "dataset_id")
+    for entry in blocks(values, "access"):
+        role = text(entry, "role")
+        yield from listed(entry, LISTED.get(role, role), name, change.address)
+
+
+def listed(entry: Values, role: str, dataset: str, address: str) -> Iterator[Grant]:
+    """Yield the grant of one entry of an access list, whoever it names."""
+    special = text(entry, "special_group")
+    members = {
+        "user_by_email": "user:",
+        "group_by_email": "group:",
+        "domain": "domain:",
+        "iam_member": "",
+    }
+    member = next((f"{prefix}{text(entry, key)}" for key, prefix in members.items() if text(entry, key)), "")
+    if special:
+        member = {"allAuthenticatedUsers": special}.get(special, f"specialGroup:{special}")
+    if member.startswith("user:") and member.endswith("gserviceaccount.com"):
+        member = f"serviceAccount:{member.removeprefix('user:')}"
+    if member and not special.startswith(
+        "project"
+    ):  # owners, writers and readers of the project: BigQuery's default
+        condition = next(iter(blocks(entry, "condition")), {})
+        yield Grant("dataset", dataset, role, member, text(condition, "expression"), address=address)

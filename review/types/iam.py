@@ -1,0 +1,99 @@
+"""Members, bindings and policies of every resource that has them: `google_*_iam_member` and its kin."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from review.context import Context
+from review.grants import Grant
+from review.naming import noun
+from review.plan import Change
+from review.text import HIDDEN, UNKNOWN
+from review.values import Values, blocks, get, known, text, texts
+
+TYPES = ("google_*_iam_member", "google_*_iam_binding", "google_*_iam_policy")
+PARTS = re.compile(r"(google_.+)_iam_(member|binding|policy)")
+NOT_A_NAME = frozenset(
+    {"role", "member", "members", "condition", "policy_data", "etag", "id", "timeouts", "location", "region"}
+)
+ABOVE = ("project", "zone", "project_id")  # of what is named by something else as well
+KINDS = {
+    "google_cloud_run": "service",
+    "google_organization": "organization",
+    "google_bigquery_dataset": "dataset",
+    "google_bigquery_table": "table",
+    "google_secret_manager_secret": "secret",
+    "google_kms_crypto_key": "key",
+    "google_kms_key_ring": "key ring",
+}
+
+
+def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
+    """Yield each grant of a member, a binding or a policy."""
+    parts = PARTS.fullmatch(change.type)
+    if not parts or not values:
+        return
+    kind = KINDS.get(parts[1]) or noun(parts[1])
+    resource = _resource(change, values, context, kind)
+    of = context.refers(change, "member") or context.refers(change, "members")
+    base = {"kind": kind, "resource": resource, "address": change.address}
+    if parts[2] == "policy":
+        for role, member, condition in _of_policy(get(values, "policy_data")):
+            yield Grant(
+                role=role,
+                member=member,
+                sole=f"a policy: every other grant on the {kind} ends",
+                **base,
+                **condition,
+            )
+        return
+    role = text(values, "role")
+    condition = _condition(next(iter(blocks(values, "condition")), {}))
+    sole = f"a binding: nobody else holds {role} on the {kind} any more" if parts[2] == "binding" else ""
+    for member in _members(values, parts[2]):
+        told = context.names.of(of) if of and not known(member) else ""
+        yield Grant(role=role, member=member, of=told, sole=sole, **base, **condition)
+
+
+def _members(values: Values, form: str) -> list[str]:
+    if form == "member":
+        return [text(values, "member") or UNKNOWN]
+    return texts(values, "members") or ([UNKNOWN] if get(values, "members") == UNKNOWN else [])
+
+
+def _condition(block: Values) -> dict[str, str]:
+    return {"condition": text(block, "expression"), "title": text(block, "title")}
+
+
+def _resource(change: Change, values: Values, context: Context, kind: str) -> str:
+    """Return the name of what access is granted on: its own argument, or all of them where it has several."""
+    names = [key for key in sorted(values) if key not in NOT_A_NAME and key not in ABOVE]
+    names = names or [key for key in ABOVE if key in values]
+    if kind == "table":
+        names = [key for key in ("dataset_id", "table_id") if key in values]
+    told = []
+    for name in names:
+        value = text(values, name)
+        if not known(value) or not value:
+            refers = context.refers(change, name)
+            value = context.names.of(refers) if refers else value
+        told.append(value.removeprefix("b/"))
+    return (
+        ".".join(each if "/" not in each else each.rpartition("/")[2] for each in told if each) or "(unknown)"
+    )
+
+
+def _of_policy(data: Any) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Yield role, member and condition of each binding of a policy document."""
+    if not isinstance(data, str) or UNKNOWN in data or data.startswith(HIDDEN):
+        yield UNKNOWN, UNKNOWN, {}
+        return
+    try:
+        policy = json.loads(data)
+    except (ValueError, RecursionError):
+        yield UNKNOWN, UNKNOWN, {}
+        return
+    for binding in blocks(policy, "bindings"):
+        for member in texts(binding, "members"):
+            yield text(binding, "role"), member, _condition(next(iter(blocks(binding, "condition")), {}))

@@ -1,0 +1,73 @@
+"""Plans made by hand, in the shape that Terraform gives them."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from review.context import Context
+from review.naming import Names
+from review.plan import Plan, read_plan
+from review.reviewing import Review, review
+from review.text import plain
+
+FORMAT = {"format_version": "1.2", "terraform_version": "1.11.4"}
+
+
+def change(
+    address: str,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+    *actions: str,
+    unknown: Any = None,
+    sensitive: tuple[Any, Any] = (False, False),
+    **more: Any,
+) -> dict[str, Any]:
+    """One of a plan's `resource_changes`; its actions follow from what is there before and after."""
+    bare = address.rpartition("]")[0].partition("[")[0] or address
+    type_, _, name = ".".join(bare.split(".")[-2:]).partition(".")
+    derived = ["create"] if before is None else ["delete"] if after is None else ["update"]
+    inside = {key: more.pop(key) for key in ("replace_paths", "importing") if key in more}
+    return {
+        "address": address,
+        "mode": "managed",
+        "type": type_,
+        "name": name,
+        "provider_name": "registry.terraform.io/hashicorp/google",
+        "change": {
+            "actions": list(actions) or (["no-op"] if before == after else derived),
+            "before": before,
+            "after": after,
+            "after_unknown": {} if unknown is None else unknown,
+            "before_sensitive": sensitive[0],
+            "after_sensitive": sensitive[1],
+            **inside,
+        },
+        **more,
+    }
+
+
+def document(*changes: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """A plan's JSON document."""
+    return {**FORMAT, "resource_changes": list(changes), **more}
+
+
+def plan(*changes: Mapping[str, Any], **more: Any) -> Plan:
+    """A plan that was read."""
+    return read_plan(json.dumps(document(*changes, **more)).encode())
+
+
+def context(*changes: Mapping[str, Any], **more: Any) -> Context:
+    """A plan with names, and no files around it."""
+    found = plan(*changes, **more)
+    return Context(found, Names(each.address for each in found.changes))
+
+
+def reviewed(*changes: Mapping[str, Any], **more: Any) -> Review:
+    """The review of a plan."""
+    return review(context(*changes, **more))
+
+
+def told(*changes: Mapping[str, Any], **more: Any) -> list[tuple[str, str]]:
+    """Weight and sentence of every finding, without markup, in the table's order."""
+    found = reviewed(*changes, **more).findings
+    return [(each.weight.words, plain(each.sentence)) for each in found]
