@@ -19,6 +19,7 @@ from review.context import Context
 from review.errors import PlanError, ReviewError
 from review.findings import ACKNOWLEDGEMENTS
 from review.plan import MOST_BYTES, read_json, read_plan
+from review.pricing import Book, load
 from review.reviewing import Review, review
 from review.secrets import Secrets
 from review.stacks import compare_stacks
@@ -32,7 +33,7 @@ def main(words: Sequence[str] | None = None, stdin: BinaryIO | None = None) -> i
     options = _parse(words)
     try:
         context = _context(options, stdin or sys.stdin.buffer)
-        found = review(context)
+        found = review(context, _book(options))
         text = _written(found, options, context.plan.secrets)
     except ReviewError as error:
         return _failed(f"no review: {error}", options)
@@ -149,6 +150,10 @@ def _context(options: argparse.Namespace, stdin: BinaryIO) -> Context:
         naming.Names((each.address for each in plan.changes), constructs),
         _lookup(folders, plan.secrets),
     )
+
+
+def _book(options: argparse.Namespace) -> Book:
+    return load(_read(options.prices, sys.stdin.buffer, "the file of prices") if options.prices else None)
 
 
 def _compared(options: argparse.Namespace, stdin: BinaryIO) -> Context:

@@ -40,6 +40,39 @@ def access_findings(context: Context) -> Iterator[Finding]:
             yield _finding(key, gone, come, before[key], after[key])
 
 
+def lost_grants(context: Context) -> Iterator[Finding]:
+    """Yield a finding for each resource whose replacement takes grants along that the plan leaves alone.
+
+    A grant lies with its resource. Where the new resource has the name of the old one, nothing in the grant differs, and
+    so the plan does not show that it goes: the next plan makes it again.
+    """
+    gone = {change.configured: change for change in context.plan.changes if change.action == "replace"}
+    unseen: defaultdict[str, list[Grant]] = defaultdict(list)
+    for change in context.plan.changes:
+        if change.action == "no-op" and change.mode == "managed" and "_iam_" in change.type:
+            for argument, references in context.plan.references.get(change.configured, {}).items():
+                if argument in ("member", "members", "depends_on", "condition"):
+                    continue
+                for address in sorted(
+                    {each for each in gone if any(r == each or r.startswith(f"{each}.") for r in references)}
+                ):
+                    unseen[address] += types.grants(change, change.values, context)
+    for address, grants in sorted(unseen.items()):
+        names = sorted({f"{who(each.member, each.of)} ({span(each.role)})" for each in grants})
+        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        told = (
+            f"with it go grants that the plan does not show, until the next apply makes them again: {shown}"
+        )
+        yield Finding(
+            Kind.ACCESS,
+            Weight.INTERRUPTED,
+            context.where(gone[address]),
+            told,
+            undo="by a second apply",
+            address=address,
+        )
+
+
 def _held(grant: Grant, others: list[Grant]) -> bool:
     return any((each.role, each.condition) == (grant.role, grant.condition) for each in others)
 

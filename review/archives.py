@@ -1,12 +1,14 @@
 """What lies inside an artifact: files of a zip, or the one file itself, read within bounds."""
 
+import base64
+import hashlib
 import io
 import stat
 import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 MOST_BYTES = 256 * 1024 * 1024  # of an artifact
@@ -31,6 +33,7 @@ class Archive:
 
     files: Mapping[str, Entry] = field(default_factory=dict)
     problem: str = ""
+    digest: str = ""  # MD5, as Cloud Storage writes it
     repeated: tuple[
         str, ...
     ] = ()  # names that occur more than once: which of them runs depends on who unpacks
@@ -38,6 +41,11 @@ class Archive:
 
 def read(name: str, content: bytes) -> Archive:
     """Read an artifact by its bytes; a file that is no zip is the only one in it."""
+    digest = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+    return replace(_read(name, content), digest=digest)
+
+
+def _read(name: str, content: bytes) -> Archive:
     if not content.startswith(b"PK\x03\x04"):
         return Archive(
             {PurePosixPath(name).name: Entry(zlib.crc32(content), len(content), content[:MOST_FILE])}

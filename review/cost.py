@@ -1,19 +1,145 @@
-"""What a month costs, before and after."""
+"""What a month costs, before and after: from schedules, machines, sizes and retention, with what is assumed."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
+from review import costs
+from review.calls import World, calls, world
+from review.context import Context
+from review.costs.side import Line, Side
 from review.findings import Detail
+from review.pricing import Book
+from review.text import rendered, span
+
+# Types that cost nothing by themselves; of other types of Google's that are not counted, the review says so.
+FREE = (
+    "google_*_iam_*", "google_service_account*", "google_compute_network", "google_compute_subnetwork",
+    "google_compute_firewall*", "google_project_service*", "google_pubsub_topic", "google_pubsub_schema",
+    "google_bigquery_dataset*", "google_bigquery_routine", "google_monitoring_*", "google_logging_metric",
+    "google_storage_bucket_*", "google_storage_notification", "google_iam_*", "google_project", "google_billing_*",
+    "google_secret_manager_secret", "google_kms_key_ring", "google_compute_route", "google_cloud_scheduler_job",
+    "google_compute_router", "google_sql_user", "google_sql_database", "google_*_access_control", "google_*_acl",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Cost:
-    """A month before and after, in words, with what it was made from."""
+    """A month before and after, line by line."""
 
-    headline: str
-    answer: str
-    details: tuple[Detail, ...] = ()
+    before: tuple[Line, ...]
+    after: tuple[Line, ...]
+    currency: str
+    as_of: str
+    region: str
+    uncounted: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
+    @property
+    def totals(self) -> tuple[float, float]:
+        """A month before and after."""
+        return sum(each.month for each in self.before), sum(each.month for each in self.after)
+
+    @property
+    def headline(self) -> str:
+        """The totals in a few words."""
+        old, new = self.totals
+        if self.same:
+            return f"about {self._money(new)} a month, as before"
+        return f"about {self._money(old)} → {self._money(new)} a month"
+
+    @property
+    def same(self) -> bool:
+        """Tell whether nothing differs that one would see."""
+        return abs(self.totals[1] - self.totals[0]) < 0.005
+
+    @property
+    def answer(self) -> str:
+        """The totals, and the three largest lines."""
+        old, new = self.totals
+        told = f"{self.headline[:1].upper()}{self.headline[1:]}"
+        if not self.same:
+            told = f"{told} ({'+' if new > old else '−'}{self._money(abs(new - old))})"
+        lines = sorted(self._lines(), key=lambda each: -max(each[1], each[2]))[:3]
+        shown = "; ".join(
+            f"{what} {self._pair(was, is_)}" for what, was, is_ in lines if max(was, is_) >= 0.005
+        )
+        return f"{told}{f': {shown}' if shown else ''}"
+
+    @property
+    def details(self) -> tuple[Detail, ...]:
+        """Every line with what it was counted from, and what is not counted."""
+        told = {each.what: each.told for each in (*self.before, *self.after)}
+        lines = [
+            f"{what}: {self._pair(was, is_)} ({told[what]})"
+            for what, was, is_ in sorted(self._lines(), key=lambda each: (-max(each[1], each[2]), each[0]))
+        ]
+        lines.append(f"list prices of {self.region} as of {self.as_of}; --prices puts others in their place")
+        if self.unknown:
+            lines.append(f"not known, and counted as nothing: {', '.join(self.unknown)}")
+        if self.uncounted:
+            lines.append(f"not counted: {', '.join(self.uncounted)}")
+        return (Detail("what a month costs, line by line", tuple(lines)),)
+
+    def _lines(self) -> Iterator[tuple[str, float, float]]:
+        old, new = ({each.what: each.month for each in side} for side in (self.before, self.after))
+        for what in sorted({*old, *new}):
+            yield what, old.get(what, 0.0), new.get(what, 0.0)
+
+    def _money(self, amount: float) -> str:
+        return f"{self.currency}{amount:,.2f}"
+
+    def _pair(self, was: float, is_: float) -> str:
+        return self._money(is_) if abs(was - is_) < 0.005 else f"{self._money(was)} → {self._money(is_)}"
+
+    def as_json(self, mask: Callable[[str], str]) -> dict[str, Any]:
         """Return the figures for machines."""
-        return {}
+        told = {each.what: each.told for each in (*self.before, *self.after)}
+        return {
+            "before": round(self.totals[0], 2),
+            "after": round(self.totals[1], 2),
+            "currency": self.currency,
+            "as_of": self.as_of,
+            "region": self.region,
+            "lines": [
+                {
+                    "what": rendered(what, mask),
+                    "before": round(was, 4),
+                    "after": round(is_, 4),
+                    "counted_from": rendered(told[what], mask),
+                }
+                for what, was, is_ in self._lines()
+            ],
+            "not_counted": [rendered(each, mask) for each in self.uncounted],
+            "not_known": [rendered(each, mask) for each in self.unknown],
+        }
+
+
+def cost(context: Context, book: Book) -> Cost | None:
+    """Return a month before and after; None where nothing in the plan is priced."""
+    sides = [_side(world(context, new=new), book) for new in (False, True)]
+    lines = [tuple(line for module in costs.MODULES for line in module.lines(side)) for side in sides]
+    unknown = sorted({context.names.of(each) for side in sides for each in side.unknown})
+    if not any(lines) and not unknown:
+        return None
+    types = {change.type for side in sides for change in side.world.changes.values()}
+    uncounted = sorted(each for each in types if each.startswith("google_") and not _is_counted(each))
+    return Cost(
+        lines[0],
+        lines[1],
+        str(book.table["currency"]),
+        str(book.table["as_of"]),
+        str(book.table["region"]),
+        tuple(span(each) for each in uncounted),
+        tuple(span(each) for each in unknown),
+    )
+
+
+def _side(world: World, book: Book) -> Side:
+    often, unknown = calls(world)
+    return Side(world, book, often, unknown)
+
+
+def _is_counted(type_: str) -> bool:
+    return type_ in costs.COUNTED or any(fnmatchcase(type_, pattern) for pattern in FREE)

@@ -121,6 +121,9 @@ def _between_lists(before: list[Any], after: list[Any], path: str) -> Iterator[D
         gone, come = [x for x in before if x not in after], [x for x in after if x not in before]
         if not gone and not come:
             yield Difference(path, before, after)  # only their order or their number
+        if len(gone) == len(come) == 1:
+            yield from _between(gone[0], come[0], path)
+            return
         for old in gone:
             yield Difference(path, old, None)
         for new in come:

@@ -28,7 +28,7 @@ def machine(review: Review, headline: str, name: str, mask: Callable[[str], str]
         "compared": review.compared,
         "counts": dict(review.counts),
         "findings": [_finding(each, told, mask) for each in review.findings],
-        "cost": review.cost.as_json() if review.cost else None,
+        "cost": review.cost.as_json(mask) if review.cost else None,
         "sections": [
             {
                 "title": told(each.title),

@@ -1,6 +1,7 @@
 """What is said of any resource, whatever its type: made, changed, deleted, moved, taken over, let go."""
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from review.context import Context
 from review.destruction import destruction, reason
@@ -10,6 +11,10 @@ from review.plan import Change
 from review.stateful import holds, is_known
 from review.text import plural, span, spans
 
+SERVES = (  # who uses one is cut off when it goes
+    "*_function", "*_service", "*_forwarding_rule", "*_url_map", "*_proxy", "*_record_set", "*_gateway*", "*_vpn_*",
+    "*_router*", "*_connector", "*_address", "*_domain_mapping", "*_trigger", "*_job", "*_instance_group_manager",
+)  # fmt: skip
 MOST_ARGUMENTS = 4
 DEFERRED = {
     "instance_count_unknown": "how many there will be is not known yet",
@@ -65,9 +70,8 @@ def _destroyed(change: Change, context: Context, because: str) -> Iterator[Findi
     sentence = f"{verb}{order}{f': {because}' if because else ''}"
     lost = holds(change.type)
     if lost is None:
-        weight = (
-            Weight.INTERRUPTED if change.action == "replace" and not change.created_first else Weight.CHANGE
-        )
+        serves = any(fnmatchcase(change.type, pattern) for pattern in SERVES)
+        weight = Weight.INTERRUPTED if serves and not change.created_first else Weight.CHANGE
         yield Finding(Kind.SERVICE, weight, context.where(change), sentence, undo=YES, address=change.address)
         return
     words, size = lost

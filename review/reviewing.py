@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from review import types
-from review.access import access_findings
+from review.access import access_findings, lost_grants
 from review.context import Context
-from review.cost import Cost
+from review.cost import Cost, cost
 from review.differences import arguments, computed, differences, told
-from review.findings import ACKNOWLEDGEMENTS, Detail, Finding, Weight, order
+from review.findings import ACKNOWLEDGEMENTS, Detail, Finding, Kind, Weight, order
+from review.ordering import order_of_apply
 from review.plain import circumstances, deferred, plain
-from review.plan import Change, Output, Plan
+from review.plan import Change, Check, Output, Plan
+from review.pricing import Book
 from review.text import plural, span, spans
 
 CONCERNS = {
@@ -61,8 +63,8 @@ class Review:
         return not (self.findings or self.sections or self.refused)
 
 
-def review(context: Context) -> Review:
-    """Return the review of a plan."""
+def review(context: Context, book: Book) -> Review:
+    """Return the review of a plan, with a month's cost by this book of prices."""
     plan = context.plan
     found = sorted(_findings(context), key=order)
     changed = [each for each in plan.changes if each.action in CONCERNS and each.mode == "managed"]
@@ -76,6 +78,7 @@ def review(context: Context) -> Review:
         sections=tuple(each for each in _sections(context, changed) if each.lines or each.details),
         refused=refusal(plan),
         compared=plan.compared,
+        cost=cost(context, book) if changed else None,
         notes=tuple(_notes(plan)),
     )
 
@@ -98,20 +101,32 @@ def refusal(plan: Plan) -> str:
 
 def _findings(context: Context) -> Iterator[Finding]:
     yield from access_findings(context)
+    yield from lost_grants(context)
+    yield from map(_check, (each for each in context.plan.checks if each.status in ("fail", "error")))
     for change in context.plan.changes:
         yield from circumstances(change, context)
         if change.mode != "managed" or change.action in ("no-op", "read", "forget"):
             continue
         rendered = list(types.render(change, context))
         yield from rendered
-        if not rendered and not _is_grant(change, context):
+        untold = change.action == "create" or (change.destroys and not types.tells_the_end(change.type))
+        if (not rendered or untold) and not _is_grant(change, context):
             yield from plain(change, context)
+
+
+def _check(check: Check) -> Finding:
+    verb = "fails" if check.status == "fail" else "cannot be evaluated"
+    messages = "".join(f": {span(each, 300)}" for each in check.messages[:3])
+    return Finding(
+        Kind.SERVICE, Weight.CARE, f"check {span(check.address)}", f"{verb}{messages}", address=check.address
+    )
 
 
 def _is_grant(change: Change, context: Context) -> bool:
     """Tell whether a resource is only a grant: `access_findings` has told what it does."""
-    return any(module.__name__.endswith(".iam") for module in types.renderers(change.type)) and (
-        any(types.grants(change, change.values, context))
+    modules = types.renderers(change.type)
+    return any(hasattr(module, "grants") for module in modules) and any(
+        types.grants(change, change.values, context)
     )
 
 
@@ -127,15 +142,9 @@ def _notes(plan: Plan) -> Iterator[str]:
 
 def _sections(context: Context, changed: list[Change]) -> Iterator[Section]:
     plan = context.plan
-    failed = [each for each in plan.checks if each.status in ("fail", "error", "unknown")]
-    words = {"fail": "fails", "error": "cannot be evaluated", "unknown": "is only known after the apply"}
-    yield Section(
-        "Checks",
-        tuple(
-            f"{span(each.address)} {words[each.status]}{''.join(f': {span(text, 300)}' for text in each.messages)}"
-            for each in failed
-        ),
-    )
+    unknown = [span(each.address) for each in plan.checks if each.status == "unknown"]
+    yield Section("Checks that are only known after the apply", tuple(unknown))
+    yield Section("Order of the apply", tuple(order_of_apply(context, changed)))
     yield Section("Deferred to a later plan", tuple(deferred(each, context) for each in plan.deferred))
     yield Section("Changed outside of Terraform since the last apply (drift)", tuple(_drift(context)))
     yield Section("Outputs", tuple(_output(each) for each in plan.outputs))

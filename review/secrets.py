@@ -40,13 +40,14 @@ class Secrets:
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
+        self._added: set[str] = set()
         self._spellings: dict[str, int] = {}
         self._by_start: dict[str, list[str]] = {}
         self._short: dict[str, int] = {}
         self._short_pattern: re.Pattern[str] | None = None
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self._added)
 
     def sign(self, value: Any) -> str:
         """Return what stands for a secret value: the same sign for the same value."""
@@ -60,6 +61,7 @@ class Secrets:
             text = written(leaf)
             if not text or UNKNOWN in text or text in self._spellings:
                 continue
+            self._added.add(text)
             number = self._numbers.setdefault(text, len(self._numbers) + 1)
             if len(text) < SHORTEST:
                 if isinstance(leaf, str) and len(text) > 1:

@@ -7,7 +7,8 @@ It has one or more of these pure functions, found by their names:
   the difference in words;
 - `describe(change, context)`: what is made new, where that deserves more than its name.
 
-So a type is added in one file, with its test.
+A module of which TELLS_THE_END is true says itself what a deletion or a replacement means; of the others that is said
+plainly. So a type is added in one file, with its test.
 """
 
 import functools
@@ -51,6 +52,11 @@ def render(change: Change, context: Context) -> Iterator[Finding]:
     for module in renderers(change.type):
         if hasattr(module, "findings"):
             yield from module.findings(change, context)
+
+
+def tells_the_end(type_: str) -> bool:
+    """Tell whether a type's renderer says itself what it means that a resource goes."""
+    return any(getattr(module, "TELLS_THE_END", False) for module in renderers(type_))
 
 
 def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:

@@ -11,6 +11,7 @@ from review.text import span
 from review.values import Values, blocks, flag, get, known, number, period, text
 
 TYPES = ("google_bigquery_dataset",)
+TELLS_THE_END = True
 UNDROP = "by hand, within 7 days at most (UNDROP SCHEMA), as long as no other dataset has its name"
 AGES = (
     ("default_table_expiration_ms", "new tables in", "deletes"),
@@ -40,7 +41,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
             yield _aged(change, context, f"{whose} dataset {name} {now}; before: {then}", shorter=shorter)
     hours = number(change.old, "max_time_travel_hours"), number(change.new, "max_time_travel_hours")
     if hours[0] and hours[1] and hours[1] < hours[0]:
-        told = f"what is deleted in dataset {name} can be brought back for {hours[1]:g} hours, where it was {hours[0]:g}"
+        told = f"what is deleted in dataset {name} can be brought back for {hours[1]:g} hours, before {hours[0]:g}"
         yield _aged(change, context, told, shorter=True)
     if flag(change.new, "delete_contents_on_destroy") and not flag(change.old, "delete_contents_on_destroy"):
         told = f"from now on, destroying dataset {name} takes its tables along (delete_contents_on_destroy)"

@@ -1,5 +1,6 @@
 """BigQuery tables and views: columns, partitions, clusters, queries."""
 
+import re
 from collections.abc import Iterator
 
 from review.context import Context
@@ -12,6 +13,7 @@ from review.text import span
 from review.values import blocks, flag, get, known, number, period, text, texts
 
 TYPES = ("google_bigquery_table",)
+TELLS_THE_END = True
 BY_HAND = "by hand at best, within the dataset's time travel window (7 days by default)"
 
 
@@ -132,11 +134,30 @@ def _lost(change: Change, context: Context, name: str, column: ColumnChange, *, 
         Kind.DATA,
         Weight.LOSS,
         context.where(change),
-        f"in {name}, {column.sentence}: {end}",
+        f"in {name}, {column.sentence}: {end}{_readers(change, context, column.column)}",
         undo=BY_HAND,
         size=45 if replaced or column.replaces else 50,
         address=change.address,
     )
+
+
+def _readers(change: Change, context: Context, column: str) -> str:
+    """Name the views of the plan that still read a column, and so will fail."""
+    table = text(change.old, "table_id")
+    name = column.rpartition(".")[2]
+    if not table:
+        return ""
+    found = [
+        context.where(each)
+        for each in context.of_type("google_bigquery_table")
+        for query in (text(each.new, "view.query") or text(each.new, "materialized_view.query"),)
+        if _word(table, query) and _word(name, query)
+    ]
+    return f"; {', '.join(found[:4])} may still read it, and fail then" if found else ""
+
+
+def _word(word: str, query: str) -> bool:
+    return word in query and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", query) is not None
 
 
 def _partitioning(change: Change, context: Context, name: str) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from review.text import span
 from review.values import Values, blocks, first, flag, get, known, number, period, text, texts
 
 TYPES = ("google_storage_bucket",)
+TELLS_THE_END = True
 DAY = 86_400
 CONDITIONS = {
     "days_since_noncurrent_time": "{} days after it was replaced",

@@ -7,6 +7,7 @@ from typing import Any
 from review.context import Context
 from review.naming import Names
 from review.plan import Plan, read_plan
+from review.pricing import load
 from review.reviewing import Review, review
 from review.text import plain
 
@@ -64,7 +65,7 @@ def context(*changes: Mapping[str, Any], **more: Any) -> Context:
 
 def reviewed(*changes: Mapping[str, Any], **more: Any) -> Review:
     """The review of a plan."""
-    return review(context(*changes, **more))
+    return review(context(*changes, **more), load())
 
 
 def told(*changes: Mapping[str, Any], **more: Any) -> list[tuple[str, str]]:

@@ -1,0 +1,11 @@
+"""What is paid for, one module per group of types.
+
+A module says in TYPES which types it counts, and its pure function `lines(side)` yields what they cost in a month.
+"""
+
+from types import ModuleType
+
+from review.costs import machines, serverless, services, storage
+
+MODULES: tuple[ModuleType, ...] = (serverless, storage, machines, services)
+COUNTED = frozenset(type_ for module in MODULES for type_ in module.TYPES)

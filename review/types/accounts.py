@@ -1,0 +1,142 @@
+"""Service accounts, their keys, custom roles, identities from outside."""
+
+from collections.abc import Iterator
+
+from review.context import Context
+from review.findings import NO, Finding, Kind, Weight
+from review.plan import Change
+from review.text import plural, span, spans
+from review.values import flag, get, known, text, texts
+
+TYPES = (
+    "google_service_account",
+    "google_service_account_key",
+    "google_storage_hmac_key",
+    "google_project_iam_custom_role",
+    "google_organization_iam_custom_role",
+    "google_iam_workload_identity_pool",
+    "google_iam_workload_identity_pool_provider",
+)
+TELLS_THE_END = True
+
+
+def findings(change: Change, context: Context) -> Iterator[Finding]:
+    """Say which identities come and go, and what they may do."""
+    if change.type == "google_service_account":
+        yield from _account(change, context)
+    elif change.type.endswith("_key"):
+        yield from _key(change, context)
+    elif change.type.endswith("custom_role"):
+        yield from _role(change, context)
+    else:
+        yield from _pool(change, context)
+
+
+def _finding(
+    change: Change, context: Context, weight: Weight, sentence: str, undo: str = "yes", *, size: int = 0
+) -> Finding:
+    return Finding(
+        Kind.ACCESS, weight, context.where(change), sentence, undo=undo, size=size, address=change.address
+    )
+
+
+def _account(change: Change, context: Context) -> Iterator[Finding]:
+    name = span(
+        text(change.values, "email") or text(change.values, "account_id") or context.names.of(change.address)
+    )
+    if change.action == "replace":
+        told = f"service account {name} is deleted and made anew: every grant it had is lost, in this plan or not"
+        yield _finding(change, context, Weight.INTERRUPTED, told, NO)
+    elif change.action == "delete":
+        told = f"service account {name} is deleted: what runs as it fails, and its grants are lost"
+        yield _finding(change, context, Weight.INTERRUPTED, told, "by hand, within 30 days (undelete)")
+    elif change.action == "update" and flag(change.old, "disabled") != flag(change.new, "disabled"):
+        off = flag(change.new, "disabled")
+        told = f"service account {name} is {'switched off: what runs as it fails' if off else 'switched on again'}"
+        yield _finding(change, context, Weight.INTERRUPTED if off else Weight.WIDENED, told)
+
+
+def _key(change: Change, context: Context) -> Iterator[Finding]:
+    account = context.told(change, change.values, "service_account_id")
+    if change.type == "google_storage_hmac_key":
+        account = context.told(change, change.values, "service_account_email")
+    if change.after is not None and "create" in change.actions:
+        told = f"a key of service account {account} is made: whoever has it acts as that account until it is deleted"
+        yield _finding(change, context, Weight.WIDENED, told, "yes; delete the key", size=40)
+    if change.destroys:
+        told = f"a key of service account {account} is deleted: who uses it can no longer log in"
+        yield _finding(change, context, Weight.INTERRUPTED, told, NO)
+
+
+def _role(change: Change, context: Context) -> Iterator[Finding]:
+    name = span(
+        text(change.values, "role_id") or text(change.values, "title") or context.names.of(change.address)
+    )
+    if not known(get(change.new, "permissions")) and get(change.new, "permissions") is not None:
+        told = f"what the custom role {name} lets one do is only known after the apply"
+        yield _finding(change, context, Weight.WIDENED, told, size=20)
+        return
+    old, new = texts(change.old, "permissions"), texts(change.new, "permissions")
+    come, gone = sorted(set(new) - set(old)), sorted(set(old) - set(new))
+    if change.before is None:
+        told = f"custom role {name} is made: {spans(come)}; it lets nobody do anything until it is granted"
+        yield _finding(change, context, Weight.CHANGE, told)
+    elif change.after is None:
+        told = f"custom role {name} is deleted: whoever holds it may no longer use {spans(gone)}"
+        yield _finding(change, context, Weight.CHANGE, told, "by hand, within 7 days (undelete)")
+    else:
+        if come:
+            holders = _holders(change, context)
+            told = f"whoever holds the custom role {name}{holders} may now also use {spans(come)}"
+            yield _finding(change, context, Weight.WIDENED, told, size=34)
+        if gone:
+            told = f"whoever holds the custom role {name} may no longer use {spans(gone)}"
+            yield _finding(change, context, Weight.CHANGE, told)
+
+
+def _holders(change: Change, context: Context) -> str:
+    from review import types  # noqa: PLC0415 (the dispatcher imports this module)
+
+    id_ = text(change.old, "role_id")
+    held = {
+        grant.member
+        for each in context.plan.changes
+        for grant in types.grants(each, each.new, context)
+        if id_ and grant.role.endswith(f"/roles/{id_}")
+    }
+    return f" ({plural(len(held), 'member')} in this plan)" if held else ""
+
+
+def _pool(change: Change, context: Context) -> Iterator[Finding]:
+    """An identity pool lets in who its provider's condition lets in."""
+    is_provider = change.type.endswith("_provider")
+    name = span(context.names.of(change.address))
+    if change.destroys:
+        fails = "its id cannot be used again for 30 days"
+        again = f"deleted; {fails}" if change.action == "delete" else f"replaced, which fails: {fails}"
+        told = f"{'provider' if is_provider else 'pool'} of identities {name} is {again}"
+        yield _finding(change, context, Weight.INTERRUPTED, told, "by hand, within 30 days (undelete)")
+        return
+    if not is_provider:
+        return
+    old, new = text(change.old, "attribute_condition"), text(change.new, "attribute_condition")
+    if change.before is None:
+        limit = f"if {span(new, 300)}" if new else "whoever its issuer vouches for: it has no condition"
+        told = f"identities from outside may enter through {name}, {limit}"
+        yield _finding(
+            change, context, Weight.WIDENED if not new else Weight.CARE, told, size=48 if not new else 0
+        )
+    elif old != new:
+        limit = f"only if {span(new, 300)}" if new else "whoever the issuer vouches for"
+        before = f"only if {span(old, 300)}" if old else "without a condition"
+        told = f"identities from outside may enter through {name}, {limit}; before: {before}"
+        yield _finding(change, context, Weight.CHANGE if new and not old else Weight.WIDENED, told, size=48)
+    for path, what in (
+        ("oidc.issuer_uri", "issuer"),
+        ("oidc.allowed_audiences", "audiences"),
+        ("attribute_mapping", "mapping"),
+    ):
+        before_, after_ = get(change.old, path), get(change.new, path)
+        if change.before is not None and before_ != after_ and (before_ or after_):
+            told = f"{name} believes another {what} from now on: {span(after_)}; before: {span(before_)}"
+            yield _finding(change, context, Weight.WIDENED, told, size=47)

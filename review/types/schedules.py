@@ -1,0 +1,102 @@
+"""Schedules, and the batch that one starts: when, what, on which machines."""
+
+import base64
+import binascii
+from collections.abc import Iterator
+
+from review.context import Context
+from review.differences import differences, told
+from review.findings import Finding, Kind, Weight
+from review.plan import Change
+from review.text import span, written
+from review.values import flag, get, known, text
+
+TYPES = ("google_cloud_scheduler_job", "google_dataproc_workflow_template")
+TELLS_THE_END = True
+TARGETS = {
+    "pubsub_target.topic_name": "publishes to",
+    "http_target.uri": "calls",
+    "app_engine_http_target.relative_uri": "calls",
+}
+BODIES = ("pubsub_target.data", "http_target.body", "app_engine_http_target.body")
+ACCOUNTS = ("http_target.oidc_token.service_account_email", "http_target.oauth_token.service_account_email")
+
+
+def findings(change: Change, context: Context) -> Iterator[Finding]:
+    """Say when a job runs from now on and what it does; or how a batch's machines and arguments change."""
+    if change.type == "google_dataproc_workflow_template":
+        yield from _template(change, context)
+    elif change.after is None or change.action == "replace":
+        verb = (
+            "is replaced: a run that is due meanwhile is left out"
+            if change.after is not None
+            else "is deleted: it runs no more"
+        )
+        yield _finding(change, context, Weight.INTERRUPTED, verb)
+    elif change.before is not None:
+        yield from _job(change, context)
+
+
+def _finding(
+    change: Change, context: Context, weight: Weight, sentence: str, kind: Kind = Kind.SERVICE
+) -> Finding:
+    return Finding(kind, weight, context.where(change), sentence, address=change.address)
+
+
+def _job(change: Change, context: Context) -> Iterator[Finding]:
+    old, new = change.old, change.new
+    if flag(old, "paused") != flag(new, "paused"):
+        off = flag(new, "paused")
+        yield _finding(
+            change,
+            context,
+            Weight.INTERRUPTED if off else Weight.CHANGE,
+            "runs no more: it is paused" if off else "runs again",
+        )
+    when = [f"{text(side, 'schedule')} {text(side, 'time_zone', 'Etc/UTC')}" for side in (old, new)]
+    if when[0] != when[1]:
+        yield _finding(
+            change, context, Weight.CHANGE, f"runs at {span(when[1])} from now on, before at {span(when[0])}"
+        )
+    for path, verb in TARGETS.items():
+        if text(old, path) != text(new, path):
+            before = f", before {span(text(old, path))}" if text(old, path) else ""
+            yield _finding(
+                change, context, Weight.CARE, f"{verb} {context.told(change, new, path)} from now on{before}"
+            )
+    for path in BODIES:
+        if get(old, path) != get(new, path):
+            bodies = [span(_decoded(get(side, path), context)) for side in (old, new)]
+            yield _finding(
+                change, context, Weight.CHANGE, f"sends {bodies[1]} from now on, before {bodies[0]}"
+            )
+    for path in ACCOUNTS:
+        if text(old, path) != text(new, path):
+            before = span(text(old, path) or "nobody")
+            told_ = f"calls as {context.told(change, new, path)} from now on, before as {before}"
+            yield _finding(change, context, Weight.CHANGE, told_, Kind.ACCESS)
+
+
+def _decoded(body: object, context: Context) -> str:
+    """Return a body as it is sent; Terraform holds it in base64, which may hide a secret once more."""
+    if not isinstance(body, str) or not known(body):
+        return written(body)
+    try:
+        return context.plan.secrets.mask(base64.b64decode(body, validate=True).decode())
+    except (binascii.Error, ValueError):
+        return body
+
+
+def _template(change: Change, context: Context) -> Iterator[Finding]:
+    if change.before is None:
+        return
+    if change.after is None:
+        yield _finding(change, context, Weight.INTERRUPTED, "is deleted: no run can begin any more")
+        return
+    found = [
+        each for each in differences(change) if not each.path.startswith(("effective_labels", "version"))
+    ]
+    shown = "; ".join(told(each) for each in found[:5])
+    more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
+    sentence = f"is deleted and made anew, which touches no run that has begun: {shown}{more}"
+    yield _finding(change, context, Weight.CHANGE, sentence)

@@ -1,0 +1,61 @@
+"""Objects that Terraform uploads: artifacts, and the code inside them."""
+
+from collections.abc import Iterator
+
+from review.code import compare_archives
+from review.context import Context
+from review.destruction import destruction
+from review.findings import Finding, Kind, Weight
+from review.plan import Change
+from review.text import span
+from review.uses import users
+from review.values import text
+
+TYPES = ("google_storage_bucket_object",)
+TELLS_THE_END = True
+
+
+def findings(change: Change, context: Context) -> Iterator[Finding]:
+    """Say what is uploaded, what is lost, and which lines of code differ."""
+    name = span(text(change.values, "name") or context.names.of(change.address))
+    bucket = span(text(change.values, "bucket") or "(unknown)")
+    if change.action == "delete":
+        if not change.deposed:
+            told = f"object {name} of bucket {bucket} is deleted"
+            undo = "by applying what declared it" if text(change.old, "source") else "not known"
+            yield destruction(change, context, told, size=30, undo=undo)
+        return
+    if change.action == "replace" and _deletes_itself(change):
+        told = (
+            f"object {name} of bucket {bucket} is uploaded and then deleted: it is replaced under its own name, the "
+            "new one first, and so the delete hits the new one; change its name with its content"
+        )
+        yield destruction(change, context, told, size=52, undo="by a second apply, which uploads it again")
+    if change.action in ("replace", "update"):
+        yield _code(change, context)
+
+
+def _deletes_itself(change: Change) -> bool:
+    same = all(text(change.old, key) == text(change.new, key) for key in ("name", "bucket"))
+    return same and change.created_first and text(change.old, "deletion_policy") != "ABANDON"
+
+
+def _code(change: Change, context: Context) -> Finding:
+    """Compare what the object held with what it will hold."""
+    old, new = text(change.old, "source"), text(change.new, "source")
+    before = context.lookup(old, "before") if old else None
+    if before is not None and before.digest and (md5 := text(change.old, "md5hash")) and before.digest != md5:
+        before = None  # a file of this name is there, but not the one that is deployed
+    after = context.lookup(new, "after") if new else None
+    told = compare_archives(before, after)
+    runs = users(change, context)
+    goes = f" goes live in {', '.join(context.where(each) for each in runs[:4])}" if runs else " is uploaded"
+    return Finding(
+        Kind.CODE,
+        Weight.CODE,
+        context.where(change),
+        f"new content{goes}: {told.told}",
+        size=10 if runs else 1,
+        details=told.details(context.where(runs[0]) if runs else context.where(change)),
+        address=change.address,
+    )
