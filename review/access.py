@@ -43,8 +43,8 @@ def access_findings(context: Context) -> Iterator[Finding]:
 def lost_grants(context: Context) -> Iterator[Finding]:
     """Yield a finding for each resource whose replacement takes grants along that the plan leaves alone.
 
-    A grant lies with its resource. Where the new resource has the name of the old one, nothing in the grant differs, and
-    so the plan does not show that it goes: the next plan makes it again.
+    A grant lies with its resource. Where the new resource has the name of the old one, nothing in the grant differs,
+    and so the plan does not show that it goes: the next plan makes it again.
     """
     gone = {change.configured: change for change in context.plan.changes if change.action == "replace"}
     unseen: defaultdict[str, list[Grant]] = defaultdict(list)
@@ -71,6 +71,29 @@ def lost_grants(context: Context) -> Iterator[Finding]:
             undo="by a second apply",
             address=address,
         )
+
+
+def drifted_grants(change: Change, context: Context) -> Iterator[str]:
+    """Yield what was granted or taken outside of Terraform, one sentence each; what the plan declares is left out."""
+    declared = {
+        (_short(each.resource), each.role, each.member)
+        for other in context.plan.changes
+        if other.address != change.address
+        for each in types.grants(other, other.values, context)
+    }
+    sides = [
+        {
+            (_short(each.resource), each.role, each.member): each
+            for each in types.grants(change, side, context)
+        }
+        for side in (change.old, change.new)
+    ]
+    for key in sorted({*sides[0], *sides[1]} - declared):
+        grant = sides[1].get(key) or sides[0][key]
+        if key not in sides[0]:
+            yield f"{who(grant.member, grant.of)} was let {_words(grant)}"
+        elif key not in sides[1]:
+            yield f"{who(grant.member, grant.of)} was no longer let {_words(grant)}"
 
 
 def _held(grant: Grant, others: list[Grant]) -> bool:

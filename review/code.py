@@ -1,7 +1,7 @@
 """Code that goes live: two archives compared file by file, requirements by version."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -80,8 +80,11 @@ class CodeChange:
         return tuple(details)
 
 
-def compare_archives(old: Archive | None, new: Archive | None) -> CodeChange:
-    """Return what differs between what runs and what is to run; either may not be found, or not be read."""
+def compare_archives(old: Archive | None, new: Archive | None, mask: Callable[[str], str]) -> CodeChange:
+    """Return what differs between what runs and what is to run; either may not be found, or not be read.
+
+    `mask` hides secrets in whatever is shown of a file.
+    """
     for side, archive in (("the old archive", old), ("the new archive", new)):
         if archive is None:
             return CodeChange(problem=f"{side} is not found here, so what differs in it cannot be shown")
@@ -92,11 +95,13 @@ def compare_archives(old: Archive | None, new: Archive | None) -> CodeChange:
     before, after = dict(old.files), dict(new.files)
     if len(before) == len(after) == 1 and before.keys() != after.keys():
         before = dict(zip(after, before.values(), strict=True))  # one file, named by what is in it
-    found = tuple(_files(before, after))
+    found = tuple(_files(before, after, mask))
     return CodeChange(found, tuple(_requirements(before, after)), repeated=new.repeated)
 
 
-def _files(before: dict[str, Entry], after: dict[str, Entry]) -> Iterator[FileChange]:
+def _files(
+    before: dict[str, Entry], after: dict[str, Entry], mask: Callable[[str], str]
+) -> Iterator[FileChange]:
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)
         if old is not None and new is not None and _same(old, new):
@@ -109,7 +114,8 @@ def _files(before: dict[str, Entry], after: dict[str, Entry]) -> Iterator[FileCh
         if _is_generated(name):
             yield FileChange(name, what)
             continue
-        lines = diff(texts[0] or "", texts[1] or "", LINES_A_FILE) if what == "changed" else ()
+        shown = what == "changed"
+        lines = diff(mask(texts[0] or ""), mask(texts[1] or ""), LINES_A_FILE) if shown else ()
         yield FileChange(name, what, *_counts(texts[0] or "", texts[1] or ""), lines=lines)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from review.findings import Detail
 from review.plan import Change
-from review.text import HIDDEN, UNKNOWN, span, visible
+from review.text import HIDDEN, UNKNOWN, clip, span, visible
 from review.values import known
 
 # Filled in by the provider, and told by what they follow from.
@@ -92,7 +92,7 @@ def computed(change: Change) -> list[str]:
 
 
 def _between(before: Any, after: Any, path: str) -> Iterator[Difference]:
-    if before == after or (_empty(before) and _empty(after)):
+    if before == after or (_empty(before) and _empty(after)) or _same_bucket(before, after):
         return
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in sorted({*before, *after}, key=str):
@@ -106,6 +106,11 @@ def _between(before: Any, after: Any, path: str) -> Iterator[Difference]:
         yield from _between(*documents, path)
         return
     yield Difference(path, before, after)
+
+
+def _same_bucket(before: Any, after: Any) -> bool:
+    """The provider keeps a bucket's grants with its name as `b/NAME`."""
+    return isinstance(before, str) and isinstance(after, str) and before == f"b/{after}"
 
 
 def _between_lists(before: list[Any], after: list[Any], path: str) -> Iterator[Difference]:
@@ -141,7 +146,12 @@ def _named(items: list[Any]) -> dict[str, Any] | None:
 
 
 def _empty(value: Any) -> bool:
-    return value in (None, "", False, 0) or value in ([], {})
+    """Tell whether a value says nothing: unset, or a block of such values, which providers fill in."""
+    if isinstance(value, Mapping):
+        return all(_empty(each) for each in value.values())
+    if isinstance(value, list):
+        return all(_empty(each) for each in value)
+    return value in (None, "", False, 0)
 
 
 def _parsed(value: Any) -> Any:
@@ -166,6 +176,8 @@ def told(difference: Difference) -> str:
 def arguments(change: Change) -> tuple[Detail, ...]:
     """Return every argument that differs, as details: one list, and a diff for each long text."""
     found = differences(change)
+    if change.action == "replace":  # of what is made anew, nearly everything is only known then
+        found = tuple(each for each in found if each.after != UNKNOWN)
     long = [each for each in found if _is_long(each)]
     lines = tuple(told(each) for each in found if each not in long)
     details = [Detail("arguments", lines)] if lines else []
@@ -199,7 +211,7 @@ def diff(before: str, after: str, most: int = MOST_SHOWN) -> tuple[str, ...]:
             old[lo : len(old) - tail], new[lo : len(new) - tail], n=CONTEXT_LINES, lineterm=""
         )
     ][2:]
-    lines = [visible(line.expandtabs(4))[:240] for line in shown]
+    lines = [clip(visible(line.expandtabs(4)), 240) for line in shown]
     return tuple(lines if len(lines) <= most else [*lines[:most], f"(and {len(lines) - most} more lines)"])
 
 

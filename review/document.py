@@ -87,10 +87,7 @@ def _of(review: Review, which: Callable[[Finding], bool], none: str, *, whole: b
     if not found:
         return none
     if whole:
-        shown = [
-            bounded(each.sentence if each.kind is Kind.ACCESS else f"{each.where} {each.sentence}", 300)
-            for each in found[:3]
-        ]
+        shown = [_short(each) for each in found[:3]]
     else:
         possible = all(each.weight is Weight.POSSIBLE_LOSS for each in found)
         places = list(dict.fromkeys(each.where for each in found))
@@ -100,6 +97,13 @@ def _of(review: Review, which: Callable[[Finding], bool], none: str, *, whole: b
         return "; ".join(shown)
     more = [f"and {len(found) - 3} more"] if len(found) > 3 else []
     return "; ".join([*shown, *more])
+
+
+def _short(finding: Finding) -> str:
+    """Return a finding for a list: its place, where the sentence needs one, and not what was before."""
+    sentence = finding.sentence.partition("; before: ")[0]
+    whose = finding.kind is Kind.CODE or sentence.startswith(("runs as ", "can be reached "))
+    return bounded(f"{finding.where}: {sentence}" if whose else sentence, 400)
 
 
 def _undone(review: Review) -> str:
@@ -150,7 +154,7 @@ def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
 def _folds(review: Review) -> Iterator[Fold]:
     for finding in review.findings:
         for detail in finding.details:
-            yield _fold(detail, finding.where)
+            yield _fold(detail, "" if finding.kind is Kind.CODE else finding.where)
     if review.cost:
         for detail in review.cost.details:
             yield _fold(detail)

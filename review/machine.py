@@ -26,6 +26,7 @@ def machine(review: Review, headline: str, name: str, mask: Callable[[str], str]
         "refused": told(review.refused),
         "empty": review.empty,
         "compared": review.compared,
+        "drift": review.drift,
         "counts": dict(review.counts),
         "findings": [_finding(each, told, mask) for each in review.findings],
         "cost": review.cost.as_json(mask) if review.cost else None,

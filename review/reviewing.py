@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from review import types
-from review.access import access_findings, lost_grants
+from review.access import access_findings, drifted_grants, lost_grants
 from review.context import Context
 from review.cost import Cost, cost
 from review.differences import arguments, computed, differences, told
@@ -42,6 +42,7 @@ class Review:
     counts: tuple[tuple[str, int], ...] = ()
     sections: tuple[Section, ...] = ()
     refused: str = ""
+    drift: int = 0  # resources that differ from what the last apply left
     notes: tuple[str, ...] = ()
     compared: bool = False
     cost: Cost | None = None
@@ -77,6 +78,7 @@ def review(context: Context, book: Book) -> Review:
         counts=(*((word, counts[word]) for word in CONCERNS.values() if counts[word]), *extra),
         sections=tuple(each for each in _sections(context, changed) if each.lines or each.details),
         refused=refusal(plan),
+        drift=len(drifted(context)),
         compared=plan.compared,
         cost=cost(context, book) if changed else None,
         notes=tuple(_notes(plan)),
@@ -146,7 +148,7 @@ def _sections(context: Context, changed: list[Change]) -> Iterator[Section]:
     yield Section("Checks that are only known after the apply", tuple(unknown))
     yield Section("Order of the apply", tuple(order_of_apply(context, changed)))
     yield Section("Deferred to a later plan", tuple(deferred(each, context) for each in plan.deferred))
-    yield Section("Changed outside of Terraform since the last apply (drift)", tuple(_drift(context)))
+    yield Section("Changed outside of Terraform since the last apply (drift)", drifted(context))
     yield Section("Outputs", tuple(_output(each) for each in plan.outputs))
     yield Section("Actions that the apply invokes", tuple(span(each) for each in plan.invoked))
     yield Section("Only known after the apply", tuple(_later(changed, context)))
@@ -165,18 +167,26 @@ def _output(output: Output) -> str:
     return f"{name}: {span(output.before)} → {span(output.after)}"
 
 
-def _drift(context: Context) -> Iterator[str]:
-    for drifted in context.plan.drift:
-        where = context.where(drifted)
-        if drifted.action == "delete":
-            yield f"{where} was deleted{_mended(drifted, context)}"
-            continue
-        found = differences(drifted)
-        if drifted.previous and not found:
-            continue
-        shown = "; ".join(told(each) for each in found[:6]) or "only what the provider fills in"
-        more = f"; and {len(found) - 6} more" if len(found) > 6 else ""
-        yield f"{where}: {shown}{more}{_mended(drifted, context)}"
+def drifted(context: Context) -> tuple[str, ...]:
+    """Return one line for each resource that was changed in more than what the provider fills in."""
+    lines = []
+    for change in context.plan.drift:
+        where = context.where(change)
+        grants = list(drifted_grants(change, context)) if change.action != "delete" else []
+        listed = change.type == "google_bigquery_dataset" or grants
+        found = [
+            each
+            for each in differences(change)
+            if not (listed and each.path.startswith(("access", "member")))
+        ]
+        if change.action == "delete":
+            lines.append(f"{where} was deleted{_mended(change, context)}")
+        elif found or grants:
+            words = [*grants, *(told(each) for each in found)]
+            shown = "; ".join(words[:4])
+            more = f"; and {len(words) - 4} more" if len(words) > 4 else ""
+            lines.append(f"{where}: {shown}{more}{_mended(change, context)}")
+    return tuple(lines)
 
 
 def _mended(drifted: Change, context: Context) -> str:

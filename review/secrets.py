@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from review.text import END, HIDDEN, UNKNOWN, written
+from review.text import END, HIDDEN, MORE, UNKNOWN, written
 
 SHORTEST = 4  # characters of a secret that is looked for within other texts
 SHORTEST_LINE = 12  # characters of a line of a longer secret that is looked for by itself
@@ -77,7 +77,7 @@ class Secrets:
         """Return `text` with each spelling of each secret hidden; overlapping ones are hidden as one."""
         if len(text) < 2 or not self._numbers:
             return text
-        found = list(self._found(text))
+        found = [*self._found(text), *self._cut_off(text)]
         if found:
             text = _covered(text, found)
         if self._short:
@@ -101,6 +101,15 @@ class Secrets:
             while at >= 0:
                 yield at, at + len(spelling), self._spellings[spelling]
                 at = text.find(spelling, at + 1)
+
+    def _cut_off(self, text: str) -> Iterator[tuple[int, int, int]]:
+        """Yield the beginning of a secret at the end of a text that was shortened in the middle of it."""
+        if not text.endswith(MORE):
+            return
+        for at in range(len(text) - 1 - SHORTEST):
+            for spelling in self._by_start.get(text[at : at + SHORTEST], ()):
+                if spelling.startswith(text[at:-1]):
+                    yield at, len(text) - 1, self._spellings[spelling]
 
     def _pattern(self) -> re.Pattern[str]:
         if self._short_pattern is None:

@@ -13,6 +13,7 @@ from typing import Any
 
 OPEN, CLOSE, UNKNOWN, HIDDEN, END = "\ue000", "\ue001", "\ue002", "\ue003", "\ue004"
 SIGNS = re.compile("[\ue000-\ue004]")
+MORE = "…"
 SENSITIVE = "(sensitive)"
 LATER = "(known after apply)"
 LONGEST = 160  # characters of a value in a sentence
@@ -39,7 +40,7 @@ def _escape(character: str) -> str:
 
 def clip(text: str, longest: int = LONGEST) -> str:
     """Return at most `longest` characters, the last of them telling that there were more."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return text if len(text) <= longest else f"{text[: longest - 1]}{MORE}"
 
 
 def span(value: Any, longest: int = LONGEST) -> str:

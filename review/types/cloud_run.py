@@ -85,5 +85,6 @@ def _image(change: Change, context: Context, old: str, new: str, of: str) -> Ite
     if source is not None and source.action in ("replace", "update"):
         before = context.lookup(text(source.old, "source"), "before")
         after = context.lookup(text(source.new, "source"), "after")
-        told = f"{told}, in which differs: {compare_archives(before, after).told}"
+        code = compare_archives(before, after, context.plan.secrets.mask)
+        told = f"{told}, in which differs: {code.told}"
     yield Finding(Kind.CODE, Weight.CODE, context.where(change), told, size=8, address=change.address)

@@ -46,8 +46,17 @@ def _destroyed(change: Change, context: Context, name: str) -> Finding:
     verb = "replaced" if change.action == "replace" else "deleted"
     because = ""
     if verb == "replaced":
-        changed = [key for key in ("name", "location", "project") if _differs(change, key)]
-        because = f" because its {' and '.join(changed)} changes" if changed else ""
+        paths = {each.split(".")[0] for each in change.replace_paths}
+        changed = [
+            key
+            for key in ("name", "location", "project")
+            if key in paths or (not paths and _differs(change, key))
+        ]
+        because = (
+            f" because its {' and '.join(changed)} {'change' if len(changed) > 1 else 'changes'}"
+            if changed
+            else ""
+        )
     kept = number(change.old, "soft_delete_policy.retention_duration_seconds")
     undo = f"by hand, for {period(kept)}: soft delete is on" if kept else NO
     if flag(change.old, "force_destroy"):
@@ -59,7 +68,7 @@ def _destroyed(change: Change, context: Context, name: str) -> Finding:
 
 def _differs(change: Change, key: str) -> bool:
     old, new = get(change.old, key), get(change.new, key)
-    return str(old).lower() != str(new).lower()
+    return known(new) and str(old).lower() != str(new).lower()
 
 
 def _lies_in(other: Change, bucket: Change, context: Context) -> bool:

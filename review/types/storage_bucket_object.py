@@ -47,15 +47,21 @@ def _code(change: Change, context: Context) -> Finding:
     if before is not None and before.digest and (md5 := text(change.old, "md5hash")) and before.digest != md5:
         before = None  # a file of this name is there, but not the one that is deployed
     after = context.lookup(new, "after") if new else None
-    told = compare_archives(before, after)
+    told = compare_archives(before, after, context.plan.secrets.mask)
     runs = users(change, context)
-    goes = f" goes live in {', '.join(context.where(each) for each in runs[:4])}" if runs else " is uploaded"
+    where = context.where(runs[0]) if len(runs) == 1 else context.where(change)
+    live = (
+        f"new code goes live in {', '.join(context.where(each) for each in runs[:4])}"
+        if len(runs) > 1
+        else ""
+    )
+    live = live or ("new code goes live" if runs else "new content is uploaded")
     return Finding(
         Kind.CODE,
         Weight.CODE,
-        context.where(change),
-        f"new content{goes}: {told.told}",
+        where,
+        f"{live}: {told.told}",
         size=10 if runs else 1,
-        details=told.details(context.where(runs[0]) if runs else context.where(change)),
+        details=told.details(where),
         address=change.address,
     )

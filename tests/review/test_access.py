@@ -74,8 +74,8 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
             (
                 "change",
                 f"{C} may now only read and list the objects of bucket data "
-                "(roles/storage.objectViewer); before: read, create, replace and delete the objects of, and grant access to single "
-                "ones in, bucket data (roles/storage.objectAdmin)",
+                "(roles/storage.objectViewer); before: read, create, replace and delete the objects of, and grant "
+                "access to single ones in, bucket data (roles/storage.objectAdmin)",
             )
         ],
     ),
@@ -207,8 +207,8 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
             (
                 "change",
                 f"{C} may still read, create, replace and delete the "
-                "objects of bucket data (roles/storage.objectUser), but only if request.time < x, where before without a "
-                "condition",
+                "objects of bucket data (roles/storage.objectUser), but only if request.time < x, where before without "
+                "a condition",
             )
         ],
     ),
