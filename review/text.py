@@ -34,8 +34,7 @@ def visible(text: str) -> str:
 
 
 def _escape(character: str) -> str:
-    known = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
-    return known.get(character) or character.encode("ascii", "backslashreplace").decode()
+    return character.encode("unicode_escape").decode()
 
 
 def clip(text: str, longest: int = LONGEST) -> str:
