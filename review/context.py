@@ -11,6 +11,7 @@ from review.plan import Change, Plan
 from review.text import span
 from review.values import get, known, text
 
+EXPRESSION = re.compile(r"\$\{((?:data\.)?[a-z][a-z0-9_]*\.[\w-]+)\.[\w.\[\]]+\}")
 Lookup = Callable[[str, str], Archive | None]  # a path as the plan names it, and `before` or `after`
 REFERENCE = re.compile(r"((?:module\.[\w-]+\.)*(?:data\.)?[a-z][\w-]*\.[\w-]+)(?:[.\[].*)?")
 
@@ -59,9 +60,16 @@ class Context:
                 return found[1]
         return ""
 
+    def named(self, value: object) -> str:
+        """Return the name of the resource that an expression of a synthesized stack refers to; empty for none."""
+        found = EXPRESSION.fullmatch(value) if isinstance(value, str) else None
+        return self.names.of(found[1]) if found else ""
+
     def told(self, change: Change, values: object, argument: str) -> str:
         """Return an argument's value as a span; what is not known yet by the resource that it comes from."""
         value = get(values, argument)
+        if name := self.named(value):
+            return f"that of {span(name)}"
         if known(value):
             return span(text(values, argument))
         refers = self.refers(change, argument.split(".", maxsplit=1)[0])

@@ -46,7 +46,7 @@ class Cost:
         """The totals in a few words."""
         old, new = self.totals
         if self.same:
-            return f"about {self._money(new)} a month, as before"
+            return f"about {self._money(new)} a month, before and after"
         return f"about {self._money(old)} → {self._money(new)} a month"
 
     @property

@@ -59,6 +59,10 @@ def destruction(
 ) -> Finding:
     """Return the finding of a loss: what stands in the way, and what goes along though the plan does not show it."""
     parts = [sentence]
+    if (why := reason(change)) and not (
+        change.reason == "replace_because_cannot_update" and " because " in sentence
+    ):
+        parts.append(why)
     unseen = [each for each in along if not each.destroys]
     if unseen:
         shown = ", ".join(span(context.names.of(each.address)) for each in unseen[:5])

@@ -79,7 +79,7 @@ def _destroyed(change: Change, context: Context, because: str) -> Iterator[Findi
     yield destruction(
         change,
         context,
-        f"{sentence}; {words}",
+        f"{verb}{order}; {words}",
         size=size,
         undo=NO if known else "not known",
         weight=Weight.LOSS if known else Weight.POSSIBLE_LOSS,

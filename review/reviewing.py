@@ -112,7 +112,11 @@ def _findings(context: Context) -> Iterator[Finding]:
         rendered = list(types.render(change, context))
         yield from rendered
         untold = change.action == "create" or (change.destroys and not types.tells_the_end(change.type))
-        if (not rendered or untold) and not _is_grant(change, context):
+        if _is_grant(change) and any(types.grants(change, change.values, context)):
+            if change.action in ("create", "delete") or not _same_grants(change, context):
+                continue  # `access_findings` has told what it does
+            untold = True
+        if not rendered or untold:
             yield from plain(change, context)
 
 
@@ -124,12 +128,17 @@ def _check(check: Check) -> Finding:
     )
 
 
-def _is_grant(change: Change, context: Context) -> bool:
-    """Tell whether a resource is only a grant: `access_findings` has told what it does."""
+def _is_grant(change: Change) -> bool:
+    """Tell whether a resource is nothing but a grant."""
     modules = types.renderers(change.type)
-    return any(hasattr(module, "grants") for module in modules) and any(
-        types.grants(change, change.values, context)
+    return any(hasattr(each, "grants") for each in modules) and not any(
+        hasattr(each, "findings") for each in modules
     )
+
+
+def _same_grants(change: Change, context: Context) -> bool:
+    """Tell whether a grant is changed in something that does not show in words."""
+    return [*types.grants(change, change.old, context)] == [*types.grants(change, change.new, context)]
 
 
 def _notes(plan: Plan) -> Iterator[str]:

@@ -72,16 +72,19 @@ def _resource(change: Change, values: Values, context: Context, kind: str) -> st
     names = names or [key for key in ABOVE if key in values]
     if kind == "table":
         names = [key for key in ("dataset_id", "table_id") if key in values]
-    told = []
-    for name in names:
-        value = text(values, name)
-        if not known(value) or not value:
-            refers = context.refers(change, name)
-            value = context.names.of(refers) if refers else value
-        told.append(value.removeprefix("b/"))
-    return (
-        ".".join(each if "/" not in each else each.rpartition("/")[2] for each in told if each) or "(unknown)"
-    )
+    told = [_name(change, values, context, name) for name in names]
+    return ".".join(each for each in told if each) or "(unknown)"
+
+
+def _name(change: Change, values: Values, context: Context, argument: str) -> str:
+    """Return the name in an argument, or of the resource that it refers to: buckets come as `b/NAME`, others as paths."""
+    value = text(values, argument)
+    if referred := context.named(value):
+        return referred
+    if not known(value) or not value:
+        refers = context.refers(change, argument)
+        return context.names.of(refers) if refers else value
+    return value.removeprefix("b/").rpartition("/")[2]
 
 
 def _of_policy(data: Any) -> Iterator[tuple[str, str, dict[str, str]]]:

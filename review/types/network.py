@@ -55,7 +55,9 @@ def _firewall(change: Change, context: Context) -> Iterator[Finding]:
     targets = [*texts(change.new, "target_tags"), *texts(change.new, "target_service_accounts")]
     to = f"machines tagged {spans(targets, 4)}" if targets else "every machine of the network"
     name = span(text(change.values, "name"))
-    fewer_targets = _targets(change.old) and not _targets(change.new) and bool(old[0])
+    fewer_targets = (
+        change.after is not None and _targets(change.old) and not _targets(change.new) and bool(old[0])
+    )
     if new[0] - old[0] or new[1] - old[1] or fewer_targets:
         public = bool(new[0] & set(ANYWHERE))
         who = "the whole internet" if public else spans(sorted(new[0]), 5)
