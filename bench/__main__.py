@@ -5,7 +5,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import batch, copier, guard, synth, tick
+from bench import batch, copier, guard, review, synth, tick
 from bench.measure import BenchError
 from bench.results import machine_name, render
 
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "copier": copier.run,
     "batch": batch.run,
     "guard": guard.run,
+    "review": review.run,
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

@@ -33,6 +33,7 @@ class Archive:
 
     files: Mapping[str, Entry] = field(default_factory=dict)
     problem: str = ""
+    single: bool = False  # one file, and no archive
     digest: str = ""  # MD5, as Cloud Storage writes it
     repeated: tuple[
         str, ...
@@ -46,10 +47,9 @@ def read(name: str, content: bytes) -> Archive:
 
 
 def _read(name: str, content: bytes) -> Archive:
-    if not content.startswith(b"PK\x03\x04"):
-        return Archive(
-            {PurePosixPath(name).name: Entry(zlib.crc32(content), len(content), content[:MOST_FILE])}
-        )
+    if not content.startswith((b"PK\x03\x04", END_OF_DIRECTORY)):
+        entry = Entry(zlib.crc32(content), len(content), content if len(content) <= MOST_FILE else None)
+        return Archive({PurePosixPath(name).name: entry}, single=True)
     at = content.rfind(END_OF_DIRECTORY)
     if at < 0 or len(content) < at + 22:
         return Archive(problem="its list of files is cut off")
@@ -59,7 +59,15 @@ def _read(name: str, content: bytes) -> Archive:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return _files(archive)
-    except (zipfile.BadZipFile, ValueError, OverflowError, struct.error, EOFError):
+    except (
+        zipfile.BadZipFile,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        OverflowError,
+        struct.error,
+        EOFError,
+    ):
         return Archive(problem="it is no zip that can be read")
 
 

@@ -93,7 +93,7 @@ def compare_archives(old: Archive | None, new: Archive | None, mask: Callable[[s
     assert old is not None  # noqa: S101
     assert new is not None  # noqa: S101
     before, after = dict(old.files), dict(new.files)
-    if len(before) == len(after) == 1 and before.keys() != after.keys():
+    if old.single and new.single:
         before = dict(zip(after, before.values(), strict=True))  # one file, named by what is in it
     found = tuple(_files(before, after, mask))
     return CodeChange(found, tuple(_requirements(before, after)), repeated=new.repeated)

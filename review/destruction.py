@@ -67,7 +67,8 @@ def destruction(
     if unseen:
         shown = ", ".join(span(context.names.of(each.address)) for each in unseen[:5])
         more = f" and {len(unseen) - 5} more" if len(unseen) > 5 else ""
-        parts.append(f"with it go {plural(len(unseen), noun)} that the plan does not show: {shown}{more}")
+        go = "goes" if len(unseen) == 1 else "go"
+        parts.append(f"with it {go} {plural(len(unseen), noun)} that the plan does not show: {shown}{more}")
     if found := obstacle(change):
         parts.append(found)
     details = []

@@ -56,6 +56,11 @@ class Change:
         return self.after if self.after is not None else self.before or {}
 
     @property
+    def present(self) -> Values:
+        """The values that it has now, or will have where it does not exist yet."""
+        return self.before if self.before is not None else self.after or {}
+
+    @property
     def old(self) -> Values:
         """The values before; empty where it did not exist."""
         return self.before or {}

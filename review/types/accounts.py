@@ -42,7 +42,9 @@ def _finding(
 
 def _account(change: Change, context: Context) -> Iterator[Finding]:
     name = span(
-        text(change.values, "email") or text(change.values, "account_id") or context.names.of(change.address)
+        text(change.present, "email")
+        or text(change.present, "account_id")
+        or context.names.of(change.address)
     )
     if change.action == "replace":
         told = f"service account {name} is deleted and made anew: every grant it had is lost, in this plan or not"
@@ -57,9 +59,9 @@ def _account(change: Change, context: Context) -> Iterator[Finding]:
 
 
 def _key(change: Change, context: Context) -> Iterator[Finding]:
-    account = context.told(change, change.values, "service_account_id")
+    account = context.told(change, change.present, "service_account_id")
     if change.type == "google_storage_hmac_key":
-        account = context.told(change, change.values, "service_account_email")
+        account = context.told(change, change.present, "service_account_email")
     if change.after is not None and "create" in change.actions:
         told = f"a key of service account {account} is made: whoever has it acts as that account until it is deleted"
         yield _finding(change, context, Weight.WIDENED, told, "yes; delete the key", size=40)
@@ -70,7 +72,7 @@ def _key(change: Change, context: Context) -> Iterator[Finding]:
 
 def _role(change: Change, context: Context) -> Iterator[Finding]:
     name = span(
-        text(change.values, "role_id") or text(change.values, "title") or context.names.of(change.address)
+        text(change.present, "role_id") or text(change.present, "title") or context.names.of(change.address)
     )
     if not known(get(change.new, "permissions")) and get(change.new, "permissions") is not None:
         told = f"what the custom role {name} lets one do is only known after the apply"

@@ -17,7 +17,7 @@ TELLS_THE_END = True
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say which images are lost, now or by a clean-up from now on."""
-    name = span(text(change.values, "repository_id") or context.names.of(change.address))
+    name = span(text(change.present, "repository_id") or context.names.of(change.address))
     if change.destroys:
         verb = "replaced" if change.action == "replace" else "deleted"
         told = f"repository {name} is {verb}, with every image and package in it"

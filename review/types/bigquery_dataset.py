@@ -27,7 +27,7 @@ LISTED = {
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say what happens to the tables of one dataset."""
-    name = span(text(change.values, "dataset_id") or context.names.of(change.address))
+    name = span(text(change.present, "dataset_id") or context.names.of(change.address))
     if change.destroys:
         yield _destroyed(change, context, name)
     if change.before is None or change.after is None:

@@ -32,9 +32,9 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
 
 def _name(change: Change, context: Context) -> str:
     """`dataset.table`, as one would write it in a query."""
-    dataset = get(change.values, "dataset_id")
+    dataset = get(change.present, "dataset_id")
     told = str(dataset) if known(dataset) else context.names.of(context.refers(change, "dataset_id"))
-    table = get(change.values, "table_id")
+    table = get(change.present, "table_id")
     return f"{told}.{table}" if told else str(table or context.names.of(change.address))
 
 

@@ -77,7 +77,7 @@ def _resource(change: Change, values: Values, context: Context, kind: str) -> st
 
 
 def _name(change: Change, values: Values, context: Context, argument: str) -> str:
-    """Return the name in an argument, or of the resource that it refers to: buckets come as `b/NAME`, others as paths."""
+    """Return the name in an argument (buckets come as `b/NAME`, others as paths), or of what it refers to."""
     value = text(values, argument)
     if referred := context.named(value):
         return referred

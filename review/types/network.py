@@ -54,7 +54,7 @@ def _firewall(change: Change, context: Context) -> Iterator[Finding]:
     old, new = (set(_sources(before)), set(_ports(before))), (set(_sources(after)), set(_ports(after)))
     targets = [*texts(change.new, "target_tags"), *texts(change.new, "target_service_accounts")]
     to = f"machines tagged {spans(targets, 4)}" if targets else "every machine of the network"
-    name = span(text(change.values, "name"))
+    name = span(text(change.present, "name"))
     fewer_targets = (
         change.after is not None and _targets(change.old) and not _targets(change.new) and bool(old[0])
     )
@@ -91,7 +91,7 @@ def _targets(values: Values) -> bool:
 
 
 def _network(change: Change, context: Context) -> Iterator[Finding]:
-    name = span(text(change.values, "name"))
+    name = span(text(change.present, "name"))
     hanging = [
         each
         for each in context.of_type(

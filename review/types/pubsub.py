@@ -18,7 +18,7 @@ DEFAULT = "604800s"  # of a subscription: a week
 def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say which messages are lost, and where they go from now on."""
     is_topic = change.type == "google_pubsub_topic"
-    name = span(text(change.values, "name") or context.names.of(change.address))
+    name = span(text(change.present, "name") or context.names.of(change.address))
     if change.destroys:
         yield (_topic if is_topic else _subscription)(change, context, name)
     if change.before is None or change.after is None:
@@ -42,7 +42,8 @@ def _topic(change: Change, context: Context, name: str) -> Finding:
     ]
     if orphans:
         names = spans([context.names.of(each.address) for each in orphans], 5)
-        told = f"{told}; {plural(len(orphans), 'subscription')} stay behind, attached to no topic: {names}"
+        stay = "stays" if len(orphans) == 1 else "stay"
+        told = f"{told}; {plural(len(orphans), 'subscription')} {stay} behind, attached to no topic: {names}"
     return destruction(change, context, told, size=45, undo=NO)
 
 

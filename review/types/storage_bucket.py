@@ -25,7 +25,7 @@ CONDITIONS = {
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say what happens to the objects of one bucket, and to who may reach them."""
-    name = span(text(change.values, "name") or context.names.of(change.address))
+    name = span(text(change.present, "name") or context.names.of(change.address))
     if change.destroys:
         yield _destroyed(change, context, name)
     if change.before is None:
@@ -92,13 +92,17 @@ def rules(values: Values) -> list[tuple[str, float | None, str]]:
         age = number(condition, "age")
         if not age and not flag(condition, "send_age_if_zero"):
             age = None  # the provider's way to say that there is none
-        words = [f"{age:g} days after they were made"] if age is not None else []
+        words = [f"{_days(age)} after they were made"] if age is not None else []
         for key, told in CONDITIONS.items():
             value = text(condition, key)
             if value and value not in ("0", "ANY"):
                 words.append(told.format(span(value)))
         found.append((whose, age if len(words) <= 1 else None, " and ".join(words) or "at once"))
     return found
+
+
+def _days(days: float) -> str:
+    return f"{days:g} day{'' if days == 1 else 's'}"
 
 
 def _whose(condition: object) -> str:
@@ -124,7 +128,7 @@ def _ages(change: Change, context: Context, name: str) -> Iterator[Finding]:
         longer = before is not None and before[1] is not None and age is not None and age >= before[1]
         then = f"before: {before[2]}" if before else "before: such objects were kept"
         ages_out = (
-            f"; what is older than {age:g} days is deleted within a day or two of the apply"
+            f"; what is older than {_days(age)} is deleted within a day or two of the apply"
             if age is not None
             else ""
         )

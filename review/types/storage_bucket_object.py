@@ -17,8 +17,8 @@ TELLS_THE_END = True
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say what is uploaded, what is lost, and which lines of code differ."""
-    name = span(text(change.values, "name") or context.names.of(change.address))
-    bucket = span(text(change.values, "bucket") or "(unknown)")
+    name = span(text(change.present, "name") or context.names.of(change.address))
+    bucket = span(text(change.present, "bucket") or "(unknown)")
     if change.action == "delete":
         if not change.deposed:
             told = f"object {name} of bucket {bucket} is deleted"

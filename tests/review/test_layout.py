@@ -228,9 +228,10 @@ TYPES = words("""
 """)
 ARGUMENTS = words("""
     name schema view labels lifecycle_rule soft_delete_policy retention_policy access template service_config
-    build_config schedule http_target pubsub_target placement allow source_ranges cleanup_policies permissions policy_data role
-    member condition role_entity time_partitioning clustering topic push_config settings machine_type node_config source
-    ingress attribute_condition message_retention_duration expiration_policy jobs force_destroy disabled
+    build_config schedule http_target pubsub_target placement allow source_ranges cleanup_policies permissions
+    policy_data role member condition role_entity time_partitioning clustering topic push_config settings
+    machine_type node_config source ingress attribute_condition message_retention_duration expiration_policy jobs
+    force_destroy disabled
 """)
 KEYS = words("""
     config containers env condition age action type query field name value uri body limits resources managed_cluster

@@ -1,0 +1,290 @@
+"""What a month costs: how often things run, what each costs, what is not known."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from review.calls import runs_a_month
+from review.cost import Cost, cost
+from review.errors import ReviewError
+from review.pricing import load
+from review.text import plain
+from tests.review.conftest import change, context, reviewed
+
+pytestmark = pytest.mark.unit
+
+BOOK = load()
+JOB, TOPIC, PUSH = "google_cloud_scheduler_job.j", "google_pubsub_topic.t", "google_pubsub_subscription.s"
+FUNCTION, BUCKET = "google_cloudfunctions2_function.f", "google_storage_bucket.b"
+TEMPLATE = "google_dataproc_workflow_template.w"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("* * * * *", 43_800),
+        ("*/10 * * * *", 4_380),
+        ("30 3 * * *", 365 / 12),
+        ("0 0 1 * *", 1),
+        ("0 0 * * MON-FRI", 261 / 12),
+        (
+            "0 0 13 * FRI",
+            (12 + 52 - 1) / 12,
+        ),  # the thirteenth or a Friday, as cron has it: one is both in 2025
+        ("0 0 L * *", 1),
+        ("0 9,17 * 1 *", 31 * 2 / 12),
+        ("every 5 minutes", None),
+        ("", None),
+        ("99 * * * *", None),
+        ("1," * 90 + "1 * * * *", 730),
+        ("1," * 900, None),
+    ],
+)
+def test_a_schedule_is_counted_over_a_year(schedule: str, expected: float | None) -> None:
+    found = runs_a_month(schedule)
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+@given(st.text(alphabet="0123456789*/,- LW#", max_size=20))
+def test_no_schedule_raises_or_runs_more_often_than_each_minute(schedule: str) -> None:
+    found = runs_a_month(schedule)
+    assert found is None or 0 <= found <= 43_800
+
+
+@pytest.mark.parametrize(
+    ("type_", "expected"),
+    [
+        ("e2-standard-4", (4, 16, "e2")),
+        ("n1-standard-4", (4, 15, "n1")),
+        ("n2-highmem-8", (8, 64, "n2")),
+        ("n2-highcpu-8", (8, 8, "n2")),
+        ("n1-highcpu-16", (16, 14.4, "n1")),
+        ("n2-custom-6-20480", (6, 20, "n2")),
+        ("custom-2-4096", (2, 4, "n1")),
+        ("e2-medium", (1, 4, "e2")),
+        ("zones/z/machineTypes/e2-standard-2", (2, 8, "e2")),
+        ("x9-standard-4", None),
+        ("", None),
+    ],
+)
+def test_machines_have_a_shape(type_: str, expected: tuple[float, float, str] | None) -> None:
+    assert BOOK.machine(type_) == expected
+
+
+def system(**changed: Any) -> list[dict[str, Any]]:
+    """A schedule → topic → push → function with a bucket, and a batch each night; `changed` is what is after."""
+    resources: dict[str, dict[str, Any]] = {
+        JOB: {"schedule": "* * * * *", "pubsub_target": [{"topic_name": "projects/p/topics/t"}]},
+        TOPIC: {"name": "t", "id": "projects/p/topics/t"},
+        PUSH: {"topic": "projects/p/topics/t", "push_config": [{"push_endpoint": "https://f.run.app"}]},
+        FUNCTION: {
+            "name": "f",
+            "service_config": [
+                {"uri": "https://f.run.app", "available_memory": "512Mi", "environment_variables": {"B": "b"}}
+            ],
+        },
+        BUCKET: {
+            "name": "b",
+            "lifecycle_rule": [{"action": [{"type": "Delete"}], "condition": [{"age": 7}]}],
+        },
+        "google_cloud_scheduler_job.n": {
+            "schedule": "0 3 * * *",
+            "http_target": [
+                {
+                    "uri": "https://dataproc.googleapis.com/v1/projects/p/regions/r/workflowTemplates/w:instantiate"
+                }
+            ],
+        },
+        TEMPLATE: {
+            "name": "w",
+            "placement": [
+                {
+                    "managed_cluster": [
+                        {
+                            "config": [
+                                {
+                                    "master_config": [
+                                        {
+                                            "num_instances": 1,
+                                            "machine_type": "e2-standard-4",
+                                            "disk_config": [{"boot_disk_size_gb": 50}],
+                                        }
+                                    ],
+                                    "software_config": [
+                                        {"properties": {"dataproc:dataproc.allow.zero.workers": "true"}}
+                                    ],
+                                }
+                            ]
+                        }
+                    ]
+                }
+            ],
+        },
+    }
+    return [
+        change(address, values, {**values, **changed.get(address, {})})
+        for address, values in resources.items()
+    ]
+
+
+def counted(*changes: dict[str, Any], **more: Any) -> Cost:
+    found = cost(context(*changes, **more), BOOK)
+    assert found is not None
+    return found
+
+
+def after(found: Cost) -> dict[str, float]:
+    return {plain(line.what): round(line.month, 2) for line in found.after if line.month >= 0.005}
+
+
+def test_a_month_is_counted_from_the_schedules_on() -> None:
+    found = counted(*system())
+    assert after(found) == {
+        "storage operations": 0.47,  # 2 writes and 2 reads × 43,800
+        f"batch {TEMPLATE}": 0.87,  # 30.4 runs of 9 minutes
+    }
+    assert found.same
+    assert found.headline == "about $1.35 a month, before and after"
+    told = {plain(line.what): plain(line.told) for line in found.after}
+    assert told[f"batch {TEMPLATE}"] == "274 Dataproc minutes: 30 runs of 9 minutes on 1 × e2-standard-4"
+    assert told[f"bucket {BUCKET}"] == "7 days of 25 KiB a call, 0.24 GiB"
+
+
+def test_a_batch_twice_a_day_costs_twice() -> None:
+    found = counted(*system(**{"google_cloud_scheduler_job.n": {"schedule": "0 3,15 * * *"}}))
+    assert found.totals[1] - found.totals[0] == pytest.approx(0.87, abs=0.01)
+    assert found.answer.startswith("About $1.35 → $2.21 a month (+$0.87): batch")
+
+
+def test_data_kept_for_longer_costs_more() -> None:
+    kept = {"lifecycle_rule": [{"action": [{"type": "Delete"}], "condition": [{"age": 3650}]}]}
+    found = counted(*system(**{BUCKET: kept}))
+    assert after(found)[f"bucket {BUCKET}"] == pytest.approx(2.51, abs=0.05)
+
+
+def test_a_paused_schedule_calls_nothing() -> None:
+    assert after(counted(*system(**{JOB: {"paused": True}}))) == {f"batch {TEMPLATE}": 0.87}
+
+
+def test_references_lead_where_values_are_not_known_yet() -> None:
+    configuration = {
+        "root_module": {
+            "resources": [
+                {
+                    "address": JOB,
+                    "expressions": {
+                        "pubsub_target": [{"topic_name": {"references": [f"{TOPIC}.id", TOPIC]}}]
+                    },
+                },
+                {
+                    "address": PUSH,
+                    "expressions": {
+                        "topic": {"references": [f"{TOPIC}.id", TOPIC]},
+                        "push_config": [{"push_endpoint": {"references": [f"{FUNCTION}.url", FUNCTION]}}],
+                    },
+                },
+            ]
+        }
+    }
+    new = [
+        change(
+            JOB,
+            None,
+            {"schedule": "* * * * *", "pubsub_target": [{}]},
+            unknown={"pubsub_target": [{"topic_name": True}]},
+        ),
+        change(TOPIC, None, {"name": "t"}, unknown={"id": True}),
+        change(
+            PUSH,
+            None,
+            {"push_config": [{}]},
+            unknown={"topic": True, "push_config": [{"push_endpoint": True}]},
+        ),
+        change(FUNCTION, None, {"name": "f", "service_config": [{"environment_variables": {"B": "b"}}]}),
+        change(BUCKET, None, {"name": "b"}),
+    ]
+    assert after(counted(*new, configuration=configuration))["storage operations"] == 0.47
+
+
+MACHINES: dict[str, tuple[dict[str, Any], float]] = {
+    "google_compute_instance": (
+        {"machine_type": "e2-standard-2", "boot_disk": [{"initialize_params": [{"size": 20}]}]},
+        54.61,
+    ),
+    "google_compute_disk": ({"size": 100, "type": "pd-ssd"}, 17.0),
+    "google_sql_database_instance": ({"settings": [{"tier": "db-custom-2-8192", "disk_size": 10}]}, 102.88),
+    "google_redis_instance": ({"memory_size_gb": 1, "tier": "BASIC"}, 35.77),
+    "google_compute_router_nat": ({}, 32.12),
+    "google_container_cluster": ({}, 73.0),
+    "google_dataproc_cluster": (
+        {"cluster_config": [{"master_config": [{"machine_type": "n1-standard-4"}]}]},
+        605.33,
+    ),
+    "google_cloud_run_v2_service": (
+        {
+            "template": [
+                {
+                    "scaling": [{"min_instance_count": 1}],
+                    "containers": [{"resources": [{"limits": {"cpu": "1"}}]}],
+                }
+            ]
+        },
+        9.86,
+    ),
+}
+
+
+@pytest.mark.parametrize("type_", MACHINES)
+def test_what_is_always_there_is_paid_for_by_the_hour(type_: str) -> None:
+    values, month = MACHINES[type_]
+    found = counted(change(f"{type_}.x", None, values))
+    assert found.totals[0] == 0
+    assert found.totals[1] == pytest.approx(month, abs=0.02)
+
+
+def test_what_cannot_be_counted_is_said() -> None:
+    found = counted(
+        change("google_compute_instance.x", None, {"machine_type": "x9-mega-1"}),
+        change("google_spanner_instance.y", None, {"name": "y"}),
+        change(JOB, None, {"schedule": "every full moon"}),
+    )
+    lines = [plain(line) for line in found.details[0].lines]
+    assert f"not known, and counted as nothing: {JOB}, google_compute_instance.x" in lines
+    assert "not counted: google_spanner_instance" in lines
+    assert "list prices of europe-west1 as of 2026-11; --prices puts others in their place" in lines
+
+
+def test_the_months_cost_is_a_part_of_the_review() -> None:
+    found = reviewed(*system(**{"google_cloud_scheduler_job.n": {"schedule": "0 3,15 * * *"}}))
+    assert found.cost is not None
+    assert found.cost.as_json(str)["after"] == pytest.approx(2.215, abs=0.01)
+
+
+def test_prices_of_the_users_go_first() -> None:
+    mine = {"as_of": "2027-01", "prices": {"scheduler_job_month": 5}, "free": {"scheduler_jobs": 0}}
+    found = cost(context(*system()), load(json.dumps(mine).encode()))
+    assert found is not None
+    assert {plain(line.what): line.month for line in found.after}["schedules"] == 10
+    assert "as of 2027-01" in found.details[0].lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("given_", "message"),
+    [
+        (b"x", "are no JSON"),
+        (b"[]", "no JSON object"),
+        (
+            b'{"prices": {"scheduler_job_month": "much"}}',
+            "no number of 0 or more at prices.scheduler_job_month",
+        ),
+        (b'{"prices": {"scheduler_job_month": -1}}', "no number of 0 or more"),
+        (b'{"assumptions": {"cal_seconds": 1}}', "assumptions.cal_seconds, which is not used here"),
+        (b'{"price": {}}', "price, which is not used here"),
+    ],
+)
+def test_prices_that_make_no_sense_are_refused(given_: bytes, message: str) -> None:
+    with pytest.raises(ReviewError, match=message):
+        load(given_)

@@ -1,0 +1,312 @@
+"""What runs, by whom it may be reached and as whom it runs: functions, services, schedules, identities, networks."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from tests.review.conftest import change, told
+
+pytestmark = pytest.mark.unit
+
+F, S, J = "google_cloudfunctions2_function.f", "google_cloud_run_v2_service.s", "google_cloud_scheduler_job.j"
+W, N, C = "google_compute_firewall.w", "google_compute_network.n", "google_project_iam_custom_role.c"
+REPLACE = ("delete", "create")
+OLD, NEW = "old@p.iam.gserviceaccount.com", "new@p.iam.gserviceaccount.com"
+
+
+def function(**service: Any) -> dict[str, Any]:
+    build = {key: service.pop(key) for key in ("runtime", "source") if key in service}
+    return {"name": "f", "location": "eu", "build_config": [build], "service_config": [service]}
+
+
+def service(image: str = "eu-docker.pkg.dev/p/r/i:aaaaaaaa", env: Any = (), **more: Any) -> dict[str, Any]:
+    template = {
+        "containers": [{"image": image, "env": list(env)}],
+        "service_account": more.pop("account", OLD),
+    }
+    return {"name": "s", "template": [template], **more}
+
+
+def rule(*sources: str, ports: tuple[str, ...] = ("22",), **more: Any) -> dict[str, Any]:
+    return {
+        "name": "w",
+        "allow": [{"protocol": "tcp", "ports": list(ports)}],
+        "source_ranges": list(sources),
+        **more,
+    }
+
+
+def grant(member: str) -> dict[str, Any]:
+    return {"bucket": "b", "role": "roles/storage.objectViewer", "member": f"serviceAccount:{member}"}
+
+
+def granted(member: str) -> dict[str, Any]:
+    return change(f"google_storage_bucket_iam_member.{member[:3]}", grant(member), grant(member))
+
+
+CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
+    "environment": (
+        [
+            change(
+                F,
+                function(environment_variables={"A": "1", "B": "2"}),
+                function(environment_variables={"A": "3", "C": "4"}),
+            )
+        ],
+        [("code", "environment variables: A: 1 → 3; B is no longer set (it was 2); C is set to 4")],
+    ),
+    "runtime": (
+        [change(F, function(runtime="python312"), function(runtime="python313"))],
+        [("code", "runtime python312 → python313")],
+    ),
+    "memory": (
+        [change(F, function(available_memory="256M"), function(available_memory="512M"))],
+        [("change", "memory 256M → 512M")],
+    ),
+    "reach": (
+        [change(F, function(ingress_settings="ALLOW_INTERNAL_ONLY"), function(ingress_settings="ALLOW_ALL"))],
+        [
+            (
+                "access widened",
+                "can be reached from the whole internet from now on, before from inside the project",
+            )
+        ],
+    ),
+    "reach, narrower": (
+        [change(S, service(ingress="INGRESS_TRAFFIC_ALL"), service(ingress="INGRESS_TRAFFIC_INTERNAL_ONLY"))],
+        [("change", "can be reached from inside the project and its network only from now on")],
+    ),
+    "nobody is asked who calls": (
+        [change(S, service(invoker_iam_disabled=False), service(invoker_iam_disabled=True))],
+        [("access widened", "anyone who reaches it may call it from now on")],
+    ),
+    "identity that may do more": (
+        [change(S, service(), service(account=NEW)), granted(NEW)],
+        [
+            (
+                "access widened",
+                f"runs as {NEW} from now on, before as {OLD}: it may now read and list the objects of bucket b",
+            )
+        ],
+    ),
+    "identity that may do the same": (
+        [change(S, service(), service(account=NEW)), granted(NEW), granted(OLD)],
+        [("change", f"runs as {NEW} from now on, before as {OLD}")],
+    ),
+    "identity of which nothing is known": (
+        [change(S, service(), service(account=NEW))],
+        [("access widened", "what that one may do is not declared here")],
+    ),
+    "default identity": (
+        [change(S, service(), service(account=""))],
+        [("access widened", "runs as the project's default account from now on")],
+    ),
+    "image from elsewhere": (
+        [change(S, service(), service(image="eu-docker.pkg.dev/p/r/i:bbbbbbbb"))],
+        [
+            (
+                "code",
+                "image eu-docker.pkg.dev/p/r/i:aaaaaaaa → eu-docker.pkg.dev/p/r/i:bbbbbbbb; what it was built from",
+            )
+        ],
+    ),
+    "secret in the environment": (
+        [
+            change(
+                S,
+                service(env=[{"name": "K", "value": "1"}]),
+                service(
+                    env=[
+                        {
+                            "name": "K",
+                            "value_source": [{"secret_key_ref": [{"secret": "key", "version": "2"}]}],
+                        }
+                    ]
+                ),
+            )
+        ],
+        [("code", "environment variables: K: 1 → version 2 of the secret key")],
+    ),
+    "service replaced": (
+        [change(S, service(), service(location="us"), *REPLACE, replace_paths=[["location"]])],
+        [("service interrupted", "is replaced, the old one first")],
+    ),
+    "service deleted": ([change(S, service(), None)], [("service interrupted", "is deleted")]),
+    "schedule": (
+        [
+            change(
+                J,
+                {"schedule": "* * * * *", "time_zone": "Etc/UTC"},
+                {"schedule": "0 3 * * *", "time_zone": "Etc/UTC"},
+            )
+        ],
+        [("change", "runs at 0 3 * * * Etc/UTC from now on, before at * * * * * Etc/UTC")],
+    ),
+    "paused": (
+        [change(J, {"paused": False}, {"paused": True})],
+        [("service interrupted", "runs no more: it is paused")],
+    ),
+    "message": (
+        [
+            change(
+                J,
+                {"pubsub_target": [{"data": base64.b64encode(b"old").decode()}]},
+                {"pubsub_target": [{"data": base64.b64encode(b"new").decode()}]},
+            )
+        ],
+        [("change", "sends new from now on, before old")],
+    ),
+    "template": (
+        [
+            change(
+                "google_dataproc_workflow_template.t",
+                {"dag_timeout": "60s"},
+                {"dag_timeout": "90s"},
+                *REPLACE,
+            )
+        ],
+        [("change", "is deleted and made anew, which touches no run that has begun: dag_timeout: 60s → 90s")],
+    ),
+    "open to the internet": (
+        [change(W, None, rule("0.0.0.0/0"))],
+        [
+            (
+                "access widened",
+                "firewall rule w: the whole internet may now reach every machine of the network by tcp 22",
+            ),
+            ("note", "is made new"),
+        ],
+    ),
+    "opened inside": (
+        [change(W, None, rule("10.0.0.0/8"))],
+        [("needs care", "firewall rule w: 10.0.0.0/8 may now reach every machine"), ("note", "is made new")],
+    ),
+    "more ports": (
+        [change(W, rule("10.0.0.0/8"), rule("10.0.0.0/8", ports=("22", "80")))],
+        [("access widened", "by tcp 22 and tcp 80; before: 10.0.0.0/8 by tcp 22")],
+    ),
+    "fewer sources": (
+        [change(W, rule("0.0.0.0/0"), rule("10.0.0.0/8", disabled=True))],
+        [("change", "firewall rule w lets less through: nobody by nothing")],
+    ),
+    "rule deleted": (
+        [change(W, rule("10.0.0.0/8"), None)],
+        [("change", "lets less through"), ("change", "is deleted")],
+    ),
+    "network replaced": (
+        [change(N, {"name": "n"}, {"name": "m"}, *REPLACE), change(W, rule(network="n"), rule(network="n"))],
+        [
+            ("service interrupted", "network n is replaced: whatever is in it loses its connection"),
+            ("change", "is replaced, the old one first"),
+        ],
+    ),
+    "account deleted": (
+        [change("google_service_account.a", {"account_id": "a", "email": OLD}, None)],
+        [
+            (
+                "service interrupted",
+                f"service account {OLD} is deleted: what runs as it fails, and its grants are lost",
+            )
+        ],
+    ),
+    "key made": (
+        [change("google_service_account_key.k", None, {"service_account_id": OLD})],
+        [
+            (
+                "access widened",
+                f"a key of service account {OLD} is made: whoever has it acts as that account",
+            ),
+            ("note", "is made new"),
+        ],
+    ),
+    "custom role widened": (
+        [
+            change(
+                C,
+                {"role_id": "c", "permissions": ["a.b.get"]},
+                {"role_id": "c", "permissions": ["a.b.get", "a.b.delete"]},
+            )
+        ],
+        [("access widened", "whoever holds the custom role c may now also use a.b.delete")],
+    ),
+    "custom role narrowed": (
+        [
+            change(
+                C,
+                {"role_id": "c", "permissions": ["a.b.get", "a.b.delete"]},
+                {"role_id": "c", "permissions": ["a.b.get"]},
+            )
+        ],
+        [("change", "whoever holds the custom role c may no longer use a.b.delete")],
+    ),
+    "identities from outside": (
+        [
+            change(
+                "google_iam_workload_identity_pool_provider.p",
+                {"attribute_condition": "assertion.repository == 'a/b'"},
+                {"attribute_condition": ""},
+            )
+        ],
+        [
+            (
+                "access widened",
+                "identities from outside may enter through google_iam_workload_identity_pool_provider.p, "
+                "whoever the issuer vouches for; before: only if assertion.repository == 'a/b'",
+            )
+        ],
+    ),
+    "dataset's own list": (
+        [
+            change(
+                "google_bigquery_dataset.d",
+                {"dataset_id": "d", "access": []},
+                {"dataset_id": "d", "access": [{"role": "READER", "special_group": "allAuthenticatedUsers"}]},
+            )
+        ],
+        [
+            (
+                "access widened",
+                "anyone with a Google account may now read the data of dataset d (roles/bigquery.dataViewer): "
+                "this is public",
+            ),
+            ("change", "is updated in place: access: unset → "),
+        ],
+    ),
+    "public by an access list": (
+        [
+            change(
+                "google_storage_bucket_acl.a",
+                None,
+                {"bucket": "b", "role_entity": ["READER:allUsers", "OWNER:project-owners-1"]},
+            )
+        ],
+        [("access widened", "anyone on the internet may now list the objects of bucket b")],
+    ),
+    "API off": (
+        [
+            change(
+                "google_project_service.s",
+                {"service": "run.googleapis.com", "disable_on_destroy": True},
+                None,
+            )
+        ],
+        [
+            ("service interrupted", "the API run.googleapis.com is switched off"),
+            ("service interrupted", "is deleted"),
+        ],
+    ),
+    "metric renamed": (
+        [change("google_logging_metric.m", {"name": "a"}, {"name": "b"})],
+        [("needs care", "metric a is not renamed: b is made beside it, and the old one stays")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_happens_to_a_workload_is_told(case: str) -> None:
+    changes, expected = CASES[case]
+    found = told(*changes)
+    assert [weight for weight, _ in found] == [weight for weight, _ in expected], found
+    for (_, sentence), (_, words) in zip(found, expected, strict=True):
+        assert words in sentence
