@@ -77,9 +77,8 @@ def drifted_grants(change: Change, context: Context) -> Iterator[str]:
     """Yield what was granted or taken outside of Terraform, one sentence each; what the plan declares is left out."""
     declared = {
         (_short(each.resource), each.role, each.member)
-        for other in context.plan.changes
+        for other, each in context.granted
         if other.address != change.address
-        for each in types.grants(other, other.values, context)
     }
     sides = [
         {

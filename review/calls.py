@@ -1,11 +1,13 @@
 """How often everything runs in a month: from each schedule along topics and subscriptions to what is called."""
 
+import functools
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from review.context import Context
+from review.context import REFERENCE, Context
 from review.plan import Change
 from review.values import Values, flag, get, known, text
 
@@ -19,6 +21,7 @@ CALLED = (
     "google_dataproc_workflow_template",
     "google_pubsub_topic",
 )
+TEMPLATE = re.compile(r"/workflowTemplates/([^/:]+):")
 Resources = Mapping[str, Values]  # address → values
 
 
@@ -29,6 +32,34 @@ class World:
     context: Context
     resources: Resources
     changes: Mapping[str, Change]
+
+    @functools.cached_property
+    def called(self) -> dict[str, list[str]]:
+        """What can be called: address in the configuration → addresses."""
+        found: dict[str, list[str]] = {}
+        for address, _ in self.of_type(*CALLED):
+            found.setdefault(self.changes[address].configured, []).append(address)
+        return found
+
+    @functools.cached_property
+    def by_name(self) -> dict[str, list[str]]:
+        """What can be called, by its name."""
+        found: dict[str, list[str]] = {}
+        for address, values in self.of_type(*CALLED):
+            if name := text(values, "name").rpartition("/")[2]:
+                found.setdefault(name, []).append(address)
+        return found
+
+    @functools.cached_property
+    def uris(self) -> list[tuple[str, str]]:
+        """URI and address of what can be called by one."""
+        paths = ("uri", "service_config.uri", "https_trigger_url")
+        return [
+            (uri, address)
+            for address, values in self.of_type(*CALLED)
+            for uri in (text(values, path) for path in paths)
+            if uri
+        ]
 
     def of_type(self, *types: str) -> Iterator[tuple[str, Values]]:
         """Yield address and values of every resource of these types."""
@@ -102,28 +133,21 @@ def calls(world: World) -> tuple[dict[str, float], list[str]]:
 def _targets(world: World, address: str, values: Values, paths: tuple[str, ...]) -> list[str]:
     """Return what the arguments of a resource lead to: by reference, else by the value that the target has."""
     found: list[str] = []
+    references = world.context.plan.references.get(world.changes[address].configured, {})
     for path in paths:
         value = text(values, path)
         if not value and get(values, path) is None:
             continue
-        argument = path.split(".")[0]
-        referred = world.context.plan.references.get(world.changes[address].configured, {}).get(argument, ())
-        addresses = [
-            each
-            for each in world.resources
-            if any(r == each or r.startswith((f"{each}.", f"{each}[")) for r in referred)
-            and world.changes[each].type in CALLED
-        ]
-        found += addresses or [
-            each for each, target in world.of_type(*CALLED) if known(value) and _is(target, value)
-        ]
+        referred = {
+            each[1] for each in map(REFERENCE.fullmatch, references.get(path.split(".")[0], ())) if each
+        }
+        addresses = [each for target in sorted(referred) for each in world.called.get(target, ())]
+        found += addresses or (_by_value(world, value) if known(value) else [])
     return list(dict.fromkeys(found))
 
 
-def _is(target: Values, value: str) -> bool:
-    """Tell whether a URL or an id is that of a resource."""
-    uris = [text(target, path) for path in ("uri", "service_config.uri", "https_trigger_url")]
-    if any(uri and value.startswith(uri) for uri in uris):
-        return True
-    name = text(target, "name").rpartition("/")[2]
-    return bool(name) and (value.rpartition("/")[2] == name or f"/workflowTemplates/{name}:" in value)
+def _by_value(world: World, value: str) -> list[str]:
+    """Return what a URL or an id leads to."""
+    template = TEMPLATE.search(value)
+    name = template[1] if template else value.rpartition("/")[2]
+    return [*world.by_name.get(name, ()), *(each for uri, each in world.uris if value.startswith(uri))]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from review.archives import Archive
+from review.grants import Grant
 from review.naming import Names
 from review.plan import Change, Plan
 from review.text import span
@@ -21,7 +22,7 @@ def no_files(_path: str, _side: str) -> None:
     return
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Context:
     """The plan that is reviewed, and what lies around it."""
 
@@ -42,6 +43,27 @@ class Context:
     def by_address(self) -> dict[str, Change]:
         """Every resource of the plan by its address."""
         return {change.address: change for change in self.plan.changes if not change.deposed}
+
+    @functools.cached_property
+    def granted(self) -> tuple[tuple[Change, Grant], ...]:
+        """Every grant of the plan as it will be, those of what is deleted as they were."""
+        from review import types  # noqa: PLC0415 (each renderer knows of contexts)
+
+        return tuple(
+            (each, grant) for each in self.plan.changes for grant in types.grants(each, each.values, self)
+        )
+
+    @functools.cached_property
+    def held(self) -> dict[tuple[str, bool], tuple[Grant, ...]]:
+        """Grants by member, before (False) and after (True)."""
+        from review import types  # noqa: PLC0415
+
+        found: dict[tuple[str, bool], tuple[Grant, ...]] = {}
+        for change in self.plan.changes:
+            for new, side in ((False, change.old), (True, change.new)):
+                for grant in types.grants(change, side, self):
+                    found[grant.member, new] = (*found.get((grant.member, new), ()), grant)
+        return found
 
     def of_type(self, *types: str) -> Iterator[Change]:
         """Yield every resource of these types, unchanged ones included."""

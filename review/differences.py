@@ -8,7 +8,7 @@ from typing import Any
 
 from review.findings import Detail
 from review.plan import Change
-from review.text import HIDDEN, UNKNOWN, clip, span, visible
+from review.text import HIDDEN, UNKNOWN, clip, span, visible, written
 from review.values import known
 
 # Filled in by the provider, and told by what they follow from.
@@ -123,7 +123,9 @@ def _between_lists(before: list[Any], after: list[Any], path: str) -> Iterator[D
         for index, (old, new) in enumerate(zip(before, after, strict=True)):
             yield from _between(old, new, path if len(before) == 1 else f"{path}[{index}]")
     else:
-        gone, come = [x for x in before if x not in after], [x for x in after if x not in before]
+        there = {written(each) for each in before}, {written(each) for each in after}
+        gone = [each for each in before if written(each) not in there[1]]
+        come = [each for each in after if written(each) not in there[0]]
         if not gone and not come:
             yield Difference(path, before, after)  # only their order or their number
         if len(gone) == len(come) == 1:

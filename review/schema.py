@@ -79,8 +79,9 @@ def _compare(old: Sequence[Column], new: Sequence[Column], above: str) -> Iterat
             yield ColumnChange(
                 path, f"{what} ({_told(before[name])}) is dropped", replaces=bool(above or added), loses=True
             )
+    made = frozenset(renamed.values())
     for name in added:
-        if name in renamed.values():
+        if name in made:
             continue
         path, mode = f"{above}{name}", _mode(after[name])
         begins = "must be filled in every row" if mode == "REQUIRED" else "is NULL in the rows there are"
@@ -103,18 +104,21 @@ def _renamed(
     before: Mapping[str, Column],
     after: Mapping[str, Column],
 ) -> dict[str, str]:
-    """Pair what goes with what comes, where type and mode are the same and only one can be meant."""
+    """Pair what goes with what comes, in their order, where as many of one type and mode go as come."""
+    going, coming = _by_shape(dropped, before), _by_shape(added, after)
     pairs: dict[str, str] = {}
-    for name in dropped:
-        alike = [
-            each
-            for each in added
-            if _shape(after[each]) == _shape(before[name]) and each not in pairs.values()
-        ]
-        rivals = [each for each in dropped if _shape(before[each]) == _shape(before[name])]
-        if alike and (len(alike) == 1 == len(rivals) or len(dropped) == len(added)):
-            pairs[name] = alike[0]
+    for shape, names in going.items():
+        others = coming.get(shape, [])
+        if len(names) == len(others):
+            pairs |= dict(zip(names, others, strict=True))
     return pairs
+
+
+def _by_shape(names: list[str], columns: Mapping[str, Column]) -> dict[tuple[str, str], list[str]]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for name in names:
+        found.setdefault((_type(columns[name]), _mode(columns[name])), []).append(name)
+    return found
 
 
 def _column(old: Column, new: Column, path: str) -> Iterator[ColumnChange]:
@@ -172,10 +176,6 @@ def _type(column: Column) -> str:
 def _mode(column: Column) -> str:
     found = str(column.get("mode") or "NULLABLE").upper()
     return found if found in ("NULLABLE", "REQUIRED", "REPEATED") else span(found)
-
-
-def _shape(column: Column) -> tuple[str, str]:
-    return _type(column), _mode(column)
 
 
 def _told(column: Column) -> str:

@@ -1,8 +1,10 @@
 """Who uses an artifact: the workloads whose arguments name it, and the image whose tag comes from it."""
 
+import functools
+
 from review.context import Context
 from review.plan import Change
-from review.values import Values, leaves, text
+from review.values import leaves, text
 
 WORKLOADS = (
     "google_cloudfunctions2_function",
@@ -23,15 +25,21 @@ SHORTEST = 8  # characters of a tag that is taken for a digest of what an image 
 def users(object_: Change, context: Context) -> list[Change]:
     """Return the workloads that name an object as it will be, or run an image that is built from it."""
     name = text(object_.new, "name") or text(object_.old, "name")
-    return [each for each in context.of_type(*WORKLOADS) if name and _names(each.new, name)]
+    return [
+        workload
+        for workload, words, tags in _workloads(context)
+        if name and (name in words or any(tag in name for tag in tags))
+    ]
 
 
-def _names(values: Values, name: str) -> bool:
-    return any(
-        name in leaf or ((tag := image_tag(leaf)) and tag in name)
-        for _, leaf in leaves(values)
-        if isinstance(leaf, str)
-    )
+@functools.lru_cache(maxsize=4)
+def _workloads(context: Context) -> tuple[tuple[Change, str, frozenset[str]], ...]:
+    """Return every workload with all its texts, and the tags of its images."""
+    found = []
+    for each in context.of_type(*WORKLOADS):
+        words = [leaf for _, leaf in leaves(each.new) if isinstance(leaf, str)]
+        found.append((each, "\n".join(words), frozenset(filter(None, map(image_tag, words)))))
+    return tuple(found)
 
 
 def image_tag(image: str) -> str:

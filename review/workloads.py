@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from review import types
 from review.context import Context
 from review.findings import Finding, Kind, Weight
 from review.grants import Grant, resource, role
@@ -93,16 +92,8 @@ def identity(change: Change, context: Context, path: str) -> Iterator[Finding]:
     yield _identity(change, context, told, widened=bool(gains) or not known_grants)
 
 
-def _held(email: str, context: Context, *, new: bool) -> list[Grant]:
-    if not email:
-        return []
-    member = f"serviceAccount:{email.rpartition('/')[2]}"
-    return [
-        grant
-        for change in context.plan.changes
-        for grant in types.grants(change, change.new if new else change.old, context)
-        if grant.member == member
-    ]
+def _held(email: str, context: Context, *, new: bool) -> tuple[Grant, ...]:
+    return context.held.get((f"serviceAccount:{email.rpartition('/')[2]}", new), ()) if email else ()
 
 
 def _identity(change: Change, context: Context, sentence: str, *, widened: bool) -> Finding:

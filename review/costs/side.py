@@ -1,11 +1,12 @@
 """One side of a plan, before or after, as what is paid for."""
 
+import functools
 from dataclasses import dataclass, field
 
 from review.calls import World
 from review.pricing import Book
 from review.text import span
-from review.values import Values, blocks
+from review.values import Values, blocks, text
 from review.workloads import variables
 
 RUNS = (
@@ -44,13 +45,32 @@ class Side:
         """Return the name of a resource as a span."""
         return span(self.world.context.names.of(address))
 
+    @functools.cached_property
+    def flows(self) -> dict[str, float]:
+        """Calls a month by each name in an environment variable: the busiest caller fills a bucket or a table."""
+        found: dict[str, float] = {}
+        for address, values in self.world.of_type(*RUNS):
+            often = self.calls.get(address, 0.0)
+            for name in _named(values):
+                found[name] = max(often, found.get(name, 0.0))
+        return found
 
-def mentions(values: Values, name: str) -> bool:
-    """Tell whether an environment variable names a bucket or a table."""
+    @functools.cached_property
+    def storing(self) -> float:
+        """Calls a month of everything that knows a bucket."""
+        names = {text(values, "name") for _, values in self.world.of_type("google_storage_bucket")}
+        return sum(
+            self.calls.get(address, 0.0)
+            for address, values in self.world.of_type(*RUNS)
+            if names & _named(values)
+        )
+
+
+def _named(values: Values) -> set[str]:
+    """Return the values of environment variables, and what they end in: `dataset.table`, `projects/p/topics/t`."""
     found = variables(values, "service_config.environment_variables", "environment_variables")
     for place in ("template.containers", "template.template.containers"):
         for container in blocks(values, place):
             found |= variables(container, "env")
-    return bool(name) and any(
-        each == name or each.endswith((f".{name}", f"/{name}")) for each in found.values()
-    )
+    whole = {each for each in found.values() if each}
+    return whole | {each.rpartition(sign)[2] for each in whole for sign in "./"}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from review.costs.side import KIB_A_GIB, RUNS, Line, Side, mentions
+from review.costs.side import KIB_A_GIB, Line, Side
 from review.text import plural
 from review.types.storage_bucket import rules
 from review.values import blocks, number, text
@@ -20,12 +20,7 @@ def lines(side: Side) -> Iterator[Line]:
 
 def _operations(side: Side) -> Iterator[Line]:
     """Reads and writes of every scheduled call of what knows a bucket."""
-    names = [text(values, "name") for _, values in side.world.of_type("google_storage_bucket")]
-    often = sum(
-        side.calls.get(address, 0)
-        for address, values in side.world.of_type(*RUNS)
-        if any(mentions(values, name) for name in names)
-    )
+    often = side.storing
     if often:
         writes, reads = (often * side.book.assumed(f"{each}_a_call") for each in ("writes", "reads"))
         month = writes / 1000 * side.book.price("storage_thousand_writes")
@@ -34,19 +29,9 @@ def _operations(side: Side) -> Iterator[Line]:
         yield Line("storage operations", month, told)
 
 
-def _flow(side: Side, name: str) -> float:
-    """Return the calls a month of what knows a bucket or a table by its name: the busiest one fills it."""
-    found = [
-        side.calls.get(address, 0.0)
-        for address, values in side.world.of_type(*RUNS)
-        if mentions(values, name)
-    ]
-    return max(found, default=0.0)
-
-
 def _buckets(side: Side) -> Iterator[Line]:
     for address, values in side.world.of_type("google_storage_bucket"):
-        often = _flow(side, text(values, "name"))
+        often = side.flows.get(text(values, "name"))
         if not often:
             continue
         ages = [age for whose, age, _ in rules(values) if whose == "objects" and age is not None]
@@ -63,7 +48,7 @@ def _tables(side: Side) -> Iterator[Line]:
     gib = 0.0
     count = 0
     for _, values in side.world.of_type("google_bigquery_table"):
-        often = _flow(side, text(values, "table_id"))
+        often = side.flows.get(text(values, "table_id"))
         if not often or any(blocks(values, each) for each in ("view", "external_data_configuration")):
             continue
         expires = number(values, "time_partitioning.expiration_ms")

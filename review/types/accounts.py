@@ -97,15 +97,8 @@ def _role(change: Change, context: Context) -> Iterator[Finding]:
 
 
 def _holders(change: Change, context: Context) -> str:
-    from review import types  # noqa: PLC0415 (the dispatcher imports this module)
-
     id_ = text(change.old, "role_id")
-    held = {
-        grant.member
-        for each in context.plan.changes
-        for grant in types.grants(each, each.new, context)
-        if id_ and grant.role.endswith(f"/roles/{id_}")
-    }
+    held = {grant.member for _, grant in context.granted if id_ and grant.role.endswith(f"/roles/{id_}")}
     return f" ({plural(len(held), 'member')} in this plan)" if held else ""
 
 

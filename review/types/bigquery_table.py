@@ -1,5 +1,6 @@
 """BigQuery tables and views: columns, partitions, clusters, queries."""
 
+import functools
 import re
 from collections.abc import Iterator
 
@@ -148,12 +149,19 @@ def _readers(change: Change, context: Context, column: str) -> str:
     if not table:
         return ""
     found = [
-        context.where(each)
-        for each in context.of_type("google_bigquery_table")
-        for query in (text(each.new, "view.query") or text(each.new, "materialized_view.query"),)
-        if _word(table, query) and _word(name, query)
+        context.where(each) for each, query in _queries(context) if _word(table, query) and _word(name, query)
     ]
     return f"; {', '.join(found[:4])} may still read it, and fail then" if found else ""
+
+
+@functools.lru_cache(maxsize=4)
+def _queries(context: Context) -> tuple[tuple[Change, str], ...]:
+    """Return every view with its query as it will be."""
+    found = (
+        (each, text(each.new, "view.query") or text(each.new, "materialized_view.query"))
+        for each in context.of_type("google_bigquery_table")
+    )
+    return tuple((each, query) for each, query in found if query)
 
 
 def _word(word: str, query: str) -> bool:
