@@ -10,6 +10,7 @@ the plan must not be applied (errored, incomplete). The review goes to standard 
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, NoReturn
@@ -37,13 +38,13 @@ def main(words: Sequence[str] | None = None, stdin: BinaryIO | None = None) -> i
         text = _written(found, options, context.plan.secrets)
     except ReviewError as error:
         return _failed(f"no review: {error}", options)
-    except Exception as error:
-        if os.environ.get("REVIEW_TRACEBACK"):
-            raise
+    except Exception as error:  # noqa: BLE001 (a review that failed must not look like one that found nothing)
+        last = traceback.extract_tb(error.__traceback__)[
+            -1
+        ]  # its place and no message, which may quote a secret
+        where = f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
         return _failed(
-            f"no review: reading this input failed inside the review itself ({type(error).__name__}); "
-            "REVIEW_TRACEBACK=1 shows where",
-            options,
+            f"no review: this input made the review itself fail ({where}); please report that", options
         )
     _write(text)
     if found.refused:
@@ -218,8 +219,11 @@ def _failed(message: str, options: argparse.Namespace) -> int:
 
 def _write(text: str) -> None:
     """Write UTF-8, whatever the terminal is set to."""
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # whoever read it has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -155,3 +155,17 @@ def test_arguments_that_make_no_sense_end_with_1_as_2_is_the_gates(
         main(words)
     assert ended.value.code == 1
     assert "usage:" in capfd.readouterr().err
+
+
+def test_a_fault_of_the_review_itself_never_looks_like_a_review(
+    write: Any, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a-secret")
+
+    monkeypatch.setattr("review.__main__.review", fail)
+    assert main([write(document(LOSS)), "--gate"]) == 1
+    out, err = capfd.readouterr()
+    assert "ZeroDivisionError at test_main.py" in err
+    assert "no review could be made" in out
+    assert "a-secret" not in out + err
