@@ -13,6 +13,8 @@ SPEED ?=
 TO ?=
 FAULT ?=
 JOB ?=
+BEFORE ?= cdktf.out/stacks
+AFTER ?= cdktf.out/stacks
 PYTHON ?= python3.13
 VENV := .venv
 BIN := $(VENV)/bin
@@ -71,6 +73,30 @@ destroy: ## destroy ENV (asks first; refused where the environment protects its 
 	@$(if $(here),$(BIN)/python -m local down --env $(call quoted,$(ENV)))
 unlock: ## after a deploy or destroy that was killed: release the state that it had locked
 	@$(here) $(OPERATE) unlock --env $(ENV) $(APPROVE)
+
+# --- what a change will do: here too, with TO=here ------------------------------------------------------
+
+PLANNED = cdktf.out/plans/$(ENV)
+PLAN_FILES = $(PLANNED)/plan.json --stack cdktf.out/stacks/vlille-$(ENV)/cdk.tf.json --base-files $(PLANNED)/before
+STACK_FILES = --base $(call quoted,$(BEFORE))/vlille-$(ENV)/cdk.tf.json --head $(call quoted,$(AFTER))/vlille-$(ENV)/cdk.tf.json
+# Both texts of one review: as JSON, and for a comment. A plan that must not be applied ends with 1.
+written = status=0; review="$(BIN)/python -m review --name $(ENV)"; \
+	$$review $(1) --json > $(PLANNED)/review.json 2> /dev/null || status=$$?; \
+	$$review $(1) > $(PLANNED)/review.md || status=$$?; exit $$status
+
+.PHONY: review plan apply compare
+review plan apply compare: $(READY)
+review: ## plan ENV, and tell in words what its deploy would do to data, access, code, cost
+	@$(here) $(OPERATE) plan --env $(ENV)
+	@$(BIN)/python -m review --name $(ENV) $(PLAN_FILES) --format terminal
+plan: ## the same, kept in cdktf.out/plans/ENV: the plan, its JSON, review.md and review.json
+	@$(here) $(OPERATE) plan --env $(ENV)
+	@$(call written,$(PLAN_FILES))
+apply: ## apply the plan that `make plan` kept, and no other
+	@$(here) $(OPERATE) apply --env $(ENV)
+compare: ## review two folders of stacks instead, BEFORE= and AFTER=: no credentials
+	@rm -rf $(PLANNED) && mkdir -p $(PLANNED)
+	@$(call written,$(STACK_FILES))
 
 # --- after a deploy: here too, with TO=here ---------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""`python -m operate bootstrap|deploy|diff|outputs|destroy|unlock --env dev`: check what is needed, then do it.
+"""`python -m operate bootstrap|deploy|diff|plan|apply|outputs|destroy|unlock --env dev`: check what is needed, do it.
 
 `smoke|run|pause|resume|logs|leftovers` ask and drive what is deployed, in Google Cloud or on this machine.
 """
@@ -72,7 +72,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; what is wrong with it ends the program with status 2."""
     parser = argparse.ArgumentParser("python -m operate", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("bootstrap", *CDKTF_COMMANDS, "unlock", *AFTER):
+    for name in ("bootstrap", *CDKTF_COMMANDS, "plan", "apply", "unlock", *AFTER):
         command = commands.add_parser(name)
         command.add_argument("--env", default="dev", metavar="NAME", help="a file of environments/ (dev)")
         if name in ("bootstrap", "deploy", "destroy", "unlock"):
@@ -148,6 +148,8 @@ def _do(cycle: Cycle, command: str) -> int:
     own = {
         "bootstrap": cycle.bootstrap,
         "unbootstrap": cycle.unbootstrap,
+        "plan": cycle.plan,
+        "apply": cycle.apply,
         "destroy": cycle.destroy,
         "unlock": cycle.unlock,
     }

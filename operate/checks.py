@@ -15,6 +15,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "unbootstrap": (TERRAFORM, PROJECT, FIRST_APIS),
     "deploy": (TERRAFORM, PROJECT, BUCKET, APIS),
     "diff": (TERRAFORM, PROJECT, BUCKET, APIS),
+    "plan": (TERRAFORM, PROJECT, BUCKET, APIS),
+    "apply": (TERRAFORM, PROJECT, BUCKET, APIS),
     "destroy": (TERRAFORM, PROJECT, BUCKET, APIS),
     "outputs": (TERRAFORM, BUCKET),
     "unlock": (BUCKET,),

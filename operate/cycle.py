@@ -11,13 +11,18 @@ from operate.checks import project_number
 from operate.cloud import Cloud
 from operate.errors import OperateError
 from operate.place import Place
+from operate.planning import Kept, fetch_replaced
 from operate.pools import revive
 from operate.state import Lock, check_owner, find_bucket, find_lock, make_bucket, remove_bucket, states
+from operate.terraform import OUTDIR, ROOT
 
 # cdktf's name of each command that only passes through it.
 CDKTF_COMMANDS = {"deploy": "deploy", "diff": "diff", "outputs": "output", "destroy": "destroy"}
 # They make a plan, in which something that no state knows would be made a second time.
-PLANNING = ("deploy", "diff")
+PLANNING = ("deploy", "diff", "plan")
+# The backend is set by the stack alone, whatever an earlier command had in this folder.
+INIT = ("init", "-input=false", "-reconfigure", "-no-color")
+PLANS = ROOT / OUTDIR / "plans"
 # A plan may be made without a lock, by who may not write one; these never.
 LOCKING = ("deploy", "destroy")
 
@@ -33,6 +38,10 @@ class Cdktf(Protocol):
         """Return cdktf's exit status. Raises OperateError."""
         ...
 
+    def terraform(self, stack: str, words: Sequence[str], output: Path | None = None) -> int:
+        """Run Terraform in the folder of a synthesized stack, its output into a file; return the exit status."""
+        ...
+
 
 @dataclass(frozen=True)
 class Cycle:
@@ -45,6 +54,7 @@ class Cycle:
     auto_approve: bool = False
     confirm: Callable[[str], bool] = lambda _question: False
     here: Path | None = None
+    plans: Path = PLANS
 
     @property
     def place(self) -> Place:
@@ -116,6 +126,43 @@ class Cycle:
             )
         return 0
 
+    @property
+    def kept(self) -> Kept:
+        """Where the environment's plan is kept."""
+        return Kept(self.plans / self.settings.environment)
+
+    def plan(self) -> int:
+        """Keep a plan and its JSON, and beside them the deployed artifacts that it replaces; nothing is changed.
+
+        No lock is held, as who reads may write none: a plan that the state has left behind is refused when applied.
+        """
+        stack, kept = self.settings.stack, self.kept
+        kept.renew()
+        self._synthesize("plan", stack)
+        self.say(f"planning {stack} …")
+        made = ["plan", "-input=false", "-lock=false", "-no-color", f"-out={kept.plan}"]
+        status = self.cdktf.terraform(stack, [*INIT], kept.log) or self.cdktf.terraform(stack, made, kept.log)
+        # A plan that failed half-way is kept too, and says so itself.
+        if kept.plan.exists():
+            status = self.cdktf.terraform(stack, ["show", "-json", str(kept.plan)], kept.json) or status
+        if status:
+            self.say(f"there is no plan of {stack} that could be applied; what Terraform printed: {kept.log}")
+            return status
+        for problem in fetch_replaced(self.cloud.storage, kept):
+            self.say(problem)
+        return 0
+
+    def apply(self) -> int:
+        """Apply the kept plan, and no other. Raises OperateError where there is none."""
+        stack, kept = self.settings.stack, self.kept
+        if not kept.plan.is_file():
+            raise OperateError(f"there is no plan of {stack}: run {self.place.make('plan')} first")
+        self._check_free(stack)
+        if status := self.cdktf.terraform(stack, ["apply", "-input=false", "-no-color", str(kept.plan)]):
+            return status
+        kept.plan.unlink()  # it can be applied once
+        return 0
+
     def through(self, command: str) -> int:
         """Let cdktf do a command on the environment's stack."""
         return self._run(CDKTF_COMMANDS[command], self.settings.stack)
@@ -123,13 +170,7 @@ class Cycle:
     def _run(self, command: str, stack: str) -> int:
         if command in LOCKING:
             self._check_free(stack)
-        document = self.cdktf.synthesize(stack, {})
-        if command in PLANNING and (lost := self._lost(stack, document)):
-            self.say(
-                f"{len(lost)} resources are in {self.settings.project} though the state of {stack} does not know them, "
-                f"as after a deploy that was killed; they are adopted, such as {next(iter(lost))}"
-            )
-            self.cdktf.synthesize(stack, as_variable(stack, lost))
+        self._synthesize(command, stack)
         approve = ["--auto-approve"] if self.auto_approve and command in ("deploy", "destroy") else []
         status = self.cdktf.run([command, stack, *approve])
         if command in LOCKING and (lock := self._lock(stack)):
@@ -139,6 +180,15 @@ class Cycle:
                 f"{self.place.make('unlock')}, then this again"
             )
         return status
+
+    def _synthesize(self, command: str, stack: str) -> None:
+        document = self.cdktf.synthesize(stack, {})
+        if command in PLANNING and (lost := self._lost(stack, document)):
+            self.say(
+                f"{len(lost)} resources are in {self.settings.project} though the state of {stack} does not know them, "
+                f"as after a deploy that was killed; they are adopted, such as {next(iter(lost))}"
+            )
+            self.cdktf.synthesize(stack, as_variable(stack, lost))
 
     def _lock(self, stack: str) -> Lock | None:
         bucket = find_bucket(self.cloud.storage, self.settings)

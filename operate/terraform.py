@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, BinaryIO
 
 from operate.errors import OperateError
 
@@ -103,21 +103,40 @@ class Cdktf:
             INSTALL_CDKTF, cwd=ROOT, env=dict(environ), stdout=sys.stderr, check=False
         ).returncode:
             raise OperateError(f"cdktf-cli cannot be installed: run `{' '.join(INSTALL_CDKTF)}` to see why")
-        words, variables = [*words, "--skip-synth", *_lock_option(environ)], {**environ, **_mirror(environ)}
-        before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            # Ctrl-C reaches the whole group: Terraform ends its calls and saves the state, and is waited for.
-            signal.signal(signal.SIGINT, lambda _number, _frame: None)
-            process = subprocess.Popen([str(CDKTF), *words], cwd=ROOT, env=variables)
+        words = [str(CDKTF), *words, "--skip-synth", *_lock_option(environ)]
+        return _in_front(words, ROOT, {**environ, **_mirror(environ)})
 
-            def end(_number: int, _frame: FrameType | None) -> None:
-                process.terminate()
+    def terraform(self, stack: str, words: Sequence[str], output: Path | None = None) -> int:
+        """Run Terraform itself in the folder of a synthesized stack, and return its exit status.
 
-            signal.signal(signal.SIGTERM, end)
-            return process.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        With `output` it prints to the end of that file; what it says to its errors is shown all the same.
+        """
+        program = str(find_terraform(self._environ).program)
+        folder, variables = ROOT / OUTDIR / "stacks" / stack, {**self._environ, **_mirror(self._environ)}
+        if output is None:
+            return _in_front([program, *words], folder, variables)
+        with output.open("ab") as file:
+            return _in_front([program, *words], folder, variables, file)
+
+
+def _in_front(
+    words: Sequence[str], folder: Path, environ: Mapping[str, str], output: BinaryIO | None = None
+) -> int:
+    """Run a program in front of the user, who may end it by Ctrl-C, and return its exit status."""
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        # Ctrl-C reaches the whole group: Terraform ends its calls and saves the state, and is waited for.
+        signal.signal(signal.SIGINT, lambda _number, _frame: None)
+        process = subprocess.Popen(words, cwd=folder, env=environ, stdout=output)
+
+        def end(_number: int, _frame: FrameType | None) -> None:
+            process.terminate()
+
+        signal.signal(signal.SIGTERM, end)
+        return process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _mirror(environ: Mapping[str, str]) -> dict[str, str]:

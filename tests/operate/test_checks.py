@@ -46,7 +46,7 @@ def bucket(cloud: Cloud, settings: Settings) -> str:
 
 
 def test_every_command_is_checked() -> None:
-    assert sorted(NEEDS) == sorted((*COMMANDS, *AFTER, "unlock"))
+    assert sorted(NEEDS) == sorted((*COMMANDS, *AFTER, "plan", "apply", "unlock"))
 
 
 @pytest.mark.parametrize("command", AFTER)

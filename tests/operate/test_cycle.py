@@ -63,6 +63,10 @@ class Cdktf:
         self.does()
         return self.status
 
+    def terraform(self, _stack: str, words: Sequence[str], _output: Path | None = None) -> int:
+        self.runs.append(list(words))
+        return self.status
+
 
 @pytest.fixture
 def cdktf() -> Cdktf:

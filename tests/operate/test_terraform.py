@@ -83,3 +83,27 @@ def test_what_is_wrong_with_the_stack_is_told_before_cdktf_begins(tmp_path: Path
     environ = {"PATH": os.environ["PATH"], "VLILLE_ENV": "dev", "VLILLE_SOURCES": str(tmp_path / "none")}
     with pytest.raises(OperateError, match=r"none: feeds: found .no folder., accepted: a folder of feeds"):
         terraform.Cdktf(environ).synthesize("vlille-dev", {})
+
+
+def test_terraform_itself_runs_where_the_stack_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its output goes to the end of a file, what it says to its errors to the user."""
+    monkeypatch.setattr(terraform, "ROOT", tmp_path)
+    folder = tmp_path / "cdktf.out" / "stacks" / "vlille-dev"
+    folder.mkdir(parents=True)
+    file = tmp_path / "terraform"
+    file.write_text(
+        '#!/bin/sh\n[ "$1" = version ] && echo \'{"terraform_version": "1.11.4"}\' && exit\n'
+        'echo "$* in $(pwd) as $VLILLE_ENV"; echo "Error: no" >&2; exit 3\n'
+    )
+    file.chmod(0o755)
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "VLILLE_ENV": "dev"}
+    cdktf = terraform.Cdktf(environ)
+    assert cdktf.terraform("vlille-dev", ["plan"], log) == 3
+    assert log.read_text() == f"before\nplan in {folder} as dev\n"
+    assert capfd.readouterr() == ("", "Error: no\n")
+    assert cdktf.terraform("vlille-dev", ["apply", "plan"]) == 3
+    assert capfd.readouterr().out == f"apply plan in {folder} as dev\n"
