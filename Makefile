@@ -98,6 +98,23 @@ compare: ## review two folders of stacks instead, BEFORE= and AFTER=: no credent
 	@rm -rf $(PLANNED) && mkdir -p $(PLANNED)
 	@$(call written,$(STACK_FILES))
 
+# --- steps of the workflows: docs/ci.md ------------------------------------------------------------------
+
+DELIVERY = $(BIN)/python -m delivery
+
+.PHONY: publish approve drift confirm signin
+publish approve drift confirm signin: $(READY)
+publish: ## in a pull request: write ENV's review into its one comment, and whether it may pass
+	@$(DELIVERY) publish --env $(ENV)
+approve: ## on main: refuse a plan that is not the one that was reviewed
+	@$(DELIVERY) approve --env $(ENV)
+drift: ## each night: the one issue that tells that ENV is not as main has it
+	@$(DELIVERY) drift --env $(ENV)
+confirm: ## refuse unless the variable NAME is the environment's name
+	@$(DELIVERY) confirm --env $(ENV)
+signin: ## refuse where a job's variables for Google Cloud are not set
+	@$(DELIVERY) signin --env $(ENV)
+
 # --- after a deploy: here too, with TO=here ---------------------------------------------------------
 
 .PHONY: smoke run pause resume logs leftovers
@@ -181,7 +198,7 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 # checkov, and `tf` of the tests' stand-in provider, pin versions that ours cannot have: they live in an environment
-# of their own.
+# of their own, with what checks the workflows.
 $(CHECKOV)/.ready: checks/requirements.txt $(READY)
 	@echo "installing the pinned checkov into $(CHECKOV) (about 190 MB)"
 	@test -x $(CHECKOV)/bin/python || $(BIN)/python -m venv --without-pip $(CHECKOV)

@@ -1,0 +1,120 @@
+"""The steps of GitHub's workflows, each a `make` target: docs/ci.md tells how they go together.
+
+publish   write the review of ENV into its pull request: one comment, one status
+approve   on main: end with 1 unless the plan is the one that was reviewed, or that REVIEWED names
+drift     open, update or close the one issue that tells that ENV is not as main has it
+confirm   end with 1 unless NAME is the environment's name
+signin    end with 1 where the variables are missing by which a job becomes a service account
+
+They read what `make plan` or `make compare` left in cdktf.out/plans/ENV. What people type reaches them as environment
+variables, never as words of a shell. Exit status: 0, or 1 with one sentence.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from delivery.applying import approve
+from delivery.drift import tell_drift
+from delivery.errors import DeliveryError
+from delivery.marker import AUTHOR
+from delivery.outcome import read_outcome
+from delivery.publishing import publish, summary_of
+from delivery.run import Run
+
+PLANS = Path("cdktf.out") / "plans"
+
+
+def main(words: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
+    """Do what the command line asks for and return the exit status."""
+    options = _parse(words)
+    try:
+        STEPS[options.step](options, environ)
+    except DeliveryError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parse(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "python -m delivery", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("step", choices=STEPS)
+    parser.add_argument("--env", required=True, metavar="ENV", help="the environment")
+    parser.add_argument(
+        "--plans", type=Path, default=PLANS, metavar="FOLDER", help=f"where plans lie ({PLANS})"
+    )
+    parser.add_argument("--author", default=AUTHOR, help=f"as whom the token writes ({AUTHOR})")
+    return parser.parse_args(words)
+
+
+def _publish(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
+    run, outcome = Run.of_environment(environ), read_outcome(options.plans / options.env)
+    github = run.github()
+    pull = run.pull(github)
+    if pull is None or not pull.current:
+        print(
+            "the pull request was closed, or pushed to again, since this run began: its review is left to others"
+        )
+        return
+    comment, verdict = publish(github, pull, options.env, outcome, run_url=run.url, author=options.author)
+    run.summarize(summary_of(outcome, verdict))
+    print(f"{options.env}: {verdict.state}, {verdict.description}; {comment.url}")
+
+
+def _approve(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
+    run, outcome = Run.of_environment(environ), read_outcome(options.plans / options.env)
+    try:
+        approval = approve(
+            run.github(),
+            run.sha,
+            options.env,
+            outcome,
+            named=environ.get("REVIEWED", ""),
+            author=options.author,
+        )
+    except DeliveryError as error:
+        run.summarize(f"{outcome.markdown.strip()}\n\n**Refused:** {error}")
+        raise
+    run.put_out("changes", str(approval.changes).lower())
+    run.summarize(f"{outcome.markdown.strip()}\n\n{approval.sentence}")
+    print(approval.sentence)
+
+
+def _drift(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
+    run, outcome = Run.of_environment(environ), read_outcome(options.plans / options.env)
+    print(tell_drift(run.github(), run.sha, options.env, outcome, run_url=run.url, author=options.author))
+
+
+def _confirm(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
+    typed = environ.get("NAME", "")
+    if typed != options.env:
+        raise DeliveryError(
+            f"found {typed[:40]!r} as the environment's name, expected {options.env!r}: nothing was touched"
+        )
+    print(f"{options.env} is meant")
+
+
+def _signin(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
+    known = {"CI_PROVIDER": "ci_provider", "CI_ACCOUNT": "ci_reader or ci_deployer"}
+    if missing := [output for name, output in known.items() if not environ.get(name, "").strip()]:
+        raise DeliveryError(
+            f"this repository does not know {' and '.join(missing)} of {options.env}: run `make bootstrap "
+            f"ENV={options.env}` with [ci] in environments/{options.env}.toml, and set the outputs as variables of the "
+            "repository (docs/ci.md)"
+        )
+
+
+STEPS: dict[str, Callable[[argparse.Namespace, Mapping[str, str]], None]] = {
+    "publish": _publish,
+    "approve": _approve,
+    "drift": _drift,
+    "confirm": _confirm,
+    "signin": _signin,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""Who acknowledged what a plan does: by a label that a person set while that very plan was shown."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+LABELS = {
+    "data loss": "acknowledged-data-loss",
+    "access widened": "acknowledged-access-widened",
+}
+
+
+def acknowledged(
+    labels: Iterable[str], events: Iterable[Mapping[str, Any]], since: datetime
+) -> dict[str, str]:
+    """Return what is acknowledged, and by whom.
+
+    `labels` are those that are set now, `events` an issue's events as GitHub lists them. A label that was set before
+    `since`, when the plan was first shown, speaks of another plan; one that a workflow set speaks for nobody.
+    """
+    present = set(labels)
+    found: dict[str, str] = {}
+    for each in events:
+        name = (each.get("label") or {}).get("name")
+        actor = each.get("actor") or {}
+        for what, label in LABELS.items():
+            if name != label or each.get("event") not in ("labeled", "unlabeled"):
+                continue
+            found.pop(what, None)
+            valid = each["event"] == "labeled" and datetime.fromisoformat(each["created_at"]) > since
+            if valid and label in present and actor.get("type") != "Bot" and actor.get("login"):
+                found[what] = str(actor["login"])
+    return found
+
+
+def is_stale(what: str, labels: Iterable[str], found: Mapping[str, str]) -> bool:
+    """Tell whether the label is set and does not count."""
+    return what not in found and LABELS[what] in set(labels)

@@ -1,0 +1,89 @@
+"""On main: the plan that is about to be applied must be the one that was reviewed."""
+
+from dataclasses import dataclass
+
+from delivery.acknowledgement import acknowledged
+from delivery.comments import find_comments
+from delivery.errors import DeliveryError
+from delivery.github import GitHub
+from delivery.marker import AUTHOR, Marked
+from delivery.outcome import PLAN, STACKS, Outcome
+from delivery.publishing import SUCCESS, first_shown, judge
+from delivery.run import merged_pull
+
+SHORT = 12
+
+
+@dataclass(frozen=True)
+class Approval:
+    """Why a plan may be applied, in one sentence; `changes` tells whether it does anything."""
+
+    sentence: str
+    changes: bool = True
+
+
+def approve(
+    github: GitHub, sha: str, environment: str, outcome: Outcome, *, named: str = "", author: str = AUTHOR
+) -> Approval:
+    """Return why the plan of a commit on main may be applied. Raises DeliveryError, with what to do, where it may not.
+
+    `named` is a digest that a person typed, who read the review of that plan: it stands for the pull request's.
+    """
+    if not outcome.digest or outcome.refused or outcome.kind != PLAN:
+        raise DeliveryError(f"there is no plan of {environment} to apply: {outcome.refused or 'only stacks'}")
+    if outcome.empty:
+        return Approval(f"{environment}: no changes, so there is nothing to apply", changes=False)
+    by_hand = (
+        f"read the review of this run; if it is what you want, run the workflow Deploy by hand with {environment} and "
+        f"the digest {outcome.digest}"
+    )
+    if named:
+        if named.strip().lower() != outcome.digest:
+            raise DeliveryError(
+                f"the plan of {environment} is not the one that was named: found {outcome.digest[:SHORT]}…, named "
+                f"{named.strip()[:SHORT]!r}; {by_hand}"
+            )
+        return Approval(f"{environment}: this is the plan {outcome.digest[:SHORT]}… that was named")
+    pull = merged_pull(github, sha)
+    if pull is None:
+        raise DeliveryError(
+            f"{sha[:SHORT]} came to main without a pull request, so nobody reviewed the plan of {environment}: "
+            f"{by_hand}"
+        )
+    comment = _comment(github, pull.number, environment, author)
+    if comment is None or PLAN not in comment.fields:
+        only = (
+            "only two stacks were compared"
+            if comment and STACKS in comment.fields
+            else "no plan was reviewed"
+        )
+        raise DeliveryError(f"in #{pull.number} {only} for {environment}: {by_hand}")
+    if comment.fields[PLAN] != outcome.digest:
+        raise DeliveryError(
+            f"the plan of {environment} has changed since it was reviewed in #{pull.number} (found "
+            f"{outcome.digest[:SHORT]}…, reviewed {comment.fields[PLAN][:SHORT]}…): main, or what is deployed, is not "
+            f"as it was; {by_hand}"
+        )
+    shown = first_shown(comment, outcome, github.now)
+    events = list(github.pages(f"issues/{pull.number}/events")) if outcome.acknowledge else []
+    found = acknowledged(pull.labels, events, shown)
+    if judge(outcome, found).state != SUCCESS:
+        left = " and ".join(each for each in outcome.acknowledge if each not in found)
+        raise DeliveryError(f"nobody acknowledged {left} of {environment} in #{pull.number}: {by_hand}")
+    return Approval(
+        f"{environment}: this is the plan {outcome.digest[:SHORT]}… that was reviewed in #{pull.number}"
+    )
+
+
+def reviewed_in(
+    github: GitHub, sha: str, environment: str, outcome: Outcome, author: str = AUTHOR
+) -> int | None:
+    """Return the pull request that a commit on main merged, where this very plan was reviewed in it."""
+    pull = merged_pull(github, sha)
+    comment = _comment(github, pull.number, environment, author) if pull else None
+    return pull.number if pull and comment and comment.fields.get(PLAN) == outcome.digest else None
+
+
+def _comment(github: GitHub, pull: int, environment: str, author: str) -> Marked | None:
+    found = find_comments(github, pull, environment, author)
+    return found[0] if found else None

@@ -1,0 +1,70 @@
+"""One comment of each environment in a pull request: updated in place, never a second."""
+
+from collections.abc import Callable
+
+from delivery.errors import DeliveryError
+from delivery.github import GitHub, GitHubError, UnansweredError
+from delivery.marker import AUTHOR, Marked, ours, same
+
+PURPOSE = "review"
+ROUNDS = 5
+GONE = (404, 410)
+
+
+def find_comments(github: GitHub, pull: int, environment: str, author: str = AUTHOR) -> list[Marked]:
+    """Return our comments of an environment, oldest first: one, unless two jobs wrote at the same time."""
+    found = [
+        one
+        for each in github.pages(f"issues/{pull}/comments")
+        if (one := ours(each, "id", PURPOSE, environment, author))
+    ]
+    return sorted(found, key=lambda one: one.number)
+
+
+def upsert_comment(
+    github: GitHub,
+    pull: int,
+    environment: str,
+    compose: Callable[[Marked | None], str],
+    author: str = AUTHOR,
+) -> Marked:
+    """Write our comment and return it; `compose` makes the body from what the present one remembers.
+
+    Whatever was written at the same time, or was done though nobody answered, the oldest comment is the one that
+    stays. Raises DeliveryError.
+    """
+    posted: Marked | None = None
+    unanswered: UnansweredError | None = None
+    for _ in range(ROUNDS):
+        found = find_comments(github, pull, environment, author)
+        if posted and all(each.number != posted.number for each in found):
+            found = sorted([*found, posted], key=lambda one: one.number)  # the list may lag behind
+        first = found[0] if found else None
+        body = compose(first)
+        if first is None:
+            try:
+                made = github.post(f"issues/{pull}/comments", {"body": body})
+            except UnansweredError as error:
+                unanswered = error
+                continue  # the next round sees whether it was done
+            posted = ours(made, "id", PURPOSE, environment, author)
+            if posted is None:
+                raise DeliveryError(
+                    f"the comment was written as {(made.get('user') or {}).get('login')}, not as {author}, so it would "
+                    "not be found again: use the job's own token, or name the author by --author"
+                )
+            continue  # somebody may have written one meanwhile
+        try:
+            if not same(first.body, body):
+                github.patch(f"issues/comments/{first.number}", {"body": body})
+        except GitHubError as error:
+            if error.status not in GONE:
+                raise
+            posted = None
+            continue
+        for each in found[1:]:
+            github.delete(f"issues/comments/{each.number}")
+        return Marked(first.number, body, first.url, first.fields)
+    raise unanswered or DeliveryError(
+        f"the comment of {environment} is deleted as often as it is written: run the job again"
+    )

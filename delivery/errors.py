@@ -1,0 +1,5 @@
+"""What ends a step with one sentence."""
+
+
+class DeliveryError(Exception):
+    """The step cannot go on; the message says what was found and what to do."""

@@ -1,0 +1,213 @@
+"""GitHub's REST API as the steps see it: one repository, one token, bounded answers and bounded patience."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+from requests.auth import AuthBase
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+from urllib3.exceptions import HTTPError
+
+from delivery.errors import DeliveryError
+
+VERSION = "2022-11-28"
+TIMEOUT_S = (10.0, 30.0)
+ATTEMPTS = 5
+LONGEST_WAIT_S = 90.0
+PAGE = 100
+MOST_PAGES = 100
+MOST_BYTES = 32 * 1024 * 1024  # of one answer: a page of the longest comments is a fifth of it
+MOST_MESSAGE = 300
+BROKEN = (500, 502, 503, 504)
+LIMITED = (403, 429)
+REMEDIES = {
+    401: "the token is not taken: GITHUB_TOKEN must be the job's `${{ github.token }}`",
+    403: "the job's `permissions` do not allow it",
+    404: "it is not there, or the job's `permissions` do not let it be seen",
+    410: "it was deleted, or issues are switched off in this repository",
+}
+
+
+class GitHubError(DeliveryError):
+    """GitHub refused a call; `status` is that of its answer."""
+
+    def __init__(self, sentence: str, status: int) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class UnansweredError(DeliveryError):
+    """Nobody knows whether a call was done: look before doing it again."""
+
+
+class _BusyError(Exception):
+    """A call that may be made again, after so many seconds where GitHub says so; `last` is what ends it."""
+
+    def __init__(self, last: DeliveryError, after_s: float | None = None) -> None:
+        super().__init__(str(last))
+        self.last, self.after_s = last, after_s
+
+
+class _Bearer(AuthBase):
+    """The token, which no .netrc replaces and no message shows."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+    def hide(self, text: str) -> str:
+        return text.replace(self._token, "***") if self._token else text
+
+
+class GitHub:
+    """One repository (`owner/name`). `wait` sleeps; `now` is the time of GitHub's newest answer."""
+
+    def __init__(
+        self, api: str, repository: str, token: str, wait: Callable[[float], None] = time.sleep
+    ) -> None:
+        self.now = datetime.now(UTC)
+        self._root = f"{api.rstrip('/')}/repos/{repository}/"
+        self._wait = wait
+        self._bearer = _Bearer(token)
+        self._session = requests.Session()
+        self._session.auth = self._bearer
+        self._session.headers.update(
+            {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": VERSION, "User-Agent": "vlille"}
+        )
+
+    def get(self, path: str, **query: str) -> Any:
+        """Return what lies at a path below the repository. Raises DeliveryError."""
+        return self._patiently("GET", path, again=True, params=query)[0]
+
+    def pages(self, path: str, **query: str) -> Iterator[dict[str, Any]]:
+        """Yield every item of a list, page by page. Raises DeliveryError."""
+        for number in range(1, MOST_PAGES + 1):
+            asked = {**query, "per_page": str(PAGE), "page": str(number)}
+            items, more = self._patiently("GET", path, again=True, params=asked)
+            if not isinstance(items, list):
+                raise DeliveryError(f"GitHub answered GET {path} with no list")
+            yield from items
+            # A page may be shorter than asked for and not be the last.
+            if not more:
+                return
+        raise DeliveryError(f"GET {path} has more than {MOST_PAGES} pages, the most that are read")
+
+    def post(self, path: str, body: Any, *, again: bool = False) -> Any:
+        """Make something; `again` where a second one of the same would change nothing. Raises UnansweredError."""
+        return self._patiently("POST", path, again=again, json=body)[0]
+
+    def patch(self, path: str, body: Any) -> Any:
+        """Change something."""
+        return self._patiently("PATCH", path, again=True, json=body)[0]
+
+    def delete(self, path: str) -> None:
+        """Delete something, which may be gone already."""
+        try:
+            self._patiently("DELETE", path, again=True)
+        except GitHubError as error:
+            if error.status not in (404, 410):
+                raise
+
+    def _patiently(self, method: str, path: str, *, again: bool, **arguments: Any) -> tuple[Any, bool]:
+        """Return the answer, and whether there is another page of it."""
+        retrying = Retrying(
+            retry=retry_if_exception_type(_BusyError),
+            wait=_pause,
+            stop=stop_after_attempt(ATTEMPTS),
+            sleep=self._wait,
+            reraise=True,
+        )
+        try:
+            found: tuple[Any, bool] = retrying(self._call, method, path, again=again, **arguments)
+        except _BusyError as error:
+            raise error.last from None
+        return found
+
+    def _call(self, method: str, path: str, *, again: bool, **arguments: Any) -> tuple[Any, bool]:
+        what = f"{method} {path}"
+        try:
+            # A redirect would make a POST a GET, and lead the token elsewhere.
+            with self._session.request(
+                method, self._root + path, timeout=TIMEOUT_S, allow_redirects=False, stream=True, **arguments
+            ) as answer:
+                content = answer.raw.read(MOST_BYTES + 1, decode_content=True)
+        except (requests.RequestException, HTTPError, OSError) as error:
+            raise _unanswered(
+                f"GitHub did not answer {what} to the end ({type(error).__name__})", again=again
+            ) from None
+        self.now = _date(answer)
+        if answer.status_code in BROKEN:
+            raise _unanswered(f"GitHub answered {what} with {answer.status_code}", again=again)
+        if len(content) > MOST_BYTES:
+            raise DeliveryError(f"GitHub's answer to {what} is larger than {MOST_BYTES} bytes")
+        if not 200 <= answer.status_code < 300:
+            raise self._refused(what, answer, content)
+        try:
+            return (json.loads(content) if content else None), "next" in answer.links
+        except ValueError:
+            raise _unanswered(f"GitHub answered {what} with no JSON", again=again) from None
+
+    def _refused(self, what: str, answer: requests.Response, content: bytes) -> Exception:
+        status, message = answer.status_code, self._message(content)
+        if status in LIMITED and (after := _limited(answer, message, self.now)) is not None:
+            error = GitHubError(
+                f"GitHub takes no more calls for now ({what}: {status} {message}): run the job again in "
+                f"{max(1, round(after / 60))} minutes",
+                status,
+            )
+            return error if after > LONGEST_WAIT_S else _BusyError(error, after)
+        remedy = REMEDIES.get(status, "")
+        if status in LIMITED and (needed := answer.headers.get("X-Accepted-GitHub-Permissions")):
+            remedy += f", which must have {needed[:100]}"
+        if 300 <= status < 400:
+            remedy = "the repository was renamed or moved: GITHUB_REPOSITORY must be its new name"
+        return GitHubError(
+            f"GitHub refused {what} ({f'{status} {message}'.strip()}){f': {remedy}' if remedy else ''}",
+            status,
+        )
+
+    def _message(self, content: bytes) -> str:
+        try:
+            message = str(json.loads(content)["message"])
+        except (ValueError, KeyError, TypeError):
+            message = ""
+        # One line: a log's line that begins with :: would be a command to the runner.
+        return self._bearer.hide(" ".join(message.split()))[:MOST_MESSAGE]
+
+
+def _unanswered(sentence: str, *, again: bool) -> Exception:
+    error = UnansweredError(f"{sentence}: run the job again")
+    return _BusyError(error) if again else error
+
+
+def _limited(answer: requests.Response, message: str, now: datetime) -> float | None:
+    """Return after how many seconds calls are taken again; None where it is no matter of how many there were."""
+    after = answer.headers.get("Retry-After", "")
+    if after.isdecimal():
+        return float(after)
+    if answer.headers.get("X-RateLimit-Remaining") == "0":
+        reset = answer.headers.get("X-RateLimit-Reset", "")
+        return max(1.0, float(reset) - now.timestamp()) if reset.isdecimal() else LONGEST_WAIT_S
+    if answer.status_code == requests.codes.too_many_requests or "rate limit" in message.lower():
+        return 60.0  # what GitHub asks for where it names no time
+    return None
+
+
+def _pause(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    after = error.after_s if isinstance(error, _BusyError) else None
+    return after if after is not None else float(2 ** (state.attempt_number - 1))
+
+
+def _date(answer: requests.Response) -> datetime:
+    try:
+        return parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC)
+    except (KeyError, ValueError):
+        return datetime.now(UTC)

@@ -1,0 +1,54 @@
+"""What a review came to, read from the files that `make plan` or `make compare` left."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from delivery.acknowledgement import LABELS
+from delivery.digest import digest_of_plan, digest_of_text
+from delivery.errors import DeliveryError
+
+FORMAT = 1
+PLAN, STACKS = "plan", "stacks"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A review and what identifies it. `kind` says of what: PLAN, or STACKS without credentials.
+
+    Without a `digest` there was no review; `refused` says why then, and why a plan must not be applied.
+    """
+
+    markdown: str = ""
+    kind: str = PLAN
+    digest: str = ""
+    acknowledge: tuple[str, ...] = ()
+    refused: str = ""
+    empty: bool = False
+
+
+def read_outcome(folder: Path) -> Outcome:
+    """Read `review.md`, `review.json` and, where there was a plan, `plan.json`. Raises DeliveryError."""
+    machine, text, plan = (folder / name for name in ("review.json", "review.md", "plan.json"))
+    if not (machine.is_file() and text.is_file()):
+        return Outcome(refused="there is no plan, as a step before this one failed")
+    told = machine.read_text("utf-8")
+    try:
+        review = json.loads(told)
+        if review["format"] != FORMAT:
+            raise DeliveryError(f"{machine} has the format {review['format']}, expected {FORMAT}")
+        acknowledge, refused, empty = (
+            tuple(review["acknowledge"]),
+            str(review["refused"]),
+            review["empty"] is True,
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise DeliveryError(f"{machine} is no review ({type(error).__name__}): plan again") from None
+    if unknown := [each for each in acknowledge if each not in LABELS]:
+        raise DeliveryError(f"{machine} asks to acknowledge {unknown[0]!r}, known: {', '.join(LABELS)}")
+    found = Outcome(text.read_text("utf-8"), STACKS, digest_of_text(told), acknowledge, refused, empty)
+    if not plan.is_file():
+        return found  # two stacks say the same until one of them changes, so their review identifies itself
+    of_plan = digest_of_plan(plan.read_bytes())
+    # A review also tells what differs and is left so; that is nothing to apply.
+    return replace(found, kind=PLAN, digest=of_plan.digest, empty=of_plan.idle)

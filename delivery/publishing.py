@@ -1,0 +1,142 @@
+"""A review in its pull request: one comment of each environment, and a status that lets it pass or not."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from delivery.acknowledgement import LABELS, acknowledged, is_stale
+from delivery.comments import PURPOSE, upsert_comment
+from delivery.github import GitHub
+from delivery.marker import AUTHOR, MOST, Marked, length, marker
+from delivery.outcome import PLAN, Outcome
+from delivery.run import Pull
+
+MOST_DESCRIPTION = 140
+SUCCESS, FAILURE, ERROR = "success", "failure", "error"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a pull request may pass: a commit status's state, and why."""
+
+    state: str
+    description: str
+
+
+def publish(
+    github: GitHub, pull: Pull, environment: str, outcome: Outcome, *, run_url: str, author: str = AUTHOR
+) -> tuple[Marked, Verdict]:
+    """Write the comment and the status of one environment. Raises DeliveryError."""
+    events = list(github.pages(f"issues/{pull.number}/events")) if outcome.acknowledge else []
+    now = github.now
+    verdict = Verdict(ERROR, "")
+
+    def compose(present: Marked | None) -> str:
+        nonlocal verdict
+        shown = first_shown(present, outcome, now)
+        found = acknowledged(pull.labels, events, shown)
+        verdict = judge(outcome, found, pull.labels)
+        return body(pull, environment, outcome, found=found, shown=shown, verdict=verdict, run_url=run_url)
+
+    comment = upsert_comment(github, pull.number, environment, compose, author)
+    status = {
+        "state": verdict.state,
+        "context": f"{PURPOSE}/{environment}",
+        "description": verdict.description[:MOST_DESCRIPTION],
+        "target_url": comment.url or run_url,
+    }
+    github.post(f"statuses/{pull.sha}", status, again=True)
+    return comment, verdict
+
+
+def first_shown(present: Marked | None, outcome: Outcome, now: datetime) -> datetime:
+    """Return since when this very plan is shown: a label that is older was set for another one."""
+    if present and outcome.digest and present.fields.get(outcome.kind) == outcome.digest:
+        try:
+            return datetime.fromisoformat(present.fields["shown"])
+        except (KeyError, ValueError):
+            return now
+    return now
+
+
+def judge(outcome: Outcome, found: Mapping[str, str], labels: Iterable[str] = ()) -> Verdict:
+    """Return whether a pull request may pass with what is acknowledged."""
+    if not outcome.digest:
+        return Verdict(ERROR, outcome.refused)
+    if outcome.refused:
+        return Verdict(ERROR, f"the plan must not be applied: {outcome.refused}")
+    if left := [each for each in outcome.acknowledge if each not in found]:
+        verb = "set again" if any(is_stale(each, labels, found) for each in left) else "set"
+        return Verdict(
+            FAILURE,
+            f"{' and '.join(left)}: {verb} the label {' and '.join(LABELS[each] for each in left)}",
+        )
+    if outcome.acknowledge:
+        return Verdict(SUCCESS, f"{' and '.join(outcome.acknowledge)}: acknowledged")
+    return Verdict(SUCCESS, "no changes" if outcome.empty else "nothing to acknowledge")
+
+
+def body(
+    pull: Pull,
+    environment: str,
+    outcome: Outcome,
+    *,
+    found: Mapping[str, str],
+    shown: datetime,
+    verdict: Verdict,
+    run_url: str,
+) -> str:
+    """Return the comment, never longer than GitHub takes."""
+    fields = {outcome.kind: outcome.digest, "shown": f"{shown.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}
+    first = marker(PURPOSE, environment, **({} if not outcome.digest else fields))
+    run = f"[the run]({run_url})" if run_url else "the run"
+    text = (
+        outcome.markdown.strip() or f"### `{environment}`: no review\n\n{outcome.refused}; {run} says which."
+    )
+    last = "\n\n".join([*_gate(outcome, found, pull.labels), _about(pull, outcome, run)])
+    whole = f"{first}\n{text}\n\n{last}\n"
+    if length(whole) <= MOST:
+        return whole
+    headline = text.partition("\n")[0]
+    if length(headline) > MOST // 2:
+        headline = f"### `{environment}`"
+    return (
+        f"{first}\n{headline}\n\nThe review is longer than a comment may be; {run} has all of it.\n\n{last}\n"
+    )
+
+
+def _gate(outcome: Outcome, found: Mapping[str, str], labels: Iterable[str]) -> list[str]:
+    lines = []
+    for what in outcome.acknowledge:
+        label = LABELS[what]
+        if what in found:
+            lines.append(f"✅ **{what}**: acknowledged by `{found[what]}`, by the label `{label}`.")
+        elif is_stale(what, labels, found):
+            lines.append(
+                f"⛔ **{what}**: the label `{label}` was set while another plan was shown. Read this one, then take "
+                "the label off and set it again."
+            )
+        else:
+            lines.append(
+                f"⛔ **{what}** is to be acknowledged: read the above, then set the label `{label}`."
+            )
+    return lines
+
+
+def _about(pull: Pull, outcome: Outcome, run: str) -> str:
+    told = f"{pull.sha[:12]}, planned in {run}"
+    if outcome.kind != PLAN:
+        told = (
+            f"{pull.sha[:12]}, as the fork's own run synthesized it, compared with main in {run}. Nothing of it is "
+            "deployed before somebody has read a plan"
+        )
+    return f"<sub>{told}. This comment is updated in place.</sub>"
+
+
+def summary_of(outcome: Outcome, verdict: Verdict) -> str:
+    """Return what the run's own page shows."""
+    return (
+        f"{outcome.markdown.strip()}\n\n**{verdict.description}**\n"
+        if outcome.markdown
+        else f"**{verdict.description}**\n"
+    )

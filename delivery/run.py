@@ -1,0 +1,147 @@
+"""The run of a workflow: what GitHub says about it in variables and in the event's file."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from delivery.errors import DeliveryError
+from delivery.github import GitHub
+
+MOST_BYTES = 32 * 1024 * 1024
+NEEDED = ("GITHUB_REPOSITORY", "GITHUB_TOKEN", "GITHUB_EVENT_NAME", "GITHUB_EVENT_PATH", "GITHUB_SHA")
+
+
+@dataclass(frozen=True)
+class Pull:
+    """A pull request. `sha` is the commit that the run is about, `labels` those that are set now."""
+
+    number: int
+    sha: str
+    labels: tuple[str, ...]
+    fork: bool
+    current: bool = True  # nothing was pushed since
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. `summary` and `outputs` are the files by which GitHub takes text, None outside of it."""
+
+    repository: str
+    token: str
+    event_name: str
+    event: Mapping[str, Any]
+    sha: str
+    api: str = "https://api.github.com"
+    url: str = ""
+    summary: Path | None = None
+    outputs: Path | None = None
+
+    @classmethod
+    def of_environment(cls, environ: Mapping[str, str]) -> "Run":
+        """Read the variables that GitHub sets. Raises DeliveryError."""
+        if missing := [name for name in NEEDED if not environ.get(name)]:
+            raise DeliveryError(
+                f"{', '.join(missing)} is not set: this is a step of a workflow (docs/ci.md), which sets GITHUB_TOKEN "
+                "to `${{ github.token }}`, and GitHub the rest"
+            )
+        event = Path(environ["GITHUB_EVENT_PATH"])
+        try:
+            found = json.loads(_bounded(event))
+        except (OSError, ValueError) as error:
+            raise DeliveryError(f"the event's file {event} cannot be read ({type(error).__name__})") from None
+        repository = environ["GITHUB_REPOSITORY"]
+        server, number = environ.get("GITHUB_SERVER_URL", "https://github.com"), environ.get("GITHUB_RUN_ID")
+        return cls(
+            repository=repository,
+            token=environ["GITHUB_TOKEN"],
+            event_name=environ["GITHUB_EVENT_NAME"],
+            event=found,
+            sha=environ["GITHUB_SHA"],
+            api=environ.get("GITHUB_API_URL") or cls.api,
+            url=f"{server}/{repository}/actions/runs/{number}" if number else "",
+            summary=_path(environ, "GITHUB_STEP_SUMMARY"),
+            outputs=_path(environ, "GITHUB_OUTPUT"),
+        )
+
+    def github(self) -> GitHub:
+        """Return the API of the run's repository."""
+        return GitHub(self.api, self.repository, self.token)
+
+    def summarize(self, text: str) -> None:
+        """Show a text on the run's page."""
+        _append(self.summary, f"{text.rstrip()}\n\n")
+
+    def put_out(self, name: str, value: str) -> None:
+        """Give a value to the jobs that come after this one."""
+        _append(self.outputs, f"{name}={value}\n")
+
+    def pull(self, github: GitHub) -> Pull | None:
+        """Return the pull request that the run is about, None where it is closed by now. Raises DeliveryError."""
+        try:
+            if self.event_name == "pull_request":
+                told = self.event["pull_request"]
+                found = github.get(f"pulls/{int(told['number'])}")
+                return _pull(found, str(told["head"]["sha"])) if found.get("state") == "open" else None
+            if self.event_name == "workflow_run":
+                return self._of_fork(github)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DeliveryError(
+                f"the event {self.event_name} names no pull request that is there ({type(error).__name__})"
+            ) from None
+        raise DeliveryError(
+            f"found the event {self.event_name!r}, expected pull_request, or workflow_run after one of a fork"
+        )
+
+    def _of_fork(self, github: GitHub) -> Pull | None:
+        """Find the pull request by what GitHub says of the run: what the run itself left may say anything."""
+        told = self.event["workflow_run"]
+        sha, owner = str(told["head_sha"]), str(told["head_repository"]["owner"]["login"])
+        base = str(self.event["repository"]["default_branch"])
+        asked = {"state": "open", "base": base, "head": f"{owner}:{told['head_branch']}"}
+        for each in github.pages("pulls", **asked):
+            head = each["head"]
+            same_repository = (head.get("repo") or {}).get("full_name") == told["head_repository"][
+                "full_name"
+            ]
+            if same_repository and each["base"]["ref"] == base:
+                return _pull(each, sha)
+        return None
+
+
+def merged_pull(github: GitHub, sha: str) -> Pull | None:
+    """Return the pull request whose merge made a commit, None where there is none. Raises DeliveryError."""
+    for each in github.pages(f"commits/{sha}/pulls"):
+        if each.get("merged_at") and each.get("merge_commit_sha") == sha:
+            return _pull(github.get(f"pulls/{int(each['number'])}"), str(each["head"]["sha"]))
+    return None
+
+
+def _pull(found: Mapping[str, Any], sha: str) -> Pull:
+    head, base = found["head"], found["base"]
+    return Pull(
+        number=int(found["number"]),
+        sha=sha,
+        labels=tuple(str(each["name"]) for each in found.get("labels") or []),
+        fork=(head.get("repo") or {}).get("full_name") != base["repo"]["full_name"],
+        current=head["sha"] == sha,
+    )
+
+
+def _bounded(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        content = opened.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"more than {MOST_BYTES} bytes")
+    return content
+
+
+def _path(environ: Mapping[str, str], name: str) -> Path | None:
+    return Path(environ[name]) if environ.get(name) else None
+
+
+def _append(file: Path | None, text: str) -> None:
+    if file is not None:
+        with file.open("a", encoding="utf-8") as opened:
+            opened.write(text)

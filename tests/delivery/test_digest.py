@@ -1,0 +1,161 @@
+"""Which differences between two plans count, and which do not."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delivery.digest import digest_of_plan
+from delivery.errors import DeliveryError
+from tests.delivery.conftest import planned, update
+
+pytestmark = pytest.mark.unit
+
+TABLE = "google_bigquery_table.t"
+BEFORE = {"id": "t", "description": "old", "num_rows": 10, "etag": "x", "labels": {"a": "1"}}
+AFTER = {**BEFORE, "description": "new"}
+WAITING = {"etag": True}
+CHANGE = update(
+    TABLE, BEFORE, {key: value for key, value in AFTER.items() if key != "etag"}, after_unknown=WAITING
+)
+DELETE = {**CHANGE, "change": {"actions": ["delete"], "before": BEFORE, "after": None, "after_unknown": {}}}
+
+
+def digest(document: Any) -> str:
+    return digest_of_plan(json.dumps(document).encode()).digest
+
+
+def changed(path: str, value: Any, of: dict[str, Any] = CHANGE) -> dict[str, Any]:
+    """A plan of one change in which the value at a dotted path is another one."""
+    one = copy.deepcopy(of)
+    *parents, last = path.split(".")
+    inside = one
+    for each in parents:
+        inside = inside.setdefault(each, {})
+    inside[last] = value
+    return planned(one)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        planned(CHANGE, timestamp="2026-11-25T12:00:00Z"),
+        planned(CHANGE, resource_drift=[CHANGE], prior_state={"serial": 8}),
+        planned(CHANGE, {**CHANGE, "address": "x.y", "change": {"actions": ["no-op"]}}),
+        planned({**CHANGE, "address": "data.x.y", "change": {"actions": ["read"]}}, CHANGE),
+        changed("change.before.etag", "y"),  # known only after the apply: what it was does not matter
+        changed("provider_name", "registry.opentofu.org/hashicorp/google"),
+        planned(CHANGE, output_changes={"o": {"actions": ["no-op"]}}),
+    ],
+    ids=["time", "drift and state", "no-op", "read", "computed", "provider", "output that stays"],
+)
+def test_what_is_no_change_does_not_count(plan: dict[str, Any]) -> None:
+    assert digest(plan) == digest(planned(CHANGE))
+
+
+def test_a_table_that_grows_is_the_same_plan() -> None:
+    grown = copy.deepcopy(CHANGE)
+    grown["change"]["before"]["num_rows"] = grown["change"]["after"]["num_rows"] = 11
+    assert digest(planned(grown)) == digest(planned(CHANGE))
+
+
+def test_what_goes_goes_whatever_it_holds() -> None:
+    assert digest(changed("change.before.num_rows", 9, DELETE)) == digest(planned(DELETE))
+    assert digest(changed("change.before.id", "another", DELETE)) != digest(planned(DELETE))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("address", "google_bigquery_table.u"),
+        ("change.actions", ["delete", "create"]),
+        ("change.actions", ["create", "delete"]),
+        ("change.after.description", "newer"),
+        ("change.before.description", "changed by hand since"),
+        ("change.after.labels", {"a": "2"}),
+        ("change.after_unknown", {}),
+        ("change.after_unknown", {"etag": True, "self_link": True}),
+        ("change.replace_paths", [["schema"]]),
+        ("change.importing", {"id": "t"}),
+        ("change.after_sensitive", {"description": True}),
+        ("action_reason", "replace_because_tainted"),
+        ("previous_address", "google_bigquery_table.s"),
+        ("deposed", "abcd"),
+    ],
+)
+def test_every_change_counts(path: str, value: Any) -> None:
+    assert digest(changed(path, value)) != digest(planned(CHANGE))
+
+
+def test_more_fewer_and_outputs_count_and_order_does_not() -> None:
+    other = {**CHANGE, "address": "x.y"}
+    found = [
+        digest(each)
+        for each in (
+            planned(),
+            planned(CHANGE),
+            planned(CHANGE, other),
+            planned(CHANGE, output_changes={"o": {"actions": ["create"]}}),
+            planned(CHANGE, action_invocations=[{"address": "action.x.y"}]),
+        )
+    ]
+    assert len(set(found)) == len(found)
+    assert digest(planned(other, CHANGE)) == digest(planned(CHANGE, other))
+
+
+@pytest.mark.parametrize(
+    ("plan", "idle"),
+    [
+        (planned(), True),
+        (planned({**CHANGE, "change": {"actions": ["no-op"]}}, resource_drift=[CHANGE]), True),
+        (planned(CHANGE), False),
+        (planned({**CHANGE, "change": {"actions": ["no-op"], "importing": {"id": "t"}}}), False),
+        (planned({**CHANGE, "change": {"actions": ["no-op"]}, "previous_address": "x.y"}), False),
+        (planned(output_changes={"o": {"actions": ["update"]}}), False),
+    ],
+)
+def test_a_plan_that_does_nothing_is_idle(plan: dict[str, Any], *, idle: bool) -> None:
+    assert digest_of_plan(json.dumps(plan).encode()).idle is idle
+
+
+@given(
+    first=st.text("abc0189", min_size=1, max_size=6),
+    second=st.text("abc0189", min_size=1, max_size=6),
+    deep=st.booleans(),
+)
+def test_a_digest_tells_nothing_of_a_secret(first: str, second: str, *, deep: bool) -> None:
+    """Who guesses a short secret cannot try it out; that it changes counts all the same."""
+
+    def plan(secret: str) -> dict[str, Any]:
+        value: Any = {"key": [secret]} if deep else secret
+        mark: Any = {"key": [True]} if deep else True
+        after = {**AFTER, "secret": value}
+        sensitive = {"before_sensitive": {}, "after_sensitive": {"secret": mark}}
+        return planned(update(TABLE, BEFORE, after, **sensitive))
+
+    assert digest(plan(first)) == digest(plan(second))
+    assert digest(plan(first)) != digest(planned(update(TABLE, BEFORE, AFTER)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"resource_changes": 3}',
+        b'{"resource_changes": [{}]}',
+        b'{"resource_changes": [{"change": {"actions": ["update"]}}]}',
+        b"[" * 100_000,
+        b"\xff\xfe",
+    ],
+)
+def test_what_is_no_plan_is_one_sentence(content: bytes) -> None:
+    with pytest.raises(
+        DeliveryError, match=r"^the plan's JSON is (none: give the output|damaged \(\w+\): plan again)"
+    ):
+        digest_of_plan(content)
