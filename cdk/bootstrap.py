@@ -25,7 +25,8 @@ from cdk.settings import CI_POOL, CI_PROVIDER, Ci, Settings
 ISSUER = "https://token.actions.githubusercontent.com"
 # Left out on purpose: pull_request_target and issue_comment run with main's ref on behalf of anybody.
 EVENTS = ("pull_request", "push", "schedule", "workflow_dispatch")
-READER = "attribute.event/pull_request"
+# Whoever is let in may look: pull requests, the nightly comparison, and main before somebody approves.
+READER = "*"
 DEPLOYER = "attribute.ref/refs/heads/main"
 
 # What `terraform plan` reads of each type in the environment's stack, and no data.
@@ -100,7 +101,7 @@ class BootstrapStack(EnvironmentStack):
 
 
 class CiIdentity(Construct):
-    """GitHub's tokens as two service accounts without keys: one reads, for pull requests; one deploys main."""
+    """GitHub's tokens as two service accounts without keys: one reads, and one deploys main."""
 
     def __init__(
         self,
@@ -121,7 +122,7 @@ class CiIdentity(Construct):
             depends_on=services,
         )
         provider = self._provider(ci)
-        self.reader = self._account("reader", "plans for pull requests, and changes nothing", READER)
+        self.reader = self._account("reader", "plans, and changes nothing", READER)
         self.deployer = self._account("deployer", "deploys what is on main", DEPLOYER)
         self._grant_reader()
         self._grant_deployer()
@@ -143,7 +144,6 @@ class CiIdentity(Construct):
             ),
             attribute_mapping={
                 "google.subject": "assertion.sub",
-                "attribute.event": "assertion.event_name",
                 # A pull request that was merged and closed has main's ref, and is still one.
                 "attribute.ref": "assertion.event_name == 'pull_request' ? 'none' : assertion.ref",
             },

@@ -133,7 +133,7 @@ def test_only_this_repositorys_tokens_are_taken(ci: dict[str, Any]) -> None:
     )
 
 
-def test_pull_requests_read_and_main_deploys(ci: dict[str, Any]) -> None:
+def test_all_who_are_let_in_read_and_main_deploys(ci: dict[str, Any]) -> None:
     pool = "principalSet://iam.googleapis.com/${google_iam_workload_identity_pool.ci_pool.name}"
     grants = {
         grant["service_account_id"]: (grant["role"], grant["member"])
@@ -142,7 +142,7 @@ def test_pull_requests_read_and_main_deploys(ci: dict[str, Any]) -> None:
     assert grants == {
         "${google_service_account.ci_reader.name}": (
             "roles/iam.workloadIdentityUser",
-            f"{pool}/attribute.event/pull_request",
+            f"{pool}/*",
         ),
         "${google_service_account.ci_deployer.name}": (
             "roles/iam.workloadIdentityUser",
@@ -152,7 +152,6 @@ def test_pull_requests_read_and_main_deploys(ci: dict[str, Any]) -> None:
     mapping = one(ci, "google_iam_workload_identity_pool_provider.ci_provider")["attribute_mapping"]
     assert mapping == {
         "google.subject": "assertion.sub",
-        "attribute.event": "assertion.event_name",
         "attribute.ref": "assertion.event_name == 'pull_request' ? 'none' : assertion.ref",
     }
 

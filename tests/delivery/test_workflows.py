@@ -1,0 +1,213 @@
+"""What the workflows must be, whatever they do: pinned, bounded, without rights that they do not need."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.delivery.workflows import GITHUB, ROOT, documents, jobs, lines, run_check, steps
+
+pytestmark = pytest.mark.local
+
+PINNED = re.compile(r"uses: [\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+ENVIRONMENTS = sorted(file.stem for file in (ROOT / "environments").glob("*.toml"))
+# What each job may do beside reading the code; whoever adds a right adds it here.
+RIGHTS = {
+    "checks/test": {},
+    "deploy/dev": {"id-token": "write", "pull-requests": "read"},
+    "deploy/prod": {"id-token": "write", "pull-requests": "read"},
+    "deploy-environment/plan": {"id-token": "write", "pull-requests": "read"},
+    "deploy-environment/apply": {"id-token": "write", "pull-requests": "read"},
+    "destroy/destroy": {"id-token": "write"},
+    "drift/drift": {"id-token": "write", "pull-requests": "read", "issues": "write"},
+    "fork/review": {"actions": "read", "pull-requests": "write", "statuses": "write"},
+    "review/plan": {"id-token": "write", "pull-requests": "write", "statuses": "write"},
+    "review/stacks": {},
+}
+SNAPSHOT = ROOT / "tests" / "cdk" / "snapshots" / "vlille-ci-bootstrap.json"
+FORKS = "github.event.pull_request.head.repo.full_name {} github.repository"
+
+
+@pytest.mark.parametrize(
+    ("schema", "pattern"),
+    [
+        ("vendor.github-workflows", "workflows/*.yml"),
+        ("vendor.github-actions", "actions/*/action.yml"),
+        ("vendor.dependabot", "dependabot.yml"),
+    ],
+)
+def test_each_file_is_what_github_takes(schema: str, pattern: str, tmp_path: Path) -> None:
+    files = sorted(GITHUB.glob(pattern))
+    assert files
+    done = run_check("check-jsonschema", "--builtin-schema", schema, *files)
+    assert done.returncode == 0, done.stdout
+    broken = tmp_path / "broken.yml"
+    broken.write_text(
+        files[0]
+        .read_text()
+        .replace("runs-on:", "run-on:")
+        .replace("using:", "use:")
+        .replace("updates:", "update:")
+    )
+    assert run_check("check-jsonschema", "--builtin-schema", schema, broken).returncode == 1
+
+
+def test_zizmor_finds_nothing(tmp_path: Path) -> None:
+    done = run_check("zizmor", "--offline", "--no-progress", "--strict-collection", GITHUB)
+    assert done.returncode == 0, done.stdout
+    # One trigger is dangerous where it is used without care; fork.yml says why it is not.
+    ignored = [file.name for file in sorted(GITHUB.rglob("*.yml")) if "zizmor: ignore[" in file.read_text()]
+    assert ignored == ["fork.yml"]
+    shutil.copytree(GITHUB, tmp_path / ".github")
+    review = tmp_path / ".github" / "workflows" / "review.yml"
+    review.write_text(review.read_text().replace("run: make synth", "run: echo ${{ github.head_ref }}"))
+    fork = tmp_path / ".github" / "workflows" / "fork.yml"
+    fork.write_text(fork.read_text().replace("# zizmor: ignore[dangerous-triggers]", "#"))
+    done = run_check("zizmor", "--offline", "--no-progress", "--format", "json", tmp_path / ".github")
+    assert done.returncode != 0
+    assert set(re.findall(r'"ident": "([\w-]+)"', done.stdout)) == {
+        "dangerous-triggers",
+        "template-injection",
+    }
+
+
+def test_every_action_is_pinned_to_a_commit_and_told_by_its_version() -> None:
+    used = {
+        line.strip().removeprefix("- ")
+        for file in sorted(GITHUB.rglob("*.yml"))
+        for line in file.read_text().splitlines()
+        if re.match(r"\s*-?\s*uses:", line)
+    }
+    ours, others = ({each for each in used if each.startswith("uses: $/") is own} for own in (True, False))
+    assert ours == {"uses: $/.github/actions/setup", "uses: $/.github/workflows/deploy-environment.yml"}
+    assert [each for each in others if not PINNED.fullmatch(each)] == []
+    # One version of each, so that moving a pin is moving all of it.
+    names = [each.partition("@")[0] for each in others]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_no_job_has_rights_that_are_not_listed_here() -> None:
+    for name, document in documents().items():
+        if "jobs" in document:
+            assert document["permissions"] == {}, name
+    assert {name: job["permissions"] for name, job in jobs()} == {
+        name: {"contents": "read", **rights} for name, rights in RIGHTS.items()
+    }
+
+
+def test_every_job_ends_and_none_meets_another_of_its_environment() -> None:
+    for name, job in jobs():
+        if "uses" in job:
+            continue
+        assert 0 < job["timeout-minutes"] <= 60, name
+        assert name == "deploy-environment/plan" or job["concurrency"]["group"], name
+    changing = {
+        name: job["concurrency"] for name, job in jobs() if {"make apply", "make destroy YES=1"} & _lines(job)
+    }
+    same = {"group": "environment-${{ inputs.environment }}", "cancel-in-progress": False}
+    assert changing == {"deploy-environment/apply": same, "destroy/destroy": same}
+    # ... and each behind the environment of GitHub, which asks for the approval.
+    for name, job in jobs():
+        assert ("environment" in job) is (name in changing), name
+
+
+def _lines(job: dict[str, Any]) -> set[str]:
+    return {step["run"] for step in job.get("steps", []) if "run" in step}
+
+
+def test_every_step_is_a_make_target_without_expressions() -> None:
+    text = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z]+):", text, re.MULTILINE))
+    for line in lines():
+        match = re.fullmatch(r"make ([a-z]+)((?: [A-Z]+=\w+)*)", line)
+        assert match, line
+        assert match[1] in targets, line
+    assert not [job for job, step in steps() if "${{" in step.get("run", "")]
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_every_environment_has_its_review_its_deploy_and_its_drift() -> None:
+    found = dict(jobs())
+    for name in ("review/plan", "drift/drift"):
+        rows = found[name]["strategy"]["matrix"]["include"]
+        assert [row["environment"] for row in rows] == ENVIRONMENTS
+        for row in rows:
+            prefix = row["environment"].upper()
+            assert row["provider"] == f"${{{{ vars.{prefix}_CI_PROVIDER }}}}"
+            assert row["account"] == f"${{{{ vars.{prefix}_CI_READER }}}}"
+    assert found["fork/review"]["strategy"]["matrix"]["environment"] == ENVIRONMENTS
+    assert [name for name in found if name.startswith("deploy/")] == [
+        f"deploy/{each}" for each in ENVIRONMENTS
+    ]
+    for each in ENVIRONMENTS:
+        given = found[f"deploy/{each}"]["with"]
+        assert given["environment"] == each
+        for key in ("provider", "reader", "deployer"):
+            assert given[key] == f"${{{{ vars.{each.upper()}_CI_{key.upper()} }}}}"
+    for name in ("deploy", "destroy"):
+        asked = documents()[f"workflows/{name}.yml"]["on"]["workflow_dispatch"]["inputs"]
+        assert asked["environment"]["options"] == ENVIRONMENTS
+    assert found["deploy/prod"]["needs"] == "dev"
+
+
+def let_in() -> set[str]:
+    """The events whose tokens the identity pool takes."""
+    (listed,) = re.findall(r"assertion\.event_name in \[([^]]+)\]", SNAPSHOT.read_text())
+    return set(re.findall(r"'(\w+)'", listed))
+
+
+def test_a_forks_code_meets_no_credentials_and_no_rights() -> None:
+    text = "".join(file.read_text() for file in sorted(GITHUB.rglob("*.yml")))
+    assert "secrets." not in text
+    events = {event for each in documents().values() for event in each.get("on", {})}
+    assert events == {*let_in(), "workflow_call", "workflow_run"}  # and so no pull_request_target
+    found = dict(jobs())
+    assert found["review/plan"]["if"] == FORKS.format("==")
+    assert found["review/stacks"]["if"] == FORKS.format("!=")
+    assert found["review/stacks"]["permissions"] == {"contents": "read"}
+    assert not any("env" in step for step in found["review/stacks"]["steps"])
+    # What comes after a fork's run takes main's code, gives the token to main's code alone, and signs in nowhere.
+    assert "workflow_run" not in let_in()
+    fork = found["fork/review"]["steps"]
+    (checkout,) = [step for step in fork if step.get("uses", "").startswith("actions/checkout@")]
+    assert checkout["with"] == {
+        "ref": "${{ github.event.repository.default_branch }}",
+        "persist-credentials": False,
+    }
+    assert [step.get("run") for step in fork if "GITHUB_TOKEN" in step.get("env", {})] == ["make publish"]
+    assert not any("google" in step.get("uses", "") for step in fork)
+
+
+def test_a_checkout_leaves_no_token_behind() -> None:
+    checkouts = [step for _, step in steps() if step.get("uses", "").startswith("actions/checkout@")]
+    assert len(checkouts) == len([job for _, job in jobs() if "steps" in job])
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+
+
+def test_the_token_is_given_to_the_steps_that_ask_github() -> None:
+    given = {step["run"] for _, step in steps() if "GITHUB_TOKEN" in step.get("env", {})}
+    assert given == {"make publish", "make approve", "make drift"}
+
+
+def test_who_signs_in_is_the_reader_but_where_something_is_changed() -> None:
+    accounts = {
+        name: [
+            step["with"]["service_account"]
+            for step in job["steps"]
+            if "google-github-actions/auth" in step.get("uses", "")
+        ]
+        for name, job in jobs()
+        if "steps" in job
+    }
+    assert {name: found for name, found in accounts.items() if found} == {
+        "deploy-environment/plan": ["${{ inputs.reader }}"],
+        "deploy-environment/apply": ["${{ inputs.deployer }}"],
+        "destroy/destroy": ["${{ env.CI_ACCOUNT }}"],
+        "drift/drift": ["${{ matrix.account }}"],
+        "review/plan": ["${{ matrix.account }}"],
+    }
+    assert "DEPLOYER" in dict(jobs())["destroy/destroy"]["env"]["CI_ACCOUNT"]
+    for name, job in jobs():
+        assert ("id-token" in job["permissions"]) is (bool(accounts.get(name)) or "uses" in job), name
