@@ -6,10 +6,11 @@ itself, change nothing and are not told as if they did.
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 
 from review import types
 from review.context import Context
-from review.findings import Detail, Finding, Kind, Weight
+from review.findings import Finding, Kind, Weight
 from review.grants import PUBLIC, WHOLE, Grant, breadth, resource, role, who
 from review.plan import Change
 from review.text import span
@@ -37,7 +38,8 @@ def access_findings(context: Context) -> Iterator[Finding]:
         gone = [each for each in before[key] if not _held(each, after[key])]
         come = [each for each in after[key] if not _held(each, before[key])]
         if gone or come:
-            yield _finding(key, gone, come, before[key], after[key])
+            found = _finding(key, gone, come, before[key], after[key])
+            yield replace(found, sentence=f"{found.sentence}{_ended(come, context)}")
 
 
 def lost_grants(context: Context) -> Iterator[Finding]:
@@ -138,7 +140,6 @@ def _finding(
         _sentence(grant, gone, come, widened=widened),
         undo=STAYS if widened else "yes",
         size=breadth(grant) if widened else 0,
-        details=tuple(_details(come)),
         address=grant.address,
     )
 
@@ -196,7 +197,11 @@ def _reach(come: list[Grant]) -> str:
     return ""
 
 
-def _details(come: list[Grant]) -> Iterator[Detail]:
-    sole = sorted({each.sole for each in come if each.sole})
-    if sole:
-        yield Detail("takes the place of what others granted", tuple(sole))
+def _ended(come: list[Grant], context: Context) -> str:
+    """Say what a new binding or policy ends beside what it grants: it takes the place of what others granted."""
+    if not any(each.sole for each in come):
+        return ""
+    made = {change.address for change in context.plan.changes if change.action == "create"}
+    return "".join(
+        f"; {sole}" for sole in sorted({each.sole for each in come if each.sole and each.address in made})
+    )

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from review.findings import Detail
 from review.plan import Change
 from review.text import HIDDEN, UNKNOWN, clip, span, visible, written
-from review.values import known
+from review.values import deeper, known
 
 # Filled in by the provider, and told by what they follow from.
 COMPUTED = frozenset(
@@ -55,7 +56,14 @@ COMPUTED = frozenset(
         "environment",
     }
 )
-LONG = 200  # characters above which a text is told line by line
+LONG = 120  # characters above which a text is told line by line
+LONG_LINE = 160  # characters above which a line is broken, so that what differs in it can be seen
+BREAKS = re.compile(
+    r"(?<=[,;]) +| +(?=(?:SELECT|FROM|WHERE|GROUP BY|ORDER BY|HAVING|QUALIFY|UNION|WITH|LIMIT|AND|OR|"
+    r"(?:LEFT |RIGHT |FULL |INNER |CROSS )?(?:OUTER )?JOIN)\b)",
+    re.IGNORECASE,
+)
+DEEPEST = 60
 MOST_LINES = 1500
 MOST_SHOWN = 80  # lines of one diff
 CONTEXT_LINES = 2
@@ -157,12 +165,14 @@ def _empty(value: Any) -> bool:
 
 
 def _parsed(value: Any) -> Any:
-    if not isinstance(value, str) or value[:1] not in "[{":
+    """Return a JSON document that a text holds; None for any other text."""
+    if not isinstance(value, str) or value[:1] not in ("[", "{"):
         return None
     try:
-        return json.loads(value)
+        found = json.loads(value)
     except (ValueError, RecursionError):
         return None
+    return None if deeper(found, DEEPEST) else found
 
 
 def told(difference: Difference) -> str:
@@ -172,7 +182,19 @@ def told(difference: Difference) -> str:
         return f"{span(difference.path)}: the order"
     if isinstance(before, str) and isinstance(after, str) and HIDDEN in before and HIDDEN in after:
         return f"{span(difference.path)}: changed, and sensitive"
+    if isinstance(before, str) and isinstance(after, str) and max(len(before), len(after)) > LONG:
+        before, after = _around(visible(before), visible(after))
     return f"{span(difference.path)}: {span(before)} → {span(after)}"
+
+
+def _around(before: str, after: str) -> tuple[str, str]:
+    """Return two long texts from shortly before the place where they begin to differ."""
+    at = next(
+        (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b),
+        min(len(before), len(after)),
+    )
+    at = max(0, at - 30)
+    return (f"…{before[at:]}", f"…{after[at:]}") if at else (before, after)
 
 
 def arguments(change: Change) -> tuple[Detail, ...]:
@@ -195,7 +217,7 @@ def _is_long(difference: Difference) -> bool:
 
 def diff(before: str, after: str, most: int = MOST_SHOWN) -> tuple[str, ...]:
     """Return a short diff of two texts, line by line, without headers; it says what it leaves out."""
-    old, new = before.splitlines(), after.splitlines()
+    old, new = _lines(before), _lines(after)
     start = 0
     while start < min(len(old), len(new)) and old[start] == new[start]:
         start += 1
@@ -215,6 +237,15 @@ def diff(before: str, after: str, most: int = MOST_SHOWN) -> tuple[str, ...]:
     ][2:]
     lines = [clip(visible(line.expandtabs(4)), 240) for line in shown]
     return tuple(lines if len(lines) <= most else [*lines[:most], f"(and {len(lines) - most} more lines)"])
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines of a text, long ones broken where SQL and lists would be."""
+    return [
+        part
+        for line in text.splitlines()
+        for part in (BREAKS.sub("\n", line).split("\n") if len(line) > LONG_LINE else [line])
+    ]
 
 
 def _hunk(line: str, skipped: int) -> str:

@@ -10,11 +10,13 @@ from review.findings import NO, YES, Finding, Kind, Weight
 from review.plan import Change
 from review.stateful import holds, is_known
 from review.text import plural, span, spans
+from review.values import flag, known
 
 SERVES = (  # who uses one is cut off when it goes
     "*_function", "*_service", "*_forwarding_rule", "*_url_map", "*_proxy", "*_record_set", "*_gateway*", "*_vpn_*",
     "*_router*", "*_connector", "*_address", "*_domain_mapping", "*_trigger", "*_job", "*_instance_group_manager",
 )  # fmt: skip
+PROTECTION = "deletion_protection"
 MOST_ARGUMENTS = 4
 DEFERRED = {
     "instance_count_unknown": "how many there will be is not known yet",
@@ -99,6 +101,13 @@ def circumstances(change: Change, context: Context) -> Iterator[Finding]:
     if change.importing:
         still = "; nothing changes in it" if change.action == "no-op" else ""
         yield note(Weight.CHANGE, f"is taken over as it is there (import {span(change.importing)}){still}")
+    if (
+        change.after is not None
+        and flag(change.old, PROTECTION)
+        and not flag(change.new, PROTECTION)
+        and known(change.new.get(PROTECTION))
+    ):
+        yield note(Weight.CARE, "its deletion protection is taken off: from then on a plan can delete it")
     if change.forgets:
         yield note(Weight.CARE, "is no longer managed: Terraform forgets it, and it stays where it is")
     if change.deposed:

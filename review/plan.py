@@ -13,7 +13,7 @@ from typing import Any
 from review.errors import PlanError
 from review.secrets import Secrets, marked, named
 from review.text import SIGNS, UNKNOWN
-from review.values import Values
+from review.values import Values, deeper
 
 MOST_BYTES = 128 * 1024 * 1024
 DEEPEST = 120  # levels of nesting: far beyond any provider's schema
@@ -161,28 +161,13 @@ def read_json(content: bytes, what: str) -> dict[str, Any]:
         ) from None
     if not isinstance(document, dict):
         raise PlanError(f"{what} is no JSON object")
-    if _deeper(document, DEEPEST):
+    if deeper(document, DEEPEST):
         raise PlanError(f"{what} is nested deeper than {DEEPEST} levels")
     return document
 
 
 def _refuse(constant: str) -> float:
     raise ValueError(constant)
-
-
-def _deeper(value: Any, left: int) -> bool:
-    """Tell whether a value is nested deeper than `left` levels, without recursion."""
-    level = [value]
-    for _ in range(left):
-        level = [
-            inside
-            for each in level
-            for inside in (each.values() if isinstance(each, dict) else each)
-            if isinstance(inside, dict | list)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def read_plan(content: bytes, what: str = "the plan") -> Plan:

@@ -14,6 +14,18 @@ MACHINE = re.compile(
     r"(?P<family>[a-z]\d[a-z]?)-(?:(?P<class>standard|highmem|highcpu)-(?P<vcpus>\d+)|custom-(?P<custom>\d+)-(?P<mib>\d+))"
 )
 
+WORDS = ("note", "as_of", "currency", "region")
+# Where a user may add what the table does not have: shapes of machines, prices of kinds of machines and disks.
+OPEN = (
+    "machines.",
+    "gib_a_vcpu.",
+    "prices.vcpu_hour.",
+    "prices.gib_hour.",
+    "prices.disk_gib_month.",
+    "prices.sql_",
+    "prices.redis_",
+)
+
 
 @dataclass(frozen=True)
 class Book:
@@ -74,20 +86,32 @@ def load(override: bytes | None = None) -> Book:
 
 
 def _put(table: dict[str, Any], given: Mapping[str, Any], above: str) -> None:
+    """Put a user's values over the table's. Raises ReviewError for names that are not used, values that do not fit."""
     for key, value in given.items():
-        here = table.get(key)
+        here, name = table.get(key), f"{above}{key}"
         if isinstance(here, dict) and isinstance(value, dict):
-            _put(here, value, f"{above}{key}.")
-        elif (
-            here is None
-            and above not in ("free.", "machines.")
-            and not above.startswith("prices.")
-            and key not in ("note", "as_of")
-        ):
-            raise ReviewError(f"the prices given have {above}{key}, which is not used here")
-        elif isinstance(here, int | float) and (
-            isinstance(value, bool) or not isinstance(value, int | float) or value < 0
-        ):
-            raise ReviewError(f"the prices given have no number of 0 or more at {above}{key}")
-        else:
-            table[key] = value
+            _put(here, value, f"{name}.")
+            continue
+        if here is None and not name.startswith(OPEN):
+            raise ReviewError(f"the prices given have {name}, which is not used here")
+        if not _fits(value, name):
+            raise ReviewError(f"the prices given have no {_wanted(name)} at {name}")
+        table[key] = value
+
+
+def _fits(value: Any, name: str) -> bool:
+    if name in WORDS:
+        return isinstance(value, str)
+    if name.startswith("machines."):
+        return isinstance(value, list) and len(value) == 2 and all(_is_amount(each) for each in value)
+    return _is_amount(value) and "." in name
+
+
+def _wanted(name: str) -> str:
+    if name in WORDS:
+        return "text"
+    return "pair of vCPUs and GiB" if name.startswith("machines.") else "number of 0 or more"
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12

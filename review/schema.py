@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from review.text import HIDDEN, UNKNOWN, span
+from review.values import deeper
 
 Column = Mapping[str, Any]
+DEEPEST = 60  # lists and mappings within one another: BigQuery nests 15 records
 ALIASES = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN", "STRUCT": "RECORD"}
 DETAILS = (
     "description",
@@ -47,7 +49,11 @@ def columns(schema: Any) -> Sequence[Column] | None:
         return []
     if isinstance(schema, Mapping):
         schema = schema.get("fields")
-    if not isinstance(schema, list) or not all(isinstance(each, dict) and _name(each) for each in schema):
+    if (
+        deeper(schema, DEEPEST)
+        or not isinstance(schema, list)
+        or not all(isinstance(each, dict) and _name(each) for each in schema)
+    ):
         return None
     return schema
 

@@ -98,6 +98,22 @@ def period(length: float | None) -> str:
     return f"{length:,g} second{'' if length == 1 else 's'}"
 
 
+def deeper(value: Any, levels: int) -> bool:
+    """Tell whether a value is nested deeper than so many levels, without recursion."""
+    level = [value]
+    for _ in range(levels):
+        level = [
+            inside
+            for each in level
+            if isinstance(each, dict | list)
+            for inside in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inside, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every leaf with its dotted path; an empty list or mapping is a leaf."""
     if isinstance(value, Mapping) and value:

@@ -9,7 +9,7 @@ from review.context import Context
 from review.grants import Grant
 from review.naming import noun
 from review.plan import Change
-from review.text import HIDDEN, UNKNOWN
+from review.text import HIDDEN, UNKNOWN, span
 from review.values import Values, blocks, get, known, text, texts
 
 TYPES = ("google_*_iam_member", "google_*_iam_binding", "google_*_iam_policy")
@@ -43,14 +43,14 @@ def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
             yield Grant(
                 role=role,
                 member=member,
-                sole=f"a policy: every other grant on the {kind} ends",
+                sole=f"every grant on the {kind} that this policy does not hold ends",
                 **base,
                 **condition,
             )
         return
     role = text(values, "role")
     condition = _condition(next(iter(blocks(values, "condition")), {}))
-    sole = f"a binding: nobody else holds {role} on the {kind} any more" if parts[2] == "binding" else ""
+    sole = f"whoever else held {span(role)} on the {kind} loses it" if parts[2] == "binding" else ""
     for member in _members(values, parts[2]):
         told = context.names.of(of) if of and not known(member) else ""
         yield Grant(role=role, member=member, of=told, sole=sole, **base, **condition)

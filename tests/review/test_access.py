@@ -263,7 +263,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
             (
                 "access widened",
                 "user u@example.org may now do everything, granting access included, on bucket data "
-                "(roles/storage.admin)",
+                "(roles/storage.admin); every grant on the bucket that this policy does not hold ends",
             )
         ],
     ),

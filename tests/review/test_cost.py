@@ -282,6 +282,10 @@ def test_prices_of_the_users_go_first() -> None:
         ),
         (b'{"prices": {"scheduler_job_month": -1}}', "no number of 0 or more"),
         (b'{"assumptions": {"cal_seconds": 1}}', "assumptions.cal_seconds, which is not used here"),
+        (b'{"assumptions": 5}', "no number of 0 or more at assumptions"),
+        (b'{"machines": {"e2-micro": "x"}}', "no pair of vCPUs and GiB at machines.e2-micro"),
+        (b'{"prices": {"vcpu_hour": {"x9": true}}}', "no number of 0 or more at prices.vcpu_hour.x9"),
+        (b'{"as_of": 5}', "no text at as_of"),
         (b'{"price": {}}', "price, which is not used here"),
     ],
 )

@@ -254,3 +254,21 @@ def test_types_have_the_nouns_that_people_use() -> None:
         "aws s3 bucket",
         "resource",
     ]
+
+
+def test_a_query_on_one_line_is_broken_so_that_the_change_can_be_seen() -> None:
+    columns = ", ".join(f"column_{index} AS name_{index}" for index in range(40))
+    query = f"SELECT {columns} FROM t WHERE day > 1 AND kind = 'a'"  # noqa: S608
+    before = {"table_id": "v", "view": [{"query": query}]}
+    after = {"table_id": "v", "view": [{"query": query.replace("column_30", "column_31")}]}
+    (finding,) = reviewed(change("google_bigquery_table.v", before, after)).findings
+    assert [line for line in finding.details[0].lines if line[0] in "+-"] == [
+        "-column_30 AS name_30,",
+        "+column_31 AS name_30,",
+    ]
+
+
+def test_of_two_long_texts_that_begin_alike_the_part_that_differs_is_shown() -> None:
+    begin = "x" * 300
+    (found,) = told(change(A, {"a": f"{begin}one"}, {"a": f"{begin}two"}))
+    assert found[1].endswith("one → …" + "x" * 30 + "two")

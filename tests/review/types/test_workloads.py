@@ -283,6 +283,68 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         ],
         [("access widened", "anyone on the internet may now list the objects of bucket b")],
     ),
+    "database restarts": (
+        [
+            change(
+                "google_sql_database_instance.i",
+                {"settings": [{"tier": "db-f1-micro", "backup_configuration": [{"enabled": True}]}]},
+                {"settings": [{"tier": "db-g1-small", "backup_configuration": [{"enabled": False}]}]},
+            )
+        ],
+        [
+            ("service interrupted", "restarts, and is away meanwhile: machine db-f1-micro → db-g1-small"),
+            ("needs care", "is no longer backed up"),
+        ],
+    ),
+    "database for everyone": (
+        [
+            change(
+                "google_sql_database_instance.i",
+                None,
+                {"settings": [{"ip_configuration": [{"authorized_networks": [{"value": "0.0.0.0/0"}]}]}]},
+            )
+        ],
+        [("access widened", "the whole internet may connect to it from now on"), ("note", "is made new")],
+    ),
+    "machine made public": (
+        [
+            change(
+                "google_compute_instance.i",
+                {"machine_type": "e2-small", "network_interface": [{"access_config": []}]},
+                {"machine_type": "e2-medium", "network_interface": [{"access_config": [{}]}]},
+            )
+        ],
+        [
+            ("access widened", "has a public address from now on"),
+            ("service interrupted", "is stopped and started again: machine e2-small → e2-medium"),
+        ],
+    ),
+    "logs kept for less": (
+        [change("google_logging_project_bucket_config.b", {"retention_days": 90}, {"retention_days": 30})],
+        [("data loss", "logs in it are kept for 30 days, where it was 90 days: older ones are deleted")],
+    ),
+    "unprotected": (
+        [change(S, service(deletion_protection=True), service(deletion_protection=False))],
+        [
+            ("needs care", "its deletion protection is taken off"),
+            ("change", "is updated in place: deletion_protection"),
+        ],
+    ),
+    "binding made": (
+        [
+            change(
+                "google_project_iam_binding.b",
+                None,
+                {"project": "p", "role": "roles/viewer", "members": ["user:u@example.org"]},
+            )
+        ],
+        [
+            (
+                "access widened",
+                "a basic role, which reaches every service; whoever else held roles/viewer on the project",
+            )
+        ],
+    ),
     "API off": (
         [
             change(

@@ -1,0 +1,72 @@
+"""Cloud SQL instances: backups, restarts, who may reach them. What goes with one is told plainly."""
+
+from collections.abc import Iterator
+
+from review.context import Context
+from review.findings import NO, Finding, Kind, Weight
+from review.plan import Change
+from review.text import span, spans
+from review.values import blocks, flag, number, text
+
+TYPES = ("google_sql_database_instance",)
+RESTARTS = {
+    "settings.tier": "machine",
+    "database_version": "version of the database",
+    "settings.edition": "edition",
+}
+BACKUP = "settings.backup_configuration"
+NETWORKS = "settings.ip_configuration.authorized_networks"
+
+
+def findings(change: Change, context: Context) -> Iterator[Finding]:
+    """Say what a changed instance interrupts, no longer keeps, or lets in."""
+    if change.after is None or change.destroys:
+        return
+    yield from _access(change, context)
+    if change.before is None:
+        return
+    for path, words in RESTARTS.items():
+        old, new = text(change.old, path), text(change.new, path)
+        if old != new:
+            told = f"restarts, and is away meanwhile: {words} {span(old)} → {span(new)}"
+            undo = NO if path == "database_version" else "yes"
+            yield Finding(
+                Kind.SERVICE, Weight.INTERRUPTED, context.where(change), told, undo, address=change.address
+            )
+    for path, words in ((f"{BACKUP}.enabled", "is no longer backed up"), (f"{BACKUP}.point_in_time_recovery_enabled",
+                        "can no longer be brought back to a moment, only to a backup")):  # fmt: skip
+        if flag(change.old, path) and not flag(change.new, path):
+            yield Finding(
+                Kind.DATA, Weight.CARE, context.where(change), words, size=6, address=change.address
+            )
+    kept = [
+        number(side, f"{BACKUP}.backup_retention_settings.retained_backups")
+        for side in (change.old, change.new)
+    ]
+    if kept[0] and kept[1] and kept[1] < kept[0]:
+        told = f"keeps {kept[1]:g} backups, where it kept {kept[0]:g}: the older ones are deleted"
+        yield Finding(
+            Kind.DATA, Weight.LOSS, context.where(change), told, NO, size=31, address=change.address
+        )
+
+
+def _access(change: Change, context: Context) -> Iterator[Finding]:
+    path = "settings.ip_configuration.ipv4_enabled"
+    if change.before is not None and flag(change.new, path) and not flag(change.old, path):
+        told = "gets a public address; who may connect is a matter of its authorized networks and accounts"
+        yield Finding(
+            Kind.ACCESS, Weight.WIDENED, context.where(change), told, size=33, address=change.address
+        )
+    old, new = ({text(each, "value") for each in blocks(side, NETWORKS)} for side in (change.old, change.new))
+    if come := sorted(new - old):
+        public = "0.0.0.0/0" in come
+        told = f"{'the whole internet' if public else spans(come, 5)} may connect to it from now on"
+        weight = Weight.WIDENED if public or change.before is not None else Weight.CARE
+        yield Finding(
+            Kind.ACCESS,
+            weight,
+            context.where(change),
+            told,
+            size=72 if public else 24,
+            address=change.address,
+        )
