@@ -11,7 +11,7 @@ from dataclasses import replace
 from review import types
 from review.context import Context
 from review.findings import Finding, Kind, Weight
-from review.grants import PUBLIC, WHOLE, Grant, breadth, resource, role, who
+from review.grants import PUBLIC, WHOLE, Grant, breadth, resource, who
 from review.plan import Change
 from review.text import span
 
@@ -126,11 +126,10 @@ def _short(name: str) -> str:
 def _finding(
     key: Who, gone: list[Grant], come: list[Grant], before: list[Grant], after: list[Grant]
 ) -> Finding:
-    had = frozenset[str]().union(*(role(each.role).can for each in before if not each.condition))
-    has = frozenset[str]().union(*(role(each.role).can for each in after if not each.condition))
+    had = frozenset[str]().union(*(each.lets.can for each in before if not each.condition))
+    has = frozenset[str]().union(*(each.lets.can for each in after if not each.condition))
     widened = not _covered(has, had) or any(
-        each.condition and not _covered(role(each.role).can, had) and not _narrower(each, gone)
-        for each in come
+        each.condition and not _covered(each.lets.can, had) and not _narrower(each, gone) for each in come
     )
     grant = max(come or gone, key=lambda each: (breadth(each), each.role))
     return Finding(
@@ -179,7 +178,7 @@ def _list(grants: list[Grant]) -> str:
 
 
 def _words(grant: Grant) -> str:
-    told = role(grant.role)
+    told = grant.lets
     condition = f", but only if {span(grant.condition)}" if grant.condition else ""
     return f"{told.words} {resource(grant)} ({span(grant.role)}){condition}"
 

@@ -82,10 +82,21 @@ class Context:
                 return found[1]
         return ""
 
+    @functools.cached_property
+    def custom_roles(self) -> dict[str, Change]:
+        """Custom roles that the plan declares, by their id."""
+        declared = self.of_type("google_project_iam_custom_role", "google_organization_iam_custom_role")
+        return {text(each.values, "role_id"): each for each in declared}
+
+    def referred(self, value: object) -> str:
+        """Return the address that an expression of a synthesized stack refers to; empty for none."""
+        found = EXPRESSION.fullmatch(value) if isinstance(value, str) else None
+        return found[1] if found else ""
+
     def named(self, value: object) -> str:
         """Return the name of the resource that an expression of a synthesized stack refers to; empty for none."""
-        found = EXPRESSION.fullmatch(value) if isinstance(value, str) else None
-        return self.names.of(found[1]) if found else ""
+        address = self.referred(value)
+        return self.names.of(address) if address else ""
 
     def told(self, change: Change, values: object, argument: str) -> str:
         """Return an argument's value as a span; what is not known yet by the resource that it comes from."""

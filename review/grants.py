@@ -2,12 +2,12 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from review.text import HIDDEN, LATER, UNKNOWN, span
+from review.text import HIDDEN, LATER, UNKNOWN, span, spans
 
 ROLES = Path(__file__).with_name("roles.json")
 EVERYONE = {"allUsers": "anyone on the internet", "allAuthenticatedUsers": "anyone with a Google account"}
@@ -38,8 +38,17 @@ BY_SUFFIX = (
 
 
 @dataclass(frozen=True)
+class Role:
+    """What a role lets one do: in words, and as capabilities that can be compared within one service."""
+
+    words: str
+    can: frozenset[str]
+    known: bool
+
+
+@dataclass(frozen=True)
 class Grant:
-    """`member` holds `role` on `resource`, if `condition` (an expression; its title beside it).
+    """`member` holds `role` on `resource`, if `condition` (an expression).
 
     Texts are plain, as the plan has them; a member that is not known before the apply is told by `of`, the name of
     the resource that it comes from. `sole` marks a grant that replaces every other one of its role or its resource.
@@ -50,19 +59,17 @@ class Grant:
     role: str
     member: str
     condition: str = ""
-    title: str = ""
     address: str = ""
     of: str = ""
     sole: str = ""
+    permissions: tuple[str, ...] = field(default=(), compare=False)  # of a custom role that the plan declares
 
-
-@dataclass(frozen=True)
-class Role:
-    """What a role lets one do: in words, and as capabilities that can be compared within one service."""
-
-    words: str
-    can: frozenset[str]
-    known: bool
+    @property
+    def lets(self) -> Role:
+        """What the grant's role lets one do."""
+        if self.permissions:
+            return Role(f"use {spans(list(self.permissions), 4)} on", frozenset(self.permissions), known=True)
+        return role(self.role)
 
 
 @cache
@@ -115,7 +122,7 @@ def breadth(grant: Grant) -> int:
         return 55
     if grant.member.startswith(("group:", "principalSet:")):
         return 50
-    can = role(grant.role).can
+    can = grant.lets.can
     whole = 10 if grant.kind in WHOLE else 0
     if any(each.endswith(("grant", "impersonate", "anything")) for each in can):
         return 35 + whole

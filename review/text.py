@@ -69,7 +69,8 @@ def spans(values: list[str], most: int = 8) -> str:
 
 def plural(count: int, noun: str, many: str = "") -> str:
     """Return `1 table`, `2 tables`."""
-    return f"{count:,} {noun if count == 1 else many or f'{noun}s'}"
+    many = many or (f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s")
+    return f"{count:,} {noun if count == 1 else many}"
 
 
 def rendered(sentence: str, code: Callable[[str], str]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from review.context import Context
 from review.findings import Finding, Kind, Weight
-from review.grants import Grant, resource, role
+from review.grants import Grant, resource
 from review.plan import Change
 from review.text import HIDDEN, span
 from review.values import blocks, get, known, text
@@ -78,7 +78,7 @@ def identity(change: Change, context: Context, path: str) -> Iterator[Finding]:
         told = f"runs as the project's default account from now on, which may often edit all of it; before: {before}"
         yield _identity(change, context, told, widened=True)
         return
-    may = "; ".join(f"{role(each.role).words} {resource(each)}" for each in gains[:4])
+    may = "; ".join(f"{each.lets.words} {resource(each)}" for each in gains[:4])
     more = f"; and {len(gains) - 4} more" if len(gains) > 4 else ""
     known_grants = gains or _held(new, context, new=True)
     after = (

@@ -1,11 +1,10 @@
 """One renderer per resource type. A module of this package says in TYPES which types it knows, as names or patterns.
 
-It has one or more of these pure functions, found by their names:
+It has one or both of these pure functions, found by their names:
 
 - `findings(change, context)`: what the change of one resource does;
 - `grants(change, values, context)`: who may do what because of it, before or after (`values`); `review.access` tells
-  the difference in words;
-- `describe(change, context)`: what is made new, where that deserves more than its name.
+  the difference in words.
 
 A module of which TELLS_THE_END is true says itself what a deletion or a replacement means; of the others that is said
 plainly. So a type is added in one file, with its test.

@@ -1,5 +1,6 @@
 """Members, bindings and policies of every resource that has them: `google_*_iam_member` and its kin."""
 
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -37,33 +38,41 @@ def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
     kind = KINDS.get(parts[1]) or noun(parts[1])
     resource = _resource(change, values, context, kind)
     of = context.refers(change, "member") or context.refers(change, "members")
-    base = {"kind": kind, "resource": resource, "address": change.address}
+    grant = functools.partial(Grant, kind=kind, resource=resource, address=change.address)
     if parts[2] == "policy":
+        sole = f"every grant on the {kind} that this policy does not hold ends"
         for role, member, condition in _of_policy(get(values, "policy_data")):
-            yield Grant(
-                role=role,
-                member=member,
-                sole=f"every grant on the {kind} that this policy does not hold ends",
-                **base,
-                **condition,
-            )
+            yield grant(role=role, member=member, sole=sole, condition=condition)
         return
     role = text(values, "role")
-    condition = _condition(next(iter(blocks(values, "condition")), {}))
     sole = f"whoever else held {span(role)} on the {kind} loses it" if parts[2] == "binding" else ""
+    permissions = _permissions(change, role, context)
     for member in _members(values, parts[2]):
-        told = context.names.of(of) if of and not known(member) else ""
-        yield Grant(role=role, member=member, of=told, sole=sole, **base, **condition)
+        yield grant(
+            role=context.named(role) or role,
+            member=member,
+            condition=text(values, "condition.expression"),
+            of=context.names.of(of) if of and not known(member) else "",
+            sole=sole,
+            permissions=permissions,
+        )
+
+
+def _permissions(change: Change, role: str, context: Context) -> tuple[str, ...]:
+    """Return what a custom role of the same plan consists of."""
+    address = context.referred(role) or ("" if known(role) and role else context.refers(change, "role"))
+    declared = context.by_address.get(address)
+    if declared is None and "/roles/" in role:
+        declared = context.custom_roles.get(role.rpartition("/")[2])
+    if declared is None or not declared.type.endswith("_iam_custom_role"):
+        return ()
+    return tuple(sorted(texts(declared.values, "permissions")))
 
 
 def _members(values: Values, form: str) -> list[str]:
     if form == "member":
         return [text(values, "member") or UNKNOWN]
     return texts(values, "members") or ([UNKNOWN] if get(values, "members") == UNKNOWN else [])
-
-
-def _condition(block: Values) -> dict[str, str]:
-    return {"condition": text(block, "expression"), "title": text(block, "title")}
 
 
 def _resource(change: Change, values: Values, context: Context, kind: str) -> str:
@@ -87,16 +96,16 @@ def _name(change: Change, values: Values, context: Context, argument: str) -> st
     return value.removeprefix("b/").rpartition("/")[2]
 
 
-def _of_policy(data: Any) -> Iterator[tuple[str, str, dict[str, str]]]:
+def _of_policy(data: Any) -> Iterator[tuple[str, str, str]]:
     """Yield role, member and condition of each binding of a policy document."""
     if not isinstance(data, str) or UNKNOWN in data or data.startswith(HIDDEN):
-        yield UNKNOWN, UNKNOWN, {}
+        yield UNKNOWN, UNKNOWN, ""
         return
     try:
         policy = json.loads(data)
     except (ValueError, RecursionError):
-        yield UNKNOWN, UNKNOWN, {}
+        yield UNKNOWN, UNKNOWN, ""
         return
     for binding in blocks(policy, "bindings"):
         for member in texts(binding, "members"):
-            yield text(binding, "role"), member, _condition(next(iter(blocks(binding, "condition")), {}))
+            yield text(binding, "role"), member, text(binding, "condition.expression")

@@ -7,7 +7,7 @@ from review.context import Context
 from review.destruction import destruction
 from review.findings import Finding, Kind, Weight
 from review.plan import Change
-from review.text import span
+from review.text import plural, span
 from review.uses import users
 from review.values import text
 
@@ -33,6 +33,8 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         yield destruction(change, context, told, size=52, undo="by a second apply, which uploads it again")
     if change.action in ("replace", "update"):
         yield _code(change, context)
+    if change.action == "create":
+        yield from _first(change, context)
 
 
 def _deletes_itself(change: Change) -> bool:
@@ -65,3 +67,14 @@ def _code(change: Change, context: Context) -> Finding:
         details=told.details(where),
         address=change.address,
     )
+
+
+def _first(change: Change, context: Context) -> Iterator[Finding]:
+    """Say which code begins to run, where something runs it."""
+    after = context.lookup(text(change.new, "source"), "after") if text(change.new, "source") else None
+    runs = users(change, context)
+    if runs:
+        files = f": {plural(len(after.files), 'file')}" if after is not None and not after.problem else ""
+        where = ", ".join(context.where(each) for each in runs[:4])
+        told = f"new code goes live for the first time, from {context.where(change)}{files}"
+        yield Finding(Kind.CODE, Weight.CODE, where, told, size=9, address=change.address)

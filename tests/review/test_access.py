@@ -382,3 +382,15 @@ def test_an_unknown_member_is_named_by_the_account_that_is_made_with_it() -> Non
     assert told(granted, configuration=configuration)[0][1].startswith(
         "service account google_service_account.new may now read"
     )
+
+
+def test_a_custom_role_of_the_same_plan_is_told_by_its_permissions() -> None:
+    role = {"role_id": "own", "permissions": ["a.b.get", "a.b.list"]}
+    granted = {"project": "p", "role": "projects/p/roles/own", "member": SA}
+    found = told(
+        change("google_project_iam_custom_role.r", role, role),
+        change("google_project_iam_member.m", None, granted),
+    )
+    assert found == [
+        ("access widened", f"{C} may now use a.b.get and a.b.list on project p (projects/p/roles/own)"),
+    ]

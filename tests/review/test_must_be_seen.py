@@ -204,3 +204,14 @@ def test_names_of_constructs_come_from_the_stack_beside_the_plan(
     (plan.parent / "cdk.tf.json").write_text(json.dumps(stack))
     main([str(plan)])
     assert "table `warehouse/stations`" in capfd.readouterr().out
+
+
+def test_code_that_runs_for_the_first_time_is_told(plan: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    made = [
+        change("google_storage_bucket_object.o", None, uploaded("new/code-2222.zip")),
+        change("google_cloudfunctions2_function.f", None, built("new/code-2222.zip")),
+    ]
+    plan.write_text(json.dumps(document(*made)))
+    assert main([str(plan)]) == 0
+    told = "new code goes live for the first time, from object `google_storage_bucket_object.o`: 2 files"
+    assert told in capfd.readouterr().out
