@@ -16,6 +16,7 @@ from review.plan import Change, Check, Output, Plan
 from review.pricing import Book
 from review.text import plural, span, spans
 
+MUCH_MORE = 20  # dollars a month
 CONCERNS = {
     "update": "updated",
     "create": "made new",
@@ -67,8 +68,9 @@ class Review:
 def review(context: Context, book: Book) -> Review:
     """Return the review of a plan, with a month's cost by this book of prices."""
     plan = context.plan
-    found = sorted(_findings(context), key=order)
     changed = [each for each in plan.changes if each.action in CONCERNS and each.mode == "managed"]
+    month = cost(context, book) if changed else None
+    found = sorted([*_findings(context), *_of_cost(month)], key=order)
     counts = Counter(CONCERNS[each.action] for each in changed)
     moved = sum(1 for each in plan.changes if each.previous and each.previous != each.address)
     imported = sum(1 for each in plan.changes if each.importing)
@@ -80,9 +82,19 @@ def review(context: Context, book: Book) -> Review:
         refused=refusal(plan),
         drift=len(drifted(context)),
         compared=plan.compared,
-        cost=cost(context, book) if changed else None,
+        cost=month,
         notes=tuple(_notes(plan)),
     )
+
+
+def _of_cost(month: Cost | None) -> Iterator[Finding]:
+    """Yield what a month costs, where that changes; what costs much more needs care."""
+    if month is not None and not month.same:
+        old, new = month.totals
+        weight = Weight.CARE if new - old >= max(MUCH_MORE, old / 2) else Weight.CHANGE
+        yield Finding(
+            Kind.COST, weight, "a month", f"costs {month.headline.removesuffix(' a month')}", size=1
+        )
 
 
 def refusal(plan: Plan) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 from review.text import HIDDEN, UNKNOWN
 
 Values = Mapping[str, Any]
-NOTHING: Values = {}
 
 
 def first(value: Any) -> Any:

@@ -13,7 +13,7 @@ plainly. So a type is added in one file, with its test.
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from types import ModuleType
 
@@ -22,8 +22,6 @@ from review.findings import Finding
 from review.grants import Grant
 from review.plan import Change
 from review.values import Values
-
-Render = Callable[[Change, Context], Iterable[Finding]]
 
 
 @functools.cache

@@ -261,6 +261,14 @@ def test_the_months_cost_is_a_part_of_the_review() -> None:
     found = reviewed(*system(**{"google_cloud_scheduler_job.n": {"schedule": "0 3,15 * * *"}}))
     assert found.cost is not None
     assert found.cost.as_json(str)["after"] == pytest.approx(2.215, abs=0.01)
+    assert ("change", "costs about $1.35 → $2.21") in [
+        (each.weight.words, each.sentence) for each in found.findings
+    ]
+
+
+def test_a_month_that_costs_much_more_needs_care() -> None:
+    found = reviewed(change("google_redis_instance.r", None, {"memory_size_gb": 5, "tier": "BASIC"})).findings
+    assert (found[0].weight.words, found[0].sentence) == ("needs care", "costs about $0.00 → $178.85")
 
 
 def test_prices_of_the_users_go_first() -> None:

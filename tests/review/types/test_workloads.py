@@ -294,6 +294,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [
             ("service interrupted", "restarts, and is away meanwhile: machine db-f1-micro → db-g1-small"),
             ("needs care", "is no longer backed up"),
+            ("change", "costs about $9.37 → $27.25"),
         ],
     ),
     "database for everyone": (
@@ -317,6 +318,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [
             ("access widened", "has a public address from now on"),
             ("service interrupted", "is stopped and started again: machine e2-small → e2-medium"),
+            ("change", "costs about $13.85 → $27.30"),
         ],
     ),
     "logs kept for less": (
