@@ -4,10 +4,13 @@ import os
 import resource
 import statistics
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+WATCH_SECONDS = 0.05
 
 
 class BenchError(Exception):
@@ -16,10 +19,11 @@ class BenchError(Exception):
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of one run: wall clock, and processor time of the run with its children."""
+    """Seconds of one run: wall clock, and processor time of the run with its children; bytes they had at most."""
 
     wall: float
     cpu: float
+    memory: int = 0  # resident in all processes together, counted where the run is a command
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,52 @@ def timed(work: Callable[[], object]) -> Timing:
 
 
 def timed_command(argv: Sequence[str], environment: Mapping[str, str], folder: Path) -> Timing:
-    """Time a whole process, start included. Raises BenchError with the end of its output if it fails."""
-    return timed(lambda: _run(argv, environment, folder))
+    """Time a whole process with all that it starts. Raises BenchError with the end of its output if it fails.
+
+    Spark's Python workers are nobody's children in the end, whom no parent waits for: their time is read
+    while they live. So is the memory; what several processes share counts in each.
+    """
+    started = time.perf_counter()
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            argv,
+            env={**os.environ, **environment},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        ticks, memory = dict[int, int](), 0
+        while True:
+            is_over = process.poll() is not None
+            found = dict(_session(process.pid))
+            ticks |= {pid: cpu for pid, (cpu, _) in found.items()}
+            memory = max(memory, sum(resident for _, resident in found.values()))
+            if is_over:
+                break
+            time.sleep(WATCH_SECONDS)
+        wall = time.perf_counter() - started
+        if process.returncode:
+            output.seek(0)
+            end = output.read()[-3000:].decode(errors="replace")
+            raise BenchError(f"{' '.join(argv)} ended with {process.returncode}:\n{end}")
+    return Timing(wall, sum(ticks.values()) / os.sysconf("SC_CLK_TCK"), memory)
+
+
+def _session(leader: int) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Each process of a session: its id, its own processor time in clock ticks, its resident bytes."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        try:
+            # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html; the name may hold blanks and brackets
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has just ended
+        if int(fields[3]) == leader:
+            yield int(entry.name), (int(fields[11]) + int(fields[12]), int(fields[21]) * page)
 
 
 def compare(
@@ -82,15 +130,6 @@ def compare(
     baseline[1]()
     timings = [(ours[1](), baseline[1]()) for _ in range(runs)]
     return Comparison(what, ours[0], baseline[0], timings, per, unit, note)
-
-
-def _run(argv: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
-    done = subprocess.run(
-        argv, env={**os.environ, **environment}, cwd=folder, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        end = (done.stderr or done.stdout)[-2000:]
-        raise BenchError(f"{' '.join(argv)} ended with {done.returncode}:\n{end}")
 
 
 def _cpu_seconds() -> float:

@@ -17,8 +17,12 @@ def main(archive: Path, out: Path) -> None:
     """Write the archive's rows below `out`, one file an hour; the account must come out."""
     files = sorted(file for file in archive.rglob("*") if file.is_file())
     objects = [Stored(file.relative_to(archive).as_posix(), file.stat().st_size) for file in files]
-    [day] = {each.name.split("/")[1].removeprefix("date=") for each in objects}
-    hours = plan_hours(date.fromisoformat(day), objects)
+    days = sorted({each.name.split("/")[1].removeprefix("date=") for each in objects})
+    hours = [
+        hour
+        for day in days
+        for hour in plan_hours(date.fromisoformat(day), [o for o in objects if f"date={day}" in o.name])
+    ]
     feed = original_feed()
 
     def work(parts: Iterable[list[Hour]]) -> Iterator[HourResult]:

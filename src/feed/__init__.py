@@ -1,5 +1,6 @@
 """The pure core: a sample answer of a JSON API → schemas, rows, names. Standard library, Python 3.11 on."""
 
+from feed.conversion import MisfitError, converter
 from feed.drift import Drift
 from feed.errors import FeedError
 from feed.model import COLLECTED_AT, Box, Column, Common, Condition, Feed, Legacy
@@ -14,10 +15,13 @@ from feed.schema import (
     spark_schema,
     station_schema,
 )
+from feed.shape import AnswerShape, ArrayShape, Ignored, ObjectShape, Shape, answer_shape
 from feed.source import is_private_address, load_feed, load_feeds
 
 __all__ = [
     "COLLECTED_AT",
+    "AnswerShape",
+    "ArrayShape",
     "Box",
     "Column",
     "Common",
@@ -25,16 +29,22 @@ __all__ = [
     "Drift",
     "Feed",
     "FeedError",
+    "Ignored",
     "Legacy",
+    "MisfitError",
+    "ObjectShape",
     "Outcome",
     "RawError",
     "Rejection",
+    "Shape",
+    "answer_shape",
     "answer_times",
     "archive_name",
     "archive_prefix",
     "availability_sql",
     "batch_runs_schema",
     "choose_tick",
+    "converter",
     "data_dictionary",
     "is_private_address",
     "landing_name",

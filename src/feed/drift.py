@@ -27,7 +27,7 @@ class Drift:
 
 
 @dataclass(frozen=True)
-class _Expected:
+class Expected:
     """The objects at `path` (of a record, through arrays), and the keys known there."""
 
     path: FieldPath
@@ -46,7 +46,7 @@ def find_drifts(feed: Feed, records: list[Any]) -> tuple[Drift, ...]:
 
 
 def _drifts(feed: Feed, records: list[Any]) -> Iterator[Drift]:
-    expected, placed = _expectations(feed)
+    expected, placed = expectations(feed)
     records = [record for record in records if type(record) is dict]
     if not records:
         return
@@ -87,14 +87,17 @@ def _objects(objects: list[dict[Any, Any]], path: FieldPath) -> list[dict[Any, A
 
 
 @lru_cache(maxsize=32)
-def _expectations(feed: Feed) -> tuple[tuple[_Expected, ...], tuple[Column, ...]]:
-    """What to expect of every object that gives columns, and the columns taken from some other place."""
+def expectations(feed: Feed) -> tuple[tuple[Expected, ...], tuple[Column, ...]]:
+    """What to expect of every object that gives columns, and the columns taken from some other place.
+
+    Any difference from it is a drift; `find_drifts` tells which.
+    """
     columns = list(_flattened(feed.columns, (), ""))
     holders = [(), *feed.lift, *(path for path, _, column in columns if column.fields)]
     known_paths = [*(path for path, _, _ in columns), *feed.lift, *feed.ignore]
     needs = [*((path, name) for path, name, _ in columns), *((path, path_text(path)) for path in feed.lift)]
     expected = tuple(
-        _Expected(
+        Expected(
             path=holder,
             known=frozenset(path[len(holder)] for path in known_paths if _is_below(path, holder)),
             needed={str(path[-1]): name for path, name in needs if path[:-1] == holder},

@@ -11,7 +11,6 @@ _LANDING = re.compile(r"(?P<feed>[a-z][a-z0-9_]{0,62})/(?P<stamp>[0-9]{8}T[0-9]{
 _ARCHIVE = re.compile(
     r"feed=(?P<feed>[a-z][a-z0-9_]{0,62})/date=[0-9-]{10}/hour=[0-9]{2}/(?P<stamp>[0-9]{8}T[0-9]{6}Z)\.json\.gz"
 )
-_STAMP = "%Y%m%dT%H%M%SZ"
 # How far clocks may differ and how long a store may take before a time says nothing of its tick.
 _CLOCK_SKEW = timedelta(minutes=5)
 _STORED_WITHIN = timedelta(hours=1)
@@ -35,14 +34,17 @@ def archive_prefix(feed_name: str, day: date) -> str:
 
 def tick_of(name: str) -> tuple[str, datetime]:
     """(feed, tick) of a landing or archive name; ValueError for any other."""
-    match = _LANDING.fullmatch(name) or _ARCHIVE.fullmatch(name)
+    is_landing = _LANDING.fullmatch(name)
+    match = is_landing or _ARCHIVE.fullmatch(name)
     if match:
         try:
-            tick = datetime.strptime(match["stamp"], _STAMP).replace(tzinfo=UTC)
+            # Python's own parser of this form takes a tenth of strptime's time.
+            tick = datetime.fromisoformat(match["stamp"])
         except ValueError:  # the 31st of February
             pass
         else:
-            if name in {landing_name(match["feed"], tick), archive_name(match["feed"], tick)}:
+            name_of = landing_name if is_landing else archive_name
+            if name == name_of(match["feed"], tick):
                 return match["feed"], tick
     raise ValueError(
         f"{name[:200]!r} names no stored answer: expected <feed>/20231026T205000Z.json.gz"

@@ -71,6 +71,15 @@ def reconcile(hours: Iterable[Hour], results: Iterable[HourResult]) -> Account:
     return total
 
 
+def accounts_by_day(results: Iterable[HourResult]) -> dict[date, Account]:
+    """The sum of the hours of each day."""
+    days: dict[date, Account] = {}
+    for result in results:
+        day = date.fromisoformat(result.label[:10])
+        days[day] = days.get(day, Account()) + result.account
+    return days
+
+
 def merged_drifts(results: Iterable[HourResult]) -> dict[str, int]:
     """All hours' drifts, message → answers that had it."""
     merged = Counter[str]()

@@ -52,8 +52,8 @@ def storage_client(project: str, credentials: Any) -> StorageClient:
 def list_day(client: StorageClient, bucket: str, feed_name: str, day: date) -> list[Stored]:
     """The objects archived for one UTC day, by name."""
     prefix = archive_prefix(feed_name, day)
-    found = client.list_blobs(bucket, prefix=prefix, fields="items(name,size),nextPageToken")
-    return [Stored(blob.name, blob.size or 0) for blob in found]
+    found = client.list_blobs(bucket, prefix=prefix, fields="items(name,size,generation),nextPageToken")
+    return [Stored(blob.name, blob.size or 0, blob.generation or 0) for blob in found]
 
 
 def object_reader(
@@ -99,17 +99,34 @@ def put_file(client: StorageClient, bucket: str, name: str, file: Path) -> str:
 
 
 def overlapped(  # noqa: UP047 - Python 3.11, of the cluster's image, has no type parameters
-    executor: Executor, function: Callable[[Item], Result], items: Iterable[Item], window: int
+    executor: Executor,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    window: int,
+    share: Callable[[Item], float] = lambda _: 0.0,
 ) -> Iterator[Result]:
-    """As `map`, in order, with at most `window` calls begun and not yet taken."""
-    begun: deque[Future[Result]] = deque()
+    """As `map`, in order, with at most `window` calls begun and not yet taken.
+
+    `share` says which part of all that may be held at once an item's result takes, from 0 to 1 or more: what
+    is begun takes 1 at most, or is one item alone.
+    """
+    begun: deque[tuple[Future[Result], float]] = deque()
+    held = 0.0
     try:
         for item in items:
-            begun.append(executor.submit(function, item))
+            part = share(item)
+            while begun and held + part > 1:
+                future, taken = begun.popleft()
+                held -= taken
+                yield future.result()
+            begun.append((executor.submit(function, item), part))
+            held += part
             if len(begun) >= window:
-                yield begun.popleft().result()
+                future, taken = begun.popleft()
+                held -= taken
+                yield future.result()
         while begun:
-            yield begun.popleft().result()
+            yield begun.popleft()[0].result()
     finally:
-        for future in begun:
+        for future, _ in begun:
             future.cancel()

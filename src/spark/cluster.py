@@ -3,19 +3,20 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import ceil
 
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]  # py4j has no types
 from pyspark import SparkConf, SparkContext
 
 from spark.accounting import HourResult
-from spark.job import RunHours, RunHoursError
 from spark.planning import Hour, deal
-from spark.worker import Work
+from spark.worker import RunHours, RunHoursError, Work
 from telemetry import log
 
-# A part for each hour: what YARN has registered when the job begins says little of the cores that it adds
-# for tasks that wait. Many days have larger parts, but enough that no core waits long for the last.
-MAX_HOURLY_PARTS = 1_000
+# A task costs some 70 ms of processors beside its work, an hour of answers about as much. So a part has more
+# than one hour; and no more than half a day, for all that a cluster has: what YARN has registered when the job
+# begins says little of the cores that it adds for tasks that wait.
+HOURS_PER_PART = 3, 12
 PARTS_PER_CORE = 4
 
 
@@ -47,7 +48,8 @@ def _run(context: SparkContext, work: Work, hours: Sequence[Hour]) -> list[HourR
 
 def parts_of(hours: int, parallelism: int) -> int:
     """In how many parts so many hours are run."""
-    return min(hours, max(MAX_HOURLY_PARTS, PARTS_PER_CORE * parallelism))
+    few, many = HOURS_PER_PART
+    return min(ceil(hours / few), max(ceil(hours / many), PARTS_PER_CORE * parallelism))
 
 
 def first_fault(java_message: str) -> str:

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 
 from feed import (
     Feed,
@@ -23,17 +24,18 @@ from feed import (
     quarantine_schema,
     station_schema,
     tick_of,
-    unpack,
     unreadable,
 )
 from spark.accounting import Account, HourResult
 from spark.archive import overlapped
+from spark.decoding import Decoder, decoder_of, unpacked
 from spark.parquet import RowsFile, arrow_schema
 from spark.planning import Hour, Stored
 
 # A GET waits some 50 to 100 ms for the service and takes half a millisecond of this processor.
-READ_THREADS = 32
-READ_AHEAD = 64  # objects
+READ_THREADS = 64
+READ_AHEAD = 128  # objects begun and not yet parsed
+READ_AHEAD_BYTES = 64 * 2**20
 UPLOADS = 4
 MAX_STORED_BYTES = 64 * 2**20
 MAX_DRIFTS = 100
@@ -45,6 +47,7 @@ Put = Callable[[str, Path], str]  # object name, file → URI
 @dataclass(frozen=True)
 class _Answer:
     stored: Stored
+    tick: datetime | None  # None: its name is at fault
     data: bytes | None  # None: not worth reading, its name or its size is at fault
 
 
@@ -64,8 +67,9 @@ def read_hours(feed: Feed, hours: Sequence[Hour], read: Read, put: Put, folder: 
     """
 
     def fetch(stored: Stored) -> _Answer:
-        worth = _tick(feed, stored.name) is not None and stored.size <= MAX_STORED_BYTES
-        return _Answer(stored, read(stored.name) if worth else None)
+        tick = _tick(feed, stored.name)
+        worth = tick is not None and stored.size <= MAX_STORED_BYTES
+        return _Answer(stored, tick, read(stored.name) if worth else None)
 
     def store(written: _Written) -> HourResult:
         uris = [
@@ -85,13 +89,16 @@ def read_hours(feed: Feed, hours: Sequence[Hour], read: Read, put: Put, folder: 
     ):
         # Reading goes on into the next hours while one is being written, and storing while the next is.
         objects = (stored for hour in hours for stored in hour.objects)
-        answers = overlapped(readers, fetch, objects, READ_AHEAD)
+        answers = overlapped(
+            readers, fetch, objects, READ_AHEAD, lambda stored: stored.size / READ_AHEAD_BYTES
+        )
         written = (_write_hour(feed, hour, answers, Path(scratch)) for hour in hours)
         yield from overlapped(uploaders, store, written, UPLOADS)
 
 
 def _write_hour(feed: Feed, hour: Hour, answers: Iterator[_Answer], scratch: Path) -> _Written:
     account, drifts = Account(), Counter[str]()
+    decoder = decoder_of(feed)
     with (
         RowsFile(scratch / f"{hour.label}.rows.parquet", arrow_schema(station_schema(feed))) as rows,
         RowsFile(
@@ -99,31 +106,38 @@ def _write_hour(feed: Feed, hour: Hour, answers: Iterator[_Answer], scratch: Pat
         ) as quarantine,
     ):
         for answer in islice(answers, len(hour.objects)):
-            object_name, outcome = read_answer(feed, hour, answer.stored, answer.data)
-            rows.add(outcome.rows)
-            quarantine.add([_native(row) for row in quarantine_rows(outcome, object_name)])
-            account += account_of(outcome)
-            _count_drifts(drifts, outcome)
+            read = _read(feed, decoder, hour, answer)
+            if isinstance(read, Outcome):
+                rows.add(read.rows)
+                name = answer.stored.name if answer.tick is None else landing_name(feed.name, answer.tick)
+                quarantine.add([_native(row) for row in quarantine_rows(read, name)])
+                account += account_of(read)
+                _count_drifts(drifts, read)
+            else:
+                count = rows.add_columns(answer.tick, read)
+                account += Account(1, 0, count, count, 0)
     return _Written(hour, account, rows, quarantine, dict(drifts))
 
 
-def read_answer(feed: Feed, hour: Hour, stored: Stored, data: bytes | None) -> tuple[str, Outcome]:
-    """The name that an answer has in the quarantine, and its outcome; never raises on bad input.
+def _read(feed: Feed, decoder: Decoder | None, hour: Hour, answer: _Answer) -> Outcome | list[pa.Array]:
+    """The rows as columns, or where there is more to say the outcome; never raises on bad input.
 
-    The name is the landed object's, as the collector writes it: a rebuild gives the same rows.
+    The quarantine has the landed object's name, as the collector writes it: a rebuild gives the same rows.
     """
-    tick = _tick(feed, stored.name)
-    if tick is None:
-        return stored.name, _bad_name(feed, hour, stored.name)
-    name = landing_name(feed.name, tick)
-    if data is None:
-        too_large = RawError(f"{stored.size} bytes stored; expected at most {MAX_STORED_BYTES}")
-        return name, unreadable(feed, tick, too_large)
+    if answer.tick is None:
+        return _bad_name(feed, hour, answer.stored.name)
     try:
-        body = unpack(data)
+        body = _body(answer)
     except RawError as error:
-        return name, unreadable(feed, tick, error)
-    return name, parse(feed, body, tick, decode=msgspec.json.decode)
+        return unreadable(feed, answer.tick, error)
+    columns = decoder.columns(body) if decoder is not None else None
+    return parse(feed, body, answer.tick, decode=msgspec.json.decode) if columns is None else columns
+
+
+def _body(answer: _Answer) -> bytes:
+    if answer.data is None:
+        raise RawError(f"{answer.stored.size} bytes stored; expected at most {MAX_STORED_BYTES}")
+    return unpacked(answer.data, MAX_STORED_BYTES)
 
 
 def account_of(outcome: Outcome) -> Account:

@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -13,9 +13,18 @@ from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
 from feed import Feed, batch_runs_schema, quarantine_schema, station_schema, tick_of
-from spark.accounting import Account, AccountingError, HourResult, days_phrase, merged_drifts, reconcile
+from spark.accounting import (
+    Account,
+    AccountingError,
+    HourResult,
+    accounts_by_day,
+    days_phrase,
+    merged_drifts,
+    reconcile,
+)
 from spark.archive import ArchiveError, list_day
-from spark.planning import Hour, plan_hours
+from spark.planning import Hour, plan_hours, stretches
+from spark.progress import Finished, Progress, digest_of
 from spark.settings import Settings
 from spark.warehouse import (
     LostJobError,
@@ -27,18 +36,13 @@ from spark.warehouse import (
     record_run,
     replace_days,
 )
-from spark.worker import Work
+from spark.worker import RunHours, RunHoursError, Work
 from telemetry import log
 
 LIST_THREADS = 8
 SUCCEEDED, FAILED, NOTHING_ARCHIVED = "succeeded", "failed", "nothing_archived"
 
 Clock = Callable[[], datetime]
-RunHours = Callable[[Work, Sequence[Hour]], Iterable[HourResult]]
-
-
-class RunHoursError(RuntimeError):
-    """The hours could not be read; the message is the first fault's."""
 
 
 @dataclass(frozen=True)
@@ -83,30 +87,17 @@ def rebuild(
 ) -> Run:
     """Replace the days that have objects in the archive, and account for it in batch_runs.
 
-    Days without an object keep the rows they have. Whatever fails is in the run's status and message, or
-    leaves it unrecorded; nothing is raised.
+    Days without an object keep the rows they have. The days are replaced in stretches, in order; what a
+    former run that did not end has replaced, from the same objects by the same code, stays as it is. Whatever
+    fails is in the run's status and message, or leaves it unrecorded; nothing is raised.
     """
     started = clock()
-    run_id = new_run(started)
-    listed: dict[date, list[Hour]] = {}
-    account, status, message = Account(), FAILED, None
+    work = _Stretches(settings, feed, gcs, bq, run_hours, new_run(started), started)
+    status, message = FAILED, None
     try:
         check_tables(bq, (settings.table(name) for name in (feed.name, "quarantine", "batch_runs")))
-        listed = _list_days(gcs, settings, feed)
-        empty = [day for day, hours in listed.items() if not hours]
-        if len(empty) == len(listed):
-            status = NOTHING_ARCHIVED
-            message = (
-                f"gs://{settings.archive_bucket} has no object of {feed.name} for {days_phrase(empty)}: "
-                "no table was changed; let the copier sweep, then run the job again"
-            )
-        else:
-            account = _rebuild_listed(
-                settings, feed, bq=bq, run_hours=run_hours, listed=listed, run_id=run_id, now=started
-            )
-            status = SUCCEEDED
-            if empty:
-                message = f"nothing is archived for {days_phrase(empty)}: these days were left as they are"
+        work.rebuild()
+        status, message = work.outcome()
     except (
         AccountingError,
         ArchiveError,
@@ -119,75 +110,166 @@ def rebuild(
     except Exception as error:  # noqa: BLE001 - the account must be stored whatever it is
         message = f"{type(error).__name__}: {error}"
         log(logging.ERROR, f"the run ended by {message}", exc_info=True)
+    if status == FAILED and work.done:
+        message = f"{message}; done before it: {days_phrase(work.done)}, and the next run goes on there"
     run = Run(
-        run_id=run_id,
+        run_id=work.run_id,
         feed=feed.name,
         started_at=started,
         finished_at=clock(),
         first_day=settings.first_day,
         last_day=settings.last_day,
-        objects_listed=sum(_objects(hours) for hours in listed.values()),
-        account=account,
+        objects_listed=work.objects_listed,
+        account=sum(work.done.values(), Account()),
         status=status,
         message=message,
     )
-    return _recorded(bq, settings.table("batch_runs"), run)
+    recorded = _recorded(bq, settings.table("batch_runs"), run)
+    if recorded.is_done:
+        work.forget()
+    return recorded
 
 
-def _list_days(gcs: StorageClient, settings: Settings, feed: Feed) -> dict[date, list[Hour]]:
+@dataclass
+class _Stretches:
+    """The work of one run, a stretch of days at a time; while one is loaded, the next is read."""
+
+    settings: Settings
+    feed: Feed
+    gcs: StorageClient
+    bq: bigquery.Client
+    run_hours: RunHours
+    run_id: str
+    started: datetime
+    objects_listed: int = 0
+    done: dict[date, Account] = field(default_factory=dict)  # days that are as the archive says
+    empty: list[date] = field(default_factory=list)
+    skipped: int = 0  # days that a former run has done
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(self.gcs, self.settings.staging_bucket, self.feed.name)
+
+    def rebuild(self) -> None:
+        """Rebuild all days. Raises what a stretch raised first; those before it are done."""
+        former = self.progress.read()
+        with ThreadPoolExecutor(1, "load") as loader:
+            loading: Future[None] | None = None
+            for days in stretches(self.settings.days, self.settings.days_at_once):
+                listed = _list_days(self.gcs, self.settings, self.feed, days)
+                self.objects_listed += sum(_objects(hours) for hours in listed.values())
+                self.empty += [day for day, hours in listed.items() if not hours]
+                todo = {}
+                for day, hours in listed.items():
+                    digest = digest_of(hours, self.settings.code)
+                    if not hours:
+                        continue
+                    if day in former and former[day].digest == digest:
+                        self.done[day] = former[day].account
+                        self.skipped += 1
+                    else:
+                        todo[day] = hours
+                if not todo:
+                    continue
+                read = self._read(todo)
+                if loading is not None:
+                    loading.result()
+                loading = loader.submit(self._replace, read)
+            if loading is not None:
+                loading.result()
+
+    def outcome(self) -> tuple[str, str | None]:
+        """Status and message of a run that has come to its end."""
+        if not self.done:
+            return NOTHING_ARCHIVED, (
+                f"gs://{self.settings.archive_bucket} has no object of {self.feed.name} for "
+                f"{days_phrase(self.empty)}: no table was changed; let the copier sweep, then run the job again"
+            )
+        said = []
+        if self.skipped:
+            said.append(f"{self.skipped} days were as a run that did not end had left them")
+        if self.empty:
+            said.append(
+                f"nothing is archived for {days_phrase(self.empty)}: these days were left as they are"
+            )
+        return SUCCEEDED, "; ".join(said) or None
+
+    def forget(self) -> None:
+        """There is nothing to go on with after this run."""
+        try:
+            self.progress.forget(self.settings.days)
+        except Exception as error:  # noqa: BLE001 - what the run did stays done
+            log(logging.WARNING, f"what the run had left for a next one stays for two days: {error}")
+
+    def _read(self, listed: dict[date, list[Hour]]) -> "_Read":
+        hours = [hour for each in listed.values() for hour in each]
+        work = Work(self.settings, self.feed, f"batch/{self.run_id}")
+        results = list(self.run_hours(work, hours))
+        account = reconcile(hours, results)
+        log(
+            logging.INFO,
+            f"{days_phrase(listed)}: {account.objects_read} objects read, {account.rows_loaded} rows written",
+            **asdict(account),
+        )
+        for drift, answers in merged_drifts(results).items():
+            log(logging.WARNING, f"{drift} ({answers} answers)", answers=answers)
+        return _Read(listed, results, account)
+
+    def _replace(self, read: "_Read") -> None:
+        settings, table, days = self.settings, self.settings.table(self.feed.name), list(read.listed)
+        minutes = check_nothing_lost(
+            self.bq, table, days, _ticks(hour for hours in read.listed.values() for hour in hours)
+        )
+        replacements = (
+            Replacement(
+                table,
+                station_schema(self.feed),
+                [result.rows_uri for result in read.results if result.rows_uri],
+                read.account.rows_loaded,
+                {},
+                minutes,
+            ),
+            Replacement(
+                settings.table("quarantine"),
+                quarantine_schema(),
+                [result.quarantine_uri for result in read.results if result.quarantine_uri],
+                sum(result.quarantine_rows for result in read.results),
+                {"feed": self.feed.name},
+            ),
+        )
+        replace_days(self.bq, replacements, days, f"{self.run_id}_{days[0]:%Y%m%d}", self.started)
+        log(logging.INFO, f"{days_phrase(days)} replaced in {table}", days=len(days))
+        accounts = accounts_by_day(read.results)
+        self.done |= accounts
+        self.progress.add(
+            self.run_id,
+            {
+                day: Finished(digest_of(hours, settings.code), accounts[day])
+                for day, hours in read.listed.items()
+            },
+        )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A stretch that lies in the staging bucket, and waits for being loaded."""
+
+    listed: dict[date, list[Hour]]
+    results: Sequence[HourResult]
+    account: Account
+
+
+def _list_days(
+    gcs: StorageClient, settings: Settings, feed: Feed, days: Sequence[date]
+) -> dict[date, list[Hour]]:
     def hours_of(day: date) -> list[Hour]:
         return plan_hours(day, list_day(gcs, settings.archive_bucket, feed.name, day))
 
     with ThreadPoolExecutor(LIST_THREADS, "list") as pool:
-        listed = dict(zip(settings.days, pool.map(hours_of, settings.days), strict=True))
+        listed = dict(zip(days, pool.map(hours_of, days), strict=True))
     for day, hours in listed.items():
         severity = logging.INFO if hours else logging.WARNING
         log(severity, f"{day}: {_objects(hours)} objects listed", day=day, objects_listed=_objects(hours))
     return listed
-
-
-def _rebuild_listed(
-    settings: Settings,
-    feed: Feed,
-    *,
-    bq: bigquery.Client,
-    run_hours: RunHours,
-    listed: dict[date, list[Hour]],
-    run_id: str,
-    now: datetime,
-) -> Account:
-    hours = [hour for each in listed.values() for hour in each]
-    results = list(run_hours(Work(settings, feed, f"batch/{run_id}"), hours))
-    account = reconcile(hours, results)
-    log(
-        logging.INFO,
-        f"{account.objects_read} objects read, {account.rows_loaded} rows written",
-        **asdict(account),
-    )
-    for drift, answers in merged_drifts(results).items():
-        log(logging.WARNING, f"{drift} ({answers} answers)", answers=answers)
-    days = [day for day, each in listed.items() if each]
-    minutes = check_nothing_lost(bq, settings.table(feed.name), days, _ticks(hours))
-    replacements = (
-        Replacement(
-            settings.table(feed.name),
-            station_schema(feed),
-            [result.rows_uri for result in results if result.rows_uri],
-            account.rows_loaded,
-            {},
-            minutes,
-        ),
-        Replacement(
-            settings.table("quarantine"),
-            quarantine_schema(),
-            [result.quarantine_uri for result in results if result.quarantine_uri],
-            sum(result.quarantine_rows for result in results),
-            {"feed": feed.name},
-        ),
-    )
-    replace_days(bq, replacements, days, run_id, now)
-    log(logging.INFO, f"{days_phrase(days)} replaced in {settings.table(feed.name)}", days=len(days))
-    return account
 
 
 def _ticks(hours: Iterable[Hour]) -> set[datetime]:

@@ -5,13 +5,15 @@ import logging
 import os
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import spark
 from feed import FeedError
 from spark.packages import PackagesError, activate
-from spark.settings import SettingsError, read_feed, read_settings
+from spark.settings import Settings, SettingsError, read_feed, read_settings
 from telemetry import log, log_as_json
 
 
@@ -21,27 +23,38 @@ def main(arguments: list[str]) -> int:
     code = Path(spark.__file__).parents[1]  # a folder, or the zip
     try:
         activate()
-        settings = read_settings(arguments, os.environ, datetime.now(UTC).date())
+        settings = read_settings(arguments, os.environ, datetime.now(UTC).date(), code=code.name)
         with tempfile.TemporaryDirectory(prefix="vlille-batch-") as scratch:
             feed = read_feed(settings.feed, code, Path(scratch))
     except (FeedError, PackagesError, SettingsError) as error:
         log(logging.ERROR, str(error))
         return 2
-    from google.cloud import bigquery  # noqa: PLC0415 - activate() puts in place what these import
+    from spark.cluster import spark_hours  # noqa: PLC0415 - activate() puts in place what it imports
 
-    from spark.archive import own_credentials, storage_client  # noqa: PLC0415
-    from spark.cluster import spark_hours  # noqa: PLC0415
-    from spark.job import SUCCEEDED, rebuild  # noqa: PLC0415
+    with ThreadPoolExecutor(1, "clients") as beside:
+        clients = beside.submit(
+            _clients, settings
+        )  # a second of imports, for which Spark's start leaves time
+        with spark_hours(f"vlille batch {settings.feed}") as run_hours:
+            gcs, bq = clients.result()
+            from spark.job import SUCCEEDED, rebuild  # noqa: PLC0415 - imported by then
 
-    credentials = own_credentials()
-    gcs = storage_client(settings.project, credentials)
-    bq = bigquery.Client(project=settings.project, credentials=credentials, location=settings.location)
-    with spark_hours(f"vlille batch {settings.feed}") as run_hours:
-        run = rebuild(settings, feed, gcs=gcs, bq=bq, run_hours=run_hours)
+            run = rebuild(settings, feed, gcs=gcs, bq=bq, run_hours=run_hours)
     if run.message:
         log(logging.WARNING if run.status == SUCCEEDED else logging.ERROR, run.message, status=run.status)
     sys.stdout.write(json.dumps({"event": "batch_finished", **run.row()}, ensure_ascii=False) + "\n")
     return 0 if run.is_done else 1
+
+
+def _clients(settings: Settings) -> tuple[Any, Any]:
+    from google.cloud import bigquery  # noqa: PLC0415
+
+    import spark.job  # noqa: F401, PLC0415 - what it imports takes most of the time
+    from spark.archive import own_credentials, storage_client  # noqa: PLC0415
+
+    credentials = own_credentials()
+    gcs = storage_client(settings.project, credentials)
+    return gcs, bigquery.Client(project=settings.project, credentials=credentials, location=settings.location)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ class Stored:
 
     name: str
     size: int  # bytes as stored
+    generation: int = 0  # which one of those that had the name
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Hour:
     def label(self) -> str:
         """`2023-10-26T20`."""
         return f"{self.day.isoformat()}T{self.hour:02d}"
+
+
+def stretches(days: Sequence[date], length: int) -> list[list[date]]:
+    """The days in lists of `length`, the last may be shorter: what is read, and replaced, at once."""
+    return [list(days[start : start + length]) for start in range(0, len(days), length)]
 
 
 def plan_hours(day: date, objects: Iterable[Stored]) -> list[Hour]:

@@ -15,6 +15,8 @@ STORAGE_URL = "https://storage.googleapis.com"
 ENDPOINTS = ("STORAGE_EMULATOR_HOST", "API_ENDPOINT_OVERRIDE")
 # One statement may change 4,000 partitions: https://cloud.google.com/bigquery/quotas#partitioned_tables
 MAX_DAYS = 4_000
+# Seven million rows of this feed: some seconds of reading, and a load job and a statement of some seconds more.
+DAYS_AT_ONCE = 16
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 
 
@@ -35,6 +37,8 @@ class Settings:
     first_day: date
     last_day: date
     storage_url: str = STORAGE_URL
+    days_at_once: int = DAYS_AT_ONCE
+    code: str = ""  # names the version of the code that runs
 
     @property
     def days(self) -> list[date]:
@@ -46,8 +50,12 @@ class Settings:
         return f"{self.project}.{self.dataset}.{name}"
 
 
-def read_settings(arguments: Sequence[str], environment: Mapping[str, str], today: date) -> Settings:
+def read_settings(
+    arguments: Sequence[str], environment: Mapping[str, str], today: date, code: str = ""
+) -> Settings:
     """The settings of the command line; `today` is the UTC date that `yesterday` counts from.
+
+    `code` names the version of the code that runs, as the zip does that it travels in.
 
     Raises SettingsError; argparse itself ends the process (status 2) for arguments missing or unknown.
     """
@@ -59,6 +67,8 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], toda
         raise SettingsError(
             f"--from {first} --to {last} are {(last - first).days + 1} days: at most {MAX_DAYS} at once"
         )
+    if not 1 <= parsed.days_at_once <= MAX_DAYS:
+        raise SettingsError(f"--days-at-once: found {parsed.days_at_once}, expected 1 to {MAX_DAYS}")
     for option in ("project", "dataset", "location", "archive_bucket", "staging_bucket", "feed"):
         value = getattr(parsed, option)
         if not _NAME.fullmatch(value):
@@ -73,6 +83,8 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], toda
         feed=parsed.feed,
         first_day=first,
         last_day=last,
+        days_at_once=parsed.days_at_once,
+        code=code,
         storage_url=host if "://" in host else f"http://{host}",
     )
 
@@ -93,6 +105,14 @@ def _parser() -> argparse.ArgumentParser:
         "--from", dest="first", required=True, metavar="DAY", help="YYYY-MM-DD or yesterday (UTC)"
     )
     parser.add_argument("--to", dest="last", required=True, metavar="DAY", help="the last day, included")
+    parser.add_argument(
+        "--days-at-once",
+        type=int,
+        default=DAYS_AT_ONCE,
+        metavar="N",
+        help="how many days are replaced by one statement, and made again after a run that was killed "
+        f"(default: {DAYS_AT_ONCE})",
+    )
     return parser
 
 

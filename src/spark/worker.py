@@ -1,6 +1,6 @@
 """What Spark calls in its Python workers. Only the standard library at the top: packages come first."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -28,6 +28,13 @@ class Work:
         read, put = _storage(self.settings)
         for hours in parts:
             yield from read_hours(self.feed, hours, read, put, self.folder)
+
+
+RunHours = Callable[[Work, Sequence[Hour]], Iterable[HourResult]]
+
+
+class RunHoursError(RuntimeError):
+    """The hours could not be read; the message is the first fault's."""
 
 
 @cache

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark.accounting import Account, AccountingError, HourResult, days_phrase, merged_drifts, reconcile
+from spark.accounting import (
+    Account,
+    AccountingError,
+    HourResult,
+    accounts_by_day,
+    days_phrase,
+    merged_drifts,
+    reconcile,
+)
 from spark.planning import Hour, Stored
 
 pytestmark = pytest.mark.unit
@@ -51,6 +59,11 @@ def test_accounts_add_field_by_field(counts: list[tuple[int, int, int, int, int]
     for each in counts:
         total += Account(*each)
     assert total == Account(*(sum(column) for column in zip(*counts, strict=True)))
+
+
+def test_accounts_of_days() -> None:
+    results = [result("2023-10-26T04", 1), result("2023-10-26T05", 2, 1), result("2023-10-27T00", 4)]
+    assert accounts_by_day(results) == {DAY: Account(3, 1), date(2023, 10, 27): Account(4)}
 
 
 def test_drifts_add_up_by_message() -> None:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -40,6 +40,26 @@ def test_overlapped_begins_no_more_than_its_window() -> None:
         for _ in overlapped(pool, str, items(), 7):
             taken += 1
     assert taken == 50
+
+
+@pytest.mark.unit
+@given(st.lists(st.floats(0, 2), max_size=30), st.integers(1, 8))
+def test_overlapped_holds_no_more_than_the_shares_allow(shares: list[float], window: int) -> None:
+    held: list[float] = []
+
+    class AtOnce(Executor):
+        def submit(self, function: Any, item: Any) -> Any:  # type: ignore[override]
+            held.append(item)
+            assert len(held) == 1 or sum(held) <= 1 + 1e-9
+            future: Future[Any] = Future()
+            future.set_result(function(item))
+            return future
+
+    results = []
+    for share in overlapped(AtOnce(), float, shares, window, float):
+        results.append(share)
+        held.remove(share)
+    assert results == shares
 
 
 @pytest.mark.unit

@@ -351,3 +351,100 @@ def test_killed_anywhere_and_run_again(batch: Batch) -> None:
     assert batch.run().status == SUCCEEDED
     assert batch.content() == new
     assert len(project.table("batch_runs")) == 2
+
+
+class Resumed:
+    """Runs of four days, a day at a time, that are killed; what each read and replaced."""
+
+    def __init__(self, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.batch = batch
+        self.read: list[int] = []
+        self.replaced: list[int] = []
+        self.killed: tuple[str, int] | None = None
+        # BigQuery's part is tested above; here it would only take its time.
+        monkeypatch.setattr("spark.job.check_nothing_lost", lambda *_: 0)
+        monkeypatch.setattr("spark.job.replace_days", self._replace)
+        monkeypatch.setattr("spark.job.record_run", lambda *_: self._die("recorded", 0))
+        for day in range(4):
+            for number, body in enumerate([batch.project.feed.sample, accident(batch.project.feed)]):
+                batch.project.archive_answer(minute(day * 1440 + number), body)
+
+    def _die(self, when: str, day: int) -> None:
+        if self.killed == (when, day):
+            raise KilledError
+
+    def _replace(self, _bq: Any, replacements: Any, days: list[date], *_: Any) -> None:
+        [day] = [(each - DAY).days for each in days]
+        self._die("before", day)
+        assert len(replacements[0].uris) == 1
+        self.replaced.append(day)
+        self._die("after", day)
+
+    def run(self, killed: tuple[str, int] | None = None, **changed: Any) -> Run | None:
+        """A run with what it read in `read`; None where it was killed."""
+        self.read, self.replaced, self.killed = [], [], killed
+
+        def read(work: Work, hours: Sequence[Hour]) -> Iterator[HourResult]:
+            self.read += sorted({(hour.day - DAY).days for hour in hours})
+            return self.batch.run_hours(work, hours)
+
+        try:
+            return self.batch.run(read, last_day=DAY + timedelta(3), days_at_once=1, **changed)
+        except KilledError:
+            return None
+
+
+@pytest.fixture
+def resumed(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> Resumed:
+    return Resumed(batch, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("killed", "left"),
+    [
+        (("before", 0), [0, 1, 2, 3]),
+        (("before", 2), [2, 3]),
+        (("after", 2), [2, 3]),  # once more, which changes nothing
+        (("after", 3), [3]),
+        (("recorded", 0), []),
+    ],
+)
+def test_a_run_that_was_killed_is_gone_on_with(
+    resumed: Resumed, killed: tuple[str, int], left: list[int]
+) -> None:
+    """Only the days that were not finished are read again; the account is of all of them."""
+    assert resumed.run(killed) is None
+    again = resumed.run()
+    assert again is not None
+    assert again.is_done
+    assert resumed.read == resumed.replaced == left
+    assert (again.objects_listed, again.account.objects_read) == (8, 8)
+    whole = resumed.run()
+    assert whole is not None
+    assert whole.account == again.account
+    assert resumed.read == [0, 1, 2, 3]  # the run before has ended: there is nothing to go on with
+
+
+def test_a_day_is_made_again_where_it_would_be_another(resumed: Resumed) -> None:
+    assert resumed.run(("before", 3)) is None
+    resumed.batch.project.archive_answer(minute(1440 + 1), resumed.batch.project.feed.sample + b" ")
+    assert resumed.run(("recorded", 0)) is None
+    assert resumed.read == [1, 3]
+    assert resumed.run(("recorded", 0), code="another") is None
+    assert resumed.read == [0, 1, 2, 3]
+    ended = resumed.run(code="another")
+    assert ended is not None
+    assert ended.message == "4 days were as a run that did not end had left them"
+
+
+def test_what_fails_leaves_the_days_before_it(batch: Batch) -> None:
+    feed = batch.project.feed
+    for day in range(2):
+        batch.project.archive_answer(minute(day * 1440), feed.sample)
+    stream(batch.project, minute(1440 + 9), feed.sample)  # not archived
+    run = batch.run(last_day=DAY + timedelta(1), days_at_once=1)
+    assert run.status == FAILED
+    assert "run the job again" in str(run.message)
+    assert "; done before it: 2023-10-26, and the next run goes on there" in str(run.message)
+    assert run.account.objects_read == 1
+    assert {row["collected_at"] for row in batch.content()[feed.name]} == {minute(0), minute(1440 + 9)}

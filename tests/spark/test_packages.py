@@ -40,6 +40,7 @@ def python(tmp_path: Path) -> Python:
 def make_zip(folder: Path, tag: str | None, name: str = "packages-cp313-0123456789abcdef.zip") -> Path:
     """A zip with a stand-in for everything needed, each telling where it was imported from."""
     modules = (
+        "isal",
         "msgspec",
         "pyarrow",
         "google",
@@ -91,7 +92,7 @@ def test_nothing_that_fits_says_what_was_found_and_expected(
     done = python(PROBE, zip_path)
     last = done.stderr.splitlines()[-1]
     assert (
-        "PackagesError: msgspec, pyarrow, google.cloud.storage, google.cloud.bigquery cannot be imported"
+        "PackagesError: isal, msgspec, pyarrow, google.cloud.storage, google.cloud.bigquery cannot be imported"
         in last
     )
     assert f"found {zip_path.name} ({tag or 'no PYTHON_TAG in it'}), expected one for {python_tag()}" in last

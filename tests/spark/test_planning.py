@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feed import archive_name
-from spark.planning import Hour, Stored, deal, plan_hours
+from spark.planning import Hour, Stored, deal, plan_hours, stretches
 
 pytestmark = pytest.mark.unit
 
@@ -78,3 +78,11 @@ def test_parts_keep_the_order_and_none_is_empty_nor_much_larger(sizes: list[int]
     assert all(dealt)
     heaviest = max((sum(len(hour.objects) for hour in part) for part in dealt), default=0)
     assert heaviest <= sum(sizes) / parts + max(sizes, default=0)
+
+
+@given(st.integers(0, 40), st.integers(1, 50))
+def test_stretches_are_all_days_in_order(count: int, length: int) -> None:
+    days = [DAY + timedelta(number) for number in range(count)]
+    cut = stretches(days, length)
+    assert [day for each in cut for day in each] == days
+    assert all(len(each) == length for each in cut[:-1])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feed import load_feed
-from spark.settings import MAX_DAYS, SettingsError, read_feed, read_settings
+from spark.settings import DAYS_AT_ONCE, MAX_DAYS, SettingsError, read_feed, read_settings
 
 pytestmark = pytest.mark.unit
 
@@ -39,6 +39,12 @@ def test_all_that_is_asked_for() -> None:
     assert settings.location == "europe-west1"
     assert settings.table("quarantine") == "demo-project.vlille.quarantine"
     assert settings.storage_url == "https://storage.googleapis.com"
+
+
+def test_days_at_once_and_the_code() -> None:
+    settings = read_settings(arguments(days_at_once="3"), {}, TODAY, code="batch-0123.zip")
+    assert (settings.days_at_once, settings.code) == (3, "batch-0123.zip")
+    assert read_settings(arguments(), {}, TODAY).days_at_once == DAYS_AT_ONCE
 
 
 def test_yesterday_counts_from_the_utc_date() -> None:
@@ -70,6 +76,7 @@ def test_storage_emulator(host: str, url: str) -> None:
         ({"dataset": "vlille; DROP TABLE x"}, ["--dataset", "expected a name"]),
         ({"location": ""}, ["--location", "''"]),
         ({"archive_bucket": "gs://archive"}, ["--archive-bucket", "gs://archive"]),
+        ({"days_at_once": "0"}, ["--days-at-once", "found 0, expected 1 to 4000"]),
     ],
 )
 def test_refusals_name_option_found_and_expected(changed: dict[str, str], says: list[str]) -> None:
