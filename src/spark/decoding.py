@@ -5,7 +5,7 @@ for this module: None means that `feed.parse` must look, and what it says is the
 """
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -15,7 +15,6 @@ import msgspec
 import pyarrow as pa
 from isal import isal_zlib
 from msgspec import UNSET, Raw, UnsetType
-from msgspec.structs import astuple
 
 from feed import (
     AnswerShape,
@@ -123,10 +122,20 @@ class _Arrays:
 
 @dataclass(frozen=True)
 class _Node:
-    """What to do with each field of an object, or item of an array: a column's, look further, or nothing."""
+    """What objects or arrays hold that is needed: lists of it, each a column's or of what is to be looked into."""
 
-    children: tuple["int | _Node | None", ...]
-    is_object: bool
+    take: Callable[[Sequence[Any]], Sequence[Sequence[Any]]]
+    children: tuple["int | _Node", ...]
+
+
+def _node(children: Mapping[str, "int | _Node | None"]) -> _Node:
+    """A node of children by how they are reached, `.f0` or `[0]`.
+
+    Written out as code, as dataclasses are: it takes a third of the time of what reaches by name or place.
+    """
+    needed = {reach: child for reach, child in children.items() if child is not None}
+    lists = "".join(f"[holder{reach} for holder in holders], " for reach in needed)
+    return _Node(eval(f"lambda holders: ({lists})"), tuple(needed.values()))  # noqa: S307 - names of our own
 
 
 @dataclass(frozen=True)
@@ -162,11 +171,10 @@ class Decoder:
 
 def _spread(node: _Node, holders: Sequence[Any], values: dict[int, Sequence[Any]]) -> None:
     """Put the values of each column below `node` into `values`, one for each holder."""
-    rows = map(astuple, holders) if node.is_object else holders
-    for child, items in zip(node.children, zip(*rows, strict=True), strict=True):
+    for child, items in zip(node.children, node.take(holders), strict=True):
         if isinstance(child, _Node):
             _spread(child, items, values)
-        elif child is not None:
+        else:
             values[child] = items
 
 
@@ -210,19 +218,20 @@ def _typed(shape: Shape, feed: Feed) -> tuple[Any, Any]:
             return kind | None, feed.columns.index(shape)
         case ArrayShape(items):
             types, nodes = zip(*(_typed(item, feed) for item in items), strict=True)
-            return tuple[types], _Node(nodes, is_object=False)  # type: ignore[valid-type]  # made just now
+            places = {f"[{index}]": node for index, node in enumerate(nodes)}
+            return tuple[types], _node(places)  # type: ignore[valid-type]  # made just now
         case ObjectShape(fields, is_closed):
-            children: list[Any] = []
+            children: dict[str, Any] = {}
             members: list[Any] = []
             for number, below in enumerate(fields.values()):
                 kind, child = _typed(below, feed)
-                children.append(child)
+                children[f".f{number}"] = child
                 is_needed = isinstance(child, _Node)
                 members.append((f"f{number}", kind) if is_needed else (f"f{number}", kind | UnsetType, UNSET))
             names = {f"f{number}": str(key) for number, key in enumerate(fields)}
             made = msgspec.defstruct(
                 "Object", members, rename=names, forbid_unknown_fields=is_closed, kw_only=True, gc=False
             )
-            return made, _Node(tuple(children), is_object=True)
+            return made, _node(children)
         case _:
             return Raw, None

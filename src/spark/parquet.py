@@ -83,7 +83,12 @@ class RowsFile:
         if not self._waiting:
             return
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self.path, self._schema, compression="zstd")
+            self._writer = pq.ParquetWriter(
+                self.path,
+                self._schema,
+                compression="zstd",
+                write_statistics=False,  # a load job reads all of it
+            )
         table = pa.Table.from_batches(self._waiting, self._schema).combine_chunks()
         self._writer.write_table(table, row_group_size=ROW_GROUP)
         self._waiting, self._waiting_rows = [], 0
