@@ -20,6 +20,9 @@ FIELDS = "items(name,bucket,generation,size,crc32c,timeCreated),nextPageToken"
 SHOWN = 50  # refusals and failures that the answer lists; the counts are whole
 
 
+_Job = tuple[Blob, Plan, dict[str, Blob]]  # an object, what to do, and what the archive has by name
+
+
 @dataclass
 class Sweep:
     """What became of the objects that were looked at; `complete` when that was all of them."""
@@ -46,38 +49,52 @@ class Sweep:
 
 
 def sweep(
-    client: StorageClient, settings: Settings, feeds: Sequence[Feed], clock: Callable[[], float]
+    client: StorageClient,
+    settings: Settings,
+    feeds: Sequence[Feed],
+    clock: Callable[[], float],
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Sweep:
     """Move every landed object; what the deadline leaves is for the next sweep.
 
-    `clock` gives seconds. An object that cannot be moved is counted and left; it stops no other one.
+    `clock` gives seconds; `tell` is told the name of each object that was looked at. An object that cannot be
+    moved is counted and left; it stops no other one. While the objects of one page are moved the next page is
+    listed, so that two are held in memory however many there are.
     """
     deadline = Deadline(clock, clock() + settings.deadline_s)
     done = Sweep()
     archive = client.bucket(settings.archive_bucket)
-    with ThreadPoolExecutor(settings.threads) as pool:
-        for page in _pages(client, settings.landing_bucket):
-            jobs = [(blob, plan(blob.name, blob.size, feeds)) for blob in page]
-            archived = _archived(
-                client, settings.archive_bucket, (job for _, job in jobs), deadline.halfway()
-            )
+    pages = iter(_pages(client, settings.landing_bucket))
 
-            def move(job: tuple[Blob, Plan], known: dict[str, Blob] = archived) -> Moved | Exception | None:
-                return None if deadline.is_over() else _move(*job, archive, known, deadline)
+    def next_jobs() -> list[_Job]:
+        page = [] if deadline.is_over() else next(filter(None, pages), [])
+        plans = [plan(blob.name, blob.size, feeds) for blob in page]
+        archived = _archived(client, settings.archive_bucket, plans, deadline.halfway())
+        return [(blob, each, archived) for blob, each in zip(page, plans, strict=True)]
 
-            for (blob, _), result in zip(jobs, pool.map(move, jobs), strict=True):
+    def move(job: _Job) -> Moved | Exception | None:
+        return None if deadline.is_over() else _move(*job, archive, deadline)
+
+    with (
+        ThreadPoolExecutor(settings.threads, "move") as movers,
+        ThreadPoolExecutor(1, "list") as lister,
+    ):
+        listed = lister.submit(next_jobs)
+        while jobs := listed.result():
+            listed = lister.submit(next_jobs)
+            for (blob, *_), result in zip(jobs, movers.map(move, jobs), strict=True):
+                tell(blob.name)
                 if result is None:
                     done.complete = False
                 else:
                     done.add(blob.name, result)
-            if deadline.is_over():
-                done.complete = False
-                break
+    if deadline.is_over():
+        done.complete = False
     return done
 
 
 def _move(
-    blob: Blob, job: Plan, archive: Bucket, archived: dict[str, Blob], deadline: Deadline
+    blob: Blob, job: Plan, archived: dict[str, Blob], archive: Bucket, deadline: Deadline
 ) -> Moved | Exception | None:
     """What became of the object, None where the time did not suffice."""
     try:

@@ -1,8 +1,10 @@
 """Sweeps on the emulator: twice, two at once, killed at each step, in the hour that happens twice."""
 
+import gc
 import io
 import json
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +18,7 @@ from google.cloud.storage import Blob
 from google.cloud.storage.exceptions import DataCorruption
 
 import copier.moving
+import copier.sweep
 from copier.deadline import FINISH_SECONDS
 from copier.planning import MAX_LEGACY_BYTES
 from copier.sweep import sweep
@@ -313,3 +316,29 @@ def test_an_object_that_another_sweep_took_is_no_failure(
     monkeypatch.setattr("copier.sweep.move_landed", late)
     done = sweep(buckets.client, buckets.settings, [], STILL)
     assert (done.skipped, done.failed, done.moved) == (1, 0, 0)
+
+
+def test_two_pages_are_held_however_many_there_are(buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And while one of them is moved, the next is listed."""
+    names = [landing_name("trams", TICK + timedelta(minutes=i)) for i in range(60)]
+    for name in names:
+        buckets.put(name, pack(name.encode()))
+    held: list[weakref.ref[Blob]] = []
+    most, told, listing = 0, list[str](), copier.sweep._pages
+
+    def pages(*arguments: Any) -> Iterator[list[Blob]]:
+        nonlocal most
+        for page in listing(*arguments):
+            if arguments[1] == buckets.settings.landing_bucket:
+                held.extend(map(weakref.ref, page))
+                gc.collect()
+                most = max(most, sum(blob() is not None for blob in held))
+            yield page
+            del page
+
+    monkeypatch.setattr("copier.sweep.PAGE", 10)
+    monkeypatch.setattr("copier.sweep._pages", pages)
+    done = sweep(buckets.client, buckets.settings, [], STILL, told.append)
+    assert (done.moved, done.complete) == (60, True)
+    assert told == names
+    assert 10 < most <= 30  # the third is what has just been moved
