@@ -34,7 +34,13 @@ class UnverifiedError(Exception):
 
 
 def move_landed(
-    source: Blob, archive: Bucket, plan: Landed, archived: Mapping[str, Blob], deadline: Deadline
+    source: Blob,
+    archive: Bucket,
+    plan: Landed,
+    archived: Mapping[str, Blob],
+    deadline: Deadline,
+    *,
+    keep: bool = False,
 ) -> Moved:
     """Rewrite the object inside Google Cloud Storage; `archived` are objects known to be there already.
 
@@ -43,7 +49,7 @@ def move_landed(
     to the next sweep.
     """
     if (existing := archived.get(plan.destination)) is not None:
-        return _skip(source, existing, deadline)
+        return _skip(source, existing, deadline, keep=keep)
     copy = archive.blob(plan.destination)
     try:
         token = None
@@ -58,21 +64,34 @@ def move_landed(
             if token is None:
                 break
     except PreconditionFailed:
-        return _skip(source, copy, deadline)
+        return _skip(source, copy, deadline, keep=keep)
     except NotFound:
         return Moved.SKIPPED  # another sweep has moved it
     if (copy.size, copy.crc32c) != (source.size, source.crc32c):
         raise UnverifiedError(f"{copy.name}: {copy.size} bytes, crc32c {copy.crc32c}, unlike {source.name}")
-    _delete(source, deadline)
+    _delete(source, deadline, keep=keep)
     return Moved.MOVED
 
 
-def move_legacy(source: Blob, archive: Bucket, plan: Legacy, deadline: Deadline) -> Moved:
+def move_legacy(
+    source: Blob,
+    archive: Bucket,
+    plan: Legacy,
+    archived: Mapping[str, Blob],
+    deadline: Deadline,
+    *,
+    keep: bool = False,
+) -> Moved:
     """Archive an old object, gzipped, under the UTC time that its name and the evidence mean.
 
+    One that is kept is not read again where the archive says that it has it.
     Raises RefusedError where the archive has another answer under that name, or the object is damaged, and
     OutOfTimeError as above.
     """
+    names = [archive_name(plan.feed.name, tick) for tick in plan.candidates]
+    known = [archived[name].metadata or {} for name in names if name in archived]
+    if keep and any(each.get("renamed_from") == source.name for each in known):
+        return Moved.SKIPPED
     try:
         body = unpack(source.download_as_bytes(**deadline.limits()), MAX_LEGACY_BYTES)
     except NotFound:
@@ -99,21 +118,21 @@ def move_legacy(source: Blob, archive: Bucket, plan: Legacy, deadline: Deadline)
     except PreconditionFailed:
         if _content(copy, deadline) != body:
             raise _other_answer(copy) from None
-        _delete(source, deadline)
+        _delete(source, deadline, keep=keep)
         return Moved.SKIPPED
     if copy.size != len(packed):
         raise UnverifiedError(f"{copy.name}: {copy.size} bytes, expected {len(packed)}")
-    _delete(source, deadline)
+    _delete(source, deadline, keep=keep)
     return Moved.MOVED
 
 
-def _skip(source: Blob, existing: Blob, deadline: Deadline) -> Moved:
+def _skip(source: Blob, existing: Blob, deadline: Deadline, *, keep: bool) -> Moved:
     """Finish what an earlier sweep began: the copy is there, only the source was not deleted."""
     if existing.crc32c is None:
         existing.reload(**deadline.limits())
     if (existing.size, existing.crc32c) != (source.size, source.crc32c):
         raise _other_answer(existing)
-    _delete(source, deadline)
+    _delete(source, deadline, keep=keep)
     return Moved.SKIPPED
 
 
@@ -132,7 +151,9 @@ def _other_answer(existing: Blob) -> RefusedError:
     return RefusedError(f"the archive holds another answer as {existing.name}; compare them and delete one")
 
 
-def _delete(source: Blob, deadline: Deadline) -> None:
+def _delete(source: Blob, deadline: Deadline, *, keep: bool) -> None:
+    if keep:
+        return
     try:
         source.delete(if_generation_match=source.generation, **deadline.limits())
     except (NotFound, PreconditionFailed):

@@ -10,12 +10,16 @@ class SettingsError(RuntimeError):
 
 @dataclass(frozen=True)
 class Settings:
-    """The two buckets, how long a sweep may take, and how many objects are moved at a time."""
+    """The two buckets, how long a sweep may take, and how many objects are moved at a time.
+
+    With `keep` the objects stay in the landing bucket too: the originals of a backfill, which are not ours.
+    """
 
     landing_bucket: str
     archive_bucket: str
     deadline_s: float
     threads: int
+    keep: bool = False
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Settings":

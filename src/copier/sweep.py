@@ -10,13 +10,13 @@ from google.cloud.storage import Client as StorageClient
 
 from copier.deadline import CALL_SECONDS, RETRY, Deadline, OutOfTimeError
 from copier.moving import Moved, RefusedError, move_landed, move_legacy
-from copier.planning import Landed, Plan, Refused, plan
+from copier.planning import Landed, Legacy, Plan, Refused, plan
 from copier.settings import Settings
-from feed import Feed
+from feed import Feed, archive_name
 from telemetry import log
 
 PAGE = 1_000  # objects held in memory at a time
-FIELDS = "items(name,bucket,generation,size,crc32c,timeCreated),nextPageToken"
+FIELDS = "items(name,bucket,generation,size,crc32c,timeCreated,metadata),nextPageToken"
 SHOWN = 50  # refusals and failures that the answer lists; the counts are whole
 
 
@@ -69,11 +69,11 @@ def sweep(
     def next_jobs() -> list[_Job]:
         page = [] if deadline.is_over() else next(filter(None, pages), [])
         plans = [plan(blob.name, blob.size, feeds) for blob in page]
-        archived = _archived(client, settings.archive_bucket, plans, deadline.halfway())
+        archived = _archived(client, settings, plans, deadline.halfway())
         return [(blob, each, archived) for blob, each in zip(page, plans, strict=True)]
 
     def move(job: _Job) -> Moved | Exception | None:
-        return None if deadline.is_over() else _move(*job, archive, deadline)
+        return None if deadline.is_over() else _move(*job, archive, deadline, keep=settings.keep)
 
     with (
         ThreadPoolExecutor(settings.threads, "move") as movers,
@@ -94,15 +94,15 @@ def sweep(
 
 
 def _move(
-    blob: Blob, job: Plan, archived: dict[str, Blob], archive: Bucket, deadline: Deadline
+    blob: Blob, job: Plan, archived: dict[str, Blob], archive: Bucket, deadline: Deadline, *, keep: bool
 ) -> Moved | Exception | None:
     """What became of the object, None where the time did not suffice."""
     try:
         if isinstance(job, Refused):
             return RefusedError(job.reason)
         if isinstance(job, Landed):
-            return move_landed(blob, archive, job, archived, deadline)
-        return move_legacy(blob, archive, job, deadline)
+            return move_landed(blob, archive, job, archived, deadline, keep=keep)
+        return move_legacy(blob, archive, job, archived, deadline, keep=keep)
     except RefusedError as error:
         return error
     except OutOfTimeError:
@@ -125,17 +125,27 @@ def _pages(client: StorageClient, bucket: str, prefix: str | None = None) -> Ite
 
 
 def _archived(
-    client: StorageClient, bucket: str, jobs: Iterable[Plan], deadline: Deadline
+    client: StorageClient, settings: Settings, jobs: Iterable[Plan], deadline: Deadline
 ) -> dict[str, Blob]:
     """The archive's objects of the hours that a page goes to: one listing an hour, not one look an object.
 
     After the deadline no more is looked for: that an object is there already, its copy finds out by itself.
     """
-    hours = {job.destination.rpartition("/")[0] + "/" for job in jobs if isinstance(job, Landed)}
+    names = [name for job in jobs for name in _destinations(job, settings)]
+    hours = {name.rpartition("/")[0] + "/" for name in names}
     found: dict[str, Blob] = {}
     for hour in sorted(hours):
-        for page in _pages(client, bucket, hour):
+        for page in _pages(client, settings.archive_bucket, hour):
             found |= {blob.name: blob for blob in page}
             if deadline.is_over():
                 return found
     return found
+
+
+def _destinations(job: Plan, settings: Settings) -> list[str]:
+    """The names whose presence in the archive spares work: an old object that goes is read anyhow."""
+    if isinstance(job, Landed):
+        return [job.destination]
+    if isinstance(job, Legacy) and settings.keep:
+        return [archive_name(job.feed.name, tick) for tick in job.candidates]
+    return []

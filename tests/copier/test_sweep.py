@@ -96,10 +96,10 @@ def test_whatever_one_object_raises_the_others_are_moved(
         buckets.put(name, pack(name.encode()))
     move = copier.moving.move_landed
 
-    def break_one(source: Blob, *rest: Any) -> Any:
+    def break_one(source: Blob, *rest: Any, **options: Any) -> Any:
         if source.name == names[1]:
             raise error
-        return move(source, *rest)
+        return move(source, *rest, **options)
 
     monkeypatch.setattr("copier.sweep.move_landed", break_one)
     monkeypatch.setattr(LOGGER, "handlers", [])  # put back afterwards, with the next line's
@@ -309,9 +309,9 @@ def test_an_object_that_another_sweep_took_is_no_failure(
     buckets.put(name, pack(b"{}"))
     move = copier.moving.move_landed
 
-    def late(source: Blob, *rest: Any) -> Any:
+    def late(source: Blob, *rest: Any, **options: Any) -> Any:
         source.bucket.blob(name).delete()
-        return move(source, *rest)
+        return move(source, *rest, **options)
 
     monkeypatch.setattr("copier.sweep.move_landed", late)
     done = sweep(buckets.client, buckets.settings, [], STILL)
@@ -342,3 +342,32 @@ def test_two_pages_are_held_however_many_there_are(buckets: Buckets, monkeypatch
     assert (done.moved, done.complete) == (60, True)
     assert told == names
     assert 10 < most <= 30  # the third is what has just been moved
+
+
+def test_originals_that_are_kept_are_archived_once(
+    buckets: Buckets, old_feeds: list[Feed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second run reads none of them again: not even one of the hour that happens twice."""
+    [feed] = old_feeds
+    originals = {
+        "data___2023-10-26_22:50:00.json": b'{"records": []}',
+        "data___2023-10-29_02:30:00.json": answer(feed, "2023-10-29T02:29:40+02:00"),
+        landing_name("trams", TICK): pack(b"{}"),
+    }
+    for name, content in originals.items():
+        buckets.put(name, content)
+    settings = replace(buckets.settings, keep=True)
+    done = sweep(buckets.client, settings, old_feeds, STILL)
+    assert (done.moved, done.skipped, buckets.landed) == (3, 0, originals)
+    archived = buckets.archived
+    assert len(archived) == 3
+
+    def read(*_: object, **__: object) -> None:
+        raise AssertionError("nothing is to be read")
+
+    with monkeypatch.context() as patch:
+        for step in ("download_as_bytes", "rewrite"):
+            patch.setattr(Blob, step, read)
+        again = sweep(buckets.client, settings, old_feeds, STILL)
+    assert (again.moved, again.skipped, again.failed) == (0, 3, 0)
+    assert (buckets.landed, buckets.archived) == (originals, archived)
