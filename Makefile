@@ -15,6 +15,9 @@ FAULT ?=
 JOB ?=
 BEFORE ?= cdktf.out/stacks
 AFTER ?= cdktf.out/stacks
+SOURCE ?=
+DRY_RUN ?=
+MOVE ?=
 PYTHON ?= python3.13
 VENV := .venv
 BIN := $(VENV)/bin
@@ -117,8 +120,8 @@ signin: ## refuse where a job's variables for Google Cloud are not set
 
 # --- after a deploy: here too, with TO=here ---------------------------------------------------------
 
-.PHONY: smoke run pause resume logs leftovers
-smoke run pause resume logs leftovers: $(READY)
+.PHONY: smoke run pause resume logs leftovers backfill
+smoke run pause resume logs leftovers backfill: $(READY)
 smoke: ## ask the deployed ENV itself whether it collects; what is wrong, and what to do
 	@$(here) $(OPERATE) smoke --env $(ENV)
 run: ## start a job now: JOB=collect|copy|batch
@@ -131,6 +134,8 @@ logs: ## newest LINES of the function, or of JOB=copy|batch
 	@$(here) $(OPERATE) logs --env $(ENV) $(if $(JOB),--job $(JOB)) $(if $(filter command line,$(origin LINES)),--lines $(LINES))
 leftovers: ## after a destroy: what the project still holds, and what removes it
 	@$(here) $(OPERATE) leftovers --env $(ENV)
+backfill: ## old files of SOURCE=gs://… into archive and tables; DRY_RUN=1: only what it costs; MOVE=1: delete originals
+	@$(here) $(OPERATE) backfill --env $(ENV) --source $(call quoted,$(SOURCE)) $(if $(DRY_RUN),--dry-run) $(if $(YES),--yes) $(if $(MOVE),--move)
 
 # --- work on it -----------------------------------------------------------------------------------
 

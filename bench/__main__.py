@@ -2,14 +2,15 @@
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import batch, copier, guard, review, synth, tick
-from bench.measure import BenchError
+from bench.measure import BenchError, Comparison, Figure
 from bench.results import machine_name, render
 
-BENCHMARKS = {
+BENCHMARKS: dict[str, Callable[[int], Sequence[Comparison | Figure]]] = {
     "synth": synth.run,
     "tick": tick.run,
     "copier": copier.run,
@@ -28,15 +29,15 @@ def main() -> int:
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.names) - set(BENCHMARKS)):
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
-    comparisons = []
+    measured: list[Comparison | Figure] = []
     try:
         for name in arguments.names or BENCHMARKS:
             print(f"{name}: measuring", file=sys.stderr, flush=True)
-            comparisons += BENCHMARKS[name](arguments.runs)
+            measured += BENCHMARKS[name](arguments.runs)
     except BenchError as error:
         print(f"not measured: {error}", file=sys.stderr)
         return 1
-    page = render(comparisons, machine_name(), datetime.now(UTC))
+    page = render(measured, machine_name(), datetime.now(UTC))
     print(page)
     if not arguments.names:
         RESULTS.write_text(page)

@@ -27,7 +27,8 @@ from rich.progress import track
 from bench.answers import DAY_MINUTES, PARIS, Answer, Plan, Template, answers_of
 
 FEED = "vlille_ods"
-SAMPLE = Path(__file__).parents[1] / "sources" / FEED / "sample.json"
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "sources" / FEED / "sample.json"
 GZIP = 31  # wbits: with gzip's header
 UPLOADS = 16  # at once, of each process
 
@@ -59,6 +60,11 @@ class Account:
     def reasons(self) -> dict[str, int]:
         """Reason → entries of the quarantine, whole answers and records alike."""
         return dict(Counter([*self.quarantined.values(), *(reason for _, _, reason in self.rejected)]))
+
+
+def recorded_answer() -> bytes:
+    """The answer that VLILLE_RECORDED names, else the feed's sample: what an archive is made like."""
+    return Path(os.environ.get("VLILLE_RECORDED", SAMPLE)).read_bytes()
 
 
 def original_name(tick: datetime) -> str:

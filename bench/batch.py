@@ -1,75 +1,151 @@
-"""A day of the archive from objects to Parquet, beside the walkthrough's way: Spark's JSON reader, then explode."""
+"""The batch from files to Parquet, beside the original's way and beside no Spark at all; and what memory it holds."""
 
 import os
+import shutil
+import statistics
 import sys
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyspark
 
-from bench.measure import BenchError, Comparison, Timing, compare, timed_command
-from bench.surroundings import ROOT, STATIONS, full_answer, original_feed
-from feed import archive_name, pack
+from bench.answers import Plan
+from bench.archives import Account, into_folder, make_archive, recorded_answer
+from bench.measure import BenchError, Comparison, Figure, Timing, compare, timed_command
 from local.java import find_java
 
-DAY = datetime(2023, 10, 26, tzinfo=UTC)
-MINUTES = 24 * 60
+ROOT = Path(__file__).parents[1]
+FILES = 17_280  # of twelve days; the memory is looked at for a fourth of them too
+FIRST = date(2023, 10, 1)
 CORES = 2
+DELAY_S = 0.1
+SUBMIT = ("--master", f"local[{CORES}]")
 CONF = ("spark.ui.enabled=false", "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1")
+# Of the batch, the JVM only hands out tasks: the compiler that takes long for fast code would take for nothing.
+OURS = ("--driver-java-options", "-XX:TieredStopAtLevel=1", "--driver-memory", "512m")
+# Without it the original's way ends at the first gzip file that is cut.
+THEIRS = ("--conf", "spark.sql.files.ignoreCorruptFiles=true")
 
 
-def run(runs: int) -> list[Comparison]:
-    """Compare whole processes, the start of Spark included, that read the same MINUTES answers."""
+def run(runs: int) -> list[Comparison | Figure]:
+    """Compare whole processes, the start of Spark included, that read the same answers."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with ProcessPoolExecutor(CORES) as pool:
-            list(pool.map(partial(_archive, folder / "archive"), range(MINUTES), chunksize=60))
-        job = partial(_job, folder)
+        account = archive(folder / "archive", FILES)
+        some = archive(folder / "some", FILES // 4)
+        ours = Job(folder, "rebuild_hours.py", OURS, account)
+        theirs = Job(folder, "walkthrough_batch.py", THEIRS, None)
+        plain = Job(folder, "plain_batch.py", None, None)
+        accidents = f"{FILES} answers, {account.rows:,} rows, {100 * Plan.accidents:g} % accidents"
         return [
             compare(
                 "batch",
-                ("the job's own hours: parsed, checked, accounted for", job("rebuild_hours.py", "ours")),
+                ("the job's own hours: parsed, checked, quarantined, accounted for", ours.whole),
+                ("the original's way: a path list, `spark.read.json`, `explode`", theirs.whole),
+                runs=min(runs, 3),
+                per=account.rows,
+                unit="row",
+                warm=False,
+                note=f"{accidents}, from the same gzip files to Parquet on local[{CORES}]; the start of Spark is "
+                "in both, listing and load are in neither. Ours has a JVM with its quick compiler alone.",
+            ),
+            compare(
+                "batch, Spark's start excluded",
+                ("as above", ours.inner),
                 (
-                    "the walkthrough: a path list, `spark.read.json`, `explode`",
-                    job("walkthrough_batch.py", "theirs"),
+                    f"msgspec and pyarrow in {CORES} processes, no Spark, nothing checked or accounted for",
+                    plain.inner,
                 ),
                 runs=runs,
-                per=MINUTES * STATIONS,
+                per=account.rows,
                 unit="row",
-                note=f"{MINUTES} answers of {STATIONS} records to Parquet on local[{CORES}], from the same gzip files; "
-                "listing, upload and load job are in neither, the start of Spark is in both.",
-            )
+                note=f"{accidents}, the same gzip files.",
+            ),
+            compare(
+                f"batch, {DELAY_S * 1000:.0f} ms added to every read",
+                ("as above, each read of a file waits so long before", partial(ours.whole, DELAY_S)),
+                ("as above", ours.whole),
+                runs=min(runs, 3),
+                per=account.rows,
+                unit="row",
+                note=f"{accidents}.",
+            ),
+            memory(ours, replace_archive(ours, folder / "some", some), runs),
         ]
 
 
-def _archive(folder: Path, minute: int) -> None:
-    feed = original_feed()
-    file = folder / archive_name(feed.name, DAY + timedelta(minutes=minute))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(pack(full_answer(feed, minute)))
+def archive(folder: Path, files: int, **changed: object) -> Account:
+    """Make an archive under today's names; what is right about it."""
+    plan = replace(Plan(FIRST, files), **changed)  # type: ignore[arg-type]  # fields of a plan
+    accounts = make_archive(recorded_answer(), plan, "archive", partial(into_folder, folder), processes=CORES)
+    return sum(accounts.values(), Account())
 
 
-def _job(folder: Path, script: str, output: str) -> Callable[[], Timing]:
-    options = [word for each in CONF for word in ("--conf", each)]
-    submit = str(Path(sys.executable).with_name("spark-submit"))
-    counter = iter(range(sys.maxsize))
-
-    def work() -> Timing:
-        out = folder / f"{output}-{next(counter)}"
-        argv = [submit, "--master", f"local[{CORES}]", *options, str(ROOT / "bench" / script)]
-        timing = timed_command([*argv, str(folder / "archive"), str(out)], _environment(folder), ROOT)
-        _check(out)
-        return timing
-
-    return work
+def memory(whole: "Job", part: "Job", runs: int) -> Figure:
+    """What all processes of a run hold together at most, of a fourth of the archive and of all of it."""
+    held = [[job.whole().memory / 2**30 for _ in range(min(runs, 3))] for job in (part, whole)]
+    some, most = (statistics.median(each) for each in held)
+    return Figure(
+        "memory of a batch, all processes",
+        f"{most:.2f} GiB for {FILES} answers",
+        f"{some:.2f} GiB for {FILES // 4} of them",
+        f"{most / some:.2f} ×",
+        "resident, driver, JVM and workers together; what they share counts in each.",
+    )
 
 
-def _environment(folder: Path) -> dict[str, str]:
+class Job:
+    """One of the scripts here, run on an archive into a new folder each time."""
+
+    def __init__(
+        self, folder: Path, script: str, submit: Sequence[str] | None, account: Account | None
+    ) -> None:
+        self.folder, self.script, self.submit, self.account = folder, script, submit, account
+        self.archive = folder / "archive"
+
+    def whole(self, *arguments: object) -> Timing:
+        """A whole process, to its end."""
+        return self._run(arguments)[0]
+
+    def inner(self) -> Timing:
+        """Only what the script itself says it took; the processor time is that of all of it."""
+        timing, seconds = self._run(() if self.submit is not None else (CORES,))
+        return replace(timing, wall=seconds)
+
+    def _run(self, arguments: Sequence[object]) -> tuple[Timing, float]:
+        out = self.folder / "out"
+        words = [str(ROOT / "bench" / self.script), str(self.archive), str(out), *map(str, arguments)]
+        try:
+            timing = timed_command([*self._program(), *words], environment(self.folder), ROOT)
+            if self.account is not None:
+                check(out, self.account)
+            seconds = out / "seconds"
+            return timing, float(seconds.read_text()) if seconds.exists() else timing.wall
+        finally:
+            shutil.rmtree(out, ignore_errors=True)
+
+    def _program(self) -> list[str]:
+        if self.submit is None:
+            return [sys.executable]
+        options = [word for each in CONF for word in ("--conf", each)]
+        return [str(Path(sys.executable).with_name("spark-submit")), *SUBMIT, *options, *self.submit]
+
+
+def replace_archive(job: Job, archived: Path, account: Account) -> Job:
+    """The same job on another archive."""
+    other = Job(job.folder, job.script, job.submit, account)
+    other.archive = archived
+    return other
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What spark-submit needs to know."""
     return {
         "JAVA_HOME": str(find_java(ROOT / ".cache").home),
         "SPARK_HOME": str(Path(pyspark.__file__).parent),
@@ -80,7 +156,18 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _check(folder: Path) -> None:
-    rows = sum(pq.read_metadata(file).num_rows for file in folder.rglob("*.parquet"))
-    if rows != MINUTES * STATIONS:
-        raise BenchError(f"{rows} rows, expected {MINUTES * STATIONS}")
+def check(out: Path, account: Account) -> None:
+    """Raise BenchError where rows, bikes, docks or the quarantine are not what the generator says."""
+    tables = [pq.read_table(file, columns=["nbvelosdispo", "nbplacesdispo"]) for file in out.glob("rows/*")]
+    found = [sum(table.num_rows for table in tables)]
+    found += [
+        sum(pc.sum(table.column(name)).as_py() or 0 for table in tables)
+        for name in ("nbvelosdispo", "nbplacesdispo")
+    ]
+    reasons: dict[str, int] = {}
+    for file in out.glob("quarantine/*"):
+        for reason in pq.read_table(file, columns=["reason"]).column("reason").to_pylist():
+            reasons[reason] = reasons.get(reason, 0) + 1
+    expected = [account.rows, account.bikes, account.docks]
+    if found != expected or reasons != account.reasons():
+        raise BenchError(f"found {found}, {reasons}; expected {expected}, {account.reasons()}")

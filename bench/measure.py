@@ -4,6 +4,7 @@ import os
 import resource
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,6 +58,17 @@ class Comparison:
     def cpu_ratio(self) -> float:
         """As `wall_ratio`, of processor time."""
         return statistics.median(ours.cpu / baseline.cpu for ours, baseline in self.timings)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What is not two timings: a value, what it stands beside, and how they relate, as texts."""
+
+    what: str
+    ours: str
+    beside: str
+    relation: str
+    note: str = ""
 
 
 def timed(work: Callable[[], object]) -> Timing:
@@ -124,11 +136,21 @@ def compare(
     per: int = 1,
     unit: str = "run",
     note: str = "",
+    warm: bool = True,
 ) -> Comparison:
-    """Run ours and the baseline in turn, `runs` times each, after one run of each that is not counted."""
-    ours[1]()
-    baseline[1]()
-    timings = [(ours[1](), baseline[1]()) for _ in range(runs)]
+    """Run ours and the baseline in turn, `runs` times each, after one run of each that is not counted.
+
+    Not `warm`: runs so long that a cold start is nothing in them are all counted.
+    """
+    if warm:
+        ours[1]()
+        baseline[1]()
+    timings = []
+    for _ in range(runs):
+        pair = ours[1](), baseline[1]()
+        timings.append(pair)
+        walls = " against ".join(f"{timing.wall:.3g} s" for timing in pair)
+        print(f"  {what}: {walls}", file=sys.stderr, flush=True)
     return Comparison(what, ours[0], baseline[0], timings, per, unit, note)
 
 

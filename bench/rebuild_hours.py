@@ -1,41 +1,55 @@
-"""`spark-submit rebuild_hours.py ARCHIVE OUT`: what the batch does inside Spark, on files instead of objects."""
+"""`spark-submit rebuild_hours.py ARCHIVE OUT [DELAY]`: what the batch does inside Spark, on files instead of objects.
+
+Each read waits DELAY seconds, as the service's answers are on their way. What it took without the start of
+Spark lies in OUT/seconds.
+"""
 
 import shutil
 import sys
+import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 
-from bench.surroundings import original_feed
 from spark.accounting import HourResult, reconcile
 from spark.cluster import spark_hours
 from spark.hours import read_hours
-from spark.planning import Hour, Stored, plan_hours
+from spark.planning import Hour, Stored, plan_hours, stretches
+from spark.settings import DAYS_AT_ONCE, read_feed
+
+FEED = "vlille_ods"
 
 
-def main(archive: Path, out: Path) -> None:
+def main(archive: Path, out: Path, delay_s: float) -> None:
     """Write the archive's rows below `out`, one file an hour; the account must come out."""
-    files = sorted(file for file in archive.rglob("*") if file.is_file())
-    objects = [Stored(file.relative_to(archive).as_posix(), file.stat().st_size) for file in files]
-    days = sorted({each.name.split("/")[1].removeprefix("date=") for each in objects})
-    hours = [
-        hour
-        for day in days
-        for hour in plan_hours(date.fromisoformat(day), [o for o in objects if f"date={day}" in o.name])
-    ]
-    feed = original_feed()
+    by_day = defaultdict(list)
+    for file in archive.rglob("*.json.gz"):
+        name = file.relative_to(archive).as_posix()
+        day = date.fromisoformat(name.split("/")[1].removeprefix("date="))
+        by_day[day].append(Stored(name, file.stat().st_size))
+    feed = read_feed(FEED, Path(__file__).parents[1] / "src", out)
 
-    def work(parts: Iterable[list[Hour]]) -> Iterator[HourResult]:
-        for part in parts:
-            yield from read_hours(feed, part, lambda name: (archive / name).read_bytes(), put, str(out))
+    def read(name: str) -> bytes:
+        if delay_s:
+            time.sleep(delay_s)
+        return (archive / name).read_bytes()
 
     def put(name: str, file: Path) -> str:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         return str(shutil.copyfile(file, name))
 
+    def work(parts: Iterable[list[Hour]]) -> Iterator[HourResult]:
+        for part in parts:
+            yield from read_hours(feed, part, read, put, str(out))
+
     with spark_hours("rebuild hours") as run_hours:
-        reconcile(hours, list(run_hours(work, hours)))  # type: ignore[arg-type]  # as Work, without buckets
+        started = time.perf_counter()
+        for days in stretches(sorted(by_day), DAYS_AT_ONCE):
+            hours = [hour for day in days for hour in plan_hours(day, by_day[day])]
+            reconcile(hours, list(run_hours(work, hours)))  # type: ignore[arg-type]  # as Work, without buckets
+        (out / "seconds").write_text(str(time.perf_counter() - started))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]) if len(sys.argv) > 3 else 0.0)

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from bench.measure import Comparison
+from bench.measure import Comparison, Figure
 
 HEADER = ("what", "per", "ours", "baseline", "wall", "CPU", "runs")
+FIGURES = ("what", "found", "beside", "relation")
 
 
-def render(comparisons: Sequence[Comparison], machine: str, measured_at: datetime) -> str:
-    """Return the results page: one row a comparison (medians), then what was compared with what."""
+def render(measured: Sequence[Comparison | Figure], machine: str, measured_at: datetime) -> str:
+    """Return the results page: a row for each comparison (medians) and figure, then what is what."""
+    comparisons = [each for each in measured if isinstance(each, Comparison)]
+    figures = [each for each in measured if isinstance(each, Figure)]
     rows = [HEADER, tuple("---" for _ in HEADER)]
     rows += [
         (
@@ -31,6 +34,9 @@ def render(comparisons: Sequence[Comparison], machine: str, measured_at: datetim
         + (f" {comparison.note}" if comparison.note else "")
         for comparison in comparisons
     ]
+    table = [FIGURES, tuple("---" for _ in FIGURES)]
+    table += [(each.what, each.ours, each.beside, each.relation) for each in figures]
+    legend += [f"- **{each.what}**: {each.note}" for each in figures if each.note]
     return "\n".join(
         [
             "# Measured",
@@ -40,6 +46,8 @@ def render(comparisons: Sequence[Comparison], machine: str, measured_at: datetim
             "",
             *("| " + " | ".join(row) + " |" for row in rows),
             "",
+            *(("| " + " | ".join(row) + " |" for row in table) if figures else ()),
+            *([""] if figures else []),
             *legend,
             "",
         ]

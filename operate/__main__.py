@@ -1,6 +1,7 @@
 """`python -m operate bootstrap|deploy|diff|plan|apply|outputs|destroy|unlock --env dev`: check what is needed, do it.
 
-`smoke|run|pause|resume|logs|leftovers` ask and drive what is deployed, in Google Cloud or on this machine.
+`smoke|run|pause|resume|logs|leftovers` ask and drive what is deployed, in Google Cloud or on this machine;
+`backfill` brings it years of old files.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from google.auth.exceptions import GoogleAuthError
 
 from cdk.settings import Settings, SettingsError, load_environments
 from feed import FeedError, load_feeds
-from operate import jobs, leftovers, logs, smoke, terraform
+from operate import backfill, jobs, leftovers, logs, smoke, terraform
 from operate.checks import NEEDS, TERRAFORM, missing
 from operate.cloud import Cloud, connect
 from operate.cycle import CDKTF_COMMANDS, Cdktf, Cycle, check_unprotected
@@ -85,6 +86,15 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
             command.add_argument(
                 "--job", choices=JOBS, default=default, required=name == "run", help=f"which ({every})"
             )
+        if name == "backfill":
+            command.add_argument(
+                "--source", required=True, metavar="gs://BUCKET", help="where the old files are"
+            )
+            command.add_argument("--dry-run", action="store_true", help="only say what it would do and cost")
+            command.add_argument("--yes", action="store_true", help="do not ask before it begins")
+            command.add_argument(
+                "--move", action="store_true", help="delete each original once it is archived"
+            )
         if name == "logs":
             command.add_argument("--lines", type=_count, default=20, help="how many (20)")
     return parser.parse_args(words)
@@ -134,6 +144,26 @@ def _leftovers(cloud: Cloud, settings: Settings, place: Place, _options: argpars
     return int(bool(found))
 
 
+def _backfill(cloud: Cloud, settings: Settings, place: Place, options: argparse.Namespace) -> int:
+    feeds = load_feeds(Path(os.environ.get("VLILLE_SOURCES", ROOT / "sources")))
+    return backfill.backfill(
+        cloud,
+        settings,
+        place,
+        list(feeds.values()),
+        source=options.source,
+        keep=not options.move,
+        dry_run=options.dry_run,
+        ask=lambda question: options.yes or _answered(question),
+    )
+
+
+def _answered(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise OperateError("nobody can be asked here: say --yes (YES=1) to begin")
+    return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+
+
 AFTER: dict[str, Callable[[Cloud, Settings, Place, argparse.Namespace], int]] = {
     "smoke": _smoke,
     "run": _run,
@@ -141,6 +171,7 @@ AFTER: dict[str, Callable[[Cloud, Settings, Place, argparse.Namespace], int]] = 
     "resume": _switch,
     "logs": _logs,
     "leftovers": _leftovers,
+    "backfill": _backfill,
 }
 
 

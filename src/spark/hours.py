@@ -33,8 +33,8 @@ from spark.parquet import RowsFile, arrow_schema
 from spark.planning import Hour, Stored
 
 # A GET waits some 50 to 100 ms for the service and takes half a millisecond of this processor.
-READ_THREADS = 64
-READ_AHEAD = 128  # objects begun and not yet parsed
+READ_THREADS = 128
+READ_AHEAD = 256  # objects begun and not yet parsed
 READ_AHEAD_BYTES = 64 * 2**20
 UPLOADS = 4
 MAX_STORED_BYTES = 64 * 2**20

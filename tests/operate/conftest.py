@@ -110,7 +110,9 @@ class Google:
         words = parts.path.removeprefix("/storage/v1/b").strip("/").split("/")
         if parts.path.startswith("/storage/v1/b") and words[1:] in ([], ["iam"]):
             return self._bucket(method, words[0], words[1:], json.loads(body or b"{}"))
-        kept = {name: text for name, text in headers.items() if name in ("Content-Type", "Content-Range")}
+        kept = {
+            name: text for name, text in headers.items() if name.title() in ("Content-Type", "Content-Range")
+        }
         done = requests.request(method, f"{self.emulator_url}{path}", data=body, headers=kept, timeout=30)
         return done.status_code, done.content
 
