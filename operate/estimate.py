@@ -5,7 +5,7 @@ https://cloud.google.com/compute/all-pricing, https://cloud.google.com/dataproc/
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from math import ceil
@@ -166,3 +166,25 @@ def told(survey: Survey, costs: Estimate) -> Iterator[str]:
         f"${costs.gib_through * GIB_OUT:.2f}, nothing on a machine in the buckets' region"
     )
     yield f"cluster      {costs.cluster_minutes:.0f} minutes at ${costs.cluster_hour:.2f} an hour: ${costs.cluster:.2f}"
+
+
+ANSWERS_PER_DAY = 24 * 60
+SIZES = {
+    "a day, each night": (1, 1),
+    "a month": (31, 1),
+    "the original archive, 91,549 answers": (64, 1),
+    "a year": (365, 1),
+    "ten cities, a year each, one after the other": (365, 10),
+}
+
+
+def sizing_table(clusters: Mapping[str, Batch], days_at_once: int) -> str:
+    """Minutes and dollars of rebuilds of several sizes on several clusters, as Markdown."""
+    lines = ["| | " + " | ".join(clusters) + " |", "|---|" + "---|" * len(clusters)]
+    for what, (days, feeds) in SIZES.items():
+        cells = []
+        for batch in clusters.values():
+            minutes = feeds * cluster_minutes(days * ANSWERS_PER_DAY, days, batch, days_at_once)
+            cells.append(f"{minutes:.0f} min, ${minutes / 60 * cluster_hour(batch):.2f}")
+        lines.append(f"| {what} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)

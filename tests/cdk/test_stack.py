@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -212,25 +213,36 @@ def test_the_parameters_of_the_batch_stand_where_its_arguments_do(stack: dict[st
         assert re.fullmatch(regex, words[index])
 
 
-@pytest.mark.parametrize(
-    ("environment", "master", "workers"),
-    [("prod", ("n1-standard-4", 1, 50), ("n1-standard-2", 7, 50)), ("dev", ("e2-standard-4", 1, 50), None)],
-)
-def test_the_shape_of_the_cluster(
-    synthesis: Synthesis, environment: str, master: tuple[Any, ...], workers: tuple[Any, ...] | None
-) -> None:
-    template = one(synthesis.stacks[environment], "google_dataproc_workflow_template.batch_template")
-    config = template["placement"]["managed_cluster"]["config"]
+def shape(part: dict[str, Any] | None) -> tuple[Any, ...] | None:
+    """Machine type, how many, and disk, of one part of a cluster."""
+    if part is None:
+        return None
+    return part["machine_type"], part["num_instances"], part["disk_config"]["boot_disk_size_gb"]
 
-    def shape(part: dict[str, Any] | None) -> tuple[Any, ...] | None:
-        if part is None:
-            return None
-        return part["machine_type"], part["num_instances"], part["disk_config"]["boot_disk_size_gb"]
 
-    assert shape(config["master_config"]) == master
-    assert shape(config.get("worker_config")) == workers
-    zero = config["software_config"]["properties"].get("dataproc:dataproc.allow.zero.workers")
-    assert zero == (None if workers else "true")
+def cluster(stack: dict[str, Any]) -> dict[str, Any]:
+    template = one(stack, "google_dataproc_workflow_template.batch_template")
+    config: dict[str, Any] = template["placement"]["managed_cluster"]["config"]
+    return config
+
+
+@pytest.mark.parametrize("environment", ["prod", "dev"])
+def test_the_cluster_is_one_machine(synthesis: Synthesis, environment: str) -> None:
+    config = cluster(synthesis.stacks[environment])
+    assert shape(config["master_config"]) == ("e2-standard-4", 1, 50)
+    assert config.get("worker_config") is None
+    assert config["software_config"]["properties"]["dataproc:dataproc.allow.zero.workers"] == "true"
+
+
+def test_or_it_has_workers(checkouts: tuple[Path, Path], tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(checkouts[0], tmp_path / "copy", symlinks=True))
+    prod = copy / "environments" / "prod.toml"
+    [before, after] = prod.read_text().split('count = 0\nmachine_type = "e2-standard-4"')
+    prod.write_text(f'{before}count = 7\nmachine_type = "n1-standard-2"{after}')
+    config = cluster(synthesize(copy, tmp_path / "out", VLILLE_ENV="prod").stacks["prod"])
+    assert shape(config["master_config"]) == ("e2-standard-4", 1, 50)
+    assert shape(config["worker_config"]) == ("n1-standard-2", 7, 50)
+    assert "dataproc:dataproc.allow.zero.workers" not in config["software_config"]["properties"]
 
 
 def test_the_cluster_has_no_way_to_the_internet(stack: dict[str, Any]) -> None:

@@ -10,11 +10,13 @@ from msgspec.structs import replace
 
 from cdk.settings import Batch, Machine, Workers, load_environments
 from feed import Feed
-from operate.estimate import Survey, cluster_cpus, cluster_hour, cluster_minutes, estimate, told
+from operate.estimate import Survey, cluster_cpus, cluster_hour, cluster_minutes, estimate, sizing_table, told
+from spark.settings import DAYS_AT_ONCE
 
 pytestmark = pytest.mark.unit
 
-DEV = load_environments(Path(__file__).parents[2] / "environments", ["vlille_ogc"], only="dev")["dev"].batch
+ENVIRONMENTS = load_environments(Path(__file__).parents[2] / "environments", ["vlille_ogc"])
+DEV, PROD = ENVIRONMENTS["dev"].batch, ENVIRONMENTS["prod"].batch
 ONE = replace(DEV, master=Machine("e2-standard-4", 50), workers=Workers(0, "e2-standard-4", 50))
 ORIGINAL = replace(DEV, master=Machine("n1-standard-4", 50), workers=Workers(7, "n1-standard-2", 50))
 
@@ -77,3 +79,17 @@ def test_more_answers_take_no_less_time(answers: int, days: int, at_once: int) -
     assert (
         0 < cluster_minutes(answers, days, ONE, at_once) <= cluster_minutes(answers * 2, days, ONE, at_once)
     )
+
+
+def test_the_table_in_the_readme() -> None:
+    """Where the figures change: replace the table between the marks by what this compares it with."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    table = readme.split("<!-- sizing: begin -->\n")[1].split("\n<!-- sizing: end -->")[0]
+    clusters = {
+        "1 × e2-standard-4 (dev, prod)": ONE,
+        "1 × e2-standard-16": replace(ONE, master=Machine("e2-standard-16", 50)),
+        "n1-standard-4 and 7 × n1-standard-2, the original's": ORIGINAL,
+    }
+    assert table == sizing_table(clusters, DAYS_AT_ONCE)
+    assert DEV.master.machine_type == PROD.master.machine_type == "e2-standard-4"
+    assert DEV.workers.count == PROD.workers.count == 0
