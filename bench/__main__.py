@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import batch, copier, guard, review, synth, tick
+from bench import batch, copier, exactness, guard, images, original, review, synth, tick
 from bench.measure import BenchError, Comparison, Figure
 from bench.results import machine_name, render
 
@@ -17,6 +17,9 @@ BENCHMARKS: dict[str, Callable[[int], Sequence[Comparison | Figure]]] = {
     "batch": batch.run,
     "guard": guard.run,
     "review": review.run,
+    "original": original.run,
+    "exactness": exactness.run,
+    "images": images.run,
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
