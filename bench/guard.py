@@ -130,9 +130,9 @@ def _sweep(bare: StorageClient, through: StorageClient, runs: int) -> Comparison
         each._http.mount("http://", HTTPAdapter(pool_maxsize=THREADS))
 
     def measured(client: StorageClient) -> Timing:
-        fill(bare, packed)
+        fill(bare, packed, OBJECTS)
         timing = timed(lambda: sweep(client, settings, [], time.monotonic))
-        empty(bare)
+        empty(bare, OBJECTS)
         return timing
 
     return _compared("guard, sweep", measured, through, bare, runs=runs, per=OBJECTS, unit="object")
