@@ -97,7 +97,7 @@ CALLS: dict[Grant, Calls] = {
         ("src/copier/moving.py", "copy.upload_from_string"),
     ),
     Grant("copier", "bucket archive", "roles/storage.objectViewer"): (
-        ("src/copier/sweep.py", "_archived(client, settings.archive_bucket"),
+        ("src/copier/sweep.py", "_pages(client, settings.archive_bucket"),
         ("src/copier/moving.py", "existing.reload"),
     ),
     Grant("copier", "bucket landing", "roles/storage.objectUser"): (
