@@ -89,10 +89,13 @@ written = status=0; review="$(BIN)/python -m review --name $(ENV)"; \
 
 .PHONY: review plan apply compare
 review plan apply compare: $(READY)
+# What an earlier plan left goes first: where this one fails, nobody must publish or apply the other.
 review: ## plan ENV, and tell in words what its deploy would do to data, access, code, cost
+	@rm -rf $(PLANNED)
 	@$(here) $(OPERATE) plan --env $(ENV)
 	@$(BIN)/python -m review --name $(ENV) $(PLAN_FILES) --format terminal
 plan: ## the same, kept in cdktf.out/plans/ENV: the plan, its JSON, review.md and review.json
+	@rm -rf $(PLANNED)
 	@$(here) $(OPERATE) plan --env $(ENV)
 	@$(call written,$(PLAN_FILES))
 apply: ## apply the plan that `make plan` kept, and no other

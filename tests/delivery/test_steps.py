@@ -145,6 +145,22 @@ def test_a_plan_that_errored_fails_its_job_and_is_published_as_such(
     assert repository.statuses[-1]["description"].startswith("the plan must not be applied: planning failed")
 
 
+def test_a_plan_that_never_began_leaves_no_older_one_to_be_published_or_applied(
+    site: Site, repository: Repository, job: dict[str, str]
+) -> None:
+    repository.pull()
+    site.plan(DROPS)
+    assert site.step("make plan").returncode == 0
+    settings = site.checkout / "environments" / "dev.toml"
+    text = settings.read_text()
+    settings.write_text(text.replace("[schedule]", "[schedules]"))
+    assert site.step("make plan").returncode != 0
+    settings.write_text(text)
+    assert site.step("make publish", **job).returncode == 0
+    assert repository.statuses[-1]["description"] == "there is no plan, as a step before this one failed"
+    assert site.step("make apply").returncode != 0
+
+
 def test_a_forks_stacks_are_compared_with_mains(
     site: Site, repository: Repository, variables: dict[str, str], tmp_path: Path
 ) -> None:
