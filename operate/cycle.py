@@ -13,7 +13,7 @@ from operate.errors import OperateError
 from operate.place import Place
 from operate.planning import Kept, fetch_replaced
 from operate.pools import revive
-from operate.state import Lock, check_owner, find_bucket, find_lock, make_bucket, remove_bucket, states
+from operate.state import Lock, State, check_owner, find_bucket, find_lock, make_bucket, remove_bucket, states
 from operate.terraform import OUTDIR, ROOT
 
 # cdktf's name of each command that only passes through it.
@@ -94,12 +94,9 @@ class Cycle:
 
     def destroy(self) -> int:
         """Destroy the environment, unless what is deployed would refuse to go half-way."""
-        bucket = find_bucket(self.cloud.storage, self.settings)
-        deployed = states(self.cloud.storage, bucket) if bucket else []
-        protected = [
-            address for state in deployed if state.stack == self.settings.stack for address in state.protected
-        ]
-        if protected:
+        if protected := [
+            address for state in self._states(self.settings.stack) for address in state.protected
+        ]:
             env = self.settings.environment
             raise OperateError(
                 f"what is deployed of {env} is still protected ({len(protected)} resources, such as {protected[0]}), "
@@ -201,10 +198,13 @@ class Cycle:
                 f"{self.place.make('unlock')}, then this again"
             )
 
-    def _lost(self, stack: str, document: Mapping[str, Any]) -> dict[str, str]:
+    def _states(self, stack: str) -> list[State]:
+        """The stack's state, none where nothing was ever deployed."""
         bucket = find_bucket(self.cloud.storage, self.settings)
-        deployed = states(self.cloud.storage, bucket) if bucket else []
-        known = {address for state in deployed if state.stack == stack for address in state.resources}
+        return [each for each in states(self.cloud.storage, bucket) if each.stack == stack] if bucket else []
+
+    def _lost(self, stack: str, document: Mapping[str, Any]) -> dict[str, str]:
+        known = {address for state in self._states(stack) for address in state.resources}
         return adoptable(self.cloud, self.settings.project, document, known)
 
 
