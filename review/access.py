@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from review import types
 from review.context import Context
-from review.findings import Finding, Kind, Weight
+from review.findings import YES, Finding, Kind, Weight
 from review.grants import PUBLIC, WHOLE, Grant, breadth, resource, who
 from review.plan import Change
 from review.text import span
@@ -137,7 +137,7 @@ def _finding(
         Weight.WIDENED if widened else Weight.CHANGE,
         f"{grant.kind} {span(grant.resource)}",
         _sentence(grant, gone, come, widened=widened),
-        undo=STAYS if widened else "yes",
+        undo=STAYS if widened else YES,
         size=breadth(grant) if widened else 0,
         address=grant.address,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from review.findings import NO, Detail, Finding, Kind, Weight
+from review.findings import NO, YES, Detail, Finding, Kind, Weight
 from review.reviewing import Review, summary
 from review.text import CLOSE, OPEN, plural, rendered, span
 
@@ -23,15 +23,6 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Fold:
-    """Something to be opened: bullets, or lines of code in `language`."""
-
-    title: str
-    lines: tuple[str, ...]
-    language: str = ""
-
-
-@dataclass(frozen=True)
 class Document:
     """All of a review, texts with spans in them. `folds` come in order: what is cut is cut from their end."""
 
@@ -39,7 +30,7 @@ class Document:
     refused: str = ""
     answers: tuple[tuple[str, str], ...] = ()
     rows: tuple[Row, ...] = ()
-    folds: tuple[Fold, ...] = ()
+    folds: tuple[Detail, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -112,7 +103,7 @@ def _undone(review: Review) -> str:
         dict.fromkeys(
             each.where
             for each in review.findings
-            if each.undo not in (NO, "not known") and not each.undo.startswith("yes")
+            if each.undo not in (NO, "not known") and not each.undo.startswith(YES)
         )
     )
     if not never and not partly:
@@ -147,11 +138,11 @@ def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
             Weight.NOTE,
             f"{plural(len(names), noun)}" if len(names) > 1 else noun,
             f"made new: {shown}",
-            "yes",
+            YES,
         )
 
 
-def _folds(review: Review) -> Iterator[Fold]:
+def _folds(review: Review) -> Iterator[Detail]:
     for finding in review.findings:
         for detail in finding.details:
             yield _fold(detail, "" if finding.kind is Kind.CODE else finding.where)
@@ -160,16 +151,16 @@ def _folds(review: Review) -> Iterator[Fold]:
             yield _fold(detail)
     for section in review.sections:
         if section.lines:
-            yield _cut(Fold(section.title, section.lines))
+            yield _cut(Detail(section.title, section.lines))
         for detail in section.details:
             yield _fold(detail, section.title.removeprefix("Arguments of "))
 
 
-def _fold(detail: Detail, where: str = "") -> Fold:
-    return _cut(Fold(f"{where}: {detail.title}" if where else detail.title, detail.lines, detail.language))
+def _fold(detail: Detail, where: str = "") -> Detail:
+    return _cut(Detail(f"{where}: {detail.title}" if where else detail.title, detail.lines, detail.language))
 
 
-def _cut(fold: Fold) -> Fold:
+def _cut(fold: Detail) -> Detail:
     """Bound a fold's size, and say in it what was left out."""
     size = 0
     kept: list[str] = []
@@ -180,7 +171,7 @@ def _cut(fold: Fold) -> Fold:
             kept.append(f"(and {plural(len(fold.lines) - len(kept), 'more line')})")
             break
         kept.append(shown)
-    return Fold(fold.title, tuple(kept), fold.language)
+    return Detail(fold.title, tuple(kept), fold.language)
 
 
 def bounded(sentence: str, longest: int = LONGEST_SENTENCE) -> str:
@@ -207,7 +198,7 @@ def masked(document: Document, mask: Callable[[str], str]) -> Document:
             Row(each.weight, told(each.where), told(each.sentence), told(each.undo)) for each in document.rows
         ),
         tuple(
-            Fold(
+            Detail(
                 told(each.title),
                 tuple((mask if each.language else told)(line) for line in each.lines),
                 each.language,

@@ -4,8 +4,8 @@ import html
 import re
 from collections.abc import Iterable
 
-from review.document import Document, Fold, Row
-from review.findings import Weight
+from review.document import Document, Row
+from review.findings import Detail, Weight
 from review.text import plural, rendered
 
 MOST = 60_000
@@ -67,7 +67,7 @@ def _table(rows: Iterable[Row]) -> str:
     return "\n".join(lines)
 
 
-def _fold(fold: Fold) -> str:
+def _fold(fold: Detail) -> str:
     if fold.language:
         fence = "`" * max(
             3, 1 + max((len(run) for line in fold.lines for run in re.findall("`+", line)), default=0)

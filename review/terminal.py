@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator
 
 from review.document import Document
-from review.findings import Weight
+from review.findings import YES, Weight
 from review.text import rendered
 
 WIDTH = 100
@@ -28,7 +28,7 @@ def _lines(document: Document) -> Iterator[str]:
         yield ""
         for row in document.rows:
             mark = row.weight.words.upper() if row.weight >= Weight.CARE else row.weight.words
-            undo = "" if row.undo == "yes" else f" [can it be undone: {_told(row.undo)}]"
+            undo = "" if row.undo == YES else f" [can it be undone: {_told(row.undo)}]"
             yield from _wrapped(f"{mark}: {_told(row.where)}: {_told(row.sentence)}{undo}", "    ")
     for fold in document.folds:
         yield ""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from review.context import Context
-from review.findings import NO, Finding, Kind, Weight
+from review.findings import NO, YES, Finding, Kind, Weight
 from review.plan import Change
 from review.text import plural, span, spans
 from review.values import flag, get, known, text, texts
@@ -33,7 +33,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
 
 
 def _finding(
-    change: Change, context: Context, weight: Weight, sentence: str, undo: str = "yes", *, size: int = 0
+    change: Change, context: Context, weight: Weight, sentence: str, undo: str = YES, *, size: int = 0
 ) -> Finding:
     return Finding(
         Kind.ACCESS, weight, context.where(change), sentence, undo=undo, size=size, address=change.address

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from review.context import Context
-from review.findings import NO, Finding, Kind, Weight
+from review.findings import NO, YES, Finding, Kind, Weight
 from review.plan import Change
 from review.text import span, spans
 from review.values import blocks, flag, number, text
@@ -29,7 +29,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         old, new = text(change.old, path), text(change.new, path)
         if old != new:
             told = f"restarts, and is away meanwhile: {words} {span(old)} → {span(new)}"
-            undo = NO if path == "database_version" else "yes"
+            undo = NO if path == "database_version" else YES
             yield Finding(
                 Kind.SERVICE, Weight.INTERRUPTED, context.where(change), told, undo, address=change.address
             )

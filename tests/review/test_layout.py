@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from review.document import Document, Fold, Row, bounded
+from review.document import Document, Row, bounded
 from review.errors import PlanError
-from review.findings import Weight
+from review.findings import Detail, Weight
 from review.markdown import MOST, code, markdown
 from review.plan import read_plan
 from review.text import CLOSE, OPEN, span, visible
@@ -160,7 +160,7 @@ def test_a_row_has_its_cells_whatever_is_in_them(texts: list[str]) -> None:
     check(
         markdown(
             Document(
-                "h", rows=(Row(Weight.NOTE, told, told, told),), folds=(Fold(told, tuple(texts), "diff"),)
+                "h", rows=(Row(Weight.NOTE, told, told, told),), folds=(Detail(told, tuple(texts), "diff"),)
             )
         )
     )
