@@ -1,12 +1,10 @@
-"""Cloud Storage as the batch needs it: list days, read many objects at once, put files."""
+"""Cloud Storage as the batch needs it: list days, read objects, put files."""
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import google.auth
@@ -24,9 +22,6 @@ READ_TIMEOUT_S = 60.0
 # https://cloud.google.com/storage/docs/retry-strategy
 ATTEMPTS = 7
 PASSING = (408, 429, 500, 502, 503, 504)
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 class ArchiveError(RuntimeError):
@@ -96,37 +91,3 @@ def put_file(client: StorageClient, bucket: str, name: str, file: Path) -> str:
     blob = client.bucket(bucket).blob(name)
     blob.upload_from_filename(str(file), content_type="application/vnd.apache.parquet", retry=DEFAULT_RETRY)
     return f"gs://{bucket}/{name}"
-
-
-def overlapped(  # noqa: UP047 - Python 3.11, of the cluster's image, has no type parameters
-    executor: Executor,
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    window: int,
-    share: Callable[[Item], float] = lambda _: 0.0,
-) -> Iterator[Result]:
-    """As `map`, in order, with at most `window` calls begun and not yet taken.
-
-    `share` says which part of all that may be held at once an item's result takes, from 0 to 1 or more: what
-    is begun takes 1 at most, or is one item alone.
-    """
-    begun: deque[tuple[Future[Result], float]] = deque()
-    held = 0.0
-    try:
-        for item in items:
-            part = share(item)
-            while begun and held + part > 1:
-                future, taken = begun.popleft()
-                held -= taken
-                yield future.result()
-            begun.append((executor.submit(function, item), part))
-            held += part
-            if len(begun) >= window:
-                future, taken = begun.popleft()
-                held -= taken
-                yield future.result()
-        while begun:
-            yield begun.popleft()[0].result()
-    finally:
-        for future, _ in begun:
-            future.cancel()

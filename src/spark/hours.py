@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,14 +28,14 @@ from feed import (
     unreadable,
 )
 from spark.accounting import Account, HourResult
-from spark.archive import overlapped
 from spark.decoding import Decoder, decoder_of, unpacked
+from spark.overlap import Window, overlapped
 from spark.parquet import RowsFile, arrow_schema
 from spark.planning import Hour, Stored
 
 # A GET waits some 50 to 100 ms for the service and takes half a millisecond of this processor.
-READ_THREADS = 128
-READ_AHEAD = 256  # objects begun and not yet parsed
+READ_THREADS = 192
+READ_AHEAD = 8, 384  # objects begun and not yet parsed: at first, and at most
 READ_AHEAD_BYTES = 64 * 2**20
 UPLOADS = 4
 MAX_STORED_BYTES = 64 * 2**20
@@ -58,6 +59,12 @@ class _Written:
     rows: RowsFile
     quarantine: RowsFile
     drifts: dict[str, int]
+
+
+@cache
+def read_window() -> Window:
+    """How many objects this process reads at once: what one part has learnt of the store serves the next."""
+    return Window(*READ_AHEAD)
 
 
 def read_hours(feed: Feed, hours: Sequence[Hour], read: Read, put: Put, folder: str) -> Iterator[HourResult]:
@@ -90,14 +97,15 @@ def read_hours(feed: Feed, hours: Sequence[Hour], read: Read, put: Put, folder: 
         # Reading goes on into the next hours while one is being written, and storing while the next is.
         objects = (stored for hour in hours for stored in hour.objects)
         answers = overlapped(
-            readers, fetch, objects, READ_AHEAD, lambda stored: stored.size / READ_AHEAD_BYTES
+            readers, fetch, objects, read_window(), lambda stored: stored.size / READ_AHEAD_BYTES
         )
         written = (_write_hour(feed, hour, answers, Path(scratch)) for hour in hours)
-        yield from overlapped(uploaders, store, written, UPLOADS)
+        yield from overlapped(uploaders, store, written, Window(UPLOADS, UPLOADS))
 
 
 def _write_hour(feed: Feed, hour: Hour, answers: Iterator[_Answer], scratch: Path) -> _Written:
     account, drifts = Account(), Counter[str]()
+    quick_answers = quick_rows = 0
     decoder = decoder_of(feed)
     with (
         RowsFile(scratch / f"{hour.label}.rows.parquet", arrow_schema(station_schema(feed))) as rows,
@@ -114,8 +122,9 @@ def _write_hour(feed: Feed, hour: Hour, answers: Iterator[_Answer], scratch: Pat
                 account += account_of(read)
                 _count_drifts(drifts, read)
             else:
-                count = rows.add_columns(answer.tick, read)
-                account += Account(1, 0, count, count, 0)
+                quick_answers += 1
+                quick_rows += rows.add_columns(answer.tick, read)
+    account += Account(quick_answers, 0, quick_rows, quick_rows, 0)
     return _Written(hour, account, rows, quarantine, dict(drifts))
 
 

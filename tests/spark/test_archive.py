@@ -1,8 +1,7 @@
-"""Many objects at once, in order, with bounded waiting; faults of the service."""
+"""Objects read beside one another; faults of the service."""
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,77 +10,11 @@ from urllib.parse import unquote
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
-from hypothesis import given
-from hypothesis import strategies as st
 
 from feed import Feed
-from spark.archive import ArchiveError, list_day, object_reader, overlapped, put_file
+from spark.archive import ArchiveError, list_day, object_reader, put_file
 
 NOBODY = AnonymousCredentials()  # type: ignore[no-untyped-call]  # google-auth leaves it so
-
-
-@pytest.mark.unit
-@given(st.lists(st.integers()), st.integers(1, 8))
-def test_overlapped_is_map_in_order(items: list[int], window: int) -> None:
-    with ThreadPoolExecutor(3) as pool:
-        assert list(overlapped(pool, lambda item: item * 2, items, window)) == [item * 2 for item in items]
-
-
-@pytest.mark.unit
-def test_overlapped_begins_no_more_than_its_window() -> None:
-    taken = 0
-
-    def items() -> Iterator[int]:
-        for number in range(50):
-            assert number - taken < 7
-            yield number
-
-    with ThreadPoolExecutor(3) as pool:
-        for _ in overlapped(pool, str, items(), 7):
-            taken += 1
-    assert taken == 50
-
-
-@pytest.mark.unit
-@given(st.lists(st.floats(0, 2), max_size=30), st.integers(1, 8))
-def test_overlapped_holds_no_more_than_the_shares_allow(shares: list[float], window: int) -> None:
-    held: list[float] = []
-
-    class AtOnce(Executor):
-        def submit(self, function: Any, item: Any) -> Any:  # type: ignore[override]
-            held.append(item)
-            assert len(held) == 1 or sum(held) <= 1 + 1e-9
-            future: Future[Any] = Future()
-            future.set_result(function(item))
-            return future
-
-    results = []
-    for share in overlapped(AtOnce(), float, shares, window, float):
-        results.append(share)
-        held.remove(share)
-    assert results == shares
-
-
-@pytest.mark.unit
-def test_overlapped_calls_run_beside_one_another() -> None:
-    together = threading.Barrier(4, timeout=20)  # passes only where four calls run at the same time
-    with ThreadPoolExecutor(4) as pool:
-        assert len(list(overlapped(pool, lambda _: together.wait(), range(8), 4))) == 8
-
-
-@pytest.mark.unit
-def test_overlapped_ends_with_the_first_fault() -> None:
-    begun: list[int] = []
-
-    def fail_at_two(item: int) -> int:
-        begun.append(item)
-        if item == 2:
-            raise ArchiveError("two")
-        return item
-
-    with ThreadPoolExecutor(1) as pool, pytest.raises(ArchiveError, match="two"):
-        list(overlapped(pool, fail_at_two, range(1000), 4))
-    assert len(begun) < 10
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from feed import archive_name, load_feed, pack, parse
 from spark import hours as hours_module
 from spark.accounting import Account, reconcile
 from spark.hours import MAX_STORED_BYTES, read_hours
+from spark.overlap import Window
 from spark.planning import Stored, plan_hours
 
 pytestmark = pytest.mark.unit
@@ -165,7 +166,7 @@ def test_drifts_are_counted_by_answer() -> None:
 
 
 def test_a_failing_read_ends_the_part_without_waiting_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hours_module, "READ_AHEAD", 4)
+    monkeypatch.setattr(hours_module, "read_window", lambda: Window(4, 4))
     asked: list[str] = []
 
     def read(name: str) -> bytes:

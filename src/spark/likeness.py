@@ -1,0 +1,198 @@
+"""Answers that are the one before but for some values: only what changed is decoded.
+
+Two answers in a row share nearly all of their text: keys, names, places. It is compared as bytes, comma by
+comma; what differs must lie within values of columns, whose own text is then decoded as any other. Twice as
+fast as decoding all of it. Whatever is not as the one before in this way is not for this module: None.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from msgspec import UNSET
+
+_COMMA = ord(",")
+_PATIENCE = 4, 1_024  # answers unlike the one that is known until another is learnt: at first, and at most
+_MAX_TOKENS = 100_000  # remembered of a column
+
+Values = dict[int, Sequence[Any]]  # by column: a value for each record
+
+
+@dataclass
+class _Known:
+    """An answer that was decoded: its text, cut at commas, and where the values of columns lie in it.
+
+    A gap is what lies between two commas, or an end; at most one value is in it. `lead` and `tail` are its
+    distances from both, so they hold for every answer that is like this one.
+    """
+
+    text: np.ndarray[Any, Any]
+    bounds: np.ndarray[Any, Any]  # -1, then where the commas are, then the length of the text
+    values: Values
+    value_of: np.ndarray[Any, Any]  # by gap: the value in it, or -1
+    gap: np.ndarray[Any, Any]  # by value, one column's after another's, as `lead`, `tail` and `record`
+    lead: np.ndarray[Any, Any]
+    tail: np.ndarray[Any, Any]
+    record: np.ndarray[Any, Any]
+    stops: np.ndarray[Any, Any]  # by column: how many values it and those before it have
+
+
+class _Tokens(dict[bytes, Any]):
+    """JSON text of one value → the value; each is read once."""
+
+    def __init__(self, read: Callable[[bytes], Any]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, token: bytes) -> Any:
+        if len(self) >= _MAX_TOKENS:
+            self.clear()
+        value = self[token] = self._read(token)
+        return value
+
+
+class Likeness:
+    """Remembers the last answer, and reads those that are like it.
+
+    `places` gives the text of each column's values, records in order, as views into the answer; `reads` are
+    what reads one such text, by column, and raises a ValueError or TypeError where it is none of the column's.
+    """
+
+    def __init__(self, places: Callable[[bytes], Values], reads: Sequence[Callable[[bytes], Any]]) -> None:
+        self._places = places
+        self._tokens = [_Tokens(read) for read in reads]
+        self._known: _Known | None = None
+        self._misses, self._patience = 0, _PATIENCE[0]
+
+    def values(self, body: bytes) -> Values | None:
+        """The values of an answer; a column that is the last answer's is the very same sequence."""
+        known = self._known
+        if known is None:
+            return None
+        text = np.frombuffer(body, np.uint8)
+        bounds = _bounds(text)
+        changed = _changed(known, text, bounds) if len(bounds) == len(known.bounds) else None
+        if changed is None:
+            self._misses += 1
+            return None
+        try:
+            values = self._changed_values(known, body, bounds, changed)
+        except (ValueError, TypeError):
+            self._misses += 1
+            return None
+        known.text, known.bounds, known.values = text, bounds, values
+        self._misses, self._patience = 0, _PATIENCE[0]
+        return values
+
+    def learn(self, body: bytes, values: Values) -> None:
+        """Remember an answer that was decoded, where none is known or none of the last ones was like it."""
+        if self._known is None or self._misses >= self._patience:
+            if self._known is not None:
+                self._patience = min(2 * self._patience, _PATIENCE[1])
+            self._known, self._misses = _known(body, values, self._places(body)), 0
+
+    def _changed_values(
+        self, known: _Known, body: bytes, bounds: np.ndarray[Any, Any], changed: np.ndarray[Any, Any]
+    ) -> Values:
+        gaps = known.gap[changed]
+        starts = (bounds[gaps] + known.lead[changed]).tolist()
+        ends = (bounds[gaps + 1] - known.tail[changed]).tolist()
+        tokens = [body[start:end] for start, end in zip(starts, ends, strict=True)]
+        records = known.record[changed].tolist()
+        stops = changed.searchsorted(known.stops).tolist()
+        values = dict(known.values)
+        start = 0
+        for column, stop in enumerate(stops):
+            if stop > start:
+                found = map(self._tokens[column].__getitem__, tokens[start:stop])
+                fresh = list(values[column])
+                for record, value in zip(records[start:stop], found, strict=True):
+                    fresh[record] = value
+                values[column] = fresh
+                start = stop
+        return values
+
+
+def _bounds(text: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.concatenate(([-1], np.flatnonzero(text == _COMMA), [len(text)]))
+
+
+def _changed(
+    known: _Known, text: np.ndarray[Any, Any], bounds: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any] | None:
+    """The values whose text differs, in order; None where anything else does."""
+    shift = bounds - known.bounds
+    resized = known.value_of[np.flatnonzero(shift[1:] != shift[:-1])]
+    gaps = known.gap[resized]
+    if len(resized) and resized.min() < 0:
+        return None
+    # Between the end of one resized value and the start of the next, both texts are as long.
+    old_starts, old_ends = (
+        known.bounds[gaps] + known.lead[resized],
+        known.bounds[gaps + 1] - known.tail[resized],
+    )
+    starts, ends = bounds[gaps] + known.lead[resized], bounds[gaps + 1] - known.tail[resized]
+    if (starts > ends).any():
+        return None
+    differs = np.zeros(-(-len(known.text) // 8) * 8, np.bool_)
+    runs = zip(
+        [0, *old_ends.tolist()],
+        [*old_starts.tolist(), len(known.text)],
+        [0, *ends.tolist()],
+        [*starts.tolist(), len(text)],
+        strict=True,
+    )
+    for old_from, old_to, new_from, new_to in runs:
+        np.not_equal(known.text[old_from:old_to], text[new_from:new_to], out=differs[old_from:old_to])
+    places = _places(differs)
+    gaps = known.bounds.searchsorted(places, "right") - 1
+    values = known.value_of[gaps]
+    is_within = values >= 0
+    is_within &= places >= known.bounds[gaps] + known.lead[values]
+    is_within &= places < known.bounds[gaps + 1] - known.tail[values]
+    if not is_within.all():
+        return None
+    is_changed = np.zeros(len(known.gap), np.bool_)
+    is_changed[values] = is_changed[resized] = True
+    return np.flatnonzero(is_changed)
+
+
+def _places(flags: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Where flags are set, a multiple of eight of which few are: eight of them are looked at as one."""
+    eights = np.flatnonzero(flags.view(np.uint64))
+    found = np.flatnonzero(flags.reshape(-1, 8)[eights])
+    places: np.ndarray[Any, Any] = eights[found >> 3] * 8 + (found & 7)
+    return places
+
+
+def _known(body: bytes, values: Values, places: Values) -> _Known | None:
+    text = np.frombuffer(body, np.uint8)
+    bounds = _bounds(text)
+    origin = _address(body)
+    found = [
+        (_address(raw) - origin, len(raw), record)
+        for column in range(len(places))
+        for record, raw in enumerate(map(_bytes, places[column]))
+        if raw is not None
+    ]
+    starts, lengths, records = (np.array(each, np.int64) for each in zip(*found, strict=True))
+    counts = [sum(raw is not UNSET for raw in places[column]) for column in range(len(places))]
+    gaps = bounds.searchsorted(starts, "right") - 1
+    # What has a comma inside, a text, may not change.
+    is_whole = starts + lengths <= bounds[gaps + 1]
+    value_of = np.full(len(bounds) - 1, -1)
+    value_of[gaps[is_whole]] = np.flatnonzero(is_whole)
+    if np.count_nonzero(value_of >= 0) < np.count_nonzero(is_whole):
+        return None  # two in one gap: no JSON has that
+    lead, tail = starts - bounds[gaps], bounds[gaps + 1] - starts - lengths
+    return _Known(text, bounds, dict(values), value_of, gaps, lead, tail, records, np.cumsum(counts))
+
+
+def _bytes(raw: Any) -> memoryview | None:
+    return None if raw is UNSET else memoryview(raw)
+
+
+def _address(view: Any) -> int:
+    place: int = np.frombuffer(view, np.uint8).__array_interface__["data"][0]
+    return place
