@@ -28,6 +28,7 @@ from feed import (
     station_schema,
     unpack,
 )
+from spark.likeness import Likeness, Values
 from spark.parquet import arrow_schema
 
 _GZIP = 31  # wbits: with gzip's header and checksum
@@ -76,13 +77,21 @@ class _Converted(dict[Any, Any]):
         self[value] = native
         return native
 
+    def all(self, values: Sequence[Any]) -> list[Any]:
+        """Those of all of an answer's values, of which there may be but one: when it was made, say."""
+        first = values[0]
+        if first == values[-1] and values.count(first) == len(values):
+            return [self[first]] * len(values)
+        return list(map(self.__getitem__, values))
+
 
 class _Arrays:
-    """Makes the Arrow arrays of one column."""
+    """Makes the Arrow arrays of one column; of a key's, where each value is there and is another."""
 
-    def __init__(self, column: Column, kind: pa.DataType, limits: tuple[float, float] | None) -> None:
-        self._kind, self._limits = kind, limits
-        self._converted = None if column.type in _AS_IT_IS and not column.unit else _Converted(column)
+    def __init__(
+        self, kind: pa.DataType, limits: tuple[float, float] | None = None, *, is_key: bool = False
+    ) -> None:
+        self._kind, self._limits, self._is_key = kind, limits, is_key
         self._code = _TYPE_CODES.get(kind)
         self._last: Sequence[Any] = ()
         self._array: pa.Array = pa.array([], kind)
@@ -90,7 +99,9 @@ class _Arrays:
     def of(self, values: Sequence[Any]) -> pa.Array:
         """The array of an answer's values. Raises UnlikeSampleError, or a ValueError or TypeError."""
         # An answer repeats most of what the one before had, in the same order.
-        if values != self._last:
+        if values is not self._last and values != self._last:
+            if self._is_key and (len(keys := set(values)) < len(values) or not keys.isdisjoint(_NO_KEYS)):
+                raise UnlikeSampleError
             try:
                 made = self._made(values)
             except (TypeError, pa.ArrowException):
@@ -99,8 +110,6 @@ class _Arrays:
         return self._array
 
     def _made(self, values: Sequence[Any]) -> pa.Array:
-        if self._converted is not None:
-            values = list(map(self._converted.__getitem__, values))
         if self._limits is not None and not self._limits[0] <= min(values) <= max(values) <= self._limits[1]:
             raise UnlikeSampleError
         if self._code is None:
@@ -115,8 +124,6 @@ class _Arrays:
         if some := [value for value in present if value is not None]:
             self._made(some)  # for what it raises
         filled = [None if value is UNSET else value for value in values]
-        if self._converted is not None:
-            filled = list(map(self._converted.__getitem__, filled))
         return pa.array(filled, self._kind)
 
 
@@ -139,31 +146,44 @@ def _node(children: Mapping[str, "int | _Node | None"]) -> _Node:
 
 
 @dataclass(frozen=True)
-class Decoder:
-    """One feed's answers → Arrow columns in the order and types of its table, `collected_at` not among them."""
+class _Reader:
+    """Answers → the values of each column, one for each record."""
 
     shape: AnswerShape
     decode: Callable[[bytes], Any]
     record: _Node
+
+    def values(self, body: bytes) -> Values:
+        """Raises UnlikeSampleError, or msgspec's errors."""
+        records = self.decode(body)
+        for _ in self.shape.records:
+            records = records.f0
+        if not 0 < len(records) <= self.shape.max_records:
+            raise UnlikeSampleError
+        values: Values = {}
+        _spread(self.record, records, values)
+        return values
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """One feed's answers → Arrow columns in the order and types of its table, `collected_at` not among them."""
+
+    reader: _Reader
+    converted: Mapping[int, _Converted]  # by column, where JSON's value is not the table's
+    likeness: Likeness
     arrays: tuple[_Arrays, ...]
-    key: int | None  # place of the key's column
 
     def columns(self, body: bytes) -> list[pa.Array] | None:
         """An array for each column, where `parse` would reject nothing and find no drift; else None."""
         try:
-            if not body.isascii():
-                body.decode()  # what is skipped is not checked otherwise
-            records = self.decode(body)
-            for _ in self.shape.records:
-                records = records.f0
-            if not 0 < len(records) <= self.shape.max_records:
-                return None
-            values: dict[int, Sequence[Any]] = {}
-            _spread(self.record, records, values)
-            if self.key is not None:
-                keys = set(values[self.key])
-                if len(keys) < len(records) or not keys.isdisjoint(_NO_KEYS):
-                    return None
+            values = self.likeness.values(body)
+            if values is None:
+                if not body.isascii():
+                    body.decode()  # what is skipped is not checked otherwise
+                values = self.reader.values(body)
+                values |= {place: each.all(values[place]) for place, each in self.converted.items()}
+                self.likeness.learn(body, values)
             return [arrays.of(values[place]) for place, arrays in enumerate(self.arrays)]
         except (ValueError, TypeError, RecursionError, OverflowError, UnlikeSampleError):
             return None  # msgspec's, Arrow's and the conversion's errors are among them
@@ -184,21 +204,29 @@ def decoder_of(feed: Feed) -> Decoder | None:
     shape = answer_shape(feed)
     if shape is None:
         return None
-    record_type, record = _typed(shape.record, feed)
-    answer: Any = list[record_type]  # type: ignore[valid-type]  # made just now
-    for key in reversed(shape.records):
-        answer = msgspec.defstruct("Answer", [("f0", answer)], rename={"f0": key}, gc=False)
+    types = [_json_type(column) for column in feed.columns]
+    converted = {
+        place: _Converted(column)
+        for place, column in enumerate(feed.columns)
+        if column.type not in _AS_IT_IS or column.unit
+    }
+    places = _reader(shape, feed, [Raw] * len(types))
     kinds = arrow_schema(station_schema(feed)).types[1:]
     return Decoder(
-        shape,
-        msgspec.json.Decoder(answer).decode,
-        record,
+        _reader(shape, feed, types),
+        converted,
+        Likeness(places.values, [_read(kind, converted.get(place)) for place, kind in enumerate(types)]),
         tuple(
-            _Arrays(column, kind, _limits(feed, column))
+            _Arrays(kind, _limits(feed, column), is_key=column.name == feed.key)
             for column, kind in zip(feed.columns, kinds, strict=True)
         ),
-        next((place for place, column in enumerate(feed.columns) if column.name == feed.key), None),
     )
+
+
+def _read(kind: Any, converted: _Converted | None) -> Callable[[bytes], Any]:
+    """What reads one value's own text."""
+    decode: Callable[[bytes], Any] = msgspec.json.Decoder(kind).decode
+    return decode if converted is None else lambda token: converted[decode(token)]
 
 
 def _limits(feed: Feed, column: Column) -> tuple[float, float] | None:
@@ -210,21 +238,35 @@ def _limits(feed: Feed, column: Column) -> tuple[float, float] | None:
     return (-_LARGEST_FLOAT, _LARGEST_FLOAT) if column.type == "FLOAT" else None
 
 
-def _typed(shape: Shape, feed: Feed) -> tuple[Any, Any]:
+def _json_type(column: Column) -> Any:
+    kind = int if column.unit else _JSON_TYPES.get(column.type, str)
+    return kind | None
+
+
+def _reader(shape: AnswerShape, feed: Feed, types: Sequence[Any]) -> _Reader:
+    """What decodes each column's values into its type of `types`."""
+    record_type, record = _typed(shape.record, feed, types)
+    answer: Any = list[record_type]  # type: ignore[valid-type]  # made just now
+    for key in reversed(shape.records):
+        answer = msgspec.defstruct("Answer", [("f0", answer)], rename={"f0": key}, gc=False)
+    return _Reader(shape, msgspec.json.Decoder(answer).decode, record)
+
+
+def _typed(shape: Shape, feed: Feed, types: Sequence[Any]) -> tuple[Any, Any]:
     """The type to decode a shape into, and what to do with what was decoded."""
     match shape:
         case Column():
-            kind = int if shape.unit else _JSON_TYPES.get(shape.type, str)
-            return kind | None, feed.columns.index(shape)
+            place = feed.columns.index(shape)
+            return types[place], place
         case ArrayShape(items):
-            types, nodes = zip(*(_typed(item, feed) for item in items), strict=True)
+            item_types, nodes = zip(*(_typed(item, feed, types) for item in items), strict=True)
             places = {f"[{index}]": node for index, node in enumerate(nodes)}
-            return tuple[types], _node(places)  # type: ignore[valid-type]  # made just now
+            return tuple[item_types], _node(places)  # type: ignore[valid-type]  # made just now
         case ObjectShape(fields, is_closed):
             children: dict[str, Any] = {}
             members: list[Any] = []
             for number, below in enumerate(fields.values()):
-                kind, child = _typed(below, feed)
+                kind, child = _typed(below, feed, types)
                 children[f".f{number}"] = child
                 is_needed = isinstance(child, _Node)
                 members.append((f"f{number}", kind) if is_needed else (f"f{number}", kind | UnsetType, UNSET))

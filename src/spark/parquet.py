@@ -44,7 +44,7 @@ class RowsFile:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path, self.rows = path, 0
         self._schema = schema
-        self._waiting: list[pa.RecordBatch] = []
+        self._waiting: list[list[pa.Array]] = [[] for _ in schema]  # by column
         self._waiting_rows = 0
         self._writer: pq.ParquetWriter | None = None
 
@@ -73,14 +73,15 @@ class RowsFile:
         return count
 
     def _append(self, columns: list[pa.Array]) -> None:
-        self._waiting.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+        for waiting, column in zip(self._waiting, columns, strict=True):
+            waiting.append(column)
         self._waiting_rows += len(columns[0])
         self.rows += len(columns[0])
         if self._waiting_rows >= ROW_GROUP:
             self._write()
 
     def _write(self) -> None:
-        if not self._waiting:
+        if not self._waiting_rows:
             return
         if self._writer is None:
             self._writer = pq.ParquetWriter(
@@ -89,9 +90,9 @@ class RowsFile:
                 compression="zstd",
                 write_statistics=False,  # a load job reads all of it
             )
-        table = pa.Table.from_batches(self._waiting, self._schema).combine_chunks()
+        table = pa.Table.from_arrays([pa.concat_arrays(each) for each in self._waiting], schema=self._schema)
         self._writer.write_table(table, row_group_size=ROW_GROUP)
-        self._waiting, self._waiting_rows = [], 0
+        self._waiting, self._waiting_rows = [[] for _ in self._schema], 0
 
 
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
