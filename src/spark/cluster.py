@@ -1,8 +1,7 @@
 """The Spark side of a run: hours in, results out. Nothing here knows what an hour is made of."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from math import ceil
 
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]  # py4j has no types
@@ -14,15 +13,17 @@ from spark.worker import RunHours, RunHoursError, Work
 from telemetry import log
 
 # A task costs some 70 ms of processors beside its work, an hour of answers about as much. So a part has more
-# than one hour; and no more than half a day, for all that a cluster has: what YARN has registered when the job
+# than one hour; and no more than a day, for all that a cluster has: what YARN has registered when the job
 # begins says little of the cores that it adds for tasks that wait.
-HOURS_PER_PART = 3, 12
+HOURS_PER_PART = 3, 24
 PARTS_PER_CORE = 4
 
 
-@contextmanager
-def spark_hours(name: str) -> Iterator[RunHours]:
-    """A function that runs hours on the cluster that `spark-submit` was given."""
+def spark_hours(name: str) -> RunHours:
+    """A function that runs hours on the cluster that `spark-submit` was given, until this process ends.
+
+    Spark itself stops the context then; asked to from here, pyspark would wait a second for a thread of its own.
+    """
     # The master comes from spark-submit, whose settings this process's SparkConf does not show before the
     # context is there: one set here would win over the cluster's and keep all work on the driver.
     context = SparkContext(conf=SparkConf().setAppName(name))
@@ -32,10 +33,7 @@ def spark_hours(name: str) -> Iterator[RunHours]:
         master=context.master,
         parallelism=context.defaultParallelism,
     )
-    try:
-        yield lambda work, hours: _run(context, work, hours)
-    finally:
-        context.stop()
+    return lambda work, hours: _run(context, work, hours)
 
 
 def _run(context: SparkContext, work: Work, hours: Sequence[Hour]) -> list[HourResult]:

@@ -35,11 +35,11 @@ def main(arguments: list[str]) -> int:
         clients = beside.submit(
             _clients, settings
         )  # a second of imports, for which Spark's start leaves time
-        with spark_hours(f"vlille batch {settings.feed}") as run_hours:
-            gcs, bq = clients.result()
-            from spark.job import SUCCEEDED, rebuild  # noqa: PLC0415 - imported by then
+        run_hours = spark_hours(f"vlille batch {settings.feed}")
+        gcs, bq = clients.result()
+    from spark.job import SUCCEEDED, rebuild  # noqa: PLC0415 - imported by then
 
-            run = rebuild(settings, feed, gcs=gcs, bq=bq, run_hours=run_hours)
+    run = rebuild(settings, feed, gcs=gcs, bq=bq, run_hours=run_hours)
     if run.message:
         log(logging.WARNING if run.status == SUCCEEDED else logging.ERROR, run.message, status=run.status)
     sys.stdout.write(json.dumps({"event": "batch_finished", **run.row()}, ensure_ascii=False) + "\n")

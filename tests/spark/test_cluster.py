@@ -44,10 +44,10 @@ def test_the_first_fault_in_one_line(message: str, fault: str) -> None:
         (1, 2, 1),
         (24, 2, 8),  # 2: what YARN has registered when the job begins, whatever it may add
         (24, 14, 8),
-        (384, 2, 32),
+        (384, 2, 16),
         (384, 28, 112),
         (384, 400, 128),
     ],
 )
-def test_a_part_has_three_hours_to_half_a_day(hours: int, parallelism: int, parts: int) -> None:
+def test_a_part_has_three_hours_to_a_day(hours: int, parallelism: int, parts: int) -> None:
     assert parts_of(hours, parallelism) == parts
