@@ -200,9 +200,10 @@ $(READY): requirements.txt pyproject.toml
 	@$(BIN)/python -m pip install -q --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.txt)"
 	@$(BIN)/uv pip sync --require-hashes -q --python $(BIN)/python requirements.txt
 	@$(BIN)/uv pip install --no-deps --no-build-isolation -q --python $(BIN)/python -e .
-	@echo "compiling, and synthesizing once: the first run should not pay for what every run uses"
+	@echo "compiling, synthesizing and starting Spark once: the first run should not pay for what every run uses"
 	@$(BIN)/python -W ignore -m compileall -q -j 0 -x 'provider_google/' $(VENV)/lib
 	@PYTHONDONTWRITEBYTECODE= CDKTF_OUTDIR=.cache/synth $(BIN)/python stacks.py
+	@$(BIN)/python -m local.spark
 	@touch $@
 
 # checkov, and `tf` of the tests' stand-in provider, pin versions that ours cannot have: they live in an environment

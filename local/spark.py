@@ -166,5 +166,14 @@ def _linked(link: Path, target: Path) -> None:
     link.symlink_to(target)
 
 
+def main() -> int:
+    """Make what can be made ahead; a machine without Java is told so when it comes to Spark, and sets up."""
+    try:
+        prepare()
+    except MissingToolError as error:
+        sys.stderr.write(f"{error}\n")
+    return 0
+
+
 if __name__ == "__main__":
-    prepare()
+    sys.exit(main())

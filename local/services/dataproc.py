@@ -4,7 +4,6 @@ https://cloud.google.com/dataproc/docs/concepts/workflows/workflow-parameters
 """
 
 import copy
-import importlib.util
 import json
 import re
 import threading
@@ -23,8 +22,8 @@ from local.collection import Json
 from local.errors import LocalError, ProcessError
 from local.frontend import Answer, FrontEnd, error_answer, json_answer
 from local.guard.storage import bucket_name, object_name
-from local.java import find_java
 from local.machine import Machine
+from local.spark import LocalSpark, local_spark
 from local.stack import Attributes, Handler, Resource
 from local.workloads import ISOLATION, gs_parts, read_object
 
@@ -171,15 +170,16 @@ class Dataproc:
         folder = workflow.folder / step
         folder.mkdir(parents=True)
         lines: list[str] = []
+        here = local_spark()
         name = f"job {step}"
         log = self._machine.folder / "logs" / f"job-{step}-{workflow.folder.name}.log"
         self._machine.supervisor.run(
             name,
             [
-                str(self._machine.python.parent / "spark-submit"),
-                *self._words(spark, template, folder),
+                str(here.submit),
+                *self._words(here, spark, template, folder),
             ],
-            env=self._environment(template["serviceAccount"]),
+            env=self._environment(here, template["serviceAccount"]),
             cwd=folder,
             log=log,
             on_line=lines.append,
@@ -190,7 +190,7 @@ class Dataproc:
             raise ProcessError(name, "printed no JSON summary", log)
         return summary
 
-    def _words(self, spark: Json, template: Json, folder: Path) -> list[str]:
+    def _words(self, here: LocalSpark, spark: Json, template: Json, folder: Path) -> list[str]:
         """Return the command line after `spark-submit`; the files it names are fetched into `folder`."""
         account = template["serviceAccount"]
         declared = {k: str(v) for k, v in (template["properties"] | spark.get("properties", {})).items()}
@@ -198,6 +198,7 @@ class Dataproc:
             self._machine.say_not_honoured(f"Spark property {key}={declared.pop(key)}: no cluster is here")
         conf = declared | LOCAL_CONF | {"spark.local.dir": str(folder / "scratch")}
         conf["spark.sql.warehouse.dir"] = str(folder / "warehouse")
+        conf["spark.driver.extraJavaOptions"] = here.jvm_options
         words = ["--master", "local[2]"]
         for key, value in conf.items():
             words += ["--conf", f"{key}={value}"]
@@ -213,21 +214,11 @@ class Dataproc:
         file.write_bytes(read_object(self._machine, bucket, name))
         return file
 
-    def _environment(self, account: str) -> dict[str, str]:
-        spec = importlib.util.find_spec("pyspark")
-        if spec is None or spec.origin is None:
-            raise LocalError("pyspark is not installed: run `make setup`")
-        python = str(self._machine.python)
+    def _environment(self, spark: LocalSpark, account: str) -> dict[str, str]:
+        python = self._machine.python
         base = self._machine.workload_environment(account)
-        return base | {
-            "PATH": f"{self._machine.python.parent}:{base['PATH']}",
-            "PYTHONPATH": str(ISOLATION),
-            "JAVA_HOME": str(find_java(self._machine.folder).home),
-            "SPARK_HOME": str(Path(spec.origin).parent),
-            "SPARK_LOCAL_IP": "127.0.0.1",
-            "PYSPARK_PYTHON": python,
-            "PYSPARK_DRIVER_PYTHON": python,
-        }
+        paths = {"PATH": f"{python.parent}:{base['PATH']}", "PYTHONPATH": str(ISOLATION)}
+        return base | paths | spark.environment(python)
 
 
 def substituted(template: Json, parameters: dict[str, str]) -> list[Json]:

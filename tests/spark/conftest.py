@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pyspark
 import pytest
 from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
@@ -26,9 +25,9 @@ from feed import (
     station_schema,
 )
 from local.emulators import Emulators
-from local.java import find_java
 from local.machine import project_number
 from local.metadata import MetadataServer
+from local.spark import local_spark
 from local.workloads import ISOLATION
 from tests.conftest import bigquery_client, fresh_emulators, storage_client
 from tests.spark.front import Front
@@ -134,10 +133,7 @@ def new_project(
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(home),
             "TMPDIR": str(home),
-            "JAVA_HOME": str(find_java(home).home),
-            "SPARK_HOME": str(Path(pyspark.__file__).parent),
-            "SPARK_LOCAL_IP": "127.0.0.1",
-            "PYSPARK_PYTHON": sys.executable,
+            **local_spark().environment(Path(sys.executable)),
             "PYTHONPATH": str(ISOLATION),
             "STORAGE_EMULATOR_HOST": emulators.gcs_url,
             "BIGQUERY_EMULATOR_HOST": front.url,
@@ -171,10 +167,9 @@ def submission(job_files: tuple[Path, Path]) -> Callable[..., list[str]]:
     main, code = job_files
 
     def words(arguments: list[str], *zips: Path) -> list[str]:
-        conf = ("spark.ui.enabled=false", "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1")
-        options = [word for each in conf for word in ("--conf", each)]
         files = ",".join(str(each) for each in (code, *zips))
-        return ["spark-submit", "--master", MASTER, *options, "--py-files", files, str(main), *arguments]
+        options = (*local_spark().options, "--master", MASTER)
+        return ["spark-submit", *options, "--py-files", files, str(main), *arguments]
 
     return words
 
