@@ -13,12 +13,11 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import pyspark
 
 from bench.answers import Plan
 from bench.archives import Account, into_folder, make_archive, recorded_answer
 from bench.measure import BenchError, Comparison, Figure, Timing, compare, timed_command
-from local.java import find_java
+from local.spark import local_spark
 
 ROOT = Path(__file__).parents[1]
 FILES = 17_280  # of twelve days; the memory is looked at for a fourth of them too
@@ -26,11 +25,9 @@ FIRST = date(2023, 10, 1)
 CORES = 2
 DELAY_S = 0.1
 SUBMIT = ("--master", f"local[{CORES}]")
-CONF = ("spark.ui.enabled=false", "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1")
-# Of the batch, the JVM only hands out tasks: the compiler that takes long for fast code would take for nothing.
-OURS = ("--driver-java-options", "-XX:TieredStopAtLevel=1", "--driver-memory", "512m")
+OURS = (*local_spark().options, "--driver-memory", "512m")
 # Without it the original's way ends at the first gzip file that is cut.
-THEIRS = ("--conf", "spark.sql.files.ignoreCorruptFiles=true")
+THEIRS = ("--conf", "spark.ui.enabled=false", "--conf", "spark.sql.files.ignoreCorruptFiles=true")
 
 
 def run(runs: int) -> list[Comparison | Figure]:
@@ -133,8 +130,7 @@ class Job:
     def _program(self) -> list[str]:
         if self.submit is None:
             return [sys.executable]
-        options = [word for each in CONF for word in ("--conf", each)]
-        return [str(Path(sys.executable).with_name("spark-submit")), *SUBMIT, *options, *self.submit]
+        return [str(local_spark().submit), *SUBMIT, *self.submit]
 
 
 def replace_archive(job: Job, archived: Path, account: Account) -> Job:
@@ -147,10 +143,7 @@ def replace_archive(job: Job, archived: Path, account: Account) -> Job:
 def environment(folder: Path) -> dict[str, str]:
     """What spark-submit needs to know."""
     return {
-        "JAVA_HOME": str(find_java(ROOT / ".cache").home),
-        "SPARK_HOME": str(Path(pyspark.__file__).parent),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "PYSPARK_PYTHON": sys.executable,
+        **local_spark().environment(Path(sys.executable)),
         "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "src"))),
         "TMPDIR": str(folder),
     }

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -23,11 +24,6 @@ FEED = "vlille_ods"
 
 def main(archive: Path, out: Path, delay_s: float) -> None:
     """Write the archive's rows below `out`, one file an hour; the account must come out."""
-    by_day = defaultdict(list)
-    for file in archive.rglob("*.json.gz"):
-        name = file.relative_to(archive).as_posix()
-        day = date.fromisoformat(name.split("/")[1].removeprefix("date="))
-        by_day[day].append(Stored(name, file.stat().st_size))
     feed = read_feed(FEED, Path(__file__).parents[1] / "src", out)
 
     def read(name: str) -> bytes:
@@ -43,12 +39,25 @@ def main(archive: Path, out: Path, delay_s: float) -> None:
         for part in parts:
             yield from read_hours(feed, part, read, put, str(out))
 
-    with spark_hours("rebuild hours") as run_hours:
-        started = time.perf_counter()
-        for days in stretches(sorted(by_day), DAYS_AT_ONCE):
-            hours = [hour for day in days for hour in plan_hours(day, by_day[day])]
-            reconcile(hours, list(run_hours(work, hours)))  # type: ignore[arg-type]  # as Work, without buckets
-        (out / "seconds").write_text(str(time.perf_counter() - started))
+    with ThreadPoolExecutor(1) as beside:
+        listing = beside.submit(listed, archive)
+        run_hours = spark_hours("rebuild hours")
+        by_day = listing.result()
+    started = time.perf_counter()
+    for days in stretches(sorted(by_day), DAYS_AT_ONCE):
+        hours = [hour for day in days for hour in plan_hours(day, by_day[day])]
+        reconcile(hours, list(run_hours(work, hours)))  # type: ignore[arg-type]  # as Work, without buckets
+    (out / "seconds").write_text(str(time.perf_counter() - started))
+
+
+def listed(archive: Path) -> dict[date, list[Stored]]:
+    """The archive's files by day."""
+    by_day = defaultdict(list)
+    for file in archive.rglob("*.json.gz"):
+        name = file.relative_to(archive).as_posix()
+        day = date.fromisoformat(name.split("/")[1].removeprefix("date="))
+        by_day[day].append(Stored(name, file.stat().st_size))
+    return by_day
 
 
 if __name__ == "__main__":
