@@ -1,25 +1,23 @@
-"""Dataproc's workflow templates. https://cloud.google.com/dataproc/docs/reference/rest"""
+"""Dataproc's workflow templates and their runs. https://cloud.google.com/dataproc/docs/reference/rest"""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from local.arguments import as_arguments
+from local.access import Access
 from local.collection import Json
-from local.control.http import Route
+from local.control.http import Call, Reply, Route
 from local.control.kinds import Kind, by_field
 from local.machine import Machine
-from local.services.dataproc import Dataproc, workflow_template
+from local.services.dataproc import TYPE, Dataproc, as_declared, workflow_template
 from local.stack import Resource
 
 ROOT = "/dataproc/v1/"
-TYPE = "google_dataproc_workflow_template"
+REGION = f"{ROOT}projects/{{project}}/regions/{{location}}"
 
 
 def _template(machine: Machine, wanted: Json, _before: Json | None) -> Json:
     project, _, location, _, name = wanted["name"].split("/")[1:]
-    arguments = as_arguments(wanted) | {"name": name, "project": project, "location": location}
-    config = arguments.get("placement", {}).get("managed_cluster", {}).get("config", {})
-    if "config_bucket" in config:  # the one argument that has another name there
-        config["staging_bucket"] = config.pop("config_bucket")
+    arguments = as_declared(wanted) | {"name": name, "project": project, "location": location}
     workflow_template(Resource(f"{TYPE}.{name}", TYPE, name, {}), arguments, machine)
     return wanted | {
         "id": name,
@@ -29,22 +27,32 @@ def _template(machine: Machine, wanted: Json, _before: Json | None) -> Json:
     }
 
 
-def _kind(regions: str) -> Kind:
-    return Kind(
-        ROOT,
-        f"projects/{{project}}/{regions}/{{location}}/workflowTemplates/{{id}}",
-        "dataproc",
-        "workflowTemplates",
-        _template,
-        lambda machine, held: machine.service(Dataproc).templates.delete(
-            held["name"].replace("/locations/", "/regions/")
-        ),
-        identify=by_field("id"),
-    )
+TEMPLATE = Kind(
+    ROOT,
+    "projects/{project}/locations/{location}/workflowTemplates/{id}",
+    "dataproc",
+    "workflowTemplates",
+    _template,
+    lambda machine, held: machine.service(Dataproc).templates.delete(
+        held["name"].replace("/locations/", "/regions/")
+    ),
+    identify=by_field("id"),
+)
 
 
 def routes(machine: Machine) -> Iterator[Route]:
-    """Yield what this service answers; its paths say `locations` or `regions`."""
-    yield Route("GET", ROOT + "projects/{project}/regions/{location}/clusters", lambda *_: {})
-    yield from _kind("locations").routes(machine)
-    yield from _kind("regions").routes(machine)
+    """Yield what this service answers; a template is the same one below `locations` and below `regions`."""
+
+    def run(call: Call, _places: dict[str, str]) -> Reply:
+        dataproc, owner = machine.service(Dataproc), machine.service(Access).owner
+        path, request_id = call.path.removeprefix("/dataproc"), call.query.get("requestId", "")
+        answer = dataproc.answer(call.method, path, call.body, owner, request_id)
+        return Reply(answer.status, answer.body)
+
+    yield Route("GET", f"{REGION}/clusters", lambda *_: {})
+    yield Route("POST", f"{REGION}/workflowTemplates:instantiateInline", run)
+    yield Route("POST", f"{REGION}/workflowTemplates/{{id}}:instantiate", run)
+    yield Route("GET", f"{REGION}/operations/{{id}}", run)
+    for route in TEMPLATE.routes(machine):
+        yield route
+        yield replace(route, pattern=route.pattern.replace("/locations/", "/regions/"))

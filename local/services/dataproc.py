@@ -10,16 +10,17 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from graphlib import TopologicalSorter
+from datetime import datetime
+from graphlib import CycleError, TopologicalSorter
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from local.access import Access, AccessError, Need
-from local.arguments import as_rest, block, blocks, say_unhonoured
+from local.arguments import as_arguments, as_rest, block, blocks, say_unhonoured
 from local.clock import clock_of, seconds
 from local.collection import Json
-from local.errors import LocalError, ProcessError
+from local.errors import LocalError, NotFoundError, ProcessError
 from local.frontend import Answer, FrontEnd, error_answer, json_answer
 from local.guard.storage import bucket_name, object_name
 from local.machine import Machine
@@ -28,7 +29,13 @@ from local.stack import Attributes, Handler, Resource
 from local.workloads import ISOLATION, gs_parts, read_object
 
 HOST = "dataproc.googleapis.com"
+TYPE = "google_dataproc_workflow_template"
 TIMEOUT = "3600s"
+REGION = "(?P<region>projects/[^/]+/regions/[^/]+)"
+INSTANTIATE = re.compile(rf"POST /v1/(?P<name>{REGION}/workflowTemplates/[^/:]+):instantiate")
+INSTANTIATE_INLINE = re.compile(rf"POST /v1/{REGION}/workflowTemplates:instantiateInline")
+OPERATION = re.compile(rf"GET /v1/(?P<name>{REGION}/operations/[^/:]+)")
+INTERNAL = 13  # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
 # What the account of a cluster's machines must be allowed, or none is made; the log is the driver's.
 MACHINES = (
     "dataproc.agents.create",
@@ -57,12 +64,17 @@ FIELD = re.compile(r"\.?([A-Za-z]\w*)|\['([^']+)'\]|\[(\d+)\]")
 class Workflow:
     """One run of a workflow template; `state` is RUNNING, then DONE or FAILED."""
 
-    number: int
-    template: str
+    operation: str  # the full name by which it is asked for
+    template: str  # the full name of its template, empty where that was inline
     parameters: dict[str, str]
+    jobs: list[Json]  # in the order in which they run
     folder: Path
+    began: datetime
+    request_id: str = ""
     state: str = "RUNNING"
+    step: str = ""  # the one that was begun last
     error: str = ""
+    over: datetime | None = None
     seconds: float = 0.0
     summaries: dict[str, Json] = field(default_factory=dict)  # by step: the last JSON line that it printed
     ended: threading.Event = field(default_factory=threading.Event)
@@ -82,48 +94,91 @@ class Dataproc:
         self.on_ended: list[Callable[[Workflow], None]] = []
         self._lock = threading.Lock()
         for host in (HOST, f"{machine.region}-{HOST}"):
-            machine.service(FrontEnd).answer_for(host, self._answer)
+            machine.service(FrontEnd).answer_for(host, self.answer)
 
     def instantiate(self, name: str, parameters: dict[str, str]) -> Workflow:
         """Begin a run of a template. Raises NotFoundError, and LocalError for parameters that do not fit."""
-        jobs = substituted(self.templates.get(name), parameters)
-        with self._lock:
-            number = len(self.workflows) + 1
-            stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{number}"
-            folder = self._machine.folder / "dataproc" / name.rpartition("/")[2] / stamp
-            workflow = Workflow(number, name, dict(parameters), folder)
-            self.workflows.append(workflow)
-        self._clock.start(lambda: self._run(workflow, jobs))
-        return workflow
+        return self._begin(name.partition("/workflowTemplates/")[0], self.templates.get(name), parameters)
 
-    def _answer(self, method: str, path: str, body: bytes, caller: str) -> Answer:
-        """Answer POST …/workflowTemplates/<name>:instantiate as the API does."""
-        match = re.fullmatch(r"/v1/(projects/[^/]+/regions/[^/]+/workflowTemplates/[^/:]+):instantiate", path)
-        if method != "POST" or match is None:
-            return error_answer(HTTPStatus.NOT_FOUND, "NOT_FOUND", f"{method} {path} is not answered here")
+    def answer(self, method: str, path: str, body: bytes, caller: str, request_id: str = "") -> Answer:
+        """Answer `:instantiate`, `:instantiateInline` and questions for their operations as the API does.
+
+        `request_id` is that of the query, where an inline template has it.
+        """
+        call = f"{method} {path}"
         try:
-            self._check_starter(caller, match[1])
+            workflow = self._asked(call, body, caller, request_id)
         except AccessError as error:
             return error_answer(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED", str(error), error.details)
-        if self.templates.find(match[1]) is None:
-            return error_answer(HTTPStatus.NOT_FOUND, "NOT_FOUND", f"Not found: Workflow Template {match[1]}")
-        try:
-            parameters = json.loads(body or b"{}").get("parameters", {})
-            workflow = self.instantiate(match[1], parameters)
-        except (LocalError, ValueError, AttributeError) as error:
+        except NotFoundError as error:
+            message = f"Not found: {error.collection} {error.name}"
+            return error_answer(HTTPStatus.NOT_FOUND, "NOT_FOUND", message)
+        except LocalError as error:
             return error_answer(HTTPStatus.BAD_REQUEST, "INVALID_ARGUMENT", str(error))
-        region = match[1].rpartition("/workflowTemplates/")[0]
-        return json_answer({"name": f"{region}/operations/{workflow.number}", "done": False})
+        except (ValueError, AttributeError, TypeError) as error:
+            message = f"Invalid JSON payload received: {error}"
+            return error_answer(HTTPStatus.BAD_REQUEST, "INVALID_ARGUMENT", message)
+        if workflow is None:
+            return error_answer(HTTPStatus.NOT_FOUND, "NOT_FOUND", f"{call} is not answered here")
+        return json_answer(operation_of(workflow))
 
-    def _check_starter(self, caller: str, name: str) -> None:
+    def _asked(self, call: str, body: bytes, caller: str, request_id: str) -> Workflow | None:
+        """Return the run that a call begins or asks for, None for another call."""
+        if match := OPERATION.fullmatch(call):
+            self._check(caller, "dataproc.operations.get")
+            found = [each for each in self.workflows if each.operation == match["name"]]
+            if not found:
+                raise NotFoundError("Operation", match["name"])
+            return found[0]
+        if match := INSTANTIATE_INLINE.fullmatch(call):
+            template = _inline(json.loads(body or b"{}"), self._machine)
+            self._check(caller, "dataproc.workflowTemplates.instantiateInline", template)
+            return self._begin(match["region"], template, {}, request_id)
+        if match := INSTANTIATE.fullmatch(call):
+            kept = self.templates.find(match["name"])
+            self._check(caller, "dataproc.workflowTemplates.instantiate", kept)
+            if kept is None:
+                raise NotFoundError("Workflow Template", match["name"])
+            asked = json.loads(body or b"{}")
+            return self._begin(match["region"], kept, asked.get("parameters", {}), asked.get("requestId", ""))
+        return None
+
+    def _begin(
+        self, region: str, template: Json, parameters: dict[str, str], request_id: str = ""
+    ) -> Workflow:
+        """Begin a run, or return the one that runs already for the same request."""
+        jobs = substituted(template, parameters)
+        for job in jobs:
+            _check_job(job)
+        seconds(template["dagTimeout"])
+        name = template.get("name", "")
+        with self._lock:
+            for each in self.workflows:
+                if request_id and each.request_id == request_id and each.state == "RUNNING":
+                    return each
+            stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{len(self.workflows) + 1}"
+            folder = self._machine.folder / "dataproc" / (name.rpartition("/")[2] or "inline") / stamp
+            workflow = Workflow(
+                f"{region}/operations/{stamp}",
+                name,
+                dict(parameters),
+                jobs,
+                folder,
+                self._clock.now(),
+                request_id,
+            )
+            self.workflows.append(workflow)
+        self._clock.start(lambda: self._run(workflow, template))
+        return workflow
+
+    def _check(self, caller: str, permission: str, template: Json | None = None) -> None:
         """Who starts a cluster needs a permission on the project, and acts as the account of its machines.
 
         https://cloud.google.com/dataproc/docs/concepts/iam/iam#workflow_templates_methods_required_permissions
         """
         access, project = self._machine.service(Access), f"projects/{self._machine.project}"
-        access.check(caller, [Need("dataproc.workflowTemplates.instantiate", project)])
-        account = (self.templates.find(name) or {}).get("serviceAccount")
-        if account:
+        access.check(caller, [Need(permission, project)])
+        if account := (template or {}).get("serviceAccount"):
             access.check(caller, [Need("iam.serviceAccounts.actAs", f"{project}/serviceAccounts/{account}")])
 
     def _check_machines(self, template: Json) -> None:
@@ -146,18 +201,20 @@ class Dataproc:
                 f"Service Account '{account}' is missing required permissions: {error.sentence}"
             ) from error
 
-    def _run(self, workflow: Workflow, jobs: list[Json]) -> None:
-        began = time.monotonic()
+    def _run(self, workflow: Workflow, template: Json) -> None:
+        began, error = time.monotonic(), "ended by a fault of this program: see local.log"
         try:
-            template = self.templates.get(workflow.template)
             self._check_machines(template)
-            for job in jobs:
-                workflow.summaries[job["stepId"]] = self._submit(workflow, job, template)
-            workflow.state = "DONE"
-        except LocalError as error:
-            workflow.state, workflow.error = "FAILED", str(error)
+            for job in workflow.jobs:
+                workflow.step = job["stepId"]
+                workflow.summaries[workflow.step] = self._submit(workflow, job, template)
+            error = ""
+        except LocalError as failure:
+            error = str(failure)
         finally:
-            workflow.seconds = time.monotonic() - began
+            workflow.seconds, workflow.over = time.monotonic() - began, self._clock.now()
+            workflow.error = error
+            workflow.state = "FAILED" if error else "DONE"
             workflow.ended.set()
             for told in self.on_ended:
                 told(workflow)
@@ -166,12 +223,12 @@ class Dataproc:
         """Run one PySpark job to its end; return the last JSON object that it printed. Raises LocalError."""
         step, spark = job["stepId"], job.get("pysparkJob")
         if spark is None:
-            raise LocalError(f"step {step} of {workflow.template} is no PySpark job: only those run here")
+            raise LocalError(f"step {step} is no PySpark job: only those run here")
         folder = workflow.folder / step
         folder.mkdir(parents=True)
         lines: list[str] = []
         here = local_spark()
-        name = f"job {step}"
+        name = f"job {step} of {workflow.folder.name}"
         log = self._machine.folder / "logs" / f"job-{step}-{workflow.folder.name}.log"
         self._machine.supervisor.run(
             name,
@@ -221,10 +278,52 @@ class Dataproc:
         return base | paths | spark.environment(python)
 
 
+def operation_of(workflow: Workflow) -> Json:
+    """Return a run as the long-running operation that the API tells of.
+
+    https://cloud.google.com/dataproc/docs/concepts/workflows/debugging#using_workflowmetadata
+    """
+    state = workflow.state
+    metadata: Json = {
+        "@type": "type.googleapis.com/google.cloud.dataproc.v1.WorkflowMetadata",
+        "graph": {"nodes": [_node(workflow, job, state) for job in workflow.jobs]},
+        "state": "RUNNING" if state == "RUNNING" else "DONE",
+        "startTime": _timestamp(workflow.began),
+    }
+    if workflow.template:
+        metadata |= {"template": workflow.template, "version": 1, "parameters": workflow.parameters}
+    if workflow.over is not None:
+        metadata["endTime"] = _timestamp(workflow.over)
+    operation = {"name": workflow.operation, "metadata": metadata, "done": state != "RUNNING"}
+    match state:
+        case "DONE":
+            operation["response"] = {"@type": "type.googleapis.com/google.protobuf.Empty"}
+        case "FAILED":
+            operation["error"] = {"code": INTERNAL, "message": workflow.error}
+    return operation
+
+
+def _node(workflow: Workflow, job: Json, state: str) -> Json:
+    step = job["stepId"]
+    node = {"stepId": step, "prerequisiteStepIds": job.get("prerequisiteStepIds", []), "state": "BLOCKED"}
+    if step in workflow.summaries:
+        node["state"] = "COMPLETED"
+    elif step == workflow.step:
+        node["state"] = "RUNNING" if state == "RUNNING" else "FAILED"
+    if step in workflow.summaries or step == workflow.step:
+        node["jobId"] = f"{step}-{workflow.folder.name}"
+    return node | ({"error": workflow.error} if node["state"] == "FAILED" else {})
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
 def substituted(template: Json, parameters: dict[str, str]) -> list[Json]:
     """Return a template's jobs, in the order of their prerequisites, with the parameters put in place.
 
-    Raises LocalError, as Dataproc refuses: for a parameter that is missing, unknown, or not allowed.
+    Raises LocalError, as Dataproc refuses: for a parameter that is missing, unknown, or not allowed; for jobs of
+    which no order can be made.
     """
     declared = {each["name"]: each for each in template.get("parameters", ())}
     missing, unknown = (
@@ -238,16 +337,48 @@ def substituted(template: Json, parameters: dict[str, str]) -> list[Json]:
             if names
         ]
         raise LocalError(
-            f"{template['name']} takes the parameters {', '.join(declared) or 'none'}; {'; '.join(told)}"
+            f"{_name_of(template)} takes the parameters {', '.join(declared) or 'none'}; {'; '.join(told)}"
         )
     filled = copy.deepcopy(template)
     for name, value in parameters.items():
         _check_allowed(declared[name], value)
         for path in declared[name]["fields"]:
             _put(filled, path, value)
-    jobs = {job["stepId"]: job for job in filled["jobs"]}
-    order = TopologicalSorter({step: job.get("prerequisiteStepIds", ()) for step, job in jobs.items()})
-    return [jobs[step] for step in order.static_order()]
+    return _in_order(filled["jobs"])
+
+
+def _name_of(template: Json) -> str:
+    return str(template.get("name", "the inline template"))
+
+
+def _in_order(jobs: list[Json]) -> list[Json]:
+    """Return jobs behind their prerequisites. Raises LocalError."""
+    steps = {str(job.get("stepId", "")): job for job in jobs}
+    if not jobs or "" in steps or len(steps) < len(jobs):
+        found = ", ".join(repr(job.get("stepId")) for job in jobs) or "no job"
+        raise LocalError(f"jobs: expected at least one, each with a stepId of its own, found {found}")
+    order = TopologicalSorter({step: job.get("prerequisiteStepIds", ()) for step, job in steps.items()})
+    try:
+        names = list(order.static_order())
+    except CycleError as error:
+        raise LocalError(f"jobs: {' → '.join(error.args[1])} wait for one another") from None
+    if unknown := [name for name in names if name not in steps]:
+        raise LocalError(
+            f"jobs: the prerequisite {unknown[0]} is no step of the template: {', '.join(steps)}"
+        )
+    return [steps[name] for name in names]
+
+
+def _check_job(job: Json) -> None:
+    """Raise LocalError where what names a PySpark job's files and words is no text."""
+    if (spark := job.get("pysparkJob")) is None:
+        return
+    texts = [spark.get("mainPythonFileUri"), *spark.get("args", ()), *spark.get("pythonFileUris", ())]
+    if not all(isinstance(text, str) for text in texts):
+        raise LocalError(
+            f"step {job['stepId']}: expected a mainPythonFileUri, args and pythonFileUris that are texts, "
+            f"found {texts}"
+        )
 
 
 def last_object(lines: list[str]) -> Json | None:
@@ -278,7 +409,7 @@ def _put(template: Json, path: str, value: str) -> None:
     """Set the field of a path such as `jobs['rebuild'].pysparkJob.args[3]`."""
     tokens = FIELD.findall(path)
     if "".join(m[0] for m in FIELD.finditer(path)) != path or len(tokens) < 2:
-        raise LocalError(f"{template['name']}: parameter field {path!r} is not understood")
+        raise LocalError(f"{_name_of(template)}: parameter field {path!r} is not understood")
     at: Any = template
     try:
         for name, key, index in tokens[:-1]:
@@ -288,7 +419,7 @@ def _put(template: Json, path: str, value: str) -> None:
         at[where]  # a field that is not there is an error of the template
         at[where] = value
     except (KeyError, IndexError, TypeError, StopIteration):
-        raise LocalError(f"{template['name']}: parameter field {path!r} leads to nothing") from None
+        raise LocalError(f"{_name_of(template)}: parameter field {path!r} leads to nothing") from None
 
 
 def _step(at: Any, name: str, key: str, index: str) -> Any:
@@ -301,27 +432,49 @@ def _step(at: Any, name: str, key: str, index: str) -> Any:
 
 def workflow_template(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
     """google_dataproc_workflow_template with a managed cluster, of which only the service account counts."""
+    project = arguments.get("project", machine.project)
+    region = arguments.get("location", machine.region)
+    name = f"projects/{project}/regions/{region}/workflowTemplates/{arguments['name']}"
+    machine.service(Dataproc).templates.put(name, {"name": name} | _kept(arguments, machine))
+    return {"project": project} | arguments | {"id": name, "version": 1}
+
+
+def as_declared(template: Json) -> dict[str, Any]:
+    """Return a template of the REST API with the names that Terraform has for its parts."""
+    arguments: dict[str, Any] = as_arguments(template)
+    config = block(block(block(arguments, "placement"), "managed_cluster"), "config")
+    if "config_bucket" in config:  # the one that has another name there
+        config["staging_bucket"] = config.pop("config_bucket")
+    return arguments
+
+
+def _inline(template: Json, machine: Machine) -> Json:
+    """Return what is kept of a template that is only run. Raises LocalError, as Dataproc refuses it."""
+    arguments = as_declared(template)
+    if not block(block(arguments, "placement"), "managed_cluster"):
+        raise LocalError("the inline template has no placement.managedCluster")
+    return _kept(arguments, machine)
+
+
+def _kept(arguments: dict[str, Any], machine: Machine) -> Json:
+    """Return what counts of a template: its jobs and parameters, and what they need of the cluster."""
     cluster = block(block(arguments, "placement"), "managed_cluster")
     said = {"placement": "there is no cluster: jobs run in Spark's local mode, with two threads"}
     honoured = {"name", "location", "jobs", "parameters"}
     honoured |= {"dag_timeout"}
     said |= {"encryption_config": "nothing is encrypted here"}
-    say_unhonoured(machine, resource.type, arguments, honoured, said)
-    project = arguments.get("project", machine.project)
-    region = arguments.get("location", machine.region)
-    name = f"projects/{project}/regions/{region}/workflowTemplates/{arguments['name']}"
+    say_unhonoured(machine, TYPE, arguments, honoured, said)
     config = block(cluster, "config")
-    account = block(config, "gce_cluster_config").get("service_account", "")
     software = block(config, "software_config").get("properties", {})
     spark = {key.removeprefix("spark:"): v for key, v in software.items() if key.startswith("spark:")}
-    jobs = [_job(job) for job in blocks(arguments, "jobs")]
-    parameters = [_parameter(each) for each in blocks(arguments, "parameters")]
-    kept = {"name": name, "jobs": jobs, "parameters": parameters, "serviceAccount": account}
-    kept["stagingBucket"] = config.get("staging_bucket", "")
-    kept["dagTimeout"] = arguments.get("dag_timeout", TIMEOUT)
-    kept["properties"] = spark  # what the cluster's own configuration would set for every job
-    machine.service(Dataproc).templates.put(name, kept)
-    return {"project": project} | arguments | {"id": name, "version": 1}
+    return {
+        "jobs": [_job(job) for job in blocks(arguments, "jobs")],
+        "parameters": [_parameter(each) for each in blocks(arguments, "parameters")],
+        "serviceAccount": block(config, "gce_cluster_config").get("service_account", ""),
+        "stagingBucket": config.get("staging_bucket", ""),
+        "dagTimeout": arguments.get("dag_timeout", TIMEOUT),
+        "properties": spark,  # what the cluster's own configuration would set for every job
+    }
 
 
 def _job(job: dict[str, Any]) -> Json:
@@ -341,4 +494,4 @@ def _parameter(parameter: dict[str, Any]) -> Json:
     )
 
 
-HANDLERS: dict[str, Handler] = {"google_dataproc_workflow_template": workflow_template}
+HANDLERS: dict[str, Handler] = {TYPE: workflow_template}

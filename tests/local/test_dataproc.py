@@ -1,4 +1,7 @@
 import json
+import re
+import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +10,17 @@ import pytest
 from local.access import Access
 from local.clock import SimulatedClock
 from local.errors import LocalError
-from local.frontend import FrontEnd
+from local.frontend import Answer, FrontEnd
 from local.machine import Machine
-from local.services.dataproc import MACHINES, Dataproc, last_object, substituted, workflow_template
+from local.services.dataproc import (
+    MACHINES,
+    Dataproc,
+    Workflow,
+    last_object,
+    operation_of,
+    substituted,
+    workflow_template,
+)
 from local.stack import Resource
 from tests.local.conftest import account, allow, bearer
 
@@ -79,6 +90,30 @@ def test_a_field_that_leads_nowhere_is_an_error(field: str) -> None:
 def test_jobs_come_after_their_prerequisites() -> None:
     jobs = [{"stepId": "b", "prerequisiteStepIds": ["a"]}, {"stepId": "a"}]
     assert [job["stepId"] for job in substituted({"name": NAME, "jobs": jobs}, {})] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "expected"),
+    [
+        ([], "jobs: expected at least one, each with a stepId of its own, found no job"),
+        ([{"stepId": "a"}, {}], "found 'a', None"),
+        ([{"stepId": "a"}, {"stepId": "a"}], "found 'a', 'a'"),
+        (
+            [{"stepId": "a", "prerequisiteStepIds": ["b"]}],
+            "jobs: the prerequisite b is no step of the template: a",
+        ),
+        (
+            [
+                {"stepId": "a", "prerequisiteStepIds": ["b"]},
+                {"stepId": "b", "prerequisiteStepIds": ["a"]},
+            ],
+            "wait for one another",
+        ),
+    ],
+)
+def test_jobs_without_an_order_are_refused(jobs: list[dict[str, Any]], expected: str) -> None:
+    with pytest.raises(LocalError, match=expected):
+        substituted({"jobs": jobs}, {})
 
 
 @pytest.mark.parametrize(
@@ -152,7 +187,144 @@ def test_the_api_refuses_as_google_does(
     assert reason in json.dumps(json.loads(answer.body))
 
 
+CLUSTER: dict[str, Any] = {
+    "managedCluster": {"clusterName": "x", "config": {"gceClusterConfig": {"serviceAccount": "b@p.iam"}}}
+}
+JOB: dict[str, Any] = {"stepId": "rebuild", "pysparkJob": {"mainPythonFileUri": "gs://b/main.py"}}
+
+
+def ask(machine: Machine, method: str, path: str, document: object = None, caller: str = "") -> Answer:
+    """Call the API below the machine's region, as who deploys or somebody else."""
+    url = f"https://dataproc.googleapis.com/v1/projects/{machine.project}/regions/europe-west1/{path}"
+    token = bearer(caller or machine.service(Access).owner)
+    return machine.service(FrontEnd).call(method, url, token, json.dumps(document).encode(), 5)
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (None, "Invalid JSON payload received"),
+        ([], "Invalid JSON payload received"),
+        ({"jobs": [JOB]}, "the inline template has no placement.managedCluster"),
+        ({"placement": CLUSTER}, "jobs: expected at least one"),
+        ({"placement": CLUSTER, "jobs": "rebuild"}, "Invalid JSON payload received"),
+        ({"placement": CLUSTER, "jobs": [{"stepId": "a", "pysparkJob": {}}]}, "expected a mainPythonFileUri"),
+        (
+            {"placement": CLUSTER, "jobs": [{**JOB, "pysparkJob": JOB["pysparkJob"] | {"args": [1]}}]},
+            "step rebuild: expected a mainPythonFileUri, args and pythonFileUris that are texts, found",
+        ),
+        ({"placement": CLUSTER, "jobs": [JOB], "dagTimeout": "1h"}, "a duration must be seconds"),
+        (
+            {"placement": CLUSTER, "jobs": [JOB], "parameters": [{"name": "FROM", "fields": []}]},
+            "the inline template takes the parameters FROM; missing: FROM",
+        ),
+    ],
+)
+def test_an_inline_template_that_is_bad_is_refused(machine: Machine, document: object, expected: str) -> None:
+    machine.clock = SimulatedClock(machine.clock.now())
+    dataproc = machine.service(Dataproc)
+    answer = ask(machine, "POST", "workflowTemplates:instantiateInline", document)
+    error = json.loads(answer.body)["error"]
+    assert (answer.status, error["status"], dataproc.workflows) == (400, "INVALID_ARGUMENT", [])
+    assert expected in error["message"]
+
+
+def test_an_inline_template_is_run_and_kept_nowhere(machine: Machine) -> None:
+    machine.clock = clock = SimulatedClock(machine.clock.now())
+    dataproc = machine.service(Dataproc)
+    asked = {"placement": CLUSTER, "jobs": [JOB]}
+    begun = json.loads(ask(machine, "POST", "workflowTemplates:instantiateInline", asked).body)
+    assert re.fullmatch(rf"projects/{machine.project}/regions/europe-west1/operations/[^/]+", begun["name"])
+    clock.run(dataproc.workflows[0].ended.is_set)
+    ended = json.loads(ask(machine, "GET", begun["name"].partition("europe-west1/")[2]).body)
+    assert ended["done"]
+    assert ended["error"]["message"].startswith("Service Account 'b@p.iam' is missing required permissions")
+    assert dataproc.templates.names() == []
+    assert "template" not in ended["metadata"]
+    clock.close()
+
+
+def test_two_at_once_are_held_apart(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.clock = clock = SimulatedClock(machine.clock.now())
+    monkeypatch.setattr(Dataproc, "_check_machines", lambda *_: None)
+    monkeypatch.setattr(Dataproc, "_submit", lambda _self, workflow, *_: {"folder": str(workflow.folder)})
+    dataproc = machine.service(Dataproc)
+    asked = {"placement": CLUSTER, "jobs": [JOB]}
+    begun = [
+        json.loads(ask(machine, "POST", "workflowTemplates:instantiateInline", asked).body) for _ in "ab"
+    ]
+    first, second = dataproc.workflows
+    clock.run(lambda: first.ended.is_set() and second.ended.is_set())
+    assert [each["name"] for each in begun] == [first.operation, second.operation]
+    assert first.operation != second.operation
+    assert first.summaries["rebuild"] != second.summaries["rebuild"]
+    clock.close()
+
+
+def test_a_request_that_is_made_again_begins_nothing_while_its_run_goes_on(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.clock = clock = SimulatedClock(machine.clock.now())
+    goes_on = threading.Event()
+    monkeypatch.setattr(Dataproc, "_check_machines", lambda *_: None)
+    monkeypatch.setattr(Dataproc, "_submit", lambda *_: {"waited": goes_on.wait()})
+    declare(machine)
+
+    def begin() -> str:
+        asked = {"requestId": "a", "parameters": {"FROM": "yesterday"}}
+        answer = ask(machine, "POST", "workflowTemplates/rebuild-days:instantiate", asked)
+        return str(json.loads(answer.body)["name"])
+
+    first, again = begin(), begin()
+    goes_on.set()
+    clock.run(machine.service(Dataproc).workflows[0].ended.is_set)
+    later = begin()
+    assert first == again != later
+    clock.close()
+
+
+BEGAN, OVER = datetime(2026, 11, 24, 2, 30, tzinfo=UTC), datetime(2026, 11, 24, 2, 34, tzinfo=UTC)
+STEPS: list[dict[str, Any]] = [{"stepId": "a"}, {"stepId": "b", "prerequisiteStepIds": ["a"]}]
+
+
+def workflow(**more: Any) -> Workflow:
+    return Workflow("projects/p/regions/r/operations/7", "", {}, STEPS, Path("7"), BEGAN, **more)
+
+
+@pytest.mark.parametrize(
+    ("run", "nodes", "outcome"),
+    [
+        (workflow(), ["BLOCKED", "BLOCKED"], {"done": False}),
+        (workflow(step="a"), ["RUNNING", "BLOCKED"], {"done": False}),
+        (workflow(step="b", summaries={"a": {}}), ["COMPLETED", "RUNNING"], {"done": False}),
+        (
+            workflow(step="b", summaries={"a": {}, "b": {}}, state="DONE", over=OVER),
+            ["COMPLETED", "COMPLETED"],
+            {"done": True, "response": {"@type": "type.googleapis.com/google.protobuf.Empty"}},
+        ),
+        (
+            workflow(step="a", state="FAILED", error="no room", over=OVER),
+            ["FAILED", "BLOCKED"],
+            {"done": True, "error": {"code": 13, "message": "no room"}},
+        ),
+    ],
+)
+def test_a_run_is_told_as_an_operation(run: Workflow, nodes: list[str], outcome: dict[str, Any]) -> None:
+    told = operation_of(run)
+    metadata = told.pop("metadata")
+    assert told == {"name": "projects/p/regions/r/operations/7"} | outcome
+    assert [node["state"] for node in metadata["graph"]["nodes"]] == nodes
+    assert [node.get("error") for node in metadata["graph"]["nodes"] if "error" in node] == (
+        ["no room"] if "FAILED" in nodes else []
+    )
+    assert metadata["startTime"] == "2026-11-24T02:30:00Z"
+    assert metadata.get("endTime") == ("2026-11-24T02:34:00Z" if told["done"] else None)
+    assert metadata["state"] == ("DONE" if told["done"] else "RUNNING")
+
+
 STARTS = ("projects/{project}", "dataproc.workflowTemplates.instantiate")
+STARTS_INLINE = ("projects/{project}", "dataproc.workflowTemplates.instantiateInline")
+LOOKS = ("projects/{project}", "dataproc.operations.get")
 ACTS = ("projects/{project}/serviceAccounts/b@p.iam", "iam.serviceAccounts.actAs")
 
 
@@ -187,6 +359,30 @@ def test_who_starts_a_cluster_also_acts_as_its_machines(
         error = json.loads(answer.body)["error"]
         assert error["message"].startswith(missing)
         assert error["details"][0]["metadata"]["principal"] == starter
+    clock.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "granted", "status"),
+    [
+        ("POST", "workflowTemplates:instantiateInline", [STARTS, ACTS], 403),
+        ("POST", "workflowTemplates:instantiateInline", [STARTS_INLINE], 403),
+        ("POST", "workflowTemplates:instantiateInline", [STARTS_INLINE, ACTS], 200),
+        ("GET", "operations/7", [], 403),
+        ("GET", "operations/7", [LOOKS], 404),
+        ("DELETE", "operations/7", [LOOKS], 404),
+    ],
+)
+def test_inline_templates_and_operations_have_their_own_permissions(
+    machine: Machine, method: str, path: str, granted: list[tuple[str, str]], status: int
+) -> None:
+    machine.clock = clock = SimulatedClock(machine.clock.now())
+    dataproc = machine.service(Dataproc)
+    starter = account(machine, "starter")
+    for resource, permission in granted:
+        allow(machine, starter, resource.format(project=machine.project), permission)
+    answer = ask(machine, method, path, {"placement": CLUSTER, "jobs": [JOB]}, starter)
+    assert (answer.status, len(dataproc.workflows)) == (status, int(status == 200))
     clock.close()
 
 
