@@ -21,13 +21,14 @@ from operate import backfill, jobs, leftovers, logs, smoke, terraform
 from operate.checks import NEEDS, TERRAFORM, missing
 from operate.cloud import Cloud, connect
 from operate.cycle import CDKTF_COMMANDS, Cdktf, Cycle, check_unprotected
-from operate.errors import OperateError
+from operate.errors import OperateError, StoppedError
 from operate.jobs import JOBS, STATE_AFTER
 from operate.observation import observe
 from operate.place import Place
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_LINES = 1000
+STOPPED = 130  # as a shell tells of a program that Ctrl-C ended
 
 
 def main(
@@ -62,6 +63,9 @@ def main(
             here=place.here,
         )
         return _do(cycle, command)
+    except StoppedError as stopped:
+        print(f"\n{stopped}", file=sys.stderr)
+        return STOPPED
     except (OperateError, SettingsError, FeedError) as error:
         print(error, file=sys.stderr)
     except (GoogleAPIError, GoogleAuthError) as error:  # of the bucket that the checks had seen

@@ -5,9 +5,7 @@ Started again it goes on: what is archived is not read again, days that were reb
 
 import time
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from datetime import date
-from typing import Any
 
 from google.api_core.exceptions import GoogleAPICallError
 from requests.adapters import HTTPAdapter
@@ -26,18 +24,15 @@ from cdk.settings import Settings
 from copier.settings import Settings as Copying
 from copier.sweep import sweep
 from feed import Feed
-from operate.cloud import Cloud, RefusedError
-from operate.errors import OperateError
+from operate.cloud import Cloud
+from operate.errors import OperateError, when_stopped
 from operate.estimate import Survey, estimate, told
-from operate.place import Place, why
+from operate.place import Place
+from operate.rebuild import TEMPLATE, Batch
 from spark.settings import DAYS_AT_ONCE
 
 FIELDS = "items(name,size),nextPageToken"
 FOR_EVER_S = 10 * 365 * 86_400.0
-TEMPLATE = "rebuild-days"
-ASK_AGAIN_SECONDS = 10.0
-# What the API adds to a template that it is given, and does not take back.
-_ADDED = ("id", "name", "version", "createTime", "updateTime", "parameters")
 
 
 def backfill(
@@ -62,26 +57,35 @@ def backfill(
     if "/" in bucket:
         raise OperateError(f"{source}: expected a whole bucket, such as gs://old-answers")
     old = [feed for feed in feeds if feed.legacy]
-    survey = _survey(cloud, bucket, old)
-    if not survey.objects:
-        found = f", only {survey.refused:,} objects such as {survey.refusals[0]}" if survey.refused else ""
-        raise OperateError(f"gs://{bucket} has nothing to archive{found}")
-    for line in told(survey, estimate(survey, settings.batch, DAYS_AT_ONCE)):
-        say(line)
-    if dry_run:
-        return 0
-    goes = "the originals stay" if keep else "each original is deleted once its copy is verified"
-    if not ask(f"archive {survey.objects:,} objects ({goes}), then rebuild their days?"):
-        say("nothing was done")
-        return 1
-    _archive(cloud, settings, bucket, old, survey, keep=keep, say=say)
-    known = {feed.name for feed in feeds}
+    with when_stopped("nothing was done"):
+        survey = _survey(cloud, bucket, old)
+        for line in told(survey, estimate(survey, settings.batch, DAYS_AT_ONCE)):
+            say(line)
+        if dry_run:
+            return 0
+        goes = "the originals stay" if keep else "each original is deleted once its copy is verified"
+        if not ask(f"archive {survey.objects:,} objects ({goes}), then rebuild their days?"):
+            say("nothing was done")
+            return 1
+    again = "run this again: it goes on where it stopped" if keep else _after_a_move(survey)
+    with when_stopped(f"what is archived stays, and no table was changed; {again}"):
+        _archive(cloud, settings, bucket, old, survey, keep=keep, again=again, say=say)
+    known, batch = {feed.name for feed in feeds}, Batch(cloud, settings, place, again, say, pause)
     for feed_name, days in sorted(survey.days.items()):
         if feed_name in known:
-            _rebuild(cloud, settings, place, feed_name, days, say=say, pause=pause)
+            batch.rebuild(feed_name, days, survey.files)
         else:
             say(f"{feed_name}: archived, and no folder of sources/: its days are not rebuilt")
     return 0
+
+
+def _after_a_move(survey: Survey) -> str:
+    """What to do where originals are gone: another run would not find their days."""
+    days = set[date]().union(*survey.days.values())
+    return (
+        f"run this again for what is left, and the template {TEMPLATE} with FROM={min(days)} and TO={max(days)} "
+        "for the originals that are gone"
+    )
 
 
 def _progress(*columns: str) -> Progress:
@@ -96,6 +100,7 @@ def _progress(*columns: str) -> Progress:
 
 
 def _survey(cloud: Cloud, bucket: str, feeds: Sequence[Feed]) -> Survey:
+    """Raises OperateError where there is nothing to archive."""
     survey = Survey()
     try:
         with _progress() as progress:
@@ -104,6 +109,9 @@ def _survey(cloud: Cloud, bucket: str, feeds: Sequence[Feed]) -> Survey:
                 survey.add(blob.name, blob.size or 0, feeds)
     except GoogleAPICallError as error:
         raise OperateError(f"gs://{bucket} cannot be listed: {error.message}") from None
+    if not survey.objects:
+        found = f", only {survey.refused:,} objects such as {survey.refusals[0]}" if survey.refused else ""
+        raise OperateError(f"gs://{bucket} has nothing to archive{found}")
     return survey
 
 
@@ -115,6 +123,7 @@ def _archive(
     survey: Survey,
     *,
     keep: bool,
+    again: str,
     say: Callable[[str], None],
 ) -> None:
     threads = settings.copier.threads
@@ -131,54 +140,5 @@ def _archive(
     if done.failed:
         first = done.failures[0]
         raise OperateError(
-            f"{done.failed:,} objects failed, the first is {first['object']}: {first['reason']}; "
-            "run this again: it goes on where it stopped"
+            f"{done.failed:,} objects failed, the first is {first['object']}: {first['reason']}; {again}"
         )
-
-
-def _rebuild(
-    cloud: Cloud,
-    settings: Settings,
-    place: Place,
-    feed_name: str,
-    days: set[date],
-    *,
-    say: Callable[[str], None],
-    pause: Callable[[float], None],
-) -> None:
-    """Run the environment's batch for these days of the feed, and wait for its end."""
-    root = (
-        f"{cloud.endpoints.dataproc}projects/{settings.project}/regions/{settings.region}/workflowTemplates"
-    )
-    first, last = min(days), max(days)
-    options = {"--feed": feed_name, "--from": first.isoformat(), "--to": last.isoformat()}
-    again = "run this again: it goes on where it stopped"
-    try:
-        template = cloud.call("GET", f"{root}/{TEMPLATE}")
-        begun = cloud.call("POST", f"{root}:instantiateInline", json=changed(template, options))
-        with _progress() as progress:
-            task = progress.add_task(f"rebuilding {feed_name}, {first} to {last}", total=None)
-            while not begun.get("done"):
-                pause(ASK_AGAIN_SECONDS)
-                progress.advance(task, ASK_AGAIN_SECONDS)
-                begun = cloud.call("GET", f"{cloud.endpoints.dataproc}{begun['name']}")
-    except RefusedError as error:
-        raise OperateError(
-            f"{feed_name}, {first} to {last}, is archived and not rebuilt: {why(error, place)}"
-        ) from None
-    if "error" in begun:
-        message = begun["error"].get("message", "no reason given")
-        raise OperateError(
-            f"the batch of {feed_name} failed ({message}): {place.make('logs', 'batch')}; {again}"
-        )
-    say(f"{feed_name}: {first} to {last} rebuilt; the table batch_runs has the account")
-
-
-def changed(template: dict[str, Any], options: dict[str, str]) -> dict[str, Any]:
-    """The template as one to run once, with other options of its job."""
-    once = {key: deepcopy(value) for key, value in template.items() if key not in _ADDED}
-    for job in once["jobs"]:
-        arguments = job["pysparkJob"]["args"]
-        for option, value in options.items():
-            arguments[arguments.index(option) + 1] = value
-    return once

@@ -70,6 +70,11 @@ class Survey:
         """How many are to be archived."""
         return self.old + self.landed
 
+    @property
+    def files(self) -> str:
+        """What tells one survey from that of other files."""
+        return f"{self.old} {self.old_bytes} {self.landed} {self.landed_bytes}"
+
 
 @dataclass(frozen=True)
 class Estimate:

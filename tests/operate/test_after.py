@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from operate import backfill
 from operate.__main__ import main
+from operate.errors import StoppedError
 from operate.jobs import JOBS
 from tests.operate.conftest import Answer, Google
 
@@ -59,6 +61,17 @@ def test_here_is_said_to_be_here(
     google.answers = {f"GET /cloud_scheduler/{PARENT}/{PLACE}/jobs/{job}": (404, {}) for job in JOBS}
     assert main(["pause", "--job", "copy"], environ | {"VLILLE_HERE": "1"}) == 1
     assert capsys.readouterr().err == "the job copy: not there: run `make deploy ENV=dev TO=here`\n"
+
+
+def test_ctrl_c_ends_with_a_sentence_and_the_status_that_shells_know(
+    environ: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> int:
+        raise StoppedError("nothing was done")
+
+    monkeypatch.setattr(backfill, "backfill", stopped)
+    assert main(["backfill", "--source", "gs://old"], environ) == 130
+    assert capsys.readouterr().err == "\nnothing was done\n"
 
 
 @pytest.mark.parametrize(("words", "verbs"), [(["--job", "batch"], ["batch"]), ([], list(JOBS))])

@@ -1,5 +1,6 @@
-"""Old files from a bucket into the archive, on the emulator; the batch as Dataproc takes it."""
+"""Old files from a bucket into the archive, on the emulator; Dataproc answers as a test wants it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +11,9 @@ from cdk.settings import Settings
 from copier.moving import move_legacy
 from feed import Feed, unpack
 from local.emulators import Emulators
-from operate.backfill import backfill, changed
+from operate.backfill import backfill
 from operate.cloud import Cloud
-from operate.errors import OperateError
+from operate.errors import OperateError, StoppedError
 from operate.place import Place
 from tests.conftest import storage_client
 from tests.operate.conftest import Google, refusal
@@ -55,7 +56,9 @@ class Old:
     def source(self) -> str:
         return f"{self.settings.project}-old"
 
-    def run(self, *, answer: bool = True, dry_run: bool = False, keep: bool = True) -> int:
+    def run(
+        self, *, ask: Callable[[str], bool] = lambda _: True, dry_run: bool = False, keep: bool = True
+    ) -> int:
         self.said.clear()
         return backfill(
             self.cloud,
@@ -65,7 +68,7 @@ class Old:
             source=f"gs://{self.source}",
             keep=keep,
             dry_run=dry_run,
-            ask=lambda _: answer,
+            ask=ask,
             say=self.said.append,
             pause=lambda _: None,
         )
@@ -88,7 +91,7 @@ def old(
         client.create_bucket(bucket)
     for name, content in ORIGINALS.items():
         client.bucket(one.source).blob(name).upload_from_string(content)
-    operation = f"GET {one.root.replace('/dataproc/', '/dataproc/')}/operations/7"
+    operation = f"GET {one.root}/operations/7"
     google.queues = {
         f"GET {one.root}/workflowTemplates/rebuild-days": [(200, TEMPLATE)] * 2,
         f"POST {one.root}/workflowTemplates:instantiateInline": [
@@ -107,7 +110,7 @@ def old(
 @pytest.mark.emulator
 @pytest.mark.parametrize(("dry_run", "status"), [(True, 0), (False, 1)])
 def test_nothing_is_done_before_it_is_agreed_to(old: Old, dry_run: bool, status: int) -> None:
-    assert old.run(dry_run=dry_run, answer=False) == status
+    assert old.run(dry_run=dry_run, ask=lambda _: False) == status
     assert old.archived == {}
     assert old.said[0] == "to archive   2 objects, 0.00 GiB: 2 under old names, 0 under today's"
     assert any(line.startswith("cluster      4 minutes at $") for line in old.said)
@@ -119,7 +122,7 @@ def test_archived_and_rebuilt_and_the_originals_stay(old: Old, monkeypatch: pyte
     assert old.run() == 0
     assert old.archived == ARCHIVED
     assert old.held(old.source) == ORIGINALS
-    [_, (_, begun), *_] = old.google.asked
+    [_, (query, begun), *_] = old.google.asked
     assert begun["jobs"][0]["pysparkJob"]["args"] == [
         *("--feed", "vlille_ods", "--from", "2023-10-26", "--to", "2023-10-27"),
     ]
@@ -127,6 +130,7 @@ def test_archived_and_rebuilt_and_the_originals_stay(old: Old, monkeypatch: pyte
     assert old.said[-1].startswith("vlille_ods: 2023-10-26 to 2023-10-27 rebuilt")
     assert old.run() == 0
     assert "0 objects archived, 2 were already" in old.said[-2]
+    assert old.google.asked[-3][0]["requestId"] == query["requestId"]  # the same work
 
 
 @pytest.mark.emulator
@@ -146,11 +150,57 @@ def test_what_fails_is_gone_on_with(old: Old, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.emulator
-def test_a_batch_that_fails_says_where_to_look(old: Old) -> None:
+@pytest.mark.parametrize(
+    ("keep", "expected"),
+    [
+        (
+            True,
+            "what is archived stays, and no table was changed; run this again: it goes on where it stopped",
+        ),
+        (
+            False,
+            "run this again for what is left, and the template rebuild-days with FROM=2023-10-26 and TO=2023-10-27",
+        ),
+    ],
+)
+def test_ctrl_c_while_it_archives_loses_nothing(
+    old: Old, monkeypatch: pytest.MonkeyPatch, keep: bool, expected: str
+) -> None:
+    def stop_at_one(source: Any, *rest: Any, **options: Any) -> Any:
+        if "10-27" in source.name:
+            raise KeyboardInterrupt
+        return move_legacy(source, *rest, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("copier.sweep.move_legacy", stop_at_one)
+        with pytest.raises(StoppedError, match=expected):
+            old.run(keep=keep)
+    assert ORIGINALS.items() <= (old.held(old.source) | ({} if keep else old_names(old.archived))).items()
+    assert old.run(keep=keep) == 0
+    assert old.archived == ARCHIVED
+
+
+def old_names(archived: dict[str, bytes]) -> dict[str, bytes]:
+    """What was archived, under the names that it had."""
+    return {f"data___{name[21:31]}_22:50:00.json": content for name, content in archived.items()}
+
+
+@pytest.mark.emulator
+def test_ctrl_c_before_it_begins_changes_nothing(old: Old) -> None:
+    def stop(_question: str) -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(StoppedError, match="nothing was done"):
+        old.run(ask=stop)
+    assert old.archived == {}
+
+
+@pytest.mark.emulator
+def test_a_batch_that_fails_leaves_the_archive_and_says_how_to_go_on(old: Old) -> None:
     [operation] = [call for call in old.google.queues if "operations" in call]
     old.google.queues[operation] = [(200, {"done": True, "error": {"message": "no quota"}})]
     with pytest.raises(
-        OperateError, match=r"failed \(no quota\): `make logs JOB=batch ENV=dev`; run this again"
+        OperateError, match=r"not rebuilt: no quota\n`make logs .*; run this again: it goes on"
     ):
         old.run()
     assert old.archived == ARCHIVED
@@ -167,11 +217,3 @@ def test_a_bucket_without_answers_and_one_that_is_not_there(old: Old) -> None:
     old.google.answers = {f"GET /storage/v1/b/{old.source}/o": refusal(404, "no such bucket")}
     with pytest.raises(OperateError, match=r"cannot be listed: .*no such bucket"):
         old.run()
-
-
-@pytest.mark.unit
-def test_a_template_is_changed_in_a_copy() -> None:
-    once = changed(TEMPLATE, {"--feed": "trams", "--from": "2023-10-01"})
-    assert once["jobs"][0]["pysparkJob"]["args"][:4] == ["--feed", "trams", "--from", "2023-10-01"]
-    assert TEMPLATE["jobs"][0]["pysparkJob"]["args"][1] == "vlille_ogc"  # type: ignore[index]
-    assert once.keys() == {"placement", "jobs"}
