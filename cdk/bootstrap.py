@@ -62,6 +62,7 @@ DEPLOYER_ROLES = (
     "roles/iam.roleAdmin",
     "roles/iam.serviceAccountAdmin",
     "roles/iam.serviceAccountUser",
+    "roles/logging.viewer",  # why an image's build failed: its log is nowhere else
     "roles/monitoring.alertPolicyEditor",
     "roles/monitoring.notificationChannelEditor",
     "roles/pubsub.admin",

@@ -12,6 +12,7 @@ from tests.cdk.test_stack import SNAPSHOTS, one, resources
 
 pytestmark = pytest.mark.synth
 
+ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = ("dev", "prod")
 # Each type of the environment's stack by the beginning of its name, and the API that the provider calls for it.
 API_OF_TYPE = {
@@ -181,6 +182,14 @@ def test_the_reader_reads_and_reads_no_data(ci: dict[str, Any]) -> None:
     }
     state = one(ci, "google_storage_bucket_iam_member.ci_reader_reads_state")
     assert (state["bucket"], state["role"]) == ("vlille-dev-tfstate", "roles/storage.objectViewer")
+
+
+def test_the_deployer_reads_the_log_of_a_build_that_failed(ci: dict[str, Any]) -> None:
+    """And the reader, which whoever opens a pull request may be, reads no log."""
+    called = (ROOT / "cdk" / "build_image.py").read_text("utf-8")
+    assert "/v2/entries:list" in called
+    assert "roles/logging.viewer" in roles_of(ci, "deployer")
+    assert not any(role.startswith("roles/logging.") for role in roles_of(ci, "reader"))
 
 
 def test_the_deployer_grants_on_the_project_what_the_stack_grants(
