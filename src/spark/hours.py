@@ -35,7 +35,7 @@ from spark.planning import Hour, Stored
 
 # A GET waits some 50 to 100 ms for the service and takes half a millisecond of this processor.
 READ_THREADS = 192
-READ_AHEAD = 8, 384  # objects begun and not yet parsed: at first, and at most
+READ_AHEAD = 1, 384  # objects begun and not yet parsed: at first, and at most
 READ_AHEAD_BYTES = 64 * 2**20
 UPLOADS = 4
 MAX_STORED_BYTES = 64 * 2**20

@@ -7,7 +7,8 @@ from concurrent.futures import Executor, Future, wait
 from typing import TypeVar
 
 # Waited for so long, a result was on its way, not in want of a processor.
-LATE_S = 0.01
+LATE_S = 0.005
+GROWTH = 8
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -16,8 +17,8 @@ Result = TypeVar("Result")
 class Window:
     """How many calls are begun and not yet taken: `size` of them, more after one that had to be waited for.
 
-    A store near by is read by few threads, which costs least; one that answers late by as many as it takes.
-    What was learnt of it stays for the next calls.
+    A store near by is best read by no other thread, one that answers late by as many as it takes. What was
+    learnt of it stays for the next calls.
     """
 
     def __init__(self, size: int, most: int) -> None:
@@ -26,7 +27,7 @@ class Window:
     def taken(self, waited_s: float) -> None:
         """Take note of how long the result that was due had to be waited for."""
         if waited_s > LATE_S:
-            self.size = min(self.size * 4, self.most)
+            self.size = min(self.size * GROWTH, self.most)
 
 
 def overlapped(  # noqa: UP047 - Python 3.11, of the cluster's image, has no type parameters
@@ -36,7 +37,7 @@ def overlapped(  # noqa: UP047 - Python 3.11, of the cluster's image, has no typ
     window: Window,
     share: Callable[[Item], float] = lambda _: 0.0,
 ) -> Iterator[Result]:
-    """As `map`, in order, with at most `window.size` calls begun and not yet taken.
+    """As `map`, in order, with at most `window.size` calls begun and not yet taken; of one, made right here.
 
     `share` says which part of all that may be held at once an item's result takes, from 0 to 1 or more: what
     is begun takes 1 at most, or is one item alone.
@@ -56,6 +57,12 @@ def overlapped(  # noqa: UP047 - Python 3.11, of the cluster's image, has no typ
 
     try:
         for item in items:
+            if window.size == 1:
+                since = time.monotonic()
+                result = function(item)
+                window.taken(time.monotonic() - since)
+                yield result
+                continue
             part = share(item)
             while begun and held + part > 1:
                 yield first()

@@ -37,7 +37,7 @@ def test_overlapped_begins_no_more_than_its_window() -> None:
     assert taken == 50
 
 
-@given(st.lists(st.floats(0, 2), max_size=30), st.integers(1, 8))
+@given(st.lists(st.floats(0, 2), max_size=30), st.integers(2, 8))
 def test_overlapped_holds_no_more_than_the_shares_allow(shares: list[float], window: int) -> None:
     held: list[float] = []
 
@@ -67,7 +67,7 @@ def test_overlapped_calls_run_beside_one_another() -> None:
     [
         ([], 8),
         ([0.0, LATE_S], 8),
-        ([LATE_S * 2], 32),
+        ([LATE_S * 2], 64),
         ([LATE_S * 2, 0.0, LATE_S * 2], 100),
         ([LATE_S * 2] * 9, 100),
     ],
@@ -77,6 +77,14 @@ def test_a_window_opens_where_the_store_is_late(waits: list[float], size: int) -
     for seconds in waits:
         window.taken(seconds)
     assert window.size == size
+
+
+def test_a_call_at_a_time_takes_no_thread() -> None:
+    class Nobody(Executor):
+        def submit(self, *_: Any) -> Any:  # type: ignore[override]
+            raise AssertionError
+
+    assert list(overlapped(Nobody(), str, range(50), Window(1, 100))) == [str(item) for item in range(50)]
 
 
 def test_overlapped_begins_more_once_it_had_to_wait() -> None:
