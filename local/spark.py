@@ -24,7 +24,12 @@ ARCHIVING_TIMEOUT_S = 180
 QUIET = "-Xlog:disable -Xlog:all=error:stderr"
 # The JVM only hands out the work: the compiler that takes long for fast code would take for nothing.
 QUICK = "-XX:TieredStopAtLevel=1"
-HERE = ("spark.ui.enabled=false", "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1")
+HERE = (
+    "spark.ui.enabled=false",
+    "spark.driver.host=127.0.0.1",
+    "spark.driver.bindAddress=127.0.0.1",
+    "spark.log.level=WARN",
+)
 # A job that needs of the JVM what every PySpark job does.
 _JOB = """
 from pyspark import SparkContext
@@ -54,7 +59,7 @@ class LocalSpark:
 
     @property
     def options(self) -> list[str]:
-        """Words for spark-submit: no web page, no public interface, the JVM as above."""
+        """Words for spark-submit: no web page, no public interface, little to say, the JVM as above."""
         conf = (*HERE, f"spark.driver.extraJavaOptions={self.jvm_options}")
         return [word for each in conf for word in ("--conf", each)]
 

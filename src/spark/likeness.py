@@ -105,13 +105,21 @@ class Likeness:
         start = 0
         for column, stop in enumerate(stops):
             if stop > start:
-                found = map(self._tokens[column].__getitem__, tokens[start:stop])
-                fresh = list(values[column])
-                for record, value in zip(records[start:stop], found, strict=True):
-                    fresh[record] = value
-                values[column] = fresh
+                values[column] = self._fresh(column, values[column], records[start:stop], tokens[start:stop])
                 start = stop
         return values
+
+    def _fresh(
+        self, column: int, values: Sequence[Any], records: list[int], tokens: list[bytes]
+    ) -> list[Any]:
+        """A column's values with those of some records put in their places."""
+        read = self._tokens[column].__getitem__
+        if len(tokens) == len(values) and tokens.count(tokens[0]) == len(tokens):  # when it was made, say
+            return [read(tokens[0])] * len(tokens)
+        fresh = list(values)
+        for record, value in zip(records, map(read, tokens), strict=True):
+            fresh[record] = value
+        return fresh
 
 
 def _bounds(text: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
