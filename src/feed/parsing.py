@@ -27,8 +27,10 @@ _EXACT_NUMBER = 2**53
 _UTF8_BOM = b"\xef\xbb\xbf"
 _HTML = re.compile(rb"<!doctype\s+html|<html|<head|<body", re.IGNORECASE)
 _CUT_TOKEN = re.compile(
-    r"[-+.eE0-9]*|t(r(ue?)?)?|f(a(l(se?)?)?)?|n(u(ll?)?)?|N(aN?)?|-?I[a-z]*|\\u?[0-9a-fA-F]*"
+    r"[-+.eE0-9]*|t(r(ue?)?)?|f(a(l(se?)?)?)?|n(u(ll?)?)?|N(aN?)?|-?I[a-z]*"
 )
+# What is left of a cut escape; whether its first letters are in it differs between versions of the decoder.
+_CUT_ESCAPE = re.compile(r"\\?u?[0-9a-fA-F]{0,4}")
 
 
 @dataclass(frozen=True)
@@ -204,9 +206,10 @@ def _is_cut(error: ValueError) -> bool:
         return error.reason == "unexpected end of data"
     if not isinstance(error, json.JSONDecodeError):
         return False
-    return error.msg.startswith("Unterminated string") or bool(
-        _CUT_TOKEN.fullmatch(error.doc[error.pos :].strip())
-    )
+    if error.msg.startswith("Unterminated string"):
+        return True
+    cut = _CUT_ESCAPE if error.msg.startswith("Invalid \\") else _CUT_TOKEN
+    return bool(cut.fullmatch(error.doc[error.pos :].strip()))
 
 
 def _unusable(feed: Feed, tick: datetime, fault: _FaultError) -> Outcome:

@@ -173,6 +173,9 @@ ANSWERS: list[tuple[bytes, str, str, str]] = [
     (b"[" * 200_000, "not_json", "", "JSON nested too deeply"),
     (b'{"records": [{"recordid": "30', "truncated", "", "JSON that ends after 29 bytes"),
     (b'{"records": [{"nom": "R\xc3', "truncated", "", "JSON that ends after 24 bytes"),
+    (b'{"records": [{"nom": "R\\u00c', "truncated", "", "JSON that ends after 28 bytes"),
+    (b'{"records": [u00c', "not_json", "", '{"records": [u00c ('),
+    (b'{"records": ["\\x"]}', "not_json", "", '{"records": ["\\x"]} ('),
     (b'{"error": "no such dataset"}', "no_records", "records", 'nothing there: {"error": "no such dataset"}'),
     (b'{"records": null}', "no_records", "records", "null"),
     (b'{"records": {"1": {}}}', "no_records", "records", "an object with 1"),
@@ -555,11 +558,15 @@ def test_records_fare_alike_alone_and_together(feeds: dict[str, Feed], data: st.
     assert together.rows == [row for i, each in enumerate(alone) if i not in duplicates for row in each.rows]
 
 
-@given(st.integers(1, 2000))
-def test_an_answer_cut_anywhere_is_truncated(ods: Feed, cut: int) -> None:
-    body = ods.sample[:cut]
-    outcome = parse(ods, body, TICK)
-    assert [rejection.reason for rejection in outcome.rejections] == ["truncated"]
+@pytest.mark.parametrize("is_ascii", [False, True])
+def test_an_answer_cut_anywhere_is_truncated(ods: Feed, is_ascii: bool) -> None:
+    """In the other spelling, escapes are cut as well."""
+    body = json.dumps(
+        {"\U0001f6b2\\": 1.5e-7, "a": True} | json.loads(ods.sample), ensure_ascii=is_ascii
+    ).encode()
+    for cut in range(1, len(body)):
+        outcome = parse(ods, body[:cut], TICK)
+        assert [rejection.reason for rejection in outcome.rejections] == ["truncated"], body[:cut]
 
 
 def test_columns_given_in_the_model_are_columns_of_rows(ods: Feed) -> None:
