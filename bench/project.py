@@ -91,6 +91,11 @@ class Project:
         sink = partial(into_emulator, self.buckets / f"{PROJECT}-archive")
         return make_archive(recorded_answer(), plan, "archive", sink, processes=os.cpu_count() or 1)
 
+    def clear(self) -> None:
+        """Empty the tables, as if nothing had been rebuilt."""
+        for table in (FEED, "quarantine"):
+            self.bq.query(f"DELETE FROM `{PROJECT}.vlille.{table}` WHERE TRUE").result()  # noqa: S608
+
     def found(self) -> dict[str, Account]:
         """What the tables hold, as the generator accounts for it; of the days that have rows."""
         query = (

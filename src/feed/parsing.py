@@ -26,9 +26,7 @@ _UNLIKE_JSON = frozenset({"INTEGER", "TIMESTAMP", "DATETIME", "DATE", "TIME", "R
 _EXACT_NUMBER = 2**53
 _UTF8_BOM = b"\xef\xbb\xbf"
 _HTML = re.compile(rb"<!doctype\s+html|<html|<head|<body", re.IGNORECASE)
-_CUT_TOKEN = re.compile(
-    r"[-+.eE0-9]*|t(r(ue?)?)?|f(a(l(se?)?)?)?|n(u(ll?)?)?|N(aN?)?|-?I[a-z]*"
-)
+_CUT_TOKEN = re.compile(r"[-+.eE0-9]*|t(r(ue?)?)?|f(a(l(se?)?)?)?|n(u(ll?)?)?|N(aN?)?|-?I[a-z]*")
 # What is left of a cut escape; whether its first letters are in it differs between versions of the decoder.
 _CUT_ESCAPE = re.compile(r"\\?u?[0-9a-fA-F]{0,4}")
 
