@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, wait
 from typing import TypeVar
 
-# Waited for so long, a result was on its way, not in want of a processor.
-LATE_S = 0.005
+# Waited for so long on average, results are on their way, not in want of a processor.
+LATE_S = 0.001
+WEIGHT = 0.1  # of the last one in the average
 GROWTH = 8
 
 Item = TypeVar("Item")
@@ -15,7 +16,7 @@ Result = TypeVar("Result")
 
 
 class Window:
-    """How many calls are begun and not yet taken: `size` of them, more after one that had to be waited for.
+    """How many calls are begun and not yet taken: `size` of them, more where they have to be waited for.
 
     A store near by is best read by no other thread, one that answers late by as many as it takes. What was
     learnt of it stays for the next calls.
@@ -23,11 +24,13 @@ class Window:
 
     def __init__(self, size: int, most: int) -> None:
         self.size, self.most = size, max(size, most)
+        self._late_s = 0.0
 
     def taken(self, waited_s: float) -> None:
         """Take note of how long the result that was due had to be waited for."""
-        if waited_s > LATE_S:
-            self.size = min(self.size * GROWTH, self.most)
+        self._late_s += WEIGHT * (waited_s - self._late_s)
+        if self._late_s > LATE_S:
+            self.size, self._late_s = min(self.size * GROWTH, self.most), 0.0
 
 
 def overlapped(  # noqa: UP047 - Python 3.11, of the cluster's image, has no type parameters
@@ -49,10 +52,10 @@ def overlapped(  # noqa: UP047 - Python 3.11, of the cluster's image, has no typ
         nonlocal held
         future, part = begun.popleft()
         held -= part
+        since = time.monotonic()
         if not future.done():
-            since = time.monotonic()
             wait((future,))
-            window.taken(time.monotonic() - since)
+        window.taken(time.monotonic() - since)
         return future.result()
 
     try:

@@ -66,10 +66,13 @@ def test_overlapped_calls_run_beside_one_another() -> None:
     ("waits", "size"),
     [
         ([], 8),
-        ([0.0, LATE_S], 8),
-        ([LATE_S * 2], 64),
-        ([LATE_S * 2, 0.0, LATE_S * 2], 100),
-        ([LATE_S * 2] * 9, 100),
+        ([0.0, LATE_S] * 50, 8),
+        ([LATE_S * 9, *[0.0] * 29] * 9, 8),  # an interruption now and then
+        ([LATE_S * 2] * 6, 8),
+        ([LATE_S * 2] * 7, 64),  # on average
+        ([LATE_S * 11], 64),
+        ([LATE_S * 11, 0.0, LATE_S * 11], 100),
+        ([LATE_S * 11] * 9, 100),
     ],
 )
 def test_a_window_opens_where_the_store_is_late(waits: list[float], size: int) -> None:
@@ -92,7 +95,7 @@ def test_overlapped_begins_more_once_it_had_to_wait() -> None:
 
     def call(item: int) -> int:
         if item == 0:
-            time.sleep(LATE_S * 3)
+            time.sleep(LATE_S * 30)
         if item > 0:
             together.wait()  # passes only where four calls run at the same time
         return item
