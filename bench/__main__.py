@@ -1,8 +1,12 @@
-"""`python -m bench [name …]`: run the benchmarks, or those named, and write bench/RESULTS.md."""
+"""`python -m bench [name …]`: run the benchmarks, or those named, and write bench/RESULTS.md.
+
+The figures of each are kept in .cache/bench, so that one can be measured anew without the others.
+"""
 
 import argparse
+import pickle
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,32 +26,53 @@ BENCHMARKS: dict[str, Callable[[int], Sequence[Comparison | Figure]]] = {
     "images": images.run,
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")
+KEPT = Path(__file__).parents[1] / ".cache" / "bench"
 
 
 def main() -> int:
-    """Print each figure as it is measured; write the page only when all of them were."""
+    """Print each figure as it is measured; write the page once there is one of each benchmark on this machine."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; default: all")
     parser.add_argument("--runs", type=int, default=5, help="counted runs of each side (default: 5)")
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.names) - set(BENCHMARKS)):
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
-    measured: list[Comparison | Figure] = []
+    names = arguments.names or list(BENCHMARKS)
+    for name in names:
+        kept(name).unlink(missing_ok=True)
+    failed = [name for name in names if not measure(name, arguments.runs)]
+    print(page(name for name in names if name not in failed))
+    if missing := [name for name in BENCHMARKS if not kept(name).exists()]:
+        print(f"{RESULTS.name} is as it was: not measured here yet: {', '.join(missing)}", file=sys.stderr)
+    else:
+        RESULTS.write_text(page(BENCHMARKS))
+        print(f"written to {RESULTS.parent.name}/{RESULTS.name}")
+    return 1 if failed else 0
+
+
+def measure(name: str, runs: int) -> bool:
+    """Run one benchmark and keep its figures; whether it has any."""
+    print(f"{name}: measuring", file=sys.stderr, flush=True)
     try:
-        for name in arguments.names or BENCHMARKS:
-            print(f"{name}: measuring", file=sys.stderr, flush=True)
-            measured += BENCHMARKS[name](arguments.runs)
+        measured = BENCHMARKS[name](runs)
     except BenchError as error:
-        print(f"not measured: {error}", file=sys.stderr)
-        return 1
-    page = render(measured, machine_name(), datetime.now(UTC))
-    print(page)
-    if not arguments.names:
-        RESULTS.write_text(page)
-        print(
-            f"written to {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}"
-        )
-    return 0
+        print(f"{name}: not measured: {error}", file=sys.stderr, flush=True)
+        return False
+    KEPT.mkdir(parents=True, exist_ok=True)
+    kept(name).write_bytes(pickle.dumps((datetime.now(UTC), list(measured))))
+    return True
+
+
+def kept(name: str) -> Path:
+    """Where the last figures of a benchmark lie on this machine."""
+    return KEPT / f"{name}.pickle"
+
+
+def page(names: Iterable[str]) -> str:
+    """The figures that are kept of these benchmarks, as Markdown."""
+    found = [pickle.loads(kept(name).read_bytes()) for name in names]  # noqa: S301 - written above
+    measured = [figure for _, figures in found for figure in figures]
+    return render(measured, machine_name(), [when for when, _ in found])
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def run(_runs: int) -> list[Figure]:
 
 def _on(image: str, python: str, pyspark: str) -> Figure:
     what, on = f"batch on image {image}", f"Spark {pyspark}, Python {python}"
-    if shutil.which(f"python{python}") is None:
+    if not _runs(f"python{python}"):
         return Figure(what, "not measured", f"no python{python} on PATH", "")
     home = _environment(python, pyspark)
     packages = packages_zip(python, ROOT / ".cache")
@@ -44,6 +44,14 @@ def _on(image: str, python: str, pyspark: str) -> Figure:
         "0 differences",
         "an environment of its own, with nothing installed but pyspark; all else is what travels with the job.",
     )
+
+
+def _runs(program: str) -> bool:
+    """Whether it is there, and is more than the name of a version that is not installed."""
+    try:
+        return subprocess.run([program, "--version"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 def _environment(python: str, pyspark: str) -> Path:

@@ -12,7 +12,7 @@ HEADER = ("what", "per", "ours", "baseline", "wall", "CPU", "runs")
 FIGURES = ("what", "found", "beside", "relation")
 
 
-def render(measured: Sequence[Comparison | Figure], machine: str, measured_at: datetime) -> str:
+def render(measured: Sequence[Comparison | Figure], machine: str, measured_at: Sequence[datetime]) -> str:
     """Return the results page: a row for each comparison (medians) and figure, then what is what."""
     comparisons = [each for each in measured if isinstance(each, Comparison)]
     figures = [each for each in measured if isinstance(each, Figure)]
@@ -41,7 +41,7 @@ def render(measured: Sequence[Comparison | Figure], machine: str, measured_at: d
         [
             "# Measured",
             "",
-            f"Written by `make bench` on {measured_at:%Y-%m-%d}, {machine}.",
+            f"Written by `make bench`{_days(measured_at)}, {machine}.",
             "Medians; ours and its baseline ran in turn in the same run. Below 1 ×, ours takes less.",
             "",
             *("| " + " | ".join(row) + " |" for row in rows),
@@ -52,6 +52,11 @@ def render(measured: Sequence[Comparison | Figure], machine: str, measured_at: d
             "",
         ]
     )
+
+
+def _days(moments: Sequence[datetime]) -> str:
+    days = sorted({f"{each:%Y-%m-%d}" for each in moments})
+    return f", {days[0]} to {days[-1]}" if len(days) > 1 else f" on {days[0]}" if days else ""
 
 
 def seconds(value: float) -> str:
