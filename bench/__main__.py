@@ -38,8 +38,6 @@ def main() -> int:
     if unknown := sorted(set(arguments.names) - set(BENCHMARKS)):
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     names = arguments.names or list(BENCHMARKS)
-    for name in names:
-        kept(name).unlink(missing_ok=True)
     failed = [name for name in names if not measure(name, arguments.runs)]
     print(page(name for name in names if name not in failed))
     if missing := [name for name in BENCHMARKS if not kept(name).exists()]:
@@ -53,6 +51,7 @@ def main() -> int:
 def measure(name: str, runs: int) -> bool:
     """Run one benchmark and keep its figures; whether it has any."""
     print(f"{name}: measuring", file=sys.stderr, flush=True)
+    kept(name).unlink(missing_ok=True)
     try:
         measured = BENCHMARKS[name](runs)
     except BenchError as error:

@@ -25,7 +25,6 @@ FIRST = date(2023, 10, 1)
 CORES = 2
 DELAY_S = 0.1
 SUBMIT = ("--master", f"local[{CORES}]")
-OURS = (*local_spark().options, "--driver-memory", "512m")
 # Without it the original's way ends at the first gzip file that is cut.
 THEIRS = ("--conf", "spark.ui.enabled=false", "--conf", "spark.sql.files.ignoreCorruptFiles=true")
 
@@ -36,7 +35,7 @@ def run(runs: int) -> list[Comparison | Figure]:
         folder = Path(name)
         account = archive(folder / "archive", FILES)
         some = archive(folder / "some", FILES // 4)
-        ours = Job(folder, "rebuild_hours.py", OURS, account)
+        ours = Job(folder, "rebuild_hours.py", submission(), account)
         theirs = Job(folder, "walkthrough_batch.py", THEIRS, None)
         plain = Job(folder, "plain_batch.py", None, None)
         accidents = f"{FILES} answers, {account.rows:,} rows, {100 * Plan.accidents:g} % accidents"
@@ -75,6 +74,11 @@ def run(runs: int) -> list[Comparison | Figure]:
             ),
             memory(ours, replace_archive(ours, folder / "some", some), runs),
         ]
+
+
+def submission() -> tuple[str, ...]:
+    """How ours is given to Spark: as on this machine, in little memory."""
+    return (*local_spark().options, "--driver-memory", "512m")
 
 
 def archive(folder: Path, files: int, **changed: object) -> Account:

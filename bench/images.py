@@ -50,7 +50,7 @@ def _runs(program: str) -> bool:
     """Whether it is there, and is more than the name of a version that is not installed."""
     try:
         return subprocess.run([program, "--version"], capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
+    except OSError:
         return False
 
 

@@ -82,9 +82,10 @@ def timed_command(argv: Sequence[str], environment: Mapping[str, str], folder: P
     """Time a whole process with all that it starts. Raises BenchError with the end of its output if it fails.
 
     Spark's Python workers are nobody's children in the end, whom no parent waits for: their time is read
-    while they live. So is the memory; what several processes share counts in each.
+    while they live. So is the memory; what several processes share counts in each. Of a command that ends before
+    it is looked at, the system says what it took.
     """
-    started = time.perf_counter()
+    started, before = time.perf_counter(), _children_seconds()
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             argv,
@@ -109,7 +110,8 @@ def timed_command(argv: Sequence[str], environment: Mapping[str, str], folder: P
             output.seek(0)
             end = output.read()[-3000:].decode(errors="replace")
             raise BenchError(f"{' '.join(argv)} ended with {process.returncode}:\n{end}")
-    return Timing(wall, sum(ticks.values()) / os.sysconf("SC_CLK_TCK"), memory)
+    seen = sum(ticks.values()) / os.sysconf("SC_CLK_TCK")
+    return Timing(wall, max(seen, _children_seconds() - before), memory)
 
 
 def _session(leader: int) -> Iterator[tuple[int, tuple[int, int]]]:
@@ -154,6 +156,11 @@ def compare(
     return Comparison(what, ours[0], baseline[0], timings, per, unit, note)
 
 
+def _children_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def _cpu_seconds() -> float:
-    usages = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime + _children_seconds()

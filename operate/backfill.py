@@ -5,7 +5,6 @@ Started again it goes on: what is archived is not read again, days that were reb
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import date
 
 from google.api_core.exceptions import GoogleAPICallError
 from requests.adapters import HTTPAdapter
@@ -22,17 +21,18 @@ from rich.progress import (
 
 from cdk.settings import Settings
 from copier.settings import Settings as Copying
-from copier.sweep import sweep
+from copier.sweep import Sweep, sweep
 from feed import Feed
 from operate.cloud import Cloud
 from operate.errors import OperateError, when_stopped
 from operate.estimate import Survey, estimate, told
 from operate.place import Place
-from operate.rebuild import TEMPLATE, Batch
+from operate.rebuild import Batch
 from spark.settings import DAYS_AT_ONCE
 
 FIELDS = "items(name,size),nextPageToken"
 FOR_EVER_S = 10 * 365 * 86_400.0
+AGAIN = "run this again: it goes on where it stopped"
 
 
 def backfill(
@@ -50,8 +50,8 @@ def backfill(
 ) -> int:
     """Archive everything of the bucket `source` that is an answer, then rebuild its days; an exit status.
 
-    `keep` leaves the originals where they are. Raises OperateError; whatever was done stays, and is not done
-    again by the next run.
+    `keep` leaves the originals where they are; else they go when all is rebuilt. Raises OperateError; whatever
+    was done stays, and is not done again by the next run.
     """
     bucket = source.removeprefix("gs://").rstrip("/")
     if "/" in bucket:
@@ -59,33 +59,37 @@ def backfill(
     old = [feed for feed in feeds if feed.legacy]
     with when_stopped("nothing was done"):
         survey = _survey(cloud, bucket, old)
-        for line in told(survey, estimate(survey, settings.batch, DAYS_AT_ONCE)):
+        for line in told(survey, estimate(survey, settings.batch, DAYS_AT_ONCE, keep=keep)):
             say(line)
         if dry_run:
             return 0
-        goes = "the originals stay" if keep else "each original is deleted once its copy is verified"
-        if not ask(f"archive {survey.objects:,} objects ({goes}), then rebuild their days?"):
+        last = "" if keep else ", then delete each original whose copy is verified"
+        if not ask(f"archive {survey.objects:,} objects, rebuild their days{last}?"):
             say("nothing was done")
             return 1
-    again = "run this again: it goes on where it stopped" if keep else _after_a_move(survey)
-    with when_stopped(f"what is archived stays, and no table was changed; {again}"):
-        _archive(cloud, settings, bucket, old, survey, keep=keep, again=again, say=say)
-    known, batch = {feed.name for feed in feeds}, Batch(cloud, settings, place, again, say, pause)
+    total = survey.objects + survey.refused
+    with when_stopped(f"what is archived stays, and no table was changed; {AGAIN}"):
+        done = _swept(cloud, settings, bucket, old, total=total, keep=True)
+        say(
+            f"{done.moved:,} objects archived, {done.skipped:,} were already, {done.refused:,} are left alone"
+            + "".join(f"\n  {each['object']}: {each['reason']}" for each in done.refusals[:5])
+        )
+        _check(done)
+    known, left = {feed.name for feed in feeds}, []
+    batch = Batch(cloud, settings, place, AGAIN, say, pause)
     for feed_name, days in sorted(survey.days.items()):
         if feed_name in known:
-            batch.rebuild(feed_name, days, survey.files)
+            left.append(batch.rebuild(feed_name, days, survey.files))
         else:
             say(f"{feed_name}: archived, and no folder of sources/: its days are not rebuilt")
+    if not keep:  # the last of all: another run finds the days by the originals
+        with when_stopped(f"the days are rebuilt, and the originals that are left stay; {AGAIN}"):
+            gone = _swept(cloud, settings, bucket, old, total=total, keep=False)
+            say(f"{gone.moved + gone.skipped:,} originals deleted, each copy verified")
+            _check(gone)
+    if any(left):
+        raise OperateError("\n".join(filter(None, left)))
     return 0
-
-
-def _after_a_move(survey: Survey) -> str:
-    """What to do where originals are gone: another run would not find their days."""
-    days = set[date]().union(*survey.days.values())
-    return (
-        f"run this again for what is left, and the template {TEMPLATE} with FROM={min(days)} and TO={max(days)} "
-        "for the originals that are gone"
-    )
 
 
 def _progress(*columns: str) -> Progress:
@@ -115,30 +119,29 @@ def _survey(cloud: Cloud, bucket: str, feeds: Sequence[Feed]) -> Survey:
     return survey
 
 
-def _archive(
+def _swept(
     cloud: Cloud,
     settings: Settings,
     bucket: str,
     feeds: Sequence[Feed],
-    survey: Survey,
     *,
+    total: int,
     keep: bool,
-    again: str,
-    say: Callable[[str], None],
-) -> None:
+) -> Sweep:
+    """One sweep to its end, with a bar."""
     threads = settings.copier.threads
     for scheme in ("https://", "http://"):  # a connection for each thread
         cloud.storage._http.mount(scheme, HTTPAdapter(pool_maxsize=threads))
     copying = Copying(bucket, settings.bucket("archive"), FOR_EVER_S, threads, keep)
     with _progress("bar") as progress:
-        task = progress.add_task("archiving", total=survey.objects + survey.refused)
-        done = sweep(cloud.storage, copying, feeds, time.monotonic, lambda _: progress.advance(task))
-    say(
-        f"{done.moved:,} objects archived, {done.skipped:,} were already, {done.refused:,} are left alone"
-        + "".join(f"\n  {each['object']}: {each['reason']}" for each in done.refusals[:5])
-    )
+        task = progress.add_task("archiving" if keep else "deleting originals", total=total)
+        return sweep(cloud.storage, copying, feeds, time.monotonic, lambda _: progress.advance(task))
+
+
+def _check(done: Sweep) -> None:
+    """Raises OperateError where an object failed."""
     if done.failed:
         first = done.failures[0]
         raise OperateError(
-            f"{done.failed:,} objects failed, the first is {first['object']}: {first['reason']}; {again}"
+            f"{done.failed:,} objects failed, the first is {first['object']}: {first['reason']}; {AGAIN}"
         )

@@ -98,8 +98,11 @@ class Estimate:
         return self.cluster_minutes / 60 * self.cluster_hour
 
 
-def estimate(survey: Survey, batch: Batch, days_at_once: int) -> Estimate:
-    """Of archiving everything, then rebuilding every day from it on the environment's cluster."""
+def estimate(survey: Survey, batch: Batch, days_at_once: int, *, keep: bool = True) -> Estimate:
+    """Of archiving everything, then rebuilding every day from it on the environment's cluster.
+
+    Where originals are not to be kept, old ones and their copies are read once more and compared.
+    """
     listings = ceil((survey.objects + survey.refused) / LISTED_PER_CALL)
     days = sum(len(each) for each in survey.days.values())
     listed = (
@@ -110,10 +113,11 @@ def estimate(survey: Survey, batch: Batch, days_at_once: int) -> Estimate:
         cluster_minutes(survey.objects * len(each) / days, len(each), batch, days_at_once)
         for each in survey.days.values()
     )
+    compared = 0 if keep else survey.old
     return Estimate(
-        class_a=survey.objects + listed,
-        class_b=survey.old + survey.objects,  # once by the sweep, once by the batch
-        gib_through=survey.old_bytes / 2**30,
+        class_a=survey.objects + listed + compared,
+        class_b=survey.old + survey.objects + 3 * compared,  # once by the sweep, once by the batch
+        gib_through=survey.old_bytes * (1 if keep else 2 + PACKED) / 2**30,
         gib_kept=kept / 2**30,
         cluster_minutes=minutes,
         cluster_hour=cluster_hour(batch),
@@ -167,7 +171,7 @@ def told(survey: Survey, costs: Estimate) -> Iterator[str]:
         f"then ${costs.gib_kept * GIB_MONTH:.3f} a month for {costs.gib_kept:.2f} GiB"
     )
     yield (
-        f"traffic      {costs.gib_through:.2f} GiB come to this machine to be gzipped: up to "
+        f"traffic      {costs.gib_through:.2f} GiB come to this machine, gzipped or compared: up to "
         f"${costs.gib_through * GIB_OUT:.2f}, nothing on a machine in the buckets' region"
     )
     yield f"cluster      {costs.cluster_minutes:.0f} minutes at ${costs.cluster_hour:.2f} an hour: ${costs.cluster:.2f}"

@@ -35,8 +35,10 @@ class Batch:
     say: Callable[[str], None]
     pause: Callable[[float], None]
 
-    def rebuild(self, feed_name: str, days: Iterable[date], files: str) -> None:
-        """Rebuild the days from the first to the last, and wait for it. Raises OperateError, StoppedError.
+    def rebuild(self, feed_name: str, days: Iterable[date], files: str) -> str:
+        """Rebuild the days from the first to the last, and wait for it; what it left behind, in words, or nothing.
+
+        Raises OperateError, StoppedError.
 
         `files` says what they are rebuilt from: while a run over the same goes on, it is waited for, and no
         second one begun.
@@ -51,19 +53,21 @@ class Batch:
                 f"{self.place.make('logs', 'batch')} says more; {self.again}"
             )
         if left := operation.get("metadata", {}).get("deleteCluster", {}).get("error"):
-            raise OperateError(
+            return (
                 f"{what} is rebuilt, and its cluster is left ({left}): {self.place.make('leftovers')} has the "
                 "command that deletes it"
             )
         self.say(f"{feed_name}: {first} to {last} rebuilt; the table batch_runs has the account")
+        return ""
 
     def _begun(self, options: dict[str, str], files: str, what: str) -> dict[str, Any]:
         settings, root = self.settings, self.cloud.endpoints.dataproc
         templates = f"{root}projects/{settings.project}/regions/{settings.region}/workflowTemplates"
         try:
-            once = changed(self.cloud.call("GET", f"{templates}/{TEMPLATE}"), options)
-            asked = {"requestId": request_id(once, files)}
-            return self.cloud.call("POST", f"{templates}:instantiateInline", params=asked, json=once)
+            with when_stopped(f"the rebuild of {what} may have begun; run this again to wait for it"):
+                once = changed(self.cloud.call("GET", f"{templates}/{TEMPLATE}"), options)
+                asked = {"requestId": request_id(once, files)}
+                return self.cloud.call("POST", f"{templates}:instantiateInline", params=asked, json=once)
         except RefusedError as error:
             if error.status == CONFLICT:
                 raise OperateError(

@@ -31,6 +31,8 @@ from local.workloads import ISOLATION, gs_parts, read_object
 HOST = "dataproc.googleapis.com"
 TYPE = "google_dataproc_workflow_template"
 TIMEOUT = "3600s"
+# https://cloud.google.com/dataproc/docs/reference/rest/v1/projects.regions.workflowTemplates#orderedjob
+STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
 REGION = "(?P<region>projects/[^/]+/regions/[^/]+)"
 INSTANTIATE = re.compile(rf"POST /v1/(?P<name>{REGION}/workflowTemplates/[^/:]+):instantiate")
 INSTANTIATE_INLINE = re.compile(rf"POST /v1/{REGION}/workflowTemplates:instantiateInline")
@@ -357,6 +359,8 @@ def _in_order(jobs: list[Json]) -> list[Json]:
     if not jobs or "" in steps or len(steps) < len(jobs):
         found = ", ".join(repr(job.get("stepId")) for job in jobs) or "no job"
         raise LocalError(f"jobs: expected at least one, each with a stepId of its own, found {found}")
+    if wrong := [step for step in steps if not STEP_ID.fullmatch(step)]:  # it names folders and logs
+        raise LocalError(f"jobs: a stepId has at most 50 letters, digits, - and _, found {wrong[0]!r}")
     order = TopologicalSorter({step: job.get("prerequisiteStepIds", ()) for step, job in steps.items()})
     try:
         names = list(order.static_order())

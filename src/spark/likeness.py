@@ -14,7 +14,10 @@ from msgspec import UNSET
 
 _COMMA = ord(",")
 _PATIENCE = 4, 1_024  # answers unlike the one that is known until another is learnt: at first, and at most
-_MAX_TOKENS = 100_000  # remembered of a column
+_MAX_TOKENS, _MAX_TOKEN = (
+    100_000,
+    64,
+)  # remembered of a column, and how long: numbers and times, no long texts
 
 Values = dict[int, Sequence[Any]]  # by column: a value for each record
 
@@ -39,16 +42,18 @@ class _Known:
 
 
 class _Tokens(dict[bytes, Any]):
-    """JSON text of one value → the value; each is read once."""
+    """JSON text of one value → the value; each short one is read once."""
 
     def __init__(self, read: Callable[[bytes], Any]) -> None:
         super().__init__()
         self._read = read
 
     def __missing__(self, token: bytes) -> Any:
-        if len(self) >= _MAX_TOKENS:
-            self.clear()
-        value = self[token] = self._read(token)
+        value = self._read(token)
+        if len(token) <= _MAX_TOKEN:
+            if len(self) >= _MAX_TOKENS:
+                self.clear()
+            self[token] = value
         return value
 
 
@@ -70,19 +75,11 @@ class Likeness:
         known = self._known
         if known is None:
             return None
-        text = np.frombuffer(body, np.uint8)
-        bounds = _bounds(text)
-        changed = _changed(known, text, bounds) if len(bounds) == len(known.bounds) else None
-        if changed is None:
+        values = self._values(known, body)
+        if values is None:
             self._misses += 1
-            return None
-        try:
-            values = self._changed_values(known, body, bounds, changed)
-        except (ValueError, TypeError):
-            self._misses += 1
-            return None
-        known.text, known.bounds, known.values = text, bounds, values
-        self._misses, self._patience = 0, _PATIENCE[0]
+        else:
+            self._misses, self._patience = 0, _PATIENCE[0]
         return values
 
     def learn(self, body: bytes, values: Values) -> None:
@@ -91,6 +88,21 @@ class Likeness:
             if self._known is not None:
                 self._patience = min(2 * self._patience, _PATIENCE[1])
             self._known, self._misses = _known(body, values, self._places(body)), 0
+
+    def _values(self, known: _Known, body: bytes) -> Values | None:
+        if body.count(b",") + 2 != len(known.bounds):  # before anything is made of its size
+            return None
+        text = np.frombuffer(body, np.uint8)
+        bounds = _bounds(text)
+        changed = _changed(known, text, bounds)
+        if changed is None:
+            return None
+        try:
+            values = self._changed_values(known, body, bounds, changed)
+        except (ValueError, TypeError):
+            return None
+        known.text, known.bounds, known.values = text, bounds, values
+        return values
 
     def _changed_values(
         self, known: _Known, body: bytes, bounds: np.ndarray[Any, Any], changed: np.ndarray[Any, Any]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 ZIP_PATTERN = "packages-*.zip"
 TAG_FILE = "PYTHON_TAG"  # for instance `cp311-linux_x86_64`
-NEEDED = ("isal", "msgspec", "pyarrow", "google.cloud.storage", "google.cloud.bigquery")
+NEEDED = ("isal", "msgspec", "numpy", "pyarrow", "google.cloud.storage", "google.cloud.bigquery")
 
 
 class PackagesError(ImportError):

@@ -90,7 +90,11 @@ class RowsFile:
                 compression="zstd",
                 write_statistics=False,  # a load job reads all of it
             )
-        table = pa.Table.from_arrays([pa.concat_arrays(each) for each in self._waiting], schema=self._schema)
+        columns = [
+            pa.chunked_array(each, field.type)
+            for each, field in zip(self._waiting, self._schema, strict=True)
+        ]
+        table = pa.Table.from_arrays(columns, schema=self._schema).combine_chunks()
         self._writer.write_table(table, row_group_size=ROW_GROUP)
         self._waiting, self._waiting_rows = [[] for _ in self._schema], 0
 

@@ -37,6 +37,10 @@ def test_a_command_counts_processes_that_nobody_waits_for() -> None:
     assert command(LEFT_ALONE).cpu > 0.35
 
 
+def test_a_command_that_has_ended_before_it_is_looked_at_is_counted() -> None:
+    assert command("pass").cpu > 0
+
+
 def test_a_command_counts_what_its_processes_hold_together() -> None:
     assert 190_000_000 < command(HOLDING).memory < 400_000_000
 

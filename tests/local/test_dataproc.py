@@ -98,6 +98,8 @@ def test_jobs_come_after_their_prerequisites() -> None:
         ([], "jobs: expected at least one, each with a stepId of its own, found no job"),
         ([{"stepId": "a"}, {}], "found 'a', None"),
         ([{"stepId": "a"}, {"stepId": "a"}], "found 'a', 'a'"),
+        ([{"stepId": "../a"}], "letters, digits, - and _, found '../a'"),
+        ([{"stepId": "a/b"}], "letters, digits, - and _, found 'a/b'"),
         (
             [{"stepId": "a", "prerequisiteStepIds": ["b"]}],
             "jobs: the prerequisite b is no step of the template: a",

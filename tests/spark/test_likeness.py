@@ -107,6 +107,19 @@ def test_each_is_held_beside_the_last_one() -> None:
         assert values[0] == [number, 12, msgspec.UNSET]
 
 
+def test_long_texts_are_read_each_time_and_not_remembered() -> None:
+    one = likeness()
+    for length in (100_000, 100_001, 10):
+        values = one.values(KNOWN.replace(b'"x"', b'"%s"' % (b"w" * length)))
+        assert values is not None
+        assert values[1][0] == "w" * length
+    assert [len(token) for token in one._tokens[1]] == [12]
+
+
+def test_an_answer_of_commas_is_told_by_their_number() -> None:
+    assert likeness().values(b"[" + b"," * 2**20) is None
+
+
 def test_another_answer_is_learnt_where_none_is_like_the_known() -> None:
     one, other = likeness(), b'[{"a": 1, "b": "new"}]'
     for _ in range(4):
