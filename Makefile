@@ -38,6 +38,7 @@ help: ## this list
 	@echo
 	@echo "  options: ENV=dev|prod|…  TICKS=5  REPLAY=file-or-folder  FEED=folder-of-sources  SPEED=60  YES=1"
 	@echo "           TO=here  JOB=collect|copy|batch  LINES=20  FAULT=503 (TO=here: the first call of each kind fails)"
+	@echo "           SOURCE=gs://old-files  DRY_RUN=1  MOVE=1  PYTHON=python3.13"
 
 # --- the system on this machine -------------------------------------------------------------------
 

@@ -92,13 +92,15 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
             )
         if name == "backfill":
             command.add_argument(
-                "--source", required=True, metavar="gs://BUCKET", help="where the old files are"
+                "--source",
+                required=True,
+                type=_bucket,
+                metavar="gs://BUCKET",
+                help="where the old files are",
             )
             command.add_argument("--dry-run", action="store_true", help="only say what it would do and cost")
             command.add_argument("--yes", action="store_true", help="do not ask before it begins")
-            command.add_argument(
-                "--move", action="store_true", help="delete each original once it is archived"
-            )
+            command.add_argument("--move", action="store_true", help="delete each original in the end")
         if name == "logs":
             command.add_argument("--lines", type=_count, default=20, help="how many (20)")
     return parser.parse_args(words)
@@ -109,6 +111,18 @@ def _confirm(question: str) -> bool:
         print("nobody can be asked here: YES=1 answers yes", file=sys.stderr)
         return False
     return input(question).strip().lower() in ("y", "yes")
+
+
+def _bucket(text: str) -> str:
+    """The name of a bucket. Raises ArgumentTypeError."""
+    name = text.removeprefix("gs://").rstrip("/")
+    if not name:
+        raise argparse.ArgumentTypeError(
+            "no bucket: name that of the old files, such as SOURCE=gs://old-files"
+        )
+    if "/" in name:
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole bucket, such as gs://old-files")
+    return name
 
 
 def _count(text: str) -> int:

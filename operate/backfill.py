@@ -53,12 +53,9 @@ def backfill(
     `keep` leaves the originals where they are; else they go when all is rebuilt. Raises OperateError; whatever
     was done stays, and is not done again by the next run.
     """
-    bucket = source.removeprefix("gs://").rstrip("/")
-    if "/" in bucket:
-        raise OperateError(f"{source}: expected a whole bucket, such as gs://old-answers")
     old = [feed for feed in feeds if feed.legacy]
     with when_stopped("nothing was done"):
-        survey = _survey(cloud, bucket, old)
+        survey = _survey(cloud, source, old)
         for line in told(survey, estimate(survey, settings.batch, DAYS_AT_ONCE, keep=keep)):
             say(line)
         if dry_run:
@@ -69,7 +66,7 @@ def backfill(
             return 1
     total = survey.objects + survey.refused
     with when_stopped(f"what is archived stays, and no table was changed; {AGAIN}"):
-        done = _swept(cloud, settings, bucket, old, total=total, keep=True)
+        done = _swept(cloud, settings, source, old, total=total, keep=True)
         say(
             f"{done.moved:,} objects archived, {done.skipped:,} were already, {done.refused:,} are left alone"
             + "".join(f"\n  {each['object']}: {each['reason']}" for each in done.refusals[:5])
@@ -84,7 +81,7 @@ def backfill(
             say(f"{feed_name}: archived, and no folder of sources/: its days are not rebuilt")
     if not keep:  # the last of all: another run finds the days by the originals
         with when_stopped(f"the days are rebuilt, and the originals that are left stay; {AGAIN}"):
-            gone = _swept(cloud, settings, bucket, old, total=total, keep=False)
+            gone = _swept(cloud, settings, source, old, total=total, keep=False)
             say(f"{gone.moved + gone.skipped:,} originals deleted, each copy verified")
             _check(gone)
     if any(left):

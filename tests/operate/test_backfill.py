@@ -11,6 +11,7 @@ from cdk.settings import Settings
 from copier.moving import move_legacy
 from feed import Feed, unpack
 from local.emulators import Emulators
+from operate.__main__ import parse
 from operate.backfill import backfill
 from operate.cloud import Cloud
 from operate.errors import OperateError, StoppedError
@@ -65,7 +66,7 @@ class Old:
             self.settings,
             CLOUD,
             self.feeds,
-            source=f"gs://{self.source}",
+            source=self.source,
             keep=keep,
             dry_run=dry_run,
             ask=ask,
@@ -105,6 +106,29 @@ def old(
         * 3,
     }
     return one
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("source", "bucket"), [("gs://old-files", "old-files"), ("gs://old-files/", "old-files"), ("old", "old")]
+)
+def test_a_source_is_a_bucket(source: str, bucket: str) -> None:
+    assert parse(["backfill", "--env", "dev", "--source", source]).source == bucket
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("", "no bucket: name that of the old files, such as SOURCE=gs://old-files"),
+        ("gs://", "no bucket: name that of the old files, such as SOURCE=gs://old-files"),
+        ("gs://old/2023", "gs://old/2023: expected a whole bucket, such as gs://old-files"),
+    ],
+)
+def test_another_source_is_refused(source: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["backfill", "--env", "dev", "--source", source])
+    assert expected in capsys.readouterr().err
 
 
 @pytest.mark.emulator

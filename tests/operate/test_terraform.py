@@ -1,6 +1,7 @@
 """cdktf-cli as it is run: what it is given, what its status becomes, whose a Ctrl-C is."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,9 +39,14 @@ def test_words_variables_and_status_go_through(script: Callable[[str], Path]) ->
 def test_ctrl_c_is_waited_for(script: Callable[[str], Path]) -> None:
     """Terraform saves its state after Ctrl-C: whoever called it must not be gone before."""
     script("kill -INT $PPID; sleep 0.3; exit 7")
-    assert terraform.Cdktf(os.environ).run(["destroy"]) == 7
-    with pytest.raises(KeyboardInterrupt):  # ours again
-        os.kill(os.getpid(), 2)
+    # Python's own, which a program that a shell began in the background has not.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert terraform.Cdktf(os.environ).run(["destroy"]) == 7
+        with pytest.raises(KeyboardInterrupt):  # ours again
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_installation_that_fails_is_one_sentence(

@@ -83,7 +83,7 @@ class Old:
             self.settings,
             Place("dev", self.machine.folder),
             list(load_feeds(ROOT / "sources").values()),
-            source=f"gs://{OLD}",
+            source=OLD,
             keep=True,
             dry_run=False,
             ask=lambda _: True,
