@@ -369,7 +369,7 @@ def _schedule(values: _File) -> Iterable[Problem]:
         if problem := _cron(getattr(schedule, key)):
             yield f"schedule.{key}", getattr(schedule, key), problem
             return
-    margin = values.messages.retention_minutes
+    margin = min(max(values.messages.retention_minutes, 0), 44_640)  # what is beyond is told of by itself
     if fire := _fires_after_midnight(schedule.batch, ZoneInfo(schedule.time_zone), timedelta(minutes=margin)):
         yield (
             "schedule.batch",

@@ -207,6 +207,7 @@ VALUES = [
     ("copier.threads", "0", "a whole number from 1 to 128"),
     ("messages.ack_deadline_seconds", "601", "a whole number from 10 to 600"),
     ("messages.retention_minutes", "9", "a whole number from 10 to 44640"),
+    ("messages.retention_minutes", "-1063994401", "a whole number from 10 to 44640"),
     ("messages.minimum_backoff_seconds", "-1", "a whole number from 0 to 600"),
     ("messages.maximum_backoff_seconds", "9", "a whole number from 10 to 600"),
     ("messages.maximum_backoff_seconds", "601", "a whole number from 10 to 600"),
