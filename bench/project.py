@@ -25,10 +25,10 @@ from feed import batch_runs_schema, load_feeds, quarantine_schema, station_schem
 from local.java import find_java
 from local.machine import project_number
 from local.metadata import MetadataServer
+from local.spark import HERE, as_options
 from local.workloads import ISOLATION
 
 LOCATION = "europe-west1"
-CONF = ("spark.ui.enabled=false", "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,6 @@ class Project:
         self, spark: Path, days: tuple[str, str], *, zips: tuple[Path, ...] = (), at_once: int = 31
     ) -> list[str]:
         """The command line of a run on the Spark of a Python environment's folder."""
-        options = [word for each in CONF for word in ("--conf", each)]
         files = ",".join(map(str, (self.code, *zips)))
         arguments = {
             "--project": PROJECT,
@@ -60,7 +59,7 @@ class Project:
             "--days-at-once": str(at_once),
         }
         words = [word for pair in arguments.items() for word in pair]
-        submit = [str(spark / "bin" / "spark-submit"), "--master", "local[2]", *options]
+        submit = [str(spark / "bin" / "spark-submit"), "--master", "local[2]", *as_options(HERE)]
         return [*submit, "--py-files", files, str(self.main), *words]
 
     def variables(self, spark: Path) -> dict[str, str]:

@@ -28,6 +28,7 @@ DATAPROC_PYTHON = {
 }
 CI_POOL, CI_PROVIDER = "vlille-github", "github"
 FUNCTION_RUNTIMES = ("python312", "python313", "python314")
+RETENTION_MINUTES = 10, 44_640  # of messages, at least and at most
 DEVELOPMENT_YEAR = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -369,7 +370,9 @@ def _schedule(values: _File) -> Iterable[Problem]:
         if problem := _cron(getattr(schedule, key)):
             yield f"schedule.{key}", getattr(schedule, key), problem
             return
-    margin = min(max(values.messages.retention_minutes, 0), 44_640)  # what is beyond is told of by itself
+    margin = min(
+        max(values.messages.retention_minutes, 0), RETENTION_MINUTES[1]
+    )  # beyond, it is told of by itself
     if fire := _fires_after_midnight(schedule.batch, ZoneInfo(schedule.time_zone), timedelta(minutes=margin)):
         yield (
             "schedule.batch",
@@ -479,7 +482,7 @@ def _is_private_range(text: str) -> bool:
 def _ranges(values: _File) -> Iterable[Problem]:
     messages, retention = values.messages, values.retention
     yield from _between("messages.ack_deadline_seconds", messages.ack_deadline_seconds, 10, 600)
-    yield from _between("messages.retention_minutes", messages.retention_minutes, 10, 44_640)
+    yield from _between("messages.retention_minutes", messages.retention_minutes, *RETENTION_MINUTES)
     yield from _between("messages.minimum_backoff_seconds", messages.minimum_backoff_seconds, 0, 600)
     low = messages.minimum_backoff_seconds
     yield from _between("messages.maximum_backoff_seconds", messages.maximum_backoff_seconds, low, 600)

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +26,13 @@ ARCHIVING_TIMEOUT_S = 180
 QUIET = "-Xlog:disable -Xlog:all=error:stderr"
 # The JVM only hands out the work: the compiler that takes long for fast code would take for nothing.
 QUICK = "-XX:TieredStopAtLevel=1"
-HERE = (
-    "spark.ui.enabled=false",
-    "spark.driver.host=127.0.0.1",
-    "spark.driver.bindAddress=127.0.0.1",
-    "spark.log.level=WARN",
-)
+# No web page, no public interface, little to say.
+HERE = {
+    "spark.ui.enabled": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.log.level": "WARN",
+}
 # A job that needs of the JVM what every PySpark job does.
 _JOB = """
 from pyspark import SparkContext
@@ -59,10 +61,14 @@ class LocalSpark:
         return f"{QUICK} {QUIET} -XX:SharedArchiveFile={self.classes}" if self.classes else QUICK
 
     @property
+    def conf(self) -> dict[str, str]:
+        """Spark's settings on this machine, the JVM's among them."""
+        return HERE | {"spark.driver.extraJavaOptions": self.jvm_options}
+
+    @property
     def options(self) -> list[str]:
-        """Words for spark-submit: no web page, no public interface, little to say, the JVM as above."""
-        conf = (*HERE, f"spark.driver.extraJavaOptions={self.jvm_options}")
-        return [word for each in conf for word in ("--conf", each)]
+        """The settings as words for spark-submit."""
+        return as_options(self.conf)
 
     def environment(self, python: Path) -> dict[str, str]:
         """What spark-submit must find in its environment; `python` runs driver and workers."""
@@ -73,6 +79,11 @@ class LocalSpark:
             "PYSPARK_PYTHON": str(python),
             "PYSPARK_DRIVER_PYTHON": str(python),
         }
+
+
+def as_options(conf: Mapping[str, str]) -> list[str]:
+    """Settings as words for spark-submit."""
+    return [word for key, value in conf.items() for word in ("--conf", f"{key}={value}")]
 
 
 def local_spark(cache: Path = CACHE) -> LocalSpark:
@@ -103,8 +114,8 @@ def prepare(cache: Path = CACHE) -> LocalSpark:
         (folder / "job.py").write_text(_JOB)
         written = folder / "classes.jsa"
         options = f"{QUICK} -Xlog:disable -XX:ArchiveClassesAtExit={written}"
-        words = [word for each in HERE for word in ("--conf", each)]
-        submit = [str(spark.submit), "--master", "local[2]", *words, "--driver-java-options", options]
+        conf = as_options(HERE | {"spark.driver.extraJavaOptions": options})
+        submit = [str(spark.submit), "--master", "local[2]", *conf]
         with suppress(subprocess.SubprocessError):
             subprocess.run(
                 [*submit, str(folder / "job.py")],

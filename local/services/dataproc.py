@@ -24,7 +24,7 @@ from local.errors import LocalError, NotFoundError, ProcessError
 from local.frontend import Answer, FrontEnd, error_answer, json_answer
 from local.guard.storage import bucket_name, object_name
 from local.machine import Machine
-from local.spark import LocalSpark, local_spark
+from local.spark import LocalSpark, as_options, local_spark
 from local.stack import Attributes, Handler, Resource
 from local.workloads import ISOLATION, gs_parts, read_object
 
@@ -49,14 +49,6 @@ MACHINES = (
     "dataproc.tasks.reportStatus",
     "logging.logEntries.create",
 )
-# Small data on a small machine: no web page, no public interface, no more tasks than are of use.
-LOCAL_CONF = {
-    "spark.ui.enabled": "false",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.sql.shuffle.partitions": "2",
-    "spark.log.level": "WARN",
-}
 # What is sized for the cluster's machines.
 SIZES = re.compile(r"spark\.(executor|driver|yarn|dynamicAllocation|master|submit|eventLog|history)\b.*")
 FIELD = re.compile(r"\.?([A-Za-z]\w*)|\['([^']+)'\]|\[(\d+)\]")
@@ -255,12 +247,10 @@ class Dataproc:
         declared = {k: str(v) for k, v in (template["properties"] | spark.get("properties", {})).items()}
         for key in [key for key in declared if SIZES.fullmatch(key)]:
             self._machine.say_not_honoured(f"Spark property {key}={declared.pop(key)}: no cluster is here")
-        conf = declared | LOCAL_CONF | {"spark.local.dir": str(folder / "scratch")}
+        conf = declared | here.conf | {"spark.local.dir": str(folder / "scratch")}
         conf["spark.sql.warehouse.dir"] = str(folder / "warehouse")
-        conf["spark.driver.extraJavaOptions"] = here.jvm_options
-        words = ["--master", "local[2]"]
-        for key, value in conf.items():
-            words += ["--conf", f"{key}={value}"]
+        conf["spark.sql.shuffle.partitions"] = "2"  # small data: no more tasks than are of use
+        words = ["--master", "local[2]", *as_options(conf)]
         if files := [self._fetch(uri, folder, account) for uri in spark.get("pythonFileUris", ())]:
             words += ["--py-files", ",".join(str(file) for file in files)]
         return [*words, str(self._fetch(spark["mainPythonFileUri"], folder, account)), *spark.get("args", ())]

@@ -14,10 +14,8 @@ from msgspec import UNSET
 
 _COMMA = ord(",")
 _PATIENCE = 4, 1_024  # answers unlike the one that is known until another is learnt: at first, and at most
-_MAX_TOKENS, _MAX_TOKEN = (
-    100_000,
-    64,
-)  # remembered of a column, and how long: numbers and times, no long texts
+_MAX_TOKENS = 100_000  # remembered of a column
+_MAX_TOKEN = 64  # bytes of one that is: numbers and times, no long texts
 
 Values = dict[int, Sequence[Any]]  # by column: a value for each record
 

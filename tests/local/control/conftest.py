@@ -2,12 +2,22 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from local.clock import RealClock
 from local.control.server import ControlPlane
 from local.machine import Machine
+from tests.cdk.conftest import copy_checkout, synthesize
+
+
+@pytest.fixture(scope="session")
+def stack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Dev, as it is synthesized now."""
+    folder = tmp_path_factory.mktemp("dev")
+    synthesize(copy_checkout(folder / "checkout", 1_000_000_000, 0o644), folder / "out", VLILLE_ENV="dev")
+    return folder / "out" / "stacks" / "vlille-dev"
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ from operate.backfill import backfill
 from operate.cloud import Cloud, connect
 from operate.errors import OperateError, StoppedError
 from operate.place import Place
-from tests.cdk.conftest import copy_checkout, synthesize
 from tests.conftest import fresh_emulators, storage_client
 from tests.local.control.test_provider import ENTRIES
 
@@ -33,14 +32,6 @@ ROOT = Path(__file__).parents[3]
 PROJECT = "vlille-dev"
 OLD = "old-files"
 MINUTES = ("10-26_22:50", "10-26_22:51", "10-27_23:10")
-
-
-@pytest.fixture(scope="module")
-def stack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Dev, as it is synthesized now."""
-    folder = tmp_path_factory.mktemp("backfill")
-    synthesize(copy_checkout(folder / "checkout", 1_000_000_000, 0o644), folder / "out", VLILLE_ENV="dev")
-    return folder / "out" / "stacks" / PROJECT
 
 
 @pytest.fixture

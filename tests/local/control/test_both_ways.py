@@ -23,7 +23,6 @@ from local.services.bigquery import BigQuery
 from local.services.iam import Policies
 from local.stack import Applied, apply, load_stack
 from local.workloads import Workloads
-from tests.cdk.conftest import copy_checkout, synthesize
 from tests.conftest import fresh_emulators
 from tests.local.control.test_provider import ENTRIES, SERVICE, put_artifacts, settled, with_digest_of, zipped
 
@@ -43,14 +42,6 @@ BESIDE = frozenset(
     }
 )
 SERVER_NAMED = re.compile(r"(?<=notificationChannels/)\w+")
-
-
-@pytest.fixture(scope="module")
-def stack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Dev, as it is synthesized now."""
-    folder = tmp_path_factory.mktemp("both")
-    synthesize(copy_checkout(folder / "checkout", 1_000_000_000, 0o644), folder / "out", VLILLE_ENV="dev")
-    return folder / "out" / "stacks" / PROJECT
 
 
 @pytest.fixture(scope="module")
