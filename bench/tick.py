@@ -26,6 +26,7 @@ from bench.surroundings import (
     storage_client,
 )
 from collector.api import make_session
+from collector.envelope import Delivery
 from collector.settings import Settings
 from collector.tick import Services, collect_tick
 from feed import Feed
@@ -80,7 +81,7 @@ def _ours(feed: Feed, gcs: StorageClient, bq: bigquery.Client, url: str) -> Call
 
     def tick() -> Timing:
         moment = FIRST + timedelta(minutes=next(minutes))
-        return timed(lambda: collect_tick(settings, feed, services, moment))
+        return timed(lambda: collect_tick(settings, feed, services, Delivery(moment, is_first=True)))
 
     return tick
 

@@ -57,6 +57,7 @@ class Archiving(Construct):
             "ARCHIVE_BUCKET": storage.archive.name,
             "SWEEP_DEADLINE_S": str(settings.copier.timeout_seconds - ANSWER_SECONDS),
             "SWEEP_THREADS": str(settings.copier.threads),
+            "REDELIVERY_WINDOW_S": str(settings.messages.redelivery_window_seconds),
             **CLIENT,
         }
         self.service = CloudRunV2Service(

@@ -126,7 +126,7 @@ class Collection(Construct):
         buckets = {
             "collector_creates_landing": (storage.landing, "roles/storage.objectCreator"),
             "collector_reads_landing": (storage.landing, "roles/storage.objectViewer"),
-            # A tick that is delivered again after its object was archived takes that object's content.
+            # A tick that is delivered again after its object left the landing bucket takes that object's content.
             "collector_reads_archive": (storage.archive, "roles/storage.objectViewer"),
         }
         tables = {

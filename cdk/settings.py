@@ -6,6 +6,7 @@ of the system is there; here it is one sentence and nothing is written.
 
 import difflib
 import functools
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,7 @@ DATAPROC_PYTHON = {
 CI_POOL, CI_PROVIDER = "vlille-github", "github"
 FUNCTION_RUNTIMES = ("python312", "python313", "python314")
 RETENTION_MINUTES = 10, 44_640  # of messages, at least and at most
+CLOCK_SKEW_MINUTES = 5  # that Google's clocks and a store's delays may amount to, generously
 DEVELOPMENT_YEAR = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -83,6 +85,11 @@ class Messages(_Section, frozen=True):
     maximum_backoff_seconds: int
     max_delivery_attempts: int
     dead_letter_days: int
+
+    @property
+    def redelivery_window_seconds(self) -> int:
+        """How long after its tick a delivery may still be at work: begun at the last moment, and not acknowledged."""
+        return (self.retention_minutes + CLOCK_SKEW_MINUTES) * 60 + self.ack_deadline_seconds
 
 
 class Machine(_Section, frozen=True):
@@ -370,15 +377,17 @@ def _schedule(values: _File) -> Iterable[Problem]:
         if problem := _cron(getattr(schedule, key)):
             yield f"schedule.{key}", getattr(schedule, key), problem
             return
-    margin = min(
-        max(values.messages.retention_minutes, 0), RETENTION_MINUTES[1]
-    )  # beyond, it is told of by itself
-    if fire := _fires_after_midnight(schedule.batch, ZoneInfo(schedule.time_zone), timedelta(minutes=margin)):
+    messages = values.messages
+    if not (RETENTION_MINUTES[0] <= messages.retention_minutes <= RETENTION_MINUTES[1]):
+        return  # reported by itself
+    margin = timedelta(seconds=messages.redelivery_window_seconds)
+    if fire := _fires_after_midnight(schedule.batch, ZoneInfo(schedule.time_zone), margin):
         yield (
             "schedule.batch",
             schedule.batch,
-            f"a time at least {margin} minutes (messages.retention_minutes) after midnight UTC, when no tick "
-            f"of the day before can be delivered again; it fires at {fire:%H:%M} UTC on {fire:%Y-%m-%d}",
+            f"a time at least {math.ceil(margin / timedelta(minutes=1))} minutes after midnight UTC, when no tick "
+            "of the day before can be delivered again (messages.retention_minutes, the ack deadline and "
+            f"{CLOCK_SKEW_MINUTES} minutes for clocks); it fires at {fire:%H:%M} UTC on {fire:%Y-%m-%d}",
         )
 
 

@@ -68,7 +68,8 @@ def backfill(
     with when_stopped(f"what is archived stays, and no table was changed; {AGAIN}"):
         done = _swept(cloud, settings, source, old, total=total, keep=True)
         say(
-            f"{done.moved:,} objects archived, {done.skipped:,} were already, {done.refused:,} are left alone"
+            f"{done.moved:,} objects archived, {done.skipped + done.retained:,} were already, "
+            f"{done.refused:,} are left alone"
             + "".join(f"\n  {each['object']}: {each['reason']}" for each in done.refusals[:5])
         )
         _check(done)
@@ -129,7 +130,7 @@ def _swept(
     threads = settings.copier.threads
     for scheme in ("https://", "http://"):  # a connection for each thread
         cloud.storage._http.mount(scheme, HTTPAdapter(pool_maxsize=threads))
-    copying = Copying(bucket, settings.bucket("archive"), FOR_EVER_S, threads, keep)
+    copying = Copying(bucket, settings.bucket("archive"), FOR_EVER_S, threads, keep=keep)
     with _progress("bar") as progress:
         task = progress.add_task("archiving" if keep else "deleting originals", total=total)
         return sweep(cloud.storage, copying, feeds, time.monotonic, lambda _: progress.advance(task))

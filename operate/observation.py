@@ -27,7 +27,10 @@ class Unanswered:
 
 @dataclass(frozen=True)
 class Landing:
-    """The ticks whose objects wait in the landing bucket: the oldest and the newest."""
+    """Ticks of the landing bucket: the oldest that is not archived yet, and the newest of all.
+
+    Archived objects stay there too, for as long as their messages can be delivered again.
+    """
 
     oldest: datetime | None = None
     newest: datetime | None = None
@@ -77,9 +80,11 @@ def observe(cloud: Cloud, settings: Settings, place: Place, now: datetime) -> Fa
         except RefusedError as error:
             return Unanswered(why(error, place))
 
+    archived = asked(_archived, now)
+    known = frozenset[datetime]() if isinstance(archived, Unanswered) else archived
     return Facts(
-        landing=asked(_landing),
-        archived=asked(_archived, now),
+        landing=asked(_landing, known),
+        archived=archived if isinstance(archived, Unanswered) else max(archived, default=None),
         row=asked(_row, now),
         dead_letters=asked(_dead_letters, now),
         jobs={job: asked(_job, job) for job in JOBS},
@@ -87,18 +92,18 @@ def observe(cloud: Cloud, settings: Settings, place: Place, now: datetime) -> Fa
     )
 
 
-def _landing(cloud: Cloud, settings: Settings) -> Landing:
-    ticks = list(_ticks(cloud, settings.bucket("landing"), f"{settings.feed}/"))
-    return Landing(min(ticks), max(ticks)) if ticks else Landing()
+def _landing(cloud: Cloud, settings: Settings, archived: frozenset[datetime]) -> Landing:
+    ticks = frozenset(_ticks(cloud, settings.bucket("landing"), f"{settings.feed}/"))
+    return Landing(min(ticks - archived, default=None), max(ticks, default=None))
 
 
-def _archived(cloud: Cloud, settings: Settings, now: datetime) -> datetime | None:
-    """The newest tick in the archive, of today or yesterday (UTC)."""
-    for day in (now.date(), now.date() - timedelta(days=1)):
-        prefix = archive_prefix(settings.feed, day)
-        if ticks := list(_ticks(cloud, settings.bucket("archive"), prefix)):
-            return max(ticks)
-    return None
+def _archived(cloud: Cloud, settings: Settings, now: datetime) -> frozenset[datetime]:
+    """The ticks in the archive of yesterday and today (UTC)."""
+    days = (now.date() - timedelta(days=1), now.date())
+    bucket = settings.bucket("archive")
+    return frozenset(
+        tick for day in days for tick in _ticks(cloud, bucket, archive_prefix(settings.feed, day))
+    )
 
 
 def _ticks(cloud: Cloud, bucket: str, prefix: str) -> Iterator[datetime]:

@@ -1,6 +1,7 @@
-"""The minute that the Scheduler meant, out of the message that Pub/Sub pushes."""
+"""The minute that the Scheduler meant, and which delivery it is, out of the message that Pub/Sub pushes."""
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
@@ -10,12 +11,31 @@ class EnvelopeError(ValueError):
     """The request is not a message that Pub/Sub pushed."""
 
 
-def tick_of_envelope(envelope: object) -> datetime:
-    """Return the message's publish time floored to its minute, in UTC.
+@dataclass(frozen=True)
+class Delivery:
+    """One delivery of a tick's message; `is_first` only where Pub/Sub says that it is the first attempt.
 
-    A redelivery keeps the publish time, so it means the same tick. The envelope's form:
-    https://cloud.google.com/pubsub/docs/push#receive_push. Raises EnvelopeError.
+    Pub/Sub counts attempts as well as it can, and may deliver twice at once: `is_first` saves a look for what is
+    stored, and nothing may rest on it.
     """
+
+    tick: datetime  # UTC, a whole minute
+    is_first: bool
+
+
+def read_delivery(envelope: object) -> Delivery:
+    """Return the tick, the message's publish time floored to its minute, and whether it is the first attempt.
+
+    A redelivery keeps the publish time, so it means the same tick. The envelope's form, `deliveryAttempt` included:
+    https://cloud.google.com/pubsub/docs/push#receive_push and
+    https://cloud.google.com/pubsub/docs/handling-failures#track_delivery_attempts. Raises EnvelopeError.
+    """
+    tick = _tick(envelope)
+    attempt = envelope.get("deliveryAttempt") if isinstance(envelope, dict) else None
+    return Delivery(tick, is_first=type(attempt) is int and attempt == 1)
+
+
+def _tick(envelope: object) -> datetime:
     message = envelope.get("message") if isinstance(envelope, dict) else None
     if not isinstance(message, dict):
         raise EnvelopeError("expected Pub/Sub's push envelope: a JSON object with a `message` object")

@@ -1,4 +1,9 @@
-"""The raw answer of a tick: stored once, and read where it is stored already."""
+"""The raw response of a tick: stored once, and read where it is stored already.
+
+The create-only upload decides which delivery's response is the tick's. That holds because the copier leaves a landed
+object under its name for as long as Pub/Sub can deliver the tick's message: the protocol and its reasons are in
+docs/guarantees.md.
+"""
 
 import logging
 from collections.abc import Callable
@@ -32,16 +37,18 @@ def land(
     feed_name: str,
     tick: datetime,
     *,
+    is_redelivery: bool,
     ask: Callable[[], Answer],
 ) -> Landed:
-    """Return the tick's object; `ask` is called only where no bucket has it.
+    """Return the tick's object; with `is_redelivery`, `ask` is called only where no bucket has it.
 
-    A message that is delivered again takes the answer of its own minute, not a newer one, also after the
-    object was archived. The upload creates and never replaces: of two at once, both go on with the winner's.
+    A message that is delivered again takes the response of its own minute, not a newer one. The upload creates
+    and never replaces: of two deliveries at once, both go on with the winner's object. The first delivery finds
+    nothing in nearly every case, so it does not look before it asks the API.
     """
     name = landing_name(feed_name, tick)
     places = ((landing_bucket, name), (archive_bucket, archive_name(feed_name, tick)))
-    if (stored := _first_stored(client, places)) is not None:
+    if is_redelivery and (stored := _first_stored(client, places)) is not None:
         return Landed(name, stored, is_new=False)
     answer = ask()
     packed = pack(answer.body)
@@ -56,10 +63,6 @@ def land(
         stored = _first_stored(client, places)
         if stored is None:
             raise
-        return Landed(name, stored, is_new=False)
-    # Another delivery's object may have been archived since the first look: the archive's is the tick's.
-    if (stored := _first_stored(client, places[1:])) is not None:
-        log(logging.WARNING, "another delivery of this tick was archived first", object=name)
         return Landed(name, stored, is_new=False)
     return Landed(name, packed, is_new=True)
 

@@ -11,7 +11,7 @@ from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
 from collector.api import make_session
-from collector.envelope import EnvelopeError, tick_of_envelope
+from collector.envelope import EnvelopeError, read_delivery
 from collector.settings import Settings
 from collector.tick import Services, collect_tick
 from feed import Feed, load_feed
@@ -37,7 +37,7 @@ def collect(request: flask.Request) -> tuple[str, int]:
     """Collect the tick of a pushed message: 204 when all is stored, 400 for what is no message."""
     try:
         settings, feed, services = _instance()
-        collect_tick(settings, feed, services, tick_of_envelope(request.get_json(silent=True)))
+        collect_tick(settings, feed, services, read_delivery(request.get_json(silent=True)))
     except EnvelopeError as error:
         log(logging.ERROR, f"refused: {error}")
         return str(error), 400

@@ -11,6 +11,7 @@ from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
 from collector.api import fetch
+from collector.envelope import Delivery
 from collector.landing import Landed, land
 from collector.loading import has_rows, load_once
 from collector.settings import Settings
@@ -38,15 +39,16 @@ class Services:
     bigquery: bigquery.Client
 
 
-def collect_tick(settings: Settings, feed: Feed, services: Services, tick: datetime) -> Outcome:
+def collect_tick(settings: Settings, feed: Feed, services: Services, delivery: Delivery) -> Outcome:
     """Land the tick's answer, load its rows, quarantine what is no row; return what the answer gave."""
-    started = time.monotonic()
+    started, tick = time.monotonic(), delivery.tick
     landed = land(
         services.storage,
         settings.landing_bucket,
         settings.archive_bucket,
         feed.name,
         tick,
+        is_redelivery=not delivery.is_first,
         ask=lambda: fetch(
             services.api,
             settings.api_url,

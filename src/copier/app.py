@@ -45,7 +45,8 @@ def create_app(
         done = sweep(storage(), known, old, time.monotonic)
         counts = {**asdict(done), "seconds": round(time.monotonic() - started, 3)}
         severity = logging.WARNING if done.refused or done.failed else logging.INFO
-        log(severity, f"swept: {done.moved} moved, {done.refused} refused", event="swept", **counts)
+        words = f"swept: {done.moved} moved, {done.retained} retained, {done.refused} refused"
+        log(severity, words, event="swept", **counts)
         # An answer that is no success makes the Scheduler ask again, before its next turn.
         return counts, 500 if done.failed else 200
 

@@ -1,4 +1,8 @@
-"""Move one object: copy, verify, then delete. Whoever is killed between two steps has lost nothing."""
+"""Archive one object: copy, verify, then delete. Whoever is killed between two steps has lost nothing.
+
+A landed object is deleted only when no delivery of its tick can come any more. Until then its name is taken, so
+that of two deliveries the second cannot store another response: see docs/guarantees.md.
+"""
 
 import logging
 from collections.abc import Mapping
@@ -21,8 +25,9 @@ _ONE_DOCUMENT = Lock()
 class Moved(StrEnum):
     """What became of an object."""
 
-    MOVED = "moved"
-    SKIPPED = "skipped"
+    MOVED = "moved"  # copied to the archive by this sweep
+    SKIPPED = "skipped"  # archived by an earlier sweep; this one finished it
+    RETAINED = "retained"  # archived by an earlier sweep; its landed copy stays for late deliveries
 
 
 class RefusedError(Exception):
@@ -44,9 +49,9 @@ def move_landed(
 ) -> Moved:
     """Rewrite the object inside Google Cloud Storage; `archived` are objects known to be there already.
 
-    The precondition refuses to replace an object of the archive, whoever made it in the meantime. Raises
-    RefusedError where the archive has another content under that name, OutOfTimeError where calls are left
-    to the next sweep.
+    The precondition refuses to replace an object of the archive, whoever made it in the meantime. With `keep`
+    the source stays where it is. Raises RefusedError where the archive has another content under that name,
+    OutOfTimeError where calls are left to the next sweep.
     """
     if (existing := archived.get(plan.destination)) is not None:
         return _skip(source, existing, deadline, keep=keep)
@@ -132,7 +137,9 @@ def _skip(source: Blob, existing: Blob, deadline: Deadline, *, keep: bool) -> Mo
         existing.reload(**deadline.limits())
     if (existing.size, existing.crc32c) != (source.size, source.crc32c):
         raise _other_answer(existing)
-    _delete(source, deadline, keep=keep)
+    if keep:
+        return Moved.RETAINED
+    _delete(source, deadline, keep=False)
     return Moved.SKIPPED
 
 

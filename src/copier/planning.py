@@ -13,9 +13,10 @@ MAX_LEGACY_BYTES = 4 * MIB  # as it is stored, and unpacked
 
 @dataclass(frozen=True)
 class Landed:
-    """An object under a landing name: its bytes are archived as they are."""
+    """An object under a landing name: its bytes are archived as they are, under the same tick."""
 
     destination: str
+    tick: datetime
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def plan(name: str, size: int, feeds: Iterable[Feed]) -> Plan:
         return _plan_legacy(name, size, feeds)
     if name != landing_name(feed_name, tick):
         return Refused("an archive name in the landing bucket")
-    return Landed(archive_name(feed_name, tick))
+    return Landed(archive_name(feed_name, tick), tick)
 
 
 def _plan_legacy(name: str, size: int, feeds: Iterable[Feed]) -> Plan:

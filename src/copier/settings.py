@@ -1,7 +1,7 @@
 """What the stack tells the service, read once from the environment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 
 class SettingsError(RuntimeError):
@@ -12,6 +12,8 @@ class SettingsError(RuntimeError):
 class Settings:
     """The two buckets, how long a sweep may take, and how many objects are moved at a time.
 
+    A landed object is deleted only `redelivery_window_s` after its tick, when Pub/Sub can deliver the tick's
+    message no more: until then its name keeps a second delivery from storing another response.
     With `keep` the objects stay in the landing bucket too: the originals of a backfill, which are not ours.
     """
 
@@ -19,12 +21,17 @@ class Settings:
     archive_bucket: str
     deadline_s: float
     threads: int
+    _: KW_ONLY
+    redelivery_window_s: float = 0.0
     keep: bool = False
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Settings":
         """Raises SettingsError, naming every variable that is missing, or the one that is no whole number."""
-        names = ("LANDING_BUCKET", "ARCHIVE_BUCKET", "SWEEP_DEADLINE_S", "SWEEP_THREADS")
+        names = (
+            *("LANDING_BUCKET", "ARCHIVE_BUCKET"),
+            *("SWEEP_DEADLINE_S", "SWEEP_THREADS", "REDELIVERY_WINDOW_S"),
+        )
         if missing := [name for name in names if not environment.get(name)]:
             raise SettingsError(f"the stack must set {', '.join(missing)}")
         for name in names[2:]:
@@ -35,4 +42,5 @@ class Settings:
             archive_bucket=environment["ARCHIVE_BUCKET"],
             deadline_s=float(environment["SWEEP_DEADLINE_S"]),
             threads=int(environment["SWEEP_THREADS"]),
+            redelivery_window_s=float(environment["REDELIVERY_WINDOW_S"]),
         )

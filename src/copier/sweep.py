@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from google.cloud.storage import Blob, Bucket
 from google.cloud.storage import Client as StorageClient
@@ -29,6 +30,7 @@ class Sweep:
 
     moved: int = 0
     skipped: int = 0
+    retained: int = 0
     refused: int = 0
     failed: int = 0
     complete: bool = True
@@ -54,16 +56,20 @@ def sweep(
     feeds: Sequence[Feed],
     clock: Callable[[], float],
     tell: Callable[[str], None] = lambda _: None,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Sweep:
-    """Move every landed object; what the deadline leaves is for the next sweep.
+    """Archive every landed object; what the deadline leaves is for the next sweep.
 
-    `clock` gives seconds; `tell` is told the name of each object that was looked at. An object that cannot be
-    moved is counted and left; it stops no other one. While the objects of one page are moved the next page is
-    listed, so that two are held in memory however many there are.
+    `clock` gives seconds, `now` the time that the age of a tick is counted to; `tell` is called with the name of
+    each object that was looked at. An object that cannot be moved is counted and left; it stops no other one.
+    A landed object that late deliveries may still need is archived and stays. While the objects of one page are
+    moved the next page is listed, so that two are held in memory however many there are.
     """
     deadline = Deadline(clock, clock() + settings.deadline_s)
     done = Sweep()
     archive = client.bucket(settings.archive_bucket)
+    last_deletable = now() - timedelta(seconds=settings.redelivery_window_s)
     pages = iter(_pages(client, settings.landing_bucket))
 
     def next_jobs() -> list[_Job]:
@@ -73,7 +79,10 @@ def sweep(
         return [(blob, each, archived) for blob, each in zip(page, plans, strict=True)]
 
     def move(job: _Job) -> Moved | Exception | None:
-        return None if deadline.is_over() else _move(*job, archive, deadline, keep=settings.keep)
+        if deadline.is_over():
+            return None
+        is_awaited = isinstance(job[1], Landed) and job[1].tick > last_deletable
+        return _move(*job, archive, deadline, keep=settings.keep or is_awaited)
 
     with (
         ThreadPoolExecutor(settings.threads, "move") as movers,

@@ -171,10 +171,11 @@ VALUES = [
     ("schedule.copy", '"0 4 * * 5#2"', CRON),
     ("schedule.copy", '"0 0 30 2 *"', f"{CRON} (Bad day-of-month)"),
     ("schedule.copy", '""', CRON),
-    ("schedule.batch", '"0 3 * * *"', None),
-    ("schedule.batch", '"59 2 * * *"', "it fires at 00:59 UTC on 2024-04-01"),  # in summer only
+    ("schedule.batch", '"7 3 * * *"', None),
+    ("schedule.batch", '"6 3 * * *"', "it fires at 01:06 UTC on 2024-03-31"),  # in summer only
+    ("schedule.batch", '"0 3 * * *"', "at least 67 minutes after midnight UTC"),  # the last delivery is at work
     ("schedule.batch", '"0 1 * * *"', "it fires at 00:00 UTC on 2024-01-01"),
-    ("schedule.batch", '"*/5 2-23 * * *"', "it fires at 00:00 UTC on 2024-04-01"),
+    ("schedule.batch", '"*/5 2-23 * * *"', "it fires at 01:00 UTC on 2024-01-01"),
     ("schedule.batch", '"* * * * *"', "it fires at 00:00 UTC on 2024-01-01"),
     ("schedule.batch", '"30 2 1 8 *"', "it fires at 00:30 UTC on 2024-08-01"),
     ("schedule.batch", '"30 2 1 12 *"', None),
@@ -294,8 +295,8 @@ def test_a_file_name_that_is_no_environment(tmp_path: Path, name: str) -> None:
 
 def test_the_midnight_that_counts_moves_with_what_may_be_delivered_late(tmp_path: Path) -> None:
     text = edited("schedule.time_zone", '"UTC"', edited("schedule.batch", '"30 1 * * *"'))
-    load(tmp_path, edited("messages.retention_minutes", "90", text))
-    error = refusal(tmp_path, edited("messages.retention_minutes", "91", text))
+    load(tmp_path, edited("messages.retention_minutes", "83", text))
+    error = refusal(tmp_path, edited("messages.retention_minutes", "84", text))
     assert error.key == "schedule.batch"
 
 

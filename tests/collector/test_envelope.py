@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.envelope import EnvelopeError, tick_of_envelope
+from collector.envelope import Delivery, EnvelopeError, read_delivery
 
 pytestmark = pytest.mark.unit
 
@@ -25,7 +25,25 @@ TICK = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
     ],
 )
 def test_the_tick_is_the_publish_time_floored_to_its_minute(published: str) -> None:
-    assert tick_of_envelope({"message": {"publishTime": published}}) == TICK
+    assert read_delivery({"message": {"publishTime": published}}) == Delivery(TICK, is_first=False)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "is_first"),
+    [
+        (1, True),
+        (2, False),
+        (0, False),
+        (None, False),
+        (True, False),
+        ("1", False),
+        (1.0, False),
+        ([], False),
+    ],
+)
+def test_only_an_attempt_that_pubsub_counts_as_one_is_the_first(attempt: object, is_first: bool) -> None:
+    envelope = {"message": {"publishTime": "2023-10-26T20:50:00Z"}, "deliveryAttempt": attempt}
+    assert read_delivery(envelope) == Delivery(TICK, is_first)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +63,7 @@ def test_the_tick_is_the_publish_time_floored_to_its_minute(published: str) -> N
 )
 def test_what_is_no_message_is_refused(envelope: Any, words: str) -> None:
     with pytest.raises(EnvelopeError, match=words) as caught:
-        tick_of_envelope(envelope)
+        read_delivery(envelope)
     assert len(str(caught.value)) < 300
 
 
@@ -56,4 +74,4 @@ def test_what_is_no_message_is_refused(envelope: Any, words: str) -> None:
 def test_every_offset_means_the_same_minute(moment: datetime, offset_minutes: int) -> None:
     local = moment.replace(tzinfo=timezone(timedelta(minutes=offset_minutes)))
     expected = local.astimezone(UTC).replace(second=0, microsecond=0)
-    assert tick_of_envelope({"message": {"publishTime": local.isoformat()}}) == expected
+    assert read_delivery({"message": {"publishTime": local.isoformat()}}).tick == expected

@@ -13,6 +13,7 @@ from google.cloud import bigquery
 
 import collector.tick
 from collector.api import Answer, ApiError
+from collector.envelope import Delivery
 from collector.landing import land
 from collector.loading import LoadError, load_once
 from collector.tick import collect_tick
@@ -25,8 +26,8 @@ MakeSystem = Callable[..., System]
 NAME = landing_name("vlille_ods", TICK)
 
 
-def collect(system: System) -> Any:
-    return collect_tick(system.settings, system.feed, system.services, TICK)
+def collect(system: System, *, is_first: bool = False) -> Any:
+    return collect_tick(system.settings, system.feed, system.services, Delivery(TICK, is_first))
 
 
 def test_a_tick_is_one_object_and_its_rows(system: MakeSystem, api: Api, real_answer: bytes) -> None:
@@ -132,18 +133,20 @@ def test_what_was_quarantined_of_others_does_not_hold_a_tick_back(
     assert sorted(row["reason"] for row in one.rows(one.settings.quarantine_table)) == ["empty", "html"]
 
 
-def test_an_answer_that_was_archived_while_another_was_asked_for_gives_the_rows(system: MakeSystem) -> None:
-    """Two deliveries with a sweep between: the landing bucket is free again when the second one creates."""
+@pytest.mark.parametrize("is_redelivery", [False, True])
+def test_a_response_that_landed_while_another_was_fetched_gives_the_rows(
+    system: MakeSystem, is_redelivery: bool
+) -> None:
     one = system()
 
     def ask() -> Answer:
-        archived = one.gcs.bucket(one.settings.archive_bucket).blob(archive_name("vlille_ods", TICK))
-        archived.upload_from_string(pack(b"the first delivery's"))
+        one.gcs.bucket(one.settings.landing_bucket).blob(NAME).upload_from_string(
+            pack(b"the first delivery's")
+        )
         return Answer(b"the second delivery's")
 
-    landed = land(
-        one.gcs, one.settings.landing_bucket, one.settings.archive_bucket, "vlille_ods", TICK, ask=ask
-    )
+    buckets = (one.settings.landing_bucket, one.settings.archive_bucket)
+    landed = land(one.gcs, *buckets, "vlille_ods", TICK, is_redelivery=is_redelivery, ask=ask)
     assert (unpack(landed.packed), landed.is_new) == (b"the first delivery's", False)
 
 
@@ -238,7 +241,9 @@ def test_ticks_do_not_touch_one_another(system: MakeSystem, api: Api, feeds: dic
     one = system()
     api.answers(Reply(feeds["vlille_ods"].sample))
     for minutes in range(3):
-        collect_tick(one.settings, one.feed, one.services, TICK + timedelta(minutes=minutes))
+        collect_tick(
+            one.settings, one.feed, one.services, Delivery(TICK + timedelta(minutes=minutes), is_first=True)
+        )
     assert len(one.names(one.settings.landing_bucket)) == 3
     stations = len(json.loads(feeds["vlille_ods"].sample)["records"])
     assert len(one.rows(one.settings.station_table)) == 3 * stations

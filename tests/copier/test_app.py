@@ -13,6 +13,7 @@ ENVIRONMENT = {
     "LANDING_BUCKET": "p-landing",
     "ARCHIVE_BUCKET": "p-archive",
     "SWEEP_DEADLINE_S": "270",
+    "REDELIVERY_WINDOW_S": "4020",
     "SWEEP_THREADS": "16",
 }
 
@@ -33,7 +34,7 @@ def test_a_sweep_answers_with_its_counts(web: FlaskClient, buckets: Buckets) -> 
     assert counts.pop("seconds") >= 0
     [refusal] = counts.pop("refusals")
     assert counts == {
-        "moved": 1, "skipped": 0, "refused": 1, "failed": 0, "complete": True, "failures": [],
+        "moved": 1, "skipped": 0, "retained": 0, "refused": 1, "failed": 0, "complete": True, "failures": [],
     }  # fmt: skip
     assert refusal["object"] == "notes.txt"
 
@@ -69,7 +70,9 @@ def test_every_request_is_answered_in_json(
 
 @pytest.mark.unit
 def test_settings_are_read_once() -> None:
-    assert Settings.of(ENVIRONMENT) == Settings("p-landing", "p-archive", 270.0, 16)
+    assert Settings.of(ENVIRONMENT) == Settings(
+        "p-landing", "p-archive", 270.0, 16, redelivery_window_s=4020.0
+    )
 
 
 @pytest.mark.unit
@@ -79,6 +82,8 @@ def test_settings_are_read_once() -> None:
         ({"LANDING_BUCKET": ""}, "must set LANDING_BUCKET"),
         ({"SWEEP_THREADS": "many"}, "SWEEP_THREADS: found 'many'"),
         ({"SWEEP_DEADLINE_S": "0"}, "SWEEP_DEADLINE_S: found '0'"),
+        ({"REDELIVERY_WINDOW_S": ""}, "must set REDELIVERY_WINDOW_S"),
+        ({"REDELIVERY_WINDOW_S": "-1"}, "REDELIVERY_WINDOW_S: found '-1'"),
     ],
 )
 def test_what_is_missing_or_wrong_is_named(changes: dict[str, str], words: str) -> None:

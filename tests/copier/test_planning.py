@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from copier.planning import MAX_LEGACY_BYTES, Landed, Legacy, Refused, plan
-from feed import Feed, archive_name, landing_name
+from feed import Feed, archive_name, landing_name, tick_of
 
 pytestmark = pytest.mark.unit
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.unit
     ],
 )
 def test_a_landed_object_goes_to_the_hour_of_its_tick(name: str, destination: str) -> None:
-    assert plan(name, 1, []) == Landed(destination)
+    assert plan(name, 1, []) == Landed(destination, tick_of(name)[1])
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_only_what_goes_through_memory_has_a_size_limit(old_feeds: list[Feed]) -
 def test_every_tick_is_archived_in_its_own_hour(feed_name: str, moment: datetime) -> None:
     tick = moment.replace(microsecond=0, tzinfo=UTC)
     job = plan(landing_name(feed_name, tick), 1, [])
-    assert job == Landed(archive_name(feed_name, tick))
+    assert job == Landed(archive_name(feed_name, tick), tick)
     assert plan(landing_name(feed_name, tick + timedelta(seconds=1)), 1, []) != job
 
 

@@ -1,0 +1,5 @@
+"""The collector's surroundings on the emulators, for interleavings of its deliveries with sweeps."""
+
+from tests.collector.conftest import api, session, system
+
+__all__ = ["api", "session", "system"]

@@ -1,0 +1,137 @@
+"""The interleavings that once broke a promise, step by step, with the real emulators and the product's functions.
+
+The simulation beside this file found both. Each test names what the protocol before it did.
+"""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from threading import Event
+from typing import Any
+
+import pytest
+
+import collector.tick
+import copier.settings
+from collector.api import Answer
+from collector.envelope import Delivery
+from collector.landing import land
+from collector.tick import collect_tick
+from copier.sweep import Sweep, sweep
+from feed import archive_name, landing_name, pack, unpack
+from tests.collector.surroundings import TICK, System, without_first_record
+
+pytestmark = pytest.mark.emulator
+
+FEED = "vlille_ods"
+LANDED, ARCHIVED = landing_name(FEED, TICK), archive_name(FEED, TICK)
+WINDOW = timedelta(minutes=67)
+
+
+def sweep_at(one: System, now: datetime) -> Sweep:
+    settings = copier.settings.Settings(
+        one.settings.landing_bucket,
+        one.settings.archive_bucket,
+        deadline_s=60.0,
+        threads=2,
+        redelivery_window_s=WINDOW.total_seconds(),
+    )
+    return sweep(one.gcs, settings, [], lambda: 0.0, now=lambda: now)
+
+
+def objects(one: System) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Content by name: of the landing bucket, of the archive."""
+    landing, archive = (
+        {blob.name: unpack(blob.download_as_bytes(), 2**24) for blob in one.gcs.list_blobs(bucket)}
+        for bucket in (one.settings.landing_bucket, one.settings.archive_bucket)
+    )
+    return landing, archive
+
+
+@pytest.fixture
+def responses(feeds: dict[str, Any]) -> tuple[bytes, bytes]:
+    """Two responses that differ: whichever is stored shows in the rows."""
+    sample = feeds[FEED].sample
+    return sample, without_first_record(sample)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_sweep_between_two_deliveries_leaves_the_name_taken(
+    system: Callable[..., System],
+    responses: tuple[bytes, bytes],
+    is_first: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """R1, which needs no fault: A lands, a sweep archives it, B stores what it had fetched meanwhile.
+
+    The sweep deleted the landed object, so B's upload succeeded; each later sweep refused B's object, for days.
+    """
+    one = system()
+    b_has_fetched, a_is_archived = Event(), Event()
+
+    def fetch_slowly(*_: object, **__: object) -> Answer:
+        b_has_fetched.set()
+        assert a_is_archived.wait(60)
+        return Answer(responses[1])
+
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
+        patch.setattr(collector.tick, "fetch", fetch_slowly)
+        b = pool.submit(collect_tick, one.settings, one.feed, one.services, Delivery(TICK, is_first))
+        assert b_has_fetched.wait(60)
+        patch.setattr(collector.tick, "fetch", lambda *_, **__: Answer(responses[0]))
+        a = collect_tick(one.settings, one.feed, one.services, Delivery(TICK, is_first=True))
+        assert sweep_at(one, TICK).moved == 1
+        a_is_archived.set()
+        assert b.result(60).rows == a.rows
+    assert objects(one) == ({LANDED: responses[0]}, {ARCHIVED: responses[0]})
+    assert len(one.rows(one.settings.station_table)) == len(json.loads(responses[0])["records"])
+    swept = sweep_at(one, TICK + WINDOW)
+    assert (swept.skipped, swept.refused) == (1, 0)
+    assert objects(one) == ({}, {ARCHIVED: responses[0]})
+
+
+def test_rows_are_those_of_the_archived_object_after_two_killed_instances(
+    system: Callable[..., System],
+    responses: tuple[bytes, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """R2: A is killed before its load, a sweep archives A's response, B is killed once it has stored its own.
+
+    The third delivery found B's object in the landing bucket first, so that the streamed rows were B's and the
+    archived object A's, until the nightly rebuild.
+    """
+    one = system()
+    buckets = (one.settings.landing_bucket, one.settings.archive_bucket)
+    killed = (is_redelivery for is_redelivery in (False, False))
+
+    def deliver_and_die(response: bytes) -> None:
+        land(one.gcs, *buckets, FEED, TICK, is_redelivery=next(killed), ask=lambda: Answer(response))
+
+    deliver_and_die(responses[0])
+    sweep_at(one, TICK)
+    deliver_and_die(responses[1])
+    monkeypatch.setattr(collector.tick, "fetch", _refuse)
+    collect_tick(one.settings, one.feed, one.services, Delivery(TICK, is_first=False))
+    sweep_at(one, TICK + WINDOW)
+    assert objects(one) == ({}, {ARCHIVED: responses[0]})
+    assert len(one.rows(one.settings.station_table)) == len(json.loads(responses[0])["records"])
+
+
+def _refuse(*_: object, **__: object) -> Answer:
+    raise AssertionError("a redelivery fetched a newer response")
+
+
+def test_a_delivery_after_the_window_takes_the_archived_object(
+    system: Callable[..., System],
+    responses: tuple[bytes, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """None is expected then; a clock that is wrong by an hour must still not store a second response."""
+    one = system()
+    one.gcs.bucket(one.settings.landing_bucket).blob(LANDED).upload_from_string(pack(responses[0]))
+    sweep_at(one, TICK + WINDOW)
+    monkeypatch.setattr(collector.tick, "fetch", _refuse)
+    collect_tick(one.settings, one.feed, one.services, Delivery(TICK, is_first=False))
+    assert objects(one) == ({}, {ARCHIVED: responses[0]})
+    assert len(one.rows(one.settings.station_table)) == len(json.loads(responses[0])["records"])
