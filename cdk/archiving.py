@@ -19,6 +19,7 @@ from constructs import Construct
 
 from cdk.build import Build
 from cdk.identities import Identities
+from cdk.replacement import replaced_with
 from cdk.settings import Settings
 from cdk.storage import CLIENT, Storage
 
@@ -44,12 +45,19 @@ class Archiving(Construct):
         super().__init__(scope, "archiving")
         image, image_build = build.image("copier", source, source_sha256)
         grants = [
-            StorageBucketIamMember(self, id_, bucket=bucket, role=role, member=identities.copier.member)
+            StorageBucketIamMember(
+                self,
+                id_,
+                bucket=bucket.name,
+                role=role,
+                member=identities.copier.member,
+                lifecycle=replaced_with(bucket),
+            )
             for id_, bucket, role in (
                 # Of the roles that may delete, objectUser is the narrowest.
-                ("copier_empties_landing", storage.landing.name, "roles/storage.objectUser"),
-                ("copier_creates_archive", storage.archive.name, "roles/storage.objectCreator"),
-                ("copier_reads_archive", storage.archive.name, "roles/storage.objectViewer"),
+                ("copier_empties_landing", storage.landing, "roles/storage.objectUser"),
+                ("copier_creates_archive", storage.archive, "roles/storage.objectCreator"),
+                ("copier_reads_archive", storage.archive, "roles/storage.objectViewer"),
             )
         ]
         environment = {
@@ -111,4 +119,5 @@ class Archiving(Construct):
             location=settings.region,
             role="roles/run.invoker",
             member=identities.scheduler.member,
+            lifecycle=replaced_with(self.service),
         )

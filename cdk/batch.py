@@ -31,6 +31,7 @@ from cdktf_cdktf_provider_google.storage_bucket_object import StorageBucketObjec
 from constructs import Construct
 
 from cdk.identities import Identities
+from cdk.replacement import replaced_with
 from cdk.settings import Settings
 from cdk.storage import Storage
 from cdk.warehouse import Warehouse
@@ -158,6 +159,8 @@ class Batch(Construct):
             source_tags=[NETWORK_TAG],
             target_tags=[NETWORK_TAG],
             allow=[ComputeFirewallAllow(protocol=protocol) for protocol in ("tcp", "udp", "icmp")],
+            # A network that still has a rule cannot be deleted.
+            lifecycle=replaced_with(network),
         )
         return subnetwork, firewall
 
@@ -225,7 +228,14 @@ class Batch(Construct):
         }
         return [
             *(
-                StorageBucketIamMember(self, id_, bucket=bucket.name, role=role, member=member)
+                StorageBucketIamMember(
+                    self,
+                    id_,
+                    bucket=bucket.name,
+                    role=role,
+                    member=member,
+                    lifecycle=replaced_with(bucket),
+                )
                 for id_, (bucket, role) in buckets.items()
             ),
             *(
@@ -238,6 +248,7 @@ class Batch(Construct):
                 dataset_id=warehouse.dataset.dataset_id,
                 role="roles/bigquery.dataEditor",
                 member=member,
+                lifecycle=replaced_with(warehouse.dataset),
             ),
         ]
 

@@ -19,10 +19,18 @@ from constructs import Construct
 
 from cdk.identities import Identities
 from cdk.packaging import digest
+from cdk.replacement import replaced_with
 from cdk.settings import Settings
 from cdk.storage import Storage
 
 SCRIPT = Path(__file__).with_name("build_image.py")
+# Terraform runs the build in the stack's folder, below the checkout whose environment has what the script imports.
+# Whoever runs cdktf itself has another `python3` on PATH.
+FIND_PYTHON = (
+    'folder="$PWD"; '
+    'until [ -z "$folder" ] || [ -x "$folder/.venv/bin/python3" ]; do folder="$${folder%/*}"; done; '
+    'python="$${VLILLE_PYTHON:-$${folder:+$folder/.venv/bin/}python3}"; '
+)
 
 
 class Build(Construct):
@@ -68,6 +76,7 @@ class Build(Construct):
                 location=settings.region,
                 role="roles/artifactregistry.writer",
                 member=member,
+                lifecycle=replaced_with(self.repository),
             ),
             StorageBucketIamMember(
                 self,
@@ -75,6 +84,7 @@ class Build(Construct):
                 bucket=storage.artifacts.name,
                 role="roles/storage.objectViewer",
                 member=member,
+                lifecycle=replaced_with(storage.artifacts),
             ),
             # Cloud Functions copies the source into a bucket of its own making, and builds from there.
             ProjectIamMember(
@@ -127,7 +137,7 @@ class Build(Construct):
             terraform_resource_type="terraform_data",
             provisioners=[
                 LocalExecProvisioner(
-                    type="local-exec", command=f'"$${{VLILLE_PYTHON:-python3}}" {script.path} {words}'
+                    type="local-exec", command=f'{FIND_PYTHON}"$python" {script.path} {words}'
                 )
             ],
             depends_on=[source, self.repository, *self.grants],

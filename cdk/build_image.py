@@ -13,14 +13,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-import google.auth
-import google.auth.credentials
-import google.auth.exceptions
-import google.auth.transport.requests
-import google.oauth2.credentials
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
+try:
+    import google.auth
+    import google.auth.credentials
+    import google.auth.exceptions
+    import google.auth.transport.requests
+    import google.oauth2.credentials
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"cannot build the image: {sys.executable} has no module {error.name}; run `make setup` in the checkout, "
+        "or set VLILLE_PYTHON to the .venv/bin/python of one, then deploy again"
+    )
 
 POLL_SECONDS = 5.0
 REQUEST_SECONDS = 60.0

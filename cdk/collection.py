@@ -29,6 +29,7 @@ from constructs import Construct
 
 from cdk.build import Build
 from cdk.identities import Identities
+from cdk.replacement import replaced_with
 from cdk.settings import Settings
 from cdk.storage import CLIENT, Storage
 from cdk.warehouse import Warehouse
@@ -116,6 +117,7 @@ class Collection(Construct):
             location=settings.region,
             role="roles/run.invoker",
             member=identities.push.member,
+            lifecycle=replaced_with(self.function),
         )
         self.push = self._push_subscription(identities, invoker)
 
@@ -135,7 +137,14 @@ class Collection(Construct):
         }
         return [
             *(
-                StorageBucketIamMember(self, id_, bucket=bucket.name, role=role, member=member)
+                StorageBucketIamMember(
+                    self,
+                    id_,
+                    bucket=bucket.name,
+                    role=role,
+                    member=member,
+                    lifecycle=replaced_with(bucket),
+                )
                 for id_, (bucket, role) in buckets.items()
             ),
             *(
@@ -146,6 +155,7 @@ class Collection(Construct):
                     table_id=table.table_id,
                     role="roles/bigquery.dataEditor",
                     member=member,
+                    lifecycle=replaced_with(table),
                 )
                 for id_, table in tables.items()
             ),
@@ -167,6 +177,7 @@ class Collection(Construct):
             topic=self.dead_topic.name,
             role="roles/pubsub.publisher",
             member=pubsub,
+            lifecycle=replaced_with(self.dead_topic),
         )
         uri = self.function.service_config.uri
         subscription = PubsubSubscription(
@@ -198,6 +209,7 @@ class Collection(Construct):
             subscription=subscription.name,
             role="roles/pubsub.subscriber",
             member=pubsub,
+            lifecycle=replaced_with(subscription),
         )
         return subscription
 

@@ -28,11 +28,15 @@ class Storage(Construct):
         kept = retention.soft_delete_days
         self.landing = self._bucket("landing", days=retention.landing_days, soft_delete_days=kept, data=True)
         self.archive = self._bucket("archive", days=retention.archive_days, soft_delete_days=kept, data=True)
-        # No age here: the function and the cluster read the artifacts of the last deploy, however old.
-        self.artifacts = self._bucket("artifacts", days=0, soft_delete_days=0, data=False)
+        # No age here: the function and the cluster read the artifacts of the last deploy, however old. Its objects are
+        # created before they are destroyed, and Terraform applies that to the bucket too: a replacement would meet the
+        # bucket's own name (409), in this deploy and in each later one. So it stays where it was created.
+        self.artifacts = self._bucket("artifacts", days=0, soft_delete_days=0, data=False, stays=True)
         self.staging = self._bucket("staging", days=retention.staging_days, soft_delete_days=0, data=False)
 
-    def _bucket(self, purpose: str, *, days: int, soft_delete_days: int, data: bool) -> StorageBucket:
+    def _bucket(
+        self, purpose: str, *, days: int, soft_delete_days: int, data: bool, stays: bool = False
+    ) -> StorageBucket:
         protected = self._settings.protected and data
         return StorageBucket(
             self,
@@ -46,8 +50,14 @@ class Storage(Construct):
                 retention_duration_seconds=soft_delete_days * DAY_SECONDS
             ),
             lifecycle_rule=[_delete_after(days)] if days else None,
-            lifecycle=TerraformResourceLifecycle(prevent_destroy=True) if protected else None,
+            lifecycle=_lifecycle(protected=protected, stays=stays),
         )
+
+
+def _lifecycle(*, protected: bool, stays: bool) -> TerraformResourceLifecycle | None:
+    if stays:
+        return TerraformResourceLifecycle(ignore_changes=["location"])
+    return TerraformResourceLifecycle(prevent_destroy=True) if protected else None
 
 
 def _delete_after(days: int) -> StorageBucketLifecycleRule:

@@ -13,6 +13,7 @@ from cdktf_cdktf_provider_google.bigquery_table import (
 )
 from constructs import Construct
 
+from cdk.replacement import replaced_with, replacement_triggers
 from cdk.settings import Settings
 from feed import Feed, availability_sql, batch_runs_schema, quarantine_schema, station_schema
 
@@ -35,7 +36,7 @@ class Warehouse(Construct):
             location=settings.region,
             description="Bike-share availability: one table per feed, one row per station and minute",
             delete_contents_on_destroy=not settings.protected,
-            lifecycle=self._lifecycle(),
+            lifecycle=TerraformResourceLifecycle(prevent_destroy=True) if settings.protected else None,
         )
         self.stations = {
             name: self._table(
@@ -71,6 +72,7 @@ class Warehouse(Construct):
                 query=availability_sql(feeds.values(), settings.dataset), use_legacy_sql=False
             ),
             depends_on=list(self.stations.values()),
+            lifecycle=replaced_with(self.dataset),
         )
 
     def _table(
@@ -94,11 +96,11 @@ class Warehouse(Construct):
             else None,
             clustering=clustering,
             deletion_protection=self._settings.protected,
-            lifecycle=self._lifecycle(),
+            lifecycle=TerraformResourceLifecycle(
+                prevent_destroy=self._settings.protected or None,
+                replace_triggered_by=replacement_triggers(self.dataset),
+            ),
         )
-
-    def _lifecycle(self) -> TerraformResourceLifecycle | None:
-        return TerraformResourceLifecycle(prevent_destroy=True) if self._settings.protected else None
 
 
 def _clustering(feed: Feed) -> list[str] | None:

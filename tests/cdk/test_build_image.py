@@ -1,15 +1,20 @@
 """The image build against a server on loopback that answers as the registry and the builder do."""
 
 import json
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from google.auth.credentials import AnonymousCredentials
 
+from cdk.build import FIND_PYTHON, SCRIPT
 from cdk.build_image import BuildError, Endpoints, Request, build_image, main
 
 pytestmark = pytest.mark.unit
@@ -188,3 +193,58 @@ def test_what_broke_down_once_is_asked_again(
     assert main(words) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"built {IMAGE} in")
     assert google.calls == [MANIFEST, MANIFEST, SUBMIT, SUBMIT, POLL, POLL]
+
+
+# --- the interpreter that Terraform runs ----------------------------------------------------------
+
+
+@pytest.fixture
+def provision(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the stack's command as Terraform does, in a folder below a checkout, and PATH without another Python."""
+    folder = tmp_path / "a checkout's" / "cdktf.out" / "stacks" / "vlille-dev"
+    folder.mkdir(parents=True)
+    command = f'{FIND_PYTHON}"$python" script words'.replace("$${", "${")
+
+    def run(*interpreters: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        for file in interpreters:
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).write_text(f'#!/bin/sh\necho "{file} $*"\n')
+            (tmp_path / file).chmod(0o755)
+        environ = {"PATH": str(tmp_path / "path")} | variables
+        return subprocess.run(
+            ["/bin/sh", "-c", command], cwd=folder, env=environ, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+OF_CHECKOUT, OF_PATH = Path("a checkout's/.venv/bin/python3"), Path("path/python3")
+
+
+def test_the_build_runs_in_the_checkout_s_environment(
+    provision: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    assert provision(OF_CHECKOUT, OF_PATH).stdout == f"{OF_CHECKOUT} script words\n"
+
+
+def test_the_build_runs_with_the_python_that_a_variable_names(
+    provision: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    named = tmp_path / "other" / "python"
+    done = provision(OF_CHECKOUT, Path("other/python"), VLILLE_PYTHON=str(named))
+    assert done.stdout == "other/python script words\n"
+
+
+def test_the_build_runs_with_the_python_of_path_away_from_a_checkout(
+    provision: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    assert provision(OF_PATH).stdout == f"{OF_PATH} script words\n"
+
+
+def test_a_python_without_the_packages_is_one_sentence() -> None:
+    """`-S` leaves out what is installed, as the system's own interpreter does."""
+    done = subprocess.run([sys.executable, "-S", str(SCRIPT)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(
+        r"cannot build the image: \S+ has no module google; run `make setup` .*deploy again\n", done.stderr
+    )
