@@ -154,6 +154,12 @@ test: lint $(CHECKOV)/.ready node_modules/.ready ## lint, types, then every test
 unit: $(READY) ## only the tests that start no process
 	@$(BIN)/python -m pytest -q -m unit $(PYTEST_OPTIONS)
 
+SECONDS ?= 60
+FIRST_SEED ?= 0
+.PHONY: soak
+soak: $(READY) ## simulate the pipeline under faults for SECONDS=60, with seeds from FIRST_SEED=0 on
+	@$(BIN)/python -m tests.simulation --seconds $(call quoted,$(SECONDS)) --first-seed $(call quoted,$(FIRST_SEED))
+
 .PHONY: lint
 lint: $(READY) ## ruff and strict mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -88,6 +88,7 @@ class Batch(Construct):
             "--feed": settings.feed,
             "--from": "yesterday",
             "--to": "yesterday",
+            "--redelivery-window-s": str(settings.messages.redelivery_window_seconds),
         }
         words = [word for pair in arguments.items() for word in pair]
         self.template = DataprocWorkflowTemplate(

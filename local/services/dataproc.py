@@ -50,6 +50,7 @@ MACHINES = (
     "logging.logEntries.create",
 )
 # What is sized for the cluster's machines.
+REDELIVERY_WINDOW = "--redelivery-window-s"
 SIZES = re.compile(r"spark\.(executor|driver|yarn|dynamicAllocation|master|submit|eventLog|history)\b.*")
 FIELD = re.compile(r"\.?([A-Za-z]\w*)|\['([^']+)'\]|\[(\d+)\]")
 
@@ -253,7 +254,15 @@ class Dataproc:
         words = ["--master", "local[2]", *as_options(conf)]
         if files := [self._fetch(uri, folder, account) for uri in spark.get("pythonFileUris", ())]:
             words += ["--py-files", ",".join(str(file) for file in files)]
-        return [*words, str(self._fetch(spark["mainPythonFileUri"], folder, account)), *spark.get("args", ())]
+        arguments = [str(each) for each in spark.get("args", ())]
+        if REDELIVERY_WINDOW in arguments[:-1]:
+            # The job compares its real clock with it; that deliveries are over is known here in simulated time.
+            at = arguments.index(REDELIVERY_WINDOW)
+            del arguments[at : at + 2]
+            self._machine.say_not_honoured(
+                f"the job's {REDELIVERY_WINDOW}: its clock is not the simulated one"
+            )
+        return [*words, str(self._fetch(spark["mainPythonFileUri"], folder, account)), *arguments]
 
     def _fetch(self, uri: str, folder: Path, account: str) -> Path:
         """Fetch a job's file, as the cluster's machines do. Raises LocalError, DeniedError where they may not."""

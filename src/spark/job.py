@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from google.api_core.exceptions import GoogleAPIError
@@ -95,6 +95,7 @@ def rebuild(
     work = _Stretches(settings, feed, gcs, bq, run_hours, new_run(started), started)
     status, message = FAILED, None
     try:
+        _check_settled(settings, started)
         check_tables(bq, (settings.table(name) for name in (feed.name, "quarantine", "batch_runs")))
         work.rebuild()
         status, message = work.outcome()
@@ -128,6 +129,23 @@ def rebuild(
     if recorded.is_done:
         work.forget()
     return recorded
+
+
+def _check_settled(settings: Settings, now: datetime) -> None:
+    """Raise WarehouseError while a delivery of the days' ticks may be at work.
+
+    It may have found no rows of its tick, and would load them beside those that the run makes from its object.
+    """
+    if settings.redelivery_window_s is None:
+        return
+    window = timedelta(seconds=settings.redelivery_window_s)
+    settled = datetime.combine(settings.last_day + timedelta(days=1), time(), UTC) + window
+    if now < settled:
+        last = (now - window).date() - timedelta(days=1)
+        raise WarehouseError(
+            f"{settings.last_day} can be rebuilt from {settled:%Y-%m-%dT%H:%MZ} on, when none of its ticks can be "
+            f"delivered any more: no table was changed; run the job again then, or now for days up to {last}"
+        )
 
 
 @dataclass

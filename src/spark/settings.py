@@ -40,6 +40,7 @@ class Settings:
     storage_url: str = STORAGE_URL
     days_at_once: int = DAYS_AT_ONCE
     code: str = ""  # names the version of the code that runs
+    redelivery_window_s: int | None = None  # how long after its tick a delivery may load rows; None: none can
 
     @property
     def days(self) -> list[date]:
@@ -70,6 +71,8 @@ def read_settings(
         )
     if not 1 <= parsed.days_at_once <= MAX_DAYS:
         raise SettingsError(f"--days-at-once: found {parsed.days_at_once}, expected 1 to {MAX_DAYS}")
+    if parsed.redelivery_window_s is not None and parsed.redelivery_window_s < 0:
+        raise SettingsError(f"--redelivery-window-s: found {parsed.redelivery_window_s}, expected 0 or more")
     for option in ("project", "dataset", "location", "archive_bucket", "staging_bucket", "feed"):
         value = getattr(parsed, option)
         if not _NAME.fullmatch(value):
@@ -86,6 +89,7 @@ def read_settings(
         last_day=last,
         days_at_once=parsed.days_at_once,
         code=code,
+        redelivery_window_s=parsed.redelivery_window_s,
         storage_url=host if "://" in host else f"http://{host}",
     )
 
@@ -113,6 +117,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="how many days are replaced by one statement, and made again after a run that was killed "
         f"(default: {DAYS_AT_ONCE})",
+    )
+    parser.add_argument(
+        "--redelivery-window-s",
+        type=int,
+        metavar="SECONDS",
+        help="how long after its tick a delivery may still load rows: a day is rebuilt when all its ticks are older "
+        "(default: no delivery is expected, and the day in progress is rebuilt too)",
     )
     return parser
 

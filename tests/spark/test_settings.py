@@ -28,6 +28,7 @@ def arguments(**changed: str) -> list[str]:
         "--feed": "vlille_ods",
         "--from": "yesterday",
         "--to": "yesterday",
+        "--redelivery-window-s": "4020",
     }
     options |= {f"--{name.replace('_', '-').strip('-')}": value for name, value in changed.items()}
     return [word for pair in options.items() for word in pair]
@@ -76,6 +77,7 @@ def test_storage_emulator(host: str, url: str) -> None:
         ({"dataset": "vlille; DROP TABLE x"}, ["--dataset", "expected a name"]),
         ({"location": ""}, ["--location", "''"]),
         ({"archive_bucket": "gs://archive"}, ["--archive-bucket", "gs://archive"]),
+        ({"redelivery_window_s": "-1"}, ["--redelivery-window-s", "found -1"]),
         ({"days_at_once": "0"}, ["--days-at-once", "found 0, expected 1 to 4000"]),
     ],
 )

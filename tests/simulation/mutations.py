@@ -1,0 +1,166 @@
+"""Faults put into the product, one at a time: the simulation has to find each of them.
+
+A mutation replaces a piece of a module's source. The functions of the changed source take the place of the old ones by
+their code, so that everybody who has imported them runs the changed ones too.
+
+Two checks of the product are not among them, since no history that keeps to the protocol needs them: that rows are
+there already (`has_rows`), and that a table got other minutes during a run. They protect from what is done by hand.
+"""
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """What breaks, and how: in `module`, `old` becomes `new`; the history of `seed` shows it."""
+
+    name: str
+    seed: int
+    module: str
+    old: str
+    new: str
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Raises LookupError where the product does not have the text any more: then the mutation needs a new one."""
+        module = importlib.import_module(self.module)
+        source = inspect.getsource(module)
+        if source.count(self.old) != 1:
+            raise LookupError(
+                f"{self.name}: {self.module} has this text {source.count(self.old)} times:\n{self.old}"
+            )
+        changed: dict[str, Any] = {"__name__": self.module}
+        exec(compile(source.replace(self.old, self.new), module.__file__ or "", "exec"), changed)  # noqa: S102
+        functions = [
+            (function, changed[name])
+            for name, function in vars(module).items()
+            if isinstance(function, FunctionType) and function.__module__ == self.module
+        ]
+        codes = [
+            (function, function.__code__, new.__code__)
+            for function, new in functions
+            if isinstance(new, FunctionType) and function.__code__.co_freevars == new.__code__.co_freevars
+        ]
+        for function, _, code in codes:
+            function.__code__ = code
+        try:
+            yield
+        finally:
+            for function, code, _ in codes:
+                function.__code__ = code
+
+
+MUTATIONS = (
+    Mutation(
+        "a landed object is deleted as soon as it is archived",
+        43,  # R1 and R2: the protocol before decision 1
+        "copier.sweep",
+        "keep=settings.keep or is_awaited)",
+        "keep=settings.keep)",
+    ),
+    Mutation(
+        "a load job has a new ID each time",
+        2,
+        "collector.tick",
+        'f"{job}-{kind}-{_short_digest(table)}"',
+        'f"{job}-{kind}-{time.monotonic_ns()}"',
+    ),
+    Mutation(
+        "a redelivery does not look for the stored object",
+        0,
+        "collector.landing",
+        "if is_redelivery and (stored :=",
+        "if False and (stored :=",
+    ),
+    Mutation(
+        "an upload replaces what is stored",
+        2,
+        "collector.landing",
+        "if_generation_match=0",
+        "if_generation_match=None",
+    ),
+    Mutation(
+        "the loser of two uploads goes on with its own response",
+        54,
+        "collector.landing",
+        "        return Landed(name, stored, is_new=False)\n    return Landed(name, packed, is_new=True)",
+        "        return Landed(name, packed, is_new=False)\n    return Landed(name, packed, is_new=True)",
+    ),
+    Mutation(
+        "a failed load job counts as done",
+        13,
+        "collector.loading",
+        "            last = error\n",
+        "            return False\n",
+    ),
+    Mutation(
+        "a load job that another delivery began is not waited for",
+        13,
+        "collector.loading",
+        "        client.get_job(job_id, timeout=JOB_SECONDS).result(timeout=JOB_SECONDS)\n",
+        "",
+    ),
+    Mutation(
+        "a failed load job's ID is used again",
+        13,
+        "collector.loading",
+        'job_id if attempt == 0 else f"{job_id}-{attempt}"',
+        "job_id",
+    ),
+    Mutation(
+        "a message is acknowledged although its load failed",
+        13,
+        "collector.loading",
+        "    raise LoadError(\n",
+        "    return False\n    raise LoadError(\n",
+    ),
+    Mutation(
+        "the source is deleted before it is copied",
+        4,
+        "copier.moving",
+        "    copy = archive.blob(plan.destination)\n    try:\n        token = None\n",
+        "    copy = archive.blob(plan.destination)\n    _delete(source, deadline, keep=keep)\n"
+        "    try:\n        token = None\n",
+    ),
+    Mutation(
+        "an archived object is replaced",
+        6,
+        "copier.moving",
+        "                if_generation_match=0,\n                if_source_generation_match=source.generation,\n",
+        "                if_generation_match=None,\n                if_source_generation_match=source.generation,\n",
+    ),
+    Mutation(
+        "a day is replaced outside of a transaction",
+        0,
+        "spark.warehouse",
+        '["BEGIN TRANSACTION", *statements, "COMMIT TRANSACTION;"]',
+        "statements",
+    ),
+    Mutation(
+        "a day is replaced although minutes of it are not archived",
+        67,
+        "spark.warehouse",
+        "    if beyond:\n",
+        "    if False:\n",
+    ),
+    Mutation(
+        "a day is rebuilt while its ticks can be delivered",
+        1998,  # the simulation found this one in the product
+        "spark.job",
+        "    if now < settled:\n",
+        "    if False:\n",
+    ),
+    Mutation(
+        "a replaced day keeps its old rows",
+        0,
+        "spark.warehouse",
+        "    if staging is None:\n        return statements\n",
+        "    statements = statements[:-1]\n    if staging is None:\n        return statements\n",
+    ),
+)
