@@ -1,7 +1,7 @@
 """Cloud Storage, as far as the product calls it: generations, preconditions, listings in pages, checksums."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -36,6 +36,7 @@ class CloudStorage:
     def __init__(self, world: World) -> None:
         self.world = world
         self.buckets: dict[str, dict[str, StoredObject]] = {}
+        self.on_change: Callable[[str], None] = lambda _: None
         self._generation = 0
 
     def create(self, bucket: str, name: str, content: bytes, metadata: dict[str, str]) -> StoredObject:
@@ -43,7 +44,14 @@ class CloudStorage:
         self._generation += 1
         stored = StoredObject(content, self._generation, self.world.now, metadata)
         self.buckets.setdefault(bucket, {})[name] = stored
+        self.on_change(bucket)
         return stored
+
+    def delete(self, bucket: str, name: str) -> None:
+        """Raises NotFound."""
+        self.get(bucket, name)
+        del self.buckets[bucket][name]
+        self.on_change(bucket)
 
     def get(self, bucket: str, name: str, generation: int | None = None) -> StoredObject:
         """Raises NotFound for an object that is not there, or whose generation is another."""
@@ -162,7 +170,7 @@ class Blob:
         def remove() -> None:
             self.service.get(self.bucket_name, self.name)
             self.service.check(self.bucket_name, self.name, if_generation_match)
-            del self.service.buckets[self.bucket_name][self.name]
+            self.service.delete(self.bucket_name, self.name)
 
         self._call("delete", remove, retries=0 if if_generation_match is None else 2)
 

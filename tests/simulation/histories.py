@@ -12,7 +12,7 @@ from tests.simulation.invariants import (
     check_while_running,
 )
 from tests.simulation.pipeline import REDELIVERY_WINDOW, RETENTION, Pipeline, product_of
-from tests.simulation.world import World
+from tests.simulation.world import Entry, World
 
 # Midnights between the ticks of a history: an ordinary one, one after each change of clocks, and a year's end.
 MIDNIGHTS = (
@@ -31,10 +31,14 @@ class Result:
 
     seed: int
     violation: str | None
-    history: list[str]
-    events: int
+    entries: list[Entry]
     faults: int
     suppressed: frozenset[int] = field(default_factory=frozenset)
+
+    @property
+    def history(self) -> list[str]:
+        """A line for each entry."""
+        return [str(entry) for entry in self.entries]
 
     @property
     def digest(self) -> str:
@@ -92,7 +96,7 @@ def run_history(seed: int, suppressed: frozenset[int] = frozenset()) -> Result:
     try:
         with product_of(pipeline):
             pipeline.bigquery.on_change = lambda table: check_while_running(pipeline, table)
-            world.after_event = lambda: check_archive(pipeline)
+            pipeline.storage.on_change = lambda bucket: check_archive(pipeline, bucket)
             world.run()
             _calm(pipeline)
             settled = max(world.now, ticks[-1] + RETENTION) + SETTLED
@@ -108,8 +112,7 @@ def run_history(seed: int, suppressed: frozenset[int] = frozenset()) -> Result:
             check_after_the_rebuild(pipeline)
     except ViolationError as error:
         violation = str(error)
-    history = [str(entry) for entry in world.history]
-    return Result(seed, violation, history, len(history), world.faults, suppressed)
+    return Result(seed, violation, world.history, world.faults, suppressed)
 
 
 def _plan_outages(pipeline: Pipeline, first: datetime) -> None:

@@ -93,7 +93,7 @@ def run_chunk(seeds: range) -> Chunk:
     totals = Counter[str]()
     for seed in seeds:
         result = run_history(seed)
-        totals.update(histories=1, faults=result.faults, events=result.events)
+        totals.update(histories=1, faults=result.faults, events=len(result.entries))
         if result.violation:
             return Chunk(totals, result)
     return Chunk(totals)

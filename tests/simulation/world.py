@@ -76,7 +76,6 @@ class World:
         self.history: list[Entry] = []
         self.faults = 0  # rolled
         self.troubles = 0  # whatever went wrong, failed jobs and outages too
-        self.after_event: Callable[[], None] = lambda: None
         self._events: list[tuple[datetime, int, Callable[[], None]]] = []
         self._count = 0
         self._current: Process | None = None
@@ -98,7 +97,6 @@ class World:
         while self._events and (until is None or self._events[0][0] <= until):
             self.now, _, action = heapq.heappop(self._events)
             action()
-            self.after_event()
         if until is not None:
             self.now = max(self.now, until)
 
