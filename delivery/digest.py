@@ -1,4 +1,7 @@
-"""What two plans have in common that do the same: a digest of everything that a plan changes, and of nothing else.
+"""What two plans have in common that do the same: a digest of everything that a plan applies, and of nothing else.
+
+Beside the values that change this is what the apply runs: the configuration of each resource that changes, with its
+provisioners, the providers' configuration, output values, and actions with their configuration and their trigger.
 
 Between the review and the merge the same change is planned a second time, so what differs without a change must not
 count: how many rows a table has by now, when something was last written, what the provider only knows after the apply.
@@ -10,6 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from delivery.applied import configuration_of
 from delivery.errors import DeliveryError
 
 IDLE = (["no-op"], ["read"])
@@ -30,18 +34,31 @@ def digest_of_plan(content: bytes) -> PlanDigest:
         plan = json.loads(content)
         if not isinstance(plan, dict) or not any(part in plan for part in PARTS):
             raise DeliveryError("the plan's JSON is none: give the output of `terraform show -json PLAN`")
-        done = {
+        done: dict[str, Any] = {
             "resources": sorted(_resources(plan), key=_canonical),
             "outputs": sorted(
-                (name, change["actions"])
+                [name, change["actions"], _output(change)]
                 for name, change in (plan.get("output_changes") or {}).items()
                 if change["actions"] not in IDLE
             ),
-            "invoked": sorted(each["address"] for each in plan.get("action_invocations") or []),
+            "invoked": sorted(map(_invocation, plan.get("action_invocations") or []), key=_canonical),
+            "deferred": sorted(
+                [
+                    *(_deferred(each, "resource_change") for each in plan.get("deferred_changes") or []),
+                    *(
+                        _deferred(each, "action_invocation")
+                        for each in plan.get("deferred_action_invocations") or []
+                    ),
+                ],
+                key=_canonical,
+            ),
         }
+        idle = not any(done.values())
+        if not idle:
+            done["configuration"] = configuration_of(plan)  # what is applied beside values
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DeliveryError(f"the plan's JSON is damaged ({type(error).__name__}): plan again") from None
-    return PlanDigest(digest_of_text(_canonical(done)), not any(done.values()))
+    return PlanDigest(digest_of_text(_canonical(done)), idle)
 
 
 def digest_of_text(text: str) -> str:
@@ -75,6 +92,33 @@ def _resource(raw: Mapping[str, Any]) -> dict[str, Any]:
         # All of it goes, whatever it holds by now; which one it is counts.
         return about | {"id": before.get("id")}
     return about | {"changes": _differences(change, before, after or {})}
+
+
+def _output(change: Mapping[str, Any]) -> Any:
+    unknown = change.get("after_unknown")
+    value = _with_unknown(change.get("after"), unknown) if _any_true(unknown) else change.get("after")
+    # A value that goes, or was another one before, is said by what comes: what it was may be a count or a time.
+    return _masked(value, change.get("after_sensitive"))
+
+
+def _invocation(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an action with everything that it is given, and what triggers it."""
+    values = _masked(raw.get("config_values") or {}, raw.get("config_sensitive"))
+    unknown = raw.get("config_unknown")
+    about = {
+        key: value
+        for key, value in raw.items()
+        if key not in ("config_values", "config_sensitive", "config_unknown", "provider_name")
+    }
+    return {
+        **about,
+        "address": raw["address"],
+        "config": _with_unknown(values, unknown) if _any_true(unknown) else values,
+    }
+
+
+def _deferred(raw: Mapping[str, Any], part: str) -> list[Any]:
+    return [raw.get("reason"), (raw.get(part) or {}).get("address")]
 
 
 def _differences(change: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Any]:

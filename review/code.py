@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from review.archives import MOST_FILE, Archive, Entry
 from review.differences import diff
 from review.findings import Detail
-from review.text import plural, span
+from review.secret_forms import secrets_by_form
+from review.text import SENSITIVE, plural, span
 
 MOST_FILES = 40  # whose differences are shown line by line
 LINES_A_FILE = 40
@@ -115,8 +116,15 @@ def _files(
             yield FileChange(name, what)
             continue
         shown = what == "changed"
-        lines = diff(mask(texts[0] or ""), mask(texts[1] or ""), LINES_A_FILE) if shown else ()
+        lines = diff(*(_hidden(mask(each or "")) for each in texts), LINES_A_FILE) if shown else ()
         yield FileChange(name, what, *_counts(texts[0] or "", texts[1] or ""), lines=lines)
+
+
+def _hidden(content: str) -> str:
+    """Hide what shows by its form to be a secret: an archive's files are in no plan, so no mark covers them."""
+    for secret in secrets_by_form(content):
+        content = content.replace(secret, SENSITIVE)
+    return content
 
 
 def _same(old: Entry, new: Entry) -> bool:

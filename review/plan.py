@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from review.errors import PlanError
+from review.secret_forms import secrets_by_form
 from review.secrets import Secrets, marked, named
 from review.text import SIGNS, UNKNOWN
 from review.values import Values, deeper
@@ -421,6 +422,15 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
 def _secrets(document: Mapping[str, Any]) -> Secrets:
     """Collect each secret of the document, wherever it is marked: changes, states, outputs, variables."""
     secrets = Secrets()
+    secrets.add(list(secrets_by_form(document)))
+    secrets.add(
+        list(
+            named(
+                _dict(document.get("variables"))
+                | {name: _dict(each).get("value") for name, each in _dict(document.get("variables")).items()}
+            )
+        )
+    )
     changes = [each for part in ("resource_changes", "resource_drift") for each in _dicts(document.get(part))]
     changes += [_dict(each.get("resource_change")) for each in _dicts(document.get("deferred_changes"))]
     marked_changes = [_dict(each.get("change")) for each in changes]

@@ -23,14 +23,10 @@ MOST_FEW = (
     40  # spellings up to which looking for each of them is quicker than looking at each place of a text
 )
 NAMES = re.compile(
-    r"(?:^|[_\-.])(?:password|passwd|passphrase|secret|secret_?key|secret_?data|token|credentials?|api_?key|access_?key|"
-    r"private_?key|auth_?key|client_?secret|encryption_?key|shared_?key|service_?key|signing_?key|authorization)"
-    r"(?:_?(?:value|b64))?$",
+    r"(?:^|[_\-.])(?:pg_?pass|password|passwd|passphrase|pwd|secret|secret_?key|secret_?data|token|pat|credentials?|"
+    r"api_?key|access_?key|private_?key|auth_?key|client_?secret|encryption_?key|shared_?key|service_?key|"
+    r"(?:jwt_?)?signing(?:_?key)?|hmac_?key|cookie_?secret|webhook(?:_?url)?|authorization)(?:_?(?:value|b64))?$",
     re.IGNORECASE,
-)
-IN_TEXT = re.compile(  # secrets that show by their form: a password in a URL, a private key
-    r"://[^/\s:@]*:(?P<password>[^/\s@]{4,})@"
-    r"|(?P<key>-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*-----)?)"
 )
 _ALNUM = "A-Za-z0-9"
 
@@ -163,7 +159,7 @@ def marked(value: Any, mark: Any) -> Iterator[Any]:
 
 
 def named(value: Any, name: str = "") -> Iterator[str]:
-    """Yield texts that nobody marked: below names that only a secret has (`DB_PASSWORD`), or of the form of one."""
+    """Yield texts that nobody marked, below names that only a secret has (`DB_PASSWORD`)."""
     if isinstance(value, Mapping):
         called = value.get("name")
         if isinstance(called, str) and NAMES.search(called):
@@ -173,19 +169,21 @@ def named(value: Any, name: str = "") -> Iterator[str]:
     elif isinstance(value, list):
         for each in value:
             yield from named(each, name)
-    elif isinstance(value, str):
-        # Google's own `secret` holds a secret's name.
-        if len(value) >= 6 and name != "secret" and NAMES.search(name) and not _is_reference(value):
-            yield value.removeprefix("Bearer ").removeprefix("Basic ")
-        if "://" in value or "-----BEGIN" in value:
-            yield from (found["password"] or found["key"] for found in IN_TEXT.finditer(value))
+    elif (
+        isinstance(value, str)
+        and len(value) >= 6
+        and name != "secret"  # Google's own `secret` holds a secret's name
+        and NAMES.search(name)
+        and not _is_reference(value)
+    ):
+        yield value.removeprefix("Bearer ").removeprefix("Basic ")
 
 
 def _is_reference(value: str) -> bool:
     """Tell a secret from what only names one: an expression, a resource's path, a version's number."""
     return (
         "${" in value
-        or value.startswith(("projects/", "roles/", "https://"))
+        or value.startswith(("projects/", "roles/", "http://", "https://", "gs://"))
         or value in ("latest", "enabled")
     )
 

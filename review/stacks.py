@@ -19,6 +19,7 @@ from review.differences import differences
 from review.errors import PlanError
 from review.plan import Change, Output, Plan, read_json
 from review.schema import compare
+from review.secret_forms import secrets_by_form
 from review.secrets import Secrets, marked, named
 from review.values import Values, blocks, get, leaves, text
 
@@ -293,7 +294,8 @@ def _only_before(documents: list[dict[str, Any]]) -> dict[str, dict[str, tuple[s
 
 
 def _collect(document: Mapping[str, Any], secrets: Secrets) -> None:
-    """Collect what is secret by the provider's schema, by a sensitive variable or output, or by its name."""
+    """Collect what is secret by the provider's schema, a sensitive variable or output, its name or its form."""
+    secrets.add(list(secrets_by_form({part: each for part, each in document.items() if part != "//"})))
     for _, type_, _, arguments in _declared(document):
         for value in marked(arguments, _marks(arguments, _known("sensitive", type_) or [])):
             if not isinstance(value, str) or not REFERENCE.fullmatch(value):

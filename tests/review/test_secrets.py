@@ -16,6 +16,7 @@ from review.naming import Names
 from review.plan import read_plan
 from review.pricing import load
 from review.reviewing import review
+from review.secret_forms import secrets_by_form
 from review.secrets import Secrets, named
 from review.terminal import terminal
 from review.text import SENSITIVE, visible
@@ -128,7 +129,61 @@ def test_a_changed_secret_is_still_seen_to_change() -> None:
     ],
 )
 def test_what_only_its_name_or_form_shows_to_be_a_secret_is_one(value: object, expected: list[str]) -> None:
-    assert list(named(value)) == expected
+    assert [*named(value), *secrets_by_form(value)] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("ghp_16C7e42F292c6912E7710c838347Ae178B4a", None),
+        (
+            "run: gh auth login --with-token github_pat_11AAAAAAA0abcdefghijkl_mnop",
+            "github_pat_11AAAAAAA0abcdefghijkl_mnop",
+        ),
+        ("glpat-abcdefghij0123456789", None),
+        ("sk_" + "live_51HabcdefGHIJKL", None),
+        ("xoxb-" + "1234567890-abcdefghij", None),
+        ("https://hooks.slack.com/services/T000/B000/XXXXXXXXXXXX", "services/T000/B000/XXXXXXXXXXXX"),
+        ("https://discord.com/api/webhooks/1234567890/abcdefghijklmnop", "1234567890/abcdefghijklmnop"),
+        ("AKIAIOSFODNN7EXAMPLE", None),
+        ("AIza" + "SyA1234567890abcdefghijklmnopqrstuv", None),
+        ("ya29.a0AfH6SMBabcdefghijklmnop", None),
+        ("GOCSPX-abcdefghijklmnopqrstuv", None),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abcdefghijkl", None),
+        ("https://0123456789abcdef@o1.ingest.example.org/2", "0123456789abcdef"),
+        ("postgres://app:pw12345@10.0.0.5/db", "pw12345"),
+        ("host=db user=app password=pw12345 sslmode=require", "pw12345"),
+        ("Server=db;User Id=app;Pwd=pw12345;", "pw12345"),
+        ("https://example.org/hook?token=abcdef012345&x=1", "abcdef012345"),
+        ("curl -H 'Authorization: Bearer abcdefghijklmnop0123' https://example.org", "abcdefghijklmnop0123"),
+        ("-----BEGIN PGP PRIVATE KEY BLOCK-----\nabc\n-----END PGP PRIVATE KEY BLOCK-----", None),
+        ("hvs.CAESIabcdefghijklmnop", None),
+        ("SG.abcdefghijklmnop.qrstuvwxyz012345", None),
+        ("npm_abcdefghijklmnopqrstuvwxyz0123456789", None),
+    ],
+)
+def test_a_secret_shows_by_its_form(text: str, secret: str | None) -> None:
+    assert (secret or text) in list(secrets_by_form({"NOTE": [{"x": text}]}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "europe-docker.pkg.dev/p/r/api:1",
+        "https://www.googleapis.com/auth/cloud-platform",
+        "projects/p/secrets/s/versions/latest",
+        "${var.password}",
+        "postgres://app:${var.password}@db/x",
+        "SELECT key = 'abcdefghijkl' FROM t WHERE a=1",
+        "git@github.com:owner/name.git",
+        "https://github.com/owner/name?ref=v1.2.3",
+        "serviceAccount:a@p.iam.gserviceaccount.com",
+        "task-runner-with-a-long-name",
+        "the bearer of this",
+    ],
+)
+def test_what_has_no_secrets_form_is_none(text: str) -> None:
+    assert list(secrets_by_form({"NOTE": text})) == []
 
 
 def test_a_mark_of_another_shape_hides_the_whole_value() -> None:

@@ -1,0 +1,120 @@
+"""The part of a plan's configuration that its apply runs or follows, as it goes into the digest.
+
+A plan's changes hold no provisioner, no connection and no setting of a provider; an apply runs them all the same.
+Constants at arguments that are sensitive are left out, as a digest is shown where everybody can read it.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from review.plan import unindexed
+from review.secret_forms import secrets_by_form
+from review.secrets import named
+
+SENSITIVE = "(sensitive)"
+IDLE = (["no-op"], ["read"])
+# What a resource's configuration says beside its arguments.
+FOLLOWED = ("provisioners", "count_expression", "for_each_expression", "depends_on", "provider_config_key")
+
+
+def configuration_of(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration of each resource that changes, of the providers and of the modules' sources."""
+    configuration = _mapping(plan.get("configuration"))
+    sensitive = _sensitive_arguments(plan)
+    hidden = {
+        *secrets_by_form(configuration),
+        *(each for part in _constants(configuration, sensitive) for each in named(part)),
+    }
+    resources, modules = {}, {}
+    for prefix, module in _modules(configuration):
+        for resource in _list(module.get("resources")):
+            address = f"{prefix}{resource.get('address')}"
+            if address not in sensitive:
+                continue
+            expressions = {
+                name: SENSITIVE if name in sensitive[address] else _without(value, hidden)
+                for name, value in _mapping(resource.get("expressions")).items()
+            }
+            followed = {
+                key: _without(resource[key], hidden) for key in FOLLOWED if resource.get(key) is not None
+            }
+            resources[address] = {"arguments": expressions, **followed}
+        for name, call in _mapping(module.get("module_calls")).items():
+            modules[f"{prefix}module.{name}"] = {
+                key: _mapping(call).get(key) for key in ("source", "version_constraint")
+            }
+    return {
+        "resources": resources,
+        "modules": modules,
+        "providers": {
+            key: _without(
+                {name: value for name, value in _mapping(provider).items() if name != "full_name"}, hidden
+            )
+            for key, provider in _mapping(configuration.get("provider_config")).items()
+        },
+    }
+
+
+def _sensitive_arguments(plan: Mapping[str, Any]) -> dict[str, set[str]]:
+    """Return which arguments are sensitive of each resource that changes, by its address in the configuration."""
+    found: dict[str, set[str]] = {}
+    for each in plan.get("resource_changes") or []:
+        change = each["change"]
+        if change["actions"] in IDLE:
+            continue
+        arguments = found.setdefault(unindexed(each["address"]), set())
+        for side in ("before_sensitive", "after_sensitive"):
+            arguments |= {name for name, mark in _mapping(change.get(side)).items() if _any_true(mark)}
+    return found
+
+
+def _modules(configuration: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    stack = [("", _mapping(configuration.get("root_module")))]
+    while stack:
+        prefix, module = stack.pop()
+        yield prefix, module
+        stack += [
+            (f"{prefix}module.{name}.", _mapping(_mapping(call).get("module")))
+            for name, call in _mapping(module.get("module_calls")).items()
+        ]
+
+
+def _constants(configuration: Mapping[str, Any], sensitive: Mapping[str, set[str]]) -> Iterator[Any]:
+    """Yield constants of the configuration by the names of their arguments, and those of sensitive arguments."""
+    for prefix, module in _modules(configuration):
+        for resource in _list(module.get("resources")):
+            marks = sensitive.get(f"{prefix}{resource.get('address')}", set())
+            for name, value in _mapping(resource.get("expressions")).items():
+                constant = _mapping(value).get("constant_value")
+                yield {"password" if name in marks else name: constant}
+        for variable_name, variable in _mapping(module.get("variables")).items():
+            is_sensitive = _mapping(variable).get("sensitive") is True
+            yield {"password" if is_sensitive else variable_name: _mapping(variable).get("default")}
+    for provider in _mapping(configuration.get("provider_config")).values():
+        for name, value in _mapping(_mapping(provider).get("expressions")).items():
+            yield {name: _mapping(value).get("constant_value")}
+
+
+def _without(value: Any, hidden: set[str]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without(each, hidden) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without(each, hidden) for each in value]
+    if isinstance(value, str):
+        for secret in hidden:
+            value = value.replace(secret, SENSITIVE)
+    return value
+
+
+def _any_true(mark: Any) -> bool:
+    if isinstance(mark, Mapping):
+        return any(map(_any_true, mark.values()))
+    return any(map(_any_true, mark)) if isinstance(mark, list) else mark is True
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> list[Mapping[str, Any]]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
