@@ -116,7 +116,9 @@ def _files(
             yield FileChange(name, what)
             continue
         shown = what == "changed"
-        lines = diff(*(_hidden(mask(each or "")) for each in texts), LINES_A_FILE) if shown else ()
+        lines = (
+            diff(_hidden(mask(texts[0] or "")), _hidden(mask(texts[1] or "")), LINES_A_FILE) if shown else ()
+        )
         yield FileChange(name, what, *_counts(texts[0] or "", texts[1] or ""), lines=lines)
 
 

@@ -1,4 +1,6 @@
-"""A plan as a typed model: what `terraform show -json` and `tofu show -json` write, format 1.x.
+"""A plan as a typed model: what `terraform show -json` and `tofu show -json` write.
+
+Formats 0.1, 0.2 and 1.x are read.
 
 Values are hidden by `Secrets` as they are read, so no code behind this one ever sees a secret. What Terraform only
 knows after the apply stands as UNKNOWN in `after`.
@@ -18,8 +20,17 @@ from review.values import Values, deeper
 
 MOST_BYTES = 128 * 1024 * 1024
 DEEPEST = 120  # levels of nesting: far beyond any provider's schema
-FORMAT = re.compile(r"1\.\d{1,4}")
-PARTS = ("resource_changes", "planned_values", "output_changes", "configuration", "resource_drift")
+FORMAT = re.compile(r"0\.[12]|1\.\d{1,4}")
+OLD_FORMATS = ("0.1", "0.2")  # of Terraform 0.12 to 1.0
+PARTS = (
+    "resource_changes",
+    "planned_values",
+    "output_changes",
+    "configuration",
+    "resource_drift",
+    "action_invocations",
+    "deferred_action_invocations",
+)
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,20 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Invocation:
+    """An action (Terraform 1.14) that the apply invokes: what it is given, and what triggers it."""
+
+    address: str
+    type: str
+    values: Values = field(default_factory=dict)
+    trigger: str = (
+        ""  # the address of the resource whose change triggers it; empty where the command line does
+    )
+    event: str = ""  # before or after which step of that resource, such as AfterCreate
+    deferred: str = ""  # why it waits for a later plan
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything a review is made from."""
 
@@ -120,9 +145,10 @@ class Plan:
     deferred: tuple[Change, ...] = ()
     outputs: tuple[Output, ...] = ()
     checks: tuple[Check, ...] = ()
-    invoked: tuple[str, ...] = ()  # actions (Terraform 1.14) that the apply invokes
+    invocations: tuple[Invocation, ...] = ()
     errored: bool = False
-    complete: bool = True
+    complete: bool | None = True  # None where the plan does not say it: Terraform before 1.8, OpenTofu
+    format: str = ""
     applyable: bool | None = None
     compared: bool = False  # made from two synthesized stacks, not by Terraform
     # Address in the configuration → argument → what it refers to.
@@ -182,7 +208,8 @@ def read_plan(content: bytes, what: str = "the plan") -> Plan:
             else "none"
         )
         raise PlanError(
-            f"{what} has {found} as its format_version; 1.x is read, of Terraform or OpenTofu from 1.1 on"
+            f"{what} has {found} as its format_version; 0.1, 0.2 and 1.x are read "
+            "(Terraform from 0.12 on, OpenTofu)"
         )
     if not any(part in document for part in PARTS):
         if "values" in document:
@@ -195,9 +222,16 @@ def read_plan(content: bytes, what: str = "the plan") -> Plan:
         deferred=_deferred(document, secrets),
         outputs=_outputs(document, secrets),
         checks=tuple(_checks(document, secrets)),
-        invoked=_invoked(document),
+        invocations=(
+            *(_invocation(each, secrets) for each in _list(document, "action_invocations")),
+            *(
+                _invocation(_dict(each.get("action_invocation")), secrets, _text(each, "reason") or "unknown")
+                for each in _list(document, "deferred_action_invocations")
+            ),
+        ),
         errored=document.get("errored") is True,
-        complete=document.get("complete") is not False,
+        complete=document.get("complete") if isinstance(document.get("complete"), bool) else None,
+        format=version,
         applyable=document.get("applyable") if isinstance(document.get("applyable"), bool) else None,
         references=_references(document),
         secrets=secrets,
@@ -240,7 +274,7 @@ def _deferred(document: Mapping[str, Any], secrets: Secrets) -> tuple[Change, ..
 
 def _change(raw: Mapping[str, Any], where: str, secrets: Secrets, deferred: str = "") -> Change:
     change = raw.get("change")
-    address, type_ = raw.get("address"), raw.get("type")
+    address, type_ = raw.get("address") or _derived_address(raw), raw.get("type")
     if not isinstance(address, str) or not isinstance(type_, str) or not isinstance(change, dict):
         raise PlanError(f"{where} lacks an address, a type or a change; is the plan damaged?")
     actions = change.get("actions")
@@ -276,6 +310,16 @@ def _change(raw: Mapping[str, Any], where: str, secrets: Secrets, deferred: str 
         deposed=_text(raw, "deposed"),
         deferred=deferred,
     )
+
+
+def _derived_address(raw: Mapping[str, Any]) -> str | None:
+    """Return the address of an entry that has none, as in drift of format 0.2; None where nothing names it."""
+    type_, name, index = raw.get("type"), raw.get("name"), raw.get("index")
+    if not isinstance(type_, str) or not isinstance(name, str):
+        return None
+    module = f"{_text(raw, 'module_address')}." if raw.get("module_address") else ""
+    data = "data." if raw.get("mode") == "data" else ""
+    return f"{module}{data}{type_}.{name}{'' if index is None else f'[{json.dumps(index)}]'}"
 
 
 def _as_values(hidden: Any) -> Values:
@@ -364,8 +408,17 @@ def _checks(document: Mapping[str, Any], secrets: Secrets) -> Iterator[Check]:
         )
 
 
-def _invoked(document: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(sorted(_text(each, "address") for each in _list(document, "action_invocations")))
+def _invocation(raw: Mapping[str, Any], secrets: Secrets, deferred: str = "") -> Invocation:
+    values = _as_values(secrets.hide(raw.get("config_values") or {}, raw.get("config_sensitive")))
+    trigger = _dict(raw.get("lifecycle_action_trigger"))
+    return Invocation(
+        address=_text(raw, "address"),
+        type=_text(raw, "type"),
+        values=_as_values(_with_unknown(values, raw.get("config_unknown"))),
+        trigger=_text(trigger, "triggering_resource_address"),
+        event=_text(trigger, "action_trigger_event"),
+        deferred=deferred,
+    )
 
 
 # --- what the configuration refers to -----------------------------------------------------------------
@@ -442,6 +495,16 @@ def _secrets(document: Mapping[str, Any]) -> Secrets:
                 for value in marked(change.get(side), mark):
                     secrets.add(value)
             secrets.add(list(named(change.get(side))))
+    invocations = [
+        *_dicts(document.get("action_invocations")),
+        *(
+            _dict(each.get("action_invocation"))
+            for each in _dicts(document.get("deferred_action_invocations"))
+        ),
+    ]
+    for each in invocations:
+        secrets.add(list(marked(each.get("config_values"), each.get("config_sensitive"))))
+        secrets.add(list(named(each.get("config_values"))))
     prior = _dict(_dict(document.get("prior_state")).get("values"))
     for state in (_dict(document.get("planned_values")), _dict(document.get("proposed_unknown")), prior):
         _of_state(state, secrets)

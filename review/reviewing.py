@@ -1,5 +1,6 @@
 """From a plan to a review: every finding in order, and what stands beside them."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,13 +10,16 @@ from review.access import access_findings, drifted_grants, lost_grants
 from review.context import Context
 from review.cost import Cost, cost
 from review.differences import arguments, computed, differences, told
-from review.findings import ACKNOWLEDGEMENTS, Detail, Finding, Kind, Weight, order
+from review.findings import ACKNOWLEDGEMENTS, NO, Detail, Finding, Kind, Weight, order
 from review.ordering import order_of_apply
 from review.plain import circumstances, deferred, plain
-from review.plan import Change, Check, Output, Plan
+from review.plan import OLD_FORMATS, Change, Check, Invocation, Output, Plan
 from review.pricing import Book
 from review.text import plural, span, spans
+from review.values import leaves
 
+MOST_VALUES = 6  # of what an action is given, in its sentence
+EVENT = re.compile(r"(?<!^)([A-Z])")
 MUCH_MORE = 20  # dollars a month
 CONCERNS = {
     "update": "updated",
@@ -106,7 +110,12 @@ def refusal(plan: Plan) -> str:
             f"the plan is incomplete: {plural(len(plan.deferred), 'change')} cannot be planned yet; apply in steps, "
             "and have each step reviewed"
         )
-    if not plan.complete:
+    if waiting := [each for each in plan.invocations if each.deferred]:
+        return (
+            f"the plan is incomplete: {plural(len(waiting), 'action')} cannot be planned yet "
+            f"({spans([each.address for each in waiting], 4)}); apply in steps, and have each step reviewed"
+        )
+    if plan.complete is False:
         return "the plan is incomplete (-target, or changes that wait): it leaves out what would happen; plan it whole"
     if plan.applyable is False and any(each.action not in ("no-op", "read") for each in plan.changes):
         return "Terraform says that this plan cannot be applied"
@@ -116,6 +125,7 @@ def refusal(plan: Plan) -> str:
 def _findings(context: Context) -> Iterator[Finding]:
     yield from access_findings(context)
     yield from lost_grants(context)
+    yield from map(_invocation, context.plan.invocations)
     yield from map(_check, (each for each in context.plan.checks if each.status in ("fail", "error")))
     for change in context.plan.changes:
         yield from circumstances(change, context)
@@ -140,6 +150,27 @@ def _check(check: Check) -> Finding:
     )
 
 
+def _invocation(invocation: Invocation) -> Finding:
+    """Return what an action does: it is invoked by the apply, and no revert takes it back."""
+    values = [f"{span(path)} = {span(value)}" for path, value in leaves(invocation.values) if path]
+    given = f" with {', '.join(values[:MOST_VALUES])}" if values else ""
+    more = f" and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else ""
+    event = EVENT.sub(r" \1", invocation.event).strip().lower()
+    cause = (
+        f", triggered {event or 'by a change'} of {span(invocation.trigger)}" if invocation.trigger else ""
+    )
+    verb = "is invoked by a later plan" if invocation.deferred else "is invoked by the apply"
+    reason = f" ({span(invocation.deferred)})" if invocation.deferred else ""
+    return Finding(
+        Kind.CODE,
+        Weight.CARE,
+        f"action {span(invocation.address)}",
+        f"{verb}{reason}{cause}{given}{more}; what it does is not known here",
+        undo=NO,
+        address=invocation.address,
+    )
+
+
 def _is_grant(change: Change) -> bool:
     """Tell whether a resource is nothing but a grant."""
     modules = types.renderers(change.type)
@@ -159,6 +190,16 @@ def _notes(plan: Plan) -> Iterator[str]:
             "Made from two synthesized stacks, without credentials: compared with what was synthesized before, not "
             "with what is deployed, so neither drift nor values of the apply are seen."
         )
+    if plan.format in OLD_FORMATS:
+        yield (
+            f"Plan format {plan.format} (Terraform 0.12 to 1.0) marks few or no sensitive values and reports little "
+            "or no drift: secrets are hidden by their names and forms only. Plan with a newer Terraform to be sure."
+        )
+    if plan.complete is None and not plan.compared:
+        yield (
+            "The plan does not say whether it is complete (Terraform from 1.8 on does): one made with -target would "
+            "look the same."
+        )
     if plan.secrets:
         yield f"{plural(len(plan.secrets), 'sensitive value')} hidden."
 
@@ -171,7 +212,9 @@ def _sections(context: Context, changed: list[Change]) -> Iterator[Section]:
     yield Section("Deferred to a later plan", tuple(deferred(each, context) for each in plan.deferred))
     yield Section("Changed outside of Terraform since the last apply (drift)", drifted(context))
     yield Section("Outputs", tuple(_output(each) for each in plan.outputs))
-    yield Section("Actions that the apply invokes", tuple(span(each) for each in plan.invoked))
+    for each in plan.invocations:
+        values = tuple(f"{span(path)}: {span(value)}" for path, value in leaves(each.values) if path)
+        yield Section(f"Configuration of action {span(each.address)}", values)
     yield Section("Only known after the apply", tuple(_later(changed, context)))
     for change in changed:
         details = arguments(change) if change.action in ("update", "replace") else ()

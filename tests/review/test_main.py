@@ -78,7 +78,7 @@ def test_an_empty_plan_is_one_line(
         (b"PK\x03\x04rest", "the plan is Terraform's own plan file"),
         (
             b'{"format_version": "2.0", "resource_changes": []}',
-            "has format '2.0' as its format_version; 1.x is read",
+            "has format '2.0' as its format_version; 0.1, 0.2 and 1.x are read",
         ),
         (b'{"resource_changes": []}', "has none as its format_version"),
         (b'{"format_version": "1.0", "values": {}}', "the plan is a state"),
