@@ -23,6 +23,7 @@ from operate.cloud import Cloud, connect
 from operate.cycle import CDKTF_COMMANDS, Cdktf, Cycle, check_unprotected
 from operate.errors import OperateError, StoppedError
 from operate.jobs import JOBS, STATE_AFTER
+from operate.locking import Locking
 from operate.observation import observe
 from operate.place import Place
 
@@ -53,13 +54,17 @@ def main(
         variables = {**environ, "CHECKPOINT_DISABLE": "1", "VLILLE_ENV": settings.environment}
         if TERRAFORM in NEEDS[command]:
             variables["TERRAFORM_BINARY_NAME"] = str(terraform.find_terraform(environ).program)
+        say = functools.partial(print, flush=True)
+        locking = Locking(settings, clients(), place, say, ask=_ask, environ=environ)
+        if command == "unlock":
+            return locking.unlock()
         cycle = Cycle(
             settings,
             clients(),
             cdktf(variables),
-            say=functools.partial(print, flush=True),
+            locking,
+            say=say,
             auto_approve=getattr(options, "auto_approve", False),
-            confirm=_confirm,
             here=place.here,
         )
         return _do(cycle, command)
@@ -106,11 +111,12 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def _confirm(question: str) -> bool:
-    if not sys.stdin.isatty():
-        print("nobody can be asked here: YES=1 answers yes", file=sys.stderr)
-        return False
-    return input(question).strip().lower() in ("y", "yes")
+def _ask(question: str) -> str:
+    """Return one line of standard input, nothing at its end."""
+    try:
+        return input(question)
+    except EOFError:
+        return ""
 
 
 def _bucket(text: str) -> str:
@@ -157,7 +163,8 @@ def _logs(cloud: Cloud, settings: Settings, place: Place, options: argparse.Name
 
 
 def _leftovers(cloud: Cloud, settings: Settings, place: Place, _options: argparse.Namespace) -> int:
-    found = leftovers.find(cloud, settings)
+    stack = terraform.Cdktf({**os.environ, "VLILLE_ENV": settings.environment}).synthesize(settings.stack, {})
+    found = leftovers.find(cloud, settings, stack)
     print(*leftovers.told(found, settings, place), sep="\n")
     return int(bool(found))
 
@@ -200,7 +207,6 @@ def _do(cycle: Cycle, command: str) -> int:
         "plan": cycle.plan,
         "apply": cycle.apply,
         "destroy": cycle.destroy,
-        "unlock": cycle.unlock,
     }
     return own[command]() if command in own else cycle.through(command)
 

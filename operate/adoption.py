@@ -1,7 +1,7 @@
-"""What is in the project though no state knows it, because the apply that made it was killed.
+"""What exists in the project and is in no state, because an apply was killed or the state was lost.
 
-Terraform writes its state now and then, so what a killed apply made last is nowhere written down. The next one would
-be refused (409) or make it twice. Names here are the same each time, so each can be looked for, and imported.
+Terraform writes its state now and then, so what a killed apply created last is nowhere written down. The next one would
+be refused (409) or create it twice. Names are the same each time, so each resource can be looked up, and imported.
 """
 
 import json
@@ -82,11 +82,23 @@ LISTED = {
 }
 
 
-def adoptable(cloud: Cloud, project: str, stack: Mapping[str, Any], known: Collection[str]) -> dict[str, str]:
-    """Return the import IDs, by address, of what a stack declares and no state holds though it is there.
+@dataclass(frozen=True)
+class Existing:
+    """A declared resource that exists: its type, its arguments, and the ID that an import wants."""
+
+    kind: str
+    arguments: Arguments
+    id: str
+    is_failed: bool = False
+
+
+def find_existing(
+    cloud: Cloud, project: str, stack: Mapping[str, Any], known: Collection[str] = ()
+) -> dict[str, Existing]:
+    """Return, by address, what a stack declares and no state holds, and which exists in the project.
 
     `stack` is the synthesized JSON, `known` the addresses that the state holds. Raises OperateError where a
-    service does not tell, CredentialsError.
+    service cannot be asked, CredentialsError.
     """
     asked = {
         address: (kind, arguments)
@@ -95,7 +107,22 @@ def adoptable(cloud: Cloud, project: str, stack: Mapping[str, Any], known: Colle
     }
     with ThreadPoolExecutor(AT_ONCE, "adoption") as pool:
         found = pool.map(lambda each: _find(cloud, project, *each), asked.values())
-        return {address: id_ for address, id_ in zip(asked, found, strict=True) if id_}
+        return {address: each for address, each in zip(asked, found, strict=True) if each}
+
+
+def adoptable(cloud: Cloud, project: str, stack: Mapping[str, Any], known: Collection[str]) -> dict[str, str]:
+    """Return the import IDs, by address, of what `find_existing` finds.
+
+    Raises OperateError also for what exists and cannot be imported.
+    """
+    found = find_existing(cloud, project, stack, known)
+    for each in found.values():
+        if each.is_failed:
+            raise OperateError(
+                f"{each.id} is there and failed to be made, so it cannot be adopted: delete it in the console, then "
+                "run this again"
+            )
+    return {address: each.id for address, each in found.items()}
 
 
 def as_variable(stack: str, ids: Mapping[str, str]) -> dict[str, str]:
@@ -123,10 +150,11 @@ def _followed(text: str, resources: Mapping[str, Any]) -> str:
     return REFERENCE.sub(argument, text)
 
 
-def _find(cloud: Cloud, project: str, kind: str, arguments: Arguments) -> str | None:
+def _find(cloud: Cloud, project: str, kind: str, arguments: Arguments) -> Existing | None:
     try:
         if kind in LISTED:
-            return _listed(cloud, project, LISTED[kind], str(arguments["display_name"]))
+            id_ = _listed(cloud, project, LISTED[kind], str(arguments["display_name"]))
+            return Existing(kind, arguments, id_) if id_ else None
         way = KNOWN[kind]
         path = way.path.format_map(arguments)
         there = cloud.call("GET", f"{getattr(cloud.endpoints, way.service)}{path}")
@@ -139,12 +167,8 @@ def _find(cloud: Cloud, project: str, kind: str, arguments: Arguments) -> str | 
         raise OperateError(f"{kind} {arguments.get('name', '')} {what} ({error}): run this again") from None
     if there.get("deleted") or there.get("state") == DELETED:  # a custom role Terraform itself brings back
         return None
-    if there.get("state") == FAILED:
-        raise OperateError(
-            f"{path} is there and failed to be made, so it cannot be adopted: delete it in the console, then run "
-            "this again"
-        )
-    return (way.id or way.path).format_map(arguments)
+    id_ = (way.id or way.path).format_map(arguments)
+    return Existing(kind, arguments, id_, is_failed=there.get("state") == FAILED)
 
 
 def _listed(cloud: Cloud, project: str, collection: str, display_name: str) -> str | None:

@@ -6,14 +6,25 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cdk.settings import Settings
-from operate.adoption import adoptable, as_variable
+from operate import leftovers
+from operate.adoption import adoptable, as_variable, find_existing
+from operate.changes import check_changes
 from operate.checks import project_number
 from operate.cloud import Cloud
 from operate.errors import OperateError
+from operate.locking import Locking
 from operate.place import Place
 from operate.planning import Kept, fetch_replaced
 from operate.pools import revive
-from operate.state import Lock, State, check_owner, find_bucket, find_lock, make_bucket, remove_bucket, states
+from operate.state import (
+    DamagedStateError,
+    State,
+    check_owner,
+    find_bucket,
+    make_bucket,
+    remove_bucket,
+    states,
+)
 from operate.terraform import OUTDIR, ROOT
 
 # cdktf's name of each command that only passes through it.
@@ -25,6 +36,7 @@ INIT = ("init", "-input=false", "-reconfigure", "-no-color")
 PLANS = ROOT / OUTDIR / "plans"
 # A plan may be made without a lock, by who may not write one; these never.
 LOCKING = ("deploy", "destroy")
+Document = Mapping[str, Any]  # a stack's synthesized JSON
 
 
 class Cdktf(Protocol):
@@ -50,9 +62,9 @@ class Cycle:
     settings: Settings
     cloud: Cloud
     cdktf: Cdktf
+    locking: Locking
     say: Callable[[str], None]
     auto_approve: bool = False
-    confirm: Callable[[str], bool] = lambda _question: False
     here: Path | None = None
     plans: Path = PLANS
 
@@ -78,7 +90,7 @@ class Cycle:
         check_owner(bucket, settings, project_number(self.cloud, settings))
         others = [
             state.stack
-            for state in states(storage, bucket)
+            for state in self._all_states()
             if state.resources and state.stack != settings.bootstrap_stack
         ]
         if others:
@@ -86,42 +98,52 @@ class Cycle:
                 f"{', '.join(others)} is still deployed, and its state lies in {bucket.name}: run "
                 f"`make destroy ENV={settings.environment}` first"
             )
-        if status := self._run("destroy", settings.bootstrap_stack):
+        document = self.cdktf.synthesize(settings.bootstrap_stack, {})
+        self._check_lost(settings.bootstrap_stack, document, "bootstrap", "unbootstrap")
+        if status := self._run("destroy", settings.bootstrap_stack, document):
             return status
         remove_bucket(storage, bucket)
         self.say(f"the state bucket {bucket.name} is deleted; the APIs stay enabled, which costs nothing")
         return 0
 
     def destroy(self) -> int:
-        """Destroy the environment, unless what is deployed would refuse to go half-way."""
-        if protected := [
-            address for state in self._states(self.settings.stack) for address in state.protected
-        ]:
+        """Destroy the environment, unless what is deployed would refuse to go half-way, or is in no state."""
+        stack = self.settings.stack
+        if protected := [address for state in self._states(stack) for address in state.protected]:
             env = self.settings.environment
             raise OperateError(
                 f"what is deployed of {env} is still protected ({len(protected)} resources, such as {protected[0]}), "
                 f"though environments/{env}.toml is not: run `make deploy ENV={env}` to take the protection off, "
                 f"then `make destroy ENV={env}`"
             )
-        return self.through("destroy")
+        document = self.cdktf.synthesize(stack, {})
+        self._check_lost(stack, document, "deploy", "destroy")
+        status = self._run("destroy", stack, document)
+        # Whoever answers "no" to Terraform keeps the state.
+        if status == 0 and not any(state.resources for state in self._states(stack)):
+            self._check_gone(document)
+        return status
 
-    def unlock(self) -> int:
-        """Release what a command that was killed had locked, after a question; there may be nothing locked."""
-        bucket = find_bucket(self.cloud.storage, self.settings)
-        stacks = (self.settings.stack, self.settings.bootstrap_stack)
-        locks = [lock for stack in stacks if bucket and (lock := find_lock(bucket, stack))]
-        if not locks:
-            self.say(f"no state of {self.settings.environment} is locked")
-        for lock in locks:
-            self.say(f"the state of {lock.stack} was locked by {lock}")
-            if not self.auto_approve and not self.confirm("Is that command ended for certain? (yes/no) "):
-                self.say("it stays locked")
-                return 1
-            lock.release()
-            self.say(
-                f"it is released; what that command made is found by the next {self.place.make('deploy')}"
+    def _check_lost(self, stack: str, document: Document, deploy: str, destroy: str) -> None:
+        """Raise OperateError where something exists that the state lacks, so that a destroy would leave it."""
+        if lost := find_existing(self.cloud, self.settings.project, document, self._known(stack)):
+            make = self.place.make
+            raise OperateError(
+                f"{len(lost)} resources of {stack} exist in {self.settings.project} and are not in its state, such as "
+                f"{next(iter(lost))}: a {destroy} would leave them. Nothing was touched. Run {make(deploy)}, which "
+                f"imports them, then {make(destroy)}; {make('leftovers')} lists commands that need no state"
             )
-        return 0
+
+    def _check_gone(self, document: Document) -> None:
+        """Raise OperateError where something that the stack declares survived its destroy."""
+        found = leftovers.find(self.cloud, self.settings, document)
+        if declared := [held for held in found if held.is_declared]:
+            raise OperateError("\n".join(leftovers.told(declared, self.settings, self.place)))
+        for held in found:
+            self.say(
+                f"{held.kind} {held.name}, which Google Cloud created beside the stack, is left: "
+                f"{self.place.make('leftovers')} says how to remove it"
+            )
 
     @property
     def kept(self) -> Kept:
@@ -154,7 +176,7 @@ class Cycle:
         stack, kept = self.settings.stack, self.kept
         if not kept.plan.is_file():
             raise OperateError(f"there is no plan of {stack}: run {self.place.make('plan')} first")
-        self._check_free(stack)
+        self.locking.wait_until_free(stack)
         if status := self.cdktf.terraform(stack, ["apply", "-input=false", "-no-color", str(kept.plan)]):
             return status
         kept.plan.unlink()  # it can be applied once
@@ -164,48 +186,56 @@ class Cycle:
         """Let cdktf do a command on the environment's stack."""
         return self._run(CDKTF_COMMANDS[command], self.settings.stack)
 
-    def _run(self, command: str, stack: str) -> int:
+    def _run(self, command: str, stack: str, synthesized: Document | None = None) -> int:
         if command in LOCKING:
-            self._check_free(stack)
-        self._synthesize(command, stack)
-        approve = ["--auto-approve"] if self.auto_approve and command in ("deploy", "destroy") else []
+            self.locking.wait_until_free(stack)
+        if synthesized is None:
+            self._synthesize(command, stack)
+        approve = ["--auto-approve"] if self.auto_approve and command in LOCKING else []
         status = self.cdktf.run([command, stack, *approve])
-        if command in LOCKING and (lock := self._lock(stack)):
-            # Where Terraform was killed, cdktf says that all went well.
-            raise OperateError(
-                f"Terraform was ended before {command} was done and left the state of {stack} locked by {lock}: run "
-                f"{self.place.make('unlock')}, then this again"
-            )
+        if command in LOCKING:
+            self.locking.check_left(command, stack, status)
         return status
 
     def _synthesize(self, command: str, stack: str) -> None:
         document = self.cdktf.synthesize(stack, {})
-        if command in PLANNING and (lost := self._lost(stack, document)):
+        if command not in PLANNING:
+            return
+        deployed = self._all_states()
+        check_changes(self.settings, self.place, document, deployed)
+        is_first = not any(each.resources for each in deployed if each.stack == stack)
+        if command == "deploy" and stack == self.settings.stack and is_first:
             self.say(
-                f"{len(lost)} resources are in {self.settings.project} though the state of {stack} does not know them, "
-                f"as after a deploy that was killed; they are adopted, such as {next(iter(lost))}"
+                f"{stack} has no state in {self.settings.project}: this is its first deploy, or its state was lost; "
+                "what an environment left in another project stays there"
+            )
+        if lost := adoptable(self.cloud, self.settings.project, document, self._known(stack)):
+            self.say(
+                f"{len(lost)} resources exist in {self.settings.project} and are not in the state of {stack}, as after "
+                f"a deploy that was killed or a state that was lost; they are imported, such as {next(iter(lost))}"
             )
             self.cdktf.synthesize(stack, as_variable(stack, lost))
 
-    def _lock(self, stack: str) -> Lock | None:
+    def _all_states(self) -> list[State]:
+        """Every stack's state in the project's state bucket."""
         bucket = find_bucket(self.cloud.storage, self.settings)
-        return find_lock(bucket, stack) if bucket else None
-
-    def _check_free(self, stack: str) -> None:
-        if lock := self._lock(stack):
+        try:
+            return states(self.cloud.storage, bucket) if bucket else []
+        except DamagedStateError as error:
+            if self.here is None:
+                raise
+            file = self.here / "storage" / self.settings.bucket("tfstate")
             raise OperateError(
-                f"the state of {stack} is locked by {lock}: wait until that is done; if it was killed, run "
-                f"{self.place.make('unlock')}, then this again"
-            )
+                f"{error.problem}: run `make down ENV={self.settings.environment}`, delete the file below {file}, then "
+                f"run {self.place.make('deploy')}, which imports what exists"
+            ) from None
 
     def _states(self, stack: str) -> list[State]:
         """The stack's state, none where nothing was ever deployed."""
-        bucket = find_bucket(self.cloud.storage, self.settings)
-        return [each for each in states(self.cloud.storage, bucket) if each.stack == stack] if bucket else []
+        return [each for each in self._all_states() if each.stack == stack]
 
-    def _lost(self, stack: str, document: Mapping[str, Any]) -> dict[str, str]:
-        known = {address for state in self._states(stack) for address in state.resources}
-        return adoptable(self.cloud, self.settings.project, document, known)
+    def _known(self, stack: str) -> set[str]:
+        return {address for state in self._states(stack) for address in state.resources}
 
 
 def check_unprotected(settings: Settings) -> None:

@@ -1,10 +1,12 @@
 """The bucket that holds Terraform's states: made before there can be one, removed after the last."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+import msgspec
 from google.api_core.exceptions import (
     Conflict,
     Forbidden,
@@ -35,13 +37,47 @@ PROTECTING = {
 }
 
 
+# As many earlier versions of a damaged state are read in search of a good one.
+MOST_VERSIONS = 10
+
+
+class _Instance(msgspec.Struct):
+    attributes: dict[str, Any] = {}
+
+
+class _Resource(msgspec.Struct):
+    mode: str
+    type: str
+    name: str
+    instances: list[_Instance] = []
+
+
+class _Document(msgspec.Struct):
+    """What is read of a state of format 4."""
+
+    version: int
+    resources: list[_Resource] = []
+
+
+class DamagedStateError(OperateError):
+    """A state that cannot be read: `problem` names its object and what is wrong, the message also the remedy."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.problem = problem
+        super().__init__(f"{problem}{remedy}")
+
+
 @dataclass(frozen=True)
 class State:
-    """One stack's state: addresses of what it deployed, and of what among that is protected."""
+    """One stack's state: addresses of what it deployed, of what among that is protected, and where each lies.
+
+    `locations` are regions in lower case by address, for resources that have one.
+    """
 
     stack: str
     resources: tuple[str, ...]
     protected: tuple[str, ...]
+    locations: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -51,11 +87,21 @@ class Lock:
     stack: str
     operation: str  # apply, plan, destroy
     who: str  # user@host
-    since: str  # UTC, to the minute
+    created: datetime
     blob: Blob
 
+    @property
+    def id(self) -> str:
+        """The lock object's generation, which Terraform calls the lock's ID."""
+        return str(self.blob.generation)
+
+    @property
+    def uri(self) -> str:
+        """The lock object's gs:// URI."""
+        return f"gs://{self.blob.bucket.name}/{self.blob.name}"
+
     def __str__(self) -> str:
-        return f"{self.who} at {self.since} UTC, for {self.operation}"
+        return f"{self.who} at {self.created:%Y-%m-%d %H:%M} UTC, for {self.operation}"
 
     def release(self) -> bool:
         """Delete it, unless another one is there by now; return whether it was this one."""
@@ -116,12 +162,21 @@ def check_owner(bucket: Bucket, settings: Settings, project_number: int) -> None
 
 
 def states(client: StorageClient, bucket: Bucket) -> list[State]:
-    """Read every stack's state in the bucket."""
-    return [
-        _parse(blob.name, json.loads(blob.download_as_bytes(retry=RETRY)))
-        for blob in client.list_blobs(bucket, retry=RETRY)
-        if blob.name.endswith(STATE)
-    ]
+    """Read every stack's state in the bucket. Raises DamagedStateError."""
+    found: list[State] = []
+    for blob in client.list_blobs(bucket, retry=RETRY):
+        if blob.name.endswith(STATE):
+            try:
+                found.append(_parse(blob.name, _read(blob)))
+            except msgspec.MsgspecError as error:
+                raise _damaged(client, blob, error) from None
+    return found
+
+
+def find_write_time(bucket: Bucket, stack: str) -> datetime | None:
+    """Return when a stack's state was written last, None where there is none."""
+    blob = bucket.get_blob(f"{stack}/default{STATE}", retry=RETRY)
+    return blob.updated if blob else None
 
 
 def find_lock(bucket: Bucket, stack: str) -> Lock | None:
@@ -130,12 +185,16 @@ def find_lock(bucket: Bucket, stack: str) -> Lock | None:
     if blob is None:
         return None
     try:
-        told = json.loads(blob.download_as_bytes(retry=RETRY))
+        content = _read(blob)
     except NotFound:  # released since
         return None
-    operation = str(told.get("Operation", "")).removeprefix("OperationType").lower()
-    since = str(told.get("Created", ""))[:16].replace("T", " ")
-    return Lock(stack, operation or "something", str(told.get("Who", "somebody")), since, blob)
+    try:
+        info = json.loads(content)
+        operation = str(info["Operation"]).removeprefix("OperationType").lower()
+        who, created = str(info["Who"]), datetime.fromisoformat(info["Created"])
+    except (ValueError, KeyError, TypeError):  # it locks all the same
+        return Lock(stack, "an unknown operation", "somebody", blob.time_created, blob)
+    return Lock(stack, operation, who, created, blob)
 
 
 def remove_bucket(client: StorageClient, bucket: Bucket) -> None:
@@ -216,19 +275,62 @@ def _check_closed(bucket: Bucket) -> None:
             )
 
 
-def _parse(name: str, document: dict[str, Any]) -> State:
-    managed = [each for each in document.get("resources", []) if each.get("mode") == "managed"]
+def _read(blob: Blob) -> bytes:
+    """Download one generation, and keep the blob's properties, which a download sets anew from its headers."""
+    same = blob.bucket.blob(blob.name, generation=blob.generation)
+    content: bytes = same.download_as_bytes(retry=RETRY)
+    return content
+
+
+def _parse(name: str, content: bytes) -> State:
+    """Raises MsgspecError for what is no state."""
+    document = msgspec.json.decode(content, type=_Document)
+    managed = [each for each in document.resources if each.mode == "managed" and each.instances]
     return State(
         stack=name.rpartition("/")[0],
-        resources=tuple(f"{each['type']}.{each['name']}" for each in managed if each.get("instances")),
+        resources=tuple(f"{each.type}.{each.name}" for each in managed),
         protected=tuple(_protected(managed)),
+        locations=dict(_locations(managed)),
     )
 
 
-def _protected(resources: list[dict[str, Any]]) -> Iterator[str]:
+def _protected(resources: list[_Resource]) -> Iterator[str]:
     for resource in resources:
-        if (rule := PROTECTING.get(resource["type"])) is None:
+        if (rule := PROTECTING.get(resource.type)) is None:
             continue
         attribute, value = rule
-        if any(each.get("attributes", {}).get(attribute) is value for each in resource.get("instances", [])):
-            yield f"{resource['type']}.{resource['name']}"
+        if any(each.attributes.get(attribute) is value for each in resource.instances):
+            yield f"{resource.type}.{resource.name}"
+
+
+def _locations(resources: list[_Resource]) -> Iterator[tuple[str, str]]:
+    for resource in resources:
+        attributes = resource.instances[0].attributes
+        if isinstance(location := attributes.get("location") or attributes.get("region"), str):
+            yield f"{resource.type}.{resource.name}", location.rpartition("/")[2].lower()
+
+
+def _damaged(client: StorageClient, blob: Blob, error: Exception) -> DamagedStateError:
+    """Say what is wrong with a state, and which of its earlier versions can take its place."""
+    stack, uri = blob.name.rpartition("/")[0], f"gs://{blob.bucket.name}/{blob.name}"
+    failed = f"the state of {stack} is damaged: {uri} is not a state of Terraform ({error})"
+    earlier = [
+        each
+        for each in client.list_blobs(blob.bucket, prefix=blob.name, versions=True, retry=RETRY)
+        if each.name == blob.name and each.generation != blob.generation
+    ]
+    for version in sorted(earlier, key=lambda each: int(each.generation), reverse=True)[:MOST_VERSIONS]:
+        try:
+            _parse(version.name, _read(version))
+        except (msgspec.MsgspecError, NotFound):
+            continue
+        return DamagedStateError(
+            failed,
+            f"; restore its last good version, written {version.updated:%Y-%m-%d %H:%M} UTC: "
+            f"`gcloud storage cp {uri}#{version.generation} {uri}`",
+        )
+    return DamagedStateError(
+        failed,
+        f", and none of its earlier versions is: delete it with `gcloud storage rm {uri}`; the next "
+        f"deploy imports what {stack} consists of",
+    )

@@ -18,7 +18,7 @@ def _held(collection: str, defaults: Json) -> Complete:
     def complete(machine: Machine, wanted: Json, _before: Json | None) -> Json:
         known = {
             "kind": f"compute#{collection.removesuffix('s')}",
-            "id": stable_number(wanted["name"], 19),
+            "id": stable_number(wanted["name"], 18),  # the provider reads it as a signed number of 64 bits
             "selfLink": LINK + wanted["name"],
             "creationTimestamp": "2026-01-01T00:00:00.000-00:00",
         }

@@ -14,8 +14,11 @@ from operate.__main__ import main
 from operate.cloud import Cloud
 from operate.cycle import Cycle
 from operate.errors import OperateError
+from operate.holders import own_identity
+from operate.locking import Locking
+from operate.place import Place
 from operate.state import make_bucket
-from tests.operate.conftest import NUMBER, ROOT, Google, state_of
+from tests.operate.conftest import NUMBER, ROOT, Google, refusal, state_of
 
 pytestmark = pytest.mark.emulator
 
@@ -80,7 +83,8 @@ def said() -> list[str]:
 
 @pytest.fixture
 def cycle(cloud: Cloud, settings: Settings, cdktf: Cdktf, said: list[str]) -> Cycle:
-    return Cycle(settings, cloud, cdktf, said.append)
+    locking = Locking(settings, cloud, Place("dev"), said.append, lock_seconds=0)
+    return Cycle(settings, cloud, cdktf, locking, said.append)
 
 
 def test_a_bootstrap_makes_the_bucket_before_terraform_needs_it(
@@ -338,51 +342,14 @@ def test_a_state_that_is_locked_is_told_with_who_holds_it(
 
 
 @pytest.mark.parametrize("status", [0, 1])
-def test_a_terraform_that_was_killed_is_told_though_cdktf_says_that_all_went_well(
+def test_a_lock_that_a_deploy_leaves_is_told(
     cycle: Cycle, cdktf: Cdktf, put_state: Callable[..., None], status: int
 ) -> None:
     cycle.bootstrap()
-    cdktf.does, cdktf.status = lambda: put_state("vlille-dev/default.tflock", LOCK), status
-    with pytest.raises(
-        OperateError,
-        match=r"^Terraform was ended before deploy was done and left the state of vlille-dev locked by ada@laptop at "
-        r"2026-11-25 21:38 UTC, for apply: run `make unlock ENV=dev`, then this again$",
-    ):
+    left = LOCK | {"Who": own_identity()}
+    cdktf.does, cdktf.status = lambda: put_state("vlille-dev/default.tflock", left), status
+    with pytest.raises(OperateError, match=r"^Terraform was ended before deploy was done"):
         cycle.through("deploy")
-
-
-@pytest.mark.parametrize(
-    ("approve", "answer", "released"), [(True, False, True), (False, True, True), (False, False, False)]
-)
-def test_a_lock_is_released_only_when_somebody_says_so(
-    cycle: Cycle,
-    cloud: Cloud,
-    put_state: Callable[..., None],
-    settings: Settings,
-    *,
-    said: list[str],
-    approve: bool,
-    answer: bool,
-    released: bool,
-) -> None:
-    cycle.bootstrap()
-    put_state("vlille-dev/default.tflock", LOCK)
-    asked: list[str] = []
-
-    def confirm(question: str) -> bool:
-        asked.append(question)
-        return answer
-
-    one = replace(cycle, auto_approve=approve, confirm=confirm)
-    assert one.unlock() == int(not released)
-    assert len(asked) == int(not approve)
-    bucket = cloud.storage.bucket(settings.bucket("tfstate"))
-    assert bucket.blob("vlille-dev/default.tflock").exists() is not released
-    assert "the state of vlille-dev was locked by ada@laptop at 2026-11-25 21:38 UTC, for apply" in said
-    if released:
-        assert said[-1].endswith("is found by the next `make deploy ENV=dev`")
-        assert one.unlock() == 0
-        assert said[-1] == "no state of dev is locked"
 
 
 def test_what_no_state_knows_is_adopted_in_plans_only(
@@ -407,8 +374,114 @@ def test_what_no_state_knows_is_adopted_in_plans_only(
     lost = {"VLILLE_ADOPT": json.dumps({"vlille-dev": {"google_pubsub_topic.dead": name}})}
     assert cdktf.variables == [{}, lost]
     assert said[-1].startswith(
-        f"1 resources are in {settings.project} though the state of vlille-dev does not"
+        f"1 resources exist in {settings.project} and are not in the state of vlille-dev, as after a deploy that was"
     )
+    # A destroy would leave what no state holds.
     cdktf.variables.clear()
-    assert cycle.destroy() == 0  # there is nothing to import into a plan that destroys
-    assert cdktf.variables == [{}]
+    runs = len(cdktf.runs)
+    with pytest.raises(OperateError) as caught:
+        cycle.destroy()
+    assert str(caught.value) == (
+        f"1 resources of vlille-dev exist in {settings.project} and are not in its state, such as "
+        "google_pubsub_topic.dead: a destroy would leave them. Nothing was touched. Run `make deploy ENV=dev`, which "
+        "imports them, then `make destroy ENV=dev`; `make leftovers ENV=dev` lists commands that need no state"
+    )
+    assert (cdktf.variables, len(cdktf.runs)) == ([{}], runs)
+
+
+def test_a_destroy_that_left_something_says_so(
+    google: Google,
+    cycle: Cycle,
+    cdktf: Cdktf,
+    *,
+    said: list[str],
+    put_state: Callable[..., None],
+    settings: Settings,
+) -> None:
+    """Terraform's own word is not enough: what the stack declares is looked up once more."""
+    cycle.bootstrap()
+    put_state("vlille-dev/default.tfstate", state_of(TOPIC))
+    cdktf.stack = {"resource": {"google_pubsub_topic": {"topic": {"name": "collect"}}}}
+    topic = f"projects/{settings.project}/topics/collect"
+    google.answers[f"GET /pubsub/{topic}"] = 200, {"name": topic}
+    google.answers |= empty_project(settings)
+    cdktf.does = lambda: put_state("vlille-dev/default.tfstate", state_of())
+    with pytest.raises(
+        OperateError, match=r"still holds 1 of vlille:\n  topic collect: `gcloud pubsub topics del"
+    ):
+        cycle.destroy()
+    # What Google Cloud created beside it is told, and is no failure.
+    put_state("vlille-dev/default.tfstate", state_of(TOPIC))
+    google.answers[f"GET /pubsub/{topic}"] = refusal(404, "gone")
+    google.answers["GET /storage/b"] = 200, {"items": [{"name": "gcf-v2-sources-1-europe-west1"}]}
+    assert cycle.destroy() == 0
+    assert said[-1].startswith(
+        "bucket gcf-v2-sources-1-europe-west1, which Google Cloud created beside the stack"
+    )
+    # Whoever answers "no" keeps the state, and is told nothing.
+    put_state("vlille-dev/default.tfstate", state_of(TOPIC))
+    cdktf.does = lambda: None
+    google.answers[f"GET /pubsub/{topic}"] = 200, {"name": topic}
+    assert cycle.destroy() == 0
+
+
+def test_the_undo_of_a_bootstrap_without_a_state_is_refused(
+    google: Google, cycle: Cycle, cdktf: Cdktf, settings: Settings
+) -> None:
+    """CI's identity would stay, with its roles, and nobody would know of it."""
+    cycle.bootstrap()
+    google.pools = {POOL.format(settings.project): "ACTIVE"}
+    cdktf.stack = {"resource": CI_RESOURCES}
+    with pytest.raises(
+        OperateError, match=r"1 resources of vlille-dev-bootstrap exist .*Run `make bootstrap ENV=dev`"
+    ):
+        cycle.unbootstrap()
+    assert (len(cdktf.runs), len(google.buckets)) == (1, 1)
+
+
+def test_a_first_deploy_and_a_lost_state_are_told(
+    cycle: Cycle, said: list[str], put_state: Callable[..., None], settings: Settings
+) -> None:
+    cycle.bootstrap()
+    assert cycle.through("deploy") == 0
+    assert said[-1] == (
+        f"vlille-dev has no state in {settings.project}: this is its first deploy, or its state was lost; what an "
+        "environment left in another project stays there"
+    )
+    put_state("vlille-dev/default.tfstate", state_of(TOPIC))
+    said.clear()
+    assert cycle.through("deploy") == 0
+    assert said == []
+
+
+@pytest.mark.parametrize("command", ["deploy", "destroy", "diff"])
+def test_a_damaged_state_is_one_sentence(
+    cycle: Cycle, cdktf: Cdktf, put_state: Callable[..., None], settings: Settings, command: str
+) -> None:
+    cycle.bootstrap()
+    put_state("vlille-dev/default.tfstate", ["no state"])
+    runs = len(cdktf.runs)
+    uri = f"gs://{settings.bucket('tfstate')}/vlille-dev/default.tfstate"
+    with pytest.raises(
+        OperateError, match=f"^the state of vlille-dev is damaged: {uri} is not a state of Terraform"
+    ):
+        cycle.destroy() if command == "destroy" else cycle.through(command)
+    here = replace(cycle, here=Path(".local/dev"))
+    with pytest.raises(
+        OperateError, match=r"run `make down ENV=dev`, delete the file below \.local/dev/storage/"
+    ):
+        here.destroy() if command == "destroy" else here.through(command)
+    assert len(cdktf.runs) == runs
+
+
+def empty_project(settings: Settings) -> dict[str, Any]:
+    """The answers of a project that holds nothing."""
+    parent, region = f"projects/{settings.project}", settings.region
+    paths = (
+        f"dataproc/{parent}/regions/{region}/clusters",
+        f"compute/{parent}/aggregated/disks",
+        f"artifact_registry/{parent}/locations/{region}/repositories",
+        "storage/b",
+        f"iam/{parent}/serviceAccounts",
+    )
+    return {f"GET /{path}": (200, {}) for path in paths} | {f"POST /v1/{parent}:getIamPolicy": (200, {})}

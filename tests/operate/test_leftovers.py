@@ -1,14 +1,17 @@
 """What is left of vlille in a project: found service by service, told with what removes it."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from cdk.settings import Settings
+from operate.adoption import KNOWN, LISTED
 from operate.cloud import Cloud
 from operate.errors import OperateError
-from operate.leftovers import Held, find, told
+from operate.leftovers import KINDS, Held, find, told
 from operate.place import Place
+from tests.cdk.test_stack import SNAPSHOTS
 from tests.operate.conftest import Answer, Google, refusal
 
 pytestmark = pytest.mark.emulator
@@ -21,38 +24,67 @@ def empty(google: Google, settings: Settings) -> dict[str, list[Answer]]:
     google.queues = {
         f"GET /dataproc/{parent}/regions/{settings.region}/clusters": [(200, {})],
         f"GET /compute/{parent}/aggregated/disks": [(200, {"items": {}})],
-        f"GET /pubsub/{parent}/subscriptions": [(200, {})],
-        f"GET /pubsub/{parent}/topics": [(200, {})],
         f"GET /artifact_registry/{parent}/{place}/repositories": [(200, {})],
         "GET /storage/b": [(200, {"kind": "storage#buckets"})],
+        f"POST /v1/{parent}:getIamPolicy": [(200, {})],
         f"GET /iam/{parent}/serviceAccounts": [(200, {})],
     }
     return google.queues
 
 
+STACK = {
+    "resource": {
+        "google_pubsub_topic": {"topic": {"name": "collect"}, "gone": {"name": "gone"}},
+        "google_cloud_scheduler_job": {"copy": {"name": "copy", "region": "europe-west1"}},
+        "google_bigquery_dataset": {"set": {"dataset_id": "vlille"}},
+        "google_bigquery_table": {
+            "inside": {"dataset_id": "${google_bigquery_dataset.set.dataset_id}", "table_id": "stations"},
+            "alone": {"dataset_id": "other", "table_id": "view"},
+        },
+        "google_monitoring_alert_policy": {"silent": {"display_name": "silent"}},
+        "google_service_account": {"copier": {"account_id": "vlille-copier"}},
+        "google_cloudfunctions2_function": {"f": {"name": "collector", "location": "europe-west1"}},
+        "google_artifact_registry_repository": {"r": {"repository_id": "vlille", "location": "europe-west1"}},
+    }
+}
+
+
 def test_an_empty_project_holds_nothing(
     google: Google, empty: dict[str, list[Answer]], cloud: Cloud, settings: Settings
 ) -> None:
-    assert find(cloud, settings) == []
+    assert find(cloud, settings, STACK) == []
     assert all(not left for left in empty.values())
     assert {"project": [settings.project]} in [query for query, _ in google.asked]
 
 
 def test_each_kind_is_found_and_what_is_another_s_is_not(
-    empty: dict[str, list[Answer]], cloud: Cloud, settings: Settings
+    google: Google, empty: dict[str, list[Answer]], cloud: Cloud, settings: Settings
 ) -> None:
-    """Also on the second page, and not what the bootstrap made."""
+    """What the stack declares by its name, and beside it what Google Cloud created; not what the bootstrap made."""
     project, region = settings.project, settings.region
-    parent = f"projects/{project}"
-    there: dict[str, list[Answer]] = {
+    parent, place = f"projects/{project}", f"projects/{project}/locations/{region}"
+    mail = f"{project}.iam.gserviceaccount.com"
+    alert = f"{parent}/alertPolicies/7"
+    google.answers = {
+        f"GET /pubsub/{parent}/topics/collect": (200, {}),
+        f"GET /cloud_scheduler/{place}/jobs/copy": (200, {}),
+        f"GET /big_query/{parent}/datasets/vlille": (200, {}),
+        f"GET /big_query/{parent}/datasets/vlille/tables/stations": (200, {}),
+        f"GET /big_query/{parent}/datasets/other/tables/view": (200, {}),
+        f"GET /monitoring/v3/{parent}/alertPolicies": (
+            200,
+            {"alertPolicies": [{"name": alert, "displayName": "silent"}]},
+        ),
+        f"GET /iam/{parent}/serviceAccounts/vlille-copier@{mail}": (200, {}),
+        f"GET /cloudfunctions2/{place}/functions/collector": (200, {"state": "FAILED"}),
+        f"GET /artifact_registry/{place}/repositories/vlille": (200, {}),
+    }
+    empty |= {
         f"GET /dataproc/{parent}/regions/{region}/clusters": [
             (200, {"clusters": [{"clusterName": "vlille-batch-x1"}, {"clusterName": "mine"}]})
         ],
         f"GET /compute/{parent}/aggregated/disks": [
-            (
-                200,
-                {"items": {"zones/a": {"warning": {"code": "NO_RESULTS_ON_PAGE"}}}, "nextPageToken": "2"},
-            ),
+            (200, {"items": {"zones/a": {"warning": {"code": "NO_RESULTS_ON_PAGE"}}}, "nextPageToken": "2"}),
             (
                 200,
                 {
@@ -64,17 +96,10 @@ def test_each_kind_is_found_and_what_is_another_s_is_not(
                 },
             ),
         ],
-        f"GET /pubsub/{parent}/subscriptions": [
-            (200, {"subscriptions": [{"name": f"{parent}/subscriptions/mine"}], "nextPageToken": "2"}),
-            (200, {"subscriptions": [{"name": f"{parent}/subscriptions/collect-push"}]}),
-        ],
-        f"GET /pubsub/{parent}/topics": [
-            (200, {"topics": [{"name": f"{parent}/topics/collect"}, {"name": f"{parent}/topics/mine"}]})
-        ],
-        f"GET /artifact_registry/{parent}/locations/{region}/repositories": [
+        f"GET /artifact_registry/{place}/repositories": [
             (200, {"repositories": [{"name": "x/repositories/vlille"}, {"name": "x/repositories/mine"}]})
         ],
-        f"GET /artifact_registry/{parent}/locations/{region}/repositories/vlille/dockerImages": [
+        f"GET /artifact_registry/{place}/repositories/vlille/dockerImages": [
             (200, {"dockerImages": [{"uri": "a"}, {"uri": "b"}]})
         ],
         "GET /storage/b": [
@@ -82,10 +107,27 @@ def test_each_kind_is_found_and_what_is_another_s_is_not(
                 200,
                 {
                     "items": [
-                        {"name": f"{project}-landing"},
                         {"name": f"{project}-tfstate"},
                         {"name": f"gcf-v2-sources-4711-{region}"},
                         {"name": "mine"},
+                    ]
+                },
+            )
+        ],
+        f"POST /v1/{parent}:getIamPolicy": [
+            (
+                200,
+                {
+                    "bindings": [
+                        {
+                            "role": "roles/bigquery.jobUser",
+                            "members": [
+                                f"deleted:serviceAccount:vlille-batch@{mail}?uid=1",
+                                f"serviceAccount:vlille-ci-reader@{mail}",
+                                "user:ada@example.org",
+                                "serviceAccount:vlille-batch@other.iam.gserviceaccount.com",
+                            ],
+                        }
                     ]
                 },
             )
@@ -95,47 +137,70 @@ def test_each_kind_is_found_and_what_is_another_s_is_not(
                 200,
                 {
                     "accounts": [
-                        {"email": f"{name}@{project}.iam.gserviceaccount.com"}
-                        for name in ("vlille-copier", "vlille-ci-reader", "mine")
-                    ]
+                        {"email": f"{name}@{mail}"}
+                        for name in ("vlille-copier", "vlille-former", "vlille-ci-reader", "mine")
+                    ],
                 },
             )
         ],
     }
-    empty.update(there)
-    found = find(cloud, settings)
-    assert [(held.kind, held.name, held.location, held.more) for held in found] == [
-        ("cluster", "vlille-batch-x1", region, ""),
-        ("disk", "vlille-batch-x1-m", f"{region}-b", "50 GB"),
-        ("subscription", "collect-push", "", ""),
-        ("topic", "collect", "", ""),
-        ("repository", "vlille", region, "2 images"),
-        ("bucket", f"{project}-landing", "", ""),
-        ("bucket", f"gcf-v2-sources-4711-{region}", "", ""),
-        ("service account", f"vlille-copier@{project}.iam.gserviceaccount.com", "", ""),
-    ]
+    found = find(cloud, settings, STACK)
     end = f"--project={project}`"
     assert told(found, settings, Place("dev")) == [
-        f"{project} still holds 8 of vlille:",
+        f"{project} still holds 13 of vlille:",
+        f"  scheduler job copy: `gcloud scheduler jobs delete copy --location={region} {end}",
         f"  cluster vlille-batch-x1: `gcloud dataproc clusters delete vlille-batch-x1 --region={region} {end}",
         "  disk vlille-batch-x1-m (50 GB): "
         f"`gcloud compute disks delete vlille-batch-x1-m --zone={region}-b {end}",
-        f"  subscription collect-push: `gcloud pubsub subscriptions delete collect-push {end}",
         f"  topic collect: `gcloud pubsub topics delete collect {end}",
+        "  function collector (it failed to be created): "
+        f"`gcloud functions delete collector --gen2 --region={region} {end}",
         f"  repository vlille (2 images): `gcloud artifacts repositories delete vlille --location={region} {end}",
-        f"  bucket {project}-landing: `gcloud storage rm --recursive gs://{project}-landing {end}",
+        f"  alert policy {alert}: `gcloud monitoring policies delete {alert} {end}",
+        f"  dataset vlille: `bq rm --recursive --force --dataset {project}:vlille`",
+        f"  table other.view: `bq rm --force --table {project}:other.view`",
         f"  bucket gcf-v2-sources-4711-{region}: "
         f"`gcloud storage rm --recursive gs://gcf-v2-sources-4711-{region} {end}",
-        f"  service account vlille-copier@{project}.iam.gserviceaccount.com: "
-        f"`gcloud iam service-accounts delete vlille-copier@{project}.iam.gserviceaccount.com {end}",
+        f"  grant --role=roles/bigquery.jobUser --member='deleted:serviceAccount:vlille-batch@{mail}?uid=1': "
+        f"`gcloud projects remove-iam-policy-binding {project} --role=roles/bigquery.jobUser "
+        f"--member='deleted:serviceAccount:vlille-batch@{mail}?uid=1' --all`",
+        f"  service account vlille-copier@{mail}: `gcloud iam service-accounts delete vlille-copier@{mail} {end}",
+        f"  service account vlille-former@{mail}: `gcloud iam service-accounts delete vlille-former@{mail} {end}",
+        "`make deploy ENV=dev` imports what a state no longer holds; then `make destroy ENV=dev`",
     ]
+    assert {held.kind for held in found if not held.is_declared} == {"cluster", "disk", "bucket"}
+
+
+# Removed with their holder, or never outside of a state.
+WITHOUT_A_COMMAND = {"google_storage_bucket_object", "terraform_data"}
+# Of the bootstrap alone, which `make unbootstrap` undoes; an enabled API costs nothing and stays.
+OF_BOOTSTRAP = {
+    "google_project_service",
+    "google_iam_workload_identity_pool",
+    "google_iam_workload_identity_pool_provider",
+}
+
+
+def test_every_type_of_the_stacks_is_looked_for() -> None:
+    """A type more is a command more, in KINDS, and a way to look for it, in operate/adoption.py."""
+    stacks = [json.loads(file.read_text()) for file in SNAPSHOTS.glob("*.json")]
+    kinds = {kind for stack in stacks for kind in stack["resource"]}
+    # A grant on a resource goes with it; one on the project has no other end.
+    on_holders = {kind for kind in kinds if kind.endswith("_iam_member")} - {"google_project_iam_member"}
+    for kind in on_holders:
+        holder = kind.removesuffix("_iam_member")
+        assert {holder, f"{holder}_v2"} & kinds, f"{kind}: on what, and is that looked for?"
+    wanted = kinds - on_holders - WITHOUT_A_COMMAND - OF_BOOTSTRAP
+    assert wanted == KINDS.keys() - {"cluster", "disk"}
+    assert wanted - {"google_project_iam_member"} <= KNOWN.keys() | LISTED.keys()
 
 
 def test_on_this_machine_no_gcloud_is_advised(settings: Settings) -> None:
     here = Place("dev", Path(".local/dev"))
     assert told([Held("topic", "collect")], settings, here)[1:] == [
         "  topic collect",
-        "`make destroy ENV=dev TO=here` removes them; else `make down ENV=dev && rm -r .local/dev`",
+        "`make deploy ENV=dev TO=here` imports what a state no longer holds; then `make destroy ENV=dev TO=here`",
+        "or, with all its data: `make down ENV=dev && rm -r .local/dev`",
     ]
     assert told([], settings, here) == [f"{settings.project} holds nothing of vlille"]
 
@@ -144,8 +209,8 @@ def test_a_service_that_is_off_holds_nothing_and_one_that_refuses_is_told(
     empty: dict[str, list[Answer]], cloud: Cloud, settings: Settings
 ) -> None:
     disks = f"GET /compute/projects/{settings.project}/aggregated/disks"
-    topics = f"GET /pubsub/projects/{settings.project}/topics"
+    buckets = "GET /storage/b"
     empty[disks] = [refusal(403, "Compute is off", "SERVICE_DISABLED")]
-    empty[topics] = [refusal(403, "not for you")]
-    with pytest.raises(OperateError, match=r"does not tell its topics \(403 not for you\)"):
-        find(cloud, settings)
+    empty[buckets] = [refusal(403, "not for you")]
+    with pytest.raises(OperateError, match=r"does not tell its buckets \(403 not for you\)"):
+        find(cloud, settings, {})

@@ -13,6 +13,8 @@ from cdk.settings import Settings
 from operate.cloud import Cloud
 from operate.cycle import Cycle
 from operate.errors import OperateError
+from operate.locking import Locking
+from operate.place import Place
 from operate.state import make_bucket
 from tests.operate.conftest import NUMBER, Google
 
@@ -62,7 +64,8 @@ def said() -> list[str]:
 @pytest.fixture
 def cycle(cloud: Cloud, settings: Settings, terraform: Terraform, said: list[str], tmp_path: Path) -> Cycle:
     make_bucket(cloud.storage, settings, NUMBER)
-    return Cycle(settings, cloud, terraform, said.append, plans=tmp_path)
+    locking = Locking(settings, cloud, Place("dev"), said.append, lock_seconds=0)
+    return Cycle(settings, cloud, terraform, locking, said.append, plans=tmp_path)
 
 
 def replaced(before: Mapping[str, Any], *actions: str) -> dict[str, Any]:

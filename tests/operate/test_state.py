@@ -11,7 +11,7 @@ import requests
 from cdk.settings import Settings
 from operate.cloud import Cloud, CredentialsError
 from operate.errors import OperateError
-from operate.state import State, find_bucket, make_bucket, remove_bucket, states
+from operate.state import DamagedStateError, State, find_bucket, make_bucket, remove_bucket, states
 from tests.operate.conftest import NUMBER, Google, refusal, state_of
 
 pytestmark = pytest.mark.emulator
@@ -154,7 +154,7 @@ def test_a_bucket_that_cannot_be_had_says_why(
 
 
 TABLE = ("google_bigquery_table", "stations", {"deletion_protection": True})
-BUCKET = ("google_storage_bucket", "archive", {"force_destroy": False})
+BUCKET = ("google_storage_bucket", "archive", {"force_destroy": False, "location": "EUROPE-WEST1"})
 DATASET = ("google_bigquery_dataset", "dataset", {"delete_contents_on_destroy": False})
 OPEN_TABLE = ("google_bigquery_table", "view", {"deletion_protection": False})
 TOPIC = ("google_pubsub_topic", "topic", {"name": "collect"})
@@ -178,9 +178,69 @@ def test_states_tell_what_is_deployed_and_what_of_it_is_protected(
     )
     addresses = (*protected, "google_bigquery_table.view", "google_pubsub_topic.topic")
     assert states(cloud.storage, bucket) == [
-        State("vlille-dev-bootstrap", (), ()),
-        State("vlille-dev", addresses, protected),
+        State("vlille-dev-bootstrap", (), (), {}),
+        State("vlille-dev", addresses, protected, {"google_storage_bucket.archive": "europe-west1"}),
     ]
+
+
+DAMAGED: list[Any] = [
+    b"",
+    b"hello",
+    b'{"version": 4, "resources": [{"mode"',
+    b"[1]",
+    b"null",
+    b"{}",
+    b'{"version": "4"}',
+    b'{"version": 4, "resources": {}}',
+    b'{"version": 4, "resources": [{"mode": "managed"}]}',
+    b"\x1f\x8b\x08\x00",
+]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_state_is_told_with_what_takes_its_place(
+    google: Google, cloud: Cloud, settings: Settings, content: bytes
+) -> None:
+    """Of three versions the last two cannot be read."""
+    make(cloud, settings)
+    bucket = find_bucket(cloud.storage, settings)
+    assert bucket is not None
+    name, root = "vlille-dev/default.tfstate", f"/storage/v1/b/{bucket.name}/o"
+    versions = [
+        {
+            "bucket": bucket.name,
+            "name": name,
+            "generation": str(generation),
+            "updated": f"2026-11-2{generation}T10:00:00Z",
+        }
+        for generation in (1, 2, 3)
+    ]
+    download = f"GET /download{root}/{name.replace('/', '%2F')}"
+    listed = [(200, {"items": versions[2:]}), (200, {"items": versions})]
+    for good, words in (
+        (
+            state_of(TOPIC),
+            "; restore its last good version, written 2026-11-21 10:00 UTC: "
+            f"`gcloud storage cp gs://{bucket.name}/{name}#1 gs://{bucket.name}/{name}`",
+        ),
+        (
+            b"also damaged",
+            f", and none of its earlier versions is: delete it with `gcloud storage rm gs://{bucket.name}/{name}`; "
+            "the next deploy imports what vlille-dev consists of",
+        ),
+    ):
+        google.queues = {
+            f"GET {root}": list(listed),
+            download: [(200, content), (200, content), (200, good)],
+        }
+        with pytest.raises(DamagedStateError) as caught:
+            states(cloud.storage, bucket)
+        told = str(caught.value)
+        assert told.startswith(
+            f"the state of vlille-dev is damaged: gs://{bucket.name}/{name} is not a state of Terraform ("
+        )
+        assert told.endswith(words)
+        assert "\n" not in told
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What is asked of a deployed system after a deploy, asked of the control plane: the calls are those of the cloud."""
 
 import base64
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -203,31 +204,39 @@ def test_only_the_metric_that_is_kept_is_told(cloud: Cloud, settings: Settings) 
 
 
 def test_what_is_left_is_found_and_the_state_bucket_is_none_of_it(
-    machine: Machine, cloud: Cloud, settings: Settings
+    cloud: Cloud, settings: Settings, stack_folder: Path
 ) -> None:
-    assert leftovers.find(cloud, settings) == []
+    stack = json.loads((stack_folder / "cdk.tf.json").read_text())
+    assert leftovers.find(cloud, settings, {}) == []
     deploy(cloud, settings)
-    parent = f"projects/{settings.project}/locations/{settings.region}"
-    url = f"{cloud.endpoints.artifact_registry}{parent}/repositories"
-    cloud.call("POST", url, params={"repository_id": "vlille"}, json={"format": "DOCKER"})
-    image = f"{settings.region}-docker.pkg.dev/{settings.project}/vlille/copier:1"
-    machine.collection("registry", "images").put(image, {"name": image})
     account = {"accountId": "vlille-copier"}
     cloud.call("POST", f"{cloud.endpoints.iam}projects/{settings.project}/serviceAccounts", json=account)
-    end = time.monotonic() + 10
-    found = leftovers.find(cloud, settings)
-    while "repository" not in {held.kind for held in found}:  # making one is a long operation
-        assert time.monotonic() < end, found
-        found = leftovers.find(cloud, settings)
-    own = [(held.kind, held.name, held.more) for held in found if held.kind != "bucket"]
-    assert own == [
-        ("subscription", "collect-dead", ""),
-        ("topic", "collect", ""),
-        ("topic", "collect-dead", ""),
-        ("repository", "vlille", "1 images"),
-        ("service account", settings.service_account("copier"), ""),
+    grant = {
+        "role": "roles/bigquery.jobUser",
+        "members": [f"serviceAccount:{settings.service_account('copier')}"],
+    }
+    url = f"{cloud.endpoints.resource_manager}projects/{settings.project}:setIamPolicy"
+    cloud.call("POST", url, json={"policy": {"bindings": [grant]}})
+    buckets = [("bucket", settings.bucket(purpose)) for purpose in ("archive", "landing")]
+    found = leftovers.find(cloud, settings, with_project(stack, settings))
+    assert [(held.kind, held.name) for held in found if held.kind not in ("scheduler job",)] == [
+        ("subscription", "collect-dead"),
+        ("topic", "collect"),
+        ("topic", "collect-dead"),
+        ("dataset", "vlille"),
+        *buckets,
+        ("grant", f"--role={grant['role']} --member='{grant['members'][0]}'"),
+        ("service account", settings.service_account("copier")),
     ]
-    assert [held.name for held in found if held.kind == "bucket"] == [
-        settings.bucket("archive"),
-        settings.bucket("landing"),
-    ]
+    assert sorted(held.name for held in found if held.kind == "scheduler job") == sorted(jobs.JOBS)
+
+
+def with_project(stack: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """The stack of dev in another project."""
+    text = (
+        json.dumps(stack)
+        .replace('"vlille-dev', f'"{settings.project}')
+        .replace("europe-west1", settings.region)
+    )
+    found: dict[str, Any] = json.loads(text)
+    return found

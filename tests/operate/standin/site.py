@@ -45,9 +45,9 @@ class Site:
         """The documents there are, one for each resource of the provider."""
         return sorted((self.folder / "documents").rglob("*.json"))
 
-    def make(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run make as a user does; `stdout` is without colours."""
-        done = self._run(self.checkout, "make", *words)
+    def make(self, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """Run make as a user does who types a text; `stdout` is without colours."""
+        done = self._run(self.checkout, "make", *words, typed=typed)
         return subprocess.CompletedProcess(
             done.args, done.returncode, COLOUR.sub("", done.stdout + done.stderr)
         )
@@ -99,12 +99,12 @@ class Site:
         """Return what the last plan would change."""
         return changes(json.loads(self.terraform("show", "-json", "plan")))
 
-    def _run(self, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    def _run(self, folder: Path, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             words,
             cwd=folder,
             env=self.variables,
-            stdin=subprocess.DEVNULL,
+            input=typed,
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
