@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from local.clock import RealClock
+from local.control.http import Call, Reply
 from local.control.server import ControlPlane
 from local.machine import Machine
 from tests.cdk.conftest import copy_checkout, synthesize
+from tests.google_api.discovery import KNOWN_DIFFERENCES
+from tests.local.control.judging import differences_of
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +33,13 @@ def clock() -> Iterator[RealClock]:
 
 @pytest.fixture
 def plane(machine: Machine) -> Iterator[ControlPlane]:
-    """What answers for the machine of the module that asks."""
-    one = ControlPlane(machine)
+    """What answers for the machine of the module that asks; each call and reply must be as Google describes them."""
+    found: list[str] = []
+
+    def judge(call: Call, reply: Reply) -> None:
+        found.extend(differences_of(call, reply))
+
+    one = ControlPlane(machine, judge)
     yield one
     one.close()
+    assert sorted(set(found) - KNOWN_DIFFERENCES.keys()) == []

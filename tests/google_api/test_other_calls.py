@@ -1,0 +1,63 @@
+"""Errors of the IAM proxy, and requests that a workload writes by hand, by Google's own description."""
+
+import json
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+
+from feed import archive_name
+from local.guard import guard, proxy
+from spark.archive import object_reader
+from tests.collector.surroundings import TICK
+from tests.google_api.discovery import differences
+
+pytestmark = pytest.mark.unit
+
+OBJECT = "/storage/v1/b/p-landing/o/a%2Fb"
+TABLE = "/bigquery/v2/projects/p/datasets/d/tables/t"
+
+
+@pytest.mark.parametrize("target", [OBJECT, TABLE])
+@pytest.mark.parametrize("status", sorted(guard.REASONS))
+def test_a_refusal_of_the_iam_proxy_has_the_form_of_an_error(target: str, status: int) -> None:
+    reply = guard._refusal(status, "it is refused")
+    assert differences("GET", target, None, reply.status, json.loads(reply.body)) == []
+
+
+def test_an_emulator_that_is_away_is_an_error_that_clients_retry() -> None:
+    reply = proxy._unavailable()
+    assert differences("GET", OBJECT, None, reply.status, json.loads(reply.body)) == []
+
+
+def test_the_batch_reads_an_object_by_a_described_request() -> None:
+    targets: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            targets.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    name = archive_name("bikes", TICK)
+    credentials: Any = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    try:
+        read = object_reader(
+            credentials, f"http://127.0.0.1:{server.server_port}", "p-archive", connections=1
+        )
+        assert read(name) == b"{}"
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert targets == [f"/storage/v1/b/p-archive/o/{quote(name, safe='')}?alt=media"]
+    assert differences("GET", targets[0], None, 200, None) == []
