@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from review.context import Context
 from review.findings import NO, YES, Finding, Kind, Weight
+from review.networks import Addresses
 from review.plan import Change
-from review.text import span, spans
+from review.text import span
 from review.values import blocks, flag, number, text
 
 TYPES = ("google_sql_database_instance",)
@@ -57,16 +58,13 @@ def _access(change: Change, context: Context) -> Iterator[Finding]:
         yield Finding(
             Kind.ACCESS, Weight.WIDENED, context.where(change), told, size=33, address=change.address
         )
-    old, new = ({text(each, "value") for each in blocks(side, NETWORKS)} for side in (change.old, change.new))
-    if come := sorted(new - old):
-        public = "0.0.0.0/0" in come
-        told = f"{'the whole internet' if public else spans(come, 5)} may connect to it from now on"
-        weight = Weight.WIDENED if public or change.before is not None else Weight.CARE
+    before, after = (
+        Addresses.of(text(each, "value") for each in blocks(side, NETWORKS))
+        for side in (change.old, change.new)
+    )
+    if not after.within(before):
+        told = f"{after.words} may connect to it from now on{f'; before: {before.words}' if before else ''}"
+        size = 72 if after.is_public else 24
         yield Finding(
-            Kind.ACCESS,
-            weight,
-            context.where(change),
-            told,
-            size=72 if public else 24,
-            address=change.address,
+            Kind.ACCESS, Weight.WIDENED, context.where(change), told, size=size, address=change.address
         )

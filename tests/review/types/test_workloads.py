@@ -180,7 +180,10 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
     ),
     "opened inside": (
         [change(W, None, rule("10.0.0.0/8"))],
-        [("needs care", "firewall rule w: 10.0.0.0/8 may now reach every machine"), ("note", "is made new")],
+        [
+            ("access widened", "firewall rule w: 10.0.0.0/8 may now reach every machine"),
+            ("note", "is made new"),
+        ],
     ),
     "more ports": (
         [change(W, rule("10.0.0.0/8"), rule("10.0.0.0/8", ports=("22", "80")))],
