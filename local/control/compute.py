@@ -14,11 +14,17 @@ ROOT = "/compute/v1/"
 LINK = "https://www.googleapis.com/compute/v1/"
 
 
+def number_of(name: str) -> str:
+    """Return a number of 19 digits that fits in 63 bits: the provider reads it as a signed one."""
+    number = int(stable_number(name, 19))
+    return str(number if number < 2**63 else number - 10**18)
+
+
 def _held(collection: str, defaults: Json) -> Complete:
     def complete(machine: Machine, wanted: Json, _before: Json | None) -> Json:
         known = {
             "kind": f"compute#{collection.removesuffix('s')}",
-            "id": stable_number(wanted["name"], 18),  # the provider reads it as a signed number of 64 bits
+            "id": number_of(wanted["name"]),
             "selfLink": LINK + wanted["name"],
             "creationTimestamp": "2026-01-01T00:00:00.000-00:00",
         }
