@@ -4,7 +4,7 @@ import io
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.api_core.exceptions import Conflict, GoogleAPICallError
@@ -12,12 +12,24 @@ from google.cloud import bigquery
 
 from telemetry import log
 
-ATTEMPTS = 5
+ATTEMPTS = 5  # jobs of one tick and table, over all its deliveries
 JOB_SECONDS = 60.0
+# Reasons for which another job at once fails as well: https://cloud.google.com/bigquery/docs/error-messages
+QUOTA_REASONS = frozenset({"quotaExceeded", "rateLimitExceeded"})
+QUOTA_PAUSE = timedelta(minutes=5)
 
 
 class LoadError(RuntimeError):
     """Rows could not be loaded; the tick is delivered again."""
+
+
+class QuotaError(LoadError):
+    """A quota is used up: no further job is made for QUOTA_PAUSE after the last one failed."""
+
+
+def utc_now() -> datetime:
+    """The time that the pause after a job is counted to."""
+    return datetime.now(UTC)
 
 
 def load_once(
@@ -29,8 +41,10 @@ def load_once(
 ) -> bool:
     """Append rows unless a job of this id has done so; return whether this call did.
 
-    A job's id is used once per project, also by a job that failed: then the next attempt has its own.
-    Raises LoadError after ATTEMPTS failed jobs, naming the last one's error.
+    A job's id is used once per project, also by a job that failed: then the next attempt has its own. So a tick
+    makes at most ATTEMPTS jobs, however often it is delivered. Where a quota is used up, a failed job counts
+    against it too: the next one is left to a delivery that comes QUOTA_PAUSE later or after.
+    Raises LoadError after ATTEMPTS failed jobs, naming the last one's error, and QuotaError in the pause.
     """
     last: Exception | None = None
     for attempt in range(ATTEMPTS):
@@ -39,9 +53,12 @@ def load_once(
             is_ours = _run(client, table, rows, schema, attempt_id)
         except GoogleAPICallError as error:
             # Whether this attempt's job failed just now or in an earlier delivery, its id is spent.
-            if not _has_failed(client, attempt_id):
+            job = _failed_job(client, attempt_id)
+            if job is None:
                 raise
-            log(logging.WARNING, f"load job {attempt_id} failed: {error}", job=attempt_id, table=table)
+            _pause_for_quota(job, table)
+            words = f"load job {attempt_id} failed: {error}"
+            log(logging.WARNING, words, event="load_job_failed", job=attempt_id, table=table)
             last = error
         else:
             return is_ours
@@ -97,9 +114,21 @@ def _run(
     return True
 
 
-def _has_failed(client: bigquery.Client, job_id: str) -> bool:
+def _failed_job(client: bigquery.Client, job_id: str) -> Any:
+    """The job of this ID if it has failed, else None."""
     try:
         job = client.get_job(job_id, timeout=JOB_SECONDS)
     except GoogleAPICallError:
-        return False
-    return bool(job.state == "DONE" and job.error_result)
+        return None
+    return job if job.state == "DONE" and job.error_result else None
+
+
+def _pause_for_quota(job: Any, table: str) -> None:
+    """Raise QuotaError where the job failed for a quota, and not long ago."""
+    reason = job.error_result.get("reason")
+    if reason not in QUOTA_REASONS or job.ended is None or utc_now() >= job.ended + QUOTA_PAUSE:
+        return
+    until = job.ended + QUOTA_PAUSE
+    words = f"{table}: load job {job.job_id} failed with {reason}: no further job before {until:%H:%M:%S} UTC"
+    log(logging.ERROR, words, event="quota_exceeded", job=job.job_id, table=table, reason=reason)
+    raise QuotaError(words)

@@ -60,6 +60,8 @@ class Job:
     table: str
     state: str = "RUNNING"
     error_result: dict[str, str] | None = None
+    began: datetime | None = None
+    ended: datetime | None = None
     output_rows: int | None = None
     rows: list[Any] = field(default_factory=list)  # of a query
 
@@ -107,7 +109,7 @@ class BigQuery:
             self.world.troubles += 1
             raise _error("quotaExceeded", "Exceeded rate limits")
         self.rows(table)
-        job = self.jobs[job_id] = Job(self, job_id, table)
+        job = self.jobs[job_id] = Job(self, job_id, table, began=self.world.now)
         self.jobs_by_table[table] = self.jobs_by_table.get(table, 0) + 1
         fails = self.world.dice.random() < self.job_failure_rate and not self._is_calm()
 
@@ -118,7 +120,7 @@ class BigQuery:
                 job.error_result = {"reason": "backendError", "message": "simulated"}
             else:
                 work(job)
-            job.state = "DONE"
+            job.state, job.ended = "DONE", self.world.now
             self.world.troubles += job.error_result is not None
             text = f"failed: {job.error_result['reason']}" if job.error_result else "done"
             self.world.log("BigQuery", f"job {job_id} {text}")

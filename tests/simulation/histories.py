@@ -9,6 +9,7 @@ from tests.simulation.invariants import (
     check_after_the_rebuild,
     check_archive,
     check_at_the_end,
+    check_load_jobs,
     check_while_running,
 )
 from tests.simulation.pipeline import REDELIVERY_WINDOW, RETENTION, Pipeline, product_of
@@ -104,6 +105,7 @@ def run_history(seed: int, suppressed: frozenset[int] = frozenset()) -> Result:
                 pipeline.sweep_at(settled + timedelta(minutes=minute))
             world.run()
             check_at_the_end(pipeline)
+            check_load_jobs(pipeline)
             days = sorted({message.tick.date() for message in pipeline.messages})
             over = datetime.combine(days[-1] + timedelta(days=1), time(), UTC) + SETTLED
             for number, day in enumerate(days):

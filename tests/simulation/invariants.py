@@ -5,7 +5,9 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import pairwise
 
+from collector.loading import ATTEMPTS, QUOTA_PAUSE, QUOTA_REASONS
 from feed import archive_name, landing_name
 from tests.simulation.pipeline import ARCHIVE, FEED, LANDING, QUARANTINE, STATIONS, Pipeline
 
@@ -74,6 +76,24 @@ def check_at_the_end(pipeline: Pipeline) -> None:
         most = int(pipeline.has_bad_record)
         least = most if message.state == "acknowledged" else 0
         _require(least <= count <= most, f"{count} rejected records of the tick {tick:%H:%M} in quarantine")
+
+
+def check_load_jobs(pipeline: Pipeline) -> None:
+    """A tick makes few load jobs, and none soon after one that failed for a quota."""
+    for kind in ("rows", "quarantine"):
+        for message in pipeline.messages:
+            prefix = f"vlille-{landing_name(FEED.name, message.tick).split('.')[0].replace('/', '-')}-{kind}-"
+            jobs = [job for job in pipeline.bigquery.jobs.values() if job.job_id.startswith(prefix)]
+            _require(
+                len(jobs) <= ATTEMPTS, f"the tick {message.tick:%H:%M} made {len(jobs)} load jobs of {kind}"
+            )
+            for job, after in pairwise(jobs):
+                reason = job.error_result["reason"] if job.error_result else ""
+                is_soon = job.ended and after.began and after.began < job.ended + QUOTA_PAUSE
+                _require(
+                    not (reason in QUOTA_REASONS and is_soon),
+                    f"{after.job_id} began soon after {job.job_id}: {reason}",
+                )
 
 
 def check_after_the_rebuild(pipeline: Pipeline) -> None:

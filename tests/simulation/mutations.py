@@ -115,10 +115,17 @@ MUTATIONS = (
     ),
     Mutation(
         "a message is acknowledged although its load failed",
-        13,
+        313,
         "collector.loading",
         "    raise LoadError(\n",
         "    return False\n    raise LoadError(\n",
+    ),
+    Mutation(
+        "a quota that is used up costs further jobs at once",
+        13,
+        "collector.loading",
+        "            _pause_for_quota(job, table)\n",
+        "",
     ),
     Mutation(
         "the source is deleted before it is copied",

@@ -15,7 +15,7 @@ import copier.settings
 import spark.settings
 from collector.api import Answer, ApiError
 from collector.envelope import read_delivery
-from collector.loading import ATTEMPTS
+from collector.loading import ATTEMPTS, QuotaError
 from collector.tick import Services, collect_tick
 from copier.sweep import sweep
 from feed import Feed, landing_name, load_feed, load_rows, quarantine_rows
@@ -159,8 +159,8 @@ class Pipeline:
             if error is None and self.world.dice.random() < self.lost_ack_rate:
                 words = "acknowledged, and the acknowledgement is lost"
                 error = ConnectionError("lost")
-            elif (
-                error is not None and self.world.troubles == troubles and not self._is_given_up(message.tick)
+            elif not (
+                error is None or self.world.troubles > troubles or self._is_excused(message.tick, error)
             ):
                 message.unexcused.append(f"attempt {attempt}: {error}")
             self.world.log(name, words)
@@ -197,8 +197,10 @@ class Pipeline:
         low, high = BACKOFF_S
         self.world.after(min(low * 2 ** (message.attempts - 1), high), lambda: self._deliver(message))
 
-    def _is_given_up(self, tick: datetime) -> bool:
-        """Whether as many load jobs of a tick have failed as the collector makes."""
+    def _is_excused(self, tick: datetime, error: BaseException) -> bool:
+        """Whether a quota was used up before, or as many load jobs of a tick have failed as the collector makes."""
+        if isinstance(error, QuotaError):
+            return True
         prefix = f"vlille-{landing_name(FEED.name, tick).split('.')[0].replace('/', '-')}-"
         failed = [
             job for job in self.bigquery.jobs.values() if job.error_result and job.job_id.startswith(prefix)
@@ -352,6 +354,7 @@ def product_of(pipeline: Pipeline) -> Iterator[None]:
             patch("spark.job.new_run", _new_run),
             patch("spark.warehouse.time", sleeping),
             patch("spark.warehouse.FOUND_LATE", lambda call: call),
+            patch("collector.loading.utc_now", lambda: pipeline.world.now),
             patch("collector.tick.fetch", lambda api, *_, **__: pipeline.respond(api.name)),
         ):
             yield
