@@ -139,9 +139,13 @@ class CiIdentity(Construct):
             workload_identity_pool_id=self._pool.workload_identity_pool_id,
             workload_identity_pool_provider_id=CI_PROVIDER,
             display_name="GitHub Actions",
-            # Anybody's workflow has a token of this issuer: without the condition it would be let in.
+            description=f"Workflows of {ci.repository}, which the IDs in the condition decide",
+            # Anybody's workflow has a token of this issuer: without the condition it would be let in. A name can be
+            # taken over once its owner renames or deletes an account or a repository; IDs are never given again.
             attribute_condition=(
-                f"assertion.repository == '{ci.repository}' && assertion.event_name in [{events}]"
+                f"assertion.repository_id == '{ci.repository_id}'"
+                f" && assertion.repository_owner_id == '{ci.repository_owner_id}'"
+                f" && assertion.event_name in [{events}]"
             ),
             attribute_mapping={
                 "google.subject": "assertion.sub",

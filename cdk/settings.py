@@ -28,6 +28,7 @@ DATAPROC_PYTHON = {
     "3.0-ubuntu24": "3.12",
 }
 CI_POOL, CI_PROVIDER = "vlille-github", "github"
+GITHUB_ID_LIMIT = 10**15  # of a repository or an owner; they count up, and are ten digits long by now
 FUNCTION_RUNTIMES = ("python312", "python313", "python314")
 RETENTION_MINUTES = 10, 44_640  # of messages, at least and at most
 CLOCK_SKEW_MINUTES = 5  # that Google's clocks and a store's delays may amount to, generously
@@ -134,9 +135,11 @@ class Alerts(_Section, frozen=True):
 
 
 class Ci(_Section, frozen=True):
-    """The GitHub repository whose workflows may plan and deploy."""
+    """The GitHub repository whose workflows may plan and deploy: its IDs decide, its name is for people."""
 
     repository: str
+    repository_id: int
+    repository_owner_id: int
 
 
 class _File(_Section, frozen=True):
@@ -364,8 +367,11 @@ def _impossible(values: _File, feeds: tuple[str, ...]) -> Iterable[Problem]:
     yield from _ranges(values)
     if not _EMAIL.fullmatch(values.alerts.email):
         yield "alerts.email", values.alerts.email, "an e-mail address"
-    if values.ci is not None and not _REPOSITORY.fullmatch(values.ci.repository):
-        yield "ci.repository", values.ci.repository, REPOSITORY
+    if values.ci is not None:
+        if not _REPOSITORY.fullmatch(values.ci.repository):
+            yield "ci.repository", values.ci.repository, REPOSITORY
+        yield from _between("ci.repository_id", values.ci.repository_id, 1, GITHUB_ID_LIMIT)
+        yield from _between("ci.repository_owner_id", values.ci.repository_owner_id, 1, GITHUB_ID_LIMIT)
 
 
 def _schedule(values: _File) -> Iterable[Problem]:

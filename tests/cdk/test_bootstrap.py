@@ -50,7 +50,9 @@ def with_ci(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
     folder = tmp_path_factory.mktemp("ci")
     checkout = copy_checkout(folder / "checkout", 1_000_000_000, 0o644)
     with (checkout / "environments" / "dev.toml").open("a") as file:
-        file.write('\n[ci]\nrepository = "bikes-lille/vlille"\n')
+        file.write(
+            '\n[ci]\nrepository = "bikes-lille/vlille"\nrepository_id = 1296269\nrepository_owner_id = 583231\n'
+        )
     return synthesize(checkout, folder / "out", VLILLE_ENV="dev", VLILLE_ADOPT=json.dumps(ADOPT))
 
 
@@ -128,8 +130,10 @@ def test_the_environments_stack_knows_nothing_of_ci(with_ci: Synthesis, synthesi
 def test_only_this_repositorys_tokens_are_taken(ci: dict[str, Any]) -> None:
     provider = one(ci, "google_iam_workload_identity_pool_provider.ci_provider")
     assert provider["oidc"] == {"issuer_uri": "https://token.actions.githubusercontent.com"}
+    # By IDs: whoever takes over a name that became free has others.
+    assert "bikes-lille/vlille" in provider["description"]
     assert provider["attribute_condition"] == (
-        "assertion.repository == 'bikes-lille/vlille' && "
+        "assertion.repository_id == '1296269' && assertion.repository_owner_id == '583231' && "
         "assertion.event_name in ['pull_request', 'push', 'schedule', 'workflow_dispatch']"
     )
 

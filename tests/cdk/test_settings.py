@@ -17,6 +17,7 @@ pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
 DEV = (ROOT / "environments" / "dev.toml").read_text("utf-8")
+CI = '\n[ci]\nrepository = "bikes-lille/vlille"\nrepository_id = 1296269\nrepository_owner_id = 583231\n'
 FEEDS = ("vlille_ods", "vlille_ogc", "vlille_wfs")
 WHOLE = "a whole number"
 LABEL = "lower-case letters, digits, _ and -, at most 63, a letter first in the key"
@@ -44,7 +45,9 @@ def with_line(text: str, key: str, line: str | None) -> str:
 
 
 def edited(key: str, value: str | None, text: str = DEV) -> str:
-    """Return dev.toml with a TOML literal as a key's value, or without the key."""
+    """Return dev.toml with a TOML literal as a key's value, or without the key; [ci] is whole but for that key."""
+    if key.startswith("ci.") and "[ci]" not in text:
+        text += CI
     return with_line(text, key, None if value is None else f"{key.rpartition('.')[2]} = {value}")
 
 
@@ -88,8 +91,9 @@ SHAPES = [
     (("copier.cpu", "1"), "copier.cpu", 1, "a text"),
     (("batch.workers.count", '"7"'), "batch.workers.count", "7", WHOLE),
     (("batch.subnet", "[]"), "batch.subnet", [], "a text"),
-    (("ci.repo", '"a/b"'), "ci.repo", "an unknown key", "repository"),
+    (("ci.repo", '"a/b"'), "ci.repo", "an unknown key", "repository_owner_id"),
     (("ci.repository", "7"), "ci.repository", 7, "a text"),
+    (("ci.repository_id", '"7"'), "ci.repository_id", "7", "a whole number"),
     (("ci", '"a/b"'), "ci", "a/b", "a table: [ci]"),
     (("labels.team", "7"), "labels", {"team": 7}, "a text for each of its keys"),
     (("labels", '"team"'), "labels", "team", "a table"),
@@ -253,6 +257,9 @@ VALUES = [
     ("alerts.silent_minutes", str(10**30), "a whole number from 5 to 1380"),
     ("ci.repository", '"bikes-lille/vlille"', None),
     ("ci.repository", '"B/.github"', None),
+    ("ci.repository_id", "0", "a whole number from 1 to 1000000000000000"),
+    ("ci.repository_id", "1000000000000000", None),
+    ("ci.repository_owner_id", "-7", "a whole number from 1 to 1000000000000000"),
     ("ci.repository", f'"{"o" * 39}/{"n" * 50}"', None),
     ("ci.repository", f'"{"o" * 39}/{"n" * 51}"', REPOSITORY),
     ("ci.repository", f'"{"o" * 40}/n"', REPOSITORY),

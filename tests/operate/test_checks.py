@@ -218,7 +218,10 @@ def test_what_ci_needs_is_needed_with_ci_only(
     environ = google.variables | {"PATH": str(program())}
     told = missing(
         "deploy",
-        replace(settings, ci=Ci(repository=repository) if repository else None),
+        replace(
+            settings,
+            ci=Ci(repository=repository, repository_id=1, repository_owner_id=2) if repository else None,
+        ),
         environ=environ,
         connect=lambda: connect(settings.project, environ),
     )

@@ -128,7 +128,13 @@ def test_what_is_left_of_an_earlier_pool_is_revived_and_adopted(
     found = {path: pool, f"{path}/providers/github": provider}
     google.pools = {name: state for name, state in found.items() if state}
     cdktf.stack = {"resource": CI_RESOURCES}
-    with_ci = replace(cycle, settings=replace(settings, ci=Ci(repository="bikes-lille/vlille")))
+    with_ci = replace(
+        cycle,
+        settings=replace(
+            settings,
+            ci=Ci(repository="bikes-lille/vlille", repository_id=1296269, repository_owner_id=583231),
+        ),
+    )
     assert with_ci.bootstrap() == 0
     addresses = {
         f"{kind}.{name}": p for (kind, n), p in zip(CI_RESOURCES.items(), found, strict=True) for name in n
