@@ -5,15 +5,17 @@ itself, change nothing and are not told as if they did.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from review import types
+from review.authoritative import authoritative_findings
 from review.context import Context
 from review.findings import YES, Finding, Kind, Weight
 from review.grants import PUBLIC, WHOLE, Grant, breadth, resource, who
 from review.plan import Change
-from review.text import span
+from review.text import span, spans
+from review.values import known, leaves, text
 
 Who = tuple[str, str, str, str]  # kind and name of a resource, member, where an unknown member comes from
 BASIC = ("roles/owner", "roles/editor", "roles/viewer")
@@ -28,18 +30,71 @@ BEYOND_EDITOR = (
     "decrypt",
     "log:private",
 )
+# Arguments that name a resource, and the types on which grants of a kind lie.
+NAMED = ("name", "dataset_id", "table_id", "secret_id", "repository_id")
+ON: dict[str, tuple[str, ...]] = {
+    "bucket": ("google_storage_bucket",),
+    "dataset": ("google_bigquery_dataset",),
+    "table": ("google_bigquery_table",),
+    "topic": ("google_pubsub_topic",),
+    "subscription": ("google_pubsub_subscription",),
+    "secret": ("google_secret_manager_secret",),
+    "repository": ("google_artifact_registry_repository",),
+    "service": ("google_cloud_run_v2_service", "google_cloud_run_service"),
+    "job": ("google_cloud_run_v2_job",),
+    "function": ("google_cloudfunctions2_function", "google_cloudfunctions_function"),
+    "key": ("google_kms_crypto_key",),
+}
 STAYS = "yes; what was read or done meanwhile stays"
 
 
 def access_findings(context: Context) -> Iterator[Finding]:
-    """Yield a finding for each member whose grants on a resource change."""
+    """Yield a finding for each member whose grants on a resource change, and for whomever a binding or policy ends."""
     before, after = _grants(context, new=False), _grants(context, new=True)
+    whole = _on_project(before, context)
     for key in sorted({*before, *after}):
         gone = [each for each in before[key] if not _held(each, after[key])]
         come = [each for each in after[key] if not _held(each, before[key])]
-        if gone or come:
-            found = _finding(key, gone, come, before[key], after[key])
-            yield replace(found, sentence=f"{found.sentence}{_ended(come, context)}")
+        if not gone and not come:
+            continue
+        above = whole.get(key[2], []) if come and key[0] not in WHOLE else []
+        found = _finding(gone, come, [*before[key], *above], after[key])
+        if gone and not after[key] and (users := _workloads(key[2], after, context)):
+            verb = "runs" if len(users) == 1 else "run"
+            words = f"{found.sentence}; {spans(users, 3)} {verb} as it and holds no other grant in this plan"
+            found = replace(found, weight=Weight.INTERRUPTED, sentence=words, size=28)
+        yield found
+    yield from authoritative_findings(context, [each for grants in before.values() for each in grants])
+
+
+def _on_project(before: Mapping[Who, list[Grant]], context: Context) -> dict[str, list[Grant]]:
+    """Return each member's grants on the project, where the plan knows one only: there they reach every resource."""
+    projects = {
+        project
+        for change in context.plan.changes
+        if (project := text(change.values, "project") or text(change.old, "project")) and known(project)
+    }
+    found: defaultdict[str, list[Grant]] = defaultdict(list)
+    for (kind, resource_, member, _), grants in before.items():
+        if kind == "project" and projects == {resource_} and known(member):
+            found[member] += grants
+    return found
+
+
+def _workloads(member: str, after: Mapping[Who, list[Grant]], context: Context) -> list[str]:
+    """Return what runs as a service account that holds no grant any more; nothing where it still holds one."""
+    email = member.removeprefix("serviceAccount:")
+    if email == member or any(key[2] == member and grants for key, grants in after.items()):
+        return []
+    return [
+        context.names.of(change.address)
+        for change in context.plan.changes
+        if change.after is not None
+        and change.mode == "managed"
+        and change.type != "google_service_account"
+        and not types.is_grant(change.type)
+        and any(isinstance(leaf, str) and leaf.endswith(email) for _, leaf in leaves(change.values))
+    ]
 
 
 def lost_grants(context: Context) -> Iterator[Finding]:
@@ -50,15 +105,11 @@ def lost_grants(context: Context) -> Iterator[Finding]:
     """
     gone = {change.configured: change for change in context.plan.changes if change.action == "replace"}
     unseen: defaultdict[str, list[Grant]] = defaultdict(list)
-    for change in context.plan.changes:
+    for change in context.plan.changes if gone else ():
         if change.action == "no-op" and change.mode == "managed" and "_iam_" in change.type:
-            for argument, references in context.plan.references.get(change.configured, {}).items():
-                if argument in ("member", "members", "depends_on", "condition"):
-                    continue
-                for address in sorted(
-                    {each for each in gone if any(r == each or r.startswith(f"{each}.") for r in references)}
-                ):
-                    unseen[address] += types.grants(change, change.values, context)
+            for grant in types.grants(change, change.values, context):
+                for address in _replaced_below(change, grant, gone, context):
+                    unseen[address].append(grant)
     for address, grants in sorted(unseen.items()):
         names = sorted({f"{who(each.member, each.of)} ({span(each.role)})" for each in grants})
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
@@ -73,6 +124,23 @@ def lost_grants(context: Context) -> Iterator[Finding]:
             undo="by a second apply",
             address=address,
         )
+
+
+def _replaced_below(change: Change, grant: Grant, gone: Mapping[str, Change], context: Context) -> set[str]:
+    """Return the addresses of what is replaced and holds a grant, by its reference or by the name of the resource."""
+    found = {
+        address
+        for argument, references in context.plan.references.get(change.configured, {}).items()
+        if argument not in ("member", "members", "depends_on", "condition")
+        for address in gone
+        if any(each == address or each.startswith(f"{address}.") for each in references)
+    }
+    name = _short(grant.resource).rpartition(".")[2]
+    return found | {
+        address
+        for address, replaced in gone.items()
+        if replaced.type in ON.get(grant.kind, ()) and name in {text(replaced.old, key) for key in NAMED}
+    }
 
 
 def drifted_grants(change: Change, context: Context) -> Iterator[str]:
@@ -123,9 +191,7 @@ def _short(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _finding(
-    key: Who, gone: list[Grant], come: list[Grant], before: list[Grant], after: list[Grant]
-) -> Finding:
+def _finding(gone: list[Grant], come: list[Grant], before: list[Grant], after: list[Grant]) -> Finding:
     had = frozenset[str]().union(*(each.lets.can for each in before if not each.condition))
     has = frozenset[str]().union(*(each.lets.can for each in after if not each.condition))
     widened = not _covered(has, had) or any(
@@ -194,13 +260,3 @@ def _reach(come: list[Grant]) -> str:
     if any(each.role in BASIC and each.kind in WHOLE for each in come):
         return ": a basic role, which reaches every service"
     return ""
-
-
-def _ended(come: list[Grant], context: Context) -> str:
-    """Say what a new binding or policy ends beside what it grants: it takes the place of what others granted."""
-    if not any(each.sole for each in come):
-        return ""
-    made = {change.address for change in context.plan.changes if change.action == "create"}
-    return "".join(
-        f"; {sole}" for sole in sorted({each.sole for each in come if each.sole and each.address in made})
-    )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from review.findings import NO, YES, Detail, Finding, Kind, Weight
 from review.reviewing import Review, summary
-from review.text import CLOSE, OPEN, plural, rendered, span
+from review.text import CLOSE, OPEN, plural, rendered, span, spans
 
 LONGEST_SENTENCE = 900
 MOST_NEW = 12  # names of what is made new, in one row
@@ -66,11 +66,18 @@ def headline(review: Review) -> str:
 def answers(review: Review) -> Iterator[tuple[str, str]]:
     """Yield the five questions of a reviewer, each with its answer."""
     yield "Is data lost?", _of(review, lambda each: each.weight >= Weight.POSSIBLE_LOSS, "no")
-    yield "Who gains access?", _of(review, lambda each: each.weight is Weight.WIDENED, "nobody", whole=True)
+    yield "Who gains access?", _access(review)
     code = _of(review, lambda each: each.kind is Kind.CODE, "none that is seen here", whole=True)
     yield "What code goes live?", code
     yield "What does it cost?", review.cost.answer if review.cost else "nothing that is counted here"
     yield "Can it be undone?", _undone(review)
+
+
+def _access(review: Review) -> str:
+    if not review.unexamined:
+        return _of(review, lambda each: each.weight is Weight.WIDENED, "nobody", whole=True)
+    found = _of(review, lambda each: each.weight is Weight.WIDENED, "not known", whole=True)
+    return f"{found}; not examined for access: {spans(list(review.unexamined), 6)}"
 
 
 def _of(review: Review, which: Callable[[Finding], bool], none: str, *, whole: bool = False) -> str:

@@ -24,6 +24,9 @@ PREFIXES = {
     "projectEditor:": "every editor of project",
     "projectViewer:": "every viewer of project",
     "specialGroup:": "the group",
+    "authorizedView:": "whoever can query the view",
+    "authorizedDataset:": "whoever can query the views of dataset",
+    "authorizedRoutine:": "whoever can call the routine",
 }
 WHOLE = ("project", "folder", "organization", "billing account")  # where a grant reaches everything below
 # What a role's last word tells where the table does not know the role.
@@ -51,7 +54,7 @@ class Grant:
     """`member` holds `role` on `resource`, if `condition` (an expression).
 
     Texts are plain, as the plan has them; a member that is not known before the apply is told by `of`, the name of
-    the resource that it comes from. `sole` marks a grant that replaces every other one of its role or its resource.
+    the resource that it comes from.
     """
 
     kind: str  # noun of the resource: bucket, project
@@ -61,7 +64,6 @@ class Grant:
     condition: str = ""
     address: str = ""
     of: str = ""
-    sole: str = ""
     permissions: tuple[str, ...] = field(default=(), compare=False)  # of a custom role that the plan declares
 
     @property

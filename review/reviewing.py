@@ -10,6 +10,7 @@ from review.access import access_findings, drifted_grants, lost_grants
 from review.context import Context
 from review.cost import Cost, cost
 from review.differences import arguments, computed, differences, told
+from review.exposure import exposure_findings, unexamined
 from review.findings import ACKNOWLEDGEMENTS, NO, Detail, Finding, Kind, Weight, order
 from review.ordering import order_of_apply
 from review.plain import circumstances, deferred, plain
@@ -51,6 +52,7 @@ class Review:
     notes: tuple[str, ...] = ()
     compared: bool = False
     cost: Cost | None = None
+    unexamined: tuple[str, ...] = ()  # types and arguments of which it is not known whether they give access
 
     @property
     def acknowledgements(self) -> tuple[str, ...]:
@@ -87,6 +89,7 @@ def review(context: Context, book: Book) -> Review:
         drift=len(drifted(context)),
         compared=plan.compared,
         cost=month,
+        unexamined=tuple(sorted({each for change in plan.changes for each in unexamined(change)})),
         notes=tuple(_notes(plan)),
     )
 
@@ -133,8 +136,17 @@ def _findings(context: Context) -> Iterator[Finding]:
             continue
         rendered = list(types.render(change, context))
         yield from rendered
+        exposed = list(exposure_findings(change, context))
+        yield from exposed
+        if (
+            exposed
+            and not rendered
+            and change.action == "update"
+            and len(exposed) >= len(differences(change))
+        ):
+            continue  # every argument that differs is told
         untold = change.action == "create" or (change.destroys and not types.tells_the_end(change.type))
-        if _is_grant(change) and any(types.grants(change, change.values, context)):
+        if types.is_grant(change.type) and any(types.grants(change, change.values, context)):
             if change.action in ("create", "delete") or not _same_grants(change, context):
                 continue  # `access_findings` has told what it does
             untold = True
@@ -168,14 +180,6 @@ def _invocation(invocation: Invocation) -> Finding:
         f"{verb}{reason}{cause}{given}{more}; what it does is not known here",
         undo=NO,
         address=invocation.address,
-    )
-
-
-def _is_grant(change: Change) -> bool:
-    """Tell whether a resource is nothing but a grant."""
-    modules = types.renderers(change.type)
-    return any(hasattr(each, "grants") for each in modules) and not any(
-        hasattr(each, "findings") for each in modules
     )
 
 

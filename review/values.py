@@ -123,3 +123,8 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(inside, f"{path}[{index}]")
     else:
         yield path, value
+
+
+def written_of(value: Any) -> str:
+    """Return a leaf as Terraform's configuration writes it: `true`, `1.2`, a text as it is."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

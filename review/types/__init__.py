@@ -44,6 +44,20 @@ def renderers(type_: str) -> tuple[ModuleType, ...]:
     return tuple(exact or fitting)
 
 
+def is_grant(type_: str) -> bool:
+    """Tell whether a type is nothing but grants: a member, a binding, a policy, an access list."""
+    found = renderers(type_)
+    return any(hasattr(each, "grants") for each in found) and not any(
+        hasattr(each, "findings") for each in found
+    )
+
+
+def authority(type_: str) -> str:
+    """Return `binding` or `policy` for a type that decides every grant of a role or a resource; else nothing."""
+    found = next((each for each in renderers(type_) if hasattr(each, "authority")), None)
+    return str(found.authority(type_)) if found else ""
+
+
 def render(change: Change, context: Context) -> Iterator[Finding]:
     """Yield what the type's renderers say of a change."""
     for module in renderers(change.type):

@@ -65,6 +65,18 @@ def _key(change: Change, context: Context) -> Iterator[Finding]:
     if change.after is not None and "create" in change.actions:
         told = f"a key of service account {account} is made: whoever has it acts as that account until it is deleted"
         yield _finding(change, context, Weight.WIDENED, told, "yes; delete the key", size=40)
+    states = text(change.old, "state"), text(change.new, "state")
+    if change.action == "update" and states[0] != states[1]:
+        on = states[1] == "ACTIVE"
+        verb = (
+            "switched on: whoever has it acts as that account"
+            if on
+            else "switched off: who uses it cannot log in"
+        )
+        told = f"a key of service account {account} is {verb}"
+        yield _finding(
+            change, context, Weight.WIDENED if on else Weight.INTERRUPTED, told, size=40 if on else 0
+        )
     if change.destroys:
         told = f"a key of service account {account} is deleted: who uses it can no longer log in"
         yield _finding(change, context, Weight.INTERRUPTED, told, NO)

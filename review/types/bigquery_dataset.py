@@ -24,6 +24,13 @@ LISTED = {
     "READER": "roles/bigquery.dataViewer",
 }
 
+# Special groups of a dataset's access list → the prefix by which IAM writes them.
+SPECIAL = {
+    "projectOwners": "projectOwner",
+    "projectWriters": "projectEditor",
+    "projectReaders": "projectViewer",
+}
+
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say what happens to the tables of one dataset."""
@@ -81,11 +88,26 @@ def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
     name = text(values, "dataset_id")
     for entry in blocks(values, "access"):
         role = text(entry, "role")
-        yield from listed(entry, LISTED.get(role, role), name, change.address)
+        # A new dataset has entries for its project's owners, editors and viewers whether they are listed or not.
+        implied = change.before is None or change.after is None
+        project = "" if implied else text(values, "project")
+        yield from listed(
+            entry, LISTED.get(role, role), name, change.address, implied=implied, project=project
+        )
 
 
-def listed(entry: Values, role: str, dataset: str, address: str) -> Iterator[Grant]:
-    """Yield the grant of one entry of an access list, whoever it names."""
+def listed(
+    entry: Values, role: str, dataset: str, address: str, *, implied: bool = False, project: str = ""
+) -> Iterator[Grant]:
+    """Yield the grant of one entry of an access list, whomever it names.
+
+    An entry without a role authorizes a view, a routine or the views of a whole dataset: whoever can use those reads
+    this dataset, without any access to it.
+    """
+    condition = text(next(iter(blocks(entry, "condition")), {}), "expression")
+    if member := _authorized(entry):
+        yield Grant("dataset", dataset, "roles/bigquery.dataViewer", member, condition, address)
+        return
     special = text(entry, "special_group")
     members = {
         "user_by_email": "user:",
@@ -95,11 +117,22 @@ def listed(entry: Values, role: str, dataset: str, address: str) -> Iterator[Gra
     }
     member = next((f"{prefix}{text(entry, key)}" for key, prefix in members.items() if text(entry, key)), "")
     if special:
-        member = {"allAuthenticatedUsers": special}.get(special, f"specialGroup:{special}")
+        prefix = SPECIAL.get(special, "specialGroup")
+        group = special if prefix == "specialGroup" else project or "(the dataset's)"
+        member = special if special == "allAuthenticatedUsers" else f"{prefix}:{group}"
     if member.startswith("user:") and member.endswith("gserviceaccount.com"):
         member = f"serviceAccount:{member.removeprefix('user:')}"
-    if member and not special.startswith(
-        "project"
-    ):  # owners, writers and readers of the project: BigQuery's default
-        condition = next(iter(blocks(entry, "condition")), {})
-        yield Grant("dataset", dataset, role, member, text(condition, "expression"), address=address)
+    if member and not (implied and special.startswith("project")):
+        yield Grant("dataset", dataset, role, member, condition, address=address)
+
+
+def _authorized(entry: Values) -> str:
+    """Return what an entry authorizes as a member; empty where it names who it lets in."""
+    for block, kind, path in (
+        ("view", "authorizedView", ("project_id", "dataset_id", "table_id")),
+        ("routine", "authorizedRoutine", ("project_id", "dataset_id", "routine_id")),
+        ("dataset", "authorizedDataset", ("dataset.project_id", "dataset.dataset_id")),
+    ):
+        for each in blocks(entry, block):
+            return f"{kind}:{'.'.join(text(each, step) or '?' for step in path)}"
+    return ""

@@ -10,7 +10,7 @@ from review.context import Context
 from review.grants import Grant
 from review.naming import noun
 from review.plan import Change
-from review.text import HIDDEN, UNKNOWN, span
+from review.text import HIDDEN, UNKNOWN
 from review.values import Values, blocks, get, known, text, texts
 
 TYPES = ("google_*_iam_member", "google_*_iam_binding", "google_*_iam_policy")
@@ -30,6 +30,12 @@ KINDS = {
 }
 
 
+def authority(type_: str) -> str:
+    """Return `binding` or `policy`; empty for a member, which stands beside others."""
+    parts = PARTS.fullmatch(type_)
+    return parts[2] if parts and parts[2] != "member" else ""
+
+
 def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
     """Yield each grant of a member, a binding or a policy."""
     parts = PARTS.fullmatch(change.type)
@@ -40,12 +46,10 @@ def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
     of = context.refers(change, "member") or context.refers(change, "members")
     grant = functools.partial(Grant, kind=kind, resource=resource, address=change.address)
     if parts[2] == "policy":
-        sole = f"every grant on the {kind} that this policy does not hold ends"
         for role, member, condition in _of_policy(get(values, "policy_data")):
-            yield grant(role=role, member=member, sole=sole, condition=condition)
+            yield grant(role=role, member=member, condition=condition)
         return
     role = text(values, "role")
-    sole = f"whoever else held {span(role)} on the {kind} loses it" if parts[2] == "binding" else ""
     permissions = _permissions(change, role, context)
     for member in _members(values, parts[2]):
         yield grant(
@@ -53,7 +57,6 @@ def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
             member=member,
             condition=text(values, "condition.expression"),
             of=context.names.of(of) if of and not known(member) else "",
-            sole=sole,
             permissions=permissions,
         )
 

@@ -263,8 +263,13 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
             (
                 "access widened",
                 "user u@example.org may now do everything, granting access included, on bucket data "
-                "(roles/storage.admin); every grant on the bucket that this policy does not hold ends",
-            )
+                "(roles/storage.admin)",
+            ),
+            (
+                "service interrupted",
+                "this policy is authoritative: whoever else holds any role on bucket data loses it; others that lose "
+                "it are not in the plan, so reverting cannot bring them back",
+            ),
         ],
     ),
     (

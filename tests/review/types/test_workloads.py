@@ -346,8 +346,9 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [
             (
                 "access widened",
-                "a basic role, which reaches every service; whoever else held roles/viewer on the project",
-            )
+                "a basic role, which reaches every service",
+            ),
+            ("needs care", "whoever else holds roles/viewer on project p loses it"),
         ],
     ),
     "API off": (

@@ -1,0 +1,113 @@
+"""Bindings and policies that decide every grant of a role, or of a resource: whoever else had one loses it.
+
+The plan shows what such a resource holds, not what it ends. Of the members that lose a grant it names those that the
+same plan or its state declares; whoever else there was only Google Cloud knows, and no revert brings them back.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from review import types
+from review.context import Context
+from review.findings import NO, Finding, Kind, Weight
+from review.grants import WHOLE, Grant, who
+from review.plan import Change
+from review.text import UNKNOWN, span
+
+MOST = 6
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What an authoritative resource decides: every grant on a resource, or those of one role and condition."""
+
+    kind: str
+    resource: str
+    role: str = ""
+    condition: str = ""
+
+    def decides(self, grant: Grant) -> bool:
+        """Tell whether a grant is among those."""
+        return (grant.kind, _short(grant.resource)) == (self.kind, _short(self.resource)) and (
+            not self.role or (grant.role, grant.condition) == (self.role, self.condition)
+        )
+
+
+def authoritative_findings(context: Context, before: Sequence[Grant]) -> Iterator[Finding]:
+    """Yield what each binding and policy ends that is made, set for another role or resource, or deleted.
+
+    `before` are the grants of the whole plan as they are now.
+    """
+    for change in context.plan.changes:
+        form = types.authority(change.type)
+        if not form or change.mode != "managed" or change.action in ("no-op", "read", "forget", "update"):
+            continue
+        old, new = (_scope(change, context, form, new=each) for each in (False, True))
+        if change.destroys and old and new != old and form == "policy" and old.kind in WHOLE:
+            yield _deleted(change, context, old)
+        if new and new != old:
+            yield _made(change, context, new, form, before)
+
+
+def _scope(change: Change, context: Context, form: str, *, new: bool) -> Scope | None:
+    values = change.new if new else change.old
+    if not values:
+        return None
+    # A binding without members, or a policy without bindings, decides all the same.
+    stands_for_all = {"members": [UNKNOWN]} if form == "binding" else {"policy_data": UNKNOWN}
+    found = next(iter(types.grants(change, {**values, **stands_for_all}, context)), None)
+    if found is None:
+        return None
+    if form == "policy":
+        return Scope(found.kind, found.resource)
+    return Scope(found.kind, found.resource, found.role, found.condition)
+
+
+def _made(change: Change, context: Context, scope: Scope, form: str, before: Sequence[Grant]) -> Finding:
+    kept = {(each.role, each.member) for each in types.grants(change, change.new, context)}
+    losing = sorted(
+        {
+            who(each.member, each.of)
+            for each in before
+            if scope.decides(each) and each.address != change.address and (each.role, each.member) not in kept
+        }
+    )
+    where = f"{scope.kind} {span(scope.resource)}"
+    what = f"{span(scope.role)} on {where}" if scope.role else f"any role on {where}"
+    shown = ", ".join(losing[:MOST]) + (f" and {len(losing) - MOST} more" if len(losing) > MOST else "")
+    named = f", of this plan {shown}" if losing else ""
+    sentence = (
+        f"this {form} is authoritative: whoever else holds {what} loses it{named}; others that lose it are not in the "
+        "plan, so reverting cannot bring them back"
+    )
+    weight = Weight.INTERRUPTED if losing or form == "policy" else Weight.CARE
+    return Finding(
+        Kind.ACCESS,
+        weight,
+        context.where(change),
+        sentence,
+        undo=NO,
+        size=36 if losing else 10,
+        address=change.address,
+    )
+
+
+def _deleted(change: Change, context: Context, scope: Scope) -> Finding:
+    """Return what it means that a policy goes which is all that anybody's access comes from."""
+    sentence = (
+        f"the whole policy of {scope.kind} {span(scope.resource)} is deleted: everybody loses access, its owners "
+        "included, and only somebody with a role above it can grant any again"
+    )
+    return Finding(
+        Kind.ACCESS,
+        Weight.INTERRUPTED,
+        context.where(change),
+        sentence,
+        undo=NO,
+        size=99,
+        address=change.address,
+    )
+
+
+def _short(name: str) -> str:
+    return name.rpartition("/")[2]
