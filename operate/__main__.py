@@ -117,6 +117,9 @@ def _ask(question: str) -> str:
         return input(question)
     except EOFError:
         return ""
+    finally:
+        if not sys.stdin.isatty():
+            print(flush=True)  # nobody pressed Enter
 
 
 def _bucket(text: str) -> str:

@@ -111,6 +111,13 @@ def test_of_another_machine_only_its_last_write_is_known(written: datetime | Non
     assert find_holder(lock, written, {}, NOW) == Holder(why)
 
 
+def test_another_user_s_command_is_not_known_to_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = lock_of(f"ada@{socket.gethostname()}")
+    for user, is_gone in ((0, True), (65534, False)):
+        monkeypatch.setattr(os, "geteuid", lambda user=user: user)
+        assert find_holder(lock, None, {}, NOW) == Holder(is_gone=is_gone)
+
+
 def test_we_are_called_as_terraform_calls_us() -> None:
     user, _, host = own_identity().rpartition("@")
     assert host == socket.gethostname()
