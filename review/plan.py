@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from review.errors import PlanError
+from review.findings import Finding
 from review.secret_forms import secrets_by_form
 from review.secrets import Secrets, marked, named
 from review.text import SIGNS, UNKNOWN
@@ -153,6 +154,10 @@ class Plan:
     compared: bool = False  # made from two synthesized stacks, not by Terraform
     # Address in the configuration → argument → what it refers to.
     references: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    # Address in the configuration → its provisioners, as `type`, `when` and `arguments`; the old ones of a comparison.
+    provisioners: Mapping[str, tuple[Values, ...]] = field(default_factory=dict)
+    old_provisioners: Mapping[str, tuple[Values, ...]] = field(default_factory=dict)
+    beside: tuple[Finding, ...] = ()  # what two stacks differ in beside resources and outputs
     secrets: Secrets = field(default_factory=Secrets)
 
 
@@ -234,6 +239,7 @@ def read_plan(content: bytes, what: str = "the plan") -> Plan:
         format=version,
         applyable=document.get("applyable") if isinstance(document.get("applyable"), bool) else None,
         references=_references(document),
+        provisioners=_provisioners(document, secrets),
         secrets=secrets,
     )
 
@@ -448,6 +454,35 @@ def _references(document: Mapping[str, Any]) -> dict[str, dict[str, tuple[str, .
         for name, call in _dict(module.get("module_calls")).items():
             stack.append((f"{prefix}module.{name}.", _dict(call).get("module")))
     return found
+
+
+def _provisioners(document: Mapping[str, Any], secrets: Secrets) -> dict[str, tuple[Values, ...]]:
+    found: dict[str, tuple[Values, ...]] = {}
+    stack = [("", _dict(_dict(document.get("configuration")).get("root_module")))]
+    while stack:
+        prefix, module = stack.pop()
+        for resource in _dicts(module.get("resources")):
+            if provisioners := _dicts(resource.get("provisioners")):
+                found[f"{prefix}{_text(resource, 'address')}"] = tuple(
+                    _provisioner(each, secrets) for each in provisioners
+                )
+        for name, call in _dict(module.get("module_calls")).items():
+            stack.append((f"{prefix}module.{name}.", _dict(_dict(call).get("module"))))
+    return found
+
+
+def _provisioner(raw: Mapping[str, Any], secrets: Secrets) -> Values:
+    arguments = {
+        name: _dict(value).get("constant_value", f"(from {', '.join(_referred(value)) or 'an expression'})")
+        for name, value in _dict(raw.get("expressions")).items()
+    }
+    hidden = secrets.hide(arguments)
+    return {
+        "type": _text(raw, "type"),
+        "when": _text(raw, "when"),
+        "command": hidden.get("command"),
+        "arguments": hidden,
+    }
 
 
 def _referred(expression: Any) -> list[str]:

@@ -16,6 +16,7 @@ from review.ordering import order_of_apply
 from review.plain import circumstances, deferred, plain
 from review.plan import OLD_FORMATS, Change, Check, Invocation, Output, Plan
 from review.pricing import Book
+from review.provisioners import provisioner_findings
 from review.text import plural, span, spans
 from review.values import leaves
 
@@ -128,6 +129,8 @@ def refusal(plan: Plan) -> str:
 def _findings(context: Context) -> Iterator[Finding]:
     yield from access_findings(context)
     yield from lost_grants(context)
+    yield from context.plan.beside
+    yield from provisioner_findings(context)
     yield from map(_invocation, context.plan.invocations)
     yield from map(_check, (each for each in context.plan.checks if each.status in ("fail", "error")))
     for change in context.plan.changes:

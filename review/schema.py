@@ -13,7 +13,8 @@ from review.values import deeper
 
 Column = Mapping[str, Any]
 DEEPEST = 60  # lists and mappings within one another: BigQuery nests 15 records
-ALIASES = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN", "STRUCT": "RECORD"}
+# What the provider takes for the same type; RECORD and STRUCT are not, so that change replaces a table.
+ALIASES = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN"}
 DETAILS = (
     "description",
     "policyTags",

@@ -15,20 +15,24 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from review.configuration import configuration_findings, meta_findings
 from review.differences import differences
 from review.errors import PlanError
+from review.expansion import REFERENCE, Constants, are_known, instances
+from review.findings import YES, Finding, Kind, Weight
+from review.ignoring import ignored_arguments, is_ignored, without_ignored
+from review.naming import noun
 from review.plan import Change, Output, Plan, read_json
 from review.schema import compare
 from review.secret_forms import secrets_by_form
 from review.secrets import Secrets, marked, named
+from review.text import span, spans
 from review.values import Values, blocks, get, leaves, text
 
 KNOWLEDGE = Path(__file__).with_name("google.json")
 META = frozenset(
     {"//", "depends_on", "lifecycle", "provisioner", "connection", "provider", "count", "for_each"}
 )
-REFERENCE = re.compile(r"\$\{((?:data\.)?[a-z][a-z0-9_]*\.[\w-]+)\.([\w.\[\]]+)\}")
-MOST_STEPS = 8  # references that lead on to references
 CANNOT_UPDATE = "replace_because_cannot_update"
 
 
@@ -51,8 +55,12 @@ def compare_stacks(base: bytes, head: bytes) -> Plan:
     for document in documents:
         _collect(document, secrets)
     before, after = (_resources(document, secrets) for document in documents)
+    changes = tuple(_changes(before, after, documents[1]))
     return Plan(
-        changes=tuple(_changes(before, after, documents[1])),
+        changes=changes,
+        provisioners=_provisioners(documents[1], secrets),
+        old_provisioners=_provisioners(documents[0], secrets),
+        beside=tuple(_beside(documents, before, after, secrets)),
         outputs=tuple(_outputs(documents[0], documents[1], secrets)),
         compared=True,
         references=_references(documents[1]) | _only_before(documents),
@@ -93,62 +101,90 @@ def _kind(value: Any) -> str:
 
 
 def _resources(document: Mapping[str, Any], secrets: Secrets) -> dict[str, tuple[Change, Mapping[str, Any]]]:
-    """Return each resource as one that is there, with its meta-arguments, by address."""
+    """Return each resource, or each of its instances, as one that is there, with its meta-arguments, by address."""
     declared = list(_declared(document))
-    raw = {address: arguments for address, _, _, arguments in declared}
-    project = _project(document)
+    constants = _constants(document)
+    project = text(get(document, "provider.google"), "project")
     found: dict[str, tuple[Change, Mapping[str, Any]]] = {}
-    for address, type_, name, arguments in declared:
-        values = {
-            **(_known("defaults", type_) or {}),
-            **{key: _resolved(value, raw, project) for key, value in arguments.items() if key not in META},
-        }
-        if project and "project" not in values and type_ == "google_service_account":
-            values["project"] = project
-        marks = _marks(values, _known("sensitive", type_) or [])
-        hidden = secrets.hide(values, marks)
-        change = Change(address, type_, ("no-op",), hidden, hidden, name=name)
-        found[address] = (change, {key: arguments[key] for key in META & arguments.keys()})
+    for address, type_, name, written in declared:
+        for index, arguments in instances(written, constants):
+            values = {
+                **(_known("defaults", type_) or {}),
+                **{key: constants.resolved(value) for key, value in arguments.items() if key not in META},
+            }
+            if project and "project" not in values and type_ == "google_service_account":
+                values["project"] = project
+            marks = _marks(values, _known("sensitive", type_) or [])
+            hidden = secrets.hide(values, marks)
+            change = Change(
+                f"{address}{index}", type_, ("no-op",), hidden, hidden, name=name, index=index[1:-1]
+            )
+            found[change.address] = (change, {key: arguments[key] for key in META & arguments.keys()})
     return found
 
 
-def _project(document: Mapping[str, Any]) -> str:
-    return text(get(document, "provider.google"), "project")
+def _constants(document: Mapping[str, Any]) -> Constants:
+    return Constants(document, {address: arguments for address, _, _, arguments in _declared(document)})
 
 
-def _resolved(value: Any, raw: Mapping[str, Mapping[str, Any]], project: str, steps: int = MOST_STEPS) -> Any:
-    """Return a value with references to constants of the same stack replaced by those."""
-    if isinstance(value, dict):
-        return {key: _resolved(each, raw, project, steps) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_resolved(each, raw, project, steps) for each in value]
-    if not isinstance(value, str) or "${" not in value or steps == 0:
-        return value
-    whole = REFERENCE.fullmatch(value)
-    if whole:
-        found = _constant(whole[1], whole[2], raw, project)
-        return value if found is None else _resolved(found, raw, project, steps - 1)
-
-    def put(match: re.Match[str]) -> str:
-        found = _constant(match[1], match[2], raw, project)
-        return match[0] if found is None else str(_resolved(str(found), raw, project, steps - 1))
-
-    return REFERENCE.sub(put, value)
+def _provisioners(document: Mapping[str, Any], secrets: Secrets) -> dict[str, tuple[Values, ...]]:
+    found: dict[str, tuple[Values, ...]] = {}
+    for address, _, _, arguments in _declared(document):
+        listed = arguments.get("provisioner")
+        made = [
+            _provisioner(type_, block, secrets)
+            for each in (listed if isinstance(listed, list) else [listed])
+            if isinstance(each, dict)
+            for type_, inside in each.items()
+            for block in (inside if isinstance(inside, list) else [inside])
+            if isinstance(block, dict)
+        ]
+        if made:
+            found[address] = tuple(made)
+    return found
 
 
-def _constant(address: str, argument: str, raw: Mapping[str, Mapping[str, Any]], project: str) -> Any:
-    """Return what a reference leads to where it is declared, or follows from what is; None where it does not."""
-    values = raw.get(address)
-    if values is None:
-        return None
-    found = get(values, re.sub(r"\[0\]", "", argument))
-    if isinstance(found, str | int | float | bool):
-        return found
-    if address.startswith("google_service_account.") and text(values, "account_id"):
-        email = f"{text(values, 'account_id')}@{text(values, 'project') or project}.iam.gserviceaccount.com"
-        name = f"projects/{text(values, 'project') or project}/serviceAccounts/{email}"
-        return {"email": email, "member": f"serviceAccount:{email}", "name": name, "id": name}.get(argument)
-    return None
+def _provisioner(type_: str, block: Mapping[str, Any], secrets: Secrets) -> Values:
+    hidden = secrets.hide({key: value for key, value in block.items() if key not in ("//", "when")})
+    return {"type": type_, "when": text(block, "when"), "command": hidden.get("command"), "arguments": hidden}
+
+
+def _beside(
+    documents: list[dict[str, Any]],
+    before: Mapping[str, tuple[Change, Mapping[str, Any]]],
+    after: Mapping[str, tuple[Change, Mapping[str, Any]]],
+    secrets: Secrets,
+) -> Iterator[Finding]:
+    """Yield whatever else the stacks differ in: blocks beside resources, meta-arguments, instances, what is ignored."""
+    yield from configuration_findings(documents[0], documents[1], secrets)
+    sides = [{address: arguments for address, _, _, arguments in _declared(each)} for each in documents]
+    constants = [_constants(each) for each in documents]
+    for address in sorted(sides[0].keys() & sides[1].keys()):
+        old, new = sides[0][address], sides[1][address]
+        where = f"{noun(address.partition('.')[0])} {span(address)}"
+        yield from meta_findings(address, where, old, new, secrets)
+        counts = [{key: each.get(key) for key in ("count", "for_each") if key in each} for each in (old, new)]
+        if counts[0] != counts[1]:
+            are_told = are_known(old, constants[0]) and are_known(new, constants[1])
+            which = (
+                "its instances are told by themselves"
+                if are_told
+                else "which come and go is only known by planning"
+            )
+            weight, undo = (Weight.NOTE, YES) if are_told else (Weight.POSSIBLE_LOSS, "not known")
+            sentence = f"its count or for_each changes: {which}"
+            yield Finding(Kind.SERVICE, weight, where, sentence, undo, 15, address=address)
+    for address in sorted(before.keys() & after.keys()):
+        change = replace(after[address][0], before=before[address][0].before, actions=("update",))
+        ignored = ignored_arguments(after[address][1])
+        if ignored and (
+            paths := [each.path for each in differences(change) if is_ignored(each.path, ignored)]
+        ):
+            sentence = (
+                f"{spans(paths, 4)} {'differs' if len(paths) == 1 else 'differ'}, which ignore_changes covers"
+            )
+            where = f"{noun(change.type)} {span(address)}"
+            yield Finding(Kind.SERVICE, Weight.NOTE, where, sentence, address=address)
 
 
 def _changes(
@@ -192,7 +228,9 @@ def _changes(
 
 
 def _between(old: Change, new: Change, meta: Mapping[str, Any]) -> Change:
-    change = replace(new, before=old.before, actions=("update",))
+    ignored = ignored_arguments(meta)
+    after = without_ignored(new.new, old.old, ignored) if ignored else new.after
+    change = replace(new, before=old.before, after=after, actions=("update",))
     found = differences(change)
     if not found:
         return replace(change, actions=("no-op",))
