@@ -1,6 +1,6 @@
 """Edits of an environment's settings that a deployed environment cannot take in place, told before anything is planned.
 
-docs/settings.md has the table of all keys: what the provider does with an edit of each.
+docs/deploy.md has the table of all keys: what the provider does with an edit of each.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,7 +53,7 @@ def _moved(settings: Settings, place: Place, former: str) -> str:
         f"{file}: region: {env} is deployed in {former} and cannot move to {settings.region}: its buckets and its "
         "dataset would be deleted with their data and created anew. Nothing was touched.\n"
         f'To go on as it is, set region = "{former}" again. To keep the data, deploy a new environment in a project of '
-        f'its own and copy the archive: docs/settings.md, "Moving to another region". To begin anew without the data: '
+        f'its own and copy the archive: docs/deploy.md, "To another region". To begin anew without the data: '
         f"{protected}{', then '.join(place.make(step) for step in steps)}"
     )
 
