@@ -9,6 +9,7 @@ from delivery.comments import PURPOSE, upsert_comment
 from delivery.github import GitHub
 from delivery.marker import AUTHOR, MOST, Marked, length, marker
 from delivery.outcome import PLAN, Outcome
+from delivery.pushes import since_last_push
 from delivery.run import Pull
 
 MOST_DESCRIPTION = 140
@@ -36,7 +37,20 @@ def publish(
         shown = first_shown(present, outcome, now)
         found = acknowledged(pull.labels, events, shown)
         verdict = judge(outcome, found, pull.labels)
-        return body(pull, environment, outcome, found=found, shown=shown, verdict=verdict, run_url=run_url)
+        since = ""
+        if present and outcome.markdown:
+            same_plan = present.fields.get(outcome.kind) == outcome.digest
+            since = since_last_push(present.body, outcome.markdown, same_plan=same_plan)
+        return body(
+            pull,
+            environment,
+            outcome,
+            found=found,
+            shown=shown,
+            verdict=verdict,
+            run_url=run_url,
+            since=since,
+        )
 
     comment = upsert_comment(github, pull.number, environment, compose, author)
     status = {
@@ -85,8 +99,9 @@ def body(
     shown: datetime,
     verdict: Verdict,
     run_url: str,
+    since: str = "",
 ) -> str:
-    """Return the comment, never longer than GitHub takes."""
+    """Return the comment, never longer than GitHub takes. `since` tells what differs from the last push."""
     fields = {outcome.kind: outcome.digest, "shown": f"{shown.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}
     first = marker(PURPOSE, environment, **({} if not outcome.digest else fields))
     run = f"[the run]({run_url})" if run_url else "the run"
@@ -94,9 +109,10 @@ def body(
         outcome.markdown.strip() or f"### `{environment}`: no review\n\n{outcome.refused}; {run} says which."
     )
     last = "\n\n".join([*_gate(outcome, found, pull.labels), _about(pull, outcome, run)])
-    whole = f"{first}\n{text}\n\n{last}\n"
-    if length(whole) <= MOST:
-        return whole
+    for told in (f"{text}\n\n{since}", text) if since else (text,):
+        whole = f"{first}\n{told}\n\n{last}\n"
+        if length(whole) <= MOST:
+            return whole
     headline = text.partition("\n")[0]
     if length(headline) > MOST // 2:
         headline = f"### `{environment}`"

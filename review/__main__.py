@@ -12,19 +12,24 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from review import archives, document, machine, markdown, naming, terminal
+from review.annotations import annotations, places
 from review.context import Context
 from review.errors import PlanError, ReviewError
-from review.findings import ACKNOWLEDGEMENTS
+from review.findings import ACKNOWLEDGEMENTS, order
 from review.plan import MOST_BYTES, read_json, read_plan
 from review.pricing import Book, load
 from review.reviewing import Review, review
+from review.rules import apply_rules, read_rules, rules_of_stack
 from review.secrets import Secrets
 from review.stacks import compare_stacks
 from review.text import span, visible
+from review.types import register
 
 FORMATS = ("markdown", "terminal", "json")
 
@@ -34,7 +39,7 @@ def main(words: Sequence[str] | None = None, stdin: BinaryIO | None = None) -> i
     options = _parse(words)
     try:
         context = _context(options, stdin or sys.stdin.buffer)
-        found = review(context, _book(options))
+        found = _judged(review(context, _book(options)), options)
         text = _written(found, options, context.plan.secrets)
     except ReviewError as error:
         return _failed(f"no review: {error}", options)
@@ -47,6 +52,7 @@ def main(words: Sequence[str] | None = None, stdin: BinaryIO | None = None) -> i
             f"no review: this input made the review itself fail ({where}); please report that", options
         )
     _write(text)
+    _annotate(found, options, context.plan.secrets)
     if found.refused:
         print(f"refused: {found.refused}", file=sys.stderr)
         return 1
@@ -121,6 +127,23 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
         metavar="PRICES.json",
         help="prices and assumptions that go before those of review/prices.json",
     )
+    add(
+        "--types",
+        metavar="FOLDER",
+        help="Python modules of your own that render resource types, as those of review/types do",
+    )
+    add(
+        "--rules",
+        action="append",
+        default=[],
+        metavar="RULES.toml",
+        help="rules of your own: block, warn of or ignore findings, with a reason and a date; may be given twice",
+    )
+    add(
+        "--annotations",
+        action="store_true",
+        help="write GitHub annotations to standard error, for resources whose line --stack or --head tells",
+    )
     options = parser.parse_args(words)
     if (options.base is None) != (options.head is None):
         parser.error("--base and --head go together")
@@ -130,7 +153,44 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
+def _judged(found: Review, options: argparse.Namespace) -> Review:
+    """Apply the rules of the files and of the stack."""
+    rules = [
+        rule
+        for file in options.rules
+        for rule in read_rules(_read(file, sys.stdin.buffer, "rules"), f"rules {file}")
+    ]
+    if document := _stack_document(options):
+        rules += rules_of_stack(document)
+    if not rules:
+        return found
+    findings, blocked, notes = apply_rules(found.findings, rules, datetime.now(UTC).date())
+    return replace(
+        found,
+        findings=tuple(sorted(findings, key=order)),
+        refused="; ".join(each for each in (found.refused, blocked) if each),
+        notes=(*notes, *found.notes),
+    )
+
+
+def _stack_document(options: argparse.Namespace) -> dict[str, Any]:
+    file = options.head or options.stack
+    return read_json(_read(file, sys.stdin.buffer, "the stack"), "the stack") if file and file != "-" else {}
+
+
+def _annotate(found: Review, options: argparse.Namespace, secrets: Secrets) -> None:
+    """Write annotations to standard error, where GitHub's runner reads them from a step's log."""
+    if options.annotations:
+        lines = annotations(
+            found.findings, places(_stack_document(options)), lambda text: visible(secrets.mask(text))
+        )
+        for line in lines:
+            print(line, file=sys.stderr)
+
+
 def _context(options: argparse.Namespace, stdin: BinaryIO) -> Context:
+    if options.types:
+        register(Path(options.types))
     if options.base:
         return _compared(options, stdin)
     plan = read_plan(_read(options.plan, stdin, "the plan"))

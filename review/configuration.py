@@ -73,7 +73,9 @@ def meta_findings(address: str, where: str, old: Values, new: Values, secrets: S
     if before.get("prevent_destroy") is True and after.get("prevent_destroy") is not True:
         sentence = "its lifecycle no longer prevents that it is destroyed (prevent_destroy)"
         yield _finding(where, Weight.CARE, sentence, (), address=address)
-    for key in sorted({*before, *after} - {"prevent_destroy"}):
+    for key in sorted({*before, *after}):
+        if key == "prevent_destroy" and before.get(key) is True:
+            continue
         if before.get(key) != after.get(key):
             sentence = f"lifecycle {span(key)}: {_shown(before.get(key), secrets)} → {_shown(after.get(key), secrets)}"
             yield _finding(where, Weight.CHANGE, sentence, (), address=address)

@@ -12,28 +12,65 @@ plainly. So a type is added in one file, with its test.
 
 import functools
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from pathlib import Path
 from types import ModuleType
 
 from review.context import Context
+from review.errors import PlanError
 from review.findings import Finding
 from review.grants import Grant
 from review.plan import Change
 from review.values import Values
 
+_registered: list[ModuleType] = []
+
+
+def register(folder: Path) -> None:
+    """Load each module of a team's own folder; for the types that it names it takes the place of ours.
+
+    Raises PlanError where the folder holds none, or one has no TYPES or neither function.
+    """
+    files = sorted(each for each in folder.glob("*.py") if not each.name.startswith("_"))
+    if not files:
+        raise PlanError(f"--types {folder}: found no module (*.py) there")
+    for file in files:
+        spec = importlib.util.spec_from_file_location(f"review_types_{file.stem}", file)
+        if spec is None or spec.loader is None:
+            raise PlanError(f"--types: {file} is no Python module")
+        module = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise PlanError(
+                f"--types: {file} cannot be imported ({type(error).__name__}: {error})"
+            ) from error
+        types_ = getattr(module, "TYPES", None)
+        if not isinstance(types_, tuple) or not all(isinstance(each, str) for each in types_):
+            raise PlanError(f"--types: {file} has no TYPES, a tuple of names or patterns of resource types")
+        if not callable(getattr(module, "findings", None)) and not callable(getattr(module, "grants", None)):
+            raise PlanError(f"--types: {file} has neither findings(change, context) nor grants(…)")
+        _registered.append(module)
+    modules.cache_clear()
+    renderers.cache_clear()
+
 
 @functools.cache
 def modules() -> tuple[ModuleType, ...]:
-    """Every module of this package, in the order of their names."""
+    """Every module of this package, in the order of their names, after those of a team's own folder."""
     names = sorted(found.name for found in pkgutil.iter_modules(__path__))
-    return tuple(importlib.import_module(f"{__name__}.{name}") for name in names)
+    return (*_registered, *(importlib.import_module(f"{__name__}.{name}") for name in names))
 
 
 @functools.cache
 def renderers(type_: str) -> tuple[ModuleType, ...]:
-    """Return the modules that know a type: those that name it before those whose pattern fits."""
+    """Return the modules that know a type: a team's own, else those that name it, else those whose pattern fits."""
+    own = [each for each in _registered if any(fnmatchcase(type_, pattern) for pattern in each.TYPES)]
+    if own:
+        return tuple(own)
     exact = [module for module in modules() if type_ in module.TYPES]
     fitting = [
         module

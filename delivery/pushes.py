@@ -1,0 +1,59 @@
+"""What changed in a review since the last push: the rows of its table, compared with those that the comment shows."""
+
+import re
+
+BEGIN, END = "<!-- since -->", "<!-- /since -->"
+SECTION = re.compile(f"{re.escape(BEGIN)}\n.*?\n{re.escape(END)}\n*", re.DOTALL)
+HEADER = "| weight | where |"
+MOST = 20
+SHORTEST_SHA = 12
+
+
+def since_last_push(present: str, text: str, *, same_plan: bool) -> str:
+    """Return what differs between the comment as it is and a new review, as Markdown; empty where nothing does.
+
+    A comment that is written again for the same plan, as after a label, keeps what it said.
+    """
+    if same_plan:
+        kept = SECTION.search(present)
+        return kept[0].strip() if kept else ""
+    old, new = rows(present), rows(text)
+    if not old and not new:
+        return ""
+    come = [row for row in new if row not in set(old)]
+    gone = [row for row in old if row not in set(new)]
+    if not come and not gone:
+        return f"{BEGIN}\n**Since the last push:** the same findings.\n{END}"
+    lines = [*(f"| new | {row}" for row in come), *(f"| no longer | {row}" for row in gone)]
+    more = [f"\nand {len(lines) - MOST} more."] if len(lines) > MOST else []
+    counted = f"{len(come)} new, {len(gone)} no longer there"
+    table = [
+        "| | weight | where | what happens | can it be undone? |",
+        "|---|---|---|---|---|",
+        *lines[:MOST],
+    ]
+    return "\n".join(
+        [
+            BEGIN,
+            f"<details><summary><b>Since the last push:</b> {counted}</summary>\n",
+            *table,
+            *more,
+            "\n</details>",
+            END,
+        ]
+    )
+
+
+def rows(body: str) -> list[str]:
+    """Return the rows of a review's table of findings, without their first bar."""
+    found: list[str] = []
+    inside = False
+    for line in SECTION.sub("", body.replace("\r\n", "\n")).split("\n"):
+        if line.startswith(HEADER):
+            inside = True
+        elif inside and line.startswith("|"):
+            if not line.startswith("|---"):
+                found.append(line.removeprefix("| "))
+        elif inside:
+            break
+    return found
