@@ -17,6 +17,7 @@ from review.plain import circumstances, deferred, plain
 from review.plan import OLD_FORMATS, Change, Check, Invocation, Output, Plan
 from review.pricing import Book
 from review.provisioners import provisioner_findings
+from review.running import code_findings
 from review.text import plural, span, spans
 from review.values import leaves
 
@@ -139,6 +140,7 @@ def _findings(context: Context) -> Iterator[Finding]:
             continue
         rendered = list(types.render(change, context))
         yield from rendered
+        yield from code_findings(change, context)
         exposed = list(exposure_findings(change, context))
         yield from exposed
         if (
