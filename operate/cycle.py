@@ -128,10 +128,16 @@ class Cycle:
         """Raise OperateError where something exists that the state lacks, so that a destroy would leave it."""
         if lost := find_existing(self.cloud, self.settings.project, document, self._known(stack)):
             make = self.place.make
+            # It knows of the environment's stack alone.
+            beside = (
+                ""
+                if stack != self.settings.stack
+                else f"; {make('leftovers')} lists commands that need no state"
+            )
             raise OperateError(
                 f"{len(lost)} resources of {stack} exist in {self.settings.project} and are not in its state, such as "
-                f"{next(iter(lost))}: a {destroy} would leave them. Nothing was touched. Run {make(deploy)}, which "
-                f"imports them, then {make(destroy)}; {make('leftovers')} lists commands that need no state"
+                f"{next(iter(lost))}: {make(destroy)} would leave them. Nothing was touched. Run {make(deploy)}, which "
+                f"imports them, then this again{beside}"
             )
 
     def _check_gone(self, document: Document) -> None:

@@ -389,8 +389,8 @@ def test_what_no_state_knows_is_adopted_in_plans_only(
         cycle.destroy()
     assert str(caught.value) == (
         f"1 resources of vlille-dev exist in {settings.project} and are not in its state, such as "
-        "google_pubsub_topic.dead: a destroy would leave them. Nothing was touched. Run `make deploy ENV=dev`, which "
-        "imports them, then `make destroy ENV=dev`; `make leftovers ENV=dev` lists commands that need no state"
+        "google_pubsub_topic.dead: `make destroy ENV=dev` would leave them. Nothing was touched. Run `make deploy "
+        "ENV=dev`, which imports them, then this again; `make leftovers ENV=dev` lists commands that need no state"
     )
     assert (cdktf.variables, len(cdktf.runs)) == ([{}], runs)
 
@@ -439,7 +439,8 @@ def test_the_undo_of_a_bootstrap_without_a_state_is_refused(
     google.pools = {POOL.format(settings.project): "ACTIVE"}
     cdktf.stack = {"resource": CI_RESOURCES}
     with pytest.raises(
-        OperateError, match=r"1 resources of vlille-dev-bootstrap exist .*Run `make bootstrap ENV=dev`"
+        OperateError,
+        match=r"1 resources of vlille-dev-bootstrap exist .*Run `make bootstrap ENV=dev`.*this again$",
     ):
         cycle.unbootstrap()
     assert (len(cdktf.runs), len(google.buckets)) == (1, 1)
