@@ -64,6 +64,10 @@ SPEAKS_OF_ACCESS = re.compile(
     r"visibility|issuer\w*|audiences?|policy_data|firewall\w*|restrict\w*|\w*peering\w*|external_\w*ip\w*|nat_ip|"
     r"enable_\w*access|disable_\w*access|\w*identity_federation\w*|share_type"
 )
+# Arguments that hold the identity which something runs as.
+RUNS_AS = re.compile(
+    r"(?:^|[._])(?:service_account(?:_email|_name|_id)?(?:\.email)?|run_as\w*|impersonated?_user)$"
+)
 NOT_ACCESS = re.compile(
     r"access_(?:mode|log\w*|time|type)|.*_version|password_wo_version|external_ip_count|.*_id|.*_time"
 )
@@ -110,9 +114,26 @@ def exposure_findings(change: Change, context: Context) -> Iterator[Finding]:
         yield _finding(
             change, context, Weight.CARE, f"{_filled(words, change, context)}: {found}", kind=Kind.SERVICE
         )
+    yield from _identity(change, context)
     if change.after is not None:
         for path, rule in _rules(change.type).items():
             yield from _of_argument(change, context, path, rule)
+
+
+def _identity(change: Change, context: Context) -> Iterator[Finding]:
+    """Say as whom something runs from now on, where no renderer says what that identity may do."""
+    if change.before is None or change.after is None or types.renderers(change.type):
+        return
+    for each in differences(change):
+        for path, value in leaves(each.after, each.path) if each.after else ():
+            if RUNS_AS.search(re.sub(r"\[[^\]]*\]", "", path)) and value not in (None, ""):
+                before = (
+                    f"before as {span(each.before)}"
+                    if isinstance(each.before, str) and each.before
+                    else "before not"
+                )
+                sentence = f"runs as {span(value)} from now on, {before} ({span(path)}): what it may do is not compared"
+                yield _finding(change, context, Weight.WIDENED, sentence, size=33)
 
 
 def unexamined(change: Change) -> tuple[str, ...]:

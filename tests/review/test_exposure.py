@@ -7,6 +7,7 @@ import pytest
 
 from review.document import lay_out
 from review.exposure import TABLE, unexamined
+from review.findings import Weight
 from review.reviewing import Review
 from tests.review.conftest import change, context, reviewed, told
 from tests.review.shared import PLANS, SHARED, review_of_file
@@ -129,6 +130,35 @@ def test_every_sentence_of_the_table_can_be_filled() -> None:
             for old, new in ((None, {"name": "a"}), ({"name": "a"}, None), ({"x": "a"}, {"x": "b"})):
                 for _, sentence in told(change(f"{name}.x", old, new)):
                     assert "{" not in sentence.replace("{}", ""), (type_, sentence)
+
+
+def values_of(rule: str) -> tuple[Any, Any]:
+    """A strict and an open value of an argument with this rule."""
+    if rule in ("true", "false"):
+        return (False, True) if rule == "true" else (True, False)
+    if "<" in rule:
+        order = [each.strip() for each in rule.split("<")]
+        return tuple(None if each == "(unset)" else each for each in (order[0], order[-1]))  # type: ignore[return-value]
+    if rule.startswith("networks"):
+        return ["10.0.0.0/8"], ["0.0.0.0/0"]
+    return (["a"], []) if rule == "limits" else (["a"], ["a", "b"])
+
+
+def test_every_argument_of_the_table_widens_when_it_opens_and_is_never_nobody() -> None:
+    table = json.loads(TABLE.read_text("utf-8"))["arguments"]
+    for type_, rules in table.items():
+        for path, rule in rules.items():
+            old, new = (nested(path, each) for each in values_of(rule))
+            found = reviewed(change(f"{type_}.x", old, new))
+            assert found.weight >= Weight.WIDENED, (type_, path, rule)
+            assert not access(found).startswith("nobody"), (type_, path)
+
+
+def test_another_identity_of_what_no_renderer_knows_widens() -> None:
+    old, new = ({"name": "w", "service_account": f"{each}@p.iam.gserviceaccount.com"} for each in "ab")
+    found = told(change("google_workflows_workflow.w", old, new))
+    assert found[0][0] == WIDENED
+    assert "runs as b@p.iam.gserviceaccount.com from now on, before as a@p" in found[0][1]
 
 
 def member(role: str, member_: str, **on: str) -> dict[str, Any]:
