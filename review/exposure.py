@@ -15,16 +15,15 @@ from typing import Any
 from review import types
 from review.context import Context
 from review.differences import Difference, differences, told
-from review.findings import YES, Finding, Kind, Weight
-from review.networks import Addresses
+from review.exposed_arguments import argument_findings, exposure
+from review.findings import Finding, Kind, Weight
 from review.plan import Change
-from review.text import HIDDEN, UNKNOWN, span, spans
-from review.values import Values, blocks, first, get, known, leaves, text, written_of
+from review.ssh_keys import ssh_key_findings
+from review.text import span
+from review.values import get, leaves
 
 TABLE = Path(__file__).with_name("exposure.json")
-UNSET = "(unset)"
 MOST = 3  # arguments that differ, in one sentence
-STAYS = "yes; what was read or done meanwhile stays"
 # Arguments that say nothing about who may do what.
 HARMLESS = frozenset(
     {
@@ -97,27 +96,27 @@ def exposure_findings(change: Change, context: Context) -> Iterator[Finding]:
     if change.type in ("google_compute_project_metadata", "google_compute_project_metadata_item") or (
         "metadata" in change.old or "metadata" in change.new
     ):
-        yield from _ssh_keys(change, context)
+        yield from ssh_key_findings(change, context)
     if words := _words("grants", change.type):
         yield from _of_grant(change, context, words)
     if words := _words("restricts", change.type):
         yield from _of_restriction(change, context, words)
     if change.after is not None and (words := _words("hides", change.type)) and _shown(change):
-        yield _finding(change, context, Weight.CARE, _filled(words, change, context), kind=Kind.SERVICE)
+        yield exposure(change, context, Weight.CARE, _filled(words, change, context), kind=Kind.SERVICE)
     if change.destroys and (words := _words("watches", change.type)):
-        yield _finding(change, context, Weight.CARE, _filled(words, change, context))
+        yield exposure(change, context, Weight.CARE, _filled(words, change, context))
     if (
         change.action == "update"
         and (words := _words("redirects", change.type))
         and (found := _shown(change))
     ):
-        yield _finding(
+        yield exposure(
             change, context, Weight.CARE, f"{_filled(words, change, context)}: {found}", kind=Kind.SERVICE
         )
     yield from _identity(change, context)
     if change.after is not None:
         for path, rule in _rules(change.type).items():
-            yield from _of_argument(change, context, path, rule)
+            yield from argument_findings(change, context, path, rule)
 
 
 def _identity(change: Change, context: Context) -> Iterator[Finding]:
@@ -133,7 +132,7 @@ def _identity(change: Change, context: Context) -> Iterator[Finding]:
                     else "before not"
                 )
                 sentence = f"runs as {span(value)} from now on, {before} ({span(path)}): what it may do is not compared"
-                yield _finding(change, context, Weight.WIDENED, sentence, size=33)
+                yield exposure(change, context, Weight.WIDENED, sentence, size=33)
 
 
 def unexamined(change: Change) -> tuple[str, ...]:
@@ -178,26 +177,26 @@ def _access_paths(difference: Difference) -> Iterator[str]:
 def _of_grant(change: Change, context: Context, words: str) -> Iterator[Finding]:
     sentence = _filled(words, change, context)
     if change.after is None and not _words("restricts", change.type):
-        yield _finding(change, context, Weight.CHANGE, f"no longer holds: {sentence}")
+        yield exposure(change, context, Weight.CHANGE, f"no longer holds: {sentence}")
     elif change.after is None:
         return
     elif change.before is None:
-        yield _finding(change, context, Weight.WIDENED, sentence, size=40)
+        yield exposure(change, context, Weight.WIDENED, sentence, size=40)
     elif found := _shown(change, _rules(change.type)):
-        yield _finding(change, context, Weight.WIDENED, f"{sentence}; this changes: {found}", size=38)
+        yield exposure(change, context, Weight.WIDENED, f"{sentence}; this changes: {found}", size=38)
 
 
 def _of_restriction(change: Change, context: Context, words: str) -> Iterator[Finding]:
     sentence = _filled(words, change, context)
     if change.after is None:
-        yield _finding(
+        yield exposure(
             change, context, Weight.WIDENED, f"{sentence}; it is deleted, and no longer does", size=46
         )
     elif change.before is None:
-        yield _finding(change, context, Weight.CHANGE, f"{sentence} from now on")
+        yield exposure(change, context, Weight.CHANGE, f"{sentence} from now on")
     elif found := _shown(change):
         told_ = f"{sentence}; it may let more through, as it changes: {found}"
-        yield _finding(change, context, Weight.WIDENED, told_, size=44)
+        yield exposure(change, context, Weight.WIDENED, told_, size=44)
 
 
 def _shown(change: Change, told_already: Mapping[str, str] | None = None) -> str:
@@ -220,170 +219,3 @@ def _filled(words: str, change: Change, context: Context) -> str:
 
     filled = re.sub(r"\{([\w.]+)\}", value, words)
     return re.sub(r" {2,}", " ", re.sub(r" \(\)", "", filled)).strip()
-
-
-def _finding(
-    change: Change,
-    context: Context,
-    weight: Weight,
-    sentence: str,
-    *,
-    size: int = 0,
-    kind: Kind = Kind.ACCESS,
-) -> Finding:
-    undo = STAYS if weight is Weight.WIDENED else YES
-    return Finding(
-        kind, weight, context.where(change), sentence, undo=undo, size=size, address=change.address
-    )
-
-
-# --- single arguments ---------------------------------------------------------------------------------
-
-
-def _of_argument(change: Change, context: Context, path: str, rule: str) -> Iterator[Finding]:
-    old, new = _collected(change.old, path), _collected(change.new, path)
-    if old == new:
-        return
-    if change.before is None:
-        if not _is_open_from_the_start(rule, new):
-            return
-        yield _finding(
-            change, context, Weight.WIDENED, f"{span(path)} is {_listed(new)}: {_opens(rule, new)}", size=30
-        )
-        return
-    widened = any(UNKNOWN in each or HIDDEN in each for each in new) or _widens(rule, old, new, change, path)
-    before = f"; before: {_listed(old)}"
-    sentence = f"{span(path)} is {_listed(new)}{before}"
-    if widened:
-        yield _finding(change, context, Weight.WIDENED, f"{sentence}: {_opens(rule, new)}", size=42)
-    else:
-        yield _finding(change, context, Weight.CHANGE, f"{sentence}: this narrows access")
-
-
-def _collected(values: Values, path: str) -> list[str]:
-    """Return every value at a path, through all blocks of a list, sorted; a block as its leaves that say something."""
-    found: list[Any] = [values]
-    for step in path.split("."):
-        found = [
-            inside.get(step)
-            for each in found
-            for inside in (each if isinstance(each, list) else [each])
-            if isinstance(inside, Mapping)
-        ]
-    texts = []
-    for each in found:
-        for leaf, value in leaves(each):
-            if value not in (None, "", [], {}):
-                at = re.sub(r"\[\d+\]", "", leaf)
-                texts.append(f"{at} {written_of(value)}".strip())
-    return sorted(texts)
-
-
-def _listed(values: list[str]) -> str:
-    return spans(values, 4) if values else "unset"
-
-
-def _is_open_from_the_start(rule: str, new: list[str]) -> bool:
-    if rule == "true":
-        return "true" in new
-    if rule.startswith("networks"):
-        return Addresses.of(new).is_public
-    return False
-
-
-def _widens(rule: str, old: list[str], new: list[str], change: Change, path: str) -> bool:
-    if rule in ("true", "false"):
-        return _flag(new, rule) and not _flag(old, rule)
-    if "<" in rule:
-        before, after = _place(rule, old), _place(rule, new)
-        return before is None or after is None or after > before
-    if rule.startswith(("networks", "members")):
-        if _is_everything(rule, old, change.old, path) or _is_everything(rule, new, change.new, path):
-            return not _is_everything(rule, old, change.old, path)
-        if rule.startswith("members"):
-            return not set(new) <= set(old)
-        return not Addresses.of(new).within(Addresses.of(old))
-    return bool(old) or rule != "limits"
-
-
-def _place(rule: str, values: list[str]) -> int | None:
-    """Return how open a value is in the rule's order; None where the order does not have it."""
-    order = [each.strip() for each in rule.split("<")]
-    known_values = values or [UNSET]
-    return max(map(order.index, known_values)) if all(each in order for each in known_values) else None
-
-
-def _flag(values: list[str], rule: str) -> bool:
-    """Tell whether a flag has its open value; an absent flag is false."""
-    return (values == ["true"]) is (rule == "true")
-
-
-def _is_everything(rule: str, values: list[str], all_values: Values, path: str) -> bool:
-    if rule.endswith("(all)"):
-        return not values
-    if rule.endswith("(block)"):
-        return not blocks(all_values, path.rpartition(".")[0].rpartition(".")[0])
-    return False
-
-
-def _opens(rule: str, new: list[str]) -> str:
-    if rule.startswith("networks") and new:
-        return f"{Addresses.of(new).words} may connect"
-    if rule == "limits":
-        return "what it kept out may get in"
-    if rule == "any":
-        return "whether this widens access is not compared"
-    return "this widens access"
-
-
-# --- keys in metadata ---------------------------------------------------------------------------------
-
-
-def _ssh_keys(change: Change, context: Context) -> Iterator[Finding]:
-    """Say which SSH keys a project's or a machine's metadata lets in."""
-    old, new = _keys(change.old), _keys(change.new)
-    whole = change.type.startswith("google_compute_project_metadata")
-    to = "every machine of the project that does not block project keys" if whole else "it"
-    if come := sorted(new - old):
-        told_ = f"whoever has the private key of {spans(come, 5)} can log in to {to} (ssh-keys)"
-        yield _finding(change, context, Weight.WIDENED, told_, size=58 if whole else 41)
-    elif gone := sorted(old - new):
-        yield _finding(
-            change, context, Weight.CHANGE, f"{spans(gone, 5)} can no longer log in by SSH key to {to}"
-        )
-    for name, is_open in (
-        ("enable-oslogin", "false"),
-        ("block-project-ssh-keys", "false"),
-        ("serial-port-enable", "true"),
-    ):
-        before, after = (_metadata(side).get(name, "").lower() for side in (change.old, change.new))
-        opens = (
-            after in ("1", "true")
-            if is_open == "true"
-            else before in ("1", "true") and after not in ("1", "true")
-        )
-        if before != after and opens and (before or after):
-            told_ = f"metadata {span(name)} is {span(after or 'unset')}; before: {span(before or 'unset')}"
-            yield _finding(change, context, Weight.WIDENED, f"{told_}: this widens who can log in", size=36)
-
-
-def _metadata(values: Values) -> dict[str, str]:
-    if text(values, "key"):
-        return {text(values, "key"): text(values, "value")}
-    found = first(get(values, "metadata"))
-    return (
-        {key: value for key, value in found.items() if isinstance(value, str)}
-        if isinstance(found, Mapping)
-        else {}
-    )
-
-
-def _keys(values: Values) -> set[str]:
-    """Return `user (comment)` of each key; a key that cannot be seen counts as one."""
-    found = set()
-    for name in ("ssh-keys", "sshKeys"):
-        value = _metadata(values).get(name, "")
-        for line in value.splitlines():
-            user, _, key = line.partition(":")
-            found.add(f"{user}: {key[-60:]}" if known(line) else line)
-    return {each for each in found if each.strip(": ")}

@@ -14,8 +14,10 @@ from typing import Any
 
 from review.errors import PlanError
 from review.findings import Finding
-from review.secret_forms import secrets_by_form
-from review.secrets import Secrets, marked, named
+from review.plan_configuration import provisioners, references
+from review.plan_secrets import secrets_of_plan
+from review.raw import mapping, string
+from review.secrets import Secrets
 from review.text import SIGNS, UNKNOWN
 from review.values import Values, deeper
 
@@ -220,7 +222,7 @@ def read_plan(content: bytes, what: str = "the plan") -> Plan:
         if "values" in document:
             raise PlanError(f"{what} is a state: give `terraform show -json` the file of a plan")
         raise PlanError(f"{what} holds no part of a plan: give `terraform show -json` the file of a plan")
-    secrets = _secrets(document)
+    secrets = secrets_of_plan(document)
     return Plan(
         changes=_changes(document, "resource_changes", secrets),
         drift=_changes(document, "resource_drift", secrets),
@@ -230,7 +232,9 @@ def read_plan(content: bytes, what: str = "the plan") -> Plan:
         invocations=(
             *(_invocation(each, secrets) for each in _list(document, "action_invocations")),
             *(
-                _invocation(_dict(each.get("action_invocation")), secrets, _text(each, "reason") or "unknown")
+                _invocation(
+                    mapping(each.get("action_invocation")), secrets, string(each, "reason") or "unknown"
+                )
                 for each in _list(document, "deferred_action_invocations")
             ),
         ),
@@ -238,8 +242,8 @@ def read_plan(content: bytes, what: str = "the plan") -> Plan:
         complete=document.get("complete") if isinstance(document.get("complete"), bool) else None,
         format=version,
         applyable=document.get("applyable") if isinstance(document.get("applyable"), bool) else None,
-        references=_references(document),
-        provisioners=_provisioners(document, secrets),
+        references=references(document),
+        provisioners=provisioners(document, secrets),
         secrets=secrets,
     )
 
@@ -273,7 +277,7 @@ def _deferred(document: Mapping[str, Any], secrets: Secrets) -> tuple[Change, ..
         if not isinstance(each.get("resource_change"), dict):
             raise PlanError(f"{where}.resource_change is no object; is the plan damaged?")
         found.append(
-            _change(each["resource_change"], where, secrets, deferred=_text(each, "reason") or "unknown")
+            _change(each["resource_change"], where, secrets, deferred=string(each, "reason") or "unknown")
         )
     return tuple(sorted(found, key=lambda change: change.address))
 
@@ -305,15 +309,15 @@ def _change(raw: Mapping[str, Any], where: str, secrets: Secrets, deferred: str 
         actions=tuple(actions),
         before=values["before"],
         after=after,
-        mode=_text(raw, "mode") or "managed",
-        name=_text(raw, "name"),
-        module=_text(raw, "module_address"),
+        mode=string(raw, "mode") or "managed",
+        name=string(raw, "name"),
+        module=string(raw, "module_address"),
         index="" if raw.get("index") is None else str(raw["index"]),
-        reason=_text(raw, "action_reason"),
+        reason=string(raw, "action_reason"),
         replace_paths=tuple(_paths(change.get("replace_paths"))),
-        previous=_text(raw, "previous_address"),
+        previous=string(raw, "previous_address"),
         importing=_importing(importing),
-        deposed=_text(raw, "deposed"),
+        deposed=string(raw, "deposed"),
         deferred=deferred,
     )
 
@@ -323,7 +327,7 @@ def _derived_address(raw: Mapping[str, Any]) -> str | None:
     type_, name, index = raw.get("type"), raw.get("name"), raw.get("index")
     if not isinstance(type_, str) or not isinstance(name, str):
         return None
-    module = f"{_text(raw, 'module_address')}." if raw.get("module_address") else ""
+    module = f"{string(raw, 'module_address')}." if raw.get("module_address") else ""
     data = "data." if raw.get("mode") == "data" else ""
     return f"{module}{data}{type_}.{name}{'' if index is None else f'[{json.dumps(index)}]'}"
 
@@ -373,11 +377,6 @@ def _paths(paths: Any) -> Iterator[str]:
             yield ".".join(str(step) for step in path if not isinstance(step, int))
 
 
-def _text(raw: Mapping[str, Any], key: str) -> str:
-    found = raw.get(key)
-    return found if isinstance(found, str) else ""
-
-
 def _outputs(document: Mapping[str, Any], secrets: Secrets) -> tuple[Output, ...]:
     changes = document.get("output_changes") or {}
     if not isinstance(changes, dict) or not all(isinstance(each, dict) for each in changes.values()):
@@ -410,175 +409,18 @@ def _checks(document: Mapping[str, Any], secrets: Secrets) -> Iterator[Check]:
         address = each.get("address")
         name = address.get("to_display") if isinstance(address, dict) else ""
         yield Check(
-            name if isinstance(name, str) else "", _text(each, "status") or "unknown", tuple(problems)
+            name if isinstance(name, str) else "", string(each, "status") or "unknown", tuple(problems)
         )
 
 
 def _invocation(raw: Mapping[str, Any], secrets: Secrets, deferred: str = "") -> Invocation:
     values = _as_values(secrets.hide(raw.get("config_values") or {}, raw.get("config_sensitive")))
-    trigger = _dict(raw.get("lifecycle_action_trigger"))
+    trigger = mapping(raw.get("lifecycle_action_trigger"))
     return Invocation(
-        address=_text(raw, "address"),
-        type=_text(raw, "type"),
+        address=string(raw, "address"),
+        type=string(raw, "type"),
         values=_as_values(_with_unknown(values, raw.get("config_unknown"))),
-        trigger=_text(trigger, "triggering_resource_address"),
-        event=_text(trigger, "action_trigger_event"),
+        trigger=string(trigger, "triggering_resource_address"),
+        event=string(trigger, "action_trigger_event"),
         deferred=deferred,
     )
-
-
-# --- what the configuration refers to -----------------------------------------------------------------
-
-
-def _references(document: Mapping[str, Any]) -> dict[str, dict[str, tuple[str, ...]]]:
-    configuration = document.get("configuration")
-    root = configuration.get("root_module") if isinstance(configuration, dict) else None
-    found: dict[str, dict[str, tuple[str, ...]]] = {}
-    stack = [("", root)]
-    while stack:
-        prefix, module = stack.pop()
-        if not isinstance(module, dict):
-            continue
-        for resource in _dicts(module.get("resources")):
-            address = _text(resource, "address")
-            arguments = {
-                name: tuple(f"{prefix}{each}" for each in _referred(expression))
-                for name, expression in (_dict(resource.get("expressions"))).items()
-            }
-            depends = resource.get("depends_on")
-            if isinstance(depends, list):
-                arguments["depends_on"] = tuple(
-                    f"{prefix}{each}" for each in depends if isinstance(each, str)
-                )
-            found[f"{prefix}{address}"] = {name: refers for name, refers in arguments.items() if refers}
-        for name, call in _dict(module.get("module_calls")).items():
-            stack.append((f"{prefix}module.{name}.", _dict(call).get("module")))
-    return found
-
-
-def _provisioners(document: Mapping[str, Any], secrets: Secrets) -> dict[str, tuple[Values, ...]]:
-    found: dict[str, tuple[Values, ...]] = {}
-    stack = [("", _dict(_dict(document.get("configuration")).get("root_module")))]
-    while stack:
-        prefix, module = stack.pop()
-        for resource in _dicts(module.get("resources")):
-            if provisioners := _dicts(resource.get("provisioners")):
-                found[f"{prefix}{_text(resource, 'address')}"] = tuple(
-                    _provisioner(each, secrets) for each in provisioners
-                )
-        for name, call in _dict(module.get("module_calls")).items():
-            stack.append((f"{prefix}module.{name}.", _dict(_dict(call).get("module"))))
-    return found
-
-
-def _provisioner(raw: Mapping[str, Any], secrets: Secrets) -> Values:
-    arguments = {
-        name: _dict(value).get("constant_value", f"(from {', '.join(_referred(value)) or 'an expression'})")
-        for name, value in _dict(raw.get("expressions")).items()
-    }
-    hidden = secrets.hide(arguments)
-    return {
-        "type": _text(raw, "type"),
-        "when": _text(raw, "when"),
-        "command": hidden.get("command"),
-        "arguments": hidden,
-    }
-
-
-def _referred(expression: Any) -> list[str]:
-    if isinstance(expression, dict):
-        references = expression.get("references")
-        if isinstance(references, list):
-            return [each for each in references if isinstance(each, str)]
-        return [each for inside in expression.values() for each in _referred(inside)]
-    return (
-        [each for inside in expression for each in _referred(inside)] if isinstance(expression, list) else []
-    )
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-
-
-# --- secrets ------------------------------------------------------------------------------------------
-
-
-def _secrets(document: Mapping[str, Any]) -> Secrets:
-    """Collect each secret of the document, wherever it is marked: changes, states, outputs, variables."""
-    secrets = Secrets()
-    secrets.add(list(secrets_by_form(document)))
-    secrets.add(
-        list(
-            named(
-                _dict(document.get("variables"))
-                | {name: _dict(each).get("value") for name, each in _dict(document.get("variables")).items()}
-            )
-        )
-    )
-    changes = [each for part in ("resource_changes", "resource_drift") for each in _dicts(document.get(part))]
-    changes += [_dict(each.get("resource_change")) for each in _dicts(document.get("deferred_changes"))]
-    marked_changes = [_dict(each.get("change")) for each in changes]
-    marked_changes += [_dict(each) for each in _dict(document.get("output_changes")).values()]
-    for change in marked_changes:
-        marks = (change.get("before_sensitive"), change.get("after_sensitive"))
-        for side in ("before", "after"):
-            for mark in marks:
-                for value in marked(change.get(side), mark):
-                    secrets.add(value)
-            secrets.add(list(named(change.get(side))))
-    invocations = [
-        *_dicts(document.get("action_invocations")),
-        *(
-            _dict(each.get("action_invocation"))
-            for each in _dicts(document.get("deferred_action_invocations"))
-        ),
-    ]
-    for each in invocations:
-        secrets.add(list(marked(each.get("config_values"), each.get("config_sensitive"))))
-        secrets.add(list(named(each.get("config_values"))))
-    prior = _dict(_dict(document.get("prior_state")).get("values"))
-    for state in (_dict(document.get("planned_values")), _dict(document.get("proposed_unknown")), prior):
-        _of_state(state, secrets)
-    _of_configuration(document, secrets)
-    return secrets
-
-
-def _of_state(state: Mapping[str, Any], secrets: Secrets) -> None:
-    for output in _dict(state.get("outputs")).values():
-        if _dict(output).get("sensitive") is True:
-            secrets.add(_dict(output).get("value"))
-    modules = [_dict(state.get("root_module"))]
-    while modules:
-        module = modules.pop()
-        modules += _dicts(module.get("child_modules"))
-        for resource in _dicts(module.get("resources")):
-            for value in marked(resource.get("values"), resource.get("sensitive_values")):
-                secrets.add(value)
-
-
-def _of_configuration(document: Mapping[str, Any], secrets: Secrets) -> None:
-    """Collect the values of sensitive variables, which the JSON holds in plain text, and the providers' own."""
-    configuration = _dict(document.get("configuration"))
-    given = _dict(document.get("variables"))
-    modules = [
-        (
-            _dict(configuration.get("root_module")),
-            {name: _dict(each).get("value") for name, each in given.items()},
-        )
-    ]
-    while modules:
-        module, values = modules.pop()
-        for name, variable in _dict(module.get("variables")).items():
-            if _dict(variable).get("sensitive") is True:
-                secrets.add([values.get(name), _dict(variable).get("default")])
-        for call in _dict(module.get("module_calls")).values():
-            expressions = _dict(_dict(call).get("expressions"))
-            constants = {name: _dict(each).get("constant_value") for name, each in expressions.items()}
-            modules.append((_dict(_dict(call).get("module")), constants))
-    for provider in _dict(configuration.get("provider_config")).values():
-        for name, expression in _dict(_dict(provider).get("expressions")).items():
-            secrets.add(list(named(_dict(expression).get("constant_value"), name)))
