@@ -31,6 +31,7 @@ APPROVE = $(if $(YES)$(filter here,$(TO)),--auto-approve)
 quoted = '$(subst ','\'',$(1))'
 RUN_OPTIONS = --env $(call quoted,$(ENV)) $(if $(FEED),--feed $(call quoted,$(FEED))) \
 	$(if $(REPLAY),--replay $(call quoted,$(REPLAY)))
+FAULT_OPTION = $(if $(FAULT),--fault $(call quoted,$(FAULT)))
 
 .PHONY: help
 help: ## this list
@@ -44,11 +45,11 @@ help: ## this list
 
 .PHONY: demo
 demo: $(READY) ## run the synthesized stack here for TICKS minutes, faster than life
-	@$(BIN)/python -m local demo $(RUN_OPTIONS) --ticks $(TICKS)
+	@$(BIN)/python -m local demo $(RUN_OPTIONS) --ticks $(TICKS) $(FAULT_OPTION)
 
 .PHONY: up
 up: $(READY) ## keep it running here in real time until Ctrl-C
-	@exec $(BIN)/python -m local up $(RUN_OPTIONS) $(if $(SPEED),--speed $(SPEED)) $(if $(filter command line,$(origin TICKS)),--ticks $(TICKS))
+	@exec $(BIN)/python -m local up $(RUN_OPTIONS) $(FAULT_OPTION) $(if $(SPEED),--speed $(SPEED)) $(if $(filter command line,$(origin TICKS)),--ticks $(TICKS))
 
 .PHONY: down
 down: $(READY) ## end what an interrupted `make up` left running

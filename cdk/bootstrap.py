@@ -65,6 +65,7 @@ DEPLOYER_ROLES = (
     "roles/logging.viewer",  # why an image's build failed: its log is nowhere else
     "roles/monitoring.alertPolicyEditor",
     "roles/monitoring.notificationChannelEditor",
+    "roles/monitoring.servicesEditor",
     "roles/pubsub.admin",
     "roles/run.admin",
     "roles/serviceusage.serviceUsageConsumer",

@@ -1,4 +1,4 @@
-"""Alerts by e-mail: nothing lands, the function fails, dead letters wait, a batch failed.
+"""Alerts by e-mail: nothing lands, the function fails, dead letters wait, load jobs fail, a batch failed, an SLO burns.
 
 Only metrics that Google Cloud itself writes: an alert on a log-based metric made in the same apply is refused
 for up to ten minutes.
@@ -18,12 +18,13 @@ from cdktf_cdktf_provider_google.monitoring_notification_channel import Monitori
 from constructs import Construct
 
 from cdk.collection import Collection
+from cdk.service_level import ServiceLevel
 from cdk.settings import Settings
 from cdk.storage import Storage
 
 
 class Monitoring(Construct):
-    """A notification channel and four alert policies, each with what to do in its text."""
+    """A notification channel and alert policies, each with what to do in its text."""
 
     def __init__(
         self, scope: Construct, settings: Settings, *, storage: Storage, collection: Collection
@@ -37,18 +38,19 @@ class Monitoring(Construct):
             labels={"email_address": settings.alerts.email},
         )
         silent = settings.alerts.silent_minutes
+        written_objects = (
+            'resource.type = "gcs_bucket"'
+            f' AND resource.labels.bucket_name = "{storage.landing.name}"'
+            ' AND metric.type = "storage.googleapis.com/api/request_count"'
+            ' AND metric.labels.method = "WriteObject" AND metric.labels.response_code = "OK"'
+        )
         self._policy(
             "silent",
             f"No new object for {silent} minutes",
             "The collector lands nothing. Look at the function's log, at the Scheduler job `collect` (paused?) and "
             "at the subscription `collect-push`. What is missed cannot be asked for later.",
             MonitoringAlertPolicyConditionsConditionThreshold(
-                filter=(
-                    'resource.type = "gcs_bucket"'
-                    f' AND resource.labels.bucket_name = "{storage.landing.name}"'
-                    ' AND metric.type = "storage.googleapis.com/api/request_count"'
-                    ' AND metric.labels.method = "WriteObject" AND metric.labels.response_code = "OK"'
-                ),
+                filter=written_objects,
                 comparison="COMPARISON_LT",
                 threshold_value=1,
                 duration=f"{silent * 60}s",
@@ -96,7 +98,40 @@ class Monitoring(Construct):
                 ],
             ),
         )
-        self._batch_failed()
+        self._burn_rates(ServiceLevel(self, written_objects=written_objects))
+        self._on_logs(
+            "load_jobs",
+            "Load jobs fail",
+            "Each failed job counts against the 1,500 load jobs that a table may have in a day, of which a tick each "
+            "minute takes 1,440: what is left lasts for 60 failures. The function's log names table and reason "
+            "(`load_job_failed`, `quota_exceeded`); `make smoke` counts the day's jobs. Rows that could not be loaded "
+            "come with the nightly rebuild, their objects are stored.",
+            'resource.type="cloud_run_revision"'
+            f' AND resource.labels.service_name="{collection.function.name}"'
+            ' AND jsonPayload.event=("load_job_failed" OR "quota_exceeded")',
+        )
+        self._on_logs(
+            "batch_failed",
+            "The nightly batch failed",
+            "No table was changed: days are replaced whole or not at all. The table `batch_runs` and the "
+            "job's log say why; run the template `rebuild-days` again with FROM and TO.",
+            '(resource.type="cloud_dataproc_job" AND severity>=ERROR) OR '
+            '(protoPayload.methodName=~"InstantiateWorkflowTemplate" AND severity>=ERROR) OR '
+            '(resource.type="cloud_scheduler_job" AND resource.labels.job_id="batch" '
+            "AND severity>=ERROR)",
+        )
+
+    def _burn_rates(self, level: ServiceLevel) -> None:
+        for id_, condition in level.burn_rates.items():
+            words = "within days" if id_ == "burns_fast" else "before the 28 days are over"
+            self._policy(
+                id_,
+                f"Too many minutes are missing: the error budget will be spent {words}",
+                "Minutes without an object: the API, the function or Pub/Sub. `make smoke` says which minutes of "
+                "yesterday are there, and the view `minutes_present` those of every day. What is missed cannot be "
+                "asked for later.",
+                condition,
+            )
 
     def _policy(
         self,
@@ -116,11 +151,10 @@ class Monitoring(Construct):
             documentation=MonitoringAlertPolicyDocumentation(content=what_to_do, mime_type="text/markdown"),
         )
 
-    def _batch_failed(self) -> None:
-        title = "The nightly batch failed"
+    def _on_logs(self, id_: str, title: str, what_to_do: str, log_filter: str) -> None:
         MonitoringAlertPolicy(
             self,
-            "batch_failed",
+            id_,
             display_name=f"vlille: {title}",
             combiner="OR",
             severity="ERROR",
@@ -128,12 +162,7 @@ class Monitoring(Construct):
                 MonitoringAlertPolicyConditions(
                     display_name=title,
                     condition_matched_log=MonitoringAlertPolicyConditionsConditionMatchedLog(
-                        filter=(
-                            '(resource.type="cloud_dataproc_job" AND severity>=ERROR) OR '
-                            '(protoPayload.methodName=~"InstantiateWorkflowTemplate" AND severity>=ERROR) OR '
-                            '(resource.type="cloud_scheduler_job" AND resource.labels.job_id="batch" '
-                            "AND severity>=ERROR)"
-                        )
+                        filter=log_filter
                     ),
                 )
             ],
@@ -144,13 +173,7 @@ class Monitoring(Construct):
                 ),
             ),
             notification_channels=[self._channel.id],
-            documentation=MonitoringAlertPolicyDocumentation(
-                content=(
-                    "No table was changed: days are replaced whole or not at all. The table `batch_runs` and the "
-                    "job's log say why; run the template `rebuild-days` again with FROM and TO."
-                ),
-                mime_type="text/markdown",
-            ),
+            documentation=MonitoringAlertPolicyDocumentation(content=what_to_do, mime_type="text/markdown"),
         )
 
 

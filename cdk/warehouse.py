@@ -15,7 +15,14 @@ from constructs import Construct
 
 from cdk.replacement import replaced_with, replacement_triggers
 from cdk.settings import Settings
-from feed import Feed, availability_sql, batch_runs_schema, quarantine_schema, station_schema
+from feed import (
+    Feed,
+    availability_sql,
+    batch_runs_schema,
+    minutes_present_sql,
+    quarantine_schema,
+    station_schema,
+)
 
 CLUSTERABLE = frozenset({"STRING", "INTEGER", "BOOLEAN", "TIMESTAMP", "DATETIME", "DATE"})
 
@@ -60,17 +67,27 @@ class Warehouse(Construct):
             "Accounts of the batch: what was listed, read, quarantined and loaded by each run",
             batch_runs_schema(),
         )
-        self.availability = BigqueryTable(
-            self,
+        self.availability = self._view(
             "availability",
+            "All feeds under common names (GBFS); filter on collected_at to read few partitions",
+            availability_sql(feeds.values(), settings.dataset),
+        )
+        self.minutes_present = self._view(
+            "minutes_present",
+            "Of the 1,440 minutes of each UTC day, how many have rows; filter on day to read few partitions",
+            minutes_present_sql(feeds.values(), settings.dataset),
+        )
+
+    def _view(self, table_id: str, description: str, query: str) -> BigqueryTable:
+        return BigqueryTable(
+            self,
+            table_id,
             dataset_id=self.dataset.dataset_id,
-            table_id="availability",
-            description="All feeds under common names (GBFS); filter on collected_at to read few partitions",
+            table_id=table_id,
+            description=description,
             # A view holds nothing that could be lost, and a table's protection would stand in its way.
             deletion_protection=False,
-            view=BigqueryTableView(
-                query=availability_sql(feeds.values(), settings.dataset), use_legacy_sql=False
-            ),
+            view=BigqueryTableView(query=query, use_legacy_sql=False),
             depends_on=list(self.stations.values()),
             lifecycle=replaced_with(self.dataset),
         )

@@ -74,6 +74,13 @@ def parse(arguments: list[str] | None) -> Options:
     cloud.add_argument(
         "--fault", type=_fault, metavar="WHAT[@KINDS][xTIMES]", help="let calls of the next command fail"
     )
+    for each in (demo, up):
+        each.add_argument(
+            "--fault",
+            type=_fault,
+            metavar="WHAT[@KINDS][xTIMES]",
+            help="let workloads' first calls of each kind to Cloud Storage and BigQuery fail",
+        )
     for each in (up, cloud):
         each.add_argument(
             "--speed", type=_speed, default=1.0, metavar="N", help="N times as fast as life (1)"

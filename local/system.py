@@ -251,6 +251,8 @@ def empty_project(
     guard = machine.service(Guard)
     closing.callback(guard.close)
     machine.doors = guard.doors
+    if options.mode != "cloud":  # there it strikes Terraform's calls
+        guard.faults.set(options.fault)
     source = _choose_source(options, terminal, machine, feed=feed, url=url, closing=closing)
     return stack, feed, source, machine
 

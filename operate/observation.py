@@ -1,8 +1,9 @@
-"""What a deployed system tells of itself: objects, rows, dead letters, jobs, the last batch."""
+"""What a deployed system tells of itself: objects, rows, minutes, dead letters, jobs, the last batch."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from cdk.settings import Settings
@@ -15,6 +16,7 @@ DEAD_LETTERS = "collect-dead"
 UNDELIVERED = "pubsub.googleapis.com/subscription/num_undelivered_messages"
 METRIC_WINDOW = timedelta(minutes=15)  # Monitoring shows a point up to some minutes late
 ROW_DAYS = 2
+MINUTES_OF_A_DAY = 1_440
 QUERY_MILLISECONDS = 20_000  # less than a request may last
 
 
@@ -58,6 +60,15 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Minutes:
+    """Minutes of yesterday (UTC) that have rows, and how many there are since the first one collected."""
+
+    day: date
+    present: int
+    expected: int  # 1,440, or fewer where collecting began yesterday; 0 where it began today
+
+
+@dataclass(frozen=True)
 class Facts:
     """Each fact, or why there is none. None: asked, and there is nothing."""
 
@@ -67,6 +78,8 @@ class Facts:
     dead_letters: int | Unanswered | None  # None: Monitoring has no point
     jobs: dict[str, Job | Unanswered]
     run: Run | Unanswered | None
+    minutes: Minutes | Unanswered
+    load_jobs: dict[str, int] | Unanswered  # of the last 24 hours, by table
 
 
 def observe(cloud: Cloud, settings: Settings, place: Place, now: datetime) -> Facts:
@@ -89,6 +102,8 @@ def observe(cloud: Cloud, settings: Settings, place: Place, now: datetime) -> Fa
         dead_letters=asked(_dead_letters, now),
         jobs={job: asked(_job, job) for job in JOBS},
         run=asked(_run),
+        minutes=asked(_minutes, now),
+        load_jobs=asked(_load_jobs, now),
     )
 
 
@@ -124,6 +139,39 @@ def _row(cloud: Cloud, settings: Settings, now: datetime) -> datetime | None:
         f"WHERE collected_at >= TIMESTAMP '{since}'",
     )
     return None if row[0] is None else _time(row[0])
+
+
+def _minutes(cloud: Cloud, settings: Settings, now: datetime) -> Minutes:
+    day = now.date() - timedelta(days=1)
+    [[present, first]] = _query(
+        cloud,
+        settings,
+        f"SELECT COUNT(DISTINCT IF(DATE(collected_at) = DATE '{day}', collected_at, NULL)), "  # noqa: S608 - ours
+        f"UNIX_SECONDS(MIN(collected_at)) FROM `{settings.dataset}.{settings.feed}` "
+        f"WHERE collected_at >= TIMESTAMP '{day - timedelta(days=1)} 00:00:00+00'",
+    )
+    midnight = datetime.combine(day, time(), UTC)
+    missed = MINUTES_OF_A_DAY if first is None else (_time(first) - midnight) // timedelta(minutes=1)
+    expected = MINUTES_OF_A_DAY - min(max(missed, 0), MINUTES_OF_A_DAY)
+    return Minutes(day, int(present), expected)
+
+
+def _load_jobs(cloud: Cloud, settings: Settings, now: datetime) -> dict[str, int]:
+    """Whoever began them, and however they ended: failed ones count against the quota too."""
+    since = int((now - timedelta(days=1)).timestamp() * 1000)
+    jobs = pages(
+        cloud,
+        f"{cloud.endpoints.big_query}projects/{settings.project}/jobs",
+        "jobs",
+        allUsers="true",
+        projection="full",
+        minCreationTime=str(since),
+        maxResults="1000",
+        fields="nextPageToken,jobs(configuration/load/destinationTable)",
+    )
+    dataset = settings.dataset.rpartition(".")[2]
+    tables = (job.get("configuration", {}).get("load", {}).get("destinationTable", {}) for job in jobs)
+    return dict(Counter(table["tableId"] for table in tables if table.get("datasetId") == dataset))
 
 
 def _run(cloud: Cloud, settings: Settings) -> Run | None:

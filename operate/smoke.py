@@ -14,6 +14,10 @@ from operate.place import Place
 FAILED = "failed"
 SWEEPS = 2  # what landed may wait for so many sweeps, and for the minutes that are no alert
 BATCH_DAYS = timedelta(days=1)
+GOAL = 0.99  # of the minutes of a day; cdk/service_level.py has the same for the alert
+# Into one table, failed ones included: https://cloud.google.com/bigquery/quotas#load_jobs
+LOAD_JOBS_A_DAY = 1_500
+LOAD_JOBS_WARNING = 0.98  # a tick each minute takes 0.96
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ def judge(facts: Facts, settings: Settings, place: Place, now: datetime) -> list
         _objects(facts, settings, place, now),
         _archive(facts, settings, place, now),
         _rows(facts, settings, place, now),
+        _minutes_present(facts, place),
+        _load_jobs(facts, settings, place),
         _dead_letters(facts, place),
         *_jobs(facts, place, now),
         _batch(facts, settings, place, now),
@@ -53,6 +59,33 @@ def _rows(facts: Facts, settings: Settings, place: Place, now: datetime) -> Line
     if isinstance(facts.row, Unanswered):
         return Line("rows", facts.row.why, wrong=True)
     return _newest("rows", facts.row, settings, now=now, remedy=_look(facts, place))
+
+
+def _minutes_present(facts: Facts, place: Place) -> Line:
+    found = facts.minutes
+    if isinstance(found, Unanswered):
+        return Line("minutes", found.why, wrong=True)
+    if not found.expected:
+        return Line("minutes", f"none expected on {found.day}: collecting began after it")
+    told = f"{found.present:,} of {found.expected:,} on {found.day}"
+    if found.present >= GOAL * found.expected:
+        return Line("minutes", told)
+    remedy = f"the view minutes_present has every day, and {place.make('logs', 'collect')} says why some are missing"
+    return Line("minutes", f"{told}, at least {GOAL:.0%} are well: {remedy}", wrong=True)
+
+
+def _load_jobs(facts: Facts, settings: Settings, place: Place) -> Line:
+    """Of the tables that the collector loads into; the batch's staging tables are others each night."""
+    found = facts.load_jobs
+    if isinstance(found, Unanswered):
+        return Line("load jobs", found.why, wrong=True)
+    used = {table: found.get(table, 0) for table in (settings.feed, "quarantine")}
+    told = ", ".join(f"{count:,} into {table}" for table, count in used.items())
+    told = f"{told} in 24 hours, of {LOAD_JOBS_A_DAY:,} each"
+    if max(used.values()) < LOAD_JOBS_WARNING * LOAD_JOBS_A_DAY:
+        return Line("load jobs", told)
+    remedy = f"{place.make('logs', 'collect')} shows load_job_failed; failed jobs count too"
+    return Line("load jobs", f"{told}, soon used up: {remedy}", wrong=True)
 
 
 def _newest(what: str, newest: datetime | None, settings: Settings, *, now: datetime, remedy: str) -> Line:

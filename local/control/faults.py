@@ -5,6 +5,7 @@ A kind of call is a method and the pattern of a path, such as `POST /pubsub/v1/p
 
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +13,15 @@ from dataclasses import dataclass
 from local.control.http import REASONS, Reply, error_reply
 from local.errors import LocalError
 
-DROP, CUT = "drop", "cut"
+DROP, CUT, SLOW = "drop", "cut", "slow"
+SLOW_S = 20.0
 FORM = re.compile(r"(?P<what>\w+?)(?:@(?P<kinds>.+?))?(?:x(?P<times>\d+))?")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`what` is a status (`503`), `drop` (the connection ends, nothing was done) or `cut` (it was done, and ends).
+    """`what` is a status (`503`), `drop` (the connection ends, nothing was done), `cut` (it was done, and ends) or
+    `slow` (it is done SLOW_S later).
 
     It strikes the first `times` calls of each kind that the expression `kinds` is found in.
     """
@@ -32,10 +35,11 @@ class Fault:
         """Read `WHAT[@KINDS][xTIMES]`: `503`, `drop@POST /pubsub`, `403@topicsx9`. Raises LocalError."""
         match = FORM.fullmatch(text)
         what = match["what"] if match else text
-        if match is None or not (what in (DROP, CUT) or (what.isdigit() and int(what) in REASONS)):
+        if match is None or not (what in (DROP, CUT, SLOW) or (what.isdigit() and int(what) in REASONS)):
             statuses = ", ".join(map(str, REASONS))
             raise LocalError(
-                f"FAULT: found {text!r}, accepted: WHAT[@KINDS][xTIMES] with WHAT one of {statuses}, {DROP}, {CUT}"
+                f"FAULT: found {text!r}, accepted: WHAT[@KINDS][xTIMES] with WHAT one of {statuses}, "
+                f"{DROP}, {CUT}, {SLOW}"
             )
         try:
             re.compile(match["kinds"] or "")
@@ -66,8 +70,11 @@ class Faults:
 
     def around(self, kind: str, work: Callable[[], Reply]) -> Reply:
         """Return what a call of that kind gets, which may have done its work and get NO_REPLY."""
-        fault = self._strikes(kind)
+        fault = self.strike(kind)
         if fault is None:
+            return work()
+        if fault.what == SLOW:
+            time.sleep(SLOW_S)
             return work()
         if fault.what == CUT:
             work()
@@ -75,7 +82,8 @@ class Faults:
             return NO_REPLY
         return error_reply(int(fault.what), f"{kind}: refused on demand (FAULT={fault.what})")
 
-    def _strikes(self, kind: str) -> Fault | None:
+    def strike(self, kind: str) -> Fault | None:
+        """The fault that a call of that kind meets, which is counted, or None."""
         with self._lock:
             fault = self._fault
             if fault is None or self.struck[kind] >= fault.times or not re.search(fault.kinds, kind):

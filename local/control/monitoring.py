@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from local.arguments import stable_number
 from local.clock import clock_of
 from local.collection import Json
 from local.control.http import Call, RefusedError, Route
-from local.control.kinds import Complete, Kind, by_number
+from local.control.kinds import Complete, Kind, by_number, by_query
 from local.machine import Machine
 from local.services.pubsub import PubSub, rfc3339
 
@@ -46,6 +47,17 @@ def _kind(collection: str, complete: Complete) -> Kind:
     )
 
 
+def _service(machine: Machine, wanted: Json, _before: Json | None) -> Json:
+    complete: Json = {"custom": {}, "telemetry": {}} | wanted
+    machine.collection("monitoring", "services").put(wanted["name"], complete)
+    return complete
+
+
+def _objective(machine: Machine, wanted: Json, _before: Json | None) -> Json:
+    machine.collection("monitoring", "serviceLevelObjectives").put(wanted["name"], wanted)
+    return wanted
+
+
 def _waiting(machine: Machine, call: Call, project: str) -> Json:
     """The newest point of `num_undelivered_messages` of the subscription that the filter names."""
     asked = call.query.get("filter", "")
@@ -71,3 +83,10 @@ def routes(machine: Machine) -> Iterator[Route]:
     )
     yield from _kind("alertPolicies", _policy).routes(machine)
     yield from _kind("notificationChannels", _channel).routes(machine)
+    yield from replace(_kind("services", _service), identify=by_query("serviceId")).routes(machine)
+    objective = replace(
+        _kind("serviceLevelObjectives", _objective),
+        item="projects/{project}/services/{service}/serviceLevelObjectives/{id}",
+        identify=by_query("serviceLevelObjectiveId"),
+    )
+    yield from objective.routes(machine)

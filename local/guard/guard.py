@@ -11,6 +11,7 @@ from typing import Any
 import requests
 
 from local.access import Access, DeniedError, UndecidableError, UnknownCallerError
+from local.control.faults import Faults
 from local.emulators import Emulators
 from local.guard import bigquery, storage
 from local.guard.calls import Asked, InvalidCallError, Request, UnansweredError
@@ -41,8 +42,9 @@ class Guard:
         self._gcs_url = machine.gcs_url
         self._session = requests.Session()
         self._session.trust_env = False
-        self._storage = Proxy("storage guard", machine.gcs_url, self._judge_storage)
-        self._bigquery = Proxy("BigQuery guard", machine.bigquery_url, self._judge_bigquery)
+        self.faults = Faults()
+        self._storage = Proxy("storage guard", machine.gcs_url, self._judge_storage, self.faults)
+        self._bigquery = Proxy("BigQuery guard", machine.bigquery_url, self._judge_bigquery, self.faults)
         self.doors = Emulators(self._storage.url, self._bigquery.url)
 
     def close(self) -> None:

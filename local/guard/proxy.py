@@ -7,9 +7,11 @@ together would take a good half for their message classes. `make bench` measures
 import io
 import json
 import logging
+import re
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from http import HTTPStatus
 from typing import cast
 from urllib.parse import urlsplit
 
+from local.control.faults import CUT, DROP, SLOW, SLOW_S, Faults
+from local.control.http import REASONS
 from local.guard.calls import Request
 from local.processes import LOOPBACK
 
@@ -57,8 +61,9 @@ Judge = Callable[[Request], Verdict]
 class Proxy:
     """Listens on loopback and answers for the server at `upstream` until it is closed."""
 
-    def __init__(self, name: str, upstream: str, judge: Judge) -> None:
+    def __init__(self, name: str, upstream: str, judge: Judge, faults: Faults | None = None) -> None:
         parts = urlsplit(upstream)
+        self._faults = faults or Faults()
         self._address = parts.hostname or LOOPBACK, parts.port or 80
         self._upstream, self._judge = upstream.encode(), judge
         self._listener = socket.create_server((LOOPBACK, 0), backlog=128)
@@ -85,7 +90,9 @@ class Proxy:
     def _serve(self, client: socket.socket) -> None:
         with self._lock:
             self._open.add(client)
-        connection = _Connection(client, self._address, self._upstream, self.url.encode(), self._judge)
+        connection = _Connection(
+            client, self._address, self._upstream, self.url.encode(), self._judge, faults=self._faults
+        )
         try:
             while connection.serve_one():
                 pass
@@ -101,12 +108,20 @@ class _Connection:
     """One client's connection and, from its first call on, one of its own to the emulator."""
 
     def __init__(
-        self, client: socket.socket, address: tuple[str, int], upstream: bytes, here: bytes, judge: Judge
+        self,
+        client: socket.socket,
+        address: tuple[str, int],
+        upstream: bytes,
+        here: bytes,
+        judge: Judge,
+        *,
+        faults: Faults,
     ) -> None:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.settimeout(TIMEOUT_S)  # idle for so long: its pool makes another
         self._client, self._from_client = client, _reader(client)
         self._address, self._upstream, self._here, self._judge = address, upstream, here, judge
+        self._faults = faults
         self._server: socket.socket | None = None
         self._from_server: io.BufferedReader | None = None
 
@@ -133,14 +148,23 @@ class _Connection:
                 pass  # a client that is still sending would not hear the answer
             self._answer(verdict.reply, method, keeps=keeps)
             return keeps
+        fault = self._faults.strike(f"{method} {kind_of(target)}")
+        what = fault.what if fault else ""
+        if what == DROP:
+            return False
+        if what == SLOW:
+            time.sleep(SLOW_S)
         try:
-            self._send(line, headers, body, plain=not verdict.is_media)
+            if not what.isdigit():
+                self._send(line, headers, body, plain=not verdict.is_media)
         except ConnectionRefusedError:
+            what = "503"
+        if what.isdigit():
             for _ in body.chunks():
                 pass
-            self._answer(_unavailable(), method, keeps=keeps)
+            self._answer(_fault_reply(int(what)) if fault else _unavailable(), method, keeps=keeps)
             return keeps
-        return self._pass_back(method, verdict) and keeps
+        return self._pass_back(method, verdict, is_cut=what == CUT) and keeps
 
     def _answer(self, reply: Reply, method: str, *, keeps: bool) -> None:
         head = (
@@ -170,7 +194,7 @@ class _Connection:
             self._from_server = _reader(self._server)
         return self._server
 
-    def _pass_back(self, method: str, verdict: Verdict) -> bool:
+    def _pass_back(self, method: str, verdict: Verdict, *, is_cut: bool) -> bool:
         assert self._from_server is not None  # noqa: S101 - `_send` connected it
         status = 100
         while status // 100 == 1:
@@ -178,6 +202,8 @@ class _Connection:
                 return False
             line, headers = head
             status = int(line.split(b" ", 2)[1])
+        if is_cut:  # the emulator has done it
+            return False
         known = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
         ends_by_closing = "content-length" not in known and "transfer-encoding" not in known
         has_body = method != "HEAD" and status not in NO_BODY
@@ -338,6 +364,22 @@ def _is_stale(server: socket.socket) -> bool:
 
 def _reason(status: int) -> str:
     return HTTPStatus(status).phrase
+
+
+def kind_of(target: str) -> str:
+    """The path of a call without the names in it: `/storage/v1/b/{}/o/{}`."""
+    path = target.partition("?")[0]
+    return re.sub(r"/(b|o|projects|datasets|tables|jobs|queries)/[^/]+", r"/\1/{}", path)
+
+
+def _fault_reply(status: int) -> Reply:
+    message = "refused on demand (FAULT)"
+    error = {
+        "code": status,
+        "message": message,
+        "errors": [{"message": message, "reason": REASONS[status][1]}],
+    }
+    return Reply(status, json.dumps({"error": error}).encode())
 
 
 def _unavailable() -> Reply:

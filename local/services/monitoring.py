@@ -20,6 +20,20 @@ HANDLERS: dict[str, Handler] = {
         more={"name": "{id}"},
         said=SAID,
     ),
+    "google_monitoring_custom_service": recorded(
+        "monitoring",
+        "services",
+        name="projects/{project}/services/{service_id}",
+        more={"name": "{id}"},
+        said=SAID,
+    ),
+    "google_monitoring_slo": recorded(
+        "monitoring",
+        "serviceLevelObjectives",
+        name="projects/{project}/services/{service}/serviceLevelObjectives/{slo_id}",
+        more={"name": "{id}"},
+        said=SAID,
+    ),
     "google_monitoring_dashboard": recorded(
         "monitoring",
         "dashboards",

@@ -123,6 +123,22 @@ def _availability(feed: Feed, dataset: str) -> str:
     return "SELECT\n" + ",\n".join(lines) + f"\nFROM `{dataset}.{feed.name}`"
 
 
+def minutes_present_sql(feeds: Iterable[Feed], dataset: str) -> str:
+    """GoogleSQL of the view with a row per feed and UTC day: feed, day, minutes (of 1,440) that have rows.
+
+    `dataset` is `project.dataset`. A day without any row has no row here either.
+    """
+    selects = [
+        f"SELECT\n  {_literal(feed.name)} AS feed,\n  DATE(`{COLLECTED_AT.name}`) AS day,\n"
+        f"  COUNT(DISTINCT `{COLLECTED_AT.name}`) AS minutes\nFROM `{dataset}.{feed.name}`\nGROUP BY feed, day"
+        for feed in feeds
+    ]
+    return "\nUNION ALL\n".join(selects) or (
+        "SELECT\n  CAST(NULL AS STRING) AS feed,\n  CAST(NULL AS DATE) AS day,\n"
+        "  CAST(NULL AS INT64) AS minutes\nLIMIT 0"
+    )
+
+
 def _no_availability() -> str:
     kinds = {"feed": "STRING", "collected_at": "TIMESTAMP"} | _AVAILABILITY
     lines = ",\n".join(f"  CAST(NULL AS {kind}) AS {name}" for name, kind in kinds.items())

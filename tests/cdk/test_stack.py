@@ -82,7 +82,7 @@ def test_each_feed_has_a_table_with_the_schema_of_its_sample(
 
 def test_the_tables_of_every_environment(stack: dict[str, Any], feeds: dict[str, Feed]) -> None:
     tables = {arguments["table_id"]: arguments for _, arguments in resources(stack, "google_bigquery_table")}
-    assert set(tables) == {*FEEDS, "quarantine", "batch_runs", "availability"}
+    assert set(tables) == {*FEEDS, "quarantine", "batch_runs", "availability", "minutes_present"}
     assert json.loads(tables["quarantine"]["schema"]) == quarantine_schema()
     assert json.loads(tables["batch_runs"]["schema"]) == batch_runs_schema()
     project = stack["provider"]["google"][0]["project"]
@@ -332,6 +332,9 @@ def test_alerts_say_what_to_do(stack: dict[str, Any]) -> None:
         "silent",
         "errors",
         "dead_letters",
+        "load_jobs",
+        "burns_fast",
+        "burns_slowly",
         "batch_failed",
     }
     for policy in policies.values():

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -12,6 +12,7 @@ from feed import (
     availability_sql,
     batch_runs_schema,
     data_dictionary,
+    minutes_present_sql,
     quarantine_rows,
     quarantine_schema,
     spark_schema,
@@ -177,6 +178,24 @@ def test_availability_of_no_feed_has_its_columns_and_no_row(ods: Feed) -> None:
     assert _query(sql, {}) == []
     names = [line.split(" AS ")[-1].rstrip(",") for line in availability_sql([ods], "d.v").split("\n")[1:-1]]
     assert [line.split(" AS ")[-1].rstrip(",") for line in sql.split("\n")[1:-1]] == names
+
+
+def test_minutes_present_counts_each_feeds_minutes_by_utc_day(feeds: dict[str, Feed], ods: Feed) -> None:
+    later, next_day = NOON + timedelta(minutes=1), NOON + timedelta(hours=12)
+    tables: dict[Feed, list[dict[str, Any]]] = {
+        ods: [{"libelle": n, "collected_at": tick} for tick in (NOON, later, next_day) for n in (1, 2)],
+        feeds["vlille_ogc"]: [{"id": "5", "collected_at": NOON}],
+    }
+    rows = _query(minutes_present_sql(tables, "demo.vlille"), tables)
+    assert sorted((row["feed"], row["day"], row["minutes"]) for row in rows) == [
+        ("vlille_ods", NOON.date(), 2),
+        ("vlille_ods", next_day.date(), 1),
+        ("vlille_ogc", NOON.date(), 1),
+    ]
+
+
+def test_minutes_present_of_no_feed_has_no_row() -> None:
+    assert _query(minutes_present_sql([], "demo.vlille"), {}) == []
 
 
 def test_data_dictionary(make_feed: MakeFeed) -> None:

@@ -37,6 +37,10 @@ KNOWN_DIFFERENCES = {
         "the provider writes the field's name as protobuf has it; Google's JSON mapping accepts both spellings"
     ),
 }
+# Of the BigQuery emulator, whose replies the control plane passes on.
+EMULATED = re.compile(
+    r"bigquery\.jobs\.list response\.jobs\[\d+\]\.configuration\.query\.location is unknown"
+)
 _WHOLE = re.compile(r"-?[0-9]+")
 _TYPES: dict[str, tuple[type, ...]] = {
     "array": (list,),

@@ -49,6 +49,16 @@ def make(machine: Machine, kind: str, arguments: dict[str, Any], **meta: Any) ->
             {"name": "failures", "filter": "x"},
             {"id": "failures", "name": "failures"},
         ),
+        (
+            "google_monitoring_custom_service",
+            {"service_id": "collection", "display_name": "collection"},
+            {"id": "projects/{0}/services/collection", "name": "projects/{0}/services/collection"},
+        ),
+        (
+            "google_monitoring_slo",
+            {"service": "collection", "slo_id": "minutes", "goal": 0.99},
+            {"name": "projects/{0}/services/collection/serviceLevelObjectives/minutes"},
+        ),
         ("google_project_service", {"service": "run.googleapis.com"}, {"id": "{0}/run.googleapis.com"}),
         ("data.google_client_config", {}, {"project": "{0}", "region": "europe-west1"}),
     ],

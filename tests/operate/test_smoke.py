@@ -1,7 +1,7 @@
 """What is said of what a system tells of itself: facts in, sentences out."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 
 from cdk.settings import load_environments
 from operate.cloud import RefusedError
-from operate.observation import Facts, Job, Landing, Run, Unanswered
+from operate.observation import Facts, Job, Landing, Minutes, Run, Unanswered
 from operate.place import Place, why
 from operate.smoke import judge
 
@@ -34,7 +34,14 @@ JOBS: dict[str, Job | Unanswered] = {
 }
 RUN = Run(NIGHT + timedelta(minutes=2), "2026-11-23", "2026-11-23", "succeeded", "", 416_160)
 WELL = Facts(
-    landing=Landing(ago(9), ago(0.5)), archived=ago(10), row=ago(1.5), dead_letters=0, jobs=JOBS, run=RUN
+    landing=Landing(ago(9), ago(0.5)),
+    archived=ago(10),
+    row=ago(1.5),
+    dead_letters=0,
+    jobs=JOBS,
+    run=RUN,
+    minutes=Minutes(date(2026, 11, 23), 1_438, 1_440),
+    load_jobs={"vlille_ogc": 1_440, "quarantine": 3, "vlille_ogc_staging_1": 1},
 )
 
 
@@ -43,6 +50,8 @@ def test_all_is_well() -> None:
         "ok     objects       newest of 2026-11-24 12:00 UTC, 0 min ago",
         "ok     archive       newest of 2026-11-24 11:50 UTC; the oldest to be moved waits for 9 min",
         "ok     rows          newest of 2026-11-24 11:59 UTC, 1 min ago",
+        "ok     minutes       1,438 of 1,440 on 2026-11-23",
+        "ok     load jobs     1,440 into vlille_ogc, 3 into quarantine in 24 hours, of 1,500 each",
         "ok     dead letters  none",
         "ok     job collect   enabled, last tried 0 min ago",
         "ok     job copy      enabled, last tried 1 min ago",
@@ -65,6 +74,21 @@ def test_all_is_well() -> None:
             {"landing": Landing(ago(35.5), ago(1))},
             "archive",
             "newest of 2026-11-24 11:50 UTC; the oldest to be moved waits for 35 min",
+        ),
+        (
+            {"minutes": Minutes(date(2026, 11, 23), 713, 720)},
+            "minutes",
+            "713 of 720 on 2026-11-23",
+        ),
+        (
+            {"minutes": Minutes(date(2026, 11, 23), 0, 0)},
+            "minutes",
+            "none expected on 2026-11-23: collecting began after it",
+        ),
+        (
+            {"load_jobs": {}},
+            "load jobs",
+            "0 into vlille_ogc, 0 into quarantine in 24 hours, of 1,500 each",
         ),
         ({"dead_letters": None}, "dead letters", "Monitoring tells of none"),
         ({"jobs": JOBS | {"batch": Job("ENABLED")}, "run": None}, "last batch", "none has ended yet"),
@@ -114,6 +138,20 @@ AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tr
             {
                 "archive": "newest of 2026-11-24 11:50 UTC; the oldest to be moved waits for 36 min, "
                 f"at most 35 are well: {COPY}"
+            },
+        ),
+        (
+            {"minutes": Minutes(date(2026, 11, 23), 1_425, 1_440)},
+            {
+                "minutes": "1,425 of 1,440 on 2026-11-23, at least 99% are well: the view minutes_present has every "
+                "day, and `make logs JOB=collect ENV=dev` says why some are missing"
+            },
+        ),
+        (
+            {"load_jobs": {"vlille_ogc": 1_440, "quarantine": 1_470}},
+            {
+                "load jobs": "1,440 into vlille_ogc, 1,470 into quarantine in 24 hours, of 1,500 each, soon used up: "
+                "`make logs JOB=collect ENV=dev` shows load_job_failed; failed jobs count too"
             },
         ),
         (

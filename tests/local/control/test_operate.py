@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from local.services.pubsub import PubSub
 from local.services.storage import Storage
 from operate import jobs, leftovers
 from operate.cloud import Cloud, connect
-from operate.observation import Facts, Job, Landing, Run, Unanswered, observe
+from operate.observation import Facts, Job, Landing, Minutes, Run, Unanswered, observe
 from operate.place import Place
 from operate.smoke import judge
 
@@ -116,6 +116,8 @@ def test_before_a_deploy_nothing_is_there(cloud: Cloud, settings: Settings) -> N
         dead_letters=GONE,
         jobs=dict.fromkeys(jobs.JOBS, GONE),
         run=GONE,
+        minutes=GONE,
+        load_jobs={},
     )
 
 
@@ -128,6 +130,8 @@ def test_after_a_deploy_nothing_came_yet(cloud: Cloud, settings: Settings) -> No
         dead_letters=0,
         jobs=dict.fromkeys(jobs.JOBS, Job("ENABLED")),
         run=None,
+        minutes=Minutes(date(2026, 11, 23), 0, 0),
+        load_jobs={},
     )
 
 
@@ -142,6 +146,8 @@ def test_a_system_that_collects_says_so(machine: Machine, cloud: Cloud, settings
         dead_letters=0,
         jobs=dict.fromkeys(jobs.JOBS, Job("ENABLED")),
         run=Run(datetime(2026, 11, 24, 2, 30, tzinfo=UTC), "2026-11-23", "2026-11-23", "succeeded", "", 289),
+        minutes=Minutes(date(2026, 11, 23), 0, 0),
+        load_jobs={},
     )
     assert [line.what for line in judge(facts, settings, HERE, NOW) if line.wrong] == []
 

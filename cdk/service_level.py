@@ -1,0 +1,60 @@
+"""The service level of the collection: minutes that have an object, as an objective with burn-rate alerts.
+
+https://cloud.google.com/stackdriver/docs/solutions/slo-monitoring/alerting-on-budget-burn-rate
+"""
+
+from cdktf_cdktf_provider_google.monitoring_alert_policy import (
+    MonitoringAlertPolicyConditionsConditionThreshold,
+)
+from cdktf_cdktf_provider_google.monitoring_custom_service import MonitoringCustomService
+from cdktf_cdktf_provider_google.monitoring_slo import (
+    MonitoringSlo,
+    MonitoringSloWindowsBasedSli,
+    MonitoringSloWindowsBasedSliMetricSumInRange,
+    MonitoringSloWindowsBasedSliMetricSumInRangeRange,
+)
+from constructs import Construct
+
+GOAL = 0.99  # 14 minutes of a day may be missing
+ROLLING_DAYS = 28
+# (id, hours looked back, how many times faster than allowed the error budget is spent)
+BURN_RATES = (("burns_fast", 1, 14.4), ("burns_slowly", 24, 3.0))
+
+
+class ServiceLevel(Construct):
+    """A service `collection` and its objective; `burn_rates` are the conditions of its alerts, by id.
+
+    A minute is good when the landing bucket got an object in it. The table's own count of a day is the view
+    `minutes_present`: a metric knows nothing of rows, a table nothing of now.
+    """
+
+    def __init__(self, scope: Construct, *, written_objects: str) -> None:
+        super().__init__(scope, "service_level")
+        service = MonitoringCustomService(
+            self, "collection", service_id="vlille-collection", display_name="vlille: collection"
+        )
+        self.objective = MonitoringSlo(
+            self,
+            "minutes_present",
+            service=service.service_id,
+            slo_id="minutes-present",
+            display_name=f"{GOAL:.0%} of the minutes of {ROLLING_DAYS} days have an object",
+            goal=GOAL,
+            rolling_period_days=ROLLING_DAYS,
+            windows_based_sli=MonitoringSloWindowsBasedSli(
+                window_period="60s",
+                metric_sum_in_range=MonitoringSloWindowsBasedSliMetricSumInRange(
+                    time_series=written_objects,
+                    range=MonitoringSloWindowsBasedSliMetricSumInRangeRange(min=1),
+                ),
+            ),
+        )
+        self.burn_rates = {
+            id_: MonitoringAlertPolicyConditionsConditionThreshold(
+                filter=f'select_slo_burn_rate("{self.objective.name}", "{hours * 3600}s")',
+                comparison="COMPARISON_GT",
+                threshold_value=rate,
+                duration="0s",
+            )
+            for id_, hours, rate in BURN_RATES
+        }
