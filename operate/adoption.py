@@ -67,6 +67,16 @@ KNOWN = {
         "projects/{project}/locations/global/workloadIdentityPools/{workload_identity_pool_id}/providers/"
         "{workload_identity_pool_provider_id}",
     ),
+    "google_monitoring_custom_service": Known(
+        "monitoring",
+        "v3/projects/{project}/services/{service_id}",
+        "projects/{project}/services/{service_id}",
+    ),
+    "google_monitoring_slo": Known(
+        "monitoring",
+        "v3/projects/{project}/services/{service}/serviceLevelObjectives/{slo_id}",
+        "projects/{project}/services/{service}/serviceLevelObjectives/{slo_id}",
+    ),
     "google_project_iam_custom_role": Known("iam", "projects/{project}/roles/{role_id}"),
     "google_pubsub_subscription": Known("pubsub", "projects/{project}/subscriptions/{name}"),
     "google_pubsub_topic": Known("pubsub", "projects/{project}/topics/{name}"),

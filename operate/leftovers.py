@@ -50,6 +50,11 @@ class Kind:
     location: str = ""
 
 
+# gcloud has no command for these.
+DELETE_BY_REST = (
+    'curl -X DELETE -H "Authorization: Bearer $(gcloud auth print-access-token)" '
+    "https://monitoring.googleapis.com/v3/{name}"
+)
 # By type, in the order in which they can be removed. What is left out goes with its holder, or is in no project.
 KINDS: dict[str, Kind] = {
     "google_cloud_scheduler_job": Kind(
@@ -79,6 +84,8 @@ KINDS: dict[str, Kind] = {
     "google_monitoring_alert_policy": Kind(
         "alert policy", "gcloud monitoring policies delete {name}", "{id}"
     ),
+    "google_monitoring_slo": Kind("service level objective", DELETE_BY_REST, "{id}"),
+    "google_monitoring_custom_service": Kind("monitored service", DELETE_BY_REST, "{id}"),
     "google_monitoring_notification_channel": Kind(
         "notification channel", "gcloud beta monitoring channels delete {name}", "{id}"
     ),
@@ -104,7 +111,12 @@ KINDS: dict[str, Kind] = {
         "{account_id}@{project}.iam.gserviceaccount.com",
     ),
 }
-OWN_PROJECT = frozenset({"google_bigquery_dataset", "google_bigquery_table", "google_project_iam_member"})
+OWN_PROJECT = frozenset(
+    {
+        *("google_bigquery_dataset", "google_bigquery_table", "google_project_iam_member"),
+        *("google_monitoring_custom_service", "google_monitoring_slo"),
+    }
+)
 BY_WORD = {kind.word: type_ for type_, kind in KINDS.items()}
 
 

@@ -20,6 +20,18 @@ WHERE = {"location": "r", "region": "r"}
 CASES: list[tuple[str, dict[str, str], str, str]] = [
     ("google_storage_bucket", {"name": "b1"}, "/storage/b/b1", "b1"),
     (
+        "google_monitoring_custom_service",
+        {"service_id": "s"},
+        "/monitoring/v3/projects/PROJECT/services/s",
+        "projects/PROJECT/services/s",
+    ),
+    (
+        "google_monitoring_slo",
+        {"service": "s", "slo_id": "o"},
+        "/monitoring/v3/projects/PROJECT/services/s/serviceLevelObjectives/o",
+        "projects/PROJECT/services/s/serviceLevelObjectives/o",
+    ),
+    (
         "google_bigquery_dataset",
         {"dataset_id": "d"},
         "/big_query/projects/PROJECT/datasets/d",

@@ -13,7 +13,16 @@ from tests.operate.conftest import Answer, Google
 pytestmark = pytest.mark.emulator
 
 PARENT, PLACE = "projects/vlille-dev", "locations/europe-west1"
-SMOKE = ("objects", "archive", "rows", "dead letters", *(f"job {job}" for job in JOBS), "last batch")
+SMOKE = (
+    *("objects", "archive", "rows", "minutes", "load jobs", "dead letters"),
+    *(f"job {job}" for job in JOBS),
+    "last batch",
+)
+# No batch has ended, and yesterday nothing was collected yet.
+AFTER_ROWS = [
+    (200, {"jobComplete": True}),
+    (200, {"jobComplete": True, "rows": [{"f": [{"v": "0"}, {"v": None}]}]}),
+]
 
 
 @pytest.fixture
@@ -34,6 +43,7 @@ def collecting() -> dict[str, Answer]:
         f"GET /pubsub/{PARENT}/subscriptions/collect-dead": (200, {}),
         f"GET /monitoring/v3/{PARENT}/timeSeries": (200, {}),
         **{f"GET /cloud_scheduler/{PARENT}/{PLACE}/jobs/{job}": (200, {"state": "ENABLED"}) for job in JOBS},
+        f"GET /big_query/{PARENT}/jobs": (200, {}),
         f"POST /big_query/{PARENT}/queries": (200, {"jobComplete": True, "rows": [row]}),
     }
 
@@ -43,12 +53,12 @@ def test_smoke_is_green_only_when_all_is_well(
 ) -> None:
     google.answers = collecting()
     rows = google.answers.pop(queries := f"POST /big_query/{PARENT}/queries")
-    google.queues[queries] = [rows, (200, {"jobComplete": True})]
+    google.queues[queries] = [rows, *AFTER_ROWS]
     assert main(["smoke"], environ) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line[7:19].strip() for line in lines] == list(SMOKE)
     assert {line[:5].strip() for line in lines} == {"ok"}
-    google.queues[queries] = [rows, (200, {"jobComplete": True})]
+    google.queues[queries] = [rows, *AFTER_ROWS]
     google.answers[f"GET /cloud_scheduler/{PARENT}/{PLACE}/jobs/copy"] = (200, {"state": "PAUSED"})
     assert main(["smoke"], environ) == 1
     [wrong] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("WRONG")]
