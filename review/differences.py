@@ -34,7 +34,6 @@ COMPUTED = frozenset(
         "creation_time",
         "id",
         "terminal_condition",
-        "conditions",
         "latest_ready_revision",
         "latest_created_revision",
         "reconciling",
@@ -47,15 +46,15 @@ COMPUTED = frozenset(
         "num_bytes",
         "num_rows",
         "num_long_term_bytes",
-        "state",
         "uid",
         "urls",
         "generated_id",
         "detect_md5hash",
         "creation_timestamp",
-        "environment",
     }
 )
+# Computed for most types, arguments of some: in a plan they differ where somebody wrote them, in drift by themselves.
+STATUS = frozenset({"conditions", "environment", "state"})
 LONG = 120  # characters above which a text is told line by line
 LONG_LINE = 160  # characters above which a line is broken, so that what differs in it can be seen
 BREAKS = re.compile(
@@ -85,7 +84,8 @@ def differences(change: Change) -> tuple[Difference, ...]:
         each
         for key in sorted({*before, *after})
         if not (
-            key in COMPUTED and (after.get(key) == UNKNOWN or key not in ("effective_labels", "environment"))
+            (key in COMPUTED and (after.get(key) == UNKNOWN or key != "effective_labels"))
+            or (key in STATUS and after.get(key) == UNKNOWN)
         )
         for each in _between(before.get(key), after.get(key), key)
     ]
@@ -96,7 +96,9 @@ def differences(change: Change) -> tuple[Difference, ...]:
 
 def computed(change: Change) -> list[str]:
     """Return the arguments that are only known after the apply, though they are known now or asked for."""
-    return sorted(key for key, value in change.new.items() if value == UNKNOWN and key not in COMPUTED)
+    return sorted(
+        key for key, value in change.new.items() if value == UNKNOWN and key not in COMPUTED | STATUS
+    )
 
 
 def _between(before: Any, after: Any, path: str) -> Iterator[Difference]:

@@ -10,7 +10,7 @@ from review.findings import NO, YES, Finding, Kind, Weight
 from review.plan import Change
 from review.stateful import holds, is_known
 from review.text import plural, span, spans
-from review.values import flag, known
+from review.values import flag, known, text
 
 SERVES = (  # who uses one is cut off when it goes
     "*_function", "*_service", "*_forwarding_rule", "*_url_map", "*_proxy", "*_record_set", "*_gateway*", "*_vpn_*",
@@ -18,6 +18,7 @@ SERVES = (  # who uses one is cut off when it goes
 )  # fmt: skip
 PROTECTION = "deletion_protection"
 MOST_ARGUMENTS = 4
+IMPORT = "by importing it again"
 DEFERRED = {
     "instance_count_unknown": "how many there will be is not known yet",
     "resource_config_unknown": "its arguments are not known yet",
@@ -70,6 +71,11 @@ def _destroyed(change: Change, context: Context, because: str) -> Iterator[Findi
     if change.action == "replace":
         order = ", the new one first" if change.created_first else ", the old one first"
     sentence = f"{verb}{order}{f': {because}' if because else ''}"
+    if change.action == "delete" and (kept := _is_kept(change)):
+        weight, words, undo = kept
+        sentence = f"{words}{f'; {because}' if because else ''}"
+        yield Finding(Kind.SERVICE, weight, context.where(change), sentence, undo, 25, address=change.address)
+        return
     lost = holds(change.type)
     if lost is None:
         serves = any(fnmatchcase(change.type, pattern) for pattern in SERVES)
@@ -86,6 +92,23 @@ def _destroyed(change: Change, context: Context, because: str) -> Iterator[Findi
         undo=NO if known else "not known",
         weight=Weight.LOSS if known else Weight.POSSIBLE_LOSS,
     )
+
+
+def _is_kept(change: Change) -> tuple[Weight, str, str] | None:
+    """Return weight, sentence and way back where a deletion leaves what it is about; None where it does not."""
+    if text(change.old, "deletion_policy") == "ABANDON":
+        return Weight.CARE, "is only forgotten (deletion_policy is ABANDON): it stays in Google Cloud", IMPORT
+    if change.type == "google_kms_key_ring":
+        return (
+            Weight.NOTE,
+            "is only forgotten: a key ring cannot be deleted, so it stays in Google Cloud",
+            IMPORT,
+        )
+    if change.type == "google_compute_attached_disk":
+        return Weight.INTERRUPTED, "the machine loses the disk, which stays with what is on it", YES
+    if change.type == "google_sql_user":
+        return Weight.INTERRUPTED, "is deleted: whoever logs in as this user can no longer do so", YES
+    return None
 
 
 def circumstances(change: Change, context: Context) -> Iterator[Finding]:

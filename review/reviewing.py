@@ -9,7 +9,7 @@ from review import types
 from review.access import access_findings, drifted_grants, lost_grants
 from review.context import Context
 from review.cost import Cost, cost
-from review.differences import arguments, computed, differences, told
+from review.differences import STATUS, arguments, computed, differences, told
 from review.exposure import exposure_findings, unexamined
 from review.findings import ACKNOWLEDGEMENTS, NO, Detail, Finding, Kind, Weight, order
 from review.ordering import order_of_apply
@@ -22,6 +22,8 @@ from review.text import plural, span, spans
 from review.values import leaves
 
 MOST_VALUES = 6  # of what an action is given, in its sentence
+# Types of which a status is what somebody wrote.
+WRITTEN = ("google_monitoring_alert_policy", "google_storage_hmac_key", "google_kms_crypto_key_version")
 EVENT = re.compile(r"(?<!^)([A-Z])")
 MUCH_MORE = 20  # dollars a month
 CONCERNS = {
@@ -251,6 +253,7 @@ def drifted(context: Context) -> tuple[str, ...]:
             each
             for each in differences(change)
             if not (listed and each.path.startswith(("access", "member")))
+            and (change.type in WRITTEN or re.split(r"[.\[]", each.path)[0] not in STATUS)
         ]
         if change.action == "delete":
             lines.append(f"{where} was deleted{_mended(change, context)}")

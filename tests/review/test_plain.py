@@ -11,7 +11,7 @@ from tests.review.conftest import change, reviewed, told
 
 pytestmark = pytest.mark.unit
 
-A = "google_x.a"
+A = "google_monitoring_group.a"  # a type that keeps nothing but its arguments
 REPLACE = ("delete", "create")
 CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "create": (change(A, None, {"a": 1}), [("note", "is made new")]),
@@ -109,9 +109,7 @@ def test_every_reason_of_terraform_is_told_in_words(reason: str) -> None:
         ("read",) if reason.startswith("read") else REPLACE if reason.startswith("replace") else ("delete",)
     )
     found = told(
-        change(
-            "google_x.a", {"a": 1}, None if action == ("delete",) else {"a": 1}, *action, action_reason=reason
-        )
+        change(A, {"a": 1}, None if action == ("delete",) else {"a": 1}, *action, action_reason=reason)
     )
     assert REASONS[reason] in found[0][1]
 

@@ -152,7 +152,7 @@ def test_of_a_type_that_is_not_known_it_is_said_so() -> None:
     found = told(stack(google_new_thing__r={"a": 1}), stack(google_new_thing__r={"a": 2}))
     assert found == [
         (
-            "needs care",
+            "data loss possible",
             "new thing r: is updated in place: a: 1 → 2; may be replaced instead: not known for this type",
         )
     ]

@@ -1,0 +1,133 @@
+"""What is lost without a deletion, and what a deletion leaves: no false "no", and no false loss."""
+
+from typing import Any
+
+import pytest
+
+from tests.review.conftest import change, told
+from tests.review.shared import PLANS, SHARED, review_of_file
+
+pytestmark = pytest.mark.unit
+
+LOSS, CARE, STOPS, NOTE, POSSIBLE = (
+    "data loss", "needs care", "service interrupted", "note", "data loss possible"
+)  # fmt: skip
+FAMILIES = [{"family": "trips"}, {"family": "stations"}]
+CASES: dict[str, tuple[str, Any, Any, str, str]] = {
+    "a family dropped": (
+        "google_bigtable_table",
+        {"column_family": FAMILIES},
+        {"column_family": FAMILIES[:1]},
+        LOSS,
+        "column family stations is dropped",
+    ),
+    "a family added": (
+        "google_bigtable_table",
+        {"column_family": FAMILIES[:1]},
+        {"column_family": FAMILIES},
+        "change",
+        "is updated in place",
+    ),
+    "cells that are collected": (
+        "google_bigtable_gc_policy",
+        None,
+        {"column_family": "trips", "max_age": [{"duration": "24h"}]},
+        LOSS,
+        "are deleted by age 24h",
+    ),
+    "a table dropped": (
+        "google_spanner_database",
+        {"ddl": ["A"]},
+        {"ddl": ["A", "DROP TABLE t"]},
+        LOSS,
+        "DROP TABLE t",
+    ),
+    "a column dropped": (
+        "google_spanner_database",
+        {"ddl": ["A"]},
+        {"ddl": ["A", "ALTER TABLE t DROP COLUMN c"]},
+        LOSS,
+        "DROP COLUMN c",
+    ),
+    "a table created": (
+        "google_spanner_database",
+        {"ddl": ["A"]},
+        {"ddl": ["A", "CREATE TABLE u"]},
+        "change",
+        "ddl",
+    ),
+    "documents that expire": (
+        "google_firestore_field",
+        None,
+        {"collection": "trips", "field": "at", "ttl_config": [{"state": None}]},
+        LOSS,
+        "documents are deleted once the time in trips.at is over",
+    ),
+    "nodes made anew": (
+        "google_container_node_pool",
+        {"node_config": [{"machine_type": "a"}]},
+        {"node_config": [{"machine_type": "b"}]},
+        STOPS,
+        "its nodes are made anew, as machine_type changes",
+    ),
+    "abandoned": (
+        "google_firestore_database",
+        {"deletion_policy": "ABANDON"},
+        None,
+        CARE,
+        "is only forgotten",
+    ),
+    "a database that is deleted": (
+        "google_firestore_database",
+        {"deletion_policy": "DELETE"},
+        None,
+        LOSS,
+        "is lost",
+    ),
+    "a key ring": ("google_kms_key_ring", {"name": "r"}, None, NOTE, "a key ring cannot be deleted"),
+    "a user": ("google_sql_user", {"name": "u"}, None, STOPS, "can no longer do so"),
+    "a disk that stays": ("google_compute_attached_disk", {"disk": "d"}, None, STOPS, "which stays"),
+    "a type that is not known": ("google_netapp_backup", {"name": "b"}, None, POSSIBLE, "is not known here"),
+    "a type of nothing but arguments": ("google_dns_record_set", {"name": "n"}, None, STOPS, "is deleted"),
+    "an alert that watches less": (
+        "google_monitoring_alert_policy",
+        {"conditions": [{"threshold": 1}]},
+        {"conditions": [{"threshold": 9}]},
+        CARE,
+        "conditions.threshold: 1 → 9",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_data_that_goes_in_place_and_data_that_stays_are_told(case: str) -> None:
+    type_, old, new, weight, words = CASES[case]
+    found = told(change(f"{type_}.x", old, new))
+    assert found[0][0] == weight, found
+    assert any(words in sentence for _, sentence in found), found
+
+
+SHARED_CASES = {
+    "B60-bigtable-family-removed": LOSS,
+    "B61-bigtable-gc-policy": LOSS,
+    "B62-spanner-drop-table": LOSS,
+    "B63-firestore-ttl": LOSS,
+    "B68-node-pool-machine-type": STOPS,
+    "B52-secret-version-abandoned": CARE,
+    "B66-sql-database-abandoned": CARE,
+    "B73-firestore-abandoned-or-protected": CARE,
+    "B76-project-abandoned": CARE,
+    "B108-firestore-default-policy-abandons": CARE,
+    "B91-key-ring": NOTE,
+    "B93-sql-user": STOPS,
+}
+
+
+@pytest.mark.skipif(
+    not SHARED, reason="the shared cases lie beside the repository, on the machine that has them"
+)
+def test_the_shared_cases_of_data_are_told() -> None:
+    for name, weight in SHARED_CASES.items():
+        assert review_of_file(PLANS / f"{name}.json").weight.words == weight, name
+    for file in PLANS.glob("E2-delete-*.json"):
+        assert review_of_file(file).weight.words in (LOSS, POSSIBLE), file.stem
