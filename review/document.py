@@ -10,6 +10,8 @@ from review.text import CLOSE, OPEN, plural, rendered, span, spans
 LONGEST_SENTENCE = 900
 MOST_NEW = 12  # names of what is made new, in one row
 LONGEST_FOLD = 7000
+NO_CODE = "none that is seen here"
+UNDONE = "yes, by reverting the change and applying again"
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,19 @@ def headline(review: Review) -> str:
 
 
 def answers(review: Review) -> Iterator[tuple[str, str]]:
-    """Yield the five questions of a reviewer, each with its answer."""
+    """Yield the five questions of a reviewer, each with its answer; of a plan that is a part, nothing good is known."""
+    good = {"no", "nobody", NO_CODE, UNDONE} if review.partial else set()
+    for question, answer in _answers(review):
+        yield (
+            question,
+            "not known: the plan is only a part of what would happen" if answer in good else answer,
+        )
+
+
+def _answers(review: Review) -> Iterator[tuple[str, str]]:
     yield "Is data lost?", _of(review, lambda each: each.weight >= Weight.POSSIBLE_LOSS, "no")
     yield "Who gains access?", _access(review)
-    code = _of(review, lambda each: each.kind is Kind.CODE, "none that is seen here", whole=True)
+    code = _of(review, lambda each: each.kind is Kind.CODE, NO_CODE, whole=True)
     yield "What code goes live?", code
     yield "What does it cost?", review.cost.answer if review.cost else "nothing that is counted here"
     yield "Can it be undone?", _undone(review)
@@ -114,7 +125,7 @@ def _undone(review: Review) -> str:
         )
     )
     if not never and not partly:
-        return "yes, by reverting the change and applying again"
+        return UNDONE
     parts = [f"**not**: {_some(never)}"] if never else []
     parts += (
         [f"only by hand: {_some([each for each in partly if each not in never])}"]

@@ -52,6 +52,7 @@ class Review:
     counts: tuple[tuple[str, int], ...] = ()
     sections: tuple[Section, ...] = ()
     refused: str = ""
+    partial: bool = False  # the plan is a part of what would happen, so that nothing is known not to
     drift: int = 0  # resources that differ from what the last apply left
     notes: tuple[str, ...] = ()
     compared: bool = False
@@ -90,6 +91,7 @@ def review(context: Context, book: Book) -> Review:
         counts=(*((word, counts[word]) for word in CONCERNS.values() if counts[word]), *extra),
         sections=tuple(each for each in _sections(context, changed) if each.lines or each.details),
         refused=refusal(plan),
+        partial=bool(refusal(plan)),
         drift=len(drifted(context)),
         compared=plan.compared,
         cost=month,

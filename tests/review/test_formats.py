@@ -128,4 +128,8 @@ def test_a_deferred_action_makes_the_plan_incomplete() -> None:
     found = review_of(document(deferred_action_invocations=deferred))
     assert "1 action cannot be planned yet" in found.refused
     assert "action.google_x_purge.all" in plain(found.refused)
-    assert lay_out(found).headline.startswith("do not apply")
+    laid_out = lay_out(found)
+    assert laid_out.headline.startswith("do not apply")
+    answers = dict(laid_out.answers)
+    for question in ("Is data lost?", "Who gains access?"):
+        assert answers[question].startswith("not known: the plan is only a part")
