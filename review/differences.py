@@ -202,7 +202,7 @@ def _around(before: str, after: str) -> tuple[str, str]:
 def arguments(change: Change) -> tuple[Detail, ...]:
     """Return every argument that differs, as details: one list, and a diff for each long text."""
     found = differences(change)
-    if change.action == "replace":  # of what is made anew, nearly everything is only known then
+    if change.action in ("create", "replace"):  # of what is made anew, nearly everything is only known then
         found = tuple(each for each in found if each.after != UNKNOWN)
     long = [each for each in found if _is_long(each)]
     lines = tuple(told(each) for each in found if each not in long)

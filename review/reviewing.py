@@ -229,9 +229,9 @@ def _sections(context: Context, changed: list[Change]) -> Iterator[Section]:
         values = tuple(f"{span(path)}: {span(value)}" for path, value in leaves(each.values) if path)
         yield Section(f"Configuration of action {span(each.address)}", values)
     yield Section("Only known after the apply", tuple(_later(changed, context)))
-    for change in changed:
-        details = arguments(change) if change.action in ("update", "replace") else ()
-        if details:
+    # What is made or goes has every argument in its fold: cut first where a comment has no room for all.
+    for change in sorted(changed, key=lambda each: each.action not in ("update", "replace")):
+        if details := arguments(change) if change.action != "forget" else ():
             yield Section(f"Arguments of {context.where(change)}", details=details)
 
 
