@@ -158,8 +158,8 @@ unit: $(READY) ## only the tests that start no process
 SECONDS ?= 60
 FIRST_SEED ?= 0
 .PHONY: soak
-soak: $(READY) ## simulate the pipeline under faults for SECONDS=60, with seeds from FIRST_SEED=0 on
-	@$(BIN)/python -m tests.simulation --seconds $(call quoted,$(SECONDS)) --first-seed $(call quoted,$(FIRST_SEED))
+soak: $(READY) ## simulate the pipeline under faults for SECONDS=60, seeds from FIRST_SEED=0 on; REAL=1: real processes
+	@$(BIN)/python -m tests.simulation $(if $(REAL),--real) --seconds $(call quoted,$(SECONDS)) --first-seed $(call quoted,$(FIRST_SEED))
 
 .PHONY: lint
 lint: $(READY) ## ruff and strict mypy

@@ -31,6 +31,8 @@ def copier_artifact(feeds: Iterable[Feed], sources: Path, src: Path = ROOT / "sr
         "Dockerfile": _read(src / "copier" / "Dockerfile"),
         "requirements.txt": _read(src / "copier" / "requirements.txt"),
         **_packages(src, "copier", "feed", "telemetry"),
+        # The folder is there without such a feed too: the Dockerfile copies it, and the copier lists it.
+        "sources/README": b"Feeds whose old object names the copier understands.\n",
         **_sources(sources, [feed for feed in feeds if feed.legacy]),
     }
     return Artifact("copier", zip_files(files))

@@ -62,7 +62,8 @@ def test_the_job_begins_with_a_file_of_its_own() -> None:
 def test_feeds_travel_only_where_they_are_read(feeds: dict[str, Feed]) -> None:
     def sources(artifact: Artifact) -> set[str]:
         with zipfile.ZipFile(io.BytesIO(artifact.content)) as archive:
-            return {name.split("/")[1] for name in archive.namelist() if name.startswith("sources/")}
+            named = {name.split("/")[1] for name in archive.namelist() if name.startswith("sources/")}
+            return named - {"README"}
 
     made = three(ROOT / "src", feeds)
     assert {name: sources(each) for name, each in made.items()} == {
@@ -85,3 +86,10 @@ def test_a_missing_file_is_named(
     (src / missing).unlink()
     with pytest.raises(PackagingError, match=f"{missing}: No such file.*cannot be built without it"):
         make(src, feeds)
+
+
+def test_the_copiers_archive_has_its_sources_folder_without_any_old_names(feeds: dict[str, Feed]) -> None:
+    """The Dockerfile copies it, and the copier lists it when it starts."""
+    none = [feed for feed in feeds.values() if not feed.legacy]
+    with zipfile.ZipFile(io.BytesIO(copier_artifact(none, SOURCES).content)) as archive:
+        assert [name for name in archive.namelist() if name.startswith("sources/")] == ["sources/README"]

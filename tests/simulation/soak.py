@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -9,9 +10,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import dataclass
 from itertools import count, islice, takewhile
 from multiprocessing import get_context
+from pathlib import Path
 
 from tests.simulation.histories import Result, run_history, shrink
 from tests.simulation.mutations import MUTATIONS, Mutation
+from tests.simulation.real import RoundError, run_round
 
 CHUNK = 200  # histories between two looks at the clock
 PROGRESS_SECONDS = 30.0
@@ -26,6 +29,8 @@ def main() -> int:
         print(shrink(result) if result.violation else result)
         print(f"digest of the whole history: {result.digest}")
         return int(result.violation is not None)
+    if options.real:
+        return _run_rounds(options.seconds, options.first_seed)
     if options.mutations:
         return _try_mutations(MUTATIONS)
     return _soak(options.seconds, options.histories, options.first_seed)
@@ -42,7 +47,27 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--mutations", action="store_true", help="how fast each fault put into the product is found"
     )
+    parser.add_argument(
+        "--real", action="store_true", help="rounds on real processes instead of simulated histories"
+    )
     return parser.parse_args()
+
+
+def _run_rounds(seconds: float, first_seed: int) -> int:
+    started, ticks, kills, rounds = time.monotonic(), 0, 0, 0
+    for seed in count(first_seed):
+        if time.monotonic() >= started + seconds:
+            break
+        with tempfile.TemporaryDirectory(prefix="vlille-round-") as folder:
+            try:
+                done = run_round(seed, Path(folder))
+            except RoundError as error:
+                print(error)
+                return 1
+        rounds, ticks, kills = rounds + 1, ticks + done.ticks, kills + done.kills
+        print(f"{time.monotonic() - started:6,.0f} s: {done}", flush=True)
+    print(f"{rounds} rounds, {ticks} ticks, {kills} kill -9: every promise was kept")
+    return 0
 
 
 def _soak(seconds: float, histories: int, first_seed: int) -> int:
