@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 from review.document import Document, Row
@@ -52,18 +53,20 @@ def markdown(document: Document) -> str:
 
 def _table(rows: Iterable[Row]) -> str:
     lines = ["| weight | where | what happens | can it be undone? |", "|---|---|---|---|"]
-    size, left_out = 0, 0
+    size = 0
+    left_out: Counter[Weight] = Counter()
     for row in rows:
         bold = f"**{row.weight.words}**" if row.weight >= Weight.CARE else row.weight.words
         cells = (f"{SIGNS.get(row.weight, '')}{bold}", row.where, row.sentence, row.undo)
         line = f"| {' | '.join(_cell(each) for each in cells)} |"
         size += len(line) + 1
         if size > MOST_TABLE:
-            left_out += 1
+            left_out[row.weight] += 1
             continue
         lines.append(line)
     if left_out:
-        lines.append(f"| | | **cut:** {plural(left_out, 'lighter row')} left out | |")
+        counted = ", ".join(f"{left_out[weight]} {weight.words}" for weight in sorted(left_out, reverse=True))
+        lines.append(f"| | | **cut:** {plural(left_out.total(), 'more row')} left out: {counted} | |")
     return "\n".join(lines)
 
 

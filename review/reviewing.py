@@ -85,7 +85,9 @@ def review(context: Context, book: Book) -> Review:
     counts = Counter(CONCERNS[each.action] for each in changed)
     moved = sum(1 for each in plan.changes if each.previous and each.previous != each.address)
     imported = sum(1 for each in plan.changes if each.importing)
-    extra = [(name, count) for name, count in (("moved", moved), ("imported", imported)) if count]
+    invoked = sum(1 for each in plan.invocations if not each.deferred)
+    extras = (("moved", moved), ("imported", imported), ("actions invoked", invoked))
+    extra = [(name, count) for name, count in extras if count]
     return Review(
         findings=tuple(found),
         counts=(*((word, counts[word]) for word in CONCERNS.values() if counts[word]), *extra),

@@ -123,6 +123,12 @@ def test_an_action_is_told_with_its_trigger_and_configuration() -> None:
     assert "id = (known after apply)" in sentence
 
 
+def test_a_plan_that_only_invokes_an_action_is_not_nothing() -> None:
+    found = review_of(document(action_invocations=[ACTION]))
+    assert dict(found.counts) == {"actions invoked": 1}
+    assert "nothing changed" not in lay_out(found).headline
+
+
 def test_a_deferred_action_makes_the_plan_incomplete() -> None:
     deferred = [{"reason": "instance_count_unknown", "action_invocation": ACTION}]
     found = review_of(document(deferred_action_invocations=deferred))

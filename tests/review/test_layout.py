@@ -182,7 +182,7 @@ def test_what_was_cut_is_said() -> None:
     text = outputs(document(*changes))["markdown"]
     check(text)
     assert len(text) > MOST * 0.8
-    assert "lighter rows left out" in text
+    assert re.search(r"\*\*cut:\*\* [\d,]+ more rows left out: \d+ [a-z ]+", text)
     assert "folded parts left out" in text
 
 
