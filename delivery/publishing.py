@@ -109,8 +109,8 @@ def body(
         outcome.markdown.strip() or f"### `{environment}`: no review\n\n{outcome.refused}; {run} says which."
     )
     last = "\n\n".join([*_gate(outcome, found, pull.labels), _about(pull, outcome, run)])
-    for told in (f"{text}\n\n{since}", text) if since else (text,):
-        whole = f"{first}\n{told}\n\n{last}\n"
+    for content in (f"{text}\n\n{since}", text) if since else (text,):
+        whole = f"{first}\n{content}\n\n{last}\n"
         if length(whole) <= MOST:
             return whole
     headline = text.partition("\n")[0]

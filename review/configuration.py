@@ -12,7 +12,7 @@ from review.values import Values, first, text
 
 MOST = 4
 COMPARED = frozenset({"//", "resource", "output"})  # sections that are compared elsewhere, or say nothing
-# Sections that are told by blocks of one level (`variable.NAME`) and of two (`data.TYPE.NAME`).
+# Sections that are compared by blocks of one level (`variable.NAME`) and of two (`data.TYPE.NAME`).
 NAMED = {"variable": "variable", "locals": "local value", "check": "check", "module": "module"}
 TYPED = {"data": "data source", "ephemeral": "ephemeral resource", "action": "action"}
 MOVES = ("moved", "import", "removed")
@@ -133,14 +133,14 @@ def _providers(base: Mapping[str, Any], head: Mapping[str, Any], secrets: Secret
             follow = [
                 address for address, values in _resources(head) if not any(key in values for key in moved)
             ]
-            told = "; ".join(
+            places = "; ".join(
                 f"{key} {_shown(old.get(key), secrets)} → {_shown(new.get(key), secrets)}" for key in moved
             )
             sentence = (
-                f"{told}: {plural(len(follow), 'resource')} that {'names' if len(follow) == 1 else 'name'} none "
+                f"{places}: {plural(len(follow), 'resource')} that {'names' if len(follow) == 1 else 'name'} none "
                 f"({spans(follow, MOST)}) may be deleted and made anew there"
                 if follow
-                else told
+                else places
             )
             weight = Weight.POSSIBLE_LOSS if follow else Weight.CARE
             yield _finding(where, weight, sentence, details, undo="not known" if follow else YES)

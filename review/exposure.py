@@ -195,8 +195,8 @@ def _of_restriction(change: Change, context: Context, words: str) -> Iterator[Fi
     elif change.before is None:
         yield exposure(change, context, Weight.CHANGE, f"{sentence} from now on")
     elif found := _shown(change):
-        told_ = f"{sentence}; it may let more through, as it changes: {found}"
-        yield exposure(change, context, Weight.WIDENED, told_, size=44)
+        changed = f"{sentence}; it may let more through, as it changes: {found}"
+        yield exposure(change, context, Weight.WIDENED, changed, size=44)
 
 
 def _shown(change: Change, told_already: Mapping[str, str] | None = None) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from review.text import spans
 
-# A set that is not private and at least so large is told as much of the internet: a /4, and what IPv6 counts as such.
+# A set that is not private and at least so large is called much of the internet: a /4, and what IPv6 counts as such.
 MUCH_V4, MUCH_V6 = 2**28, 2**122
 PROTOCOLS = {
     "1": "icmp",

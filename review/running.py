@@ -42,28 +42,28 @@ def code_findings(change: Change, context: Context) -> Iterator[Finding]:
     """Yield what code a change brings: one finding, with a diff for each argument that is longer than a line."""
     if change.after is None:
         return
-    told, details = [], []
+    shown, details = [], []
     for name, before, after in _differing(change):
         if len(before) <= SHORT and len(after) <= SHORT and "\n" not in before + after:
-            told.append(
+            shown.append(
                 f"{span(name)}: {span(before)} → {span(after)}" if before else f"{span(name)}: {span(after)}"
             )
             continue
         lines = diff(before, after)
         come = sum(each.startswith("+") for each in lines)
         gone = sum(each.startswith("-") for each in lines)
-        told.append(f"{span(name)} (+{come} −{gone} lines)")
+        shown.append(f"{span(name)} (+{come} −{gone} lines)")
         details.append(Detail(span(name), lines, "diff"))
-    if not told:
+    if not shown:
         return
-    more = f"; and {plural(len(told) - MOST, 'more argument')}" if len(told) > MOST else ""
+    more = f"; and {plural(len(shown) - MOST, 'more argument')}" if len(shown) > MOST else ""
     once = change.type in _table()["runs_once"]
     verb = "runs once" if once else "goes live"
     yield Finding(
         Kind.CODE,
         Weight.CODE,
         context.where(change),
-        f"this code {verb}: {'; '.join(told[:MOST])}{more}",
+        f"this code {verb}: {'; '.join(shown[:MOST])}{more}",
         undo=NO if once else YES,
         size=4,
         details=tuple(details),

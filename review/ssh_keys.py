@@ -16,8 +16,8 @@ def ssh_key_findings(change: Change, context: Context) -> Iterator[Finding]:
     whole = change.type.startswith("google_compute_project_metadata")
     to = "every machine of the project that does not block project keys" if whole else "it"
     if come := sorted(new - old):
-        told_ = f"whoever has the private key of {spans(come, 5)} can log in to {to} (ssh-keys)"
-        yield exposure(change, context, Weight.WIDENED, told_, size=58 if whole else 41)
+        words = f"whoever has the private key of {spans(come, 5)} can log in to {to} (ssh-keys)"
+        yield exposure(change, context, Weight.WIDENED, words, size=58 if whole else 41)
     elif gone := sorted(old - new):
         yield exposure(
             change, context, Weight.CHANGE, f"{spans(gone, 5)} can no longer log in by SSH key to {to}"
@@ -34,8 +34,8 @@ def ssh_key_findings(change: Change, context: Context) -> Iterator[Finding]:
             else before in ("1", "true") and after not in ("1", "true")
         )
         if before != after and opens and (before or after):
-            told_ = f"metadata {span(name)} is {span(after or 'unset')}; before: {span(before or 'unset')}"
-            yield exposure(change, context, Weight.WIDENED, f"{told_}: this widens who can log in", size=36)
+            words = f"metadata {span(name)} is {span(after or 'unset')}; before: {span(before or 'unset')}"
+            yield exposure(change, context, Weight.WIDENED, f"{words}: this widens who can log in", size=36)
 
 
 def _metadata(values: Values) -> dict[str, str]:

@@ -167,7 +167,7 @@ def _beside(
         if counts[0] != counts[1]:
             are_told = are_known(old, constants[0]) and are_known(new, constants[1])
             which = (
-                "its instances are told by themselves"
+                "its instances are listed one by one"
                 if are_told
                 else "which come and go is only known by planning"
             )

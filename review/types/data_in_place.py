@@ -54,9 +54,15 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         rolls = [key for key in ROLLS if get(change.old, f"{path}.{key}") != get(change.new, f"{path}.{key}")]
         if rolls:
             verb = "changes" if len(rolls) == 1 else "change"
-            told = f"its nodes are made anew, as {spans(rolls)} {verb}: workloads move"
+            sentence = f"its nodes are made anew, as {spans(rolls)} {verb}: workloads move"
             yield Finding(
-                Kind.SERVICE, Weight.INTERRUPTED, context.where(change), told, YES, 5, address=change.address
+                Kind.SERVICE,
+                Weight.INTERRUPTED,
+                context.where(change),
+                sentence,
+                YES,
+                5,
+                address=change.address,
             )
 
 

@@ -167,34 +167,34 @@ def _allows(change: Change, rule: Rule, old: list[Rule]) -> str:
     where = f"{_noun(change)} {span(_name(change))}"
     only = f" where {span(rule.other)}" if rule.other and rule.other != "egress" else ""
     if "security_policy" in change.type or change.type.startswith("google_app_engine"):
-        told = f"{where}: {rule.peers.words} may now get through{only}"
+        sentence = f"{where}: {rule.peers.words} may now get through{only}"
     elif rule.other == "egress":
-        told = f"{where}: {_to(rule)} may now connect to {rule.peers.words} by {rule.ports.words}"
+        sentence = f"{where}: {_to(rule)} may now connect to {rule.peers.words} by {rule.ports.words}"
     else:
-        told = f"{where}: {rule.peers.words} may now reach {_to(rule)} by {rule.ports.words}"
+        sentence = f"{where}: {rule.peers.words} may now reach {_to(rule)} by {rule.ports.words}"
     was = next((each for each in old if each.allows), None)
     if was and was.within(rule) and rule.within(was):
-        return f"{told}; its priority is {rule.priority}, before {was.priority}, so it wins over more denying rules"
-    return f"{told}; before: {was.peers.words} by {was.ports.words}" if was else told
+        return f"{sentence}; its priority is {rule.priority}, before {was.priority}, so it wins over more denying rules"
+    return f"{sentence}; before: {was.peers.words} by {was.ports.words}" if was else sentence
 
 
 def _denied(change: Change, rule: Rule, new: list[Rule]) -> str:
     name = span(_name(change))
     only = f" where {span(rule.other)}" if rule.other and rule.other != "egress" else ""
-    told = f"{_noun(change)} {name} no longer denies {rule.peers.words} by {rule.ports.words}{only}"
+    sentence = f"{_noun(change)} {name} no longer denies {rule.peers.words} by {rule.ports.words}{only}"
     now = next((each for each in new if not each.allows), None)
     if now is None:
-        return told
+        return sentence
     if rule.within(now):
-        return f"{told} before other rules: its priority is {now.priority}, before {rule.priority}"
-    return f"{told}; now only {now.peers.words} by {now.ports.words}"
+        return f"{sentence} before other rules: its priority is {now.priority}, before {rule.priority}"
+    return f"{sentence}; now only {now.peers.words} by {now.ports.words}"
 
 
 def _narrows(old: list[Rule], new: list[Rule]) -> str:
     allowing = [each for each in new if each.allows]
     if any(each.allows for each in old):
-        told = "; ".join(f"{each.peers.words} by {each.ports.words}" for each in allowing[:3])
-        return f"lets less through: {told or 'nobody by nothing'}"
+        sentence = "; ".join(f"{each.peers.words} by {each.ports.words}" for each in allowing[:3])
+        return f"lets less through: {sentence or 'nobody by nothing'}"
     return "denies more than before" if new else "is deleted, and let nothing through"
 
 
