@@ -140,6 +140,12 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
         help="rules of your own: block, warn of or ignore findings, with a reason and a date; may be given twice",
     )
     add(
+        "--stack-rules",
+        action="store_true",
+        help="let rules count that the stack of --stack or --head holds beside its resources: whoever changes the "
+        "stack then decides what is ignored",
+    )
+    add(
         "--annotations",
         action="store_true",
         help="write GitHub annotations to standard error, for resources whose line --stack or --head tells",
@@ -160,8 +166,8 @@ def _judged(found: Review, options: argparse.Namespace) -> Review:
         for file in options.rules
         for rule in read_rules(_read(file, sys.stdin.buffer, "rules"), f"rules {file}")
     ]
-    if document := _stack_document(options):
-        rules += rules_of_stack(document)
+    if options.stack_rules:
+        rules += rules_of_stack(_stack_document(options))
     if not rules:
         return found
     findings, blocked, notes = apply_rules(found.findings, rules, datetime.now(UTC).date())

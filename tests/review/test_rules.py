@@ -143,6 +143,16 @@ def test_rules_decide_what_the_gate_asks_for(
     assert main([plan, "--rules", str(rules)]) == 1
 
 
+def test_rules_of_a_stack_count_only_where_that_is_asked_for(
+    plan: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "cdk.tf.json"
+    file.write_text(json.dumps(stack(review={**IGNORE, "expires": "2999-01-01"})))
+    assert main([plan, "--gate", "--stack", str(file)]) == 2
+    assert main([plan, "--gate", "--stack", str(file), "--stack-rules"]) == 0
+    assert "ignored until 2999-01-01" in capfd.readouterr().out
+
+
 def test_annotations_go_to_standard_error(
     plan: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
