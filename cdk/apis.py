@@ -22,8 +22,9 @@ _ENVIRONMENT = (
 
 APIS = tuple(f"{name}.googleapis.com" for name in sorted((*FIRST, *_ENVIRONMENT)))
 CI_APIS = ("sts.googleapis.com",)  # exchanges GitHub's token
+BUDGET_APIS = ("billingbudgets.googleapis.com",)
 
 
-def needed_apis(*, ci: bool) -> tuple[str, ...]:
-    """Host names of the APIs that a project needs, with or without an identity for CI."""
-    return (*APIS, *CI_APIS) if ci else APIS
+def needed_apis(*, ci: bool, budget: bool = False) -> tuple[str, ...]:
+    """Host names of the APIs that a project needs, with or without an identity for CI and a budget."""
+    return (*APIS, *(CI_APIS if ci else ()), *(BUDGET_APIS if budget else ()))

@@ -95,7 +95,7 @@ class BootstrapStack(EnvironmentStack):
                 # Others may use them too, and what still lies in the project could not be deleted without them.
                 disable_on_destroy=False,
             )
-            for api in needed_apis(ci=settings.ci is not None)
+            for api in needed_apis(ci=settings.ci is not None, budget=settings.budget is not None)
         ]
         TerraformOutput(self, "state_bucket", value=settings.bucket("tfstate"))
         if settings.ci is not None:

@@ -30,7 +30,7 @@ class Monitoring(Construct):
         self, scope: Construct, settings: Settings, *, storage: Storage, collection: Collection
     ) -> None:
         super().__init__(scope, "monitoring")
-        self._channel = MonitoringNotificationChannel(
+        self.channel = MonitoringNotificationChannel(
             self,
             "email",
             type="email",
@@ -147,7 +147,7 @@ class Monitoring(Construct):
             combiner="OR",
             severity="ERROR",
             conditions=[MonitoringAlertPolicyConditions(display_name=title, condition_threshold=condition)],
-            notification_channels=[self._channel.id],
+            notification_channels=[self.channel.id],
             documentation=MonitoringAlertPolicyDocumentation(content=what_to_do, mime_type="text/markdown"),
         )
 
@@ -172,7 +172,7 @@ class Monitoring(Construct):
                     period="3600s"
                 ),
             ),
-            notification_channels=[self._channel.id],
+            notification_channels=[self.channel.id],
             documentation=MonitoringAlertPolicyDocumentation(content=what_to_do, mime_type="text/markdown"),
         )
 

@@ -134,6 +134,13 @@ class Alerts(_Section, frozen=True):
     silent_minutes: int
 
 
+class Budget(_Section, frozen=True):
+    """What the project may cost in a month, in the billing account's currency, before somebody is told."""
+
+    billing_account: str
+    monthly_amount: int
+
+
 class Ci(_Section, frozen=True):
     """The GitHub repository whose workflows may plan and deploy: its IDs decide, its name is for people."""
 
@@ -156,6 +163,7 @@ class _File(_Section, frozen=True):
     alerts: Alerts
     labels: dict[str, str] = {}
     ci: Ci | None = None
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True)
@@ -176,6 +184,7 @@ class Settings:
     alerts: Alerts
     labels: Mapping[str, str]
     ci: Ci | None
+    budget: Budget | None
 
     @property
     def stack(self) -> str:
@@ -339,6 +348,7 @@ _MACHINE_CPUS = {
     "t2d": (1, 2, 4, 8, 16, 32, 48, 60),
 }
 _MACHINE = re.compile(r"(\w+)-(standard|highmem|highcpu)-([1-9][0-9]{0,2})", re.ASCII)
+_BILLING_ACCOUNT = re.compile(r"[0-9A-F]{6}-[0-9A-F]{6}-[0-9A-F]{6}")
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
 # GitHub's limits for each name, and Google's for both: a token's subject holds them and ends at 127 bytes.
 _REPOSITORY = re.compile(
@@ -367,6 +377,14 @@ def _impossible(values: _File, feeds: tuple[str, ...]) -> Iterable[Problem]:
     yield from _ranges(values)
     if not _EMAIL.fullmatch(values.alerts.email):
         yield "alerts.email", values.alerts.email, "an e-mail address"
+    if values.budget is not None:
+        if not _BILLING_ACCOUNT.fullmatch(values.budget.billing_account):
+            yield (
+                "budget.billing_account",
+                values.budget.billing_account,
+                "an ID such as 01AB23-4CD567-89EF01: `gcloud billing accounts list` prints it",
+            )
+        yield from _between("budget.monthly_amount", values.budget.monthly_amount, 1, 1_000_000)
     if values.ci is not None:
         if not _REPOSITORY.fullmatch(values.ci.repository):
             yield "ci.repository", values.ci.repository, REPOSITORY

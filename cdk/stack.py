@@ -8,6 +8,7 @@ from constructs import Construct
 from cdk.archiving import Archiving
 from cdk.artifacts import batch_artifact, batch_main, collector_artifact, copier_artifact
 from cdk.batch import Batch
+from cdk.budget import ProjectBudget
 from cdk.build import Build
 from cdk.collection import Collection
 from cdk.environment_stack import EnvironmentStack
@@ -87,7 +88,9 @@ class VlilleStack(EnvironmentStack):
             archiving=archiving,
             batch=batch,
         )
-        Monitoring(self, settings, storage=storage, collection=collection)
+        monitoring = Monitoring(self, settings, storage=storage, collection=collection)
+        if settings.budget is not None:
+            ProjectBudget(self, settings.budget, project=identities.project, channel=monitoring.channel)
         declare_outputs(
             self,
             settings,

@@ -64,7 +64,8 @@ def _missing_in_cloud(needs: tuple[str, ...], settings: Settings, cloud: Cloud) 
     if BUCKET in needs:
         problems += _bucket(cloud, settings)
     if APIS in needs or FIRST_APIS in needs:
-        names = needed_apis(ci=settings.ci is not None) if APIS in needs else tuple(map(_host, FIRST))
+        needed = needed_apis(ci=settings.ci is not None, budget=settings.budget is not None)
+        names = needed if APIS in needs else tuple(map(_host, FIRST))
         problems += _apis(cloud, settings, names, disabled)
     return problems
 

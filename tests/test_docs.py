@@ -49,6 +49,8 @@ def test_every_setting_is_described_with_its_values() -> None:
             "ci.repository",
             "ci.repository_id",
             "ci.repository_owner_id",
+            "budget.billing_account",
+            "budget.monthly_amount",
         }
         for key, value in values.items():
             shown = str(value).lower() if isinstance(value, bool) else words.get(str(value), str(value))

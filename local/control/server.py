@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from local.control import (
     artifact_registry,
     bigquery,
+    billing,
     build,
     compute,
     dataproc,
@@ -36,6 +37,7 @@ LOG = logging.getLogger(__name__)
 MODULES = (
     build,
     artifact_registry,
+    billing,
     compute,
     dataproc,
     functions,
@@ -55,6 +57,7 @@ BODY_LIMIT = 256 * 2**20  # the Spark job's packages come in one upload
 ENDPOINTS = {
     "ARTIFACT_REGISTRY": artifact_registry.ROOT,
     "BIG_QUERY": bigquery.ROOT,
+    "BILLING": billing.ROOT,
     "CLOUDFUNCTIONS2": functions.ROOT,
     "CLOUD_BILLING": project.BILLING,
     "CLOUD_RESOURCE_MANAGER": project.ROOT,

@@ -34,6 +34,12 @@ HANDLERS: dict[str, Handler] = {
         more={"name": "{id}"},
         said=SAID,
     ),
+    "google_billing_budget": recorded(
+        "billing",
+        "budgets",
+        name="billingAccounts/{billing_account}/budgets/{number}",
+        said="google_billing_budget: kept, but nothing costs anything here",
+    ),
     "google_monitoring_dashboard": recorded(
         "monitoring",
         "dashboards",

@@ -121,6 +121,7 @@ def test_a_shape_that_does_not_fit(
         (DEV.replace("= 16\n", f"= {'9' * 5000}\n", 1), "syntax", "'Exceeds", "TOML 1.0"),
         (f"labels = {'[' * 5000}", "syntax", "'maximum recursion", "TOML 1.0"),
         (DEV + "[ci]\n", "ci.repository", "nothing", "a text; the key is needed"),
+        (DEV + "[budget]\n", "budget.billing_account", "nothing", "a text; the key is needed"),
         ("", "project", "nothing", "a text; the key is needed"),
     ],
     ids=["list of tables", "no table", "missing table", "twice", "no quotes", "long number", "deep", "no ci", "empty"],
@@ -446,3 +447,31 @@ def test_whatever_a_file_says_it_is_settings_or_one_sentence(tmp_path: Path, tex
         assert "\n" not in said
     else:
         assert (loaded.environment, loaded.feed in FEEDS) == ("dev", True)
+
+
+# --- budget ---------------------------------------------------------------------------------------
+
+
+def with_budget(account: str, amount: str) -> str:
+    return f'{DEV}\n[budget]\nbilling_account = "{account}"\nmonthly_amount = {amount}\n'
+
+
+def test_a_budget_is_read(tmp_path: Path) -> None:
+    budget = load(tmp_path, with_budget("01AB23-4CD567-89EF01", "5")).budget
+    assert budget is not None
+    assert (budget.billing_account, budget.monthly_amount) == ("01AB23-4CD567-89EF01", 5)
+    assert load(tmp_path, DEV).budget is None
+
+
+@pytest.mark.parametrize(
+    ("account", "amount", "key"),
+    [
+        ("billingAccounts/01AB23-4CD567-89EF01", "5", "budget.billing_account"),
+        ("01ab23-4cd567-89ef01", "5", "budget.billing_account"),
+        ("", "5", "budget.billing_account"),
+        ("01AB23-4CD567-89EF01", "0", "budget.monthly_amount"),
+        ("01AB23-4CD567-89EF01", "1000001", "budget.monthly_amount"),
+    ],
+)
+def test_a_budget_that_cannot_be(tmp_path: Path, account: str, amount: str, key: str) -> None:
+    assert refusal(tmp_path, with_budget(account, amount)).key == key

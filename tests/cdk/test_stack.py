@@ -234,15 +234,23 @@ def test_the_cluster_is_one_machine(synthesis: Synthesis, environment: str) -> N
     assert config["software_config"]["properties"]["dataproc:dataproc.allow.zero.workers"] == "true"
 
 
-def test_or_it_has_workers(checkouts: tuple[Path, Path], tmp_path: Path) -> None:
+def test_or_it_has_workers_and_a_budget(checkouts: tuple[Path, Path], tmp_path: Path) -> None:
     copy = Path(shutil.copytree(checkouts[0], tmp_path / "copy", symlinks=True))
     prod = copy / "environments" / "prod.toml"
     [before, after] = prod.read_text().split('count = 0\nmachine_type = "e2-standard-4"')
-    prod.write_text(f'{before}count = 7\nmachine_type = "n1-standard-2"{after}')
-    config = cluster(synthesize(copy, tmp_path / "out", VLILLE_ENV="prod").stacks["prod"])
+    budget = '\n[budget]\nbilling_account = "01AB23-4CD567-89EF01"\nmonthly_amount = 5\n'
+    prod.write_text(f'{before}count = 7\nmachine_type = "n1-standard-2"{after}{budget}')
+    stack = synthesize(copy, tmp_path / "out", VLILLE_ENV="prod").stacks["prod"]
+    config = cluster(stack)
     assert shape(config["master_config"]) == ("e2-standard-4", 1, 50)
     assert shape(config["worker_config"]) == ("n1-standard-2", 7, 50)
     assert "dataproc:dataproc.allow.zero.workers" not in config["software_config"]["properties"]
+    spent = one(stack, "google_billing_budget.budget_month")
+    assert spent["amount"] == {"specified_amount": {"units": "5"}}
+    assert [rule["threshold_percent"] for rule in spent["threshold_rules"]] == [0.5, 0.9, 1.0, 1.0]
+    assert spent["all_updates_rule"]["monitoring_notification_channels"] == [
+        "${google_monitoring_notification_channel.monitoring_email.id}"
+    ]
 
 
 def test_the_cluster_has_no_way_to_the_internet(stack: dict[str, Any]) -> None:

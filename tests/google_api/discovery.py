@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 APIS = {
     "artifactregistry": "artifactregistry.v1",
     "bigquery": "bigquery.v2",
+    "billingbudgets": "billingbudgets.v1",
     "cloudbilling": "cloudbilling.v1",
     "cloudbuild": "cloudbuild.v1",
     "cloudfunctions2": "cloudfunctions.v2",

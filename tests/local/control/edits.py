@@ -59,7 +59,7 @@ EDITS: dict[str, tuple[str, ...]] = {
     "alerts.silent_minutes": ("20",),
 }
 # Not planned: another project is another state; a cluster without workers has no shape of them; [ci] is of the
-# bootstrap stack alone.
+# bootstrap stack alone; [budget] adds one resource, whose amount changes in place.
 NOT_PLANNED = frozenset(
     {
         "project",
@@ -68,6 +68,8 @@ NOT_PLANNED = frozenset(
         "ci.repository",
         "ci.repository_id",
         "ci.repository_owner_id",
+        "budget.billing_account",
+        "budget.monthly_amount",
     }
 )
 

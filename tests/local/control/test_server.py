@@ -155,7 +155,7 @@ def test_a_paused_job_says_so(plane: ControlPlane) -> None:
 def test_terraform_is_led_here_and_nowhere_else(plane: ControlPlane) -> None:
     environment = plane.environment()
     endpoints = {name: url for name, url in environment.items() if name.endswith("_ENDPOINT")}
-    assert len(endpoints) == 21
+    assert len(endpoints) == 22
     assert {url.split("/")[2] for url in endpoints.values()} == {plane.url.removeprefix("http://")}
     for name, url in endpoints.items():
         assert url.endswith("/") or name.startswith("VLILLE_"), name

@@ -1,0 +1,51 @@
+"""A budget for the project, where a billing account is named: e-mails before the month costs more than expected."""
+
+from cdktf_cdktf_provider_google.billing_budget import (
+    BillingBudget,
+    BillingBudgetAllUpdatesRule,
+    BillingBudgetAmount,
+    BillingBudgetAmountSpecifiedAmount,
+    BillingBudgetBudgetFilter,
+    BillingBudgetThresholdRules,
+)
+from cdktf_cdktf_provider_google.data_google_project import DataGoogleProject
+from cdktf_cdktf_provider_google.monitoring_notification_channel import MonitoringNotificationChannel
+from constructs import Construct
+
+from cdk.settings import Budget
+
+# Parts of the amount at which somebody is told: of what was spent, and of what the month will have cost.
+SPENT = (0.5, 0.9, 1.0)
+FORECAST = 1.0
+
+
+class ProjectBudget(Construct):
+    """A budget tells and stops nothing: what limits cost is in the settings of function, service and batch."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        budget: Budget,
+        *,
+        project: DataGoogleProject,
+        channel: MonitoringNotificationChannel,
+    ) -> None:
+        super().__init__(scope, "budget")
+        BillingBudget(
+            self,
+            "month",
+            billing_account=budget.billing_account,
+            display_name=f"vlille: {project.project_id_input}",
+            amount=BillingBudgetAmount(
+                # Without a currency it is the billing account's.
+                specified_amount=BillingBudgetAmountSpecifiedAmount(units=str(budget.monthly_amount))
+            ),
+            budget_filter=BillingBudgetBudgetFilter(projects=[f"projects/{project.number}"]),
+            threshold_rules=[
+                *(BillingBudgetThresholdRules(threshold_percent=part) for part in SPENT),
+                BillingBudgetThresholdRules(threshold_percent=FORECAST, spend_basis="FORECASTED_SPEND"),
+            ],
+            all_updates_rule=BillingBudgetAllUpdatesRule(
+                monitoring_notification_channels=[channel.id], disable_default_iam_recipients=True
+            ),
+        )
