@@ -15,7 +15,7 @@ from local.emulators import Emulators
 from tests.delivery.conftest import MERGE, SHA, Repository, event, of_fork, opened, planned, update
 from tests.delivery.site import PROJECT, Site
 from tests.delivery.workflows import lines
-from tests.operate.conftest import Google
+from tests.operate.conftest import Google, empty_project
 
 pytestmark = pytest.mark.emulator
 
@@ -35,6 +35,7 @@ DROPS = planned(
 def google(emulators: Emulators) -> Iterator[Google]:
     """A project with its state bucket, and nothing deployed."""
     one = Google(PROJECT, emulators.gcs_url)
+    one.answers |= empty_project(PROJECT, "europe-west1")
     body = {"name": f"{PROJECT}-tfstate", "location": "EUROPE-WEST1"}
     requests.post(f"{one.url}/storage/v1/b", json=body, timeout=30).raise_for_status()
     yield one

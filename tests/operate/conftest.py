@@ -223,3 +223,16 @@ def program(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+def empty_project(project: str, region: str) -> dict[str, Answer]:
+    """The answers of a project that holds nothing."""
+    parent = f"projects/{project}"
+    paths = (
+        f"dataproc/{parent}/regions/{region}/clusters",
+        f"compute/{parent}/aggregated/disks",
+        f"artifact_registry/{parent}/locations/{region}/repositories",
+        "storage/b",
+        f"iam/{parent}/serviceAccounts",
+    )
+    return {f"GET /{path}": (200, {}) for path in paths} | {f"POST /v1/{parent}:getIamPolicy": (200, {})}

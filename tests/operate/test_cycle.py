@@ -18,7 +18,7 @@ from operate.holders import own_identity
 from operate.locking import Locking
 from operate.place import Place
 from operate.state import make_bucket
-from tests.operate.conftest import NUMBER, ROOT, Google, refusal, state_of
+from tests.operate.conftest import NUMBER, ROOT, Google, empty_project, refusal, state_of
 
 pytestmark = pytest.mark.emulator
 
@@ -410,7 +410,7 @@ def test_a_destroy_that_left_something_says_so(
     cdktf.stack = {"resource": {"google_pubsub_topic": {"topic": {"name": "collect"}}}}
     topic = f"projects/{settings.project}/topics/collect"
     google.answers[f"GET /pubsub/{topic}"] = 200, {"name": topic}
-    google.answers |= empty_project(settings)
+    google.answers |= empty_project(settings.project, settings.region)
     cdktf.does = lambda: put_state("vlille-dev/default.tfstate", state_of())
     with pytest.raises(
         OperateError, match=r"still holds 1 of vlille:\n  topic collect: `gcloud pubsub topics del"
@@ -479,16 +479,3 @@ def test_a_damaged_state_is_one_sentence(
     ):
         here.destroy() if command == "destroy" else here.through(command)
     assert len(cdktf.runs) == runs
-
-
-def empty_project(settings: Settings) -> dict[str, Any]:
-    """The answers of a project that holds nothing."""
-    parent, region = f"projects/{settings.project}", settings.region
-    paths = (
-        f"dataproc/{parent}/regions/{region}/clusters",
-        f"compute/{parent}/aggregated/disks",
-        f"artifact_registry/{parent}/locations/{region}/repositories",
-        "storage/b",
-        f"iam/{parent}/serviceAccounts",
-    )
-    return {f"GET /{path}": (200, {}) for path in paths} | {f"POST /v1/{parent}:getIamPolicy": (200, {})}
