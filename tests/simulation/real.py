@@ -158,7 +158,11 @@ def _unreliable_sources(dice: random.Random, sources: Path) -> Iterator[Path]:
 def _strike(process: "subprocess.Popen[bytes]", folder: Path, dice: random.Random) -> tuple[int, int]:
     """Kill and stop workloads until the ticks are over; how often."""
     kills = stops = 0
-    while process.poll() is None and "archiving what landed" not in (folder / "up.log").read_text():
+    log = folder / "up.log"
+    # A workload that is killed before its first start has ended is one that cannot start: the run says so and ends.
+    while process.poll() is None and not re.search(r"tick \d", log.read_text()):
+        time.sleep(0.2)
+    while process.poll() is None and "archiving what landed" not in log.read_text():
         time.sleep(dice.uniform(0.5, 3.0))
         name, is_kill = dice.choice(WORKLOADS), dice.random() < 0.5
         for pid in _pids(folder, name):
