@@ -9,6 +9,8 @@ from pathlib import Path
 from cdk import bindings
 from cdk.packaging import PackagingError
 from cdk.settings import SettingsError, load_environments
+from commands.errors import UsageError
+from commands.parsing import check_environ
 from feed import FeedError, load_feeds
 
 ROOT = Path(__file__).parent
@@ -16,10 +18,9 @@ ROOT = Path(__file__).parent
 
 def main() -> None:
     """Synthesize every environment, or the one that VLILLE_ENV names, into CDKTF_OUTDIR (cdktf.out)."""
+    check_environ(os.environ)
     bindings.install(os.environ.get("VLILLE_CDK", "cdktf"))
     sources = Path(os.environ.get("VLILLE_SOURCES", ROOT / "sources"))
-    if not sources.is_dir():
-        raise SettingsError(sources, "feeds", "no folder", "a folder of feeds, such as sources")
     feeds = load_feeds(sources)
     environments = load_environments(
         ROOT / "environments", feeds, feed=os.environ.get("VLILLE_FEED"), only=os.environ.get("VLILLE_ENV")
@@ -56,5 +57,7 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
+    except UsageError as error:
+        sys.exit(f"error: {error}")
     except (SettingsError, FeedError, PackagingError, bindings.BindingsError) as error:
         sys.exit(str(error))

@@ -16,6 +16,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from commands.errors import UsageError
+from commands.parsing import Parser, check_environ, option
 from delivery.applying import approve
 from delivery.drift import tell_drift
 from delivery.errors import DeliveryError
@@ -29,21 +31,27 @@ PLANS = Path("cdktf.out") / "plans"
 
 def main(words: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """Do what the command line asks for and return the exit status."""
-    options = _parse(words)
+    options = _parse(words, environ)
     try:
+        check_environ(environ)
         STEPS[options.step](options, environ)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except DeliveryError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def _parse(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+def _parse(words: Sequence[str] | None, environ: Mapping[str, str]) -> argparse.Namespace:
+    parser = Parser(
         "python -m delivery", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("step", choices=STEPS)
-    parser.add_argument("--env", required=True, metavar="ENV", help="the environment")
+    parser.add_argument(
+        "--env", type=option("ENV", environ), required=True, metavar="ENV", help="the environment"
+    )
     parser.add_argument(
         "--plans", type=Path, default=PLANS, metavar="FOLDER", help=f"where plans lie ({PLANS})"
     )

@@ -1,12 +1,13 @@
 """`python -m local demo|up|cloud|down`: run a synthesized stack, or what Terraform deploys, on this machine."""
 
-import argparse
-import re
+import os
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
 
+from commands.errors import UsageError
+from commands.options import DEFAULT_ENVIRONMENT
+from commands.parsing import Parser, check_environ, option
 from local.cloud import begin_cloud, run_cloud
 from local.control.faults import Fault
 from local.demo import run_demo
@@ -17,18 +18,12 @@ from local.terminal import Terminal
 from local.up import run_down, run_up
 
 
-class _Parser(argparse.ArgumentParser):
-    """Ends with one sentence, in the words of `make`, which most users type: TICKS for --ticks."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, re.sub(r"argument --(\w+)", lambda match: match[1].upper(), message) + "\n")
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run what the command line asks for and return the exit status."""
     options = parse(arguments)
     terminal = Terminal()
     try:
+        check_environ(os.environ)
         if options.mode == "down":
             run_down(options, terminal)
             return 0
@@ -39,6 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
             # A demo's folder is disposable: SIGTERM ends it as Ctrl-C does, children first.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
         report = (run_demo if options.mode == "demo" else run_up)(options, terminal)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except LocalError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -50,23 +48,32 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parse(arguments: list[str] | None) -> Options:
     """Read the command line; what is wrong with it ends the program with status 2 and one sentence."""
-    parser = _Parser("python -m local", description=__doc__)
+    parser = Parser("python -m local", description=__doc__)
     modes = parser.add_subparsers(dest="mode", required=True)
     demo = modes.add_parser("demo", help="some ticks in simulated time, then archive, rebuild and report")
     up = modes.add_parser("up", help="real time, until Ctrl-C")
     cloud = modes.add_parser("cloud", help="an empty project for Terraform to deploy into, until `down`")
     down = modes.add_parser("down", help="end what an interrupted `up`, or `cloud`, left running")
     for each in (demo, up, cloud, down):
-        each.add_argument("--env", default="dev", metavar="NAME", help="a file of environments/ (dev)")
-    for each in (demo, up, cloud):
-        each.add_argument("--feed", metavar="NAME", help="a folder of sources/, instead of the environment's")
         each.add_argument(
-            "--replay", type=Path, metavar="PATH", help="a recorded answer, or a folder of them"
+            "--env",
+            type=option("ENV", os.environ),
+            default=DEFAULT_ENVIRONMENT,
+            metavar="NAME",
+            help=f"a file of environments/ ({DEFAULT_ENVIRONMENT})",
         )
-    demo.add_argument(
-        "--ticks", type=_positive, default=5, metavar="N", help="how many minutes to collect (5)"
-    )
-    up.add_argument("--ticks", type=_positive, metavar="N", help="stop after N ticks, archive and rebuild")
+    for each in (demo, up, cloud):
+        each.add_argument(
+            "--feed",
+            type=option("FEED", os.environ),
+            metavar="NAME",
+            help="a folder of sources/, instead of the environment's",
+        )
+        each.add_argument(
+            "--replay", type=_replay, metavar="PATH", help="a recorded response, or a folder of them"
+        )
+    demo.add_argument("--ticks", type=_ticks, default=5, metavar="N", help="how many minutes to collect (5)")
+    up.add_argument("--ticks", type=_ticks, metavar="N", help="stop after N ticks, archive and rebuild")
     cloud.add_argument(
         "--detached", action="store_true", help="in a process of its own; print the variables that lead there"
     )
@@ -89,27 +96,20 @@ def parse(arguments: list[str] | None) -> Options:
     return Options(given.pop("mode"), given.pop("env"), **given)
 
 
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a whole number from 1 is expected, found {text!r}")
-    return int(text)
+def _replay(text: str) -> Path:
+    return Path(option("REPLAY", os.environ)(text))
+
+
+def _ticks(text: str) -> int:
+    return int(option("TICKS", os.environ)(text))
 
 
 def _fault(text: str) -> Fault:
-    try:
-        return Fault.parse(text)
-    except LocalError as error:
-        raise argparse.ArgumentTypeError(str(error).removeprefix("FAULT: ")) from None
+    return Fault.parse(option("FAULT", os.environ)(text))
 
 
 def _speed(text: str) -> float:
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = 0.0
-    if not 0.1 <= speed <= 3600:
-        raise argparse.ArgumentTypeError(f"a number from 0.1 to 3600 is expected, found {text!r}")
-    return speed
+    return float(option("SPEED", os.environ)(text))
 
 
 def _end(report: Report, options: Options, terminal: Terminal) -> int:

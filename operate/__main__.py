@@ -16,6 +16,9 @@ from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 
 from cdk.settings import Settings, SettingsError, load_environments
+from commands.errors import UsageError
+from commands.options import DEFAULT_ENVIRONMENT, needs_environment
+from commands.parsing import Parser, check_environ, option
 from feed import FeedError, load_feeds
 from operate import backfill, jobs, leftovers, logs, smoke, terraform
 from operate.checks import NEEDS, TERRAFORM, missing
@@ -28,7 +31,6 @@ from operate.observation import observe
 from operate.place import Place
 
 ROOT = Path(__file__).resolve().parents[1]
-MOST_LINES = 1000
 STOPPED = 130  # as a shell tells of a program that Ctrl-C ended
 
 
@@ -38,8 +40,9 @@ def main(
     cdktf: Callable[[Mapping[str, str]], Cdktf] = terraform.Cdktf,
 ) -> int:
     """Do what the command line asks for and return the exit status; `cdktf` is given its variables."""
-    options = parse(words)
+    options = parse(words, environ)
     try:
+        check_environ(environ)
         settings = _settings(options.env, environ)
         if options.command == "destroy":
             check_unprotected(settings)
@@ -49,6 +52,8 @@ def main(
             print("\n".join(problems), file=sys.stderr)
             return 1
         place = Place.of_environment(settings.environment, environ)
+        if needs_environment(command, local=False):
+            print(place.describe(settings.project), flush=True)
         if command in AFTER:
             return AFTER[command](clients(), settings, place, options)
         variables = {**environ, "CHECKPOINT_DISABLE": "1", "VLILLE_ENV": settings.environment}
@@ -68,6 +73,9 @@ def main(
             here=place.here,
         )
         return _do(cycle, command)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except StoppedError as stopped:
         print(f"\n{stopped}", file=sys.stderr)
         return STOPPED
@@ -78,13 +86,21 @@ def main(
     return 1
 
 
-def parse(words: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line; what is wrong with it ends the program with status 2."""
-    parser = argparse.ArgumentParser("python -m operate", description=__doc__)
+def parse(words: Sequence[str] | None, environ: Mapping[str, str] = os.environ) -> argparse.Namespace:
+    """Read the command line; what is wrong with it ends the program with status 2 and one sentence."""
+    parser = Parser("python -m operate", description=__doc__)
+    local = bool(environ.get("VLILLE_HERE"))
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("bootstrap", *CDKTF_COMMANDS, "plan", "apply", "unlock", *AFTER):
         command = commands.add_parser(name)
-        command.add_argument("--env", default="dev", metavar="NAME", help="a file of environments/ (dev)")
+        command.add_argument(
+            "--env",
+            type=option("ENV", environ),
+            required=needs_environment(name, local=local),
+            default=DEFAULT_ENVIRONMENT,
+            metavar="NAME",
+            help=f"a file of environments/ ({DEFAULT_ENVIRONMENT}, where nothing is changed)",
+        )
         if name in ("bootstrap", "deploy", "destroy", "unlock"):
             command.add_argument("--auto-approve", action="store_true", help="do not ask first")
         if name == "bootstrap":
@@ -93,7 +109,12 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
             every = "all three" if name in STATE_AFTER else "collect"
             default = None if name in STATE_AFTER else "collect"
             command.add_argument(
-                "--job", choices=JOBS, default=default, required=name == "run", help=f"which ({every})"
+                "--job",
+                type=option("JOB", environ),
+                metavar="|".join(JOBS),
+                default=default,
+                required=name == "run",
+                help=f"which ({every})",
             )
         if name == "backfill":
             command.add_argument(
@@ -107,7 +128,12 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
             command.add_argument("--yes", action="store_true", help="do not ask before it begins")
             command.add_argument("--move", action="store_true", help="delete each original in the end")
         if name == "logs":
-            command.add_argument("--lines", type=_count, default=20, help="how many (20)")
+            command.add_argument(
+                "--lines",
+                type=lambda text: int(option("LINES", environ)(text)),
+                default=20,
+                help="how many (20)",
+            )
     return parser.parse_args(words)
 
 
@@ -132,13 +158,6 @@ def _bucket(text: str) -> str:
     if "/" in name:
         raise argparse.ArgumentTypeError(f"{text}: expected a whole bucket, such as gs://old-files")
     return name
-
-
-def _count(text: str) -> int:
-    """A number of lines that Logging gives in one page."""
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_LINES:
-        raise argparse.ArgumentTypeError(f"found {text!r}, accepted: a whole number from 1 to {MOST_LINES}")
-    return int(text)
 
 
 def _smoke(cloud: Cloud, settings: Settings, place: Place, _options: argparse.Namespace) -> int:

@@ -21,6 +21,11 @@ class Place:
         """This machine where VLILLE_HERE says so, as `python -m local cloud` exports it."""
         return cls(environment, Path(".local") / environment if environ.get("VLILLE_HERE") else None)
 
+    def describe(self, project: str) -> str:
+        """The line that a command which changes something shows before it begins."""
+        target = "this machine" if self.here else "Google Cloud"
+        return f"environment: {self.environment}   project: {project}   target: {target}"
+
     def make(self, target: str, job: str = "") -> str:
         """The command that a user types, in backticks."""
         words = ["make", target, *([f"JOB={job}"] if job else []), f"ENV={self.environment}"]

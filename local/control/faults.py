@@ -15,7 +15,7 @@ from local.errors import LocalError
 
 DROP, CUT, SLOW = "drop", "cut", "slow"
 SLOW_S = 20.0
-FORM = re.compile(r"(?P<what>\w+?)(?:@(?P<kinds>.+?))?(?:x(?P<times>\d+))?")
+FORM = re.compile(r"(?P<what>\w+?)(?:@(?P<kinds>.+?))?(?:x(?P<times>[0-9]{1,6}))?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Fault:
         """Read `WHAT[@KINDS][xTIMES]`: `503`, `drop@POST /pubsub`, `403@topicsx9`. Raises LocalError."""
         match = FORM.fullmatch(text)
         what = match["what"] if match else text
-        if match is None or not (what in (DROP, CUT, SLOW) or (what.isdigit() and int(what) in REASONS)):
+        if match is None or not (what in (DROP, CUT, SLOW) or (what.isdecimal() and int(what) in REASONS)):
             statuses = ", ".join(map(str, REASONS))
             raise LocalError(
                 f"FAULT: found {text!r}, accepted: WHAT[@KINDS][xTIMES] with WHAT one of {statuses}, "

@@ -1,0 +1,44 @@
+"""`python -m commands check|run TARGET`, for the Makefile alone: the variable TYPED_OPTIONS has what was typed.
+
+`check` judges the options of all targets that were typed, before any of them begins; `run` runs one of them.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from commands.errors import UsageError
+from commands.options import select_options
+from commands.recipes import RECIPES, Runner
+from commands.typed import read_typed
+from commands.values import Project
+from commands.variables import check_agreement, check_variables
+
+ROOT = Path(__file__).resolve().parents[1]
+# What make sets for the commands that it calls: a make that one of these calls starts afresh.
+OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT", "MAKE_TERMERR")
+OF_MAKEFILE = ("TYPED_OPTIONS", "TYPED_GOALS", "SETUP_PYTHON")
+
+
+def main(words: Sequence[str], environ: Mapping[str, str] = os.environ, root: Path = ROOT) -> int:
+    """Check, or run, and return the exit status: 2 for options that cannot be used, with one sentence."""
+    project = Project(root, environ)
+    try:
+        goals = environ.get("TYPED_GOALS", "").split()
+        # A target that another one needs, such as lint of test, has no options of its own.
+        selected = select_options(goals, read_typed(environ.get("TYPED_OPTIONS", "")), project)
+        check_variables(project)
+        for target, options in selected.items():
+            check_agreement(target, options, project)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if words[0] == "check":
+        return 0
+    kept = {name: value for name, value in environ.items() if name not in (*OF_MAKE, *OF_MAKEFILE)}
+    return RECIPES[words[1]](words[1], selected.get(words[1], {}), Runner(root, kept))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

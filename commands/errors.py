@@ -1,0 +1,24 @@
+"""The errors of a command line."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+MOST_SHOWN = 60
+
+
+class UsageError(Exception):
+    """An option, a variable or a target cannot be used: one sentence that says which, why and what is accepted."""
+
+
+def shown(value: str) -> str:
+    """Return a value in quotation marks, without control characters and at most 60 characters long."""
+    return repr(value if len(value) <= MOST_SHOWN else f"{value[: MOST_SHOWN - 1]}…")
+
+
+def suggestion(value: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean "dev"?)` for the known name that looks like the value, or nothing."""
+    names = list(known)
+    # Very long values are compared with nothing: that takes a while, and no name is like them.
+    folded = {name.casefold(): name for name in names}
+    close = get_close_matches(value.casefold(), folded, n=1) if len(value) <= MOST_SHOWN else []
+    return f' (did you mean "{folded[close[0]]}"?)' if close else ""

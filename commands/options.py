@@ -1,0 +1,240 @@
+"""Every target of the Makefile with the options that it accepts, and every option with its values.
+
+An option is a variable that the user types behind `make`, such as `make deploy ENV=dev`. To add one, name it in
+OPTIONS and in the targets that accept it; `make help` shows both.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from commands import values
+from commands.errors import UsageError, shown, suggestion
+from commands.values import Check, Project
+
+LOCAL_TARGET = "here"  # the value of TO for this machine
+DEFAULT_ENVIRONMENT = "dev"
+
+OPTIONS: dict[str, Check] = {
+    "ENV": values.environment,
+    "TO": values.one_of(LOCAL_TARGET),
+    "FEED": values.feed,
+    "REPLAY": values.readable_path,
+    "TICKS": values.whole_number(1, values.MOST_TICKS),
+    "SPEED": values.decimal_number(0.1, 3600),
+    "FAULT": values.fault,
+    "JOB": values.one_of(*values.JOBS),
+    "LINES": values.whole_number(1, values.MOST_LINES),
+    "SOURCE": values.bucket,
+    "DRY_RUN": values.switch,
+    "MOVE": values.switch,
+    "YES": values.switch,
+    "SECONDS": values.whole_number(1, values.MOST_SECONDS),
+    "FIRST_SEED": values.whole_number(0, 999_999_999),
+    "REAL": values.switch,
+    "BEFORE": values.folder,
+    "AFTER": values.folder,
+    "NAME": values.text,
+    "REVIEWED": values.text,
+    "PYTEST_OPTIONS": values.words,
+    "PYTHON": values.interpreter,
+}
+# What the process behind TO=here is started with.
+ONLY_LOCAL = ("REPLAY", "SPEED", "FAULT")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a target accepts. One that changes something needs ENV named, unless it is on this machine."""
+
+    options: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    changes: str = ""
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """All its options; PYTHON is accepted by each, as each may be the first, which sets up."""
+        return (*self.options, "PYTHON")
+
+
+def _cloud(*more: str, changes: bool = False, required: tuple[str, ...] = ()) -> Target:
+    changed = "changes what is in Google Cloud" if changes else ""
+    return Target(("ENV", "TO", "FEED", *ONLY_LOCAL, *more), required, changed)
+
+
+def _step(*more: str) -> Target:
+    return Target(("ENV", *more), changes="writes or decides in the name of an environment")
+
+
+TARGETS: dict[str, Target] = {
+    "help": Target(),
+    "demo": Target(("ENV", "FEED", "REPLAY", "TICKS", "FAULT")),
+    "up": Target(("ENV", "FEED", "REPLAY", "TICKS", "SPEED", "FAULT")),
+    "down": Target(("ENV",)),
+    "synth": Target(("ENV", "FEED")),
+    "bootstrap": _cloud("YES", changes=True),
+    "unbootstrap": _cloud("YES", changes=True),
+    "diff": _cloud(),
+    "deploy": _cloud("YES", changes=True),
+    "outputs": _cloud(),
+    "destroy": _cloud("YES", changes=True),
+    "unlock": _cloud(changes=True),
+    "review": _cloud(),
+    "plan": _cloud(),
+    "apply": _cloud(changes=True),
+    "compare": Target(("ENV", "BEFORE", "AFTER")),
+    "publish": _step(),
+    "approve": _step("REVIEWED"),
+    "drift": _step(),
+    "confirm": _step("NAME"),
+    "signin": _step(),
+    "smoke": _cloud(),
+    "run": _cloud("JOB", changes=True, required=("JOB",)),
+    "pause": _cloud("JOB", changes=True),
+    "resume": _cloud("JOB", changes=True),
+    "logs": _cloud("JOB", "LINES"),
+    "leftovers": _cloud(),
+    "backfill": _cloud("SOURCE", "DRY_RUN", "MOVE", "YES", changes=True, required=("SOURCE",)),
+    "setup": Target(),
+    "test": Target(("PYTEST_OPTIONS",)),
+    "unit": Target(("PYTEST_OPTIONS",)),
+    "fuzz": Target(),
+    "soak": Target(("SECONDS", "FIRST_SEED", "REAL")),
+    "lint": Target(),
+    "format": Target(),
+    "checkov": Target(),
+    "bench": Target(),
+    "lock": Target(),
+    "clean": Target(),
+}
+
+
+def select_options(
+    goals: Sequence[str], typed: Sequence[tuple[str, str]], project: Project
+) -> dict[str, dict[str, str]]:
+    """Return the checked options of each goal that is a target here.
+
+    `typed` are the names and values behind `make`. In GitHub's workflows, whose steps give options by `env:`, the
+    variables of `project.environ` count as well. Raises UsageError for the first thing that is wrong.
+    """
+    targets = [goal for goal in goals or ("help",) if goal in TARGETS]
+    accepted = list(dict.fromkeys(name for target in targets for name in TARGETS[target].accepted)) or [
+        "PYTHON"
+    ]
+    given: dict[str, str] = {}
+    for name, value in typed:
+        _check_name(name, accepted, targets)
+        if given.setdefault(name, value) != value:
+            raise UsageError(
+                f"{name}: found two values, {shown(value)} and {shown(given[name])}; type it once"
+            )
+    given = _from_workflow(accepted, project.environ) | given
+    for name, value in given.items():
+        check_option(name, value, project)
+    selected = {target: _of_target(given, target) for target in targets}
+    for target, own in selected.items():
+        _check_target(target, own, project)
+    return selected
+
+
+def check_option(name: str, value: str, project: Project) -> None:
+    """Raise UsageError for a value that the option does not accept."""
+    if not value:
+        raise UsageError(f"{name}: the value is empty; give one, or leave {name} out{_known(name, project)}")
+    OPTIONS[name](name, value, project)
+
+
+def needs_environment(target: str, *, local: bool) -> bool:
+    """Tell whether the environment must be named: by whatever changes something outside this machine."""
+    return bool(TARGETS[target].changes) and not local
+
+
+def _check_name(name: str, accepted: Iterable[str], targets: Sequence[str]) -> None:
+    known = tuple(accepted)
+    if name in known:
+        return
+    command = f"make {' '.join(targets)}".strip()
+    takes = f"{command} accepts {', '.join(known)}"
+    if name in OPTIONS:
+        raise UsageError(f"{name}: {command} does not accept this option; {takes}")
+    raise UsageError(f"{shown(name)[1:-1]}: unknown option{suggestion(name, known)}; {takes}")
+
+
+def _of_target(given: Mapping[str, str], target: str) -> dict[str, str]:
+    return {name: value for name, value in given.items() if name in TARGETS[target].accepted}
+
+
+def _check_target(target: str, given: Mapping[str, str], project: Project) -> None:
+    local = "TO" in given
+    _check_shell(target, given, project)
+    if needs_environment(target, local=local) and "ENV" not in given:
+        examples = project.environments
+        raise UsageError(
+            f"make {target} {TARGETS[target].changes}: name the environment "
+            f"({', '.join(examples) or 'a file in environments/'}), such as "
+            f"`make {target} ENV={next(iter(examples), 'NAME')}`"
+        )
+    for name in TARGETS[target].required:
+        if name not in given:
+            raise UsageError(
+                f"make {target} needs {name}{_known(name, project) or ', such as gs://old-files'}"
+            )
+    for name in ONLY_LOCAL:
+        if "TO" in TARGETS[target].options and name in given and not local:
+            raise UsageError(
+                f"{name}: works on this machine only; add TO={LOCAL_TARGET}, or leave {name} out"
+            )
+    if target == "compare":
+        _check_compared(given, project)
+
+
+def _check_compared(given: Mapping[str, str], project: Project) -> None:
+    """A folder that is compared with itself shows no difference, whatever was changed."""
+    default = project.root / "cdktf.out" / "stacks"
+    before, after = (Path(given[name]) if name in given else default for name in ("BEFORE", "AFTER"))
+    if before.resolve() == after.resolve():
+        raise UsageError(
+            "make compare needs two folders of stacks: name the older one by BEFORE, the newer one by AFTER; "
+            "what is left out is cdktf.out/stacks, which `make synth` writes"
+        )
+
+
+def _check_shell(target: str, given: Mapping[str, str], project: Project) -> None:
+    """Refuse an option that the user has exported: only what is typed counts, and it must not be lost unseen."""
+    environ = project.environ
+    if is_workflow(environ):
+        return
+    for name in TARGETS[target].options:
+        if name in given or not (value := environ.get(name)):
+            continue
+        try:
+            OPTIONS[name](name, value, project)
+        except UsageError:
+            if name != "TO":  # a variable of another program, such as ENV of a shell
+                continue
+        raise UsageError(
+            f"{name}={shown(value)} is set in your shell, where options do not count: type it behind "
+            f"make {target}, or run `unset {name}`"
+        )
+
+
+def _from_workflow(accepted: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+    if not is_workflow(environ):
+        return {}
+    # PYTHON is set by actions for purposes of their own, NAME and REVIEWED are judged by their step.
+    left_out = ("PYTHON", "NAME", "REVIEWED")
+    return {name: environ[name] for name in accepted if name not in left_out and environ.get(name)}
+
+
+def is_workflow(environ: Mapping[str, str]) -> bool:
+    """Tell whether this is a job of GitHub's workflows."""
+    return environ.get("GITHUB_ACTIONS") == "true"
+
+
+def _known(name: str, project: Project) -> str:
+    """Return `; accepted: dev, prod` where the values can be listed."""
+    try:
+        OPTIONS[name](name, "", project)
+    except UsageError as error:
+        return f"; accepted: {str(error).rpartition('; accepted: ')[2]}"
+    return ""

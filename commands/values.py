@@ -1,0 +1,175 @@
+"""The values that an option accepts: each check raises UsageError with what is wrong and what is accepted."""
+
+import os
+import re
+import shlex
+import shutil
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from commands.errors import UsageError, shown, suggestion
+
+ENVIRONMENT_NAME = re.compile(r"[a-z][a-z0-9]{0,19}")
+BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+HTTP_STATUSES = (400, 401, 403, 404, 409, 412, 429, 500, 503)
+FAULT = re.compile(r"(?P<what>\w+?)(?:@(?P<kinds>.+?))?(?:x(?P<times>[0-9]{1,6}))?", re.ASCII)
+MOST_TICKS = 527_040  # minutes of a leap year
+MOST_SECONDS = 604_800  # a week
+MOST_LINES = 1000  # that Cloud Logging gives in one page
+JOBS = ("collect", "copy", "batch")
+
+
+@dataclass(frozen=True)
+class Project:
+    """The checkout whose folders name the environments and the feeds."""
+
+    root: Path
+    environ: Mapping[str, str]
+
+    @property
+    def environments(self) -> list[str]:
+        """Names of the files in environments/, sorted."""
+        stems = (file.stem for file in (self.root / "environments").glob("*.toml"))
+        return sorted(stem for stem in stems if ENVIRONMENT_NAME.fullmatch(stem))
+
+    @property
+    def feeds(self) -> list[str]:
+        """Names of the folders in sources/, or in the folder that VLILLE_SOURCES names, sorted."""
+        sources = Path(self.environ.get("VLILLE_SOURCES") or self.root / "sources")
+        return sorted(file.parent.name for file in sources.glob("*/source.toml"))
+
+
+# Takes the option's name, its value and the project.
+Check = Callable[[str, str, Project], None]
+
+
+def refuse(name: str, value: str, accepted: str, known: Iterable[str] = ()) -> UsageError:
+    """Return the error for a value that is not accepted."""
+    return UsageError(f"{name}: found {shown(value)}{suggestion(value, known)}; accepted: {accepted}")
+
+
+def environment(name: str, value: str, project: Project) -> None:
+    """Accept the name of a file in environments/."""
+    known = project.environments
+    if value not in known:
+        raise refuse(
+            name, value, f"{', '.join(known) or 'none yet'} (the names of the files in environments/)", known
+        )
+
+
+def feed(name: str, value: str, project: Project) -> None:
+    """Accept the name of a folder in sources/."""
+    known = project.feeds
+    if value not in known:
+        raise refuse(
+            name, value, f"{', '.join(known) or 'none yet'} (the names of the folders in sources/)", known
+        )
+
+
+def one_of(*accepted: str) -> Check:
+    """Accept these words alone."""
+
+    def check(name: str, value: str, _project: Project) -> None:
+        if value not in accepted:
+            raise refuse(name, value, ", ".join(accepted), accepted)
+
+    return check
+
+
+def switch(name: str, value: str, _project: Project) -> None:
+    """Accept 1, which switches the option on."""
+    if value != "1":
+        raise refuse(name, value, f"{name}=1; leave {name} out to switch it off")
+
+
+def whole_number(least: int, most: int) -> Check:
+    """Accept a whole number within these bounds."""
+
+    def check(name: str, value: str, _project: Project) -> None:
+        # Of few ASCII digits: int() takes underscores, digits of any script, and refuses thousands of them.
+        if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
+            raise refuse(name, value, f"a whole number from {least} to {most}")
+
+    return check
+
+
+def decimal_number(least: float, most: float) -> Check:
+    """Accept a decimal number within these bounds."""
+
+    def check(name: str, value: str, _project: Project) -> None:
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value) or not least <= float(value) <= most:
+            raise refuse(name, value, f"a number from {least:g} to {most:g}")
+
+    return check
+
+
+def path_of(what: str, is_right: Callable[[Path], bool]) -> Check:
+    """Accept the path of something that exists."""
+
+    def check(name: str, value: str, _project: Project) -> None:
+        try:
+            right = is_right(Path(value))
+        except (OSError, ValueError):  # a name that is too long, or has a NUL
+            right = False
+        if not right:
+            raise refuse(name, value, what)
+
+    return check
+
+
+readable_path = path_of(
+    "a file or a folder that exists and can be read", lambda path: path.exists() and os.access(path, os.R_OK)
+)
+folder = path_of("a folder that exists", Path.is_dir)
+file = path_of("a file that exists", Path.is_file)
+
+
+def bucket(name: str, value: str, _project: Project) -> None:
+    """Accept a whole bucket, with or without `gs://` and a slash at the end."""
+    if not BUCKET_NAME.fullmatch(value.removeprefix("gs://").removesuffix("/")):
+        raise refuse(name, value, "the name of a whole bucket, such as gs://old-files")
+
+
+def fault(name: str, value: str, _project: Project) -> None:
+    """Accept WHAT[@KINDS][xTIMES], such as 503 or drop@POST /pubsub."""
+    match = FAULT.fullmatch(value)
+    words = (*map(str, HTTP_STATUSES), "drop", "cut", "slow")
+    if match is None or match["what"] not in words:
+        raise refuse(name, value, f"WHAT[@KINDS][xTIMES] with WHAT one of {', '.join(words)}")
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            re.compile(match["kinds"] or "")
+    except (re.error, OverflowError, RecursionError):
+        raise refuse(name, value, "KINDS as a regular expression, such as drop@POST /pubsub") from None
+
+
+def interpreter(name: str, value: str, _project: Project) -> None:
+    """Accept a Python that is on PATH, or its path."""
+    try:
+        found = Path(value).name.startswith("python") and shutil.which(value) is not None
+    except (OSError, ValueError):
+        found = False
+    if not found:
+        raise refuse(
+            name, value, "Python 3.13 by its name on PATH or by its path, such as /usr/bin/python3.13"
+        )
+
+
+def words(name: str, value: str, _project: Project) -> None:
+    """Accept words that are separated and quoted as in a shell."""
+    try:
+        shlex.split(value)
+    except ValueError:
+        raise refuse(name, value, "options of pytest, each quotation mark closed") from None
+
+
+def text(_name: str, _value: str, _project: Project) -> None:
+    """Accept anything: the step that reads it decides."""
+
+
+def url(name: str, value: str, _project: Project) -> None:
+    """Accept the URL of an API."""
+    if not re.match(r"https?://[^/\s]+", value):
+        raise refuse(name, value, "a URL that begins with http:// or https://")

@@ -1,0 +1,81 @@
+"""The variables of the environment that reach the project, checked as options are."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from commands import values
+from commands.errors import UsageError, shown, suggestion
+from commands.options import DEFAULT_ENVIRONMENT, TARGETS
+from commands.values import Check, Project, refuse
+
+PREFIX = "VLILLE_"
+
+
+def _json_object(name: str, value: str, _project: Project) -> None:
+    try:
+        right = isinstance(json.loads(value), dict)
+    except (ValueError, RecursionError):
+        right = False
+    if not right:
+        raise refuse(name, value, "a JSON object, as a deploy sets it")
+
+
+def _output_folder(name: str, value: str, project: Project) -> None:
+    """Accept a folder, or a path where one can be made; never the checkout itself or a folder above it."""
+    try:
+        path = Path(value).resolve()
+        wrong = path == project.root or path in project.root.parents or (path.exists() and not path.is_dir())
+    except (OSError, ValueError):
+        wrong = True
+    if wrong:
+        raise refuse(name, value, "a folder of its own for what a synth writes, such as cdktf.out")
+
+
+VARIABLES: dict[str, Check] = {
+    "VLILLE_ENV": values.environment,
+    "VLILLE_FEED": values.feed,
+    "VLILLE_SOURCES": values.folder,
+    "VLILLE_CDK": values.one_of("cdktf", "cdktn"),
+    "VLILLE_PROVIDER_MIRROR": values.folder,
+    "VLILLE_ADOPT": _json_object,
+    "VLILLE_HERE": values.switch,
+    "VLILLE_FAULTS": values.url,
+    "VLILLE_PYTHON": values.file,
+    "VLILLE_RECORDED": values.text,
+    "VLILLE_RUN_ENDPOINT": values.url,
+    "VLILLE_BUILD_ENDPOINT": values.url,
+    "VLILLE_REGISTRY_ENDPOINT": values.url,
+    "VLILLE_LOGGING_ENDPOINT": values.url,
+    "CDKTF_OUTDIR": _output_folder,
+}
+
+
+def check_variables(project: Project) -> None:
+    """Raise UsageError for a variable that the project reads and cannot use, or that looks like one of them."""
+    for name, value in project.environ.items():
+        if name not in VARIABLES:
+            if name.startswith(PREFIX):
+                raise UsageError(
+                    f"{shown(name)[1:-1]}: unknown variable{suggestion(name, VARIABLES)}; run `unset {name}`, or see "
+                    "docs/settings.md for what there is"
+                )
+        elif not value:
+            raise UsageError(f"{name}: the value is empty; give one, or run `unset {name}`")
+        else:
+            VARIABLES[name](name, value, project)
+
+
+def check_agreement(target: str, options: Mapping[str, str], project: Project) -> None:
+    """Raise UsageError where a target would act on something else than a variable of the same meaning says."""
+    accepted = TARGETS[target].options
+    for option, variable in (("ENV", "VLILLE_ENV"), ("FEED", "VLILLE_FEED")):
+        exported = project.environ.get(variable)
+        # A synth without ENV is that of VLILLE_ENV, or of all.
+        default = DEFAULT_ENVIRONMENT if option == "ENV" and target != "synth" else exported
+        meant = options.get(option, default)
+        if option in accepted and exported and meant != exported:
+            raise UsageError(
+                f"make {target} means {option}={meant} and {variable} is {exported}: type {option}={exported}, or run "
+                f"`unset {variable}`"
+            )
