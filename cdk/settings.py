@@ -31,6 +31,8 @@ CI_POOL, CI_PROVIDER = "vlille-github", "github"
 GITHUB_ID_LIMIT = 10**15  # of a repository or an owner; they count up, and are ten digits long by now
 FUNCTION_RUNTIMES = ("python312", "python313", "python314")
 RETENTION_MINUTES = 10, 44_640  # of messages, at least and at most
+ACK_DEADLINE_SECONDS = 10, 600
+MOST_SHOWN = 200  # characters of a value in a message
 CLOCK_SKEW_MINUTES = 5  # that Google's clocks and a store's delays may amount to, generously
 DEVELOPMENT_YEAR = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -402,7 +404,9 @@ def _schedule(values: _File) -> Iterable[Problem]:
             yield f"schedule.{key}", getattr(schedule, key), problem
             return
     messages = values.messages
-    if not (RETENTION_MINUTES[0] <= messages.retention_minutes <= RETENTION_MINUTES[1]):
+    if _is_outside(messages.retention_minutes, RETENTION_MINUTES) or _is_outside(
+        messages.ack_deadline_seconds, ACK_DEADLINE_SECONDS
+    ):
         return  # reported by itself
     margin = timedelta(seconds=messages.redelivery_window_seconds)
     if fire := _fires_after_midnight(schedule.batch, ZoneInfo(schedule.time_zone), margin):
@@ -514,7 +518,7 @@ def _is_private_range(text: str) -> bool:
 
 def _ranges(values: _File) -> Iterable[Problem]:
     messages, retention = values.messages, values.retention
-    yield from _between("messages.ack_deadline_seconds", messages.ack_deadline_seconds, 10, 600)
+    yield from _between("messages.ack_deadline_seconds", messages.ack_deadline_seconds, *ACK_DEADLINE_SECONDS)
     yield from _between("messages.retention_minutes", messages.retention_minutes, *RETENTION_MINUTES)
     yield from _between("messages.minimum_backoff_seconds", messages.minimum_backoff_seconds, 0, 600)
     low = messages.minimum_backoff_seconds
@@ -534,6 +538,10 @@ def _ranges(values: _File) -> Iterable[Problem]:
 def _between(key: str, value: int, low: int, high: int, *, or_else: str = "") -> Iterable[Problem]:
     if not low <= value <= high:
         yield key, value, f"{or_else}a whole number from {low} to {high}"
+
+
+def _is_outside(value: int, bounds: tuple[int, int]) -> bool:
+    return not bounds[0] <= value <= bounds[1]
 
 
 def _in(value: str, key: str, accepted: tuple[str, ...]) -> Iterable[Problem]:
@@ -568,7 +576,10 @@ def _type_name(annotation: object) -> str:
 
 def _shown(found: object) -> str:
     bare = ("nothing", "an unknown key")
-    return found if isinstance(found, str) and found in bare else repr(found)
+    if isinstance(found, str) and found in bare:
+        return found
+    text = repr(found)
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
 
 
 def _from_here(file: Path | str) -> Path | str:

@@ -115,7 +115,7 @@ def _operate(target: str, options: Options, runner: Runner) -> int:
         words += [f"--{name.lower().replace('_', '-')}"] if name in options else []
     if target == "backfill":
         words += ["--yes"] if "YES" in options else []
-    elif target in ("bootstrap", "unbootstrap", "deploy", "destroy", "unlock"):
+    elif target in ("bootstrap", "unbootstrap", "deploy", "destroy"):
         words += ["--auto-approve"] if "YES" in options or "TO" in options else []
     operating = _operating(options, runner)
     if target == "destroy" and "TO" in options:

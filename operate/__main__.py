@@ -42,37 +42,7 @@ def main(
     """Do what the command line asks for and return the exit status; `cdktf` is given its variables."""
     options = parse(words, environ)
     try:
-        check_environ(environ)
-        settings = _settings(options.env, environ)
-        if options.command == "destroy":
-            check_unprotected(settings)
-        clients = functools.cache(functools.partial(connect, settings.project, environ))
-        command = "unbootstrap" if options.command == "bootstrap" and options.undo else options.command
-        if problems := missing(command, settings, environ=environ, connect=clients):
-            print("\n".join(problems), file=sys.stderr)
-            return 1
-        place = Place.of_environment(settings.environment, environ)
-        if needs_environment(command, local=False):
-            print(place.describe(settings.project), flush=True)
-        if command in AFTER:
-            return AFTER[command](clients(), settings, place, options)
-        variables = {**environ, "CHECKPOINT_DISABLE": "1", "VLILLE_ENV": settings.environment}
-        if TERRAFORM in NEEDS[command]:
-            variables["TERRAFORM_BINARY_NAME"] = str(terraform.find_terraform(environ).program)
-        say = functools.partial(print, flush=True)
-        locking = Locking(settings, clients(), place, say, ask=_ask, environ=environ)
-        if command == "unlock":
-            return locking.unlock()
-        cycle = Cycle(
-            settings,
-            clients(),
-            cdktf(variables),
-            locking,
-            say=say,
-            auto_approve=getattr(options, "auto_approve", False),
-            here=place.here,
-        )
-        return _do(cycle, command)
+        return _execute(options, environ, cdktf)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -84,6 +54,42 @@ def main(
     except (GoogleAPIError, GoogleAuthError) as error:  # of the bucket that the checks had seen
         print(f"Cloud Storage ended this: {error}; it can be run again", file=sys.stderr)
     return 1
+
+
+def _execute(
+    options: argparse.Namespace, environ: Mapping[str, str], cdktf: Callable[[Mapping[str, str]], Cdktf]
+) -> int:
+    check_environ(environ)
+    settings = _settings(options.env, environ)
+    if options.command == "destroy":
+        check_unprotected(settings)
+    clients = functools.cache(functools.partial(connect, settings.project, environ))
+    command = "unbootstrap" if options.command == "bootstrap" and options.undo else options.command
+    if problems := missing(command, settings, environ=environ, connect=clients):
+        print("\n".join(problems), file=sys.stderr)
+        return 1
+    place = Place.of_environment(settings.environment, environ)
+    if needs_environment(command, local=False):
+        print(place.describe(settings.project), flush=True)
+    if command in AFTER:
+        return AFTER[command](clients(), settings, place, options)
+    variables = {**environ, "CHECKPOINT_DISABLE": "1", "VLILLE_ENV": settings.environment}
+    if TERRAFORM in NEEDS[command]:
+        variables["TERRAFORM_BINARY_NAME"] = str(terraform.find_terraform(environ).program)
+    say = functools.partial(print, flush=True)
+    locking = Locking(settings, clients(), place, say, ask=_ask, environ=environ)
+    if command == "unlock":
+        return locking.unlock()
+    cycle = Cycle(
+        settings,
+        clients(),
+        cdktf(variables),
+        locking,
+        say=say,
+        auto_approve=getattr(options, "auto_approve", False),
+        here=place.here,
+    )
+    return _do(cycle, command)
 
 
 def parse(words: Sequence[str] | None, environ: Mapping[str, str] = os.environ) -> argparse.Namespace:
@@ -101,7 +107,7 @@ def parse(words: Sequence[str] | None, environ: Mapping[str, str] = os.environ) 
             metavar="NAME",
             help=f"a file of environments/ ({DEFAULT_ENVIRONMENT}, where nothing is changed)",
         )
-        if name in ("bootstrap", "deploy", "destroy", "unlock"):
+        if name in ("bootstrap", "deploy", "destroy"):
             command.add_argument("--auto-approve", action="store_true", help="do not ask first")
         if name == "bootstrap":
             command.add_argument("--undo", action="store_true", help="destroy what a bootstrap made")

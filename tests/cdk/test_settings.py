@@ -124,7 +124,10 @@ def test_a_shape_that_does_not_fit(
         (DEV + "[budget]\n", "budget.billing_account", "nothing", "a text; the key is needed"),
         ("", "project", "nothing", "a text; the key is needed"),
     ],
-    ids=["list of tables", "no table", "missing table", "twice", "no quotes", "long number", "deep", "no ci", "empty"],
+    ids=[
+        *("list of tables", "no table", "missing table", "twice", "no quotes", "long number", "deep", "no ci"),
+        *("no budget", "empty"),
+    ],
 )  # fmt: skip
 def test_a_file_that_does_not_fit(tmp_path: Path, text: str, key: str, found: str, accepted: str) -> None:
     error = refusal(tmp_path, text)
@@ -359,11 +362,15 @@ def test_no_environment(tmp_path: Path) -> None:
         (
             "VLILLE_FEED",
             "nope",
-            "the command line: FEED: found 'nope', accepted: vlille_ods, vlille_ogc, vlille_wfs",
+            "error: VLILLE_FEED: found 'nope'; accepted: vlille_ods, vlille_ogc, vlille_wfs",
         ),
-        ("VLILLE_ENV", "nope", "environment: found 'nope', accepted: dev, prod"),
-        ("VLILLE_CDK", "pulumi", "VLILLE_CDK: found 'pulumi', accepted: cdktf or cdktn"),
-        ("VLILLE_SOURCES", "nowhere", "nowhere: feeds: found 'no folder', accepted: a folder of feeds"),
+        ("VLILLE_ENV", "nope", "error: VLILLE_ENV: found 'nope'; accepted: dev, prod"),
+        ("VLILLE_CDK", "pulumi", "error: VLILLE_CDK: found 'pulumi'; accepted: cdktf, cdktn"),
+        (
+            "VLILLE_SOURCES",
+            "nowhere",
+            "error: VLILLE_SOURCES: found 'nowhere'; accepted: a folder that exists",
+        ),
     ],
 )
 def test_synthesizing_nothing_says_one_sentence(tmp_path: Path, variable: str, value: str, said: str) -> None:

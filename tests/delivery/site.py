@@ -58,6 +58,7 @@ class Site:
         kept = {name: value for name, value in os.environ.items() if name not in of_make}
         own = {
             "SITE": str(folder),
+            "GITHUB_ACTIONS": "true",  # whose steps give options as variables
             "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
             "PYTHONPATH": str(checkout / "src"),  # the copy's own packages
         }

@@ -55,6 +55,6 @@ def test_begun_once_found_again_and_ended(tmp_path: Path) -> None:
 
 def test_an_environment_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     done = local(tmp_path, "cloud", "--detached", "--env", "dve")
-    assert done.returncode == 1
-    assert "there is no environment 'dve': environments/ has dev, prod" in done.stderr
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ENV: found 'dve' (did you mean \"dev\"?); accepted: dev, prod")
     assert done.stdout == ""

@@ -80,7 +80,7 @@ def test_ctrl_c_ends_with_a_sentence_and_the_status_that_shells_know(
         raise StoppedError("nothing was done")
 
     monkeypatch.setattr(backfill, "backfill", stopped)
-    assert main(["backfill", "--source", "gs://old"], environ) == 130
+    assert main(["backfill", "--env", "dev", "--source", "gs://old"], environ) == 130
     assert capsys.readouterr().err == "\nnothing was done\n"
 
 
@@ -91,7 +91,7 @@ def test_all_jobs_or_the_one_that_is_named(
     for job in JOBS:
         url = f"/cloud_scheduler/{PARENT}/{PLACE}/jobs/{job}"
         google.answers |= {f"GET {url}": (200, {"state": "PAUSED"}), f"POST {url}:resume": (200, {})}
-    assert main(["resume", *words], environ) == 0
+    assert main(["resume", "--env", "dev", *words], environ) == 0
     resumed = [call.rpartition("/")[2] for call in google.calls if call.startswith("POST")]
     assert resumed == [f"{job}:resume" for job in verbs]
 

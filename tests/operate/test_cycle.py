@@ -254,13 +254,19 @@ def clean(google: Google, settings: Settings) -> None:
     ("words", "ran"),
     [
         (["bootstrap", "--env", "dev"], ["deploy", "vlille-dev-bootstrap"]),
-        (["bootstrap", "--auto-approve"], ["deploy", "vlille-dev-bootstrap", "--auto-approve"]),
-        (["bootstrap", "--undo", "--auto-approve"], ["destroy", "vlille-dev-bootstrap", "--auto-approve"]),
-        (["deploy"], ["deploy", "vlille-dev"]),
+        (
+            ["bootstrap", "--env", "dev", "--auto-approve"],
+            ["deploy", "vlille-dev-bootstrap", "--auto-approve"],
+        ),
+        (
+            ["bootstrap", "--env", "dev", "--undo", "--auto-approve"],
+            ["destroy", "vlille-dev-bootstrap", "--auto-approve"],
+        ),
+        (["deploy", "--env", "dev"], ["deploy", "vlille-dev"]),
         (["deploy", "--env", "dev", "--auto-approve"], ["deploy", "vlille-dev", "--auto-approve"]),
         (["diff"], ["diff", "vlille-dev"]),
         (["outputs"], ["output", "vlille-dev"]),
-        (["destroy", "--auto-approve"], ["destroy", "vlille-dev", "--auto-approve"]),
+        (["destroy", "--env", "dev", "--auto-approve"], ["destroy", "vlille-dev", "--auto-approve"]),
     ],
 )
 def test_a_command_is_cdktfs(
@@ -293,7 +299,7 @@ def test_whatever_is_missing_ends_a_command_before_it_begins(
     google: Google, cdktf: Cdktf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     google.enabled.discard("run.googleapis.com")
-    assert main(["deploy"], google.variables | {"PATH": str(tmp_path)}, cdktf.given) == 1
+    assert main(["deploy", "--env", "dev"], google.variables | {"PATH": str(tmp_path)}, cdktf.given) == 1
     out, err = capsys.readouterr()
     assert (out, cdktf.runs) == ("", [])
     assert [line.split(":")[0] for line in err.splitlines()] == [
@@ -325,8 +331,13 @@ def test_a_protected_environment_is_refused_before_anything_is_touched(
 def test_an_environment_that_is_not_there_is_one_sentence(
     google: Google, cdktf: Cdktf, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["deploy", "--env", "prd"], google.variables, cdktf.given) == 1
-    assert capsys.readouterr().err.endswith("found 'prd', accepted: dev, prod; did you mean prod?\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["deploy", "--env", "prd"], google.variables, cdktf.given)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: ENV: found 'prd' (did you mean \"prod\"?); accepted: dev, prod "
+        "(the names of the files in environments/)\n"
+    )
     assert (google.calls, cdktf.runs) == ([], [])
 
 

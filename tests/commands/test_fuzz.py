@@ -1,0 +1,168 @@
+"""Odd values of every option, variable and setting: one sentence, no traceback, nothing touched.
+
+`make fuzz` tries 5,000 values for each; the tests try some.
+"""
+
+import os
+import random
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cdk import settings
+from cdk.settings import SettingsError, load_environment
+from commands.errors import UsageError
+from commands.options import OPTIONS, TARGETS, check_option, select_options
+from commands.typed import read_typed
+from commands.values import Project
+from commands.variables import VARIABLES, check_variables
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[2]
+VALUES = int(os.environ.get("FUZZ_VALUES", "60"))
+PROJECT = Project(ROOT, {})
+ODD = (
+    *(
+        "",
+        " ",
+        "\n",
+        "\0",
+        "..",
+        "../../zzz",
+        "/",
+        "~",
+        "-",
+        "--help",
+        "dev zzz",
+        "dev/../prod",
+        "DEV",
+        "dev\n",
+    ),
+    *("$(shell touch made)", "`touch made`", "$HOME", "; rm -rf x", "' or 1", '"', "\\", "$$", "%s", "{0}"),
+    *(
+        "0",
+        "-1",
+        "1e9",
+        "1_0",
+        "١",
+        "9" * 5_000,
+        "0x1",
+        "nan",
+        "inf",
+        "true",
+        "None",
+        "é",
+        "\ud800",
+        "😀",
+        "x" * 9_000,
+    ),
+    *(
+        "gs://",
+        "gs://a/b",
+        "http://x",
+        "file:///etc/passwd",
+        "503@(",
+        "drop@[",
+        "503x999999999999",
+        "(?P<a>" * 99,
+    ),
+)
+
+
+def values(dice: random.Random) -> Iterator[str]:
+    yield from ODD[: max(VALUES, len(ODD))]
+    for _ in range(VALUES - len(ODD)):
+        kind = dice.randrange(3)
+        if kind == 0:
+            yield "".join(dice.choice(string.printable) for _ in range(dice.randrange(1, 40)))
+        elif kind == 1:
+            yield "".join(chr(dice.randrange(1, 0x2FF)) for _ in range(dice.randrange(1, 20)))
+        else:
+            one = dice.choice(ODD)
+            at = dice.randrange(len(one) + 1)
+            yield one[:at] + dice.choice(ODD) + one[at:]
+
+
+def check_sentence(error: UsageError | SettingsError, name: str) -> None:
+    sentence = str(error)
+    assert "\n" not in sentence
+    assert len(sentence) < 1_500
+    assert name.rpartition(".")[2].split("[")[0] in sentence
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_option_is_accepted_or_refused_in_one_sentence(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for value in values(random.Random(name)):  # noqa: S311 - not for secrets
+        try:
+            check_option(name, value, PROJECT)
+        except UsageError as error:
+            check_sentence(error, name)
+        else:
+            assert name not in ("ENV", "FEED", "TO", "JOB") or value.isidentifier()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_variable_is_accepted_or_refused_in_one_sentence(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for value in values(random.Random(name)):  # noqa: S311 - not for secrets
+        try:
+            check_variables(Project(ROOT, {name: value}))
+        except UsageError as error:
+            check_sentence(error, name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_typed_is_read_or_refused_whatever_it_is() -> None:
+    dice = random.Random(1)  # noqa: S311 - not for secrets
+    for value in values(dice):
+        target = dice.choice(list(TARGETS))
+        try:
+            select_options([target], read_typed(value), PROJECT)
+            select_options([target], [(value[:20], value)], PROJECT)
+        except UsageError as error:
+            check_sentence(error, "")
+
+
+def keys_of(section: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
+    for field in msgspec.structs.fields(section):
+        inner = settings._section(field.type)
+        yield from keys_of(inner, f"{prefix}{field.name}.") if inner else (f"{prefix}{field.name}",)
+
+
+def literal(value: str, dice: random.Random) -> str:
+    """A TOML literal of some type for a value."""
+    text = msgspec.json.encode(value.encode("utf-8", "replace").decode()).decode()
+    return dice.choice(
+        (text, text, value, "7", "-1", "true", "[]", "{}", "1.5", "1979-05-27", f"[{text}]", "9" * 400)
+    )
+
+
+@pytest.mark.parametrize(
+    "key", [key for key in keys_of(settings._File) if not key.startswith(("ci.", "budget."))]
+)
+def test_a_setting_is_accepted_or_refused_in_one_sentence(key: str, tmp_path: Path) -> None:
+    dice = random.Random(key)  # noqa: S311 - not for secrets
+    lines = (ROOT / "environments" / "dev.toml").read_text().splitlines()
+    section, _, name = key.rpartition(".")
+    at = lines.index(f"[{section}]") if section else -1
+    file = tmp_path / "dev.toml"
+    for value in values(dice):
+        kept = [
+            line for n, line in enumerate(lines) if n <= at or not line.startswith(f"{name} =") or n > at + 20
+        ]
+        kept.insert(at + 1, f"{name} = {literal(value, dice)}")
+        file.write_text("\n".join(kept), "utf-8", errors="replace")
+        try:
+            load_environment(file, ["vlille_ogc"])
+        except SettingsError as error:
+            check_sentence(error, "")

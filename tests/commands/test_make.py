@@ -1,0 +1,158 @@
+"""The real make with the real check: what is typed reaches a program as it is, or nothing happens but one sentence."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.local
+ROOT = Path(__file__).parents[2]
+# Stands in the place of the project's Python: only the check of options runs, everything else is written down.
+STUB = """#!/bin/sh
+if [ "$1 $2" = "-m commands" ] || [ "$1" = -c ]; then exec "{python}" "$@"; fi
+exec "{python}" -c 'import json, sys; open(sys.argv[1], "a").write(json.dumps(sys.argv[2:]) + "\\n")' "{ran}" "$@"
+"""
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What make needs of a checkout, set up, with the stub as its Python."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("commands", "environments", "sources"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    stub = folder / ".venv" / "bin" / "python"
+    stub.parent.mkdir(parents=True)
+    stub.write_text(STUB.format(python=sys.executable, ran=folder / "ran"))
+    stub.chmod(0o755)
+    (folder / ".venv" / ".ready").touch()
+    return folder
+
+
+def make(
+    checkout: Path, *typed: str, **variables: str
+) -> tuple[subprocess.CompletedProcess[str], list[list[str]]]:
+    """Run make; what it ran, word by word."""
+    (checkout / "ran").unlink(missing_ok=True)
+    left_out = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "GITHUB_ACTIONS")
+    environ = {name: value for name, value in os.environ.items() if name not in left_out}
+    done = subprocess.run(
+        ["make", *typed],
+        cwd=checkout,
+        env=environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    ran = (checkout / "ran").read_text().splitlines() if (checkout / "ran").exists() else []
+    return done, [json.loads(line) for line in ran]
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        (["destroy", "ENV=dev", "TO=Here"], "TO: found 'Here' (did you mean \"here\"?); accepted: here"),
+        (["destroy", "ENV=dev", "TO=local"], "TO: found 'local'; accepted: here"),
+        (["deploy", "ENV=dev", "TO=there"], "TO: found 'there'"),
+        (["deploy", "ENV=dev", "TO="], "TO: the value is empty"),
+        (["destroy"], "make destroy changes what is in Google Cloud: name the environment (dev, prod)"),
+        (["destroy", "EVN=prod"], 'EVN: unknown option (did you mean "ENV"?)'),
+        (["demo", "CITY=lille"], "CITY: unknown option"),
+        (["demo", "YES=1"], "YES: make demo does not accept this option"),
+        (["review", "ENV=../../zzz"], "ENV: found '../../zzz'"),
+        (["plan", "ENV=dev zzz"], "ENV: found 'dev zzz'"),
+        (["compare", "ENV=dev"], "make compare needs two folders of stacks"),
+        (["deploy", "ENV=prod", "YES=yes"], "YES: found 'yes'"),
+        (["run", "ENV=dev", "JOB=colect"], "JOB: found 'colect' (did you mean \"collect\"?)"),
+        (["logs", "LINES=many"], "LINES: found 'many'; accepted: a whole number from 1 to 1000"),
+        (["demo", "TICKS=0"], "TICKS: found '0'"),
+        (["demo", "REPLAY=no/such/file"], "REPLAY: found 'no/such/file'"),
+        (["smoke", "SPEED=60"], "SPEED: works on this machine only; add TO=here"),
+        (["unlock", "ENV=dev", "YES=1"], "YES: make unlock does not accept this option"),
+        (["deploy", "ENV=$(shell touch made)"], "ENV: found '$(shell touch made)'"),
+        (["deploy", "ENV=`touch made`"], "ENV: found '`touch made`'"),
+        (["deploy", "ENV=dev;touch made"], "ENV: found 'dev;touch made'"),
+        (["deploy", "ENV=dev\ntouch made"], r"ENV: found 'dev\ntouch made'"),
+        (["deploy", "ENV:=dev"], "type an option as NAME=value"),
+        (["deploy", "FEED=$(touch made)", "ENV=dev"], "FEED: found '$(touch made)'"),
+        (["soak", "SECONDS=1h"], "SECONDS: found '1h'"),
+    ],
+)
+def test_what_was_not_meant_runs_nothing(checkout: Path, typed: list[str], sentence: str) -> None:
+    done, ran = make(checkout, *typed)
+    assert done.returncode == 2
+    assert ran == []
+    assert not (checkout / "made").exists()
+    said = done.stderr.splitlines()
+    assert said[0].startswith("error: ")
+    assert sentence in said[0]
+    assert [line for line in said[1:] if not line.startswith("make: ")] == []
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("name", ["ENV", "YES", "TO"])
+def test_an_exported_option_is_refused_instead_of_lost(checkout: Path, name: str) -> None:
+    value = {"ENV": "prod", "YES": "1", "TO": "here"}[name]
+    done, ran = make(checkout, "destroy", **{name: value})
+    assert (done.returncode, ran) == (2, [])
+    assert "is set in your shell, where options do not count" in done.stderr
+
+
+@pytest.mark.parametrize("variables", [{"VLILLE_FED": "x"}, {"VLILLE_FEED": ""}, {"VLILLE_CDK": "pulumi"}])
+def test_a_variable_that_the_project_cannot_use_is_refused(checkout: Path, variables: dict[str, str]) -> None:
+    done, ran = make(checkout, "demo", **variables)
+    assert (done.returncode, ran) == (2, [])
+    assert done.stderr.startswith(f"error: {next(iter(variables))}: ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "ran"),
+    [
+        (["demo"], ["-m", "local", "demo", "--env=dev"]),
+        (
+            ["demo", "TICKS=3", "FAULT=503@/ox2"],
+            ["-m", "local", "demo", "--env=dev", "--ticks=3", "--fault=503@/ox2"],
+        ),
+        (["up", "SPEED=60", "ENV=prod"], ["-m", "local", "up", "--env=prod", "--speed=60"]),
+        (["deploy", "ENV=prod"], ["-m", "operate", "deploy", "--env=prod"]),
+        (["deploy", "ENV=prod", "YES=1"], ["-m", "operate", "deploy", "--env=prod", "--auto-approve"]),
+        (["smoke"], ["-m", "operate", "smoke", "--env=dev"]),
+        (["run", "ENV=dev", "JOB=copy"], ["-m", "operate", "run", "--env=dev", "--job=copy"]),
+        (["unbootstrap", "ENV=dev"], ["-m", "operate", "bootstrap", "--undo", "--env=dev"]),
+        (["soak", "SECONDS=5", "REAL=1"], ["-m", "tests.simulation", "--real", "--seconds=5"]),
+    ],
+)
+def test_what_was_meant_runs(checkout: Path, typed: list[str], ran: list[str]) -> None:
+    done, words = make(checkout, *typed)
+    assert done.returncode == 0, done.stderr
+    assert words == [ran]
+
+
+@pytest.mark.parametrize(
+    "name", ["recorded.json", "my dir/a.json", 'it\'s (1) & "two" $HOME `x`.json', "é.json"]
+)
+@pytest.mark.parametrize("command", ["demo", "up"])
+def test_a_replay_may_be_called_anything(checkout: Path, command: str, name: str) -> None:
+    path = checkout / "replays" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}")
+    done, ran = make(checkout, command, "FEED=vlille_ods", f"REPLAY={path}")
+    assert done.returncode == 0, done.stderr
+    assert f"--replay={path}" in ran[0]
+    assert "--feed=vlille_ods" in ran[0]
+
+
+def test_here_needs_no_environment_and_goes_to_this_machine(checkout: Path) -> None:
+    done, ran = make(checkout, "destroy", "TO=here")
+    assert done.returncode == 0, done.stderr
+    assert [words[:3] for words in ran] == [
+        ["-m", "local", "cloud"],
+        ["-m", "operate", "destroy"],
+        ["-m", "local", "down"],
+    ]
