@@ -90,7 +90,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def unlock(site: Site) -> None:
     """Release the lock as who reads the question does; no option answers it."""
-    refused = site.make("unlock", "ENV=dev", "YES=1")
+    refused = site.make("unlock", "ENV=dev", typed="no")
     assert refused.returncode != 0
     [lock_id] = re.findall(r"it stays locked: the ID (\d+) was not typed", refused.stdout)
     assert site.make("unlock", "ENV=dev", typed=lock_id).returncode == 0
