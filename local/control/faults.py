@@ -15,6 +15,7 @@ from local.errors import LocalError
 
 DROP, CUT, SLOW = "drop", "cut", "slow"
 SLOW_S = 20.0
+MOST_TIMES = 999_999  # what FORM reads
 FORM = re.compile(r"(?P<what>\w+?)(?:@(?P<kinds>.+?))?(?:x(?P<times>[0-9]{1,6}))?", re.ASCII)
 
 

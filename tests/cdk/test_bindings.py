@@ -65,7 +65,7 @@ def test_bindings_that_are_not_known_are_one_sentence(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr.strip()) == (
         1,
-        "VLILLE_CDK: found 'pulumi', accepted: cdktf or cdktn",
+        "error: VLILLE_CDK: found 'pulumi'; accepted: cdktf, cdktn",
     )
     assert not (tmp_path / "out").exists()
 
@@ -75,7 +75,7 @@ def test_bindings_that_are_not_known_are_one_sentence(tmp_path: Path) -> None:
     [
         ({"VLILLE_FEED": "vlille_odx"}, r"vlille_odx.*vlille_ods"),
         ({"VLILLE_ENV": "production"}, r"production.*dev.*prod"),
-        ({"VLILLE_SOURCES": "nowhere"}, "nowhere.*no folder"),
+        ({"VLILLE_SOURCES": "nowhere"}, "nowhere.*a folder that exists"),
     ],
 )
 def test_nothing_is_synthesized_from_a_mistake(tmp_path: Path, variables: dict[str, str], words: str) -> None:

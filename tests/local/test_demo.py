@@ -364,9 +364,13 @@ def test_a_demo_does_not_touch_the_data_of_up(kept_up: tuple[Up, Finished, Finis
     """One that cannot begin leaves them where they are; another moves them aside, and `up` finds them again."""
     _, _, ended = kept_up
     cwd = ended.folder.parents[1]
-    refused = run(cwd, "demo", "--feed", "nobody")
+    assert run(cwd, "demo", "--feed", "nobody").code == 2
+    (cwd / "sources" / "nowhere").mkdir(parents=True)
+    (cwd / "sources" / "nowhere" / "source.toml").write_text(SOURCE.replace("http:", "ftp:"))
+    (cwd / "sources" / "nowhere" / "sample.json").write_text(json.dumps(SAMPLE))
+    refused = run(cwd, "demo", "--feed", "nowhere", VLILLE_SOURCES=str(cwd / "sources"))
     assert refused.code == 1
-    assert "\nthe command line: FEED: found 'nobody', accepted: vlille_ods, " in refused.output
+    assert "\nnowhere/source.toml, key url: found 'ftp://" in refused.output
     assert refused.report == ended.report
     terminal = Terminal(Console(file=io.StringIO(), soft_wrap=True))
     with opened(Options("demo", "dev", base=cwd / ".local"), terminal):
@@ -383,11 +387,15 @@ def test_a_demo_does_not_touch_the_data_of_up(kept_up: tuple[Up, Finished, Finis
     ("words", "code", "expected"),
     [
         (["demo", "--ticks", "1441"], 1, "TICKS=1441 is too many"),
-        (["demo", "--ticks", "none"], 2, "TICKS: a whole number from 1 is expected, found 'none'\n"),
-        (["demo", "--replay", "nothing"], 1, "there is nothing at nothing: REPLAY names a recorded answer"),
-        (["demo", "--env", "devv"], 1, "there is no environment 'devv': environments/ has dev, prod"),
-        (["up", "--speed", "0"], 2, "SPEED: a number from 0.1 to 3600 is expected, found '0'\n"),
-        (["down", "--env", "dve"], 1, "there is no environment 'dve': environments/ has dev, prod"),
+        (["demo", "--ticks", "none"], 2, "TICKS: found 'none'; accepted: a whole number from 1 to 527040\n"),
+        (
+            ["demo", "--replay", "nothing"],
+            2,
+            "REPLAY: found 'nothing'; accepted: a file or a folder that exists",
+        ),
+        (["demo", "--env", "devv"], 2, "ENV: found 'devv' (did you mean \"dev\"?); accepted: dev, prod"),
+        (["up", "--speed", "0"], 2, "SPEED: found '0'; accepted: a number from 0.1 to 3600\n"),
+        (["down", "--env", "dve"], 2, "ENV: found 'dve' (did you mean \"dev\"?); accepted: dev, prod"),
         (["down"], 0, "nothing of dev was running"),
     ],
 )

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.clock import RealClock
-from local.control.faults import CUT, DROP, NO_REPLY, Fault, Faults
+from local.control.faults import CUT, DROP, MOST_TIMES, NO_REPLY, Fault, Faults
 from local.control.http import REASONS, Reply
 from local.control.server import FAULTS, ControlPlane
 from local.errors import LocalError
@@ -56,7 +56,7 @@ def test_what_is_no_fault_is_one_sentence(text: str, told: str) -> None:
 @given(
     st.sampled_from([*map(str, REASONS), DROP, CUT]),
     st.sampled_from(["", "POST", "topics|buckets", "GET /x"]),
-    st.integers(0, 10**6),
+    st.integers(0, MOST_TIMES),
 )
 def test_a_fault_reads_as_it_is_written(what: str, kinds: str, times: int) -> None:
     assert Fault.parse(str(Fault(what, kinds, times))) == Fault(what, kinds, times)
