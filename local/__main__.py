@@ -11,7 +11,7 @@ from commands.parsing import Parser, check_environ, option
 from local.cloud import begin_cloud, run_cloud
 from local.control.faults import Fault
 from local.demo import run_demo
-from local.errors import LocalError
+from local.errors import MACHINE_FAULTS, LocalError, sentence_about
 from local.report import FILE, Report, rendered
 from local.system import Options
 from local.terminal import Terminal
@@ -24,26 +24,43 @@ def main(arguments: list[str] | None = None) -> int:
     terminal = Terminal()
     try:
         check_environ(os.environ)
-        if options.mode == "down":
+        report = _run(options, terminal)
+    except (UsageError, LocalError, OSError, KeyboardInterrupt) as error:
+        status, sentence = _explain(error)
+        print(sentence, file=sys.stderr)
+        return status
+    return _end(report, options, terminal) if report else 0
+
+
+def _run(options: Options, terminal: Terminal) -> Report | None:
+    match options.mode:
+        case "down":
             run_down(options, terminal)
-            return 0
-        if options.mode == "cloud":
+            return None
+        case "cloud":
             (begin_cloud if options.detached else run_cloud)(options, terminal)
-            return 0
-        if options.mode == "demo":
+            return None
+        case "demo":
             # A demo's folder is disposable: SIGTERM ends it as Ctrl-C does, children first.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
-        report = (run_demo if options.mode == "demo" else run_up)(options, terminal)
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except LocalError as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\ninterrupted: all processes are ended", file=sys.stderr)
-        return 130
-    return _end(report, options, terminal)
+            return run_demo(options, terminal)
+        case _:
+            return run_up(options, terminal)
+
+
+def _explain(error: BaseException) -> tuple[int, str]:
+    """Return the exit status and what to print; an error that nobody expects is raised again, with its traceback."""
+    match error:
+        case UsageError():
+            return 2, f"error: {error}"
+        case LocalError():
+            return 1, f"\n{error}"
+        case OSError() if error.errno in MACHINE_FAULTS:
+            return 1, f"\n{sentence_about(error)}"
+        case KeyboardInterrupt():
+            return 130, "\ninterrupted: all processes are ended"
+        case _:
+            raise error
 
 
 def parse(arguments: list[str] | None) -> Options:

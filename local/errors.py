@@ -1,5 +1,6 @@
 """What can go wrong while a stack runs here; every message says what was found and what to do next."""
 
+import errno
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -102,6 +103,27 @@ class AlreadyRunningError(LocalError):
 
 class MissingToolError(LocalError):
     """A program that this machine lacks; the message says how to get it."""
+
+
+# What a machine refuses, and what its user can do about it.
+MACHINE_FAULTS = {
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT),
+        "free some space (a day of collected data needs about 1 GB)",
+    ),
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS),
+        "use a folder that you can write to, or become the owner of this one",
+    ),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit of open files (`ulimit -n 4096`)"),
+}
+
+
+def sentence_about(error: OSError) -> str:
+    """Return what the machine refused, and what to do about it; `error` is one of MACHINE_FAULTS."""
+    assert error.errno is not None  # noqa: S101  (MACHINE_FAULTS has numbers only)
+    what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"{what}; all processes were stopped: {MACHINE_FAULTS[error.errno]}, then run the command again"
 
 
 def _end_of(log: Path, lines: int = 20, limit: int = 8192) -> str:

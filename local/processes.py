@@ -324,8 +324,12 @@ class Supervisor:
             running = [_record(p.name, p.pid) for p in self._processes.values() if p.running]
             known = {"owner": asdict(_record(OWNER, os.getpid())), "children": [asdict(r) for r in running]}
             temporary = self.record.with_suffix(".tmp")
-            temporary.write_text(json.dumps(known, indent=1))
-            temporary.replace(self.record)
+            try:
+                temporary.write_text(json.dumps(known, indent=1))
+                temporary.replace(self.record)
+            except OSError as error:
+                # Only a run after a crash needs the file; a full disk must not keep processes from being stopped.
+                LOG.info("%s cannot be written: %s", self.record, error.strerror)
 
 
 def end_leftovers(record: Path, grace_s: float = 5.0) -> list[str]:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import FileIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -350,11 +351,21 @@ def _one[T](what: str, found: list[T]) -> T:
     return found[0]
 
 
+class _LogFile(logging.FileHandler):
+    """A log that loses lines while the disk is full, and tries none of them again when it is closed."""
+
+    def _open(self) -> TextIOWrapper:
+        return TextIOWrapper(FileIO(self.baseFilename, self.mode), encoding="utf-8", write_through=True)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
+        """A full disk costs lines of this file; a traceback on the screen for each would help nobody."""
+
+
 @contextmanager
 def logging_to(file: Path) -> Iterator[None]:
     """Let what the services log go to a file for as long as the environment runs."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(file)
+    handler = _LogFile(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logger = logging.getLogger("local")
     logger.addHandler(handler)

@@ -104,7 +104,11 @@ class _Keeper:
         """Keep counters and time."""
         total = {k: v + self.before.get(k, 0) for k, v in counters(self._system).items()}
         now = self._system.clock.now().isoformat()
-        write_state(self._system.options.folder, **{_counters_of(self._system): total, "time": now})
+        folder = self._system.options.folder
+        try:
+            write_state(folder, **{_counters_of(self._system): total, "time": now})
+        except OSError as error:  # such as a full disk: what is collected is worth more than these counters
+            self._system.terminal.line(f"{folder}: the counters cannot be saved: {error.strerror}")
 
     def _delivered(self, message: Message) -> None:
         system = self._system

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import requests
 
 from local.access import Access, DeniedError, UndecidableError, UnknownCallerError
 from local.control.faults import Faults
+from local.databases import connect, retry_while_disk_full
 from local.emulators import Emulators
 from local.guard import bigquery, storage
 from local.guard.calls import Asked, InvalidCallError, Request, UnansweredError
@@ -138,11 +138,8 @@ class JobOwners:
     """Who began which BigQuery job, kept as long as the emulator keeps the jobs."""
 
     def __init__(self, file: Path) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+        self._database = connect(file, synchronous="OFF")
         self._lock = threading.Lock()
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=OFF")
         self._database.execute(
             "CREATE TABLE IF NOT EXISTS owners (project TEXT, job TEXT, owner TEXT, PRIMARY KEY (project, job))"
         )
@@ -155,6 +152,7 @@ class JobOwners:
             ).fetchone()
         return str(row[0]) if row else None
 
+    @retry_while_disk_full
     def put(self, project: str, job: str, owner: str) -> None:
         """Remember who began a job."""
         with self._lock:

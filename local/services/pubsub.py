@@ -22,6 +22,7 @@ from local.access import Access, AccessError, Need
 from local.arguments import as_rest, block, say_unhonoured
 from local.clock import clock_of, seconds
 from local.collection import Json
+from local.databases import connect, retry_while_disk_full
 from local.errors import LocalError, NotFoundError
 from local.frontend import FrontEnd, is_loopback
 from local.machine import Machine
@@ -248,15 +249,11 @@ class _Messages:
     """The messages that are not acknowledged yet, on disk."""
 
     def __init__(self, machine: Machine) -> None:
-        machine.folder.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(
-            machine.folder / "pubsub.sqlite", check_same_thread=False, isolation_level=None
-        )
+        self._database = connect(machine.folder / "pubsub.sqlite", synchronous="FULL")
         self._lock = threading.RLock()
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=FULL")
         self._database.execute(TABLE)
 
+    @retry_while_disk_full
     def add(self, messages: list[Message]) -> None:
         with self._transaction() as database:
             database.executemany(
@@ -278,6 +275,7 @@ class _Messages:
             ).fetchone()
         return int(row[0])
 
+    @retry_while_disk_full
     def attempt(self, message: Message) -> int:
         """Count one more delivery of a message, and return which it is."""
         with self._transaction() as database:
@@ -288,6 +286,7 @@ class _Messages:
             ).fetchone()
         return int(row[0]) if row else message.attempts + 1
 
+    @retry_while_disk_full
     def lease(self, subscription: str, limit: int, now: datetime, until: datetime) -> list[Message]:
         with self._transaction() as database:
             found = self._select(
@@ -302,6 +301,7 @@ class _Messages:
             )
         return found
 
+    @retry_while_disk_full
     def remove(self, subscription: str, message_ids: list[str]) -> int:
         with self._transaction() as database:
             return sum(
@@ -311,6 +311,7 @@ class _Messages:
                 for each in message_ids
             )
 
+    @retry_while_disk_full
     def expire(self, subscription: str, oldest: datetime) -> int:
         with self._transaction() as database:
             return database.execute(
@@ -329,13 +330,14 @@ class _Messages:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            self._database.execute("BEGIN IMMEDIATE")
             try:
+                self._database.execute("BEGIN IMMEDIATE")
                 yield self._database
+                self._database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                if self._database.in_transaction:  # SQLite ends it by itself when the disk is full
+                    self._database.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
 
 
 def _stored(when: datetime) -> str:

@@ -324,3 +324,15 @@ def test_answers_takes_404_for_an_answer_and_nobody_for_none(supervisor: Supervi
         urllib.request.urlopen(f"http://127.0.0.1:{port}/nothing", timeout=5)
     assert answers(f"http://127.0.0.1:{port}/nothing")()
     assert not answers(f"http://127.0.0.1:{free_port()}/")()
+
+
+def test_a_record_that_cannot_be_written_keeps_nothing_from_running_and_ending(
+    supervisor: Supervisor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    supervisor.record.with_suffix(".tmp").mkdir()
+    process, port = serve(supervisor, tmp_path)
+    assert answers(f"http://127.0.0.1:{port}/")()
+    supervisor.stop("web")
+    assert not process.running
+    assert f"{supervisor.record} cannot be written: Is a directory" in caplog.text

@@ -1,5 +1,6 @@
 import io
 import json
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from local.errors import AlreadyRunningError
-from local.system import Options, data_of, opened, read_state, write_state
+from local.system import Options, data_of, logging_to, opened, read_state, write_state
 from local.terminal import Terminal
 
 pytestmark = pytest.mark.unit
@@ -127,3 +128,12 @@ def test_on_a_terminal_a_spinner_shows_all_that_is_being_done() -> None:
     with terminal.stage("a", "making bread"), terminal.stage("b", "making butter"):
         pass
     assert "making bread, making butter" in told.getvalue()
+
+
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="needs a device that is always full, as Linux has one"
+)
+def test_a_log_on_a_full_disk_loses_lines_and_prints_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    with logging_to(Path("/dev/full")):
+        logging.getLogger("local.services").warning("a message of a service")
+    assert capsys.readouterr().err == ""

@@ -4,22 +4,26 @@ What the simulation checks in a world of its own is checked here on the emulator
 its rows once, and a rebuild gives the same rows. A seed decides what happens; when exactly, the machine does.
 """
 
+import errno
 import gzip
 import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 ROOT = Path(__file__).parents[2]
 FEED = "bikes"
@@ -27,7 +31,9 @@ STATIONS = 2
 TICKS = 6
 SPEED = 30  # a minute takes two seconds
 DEADLINE_S = 240.0
+SMALL_DISK_BYTES = 2**30  # a file system that a round may fill: one that was made for it
 WORKLOADS = ("function collector", "service copier")
+EMULATORS = ("storage emulator", "BigQuery emulator")
 # Calls of the workloads that fail: what, which, how often. The clients or the next delivery make them again.
 FAULTS = (
     "",
@@ -97,45 +103,64 @@ class _UnreliableApi:
 
 @dataclass(frozen=True)
 class Round:
-    """What one round did: kills and stops, the fault of the data plane, and its ticks."""
+    """What one round did: kills, stops and restarts, the fault of the data plane, and its ticks."""
 
     seed: int
     kills: int
     stops: int
+    restarts: int
+    fills: int
     fault: str
     ticks: int
 
     def __str__(self) -> str:
         fault = self.fault or "no fault"
-        return f"seed {self.seed}: {self.ticks} ticks, {self.kills} kill -9, {self.stops} stopped, {fault}"
+        struck = f"{self.kills} kill -9, {self.stops} stopped, {self.restarts} emulators restarted"
+        if self.fills:
+            struck += f", {self.fills} times no space left on the disk"
+        return f"seed {self.seed}: {self.ticks} ticks, {struck}, {fault}"
 
 
 def run_round(seed: int, folder: Path) -> Round:
-    """Run one round in an empty folder. Raises RoundError with the run's output."""
+    """Run one round in an empty folder. Raises RoundError with the run's output.
+
+    A folder on a small file system of its own is one whose space is used up now and then, too.
+    """
     dice = random.Random(seed)  # noqa: S311 - not for secrets
     fault = dice.choice(FAULTS)
-    with _unreliable_sources(dice, folder / "sources") as sources, (folder / "up.log").open("w") as log:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "local", "up", "--feed", FEED, "--speed", str(SPEED)),
-                *("--ticks", str(TICKS), *(("--fault", fault) if fault else ())),
-            ],
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "VLILLE_SOURCES": str(sources)},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            kills, stops = _strike(process, folder, dice)
-            code = process.wait(DEADLINE_S)
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                process.wait(60)
-    output = (folder / "up.log").read_text()
+    with (
+        tempfile.TemporaryDirectory(prefix="vlille-round-") as aside,
+        _unreliable_sources(dice, Path(aside) / "sources") as sources,
+        (Path(aside) / "up.log").open("w") as log,
+    ):
+        return _run_round(seed, folder, dice, fault, sources=sources, log=log)
+
+
+def _run_round(
+    seed: int, folder: Path, dice: random.Random, fault: str, *, sources: Path, log: TextIO
+) -> Round:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "local", "up", "--feed", FEED, "--speed", str(SPEED)),
+            *("--ticks", str(TICKS), *(("--fault", fault) if fault else ())),
+        ],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "VLILLE_SOURCES": str(sources)},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    output = Path(log.name)
+    try:
+        struck = _strike(process, folder, output, dice)
+        code = process.wait(DEADLINE_S)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
     if code != 0:
-        raise RoundError(f"seed {seed}: the run ended with {code}\n{output}")
-    return Round(seed, kills, stops, fault, _check(seed, folder, output))
+        raise RoundError(f"seed {seed}: the run ended with {code}\n{output.read_text()}")
+    ticks = _check(seed, folder, output.read_text())
+    return Round(seed, struck["kill"], struck["stop"], struck["restart"], struck["fill"], fault, ticks)
 
 
 @contextmanager
@@ -155,29 +180,76 @@ def _unreliable_sources(dice: random.Random, sources: Path) -> Iterator[Path]:
         api.close()
 
 
-def _strike(process: "subprocess.Popen[bytes]", folder: Path, dice: random.Random) -> tuple[int, int]:
-    """Kill and stop workloads until the ticks are over; how often."""
-    kills = stops = 0
-    log = folder / "up.log"
+def _strike(process: "subprocess.Popen[bytes]", folder: Path, log: Path, dice: random.Random) -> Counter[str]:
+    """Kill, stop and restart processes until the ticks are over; how often each."""
+    struck: Counter[str] = Counter()
+    actions = ["kill", "kill", "stop", "stop", "restart"]
+    if shutil.disk_usage(folder).total <= SMALL_DISK_BYTES:
+        actions += ["fill"]
     # A workload that is killed before its first start has ended is one that cannot start: the run says so and ends.
     while process.poll() is None and not re.search(r"tick \d", log.read_text()):
         time.sleep(0.2)
-    while process.poll() is None and "archiving what landed" not in log.read_text():
-        time.sleep(dice.uniform(0.5, 3.0))
-        name, is_kill = dice.choice(WORKLOADS), dice.random() < 0.5
-        for pid in _pids(folder, name):
+
+    def ticks_are_over() -> bool:
+        return process.poll() is not None or "archiving what landed" in log.read_text()
+
+    while not _wait(dice.uniform(0.5, 3.0), ticks_are_over):
+        action = dice.choice(actions)
+        if action == "fill":
+            with _full_disk(folder):
+                _wait(dice.uniform(0.5, 3.0), ticks_are_over)
+            struck[action] += 1
+            continue
+        for pid in _pids(folder, dice.choice(EMULATORS if action == "restart" else WORKLOADS)):
             try:
-                if is_kill:
-                    os.kill(pid, signal.SIGKILL)
-                    kills += 1
-                else:
-                    os.kill(pid, signal.SIGSTOP)
-                    time.sleep(dice.uniform(0.1, 2.0))
-                    os.kill(pid, signal.SIGCONT)
-                    stops += 1
+                _signal(pid, action, dice)
             except ProcessLookupError:
                 continue
-    return kills, stops
+            struck[action] += 1
+    return struck
+
+
+def _wait(seconds: float, condition: Callable[[], bool]) -> bool:
+    """Wait, at most until a condition holds; whether it does."""
+    end = time.monotonic() + seconds
+    while not (held := condition()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return held
+
+
+@contextmanager
+def _full_disk(folder: Path) -> Iterator[None]:
+    """Leave no space on the folder's file system."""
+    ballast = folder / "ballast"
+    try:
+        with ballast.open("wb", buffering=0) as file:
+            size = 2**20
+            while size:
+                try:
+                    file.write(b"0" * size)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                    size //= 2
+        yield
+    finally:
+        ballast.unlink()
+
+
+def _signal(pid: int, action: str, dice: random.Random) -> None:
+    """Raise ProcessLookupError where the process has ended.
+
+    An emulator is asked to end, as Google's services do not lose what they acknowledged; it is then started again.
+    """
+    match action:
+        case "kill":
+            os.kill(pid, signal.SIGKILL)
+        case "restart":
+            os.kill(pid, signal.SIGTERM)
+        case _:
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(dice.uniform(0.1, 2.0))
+            os.kill(pid, signal.SIGCONT)
 
 
 def _pids(folder: Path, name: str) -> list[int]:

@@ -1,0 +1,52 @@
+"""SQLite files that survive a disk without free space: what cannot be written now is written when there is some."""
+
+import errno
+import logging
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from tenacity import RetryCallState, retry, retry_if_exception, stop_after_delay, wait_fixed
+
+LOG = logging.getLogger(__name__)
+PATIENCE_S = 60.0
+
+
+def connect(file: Path, synchronous: str) -> sqlite3.Connection:
+    """Open a database for any thread, in write-ahead mode; its folder is created.
+
+    `synchronous` is `FULL` where a commit must survive a power failure, `OFF` where it need not.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    database = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute(f"PRAGMA synchronous={synchronous}")
+    return database
+
+
+def retry_while_disk_full[**P, R](write: Callable[P, R]) -> Callable[P, R]:
+    """Call a write again each second while the disk is full; `write` must be one transaction.
+
+    Raises OSError with ENOSPC where no space was freed for PATIENCE_S seconds.
+    """
+    return retry(
+        retry=retry_if_exception(_is_disk_full),
+        wait=wait_fixed(1),
+        stop=stop_after_delay(PATIENCE_S),
+        before_sleep=_log,
+        retry_error_callback=_give_up,
+    )(write)
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL
+
+
+def _log(state: RetryCallState) -> None:
+    LOG.warning("no space left on the disk: the write is retried (attempt %d)", state.attempt_number)
+
+
+def _give_up(state: RetryCallState) -> None:
+    assert state.outcome is not None  # noqa: S101  (tenacity calls this after an attempt)
+    error = state.outcome.exception()
+    raise OSError(errno.ENOSPC, "No space left on device") from error
