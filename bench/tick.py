@@ -57,7 +57,7 @@ def run(runs: int) -> list[Comparison]:
             ("the walkthrough: upload, then `insert_rows_json`", _walkthrough(feed, gcs, bq, url)),
             runs=max(runs, 5),
             unit=f"tick of {STATIONS} rows",
-            note="It asks storage three times more for what is there, and waits for the load job's end.",
+            note="It also waits for the end of the load job.",
         )
         _check(bq, comparison)
         return [comparison]
