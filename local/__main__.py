@@ -5,6 +5,8 @@ import signal
 import sys
 from pathlib import Path
 
+import requests
+
 from commands.errors import UsageError
 from commands.options import DEFAULT_ENVIRONMENT
 from commands.parsing import Parser, check_environ, option
@@ -57,6 +59,11 @@ def _explain(error: BaseException) -> tuple[int, str]:
             return 1, f"\n{error}"
         case OSError() if error.errno in MACHINE_FAULTS:
             return 1, f"\n{sentence_about(error)}"
+        case requests.ConnectionError():
+            return (
+                1,
+                f"\nan emulator does not respond, and all processes were stopped: {error}; its log says more",
+            )
         case KeyboardInterrupt():
             return 130, "\ninterrupted: all processes are ended"
         case _:

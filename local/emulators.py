@@ -17,6 +17,10 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+
 from local.errors import MissingToolError
 from local.machine import minimal_environment
 from local.processes import LOOPBACK, Process, Supervisor, answers, free_port
@@ -51,6 +55,25 @@ def start_emulators(
         bigquery = pool.submit(_start_bigquery, supervisor, folder, home, gcs_url, deadline_s)
         storage.result()
         return Emulators(gcs_url, bigquery.result())
+
+
+def open_session() -> requests.Session:
+    """Return a session for calls to the emulators.
+
+    A call that meets an emulator which is being started again is sent again for about 15 s, and one that only
+    reads also where its response did not come. Raises requests.ConnectionError after that.
+    """
+    session = requests.Session()
+    session.trust_env = False  # no proxy stands between here and the loopback interface
+    retries = Retry(
+        total=12,
+        allowed_methods={"GET", "HEAD"},  # for those whose response did not come: nothing happens twice
+        backoff_factor=0.1,
+        backoff_max=2.0,
+        respect_retry_after_header=False,
+    )
+    session.mount("http://", HTTPAdapter(max_retries=retries))
+    return session
 
 
 def storage_binary(system: str = platform.system(), machine: str = platform.machine()) -> Path:

@@ -7,12 +7,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 
-import requests
-
 from local.collection import Json
 from local.control.http import Call, RefusedError, Reply, Route
 from local.control.kinds import etag
 from local.control.policies import policy, set_policy
+from local.emulators import open_session
 from local.machine import Machine
 from local.services.iam import Policies
 from local.services.storage import Storage
@@ -30,8 +29,7 @@ class Emulator:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._session = requests.Session()
-        self._session.trust_env = False
+        self._session = open_session()
 
     def __call__(self, call: Call, _places: dict[str, str]) -> Reply:
         """Return the emulator's reply; a session that it begins goes on here."""

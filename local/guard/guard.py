@@ -12,7 +12,7 @@ import requests
 from local.access import Access, DeniedError, UndecidableError, UnknownCallerError
 from local.control.faults import Faults
 from local.databases import connect, retry_while_disk_full
-from local.emulators import Emulators
+from local.emulators import Emulators, open_session
 from local.guard import bigquery, storage
 from local.guard.calls import Asked, InvalidCallError, Request, UnansweredError
 from local.guard.proxy import Proxy, Reply, Verdict
@@ -40,8 +40,7 @@ class Guard:
         self._access = machine.service(Access)
         self._owners = JobOwners(machine.folder / "jobs.sqlite")
         self._gcs_url = machine.gcs_url
-        self._session = requests.Session()
-        self._session.trust_env = False
+        self._session = open_session()
         self.faults = Faults()
         self._storage = Proxy("storage guard", machine.gcs_url, self._judge_storage, self.faults)
         self._bigquery = Proxy("BigQuery guard", machine.bigquery_url, self._judge_bigquery, self.faults)

@@ -6,6 +6,7 @@ from typing import Any
 import requests
 
 from local.arguments import as_rest, block, blocks, say_unhonoured
+from local.emulators import open_session
 from local.errors import LocalError, ServiceError
 from local.machine import Machine
 from local.stack import Attributes, Handler, Resource
@@ -47,8 +48,7 @@ class BigQuery:
 
     def __init__(self, machine: Machine) -> None:
         self._url = machine.bigquery_url
-        self._session = requests.Session()
-        self._session.trust_env = False
+        self._session = open_session()
 
     def put_dataset(self, project: str, resource: dict[str, Any]) -> dict[str, Any]:
         """Make a dataset, or update one that exists; its tables stay. Raises ServiceError."""

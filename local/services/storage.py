@@ -9,6 +9,7 @@ from urllib.parse import quote
 import requests
 
 from local.arguments import as_rest, block, blocks, say_unhonoured
+from local.emulators import open_session
 from local.errors import LocalError, ServiceError
 from local.machine import Machine
 from local.stack import Attributes, Handler, Resource
@@ -39,8 +40,7 @@ class Storage:
     def __init__(self, machine: Machine) -> None:
         self.buckets = machine.collection("storage", "buckets")
         self._url, self._project = machine.gcs_url, machine.project
-        self._session = requests.Session()
-        self._session.trust_env = False  # no proxy stands between here and the loopback interface
+        self._session = open_session()
 
     def put_bucket(self, resource: dict[str, Any]) -> dict[str, Any]:
         """Make a bucket, or give one that exists these settings; objects in it stay. Raises ServiceError."""

@@ -2,13 +2,15 @@
 
 import os
 import signal
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import requests
 
-from local.emulators import NO_PROJECT, duckdb_home, start_emulators, storage_binary
+from local.emulators import NO_PROJECT, duckdb_home, open_session, start_emulators, storage_binary
 from local.errors import MissingToolError
 from local.processes import Supervisor
 
@@ -71,3 +73,47 @@ def held(url: str) -> bool:
     except requests.ConnectionError:
         return False
     return answer.content == b"bytes"
+
+
+class _Echo(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def log_message(self, *_arguments: object) -> None:
+        """Keep the test's output clean."""
+
+
+@pytest.mark.unit
+def test_a_call_waits_for_an_emulator_that_is_being_started() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Echo, bind_and_activate=False) as server:
+        server.server_bind()  # the port is taken, and connections are refused until the server listens
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+
+        def start() -> None:
+            server.server_activate()
+            server.serve_forever()
+
+        timer = threading.Timer(0.5, start)
+        timer.start()
+        assert open_session().post(url, data=b"rows", timeout=10).content == b"rows"
+        server.shutdown()
+        timer.join()
+
+
+@pytest.mark.unit
+def test_a_write_whose_response_is_lost_is_not_sent_twice() -> None:
+    calls: list[str] = []
+
+    class Hangup(_Echo):
+        def do_POST(self) -> None:
+            calls.append(self.path)
+            self.close_connection = True
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hangup) as server:
+        threading.Thread(target=server.serve_forever).start()
+        with pytest.raises(requests.ConnectionError):
+            open_session().post(f"http://127.0.0.1:{server.server_address[1]}/", data=b"rows", timeout=10)
+        server.shutdown()
+    assert calls == ["/"]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import requests
 
 from commands.errors import UsageError
 from local import __main__ as command
@@ -24,6 +25,12 @@ def raising(error: BaseException) -> Callable[..., None]:
 FAILURES: list[tuple[BaseException, int, str]] = [
     (UsageError("TICKS must be a number"), 2, "error: TICKS must be a number\n"),
     (LocalError("gunicorn is not installed"), 1, "\ngunicorn is not installed\n"),
+    (
+        requests.ConnectionError("connection to 127.0.0.1 refused"),
+        1,
+        "\nan emulator does not respond, and all processes were stopped: connection to 127.0.0.1 refused; "
+        "its log says more\n",
+    ),
     (KeyboardInterrupt(), 130, "\ninterrupted: all processes are ended\n"),
     (
         OSError(errno.ENOSPC, "No space left on device", "data/storage.sqlite"),
