@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
+from local.disk import retry_while_disk_full
 from local.errors import AlreadyExistsError, LocalError, NotFoundError
 
 Json = dict[str, Any]
@@ -88,6 +89,7 @@ class Collection:
                 f"{self._file} cannot be read ({error}): it is rebuilt from the stack when you delete it"
             ) from error
 
+    @retry_while_disk_full
     def _save(self) -> None:
         self.version += 1
         self._file.parent.mkdir(parents=True, exist_ok=True)

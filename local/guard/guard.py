@@ -11,7 +11,7 @@ import requests
 
 from local.access import Access, DeniedError, UndecidableError, UnknownCallerError
 from local.control.faults import Faults
-from local.databases import connect, retry_while_disk_full
+from local.disk import connect, retry_while_disk_full
 from local.emulators import Emulators, open_session
 from local.guard import bigquery, storage
 from local.guard.calls import Asked, InvalidCallError, Request, UnansweredError

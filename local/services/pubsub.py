@@ -22,7 +22,7 @@ from local.access import Access, AccessError, Need
 from local.arguments import as_rest, block, say_unhonoured
 from local.clock import clock_of, seconds
 from local.collection import Json
-from local.databases import connect, retry_while_disk_full
+from local.disk import connect, retry_while_disk_full
 from local.errors import LocalError, NotFoundError
 from local.frontend import FrontEnd, is_loopback
 from local.machine import Machine

@@ -1,4 +1,4 @@
-"""SQLite files that survive a disk without free space: what cannot be written now is written when there is some."""
+"""Writes that survive a disk without free space: what cannot be written now is written when there is some."""
 
 import errno
 import logging
@@ -25,7 +25,7 @@ def connect(file: Path, synchronous: str) -> sqlite3.Connection:
 
 
 def retry_while_disk_full[**P, R](write: Callable[P, R]) -> Callable[P, R]:
-    """Call a write again each second while the disk is full; `write` must be one transaction.
+    """Call a write again each second while the disk is full; `write` must do all or nothing.
 
     Raises OSError with ENOSPC where no space was freed for PATIENCE_S seconds.
     """
@@ -39,7 +39,9 @@ def retry_while_disk_full[**P, R](write: Callable[P, R]) -> Callable[P, R]:
 
 
 def _is_disk_full(error: BaseException) -> bool:
-    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL
+    if isinstance(error, sqlite3.OperationalError):
+        return error.sqlite_errorcode == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _log(state: RetryCallState) -> None:
@@ -49,4 +51,6 @@ def _log(state: RetryCallState) -> None:
 def _give_up(state: RetryCallState) -> None:
     assert state.outcome is not None  # noqa: S101  (tenacity calls this after an attempt)
     error = state.outcome.exception()
+    if isinstance(error, OSError):
+        raise error
     raise OSError(errno.ENOSPC, "No space left on device") from error

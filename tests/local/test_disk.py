@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from local import databases
-from local.databases import connect, retry_while_disk_full
+from local import disk
+from local.disk import connect, retry_while_disk_full
 
 pytestmark = pytest.mark.unit
 
@@ -49,7 +49,7 @@ def test_a_write_is_made_once_there_is_space(tmp_path: Path) -> None:
 def test_a_disk_that_stays_full_is_an_error_of_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(databases, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(disk, "PATIENCE_S", 0.0)
     database = connect(tmp_path / "full.sqlite", synchronous="OFF")
     database.execute("CREATE TABLE notes (text TEXT)")
     database.execute("PRAGMA max_page_count=2")
@@ -62,6 +62,20 @@ def test_a_disk_that_stays_full_is_an_error_of_the_disk(
         add()
     assert error.value.errno == errno.ENOSPC
     assert isinstance(error.value.__cause__, sqlite3.OperationalError)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_file_is_written_once_there_is_space(tmp_path: Path, number: int) -> None:
+    failures = [OSError(number, "full"), OSError(number, "full")]
+
+    @retry_while_disk_full
+    def write() -> int:
+        if failures:
+            raise failures.pop()
+        return (tmp_path / "file").write_text("content")
+
+    assert write() == 7
+    assert (tmp_path / "file").read_text() == "content"
 
 
 def test_any_other_error_is_raised_at_once(tmp_path: Path) -> None:
