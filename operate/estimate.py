@@ -1,7 +1,6 @@
 """What a backfill costs before it begins: operations, bytes, cluster minutes, dollars. Pure.
 
-List prices of europe-west1 in US dollars, 2026-11: https://cloud.google.com/storage/pricing,
-https://cloud.google.com/compute/all-pricing, https://cloud.google.com/dataproc/pricing.
+Prices and assumptions are those of the plan review, `review/prices`; so are the figures of the README's tables.
 """
 
 import re
@@ -13,27 +12,14 @@ from math import ceil
 from cdk.settings import Batch
 from copier.planning import Landed, Legacy, Refused, plan
 from feed import Feed, tick_of
+from review.cost import Cost
+from review.costs.machines import Machines, dataproc_hour
+from review.pricing import Book, load
+from review.text import plain
 
-CLASS_A, CLASS_B = 0.05 / 10_000, 0.004 / 10_000  # of a call that writes or lists, and of one that reads
-GIB_MONTH = 0.020
-GIB_OUT = 0.12  # that leaves Google's network; nothing, where this runs on a machine of its own region
-LISTED_PER_CALL = 1_000
-PACKED = 0.16  # gzip leaves so much of an answer
-
-CPU_HOUR = {
-    "e2": 0.0369,
-    "n1": 0.0523,
-    "n2": 0.0534,
-    "n2d": 0.0465,
-    "t2d": 0.0465,
-}  # standard, memory included
-DATAPROC_CPU_HOUR = 0.010
-# Measured by `python -m bench batch`: 0.6 ms of a processor for an answer of 289 rows, 0.5 ms for its GET; with the
-# real service's encryption and a slower processor taken for once more as much.
-CPU_SECONDS_PER_ANSWER = 0.0022
-# Not measured: how long a cluster takes to start and end, and BigQuery for one stretch of days.
-START_MINUTES, STRETCH_MINUTES = 3.0, 1.0
 SHOWN = 5
+RESOURCE = re.compile(r"google_\w+\.")
+NOT_COUNTED = "queries beyond 1 TiB a month, logs and alerts are not counted"
 
 
 @dataclass
@@ -85,51 +71,75 @@ class Estimate:
     gib_through: float  # this machine
     gib_kept: float
     cluster_minutes: float
-    cluster_hour: float  # dollars
+    cluster_hour: float | None  # dollars; None where a machine type has no price
+    book: Book
 
     @property
     def operations(self) -> float:
         """Dollars."""
-        return self.class_a * CLASS_A + self.class_b * CLASS_B
+        writes, reads = (self.book.price(f"storage_thousand_{each}") / 1000 for each in ("writes", "reads"))
+        return self.class_a * writes + self.class_b * reads
+
+    @property
+    def kept_month(self) -> float:
+        """Dollars a month for what is archived."""
+        return self.gib_kept * (self.book.find("storage_gib_month", "STANDARD") or 0.0)
+
+    @property
+    def traffic(self) -> float:
+        """Dollars for what leaves Google's network; nothing, where this runs on a machine of its own region."""
+        return self.gib_through * self.book.price("egress_gib")
 
     @property
     def cluster(self) -> float:
-        """Dollars."""
-        return self.cluster_minutes / 60 * self.cluster_hour
+        """Dollars; nothing where the price is not known."""
+        return self.cluster_minutes / 60 * (self.cluster_hour or 0.0)
 
 
-def estimate(survey: Survey, batch: Batch, days_at_once: int, *, keep: bool = True) -> Estimate:
+def estimate(
+    survey: Survey, batch: Batch, days_at_once: int, *, keep: bool = True, book: Book | None = None
+) -> Estimate:
     """Of archiving everything, then rebuilding every day from it on the environment's cluster.
 
     Where originals are not to be kept, old ones and their copies are read once more and compared.
     """
-    listings = ceil((survey.objects + survey.refused) / LISTED_PER_CALL)
+    book = book or load()
+    packed = book.assumed("gzip_share")
+    listings = ceil((survey.objects + survey.refused) / book.assumed("objects_a_listing"))
     days = sum(len(each) for each in survey.days.values())
     listed = (
         2 * listings + 24 * days + days
     )  # the survey and the sweep, hours of the archive, the batch's days
-    kept = survey.landed_bytes + survey.old_bytes * PACKED
+    kept = survey.landed_bytes + survey.old_bytes * packed
     minutes = sum(
-        cluster_minutes(survey.objects * len(each) / days, len(each), batch, days_at_once)
+        cluster_minutes(survey.objects * len(each) / days, len(each), batch, days_at_once, book)
         for each in survey.days.values()
     )
     compared = 0 if keep else survey.old
     return Estimate(
         class_a=survey.objects + listed + compared,
         class_b=survey.old + survey.objects + 3 * compared,  # once by the sweep, once by the batch
-        gib_through=survey.old_bytes * (1 if keep else 2 + PACKED) / 2**30,
+        gib_through=survey.old_bytes * (1 if keep else 2 + packed) / 2**30,
         gib_kept=kept / 2**30,
         cluster_minutes=minutes,
-        cluster_hour=cluster_hour(batch),
+        cluster_hour=cluster_hour(batch, book),
+        book=book,
     )
 
 
-def cluster_minutes(answers: float, days: int, batch: Batch, days_at_once: int) -> float:
-    """How long a cluster lives that rebuilds so many days: while BigQuery loads a stretch the next is read."""
+def cluster_minutes(
+    responses: float, days: int, batch: Batch, days_at_once: int, book: Book | None = None
+) -> float:
+    """How long a cluster lives that rebuilds so many days: while BigQuery loads a stretch the next is read.
+
+    Reading is measured by `python -m bench batch`: 0.6 ms of a processor for a response of 289 rows and 0.5 ms for its
+    GET, taken twice for encryption and a slower processor. Start, end and BigQuery's minutes are not measured.
+    """
+    book = book or load()
     stretches = ceil(days / days_at_once)
-    reading = answers * CPU_SECONDS_PER_ANSWER / cluster_cpus(batch) / 60
-    loading = STRETCH_MINUTES * stretches
-    return START_MINUTES + max(reading, loading) + min(reading, loading) / stretches
+    reading = responses * book.assumed("cpu_seconds_a_response") / cluster_cpus(batch) / 60
+    loading = book.assumed("cluster_load_minutes") * stretches
+    return book.assumed("cluster_start_minutes") + max(reading, loading) + min(reading, loading) / stretches
 
 
 def cluster_cpus(batch: Batch) -> int:
@@ -139,14 +149,13 @@ def cluster_cpus(batch: Batch) -> int:
     return _cpus(batch.master.machine_type)
 
 
-def cluster_hour(batch: Batch) -> float:
-    """Dollars an hour, the master included, Dataproc's fee too."""
-    workers = batch.workers.count * _machine_hour(batch.workers.machine_type)
-    return _machine_hour(batch.master.machine_type) + workers
-
-
-def _machine_hour(name: str) -> float:
-    return _cpus(name) * (CPU_HOUR[name.partition("-")[0]] + DATAPROC_CPU_HOUR)
+def cluster_hour(batch: Batch, book: Book | None = None) -> float | None:
+    """Dollars an hour, the master, disks and Dataproc's fee included; None where a machine type has no price."""
+    parts = [Machines(1, batch.master.machine_type, batch.master.disk_gigabytes)]
+    if batch.workers.count:
+        workers = batch.workers
+        parts.append(Machines(workers.count, workers.machine_type, workers.disk_gigabytes))
+    return dataproc_hour(book or load(), parts)
 
 
 def _cpus(machine_type: str) -> int:
@@ -168,13 +177,19 @@ def told(survey: Survey, costs: Estimate) -> Iterator[str]:
         yield f"left alone   {survey.refused:,} objects, such as {'; '.join(survey.refusals)}"
     yield (
         f"operations   {costs.class_a:,} class A and {costs.class_b:,} class B: ${costs.operations:.2f}; "
-        f"then ${costs.gib_kept * GIB_MONTH:.3f} a month for {costs.gib_kept:.2f} GiB"
+        f"then ${costs.kept_month:.3f} a month for {costs.gib_kept:.2f} GiB"
     )
     yield (
         f"traffic      {costs.gib_through:.2f} GiB come to this machine, gzipped or compared: up to "
-        f"${costs.gib_through * GIB_OUT:.2f}, nothing on a machine in the buckets' region"
+        f"${costs.traffic:.2f}, nothing on a machine in the buckets' region"
     )
-    yield f"cluster      {costs.cluster_minutes:.0f} minutes at ${costs.cluster_hour:.2f} an hour: ${costs.cluster:.2f}"
+    if costs.cluster_hour is None:
+        yield f"cluster      {costs.cluster_minutes:.0f} minutes; review/prices has no price of its machine types"
+    else:
+        yield (
+            f"cluster      {costs.cluster_minutes:.0f} minutes at ${costs.cluster_hour:.2f} an hour: "
+            f"${costs.cluster:.2f}"
+        )
 
 
 ANSWERS_PER_DAY = 24 * 60
@@ -194,6 +209,28 @@ def sizing_table(clusters: Mapping[str, Batch], days_at_once: int) -> str:
         cells = []
         for batch in clusters.values():
             minutes = feeds * cluster_minutes(days * ANSWERS_PER_DAY, days, batch, days_at_once)
-            cells.append(f"{minutes:.0f} min, ${minutes / 60 * cluster_hour(batch):.2f}")
+            cells.append(f"{minutes:.0f} min, ${minutes / 60 * (cluster_hour(batch) or 0.0):.2f}")
         lines.append(f"| {what} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def month_table(months: Mapping[str, Cost]) -> str:
+    """Dollars of a month, line by line, of each environment's stack, as Markdown; the model is the plan review's."""
+    lines = ["| | " + " | ".join(months) + " | counted from |", "|---|" + "---|" * (len(months) + 1)]
+    after = {name: {each.what: each for each in month.after} for name, month in months.items()}
+    whats = list(dict.fromkeys(what for each in after.values() for what in each))
+    for what in sorted(
+        whats, key=lambda what: -max(each[what].month for each in after.values() if what in each)
+    ):
+        found = {name: each[what] for name, each in after.items() if what in each}
+        cells = [f"{found[name].month:.2f}" if name in found else "–" for name in months]
+        counted = {name: plain(each.told) for name, each in found.items()}
+        told = [f"{name}: {each}" for name, each in counted.items()]
+        same = len(set(counted.values())) == 1
+        lines.append(
+            f"| {RESOURCE.sub('', plain(what))} | {' | '.join(cells)} | "
+            f"{next(iter(counted.values())) if same else '; '.join(told)} |"
+        )
+    totals = [f"**{month.totals[1]:.2f}**" for month in months.values()]
+    lines.append(f"| **together** | {' | '.join(totals)} | {NOT_COUNTED} |")
     return "\n".join(lines)

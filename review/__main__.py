@@ -125,7 +125,7 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--prices",
         metavar="PRICES.json",
-        help="prices and assumptions that go before those of review/prices.json",
+        help="prices and assumptions that go before those of review/prices/",
     )
     add(
         "--types",

@@ -9,6 +9,7 @@ from review import costs
 from review.calls import World, calls, world
 from review.context import Context
 from review.costs.side import Line, Side
+from review.exposure import LOCAL
 from review.findings import Detail
 from review.pricing import Book
 from review.text import rendered, span
@@ -24,9 +25,17 @@ FREE = (
 )  # fmt: skip
 
 
+SEEN = 0.005  # dollars: less is not shown
+MOST = 6  # names of what is not counted, in the answer
+
+
 @dataclass(frozen=True)
 class Cost:
-    """A month before and after, line by line."""
+    """A month before and after, line by line.
+
+    `unknown` is what is counted and cannot be told, with the reason; `uncounted` the types that are not counted, of
+    which `pending` are those that the plan changes; `elsewhere` the regions that are counted at another one's prices.
+    """
 
     before: tuple[Line, ...]
     after: tuple[Line, ...]
@@ -34,7 +43,9 @@ class Cost:
     as_of: str
     region: str
     uncounted: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def totals(self) -> tuple[float, float]:
@@ -43,29 +54,49 @@ class Cost:
 
     @property
     def headline(self) -> str:
-        """The totals in a few words."""
+        """The totals in a few words; no amount where all that there is was not counted."""
         old, new = self.totals
+        if max(old, new) < SEEN and (self.unknown or self.pending):
+            return "cost not known" if self.unknown else "cost not counted"
+        about = "at least" if self.unknown else "about"
         if self.same:
-            return f"about {self._money(new)} a month, before and after"
-        return f"about {self._money(old)} → {self._money(new)} a month"
+            return f"{about} {self._money(new)} a month, before and after"
+        return f"{about} {self._money(old)} → {self._money(new)} a month"
 
     @property
     def same(self) -> bool:
         """Tell whether nothing differs that one would see."""
-        return abs(self.totals[1] - self.totals[0]) < 0.005
+        return abs(self.totals[1] - self.totals[0]) < SEEN
 
     @property
     def answer(self) -> str:
-        """The totals, and the three largest lines."""
+        """The totals, the three largest lines, and what is not in them."""
         old, new = self.totals
-        told = f"{self.headline[:1].upper()}{self.headline[1:]}"
-        if not self.same:
-            told = f"{told} ({'+' if new > old else '−'}{self._money(abs(new - old))})"
-        lines = sorted(self._lines(), key=lambda each: -max(each[1], each[2]))[:3]
-        shown = "; ".join(
-            f"{what} {self._pair(was, is_)}" for what, was, is_ in lines if max(was, is_) >= 0.005
-        )
-        return f"{told}{f': {shown}' if shown else ''}"
+        parts = []
+        if max(old, new) >= SEEN or not (self.unknown or self.pending):
+            told = f"{self.headline[:1].upper()}{self.headline[1:]}"
+            if not self.same:
+                told = f"{told} ({'+' if new > old else '−'}{self._money(abs(new - old))})"
+            lines = sorted(self._lines(), key=lambda each: -max(each[1], each[2]))[:3]
+            shown = "; ".join(
+                f"{what} {self._pair(was, is_)}" for what, was, is_ in lines if max(was, is_) >= SEEN
+            )
+            parts.append(f"{told}{f': {shown}' if shown else ''}")
+        parts += self._gaps(self.pending)
+        return "; ".join(parts)
+
+    def _gaps(self, uncounted: tuple[str, ...]) -> list[str]:
+        """Return what the totals leave out, one phrase for each kind."""
+        kinds = {
+            "not known": self.unknown,
+            "not counted": uncounted,
+            f"counted at the prices of {self.region}": self.elsewhere,
+        }
+        return [
+            f"{kind}: {', '.join(each[:MOST])}{f' and {len(each) - MOST} more' if len(each) > MOST else ''}"
+            for kind, each in kinds.items()
+            if each
+        ]
 
     @property
     def details(self) -> tuple[Detail, ...]:
@@ -76,10 +107,13 @@ class Cost:
             for what, was, is_ in sorted(self._lines(), key=lambda each: (-max(each[1], each[2]), each[0]))
         ]
         lines.append(f"list prices of {self.region} as of {self.as_of}; --prices puts others in their place")
-        if self.unknown:
-            lines.append(f"not known, and counted as nothing: {', '.join(self.unknown)}")
+        lines += [f"not known, and counted as nothing: {each}" for each in self.unknown]
         if self.uncounted:
             lines.append(f"not counted: {', '.join(self.uncounted)}")
+        if self.elsewhere:
+            lines.append(
+                f"counted at the prices of {self.region}, without a file of their own: {', '.join(self.elsewhere)}"
+            )
         return (Detail("what a month costs, line by line", tuple(lines)),)
 
     def _lines(self) -> Iterator[tuple[str, float, float]]:
@@ -91,7 +125,7 @@ class Cost:
         return f"{self.currency}{amount:,.2f}"
 
     def _pair(self, was: float, is_: float) -> str:
-        return self._money(is_) if abs(was - is_) < 0.005 else f"{self._money(was)} → {self._money(is_)}"
+        return self._money(is_) if abs(was - is_) < SEEN else f"{self._money(was)} → {self._money(is_)}"
 
     def as_json(self, mask: Callable[[str], str]) -> dict[str, Any]:
         """Return the figures for machines."""
@@ -117,29 +151,39 @@ class Cost:
 
 
 def cost(context: Context, book: Book) -> Cost | None:
-    """Return a month before and after; None where nothing in the plan is priced."""
+    """Return a month before and after; None where nothing in the plan costs anything by itself."""
     sides = [_side(world(context, new=new), book) for new in (False, True)]
     lines = [tuple(line for module in costs.MODULES for line in module.lines(side)) for side in sides]
-    unknown = sorted({context.names.of(each) for side in sides for each in side.unknown})
-    if not any(lines) and not unknown:
+    unknown = {address: why for side in sides for address, why in side.unknown.items()}
+    left = {type_ for side in sides for type_ in side.uncounted}
+    changes = [change for side in sides for change in side.world.changes.values()]
+    changing = {each.type for each in changes if each.action not in ("no-op", "read", "forget")}
+    uncounted = sorted(
+        each for each in {change.type for change in changes} if each in left or not _is_counted(each)
+    )
+    if not any(lines) and not unknown and not uncounted:
         return None
-    types = {change.type for side in sides for change in side.world.changes.values()}
-    uncounted = sorted(each for each in types if each.startswith("google_") and not _is_counted(each))
     return Cost(
         lines[0],
         lines[1],
         str(book.table["currency"]),
         str(book.table["as_of"]),
-        str(book.table["region"]),
+        book.region,
         tuple(span(each) for each in uncounted),
-        tuple(span(each) for each in unknown),
+        tuple(span(each) for each in uncounted if each in changing),
+        tuple(
+            f"{context.where(context.by_address[address])} ({why})"
+            for address, why in sorted(unknown.items())
+        ),
+        tuple(span(each) for each in sorted({each for side in sides for each in side.elsewhere})),
     )
 
 
 def _side(world: World, book: Book) -> Side:
-    often, unknown = calls(world)
+    often, schedules = calls(world)
+    unknown = dict.fromkeys(schedules, "how often it runs")
     return Side(world, book, often, unknown)
 
 
 def _is_counted(type_: str) -> bool:
-    return type_ in costs.COUNTED or any(fnmatchcase(type_, pattern) for pattern in FREE)
+    return type_ in costs.COUNTED or any(fnmatchcase(type_, pattern) for pattern in (*FREE, *LOCAL))

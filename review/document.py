@@ -11,6 +11,7 @@ LONGEST_SENTENCE = 900
 MOST_NEW = 12  # names of what is made new, in one row
 LONGEST_FOLD = 7000
 NO_CODE = "none that is seen here"
+NO_COST = "nothing: what changes is free by itself"
 UNDONE = "yes, by reverting the change and applying again"
 
 
@@ -80,7 +81,7 @@ def _answers(review: Review) -> Iterator[tuple[str, str]]:
     yield "Who gains access?", _access(review)
     code = _of(review, lambda each: each.kind is Kind.CODE, NO_CODE, whole=True)
     yield "What code goes live?", code
-    yield "What does it cost?", review.cost.answer if review.cost else "nothing that is counted here"
+    yield "What does it cost?", review.cost.answer if review.cost else NO_COST
     yield "Can it be undone?", _undone(review)
 
 

@@ -5,7 +5,7 @@ A module says in TYPES which types it counts, and its pure function `lines(side)
 
 from types import ModuleType
 
-from review.costs import machines, serverless, services, storage
+from review.costs import kubernetes, machines, network, serverless, services, storage
 
-MODULES: tuple[ModuleType, ...] = (serverless, storage, machines, services)
-COUNTED = frozenset(type_ for module in MODULES for type_ in module.TYPES)
+MODULES: tuple[ModuleType, ...] = (serverless, storage, machines, kubernetes, services, network)
+COUNTED = frozenset(type_ for module in MODULES for type_ in module.TYPES) | frozenset(services.PRICED)

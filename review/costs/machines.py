@@ -1,21 +1,42 @@
-"""Machines, disks and clusters: what costs by the hour, all the time or for each run."""
+"""Machines, disks and Dataproc clusters: what costs by the hour, all the time or for each run."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
+from review.context import EXPRESSION
 from review.costs.side import Line, Side
+from review.pricing import Book
 from review.text import span
-from review.values import blocks, flag, get, number, text
+from review.values import Values, blocks, flag, get, known, number, text
 
 TYPES = (
     "google_dataproc_workflow_template",
     "google_dataproc_cluster",
-    "google_container_cluster",
-    "google_container_node_pool",
     "google_compute_instance",
+    "google_compute_instance_group_manager",
+    "google_compute_region_instance_group_manager",
+    "google_compute_reservation",
     "google_compute_disk",
     "google_compute_region_disk",
 )
+TEMPLATES = ("google_compute_instance_template", "google_compute_region_instance_template")
+
+
+@dataclass(frozen=True)
+class Machines:
+    """So many machines of one type, each with a boot disk."""
+
+    count: float
+    type: str
+    disk_gib: float = 0.0
+    disk_type: str = "pd-standard"
+    spot: bool = False
+
+    @property
+    def told(self) -> str:
+        """How many of which type."""
+        return f"{self.count:g} × {span(self.type)}"
 
 
 def lines(side: Side) -> Iterator[Line]:
@@ -23,7 +44,30 @@ def lines(side: Side) -> Iterator[Line]:
     yield from _batches(side)
     yield from _clusters(side)
     yield from _machines(side)
+    yield from _groups(side)
+    yield from _reservations(side)
     yield from _disks(side)
+
+
+def machines_hour(book: Book, machines: Machines) -> float | None:
+    """Return what machines cost an hour with their disks; None where a type or its price is not known."""
+    hour = book.machine_hour(machines.type)
+    disk = book.find("disk_gib_month", machines.disk_type)
+    if hour is None or disk is None:
+        return None
+    share = book.price("spot_share") if machines.spot else 1
+    return machines.count * (hour * share + machines.disk_gib * disk / book.assumed("hours_a_month"))
+
+
+def dataproc_hour(book: Book, parts: list[Machines]) -> float | None:
+    """Return what a Dataproc cluster costs an hour, its fee and its disks included; None where a type is not known."""
+    total = 0.0
+    for part in parts:
+        shape, hour = book.machine(part.type), machines_hour(book, part)
+        if shape is None or hour is None:
+            return None
+        total += hour + part.count * shape[0] * book.price("dataproc_vcpu_hour")
+    return total
 
 
 def _batches(side: Side) -> Iterator[Line]:
@@ -34,89 +78,46 @@ def _batches(side: Side) -> Iterator[Line]:
         if config is None or not often:
             continue
         minutes = side.book.assumed("dataproc_minutes_a_run")
-        hour, told = _cluster_hour(side, config)
+        parts = cluster_parts(config)
+        hour = dataproc_hour(side.at(values), parts)
         if hour is None:
-            side.unknown.append(address)
+            side.unknown[address] = _which(parts)
             continue
+        told = " and ".join(each.told for each in parts)
         whole = f"{often * minutes:,.0f} Dataproc minutes: {often:,.0f} runs of {minutes:g} minutes on {told}"
         yield Line(f"batch {side.name(address)}", often * minutes / 60 * hour, whole)
 
 
 def _clusters(side: Side) -> Iterator[Line]:
     for address, values in side.world.of_type("google_dataproc_cluster"):
-        hour, told = _cluster_hour(side, get(values, "cluster_config"))
+        parts = cluster_parts(get(values, "cluster_config"))
+        hour = dataproc_hour(side.at(values), parts)
         if hour is None:
-            side.unknown.append(address)
+            side.unknown[address] = _which(parts)
             continue
+        told = " and ".join(each.told for each in parts)
         yield Line(f"cluster {side.name(address)}", hour * side.hours, f"all the time, {told}")
-    for address, _ in side.world.of_type("google_container_cluster"):
-        fee = side.book.price("gke_cluster_hour") * side.hours
-        yield Line(f"cluster {side.name(address)}", fee, "its fee; nodes come beside it")
-    for address, values in side.world.of_type("google_container_node_pool"):
-        count = (
-            number(values, "node_count")
-            or number(values, "initial_node_count")
-            or number(values, "autoscaling.min_node_count")
-        )
-        hour = side.book.machine_hour(text(values, "node_config.machine_type") or "e2-medium")
-        if count is None or hour is None:
-            side.unknown.append(address)
-            continue
-        spot = flag(values, "node_config.spot") or flag(values, "node_config.preemptible")
-        month = count * hour * side.hours * (side.book.price("spot_share") if spot else 1)
-        yield Line(f"nodes {side.name(address)}", month, f"{count:g} in each zone, all the time")
 
 
-def _cluster_hour(side: Side, config: Any) -> tuple[float | None, str]:
-    """Return what a Dataproc cluster costs an hour, disks included, and its machines in words."""
-    total, told = 0.0, []
-    for part, default in (
-        ("master_config", 1.0),
-        ("worker_config", 2.0),
-        ("secondary_worker_config", 0.0),
-    ):
+def cluster_parts(config: Any) -> list[Machines]:
+    """Return the machines of a Dataproc cluster's configuration."""
+    found = []
+    for part, default in (("master_config", 1.0), ("worker_config", 2.0), ("secondary_worker_config", 0.0)):
         block = next(iter(blocks(config, part)), {})
         count = number(block, "num_instances")
         count = default if count is None else count
-        type_ = text(block, "machine_type") or text(block, "machine_type_uri") or "n1-standard-4"
-        machine, hour = side.book.machine(type_), side.book.machine_hour(type_)
         if not count or (part == "worker_config" and not block and _single_node(config)):
             continue
-        if machine is None or hour is None:
-            return None, ""
-        spot = part.startswith("secondary") and text(block, "preemptibility") != "NON_PREEMPTIBLE"
-        disk = number(block, "disk_config.boot_disk_size_gb") or 500
-        kind = text(block, "disk_config.boot_disk_type") or "pd-standard"
-        total += count * machine[0] * side.book.price("dataproc_vcpu_hour")
-        total += count * hour * (side.book.price("spot_share") if spot else 1)
-        total += count * disk * side.book.price("disk_gib_month", kind) / side.hours
-        told.append(f"{count:g} × {span(type_)}")
-    return total, " and ".join(told)
-
-
-def _machines(side: Side) -> Iterator[Line]:
-    for address, values in side.world.of_type("google_compute_instance"):
-        hour = side.book.machine_hour(text(values, "machine_type"))
-        if hour is None:
-            side.unknown.append(address)
-            continue
-        spot = (
-            flag(values, "scheduling.preemptible") or text(values, "scheduling.provisioning_model") == "SPOT"
+        found.append(
+            Machines(
+                count,
+                text(block, "machine_type") or text(block, "machine_type_uri") or "n1-standard-4",
+                number(block, "disk_config.boot_disk_size_gb") or 500,
+                text(block, "disk_config.boot_disk_type") or "pd-standard",
+                spot=part.startswith("secondary") and text(block, "preemptibility") != "NON_PREEMPTIBLE",
+            )
         )
-        size = number(values, "boot_disk.initialize_params.size") or 10
-        kind = text(values, "boot_disk.initialize_params.type") or "pd-standard"
-        month = hour * side.hours * (side.book.price("spot_share") if spot else 1)
-        month += size * side.book.price("disk_gib_month", kind)
-        told = f"{span(text(values, 'machine_type'))} all the time{', as spot' if spot else ''}, disk of {size:g} GiB"
-        yield Line(f"machine {side.name(address)}", month, told)
-
-
-def _disks(side: Side) -> Iterator[Line]:
-    for address, values in side.world.of_type("google_compute_disk", "google_compute_region_disk"):
-        size, kind = number(values, "size") or 0, text(values, "type").rpartition("/")[2] or "pd-standard"
-        yield Line(
-            f"disk {side.name(address)}", size * side.book.price("disk_gib_month", kind), f"{size:g} GiB"
-        )
+    return found
 
 
 def _single_node(config: Any) -> bool:
@@ -124,3 +125,123 @@ def _single_node(config: Any) -> bool:
         config, "software_config.override_properties"
     )
     return isinstance(properties, dict) and properties.get("dataproc:dataproc.allow.zero.workers") == "true"
+
+
+def _which(parts: list[Machines]) -> str:
+    return ", ".join(f"{span(each.type)} with {span(each.disk_type)}" for each in parts)
+
+
+def machine_of(values: Values, count: float = 1) -> Machines:
+    """Return the machines of an instance's or a template's values."""
+    disk = next(iter(blocks(values, "boot_disk.initialize_params")), {})
+    template = next((each for each in blocks(values, "disk") if flag(each, "boot", default=True)), {})
+    return Machines(
+        count,
+        text(values, "machine_type"),
+        number(disk, "size") or number(template, "disk_size_gb") or 10,
+        text(disk, "type") or text(template, "disk_type") or "pd-standard",
+        spot=flag(values, "scheduling.preemptible")
+        or text(values, "scheduling.provisioning_model") == "SPOT",
+    )
+
+
+def accelerators(side: Side, address: str, values: Values, path: str, count: float = 1) -> float:
+    """Return what GPUs cost an hour; those without a price are put down as not known."""
+    total = 0.0
+    for each in blocks(values, path):
+        kind = text(each, "type").rpartition("/")[2]
+        hour = side.at(values).find("gpu_hour", kind)
+        if hour is None:
+            side.unknown[address] = f"GPU {span(kind)}"
+        else:
+            total += hour * count * (number(each, "count") or 1)
+    return total
+
+
+def _machines(side: Side) -> Iterator[Line]:
+    for address, values in side.world.of_type("google_compute_instance"):
+        if text(values, "desired_status") == "TERMINATED":
+            yield Line(f"machine {side.name(address)}", 0.0, "is stopped; its disks are not counted")
+            continue
+        yield from _all_the_time(side, address, values, machine_of(values), "machine")
+
+
+def _all_the_time(side: Side, address: str, values: Values, machines: Machines, noun: str) -> Iterator[Line]:
+    """Yield machines with their boot disks, addresses and GPUs."""
+    book = side.at(values)
+    hour = machines_hour(book, machines)
+    if hour is None:
+        unpriced = machines.type if book.machine_hour(machines.type) is None else machines.disk_type
+        side.unknown[address] = span(unpriced or "no machine type")
+        return
+    gpus = accelerators(side, address, values, "guest_accelerator", machines.count)
+    if blocks(values, "scratch_disk"):
+        side.unknown[address] = "local SSDs"
+    outside = sum(
+        1
+        for each in blocks(values, "network_interface")
+        for access in blocks(each, "access_config")
+        if not text(access, "nat_ip")
+    )
+    month = (hour + gpus + machines.count * outside * book.price("address_hour")) * side.hours
+    told = (
+        f"{f'{machines.count:g} × ' if machines.count != 1 else ''}{span(machines.type)} all the time"
+        f"{', as spot' if machines.spot else ''}, disk of {machines.disk_gib:g} GiB"
+        f"{', with an external address' if outside else ''}"
+    )
+    yield Line(f"{noun} {side.name(address)}", month, told)
+
+
+def _groups(side: Side) -> Iterator[Line]:
+    """Managed instance groups: as many machines of their template as they aim at."""
+    for address, values in side.world.of_type(
+        "google_compute_instance_group_manager", "google_compute_region_instance_group_manager"
+    ):
+        size, template = number(values, "target_size"), _template(side, address, values)
+        if size is None or template is None:
+            side.unknown[address] = "its size, or the template of its machines"
+            continue
+        yield from _all_the_time(side, address, template, machine_of(template, size), "machines of")
+
+
+def _template(side: Side, address: str, values: Values) -> Values | None:
+    """Return the values of the template that a group's first version uses; None where the plan does not have it."""
+    wanted = next((text(each, "instance_template") for each in blocks(values, "version")), "")
+    expression = EXPRESSION.fullmatch(wanted)
+    referred = (
+        expression[1] if expression else side.world.context.refers(side.world.changes[address], "version")
+    )
+    for found, template in side.world.of_type(*TEMPLATES):
+        names = {text(template, each) for each in ("id", "self_link", "self_link_unique", "name")} - {""}
+        if side.world.changes[found].configured == referred or wanted in names:
+            return template
+        if known(wanted) and wanted and wanted.rpartition("/")[2] == text(template, "name"):
+            return template
+    return None
+
+
+def _reservations(side: Side) -> Iterator[Line]:
+    """Machines that are reserved are paid for whether they run or not."""
+    for address, values in side.world.of_type("google_compute_reservation"):
+        block = next(iter(blocks(values, "specific_reservation")), {})
+        machines = Machines(
+            number(block, "count") or 1, text(block, "instance_properties.machine_type"), disk_gib=0
+        )
+        hour = machines_hour(side.at(values), machines)
+        if hour is None:
+            side.unknown[address] = span(machines.type or "no machine type")
+            continue
+        told = f"{machines.told} all the time, used or not"
+        yield Line(f"reservation {side.name(address)}", hour * side.hours, told)
+
+
+def _disks(side: Side) -> Iterator[Line]:
+    for address, values in side.world.of_type("google_compute_disk", "google_compute_region_disk"):
+        kind = text(values, "type").rpartition("/")[2] or "pd-standard"
+        size, price = number(values, "size"), side.at(values).find("disk_gib_month", kind)
+        if size is None or price is None:
+            side.unknown[address] = "its size" if price is not None else span(kind)
+            continue
+        twice = 2 if side.world.changes[address].type == "google_compute_region_disk" else 1
+        told = f"{size:g} GiB of {span(kind)}{', in two zones' if twice == 2 else ''}"
+        yield Line(f"disk {side.name(address)}", twice * size * price, told)

@@ -4,15 +4,19 @@ from collections.abc import Iterator
 
 from review.costs.side import KIB_A_GIB, RUNS, Line, Side
 from review.text import plural
-from review.values import Values, blocks, number, text
+from review.values import Values, blocks, flag, number, text
 
 TYPES = (*RUNS, "google_cloud_scheduler_job", "google_pubsub_subscription")
+FIRST_GENERATION = "google_cloudfunctions_function"
+MEMORY = {"Ki": 1 / 1024**2, "Mi": 1 / 1024, "Gi": 1.0, "K": 1 / 1024**2, "M": 1 / 1024, "G": 1.0}
 
 
 def lines(side: Side) -> Iterator[Line]:
     """Yield what these cost."""
     yield from _schedules(side)
     yield from _runs(side)
+    yield from _first_generation(side)
+    yield from _kept(side)
     yield from _messages(side)
 
 
@@ -27,32 +31,21 @@ def _schedules(side: Side) -> Iterator[Line]:
 
 
 def _runs(side: Side) -> Iterator[Line]:
-    """Functions and services: while they are called, and their fewest instances all the time."""
+    """Functions, services and jobs while they are called, beyond what is free."""
     vcpu_seconds = gib_seconds = requests = 0.0
     for address, values in side.world.of_type(*RUNS):
+        if side.world.changes[address].type == FIRST_GENERATION or _is_always(values):
+            continue
         vcpus, gib = _size(values)
         often = side.calls.get(address, side.book.assumed("calls_a_month_without_schedule"))
-        busy = often * side.book.assumed("call_seconds")
+        busy = (
+            often * side.book.assumed("call_seconds") * max(1.0, number(values, "template.task_count") or 1)
+        )
         vcpu_seconds, gib_seconds, requests = (
             vcpu_seconds + busy * vcpus,
             gib_seconds + busy * gib,
             requests + often,
         )
-        least = max(
-            number(values, path) or 0
-            for path in (
-                "service_config.min_instance_count",
-                "template.scaling.min_instance_count",
-                "min_instances",
-            )
-        )
-        if least:
-            idle = least * side.hours * 3600
-            month = idle * (
-                vcpus * side.book.price("run_idle_vcpu_second") + gib * side.book.price("run_idle_gib_second")
-            )
-            told = f"{plural(int(least), 'instance')} of {vcpus:g} vCPU and {gib:g} GiB, always there"
-            yield Line(f"instances kept of {side.name(address)}", month, told)
     if requests:
         month = (
             max(0.0, vcpu_seconds - side.book.free("run_vcpu_seconds")) * side.book.price("run_vcpu_second")
@@ -64,6 +57,82 @@ def _runs(side: Side) -> Iterator[Line]:
             f"{requests:,.0f} scheduled calls of {side.book.assumed('call_seconds'):g} s, beyond what is free"
         )
         yield Line("functions and services", month, told)
+
+
+def _first_generation(side: Side) -> Iterator[Line]:
+    """Functions of the first generation are paid for by GHz, which follow from their memory."""
+    ghz_seconds = gib_seconds = requests = 0.0
+    for address, values in side.world.of_type(FIRST_GENERATION):
+        memory = f"{number(values, 'available_memory_mb') or 256:g}"
+        ghz = side.book.table["function1_ghz"].get(memory)
+        often = side.calls.get(address, side.book.assumed("calls_a_month_without_schedule"))
+        if ghz is None:
+            side.unknown[address] = f"memory of {memory} MB"
+            continue
+        busy = often * side.book.assumed("call_seconds")
+        ghz_seconds, gib_seconds = ghz_seconds + busy * float(ghz), gib_seconds + busy * float(memory) / 1024
+        requests += often
+        if number(values, "min_instances"):
+            side.unknown[address] = "instances that are kept, of a function of the first generation"
+    if requests:
+        month = (
+            max(0.0, ghz_seconds - side.book.free("function1_ghz_seconds"))
+            * side.book.price("function1_ghz_second")
+            + max(0.0, gib_seconds - side.book.free("function1_gib_seconds"))
+            * side.book.price("function1_gib_second")
+            + max(0.0, requests / 1e6 - side.book.free("run_million_requests"))
+            * side.book.price("run_million_requests")
+        )
+        told = (
+            f"{requests:,.0f} scheduled calls of {side.book.assumed('call_seconds'):g} s, beyond what is free"
+        )
+        yield Line("functions of the first generation", month, told)
+
+
+def _kept(side: Side) -> Iterator[Line]:
+    """The fewest instances, all the time: idle ones, or such whose CPU is always allocated."""
+    for address, values in side.world.of_type(*RUNS):
+        if side.world.changes[address].type == FIRST_GENERATION:
+            continue
+        if text(values, "template.node_selector.accelerator"):
+            side.unknown[address] = "its GPU"
+        least = max(
+            number(values, path) or 0
+            for path in (
+                "service_config.min_instance_count",
+                "template.scaling.min_instance_count",
+                "scaling.min_instance_count",
+                "scaling.manual_instance_count",
+            )
+        )
+        if not least:
+            if _is_always(values):
+                side.unknown[address] = "how many instances there are, each billed for all of its time"
+            continue
+        vcpus, gib = _size(values)
+        kind = "always" if _is_always(values) else "idle"
+        month = (
+            least
+            * side.hours
+            * 3600
+            * (
+                vcpus * side.book.price(f"run_{kind}_vcpu_second")
+                + gib * side.book.price(f"run_{kind}_gib_second")
+            )
+        )
+        told = (
+            f"{plural(int(least), 'instance')} of {vcpus:g} vCPU and {gib:g} GiB, always there"
+            f"{', CPU always allocated' if kind == 'always' else ''}"
+        )
+        yield Line(f"instances kept of {side.name(address)}", month, told)
+
+
+def _is_always(values: Values) -> bool:
+    """Tell whether a service is billed by instances, not by requests: its CPU is always allocated."""
+    return any(
+        not flag(container, "resources.cpu_idle", default=True)
+        for container in blocks(values, "template.containers")
+    )
 
 
 def _messages(side: Side) -> Iterator[Line]:
@@ -79,21 +148,15 @@ def _messages(side: Side) -> Iterator[Line]:
         )
 
 
-MEMORY = {"Ki": 1 / 1024**2, "Mi": 1 / 1024, "Gi": 1.0, "K": 1 / 1024**2, "M": 1 / 1024, "G": 1.0}
-
-
 def _size(values: Values) -> tuple[float, float]:
-    """Return vCPUs and GiB of a function or a service."""
-    for container in (
-        *blocks(values, "template.containers"),
-        *blocks(values, "template.template.containers"),
-    ):
-        gib = _gib(text(container, "resources.limits.memory") or "512Mi")
-        return _vcpus(text(container, "resources.limits.cpu") or "1"), gib
-    gib = _gib(
-        text(values, "service_config.available_memory")
-        or f"{number(values, 'available_memory_mb') or 256:g}M"
-    )
+    """Return vCPUs and GiB of a function or a service, of all its containers together."""
+    containers = [*blocks(values, "template.containers"), *blocks(values, "template.template.containers")]
+    if containers:
+        return (
+            sum(_vcpus(text(each, "resources.limits.cpu") or "1") for each in containers),
+            sum(_gib(text(each, "resources.limits.memory") or "512Mi") for each in containers),
+        )
+    gib = _gib(text(values, "service_config.available_memory") or "256M")
     # What a function gets for its memory where it asks for no CPU.
     return _vcpus(text(values, "service_config.available_cpu")) or min(2.0, max(0.167, gib * 0.58)), gib
 

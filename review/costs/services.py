@@ -1,68 +1,35 @@
-"""Databases, caches, gateways, addresses, secrets and keys."""
+"""Databases, caches, secrets and keys."""
 
 from collections.abc import Iterator
 
 from review.costs.side import Line, Side
+from review.pricing import Book
 from review.text import plural, span
-from review.values import number, text
+from review.values import Values, blocks, flag, number, text
 
 TYPES = (
     "google_sql_database_instance",
     "google_redis_instance",
-    "google_compute_router_nat",
-    "google_compute_address",
-    "google_compute_global_address",
     "google_secret_manager_secret_version",
     "google_kms_crypto_key",
 )
+# Counted where a file of prices has what they cost, else not: type → the price that is wanted.
+PRICED = {
+    "google_alloydb_instance": "alloydb_vcpu_hour",
+    "google_bigquery_reservation": "bigquery_slot_hour",
+    "google_bigtable_instance": "bigtable_node_hour",
+    "google_filestore_instance": "filestore_gib_month",
+    "google_spanner_instance": "spanner_node_hour",
+}
+# GiB of a cache → its size class: each is paid for by the GiB, large ones less.
+REDIS = ((4, "M1"), (10, "M2"), (35, "M3"), (100, "M4"), (1e9, "M5"))
 
 
 def lines(side: Side) -> Iterator[Line]:
     """Yield what these cost."""
     yield from _databases(side)
-    yield from _others(side)
-
-
-def _databases(side: Side) -> Iterator[Line]:
-    for address, values in side.world.of_type("google_sql_database_instance"):
-        tier = text(values, "settings.tier")
-        parts = tier.split("-")
-        shared = side.book.table["prices"]["sql_shared_hour"]
-        if tier in shared:
-            hour = float(shared[tier])
-        elif tier.startswith("db-custom-") and len(parts) == 4 and parts[2].isdigit() and parts[3].isdigit():
-            hour = int(parts[2]) * side.book.price("sql_vcpu_hour") + int(parts[3]) / 1024 * side.book.price(
-                "sql_gib_hour"
-            )
-        else:
-            side.unknown.append(address)
-            continue
-        twice = 2 if text(values, "settings.availability_type") == "REGIONAL" else 1
-        size = number(values, "settings.disk_size") or 10
-        disk = size * side.book.price("sql_disk_gib_month", text(values, "settings.disk_type") or "PD_SSD")
-        told = f"{span(tier)} all the time, disk of {size:g} GiB{', in two zones' if twice == 2 else ''}"
-        yield Line(f"database {side.name(address)}", twice * (hour * side.hours + disk), told)
-    for address, values in side.world.of_type("google_redis_instance"):
-        size, tier = number(values, "memory_size_gb") or 0, text(values, "tier") or "BASIC"
-        month = size * side.hours * side.book.price("redis_gib_hour", tier)
-        yield Line(f"cache {side.name(address)}", month, f"{size:g} GiB, {span(tier)}")
-
-
-def _others(side: Side) -> Iterator[Line]:
-    nats = sum(1 for _ in side.world.of_type("google_compute_router_nat"))
-    if nats:
-        month = nats * side.book.price("nat_gateway_hour") * side.hours
-        yield Line("NAT gateways", month, f"{plural(nats, 'gateway')} all the time, data not counted")
-    addresses = [
-        values for _, values in side.world.of_type("google_compute_address", "google_compute_global_address")
-    ]
-    outside = sum(1 for values in addresses if text(values, "address_type") != "INTERNAL")
-    if outside:
-        yield Line(
-            "addresses",
-            outside * side.book.price("address_hour") * side.hours,
-            plural(outside, "address", "addresses"),
-        )
+    yield from _caches(side)
+    yield from _priced(side)
     versions = sum(1 for _ in side.world.of_type("google_secret_manager_secret_version"))
     if versions:
         paid = max(0.0, versions - side.book.free("secret_versions"))
@@ -70,3 +37,103 @@ def _others(side: Side) -> Iterator[Line]:
     keys = sum(1 for _ in side.world.of_type("google_kms_crypto_key"))
     if keys:
         yield Line("keys", keys * side.book.price("kms_key_month"), plural(keys, "key"))
+
+
+def _databases(side: Side) -> Iterator[Line]:
+    for address, values in side.world.of_type("google_sql_database_instance"):
+        tier, book = text(values, "settings.tier"), side.at(values)
+        hour = _sql_hour(book, values, tier)
+        kind = text(values, "settings.disk_type") or "PD_SSD"
+        price = book.find("sql_disk_gib_month", kind)
+        if hour is None or price is None:
+            edition = text(values, "settings.edition")
+            side.unknown[address] = (
+                f"{span(tier) if tier else 'its tier'}{f' of edition {span(edition)}' if edition else ''}"
+            )
+            continue
+        if text(values, "database_version").startswith("SQLSERVER"):
+            side.unknown[address] = "the licence of SQL Server"
+        if text(values, "settings.activation_policy") == "NEVER":
+            hour = 0.0
+        twice = 2 if text(values, "settings.availability_type") == "REGIONAL" else 1
+        size = number(values, "settings.disk_size") or 10
+        told = (
+            f"{span(tier)} {'all the time' if hour else 'stopped'}, disk of {size:g} GiB"
+            f"{', in two zones' if twice == 2 else ''}; backups not counted"
+        )
+        yield Line(f"database {side.name(address)}", twice * (hour * side.hours + size * price), told)
+
+
+def _sql_hour(book: Book, values: Values, tier: str) -> float | None:
+    """Return what a machine of Cloud SQL costs an hour; None for editions and tiers that are not in the table."""
+    if text(values, "settings.edition") not in ("", "ENTERPRISE"):
+        return None
+    if (shared := book.find("sql_shared_hour", tier)) is not None:
+        return shared
+    parts = tier.split("-")
+    if tier.startswith("db-custom-") and len(parts) == 4 and parts[2].isdigit() and parts[3].isdigit():
+        gib = int(parts[3]) / 1024
+        return int(parts[2]) * book.price("sql_vcpu_hour") + gib * book.price("sql_gib_hour")
+    return None
+
+
+def _caches(side: Side) -> Iterator[Line]:
+    for address, values in side.world.of_type("google_redis_instance"):
+        size, tier = number(values, "memory_size_gb"), text(values, "tier") or "BASIC"
+        class_ = next((name for most, name in REDIS if (size or 0) <= most), "M5")
+        price = side.at(values).find("redis_gib_hour", f"{tier} {class_}")
+        if size is None or price is None or text(values, "read_replicas_mode") == "READ_REPLICAS_ENABLED":
+            side.unknown[address] = "its size" if size is None else f"tier {span(tier)} with read replicas"
+            continue
+        told = f"{size:g} GiB, {span(tier)}, size class {class_}"
+        yield Line(f"cache {side.name(address)}", size * side.hours * price, told)
+
+
+def _priced(side: Side) -> Iterator[Line]:
+    """Services that only a user's prices count; of the others the review says that they are not counted."""
+    for address, values in side.world.of_type(*PRICED):
+        type_ = side.world.changes[address].type
+        amount, unit = _amount(type_, values)
+        kind = (
+            text(values, "edition") or text(values, "tier") or ("STANDARD" if "slot" in PRICED[type_] else "")
+        )
+        book = side.at(values)
+        price = book.find(PRICED[type_], kind)
+        if price is None:
+            side.uncounted.add(type_)
+            continue
+        if amount is None:
+            side.unknown[address] = f"how many {unit}"
+            continue
+        month = amount * price * (1 if PRICED[type_].endswith("_month") else side.hours)
+        yield Line(
+            f"{type_.removeprefix('google_').replace('_', ' ')} {side.name(address)}",
+            month,
+            f"{amount:g} {unit}; storage, backups and network not counted",
+        )
+
+
+def _amount(type_: str, values: Values) -> tuple[float | None, str]:
+    """Return how much is paid for, and of what."""
+    if type_ == "google_spanner_instance":
+        units = number(values, "processing_units")
+        least = number(values, "autoscaling_config.autoscaling_limits.min_nodes")
+        nodes = number(values, "num_nodes") or (units / 1000 if units else None) or least
+        return nodes, "nodes"
+    if type_ == "google_bigtable_instance":
+        counts = [
+            number(each, "num_nodes") or number(each, "autoscaling_config.min_nodes")
+            for each in blocks(values, "cluster")
+        ]
+        return (sum(each for each in counts if each) if counts and all(counts) else None), "nodes"
+    if type_ == "google_filestore_instance":
+        shares = [number(each, "capacity_gb") for each in blocks(values, "file_shares")]
+        return (sum(each for each in shares if each) if shares and all(shares) else None), "GiB"
+    if type_ == "google_bigquery_reservation":
+        return number(values, "slot_capacity"), "slots"
+    vcpus = number(values, "machine_config.cpu_count")
+    pool = number(values, "read_pool_config.node_count") or 1
+    twice = (
+        2 if text(values, "availability_type") == "REGIONAL" and not flag(values, "read_pool_config") else 1
+    )
+    return (vcpus * pool * twice if vcpus else None), "vCPUs"

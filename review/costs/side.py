@@ -4,7 +4,7 @@ import functools
 from dataclasses import dataclass, field
 
 from review.calls import World
-from review.pricing import Book
+from review.pricing import Book, region_of
 from review.text import span
 from review.values import Values, blocks, text
 from review.workloads import variables
@@ -29,17 +29,34 @@ class Line:
 
 @dataclass(frozen=True)
 class Side:
-    """What is there, what it costs, and how often each thing is called in a month; `unknown` is what cannot be told."""
+    """What is there, what it costs, and how often each thing is called in a month.
+
+    Filled in while it is counted: `unknown` is what cannot be told, address → why; `elsewhere` the regions without a
+    file of prices; `uncounted` types that only a user's prices would count.
+    """
 
     world: World
     book: Book
     calls: dict[str, float]
-    unknown: list[str] = field(default_factory=list)
+    unknown: dict[str, str] = field(default_factory=dict)
+    elsewhere: set[str] = field(default_factory=set)
+    uncounted: set[str] = field(default_factory=set)
 
     @property
     def hours(self) -> float:
         """Hours of a month."""
         return self.book.assumed("hours_a_month")
+
+    def at(self, values: Values) -> Book:
+        """Return the prices of a resource's region; the table's own where there is no file of that region."""
+        place = next(
+            (text(values, each) for each in ("region", "zone", "location") if text(values, each)), ""
+        )
+        region = region_of(place)
+        found = self.book.of(region)
+        if found is None:
+            self.elsewhere.add(region)
+        return found or self.book
 
     def name(self, address: str) -> str:
         """Return the name of a resource as a span."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from review.costs.side import KIB_A_GIB, Line, Side
-from review.text import plural
+from review.text import plural, span
 from review.types.storage_bucket import rules
 from review.values import blocks, number, text
 
@@ -39,7 +39,14 @@ def _buckets(side: Side) -> Iterator[Line]:
         soft = (number(values, "soft_delete_policy.retention_duration_seconds") or 0) / 86_400 if ages else 0
         days = kept + soft
         gib = often * side.book.assumed("object_kib_a_call") / KIB_A_GIB * days * 12 / 365
-        month = gib * side.book.price("storage_gib_month", text(values, "storage_class") or "STANDARD")
+        class_ = text(values, "storage_class") or "STANDARD"
+        if class_ == "STANDARD" and text(values, "location").upper() in ("EU", "US", "ASIA"):
+            class_ = "MULTI_REGIONAL"
+        price = side.at(values).find("storage_gib_month", class_)
+        if price is None:
+            side.unknown[address] = f"storage class {span(class_)}"
+            continue
+        month = gib * price
         told = f"{days:g} days of {side.book.assumed('object_kib_a_call'):g} KiB a call, {gib:,.2f} GiB"
         yield Line(f"bucket {side.name(address)}", month, told if ages else f"{told}; it grows on")
 

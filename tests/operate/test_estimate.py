@@ -1,5 +1,6 @@
-"""What is found in a bucket, and what archiving and rebuilding it costs."""
+"""What is found in a bucket, what archiving and rebuilding it costs, and what a month costs: one model for all."""
 
+import json
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -10,7 +11,21 @@ from msgspec.structs import replace
 
 from cdk.settings import Batch, Machine, Workers, load_environments
 from feed import Feed
-from operate.estimate import Survey, cluster_cpus, cluster_hour, cluster_minutes, estimate, sizing_table, told
+from operate.estimate import (
+    Survey,
+    cluster_cpus,
+    cluster_hour,
+    cluster_minutes,
+    estimate,
+    month_table,
+    sizing_table,
+    told,
+)
+from review.context import Context
+from review.cost import Cost, cost
+from review.naming import Names
+from review.pricing import load
+from review.stacks import compare_stacks
 from spark.settings import DAYS_AT_ONCE
 
 pytestmark = pytest.mark.unit
@@ -40,10 +55,17 @@ def test_a_bucket_is_surveyed_by_what_the_copier_does(feeds: dict[str, Feed]) ->
     assert survey.refusals[0].startswith("notes.txt: not a name that is known here")
 
 
-@pytest.mark.parametrize(("batch", "cpus", "hour"), [(ONE, 4, 0.19), (ORIGINAL, 14, 1.12)])
+@pytest.mark.parametrize(("batch", "cpus", "hour"), [(ONE, 4, 0.19), (ORIGINAL, 14, 1.14)])
 def test_clusters(batch: Batch, cpus: int, hour: float) -> None:
     assert cluster_cpus(batch) == cpus
-    assert round(cluster_hour(batch), 2) == hour
+    assert cluster_hour(batch) == pytest.approx(hour, abs=0.005)
+
+
+def test_a_machine_type_without_a_price_is_not_known() -> None:
+    batch = replace(ONE, master=Machine("x9-standard-4", 50))
+    assert cluster_hour(batch) is None
+    lines = list(told(Survey(), estimate(Survey(), batch, 31)))
+    assert lines[-1].endswith("review/prices has no price of its machine types")
 
 
 @pytest.mark.parametrize(
@@ -93,3 +115,42 @@ def test_the_table_in_the_readme() -> None:
     assert table == sizing_table(clusters, DAYS_AT_ONCE)
     assert DEV.master.machine_type == PROD.master.machine_type == "e2-standard-4"
     assert DEV.workers.count == PROD.workers.count == 0
+
+
+def month_of(environment: str) -> Cost:
+    """What the review says that a month of an environment's stack costs, from its snapshot."""
+    stack = Path(__file__).parents[1] / "cdk" / "snapshots" / f"vlille-{environment}.json"
+    plan = compare_stacks(b'{"resource": {}}', stack.read_bytes())
+    found = cost(Context(plan, Names(each.address for each in plan.changes)), load())
+    assert found is not None
+    return found
+
+
+def test_a_month_in_the_readme_is_what_the_review_says() -> None:
+    """Where the figures change: replace the table between the marks by what this compares it with."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    table = readme.split("<!-- month: begin -->\n")[1].split("\n<!-- month: end -->")[0]
+    assert table == month_table({"dev": month_of("dev"), "prod": month_of("prod")})
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_the_review_and_the_estimate_agree_on_a_night_to_the_cent(environment: str) -> None:
+    """The review assumes the minutes that the estimate counts for one day, on a cluster at the same price."""
+    book, batch = load(), ENVIRONMENTS[environment].batch
+    minutes = cluster_minutes(24 * 60, 1, batch, DAYS_AT_ONCE)
+    assert book.assumed("dataproc_minutes_a_run") == round(minutes)
+    line = next(each for each in month_of(environment).after if each.what.startswith("batch"))
+    nights = 365 / 12
+    hour = cluster_hour(batch)
+    assert hour is not None
+    assert line.month == pytest.approx(nights * book.assumed("dataproc_minutes_a_run") / 60 * hour)
+
+
+def test_the_estimate_follows_the_prices() -> None:
+    """One table: a price that changes changes what a backfill is said to cost."""
+    dearer = load(json.dumps({"prices": {"storage_thousand_writes": 5, "egress_gib": 12}}).encode())
+    survey = Survey(old=1000, old_bytes=2**30, days={"vlille_ods": {date(2023, 10, 1)}})
+    costs, much = estimate(survey, ONE, 31), estimate(survey, ONE, 31, book=dearer)
+    assert much.operations > 100 * costs.operations
+    assert costs.traffic == pytest.approx(0.12)
+    assert much.traffic == pytest.approx(12)

@@ -321,7 +321,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [
             ("access widened", "has a public address from now on"),
             ("service interrupted", "is stopped and started again: machine e2-small → e2-medium"),
-            ("change", "costs about $13.85 → $27.30"),
+            ("change", "costs about $13.85 → $30.95"),
         ],
     ),
     "logs kept for less": (
