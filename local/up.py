@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+import requests
+
 from local.clock import RealClock
-from local.errors import LocalError
+from local.errors import LocalError, ServiceError
 from local.pipeline import Landed, archive, drain, rebuild, tell
 from local.processes import OWNER, end_leftovers
 from local.report import Report, begin, complete, count_rows, counters, difference, explained
@@ -70,6 +72,11 @@ def run_down(options: Options, terminal: Terminal) -> None:
     terminal.line(told_of_end(options.environment, read_state(options.folder).get("mode", "up"), ended))
 
 
+def told_of_rows(rows: int | None) -> str:
+    """Return how many rows the table has, for the line of a tick; None where it could not be asked."""
+    return "the BigQuery emulator cannot count its rows now" if rows is None else f"{rows:,} rows"
+
+
 def told_of_end(environment: str, mode: str, ended: list[str]) -> str:
     """Return what `make down` ended of an environment that ran in a mode, in plain words."""
     if not ended:
@@ -112,12 +119,21 @@ class _Keeper:
 
     def _delivered(self, message: Message) -> None:
         system = self._system
-        rows = count_rows(system.machine, system.parts.station_table)
+        rows = self._count_rows()
         if rows and self._report.first_row_seconds is None:
             self._report.first_row_seconds = round(system.terminal.elapsed, 2)
         again = f", attempt {message.attempts + 1}" if message.attempts else ""
-        system.terminal.line(f"tick {message.publish_time:%Y-%m-%d %H:%M} UTC{again}: {rows:,} rows")
+        system.terminal.line(f"tick {message.publish_time:%Y-%m-%d %H:%M} UTC{again}: {told_of_rows(rows)}")
         self.save()
+
+    def _count_rows(self) -> int | None:
+        try:
+            return count_rows(self._system.machine, self._system.parts.station_table)
+        except (
+            ServiceError,
+            requests.ConnectionError,
+        ):  # an emulator without disk space, or killed: rows can wait
+            return None
 
 
 def _counters_of(system: System) -> str:

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local.up import about_time, told_of_end
+from local.up import about_time, told_of_end, told_of_rows
 
 pytestmark = pytest.mark.unit
 NOON = datetime(2023, 10, 26, 12, tzinfo=UTC)
@@ -40,3 +40,11 @@ def test_the_user_is_told_of_time_that_is_not_the_machines(
 )
 def test_what_was_ended_is_told_in_plain_words(mode: str, ended: list[str], expected: str) -> None:
     assert told_of_end("dev", mode, ended) == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [(0, "0 rows"), (12345, "12,345 rows"), (None, "the BigQuery emulator cannot count its rows now")],
+)
+def test_a_tick_is_told_with_its_rows_where_they_can_be_counted(rows: int | None, expected: str) -> None:
+    assert told_of_rows(rows) == expected

@@ -19,7 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -65,7 +65,8 @@ class _UnreliableApi:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body) if status != 206 else 10_000))
                 self.end_headers()
-                self.wfile.write(body)
+                with suppress(ConnectionError):  # of a collector that was killed
+                    self.wfile.write(body)
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
                 pass
