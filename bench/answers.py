@@ -311,8 +311,11 @@ def _far_time(template: Template, state: _State, rng: random.Random, tick: datet
     return Answer(tick, template.whole(records), answer.rows, answer.bikes, answer.docks)
 
 
-def _spoilt(reason: str, spoil: Callable[[dict[str, Any]], object]) -> Kind:
-    """One record changed for the worse in place, or replaced by what `spoil` gives for it."""
+def _spoilt(reason: str, spoil: Callable[[dict[str, Any]], object], lost: str = "row") -> Kind:
+    """One record changed for the worse in place, or replaced by what `spoil` gives for it.
+
+    `lost` is what its fault costs: the row, the number of bikes, or nothing.
+    """
 
     def kind(template: Template, state: _State, rng: random.Random, tick: datetime) -> Answer:
         records = _records(template, state)
@@ -321,6 +324,9 @@ def _spoilt(reason: str, spoil: Callable[[dict[str, Any]], object]) -> Kind:
         spoilt = spoil(record)
         records[station] = _text(record if spoilt is None else spoilt).encode()
         right = _without(state, station, rejected=((station, reason),))
+        if lost != "row":
+            bikes = sum(state.bikes) - (state.bikes[station] if lost == "bikes" else 0)
+            right |= {"rows": len(state.bikes), "bikes": bikes, "docks": sum(state.docks)}
         return Answer(tick, template.whole(records), **right)
 
     return kind
@@ -337,8 +343,8 @@ _KINDS: tuple[Kind, ...] = (
     _duplicate,
     _renamed,
     _far_time,
-    _spoilt("swapped_coordinates", lambda record: record["geometry"]["coordinates"].reverse()),
-    _spoilt("bad_value", lambda record: record["fields"].update(nbvelosdispo="beaucoup")),
+    _spoilt("swapped_coordinates", lambda record: record["geometry"]["coordinates"].reverse(), "nothing"),
+    _spoilt("bad_value", lambda record: record["fields"].update(nbvelosdispo="beaucoup"), "bikes"),
     _spoilt("missing_key", lambda record: record["fields"].update(libelle=None)),
     _spoilt("not_an_object", lambda record: [record["recordid"]]),
 )

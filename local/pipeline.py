@@ -17,6 +17,8 @@ TOLD_OF_BATCH = (
     "objects_quarantined",
     "rows_loaded",
     "rows_rejected",
+    "values_rejected",
+    "values_implausible",
 )
 
 

@@ -92,11 +92,11 @@ def _short_digest(table: str) -> str:
 
 
 def _report(outcome: Outcome, landed: Landed, seconds: float) -> None:
-    rejected = len(outcome.rejections)
+    rejected = outcome.rejected_records
     severity, words = logging.INFO, "collected"
     if not outcome.rows:
         severity, words = logging.ERROR, "kept an answer that gives no row"
-    elif rejected or outcome.drifts:
+    elif outcome.rejections or outcome.drifts:
         severity, words = logging.WARNING, "collected, not all as expected"
     log(
         severity,
@@ -109,6 +109,8 @@ def _report(outcome: Outcome, landed: Landed, seconds: float) -> None:
         records=outcome.records,
         rows=len(outcome.rows),
         rejected=rejected,
+        values_rejected=outcome.rejected_values,
+        values_implausible=outcome.implausible_values,
         reasons=sorted({rejection.reason for rejection in outcome.rejections}),
         drifts=[drift.message for drift in outcome.drifts],
         seconds=round(seconds, 3),

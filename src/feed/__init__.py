@@ -5,7 +5,8 @@ from feed.drift import Drift
 from feed.errors import FeedError
 from feed.model import COLLECTED_AT, Box, Column, Common, Condition, Feed, Legacy
 from feed.naming import archive_name, archive_prefix, choose_tick, landing_name, legacy_ticks, tick_of
-from feed.parsing import Outcome, Rejection, answer_times, load_rows, parse, quarantine_rows, unreadable
+from feed.outcome import IMPLAUSIBLE, Outcome, Rejection, load_rows, quarantine_rows
+from feed.parsing import answer_times, parse, unreadable
 from feed.raw import RawError, pack, unpack
 from feed.schema import (
     availability_sql,
@@ -21,6 +22,7 @@ from feed.source import is_private_address, load_feed, load_feeds
 
 __all__ = [
     "COLLECTED_AT",
+    "IMPLAUSIBLE",
     "AnswerShape",
     "ArrayShape",
     "Box",

@@ -1,13 +1,15 @@
 """How an answer's shape left the sample's: fields without a column, columns without a field."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, fields
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any
 
-from feed.conversion import describe
-from feed.model import Column, Feed
+from feed.conversion import MisfitError, converter, describe
+from feed.model import Column, Common, Condition, Feed
 from feed.paths import FieldPath, path_text, values_at
 
 # A hostile answer must not make more log lines than a person reads.
@@ -19,11 +21,12 @@ MAX_NAME = 300
 class Drift:
     """One difference between the answer and the sample; the rows went on."""
 
-    kind: str  # unknown_field or missing_field
+    kind: str  # unknown_field, missing_field or type_changed
     field: str
     found: str
     expected: str
     message: str
+    is_severe: bool = False  # a column of the view availability, or all values of a column, are lost
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,13 @@ class Expected:
     needed: dict[str, str]  # key → column (or lifted object) that has nothing where every object lacks it
 
 
-def find_drifts(feed: Feed, records: list[Any]) -> tuple[Drift, ...]:
-    """Unknown fields, and fields that no record has any more: at most MAX_DRIFTS, and a last that says so."""
-    found = list(islice(_drifts(feed, records), MAX_DRIFTS + 1))
+def find_drifts(feed: Feed, records: list[Any], mismatched: Collection[str] = ()) -> tuple[Drift, ...]:
+    """The severe ones first, then unknown fields and other missing ones: at most MAX_DRIFTS, and a last that says so.
+
+    `mismatched` names the columns (with a path inside of them) and places of which a value was rejected.
+    """
+    drifts = [*_type_changes(feed, records, mismatched), *islice(_drifts(feed, records), MAX_DRIFTS + 1)]
+    found = sorted(drifts, key=lambda drift: not drift.is_severe)[: MAX_DRIFTS + 1]
     if len(found) > MAX_DRIFTS:
         found[-1] = _drift(
             feed, "unknown_field", "…", f"more than {MAX_DRIFTS} differences", "the sample's fields"
@@ -67,14 +74,89 @@ def _drifts(feed: Feed, records: list[Any]) -> Iterator[Drift]:
 
 
 def _missing(feed: Feed, name: str, path: FieldPath) -> Drift:
-    return _drift(feed, "missing_field", name, "it in no record", f"a value or null at {path_text(path)}")
+    is_severe = any(column.path[: len(path)] == path for column in _common_columns(feed))
+    expected = f"a value or null at {path_text(path)}"
+    return _drift(feed, "missing_field", name, "it in no record", expected, is_severe=is_severe)
 
 
-def _drift(feed: Feed, kind: str, field: str, found: str, expected: str) -> Drift:
+@lru_cache(maxsize=32)
+def _common_columns(feed: Feed) -> tuple[Column, ...]:
+    """The columns that the view availability and the key are made from."""
+    mapped = (getattr(feed.common, each.name) for each in fields(Common))
+    names = {each.column if isinstance(each, Condition) else each for each in mapped} | {feed.key}
+    return tuple(column for column in feed.columns if column.name in names)
+
+
+def _type_changes(feed: Feed, records: list[Any], mismatched: Collection[str]) -> Iterator[Drift]:
+    """Columns, and objects that hold columns, of which no value fits any more."""
+    if not mismatched:
+        return
+    names = {re.split(r"[.\[]", field, maxsplit=1)[0] for field in mismatched}
+    expected = [
+        _Kind(column.path, column.name, _fits(column), _type_name(column))
+        for column in feed.columns
+        if column.name in names
+    ]
+    steps = {
+        column.path[:depth]: column.path[depth]
+        for column in feed.columns
+        for depth in range(1, len(column.path))
+    }
+    for path, step in steps.items():
+        if path_text(path) in mismatched:
+            kind, name = (list, "an array") if isinstance(step, int) else (dict, "an object")
+            expected.append(_Kind(path, path_text(path), partial(_is_of, kind), name))
+    for each in expected:
+        values = [value for record in records for value in values_at(record, each.path) if value is not None]
+        if values and not any(each.fits(value) for value in values):
+            kinds = Counter(json_type(value) for value in values)
+            found = " and ".join(
+                f"{kind} in {count} of {len(records)} records" for kind, count in kinds.items()
+            )
+            yield _drift(feed, "type_changed", each.name, found, each.expected, is_severe=True)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What values at one place have to be."""
+
+    path: FieldPath
+    name: str
+    fits: Callable[[Any], bool]
+    expected: str
+
+
+def _type_name(column: Column) -> str:
+    return f"REPEATED {column.type}" if column.mode == "REPEATED" else column.type
+
+
+def _fits(column: Column) -> Callable[[Any], bool]:
+    convert = converter(column)
+
+    def fits(value: Any) -> bool:
+        try:
+            convert(value)
+        except MisfitError:
+            return False
+        return True
+
+    return fits
+
+
+def _is_of(kind: type, value: Any) -> bool:
+    return type(value) is kind
+
+
+def json_type(value: Any) -> str:
+    """The name of a JSON value's type, for messages."""
+    names = {bool: "a boolean", int: "an integer", float: "a float", str: "a text", list: "an array"}
+    return names.get(type(value), "an object")
+
+
+def _drift(feed: Feed, kind: str, field: str, found: str, expected: str, *, is_severe: bool = False) -> Drift:
     field = field[:MAX_NAME].encode("utf-8", "backslashreplace").decode()
-    return Drift(
-        kind, field, found, expected, f"{feed.name}: {kind} {field}: found {found}; expected {expected}"
-    )
+    message = f"{feed.name}: {kind} {field}: found {found}; expected {expected}"
+    return Drift(kind, field, found, expected, message, is_severe)
 
 
 def _objects(objects: list[dict[Any, Any]], path: FieldPath) -> list[dict[Any, Any]]:

@@ -1,13 +1,26 @@
 """What a feed is, once its folder is read: columns in table order, key, meaning of its columns."""
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from feed.paths import FieldPath
 
 # BigQuery's own names, as its API returns them, so that a plan after a deploy is empty.
 SCALAR_TYPES = ("STRING", "INTEGER", "FLOAT", "BOOLEAN", "TIMESTAMP", "DATETIME", "DATE", "TIME")
+# What a value that does not fit its column costs, from the least to the most.
+ON_MISMATCH = ("value", "row", "response")
 EPOCH_UNITS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}  # in microseconds
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which values of a column are plausible; others are kept and flagged. None: no limit."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+    not_in_future: timedelta | None = None  # how long after the tick is plausible
+    not_before: datetime | None = None  # UTC
 
 
 @dataclass(frozen=True)
@@ -23,6 +36,8 @@ class Column:
     unit: str | None = None  # TIMESTAMP given as a number: of EPOCH_UNITS, since 1970
     zone: str | None = None  # TIMESTAMP given as local time without an offset: its IANA zone
     observed: bool = True  # False: only null in the sample, hence STRING
+    on_mismatch: str = "value"  # of ON_MISMATCH; of a feed's own columns, not of those inside a RECORD
+    rule: Rule | None = None
 
 
 COLLECTED_AT = Column(

@@ -46,7 +46,16 @@ _QUARANTINE = (
     Column("found", "STRING", description="What was found there"),
     Column("expected", "STRING", description="What is accepted there"),
     Column("message", "STRING", description="All of it in one sentence"),
-    Column("record", "STRING", description="The record as JSON, cut where it is very long"),
+    Column("record", "STRING", description="The rejected record as JSON, cut where it is very long"),
+    Column(
+        "scope",
+        "STRING",
+        description="What was lost: response, record, or value (its row is in the feed's table)",
+    ),
+    Column(
+        "value", "STRING", description="The rejected or implausible value as JSON, cut where it is very long"
+    ),
+    Column("occurrences", "INTEGER", description="How many records or values this row stands for"),
 )
 _BATCH_RUNS = (
     Column("run_id", "STRING", description="One run of the batch"),
@@ -63,6 +72,10 @@ _BATCH_RUNS = (
     Column("rows_rejected", "INTEGER", description="Records quarantined"),
     Column("status", "STRING", description="succeeded or failed"),
     Column("message", "STRING", description="Why it failed"),
+    Column(
+        "values_rejected", "INTEGER", description="Values quarantined; their rows are loaded without them"
+    ),
+    Column("values_implausible", "INTEGER", description="Values that break a rule; loaded as they are"),
 )
 
 

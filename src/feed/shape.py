@@ -9,8 +9,8 @@ from typing import Any
 
 from feed.drift import expectations
 from feed.model import Column, Feed
-from feed.parsing import MAX_RECORDS
 from feed.paths import FieldPath, values_at
+from feed.response import MAX_RECORDS
 
 
 @dataclass(frozen=True)

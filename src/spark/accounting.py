@@ -21,6 +21,8 @@ class Account:
     rows_parsed: int = 0
     rows_loaded: int = 0
     rows_rejected: int = 0
+    values_rejected: int = 0
+    values_implausible: int = 0
 
     def __add__(self, other: "Account") -> "Account":
         sums = {each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(Account)}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from math import inf
 from typing import Any
 
 import msgspec
@@ -85,19 +86,27 @@ class _Converted(dict[Any, Any]):
         return list(map(self.__getitem__, values))
 
 
+@dataclass(frozen=True)
+class _Limits:
+    """Within which nothing is wrong with a value; what lies outside is for `parse` to judge."""
+
+    lowest: float
+    highest: float
+    future: int | None = None  # microseconds after the tick
+
+
 class _Arrays:
     """Makes the Arrow arrays of one column; of a key's, where each value is there and is another."""
 
-    def __init__(
-        self, kind: pa.DataType, limits: tuple[float, float] | None = None, *, is_key: bool = False
-    ) -> None:
+    def __init__(self, kind: pa.DataType, limits: "_Limits | None" = None, *, is_key: bool = False) -> None:
         self._kind, self._limits, self._is_key = kind, limits, is_key
+        self._highest: float = 0
         self._code = _TYPE_CODES.get(kind)
         self._last: Sequence[Any] = ()
         self._array: pa.Array = pa.array([], kind)
 
-    def of(self, values: Sequence[Any]) -> pa.Array:
-        """The array of an answer's values. Raises UnlikeSampleError, or a ValueError or TypeError."""
+    def of(self, values: Sequence[Any], tick: int) -> pa.Array:
+        """The array of a response's values; `tick` in microseconds. UnlikeSampleError, ValueError or TypeError."""
         # An answer repeats most of what the one before had, in the same order.
         if values is not self._last and values != self._last:
             if self._is_key and (len(keys := set(values)) < len(values) or not keys.isdisjoint(_NO_KEYS)):
@@ -107,11 +116,16 @@ class _Arrays:
             except (TypeError, pa.ArrowException):
                 made = self._made_with_nulls(values)
             self._last, self._array = values, made
+        future = None if self._limits is None else self._limits.future
+        if future is not None and self._highest > tick + future:
+            raise UnlikeSampleError
         return self._array
 
     def _made(self, values: Sequence[Any]) -> pa.Array:
-        if self._limits is not None and not self._limits[0] <= min(values) <= max(values) <= self._limits[1]:
-            raise UnlikeSampleError
+        if (limits := self._limits) is not None:
+            self._highest = max(values)
+            if not limits.lowest <= min(values) <= self._highest <= limits.highest:
+                raise UnlikeSampleError
         if self._code is None:
             return pa.array(values, self._kind)
         buffer = pa.py_buffer(array(self._code, values))
@@ -121,6 +135,7 @@ class _Arrays:
         present = [value for value in values if value is not UNSET]
         if not present:
             raise UnlikeSampleError  # a field that all records lack is a drift
+        self._highest = 0
         if some := [value for value in present if value is not None]:
             self._made(some)  # for what it raises
         filled = [None if value is UNSET else value for value in values]
@@ -174,8 +189,9 @@ class Decoder:
     likeness: Likeness
     arrays: tuple[_Arrays, ...]
 
-    def columns(self, body: bytes) -> list[pa.Array] | None:
+    def columns(self, body: bytes, tick: datetime) -> list[pa.Array] | None:
         """An array for each column, where `parse` would reject nothing and find no drift; else None."""
+        at = (tick - _EPOCH) // _MICROSECOND
         try:
             values = self.likeness.values(body)
             if values is None:
@@ -184,7 +200,7 @@ class Decoder:
                 values = self.reader.values(body)
                 values |= {place: each.all(values[place]) for place, each in self.converted.items()}
                 self.likeness.learn(body, values)
-            return [arrays.of(values[place]) for place, arrays in enumerate(self.arrays)]
+            return [arrays.of(values[place], at) for place, arrays in enumerate(self.arrays)]
         except (ValueError, TypeError, RecursionError, OverflowError, UnlikeSampleError):
             return None  # msgspec's, Arrow's and the conversion's errors are among them
 
@@ -229,13 +245,24 @@ def _read(kind: Any, converted: _Converted | None) -> Callable[[bytes], Any]:
     return decode if converted is None else lambda token: converted[decode(token)]
 
 
-def _limits(feed: Feed, column: Column) -> tuple[float, float] | None:
-    """Within which nothing is wrong with a value; what lies outside is for `parse` to judge."""
+def _limits(feed: Feed, column: Column) -> _Limits | None:
+    lowest, highest, future = -inf, inf, None
+    if column.type == "FLOAT":
+        lowest, highest = -_LARGEST_FLOAT, _LARGEST_FLOAT
     if feed.box is not None and column.name == feed.common.latitude:
-        return feed.box.south, feed.box.north
+        lowest, highest = feed.box.south, feed.box.north
     if feed.box is not None and column.name == feed.common.longitude:
-        return feed.box.west, feed.box.east
-    return (-_LARGEST_FLOAT, _LARGEST_FLOAT) if column.type == "FLOAT" else None
+        lowest, highest = feed.box.west, feed.box.east
+    if (rule := column.rule) is not None:
+        lowest = max(lowest, -inf if rule.minimum is None else rule.minimum)
+        highest = min(highest, inf if rule.maximum is None else rule.maximum)
+        if rule.not_before is not None:
+            lowest = (rule.not_before - _EPOCH) // _MICROSECOND
+        if rule.not_in_future is not None:
+            future = rule.not_in_future // _MICROSECOND
+    if (lowest, highest, future) == (-inf, inf, None):
+        return None
+    return _Limits(lowest, highest, future)
 
 
 def _json_type(column: Column) -> Any:

@@ -139,7 +139,7 @@ def _read(feed: Feed, decoder: Decoder | None, hour: Hour, answer: _Answer) -> O
         body = _body(answer)
     except RawError as error:
         return unreadable(feed, answer.tick, error)
-    columns = decoder.columns(body) if decoder is not None else None
+    columns = decoder.columns(body, answer.tick) if decoder is not None else None
     return parse(feed, body, answer.tick, decode=msgspec.json.decode) if columns is None else columns
 
 
@@ -151,13 +151,14 @@ def _body(answer: _Answer) -> bytes:
 
 def account_of(outcome: Outcome) -> Account:
     """What one object adds to the account."""
-    unusable = any(rejection.index is None for rejection in outcome.rejections)
     return Account(
-        objects_read=int(not unusable),
-        objects_quarantined=int(unusable),
+        objects_read=int(outcome.is_usable),
+        objects_quarantined=int(not outcome.is_usable),
         rows_parsed=outcome.records,
         rows_loaded=len(outcome.rows),
-        rows_rejected=sum(rejection.index is not None for rejection in outcome.rejections),
+        rows_rejected=outcome.rejected_records,
+        values_rejected=outcome.rejected_values,
+        values_implausible=outcome.implausible_values,
     )
 
 

@@ -194,11 +194,13 @@ def test_good_rows_go_on_and_bad_ones_are_quarantined(
     api.answers(Reply(json.dumps(answer).encode()))
     outcome = collect(one)
     quarantined = one.rows(one.settings.quarantine_table)
-    assert {(row["reason"], row["record_index"]) for row in quarantined} == {
-        ("bad_value", 0),
-        ("duplicate_key", len(answer["records"]) - 1),
+    assert {(row["reason"], row["scope"], row["record_index"], row["value"]) for row in quarantined} == {
+        ("bad_value", "value", 0, '"many"'),
+        ("duplicate_key", "record", len(answer["records"]) - 1, None),
     }
-    assert len(one.rows(one.settings.station_table)) == len(outcome.rows) == outcome.records - 2
+    rows = one.rows(one.settings.station_table)
+    assert len(rows) == len(outcome.rows) == outcome.records - 1
+    assert [row["libelle"] for row in rows if row["nbvelosdispo"] is None] == [301]
 
 
 def test_an_api_that_fails_is_an_error_and_leaves_nothing(system: MakeSystem, api: Api) -> None:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,8 +31,9 @@ def test_the_documents_example_works(tmp_path: Path) -> None:
     text = DOCUMENT.read_text("utf-8")
     folder = tmp_path / "tram_stops"
     folder.mkdir()
+    example = text[text.index("### A whole example") : text.index("## What source.toml says")]
     for language, name in (("json", "sample.json"), ("toml", "source.toml")):
-        (block,) = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+        (block,) = re.findall(rf"```{language}\n(.*?)```", example, re.DOTALL)
         (folder / name).write_text(block, "utf-8")
     feed = load_feed(folder)
     said = re.search(r"The table, after `collected_at`: (.*?)\n\n", text, re.DOTALL)
@@ -45,6 +47,22 @@ def test_the_documents_example_works(tmp_path: Path) -> None:
     outcome = parse(feed, feed.sample, datetime(2023, 10, 26, 20, 50, tzinfo=UTC))
     assert (len(outcome.rows), outcome.rejections, outcome.drifts) == (2, (), ())
     assert outcome.rows[1]["lines"] == []
+
+
+def test_the_documents_rules_are_rules(make_feed: Callable[..., Feed]) -> None:
+    text = DOCUMENT.read_text("utf-8")
+    rules = text[text.index("### What a mismatch costs") : text.index("### Schema drift")]
+    blocks = re.findall(r"```toml\n(.*?)```", rules, re.DOTALL)
+    record = {"id": 1, "num_bikes_available": 3, "state": "OPEN", "last_reported": "2023-10-26T20:50:00Z"}
+    feeds = [make_feed([record], f'key = "id"\n{block}') for block in blocks]
+    assert [{c.name: c.on_mismatch for c in feed.columns} for feed in feeds] == [
+        {"id": "row", "num_bikes_available": "row", "state": "response", "last_reported": "value"},
+        {"id": "row", "num_bikes_available": "value", "state": "value", "last_reported": "value"},
+    ]
+    assert [column.name for column in feeds[1].columns if column.rule] == [
+        "num_bikes_available",
+        "last_reported",
+    ]
 
 
 def test_every_key_of_source_toml_is_documented() -> None:

@@ -37,6 +37,24 @@ def test_drift_of_each_kind(ods: Feed) -> None:
     assert len(outcome.rows) == len(records)
     assert outcome.drifts == (
         Drift(
+            "missing_field",
+            "longitude",
+            "it in no record",
+            "a value or null at geometry.coordinates[0]",
+            "vlille_ods: missing_field longitude: found it in no record; expected a value or null at "
+            "geometry.coordinates[0]",
+            is_severe=True,
+        ),
+        Drift(
+            "missing_field",
+            "latitude",
+            "it in no record",
+            "a value or null at geometry.coordinates[1]",
+            "vlille_ods: missing_field latitude: found it in no record; expected a value or null at "
+            "geometry.coordinates[1]",
+            is_severe=True,
+        ),
+        Drift(
             "unknown_field",
             "extra",
             "an object with a",
@@ -58,23 +76,49 @@ def test_drift_of_each_kind(ods: Feed) -> None:
             "vlille_ods: missing_field commune: found it in no record; expected a value or null at "
             "fields.commune",
         ),
-        Drift(
-            "missing_field",
-            "longitude",
-            "it in no record",
-            "a value or null at geometry.coordinates[0]",
-            "vlille_ods: missing_field longitude: found it in no record; expected a value or null at "
-            "geometry.coordinates[0]",
-        ),
-        Drift(
-            "missing_field",
-            "latitude",
-            "it in no record",
-            "a value or null at geometry.coordinates[1]",
-            "vlille_ods: missing_field latitude: found it in no record; expected a value or null at "
-            "geometry.coordinates[1]",
-        ),
     )
+
+
+CHANGED: list[tuple[dict[str, Any], list[tuple[str, str, str]]]] = [
+    ({"at": 1698353400000}, [("type_changed", "at", "an integer in 2 of 2 records")]),
+    ({"at": ""}, [("type_changed", "at", "a text in 2 of 2 records")]),
+    ({"o": "x"}, [("type_changed", "o", "a text in 2 of 2 records")]),
+    ({"l": [{"n": "x"}]}, [("type_changed", "l", "an array in 2 of 2 records")]),
+    ({"at": None}, []),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), CHANGED)
+def test_a_type_that_changed_in_all_records_is_severe(
+    make_feed: MakeFeed, change: dict[str, Any], expected: list[tuple[str, str, str]]
+) -> None:
+    record = {"at": "2023-10-26T20:50:00Z", "o": {"x": 1}, "l": [{"n": 1}]}
+    feed = make_feed([record], 'lift = ["o"]')
+    body = json.dumps({"records": [record | change] * 2}).encode()
+    found = parse(feed, body, TICK).drifts
+    assert [(each.kind, each.field, each.found) for each in found] == expected
+    assert all(each.is_severe for each in found)
+    mixed = json.dumps({"records": [record, record | change]}).encode()
+    assert parse(feed, mixed, TICK).drifts == ()
+
+
+def test_a_missing_field_is_severe_where_a_common_column_or_the_key_is_made_from_it(
+    make_feed: MakeFeed,
+) -> None:
+    toml = """
+        key = "id"
+        lift = ["o"]
+        [common]
+        station_id = "id"
+        num_bikes_available = "bikes"
+        is_operational = { column = "state", equals = "OPEN" }
+    """
+    feed = make_feed([{"id": 1, "bikes": 2, "more": 3, "o": {"state": "OPEN"}}], toml)
+    for gone, is_severe in (("bikes", True), ("o", True), ("id", True), ("more", False)):
+        record = {"id": 1, "bikes": 2, "more": 3, "o": {"state": "OPEN"}}
+        del record[gone]
+        (drift,) = parse(feed, json.dumps({"records": [record]}).encode(), TICK).drifts
+        assert (drift.kind, drift.field, drift.is_severe) == ("missing_field", gone, is_severe)
 
 
 def test_a_field_that_some_record_has_is_not_missing(ods: Feed) -> None:

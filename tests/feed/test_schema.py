@@ -98,6 +98,7 @@ def test_tables_of_the_system_hold_what_is_written_to_them(ods: Feed) -> None:
         *("run_id", "feed", "started_at", "finished_at", "first_day", "last_day"),
         *("objects_listed", "objects_read", "objects_quarantined"),
         *("rows_parsed", "rows_loaded", "rows_rejected", "status", "message"),
+        *("values_rejected", "values_implausible"),
     ]
     assert {column["mode"] for column in quarantine_schema() + batch_runs_schema()} == {"NULLABLE"}
 

@@ -3,7 +3,7 @@
 import json
 import zlib
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ def of(feed: Any = ODS) -> Decoder:
 
 
 def rows(feed: Any, body: bytes) -> list[dict[str, Any]] | None:
-    columns = of(feed).columns(body)
+    columns = of(feed).columns(body, TICK)
     if columns is None:
         return None
     lists = [column.to_pylist() for column in columns]
@@ -73,7 +73,7 @@ QUICK = {
     "text beyond ASCII": json.dumps(SAMPLE | {"records": SAMPLE["records"]}, ensure_ascii=False).encode(),
     "an ignored field of another type": sample(geo="nowhere"),
     "other white space": json.dumps(SAMPLE, indent=3).encode() + b"\n\n",
-    "the largest number": sample(nbvelosdispo=2**63 - 1),
+    "the most bikes that are plausible": sample(nbvelosdispo=500),
 }
 LEFT = {
     "an unknown field": sample(electric=3),
@@ -81,6 +81,8 @@ LEFT = {
     "a float for a number": sample(nbvelosdispo=13.0),
     "a number beyond 64 bits": sample(nbvelosdispo=2**63),
     "a number for text": sample(nom=13),
+    "an implausible number": sample(nbvelosdispo=501),
+    "an implausible number beside a null": sample(nbvelosdispo=-1, nbplacesdispo=None),
     "no key": sample(libelle=None),
     "the same key twice": sample(libelle=SAMPLE["records"][0]["fields"]["libelle"]),
     "a time that is none": sample(datemiseajour="2023-02-30T00:00:00Z"),
@@ -105,6 +107,48 @@ def test_what_is_read_the_quick_way(kind: str) -> None:
 @pytest.mark.parametrize("kind", LEFT)
 def test_what_is_left_to_parse(kind: str) -> None:
     assert rows(ODS, LEFT[kind]) is None
+
+
+OGC = FEEDS["vlille_ogc"]
+
+
+def modified(at: str | None) -> bytes:
+    answer = json.loads(OGC.sample)
+    answer["records"][1]["date_modification"] = at
+    return json.dumps(answer).encode()
+
+
+@pytest.mark.parametrize(
+    ("at", "quick"),
+    [
+        ("2023-10-26T21:03:00Z", True),
+        ("2023-10-26T21:03:00.000001Z", False),
+        ("2011-09-16T00:00:00Z", True),
+        ("2011-09-15T23:59:59Z", False),
+        (None, True),
+    ],
+)
+def test_a_time_that_breaks_a_rule_is_left_to_parse(at: str | None, quick: bool) -> None:
+    assert rows(OGC, modified(at)) == parsed(OGC, modified(at))
+    assert (rows(OGC, modified(at)) is not None) is quick
+
+
+def test_the_same_time_may_be_in_the_future_of_an_earlier_tick() -> None:
+    """What is remembered of a column says nothing of the next tick."""
+    decoder, body = of(OGC), modified("2023-10-26T21:03:00Z")
+    assert decoder.columns(body, TICK) is not None
+    assert decoder.columns(body, TICK - timedelta(minutes=1)) is None
+    assert decoder.columns(body, TICK) is not None
+
+
+def test_the_largest_number_is_read_the_quick_way(tmp_path: Path) -> None:
+    folder = tmp_path / "trams"
+    folder.mkdir()
+    (folder / "source.toml").write_text('url = "https://example.org"\nrecords = "a"\n')
+    (folder / "sample.json").write_text('{"a": [{"n": 1}]}')
+    columns = of(load_feed(folder)).columns(b'{"a": [{"n": 9223372036854775807}]}', TICK)
+    assert columns is not None
+    assert columns[0].to_pylist() == [2**63 - 1]
 
 
 def test_a_field_that_all_records_lack_is_left_to_parse() -> None:
@@ -132,7 +176,7 @@ def test_a_float_that_may_have_been_a_whole_number_is_left_to_parse(tmp_path: Pa
     feed = load_feed(folder)
     for number, quick in (("9007199254740991", True), ("9007199254740993", False), ("1e300", False)):
         body = b'{"a": [{"speed": 2.5}, {"speed": %s}]}' % number.encode()
-        assert (of(feed).columns(body) is not None) is quick
+        assert (of(feed).columns(body, TICK) is not None) is quick
 
 
 SCALARS = (

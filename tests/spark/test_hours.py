@@ -55,7 +55,9 @@ ACCIDENTS: dict[str, tuple[bytes, Account, str | None]] = {
     named(6): (pack(ODS.sample[: len(ODS.sample) // 2]), Account(0, 1), "truncated"),
     named(7): (pack(b'{"error": "limit reached"}'), Account(0, 1), "no_records"),
     named(8): (pack(b'{"records": []}'), Account(0, 1), "empty"),
-    named(9): (pack(changed(nbvelosdispo="many")), Account(1, 0, RECORDS, RECORDS - 1, 1), "bad_value"),
+    named(9): (pack(changed(nbvelosdispo="many")), Account(1, 0, RECORDS, RECORDS, 0, 1), "bad_value"),
+    named(12): (pack(changed(libelle="many")), Account(1, 0, RECORDS, RECORDS - 1, 1), "bad_value"),
+    named(13): (pack(changed(nbvelosdispo=-1)), Account(1, 0, RECORDS, RECORDS, 0, 0, 1), "implausible"),
     named(10): (pack(doubled()), Account(1, 0, RECORDS + 1, RECORDS, 1), "duplicate_key"),
     named(11): (ODS.sample, Account(1, 0, RECORDS, RECORDS, 0), None),  # plain, as an old archive may have it
     f"feed={ODS.name}/date=2023-10-26/hour=21/notes.txt": (b"notes", Account(0, 1), "bad_name"),
