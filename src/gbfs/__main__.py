@@ -1,0 +1,77 @@
+"""`python -m gbfs systems`: list the public GBFS systems, search them, download the catalogue anew."""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gbfs.catalogue import CatalogueSystem, search_systems
+from gbfs.errors import GbfsError
+from gbfs.registry import Download, Registry, load_registry, update_registry
+
+CACHE = Path(".cache") / "gbfs"
+
+
+def main(
+    arguments: list[str] | None = None, *, folder: Path = CACHE, download: Download | None = None
+) -> int:
+    """Return 0 where systems were listed, 1 where none matches or the catalogue cannot be had."""
+    given = _parser().parse_args(arguments)
+    try:
+        registry = (
+            update_registry(folder, datetime.now(UTC), download) if given.update else load_registry(folder)
+        )
+    except GbfsError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    found = search_systems(registry.systems, country=given.country, words=given.search or "")
+    sys.stdout.write("".join(f"{line}\n" for line in _table(found)))
+    sys.stderr.write("".join(f"{line}\n" for line in _summary(registry, found, refused=given.refused)))
+    return 0 if found else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m gbfs", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    systems = commands.add_parser("systems", help="list the systems, one a line")
+    systems.add_argument("--country", metavar="FR", help="only of a country: its two letters (ISO 3166-1)")
+    systems.add_argument("--search", metavar="WORDS", help="only with these words in id, name or location")
+    systems.add_argument("--update", action="store_true", help="download the public catalogue first")
+    systems.add_argument("--refused", action="store_true", help="list the rows that give no system, and why")
+    return parser
+
+
+def _table(systems: Iterable[CatalogueSystem]) -> list[str]:
+    rows = [("SYSTEM ID", "COUNTRY", "VERSIONS", "NAME", "LOCATION")]
+    rows += [
+        (
+            system.system_id,
+            system.country,
+            ", ".join(system.versions) + (" (needs a key)" if system.authentication else ""),
+            system.name,
+            system.location,
+        )
+        for system in systems
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]).rstrip()
+        for row in rows
+    ]
+
+
+def _summary(registry: Registry, found: tuple[CatalogueSystem, ...], *, refused: bool) -> list[str]:
+    lines = [f"{len(found)} of {registry.source}"]
+    if registry.catalogue is not None and registry.catalogue.refused:
+        rows = registry.catalogue.refused
+        lines.append(f"{len(rows)} rows refused" + (":" if refused else "; --refused lists them"))
+        if refused:
+            lines += [
+                f"  line {row.line}, {row.system_id or 'no id'} ({row.reason}): {row.message}" for row in rows
+            ]
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

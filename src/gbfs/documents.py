@@ -1,0 +1,90 @@
+"""What every file of GBFS has around its data: last_updated, ttl and version."""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from feed import MisfitError
+from feed.conversion import describe, to_timestamp
+from gbfs.errors import GbfsError
+from gbfs.versions import VERSIONS, recognize_version
+
+MAX_TTL_S = 86_400
+# Times before the first system or after the century are accidents, such as milliseconds read as seconds.
+_EARLIEST, _LATEST = 946_684_800, 4_102_444_800  # 2000-01-01 and 2100-01-01, in seconds since 1970
+_DIGITS = re.compile(r"[0-9]{1,16}", re.ASCII)
+_TIME = "a time: POSIX seconds or RFC 3339, from 2000 to 2100"
+
+
+@dataclass(frozen=True)
+class Document:
+    """A decoded file; `last_updated` is None where it says none, `ttl_seconds` 0 where it may be asked at once."""
+
+    version: str  # one of VERSIONS
+    last_updated: datetime | None
+    ttl_seconds: int
+    data: dict[str, Any]
+
+
+def read_time(value: Any) -> datetime:
+    """Return the time (UTC) of POSIX seconds (until 2.3) or RFC 3339 (since 3.0), whichever the value is.
+
+    Milliseconds are recognized, since seconds would lie after the year 5000. Raises MisfitError.
+    """
+    if type(value) is str and not _DIGITS.fullmatch(value):
+        moment = to_timestamp(value)
+        if not _EARLIEST <= moment.timestamp() < _LATEST:
+            raise MisfitError(value, _TIME)
+        return moment
+    if type(value) not in {int, float, str}:
+        raise MisfitError(value, _TIME)
+    seconds = int(value) if type(value) is str else value
+    if not _EARLIEST <= seconds < _LATEST:
+        seconds /= 1_000
+        if not _EARLIEST <= seconds < _LATEST:
+            raise MisfitError(value, _TIME)
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def decode(body: bytes) -> Document:
+    """Return a file's document. Raises GbfsError: empty, html, not_json, no_data or unknown_version."""
+    content = _decode_json(body)
+    if not isinstance(content, dict) or not isinstance(content.get("data"), dict):
+        found = describe(content.get("data") if isinstance(content, dict) else content)
+        raise GbfsError("no_data", f"found {found}; expected a JSON object whose `data` is an object")
+    version = recognize_version(content.get("version"))
+    if version is None:
+        found = describe(content["version"])
+        raise GbfsError("unknown_version", f"version: found {found}; expected one of {', '.join(VERSIONS)}")
+    return Document(
+        version, _last_updated(content.get("last_updated")), _ttl(content.get("ttl")), content["data"]
+    )
+
+
+def _decode_json(body: bytes) -> Any:
+    start = body.removeprefix(b"\xef\xbb\xbf").lstrip()[:200]
+    if not start:
+        raise GbfsError("empty", "found no bytes; expected JSON")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        beginning = " ".join(start.decode("utf-8", "replace").split())[:120]
+        if start.startswith(b"<"):
+            raise GbfsError("html", f"found a page of markup: {beginning}; expected JSON") from None
+        raise GbfsError("not_json", f"found {beginning} ({error}); expected JSON") from None
+
+
+def _last_updated(value: Any) -> datetime | None:
+    try:
+        return read_time(value)
+    except (MisfitError, ValueError):
+        return None
+
+
+def _ttl(value: Any) -> int:
+    """Return the seconds: a ttl that is no number means nothing, and none keeps a file out for more than a day."""
+    if type(value) not in {int, float} or not value > 0:
+        return 0
+    return int(min(value, MAX_TTL_S))
