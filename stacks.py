@@ -11,6 +11,7 @@ from cdk.packaging import PackagingError
 from cdk.settings import SettingsError, load_environments
 from commands.errors import UsageError
 from commands.parsing import check_environ
+from commands.values import Project
 from feed import FeedError, load_feeds
 
 ROOT = Path(__file__).parent
@@ -23,7 +24,10 @@ def main() -> None:
     sources = Path(os.environ.get("VLILLE_SOURCES", ROOT / "sources"))
     feeds = load_feeds(sources)
     environments = load_environments(
-        ROOT / "environments", feeds, feed=os.environ.get("VLILLE_FEED"), only=os.environ.get("VLILLE_ENV")
+        Project(ROOT, os.environ).environments_folder,
+        feeds,
+        feed=os.environ.get("VLILLE_FEED"),
+        only=os.environ.get("VLILLE_ENV"),
     )
     # Imported only now: it is known which package answers to the name, and that there is something to do.
     from cdktf import App  # noqa: PLC0415

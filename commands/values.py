@@ -29,9 +29,14 @@ class Project:
     environ: Mapping[str, str]
 
     @property
+    def environments_folder(self) -> Path:
+        """environments/, or the folder that VLILLE_ENVIRONMENTS names: one TOML file per environment."""
+        return Path(self.environ.get("VLILLE_ENVIRONMENTS") or self.root / "environments")
+
+    @property
     def environments(self) -> list[str]:
-        """Names of the files in environments/, sorted."""
-        stems = (file.stem for file in (self.root / "environments").glob("*.toml"))
+        """Names of the files of environments, sorted."""
+        stems = (file.stem for file in self.environments_folder.glob("*.toml"))
         return sorted(stem for stem in stems if ENVIRONMENT_NAME.fullmatch(stem))
 
     @property

@@ -35,6 +35,7 @@ def _output_folder(name: str, value: str, project: Project) -> None:
 VARIABLES: dict[str, Check] = {
     "VLILLE_ENV": values.environment,
     "VLILLE_FEED": values.feed,
+    "VLILLE_ENVIRONMENTS": values.folder,
     "VLILLE_SOURCES": values.folder,
     "VLILLE_CDK": values.one_of("cdktf", "cdktn"),
     "VLILLE_PROVIDER_MIRROR": values.folder,

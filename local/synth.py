@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+from commands.values import Project
 from local.errors import LocalError, ProcessError
 from local.processes import Supervisor
 from local.stack import FILE
@@ -14,10 +15,11 @@ TIMEOUT_S = 600.0  # the first time packages for the cluster are fetched
 
 def check_environment(environment: str) -> None:
     """Raise LocalError, with the names there are, for an environment that nobody declared."""
-    if not (ROOT / "environments" / f"{environment}.toml").is_file():
-        known = sorted(file.stem for file in (ROOT / "environments").glob("*.toml"))
+    project = Project(ROOT, os.environ)
+    if environment not in (known := project.environments):
+        folder = project.environments_folder.name
         raise LocalError(
-            f"there is no environment {environment!r}: environments/ has {', '.join(known) or 'none'}"
+            f"there is no environment {environment!r}: {folder}/ has {', '.join(known) or 'none'}"
         )
 
 

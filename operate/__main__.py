@@ -19,6 +19,7 @@ from cdk.settings import Settings, SettingsError, load_environments
 from commands.errors import UsageError
 from commands.options import DEFAULT_ENVIRONMENT, needs_environment
 from commands.parsing import Parser, check_environ, option
+from commands.values import Project
 from feed import FeedError, load_feeds
 from operate import backfill, jobs, leftovers, logs, smoke, terraform
 from operate.checks import NEEDS, TERRAFORM, missing
@@ -241,7 +242,8 @@ def _do(cycle: Cycle, command: str) -> int:
 
 def _settings(environment: str, environ: Mapping[str, str]) -> Settings:
     feeds = load_feeds(Path(environ.get("VLILLE_SOURCES", ROOT / "sources")))
-    found = load_environments(ROOT / "environments", feeds, feed=environ.get("VLILLE_FEED"), only=environment)
+    folder = Project(ROOT, environ).environments_folder
+    found = load_environments(folder, feeds, feed=environ.get("VLILLE_FEED"), only=environment)
     return found[environment]
 
 

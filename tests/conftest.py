@@ -1,5 +1,6 @@
 """What tests of several packages share: the emulators, the real answer, clients that send no credentials."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,10 @@ settings.register_profile("any_machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any_machine")
 
 ROOT = Path(__file__).parents[1]
+# The environments of the tests: yours in environments/ may say what they like, and tests/cdk/test_environments.py is
+# all that reads them. What tests start reads these too.
+ENVIRONMENTS = Path(__file__).with_name("environments")
+os.environ["VLILLE_ENVIRONMENTS"] = str(ENVIRONMENTS)
 REAL_ANSWER = ROOT.parent / "shared" / "data" / "vlille-realtime_ods-v1_2023-09-08T0836.json"
 
 

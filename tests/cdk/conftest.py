@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import ENVIRONMENTS
+
 ROOT = Path(__file__).parents[2]
 SYNTH_TIMEOUT_S = 240
 
@@ -40,7 +42,13 @@ def synthesize(checkout: Path, outdir: Path, **variables: str) -> Synthesis:
     done = subprocess.run(
         [sys.executable, "stacks.py"],
         cwd=checkout,
-        env=os.environ | {"CDKTF_OUTDIR": str(outdir), "PYTHONPATH": str(checkout / "src")} | variables,
+        env=os.environ
+        | {
+            "CDKTF_OUTDIR": str(outdir),
+            "PYTHONPATH": str(checkout / "src"),
+            "VLILLE_ENVIRONMENTS": str(checkout / "environments"),
+        }
+        | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -56,7 +64,10 @@ def synthesize(checkout: Path, outdir: Path, **variables: str) -> Synthesis:
 
 
 def copy_checkout(folder: Path, mtime: int, mode: int) -> Path:
-    """Copy what git keeps, with a modification time and mode of its own, beside the packages fetched before."""
+    """Copy what git keeps, with a modification time and mode of its own, beside the packages fetched before.
+
+    Its environments are those of the tests; what runs in it has to be given `VLILLE_ENVIRONMENTS`.
+    """
     kept = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, timeout=60)
     for name in sorted(kept.stdout.decode().split("\0")[:-1], reverse=bool(mtime % 2)):
         target = folder / name
@@ -65,6 +76,8 @@ def copy_checkout(folder: Path, mtime: int, mode: int) -> Path:
             shutil.copyfile(ROOT / name, target)
             os.utime(target, (mtime, mtime))
             target.chmod(mode)
+    shutil.rmtree(folder / "environments", ignore_errors=True)
+    shutil.copytree(ENVIRONMENTS, folder / "environments")
     cache = folder / ".cache"
     cache.mkdir()
     for file in (ROOT / ".cache").glob("packages-*"):

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdk.settings import Settings, SettingsError, load_environment, load_environments
+from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
-DEV = (ROOT / "environments" / "dev.toml").read_text("utf-8")
+DEV = (ENVIRONMENTS / "dev.toml").read_text("utf-8")
 CI = '\n[ci]\nrepository = "bikes-lille/vlille"\nrepository_id = 1296269\nrepository_owner_id = 583231\n'
 FEEDS = ("vlille_ods", "vlille_ogc", "vlille_wfs")
 WHOLE = "a whole number"
@@ -315,7 +316,7 @@ def test_the_midnight_that_counts_moves_with_what_may_be_delivered_late(tmp_path
 
 
 def test_the_projects_environments() -> None:
-    environments = load_environments(ROOT / "environments", FEEDS)
+    environments = load_environments(ENVIRONMENTS, FEEDS)
     assert list(environments) == ["dev", "prod"]
     dev, prod = environments["dev"], environments["prod"]
     assert (dev.protected, prod.protected) == (False, True)
@@ -350,7 +351,7 @@ def test_no_environment(tmp_path: Path) -> None:
     with pytest.raises(
         SettingsError, match=r"environment: found 'prd', accepted: dev, prod; did you mean prod"
     ):
-        load_environments(ROOT / "environments", FEEDS, only="prd")
+        load_environments(ENVIRONMENTS, FEEDS, only="prd")
 
 
 # --- the command ----------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import pytest
 
 from feed import Feed, availability_sql, batch_runs_schema, quarantine_schema, station_schema
 from tests.cdk.conftest import Synthesis, synthesize
+from tests.conftest import ENVIRONMENTS as ENVIRONMENTS_FOLDER
 
 pytestmark = pytest.mark.synth
 
@@ -47,7 +48,7 @@ def stack(synthesis: Synthesis, request: pytest.FixtureRequest) -> dict[str, Any
 
 
 def test_the_stacks_are_those_of_the_environments_there_are(synthesis: Synthesis) -> None:
-    environments = {file.stem for file in (Path(__file__).parents[2] / "environments").glob("*.toml")}
+    environments = {file.stem for file in ENVIRONMENTS_FOLDER.glob("*.toml")}
     assert set(synthesis.stacks) == environments | {f"{name}-bootstrap" for name in environments}
 
 

@@ -19,6 +19,7 @@ from commands.options import OPTIONS, TARGETS, check_option, select_options
 from commands.typed import read_typed
 from commands.values import Project
 from commands.variables import VARIABLES, check_variables
+from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.unit
 
@@ -152,7 +153,7 @@ def literal(value: str, dice: random.Random) -> str:
 )
 def test_a_setting_is_accepted_or_refused_in_one_sentence(key: str, tmp_path: Path) -> None:
     dice = random.Random(key)  # noqa: S311 - not for secrets
-    lines = (ROOT / "environments" / "dev.toml").read_text().splitlines()
+    lines = (ENVIRONMENTS / "dev.toml").read_text().splitlines()
     section, _, name = key.rpartition(".")
     at = lines.index(f"[{section}]") if section else -1
     file = tmp_path / "dev.toml"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import ENVIRONMENTS
+
 pytestmark = pytest.mark.local
 ROOT = Path(__file__).parents[2]
 # Stands in the place of the project's Python: only the check of options runs, everything else is written down.
@@ -24,8 +26,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("Makefile", "requirements.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
-    for name in ("commands", "environments", "sources"):
+    for name in ("commands", "sources"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ENVIRONMENTS, folder / "environments")
     stub = folder / ".venv" / "bin" / "python"
     stub.parent.mkdir(parents=True)
     stub.write_text(STUB.format(python=sys.executable, ran=folder / "ran"))
@@ -39,7 +42,7 @@ def make(
 ) -> tuple[subprocess.CompletedProcess[str], list[list[str]]]:
     """Run make; what it ran, word by word."""
     (checkout / "ran").unlink(missing_ok=True)
-    left_out = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "GITHUB_ACTIONS")
+    left_out = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "GITHUB_ACTIONS", "VLILLE_ENVIRONMENTS")
     environ = {name: value for name, value in os.environ.items() if name not in left_out}
     done = subprocess.run(
         ["make", *typed],

@@ -61,6 +61,7 @@ class Site:
             "GITHUB_ACTIONS": "true",  # whose steps give options as variables
             "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
             "PYTHONPATH": str(checkout / "src"),  # the copy's own packages
+            "VLILLE_ENVIRONMENTS": str(checkout / "environments"),
         }
         return cls(folder, {**kept, **own, **variables})
 

@@ -208,6 +208,14 @@ def test_a_destroy_asks_for_the_name(site: Site) -> None:
     assert site.asked[-1] == "cdktf destroy vlille-dev --auto-approve --skip-synth"
 
 
+def test_the_environments_are_listed(site: Site, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    line = "python -m commands.environments"
+    done = site.step(line, GITHUB_OUTPUT=str(output), ENV="prod")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert output.read_text() == 'all=[{"name": "prod", "prefix": "PROD"}]\n'
+
+
 def test_every_line_of_the_workflows_was_run_here(site: Site) -> None:
     """But for the line that runs this test itself; the last of this file, whose tests run in their order."""
     assert lines() - site.done == {"make test"}

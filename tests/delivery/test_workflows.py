@@ -12,17 +12,22 @@ from tests.delivery.workflows import GITHUB, ROOT, documents, jobs, lines, run_c
 pytestmark = pytest.mark.local
 
 PINNED = re.compile(r"uses: [\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
-ENVIRONMENTS = sorted(file.stem for file in (ROOT / "environments").glob("*.toml"))
+LISTED = "${{ fromJSON(needs.environments.outputs.all) }}"
 # What each job may do beside reading the code; whoever adds a right adds it here.
 RIGHTS = {
     "checks/test": {},
-    "deploy/dev": {"id-token": "write", "pull-requests": "read"},
-    "deploy/prod": {"id-token": "write", "pull-requests": "read"},
+    "deploy/environments": {},
+    "deploy/deploy": {"id-token": "write", "pull-requests": "read"},
     "deploy-environment/plan": {"id-token": "write", "pull-requests": "read"},
     "deploy-environment/apply": {"id-token": "write", "pull-requests": "read"},
+    "destroy/environments": {},
     "destroy/destroy": {"id-token": "write"},
+    "drift/environments": {},
     "drift/drift": {"id-token": "write", "pull-requests": "read", "issues": "write"},
+    "environments/list": {},
+    "fork/environments": {},
     "fork/review": {"actions": "read", "pull-requests": "write", "statuses": "write"},
+    "review/environments": {},
     "review/plan": {"id-token": "write", "pull-requests": "write", "statuses": "write"},
     "review/stacks": {},
 }
@@ -81,7 +86,11 @@ def test_every_action_is_pinned_to_a_commit_and_told_by_its_version() -> None:
         if re.match(r"\s*-?\s*uses:", line)
     }
     ours, others = ({each for each in used if each.startswith("uses: $/") is own} for own in (True, False))
-    assert ours == {"uses: $/.github/actions/setup", "uses: $/.github/workflows/deploy-environment.yml"}
+    assert ours == {
+        "uses: $/.github/actions/setup",
+        "uses: $/.github/workflows/deploy-environment.yml",
+        "uses: $/.github/workflows/environments.yml",
+    }
     assert [each for each in others if not PINNED.fullmatch(each)] == []
     # One version of each, so that moving a pin is moving all of it.
     names = [each.partition("@")[0] for each in others]
@@ -102,7 +111,7 @@ def test_every_job_ends_and_none_meets_another_of_its_environment() -> None:
         if "uses" in job:
             continue
         assert 0 < job["timeout-minutes"] <= 60, name
-        assert name == "deploy-environment/plan" or job["concurrency"]["group"], name
+        assert name in ("deploy-environment/plan", "environments/list") or job["concurrency"]["group"], name
     changing = {
         name: job["concurrency"] for name, job in jobs() if {"make apply", "make destroy YES=1"} & _lines(job)
     }
@@ -120,7 +129,7 @@ def _lines(job: dict[str, Any]) -> set[str]:
 def test_every_step_is_a_make_target_without_expressions() -> None:
     text = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z]+):", text, re.MULTILINE))
-    for line in lines():
+    for line in lines() - {"python -m commands.environments"}:  # before there is anything to make with
         match = re.fullmatch(r"make ([a-z]+)((?: [A-Z]+=\w+)*)", line)
         assert match, line
         assert match[1] in targets, line
@@ -128,28 +137,28 @@ def test_every_step_is_a_make_target_without_expressions() -> None:
     assert "make test" in (ROOT / ".ci" / "run").read_text()
 
 
-def test_every_environment_has_its_review_its_deploy_and_its_drift() -> None:
+def test_the_environments_are_listed_in_one_place() -> None:
     found = dict(jobs())
-    for name in ("review/plan", "drift/drift"):
-        rows = found[name]["strategy"]["matrix"]["include"]
-        assert [row["environment"] for row in rows] == ENVIRONMENTS
-        for row in rows:
-            prefix = row["environment"].upper()
-            assert row["provider"] == f"${{{{ vars.{prefix}_CI_PROVIDER }}}}"
-            assert row["account"] == f"${{{{ vars.{prefix}_CI_READER }}}}"
-    assert found["fork/review"]["strategy"]["matrix"]["environment"] == ENVIRONMENTS
-    assert [name for name in found if name.startswith("deploy/")] == [
-        f"deploy/{each}" for each in ENVIRONMENTS
-    ]
-    for each in ENVIRONMENTS:
-        given = found[f"deploy/{each}"]["with"]
-        assert given["environment"] == each
-        for key in ("provider", "reader", "deployer"):
-            assert given[key] == f"${{{{ vars.{each.upper()}_CI_{key.upper()} }}}}"
+    for name in ("review/plan", "drift/drift", "fork/review", "deploy/deploy"):
+        assert found[name]["needs"] == "environments"
+        assert found[name]["strategy"]["matrix"] == {"environment": LISTED}
+    for name in ("review/plan", "drift/drift", "fork/review"):
+        assert found[name]["env"]["ENV"] == "${{ matrix.environment.name }}"
+    given = found["deploy/deploy"]["with"]
+    assert given["environment"] == "${{ matrix.environment.name }}"
+    for key in ("provider", "reader", "deployer"):
+        variable = f"format('{{0}}_CI_{key.upper()}', matrix.environment.prefix)"
+        assert given[key] == f"${{{{ vars[{variable}] }}}}"
+    # One after the other in the order of the list, and none after one that failed.
+    strategy = found["deploy/deploy"]["strategy"]
+    assert (strategy["fail-fast"], strategy["max-parallel"]) == (True, 1)
     for name in ("deploy", "destroy"):
         asked = documents()[f"workflows/{name}.yml"]["on"]["workflow_dispatch"]["inputs"]
-        assert asked["environment"]["options"] == ENVIRONMENTS
-    assert found["deploy/prod"]["needs"] == "dev"
+        assert asked["environment"]["type"] == "environment"
+        assert found[f"{name}/environments"]["with"] == {"only": "${{ inputs.environment }}"}
+    # No file names an environment.
+    files = "".join(file.read_text() for file in sorted(GITHUB.rglob("*.yml")))
+    assert re.findall(r"\b(?:dev|prod|DEV|PROD)\b", re.sub(r"#.*", "", files)) == []
 
 
 def let_in() -> set[str]:
@@ -204,10 +213,16 @@ def test_who_signs_in_is_the_reader_but_where_something_is_changed() -> None:
     assert {name: found for name, found in accounts.items() if found} == {
         "deploy-environment/plan": ["${{ inputs.reader }}"],
         "deploy-environment/apply": ["${{ inputs.deployer }}"],
-        "destroy/destroy": ["${{ env.CI_ACCOUNT }}"],
-        "drift/drift": ["${{ matrix.account }}"],
-        "review/plan": ["${{ matrix.account }}"],
+        **{name: ["${{ env.CI_ACCOUNT }}"] for name in ("destroy/destroy", "drift/drift", "review/plan")},
     }
-    assert "DEPLOYER" in dict(jobs())["destroy/destroy"]["env"]["CI_ACCOUNT"]
-    for name, job in jobs():
-        assert ("id-token" in job["permissions"]) is (bool(accounts.get(name)) or "uses" in job), name
+    found = dict(jobs())
+    signed_in = {
+        name: job["env"]["CI_ACCOUNT"] for name, job in found.items() if "CI_ACCOUNT" in job.get("env", {})
+    }
+    reader = "${{ vars[format('{0}_CI_READER', matrix.environment.prefix)] }}"
+    deployer = "${{ vars[format('{0}_CI_DEPLOYER', fromJSON(needs.environments.outputs.all)[0].prefix)] }}"
+    assert signed_in == {"destroy/destroy": deployer, "drift/drift": reader, "review/plan": reader}
+    for name, job in found.items():
+        assert ("id-token" in job["permissions"]) is (bool(accounts.get(name)) or name == "deploy/deploy"), (
+            name
+        )

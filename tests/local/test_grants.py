@@ -23,7 +23,7 @@ pytestmark = pytest.mark.local
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT.parent / "shared" / "data" / "vlille-realtime_ods-v1_2023-09-08T0836.json"
 DEADLINE_S = 240
-COPIED = ("cdk", "commands", "environments", "local", "sources", "src")
+COPIED = ("cdk", "commands", "local", "sources", "src")
 WORDS = ("demo", "--ticks", "1", "--feed", "vlille_ods", "--replay")
 GRANT = re.compile(r"google_\w+_iam_member")
 # Grants without which nothing here fails, each with the reason: only the real cloud would show it.

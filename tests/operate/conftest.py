@@ -21,6 +21,7 @@ from cdk.apis import needed_apis
 from cdk.settings import Settings, load_environments
 from local.emulators import Emulators
 from operate.cloud import Cloud, connect
+from tests.conftest import ENVIRONMENTS
 
 ROOT = Path(__file__).parents[2]
 NUMBER = 4711
@@ -171,7 +172,7 @@ def refusal(status: int, message: str, reason: str = "") -> Answer:
 @pytest.fixture
 def settings() -> Settings:
     """The environment dev in a project of this test alone."""
-    dev = load_environments(ROOT / "environments", ["vlille_ogc"], only="dev")["dev"]
+    dev = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]
     return replace(dev, project=f"operate-{os.getpid()}-{next(PROJECTS)}")
 
 

@@ -11,6 +11,7 @@ from operate.changes import check_changes
 from operate.errors import OperateError
 from operate.place import Place
 from operate.state import State
+from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.unit
 
@@ -21,7 +22,7 @@ DEPLOYED = {DATASET: "europe-west1", ARTIFACTS: "europe-west1", "google_pubsub_t
 
 @pytest.fixture
 def settings() -> Settings:
-    return load_environments(ROOT / "environments", ["vlille_ogc"], only="dev")["dev"]
+    return load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]
 
 
 def stack_in(region: str) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from operate.holders import own_identity
 from operate.locking import Locking
 from operate.place import Place
 from operate.state import make_bucket
-from tests.operate.conftest import NUMBER, ROOT, Google, empty_project, refusal, state_of
+from tests.conftest import ENVIRONMENTS
+from tests.operate.conftest import NUMBER, Google, empty_project, refusal, state_of
 
 pytestmark = pytest.mark.emulator
 
@@ -238,7 +239,7 @@ def test_what_is_deployed_protected_is_not_destroyed_half_way(
 @pytest.fixture
 def settings() -> Settings:
     """The environment as its file has it: the command line reads no other."""
-    return load_environments(ROOT / "environments", ["vlille_ogc"], only="dev")["dev"]
+    return load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]
 
 
 @pytest.fixture(autouse=True)

@@ -27,11 +27,12 @@ from review.naming import Names
 from review.pricing import load
 from review.stacks import compare_stacks
 from spark.settings import DAYS_AT_ONCE
+from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.unit
 
-ENVIRONMENTS = load_environments(Path(__file__).parents[2] / "environments", ["vlille_ogc"])
-DEV, PROD = ENVIRONMENTS["dev"].batch, ENVIRONMENTS["prod"].batch
+LOADED = load_environments(ENVIRONMENTS, ["vlille_ogc"])
+DEV, PROD = LOADED["dev"].batch, LOADED["prod"].batch
 ONE = replace(DEV, master=Machine("e2-standard-4", 50), workers=Workers(0, "e2-standard-4", 50))
 ORIGINAL = replace(DEV, master=Machine("n1-standard-4", 50), workers=Workers(7, "n1-standard-2", 50))
 

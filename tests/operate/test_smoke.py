@@ -12,11 +12,12 @@ from operate.cloud import RefusedError
 from operate.observation import Facts, Job, Landing, Minutes, Run, Unanswered
 from operate.place import Place, why
 from operate.smoke import judge
+from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
-DEV = load_environments(ROOT / "environments", ["vlille_ogc"], only="dev")["dev"]  # silent after 15 minutes
+DEV = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]  # silent after 15 minutes
 NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
 CLOUD = Place("dev")
 NIGHT = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)

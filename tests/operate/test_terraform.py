@@ -86,7 +86,7 @@ def test_a_mirror_that_is_not_there_is_one_sentence(script: Callable[[str], Path
 
 
 def test_what_is_wrong_with_the_stack_is_told_before_cdktf_begins(tmp_path: Path) -> None:
-    environ = {"PATH": os.environ["PATH"], "VLILLE_ENV": "dev", "VLILLE_SOURCES": str(tmp_path / "none")}
+    environ = {**os.environ, "VLILLE_ENV": "dev", "VLILLE_SOURCES": str(tmp_path / "none")}
     with pytest.raises(OperateError, match=r"VLILLE_SOURCES: found .*; accepted: a folder that exists"):
         terraform.Cdktf(environ).synthesize("vlille-dev", {})
 

@@ -66,6 +66,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "TF_CLI_CONFIG_FILE": str(configuration),
         "CHECKPOINT_DISABLE": "1",
         "PYTHONPATH": str(checkout / "src"),  # the copy's own packages, not those that the environment knows
+        "VLILLE_ENVIRONMENTS": str(checkout / "environments"),
         "VLILLE_ENV": "dev",
         MIRROR: str(mirror),
     }

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import ENVIRONMENTS
+
 ROOT = Path(__file__).parents[3]
 FILE = Path(__file__).with_name("edits-6.50.0.json")
 LABELS = '\n[labels]\nteam = "bikes"\n'
@@ -96,7 +98,7 @@ def planned(environment: str) -> Iterator[tuple[str, Any]]:
         text=True,
         check=True,
     ).stdout
-    file = ROOT / "environments" / f"{environment}.toml"
+    file = ENVIRONMENTS / f"{environment}.toml"
     outdir = ROOT / ".cache" / "edits"
     configuration = outdir / "terraformrc"
     outdir.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ from operate.backfill import backfill
 from operate.cloud import Cloud, connect
 from operate.errors import OperateError, StoppedError
 from operate.place import Place
-from tests.conftest import fresh_emulators, storage_client
+from tests.conftest import ENVIRONMENTS, fresh_emulators, storage_client
 from tests.local.control.test_provider import ENTRIES
 
 pytestmark = pytest.mark.local
@@ -105,7 +105,7 @@ def old(plane: ControlPlane, machine: Machine) -> Old:
     originals = {f"data___2023-{minute}:00.json": sample for minute in MINUTES}
     for name, content in originals.items():
         machine.service(Storage).put_object(OLD, name, content, "application/json", {})
-    dev = load_environments(ROOT / "environments", ["vlille_ogc"], only="dev")["dev"]
+    dev = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]
     return Old(machine, cloud, replace(dev, project=PROJECT), originals)
 
 

@@ -25,6 +25,7 @@ from operate.cloud import Cloud, connect
 from operate.observation import Facts, Job, Landing, Minutes, Run, Unanswered, observe
 from operate.place import Place
 from operate.smoke import judge
+from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.emulator
 
@@ -43,7 +44,7 @@ def machine(new_machine: Callable[..., Machine], emulators: Emulators, clock: Re
 
 @pytest.fixture
 def settings(machine: Machine) -> Settings:
-    dev = load_environments(ROOT / "environments", ["vlille_ogc"], only="dev")["dev"]
+    dev = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]
     return replace(dev, project=machine.project, region=machine.region)
 
 
