@@ -20,6 +20,7 @@ OPTIONS: dict[str, Check] = {
     "TO": values.one_of(LOCAL_TARGET),
     "FEED": values.feed,
     "REPLAY": values.readable_path,
+    "DAY": values.one_of("made"),
     "TICKS": values.whole_number(1, values.MOST_TICKS),
     "SPEED": values.decimal_number(0.1, 3600),
     "FAULT": values.fault,
@@ -40,7 +41,7 @@ OPTIONS: dict[str, Check] = {
     "PYTHON": values.interpreter,
 }
 # What the process behind TO=here is started with.
-ONLY_LOCAL = ("REPLAY", "SPEED", "FAULT")
+ONLY_LOCAL = ("REPLAY", "DAY", "SPEED", "FAULT")
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ def _step(*more: str) -> Target:
 
 TARGETS: dict[str, Target] = {
     "help": Target(),
-    "demo": Target(("ENV", "FEED", "REPLAY", "TICKS", "FAULT")),
-    "up": Target(("ENV", "FEED", "REPLAY", "TICKS", "SPEED", "FAULT")),
+    "demo": Target(("ENV", "FEED", "REPLAY", "DAY", "TICKS", "FAULT")),
+    "up": Target(("ENV", "FEED", "REPLAY", "DAY", "TICKS", "SPEED", "FAULT")),
     "down": Target(("ENV",)),
     "synth": Target(("ENV", "FEED")),
     "bootstrap": _cloud("YES", changes=True),
@@ -184,6 +185,8 @@ def _check_target(target: str, given: Mapping[str, str], project: Project) -> No
             raise UsageError(
                 f"{name}: works on this machine only; add TO={LOCAL_TARGET}, or leave {name} out"
             )
+    if "REPLAY" in given and "DAY" in given:
+        raise UsageError("REPLAY and DAY both say what answers for the API: type one of them")
     if target == "compare":
         _check_compared(given, project)
 

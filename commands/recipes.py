@@ -73,6 +73,7 @@ def run_options(options: Options) -> list[str]:
     words = [f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}"]
     words += [f"--feed={options['FEED']}"] if "FEED" in options else []
     words += [f"--replay={options['REPLAY']}"] if "REPLAY" in options else []
+    words += [f"--day={options['DAY']}"] if "DAY" in options else []
     return words
 
 

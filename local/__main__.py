@@ -96,6 +96,7 @@ def parse(arguments: list[str] | None) -> Options:
         each.add_argument(
             "--replay", type=_replay, metavar="PATH", help="a recorded response, or a folder of them"
         )
+        each.add_argument("--day", type=option("DAY", os.environ), help="made: 289 invented stations")
     demo.add_argument("--ticks", type=_ticks, default=5, metavar="N", help="how many minutes to collect (5)")
     up.add_argument("--ticks", type=_ticks, metavar="N", help="stop after N ticks, archive and rebuild")
     cloud.add_argument(

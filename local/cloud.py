@@ -107,6 +107,7 @@ def _spawn(options: Options, log: Path, endpoints: Path) -> None:
     ]
     words += ["--feed", options.feed] if options.feed else []
     words += ["--replay", str(options.replay.resolve())] if options.replay else []
+    words += ["--day", options.day] if options.day else []
     words += ["--record", str(options.record.resolve())] if options.record else []
     log.parent.mkdir(parents=True, exist_ok=True)
     print(f"starting this machine as {options.environment}'s project …", file=sys.stderr)

@@ -25,6 +25,7 @@ from local.errors import LocalError
 from local.frontend import FrontEnd, is_loopback
 from local.guard.guard import Guard
 from local.machine import Machine, project_number
+from local.made import MadeDay
 from local.metadata import MetadataServer
 from local.processes import LOOPBACK, Supervisor
 from local.services import HANDLERS
@@ -52,6 +53,7 @@ class Options:
     environment: str
     feed: str | None = None
     replay: Path | None = None
+    day: str | None = None
     ticks: int | None = None
     speed: float = 1.0
     detached: bool = False
@@ -300,7 +302,9 @@ def _choose_source(
     """Decide what answers for the feed's API, and let the function ask there; say which it is."""
     workloads = machine.service(Workloads)
     if options.replay is not None:
-        answers: Replay | EvolvingSample = Replay(options.replay)
+        answers: Replay | EvolvingSample | MadeDay = Replay(options.replay)
+    elif options.day is not None:
+        answers = MadeDay(feed.name)
     else:
         reason = probe(feed, url)
         if reason is None:

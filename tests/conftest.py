@@ -24,7 +24,20 @@ ROOT = Path(__file__).parents[1]
 # all that reads them. What tests start reads these too.
 ENVIRONMENTS = Path(__file__).with_name("environments")
 os.environ["VLILLE_ENVIRONMENTS"] = str(ENVIRONMENTS)
-REAL_ANSWER = ROOT.parent / "shared" / "data" / "vlille-realtime_ods-v1_2023-09-08T0836.json"
+# A made response of Opendatasoft v1 with 289 stations: `python -m local.made vlille_ods`.
+EXAMPLE = ROOT / "docs" / "examples" / "vlille_ods.json"
+# A recorded one, which few have: where it lies beside the repository, tests run with it as well.
+RECORDED = ROOT.parent / "shared" / "data" / "vlille-realtime_ods-v1_2023-09-08T0836.json"
+PLANS = ROOT.parent / "shared" / "cases" / "plans"
+HAS_PLANS = (PLANS / "EXPECTED.tsv").is_file()
+collect_ignore = [] if HAS_PLANS else ["review/test_shared_plans.py"]
+RESPONSES = {"made": EXAMPLE, **({"recorded": RECORDED} if RECORDED.exists() else {})}
+
+
+def pytest_report_header() -> str:
+    """Say which of the inputs that are no part of the repository take part."""
+    beside = {"a recorded response": RECORDED.exists(), "plans of others": HAS_PLANS}
+    return "beside the repository: " + (", ".join(name for name, has in beside.items() if has) or "nothing")
 
 
 @contextmanager
@@ -48,12 +61,10 @@ def feeds() -> dict[str, Feed]:
     return load_feeds(ROOT / "sources")
 
 
-@pytest.fixture(scope="session")
-def real_answer() -> bytes:
-    """An answer of the API recorded on 2023-09-08 (Opendatasoft v1, 289 stations)."""
-    if not REAL_ANSWER.exists():
-        pytest.skip(f"no recorded answer at {REAL_ANSWER.relative_to(ROOT.parent)}")
-    return REAL_ANSWER.read_bytes()
+@pytest.fixture(scope="session", params=RESPONSES)
+def full_response(request: pytest.FixtureRequest) -> bytes:
+    """A response of full size: 289 stations in the shape of Opendatasoft v1."""
+    return RESPONSES[request.param].read_bytes()
 
 
 def storage_client(emulators: Emulators, project: str) -> StorageClient:

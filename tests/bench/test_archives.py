@@ -79,11 +79,11 @@ def test_most_moments_have_289_stations_and_some_one_more_or_less(ods: Feed) -> 
     assert len({answer.bikes for answer in answers}) > 20  # they move
 
 
-def test_a_recorded_answer_is_a_template(real_answer: bytes) -> None:
+def test_a_response_of_full_size_is_a_template(full_response: bytes) -> None:
     plan = Plan(date(2023, 10, 26), 1, accidents=0)
-    [answer] = answers_of(Template(real_answer), plan, *plan.days[0])
-    recorded, like = json.loads(real_answer), json.loads(answer.body)
-    assert abs(len(answer.body) - len(real_answer)) < 500
+    [answer] = answers_of(Template(full_response), plan, *plan.days[0])
+    recorded, like = json.loads(full_response), json.loads(answer.body)
+    assert abs(len(answer.body) - len(full_response)) < 500
     assert [each["recordid"] for each in like["records"]] == [
         each["recordid"] for each in recorded["records"]
     ]

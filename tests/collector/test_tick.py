@@ -30,12 +30,12 @@ def collect(system: System, *, is_first: bool = False) -> Any:
     return collect_tick(system.settings, system.feed, system.services, Delivery(TICK, is_first))
 
 
-def test_a_tick_is_one_object_and_its_rows(system: MakeSystem, api: Api, real_answer: bytes) -> None:
+def test_a_tick_is_one_object_and_its_rows(system: MakeSystem, api: Api, full_response: bytes) -> None:
     one = system()
-    api.answers(Reply(real_answer))
+    api.answers(Reply(full_response))
     outcome = collect(one)
     blob = one.gcs.bucket(one.settings.landing_bucket).get_blob(NAME)
-    assert gzip.decompress(blob.download_as_bytes()) == real_answer
+    assert gzip.decompress(blob.download_as_bytes()) == full_response
     assert (blob.content_type, blob.content_encoding) == ("application/gzip", None)
     rows = one.rows(one.settings.station_table)
     assert (len(rows), outcome.records) == (289, 289)

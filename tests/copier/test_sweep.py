@@ -246,18 +246,18 @@ def test_without_evidence_it_is_the_second_occurrence(buckets: Buckets, old_feed
 
 
 def test_old_objects_are_archived_once_and_the_rest_refused(
-    buckets: Buckets, old_feeds: list[Feed], real_answer: bytes
+    buckets: Buckets, old_feeds: list[Feed], full_response: bytes
 ) -> None:
-    buckets.put("data___2023-10-26_22:50:00.json", real_answer)
-    buckets.put("data___2023-03-26_02:30:00.json", real_answer)
+    buckets.put("data___2023-10-26_22:50:00.json", full_response)
+    buckets.put("data___2023-03-26_02:30:00.json", full_response)
     buckets.put("notes.txt", b"keep me")
     done = sweep(buckets.client, buckets.settings, old_feeds, STILL)
     assert (done.moved, done.refused) == (1, 2)
     assert sorted(refusal["object"] for refusal in done.refusals) == sorted(buckets.landed)
     [name] = buckets.archived
     assert name == "feed=vlille_ods/date=2023-10-26/hour=20/20231026T205000Z.json.gz"
-    assert unpack(buckets.archived[name]) == real_answer
-    buckets.put("data___2023-10-26_22:50:00.json", real_answer)
+    assert unpack(buckets.archived[name]) == full_response
+    buckets.put("data___2023-10-26_22:50:00.json", full_response)
     again = sweep(buckets.client, buckets.settings, old_feeds, STILL)
     assert (again.skipped, again.moved, again.refused) == (1, 0, 2)
 

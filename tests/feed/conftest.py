@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, settings
 from feed import Feed, load_feed, load_feeds
 
 ROOT = Path(__file__).parents[2]
-REAL_ANSWER = ROOT.parent / "shared" / "data" / "vlille-realtime_ods-v1_2023-09-08T0836.json"
 
 # A busy machine is no failure.
 settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,14 +27,6 @@ def feeds() -> dict[str, Feed]:
 @pytest.fixture(scope="session")
 def ods(feeds: dict[str, Feed]) -> Feed:
     return feeds["vlille_ods"]
-
-
-@pytest.fixture(scope="session")
-def real_answer() -> bytes:
-    """289 stations as Opendatasoft gave them on 2023-09-08 at 08:36 in Lille."""
-    if not REAL_ANSWER.exists():
-        pytest.skip(f"the recorded answer {REAL_ANSWER.name} is not beside the repository")
-    return REAL_ANSWER.read_bytes()
 
 
 @pytest.fixture

@@ -23,9 +23,9 @@ from local.demo import day_to_simulate, first_moment
 from local.errors import LocalError
 from local.system import Options, opened
 from local.terminal import Terminal
+from tests.conftest import EXAMPLE
 
 ROOT = Path(__file__).parents[2]
-RECORDED = ROOT.parent / "shared" / "data" / "vlille-realtime_ods-v1_2023-09-08T0836.json"
 DEADLINE_S = 240
 NOON = datetime(2023, 10, 26, 12, tzinfo=UTC)
 DAY = datetime(2023, 10, 26, tzinfo=UTC)
@@ -144,10 +144,8 @@ def test_more_ticks_than_a_day_has_are_refused() -> None:
 
 @pytest.fixture(scope="module")
 def replayed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """Five ticks of the recorded answer."""
-    if not RECORDED.exists():
-        pytest.skip(f"the recorded answer {RECORDED.name} is not beside the repository")
-    words = ["--ticks", "5", "--feed", "vlille_ods", "--replay", str(RECORDED)]
+    """Five ticks of a response of full size."""
+    words = ["--ticks", "5", "--feed", "vlille_ods", "--replay", str(EXAMPLE)]
     return run(tmp_path_factory.mktemp("replayed"), "demo", *words)
 
 
@@ -164,7 +162,7 @@ def invented(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 @pytest.mark.local
-def test_the_recorded_answer_goes_all_the_way(replayed: Finished) -> None:
+def test_a_response_of_full_size_goes_all_the_way(replayed: Finished) -> None:
     assert replayed.code == 0, replayed.output
     report = replayed.report
     expected = {
@@ -183,7 +181,7 @@ def test_the_recorded_answer_goes_all_the_way(replayed: Finished) -> None:
         "problem": None,
     }
     assert {key: report[key] for key in expected} == expected
-    assert report["source"] == f"replay of {RECORDED}"
+    assert report["source"] == f"replay of {EXAMPLE}"
     assert {"synth", "emulators", "apply", "start", "collect", "archive", "rebuild"} <= set(report["seconds"])
     assert 0 < report["first_row_seconds"] < report["total_seconds"]
 
@@ -201,7 +199,7 @@ def test_stations_lie_in_lille_and_the_user_sees_some(replayed: Finished) -> Non
 def test_the_archive_holds_each_answer_as_it_came(replayed: Finished) -> None:
     objects = sorted((replayed.folder / "storage").glob("*-archive/feed=vlille_ods/**/*.json.gz"))
     assert len(objects) == 5
-    assert {unpack(each.read_bytes()) for each in objects} == {RECORDED.read_bytes()}
+    assert {unpack(each.read_bytes()) for each in objects} == {EXAMPLE.read_bytes()}
 
 
 @pytest.mark.local
@@ -302,10 +300,8 @@ def kept_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Up, Fini
 
     Between them another feed is collected.
     """
-    if not RECORDED.exists():
-        pytest.skip(f"the recorded answer {RECORDED.name} is not beside the repository")
     cwd = tmp_path_factory.mktemp("kept_up")
-    source = ["--feed", "vlille_ods", "--replay", str(RECORDED)]
+    source = ["--feed", "vlille_ods", "--replay", str(EXAMPLE)]
     first = Up(cwd, *source)
     other = second = None
     try:

@@ -17,11 +17,11 @@ from local.building import check_build
 from local.guard.storage import object_name
 from local.machine import Machine
 from local.services.iam import Policies
+from tests.conftest import EXAMPLE
 
 pytestmark = pytest.mark.local
 
 ROOT = Path(__file__).parents[2]
-RECORDED = ROOT.parent / "shared" / "data" / "vlille-realtime_ods-v1_2023-09-08T0836.json"
 DEADLINE_S = 240
 COPIED = ("cdk", "commands", "local", "sources", "src")
 WORDS = ("demo", "--ticks", "1", "--feed", "vlille_ods", "--replay")
@@ -80,10 +80,8 @@ file.write_text(json.dumps(stack))
 
 @pytest.fixture(scope="module")
 def answer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The recorded answer, with one record that is none, for the quarantine."""
-    if not RECORDED.exists():
-        pytest.skip(f"the recorded answer {RECORDED.name} is not beside the repository")
-    damaged = json.loads(RECORDED.read_text())
+    """A response of full size, with one record that is none, for the quarantine."""
+    damaged = json.loads(EXAMPLE.read_text())
     damaged["records"][0]["fields"]["nbvelosdispo"] = "many"
     file = tmp_path_factory.mktemp("answer") / "answer.json"
     file.write_text(json.dumps(damaged))

@@ -14,7 +14,6 @@ from review.reviewing import Review, review
 from review.stacks import compare_stacks
 from review.text import plain
 from review.values import leaves
-from tests.review.shared import PLANS, SHARED
 
 pytestmark = pytest.mark.unit
 
@@ -191,25 +190,3 @@ def test_a_policy_document_of_a_data_source_is_followed() -> None:
     found = reviewed(base, head)
     assert found.weight.words == WIDENED
     assert "anyone on the internet may now do everything" in plain(found.findings[0].sentence)
-
-
-EXPECTED = {
-    "bh-for-each": LOSS,
-    "bh-data-source": WIDENED,
-    "bh-provider-project": POSSIBLE,
-    "bh-provider-version": CODE,
-    "bh-backend-moved": CARE,
-    "bh-provisioner": CODE,
-    "bh-struct-alias": LOSS,
-    "bh-ignore-changes": NOTE,
-    "bh-ignore-changes-all-removed": NOTE,
-}
-
-
-@pytest.mark.skipif(
-    not SHARED, reason="the shared cases lie beside the repository, on the machine that has them"
-)
-@pytest.mark.parametrize("case", EXPECTED)
-def test_a_shared_pair_of_stacks_is_told(case: str) -> None:
-    sides = [json.loads((PLANS / case / f"{side}.tf.json").read_text()) for side in ("base", "head")]
-    assert reviewed(*sides).weight.words == EXPECTED[case]

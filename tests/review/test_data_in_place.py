@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from tests.review.conftest import change, told
-from tests.review.shared import PLANS, SHARED, review_of_file
 
 pytestmark = pytest.mark.unit
 
@@ -105,29 +104,3 @@ def test_data_that_goes_in_place_and_data_that_stays_are_told(case: str) -> None
     found = told(change(f"{type_}.x", old, new))
     assert found[0][0] == weight, found
     assert any(words in sentence for _, sentence in found), found
-
-
-SHARED_CASES = {
-    "B60-bigtable-family-removed": LOSS,
-    "B61-bigtable-gc-policy": LOSS,
-    "B62-spanner-drop-table": LOSS,
-    "B63-firestore-ttl": LOSS,
-    "B68-node-pool-machine-type": STOPS,
-    "B52-secret-version-abandoned": CARE,
-    "B66-sql-database-abandoned": CARE,
-    "B73-firestore-abandoned-or-protected": CARE,
-    "B76-project-abandoned": CARE,
-    "B108-firestore-default-policy-abandons": CARE,
-    "B91-key-ring": NOTE,
-    "B93-sql-user": STOPS,
-}
-
-
-@pytest.mark.skipif(
-    not SHARED, reason="the shared cases lie beside the repository, on the machine that has them"
-)
-def test_the_shared_cases_of_data_are_told() -> None:
-    for name, weight in SHARED_CASES.items():
-        assert review_of_file(PLANS / f"{name}.json").weight.words == weight, name
-    for file in PLANS.glob("E2-delete-*.json"):
-        assert review_of_file(file).weight.words in (LOSS, POSSIBLE), file.stem

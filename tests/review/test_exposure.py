@@ -10,7 +10,6 @@ from review.exposure import TABLE, unexamined
 from review.findings import Weight
 from review.reviewing import Review
 from tests.review.conftest import change, context, reviewed, told
-from tests.review.shared import PLANS, SHARED, review_of_file
 
 pytestmark = pytest.mark.unit
 
@@ -217,41 +216,3 @@ def test_a_role_that_moves_from_the_project_to_a_bucket_narrows(role: str, expec
     gone = change("google_project_iam_member.m", member("roles/storage.objectViewer", A, project="p"), None)
     come = change("google_storage_bucket_iam_member.m", None, member(role, A, bucket="b"))
     assert told(gone, come)[0][0] == expected
-
-
-# Heaviest weight of the shared cases that concern access; None: the answer must not be "nobody".
-CASES: dict[str, str | None] = {
-    "B01-binding-ends-members-of-the-same-plan": WIDENED,
-    "B03-workload-loses-its-only-role": STOPS,
-    "B07-default-service-accounts-deleted": STOPS,
-    "B08b-authorized-dataset-added": WIDENED,
-    "B08c-authorized-view-of-another-project": WIDENED,
-    "B08d": WIDENED,
-    "B25-policy-tag-removed": WIDENED,
-    "B95-hmac-key-switched-on": WIDENED,
-    "F1-least-privilege-project-to-bucket": NARROWED,
-    "corpus-routine-narrow-firewall": NARROWED,
-    "corpus-dangerous-fw-half-internet": WIDENED,
-    "corpus-dangerous-fw-deny-narrowed": WIDENED,
-    "corpus-dangerous-dns-repoint": CARE,
-    "E3-aws-security-group-rule": None,
-    "E3-logging-project-exclusion-create": CARE,
-    "E3-project-default-service-accounts-delete": STOPS,
-    "E3-project-iam-audit-config-delete": CARE,
-    "E3-project-iam-member-remove": STOPS,
-    "E3-resource-manager-lien-delete": CARE,
-}
-
-
-@pytest.mark.skipif(
-    not SHARED, reason="the shared cases lie beside the repository, on the machine that has them"
-)
-def test_no_shared_case_of_access_is_answered_with_nobody() -> None:
-    files = sorted({*PLANS.glob("E3-*.json"), *(PLANS / f"{name}.json" for name in CASES)})
-    for file in files:
-        found = review_of_file(file)
-        expected = CASES.get(file.stem, WIDENED)
-        if expected is None:
-            assert access(found).startswith("not known"), file.stem
-        else:
-            assert found.weight.words == expected, (file.stem, found.weight.words)

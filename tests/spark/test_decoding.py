@@ -61,8 +61,8 @@ def test_the_sample_is_read_the_quick_way(name: str) -> None:
     assert rows(feed, feed.sample) == parsed(feed, feed.sample) is not None
 
 
-def test_so_is_a_recorded_answer(real_answer: bytes) -> None:
-    assert rows(ODS, real_answer) == parsed(ODS, real_answer) is not None
+def test_so_is_a_response_of_full_size(full_response: bytes) -> None:
+    assert rows(ODS, full_response) == parsed(ODS, full_response) is not None
 
 
 QUICK = {

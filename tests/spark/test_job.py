@@ -98,10 +98,10 @@ def accident(feed: Feed) -> bytes:
     return json.dumps(answer | {"records": [*answer["records"], answer["records"][0]]}).encode()
 
 
-def test_a_rebuilt_day_equals_the_streamed_one(batch: Batch, real_answer: bytes) -> None:
+def test_a_rebuilt_day_equals_the_streamed_one(batch: Batch, full_response: bytes) -> None:
     """The streamed rows are replaced by equal ones, column by column; so is the quarantine."""
     project, feed = batch.project, batch.project.feed
-    bodies = [feed.sample, real_answer, accident(feed), b"<html>", b'{"records": []}']
+    bodies = [feed.sample, full_response, accident(feed), b"<html>", b'{"records": []}']
     for number, body in enumerate(bodies):
         project.archive_answer(minute(number * 59), body)
         stream(project, minute(number * 59), body)

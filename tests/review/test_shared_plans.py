@@ -1,0 +1,108 @@
+"""Plans and pairs of stacks that lie beside the repository where somebody has them, and are no part of it.
+
+Without them this file is not collected (tests/conftest.py); what they showed is held by cases of the project's own.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from review.context import Context
+from review.naming import Names
+from review.plan import read_plan
+from review.pricing import load
+from review.reviewing import Review, review
+from tests.conftest import PLANS
+from tests.review.test_configuration import reviewed
+from tests.review.test_exposure import access
+
+pytestmark = pytest.mark.unit
+
+LOSS, POSSIBLE, WIDENED, CARE, CODE, CHANGE, NOTE = (
+    "data loss", "data loss possible", "access widened", "needs care", "code", "change", "note"
+)  # fmt: skip
+NARROWED, STOPS = "change", "service interrupted"
+
+
+def review_of_file(file: Path) -> Review:
+    """Return the review of a plan's file."""
+    plan = read_plan(file.read_bytes())
+    return review(Context(plan, Names(each.address for each in plan.changes)), load())
+
+
+# Heaviest weight of the shared cases that concern access; None: the answer must not be "nobody".
+ACCESS_CASES: dict[str, str | None] = {
+    "B01-binding-ends-members-of-the-same-plan": WIDENED,
+    "B03-workload-loses-its-only-role": STOPS,
+    "B07-default-service-accounts-deleted": STOPS,
+    "B08b-authorized-dataset-added": WIDENED,
+    "B08c-authorized-view-of-another-project": WIDENED,
+    "B08d": WIDENED,
+    "B25-policy-tag-removed": WIDENED,
+    "B95-hmac-key-switched-on": WIDENED,
+    "F1-least-privilege-project-to-bucket": NARROWED,
+    "corpus-routine-narrow-firewall": NARROWED,
+    "corpus-dangerous-fw-half-internet": WIDENED,
+    "corpus-dangerous-fw-deny-narrowed": WIDENED,
+    "corpus-dangerous-dns-repoint": CARE,
+    "E3-aws-security-group-rule": None,
+    "E3-logging-project-exclusion-create": CARE,
+    "E3-project-default-service-accounts-delete": STOPS,
+    "E3-project-iam-audit-config-delete": CARE,
+    "E3-project-iam-member-remove": STOPS,
+    "E3-resource-manager-lien-delete": CARE,
+}
+
+
+def test_no_shared_case_of_access_is_answered_with_nobody() -> None:
+    files = sorted({*PLANS.glob("E3-*.json"), *(PLANS / f"{name}.json" for name in ACCESS_CASES)})
+    for file in files:
+        found = review_of_file(file)
+        expected = ACCESS_CASES.get(file.stem, WIDENED)
+        if expected is None:
+            assert access(found).startswith("not known"), file.stem
+        else:
+            assert found.weight.words == expected, (file.stem, found.weight.words)
+
+
+SHARED_CASES = {
+    "B60-bigtable-family-removed": LOSS,
+    "B61-bigtable-gc-policy": LOSS,
+    "B62-spanner-drop-table": LOSS,
+    "B63-firestore-ttl": LOSS,
+    "B68-node-pool-machine-type": STOPS,
+    "B52-secret-version-abandoned": CARE,
+    "B66-sql-database-abandoned": CARE,
+    "B73-firestore-abandoned-or-protected": CARE,
+    "B76-project-abandoned": CARE,
+    "B108-firestore-default-policy-abandons": CARE,
+    "B91-key-ring": NOTE,
+    "B93-sql-user": STOPS,
+}
+
+
+def test_the_shared_cases_of_data_are_told() -> None:
+    for name, weight in SHARED_CASES.items():
+        assert review_of_file(PLANS / f"{name}.json").weight.words == weight, name
+    for file in PLANS.glob("E2-delete-*.json"):
+        assert review_of_file(file).weight.words in (LOSS, POSSIBLE), file.stem
+
+
+EXPECTED = {
+    "bh-for-each": LOSS,
+    "bh-data-source": WIDENED,
+    "bh-provider-project": POSSIBLE,
+    "bh-provider-version": CODE,
+    "bh-backend-moved": CARE,
+    "bh-provisioner": CODE,
+    "bh-struct-alias": LOSS,
+    "bh-ignore-changes": NOTE,
+    "bh-ignore-changes-all-removed": NOTE,
+}
+
+
+@pytest.mark.parametrize("case", EXPECTED)
+def test_a_shared_pair_of_stacks_is_told(case: str) -> None:
+    sides = [json.loads((PLANS / case / f"{side}.tf.json").read_text()) for side in ("base", "head")]
+    assert reviewed(*sides).weight.words == EXPECTED[case]
