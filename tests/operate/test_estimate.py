@@ -137,7 +137,7 @@ def test_a_month_in_the_readme_is_what_the_review_says() -> None:
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_the_review_and_the_estimate_agree_on_a_night_to_the_cent(environment: str) -> None:
     """The review assumes the minutes that the estimate counts for one day, on a cluster at the same price."""
-    book, batch = load(), ENVIRONMENTS[environment].batch
+    book, batch = load(), LOADED[environment].batch
     minutes = cluster_minutes(24 * 60, 1, batch, DAYS_AT_ONCE)
     assert book.assumed("dataproc_minutes_a_run") == round(minutes)
     line = next(each for each in month_of(environment).after if each.what.startswith("batch"))
