@@ -77,6 +77,9 @@ RUNS_AS = (
     ),
 )
 # Where these have no such block, they call nobody.
+# An entry of a dataset's access list that names one of these grants to somebody.
+PRINCIPALS = frozenset({"role", "user_by_email", "group_by_email", "domain", "special_group", "iam_member"})
+AUTHORIZED = "authorized views"  # what stands for a role where views, and no principal, may read
 CALLERS = {"google_pubsub_subscription": "push_config", "google_cloud_scheduler_job": "http_target"}
 
 
@@ -141,6 +144,8 @@ def _resources(stack: Stack) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
 
 def _entries(stack: Stack) -> Iterator[_Entry]:
     for kind, name, arguments in _resources(stack):
+        if _is_authorization(kind, arguments):
+            yield _authorized(f"{kind}.{name}", arguments)
         match = IAM.fullmatch(kind)
         if match is None:
             continue
@@ -162,6 +167,20 @@ def _entries(stack: Stack) -> Iterator[_Entry]:
                 permissions,
                 NARROW.fullmatch(condition) is not None,
             )
+
+
+def _is_authorization(kind: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether it lets views read a dataset: no principal gets a role by it."""
+    named = {"dataset", "view"} & set(arguments)
+    return kind == "google_bigquery_dataset_access" and bool(named) and not PRINCIPALS & set(arguments)
+
+
+def _authorized(address: str, arguments: Mapping[str, Any]) -> _Entry:
+    block = next(iter(_blocks(arguments.get("dataset")) or _blocks(arguments.get("view"))))
+    inner = next(iter(_blocks(block.get("dataset"))), block)
+    views = _resource(address, {"dataset_id": inner["dataset_id"]}).partition(" ")[2]
+    which = f"view {views}.{block['table_id']}" if "table_id" in block else f"views of dataset {views}"
+    return _Entry(address, "", Grant(which, _resource(address, arguments), AUTHORIZED), False, (), False)
 
 
 def _condition(arguments: Mapping[str, Any]) -> str:
@@ -259,6 +278,8 @@ def _keys(stack: Stack) -> Iterator[Finding]:
 
 def _beside_iam(stack: Stack) -> Iterator[Finding]:
     for kind, name, arguments in _resources(stack):
+        if _is_authorization(kind, arguments):
+            continue
         if BESIDE_IAM.fullmatch(kind) or (kind == "google_bigquery_dataset" and "access" in arguments):
             yield Finding("beside IAM", f"{kind}.{name} grants by a list of its own: declare an iam_member")
 
@@ -315,7 +336,7 @@ def _unmatched(stack: Stack, entries: list[_Entry]) -> Iterator[Finding]:
     for entry in entries:
         match = ACCOUNT.search(entry.member)
         is_known = match[1] in accounts if match else AGENT.fullmatch(entry.member)
-        if not is_known and entry.member not in PUBLIC:
+        if entry.member and not is_known and entry.member not in PUBLIC:
             yield Finding(
                 "grant without an identity",
                 f"{entry.address} is for {entry.member}, which the stack does not declare: declare it here",

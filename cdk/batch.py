@@ -223,6 +223,14 @@ class Batch(Construct):
             description="Work as a cluster's machine; buckets are granted one by one",
             permissions=list(WORKER),
         )
+        self.table_editor = BigqueryDatasetIamMember(
+            self,
+            "batch_rebuilds_tables",
+            dataset_id=warehouse.dataset.dataset_id,
+            role="roles/bigquery.dataEditor",
+            member=member,
+            lifecycle=replaced_with(warehouse.dataset),
+        )
         project_roles = {
             "batch_is_worker": worker.name,
             "batch_runs_jobs": "roles/bigquery.jobUser",
@@ -243,14 +251,7 @@ class Batch(Construct):
                 ProjectIamMember(self, id_, project=self._settings.project, role=role, member=member)
                 for id_, role in project_roles.items()
             ),
-            BigqueryDatasetIamMember(
-                self,
-                "batch_rebuilds_tables",
-                dataset_id=warehouse.dataset.dataset_id,
-                role="roles/bigquery.dataEditor",
-                member=member,
-                lifecycle=replaced_with(warehouse.dataset),
-            ),
+            self.table_editor,
         ]
 
     def _let_scheduler_start(self, identities: Identities) -> list[ITerraformDependable]:

@@ -8,6 +8,7 @@ from cdk.batch import Batch
 from cdk.collection import Collection
 from cdk.settings import Settings
 from cdk.storage import Storage
+from cdk.views import Views
 from cdk.warehouse import Warehouse
 
 CONSOLE = "https://console.cloud.google.com"
@@ -19,6 +20,7 @@ def declare_outputs(
     *,
     storage: Storage,
     warehouse: Warehouse,
+    views: Views,
     collection: Collection,
     archiving: Archiving,
     batch: Batch,
@@ -42,6 +44,7 @@ def declare_outputs(
         "copier_url": archiving.service.uri,
         "function_url": collection.function.service_config.uri,
         **{f"{purpose}_bucket_url": bucket.url for purpose, bucket in buckets.items()},
+        "views_dataset": f"{settings.project}.{views.dataset.dataset_id}",
         **{name: f"{settings.dataset}.{table.table_id}" for name, table in tables.items()},
         "console_links": {
             "dataset": f"{CONSOLE}/bigquery?{project}&ws=!1m4!1m3!3m2!1s{settings.project}!2s"

@@ -21,6 +21,7 @@ from cdk.settings import DATAPROC_PYTHON, Settings
 from cdk.spark_packages import packages_zip
 from cdk.storage import Storage
 from cdk.upload import Upload
+from cdk.views import Views
 from cdk.warehouse import Warehouse
 from feed import Feed
 
@@ -80,6 +81,9 @@ class VlilleStack(EnvironmentStack):
                 upload.file("batch_packages", packages),
             ],
         )
+        views = Views(
+            self, settings, feeds[settings.feed], warehouse=warehouse, table_editor=batch.table_editor
+        )
         Scheduling(
             self,
             settings,
@@ -96,6 +100,7 @@ class VlilleStack(EnvironmentStack):
             settings,
             storage=storage,
             warehouse=warehouse,
+            views=views,
             collection=collection,
             archiving=archiving,
             batch=batch,

@@ -213,6 +213,22 @@ def dataset(_resource: Resource, arguments: dict[str, Any], machine: Machine) ->
     return {"location": "US"} | arguments | computed
 
 
+def dataset_access(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+    """google_bigquery_dataset_access that authorizes views: here whoever may read a view reads what it reads.
+
+    Raises LocalError for an entry that names a principal.
+    """
+    authorized = next((kind for kind in ("dataset", "view") if blocks(arguments, kind)), None)
+    if authorized is None:
+        raise LocalError(
+            f"{resource.address} grants a role by the dataset's access list, which is not enforced here: declare it "
+            "as google_bigquery_dataset_iam_member"
+        )
+    project = arguments.get("project", machine.project)
+    name = f"projects/{project}/datasets/{arguments['dataset_id']}"
+    return {"project": project, "api_updated_member": False} | arguments | {"id": name}
+
+
 def table(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
     """google_bigquery_table: a table, partitioned and clustered, or a view."""
     say_unhonoured(machine, "google_bigquery_table", arguments, TABLE_HONOURED, TABLE_SAID)
@@ -261,5 +277,6 @@ def table_as_rest(project: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
 HANDLERS: dict[str, Handler] = {
     "google_bigquery_dataset": dataset,
+    "google_bigquery_dataset_access": dataset_access,
     "google_bigquery_table": table,
 }

@@ -19,6 +19,7 @@ from feed.schema import (
 )
 from feed.shape import AnswerShape, ArrayShape, Ignored, ObjectShape, Shape, answer_shape
 from feed.source import is_private_address, load_feed, load_feeds
+from feed.views import View, data_views
 
 __all__ = [
     "COLLECTED_AT",
@@ -40,6 +41,7 @@ __all__ = [
     "RawError",
     "Rejection",
     "Shape",
+    "View",
     "answer_shape",
     "answer_times",
     "archive_name",
@@ -49,6 +51,7 @@ __all__ = [
     "choose_tick",
     "converter",
     "data_dictionary",
+    "data_views",
     "is_private_address",
     "landing_name",
     "legacy_ticks",

@@ -18,6 +18,7 @@ _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 _COMMON_TYPES = {
     "station_id": ("STRING", "INTEGER"),
     "name": ("STRING",),
+    "area": ("STRING",),
     "latitude": ("FLOAT", "INTEGER"),
     "longitude": ("FLOAT", "INTEGER"),
     "num_bikes_available": ("INTEGER",),

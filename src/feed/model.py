@@ -61,6 +61,7 @@ class Common:
 
     station_id: str | None = None
     name: str | None = None
+    area: str | None = None  # the municipality or district that a station lies in; not a GBFS name
     latitude: str | None = None
     longitude: str | None = None
     num_bikes_available: str | None = None

@@ -22,6 +22,7 @@ _SPARK_TYPES = {
 _AVAILABILITY = {
     "station_id": "STRING",
     "name": "STRING",
+    "area": "STRING",
     "latitude": "FLOAT64",
     "longitude": "FLOAT64",
     "num_bikes_available": "INT64",
@@ -125,11 +126,14 @@ def availability_sql(feeds: Iterable[Feed], dataset: str) -> str:
 
     Plain enough for BigQuery's emulators; no feed at all gives the same columns and no row.
     """
-    selects = [_availability(feed, dataset) for feed in feeds if feed.common.station_id]
+    selects = [select_availability(feed, dataset) for feed in feeds if feed.common.station_id]
     return "\nUNION ALL\n".join(selects) or _no_availability()
 
 
-def _availability(feed: Feed, dataset: str) -> str:
+def select_availability(feed: Feed, dataset: str) -> str:
+    """GoogleSQL that selects a feed's rows under common names; of a feed that maps no station_id, none."""
+    if not feed.common.station_id:
+        return _no_availability()
     lines = [f"  {_literal(feed.name)} AS feed", f"  `{COLLECTED_AT.name}` AS collected_at"]
     for name, kind in _AVAILABILITY.items():
         lines.append(f"  CAST({_expression(feed, getattr(feed.common, name))} AS {kind}) AS {name}")

@@ -121,6 +121,9 @@ CALLS: dict[Grant, Calls] = {
     Grant("scheduler", "service archiving", "roles/run.invoker"): (
         ("cdk/scheduling.py", "uri=f'{archiving.service.uri}/sweep'"),
     ),
+    Grant("views of dataset views", "dataset warehouse", "authorized views"): (
+        ("cdk/views.py", "view=BigqueryTableView("),
+    ),
 }
 # A construct that declares a role does not need it: its grants are no calls.
 GRANTING = re.compile(r"\w+Iam(?:Member|CustomRole)\(")

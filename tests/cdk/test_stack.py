@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from feed import Feed, availability_sql, batch_runs_schema, quarantine_schema, station_schema
+from feed import Feed, availability_sql, batch_runs_schema, data_views, quarantine_schema, station_schema
 from tests.cdk.conftest import Synthesis, synthesize
 from tests.conftest import ENVIRONMENTS as ENVIRONMENTS_FOLDER
 
@@ -82,7 +82,12 @@ def test_each_feed_has_a_table_with_the_schema_of_its_sample(
 
 
 def test_the_tables_of_every_environment(stack: dict[str, Any], feeds: dict[str, Feed]) -> None:
-    tables = {arguments["table_id"]: arguments for _, arguments in resources(stack, "google_bigquery_table")}
+    held = [arguments for _, arguments in resources(stack, "google_bigquery_table")]
+    in_views = "${google_bigquery_dataset.views_dataset.dataset_id}"
+    assert {each["table_id"] for each in held if each["dataset_id"] == in_views} == {
+        view.name for view in data_views(feeds["vlille_ogc"], "p.d", "UTC")
+    }
+    tables = {each["table_id"]: each for each in held if each["dataset_id"] != in_views}
     assert set(tables) == {*FEEDS, "quarantine", "batch_runs", "availability", "minutes_present"}
     assert json.loads(tables["quarantine"]["schema"]) == quarantine_schema()
     assert json.loads(tables["batch_runs"]["schema"]) == batch_runs_schema()
@@ -362,6 +367,7 @@ def test_outputs_tell_where_to_look(stack: dict[str, Any]) -> None:
         "quarantine_table",
         "batch_runs_table",
         "availability_view",
+        "views_dataset",
         "console_links",
     }
     links = stack["output"]["console_links"]["value"]

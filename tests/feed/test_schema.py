@@ -110,6 +110,7 @@ def test_availability_names_common_columns(ods: Feed) -> None:
         "  `collected_at` AS collected_at,\n"
         "  CAST(`libelle` AS STRING) AS station_id,\n"
         "  CAST(`nom` AS STRING) AS name,\n"
+        "  CAST(`commune` AS STRING) AS area,\n"
         "  CAST(`latitude` AS FLOAT64) AS latitude,\n"
         "  CAST(`longitude` AS FLOAT64) AS longitude,\n"
         "  CAST(`nbvelosdispo` AS INT64) AS num_bikes_available,\n"

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from local.errors import LocalError
 from local.machine import Machine
 from local.services.bigquery import HANDLERS, BigQuery, TableChangedError, grown, table_as_rest
 from local.stack import Resource
@@ -199,3 +200,15 @@ def test_view_as_rest_has_no_schema() -> None:
         "tableReference": {"projectId": "p", "datasetId": "d", "tableId": "v"},
         "view": {"query": "SELECT 1", "useLegacySql": False},
     }
+
+
+@pytest.mark.unit
+def test_an_authorized_dataset_is_taken_and_a_grant_by_an_access_list_is_not(machine: Machine) -> None:
+    kind = "google_bigquery_dataset_access"
+    authorized = {
+        "dataset": {"dataset": {"project_id": "p", "dataset_id": "views"}, "target_types": ["VIEWS"]}
+    }
+    made = make(machine, kind, {"dataset_id": "vlille"} | authorized)
+    assert made["id"] == f"projects/{machine.project}/datasets/vlille"
+    with pytest.raises(LocalError, match="google_bigquery_dataset_iam_member"):
+        make(machine, kind, {"dataset_id": "vlille", "role": "READER", "user_by_email": "a@example.org"})
