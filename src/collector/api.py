@@ -12,7 +12,7 @@ from urllib3 import Retry
 from urllib3.exceptions import InvalidHeader
 
 from collector.deadline import Deadline, WatchedAdapter
-from feed import is_private_address
+from feed import RawError, TooLargeError, is_private_address, unpack
 
 USER_AGENT = "vlille-collector/0.1 (bike-share availability archive)"
 CONNECT_SECONDS = 5.0
@@ -133,6 +133,12 @@ def _answer(response: requests.Response, deadline: Deadline, max_bytes: int) -> 
         # What was cut may look like a transfer error, or like the end of the headers or of the body.
         if not deadline.left_s:
             raise ApiError(f"{response.url}: the answer is not complete after {deadline.seconds:g} s")
+    try:
+        unpack(bytes(body), max_bytes)  # a gzip file that no header announces is bounded unpacked as well
+    except TooLargeError as error:
+        raise ApiError(f"{response.url}: the answer is larger than allowed: {error}") from error
+    except RawError:
+        pass  # kept as it came
     kept = {name: response.headers[name][:KEPT_LENGTH] for name in KEPT_HEADERS if name in response.headers}
     return Answer(bytes(body), kept)
 

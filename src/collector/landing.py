@@ -28,6 +28,7 @@ class Landed:
     name: str
     packed: bytes
     is_new: bool
+    content_type: str = ""  # of the response
 
 
 def land(
@@ -49,7 +50,7 @@ def land(
     name = landing_name(feed_name, tick)
     places = ((landing_bucket, name), (archive_bucket, archive_name(feed_name, tick)))
     if is_redelivery and (stored := _first_stored(client, places)) is not None:
-        return Landed(name, stored, is_new=False)
+        return Landed(name, stored.content, is_new=False, content_type=stored.content_type)
     answer = ask()
     packed = pack(answer.body)
     blob = client.bucket(landing_bucket).blob(name)
@@ -63,15 +64,23 @@ def land(
         stored = _first_stored(client, places)
         if stored is None:
             raise
-        return Landed(name, stored, is_new=False)
-    return Landed(name, packed, is_new=True)
+        return Landed(name, stored.content, is_new=False, content_type=stored.content_type)
+    return Landed(name, packed, is_new=True, content_type=answer.headers.get("content-type", ""))
 
 
-def _first_stored(client: StorageClient, places: tuple[tuple[str, str], ...]) -> bytes | None:
+@dataclass(frozen=True)
+class _Stored:
+    content: bytes
+    content_type: str
+
+
+def _first_stored(client: StorageClient, places: tuple[tuple[str, str], ...]) -> _Stored | None:
     for bucket, name in places:
+        blob = client.bucket(bucket).blob(name)
         try:
-            content: bytes = client.bucket(bucket).blob(name).download_as_bytes(timeout=CALL_SECONDS)
+            blob.reload(timeout=CALL_SECONDS)
+            content: bytes = blob.download_as_bytes(timeout=CALL_SECONDS)
         except NotFound:
             continue
-        return content
+        return _Stored(content, (blob.metadata or {}).get("content-type", ""))
     return None

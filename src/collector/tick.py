@@ -19,6 +19,7 @@ from feed import (
     Feed,
     Outcome,
     RawError,
+    charset_of,
     load_rows,
     parse,
     quarantine_rows,
@@ -83,7 +84,7 @@ def _outcome(feed: Feed, landed: Landed, tick: datetime, limit: int) -> Outcome:
         body = unpack(landed.packed, limit)
     except RawError as error:
         return unreadable(feed, tick, error)
-    return parse(feed, body, tick)
+    return parse(feed, body, tick, charset=charset_of(landed.content_type))
 
 
 def _short_digest(table: str) -> str:

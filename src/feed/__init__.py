@@ -2,12 +2,14 @@
 
 from feed.conversion import MisfitError, converter
 from feed.drift import Drift
+from feed.encoding import charset_of
 from feed.errors import FeedError
 from feed.model import COLLECTED_AT, Box, Column, Common, Condition, Feed, Legacy
 from feed.naming import archive_name, archive_prefix, choose_tick, landing_name, legacy_ticks, tick_of
-from feed.outcome import IMPLAUSIBLE, Outcome, Rejection, load_rows, quarantine_rows
+from feed.outcome import IMPLAUSIBLE, FaultError, Outcome, Rejection, load_rows, quarantine_rows
 from feed.parsing import answer_times, parse, unreadable
-from feed.raw import RawError, pack, unpack
+from feed.raw import RawError, TooLargeError, pack, unpack
+from feed.response import check_depth
 from feed.schema import (
     availability_sql,
     batch_runs_schema,
@@ -31,6 +33,7 @@ __all__ = [
     "Common",
     "Condition",
     "Drift",
+    "FaultError",
     "Feed",
     "FeedError",
     "Ignored",
@@ -41,6 +44,7 @@ __all__ = [
     "RawError",
     "Rejection",
     "Shape",
+    "TooLargeError",
     "View",
     "answer_shape",
     "answer_times",
@@ -48,6 +52,8 @@ __all__ = [
     "archive_prefix",
     "availability_sql",
     "batch_runs_schema",
+    "charset_of",
+    "check_depth",
     "choose_tick",
     "converter",
     "data_dictionary",

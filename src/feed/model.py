@@ -111,6 +111,7 @@ class Feed:
     common: Common = Common()
     box: Box | None = None
     legacy: Legacy | None = None
+    encoding: str = ""  # of responses that are no UTF-8; "": the charset of the Content-Type
     sample: bytes = field(default=b"", repr=False)
 
     def column(self, name: str) -> Column:

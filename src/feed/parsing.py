@@ -13,7 +13,7 @@ from feed.model import Feed
 from feed.outcome import IMPLAUSIBLE, MAX_TEXT, FaultError, Outcome, Rejection, clipped, json_text
 from feed.paths import path_text, values_at
 from feed.reading import Reader, reader_of
-from feed.response import place_of_records, read_records, unusable
+from feed.response import place_of_records, read_response, unusable
 
 # Rows of the quarantine from one response.
 MAX_REJECTED = 10_000
@@ -24,25 +24,32 @@ _BECAME = {IMPLAUSIBLE: "kept as it is", "swapped_coordinates": "kept with its c
 
 
 def parse(
-    feed: Feed, body: bytes, collected_at: datetime, *, decode: Callable[[bytes], Any] = json.loads
+    feed: Feed,
+    body: bytes,
+    collected_at: datetime,
+    *,
+    charset: str = "",
+    decode: Callable[[bytes], Any] = json.loads,
 ) -> Outcome:
     """Rows of native values (collected_at, then the feed's columns), rejections and drifts of one response.
 
-    `decode` may be any JSON decoder that raises ValueError. ValueError only where collected_at has no zone.
+    `charset` is the Content-Type's, `decode` any JSON decoder that raises ValueError. ValueError only where
+    collected_at has no zone.
     """
     tick = _utc(collected_at)
     try:
-        records = read_records(feed, body, decode)
-        reader = reader_of(feed)
+        response = read_response(feed, body, decode, charset)
+        records, reader = response.records, reader_of(feed)
         rows = reader.all_rows(records, tick)
         if rows is not None:
-            return Outcome(feed.name, tick, len(records), rows, (), find_drifts(feed, records))
+            drifts = (*response.drifts, *find_drifts(feed, records))
+            return Outcome(feed.name, tick, len(records), rows, (), drifts)
         read = _Reading(feed, reader, tick)
         for index, record in enumerate(records):
             read.add(index, record)
     except FaultError as fault:
         return _unusable(feed, tick, fault)
-    drifts = find_drifts(feed, records, read.mismatched)
+    drifts = (*response.drifts, *find_drifts(feed, records, read.mismatched))
     return Outcome(feed.name, tick, len(records), read.rows, read.all_rejections(), drifts)
 
 
@@ -61,7 +68,7 @@ def answer_times(feed: Feed, body: bytes) -> tuple[datetime, ...]:
     if not names and feed.common.last_reported:
         names = (feed.common.last_reported,)
     try:
-        records = read_records(feed, body, json.loads)
+        records = read_response(feed, body, json.loads).records
     except FaultError:
         return ()
     times: set[datetime] = set()

@@ -3,6 +3,7 @@
 import zlib
 
 _GZIP = 31  # wbits: a 32 KiB window, with gzip's header and checksum
+GZIP_MAGIC = b"\x1f\x8b"
 MIB = 1024 * 1024
 MAX_MEMBERS = 100  # of one gzip file; empty ones would cost time and give no byte that a limit could count
 _CHUNK = 64 * 1024  # what zlib copies of the rest at the end of each member is less
@@ -10,6 +11,10 @@ _CHUNK = 64 * 1024  # what zlib copies of the rest at the end of each member is 
 
 class RawError(ValueError):
     """Stored bytes that cannot be unpacked: damaged, cut, or larger than allowed."""
+
+
+class TooLargeError(RawError):
+    """Stored bytes that are larger than allowed when they are unpacked."""
 
 
 def pack(body: bytes) -> bytes:
@@ -20,7 +25,7 @@ def pack(body: bytes) -> bytes:
 
 def unpack(data: bytes, limit: int = 64 * MIB) -> bytes:
     """The answer in `data`, gzip or plain; RawError where it is damaged or more than `limit` bytes."""
-    if not data.startswith(b"\x1f\x8b"):
+    if not data.startswith(GZIP_MAGIC):
         _refuse_above(limit, len(data))
         return data
     body, rest = bytearray(), memoryview(data)
@@ -45,4 +50,4 @@ def unpack(data: bytes, limit: int = 64 * MIB) -> bytes:
 
 def _refuse_above(limit: int, size: int) -> None:
     if size > limit:
-        raise RawError(f"more than {limit} bytes unpacked; expected at most {limit}")
+        raise TooLargeError(f"more than {limit} bytes unpacked; expected at most {limit}")

@@ -3,16 +3,26 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from feed.conversion import describe
+from feed.drift import Drift
+from feed.encoding import as_utf8, text_of
 from feed.model import Feed
 from feed.outcome import FaultError, clipped
 from feed.paths import path_text, values_at
+from feed.raw import GZIP_MAGIC, RawError, unpack
 
 # More rows than these do not fit in the collector's memory: a megabyte of `1,` is half a million records.
 MAX_RECORDS = 50_000
-_UTF8_BOM = b"\xef\xbb\xbf"
+# Decoders and versions of Python give up between some 900 and 100,000 levels: below it they agree.
+MAX_DEPTH = 500
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NO_BRACKETS = bytes(set(range(256)) - {*b'[]{}"'})
+_MAX_DIGITS = 4_300
+_HUGE = 10**5_000
 _HTML = re.compile(rb"<!doctype\s+html|<html|<head|<body", re.IGNORECASE)
 _CUT_TOKEN = re.compile(r"[-+.eE0-9]*|t(r(ue?)?)?|f(a(l(se?)?)?)?|n(u(ll?)?)?|N(aN?)?|-?I[a-z]*")
 # What is left of a cut escape; whether its first letters are in it differs between versions of the decoder.
@@ -21,19 +31,31 @@ _CUT_ESCAPE = re.compile(r"\\?u?[0-9a-fA-F]{0,4}")
 Decode = Callable[[bytes], Any]
 
 
-def read_records(feed: Feed, body: bytes, decode: Decode) -> list[Any]:
-    """The response's array of records, of any JSON values; FaultError where it has none."""
+@dataclass(frozen=True)
+class Response:
+    """What was read of one response: its records, of any JSON values, and what is odd about its bytes."""
+
+    records: list[Any]
+    drifts: tuple[Drift, ...] = ()
+
+
+def read_response(feed: Feed, body: bytes, decode: Decode, charset: str = "") -> Response:
+    """The response's array of records; FaultError where it has none.
+
+    `charset` is what the Content-Type says; it counts only where the body is no UTF-8.
+    """
     where = place_of_records(feed)
-    found = list(values_at(_decoded(body, decode), feed.records))
+    document, drifts = _decoded(feed, body, decode, charset)
+    found = list(values_at(document, feed.records))
     if not found:
-        raise unusable("no_records", where, "nothing there: " + _beginning(body), "an array of records")
+        raise unusable("no_records", where, "nothing there: " + beginning(body), "an array of records")
     if type(found[0]) is not list:
         raise unusable("no_records", where, describe(found[0]), "an array of records")
     if not found[0]:
         raise unusable("empty", where, "an empty array", "at least one record")
     if len(found[0]) > MAX_RECORDS:
         raise unusable("too_many", where, f"{len(found[0])} records", f"at most {MAX_RECORDS}")
-    return found[0]
+    return Response(found[0], drifts)
 
 
 def place_of_records(feed: Feed) -> str:
@@ -46,37 +68,88 @@ def unusable(reason: str, field: str, found: str, expected: str) -> FaultError:
     return FaultError(reason, field, found, expected, "response")
 
 
-def _decoded(body: bytes, decode: Decode) -> Any:
+def _decoded(feed: Feed, body: bytes, decode: Decode, charset: str) -> tuple[Any, tuple[Drift, ...]]:
+    """The JSON document. The collector and the batch have other decoders and must read the same of any bytes.
+
+    So what decoders differ in is settled before and after them: compression, encoding, depth, and what one of
+    them refuses is read by the standard library's, whichever `decode` is.
+    """
+    body = as_utf8(_decompressed(body))
+    check_depth(body)
     try:
-        return decode(body)
+        return decode(body), ()
     except (ValueError, RecursionError):
         pass
-    # Decoders differ in what they take beside plain UTF-8 JSON (byte order marks, UTF-16, NaN, surrogates).
-    # The last word is always the standard library's: the collector and the batch must give the same rows.
+    drifts: tuple[Drift, ...] = ()
     try:
-        return json.loads(body)
+        text = body.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        text, is_known = text_of(body, feed.encoding or charset)
+        drifts = () if is_known else (_unknown_encoding(feed),)
+    try:
+        return json.loads(text, parse_int=_integer), drifts
     except RecursionError:
-        raise unusable("not_json", "", "JSON nested too deeply", "JSON") from None
+        raise _too_deep() from None
     except ValueError as error:
         raise _not_json(body, error) from None
 
 
+def _decompressed(body: bytes) -> bytes:
+    """The body without a compression that no header announced."""
+    if not body.startswith(GZIP_MAGIC):
+        return body
+    try:
+        return unpack(body)
+    except RawError as error:
+        raise unusable("not_json", "", str(error), "JSON, or whole gzip of it") from None
+
+
+def check_depth(body: bytes) -> None:
+    """FaultError for JSON that is nested deeper than every decoder, of every version of Python, can follow."""
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return
+    if b"\\" in body:
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    brackets = b"".join(body.translate(None, _NO_BRACKETS).split(b'"')[::2])
+    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > MAX_DEPTH:
+        raise _too_deep()
+
+
+def _too_deep() -> FaultError:
+    return unusable("not_json", "", "JSON nested too deeply", f"JSON of at most {MAX_DEPTH} levels")
+
+
+def _integer(digits: str) -> int:
+    """Python refuses to read more digits than these; no column holds such a number, so any as large does."""
+    if len(digits.removeprefix("-")) <= _MAX_DIGITS:
+        return int(digits)
+    return -_HUGE if digits[0] == "-" else _HUGE
+
+
+def _unknown_encoding(feed: Feed) -> Drift:
+    found, expected = "bytes that are no UTF-8", "UTF-8, a charset in the Content-Type, or `encoding`"
+    message = f"{feed.name}: encoding: found {found}; expected {expected}"
+    return Drift("encoding", "", found, expected, message)
+
+
 def _not_json(body: bytes, error: ValueError) -> FaultError:
-    start = body.removeprefix(_UTF8_BOM).lstrip()[:1_000]
+    start = body.lstrip()[:1_000]
     if not start:
         return unusable("empty", "", "no bytes" if not body else "only blanks", "JSON")
     if start.startswith(b"<") and _HTML.search(start):
-        return unusable("html", "", "an HTML page: " + _beginning(start), "JSON")
+        return unusable("html", "", "an HTML page: " + beginning(start), "JSON")
+    if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data" and start[:1] in b"{[":
+        rest = error.doc[error.pos :]
+        found = f"JSON, then {len(rest)} characters: {beginning(rest[:160].encode(errors='replace'))}"
+        return unusable("trailing_data", "", found, "nothing after the JSON")
     if start[:1] in b"{[" and _is_cut(error):
         return unusable(
             "truncated", "", f"JSON that ends after {len(body)} bytes", "JSON to its last bracket"
         )
-    return unusable("not_json", "", f"{_beginning(start)} ({clipped(str(error))})", "JSON")
+    return unusable("not_json", "", f"{beginning(start)} ({clipped(str(error))})", "JSON")
 
 
 def _is_cut(error: ValueError) -> bool:
-    if isinstance(error, UnicodeDecodeError):
-        return error.reason == "unexpected end of data"
     if not isinstance(error, json.JSONDecodeError):
         return False
     if error.msg.startswith("Unterminated string"):
@@ -85,5 +158,6 @@ def _is_cut(error: ValueError) -> bool:
     return bool(cut.fullmatch(error.doc[error.pos :].strip()))
 
 
-def _beginning(body: bytes) -> str:
+def beginning(body: bytes) -> str:
+    """The first of a body, for messages."""
     return " ".join(body[:160].decode("utf-8", "replace").split())

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from feed.contract import with_contracts
 from feed.conversion import describe
+from feed.encoding import known_encoding
 from feed.errors import FeedError
 from feed.inference import SAMPLE, Layout, Override, column_name, infer_columns
 from feed.meaning import bounding_box, common_columns, key_column, legacy_names
@@ -66,6 +67,7 @@ def _feed(source: Table, sample: bytes) -> tuple[Feed, Layout, list[dict[str, An
     source.only(
         *("title", "url", "licence", "description", "records", "lift", "ignore", "timezone", "key", "order"),
         *("rename", "types", "columns", "common", "bounds", "legacy", "descriptions", "on_mismatch", "rules"),
+        "encoding",
     )
     layout = Layout(
         feed=source.feed,
@@ -95,6 +97,7 @@ def _feed(source: Table, sample: bytes) -> tuple[Feed, Layout, list[dict[str, An
         key=key,
         common=common_columns(source.section("common"), by_name),
         legacy=legacy_names(source, by_name),
+        encoding=_encoding(source),
         sample=sample,
     )
     return replace(feed, box=bounding_box(source, feed)), layout, records
@@ -115,6 +118,13 @@ def _url(source: Table) -> str:
     if not is_private_address(url) or any(c.isspace() for c in url):
         source.refuse("url", repr(url), f"an https URL (http only to {', '.join(LOOPBACK)})")
     return url
+
+
+def _encoding(source: Table) -> str:
+    name = source.text("encoding", "")
+    if name and known_encoding(name) is None:
+        source.refuse("encoding", repr(name), "an encoding of text such as ISO-8859-1")
+    return name
 
 
 def _new_name(section: Table, key: str, name: str) -> str:

@@ -10,10 +10,11 @@ from urllib.parse import quote
 import google.auth
 import urllib3
 from google.auth.transport.urllib3 import AuthorizedHttp
+from google.cloud.storage import Blob
 from google.cloud.storage import Client as StorageClient
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from feed import archive_prefix
+from feed import archive_prefix, charset_of
 from spark.planning import Stored
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -47,8 +48,15 @@ def storage_client(project: str, credentials: Any) -> StorageClient:
 def list_day(client: StorageClient, bucket: str, feed_name: str, day: date) -> list[Stored]:
     """The objects archived for one UTC day, by name."""
     prefix = archive_prefix(feed_name, day)
-    found = client.list_blobs(bucket, prefix=prefix, fields="items(name,size,generation),nextPageToken")
-    return [Stored(blob.name, blob.size or 0, blob.generation or 0) for blob in found]
+    found = client.list_blobs(
+        bucket, prefix=prefix, fields="items(name,size,generation,metadata),nextPageToken"
+    )
+    return [Stored(blob.name, blob.size or 0, blob.generation or 0, _charset(blob)) for blob in found]
+
+
+def _charset(blob: Blob) -> str:
+    """What the Content-Type of the response said, which the collector keeps beside it."""
+    return charset_of((blob.metadata or {}).get("content-type", ""))
 
 
 def object_reader(

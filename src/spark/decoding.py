@@ -25,6 +25,7 @@ from feed import (
     ObjectShape,
     Shape,
     answer_shape,
+    check_depth,
     converter,
     station_schema,
     unpack,
@@ -197,6 +198,7 @@ class Decoder:
             if values is None:
                 if not body.isascii():
                     body.decode()  # what is skipped is not checked otherwise
+                check_depth(body)
                 values = self.reader.values(body)
                 values |= {place: each.all(values[place]) for place, each in self.converted.items()}
                 self.likeness.learn(body, values)

@@ -46,7 +46,9 @@ Put = Callable[[str, Path], str]  # object name, file → URI
 
 
 @dataclass(frozen=True)
-class _Answer:
+class ArchivedResponse:
+    """One object of the archive as it was read."""
+
     stored: Stored
     tick: datetime | None  # None: its name is at fault
     data: bytes | None  # None: not worth reading, its name or its size is at fault
@@ -73,10 +75,10 @@ def read_hours(feed: Feed, hours: Sequence[Hour], read: Read, put: Put, folder: 
     Names and bytes of the files depend only on the objects, so that a repeated attempt stores the same.
     """
 
-    def fetch(stored: Stored) -> _Answer:
+    def fetch(stored: Stored) -> ArchivedResponse:
         tick = _tick(feed, stored.name)
         worth = tick is not None and stored.size <= MAX_STORED_BYTES
-        return _Answer(stored, tick, read(stored.name) if worth else None)
+        return ArchivedResponse(stored, tick, read(stored.name) if worth else None)
 
     def store(written: _Written) -> HourResult:
         uris = [
@@ -103,7 +105,7 @@ def read_hours(feed: Feed, hours: Sequence[Hour], read: Read, put: Put, folder: 
         yield from overlapped(uploaders, store, written, Window(UPLOADS, UPLOADS))
 
 
-def _write_hour(feed: Feed, hour: Hour, answers: Iterator[_Answer], scratch: Path) -> _Written:
+def _write_hour(feed: Feed, hour: Hour, answers: Iterator[ArchivedResponse], scratch: Path) -> _Written:
     account, drifts = Account(), Counter[str]()
     quick_answers = quick_rows = 0
     decoder = decoder_of(feed)
@@ -114,7 +116,7 @@ def _write_hour(feed: Feed, hour: Hour, answers: Iterator[_Answer], scratch: Pat
         ) as quarantine,
     ):
         for answer in islice(answers, len(hour.objects)):
-            read = _read(feed, decoder, hour, answer)
+            read = read_answer(feed, decoder, hour, answer)
             if isinstance(read, Outcome):
                 rows.add(read.rows)
                 name = answer.stored.name if answer.tick is None else landing_name(feed.name, answer.tick)
@@ -128,7 +130,9 @@ def _write_hour(feed: Feed, hour: Hour, answers: Iterator[_Answer], scratch: Pat
     return _Written(hour, account, rows, quarantine, dict(drifts))
 
 
-def _read(feed: Feed, decoder: Decoder | None, hour: Hour, answer: _Answer) -> Outcome | list[pa.Array]:
+def read_answer(
+    feed: Feed, decoder: Decoder | None, hour: Hour, answer: ArchivedResponse
+) -> Outcome | list[pa.Array]:
     """The rows as columns, or where there is more to say the outcome; never raises on bad input.
 
     The quarantine has the landed object's name, as the collector writes it: a rebuild gives the same rows.
@@ -140,10 +144,12 @@ def _read(feed: Feed, decoder: Decoder | None, hour: Hour, answer: _Answer) -> O
     except RawError as error:
         return unreadable(feed, answer.tick, error)
     columns = decoder.columns(body, answer.tick) if decoder is not None else None
-    return parse(feed, body, answer.tick, decode=msgspec.json.decode) if columns is None else columns
+    if columns is not None:
+        return columns
+    return parse(feed, body, answer.tick, charset=answer.stored.charset, decode=msgspec.json.decode)
 
 
-def _body(answer: _Answer) -> bytes:
+def _body(answer: ArchivedResponse) -> bytes:
     if answer.data is None:
         raise RawError(f"{answer.stored.size} bytes stored; expected at most {MAX_STORED_BYTES}")
     return unpacked(answer.data, MAX_STORED_BYTES)

@@ -15,6 +15,7 @@ class Stored:
     name: str
     size: int  # bytes as stored
     generation: int = 0  # which one of those that had the name
+    charset: str = ""  # of the response's Content-Type
 
 
 @dataclass(frozen=True)

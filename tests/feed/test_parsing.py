@@ -15,6 +15,7 @@ from feed import (
     Outcome,
     answer_times,
     load_rows,
+    pack,
     parse,
     quarantine_rows,
     quarantine_schema,
@@ -23,7 +24,7 @@ from feed import (
 )
 from feed.outcome import MAX_RECORD, MAX_TEXT
 from feed.parsing import MAX_DUPLICATES, MAX_REJECTED
-from feed.response import MAX_RECORDS
+from feed.response import MAX_DEPTH, MAX_RECORDS
 from feed.salvage import MAX_MISFITS
 
 pytestmark = pytest.mark.unit
@@ -164,7 +165,7 @@ HTML = b"\n<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head></h
 ANSWERS: list[tuple[bytes, str, str, str]] = [
     (b"", "empty", "", "no bytes"),
     (b" \n", "empty", "", "only blanks"),
-    (b"\xef\xbb\xbf", "empty", "", "only blanks"),
+    (b"\xef\xbb\xbf", "empty", "", "no bytes"),
     (b'{"records": []}', "empty", "records", "an empty array"),
     (
         HTML,
@@ -183,6 +184,16 @@ ANSWERS: list[tuple[bytes, str, str, str]] = [
         '{"records": [{"a": 1}, ]} (Illegal trailing comma',
     ),
     (b"\x80\x81", "not_json", "", "\ufffd\ufffd ("),
+    (b'{"records": [1]} /* cached */', "trailing_data", "", "JSON, then 12 characters: /* cached */"),
+    (
+        b'{"records": [1]}\n{"records": [1]}',
+        "trailing_data",
+        "",
+        'JSON, then 16 characters: {"records": [1]}',
+    ),
+    (b"\x1f\x8bno gzip", "not_json", "", "damaged gzip"),
+    (pack(b'{"records": [{}]}')[:-3], "not_json", "", "gzip cut after"),
+    (pack(b"<html>"), "html", "", "an HTML page: <html>"),
     (b"[" * 200_000, "not_json", "", "JSON nested too deeply"),
     (b'{"records": [{"recordid": "30', "truncated", "", "JSON that ends after 29 bytes"),
     (b'{"records": [{"nom": "R\xc3', "truncated", "", "JSON that ends after 24 bytes"),
@@ -218,6 +229,63 @@ def test_unusable_answers(ods: Feed, body: bytes, reason: str, field: str, found
 def test_other_encodings_are_read(ods: Feed, decode: Callable[[bytes], Any], encoding: str) -> None:
     body = ods.sample.decode().encode(encoding)
     assert parse(ods, body, TICK, decode=decode) == parse(ods, ods.sample, TICK)
+
+
+@both_decoders
+def test_gzip_that_no_header_announced_is_read(ods: Feed, decode: Callable[[bytes], Any]) -> None:
+    assert parse(ods, pack(ods.sample), TICK, decode=decode) == parse(ods, ods.sample, TICK)
+
+
+SURE: list[tuple[str, str, str]] = [
+    ("latin-1", "ISO-8859-1", ""),
+    ("latin-1", "latin1", ""),
+    ("cp1252", "windows-1252", ""),
+    ("iso8859-15", "ISO-8859-15", ""),
+    ("iso8859-15", "utf-8", "iso-8859-15"),
+    ("shift_jis", "Shift_JIS", ""),
+    ("utf-8", "ISO-8859-1", ""),  # a header that is wrong does no harm
+    ("utf-8", "utf-8", "iso-8859-1"),
+]
+
+
+@both_decoders
+@pytest.mark.parametrize(("encoding", "charset", "key"), SURE)
+def test_a_declared_charset_is_read(
+    make_feed: MakeFeed, decode: Callable[[bytes], Any], encoding: str, charset: str, key: str
+) -> None:
+    name = "駅" if encoding == "shift_jis" else "Gare de l'Été"
+    feed = make_feed([{"nom": name}], f'encoding = "{key}"' if key else "")
+    body = json.dumps({"records": [{"nom": name}]}, ensure_ascii=False).encode(encoding)
+    outcome = parse(feed, body, TICK, charset=charset, decode=decode)
+    assert (outcome.rows[0]["nom"], outcome.drifts, outcome.rejections) == (name, (), ())
+
+
+@pytest.mark.parametrize(
+    ("body", "charset", "name"),
+    [
+        ("Été".encode("cp1252"), "", "Été"),
+        ("Été œ €".encode("cp1252"), "utf-8", "Été œ €"),
+        ("Été".encode("cp1252") + b"\x81", "", "Été\x81"),
+        ("Été".encode("cp1252"), "idna", "Été"),
+        ("Été É È Ê".encode() + b"\xc3", "", "Été É È Ê\ufffd"),  # one damaged letter spoils no other
+    ],
+)
+def test_a_charset_that_nobody_declared_is_guessed_and_logged(
+    make_feed: MakeFeed, body: bytes, charset: str, name: str
+) -> None:
+    feed = make_feed([{"nom": "x"}])
+    outcome = parse(feed, b'{"records": [{"nom": "' + body + b'"}]}', TICK, charset=charset)
+    assert outcome.rows[0]["nom"] == name
+    assert [drift.kind for drift in outcome.drifts] == ["encoding"]
+
+
+def test_depth_is_bounded_alike_for_every_decoder(make_feed: MakeFeed) -> None:
+    feed = make_feed([{"a": 1}], 'ignore = ["b"]')
+    for levels, is_read in ((MAX_DEPTH - 3, True), (MAX_DEPTH - 2, False)):
+        body = b'{"records": [{"a": 1, "b": ' + b"[" * levels + b"]" * levels + b"}]}"
+        assert [len(parse(feed, body, TICK, decode=decode).rows) for decode in DECODERS] == [is_read] * 2
+    texts = json.dumps({"records": [{"a": 1, "b": "[" * 9_999 + '\\"' + "{" * 9_999}]}).encode()
+    assert len(parse(feed, texts, TICK).rows) == 1, "brackets inside texts are no levels"
 
 
 def test_stored_bytes_that_cannot_be_unpacked(ods: Feed) -> None:

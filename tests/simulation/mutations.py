@@ -89,8 +89,8 @@ MUTATIONS = (
         "the loser of two uploads goes on with its own response",
         54,
         "collector.landing",
-        "        return Landed(name, stored, is_new=False)\n    return Landed(name, packed, is_new=True)",
-        "        return Landed(name, packed, is_new=False)\n    return Landed(name, packed, is_new=True)",
+        "            raise\n        return Landed(name, stored.content,",
+        "            raise\n        return Landed(name, packed,",
     ),
     Mutation(
         "a failed load job counts as done",

@@ -20,7 +20,7 @@ from collector.tick import Services, collect_tick
 from copier.sweep import sweep
 from feed import Feed, landing_name, load_feed, load_rows, quarantine_rows
 from spark.accounting import Account, HourResult
-from spark.hours import _Answer, _read, _tick, account_of
+from spark.hours import ArchivedResponse, _tick, account_of, read_answer
 from spark.job import rebuild
 from spark.planning import Hour
 from spark.worker import Work
@@ -284,7 +284,7 @@ class Pipeline:
             for stored in hour.objects:
                 data = client.bucket(ARCHIVE).blob(stored.name).download_as_bytes()
                 tick = _tick(work.feed, stored.name)
-                outcome: Any = _read(work.feed, None, hour, _Answer(stored, tick, data))
+                outcome: Any = read_answer(work.feed, None, hour, ArchivedResponse(stored, tick, data))
                 rows += load_rows(work.feed, outcome)
                 rejected += quarantine_rows(outcome, landing_name(work.feed.name, tick)) if tick else []
                 account += account_of(outcome)

@@ -17,7 +17,7 @@ COUNTEREXAMPLES = (
 )
 HISTORIES = 2_000
 PARTS = 4  # that may run beside one another
-DIGESTS = {0: "4e7a439ccd0a0ccb", 7: "3d3795691940054d", 1_000_000_007: "4f873454139eabe0"}
+DIGESTS = {0: "73d412f2377ed47b", 7: "a767912eec1b2bd0", 1_000_000_007: "4f873454139eabe0"}
 
 
 @pytest.mark.parametrize(("seed", "was"), COUNTEREXAMPLES)

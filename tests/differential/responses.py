@@ -1,0 +1,66 @@
+"""Feeds of several shapes, and mutated responses of them."""
+
+import json
+import random
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from feed import Feed, load_feed, load_feeds
+from tests.differential.comparison import Difference, compare
+from tests.differential.mutations import mutate
+
+CHARSETS = ("", "", "utf-8", "ISO-8859-1", "shift_jis", "nonsense")
+_STATION = {
+    "station_id": "11",
+    "num_bikes_available": 6,
+    "is_renting": True,
+    "last_reported": 1698353412,
+    "name": [{"text": "Gare", "language": "fr"}],
+    "vehicle_types_available": [{"vehicle_type_id": "bike", "count": 6}],
+    "rental_uris": {"web": "https://city.example/11", "lines": ["A", "B"]},
+    "lat": 50.64,
+    "opened": "2023-10-26",
+}
+_GBFS = """
+url = "https://city.example/station_status.json"
+records = "data.stations"
+key = "station_id"
+[types]
+last_reported = { unit = "seconds" }
+[common]
+station_id = "station_id"
+num_bikes_available = "num_bikes_available"
+is_operational = "is_renting"
+last_reported = "last_reported"
+[rules]
+num_bikes_available = { minimum = 0 }
+vehicle_types_available = { on_mismatch = "row" }
+opened = { on_mismatch = "response" }
+"""
+
+
+def _gbfs() -> Feed:
+    stations = [_STATION | {"station_id": str(number), "num_bikes_available": number} for number in range(4)]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "gbfs"
+        folder.mkdir()
+        (folder / "source.toml").write_text(_GBFS)
+        sample: Any = {"last_updated": 1698353460, "ttl": 60, "data": {"stations": stations}}
+        (folder / "sample.json").write_text(json.dumps(sample))
+        return load_feed(folder)
+
+
+FEEDS = [*load_feeds(Path(__file__).parents[2] / "sources").values(), _gbfs()]
+
+
+def differences(count: int, seed: int) -> Iterator[Difference | None]:
+    """What differs between the two readings of each of `count` mutated responses, None where nothing does."""
+    rng = random.Random(seed)  # noqa: S311 - not for secrets
+    for _ in range(count):
+        feed = rng.choice(FEEDS)
+        body = feed.sample if rng.random() < 0.3 else json.dumps(json.loads(feed.sample)).encode()
+        if rng.random() < 0.95:
+            body = mutate(body, rng)
+        yield compare(feed, body, rng.choice(CHARSETS))
