@@ -46,6 +46,16 @@ class Registry:
             raise GbfsError("unknown_system", told) from None
 
 
+def download_file(url: str) -> bytes:
+    """Return what an https URL has, at most MAX_BYTES. Raises OSError, and GbfsError where it is larger."""
+    request = urllib.request.Request(url, headers={"User-Agent": "vlille (GBFS)"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
+        body: bytes = response.read(MAX_BYTES + 1)
+    if len(body) > MAX_BYTES:
+        raise GbfsError("too_large", f"{url}: more than {MAX_BYTES} bytes")
+    return body
+
+
 def load_registry(folder: Path) -> Registry:
     """Return the registry of what `update_registry` has kept in a folder, else of the built-in systems.
 
@@ -63,13 +73,13 @@ def load_registry(folder: Path) -> Registry:
     return Registry(catalogue.systems, catalogue, downloaded_at)
 
 
-def update_registry(folder: Path, now: datetime, download: Download | None = None) -> Registry:
+def update_registry(folder: Path, now: datetime, download: Download = download_file) -> Registry:
     """Download the catalogue, keep it in the folder and return its registry.
 
     What was kept before stays where the new one cannot be used. Raises GbfsError.
     """
     try:
-        body = (download or download_file)(CATALOGUE_URL)
+        body = download(CATALOGUE_URL)
         text = body.decode("utf-8")
         catalogue = read_catalogue(text)
     except (OSError, ValueError) as error:
@@ -85,13 +95,3 @@ def update_registry(folder: Path, now: datetime, download: Download | None = Non
         part.write_text(content, "utf-8")
         part.replace(folder / name)
     return Registry(catalogue.systems, catalogue, now.astimezone(UTC).replace(microsecond=0))
-
-
-def download_file(url: str) -> bytes:
-    """Return what an https URL has, at most MAX_BYTES. Raises OSError, and GbfsError where it is larger."""
-    request = urllib.request.Request(url, headers={"User-Agent": "vlille (GBFS catalogue)"})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
-        body: bytes = response.read(MAX_BYTES + 1)
-    if len(body) > MAX_BYTES:
-        raise GbfsError("too_large", f"{url}: more than {MAX_BYTES} bytes")
-    return body

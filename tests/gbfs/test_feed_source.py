@@ -1,0 +1,126 @@
+"""A GBFS system as a feed of the collector."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feed import load_feed, parse, station_schema
+from feed.naming import FEED_NAME
+from gbfs import VERSIONS, Authentication, GbfsError, read_file
+from gbfs.__main__ import main
+from gbfs.feed_source import StatusFile, discover_status, feed_name, sample_json, source_toml, write_feed
+from gbfs.well_known import WELL_KNOWN
+from tests.gbfs.samples import SCHEMAS
+
+pytestmark = pytest.mark.unit
+
+LILLE = WELL_KNOWN[0]
+URL = "https://example.org/station_status.json"
+NOON = datetime(2024, 5, 1, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("system_id", "name"),
+    [
+        ("v_lille", "gbfs_v_lille"),
+        ("Paris", "gbfs_paris"),
+        ("511", "gbfs_511"),
+        ("dott-bodø", "gbfs_dott_bodo_5dfd3085"),
+        ("spin akron", "gbfs_spin_akron_30e164aa"),
+    ],
+)
+def test_a_system_names_its_feed(system_id: str, name: str) -> None:
+    assert feed_name(system_id) == name
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_every_id_has_a_name_of_its_own(one: str, other: str) -> None:
+    assert FEED_NAME.fullmatch(feed_name(one))
+    assert (feed_name(one) == feed_name(other)) == (one.lower() == other.lower())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_version_gives_a_feed_with_the_fields_of_its_schema(tmp_path: Path, version: str) -> None:
+    feed = load_feed(write_feed(tmp_path / "sources", LILLE, StatusFile(version, URL)))
+    assert (feed.name, feed.url) == ("gbfs_v_lille", URL)
+    columns = [column["name"] for column in station_schema(feed)]
+    schema = SCHEMAS["3.1-RC3" if version == "3.1" else version]["station_status"]
+    assert set(columns) - {"collected_at"} == set(schema["fields"])
+    outcome = parse(feed, sample_json(version), NOON)
+    assert (len(outcome.rows), outcome.rejections, outcome.drifts) == (3, (), ())
+    row = outcome.rows[0]
+    assert (row["station_id"], row["is_renting"], row["last_reported"]) == ("1", True, NOON)
+    [same, *_] = read_file("lille", "station_status", sample_json(version)).rows
+    vehicles = "vehicles" if version[0] == "3" else "bikes"
+    assert row[f"num_{vehicles}_available"] == same["num_vehicles_available"] == 3
+
+
+@pytest.mark.parametrize("text", ['Vélo "à" \\ la\tcarte', "a\x7fb", "ø ł 自転車"])
+def test_any_name_can_be_a_title(tmp_path: Path, text: str) -> None:
+    folder = write_feed(tmp_path, replace(LILLE, name=text), StatusFile("2.3", URL))
+    assert load_feed(folder).title == f"{text}, Lille"
+
+
+def test_a_system_without_a_location_has_its_name_for_a_title() -> None:
+    assert source_toml(replace(LILLE, location=""), "2.3", URL).startswith('title = "V\'lille"\n')
+
+
+# --- discovery ------------------------------------------------------------------------------------
+
+
+def discovery(*files: str) -> bytes:
+    feeds = [{"name": file, "url": f"{file}.json"} for file in files]
+    return json.dumps({"version": "2.3", "data": {"fr": {"feeds": feeds}}}).encode()
+
+
+def test_the_status_is_found_by_the_discovery() -> None:
+    urls: list[str] = []
+
+    def download(url: str) -> bytes:
+        urls.append(url)
+        return discovery("station_information", "station_status")
+
+    found = discover_status(LILLE, download)
+    assert urls == [LILLE.discovery_url]
+    assert found == StatusFile("2.3", LILLE.discovery_url.replace("gbfs.json", "station_status.json"))
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [(discovery("free_bike_status"), "no_stations"), (b"<html>", "html"), (b'{"data": {}}', "no_files")],
+)
+def test_a_system_without_stations_is_told(body: bytes, reason: str) -> None:
+    with pytest.raises(GbfsError) as caught:
+        discover_status(LILLE, lambda _: body)
+    assert caught.value.reason == reason
+
+
+def test_a_system_that_needs_a_key_is_not_asked() -> None:
+    locked = replace(LILLE, authentication=Authentication("header", ("X-Key",), "https://example.org/key"))
+    with pytest.raises(GbfsError, match=r"v_lille needs a key \(X-Key\): https://example\.org/key"):
+        discover_status(locked, lambda _: pytest.fail("asked"))
+
+
+def test_the_command_writes_the_feed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def download(_url: str) -> bytes:
+        return discovery("station_status")
+
+    words = ["source", "lille", "--to", str(tmp_path / "sources")]
+    assert main(words, folder=tmp_path / "cache", download=download) == 0
+    assert load_feed(tmp_path / "sources" / "gbfs_v_lille").key == "station_id"
+    assert "`make demo FEED=gbfs_v_lille`" in capsys.readouterr().out
+
+
+def test_the_command_says_what_cannot_be_reached(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def download(_url: str) -> bytes:
+        raise OSError("Network is unreachable")
+
+    words = ["source", "lille", "--to", str(tmp_path / "sources")]
+    assert main(words, folder=tmp_path, download=download) == 1
+    assert capsys.readouterr().err == "error: Network is unreachable\n"
+    assert not (tmp_path / "sources").exists()
