@@ -19,6 +19,7 @@ OPTIONS: dict[str, Check] = {
     "ENV": values.environment,
     "TO": values.one_of(LOCAL_TARGET),
     "FEED": values.feed,
+    "CITY": values.city,
     "REPLAY": values.readable_path,
     "DAY": values.one_of("made"),
     "TICKS": values.whole_number(1, values.MOST_TICKS),
@@ -69,8 +70,8 @@ def _step(*more: str) -> Target:
 
 TARGETS: dict[str, Target] = {
     "help": Target(),
-    "demo": Target(("ENV", "FEED", "REPLAY", "DAY", "TICKS", "FAULT")),
-    "up": Target(("ENV", "FEED", "REPLAY", "DAY", "TICKS", "SPEED", "FAULT")),
+    "demo": Target(("ENV", "FEED", "CITY", "REPLAY", "DAY", "TICKS", "FAULT")),
+    "up": Target(("ENV", "FEED", "CITY", "REPLAY", "DAY", "TICKS", "SPEED", "FAULT")),
     "down": Target(("ENV",)),
     "synth": Target(("ENV", "FEED")),
     "bootstrap": _cloud("YES", changes=True),
@@ -187,6 +188,9 @@ def _check_target(target: str, given: Mapping[str, str], project: Project) -> No
             )
     if "REPLAY" in given and "DAY" in given:
         raise UsageError("REPLAY and DAY both say what answers for the API: type one of them")
+    for other in ("FEED", "DAY"):
+        if "CITY" in given and other in given:
+            raise UsageError(f"CITY and {other} both say what is collected: type one of them")
     if target == "compare":
         _check_compared(given, project)
 

@@ -72,6 +72,7 @@ def run_options(options: Options) -> list[str]:
     """Return the options of `python -m local` that say what runs."""
     words = [f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}"]
     words += [f"--feed={options['FEED']}"] if "FEED" in options else []
+    words += [f"--city={options['CITY']}"] if "CITY" in options else []
     words += [f"--replay={options['REPLAY']}"] if "REPLAY" in options else []
     words += [f"--day={options['DAY']}"] if "DAY" in options else []
     return words

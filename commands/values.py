@@ -17,6 +17,7 @@ HTTP_STATUSES = (400, 401, 403, 404, 409, 412, 429, 500, 503)
 FAULT = re.compile(r"(?P<what>\w+?)(?:@(?P<kinds>.+?))?(?:x(?P<times>[0-9]{1,6}))?", re.ASCII)
 MOST_TICKS = 527_040  # minutes of a leap year
 MOST_SECONDS = 604_800  # a week
+MOST_CITY_CHARACTERS = 100
 MOST_LINES = 1000  # that Cloud Logging gives in one page
 JOBS = ("collect", "copy", "batch")
 
@@ -70,6 +71,16 @@ def feed(name: str, value: str, project: Project) -> None:
     if value not in known:
         raise refuse(
             name, value, f"{', '.join(known) or 'none yet'} (the names of the folders in sources/)", known
+        )
+
+
+def city(name: str, value: str, _project: Project) -> None:
+    """Accept what may be the id, the name or the city of a GBFS system: the run looks it up in the catalogue."""
+    if len(value) > MOST_CITY_CHARACTERS or not value.isprintable() or not any(map(str.isalnum, value)):
+        raise refuse(
+            name,
+            value,
+            "id, name or city of a GBFS system, such as lille; `python -m gbfs systems` lists them",
         )
 
 

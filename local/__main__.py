@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import requests
@@ -10,11 +11,13 @@ import requests
 from commands.errors import UsageError
 from commands.options import DEFAULT_ENVIRONMENT
 from commands.parsing import Parser, check_environ, option
+from local.city import prepare_city
 from local.cloud import begin_cloud, run_cloud
 from local.control.faults import Fault
 from local.demo import run_demo
 from local.errors import MACHINE_FAULTS, LocalError, sentence_about
 from local.report import FILE, Report, rendered
+from local.synth import ROOT
 from local.system import Options
 from local.terminal import Terminal
 from local.up import run_down, run_up
@@ -22,16 +25,25 @@ from local.up import run_down, run_up
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what the command line asks for and return the exit status."""
-    options = parse(arguments)
+    options, city = parse(arguments)
     terminal = Terminal()
     try:
         check_environ(os.environ)
+        options = options if city is None else _find_city(city, options)
         report = _run(options, terminal)
     except (UsageError, LocalError, OSError, KeyboardInterrupt) as error:
         status, sentence = _explain(error)
         print(sentence, file=sys.stderr)
         return status
     return _end(report, options, terminal) if report else 0
+
+
+def _find_city(name: str, options: Options) -> Options:
+    """Return the options with the city's system and its feed, which synths of this process find from now on."""
+    folder = Path(".local") / "gbfs"
+    city = prepare_city(name, folder, ROOT / ".cache" / "gbfs")
+    os.environ |= city.variables
+    return replace(options, feed=city.feed, city=city)
 
 
 def _run(options: Options, terminal: Terminal) -> Report | None:
@@ -70,8 +82,8 @@ def _explain(error: BaseException) -> tuple[int, str]:
             raise error
 
 
-def parse(arguments: list[str] | None) -> Options:
-    """Read the command line; what is wrong with it ends the program with status 2 and one sentence."""
+def parse(arguments: list[str] | None) -> tuple[Options, str | None]:
+    """Read the command line, and which city it names; what is wrong ends the program with status 2 and one sentence."""
     parser = Parser("python -m local", description=__doc__)
     modes = parser.add_subparsers(dest="mode", required=True)
     demo = modes.add_parser("demo", help="some ticks in simulated time, then archive, rebuild and report")
@@ -87,12 +99,20 @@ def parse(arguments: list[str] | None) -> Options:
             help=f"a file of environments/ ({DEFAULT_ENVIRONMENT})",
         )
     for each in (demo, up, cloud):
-        each.add_argument(
+        source = each.add_mutually_exclusive_group()
+        source.add_argument(
             "--feed",
             type=option("FEED", os.environ),
             metavar="NAME",
             help="a folder of sources/, instead of the environment's",
         )
+        if each is not cloud:
+            source.add_argument(
+                "--city",
+                type=option("CITY", os.environ),
+                metavar="NAME",
+                help="a public GBFS system instead: its id, name or city",
+            )
         each.add_argument(
             "--replay", type=_replay, metavar="PATH", help="a recorded response, or a folder of them"
         )
@@ -118,7 +138,8 @@ def parse(arguments: list[str] | None) -> Options:
             "--speed", type=_speed, default=1.0, metavar="N", help="N times as fast as life (1)"
         )
     given = vars(parser.parse_args(arguments))
-    return Options(given.pop("mode"), given.pop("env"), **given)
+    city = given.pop("city", None)
+    return Options(given.pop("mode"), given.pop("env"), **given), city
 
 
 def _replay(text: str) -> Path:

@@ -152,20 +152,28 @@ def serve(answers: Answers, now: Callable[[], datetime]) -> FeedServer:
 
 def probe(feed: Feed, url: str) -> str | None:
     """Ask the real API once; return None where it gives rows within 4 s, else why it is not used."""
-    pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
-    asked = pool.submit(_ask, url)
-    pool.shutdown(wait=False)
     try:
-        body = asked.result(PROBE_S)
-    except FutureTimeoutError:
-        return f"it does not answer within {PROBE_S:.0f} s"
-    except (OSError, ValueError) as error:
-        return f"it cannot be reached ({getattr(error, 'reason', error)})"
+        body = ask_in_time(url)
+    except OSError as error:
+        return str(error)
     outcome = parse(feed, body, datetime.now(UTC))
     if not outcome.rows:
         told = outcome.rejections[0].message if outcome.rejections else "no records"
         return f"its answer has no rows of {feed.name} ({told})"
     return None
+
+
+def ask_in_time(url: str) -> bytes:
+    """Return what a URL answers within 4 s. Raises OSError, whose message says why there is nothing."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
+    asked = pool.submit(_ask, url)
+    pool.shutdown(wait=False)
+    try:
+        return asked.result(PROBE_S)
+    except FutureTimeoutError:
+        raise OSError(f"it does not answer within {PROBE_S:.0f} s") from None
+    except (OSError, ValueError) as error:
+        raise OSError(f"it cannot be reached ({getattr(error, 'reason', error)})") from error
 
 
 def _ask(url: str) -> bytes:

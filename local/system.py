@@ -17,12 +17,14 @@ from typing import Any
 
 from feed import Feed, load_feed
 from local.api import EvolvingSample, Replay, probe, serve
+from local.city import City
 from local.clock import Clock
 from local.collection import Json
 from local.control.faults import Fault
 from local.emulators import start_emulators
 from local.errors import LocalError
 from local.frontend import FrontEnd, is_loopback
+from local.gbfs_system import serve_system
 from local.guard.guard import Guard
 from local.machine import Machine, project_number
 from local.made import MadeDay
@@ -52,6 +54,7 @@ class Options:
     mode: str
     environment: str
     feed: str | None = None
+    city: City | None = None
     replay: Path | None = None
     day: str | None = None
     ticks: int | None = None
@@ -306,19 +309,32 @@ def _choose_source(
     elif options.day is not None:
         answers = MadeDay(feed.name)
     else:
-        reason = probe(feed, url)
+        city = options.city
+        if city is not None:
+            terminal.line(city.description)
+        reason = city.unreached if city is not None and city.unreached else probe(feed, url)
         if reason is None:
             workloads.passed_on = {key: os.environ[key] for key in PROXY if key in os.environ}
             workloads.passed_on["NO_PROXY"] = f"{LOOPBACK},localhost"
             terminal.line(f"source: the real API, {url}")
             return url
         terminal.line(f"the real API is not used: {reason}")
+        if city is not None:
+            return _simulate_city(city, terminal, machine, closing)
         answers = EvolvingSample(feed)
     server = serve(answers, machine.clock.now)
     closing.callback(server.close)
     workloads.replaced["API_URL"] = server.url
     terminal.line(f"source: {answers.description}, at {server.url}")
     return answers.description
+
+
+def _simulate_city(city: City, terminal: Terminal, machine: Machine, closing: ExitStack) -> str:
+    server = serve_system(city.simulated, machine.clock.now)
+    closing.callback(server.close)
+    machine.service(Workloads).replaced["API_URL"] = server.url_of("station_status")
+    terminal.line(f"source: {city.simulated.description}, at {server.url_of('gbfs')}")
+    return city.simulated.description
 
 
 def _parts(machine: Machine, applied: Applied) -> Parts:

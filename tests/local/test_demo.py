@@ -203,6 +203,24 @@ def test_the_archive_holds_each_answer_as_it_came(replayed: Finished) -> None:
 
 
 @pytest.mark.local
+def test_a_city_whose_system_is_not_reached_is_simulated(tmp_path: Path) -> None:
+    nowhere = "http://127.0.0.1:9"
+    done = run(tmp_path, "demo", "--city=paris", "--ticks=2", HTTPS_PROXY=nowhere, https_proxy=nowhere)
+    assert done.code == 0, done.output
+    expected = {
+        "feed": "gbfs_paris",
+        "source": "a simulated GBFS 1.0 system with 60 stations",
+        "rows_streamed": 120,
+        "rows_rebuilt": 120,
+        "quarantined": 0,
+        "mismatches": 0,
+    }
+    assert {key: done.report[key] for key in expected} == expected
+    assert "GBFS system Paris (Vélib' Metropole, Paris, FR)" in done.output
+    assert "the real API is not used: it cannot be reached" in done.output
+
+
+@pytest.mark.local
 def test_what_is_not_as_in_the_cloud_is_said(replayed: Finished) -> None:
     said = " ".join(replayed.report["not_honoured"])
     for expected in (
