@@ -30,6 +30,7 @@ from review.secrets import Secrets
 from review.stacks import compare_stacks
 from review.text import span, visible
 from review.types import register
+from review.unexamined import Level
 
 FORMATS = ("markdown", "terminal", "json")
 
@@ -39,7 +40,7 @@ def main(words: Sequence[str] | None = None, stdin: BinaryIO | None = None) -> i
     options = _parse(words)
     try:
         context = _context(options, stdin or sys.stdin.buffer)
-        found = _judged(review(context, _book(options)), options)
+        found = _judged(review(context, _book(options), Level(options.unexamined)), options)
         text = _written(found, options, context.plan.secrets)
     except ReviewError as error:
         return _failed(f"no review: {error}", options)
@@ -101,6 +102,13 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
         metavar="WHAT",
         choices=[each.replace(" ", "-") for each in ACKNOWLEDGEMENTS],
         help="what somebody acknowledged (data-loss, access-widened); may be given twice",
+    )
+    add(
+        "--unexamined",
+        choices=[each.value for each in Level],
+        default=Level.ACKNOWLEDGE.value,
+        help="types that are not known: note; acknowledge (default) where one is deleted, replaced or may widen\n"
+        "access; strict wherever anything was not looked at",
     )
     add("--name", default="", help="what is reviewed, such as an environment: goes into the headline")
     add(

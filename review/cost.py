@@ -2,28 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 from review import costs
 from review.calls import World, calls, world
+from review.catalog import facts
 from review.context import Context
 from review.costs.side import Line, Side
-from review.exposure import LOCAL
 from review.findings import Detail
 from review.pricing import Book
 from review.text import rendered, span
-
-# Types that cost nothing by themselves; of other types of Google's that are not counted, the review says so.
-FREE = (
-    "google_*_iam_*", "google_service_account*", "google_compute_network", "google_compute_subnetwork",
-    "google_compute_firewall*", "google_project_service*", "google_pubsub_topic", "google_pubsub_schema",
-    "google_bigquery_dataset*", "google_bigquery_routine", "google_monitoring_*", "google_logging_metric",
-    "google_storage_bucket_*", "google_storage_notification", "google_iam_*", "google_project", "google_billing_*",
-    "google_secret_manager_secret", "google_kms_key_ring", "google_compute_route", "google_cloud_scheduler_job",
-    "google_compute_router", "google_sql_user", "google_sql_database", "google_*_access_control", "google_*_acl",
-)  # fmt: skip
-
 
 SEEN = 0.005  # dollars: less is not shown
 MOST = 6  # names of what is not counted, in the answer
@@ -186,4 +174,5 @@ def _side(world: World, book: Book) -> Side:
 
 
 def _is_counted(type_: str) -> bool:
-    return type_ in costs.COUNTED or any(fnmatchcase(type_, pattern) for pattern in (*FREE, *LOCAL))
+    found = facts(type_)
+    return type_ in costs.COUNTED or (found is not None and "costs" not in found.kinds)

@@ -56,6 +56,7 @@ def destruction(
     weight: Weight = Weight.LOSS,
     along: Iterable[Change] = (),
     noun: str = "resource",
+    unexamined: bool = False,
 ) -> Finding:
     """Return the finding of a loss: what stands in the way, and what goes along though the plan does not show it."""
     parts = [sentence]
@@ -84,4 +85,5 @@ def destruction(
         size=size,
         details=tuple(details),
         address=change.address,
+        unexamined=unexamined,
     )

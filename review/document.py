@@ -3,16 +3,13 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from review.findings import NO, YES, Detail, Finding, Kind, Weight
+from review.answers import answers
+from review.findings import YES, Detail, Finding, Kind, Weight
 from review.reviewing import Review, summary
-from review.text import CLOSE, OPEN, plural, rendered, span, spans
+from review.text import CLOSE, OPEN, bounded, plural, rendered, span
 
-LONGEST_SENTENCE = 900
 MOST_NEW = 12  # names of what is made new, in one row
 LONGEST_FOLD = 7000
-NO_CODE = "none that is seen here"
-NO_COST = "nothing: what changes is free by itself"
-UNDONE = "yes, by reverting the change and applying again"
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ def lay_out(review: Review, name: str = "") -> Document:
     return Document(
         headline=f"{prefix}{headline(review)}",
         refused=review.refused,
-        answers=tuple(answers(review)),
+        answers=tuple((each.question, each.text) for each in answers(review)),
         rows=tuple(_rows(review.findings)),
         folds=tuple(_folds(review)),
         notes=review.notes,
@@ -64,80 +61,6 @@ def headline(review: Review) -> str:
         told = f"do not apply; {told}"
     costs = f"; {review.cost.headline}" if review.cost else ""
     return f"{told}: {summary(review.counts)}{costs}"
-
-
-def answers(review: Review) -> Iterator[tuple[str, str]]:
-    """Yield the five questions of a reviewer, each with its answer; of a plan that is a part, nothing good is known."""
-    good = {"no", "nobody", NO_CODE, UNDONE} if review.partial else set()
-    for question, answer in _answers(review):
-        yield (
-            question,
-            "not known: the plan is only a part of what would happen" if answer in good else answer,
-        )
-
-
-def _answers(review: Review) -> Iterator[tuple[str, str]]:
-    yield "Is data lost?", _of(review, lambda each: each.weight >= Weight.POSSIBLE_LOSS, "no")
-    yield "Who gains access?", _access(review)
-    code = _of(review, lambda each: each.kind is Kind.CODE, NO_CODE, whole=True)
-    yield "What code goes live?", code
-    yield "What does it cost?", review.cost.answer if review.cost else NO_COST
-    yield "Can it be undone?", _undone(review)
-
-
-def _access(review: Review) -> str:
-    if not review.unexamined:
-        return _of(review, lambda each: each.weight is Weight.WIDENED, "nobody", whole=True)
-    found = _of(review, lambda each: each.weight is Weight.WIDENED, "not known", whole=True)
-    return f"{found}; not examined for access: {spans(list(review.unexamined), 6)}"
-
-
-def _of(review: Review, which: Callable[[Finding], bool], none: str, *, whole: bool = False) -> str:
-    found = [each for each in review.findings if which(each)]
-    if not found:
-        return none
-    if whole:
-        shown = [_short(each) for each in found[:3]]
-    else:
-        possible = all(each.weight is Weight.POSSIBLE_LOSS for each in found)
-        places = list(dict.fromkeys(each.where for each in found))
-        shown = [f"{'perhaps' if possible else '**yes**'}: {', '.join(places[:6])}"]
-        if len(places) > 6:
-            shown.append(f"{len(places) - 6} more")
-        return "; ".join(shown)
-    more = [f"and {len(found) - 3} more"] if len(found) > 3 else []
-    return "; ".join([*shown, *more])
-
-
-def _short(finding: Finding) -> str:
-    """Return a finding for a list: its place, where the sentence needs one, and not what was before."""
-    sentence = finding.sentence.partition("; before: ")[0]
-    whose = finding.kind is Kind.CODE or sentence.startswith(("runs as ", "can be reached "))
-    return bounded(f"{finding.where}: {sentence}" if whose else sentence, 400)
-
-
-def _undone(review: Review) -> str:
-    never = list(dict.fromkeys(each.where for each in review.findings if each.undo in (NO, "not known")))
-    partly = list(
-        dict.fromkeys(
-            each.where
-            for each in review.findings
-            if each.undo not in (NO, "not known") and not each.undo.startswith(YES)
-        )
-    )
-    if not never and not partly:
-        return UNDONE
-    parts = [f"**not**: {_some(never)}"] if never else []
-    parts += (
-        [f"only by hand: {_some([each for each in partly if each not in never])}"]
-        if set(partly) - set(never)
-        else []
-    )
-    return "; ".join(parts)
-
-
-def _some(places: list[str]) -> str:
-    return ", ".join(places[:6]) + (f" and {len(places) - 6} more" if len(places) > 6 else "")
 
 
 def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
@@ -191,16 +114,6 @@ def _cut(fold: Detail) -> Detail:
             break
         kept.append(shown)
     return Detail(fold.title, tuple(kept), fold.language)
-
-
-def bounded(sentence: str, longest: int = LONGEST_SENTENCE) -> str:
-    """Return a sentence of bounded length; no span is cut in two."""
-    if len(sentence) <= longest:
-        return sentence
-    cut = sentence[:longest]
-    if cut.count(OPEN) > cut.count(CLOSE):
-        cut = cut[: cut.rindex(OPEN)]
-    return f"{cut.rstrip()} …"
 
 
 def masked(document: Document, mask: Callable[[str], str]) -> Document:

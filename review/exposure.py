@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from review import types
+from review.catalog import is_known, is_local
 from review.context import Context
 from review.differences import Difference, differences, told
 from review.exposed_arguments import argument_findings, exposure
@@ -40,19 +41,6 @@ HARMLESS = frozenset(
         "title",
         "user_labels",
     }
-)
-# Providers whose resources give nobody access to anything.
-LOCAL = (
-    "null_*",
-    "random_*",
-    "time_*",
-    "tls_*",
-    "local_*",
-    "archive_*",
-    "template_*",
-    "http",
-    "external",
-    "terraform_data",
 )
 SPEAKS_OF_ACCESS = re.compile(
     r"members?|principals?|grantees?|role_entity|roles?|users?|user_name|admin_\w+|identities|identity_type|permissions?|"
@@ -135,17 +123,17 @@ def _identity(change: Change, context: Context) -> Iterator[Finding]:
                 yield exposure(change, context, Weight.WIDENED, sentence, size=33)
 
 
-def unexamined(change: Change) -> tuple[str, ...]:
+def unexamined_access(change: Change) -> tuple[str, ...]:
     """Return what of a change was not examined for access, as `type` or `type.argument`; empty where all was."""
     if change.mode != "managed" or change.action in ("no-op", "read", "forget"):
         return ()
-    if any(fnmatchcase(change.type, pattern) for pattern in LOCAL):
+    if is_local(change.type):
         return ()
     if any(
         _words(section, change.type) for section in ("grants", "restricts", "watches", "hides", "redirects")
     ):
         return ()
-    if not change.type.startswith(("google_", "google-beta_")):
+    if not is_known(change.type):
         return (change.type,)
     if types.renderers(change.type):
         return ()

@@ -81,6 +81,9 @@ class Finding:
     details: tuple[Detail, ...] = ()
     address: str = ""
     new: bool = False  # says only that something is made new
+    unexamined: bool = (
+        False  # is told because a type or an argument is not known, not because of what it does
+    )
 
 
 def order(finding: Finding) -> tuple[int, int, str, str, str]:

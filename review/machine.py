@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from review.answers import answers
 from review.findings import Finding
 from review.reviewing import Review
 from review.text import plain, rendered
@@ -28,6 +29,15 @@ def machine(review: Review, headline: str, name: str, mask: Callable[[str], str]
         "compared": review.compared,
         "drift": review.drift,
         "counts": dict(review.counts),
+        "answers": [
+            {
+                "question": each.question,
+                "answer": each.verdict.value,
+                "text": told(each.text),
+                "not_examined": [told(name) for name in each.unexamined],
+            }
+            for each in answers(review)
+        ],
         "findings": [_finding(each, told, mask) for each in review.findings],
         "cost": review.cost.as_json(mask) if review.cost else None,
         "sections": [

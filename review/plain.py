@@ -1,23 +1,28 @@
 """What is said of any resource, whatever its type: made, changed, deleted, moved, taken over, let go."""
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
+from review.catalog import UNKNOWN_SIZE, facts
 from review.context import Context
 from review.destruction import destruction, reason
 from review.differences import computed, differences, told
 from review.findings import NO, YES, Finding, Kind, Weight
 from review.plan import Change
-from review.stateful import holds, is_known
 from review.text import plural, span, spans
 from review.values import flag, known, text
 
-SERVES = (  # who uses one is cut off when it goes
-    "*_function", "*_service", "*_forwarding_rule", "*_url_map", "*_proxy", "*_record_set", "*_gateway*", "*_vpn_*",
-    "*_router*", "*_connector", "*_address", "*_domain_mapping", "*_trigger", "*_job", "*_instance_group_manager",
-)  # fmt: skip
 PROTECTION = "deletion_protection"
 MOST_ARGUMENTS = 4
+IDENTITY = ("id", "name", "self_link")  # what others name a resource by
+OWN = (
+    "id",
+    "name",
+    "self_link",
+    "project",
+    "location",
+    "region",
+    "zone",
+)  # arguments that name no other resource
 IMPORT = "by importing it again"
 DEFERRED = {
     "instance_count_unknown": "how many there will be is not known yet",
@@ -60,8 +65,8 @@ def _updated(change: Change, where: str) -> Finding:
         )
     weight = Weight.CHANGE
     if not change.certain:
-        sentence = f"{sentence}; may be replaced instead: not known for this type"
-        weight = Weight.POSSIBLE_LOSS if not is_known(change.type) or holds(change.type) else Weight.CARE
+        sentence = f"{sentence}; may be replaced instead: not known here"
+        weight = Weight.POSSIBLE_LOSS
     return Finding(Kind.SERVICE, weight, where, sentence, address=change.address)
 
 
@@ -76,34 +81,59 @@ def _destroyed(change: Change, context: Context, because: str) -> Iterator[Findi
         sentence = f"{words}{f'; {because}' if because else ''}"
         yield Finding(Kind.SERVICE, weight, context.where(change), sentence, undo, 25, address=change.address)
         return
-    lost = holds(change.type)
-    if lost is None:
-        serves = any(fnmatchcase(change.type, pattern) for pattern in SERVES)
+    known = facts(change.type)
+    again = f"; the same cannot be made again: {known.again}" if known and known.again else ""
+    if known and not known.data:
+        serves = "serves" in known.kinds
         weight = Weight.INTERRUPTED if serves and not change.created_first else Weight.CHANGE
-        yield Finding(Kind.SERVICE, weight, context.where(change), sentence, undo=YES, address=change.address)
+        yield Finding(
+            Kind.SERVICE,
+            max(weight, Weight.CARE) if again else weight,
+            context.where(change),
+            f"{sentence}{again}",
+            undo=NO if again else YES,
+            address=change.address,
+        )
         return
-    words, size = lost
-    known = is_known(change.type)
     yield destruction(
         change,
         context,
-        f"{verb}{order}; {words}",
-        size=size,
+        f"{verb}{order}; {known.data if known else 'whether it holds data is not known here'}{again}",
+        size=known.size if known else UNKNOWN_SIZE,
         undo=NO if known else "not known",
-        weight=Weight.LOSS if known else Weight.POSSIBLE_LOSS,
+        weight=Weight.LOSS if known and not known.perhaps else Weight.POSSIBLE_LOSS,
+        along=_along(change, context, known.along if known else ()),
+        unexamined=known is None,
     )
+
+
+def _along(change: Change, context: Context, types: tuple[str, ...]) -> list[Change]:
+    """Return what goes along with a resource: of the types that do, what refers to it or names it."""
+    names = {text(change.old, key) for key in IDENTITY} - {""}
+    found = []
+    for other in context.of_type(*types):
+        referred = any(
+            each == change.configured or each.startswith(f"{change.configured}.")
+            for argument in context.plan.references.get(other.configured, {}).values()
+            for each in argument
+        )
+        named = any(
+            isinstance(value, str) and (value in names or value.rpartition("/")[2] in names)
+            for key, value in other.present.items()
+            if key not in OWN
+        )
+        if referred or named:
+            found.append(other)
+    return found
 
 
 def _is_kept(change: Change) -> tuple[Weight, str, str] | None:
     """Return weight, sentence and way back where a deletion leaves what it is about; None where it does not."""
     if text(change.old, "deletion_policy") == "ABANDON":
         return Weight.CARE, "is only forgotten (deletion_policy is ABANDON): it stays in Google Cloud", IMPORT
-    if change.type == "google_kms_key_ring":
-        return (
-            Weight.NOTE,
-            "is only forgotten: a key ring cannot be deleted, so it stays in Google Cloud",
-            IMPORT,
-        )
+    known = facts(change.type)
+    if known and known.kept:
+        return Weight.NOTE, f"is only forgotten: {known.kept}, so it stays in Google Cloud", IMPORT
     if change.type == "google_compute_attached_disk":
         return Weight.INTERRUPTED, "the machine loses the disk, which stays with what is on it", YES
     if change.type == "google_sql_user":
@@ -123,7 +153,11 @@ def circumstances(change: Change, context: Context) -> Iterator[Finding]:
         yield note(Weight.NOTE, f"moves here from {span(context.names.of(change.previous))}{still}")
     if change.importing:
         still = "; nothing changes in it" if change.action == "no-op" else ""
-        yield note(Weight.CHANGE, f"is taken over as it is there (import {span(change.importing)}){still}")
+        yield note(
+            Weight.CHANGE,
+            f"is taken over as it is there (import {span(change.importing)}){still}",
+            "by a removed block: reverting the import would delete it",
+        )
     if (
         change.after is not None
         and flag(change.old, PROTECTION)
@@ -132,13 +166,32 @@ def circumstances(change: Change, context: Context) -> Iterator[Finding]:
     ):
         yield note(Weight.CARE, "its deletion protection is taken off: from then on a plan can delete it")
     if change.forgets:
-        yield note(Weight.CARE, "is no longer managed: Terraform forgets it, and it stays where it is")
+        yield note(
+            Weight.CARE,
+            "is no longer managed: Terraform forgets it, and it stays where it is",
+            f"{IMPORT}: reverting would try to make what is there",
+        )
     if change.deposed:
         yield note(
             Weight.NOTE, f"is what an earlier replacement left behind (deposed {span(change.deposed)})"
         )
     if change.action == "read" and change.reason:
         yield note(Weight.NOTE, f"is read during the apply: {reason(change)}")
+
+
+def making(change: Change, context: Context) -> Iterator[Finding]:
+    """Say what making a resource does to data that is there already."""
+    known = facts(change.type)
+    if known and known.makes and change.action in ("create", "replace") and change.mode == "managed":
+        yield Finding(
+            Kind.DATA,
+            Weight.POSSIBLE_LOSS,
+            context.where(change),
+            known.makes,
+            NO,
+            UNKNOWN_SIZE,
+            address=change.address,
+        )
 
 
 def deferred(change: Change, context: Context) -> str:

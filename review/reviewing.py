@@ -3,22 +3,23 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from review import types
 from review.access import access_findings, drifted_grants, lost_grants
 from review.context import Context
 from review.cost import Cost, cost
 from review.differences import STATUS, arguments, computed, differences, told
-from review.exposure import exposure_findings, unexamined
+from review.exposure import exposure_findings
 from review.findings import ACKNOWLEDGEMENTS, NO, Detail, Finding, Kind, Weight, order
 from review.ordering import order_of_apply
-from review.plain import circumstances, deferred, plain
+from review.plain import circumstances, deferred, making, plain
 from review.plan import OLD_FORMATS, Change, Check, Invocation, Output, Plan
 from review.pricing import Book
 from review.provisioners import provisioner_findings
 from review.running import code_findings
 from review.text import plural, span, spans
+from review.unexamined import Level, Unexamined, unexamined, unexamined_findings, weighed
 from review.values import leaves
 
 MOST_VALUES = 6  # of what an action is given, in its sentence
@@ -57,7 +58,7 @@ class Review:
     notes: tuple[str, ...] = ()
     compared: bool = False
     cost: Cost | None = None
-    unexamined: tuple[str, ...] = ()  # types and arguments of which it is not known whether they give access
+    unexamined: Unexamined = field(default_factory=Unexamined)  # types and arguments that were not looked at
 
     @property
     def acknowledgements(self) -> tuple[str, ...]:
@@ -76,12 +77,16 @@ class Review:
         return not (self.findings or self.sections or self.refused)
 
 
-def review(context: Context, book: Book) -> Review:
-    """Return the review of a plan, with a month's cost by this book of prices."""
+def review(context: Context, book: Book, level: Level = Level.ACKNOWLEDGE) -> Review:
+    """Return the review of a plan, with a month's cost by this book of prices.
+
+    `level` says how severe it is that a type or an argument was not looked at.
+    """
     plan = context.plan
     changed = [each for each in plan.changes if each.action in CONCERNS and each.mode == "managed"]
     month = cost(context, book) if changed else None
-    found = sorted([*_findings(context), *_of_cost(month)], key=order)
+    told_ = [*_findings(context), *unexamined_findings(context, level), *_of_cost(month)]
+    found = sorted((weighed(each, level) for each in told_), key=order)
     counts = Counter(CONCERNS[each.action] for each in changed)
     moved = sum(1 for each in plan.changes if each.previous and each.previous != each.address)
     imported = sum(1 for each in plan.changes if each.importing)
@@ -97,7 +102,7 @@ def review(context: Context, book: Book) -> Review:
         drift=len(drifted(context)),
         compared=plan.compared,
         cost=month,
-        unexamined=tuple(sorted({each for change in plan.changes for each in unexamined(change)})),
+        unexamined=unexamined(plan.changes),
         notes=tuple(_notes(plan)),
     )
 
@@ -142,6 +147,7 @@ def _findings(context: Context) -> Iterator[Finding]:
     yield from map(_check, (each for each in context.plan.checks if each.status in ("fail", "error")))
     for change in context.plan.changes:
         yield from circumstances(change, context)
+        yield from making(change, context)
         if change.mode != "managed" or change.action in ("no-op", "read", "forget"):
             continue
         rendered = list(types.render(change, context))

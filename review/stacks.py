@@ -1,8 +1,8 @@
 """Two synthesized stacks (`cdk.tf.json`) as a plan: what an apply of the second would change after the first.
 
 No credentials and no state are needed, so a fork gets a review too. What only the provider knows, which changes replace
-a resource, comes from `google.json`; a type that is not in it is said to be unknown. Terraform's own JSON configuration
-(`*.tf.json`) has the same form.
+a resource, comes from `google_types.json`; a type that is not in it is said to be unknown. Terraform's own JSON
+configuration (`*.tf.json`) has the same form.
 """
 
 import ipaddress
@@ -10,11 +10,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from fnmatch import fnmatchcase
-from functools import cache
-from pathlib import Path
 from typing import Any
 
+from review.catalog import TypeFacts, facts, unknown_arguments
 from review.configuration import configuration_findings, meta_findings
 from review.differences import differences
 from review.errors import PlanError
@@ -29,23 +27,14 @@ from review.secrets import Secrets, marked, named
 from review.text import span, spans
 from review.values import Values, blocks, get, leaves, text
 
-KNOWLEDGE = Path(__file__).with_name("google.json")
 META = frozenset(
     {"//", "depends_on", "lifecycle", "provisioner", "connection", "provider", "count", "for_each"}
 )
 CANNOT_UPDATE = "replace_because_cannot_update"
 
 
-@cache
-def _knowledge() -> dict[str, Any]:
-    return dict(json.loads(KNOWLEDGE.read_text("utf-8")))
-
-
-def _known(section: str, type_: str) -> Any:
-    table = _knowledge()[section]
-    return table.get(type_) or next(
-        (told for key, told in table.items() if "*" in key and fnmatchcase(type_, key)), None
-    )
+def _facts(type_: str) -> TypeFacts:
+    return facts(type_) or TypeFacts()
 
 
 def compare_stacks(base: bytes, head: bytes) -> Plan:
@@ -109,12 +98,12 @@ def _resources(document: Mapping[str, Any], secrets: Secrets) -> dict[str, tuple
     for address, type_, name, written in declared:
         for index, arguments in instances(written, constants):
             values = {
-                **(_known("defaults", type_) or {}),
+                **(_facts(type_).defaults),
                 **{key: constants.resolved(value) for key, value in arguments.items() if key not in META},
             }
             if project and "project" not in values and type_ == "google_service_account":
                 values["project"] = project
-            marks = _marks(values, _known("sensitive", type_) or [])
+            marks = _marks(values, list(_facts(type_).secret))
             hidden = secrets.hide(values, marks)
             change = Change(
                 f"{address}{index}", type_, ("no-op",), hidden, hidden, name=name, index=index[1:-1]
@@ -244,12 +233,13 @@ def _between(old: Change, new: Change, meta: Mapping[str, Any]) -> Change:
             replace_paths=tuple(forced),
             prevented=get(meta, "lifecycle.prevent_destroy") is True,
         )
-    return replace(change, certain=_known("replaces", change.type) is not None)
+    strange = unknown_arguments(change.type, {re.split(r"[.\[]", each.path)[0] for each in found})
+    return replace(change, certain=facts(change.type) is not None and not strange)
 
 
 def _forced(change: Change) -> Iterator[str]:
     """Yield each argument whose change replaces the resource."""
-    paths = _known("replaces", change.type) or []
+    paths = _facts(change.type).replaces
     for difference in differences(change):
         for side in (difference.before, difference.after):
             for leaf, _ in leaves(side, difference.path):
@@ -335,7 +325,7 @@ def _collect(document: Mapping[str, Any], secrets: Secrets) -> None:
     """Collect what is secret by the provider's schema, a sensitive variable or output, its name or its form."""
     secrets.add(list(secrets_by_form({part: each for part, each in document.items() if part != "//"})))
     for _, type_, _, arguments in _declared(document):
-        for value in marked(arguments, _marks(arguments, _known("sensitive", type_) or [])):
+        for value in marked(arguments, _marks(arguments, list(_facts(type_).secret))):
             if not isinstance(value, str) or not REFERENCE.fullmatch(value):
                 secrets.add(value)
         secrets.add(list(named(arguments)))

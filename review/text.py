@@ -17,6 +17,7 @@ MORE = "…"
 SENSITIVE = "(sensitive)"
 LATER = "(known after apply)"
 LONGEST = 160  # characters of a value in a sentence
+LONGEST_SENTENCE = 900
 _SPAN = re.compile(f"{OPEN}([^{OPEN}{CLOSE}]*){CLOSE}")
 _SECRET = re.compile(f"{HIDDEN}[^{END}]*{END}")
 _PLAIN = re.compile(r"[ -~]*\Z")
@@ -81,3 +82,13 @@ def rendered(sentence: str, code: Callable[[str], str]) -> str:
 def plain(sentence: str) -> str:
     """Return the sentence as one would write it without any markup."""
     return rendered(sentence, str)
+
+
+def bounded(sentence: str, longest: int = LONGEST_SENTENCE) -> str:
+    """Return a sentence of bounded length; no span is cut in two."""
+    if len(sentence) <= longest:
+        return sentence
+    cut = sentence[:longest]
+    if cut.count(OPEN) > cut.count(CLOSE):
+        cut = cut[: cut.rindex(OPEN)]
+    return f"{cut.rstrip()} …"

@@ -81,6 +81,11 @@ def renderers(type_: str) -> tuple[ModuleType, ...]:
     return tuple(exact or fitting)
 
 
+def is_registered(type_: str) -> bool:
+    """Tell whether a team's own renderer knows a type."""
+    return any(fnmatchcase(type_, pattern) for module in _registered for pattern in module.TYPES)
+
+
 def is_grant(type_: str) -> bool:
     """Tell whether a type is nothing but grants: a member, a binding, a policy, an access list."""
     found = renderers(type_)

@@ -86,7 +86,7 @@ CASES: dict[str, tuple[str, Any, Any, str, str]] = {
     "a key ring": ("google_kms_key_ring", {"name": "r"}, None, NOTE, "a key ring cannot be deleted"),
     "a user": ("google_sql_user", {"name": "u"}, None, STOPS, "can no longer do so"),
     "a disk that stays": ("google_compute_attached_disk", {"disk": "d"}, None, STOPS, "which stays"),
-    "a type that is not known": ("google_netapp_backup", {"name": "b"}, None, POSSIBLE, "is not known here"),
+    "a type that is not known": ("google_future_backup", {"name": "b"}, None, POSSIBLE, "is not known here"),
     "a type of nothing but arguments": ("google_dns_record_set", {"name": "n"}, None, STOPS, "is deleted"),
     "an alert that watches less": (
         "google_monitoring_alert_policy",

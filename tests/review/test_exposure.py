@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from review.document import lay_out
-from review.exposure import TABLE, unexamined
+from review.exposure import TABLE, unexamined_access
 from review.findings import Weight
 from review.reviewing import Review
 from tests.review.conftest import change, context, reviewed, told
@@ -118,7 +118,7 @@ def test_what_was_not_examined_is_never_nobody(type_: str, old: Any, new: Any) -
 def test_what_gives_nobody_access_is_examined() -> None:
     for type_ in ("random_id", "null_resource", "google_pubsub_topic", "google_storage_bucket_object"):
         (one,) = context(change(f"{type_}.x", None, {"name": "x"})).plan.changes
-        assert unexamined(one) == ()
+        assert unexamined_access(one) == ()
 
 
 def test_every_sentence_of_the_table_can_be_filled() -> None:

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from review.document import Document, Row, bounded
+from review.document import Document, Row
 from review.errors import PlanError
 from review.findings import Detail, Weight
 from review.markdown import MOST, code, markdown
 from review.plan import read_plan
-from review.text import CLOSE, OPEN, span, visible
+from review.text import CLOSE, OPEN, bounded, span, visible
 from tests.review.conftest import change, document
 from tests.review.test_secrets import outputs
 

@@ -58,8 +58,8 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[str, ...]]] = 
     ),
     "bucket, location in other letters": (
         "google_storage_bucket",
-        {"location": "EU", "x": 1},
-        {"location": "eu", "x": 2},
+        {"location": "EU", "versioning": [{"enabled": False}]},
+        {"location": "eu", "versioning": [{"enabled": True}]},
         (),
     ),
     "bucket, access": (
@@ -153,7 +153,7 @@ def test_of_a_type_that_is_not_known_it_is_said_so() -> None:
     assert found == [
         (
             "data loss possible",
-            "new thing r: is updated in place: a: 1 → 2; may be replaced instead: not known for this type",
+            "new thing r: is updated in place: a: 1 → 2; may be replaced instead: not known here",
         )
     ]
     found = told(

@@ -1,0 +1,102 @@
+"""What is known of each resource type: one table for plans and for stacks, `google_types.json`.
+
+A type that is not in it, of a newer provider or of another one, is not known: nothing good is said about it.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+TABLE = Path(__file__).with_name("google_types.json")
+ALWAYS = frozenset({"id", "timeouts"})  # of every type
+UNKNOWN_SIZE = 30  # of a loss that is not known, beside others
+# Providers whose resources keep nothing in a cloud, give nobody access and cost nothing.
+LOCAL = (
+    "archive_*",
+    "external",
+    "http",
+    "local_*",
+    "null_*",
+    "random_*",
+    "template_*",
+    "terraform_data",
+    "time_*",
+    "tls_*",
+)
+
+
+@dataclass(frozen=True)
+class TypeFacts:
+    """What is known of one type; `data` is empty where it keeps nothing but its arguments.
+
+    `perhaps` says that whether data is lost depends on more than the type. `kept` is why deleting one leaves it in
+    Google Cloud, `makes` what making one does to data that is there, `again` why the same cannot be made again.
+    """
+
+    data: str = ""
+    size: int = 0
+    perhaps: bool = False
+    kept: str = ""
+    makes: str = ""
+    again: str = ""
+    along: tuple[str, ...] = ()
+    kinds: frozenset[str] = frozenset()  # serves, network, code, costs, grants
+    replaces: tuple[str, ...] = ()
+    secret: tuple[str, ...] = ()
+    attributes: frozenset[str] = frozenset()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+@cache
+def types() -> Mapping[str, Mapping[str, Any]]:
+    """Return the table as it is written, by type."""
+    found: Mapping[str, Mapping[str, Any]] = json.loads(TABLE.read_text("utf-8"))["types"]
+    return found
+
+
+@cache
+def facts(type_: str) -> TypeFacts | None:
+    """Return what is known of a type; None where nothing is."""
+    row = types().get(type_)
+    if row is None:
+        return TypeFacts() if is_local(type_) else None
+    return TypeFacts(
+        data=row.get("data", ""),
+        size=row.get("size", 0),
+        perhaps=row.get("perhaps", False),
+        kept=row.get("kept", ""),
+        makes=row.get("makes", ""),
+        again=row.get("again", ""),
+        along=tuple(row.get("along", ())),
+        kinds=frozenset(row.get("is", "").split()),
+        replaces=tuple(row.get("replaces", "").split()),
+        secret=tuple(row.get("secret", "").split()),
+        attributes=frozenset(row.get("attributes", "").split()),
+        defaults=row.get("defaults", {}),
+    )
+
+
+def unknown_arguments(type_: str, arguments: Iterable[str]) -> set[str]:
+    """Return those arguments that the table does not have for a type that it has; empty for other types."""
+    found = facts(type_)
+    return set(arguments) - found.attributes - ALWAYS if found and found.attributes else set()
+
+
+def is_local(type_: str) -> bool:
+    """Tell whether a type's provider keeps what it makes on the machine that applies."""
+    return any(fnmatchcase(type_, pattern) for pattern in LOCAL)
+
+
+def is_known(type_: str) -> bool:
+    """Tell whether it is known what a resource of this type is."""
+    return facts(type_) is not None
+
+
+def is_kind(type_: str, kind: str) -> bool:
+    """Tell whether a type is of a kind: serves, network, code, costs or grants."""
+    found = facts(type_)
+    return found is not None and kind in found.kinds

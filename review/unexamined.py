@@ -1,0 +1,155 @@
+"""What of a plan was not looked at: types and arguments that neither the table of types nor a renderer knows.
+
+Of these a review never says "no", "nobody" or "none"; which of them need an acknowledgement is a setting.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from review import types
+from review.catalog import facts, unknown_arguments
+from review.context import Context
+from review.differences import COMPUTED, STATUS, differences
+from review.exposure import SPEAKS_OF_ACCESS, unexamined_access
+from review.findings import Finding, Kind, Weight
+from review.plan import Change
+from review.text import span, spans
+from review.values import leaves
+
+# Arguments that decide how long something is kept, or whether what is there goes.
+SPEAKS_OF_DATA = re.compile(
+    r"\w*retention\w*|\w*retain\w*|\w*_ttl|ttl\w*|\w*expir\w*|gc_\w+|\w*lifecycle_rules?|soft_delete\w*|\w*purge\w*|"
+    r"\w*truncat\w*|\w*max_age\w*|\w*delete_after\w*|\w*cleanup\w*|eviction\w*|deletion_window\w*"
+)
+TYPE_SPEAKS_OF_ACCESS = re.compile(
+    r"_(?:iam|policy|role|member\w*|binding|grant|permissions?|access|acl|user|group|firewall|security_group\w*|"
+    r"credentials?|keys?|token|collaborator|attachment)(?:_|$)"
+)
+
+
+class Level(Enum):
+    """How severe it is that something was not looked at: the gate's setting."""
+
+    NOTE = "note"  # it is told, and needs no acknowledgement
+    ACKNOWLEDGE = "acknowledge"  # where a type that is not known is deleted or replaced, or may widen access
+    STRICT = "strict"  # wherever anything was not looked at
+
+
+@dataclass(frozen=True)
+class Unexamined:
+    """Types, and arguments as `type.argument`, that were not looked at, by what they were not looked at for."""
+
+    data: tuple[str, ...] = ()
+    access: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.data or self.access or self.code)
+
+
+def unexamined(changes: tuple[Change, ...]) -> Unexamined:
+    """Return what was not looked at in these changes."""
+    found: tuple[set[str], set[str], set[str]] = (set(), set(), set())
+    for change in changes:
+        for part, names in zip(found, _of_change(change), strict=True):
+            part.update(names)
+    return Unexamined(*(tuple(sorted(each)) for each in found))
+
+
+def _of_change(change: Change) -> tuple[set[str], set[str], set[str]]:
+    """Return what was not looked at for data, for access and for code."""
+    if change.mode != "managed" or change.action in ("no-op", "read", "forget"):
+        return set(), set(), set()
+    known = facts(change.type)
+    access = set(unexamined_access(change))
+    if types.is_registered(change.type):
+        return set(), access, set()
+    if known is None:
+        data = {change.type} if change.before is not None else set[str]()
+        code = {change.type} if change.after is not None else set[str]()
+        return data, access | {change.type}, code
+    if change.after is None:
+        return set(), access, set()
+    strange = {
+        f"{change.type}.{key}"
+        for key in unknown_arguments(
+            change.type, {re.split(r"[.\[]", each.path)[0] for each in differences(change)}
+        )
+        - COMPUTED
+        - STATUS
+    }
+    if change.before is None:
+        return set(), access | strange, strange
+    kept = () if types.renderers(change.type) else _data_paths(change)
+    return strange | {f"{change.type}.{each}" for each in kept}, access | strange, strange
+
+
+def _data_paths(change: Change) -> Iterator[str]:
+    """Yield each argument that differs, up to the part of it that speaks of what is kept."""
+    for difference in differences(change):
+        sides = (difference.before, difference.after)
+        for leaf in {leaf for side in sides for leaf, _ in leaves(side, difference.path)}:
+            steps = re.sub(r"\[[^\]]*\]", "", leaf).split(".")
+            for index, step in enumerate(steps):
+                if SPEAKS_OF_DATA.fullmatch(step):
+                    yield ".".join(steps[: index + 1])
+                    break
+
+
+def unexamined_findings(context: Context, level: Level) -> Iterator[Finding]:
+    """Yield what needs a reviewer's eye because it was not looked at, beside deletions, which are told anyway."""
+    for change in context.plan.changes:
+        data, access, code = _of_change(change)
+        if not (data or access or code) or change.after is None:
+            continue
+        unknown = facts(change.type) is None and not types.is_registered(change.type)
+        widens = unknown and _may_widen(change)
+        if level is Level.STRICT and (access or code or widens):
+            weight = Weight.WIDENED
+        elif level is Level.STRICT:
+            weight = Weight.POSSIBLE_LOSS
+        elif widens:
+            weight = Weight.WIDENED if level is Level.ACKNOWLEDGE else Weight.CARE
+        else:
+            continue
+        names = spans(sorted(data | access | code), 4)
+        what = "its type is not known here" if unknown else f"{names} not looked at"
+        words = "may give access" if weight is Weight.WIDENED or widens else "may lose data"
+        yield Finding(
+            Kind.DATA if weight is Weight.POSSIBLE_LOSS else Kind.ACCESS,
+            weight,
+            context.where(change),
+            f"{words}: {what}",
+            undo="not known",
+            size=20,
+            address=change.address,
+            unexamined=True,
+        )
+
+
+def _may_widen(change: Change) -> bool:
+    """Tell whether a change of a type that is not known speaks of access, by its name or its arguments."""
+    if TYPE_SPEAKS_OF_ACCESS.search(change.type):
+        return True
+    return any(
+        SPEAKS_OF_ACCESS.fullmatch(step)
+        for each in differences(change)
+        for leaf, value in leaves(each.after, each.path)
+        if value not in (None, "", False, [], {})
+        for step in re.sub(r"\[[^\]]*\]", "", leaf).split(".")
+    )
+
+
+def weighed(finding: Finding, level: Level) -> Finding:
+    """Return a finding with the weight that the setting gives to what is not known."""
+    if finding.unexamined and level is Level.NOTE and finding.weight > Weight.CARE:
+        return replace(finding, weight=Weight.CARE)
+    return finding
+
+
+def told(names: tuple[str, ...], most: int = 6) -> str:
+    """Return names as spans, and how many more there are."""
+    shown = ", ".join(span(each) for each in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
