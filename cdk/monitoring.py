@@ -1,4 +1,5 @@
-"""Alerts by e-mail: nothing lands, the function fails, dead letters wait, load jobs fail, a batch failed, an SLO burns.
+"""Alerts by e-mail: nothing lands, the function fails, dead letters wait, load jobs fail, responses are of no use,
+a batch failed, an SLO burns.
 
 Only metrics that Google Cloud itself writes: an alert on a log-based metric made in the same apply is refused
 for up to ten minutes.
@@ -109,6 +110,17 @@ class Monitoring(Construct):
             'resource.type="cloud_run_revision"'
             f' AND resource.labels.service_name="{collection.function.name}"'
             ' AND jsonPayload.event=("load_job_failed" OR "quota_exceeded")',
+        )
+        self._on_logs(
+            "responses",
+            "Responses are not as they should be",
+            "The API answers, and what it says is of no use: no usable response (`unusable_response`), no row "
+            "(`no_rows`), a column of the view availability or the type of a column is lost (`schema_drift`), or no "
+            "station has reported for long (`stale_feed`). The function's log and `make smoke` name it. Raw responses "
+            "are kept: adapt the feed's folder, deploy, and rebuild the days.",
+            'resource.type="cloud_run_revision"'
+            f' AND resource.labels.service_name="{collection.function.name}"'
+            ' AND jsonPayload.event=("unusable_response" OR "no_rows" OR "schema_drift" OR "stale_feed")',
         )
         self._on_logs(
             "batch_failed",

@@ -1,7 +1,6 @@
 """One tick from the API to the tables. Whatever fails is raised, so that the message is delivered again."""
 
 import hashlib
-import logging
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ from collector.api import fetch
 from collector.envelope import Delivery
 from collector.landing import Landed, land
 from collector.loading import has_rows, load_once
+from collector.reporting import report_outcome
 from collector.settings import Settings
 from feed import (
     Feed,
@@ -28,7 +28,6 @@ from feed import (
     unpack,
     unreadable,
 )
-from telemetry import log
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def collect_tick(settings: Settings, feed: Feed, services: Services, delivery: D
         # An object that was there before may have been rebuilt by the batch, whose jobs have other ids.
         if lines and (landed.is_new or not has_rows(services.bigquery, table, own)):
             load_once(services.bigquery, table, lines, schema, f"{job}-{kind}-{_short_digest(table)}")
-    _report(outcome, landed, time.monotonic() - started)
+    report_outcome(feed, outcome, landed, time.monotonic() - started)
     return outcome
 
 
@@ -90,29 +89,3 @@ def _outcome(feed: Feed, landed: Landed, tick: datetime, limit: int) -> Outcome:
 def _short_digest(table: str) -> str:
     """A table made anew under another name is another target, whose rows were not loaded yet."""
     return hashlib.sha256(table.encode()).hexdigest()[:8]
-
-
-def _report(outcome: Outcome, landed: Landed, seconds: float) -> None:
-    rejected = outcome.rejected_records
-    severity, words = logging.INFO, "collected"
-    if not outcome.rows:
-        severity, words = logging.ERROR, "kept an answer that gives no row"
-    elif outcome.rejections or outcome.drifts:
-        severity, words = logging.WARNING, "collected, not all as expected"
-    log(
-        severity,
-        f"{words}: {landed.name}, {len(outcome.rows)} rows, {rejected} rejected",
-        event="collected",
-        feed=outcome.feed,
-        tick=outcome.collected_at.isoformat(),
-        object=landed.name,
-        is_new=landed.is_new,
-        records=outcome.records,
-        rows=len(outcome.rows),
-        rejected=rejected,
-        values_rejected=outcome.rejected_values,
-        values_implausible=outcome.implausible_values,
-        reasons=sorted({rejection.reason for rejection in outcome.rejections}),
-        drifts=[drift.message for drift in outcome.drifts],
-        seconds=round(seconds, 3),
-    )

@@ -4,6 +4,7 @@ from feed.conversion import MisfitError, converter
 from feed.drift import Drift
 from feed.encoding import charset_of
 from feed.errors import FeedError
+from feed.freshness import newest_report, stale_minutes
 from feed.model import COLLECTED_AT, Box, Column, Common, Condition, Feed, Legacy
 from feed.naming import archive_name, archive_prefix, choose_tick, landing_name, legacy_ticks, tick_of
 from feed.outcome import IMPLAUSIBLE, FaultError, Outcome, Rejection, load_rows, quarantine_rows
@@ -65,11 +66,13 @@ __all__ = [
     "load_feeds",
     "load_rows",
     "minutes_present_sql",
+    "newest_report",
     "pack",
     "parse",
     "quarantine_rows",
     "quarantine_schema",
     "spark_schema",
+    "stale_minutes",
     "station_schema",
     "tick_of",
     "unpack",

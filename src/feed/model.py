@@ -111,6 +111,8 @@ class Feed:
     common: Common = Common()
     box: Box | None = None
     legacy: Legacy | None = None
+    stale_minutes: int = 120  # without a new last_reported, the feed has stopped; 0: never
+    empty_is_ok: bool = False  # an empty array of records is a response as any other
     encoding: str = ""  # of responses that are no UTF-8; "": the charset of the Content-Type
     sample: bytes = field(default=b"", repr=False)
 

@@ -51,7 +51,7 @@ def read_response(feed: Feed, body: bytes, decode: Decode, charset: str = "") ->
         raise unusable("no_records", where, "nothing there: " + beginning(body), "an array of records")
     if type(found[0]) is not list:
         raise unusable("no_records", where, describe(found[0]), "an array of records")
-    if not found[0]:
+    if not found[0] and not feed.empty_is_ok:
         raise unusable("empty", where, "an empty array", "at least one record")
     if len(found[0]) > MAX_RECORDS:
         raise unusable("too_many", where, f"{len(found[0])} records", f"at most {MAX_RECORDS}")

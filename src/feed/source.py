@@ -67,7 +67,7 @@ def _feed(source: Table, sample: bytes) -> tuple[Feed, Layout, list[dict[str, An
     source.only(
         *("title", "url", "licence", "description", "records", "lift", "ignore", "timezone", "key", "order"),
         *("rename", "types", "columns", "common", "bounds", "legacy", "descriptions", "on_mismatch", "rules"),
-        "encoding",
+        *("encoding", "stale_minutes", "empty"),
     )
     layout = Layout(
         feed=source.feed,
@@ -98,6 +98,8 @@ def _feed(source: Table, sample: bytes) -> tuple[Feed, Layout, list[dict[str, An
         common=common_columns(source.section("common"), by_name),
         legacy=legacy_names(source, by_name),
         encoding=_encoding(source),
+        stale_minutes=source.number("stale_minutes", 120, 60 * 24 * 366),
+        empty_is_ok=source.choice("empty", ("error", "ok"), "error") == "ok",
         sample=sample,
     )
     return replace(feed, box=bounding_box(source, feed)), layout, records

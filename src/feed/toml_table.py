@@ -37,6 +37,13 @@ class Table:
             self.refuse(key, describe(value), "a text")
         return value
 
+    def number(self, key: str, default: int, most: int) -> int:
+        """The whole number under a key, from 0 to `most`."""
+        value = self.table.get(key, default)
+        if type(value) is not int or not 0 <= value <= most:
+            self.refuse(key, repr(value), f"a whole number from 0 to {most}")
+        return int(value)
+
     def texts(self, key: str) -> list[str]:
         """The list of strings under a key, [] where there is none."""
         value = self.value(key, [])

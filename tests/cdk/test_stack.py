@@ -347,6 +347,7 @@ def test_alerts_say_what_to_do(stack: dict[str, Any]) -> None:
         "errors",
         "dead_letters",
         "load_jobs",
+        "responses",
         "burns_fast",
         "burns_slowly",
         "batch_failed",

@@ -839,3 +839,12 @@ def test_an_answer_cut_anywhere_is_truncated(ods: Feed, is_ascii: bool) -> None:
 def test_columns_given_in_the_model_are_columns_of_rows(ods: Feed) -> None:
     assert all(isinstance(column, Column) for column in ods.columns)
     assert list(parse(ods, ods.sample, TICK).rows[0])[1:] == [column.name for column in ods.columns]
+
+
+@pytest.mark.parametrize(("toml", "reasons"), [("", ["empty"]), ('empty = "ok"', [])])
+def test_an_empty_array_is_a_response_where_the_feed_says_so(
+    make_feed: MakeFeed, toml: str, reasons: list[str]
+) -> None:
+    outcome = parse(make_feed([{"a": 1}], toml), answer([]), TICK)
+    assert [each.reason for each in outcome.rejections] == reasons
+    assert (outcome.records, outcome.rows, outcome.is_usable) == (0, [], not reasons)

@@ -1,0 +1,53 @@
+"""What a tick gave, in the log: one line for the tick, and one for each thing that an alert is made from.
+
+The events are part of the stack: cdk/monitoring.py has alerts on them.
+"""
+
+import logging
+from collections.abc import Iterator
+
+from collector.landing import Landed
+from feed import Feed, Outcome, newest_report, stale_minutes
+from telemetry import log
+
+
+def report_outcome(feed: Feed, outcome: Outcome, landed: Landed, seconds: float) -> None:
+    """Log what the response gave, and what is wrong with it."""
+    is_odd = bool(outcome.rejections or outcome.drifts)
+    words = "collected, not all as expected" if is_odd else "collected"
+    newest = newest_report(feed, outcome)
+    log(
+        logging.WARNING if is_odd else logging.INFO,
+        f"{words}: {landed.name}, {len(outcome.rows)} rows, {outcome.rejected_records} rejected",
+        event="collected",
+        feed=outcome.feed,
+        tick=outcome.collected_at.isoformat(),
+        object=landed.name,
+        is_new=landed.is_new,
+        records=outcome.records,
+        rows=len(outcome.rows),
+        rejected=outcome.rejected_records,
+        values_rejected=outcome.rejected_values,
+        values_implausible=outcome.implausible_values,
+        newest_report=None if newest is None else newest.isoformat(),
+        reasons=sorted({rejection.reason for rejection in outcome.rejections}),
+        drifts=[drift.message for drift in outcome.drifts],
+        seconds=round(seconds, 3),
+    )
+    for event, problem in _problems(feed, outcome, landed):
+        log(logging.ERROR, problem, event=event, feed=outcome.feed, object=landed.name)
+
+
+def _problems(feed: Feed, outcome: Outcome, landed: Landed) -> Iterator[tuple[str, str]]:
+    """Each event with its sentence: what failed, and where to look."""
+    if not outcome.is_usable:
+        yield "unusable_response", f"{outcome.rejections[0].message}; {landed.name} has the response"
+    elif not outcome.rows and (outcome.records or not feed.empty_is_ok):
+        why = outcome.rejections[0].message if outcome.rejections else "it has no records"
+        yield "no_rows", f"no row of {landed.name}, which has {outcome.records} records: {why}"
+    for drift in outcome.drifts:
+        if drift.is_severe:
+            yield "schema_drift", f"{drift.message}; adapt sources/{feed.name}, then rebuild the days"
+    if (minutes := stale_minutes(feed, outcome)) is not None:
+        found = f"no station of {feed.name} has reported for {minutes} minutes"
+        yield "stale_feed", f"{found}, fewer than {feed.stale_minutes} are expected: the API repeats itself"

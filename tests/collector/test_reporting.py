@@ -1,0 +1,88 @@
+"""Each thing that makes responses useless is an event at ERROR, which an alert names."""
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from collector.landing import Landed
+from collector.reporting import report_outcome
+from feed import Feed, parse
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.unit
+
+TICK = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
+LANDED = Landed("vlille_ogc/20231026T205000Z.json.gz", b"", is_new=True)
+
+
+@pytest.fixture
+def ogc(feeds: dict[str, Feed]) -> Feed:
+    return feeds["vlille_ogc"]
+
+
+def body(ogc: Feed, *, drop: str = "", **changed: Any) -> bytes:
+    """The sample with a field taken away from all records, or changed in all of them."""
+    records = json.loads(ogc.sample)["records"]
+    records = [{key: value for key, value in (each | changed).items() if key != drop} for each in records]
+    return json.dumps({"records": records}).encode()
+
+
+def events(
+    feed: Feed, response: bytes, caplog: pytest.LogCaptureFixture, tick: datetime = TICK
+) -> list[tuple[str, str]]:
+    """Severity and event of each line that a response makes."""
+    caplog.clear()
+    logging.getLogger("vlille").propagate = True
+    with caplog.at_level(logging.INFO, "vlille"):
+        report_outcome(feed, parse(feed, response, tick), LANDED, 0.1)
+    return [(record.levelname, record.__dict__["fields"]["event"]) for record in caplog.records]
+
+
+def test_what_is_as_expected_is_one_line(ogc: Feed, caplog: pytest.LogCaptureFixture) -> None:
+    assert events(ogc, ogc.sample, caplog) == [("INFO", "collected")]
+
+
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    ({"drop": "nb_velos_dispo"}, "schema_drift", "missing_field nb_velos_dispo: found it in no record"),
+    (
+        {"date_modification": 1698353400000},
+        "schema_drift",
+        "found an integer in 5 of 5 records; expected TIMESTAMP",
+    ),
+    ({"@id": None}, "no_rows", "which has 5 records: vlille_ogc: record 0 rejected (missing_key)"),
+    ({"date_modification": "2020-01-01T00:00:00Z"}, "stale_feed", "fewer than 120 are expected"),
+]
+
+
+@pytest.mark.parametrize(("change", "event", "sentence"), WRONG)
+def test_what_makes_rows_useless_is_an_event(
+    ogc: Feed, caplog: pytest.LogCaptureFixture, change: dict[str, Any], event: str, sentence: str
+) -> None:
+    line = "INFO" if event == "stale_feed" else "WARNING"
+    assert events(ogc, body(ogc, **change), caplog) == [(line, "collected"), ("ERROR", event)]
+    assert sentence in caplog.messages[-1]
+
+
+@pytest.mark.parametrize("response", [b"<html>", b'{"records": []}', b"", b'{"records": [1'])
+def test_a_response_without_records_is_an_event(
+    ogc: Feed, caplog: pytest.LogCaptureFixture, response: bytes
+) -> None:
+    assert events(ogc, response, caplog) == [("WARNING", "collected"), ("ERROR", "unusable_response")]
+    assert LANDED.name in caplog.messages[-1]
+
+
+def test_a_feed_is_stale_from_its_minutes_on(ogc: Feed, caplog: pytest.LogCaptureFixture) -> None:
+    newest = datetime(2023, 10, 26, 20, 48, 3, 105000, tzinfo=UTC)
+    assert ("ERROR", "stale_feed") not in events(ogc, ogc.sample, caplog, newest + timedelta(minutes=119.9))
+    assert ("ERROR", "stale_feed") in events(ogc, ogc.sample, caplog, newest + timedelta(minutes=120))
+
+
+def test_each_event_has_an_alert() -> None:
+    alerts = (ROOT / "cdk" / "monitoring.py").read_text("utf-8")
+    documented = (ROOT / "docs" / "feeds.md").read_text("utf-8")
+    for event in ("unusable_response", "no_rows", "schema_drift", "stale_feed"):
+        assert f'"{event}"' in alerts
+        assert f"| `{event}` |" in documented
