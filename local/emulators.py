@@ -159,7 +159,10 @@ def _start_bigquery(
     port, grpc_port = free_port(), free_port()
     url = f"http://{LOOPBACK}:{port}"
     ports = ["--host", LOOPBACK, "--port", str(port), "--grpc-port", str(grpc_port)]
-    data = ["--project", NO_PROJECT, "--data-dir", str(folder / "bigquery")]
+    # It writes the folder's path between apostrophes into SQL, where one of the path's own would end it; its working
+    # folder is ours. Elsewhere the whole path stays, for data of earlier runs are known by it.
+    place = folder / "bigquery"
+    data = ["--project", NO_PROJECT, "--data-dir", place.name if "'" in str(place) else str(place)]
     home = duckdb_home(extensions)
     supervisor.start(
         "BigQuery emulator",

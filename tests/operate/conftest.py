@@ -89,6 +89,7 @@ class Google:
         """What points Terraform, and the commands, to this server."""
         return {
             "GOOGLE_OAUTH_ACCESS_TOKEN": "fake",
+            "VLILLE_ENVIRONMENTS": str(ENVIRONMENTS),
             "GOOGLE_BACKEND_STORAGE_CUSTOM_ENDPOINT": f"{self.url}/storage/v1/",
             "GOOGLE_RESOURCE_MANAGER_CUSTOM_ENDPOINT": f"{self.url}/v1/",
             "GOOGLE_SERVICE_USAGE_CUSTOM_ENDPOINT": f"{self.url}/v1/",
