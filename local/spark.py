@@ -9,17 +9,19 @@ the JVM's classes (https://docs.oracle.com/en/java/javase/17/vm/class-data-shari
 import hashlib
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from local.errors import MissingToolError
 from local.java import Java, find_java
 
+PLAIN = re.compile(r"[\w./+-]+", re.ASCII)
 CACHE = Path(__file__).parents[1] / ".cache" / "spark"
 ARCHIVING_TIMEOUT_S = 180
 # A JVM that finds the archive unusable goes without it, and would say so between the job's lines.
@@ -58,7 +60,9 @@ class LocalSpark:
     @property
     def jvm_options(self) -> str:
         """The value of `spark.driver.extraJavaOptions`."""
-        return f"{QUICK} {QUIET} -XX:SharedArchiveFile={self.classes}" if self.classes else QUICK
+        if self.classes is None:
+            return QUICK
+        return f"{QUICK} {QUIET} -XX:SharedArchiveFile={quoted(self.classes)}"
 
     @property
     def conf(self) -> dict[str, str]:
@@ -78,12 +82,34 @@ class LocalSpark:
             "SPARK_LOCAL_IP": "127.0.0.1",
             "PYSPARK_PYTHON": str(python),
             "PYSPARK_DRIVER_PYTHON": str(python),
+            # By what the JVM takes names of files for: with LANG=C it finds none that has an accent.
+            "LC_ALL": "C.UTF-8",
         }
 
 
 def as_options(conf: Mapping[str, str]) -> list[str]:
     """Settings as words for spark-submit."""
     return [word for key, value in conf.items() for word in ("--conf", f"{key}={value}")]
+
+
+def quoted(path: Path) -> str:
+    """A path as part of options for the JVM, which Spark splits at spaces and quotation marks."""
+    text = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+@contextmanager
+def usable_folder(folder: Path) -> Iterator[Path]:
+    """Yield `folder`, or a temporary one where Spark could not use files by its path.
+
+    Spark takes paths of a job's files for URIs, patterns and lists: a space, a bracket or a comma ends in a
+    URISyntaxException or in no file at all.
+    """
+    if PLAIN.fullmatch(str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="vlille-job-") as name:
+        yield Path(name)
 
 
 def local_spark(cache: Path = CACHE) -> LocalSpark:
@@ -109,16 +135,18 @@ def prepare(cache: Path = CACHE) -> LocalSpark:
     spark = local_spark(cache)
     if spark.classes is not None:
         return spark
-    with tempfile.TemporaryDirectory(dir=spark.home.parent) as name:
-        folder = Path(name)
-        (folder / "job.py").write_text(_JOB)
+    with (
+        tempfile.TemporaryDirectory(dir=spark.home.parent) as name,
+        usable_folder(folder := Path(name)) as place,
+    ):
+        (place / "job.py").write_text(_JOB)
         written = folder / "classes.jsa"
-        options = f"{QUICK} -Xlog:disable -XX:ArchiveClassesAtExit={written}"
+        options = f"{QUICK} -Xlog:disable -XX:ArchiveClassesAtExit={quoted(written)}"
         conf = as_options(HERE | {"spark.driver.extraJavaOptions": options})
         submit = [str(spark.submit), "--master", "local[2]", *conf]
         with suppress(subprocess.SubprocessError):
             subprocess.run(
-                [*submit, str(folder / "job.py")],
+                [*submit, str(place / "job.py")],
                 env=os.environ | spark.environment(Path(sys.executable)),
                 capture_output=True,
                 timeout=ARCHIVING_TIMEOUT_S,

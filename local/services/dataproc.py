@@ -24,7 +24,7 @@ from local.errors import LocalError, NotFoundError, ProcessError
 from local.frontend import Answer, FrontEnd, error_answer, json_answer
 from local.guard.storage import bucket_name, object_name
 from local.machine import Machine
-from local.spark import LocalSpark, as_options, local_spark
+from local.spark import LocalSpark, as_options, local_spark, usable_folder
 from local.stack import Attributes, Handler, Resource
 from local.workloads import ISOLATION, gs_parts, read_object
 
@@ -225,18 +225,16 @@ class Dataproc:
         here = local_spark()
         name = f"job {step} of {workflow.folder.name}"
         log = self._machine.folder / "logs" / f"job-{step}-{workflow.folder.name}.log"
-        self._machine.supervisor.run(
-            name,
-            [
-                str(here.submit),
-                *self._words(here, spark, template, folder),
-            ],
-            env=self._environment(here, template["serviceAccount"]),
-            cwd=folder,
-            log=log,
-            on_line=lines.append,
-            timeout_s=seconds(template["dagTimeout"]),
-        )
+        with usable_folder(folder.resolve()) as place:
+            self._machine.supervisor.run(
+                name,
+                [str(here.submit), *self._words(here, spark, template, place)],
+                env=self._environment(here, template["serviceAccount"]),
+                cwd=folder,
+                log=log,
+                on_line=lines.append,
+                timeout_s=seconds(template["dagTimeout"]),
+            )
         summary = last_object(lines)
         if summary is None:
             raise ProcessError(name, "printed no JSON summary", log)

@@ -419,3 +419,22 @@ def test_the_command_line_answers_in_a_sentence(
     done = run(tmp_path, *words)
     assert (done.code, expected in done.output) == (code, True), done.output
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.local
+def test_a_demo_runs_wherever_it_lies_and_whatever_the_terminal_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An odd path, a locale without accents, a far time zone, 60 columns, no colours, and a file for the output."""
+    cwd = tmp_path / "l'été [à vélo] & co"
+    cwd.mkdir()
+    monkeypatch.delenv("LC_ALL", raising=False)
+    done = run(
+        cwd, "demo", "--ticks", "2", "--feed", "vlille_ods", "--day", "made",
+        LANG="C", TZ="Pacific/Apia", COLUMNS="60", NO_COLOR="1",
+    )  # fmt: skip
+    assert done.code == 0, done.output
+    assert (done.report["rows_rebuilt"], done.report["mismatches"]) == (2 * 289, 0)
+    assert done.report["source"] == "a made day of vlille_ods, 289 stations"
+    assert "\x1b" not in done.output
+    assert "ALLÉE DE L'ORGE" in done.output

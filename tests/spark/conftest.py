@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +28,7 @@ from feed import (
 from local.emulators import Emulators
 from local.machine import project_number
 from local.metadata import MetadataServer
-from local.spark import local_spark
+from local.spark import PLAIN, local_spark
 from local.workloads import ISOLATION
 from tests.conftest import bigquery_client, fresh_emulators, storage_client
 from tests.spark.front import Front
@@ -161,13 +162,18 @@ def job_files(feeds: dict[str, Feed], tmp_path_factory: pytest.TempPathFactory) 
     return main, code
 
 
+def _usable(file: Path, folder: Path) -> Path:
+    """The file, or its copy in `folder` where Spark cannot use its path: the checkout may lie anywhere."""
+    return file if PLAIN.fullmatch(str(file)) else Path(shutil.copy(file, folder))
+
+
 @pytest.fixture(scope="session")
 def submission(job_files: tuple[Path, Path]) -> Callable[..., list[str]]:
     """The spark-submit command line of a job."""
     main, code = job_files
 
     def words(arguments: list[str], *zips: Path) -> list[str]:
-        files = ",".join(str(each) for each in (code, *zips))
+        files = ",".join(str(_usable(each, main.parent)) for each in (code, *zips))
         options = (*local_spark().options, "--master", MASTER)
         return ["spark-submit", *options, "--py-files", files, str(main), *arguments]
 
