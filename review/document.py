@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from review.answers import answers
 from review.findings import YES, Detail, Finding, Kind, Weight
+from review.grouping import grouped
 from review.reviewing import Review, summary
 from review.text import CLOSE, OPEN, bounded, plural, rendered, span
 
@@ -66,12 +67,15 @@ def headline(review: Review) -> str:
 def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
     """Yield a row for each finding, and one for all that is only made new of one noun."""
     new: dict[str, list[str]] = {}
+    rest = []
     for each in findings:
         if each.new:
             noun, _, name = each.where.partition(OPEN)
             new.setdefault(noun.strip(), []).append(f"{OPEN}{name}")
         else:
-            yield Row(each.weight, each.where, bounded(each.sentence), each.undo)
+            rest.append(each)
+    for row in grouped(rest):
+        yield Row(row.first.weight, row.where, bounded(row.sentence), row.first.undo)
     for noun, names in sorted(new.items()):
         shown = ", ".join(names[:MOST_NEW]) + (
             f" and {len(names) - MOST_NEW} more" if len(names) > MOST_NEW else ""
@@ -85,6 +89,9 @@ def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
 
 
 def _folds(review: Review) -> Iterator[Detail]:
+    for row in grouped([each for each in review.findings if not each.new]):
+        if row.detail:
+            yield _cut(row.detail)
     for finding in review.findings:
         for detail in finding.details:
             yield _fold(detail, "" if finding.kind is Kind.CODE else finding.where)

@@ -81,6 +81,8 @@ class Finding:
     details: tuple[Detail, ...] = ()
     address: str = ""
     new: bool = False  # says only that something is made new
+    alike: str = ""  # the sentence without its own name: the same for others of which the same is said
+    within: str = ""  # what the resource is part of, such as a dataset
     unexamined: bool = (
         False  # is told because a type or an argument is not known, not because of what it does
     )

@@ -12,6 +12,7 @@ from review.cost import Cost, cost
 from review.differences import STATUS, arguments, computed, differences, told
 from review.exposure import exposure_findings
 from review.findings import ACKNOWLEDGEMENTS, NO, Detail, Finding, Kind, Weight, order
+from review.grouping import with_group
 from review.ordering import order_of_apply
 from review.plain import circumstances, deferred, making, plain
 from review.plan import OLD_FORMATS, Change, Check, Invocation, Output, Plan
@@ -86,7 +87,7 @@ def review(context: Context, book: Book, level: Level = Level.ACKNOWLEDGE) -> Re
     changed = [each for each in plan.changes if each.action in CONCERNS and each.mode == "managed"]
     month = cost(context, book) if changed else None
     told_ = [*_findings(context), *unexamined_findings(context, level), *_of_cost(month)]
-    found = sorted((weighed(each, level) for each in told_), key=order)
+    found = sorted((with_group(weighed(each, level), context) for each in told_), key=order)
     counts = Counter(CONCERNS[each.action] for each in changed)
     moved = sum(1 for each in plan.changes if each.previous and each.previous != each.address)
     imported = sum(1 for each in plan.changes if each.importing)
@@ -297,4 +298,5 @@ def _later(changed: list[Change], context: Context) -> Iterator[str]:
 
 def summary(counts: tuple[tuple[str, int], ...]) -> str:
     """Return the counts in words."""
-    return ", ".join(f"{count:,} {word}" for word, count in counts) or "nothing changed"
+    told = (f"{count:,} {word.replace('actions', 'action') if count == 1 else word}" for word, count in counts)
+    return ", ".join(told) or "no resource changes"

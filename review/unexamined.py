@@ -69,7 +69,7 @@ def _of_change(change: Change) -> tuple[set[str], set[str], set[str]]:
     if known is None:
         data = {change.type} if change.before is not None else set[str]()
         code = {change.type} if change.after is not None else set[str]()
-        return data, access | {change.type}, code
+        return data, access, code
     if change.after is None:
         return set(), access, set()
     strange = {
@@ -105,7 +105,7 @@ def unexamined_findings(context: Context, level: Level) -> Iterator[Finding]:
         if not (data or access or code) or change.after is None:
             continue
         unknown = facts(change.type) is None and not types.is_registered(change.type)
-        widens = unknown and _may_widen(change)
+        widens = change.type in access and unknown and _may_widen(change)
         if level is Level.STRICT and (access or code or widens):
             weight = Weight.WIDENED
         elif level is Level.STRICT:

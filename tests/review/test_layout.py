@@ -176,7 +176,7 @@ def test_a_sentence_is_cut_between_its_spans(texts: list[str], longest: int) -> 
 def test_what_was_cut_is_said() -> None:
     changes = []
     for index in range(500):
-        before = {"table_id": f"t{index}", "description": "x" * 90, "labels": {"a": "1"}}
+        before = {"table_id": f"t{index}", "description": f"{index}{'x' * 90}", "labels": {"a": "1"}}
         after = {"table_id": f"t{index}", "description": "y" * 4000, "labels": {"a": "2"}}
         changes.append(change(f"google_bigquery_table.t{index}", before, after))
     text = outputs(document(*changes))["markdown"]

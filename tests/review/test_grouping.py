@@ -1,0 +1,90 @@
+"""Many findings that are alike are one row; what differs stays apart, and nothing that was told is lost."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from review.document import Document, lay_out
+from review.text import plain
+from tests.review.conftest import change, reviewed
+
+pytestmark = pytest.mark.unit
+
+
+def table(name: str, dataset: str = "d") -> dict[str, Any]:
+    return {"dataset_id": dataset, "table_id": name, "deletion_protection": False}
+
+
+def laid_out(*changes: dict[str, Any]) -> Document:
+    return lay_out(reviewed(*changes))
+
+
+def rows(document: Document) -> list[tuple[str, str, str]]:
+    return [(each.weight.words, plain(each.where), plain(each.sentence)) for each in document.rows]
+
+
+def test_tables_of_one_dataset_that_go_are_one_row() -> None:
+    found = laid_out(
+        *(change(f"google_bigquery_table.t{each}", table(f"t{each}"), None) for each in range(12))
+    )
+    weight, where, sentence = rows(found)[0]
+    assert (weight, where) == ("data loss", "12 tables in dataset d")
+    assert sentence.startswith("are deleted")
+    assert "google_bigquery_table.t11" in sentence
+    assert len(found.rows) == 1
+    assert "data loss (12)" in found.headline
+
+
+def test_every_one_of_a_large_group_is_in_its_fold() -> None:
+    found = laid_out(
+        *(change(f"google_bigquery_table.t{each}", table(f"t{each}"), None) for each in range(40))
+    )
+    (fold,) = [each for each in found.folds if plain(each.title) == "40 tables in dataset d, one by one"]
+    assert len(fold.lines) == 40
+    assert plain(found.rows[0].sentence).endswith("and 28 more")
+
+
+def test_other_datasets_and_other_fates_stay_apart() -> None:
+    changes = [
+        *(change(f"google_bigquery_table.a{each}", table(f"a{each}"), None) for each in range(4)),
+        *(change(f"google_bigquery_table.b{each}", table(f"b{each}", "e"), None) for each in range(5)),
+        *(change(f"google_storage_bucket.c{each}", {"name": f"c{each}"}, None) for each in range(3)),
+    ]
+    wheres = [where for _, where, _ in rows(laid_out(*changes))]
+    assert {"4 tables in dataset d", "5 tables in dataset e"} <= set(wheres)
+    assert (
+        sum(each.startswith("bucket ") for each in wheres) == 3
+    )  # three are few enough to be told one by one
+
+
+def test_grants_to_several_are_not_hidden_in_one_row() -> None:
+    members = [f"user:u{each}@example.org" for each in range(6)]
+    found = laid_out(
+        *(
+            change(
+                f"google_storage_bucket_iam_member.m{each}",
+                None,
+                {"bucket": "b", "role": "roles/storage.admin", "member": member},
+            )
+            for each, member in enumerate(members)
+        )
+    )
+    told = " ".join(sentence for _, _, sentence in rows(found))
+    assert all(member.removeprefix("user:") in told for member in members)
+
+
+@given(st.integers(1, 30), st.integers(0, 5))
+def test_a_row_for_each_or_a_name_for_each(tables: int, buckets: int) -> None:
+    changes = [change(f"google_bigquery_table.t{each}", table(f"t{each}"), None) for each in range(tables)]
+    changes += [
+        change(f"google_storage_bucket.c{each}", {"name": f"c{each}"}, None) for each in range(buckets)
+    ]
+    found = laid_out(*changes)
+    told = " ".join(
+        [f"{where} {sentence}" for _, where, sentence in rows(found)]
+        + [plain(line) for fold in found.folds for line in fold.lines]
+    )
+    for each in changes:
+        assert each["address"] in told
