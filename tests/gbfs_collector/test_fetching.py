@@ -1,0 +1,166 @@
+"""Many requests at once: each has its result, whatever the servers do."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from gbfs import read_file
+from gbfs_collector.fetching import Limits, Request, fetch_all
+from local.gbfs_system import SimulatedServer, SimulatedSystem, serve_system
+
+pytestmark = pytest.mark.local
+
+NOON = datetime(2026, 5, 1, 10, tzinfo=UTC)
+QUICK = Limits(deadline_s=20, request_s=1)
+
+
+@contextmanager
+def systems(*accidents: str) -> Iterator[list[SimulatedServer]]:
+    """Serve one system for each accident, "" for none."""
+    with ExitStack() as closing:
+        servers = []
+        for number, accident in enumerate(accidents):
+            system = SimulatedSystem(
+                f"s{number}", "S", stations=3, accidents=frozenset({accident} if accident else ())
+            )
+            servers.append(serve_system(system, lambda: NOON))
+            closing.callback(servers[-1].close)
+        yield servers
+
+
+def request(server: SimulatedServer, number: int = 0, **more: Any) -> Request:
+    return Request(f"s{number}", "station_status", server.url_of("station_status"), **more)
+
+
+def test_every_request_has_its_result_in_order() -> None:
+    accidents = ("", "error", "too_many", "html", "cut", "hang", "moved", "")
+    with systems(*accidents) as servers:
+        wanted = [request(server, number) for number, server in enumerate(servers)]
+        found = fetch_all(wanted, lambda: NOON, QUICK)
+    assert [each.system_id for each in found] == [f"s{number}" for number in range(8)]
+    assert [each.status for each in found] == [200, 500, 429, 200, 200, None, 200, 200]
+    assert dict(found[2].headers)["Retry-After"] == "120"
+    assert found[5].error == "no whole response within 1.0 s"
+    assert all(each.fetched_at == NOON for each in found)
+    assert len(read_file("s0", "station_status", found[0].body).rows) == 3
+    assert found[6].body == found[7].body == found[0].body
+
+
+def test_nothing_wanted_is_nothing_found() -> None:
+    assert fetch_all([], lambda: NOON, QUICK) == []
+
+
+def test_what_is_unchanged_is_told() -> None:
+    with systems("") as [server]:
+        [first] = fetch_all([request(server)], lambda: NOON, QUICK)
+        etag = dict(first.headers)["ETag"]
+        [again] = fetch_all([request(server, headers=(("If-None-Match", etag),))], lambda: NOON, QUICK)
+    assert (again.status, again.body) == (304, b"")
+
+
+def test_a_host_that_hangs_holds_nobody_up() -> None:
+    with systems("hang", "") as (hanging, good):
+        wanted = [request(hanging, number) for number in range(20)] + [request(good, 99)] * 12
+        limits = Limits(deadline_s=2.5, request_s=1, at_once=6, at_once_per_host=4)
+        found = fetch_all(wanted, lambda: NOON, limits)
+    assert [each.status for each in found[20:]] == [200] * 12
+    errors = [each.error for each in found[:20]]
+    assert None not in errors
+    assert "no turn before the deadline of 2.5 s" in errors
+    assert hanging.requests["station_status"] < 20
+
+
+class _Counting(BaseHTTPRequestHandler):
+    """Counts how many requests are in work at once, and what they carry."""
+
+    lock = threading.Lock()
+    now = most = 0
+    seen: list[tuple[str, str | None]]
+    location: str | None = None
+
+    def do_GET(self) -> None:
+        kind = type(self)
+        with self.lock:
+            kind.now += 1
+            kind.most = max(kind.most, kind.now)
+            kind.seen.append((self.path, self.headers.get("X-Key")))
+        time.sleep(0.02)
+        with self.lock:
+            kind.now -= 1
+        self.send_response(302 if self.location else 200)
+        if self.location:
+            self.send_header("Location", self.location)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+@contextmanager
+def counting(location: str | None = None) -> Iterator[tuple[str, type[_Counting]]]:
+    handler = type("Handler", (_Counting,), {"seen": [], "location": location})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", handler
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_host_gets_few_requests_at_once() -> None:
+    with counting() as (url, handler):
+        wanted = [Request("s", "f", f"{url}/{number}") for number in range(40)]
+        found = fetch_all(wanted, lambda: NOON, Limits(at_once=32, at_once_per_host=3))
+        assert [each.status for each in found] == [200] * 40
+        assert handler.most <= 3
+        assert len(handler.seen) == 40
+
+
+def test_a_secret_stays_with_its_host() -> None:
+    with counting() as (other, second), counting(f"{other}/there?key=abc") as (url, first):
+        asked = Request("s", "f", f"{url}/here", secrets=(("X-Key", "secret"),))
+        [found] = fetch_all([asked], lambda: NOON, QUICK)
+        assert (first.seen, second.seen) == ([("/here", "secret")], [("/there?key=abc", None)])
+    assert "secret" not in repr(asked)
+    assert (found.status, found.url) == (200, f"{url}/here")
+
+
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        (
+            "http://example.org/x?key=abc",
+            "redirected to http://example.org/x?…, which is not encrypted; expected https",
+        ),
+        ("/again", "redirected more than 3 times"),
+        ("https://[oops", "ValueError: "),
+    ],
+)
+def test_a_redirect_that_cannot_be_followed_is_told(location: str, told: str) -> None:
+    with counting(location) as (url, _):
+        [found] = fetch_all([Request("s", "f", f"{url}/?key=abc")], lambda: NOON, QUICK)
+    assert found.status is None
+    assert str(found.error).startswith(told)
+
+
+def test_a_server_that_is_not_there_is_told_without_what_the_url_asks() -> None:
+    with counting() as (url, _):
+        pass
+    [found] = fetch_all([Request("s", "f", f"{url}/x?key=abc")], lambda: NOON, QUICK)
+    assert str(found.error).startswith("ConnectionError: ")
+    assert "abc" not in str(found.error)
+
+
+def test_a_body_that_is_too_large_is_told() -> None:
+    with systems("") as [server]:
+        [found] = fetch_all([request(server)], lambda: NOON, Limits(max_bytes=100))
+    assert found.error == "the body has more than 100 bytes"
