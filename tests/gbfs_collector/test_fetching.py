@@ -139,7 +139,7 @@ def test_a_secret_stays_with_its_host() -> None:
     [
         (
             "http://example.org/x?key=abc",
-            "redirected to http://example.org/x?…, which is not encrypted; expected https",
+            "expected https, redirected to http://example.org/x?…",
         ),
         ("/again", "redirected more than 3 times"),
         ("https://[oops", "ValueError: "),
