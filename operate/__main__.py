@@ -24,6 +24,7 @@ from feed import FeedError, load_feeds
 from operate import backfill, jobs, leftovers, logs, smoke, terraform
 from operate.checks import NEEDS, TERRAFORM, missing
 from operate.cloud import Cloud, connect
+from operate.content import judge_content, observe_content
 from operate.cycle import CDKTF_COMMANDS, Cdktf, Cycle, check_unprotected
 from operate.errors import OperateError, StoppedError
 from operate.jobs import JOBS, STATE_AFTER
@@ -170,6 +171,8 @@ def _bucket(text: str) -> str:
 def _smoke(cloud: Cloud, settings: Settings, place: Place, _options: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     lines = smoke.judge(observe(cloud, settings, place, now), settings, place, now)
+    feed = load_feeds(Path(os.environ.get("VLILLE_SOURCES", ROOT / "sources")))[settings.feed]
+    lines += judge_content(observe_content(cloud, settings, feed, place, now), feed, place)
     print(*lines, sep="\n")
     return int(any(line.wrong for line in lines))
 

@@ -132,18 +132,18 @@ def _ticks(cloud: Cloud, bucket: str, prefix: str) -> Iterator[datetime]:
 
 def _row(cloud: Cloud, settings: Settings, now: datetime) -> datetime | None:
     since = (now - timedelta(days=ROW_DAYS)).strftime("%Y-%m-%d %H:%M:%S+00")
-    [row] = _query(
+    [row] = query_rows(
         cloud,
         settings,
         f"SELECT UNIX_SECONDS(MAX(collected_at)) FROM `{settings.dataset}.{settings.feed}` "  # noqa: S608 - ours
         f"WHERE collected_at >= TIMESTAMP '{since}'",
     )
-    return None if row[0] is None else _time(row[0])
+    return None if row[0] is None else to_time(row[0])
 
 
 def _minutes(cloud: Cloud, settings: Settings, now: datetime) -> Minutes:
     day = now.date() - timedelta(days=1)
-    [[present, first]] = _query(
+    [[present, first]] = query_rows(
         cloud,
         settings,
         f"SELECT COUNT(DISTINCT IF(DATE(collected_at) = DATE '{day}', collected_at, NULL)), "  # noqa: S608 - ours
@@ -151,7 +151,7 @@ def _minutes(cloud: Cloud, settings: Settings, now: datetime) -> Minutes:
         f"WHERE collected_at >= TIMESTAMP '{day - timedelta(days=1)} 00:00:00+00'",
     )
     midnight = datetime.combine(day, time(), UTC)
-    missed = MINUTES_OF_A_DAY if first is None else (_time(first) - midnight) // timedelta(minutes=1)
+    missed = MINUTES_OF_A_DAY if first is None else (to_time(first) - midnight) // timedelta(minutes=1)
     expected = MINUTES_OF_A_DAY - min(max(missed, 0), MINUTES_OF_A_DAY)
     return Minutes(day, int(present), expected)
 
@@ -175,7 +175,7 @@ def _load_jobs(cloud: Cloud, settings: Settings, now: datetime) -> dict[str, int
 
 
 def _run(cloud: Cloud, settings: Settings) -> Run | None:
-    rows = _query(
+    rows = query_rows(
         cloud,
         settings,
         "SELECT UNIX_SECONDS(started_at), CAST(first_day AS STRING), CAST(last_day AS STRING), status, "  # noqa: S608
@@ -184,10 +184,10 @@ def _run(cloud: Cloud, settings: Settings) -> Run | None:
     if not rows:
         return None
     [[started, first, last, status, message, loaded]] = rows
-    return Run(_time(started), first, last, status, message or "", int(loaded or 0))
+    return Run(to_time(started), first, last, status, message or "", int(loaded or 0))
 
 
-def _query(cloud: Cloud, settings: Settings, sql: str) -> list[list[Any]]:
+def query_rows(cloud: Cloud, settings: Settings, sql: str) -> list[list[Any]]:
     """Run a query; rows of texts and None, as REST has them. Raises RefusedError."""
     answer = cloud.call(
         "POST",
@@ -230,5 +230,5 @@ def _job(cloud: Cloud, settings: Settings, job: str) -> Job:
     )
 
 
-def _time(seconds: str) -> datetime:
+def to_time(seconds: str) -> datetime:
     return datetime.fromtimestamp(int(float(seconds)), UTC)

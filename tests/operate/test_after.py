@@ -4,10 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from feed import load_feeds
 from operate import backfill
 from operate.__main__ import main
+from operate.content import common_columns
 from operate.errors import StoppedError
 from operate.jobs import JOBS
+from tests.conftest import ROOT
 from tests.operate.conftest import Answer, Google
 
 pytestmark = pytest.mark.emulator
@@ -17,11 +20,23 @@ SMOKE = (
     *("objects", "archive", "rows", "minutes", "load jobs", "dead letters"),
     *(f"job {job}" for job in JOBS),
     "last batch",
+    *("freshness", "changes", "columns", "quarantine"),
 )
-# No batch has ended, and yesterday nothing was collected yet.
+COMMON_COLUMNS = len(common_columns(load_feeds(ROOT / "sources")["vlille_ogc"]))
+
+
+def query_answer(*values: str | None) -> Answer:
+    """One row of a query."""
+    return 200, {"jobComplete": True, "rows": [{"f": [{"v": value} for value in values]}]}
+
+
+# No batch has ended, yesterday nothing was collected yet; then the content of the last hour.
 AFTER_ROWS = [
     (200, {"jobComplete": True}),
-    (200, {"jobComplete": True, "rows": [{"f": [{"v": "0"}, {"v": None}]}]}),
+    query_answer("0", None),
+    query_answer("2", "1764000120", "1764000000", *["578"] * COMMON_COLUMNS),
+    (200, {"jobComplete": True}),
+    query_answer("31"),
 ]
 
 

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from cdk.settings import Settings, load_environments
-from feed import archive_name, batch_runs_schema, landing_name
+from feed import archive_name, batch_runs_schema, landing_name, load_feeds, quarantine_schema, station_schema
 from local.clock import RealClock
 from local.control.server import ControlPlane
 from local.emulators import Emulators
@@ -22,6 +22,7 @@ from local.services.pubsub import PubSub
 from local.services.storage import Storage
 from operate import jobs, leftovers
 from operate.cloud import Cloud, connect
+from operate.content import Content, observe_content
 from operate.observation import Facts, Job, Landing, Minutes, Run, Unanswered, observe
 from operate.place import Place
 from operate.smoke import judge
@@ -247,3 +248,37 @@ def with_project(stack: dict[str, Any], settings: Settings) -> dict[str, Any]:
     )
     found: dict[str, Any] = json.loads(text)
     return found
+
+
+def test_the_content_of_rows_is_seen(cloud: Cloud, settings: Settings) -> None:
+    """Two minutes: station 1 changes, station 2 does not, and nobody says how many docks are free."""
+    feed = load_feeds(ROOT / "sources")["vlille_ogc"]
+    deploy(cloud, replace(settings, feed="another"))
+    datasets = f"{cloud.endpoints.big_query}projects/{settings.project}/datasets/vlille/tables"
+    for name, fields in ((feed.name, station_schema(feed)), ("quarantine", quarantine_schema())):
+        table = {"tableReference": {"tableId": name}, "schema": {"fields": fields}}
+        cloud.call("POST", datasets, json=table)
+    queries = f"{cloud.endpoints.big_query}projects/{settings.project}/queries"
+    for sql in (
+        f"INSERT INTO `{settings.dataset}.{feed.name}` (collected_at, id, nb_velos_dispo, date_modification) VALUES "  # noqa: S608
+        "(TIMESTAMP '2026-11-24 11:58:00+00', '1', 3, TIMESTAMP '2026-11-24 11:50:00+00'), "
+        "(TIMESTAMP '2026-11-24 11:58:00+00', '2', 3, TIMESTAMP '2099-01-01 00:00:00+00'), "
+        "(TIMESTAMP '2026-11-24 11:59:00+00', '1', 4, TIMESTAMP '2026-11-24 11:50:00+00'), "
+        "(TIMESTAMP '2026-11-24 11:59:00+00', '2', 3, TIMESTAMP '2099-01-01 00:00:00+00')",
+        f"INSERT INTO `{settings.dataset}.quarantine` (collected_at, feed, scope, reason, occurrences) VALUES "  # noqa: S608
+        "(TIMESTAMP '2026-11-24 11:58:00+00', 'vlille_ogc', 'value', 'implausible', 2), "
+        "(TIMESTAMP '2026-11-24 11:59:00+00', 'vlille_ogc', 'response', 'html', 1), "
+        "(TIMESTAMP '2026-11-24 11:59:00+00', 'another', 'response', 'html', 1), "
+        "(TIMESTAMP '2026-11-24 10:59:00+00', 'vlille_ogc', 'response', 'html', 1)",
+    ):
+        cloud.call("POST", queries, json={"query": sql, "useLegacySql": False})
+    assert observe_content(cloud, settings, feed, HERE, NOW) == Content(
+        ticks=2,
+        newest_tick=TICK - timedelta(minutes=1),
+        newest_report=TICK - timedelta(minutes=10),
+        lost=("name", "area", "latitude", "longitude", "num_docks_available", "is_operational"),
+        changed=1,
+        quarantined={("response", "html"): 1, ("value", "implausible"): 2},
+    )
+    gone = observe_content(cloud, settings, replace(feed, name="nowhere"), HERE, NOW)
+    assert isinstance(gone, Unanswered)
