@@ -166,7 +166,7 @@ bench: $(READY) ## measure, each figure beside its baseline, and write bench/RES
 
 .PHONY: lock
 lock: $(READY) ## resolve the pinned requirements anew
-	@$(foreach folder,src/collector src/copier,$(call compile,$(folder),3.13,-c requirements.txt);) \
+	@$(foreach folder,src/collector src/copier src/dashboard,$(call compile,$(folder),3.13,-c requirements.txt);) \
 	$(call compile,src/spark,3.11,); \
 	$(call compile,checks,3.13,); \
 	$(call compile,.,3.13,)

@@ -38,6 +38,17 @@ def copier_artifact(feeds: Iterable[Feed], sources: Path, src: Path = ROOT / "sr
     return Artifact("copier", zip_files(files))
 
 
+def dashboard_artifact(src: Path = ROOT / "src") -> Artifact:
+    """What the dashboard's image is built from: Dockerfile and requirements.txt at the root, its page's files."""
+    files = {
+        "Dockerfile": _read(src / "dashboard" / "Dockerfile"),
+        "requirements.txt": _read(src / "dashboard" / "requirements.txt"),
+        **_packages(src, "dashboard", "feed", "telemetry"),
+        **read_tree(src / "dashboard" / "static", under="dashboard/static/"),
+    }
+    return Artifact("dashboard", zip_files(files))
+
+
 def batch_artifact(feeds: Iterable[Feed], sources: Path, src: Path = ROOT / "src") -> Artifact:
     """The batch job's own packages, importable from the zip."""
     files = {**_packages(src, "spark", "feed", "telemetry"), **_sources(sources, feeds)}

@@ -1,4 +1,4 @@
-"""What is built at a deploy: the repository for images, the copier's image, and who may build."""
+"""What is built at a deploy: the repository for images, the services' images, and who may build."""
 
 from pathlib import Path
 
@@ -48,7 +48,7 @@ class Build(Construct):
             repository_id="vlille",
             location=settings.region,
             format="DOCKER",
-            description="Images of the collector and the copier",
+            description="Images of the collector, the copier and the dashboard",
             cleanup_policies=[
                 # What runs is among the last deploys: KEEP wins over DELETE, so it can never be cleaned away.
                 ArtifactRegistryRepositoryCleanupPolicies(

@@ -12,7 +12,8 @@ WORKLOADS = {
     "batch": "the cluster's machines: rebuilds days from the archive",
     "push": "delivers ticks to the collector",
     "scheduler": "starts the copier and the nightly batch",
-    "build": "builds the collector and the copier's image",
+    "dashboard": "reads the views, to show the data",
+    "build": "builds the collector, and the images of the copier and the dashboard",
 }
 
 
@@ -24,12 +25,15 @@ class Identities(Construct):
     batch: ServiceAccount
     push: ServiceAccount
     scheduler: ServiceAccount
+    dashboard: ServiceAccount
     build: ServiceAccount
 
     def __init__(self, scope: Construct, settings: Settings) -> None:
         super().__init__(scope, "identity")
         self.project = DataGoogleProject(self, "project", project_id=settings.project)
         for workload, description in WORKLOADS.items():
+            if workload == "dashboard" and settings.dashboard is None:
+                continue
             account = ServiceAccount(
                 self,
                 workload,

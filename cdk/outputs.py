@@ -6,6 +6,7 @@ from constructs import Construct
 from cdk.archiving import Archiving
 from cdk.batch import Batch
 from cdk.collection import Collection
+from cdk.dashboard import Dashboard
 from cdk.settings import Settings
 from cdk.storage import Storage
 from cdk.views import Views
@@ -21,6 +22,7 @@ def declare_outputs(
     storage: Storage,
     warehouse: Warehouse,
     views: Views,
+    dashboard: Dashboard | None,
     collection: Collection,
     archiving: Archiving,
     batch: Batch,
@@ -42,6 +44,7 @@ def declare_outputs(
     region = settings.region
     values: dict[str, object] = {
         "copier_url": archiving.service.uri,
+        **({"dashboard_url": dashboard.service.uri} if dashboard else {}),
         "function_url": collection.function.service_config.uri,
         **{f"{purpose}_bucket_url": bucket.url for purpose, bucket in buckets.items()},
         "views_dataset": f"{settings.project}.{views.dataset.dataset_id}",

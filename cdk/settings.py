@@ -143,6 +143,16 @@ class Budget(_Section, frozen=True):
     monthly_amount: int
 
 
+class Dashboard(_Section, frozen=True):
+    """The Cloud Run service that shows the data; `public` opens it to everybody."""
+
+    public: bool
+    memory: str
+    max_query_mebibytes: int
+    daily_gibibytes: int
+    cache_mebibytes: int
+
+
 class Ci(_Section, frozen=True):
     """The GitHub repository whose workflows may plan and deploy: its IDs decide, its name is for people."""
 
@@ -166,6 +176,7 @@ class _File(_Section, frozen=True):
     labels: dict[str, str] = {}
     ci: Ci | None = None
     budget: Budget | None = None
+    dashboard: Dashboard | None = None
 
 
 @dataclass(frozen=True)
@@ -187,6 +198,7 @@ class Settings:
     labels: Mapping[str, str]
     ci: Ci | None
     budget: Budget | None
+    dashboard: Dashboard | None
 
     @property
     def stack(self) -> str:
@@ -387,6 +399,8 @@ def _impossible(values: _File, feeds: tuple[str, ...]) -> Iterable[Problem]:
                 "an ID such as 01AB23-4CD567-89EF01: `gcloud billing accounts list` prints it",
             )
         yield from _between("budget.monthly_amount", values.budget.monthly_amount, 1, 1_000_000)
+    if values.dashboard is not None:
+        yield from _dashboard(values.dashboard)
     if values.ci is not None:
         if not _REPOSITORY.fullmatch(values.ci.repository):
             yield "ci.repository", values.ci.repository, REPOSITORY
@@ -478,6 +492,14 @@ def _copier(copier: Copier) -> Iterable[Problem]:
     yield from _between("copier.timeout_seconds", copier.timeout_seconds, 60, 1800)
     yield from _between("copier.max_instances", copier.max_instances, 1, 100)
     yield from _between("copier.threads", copier.threads, 1, 128)
+
+
+def _dashboard(dashboard: Dashboard) -> Iterable[Problem]:
+    yield from _memory("dashboard.memory", dashboard.memory, 512, 4096)
+    # The smallest is a day of all columns, as the map's stations need.
+    yield from _between("dashboard.max_query_mebibytes", dashboard.max_query_mebibytes, 100, 1_048_576)
+    yield from _between("dashboard.daily_gibibytes", dashboard.daily_gibibytes, 1, 1024)
+    yield from _between("dashboard.cache_mebibytes", dashboard.cache_mebibytes, 8, 1024)
 
 
 def _batch(batch: Batch) -> Iterable[Problem]:

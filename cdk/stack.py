@@ -6,11 +6,12 @@ from pathlib import Path
 from constructs import Construct
 
 from cdk.archiving import Archiving
-from cdk.artifacts import batch_artifact, batch_main, collector_artifact, copier_artifact
+from cdk.artifacts import batch_artifact, batch_main, collector_artifact, copier_artifact, dashboard_artifact
 from cdk.batch import Batch
 from cdk.budget import ProjectBudget
 from cdk.build import Build
 from cdk.collection import Collection
+from cdk.dashboard import Dashboard
 from cdk.environment_stack import EnvironmentStack
 from cdk.identities import Identities
 from cdk.monitoring import Monitoring
@@ -84,6 +85,20 @@ class VlilleStack(EnvironmentStack):
         views = Views(
             self, settings, feeds[settings.feed], warehouse=warehouse, table_editor=batch.table_editor
         )
+        dashboard = None
+        if settings.dashboard is not None:
+            dashboard_zip = dashboard_artifact()
+            dashboard = Dashboard(
+                self,
+                settings,
+                settings.dashboard,
+                feeds[settings.feed],
+                identities=identities,
+                views=views,
+                build=build,
+                source=upload.artifact("dashboard", dashboard_zip),
+                source_sha256=dashboard_zip.sha256,
+            )
         Scheduling(
             self,
             settings,
@@ -101,6 +116,7 @@ class VlilleStack(EnvironmentStack):
             storage=storage,
             warehouse=warehouse,
             views=views,
+            dashboard=dashboard,
             collection=collection,
             archiving=archiving,
             batch=batch,

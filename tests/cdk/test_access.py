@@ -104,6 +104,12 @@ CALLS: dict[Grant, Calls] = {
         ("src/copier/moving.py", "source.delete"),
         ("src/copier/sweep.py", "_pages(client, settings.landing_bucket"),
     ),
+    Grant("dashboard", "dataset views", "roles/bigquery.dataViewer"): (
+        ("src/dashboard/queries.py", "{self.views}.availability"),
+    ),
+    Grant("dashboard", "project", "roles/bigquery.jobUser"): (
+        ("src/dashboard/warehouse.py", "self._client().query"),
+    ),
     Grant("pubsub", "subscription push", "roles/pubsub.subscriber"): (
         ("cdk/collection.py", "dead_letter_policy="),
     ),

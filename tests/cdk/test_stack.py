@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cdk.access import findings
 from feed import Feed, availability_sql, batch_runs_schema, data_views, quarantine_schema, station_schema
 from tests.cdk.conftest import Synthesis, synthesize
 from tests.conftest import ENVIRONMENTS as ENVIRONMENTS_FOLDER
@@ -108,6 +109,7 @@ def test_nothing_is_open_and_nobody_has_a_key(stack: dict[str, Any]) -> None:
         "${google_project_iam_custom_role.batch_worker_role.name}",
         "roles/artifactregistry.writer",
         "roles/bigquery.dataEditor",
+        "roles/bigquery.dataViewer",
         "roles/bigquery.jobUser",
         "roles/iam.serviceAccountUser",
         "roles/logging.logWriter",
@@ -259,6 +261,20 @@ def test_or_it_has_workers_and_a_budget(checkouts: tuple[Path, Path], tmp_path: 
     ]
 
 
+def test_only_a_public_dashboard_is_open_and_the_access_checks_say_so(
+    checkouts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(checkouts[0], tmp_path / "copy", symlinks=True))
+    for environments in ("environments", "tests/environments"):
+        dev = copy / environments / "dev.toml"
+        dev.write_text(dev.read_text().replace("public = false", "public = true"))
+    stack = synthesize(copy, tmp_path / "out", VLILLE_ENV="dev").stacks["dev"]
+    grant = one(stack, "google_cloud_run_v2_service_iam_member.dashboard_everybody_opens_dashboard")
+    assert (grant["member"], grant["role"]) == ("allUsers", "roles/run.invoker")
+    assert grant["name"] == "${google_cloud_run_v2_service.dashboard_service.name}"
+    assert [finding.kind for finding in findings(stack)] == ["public"]
+
+
 def test_the_cluster_has_no_way_to_the_internet(stack: dict[str, Any]) -> None:
     template = one(stack, "google_dataproc_workflow_template.batch_template")
     machines = template["placement"]["managed_cluster"]["config"]["gce_cluster_config"]
@@ -284,7 +300,7 @@ def test_no_clean_up_can_take_the_running_image(stack: dict[str, Any]) -> None:
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_artifacts_are_there_and_named_by_what_they_hold(synthesis: Synthesis, environment: str) -> None:
     objects = dict(resources(synthesis.stacks[environment], "google_storage_bucket_object"))
-    assert len(objects) == 5
+    assert len(objects) == 6
     for address, arguments in objects.items():
         file = synthesis.folder(environment) / arguments["source"]
         assert not Path(arguments["source"]).is_absolute()
@@ -362,6 +378,7 @@ def test_alerts_say_what_to_do(stack: dict[str, Any]) -> None:
 def test_outputs_tell_where_to_look(stack: dict[str, Any]) -> None:
     assert set(stack["output"]) == {
         "copier_url",
+        "dashboard_url",
         "function_url",
         *(f"{purpose}_bucket_url" for purpose in ("landing", "archive", "artifacts", "staging")),
         "station_table",

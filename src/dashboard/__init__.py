@@ -1,0 +1,1 @@
+"""The Cloud Run service that shows the data: a page, and the files that it reads."""

@@ -1,0 +1,177 @@
+"""Outlines of the map, from the stations alone: each point belongs to the area of the station nearest to it.
+
+Voronoi cells are clipped to a hull around the stations and dissolved by area, so that the map needs no tiles and no
+request to anybody else. Pure; degrees (WGS 84) in and out, kilometres in between.
+"""
+
+import math
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+MARGIN_KM = 0.7  # of the hull around the outermost stations
+KM_A_DEGREE = 111.32
+DIGITS = 5  # of a degree: about a metre
+HULL_STEPS = 12  # points of the circle around each station that the hull is made of
+
+Point = tuple[float, float]  # kilometres east and north
+
+
+@dataclass(frozen=True)
+class Place:
+    """A station's place and the name of its area, None where the feed has none."""
+
+    latitude: float
+    longitude: float
+    area: str | None
+
+
+@dataclass(frozen=True)
+class Outline:
+    """An area: its name as it is shown, and its rings of [longitude, latitude]."""
+
+    area: str
+    rings: list[list[list[float]]]
+
+
+def fold_name(name: str) -> str:
+    """Return what is the same for two spellings of a name: no accents, no case, no hyphens."""
+    plain = unicodedata.normalize("NFKD", name)
+    letters = "".join(each if each.isalnum() else " " for each in plain if not unicodedata.combining(each))
+    return " ".join(letters.upper().split())
+
+
+def merge_names(names: Iterable[str]) -> dict[str, str]:
+    """Return for each folded name the one that stands for it: MARQUETTE is MARQUETTE LEZ LILLE where that is there."""
+    folded = sorted({fold_name(name) for name in names})
+    return {
+        short: next((each for each in folded if each.startswith(f"{short} LEZ ")), short) for short in folded
+    }
+
+
+def outlines(places: Sequence[Place]) -> list[Outline]:
+    """Return the outline of each area, by name; without areas, one outline of the whole without a name."""
+    spots = {(place.latitude, place.longitude): place for place in places}
+    if len(spots) < 3:
+        return []
+    merged = merge_names(place.area for place in spots.values() if place.area)
+    middle = sum(latitude for latitude, _ in spots) / len(spots)
+    scale = KM_A_DEGREE * math.cos(math.radians(middle))
+    points = [(longitude * scale, latitude * KM_A_DEGREE) for latitude, longitude in spots]
+    areas = [merged[fold_name(place.area)] if place.area else "" for place in spots.values()]
+    border: dict[str, list[tuple[Point, Point]]] = defaultdict(list)
+    for index, cell in enumerate(_cells(points, _hull(points))):
+        for begin, end, neighbour in cell:
+            if neighbour is None or areas[neighbour] != areas[index]:
+                border[areas[index]].append((begin, end))
+    return [
+        Outline(
+            area,
+            [
+                [[round(x / scale, DIGITS), round(y / KM_A_DEGREE, DIGITS)] for x, y in ring]
+                for ring in _rings(border[area])
+            ],
+        )
+        for area in sorted(border)
+    ]
+
+
+def _hull(points: Sequence[Point]) -> list[Point]:
+    """The convex hull of circles around the points, counter-clockwise (Andrew's monotone chain)."""
+    turns = [2 * math.pi * step / HULL_STEPS for step in range(HULL_STEPS)]
+    around = sorted(
+        {
+            (x + MARGIN_KM * math.cos(turn), y + MARGIN_KM * math.sin(turn))
+            for x, y in points
+            for turn in turns
+        }
+    )
+    halves: list[list[Point]] = []
+    for line in (around, around[::-1]):
+        half: list[Point] = []
+        for point in line:
+            while len(half) > 1 and _turn(half[-2], half[-1], point) <= 0:
+                half.pop()
+            half.append(point)
+        halves.append(half[:-1])
+    return halves[0] + halves[1]
+
+
+def _turn(a: Point, b: Point, c: Point) -> float:
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+Edge = tuple[Point, Point, int | None]  # begin, end, and the point on the other side
+
+
+def _cells(points: Sequence[Point], hull: list[Point]) -> Iterable[list[Edge]]:
+    """Yield the Voronoi cell of each point, clipped to the hull, as edges in order."""
+    for index, (x, y) in enumerate(points):
+        cell: list[Edge] = [(hull[n], hull[(n + 1) % len(hull)], None) for n in range(len(hull))]
+        reach = max(math.dist((x, y), begin) for begin, _, _ in cell)
+        others = sorted(
+            (math.dist((x, y), point), other) for other, point in enumerate(points) if other != index
+        )
+        for distance, other in others:
+            if distance / 2 > reach:
+                break
+            cell = _clip(cell, (x, y), points[other], other)
+            reach = max(math.dist((x, y), begin) for begin, _, _ in cell)
+        yield cell
+
+
+def _clip(cell: list[Edge], near: Point, far: Point, other: int) -> list[Edge]:
+    """Keep the part of a convex cell that is nearer to `near`; the new edge has `other` on its other side."""
+    direction = far[0] - near[0], far[1] - near[1]
+    middle = (near[0] + far[0]) / 2, (near[1] + far[1]) / 2
+
+    def beyond(point: Point) -> float:
+        return (point[0] - middle[0]) * direction[0] + (point[1] - middle[1]) * direction[1]
+
+    kept: list[Edge] = []
+    entry = leave = None
+    for begin, end, neighbour in cell:
+        first, second = beyond(begin), beyond(end)
+        if first <= 0 and second <= 0:
+            kept.append((begin, end, neighbour))
+        elif first <= 0 or second <= 0:
+            share = first / (first - second)
+            cut = begin[0] + share * (end[0] - begin[0]), begin[1] + share * (end[1] - begin[1])
+            if first <= 0:
+                leave = cut
+                kept.append((begin, cut, neighbour))
+                place = len(kept)
+            else:
+                entry = cut
+                kept.append((cut, end, neighbour))
+    if leave is not None and entry is not None:
+        kept.insert(place, (leave, entry, other))
+    return kept
+
+
+def _rings(edges: Iterable[tuple[Point, Point]]) -> list[list[Point]]:
+    """Join edges to closed rings; ends that are within a metre are the same."""
+
+    def key(point: Point) -> tuple[int, int]:
+        return round(point[0] * 1000), round(point[1] * 1000)
+
+    following: dict[tuple[int, int], list[tuple[Point, Point]]] = defaultdict(list)
+    for begin, end in edges:
+        if key(begin) != key(end):
+            following[key(begin)].append((begin, end))
+    rings: list[list[Point]] = []
+    while following:
+        start = next(iter(following))
+        ring: list[Point] = []
+        at = start
+        while following.get(at):
+            begin, end = following[at].pop()
+            if not following[at]:
+                del following[at]
+            ring.append(begin)
+            at = key(end)
+        if len(ring) > 2:
+            rings.append(ring)
+        following.pop(at, None) if not following.get(at) else None
+    return rings

@@ -1,0 +1,74 @@
+"""The queries of the service: GoogleSQL over its dataset of views, which is all that it may read."""
+
+# ruff: noqa: S608 - names of tables cannot be query parameters; the dataset comes from the stack
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Queries:
+    """SQL texts for one dataset of views (`project.dataset`)."""
+
+    views: str
+
+    @property
+    def newest(self) -> str:
+        """The newest response of at least @since, a row per station: one day's partition is read, or two."""
+        return (
+            "SELECT collected_at, station_id, num_bikes_available, num_docks_available, is_operational, "
+            f"last_reported\nFROM `{self.views}.availability`\n"
+            "WHERE collected_at >= @since AND collected_at = "
+            f"(SELECT MAX(collected_at) FROM `{self.views}.availability` WHERE collected_at >= @since)"
+        )
+
+    @property
+    def stations(self) -> str:
+        """Name, area, place and capacity (most bikes and docks together) of the stations seen since @since."""
+        return (
+            "SELECT station_id, MAX(name) AS name, MAX(area) AS area, MAX(latitude) AS latitude, "
+            "MAX(longitude) AS longitude, MAX(num_bikes_available + num_docks_available) AS capacity\n"
+            f"FROM `{self.views}.availability`\nWHERE collected_at >= @since\nGROUP BY station_id"
+        )
+
+    @property
+    def days(self) -> str:
+        """Minutes with rows of each UTC day from @first on."""
+        return f"SELECT day, minutes FROM `{self.views}.minutes_present` WHERE day >= @first ORDER BY day"
+
+    @property
+    def series(self) -> str:
+        """From @start until before @end, a row per station: `minute:bikes:docks` for each row, with commas between."""
+        return (
+            "SELECT station_id, STRING_AGG(CONCAT(CAST(TIMESTAMP_DIFF(collected_at, @start, MINUTE) AS STRING), ':', "
+            "COALESCE(CAST(num_bikes_available AS STRING), ''), ':', "
+            "COALESCE(CAST(num_docks_available AS STRING), '')), ',') AS series\n"
+            f"FROM `{self.views}.availability`\n"
+            "WHERE collected_at >= @start AND collected_at < @end\nGROUP BY station_id"
+        )
+
+    @property
+    def week(self) -> str:
+        """A row per station: `weekday:hour:days:mean bikes:% empty:% full` of each hour of the week, with commas."""
+        return (
+            "SELECT station_id, STRING_AGG(CONCAT(CAST(weekday AS STRING), ':', CAST(hour AS STRING), ':', "
+            "CAST(days AS STRING), ':', COALESCE(CAST(ROUND(mean_bikes) AS STRING), ''), ':', "
+            "COALESCE(CAST(ROUND(100 * share_empty) AS STRING), ''), ':', "
+            "COALESCE(CAST(ROUND(100 * share_full) AS STRING), '')), ',') AS series\n"
+            f"FROM `{self.views}.weekly_profile`\nGROUP BY station_id"
+        )
+
+    @property
+    def quarantine(self) -> str:
+        """Records that could not become rows, by day and reason, from @first on."""
+        return (
+            f"SELECT day, reason, records FROM `{self.views}.quarantine_counts` WHERE day >= @first "
+            "ORDER BY day, reason"
+        )
+
+    @property
+    def rebuilds(self) -> str:
+        """The newest runs of the nightly batch."""
+        return (
+            "SELECT finished_at, first_day, last_day, rows_loaded, rows_rejected, status, agrees, message\n"
+            f"FROM `{self.views}.rebuilds`\nORDER BY finished_at DESC LIMIT 7"
+        )

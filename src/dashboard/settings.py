@@ -1,0 +1,37 @@
+"""The service's environment variables as a frozen dataclass, read once at start."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+MIB, GIB = 2**20, 2**30
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the stack tells the service."""
+
+    views: str  # project.dataset of the views
+    feed: str
+    title: str
+    licence: str
+    time_zone: ZoneInfo
+    environment: str
+    max_query_bytes: int  # of one query
+    daily_bytes: int  # of all queries of an instance and UTC day
+    cache_bytes: int
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read the variables; KeyError names one that is missing."""
+        return cls(
+            views=environ["VIEWS_DATASET"],
+            feed=environ["FEED"],
+            title=environ["FEED_TITLE"],
+            licence=environ.get("FEED_LICENCE", ""),
+            time_zone=ZoneInfo(environ["TIME_ZONE"]),
+            environment=environ["ENVIRONMENT"],
+            max_query_bytes=int(environ["MAX_QUERY_MEBIBYTES"]) * MIB,
+            daily_bytes=int(environ["DAILY_GIBIBYTES"]) * GIB,
+            cache_bytes=int(environ["CACHE_MEBIBYTES"]) * MIB,
+        )

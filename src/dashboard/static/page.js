@@ -1,0 +1,688 @@
+"use strict";
+// The page: one state, files that are read once, and functions that draw. No library, no request to anybody else.
+(() => {
+  const WORDS = {
+    en: {
+      skip: "Skip to the table", theme: "Switch between light and dark", map: "Map", before: "Previous day", after: "Next day",
+      day: "Day", speed: "Speed", now: "Now", minute: "Time of day", plan: "Plan ahead", need: "I need", bike: "a bike",
+      dock: "a dock", at: "at", on: "on", showOdds: "Show the odds on the map", stations: "Stations", search: "Search",
+      csv: "Download CSV", sql: "Copy as SQL", name: "Name", area: "Area", bikes: "Bikes", docks: "Docks", state: "State",
+      pick: "Pick a station on the map or in the table", play: "Play", pause: "Pause", empty: "empty", full: "full",
+      off: "out of service or silent", fewBikes: "few bikes", manyBikes: "many bikes", capacity: "circle area = capacity",
+      bikesNow: "bikes available", emptyNow: "stations empty", fullNow: "stations full", offNow: "not reporting",
+      odds: "Odds", seldom: "seldom", always: "always", its: "Bikes through the day", week: "A usual week, share of minutes with a bike",
+      near: "Nearest stations", noWeek: "No past weeks are known for this hour.", copied: "Copied", noData: "no data",
+      mapHelp: "Arrow keys move to the next station in that direction, Enter opens it.", minAgo: "min ago", hAgo: "h ago", dAgo: "days ago",
+      lastData: "Newest data", live: "live", stale: "The database does not respond. This is the last known state.",
+      oldData: "These data are old: the newest response is from", none: "No data is known for this day.",
+      ofDay: "of the day's minutes so far have data", missingRuns: "missing", same: "the API responds, but no station has changed for",
+      moreBikes: "bikes", freeDocks: "free docks", days: "days", share: "of the day so far", raw: "Raw response",
+      chanceBike: "of finding a bike", chanceDock: "of finding a free dock", rebuilt: "The last nightly rebuild agreed with its sources",
+      disagreed: "The last nightly rebuild did not agree with its sources", quarantined: "records quarantined in the last 7 days",
+      outOfService: "out of service", seen: "over", close: "Close", empties: "empty", fulls: "full", failed: "The data cannot be read.",
+    },
+    fr: {
+      skip: "Aller au tableau", theme: "Clair ou sombre", map: "Carte", before: "Jour précédent", after: "Jour suivant", day: "Jour",
+      speed: "Vitesse", now: "Maintenant", minute: "Heure", plan: "Prévoir", need: "Il me faut", bike: "un vélo", dock: "une place",
+      at: "à", on: "le", showOdds: "Montrer les chances sur la carte", stations: "Stations", search: "Chercher", csv: "Télécharger en CSV",
+      sql: "Copier en SQL", name: "Nom", area: "Commune", bikes: "Vélos", docks: "Places", state: "État",
+      pick: "Choisissez une station sur la carte ou dans le tableau", play: "Lire", pause: "Pause", empty: "vide", full: "pleine",
+      off: "hors service ou muette", fewBikes: "peu de vélos", manyBikes: "beaucoup de vélos", capacity: "surface = capacité",
+      bikesNow: "vélos disponibles", emptyNow: "stations vides", fullNow: "stations pleines", offNow: "sans données", odds: "Chances",
+      seldom: "rarement", always: "toujours", its: "Les vélos au fil du jour", week: "Une semaine habituelle, part des minutes avec un vélo",
+      near: "Stations les plus proches", noWeek: "Aucune semaine passée n’est connue pour cette heure.", copied: "Copié", noData: "pas de données",
+      mapHelp: "Les flèches mènent à la station suivante dans cette direction, Entrée l’ouvre.", minAgo: "min", hAgo: "h", dAgo: "jours",
+      lastData: "Dernières données", live: "en direct", stale: "La base de données ne répond pas. Voici le dernier état connu.",
+      oldData: "Ces données sont anciennes : la dernière réponse date du", none: "Aucune donnée n’est connue pour ce jour.",
+      ofDay: "des minutes écoulées ont des données", missingRuns: "manquantes", same: "l’API répond, mais aucune station n’a changé depuis",
+      moreBikes: "vélos", freeDocks: "places libres", days: "jours", share: "du jour écoulé", raw: "Réponse brute",
+      chanceBike: "de trouver un vélo", chanceDock: "de trouver une place", rebuilt: "La dernière reconstruction nocturne concorde avec ses sources",
+      disagreed: "La dernière reconstruction nocturne ne concorde pas avec ses sources", quarantined: "enregistrements écartés en 7 jours",
+      outOfService: "hors service", seen: "sur", close: "Fermer", empties: "vide", fulls: "pleine", failed: "Les données ne peuvent être lues.",
+    },
+  };
+  const UNKNOWN = 255, HOURS = 168, NS = "http://www.w3.org/2000/svg", SAME_MINUTES = 15, OLD_MINUTES = 10;
+  const $ = (id) => document.getElementById(id);
+  const t = (key) => WORDS[state.lang][key] || key;
+  const state = { lang: "en", day: null, minute: 0, station: null, live: true, playing: false, odds: false, theme: null };
+  const data = { info: null, now: null, days: new Map(), week: null, status: null, stale: false };
+  let stations = [], byId = new Map(), day = null, shown = [];
+
+  // --- files -------------------------------------------------------------------------------------
+
+  const embedded = $("embedded") ? JSON.parse($("embedded").textContent) : null;
+
+  async function load(name) {
+    if (!embedded) {
+      const response = await fetch("data/" + name, { headers: { Accept: "*/*" } });
+      if (!response.ok) throw new Error(name + ": " + response.status);
+      data.stale = response.headers.has("Warning");
+      return response.arrayBuffer();
+    }
+    if (!embedded[name]) throw new Error(name + ": not in this copy");
+    const bytes = Uint8Array.from(atob(embedded[name]), (c) => c.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  }
+  const loadJson = async (name) => JSON.parse(new TextDecoder().decode(await load(name)));
+
+  function unpack(buffer) {
+    const length = new DataView(buffer).getUint32(4, true);
+    const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
+    return [header, new Uint8Array(buffer, 8 + length)];
+  }
+
+  async function loadDay(name) {
+    if (data.days.has(name) && name !== today()) return data.days.get(name);
+    const [header, bytes] = unpack(await load(name + ".bin"));
+    const size = header.stations.length * header.minutes;
+    const found = { name, start: header.start, minutes: header.minutes, index: new Map(header.stations.map((id, n) => [id, n])),
+      bikes: bytes.subarray(0, size), docks: bytes.subarray(size) };
+    addNow(found);
+    measure(found);
+    data.days.set(name, found);
+    return found;
+  }
+
+  // The newest response is a minute of its day too, which the day's file may not have yet.
+  function addNow(found) {
+    if (!data.now || !data.now.collected_at) return;
+    const minute = Math.round((Date.parse(data.now.collected_at) / 1000 - found.start) / 60);
+    if (minute < 0 || minute >= found.minutes) return;
+    for (const [id, [bikes, docks]] of Object.entries(data.now.stations)) {
+      const at = found.index.get(id);
+      if (at === undefined) continue;
+      found.bikes[at * found.minutes + minute] = bikes === null ? UNKNOWN : Math.min(254, bikes);
+      found.docks[at * found.minutes + minute] = docks === null ? UNKNOWN : Math.min(254, docks);
+    }
+  }
+
+  // By minute: bikes of all stations (-1: missing) and whether any station changed since the minute before.
+  function measure(found) {
+    const { minutes, bikes, docks } = found, count = found.index.size;
+    found.total = new Int32Array(minutes).fill(-1);
+    found.changed = new Uint8Array(minutes);
+    let before = -1;
+    for (let m = 0; m < minutes; m++) {
+      let sum = 0, seen = false, changed = before < 0;
+      for (let s = 0; s < count; s++) {
+        const at = s * minutes + m, value = bikes[at];
+        if (value === UNKNOWN) continue;
+        seen = true; sum += value;
+        if (!changed && (value !== bikes[s * minutes + before] || docks[at] !== docks[s * minutes + before])) changed = true;
+      }
+      if (seen) { found.total[m] = sum; found.changed[m] = changed ? 1 : 0; before = m; }
+    }
+    found.last = before;
+    found.first = found.total.findIndex((each) => each >= 0);
+  }
+
+  // --- time --------------------------------------------------------------------------------------
+
+  const zoned = (options) => new Intl.DateTimeFormat("en-GB", { timeZone: data.info.time_zone, ...options });
+  const dayOf = (ms) => new Intl.DateTimeFormat("sv-SE", { timeZone: data.info.time_zone, dateStyle: "short" }).format(ms);
+  const clockOf = (ms) => zoned({ hour: "2-digit", minute: "2-digit" }).format(ms);
+  const today = () => (data.now && data.now.collected_at ? dayOf(Date.parse(data.now.collected_at)) : dayOf(Date.now()));
+  const msAt = (minute) => (day.start + minute * 60) * 1000;
+  const shift = (name, by) => new Date(Date.parse(name + "T12:00:00Z") + by * 864e5).toISOString().slice(0, 10);
+
+  // --- what is shown of a station ----------------------------------------------------------------
+
+  function valuesAt(station, minute) {
+    const at = day ? day.index.get(station.id) : undefined;
+    if (at === undefined) return [UNKNOWN, UNKNOWN];
+    return [day.bikes[at * day.minutes + minute], day.docks[at * day.minutes + minute]];
+  }
+  function classOf(station, bikes, docks) {
+    if (bikes === UNKNOWN || docks === UNKNOWN || (isNow() && station.off)) return "x";
+    if (bikes === 0) return "e";
+    if (docks === 0) return "f";
+    return String(Math.min(4, Math.floor((5 * bikes) / (bikes + docks))));
+  }
+  const isNow = () => state.live && day && day.name === today() && state.minute === day.last;
+
+  function hourOfWeek() {
+    return +$("weekday").value * 24 + +$("at").value.slice(0, 2);
+  }
+  // Share of minutes in which there was a bike (or a dock) at a station in an hour of the week; null where none is known.
+  function oddsOf(station, hour, need) {
+    if (!data.week) return null;
+    const at = data.week.index.get(station.id);
+    if (at === undefined) return null;
+    const [empty, full, days] = ["empty", "full", "days"].map((plane) => data.week[plane][at * HOURS + hour]);
+    const missing = need === "bike" ? empty : full;
+    return missing === UNKNOWN || days === UNKNOWN ? null : [100 - missing, days];
+  }
+
+  // --- drawing -----------------------------------------------------------------------------------
+
+  function make(name, attributes, parent) {
+    const element = document.createElementNS(NS, name);
+    for (const key in attributes) element.setAttribute(key, attributes[key]);
+    if (parent) parent.append(element);
+    return element;
+  }
+  function tag(name, text, parent, attributes = {}) {
+    const element = document.createElement(name);
+    if (text !== null) element.textContent = text;
+    for (const key in attributes) element.setAttribute(key, attributes[key]);
+    if (parent) parent.append(element);
+    return element;
+  }
+
+  let project;
+  function drawMap() {
+    const map = $("map"), placed = stations.filter((s) => s.lat !== null);
+    map.replaceChildren();
+    if (!placed.length) return;
+    const points = [...placed.map((s) => [s.lon, s.lat]), ...data.info.outlines.flatMap(([, rings]) => rings.flat())];
+    const scale = Math.cos((placed.reduce((sum, s) => sum + s.lat, 0) / placed.length) * Math.PI / 180);
+    const xs = points.map(([x]) => x * scale), ys = points.map(([, y]) => -y);
+    const [left, top] = [Math.min(...xs), Math.min(...ys)];
+    const wide = Math.max(...xs) - left || 0.01, high = Math.max(...ys) - top || 0.01;
+    const box = map.getBoundingClientRect(), zoom = Math.min((box.width - 24) / wide, (box.height - 24) / high);
+    const [dx, dy] = [(box.width - zoom * wide) / 2, (box.height - zoom * high) / 2];
+    project = (lon, lat) => [dx + (lon * scale - left) * zoom, dy + (-lat - top) * zoom];
+    map.setAttribute("viewBox", `0 0 ${box.width} ${box.height}`);
+    const land = make("g", {}, map), labels = make("g", { "aria-hidden": "true" }, map);
+    for (const [area, rings] of data.info.outlines) {
+      const path = rings.map((ring) => "M" + ring.map(([lon, lat]) => project(lon, lat).map((n) => n.toFixed(1)).join(" ")).join("L") + "Z");
+      make("path", { class: "land", d: path.join("") }, land);
+      const inside = placed.filter((s) => s.folded === fold(area));
+      const width = rings.length && inside.length > 2 ? inside.length : 0;
+      if (width) {
+        const middle = [0, 1].map((axis) => inside.map((s) => project(s.lon, s.lat)[axis]).reduce((a, b) => a + b) / inside.length);
+        make("text", { class: "label", x: middle[0].toFixed(0), y: middle[1].toFixed(0) }, labels).textContent = area;
+      }
+    }
+    const size = Math.max(0.55, Math.min(1.25, Math.sqrt(box.width * box.height) / 720)) * Math.min(1, Math.sqrt(300 / placed.length));
+    for (const station of [...placed].sort((a, b) => b.capacity - a.capacity)) {
+      const [x, y] = project(station.lon, station.lat), r = size * 1.42 * Math.sqrt(station.capacity || 12), k = r * 0.82;
+      const group = make("g", { class: "s", transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`, "data-id": station.id }, map);
+      make("circle", { r: r.toFixed(1) }, group);
+      make("rect", { x: -k, y: -k, width: 2 * k, height: 2 * k, rx: 1 }, group);
+      make("path", { d: `M${-k * 0.7} ${-k * 0.7}L${k * 0.7} ${k * 0.7}M${k * 0.7} ${-k * 0.7}L${-k * 0.7} ${k * 0.7}` }, group);
+      Object.assign(station, { group, x, y, drawn: null });
+    }
+    mark();
+    draw();
+  }
+  const fold = (name) => (name || "").normalize("NFKD").replace(/[\u0300-\u036f]/g, "").replace(/[^\p{L}\p{N}]+/gu, " ").trim().toUpperCase();
+
+  function draw() {
+    if (!day) return;
+    let bikesSum = 0, empty = 0, full = 0, off = 0;
+    const hour = state.odds ? hourOfWeek() : 0, need = $("need").value;
+    for (const station of stations) {
+      const [bikes, docks] = valuesAt(station, state.minute);
+      let sign = classOf(station, bikes, docks);
+      if (sign === "x") off++; else bikesSum += bikes;
+      if (sign === "e") empty++;
+      if (sign === "f") full++;
+      if (state.odds) {
+        const odds = oddsOf(station, hour, need);
+        sign = odds ? String(Math.min(4, Math.floor(odds[0] / 20))) : "x";
+      }
+      if (station.group && station.drawn !== sign) { station.group.dataset.s = sign; station.drawn = sign; }
+    }
+    const figures = $("figures");
+    if (!figures.children.length)
+      for (const key of ["bikesNow", "emptyNow", "fullNow", "offNow"]) { const box = tag("div", null, figures); tag("dt", t(key), box); tag("dd", "", box); }
+    const missing = day.total[state.minute] < 0;
+    [bikesSum, empty, full, off].forEach((n, i) => { figures.children[i].lastChild.textContent = missing ? "–" : n.toLocaleString(state.lang); });
+    $("clock").textContent = clockOf(msAt(state.minute));
+    $("minute").value = state.minute;
+    $("minute").setAttribute("aria-valuetext", clockOf(msAt(state.minute)) + (missing ? ", " + t("noData") : ""));
+    const here = $("curve").querySelector(".here");
+    if (here) { here.setAttribute("x1", state.minute); here.setAttribute("x2", state.minute); }
+    if (!state.playing) { drawTable(); drawStation(); drawHealth(); drawSource(); keep(); }
+  }
+
+  function drawCurve() {
+    const curve = $("curve"), strip = $("missing"), { minutes, total } = day;
+    curve.replaceChildren(); strip.replaceChildren();
+    curve.setAttribute("viewBox", `0 0 ${minutes} 100`); strip.setAttribute("viewBox", `0 0 ${minutes} 10`);
+    const known = [...total].filter((n) => n >= 0), most = Math.max(...known, 1), least = Math.min(...known, most) * 0.9;
+    let line = "", area = "", from = -1, before = -2;
+    for (let m = 0; m <= minutes; m++) {
+      if (m < minutes && total[m] >= 0) {
+        if (from < 0) { from = m; area += `M${m} 100`; }
+        const y = (96 - (88 * (total[m] - least)) / (most - least || 1)).toFixed(1);
+        line += `${from === m ? "M" : "L"}${m} ${y}`; area += `L${m} ${y}`; before = m;
+      } else if (from >= 0 && (m === minutes || m - before > 5)) { area += `L${before} 100Z`; from = -1; }
+    }
+    make("path", { class: "fill", d: area }, curve); make("path", { class: "edge", d: line }, curve);
+    make("line", { class: "here", x1: 0, x2: 0, y1: 0, y2: 100 }, curve);
+    const end = day.name === today() ? day.last + 1 : minutes;
+    for (const [a, b, kind] of runs(end)) make("rect", { class: kind, x: a, y: 0, width: b - a, height: 10 }, strip);
+    if (end < minutes) make("rect", { class: "ahead", x: end, y: 0, width: minutes - end, height: 10 }, strip);
+    $("hours").replaceChildren();
+    for (let h = 0; h <= 24; h += 6) tag("span", h === 24 ? "24:00" : clockOf(msAt(Math.min(minutes - 1, h * 60 * minutes / 1440))), $("hours"));
+    $("minute").max = minutes - 1;
+  }
+
+  // Runs of minutes without data, and of those in which nothing changed.
+  function runs(end) {
+    const found = [];
+    let from = 0, kind = null;
+    for (let m = 0; m <= end; m++) {
+      const now = m === end ? null : day.total[m] < 0 ? "gap" : day.changed[m] ? null : "same";
+      if (now === kind) continue;
+      if (kind === "gap" || (kind === "same" && m - from >= SAME_MINUTES)) found.push([from, m, kind]);
+      from = m; kind = now;
+    }
+    return found;
+  }
+
+  function drawHealth() {
+    const end = day.name === today() ? day.last + 1 : day.minutes, from = Math.max(0, day.first);
+    const gaps = runs(end).filter(([, , kind]) => kind === "gap");
+    const missing = gaps.reduce((sum, [a, b]) => sum + b - a, 0), span = Math.max(1, end);
+    const listed = gaps.slice(0, 6).map(([a, b]) => clockOf(msAt(a)) + (b - a > 1 ? "–" + clockOf(msAt(b - 1)) : "")).join(", ");
+    const same = runs(end).filter(([, , kind]) => kind === "same").pop();
+    let text = day.last < 0 ? t("none") : `${(span - missing).toLocaleString(state.lang)} / ${span.toLocaleString(state.lang)} ${t("ofDay")}`;
+    if (gaps.length && day.last >= 0) text += `; ${t("missingRuns")}: ${listed}${gaps.length > 6 ? " …" : ""}`;
+    if (same && same[1] === end && day.name === today()) text += `. ${t("same")} ${same[1] - same[0]} min`;
+    $("health").textContent = text + ".";
+    $("missing").setAttribute("aria-label", text);
+  }
+
+  function drawAge() {
+    const box = $("age"), at = data.now && data.now.collected_at ? Date.parse(data.now.collected_at) : null;
+    if (!at) return;
+    const minutes = Math.max(0, Math.floor((Date.now() - at) / 6e4));
+    const ago = minutes < 120 ? `${minutes} ${t("minAgo")}` : minutes < 2880 ? `${Math.floor(minutes / 60)} ${t("hAgo")}` : `${Math.floor(minutes / 1440)} ${t("dAgo")}`;
+    box.textContent = `${t("lastData")} ${dayOf(at)} ${clockOf(at)} · ${ago}`;
+    box.classList.toggle("old", minutes > OLD_MINUTES);
+    const alert = data.stale ? t("stale") : minutes > 60 ? `${t("oldData")} ${dayOf(at)} ${clockOf(at)}.` : "";
+    $("alert").textContent = alert; $("alert").hidden = !alert;
+  }
+
+  function drawLegend() {
+    const legend = $("legend");
+    legend.replaceChildren();
+    const item = (sign, text) => {
+      const span = tag("span", null, legend), svg = make("svg", { viewBox: "-9 -9 18 18", "aria-hidden": "true" }, span), g = make("g", { class: "s", "data-s": sign }, svg);
+      make("circle", { r: 6 }, g); make("rect", { x: -5, y: -5, width: 10, height: 10, rx: 1 }, g); make("path", { d: "M-4 -4L4 4M4 -4L-4 4" }, g);
+      span.append(text);
+    };
+    if (state.odds) { item("0", t("seldom")); item("1", ""); item("2", ""); item("3", ""); item("4", t("always")); item("x", t("noData")); return; }
+    item("e", t("empty")); item("0", t("fewBikes")); item("1", ""); item("2", ""); item("3", ""); item("4", t("manyBikes")); item("f", t("full")); item("x", t("off"));
+    tag("span", t("capacity"), legend);
+  }
+
+  function stateOf(station, bikes, docks) {
+    if (isNow() && station.off) return t("outOfService");
+    if (bikes === UNKNOWN) return t("noData");
+    return bikes === 0 ? t("empty") : docks === 0 ? t("full") : "";
+  }
+
+  let sortKey = "name", sortDown = false;
+  function drawTable() {
+    const wanted = fold($("search").value), odds = state.odds ? hourOfWeek() : -1, need = $("need").value;
+    shown = stations.map((station) => {
+      const [bikes, docks] = valuesAt(station, state.minute);
+      const chance = odds >= 0 ? oddsOf(station, odds, need) : null;
+      return { station, name: station.name, area: station.area || "", bikes: bikes === UNKNOWN ? -1 : bikes, docks: docks === UNKNOWN ? -1 : docks,
+        state: chance ? `${chance[0]} % (${chance[1]} ${t("days")})` : stateOf(station, bikes, docks), rank: chance ? chance[0] : null };
+    }).filter((row) => fold(row.name + " " + row.area).includes(wanted));
+    const by = (row) => (sortKey === "state" && row.rank !== null ? row.rank : row[sortKey]);
+    shown.sort((a, b) => (typeof by(a) === "number" ? by(a) - by(b) : String(by(a)).localeCompare(String(by(b)), state.lang)) * (sortDown ? -1 : 1));
+    const body = $("table").tBodies[0], rows = document.createDocumentFragment();
+    for (const row of shown) {
+      const line = tag("tr", null, rows, { "data-id": row.station.id });
+      if (row.station.id === state.station) line.className = "at";
+      tag("button", row.name, tag("td", null, line), { type: "button" });
+      tag("td", row.area, line);
+      tag("td", row.bikes < 0 ? "–" : row.bikes, line, { class: "n" });
+      tag("td", row.docks < 0 ? "–" : row.docks, line, { class: "n" });
+      tag("td", row.state, line);
+    }
+    const focused = document.activeElement && body.contains(document.activeElement) ? document.activeElement.closest("tr").dataset.id : null;
+    body.replaceChildren(rows);
+    if (focused) body.querySelector(`tr[data-id="${CSS.escape(focused)}"] button`)?.focus();
+  }
+
+  // --- the station -------------------------------------------------------------------------------
+
+  function drawStation() {
+    const station = byId.get(state.station), box = $("station-body");
+    box.replaceChildren();
+    $("station-title").textContent = station ? station.name : t("pick");
+    if (!station) return;
+    const [bikes, docks] = valuesAt(station, state.minute);
+    tag("p", [station.area, clockOf(msAt(state.minute)), stateOf(station, bikes, docks)].filter(Boolean).join(" · "), box, { class: "soft" });
+    const pair = tag("div", null, box, { class: "pair" });
+    for (const [value, word] of [[bikes, "moreBikes"], [docks, "freeDocks"]]) {
+      const each = tag("div", null, pair);
+      tag("b", value === UNKNOWN ? "–" : value, each); tag("span", t(word), each);
+    }
+    drawOdds(station, box);
+    tag("h3", t("its"), box);
+    drawStationDay(station, box);
+    if (data.week && data.week.index.has(station.id)) { tag("h3", t("week"), box); drawWeek(station, box); }
+    tag("h3", t("near"), box);
+    const list = tag("ul", null, box, { class: "near" });
+    const others = stations.filter((other) => other !== station && other.lat !== null).map((other) => [distance(station, other), other]);
+    for (const [metres, other] of others.sort((a, b) => a[0] - b[0]).slice(0, 3)) {
+      const [b, d] = valuesAt(other, state.minute), button = tag("button", null, tag("li", null, list), { type: "button", "data-id": other.id });
+      tag("span", other.name, button);
+      tag("small", `${Math.round(metres / 10) * 10} m · ${b === UNKNOWN ? "–" : b} ${t("moreBikes")} · ${d === UNKNOWN ? "–" : d} ${t("freeDocks")}`, button);
+    }
+  }
+
+  function drawOdds(station, box) {
+    const need = $("need").value, odds = oddsOf(station, hourOfWeek(), need), line = tag("p", null, box, { class: "odds" });
+    if (!odds) { line.textContent = data.week ? t("noWeek") : ""; line.className = "soft"; return; }
+    tag("b", `${odds[0]} %`, line);
+    const hour = $("at").value.slice(0, 2);
+    line.append(` ${t(need === "bike" ? "chanceBike" : "chanceDock")}, ${$("weekday").selectedOptions[0].textContent} ${hour}:00–${hour}:59, ${t("seen")} ${odds[1]} ${t("days")}`);
+  }
+
+  function drawStationDay(station, box) {
+    const at = day.index.get(station.id), { minutes } = day, wide = 340, high = 92;
+    const svg = make("svg", { class: "chart", viewBox: `0 0 ${wide} ${high + 14}`, role: "img" }, box);
+    if (at === undefined) { svg.remove(); tag("p", t("none"), box, { class: "soft" }); return; }
+    const own = (plane, m) => plane[at * minutes + m];
+    let most = station.capacity || 1, empty = 0, full = 0, seen = 0, bikesPath = "", allPath = "", open = false;
+    for (let m = 0; m < minutes; m++) {
+      const b = own(day.bikes, m), d = own(day.docks, m);
+      if (b === UNKNOWN) continue;
+      seen++; empty += b === 0; full += d === 0;
+      if (d !== UNKNOWN) most = Math.max(most, b + d);
+    }
+    const x = (m) => ((m * wide) / minutes).toFixed(1), y = (n) => (high - (high * n) / most).toFixed(1);
+    let last = 0;
+    for (let m = 0; m < minutes; m++) {
+      const b = own(day.bikes, m), d = own(day.docks, m);
+      if (b === UNKNOWN || d === UNKNOWN) { if (open && m - last > 5) { bikesPath += `L${x(last)} ${high}Z`; allPath += `L${x(last)} ${high}Z`; open = false; } continue; }
+      if (!open) { bikesPath += `M${x(m)} ${high}`; allPath += `M${x(m)} ${high}`; open = true; }
+      bikesPath += `L${x(m)} ${y(b)}`; allPath += `L${x(m)} ${y(b + d)}`; last = m;
+    }
+    if (open) { bikesPath += `L${x(last)} ${high}Z`; allPath += `L${x(last)} ${high}Z`; }
+    make("path", { class: "docks", d: allPath }, svg); make("path", { class: "bikes", d: bikesPath }, svg);
+    make("line", { class: "here", x1: x(state.minute), x2: x(state.minute), y1: 0, y2: high }, svg);
+    for (let h = 0; h < 24; h += 6) make("text", { x: x(h * 60), y: high + 11 }, svg).textContent = clockOf(msAt(h * 60));
+    const share = (n) => `${seen ? Math.round((100 * n) / seen) : 0} %`;
+    const text = `${t("empties")} ${share(empty)}, ${t("fulls")} ${share(full)} ${t("share")}`;
+    svg.setAttribute("aria-label", `${t("its")}: ${text}`);
+    tag("p", text, box, { class: "soft" });
+  }
+
+  function drawWeek(station, box) {
+    const svg = make("svg", { class: "chart", viewBox: "0 0 340 118", role: "img", "aria-label": t("week") }, box);
+    for (let d = 0; d < 7; d++) {
+      make("text", { x: 0, y: 11 + d * 14 }, svg).textContent = weekdayName(d, "short");
+      for (let h = 0; h < 24; h++) {
+        const odds = oddsOf(station, d * 24 + h, "bike");
+        const cell = make("rect", { class: odds ? "h" + Math.min(4, Math.floor(odds[0] / 20)) : "hx", x: 28 + h * 13, y: 1 + d * 14, width: 12, height: 13, rx: 2 }, svg);
+        make("title", {}, cell).textContent = `${weekdayName(d, "long")} ${h}:00: ${odds ? odds[0] + " %" : t("noData")}`;
+      }
+    }
+    for (let h = 0; h < 24; h += 6) make("text", { x: 28 + h * 13, y: 110 }, svg).textContent = h + ":00";
+  }
+
+  function distance(a, b) {
+    const scale = Math.cos((a.lat * Math.PI) / 180);
+    return Math.hypot((a.lon - b.lon) * scale, a.lat - b.lat) * 111320;
+  }
+  const weekdayName = (d, style) => new Intl.DateTimeFormat(state.lang, { weekday: style, timeZone: "UTC" }).format(Date.UTC(2024, 0, 1 + d));
+
+  function drawSource() {
+    const at = new Date(msAt(state.minute)).toISOString(), stamp = at.slice(0, 16).replace(/[-:]/g, "") + "00Z";
+    const object = `feed=${data.info.feed}/date=${at.slice(0, 10)}/hour=${at.slice(11, 13)}/${stamp}.json.gz`;
+    let text = day.total[state.minute] < 0 ? "" : `${t("raw")}: ${object}. `;
+    if (data.status) {
+      const records = data.status.quarantine.reduce((sum, each) => sum + each.records, 0), run = data.status.rebuilds[0];
+      text += `${records.toLocaleString(state.lang)} ${t("quarantined")}${records ? " (" + [...new Set(data.status.quarantine.map((each) => each.reason))].join(", ") + ")" : ""}. `;
+      if (run) text += `${run.agrees ? "✓ " + t("rebuilt") : "✗ " + t("disagreed")} (${run.first_day}).`;
+    }
+    $("source").textContent = text;
+  }
+
+  // --- state, kept in the address ----------------------------------------------------------------
+
+  function keep() {
+    const parts = new URLSearchParams();
+    if (!state.live) { parts.set("day", day.name); parts.set("t", String(state.minute)); }
+    if (state.station) parts.set("station", state.station);
+    if (state.odds) parts.set("odds", [$("need").value, $("at").value, $("weekday").value].join(","));
+    if (state.lang !== defaults.lang) parts.set("lang", state.lang);
+    if (state.theme !== defaults.theme) parts.set("theme", state.theme);
+    const hash = parts.toString().replace(/%2C/g, ",").replace(/%3A/g, ":");
+    if (location.hash.slice(1) !== hash) history.replaceState(null, "", hash ? "#" + hash : location.pathname + location.search);
+  }
+  const defaults = {
+    lang: (navigator.language || "en").startsWith("fr") ? "fr" : "en",
+    theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
+  };
+  async function restore() {
+    const parts = new URLSearchParams(location.hash.slice(1));
+    state.lang = WORDS[parts.get("lang")] ? parts.get("lang") : defaults.lang;
+    state.theme = ["light", "dark"].includes(parts.get("theme")) ? parts.get("theme") : defaults.theme;
+    state.station = byId.has(parts.get("station")) ? parts.get("station") : null;
+    const odds = (parts.get("odds") || "").split(",");
+    state.odds = odds.length === 3 && /^\d\d:\d\d$/.test(odds[1]) && /^[0-6]$/.test(odds[2]);
+    translate();
+    if (state.odds) { $("need").value = odds[0] === "dock" ? "dock" : "bike"; $("at").value = odds[1]; $("weekday").value = odds[2]; }
+    $("show-odds").setAttribute("aria-pressed", state.odds);
+    const name = parts.get("day");
+    state.live = !/^\d{4}-\d\d-\d\d$/.test(name || "");
+    await show(state.live ? today() : name, state.live ? null : +parts.get("t") || 0);
+    if (state.odds || state.station) needWeek();
+  }
+
+  function translate() {
+    document.documentElement.lang = state.lang;
+    document.documentElement.dataset.theme = state.theme;
+    for (const each of document.querySelectorAll("[data-t]")) each.textContent = t(each.dataset.t);
+    for (const each of document.querySelectorAll("[data-tl]")) each.setAttribute("aria-label", t(each.dataset.tl));
+    const other = state.lang === "en" ? "fr" : "en", kept = $("weekday").value;
+    Object.assign($("language"), { textContent: other.toUpperCase(), lang: other, ariaLabel: other === "fr" ? "Français" : "English" });
+    $("weekday").replaceChildren(...[...Array(7).keys()].map((d) => new Option(weekdayName(d, "long"), d)));
+    $("weekday").value = kept || String((new Date().getDay() + 6) % 7);
+    $("map").setAttribute("aria-label", t("map"));
+    $("figures").replaceChildren();
+    setPlaying(state.playing);
+    drawLegend(); drawAge();
+  }
+
+  async function show(name, minute) {
+    try {
+      day = await loadDay(name);
+    } catch (error) {
+      $("alert").textContent = `${t("failed")} (${error.message})`; $("alert").hidden = false;
+      if (!day) return;
+    }
+    state.minute = Math.max(0, Math.min(day.minutes - 1, minute === null ? Math.max(0, day.last) : minute));
+    $("day").value = day.name; $("day").max = today();
+    $("after").disabled = day.name >= today();
+    drawCurve();
+    draw();
+  }
+
+  function select(id, focus) {
+    state.station = id === state.station && !focus ? null : id;
+    mark(); needWeek(); draw();
+  }
+  function mark() {
+    for (const station of stations) station.group?.classList.toggle("at", station.id === state.station);
+    const chosen = byId.get(state.station);
+    if (chosen && chosen.group) $("map").append(chosen.group);
+  }
+
+  async function needWeek() {
+    if (data.week || data.weekAsked) return;
+    data.weekAsked = true;
+    try {
+      const [header, bytes] = unpack(await load("week.bin")), size = header.stations.length * HOURS;
+      data.week = { index: new Map(header.stations.map((id, n) => [id, n])) };
+      header.planes.forEach((plane, n) => { data.week[plane] = bytes.subarray(n * size, (n + 1) * size); });
+      draw();
+    } catch { data.weekAsked = false; }
+  }
+
+  // --- playing -----------------------------------------------------------------------------------
+
+  function setPlaying(playing) {
+    state.playing = playing;
+    document.documentElement.classList.toggle("playing", playing);
+    $("play").setAttribute("aria-pressed", playing);
+    $("play").firstElementChild.textContent = playing ? "❚❚" : "▶";
+    $("play").lastElementChild.textContent = t(playing ? "pause" : "play");
+  }
+  function play() {
+    setPlaying(!state.playing);
+    if (!state.playing) return draw();
+    leave();
+    const end = day.last > 0 ? day.last : day.minutes - 1;
+    let at = state.minute >= end ? Math.max(0, day.first) : state.minute, before = null;
+    const frame = (time) => {
+      if (!state.playing) return;
+      at += before === null ? 0 : ((time - before) / 1000) * +$("speed").value;
+      before = time;
+      state.minute = Math.min(end, Math.floor(at));
+      if (state.minute >= end) setPlaying(false); else requestAnimationFrame(frame);
+      draw();
+    };
+    requestAnimationFrame(frame);
+  }
+  const leave = () => { state.live = false; };
+
+  // --- export ------------------------------------------------------------------------------------
+
+  function download() {
+    const at = new Date(msAt(state.minute)).toISOString().slice(0, 19) + "Z", quote = (text) => `"${String(text).replace(/"/g, '""')}"`;
+    const lines = shown.map((row) => [at, row.station.id, quote(row.name), quote(row.area), row.bikes < 0 ? "" : row.bikes, row.docks < 0 ? "" : row.docks].join(","));
+    const blob = new Blob([["collected_at,station_id,name,area,num_bikes_available,num_docks_available", ...lines].join("\n") + "\n"], { type: "text/csv" });
+    const link = tag("a", null, null, { href: URL.createObjectURL(blob), download: `${data.info.feed}_${at.replace(/[-:]/g, "")}.csv` });
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
+  function asSql() {
+    const at = new Date(msAt(state.minute)).toISOString().slice(0, 19) + "Z", only = state.station ? `\n  AND station_id = '${state.station.replace(/'/g, "\\'")}'` : "";
+    return `SELECT station_id, name, area, num_bikes_available, num_docks_available\nFROM \`${data.info.views}.availability\`\nWHERE collected_at = TIMESTAMP '${at}'${only}\nORDER BY name`;
+  }
+  async function copySql() {
+    try { await navigator.clipboard.writeText(asSql()); $("said").textContent = t("copied"); }
+    catch { prompt("SQL", asSql()); }
+    setTimeout(() => { $("said").textContent = ""; }, 3000);
+  }
+
+  // --- events ------------------------------------------------------------------------------------
+
+  function listen() {
+    const on = (id, kind, act) => $(id).addEventListener(kind, act);
+    on("play", "click", play);
+    on("minute", "input", () => { setPlaying(false); leave(); state.minute = +$("minute").value; draw(); });
+    on("now", "click", () => { setPlaying(false); state.live = true; show(today(), null); });
+    on("day", "change", () => { if ($("day").value) { setPlaying(false); leave(); show($("day").value, state.minute); } });
+    on("before", "click", () => { setPlaying(false); leave(); show(shift(day.name, -1), state.minute); });
+    on("after", "click", () => { setPlaying(false); leave(); show(shift(day.name, 1), state.minute); });
+    on("language", "click", () => { state.lang = state.lang === "en" ? "fr" : "en"; translate(); drawCurve(); draw(); });
+    on("theme", "click", () => { state.theme = state.theme === "dark" ? "light" : "dark"; translate(); draw(); });
+    on("plan", "input", () => { needWeek(); draw(); });
+    on("plan", "submit", (event) => event.preventDefault());
+    on("show-odds", "click", async () => {
+      state.odds = !state.odds; $("show-odds").setAttribute("aria-pressed", state.odds);
+      await needWeek(); drawLegend(); draw();
+    });
+    on("search", "input", () => {
+      drawTable();
+      const found = new Set(shown.map((row) => row.station.id));
+      for (const station of stations) station.group?.classList.toggle("dim", !found.has(station.id));
+    });
+    on("csv", "click", download);
+    on("sql", "click", copySql);
+    on("table", "click", (event) => {
+      const head = event.target.closest("th button"), row = event.target.closest("tbody tr");
+      if (head) {
+        sortDown = sortKey === head.dataset.key ? !sortDown : false; sortKey = head.dataset.key;
+        for (const th of $("table").tHead.rows[0].cells) th.removeAttribute("aria-sort");
+        head.parentElement.setAttribute("aria-sort", sortDown ? "descending" : "ascending");
+        drawTable();
+      } else if (row) select(row.dataset.id, true);
+    });
+    on("station-body", "click", (event) => { const near = event.target.closest("button[data-id]"); if (near) select(near.dataset.id, true); });
+    const map = $("map"), tip = $("tip");
+    map.addEventListener("click", (event) => { const hit = event.target.closest(".s"); if (hit) select(hit.dataset.id); });
+    map.addEventListener("pointermove", (event) => {
+      const hit = event.target.closest(".s"), station = hit && byId.get(hit.dataset.id);
+      tip.hidden = !station;
+      if (station) showTip(station);
+    });
+    map.addEventListener("pointerleave", () => { tip.hidden = true; });
+    map.addEventListener("keydown", (event) => {
+      const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+      if (!way) return;
+      event.preventDefault();
+      const from = byId.get(state.station) || stations.find((each) => each.group);
+      if (!state.station) return select(from.id, true);
+      let best = null, least = Infinity;
+      for (const other of stations) {
+        if (other === from || !other.group) continue;
+        const dx = other.x - from.x, dy = other.y - from.y, along = dx * way[0] + dy * way[1], beside = Math.abs(dx * way[1]) + Math.abs(dy * way[0]);
+        if (along > 0 && along >= beside && along + 2 * beside < least) { least = along + 2 * beside; best = other; }
+      }
+      if (best) { select(best.id, true); showTip(best); tip.hidden = false; }
+    });
+    addEventListener("resize", () => { clearTimeout(listen.timer); listen.timer = setTimeout(drawMap, 120); });
+    addEventListener("hashchange", restore);
+    document.addEventListener("keydown", (event) => {
+      if (event.target.closest("input, select, textarea, button, [tabindex]") && event.key !== "Escape") return;
+      if (event.key === " ") { event.preventDefault(); play(); }
+      if (event.key === "Escape" && state.station) select(state.station);
+    });
+  }
+  function showTip(station) {
+    const [bikes, docks] = valuesAt(station, state.minute), tip = $("tip");
+    tip.textContent = bikes === UNKNOWN ? `${station.name}: ${t("noData")}` : `${station.name}: ${bikes} ${t("moreBikes")}, ${docks} ${t("freeDocks")}`;
+    const half = tip.offsetWidth / 2 + 6, wide = $("map").clientWidth;
+    tip.style.left = Math.max(half, Math.min(wide - half, station.x)) + "px"; tip.style.top = Math.max(34, station.y) + "px";
+  }
+
+  // --- start -------------------------------------------------------------------------------------
+
+  function takeNow(found) {
+    data.now = found;
+    for (const station of stations) {
+      const values = found.stations[station.id];
+      station.off = !values || values[2] === false;
+    }
+    drawAge();
+  }
+  async function renew() {
+    try {
+      const before = data.now.collected_at;
+      takeNow(await loadJson("now.json"));
+      if (state.live && data.now.collected_at !== before && !state.playing) {
+        data.days.delete(today());
+        await show(today(), null);
+      }
+    } catch { data.stale = true; }
+    drawAge();
+  }
+
+  async function start() {
+    document.documentElement.classList.add("on");
+    document.documentElement.dataset.theme = defaults.theme;
+    try {
+      [data.info, data.now] = await Promise.all([loadJson("stations.json"), loadJson("now.json")]);
+    } catch (error) {
+      state.lang = defaults.lang;
+      $("alert").textContent = `${t("failed")} (${error.message})`; $("alert").hidden = false;
+      document.documentElement.classList.remove("on");
+      return;
+    }
+    stations = data.info.stations.map(([id, name, area, lat, lon, capacity]) => ({ id, name: name || id, area, folded: fold(area), lat, lon, capacity: capacity || 0 }));
+    byId = new Map(stations.map((station) => [station.id, station]));
+    takeNow(data.now);
+    listen();
+    await restore();
+    drawMap();
+    document.documentElement.dataset.ready = "yes";
+    loadJson("status.json").then((found) => { data.status = found; drawSource(); }, () => {});
+    if (!embedded) setInterval(renew, 60000);
+    setInterval(drawAge, 15000);
+  }
+  start();
+})();

@@ -1,0 +1,129 @@
+"""Documents over a warehouse that answers from memory, and a clock that is set."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import flask
+import pytest
+
+from dashboard.app import create_app
+from dashboard.settings import Settings
+
+SETTINGS = Settings(
+    views="demo.vlille_views",
+    feed="vlille_ods",
+    title="V'Lille <test>",
+    licence="Licence Ouverte 2.0",
+    time_zone=ZoneInfo("Europe/Paris"),
+    environment="test",
+    max_query_bytes=2**30,
+    daily_bytes=2**30,
+    cache_bytes=2**24,
+)
+NOON = datetime(2026, 11, 24, 11, 0, tzinfo=UTC)  # 12:00 in Lille
+
+
+@dataclass
+class Job:
+    """A query job as the client returns it."""
+
+    rows: list[dict[str, Any]]
+    total_bytes_billed: int = 10 * 2**20
+
+    def result(self, timeout: float) -> list[dict[str, Any]]:
+        assert timeout > 0
+        return self.rows
+
+
+@dataclass
+class Client:
+    """BigQuery in memory: rows by the purpose that a query is labelled with; an error is raised instead."""
+
+    rows: dict[str, list[dict[str, Any]]]
+    error: Exception | None = None
+    configs: list[Any] = field(default_factory=list)
+
+    def query(self, sql: str, job_config: Any, timeout: float) -> Job:
+        assert "demo.vlille_views." in sql
+        assert timeout > 0
+        if self.error is not None:
+            raise self.error
+        self.configs.append(job_config)
+        purpose = job_config.labels["purpose"]
+        return Job(self.rows.get("rebuilds" if "rebuilds" in sql else purpose, []))
+
+    @property
+    def purposes(self) -> list[str]:
+        """The purposes of the queries so far."""
+        return [config.labels["purpose"] for config in self.configs]
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until it is set."""
+
+    time: datetime = NOON + timedelta(seconds=20)
+
+    def __call__(self) -> datetime:
+        return self.time
+
+
+def station(number: str, name: str, bikes: int | None, docks: int | None, **more: Any) -> Mapping[str, Any]:
+    """A station as all views' rows together have it."""
+    return {"station_id": number, "name": name, "bikes": bikes, "docks": docks} | more
+
+
+@pytest.fixture
+def client() -> Client:
+    """Three stations at noon; one is empty, one is out of service."""
+    places = {"1": (50.63, 3.06, "LILLE"), "2": (50.64, 3.07, "LILLE"), "3": (50.65, 3.05, "MARQUETTE")}
+    names = {"1": "Gare", "2": "<b>Place</b>", "3": "Parc"}
+    bikes = {"1": (3, 7), "2": (0, 12), "3": (None, None)}
+    return Client(
+        {
+            "now": [
+                {
+                    "collected_at": NOON,
+                    "station_id": number,
+                    "num_bikes_available": bikes[number][0],
+                    "num_docks_available": bikes[number][1],
+                    "is_operational": number != "3",
+                    "last_reported": NOON,
+                }
+                for number in names
+            ],
+            "stations": [
+                {
+                    "station_id": number,
+                    "name": names[number],
+                    "area": place[2],
+                    "latitude": place[0],
+                    "longitude": place[1],
+                    "capacity": 12,
+                }
+                for number, place in places.items()
+            ],
+            "days": [{"day": NOON.date(), "minutes": 661}],
+            "day": [
+                {"station_id": "1", "series": "0:5:5,720:3:7"},
+                {"station_id": "2", "series": "720:0:12"},
+            ],
+            "week": [{"station_id": "1", "series": "1:8:4:2.0:25.0:0.0"}],
+            "status": [{"day": NOON.date(), "reason": "bad_value", "records": 2}],
+            "rebuilds": [{"finished_at": NOON, "first_day": NOON.date(), "agrees": True}],
+        }
+    )
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def app(client: Client, clock: Clock) -> flask.Flask:
+    """The application over the client in memory."""
+    return create_app(SETTINGS, lambda: client, clock)  # type: ignore[arg-type, return-value]

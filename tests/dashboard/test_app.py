@@ -1,0 +1,155 @@
+"""What a browser gets: files with ETags, bounded queries, the page without a script, the last state when it fails."""
+
+import json
+from datetime import timedelta
+
+import flask
+import pytest
+from google.api_core.exceptions import ServiceUnavailable
+
+from dashboard.days import decode
+from tests.dashboard.conftest import NOON, SETTINGS, Client, Clock
+
+pytestmark = pytest.mark.unit
+
+
+def test_now_has_the_newest_response_and_its_raw_object(app: flask.Flask) -> None:
+    found = app.test_client().get("/data/now.json").json
+    assert found == {
+        "feed": "vlille_ods",
+        "collected_at": "2026-11-24T11:00:00Z",
+        "object": "feed=vlille_ods/date=2026-11-24/hour=11/20261124T110000Z.json.gz",
+        "stations": {
+            "1": [3, 7, True, "2026-11-24T11:00:00Z"],
+            "2": [0, 12, True, "2026-11-24T11:00:00Z"],
+            "3": [None, None, False, "2026-11-24T11:00:00Z"],
+        },
+    }
+
+
+def test_stations_have_places_outlines_and_days(app: flask.Flask) -> None:
+    found = app.test_client().get("/data/stations.json").json
+    assert found is not None
+    assert found["stations"][0] == ["1", "Gare", "LILLE", 50.63, 3.06, 12]
+    assert [area for area, _ in found["outlines"]] == ["LILLE", "MARQUETTE"]
+    assert (found["days"], found["time_zone"]) == ([["2026-11-24", 661]], "Europe/Paris")
+
+
+def test_a_day_is_a_file_and_a_settled_one_never_changes(app: flask.Flask, clock: Clock) -> None:
+    http = app.test_client()
+    today = http.get("/data/2026-11-24.bin")
+    day = decode(today.data)
+    assert day.stations == ("1", "2")
+    assert (day.bikes[720], day.docks[720], day.bikes[1440 + 720]) == (3, 7, 0)
+    assert today.headers["Cache-Control"] == "private, no-cache"
+    clock.time += timedelta(days=3)
+    assert "immutable" in http.get("/data/2026-11-24.bin").headers["Cache-Control"]
+
+
+@pytest.mark.parametrize("day", ["2026-11-26", "1999-01-01", "yesterday", "2026-02-30"])
+def test_a_day_that_cannot_be_is_404_without_a_query(app: flask.Flask, client: Client, day: str) -> None:
+    assert app.test_client().get(f"/data/{day}.bin").status_code == 404
+    assert client.configs == []
+
+
+def test_who_has_a_file_gets_304(app: flask.Flask) -> None:
+    http = app.test_client()
+    first = http.get("/data/now.json")
+    again = http.get("/data/now.json", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+
+
+def test_files_are_compressed_for_who_accepts_it(app: flask.Flask) -> None:
+    found = app.test_client().get("/data/week.bin", headers={"Accept-Encoding": "gzip"})
+    assert found.headers["Content-Encoding"] == "gzip"
+    assert found.data[:2] == b"\x1f\x8b"
+
+
+def test_every_query_is_bounded_and_labelled_and_counted(app: flask.Flask, client: Client) -> None:
+    http = app.test_client()
+    for path in ("now.json", "stations.json", "status.json", "week.bin", "2026-11-24.bin"):
+        assert http.get(f"/data/{path}").status_code == 200
+    assert {config.maximum_bytes_billed for config in client.configs} == {SETTINGS.max_query_bytes}
+    assert client.purposes == ["now", "stations", "days", "status", "status", "week", "day"]
+    assert http.get("/health").json == {
+        "status": "ok",
+        "cache_bytes": http.get("/health").json["cache_bytes"],  # type: ignore[index]
+        "day": "2026-11-24",
+        "queries": 7,
+        "bytes_billed": 7 * 10 * 2**20,
+        "bytes_allowed": SETTINGS.daily_bytes,
+    }
+
+
+def test_a_thousand_visits_in_a_minute_are_one_query_for_each_file(app: flask.Flask, client: Client) -> None:
+    http = app.test_client()
+    for _ in range(1000):
+        http.get("/data/now.json")
+    assert client.purposes == ["now"]
+
+
+def test_when_the_days_bytes_are_used_up_the_last_state_stays(
+    app: flask.Flask, client: Client, clock: Clock
+) -> None:
+    http = app.test_client()
+    for _ in range(150):
+        clock.time += timedelta(minutes=1)
+        assert http.get("/data/now.json").status_code == 200
+    assert len(client.configs) == -(-SETTINGS.daily_bytes // (10 * 2**20))
+    clock.time = NOON + timedelta(days=1)
+    http.get("/data/now.json")
+    assert http.get("/health").json["queries"] == 1  # type: ignore[index]
+
+
+def test_when_bigquery_is_down_the_last_state_is_served_with_200(
+    app: flask.Flask, client: Client, clock: Clock
+) -> None:
+    http = app.test_client()
+    before = http.get("/data/now.json")
+    client.error = ServiceUnavailable("down")  # type: ignore[no-untyped-call]
+    clock.time += timedelta(minutes=5)
+    after = http.get("/data/now.json")
+    assert (after.status_code, after.data) == (200, before.data)
+    assert after.headers["Warning"].startswith("110")
+    assert after.headers["Last-Modified"] == before.headers["Last-Modified"]
+    assert http.get("/data/week.bin").status_code == 503
+    assert http.get("/").status_code == 200
+
+
+def test_the_page_is_useful_without_a_script(app: flask.Flask) -> None:
+    found = app.test_client().get("/")
+    text = found.text
+    assert "Newest data: 2026-11-24 12:00 (Europe/Paris), 0 min ago" in text
+    assert (
+        '<tr data-id="1"><td>Gare</td><td>LILLE</td><td class=n>3</td><td class=n>7</td><td></td></tr>'
+        in text
+    )
+    assert (
+        "<td>Parc</td><td>MARQUETTE</td><td class=n>–</td><td class=n>–</td><td>out of service</td>" in text
+    )
+    assert "&lt;b&gt;Place" in text
+    assert "<b>Place" not in text
+    assert "V&#x27;Lille &lt;test&gt;" in text
+    assert "default-src 'none'" in found.headers["Content-Security-Policy"]
+
+
+def test_the_page_without_any_data_says_so(app: flask.Flask, client: Client) -> None:
+    client.error = ServiceUnavailable("down")  # type: ignore[no-untyped-call]
+    found = app.test_client().get("/")
+    assert found.status_code == 200
+    assert "No response of the last three days is known." in found.text
+
+
+def test_script_and_style_are_kept_for_ever_under_their_version(app: flask.Flask) -> None:
+    http = app.test_client()
+    page = http.get("/").text
+    [path] = [part for part in page.split('"') if part.endswith("page.js")]
+    assert "immutable" in http.get(f"/{path}").headers["Cache-Control"]
+    assert "immutable" not in http.get("/static/old/page.js").headers["Cache-Control"]
+    assert http.get("/static/old/page.html").status_code == 404
+
+
+def test_status_has_quarantine_and_rebuilds(app: flask.Flask) -> None:
+    found = json.loads(app.test_client().get("/data/status.json").data)
+    assert found["quarantine"] == [{"day": "2026-11-24", "reason": "bad_value", "records": 2}]
+    assert found["rebuilds"][0]["agrees"] is True

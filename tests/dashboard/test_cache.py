@@ -1,0 +1,71 @@
+"""One query in flight, a bound in bytes, and the last known document when a query fails."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from dashboard.cache import RETRY_AFTER, Cache
+from tests.dashboard.conftest import Clock
+
+pytestmark = pytest.mark.unit
+
+MINUTE = timedelta(minutes=1)
+
+
+def test_many_visitors_are_one_query(clock: Clock) -> None:
+    cache, made, begun = Cache(2**20, clock), [], threading.Event()
+
+    def make() -> bytes:
+        begun.set()
+        made.append(1)
+        return b"content"
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: cache.get("a", make, MINUTE), range(50)))
+    assert len(made) == 1
+    assert {each.etag for each in found} == {found[0].etag}
+
+
+def test_a_document_is_made_again_after_its_lifetime_and_one_without_is_not(clock: Clock) -> None:
+    cache = Cache(2**20, clock)
+    contents = iter([b"1", b"2", b"3"])
+    first = cache.get("a", lambda: next(contents), MINUTE)
+    clock.time += MINUTE
+    assert cache.get("a", lambda: next(contents), MINUTE).etag != first.etag
+    kept = cache.get("b", lambda: next(contents), None)
+    clock.time += timedelta(days=400)
+    assert cache.get("b", lambda: b"another", None) == kept
+
+
+def test_what_fails_is_the_last_known_document_and_is_tried_again_later(clock: Clock) -> None:
+    cache, tried = Cache(2**20, clock), []
+
+    def fail() -> bytes:
+        tried.append(clock.time)
+        raise OSError("down")
+
+    with pytest.raises(OSError, match="down"):
+        cache.get("a", fail, MINUTE)
+    good = cache.get("a", lambda: b"good", MINUTE)
+    clock.time += MINUTE
+    for _ in range(3):
+        stale = cache.get("a", fail, MINUTE)
+    assert (stale.body, stale.made_at, stale.failed) == (good.body, good.made_at, "down")
+    assert len(tried) == 2
+    clock.time += RETRY_AFTER
+    assert cache.get("a", lambda: b"new", MINUTE).failed == ""
+
+
+def test_the_documents_asked_for_longest_ago_go_first(clock: Clock) -> None:
+    noise = {name: bytes((n * 7 + i * i) % 251 for i in range(4000)) for n, name in enumerate("abc")}
+    one = len(Cache(2**20, clock).get("x", lambda: noise["a"], None).body)
+    cache = Cache(int(2.5 * one), clock)
+    for name in "abac":
+        cache.get(name, lambda name=name: noise[name], None)  # type: ignore[misc]
+    assert cache.size <= 2.5 * one
+    made = []
+    for name in "ac":
+        cache.get(name, lambda name=name: made.append(name) or b"", None)  # type: ignore[misc, func-returns-value]
+    assert made == []

@@ -1,0 +1,80 @@
+"""Outlines cover every station, with the name of its area."""
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from dashboard.geometry import Outline, Place, fold_name, merge_names, outlines
+
+pytestmark = pytest.mark.unit
+
+
+def holds(outline: Outline, longitude: float, latitude: float) -> bool:
+    """Whether a point is inside (even-odd rule)."""
+    inside = False
+    for ring in outline.rings:
+        for (x1, y1), (x2, y2) in zip(ring, ring[1:] + ring[:1], strict=True):
+            if (y1 > latitude) != (y2 > latitude) and longitude < x1 + (latitude - y1) / (y2 - y1) * (
+                x2 - x1
+            ):
+                inside = not inside
+    return inside
+
+
+@pytest.mark.parametrize(
+    ("name", "folded"),
+    [
+        ("Saint-André", "SAINT ANDRE"),
+        ("VILLENEUVE D'ASCQ", "VILLENEUVE D ASCQ"),
+        ("  lille ", "LILLE"),
+        ("", ""),
+    ],
+)
+def test_spellings_are_folded(name: str, folded: str) -> None:
+    assert fold_name(name) == folded
+
+
+def test_a_short_name_is_the_long_one_of_the_same_place() -> None:
+    merged = merge_names(["MARQUETTE", "Marquette-lez-Lille", "LILLE"])
+    assert merged == {
+        "MARQUETTE": "MARQUETTE LEZ LILLE",
+        "MARQUETTE LEZ LILLE": "MARQUETTE LEZ LILLE",
+        "LILLE": "LILLE",
+    }
+
+
+def test_two_areas_share_a_border() -> None:
+    places = [Place(50.6, 3.0, "A"), Place(50.6, 3.1, "B"), Place(50.62, 3.0, "a"), Place(50.62, 3.1, "B")]
+    found = outlines(places)
+    assert [each.area for each in found] == ["A", "B"]
+    assert all(len(each.rings) == 1 for each in found)
+    east = {x for x, _ in found[0].rings[0]}
+    assert max(east) == pytest.approx(3.05, abs=1e-4)
+
+
+@pytest.mark.parametrize("places", [[], [Place(50.6, 3.0, "A")], [Place(50.6, 3.0, "A")] * 3])
+def test_fewer_than_three_places_have_no_map(places: list[Place]) -> None:
+    assert outlines(places) == []
+
+
+def test_stations_without_an_area_have_one_outline() -> None:
+    [whole] = outlines([Place(50.6, 3.0, None), Place(50.61, 3.0, None), Place(50.6, 3.05, None)])
+    assert whole.area == ""
+    assert holds(whole, 3.0, 50.6)
+
+
+spots = st.tuples(st.integers(0, 30), st.integers(0, 30), st.sampled_from("ABC"))
+
+
+@given(st.lists(spots, min_size=3, max_size=25, unique_by=lambda spot: spot[:2]))
+def test_each_station_lies_in_its_own_area_and_in_no_other(found: list[tuple[int, int, str]]) -> None:
+    assume(len(found) >= 3)
+    # A place off the grid, so that no four stations lie on one circle.
+    places = [
+        Place(50.6 + y / 300 + (x * y % 7) / 1e4, 3.0 + x / 200 + (x * 3 + y) % 11 / 1e4, area)
+        for x, y, area in found
+    ]
+    shapes = outlines(places)
+    for place in places:
+        inside = [each.area for each in shapes if holds(each, place.longitude, place.latitude)]
+        assert inside == [place.area]

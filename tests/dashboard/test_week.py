@@ -1,0 +1,34 @@
+import json
+import struct
+
+import pytest
+
+from dashboard.week import HOURS, PLANES, UNKNOWN, encode
+
+pytestmark = pytest.mark.unit
+
+
+def test_four_planes_of_a_byte_per_hour_of_the_week() -> None:
+    content = encode({"a": "1:0:4:2.0:25.0:0.0,7:23:3::100.0:", "b": ""})
+    (length,) = struct.unpack_from("<I", content, 4)
+    assert json.loads(content[8 : 8 + length]) == {
+        "hours": HOURS,
+        "stations": ["a", "b"],
+        "planes": list(PLANES),
+    }
+    body = content[8 + length :]
+    size = 2 * HOURS
+    first = {name: body[n * size : (n + 1) * size][:HOURS] for n, name in enumerate(PLANES)}
+    assert {name: plane[0] for name, plane in first.items()} == {
+        "mean_bikes": 2,
+        "empty": 25,
+        "full": 0,
+        "days": 4,
+    }
+    assert {name: plane[HOURS - 1] for name, plane in first.items()} == {
+        "mean_bikes": UNKNOWN,
+        "empty": 100,
+        "full": UNKNOWN,
+        "days": 3,
+    }
+    assert first["empty"][1] == UNKNOWN
