@@ -3,22 +3,20 @@
 Never raises on bad input.
 """
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
 from feed import Column, MisfitError, Rejection, converter
 from feed.conversion import describe
+from feed.outcome import clipped, json_text
 from gbfs.documents import Document, decode, read_time
 from gbfs.errors import GbfsError
 from gbfs.model import FILES, FileModel
 from gbfs.versions import UPGRADES, newest_name
 
-MAX_TEXT = 1_000
-MAX_RECORD = 16_000
 _ANY_LANGUAGE = "und"  # BCP 47: undetermined
 _COORDINATES = (("lat", 90), ("lon", 180))
 
@@ -52,7 +50,9 @@ def read_file(system: str, file: str, body: bytes, language: str = _ANY_LANGUAGE
         document = decode(body)
         records = _records(model, document)
     except GbfsError as error:
-        whole = _rejection(system, model.name, None, reason=error.reason, field="", message=error.message)
+        found, _, expected = error.message.removeprefix("found ").partition("; expected ")
+        fault = _Fault(error.reason, "", found, expected)
+        whole = _rejection(f"{system}: {model.name}", None, fault, "response")
         return Reading(model.name, None, None, 0, 0, [], (whole,), ())
     reader = _Reader(system, model, document, language or _ANY_LANGUAGE)
     for index, record in enumerate(records):
@@ -89,10 +89,21 @@ def _records(model: FileModel, document: Document) -> list[Any]:
     return records
 
 
+@dataclass(frozen=True)
+class _Fault:
+    """Why a value, or the record that needs it, cannot be used."""
+
+    reason: str
+    field: str
+    found: str
+    expected: str
+    value: Any = None
+
+
 class _UnfitRecordError(ValueError):
-    def __init__(self, reason: str, field: str, message: str) -> None:
-        super().__init__(reason, field, message)
-        self.reason, self.field, self.message = reason, field, message
+    def __init__(self, fault: _Fault) -> None:
+        super().__init__(fault)
+        self.fault = fault
 
 
 class _Reader:
@@ -102,7 +113,7 @@ class _Reader:
         self.rows: list[dict[str, Any]] = []
         self.rejections: list[Rejection] = []
         self.issues: list[Rejection] = []
-        self._system, self._model, self._language = system, model, language
+        self._where, self._model, self._language = f"{system}: {model.name}", model, language
         self._upgrade = UPGRADES[document.version]
         is_3 = document.version.startswith("3")
         self._required = model.required | (model.required_since_3 if is_3 else frozenset())
@@ -110,88 +121,82 @@ class _Reader:
         self._first_of: dict[str, int] = {}
 
     def read(self, index: int, record: Any) -> None:
-        found: list[tuple[str, str, str]] = []
+        found: list[_Fault] = []
         try:
             row = self._row(record, found)
             self._refuse_duplicate(row[self._model.key], index)
         except _UnfitRecordError as unfit:
-            self.rejections.append(self._rejected(index, unfit.reason, unfit.field, unfit.message, record))
+            rejection = _rejection(self._where, index, unfit.fault, "record")
+            self.rejections.append(replace(rejection, record=json_text(record)))
             return
         self.rows.append(row)
-        self.issues += [self._rejected(index, *issue, record) for issue in found]
+        self.issues += [
+            replace(_rejection(self._where, index, fault, "value"), value=json_text(fault.value))
+            for fault in found
+        ]
 
-    def _row(self, record: Any, issues: list[tuple[str, str, str]]) -> dict[str, Any]:
+    def _row(self, record: Any, faults: list[_Fault]) -> dict[str, Any]:
         if type(record) is not dict:
-            raise _UnfitRecordError("not_an_object", "", f"found {describe(record)}; expected an object")
+            raise _UnfitRecordError(_Fault("not_an_object", "", describe(record), "an object"))
         newer = self._upgrade(self._model.name, record, self._language)
         row: dict[str, Any] = {}
         for name, is_repeated, convert in self._converters:
             value = newer.get(name)
             row[name] = [] if is_repeated else None
-            if value is None or (value == "" and name in self._model.needed):
-                if name in self._model.needed:
-                    raise _UnfitRecordError(
-                        "missing_field", name, f"found {describe(value)}; expected a value"
-                    )
+            is_needed = name in self._model.needed
+            if value is None or (value == "" and is_needed):
+                if is_needed:
+                    raise _UnfitRecordError(_Fault("missing_field", name, describe(value), "a value"))
                 if name in self._required and name not in newer:
-                    issues.append(("missing_field", name, "found nothing; the standard requires this field"))
+                    faults.append(
+                        _Fault("missing_field", name, "nothing", "this field, which the standard requires")
+                    )
                 continue
             try:
                 row[name] = convert(value)
             except MisfitError as misfit:
-                told = f"found {describe(misfit.value)}; expected {misfit.expected}"
-                if name in self._model.needed:
-                    raise _UnfitRecordError("bad_value", name + misfit.path, told) from None
-                issues.append(("bad_value", name + misfit.path, told))
-        _clear_impossible_place(row, issues)
+                found = describe(misfit.value)
+                fault = _Fault("bad_value", name + misfit.path, found, misfit.expected, value)
+                if is_needed:
+                    raise _UnfitRecordError(fault) from None
+                faults.append(fault)
+        _clear_impossible_place(row, faults)
         return row
 
     def _refuse_duplicate(self, key: str, index: int) -> None:
         first = self._first_of.setdefault(key, index)
         if first != index:
-            message = f"found {describe(key)}; record {first} has the same"
-            raise _UnfitRecordError("duplicate_key", self._model.key, message)
-
-    def _rejected(self, index: int, reason: str, field: str, message: str, record: Any) -> Rejection:
-        return _rejection(
-            self._system,
-            self._model.name,
-            index,
-            reason=reason,
-            field=field,
-            message=message,
-            record=record,
-        )
+            expected = f"an identifier that record {first} does not have"
+            raise _UnfitRecordError(_Fault("duplicate_key", self._model.key, describe(key), expected))
 
 
-def _rejection(
-    system: str, file: str, index: int | None, *, reason: str, field: str, message: str, record: Any = None
-) -> Rejection:
-    found, _, expected = message.removeprefix("found ").partition("; expected ")
-    where = file if index is None else f"{file}, record {index}"
+def _rejection(where: str, index: int | None, fault: _Fault, scope: str) -> Rejection:
+    record = "" if index is None else f", record {index}"
+    field = f", {fault.field}" if fault.field else ""
+    message = f"{where}{record} ({fault.reason}){field}: found {fault.found}; expected {fault.expected}"
     return Rejection(
-        reason=reason,
+        reason=fault.reason,
         index=index,
-        field=field,
-        found=_clipped(found, MAX_TEXT),
-        expected=expected,
-        message=_clipped(f"{system}: {where} ({reason}){', ' if field else ''}{field}: {message}", MAX_TEXT),
-        record=None if index is None else _clipped(json.dumps(record, ensure_ascii=False), MAX_RECORD),
+        field=fault.field,
+        found=clipped(fault.found),
+        expected=fault.expected,
+        message=clipped(message),
+        scope=scope,
     )
 
 
-def _clear_impossible_place(row: dict[str, Any], issues: list[tuple[str, str, str]]) -> None:
+def _clear_impossible_place(row: dict[str, Any], faults: list[_Fault]) -> None:
     """Set a place to null that is outside of the globe, or at 0, 0 in the sea: placeholders, both."""
     if (latitude := row.get("lat")) is None or (longitude := row.get("lon")) is None:
         return
     for name, limit in _COORDINATES:
         if abs(row[name]) > limit:
-            told = f"found {row[name]}; expected degrees within -{limit} and {limit}"
-            issues.append(("out_of_range", name, told))
+            expected = f"degrees within -{limit} and {limit}"
+            faults.append(_Fault("out_of_range", name, str(row[name]), expected, row[name]))
             row["lat"] = row["lon"] = None
             return
     if latitude == longitude == 0:
-        issues.append(("out_of_range", "lat", "found 0, 0; expected the place of the station"))
+        faults.append(_Fault("out_of_range", "lat", "0, 0", "the place of the station", 0))
         row["lat"] = row["lon"] = None
 
 
@@ -216,9 +221,3 @@ def _converter(column: Column) -> Callable[[Any], Any]:
         return count
 
     return convert_count
-
-
-def _clipped(text: str, limit: int) -> str:
-    """Return at most `limit` characters that UTF-8 can hold."""
-    safe = text[:limit].encode("utf-8", "backslashreplace").decode()
-    return safe if len(text) <= limit else safe[: limit - 1] + "…"

@@ -132,7 +132,8 @@ def test_an_optional_value_that_does_not_fit_is_null_and_told(field: str, value:
     assert reading.rows[0][field] in (None, [])
     [issue] = reading.issues
     assert (issue.reason, issue.index, issue.field.partition("[")[0]) == (reason, 0, field)
-    assert json.loads(issue.record or "")[field] == value
+    assert (issue.scope, issue.record) == ("value", None)
+    assert json.loads(issue.value or "") == value
 
 
 @pytest.mark.parametrize(
@@ -154,6 +155,7 @@ def test_a_record_that_cannot_be_a_row_is_rejected_alone(broken: Any, reason: st
     assert [row["station_id"] for row in reading.rows] == ["2", "3"]
     [rejection] = reading.rejections
     assert (rejection.reason, rejection.index, rejection.field) == (reason, 1, field)
+    assert (rejection.scope, json.loads(rejection.record or "")) == ("record", broken)
     assert rejection.message.startswith("lille: station_status, record 1 (")
 
 
@@ -216,7 +218,12 @@ def test_an_empty_list_is_no_fault() -> None:
 def test_a_file_that_cannot_be_read_is_one_rejection(body: bytes, reason: str) -> None:
     reading = read_file("lille", "station_status", body)
     [rejection] = reading.rejections
-    assert (rejection.reason, rejection.index, reading.rows) == (reason, None, [])
+    assert (rejection.reason, rejection.index, rejection.scope, reading.rows) == (
+        reason,
+        None,
+        "response",
+        [],
+    )
 
 
 def test_a_file_that_is_not_kept_is_a_programming_error() -> None:
