@@ -38,8 +38,11 @@ def run_demo(options: Options, terminal: Terminal) -> Report:
             _pass_through(system, report, day, ticks)
         except LocalError as error:
             report.problem = str(error)
-        with terminal.stage("check", "counting"):
-            complete(report, system)
+        try:
+            with terminal.stage("check", "counting"):
+                complete(report, system)
+        except LocalError as error:  # what went wrong first says more
+            report.problem = report.problem or str(error)
         report.problem = explained(report, report.problem or difference(report))
         report.write(options.folder)
     return report

@@ -56,8 +56,11 @@ def run_up(options: Options, terminal: Terminal) -> Report:
                 _finish(system, report, keeper)
         except LocalError as error:
             report.problem = str(error)
-        with terminal.stage("check", "counting"):
-            _count(system, report, keeper)
+        try:
+            with terminal.stage("check", "counting"):
+                _count(system, report, keeper)
+        except LocalError as error:  # what went wrong first says more
+            report.problem = report.problem or str(error)
         if options.ticks and not told.is_set():
             report.problem = explained(report, report.problem or difference(report))
         report.write(options.folder)

@@ -298,5 +298,7 @@ def _later(changed: list[Change], context: Context) -> Iterator[str]:
 
 def summary(counts: tuple[tuple[str, int], ...]) -> str:
     """Return the counts in words."""
-    told = (f"{count:,} {word.replace('actions', 'action') if count == 1 else word}" for word, count in counts)
+    told = (
+        f"{count:,} {word.replace('actions', 'action') if count == 1 else word}" for word, count in counts
+    )
     return ", ".join(told) or "no resource changes"
