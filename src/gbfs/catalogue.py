@@ -165,7 +165,8 @@ def _authentication(cells: dict[str, str]) -> Authentication | None:
 
 def fold(text: str) -> str:
     """Return the text in small letters without accents, its words separated by one blank: `V'Lille` → `v lille`."""
-    plain = unicodedata.normalize("NFKD", text.casefold().translate(_PLAIN))
+    # Twice, as Unicode's caseless matching does: taking letters apart can give capitals.
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(_PLAIN)
     letters = "".join(c for c in plain if not unicodedata.combining(c))
     return " ".join(re.findall(r"\w+", letters.replace("_", " ")))
 

@@ -151,6 +151,7 @@ SYSTEMS = read_catalogue(
         ("bodø", "bodo"),
         ("Łuków", "lukow"),
         ("a_b-c", "a b c"),
+        ("㎐", "hz"),
         ("", ""),
     ],
 )
