@@ -6,7 +6,7 @@ from review.context import Context
 from review.findings import NO, Detail, Finding, Kind, Weight
 from review.plan import Change
 from review.text import plural, span
-from review.values import flag, text
+from review.values import Values, get, text, written_of
 
 REASONS = {
     "replace_because_tainted": "it is marked as damaged (tainted)",
@@ -35,12 +35,32 @@ def reason(change: Change) -> str:
     return f"{told}: {', '.join(span(each) for each in paths)}" if paths else told
 
 
+# Arguments that keep a resource from being deleted, and the values with which they do.
+PROTECTIONS = (
+    ("deletion_protection", ("true", "PROTECTED")),
+    ("deletion_protection_enabled", ("true",)),
+    ("settings.deletion_protection_enabled", ("true",)),
+    ("delete_protection_state", ("DELETE_PROTECTION_ENABLED",)),
+    ("delete_protection", ("true",)),
+    ("enable_drop_protection", ("true",)),
+)
+
+
+def protection(values: Values) -> str:
+    """Return the argument that protects a resource from being deleted; empty where none does."""
+    for path, on in PROTECTIONS:
+        found = get(values, path)
+        if found is not None and written_of(found) in on:
+            return path
+    return ""
+
+
 def obstacle(change: Change) -> str:
     """Return what makes the apply refuse to destroy a resource; empty where nothing does."""
     if change.prevented:
         return "prevent_destroy is set: the plan fails"
-    if flag(change.old, "deletion_protection"):
-        return "deletion_protection is on: the apply refuses this, half-way; take it off in an apply of its own first"
+    if found := protection(change.old):
+        return f"{found} is on: the apply refuses this, half-way; take it off in an apply of its own first"
     if text(change.old, "deletion_policy") == "PREVENT":
         return "its deletion_policy is PREVENT: the apply refuses this"
     return ""

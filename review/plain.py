@@ -4,14 +4,13 @@ from collections.abc import Iterator
 
 from review.catalog import UNKNOWN_SIZE, facts
 from review.context import Context
-from review.destruction import destruction, reason
+from review.destruction import destruction, protection, reason
 from review.differences import computed, differences, told
 from review.findings import NO, YES, Finding, Kind, Weight
 from review.plan import Change
 from review.text import plural, span, spans
-from review.values import flag, known, text
+from review.values import get, known, text, written_of
 
-PROTECTION = "deletion_protection"
 MOST_ARGUMENTS = 4
 IDENTITY = ("id", "name", "self_link")  # what others name a resource by
 OWN = (
@@ -24,6 +23,38 @@ OWN = (
     "zone",
 )  # arguments that name no other resource
 IMPORT = "by importing it again"
+# Arguments whose value decides that a deletion leaves what it is about, or what it loses.
+KEPT_BY: tuple[tuple[str, object, Weight, str, str], ...] = (
+    ("deletion_policy", "ABANDON", Weight.CARE, "is only forgotten: it stays in Google Cloud", IMPORT),
+    (
+        "deletion_policy",
+        "DISABLE",
+        Weight.INTERRUPTED,
+        "is only disabled: whoever reads it fails",
+        "by enabling it again",
+    ),
+    ("delete_policy", "ABANDON", Weight.CARE, "is only forgotten: what it made stays", IMPORT),
+    ("noop_on_destroy", True, Weight.NOTE, "is only forgotten: the version stays", IMPORT),
+    (
+        "on_delete",
+        "drain",
+        Weight.INTERRUPTED,
+        "is drained: what is in flight is finished, nothing new is read",
+        YES,
+    ),
+)
+SPARED: dict[str, tuple[Weight, str, str]] = {
+    "google_compute_attached_disk": (
+        Weight.INTERRUPTED,
+        "the machine loses the disk, which stays with what is on it",
+        YES,
+    ),
+    "google_sql_user": (
+        Weight.INTERRUPTED,
+        "is deleted: whoever logs in as this user can no longer do so",
+        YES,
+    ),
+}
 DEFERRED = {
     "instance_count_unknown": "how many there will be is not known yet",
     "resource_config_unknown": "its arguments are not known yet",
@@ -129,15 +160,14 @@ def _along(change: Change, context: Context, types: tuple[str, ...]) -> list[Cha
 
 def _is_kept(change: Change) -> tuple[Weight, str, str] | None:
     """Return weight, sentence and way back where a deletion leaves what it is about; None where it does not."""
-    if text(change.old, "deletion_policy") == "ABANDON":
-        return Weight.CARE, "is only forgotten (deletion_policy is ABANDON): it stays in Google Cloud", IMPORT
-    known = facts(change.type)
-    if known and known.kept:
-        return Weight.NOTE, f"is only forgotten: {known.kept}, so it stays in Google Cloud", IMPORT
-    if change.type == "google_compute_attached_disk":
-        return Weight.INTERRUPTED, "the machine loses the disk, which stays with what is on it", YES
-    if change.type == "google_sql_user":
-        return Weight.INTERRUPTED, "is deleted: whoever logs in as this user can no longer do so", YES
+    for argument, value, weight, sentence, undo in KEPT_BY:
+        if change.old.get(argument) == value:
+            return weight, f"{sentence} ({argument} is {written_of(value)})", undo
+    if found := SPARED.get(change.type):
+        return found
+    known_ = facts(change.type)
+    if known_ and known_.kept:
+        return Weight.NOTE, f"is only forgotten: {known_.kept}, so it stays in Google Cloud", IMPORT
     return None
 
 
@@ -158,12 +188,8 @@ def circumstances(change: Change, context: Context) -> Iterator[Finding]:
             f"is taken over as it is there (import {span(change.importing)}){still}",
             "by a removed block: reverting the import would delete it",
         )
-    if (
-        change.after is not None
-        and flag(change.old, PROTECTION)
-        and not flag(change.new, PROTECTION)
-        and known(change.new.get(PROTECTION))
-    ):
+    taken = protection(change.old)
+    if taken and change.after is not None and not protection(change.new) and known(get(change.new, taken)):
         yield note(Weight.CARE, "its deletion protection is taken off: from then on a plan can delete it")
     if change.forgets:
         yield note(

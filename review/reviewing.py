@@ -9,6 +9,7 @@ from review import types
 from review.access import access_findings, drifted_grants, lost_grants
 from review.context import Context
 from review.cost import Cost, cost
+from review.data_arguments import data_argument_findings
 from review.differences import STATUS, arguments, computed, differences, told
 from review.exposure import exposure_findings
 from review.findings import ACKNOWLEDGEMENTS, NO, Detail, Finding, Kind, Weight, order
@@ -153,6 +154,7 @@ def _findings(context: Context) -> Iterator[Finding]:
             continue
         rendered = list(types.render(change, context))
         yield from rendered
+        yield from data_argument_findings(change, context)
         yield from code_findings(change, context)
         exposed = list(exposure_findings(change, context))
         yield from exposed

@@ -11,6 +11,7 @@ from enum import Enum
 from review import types
 from review.catalog import facts, unknown_arguments
 from review.context import Context
+from review.data_arguments import has_rule
 from review.differences import COMPUTED, STATUS, differences
 from review.exposure import SPEAKS_OF_ACCESS, unexamined_access
 from review.findings import Finding, Kind, Weight
@@ -93,8 +94,9 @@ def _data_paths(change: Change) -> Iterator[str]:
         for leaf in {leaf for side in sides for leaf, _ in leaves(side, difference.path)}:
             steps = re.sub(r"\[[^\]]*\]", "", leaf).split(".")
             for index, step in enumerate(steps):
-                if SPEAKS_OF_DATA.fullmatch(step):
-                    yield ".".join(steps[: index + 1])
+                path = ".".join(steps[: index + 1])
+                if SPEAKS_OF_DATA.fullmatch(step) and not has_rule(change, path):
+                    yield path
                     break
 
 

@@ -196,7 +196,7 @@ def test_how_severe_it_is_is_a_setting(
 
 
 def test_an_argument_that_decides_what_is_kept_is_not_passed_by() -> None:
-    policy = change("google_netapp_backup_policy.x", {"daily_backup_limit": 7}, {"daily_backup_limit": 6})
+    policy = change("google_netapp_backup_policy.x", {"enabled": False}, {"enabled": True})
     assert verdicts(reviewed(policy))["Is data lost?"][0] is Verdict.NO
     old, new = ({"backup_retention_policy": [{"days": each}]} for each in (30, 1))
     found = reviewed(change("google_netapp_backup_vault.x", old, new))

@@ -361,7 +361,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         ],
         [
             ("service interrupted", "the API run.googleapis.com is switched off"),
-            ("service interrupted", "is deleted"),
+            ("change", "is deleted"),
         ],
     ),
     "metric renamed": (
