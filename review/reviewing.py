@@ -21,7 +21,7 @@ from review.pricing import Book
 from review.provisioners import provisioner_findings
 from review.running import code_findings
 from review.text import plural, span, spans
-from review.unexamined import Level, Unexamined, unexamined, unexamined_findings, weighed
+from review.unexamined import Level, Unexamined, gaps, unexamined, unexamined_findings, weighed
 from review.values import leaves
 
 MOST_VALUES = 6  # of what an action is given, in its sentence
@@ -87,7 +87,8 @@ def review(context: Context, book: Book, level: Level = Level.ACKNOWLEDGE) -> Re
     plan = context.plan
     changed = [each for each in plan.changes if each.action in CONCERNS and each.mode == "managed"]
     month = cost(context, book) if changed else None
-    told_ = [*_findings(context), *unexamined_findings(context, level), *_of_cost(month)]
+    not_looked_at = gaps(plan.changes)
+    told_ = [*_findings(context), *unexamined_findings(not_looked_at, context, level), *_of_cost(month)]
     found = sorted((with_group(weighed(each, level), context) for each in told_), key=order)
     counts = Counter(CONCERNS[each.action] for each in changed)
     moved = sum(1 for each in plan.changes if each.previous and each.previous != each.address)
@@ -104,7 +105,7 @@ def review(context: Context, book: Book, level: Level = Level.ACKNOWLEDGE) -> Re
         drift=len(drifted(context)),
         compared=plan.compared,
         cost=month,
-        unexamined=unexamined(plan.changes),
+        unexamined=unexamined(not_looked_at),
         notes=tuple(_notes(plan)),
     )
 

@@ -50,16 +50,22 @@ class Unexamined:
         return bool(self.data or self.access or self.code)
 
 
-def unexamined(changes: tuple[Change, ...]) -> Unexamined:
-    """Return what was not looked at in these changes."""
-    found: tuple[set[str], set[str], set[str]] = (set(), set(), set())
-    for change in changes:
-        for part, names in zip(found, _of_change(change), strict=True):
-            part.update(names)
-    return Unexamined(*(tuple(sorted(each)) for each in found))
+Gaps = tuple[set[str], set[str], set[str]]  # what was not looked at for data, for access and for code
 
 
-def _of_change(change: Change) -> tuple[set[str], set[str], set[str]]:
+def gaps(changes: tuple[Change, ...]) -> list[tuple[Change, Gaps]]:
+    """Return each change in which something was not looked at, with what."""
+    found = [(change, _of_change(change)) for change in changes]
+    return [(change, each) for change, each in found if any(each)]
+
+
+def unexamined(found: list[tuple[Change, Gaps]]) -> Unexamined:
+    """Return what was not looked at in all changes together."""
+    parts = [sorted({name for _, each in found for name in each[part]}) for part in range(3)]
+    return Unexamined(*map(tuple, parts))
+
+
+def _of_change(change: Change) -> Gaps:
     """Return what was not looked at for data, for access and for code."""
     if change.mode != "managed" or change.action in ("no-op", "read", "forget"):
         return set(), set(), set()
@@ -100,11 +106,12 @@ def _data_paths(change: Change) -> Iterator[str]:
                     break
 
 
-def unexamined_findings(context: Context, level: Level) -> Iterator[Finding]:
+def unexamined_findings(
+    found: list[tuple[Change, Gaps]], context: Context, level: Level
+) -> Iterator[Finding]:
     """Yield what needs a reviewer's eye because it was not looked at, beside deletions, which are told anyway."""
-    for change in context.plan.changes:
-        data, access, code = _of_change(change)
-        if not (data or access or code) or change.after is None:
+    for change, (data, access, code) in found:
+        if change.after is None:
             continue
         unknown = facts(change.type) is None and not types.is_registered(change.type)
         widens = change.type in access and unknown and _may_widen(change)
