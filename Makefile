@@ -40,7 +40,7 @@ help: | options ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  options: ENV=dev|prod|…  TICKS=5  REPLAY=file-or-folder  DAY=made  FEED=folder-of-sources  CITY=lille"
-	@echo "           SPEED=60  YES=1  TO=here  JOB=collect|copy|batch  LINES=20  FAULT=503 (the first call of each kind fails)"
+	@echo "           SPEED=60  OPEN=1  YES=1  TO=here  JOB=collect|copy|batch  LINES=20  FAULT=503 (the first call of each kind fails)"
 	@echo "           SOURCE=gs://old-files  DRY_RUN=1  MOVE=1  BEFORE=stacks  AFTER=stacks  PYTHON=python3.13"
 
 # --- the system on this machine -------------------------------------------------------------------

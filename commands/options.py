@@ -31,6 +31,7 @@ OPTIONS: dict[str, Check] = {
     "DRY_RUN": values.switch,
     "MOVE": values.switch,
     "YES": values.switch,
+    "OPEN": values.switch,
     "SECONDS": values.whole_number(1, values.MOST_SECONDS),
     "FIRST_SEED": values.whole_number(0, 999_999_999),
     "REAL": values.switch,
@@ -70,7 +71,7 @@ def _step(*more: str) -> Target:
 
 TARGETS: dict[str, Target] = {
     "help": Target(),
-    "demo": Target(("ENV", "FEED", "CITY", "REPLAY", "DAY", "TICKS", "FAULT")),
+    "demo": Target(("ENV", "FEED", "CITY", "REPLAY", "DAY", "TICKS", "FAULT", "OPEN")),
     "up": Target(("ENV", "FEED", "CITY", "REPLAY", "DAY", "TICKS", "SPEED", "FAULT")),
     "down": Target(("ENV",)),
     "synth": Target(("ENV", "FEED")),

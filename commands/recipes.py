@@ -83,6 +83,7 @@ def run_options(options: Options) -> list[str]:
 
 def _demo(target: str, options: Options, runner: Runner) -> int:
     more = [f"--{name.lower()}={options[name]}" for name in ("TICKS", "SPEED", "FAULT") if name in options]
+    more += ["--open"] if "OPEN" in options else []
     return runner.become_python("-m", "local", target, *run_options(options), *more)
 
 

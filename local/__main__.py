@@ -98,6 +98,7 @@ def parse(arguments: list[str] | None) -> tuple[Options, str | None]:
             metavar="NAME",
             help=f"a file of environments/ ({DEFAULT_ENVIRONMENT})",
         )
+    demo.add_argument("--open", action="store_true", help="keep the dashboard open at the end, until Ctrl-C")
     for each in (demo, up, cloud):
         source = each.add_mutually_exclusive_group()
         source.add_argument(
@@ -161,6 +162,8 @@ def _speed(text: str) -> float:
 def _end(report: Report, options: Options, terminal: Terminal) -> int:
     terminal.show(rendered(report))
     print(f"\nEverything lies in {options.folder}/, the figures in {options.folder / FILE}.")
+    if report.page:
+        print(f"The dashboard's page with this data, to open from disk: {report.page}")
     if report.problem:
         print(f"\n{report.problem}\nlogs: {options.folder / 'logs'}/", file=sys.stderr)
     return 1 if report.problem else 0

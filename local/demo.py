@@ -1,10 +1,13 @@
 """The demo: some ticks, then archive and rebuild, in simulated time, and a report that must add up."""
 
+import contextlib
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 
 from local.clock import Clock, SimulatedClock
 from local.errors import LocalError
+from local.page import page_url, write_page
 from local.pipeline import Landed, archive, drain, rebuild, tell
 from local.report import Report, begin, complete, count_rows, difference, explained
 from local.services.scheduler import fires_after
@@ -38,6 +41,8 @@ def run_demo(options: Options, terminal: Terminal) -> Report:
             _pass_through(system, report, day, ticks)
         except LocalError as error:
             report.problem = str(error)
+        if report.problem is None:
+            _show_page(system, report)
         try:
             with terminal.stage("check", "counting"):
                 complete(report, system)
@@ -45,7 +50,34 @@ def run_demo(options: Options, terminal: Terminal) -> Report:
             report.problem = report.problem or str(error)
         report.problem = explained(report, report.problem or difference(report))
         report.write(options.folder)
+        if options.open and report.problem is None:
+            _keep_open(system)
     return report
+
+
+def _show_page(system: System, report: Report) -> None:
+    """Write the copy of the dashboard's page; what stands in its way is the report's problem."""
+    try:
+        with system.terminal.stage("page", "writing a copy of the dashboard's page"):
+            file = write_page(system)
+    except LocalError as error:
+        report.problem = f"the dashboard does not show the data: {error}"
+        return
+    report.page = None if file is None else str(file)
+
+
+def _keep_open(system: System) -> None:
+    """Serve the dashboard until Ctrl-C or SIGTERM."""
+    url = page_url(system)
+    if url is None:
+        system.terminal.line(
+            f"OPEN=1: environments/{system.options.environment}.toml has no [dashboard], so there is no page"
+        )
+        return
+    system.terminal.line(f"the dashboard: {url}")
+    system.terminal.line("Ctrl-C, or `make down` elsewhere, ends it")
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()
 
 
 def day_to_simulate(now: datetime, ticks: int) -> datetime:

@@ -54,6 +54,7 @@ class Report:
     total_seconds: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
     batch: dict[str, Any] | None = None  # what the Spark job printed about itself
+    page: str | None = None  # a copy of the dashboard's page, to open from disk
     stations: list[dict[str, Any]] = field(default_factory=list)
     denied: list[str] = field(default_factory=list)  # what a workload called and had no role for
     not_honoured: list[str] = field(default_factory=list)

@@ -62,6 +62,7 @@ class Options:
     detached: bool = False
     record: Path | None = None
     fault: Fault | None = None
+    open: bool = False
     base: Path = Path(".local")
 
     @property

@@ -11,6 +11,7 @@ import requests
 
 from local.clock import RealClock
 from local.errors import LocalError, ServiceError
+from local.page import page_url
 from local.pipeline import Landed, archive, drain, rebuild, tell
 from local.processes import OWNER, end_leftovers
 from local.report import Report, begin, complete, count_rows, counters, difference, explained
@@ -105,6 +106,8 @@ class _Keeper:
         machine, terminal = self._system.machine, self._system.terminal
         for name, url in machine.service(Workloads).urls.items():
             terminal.line(f"{name}: {url}")
+        if (page := page_url(self._system)) is not None:
+            terminal.line(f"open the dashboard in a browser: {page}")
         terminal.line(f"storage: {machine.gcs_url}")
         terminal.line(f"BigQuery: {machine.bigquery_url}")
         terminal.line(f"it is {self._system.clock.now():%Y-%m-%d %H:%M} UTC")
