@@ -72,11 +72,14 @@ class EvolvingSample:
         self._docks = _path(feed, common.num_docks_available)
         self._times = [c for c in feed.columns if c.type == "TIMESTAMP" and c.mode != "REPEATED" and c.path]
         self._newest = _newest(feed, self._times)
-        moves = "evolving" if self._bikes or self._times else "unchanging"
+        is_evolving = feed.arrangement.is_plain and (self._bikes or self._times)
+        moves = "evolving" if is_evolving else "unchanging"
         self.description = f"the {moves} sample of {feed.name}"
 
     def at(self, minute: datetime) -> bytes:
         """Return the sample as it would be at a minute."""
+        if not self._feed.arrangement.is_plain:
+            return self._feed.sample
         answer = json.loads(self._feed.sample)
         records = next(values_at(answer, self._feed.records))
         for number, record in enumerate(records):

@@ -10,7 +10,7 @@ from typing import Any
 
 from feed.conversion import MisfitError, converter, describe
 from feed.model import Column, Common, Condition, Feed
-from feed.paths import FieldPath, path_text, values_at
+from feed.paths import FieldPath, Step, path_text, values_at
 
 # A hostile answer must not make more log lines than a person reads.
 MAX_DRIFTS = 100
@@ -34,7 +34,7 @@ class Expected:
     """The objects at `path` (of a record, through arrays), and the keys known there."""
 
     path: FieldPath
-    known: frozenset[str | int]
+    known: frozenset[Step]
     needed: dict[str, str]  # key → column (or lifted object) that has nothing where every object lacks it
 
 
@@ -104,7 +104,7 @@ def _type_changes(feed: Feed, records: list[Any], mismatched: Collection[str]) -
     }
     for path, step in steps.items():
         if path_text(path) in mismatched:
-            kind, name = (list, "an array") if isinstance(step, int) else (dict, "an object")
+            kind, name = (dict, "an object") if isinstance(step, str) else (list, "an array")
             expected.append(_Kind(path, path_text(path), partial(_is_of, kind), name))
     for each in expected:
         values = [value for record in records for value in values_at(record, each.path) if value is not None]

@@ -1,27 +1,63 @@
-"""Where a value lies in an answer: `data.stations`, `geometry.coordinates[0]`, `['a key.with dots']`."""
+"""Where a value lies in a response: `data.stations`, `geometry.coordinates[0]`, `['a key.with dots']`.
+
+`name[language=fr|en].text` chooses an item of an array by one of its fields, `networks[].stations` goes through all
+items.
+"""
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-FieldPath = tuple[str | int, ...]
+
+@dataclass(frozen=True)
+class Where:
+    """A step to the first item of an array whose field `key` has one of the values, the first of them first."""
+
+    key: str
+    values: tuple[str, ...]
+
+    def item(self, items: Any) -> Any:
+        """The item, None where there is none."""
+        if type(items) is not list:
+            return None
+        found: dict[str, Any] = {}
+        for item in items:
+            if type(item) is dict and type(text := item.get(self.key)) in {str, int, bool}:
+                found.setdefault(text if type(text) is str else str(text).lower(), item)
+        return next((found[value] for value in self.values if value in found), None)
+
+
+@dataclass(frozen=True)
+class Each:
+    """A step to every item of an array."""
+
+
+Step = str | int | Where | Each
+FieldPath = tuple[Step, ...]
 
 _STEP = re.compile(
     r"""\.?(?P<key>[^.\[\]'"\s][^.\[\]'"]*)|\[(?P<index>\d{1,9})\]|\[(?P<quote>['"])(?P<quoted>.+?)(?P=quote)\]"""
+    r"""|\[(?P<field>[^\[\]='"]+)=(?P<values>[^\[\]='"]+)\]|(?P<each>\[\])"""
 )
 _PLAIN_KEY = re.compile(r"""[^.\[\]'"\s][^.\[\]'"]*""")
 
 
 def parse_path(text: str) -> FieldPath:
-    """`a.b[0]['c.d']` → ("a", "b", 0, "c.d"); "" → (); ValueError for anything else."""
-    steps: list[str | int] = []
+    """`a.b[0]['c.d'][x=1]` → ("a", "b", 0, "c.d", Where("x", ("1",))); "" → (); ValueError for anything else."""
+    steps: list[Step] = []
     position = 0
     while position < len(text):
         step = _STEP.match(text, position)
         starts_with_dot = text[position] == "."
         if step is None or (starts_with_dot and not steps) or (step["key"] and steps and not starts_with_dot):
             raise ValueError(f"{text!r} is not a path such as data.stations or geometry.coordinates[0]")
-        steps.append(int(step["index"]) if step["index"] else step["key"] or step["quoted"])
+        if step["field"]:
+            steps.append(Where(step["field"], tuple(step["values"].split("|"))))
+        elif step["each"]:
+            steps.append(Each())
+        else:
+            steps.append(int(step["index"]) if step["index"] else step["key"] or step["quoted"])
         position = step.end()
     return tuple(steps)
 
@@ -32,6 +68,10 @@ def path_text(path: FieldPath) -> str:
     for step in path:
         if isinstance(step, int):
             text += f"[{step}]"
+        elif isinstance(step, Where):
+            text += f"[{step.key}={'|'.join(step.values)}]"
+        elif isinstance(step, Each):
+            text += "[]"
         elif _PLAIN_KEY.fullmatch(step):
             text += f".{step}" if text else step
         else:
@@ -41,8 +81,17 @@ def path_text(path: FieldPath) -> str:
 
 
 def values_at(value: Any, path: FieldPath) -> Iterator[Any]:
-    """The value at `path`, once, or nothing where the answer has no such place."""
-    for step in path:
+    """The value at `path`, once, or nothing where the response has no such place; through `[]` all values."""
+    for depth, step in enumerate(path):
+        if isinstance(step, Each):
+            for item in value if type(value) is list else ():
+                yield from values_at(item, path[depth + 1 :])
+            return
+        if isinstance(step, Where):
+            value = step.item(value)
+            if value is None:
+                return
+            continue
         if isinstance(step, int):
             if type(value) is not list or step >= len(value):
                 return

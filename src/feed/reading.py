@@ -9,7 +9,7 @@ from typing import Any
 from feed.conversion import Converter, MisfitError, WholeConverter, converter, describe, whole_column
 from feed.model import COLLECTED_AT, ON_MISMATCH, Box, Column, Feed
 from feed.outcome import IMPLAUSIBLE, FaultError
-from feed.paths import FieldPath, path_text
+from feed.paths import FieldPath, Step, Where, path_text
 from feed.plausibility import all_plausible, broken_rule
 from feed.salvage import salvage
 
@@ -22,7 +22,7 @@ class _Field:
     """A column, compiled."""
 
     column: Column
-    key: str | int  # in the object or array that holds its value
+    key: Step  # in the object or array that holds its value
     convert: Converter
     convert_all: WholeConverter
 
@@ -182,8 +182,10 @@ def _holders(records: list[Any], path: FieldPath) -> list[Any]:
     return holders
 
 
-def _items(holders: list[Any], kinds: set[type], key: str | int) -> list[Any]:
+def _items(holders: list[Any], kinds: set[type], key: Step) -> list[Any]:
     """The item of each holder, None where it has none; MisfitError where one is not what `key` needs."""
+    if isinstance(key, Where) and kinds == {list}:
+        return [key.item(holder) for holder in holders]
     if type(key) is str and kinds == {dict}:
         return [holder.get(key) for holder in holders]
     if type(key) is int and kinds == {list}:
@@ -196,7 +198,7 @@ def _holder(record: Any, place: _Place) -> Any:
     holder = record
     steps = (*place.path, place.fields[0].key)
     for depth, step in enumerate(steps):
-        kind = list if type(step) is int else dict
+        kind = dict if type(step) is str else list
         if holder is not None and type(holder) is not kind:
             expected = "an array" if kind is list else "an object"
             found = describe(holder)
@@ -206,10 +208,12 @@ def _holder(record: Any, place: _Place) -> Any:
     return holder
 
 
-def _item(holder: Any, key: str | int) -> Any:
+def _item(holder: Any, key: Step) -> Any:
     """The item of an object or array, None where it has none."""
     if holder is None:
         return None
+    if isinstance(key, Where):
+        return key.item(holder)
     if type(key) is int:
         return holder[key] if key < len(holder) else None
     return holder.get(key)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from feed.arrangement import ArrangementError
 from feed.conversion import describe
 from feed.drift import Drift
 from feed.encoding import as_utf8, text_of
@@ -46,16 +47,20 @@ def read_response(feed: Feed, body: bytes, decode: Decode, charset: str = "") ->
     """
     where = place_of_records(feed)
     document, drifts = _decoded(feed, body, decode, charset)
-    found = list(values_at(document, feed.records))
-    if not found:
-        raise unusable("no_records", where, "nothing there: " + beginning(body), "an array of records")
-    if type(found[0]) is not list:
-        raise unusable("no_records", where, describe(found[0]), "an array of records")
-    if not found[0] and not feed.empty_is_ok:
+    try:
+        records = feed.arrangement.records(document, feed.records)
+    except ArrangementError as error:
+        found = error.found
+        if found == "nothing there":
+            found += ": " + beginning(body)
+        elif feed.arrangement.is_plain:
+            found = describe(next(values_at(document, feed.records)))
+        raise unusable("no_records", where, found, error.expected) from None
+    if not records and not feed.empty_is_ok:
         raise unusable("empty", where, "an empty array", "at least one record")
-    if len(found[0]) > MAX_RECORDS:
-        raise unusable("too_many", where, f"{len(found[0])} records", f"at most {MAX_RECORDS}")
-    return Response(found[0], drifts)
+    if len(records) > MAX_RECORDS:
+        raise unusable("too_many", where, f"{len(records)} records", f"at most {MAX_RECORDS}")
+    return Response(records, drifts)
 
 
 def place_of_records(feed: Feed) -> str:
@@ -75,23 +80,40 @@ def _decoded(feed: Feed, body: bytes, decode: Decode, charset: str) -> tuple[Any
     them refuses is read by the standard library's, whichever `decode` is.
     """
     body = as_utf8(_decompressed(body))
-    check_depth(body)
-    try:
-        return decode(body), ()
-    except (ValueError, RecursionError):
-        pass
+    is_json = feed.arrangement.format == "json"
+    if is_json:
+        check_depth(body)
+        try:
+            return decode(body), ()
+        except (ValueError, RecursionError):
+            pass
     drifts: tuple[Drift, ...] = ()
     try:
         text = body.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         text, is_known = text_of(body, feed.encoding or charset)
         drifts = () if is_known else (_unknown_encoding(feed),)
+    if not is_json:
+        return _document(feed, body, text), drifts
     try:
         return json.loads(text, parse_int=_integer), drifts
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
         raise _not_json(body, error) from None
+
+
+def _document(feed: Feed, body: bytes, text: str) -> Any:
+    """The records of CSV or NDJSON; FaultError."""
+    kind = feed.arrangement.format.upper()
+    if not text.strip():
+        raise unusable("empty", "", "no bytes" if not body else "only blanks", kind)
+    if text.lstrip().startswith("<") and _HTML.search(body[:1_000]):
+        raise unusable("html", "", "an HTML page: " + beginning(body.lstrip()), kind)
+    try:
+        return feed.arrangement.document(text)
+    except ValueError as error:
+        raise unusable("not_csv", "", f"{beginning(body)} ({clipped(str(error))})", kind) from None
 
 
 def _decompressed(body: bytes) -> bytes:

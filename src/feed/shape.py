@@ -9,7 +9,7 @@ from typing import Any
 
 from feed.drift import expectations
 from feed.model import Column, Feed
-from feed.paths import FieldPath, values_at
+from feed.paths import FieldPath, Step, values_at
 from feed.response import MAX_RECORDS
 
 
@@ -47,7 +47,10 @@ class AnswerShape:
 
 def answer_shape(feed: Feed) -> AnswerShape | None:
     """The shape of the feed's answers; None where it has columns or places that `parse` alone can follow."""
-    if any(column.type == "RECORD" or column.mode == "REPEATED" for column in feed.columns):
+    paths = (feed.records, *(column.path for column in feed.columns))
+    has_choice = any(not isinstance(step, str | int) for path in paths for step in path)
+    is_nested = any(column.type == "RECORD" or column.mode == "REPEATED" for column in feed.columns)
+    if not feed.arrangement.is_plain or has_choice or is_nested:
         return None
     records = tuple(step for step in feed.records if isinstance(step, str))
     tree: dict[Any, Any] = {}
@@ -80,9 +83,7 @@ def _first_record(feed: Feed) -> Any:
     return records[0]
 
 
-def _shape(
-    tree: Any, path: FieldPath, known: dict[FieldPath, frozenset[str | int]], record: Any
-) -> Shape | None:
+def _shape(tree: Any, path: FieldPath, known: dict[FieldPath, frozenset[Step]], record: Any) -> Shape | None:
     if isinstance(tree, Column):
         return tree
     shapes = {key: _shape(below, (*path, key), known, record) for key, below in tree.items()}

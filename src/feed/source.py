@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from feed.arrangement import FORMATS, Arrangement, ArrangementError, typed_texts
 from feed.contract import with_contracts
 from feed.conversion import describe
 from feed.encoding import known_encoding
@@ -42,7 +43,8 @@ def load_feed(folder: Path | Traversable) -> Feed:
             "small letters, digits and _, at most 63 (it names the table)",
         )
     source = Table(name, SOURCE, _read_toml(name, folder))
-    sample = _read(name, folder, SAMPLE)
+    kind = source.choice("format", FORMATS, "json")
+    sample = _read(name, folder, f"sample.{kind}")
     feed, layout, records = _feed(source, sample)
     refuse_unknown_references(source, feed, layout, records)
     refuse_unfit_sample(feed)
@@ -53,7 +55,9 @@ def _read(name: str, folder: Path | Traversable, file: str) -> bytes:
     try:
         return folder.joinpath(file).read_bytes()
     except (OSError, KeyError):  # a zip raises KeyError
-        raise FeedError(name, file, "", "no such file", "a folder with source.toml and sample.json") from None
+        raise FeedError(
+            name, file, "", "no such file", f"a folder with {SOURCE} and {SAMPLE if file == SOURCE else file}"
+        ) from None
 
 
 def _read_toml(name: str, folder: Path | Traversable) -> dict[str, Any]:
@@ -67,7 +71,17 @@ def _feed(source: Table, sample: bytes) -> tuple[Feed, Layout, list[dict[str, An
     source.only(
         *("title", "url", "licence", "description", "records", "lift", "ignore", "timezone", "key", "order"),
         *("rename", "types", "columns", "common", "bounds", "legacy", "descriptions", "on_mismatch", "rules"),
-        *("encoding", "stale_minutes", "empty"),
+        *(
+            "encoding",
+            "stale_minutes",
+            "empty",
+            "format",
+            "delimiter",
+            "keyed",
+            "columnar",
+            "header",
+            "nulls",
+        ),
     )
     layout = Layout(
         feed=source.feed,
@@ -79,8 +93,9 @@ def _feed(source: Table, sample: bytes) -> tuple[Feed, Layout, list[dict[str, An
         places=_places(source.section("columns")),
         zone=source.zone("timezone"),
     )
-    records_path = source.path("records")
-    records = _sample_records(source.feed, sample, records_path)
+    arrangement = _arrangement(source)
+    records_path = source.path("records") if arrangement.format == "json" else ()
+    records = _sample_records(source.feed, sample, records_path, arrangement)
     columns = _ordered(source, infer_columns(records, layout))
     by_name = {column.name: column for column in columns}
     key = key_column(source, by_name)
@@ -98,6 +113,7 @@ def _feed(source: Table, sample: bytes) -> tuple[Feed, Layout, list[dict[str, An
         common=common_columns(source.section("common"), by_name),
         legacy=legacy_names(source, by_name),
         encoding=_encoding(source),
+        arrangement=arrangement,
         stale_minutes=source.number("stale_minutes", 120, 60 * 24 * 366),
         empty_is_ok=source.choice("empty", ("error", "ok"), "error") == "ok",
         sample=sample,
@@ -120,6 +136,28 @@ def _url(source: Table) -> str:
     if not is_private_address(url) or any(c.isspace() for c in url):
         source.refuse("url", repr(url), f"an https URL (http only to {', '.join(LOOPBACK)})")
     return url
+
+
+def _arrangement(source: Table) -> Arrangement:
+    kind = source.choice("format", FORMATS, "json")
+    keys = {"json": ("keyed", "columnar", "header"), "csv": ("delimiter",), "ndjson": ()}
+    for other in ("keyed", "columnar", "header", "delimiter"):
+        if other in source.table and other not in keys[kind]:
+            source.refuse(other, f"a key of another format than {kind}", "no such key")
+    columnar = source.table.get("columnar", False)
+    if type(columnar) is not bool:
+        source.refuse("columnar", describe(columnar), "true or false")
+    arranged = [key for key in ("keyed", "header") if key in source.table] + ["columnar"] * columnar
+    if len(arranged) > 1:
+        source.refuse(
+            arranged[0], f"{arranged[0]} and {arranged[1]}", "one way in which records are arranged"
+        )
+    delimiter = source.text("delimiter", ",")
+    if len(delimiter) != 1:
+        source.refuse("delimiter", repr(delimiter), "one character")
+    nulls = source.texts("nulls") if "nulls" in source.table else [""] * (kind == "csv")
+    header = source.path("header") if "header" in source.table else None
+    return Arrangement(kind, delimiter, source.text("keyed", ""), columnar, header, tuple(nulls))
 
 
 def _encoding(source: Table) -> str:
@@ -177,31 +215,47 @@ def _override(section: Table, key: str) -> Override:
     return override
 
 
-def _sample_records(feed: str, sample: bytes, path: FieldPath) -> list[dict[str, Any]]:
+def _sample_records(
+    feed: str, sample: bytes, path: FieldPath, arrangement: Arrangement
+) -> list[dict[str, Any]]:
     try:
-        answer = json.loads(sample)
+        is_json = arrangement.format == "json"
+        answer = json.loads(sample) if is_json else arrangement.document(sample.decode())
     except (ValueError, RecursionError) as error:
+        kind = arrangement.format.upper()
         raise FeedError(
-            feed, SAMPLE, "", str(error), "JSON: one answer of the API, cut to a few records"
+            feed, SAMPLE, "", str(error), f"{kind}: one answer of the API, cut to a few records"
         ) from None
-    found = list(values_at(answer, path))
-    if not found or not isinstance(found[0], list):
-        keys = list(answer) if isinstance(answer, dict) else []
-        raise FeedError(
-            feed,
-            SOURCE,
-            "key records",
-            f"{path_text(path)!r}, where {SAMPLE} has {describe(found[0]) if found else 'nothing'}",
-            f"the path of the array of records ({SAMPLE} is {describe(answer)})",
-            suggestion(path_text(path), keys),
-        )
-    records = found[0]
+    try:
+        records = arrangement.records(answer, path)
+    except ArrangementError as error:
+        raise _no_records(feed, answer, path, error, arrangement) from None
+    if arrangement.format == "csv":
+        records = list(typed_texts([record for record in records if isinstance(record, dict)]))
     if not records:
         raise FeedError(feed, SAMPLE, path_text(path), "an empty array", "at least one record")
     for index, record in enumerate(records):
         if not isinstance(record, dict):
             raise FeedError(feed, SAMPLE, f"{path_text(path)}[{index}]", describe(record), "an object")
     return records
+
+
+def _no_records(
+    feed: str, answer: Any, path: FieldPath, error: ArrangementError, arrangement: Arrangement
+) -> FeedError:
+    found = list(values_at(answer, path))
+    keys = list(answer) if isinstance(answer, dict) else []
+    hint = suggestion(path_text(path), keys)
+    expected = f"the path of {error.expected} ({SAMPLE} is {describe(answer)})"
+    if arrangement.is_plain:
+        told = describe(found[0]) if found else "nothing"
+        if found and isinstance(found[0], dict):
+            hint = 'for an object of records by key say keyed = "id", for parallel arrays columnar = true'
+    else:
+        told = "nothing" if not found else error.found
+    return FeedError(
+        feed, SOURCE, "key records", f"{path_text(path)!r}, where {SAMPLE} has {told}", expected, hint
+    )
 
 
 def _ordered(source: Table, columns: list[Column]) -> list[Column]:

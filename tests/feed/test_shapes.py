@@ -1,0 +1,190 @@
+"""The shapes of docs/feeds.md, each a folder made of its two blocks; and what goes wrong with them."""
+
+import json
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feed import Feed, FeedError, load_feed, parse
+from feed.arrangement import Arrangement, ArrangementError
+from feed.paths import parse_path, path_text
+
+pytestmark = pytest.mark.unit
+
+MakeFeed = Callable[..., Feed]
+ROOT = Path(__file__).parents[2]
+TICK = datetime(2026, 11, 1, tzinfo=UTC)
+MOST_LINES = 10
+DOCUMENT = (ROOT / "docs" / "feeds.md").read_text("utf-8")
+SHAPES = DOCUMENT[DOCUMENT.index("## Shapes of responses") : DOCUMENT.index("## When a response is not")]
+EXAMPLES = {
+    title: (kind, sample, toml)
+    for title, kind, sample, toml in re.findall(
+        r"### ([^\n]+)\n.*?```(json|csv|ndjson)\n(.*?)```\n\n```toml\n(.*?)```", SHAPES, re.DOTALL
+    )
+}
+# Title → the first and the last row, of some columns.
+ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "GBFS 2.3: station_status": (
+        {
+            "station_id": "11",
+            "num_bikes_available": 6,
+            "last_reported": datetime(2026, 9, 21, 14, 13, 32, tzinfo=UTC),
+        },
+        {"station_id": "12", "is_renting": True},
+    ),
+    "GBFS 3.0: station_information, a name chosen by language": (
+        {"station_id": "1", "name": "Gare"},
+        {"station_id": "2", "name": "Harbour", "capacity": 12},
+    ),
+    "A list of key/value pairs: TfL": (
+        {"id": "D_1", "bikes": 4, "docks": 19},
+        {"id": "D_2", "bikes": 7, "docks": 20},
+    ),
+    "An object of records by key": ({"id": "s12", "bikes": 3}, {"id": "s13", "lat": 50.62}),
+    "Parallel arrays: Open-Meteo": (
+        {"time": datetime(2026, 1, 1, tzinfo=UTC), "temperature": 1.5, "rain": 0.0},
+        {"time": datetime(2026, 1, 1, 1, tzinfo=UTC), "rain": None},
+    ),
+    "Rows as arrays, with their names beside them": ({"id": "a", "bikes": 3}, {"id": "b", "bikes": 0}),
+    "Records below nested arrays": ({"id": 8, "bikes": 1}, {"id": 9, "bikes": 0}),
+    "CSV with a header": (
+        {"id": "007", "bikes": 4, "seen": datetime(2026, 9, 21, 12, 54, tzinfo=UTC)},
+        {"id": "008", "bikes": None},
+    ),
+    "NDJSON": ({"id": "a", "bikes": 1}, {"id": "b", "bikes": 2}),
+}
+
+
+def folder_of(title: str, into: Path) -> Path:
+    kind, sample, toml = EXAMPLES[title]
+    folder = into / "example"
+    folder.mkdir()
+    (folder / f"sample.{kind}").write_text(sample, "utf-8")
+    (folder / "source.toml").write_text(toml, "utf-8")
+    return folder
+
+
+def test_every_example_is_tested() -> None:
+    assert list(EXAMPLES) == list(ROWS)
+    assert max(len(toml.splitlines()) for _, _, toml in EXAMPLES.values()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("title", EXAMPLES)
+def test_an_example_of_the_documentation_gives_its_rows(title: str, tmp_path: Path) -> None:
+    feed = load_feed(folder_of(title, tmp_path))
+    outcome = parse(feed, feed.sample, TICK)
+    assert (outcome.rejections, outcome.drifts, len(outcome.rows)) == ((), (), 2)
+    for row, expected in zip(outcome.rows, ROWS[title], strict=True):
+        assert {name: row[name] for name in expected} == expected
+    assert parse(feed, feed.sample, TICK, decode=msgspec.json.decode) == outcome
+
+
+# Title → a response of that feed, and why it is of no use, or its rejected records.
+FAULTS: list[tuple[str, bytes, list[tuple[str, int | None]]]] = [
+    ("An object of records by key", b'{"stations": []}', [("no_records", None)]),
+    ("An object of records by key", b'{"stations": {}}', [("empty", None)]),
+    ("An object of records by key", b'{"stations": {"a": 7}}', []),
+    (
+        "Parallel arrays: Open-Meteo",
+        b'{"hourly": {"time": ["2026-01-01T00:00"], "rain": []}}',
+        [("no_records", None)],
+    ),
+    ("Parallel arrays: Open-Meteo", b'{"hourly": {"time": []}}', [("empty", None)]),
+    ("Parallel arrays: Open-Meteo", b'{"hourly": []}', [("no_records", None)]),
+    ("Rows as arrays, with their names beside them", b'{"rows": [["a", 3]]}', [("no_records", None)]),
+    (
+        "Rows as arrays, with their names beside them",
+        b'{"fields": ["id", "bikes"], "rows": [7]}',
+        [("not_an_object", 0)],
+    ),
+    (
+        "Records below nested arrays",
+        b'{"countries": [{"cities": [{"uid": 1, "places": []}]}]}',
+        [("empty", None)],
+    ),
+    ("CSV with a header", b"id;bikes;seen\n1;2;2026-01-01T00:00:00Z;4\n", [("not_an_object", 0)]),
+    ("CSV with a header", b'id;bikes;seen\n"1', [("not_csv", None)]),
+    ("CSV with a header", b"<html><body>", [("html", None)]),
+    ("CSV with a header", b"", [("empty", None)]),
+    ("NDJSON", b'{"id": "a", "bikes": 1}\n{"id": "b', [("not_an_object", 1)]),
+]
+
+
+@pytest.mark.parametrize(("title", "body", "expected"), FAULTS)
+def test_what_is_wrong_with_a_shape_has_a_reason(
+    title: str, body: bytes, expected: list[tuple[str, int | None]], tmp_path: Path
+) -> None:
+    outcome = parse(load_feed(folder_of(title, tmp_path)), body, TICK)
+    assert [(each.reason, each.index) for each in outcome.rejections] == expected
+
+
+def test_a_station_without_its_pair_has_null(tmp_path: Path) -> None:
+    feed = load_feed(folder_of("A list of key/value pairs: TfL", tmp_path))
+    pairs: list[Any] = [[], [{"key": "NbBikes"}], [{"key": "NbBikes", "value": "x"}], None, [7]]
+    records = [{"id": str(n), "commonName": "", "additionalProperties": pair} for n, pair in enumerate(pairs)]
+    outcome = parse(feed, json.dumps(records).encode(), TICK)
+    assert [row["bikes"] for row in outcome.rows] == [None] * 5
+    assert [(each.index, each.field) for each in outcome.rejections] == [(2, "bikes")]
+
+
+REFUSED = [
+    ('keyed = "id"\ncolumnar = true', "found keyed and columnar"),
+    ('delimiter = ";"', "key delimiter: found a key of another format than json"),
+    ("columnar = 1", "key columnar: found the number 1; expected true or false"),
+    ('format = "xml"', "key format: found 'xml'; expected one of json, ndjson, csv"),
+]
+
+
+@pytest.mark.parametrize(("toml", "message"), REFUSED)
+def test_what_cannot_be_is_refused(make_feed: MakeFeed, toml: str, message: str) -> None:
+    with pytest.raises(FeedError, match=re.escape(message)):
+        make_feed([{"id": 1}], toml)
+
+
+def test_a_hint_says_how_to_read_an_object(make_feed: MakeFeed) -> None:
+    with pytest.raises(FeedError, match=r'say keyed = "id", for parallel arrays columnar = true'):
+        make_feed([], sample={"records": {"a": {"b": 1}}})
+
+
+def test_texts_that_mean_null(make_feed: MakeFeed) -> None:
+    feed = make_feed([{"id": "1", "o": {"n": 1}, "l": ["a"]}], 'nulls = ["", "NA"]\nlift = ["o"]')
+    outcome = parse(feed, b'{"records": [{"id": "NA", "o": {"n": ""}, "l": ["b"]}]}', TICK)
+    assert [(row["id"], row["n"], row["l"]) for row in outcome.rows] == [(None, None, ["b"])]
+    assert outcome.rejections == ()
+
+
+@pytest.mark.parametrize("text", ["a[].b", "a[k=v].b", "a[k=v|w]", "[]", "a['x.y']", "a[k=1][]"])
+def test_paths_are_written_as_they_are_read(text: str) -> None:
+    assert path_text(parse_path(text)) == text
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+arrangements = st.sampled_from(
+    [
+        Arrangement(),
+        Arrangement(keyed="id"),
+        Arrangement(columnar=True),
+        Arrangement(header=(0,)),
+        Arrangement(header=("a",)),
+        Arrangement(nulls=("", "NA")),
+    ]
+)
+
+
+@given(arrangements, values, st.sampled_from(["", "[]", "[0]", "a", "[a=1]"]))
+def test_any_document_has_records_or_a_reason(arrangement: Arrangement, document: Any, path: str) -> None:
+    with suppress(ArrangementError):
+        assert isinstance(arrangement.records(document, parse_path(path)), list)
