@@ -22,7 +22,7 @@ from review.annotations import annotations, places
 from review.context import Context
 from review.errors import PlanError, ReviewError
 from review.findings import ACKNOWLEDGEMENTS, order
-from review.plan import MOST_BYTES, read_json, read_plan
+from review.plan_reading import MOST_BYTES, read_json, read_plan
 from review.pricing import Book, load
 from review.reviewing import Review, review
 from review.rules import apply_rules, read_rules, rules_of_stack

@@ -114,6 +114,10 @@ def _destroyed(change: Change, context: Context, because: str) -> Iterator[Findi
         return
     known = facts(change.type)
     again = f"; the same cannot be made again: {known.again}" if known and known.again else ""
+    if known and known.kept:
+        stays = f"{sentence}; {known.kept}, so the old one stays, and may be in the way of the new one"
+        yield Finding(Kind.SERVICE, Weight.CARE, context.where(change), stays, NO, 25, address=change.address)
+        return
     if known and not known.data:
         serves = "serves" in known.kinds
         weight = Weight.INTERRUPTED if serves and not change.created_first else Weight.CHANGE

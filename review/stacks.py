@@ -20,7 +20,8 @@ from review.expansion import REFERENCE, Constants, are_known, instances
 from review.findings import YES, Finding, Kind, Weight
 from review.ignoring import ignored_arguments, is_ignored, without_ignored
 from review.naming import noun
-from review.plan import Change, Output, Plan, read_json
+from review.plan import Change, Output, Plan
+from review.plan_reading import read_json
 from review.schema import compare
 from review.secret_forms import secrets_by_form
 from review.secrets import Secrets, marked, named

@@ -6,7 +6,8 @@ from typing import Any
 
 from review.context import Context
 from review.naming import Names
-from review.plan import Plan, read_plan
+from review.plan import Plan
+from review.plan_reading import read_plan
 from review.pricing import load
 from review.reviewing import Review, review
 from review.text import plain

@@ -8,7 +8,7 @@ import pytest
 from review.context import Context
 from review.document import lay_out
 from review.naming import Names
-from review.plan import read_plan
+from review.plan_reading import read_plan
 from review.pricing import load
 from review.reviewing import Review, review
 from review.text import plain

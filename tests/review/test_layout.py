@@ -18,7 +18,7 @@ from review.document import Document, Row
 from review.errors import PlanError
 from review.findings import Detail, Weight
 from review.markdown import MOST, code, markdown
-from review.plan import read_plan
+from review.plan_reading import read_plan
 from review.text import CLOSE, OPEN, bounded, span, visible
 from tests.review.conftest import change, document
 from tests.review.test_secrets import outputs

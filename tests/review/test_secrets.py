@@ -13,7 +13,7 @@ from review.document import lay_out, masked
 from review.machine import machine
 from review.markdown import MOST, markdown
 from review.naming import Names
-from review.plan import read_plan
+from review.plan_reading import read_plan
 from review.pricing import load
 from review.reviewing import review
 from review.secret_forms import secrets_by_form

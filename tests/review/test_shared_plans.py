@@ -10,7 +10,7 @@ import pytest
 
 from review.context import Context
 from review.naming import Names
-from review.plan import read_plan
+from review.plan_reading import read_plan
 from review.pricing import load
 from review.reviewing import Review, review
 from tests.conftest import PLANS
