@@ -7,13 +7,14 @@ dict. Times keep microseconds, which is what BigQuery stores.
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from types import NoneType
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from feed.detection import INT64, ISO_DATE, ISO_DATETIME, ISO_TIMESTAMP
+from feed.detection import INT64, ISO_DATE, ISO_DATETIME, ISO_TIMESTAMP, without_second_zone
 from feed.model import EPOCH_UNITS, Column
 
 Converter = Callable[[Any], Any]
@@ -72,6 +73,8 @@ def converter(column: Column) -> Converter:
         convert = _from_epoch(EPOCH_UNITS[column.unit], column.unit)
     elif column.zone:
         convert = _from_local_time(column.zone)
+    elif column.is_flag:
+        convert = _to_flag
     else:
         convert = _SCALARS[column.type]
     return _to_array(convert) if column.mode == "REPEATED" else convert
@@ -185,7 +188,7 @@ def to_boolean(value: Any) -> bool:
 def _utc_timestamp(text: str) -> datetime:
     if not ISO_TIMESTAMP.fullmatch(text):
         raise ValueError(text)
-    return datetime.fromisoformat(text).astimezone(UTC)
+    return datetime.fromisoformat(without_second_zone(text)).astimezone(UTC)
 
 
 def to_timestamp(value: Any) -> datetime:
@@ -232,6 +235,11 @@ def to_time(value: Any) -> time:
     raise MisfitError(value, "a TIME (such as 08:36:00)")
 
 
+def _to_flag(value: Any) -> int:
+    """As `to_integer`; true and false are 1 and 0, which GBFS 1 had in their place."""
+    return int(value) if type(value) is bool else to_integer(value)
+
+
 _SCALARS: dict[str, Converter] = {
     "STRING": to_string,
     "INTEGER": to_integer,
@@ -247,6 +255,9 @@ _SCALARS: dict[str, Converter] = {
 def _from_epoch(microseconds: int, unit: str) -> Converter:
     def convert(value: Any) -> datetime:
         number = int(value) if type(value) is str and _CANONICAL_INTEGER.fullmatch(value) else value
+        if type(number) is str:  # GBFS 3 has RFC 3339 where the versions before had seconds
+            with suppress(ValueError, OverflowError):
+                return _utc_timestamp(number)
         if type(number) is int or (type(number) is float and math.isfinite(number)):
             try:
                 return EPOCH + timedelta(microseconds=round(number * microseconds))
@@ -286,6 +297,8 @@ def _from_local_time(zone: str) -> Converter:
 
 def _to_array(convert: Converter) -> Converter:
     def convert_all(value: Any) -> list[Any]:
+        if value == {}:  # PHP writes an empty object and an empty array alike
+            return []
         if type(value) is not list:
             raise MisfitError(value, "an array")
         converted = []
@@ -306,7 +319,9 @@ def _to_record(column: Column) -> Converter:
         (field.name, field.path[-1], field.mode == "REPEATED", converter(field)) for field in column.fields
     ]
 
-    def convert(value: Any) -> dict[str, Any]:
+    def convert(value: Any) -> dict[str, Any] | None:
+        if value == []:
+            return None
         if type(value) is not dict:
             raise MisfitError(value, "an object")
         record: dict[str, Any] = {}

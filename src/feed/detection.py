@@ -12,7 +12,8 @@ _DATE = r"\d{4}-\d\d-\d\d"
 _LOCAL = _DATE + r"[T ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?"
 ISO_DATE = re.compile(_DATE, re.ASCII)
 ISO_DATETIME = re.compile(_LOCAL, re.ASCII)
-ISO_TIMESTAMP = re.compile(_LOCAL + r"(?:Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)", re.ASCII)
+# Some APIs write UTC twice: `+00:00Z`.
+ISO_TIMESTAMP = re.compile(_LOCAL + r"(?:Z|[+-]00:?00Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)", re.ASCII)
 
 
 def detect_boolean(value: Any) -> str | None:
@@ -55,10 +56,15 @@ def _is_iso(value: Any, pattern: re.Pattern[str]) -> bool:
     if not isinstance(value, str) or not pattern.fullmatch(value):
         return False
     try:
-        datetime.fromisoformat(value)
+        datetime.fromisoformat(without_second_zone(value))
     except ValueError:  # the 31st of February
         return False
     return True
+
+
+def without_second_zone(text: str) -> str:
+    """A timestamp without the Z after its offset."""
+    return text[:-1] if re.search(r"[+-]00:?00Z$", text) else text
 
 
 DETECTORS = (detect_boolean, detect_integer, detect_float, detect_timestamp, detect_datetime, detect_date)

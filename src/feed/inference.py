@@ -125,7 +125,7 @@ def _column(
 ) -> Column:
     """One column; `name` is dotted inside a RECORD, and what source.toml calls it."""
     override = layout.overrides.get(name)
-    present = [value for value in values if value is not None]
+    present = _of_one_kind([value for value in values if value is not None])
     lists = [value for value in present if isinstance(value, list)]
     items = [item for each in lists for item in each if item is not None] if lists else present
     where = path_text(path)
@@ -180,11 +180,21 @@ def _column(
         unit=unit,
         zone=zone,
         observed=bool(items) or override is not None,
+        is_flag=found == "INTEGER" and all(type(item) is int and item in {0, 1} for item in items),
     )
 
 
+def _of_one_kind(present: list[Any]) -> list[Any]:
+    """Without the empty arrays beside objects, and the empty objects beside arrays: PHP writes both alike."""
+    for kind, other in ((dict, list), (list, dict)):
+        rest = [value for value in present if value or not isinstance(value, other)]
+        if rest and len(rest) < len(present) and all(isinstance(value, kind) for value in rest):
+            return rest
+    return present
+
+
 def _only_objects(values: Iterable[Any], path: FieldPath, feed: str) -> list[dict[str, Any]]:
-    present = [value for value in values if value is not None]
+    present = _of_one_kind([value for value in values if value is not None])
     objects = [value for value in present if isinstance(value, dict)]
     if len(objects) < len(present):
         raise _mixed(feed, path_text(path), "objects and other values")

@@ -199,6 +199,8 @@ def _holder(record: Any, place: _Place) -> Any:
     steps = (*place.path, place.fields[0].key)
     for depth, step in enumerate(steps):
         kind = dict if type(step) is str else list
+        if type(holder) in {dict, list} and not holder and type(holder) is not kind:
+            return None  # PHP writes an empty object and an empty array alike
         if holder is not None and type(holder) is not kind:
             expected = "an array" if kind is list else "an object"
             found = describe(holder)

@@ -38,18 +38,20 @@ def salvage(column: Column, value: Any) -> tuple[Any, Misfits]:
 
 def _salvaged(column: Column, value: Any, path: str, misfits: Misfits) -> Any:
     if column.mode == "REPEATED":
-        if type(value) is not list:
+        if type(value) is list:
+            return _salvaged_items(_item_column(column), value, path, misfits)
+        if value != {}:
             misfits.add(MisfitError(value, "an array", path))
-            return []
-        return _salvaged_items(_item_column(column), value, path, misfits)
+        return []
     if column.type == "RECORD":
-        if type(value) is not dict:
+        if type(value) is dict:
+            return {
+                field.name: _salvaged_field(field, value.get(field.path[-1]), f"{path}.{field.name}", misfits)
+                for field in column.fields
+            }
+        if value != []:
             misfits.add(MisfitError(value, "an object", path))
-            return None
-        return {
-            field.name: _salvaged_field(field, value.get(field.path[-1]), f"{path}.{field.name}", misfits)
-            for field in column.fields
-        }
+        return None
     try:
         return _converter(column)(value)
     except MisfitError as misfit:

@@ -16,7 +16,7 @@ from feed.errors import FeedError
 from feed.inference import SAMPLE, Layout, Override, column_name, infer_columns
 from feed.meaning import bounding_box, common_columns, key_column, legacy_names
 from feed.model import EPOCH_UNITS, SCALAR_TYPES, Column, Feed
-from feed.naming import FEED_NAME
+from feed.naming import FEED_NAME, RESERVED_NAMES
 from feed.paths import FieldPath, path_text, values_at
 from feed.references import refuse_unfit_sample, refuse_unknown_references
 from feed.toml_table import Table, suggestion
@@ -41,6 +41,10 @@ def load_feed(folder: Path | Traversable) -> Feed:
             "the folder's name",
             repr(name),
             "small letters, digits and _, at most 63 (it names the table)",
+        )
+    if name in RESERVED_NAMES:
+        raise FeedError(
+            name, "", "the folder's name", repr(name), "a name that no table or view of the stack has"
         )
     source = Table(name, SOURCE, _read_toml(name, folder))
     kind = source.choice("format", FORMATS, "json")

@@ -101,7 +101,7 @@ REFUSED: list[tuple[Column, Any]] = [
     (TAGS, "a"),
     (TAGS, ["a", None]),
     (TAGS, ["a", ["b"]]),
-    (SPOT, []),
+    (SPOT, [1]),
     (SPOT, {"lat": "north"}),
 ]
 

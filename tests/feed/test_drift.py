@@ -38,6 +38,15 @@ def test_drift_of_each_kind(ods: Feed) -> None:
     assert outcome.drifts == (
         Drift(
             "missing_field",
+            "commune",
+            "it in no record",
+            "a value or null at fields.commune",
+            "vlille_ods: missing_field commune: found it in no record; expected a value or null at "
+            "fields.commune",
+            is_severe=True,
+        ),
+        Drift(
+            "missing_field",
             "longitude",
             "it in no record",
             "a value or null at geometry.coordinates[0]",
@@ -67,14 +76,6 @@ def test_drift_of_each_kind(ods: Feed) -> None:
             "the text 'LILLE'",
             "a field of the sample",
             "vlille_ods: unknown_field fields.city: found the text 'LILLE'; expected a field of the sample",
-        ),
-        Drift(
-            "missing_field",
-            "commune",
-            "it in no record",
-            "a value or null at fields.commune",
-            "vlille_ods: missing_field commune: found it in no record; expected a value or null at "
-            "fields.commune",
         ),
     )
 

@@ -1,0 +1,94 @@
+"""What producers change without a word: rows go on."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from feed import Feed, FeedError, parse
+
+pytestmark = pytest.mark.unit
+
+MakeFeed = Callable[..., Feed]
+TICK = datetime(2026, 9, 21, 14, 15, tzinfo=UTC)
+AT = datetime(2026, 9, 21, 14, 13, 32, tzinfo=UTC)
+GBFS_1 = [
+    {"station_id": "a", "num_bikes_available": 4, "is_renting": 1, "last_reported": 1790000012},
+    {"station_id": "b", "num_bikes_available": 9, "is_renting": 0, "last_reported": 1790000012},
+]
+GBFS = 'key = "station_id"\n[types]\nlast_reported = { unit = "seconds" }'
+CHANGES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("GBFS 2: flags are booleans", {"is_renting": True}, {"is_renting": 1}),
+    ("GBFS 2: flags are booleans", {"is_renting": False}, {"is_renting": 0}),
+    ("GBFS 3: times are RFC 3339", {"last_reported": "2026-09-21T16:13:32+02:00"}, {"last_reported": AT}),
+    ("UTC twice", {"last_reported": "2026-09-21T14:13:32+00:00Z"}, {"last_reported": AT}),
+    ("seconds as a text", {"last_reported": "1790000012"}, {"last_reported": AT}),
+]
+
+
+@pytest.mark.parametrize(("change", "fields", "expected"), CHANGES)
+def test_a_station_is_read_as_before(
+    make_feed: MakeFeed, change: str, fields: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    feed = make_feed(GBFS_1, GBFS)
+    body = json.dumps({"records": [each | fields for each in GBFS_1]}).encode()
+    outcome = parse(feed, body, TICK)
+    assert (outcome.rejections, outcome.drifts) == ((), ()), change
+    assert [{name: row[name] for name in expected} for row in outcome.rows] == [expected] * 2
+    assert parse(feed, body, TICK, decode=msgspec.json.decode) == outcome
+
+
+def test_a_number_of_bikes_is_no_flag(make_feed: MakeFeed) -> None:
+    feed = make_feed(GBFS_1, GBFS)
+    body = json.dumps({"records": [GBFS_1[0] | {"num_bikes_available": True}]}).encode()
+    assert [each.field for each in parse(feed, body, TICK).rejections] == ["num_bikes_available"]
+
+
+EMPTY: list[tuple[str, Any, Any]] = [
+    ('{"x": 1}', [], None),
+    ('{"x": 1}', {}, {"x": None}),
+    ("[1]", {}, []),
+    ('[{"x": 1}]', {}, []),
+    ('{"l": [1]}', {"l": {}}, {"l": []}),
+    ('{"o": {"x": 1}}', {"o": []}, {"o": None}),
+]
+
+
+@pytest.mark.parametrize(("sample", "value", "expected"), EMPTY)
+def test_an_empty_object_and_an_empty_array_are_alike(
+    make_feed: MakeFeed, sample: str, value: Any, expected: Any
+) -> None:
+    """PHP cannot tell them apart."""
+    feed = make_feed([{"id": 1, "v": json.loads(sample)}], 'key = "id"')
+    outcome = parse(feed, json.dumps({"records": [{"id": 1, "v": value}]}).encode(), TICK)
+    assert ([row["v"] for row in outcome.rows], outcome.rejections) == ([expected], ())
+
+
+@pytest.mark.parametrize("other", [[], {}])
+def test_a_sample_may_have_both(make_feed: MakeFeed, other: Any) -> None:
+    whole: Any = {"x": 1} if other == [] else [1]
+    feed = make_feed([{"id": 1, "v": whole}, {"id": 2, "v": other}], 'key = "id"')
+    assert feed.column("v").type == ("RECORD" if other == [] else "INTEGER")
+    lifted = make_feed(
+        [{"id": 1, "o": {"x": 1}}, {"id": 2, "o": []}], 'key = "id"\nlift = ["o"]', name="other"
+    )
+    assert [row["x"] for row in parse(lifted, lifted.sample, TICK).rows] == [1, None]
+
+
+def test_a_scalar_that_becomes_an_array_costs_the_value_and_is_severe(make_feed: MakeFeed) -> None:
+    feed = make_feed([{"id": 1, "name": "Gare"}], 'key = "id"')
+    name = [{"text": "Gare", "language": "fr"}]
+    outcome = parse(feed, json.dumps({"records": [{"id": 1, "name": name}]}).encode(), TICK)
+    assert [(row["id"], row["name"]) for row in outcome.rows] == [(1, None)]
+    assert [(drift.kind, drift.found) for drift in outcome.drifts] == [
+        ("type_changed", "an array in 1 of 1 records")
+    ]
+
+
+@pytest.mark.parametrize("name", ["quarantine", "batch_runs", "availability", "dataset"])
+def test_a_name_of_the_stack_is_refused_in_one_sentence(make_feed: MakeFeed, name: str) -> None:
+    with pytest.raises(FeedError, match="expected a name that no table or view of the stack has"):
+        make_feed([{"id": 1}], name=name)
