@@ -17,8 +17,19 @@ def shard_of(url: str, shards: int) -> int:
 
     By rendezvous hashing: of n shards, one more takes 1/(n+1) of the hosts over and leaves the others where they are.
     """
-    host = (urlsplit(url).hostname or "").lower()
+    host = host_of(url)
     return max(range(shards), key=lambda shard: hashlib.sha256(f"{host} {shard}".encode()).digest())
+
+
+def host_of(url: str) -> str:
+    """Return the host of a URL with its port, without that of the scheme; "" where the URL has none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return ""
+    host = (parts.hostname or "").lower()
+    return host if port in {None, 443, 80} else f"{host}:{port}"
 
 
 def split_by_shard(urls: Mapping[str, str], shards: int) -> tuple[tuple[str, ...], ...]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import requests
 
@@ -17,6 +17,7 @@ from collector.api import make_session
 from collector.deadline import Deadline
 from feed import is_private_address
 from gbfs.packs import Fetched
+from gbfs.shards import host_of
 
 CONNECT_SECONDS = 5.0
 REDIRECTS = 3
@@ -41,10 +42,10 @@ class Limits:
     """Bounds of one `fetch_all`, in seconds, bytes and requests."""
 
     deadline_s: float = 45.0  # of all requests together
-    request_s: float = 10.0  # of one, redirects and body included
+    request_s: float = 5.0  # of one, redirects and body included
     max_bytes: int = 32 * 2**20  # of a body, decoded
     at_once: int = 64
-    at_once_per_host: int = 4
+    at_once_per_host: int = 8
 
 
 def fetch_all(wanted: Iterable[Request], now: Callable[[], datetime], limits: Limits) -> list[Fetched]:
@@ -83,7 +84,7 @@ class _Turns:
     def __init__(self, asked: list[Request], at_once_per_host: int) -> None:
         self._waiting: dict[str, deque[int]] = {}
         for number, each in enumerate(asked):
-            self._waiting.setdefault(_host(each.url), deque()).append(number)
+            self._waiting.setdefault(host_of(each.url), deque()).append(number)
         self._left = len(asked)
         self._lock = threading.Lock()
         self._hosts: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # None: all have been handed out
@@ -136,7 +137,7 @@ def _follow(
     for _ in range(REDIRECTS + 1):
         if not is_private_address(url):
             raise _FetchError(f"expected https, redirected to {url}")
-        secrets = request.secrets if _host(url) == _host(request.url) else ()
+        secrets = request.secrets if host_of(url) == host_of(request.url) else ()
         headers = dict((*request.headers, *secrets))
         prepared = session.prepare_request(requests.Request("GET", url, headers=headers))
         left_s = max(deadline.left_s, 0.001)
@@ -162,10 +163,3 @@ def _body(response: requests.Response, deadline: Deadline, max_bytes: int) -> by
     if not deadline.left_s:
         raise _FetchError("the body is not complete")
     return bytes(body)
-
-
-def _host(url: str) -> str:
-    try:
-        return (urlsplit(url).netloc.rpartition("@")[2]).lower()
-    except ValueError:
-        return ""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gbfs.shards import jitter_seconds, next_tick, retry_after_seconds, shard_of, split_by_shard
+from gbfs.shards import host_of, jitter_seconds, next_tick, retry_after_seconds, shard_of, split_by_shard
 
 pytestmark = pytest.mark.unit
 
@@ -21,6 +21,21 @@ def test_all_urls_of_a_host_have_one_shard() -> None:
     assert split_by_shard({"x": "https://a.example.org/x", "y": "https://a.example.org/y"}, 1) == (
         ("x", "y"),
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://A.example.org/x", "a.example.org"),
+        ("https://user@a.example.org:443/", "a.example.org"),
+        ("http://127.0.0.1:8080/x", "127.0.0.1:8080"),
+        ("https://[oops", ""),
+        ("https://a:port/", ""),
+        ("none", ""),
+    ],
+)
+def test_a_url_has_a_host(url: str, host: str) -> None:
+    assert host_of(url) == host
 
 
 def test_hosts_are_spread_over_the_shards() -> None:

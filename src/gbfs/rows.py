@@ -1,0 +1,106 @@
+"""Rows of the tables in GBFS words, from what a shard has fetched: the same from its pack as when it was made."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from feed import Column, Outcome, Rejection, quarantine_rows
+from gbfs.model import STATION_STATUS
+from gbfs.packs import Fetched
+from gbfs.reading import Reading, load_rows, read_file
+
+Row = dict[str, Any]
+# Rejections of a file that are of one kind: up to so many are told one by one, more of them in one row.
+MOST_OF_A_KIND = 3
+
+SYSTEM_COLUMNS = (
+    Column("collected_at", "TIMESTAMP", description="Minute of the tick (UTC)"),
+    Column("system_id", "STRING", description="Identifier of the system in the catalogue"),
+)
+STATION_STATUS_COLUMNS = (*SYSTEM_COLUMNS, *STATION_STATUS.columns)
+POLL_COLUMNS = (
+    *SYSTEM_COLUMNS,
+    Column("file", "STRING", description="Name of the file, as version 3 spells it"),
+    Column("outcome", "STRING", description="received, unchanged (status 304) or failed"),
+    Column("status", "INTEGER", description="HTTP status; null where there was no response"),
+    Column("error", "STRING", description="Why there is nothing to read"),
+    Column("fetched_at", "TIMESTAMP", description="When the response came"),
+    Column("bytes", "INTEGER", description="Bytes of the body"),
+    Column("version", "STRING", description="Version of GBFS that the file says"),
+    Column("last_updated", "TIMESTAMP", description="When the system made the file"),
+    Column("ttl_seconds", "INTEGER", description="How long the file stays as it is"),
+    Column("records", "INTEGER", description="Records of the file"),
+    Column("rows", "INTEGER", description="Records that became rows"),
+)
+
+
+@dataclass
+class TableRows:
+    """Rows by table, as JSON has them, for load jobs of newline-delimited JSON."""
+
+    station_status: list[Row] = field(default_factory=list)
+    polls: list[Row] = field(default_factory=list)
+    quarantine: list[Row] = field(default_factory=list)
+
+
+def rows_of(fetched: Iterable[Fetched], tick: datetime, pack: str) -> TableRows:
+    """Return the rows of what a shard has fetched at a tick; `pack` is the name of the object that keeps it.
+
+    Each result gives one row of polls. A received station_status gives a row of station_status for each record, or one
+    of quarantine; a status that is unchanged (304) gives none: the rows of the minute before still hold.
+    """
+    rows = TableRows()
+    collected_at = tick.astimezone(UTC)
+    for each in fetched:
+        is_read = each.status == HTTPStatus.OK and each.file == STATION_STATUS.name
+        reading = read_file(each.system_id, each.file, each.body) if is_read else None
+        about = {"collected_at": collected_at.isoformat(), "system_id": each.system_id}
+        rows.polls.append(about | _poll(each, reading))
+        if reading is not None:
+            rows.station_status += [about | row for row in load_rows(reading)]
+            rejections = group_rejections((*reading.rejections, *reading.issues))
+            outcome = Outcome(each.system_id, collected_at, reading.records, [], rejections, ())
+            rows.quarantine += quarantine_rows(outcome, pack)
+    return rows
+
+
+def group_rejections(rejections: Iterable[Rejection]) -> tuple[Rejection, ...]:
+    """Return the rejections with those of one kind in one, where they are more than MOST_OF_A_KIND.
+
+    A system that leaves a field out does so at all of its stations, each minute.
+    """
+    kinds: dict[tuple[str, str, str], list[Rejection]] = {}
+    for each in rejections:
+        kinds.setdefault((each.scope, each.reason, each.field), []).append(each)
+    grouped: list[Rejection] = []
+    for found in kinds.values():
+        if len(found) > MOST_OF_A_KIND:
+            grouped.append(replace(found[0], index=None, occurrences=len(found)))
+        else:
+            grouped += found
+    return tuple(grouped)
+
+
+def _poll(each: Fetched, reading: Reading | None) -> Row:
+    error = each.error
+    if each.status not in {None, HTTPStatus.OK, HTTPStatus.NOT_MODIFIED}:
+        error = f"status {each.status}, expected 200"
+    elif reading is not None and reading.version is None:
+        error = reading.rejections[0].message
+    outcome = "failed" if error else "unchanged" if each.status == HTTPStatus.NOT_MODIFIED else "received"
+    last_updated = reading.last_updated if reading else None
+    return {
+        "file": each.file,
+        "outcome": outcome,
+        "status": each.status,
+        "error": error,
+        "fetched_at": each.fetched_at.isoformat(),
+        "bytes": len(each.body),
+        "version": reading.version if reading else None,
+        "last_updated": last_updated.isoformat() if last_updated else None,
+        "ttl_seconds": reading.ttl_seconds if reading else None,
+        "records": reading.records if reading else None,
+        "rows": len(reading.rows) if reading else None,
+    }
