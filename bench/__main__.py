@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import batch, copier, exactness, guard, images, original, review, synth, tick
+from bench import batch, copier, exactness, gbfs, guard, images, original, review, synth, tick
 from bench.measure import BenchError, Comparison, Figure
 from bench.results import machine_name, render
 
@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[int], Sequence[Comparison | Figure]]] = {
     "original": original.run,
     "exactness": exactness.run,
     "images": images.run,
+    "gbfs": gbfs.run,
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")
 KEPT = Path(__file__).parents[1] / ".cache" / "bench"
