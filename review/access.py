@@ -206,6 +206,7 @@ def _finding(gone: list[Grant], come: list[Grant], before: list[Grant], after: l
         undo=STAYS if widened else YES,
         size=breadth(grant) if widened else 0,
         address=grant.address,
+        subject=who(grant.member, grant.of),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from review.findings import NO, YES, Finding, Kind, Weight
+from review.grouping import Group, grouped
 from review.reviewing import Review
 from review.text import bounded
 from review.unexamined import told
@@ -81,15 +82,16 @@ def _places(found: list[Finding]) -> str:
 
 
 def _sentences(found: list[Finding]) -> str:
-    more = [f"and {len(found) - 3} more"] if len(found) > 3 else []
-    return "; ".join([*(_short(each) for each in found[:3]), *more])
+    rows = grouped(found)
+    more = [f"and {len(rows) - 3} more"] if len(rows) > 3 else []
+    return "; ".join([*(_short(each) for each in rows[:3]), *more])
 
 
-def _short(finding: Finding) -> str:
-    """Return a finding for a list: its place, where the sentence has no subject, and not what was before."""
-    sentence = finding.sentence.partition("; before: ")[0]
-    whose = finding.kind is Kind.CODE or not SUBJECT.match(sentence)
-    return bounded(f"{finding.where}: {sentence}" if whose else sentence, 400)
+def _short(row: Group) -> str:
+    """Return a row for a list: its place, where the sentence has no subject, and not what was before."""
+    sentence = row.sentence.partition("; before: ")[0]
+    whose = row.first.kind is Kind.CODE or not SUBJECT.match(sentence)
+    return bounded(f"{row.where}: {sentence}" if whose else sentence, 400)
 
 
 def _cost(review: Review) -> Answer:

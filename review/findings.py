@@ -81,6 +81,7 @@ class Finding:
     details: tuple[Detail, ...] = ()
     address: str = ""
     new: bool = False  # says only that something is made new
+    subject: str = ""  # who the sentence is about, where it begins with that
     alike: str = ""  # the sentence without its own name: the same for others of which the same is said
     within: str = ""  # what the resource is part of, such as a dataset
     unexamined: bool = (

@@ -12,6 +12,7 @@ from review.text import CLOSE, OPEN, plural, span
 from review.values import known, text
 
 FEWEST = 4  # findings that are worth a row of their own
+FEW_MEMBERS = 2  # principals of whom the same is said, so that it is not repeated
 MOST_NAMES = 12  # names of a group in its row
 ITS = span("…")  # stands for each one's own name
 # Arguments that say what a resource is part of, and the noun of that.
@@ -52,7 +53,7 @@ class Group:
     @property
     def where(self) -> str:
         """The subject of the row."""
-        if len(self.members) == 1:
+        if len(self.members) == 1 or self.first.subject:
             return self.first.where
         noun, _, _ = self.first.where.partition(OPEN)
         counted = plural(len(self.members), noun.strip())
@@ -63,18 +64,20 @@ class Group:
         """What is said of each."""
         if len(self.members) == 1:
             return self.first.sentence
-        names = ["".join(each.where.partition(OPEN)[1:]) for each in self.members]
-        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        if self.first.subject:
+            return _listed([each.subject for each in self.members]) + _predicate(self.first)
+        names = _listed(["".join(each.where.partition(OPEN)[1:]) for each in self.members])
         noun = self.first.where.partition(OPEN)[0].strip()
         said = self.first.alike.removeprefix(f"{noun} {ITS} ")
         said = f"are {said.removeprefix('is ')}" if said.startswith("is ") else f"each: {said}"
-        return f"{said}: {', '.join(names[:MOST_NAMES])}{more}"
+        return f"{said}: {names}"
 
     @property
     def detail(self) -> Detail | None:
-        """Every one of a group with its own sentence, where they differ; None where they do not."""
-        if len(self.members) == 1 or (
-            len(self.members) <= MOST_NAMES and self.first.sentence == self.first.alike
+        """Every one of a group with its own sentence, where the row does not have all; None where it does."""
+        many = len(self.members) > MOST_NAMES
+        if len(self.members) == 1 or not (
+            many or (self.first.alike and self.first.sentence != self.first.alike)
         ):
             return None
         return Detail(
@@ -85,7 +88,7 @@ class Group:
 def with_group(finding: Finding, context: Context) -> Finding:
     """Return a finding with what it has in common with others: its sentence without its own name, and its parent."""
     change = context.by_address.get(finding.address)
-    if change is None or not finding.where.rstrip().endswith(CLOSE):
+    if finding.subject or change is None or not finding.where.rstrip().endswith(CLOSE):
         return finding
     return replace(finding, alike=_without_names(finding.sentence, change, context), within=_parent(change))
 
@@ -120,7 +123,8 @@ def grouped(findings: Iterable[Finding]) -> list[Group]:
         alike[_key(each)].append(each)
     rows = []
     for members in alike.values():
-        if len(members) >= FEWEST and members[0].alike:
+        few = FEW_MEMBERS if members[0].subject else FEWEST
+        if len(members) >= few and (members[0].alike or members[0].subject):
             rows.append(Group(members[0], tuple(members)))
         else:
             rows += [Group(each, (each,)) for each in members]
@@ -130,6 +134,18 @@ def grouped(findings: Iterable[Finding]) -> list[Group]:
 
 def _key(finding: Finding) -> tuple[object, ...]:
     noun = finding.where.partition(OPEN)[0]
+    if finding.subject:
+        return (finding.weight, finding.kind, finding.where, _predicate(finding), finding.undo)
     if not finding.alike:
         return (id(finding),)
     return (finding.weight, finding.kind, noun, finding.alike, finding.within, finding.undo)
+
+
+def _predicate(finding: Finding) -> str:
+    """Return a sentence without whom it is about."""
+    return finding.sentence.removeprefix(finding.subject)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{', '.join(names[:MOST_NAMES])}{more}"

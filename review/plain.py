@@ -23,6 +23,7 @@ OWN = (
     "zone",
 )  # arguments that name no other resource
 IMPORT = "by importing it again"
+BY_REMOVED = "by a removed block: reverting the import would delete it"
 # Arguments whose value decides that a deletion leaves what it is about, or what it loses.
 KEPT_BY: tuple[tuple[str, object, Weight, str, str], ...] = (
     ("deletion_policy", "ABANDON", Weight.CARE, "is only forgotten: it stays in Google Cloud", IMPORT),
@@ -185,13 +186,8 @@ def circumstances(change: Change, context: Context) -> Iterator[Finding]:
     if change.previous and change.previous != change.address:
         still = "; nothing else changes" if change.action == "no-op" else ""
         yield note(Weight.NOTE, f"moves here from {span(context.names.of(change.previous))}{still}")
-    if change.importing:
-        still = "; nothing changes in it" if change.action == "no-op" else ""
-        yield note(
-            Weight.CHANGE,
-            f"is taken over as it is there (import {span(change.importing)}){still}",
-            "by a removed block: reverting the import would delete it",
-        )
+    if change.importing and change.action in ("no-op", "read"):
+        yield imported(change, context)
     taken = protection(change.old)
     if taken and change.after is not None and not protection(change.new) and known(get(change.new, taken)):
         yield note(Weight.CARE, "its deletion protection is taken off: from then on a plan can delete it")
@@ -207,6 +203,19 @@ def circumstances(change: Change, context: Context) -> Iterator[Finding]:
         )
     if change.action == "read" and change.reason:
         yield note(Weight.NOTE, f"is read during the apply: {reason(change)}")
+
+
+def imported(change: Change, context: Context) -> Finding:
+    """Say that a resource is taken over as it is."""
+    still = "; nothing changes in it" if change.action == "no-op" else ""
+    return Finding(
+        Kind.SERVICE,
+        Weight.CHANGE,
+        context.where(change),
+        f"is taken over as it is there (import {span(change.importing)}){still}",
+        BY_REMOVED,
+        address=change.address,
+    )
 
 
 def making(change: Change, context: Context) -> Iterator[Finding]:

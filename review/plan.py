@@ -93,6 +93,7 @@ class Output:
     action: str
     before: Any
     after: Any
+    disclosed: bool = False  # it was marked as sensitive, and no longer is
 
 
 @dataclass(frozen=True)

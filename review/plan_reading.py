@@ -251,12 +251,16 @@ def _outputs(document: Mapping[str, Any], secrets: Secrets) -> tuple[Output, ...
         actions = change.get("actions")
         if not isinstance(actions, list) or not actions or not all(isinstance(each, str) for each in actions):
             raise PlanError("an output's actions are no list of actions; is the plan damaged?")
-        if actions == ["no-op"]:
+        disclosed = bool(_any_true(change.get("before_sensitive"))) and not _any_true(
+            change.get("after_sensitive")
+        )
+        disclosed = disclosed and actions != ["delete"]
+        if actions == ["no-op"] and not disclosed:
             continue
         marks = (change.get("before_sensitive"), change.get("after_sensitive"))
         after = _with_unknown(secrets.hide(change.get("after"), *marks), change.get("after_unknown"))
         action = "replace" if len(actions) > 1 else actions[0]
-        found.append(Output(name, action, secrets.hide(change.get("before"), *marks), after))
+        found.append(Output(name, action, secrets.hide(change.get("before"), *marks), after, disclosed))
     return tuple(found)
 
 

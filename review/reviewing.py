@@ -5,29 +5,23 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from review import types
-from review.access import access_findings, drifted_grants, lost_grants
+from review.access import drifted_grants
 from review.context import Context
 from review.cost import Cost, cost
-from review.data_arguments import data_argument_findings
 from review.differences import STATUS, arguments, computed, differences, told
-from review.exposure import exposure_findings
-from review.findings import ACKNOWLEDGEMENTS, NO, Detail, Finding, Kind, Weight, order
+from review.findings import ACKNOWLEDGEMENTS, Detail, Finding, Kind, Weight, order
 from review.grouping import with_group
 from review.ordering import order_of_apply
-from review.plain import circumstances, deferred, making, plain
-from review.plan import OLD_FORMATS, Change, Check, Invocation, Output, Plan
+from review.plain import deferred
+from review.plan import OLD_FORMATS, Change, Output, Plan
+from review.plan_findings import plan_findings
 from review.pricing import Book
-from review.provisioners import provisioner_findings
-from review.running import code_findings
 from review.text import plural, span, spans
 from review.unexamined import Level, Unexamined, gaps, unexamined, unexamined_findings, weighed
 from review.values import leaves
 
-MOST_VALUES = 6  # of what an action is given, in its sentence
 # Types of which a status is what somebody wrote.
 WRITTEN = ("google_monitoring_alert_policy", "google_storage_hmac_key", "google_kms_crypto_key_version")
-EVENT = re.compile(r"(?<!^)([A-Z])")
 MUCH_MORE = 20  # dollars a month
 CONCERNS = {
     "update": "updated",
@@ -88,7 +82,7 @@ def review(context: Context, book: Book, level: Level = Level.ACKNOWLEDGE) -> Re
     changed = [each for each in plan.changes if each.action in CONCERNS and each.mode == "managed"]
     month = cost(context, book) if changed else None
     not_looked_at = gaps(plan.changes)
-    told_ = [*_findings(context), *unexamined_findings(not_looked_at, context, level), *_of_cost(month)]
+    told_ = [*plan_findings(context), *unexamined_findings(not_looked_at, context, level), *_of_cost(month)]
     found = sorted((with_group(weighed(each, level), context) for each in told_), key=order)
     counts = Counter(CONCERNS[each.action] for each in changed)
     moved = sum(1 for each in plan.changes if each.previous and each.previous != each.address)
@@ -139,74 +133,6 @@ def refusal(plan: Plan) -> str:
     if plan.applyable is False and any(each.action not in ("no-op", "read") for each in plan.changes):
         return "Terraform says that this plan cannot be applied"
     return ""
-
-
-def _findings(context: Context) -> Iterator[Finding]:
-    yield from access_findings(context)
-    yield from lost_grants(context)
-    yield from context.plan.beside
-    yield from provisioner_findings(context)
-    yield from map(_invocation, context.plan.invocations)
-    yield from map(_check, (each for each in context.plan.checks if each.status in ("fail", "error")))
-    for change in context.plan.changes:
-        yield from circumstances(change, context)
-        yield from making(change, context)
-        if change.mode != "managed" or change.action in ("no-op", "read", "forget"):
-            continue
-        rendered = list(types.render(change, context))
-        yield from rendered
-        yield from data_argument_findings(change, context)
-        yield from code_findings(change, context)
-        exposed = list(exposure_findings(change, context))
-        yield from exposed
-        if (
-            exposed
-            and not rendered
-            and change.action == "update"
-            and len(exposed) >= len(differences(change))
-        ):
-            continue  # every argument that differs is told
-        untold = change.action == "create" or (change.destroys and not types.tells_the_end(change.type))
-        if types.is_grant(change.type) and any(types.grants(change, change.values, context)):
-            if change.action in ("create", "delete") or not _same_grants(change, context):
-                continue  # `access_findings` has told what it does
-            untold = True
-        if not rendered or untold:
-            yield from plain(change, context)
-
-
-def _check(check: Check) -> Finding:
-    verb = "fails" if check.status == "fail" else "cannot be evaluated"
-    messages = "".join(f": {span(each, 300)}" for each in check.messages[:3])
-    return Finding(
-        Kind.SERVICE, Weight.CARE, f"check {span(check.address)}", f"{verb}{messages}", address=check.address
-    )
-
-
-def _invocation(invocation: Invocation) -> Finding:
-    """Return what an action does: it is invoked by the apply, and no revert takes it back."""
-    values = [f"{span(path)} = {span(value)}" for path, value in leaves(invocation.values) if path]
-    given = f" with {', '.join(values[:MOST_VALUES])}" if values else ""
-    more = f" and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else ""
-    event = EVENT.sub(r" \1", invocation.event).strip().lower()
-    cause = (
-        f", triggered {event or 'by a change'} of {span(invocation.trigger)}" if invocation.trigger else ""
-    )
-    verb = "is invoked by a later plan" if invocation.deferred else "is invoked by the apply"
-    reason = f" ({span(invocation.deferred)})" if invocation.deferred else ""
-    return Finding(
-        Kind.CODE,
-        Weight.CARE,
-        f"action {span(invocation.address)}",
-        f"{verb}{reason}{cause}{given}{more}; what it does is not known here",
-        undo=NO,
-        address=invocation.address,
-    )
-
-
-def _same_grants(change: Change, context: Context) -> bool:
-    """Tell whether a grant is changed in something that does not show in words."""
-    return [*types.grants(change, change.old, context)] == [*types.grants(change, change.new, context)]
 
 
 def _notes(plan: Plan) -> Iterator[str]:

@@ -288,9 +288,10 @@ def _outputs(base: Mapping[str, Any], head: Mapping[str, Any], secrets: Secrets)
             secrets.hide(get(each, "value"), get(each, "sensitive") is True) if each is not None else None
             for each in (old, new)
         ]
-        if values[0] != values[1]:
+        disclosed = get(old, "sensitive") is True and new is not None and get(new, "sensitive") is not True
+        if values[0] != values[1] or disclosed:
             action = "create" if old is None else "delete" if new is None else "update"
-            yield Output(name, action, values[0], values[1])
+            yield Output(name, action, values[0], values[1], disclosed)
 
 
 # --- what refers to what ------------------------------------------------------------------------------

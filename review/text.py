@@ -69,7 +69,9 @@ def spans(values: list[str], most: int = 8) -> str:
 
 
 def plural(count: int, noun: str, many: str = "") -> str:
-    """Return `1 table`, `2 tables`."""
+    """Return `1 table`, `2 tables`, `2 branches`, `2 policies`."""
+    if not many and noun.endswith(("s", "x", "z", "ch", "sh")):
+        many = f"{noun}es"
     many = many or (f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s")
     return f"{count:,} {noun if count == 1 else many}"
 

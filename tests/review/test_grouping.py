@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from review.document import Document, lay_out
-from review.text import plain
+from review.text import plain, plural
 from tests.review.conftest import change, reviewed
 
 pytestmark = pytest.mark.unit
@@ -88,3 +88,58 @@ def test_a_row_for_each_or_a_name_for_each(tables: int, buckets: int) -> None:
     )
     for each in changes:
         assert each["address"] in told
+
+
+def test_a_clause_is_said_once_of_all_members() -> None:
+    members = [f"user:u{each}@example.org" for each in range(6)]
+    found = laid_out(
+        change(
+            "google_project_iam_binding.b", None, {"project": "p", "role": "roles/editor", "members": members}
+        )
+    )
+    (row,) = [each for each in rows(found) if each[0] == "access widened"]
+    assert row[2].count("may now change") == 1
+    assert all(each.removeprefix("user:") in row[2] for each in members)
+    assert "may now change and delete nearly everything" in plain(dict(found.answers)["Who gains access?"])
+
+
+def test_an_import_that_changes_is_one_row() -> None:
+    topic = change(
+        "google_pubsub_topic.t", {"name": "t", "labels": {"a": "1"}}, {"name": "t", "labels": {"a": "2"}},
+        importing={"id": "projects/p/topics/t"},
+    )  # fmt: skip
+    found = reviewed(topic).findings
+    assert len(found) == 1
+    assert plain(found[0].sentence) == (
+        "is updated in place: labels.a: 1 → 2; it is taken over by this plan (import projects/p/topics/t)"
+    )
+    assert found[0].undo.startswith("by a removed block")
+
+
+@pytest.mark.parametrize("action", ["update", "no-op"])
+def test_an_output_that_is_no_longer_sensitive_is_a_disclosure(action: str) -> None:
+    output = {
+        "actions": [action], "before": "hunter22", "after": "hunter22",
+        "before_sensitive": True, "after_sensitive": False,
+    }  # fmt: skip
+    found = reviewed(output_changes={"password": output})
+    assert [(each.weight.words, plain(each.where)) for each in found.findings] == [
+        ("access widened", "output password")
+    ]
+    assert "hunter22" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("noun", "many"),
+    [
+        ("table", "tables"),
+        ("policy", "policies"),
+        ("branch", "branches"),
+        ("address", "addresses"),
+        ("key", "keys"),
+        ("index", "indexes"),
+    ],
+)
+def test_plurals(noun: str, many: str) -> None:
+    assert plural(2, noun) == f"2 {many}"
+    assert plural(1, noun) == f"1 {noun}"

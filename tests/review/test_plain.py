@@ -63,8 +63,7 @@ CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "import by identity": (
         change(A, {"a": 1}, {"a": 2}, importing={"identity": {"name": "n"}}),
         [
-            ("change", 'is taken over as it is there (import {"name": "n"})'),
-            ("change", "is updated in place: a: 1 → 2"),
+            ("change", 'is updated in place: a: 1 → 2; it is taken over by this plan (import {"name": "n"})'),
         ],
     ),
     "forget": (

@@ -1,0 +1,118 @@
+"""Every finding of a plan, before they are weighed, grouped and put in order."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from review import types
+from review.access import access_findings, lost_grants
+from review.context import Context
+from review.data_arguments import data_argument_findings
+from review.differences import differences
+from review.exposure import exposure_findings
+from review.findings import NO, YES, Finding, Kind, Weight, order
+from review.plain import BY_REMOVED, circumstances, imported, making, plain
+from review.plan import Change, Check, Invocation, Output
+from review.provisioners import provisioner_findings
+from review.running import code_findings
+from review.text import span
+from review.values import leaves
+
+MOST_VALUES = 6  # of what an action is given, in its sentence
+EVENT = re.compile(r"(?<!^)([A-Z])")
+
+
+def plan_findings(context: Context) -> Iterator[Finding]:
+    """Yield what the plan does, resource by resource and across them."""
+    yield from access_findings(context)
+    yield from lost_grants(context)
+    yield from context.plan.beside
+    yield from provisioner_findings(context)
+    yield from map(_invocation, context.plan.invocations)
+    yield from map(_disclosed, (each for each in context.plan.outputs if each.disclosed))
+    yield from map(_check, (each for each in context.plan.checks if each.status in ("fail", "error")))
+    for change in context.plan.changes:
+        yield from circumstances(change, context)
+        yield from making(change, context)
+        if change.mode != "managed" or change.action in ("no-op", "read", "forget"):
+            continue
+        found = list(_of_change(change, context))
+        yield from _taken_over(found, change, context) if change.importing else found
+
+
+def _of_change(change: Change, context: Context) -> Iterator[Finding]:
+    """Yield what happens to one resource that is made, changed or deleted."""
+    rendered = list(types.render(change, context))
+    yield from rendered
+    yield from data_argument_findings(change, context)
+    yield from code_findings(change, context)
+    exposed = list(exposure_findings(change, context))
+    yield from exposed
+    if exposed and not rendered and change.action == "update" and len(exposed) >= len(differences(change)):
+        return  # every argument that differs is told
+    untold = change.action == "create" or (change.destroys and not types.tells_the_end(change.type))
+    if types.is_grant(change.type) and any(types.grants(change, change.values, context)):
+        if change.action in ("create", "delete") or not _same_grants(change, context):
+            return  # `access_findings` has told what it does
+        untold = True
+    if not rendered or untold:
+        yield from plain(change, context)
+
+
+def _disclosed(output: Output) -> Finding:
+    return Finding(
+        Kind.ACCESS,
+        Weight.WIDENED,
+        f"output {span(output.name)}",
+        "is no longer sensitive: its value is shown in plans and logs from now on",
+        undo="yes; what was read meanwhile stays",
+        size=36,
+    )
+
+
+def _taken_over(found: list[Finding], change: Change, context: Context) -> Iterator[Finding]:
+    """Yield what is said of a resource that is imported and changed at once: one row says both."""
+    if not found:
+        yield imported(change, context)
+        return
+    heaviest = min(found, key=order)
+    for each in found:
+        if each is not heaviest:
+            yield each
+            continue
+        sentence = f"{each.sentence}; it is taken over by this plan (import {span(change.importing)})"
+        yield replace(each, sentence=sentence, undo=BY_REMOVED if each.undo.startswith(YES) else each.undo)
+
+
+def _check(check: Check) -> Finding:
+    verb = "fails" if check.status == "fail" else "cannot be evaluated"
+    messages = "".join(f": {span(each, 300)}" for each in check.messages[:3])
+    return Finding(
+        Kind.SERVICE, Weight.CARE, f"check {span(check.address)}", f"{verb}{messages}", address=check.address
+    )
+
+
+def _invocation(invocation: Invocation) -> Finding:
+    """Return what an action does: it is invoked by the apply, and no revert takes it back."""
+    values = [f"{span(path)} = {span(value)}" for path, value in leaves(invocation.values) if path]
+    given = f" with {', '.join(values[:MOST_VALUES])}" if values else ""
+    more = f" and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else ""
+    event = EVENT.sub(r" \1", invocation.event).strip().lower()
+    cause = (
+        f", triggered {event or 'by a change'} of {span(invocation.trigger)}" if invocation.trigger else ""
+    )
+    verb = "is invoked by a later plan" if invocation.deferred else "is invoked by the apply"
+    reason = f" ({span(invocation.deferred)})" if invocation.deferred else ""
+    return Finding(
+        Kind.CODE,
+        Weight.CARE,
+        f"action {span(invocation.address)}",
+        f"{verb}{reason}{cause}{given}{more}; what it does is not known here",
+        undo=NO,
+        address=invocation.address,
+    )
+
+
+def _same_grants(change: Change, context: Context) -> bool:
+    """Tell whether a grant is changed in something that does not show in words."""
+    return [*types.grants(change, change.old, context)] == [*types.grants(change, change.new, context)]
