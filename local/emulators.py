@@ -166,7 +166,7 @@ def _start_bigquery(
     home = duckdb_home(extensions)
     supervisor.start(
         "BigQuery emulator",
-        [str(_program("local-bigquery")), *ports, *data, "serve"],
+        [*_bigquery_program(), *ports, *data, "serve"],
         env=minimal_environment(folder) | {"HOME": str(home), "STORAGE_EMULATOR_HOST": gcs_url},
         cwd=folder,
         log=folder / "logs" / "bigquery-emulator.log",
@@ -177,8 +177,8 @@ def _start_bigquery(
     return url
 
 
-def _program(name: str) -> Path:
-    program = Path(sys.executable).parent / name
-    if not program.exists():
-        raise MissingToolError(f"{program} is missing: run `make setup`")
-    return program
+def _bigquery_program() -> list[str]:
+    if find_spec("local_bigquery") is None:
+        raise MissingToolError("the BigQuery emulator is not installed: run `make setup`")
+    # By its path, and without that path's folder among those that are imported from.
+    return [sys.executable, "-P", str(Path(__file__).with_name("bigquery_emulator.py"))]

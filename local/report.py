@@ -21,6 +21,7 @@ from local.system import System
 from local.workloads import list_objects
 
 FILE = "report.json"
+DIFFERENCES = "differences.txt"  # what is unsupported here, a line each
 QUERY_TIMEOUT_MS = 60_000
 STATIONS_SHOWN = 5
 NO_ROWS = "no row came into the table: see the function's log"
@@ -53,6 +54,7 @@ class Report:
     first_row_seconds: float | None = None
     total_seconds: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
+    batch_runs: list[str] = field(default_factory=list)  # of each that ended, in order: "", or why it failed
     batch: dict[str, Any] | None = None  # what the Spark job printed about itself
     page: str | None = None  # a copy of the dashboard's page, to open from disk
     stations: list[dict[str, Any]] = field(default_factory=list)
@@ -66,6 +68,7 @@ class Report:
         temporary = file.with_suffix(".tmp")
         temporary.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
         temporary.replace(file)
+        (folder / DIFFERENCES).write_text("".join(f"{each}\n" for each in self.not_honoured))
         return file
 
 
@@ -179,6 +182,8 @@ def complete(report: Report, system: System, before: Mapping[str, int] | None = 
     report.denied = machine.service(Access).denials()
     machine.service(Access).write(system.options.folder)
     report.not_honoured = list(machine.not_honoured)
+    ended = [each for each in system.dataproc.workflows if each.ended.is_set()]
+    report.batch_runs = [each.error.partition("\n")[0] for each in ended]
     report.seconds = {name: round(each, 2) for name, each in system.terminal.seconds.items()}
     report.total_seconds = round(system.terminal.elapsed, 2)
 
@@ -234,14 +239,24 @@ def rendered(report: Report) -> RenderableType:
         parts += [Text("Denied, as in the cloud:", style="bold")]
         parts += [Text(f"  · {sentence}") for sentence in report.denied]
         parts.append(Text())
-    if report.not_honoured:
-        parts += [Text("Not as in the cloud:", style="bold")]
-        parts += [Text(f"  · {sentence}", style="dim") for sentence in report.not_honoured]
-        parts.append(Text())
+    if count := len(report.not_honoured):
+        file = Path(report.folder, DIFFERENCES)
+        parts += [Text(f"Differences from Google Cloud: {count}, listed in {file}", style="dim"), Text()]
     parts.append(_stages(report))
     if report.stations:
         parts += [Text(), _stations(report)]
     return Group(Text(), *parts)
+
+
+def _batches(report: Report) -> str:
+    """What the batch did: compared with what was streamed where a run ends with it, else how often it ran."""
+    if report.rows_rebuilt is not None and report.mismatches is not None:
+        return f"{report.rows_rebuilt:,} rows rebuilt, {report.mismatches:,} mismatches"
+    if not report.batch_runs:
+        return "not run"
+    if not (failed := [each for each in report.batch_runs if each]):
+        return f"runs: {len(report.batch_runs)}, all succeeded"
+    return f"runs: {len(report.batch_runs)}, failed: {len(failed)}; the last: {failed[-1]}"
 
 
 def _stages(report: Report) -> Table:
@@ -249,8 +264,6 @@ def _stages(report: Report) -> Table:
     table.add_column("stage")
     table.add_column("what happened")
     table.add_column("seconds", justify="right")
-    rebuilt = "not run" if report.rows_rebuilt is None else f"{report.rows_rebuilt:,} rows rebuilt"
-    differ = "not compared" if report.mismatches is None else f"{report.mismatches:,} mismatches"
     failed = report.delivery_attempts_failed
     retried = f", {failed} attempts failed and were repeated" if failed else ""
     left_out = f", {report.ticks_left_out:,} left out" if report.ticks_left_out else ""
@@ -274,7 +287,7 @@ def _stages(report: Report) -> Table:
             f"{report.objects_archived:,} objects archived; sweeps: {report.sweeps:,}",
             ("archive",),
         ),
-        ("Spark", f"{rebuilt}, {differ}", ("rebuild", "check")),
+        ("Spark", _batches(report), ("rebuild", "check")),
         ("Start", "synthesis, emulators, resources, processes", ("synth", "emulators", "apply", "start")),
     ]
     for stage, happened, names in rows:

@@ -32,6 +32,7 @@ HOST = "dataproc.googleapis.com"
 TYPE = "google_dataproc_workflow_template"
 TIMEOUT = "3600s"
 # https://cloud.google.com/dataproc/docs/reference/rest/v1/projects.regions.workflowTemplates#orderedjob
+FAULTS = ("ERROR", "CRITICAL")  # severities of a job that fails
 STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
 REGION = "(?P<region>projects/[^/]+/regions/[^/]+)"
 INSTANTIATE = re.compile(rf"POST /v1/(?P<name>{REGION}/workflowTemplates/[^/:]+):instantiate")
@@ -225,16 +226,21 @@ class Dataproc:
         here = local_spark()
         name = f"job {step} of {workflow.folder.name}"
         log = self._machine.folder / "logs" / f"job-{step}-{workflow.folder.name}.log"
-        with usable_folder(folder.resolve()) as place:
-            self._machine.supervisor.run(
-                name,
-                [str(here.submit), *self._words(here, spark, template, place)],
-                env=self._environment(here, template["serviceAccount"]),
-                cwd=folder,
-                log=log,
-                on_line=lines.append,
-                timeout_s=seconds(template["dagTimeout"]),
-            )
+        try:
+            with usable_folder(folder.resolve()) as place:
+                self._machine.supervisor.run(
+                    name,
+                    [str(here.submit), *self._words(here, spark, template, place)],
+                    env=self._environment(here, template["serviceAccount"]),
+                    cwd=folder,
+                    log=log,
+                    on_line=lines.append,
+                    timeout_s=seconds(template["dagTimeout"]),
+                )
+        except ProcessError as error:
+            if reason := last_fault(lines):
+                raise LocalError(f"{reason}\nits whole output: {log}") from error
+            raise
         summary = last_object(lines)
         if summary is None:
             raise ProcessError(name, "printed no JSON summary", log)
@@ -391,6 +397,18 @@ def last_object(lines: list[str]) -> Json | None:
             continue
         if isinstance(found, dict):
             return found
+    return None
+
+
+def last_fault(lines: list[str]) -> str | None:
+    """Return the message of the last line that a job logged as an error, None where it logged none."""
+    for line in reversed(lines):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict) and found.get("severity") in FAULTS:
+            return str(found.get("message", "")).strip() or None
     return None
 
 

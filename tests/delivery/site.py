@@ -63,7 +63,7 @@ class Site:
             "PYTHONPATH": str(checkout / "src"),  # the copy's own packages
             "VLILLE_ENVIRONMENTS": str(checkout / "environments"),
         }
-        return cls(folder, {**kept, **own, **variables})
+        return cls(folder, {**kept, **variables, **own})
 
     @property
     def checkout(self) -> Path:

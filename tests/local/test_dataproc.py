@@ -16,6 +16,7 @@ from local.services.dataproc import (
     MACHINES,
     Dataproc,
     Workflow,
+    last_fault,
     last_object,
     operation_of,
     substituted,
@@ -128,6 +129,25 @@ def test_jobs_without_an_order_are_refused(jobs: list[dict[str, Any]], expected:
 )
 def test_the_last_json_object_is_the_summary(lines: list[str], expected: dict[str, int] | None) -> None:
     assert last_object(lines) == expected
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([], None),
+        (["Traceback", '{"rows": 3}', "[1]"], None),
+        (['{"severity": "WARNING", "message": "slow"}'], None),
+        (['{"severity": "ERROR", "message": "no days"}', '{"rows": 0}', "at java.Thread"], "no days"),
+        (
+            ['{"severity": "ERROR", "message": "first"}', '{"severity": "CRITICAL", "message": "last"}'],
+            "last",
+        ),
+        (['{"severity": "ERROR"}'], None),
+    ],
+)
+def test_why_a_job_failed_is_what_it_logged_last_as_an_error(lines: list[str], expected: str | None) -> None:
+    assert last_fault(lines) == expected
 
 
 def declare(machine: Machine) -> None:

@@ -1,18 +1,23 @@
 """The emulators' start, their programs, and that what they hold outlives them."""
 
+import itertools
 import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import requests
+from google.cloud import bigquery
 
-from local.emulators import NO_PROJECT, duckdb_home, open_session, start_emulators, storage_binary
+from local import bigquery_emulator
+from local.emulators import NO_PROJECT, Emulators, duckdb_home, open_session, start_emulators, storage_binary
 from local.errors import MissingToolError
 from local.processes import Supervisor
+from tests.conftest import bigquery_client
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,3 +122,60 @@ def test_a_write_whose_response_is_lost_is_not_sent_twice() -> None:
             open_session().post(f"http://127.0.0.1:{server.server_address[1]}/", data=b"rows", timeout=10)
         server.shutdown()
     assert calls == ["/"]
+
+
+# As src/spark/warehouse.py sends it.
+REPLACE_DAY = """
+BEGIN TRANSACTION;
+SELECT IF((SELECT COUNT(DISTINCT collected_at) FROM `{0}.d.t` WHERE DATE(collected_at) IN (DATE '2026-11-23')) = 60,
+  NULL, ERROR('other minutes'));
+DELETE FROM `{0}.d.t` WHERE DATE(collected_at) IN (DATE '2026-11-23');
+INSERT INTO `{0}.d.t` (`collected_at`, `n`) SELECT `collected_at`, `n` FROM `{0}.d.staged`;
+COMMIT TRANSACTION;
+"""
+
+
+@pytest.mark.emulator
+def test_days_are_replaced_twenty_times_while_ticks_are_loaded(emulators: Emulators) -> None:
+    """As in BigQuery, a transaction and load jobs of one table do not make one another fail."""
+    project = "beside"
+    client = bigquery_client(emulators, project)
+    client.create_dataset("d")
+    columns = [bigquery.SchemaField("collected_at", "TIMESTAMP"), bigquery.SchemaField("n", "INTEGER")]
+    config = bigquery.LoadJobConfig(schema=columns, write_disposition="WRITE_APPEND")
+    for name in ("t", "staged"):
+        client.create_table(bigquery.Table(f"{project}.d.{name}", schema=columns))
+        day = [{"collected_at": f"2026-11-23T10:{n:02}:00Z", "n": n} for n in range(60)]
+        client.load_table_from_json(day, f"{project}.d.{name}", job_config=config).result()
+    loaded, ended = itertools.count(), threading.Event()
+
+    def tick_on() -> None:
+        while not ended.is_set():
+            row = {"collected_at": "2026-11-24T00:00:00Z", "n": next(loaded)}
+            client.load_table_from_json([row], f"{project}.d.t", job_config=config).result()
+
+    with ThreadPoolExecutor(1) as pool:
+        going_on = pool.submit(tick_on)
+        try:
+            for _ in range(20):
+                client.query(REPLACE_DAY.format(project), job_retry=None).result()
+        finally:
+            ended.set()
+        going_on.result()
+    query = f"SELECT EXTRACT(DAY FROM collected_at) AS day, COUNT(*) AS n FROM `{project}.d.t` GROUP BY 1"  # noqa: S608
+    assert {row.day: row.n for row in client.query(query).result()} == {23: 60, 24: next(loaded)}
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("SELECT 1", False),
+        ("SELECT updated_at FROM t", False),
+        ("begin  transaction; SELECT 1; commit transaction", True),
+        ("DELETE FROM t WHERE TRUE", True),
+        ("merge t USING s ON FALSE WHEN NOT MATCHED THEN INSERT ROW", True),
+    ],
+)
+def test_jobs_that_change_rows_wait_for_one_another(statement: str, expected: bool) -> None:
+    assert (bigquery_emulator.CHANGES.search(statement) is not None) is expected

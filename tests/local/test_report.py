@@ -74,7 +74,8 @@ def test_a_report_is_written_whole(tmp_path: Path) -> None:
     written = json.loads(file.read_text())
     assert written["rows_rebuilt"] == 1445
     assert written["stations"][0]["name"] == "MÉTROPOLE"
-    assert [each.name for each in tmp_path.iterdir()] == ["report.json"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["differences.txt", "report.json"]
+    assert (tmp_path / "differences.txt").read_text() == "google_x.y: not here\n"
 
 
 @pytest.mark.unit
@@ -82,11 +83,17 @@ def test_a_report_is_written_whole(tmp_path: Path) -> None:
     ("change", "expected"),
     [
         ({}, ["5 objects landed, 1,445 rows streamed, 0 quarantined", "1,445 rows rebuilt, 0 mismatches"]),
-        ({}, ["MÉTROPOLE", "google_x.y: not here", "first row after 8.0 s", "12.0 + 0.6"]),
+        ({}, ["MÉTROPOLE", "first row after 8.0 s", "12.0 + 0.6"]),
+        ({}, ["Differences from Google Cloud: 1, listed in .local/dev/differences.txt"]),
         ({"first_row_seconds": None}, ["no row came"]),
         ({"delivery_attempts_failed": 2}, ["2 attempts failed and were repeated"]),
         ({"ticks_left_out": 3, "messages_expired": 2}, ["5 ticks, 3 left out", "0 dead-lettered, 2 expired"]),
-        ({"rows_rebuilt": None, "mismatches": None}, ["not run, not compared"]),
+        ({"rows_rebuilt": None, "mismatches": None}, ["│ not run "]),
+        ({"rows_rebuilt": None, "batch_runs": ["", ""]}, ["runs: 2, all succeeded"]),
+        (
+            {"mismatches": None, "batch_runs": ["a quota", "", "no space"]},
+            ["runs: 3, failed: 2; the last: no space"],
+        ),
     ],
 )
 def test_the_user_sees_each_stage(change: dict[str, Any], expected: list[str]) -> None:
