@@ -115,12 +115,14 @@ class Monitoring(Construct):
             "responses",
             "Responses are not as they should be",
             "The API answers, and what it says is of no use: no usable response (`unusable_response`), no row "
-            "(`no_rows`), a column of the view availability or the type of a column is lost (`schema_drift`), or no "
-            "station has reported for long (`stale_feed`). The function's log and `make smoke` name it. Raw responses "
-            "are kept: adapt the feed's folder, deploy, and rebuild the days.",
+            "(`no_rows`), fewer records than it says there are (`incomplete_response`), a column of the view "
+            "availability or the type of a column is lost (`schema_drift`), or no station has reported for long "
+            "(`stale_feed`). The function's log and `make smoke` name it. Raw responses are kept: adapt the feed's "
+            "folder, deploy, and rebuild the days.",
             'resource.type="cloud_run_revision"'
             f' AND resource.labels.service_name="{collection.function.name}"'
-            ' AND jsonPayload.event=("unusable_response" OR "no_rows" OR "schema_drift" OR "stale_feed")',
+            ' AND jsonPayload.event=("unusable_response" OR "no_rows" OR "incomplete_response" OR "schema_drift" OR '
+            '"stale_feed")',
         )
         self._on_logs(
             "batch_failed",

@@ -47,7 +47,8 @@ def _problems(feed: Feed, outcome: Outcome, landed: Landed) -> Iterator[tuple[st
         yield "no_rows", f"no row of {landed.name}, which has {outcome.records} records: {why}"
     for drift in outcome.drifts:
         if drift.is_severe:
-            yield "schema_drift", f"{drift.message}; adapt sources/{feed.name}, then rebuild the days"
+            event = "incomplete_response" if drift.kind == "incomplete" else "schema_drift"
+            yield event, f"{drift.message}; adapt sources/{feed.name}, then rebuild the days"
     if (minutes := stale_minutes(feed, outcome)) is not None:
         found = f"no station of {feed.name} has reported for {minutes} minutes"
         yield "stale_feed", f"{found}, fewer than {feed.stale_minutes} are expected: the API repeats itself"

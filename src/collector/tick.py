@@ -13,6 +13,7 @@ from collector.api import fetch
 from collector.envelope import Delivery
 from collector.landing import Landed, land
 from collector.loading import has_rows, load_once
+from collector.paging import fetch_pages
 from collector.reporting import report_outcome
 from collector.settings import Settings
 from feed import (
@@ -49,8 +50,9 @@ def collect_tick(settings: Settings, feed: Feed, services: Services, delivery: D
         feed.name,
         tick,
         is_redelivery=not delivery.is_first,
-        ask=lambda: fetch(
-            services.api,
+        ask=lambda: fetch_pages(
+            feed,
+            lambda url, seconds, size: fetch(services.api, url, timeout_s=seconds, max_bytes=size),
             settings.api_url,
             timeout_s=settings.api_timeout_s,
             max_bytes=settings.api_max_bytes,

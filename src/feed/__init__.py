@@ -8,9 +8,10 @@ from feed.freshness import newest_report, stale_minutes
 from feed.model import COLLECTED_AT, Box, Column, Common, Condition, Feed, Legacy
 from feed.naming import archive_name, archive_prefix, choose_tick, landing_name, legacy_ticks, tick_of
 from feed.outcome import IMPLAUSIBLE, FaultError, Outcome, Rejection, load_rows, quarantine_rows
+from feed.paging import joined_pages
 from feed.parsing import answer_times, parse, unreadable
 from feed.raw import RawError, TooLargeError, pack, unpack
-from feed.response import check_depth
+from feed.response import check_depth, records_of_page
 from feed.schema import (
     availability_sql,
     batch_runs_schema,
@@ -60,6 +61,7 @@ __all__ = [
     "data_dictionary",
     "data_views",
     "is_private_address",
+    "joined_pages",
     "landing_name",
     "legacy_ticks",
     "load_feed",
@@ -71,6 +73,7 @@ __all__ = [
     "parse",
     "quarantine_rows",
     "quarantine_schema",
+    "records_of_page",
     "spark_schema",
     "stale_minutes",
     "station_schema",

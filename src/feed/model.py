@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from feed.arrangement import PLAIN, Arrangement
+from feed.paging import Paging
 from feed.paths import FieldPath
 
 # BigQuery's own names, as its API returns them, so that a plan after a deploy is empty.
@@ -116,6 +117,8 @@ class Feed:
     stale_minutes: int = 120  # without a new last_reported, the feed has stopped; 0: never
     empty_is_ok: bool = False  # an empty array of records is a response as any other
     arrangement: Arrangement = PLAIN
+    paging: Paging | None = None
+    total: FieldPath | None = None  # where a response says how many records there are
     encoding: str = ""  # of responses that are no UTF-8; "": the charset of the Content-Type
     sample: bytes = field(default=b"", repr=False)
 

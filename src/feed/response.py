@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -13,6 +13,7 @@ from feed.drift import Drift
 from feed.encoding import as_utf8, text_of
 from feed.model import Feed
 from feed.outcome import FaultError, clipped
+from feed.paging import pages_of
 from feed.paths import path_text, values_at
 from feed.raw import GZIP_MAGIC, RawError, unpack
 
@@ -47,8 +48,9 @@ def read_response(feed: Feed, body: bytes, decode: Decode, charset: str = "") ->
     """
     where = place_of_records(feed)
     document, drifts = _decoded(feed, body, decode, charset)
+    pages, is_complete = pages_of(document) if feed.paging else ([document], True)
     try:
-        records = feed.arrangement.records(document, feed.records)
+        records = [record for page in pages for record in feed.arrangement.records(page, feed.records)]
     except ArrangementError as error:
         found = error.found
         if found == "nothing there":
@@ -60,7 +62,31 @@ def read_response(feed: Feed, body: bytes, decode: Decode, charset: str = "") ->
         raise unusable("empty", where, "an empty array", "at least one record")
     if len(records) > MAX_RECORDS:
         raise unusable("too_many", where, f"{len(records)} records", f"at most {MAX_RECORDS}")
-    return Response(records, drifts)
+    return Response(records, (*drifts, *_missing_records(feed, pages, len(records), is_complete=is_complete)))
+
+
+def records_of_page(feed: Feed, document: Any) -> int:
+    """How many records a page has; 0 where it has none."""
+    try:
+        return len(feed.arrangement.records(document, feed.records))
+    except ArrangementError:
+        return 0
+
+
+def _missing_records(feed: Feed, pages: list[Any], count: int, *, is_complete: bool) -> Iterator[Drift]:
+    """A drift where the response itself says that there are more records than it has."""
+    totals = [] if feed.total is None else [each for page in pages for each in values_at(page, feed.total)]
+    total = max((each for each in totals if type(each) is int), default=0)
+    if count < total or not is_complete:
+        found = (
+            f"{count:,} records"
+            if is_complete
+            else f"{count:,} records in {len(pages)} pages, and more pages"
+        )
+        expected = f"the {total:,} that it says there are" if count < total else "all pages"
+        where = path_text(feed.total or ())
+        message = f"{feed.name}: incomplete {where}: found {found}; expected {expected}"
+        yield Drift("incomplete", where, found, expected, message, is_severe=True)
 
 
 def place_of_records(feed: Feed) -> str:

@@ -17,6 +17,7 @@ from feed.inference import SAMPLE, Layout, Override, column_name, infer_columns
 from feed.meaning import bounding_box, common_columns, key_column, legacy_names
 from feed.model import EPOCH_UNITS, SCALAR_TYPES, Column, Feed
 from feed.naming import FEED_NAME, RESERVED_NAMES
+from feed.paging import Paging
 from feed.paths import FieldPath, path_text, values_at
 from feed.references import refuse_unfit_sample, refuse_unknown_references
 from feed.toml_table import Table, suggestion
@@ -85,6 +86,8 @@ def _feed(source: Table, sample: bytes) -> tuple[Feed, Layout, list[dict[str, An
             "columnar",
             "header",
             "nulls",
+            "total",
+            "paging",
         ),
     )
     layout = Layout(
@@ -118,6 +121,8 @@ def _feed(source: Table, sample: bytes) -> tuple[Feed, Layout, list[dict[str, An
         legacy=legacy_names(source, by_name),
         encoding=_encoding(source),
         arrangement=arrangement,
+        paging=_paging(source),
+        total=source.path("total") if "total" in source.table else None,
         stale_minutes=source.number("stale_minutes", 120, 60 * 24 * 366),
         empty_is_ok=source.choice("empty", ("error", "ok"), "error") == "ok",
         sample=sample,
@@ -162,6 +167,25 @@ def _arrangement(source: Table) -> Arrangement:
     nulls = source.texts("nulls") if "nulls" in source.table else [""] * (kind == "csv")
     header = source.path("header") if "header" in source.table else None
     return Arrangement(kind, delimiter, source.text("keyed", ""), columnar, header, tuple(nulls))
+
+
+def _paging(source: Table) -> Paging | None:
+    if "paging" not in source.table:
+        return None
+    if source.table.get("format", "json") != "json":
+        source.refuse("paging", "pages of a feed that is no JSON", "no such key")
+    table = source.section("paging")
+    table.only("size", "limit", "offset", "page", "next", "max_requests")
+    if sum(key in table.table for key in ("offset", "page", "next")) != 1:
+        table.refuse("offset", "none or several of offset, page and next", "one way to the next page")
+    return Paging(
+        size=max(1, table.number("size", 100, 50_000)),
+        limit=table.text("limit", ""),
+        offset=table.text("offset", ""),
+        page=table.text("page", ""),
+        next=table.path("next") if "next" in table.table else None,
+        max_requests=max(1, table.number("max_requests", 20, 100)),
+    )
 
 
 def _encoding(source: Table) -> str:

@@ -83,6 +83,6 @@ def test_a_feed_is_stale_from_its_minutes_on(ogc: Feed, caplog: pytest.LogCaptur
 def test_each_event_has_an_alert() -> None:
     alerts = (ROOT / "cdk" / "monitoring.py").read_text("utf-8")
     documented = (ROOT / "docs" / "feeds.md").read_text("utf-8")
-    for event in ("unusable_response", "no_rows", "schema_drift", "stale_feed"):
+    for event in ("unusable_response", "no_rows", "incomplete_response", "schema_drift", "stale_feed"):
         assert f'"{event}"' in alerts
         assert f"| `{event}` |" in documented

@@ -60,6 +60,10 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"id": "007", "bikes": 4, "seen": datetime(2026, 9, 21, 12, 54, tzinfo=UTC)},
         {"id": "008", "bikes": None},
     ),
+    "Pages: Opendatasoft v2.1": (
+        {"stationcode": "9001", "numbikesavailable": 5, "lon": 2.27},
+        {"stationcode": "9002", "lat": 48.87},
+    ),
     "NDJSON": ({"id": "a", "bikes": 1}, {"id": "b", "bikes": 2}),
 }
 
@@ -140,6 +144,8 @@ REFUSED = [
     ('keyed = "id"\ncolumnar = true', "found keyed and columnar"),
     ('delimiter = ";"', "key delimiter: found a key of another format than json"),
     ("columnar = 1", "key columnar: found the number 1; expected true or false"),
+    ("paging = {}", "key paging.offset: found none or several of offset, page and next"),
+    ('paging = { page = "p", next = "n" }', "expected one way to the next page"),
     ('format = "xml"', "key format: found 'xml'; expected one of json, ndjson, csv"),
 ]
 
