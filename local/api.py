@@ -50,10 +50,18 @@ class Replay:
         self._files = _recorded(path)
         self._minutes: dict[datetime, int] = {}
         self._lock = threading.Lock()
-        for file in self._files:
-            _read(file)
+        self._bytes = {file: len(_read(file)) for file in self._files}
         count = f", {len(self._files)} answers" if path.is_dir() else ""
         self.description = f"replay of {path}{count}"
+
+    def check_sizes(self, most: int) -> None:
+        """Raise LocalError for the first response that has more bytes than the function accepts."""
+        for file, size in self._bytes.items():
+            if size > most:
+                raise LocalError(
+                    f"REPLAY: {file} has {size:,} bytes, and the function accepts {most:,}: raise "
+                    "collector.api_max_mebibytes in the environment's file, or leave this response out"
+                )
 
     def at(self, minute: datetime) -> bytes:
         """Return the recorded answer of a minute."""

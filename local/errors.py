@@ -115,6 +115,10 @@ MACHINE_FAULTS = {
         (errno.EACCES, errno.EPERM, errno.EROFS),
         "use a folder that you can write to, or become the owner of this one",
     ),
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EEXIST),
+        "move the file away that lies where a folder is needed",
+    ),
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit of open files (`ulimit -n 4096`)"),
 }
 

@@ -238,7 +238,10 @@ def empty_project(
     """
     folder = options.folder.resolve()
     stack, emulators = _synthesize_and_emulate(options, terminal, supervisor, folder)
-    feed, url = _feed_of(stack)
+    env = _function_environment(stack)
+    feed, url = load_feed(_sources() / str(env["FEED"])), str(env["API_URL"])
+    if options.replay is not None:
+        Replay(options.replay).check_sizes(int(env["API_MAX_BYTES"]))
     metadata = MetadataServer(stack.project, project_number(stack.project), stack.region)
     closing.callback(metadata.close)
     machine = Machine(
@@ -285,13 +288,13 @@ def _synthesize_and_emulate(
             raise
 
 
-def _feed_of(stack: Stack) -> tuple[Feed, str]:
-    """Return the feed that the stack's function collects, and the URL of its API."""
+def _function_environment(stack: Stack) -> Json:
+    """Return the environment variables of the function that collects."""
     for resource in stack.resources:
         if resource.type == FUNCTION:
             service = resource.config["service_config"]
-            env = (service[0] if isinstance(service, list) else service)["environment_variables"]
-            return load_feed(_sources() / str(env["FEED"])), str(env["API_URL"])
+            env: Json = (service[0] if isinstance(service, list) else service)["environment_variables"]
+            return env
     raise LocalError(f"{stack.name} has no {FUNCTION}, so nothing would collect")
 
 

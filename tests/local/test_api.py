@@ -80,6 +80,16 @@ def test_what_cannot_be_replayed_is_refused_at_the_start(
         Replay(tmp_path / "answers")
 
 
+def test_a_response_that_the_function_would_refuse_is_refused_before_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"[1]")
+    (tmp_path / "b.json.gz").write_bytes(gzip.compress(b"[1000]"))
+    Replay(tmp_path).check_sizes(6)
+    with pytest.raises(
+        LocalError, match=r"^REPLAY: .*b\.json\.gz has 6 bytes, and the function accepts 5: raise "
+    ):
+        Replay(tmp_path).check_sizes(5)
+
+
 @pytest.mark.parametrize("feed", load_feeds(SOURCES).values(), ids=lambda feed: str(feed.name))
 def test_the_sample_evolves_and_stays_an_answer_of_its_feed(feed: Feed) -> None:
     sample = EvolvingSample(feed)

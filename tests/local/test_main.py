@@ -44,6 +44,12 @@ FAILURES: list[tuple[BaseException, int, str]] = [
         "\n.local: Permission denied; all processes were stopped: use a folder that you can write to, or become "
         "the owner of this one, then run the command again\n",
     ),
+    (
+        NotADirectoryError(errno.ENOTDIR, "Not a directory", ".local/dev"),
+        1,
+        "\n.local/dev: Not a directory; all processes were stopped: move the file away that lies where a folder is "
+        "needed, then run the command again\n",
+    ),
 ]
 
 
