@@ -12,18 +12,20 @@ from review import types
 from review.catalog import facts, unknown_arguments
 from review.context import Context
 from review.data_arguments import has_rule
-from review.differences import COMPUTED, STATUS, differences
+from review.differences import COMPUTED, STATUS, Difference, differences
 from review.exposure import SPEAKS_OF_ACCESS, unexamined_access
 from review.findings import Finding, Kind, Weight
 from review.plan import Change
 from review.text import span, spans
-from review.values import leaves
+from review.values import leaves, number
 
 # Arguments that decide how long something is kept, or whether what is there goes.
 SPEAKS_OF_DATA = re.compile(
     r"\w*retention\w*|\w*retain\w*|\w*_ttl|ttl\w*|\w*expir\w*|gc_\w+|\w*lifecycle_rules?|soft_delete\w*|\w*purge\w*|"
     r"\w*truncat\w*|\w*max_age\w*|\w*delete_after\w*|\w*cleanup\w*|eviction\w*|deletion_window\w*"
 )
+# Arguments that say how much there is room for: what shrinks may lose what has none any more.
+SPEAKS_OF_SIZE = re.compile(r"\w*(?:size|capacity|memory|_gb|_gib|_tib|storage)\w*")
 TYPE_SPEAKS_OF_ACCESS = re.compile(
     r"_(?:iam|policy|role|member\w*|binding|grant|permissions?|access|acl|user|group|firewall|security_group\w*|"
     r"credentials?|keys?|token|collaborator|attachment)(?:_|$)"
@@ -94,8 +96,15 @@ def _of_change(change: Change) -> Gaps:
 
 
 def _data_paths(change: Change) -> Iterator[str]:
-    """Yield each argument that differs, up to the part of it that speaks of what is kept."""
+    """Yield each argument that differs, up to the part of it that speaks of what is kept; sizes where they shrink."""
     for difference in differences(change):
+        bare = re.sub(r"\[[^\]]*\]", "", difference.path)
+        if (
+            SPEAKS_OF_SIZE.fullmatch(bare.rpartition(".")[2])
+            and _shrinks(difference)
+            and not has_rule(change, bare)
+        ):
+            yield bare
         sides = (difference.before, difference.after)
         for leaf in {leaf for side in sides for leaf, _ in leaves(side, difference.path)}:
             steps = re.sub(r"\[[^\]]*\]", "", leaf).split(".")
@@ -104,6 +113,11 @@ def _data_paths(change: Change) -> Iterator[str]:
                 if SPEAKS_OF_DATA.fullmatch(step) and not has_rule(change, path):
                     yield path
                     break
+
+
+def _shrinks(difference: Difference) -> bool:
+    sides = [number({"": each}, "") for each in (difference.before, difference.after)]
+    return sides[0] is not None and sides[1] is not None and sides[1] < sides[0]
 
 
 def unexamined_findings(

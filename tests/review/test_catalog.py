@@ -203,6 +203,14 @@ def test_an_argument_that_decides_what_is_kept_is_not_passed_by() -> None:
     never_good(found, ("Is data lost?",), "google_netapp_backup_vault.backup_retention_policy")
 
 
+def test_what_shrinks_is_not_passed_by() -> None:
+    sides = {"capacity_gib": 2000}, {"capacity_gib": 1000}
+    shrunk = reviewed(change("google_lustre_instance.x", sides[0], sides[1]))
+    never_good(shrunk, ("Is data lost?",), "google_lustre_instance.capacity_gib")
+    grown = reviewed(change("google_lustre_instance.x", sides[1], sides[0]))
+    assert verdicts(grown)["Is data lost?"][0] is Verdict.NO
+
+
 def test_what_goes_along_is_named() -> None:
     cluster = change("google_alloydb_cluster.c", {"name": "c", "cluster_id": "c"}, None)
     user = change(
