@@ -82,25 +82,26 @@ _BATCH_RUNS = (
 
 def station_schema(feed: Feed) -> list[dict[str, Any]]:
     """BigQuery's JSON schema of the feed's table: collected_at, then the feed's columns."""
-    return [_bigquery(column) for column in (COLLECTED_AT, *feed.columns)]
+    return [bigquery_field(column) for column in (COLLECTED_AT, *feed.columns)]
 
 
 def quarantine_schema() -> list[dict[str, Any]]:
     """BigQuery's JSON schema of what could not be used, of every feed."""
-    return [_bigquery(column) for column in _QUARANTINE]
+    return [bigquery_field(column) for column in _QUARANTINE]
 
 
 def batch_runs_schema() -> list[dict[str, Any]]:
     """BigQuery's JSON schema of the batch's accounts, one row a run."""
-    return [_bigquery(column) for column in _BATCH_RUNS]
+    return [bigquery_field(column) for column in _BATCH_RUNS]
 
 
-def _bigquery(column: Column) -> dict[str, Any]:
+def bigquery_field(column: Column) -> dict[str, Any]:
+    """The column in BigQuery's JSON schema."""
     field: dict[str, Any] = {"name": column.name, "type": column.type, "mode": column.mode}
     if column.description:
         field["description"] = column.description
     if column.fields:
-        field["fields"] = [_bigquery(each) for each in column.fields]
+        field["fields"] = [bigquery_field(each) for each in column.fields]
     return field
 
 

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from feed import Column, Outcome, Rejection, quarantine_rows
+from feed.schema import bigquery_field
 from gbfs.model import STATION_STATUS
 from gbfs.packs import Fetched
 from gbfs.reading import Reading, load_rows, read_file
@@ -104,3 +105,13 @@ def _poll(each: Fetched, reading: Reading | None) -> Row:
         "records": reading.records if reading else None,
         "rows": len(reading.rows) if reading else None,
     }
+
+
+def station_status_schema() -> list[dict[str, Any]]:
+    """Return BigQuery's JSON schema of the table station_status."""
+    return [bigquery_field(column) for column in STATION_STATUS_COLUMNS]
+
+
+def poll_schema() -> list[dict[str, Any]]:
+    """Return BigQuery's JSON schema of the table polls."""
+    return [bigquery_field(column) for column in POLL_COLUMNS]

@@ -1,0 +1,72 @@
+"""What an instance remembers of files: their ETag, and the first tick at which they may be requested again.
+
+Only responses of stored packs are remembered: a later 304 must mean a body that is kept. An instance that starts anew
+knows nothing and requests everything, which is more than is needed and never wrong.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from gbfs.packs import Fetched
+from gbfs.shards import next_tick, retry_after_seconds
+from gbfs_collector.fetching import Request
+
+CONDITIONS = {"etag": "If-None-Match", "last-modified": "If-Modified-Since"}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of one file; `conditions` are the headers of its next request."""
+
+    next_tick: datetime
+    ttl_seconds: int = 0
+    failures: int = 0
+    conditions: tuple[tuple[str, str], ...] = ()
+
+
+class Memory:
+    """The files that an instance has requested, by URL."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Known] = {}
+
+    def select_due(self, requests: Iterable[Request], tick: datetime) -> list[Request]:
+        """Return the requests that may be made at a tick, with the conditions of what is kept already."""
+        due = []
+        for request in requests:
+            known = self._known.get(request.url)
+            if known is None:
+                due.append(request)
+            elif known.next_tick <= tick:
+                due.append(replace(request, headers=(*request.headers, *known.conditions)))
+        return due
+
+    def remember(
+        self, fetched: Iterable[Fetched], polls: Iterable[Mapping[str, Any]], tick: datetime
+    ) -> None:
+        """Remember the results of a stored pack; `polls` are its rows of that table, in the same order."""
+        for each, poll in zip(fetched, polls, strict=True):
+            before = self._known.get(each.url, Known(tick))
+            if before.next_tick > tick:
+                continue  # a later tick is known already
+            failures = before.failures + 1 if poll["outcome"] == "failed" else 0
+            is_received = poll["outcome"] == "received"
+            ttl_seconds = int(poll["ttl_seconds"] or 0) if is_received else before.ttl_seconds
+            self._known[each.url] = Known(
+                next_tick=next_tick(
+                    tick,
+                    ttl_seconds=ttl_seconds,
+                    retry_after_seconds=retry_after_seconds(each.headers, each.fetched_at),
+                    failures=failures,
+                ),
+                ttl_seconds=ttl_seconds,
+                failures=failures,
+                conditions=_conditions(each) if is_received else before.conditions,
+            )
+
+
+def _conditions(each: Fetched) -> tuple[tuple[str, str], ...]:
+    found = ((CONDITIONS.get(name.lower()), value) for name, value in each.headers)
+    return tuple((name, value) for name, value in found if name)

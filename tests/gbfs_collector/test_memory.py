@@ -1,0 +1,89 @@
+"""What an instance remembers, and which files it may request."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from gbfs.packs import Fetched
+from gbfs_collector.fetching import Request
+from gbfs_collector.memory import Memory
+
+pytestmark = pytest.mark.unit
+
+URL = "https://example.org/station_status.json"
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+REQUEST = Request("lille", "station_status", URL)
+
+
+def at(minute: int) -> datetime:
+    return NOON + timedelta(minutes=minute)
+
+
+def fetched(*headers: tuple[str, str]) -> Fetched:
+    return Fetched("lille", "station_status", URL, NOON, 200, headers)
+
+
+def poll(outcome: str = "received", ttl: int | None = 60) -> dict[str, Any]:
+    return {"outcome": outcome, "ttl_seconds": ttl}
+
+
+def due(memory: Memory, *minutes: int) -> list[bool]:
+    return [bool(memory.select_due([REQUEST], at(minute))) for minute in minutes]
+
+
+def test_what_is_not_known_is_due() -> None:
+    assert Memory().select_due([REQUEST], NOON) == [REQUEST]
+
+
+@pytest.mark.parametrize(
+    ("result", "polled", "first_minute"),
+    [
+        (fetched(), poll(), 1),
+        (fetched(), poll(ttl=300), 5),
+        (fetched(), poll(ttl=None), 1),
+        (fetched(("Retry-After", "180")), poll("failed", None), 3),
+        (fetched(), poll("failed", None), 1),
+    ],
+)
+def test_a_file_is_due_when_it_may_be_requested(
+    result: Fetched, polled: dict[str, Any], first_minute: int
+) -> None:
+    memory = Memory()
+    memory.remember([result], [polled], NOON)
+    assert due(memory, 0, first_minute - 1, first_minute, first_minute + 9) == [False, False, True, True]
+
+
+def test_failures_in_a_row_wait_longer_until_one_succeeds() -> None:
+    memory = Memory()
+    waits = []
+    minute = 0
+    for _ in range(4):
+        memory.remember([fetched()], [poll("failed", None)], at(minute))
+        begin = minute
+        while not due(memory, minute)[0]:
+            minute += 1
+        waits.append(minute - begin)
+    memory.remember([fetched()], [poll()], at(minute))
+    assert waits == [1, 1, 2, 5]
+    assert due(memory, minute + 1) == [True]
+
+
+def test_the_conditions_are_those_of_the_newest_body() -> None:
+    memory = Memory()
+    memory.remember(
+        [fetched(("ETag", '"a"'), ("Last-Modified", "then"), ("Date", "now"))], [poll(ttl=120)], NOON
+    )
+    [asked] = memory.select_due([REQUEST], at(2))
+    assert asked.headers == (("If-None-Match", '"a"'), ("If-Modified-Since", "then"))
+    memory.remember([fetched(("ETag", '"b"'))], [poll("unchanged", None)], at(2))
+    assert due(memory, 3, 4) == [False, True]
+    [asked] = memory.select_due([REQUEST], at(4))
+    assert dict(asked.headers)["If-None-Match"] == '"a"'
+
+
+def test_an_older_tick_changes_nothing() -> None:
+    memory = Memory()
+    memory.remember([fetched()], [poll(ttl=600)], at(5))
+    memory.remember([fetched()], [poll()], at(4))
+    assert due(memory, 6, 15) == [False, True]
