@@ -17,6 +17,10 @@ from tests.conftest import ENVIRONMENTS
 
 ROOT = Path(__file__).parents[2]
 SYNTH_TIMEOUT_S = 240
+SNAPSHOT_DIFFERS = (
+    "the stack is not the one in tests/cdk/snapshots: if the difference is meant, write them anew with "
+    "`.venv/bin/pytest tests/cdk/test_stack.py tests/cdk/test_bootstrap.py --update-snapshots`, and commit what changes"
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cdk.apis import APIS, FIRST
-from tests.cdk.conftest import Synthesis, copy_checkout, synthesize
+from tests.cdk.conftest import SNAPSHOT_DIFFERS, Synthesis, copy_checkout, synthesize
 from tests.cdk.test_stack import SNAPSHOTS, one, resources
 
 pytestmark = pytest.mark.synth
@@ -84,7 +84,7 @@ def test_the_stack_is_the_reviewed_one(
     file = SNAPSHOTS / f"vlille-{name}.json"
     if pytestconfig.getoption("--update-snapshots"):
         file.write_text(text, "utf-8")
-    assert text == file.read_text("utf-8")
+    assert text == file.read_text("utf-8"), SNAPSHOT_DIFFERS
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

@@ -13,7 +13,7 @@ import pytest
 
 from cdk.access import findings
 from feed import Feed, availability_sql, batch_runs_schema, data_views, quarantine_schema, station_schema
-from tests.cdk.conftest import Synthesis, synthesize
+from tests.cdk.conftest import SNAPSHOT_DIFFERS, Synthesis, synthesize
 from tests.conftest import ENVIRONMENTS as ENVIRONMENTS_FOLDER
 
 pytestmark = pytest.mark.synth
@@ -68,7 +68,7 @@ def test_the_stack_is_the_reviewed_one(
     file = SNAPSHOTS / f"vlille-{environment}.json"
     if pytestconfig.getoption("--update-snapshots"):
         file.write_text(text, "utf-8")
-    assert text == file.read_text("utf-8")
+    assert text == file.read_text("utf-8"), SNAPSHOT_DIFFERS
 
 
 def test_each_feed_has_a_table_with_the_schema_of_its_sample(

@@ -1,0 +1,56 @@
+"""Resources whose being made or deleted moves access by itself."""
+
+from typing import Any
+
+import pytest
+
+from tests.review.conftest import change, told
+
+pytestmark = pytest.mark.unit
+
+DEFAULTS = "google_project_default_service_accounts"
+POLICY = "google_bigquery_row_access_policy"
+ROWS = {
+    "dataset_id": "d",
+    "table_id": "t",
+    "policy_id": "p",
+    "filter_predicate": "a = 1",
+    "grantees": ["user:a@example.org"],
+}
+
+
+@pytest.mark.parametrize(
+    ("type_", "old", "new", "weight", "words"),
+    [
+        (
+            DEFAULTS,
+            None,
+            {"project": "p", "action": "DELETE"},
+            "service interrupted",
+            "are deleted: what runs",
+        ),
+        (
+            DEFAULTS,
+            None,
+            {"project": "p", "action": "DISABLE"},
+            "service interrupted",
+            "are disabled: what runs",
+        ),
+        (
+            DEFAULTS,
+            None,
+            {"project": "p", "action": "DEPRIVILEGE"},
+            "service interrupted",
+            "lose role roles/editor",
+        ),
+        (DEFAULTS, {"project": "p", "action": "DELETE"}, None, "change", "is deleted"),
+        (POLICY, None, ROWS, "access widened", "user a@example.org may now read the rows"),
+        (POLICY, ROWS, None, "access widened", "without any, every row is shown"),
+    ],
+)
+def test_what_it_moves_is_told_first(
+    type_: str, old: dict[str, Any] | None, new: dict[str, Any] | None, weight: str, words: str
+) -> None:
+    found = told(change(f"{type_}.x", old, new))
+    assert found[0][0] == weight
+    assert words in found[0][1]
