@@ -144,6 +144,10 @@ unit: $(READY) ## only the tests that start no process
 fuzz: $(READY) ## 5,000 odd values for each option, variable and setting: nothing but one sentence may come of it
 	@FUZZ_VALUES=5000 $(BIN)/python -m pytest -q -n 2 tests/commands/test_fuzz.py
 
+.PHONY: screenshots
+screenshots: $(READY) ## take the pictures of the documents: the dashboard over a made day, in a Chromium
+	@$(BIN)/python -m tests.browser.screenshots
+
 .PHONY: soak
 soak: $(READY) ## simulate the pipeline under faults for SECONDS=60, seeds from FIRST_SEED=0 on; REAL=1: real processes
 	@$(RUN) soak

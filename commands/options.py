@@ -106,6 +106,7 @@ TARGETS: dict[str, Target] = {
     "lint": Target(),
     "format": Target(),
     "checkov": Target(),
+    "screenshots": Target(),
     "bench": Target(),
     "lock": Target(),
     "clean": Target(),

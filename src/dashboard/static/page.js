@@ -18,6 +18,7 @@
       ofDay: "of the day's minutes so far have data", missingRuns: "missing", same: "the API responds, but no station has changed for",
       moreBikes: "bikes", freeDocks: "free docks", days: "days", share: "of the day so far", raw: "Raw response",
       chanceBike: "of finding a bike", chanceDock: "of finding a free dock", rebuilt: "The last nightly rebuild agreed with its sources",
+      worstEmpty: "Empty for most of the day", worstFull: "Full for most of the day", zoomIn: "Zoom in", zoomOut: "Zoom out",
       disagreed: "The last nightly rebuild did not agree with its sources", quarantined: "records quarantined in the last 7 days",
       outOfService: "out of service", seen: "over", close: "Close", empties: "empty", fulls: "full", failed: "The data cannot be read.",
     },
@@ -37,6 +38,7 @@
       ofDay: "des minutes écoulées ont des données", missingRuns: "manquantes", same: "l’API répond, mais aucune station n’a changé depuis",
       moreBikes: "vélos", freeDocks: "places libres", days: "jours", share: "du jour écoulé", raw: "Réponse brute",
       chanceBike: "de trouver un vélo", chanceDock: "de trouver une place", rebuilt: "La dernière reconstruction nocturne concorde avec ses sources",
+      worstEmpty: "Vides le plus longtemps ce jour", worstFull: "Pleines le plus longtemps ce jour", zoomIn: "Agrandir", zoomOut: "Réduire",
       disagreed: "La dernière reconstruction nocturne ne concorde pas avec ses sources", quarantined: "enregistrements écartés en 7 jours",
       outOfService: "hors service", seen: "sur", close: "Fermer", empties: "vide", fulls: "pleine", failed: "Les données ne peuvent être lues.",
     },
@@ -179,22 +181,20 @@
     const xs = points.map(([x]) => x * scale), ys = points.map(([, y]) => -y);
     const [left, top] = [Math.min(...xs), Math.min(...ys)];
     const wide = Math.max(...xs) - left || 0.01, high = Math.max(...ys) - top || 0.01;
-    const box = map.getBoundingClientRect(), zoom = Math.min((box.width - 24) / wide, (box.height - 24) / high);
-    const [dx, dy] = [(box.width - zoom * wide) / 2, (box.height - zoom * high) / 2];
+    const box = map.getBoundingClientRect(), below = getComputedStyle($("legend")).position === "absolute" ? $("legend").offsetHeight + 14 : 0;
+    const fit = Math.min((box.width - 32) / wide, (box.height - 32 - below) / high), zoom = fit * view.zoom;
+    const [dx, dy] = [box.width / 2 - zoom * wide * view.x, (box.height - below) / 2 - zoom * high * view.y];
+    Object.assign(view, { wide: zoom * wide, high: zoom * high });
     project = (lon, lat) => [dx + (lon * scale - left) * zoom, dy + (-lat - top) * zoom];
     map.setAttribute("viewBox", `0 0 ${box.width} ${box.height}`);
     const land = make("g", {}, map), labels = make("g", { "aria-hidden": "true" }, map);
     for (const [area, rings] of data.info.outlines) {
       const path = rings.map((ring) => "M" + ring.map(([lon, lat]) => project(lon, lat).map((n) => n.toFixed(1)).join(" ")).join("L") + "Z");
       make("path", { class: "land", d: path.join("") }, land);
-      const inside = placed.filter((s) => s.folded === fold(area));
-      const width = rings.length && inside.length > 2 ? inside.length : 0;
-      if (width) {
-        const middle = [0, 1].map((axis) => inside.map((s) => project(s.lon, s.lat)[axis]).reduce((a, b) => a + b) / inside.length);
-        make("text", { class: "label", x: middle[0].toFixed(0), y: middle[1].toFixed(0) }, labels).textContent = area;
-      }
+      const spot = area && rings.length ? labelSpot(rings[0].map(([lon, lat]) => project(lon, lat)), placed, area.length * 6.6, fold(area)) : null;
+      if (spot) make("text", { class: "label", x: spot[0].toFixed(0), y: spot[1].toFixed(0) }, labels).textContent = area;
     }
-    const size = Math.max(0.55, Math.min(1.25, Math.sqrt(box.width * box.height) / 720)) * Math.min(1, Math.sqrt(300 / placed.length));
+    const size = Math.max(0.55, Math.min(1.25, Math.sqrt(box.width * box.height) / 720)) * Math.min(1, Math.sqrt(300 / placed.length)) * Math.sqrt(view.zoom);
     for (const station of [...placed].sort((a, b) => b.capacity - a.capacity)) {
       const [x, y] = project(station.lon, station.lat), r = size * 1.42 * Math.sqrt(station.capacity || 12), k = r * 0.82;
       const group = make("g", { class: "s", transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`, "data-id": station.id }, map);
@@ -205,6 +205,42 @@
     }
     mark();
     draw();
+  }
+  // Where a label fits inside a ring: near its stations, beside their signs. Null where there is no room.
+  function labelSpot(ring, placed, width, area) {
+    const own = placed.filter((s) => s.folded === area).map((s) => project(s.lon, s.lat)), middle = [0, 1].map((axis) => own.reduce((sum, each) => sum + each[axis], 0) / (own.length || 1));
+    const xs = ring.map(([x]) => x), ys = ring.map(([, y]) => y), inside = (x, y) => ring.reduce((odd, [x1, y1], n) => {
+      const [x2, y2] = ring[(n + 1) % ring.length];
+      return (y1 > y) !== (y2 > y) && x < x1 + ((y - y1) * (x2 - x1)) / (y2 - y1) ? !odd : odd;
+    }, false);
+    let best = null, least = Infinity;
+    for (let i = 1; i < 14; i++)
+      for (let j = 1; j < 14; j++) {
+        const x = Math.min(...xs) + ((Math.max(...xs) - Math.min(...xs)) * i) / 14, y = Math.min(...ys) + ((Math.max(...ys) - Math.min(...ys)) * j) / 14;
+        if (![-0.5, 0, 0.5].every((side) => inside(x + side * width, y))) continue;
+        let room = Infinity;
+        for (const s of placed) {
+          const [sx, sy] = project(s.lon, s.lat);
+          room = Math.min(room, Math.hypot(Math.max(0, Math.abs(sx - x) - width / 2), sy - y + 3));
+        }
+        const far = Math.hypot(x - middle[0], y - middle[1]);
+        if (room > 13 && far < least) { least = far; best = [x, y]; }
+      }
+    return best;
+  }
+  const view = { zoom: 1, x: 0.5, y: 0.5, wide: 1, high: 1 };
+  // Zoom by a factor around a point of the map (in pixels), or move; the middle stays on the map.
+  function look(factor, px = 0, py = 0) {
+    const zoom = Math.max(1, Math.min(8, view.zoom * factor)), share = 1 - view.zoom / zoom;
+    view.x += (px / view.wide) * share; view.y += (py / view.high) * share; view.zoom = zoom;
+    pan(0, 0);
+  }
+  function pan(dx, dy) {
+    const reach = 0.5 / view.zoom;
+    view.x = Math.max(Math.min(reach, 0.5), Math.min(Math.max(1 - reach, 0.5), view.x - dx / view.wide));
+    view.y = Math.max(Math.min(reach, 0.5), Math.min(Math.max(1 - reach, 0.5), view.y - dy / view.high));
+    cancelAnimationFrame(pan.frame);
+    pan.frame = requestAnimationFrame(drawMap);
   }
   const fold = (name) => (name || "").normalize("NFKD").replace(/[\u0300-\u036f]/g, "").replace(/[^\p{L}\p{N}]+/gu, " ").trim().toUpperCase();
 
@@ -254,6 +290,7 @@
     make("line", { class: "here", x1: 0, x2: 0, y1: 0, y2: 100 }, curve);
     const end = day.name === today() ? day.last + 1 : minutes;
     for (const [a, b, kind] of runs(end)) make("rect", { class: kind, x: a, y: 0, width: b - a, height: 10 }, strip);
+    if (isFirst() && day.first > 0) make("rect", { class: "ahead", x: 0, y: 0, width: day.first, height: 10 }, strip);
     if (end < minutes) make("rect", { class: "ahead", x: end, y: 0, width: minutes - end, height: 10 }, strip);
     $("hours").replaceChildren();
     for (let h = 0; h <= 24; h += 6) tag("span", h === 24 ? "24:00" : clockOf(msAt(Math.min(minutes - 1, h * 60 * minutes / 1440))), $("hours"));
@@ -263,8 +300,8 @@
   // Runs of minutes without data, and of those in which nothing changed.
   function runs(end) {
     const found = [];
-    let from = 0, kind = null;
-    for (let m = 0; m <= end; m++) {
+    let from = isFirst() ? Math.max(0, day.first) : 0, kind = null;
+    for (let m = from; m <= end; m++) {
       const now = m === end ? null : day.total[m] < 0 ? "gap" : day.changed[m] ? null : "same";
       if (now === kind) continue;
       if (kind === "gap" || (kind === "same" && m - from >= SAME_MINUTES)) found.push([from, m, kind]);
@@ -273,10 +310,13 @@
     return found;
   }
 
+  // Whether nothing was collected before this day: its minutes before the first response are not missing.
+  const isFirst = () => !data.info.days.some(([each]) => each < shift(day.name, -1) || (each < day.name && day.first > 180));
+
   function drawHealth() {
-    const end = day.name === today() ? day.last + 1 : day.minutes, from = Math.max(0, day.first);
+    const end = day.name === today() ? day.last + 1 : day.minutes, from = isFirst() ? Math.max(0, day.first) : 0;
     const gaps = runs(end).filter(([, , kind]) => kind === "gap");
-    const missing = gaps.reduce((sum, [a, b]) => sum + b - a, 0), span = Math.max(1, end);
+    const missing = gaps.reduce((sum, [a, b]) => sum + b - a, 0), span = Math.max(1, end - from);
     const listed = gaps.slice(0, 6).map(([a, b]) => clockOf(msAt(a)) + (b - a > 1 ? "–" + clockOf(msAt(b - 1)) : "")).join(", ");
     const same = runs(end).filter(([, , kind]) => kind === "same").pop();
     let text = day.last < 0 ? t("none") : `${(span - missing).toLocaleString(state.lang)} / ${span.toLocaleString(state.lang)} ${t("ofDay")}`;
@@ -348,7 +388,7 @@
     const station = byId.get(state.station), box = $("station-body");
     box.replaceChildren();
     $("station-title").textContent = station ? station.name : t("pick");
-    if (!station) return;
+    if (!station) return drawWorst(box);
     const [bikes, docks] = valuesAt(station, state.minute);
     tag("p", [station.area, clockOf(msAt(state.minute)), stateOf(station, bikes, docks)].filter(Boolean).join(" · "), box, { class: "soft" });
     const pair = tag("div", null, box, { class: "pair" });
@@ -368,6 +408,30 @@
       tag("span", other.name, button);
       tag("small", `${Math.round(metres / 10) * 10} m · ${b === UNKNOWN ? "–" : b} ${t("moreBikes")} · ${d === UNKNOWN ? "–" : d} ${t("freeDocks")}`, button);
     }
+  }
+
+  // The stations that were empty or full for longest on this day.
+  function drawWorst(box) {
+    for (const [plane, word] of [["bikes", "worstEmpty"], ["docks", "worstFull"]]) {
+      const ranked = stations.map((each) => [shareAtZero(each, plane), each]).filter(([share]) => share >= 0.01).sort((a, b) => b[0] - a[0]).slice(0, 4);
+      if (!ranked.length) continue;
+      tag("h3", t(word), box);
+      const list = tag("ul", null, box, { class: "near" });
+      for (const [share, each] of ranked) {
+        const button = tag("button", null, tag("li", null, list), { type: "button", "data-id": each.id });
+        tag("span", each.name, button); tag("small", `${Math.round(100 * share)} %`, button);
+      }
+    }
+  }
+  function shareAtZero(station, plane) {
+    const at = day.index.get(station.id);
+    if (at === undefined) return 0;
+    let seen = 0, zero = 0;
+    for (let m = 0; m < day.minutes; m++) {
+      const value = day[plane][at * day.minutes + m];
+      if (value !== UNKNOWN) { seen++; zero += value === 0; }
+    }
+    return seen ? zero / seen : 0;
   }
 
   function drawOdds(station, box) {
@@ -604,7 +668,25 @@
     });
     on("station-body", "click", (event) => { const near = event.target.closest("button[data-id]"); if (near) select(near.dataset.id, true); });
     const map = $("map"), tip = $("tip");
-    map.addEventListener("click", (event) => { const hit = event.target.closest(".s"); if (hit) select(hit.dataset.id); });
+    on("zoom-in", "click", () => look(1.6));
+    on("zoom-out", "click", () => look(1 / 1.6));
+    map.addEventListener("wheel", (event) => {
+      if (!event.ctrlKey && !event.metaKey) return; // the page scrolls
+      event.preventDefault();
+      const box = map.getBoundingClientRect();
+      look(event.deltaY < 0 ? 1.2 : 1 / 1.2, event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2);
+    }, { passive: false });
+    let held = null, moved = false;
+    map.addEventListener("pointerdown", (event) => { held = [event.clientX, event.clientY]; moved = false; });
+    addEventListener("pointerup", () => { held = null; });
+    addEventListener("pointermove", (event) => {
+      if (!held || view.zoom === 1) return;
+      const [dx, dy] = [event.clientX - held[0], event.clientY - held[1]];
+      if (Math.hypot(dx, dy) < 4 && !moved) return;
+      moved = true; held = [event.clientX, event.clientY];
+      pan(dx, dy);
+    });
+    map.addEventListener("click", (event) => { if (moved) return; const hit = event.target.closest(".s"); if (hit) select(hit.dataset.id); });
     map.addEventListener("pointermove", (event) => {
       const hit = event.target.closest(".s"), station = hit && byId.get(hit.dataset.id);
       tip.hidden = !station;

@@ -1,0 +1,54 @@
+"""One browser and one served dashboard for all tests here; each test has a page of its own."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.chromium import NoChromiumError, open_browser
+from tests.browser.site import MadeWarehouse, evening, serve_dashboard
+
+READY = "html[data-ready]"
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A Chromium; without one the tests fail and say what to install."""
+    try:
+        with open_browser() as one:
+            yield one
+    except NoChromiumError as error:
+        pytest.fail(str(error))
+
+
+@pytest.fixture(scope="session")
+def warehouse() -> MadeWarehouse:
+    return MadeWarehouse(evening())
+
+
+@pytest.fixture(scope="session")
+def address(warehouse: MadeWarehouse) -> Iterator[str]:
+    with serve_dashboard(warehouse) as one:
+        yield one
+
+
+@pytest.fixture
+def open_page(browser: Browser, address: str) -> Iterator[Open]:
+    """Open the dashboard at a fragment of its address; errors of the page fail the test."""
+    pages: list[Page] = []
+    errors: list[str] = []
+
+    def open_at(fragment: str = "", *, url: str | None = None, ready: str = READY, **context: Any) -> Page:
+        page = browser.new_page(**({"viewport": {"width": 1280, "height": 900}, "locale": "en-GB"} | context))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        pages.append(page)
+        page.goto((url or address) + fragment)
+        page.wait_for_selector(ready)
+        return page
+
+    yield open_at
+    for page in pages:
+        page.close()
+    assert errors == []

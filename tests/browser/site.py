@@ -1,0 +1,160 @@
+"""The dashboard over a made day, served on the loopback: what the browser tests and the pictures look at."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from werkzeug.serving import make_server
+
+from dashboard.app import create_app
+from dashboard.days import LocalDay
+from dashboard.settings import Settings
+from local.made import Station, make_stations
+
+ZONE = ZoneInfo("Europe/Paris")
+MISSING = {125, 126, 540, 541, 542, 543, 871}  # minutes of each day without a response
+UNTIL = timedelta(hours=18, minutes=31)  # of the newest day
+SETTINGS = Settings(
+    views="demo.vlille_views",
+    feed="vlille_ods",
+    title="V'Lille",
+    licence="Licence Ouverte 2.0",
+    time_zone=ZONE,
+    environment="demo",
+    max_query_bytes=2**30,
+    daily_bytes=2**40,
+    cache_bytes=2**26,
+)
+
+
+@dataclass
+class Job:
+    """A finished query job."""
+
+    rows: list[dict[str, Any]]
+    total_bytes_billed: int = 10 * 2**20
+
+    def result(self, timeout: float) -> list[dict[str, Any]]:
+        assert timeout > 0
+        return self.rows
+
+
+@dataclass
+class MadeWarehouse:
+    """Answers the dashboard's queries from made stations, until `now`; while `down`, with an error."""
+
+    now: datetime
+    stations: list[Station] = field(default_factory=make_stations)
+    down: bool = False
+    purposes: list[str] = field(default_factory=list)
+
+    def values(self, station: Station, minute: datetime) -> tuple[int, int] | None:
+        """Bikes and docks of a station; None in a minute without a response."""
+        local = minute.astimezone(ZONE)
+        if local.hour * 60 + local.minute in MISSING or minute > self.now:
+            return None
+        bikes = station.bikes(minute)
+        return bikes, station.places - bikes
+
+    def query(self, sql: str, job_config: Any, timeout: float) -> Job:
+        assert timeout > 0
+        if self.down:
+            raise OSError("BigQuery does not respond")
+        purpose = "rebuilds" if "rebuilds" in sql else job_config.labels["purpose"]
+        self.purposes.append(purpose)
+        values = {each.name: each.value for each in job_config.query_parameters}
+        return Job(getattr(self, f"_{purpose}")(**values))
+
+    def _now(self, since: datetime) -> list[dict[str, Any]]:
+        newest = self.now.replace(second=0, microsecond=0)
+        assert newest >= since
+        rows = []
+        for each in self.stations:
+            bikes, docks = self.values(each, newest) or (None, None)
+            rows.append(
+                {
+                    "collected_at": newest,
+                    "station_id": str(each.number),
+                    "num_bikes_available": bikes,
+                    "num_docks_available": docks,
+                    "is_operational": each.is_connected,
+                    "last_reported": newest,
+                }
+            )
+        return rows
+
+    def _stations(self, since: datetime) -> list[dict[str, Any]]:
+        assert since < self.now
+        return [
+            {
+                "station_id": str(each.number),
+                "name": each.name,
+                "area": each.commune,
+                "latitude": each.latitude,
+                "longitude": each.longitude,
+                "capacity": each.places,
+            }
+            for each in self.stations
+        ]
+
+    def _days(self, first: Any) -> list[dict[str, Any]]:
+        assert first < self.now.date()
+        return [{"day": self.now.date() - timedelta(days=n), "minutes": 1433} for n in range(7)]
+
+    def _day(self, start: datetime, end: datetime) -> list[dict[str, Any]]:
+        minutes = int((end - start).total_seconds()) // 60
+        rows = []
+        for each in self.stations:
+            entries = [
+                f"{minute}:{found[0]}:{found[1]}"
+                for minute in range(minutes)
+                if (found := self.values(each, start + timedelta(minutes=minute)))
+            ]
+            rows.append({"station_id": str(each.number), "series": ",".join(entries)})
+        return rows
+
+    def _week(self) -> list[dict[str, Any]]:
+        monday = LocalDay.of((self.now - timedelta(days=self.now.weekday() + 7)).date(), ZONE).start
+        rows = []
+        for each in self.stations:
+            entries = []
+            for hour in range(7 * 24):
+                seen = [each.bikes(monday + timedelta(hours=hour, minutes=m)) for m in range(0, 60, 6)]
+                empty = round(100 * sum(bikes == 0 for bikes in seen) / len(seen))
+                full = round(100 * sum(bikes == each.places for bikes in seen) / len(seen))
+                mean = round(sum(seen) / len(seen))
+                entries.append(f"{hour // 24 + 1}:{hour % 24}:4:{mean}:{empty}:{full}")
+            rows.append({"station_id": str(each.number), "series": ",".join(entries)})
+        return rows
+
+    def _status(self, first: Any) -> list[dict[str, Any]]:
+        return [{"day": first, "reason": "bad_value", "records": 2}]
+
+    def _rebuilds(self) -> list[dict[str, Any]]:
+        yesterday = self.now.date() - timedelta(days=1)
+        return [{"first_day": yesterday, "last_day": yesterday, "status": "succeeded", "agrees": True}]
+
+
+def evening() -> datetime:
+    """Yesterday or today at 18:31:20 in Lille, whichever is over."""
+    now = datetime.now(UTC)
+    today = LocalDay.of(now.astimezone(ZONE).date(), ZONE).start + UNTIL + timedelta(seconds=20)
+    return today if today <= now else today - timedelta(days=1)
+
+
+@contextmanager
+def serve_dashboard(warehouse: MadeWarehouse) -> Iterator[str]:
+    """Serve the dashboard over a warehouse and yield its address."""
+    app = create_app(SETTINGS, lambda: warehouse, lambda: warehouse.now)  # type: ignore[arg-type, return-value]
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        thread.join()

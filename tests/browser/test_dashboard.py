@@ -1,0 +1,243 @@
+"""The page in a real browser."""
+
+import gzip
+import random
+import re
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from dashboard.app import STATIC
+from dashboard.days import LocalDay
+from dashboard.pages import ASSETS, render_page
+from tests.browser.conftest import Open
+from tests.browser.site import MISSING, SETTINGS, ZONE, MadeWarehouse, evening, serve_dashboard
+
+pytestmark = pytest.mark.browser
+
+
+def table_of(page: Page) -> dict[str, tuple[str, str]]:
+    """Bikes and docks by station, as the table shows them."""
+    rows: list[list[str]] = page.evaluate(
+        "[...document.querySelectorAll('#table tbody tr')].map(r => [r.dataset.id, r.cells[2].textContent, "
+        "r.cells[3].textContent])"
+    )
+    return {station: (bikes, docks) for station, bikes, docks in rows}
+
+
+def today(warehouse: MadeWarehouse) -> LocalDay:
+    return LocalDay.of(warehouse.now.astimezone(ZONE).date(), ZONE)
+
+
+def test_the_replay_shows_each_minute_as_it_was(open_page: Open, warehouse: MadeWarehouse) -> None:
+    day = today(warehouse)
+    minutes = [
+        *random.Random(7).sample(range(1100), 6),  # noqa: S311 - not for secrets
+        510,
+        min(MISSING),
+    ]
+    page = open_page(f"#day={day.day}&t=0")
+    for minute in minutes:
+        page.locator("#minute").fill(str(minute))
+        shown = table_of(page)
+        assert len(shown) == len(warehouse.stations)
+        for each in warehouse.stations:
+            found = warehouse.values(each, day.start + timedelta(minutes=minute))
+            expected = ("–", "–") if found is None else (str(found[0]), str(found[1]))
+            assert shown[str(each.number)] == expected, (minute, each)
+    assert page.locator("#clock").text_content() == f"{min(MISSING) // 60:02}:{min(MISSING) % 60:02}"
+
+
+def test_playing_moves_the_time_and_stops_at_the_newest_minute(
+    open_page: Open, warehouse: MadeWarehouse
+) -> None:
+    page = open_page(f"#day={today(warehouse).day}&t=1080")
+    page.locator("#play").click()
+    expect(page.locator("#play")).to_have_attribute("aria-pressed", "false", timeout=60_000)
+    assert page.locator("#clock").text_content() == "18:31"
+
+
+def test_nothing_leaves_this_machine(open_page: Open, address: str) -> None:
+    asked: list[str] = []
+    page = open_page()
+    page.on("request", lambda request: asked.append(request.url))
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    page.locator("#table tbody tr button").first.click()
+    page.locator("#show-odds").click()
+    page.locator("#play").click()
+    page.wait_for_timeout(300)
+    assert len(asked) > 5
+    assert [url for url in asked if not url.startswith((address, "blob:", "data:"))] == []
+
+
+def test_many_visitors_are_one_query_for_each_file(warehouse: MadeWarehouse) -> None:
+    fresh = MadeWarehouse(warehouse.now)
+    with serve_dashboard(fresh) as url, ThreadPoolExecutor(16) as pool:
+
+        def visit(_: int) -> int:
+            return sum(
+                urllib.request.urlopen(f"{url}{path}").status  # a loopback URL
+                for path in ("", "data/now.json", f"data/{today(fresh).day}.bin")
+            )
+
+        assert set(pool.map(visit, range(60))) == {600}
+    assert sorted(fresh.purposes) == ["day", "days", "now", "stations"]
+
+
+def test_everything_can_be_reached_by_keyboard(open_page: Open) -> None:
+    page = open_page()
+    reached: list[str] = []
+    for _ in range(24):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.className"))
+    expected = [
+        "skip",
+        "language",
+        "theme",
+        "map",
+        "zoom-in",
+        "play",
+        "day",
+        "speed",
+        "now",
+        "minute",
+        "need",
+        "at",
+    ]
+    assert [each for each in expected if each not in reached] == []
+    page.locator("#minute").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#clock")).to_have_text("00:01")
+    page.locator("#map").focus()
+    page.keyboard.press("ArrowRight")
+    first = page.locator("#station-title").text_content()
+    page.keyboard.press("ArrowUp")
+    assert page.locator("#station-title").text_content() not in (first, None, "")
+    page.locator("#table tbody button").nth(3).focus()
+    name = page.locator("#table tbody button").nth(3).text_content()
+    page.keyboard.press("Enter")
+    expect(page.locator("#station-title")).to_have_text(name or "")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_axe_finds_nothing(open_page: Open, warehouse: MadeWarehouse, theme: str, width: int) -> None:
+    number = warehouse.stations[3].number
+    page = open_page(f"#station={number}&theme={theme}", viewport={"width": width, "height": 800})
+    page.wait_for_selector("#station-body .odds")
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]})
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_without_a_script_the_newest_response_is_a_table(open_page: Open, warehouse: MadeWarehouse) -> None:
+    page = open_page(ready="#table", java_script_enabled=False)
+    assert page.locator("#table tbody tr").count() == len(warehouse.stations)
+    expect(page.locator("#age")).to_contain_text("18:31")
+    expect(page.locator("#map")).to_be_hidden()
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "fr-FR"])
+def test_a_phone_scrolls_in_one_direction_only(open_page: Open, locale: str) -> None:
+    page = open_page(viewport={"width": 360, "height": 740}, locale=locale)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    expect(page.locator("#play")).to_contain_text({"en-GB": "Play", "fr-FR": "Lire"}[locale])
+
+
+def test_a_link_leads_to_the_same_state(open_page: Open, warehouse: MadeWarehouse) -> None:
+    each, yesterday = warehouse.stations[5], today(warehouse).day - timedelta(days=1)
+    fragment = f"#day={yesterday}&t=510&station={each.number}&odds=dock,17:30,4&lang=fr&theme=dark"
+    page = open_page(fragment)
+    page.wait_for_selector("#station-body .odds")
+    expect(page.locator("#clock")).to_have_text("08:30")
+    expect(page.locator("#station-title")).to_have_text(each.name)
+    expect(page.locator("#weekday")).to_have_value("4")
+    assert page.evaluate("[document.documentElement.lang, document.documentElement.dataset.theme]") == [
+        "fr",
+        "dark",
+    ]
+    assert page.evaluate("location.hash") == fragment
+
+
+def test_search_sort_csv_and_sql(open_page: Open, warehouse: MadeWarehouse) -> None:
+    page = open_page(f"#day={today(warehouse).day}&t=600")
+    page.locator("th button[data-key=bikes]").click()
+    page.locator("th button[data-key=bikes]").click()
+    bikes = [int(value) for value, _ in table_of(page).values() if value != "–"]
+    assert bikes == sorted(bikes, reverse=True)
+    area = warehouse.stations[0].commune
+    page.locator("#search").fill(area.lower())
+    rows = page.locator("#table tbody tr").count()
+    assert 0 < rows < len(warehouse.stations)
+    with page.expect_download() as download:
+        page.locator("#csv").click()
+    lines = Path(download.value.path()).read_text("utf-8").splitlines()
+    assert len(lines) == rows + 1
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.default_value), dialog.dismiss()))
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }")
+    page.locator("#sql").click()
+    page.wait_for_timeout(200)
+    tick = today(warehouse).start + timedelta(minutes=600)
+    assert (
+        f"FROM `demo.vlille_views.availability`\nWHERE collected_at = TIMESTAMP '{tick:%Y-%m-%dT%H:%M:%SZ}'"
+        in asked[0]
+    )
+
+
+def test_while_bigquery_is_down_the_last_state_stays_and_the_page_says_so(open_page: Open) -> None:
+    broken = MadeWarehouse(evening())
+    with serve_dashboard(broken) as url:
+        open_page(url=url)
+        broken.down = True
+        broken.now += timedelta(minutes=5)
+        page = open_page(url=url)
+        expect(page.locator("#alert")).to_contain_text("does not respond")
+        assert page.locator("#table tbody tr").count() == len(broken.stations)
+
+
+def test_the_copy_opens_from_disk(
+    open_page: Open, address: str, warehouse: MadeWarehouse, tmp_path: Path
+) -> None:
+    names = ("stations.json", "now.json", "status.json", "week.bin", f"{today(warehouse).day}.bin")
+    files = {name: urllib.request.urlopen(f"{address}data/{name}").read() for name in names}
+    page = render_page(
+        STATIC,
+        {"title": SETTINGS.title},
+        {},
+        now=warehouse.now,
+        zone=ZONE,
+        embedded={name: gzip.compress(body) for name, body in files.items()},
+    )
+    (tmp_path / "index.html").write_text(page, "utf-8")
+    for name in ASSETS:
+        (tmp_path / name).write_bytes((STATIC / name).read_bytes())
+    opened = open_page(url=(tmp_path / "index.html").as_uri())
+    expect(opened.locator("#clock")).to_have_text("18:31")
+    assert len(table_of(opened)) == len(warehouse.stations)
+
+
+def test_provenance_names_the_raw_object_of_the_minute_and_the_rebuild(
+    open_page: Open, warehouse: MadeWarehouse
+) -> None:
+    page = open_page()
+    expect(page.locator("#source")).to_contain_text("✓")
+    text = page.locator("#source").text_content() or ""
+    tick = warehouse.now.replace(second=0)
+    assert re.search(
+        rf"feed=vlille_ods/date={tick:%Y-%m-%d}/hour={tick:%H}/{tick:%Y%m%dT%H%M}00Z\.json\.gz", text
+    )
+
+
+def test_all_frames_of_a_day_are_drawn_fast_enough(open_page: Open, warehouse: MadeWarehouse) -> None:
+    page = open_page(f"#day={today(warehouse).day - timedelta(days=1)}&t=0")
+    page.locator("#speed").evaluate("s => { s.append(new Option('all', '1440')); s.value = '1440'; }")
+    page.locator("#play").click()
+    expect(page.locator("#play")).to_have_attribute("aria-pressed", "false", timeout=60_000)
+    expect(page.locator("#clock")).to_have_text("23:59")
