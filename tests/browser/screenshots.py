@@ -2,16 +2,16 @@
 
 import logging
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
+from local.made import Station
 from tests.browser.chromium import NoChromiumError, open_browser
 from tests.browser.site import ZONE, MadeWarehouse, evening, serve_dashboard
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
-STATION = 20  # of the made ones: it empties every morning
 SIZE = {"width": 1280, "height": 900}
 
 
@@ -21,11 +21,11 @@ def main() -> int:
     FOLDER.mkdir(exist_ok=True)
     warehouse = MadeWarehouse(evening())
     day = warehouse.now.astimezone(ZONE).date() - timedelta(days=1)
-    number = warehouse.stations[STATION].number
+    number = _busiest(warehouse, warehouse.now - timedelta(days=1))
     pictures = {
         "now": "",
         "replay": f"#day={day}&t=510&theme=dark",
-        "station": f"#day={day}&t=510&station={number}&odds=bike,08:30,1",
+        "station": f"#day={day}&t=510&station={number}",
     }
     try:
         with serve_dashboard(warehouse) as address, open_browser() as browser:
@@ -42,8 +42,20 @@ def main() -> int:
     return 0
 
 
-def _take(browser: Browser, url: str, file: Path, *, needs_week: bool) -> None:
+def _busiest(warehouse: MadeWarehouse, day: datetime) -> int:
+    """The number of a station that is empty for some of the day, and whose bikes change most."""
+    hours = [day.replace(hour=0, minute=0) + timedelta(minutes=20 * n) for n in range(72)]
+
+    def swing(station: Station) -> int:
+        bikes = [station.bikes(hour) for hour in hours]
+        return max(bikes) if 8 < bikes.count(0) < 40 else 0
+
+    return max(warehouse.stations, key=swing).number
+
+
+def _take(browser: Browser, url: str, file: Path, now: datetime, *, needs_week: bool) -> None:
     page = browser.new_page(viewport=SIZE, locale="en-GB")
+    page.clock.set_fixed_time(now)
     page.goto(url)
     page.wait_for_selector("html[data-ready]")
     if needs_week:
