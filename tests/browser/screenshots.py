@@ -5,14 +5,14 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, ViewportSize, expect
 
 from local.made import Station
 from tests.browser.chromium import NoChromiumError, open_browser
 from tests.browser.site import ZONE, MadeWarehouse, evening, serve_dashboard
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
-SIZE = {"width": 1280, "height": 900}
+SIZE = ViewportSize(width=1280, height=900)
 
 
 def main() -> int:
@@ -34,6 +34,7 @@ def main() -> int:
                     browser,
                     f"{address}{fragment}",
                     FOLDER / f"dashboard-{name}.png",
+                    warehouse.now,
                     needs_week="station" in fragment,
                 )
     except NoChromiumError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from dashboard.app import STATIC
 from dashboard.days import LocalDay
@@ -180,7 +180,12 @@ def test_search_sort_csv_and_sql(open_page: Open, warehouse: MadeWarehouse) -> N
     lines = Path(download.value.path()).read_text("utf-8").splitlines()
     assert len(lines) == rows + 1
     asked: list[str] = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.default_value), dialog.dismiss()))
+
+    def answer(dialog: Dialog) -> None:
+        asked.append(dialog.default_value)
+        dialog.dismiss()
+
+    page.on("dialog", answer)
     page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }")
     page.locator("#sql").click()
     page.wait_for_timeout(200)
