@@ -4,7 +4,9 @@ import os
 import sys
 from pathlib import Path
 
+from cdk.settings import SettingsError, load_environments
 from commands.values import Project
+from feed import FeedError, load_feeds
 from local.errors import LocalError, ProcessError
 from local.processes import Supervisor
 from local.stack import FILE
@@ -13,14 +15,22 @@ ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT_S = 600.0  # the first time packages for the cluster are fetched
 
 
-def check_environment(environment: str) -> None:
-    """Raise LocalError, with the names there are, for an environment that nobody declared."""
+def check_environment(environment: str, feed: str | None = None) -> None:
+    """Raise LocalError for an environment that nobody declared, or whose file has a mistake.
+
+    A synthesis would find the mistake too, once the data of the last demo are gone.
+    """
     project = Project(ROOT, os.environ)
     if environment not in (known := project.environments):
         folder = project.environments_folder.name
         raise LocalError(
             f"there is no environment {environment!r}: {folder}/ has {', '.join(known) or 'none'}"
         )
+    try:
+        feeds = load_feeds(Path(os.environ.get("VLILLE_SOURCES", ROOT / "sources")))
+        load_environments(project.environments_folder, feeds, feed=feed, only=environment)
+    except (SettingsError, FeedError) as error:
+        raise LocalError(str(error)) from error
 
 
 def synthesize(supervisor: Supervisor, environment: str, feed: str | None, folder: Path) -> Path:

@@ -177,7 +177,7 @@ def running(options: Options, terminal: Terminal, clock: Clock) -> Iterator[Syst
 
     Raises LocalError, which says what is missing or wrong.
     """
-    check_environment(options.environment)
+    check_environment(options.environment, options.feed)
     if options.replay is not None:
         Replay(options.replay)  # refused before anything is moved, emptied or started
     # Children end first, and with them the work in flight that waits for their answers.

@@ -1,15 +1,19 @@
 import io
 import json
 import logging
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from local.errors import AlreadyRunningError
-from local.system import Options, data_of, logging_to, opened, read_state, write_state
+from local.clock import SimulatedClock
+from local.errors import AlreadyRunningError, LocalError
+from local.system import Options, data_of, logging_to, opened, read_state, running, write_state
 from local.terminal import Terminal
+from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.unit
 
@@ -137,3 +141,20 @@ def test_a_log_on_a_full_disk_loses_lines_and_prints_no_traceback(capsys: pytest
     with logging_to(Path("/dev/full")):
         logging.getLogger("local.services").warning("a message of a service")
     assert capsys.readouterr().err == ""
+
+
+def test_a_mistake_in_the_settings_leaves_the_last_demos_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environments, kept = tmp_path / "environments", filled(tmp_path, "demo") / "storage" / "object"
+    shutil.copytree(ENVIRONMENTS, environments)
+    dev = environments / "dev.toml"
+    dev.write_text(dev.read_text().replace("landing_days = 7", "landing_days = -7"))
+    monkeypatch.setenv("VLILLE_ENVIRONMENTS", str(environments))
+    options = Options("demo", "dev", base=tmp_path)
+    with (
+        pytest.raises(LocalError, match=r"dev\.toml: retention\.landing_days: found -7"),
+        running(options, plain()[0], SimulatedClock(datetime(2026, 11, 24, tzinfo=UTC))),
+    ):
+        pass
+    assert kept.exists()
