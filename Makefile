@@ -110,10 +110,12 @@ signin: ## refuse where a job's variables for Google Cloud are not set
 
 # --- after a deploy: here too, with TO=here ---------------------------------------------------------
 
-.PHONY: smoke run pause resume logs leftovers backfill
-smoke run pause resume logs leftovers backfill: $(READY)
+.PHONY: smoke open run pause resume logs leftovers backfill
+smoke open run pause resume logs leftovers backfill: $(READY)
 smoke: ## ask the deployed ENV itself whether it collects; what is wrong, and what to do
 	@$(RUN) smoke
+open: ## open the private dashboard of ENV in a browser, through a proxy on this machine
+	@$(RUN) open
 run: ## start a job now: JOB=collect|copy|batch
 	@$(RUN) run
 pause: ## let the jobs, or JOB, fire no more

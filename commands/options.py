@@ -92,6 +92,7 @@ TARGETS: dict[str, Target] = {
     "confirm": _step("NAME"),
     "signin": _step(),
     "smoke": _cloud(),
+    "open": _cloud(),
     "run": _cloud("JOB", changes=True, required=("JOB",)),
     "pause": _cloud("JOB", changes=True),
     "resume": _cloud("JOB", changes=True),

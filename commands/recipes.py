@@ -217,7 +217,7 @@ RECIPES: dict[str, Recipe] = {
     **dict.fromkeys(
         ("bootstrap", "unbootstrap", "diff", "deploy", "outputs", "destroy", "unlock", "apply"), _operate
     ),
-    **dict.fromkeys(("smoke", "run", "pause", "resume", "logs", "leftovers", "backfill"), _operate),
+    **dict.fromkeys(("smoke", "open", "run", "pause", "resume", "logs", "leftovers", "backfill"), _operate),
     **dict.fromkeys(("review", "plan"), _review),
     "compare": _compare,
     **dict.fromkeys(("publish", "approve", "drift", "confirm", "signin"), _deliver),

@@ -5,6 +5,7 @@
 """
 
 import argparse
+import contextlib
 import functools
 import os
 import sys
@@ -21,7 +22,7 @@ from commands.options import DEFAULT_ENVIRONMENT, needs_environment
 from commands.parsing import Parser, check_environ, option
 from commands.values import Project
 from feed import FeedError, load_feeds
-from operate import backfill, jobs, leftovers, logs, smoke, terraform
+from operate import backfill, jobs, leftovers, logs, opening, smoke, terraform
 from operate.checks import NEEDS, TERRAFORM, missing
 from operate.cloud import Cloud, connect
 from operate.content import judge_content, observe_content
@@ -215,6 +216,19 @@ def _backfill(cloud: Cloud, settings: Settings, place: Place, options: argparse.
     )
 
 
+def _open(cloud: Cloud, settings: Settings, place: Place, _options: argparse.Namespace) -> int:
+    url = opening.find_url(cloud, settings, place)
+    # What runs on this machine takes whoever reaches it.
+    token: Callable[[], str] = functools.partial(str, "local") if place.here else opening.print_identity_token
+    token()  # what stands in the way is said before anything is opened
+    server = opening.begin_proxy(url, token)
+    print(f"the dashboard: http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.serve_forever()
+    server.server_close()
+    return 0
+
+
 def _answered(question: str) -> bool:
     if not sys.stdin.isatty():
         raise OperateError("nobody can be asked here: say --yes (YES=1) to begin")
@@ -229,6 +243,7 @@ AFTER: dict[str, Callable[[Cloud, Settings, Place, argparse.Namespace], int]] = 
     "logs": _logs,
     "leftovers": _leftovers,
     "backfill": _backfill,
+    "open": _open,
 }
 
 

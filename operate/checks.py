@@ -21,7 +21,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "outputs": (TERRAFORM, BUCKET),
     "unlock": (BUCKET,),
     # These ask the deployed system itself, and say themselves what does not answer.
-    **dict.fromkeys(("smoke", "run", "pause", "resume", "logs", "leftovers", "backfill"), ()),
+    **dict.fromkeys(("smoke", "run", "pause", "resume", "logs", "leftovers", "backfill", "open"), ()),
 }
 PAGE = 200
 ACTIVE = "ACTIVE"

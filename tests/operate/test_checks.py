@@ -16,7 +16,7 @@ from tests.operate.conftest import NUMBER, Answer, Google, refusal
 pytestmark = pytest.mark.emulator
 
 COMMANDS = ("bootstrap", "unbootstrap", "deploy", "diff", "destroy", "outputs")
-AFTER = ("smoke", "run", "pause", "resume", "logs", "leftovers", "backfill")
+AFTER = ("smoke", "run", "pause", "resume", "logs", "leftovers", "backfill", "open")
 PROJECT = "GET /v1/projects/{}"
 SERVICES = "GET /v1/projects/{}/services"
 BUCKET = "GET /storage/v1/b/{}-tfstate"
