@@ -10,6 +10,7 @@ from cdktf_cdktf_provider_google.cloudfunctions2_function import (
     Cloudfunctions2FunctionBuildConfigSource,
     Cloudfunctions2FunctionBuildConfigSourceStorageSource,
     Cloudfunctions2FunctionServiceConfig,
+    Cloudfunctions2FunctionServiceConfigSecretEnvironmentVariables,
 )
 from cdktf_cdktf_provider_google.project_iam_member import ProjectIamMember
 from cdktf_cdktf_provider_google.pubsub_subscription import (
@@ -23,6 +24,7 @@ from cdktf_cdktf_provider_google.pubsub_subscription import (
 from cdktf_cdktf_provider_google.pubsub_subscription_iam_member import PubsubSubscriptionIamMember
 from cdktf_cdktf_provider_google.pubsub_topic import PubsubTopic
 from cdktf_cdktf_provider_google.pubsub_topic_iam_member import PubsubTopicIamMember
+from cdktf_cdktf_provider_google.secret_manager_secret_iam_member import SecretManagerSecretIamMember
 from cdktf_cdktf_provider_google.storage_bucket_iam_member import StorageBucketIamMember
 from cdktf_cdktf_provider_google.storage_bucket_object import StorageBucketObject
 from constructs import Construct
@@ -33,7 +35,7 @@ from cdk.replacement import replaced_with
 from cdk.settings import Settings
 from cdk.storage import CLIENT, Storage
 from cdk.warehouse import Warehouse
-from feed import Feed
+from feed import Feed, secret_variable
 
 NEVER = ""  # a subscription's time to live: the default deletes it after 31 quiet days
 DAY_SECONDS = 86_400
@@ -106,8 +108,18 @@ class Collection(Construct):
                     "QUARANTINE_TABLE": _table_name(settings, warehouse.quarantine),
                     **CLIENT,
                 },
+                secret_environment_variables=[
+                    Cloudfunctions2FunctionServiceConfigSecretEnvironmentVariables(
+                        key=secret_variable(secret),
+                        project_id=settings.project,
+                        secret=secret,
+                        version="latest",
+                    )
+                    for secret in feed.secrets
+                ]
+                or None,
             ),
-            depends_on=[*build.grants, *grants],
+            depends_on=[*build.grants, *grants, *self._secret_grants(feed, identities)],
         )
         invoker = CloudRunV2ServiceIamMember(
             self,
@@ -120,6 +132,20 @@ class Collection(Construct):
             lifecycle=replaced_with(self.function),
         )
         self.push = self._push_subscription(identities, invoker)
+
+    def _secret_grants(self, feed: Feed, identities: Identities) -> list[ITerraformDependable]:
+        """The secrets are made by people, with their values: in the state of a stack they would be readable."""
+        return [
+            SecretManagerSecretIamMember(
+                self,
+                f"collector_reads_{secret_variable(secret).lower()}",
+                project=self._settings.project,
+                secret_id=secret,
+                role="roles/secretmanager.secretAccessor",
+                member=identities.collector.member,
+            )
+            for secret in feed.secrets
+        ]
 
     def _grants(
         self, identities: Identities, storage: Storage, warehouse: Warehouse, station_table: BigqueryTable

@@ -1,7 +1,7 @@
 """The API's answer as it came, within bounds of size and time."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,16 +62,23 @@ def make_session() -> requests.Session:
     return session
 
 
-def fetch(session: requests.Session, url: str, *, timeout_s: float, max_bytes: int) -> Answer:
+def fetch(
+    session: requests.Session,
+    url: str,
+    *,
+    timeout_s: float,
+    max_bytes: int,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
     """Return the answer of a GET that ended with status 200; what passes is asked again, ATTEMPTS times at most.
 
     `timeout_s` bounds all attempts together with their waits, redirects and reading; `max_bytes` the body after
-    decompression. Raises ApiError.
+    decompression. `headers` go to the host of `url` only, not where it redirects to. Raises ApiError.
     """
     with Deadline(timeout_s) as deadline:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return _ask(session, url, deadline, max_bytes)
+                return _ask(session, requests.Request("GET", url, headers=headers), deadline, max_bytes)
             except _PassingError as error:
                 wait_s = FIRST_WAIT_SECONDS * 2 ** (attempt - 1) if error.wait_s is None else error.wait_s
                 if wait_s > LONGEST_WAIT_SECONDS:
@@ -82,8 +89,8 @@ def fetch(session: requests.Session, url: str, *, timeout_s: float, max_bytes: i
     raise AssertionError("unreachable")
 
 
-def _ask(session: requests.Session, url: str, deadline: Deadline, max_bytes: int) -> Answer:
-    request = session.prepare_request(requests.Request("GET", url))
+def _ask(session: requests.Session, first: requests.Request, deadline: Deadline, max_bytes: int) -> Answer:
+    request, url = session.prepare_request(first), first.url
     for redirects in range(REDIRECTS + 1):
         _check_address(url, request.url or "", is_redirected=redirects > 0)
         if not (left_s := deadline.left_s):

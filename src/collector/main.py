@@ -12,7 +12,7 @@ from google.cloud.storage import Client as StorageClient
 
 from collector.api import make_session
 from collector.envelope import EnvelopeError, read_delivery
-from collector.settings import Settings
+from collector.settings import Settings, secrets_of
 from collector.tick import Services, collect_tick
 from feed import Feed, load_feed
 from telemetry import log, log_as_json
@@ -23,13 +23,15 @@ def _instance() -> tuple[Settings, Feed, Services]:
     """Made by an instance's first request, and kept: connections are what costs."""
     log_as_json()
     settings = Settings.of(os.environ)
+    feed = load_feed(Path(__file__).parent / settings.source_folder)
     services = Services(
         api=make_session(),
         storage=StorageClient(project=settings.project),
         # Without its location, a job outside of the multi-regions US and EU is not found again.
         bigquery=bigquery.Client(project=settings.project, location=settings.location),
+        secrets=secrets_of(feed.secrets, os.environ),
     )
-    return settings, load_feed(Path(__file__).parent / settings.source_folder), services
+    return settings, feed, services
 
 
 @functions_framework.http

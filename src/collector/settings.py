@@ -1,7 +1,9 @@
 """What the stack tells the function, read once from the environment."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from feed import secret_variable
 
 
 class SettingsError(RuntimeError):
@@ -51,3 +53,12 @@ def _positive(environment: Mapping[str, str], name: str) -> float:
     if not 0 < value < float("inf"):
         raise SettingsError(f"{name}: found {environment[name]!r}, expected a number above 0")
     return value
+
+
+def secrets_of(names: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """The values of secrets, which Secret Manager puts into variables; SettingsError names those that are missing."""
+    names = list(names)
+    if missing := [name for name in names if not environment.get(secret_variable(name))]:
+        variables = ", ".join(secret_variable(name) for name in missing)
+        raise SettingsError(f"no value of the secrets {', '.join(missing)}: expected in {variables}")
+    return {name: environment[secret_variable(name)].strip() for name in names}

@@ -2,18 +2,19 @@
 
 import hashlib
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import requests
 from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
-from collector.api import fetch
+from collector.api import Answer, ApiError, fetch
 from collector.envelope import Delivery
 from collector.landing import Landed, land
 from collector.loading import has_rows, load_once
-from collector.paging import fetch_pages
+from collector.paging import Ask, fetch_pages
 from collector.reporting import report_outcome
 from collector.settings import Settings
 from feed import (
@@ -25,9 +26,12 @@ from feed import (
     parse,
     quarantine_rows,
     quarantine_schema,
+    redacted,
     station_schema,
     unpack,
     unreadable,
+    values_of,
+    with_query,
 )
 
 
@@ -38,6 +42,7 @@ class Services:
     api: requests.Session
     storage: StorageClient
     bigquery: bigquery.Client
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # name → value
 
 
 def collect_tick(settings: Settings, feed: Feed, services: Services, delivery: Delivery) -> Outcome:
@@ -52,7 +57,7 @@ def collect_tick(settings: Settings, feed: Feed, services: Services, delivery: D
         is_redelivery=not delivery.is_first,
         ask=lambda: fetch_pages(
             feed,
-            lambda url, seconds, size: fetch(services.api, url, timeout_s=seconds, max_bytes=size),
+            request_of(feed, services),
             settings.api_url,
             timeout_s=settings.api_timeout_s,
             max_bytes=settings.api_max_bytes,
@@ -78,6 +83,24 @@ def collect_tick(settings: Settings, feed: Feed, services: Services, delivery: D
             load_once(services.bigquery, table, lines, schema, f"{job}-{kind}-{_short_digest(table)}")
     report_outcome(feed, outcome, landed, time.monotonic() - started)
     return outcome
+
+
+def request_of(feed: Feed, services: Services) -> Ask:
+    """What makes one request of the feed, with its parameters and headers; no message of it has a secret."""
+    query, headers = values_of(feed.query, services.secrets), values_of(feed.headers, services.secrets)
+
+    def ask(url: str, seconds: float, size: int) -> Answer:
+        try:
+            return fetch(
+                services.api, with_query(url, query), timeout_s=seconds, max_bytes=size, headers=headers
+            )
+        except ApiError as error:
+            if not services.secrets:
+                raise
+            message = redacted(str(error), services.secrets.values())
+        raise ApiError(message)  # without its cause, whose message has the address
+
+    return ask
 
 
 def _outcome(feed: Feed, landed: Landed, tick: datetime, limit: int) -> Outcome:

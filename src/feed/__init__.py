@@ -11,6 +11,7 @@ from feed.outcome import IMPLAUSIBLE, FaultError, Outcome, Rejection, load_rows,
 from feed.paging import joined_pages
 from feed.parsing import answer_times, parse, unreadable
 from feed.raw import RawError, TooLargeError, pack, unpack
+from feed.request import redacted, secret_variable, values_of, with_query
 from feed.response import check_depth, records_of_page
 from feed.schema import (
     availability_sql,
@@ -74,10 +75,14 @@ __all__ = [
     "quarantine_rows",
     "quarantine_schema",
     "records_of_page",
+    "redacted",
+    "secret_variable",
     "spark_schema",
     "stale_minutes",
     "station_schema",
     "tick_of",
     "unpack",
     "unreadable",
+    "values_of",
+    "with_query",
 ]

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from feed.arrangement import PLAIN, Arrangement
 from feed.paging import Paging
 from feed.paths import FieldPath
+from feed.request import Parameter
 
 # BigQuery's own names, as its API returns them, so that a plan after a deploy is empty.
 SCALAR_TYPES = ("STRING", "INTEGER", "FLOAT", "BOOLEAN", "TIMESTAMP", "DATETIME", "DATE", "TIME")
@@ -118,9 +119,16 @@ class Feed:
     empty_is_ok: bool = False  # an empty array of records is a response as any other
     arrangement: Arrangement = PLAIN
     paging: Paging | None = None
+    query: tuple[Parameter, ...] = ()  # of each request, beside those of the url
+    headers: tuple[Parameter, ...] = ()
     total: FieldPath | None = None  # where a response says how many records there are
     encoding: str = ""  # of responses that are no UTF-8; "": the charset of the Content-Type
     sample: bytes = field(default=b"", repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Names of the secrets that requests need."""
+        return tuple(sorted({each.secret for each in (*self.query, *self.headers) if each.secret}))
 
     def column(self, name: str) -> Column:
         """The column of that name; KeyError lists the names there are."""

@@ -20,6 +20,7 @@ from feed.naming import FEED_NAME, RESERVED_NAMES
 from feed.paging import Paging
 from feed.paths import FieldPath, path_text, values_at
 from feed.references import refuse_unfit_sample, refuse_unknown_references
+from feed.request import FORBIDDEN_HEADERS, HEADER_NAME, SECRET_NAME, Parameter
 from feed.toml_table import Table, suggestion
 
 SOURCE = "source.toml"
@@ -88,6 +89,8 @@ def _feed(source: Table, sample: bytes) -> tuple[Feed, Layout, list[dict[str, An
             "nulls",
             "total",
             "paging",
+            "query",
+            "headers",
         ),
     )
     layout = Layout(
@@ -122,6 +125,8 @@ def _feed(source: Table, sample: bytes) -> tuple[Feed, Layout, list[dict[str, An
         encoding=_encoding(source),
         arrangement=arrangement,
         paging=_paging(source),
+        query=_parameters(source, "query"),
+        headers=_parameters(source, "headers"),
         total=source.path("total") if "total" in source.table else None,
         stale_minutes=source.number("stale_minutes", 120, 60 * 24 * 366),
         empty_is_ok=source.choice("empty", ("error", "ok"), "error") == "ok",
@@ -167,6 +172,29 @@ def _arrangement(source: Table) -> Arrangement:
     nulls = source.texts("nulls") if "nulls" in source.table else [""] * (kind == "csv")
     header = source.path("header") if "header" in source.table else None
     return Arrangement(kind, delimiter, source.text("keyed", ""), columnar, header, tuple(nulls))
+
+
+def _parameters(source: Table, key: str) -> tuple[Parameter, ...]:
+    section = source.section(key)
+    for name in section.table:
+        is_header = HEADER_NAME.fullmatch(name) and name.lower() not in FORBIDDEN_HEADERS
+        if key == "headers" and not is_header:
+            section.refuse(name, repr(name), "the name of a header, none that the transport sets itself")
+    return tuple(_parameter(section, name) for name in section.table)
+
+
+def _parameter(section: Table, name: str) -> Parameter:
+    if not isinstance(section.table[name], dict):
+        value = section.text(name)
+        if not value.isprintable():
+            section.refuse(name, describe(value), "a text of one line")
+        return Parameter(name, value)
+    table = section.section(name)
+    table.only("secret")
+    secret = table.text("secret")
+    if not SECRET_NAME.fullmatch(secret):
+        table.refuse("secret", "another text", "the name of a secret of Secret Manager, never its value")
+    return Parameter(name, secret=secret)
 
 
 def _paging(source: Table) -> Paging | None:

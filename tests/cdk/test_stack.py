@@ -409,6 +409,7 @@ def test_a_folder_more_is_a_table_more(checkouts: tuple[Path, Path], tmp_path: P
     (folder / "source.toml").write_text(
         'title = "Docks"\ndescription = "An invented API"\nurl = "https://example.com/docks.json"\n'
         'licence = "none"\nrecords = "data.docks"\nkey = "code"\n'
+        'query = { apiKey = { secret = "docks-key" } }\n'
         '[common]\nstation_id = "code"\nnum_bikes_available = "bikes"\n'
     )
     (folder / "sample.json").write_text(
@@ -430,3 +431,7 @@ def test_a_folder_more_is_a_table_more(checkouts: tuple[Path, Path], tmp_path: P
     environment = function["service_config"]["environment_variables"]
     assert environment["API_URL"] == "https://example.com/docks.json"
     assert environment["STATION_TABLE"].endswith("${google_bigquery_table.warehouse_docks.table_id}")
+    [secret] = function["service_config"]["secret_environment_variables"]
+    assert (secret["key"], secret["secret"]) == ("SECRET_DOCKS_KEY", "docks-key")
+    [(_, grant)] = resources(made.stacks["dev"], "google_secret_manager_secret_iam_member")
+    assert (grant["secret_id"], grant["role"]) == ("docks-key", "roles/secretmanager.secretAccessor")

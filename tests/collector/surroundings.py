@@ -45,6 +45,7 @@ class Api:
     def __init__(self) -> None:
         self.replies: list[Reply] = [Reply()]
         self.requests: list[dict[str, str]] = []
+        self.paths: list[str] = []
         self.clients: list[tuple[str, int]] = []
         api = self
 
@@ -53,6 +54,7 @@ class Api:
 
             def do_GET(self) -> None:
                 api.requests.append(dict(self.headers))
+                api.paths.append(self.path)
                 api.clients.append(self.client_address)
                 reply = api.replies[min(len(api.requests), len(api.replies)) - 1]
                 body = gzip.compress(reply.body) if reply.compressed else reply.body
@@ -87,7 +89,7 @@ class Api:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def answers(self, *replies: Reply) -> None:
-        self.replies, self.requests = list(replies), []
+        self.replies, self.requests, self.paths = list(replies), [], []
 
     def close(self) -> None:
         self._server.shutdown()

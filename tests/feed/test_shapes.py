@@ -45,6 +45,10 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"station_id": "1", "name": "Gare"},
         {"station_id": "2", "name": "Harbour", "capacity": 12},
     ),
+    "A list with an API key: JCDecaux": (
+        {"number": 1, "bikes": 3, "latitude": 43.6},
+        {"number": 2, "status": "CLOSED", "stands": 0},
+    ),
     "A list of key/value pairs: TfL": (
         {"id": "D_1", "bikes": 4, "docks": 19},
         {"id": "D_2", "bikes": 7, "docks": 20},

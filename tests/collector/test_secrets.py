@@ -1,0 +1,67 @@
+"""An API key reaches the API, and nothing else: no message, no stack trace."""
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.api import ApiError, make_session
+from collector.settings import SettingsError, secrets_of
+from collector.tick import Services, request_of
+from feed import Feed, load_feed
+from tests.collector.surroundings import Api, Reply
+
+pytestmark = pytest.mark.emulator
+
+KEY = "k3y/with +signs"
+NOTHING: Any = None
+
+
+@pytest.fixture
+def feed(tmp_path: Path) -> Feed:
+    folder = tmp_path / "keyed"
+    folder.mkdir()
+    (folder / "sample.json").write_text('[{"id": 1}]')
+    (folder / "source.toml").write_text(
+        'url = "https://api.example/"\nrecords = ""\n'
+        'query = { apiKey = { secret = "bikes" } }\n'
+        'headers = { X-Key = { secret = "bikes" }, X-Plain = "plain" }\n'
+    )
+    return load_feed(folder)
+
+
+def services(secrets: dict[str, str]) -> Services:
+    return Services(make_session(), NOTHING, NOTHING, secrets)
+
+
+def test_the_api_gets_the_key(feed: Feed, api: Api) -> None:
+    api.answers(Reply(b"[]"))
+    ask = request_of(feed, services({"bikes": KEY}))
+    assert ask(api.url, 10, 1_000).body == b"[]"
+    assert api.paths == ["/?apiKey=k3y%2Fwith+%2Bsigns"]
+    assert [(each["X-Key"], each["X-Plain"]) for each in api.requests] == [(KEY, "plain")]
+
+
+def test_no_other_place_gets_the_header(feed: Feed, api: Api) -> None:
+    api.answers(Reply(b"", 302, {"Location": "/elsewhere"}), Reply(b"[]"))
+    request_of(feed, services({"bikes": KEY}))(api.url, 10, 1_000)
+    assert api.paths[1] == "/elsewhere"
+    assert "X-Key" not in api.requests[1]
+
+
+def test_no_message_or_trace_has_the_key(feed: Feed, api: Api) -> None:
+    api.answers(Reply(b"no", 403))
+    ask = request_of(feed, services({"bikes": KEY}))
+    with pytest.raises(ApiError, match=r"apiKey=\[secret\]") as failed:
+        ask(api.url, 10, 1_000)
+    trace = "".join(traceback.format_exception(failed.value))
+    assert KEY not in trace
+    assert "k3y%2F" not in trace
+    assert "k3y" not in repr(services({"bikes": KEY}))
+
+
+def test_a_secret_that_is_missing_is_named() -> None:
+    assert secrets_of(["a-b"], {"SECRET_A_B": "x\n"}) == {"a-b": "x"}
+    with pytest.raises(SettingsError, match="no value of the secrets a-b: expected in SECRET_A_B"):
+        secrets_of(["a-b", "c"], {"SECRET_C": "x"})

@@ -1,0 +1,59 @@
+"""Parameters, headers and secrets of a request; no secret in any text."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feed import Feed, FeedError, redacted, secret_variable, values_of, with_query
+from feed.request import Parameter
+
+pytestmark = pytest.mark.unit
+
+MakeFeed = Callable[..., Feed]
+RECORDS = [{"id": 1}]
+
+
+def test_values_and_secrets_by_name(make_feed: MakeFeed) -> None:
+    feed = make_feed(
+        RECORDS,
+        '[query]\ncontract = "x"\napiKey = { secret = "bikes-key" }\n'
+        '[headers]\nUser-Agent = "archive (mail@example.org)"\nX-Key = { secret = "bikes-key" }',
+    )
+    assert feed.query == (Parameter("contract", "x"), Parameter("apiKey", "", "bikes-key"))
+    assert feed.secrets == ("bikes-key",)
+    assert secret_variable("bikes-key") == "SECRET_BIKES_KEY"
+    query = values_of(feed.query, {"bikes-key": "a b&c"})
+    assert with_query("https://api.example/v1?contract=old&f=json", query) == (
+        "https://api.example/v1?f=json&contract=x&apiKey=a+b%26c"
+    )
+    assert with_query("https://api.example/v1?q=%20", {}) == "https://api.example/v1?q=%20"
+
+
+REFUSED = [
+    ('[query]\nkey = { secret = "SECRET VALUE!" }', "found another text; expected the name of a secret"),
+    ('[query]\nkey = { value = "x" }', "key query.key.value: found an unknown key"),
+    ("[query]\nkey = 1", "key query.key: found the number 1; expected a text"),
+    ('[headers]\nHost = "x"', "expected the name of a header, none that the transport sets itself"),
+    ('[headers]\n"A b" = "x"', "expected the name of a header"),
+    ('[headers]\nA = "x\\ny"', "expected a text of one line"),
+]
+
+
+@pytest.mark.parametrize(("toml", "message"), REFUSED)
+def test_what_is_no_parameter_is_refused(make_feed: MakeFeed, toml: str, message: str) -> None:
+    with pytest.raises(FeedError, match=re.escape(message)):
+        make_feed(RECORDS, toml)
+
+
+@given(st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=3))
+def test_no_secret_is_left_in_an_address(secrets: list[str]) -> None:
+    parameters = {f"p{number}": secret for number, secret in enumerate(secrets)}
+    clean = redacted(with_query("https://host/", parameters), secrets)
+    tokens = clean.replace("[secret]", "").split("https://host/")[-1]
+    for name in parameters:
+        tokens = tokens.replace(f"{name}=", "")
+    long = [secret for secret in secrets if len(secret) > 6]
+    assert not any(secret in tokens for secret in long)
