@@ -48,6 +48,8 @@ class TypeFacts:
     replaces: tuple[str, ...] = ()
     secret: tuple[str, ...] = ()
     attributes: frozenset[str] = frozenset()
+    blocks: frozenset[str] = frozenset()  # attributes with arguments inside
+    inside: frozenset[str] = frozenset()  # names of those, at any depth; blocks end with +, maps with *
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -76,14 +78,34 @@ def facts(type_: str) -> TypeFacts | None:
         replaces=tuple(row.get("replaces", "").split()),
         secret=tuple(row.get("secret", "").split()),
         attributes=frozenset(row.get("attributes", "").split()),
+        blocks=frozenset(row.get("blocks", "").split()),
+        inside=frozenset(row.get("inside", "").split()),
         defaults=row.get("defaults", {}),
     )
 
 
-def unknown_arguments(type_: str, arguments: Iterable[str]) -> set[str]:
-    """Return those arguments that the table does not have for a type that it has; empty for other types."""
+def unknown_arguments(type_: str, paths: Iterable[str]) -> set[str]:
+    """Return those arguments that the table does not have for a type that it has; empty for other types.
+
+    `paths` are dotted, without indexes. What lies in a map or in a document is anybody's.
+    """
     found = facts(type_)
-    return set(arguments) - found.attributes - ALWAYS if found and found.attributes else set()
+    if not found or not found.attributes:
+        return set()
+    return {strange for path in paths if (strange := _unknown_part(found, path.split(".")))}
+
+
+def _unknown_part(known: TypeFacts, steps: list[str]) -> str:
+    """Return a path up to the step that a type does not have; empty where it has all."""
+    if steps[0] not in known.attributes | ALWAYS:
+        return steps[0]
+    if steps[0] not in known.blocks:
+        return ""
+    for index, step in enumerate(steps[1:], 2):
+        if f"{step}+" in known.inside:
+            continue
+        return "" if step in known.inside or f"{step}*" in known.inside else ".".join(steps[:index])
+    return ""
 
 
 def is_local(type_: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from review.findings import Detail
 from review.plan import Change
 from review.text import HIDDEN, UNKNOWN, clip, span, visible, written
-from review.values import deeper, known
+from review.values import deeper, known, leaves
 
 # Filled in by the provider, and told by what they follow from.
 COMPUTED = frozenset(
@@ -92,6 +92,16 @@ def differences(change: Change) -> tuple[Difference, ...]:
     if any(each.path.split(".")[0].split("[")[0] == "labels" for each in found):
         found = [each for each in found if not each.path.startswith("effective_labels")]
     return tuple(found)
+
+
+def differing_paths(change: Change) -> set[str]:
+    """Return the path of every leaf that differs, dotted and without indexes."""
+    return {
+        re.sub(r"\[[^\]]*\]", "", leaf)
+        for each in differences(change)
+        for side in (each.before, each.after)
+        for leaf, _ in leaves(side, each.path)
+    }
 
 
 def computed(change: Change) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from review.catalog import TypeFacts, facts, unknown_arguments
 from review.configuration import configuration_findings, meta_findings
-from review.differences import differences
+from review.differences import differences, differing_paths
 from review.errors import PlanError
 from review.expansion import REFERENCE, Constants, are_known, instances
 from review.findings import YES, Finding, Kind, Weight
@@ -234,7 +234,7 @@ def _between(old: Change, new: Change, meta: Mapping[str, Any]) -> Change:
             replace_paths=tuple(forced),
             prevented=get(meta, "lifecycle.prevent_destroy") is True,
         )
-    strange = unknown_arguments(change.type, {re.split(r"[.\[]", each.path)[0] for each in found})
+    strange = unknown_arguments(change.type, differing_paths(change))
     return replace(change, certain=facts(change.type) is not None and not strange)
 
 

@@ -12,7 +12,7 @@ from review import types
 from review.catalog import facts, unknown_arguments
 from review.context import Context
 from review.data_arguments import has_rule
-from review.differences import COMPUTED, STATUS, Difference, differences
+from review.differences import COMPUTED, STATUS, Difference, differences, differing_paths
 from review.exposure import SPEAKS_OF_ACCESS, unexamined_access
 from review.findings import Finding, Kind, Weight
 from review.plan import Change
@@ -83,11 +83,8 @@ def _of_change(change: Change) -> Gaps:
         return set(), access, set()
     strange = {
         f"{change.type}.{key}"
-        for key in unknown_arguments(
-            change.type, {re.split(r"[.\[]", each.path)[0] for each in differences(change)}
-        )
-        - COMPUTED
-        - STATUS
+        for key in unknown_arguments(change.type, differing_paths(change))
+        if key.partition(".")[0] not in COMPUTED | STATUS
     }
     if change.before is None:
         return set(), access | strange, strange

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from review import costs
 from review.answers import Verdict, answers
-from review.catalog import TypeFacts, facts, types
+from review.catalog import TypeFacts, facts, types, unknown_arguments
 from review.exposure import TABLE as EXPOSURE
 from review.findings import Weight
 from review.pricing import load
@@ -36,6 +36,8 @@ COLUMNS = {
     "defaults",
     "secret",
     "attributes",
+    "blocks",
+    "inside",
 }
 OWN = {"null_resource", "terraform_data"}
 # Of google-beta, and of the pinned provider no more: told all the same.
@@ -201,6 +203,23 @@ def test_an_argument_that_decides_what_is_kept_is_not_passed_by() -> None:
     old, new = ({"backup_retention_policy": [{"days": each}]} for each in (30, 1))
     found = reviewed(change("google_netapp_backup_vault.x", old, new))
     never_good(found, ("Is data lost?",), "google_netapp_backup_vault.backup_retention_policy")
+
+
+@pytest.mark.parametrize(
+    ("path", "strange"),
+    [
+        ("settings.tier", ""),
+        ("settings.database_flags.name", ""),
+        ("settings.user_labels.anything.at.all", ""),
+        ("settings.future_block.x", "settings.future_block"),
+        ("settings.ip_configuration.future_argument", "settings.ip_configuration.future_argument"),
+        ("future_argument", "future_argument"),
+        ("labels.x", "labels"),
+        ("name.of.a.document", ""),
+    ],
+)
+def test_arguments_inside_blocks_are_known_too(path: str, strange: str) -> None:
+    assert unknown_arguments("google_sql_database_instance", [path]) == ({strange} if strange else set())
 
 
 def test_what_shrinks_is_not_passed_by() -> None:
