@@ -1,6 +1,7 @@
 """A GBFS system as a feed of the collector: the source.toml and sample.json of its station_status.
 
-One feed is one URL, so that names and places of stations, which are in station_information, are not among its columns.
+One feed is one URL, so that names and places of stations, which are in station_information, are not among its columns:
+a station's identifier stands for its name.
 """
 
 import hashlib
@@ -67,6 +68,7 @@ def source_toml(system: CatalogueSystem, version: str, url: str) -> str:
         "",
         "[common]",
         'station_id = "station_id"',
+        'name = "station_id"',  # names are in station_information
         f'num_bikes_available = "num_{vehicles}_available"',
         'num_docks_available = "num_docks_available"',
         'is_operational = "is_renting"',

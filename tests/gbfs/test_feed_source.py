@@ -51,6 +51,7 @@ def test_every_version_gives_a_feed_with_the_fields_of_its_schema(tmp_path: Path
     columns = [column["name"] for column in station_schema(feed)]
     schema = SCHEMAS["3.1-RC3" if version == "3.1" else version]["station_status"]
     assert set(columns) - {"collected_at"} == set(schema["fields"])
+    assert (feed.common.station_id, feed.common.name) == ("station_id", "station_id")
     outcome = parse(feed, sample_json(version), NOON)
     assert (len(outcome.rows), outcome.rejections, outcome.drifts) == (3, (), ())
     row = outcome.rows[0]
