@@ -18,6 +18,11 @@ OUTPUT = Path("cdktf.out")
 Options = Mapping[str, str]
 
 
+def output_folder(environment: str) -> Path:
+    """Return where commands that act on one environment synthesize it: two may do so at once."""
+    return OUTPUT / "environments" / environment
+
+
 @dataclass(frozen=True)
 class Runner:
     """Runs programs in the checkout, with the variables of one target."""
@@ -143,7 +148,7 @@ def _review(target: str, options: Options, runner: Runner) -> int:
     planned = _renewed(environment, runner)
     if status := _operating(options, runner).python("-m", "operate", "plan", f"--env={environment}"):
         return status
-    stack = OUTPUT / "stacks" / f"vlille-{environment}" / "cdk.tf.json"
+    stack = output_folder(environment) / "stacks" / f"vlille-{environment}" / "cdk.tf.json"
     words = [str(planned / "plan.json"), "--stack", str(stack), "--base-files", str(planned / "before")]
     if target == "plan":
         return _write_review(environment, words, planned, runner)

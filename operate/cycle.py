@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cdk.settings import Settings
+from commands.recipes import OUTPUT
 from operate import leftovers
 from operate.adoption import adoptable, as_variable, find_existing
 from operate.changes import check_changes
@@ -25,7 +26,7 @@ from operate.state import (
     remove_bucket,
     states,
 )
-from operate.terraform import OUTDIR, ROOT
+from operate.terraform import ROOT
 
 # cdktf's name of each command that only passes through it.
 CDKTF_COMMANDS = {"deploy": "deploy", "diff": "diff", "outputs": "output", "destroy": "destroy"}
@@ -33,7 +34,7 @@ CDKTF_COMMANDS = {"deploy": "deploy", "diff": "diff", "outputs": "output", "dest
 PLANNING = ("deploy", "diff", "plan")
 # The backend is set by the stack alone, whatever an earlier command had in this folder.
 INIT = ("init", "-input=false", "-reconfigure", "-no-color")
-PLANS = ROOT / OUTDIR / "plans"
+PLANS = ROOT / OUTPUT / "plans"
 # A plan may be made without a lock, by who may not write one; these never.
 LOCKING = ("deploy", "destroy")
 Document = Mapping[str, Any]  # a stack's synthesized JSON

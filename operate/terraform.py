@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO
 
+from commands.recipes import OUTPUT, output_folder
 from operate.errors import OperateError
 
 OLDEST = (1, 5)  # the first with `import` blocks
@@ -20,7 +21,6 @@ MIRROR = "VLILLE_PROVIDER_MIRROR"
 INSTALL = "install Terraform 1.5 or newer (https://developer.hashicorp.com/terraform/install) or OpenTofu"
 VERSION_SECONDS = 60
 ROOT = Path(__file__).resolve().parents[1]
-OUTDIR = "cdktf.out"
 CDKTF = ROOT / "node_modules" / ".bin" / "cdktf"
 # Only once nothing is missing: it takes most of a minute the first time.
 INSTALL_CDKTF = ("make", "node_modules/.ready")
@@ -76,6 +76,8 @@ class Cdktf:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
+        # An environment's own: cdktf finds stacks by the manifest there, which another one's synthesis would replace.
+        self._outdir = output_folder(environ["VLILLE_ENV"]) if "VLILLE_ENV" in environ else OUTPUT
 
     def synthesize(self, stack: str, variables: Mapping[str, str]) -> dict[str, Any]:
         """Write the Terraform JSON of the environment's stacks, and return that of one. Raises OperateError."""
@@ -83,14 +85,15 @@ class Cdktf:
         done = subprocess.run(
             [sys.executable, "stacks.py"],
             cwd=ROOT,
-            env={**self._environ, **variables, "CDKTF_OUTDIR": OUTDIR},
+            env={**self._environ, **variables, "CDKTF_OUTDIR": str(self._outdir)},
             stderr=subprocess.PIPE,
             text=True,
             check=False,
         )
         if done.returncode:
             raise OperateError(done.stderr.strip())
-        document: dict[str, Any] = json.loads((ROOT / OUTDIR / "stacks" / stack / "cdk.tf.json").read_text())
+        file = ROOT / self._outdir / "stacks" / stack / "cdk.tf.json"
+        document: dict[str, Any] = json.loads(file.read_text())
         return document
 
     def run(self, words: Sequence[str]) -> int:
@@ -103,7 +106,7 @@ class Cdktf:
             INSTALL_CDKTF, cwd=ROOT, env=dict(environ), stdout=sys.stderr, check=False
         ).returncode:
             raise OperateError(f"cdktf-cli cannot be installed: run `{' '.join(INSTALL_CDKTF)}` to see why")
-        words = [str(CDKTF), *words, "--skip-synth", *_lock_option(environ)]
+        words = [str(CDKTF), *words, "--output", str(self._outdir), "--skip-synth", *_lock_option(environ)]
         return _in_front(words, ROOT, {**environ, **_mirror(environ)})
 
     def terraform(self, stack: str, words: Sequence[str], output: Path | None = None) -> int:
@@ -112,7 +115,10 @@ class Cdktf:
         With `output` it prints to the end of that file; what it says to its errors is shown all the same.
         """
         program = str(find_terraform(self._environ).program)
-        folder, variables = ROOT / OUTDIR / "stacks" / stack, {**self._environ, **_mirror(self._environ)}
+        folder, variables = (
+            ROOT / self._outdir / "stacks" / stack,
+            {**self._environ, **_mirror(self._environ)},
+        )
         if output is None:
             return _in_front([program, *words], folder, variables)
         with output.open("ab") as file:

@@ -48,6 +48,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, google: Google) -> Site:
     one = Site.make(tmp_path_factory.mktemp("site"), google.variables)
     done = one.step("make synth", VLILLE_ENV="dev")
     assert done.returncode == 0, done.stderr
+    outdir = one.checkout / "cdktf.out"
+    shutil.copytree(outdir / "stacks", outdir / "environments" / "dev" / "stacks")
     (one.checkout / "stacks.py").write_text("")
     return one
 
@@ -205,7 +207,10 @@ def test_a_destroy_asks_for_the_name(site: Site) -> None:
     assert not list(site.folder.rglob("made"))
     done = site.step("make destroy YES=1")
     assert done.returncode == 0, done.stderr
-    assert site.asked[-1] == "cdktf destroy vlille-dev --auto-approve --skip-synth"
+    assert (
+        site.asked[-1]
+        == "cdktf destroy vlille-dev --auto-approve --output cdktf.out/environments/dev --skip-synth"
+    )
 
 
 def test_the_environments_are_listed(site: Site, tmp_path: Path) -> None:

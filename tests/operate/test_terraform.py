@@ -1,6 +1,7 @@
 """cdktf-cli as it is run: what it is given, what its status becomes, whose a Ctrl-C is."""
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,17 @@ def test_words_variables_and_status_go_through(script: Callable[[str], Path]) ->
     note = folder / "note"
     environ = {"PATH": os.environ["PATH"], "VLILLE_ENV": "dev", "NOTE": str(note)}
     assert terraform.Cdktf(environ).run(["deploy", "vlille-dev"]) == 3
-    assert note.read_text() == "deploy vlille-dev --skip-synth dev\n"
+    assert note.read_text() == "deploy vlille-dev --output cdktf.out/environments/dev --skip-synth dev\n"
+
+
+def test_two_environments_have_a_folder_each(script: Callable[[str], Path]) -> None:
+    """Both may be deployed at once: the manifest of one must not be replaced under the other."""
+    note = script('echo "$*" >> "$NOTE"') / "note"
+    for name in ("dev", "prod"):
+        environ = {"PATH": os.environ["PATH"], "VLILLE_ENV": name, "NOTE": str(note)}
+        assert terraform.Cdktf(environ).run(["deploy", f"vlille-{name}"]) == 0
+    folders = re.findall(r"--output (\S+)", note.read_text())
+    assert folders == ["cdktf.out/environments/dev", "cdktf.out/environments/prod"]
 
 
 def test_ctrl_c_is_waited_for(script: Callable[[str], Path]) -> None:
@@ -69,7 +80,7 @@ def test_a_mirror_of_providers_replaces_the_registry(script: Callable[[str], Pat
     environ = {"PATH": os.environ["PATH"], "NOTE": str(note), "VLILLE_PROVIDER_MIRROR": str(mirror)}
     assert terraform.Cdktf(environ).run(["diff", "vlille-dev"]) == 0
     assert note.read_text().splitlines() == [
-        "diff vlille-dev --skip-synth --skip-provider-lock 1",
+        "diff vlille-dev --output cdktf.out --skip-synth --skip-provider-lock 1",
         "provider_installation {",
         "  filesystem_mirror {",
         f'    path = "{mirror}"',
@@ -96,7 +107,7 @@ def test_terraform_itself_runs_where_the_stack_lies(
 ) -> None:
     """Its output goes to the end of a file, what it says to its errors to the user."""
     monkeypatch.setattr(terraform, "ROOT", tmp_path)
-    folder = tmp_path / "cdktf.out" / "stacks" / "vlille-dev"
+    folder = tmp_path / "cdktf.out" / "environments" / "dev" / "stacks" / "vlille-dev"
     folder.mkdir(parents=True)
     file = tmp_path / "terraform"
     file.write_text(

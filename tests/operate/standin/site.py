@@ -32,7 +32,7 @@ class Site:
     @property
     def stack(self) -> Path:
         """The folder that Terraform works in."""
-        return self.checkout / "cdktf.out" / "stacks" / STACK
+        return self.checkout / "cdktf.out" / "environments" / "dev" / "stacks" / STACK
 
     @property
     def declared(self) -> set[str]:
@@ -87,7 +87,8 @@ class Site:
 
     def synthesize(self) -> None:
         """Write the stack's JSON."""
-        done = self._run(self.checkout, ".venv/bin/python", "stacks.py")
+        folder = f"CDKTF_OUTDIR={self.stack.parents[1]}"
+        done = self._run(self.checkout, "env", folder, ".venv/bin/python", "stacks.py")
         assert done.returncode == 0, done.stderr
 
     def plan(self) -> Changes:
