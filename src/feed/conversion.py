@@ -71,8 +71,12 @@ def converter(column: Column) -> Converter:
         convert = _to_record(column)
     elif column.unit:
         convert = _from_epoch(EPOCH_UNITS[column.unit], column.unit)
+    elif column.format:
+        convert = _from_format(column.format, column.zone)
     elif column.zone:
         convert = _from_local_time(column.zone)
+    elif column.decimal:
+        convert = _with_comma
     elif column.is_flag:
         convert = _to_flag
     else:
@@ -88,9 +92,10 @@ def whole_column(column: Column) -> WholeConverter:
     convert = converter(column)
     if column.mode == "REPEATED":
         return lambda values: [[] if value is None else convert(value) for value in values]
-    if column.type == "TIMESTAMP" and not column.unit and not column.zone:
+    if column.type == "TIMESTAMP" and not column.unit and not column.zone and not column.format:
         return _whole_timestamps
-    kind, holds = (None, None) if column.unit or column.zone else _PLAIN.get(column.type, (None, None))
+    is_own = column.unit or column.zone or column.format
+    kind, holds = (None, None) if is_own else _PLAIN.get(column.type, (None, None))
 
     def convert_all(values: list[Any]) -> list[Any]:
         kinds = set(map(type, values))
@@ -250,6 +255,32 @@ _SCALARS: dict[str, Converter] = {
     "DATE": to_date,
     "TIME": to_time,
 }
+
+
+def _with_comma(value: Any) -> float:
+    """As `to_float`, of text with a comma before its fraction; a point, which may group thousands, fits nothing."""
+    if type(value) is not str:
+        return to_float(value)
+    if "." in value:
+        raise MisfitError(value, "a FLOAT (a finite number, with a comma before its fraction)")
+    return to_float(value.replace(",", ".", 1))
+
+
+def _from_format(pattern: str, zone: str | None) -> Converter:
+    """Times as `pattern` writes them, without an offset of `zone`; ISO 8601 as elsewhere."""
+    local = _from_local_time(zone or "UTC")
+
+    def convert(value: Any) -> datetime:
+        if type(value) is str:
+            with suppress(ValueError, OverflowError):
+                moment = datetime.strptime(value, pattern)  # noqa: DTZ007 - zoned below, where it has no offset
+                if moment.tzinfo is not None:
+                    return moment.astimezone(UTC)
+                utc: datetime = local(moment.isoformat())
+                return utc
+        raise MisfitError(value, f"a TIMESTAMP written as {pattern}")
+
+    return convert
 
 
 def _from_epoch(microseconds: int, unit: str) -> Converter:

@@ -25,6 +25,8 @@ class Override:
     type: str
     unit: str | None = None
     zone: str | None = None
+    decimal: str = ""
+    format: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,8 @@ def _column(
         unit=unit,
         zone=zone,
         observed=bool(items) or override is not None,
+        decimal=override.decimal if override else "",
+        format=override.format if override else "",
         is_flag=found == "INTEGER" and all(type(item) is int and item in {0, 1} for item in items),
     )
 

@@ -39,6 +39,8 @@ class Column:
     unit: str | None = None  # TIMESTAMP given as a number: of EPOCH_UNITS, since 1970
     zone: str | None = None  # TIMESTAMP given as local time without an offset: its IANA zone
     observed: bool = True  # False: only null in the sample, hence STRING
+    decimal: str = ""  # what stands before the fraction of a FLOAT given as text, where it is no point
+    format: str = ""  # strptime pattern of a TIMESTAMP given as text
     is_flag: bool = False  # an INTEGER of which the sample has 0 and 1 only
     on_mismatch: str = "value"  # of ON_MISMATCH; of a feed's own columns, not of those inside a RECORD
     rule: Rule | None = None

@@ -258,14 +258,20 @@ def _override(section: Table, key: str) -> Override:
     if not isinstance(section.table[key], dict):
         return Override(section.choice(key, SCALAR_TYPES))
     table = section.section(key)
-    table.only("type", "unit", "zone")
+    table.only("type", "unit", "zone", "decimal", "format")
     override = Override(
-        type=table.choice("type", SCALAR_TYPES, "TIMESTAMP"),
+        type=table.choice("type", SCALAR_TYPES, "FLOAT" if "decimal" in table.table else "TIMESTAMP"),
+        decimal=table.choice("decimal", [","]) if "decimal" in table.table else "",
+        format=table.text("format", ""),
         unit=table.choice("unit", EPOCH_UNITS) if "unit" in table.table else None,
         zone=table.zone("zone"),
     )
-    if override.type != "TIMESTAMP" and (override.unit or override.zone):
-        table.refuse("type", override.type, "TIMESTAMP: only it has a unit or a zone")
+    if override.type != "TIMESTAMP" and (override.unit or override.zone or override.format):
+        table.refuse("type", override.type, "TIMESTAMP: only it has a unit, a zone or a format")
+    if override.decimal and override.type != "FLOAT":
+        table.refuse("type", override.type, "FLOAT: only it has a decimal comma")
+    if override.format and not override.zone and "%z" not in override.format:
+        table.refuse("format", repr(override.format), "a format with %z, or a zone beside it")
     if override.unit and override.zone:
         table.refuse("zone", repr(override.zone), "a unit or a zone: seconds since 1970 have no zone")
     return override

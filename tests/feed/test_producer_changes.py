@@ -92,3 +92,46 @@ def test_a_scalar_that_becomes_an_array_costs_the_value_and_is_severe(make_feed:
 def test_a_name_of_the_stack_is_refused_in_one_sentence(make_feed: MakeFeed, name: str) -> None:
     with pytest.raises(FeedError, match="expected a name that no table or view of the stack has"):
         make_feed([{"id": 1}], name=name)
+
+
+GERMAN = """
+nulls = ["", "-"]
+[types]
+lat = { decimal = "," }
+seen = { format = "%d.%m.%Y %H:%M:%S", zone = "Europe/Berlin" }
+free = "INTEGER"
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "column", "expected"),
+    [
+        ({}, "lat", 50.63),
+        ({}, "seen", datetime(2026, 9, 21, 10, 54, tzinfo=UTC)),
+        ({"lat": 50.5}, "lat", 50.5),
+        ({"lat": "1.234,5"}, "lat", None),
+        ({"lat": "1.234"}, "lat", None),
+        ({"seen": "2026-09-21 12:54"}, "seen", None),
+        ({"seen": "29.03.2026 02:30:00"}, "seen", None),  # skipped when summer time begins
+        ({"free": "-"}, "free", None),
+        ({"free": "6"}, "free", 6),
+    ],
+)
+def test_commas_dates_and_dashes_of_other_countries(
+    make_feed: MakeFeed, change: dict[str, Any], column: str, expected: Any
+) -> None:
+    record = {"lat": "50,63", "seen": "21.09.2026 12:54:00", "free": ""}
+    feed = make_feed([record], GERMAN)
+    outcome = parse(feed, json.dumps({"records": [record | change]}).encode(), TICK)
+    assert outcome.rows[0][column] == expected
+    assert [each.field for each in outcome.rejections] == (
+        [column] if expected is None and change.get(column) != "-" else []
+    )
+
+
+@pytest.mark.parametrize(
+    "types", ['{ decimal = ";" }', '{ type = "STRING", decimal = "," }', '{ format = "%d.%m.%Y" }']
+)
+def test_what_is_no_type_is_refused(make_feed: MakeFeed, types: str) -> None:
+    with pytest.raises(FeedError):
+        make_feed([{"a": "1,5"}], f"[types]\na = {types}")
