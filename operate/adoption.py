@@ -6,9 +6,10 @@ be refused (409) or create it twice. Names are the same each time, so each resou
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from operate.cloud import NO_REQUEST, Cloud, CredentialsError, RefusedError, pages
@@ -18,6 +19,7 @@ VARIABLE = "VLILLE_ADOPT"
 AT_ONCE = 8
 ABSENT = frozenset({403, 404})  # also where the service is not enabled yet
 REFERENCE = re.compile(r"\$\{(\w+)\.(\w+)\.(\w+)\}")
+AUTHORIZATION = "google_bigquery_dataset_access"
 DELETED, FAILED = "DELETED", "FAILED"
 
 Arguments = Mapping[str, Any]
@@ -35,7 +37,8 @@ class Known:
     id: str = ""
 
 
-# What is not here is made again without harm (grants, objects) or lies in the state alone (terraform_data).
+# What is not here is made again without harm (grants, objects), lies in the state alone (terraform_data), or cannot be
+# imported (AUTHORIZATION).
 KNOWN = {
     "google_artifact_registry_repository": Known(
         "artifact_registry", "projects/{project}/locations/{location}/repositories/{repository_id}"
@@ -125,6 +128,7 @@ def adoptable(cloud: Cloud, project: str, stack: Mapping[str, Any], known: Colle
 
     Raises OperateError also for what exists and cannot be imported.
     """
+    _refuse_authorizations(cloud, project, stack, known)
     found = find_existing(cloud, project, stack, known)
     for each in found.values():
         if each.is_failed:
@@ -138,6 +142,26 @@ def adoptable(cloud: Cloud, project: str, stack: Mapping[str, Any], known: Colle
 def as_variable(stack: str, ids: Mapping[str, str]) -> dict[str, str]:
     """Return the variable by which the synthesis is told to import; nothing where there is nothing to."""
     return {VARIABLE: json.dumps({stack: dict(ids)})} if ids else {}
+
+
+def _refuse_authorizations(
+    cloud: Cloud, project: str, stack: Mapping[str, Any], known: Collection[str]
+) -> None:
+    """Raise OperateError where a dataset authorizes another already, which the provider can neither import nor create."""
+    resources = stack.get("resource", {})
+    for name, arguments in resources.get(AUTHORIZATION, {}).items():
+        if f"{AUTHORIZATION}.{name}" in known:
+            continue
+        tables = _followed(arguments["dataset_id"], resources)
+        views = _followed(arguments["dataset"]["dataset"]["dataset_id"], resources)
+        url = f"{cloud.endpoints.big_query}projects/{project}/datasets/{tables}"
+        there = _look_up(AUTHORIZATION, {"name": tables}, partial(cloud.call, "GET", url)) or {}
+        for entry in there.get("access", []):
+            if entry.get("dataset", {}).get("dataset", {}).get("datasetId") == views:
+                raise OperateError(
+                    f"dataset {tables} authorizes {views} already, which no state knows and Terraform cannot import: "
+                    f"remove it in the console ({tables} > Sharing > Authorize datasets), then run this again"
+                )
 
 
 def _resources(stack: Mapping[str, Any], project: str) -> Iterator[tuple[str, str, Arguments]]:
@@ -161,13 +185,26 @@ def _followed(text: str, resources: Mapping[str, Any]) -> str:
 
 
 def _find(cloud: Cloud, project: str, kind: str, arguments: Arguments) -> Existing | None:
+    if kind in LISTED:
+        name = str(arguments["display_name"])
+        id_ = _look_up(kind, arguments, lambda: _listed(cloud, project, LISTED[kind], name))
+        return Existing(kind, arguments, id_) if id_ else None
+    way = KNOWN[kind]
+    path = way.path.format_map(arguments)
+    there = _look_up(
+        kind, arguments, lambda: cloud.call("GET", f"{getattr(cloud.endpoints, way.service)}{path}")
+    )
+    # A custom role that was deleted is brought back by Terraform itself.
+    if there is None or there.get("deleted") or there.get("state") == DELETED:
+        return None
+    id_ = (way.id or way.path).format_map(arguments)
+    return Existing(kind, arguments, id_, is_failed=there.get("state") == FAILED)
+
+
+def _look_up[T](kind: str, arguments: Arguments, ask: Callable[[], T]) -> T | None:
+    """Return what is there, None for nothing. Raises OperateError where that cannot be told, CredentialsError."""
     try:
-        if kind in LISTED:
-            id_ = _listed(cloud, project, LISTED[kind], str(arguments["display_name"]))
-            return Existing(kind, arguments, id_) if id_ else None
-        way = KNOWN[kind]
-        path = way.path.format_map(arguments)
-        there = cloud.call("GET", f"{getattr(cloud.endpoints, way.service)}{path}")
+        return ask()
     except CredentialsError:
         raise
     except RefusedError as error:
@@ -175,10 +212,6 @@ def _find(cloud: Cloud, project: str, kind: str, arguments: Arguments) -> Existi
             return None
         what = "does not answer" if error.status == NO_REQUEST else "cannot be looked up"
         raise OperateError(f"{kind} {arguments.get('name', '')} {what} ({error}): run this again") from None
-    if there.get("deleted") or there.get("state") == DELETED:  # a custom role Terraform itself brings back
-        return None
-    id_ = (way.id or way.path).format_map(arguments)
-    return Existing(kind, arguments, id_, is_failed=there.get("state") == FAILED)
 
 
 def _listed(cloud: Cloud, project: str, collection: str, display_name: str) -> str | None:

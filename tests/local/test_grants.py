@@ -80,9 +80,9 @@ file.write_text(json.dumps(stack))
 
 @pytest.fixture(scope="module")
 def answer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A response of full size, with one record that is none, for the quarantine."""
+    """A response of full size, with one record that has no key, for the quarantine."""
     damaged = json.loads(EXAMPLE.read_text())
-    damaged["records"][0]["fields"]["nbvelosdispo"] = "many"
+    damaged["records"][0]["fields"]["libelle"] = "many"
     file = tmp_path_factory.mktemp("answer") / "answer.json"
     file.write_text(json.dumps(damaged))
     return file
@@ -117,7 +117,8 @@ def test_the_whole_pipeline_runs_under_its_roles(whole: Ended) -> None:
     assert not [each for each in whole.used if each["denied"]]
     identities = {each["identity"].partition("@")[0] for each in whole.used}
     assert identities == {
-        f"vlille-{name}" for name in ("batch", "build", "collector", "copier", "push", "scheduler")
+        f"vlille-{name}"
+        for name in ("batch", "build", "collector", "copier", "dashboard", "push", "scheduler")
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cdk.settings import Settings
-from operate.adoption import KNOWN, LISTED, adoptable, as_variable
+from operate.adoption import AUTHORIZATION, KNOWN, LISTED, adoptable, as_variable
 from operate.cloud import Cloud, CredentialsError
 from operate.errors import OperateError
 from tests.cdk.test_stack import SNAPSHOTS
@@ -158,7 +158,40 @@ def test_every_type_of_the_stacks_is_known_or_needs_no_adoption() -> None:
     stacks = [json.loads(file.read_text()) for file in SNAPSHOTS.glob("*.json")]
     kinds = {kind for stack in stacks for kind in stack["resource"]}
     left_out = {kind for kind in kinds - KNOWN.keys() - LISTED.keys() if "_iam_" not in kind}
-    assert left_out == {"google_project_service", "google_storage_bucket_object", "terraform_data"}
+    made_again = {"google_project_service", "google_storage_bucket_object", "terraform_data"}
+    assert left_out == {*made_again, AUTHORIZATION}
+
+
+@pytest.mark.parametrize(
+    ("authorized", "is_known", "is_refused"),
+    [("views", False, True), ("views", True, False), ("other", False, False), (None, False, False)],
+)
+def test_an_authorization_that_no_state_knows_is_refused(
+    google: Google,
+    cloud: Cloud,
+    settings: Settings,
+    *,
+    authorized: str | None,
+    is_known: bool,
+    is_refused: bool,
+) -> None:
+    """The provider creates no second one and imports none, so the deploy would fail with its error each time."""
+    reference = {
+        "dataset": {"project_id": settings.project, "dataset_id": "${google_bigquery_dataset.v.dataset_id}"}
+    }
+    stack = stack_of(AUTHORIZATION, {"dataset_id": "tables", "dataset": reference})
+    stack["resource"]["google_bigquery_dataset"] = {"v": {"dataset_id": "views"}}
+    entries: list[dict[str, Any]] = [{"role": "OWNER", "specialGroup": "projectOwners"}]
+    if authorized:
+        entries.append({"dataset": {"dataset": {"projectId": settings.project, "datasetId": authorized}}})
+    google.answers[f"GET /big_query/projects/{settings.project}/datasets/tables"] = 200, {"access": entries}
+    google.answers[f"GET /big_query/projects/{settings.project}/datasets/views"] = refusal(404, "not there")
+    known = {f"{AUTHORIZATION}.it"} if is_known else set[str]()
+    if is_refused:
+        with pytest.raises(OperateError, match=r"dataset tables authorizes views already, .* remove it"):
+            adoptable(cloud, settings.project, stack, known)
+    else:
+        assert adoptable(cloud, settings.project, stack, known) == {}
 
 
 @pytest.mark.parametrize(("kind", "collection"), LISTED.items())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cdk.settings import Settings
-from operate.adoption import KNOWN, LISTED
+from operate.adoption import AUTHORIZATION, KNOWN, LISTED
 from operate.cloud import Cloud
 from operate.errors import OperateError
 from operate.leftovers import KINDS, Held, find, told
@@ -190,6 +190,7 @@ def test_every_type_of_the_stacks_is_looked_for() -> None:
     for kind in on_holders:
         holder = kind.removesuffix("_iam_member")
         assert {holder, f"{holder}_v2"} & kinds, f"{kind}: on what, and is that looked for?"
+    on_holders |= {AUTHORIZATION} & kinds  # a dataset's, as grants are
     wanted = kinds - on_holders - WITHOUT_A_COMMAND - OF_BOOTSTRAP
     assert wanted == KINDS.keys() - {"cluster", "disk"}
     assert wanted - {"google_project_iam_member"} <= KNOWN.keys() | LISTED.keys()
