@@ -147,7 +147,7 @@ def as_variable(stack: str, ids: Mapping[str, str]) -> dict[str, str]:
 def _refuse_authorizations(
     cloud: Cloud, project: str, stack: Mapping[str, Any], known: Collection[str]
 ) -> None:
-    """Raise OperateError where a dataset authorizes another already: the provider can neither import nor create that."""
+    """Raise OperateError where a dataset authorizes another already: the provider neither imports nor creates that."""
     resources = stack.get("resource", {})
     for name, arguments in resources.get(AUTHORIZATION, {}).items():
         if f"{AUTHORIZATION}.{name}" in known:
