@@ -121,6 +121,10 @@ def _put_dataset(machine: Machine, datasets: Collection, wanted: Json) -> Json:
     )
     known = {"datasetReference": {"projectId": project, "datasetId": name}}
     complete: Json = {"location": "US"} | wanted | known
+    # The provider sends the dataset's own ID inside an entry; Google ignores fields that a resource does not have.
+    complete["access"] = [
+        {key: value for key, value in entry.items() if key != "datasetId"} for entry in complete["access"]
+    ]
     machine.service(Policies).replace(f"projects/{project}/datasets/{name}", _bindings(complete["access"]))
     return _shown_dataset(datasets.put(name, complete))
 

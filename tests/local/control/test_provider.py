@@ -29,6 +29,7 @@ pytestmark = pytest.mark.emulator
 ENTRIES = [json.loads(line) for line in FILE.read_text("utf-8").splitlines()]
 OPERATION_DEADLINE_S = 60
 FUNCTION = {"main.py": "def collect(request):\n    return 'ok'\n"}
+SERVICES = ("copier", "dashboard")
 SERVICE = {
     "Dockerfile": 'FROM scratch\nCMD ["python", "-m", "http.server", "--bind", "127.0.0.1", "$PORT"]\n'
 }
@@ -69,10 +70,12 @@ def settled(plane: ControlPlane, method: str, target: str, body: Any) -> Reply:
 
 
 def with_digest_of(entries: list[dict[str, Any]], artifact: bytes) -> list[dict[str, Any]]:
-    """The recording, with the digest of this artifact where that of the copier's was."""
+    """The recording, with the digest of this artifact where those of the services' were."""
     text = json.dumps(entries)
-    recorded = text.split("copier/copier-")[1][:16]
-    return list(json.loads(text.replace(recorded, hashlib.sha256(artifact).hexdigest()[:16])))
+    for service in SERVICES:
+        recorded = text.split(f"{service}/{service}-")[1][:16]
+        text = text.replace(recorded, hashlib.sha256(artifact).hexdigest()[:16])
+    return list(json.loads(text))
 
 
 def test_what_the_provider_sent_is_answered_as_it_was(plane: ControlPlane, machine: Machine) -> None:
@@ -101,7 +104,7 @@ def put_artifacts(machine: Machine, service: bytes) -> None:
         path = unquote(urlsplit(entry["target"]).path)
         if entry["method"] == "DELETE" and "/vlille-dev-artifacts/o/" in path:
             name = path.partition("/o/")[2]
-            content = service if name.startswith("copier/") else zipped(FUNCTION)
+            content = service if name.partition("/")[0] in SERVICES else zipped(FUNCTION)
             machine.service(Storage).put_object("vlille-dev-artifacts", name, content, "application/zip", {})
 
 
