@@ -38,6 +38,8 @@ def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Call
     monkeypatch.setattr(module, "running", running)
     monkeypatch.setattr(module, "begin", lambda _system: report)
     monkeypatch.setattr(module, "complete", failing(ServiceError("POST /queries", 400, "no space left")))
+    if module is demo:
+        monkeypatch.setattr(demo, "_show_page", lambda *_arguments: None)
     if module is up:
         keeper = SimpleNamespace(say_where=lambda: None, before={}, landed=None, save=lambda: None)
         monkeypatch.setattr(up, "_Keeper", lambda *_arguments: keeper)

@@ -52,10 +52,10 @@ def test_a_violation_is_shrunk_to_the_faults_that_it_needs() -> None:
         each for each in MUTATIONS if each.name == "a message is acknowledged although its load failed"
     )
     with mutation.applied():
-        result = next(
+        violated = (
             result for seed in range(1_000) if (result := run_history(seed)).violation and result.faults > 3
         )
-        shrunk = shrink(result)
+        # A history may need each of its faults.
+        shrunk = next(smaller for each in violated if (smaller := shrink(each)).suppressed)
     assert shrunk.violation
-    assert len(shrunk.suppressed) > 0
     assert "faults are not needed" in str(shrunk)

@@ -137,8 +137,6 @@ def test_a_batch_that_may_not_read_the_archive_is_told(old: Old) -> None:
     reader = f"serviceAccount:{old.settings.service_account('batch')}"
     bindings = [binding for binding in policies.get(bucket)["bindings"] if reader not in binding["members"]]
     policies.put(bucket, policies.get(bucket) | {"bindings": bindings})
-    with pytest.raises(
-        OperateError, match=r"(?s)is archived and not rebuilt: job rebuild of .*403.*make logs"
-    ):
+    with pytest.raises(OperateError, match=r"(?s)is archived and not rebuilt: .*403.*make logs"):
         old.run()
     assert (len(old.held(old.settings.bucket("archive"))), old.rows) == (3, 0)

@@ -73,6 +73,8 @@ def test_the_table_of_edits_says_what_was_planned(environment: str) -> None:
             continue
         if key in in_place:
             assert set(planned.values()) == {"update"}, key
+        elif set(planned.values()) <= {"create", "delete"}:
+            assert any(f"`{key}`" in row[0] and row[1].startswith("creates or deletes") for row in rows), key
         else:
             assert template in replaced(planned), key
     assert in_place >= {"protected", "schedule.copy", "retention.soft_delete_days", "alerts.email"}
