@@ -10,6 +10,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from cdk.settings import Settings
 from operate.cloud import Cloud, RefusedError
@@ -66,13 +67,25 @@ def begin_proxy(url: str, token: Callable[[], str], port: int = 0) -> ThreadingH
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            # Only pages of this proxy: another name for this address, or a target with a host of its own, would lead
+            # the token or the data to somebody else.
+            names = {f"{name}:{self.connection.getsockname()[1]}" for name in ("127.0.0.1", "localhost")}
+            if not self.path.startswith("/") or self.headers.get("Host") not in names:
+                self.send_error(HTTPStatus.FORBIDDEN, "this proxy is for the page that it serves")
+                return
             headers: dict[str, str | None] = {name: self.headers.get(name) for name in PASSED_ON}
-            headers["Authorization"] = f"Bearer {tokens.get()}"
             try:
-                answer = requests.get(f"{url}{self.path}", headers=headers, timeout=TIMEOUT_S, stream=True)
+                headers["Authorization"] = f"Bearer {tokens.get()}"
+                answer = requests.get(
+                    f"{url}{self.path}",
+                    headers=headers,
+                    timeout=TIMEOUT_S,
+                    stream=True,
+                    allow_redirects=False,
+                )
                 body = answer.raw.read()
                 status, found = answer.status_code, answer.headers
-            except requests.RequestException as error:
+            except (requests.RequestException, HTTPError, OperateError) as error:
                 status, found = int(HTTPStatus.BAD_GATEWAY), requests.structures.CaseInsensitiveDict()
                 body = f"{url} does not respond: {error}".encode()
             self.send_response(status)

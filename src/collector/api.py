@@ -1,5 +1,6 @@
 """The API's answer as it came, within bounds of size and time."""
 
+import logging
 import time
 from collections.abc import Generator, Mapping
 from contextlib import suppress
@@ -55,6 +56,8 @@ class _Session(requests.Session):
 
 def make_session() -> requests.Session:
     """Return a session that says who asks, and whose connections keep to the time limit of `fetch`."""
+    # It logs whole addresses, and with them keys in their queries, where a response's headers are damaged.
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     session = _Session()
     for scheme in ("https://", "http://"):
         session.mount(scheme, WatchedAdapter())

@@ -1,12 +1,11 @@
 """All pages of a response, within the bounds of one."""
 
-import json
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from collector.api import Answer, ApiError
-from feed import Feed, joined_pages, records_of_page
+from feed import FaultError, Feed, charset_of, joined_pages, read_page, records_of_page
 
 Ask = Callable[[str, float, int], Answer]  # address, seconds, bytes
 
@@ -32,12 +31,13 @@ def fetch_pages(feed: Feed, ask: Ask, url: str, *, timeout_s: float, max_bytes: 
             raise ApiError(f"{len(pages)} pages in {timeout_s:g} s and {max_bytes} bytes, and there are more")
         pages.append(ask(address, left_s, bytes_left))
         bytes_left -= len(pages[-1].body)
+        charset = charset_of(pages[-1].headers.get("content-type", ""))
         try:
-            document = json.loads(pages[-1].body)
-        except (ValueError, RecursionError):
-            break  # the whole response is kept, and quarantined with the reason
-        counts.append(records_of_page(feed, document))
-        address = paging.next_url(address if paging.next else url, counts, document)
-    is_complete = address is None or len(counts) < len(pages)
+            document = read_page(feed, pages[-1].body, charset)
+            counts.append(records_of_page(feed, document))
+            address = paging.next_url(address if paging.next else url, counts, document)
+        except (FaultError, ValueError):
+            break  # what there is so far is kept, and is not complete
+    is_complete = address is None
     body = joined_pages([page.body for page in pages], is_complete=is_complete)
     return Answer(body, pages[0].headers)

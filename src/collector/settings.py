@@ -61,4 +61,7 @@ def secrets_of(names: Iterable[str], environment: Mapping[str, str]) -> dict[str
     if missing := [name for name in names if not environment.get(secret_variable(name))]:
         variables = ", ".join(secret_variable(name) for name in missing)
         raise SettingsError(f"no value of the secrets {', '.join(missing)}: expected in {variables}")
-    return {name: environment[secret_variable(name)].strip() for name in names}
+    values = {name: environment[secret_variable(name)].strip() for name in names}
+    if odd := [name for name, value in values.items() if not (value.isascii() and value.isprintable())]:
+        raise SettingsError(f"the secrets {', '.join(odd)} have characters that no HTTP header may have")
+    return values

@@ -22,6 +22,8 @@ from dashboard.warehouse import Warehouse
 from telemetry import log, log_as_json
 
 STATIC = Path(__file__).parent / "static"
+# A settled day changes when a backfill or a rebuild loads it: the ETag makes asking again cheap.
+SETTLED = "private, max-age=3600"
 FOREVER = "private, max-age=31536000, immutable"
 REVALIDATE = "private, no-cache"
 BINARY = "application/octet-stream"
@@ -101,7 +103,7 @@ def _add_data(app: flask.Flask, documents: Documents) -> None:
             flask.abort(404, str(error))
         except ValueError:
             flask.abort(404, f"a day such as 2026-11-24 is expected, found {day!r}")
-        return _respond(document, BINARY, FOREVER if documents.is_settled(found) else REVALIDATE)
+        return _respond(document, BINARY, SETTLED if documents.is_settled(found) else REVALIDATE)
 
 
 def _add_page(app: flask.Flask, documents: Documents) -> None:

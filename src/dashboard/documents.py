@@ -52,10 +52,13 @@ class Documents:
 
     def day(self, day: date) -> Document:
         """<day>.bin. Raises UnknownDayError."""
-        local = LocalDay.of(day, self.settings.time_zone)
-        if day < FIRST_DAY or local.start > self.now():
+        is_possible = (
+            FIRST_DAY <= day <= self.now().date() + timedelta(days=1)
+        )  # beyond, no local day can be made
+        local = LocalDay.of(day, self.settings.time_zone) if is_possible else None
+        if local is None or local.start > self.now():
             raise UnknownDayError(f"{day} has no data: a day from {FIRST_DAY} until today is expected")
-        lifetime = None if self.is_settled(day) else TODAY_LIFETIME
+        lifetime = DAY if self.is_settled(day) else TODAY_LIFETIME
         return self.cache.get(f"day {day}", lambda: self._day(local), lifetime)
 
     def is_settled(self, day: date) -> bool:

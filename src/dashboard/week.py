@@ -23,7 +23,7 @@ def encode(series: Mapping[str, str]) -> bytes:
             weekday, hour, days, mean, empty, full = entry.split(":")
             place = index * HOURS + (int(weekday) - 1) * 24 + int(hour)
             for name, text in zip(PLANES, (mean, empty, full, days), strict=True):
-                planes[name][place] = min(LARGEST, int(float(text))) if text else UNKNOWN
+                planes[name][place] = max(0, min(LARGEST, int(float(text)))) if text else UNKNOWN
     header = json.dumps(
         {"hours": HOURS, "stations": stations, "planes": PLANES}, separators=(",", ":")
     ).encode()

@@ -12,7 +12,7 @@ from feed.paging import joined_pages
 from feed.parsing import answer_times, parse, unreadable
 from feed.raw import RawError, TooLargeError, pack, unpack
 from feed.request import redacted, secret_variable, values_of, with_query
-from feed.response import check_depth, records_of_page
+from feed.response import check_depth, read_page, records_of_page
 from feed.schema import (
     availability_sql,
     batch_runs_schema,
@@ -74,6 +74,7 @@ __all__ = [
     "parse",
     "quarantine_rows",
     "quarantine_schema",
+    "read_page",
     "records_of_page",
     "redacted",
     "secret_variable",

@@ -29,11 +29,15 @@ class Paging:
     def next_url(self, url: str, records: list[int], last: Any) -> str | None:
         """The address after the pages of so many `records` each, of which `last` is the last one's document.
 
-        None where there is no further page.
+        None where there is no further page. ValueError where the response names no address that can be one.
         """
         if self.next is not None:
             address = next(values_at(last, self.next), None)
-            return urljoin(url, address) if isinstance(address, str) and address else None
+            if not isinstance(address, str) or not address:
+                return None
+            following = urljoin(url, address)
+            urlsplit(following)
+            return following
         if records[-1] < self.size:
             return None
         return _with_parameters(url, self._parameters(len(records), sum(records)))

@@ -23,8 +23,13 @@ class Where:
             return None
         found: dict[str, Any] = {}
         for item in items:
-            if type(item) is dict and type(text := item.get(self.key)) in {str, int, bool}:
-                found.setdefault(text if type(text) is str else str(text).lower(), item)
+            if type(item) is not dict or type(text := item.get(self.key)) not in {str, int, bool}:
+                continue
+            if (
+                type(text) is int and text.bit_length() > _INTEGER_BITS
+            ):  # Python writes no integer of any length
+                continue
+            found.setdefault(text if type(text) is str else str(text).lower(), item)
         return next((found[value] for value in self.values if value in found), None)
 
 
@@ -36,6 +41,7 @@ class Each:
 Step = str | int | Where | Each
 FieldPath = tuple[Step, ...]
 
+_INTEGER_BITS = 63
 _STEP = re.compile(
     r"""\.?(?P<key>[^.\[\]'"\s][^.\[\]'"]*)|\[(?P<index>\d{1,9})\]|\[(?P<quote>['"])(?P<quoted>.+?)(?P=quote)\]"""
     r"""|\[(?P<field>[^\[\]='"]+)=(?P<values>[^\[\]='"]+)\]|(?P<each>\[\])"""

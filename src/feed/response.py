@@ -9,6 +9,7 @@ from typing import Any
 
 from feed.arrangement import ArrangementError
 from feed.conversion import describe
+from feed.detection import INT64
 from feed.drift import Drift
 from feed.encoding import as_utf8, text_of
 from feed.model import Feed
@@ -65,6 +66,11 @@ def read_response(feed: Feed, body: bytes, decode: Decode, charset: str = "") ->
     return Response(records, (*drifts, *_missing_records(feed, pages, len(records), is_complete=is_complete)))
 
 
+def read_page(feed: Feed, body: bytes, charset: str = "") -> Any:
+    """One page's JSON document, read as `read_response` reads a whole response; FaultError where it is none."""
+    return _decoded(feed, body, json.loads, charset)[0]
+
+
 def records_of_page(feed: Feed, document: Any) -> int:
     """How many records a page has; 0 where it has none."""
     try:
@@ -76,7 +82,7 @@ def records_of_page(feed: Feed, document: Any) -> int:
 def _missing_records(feed: Feed, pages: list[Any], count: int, *, is_complete: bool) -> Iterator[Drift]:
     """A drift where the response itself says that there are more records than it has."""
     totals = [] if feed.total is None else [each for page in pages for each in values_at(page, feed.total)]
-    total = max((each for each in totals if type(each) is int), default=0)
+    total = max((each for each in totals if type(each) is int and each in INT64), default=0)
     if count < total or not is_complete:
         found = (
             f"{count:,} records"

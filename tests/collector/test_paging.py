@@ -110,6 +110,22 @@ def test_a_page_that_is_none_is_kept_and_quarantined(paged: MakePaged) -> None:
     assert [each.scope for each in parse(feed, answer.body, TICK).rejections] == ["response"]
 
 
+def test_pages_that_are_no_utf8_are_read_as_the_response_is(paged: MakePaged) -> None:
+    pages = [json.dumps(page(n, 2 if n < 4 else 1, name="Hôtel"), ensure_ascii=False) for n in (0, 2, 4)]
+    feed, api = paged(WAYS[0][0]), Api(*(each.encode("latin-1") for each in pages))
+    outcome = parse(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body, TICK)
+    assert (len(api.asked), len(outcome.rows)) == (3, 5)
+
+
+@pytest.mark.parametrize(
+    "second", [b"<html>", json.dumps(page(2, 2, next="https://[")).encode()], ids=["no page", "no address"]
+)
+def test_pages_that_lead_nowhere_are_not_complete(paged: MakePaged, second: bytes) -> None:
+    feed, api = paged('next = "next"'), Api(page(0, 2, next="?cursor=b"), second)
+    body = fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body
+    assert body.rstrip().endswith(b"false}")
+
+
 def test_no_other_host_is_asked(paged: MakePaged) -> None:
     feed, api = paged('next = "next"'), Api(page(0, 2, next="https://evil.example/"))
     with pytest.raises(ApiError, match=r"page 2 is at another host; expected data\.example"):

@@ -32,3 +32,10 @@ def test_four_planes_of_a_byte_per_hour_of_the_week() -> None:
         "days": 3,
     }
     assert first["empty"][1] == UNKNOWN
+
+
+@pytest.mark.parametrize(("mean", "byte"), [("-3", 0), ("-0.4", 0), ("300", 254), ("", 255)])
+def test_a_mean_that_no_byte_holds_is_the_nearest(mean: str, byte: int) -> None:
+    content = encode({"1": f"1:0:4:{mean}:0:0"})
+    (length,) = struct.unpack_from("<I", content, 4)
+    assert content[8 + length] == byte

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,3 +62,17 @@ ANSWER = {"a": {"b": [10, {"c": None}]}, "n": None}
 )
 def test_values_at(text: str, values: list[object]) -> None:
     assert list(values_at(ANSWER, parse_path(text))) == values
+
+
+@pytest.mark.parametrize(
+    ("items", "found"),
+    [
+        ('[{"lang": 7, "text": "L"}]', ["L"]),
+        ('[{"lang": %s, "text": "L"}, {"lang": 7, "text": "M"}]' % ("9" * 5_000), ["M"]),
+        ('[{"lang": %s, "text": "L"}]' % ("9" * 5_000), []),
+    ],
+    ids=["an integer", "one of any length before it", "one of any length alone"],
+)
+def test_an_integer_of_any_length_is_no_key(items: str, found: list[str]) -> None:
+    names = json.loads(items, parse_int=lambda digits: int(digits) if len(digits) < 9 else 10 ** len(digits))
+    assert list(values_at(names, parse_path("[lang=7].text"))) == found

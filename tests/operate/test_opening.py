@@ -1,5 +1,6 @@
 """The loopback proxy in front of the private dashboard."""
 
+import http.client
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -75,3 +76,36 @@ def test_a_service_that_does_not_respond_is_a_502_with_its_name() -> None:
 def test_an_environment_without_a_dashboard_has_none_to_open(cloud: Cloud, settings: Settings) -> None:
     with pytest.raises(OperateError, match=r"has no \[dashboard\]"):
         find_url(cloud, replace(settings, dashboard=None), Place("dev"))
+
+
+@pytest.mark.parametrize(
+    ("target", "host"),
+    [
+        ("@127.0.0.1:9/", "127.0.0.1:{port}"),  # the address would be http://service@127.0.0.1:9/
+        (".example.org/", "127.0.0.1:{port}"),
+        ("/data/now.json", "rebound.example"),  # a page whose name was led to this address
+        ("/data/now.json", "127.0.0.1"),
+    ],
+)
+def test_the_token_goes_to_the_service_alone_and_the_data_to_this_machine(
+    proxied: str, target: str, host: str
+) -> None:
+    address, port = proxied.removeprefix("http://").split(":")
+    connection = http.client.HTTPConnection(address, int(port), timeout=10)
+    connection.putrequest("GET", target, skip_host=True)
+    connection.putheader("Host", host.format(port=port))
+    connection.endheaders()
+    assert connection.getresponse().status == 403
+    connection.close()
+
+
+def test_a_token_that_cannot_be_made_is_told(service: str) -> None:
+    def no_token() -> str:
+        raise OperateError("gcloud gives no identity token: run `gcloud auth login`")
+
+    server = begin_proxy(service, no_token)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    found = requests.get(f"http://127.0.0.1:{server.server_port}/", timeout=10)
+    assert (found.status_code, "run `gcloud auth login`" in found.text) == (502, True)
+    server.shutdown()
+    server.server_close()
