@@ -35,6 +35,8 @@ class _Entry:
     lock: threading.Lock = field(default_factory=threading.Lock)
     document: Document | None = None
     expires: datetime | None = None  # None: never
+    failure: Exception | None = None  # of a document that was never made; raised again until `retry_at`
+    retry_at: datetime | None = None
 
 
 class Cache:
@@ -55,7 +57,7 @@ class Cache:
         """Return a document, made anew where it is older than `lifetime` (None: never).
 
         Who asks while it is being made waits for that one. Where `make` raises, the last known document is returned
-        with `failed`, and the error is raised where there is none.
+        with `failed`, and the error is raised where there is none; for RETRY_AFTER it is not called again.
         """
         with self._lock:
             entry = self._entries.setdefault(name, _Entry())
@@ -64,12 +66,16 @@ class Cache:
             now = self._now()
             if entry.document is not None and (entry.expires is None or now < entry.expires):
                 return entry.document
+            if entry.failure is not None and entry.retry_at is not None and now < entry.retry_at:
+                raise entry.failure.with_traceback(None)
             try:
                 entry.document = Document.of(make(), now)
+                entry.failure = None
                 entry.expires = None if lifetime is None else now + lifetime
             except Exception as error:
                 log(logging.ERROR, f"{name} could not be renewed: {error}", event="not renewed")
                 if entry.document is None:
+                    entry.failure, entry.retry_at = error, now + RETRY_AFTER
                     raise
                 last = entry.document
                 entry.document = Document(last.body, last.etag, last.made_at, failed=str(error)[:300])

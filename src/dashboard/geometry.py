@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 MARGIN_KM = 0.7  # of the hull around the outermost stations
 KM_A_DEGREE = 111.32
+MOST_PLACES = 2_000
 DIGITS = 5  # of a degree: about a metre
 HULL_STEPS = 12  # points of the circle around each station that the hull is made of
 
@@ -51,9 +52,12 @@ def merge_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def outlines(places: Sequence[Place]) -> list[Outline]:
-    """Return the outline of each area, by name; without areas, one outline of the whole without a name."""
+    """Return the outline of each area, by name; without areas, one outline of the whole without a name.
+
+    None of fewer than three places, nor of more than MOST_PLACES, for which the cells would take seconds.
+    """
     spots = {(place.latitude, place.longitude): place for place in places}
-    if len(spots) < 3:
+    if not 3 <= len(spots) <= MOST_PLACES:
         return []
     merged = merge_names(place.area for place in spots.values() if place.area)
     middle = sum(latitude for latitude, _ in spots) / len(spots)

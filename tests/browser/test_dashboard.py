@@ -179,6 +179,7 @@ def test_search_sort_csv_and_sql(open_page: Open, warehouse: MadeWarehouse) -> N
         page.locator("#csv").click()
     lines = Path(download.value.path()).read_text("utf-8").splitlines()
     assert len(lines) == rows + 1
+    assert all(line.split(",")[1].startswith('"') for line in lines[1:])
     asked: list[str] = []
 
     def answer(dialog: Dialog) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dashboard.geometry import Outline, Place, fold_name, merge_names, outlines
+from dashboard.geometry import MOST_PLACES, Outline, Place, fold_name, merge_names, outlines
 
 pytestmark = pytest.mark.unit
 
@@ -54,6 +54,11 @@ def test_two_areas_share_a_border() -> None:
 
 @pytest.mark.parametrize("places", [[], [Place(50.6, 3.0, "A")], [Place(50.6, 3.0, "A")] * 3])
 def test_fewer_than_three_places_have_no_map(places: list[Place]) -> None:
+    assert outlines(places) == []
+
+
+def test_more_places_than_can_be_drawn_in_time_have_no_outlines() -> None:
+    places = [Place(50.0 + n / 10_000, 3.0 + n * n % 997 / 1_000, "A") for n in range(MOST_PLACES + 1)]
     assert outlines(places) == []
 
 

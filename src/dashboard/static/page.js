@@ -615,15 +615,17 @@
   // --- export ------------------------------------------------------------------------------------
 
   function download() {
-    const at = new Date(msAt(state.minute)).toISOString().slice(0, 19) + "Z", quote = (text) => `"${String(text).replace(/"/g, '""')}"`;
-    const lines = shown.map((row) => [at, row.station.id, quote(row.name), quote(row.area), row.bikes < 0 ? "" : row.bikes, row.docks < 0 ? "" : row.docks].join(","));
+    const at = new Date(msAt(state.minute)).toISOString().slice(0, 19) + "Z";
+    // A name that begins like a formula would be one in a spreadsheet.
+    const quote = (text) => `"${String(text).replace(/^[=+\-@]/, "'$&").replace(/"/g, '""')}"`;
+    const lines = shown.map((row) => [at, quote(row.station.id), quote(row.name), quote(row.area), row.bikes < 0 ? "" : row.bikes, row.docks < 0 ? "" : row.docks].join(","));
     const blob = new Blob([["collected_at,station_id,name,area,num_bikes_available,num_docks_available", ...lines].join("\n") + "\n"], { type: "text/csv" });
     const link = tag("a", null, null, { href: URL.createObjectURL(blob), download: `${data.info.feed}_${at.replace(/[-:]/g, "")}.csv` });
     link.click();
     URL.revokeObjectURL(link.href);
   }
   function asSql() {
-    const at = new Date(msAt(state.minute)).toISOString().slice(0, 19) + "Z", only = state.station ? `\n  AND station_id = '${state.station.replace(/'/g, "\\'")}'` : "";
+    const at = new Date(msAt(state.minute)).toISOString().slice(0, 19) + "Z", only = state.station ? `\n  AND station_id = '${state.station.replace(/[\\']/g, "\\$&")}'` : "";
     return `SELECT station_id, name, area, num_bikes_available, num_docks_available\nFROM \`${data.info.views}.availability\`\nWHERE collected_at = TIMESTAMP '${at}'${only}\nORDER BY name`;
   }
   async function copySql() {
