@@ -5,11 +5,15 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from feed.paths import Each, FieldPath, path_text, values_at
 
 FORMATS = ("json", "ndjson", "csv")
+# More rows than these do not fit in the collector's memory: a megabyte of `1,` is half a million records. No more than
+# one above them is made, of a body that has more.
+MAX_RECORDS = 50_000
 # A column of many response times; a table of as many is no feed.
 _MAX_COLUMNS = 10_000
 
@@ -42,7 +46,8 @@ class Arrangement:
         """The document of a text that is no JSON: a list of records. A line of NDJSON that is none stays text."""
         if self.format == "csv":
             return _csv(text, self.delimiter)
-        return [_line(line) for line in text.splitlines() if line.strip()]
+        lines = (_line(line.strip()) for line in io.StringIO(text) if line.strip())
+        return list(islice(lines, MAX_RECORDS + 1))
 
     def records(self, document: Any, path: FieldPath) -> list[Any]:
         """The records at a path of the document. Raises ArrangementError."""
@@ -82,11 +87,13 @@ PLAIN = Arrangement()
 
 def _csv(text: str, delimiter: str) -> list[Any]:
     """Raises ValueError. A row of another length than the header's is no record, and stays a list."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        names, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        names = next(reader)
+        rows = list(islice(filter(None, reader), MAX_RECORDS + 1))
     except csv.Error as error:
         raise ValueError(f"CSV: {error}") from None
-    return [dict(zip(names, row, strict=True)) if len(row) == len(names) else row for row in rows if row]
+    return [dict(zip(names, row, strict=True)) if len(row) == len(names) else row for row in rows]
 
 
 def _line(line: str) -> Any:
@@ -108,7 +115,8 @@ def _rows_of_columns(found: Any) -> list[Any]:
     if len(lengths) != 1 or len(columns) > _MAX_COLUMNS:
         told = f"arrays of {', '.join(map(str, sorted(lengths)[:5]))} values" if lengths else _kind(found)
         raise ArrangementError(told, "an object of arrays of one length")
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    rows = islice(zip(*columns.values(), strict=True), MAX_RECORDS + 1)
+    return [dict(zip(columns, values, strict=True)) for values in rows]
 
 
 def _without(value: Any, nulls: tuple[str, ...]) -> Any:

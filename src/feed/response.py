@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from feed.arrangement import ArrangementError
+from feed.arrangement import MAX_RECORDS, ArrangementError
 from feed.conversion import describe
 from feed.detection import INT64
 from feed.drift import Drift
@@ -18,8 +18,6 @@ from feed.paging import pages_of
 from feed.paths import path_text, values_at
 from feed.raw import GZIP_MAGIC, RawError, unpack
 
-# More rows than these do not fit in the collector's memory: a megabyte of `1,` is half a million records.
-MAX_RECORDS = 50_000
 # Decoders and versions of Python give up between some 900 and 100,000 levels: below it they agree.
 MAX_DEPTH = 500
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
@@ -62,7 +60,7 @@ def read_response(feed: Feed, body: bytes, decode: Decode, charset: str = "") ->
     if not records and not feed.empty_is_ok:
         raise unusable("empty", where, "an empty array", "at least one record")
     if len(records) > MAX_RECORDS:
-        raise unusable("too_many", where, f"{len(records)} records", f"at most {MAX_RECORDS}")
+        raise unusable("too_many", where, f"more than {MAX_RECORDS} records", f"at most {MAX_RECORDS}")
     return Response(records, (*drifts, *_missing_records(feed, pages, len(records), is_complete=is_complete)))
 
 

@@ -7,10 +7,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from feed.arrangement import MAX_RECORDS
 from feed.drift import expectations
 from feed.model import Column, Feed
 from feed.paths import FieldPath, Step, values_at
-from feed.response import MAX_RECORDS
 
 
 @dataclass(frozen=True)

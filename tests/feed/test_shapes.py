@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feed import Feed, FeedError, load_feed, parse
-from feed.arrangement import Arrangement, ArrangementError
+from feed.arrangement import MAX_RECORDS, Arrangement, ArrangementError
 from feed.paths import parse_path, path_text
 
 pytestmark = pytest.mark.unit
@@ -133,6 +133,35 @@ def test_what_is_wrong_with_a_shape_has_a_reason(
 ) -> None:
     outcome = parse(load_feed(folder_of(title, tmp_path)), body, TICK)
     assert [(each.reason, each.index) for each in outcome.rejections] == expected
+
+
+MANY = 2 * MAX_RECORDS
+
+
+@pytest.mark.parametrize(
+    ("title", "body"),
+    [
+        ("CSV with a header", b"id;bikes;seen\n" + b"a;1;\n" * MANY),
+        ("NDJSON", b'{"id": "a"}\n' * MANY),
+        ("Parallel arrays: Open-Meteo", json.dumps({"hourly": {"time": [0] * MANY}}).encode()),
+    ],
+)
+def test_no_more_records_are_made_than_are_needed_to_refuse_them(
+    title: str, body: bytes, tmp_path: Path
+) -> None:
+    feed = load_feed(folder_of(title, tmp_path))
+    outcome = parse(feed, body, TICK)
+    assert [(each.reason, each.found) for each in outcome.rejections] == [
+        ("too_many", f"more than {MAX_RECORDS} records")
+    ]
+    document = json.loads(body) if title.startswith("Parallel") else feed.arrangement.document(body.decode())
+    assert len(feed.arrangement.records(document, feed.records)) == MAX_RECORDS + 1
+
+
+def test_a_line_separator_within_a_text_of_ndjson_ends_no_record(tmp_path: Path) -> None:
+    feed = load_feed(folder_of("NDJSON", tmp_path))
+    body = '{"id": "a\u2028b", "bikes": 1}\n{"id": "c", "bikes": 2}\r\n'.encode()
+    assert [row["id"] for row in parse(feed, body, TICK).rows] == ["a\u2028b", "c"]
 
 
 def test_a_station_without_its_pair_has_null(tmp_path: Path) -> None:
