@@ -3,12 +3,6 @@
 from cdktf_cdktf_provider_google.cloud_run_v2_service import (
     CloudRunV2Service,
     CloudRunV2ServiceTemplate,
-    CloudRunV2ServiceTemplateContainers,
-    CloudRunV2ServiceTemplateContainersEnv,
-    CloudRunV2ServiceTemplateContainersPorts,
-    CloudRunV2ServiceTemplateContainersResources,
-    CloudRunV2ServiceTemplateContainersStartupProbe,
-    CloudRunV2ServiceTemplateContainersStartupProbeHttpGet,
     CloudRunV2ServiceTemplateScaling,
     CloudRunV2ServiceTraffic,
 )
@@ -18,14 +12,13 @@ from cdktf_cdktf_provider_google.storage_bucket_object import StorageBucketObjec
 from constructs import Construct
 
 from cdk.build import Build
+from cdk.containers import LATEST, service_container
 from cdk.identities import Identities
 from cdk.replacement import replaced_with
 from cdk.settings import Settings
 from cdk.storage import CLIENT, Storage
 
-PORT = 8080
 ANSWER_SECONDS = 30  # kept back from the request's time-out, to end the objects at work and to answer
-LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
 
 
 class Archiving(Construct):
@@ -85,27 +78,8 @@ class Archiving(Construct):
                     min_instance_count=0, max_instance_count=settings.copier.max_instances
                 ),
                 containers=[
-                    CloudRunV2ServiceTemplateContainers(
-                        image=image,
-                        ports=CloudRunV2ServiceTemplateContainersPorts(container_port=PORT),
-                        resources=CloudRunV2ServiceTemplateContainersResources(
-                            limits={"cpu": settings.copier.cpu, "memory": settings.copier.memory},
-                            cpu_idle=True,
-                            startup_cpu_boost=True,
-                        ),
-                        env=[
-                            CloudRunV2ServiceTemplateContainersEnv(name=name, value=value)
-                            for name, value in environment.items()
-                        ],
-                        startup_probe=CloudRunV2ServiceTemplateContainersStartupProbe(
-                            http_get=CloudRunV2ServiceTemplateContainersStartupProbeHttpGet(
-                                path="/healthz", port=PORT
-                            ),
-                            initial_delay_seconds=0,
-                            period_seconds=2,
-                            timeout_seconds=1,
-                            failure_threshold=30,
-                        ),
+                    service_container(
+                        image, environment, cpu=settings.copier.cpu, memory=settings.copier.memory
                     )
                 ],
             ),

@@ -4,12 +4,6 @@ from cdktf_cdktf_provider_google.bigquery_dataset_iam_member import BigqueryData
 from cdktf_cdktf_provider_google.cloud_run_v2_service import (
     CloudRunV2Service,
     CloudRunV2ServiceTemplate,
-    CloudRunV2ServiceTemplateContainers,
-    CloudRunV2ServiceTemplateContainersEnv,
-    CloudRunV2ServiceTemplateContainersPorts,
-    CloudRunV2ServiceTemplateContainersResources,
-    CloudRunV2ServiceTemplateContainersStartupProbe,
-    CloudRunV2ServiceTemplateContainersStartupProbeHttpGet,
     CloudRunV2ServiceTemplateScaling,
     CloudRunV2ServiceTraffic,
 )
@@ -18,8 +12,8 @@ from cdktf_cdktf_provider_google.project_iam_member import ProjectIamMember
 from cdktf_cdktf_provider_google.storage_bucket_object import StorageBucketObject
 from constructs import Construct
 
-from cdk.archiving import LATEST, PORT
 from cdk.build import Build
+from cdk.containers import LATEST, service_container
 from cdk.identities import Identities
 from cdk.replacement import replaced_with
 from cdk.settings import Dashboard as DashboardSettings
@@ -92,30 +86,7 @@ class Dashboard(Construct):
                 max_instance_request_concurrency=80,
                 # One instance: its cache and its daily limit are those of the service.
                 scaling=CloudRunV2ServiceTemplateScaling(min_instance_count=0, max_instance_count=1),
-                containers=[
-                    CloudRunV2ServiceTemplateContainers(
-                        image=image,
-                        ports=CloudRunV2ServiceTemplateContainersPorts(container_port=PORT),
-                        resources=CloudRunV2ServiceTemplateContainersResources(
-                            limits={"cpu": "1", "memory": dashboard.memory},
-                            cpu_idle=True,
-                            startup_cpu_boost=True,
-                        ),
-                        env=[
-                            CloudRunV2ServiceTemplateContainersEnv(name=name, value=value)
-                            for name, value in environment.items()
-                        ],
-                        startup_probe=CloudRunV2ServiceTemplateContainersStartupProbe(
-                            http_get=CloudRunV2ServiceTemplateContainersStartupProbeHttpGet(
-                                path="/healthz", port=PORT
-                            ),
-                            initial_delay_seconds=0,
-                            period_seconds=2,
-                            timeout_seconds=1,
-                            failure_threshold=30,
-                        ),
-                    )
-                ],
+                containers=[service_container(image, environment, cpu="1", memory=dashboard.memory)],
             ),
             traffic=[CloudRunV2ServiceTraffic(type=LATEST, percent=100)],
             depends_on=[image_build, *grants, *views.views.values()],

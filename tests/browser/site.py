@@ -14,6 +14,7 @@ from dashboard.app import create_app
 from dashboard.days import LocalDay
 from dashboard.settings import Settings
 from local.made import Station, make_stations
+from tests.dashboard.conftest import Job
 
 ZONE = ZoneInfo("Europe/Paris")
 MISSING = {125, 126, 540, 541, 542, 543, 871}  # minutes of each day without a response
@@ -29,18 +30,6 @@ SETTINGS = Settings(
     daily_bytes=2**40,
     cache_bytes=2**26,
 )
-
-
-@dataclass
-class Job:
-    """A finished query job."""
-
-    rows: list[dict[str, Any]]
-    total_bytes_billed: int = 10 * 2**20
-
-    def result(self, timeout: float) -> list[dict[str, Any]]:
-        assert timeout > 0
-        return self.rows
 
 
 @dataclass
