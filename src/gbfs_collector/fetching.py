@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from http import HTTPStatus
 from urllib.parse import urljoin
 
 import requests
@@ -28,13 +29,17 @@ _QUERY = re.compile(r"\?[^\s'\")]+")
 
 @dataclass(frozen=True)
 class Request:
-    """A file to request; `secrets` are header fields that go to its host alone and are kept nowhere."""
+    """A file to request; `secrets` are header fields that go to its host alone and are kept nowhere.
+
+    `unchanged_since` is the tick whose pack has the body that a response 304 to `headers` means.
+    """
 
     system_id: str
     file: str
     url: str
     headers: tuple[tuple[str, str], ...] = ()  # such as If-None-Match
     secrets: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    unchanged_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -146,9 +151,9 @@ def _follow(
             target = session.get_redirect_target(response)
             if target is None:
                 body = _body(response, deadline, limits.max_bytes)
-                return replace(
-                    result, status=response.status_code, headers=tuple(response.headers.items()), body=body
-                )
+                status, kept = response.status_code, tuple(response.headers.items())
+                since = request.unchanged_since if status == HTTPStatus.NOT_MODIFIED else None
+                return replace(result, status=status, headers=kept, body=body, unchanged_since=since)
             url = urljoin(url, target)
     raise _FetchError(f"redirected more than {REDIRECTS} times")
 
