@@ -1,6 +1,7 @@
 """The pure core: a sample answer of a JSON API → schemas, rows, names. Standard library, Python 3.11 on."""
 
 from feed.conversion import MisfitError, converter
+from feed.decoding import check_depth
 from feed.drift import Drift
 from feed.encoding import charset_of
 from feed.errors import FeedError
@@ -12,7 +13,7 @@ from feed.paging import joined_pages
 from feed.parsing import answer_times, parse, unreadable
 from feed.raw import RawError, TooLargeError, pack, unpack
 from feed.request import redacted, secret_variable, values_of, with_query
-from feed.response import check_depth, read_page, records_of_page
+from feed.response import read_page, records_of_page
 from feed.schema import (
     availability_sql,
     batch_runs_schema,

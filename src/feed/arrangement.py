@@ -2,12 +2,12 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from feed.decoding import check_depth, decode_json
 from feed.paths import Each, FieldPath, path_text, values_at
 
 FORMATS = ("json", "ndjson", "csv")
@@ -98,8 +98,9 @@ def _csv(text: str, delimiter: str) -> list[Any]:
 
 def _line(line: str) -> Any:
     try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
+        check_depth(line.encode("utf-8", "surrogatepass"))
+        return decode_json(line)
+    except ValueError:
         return line
 
 

@@ -1,7 +1,5 @@
 """From one response to rows, and to a reason for whatever could not become one. Never raises on bad input."""
 
-import json
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +11,7 @@ from feed.model import Feed
 from feed.outcome import IMPLAUSIBLE, MAX_TEXT, FaultError, Outcome, Rejection, clipped, json_text
 from feed.paths import path_text, values_at
 from feed.reading import Reader, reader_of
-from feed.response import place_of_records, read_response, unusable
+from feed.response import Decode, decode_plain, place_of_records, read_response, unusable
 
 # Rows of the quarantine from one response.
 MAX_REJECTED = 10_000
@@ -29,7 +27,7 @@ def parse(
     collected_at: datetime,
     *,
     charset: str = "",
-    decode: Callable[[bytes], Any] = json.loads,
+    decode: Decode = decode_plain,
 ) -> Outcome:
     """Rows of native values (collected_at, then the feed's columns), rejections and drifts of one response.
 
@@ -68,7 +66,7 @@ def answer_times(feed: Feed, body: bytes) -> tuple[datetime, ...]:
     if not names and feed.common.last_reported:
         names = (feed.common.last_reported,)
     try:
-        records = read_response(feed, body, json.loads).records
+        records = read_response(feed, body, decode_plain).records
     except FaultError:
         return ()
     times: set[datetime] = set()

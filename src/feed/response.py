@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 from feed.arrangement import MAX_RECORDS, ArrangementError
 from feed.conversion import describe
+from feed.decoding import MAX_DEPTH, DepthError, check_depth, decode_json
 from feed.detection import INT64
 from feed.drift import Drift
 from feed.encoding import as_utf8, text_of
@@ -18,18 +19,20 @@ from feed.paging import pages_of
 from feed.paths import path_text, values_at
 from feed.raw import GZIP_MAGIC, RawError, unpack
 
-# Decoders and versions of Python give up between some 900 and 100,000 levels: below it they agree.
-MAX_DEPTH = 500
-_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-_NO_BRACKETS = bytes(set(range(256)) - {*b'[]{}"'})
-_MAX_DIGITS = 4_300
-_HUGE = 10**5_000
 _HTML = re.compile(rb"<!doctype\s+html|<html|<head|<body", re.IGNORECASE)
 _CUT_TOKEN = re.compile(r"[-+.eE0-9]*|t(r(ue?)?)?|f(a(l(se?)?)?)?|n(u(ll?)?)?|N(aN?)?|-?I[a-z]*")
 # What is left of a cut escape; whether its first letters are in it differs between versions of the decoder.
 _CUT_ESCAPE = re.compile(r"\\?u?[0-9a-fA-F]{0,4}")
 
 Decode = Callable[[bytes], Any]
+
+
+def decode_plain(body: bytes) -> Any:
+    """The document of JSON in UTF-8, by the standard library alone; ValueError or RecursionError.
+
+    Given bytes, `json.loads` would look for their encoding once more, and drop a second byte order mark.
+    """
+    return json.loads(body.decode("utf-8", "surrogatepass"))
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def read_response(feed: Feed, body: bytes, decode: Decode, charset: str = "") ->
 
 def read_page(feed: Feed, body: bytes, charset: str = "") -> Any:
     """One page's JSON document, read as `read_response` reads a whole response; FaultError where it is none."""
-    return _decoded(feed, body, json.loads, charset)[0]
+    return _decoded(feed, body, decode_plain, charset)[0]
 
 
 def records_of_page(feed: Feed, document: Any) -> int:
@@ -112,11 +115,12 @@ def _decoded(feed: Feed, body: bytes, decode: Decode, charset: str) -> tuple[Any
     body = as_utf8(_decompressed(body))
     is_json = feed.arrangement.format == "json"
     if is_json:
-        check_depth(body)
         try:
+            check_depth(body)
+        except DepthError:
+            raise _too_deep() from None
+        with suppress(ValueError, RecursionError):
             return decode(body), ()
-        except (ValueError, RecursionError):
-            pass
     drifts: tuple[Drift, ...] = ()
     try:
         text = body.decode("utf-8", "surrogatepass")
@@ -126,8 +130,8 @@ def _decoded(feed: Feed, body: bytes, decode: Decode, charset: str) -> tuple[Any
     if not is_json:
         return _document(feed, body, text), drifts
     try:
-        return json.loads(text, parse_int=_integer), drifts
-    except RecursionError:
+        return decode_json(text), drifts
+    except DepthError:
         raise _too_deep() from None
     except ValueError as error:
         raise _not_json(body, error) from None
@@ -156,26 +160,8 @@ def _decompressed(body: bytes) -> bytes:
         raise unusable("not_json", "", str(error), "JSON, or whole gzip of it") from None
 
 
-def check_depth(body: bytes) -> None:
-    """FaultError for JSON that is nested deeper than every decoder, of every version of Python, can follow."""
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
-        return
-    if b"\\" in body:
-        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    brackets = b"".join(body.translate(None, _NO_BRACKETS).split(b'"')[::2])
-    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > MAX_DEPTH:
-        raise _too_deep()
-
-
 def _too_deep() -> FaultError:
     return unusable("not_json", "", "JSON nested too deeply", f"JSON of at most {MAX_DEPTH} levels")
-
-
-def _integer(digits: str) -> int:
-    """Python refuses to read more digits than these; no column holds such a number, so any as large does."""
-    if len(digits.removeprefix("-")) <= _MAX_DIGITS:
-        return int(digits)
-    return -_HUGE if digits[0] == "-" else _HUGE
 
 
 def _unknown_encoding(feed: Feed) -> Drift:

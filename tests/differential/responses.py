@@ -10,7 +10,10 @@ from typing import Any
 from feed import Feed, load_feed, load_feeds
 from tests.differential.comparison import Difference, compare
 from tests.differential.mutations import mutate
+from tests.feed.examples import EXAMPLES, NAMES, write_example
 
+# How many responses are of feeds that the batch decodes as a whole; each other shape is read by `parse` alone.
+_DECODED_AS_A_WHOLE = 0.8
 CHARSETS = ("", "", "utf-8", "ISO-8859-1", "shift_jis", "nonsense")
 _STATION = {
     "station_id": "11",
@@ -52,15 +55,28 @@ def _gbfs() -> Feed:
         return load_feed(folder)
 
 
+def _shapes() -> list[Feed]:
+    """The examples of docs/feeds.md."""
+    feeds = []
+    with tempfile.TemporaryDirectory() as temporary:
+        for title in EXAMPLES:
+            folder = Path(temporary) / NAMES[title]
+            write_example(title, folder)
+            feeds.append(load_feed(folder))
+    return feeds
+
+
 FEEDS = [*load_feeds(Path(__file__).parents[2] / "sources").values(), _gbfs()]
+SHAPES = _shapes()
 
 
 def differences(count: int, seed: int) -> Iterator[Difference | None]:
     """What differs between the two readings of each of `count` mutated responses, None where nothing does."""
     rng = random.Random(seed)  # noqa: S311 - not for secrets
     for _ in range(count):
-        feed = rng.choice(FEEDS)
-        body = feed.sample if rng.random() < 0.3 else json.dumps(json.loads(feed.sample)).encode()
+        feed = rng.choice(FEEDS if rng.random() < _DECODED_AS_A_WHOLE else SHAPES)
+        is_json = feed.arrangement.format == "json"
+        body = json.dumps(json.loads(feed.sample)).encode() if is_json and rng.random() < 0.7 else feed.sample
         if rng.random() < 0.95:
             body = mutate(body, rng)
         yield compare(feed, body, rng.choice(CHARSETS))

@@ -41,6 +41,12 @@ CASES = {
     "500 levels": ogc("commune", "[" * 497 + "]" * 497),
     "501 levels": ogc("commune", "[" * 499 + "]" * 499),
     "brackets in texts": ogc("nom", json.dumps("[" * 2_000 + '"\\' + "{" * 2_000)),
+    "two byte order marks": ("\ufeff" + OGC.sample.decode()).encode("utf-8-sig"),
+    "a byte order mark in UTF-8 and in UTF-16": ("\ufeff" + OGC.sample.decode()).encode("utf-16"),
+    "UTF-8 that looks like UTF-16": OGC.sample[:1] + b"\x00" + OGC.sample[1:],
+    "UTF-16 of what looks like UTF-16": (OGC.sample[:1] + b"\x00" + OGC.sample[1:])
+    .decode()
+    .encode("utf-16-le"),
     "UTF-16": OGC.sample.decode().encode("utf-16"),
     "Latin-1": OGC.sample.decode().encode("latin-1", "replace"),
     "one damaged letter": OGC.sample.replace("É".encode(), b"\xc3", 1),

@@ -23,9 +23,9 @@ from feed import (
     unreadable,
 )
 from feed.arrangement import MAX_RECORDS
+from feed.decoding import MAX_DEPTH
 from feed.outcome import MAX_RECORD, MAX_TEXT
 from feed.parsing import MAX_DUPLICATES, MAX_REJECTED
-from feed.response import MAX_DEPTH
 from feed.salvage import MAX_MISFITS
 
 pytestmark = pytest.mark.unit

@@ -16,21 +16,13 @@ from hypothesis import strategies as st
 from feed import Feed, FeedError, load_feed, parse
 from feed.arrangement import MAX_RECORDS, Arrangement, ArrangementError
 from feed.paths import parse_path, path_text
+from tests.feed.examples import EXAMPLES, write_example
 
 pytestmark = pytest.mark.unit
 
 MakeFeed = Callable[..., Feed]
-ROOT = Path(__file__).parents[2]
 TICK = datetime(2026, 11, 1, tzinfo=UTC)
 MOST_LINES = 10
-DOCUMENT = (ROOT / "docs" / "feeds.md").read_text("utf-8")
-SHAPES = DOCUMENT[DOCUMENT.index("## Shapes of responses") : DOCUMENT.index("## When a response is not")]
-EXAMPLES = {
-    title: (kind, sample, toml)
-    for title, kind, sample, toml in re.findall(
-        r"### ([^\n]+)\n.*?```(json|csv|ndjson)\n(.*?)```\n\n```toml\n(.*?)```", SHAPES, re.DOTALL
-    )
-}
 # Title → the first and the last row, of some columns.
 ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "GBFS 2.3: station_status": (
@@ -73,12 +65,7 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 def folder_of(title: str, into: Path) -> Path:
-    kind, sample, toml = EXAMPLES[title]
-    folder = into / "example"
-    folder.mkdir()
-    (folder / f"sample.{kind}").write_text(sample, "utf-8")
-    (folder / "source.toml").write_text(toml, "utf-8")
-    return folder
+    return write_example(title, into / "example")
 
 
 def test_every_example_is_tested() -> None:
@@ -162,6 +149,16 @@ def test_a_line_separator_within_a_text_of_ndjson_ends_no_record(tmp_path: Path)
     feed = load_feed(folder_of("NDJSON", tmp_path))
     body = '{"id": "a\u2028b", "bikes": 1}\n{"id": "c", "bikes": 2}\r\n'.encode()
     assert [row["id"] for row in parse(feed, body, TICK).rows] == ["a\u2028b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("value", "is_read"), [("7" * 5_000, True), ("[" * 498 + "]" * 498, True), ("[" * 500 + "]" * 500, False)]
+)
+def test_a_line_of_ndjson_is_read_as_json_is(value: str, is_read: bool, tmp_path: Path) -> None:
+    feed = load_feed(folder_of("NDJSON", tmp_path))
+    outcome = parse(feed, f'{{"id": "a", "bikes": 1, "more": {value}}}'.encode(), TICK)
+    assert [row["id"] for row in outcome.rows] == ["a"] * is_read
+    assert [each.reason for each in outcome.rejections] == ["not_an_object"] * (not is_read)
 
 
 def test_a_station_without_its_pair_has_null(tmp_path: Path) -> None:
