@@ -47,13 +47,10 @@ def _runs(
         )
         sentence = f"the apply runs provisioner {span(text(each, 'type'))} {where}".rstrip()
         sentence += f" when it is {'created' if when == 'create' else 'destroyed'}: {span(command, MOST)}"
-        opaque = f"{change.address} provisioner {text(each, 'type')}"
-        yield _finding(change, context, sentence, _details(before, (each,)), opaque)
+        yield _finding(change, context, sentence, _details(before, (each,)))
 
 
-def _finding(
-    change: Change, context: Context, sentence: str, details: tuple[Detail, ...], opaque: str = ""
-) -> Finding:
+def _finding(change: Change, context: Context, sentence: str, details: tuple[Detail, ...]) -> Finding:
     return Finding(
         Kind.CODE,
         Weight.CODE,
@@ -63,7 +60,6 @@ def _finding(
         size=20,
         details=details,
         address=change.address,
-        opaque=opaque,
     )
 
 

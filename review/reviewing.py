@@ -99,7 +99,7 @@ def review(context: Context, book: Book, level: Level = Level.ACKNOWLEDGE) -> Re
         drift=len(drifted(context)),
         compared=plan.compared,
         cost=month,
-        unexamined=unexamined(not_looked_at, found),
+        unexamined=unexamined(not_looked_at),
         notes=tuple(_notes(plan)),
     )
 

@@ -45,17 +45,21 @@ class Project:
     """One project on the emulators: buckets, dataset and tables as the stack declares them."""
 
     name: str
-    feed: Feed
+    feed: Feed  # the first of those that have a table
     gcs: StorageClient
     bq: bigquery.Client
     front: Front  # what the job has for BigQuery
     environment: Mapping[str, str]
 
     @property
+    def landing(self) -> str:
+        return f"{self.name}-landing"
+
+    @property
     def archive(self) -> str:
         return f"{self.name}-archive"
 
-    def arguments(self, first: str, last: str | None = None) -> list[str]:
+    def arguments(self, first: str, last: str | None = None, feed: str = "") -> list[str]:
         """The job's arguments, as the workflow template has them."""
         options = {
             "--project": self.name,
@@ -63,7 +67,7 @@ class Project:
             "--location": LOCATION,
             "--archive-bucket": self.archive,
             "--staging-bucket": f"{self.name}-staging",
-            "--feed": self.feed.name,
+            "--feed": feed or self.feed.name,
             "--from": first,
             "--to": last or first,
         }
@@ -104,23 +108,23 @@ def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
 @pytest.fixture(scope="session")
 def new_project(
     emulators: Emulators, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[Feed], Project]]:
-    """Make projects that know nothing of one another."""
+) -> Iterator[Callable[..., Project]]:
+    """Make projects that know nothing of one another, each with the tables of some feeds."""
     servers: list[MetadataServer | Front] = []
 
-    def make(feed: Feed) -> Project:
+    def make(*feeds: Feed) -> Project:
         name = f"batch-{next(PROJECTS)}"
         metadata = MetadataServer(name, project_number(name), LOCATION)
         front = Front(emulators.bigquery_url)
         servers.extend((metadata, front))
         gcs, bq = storage_client(emulators, name), bigquery_client(emulators, name)
-        for purpose in ("archive", "staging"):
+        for purpose in ("landing", "archive", "staging"):
             gcs.create_bucket(f"{name}-{purpose}")
         dataset = bigquery.Dataset(f"{name}.vlille")
         dataset.location = LOCATION
         bq.create_dataset(dataset)
         for table_id, schema, partitioned in (
-            *((each.name, station_schema(each), True) for each in (feed,)),
+            *((each.name, station_schema(each), True) for each in feeds),
             ("quarantine", quarantine_schema(), True),
             ("batch_runs", batch_runs_schema(), False),
         ):
@@ -144,7 +148,7 @@ def new_project(
             "GCE_METADATA_MTLS_MODE": "none",
             "GOOGLE_CLOUD_PROJECT": name,
         }
-        return Project(name, feed, gcs, bq, front, environment)
+        return Project(name, feeds[0], gcs, bq, front, environment)
 
     yield make
     for server in servers:
@@ -162,7 +166,7 @@ def job_files(feeds: dict[str, Feed], tmp_path_factory: pytest.TempPathFactory) 
     return main, code
 
 
-def _usable(file: Path, folder: Path) -> Path:
+def usable(file: Path, folder: Path) -> Path:
     """The file, or its copy in `folder` where Spark cannot use its path: the checkout may lie anywhere."""
     return file if PLAIN.fullmatch(str(file)) else Path(shutil.copy(file, folder))
 
@@ -173,7 +177,7 @@ def submission(job_files: tuple[Path, Path]) -> Callable[..., list[str]]:
     main, code = job_files
 
     def words(arguments: list[str], *zips: Path) -> list[str]:
-        files = ",".join(str(_usable(each, main.parent)) for each in (code, *zips))
+        files = ",".join(str(usable(each, main.parent)) for each in (code, *zips))
         options = (*local_spark().options, "--master", MASTER)
         return ["spark-submit", *options, "--py-files", files, str(main), *arguments]
 

@@ -1,0 +1,10 @@
+"""`spark-submit … rebuild_feeds.py FEEDS ARGUMENTS`: the batch job of several feeds, one after another in one JVM."""
+
+import sys
+
+from spark import cluster, main
+
+run_hours = cluster.spark_hours("feeds")
+cluster.spark_hours = lambda name: run_hours  # one Spark context serves the runs of all feeds
+names, *arguments = sys.argv[1:]
+sys.exit(max(main.main([*arguments, "--feed", name]) for name in names.split(",")))
