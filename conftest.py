@@ -1,10 +1,28 @@
 """`--no-skips`: a skipped test fails the run, so that a green run means that everything ran."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="fail when a test was skipped")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m unit`, leave out files without a unit test: their imports take longer than the unit tests of many."""
+    if config.getoption("markexpr") != "unit" or not collection_path.match("test_*.py"):
+        return None
+    return "pytest.mark.unit" not in collection_path.read_text("utf-8") or None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse a unit test whose module imports the provider's bindings: those alone take longer than all unit tests."""
+    if session.config.getoption("markexpr") == "unit" and "jsii" in sys.modules:
+        raise pytest.UsageError(
+            "a file with unit tests imports jsii: move what is pure in the module it imports into one without cdktf"
+        )
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,7 +1,5 @@
 """What is built at a deploy: the repository for images, the services' images, and who may build."""
 
-from pathlib import Path
-
 from cdktf import AssetType, ITerraformDependable, LocalExecProvisioner, TerraformAsset, TerraformResource
 from cdktf_cdktf_provider_google.artifact_registry_repository import (
     ArtifactRegistryRepository,
@@ -17,20 +15,12 @@ from cdktf_cdktf_provider_google.storage_bucket_iam_member import StorageBucketI
 from cdktf_cdktf_provider_google.storage_bucket_object import StorageBucketObject
 from constructs import Construct
 
+from cdk.build_command import SCRIPT, build_command
 from cdk.identities import Identities
 from cdk.packaging import digest
 from cdk.replacement import replaced_with
 from cdk.settings import Settings
 from cdk.storage import Storage
-
-SCRIPT = Path(__file__).with_name("build_image.py")
-# Terraform runs the build in the stack's folder, below the checkout whose environment has what the script imports.
-# Whoever runs cdktf itself has another `python3` on PATH.
-FIND_PYTHON = (
-    'folder="$PWD"; '
-    'until [ -z "$folder" ] || [ -x "$folder/.venv/bin/python3" ]; do folder="$${folder%/*}"; done; '
-    'python="$${VLILLE_PYTHON:-$${folder:+$folder/.venv/bin/}python3}"; '
-)
 
 
 class Build(Construct):
@@ -130,15 +120,12 @@ class Build(Construct):
             "--image": image,
             "--service-account": self._account.name,
         }
-        words = " ".join(f"{key} '{value}'" for key, value in arguments.items())
         build = TerraformResource(
             self,
             f"{name}_image",
             terraform_resource_type="terraform_data",
             provisioners=[
-                LocalExecProvisioner(
-                    type="local-exec", command=f'{FIND_PYTHON}"$python" {script.path} {words}'
-                )
+                LocalExecProvisioner(type="local-exec", command=build_command(script.path, arguments))
             ],
             depends_on=[source, self.repository, *self.grants],
         )

@@ -199,8 +199,12 @@ def _deliver(target: str, options: Options, runner: Runner) -> int:
 
 def _test(target: str, options: Options, runner: Runner) -> int:
     more = shlex.split(options.get("PYTEST_OPTIONS", ""))
-    chosen = ["-m", "unit"] if target == "unit" else ["-n", "2", "--dist", "loadfile", "--durations=10"]
-    return runner.become_python("-m", "pytest", "-q", *chosen, *more)
+    chosen = ["-m", "unit", "-n", "2"]
+    if target == "test":
+        chosen = ["-n", "2", "--dist", "loadfile", "--durations=10"]
+    # Tests start the project's programs hundreds of times: where the shell forbids bytecode, each compiled them anew.
+    compiling = runner.with_variables({"PYTHONDONTWRITEBYTECODE": ""})
+    return compiling.become_python("-m", "pytest", "-q", *chosen, *more)
 
 
 def _soak(_target: str, options: Options, runner: Runner) -> int:

@@ -14,10 +14,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-import duckdb
-from local_bigquery import cli
-from local_bigquery.jobs import runner
-
 CHANGES = re.compile(r"\b(BEGIN\s+TRANSACTION|DELETE|INSERT|MERGE|TRUNCATE|UPDATE)\b", re.IGNORECASE)
 CHANGING = ("load", "copy")  # types of jobs beside queries
 _projects: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -35,6 +31,9 @@ def one_after_the_other(run: Callable[..., Any]) -> Callable[..., Any]:
     """Return `run`, whose first argument is a job, waiting for other jobs of its project that change rows."""
 
     def wait_and_run(job: Any, *arguments: Any) -> Any:
+        import duckdb  # noqa: PLC0415 - as in main()
+        from local_bigquery.jobs import runner  # noqa: PLC0415
+
         if not changes_rows(job):
             return run(job, *arguments)
         with _projects[job.jobReference.projectId]:
@@ -48,6 +47,10 @@ def one_after_the_other(run: Callable[..., Any]) -> Callable[..., Any]:
 
 def main() -> None:
     """Serve until a signal ends it."""
+    # Only the emulator's own process needs the server: its imports take seconds.
+    from local_bigquery import cli  # noqa: PLC0415
+    from local_bigquery.jobs import runner  # noqa: PLC0415
+
     runner._query = one_after_the_other(runner._query)
     runner._handle = one_after_the_other(runner._handle)
     cli.main()

@@ -14,7 +14,7 @@ import pytest
 import requests
 from google.auth.credentials import AnonymousCredentials
 
-from cdk.build import FIND_PYTHON, SCRIPT
+from cdk.build_command import SCRIPT, build_command
 from cdk.build_image import BuildError, Endpoints, Request, build_image, main
 
 pytestmark = pytest.mark.unit
@@ -203,7 +203,7 @@ def provision(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]
     """Run the stack's command as Terraform does, in a folder below a checkout, and PATH without another Python."""
     folder = tmp_path / "a checkout's" / "cdktf.out" / "stacks" / "vlille-dev"
     folder.mkdir(parents=True)
-    command = f'{FIND_PYTHON}"$python" script words'.replace("$${", "${")
+    command = build_command("script", {"--image": "name"}).replace("$${", "${")
 
     def run(*interpreters: Path, **variables: str) -> subprocess.CompletedProcess[str]:
         for file in interpreters:
@@ -224,7 +224,7 @@ OF_CHECKOUT, OF_PATH = Path("a checkout's/.venv/bin/python3"), Path("path/python
 def test_the_build_runs_in_the_checkout_s_environment(
     provision: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
-    assert provision(OF_CHECKOUT, OF_PATH).stdout == f"{OF_CHECKOUT} script words\n"
+    assert provision(OF_CHECKOUT, OF_PATH).stdout == f"{OF_CHECKOUT} script --image name\n"
 
 
 def test_the_build_runs_with_the_python_that_a_variable_names(
@@ -232,13 +232,13 @@ def test_the_build_runs_with_the_python_that_a_variable_names(
 ) -> None:
     named = tmp_path / "other" / "python"
     done = provision(OF_CHECKOUT, Path("other/python"), VLILLE_PYTHON=str(named))
-    assert done.stdout == "other/python script words\n"
+    assert done.stdout == "other/python script --image name\n"
 
 
 def test_the_build_runs_with_the_python_of_path_away_from_a_checkout(
     provision: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
-    assert provision(OF_PATH).stdout == f"{OF_PATH} script words\n"
+    assert provision(OF_PATH).stdout == f"{OF_PATH} script --image name\n"
 
 
 def test_a_python_without_the_packages_is_one_sentence() -> None:
