@@ -25,7 +25,7 @@ from copier.settings import Settings
 from copier.sweep import sweep
 from feed import archive_name, landing_name, pack
 from local.emulators import storage_binary
-from local.processes import LOOPBACK, free_port
+from local.ports import LOOPBACK, free_port
 from telemetry import LOGGER
 
 OBJECTS = 1_000

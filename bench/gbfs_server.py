@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from local.gbfs_system import SimulatedSystem
-from local.processes import LOOPBACK
+from local.ports import LOOPBACK
 
 SYSTEMS = 1_000
 STATIONS = 130_000

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from commands.errors import UsageError
+from commands.interrupts import interruptible
 from commands.options import select_options
 from commands.recipes import RECIPES, Runner
 from commands.typed import read_typed
@@ -41,4 +42,4 @@ def main(words: Sequence[str], environ: Mapping[str, str] = os.environ, root: Pa
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(interruptible(lambda: main(sys.argv[1:])))

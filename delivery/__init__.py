@@ -1,1 +1,5 @@
 """From a pull request to a deployed environment, on GitHub: what was reviewed is what is applied."""
+
+from commands.interrupts import end_quietly_until_main
+
+end_quietly_until_main()

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from commands.errors import UsageError
+from commands.interrupts import interruptible
 from commands.parsing import Parser, check_environ, option
 from delivery.applying import approve
 from delivery.drift import tell_drift
@@ -125,4 +126,4 @@ STEPS: dict[str, Callable[[argparse.Namespace, Mapping[str, str]], None]] = {
 }
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interruptible(main))

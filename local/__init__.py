@@ -1,1 +1,5 @@
 """Runs a synthesized stack on this machine: its Terraform JSON is the only description that is read."""
+
+from commands.interrupts import end_quietly_until_main
+
+end_quietly_until_main()

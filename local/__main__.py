@@ -9,6 +9,7 @@ from pathlib import Path
 import requests
 
 from commands.errors import UsageError
+from commands.interrupts import interruptible
 from commands.options import DEFAULT_ENVIRONMENT
 from commands.parsing import Parser, check_environ, option
 from local.city import prepare_city
@@ -20,7 +21,7 @@ from local.report import FILE, Report, rendered
 from local.synth import ROOT
 from local.system import Options
 from local.terminal import Terminal
-from local.up import run_down, run_up
+from local.up import interrupt_once, run_down, run_up
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,7 +57,10 @@ def _run(options: Options, terminal: Terminal) -> Report | None:
             return None
         case "demo":
             # A demo's folder is disposable: SIGTERM ends it as Ctrl-C does, children first.
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            interrupt = interrupt_once()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    signal.signal(number, interrupt)
             return run_demo(options, terminal)
         case _:
             return run_up(options, terminal)
@@ -170,4 +174,4 @@ def _end(report: Report, options: Options, terminal: Terminal) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interruptible(main))

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from feed import Column, Feed, RawError, parse, unpack
 from feed.paths import FieldPath, values_at
 from local.errors import LocalError
-from local.processes import LOOPBACK
+from local.ports import LOOPBACK
 
 PROBE_S = 4.0
 ANSWER_LIMIT = 64 * 2**20

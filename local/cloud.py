@@ -17,9 +17,9 @@ from local.clock import RealClock
 from local.control.faults import Fault
 from local.control.http import Call, Reply
 from local.control.server import ControlPlane, Watch, recorded
-from local.errors import LocalError, ProcessError
+from local.errors import LocalError, ProcessError, read_end
 from local.machine import Machine
-from local.processes import port_open
+from local.ports import port_open
 from local.services.dataproc import Dataproc
 from local.services.pubsub import PubSub
 from local.services.scheduler import Scheduler
@@ -110,6 +110,7 @@ def _spawn(options: Options, log: Path, endpoints: Path) -> None:
     words += ["--day", options.day] if options.day else []
     words += ["--record", str(options.record.resolve())] if options.record else []
     log.parent.mkdir(parents=True, exist_ok=True)
+    begin = log.stat().st_size if log.exists() else 0
     print(f"starting this machine as {options.environment}'s project …", file=sys.stderr)
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -118,11 +119,20 @@ def _spawn(options: Options, log: Path, endpoints: Path) -> None:
     end = time.monotonic() + START_S
     while not endpoints.exists():
         if process.poll() is not None:
-            raise ProcessError("this machine's control plane", f"ended with {process.returncode}", log)
+            raise _failure(process.returncode, log, begin)
         if time.monotonic() > end:
             process.terminate()
             raise LocalError(f"this machine's control plane is not ready after {START_S:.0f} s: see {log}")
         time.sleep(0.1)
+
+
+def _failure(code: int, log: Path, begin: int) -> LocalError:
+    """Return why the process ended: what it said itself, behind an empty line, or the end of its output."""
+    text = read_end(log, begin)
+    _, found, said = f"\n{text}".rpartition("\n\n")
+    if found and "Traceback (most recent call last)" not in text:
+        return LocalError(said.strip())
+    return ProcessError("this machine's control plane", f"ended with code {code}", log, begin)
 
 
 def _recorder(file: Path | None) -> Watch | None:

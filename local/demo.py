@@ -11,6 +11,7 @@ from local.page import page_url, write_page
 from local.pipeline import Landed, archive, drain, rebuild, tell
 from local.report import Report, begin, complete, count_rows, difference, explained
 from local.services.scheduler import fires_after
+from local.spark import local_spark
 from local.system import Options, System, running
 from local.terminal import Terminal
 
@@ -26,13 +27,14 @@ EACH_TICK_TOLD = 30  # up to so many ticks, each is told; beyond, each tenth
 def run_demo(options: Options, terminal: Terminal) -> Report:
     """Run the demo and return its report, which is written too; `problem` says what does not add up.
 
-    Raises LocalError where the environment cannot be brought up.
+    Raises LocalError where the environment cannot be brought up, or has no Java for its batch.
     """
     ticks = options.ticks or 1
     if ticks > MOST_TICKS:
         raise LocalError(
             f"TICKS={ticks} is too many: a demo's ticks lie within one day, at most {MOST_TICKS}"
         )
+    local_spark()  # a demo ends with the batch: without Java, nothing is begun
     day = day_to_simulate(datetime.now(UTC), ticks)
     clock = SimulatedClock(day - timedelta(minutes=1))
     with running(options, terminal, clock) as system:

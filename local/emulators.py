@@ -23,7 +23,8 @@ from urllib3 import Retry
 
 from local.errors import MissingToolError
 from local.machine import minimal_environment
-from local.processes import LOOPBACK, Process, Supervisor, answers, free_port
+from local.ports import LOOPBACK, answers, free_port
+from local.processes import Process, Supervisor
 
 DUCKDB_EXTENSIONS = ("icu", "ducklake", "spatial", "httpfs")
 NO_PROJECT = "emulator"  # local-bigquery makes other projects when they are first named

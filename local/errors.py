@@ -1,6 +1,7 @@
 """What can go wrong while a stack runs here; every message says what was found and what to do next."""
 
 import errno
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -84,12 +85,16 @@ class ServiceError(LocalError):
 class ProcessError(LocalError):
     """A child process ended, or did not get ready, before it was of use.
 
-    `log` is the file that holds its whole output.
+    `log` is the file that holds its whole output, from `begin` on that of this start. `fault` is what the machine
+    refused it, None where its output names nothing of the kind: then the message quotes the end of the output.
     """
 
-    def __init__(self, name: str, what: str, log: Path) -> None:
+    def __init__(self, name: str, what: str, log: Path, begin: int = 0) -> None:
         self.name, self.what, self.log = name, what, log
-        super().__init__(f"{name} {what}\n{_end_of(log)}\nits whole output: {log}")
+        text = read_end(log, begin)
+        self.fault = find_machine_fault(what, text)
+        told = f": {self.fault}" if self.fault else f"\n{_quoted(text)}"
+        super().__init__(f"{name} {what}{told}\nits whole output: {log}")
 
 
 class AlreadyRunningError(LocalError):
@@ -130,14 +135,54 @@ def sentence_about(error: OSError) -> str:
     return f"{what}; all processes were stopped: {MACHINE_FAULTS[error.errno]}, then run the command again"
 
 
-def _end_of(log: Path, lines: int = 20, limit: int = 8192) -> str:
-    """Return the last lines of a log, indented; at most `limit` bytes of it are read."""
+# The same faults as programs of this stack (Go, Python, the JVM) put them, with what they mean for a run.
+NO_MEMORY = (
+    "this machine has too little free memory (a run needs about 3 GB): close other programs, then run the "
+    "command again"
+)
+LOGGED_FAULTS = (
+    (
+        re.compile(r"address already in use|Connection in use|Failed to bind to address", re.IGNORECASE),
+        "another program has taken the port that it was to listen on: run the command again, which takes another",
+    ),
+    (
+        re.compile(r"No space left on device|Disk quota exceeded"),
+        f"the disk is full: {MACHINE_FAULTS[errno.ENOSPC]}, then run the command again",
+    ),
+    (
+        re.compile(
+            r"OutOfMemoryError|\bMemoryError\b|std::bad_alloc|Cannot allocate memory|Could not allocate|"
+            r"Could not reserve enough space|INVALID_DRIVER_MEMORY|insufficient memory"
+        ),
+        NO_MEMORY,
+    ),
+    (re.compile(r"Too many open files"), f"{MACHINE_FAULTS[errno.EMFILE]}, then run the command again"),
+)
+KILLED = "signal SIGKILL"
+
+
+def find_machine_fault(what: str, text: str) -> str | None:
+    """Return what the machine refused a program that ended, and what to do; None where nothing tells of it.
+
+    `what` is how it ended, `text` the end of its output. The kernel ends a program with SIGKILL when memory runs out.
+    """
+    for pattern, sentence in LOGGED_FAULTS:
+        if pattern.search(text):
+            return sentence
+    return f"as the kernel does when memory runs out; {NO_MEMORY}" if what.endswith(KILLED) else None
+
+
+def read_end(log: Path, begin: int, limit: int = 65536) -> str:
+    """Return the end of a log, at most `limit` bytes of it and nothing before `begin`."""
     try:
         with log.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - limit))
-            text = file.read().decode("utf-8", "replace")
+            file.seek(max(begin, file.seek(0, 2) - limit))
+            return file.read().decode("utf-8", "replace")
     except OSError as error:
-        return f"  (no log: {error})"
-    kept = text.splitlines()[-lines:]
+        return f"(no log: {error})"
+
+
+def _quoted(text: str, lines: int = 20, limit: int = 8192) -> str:
+    """Return the last lines of a text, indented; at most `limit` characters of it."""
+    kept = text[-limit:].splitlines()[-lines:]
     return "\n".join(f"  | {line}" for line in kept) or "  (it wrote nothing)"

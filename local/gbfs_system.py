@@ -13,7 +13,7 @@ from typing import Any
 
 from gbfs import VERSIONS
 from local.api import FeedServer, evolved
-from local.processes import LOOPBACK
+from local.ports import LOOPBACK
 
 TTL_S = 60
 RETRY_AFTER_S = 120

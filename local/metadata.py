@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from local.processes import LOOPBACK
+from local.ports import LOOPBACK
 
 TOKEN_LIFETIME_S = 3600
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)

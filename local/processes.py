@@ -13,13 +13,10 @@ import os
 import platform
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
@@ -30,7 +27,6 @@ from local.errors import AlreadyRunningError, LocalError, ProcessError
 
 LOG = logging.getLogger(__name__)
 
-LOOPBACK = "127.0.0.1"
 OWNER = "owner"  # in a record, the process that holds it
 ON_LINUX = platform.system() == "Linux"
 READY_EVERY_S = 0.05
@@ -68,6 +64,7 @@ class Process:
     log: Path
     restart: bool
     popen: subprocess.Popen[bytes]
+    log_begin: int  # where in the log its own output begins
     restarts: int = 0
     stopping: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
@@ -176,7 +173,7 @@ class Supervisor:
             took = time.monotonic() - began
             late = took >= timeout_s
             what = f"was stopped after {took:.0f} s" if late else f"ended with {_ending(process.code)}"
-            raise ProcessError(name, what, log)
+            raise ProcessError(name, what, log, process.log_begin)
 
     def stop(self, name: str, grace_s: float = 5.0) -> None:
         """End a child and its whole group: SIGTERM, and SIGKILL after `grace_s` seconds."""
@@ -219,8 +216,9 @@ class Supervisor:
             if known is not None and known.running:
                 raise LocalError(f"a process named {name!r} runs already (pid {known.pid})")
         log.parent.mkdir(parents=True, exist_ok=True)
+        begin = log.stat().st_size if log.exists() else 0
         popen = self._spawn(argv, env, cwd, log, stdout)
-        process = Process(name, tuple(argv), dict(env), cwd, log, restart, popen)
+        process = Process(name, tuple(argv), dict(env), cwd, log, restart, popen, begin)
         with self._lock:
             self._processes[name] = process
         self._write_record()
@@ -259,13 +257,13 @@ class Supervisor:
         end = time.monotonic() + deadline_s
         while True:
             if process.ended.is_set():
-                raise ProcessError(
-                    process.name, f"ended with {_ending(process.code)} while starting", process.log
-                )
+                what = f"could not start, and ended with {_ending(process.code)}"
+                raise ProcessError(process.name, what, process.log, process.log_begin)
             if ready():
                 break
             if time.monotonic() > end:
-                raise ProcessError(process.name, f"was not ready after {deadline_s:.0f} s", process.log)
+                what = f"was not ready after {deadline_s:.0f} s"
+                raise ProcessError(process.name, what, process.log, process.log_begin)
             process.ended.wait(READY_EVERY_S)
         if self._stopping.is_set():
             raise LocalError(f"{process.name} was started while the environment is being stopped")
@@ -357,51 +355,6 @@ def end_leftovers(record: Path, grace_s: float = 5.0) -> list[str]:
         _await_end(alive, grace_s)
     record.unlink(missing_ok=True)
     return ended + [child.name for child in left]
-
-
-_given_ports: set[int] = set()
-_given_ports_lock = threading.Lock()
-
-
-def free_port() -> int:
-    """Return a loopback TCP port that nothing listens on, and that this process was not given before."""
-    with _given_ports_lock:
-        while True:
-            with socket.socket() as probe:
-                probe.bind((LOOPBACK, 0))
-                port: int = probe.getsockname()[1]
-            if port not in _given_ports:
-                _given_ports.add(port)
-                return port
-
-
-def port_open(port: int) -> Callable[[], bool]:
-    """Return a ready check: something accepts connections on that loopback port."""
-
-    def check() -> bool:
-        try:
-            socket.create_connection((LOOPBACK, port), timeout=1).close()
-        except OSError:
-            return False
-        return True
-
-    return check
-
-
-def answers(url: str) -> Callable[[], bool]:
-    """Return a ready check: a GET of `url` is answered with a status below 500."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-    def check() -> bool:
-        try:
-            opener.open(url, timeout=2).close()
-        except urllib.error.HTTPError as error:
-            return error.code < 500
-        except OSError:
-            return False
-        return True
-
-    return check
 
 
 def _popen(

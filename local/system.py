@@ -22,18 +22,20 @@ from local.clock import Clock
 from local.collection import Json
 from local.control.faults import Fault
 from local.emulators import start_emulators
-from local.errors import LocalError
+from local.errors import LocalError, MissingToolError
 from local.frontend import FrontEnd, is_loopback
 from local.gbfs_system import serve_system
 from local.guard.guard import Guard
 from local.machine import Machine, project_number
 from local.made import MadeDay
 from local.metadata import MetadataServer
-from local.processes import LOOPBACK, Supervisor
+from local.ports import LOOPBACK
+from local.processes import Supervisor
 from local.services import HANDLERS
 from local.services.dataproc import Dataproc
 from local.services.pubsub import PubSub
 from local.services.scheduler import Scheduler
+from local.spark import local_spark
 from local.stack import Applied, Stack, apply, load_stack
 from local.synth import ROOT, check_environment, synthesize
 from local.terminal import Terminal
@@ -264,6 +266,10 @@ def empty_project(
     if options.mode != "cloud":  # there it strikes Terraform's calls
         guard.faults.set(options.fault)
     source = _choose_source(options, terminal, machine, feed=feed, url=url, closing=closing)
+    try:
+        local_spark()
+    except MissingToolError as error:  # what is collected can be rebuilt later
+        terminal.line(f"the nightly batch will fail: {error}")
     return stack, feed, source, machine
 
 
@@ -283,8 +289,8 @@ def _synthesize_and_emulate(
         both = pool.submit(synth), pool.submit(emulate)
         try:
             return both[0].result(), both[1].result()
-        except BaseException:  # Ctrl-C too: the pool would wait for a synthesis to its end
-            supervisor.stop("synth")
+        except BaseException:  # Ctrl-C too: the pool would wait for a synthesis, or a start, to its end
+            supervisor.stop_all()
             raise
 
 

@@ -1,9 +1,10 @@
 """The environment kept running in real time, until it is told to stop."""
 
+import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -209,14 +210,32 @@ def _time_of(text: str | None) -> datetime:
     return datetime.fromisoformat(text) + timedelta(seconds=1)
 
 
+def interrupt_once() -> Callable[[int, object], None]:
+    """Return a handler of signals: the first raises KeyboardInterrupt, those after it wait for what ends then.
+
+    A second Ctrl-C would leave behind the processes that the first one ends.
+    """
+    interrupted = threading.Event()
+
+    def interrupt(_number: int, _frame: object) -> None:
+        if interrupted.is_set():
+            os.write(2, b"\nthe processes are being ended: this takes some seconds\n")
+            return
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    return interrupt
+
+
 @contextmanager
 def until_told() -> Iterator[threading.Event]:
     """Turn the first SIGINT or SIGTERM into an event; a second one interrupts at once."""
     told = threading.Event()
+    interrupt = interrupt_once()
 
-    def tell(_number: int, _frame: object) -> None:
+    def tell(number: int, frame: object) -> None:
         if told.is_set():
-            raise KeyboardInterrupt
+            interrupt(number, frame)
         told.set()
 
     before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}

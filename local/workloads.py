@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from local.errors import LocalError, ServiceError
 from local.frontend import FrontEnd
 from local.machine import Machine
-from local.processes import LOOPBACK, answers, free_port
+from local.ports import LOOPBACK, answers, free_port, reserve_port
 
 READ_TIMEOUT_S = 60
 UNPACKED_LIMIT = 512 * 2**20
@@ -69,7 +69,7 @@ class Workloads:
         `service` is the Cloud Run service that callers must be allowed to invoke. It is ready when `ready_path`
         is answered with a status below 500. `at_once` is how many requests it gets at a time.
         """
-        port = self.ports.pop(name, None) or free_port()
+        port = reserve_port(known, name) if (known := self.ports.pop(name, 0)) else free_port()
         url = f"http://{LOOPBACK}:{port}"
         self._machine.service(FrontEnd).limit(url, at_once)
         self._machine.service(FrontEnd).invoke_as(url, service)

@@ -1,1 +1,5 @@
 """From an empty Google Cloud project to a deployed environment and back: `python -m operate`."""
+
+from commands.interrupts import end_quietly_until_main
+
+end_quietly_until_main()

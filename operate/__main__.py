@@ -18,6 +18,7 @@ from google.auth.exceptions import GoogleAuthError
 
 from cdk.settings import Settings, SettingsError, load_environments
 from commands.errors import UsageError
+from commands.interrupts import interruptible
 from commands.options import DEFAULT_ENVIRONMENT, needs_environment
 from commands.parsing import Parser, check_environ, option
 from commands.values import Project
@@ -266,4 +267,4 @@ def _settings(environment: str, environ: Mapping[str, str]) -> Settings:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interruptible(main))

@@ -31,7 +31,7 @@ from local.control.faults import NO_REPLY, Fault, Faults
 from local.control.http import Call, Reply, Route, error_reply, refusal
 from local.errors import LocalError
 from local.machine import Machine
-from local.processes import LOOPBACK
+from local.ports import LOOPBACK
 
 LOG = logging.getLogger(__name__)
 MODULES = (

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from local.control.faults import CUT, DROP, SLOW, SLOW_S, Faults
 from local.control.http import REASONS
 from local.guard.calls import Request
-from local.processes import LOOPBACK
+from local.ports import LOOPBACK
 
 LOG = logging.getLogger(__name__)
 PEEK_LIMIT = 10 * 2**20  # BigQuery's own limit of a request's JSON

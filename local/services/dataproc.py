@@ -238,7 +238,7 @@ class Dataproc:
                     timeout_s=seconds(template["dagTimeout"]),
                 )
         except ProcessError as error:
-            if reason := last_fault(lines):
+            if error.fault is None and (reason := last_fault(lines)):
                 raise LocalError(f"{reason}\nits whole output: {log}") from error
             raise
         summary = last_object(lines)

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from local.cloud import _failure
+from local.processes import Supervisor
+
 pytestmark = pytest.mark.local
 
 ROOT = Path(__file__).parents[2]
@@ -58,3 +61,39 @@ def test_an_environment_that_is_not_there_is_one_sentence(tmp_path: Path) -> Non
     assert done.returncode == 2
     assert done.stderr.startswith("error: ENV: found 'dve' (did you mean \"dev\"?); accepted: dev, prod")
     assert done.stdout == ""
+
+
+def test_what_keeps_it_from_starting_is_said_as_it_says_it_itself(tmp_path: Path) -> None:
+    with Supervisor(tmp_path / ".local" / "dev" / "processes.json"):
+        done = local(tmp_path, "cloud", "--detached")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert [line for line in done.stderr.splitlines() if line] == [
+        "starting this machine as dev's project …",
+        f".local/dev is in use by process {os.getpid()}: stop it there, or run `make down`",
+    ]
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("   0.1 s  synthesizing …\n\nthe port is taken: end it\n", "the port is taken: end it"),
+        (
+            "\nx ended with code 1\n  | a\nits whole output: y\n",
+            "x ended with code 1\n  | a\nits whole output: y",
+        ),
+        (
+            "   0.1 s  a\n\nTraceback (most recent call last):\nKeyError: 1\n",
+            "this machine's control plane ended with code 1\n  |    0.1 s  a\n  | \n"
+            "  | Traceback (most recent call last):\n  | KeyError: 1\nits whole output: {log}",
+        ),
+        ("", "this machine's control plane ended with code 1\n  (it wrote nothing)\nits whole output: {log}"),
+    ],
+)
+def test_the_reason_is_its_last_message_or_the_end_of_its_output(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    log = tmp_path / "log"
+    log.write_text(f"of an earlier start\n\nnot this\n{text}")
+    begin = len("of an earlier start\n\nnot this\n")
+    assert str(_failure(1, log, begin)) == expected.format(log=log)

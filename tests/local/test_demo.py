@@ -19,8 +19,8 @@ import pytest
 from rich.console import Console
 
 from feed import unpack
-from local.demo import day_to_simulate, first_moment
-from local.errors import LocalError
+from local.demo import day_to_simulate, first_moment, run_demo
+from local.errors import LocalError, MissingToolError
 from local.system import Options, opened
 from local.terminal import Terminal
 from tests.conftest import EXAMPLE
@@ -438,3 +438,16 @@ def test_a_demo_runs_wherever_it_lies_and_whatever_the_terminal_is(
     assert done.report["source"] == "a made day of vlille_ods, 289 stations"
     assert "\x1b" not in done.output
     assert "ALLÉE DE L'ORGE" in done.output
+
+
+@pytest.mark.unit
+def test_without_java_a_demo_begins_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its batch could not run; the data of the last demo stay."""
+
+    def missing() -> None:
+        raise MissingToolError("Spark needs Java 17 or 21, found none")
+
+    monkeypatch.setattr("local.demo.local_spark", missing)
+    with pytest.raises(MissingToolError, match="Spark needs Java"):
+        run_demo(Options("demo", "dev", base=tmp_path / ".local"), Terminal())
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ import pytest
 from local.frontend import FrontEnd, error_answer, is_loopback, json_answer
 from local.machine import Machine
 from local.metadata import identity_token
-from local.processes import free_port
+from local.ports import free_port
 from tests.local.conftest import account, allow, bearer
 
 pytestmark = pytest.mark.unit

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from local.errors import AlreadyRunningError, LocalError, ProcessError
-from local.processes import Process, Supervisor, answers, end_leftovers, free_port, port_open
+from local.ports import answers, free_port, port_open
+from local.processes import Process, Supervisor, end_leftovers
 
 pytestmark = pytest.mark.local
 
@@ -131,10 +132,32 @@ def test_early_end_quotes_the_log(supervisor: Supervisor, tmp_path: Path) -> Non
             ready=lambda: False,
         )
     assert (error.value.name, error.value.log) == ("bad", log)
-    assert "bad ended with code 3 while starting" in str(error.value)
+    assert "bad could not start, and ended with code 3\n" in str(error.value)
     assert "| no such port" in str(error.value)
     assert str(log) in str(error.value)
     assert supervisor.processes == []
+
+
+def test_a_fault_of_the_machine_is_a_sentence_in_place_of_the_log(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    """Only what this start wrote counts: an earlier one's fault is over."""
+    log = tmp_path / "log"
+    log.write_text("java.lang.OutOfMemoryError: Java heap space\n")
+    with pytest.raises(ProcessError, match=r"^job ended with code 4\n  \| because\n") as error:
+        supervisor.run("job", ["sh", "-c", "echo because; exit 4"], env=ENV, cwd=tmp_path, log=log)
+    assert error.value.fault is None
+    with pytest.raises(
+        ProcessError, match=r"^job ended with code 1: the disk is full: .*\nits whole output: "
+    ) as error:
+        supervisor.run(
+            "job", ["sh", "-c", "echo No space left on device; exit 1"], env=ENV, cwd=tmp_path, log=log
+        )
+    assert len(str(error.value).splitlines()) == 2
+    with pytest.raises(
+        ProcessError, match=r"^job ended with signal SIGKILL: as the kernel does when memory runs out"
+    ):
+        supervisor.run("job", ["sh", "-c", "kill -9 $$"], env=ENV, cwd=tmp_path, log=log)
 
 
 def test_deadline_ends_a_child_that_does_not_get_ready(supervisor: Supervisor, tmp_path: Path) -> None:
@@ -310,12 +333,6 @@ def test_no_record_or_a_damaged_one_ends_nothing(tmp_path: Path, text: str | Non
     if text is not None:
         record.write_text(text)
     assert end_leftovers(record) == []
-
-
-def test_free_ports_are_free_and_different() -> None:
-    ports = [free_port() for _ in range(20)]
-    assert len(set(ports)) == 20
-    assert not any(port_open(port)() for port in ports)
 
 
 def test_answers_takes_404_for_an_answer_and_nobody_for_none(supervisor: Supervisor, tmp_path: Path) -> None:

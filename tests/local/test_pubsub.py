@@ -16,7 +16,7 @@ from local.clock import AT_ONCE, RealClock, SimulatedClock
 from local.errors import LocalError, NotFoundError
 from local.frontend import FrontEnd
 from local.machine import Machine
-from local.processes import free_port
+from local.ports import free_port
 from local.services.pubsub import AGENT, PubSub, _backoff_s, subscription_of
 from local.services.pubsub import subscription as subscription_handler
 from local.services.pubsub import topic as topic_handler

@@ -1,8 +1,9 @@
+import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local.up import about_time, told_of_end, told_of_rows
+from local.up import about_time, interrupt_once, told_of_end, told_of_rows, until_told
 
 pytestmark = pytest.mark.unit
 NOON = datetime(2023, 10, 26, 12, tzinfo=UTC)
@@ -48,3 +49,23 @@ def test_what_was_ended_is_told_in_plain_words(mode: str, ended: list[str], expe
 )
 def test_a_tick_is_told_with_its_rows_where_they_can_be_counted(rows: int | None, expected: str) -> None:
     assert told_of_rows(rows) == expected
+
+
+def test_the_first_signal_interrupts_and_the_next_waits_for_what_ends(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    interrupt = interrupt_once()
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(signal.SIGINT, None)
+    interrupt(signal.SIGINT, None)
+    interrupt(signal.SIGTERM, None)
+    assert capfd.readouterr().err == 2 * "\nthe processes are being ended: this takes some seconds\n"
+
+
+def test_up_ends_at_the_first_signal_at_once_at_the_second_and_not_twice() -> None:
+    with until_told() as told:
+        signal.raise_signal(signal.SIGINT)
+        assert told.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from local.guard.calls import Request
 from local.guard.proxy import PEEK_LIMIT, Proxy, Reply, Verdict
-from local.processes import free_port
+from local.ports import free_port
 
 pytestmark = pytest.mark.unit
 
