@@ -177,6 +177,13 @@ lock: $(READY) ## resolve the pinned requirements anew
 	$(call compile,checks,3.13,); \
 	$(call compile,.,3.13,)
 
+.PHONY: pin audit
+pin audit: $(READY)
+pin: ## pin the base images of the Dockerfiles by the digests that their tags have now
+	@$(RUN) pin
+audit: ## known vulnerabilities of all that is pinned; checks/accepted.toml has what is accepted, why, until when
+	@$(RUN) audit
+
 .PHONY: clean
 clean: | options ## remove what can be made again (keeps .local, where collected data lies)
 	rm -rf $(VENV) .cache cdktf.out node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

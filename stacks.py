@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from cdk import bindings
+from cdk.bill_of_materials import write_bills
 from cdk.packaging import PackagingError
 from cdk.settings import SettingsError, load_environments
 from commands.errors import UsageError
@@ -51,6 +52,8 @@ def main() -> None:
         )
         BootstrapStack(app, settings, adopt=adopt.get(settings.bootstrap_stack, {}))
     app.synth()
+    for settings in environments.values():
+        write_bills(outdir / "stacks" / settings.stack)
     if "VLILLE_ENV" not in os.environ:
         kept = {name for each in environments.values() for name in (each.stack, each.bootstrap_stack)}
         for folder in (outdir / "stacks").glob("vlille-*"):

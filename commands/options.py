@@ -110,6 +110,8 @@ TARGETS: dict[str, Target] = {
     "screenshots": Target(),
     "bench": Target(),
     "lock": Target(),
+    "pin": Target(),
+    "audit": Target(),
     "clean": Target(),
 }
 

@@ -217,6 +217,14 @@ def _soak(_target: str, options: Options, runner: Runner) -> int:
     return runner.become_python("-m", "tests.simulation", *real, *more)
 
 
+def _pin(_target: str, _options: Options, runner: Runner) -> int:
+    return runner.become_python("-m", "delivery.base_images")
+
+
+def _audit(_target: str, _options: Options, runner: Runner) -> int:
+    return runner.become_python("-m", "delivery.audit")
+
+
 Recipe = Callable[[str, Options, Runner], int]
 RECIPES: dict[str, Recipe] = {
     "demo": _demo,
@@ -232,4 +240,6 @@ RECIPES: dict[str, Recipe] = {
     **dict.fromkeys(("publish", "approve", "drift", "confirm", "signin"), _deliver),
     **dict.fromkeys(("test", "unit"), _test),
     "soak": _soak,
+    "pin": _pin,
+    "audit": _audit,
 }

@@ -16,6 +16,7 @@ LISTED = "${{ fromJSON(needs.environments.outputs.all) }}"
 # What each job may do beside reading the code; whoever adds a right adds it here.
 RIGHTS = {
     "checks/test": {},
+    "audit/audit": {},
     "checks/opentofu": {},
     "deploy/environments": {},
     "deploy/deploy": {"id-token": "write", "pull-requests": "read"},
