@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from review.findings import NO, YES, Finding, Kind, Weight
@@ -22,7 +22,6 @@ SUBJECT = re.compile(
     r"anyone|service account|user|every|the (?:workload|deleted|group|domain)|whoever|a member|member|"
     r"principal|firewall rule",
 )
-NOT_FOR_SURE = (NO, NOT_KNOWN)
 
 
 class Verdict(Enum):
@@ -46,8 +45,14 @@ class Answer:
 def answers(review: Review) -> Iterator[Answer]:
     """Yield the five answers; of a plan that is a part, nothing good is known."""
     for answer in _answers(review):
-        good = answer.verdict is Verdict.NO or answer.text == UNDONE
-        yield Answer(answer.question, Verdict.NOT_EXAMINED, PARTIAL) if review.partial and good else answer
+        if not review.partial:
+            yield answer
+        elif answer.verdict is Verdict.NO or answer.text == UNDONE:
+            yield Answer(answer.question, Verdict.NOT_EXAMINED, PARTIAL)
+        elif answer.text.startswith(f"{NOT_KNOWN};"):
+            yield replace(answer, text=f"{PARTIAL}{answer.text.removeprefix(NOT_KNOWN)}")
+        else:
+            yield answer
 
 
 def _answers(review: Review) -> Iterator[Answer]:
@@ -96,6 +101,8 @@ def _short(row: Group) -> str:
 
 def _cost(review: Review) -> Answer:
     question, month = "What does it cost?", review.cost
+    if month is None and (opaque := tuple(sorted({each.opaque for each in review.findings} - {""}))):
+        return Answer(question, Verdict.NOT_EXAMINED, f"{NOT_KNOWN}; not examined: {told(opaque)}", opaque)
     if month is None:
         return Answer(question, Verdict.NO, NO_COST)
     missing = (*month.unknown, *month.pending)
@@ -107,14 +114,18 @@ def _cost(review: Review) -> Answer:
 def _undone(review: Review) -> Answer:
     """Return what cannot be taken back, what only by hand, and of what that is not known."""
     question, unexamined = "Can it be undone?", review.unexamined.data
-    never = list(dict.fromkeys(each.where for each in review.findings if each.undo in NOT_FOR_SURE))
-    partly = [
-        each.where
-        for each in review.findings
-        if each.undo not in NOT_FOR_SURE and not each.undo.startswith(YES) and each.where not in never
-    ]
-    parts = [f"**not**: {_some(never)}"] if never else []
-    parts += [f"only by hand: {_some(list(dict.fromkeys(partly)))}"] if partly else []
+    places: dict[str, set[str]] = {"**no**": set(), NOT_KNOWN: set(), "only by hand": set()}
+    for each in review.findings:
+        if not each.undo.startswith(YES):
+            kind = {NO: "**no**", NOT_KNOWN: NOT_KNOWN}.get(each.undo, "only by hand")
+            places[kind].add(each.where)
+    parts, said = [], set[str]()
+    for kind, found in places.items():
+        if rest := [
+            where for where in dict.fromkeys(each.where for each in review.findings) if where in found - said
+        ]:
+            parts.append(f"{kind}: {_some(rest)}")
+            said |= found
     if parts:
         return Answer(question, Verdict.NO, "; ".join(parts), unexamined)
     if unexamined:

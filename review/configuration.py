@@ -52,7 +52,8 @@ def configuration_findings(
                 f"{verb}: what it does to a module's resources is not examined" if section in MOVES else verb
             )
             details = _details(base.get(section), head.get(section), secrets)
-            yield _finding(f"section {span(section)}", Weight.CARE, what, details)
+            opaque = section if section in MOVES else ""
+            yield _finding(f"section {span(section)}", Weight.CARE, what, details, opaque=opaque)
 
 
 def _of_modules(section: Any) -> list[Any]:
@@ -68,7 +69,9 @@ def meta_findings(address: str, where: str, old: Values, new: Values, secrets: S
             f"is managed by provider {span(new.get('provider') or 'google')}, before by "
             f"{span(old.get('provider') or 'google')}: it may be made anew elsewhere"
         )
-        yield _finding(where, Weight.POSSIBLE_LOSS, sentence, (), address=address, undo="not known")
+        yield _finding(
+            where, Weight.POSSIBLE_LOSS, sentence, (), address=address, undo="not known", opaque=address
+        )
     before, after = (_mapping(first(each.get("lifecycle"))) for each in (old, new))
     if before.get("prevent_destroy") is True and after.get("prevent_destroy") is not True:
         sentence = "its lifecycle no longer prevents that it is destroyed (prevent_destroy)"
@@ -96,8 +99,9 @@ def _terraform(old: Values, new: Values, secrets: Secrets) -> Iterator[Finding]:
                 "the state lies elsewhere: what is deployed is not in the new state unless it is migrated, so the "
                 "apply makes everything again beside it, or fails"
             )
+            name = _backend(new) or _backend(old)
             yield _finding(
-                f"backend {span(_backend(new) or _backend(old))}", Weight.CARE, sentence, details, undo=NO
+                f"backend {span(name)}", Weight.CARE, sentence, details, undo=NO, opaque=f"backend.{name}"
             )
         else:
             yield _finding(f"Terraform setting {span(key)}", Weight.CARE, "changes", details)
@@ -109,7 +113,15 @@ def _terraform(old: Values, new: Values, secrets: Secrets) -> Iterator[Finding]:
             if after
             else "is no longer required"
         )
-        yield Finding(Kind.CODE, Weight.CODE, f"provider {span(name)}", sentence, undo=YES, size=25)
+        opaque = f"provider.{name}" if before and after and _source(before) != _source(after) else ""
+        where = f"provider {span(name)}"
+        yield Finding(Kind.CODE, Weight.CODE, where, sentence, undo=YES, size=25, opaque=opaque)
+
+
+def _source(required: Values) -> str:
+    """Return a provider's source as its registry names it: `google` is `hashicorp/google`."""
+    parts = text(required, "source").lower().removeprefix("registry.terraform.io/").split("/")
+    return "/".join(parts if len(parts) > 1 else ["hashicorp", *parts])
 
 
 def _backend(terraform: Values) -> str:
@@ -143,7 +155,14 @@ def _providers(base: Mapping[str, Any], head: Mapping[str, Any], secrets: Secret
                 else places
             )
             weight = Weight.POSSIBLE_LOSS if follow else Weight.CARE
-            yield _finding(where, weight, sentence, details, undo="not known" if follow else YES)
+            yield _finding(
+                where,
+                weight,
+                sentence,
+                details,
+                undo="not known" if follow else YES,
+                opaque=f"provider.{name}" if follow else "",
+            )
         else:
             verb = (
                 "is configured otherwise"
@@ -152,7 +171,8 @@ def _providers(base: Mapping[str, Any], head: Mapping[str, Any], secrets: Secret
                 if new
                 else "is no longer configured"
             )
-            yield _finding(where, Weight.CARE, verb, details)
+            opaque = f"provider.{name}" if old and new else ""
+            yield _finding(where, Weight.CARE, verb, details, opaque=opaque)
 
 
 def _of_block(
@@ -167,12 +187,15 @@ def _of_block(
     users = [address for address, values in _resources(head) if f"{prefix}.{name}" in json.dumps(values)]
     used = f"; {spans(users, MOST)} {'uses' if len(users) == 1 else 'use'} it" if users else ""
     if section == "module":
-        return _module(where, verb, old, new, details)
+        return _module(name, verb, old, new, details)
     if section in ("data", "ephemeral") and new is not None:
         sentence = f"{verb}: what it reads is only known by planning{used}"
-        return _finding(where, Weight.CARE if users else Weight.CHANGE, sentence, details)
+        # Of a policy document it is known what the provider makes (`review.expansion`).
+        opaque = f"{section}.{name}" if users and not name.startswith("google_iam_policy.") else ""
+        return _finding(where, Weight.CARE if users else Weight.CHANGE, sentence, details, opaque=opaque)
     if section == "action":
-        return _finding(where, Weight.CARE, f"{verb}: what it does is not known here", details, undo=NO)
+        sentence = f"{verb}: what it does is not known here"
+        return _finding(where, Weight.CARE, sentence, details, undo=NO, opaque=f"action.{name}")
     if section == "check":
         return _finding(where, Weight.CARE if new is None else Weight.NOTE, verb, details)
     has_value = section == "locals" or "default" in _mapping(old) or "default" in _mapping(new)
@@ -181,14 +204,15 @@ def _of_block(
     return _finding(where, Weight.CHANGE if users else Weight.NOTE, f"{verb}{used}", details)
 
 
-def _module(where: str, verb: str, old: Any, new: Any, details: tuple[Detail, ...]) -> Finding:
+def _module(name: str, verb: str, old: Any, new: Any, details: tuple[Detail, ...]) -> Finding:
     """What a module holds is in no stack that calls it, so nothing is known of what its change does."""
     sides = _mapping(first(old)), _mapping(first(new))
     keys = sorted(key for key in {*sides[0], *sides[1]} if sides[0].get(key) != sides[1].get(key))
     what = f" in {spans(keys, MOST)}" if old is not None and new is not None else ""
     sentence = f"{verb}{what}: what its resources become is not examined"
     weight = Weight.CARE if old is None else Weight.POSSIBLE_LOSS
-    return _finding(where, weight, sentence, details, undo="not known")
+    where = f"module {span(name)}"
+    return _finding(where, weight, sentence, details, undo="not known", opaque=f"module.{name}")
 
 
 def _finding(
@@ -199,9 +223,18 @@ def _finding(
     *,
     address: str = "",
     undo: str = YES,
+    opaque: str = "",
 ) -> Finding:
     return Finding(
-        Kind.SERVICE, weight, where, sentence, undo=undo, size=15, details=details, address=address
+        Kind.SERVICE,
+        weight,
+        where,
+        sentence,
+        undo=undo,
+        size=15,
+        details=details,
+        address=address,
+        opaque=opaque,
     )
 
 

@@ -85,8 +85,9 @@ class Finding:
     alike: str = ""  # the sentence without its own name: the same for others of which the same is said
     within: str = ""  # what the resource is part of, such as a dataset
     unexamined: bool = (
-        False  # is told because a type or an argument is not known, not because of what it does
+        False  # reported because a type or an argument is not known, not because of what it does
     )
+    opaque: str = ""  # what may do anything to data and access that the plan does not show, such as an action
 
 
 def order(finding: Finding) -> tuple[int, int, str, str, str]:

@@ -48,8 +48,8 @@ def _of_change(change: Change, context: Context) -> Iterator[Finding]:
     yield from code_findings(change, context)
     exposed = list(exposure_findings(change, context))
     yield from exposed
-    if exposed and not rendered and change.action == "update" and len(exposed) >= len(differences(change)):
-        return  # every argument that differs is told
+    if exposed and not rendered and change.action == "update" and _shows_every_difference(exposed, change):
+        return
     untold = change.action == "create" or (change.destroys and not types.tells_the_end(change.type))
     if types.is_grant(change.type) and any(types.grants(change, change.values, context)):
         if change.action in ("create", "delete") or not _same_grants(change, context):
@@ -57,6 +57,12 @@ def _of_change(change: Change, context: Context) -> Iterator[Finding]:
         untold = True
     if not rendered or untold:
         yield from plain(change, context)
+
+
+def _shows_every_difference(found: list[Finding], change: Change) -> bool:
+    """Tell whether the sentences name each argument that differs, or there are as many of them."""
+    paths = [span(each.path) for each in differences(change)]
+    return len(found) >= len(paths) or all(any(path in each.sentence for each in found) for path in paths)
 
 
 def _disclosed(output: Output) -> Finding:
@@ -110,6 +116,7 @@ def _invocation(invocation: Invocation) -> Finding:
         f"{verb}{reason}{cause}{given}{more}; what it does is not known here",
         undo=NO,
         address=invocation.address,
+        opaque=invocation.address,
     )
 
 

@@ -47,10 +47,13 @@ def _runs(
         )
         sentence = f"the apply runs provisioner {span(text(each, 'type'))} {where}".rstrip()
         sentence += f" when it is {'created' if when == 'create' else 'destroyed'}: {span(command, MOST)}"
-        yield _finding(change, context, sentence, _details(before, (each,)))
+        opaque = f"{change.address} provisioner {text(each, 'type')}"
+        yield _finding(change, context, sentence, _details(before, (each,)), opaque)
 
 
-def _finding(change: Change, context: Context, sentence: str, details: tuple[Detail, ...]) -> Finding:
+def _finding(
+    change: Change, context: Context, sentence: str, details: tuple[Detail, ...], opaque: str = ""
+) -> Finding:
     return Finding(
         Kind.CODE,
         Weight.CODE,
@@ -60,6 +63,7 @@ def _finding(change: Change, context: Context, sentence: str, details: tuple[Det
         size=20,
         details=details,
         address=change.address,
+        opaque=opaque,
     )
 
 

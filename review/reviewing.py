@@ -99,7 +99,7 @@ def review(context: Context, book: Book, level: Level = Level.ACKNOWLEDGE) -> Re
         drift=len(drifted(context)),
         compared=plan.compared,
         cost=month,
-        unexamined=unexamined(not_looked_at),
+        unexamined=unexamined(not_looked_at, found),
         notes=tuple(_notes(plan)),
     )
 

@@ -163,7 +163,8 @@ def _beside(
             )
             weight, undo = (Weight.NOTE, YES) if are_told else (Weight.POSSIBLE_LOSS, "not known")
             sentence = f"its count or for_each changes: {which}"
-            yield Finding(Kind.SERVICE, weight, where, sentence, undo, 15, address=address)
+            opaque = "" if are_told else address
+            yield Finding(Kind.SERVICE, weight, where, sentence, undo, 15, address=address, opaque=opaque)
     for address in sorted(before.keys() & after.keys()):
         change = replace(after[address][0], before=before[address][0].before, actions=("update",))
         ignored = ignored_arguments(after[address][1])

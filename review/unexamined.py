@@ -4,7 +4,7 @@ Of these a review never says "no", "nobody" or "none"; which of them need an ack
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -61,10 +61,13 @@ def gaps(changes: tuple[Change, ...]) -> list[tuple[Change, Gaps]]:
     return [(change, each) for change, each in found if any(each)]
 
 
-def unexamined(found: list[tuple[Change, Gaps]]) -> Unexamined:
-    """Return what was not looked at in all changes together."""
-    parts = [sorted({name for _, each in found for name in each[part]}) for part in range(3)]
-    return Unexamined(*map(tuple, parts))
+def unexamined(found: list[tuple[Change, Gaps]], findings: Iterable[Finding] = ()) -> Unexamined:
+    """Return what was not looked at in all changes together, and what `findings` say may do anything."""
+    parts = [{name for _, each in found for name in each[part]} for part in range(3)]
+    opaque = {each.opaque for each in findings} - {""}
+    return Unexamined(
+        tuple(sorted(parts[0] | opaque)), tuple(sorted(parts[1] | opaque)), tuple(sorted(parts[2]))
+    )
 
 
 def _of_change(change: Change) -> Gaps:
@@ -166,6 +169,8 @@ def weighed(finding: Finding, level: Level) -> Finding:
     """Return a finding with the weight that the setting gives to what is not known."""
     if finding.unexamined and level is Level.NOTE and finding.weight > Weight.CARE:
         return replace(finding, weight=Weight.CARE)
+    if finding.opaque and level is Level.STRICT:
+        return replace(finding, weight=max(finding.weight, Weight.POSSIBLE_LOSS))
     return finding
 
 

@@ -8,7 +8,19 @@ from feed.model import Feed
 
 # Tables, views and other resources that every stack has.
 RESERVED_NAMES = frozenset(
-    {"quarantine", "batch_runs", "availability", "availability_now", "minutes_present", "dataset", "views"}
+    {
+        *(
+            "quarantine",
+            "batch_runs",
+            "availability",
+            "availability_now",
+            "minutes_present",
+            "dataset",
+            "views",
+        ),
+        # Of GBFS systems: gbfs.tables.
+        *("polls", "station_status", "station_status_changes", "systems", "station_information"),
+    }
 )
 FEED_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _LANDING = re.compile(r"(?P<feed>[a-z][a-z0-9_]{0,62})/(?P<stamp>[0-9]{8}T[0-9]{6}Z)\.json\.gz")

@@ -22,6 +22,7 @@ _GZIP = 31  # wbits: a 32 KiB window, with gzip's header and checksum
 _VERSION = "WARC/1.1"
 _NAMESPACE = uuid.UUID("5d2c1f0e-6c0b-5f5e-9a53-0d6d1c5f7d11")
 _NOT_MODIFIED = "http://netpreserve.org/warc/1.1/revisit/server-not-modified"
+_UNCHANGED_SINCE = "GBFS-Unchanged-Since"
 # Of the transfer, which is over, or of a body that is stored decoded.
 _OF_TRANSFER = frozenset(
     {"connection", "content-encoding", "content-length", "keep-alive", "transfer-encoding"}
@@ -34,8 +35,8 @@ _STATUS_LINE = re.compile(r"HTTP/1\.1 ([1-5][0-9]{2})(?: .*)?")
 class Fetched:
     """What one request of a tick gave: a response, or the error that left it without one.
 
-    `body` is as the server sent it, after transfer and content encodings; a response 304 has none, and means that the
-    body is that of an earlier minute. Exactly one of `status` and `error` is None.
+    `body` is as the server sent it, after transfer and content encodings; a response 304 has none, and means the body
+    in the pack of the tick `unchanged_since`, of the same UTC day. Exactly one of `status` and `error` is None.
     """
 
     system_id: str
@@ -46,6 +47,7 @@ class Fetched:
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     error: str | None = None
+    unchanged_since: datetime | None = None  # a tick (UTC), where the request had a condition
 
 
 def pack_name(tick: datetime, shard: int) -> str:
@@ -125,6 +127,8 @@ def _record(each: Fetched) -> tuple[dict[str, str], bytes]:
     fields |= {"Content-Type": "application/http; msgtype=response"}
     if each.status == HTTPStatus.NOT_MODIFIED:
         fields |= {"WARC-Type": "revisit", "WARC-Profile": _NOT_MODIFIED}
+        if each.unchanged_since is not None:
+            fields |= {_UNCHANGED_SINCE: _time(each.unchanged_since)}
     else:
         fields |= {"WARC-Type": "response", "WARC-Payload-Digest": _digest(each.body)}
     return fields, _http_block(each.status, each.headers, each.body)
@@ -198,7 +202,9 @@ def _read_record(content: bytes) -> Fetched | None:
         raise ValueError(f"status line {status_line[:40]!r}")
     headers = [line.partition(": ") for line in header_lines]
     kept = tuple((name, value) for name, _, value in headers if name.lower() not in _OF_TRANSFER)
-    return replace(request, status=int(match[1]), headers=kept, body=body)
+    since = fields.get(_UNCHANGED_SINCE)
+    unchanged_since = None if since is None else datetime.fromisoformat(since)
+    return replace(request, status=int(match[1]), headers=kept, body=body, unchanged_since=unchanged_since)
 
 
 def _fields(lines: Iterable[str]) -> dict[str, str]:

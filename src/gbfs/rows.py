@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from feed import Column, Outcome, Rejection, quarantine_rows
-from feed.schema import bigquery_field
+from feed import Outcome, Rejection, quarantine_rows
 from gbfs.model import STATION_STATUS
 from gbfs.packs import Fetched
 from gbfs.reading import Reading, load_rows, read_file
@@ -15,26 +14,6 @@ from gbfs.reading import Reading, load_rows, read_file
 Row = dict[str, Any]
 # Rejections of a file that are of one kind: up to so many are told one by one, more of them in one row.
 MOST_OF_A_KIND = 3
-
-SYSTEM_COLUMNS = (
-    Column("collected_at", "TIMESTAMP", description="Minute of the tick (UTC)"),
-    Column("system_id", "STRING", description="Identifier of the system in the catalogue"),
-)
-STATION_STATUS_COLUMNS = (*SYSTEM_COLUMNS, *STATION_STATUS.columns)
-POLL_COLUMNS = (
-    *SYSTEM_COLUMNS,
-    Column("file", "STRING", description="Name of the file, as version 3 spells it"),
-    Column("outcome", "STRING", description="received, unchanged (status 304) or failed"),
-    Column("status", "INTEGER", description="HTTP status; null where there was no response"),
-    Column("error", "STRING", description="Why there is nothing to read"),
-    Column("fetched_at", "TIMESTAMP", description="When the response came"),
-    Column("bytes", "INTEGER", description="Bytes of the body"),
-    Column("version", "STRING", description="Version of GBFS that the file says"),
-    Column("last_updated", "TIMESTAMP", description="When the system made the file"),
-    Column("ttl_seconds", "INTEGER", description="How long the file stays as it is"),
-    Column("records", "INTEGER", description="Records of the file"),
-    Column("rows", "INTEGER", description="Records that became rows"),
-)
 
 
 @dataclass
@@ -58,7 +37,7 @@ def rows_of(fetched: Iterable[Fetched], tick: datetime, pack: str) -> TableRows:
         is_read = each.status == HTTPStatus.OK and each.file == STATION_STATUS.name
         reading = read_file(each.system_id, each.file, each.body) if is_read else None
         about = {"collected_at": collected_at.isoformat(), "system_id": each.system_id}
-        rows.polls.append(about | _poll(each, reading))
+        rows.polls.append(about | _poll(each, reading, collected_at))
         if reading is not None:
             rows.station_status += [about | row for row in load_rows(reading)]
             rejections = group_rejections((*reading.rejections, *reading.issues))
@@ -84,9 +63,12 @@ def group_rejections(rejections: Iterable[Rejection]) -> tuple[Rejection, ...]:
     return tuple(grouped)
 
 
-def _poll(each: Fetched, reading: Reading | None) -> Row:
+def _poll(each: Fetched, reading: Reading | None, tick: datetime) -> Row:
     error = each.error
-    if each.status not in {None, HTTPStatus.OK, HTTPStatus.NOT_MODIFIED}:
+    if each.status == HTTPStatus.NOT_MODIFIED:
+        if each.unchanged_since is None:
+            error = "status 304 to a request without a condition, expected 200"
+    elif each.status not in {None, HTTPStatus.OK}:
         error = f"status {each.status}, expected 200"
     elif reading is not None and reading.version is None:
         error = reading.rejections[0].message
@@ -104,14 +86,11 @@ def _poll(each: Fetched, reading: Reading | None) -> Row:
         "ttl_seconds": reading.ttl_seconds if reading else None,
         "records": reading.records if reading else None,
         "rows": len(reading.rows) if reading else None,
+        "rows_at": _rows_at(outcome, each.unchanged_since, tick),
     }
 
 
-def station_status_schema() -> list[dict[str, Any]]:
-    """Return BigQuery's JSON schema of the table station_status."""
-    return [bigquery_field(column) for column in STATION_STATUS_COLUMNS]
-
-
-def poll_schema() -> list[dict[str, Any]]:
-    """Return BigQuery's JSON schema of the table polls."""
-    return [bigquery_field(column) for column in POLL_COLUMNS]
+def _rows_at(outcome: str, unchanged_since: datetime | None, tick: datetime) -> str | None:
+    if outcome == "failed":
+        return None
+    return (unchanged_since if outcome == "unchanged" and unchanged_since else tick).isoformat()

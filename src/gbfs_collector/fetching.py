@@ -1,6 +1,8 @@
 """Many requests at once within one deadline, few at once to each host; slow and broken hosts hold nobody up."""
 
+import math
 import queue
+import random
 import re
 import threading
 import time
@@ -9,6 +11,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from http import HTTPStatus
 from urllib.parse import urljoin
 
 import requests
@@ -28,13 +31,17 @@ _QUERY = re.compile(r"\?[^\s'\")]+")
 
 @dataclass(frozen=True)
 class Request:
-    """A file to request; `secrets` are header fields that go to its host alone and are kept nowhere."""
+    """A file to request; `secrets` are header fields that go to its host alone and are kept nowhere.
+
+    `unchanged_since` is the tick whose pack has the body that a response 304 to `headers` means.
+    """
 
     system_id: str
     file: str
     url: str
     headers: tuple[tuple[str, str], ...] = ()  # such as If-None-Match
     secrets: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    unchanged_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -42,30 +49,48 @@ class Limits:
     """Bounds of one `fetch_all`, in seconds, bytes and requests."""
 
     deadline_s: float = 45.0  # of all requests together
-    request_s: float = 5.0  # of one, redirects and body included
+    request_s: float = (
+        4.0  # of one, redirects and body included: of public systems, one response of 10,000 takes longer
+    )
     max_bytes: int = 32 * 2**20  # of a body, decoded
     at_once: int = 64
     at_once_per_host: int = 8
+    at_once_per_large_host: int = 16  # of a host with hundreds of systems
+    files_per_connection: int = 16  # a host with more files gets another connection for so many
+
+    def connections(self, files: int) -> int:
+        """Return how many requests a host with so many files due gets at once."""
+        wanted = math.ceil(files / self.files_per_connection)
+        most = max(self.at_once_per_host, self.at_once_per_large_host)
+        return min(files, most, max(self.at_once_per_host, wanted))
 
 
 def fetch_all(wanted: Iterable[Request], now: Callable[[], datetime], limits: Limits) -> list[Fetched]:
     """Return what each request gave, in the order of `wanted`; what went wrong is in its `error`, nothing is raised.
 
-    A host gets at most `at_once_per_host` requests at a time, so that one that hangs holds so many workers and no more.
-    A request whose turn comes after the deadline is not made.
+    A host gets few requests at a time (`Limits.connections`), so that one that hangs holds so many workers and no more.
+    A host that gives no response to twice as many requests, and none to any other, is taken to be down: the others
+    are not made. Neither is a request whose turn comes after the deadline.
     """
     asked = list(wanted)
     results: dict[int, Fetched] = {}
     ends_at = time.monotonic() + limits.deadline_s
-    turns = _Turns(asked, limits.at_once_per_host)
+    turns = _Turns(asked, limits)
 
     def work() -> None:
         with make_session() as session:
             while (turn := turns.take()) is not None:
                 host, number = turn
-                left_s = ends_at - time.monotonic()
-                results[number] = _fetch(session, asked[number], now, min(left_s, limits.request_s), limits)
-                turns.give_back(host)
+                if (silent := turns.silent_requests(host)) is not None:
+                    told = f"not requested: the host gave no response to {silent} other requests"
+                    each = asked[number]
+                    results[number] = Fetched(each.system_id, each.file, each.url, now(), error=told)
+                else:
+                    left_s = ends_at - time.monotonic()
+                    results[number] = _fetch(
+                        session, asked[number], now, min(left_s, limits.request_s), limits
+                    )
+                turns.give_back(host, has_response=results[number].status is not None)
 
     workers = min(limits.at_once, len(asked))
     if workers:
@@ -76,20 +101,30 @@ def fetch_all(wanted: Iterable[Request], now: Callable[[], datetime], limits: Li
 
 
 class _Turns:
-    """Hands out requests, by their number: those of a host in order, and never too many of a host at once.
+    """Hands out requests, by their number, and never too many of a host at once.
 
-    A host stands in the queue as often as it may have requests at once, and again after each one that has ended.
+    A host stands in the queue as often as it may have requests at once, and again after each one that has ended; the
+    hosts with most files come first, since they take longest. The files of a host are in random order, lest a few that
+    hang, next to one another, make it look down.
     """
 
-    def __init__(self, asked: list[Request], at_once_per_host: int) -> None:
-        self._waiting: dict[str, deque[int]] = {}
+    def __init__(self, asked: list[Request], limits: Limits) -> None:
+        by_host: dict[str, list[int]] = {}
         for number, each in enumerate(asked):
-            self._waiting.setdefault(host_of(each.url), deque()).append(number)
+            by_host.setdefault(host_of(each.url), []).append(number)
         self._left = len(asked)
         self._lock = threading.Lock()
         self._hosts: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # None: all have been handed out
-        for _ in range(at_once_per_host):
-            for host in self._waiting:
+        self._waiting: dict[str, deque[int]] = {}
+        self._silent = dict.fromkeys(by_host, 0)  # requests without a response
+        self._is_down_after: dict[str, int] = {}
+        self._responds: set[str] = set()
+        for host, numbers in sorted(by_host.items(), key=lambda item: -len(item[1])):
+            random.shuffle(numbers)
+            connections = limits.connections(len(numbers))
+            self._waiting[host] = deque(numbers)
+            self._is_down_after[host] = 2 * connections
+            for _ in range(connections):
                 self._hosts.put(host)
 
     def take(self) -> tuple[str, int] | None:
@@ -104,8 +139,20 @@ class _Turns:
         self._hosts.put(None)  # for the next worker
         return None
 
-    def give_back(self, host: str) -> None:
+    def silent_requests(self, host: str) -> int | None:
+        """Return how many requests of a host that is taken to be down had no response; None where it is not."""
+        with self._lock:
+            silent = self._silent[host]
+            is_down = host not in self._responds and silent >= self._is_down_after[host]
+            return silent if is_down else None
+
+    def give_back(self, host: str, *, has_response: bool) -> None:
         """Let the host have its next request."""
+        with self._lock:
+            if has_response:
+                self._responds.add(host)
+            else:
+                self._silent[host] += 1
         self._hosts.put(host)
 
 
@@ -146,9 +193,9 @@ def _follow(
             target = session.get_redirect_target(response)
             if target is None:
                 body = _body(response, deadline, limits.max_bytes)
-                return replace(
-                    result, status=response.status_code, headers=tuple(response.headers.items()), body=body
-                )
+                status, kept = response.status_code, tuple(response.headers.items())
+                since = request.unchanged_since if status == HTTPStatus.NOT_MODIFIED else None
+                return replace(result, status=status, headers=kept, body=body, unchanged_since=since)
             url = urljoin(url, target)
     raise _FetchError(f"redirected more than {REDIRECTS} times")
 

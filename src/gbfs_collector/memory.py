@@ -1,12 +1,13 @@
 """What an instance remembers of files: their ETag, and the first tick at which they may be requested again.
 
-Only responses of stored packs are remembered: a later 304 must mean a body that is kept. An instance that starts anew
-knows nothing and requests everything, which is more than is needed and never wrong.
+Only responses of stored packs are remembered: a later 304 must mean a body that is kept. The first request of a UTC day
+has no condition, so that a day's packs hold all of its bodies. An instance that starts anew knows nothing and requests
+everything, which is more than is needed and never wrong.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from gbfs.packs import Fetched
@@ -18,12 +19,13 @@ CONDITIONS = {"etag": "If-None-Match", "last-modified": "If-Modified-Since"}
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of one file; `conditions` are the headers of its next request."""
+    """What is known of one file; `conditions` are headers of its next request, for the body of the tick `body_at`."""
 
     next_tick: datetime
     ttl_seconds: int = 0
     failures: int = 0
     conditions: tuple[tuple[str, str], ...] = ()
+    body_at: datetime | None = None
 
 
 class Memory:
@@ -40,7 +42,7 @@ class Memory:
             if known is None:
                 due.append(request)
             elif known.next_tick <= tick:
-                due.append(replace(request, headers=(*request.headers, *known.conditions)))
+                due.append(_with_conditions(request, known, tick))
         return due
 
     def remember(
@@ -64,7 +66,19 @@ class Memory:
                 ttl_seconds=ttl_seconds,
                 failures=failures,
                 conditions=_conditions(each) if is_received else before.conditions,
+                body_at=tick if is_received else before.body_at,
             )
+
+
+def _with_conditions(request: Request, known: Known, tick: datetime) -> Request:
+    body_at = known.body_at
+    if not known.conditions or body_at is None or _day(body_at) != _day(tick):
+        return request
+    return replace(request, headers=(*request.headers, *known.conditions), unchanged_since=body_at)
+
+
+def _day(tick: datetime) -> date:
+    return tick.astimezone(UTC).date()
 
 
 def _conditions(each: Fetched) -> tuple[tuple[str, str], ...]:

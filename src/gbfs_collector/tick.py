@@ -14,7 +14,8 @@ from collector.envelope import Delivery
 from collector.loading import load_once
 from feed import quarantine_schema
 from gbfs.packs import pack_name, read_pack, write_pack
-from gbfs.rows import TableRows, poll_schema, rows_of, station_status_schema
+from gbfs.rows import TableRows, rows_of
+from gbfs.tables import POLLS_TABLE, STATION_STATUS_TABLE
 from gbfs_collector.fetching import Limits, Request, fetch_all
 from gbfs_collector.memory import Memory
 
@@ -55,8 +56,8 @@ def collect_shard(shard: Shard, services: Services, memory: Memory, delivery: De
     rows = rows_of(fetched, delivery.tick, name)
     memory.remember(fetched, rows.polls, delivery.tick)
     tables: tuple[tuple[str, str, list[dict[str, Any]], list[dict[str, Any]]], ...] = (
-        ("status", shard.station_status_table, rows.station_status, station_status_schema()),
-        ("polls", shard.polls_table, rows.polls, poll_schema()),
+        ("status", shard.station_status_table, rows.station_status, STATION_STATUS_TABLE.schema),
+        ("polls", shard.polls_table, rows.polls, POLLS_TABLE.schema),
         ("quarantine", shard.quarantine_table, rows.quarantine, quarantine_schema()),
     )
     stem = name.rpartition("/")[2].split(".")[0]

@@ -26,7 +26,7 @@ STATUS = Fetched(
     (("Content-Type", "application/json"), ("ETag", '"a"')),
     b'{"a": 1}',
 )
-UNCHANGED = Fetched("lille", "station_status", URL, AT, 304, (("ETag", '"a"'),))
+UNCHANGED = Fetched("lille", "station_status", URL, AT, 304, (("ETag", '"a"'),), unchanged_since=TICK)
 LOST = Fetched("lille", "station_information", URL, AT, error="no response after 10 s")
 
 

@@ -13,18 +13,18 @@ from feed import Rejection, quarantine_schema
 from gbfs.packs import Fetched, pack_name, read_pack, write_pack
 from gbfs.rows import (
     MOST_OF_A_KIND,
-    POLL_COLUMNS,
-    STATION_STATUS_COLUMNS,
     TableRows,
     group_rejections,
     rows_of,
 )
+from gbfs.tables import POLLS_TABLE, STATION_STATUS_TABLE
 from tests.gbfs.samples import document, record
 
 pytestmark = pytest.mark.unit
 
 TICK = datetime(2026, 5, 1, 10, 7, tzinfo=UTC)
 AT = datetime(2026, 5, 1, 10, 7, 3, tzinfo=UTC)
+EARLIER = datetime(2026, 5, 1, 9, 59, tzinfo=UTC)
 PACK = pack_name(TICK, 0)
 STATION = record("2.3", "station_status")
 GOOD = document("2.3", "station_status", STATION | {"station_id": "1"}, STATION | {"station_id": "2"})
@@ -57,21 +57,25 @@ def test_a_received_status_is_a_row_for_each_station_and_a_poll() -> None:
             "ttl_seconds": 60,
             "records": 2,
             "rows": 2,
+            "rows_at": "2026-05-01T10:07:00+00:00",
         }
     ]
 
 
 def test_the_rows_have_the_columns_of_their_tables() -> None:
     rows = of(fetched(), fetched(body=b"<html>"))
-    assert all(list(row) == [column.name for column in STATION_STATUS_COLUMNS] for row in rows.station_status)
-    assert all(list(row) == [column.name for column in POLL_COLUMNS] for row in rows.polls)
+    assert all(
+        list(row) == [column.name for column in STATION_STATUS_TABLE.columns] for row in rows.station_status
+    )
+    assert all(list(row) == [column.name for column in POLLS_TABLE.columns] for row in rows.polls)
     assert all(list(row) == [column["name"] for column in quarantine_schema()] for row in rows.quarantine)
 
 
 @pytest.mark.parametrize(
     ("result", "outcome", "error"),
     [
-        (fetched(status=304, body=b""), "unchanged", None),
+        (fetched(status=304, body=b"", unchanged_since=EARLIER), "unchanged", None),
+        (fetched(status=304, body=b""), "failed", "status 304 to a request without a condition"),
         (
             fetched(status=None, body=b"", error="no whole response within 10.0 s"),
             "failed",
@@ -88,6 +92,8 @@ def test_a_poll_says_what_came_of_it(result: Fetched, outcome: str, error: str |
     assert poll["outcome"] == outcome
     assert poll["error"] is None if error is None else str(poll["error"]).startswith(error)
     assert rows.station_status == []
+    rows_at = {"received": TICK.isoformat(), "unchanged": EARLIER.isoformat(), "failed": None}
+    assert poll["rows_at"] == rows_at[outcome]
 
 
 def test_what_does_not_fit_is_in_the_quarantine_with_its_pack() -> None:
@@ -142,7 +148,7 @@ def test_the_rows_of_a_pack_are_those_of_what_was_packed() -> None:
     results = [
         fetched(),
         fetched(system_id="bodø", body=b"<html>"),
-        fetched(status=304, body=b""),
+        fetched(status=304, body=b"", unchanged_since=EARLIER),
         fetched(status=None, body=b"", error="gone"),
     ]
     again = rows_of(read_pack(write_pack(TICK, 0, results)), TICK, PACK)

@@ -82,6 +82,16 @@ def test_the_conditions_are_those_of_the_newest_body() -> None:
     assert dict(asked.headers)["If-None-Match"] == '"a"'
 
 
+def test_a_response_304_means_the_newest_body_of_its_day() -> None:
+    memory = Memory()
+    memory.remember([fetched(("ETag", '"a"'))], [poll()], at(0))
+    memory.remember([fetched()], [poll("unchanged", None)], at(1))
+    last, first = at(11 * 60 + 59), at(12 * 60)  # 23:59 and midnight
+    [asked] = memory.select_due([REQUEST], last)
+    assert (asked.headers, asked.unchanged_since) == ((("If-None-Match", '"a"'),), NOON)
+    assert memory.select_due([REQUEST], first) == [REQUEST]
+
+
 def test_an_older_tick_changes_nothing() -> None:
     memory = Memory()
     memory.remember([fetched()], [poll(ttl=600)], at(5))

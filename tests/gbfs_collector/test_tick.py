@@ -15,7 +15,7 @@ from collector.envelope import Delivery
 from collector.loading import load_once
 from feed import quarantine_schema
 from gbfs.packs import pack_name, read_pack
-from gbfs.rows import poll_schema, station_status_schema
+from gbfs.tables import POLLS_TABLE, STATION_STATUS_TABLE
 from gbfs_collector.fetching import Limits, Request
 from gbfs_collector.memory import Memory
 from gbfs_collector.tick import Services, Shard, collect_shard
@@ -61,8 +61,8 @@ def around(emulators: Emulators) -> Iterator[Surroundings]:
     gcs.create_bucket(f"{project}-packs")
     bq.create_dataset(f"{project}.vlille")
     schemas = {
-        "station_status": station_status_schema(),
-        "polls": poll_schema(),
+        "station_status": STATION_STATUS_TABLE.schema,
+        "polls": POLLS_TABLE.schema,
         "quarantine": quarantine_schema(),
     }
     for table, schema in schemas.items():
@@ -142,8 +142,8 @@ def test_what_is_unchanged_is_told_from_what_was_not_requested(around: Surroundi
     for each in ticks:
         collect_shard(only_good, around.services, memory, Delivery(each, is_first=True))
     polls = around.rows(around.shard.polls_table)
-    assert sorted((row["collected_at"], row["outcome"], row["status"]) for row in polls) == [
-        (ticks[0], "received", 200),
-        (ticks[1], "unchanged", 304),
+    assert sorted((row["collected_at"], row["outcome"], row["status"], row["rows_at"]) for row in polls) == [
+        (ticks[0], "received", 200, ticks[0]),
+        (ticks[1], "unchanged", 304, ticks[0]),
     ]
     assert len(around.rows(around.shard.station_status_table)) == 5

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from review.answers import Verdict, answers
 from review.context import Context
 from review.naming import Names
 from review.pricing import load
@@ -190,3 +191,27 @@ def test_a_policy_document_of_a_data_source_is_followed() -> None:
     found = reviewed(base, head)
     assert found.weight.words == WIDENED
     assert "anyone on the internet may now do everything" in plain(found.findings[0].sentence)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "opaque"),
+    [
+        ("terraform.backend", {"gcs": {"bucket": "b"}}, "backend.gcs"),
+        ("terraform.required_providers", {"google": {"source": "evil/google"}}, "provider.google"),
+        ("provider.google", [{"project": "other", "region": "europe-west1"}], "provider.google"),
+        ("module.m", {"source": "./m", "size": 2}, "module.m"),
+        ("module.n", {"source": "./n"}, "module.n"),
+        ("data.google_project.p", {"project_id": "other"}, "data.google_project.p"),
+    ],
+)
+def test_of_what_is_not_examined_nothing_good_is_answered(path: str, value: Any, opaque: str) -> None:
+    found = reviewed(STACK, at(STACK, path, value))
+    answered = {each.question: each for each in answers(found)}
+    for question in ("Is data lost?", "Who gains access?"):
+        assert answered[question].verdict is not Verdict.NO
+        assert opaque in answered[question].unexamined
+
+
+def test_a_newer_version_of_the_same_provider_is_no_gap() -> None:
+    newer = at(STACK, "terraform.required_providers", {"google": {"source": "google", "version": "6.51.0"}})
+    assert not reviewed(STACK, newer).unexamined

@@ -7,12 +7,14 @@ import pytest
 
 from review.context import Context
 from review.document import lay_out
+from review.findings import Weight
 from review.naming import Names
 from review.plan_reading import read_plan
 from review.pricing import load
 from review.reviewing import Review, review
 from review.text import plain
-from tests.review.conftest import change, document, told
+from review.unexamined import Level
+from tests.review.conftest import change, context, document, told
 
 pytestmark = pytest.mark.unit
 
@@ -139,3 +141,16 @@ def test_a_deferred_action_makes_the_plan_incomplete() -> None:
     answers = dict(laid_out.answers)
     for question in ("Is data lost?", "Who gains access?"):
         assert answers[question].startswith("not known: the plan is only a part")
+
+
+def test_what_an_action_does_to_data_and_access_is_not_known() -> None:
+    answers = dict(lay_out(review_of(document(action_invocations=[ACTION]))).answers)
+    for question in ("Is data lost?", "Who gains access?", "What does it cost?"):
+        assert answers[question].startswith("not known; not examined")
+
+
+@pytest.mark.parametrize(
+    ("level", "weight"), [(Level.ACKNOWLEDGE, Weight.CARE), (Level.STRICT, Weight.POSSIBLE_LOSS)]
+)
+def test_the_strict_setting_asks_for_an_acknowledgement_of_an_action(level: Level, weight: Weight) -> None:
+    assert review(context(action_invocations=[ACTION]), load(), level).weight is weight

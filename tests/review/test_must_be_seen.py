@@ -135,7 +135,7 @@ def test_the_four_things_are_said_in_order_of_weight_with_the_line_and_the_month
     assert answers["What does it cost?"].startswith(
         "About $0.49 → $0.24 a month (−$0.25): storage operations $0.47"
     )
-    assert answers["Can it be undone?"].startswith("**not**: bucket `google_storage_bucket.archive`")
+    assert answers["Can it be undone?"].startswith("**no**: bucket `google_storage_bucket.archive`")
 
 
 def test_the_archives_of_two_stacks_are_found_beside_them(

@@ -1,0 +1,167 @@
+"""The tables in GBFS words, generated from the model: columns, partitions, clusters, and which rows hold at a minute.
+
+Five tables of one dataset, for all systems:
+
+- `station_status`: a row per station and *received* response, of the newest days. Partitions expire.
+- `polls`: a row per request, kept for ever. It tells a minute that was unchanged, or failed, from one that was not
+  requested. `rows_at` is the tick whose rows of `station_status` hold at this one: itself where a file was received,
+  an earlier tick where it was unchanged, null where it failed. It lies in the same UTC day: an instance's first
+  request of a day carries no condition. So each day is whole by itself.
+- `station_status_changes`: the long history, made from a day's packs alone. A row holds from the tick `valid_from`
+  until before `valid_to`, which is at the latest the midnight (UTC) after its day: the first known response of a day
+  gives a row for each of its stations. `valid_to` is the tick of the first known response (received or unchanged) that
+  says something else. Minutes come back by a join with `polls` whose outcome is not failed.
+- `systems` and `station_information`: a new row where the content changes. A row holds until the next one of its key
+  (`valid_rows_sql` gives `valid_to`): rows are only added, by load jobs whose ID derives from what they are made of.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from feed import Column
+from feed.schema import bigquery_field
+from gbfs.model import STATION_INFORMATION, STATION_STATUS, SYSTEM_INFORMATION, FileModel
+
+# What a row of `systems` or `station_information` says has happened.
+APPEARED, CHANGED, VANISHED = "appeared", "changed", "vanished"
+
+COLLECTED_AT = Column("collected_at", "TIMESTAMP", description="Minute of the tick (UTC)")
+SYSTEM_ID = Column("system_id", "STRING", description="Identifier of the system in the catalogue")
+VALID_FROM = Column("valid_from", "TIMESTAMP", description="Tick from which on the row holds (UTC)")
+EVENT = Column("event", "STRING", description="appeared, changed or vanished (listed no more)")
+CHANGED_COLUMNS = Column(
+    "changed_columns", "STRING", "REPEATED", description="Columns that differ from the row before"
+)
+FILE_FIELDS = (
+    Column("name", "STRING", path=("name",), description="Name of the file, as version 3 spells it"),
+    Column("url", "STRING", path=("url",), description="Where it is requested"),
+)
+
+
+@dataclass(frozen=True)
+class TableModel:
+    """One table: `key` names what a row is of, beside its time; `partition` is a TIMESTAMP column, by day."""
+
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    partition: str
+    clustering: tuple[str, ...]
+
+    @property
+    def schema(self) -> list[dict[str, Any]]:
+        """BigQuery's JSON schema."""
+        return [bigquery_field(column) for column in self.columns]
+
+
+def _but(model: FileModel, *names: str) -> tuple[Column, ...]:
+    return tuple(column for column in model.columns if column.name not in names)
+
+
+STATION_STATUS_TABLE = TableModel(
+    name="station_status",
+    description="station_status of all GBFS systems: a row per station and received response, of the newest days",
+    columns=(COLLECTED_AT, SYSTEM_ID, *STATION_STATUS.columns),
+    key=("system_id", "station_id"),
+    partition="collected_at",
+    clustering=("system_id", "station_id"),
+)
+POLLS_TABLE = TableModel(
+    name="polls",
+    description="Requests to GBFS systems: received, unchanged or failed; what has no row was not requested",
+    columns=(
+        COLLECTED_AT,
+        SYSTEM_ID,
+        Column("file", "STRING", description="Name of the file, as version 3 spells it"),
+        Column("outcome", "STRING", description="received, unchanged (status 304) or failed"),
+        Column("status", "INTEGER", description="HTTP status; null where there was no response"),
+        Column("error", "STRING", description="Why there is nothing to read"),
+        Column("fetched_at", "TIMESTAMP", description="When the response came"),
+        Column("bytes", "INTEGER", description="Bytes of the body"),
+        Column("version", "STRING", description="Version of GBFS that the file says"),
+        Column("last_updated", "TIMESTAMP", description="When the system made the file"),
+        Column("ttl_seconds", "INTEGER", description="How long the file stays as it is"),
+        Column("records", "INTEGER", description="Records of the file"),
+        Column("rows", "INTEGER", description="Records that became rows"),
+        Column(
+            "rows_at",
+            "TIMESTAMP",
+            description="Tick whose rows hold: this one, or an earlier one of the UTC day where unchanged",
+        ),
+    ),
+    key=("system_id", "file"),
+    partition="collected_at",
+    clustering=("system_id", "file"),
+)
+CHANGES_TABLE = TableModel(
+    name="station_status_changes",
+    description="station_status of all GBFS systems: a row per change, made by the nightly batch from a day's packs",
+    columns=(
+        SYSTEM_ID,
+        Column("valid_from", "TIMESTAMP", description="First tick that said so (UTC)"),
+        Column(
+            "valid_to",
+            "TIMESTAMP",
+            description="First tick that said otherwise, at the latest the midnight (UTC) after; exclusive",
+        ),
+        *STATION_STATUS.columns,
+    ),
+    key=("system_id", "station_id"),
+    partition="valid_from",
+    clustering=("system_id", "station_id"),
+)
+SYSTEMS_TABLE = TableModel(
+    name="systems",
+    description="GBFS systems that are collected: a row where one appears, changes or vanishes",
+    columns=(
+        SYSTEM_ID,
+        VALID_FROM,
+        EVENT,
+        CHANGED_COLUMNS,
+        Column("is_reachable", "BOOLEAN", description="Whether its gbfs.json could be read"),
+        Column("error", "STRING", description="Why it could not be read"),
+        Column("country", "STRING", description="ISO 3166-1 alpha-2"),
+        Column("location", "STRING", description="City or region, as the catalogue has it"),
+        Column("discovery_url", "STRING", description="URL of its gbfs.json"),
+        Column("version", "STRING", description="Version of GBFS that its gbfs.json says"),
+        Column("files", "RECORD", "REPEATED", description="Its files", fields=FILE_FIELDS),
+        *_but(SYSTEM_INFORMATION, "system_id"),
+    ),
+    key=("system_id",),
+    partition="valid_from",
+    clustering=("system_id",),
+)
+STATION_INFORMATION_TABLE = TableModel(
+    name="station_information",
+    description="Stations of all GBFS systems: a row where one appears, changes or vanishes",
+    columns=(SYSTEM_ID, VALID_FROM, EVENT, *STATION_INFORMATION.columns),
+    key=("system_id", "station_id"),
+    partition="valid_from",
+    clustering=("system_id", "station_id"),
+)
+TABLES = {
+    table.name: table
+    for table in (
+        STATION_STATUS_TABLE,
+        POLLS_TABLE,
+        CHANGES_TABLE,
+        SYSTEMS_TABLE,
+        STATION_INFORMATION_TABLE,
+    )
+}
+
+
+def valid_rows_sql(table: TableModel, dataset: str) -> str:
+    """Return a SELECT of the rows of `systems` or `station_information`, with `valid_to` (exclusive, null: still).
+
+    `dataset` is project.dataset. A row whose event is vanished tells when the one before it ended, and is left out.
+    """
+    key = ", ".join(table.key)
+    return (
+        f"SELECT * FROM (\n"  # noqa: S608 - the stack's names
+        f"  SELECT *, LEAD(valid_from) OVER (PARTITION BY {key} ORDER BY valid_from) AS valid_to\n"
+        f"  FROM `{dataset}.{table.name}`\n"
+        f")\n"
+        f"WHERE event != '{VANISHED}'"
+    )
