@@ -39,7 +39,15 @@ def load_once(
     schema: Sequence[dict[str, Any]],
     job_id: str,
 ) -> bool:
-    """Append rows unless a job of this id has done so; return whether this call did.
+    """Append rows unless a job of this id has done so; return whether this call did. See `load_lines_once`."""
+    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
+    return load_lines_once(client, table, lines, schema, job_id)
+
+
+def load_lines_once(
+    client: bigquery.Client, table: str, lines: bytes, schema: Sequence[dict[str, Any]], job_id: str
+) -> bool:
+    """Append rows, one JSON object a line, unless a job of this id has done so; return whether this call did.
 
     A job's id is used once per project, also by a job that failed: then the next attempt has its own. So a tick
     makes at most ATTEMPTS jobs, however often it is delivered. Where a quota is used up, a failed job counts
@@ -50,7 +58,7 @@ def load_once(
     for attempt in range(ATTEMPTS):
         attempt_id = job_id if attempt == 0 else f"{job_id}-{attempt}"
         try:
-            is_ours = _run(client, table, rows, schema, attempt_id)
+            is_ours = _run(client, table, lines, schema, attempt_id)
         except GoogleAPICallError as error:
             # Whether this attempt's job failed just now or in an earlier delivery, its id is spent.
             job = _failed_job(client, attempt_id)
@@ -86,11 +94,10 @@ def has_rows(client: bigquery.Client, table: str, where: Mapping[str, datetime |
 def _run(
     client: bigquery.Client,
     table: str,
-    rows: Sequence[dict[str, Any]],
+    lines: bytes,
     schema: Sequence[dict[str, Any]],
     job_id: str,
 ) -> bool:
-    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
     config = bigquery.LoadJobConfig(
         source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
         schema=[bigquery.SchemaField.from_api_repr(column) for column in schema],

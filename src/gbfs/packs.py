@@ -56,6 +56,11 @@ def pack_name(tick: datetime, shard: int) -> str:
     return f"gbfs/date={moment:%Y-%m-%d}/hour={moment:%H}/{moment:%Y%m%dT%H%MZ}_{shard:04d}{SUFFIX}"
 
 
+def minute_prefix(tick: datetime) -> str:
+    """Return what the names of all shards' packs of a minute begin with."""
+    return pack_name(tick, 0).removesuffix(f"0000{SUFFIX}")
+
+
 def write_pack(tick: datetime, shard: int, fetched: Iterable[Fetched]) -> bytes:
     """Return a pack; the same results give the same bytes."""
     name = pack_name(tick, shard)

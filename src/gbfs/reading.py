@@ -69,6 +69,13 @@ def read_file(system: str, file: str, body: bytes, language: str = _ANY_LANGUAGE
     )
 
 
+def check_file(file: str, body: bytes) -> Document:
+    """Return the document of a file whose records can be read one by one, as `read_file` does. Raises GbfsError."""
+    document = decode(body)
+    _records(FILES[newest_name(file)], document)
+    return document
+
+
 def load_rows(reading: Reading) -> list[dict[str, Any]]:
     """Return the rows as JSON has them: times as RFC 3339 texts."""
     return [{name: _json_ready(value) for name, value in row.items()} for row in reading.rows]

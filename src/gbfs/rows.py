@@ -7,9 +7,10 @@ from http import HTTPStatus
 from typing import Any
 
 from feed import Outcome, Rejection, quarantine_rows
+from gbfs.errors import GbfsError
 from gbfs.model import STATION_STATUS
 from gbfs.packs import Fetched
-from gbfs.reading import Reading, load_rows, read_file
+from gbfs.reading import Reading, check_file, load_rows, read_file
 
 Row = dict[str, Any]
 # Rejections of a file that are of one kind: up to so many are told one by one, more of them in one row.
@@ -44,6 +45,28 @@ def rows_of(fetched: Iterable[Fetched], tick: datetime, pack: str) -> TableRows:
             outcome = Outcome(each.system_id, collected_at, reading.records, [], rejections, ())
             rows.quarantine += quarantine_rows(outcome, pack)
     return rows
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came of one request, without its rows: the outcome of its poll and the file's ttl."""
+
+    outcome: str
+    ttl_seconds: int = 0
+
+
+def summarize(each: Fetched) -> Summary:
+    """Return what `rows_of` says of a result in `polls`, for a small part of the work."""
+    if each.status == HTTPStatus.NOT_MODIFIED:
+        return Summary("failed" if each.unchanged_since is None else "unchanged")
+    if each.status != HTTPStatus.OK:
+        return Summary("failed")
+    if each.file != STATION_STATUS.name:
+        return Summary("received")
+    try:
+        return Summary("received", check_file(each.file, each.body).ttl_seconds)
+    except GbfsError:
+        return Summary("failed")
 
 
 def group_rejections(rejections: Iterable[Rejection]) -> tuple[Rejection, ...]:

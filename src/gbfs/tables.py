@@ -121,6 +121,7 @@ SYSTEMS_TABLE = TableModel(
         CHANGED_COLUMNS,
         Column("is_reachable", "BOOLEAN", description="Whether its gbfs.json could be read"),
         Column("error", "STRING", description="Why it could not be read"),
+        Column("is_listed", "BOOLEAN", description="Whether the public catalogue lists it; null: not known"),
         Column("country", "STRING", description="ISO 3166-1 alpha-2"),
         Column("location", "STRING", description="City or region, as the catalogue has it"),
         Column("discovery_url", "STRING", description="URL of its gbfs.json"),

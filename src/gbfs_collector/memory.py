@@ -5,12 +5,12 @@ has no condition, so that a day's packs hold all of its bodies. An instance that
 everything, which is more than is needed and never wrong.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from typing import Any
 
 from gbfs.packs import Fetched
+from gbfs.rows import summarize
 from gbfs.shards import next_tick, retry_after_seconds
 from gbfs_collector.fetching import Request
 
@@ -45,17 +45,18 @@ class Memory:
                 due.append(_with_conditions(request, known, tick))
         return due
 
-    def remember(
-        self, fetched: Iterable[Fetched], polls: Iterable[Mapping[str, Any]], tick: datetime
-    ) -> None:
-        """Remember the results of a stored pack; `polls` are its rows of that table, in the same order."""
-        for each, poll in zip(fetched, polls, strict=True):
+    def remember(self, fetched: Iterable[Fetched], tick: datetime) -> None:
+        """Remember the results of the stored pack of a tick."""
+        for each in fetched:
+            summary = summarize(each)
             before = self._known.get(each.url, Known(tick))
             if before.next_tick > tick:
                 continue  # a later tick is known already
-            failures = before.failures + 1 if poll["outcome"] == "failed" else 0
-            is_received = poll["outcome"] == "received"
-            ttl_seconds = int(poll["ttl_seconds"] or 0) if is_received else before.ttl_seconds
+            failures = before.failures + 1 if summary.outcome == "failed" else 0
+            is_received = summary.outcome == "received"
+            # A response 304 of another instance says which body it means, and often its ETag.
+            is_news = is_received or (summary.outcome == "unchanged" and not before.conditions)
+            ttl_seconds = summary.ttl_seconds if is_received else before.ttl_seconds
             self._known[each.url] = Known(
                 next_tick=next_tick(
                     tick,
@@ -65,8 +66,8 @@ class Memory:
                 ),
                 ttl_seconds=ttl_seconds,
                 failures=failures,
-                conditions=_conditions(each) if is_received else before.conditions,
-                body_at=tick if is_received else before.body_at,
+                conditions=_conditions(each) if is_news else before.conditions,
+                body_at=(tick if is_received else each.unchanged_since) if is_news else before.body_at,
             )
 
 

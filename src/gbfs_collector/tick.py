@@ -1,26 +1,33 @@
-"""One shard's tick from the systems to the tables, each exactly once. Whatever fails is raised and redelivered."""
+"""One shard's tick from the systems to its pack, and the minute's rows into the tables, each exactly once.
+
+Whatever fails is raised and redelivered. The protocol is in docs/gbfs.md.
+"""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
 from collector.envelope import Delivery
-from collector.loading import load_once
+from collector.loading import load_lines_once
 from feed import quarantine_schema
-from gbfs.packs import pack_name, read_pack, write_pack
+from gbfs.packs import minute_prefix, pack_name, read_pack, write_pack
 from gbfs.rows import TableRows, rows_of
 from gbfs.tables import POLLS_TABLE, STATION_STATUS_TABLE
 from gbfs_collector.fetching import Limits, Request, fetch_all
 from gbfs_collector.memory import Memory
+from gbfs_collector.stores import PACK_TYPE, Store
+from telemetry import log
 
-CONTENT_TYPE = "application/warc"
-CALL_SECONDS = 30.0
+# A minute whose packs are not all there by then is closed: a shard that has not delivered gets an empty pack.
+CLOSED_AFTER = timedelta(minutes=20)
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ class Shard:
     polls_table: str
     quarantine_table: str
     limits: Limits = field(default_factory=Limits)
+    shards: int = 1  # how many share a minute
 
 
 @dataclass(frozen=True)
@@ -45,46 +53,103 @@ class Services:
     now: Callable[[], datetime]
 
 
-def collect_shard(shard: Shard, services: Services, memory: Memory, delivery: Delivery) -> TableRows:
-    """Keep the tick's pack, load its rows, and return them.
+def collect_shard(shard: Shard, services: Services, memory: Memory, delivery: Delivery) -> None:
+    """Keep the tick's pack; load the minute where it is the last one of its minute, and close an old minute.
 
     The create-only upload decides whose responses are the tick's: all deliveries go on with the pack that is stored.
-    The ID of each load job derives from the pack's name, so that no rows are loaded twice.
     """
+    store = Store(services.storage, shard.bucket)
+
+    def fetch() -> bytes:
+        wanted = memory.select_due(shard.requests, delivery.tick)
+        return write_pack(delivery.tick, shard.number, fetch_all(wanted, services.now, shard.limits))
+
     name = pack_name(delivery.tick, shard.number)
-    fetched = tuple(read_pack(_stored_pack(shard, services, memory, delivery, name)))
-    rows = rows_of(fetched, delivery.tick, name)
-    memory.remember(fetched, rows.polls, delivery.tick)
-    tables: tuple[tuple[str, str, list[dict[str, Any]], list[dict[str, Any]]], ...] = (
-        ("status", shard.station_status_table, rows.station_status, STATION_STATUS_TABLE.schema),
-        ("polls", shard.polls_table, rows.polls, POLLS_TABLE.schema),
-        ("quarantine", shard.quarantine_table, rows.quarantine, quarantine_schema()),
+    pack = store.read_or_create(name, fetch, PACK_TYPE, look=not delivery.is_first)
+    memory.remember(read_pack(pack), delivery.tick)
+    if shard.shards == 1:
+        load_minute(shard, services, delivery.tick, [(name, pack)])
+        return
+    names = list(store.names(minute_prefix(delivery.tick)))
+    if _missing(shard, delivery.tick, names):
+        return  # the shard that stores the last pack loads the minute
+    load_minute(shard, services, delivery.tick, _packs(store, names))
+
+
+def close_minute(shard: Shard, services: Services, tick: datetime, *, is_first: bool) -> bool:
+    """Give the missing shards of a minute an empty pack, and load it; return whether there was something to close.
+
+    An empty pack is a pack: a delivery that comes later finds it stored, and goes on with it. A minute without any
+    pack is left alone, since nothing was collected then. Only one shard of a minute does this, in turns. Where it is
+    not the first attempt, one before may have created the last pack and loaded nothing.
+    """
+    if int(tick.timestamp()) // 60 % shard.shards != shard.number:
+        return False
+    store = Store(services.storage, shard.bucket)
+    names = list(store.names(minute_prefix(tick)))
+    missing = _missing(shard, tick, names)
+    if not names or (is_first and not missing):
+        return False
+    for name, number in missing.items():
+        store.create(name, write_pack(tick, number, []), PACK_TYPE)
+        words = f"{name}: closed without responses, as no delivery has stored it within {CLOSED_AFTER}"
+        log(logging.ERROR, words, event="shard_missing", object=name, shard=number)
+    load_minute(shard, services, tick, _packs(store, sorted({*names, *missing})))
+    return True
+
+
+def load_minute(shard: Shard, services: Services, tick: datetime, packs: Iterable[tuple[str, bytes]]) -> None:
+    """Load the rows of a minute's packs by one job per table.
+
+    The ID of each job derives from the minute, so that no rows are loaded twice, whoever begins it.
+    """
+    lines = {table: bytearray() for table in ("station_status", "polls", "quarantine")}
+    outcomes: Counter[str] = Counter()
+    for rows in _rows_of_minute(tick, packs):
+        outcomes.update(str(poll["outcome"]) for poll in rows.polls)
+        for table, content in lines.items():
+            for row in getattr(rows, table):
+                content.extend(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+    tables: tuple[tuple[str, str, str, list[dict[str, Any]]], ...] = (
+        ("station_status", "status", shard.station_status_table, STATION_STATUS_TABLE.schema),
+        ("polls", "polls", shard.polls_table, POLLS_TABLE.schema),
+        ("quarantine", "quarantine", shard.quarantine_table, quarantine_schema()),
     )
-    stem = name.rpartition("/")[2].split(".")[0]
-    for kind, table, lines, schema in tables:
-        if lines:
-            digest = hashlib.sha256(table.encode()).hexdigest()[:8]
-            load_once(services.bigquery, table, lines, schema, f"vlille-gbfs-{stem}-{kind}-{digest}")
-    return rows
+    stem = minute_prefix(tick).rpartition("/")[2].rstrip("_")
+    for table, kind, target, schema in tables:
+        if loaded := bytes(lines.pop(table)):
+            job_id = f"vlille-gbfs-{stem}-{kind}-{_short_digest(target)}"
+            load_lines_once(services.bigquery, target, loaded, schema, job_id)
+    words = f"collected {stem}: " + ", ".join(f"{count} {what}" for what, count in sorted(outcomes.items()))
+    log(logging.INFO, words, event="gbfs_collected", tick=tick.isoformat(), **outcomes)
 
 
-def _stored_pack(shard: Shard, services: Services, memory: Memory, delivery: Delivery, name: str) -> bytes:
-    """Return the tick's pack; the systems are requested only where a first look, or a first delivery, finds none."""
-    blob = services.storage.bucket(shard.bucket).blob(name)
-    if not delivery.is_first:
-        try:
-            stored: bytes = blob.download_as_bytes(timeout=CALL_SECONDS)
-        except NotFound:
-            pass
-        else:
-            return stored
-    wanted = memory.select_due(shard.requests, delivery.tick)
-    pack = write_pack(delivery.tick, shard.number, fetch_all(wanted, services.now, shard.limits))
-    try:
-        blob.upload_from_string(
-            pack, content_type=CONTENT_TYPE, if_generation_match=0, checksum="crc32c", timeout=CALL_SECONDS
-        )
-    except PreconditionFailed:
-        winner: bytes = blob.download_as_bytes(timeout=CALL_SECONDS)
-        return winner
-    return pack
+def _rows_of_minute(tick: datetime, packs: Iterable[tuple[str, bytes]]) -> Iterator[TableRows]:
+    """Yield the rows of one response after another: of two packs with the same file the first one counts.
+
+    That happens in the minute of a deploy that changes the number of shards.
+    """
+    seen: set[tuple[str, str]] = set()
+    for name, pack in packs:
+        for each in read_pack(pack):
+            if (each.system_id, each.file) not in seen:
+                seen.add((each.system_id, each.file))
+                yield rows_of([each], tick, name)
+
+
+def _missing(shard: Shard, tick: datetime, names: Iterable[str]) -> dict[str, int]:
+    """Return the shards without a pack, by the name that it would have."""
+    expected = {pack_name(tick, number): number for number in range(shard.shards)}
+    return {name: expected[name] for name in sorted(expected.keys() - set(names))}
+
+
+def _packs(store: Store, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    for name in names:
+        pack = store.read(name)
+        if pack is not None:
+            yield name, pack
+
+
+def _short_digest(table: str) -> str:
+    """A table made anew under another name is another target, whose rows were not loaded yet."""
+    return hashlib.sha256(table.encode()).hexdigest()[:8]

@@ -1,7 +1,6 @@
 """What an instance remembers, and which files it may request."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -20,12 +19,17 @@ def at(minute: int) -> datetime:
     return NOON + timedelta(minutes=minute)
 
 
-def fetched(*headers: tuple[str, str]) -> Fetched:
-    return Fetched("lille", "station_status", URL, NOON, 200, headers)
+def fetched(*headers: tuple[str, str], ttl: int = 60) -> Fetched:
+    body = b'{"ttl": %d, "data": {"stations": []}}' % ttl
+    return Fetched("lille", "station_status", URL, NOON, 200, headers, body)
 
 
-def poll(outcome: str = "received", ttl: int | None = 60) -> dict[str, Any]:
-    return {"outcome": outcome, "ttl_seconds": ttl}
+def failed(*headers: tuple[str, str]) -> Fetched:
+    return Fetched("lille", "station_status", URL, NOON, 503, headers)
+
+
+def unchanged(since: datetime, *headers: tuple[str, str]) -> Fetched:
+    return Fetched("lille", "station_status", URL, NOON, 304, headers, unchanged_since=since)
 
 
 def due(memory: Memory, *minutes: int) -> list[bool]:
@@ -37,20 +41,18 @@ def test_what_is_not_known_is_due() -> None:
 
 
 @pytest.mark.parametrize(
-    ("result", "polled", "first_minute"),
+    ("result", "first_minute"),
     [
-        (fetched(), poll(), 1),
-        (fetched(), poll(ttl=300), 5),
-        (fetched(), poll(ttl=None), 1),
-        (fetched(("Retry-After", "180")), poll("failed", None), 3),
-        (fetched(), poll("failed", None), 1),
+        (fetched(), 1),
+        (fetched(ttl=300), 5),
+        (fetched(ttl=0), 1),
+        (failed(("Retry-After", "180")), 3),
+        (failed(), 1),
     ],
 )
-def test_a_file_is_due_when_it_may_be_requested(
-    result: Fetched, polled: dict[str, Any], first_minute: int
-) -> None:
+def test_a_file_is_due_when_it_may_be_requested(result: Fetched, first_minute: int) -> None:
     memory = Memory()
-    memory.remember([result], [polled], NOON)
+    memory.remember([result], NOON)
     assert due(memory, 0, first_minute - 1, first_minute, first_minute + 9) == [False, False, True, True]
 
 
@@ -59,24 +61,22 @@ def test_failures_in_a_row_wait_longer_until_one_succeeds() -> None:
     waits = []
     minute = 0
     for _ in range(4):
-        memory.remember([fetched()], [poll("failed", None)], at(minute))
+        memory.remember([failed()], at(minute))
         begin = minute
         while not due(memory, minute)[0]:
             minute += 1
         waits.append(minute - begin)
-    memory.remember([fetched()], [poll()], at(minute))
+    memory.remember([fetched()], at(minute))
     assert waits == [1, 1, 2, 5]
     assert due(memory, minute + 1) == [True]
 
 
 def test_the_conditions_are_those_of_the_newest_body() -> None:
     memory = Memory()
-    memory.remember(
-        [fetched(("ETag", '"a"'), ("Last-Modified", "then"), ("Date", "now"))], [poll(ttl=120)], NOON
-    )
+    memory.remember([fetched(("ETag", '"a"'), ("Last-Modified", "then"), ("Date", "now"), ttl=120)], NOON)
     [asked] = memory.select_due([REQUEST], at(2))
     assert asked.headers == (("If-None-Match", '"a"'), ("If-Modified-Since", "then"))
-    memory.remember([fetched(("ETag", '"b"'))], [poll("unchanged", None)], at(2))
+    memory.remember([unchanged(NOON, ("ETag", '"b"'))], at(2))
     assert due(memory, 3, 4) == [False, True]
     [asked] = memory.select_due([REQUEST], at(4))
     assert dict(asked.headers)["If-None-Match"] == '"a"'
@@ -84,16 +84,23 @@ def test_the_conditions_are_those_of_the_newest_body() -> None:
 
 def test_a_response_304_means_the_newest_body_of_its_day() -> None:
     memory = Memory()
-    memory.remember([fetched(("ETag", '"a"'))], [poll()], at(0))
-    memory.remember([fetched()], [poll("unchanged", None)], at(1))
+    memory.remember([fetched(("ETag", '"a"'))], at(0))
+    memory.remember([unchanged(NOON)], at(1))
     last, first = at(11 * 60 + 59), at(12 * 60)  # 23:59 and midnight
     [asked] = memory.select_due([REQUEST], last)
     assert (asked.headers, asked.unchanged_since) == ((("If-None-Match", '"a"'),), NOON)
     assert memory.select_due([REQUEST], first) == [REQUEST]
 
 
+def test_an_instance_learns_of_a_body_from_the_pack_of_another_one() -> None:
+    memory = Memory()
+    memory.remember([unchanged(at(-3), ("ETag", '"a"'))], NOON)
+    [asked] = memory.select_due([REQUEST], at(1))
+    assert (asked.headers, asked.unchanged_since) == ((("If-None-Match", '"a"'),), at(-3))
+
+
 def test_an_older_tick_changes_nothing() -> None:
     memory = Memory()
-    memory.remember([fetched()], [poll(ttl=600)], at(5))
-    memory.remember([fetched()], [poll()], at(4))
+    memory.remember([fetched(ttl=600)], at(5))
+    memory.remember([fetched()], at(4))
     assert due(memory, 6, 15) == [False, True]

@@ -12,13 +12,13 @@ from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
 from collector.envelope import Delivery
-from collector.loading import load_once
+from collector.loading import load_lines_once
 from feed import quarantine_schema
-from gbfs.packs import pack_name, read_pack
+from gbfs.packs import Fetched, pack_name, read_pack
 from gbfs.tables import POLLS_TABLE, STATION_STATUS_TABLE
 from gbfs_collector.fetching import Limits, Request
 from gbfs_collector.memory import Memory
-from gbfs_collector.tick import Services, Shard, collect_shard
+from gbfs_collector.tick import Services, Shard, close_minute, collect_shard
 from local.emulators import Emulators
 from local.gbfs_system import SimulatedServer, SimulatedSystem, serve_system
 from tests.conftest import bigquery_client, storage_client
@@ -43,6 +43,11 @@ class Surroundings:
     @property
     def gcs(self) -> StorageClient:
         return self.services.storage
+
+    def pack(self, number: int, tick: datetime = TICK) -> list[Fetched]:
+        """The results that a shard's pack has."""
+        blob = self.gcs.bucket(self.shard.bucket).blob(pack_name(tick, number))
+        return list(read_pack(blob.download_as_bytes()))
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         return [dict(row) for row in self.services.bigquery.query(f"SELECT * FROM `{table}`").result()]  # noqa: S608
@@ -99,17 +104,19 @@ def test_a_tick_keeps_one_pack_and_loads_its_rows(around: Surroundings) -> None:
 
 
 def test_a_redelivery_requests_nothing_and_adds_nothing(around: Surroundings) -> None:
-    first = collect_shard(around.shard, around.services, Memory(), FIRST)
+    collect_shard(around.shard, around.services, Memory(), FIRST)
     for memory in (Memory(), Memory()):
-        assert collect_shard(around.shard, around.services, memory, AGAIN) == first
+        collect_shard(around.shard, around.services, memory, AGAIN)
     assert around.server.requests["station_status"] == 1
     assert around.counts() == (5, 2, 1)
 
 
 def test_of_two_first_deliveries_the_one_that_stores_first_counts(around: Surroundings) -> None:
-    first = collect_shard(around.shard, around.services, Memory(), FIRST)
+    collect_shard(around.shard, around.services, Memory(), FIRST)
+    first = around.pack(3)
     around.minute = TICK + timedelta(minutes=20)  # the second one gets newer responses
-    assert collect_shard(around.shard, around.services, Memory(), FIRST) == first
+    collect_shard(around.shard, around.services, Memory(), FIRST)
+    assert around.pack(3) == first
     assert around.server.requests["station_status"] == 2
     assert around.counts() == (5, 2, 1)
 
@@ -123,9 +130,9 @@ def test_what_an_instance_left_undone_is_done_by_the_next_delivery(
     def dying(*words: Any) -> bool:
         if next(jobs) == loaded:
             raise ConnectionError("the instance is gone")
-        return load_once(*words)
+        return load_lines_once(*words)
 
-    monkeypatch.setattr("gbfs_collector.tick.load_once", dying)
+    monkeypatch.setattr("gbfs_collector.tick.load_lines_once", dying)
     with pytest.raises(ConnectionError):
         collect_shard(around.shard, around.services, Memory(), FIRST)
     monkeypatch.undo()
@@ -147,3 +154,64 @@ def test_what_is_unchanged_is_told_from_what_was_not_requested(around: Surroundi
         (ticks[1], "unchanged", 304, ticks[0]),
     ]
     assert len(around.rows(around.shard.station_status_table)) == 5
+
+
+def shards_of(around: Surroundings) -> tuple[Shard, Shard]:
+    """Two shards that share the minute, with a system each."""
+    good, bad = around.shard.requests
+    first = replace(around.shard, number=0, shards=2, requests=[good])
+    return first, replace(first, number=1, requests=[bad])
+
+
+def test_the_shard_that_stores_the_last_pack_loads_the_minute_by_one_job_per_table(
+    around: Surroundings,
+) -> None:
+    first, second = shards_of(around)
+    collect_shard(first, around.services, Memory(), FIRST)
+    assert around.counts() == (0, 0, 0)
+    collect_shard(second, around.services, Memory(), FIRST)
+    collect_shard(first, around.services, Memory(), AGAIN)
+    assert around.counts() == (5, 2, 1)
+    jobs = [job.job_id for job in around.services.bigquery.list_jobs() if job.job_type == "load"]
+    assert len(jobs) == 3
+
+
+def test_a_minute_is_closed_where_a_shard_delivers_nothing(around: Surroundings) -> None:
+    first, second = shards_of(around)
+    collect_shard(second, around.services, Memory(), FIRST)
+    turn = first if int(TICK.timestamp()) // 60 % 2 == 0 else second
+    other = second if turn is first else first
+    assert close_minute(other, around.services, TICK, is_first=True) is False
+    assert around.counts() == (0, 0, 0)
+    assert close_minute(turn, around.services, TICK, is_first=True) is True
+    assert around.counts() == (0, 1, 0)
+    assert around.pack(0) == []
+    collect_shard(first, around.services, Memory(), FIRST)  # too late: the closed minute stays as it is
+    assert around.pack(0) == []
+    assert around.counts() == (0, 1, 0)
+
+
+def test_a_minute_that_was_closed_and_not_loaded_is_loaded_by_the_redelivery(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = shards_of(around)[int(TICK.timestamp()) // 60 % 2]
+    collect_shard(shards_of(around)[1], around.services, Memory(), FIRST)
+    monkeypatch.setattr("gbfs_collector.tick.load_minute", lambda *_: None)  # the instance is gone before
+    close_minute(turn, around.services, TICK, is_first=True)
+    monkeypatch.undo()
+    assert around.counts() == (0, 0, 0)
+    assert close_minute(turn, around.services, TICK, is_first=False) is True
+    assert around.counts() == (0, 1, 0)
+
+
+def test_a_minute_in_which_nothing_was_collected_is_left_alone(around: Surroundings) -> None:
+    for shard in shards_of(around):
+        assert close_minute(shard, around.services, TICK, is_first=True) is False
+    assert list(around.gcs.list_blobs(around.shard.bucket)) == []
+
+
+def test_a_system_in_two_packs_of_a_minute_has_its_rows_once(around: Surroundings) -> None:
+    good = around.shard.requests[:1]
+    for shard in shards_of(around):
+        collect_shard(replace(shard, requests=good), around.services, Memory(), FIRST)
+    assert around.counts() == (5, 1, 1)
