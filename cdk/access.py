@@ -13,6 +13,7 @@ Stack = Mapping[str, Any]
 
 IAM = re.compile(r"google_\w+_iam_(member|binding|policy)")
 REFERENCE = re.compile(r"\$\{(?:data\.)?(\w+)\.(\w+)\.[^}]*\}")
+CALLED = re.compile(r"\$\{(\w+)\.(\w+)\.[^}]*\}")  # what an endpoint begins with
 ACCOUNT = re.compile(r"\$\{google_service_account\.(\w+)\.\w+\}")
 # Google's own agents: https://cloud.google.com/iam/docs/service-agents
 AGENT = re.compile(r"serviceAccount:service-.+@gcp-sa-([a-z0-9-]+)\.iam\.gserviceaccount\.com")
@@ -25,6 +26,7 @@ TARGETS = (
     "subscription",
     "repository",
     "service_account_id",
+    "secret_id",
     "cloud_function",
     "name",
     "project",
@@ -291,7 +293,7 @@ def _shared(stack: Stack) -> Iterator[Finding]:
             continue
         for path, text in _texts(arguments):
             for match in ACCOUNT.finditer(text):
-                users[match[1]].add(_workload(kind, name, path))
+                users[match[1]].add(_workload(kind, name, path, arguments))
     for account, workloads in users.items():
         if len(workloads) > 1:
             yield Finding(
@@ -301,8 +303,15 @@ def _shared(stack: Stack) -> Iterator[Finding]:
             )
 
 
-def _workload(kind: str, name: str, path: str) -> str:
-    """All jobs of the Scheduler are one workload, and so are all builds: each is one service of Google's."""
+def _workload(kind: str, name: str, path: str, arguments: Mapping[str, Any]) -> str:
+    """All jobs of the Scheduler are one workload, and so are all builds: each is one service of Google's.
+
+    Push subscriptions that call the same function are one too: what one of them may do, the others may.
+    """
+    if kind == "google_pubsub_subscription":
+        [push] = _blocks(arguments.get("push_config"))
+        if match := CALLED.match(str(push.get("push_endpoint", ""))):
+            return f"push to {WORDS.get(match[1], match[1])} {_short(match[2], WORDS.get(match[1], ''))}"
     if kind == "google_cloud_scheduler_job":
         return "scheduler"
     if kind == "terraform_data" or (kind == "google_cloudfunctions2_function" and path.startswith("build")):

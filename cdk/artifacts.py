@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cdk.packaging import Artifact, PackagingError, read_tree, zip_files
 from feed import Feed
+from gbfs.roster import FILE, CollectedSystem, write_roster
 
 ROOT = Path(__file__).parent.parent
 CODE = (".py",)
@@ -20,6 +21,19 @@ def collector_artifact(feed: Feed, sources: Path, src: Path = ROOT / "src") -> A
     }
     del files["collector/main.py"]
     return Artifact("collector", zip_files(files))
+
+
+def gbfs_collector_artifact(systems: Iterable[CollectedSystem], src: Path = ROOT / "src") -> Artifact:
+    """The Cloud Function of GBFS systems, with the systems that it collects; it needs what the collector needs."""
+    files = {
+        "main.py": _read(src / "gbfs_collector" / "main.py"),
+        "requirements.txt": _read(src / "collector" / "requirements.txt"),
+        **_packages(src, "gbfs_collector", "gbfs", "collector", "feed", "telemetry"),
+        FILE: write_roster(systems),
+    }
+    for entry_point in ("gbfs_collector/main.py", "collector/main.py", "gbfs/__main__.py"):
+        del files[entry_point]
+    return Artifact("gbfs-collector", zip_files(files))
 
 
 def copier_artifact(feeds: Iterable[Feed], sources: Path, src: Path = ROOT / "src") -> Artifact:

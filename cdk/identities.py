@@ -10,15 +10,22 @@ WORKLOADS = {
     "collector": "asks the API each minute, lands the answer and loads its rows",
     "copier": "moves landed objects to the archive",
     "batch": "the cluster's machines: rebuilds days from the archive",
+    "gbfs": "requests GBFS systems each minute, keeps their packs and loads their rows",
+    "gbfs-push": "delivers ticks to the collector of GBFS systems",
     "push": "delivers ticks to the collector",
     "scheduler": "starts the copier and the nightly batch",
     "dashboard": "reads the views, to show the data",
     "build": "builds the collector, and the images of the copier and the dashboard",
 }
 
+OPTIONAL = {"dashboard": "dashboard", "gbfs": "gbfs", "gbfs-push": "gbfs"}  # → the table of the settings
+
 
 class Identities(Construct):
-    """The service accounts; attributes are named after the workloads. `project` knows the project's number."""
+    """The service accounts; attributes are named after the workloads, with _ for -.
+
+    `project` knows the project's number.
+    """
 
     collector: ServiceAccount
     copier: ServiceAccount
@@ -26,19 +33,22 @@ class Identities(Construct):
     push: ServiceAccount
     scheduler: ServiceAccount
     dashboard: ServiceAccount
+    gbfs: ServiceAccount
+    gbfs_push: ServiceAccount
     build: ServiceAccount
 
     def __init__(self, scope: Construct, settings: Settings) -> None:
         super().__init__(scope, "identity")
         self.project = DataGoogleProject(self, "project", project_id=settings.project)
         for workload, description in WORKLOADS.items():
-            if workload == "dashboard" and settings.dashboard is None:
+            if workload in OPTIONAL and getattr(settings, OPTIONAL[workload]) is None:
                 continue
+            name = workload.replace("-", "_")
             account = ServiceAccount(
                 self,
-                workload,
+                name,
                 account_id=f"vlille-{workload}",
                 display_name=f"vlille {workload} ({settings.environment})",
                 description=description,
             )
-            setattr(self, workload, account)
+            setattr(self, name, account)

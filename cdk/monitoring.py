@@ -19,6 +19,7 @@ from cdktf_cdktf_provider_google.monitoring_notification_channel import Monitori
 from constructs import Construct
 
 from cdk.collection import Collection
+from cdk.gbfs_collection import GbfsCollection
 from cdk.service_level import ServiceLevel
 from cdk.settings import Settings
 from cdk.storage import Storage
@@ -28,7 +29,13 @@ class Monitoring(Construct):
     """A notification channel and alert policies, each with what to do in its text."""
 
     def __init__(
-        self, scope: Construct, settings: Settings, *, storage: Storage, collection: Collection
+        self,
+        scope: Construct,
+        settings: Settings,
+        *,
+        storage: Storage,
+        collection: Collection,
+        gbfs: GbfsCollection | None = None,
     ) -> None:
         super().__init__(scope, "monitoring")
         self.channel = MonitoringNotificationChannel(
@@ -83,21 +90,7 @@ class Monitoring(Construct):
             "Dead letters wait",
             "Ticks could not be delivered. Read them in the subscription `collect-dead`; once the cause is mended, "
             "publish them again to the topic `collect`: a tick that was stored is not stored twice.",
-            MonitoringAlertPolicyConditionsConditionThreshold(
-                filter=(
-                    'resource.type = "pubsub_subscription"'
-                    f' AND resource.labels.subscription_id = "{collection.dead_letters.name}"'
-                    ' AND metric.type = "pubsub.googleapis.com/subscription/num_undelivered_messages"'
-                ),
-                comparison="COMPARISON_GT",
-                threshold_value=0,
-                duration="0s",
-                aggregations=[
-                    MonitoringAlertPolicyConditionsConditionThresholdAggregations(
-                        alignment_period="60s", per_series_aligner="ALIGN_MAX"
-                    )
-                ],
-            ),
+            _undelivered(collection.dead_letters.name),
         )
         self._burn_rates(ServiceLevel(self, written_objects=written_objects))
         self._on_logs(
@@ -133,6 +126,62 @@ class Monitoring(Construct):
             '(protoPayload.methodName=~"InstantiateWorkflowTemplate" AND severity>=ERROR) OR '
             '(resource.type="cloud_scheduler_job" AND resource.labels.job_id="batch" '
             "AND severity>=ERROR)",
+        )
+
+        if gbfs is not None:
+            self._watch_gbfs(gbfs, silent)
+
+    def _watch_gbfs(self, gbfs: GbfsCollection, silent: int) -> None:
+        service = (
+            'resource.type = "cloud_run_revision"'
+            f' AND resource.labels.service_name = "{gbfs.function.name}"'
+            ' AND metric.type = "run.googleapis.com/request_count"'
+            " AND metric.labels.response_code_class = "
+        )
+        self._policy(
+            "gbfs_silent",
+            f"No shard of GBFS systems is collected for {silent} minutes",
+            "Look at the log of the function `gbfs-collector`, at the Scheduler job `gbfs-collect` (paused?) and at "
+            "the subscriptions `gbfs-collect-N`. What is missed cannot be requested later.",
+            MonitoringAlertPolicyConditionsConditionThreshold(
+                filter=f'{service}"2xx"',
+                comparison="COMPARISON_LT",
+                threshold_value=1,
+                duration=f"{silent * 60}s",
+                aggregations=[_sum_over(60)],
+                evaluation_missing_data="EVALUATION_MISSING_DATA_ACTIVE",
+            ),
+        )
+        self._policy(
+            "gbfs_errors",
+            "The collector of GBFS systems answers with errors",
+            "Pub/Sub delivers the shard's tick again; after the last attempt it waits among the dead letters. The log "
+            "of `gbfs-collector` says why: the bucket or BigQuery. A system that fails is no error: `make smoke` "
+            "names it.",
+            MonitoringAlertPolicyConditionsConditionThreshold(
+                filter=f'{service}"5xx"',
+                comparison="COMPARISON_GT",
+                threshold_value=2,
+                duration="0s",
+                aggregations=[_sum_over(300)],
+            ),
+        )
+        self._policy(
+            "gbfs_dead_letters",
+            "Dead letters of GBFS systems wait",
+            "Ticks of shards could not be delivered. Read them in the subscription `gbfs-collect-dead`. Minutes whose "
+            "packs are missing are closed after 20 minutes without them; publishing again brings nothing back.",
+            _undelivered(gbfs.dead_letters.name),
+        )
+        self._on_logs(
+            "gbfs_systems",
+            "GBFS systems changed, or their rows could not be loaded",
+            "A system moved, changed its version, could not be reached or is listed no more (`system_changed`), a "
+            "shard delivered nothing (`shard_missing`), or load jobs failed (`load_job_failed`, `quota_exceeded`). "
+            "The table `systems` has what was before; raw responses are kept.",
+            'resource.type="cloud_run_revision"'
+            f' AND resource.labels.service_name="{gbfs.function.name}"'
+            ' AND jsonPayload.event=("system_changed" OR "shard_missing" OR "load_job_failed" OR "quota_exceeded")',
         )
 
     def _burn_rates(self, level: ServiceLevel) -> None:
@@ -189,6 +238,24 @@ class Monitoring(Construct):
             notification_channels=[self.channel.id],
             documentation=MonitoringAlertPolicyDocumentation(content=what_to_do, mime_type="text/markdown"),
         )
+
+
+def _undelivered(subscription: str) -> MonitoringAlertPolicyConditionsConditionThreshold:
+    return MonitoringAlertPolicyConditionsConditionThreshold(
+        filter=(
+            'resource.type = "pubsub_subscription"'
+            f' AND resource.labels.subscription_id = "{subscription}"'
+            ' AND metric.type = "pubsub.googleapis.com/subscription/num_undelivered_messages"'
+        ),
+        comparison="COMPARISON_GT",
+        threshold_value=0,
+        duration="0s",
+        aggregations=[
+            MonitoringAlertPolicyConditionsConditionThresholdAggregations(
+                alignment_period="60s", per_series_aligner="ALIGN_MAX"
+            )
+        ],
+    )
 
 
 def _sum_over(seconds: int) -> MonitoringAlertPolicyConditionsConditionThresholdAggregations:

@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 from cronsim import CronSim, CronSimError
+
+from cdk.gbfs_settings import CATALOGUE, SAVE, Gbfs, gbfs_problems, load_catalogue, resolve_systems
+from gbfs import GbfsError
+from gbfs.roster import CollectedSystem
 
 # Dataproc image → version of its Python: what travels with the job is compiled for that one.
 DATAPROC_PYTHON = {
@@ -177,6 +181,7 @@ class _File(_Section, frozen=True):
     ci: Ci | None = None
     budget: Budget | None = None
     dashboard: Dashboard | None = None
+    gbfs: Gbfs | None = None
 
 
 @dataclass(frozen=True)
@@ -199,6 +204,8 @@ class Settings:
     ci: Ci | None
     budget: Budget | None
     dashboard: Dashboard | None
+    gbfs: Gbfs | None
+    gbfs_systems: tuple[CollectedSystem, ...]  # of [gbfs], as the environments' catalogue has them
 
     @property
     def stack(self) -> str:
@@ -286,13 +293,26 @@ def load_environment(file: Path, feeds: Iterable[str], *, feed: str | None = Non
     for key, found, accepted in _impossible(values, tuple(feeds)):
         raise SettingsError(file, key, found, accepted)
     fields = {name: getattr(values, name) for name in _File.__struct_fields__}
-    return Settings(environment=file.stem, **fields)
+    return Settings(environment=file.stem, gbfs_systems=_gbfs_systems(file, values), **fields)
+
+
+def _gbfs_systems(file: Path, values: _File) -> tuple[CollectedSystem, ...]:
+    if values.gbfs is None:
+        return ()
+    try:
+        catalogue, source = load_catalogue(file.parent)
+    except GbfsError as error:
+        raise SettingsError(file.parent / CATALOGUE, "file", str(error), "a catalogue; " + SAVE) from None
+    systems, problems = resolve_systems(values.gbfs, catalogue, source)
+    for key, found, accepted in problems:
+        raise SettingsError(file, key, found, accepted)
+    return systems
 
 
 # --- shape ----------------------------------------------------------------------------------------
 
 
-def _check_keys(file: Path, document: Mapping[str, Any], section: type[_Section], prefix: str) -> None:
+def _check_keys(file: Path, document: Mapping[str, Any], section: type[msgspec.Struct], prefix: str) -> None:
     fields = {field.name: field for field in msgspec.structs.fields(section)}
     for key in document:
         if key not in fields:
@@ -309,10 +329,12 @@ def _check_keys(file: Path, document: Mapping[str, Any], section: type[_Section]
             _check_keys(file, document[name], inner, f"{prefix}{name}.")
 
 
-def _section(annotation: object) -> type[_Section] | None:
+def _section(annotation: object) -> type[msgspec.Struct] | None:
     """Return the table that a key holds, also where the key may be left out (`Ci | None`)."""
+    if get_origin(annotation) is dict:
+        return None
     types = (annotation, *get_args(annotation))
-    return next((each for each in types if isinstance(each, type) and issubclass(each, _Section)), None)
+    return next((each for each in types if isinstance(each, type) and issubclass(each, msgspec.Struct)), None)
 
 
 def _misfit(file: Path, document: Mapping[str, Any], message: str) -> SettingsError:
@@ -401,6 +423,11 @@ def _impossible(values: _File, feeds: tuple[str, ...]) -> Iterable[Problem]:
         yield from _between("budget.monthly_amount", values.budget.monthly_amount, 1, 1_000_000)
     if values.dashboard is not None:
         yield from _dashboard(values.dashboard)
+    if values.gbfs is not None:
+        yield from gbfs_problems(values.gbfs, values.messages.ack_deadline_seconds)
+        yield from _memory("gbfs.memory", values.gbfs.memory, 512, 8192)
+        if problem := _cron(values.gbfs.discover):
+            yield "gbfs.discover", values.gbfs.discover, problem
     if values.ci is not None:
         if not _REPOSITORY.fullmatch(values.ci.repository):
             yield "ci.repository", values.ci.repository, REPOSITORY

@@ -6,13 +6,21 @@ from pathlib import Path
 from constructs import Construct
 
 from cdk.archiving import Archiving
-from cdk.artifacts import batch_artifact, batch_main, collector_artifact, copier_artifact, dashboard_artifact
+from cdk.artifacts import (
+    batch_artifact,
+    batch_main,
+    collector_artifact,
+    copier_artifact,
+    dashboard_artifact,
+    gbfs_collector_artifact,
+)
 from cdk.batch import Batch
 from cdk.budget import ProjectBudget
 from cdk.build import Build
 from cdk.collection import Collection
 from cdk.dashboard import Dashboard
 from cdk.environment_stack import EnvironmentStack
+from cdk.gbfs_collection import GbfsCollection
 from cdk.identities import Identities
 from cdk.monitoring import Monitoring
 from cdk.outputs import declare_outputs
@@ -107,7 +115,19 @@ class VlilleStack(EnvironmentStack):
             archiving=archiving,
             batch=batch,
         )
-        monitoring = Monitoring(self, settings, storage=storage, collection=collection)
+        gbfs = None
+        if settings.gbfs is not None:
+            gbfs = GbfsCollection(
+                self,
+                settings,
+                settings.gbfs,
+                identities=identities,
+                storage=storage,
+                warehouse=warehouse,
+                build=build,
+                source=upload.artifact("gbfs_collector", gbfs_collector_artifact(settings.gbfs_systems)),
+            )
+        monitoring = Monitoring(self, settings, storage=storage, collection=collection, gbfs=gbfs)
         if settings.budget is not None:
             ProjectBudget(self, settings.budget, project=identities.project, channel=monitoring.channel)
         declare_outputs(

@@ -23,14 +23,17 @@ from feed import (
     quarantine_schema,
     station_schema,
 )
+from gbfs.tables import STATION_STATUS_TABLE, TABLES
 
+DAY_MILLISECONDS = 86_400_000
 CLUSTERABLE = frozenset({"STRING", "INTEGER", "BOOLEAN", "TIMESTAMP", "DATETIME", "DATE"})
 
 
 class Warehouse(Construct):
     """The dataset and its tables, `stations` by feed name.
 
-    Every feed has its table, not only the one that is collected, so that old archives can be rebuilt beside it.
+    Every feed has its table, not only the one that is collected, so that old archives can be rebuilt beside it. `gbfs`
+    are the tables of GBFS systems by name, none where no system is collected.
     """
 
     def __init__(self, scope: Construct, settings: Settings, feeds: Mapping[str, Feed]) -> None:
@@ -54,6 +57,18 @@ class Warehouse(Construct):
                 clustering=_clustering(feed),
             )
             for name, feed in feeds.items()
+        }
+        self.gbfs = {
+            table.name: self._table(
+                table.name,
+                table.description,
+                table.schema,
+                partition=table.partition,
+                clustering=list(table.clustering),
+                expires_after_days=settings.gbfs.minutes_days if table is STATION_STATUS_TABLE else None,
+            )
+            for table in TABLES.values()
+            if settings.gbfs is not None
         }
         self.quarantine = self._table(
             "quarantine",
@@ -100,6 +115,7 @@ class Warehouse(Construct):
         *,
         partition: str | None = None,
         clustering: list[str] | None = None,
+        expires_after_days: int | None = None,
     ) -> BigqueryTable:
         return BigqueryTable(
             self,
@@ -108,7 +124,11 @@ class Warehouse(Construct):
             table_id=table_id,
             description=description,
             schema=json.dumps(schema, ensure_ascii=False),
-            time_partitioning=BigqueryTableTimePartitioning(type="DAY", field=partition)
+            time_partitioning=BigqueryTableTimePartitioning(
+                type="DAY",
+                field=partition,
+                expiration_ms=expires_after_days * DAY_MILLISECONDS if expires_after_days else None,
+            )
             if partition
             else None,
             clustering=clustering,

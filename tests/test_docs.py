@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cdk.gbfs_settings import Gbfs
 from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.unit
@@ -51,6 +52,7 @@ def test_every_setting_is_described_with_its_values() -> None:
             "ci.repository_owner_id",
             "budget.billing_account",
             "budget.monthly_amount",
+            *(f"gbfs.{key}" for key in Gbfs.__struct_fields__),
         }
         for key, value in values.items():
             shown = str(value).lower() if isinstance(value, bool) else words.get(str(value), str(value))

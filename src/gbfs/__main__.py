@@ -9,7 +9,14 @@ from pathlib import Path
 from gbfs.catalogue import CatalogueSystem, search_systems
 from gbfs.errors import GbfsError
 from gbfs.feed_source import discover_status, write_feed
-from gbfs.registry import Download, Registry, download_file, load_registry, update_registry
+from gbfs.registry import (
+    Download,
+    Registry,
+    download_file,
+    load_registry,
+    save_catalogue,
+    update_registry,
+)
 
 CACHE = Path(".cache") / "gbfs"
 
@@ -29,6 +36,8 @@ def main(
 
 def _list_systems(given: argparse.Namespace, folder: Path, download: Download) -> int:
     registry = update_registry(folder, datetime.now(UTC), download) if given.update else load_registry(folder)
+    if given.save is not None:
+        save_catalogue(folder, given.save)
     found = search_systems(registry.systems, country=given.country, words=given.search or "")
     sys.stdout.write("".join(f"{line}\n" for line in _table(found)))
     sys.stderr.write("".join(f"{line}\n" for line in _summary(registry, found, refused=given.refused)))
@@ -52,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     systems.add_argument("--country", metavar="FR", help="only of a country: its two letters (ISO 3166-1)")
     systems.add_argument("--search", metavar="WORDS", help="only with these words in id, name or location")
     systems.add_argument("--update", action="store_true", help="download the public catalogue first")
+    systems.add_argument(
+        "--save", type=Path, metavar="FILE", help="also save the catalogue, such as environments/systems.csv"
+    )
     systems.add_argument("--refused", action="store_true", help="list the rows that give no system, and why")
     source = commands.add_parser("source", help="write the folder of a system's feed: its station_status")
     source.set_defaults(run=_write_source)

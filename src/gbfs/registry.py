@@ -73,6 +73,17 @@ def load_registry(folder: Path) -> Registry:
     return Registry(catalogue.systems, catalogue, downloaded_at)
 
 
+def save_catalogue(folder: Path, file: Path) -> None:
+    """Save the catalogue that is kept in a folder as a file of the checkout. Raises GbfsError where there is none."""
+    try:
+        content = (folder / _FILE).read_bytes()
+    except FileNotFoundError:
+        raise GbfsError(
+            "no_catalogue", f"no catalogue in {folder} to be saved; `{UPDATE}` downloads it"
+        ) from None
+    file.write_bytes(content)
+
+
 def update_registry(folder: Path, now: datetime, download: Download = download_file) -> Registry:
     """Download the catalogue, keep it in the folder and return its registry.
 

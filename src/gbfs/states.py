@@ -6,7 +6,6 @@ discoveries at once only one adds the next link; the newest one comes first in a
 
 import gzip
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +17,6 @@ from gbfs.validity import KnownSystem
 
 BEFORE = datetime.min.replace(tzinfo=UTC)
 _LAST = 10**8 - 1
-_NAME = re.compile(r"gbfs/known/\d{4}/(\d{8})\.json\.gz")
 
 
 @dataclass(frozen=True)
@@ -39,14 +37,6 @@ def known_prefix(shard: int) -> str:
 def known_name(shard: int, number: int) -> str:
     """Return the name of a link: numbers count down, since a listing begins with the least name."""
     return f"{known_prefix(shard)}{_LAST - number:08d}.json.gz"
-
-
-def number_of(name: str) -> int:
-    """Return the number of a link's name. Raises ValueError."""
-    match = _NAME.fullmatch(name)
-    if match is None:
-        raise ValueError(f"{name!r} is no name of a link, such as {known_name(0, 1)}")
-    return _LAST - int(match[1])
 
 
 def rows_name(shard: int, digest: str) -> str:

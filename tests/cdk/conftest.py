@@ -118,6 +118,27 @@ def synthesis(syntheses: list[Synthesis]) -> Synthesis:
     return syntheses[0]
 
 
+GBFS = """
+[gbfs]
+systems = ["Paris"]
+countries = ["FR"]
+shards = 3
+
+[gbfs.overrides.Paris]
+headers = { "X-Api-Key" = "velib-key" }
+interval_minutes = 5
+"""
+
+
+@pytest.fixture(scope="session")
+def gbfs_stack(checkouts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The stack of dev with GBFS systems."""
+    folder = tmp_path_factory.mktemp("gbfs")
+    (folder / "dev.toml").write_text((ENVIRONMENTS / "dev.toml").read_text("utf-8") + GBFS, "utf-8")
+    made = synthesize(checkouts[0], folder / "out", VLILLE_ENVIRONMENTS=str(folder))
+    return made.stacks["dev"]
+
+
 @pytest.fixture(scope="session")
 def fork_synthesis(checkouts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
     """The first copy, synthesized through the maintained fork."""

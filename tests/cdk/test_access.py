@@ -143,9 +143,9 @@ def table(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in rows[1].splitlines()]
 
 
-def documented() -> dict[Grant, Calls]:
+def documented(heading: str = "The table") -> dict[Grant, Calls]:
     found = {}
-    for identity, resource, role, why in table("The table"):
+    for identity, resource, role, why in table(heading):
         row = Grant(identity.strip("| "), resource, role)
         assert row not in found, row
         found[row] = tuple(re.findall(r"`([\w/]+\.py): ([^`]+)`", why))
@@ -433,6 +433,17 @@ def test_the_small_stack_is_clean() -> None:
             ),
             ["shared identity"],
         ),
+        (
+            with_resources(
+                "google_pubsub_subscription",
+                "more_push",
+                push_config={
+                    "push_endpoint": "${google_cloudfunctions2_function.more_function.url}/1",
+                    "oidc_token": {"service_account_email": WORKER},
+                },
+            ),
+            ["shared identity"],
+        ),
         (scheduled(http_target={"oauth_token": {"service_account_email": WORKER}}), ["shared identity"]),
         (
             with_resources(
@@ -649,3 +660,33 @@ def test_findings_are_told_once_and_in_order() -> None:
         Finding("identity without a grant", "idle may do nothing: grant what it is for, or remove it"),
         Finding("public", "google_storage_bucket_iam_member.more is open to allUsers: name who may"),
     ]
+
+
+@pytest.mark.unit
+def test_subscriptions_that_call_one_function_may_share_an_identity() -> None:
+    account = "${google_service_account.identity_push.email}"
+
+    def push(shard: int, function: str) -> dict[str, Any]:
+        endpoint = f"${{google_cloudfunctions2_function.{function}.url}}/shards/{shard}"
+        token = {"service_account_email": account}
+        return {"name": f"p{shard}", "push_config": {"push_endpoint": endpoint, "oidc_token": token}}
+
+    def kinds(*functions: str) -> set[str]:
+        pushes = {f"push_{shard}": push(shard, function) for shard, function in enumerate(functions)}
+        return {each.kind for each in findings({"resource": {"google_pubsub_subscription": pushes}})}
+
+    assert "shared identity" not in kinds("gbfs_function", "gbfs_function")
+    assert "shared identity" in kinds("gbfs_function", "collection_function")
+
+
+@pytest.mark.unit
+def test_a_secret_is_a_resource_and_no_project() -> None:
+    grant = {
+        "project": "city",
+        "secret_id": "key-of-lille",
+        "role": "roles/secretmanager.secretAccessor",
+        "member": "${google_service_account.identity_gbfs.member}",
+    }
+    stack = {"resource": {"google_secret_manager_secret_iam_member": {"gbfs_reads": grant}}}
+    assert [each.resource for each in grants(stack)] == ["secret key-of-lille"]
+    assert "project-wide data" not in {each.kind for each in findings(stack)}

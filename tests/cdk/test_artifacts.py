@@ -8,9 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from cdk.artifacts import batch_artifact, batch_main, collector_artifact, copier_artifact
+from cdk.artifacts import (
+    batch_artifact,
+    batch_main,
+    collector_artifact,
+    copier_artifact,
+    gbfs_collector_artifact,
+)
 from cdk.packaging import Artifact, PackagingError
 from feed import Feed
+from gbfs.roster import CollectedSystem, read_roster
 
 pytestmark = pytest.mark.unit
 
@@ -24,34 +31,42 @@ def src(tmp_path: Path) -> Path:
     return Path(shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__")))
 
 
-def three(src: Path, feeds: dict[str, Feed]) -> dict[str, Artifact]:
+LILLE = CollectedSystem("v_lille", "V'lille", "FR", "Lille", "https://example.org/gbfs.json")
+
+
+def artifacts(src: Path, feeds: dict[str, Feed]) -> dict[str, Artifact]:
     return {
         "collector": collector_artifact(feeds["vlille_ogc"], SOURCES, src),
         "copier": copier_artifact(feeds.values(), SOURCES, src),
         "batch": batch_artifact(feeds.values(), SOURCES, src),
+        "gbfs_collector": gbfs_collector_artifact([LILLE], src),
     }
 
 
 @pytest.mark.parametrize(
     ("changed", "others"),
     [
-        ("collector/tick.py", {"collector"}),
-        ("collector/requirements.txt", {"collector"}),
+        ("collector/tick.py", {"collector", "gbfs_collector"}),
+        ("collector/main.py", {"collector"}),
+        ("collector/requirements.txt", {"collector", "gbfs_collector"}),
+        ("gbfs_collector/main.py", {"gbfs_collector"}),
+        ("gbfs/shards.py", {"gbfs_collector"}),
+        ("gbfs/__main__.py", set()),
         ("copier/sweep.py", {"copier"}),
         ("copier/Dockerfile", {"copier"}),
         ("spark/job.py", {"batch"}),
-        ("feed/parsing.py", {"collector", "copier", "batch"}),
-        ("telemetry/__init__.py", {"collector", "copier", "batch"}),
+        ("feed/parsing.py", {"collector", "copier", "batch", "gbfs_collector"}),
+        ("telemetry/__init__.py", {"collector", "copier", "batch", "gbfs_collector"}),
         ("feed/NOTES.md", set()),
     ],
 )
 def test_a_change_is_another_archive_where_the_file_is_used(
     src: Path, feeds: dict[str, Feed], changed: str, others: set[str]
 ) -> None:
-    before = three(src, feeds)
+    before = artifacts(src, feeds)
     with (src / changed).open("ab") as file:
         file.write(b"\n")
-    after = three(src, feeds)
+    after = artifacts(src, feeds)
     assert {name for name in before if before[name].file_name != after[name].file_name} == others
 
 
@@ -65,11 +80,12 @@ def test_feeds_travel_only_where_they_are_read(feeds: dict[str, Feed]) -> None:
             named = {name.split("/")[1] for name in archive.namelist() if name.startswith("sources/")}
             return named - {"README"}
 
-    made = three(ROOT / "src", feeds)
+    made = artifacts(ROOT / "src", feeds)
     assert {name: sources(each) for name, each in made.items()} == {
         "collector": {"vlille_ogc"},
         "copier": {"vlille_ods"},  # the one that has names of old
         "batch": {"vlille_ods", "vlille_ogc", "vlille_wfs"},
+        "gbfs_collector": set(),
     }
 
 
@@ -93,3 +109,19 @@ def test_the_copiers_archive_has_its_sources_folder_without_any_old_names(feeds:
     none = [feed for feed in feeds.values() if not feed.legacy]
     with zipfile.ZipFile(io.BytesIO(copier_artifact(none, SOURCES).content)) as archive:
         assert [name for name in archive.namelist() if name.startswith("sources/")] == ["sources/README"]
+
+
+def test_the_collector_of_gbfs_systems_has_its_entry_point_and_its_systems() -> None:
+    with zipfile.ZipFile(io.BytesIO(gbfs_collector_artifact([LILLE]).content)) as archive:
+        names = set(archive.namelist())
+        assert read_roster(archive.read("systems.json")) == (LILLE,)
+    assert {
+        "main.py",
+        "requirements.txt",
+        "gbfs_collector/instance.py",
+        "gbfs/tables.py",
+        "collector/loading.py",
+    } <= names
+    assert not {
+        name for name in names if name.endswith(("/main.py", "__main__.py")) and name != "feed/__main__.py"
+    }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gbfs import GbfsError
+from gbfs import GbfsError, read_catalogue
 from gbfs.__main__ import main
 from gbfs.registry import CATALOGUE_URL, load_registry, update_registry
 from gbfs.well_known import ALIASES, WELL_KNOWN
@@ -111,3 +111,15 @@ def test_the_page_shows_what_the_command_prints(tmp_path: Path, capsys: pytest.C
     assert main(["systems", "--search", "lille"], folder=tmp_path) == 0
     printed = capsys.readouterr()
     assert printed.out + printed.err == example
+
+
+def test_the_catalogue_is_saved_for_an_environment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "systems.csv"
+    words = ["systems", "--update", "--save", str(file)]
+    assert main(words, folder=tmp_path / "cache", download=download) == 0
+    assert read_catalogue(file.read_text("utf-8")) == load_registry(tmp_path / "cache").catalogue
+    capsys.readouterr()
+    assert main(["systems", "--save", str(file)], folder=tmp_path / "none", download=download) == 1
+    assert "--update` downloads it" in capsys.readouterr().err

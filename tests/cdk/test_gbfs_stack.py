@@ -1,0 +1,88 @@
+"""What an environment with [gbfs] has beside the others: its tables, a subscription per shard, and few roles."""
+
+import json
+from typing import Any
+
+import pytest
+
+from cdk.access import findings, grants
+from gbfs.tables import TABLES
+from tests.cdk.conftest import Synthesis
+from tests.cdk.test_access import code_of, documented, read_source
+from tests.cdk.test_stack import one, resources
+
+pytestmark = pytest.mark.synth
+SHARDS = 3
+
+
+def test_an_environment_without_gbfs_has_nothing_of_it(synthesis: Synthesis) -> None:
+    for environment in ("dev", "prod"):
+        addresses = [address for address, _ in resources(synthesis.stacks[environment])]
+        assert [address for address in addresses if "gbfs" in address or "polls" in address] == []
+
+
+def test_the_tables_are_those_of_the_model(gbfs_stack: dict[str, Any]) -> None:
+    for name, model in TABLES.items():
+        table = one(gbfs_stack, f"google_bigquery_table.warehouse_{name}")
+        assert json.loads(table["schema"]) == model.schema
+        assert table["clustering"] == list(model.clustering)
+        days = {"expiration_ms": 7 * 86_400_000} if name == "station_status" else {}
+        assert table["time_partitioning"] == {"type": "DAY", "field": model.partition} | days
+
+
+def test_each_shard_has_a_subscription_to_the_one_tick(gbfs_stack: dict[str, Any]) -> None:
+    uri = "${google_cloudfunctions2_function.gbfs_function.service_config[0].uri}"
+    for shard in range(SHARDS):
+        push = one(gbfs_stack, f"google_pubsub_subscription.gbfs_push_{shard}")
+        assert push["push_config"]["push_endpoint"] == f"{uri}/shards/{shard}"
+        assert push["push_config"]["oidc_token"]["audience"] == uri
+        assert push["topic"] == "${google_pubsub_topic.gbfs_topic.id}"
+        assert push["dead_letter_policy"]["dead_letter_topic"] == "${google_pubsub_topic.gbfs_dead_topic.id}"
+    pushes = [
+        address
+        for address, _ in resources(gbfs_stack, "google_pubsub_subscription")
+        if "gbfs_push" in address
+    ]
+    assert len(pushes) == SHARDS
+    jobs = {
+        task: one(gbfs_stack, f"google_cloud_scheduler_job.gbfs_{task}") for task in ("collect", "discover")
+    }
+    assert {task: job["pubsub_target"]["attributes"] for task, job in jobs.items()} == {
+        task: {"task": task} for task in jobs
+    }
+    assert jobs["discover"]["schedule"] == "23 2 * * *"
+
+
+def test_the_function_reads_secrets_by_name_and_its_packs_are_in_the_archive(
+    gbfs_stack: dict[str, Any],
+) -> None:
+    service = one(gbfs_stack, "google_cloudfunctions2_function.gbfs_function")["service_config"]
+    assert service["environment_variables"]["SHARDS"] == str(SHARDS)
+    assert service["environment_variables"]["PACKS_BUCKET"] == "${google_storage_bucket.storage_archive.name}"
+    assert service["max_instance_request_concurrency"] == 1
+    [secret] = service["secret_environment_variables"]
+    assert (secret["secret"], secret["version"]) == ("velib-key", "latest")
+    assert service["service_account_email"] == "${google_service_account.identity_gbfs.email}"
+
+
+def test_its_roles_are_those_of_the_page(gbfs_stack: dict[str, Any], synthesis: Synthesis) -> None:
+    more = set(grants(gbfs_stack)) - set(grants(synthesis.stacks["dev"]))
+    others = {f"subscription push_{shard}" for shard in range(1, SHARDS)}
+    assert {grant.resource for grant in more} >= others
+    assert {grant for grant in more if grant.resource not in others} == set(documented("GBFS systems"))
+    assert findings(gbfs_stack) == []
+
+
+def test_each_role_of_the_page_has_its_calls() -> None:
+    for grant, calls in documented("GBFS systems").items():
+        assert calls, grant
+        for path, call in calls:
+            assert call in code_of(read_source(path)), (grant, call)
+
+
+def test_alerts_watch_the_function_of_gbfs_systems(gbfs_stack: dict[str, Any]) -> None:
+    policies = {
+        address.rpartition("monitoring_")[2]
+        for address, _ in resources(gbfs_stack, "google_monitoring_alert_policy")
+    }
+    assert {"gbfs_silent", "gbfs_errors", "gbfs_dead_letters", "gbfs_systems"} <= policies
