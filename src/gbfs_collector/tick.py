@@ -121,7 +121,7 @@ def load_minute(shard: Shard, services: Services, tick: datetime, packs: Iterabl
             job_id = f"vlille-gbfs-{stem}-{kind}-{_short_digest(target)}"
             load_lines_once(services.bigquery, target, loaded, schema, job_id)
     words = f"collected {stem}: " + ", ".join(f"{count} {what}" for what, count in sorted(outcomes.items()))
-    log(logging.INFO, words, event="gbfs_collected", tick=tick.isoformat(), **outcomes)
+    log(logging.INFO, words, event="gbfs_collected", tick=tick.isoformat(), outcomes=dict(outcomes))
 
 
 def _rows_of_minute(tick: datetime, packs: Iterable[tuple[str, bytes]]) -> Iterator[TableRows]:
