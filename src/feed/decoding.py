@@ -7,7 +7,9 @@ from typing import Any
 # Decoders and versions of Python give up between some 900 and 100,000 levels: below it they agree.
 MAX_DEPTH = 500
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-_NO_BRACKETS = bytes(set(range(256)) - {*b'[]{}"'})
+_NO_MARKS = bytes(set(range(256)) - {*b'[]{}"'})
+_FEW_ROUNDS = 8
+_FEW_ESCAPES = 10_000
 _MAX_DIGITS = 4_300
 _HUGE = 10**5_000
 
@@ -29,13 +31,38 @@ def decode_json(text: str) -> Any:
 
 def check_depth(body: bytes) -> None:
     """DepthError for JSON that is nested deeper than every decoder, of every version of Python, can follow."""
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+    marks = body.translate(None, _NO_MARKS)
+    if len(marks) <= MAX_DEPTH:
         return
-    if b"\\" in body:
-        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    brackets = b"".join(body.translate(None, _NO_BRACKETS).split(b'"')[::2])
+    if _may_escape_quotes(body):
+        unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+        marks = unescaped.translate(None, _NO_MARKS)
+    if _is_shallow(marks.replace(b'""', b"")):
+        return
+    brackets = b"".join(marks.split(b'"')[::2])
     if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > MAX_DEPTH:
         raise DepthError(body[:100])
+
+
+def _may_escape_quotes(body: bytes) -> bool:
+    """Whether a backslash stands before a quote or another backslash; true as well where there are very many."""
+    count = body.count(b"\\")
+    if not 0 < count <= _FEW_ESCAPES:
+        return count > 0
+    _, *parts = body.split(b"\\")
+    return not {part[:1] for part in parts}.isdisjoint({b'"', b""})
+
+
+def _is_shallow(brackets: bytes) -> bool:
+    """Whether brackets are all in pairs, of few levels: quicker than counting them.
+
+    A quote that is left, since a bracket stands in a text, is a mark that no pair takes away.
+    """
+    for _ in range(_FEW_ROUNDS):  # at most two levels each
+        if not brackets:
+            return True
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    return not brackets
 
 
 def _integer(digits: str) -> int:

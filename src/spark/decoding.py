@@ -5,7 +5,7 @@ for this module: None means that `feed.parse` must look, and what it says is the
 """
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -44,7 +44,7 @@ _MAX_CONVERTED = 100_000  # values remembered of a column
 _NO_KEYS = frozenset({None, "", UNSET})
 
 
-class UnlikeSampleError(Exception):
+class UnlikeSampleError(ValueError):
     """An answer has something that only `parse` knows how to deal with."""
 
 
@@ -89,18 +89,29 @@ class _Converted(dict[Any, Any]):
 
 @dataclass(frozen=True)
 class _Limits:
-    """Within which nothing is wrong with a value; what lies outside is for `parse` to judge."""
+    """Within which nothing is wrong with a column's value; what lies outside is for `parse` to judge."""
 
-    lowest: float
-    highest: float
+    lowest: float = -inf
+    highest: float = inf
     future: int | None = None  # microseconds after the tick
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there are values outside."""
+        return (self.lowest, self.highest) != (-inf, inf)
+
+    def check(self, values: Iterable[Any]) -> None:
+        """UnlikeSampleError for a value outside."""
+        present = [value for value in values if value is not None and value is not UNSET]
+        if present and not self.lowest <= min(present) <= max(present) <= self.highest:
+            raise UnlikeSampleError
 
 
 class _Arrays:
     """Makes the Arrow arrays of one column; of a key's, where each value is there and is another."""
 
-    def __init__(self, kind: pa.DataType, limits: "_Limits | None" = None, *, is_key: bool = False) -> None:
-        self._kind, self._limits, self._is_key = kind, limits, is_key
+    def __init__(self, kind: pa.DataType, future: int | None = None, *, is_key: bool = False) -> None:
+        self._kind, self._future, self._is_key = kind, future, is_key
         self._highest: float = 0
         self._code = _TYPE_CODES.get(kind)
         self._last: Sequence[Any] = ()
@@ -117,16 +128,13 @@ class _Arrays:
             except (TypeError, pa.ArrowException):
                 made = self._made_with_nulls(values)
             self._last, self._array = values, made
-        future = None if self._limits is None else self._limits.future
-        if future is not None and self._highest > tick + future:
+        if self._future is not None and self._highest > tick + self._future:
             raise UnlikeSampleError
         return self._array
 
     def _made(self, values: Sequence[Any]) -> pa.Array:
-        if (limits := self._limits) is not None:
+        if self._future is not None:
             self._highest = max(values)
-            if not limits.lowest <= min(values) <= self._highest <= limits.highest:
-                raise UnlikeSampleError
         if self._code is None:
             return pa.array(values, self._kind)
         buffer = pa.py_buffer(array(self._code, values))
@@ -187,6 +195,7 @@ class Decoder:
 
     reader: _Reader
     converted: Mapping[int, _Converted]  # by column, where JSON's value is not the table's
+    limits: Mapping[int, _Limits]  # by column, where there are any
     likeness: Likeness
     arrays: tuple[_Arrays, ...]
 
@@ -201,10 +210,12 @@ class Decoder:
                 check_depth(body)
                 values = self.reader.values(body)
                 values |= {place: each.all(values[place]) for place, each in self.converted.items()}
+                for place, limits in self.limits.items():
+                    limits.check(values[place])
                 self.likeness.learn(body, values)
             return [arrays.of(values[place], at) for place, arrays in enumerate(self.arrays)]
-        except (ValueError, TypeError, RecursionError, OverflowError, UnlikeSampleError):
-            return None  # msgspec's, Arrow's and the conversion's errors are among them
+        except (ValueError, TypeError, RecursionError, OverflowError):
+            return None  # UnlikeSampleError, msgspec's, Arrow's and the conversion's errors are among them
 
 
 def _spread(node: _Node, holders: Sequence[Any], values: dict[int, Sequence[Any]]) -> None:
@@ -230,24 +241,43 @@ def decoder_of(feed: Feed) -> Decoder | None:
     }
     places = _reader(shape, feed, [Raw] * len(types))
     kinds = arrow_schema(station_schema(feed)).types[1:]
+    limits = [_limits(feed, column) for column in feed.columns]
+    reads = [
+        _read(kind, converted.get(place), limits[place].check if limits[place].is_bounded else None)
+        for place, kind in enumerate(types)
+    ]
     return Decoder(
         _reader(shape, feed, types),
         converted,
-        Likeness(places.values, [_read(kind, converted.get(place)) for place, kind in enumerate(types)]),
+        {place: each for place, each in enumerate(limits) if each.is_bounded},
+        Likeness(places.values, reads),
         tuple(
-            _Arrays(kind, _limits(feed, column), is_key=column.name == feed.key)
-            for column, kind in zip(feed.columns, kinds, strict=True)
+            _Arrays(kind, each.future, is_key=column.name == feed.key)
+            for column, kind, each in zip(feed.columns, kinds, limits, strict=True)
         ),
     )
 
 
-def _read(kind: Any, converted: _Converted | None) -> Callable[[bytes], Any]:
-    """What reads one value's own text."""
+def _read(
+    kind: Any, converted: _Converted | None, check: Callable[[Iterable[Any]], None] | None
+) -> Callable[[bytes], Any]:
+    """What reads one value's own text, once for each text: what is checked here costs nothing when it comes again."""
     decode: Callable[[bytes], Any] = msgspec.json.Decoder(kind).decode
-    return decode if converted is None else lambda token: converted[decode(token)]
+    if converted is None and check is None:
+        return decode
+
+    def read(token: bytes) -> Any:
+        value = decode(token)
+        if converted is not None:
+            value = converted[value]
+        if check is not None:
+            check((value,))
+        return value
+
+    return read
 
 
-def _limits(feed: Feed, column: Column) -> _Limits | None:
+def _limits(feed: Feed, column: Column) -> _Limits:
     lowest, highest, future = -inf, inf, None
     if column.type == "FLOAT":
         lowest, highest = -_LARGEST_FLOAT, _LARGEST_FLOAT
@@ -262,8 +292,6 @@ def _limits(feed: Feed, column: Column) -> _Limits | None:
             lowest = (rule.not_before - _EPOCH) // _MICROSECOND
         if rule.not_in_future is not None:
             future = rule.not_in_future // _MICROSECOND
-    if (lowest, highest, future) == (-inf, inf, None):
-        return None
     return _Limits(lowest, highest, future)
 
 

@@ -14,6 +14,7 @@ from msgspec import UNSET
 
 _COMMA = ord(",")
 _PATIENCE = 4, 1_024  # answers unlike the one that is known until another is learnt: at first, and at most
+_MOST_GROWTH = 2**20  # bytes that a text like the one before may have more
 _MAX_TOKENS = 100_000  # remembered of a column
 _MAX_TOKEN = 64  # bytes of one that is: numbers and times, no long texts
 
@@ -88,10 +89,13 @@ class Likeness:
             self._known, self._misses = _known(body, values, self._places(body)), 0
 
     def _values(self, known: _Known, body: bytes) -> Values | None:
-        if body.count(b",") + 2 != len(known.bounds):  # before anything is made of its size
+        if len(body) > len(known.text) + _MOST_GROWTH:  # before anything is made of its size
             return None
         text = np.frombuffer(body, np.uint8)
-        bounds = _bounds(text)
+        is_comma = text == _COMMA
+        if np.count_nonzero(is_comma) + 2 != len(known.bounds):
+            return None
+        bounds = _bounds(is_comma)
         changed = _changed(known, text, bounds)
         if changed is None:
             return None
@@ -132,8 +136,8 @@ class Likeness:
         return fresh
 
 
-def _bounds(text: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return np.concatenate(([-1], np.flatnonzero(text == _COMMA), [len(text)]))
+def _bounds(is_comma: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.concatenate(([-1], np.flatnonzero(is_comma), [len(is_comma)]))
 
 
 def _changed(
@@ -178,7 +182,7 @@ def _changed(
 
 def _places(flags: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Where flags are set, a multiple of eight of which few are: eight of them are looked at as one."""
-    eights = np.flatnonzero(flags.view(np.uint64))
+    eights = np.flatnonzero(flags.view(np.uint64) != 0)  # four times as fast as of the numbers themselves
     found = np.flatnonzero(flags.reshape(-1, 8)[eights])
     places: np.ndarray[Any, Any] = eights[found >> 3] * 8 + (found & 7)
     return places
@@ -186,7 +190,7 @@ def _places(flags: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def _known(body: bytes, values: Values, places: Values) -> _Known | None:
     text = np.frombuffer(body, np.uint8)
-    bounds = _bounds(text)
+    bounds = _bounds(text == _COMMA)
     origin = _address(body)
     found = [
         (_address(raw) - origin, len(raw), record)
