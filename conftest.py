@@ -1,9 +1,26 @@
-"""`--no-skips`: a skipped test fails the run, so that a green run means that everything ran."""
+"""What concerns the suite as a whole: which files are collected, in which order, and what a skipped test means."""
 
 import sys
 from pathlib import Path
 
 import pytest
+
+# With processes side by side the longest files come first: one that begins last would keep a single core busy alone.
+SLOWEST_FIRST = (
+    "tests/operate/test_terraform_standin.py",
+    "tests/spark/test_job.py",
+    "tests/local/test_demo.py",
+    "tests/spark/test_main.py",
+    "tests/delivery/test_steps.py",
+    "tests/simulation/",
+    "tests/local/control/",
+    "tests/cdk/",
+    "tests/local/",
+    "tests/browser/",
+    "tests/spark/",
+    "tests/operate/",
+    "tests/commands/",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15,6 +32,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if config.getoption("markexpr") != "unit" or not collection_path.match("test_*.py"):
         return None
     return "pytest.mark.unit" not in collection_path.read_text("utf-8") or None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort files by how long they take; tests of a file keep their order, which some rely on."""
+
+    def rank(item: pytest.Item) -> int:
+        matching = (number for number, start in enumerate(SLOWEST_FIRST) if item.nodeid.startswith(start))
+        return next(matching, len(SLOWEST_FIRST))
+
+    items.sort(key=rank)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
