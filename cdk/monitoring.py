@@ -109,13 +109,14 @@ class Monitoring(Construct):
             "Responses are not as they should be",
             "The API answers, and what it says is of no use: no usable response (`unusable_response`), no row "
             "(`no_rows`), fewer records than it says there are (`incomplete_response`), a column of the view "
-            "availability or the type of a column is lost (`schema_drift`), or no station has reported for long "
-            "(`stale_feed`). The function's log and `make smoke` name it. Raw responses are kept: adapt the feed's "
-            "folder, deploy, and rebuild the days.",
+            "availability or the type of a column is lost (`schema_drift`), no station has reported for long "
+            "(`stale_feed`), or nothing has moved (`frozen_feed`). Or the API has moved (`moved_feed`), or wants no "
+            "requests for a time (`asked_to_wait`). The function's log and `make smoke` name it. Raw responses are "
+            "kept: adapt the feed's folder, deploy, and rebuild the days.",
             'resource.type="cloud_run_revision"'
             f' AND resource.labels.service_name="{collection.function.name}"'
             ' AND jsonPayload.event=("unusable_response" OR "no_rows" OR "incomplete_response" OR "schema_drift" OR '
-            '"stale_feed")',
+            '"stale_feed" OR "frozen_feed" OR "moved_feed" OR "asked_to_wait")',
         )
         self._on_logs(
             "batch_failed",

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 
 from cdk.settings import Settings
 from feed import Common, Condition, Feed
+from feed.freshness import moving_columns
 from operate.cloud import Cloud, RefusedError
 from operate.observation import Unanswered, query_rows, to_time
 from operate.place import Place, why
 from operate.smoke import Line
 
 WINDOW = timedelta(hours=1)
-FROZEN_TICKS = 30  # so many minutes with the same rows are no night's rest
+FROZEN_SHARE = 0.9  # of the minutes in which nothing may rest, of which there must be rows to say so
 UNUSABLE_RESPONSES = 3  # of an hour: one may be a restart of the API
 
 
@@ -24,9 +25,9 @@ class Content:
     newest_tick: datetime | None = None
     newest_report: datetime | None = None  # of any station; None: none, or the feed has no such column
     lost: tuple[str, ...] = ()  # common columns that no row has a value of
-    changed: int | None = (
-        None  # stations of which anything changed; None: the feed does not name its stations
-    )
+    # Stations of which anything changed, and the minutes in which; None: the feed does not name its stations.
+    changed: int | None = None
+    minutes: int = 0
     quarantined: Mapping[tuple[str, str], int] = field(default_factory=dict)  # scope and reason → occurrences
 
 
@@ -59,29 +60,38 @@ def _content(cloud: Cloud, settings: Settings, feed: Feed, now: datetime) -> Con
         f"SELECT scope, reason, SUM(occurrences) FROM `{settings.dataset}.quarantine` "  # noqa: S608 - ours
         f"WHERE feed = '{feed.name}' AND {since} GROUP BY scope, reason ORDER BY scope, reason",
     )
+    changed, minutes = _changed(cloud, settings, feed, now)
     return Content(
         ticks=int(ticks),
         newest_tick=None if newest is None else to_time(newest),
         newest_report=None if report is None else to_time(report),
         lost=lost,
-        changed=_changed(cloud, settings, feed, now),
+        changed=changed,
+        minutes=minutes,
         quarantined={(scope or "response", reason): int(count or 1) for scope, reason, count in quarantine},
     )
 
 
-def _changed(cloud: Cloud, settings: Settings, feed: Feed, now: datetime) -> int | None:
-    station = feed.common.station_id
-    moving = [column for column in common_columns(feed).values() if column != station]
-    if station is None or not moving:
-        return None
-    differs = " OR ".join(f"COUNT(DISTINCT `{column}`) > 1" for column in moving)
-    [[changed]] = query_rows(
+def _changed(cloud: Cloud, settings: Settings, feed: Feed, now: datetime) -> tuple[int | None, int]:
+    """Stations that changed, and within how many minutes: those that are too long without a move, or an hour."""
+    station, moving = feed.common.station_id, moving_columns(feed)
+    if station is None or not set(moving) - {station}:
+        return None, 0
+    window = timedelta(minutes=feed.frozen_minutes) if feed.frozen_minutes else WINDOW
+    # NULL is a value too, and no other one.
+    differs = " OR ".join(
+        f"COUNT(DISTINCT `{column}`) + MAX(IF(`{column}` IS NULL, 1, 0)) > 1"
+        for column in moving
+        if column != station
+    )
+    [[changed, minutes]] = query_rows(
         cloud,
         settings,
-        f"SELECT COUNT(*) FROM (SELECT `{station}` FROM `{settings.dataset}.{feed.name}` "  # noqa: S608 - ours
-        f"WHERE {_since(now)} GROUP BY `{station}` HAVING {differs}) AS changed",
+        "SELECT COUNTIF(differs), MAX(minutes) FROM (SELECT COUNT(DISTINCT collected_at) AS minutes, "  # noqa: S608
+        f"{differs} AS differs FROM `{settings.dataset}.{feed.name}` "
+        f"WHERE {_since(now, window)} GROUP BY `{station}`) AS stations",
     )
-    return int(changed)
+    return int(changed), int(minutes or 0)
 
 
 def common_columns(feed: Feed) -> dict[str, str]:
@@ -108,8 +118,9 @@ def _of_rows(content: Content, feed: Feed, place: Place) -> Iterator[Line]:
     if feed.common.last_reported and feed.stale_minutes:
         yield _freshness(content, feed, place)
     if content.changed is not None:
-        told = f"{content.changed:,} stations changed within {content.ticks} minutes"
-        is_frozen = content.changed == 0 and content.ticks >= FROZEN_TICKS
+        told = f"{content.changed:,} stations changed within {content.minutes} minutes"
+        limit = feed.frozen_minutes
+        is_frozen = content.changed == 0 and 0 < FROZEN_SHARE * limit <= content.minutes
         remedy = f": the API repeats itself, {place.make('logs', 'collect')} shows what it sends"
         yield Line("changes", told + (remedy if is_frozen else ""), wrong=is_frozen)
     if content.lost:
@@ -145,5 +156,5 @@ def _quarantine(content: Content, place: Place) -> Line:
     return Line("quarantine", f"{told} in the last hour: {remedy}", wrong=True)
 
 
-def _since(now: datetime) -> str:
-    return f"collected_at >= TIMESTAMP '{now - WINDOW:%Y-%m-%d %H:%M:%S}+00'"
+def _since(now: datetime, window: timedelta = WINDOW) -> str:
+    return f"collected_at >= TIMESTAMP '{now - window:%Y-%m-%d %H:%M:%S}+00'"

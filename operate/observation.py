@@ -1,7 +1,8 @@
 """What a deployed system tells of itself: objects, rows, minutes, dead letters, jobs, the last batch."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -36,6 +37,7 @@ class Landing:
 
     oldest: datetime | None = None
     newest: datetime | None = None
+    moved_to: str | None = None  # where the API of the newest response says that it is from now on
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,11 @@ def observe(cloud: Cloud, settings: Settings, place: Place, now: datetime) -> Fa
 
 
 def _landing(cloud: Cloud, settings: Settings, archived: frozenset[datetime]) -> Landing:
-    ticks = frozenset(_ticks(cloud, settings.bucket("landing"), f"{settings.feed}/"))
-    return Landing(min(ticks - archived, default=None), max(ticks, default=None))
+    moved = _ticks(cloud, settings.bucket("landing"), f"{settings.feed}/")
+    if not moved:
+        return Landing()
+    newest = max(moved)
+    return Landing(min(moved.keys() - archived, default=None), newest, moved[newest])
 
 
 def _archived(cloud: Cloud, settings: Settings, now: datetime) -> frozenset[datetime]:
@@ -121,13 +126,15 @@ def _archived(cloud: Cloud, settings: Settings, now: datetime) -> frozenset[date
     )
 
 
-def _ticks(cloud: Cloud, bucket: str, prefix: str) -> Iterator[datetime]:
+def _ticks(cloud: Cloud, bucket: str, prefix: str) -> dict[datetime, str | None]:
+    """Ticks of the stored responses, and where the API of each said that it has moved to."""
     url = f"{cloud.endpoints.storage}b/{bucket}/o"
-    for item in pages(cloud, url, "items", prefix=prefix, fields="items(name),nextPageToken"):
-        try:
-            yield tick_of(item["name"])[1]
-        except ValueError:  # another's object is no answer
-            continue
+    found: dict[datetime, str | None] = {}
+    fields = "items(name,metadata/moved_to),nextPageToken"
+    for item in pages(cloud, url, "items", prefix=prefix, fields=fields):
+        with suppress(ValueError):  # another's object is no answer
+            found[tick_of(item["name"])[1]] = (item.get("metadata") or {}).get("moved_to")
+    return found
 
 
 def _row(cloud: Cloud, settings: Settings, now: datetime) -> datetime | None:

@@ -8,7 +8,7 @@ from cronsim import CronSim
 
 from cdk.settings import Settings
 from operate.jobs import ENABLED, PAUSED
-from operate.observation import DEAD_LETTERS, ROW_DAYS, Facts, Job, Run, Unanswered
+from operate.observation import DEAD_LETTERS, ROW_DAYS, Facts, Job, Landing, Run, Unanswered
 from operate.place import Place
 
 FAILED = "failed"
@@ -36,6 +36,7 @@ def judge(facts: Facts, settings: Settings, place: Place, now: datetime) -> list
     """Return a line for each thing that was asked."""
     return [
         _objects(facts, settings, place, now),
+        *_address(facts, settings, place),
         _archive(facts, settings, place, now),
         _rows(facts, settings, place, now),
         _minutes_present(facts, place),
@@ -53,6 +54,13 @@ def _objects(facts: Facts, settings: Settings, place: Place, now: datetime) -> L
     archived = None if isinstance(facts.archived, Unanswered) else facts.archived
     ticks = [tick for tick in (facts.landing.newest, archived) if tick]
     return _newest("objects", max(ticks, default=None), settings, now=now, remedy=_look(facts, place))
+
+
+def _address(facts: Facts, settings: Settings, place: Place) -> Iterator[Line]:
+    """Only where the API redirects for good: requests still arrive, until somebody ends that."""
+    if isinstance(facts.landing, Landing) and (address := facts.landing.moved_to):
+        remedy = f"change url in sources/{settings.feed}, then {place.make('deploy')}"
+        yield Line("address", f"the API has moved to {address}: {remedy}", wrong=True)
 
 
 def _rows(facts: Facts, settings: Settings, place: Place, now: datetime) -> Line:

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Generator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urljoin
 
@@ -22,29 +22,36 @@ FIRST_WAIT_SECONDS = 0.5  # doubled after each attempt
 LONGEST_WAIT_SECONDS = 10.0  # a longer Retry-After is the next delivery's business
 PASSING = (429, 500, 502, 503, 504)
 REDIRECTS = 3
+MOVED_FOR_GOOD = (301, 308)
 CHUNK = 64 * 1024
 KEPT_LENGTH = 200  # they become an object's metadata, of which Cloud Storage takes 8 KiB
 KEPT_HEADERS = ("content-type", "etag", "last-modified", "date")
 
 
 class ApiError(RuntimeError):
-    """The API gave no answer that could be kept: the tick is delivered again."""
+    """The API gave no answer that could be kept: the tick is delivered again.
+
+    `status` is that of its response, where it gave one, `retry_after_s` the seconds that it asks to wait.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.retry_after_s = status, retry_after_s
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The body, and the headers that tell of its making."""
+    """The body, the headers that tell of its making, and what else is kept beside it."""
 
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 class _PassingError(ApiError):
-    """What may be well again in a moment; `wait_s` where the API said when."""
-
-    def __init__(self, message: str, wait_s: float | None = None) -> None:
-        super().__init__(message)
-        self.wait_s = wait_s
+    """What may be well again in a moment."""
 
 
 class _Session(requests.Session):
@@ -83,17 +90,22 @@ def fetch(
             try:
                 return _ask(session, requests.Request("GET", url, headers=headers), deadline, max_bytes)
             except _PassingError as error:
-                wait_s = FIRST_WAIT_SECONDS * 2 ** (attempt - 1) if error.wait_s is None else error.wait_s
+                own_wait_s = FIRST_WAIT_SECONDS * 2 ** (attempt - 1)
+                wait_s = own_wait_s if error.retry_after_s is None else error.retry_after_s
+                told = None
                 if wait_s > LONGEST_WAIT_SECONDS:
-                    raise ApiError(f"{error}, not again for {wait_s:.0f} s; asked {attempt} times") from error
-                if attempt == ATTEMPTS or wait_s >= deadline.left_s:
-                    raise ApiError(f"{error}; asked {attempt} times in {timeout_s:g} s at most") from error
+                    told = f"{error}, not again for {wait_s:.0f} s; asked {attempt} times"
+                elif attempt == ATTEMPTS or wait_s >= deadline.left_s:
+                    told = f"{error}; asked {attempt} times in {timeout_s:g} s at most"
+                if told is not None:
+                    raise ApiError(told, status=error.status, retry_after_s=error.retry_after_s) from error
                 time.sleep(wait_s)
     raise AssertionError("unreachable")
 
 
 def _ask(session: requests.Session, first: requests.Request, deadline: Deadline, max_bytes: int) -> Answer:
     request, url = session.prepare_request(first), first.url
+    moved: dict[str, str] = {}  # where it says that it has moved for good, by whatever way
     for redirects in range(REDIRECTS + 1):
         _check_address(url, request.url or "", is_redirected=redirects > 0)
         if not (left_s := deadline.left_s):
@@ -102,7 +114,9 @@ def _ask(session: requests.Session, first: requests.Request, deadline: Deadline,
         try:
             with session.send(request, stream=True, timeout=timeouts, allow_redirects=False) as response:
                 if (there := _redirected(session, response)) is None:
-                    return _answer(response, deadline, max_bytes)
+                    return replace(_answer(response, deadline, max_bytes), metadata=moved)
+                if response.status_code in MOVED_FOR_GOOD:
+                    moved = {"moved_to": (there.url or "").partition("?")[0][:KEPT_LENGTH]}
                 request = there
         except requests.RequestException as error:
             if not deadline.left_s:
@@ -131,8 +145,8 @@ def _answer(response: requests.Response, deadline: Deadline, max_bytes: int) -> 
     if response.status_code != requests.codes.ok:
         told = f"{response.url}: answered {response.status_code} {response.reason}, expected 200"
         if response.status_code in PASSING:
-            raise _PassingError(told, _retry_after(response))
-        raise ApiError(told)
+            raise _PassingError(told, status=response.status_code, retry_after_s=_retry_after(response))
+        raise ApiError(told, status=response.status_code)
     body = bytearray()
     try:
         for chunk in response.iter_content(CHUNK):

@@ -6,8 +6,8 @@ docs/guarantees.md.
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
@@ -28,7 +28,12 @@ class Landed:
     name: str
     packed: bytes
     is_new: bool
-    content_type: str = ""  # of the response
+    metadata: Mapping[str, str] = field(default_factory=dict)  # of the object
+
+    @property
+    def content_type(self) -> str:
+        """That of the response."""
+        return self.metadata.get("content-type", "")
 
 
 def land(
@@ -50,11 +55,15 @@ def land(
     name = landing_name(feed_name, tick)
     places = ((landing_bucket, name), (archive_bucket, archive_name(feed_name, tick)))
     if is_redelivery and (stored := _first_stored(client, places)) is not None:
-        return Landed(name, stored.content, is_new=False, content_type=stored.content_type)
+        return Landed(name, stored.content, is_new=False, metadata=stored.metadata)
     answer = ask()
     packed = pack(answer.body)
     blob = client.bucket(landing_bucket).blob(name)
-    blob.metadata = {"fetched_at": datetime.now(UTC).isoformat(timespec="seconds"), **answer.headers}
+    blob.metadata = {
+        "fetched_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **answer.headers,
+        **answer.metadata,
+    }
     try:
         blob.upload_from_string(
             packed, content_type=CONTENT_TYPE, if_generation_match=0, checksum="crc32c", timeout=CALL_SECONDS
@@ -64,14 +73,14 @@ def land(
         stored = _first_stored(client, places)
         if stored is None:
             raise
-        return Landed(name, stored.content, is_new=False, content_type=stored.content_type)
-    return Landed(name, packed, is_new=True, content_type=answer.headers.get("content-type", ""))
+        return Landed(name, stored.content, is_new=False, metadata=stored.metadata)
+    return Landed(name, packed, is_new=True, metadata=blob.metadata or {})
 
 
 @dataclass(frozen=True)
 class _Stored:
     content: bytes
-    content_type: str
+    metadata: Mapping[str, str]
 
 
 def _first_stored(client: StorageClient, places: tuple[tuple[str, str], ...]) -> _Stored | None:
@@ -82,5 +91,5 @@ def _first_stored(client: StorageClient, places: tuple[tuple[str, str], ...]) ->
             content: bytes = blob.download_as_bytes(timeout=CALL_SECONDS)
         except NotFound:
             continue
-        return _Stored(content, (blob.metadata or {}).get("content-type", ""))
+        return _Stored(content, blob.metadata or {})
     return None

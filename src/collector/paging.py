@@ -40,4 +40,4 @@ def fetch_pages(feed: Feed, ask: Ask, url: str, *, timeout_s: float, max_bytes: 
             break  # what there is so far is kept, and is not complete
     is_complete = address is None
     body = joined_pages([page.body for page in pages], is_complete=is_complete)
-    return Answer(body, pages[0].headers)
+    return Answer(body, pages[0].headers, pages[0].metadata)

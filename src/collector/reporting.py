@@ -6,16 +6,22 @@ The events are part of the stack: cdk/monitoring.py has alerts on them.
 import logging
 from collections.abc import Iterator
 
+from collector.api import ApiError
+from collector.asking import unusable_responses
 from collector.landing import Landed
-from feed import Feed, Outcome, newest_report, stale_minutes
+from collector.unchanged import unchanged_since
+from feed import Feed, Outcome, frozen_minutes, newest_report, stale_minutes
 from telemetry import log
+
+# Statuses of an API that is not there any more.
+GONE = (404, 410)
 
 
 def report_outcome(feed: Feed, outcome: Outcome, landed: Landed, seconds: float) -> None:
     """Log what the response gave, and what is wrong with it."""
     is_odd = bool(outcome.rejections or outcome.drifts)
     words = "collected, not all as expected" if is_odd else "collected"
-    newest = newest_report(feed, outcome)
+    newest, since = newest_report(feed, outcome), unchanged_since(landed.metadata)
     log(
         logging.WARNING if is_odd else logging.INFO,
         f"{words}: {landed.name}, {len(outcome.rows)} rows, {outcome.rejected_records} rejected",
@@ -30,12 +36,23 @@ def report_outcome(feed: Feed, outcome: Outcome, landed: Landed, seconds: float)
         values_rejected=outcome.rejected_values,
         values_implausible=outcome.implausible_values,
         newest_report=None if newest is None else newest.isoformat(),
+        unchanged_since=None if since is None else since.isoformat(),
+        unusable_responses=unusable_responses(landed.metadata),
         reasons=sorted({rejection.reason for rejection in outcome.rejections}),
         drifts=[drift.message for drift in outcome.drifts],
         seconds=round(seconds, 3),
     )
     for event, problem in _problems(feed, outcome, landed):
         log(logging.ERROR, problem, event=event, feed=outcome.feed, object=landed.name)
+
+
+def report_failure(feed: Feed, error: ApiError) -> None:
+    """Log that an API is gone; what fails otherwise is in the log of the delivery."""
+    if error.status in GONE:
+        words = (
+            f"{error}: {feed.name} has moved or is gone; look for its new address, and change url in sources/"
+        )
+        log(logging.ERROR, f"{words}{feed.name}", event="moved_feed", feed=feed.name, status=error.status)
 
 
 def _problems(feed: Feed, outcome: Outcome, landed: Landed) -> Iterator[tuple[str, str]]:
@@ -52,3 +69,11 @@ def _problems(feed: Feed, outcome: Outcome, landed: Landed) -> Iterator[tuple[st
     if (minutes := stale_minutes(feed, outcome)) is not None:
         found = f"no station of {feed.name} has reported for {minutes} minutes"
         yield "stale_feed", f"{found}, fewer than {feed.stale_minutes} are expected: the API repeats itself"
+    if (minutes := frozen_minutes(feed, outcome, unchanged_since(landed.metadata))) is not None:
+        found = f"nothing has moved at any station of {feed.name} for {minutes} minutes"
+        yield "frozen_feed", f"{found}, fewer than {feed.frozen_minutes} are expected: the API repeats itself"
+    if address := landed.metadata.get("moved_to"):
+        yield (
+            "moved_feed",
+            f"{feed.name} has moved to {address}: change url in sources/{feed.name}, then deploy",
+        )

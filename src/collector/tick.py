@@ -2,8 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import requests
@@ -11,12 +11,15 @@ from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
 from collector.api import Answer, ApiError, fetch
+from collector.asking import TRIES, Limits, ask_for_tick, is_momentary, keep_rejected
 from collector.envelope import Delivery
 from collector.landing import Landed, land
-from collector.loading import has_rows, load_once
-from collector.paging import Ask, fetch_pages
-from collector.reporting import report_outcome
+from collector.loading import has_rows, load_once, utc_now
+from collector.paging import Ask
+from collector.reporting import report_failure, report_outcome
 from collector.settings import Settings
+from collector.unchanged import LastState
+from collector.waiting import note_wait, refuse_early_request
 from feed import (
     Feed,
     Outcome,
@@ -35,6 +38,14 @@ from feed import (
 )
 
 
+@dataclass
+class Memory:
+    """What an instance knows of the ticks before."""
+
+    state: LastState = field(default_factory=LastState)
+    was_unusable: bool = False  # all responses of the tick before, which says that it is not for a moment
+
+
 @dataclass(frozen=True)
 class Services:
     """What the function calls; made once per instance."""
@@ -43,6 +54,8 @@ class Services:
     storage: StorageClient
     bigquery: bigquery.Client
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # name → value
+    now: Callable[[], datetime] = utc_now
+    memory: Memory = field(default_factory=Memory)
 
 
 def collect_tick(settings: Settings, feed: Feed, services: Services, delivery: Delivery) -> Outcome:
@@ -55,13 +68,7 @@ def collect_tick(settings: Settings, feed: Feed, services: Services, delivery: D
         feed.name,
         tick,
         is_redelivery=not delivery.is_first,
-        ask=lambda: fetch_pages(
-            feed,
-            request_of(feed, services),
-            settings.api_url,
-            timeout_s=settings.api_timeout_s,
-            max_bytes=settings.api_max_bytes,
-        ),
+        ask=lambda: _response(settings, feed, services, tick),
     )
     outcome = _outcome(feed, landed, tick, settings.api_max_bytes)
     job = f"vlille-{landed.name.split('.')[0].replace('/', '-')}"
@@ -85,6 +92,31 @@ def collect_tick(settings: Settings, feed: Feed, services: Services, delivery: D
     return outcome
 
 
+def _response(settings: Settings, feed: Feed, services: Services, tick: datetime) -> Answer:
+    """Ask the API, where it allows that now; what is kept beside the response goes with it."""
+    place = services.storage, settings.landing_bucket
+    refuse_early_request(*place, feed.name, services.now())
+
+    def failed(error: ApiError) -> None:
+        report_failure(feed, error)
+        note_wait(*place, feed.name, services.now(), error)
+
+    asked = ask_for_tick(
+        feed,
+        request_of(feed, services),
+        settings.api_url,
+        tick,
+        Limits(settings.api_timeout_s, settings.api_max_bytes),
+        tries=1 if services.memory.was_unusable else TRIES,
+        on_error=failed,
+    )
+    services.memory.was_unusable = is_momentary(asked.outcome)
+    if asked.first is not None:
+        keep_rejected(*place, feed.name, tick, asked.first)
+    state = services.memory.state.next(*place, feed, tick, asked.outcome)
+    return replace(asked.answer, metadata=asked.answer.metadata | (state.metadata if state else {}))
+
+
 def request_of(feed: Feed, services: Services) -> Ask:
     """What makes one request of the feed, with its parameters and headers; no message of it has a secret."""
     query, headers = values_of(feed.query, services.secrets), values_of(feed.headers, services.secrets)
@@ -98,7 +130,9 @@ def request_of(feed: Feed, services: Services) -> Ask:
             if not services.secrets:
                 raise
             message = redacted(str(error), services.secrets.values())
-        raise ApiError(message)  # without its cause, whose message has the address
+            status, retry_after_s = error.status, error.retry_after_s
+        # Without its cause, whose message has the address.
+        raise ApiError(message, status=status, retry_after_s=retry_after_s)
 
     return ask
 

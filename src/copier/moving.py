@@ -131,6 +131,12 @@ def move_legacy(
     return Moved.MOVED
 
 
+def remove_note(source: Blob, deadline: Deadline, *, keep: bool) -> Moved:
+    """Delete a note that is of no use any more. Raises OutOfTimeError as above."""
+    _delete(source, deadline, keep=keep)
+    return Moved.RETAINED if keep else Moved.SKIPPED
+
+
 def _skip(source: Blob, existing: Blob, deadline: Deadline, *, keep: bool) -> Moved:
     """Finish what an earlier sweep began: the copy is there, only the source was not deleted."""
     if existing.crc32c is None:

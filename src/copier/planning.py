@@ -1,10 +1,20 @@
 """From an object's name to what must be done with it. Pure: no client, no clock."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from feed import Feed, archive_name, landing_name, legacy_ticks, tick_of
+from feed import (
+    Feed,
+    archive_name,
+    landing_name,
+    legacy_ticks,
+    rejected_archive_name,
+    rejected_tick,
+    tick_of,
+    waiting_minute,
+)
 from feed.raw import MIB
 
 # An old object goes through this process's memory, `threads` at a time; a real answer has some 300 kB.
@@ -28,13 +38,20 @@ class Legacy:
 
 
 @dataclass(frozen=True)
+class Note:
+    """The collector's note of a minute in which nothing may be requested: of no use when that is over."""
+
+    minute: datetime
+
+
+@dataclass(frozen=True)
 class Refused:
     """An object that is left where it is, and why."""
 
     reason: str
 
 
-Plan = Landed | Legacy | Refused
+Plan = Landed | Legacy | Note | Refused
 
 
 def plan(name: str, size: int, feeds: Iterable[Feed]) -> Plan:
@@ -43,6 +60,8 @@ def plan(name: str, size: int, feeds: Iterable[Feed]) -> Plan:
         return Refused("a folder's marker, not an answer")
     if size == 0:
         return Refused("empty: no answer is 0 bytes long")
+    if (beside := _plan_beside(name)) is not None:
+        return beside
     try:
         feed_name, tick = tick_of(name)
     except ValueError:
@@ -50,6 +69,16 @@ def plan(name: str, size: int, feeds: Iterable[Feed]) -> Plan:
     if name != landing_name(feed_name, tick):
         return Refused("an archive name in the landing bucket")
     return Landed(archive_name(feed_name, tick), tick)
+
+
+def _plan_beside(name: str) -> Plan | None:
+    """What to do with what the collector keeps beside the responses of ticks, None for anything else."""
+    with suppress(ValueError):
+        return Note(waiting_minute(name)[1])
+    with suppress(ValueError):
+        feed_name, tick = rejected_tick(name)
+        return Landed(rejected_archive_name(feed_name, tick), tick)
+    return None
 
 
 def _plan_legacy(name: str, size: int, feeds: Iterable[Feed]) -> Plan:

@@ -10,8 +10,8 @@ from google.cloud.storage import Blob, Bucket
 from google.cloud.storage import Client as StorageClient
 
 from copier.deadline import CALL_SECONDS, RETRY, Deadline, OutOfTimeError
-from copier.moving import Moved, RefusedError, move_landed, move_legacy
-from copier.planning import Landed, Legacy, Plan, Refused, plan
+from copier.moving import Moved, RefusedError, move_landed, move_legacy, remove_note
+from copier.planning import Landed, Legacy, Note, Plan, Refused, plan
 from copier.settings import Settings
 from feed import Feed, archive_name
 from telemetry import log
@@ -81,7 +81,7 @@ def sweep(
     def move(job: _Job) -> Moved | Exception | None:
         if deadline.is_over():
             return None
-        is_awaited = isinstance(job[1], Landed) and job[1].tick > last_deletable
+        is_awaited = _moment(job[1]) > last_deletable
         return _move(*job, archive, deadline, keep=settings.keep or is_awaited)
 
     with (
@@ -102,16 +102,31 @@ def sweep(
     return done
 
 
+def _moment(job: Plan) -> datetime:
+    """What the age of an object is counted from; a past without end for what no delivery needs."""
+    match job:
+        case Landed():
+            return job.tick
+        case Note():
+            return job.minute
+        case _:
+            return datetime.min.replace(tzinfo=UTC)
+
+
 def _move(
     blob: Blob, job: Plan, archived: dict[str, Blob], archive: Bucket, deadline: Deadline, *, keep: bool
 ) -> Moved | Exception | None:
     """What became of the object, None where the time did not suffice."""
     try:
-        if isinstance(job, Refused):
-            return RefusedError(job.reason)
-        if isinstance(job, Landed):
-            return move_landed(blob, archive, job, archived, deadline, keep=keep)
-        return move_legacy(blob, archive, job, archived, deadline, keep=keep)
+        match job:
+            case Refused():
+                return RefusedError(job.reason)
+            case Note():
+                done = remove_note(blob, deadline, keep=keep)
+            case Landed():
+                done = move_landed(blob, archive, job, archived, deadline, keep=keep)
+            case Legacy():
+                done = move_legacy(blob, archive, job, archived, deadline, keep=keep)
     except RefusedError as error:
         return error
     except OutOfTimeError:
@@ -124,6 +139,7 @@ def _move(
             object=blob.name,
         )
         return error
+    return done
 
 
 def _pages(client: StorageClient, bucket: str, prefix: str | None = None) -> Iterable[list[Blob]]:

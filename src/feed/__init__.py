@@ -5,9 +5,21 @@ from feed.decoding import check_depth
 from feed.drift import Drift
 from feed.encoding import charset_of
 from feed.errors import FeedError
-from feed.freshness import newest_report, stale_minutes
+from feed.freshness import frozen_minutes, newest_report, stale_minutes, state_digest
 from feed.model import COLLECTED_AT, Box, Column, Common, Condition, Feed, Legacy
-from feed.naming import archive_name, archive_prefix, choose_tick, landing_name, legacy_ticks, tick_of
+from feed.naming import (
+    archive_name,
+    archive_prefix,
+    choose_tick,
+    landing_name,
+    legacy_ticks,
+    rejected_archive_name,
+    rejected_name,
+    rejected_tick,
+    tick_of,
+    wait_name,
+    waiting_minute,
+)
 from feed.outcome import IMPLAUSIBLE, FaultError, Outcome, Rejection, load_rows, quarantine_rows
 from feed.paging import joined_pages
 from feed.parsing import answer_times, parse, unreadable
@@ -62,6 +74,7 @@ __all__ = [
     "converter",
     "data_dictionary",
     "data_views",
+    "frozen_minutes",
     "is_private_address",
     "joined_pages",
     "landing_name",
@@ -78,13 +91,19 @@ __all__ = [
     "read_page",
     "records_of_page",
     "redacted",
+    "rejected_archive_name",
+    "rejected_name",
+    "rejected_tick",
     "secret_variable",
     "spark_schema",
     "stale_minutes",
+    "state_digest",
     "station_schema",
     "tick_of",
     "unpack",
     "unreadable",
     "values_of",
+    "wait_name",
+    "waiting_minute",
     "with_query",
 ]

@@ -118,6 +118,7 @@ class Feed:
     box: Box | None = None
     legacy: Legacy | None = None
     stale_minutes: int = 120  # without a new last_reported, the feed has stopped; 0: never
+    frozen_minutes: int = 0  # in which nothing moved, the API repeats itself; 0: never
     empty_is_ok: bool = False  # an empty array of records is a response as any other
     arrangement: Arrangement = PLAIN
     paging: Paging | None = None

@@ -1,7 +1,8 @@
 """Names of stored answers, and the way back from a name to its feed and tick. All times are UTC."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 
 from feed.model import Feed
@@ -20,6 +21,7 @@ RESERVED_NAMES = frozenset(
         ),
         # Of GBFS systems: gbfs.tables.
         *("polls", "station_status", "station_status_changes", "systems", "station_information"),
+        *("rejected", "waits"),  # folders of the landing bucket
     }
 )
 FEED_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -27,6 +29,8 @@ _LANDING = re.compile(r"(?P<feed>[a-z][a-z0-9_]{0,62})/(?P<stamp>[0-9]{8}T[0-9]{
 _ARCHIVE = re.compile(
     r"feed=(?P<feed>[a-z][a-z0-9_]{0,62})/date=[0-9-]{10}/hour=[0-9]{2}/(?P<stamp>[0-9]{8}T[0-9]{6}Z)\.json\.gz"
 )
+_REJECTED = re.compile(r"rejected/(?P<feed>[a-z][a-z0-9_]{0,62})/(?P<stamp>[0-9]{8}T[0-9]{6}Z)\.gz")
+_WAIT = re.compile(r"waits/(?P<feed>[a-z][a-z0-9_]{0,62})/(?P<stamp>[0-9]{8}T[0-9]{6}Z)")
 # How far clocks may differ and how long a store may take before a time says nothing of its tick.
 _CLOCK_SKEW = timedelta(minutes=5)
 _STORED_WITHIN = timedelta(hours=1)
@@ -46,6 +50,42 @@ def archive_name(feed_name: str, tick: datetime) -> str:
 def archive_prefix(feed_name: str, day: date) -> str:
     """`feed=<feed>/date=2023-10-26/`: what one UTC day's objects begin with."""
     return f"feed={_feed_name(feed_name)}/date={date(day.year, day.month, day.day).isoformat()}/"
+
+
+def rejected_name(feed_name: str, tick: datetime) -> str:
+    """`rejected/<feed>/20231026T205000Z.gz`: the first response of a tick where a later one took its place."""
+    return f"rejected/{_feed_name(feed_name)}/{_stamp(tick)}.gz"
+
+
+def rejected_archive_name(feed_name: str, tick: datetime) -> str:
+    """`rejected/feed=<feed>/date=2023-10-26/20231026T205000Z.gz`: beside the days that the batch lists."""
+    return f"rejected/{archive_prefix(feed_name, _utc(tick).date())}{_stamp(tick)}.gz"
+
+
+def wait_name(feed_name: str, minute: datetime) -> str:
+    """`waits/<feed>/20231026T205000Z`: the note that nothing may be requested in that minute."""
+    return f"waits/{_feed_name(feed_name)}/{_stamp(_utc(minute).replace(second=0, microsecond=0))}"
+
+
+def rejected_tick(name: str) -> tuple[str, datetime]:
+    """(feed, tick) of a `rejected_name`; ValueError for any other."""
+    return _named(_REJECTED, name, rejected_name)
+
+
+def waiting_minute(name: str) -> tuple[str, datetime]:
+    """(feed, minute) of a `wait_name`; ValueError for any other."""
+    return _named(_WAIT, name, wait_name)
+
+
+def _named(
+    pattern: re.Pattern[str], name: str, name_of: Callable[[str, datetime], str]
+) -> tuple[str, datetime]:
+    if match := pattern.fullmatch(name):
+        with suppress(ValueError):  # the 31st of February
+            moment = datetime.fromisoformat(match["stamp"])
+            if name_of(match["feed"], moment) == name:
+                return match["feed"], moment
+    raise ValueError(f"{name[:200]!r} is not of the form {pattern.pattern}")
 
 
 def tick_of(name: str) -> tuple[str, datetime]:

@@ -15,7 +15,7 @@ from feed.encoding import known_encoding
 from feed.errors import FeedError
 from feed.inference import SAMPLE, Layout, Override, column_name, infer_columns
 from feed.meaning import bounding_box, common_columns, key_column, legacy_names
-from feed.model import EPOCH_UNITS, SCALAR_TYPES, Column, Feed
+from feed.model import EPOCH_UNITS, SCALAR_TYPES, Column, Common, Feed
 from feed.naming import FEED_NAME, RESERVED_NAMES
 from feed.paging import Paging
 from feed.paths import FieldPath, path_text, values_at
@@ -80,6 +80,7 @@ def _feed(source: Table, sample: bytes) -> tuple[Feed, Layout, list[dict[str, An
         *(
             "encoding",
             "stale_minutes",
+            "frozen_minutes",
             "empty",
             "format",
             "delimiter",
@@ -109,6 +110,7 @@ def _feed(source: Table, sample: bytes) -> tuple[Feed, Layout, list[dict[str, An
     columns = _ordered(source, infer_columns(records, layout))
     by_name = {column.name: column for column in columns}
     key = key_column(source, by_name)
+    common = common_columns(source.section("common"), by_name)
     feed = Feed(
         name=source.feed,
         title=source.text("title", source.feed),
@@ -120,7 +122,7 @@ def _feed(source: Table, sample: bytes) -> tuple[Feed, Layout, list[dict[str, An
         lift=layout.lift,
         ignore=layout.ignore,
         key=key,
-        common=common_columns(source.section("common"), by_name),
+        common=common,
         legacy=legacy_names(source, by_name),
         encoding=_encoding(source),
         arrangement=arrangement,
@@ -129,10 +131,16 @@ def _feed(source: Table, sample: bytes) -> tuple[Feed, Layout, list[dict[str, An
         headers=_parameters(source, "headers"),
         total=source.path("total") if "total" in source.table else None,
         stale_minutes=source.number("stale_minutes", 120, 60 * 24 * 366),
+        frozen_minutes=source.number("frozen_minutes", _frozen_minutes(common), 60 * 24 * 366),
         empty_is_ok=source.choice("empty", ("error", "ok"), "error") == "ok",
         sample=sample,
     )
     return replace(feed, box=bounding_box(source, feed)), layout, records
+
+
+def _frozen_minutes(common: Common) -> int:
+    """By default two hours of a feed that says how many bikes or docks there are; of any other nothing need move."""
+    return 120 if common.num_bikes_available or common.num_docks_available else 0
 
 
 def is_private_address(url: str) -> bool:

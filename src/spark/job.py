@@ -234,9 +234,10 @@ class _Stretches:
 
     def _replace(self, read: "_Read") -> None:
         settings, table, days = self.settings, self.settings.table(self.feed.name), list(read.listed)
-        minutes = check_nothing_lost(
-            self.bq, table, days, _ticks(hour for hours in read.listed.values() for hour in hours)
-        )
+        ticks = _ticks(hour for hours in read.listed.values() for hour in hours)
+        minutes = check_nothing_lost(self.bq, table, days, ticks)
+        # A response that gave no row is in the quarantine alone.
+        check_nothing_lost(self.bq, settings.table("quarantine"), days, ticks, quarantine_of=self.feed.name)
         replacements = (
             Replacement(
                 table,

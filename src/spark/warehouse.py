@@ -57,14 +57,21 @@ def check_tables(client: bigquery.Client, tables: Iterable[str]) -> None:
 
 
 def check_nothing_lost(
-    client: bigquery.Client, table: str, days: Sequence[date], ticks: Collection[datetime]
+    client: bigquery.Client,
+    table: str,
+    days: Sequence[date],
+    ticks: Collection[datetime],
+    *,
+    quarantine_of: str | None = None,
 ) -> int:
     """How many minutes of these days the table has, all of them among the archive's `ticks`.
 
+    Of the quarantine only the rows of a feed count, `quarantine_of`; an object whose name is wrong has no tick there.
     Raises WarehouseError where others are there, which replacing the days would lose: the copier has not
     archived their objects yet.
     """
-    query = f"SELECT DISTINCT collected_at FROM `{table}` WHERE {_within(days)} ORDER BY collected_at"  # noqa: S608
+    only = "" if quarantine_of is None else f" AND `feed` = '{quarantine_of}' AND `reason` != 'bad_name'"
+    query = f"SELECT DISTINCT collected_at FROM `{table}` WHERE {_within(days)}{only} ORDER BY collected_at"  # noqa: S608
     minutes = [row.collected_at for row in client.query(query).result()]
     beyond = [minute for minute in minutes if minute not in ticks]
     if beyond:

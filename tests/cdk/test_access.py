@@ -76,10 +76,14 @@ CALLS: dict[Grant, Calls] = {
     ),
     Grant("collector", "bucket landing", "roles/storage.objectCreator"): (
         ("src/collector/landing.py", "blob.upload_from_string"),
+        ("src/collector/asking.py", "blob.upload_from_string"),
+        ("src/collector/waiting.py", "blob.upload_from_string"),
     ),
     Grant("collector", "bucket landing", "roles/storage.objectViewer"): (
         ("src/collector/landing.py", "(landing_bucket, name)"),
         ("src/collector/landing.py", "download_as_bytes"),
+        ("src/collector/unchanged.py", "client.list_blobs"),
+        ("src/collector/waiting.py", "wait_name(feed_name, now)"),
     ),
     Grant("collector", "project", "roles/bigquery.jobUser"): (
         ("src/collector/loading.py", "client.load_table_from_file"),

@@ -2,13 +2,15 @@
 
 import json
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from collector.api import ApiError
 from collector.landing import Landed
-from collector.reporting import report_outcome
+from collector.reporting import report_failure, report_outcome
 from feed import Feed, parse
 from tests.conftest import ROOT
 
@@ -31,13 +33,17 @@ def body(ogc: Feed, *, drop: str = "", **changed: Any) -> bytes:
 
 
 def events(
-    feed: Feed, response: bytes, caplog: pytest.LogCaptureFixture, tick: datetime = TICK
+    feed: Feed,
+    response: bytes,
+    caplog: pytest.LogCaptureFixture,
+    tick: datetime = TICK,
+    landed: Landed = LANDED,
 ) -> list[tuple[str, str]]:
     """Severity and event of each line that a response makes."""
     caplog.clear()
     logging.getLogger("vlille").propagate = True
     with caplog.at_level(logging.INFO, "vlille"):
-        report_outcome(feed, parse(feed, response, tick), LANDED, 0.1)
+        report_outcome(feed, parse(feed, response, tick), landed, 0.1)
     # Another test of the process may have let the logger write to caplog, too: then a line comes twice.
     records = dict.fromkeys(caplog.records)
     return [(record.levelname, record.__dict__["fields"]["event"]) for record in records]
@@ -82,9 +88,48 @@ def test_a_feed_is_stale_from_its_minutes_on(ogc: Feed, caplog: pytest.LogCaptur
     assert ("ERROR", "stale_feed") in events(ogc, ogc.sample, caplog, newest + timedelta(minutes=120))
 
 
+BESIDE: list[tuple[dict[str, str], str, str]] = [
+    (
+        {"unchanged_since": (TICK - timedelta(minutes=120)).isoformat()},
+        "frozen_feed",
+        "nothing has moved at any station of vlille_ogc for 120 minutes",
+    ),
+    (
+        {"moved_to": "https://new.example/stations"},
+        "moved_feed",
+        "vlille_ogc has moved to https://new.example/stations: change url in sources/vlille_ogc",
+    ),
+]
+
+
+@pytest.mark.parametrize(("metadata", "event", "sentence"), BESIDE)
+def test_what_is_kept_beside_a_response_is_told(
+    ogc: Feed, caplog: pytest.LogCaptureFixture, metadata: dict[str, str], event: str, sentence: str
+) -> None:
+    landed = replace(LANDED, metadata=metadata)
+    assert events(ogc, ogc.sample, caplog, landed=landed) == [("INFO", "collected"), ("ERROR", event)]
+    assert sentence in caplog.messages[-1]
+
+
+@pytest.mark.parametrize(("status", "is_gone"), [(404, True), (410, True), (403, False), (None, False)])
+def test_an_api_that_is_gone_is_told(
+    ogc: Feed, caplog: pytest.LogCaptureFixture, status: int | None, is_gone: bool
+) -> None:
+    logging.getLogger("vlille").propagate = True
+    with caplog.at_level(logging.INFO, "vlille"):
+        report_failure(ogc, ApiError("answered", status=status))
+    assert any("has moved or is gone" in message for message in caplog.messages) is is_gone
+
+
+EVENTS = (
+    *("unusable_response", "no_rows", "incomplete_response", "schema_drift", "stale_feed"),
+    *("frozen_feed", "moved_feed", "asked_to_wait"),
+)
+
+
 def test_each_event_has_an_alert() -> None:
     alerts = (ROOT / "cdk" / "monitoring.py").read_text("utf-8")
     documented = (ROOT / "docs" / "feeds.md").read_text("utf-8")
-    for event in ("unusable_response", "no_rows", "incomplete_response", "schema_drift", "stale_feed"):
+    for event in EVENTS:
         assert f'"{event}"' in alerts
         assert f"| `{event}` |" in documented

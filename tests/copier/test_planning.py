@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from copier.planning import MAX_LEGACY_BYTES, Landed, Legacy, Refused, plan
+from copier.planning import MAX_LEGACY_BYTES, Landed, Legacy, Note, Refused, plan
 from feed import Feed, archive_name, landing_name, tick_of
 
 pytestmark = pytest.mark.unit
@@ -27,6 +27,17 @@ pytestmark = pytest.mark.unit
 )
 def test_a_landed_object_goes_to_the_hour_of_its_tick(name: str, destination: str) -> None:
     assert plan(name, 1, []) == Landed(destination, tick_of(name)[1])
+
+
+def test_a_rejected_response_goes_beside_the_days() -> None:
+    tick = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
+    destination = "rejected/feed=trams/date=2023-10-26/20231026T205000Z.gz"
+    assert plan("rejected/trams/20231026T205000Z.gz", 1, []) == Landed(destination, tick)
+
+
+def test_a_note_of_waiting_is_of_its_minute() -> None:
+    minute = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
+    assert plan("waits/trams/20231026T205000Z", 1, []) == Note(minute)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +66,9 @@ def test_an_old_name_means_one_time_or_two(name: str, ticks: list[str], old_feed
         ("vlille_ogc/20231026T205000Z.json", 1, "not a name that is known"),
         ("vlille_ogc/20231326T205000Z.json.gz", 1, "not a name that is known"),
         ("notes.txt", 1, "not a name that is known"),
+        ("waits/trams/20231026T205007Z", 1, "not a name that is known"),
+        ("waits/20231026T205000Z", 1, "not a name that is known"),
+        ("rejected/trams/20231326T205000Z.gz", 1, "not a name that is known"),
         ("vlille_ogc/", 0, "folder"),
         ("vlille_ogc/20231026T205000Z.json.gz", 0, "empty"),
         ("feed=a/date=2023-10-26/hour=20/20231026T205000Z.json.gz", 1, "archive name"),

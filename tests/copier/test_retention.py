@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from copier.sweep import Sweep, sweep
-from feed import archive_name, landing_name, pack
+from feed import archive_name, landing_name, pack, rejected_archive_name, rejected_name, wait_name
 from tests.copier.conftest import Buckets
 from tests.copier.test_sweep import STILL
 
@@ -62,3 +62,19 @@ def test_a_retained_object_that_differs_from_the_archives_is_refused(buckets: Bu
     buckets.archive(ARCHIVED, pack(b"archived"))
     assert counts(sweep_at(buckets, timedelta())) == (0, 0, 0, 1)
     assert list(buckets.landed) == [LANDED]
+
+
+def test_a_note_of_waiting_goes_when_its_minute_is_long_over(buckets: Buckets) -> None:
+    note = wait_name("trams", TICK)
+    buckets.put(note, b"no request of trams before 20:52 UTC")
+    assert counts(sweep_at(buckets, WINDOW - timedelta(seconds=1))) == (0, 1, 0, 0)
+    assert list(buckets.landed) == [note]
+    assert counts(sweep_at(buckets, WINDOW)) == (0, 0, 1, 0)
+    assert (buckets.landed, buckets.archived) == ({}, {})
+
+
+def test_a_rejected_response_is_archived_as_others_are(buckets: Buckets) -> None:
+    buckets.put(rejected_name("trams", TICK), pack(b"<html>"))
+    assert counts(sweep_at(buckets, timedelta())) == (1, 0, 0, 0)
+    assert counts(sweep_at(buckets, WINDOW)) == (0, 0, 1, 0)
+    assert (buckets.landed, list(buckets.archived)) == ({}, [rejected_archive_name("trams", TICK)])

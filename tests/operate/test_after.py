@@ -36,7 +36,7 @@ AFTER_ROWS = [
     query_answer("0", None),
     query_answer("2", "1764000120", "1764000000", *["578"] * COMMON_COLUMNS),
     (200, {"jobComplete": True}),
-    query_answer("31"),
+    query_answer("31", "120"),
 ]
 
 

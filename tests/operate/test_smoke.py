@@ -129,6 +129,13 @@ AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tr
             {"landing": Landing(), "archived": None},
             {"objects": f"none of the last 2 days: {LOOK}"},
         ),
+        (
+            {"landing": Landing(ago(9), ago(0.5), "https://new.example/stations")},
+            {
+                "address": "the API has moved to https://new.example/stations: change url in sources/vlille_ogc, "
+                "then `make deploy ENV=dev`"
+            },
+        ),
         ({"row": None}, {"rows": f"none of the last 2 days: {LOOK}"}),
         (
             {"row": ago(40)},

@@ -20,7 +20,8 @@ from tests.simulation.world import World
 
 _ANY_ROW = re.compile(r"SELECT 1 FROM `(?P<table>[^`]+)` WHERE (?P<where>.+) LIMIT 1")
 _MINUTES = re.compile(
-    r"SELECT DISTINCT collected_at FROM `(?P<table>[^`]+)` WHERE (?P<days>.+) ORDER BY collected_at"
+    r"SELECT DISTINCT collected_at FROM `(?P<table>[^`]+)` WHERE (?P<days>DATE\(collected_at\) IN \([^)]+\))"
+    r"(?P<only>.*) ORDER BY collected_at"
 )
 _CHECK = re.compile(
     r"SELECT IF\(\(SELECT COUNT\(DISTINCT collected_at\) FROM `(?P<table>[^`]+)` WHERE (?P<days>.+)\) = (?P<n>\d+), "
@@ -233,7 +234,8 @@ class Client:
             parameters = {each.name: each.value for each in job_config.query_parameters}
             read = partial(self._matching, match["table"], parameters)
         elif match := _MINUTES.fullmatch(sql):
-            read = partial(self._minutes, match["table"], _days(match["days"]))
+            only = dict(_ONLY.findall(match["only"]))
+            read = partial(self._minutes, match["table"], _days(match["days"]), only)
         else:
             raise AssertionError(f"the simulation does not know this statement: {sql}")
         found = self.service.world.call(f"query {match['table']}", read, retries=RETRIED)
@@ -245,8 +247,12 @@ class Client:
         is_there = any(all(_value(row, name) == value for name, value in parameters.items()) for row in rows)
         return [SimpleNamespace()] if is_there else []
 
-    def _minutes(self, table: str, days: set[date]) -> list[Any]:
-        ticks = {row.tick for row in self.service.rows(table) if row.tick.date() in days}
+    def _minutes(self, table: str, days: set[date], only: Mapping[str, str]) -> list[Any]:
+        ticks = {
+            row.tick
+            for row in self.service.rows(table)
+            if row.tick.date() in days and all(row.values[name] == text for name, text in only.items())
+        }
         return [SimpleNamespace(collected_at=tick) for tick in sorted(ticks)]
 
     def _script(self, job_id: str, sql: str) -> Job:

@@ -118,7 +118,7 @@ def run_history(seed: int, suppressed: frozenset[int] = frozenset()) -> Result:
 
 
 def _plan_outages(pipeline: Pipeline, first: datetime) -> None:
-    """Windows in which the API answers nothing, and in which BigQuery's quota is used up."""
+    """Windows in which the API answers nothing or asks to wait, and in which BigQuery's quota is used up."""
     world, dice = pipeline.world, pipeline.world.dice
 
     def window(probability: float) -> tuple[datetime, datetime]:
@@ -126,8 +126,12 @@ def _plan_outages(pipeline: Pipeline, first: datetime) -> None:
         length = timedelta(seconds=dice.uniform(30, 900) if dice.random() < probability else 0)
         return begin, begin + length
 
-    down, used_up = window(0.2), window(0.2)
+    down, used_up, limited = window(0.2), window(0.2), window(0.2)
     pipeline.api_is_down = lambda: down[0] <= world.now < down[1]
+    pipeline.asks_to_wait = lambda: (
+        (limited[1] - world.now).total_seconds() if limited[0] <= world.now < limited[1] else 0.0
+    )
+    pipeline.page_rate = dice.choice((0.0, 0.0, 0.2, 0.6))
     pipeline.bigquery.quota_exceeded = lambda: used_up[0] <= world.now < used_up[1]
     pipeline.bigquery.job_failure_rate = dice.choice((0.0, 0.0, 0.15, 0.4))
 

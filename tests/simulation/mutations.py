@@ -59,7 +59,7 @@ class Mutation:
 MUTATIONS = (
     Mutation(
         "a landed object is deleted as soon as it is archived",
-        43,  # R1 and R2: the protocol before decision 1
+        9,  # R1 and R2: the protocol before decision 1
         "copier.sweep",
         "keep=settings.keep or is_awaited)",
         "keep=settings.keep)",
@@ -79,57 +79,71 @@ MUTATIONS = (
         "if False and (stored :=",
     ),
     Mutation(
-        "an upload replaces what is stored",
+        "a delivery does not look whether the API has asked to wait",
         2,
+        "collector.tick",
+        "    refuse_early_request(*place, feed.name, services.now())\n",
+        "",
+    ),
+    Mutation(
+        "what the API says of waiting is not noted for all minutes",
+        161,
+        "collector.waiting",
+        "        minute += _MINUTE\n",
+        "        minute += 2 * _MINUTE\n",
+    ),
+    Mutation(
+        "an upload replaces what is stored",
+        7,
         "collector.landing",
         "if_generation_match=0",
         "if_generation_match=None",
     ),
     Mutation(
         "the loser of two uploads goes on with its own response",
-        54,
+        26,
         "collector.landing",
         "            raise\n        return Landed(name, stored.content,",
         "            raise\n        return Landed(name, packed,",
     ),
     Mutation(
         "a failed load job counts as done",
-        13,
+        2,
         "collector.loading",
         "            last = error\n",
         "            return False\n",
     ),
     Mutation(
         "a load job that another delivery began is not waited for",
-        13,
+        3,
         "collector.loading",
         "        client.get_job(job_id, timeout=JOB_SECONDS).result(timeout=JOB_SECONDS)\n",
         "",
     ),
     Mutation(
         "a failed load job's ID is used again",
-        13,
+        2,
         "collector.loading",
         'job_id if attempt == 0 else f"{job_id}-{attempt}"',
         "job_id",
     ),
     Mutation(
         "a message is acknowledged although its load failed",
-        313,
+        444,
         "collector.loading",
         "    raise LoadError(\n",
         "    return False\n    raise LoadError(\n",
     ),
     Mutation(
         "a quota that is used up costs further jobs at once",
-        13,
+        10,
         "collector.loading",
         "            _pause_for_quota(job, table)\n",
         "",
     ),
     Mutation(
         "the source is deleted before it is copied",
-        4,
+        2,
         "copier.moving",
         "    copy = archive.blob(plan.destination)\n    try:\n        token = None\n",
         "    copy = archive.blob(plan.destination)\n    _delete(source, deadline, keep=keep)\n"
@@ -137,7 +151,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an archived object is replaced",
-        6,
+        1,
         "copier.moving",
         "                if_generation_match=0,\n                if_source_generation_match=source.generation,\n",
         "                if_generation_match=None,\n                if_source_generation_match=source.generation,\n",
@@ -151,7 +165,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a day is replaced although minutes of it are not archived",
-        67,
+        2,
         "spark.warehouse",
         "    if beyond:\n",
         "    if False:\n",

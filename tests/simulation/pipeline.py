@@ -17,8 +17,9 @@ from collector.api import Answer, ApiError
 from collector.envelope import read_delivery
 from collector.loading import ATTEMPTS, QuotaError
 from collector.tick import Services, collect_tick
+from collector.waiting import WaitError
 from copier.sweep import sweep
-from feed import Feed, landing_name, load_feed, load_rows, quarantine_rows
+from feed import Feed, landing_name, load_feed, load_rows, quarantine_rows, wait_name
 from spark.accounting import Account, HourResult
 from spark.hours import ArchivedResponse, _tick, account_of, read_answer
 from spark.job import rebuild
@@ -80,6 +81,7 @@ class Fetch:
     tick: datetime
     number: int
     is_needless: bool
+    is_early: bool  # although the API had asked to wait before its delivery began
 
 
 class Pipeline:
@@ -94,13 +96,15 @@ class Pipeline:
         self.messages: list[Message] = []
         self.fetches: list[Fetch] = []
         self.api_is_down: Callable[[], bool] = lambda: False
+        self.asks_to_wait: Callable[[], float] = lambda: 0.0  # seconds
+        self.page_rate = 0.0  # of responses that are a proxy's page
         self.has_bad_record = False
         self.duplicate_rate = 0.0
         self.lost_ack_rate = 0.0
         self.runs: list[Any] = []  # of the batch
         self.seen_ticks: set[datetime] = set()  # whose rows a reader has seen
         self.archived_generations: dict[str, int] = {}
-        self._fetching: dict[str, tuple[Message, bool]] = {}
+        self._fetching: dict[str, tuple[Message, bool, frozenset[str]]] = {}
         self._names = 0
 
     # --- Scheduler and Pub/Sub ----------------------------------------------------------------------
@@ -138,7 +142,11 @@ class Pipeline:
             "deliveryAttempt": attempt,
         }
         stored = (landing_name(FEED.name, message.tick), LANDING)
-        self._fetching[name] = message, attempt > 1 and stored[0] in self.storage.buckets[LANDING]
+        landed = self.storage.buckets[LANDING]
+        waits = frozenset(each for each in landed if each.startswith("waits/"))
+        if wait_name(FEED.name, self.world.now) not in waits:
+            waits = frozenset()
+        self._fetching[name] = message, attempt > 1 and stored[0] in landed, waits
         troubles = self.world.troubles
         caller: Any = SimpleNamespace(name=name)
         storage: Any = cloud_storage.Client(self.storage)
@@ -147,6 +155,7 @@ class Pipeline:
             api=caller,
             storage=storage,
             bigquery=bigquery,
+            now=lambda: self.world.now,
         )
         is_over = False
 
@@ -198,8 +207,8 @@ class Pipeline:
         self.world.after(min(low * 2 ** (message.attempts - 1), high), lambda: self._deliver(message))
 
     def _is_excused(self, tick: datetime, error: BaseException) -> bool:
-        """Whether a quota was used up before, or as many load jobs of a tick have failed as the collector makes."""
-        if isinstance(error, QuotaError):
+        """Whether a quota was used up, the API had asked to wait, or a tick's load jobs have failed often enough."""
+        if isinstance(error, QuotaError | WaitError):
             return True
         prefix = f"vlille-{landing_name(FEED.name, tick).split('.')[0].replace('/', '-')}-"
         failed = [
@@ -210,15 +219,21 @@ class Pipeline:
     # --- the API ------------------------------------------------------------------------------------
 
     def respond(self, name: str) -> Answer:
-        """A response that no other equals; raises ApiError during an outage."""
-        message, is_needless = self._fetching[name]
+        """A response that no other equals, or a proxy's page; raises ApiError during an outage."""
+        message, is_needless, waits = self._fetching[name]
 
         def get() -> Answer:
             if self.api_is_down():
                 self.world.troubles += 1
                 raise ApiError("the API is down")
             number = len(self.fetches) + 1
-            self.fetches.append(Fetch(message.tick, number, is_needless))
+            is_early = wait_name(FEED.name, self.world.now) in waits
+            self.fetches.append(Fetch(message.tick, number, is_needless, is_early))
+            if (wait_s := self.asks_to_wait()) > 0:
+                self.world.troubles += 1
+                raise ApiError("too many requests", status=429, retry_after_s=wait_s)
+            if self.world.dice.random() < self.page_rate:
+                return Answer(b"<html>wait</html>")
             records: list[dict[str, int]] = [{"id": 1, "bikes": number}, {"id": 2, "bikes": 1000 + number}]
             if self.has_bad_record:
                 records.append({"bikes": number})
@@ -345,6 +360,7 @@ def _new_run(now: datetime) -> str:
 def product_of(pipeline: Pipeline) -> Iterator[None]:
     """While a history runs: threads, time and dice of the product are the world's."""
     sleeping = SimpleNamespace(sleep=pipeline.world.sleep)
+    waking = SimpleNamespace(sleep=pipeline.world.sleep, monotonic=pipeline._seconds)
     _pipeline[:] = [pipeline]
     LOGGER.disabled, was_disabled = True, LOGGER.disabled
     try:
@@ -355,6 +371,7 @@ def product_of(pipeline: Pipeline) -> Iterator[None]:
             patch("spark.warehouse.time", sleeping),
             patch("spark.warehouse.FOUND_LATE", lambda call: call),
             patch("collector.loading.utc_now", lambda: pipeline.world.now),
+            patch("collector.asking.time", waking),
             patch("collector.tick.fetch", lambda api, *_, **__: pipeline.respond(api.name)),
         ):
             yield

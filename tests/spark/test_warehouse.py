@@ -318,6 +318,20 @@ def test_minutes_that_the_archive_has_not_are_not_lost(warehouse: Warehouse) -> 
         check_nothing_lost(warehouse.bq, table, DAYS, archived - {datetime(2023, 10, 28, 23, 59, tzinfo=UTC)})
 
 
+def test_a_response_that_gave_no_row_is_not_lost_either(warehouse: Warehouse) -> None:
+    midnight = datetime(2023, 10, 26, tzinfo=UTC)
+    table = warehouse.id("quarantine")
+    kept = {"bikes": "html", "trams": "html", "others": "bad_name"}
+    rows = [{"collected_at": midnight.isoformat(), "feed": feed, "reason": kept[feed]} for feed in kept]
+    warehouse.bq.load_table_from_json(rows, table).result()
+    assert check_nothing_lost(warehouse.bq, table, DAYS, {midnight}, quarantine_of="bikes") == 1
+    assert check_nothing_lost(warehouse.bq, table, DAYS, set(), quarantine_of="others") == 0
+    with pytest.raises(
+        WarehouseError, match=r"1 minutes in .*quarantine have no object .* 2023-10-26T00:00Z"
+    ):
+        check_nothing_lost(warehouse.bq, table, DAYS, set(), quarantine_of="bikes")
+
+
 def test_tables_that_must_exist(warehouse: Warehouse) -> None:
     check_tables(warehouse.bq, [warehouse.id("stations")])
     with pytest.raises(WarehouseError, match=r"absent does not exist: deploy the stack"):

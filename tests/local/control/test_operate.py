@@ -278,6 +278,7 @@ def test_the_content_of_rows_is_seen(cloud: Cloud, settings: Settings) -> None:
         newest_report=TICK - timedelta(minutes=10),
         lost=("name", "area", "latitude", "longitude", "num_docks_available", "is_operational"),
         changed=1,
+        minutes=2,
         quarantined={("response", "html"): 1, ("value", "implausible"): 2},
     )
     gone = observe_content(cloud, settings, replace(feed, name="nowhere"), HERE, NOW)
