@@ -93,6 +93,10 @@ def run_history(seed: int, suppressed: frozenset[int] = frozenset()) -> Result:
     if dice.random() < 0.25:  # somebody rebuilds the day while its ticks are being collected
         when = first + timedelta(seconds=dice.uniform(0, dice.choice((20, 120, 600))))
         pipeline.rebuild_at(when, first.date())
+        if dice.random() < 0.5:  # again and again, with all that has landed
+            for again in range(20, 200, 20):
+                pipeline.sweep_at(when + timedelta(seconds=again - 5))
+                pipeline.rebuild_at(when + timedelta(seconds=again), first.date())
     violation = None
     try:
         with product_of(pipeline):

@@ -87,7 +87,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what the API says of waiting is not noted for all minutes",
-        161,
+        303,
         "collector.waiting",
         "        minute += _MINUTE\n",
         "        minute += 2 * _MINUTE\n",
@@ -101,7 +101,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the loser of two uploads goes on with its own response",
-        26,
+        65,
         "collector.landing",
         "            raise\n        return Landed(name, stored.content,",
         "            raise\n        return Landed(name, packed,",
@@ -172,7 +172,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a day is rebuilt while its ticks can be delivered",
-        1998,  # the simulation found this one in the product
+        1114,  # the simulation found this one in the product
         "spark.job",
         "    if now < settled:\n",
         "    if False:\n",
