@@ -65,7 +65,7 @@ def dashboard_artifact(src: Path = ROOT / "src") -> Artifact:
 
 def batch_artifact(feeds: Iterable[Feed], sources: Path, src: Path = ROOT / "src") -> Artifact:
     """The batch job's own packages, importable from the zip."""
-    files = {**_packages(src, "spark", "feed", "telemetry"), **_sources(sources, feeds)}
+    files = {**_packages(src, "spark", "feed", "gbfs", "telemetry"), **_sources(sources, feeds)}
     return Artifact("batch", zip_files(files))
 
 

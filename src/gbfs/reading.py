@@ -78,10 +78,11 @@ def check_file(file: str, body: bytes) -> Document:
 
 def load_rows(reading: Reading) -> list[dict[str, Any]]:
     """Return the rows as JSON has them: times as RFC 3339 texts."""
-    return [{name: _json_ready(value) for name, value in row.items()} for row in reading.rows]
+    return [{name: json_ready(value) for name, value in row.items()} for row in reading.rows]
 
 
-def _json_ready(value: Any) -> Any:
+def json_ready(value: Any) -> Any:
+    """Return a native value as JSON has it: a time as RFC 3339."""
     return value.isoformat() if isinstance(value, datetime | date) else value
 
 

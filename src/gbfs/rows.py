@@ -10,7 +10,7 @@ from feed import Outcome, Rejection, quarantine_rows
 from gbfs.errors import GbfsError
 from gbfs.model import STATION_STATUS
 from gbfs.packs import Fetched
-from gbfs.reading import Reading, check_file, load_rows, read_file
+from gbfs.reading import Reading, check_file, json_ready, load_rows, read_file
 
 Row = dict[str, Any]
 # Rejections of a file that are of one kind: up to so many are told one by one, more of them in one row.
@@ -35,15 +35,13 @@ def rows_of(fetched: Iterable[Fetched], tick: datetime, pack: str) -> TableRows:
     rows = TableRows()
     collected_at = tick.astimezone(UTC)
     for each in fetched:
-        is_read = each.status == HTTPStatus.OK and each.file == STATION_STATUS.name
-        reading = read_file(each.system_id, each.file, each.body) if is_read else None
+        reading = read_file(each.system_id, each.file, each.body) if has_stations(each) else None
         about = {"collected_at": collected_at.isoformat(), "system_id": each.system_id}
-        rows.polls.append(about | _poll(each, reading, collected_at))
+        poll = poll_row(each, reading, collected_at)
+        rows.polls.append({name: json_ready(value) for name, value in poll.items()})
         if reading is not None:
             rows.station_status += [about | row for row in load_rows(reading)]
-            rejections = group_rejections((*reading.rejections, *reading.issues))
-            outcome = Outcome(each.system_id, collected_at, reading.records, [], rejections, ())
-            rows.quarantine += quarantine_rows(outcome, pack)
+            rows.quarantine += quarantine_of(reading, each.system_id, collected_at, pack)
     return rows
 
 
@@ -69,6 +67,17 @@ def summarize(each: Fetched) -> Summary:
         return Summary("failed")
 
 
+def has_stations(each: Fetched) -> bool:
+    """Return whether a result is a station_status that is to be read."""
+    return each.status == HTTPStatus.OK and each.file == STATION_STATUS.name
+
+
+def quarantine_of(reading: Reading, system_id: str, tick: datetime, pack: str) -> list[Row]:
+    """Return the rows of the quarantine table for what did not fit, as JSON has them."""
+    rejections = group_rejections((*reading.rejections, *reading.issues))
+    return quarantine_rows(Outcome(system_id, tick, reading.records, [], rejections, ()), pack)
+
+
 def group_rejections(rejections: Iterable[Rejection]) -> tuple[Rejection, ...]:
     """Return the rejections with those of one kind in one, where they are more than MOST_OF_A_KIND.
 
@@ -86,7 +95,8 @@ def group_rejections(rejections: Iterable[Rejection]) -> tuple[Rejection, ...]:
     return tuple(grouped)
 
 
-def _poll(each: Fetched, reading: Reading | None, tick: datetime) -> Row:
+def poll_row(each: Fetched, reading: Reading | None, tick: datetime) -> Row:
+    """Return the row of polls, of native values; `reading` is what `read_file` says where the result has stations."""
     error = each.error
     if each.status == HTTPStatus.NOT_MODIFIED:
         if each.unchanged_since is None:
@@ -96,16 +106,17 @@ def _poll(each: Fetched, reading: Reading | None, tick: datetime) -> Row:
     elif reading is not None and reading.version is None:
         error = reading.rejections[0].message
     outcome = "failed" if error else "unchanged" if each.status == HTTPStatus.NOT_MODIFIED else "received"
-    last_updated = reading.last_updated if reading else None
     return {
+        "collected_at": tick,
+        "system_id": each.system_id,
         "file": each.file,
         "outcome": outcome,
         "status": each.status,
         "error": error,
-        "fetched_at": each.fetched_at.isoformat(),
+        "fetched_at": each.fetched_at,
         "bytes": len(each.body),
         "version": reading.version if reading else None,
-        "last_updated": last_updated.isoformat() if last_updated else None,
+        "last_updated": reading.last_updated if reading else None,
         "ttl_seconds": reading.ttl_seconds if reading else None,
         "records": reading.records if reading else None,
         "rows": len(reading.rows) if reading else None,
@@ -113,7 +124,7 @@ def _poll(each: Fetched, reading: Reading | None, tick: datetime) -> Row:
     }
 
 
-def _rows_at(outcome: str, unchanged_since: datetime | None, tick: datetime) -> str | None:
+def _rows_at(outcome: str, unchanged_since: datetime | None, tick: datetime) -> datetime | None:
     if outcome == "failed":
         return None
-    return (unchanged_since if outcome == "unchanged" and unchanged_since else tick).isoformat()
+    return unchanged_since if outcome == "unchanged" and unchanged_since else tick

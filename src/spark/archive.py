@@ -47,7 +47,11 @@ def storage_client(project: str, credentials: Any) -> StorageClient:
 
 def list_day(client: StorageClient, bucket: str, feed_name: str, day: date) -> list[Stored]:
     """The objects archived for one UTC day, by name."""
-    prefix = archive_prefix(feed_name, day)
+    return list_objects(client, bucket, archive_prefix(feed_name, day))
+
+
+def list_objects(client: StorageClient, bucket: str, prefix: str) -> list[Stored]:
+    """The objects whose names begin with a prefix, by name."""
     found = client.list_blobs(
         bucket, prefix=prefix, fields="items(name,size,generation,metadata),nextPageToken"
     )

@@ -1,7 +1,7 @@
 """One run, from the listing of the archive to the row that accounts for it."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -23,7 +23,7 @@ from spark.accounting import (
     reconcile,
 )
 from spark.archive import ArchiveError, list_day
-from spark.planning import Hour, plan_hours, stretches
+from spark.planning import Hour, Stored, plan_hours, stretches
 from spark.progress import Finished, Progress, digest_of
 from spark.settings import Settings
 from spark.warehouse import (
@@ -84,19 +84,21 @@ def rebuild(
     bq: bigquery.Client,
     run_hours: RunHours,
     clock: Clock = lambda: datetime.now(UTC),
+    stretches_of: "type[Stretches] | None" = None,
 ) -> Run:
     """Replace the days that have objects in the archive, and account for it in batch_runs.
 
     Days without an object keep the rows they have. The days are replaced in stretches, in order; what a
     former run that did not end has replaced, from the same objects by the same code, stays as it is. Whatever
-    fails is in the run's status and message, or leaves it unrecorded; nothing is raised.
+    fails is in the run's status and message, or leaves it unrecorded; nothing is raised. `stretches_of` says what a
+    stretch of days is made from, by default the responses of a feed.
     """
     started = clock()
-    work = _Stretches(settings, feed, gcs, bq, run_hours, new_run(started), started)
+    work = (stretches_of or Stretches)(settings, feed, gcs, bq, run_hours, new_run(started), started)
     status, message = FAILED, None
     try:
         _check_settled(settings, started)
-        check_tables(bq, (settings.table(name) for name in (feed.name, "quarantine", "batch_runs")))
+        check_tables(bq, (settings.table(name) for name in (*work.tables(), "quarantine", "batch_runs")))
         work.rebuild()
         status, message = work.outcome()
     except (
@@ -149,7 +151,7 @@ def _check_settled(settings: Settings, now: datetime) -> None:
 
 
 @dataclass
-class _Stretches:
+class Stretches:
     """The work of one run, a stretch of days at a time; while one is loaded, the next is read."""
 
     settings: Settings
@@ -167,13 +169,17 @@ class _Stretches:
     def __post_init__(self) -> None:
         self.progress = Progress(self.gcs, self.settings.staging_bucket, self.feed.name)
 
+    def tables(self) -> Sequence[str]:
+        """Names of the tables whose days are replaced, beside the quarantine."""
+        return (self.feed.name,)
+
     def rebuild(self) -> None:
         """Rebuild all days. Raises what a stretch raised first; those before it are done."""
         former = self.progress.read()
         with ThreadPoolExecutor(1, "load") as loader:
             loading: Future[None] | None = None
             for days in stretches(self.settings.days, self.settings.days_at_once):
-                listed = _list_days(self.gcs, self.settings, self.feed, days)
+                listed = self.list_days(days)
                 self.objects_listed += sum(_objects(hours) for hours in listed.values())
                 self.empty += [day for day, hours in listed.items() if not hours]
                 todo = {}
@@ -188,7 +194,7 @@ class _Stretches:
                         todo[day] = hours
                 if not todo:
                     continue
-                read = self._read(todo)
+                read = self.read_days(todo)
                 if loading is not None:
                     loading.result()
                 loading = loader.submit(self._replace, read)
@@ -218,27 +224,34 @@ class _Stretches:
         except Exception as error:  # noqa: BLE001 - what the run did stays done
             log(logging.WARNING, f"what the run had left for a next one stays for two days: {error}")
 
-    def _read(self, listed: dict[date, list[Hour]]) -> "_Read":
-        hours = [hour for each in listed.values() for hour in each]
-        work = Work(self.settings, self.feed, f"batch/{self.run_id}")
-        results = list(self.run_hours(work, hours))
-        account = reconcile(hours, results)
-        log(
-            logging.INFO,
-            f"{days_phrase(listed)}: {account.objects_read} objects read, {account.rows_loaded} rows written",
-            **asdict(account),
-        )
-        for drift, answers in merged_drifts(results).items():
-            log(logging.WARNING, f"{drift} ({answers} answers)", answers=answers)
-        return _Read(listed, results, account)
+    def list_day(self, day: date) -> list[Stored]:
+        """List the objects that a day is made from."""
+        return list_day(self.gcs, self.settings.archive_bucket, self.feed.name, day)
 
-    def _replace(self, read: "_Read") -> None:
-        settings, table, days = self.settings, self.settings.table(self.feed.name), list(read.listed)
-        ticks = _ticks(hour for hours in read.listed.values() for hour in hours)
+    def list_days(self, days: Sequence[date]) -> dict[date, list[Hour]]:
+        """List the hours of days."""
+        with ThreadPoolExecutor(LIST_THREADS, "list") as pool:
+            found = pool.map(lambda day: plan_hours(day, self.list_day(day)), days)
+            listed = dict(zip(days, found, strict=True))
+        for day, hours in listed.items():
+            severity = logging.INFO if hours else logging.WARNING
+            log(severity, f"{day}: {_objects(hours)} objects listed", day=day, objects_listed=_objects(hours))
+        return listed
+
+    def read_hours(self, listed: Mapping[date, list[Hour]], folder: str) -> Sequence[HourResult]:
+        """Write the Parquet files of the days' hours into a folder of the staging bucket."""
+        hours = [hour for each in listed.values() for hour in each]
+        return list(self.run_hours(Work(self.settings, self.feed, folder), hours))
+
+    def replacements(self, read: "Read") -> Sequence[Replacement]:
+        """Return what replaces the days. Raises WarehouseError where something would be lost."""
+        settings, table = self.settings, self.settings.table(self.feed.name)
+        days = list(read.listed)
+        ticks = ticks_of(hour for hours in read.listed.values() for hour in hours)
         minutes = check_nothing_lost(self.bq, table, days, ticks)
         # A response that gave no row is in the quarantine alone.
         check_nothing_lost(self.bq, settings.table("quarantine"), days, ticks, quarantine_of=self.feed.name)
-        replacements = (
+        return (
             Replacement(
                 table,
                 station_schema(self.feed),
@@ -255,21 +268,37 @@ class _Stretches:
                 {"feed": self.feed.name},
             ),
         )
+
+    def read_days(self, listed: dict[date, list[Hour]]) -> "Read":
+        """Read a stretch of days. Raises AccountingError where an object is not accounted for."""
+        results = self.read_hours(listed, f"batch/{self.run_id}")
+        account = reconcile([hour for hours in listed.values() for hour in hours], results)
+        log(
+            logging.INFO,
+            f"{days_phrase(listed)}: {account.objects_read} objects read, {account.rows_loaded} rows written",
+            **asdict(account),
+        )
+        for drift, answers in merged_drifts(results).items():
+            log(logging.WARNING, f"{drift} ({answers} answers)", answers=answers)
+        return Read(listed, results, account)
+
+    def _replace(self, read: "Read") -> None:
+        replacements, days = self.replacements(read), list(read.listed)
         replace_days(self.bq, replacements, days, f"{self.run_id}_{days[0]:%Y%m%d}", self.started)
-        log(logging.INFO, f"{days_phrase(days)} replaced in {table}", days=len(days))
+        log(logging.INFO, f"{days_phrase(days)} replaced in {replacements[0].table}", days=len(days))
         accounts = accounts_by_day(read.results)
         self.done |= accounts
         self.progress.add(
             self.run_id,
             {
-                day: Finished(digest_of(hours, settings.code), accounts[day])
+                day: Finished(digest_of(hours, self.settings.code), accounts[day])
                 for day, hours in read.listed.items()
             },
         )
 
 
 @dataclass(frozen=True)
-class _Read:
+class Read:
     """A stretch that lies in the staging bucket, and waits for being loaded."""
 
     listed: dict[date, list[Hour]]
@@ -277,21 +306,7 @@ class _Read:
     account: Account
 
 
-def _list_days(
-    gcs: StorageClient, settings: Settings, feed: Feed, days: Sequence[date]
-) -> dict[date, list[Hour]]:
-    def hours_of(day: date) -> list[Hour]:
-        return plan_hours(day, list_day(gcs, settings.archive_bucket, feed.name, day))
-
-    with ThreadPoolExecutor(LIST_THREADS, "list") as pool:
-        listed = dict(zip(days, pool.map(hours_of, days), strict=True))
-    for day, hours in listed.items():
-        severity = logging.INFO if hours else logging.WARNING
-        log(severity, f"{day}: {_objects(hours)} objects listed", day=day, objects_listed=_objects(hours))
-    return listed
-
-
-def _ticks(hours: Iterable[Hour]) -> set[datetime]:
+def ticks_of(hours: Iterable[Hour]) -> set[datetime]:
     ticks = set()
     for stored in (stored for hour in hours for stored in hour.objects):
         with suppress(ValueError):  # an ill-formed name, which the quarantine tells

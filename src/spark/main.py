@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
         activate()
         settings = read_settings(arguments, os.environ, datetime.now(UTC).date(), code=code.name)
         with tempfile.TemporaryDirectory(prefix="vlille-batch-") as scratch:
-            feed = read_feed(settings.feed, code, Path(scratch))
+            feed = None if settings.has_packs else read_feed(settings.feed, code, Path(scratch))
     except (FeedError, PackagesError, SettingsError) as error:
         log(logging.ERROR, str(error))
         return 2
@@ -39,7 +39,12 @@ def main(arguments: list[str]) -> int:
         gcs, bq = clients.result()
     from spark.job import SUCCEEDED, rebuild  # noqa: PLC0415 - imported by then
 
-    run = rebuild(settings, feed, gcs=gcs, bq=bq, run_hours=run_hours)
+    if feed is None:
+        from spark.pack_job import PACKS, PackStretches  # noqa: PLC0415
+
+        run = rebuild(settings, PACKS, gcs=gcs, bq=bq, run_hours=run_hours, stretches_of=PackStretches)
+    else:
+        run = rebuild(settings, feed, gcs=gcs, bq=bq, run_hours=run_hours)
     if run.message:
         log(logging.WARNING if run.status == SUCCEEDED else logging.ERROR, run.message, status=run.status)
     sys.stdout.write(json.dumps({"event": "batch_finished", **run.row()}, ensure_ascii=False) + "\n")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any, Protocol, TypeVar
 
 _HOUR = re.compile(r"/hour=([01][0-9]|2[0-3])/")
 
@@ -52,10 +53,22 @@ def plan_hours(day: date, objects: Iterable[Stored]) -> list[Hour]:
     ]
 
 
-def deal(hours: Sequence[Hour], parts: int) -> list[list[Hour]]:
+class Unit(Protocol):
+    """A piece of work that is measured by its objects, such as an hour."""
+
+    @property
+    def objects(self) -> Sequence[Any]:
+        """What is read."""
+        ...
+
+
+U = TypeVar("U", bound=Unit)
+
+
+def deal(hours: Sequence[U], parts: int) -> list[list[U]]:  # noqa: UP047 - the cluster's Python is 3.11
     """The hours in `parts` lists of consecutive ones with similarly many objects; with enough parts one each."""
     total = sum(len(hour.objects) for hour in hours)
-    dealt: list[list[Hour]] = []
+    dealt: list[list[U]] = []
     seen = 0
     for index, hour in enumerate(hours):
         is_full = seen * parts >= total * len(dealt)

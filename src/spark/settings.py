@@ -18,6 +18,7 @@ MAX_DAYS = 4_000
 # Thirteen million rows of this feed, which is half a minute of reading on four processors: as long as
 # BigQuery takes for a load job and a statement, meanwhile the next are read.
 DAYS_AT_ONCE = 31
+PACKS_FEED = "gbfs"  # all GBFS systems, whose responses of a minute are in packs
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 
 
@@ -41,6 +42,11 @@ class Settings:
     days_at_once: int = DAYS_AT_ONCE
     code: str = ""  # names the version of the code that runs
     redelivery_window_s: int | None = None  # how long after its tick a delivery may load rows; None: none can
+
+    @property
+    def has_packs(self) -> bool:
+        """Whether the archive has packs of GBFS systems instead of a feed's responses."""
+        return self.feed == PACKS_FEED
 
     @property
     def days(self) -> list[date]:
@@ -105,7 +111,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--location", required=True, help="where the dataset is, such as europe-west1")
     parser.add_argument("--archive-bucket", required=True, help="bucket of the answers")
     parser.add_argument("--staging-bucket", required=True, help="bucket for the Parquet files of this run")
-    parser.add_argument("--feed", required=True, help="a folder of sources/, such as vlille_ods")
+    parser.add_argument(
+        "--feed",
+        required=True,
+        help=f"a folder of sources/, such as vlille_ods; {PACKS_FEED}: all GBFS systems, from packs",
+    )
     parser.add_argument(
         "--from", dest="first", required=True, metavar="DAY", help="YYYY-MM-DD or yesterday (UTC)"
     )

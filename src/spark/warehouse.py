@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -45,6 +45,8 @@ class Replacement:
     rows: int
     only: Mapping[str, str]  # column = text that rows to be replaced have as well
     minutes: int | None = None  # how many the table may have in these days by then; None: any number
+    time: str = "collected_at"  # the TIMESTAMP column that tells a row's day
+    prefixes: Mapping[str, str] = field(default_factory=dict)  # as `only`, of how a column's text begins
 
 
 def check_tables(client: bigquery.Client, tables: Iterable[str]) -> None:
@@ -215,7 +217,10 @@ def _words(error: Exception) -> str:
 def _replace_statements(replacement: Replacement, staging: str | None, days: Sequence[date]) -> list[str]:
     """What changes one table; other columns that it has beside the schema's stay null."""
     only = "".join(f" AND `{column}` = '{text}'" for column, text in replacement.only.items())
-    delete = f"DELETE FROM `{replacement.table}` WHERE {_within(days)}{only}"  # noqa: S608
+    only += "".join(
+        f" AND STARTS_WITH(`{column}`, '{text}')" for column, text in replacement.prefixes.items()
+    )
+    delete = f"DELETE FROM `{replacement.table}` WHERE {_within(days, replacement.time)}{only}"  # noqa: S608
     statements = (
         [delete] if replacement.minutes is None else [_unless_other_minutes(replacement, days), delete]
     )
@@ -241,10 +246,10 @@ def _unless_other_minutes(replacement: Replacement, days: Sequence[date]) -> str
     )
 
 
-def _within(days: Iterable[date]) -> str:
+def _within(days: Iterable[date], time: str = "collected_at") -> str:
     """The condition that BigQuery prunes partitions by."""
     dates = ", ".join(f"DATE '{day.isoformat()}'" for day in days)
-    return f"DATE(collected_at) IN ({dates})"
+    return f"DATE({time}) IN ({dates})"
 
 
 def record_run(client: bigquery.Client, table: str, schema: Schema, row: Mapping[str, Any]) -> None:

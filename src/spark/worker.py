@@ -25,7 +25,7 @@ class Work:
         activate()
         from spark.hours import read_hours  # noqa: PLC0415 - activate() puts in place what it imports
 
-        read, put = _storage(self.settings)
+        read, put = archive_reader(self.settings), staging_putter(self.settings)
         for hours in parts:
             yield from read_hours(self.feed, hours, read, put, self.folder)
 
@@ -38,12 +38,31 @@ class RunHoursError(RuntimeError):
 
 
 @cache
-def _storage(settings: Settings) -> tuple[Callable[[str], bytes], Callable[[str, Path], str]]:
-    """Made once a worker process: connections stay open from one part to the next."""
-    from spark.archive import object_reader, own_credentials, put_file, storage_client  # noqa: PLC0415
+def archive_reader(settings: Settings) -> Callable[[str], bytes]:
+    """Return what reads an object of the archive.
+
+    Made once a worker process: connections stay open from one part to the next.
+    """
+    return _reader(settings, settings.archive_bucket)
+
+
+@cache
+def staging_reader(settings: Settings) -> Callable[[str], bytes]:
+    """Return what reads an object of the staging bucket, made once a worker process."""
+    return _reader(settings, settings.staging_bucket)
+
+
+@cache
+def staging_putter(settings: Settings) -> Callable[[str, Path], str]:
+    """Return what stores a file in the staging bucket, made once a worker process."""
+    from spark.archive import own_credentials, put_file, storage_client  # noqa: PLC0415
+
+    client = storage_client(settings.project, own_credentials())
+    return partial(put_file, client, settings.staging_bucket)
+
+
+def _reader(settings: Settings, bucket: str) -> Callable[[str], bytes]:
+    from spark.archive import object_reader, own_credentials  # noqa: PLC0415
     from spark.hours import READ_THREADS  # noqa: PLC0415
 
-    credentials = own_credentials()
-    read = object_reader(credentials, settings.storage_url, settings.archive_bucket, connections=READ_THREADS)
-    client = storage_client(settings.project, credentials)
-    return read, partial(put_file, client, settings.staging_bucket)
+    return object_reader(own_credentials(), settings.storage_url, bucket, connections=READ_THREADS)

@@ -2,7 +2,10 @@
 
 import csv
 import gzip
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gbfs.changes import Change, compared, expand_changes, find_changes
+from gbfs.changes import (
+    Change,
+    ChangeFinder,
+    Stretch,
+    compared,
+    expand_changes,
+    find_changes,
+    join_stretches,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -98,6 +109,44 @@ def test_any_history_comes_back_from_its_changes(history: list[tuple[int, dict[s
     assert list(expand_changes(changes, [tick for tick, _ in known])) == known
     assert len(changes) <= sum(len(stations) for _, stations in known)
     assert all(change.valid_to is None or change.valid_to > change.valid_from for change in changes)
+
+
+@given(HISTORIES, st.lists(st.integers(0, 12), max_size=4), st.booleans())
+def test_stretches_joined_are_the_changes_of_the_whole(
+    history: list[tuple[int, dict[str, Any]]], cuts: list[int], has_end: bool
+) -> None:
+    known, minute = [], 0
+    for step, stations in history:
+        minute += step
+        known.append((at(minute), stations))
+    bounds = sorted({0, len(known), *(cut for cut in cuts if cut < len(known))})
+    parts = [known[start:end] for start, end in pairwise(bounds)]
+    stretches = [Stretch(part[0][0], list(find_changes(part))) for part in parts]
+    valid_to = at(999) if has_end else None
+    expected = [
+        change if change.valid_to else replace(change, valid_to=valid_to) for change in find_changes(known)
+    ]
+    assert _sorted(join_stretches(stretches, valid_to)) == _sorted(expected)
+
+
+def _sorted(changes: Iterable[Change]) -> list[Change]:
+    return sorted(changes, key=lambda change: (change.valid_from, change.station_id))
+
+
+def test_a_response_without_stations_ends_the_changes_of_the_stretch_before() -> None:
+    stretches = [Stretch(at(0), [Change("1", at(0), None, {"bikes": 5})]), Stretch(at(60), [])]
+    assert list(join_stretches(stretches)) == [Change("1", at(0), at(60), {"bikes": 5})]
+
+
+def test_only_candidates_are_compared() -> None:
+    finder = ChangeFinder()
+    assert list(finder.add(at(0), {"1": {"bikes": 5}, "2": {"bikes": 5}})) == []
+    changed = {"1": {"bikes": 4}, "2": {"bikes": 4}}
+    assert list(finder.add(at(1), changed, candidates=["2"])) == [Change("2", at(0), at(1), {"bikes": 5})]
+    assert _sorted(finder.end(at(2))) == [
+        Change("1", at(0), at(2), {"bikes": 5}),
+        Change("2", at(1), at(2), {"bikes": 4}),
+    ]
 
 
 def test_values_that_are_not_compared_are_left_out() -> None:
