@@ -131,7 +131,6 @@ class _System:
     reader: StationsReader
     finder: ChangeFinder
     first_known: datetime | None = None
-    known_at: datetime | None = None  # the newest tick whose response is known
     received_at: datetime | None = None  # the newest tick whose response was received
     rows_at: datetime | None = None  # the tick whose rows hold
     stations: Mapping[str, Values] = field(default_factory=dict)
@@ -144,6 +143,8 @@ class _HourWork:
         self.hour, self.files = hour, _Files(scratch, hour.label, buckets)
         self._read, self._buckets = read, buckets
         self._account = Account()
+        self._tick: datetime | None = None
+        self._seen: set[tuple[str, str]] = set()  # systems and files of this tick
         self._systems: dict[str, _System] = {}
         self._changes: list[list[dict[str, Any]]] = [[] for _ in range(buckets)]  # not written yet
 
@@ -159,7 +160,15 @@ class _HourWork:
             self._refuse(stored.name, "bad_name", str(error))
             return
         self._account += Account(objects_read=1)
-        self.files.polls.add([self._add_result(each, tick, shard, stored.name) for each in fetched])
+        if tick != self._tick:
+            self._tick, self._seen = tick, set()
+        polls = []
+        for each in fetched:
+            # As the collector does where two shards have a system, in the minute of a deploy that deals hosts anew.
+            if (each.system_id, each.file) not in self._seen:
+                self._seen.add((each.system_id, each.file))
+                polls.append(self._add_result(each, tick, shard, stored.name))
+        self.files.polls.add(polls)
         self._write_changes(CHANGES_AT_ONCE)
 
     def end(self) -> None:
@@ -205,15 +214,12 @@ class _HourWork:
         poll = poll_row(each, minute.reading if minute else None, tick)
         if minute is not None:
             self._write_minute(each.system_id, minute, tick, pack)
-        # Of two shards that both have a system while hosts are dealt anew, the first one's response is the minute's.
-        is_known = poll["outcome"] != "failed" and tick != system.known_at
-        if each.file == STATION_STATUS.name and is_known:
+        if each.file == STATION_STATUS.name and poll["outcome"] != "failed":
             try:
                 candidates = self._take(system, each.system_id, poll, minute, shard)
             except (GbfsError, LookupError) as error:
                 self._reject(each.system_id, tick, pack, "unknown_body", str(error))
             else:
-                system.known_at = tick
                 system.first_known = system.first_known or tick
                 changes = system.finder.add(tick, system.stations, candidates)
                 self._keep_changes(each.system_id, changes)

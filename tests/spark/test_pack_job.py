@@ -21,7 +21,7 @@ from spark.job import FAILED, SUCCEEDED, Run, rebuild
 from spark.pack_changes import join_hours
 from spark.pack_hours import read_pack_hours
 from spark.pack_job import PACKS, PackStretches
-from spark.pack_worker import JoinChanges, ReadPacks
+from spark.pack_worker import ReadPacks
 from spark.settings import Settings
 from tests.gbfs.samples import document, record
 from tests.spark.conftest import LOCATION
