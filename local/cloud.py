@@ -111,7 +111,8 @@ def _spawn(options: Options, log: Path, endpoints: Path) -> None:
     words += ["--record", str(options.record.resolve())] if options.record else []
     log.parent.mkdir(parents=True, exist_ok=True)
     begin = log.stat().st_size if log.exists() else 0
-    print(f"starting this machine as {options.environment}'s project …", file=sys.stderr)
+    name = options.environment
+    print(f"starting this machine as {name}'s project, until `make down ENV={name}` …", file=sys.stderr)
     with log.open("ab") as output:
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
+from requests import RequestException
 
 from cdk.settings import Settings, SettingsError, load_environments
 from commands.errors import UsageError
@@ -25,7 +26,7 @@ from commands.values import Project
 from feed import FeedError, load_feeds
 from operate import backfill, jobs, leftovers, logs, opening, smoke, terraform
 from operate.checks import NEEDS, TERRAFORM, missing
-from operate.cloud import Cloud, connect
+from operate.cloud import Cloud, connect, find_unreachable
 from operate.content import judge_content, observe_content
 from operate.cycle import CDKTF_COMMANDS, Cdktf, Cycle, check_unprotected
 from operate.errors import OperateError, StoppedError
@@ -55,8 +56,13 @@ def main(
         return STOPPED
     except (OperateError, SettingsError, FeedError) as error:
         print(error, file=sys.stderr)
-    except (GoogleAPIError, GoogleAuthError) as error:  # of the bucket that the checks had seen
-        print(f"Cloud Storage ended this: {error}; it can be run again", file=sys.stderr)
+    except (
+        GoogleAPIError,
+        GoogleAuthError,
+        RequestException,
+    ) as error:  # of the bucket that the checks had seen
+        ended = f"Cloud Storage ended this: {error}; it can be run again"
+        print(find_unreachable(error, "Cloud Storage") or ended, file=sys.stderr)
     return 1
 
 

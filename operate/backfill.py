@@ -28,6 +28,7 @@ from operate.errors import OperateError, when_stopped
 from operate.estimate import Survey, estimate, told
 from operate.place import Place
 from operate.rebuild import Batch
+from operate.state import RETRY
 from spark.settings import DAYS_AT_ONCE
 
 FIELDS = "items(name,size),nextPageToken"
@@ -106,7 +107,7 @@ def _survey(cloud: Cloud, bucket: str, feeds: Sequence[Feed]) -> Survey:
     survey = Survey()
     try:
         with _progress() as progress:
-            listed = cloud.storage.list_blobs(bucket, fields=FIELDS)
+            listed = cloud.storage.list_blobs(bucket, fields=FIELDS, retry=RETRY)
             for blob in progress.track(listed, description=f"listing gs://{bucket}"):
                 survey.add(blob.name, blob.size or 0, feeds)
     except GoogleAPICallError as error:

@@ -1,13 +1,15 @@
 """Google Cloud as the commands see it: credentials, a storage client, the REST services that they ask."""
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
+from urllib.parse import urlsplit
 
 import google.auth
 import requests
 from google.auth.credentials import Credentials
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud.storage import Client as StorageClient
 from google.oauth2.credentials import Credentials as AccessToken
@@ -33,6 +35,16 @@ NO_REQUEST = 0  # the status of a call that nobody answered
 
 class CredentialsError(OperateError):
     """There are no credentials, or Google takes them no longer."""
+
+
+class UnreachableError(OperateError):
+    """Nothing of Google Cloud responds from this machine: neither credentials nor project are to blame."""
+
+    def __init__(self, host: str, error: BaseException) -> None:
+        super().__init__(
+            f"{host} cannot be reached: {describe_connection(error)}; look at this machine's connection and proxy "
+            "(HTTPS_PROXY), then run this again"
+        )
 
 
 class RefusedError(Exception):
@@ -73,8 +85,7 @@ class Endpoints:
     def of_environment(cls, environ: Mapping[str, str]) -> "Endpoints":
         """The roots, replaced where GOOGLE_<PRODUCT>_CUSTOM_ENDPOINT says so, as for Terraform itself."""
         named = {
-            field.name: environ.get(f"GOOGLE_{field.name.upper()}_CUSTOM_ENDPOINT", "")
-            for field in fields(cls)
+            each.name: environ.get(f"GOOGLE_{each.name.upper()}_CUSTOM_ENDPOINT", "") for each in fields(cls)
         }
         return cls(**{name: f"{url.rstrip('/')}/" for name, url in named.items() if url})
 
@@ -86,15 +97,24 @@ class Cloud:
     session: requests.Session
     storage: StorageClient
     endpoints: Endpoints
+    reached: set[str] = field(default_factory=set, compare=False)  # hosts that have responded
 
     def call(self, method: str, url: str, **arguments: Any) -> dict[str, Any]:
-        """Make a REST call and return its JSON. Raises RefusedError, CredentialsError."""
+        """Make a REST call and return its JSON.
+
+        Raises RefusedError, CredentialsError, and UnreachableError where no call was ever responded to.
+        """
+        host = urlsplit(url).netloc
         try:
             answer = self.session.request(method, url, timeout=REQUEST_SECONDS, **arguments)
         except GoogleAuthError as error:
             raise refused_credentials(error) from None
         except requests.RequestException as error:
-            raise RefusedError(NO_REQUEST, "", f"no answer from {url.partition('?')[0]} ({error})") from None
+            if not self.reached and isinstance(error, requests.ConnectionError):
+                raise UnreachableError(host, error) from None
+            why = describe_connection(error)
+            raise RefusedError(NO_REQUEST, "", f"no answer from {url.partition('?')[0]}: {why}") from None
+        self.reached.add(host)
         if answer.status_code == requests.codes.unauthorized:
             raise refused_credentials(answer.reason)
         if not answer.ok:
@@ -131,8 +151,40 @@ def connect(project: str, environ: Mapping[str, str]) -> Cloud:
     )
 
 
-def refused_credentials(why: object) -> CredentialsError:
-    """Return the error for credentials that Google does not take."""
+# What the libraries' long messages say, in the order in which one is looked for.
+CONNECTION_FAULTS = (
+    (r"ProxyError|[Pp]roxy", "the proxy does not let the call through"),
+    (r"resol(ve|ution)|getaddrinfo|Name or service not known", "its name cannot be resolved"),
+    (r"CERTIFICATE|certificate|SSL", "its certificate is not trusted (that of a proxy may have to be added)"),
+    (r"refused", "the connection is refused"),
+    (r"unreachable", "there is no route to it"),
+    (r"timed? ?out|Timeout", "there was no response in time"),
+)
+
+
+def describe_connection(error: BaseException) -> str:
+    """Return why a call got no response, in a few words."""
+    text = f"{type(error).__name__} {error}"
+    return next(
+        (told for pattern, told in CONNECTION_FAULTS if re.search(pattern, text)), "the connection broke"
+    )
+
+
+def find_unreachable(error: BaseException, host: str) -> UnreachableError | None:
+    """Return the error to raise where a library's error was caused by a connection that failed, None elsewhere."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, TransportError | requests.ConnectionError):
+            named = re.search(r"host='([^']+)'", str(cause))
+            return UnreachableError(named[1] if named else host, cause)
+        cause = cause.__cause__ or cause.__context__ or getattr(cause, "cause", None)
+    return None
+
+
+def refused_credentials(why: object) -> OperateError:
+    """Return the error for credentials that Google does not take, or could not be asked about."""
+    if isinstance(why, TransportError) and (unreachable := find_unreachable(why, "Google Cloud")):
+        return unreachable
     return CredentialsError(f"Google does not take these credentials ({why}): run `{LOGIN}`")
 
 

@@ -20,9 +20,10 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage import Blob, Bucket
 from google.cloud.storage import Client as StorageClient
 from google.cloud.storage.retry import DEFAULT_RETRY
+from requests import RequestException
 
 from cdk.settings import Settings
-from operate.cloud import refused_credentials
+from operate.cloud import find_unreachable, refused_credentials
 from operate.errors import OperateError
 
 RETRY = DEFAULT_RETRY.with_timeout(30)
@@ -125,7 +126,9 @@ def find_bucket(client: StorageClient, settings: Settings) -> Bucket | None:
         ) from None
     except (Unauthorized, GoogleAuthError) as error:
         raise refused_credentials(error) from None
-    except (GoogleAPICallError, RetryError) as error:
+    except (GoogleAPICallError, RetryError, RequestException) as error:
+        if unreachable := find_unreachable(error, "Cloud Storage"):
+            raise unreachable from None
         raise OperateError(f"Cloud Storage does not tell of the bucket {name} ({error}): try again") from None
 
 

@@ -20,6 +20,14 @@ NAMES = ("terraform", "tofu")
 MIRROR = "VLILLE_PROVIDER_MIRROR"
 INSTALL = "install Terraform 1.5 or newer (https://developer.hashicorp.com/terraform/install) or OpenTofu"
 VERSION_SECONDS = 60
+# What Terraform and OpenTofu say where a provider is neither in the registry, nor in a mirror.
+NO_PROVIDER = re.compile(
+    r"Failed to (query available provider packages|install provider|resolve provider packages)"
+)
+NEXT_PROVIDER = (
+    "the google provider cannot be fetched from its registry, nor from a mirror: give this machine a connection to it, "
+    f"or set {MIRROR} to a folder that `terraform providers mirror` made on a machine that has one, then run this again"
+)
 ROOT = Path(__file__).resolve().parents[1]
 CDKTF = ROOT / "node_modules" / ".bin" / "cdktf"
 # Only once nothing is missing: it takes most of a minute the first time.
@@ -99,7 +107,8 @@ class Cdktf:
     def run(self, words: Sequence[str]) -> int:
         """Run `cdktf` on what was synthesized, in front of the user, and return its exit status.
 
-        Signals are its own to answer. Raises OperateError where it cannot be installed.
+        `words` begin with the command and the stack. Signals are its own to answer. Raises OperateError where it cannot
+        be installed, and where Terraform cannot fetch the provider.
         """
         environ = self._environ
         if subprocess.run(
@@ -107,7 +116,10 @@ class Cdktf:
         ).returncode:
             raise OperateError(f"cdktf-cli cannot be installed: run `{' '.join(INSTALL_CDKTF)}` to see why")
         words = [str(CDKTF), *words, "--output", str(self._outdir), "--skip-synth", *_lock_option(environ)]
-        return _in_front(words, ROOT, {**environ, **_mirror(environ)})
+        status = _in_front(words, ROOT, {**environ, **_mirror(environ)})
+        if status:
+            self._check_provider(words[2])
+        return status
 
     def terraform(self, stack: str, words: Sequence[str], output: Path | None = None) -> int:
         """Run Terraform itself in the folder of a synthesized stack, and return its exit status.
@@ -122,7 +134,26 @@ class Cdktf:
         if output is None:
             return _in_front([program, *words], folder, variables)
         with output.open("ab") as file:
-            return _in_front([program, *words], folder, variables, file)
+            status = _in_front([program, *words], folder, variables, file)
+        if status and words[0] == "init":
+            self._check_provider(stack)
+        return status
+
+    def _check_provider(self, stack: str) -> None:
+        """Raise OperateError where a command failed because Terraform cannot fetch the provider."""
+        folder = ROOT / self._outdir / "stacks" / stack
+        if not folder.is_dir() or (folder / ".terraform" / "providers").is_dir():
+            return
+        done = subprocess.run(
+            [str(find_terraform(self._environ).program), "init", "-input=false", "-no-color"],
+            cwd=folder,
+            env={**self._environ, **_mirror(self._environ)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode and NO_PROVIDER.search(done.stderr):
+            raise OperateError(NEXT_PROVIDER)
 
 
 def _in_front(

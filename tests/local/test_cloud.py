@@ -68,7 +68,7 @@ def test_what_keeps_it_from_starting_is_said_as_it_says_it_itself(tmp_path: Path
         done = local(tmp_path, "cloud", "--detached")
     assert (done.returncode, done.stdout) == (1, "")
     assert [line for line in done.stderr.splitlines() if line] == [
-        "starting this machine as dev's project …",
+        "starting this machine as dev's project, until `make down ENV=dev` …",
         f".local/dev is in use by process {os.getpid()}: stop it there, or run `make down`",
     ]
 

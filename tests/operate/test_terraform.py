@@ -124,3 +124,56 @@ def test_terraform_itself_runs_where_the_stack_lies(
     assert capfd.readouterr() == ("", "Error: no\n")
     assert cdktf.terraform("vlille-dev", ["apply", "plan"]) == 3
     assert capfd.readouterr().out == f"apply plan in {folder} as dev\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "fetched", "expected"),
+    [
+        (
+            "Error: Failed to query available provider packages",
+            False,
+            True,
+        ),  # Terraform, without a connection
+        ("Error: Failed to resolve provider packages", False, True),  # OpenTofu
+        (
+            "Error: Failed to query available provider packages",
+            True,
+            False,
+        ),  # it is there: something else failed
+        ("Error: Failed to get existing workspaces", False, False),
+    ],
+)
+@pytest.mark.parametrize("command", ["cdktf", "terraform"])
+def test_a_provider_that_cannot_be_fetched_leads_to_the_mirror(
+    script: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    said: str,
+    *,
+    fetched: bool,
+    expected: bool,
+) -> None:
+    folder = script("exit 1")
+    monkeypatch.setattr(terraform, "ROOT", folder)
+    stack = folder / "cdktf.out" / "environments" / "dev" / "stacks" / "vlille-dev"
+    (stack / (".terraform/providers" if fetched else ".")).mkdir(parents=True)
+    program = folder / "terraform"
+    program.write_text(
+        '#!/bin/sh\n[ "$1" = version ] && echo \'{"terraform_version": "1.11.4"}\' && exit\n'
+        f'echo "{said}" >&2; exit 1\n'
+    )
+    program.chmod(0o755)
+    cdktf = terraform.Cdktf({"PATH": f"{folder}:{os.environ['PATH']}", "VLILLE_ENV": "dev"})
+
+    def run() -> int:
+        if command == "cdktf":
+            return cdktf.run(["deploy", "vlille-dev"])
+        return cdktf.terraform("vlille-dev", ["init"], folder / "log")
+
+    if not expected:
+        assert run() == 1
+        return
+    with pytest.raises(
+        OperateError, match=r"^the google provider cannot be fetched .* VLILLE_PROVIDER_MIRROR"
+    ):
+        run()
