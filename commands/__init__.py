@@ -1,4 +1,8 @@
-"""What `make` runs: every option of every target, checked before anything else happens. Standard library only."""
+"""What `make` runs: every option of every target, checked before anything else happens. Standard library only.
+
+Imports: nothing.
+Imported by: delivery, local, operate, stacks.py.
+"""
 
 from commands.interrupts import end_quietly_until_main
 

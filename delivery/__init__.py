@@ -1,4 +1,8 @@
-"""From a pull request to a deployed environment, on GitHub: what was reviewed is what is applied."""
+"""From a pull request to a deployed environment, on GitHub: what was reviewed is what is applied.
+
+Imports: cdk, commands, review.
+Imported by: nothing.
+"""
 
 from commands.interrupts import end_quietly_until_main
 

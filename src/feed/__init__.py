@@ -1,4 +1,8 @@
-"""The pure core: a sample answer of a JSON API → schemas, rows, names. Standard library, Python 3.11 on."""
+"""The pure core: a sample answer of a JSON API → schemas, rows, names. Standard library, Python 3.11 on.
+
+Imports: nothing.
+Imported by: bench, cdk, collector, copier, dashboard, gbfs, gbfs_collector, local, operate, spark, stacks.py.
+"""
 
 from feed.conversion import MisfitError, converter
 from feed.decoding import check_depth

@@ -1,4 +1,8 @@
-"""The pure core for GBFS systems, versions 1.0 to 3.1: discovery, files → rows in the terms of version 3."""
+"""The pure core for GBFS systems, versions 1.0 to 3.1: discovery, files → rows in the terms of version 3.
+
+Imports: feed.
+Imported by: bench, cdk, gbfs_collector, local, operate.
+"""
 
 from gbfs.catalogue import Authentication, Catalogue, CatalogueSystem, RefusedRow, read_catalogue
 from gbfs.discovery import Discovery, Published, read_discovery, read_manifest, read_versions

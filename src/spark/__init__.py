@@ -1,1 +1,5 @@
-"""The batch: whole UTC days of the archive → rows → BigQuery, on Spark. Python 3.11 on."""
+"""The batch: whole UTC days of the archive → rows → BigQuery, on Spark. Python 3.11 on.
+
+Imports: feed, telemetry.
+Imported by: bench, operate.
+"""

@@ -1,6 +1,9 @@
 """Log lines as Cloud Logging reads them: one JSON object a line, with its severity.
 
 https://cloud.google.com/logging/docs/structured-logging
+
+Imports: nothing.
+Imported by: bench, collector, copier, dashboard, gbfs_collector, spark.
 """
 
 import json

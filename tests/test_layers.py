@@ -1,0 +1,90 @@
+"""Which package may import which: each says it in its docstring, and this holds the code to it."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = {
+    each.parent.name: each.parent for each in (*ROOT.glob("*/__init__.py"), *ROOT.glob("src/*/__init__.py"))
+}
+# What is imported beside the standard library, where that is bounded.
+THIRD_PARTY: dict[str, set[str]] = {
+    "commands": set(),
+    "feed": set(),
+    "gbfs": set(),
+    "telemetry": set(),
+    "review": {"cronsim"},
+}
+BINDINGS = {"cdktf", "cdktf_cdktf_provider_google", "constructs", "jsii"}  # only cdk and stacks.py know them
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Yield the first name of every module that a file imports, at whichever depth."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (each.name.split(".")[0] for each in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield str(node.module).split(".")[0]
+
+
+@cache
+def imported(package: str) -> set[str]:
+    return {name for file in FOLDERS[package].rglob("*.py") for name in imports(file)} - {package}
+
+
+@cache
+def documented(package: str, label: str) -> set[str]:
+    docstring = ast.get_docstring(ast.parse((FOLDERS[package] / "__init__.py").read_text("utf-8"))) or ""
+    found = re.search(rf"^{label}: ((?:[\w.]+,\s)*[\w.]+)\.$", docstring, re.MULTILINE)
+    assert found, f"the docstring of {package} needs a line `{label}: name, name.` or `{label}: nothing.`"
+    return set(re.split(r",\s", found[1])) - {"nothing"}
+
+
+def test_every_package_is_looked_at() -> None:
+    top = {each.parent.name for each in (*ROOT.glob("*/*.py"), *ROOT.glob("src/*/*.py"))}
+    assert top - {"tests"} == set(FOLDERS)
+
+
+@pytest.mark.parametrize("package", FOLDERS)
+def test_a_package_imports_no_more_than_its_docstring_allows(package: str) -> None:
+    assert imported(package) & set(FOLDERS) <= documented(package, "Imports")
+
+
+def test_stacks_py_imports_no_more_than_docstrings_allow() -> None:
+    assert {each for each in FOLDERS if each in imports(ROOT / "stacks.py")} == {
+        each for each in FOLDERS if "stacks.py" in documented(each, "Imported by")
+    }
+
+
+@pytest.mark.parametrize("package", FOLDERS)
+def test_the_docstrings_of_both_sides_agree(package: str) -> None:
+    using = {each for each in FOLDERS if package in documented(each, "Imports")}
+    assert documented(package, "Imported by") - {"stacks.py"} == using
+
+
+def test_no_package_depends_on_itself_through_another() -> None:
+    graph = {each: documented(each, "Imports") for each in FOLDERS}
+    assert set(TopologicalSorter(graph).static_order()) == set(FOLDERS)
+
+
+@pytest.mark.parametrize(("package", "allowed"), THIRD_PARTY.items(), ids=THIRD_PARTY)
+def test_a_pure_package_imports_the_standard_library(package: str, allowed: set[str]) -> None:
+    assert imported(package) - sys.stdlib_module_names - set(FOLDERS) == allowed
+
+
+@pytest.mark.parametrize("package", sorted(set(FOLDERS) - {"cdk"}))
+def test_only_the_constructs_know_the_bindings(package: str) -> None:
+    assert not imported(package) & BINDINGS
+
+
+def test_nothing_but_tests_imports_tests() -> None:
+    assert not [each for each in FOLDERS if "tests" in imported(each)]
