@@ -40,7 +40,7 @@ help: | options ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  options: ENV=dev|prod|…  TICKS=5  REPLAY=file-or-folder  DAY=made  FEED=folder-of-sources  CITY=lille"
-	@echo "           SPEED=60  OPEN=1  YES=1  TO=here  JOB=collect|copy|batch  LINES=20  FAULT=503 (the first call of each kind fails)"
+	@echo "           SPEED=60  OPEN=1  YES=1  TO=here  JOB=collect|copy|batch|gbfs-collect|gbfs-discover  LINES=20  FAULT=503 (the first call of each kind fails)"
 	@echo "           SOURCE=gs://old-files  DRY_RUN=1  MOVE=1  BEFORE=stacks  AFTER=stacks  PYTHON=python3.13"
 
 # --- the system on this machine -------------------------------------------------------------------
@@ -116,7 +116,7 @@ smoke: ## ask the deployed ENV itself whether it collects; what is wrong, and wh
 	@$(RUN) smoke
 open: ## open the private dashboard of ENV in a browser, through a proxy on this machine
 	@$(RUN) open
-run: ## start a job now: JOB=collect|copy|batch
+run: ## start a job now: JOB=collect|copy|batch, with [gbfs] gbfs-collect|gbfs-discover
 	@$(RUN) run
 pause: ## let the jobs, or JOB, fire no more
 	@$(RUN) pause

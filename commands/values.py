@@ -19,7 +19,7 @@ MOST_TICKS = 527_040  # minutes of a leap year
 MOST_SECONDS = 604_800  # a week
 MOST_CITY_CHARACTERS = 100
 MOST_LINES = 1000  # that Cloud Logging gives in one page
-JOBS = ("collect", "copy", "batch")
+JOBS = ("collect", "copy", "batch", "gbfs-collect", "gbfs-discover")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Any
 
 from feed import Feed, load_feed
 from local.api import EvolvingSample, Replay, probe, serve
+from local.arguments import block
 from local.city import City
 from local.clock import Clock
 from local.collection import Json
@@ -348,14 +349,27 @@ def _simulate_city(city: City, terminal: Terminal, machine: Machine, closing: Ex
 
 
 def _parts(machine: Machine, applied: Applied) -> Parts:
-    function = next(a for name, a in applied.attributes.items() if name.startswith(f"{FUNCTION}."))
-    env = function["service_config"][0]["environment_variables"]
+    """The parts of the feed's collection; an environment with GBFS systems has more functions, topics and jobs."""
+    functions = [a for name, a in applied.attributes.items() if name.startswith(f"{FUNCTION}.")]
+    services = [block(function, "service_config") for function in functions]
+    service = _one(
+        "function that lands", [s for s in services if "LANDING_BUCKET" in s["environment_variables"]]
+    )
+    env = service["environment_variables"]
     subscriptions = machine.service(PubSub).subscriptions.list()
-    push = _one("push subscription", [s for s in subscriptions if s["pushConfig"].get("pushEndpoint")])
+    push = _one(
+        "push subscription",
+        [s for s in subscriptions if s["pushConfig"].get("pushEndpoint") == service["uri"]],
+    )
     dead_topic = push["deadLetterPolicy"].get("deadLetterTopic")
     dead = [s["name"] for s in subscriptions if s["topic"] == dead_topic]
     jobs = machine.service(Scheduler).jobs.list()
     targets = {job["name"].rpartition("/")[2]: job.get("httpTarget", {}).get("uri", "") for job in jobs}
+    topics: dict[str, list[str]] = {}
+    for job in jobs:
+        topics.setdefault(job.get("pubsubTarget", {}).get("topicName", ""), []).append(
+            job["name"].rpartition("/")[2]
+        )
     return Parts(
         landing=env["LANDING_BUCKET"],
         archive=env["ARCHIVE_BUCKET"],
@@ -364,7 +378,7 @@ def _parts(machine: Machine, applied: Applied) -> Parts:
         topic=push["topic"],
         push=push["name"],
         dead=dead[0] if dead else None,
-        collect=_one("scheduler job that publishes", [job for job, uri in targets.items() if not uri]),
+        collect=_one("scheduler job that publishes", topics[push["topic"]]),
         copy=_one(
             "scheduler job that calls a service", [j for j, uri in targets.items() if is_loopback(uri)]
         ),

@@ -30,7 +30,8 @@ from operate.cloud import Cloud, connect, find_unreachable
 from operate.content import judge_content, observe_content
 from operate.cycle import CDKTF_COMMANDS, Cdktf, Cycle, check_unprotected
 from operate.errors import OperateError, StoppedError
-from operate.jobs import JOBS, STATE_AFTER
+from operate.gbfs import judge_gbfs, observe_gbfs
+from operate.jobs import GBFS_JOBS, JOBS, STATE_AFTER, jobs_of
 from operate.locking import Locking
 from operate.observation import observe
 from operate.place import Place
@@ -122,12 +123,12 @@ def parse(words: Sequence[str] | None, environ: Mapping[str, str] = os.environ) 
         if name == "bootstrap":
             command.add_argument("--undo", action="store_true", help="destroy what a bootstrap made")
         if name in ("run", "pause", "resume", "logs"):
-            every = "all three" if name in STATE_AFTER else "collect"
+            every = "all of them" if name in STATE_AFTER else "collect"
             default = None if name in STATE_AFTER else "collect"
             command.add_argument(
                 "--job",
                 type=option("JOB", environ),
-                metavar="|".join(JOBS),
+                metavar="|".join((*JOBS, *GBFS_JOBS)),
                 default=default,
                 required=name == "run",
                 help=f"which ({every})",
@@ -181,6 +182,8 @@ def _smoke(cloud: Cloud, settings: Settings, place: Place, _options: argparse.Na
     lines = smoke.judge(observe(cloud, settings, place, now), settings, place, now)
     feed = load_feeds(Path(os.environ.get("VLILLE_SOURCES", ROOT / "sources")))[settings.feed]
     lines += judge_content(observe_content(cloud, settings, feed, place, now), feed, place)
+    if settings.gbfs is not None:
+        lines += judge_gbfs(observe_gbfs(cloud, settings, place, now), settings, place, now)
     print(*lines, sep="\n")
     return int(any(line.wrong for line in lines))
 
@@ -191,7 +194,7 @@ def _run(cloud: Cloud, settings: Settings, place: Place, options: argparse.Names
 
 
 def _switch(cloud: Cloud, settings: Settings, place: Place, options: argparse.Namespace) -> int:
-    for job in (options.job,) if options.job else JOBS:
+    for job in (options.job,) if options.job else jobs_of(settings):
         print(jobs.switch(cloud, settings, place, options.command, job))
     return 0
 

@@ -1,4 +1,4 @@
-"""The three jobs of Cloud Scheduler: started, paused and resumed by hand.
+"""The jobs of Cloud Scheduler: started, paused and resumed by hand.
 
 https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs
 """
@@ -11,8 +11,14 @@ from operate.errors import OperateError
 from operate.place import Place, why
 
 JOBS = ("collect", "copy", "batch")
+GBFS_JOBS = ("gbfs-collect", "gbfs-discover")  # of an environment with [gbfs]
 ENABLED, PAUSED = "ENABLED", "PAUSED"
 STATE_AFTER = {"pause": PAUSED, "resume": ENABLED}
+
+
+def jobs_of(settings: Settings) -> tuple[str, ...]:
+    """Return the names of an environment's jobs."""
+    return JOBS if settings.gbfs is None else (*JOBS, *GBFS_JOBS)
 
 
 def job_url(cloud: Cloud, settings: Settings, job: str) -> str:

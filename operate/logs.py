@@ -9,6 +9,7 @@ from typing import Any
 from cdk.settings import Settings
 from operate.cloud import Cloud, RefusedError
 from operate.errors import OperateError
+from operate.jobs import GBFS_JOBS
 from operate.place import Place, why
 
 LOOK_BACK = timedelta(days=2)
@@ -17,8 +18,16 @@ WORKLOADS = {
     "collect": 'resource.type="cloud_run_revision" AND resource.labels.service_name="collector"',
     "copy": 'resource.type="cloud_run_revision" AND resource.labels.service_name="copier"',
     "batch": 'resource.type="cloud_dataproc_job"',
+    **dict.fromkeys(
+        GBFS_JOBS, 'resource.type="cloud_run_revision" AND resource.labels.service_name="gbfs-collector"'
+    ),
 }
-FILES = {"collect": "function-collector.log", "copy": "service-copier.log", "batch": "job-*.log"}
+FILES = {
+    "collect": "function-collector.log",
+    "copy": "service-copier.log",
+    "batch": "job-*.log",
+    **dict.fromkeys(GBFS_JOBS, "function-gbfs-collector.log"),
+}
 OURS = frozenset({"message", "severity", "time"})
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from cdk.settings import Settings
 from feed import archive_prefix, tick_of
 from operate.cloud import Cloud, CredentialsError, RefusedError, pages
-from operate.jobs import JOBS, job_url
+from operate.jobs import job_url, jobs_of
 from operate.place import Place, why
 
 DEAD_LETTERS = "collect-dead"
@@ -102,7 +102,7 @@ def observe(cloud: Cloud, settings: Settings, place: Place, now: datetime) -> Fa
         archived=archived if isinstance(archived, Unanswered) else max(archived, default=None),
         row=asked(_row, now),
         dead_letters=asked(_dead_letters, now),
-        jobs={job: asked(_job, job) for job in JOBS},
+        jobs={job: asked(_job, job) for job in jobs_of(settings)},
         run=asked(_run),
         minutes=asked(_minutes, now),
         load_jobs=asked(_load_jobs, now),

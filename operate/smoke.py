@@ -87,7 +87,8 @@ def _load_jobs(facts: Facts, settings: Settings, place: Place) -> Line:
     found = facts.load_jobs
     if isinstance(found, Unanswered):
         return Line("load jobs", found.why, wrong=True)
-    used = {table: found.get(table, 0) for table in (settings.feed, "quarantine")}
+    tables = (settings.feed, "quarantine", *(("station_status", "polls") if settings.gbfs else ()))
+    used = {table: found.get(table, 0) for table in tables}
     told = ", ".join(f"{count:,} into {table}" for table, count in used.items())
     told = f"{told} in 24 hours, of {LOAD_JOBS_A_DAY:,} each"
     if max(used.values()) < LOAD_JOBS_WARNING * LOAD_JOBS_A_DAY:
