@@ -296,13 +296,13 @@ def _synthesize_and_emulate(
 
 
 def _function_environment(stack: Stack) -> Json:
-    """Return the environment variables of the function that collects."""
+    """Return the environment variables of the function that collects the feed."""
     for resource in stack.resources:
         if resource.type == FUNCTION:
-            service = resource.config["service_config"]
-            env: Json = (service[0] if isinstance(service, list) else service)["environment_variables"]
-            return env
-    raise LocalError(f"{stack.name} has no {FUNCTION}, so nothing would collect")
+            env: Json = block(resource.config, "service_config")["environment_variables"]
+            if "FEED" in env:
+                return env
+    raise LocalError(f"{stack.name} has no {FUNCTION} of a feed, so nothing would collect")
 
 
 def _sources() -> Path:
