@@ -1,5 +1,5 @@
 """The batch: whole UTC days of the archive → rows → BigQuery, on Spark. Python 3.11 on.
 
-Imports: feed, telemetry.
+Imports: feed, gbfs, telemetry.
 Imported by: bench, operate.
 """

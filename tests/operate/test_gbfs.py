@@ -47,8 +47,8 @@ FACTS = GbfsFacts(dict.fromkeys(IDS, WELL), dict.fromkeys(IDS, KNOWN))
 def with_a(polled: Polled | None = WELL, known: Known | None = KNOWN) -> GbfsFacts:
     """The facts of system a replaced; None takes them away."""
     return GbfsFacts(
-        {name: each for name, each in (FACTS.polled | {"a": polled}).items() if each},
-        {name: each for name, each in (FACTS.known | {"a": known}).items() if each},
+        {name: each for name, each in {**FACTS.polled, "a": polled}.items() if each},
+        {name: each for name, each in {**FACTS.known, "a": known}.items() if each},
     )
 
 
