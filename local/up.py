@@ -23,10 +23,10 @@ from local.terminal import Terminal
 from local.workloads import Workloads
 
 DRAIN_S = 60.0
-HEAD_START_H = 12
+HEAD_START = timedelta(days=7)
 OWN_CLOCK = (
-    "with SPEED=, only the schedule runs faster than life: programs read this machine's clock, "
-    'so the batch\'s "yesterday" is the real one'
+    "with SPEED=, only the schedule runs faster than life: programs read this machine's clock, and the batch is given "
+    "the date of the simulated yesterday"
 )
 DOWN_GRACE_S = 30.0
 TICK_S = 0.3  # what a tick takes here, in real seconds
@@ -41,9 +41,7 @@ def run_up(options: Options, terminal: Terminal) -> Report:
     data = data_of(options)
     before = read_state(data) if data else {}
     now = datetime.now(UTC)
-    # Time that runs faster than life begins early: no day may come that the batch says has not begun.
-    early = timedelta(hours=HEAD_START_H) if options.speed > 1 else timedelta()
-    start = max(now - early, _time_of(before.get("time")))
+    start = max(now - head_start(options.speed, options.ticks or 0), _time_of(before.get("time")))
     with until_told() as told, running(options, terminal, RealClock(options.speed, start)) as system:
         report = begin(system)
         if options.speed != 1:
@@ -67,6 +65,14 @@ def run_up(options: Options, terminal: Terminal) -> Report:
             report.problem = explained(report, report.problem or difference(report))
         report.write(options.folder)
     return report
+
+
+def head_start(speed: float, ticks: int) -> timedelta:
+    """Return how long before the machine's clock time begins, so that it stays behind it for that many ticks.
+
+    The batch refuses a day that has not begun by the machine's clock.
+    """
+    return max(HEAD_START, timedelta(minutes=ticks)) if speed > 1 else timedelta()
 
 
 def run_down(options: Options, terminal: Terminal) -> None:

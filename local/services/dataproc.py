@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from graphlib import CycleError, TopologicalSorter
 from http import HTTPStatus
 from pathlib import Path
@@ -52,6 +52,7 @@ MACHINES = (
 )
 # What is sized for the cluster's machines.
 REDELIVERY_WINDOW = "--redelivery-window-s"
+YESTERDAY = "yesterday"
 SIZES = re.compile(r"spark\.(executor|driver|yarn|dynamicAllocation|master|submit|eventLog|history)\b.*")
 FIELD = re.compile(r"\.?([A-Za-z]\w*)|\['([^']+)'\]|\[(\d+)\]")
 
@@ -266,6 +267,7 @@ class Dataproc:
             self._machine.say_not_honoured(
                 f"the job's {REDELIVERY_WINDOW}: its clock is not the simulated one"
             )
+        arguments = resolve_yesterday(arguments, self._clock.now(), datetime.now(UTC))
         return [*words, str(self._fetch(spark["mainPythonFileUri"], folder, account)), *arguments]
 
     def _fetch(self, uri: str, folder: Path, account: str) -> Path:
@@ -350,6 +352,17 @@ def substituted(template: Json, parameters: dict[str, str]) -> list[Json]:
         for path in declared[name]["fields"]:
             _put(filled, path, value)
     return _in_order(filled["jobs"])
+
+
+def resolve_yesterday(arguments: list[str], simulated: datetime, real: datetime) -> list[str]:
+    """Return a job's arguments with the date of the simulated yesterday where it is not the real one.
+
+    The job reads the machine's clock: it would take another day for yesterday, and refuses one that has not begun.
+    """
+    day = simulated.date() - timedelta(days=1)
+    if day >= real.date() - timedelta(days=1):
+        return arguments
+    return [day.isoformat() if each == YESTERDAY else each for each in arguments]
 
 
 def _name_of(template: Json) -> str:

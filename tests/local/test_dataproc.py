@@ -1,7 +1,7 @@
 import json
 import re
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from local.services.dataproc import (
     last_fault,
     last_object,
     operation_of,
+    resolve_yesterday,
     substituted,
     workflow_template,
 )
@@ -454,3 +455,22 @@ def test_a_run_that_fails_says_why(machine: Machine, tmp_path: Path) -> None:
     assert workflow.state == "FAILED"
     assert "gs://b/main.py cannot be read from the storage emulator" in workflow.error
     clock.close()
+
+
+REAL = datetime(2026, 11, 29, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("simulated", "expected"),
+    [
+        (REAL, "yesterday"),
+        (REAL - timedelta(hours=9), "yesterday"),  # the same day
+        (REAL - timedelta(hours=11), "2026-11-27"),
+        (REAL - timedelta(days=7), "2026-11-21"),
+        (REAL + timedelta(days=2), "yesterday"),  # a day that has not begun would be refused
+    ],
+)
+def test_a_jobs_yesterday_is_the_simulated_one(simulated: datetime, expected: str) -> None:
+    arguments = ["--from", "yesterday", "--to", "yesterday", "--feed", "vlille_ods"]
+    resolved = ["--from", expected, "--to", expected, "--feed", "vlille_ods"]
+    assert resolve_yesterday(arguments, simulated, REAL) == resolved

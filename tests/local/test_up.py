@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local.up import about_time, interrupt_once, told_of_end, told_of_rows, until_told
+from local.up import about_time, head_start, interrupt_once, told_of_end, told_of_rows, until_told
 
 pytestmark = pytest.mark.unit
 NOON = datetime(2023, 10, 26, 12, tzinfo=UTC)
@@ -69,3 +69,18 @@ def test_up_ends_at_the_first_signal_at_once_at_the_second_and_not_twice() -> No
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("speed", "ticks", "expected"),
+    [
+        (1.0, 5, timedelta()),
+        (60.0, 0, timedelta(days=7)),
+        (60.0, 4320, timedelta(days=7)),
+        (60.0, 20 * 1440, timedelta(days=20)),
+    ],
+)
+def test_time_faster_than_life_begins_early_enough_to_stay_behind_it(
+    speed: float, ticks: int, expected: timedelta
+) -> None:
+    assert head_start(speed, ticks) == expected
