@@ -1,7 +1,7 @@
 """The pure core for GBFS systems, versions 1.0 to 3.1: discovery, files → rows in the terms of version 3.
 
 Imports: feed.
-Imported by: bench, cdk, gbfs_collector, local, operate.
+Imported by: bench, cdk, gbfs_collector, local, operate, spark.
 """
 
 from gbfs.catalogue import Authentication, Catalogue, CatalogueSystem, RefusedRow, read_catalogue
