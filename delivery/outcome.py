@@ -8,7 +8,7 @@ from delivery.acknowledgement import LABELS
 from delivery.digest import digest_of_plan, digest_of_text
 from delivery.errors import DeliveryError
 
-FORMAT = 1
+FORMAT = 2
 PLAN, STACKS = "plan", "stacks"
 
 

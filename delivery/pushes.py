@@ -4,7 +4,7 @@ import re
 
 BEGIN, END = "<!-- since -->", "<!-- /since -->"
 SECTION = re.compile(f"{re.escape(BEGIN)}\n.*?\n{re.escape(END)}\n*", re.DOTALL)
-HEADER = "| weight | where |"
+HEADER = "| severity | where |"
 MOST = 20
 SHORTEST_SHA = 12
 
@@ -28,7 +28,7 @@ def since_last_push(present: str, text: str, *, same_plan: bool) -> str:
     more = [f"\nand {len(lines) - MOST} more."] if len(lines) > MOST else []
     counted = f"{len(come)} new, {len(gone)} no longer there"
     table = [
-        "| | weight | where | what happens | can it be undone? |",
+        "| | severity | where | what happens | can it be undone? |",
         "|---|---|---|---|---|",
         *lines[:MOST],
     ]

@@ -59,7 +59,7 @@ def main(words: Sequence[str] | None = None, stdin: BinaryIO | None = None) -> i
         return 1
     needed = [each for each in found.acknowledgements if each not in options.acknowledged]
     if options.gate and needed:
-        print(f"to be acknowledged: {', '.join(needed)}", file=sys.stderr)
+        print(f"needs acknowledgement: {', '.join(needed)}", file=sys.stderr)
         return 2
     return 0
 
@@ -81,8 +81,8 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
         metavar="PLAN.json",
         help="output of `terraform show -json PLANFILE`; - for standard input",
     )
-    add("--base", metavar="CDK.TF.JSON", help="stack as it was synthesized before")
-    add("--head", metavar="CDK.TF.JSON", help="stack as it is synthesized now")
+    add("--base", metavar="CDK.TF.JSON", help="previously synthesized stack")
+    add("--head", metavar="CDK.TF.JSON", help="newly synthesized stack")
     add(
         "--format",
         choices=FORMATS,
@@ -93,7 +93,7 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--gate",
         action="store_true",
-        help="exit with 2 where data loss or wider access is to be acknowledged",
+        help="exit with 2 if data loss or wider access must be acknowledged",
     )
     add(
         "--acknowledged",
@@ -101,62 +101,61 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
         default=[],
         metavar="WHAT",
         choices=[each.replace(" ", "-") for each in ACKNOWLEDGEMENTS],
-        help="what somebody acknowledged (data-loss, access-widened); may be given twice",
+        help="what was acknowledged (data-loss, access-widened); can be repeated",
     )
     add(
         "--unexamined",
         choices=[each.value for each in Level],
         default=Level.ACKNOWLEDGE.value,
-        help="types that are not known: note; acknowledge (default) where one is deleted, replaced or may widen\n"
-        "access; strict wherever anything was not looked at",
+        help="severity of unknown types: note; acknowledge (default) if one is deleted, replaced or may widen\n"
+        "access; strict if anything was not examined",
     )
-    add("--name", default="", help="what is reviewed, such as an environment: goes into the headline")
+    add("--name", default="", help="name of what is reviewed, such as an environment, for the headline")
     add(
         "--stack",
         metavar="CDK.TF.JSON",
-        help="synthesized stack of the plan: names of constructs, new artifacts",
+        help="synthesized stack of the plan, for construct names and new artifacts",
     )
     add(
         "--head-files",
         action="append",
         default=[],
         metavar="FOLDER",
-        help="where new artifacts lie (the plan's folder)",
+        help="folder of the new artifacts (default: the plan's folder)",
     )
     add(
         "--base-files",
         action="append",
         default=[],
         metavar="FOLDER",
-        help="where the artifacts of before lie",
+        help="folder of the previous artifacts",
     )
     add(
         "--prices",
         metavar="PRICES.json",
-        help="prices and assumptions that go before those of review/prices/",
+        help="prices and assumptions that override those in review/prices/",
     )
     add(
         "--types",
         metavar="FOLDER",
-        help="Python modules of your own that render resource types, as those of review/types do",
+        help="your own Python modules that render resource types, like those in review/types",
     )
     add(
         "--rules",
         action="append",
         default=[],
         metavar="RULES.toml",
-        help="rules of your own: block, warn of or ignore findings, with a reason and a date; may be given twice",
+        help="your own rules: block, warn or ignore findings, with a reason and a date; can be repeated",
     )
     add(
         "--stack-rules",
         action="store_true",
-        help="let rules count that the stack of --stack or --head holds beside its resources: whoever changes the "
-        "stack then decides what is ignored",
+        help="also apply rules from the stack of --stack or --head: its authors then decide what is ignored",
     )
     add(
         "--annotations",
         action="store_true",
-        help="write GitHub annotations to standard error, for resources whose line --stack or --head tells",
+        help="write GitHub annotations to standard error for resources whose source line is in --stack or --head",
     )
     options = parser.parse_args(words)
     if (options.base is None) != (options.head is None):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from review import types
 from review.authoritative import authoritative_findings
 from review.context import Context
-from review.findings import YES, Finding, Kind, Weight
+from review.findings import YES, Finding, Kind, Severity
 from review.grants import PUBLIC, WHOLE, Grant, breadth, resource, who
 from review.plan import Change
 from review.text import span, spans
@@ -45,7 +45,7 @@ ON: dict[str, tuple[str, ...]] = {
     "function": ("google_cloudfunctions2_function", "google_cloudfunctions_function"),
     "key": ("google_kms_crypto_key",),
 }
-STAYS = "yes; what was read or done meanwhile stays"
+STAYS = "yes, but what was read or done in the meantime remains"
 
 
 def access_findings(context: Context) -> Iterator[Finding]:
@@ -61,8 +61,8 @@ def access_findings(context: Context) -> Iterator[Finding]:
         found = _finding(gone, come, [*before[key], *above], after[key])
         if gone and not after[key] and (users := _workloads(key[2], after, context)):
             verb = "runs" if len(users) == 1 else "run"
-            words = f"{found.sentence}; {spans(users, 3)} {verb} as it and holds no other grant in this plan"
-            found = replace(found, weight=Weight.INTERRUPTED, sentence=words, size=28)
+            words = f"{found.sentence}; {spans(users, 3)} {verb} as this account, which has no other grant in this plan"
+            found = replace(found, severity=Severity.INTERRUPTED, sentence=words, size=28)
         yield found
     yield from authoritative_findings(context, [each for grants in before.values() for each in grants])
 
@@ -113,15 +113,13 @@ def lost_grants(context: Context) -> Iterator[Finding]:
     for address, grants in sorted(unseen.items()):
         names = sorted({f"{who(each.member, each.of)} ({span(each.role)})" for each in grants})
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        told = (
-            f"with it go grants that the plan does not show, until the next apply makes them again: {shown}"
-        )
+        told = f"its grants are lost too, which the plan does not show, until another apply creates them: {shown}"
         yield Finding(
             Kind.ACCESS,
-            Weight.INTERRUPTED,
+            Severity.INTERRUPTED,
             context.where(gone[address]),
             told,
-            undo="by a second apply",
+            undo="by applying again",
             address=address,
         )
 
@@ -160,9 +158,9 @@ def drifted_grants(change: Change, context: Context) -> Iterator[str]:
     for key in sorted({*sides[0], *sides[1]} - declared):
         grant = sides[1].get(key) or sides[0][key]
         if key not in sides[0]:
-            yield f"{who(grant.member, grant.of)} was let {_words(grant)}"
+            yield f"{who(grant.member, grant.of)} was allowed to {_words(grant)}"
         elif key not in sides[1]:
-            yield f"{who(grant.member, grant.of)} was no longer let {_words(grant)}"
+            yield f"{who(grant.member, grant.of)} lost the permission to {_words(grant)}"
 
 
 def _held(grant: Grant, others: list[Grant]) -> bool:
@@ -200,7 +198,7 @@ def _finding(gone: list[Grant], come: list[Grant], before: list[Grant], after: l
     grant = max(come or gone, key=lambda each: (breadth(each), each.role))
     return Finding(
         Kind.ACCESS,
-        Weight.WIDENED if widened else Weight.CHANGE,
+        Severity.WIDENED if widened else Severity.CHANGE,
         f"{grant.kind} {span(grant.resource)}",
         _sentence(grant, gone, come, widened=widened),
         undo=STAYS if widened else YES,
@@ -227,13 +225,13 @@ def _narrower(grant: Grant, gone: list[Grant]) -> bool:
 def _sentence(grant: Grant, gone: list[Grant], come: list[Grant], *, widened: bool) -> str:
     name = who(grant.member, grant.of)
     if come and not gone:
-        return f"{name} may now {_list(come)}{_reach(come)}"
+        return f"{name} can now {_list(come)}{_reach(come)}"
     if gone and not come:
-        return f"{name} may no longer {_list(gone)}"
+        return f"{name} can no longer {_list(gone)}"
     same = {each.role for each in gone} == {each.role for each in come}
     if same:
-        return f"{name} may still {_list(come)}, where before {_conditions(gone)}"
-    verb = "may now" if widened else "may now only"
+        return f"{name} can still {_list(come)}; before: {_conditions(gone)}"
+    verb = "can now" if widened else "can now only"
     return f"{name} {verb} {_list(come)}; before: {_list(gone)}{_reach(come)}"
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from review.findings import Finding, Weight
+from review.findings import Finding, Severity
 from review.plan import unindexed
 from review.text import plain
 
@@ -52,12 +52,12 @@ def annotations(
     shown = 0
     for each in findings:
         place = found.get(unindexed(each.address))
-        if place is None or each.weight < Weight.CARE or shown == MOST:
+        if place is None or each.severity < Severity.CARE or shown == MOST:
             continue
         shown += 1
-        level = "error" if each.weight.acknowledgement else "warning"
+        level = "error" if each.severity.acknowledgement else "warning"
         message = mask(f"{plain(each.where)}: {plain(each.sentence)}")[:LONGEST]
-        title = _property(each.weight.words)
+        title = _property(each.severity.words)
         yield f"::{level} file={_property(place.file)},line={place.line},title={title}::{_data(message)}"
 
 

@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from review.findings import NO, YES, Finding, Kind, Weight
+from review.findings import NO, YES, Finding, Kind, Severity
 from review.grouping import Group, grouped
 from review.reviewing import Review
 from review.text import bounded
 from review.unexamined import told
 
-PARTIAL = "not known: the plan is only a part of what would happen"
+PARTIAL = "not known: the plan is incomplete"
 NOT_KNOWN = "not known"
 NOBODY = "nobody"
-NO_CODE = "none that is seen here"
-NO_COST = "nothing: what changes is free by itself"
+NO_CODE = "none found"
+NO_COST = "nothing: what changes has no cost of its own"
 UNDONE = "yes, by reverting the change and applying again"
 # What a sentence begins with that says itself who gains access.
 SUBJECT = re.compile(
@@ -57,9 +57,9 @@ def answers(review: Review) -> Iterator[Answer]:
 
 def _answers(review: Review) -> Iterator[Answer]:
     unexamined = review.unexamined
-    lost = [each for each in review.findings if each.weight >= Weight.POSSIBLE_LOSS]
+    lost = [each for each in review.findings if each.severity >= Severity.POSSIBLE_LOSS]
     yield _answer("Is data lost?", _places(lost), "no", unexamined.data)
-    widened = [each for each in review.findings if each.weight is Weight.WIDENED and not each.unexamined]
+    widened = [each for each in review.findings if each.severity is Severity.WIDENED and not each.unexamined]
     yield _answer("Who gains access?", _sentences(widened), NOBODY, unexamined.access, what="for access")
     code = [each for each in review.findings if each.kind is Kind.CODE]
     yield _answer("What code goes live?", _sentences(code), NO_CODE, unexamined.code, what="for code")
@@ -80,9 +80,9 @@ def _places(found: list[Finding]) -> str:
     """Return where data is lost, or perhaps is."""
     if not found:
         return ""
-    possible = all(each.weight is Weight.POSSIBLE_LOSS for each in found)
+    possible = all(each.severity is Severity.POSSIBLE_LOSS for each in found)
     return (
-        f"{'perhaps' if possible else '**yes**'}: {_some(list(dict.fromkeys(each.where for each in found)))}"
+        f"{'possibly' if possible else '**yes**'}: {_some(list(dict.fromkeys(each.where for each in found)))}"
     )
 
 
@@ -114,10 +114,10 @@ def _cost(review: Review) -> Answer:
 def _undone(review: Review) -> Answer:
     """Return what cannot be taken back, what only by hand, and of what that is not known."""
     question, unexamined = "Can it be undone?", review.unexamined.data
-    places: dict[str, set[str]] = {"**no**": set(), NOT_KNOWN: set(), "only by hand": set()}
+    places: dict[str, set[str]] = {"**no**": set(), NOT_KNOWN: set(), "only manually": set()}
     for each in review.findings:
         if not each.undo.startswith(YES):
-            kind = {NO: "**no**", NOT_KNOWN: NOT_KNOWN}.get(each.undo, "only by hand")
+            kind = {NO: "**no**", NOT_KNOWN: NOT_KNOWN}.get(each.undo, "only manually")
             places[kind].add(each.where)
     parts, said = [], set[str]()
     for kind, found in places.items():

@@ -52,10 +52,10 @@ def _read(name: str, content: bytes) -> Archive:
         return Archive({PurePosixPath(name).name: entry}, single=True)
     at = content.rfind(END_OF_DIRECTORY)
     if at < 0 or len(content) < at + 22:
-        return Archive(problem="its list of files is cut off")
+        return Archive(problem="its file list is truncated")
     size = struct.unpack_from("<I", content, at + 12)[0]
     if size > MOST_DIRECTORY:
-        return Archive(problem="it has more files than are looked at")
+        return Archive(problem="it has more files than the limit")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return _files(archive)
@@ -68,7 +68,7 @@ def _read(name: str, content: bytes) -> Archive:
         struct.error,
         EOFError,
     ):
-        return Archive(problem="it is no zip that can be read")
+        return Archive(problem="it is not a readable zip archive")
 
 
 def _files(archive: zipfile.ZipFile) -> Archive:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from review import types
 from review.context import Context
-from review.findings import NO, Finding, Kind, Weight
+from review.findings import NO, Finding, Kind, Severity
 from review.grants import WHOLE, Grant, who
 from review.plan import Change
 from review.text import UNKNOWN, span
@@ -75,15 +75,15 @@ def _made(change: Change, context: Context, scope: Scope, form: str, before: Seq
     where = f"{scope.kind} {span(scope.resource)}"
     what = f"{span(scope.role)} on {where}" if scope.role else f"any role on {where}"
     shown = ", ".join(losing[:MOST]) + (f" and {len(losing) - MOST} more" if len(losing) > MOST else "")
-    named = f", of this plan {shown}" if losing else ""
+    named = f", in this plan {shown}" if losing else ""
     sentence = (
-        f"this {form} is authoritative: whoever else holds {what} loses it{named}; others that lose it are not in the "
-        "plan, so reverting cannot bring them back"
+        f"this {form} is authoritative: every other member with {what} loses it{named}; the plan cannot list "
+        "members that were granted it elsewhere, so reverting does not restore them"
     )
-    weight = Weight.INTERRUPTED if losing or form == "policy" else Weight.CARE
+    severity = Severity.INTERRUPTED if losing or form == "policy" else Severity.CARE
     return Finding(
         Kind.ACCESS,
-        weight,
+        severity,
         context.where(change),
         sentence,
         undo=NO,
@@ -95,12 +95,12 @@ def _made(change: Change, context: Context, scope: Scope, form: str, before: Seq
 def _deleted(change: Change, context: Context, scope: Scope) -> Finding:
     """Return what it means that a policy goes which is all that anybody's access comes from."""
     sentence = (
-        f"the whole policy of {scope.kind} {span(scope.resource)} is deleted: everybody loses access, its owners "
-        "included, and only somebody with a role above it can grant any again"
+        f"the entire policy of {scope.kind} {span(scope.resource)} is deleted: everyone loses access, owners "
+        "included, and only a member with a role on a parent resource can grant access again"
     )
     return Finding(
         Kind.ACCESS,
-        Weight.INTERRUPTED,
+        Severity.INTERRUPTED,
         context.where(change),
         sentence,
         undo=NO,

@@ -52,14 +52,14 @@ class CodeChange:
         if self.problem:
             return self.problem
         if not self.files:
-            return "no file in it differs"
+            return "no file differs"
         order = sorted(self.files, key=lambda each: (bool(REQUIREMENTS.search(each.name)), each.name))
         shown = ", ".join(each.told for each in order[:5])
         more = f" and {plural(len(order) - 5, 'more file')}" if len(order) > 5 else ""
         needs = f"; requirements: {', '.join(self.requirements[:6])}" if self.requirements else ""
         rest = f" and {len(self.requirements) - 6} more" if len(self.requirements) > 6 else ""
         twice = (
-            f"; beware, in it twice: {', '.join(span(each) for each in self.repeated[:3])}"
+            f"; duplicate entries: {', '.join(span(each) for each in self.repeated[:3])}"
             if self.repeated
             else ""
         )
@@ -88,9 +88,9 @@ def compare_archives(old: Archive | None, new: Archive | None, mask: Callable[[s
     """
     for side, archive in (("the old archive", old), ("the new archive", new)):
         if archive is None:
-            return CodeChange(problem=f"{side} is not found here, so what differs in it cannot be shown")
+            return CodeChange(problem=f"{side} was not found, so its changes cannot be shown")
         if archive.problem:
-            return CodeChange(problem=f"{side} cannot be looked into: {archive.problem}")
+            return CodeChange(problem=f"{side} cannot be read: {archive.problem}")
     assert old is not None  # noqa: S101
     assert new is not None  # noqa: S101
     before, after = dict(old.files), dict(new.files)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from review.differences import diff
-from review.findings import NO, YES, Detail, Finding, Kind, Weight
+from review.findings import NO, YES, Detail, Finding, Kind, Severity
 from review.secrets import Secrets
 from review.text import plural, span, spans
 from review.values import Values, first, text
@@ -49,11 +49,13 @@ def configuration_findings(
                 else "is removed"
             )
             what = (
-                f"{verb}: what it does to a module's resources is not examined" if section in MOVES else verb
+                f"{verb}: its effect on the resources of modules is not examined"
+                if section in MOVES
+                else verb
             )
             details = _details(base.get(section), head.get(section), secrets)
             opaque = section if section in MOVES else ""
-            yield _finding(f"section {span(section)}", Weight.CARE, what, details, opaque=opaque)
+            yield _finding(f"section {span(section)}", Severity.CARE, what, details, opaque=opaque)
 
 
 def _of_modules(section: Any) -> list[Any]:
@@ -66,27 +68,27 @@ def meta_findings(address: str, where: str, old: Values, new: Values, secrets: S
     """Yield what changes in a resource's meta-arguments, but for its provisioners and its instances."""
     if old.get("provider") != new.get("provider"):
         sentence = (
-            f"is managed by provider {span(new.get('provider') or 'google')}, before by "
-            f"{span(old.get('provider') or 'google')}: it may be made anew elsewhere"
+            f"is managed by provider {span(new.get('provider') or 'google')} instead of "
+            f"{span(old.get('provider') or 'google')}: it may be created again elsewhere"
         )
         yield _finding(
-            where, Weight.POSSIBLE_LOSS, sentence, (), address=address, undo="not known", opaque=address
+            where, Severity.POSSIBLE_LOSS, sentence, (), address=address, undo="not known", opaque=address
         )
     before, after = (_mapping(first(each.get("lifecycle"))) for each in (old, new))
     if before.get("prevent_destroy") is True and after.get("prevent_destroy") is not True:
-        sentence = "its lifecycle no longer prevents that it is destroyed (prevent_destroy)"
-        yield _finding(where, Weight.CARE, sentence, (), address=address)
+        sentence = "prevent_destroy is removed: it can be destroyed from now on"
+        yield _finding(where, Severity.CARE, sentence, (), address=address)
     for key in sorted({*before, *after}):
         if key == "prevent_destroy" and before.get(key) is True:
             continue
         if before.get(key) != after.get(key):
             sentence = f"lifecycle {span(key)}: {_shown(before.get(key), secrets)} → {_shown(after.get(key), secrets)}"
-            yield _finding(where, Weight.CHANGE, sentence, (), address=address)
+            yield _finding(where, Severity.CHANGE, sentence, (), address=address)
     for key in ("depends_on", "connection"):
         if old.get(key) != new.get(key):
-            weight = Weight.CODE if key == "connection" else Weight.NOTE
+            severity = Severity.CODE if key == "connection" else Severity.NOTE
             details = _details(old.get(key), new.get(key), secrets)
-            yield _finding(where, weight, f"{span(key)} changes", details, address=address)
+            yield _finding(where, severity, f"{span(key)} changes", details, address=address)
 
 
 def _terraform(old: Values, new: Values, secrets: Secrets) -> Iterator[Finding]:
@@ -96,26 +98,26 @@ def _terraform(old: Values, new: Values, secrets: Secrets) -> Iterator[Finding]:
         details = _details(old.get(key), new.get(key), secrets)
         if key in ("backend", "cloud"):
             sentence = (
-                "the state lies elsewhere: what is deployed is not in the new state unless it is migrated, so the "
-                "apply makes everything again beside it, or fails"
+                "the state moves elsewhere: unless the existing state is migrated, the apply creates every resource "
+                "again, or fails because it exists"
             )
             name = _backend(new) or _backend(old)
             yield _finding(
-                f"backend {span(name)}", Weight.CARE, sentence, details, undo=NO, opaque=f"backend.{name}"
+                f"backend {span(name)}", Severity.CARE, sentence, details, undo=NO, opaque=f"backend.{name}"
             )
         else:
-            yield _finding(f"Terraform setting {span(key)}", Weight.CARE, "changes", details)
+            yield _finding(f"Terraform setting {span(key)}", Severity.CARE, "changes", details)
     sides = [_blocks(each.get("required_providers")) for each in (old, new)]
     for name in _differing(*sides):
         before, after = (_mapping(first(side.get(name))) for side in sides)
         sentence = (
-            f"runs with the credentials of the apply as {_provider(after)}; before: {_provider(before)}"
+            f"changes to {_provider(after)}, which runs with the credentials of the apply; before: {_provider(before)}"
             if after
             else "is no longer required"
         )
         opaque = f"provider.{name}" if before and after and _source(before) != _source(after) else ""
         where = f"provider {span(name)}"
-        yield Finding(Kind.CODE, Weight.CODE, where, sentence, undo=YES, size=25, opaque=opaque)
+        yield Finding(Kind.CODE, Severity.CODE, where, sentence, undo=YES, size=25, opaque=opaque)
 
 
 def _source(required: Values) -> str:
@@ -149,15 +151,15 @@ def _providers(base: Mapping[str, Any], head: Mapping[str, Any], secrets: Secret
                 f"{key} {_shown(old.get(key), secrets)} → {_shown(new.get(key), secrets)}" for key in moved
             )
             sentence = (
-                f"{places}: {plural(len(follow), 'resource')} that {'names' if len(follow) == 1 else 'name'} none "
-                f"({spans(follow, MOST)}) may be deleted and made anew there"
+                f"{places}: {plural(len(follow), 'resource')} without an own value "
+                f"({spans(follow, MOST)}) may be deleted and created again there"
                 if follow
                 else places
             )
-            weight = Weight.POSSIBLE_LOSS if follow else Weight.CARE
+            severity = Severity.POSSIBLE_LOSS if follow else Severity.CARE
             yield _finding(
                 where,
-                weight,
+                severity,
                 sentence,
                 details,
                 undo="not known" if follow else YES,
@@ -165,14 +167,14 @@ def _providers(base: Mapping[str, Any], head: Mapping[str, Any], secrets: Secret
             )
         else:
             verb = (
-                "is configured otherwise"
+                "its configuration changes"
                 if old and new
                 else "is configured"
                 if new
                 else "is no longer configured"
             )
             opaque = f"provider.{name}" if old and new else ""
-            yield _finding(where, Weight.CARE, verb, details, opaque=opaque)
+            yield _finding(where, Severity.CARE, verb, details, opaque=opaque)
 
 
 def _of_block(
@@ -189,19 +191,19 @@ def _of_block(
     if section == "module":
         return _module(name, verb, old, new, details)
     if section in ("data", "ephemeral") and new is not None:
-        sentence = f"{verb}: what it reads is only known by planning{used}"
+        sentence = f"{verb}: what it reads is known only to a plan{used}"
         # Of a policy document it is known what the provider makes (`review.expansion`).
         opaque = f"{section}.{name}" if users and not name.startswith("google_iam_policy.") else ""
-        return _finding(where, Weight.CARE if users else Weight.CHANGE, sentence, details, opaque=opaque)
+        return _finding(where, Severity.CARE if users else Severity.CHANGE, sentence, details, opaque=opaque)
     if section == "action":
-        sentence = f"{verb}: what it does is not known here"
-        return _finding(where, Weight.CARE, sentence, details, undo=NO, opaque=f"action.{name}")
+        sentence = f"{verb}: its effect is not known"
+        return _finding(where, Severity.CARE, sentence, details, undo=NO, opaque=f"action.{name}")
     if section == "check":
-        return _finding(where, Weight.CARE if new is None else Weight.NOTE, verb, details)
+        return _finding(where, Severity.CARE if new is None else Severity.NOTE, verb, details)
     has_value = section == "locals" or "default" in _mapping(old) or "default" in _mapping(new)
     if section == "variable" and not has_value and old is not None and new is not None:
-        return _finding(where, Weight.NOTE, f"its declaration changes{used}", details)
-    return _finding(where, Weight.CHANGE if users else Weight.NOTE, f"{verb}{used}", details)
+        return _finding(where, Severity.NOTE, f"its declaration changes{used}", details)
+    return _finding(where, Severity.CHANGE if users else Severity.NOTE, f"{verb}{used}", details)
 
 
 def _module(name: str, verb: str, old: Any, new: Any, details: tuple[Detail, ...]) -> Finding:
@@ -209,15 +211,15 @@ def _module(name: str, verb: str, old: Any, new: Any, details: tuple[Detail, ...
     sides = _mapping(first(old)), _mapping(first(new))
     keys = sorted(key for key in {*sides[0], *sides[1]} if sides[0].get(key) != sides[1].get(key))
     what = f" in {spans(keys, MOST)}" if old is not None and new is not None else ""
-    sentence = f"{verb}{what}: what its resources become is not examined"
-    weight = Weight.CARE if old is None else Weight.POSSIBLE_LOSS
+    sentence = f"{verb}{what}: the effect on its resources is not examined"
+    severity = Severity.CARE if old is None else Severity.POSSIBLE_LOSS
     where = f"module {span(name)}"
-    return _finding(where, weight, sentence, details, undo="not known", opaque=f"module.{name}")
+    return _finding(where, severity, sentence, details, undo="not known", opaque=f"module.{name}")
 
 
 def _finding(
     where: str,
-    weight: Weight,
+    severity: Severity,
     sentence: str,
     details: tuple[Detail, ...],
     *,
@@ -227,7 +229,7 @@ def _finding(
 ) -> Finding:
     return Finding(
         Kind.SERVICE,
-        weight,
+        severity,
         where,
         sentence,
         undo=undo,

@@ -94,15 +94,15 @@ class Cost:
             f"{what}: {self._pair(was, is_)} ({told[what]})"
             for what, was, is_ in sorted(self._lines(), key=lambda each: (-max(each[1], each[2]), each[0]))
         ]
-        lines.append(f"list prices of {self.region} as of {self.as_of}; --prices puts others in their place")
-        lines += [f"not known, and counted as nothing: {each}" for each in self.unknown]
+        lines.append(f"list prices of {self.region} as of {self.as_of}; --prices replaces them")
+        lines += [f"not known, and not in the total: {each}" for each in self.unknown]
         if self.uncounted:
             lines.append(f"not counted: {', '.join(self.uncounted)}")
         if self.elsewhere:
             lines.append(
-                f"counted at the prices of {self.region}, without a file of their own: {', '.join(self.elsewhere)}"
+                f"no price list of their own, counted at the prices of {self.region}: {', '.join(self.elsewhere)}"
             )
-        return (Detail("what a month costs, line by line", tuple(lines)),)
+        return (Detail("monthly cost, line by line", tuple(lines)),)
 
     def _lines(self) -> Iterator[tuple[str, float, float]]:
         old, new = ({each.what: each.month for each in side} for side in (self.before, self.after))

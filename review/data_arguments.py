@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from review.context import Context
-from review.findings import NO, YES, Finding, Kind, Weight
+from review.findings import NO, YES, Finding, Kind, Severity
 from review.plan import Change
 from review.text import span
 from review.values import blocks, known, number, seconds, text, written_of
@@ -24,59 +24,59 @@ class Rule:
     type: str
     path: str
     when: str
-    weight: Weight
+    severity: Severity
     sentence: str  # {old} and {new} are the values
     undo: str = NO
 
 
 RULES = (
-    Rule("google_kms_crypto_key_version", "state", "=DESTROYED", Weight.LOSS,
-         "is scheduled to be destroyed: what is encrypted with it can no longer be read afterwards",
-         "by restoring it, until the scheduled time is over"),
-    Rule("google_kms_crypto_key_version", "state", "=DISABLED", Weight.INTERRUPTED,
-         "is disabled: what is encrypted with it cannot be read until it is enabled again", BY_ENABLING),
-    Rule(SECRETS, "ttl", "set", Weight.LOSS, "deletes itself, with every version, {new} after the apply"),
-    Rule(SECRETS, "expire_time", "set", Weight.LOSS, "deletes itself, with every version, at {new}"),
-    Rule(SECRETS, "version_destroy_ttl", "off", Weight.CARE,
-         "destroys versions at once from now on, where it waited {old}", YES),
-    Rule(VERSIONS, "enabled", "=false", Weight.INTERRUPTED, "is disabled: whoever reads it fails", BY_ENABLING),
-    Rule("google_spanner_database", "version_retention_period", "shorter", Weight.CARE,
-         "keeps earlier versions of its rows for {new}, where it was {old}: older ones can no longer be read"),
+    Rule("google_kms_crypto_key_version", "state", "=DESTROYED", Severity.LOSS,
+         "is scheduled for destruction: data encrypted with it can no longer be read afterwards",
+         "by restoring it before the scheduled time"),
+    Rule("google_kms_crypto_key_version", "state", "=DISABLED", Severity.INTERRUPTED,
+         "is disabled: data encrypted with it cannot be read until it is enabled again", BY_ENABLING),
+    Rule(SECRETS, "ttl", "set", Severity.LOSS, "is deleted with every version {new} after the apply"),
+    Rule(SECRETS, "expire_time", "set", Severity.LOSS, "is deleted with every version at {new}"),
+    Rule(SECRETS, "version_destroy_ttl", "off", Severity.CARE,
+         "destroys versions immediately from now on instead of after {old}", YES),
+    Rule(VERSIONS, "enabled", "=false", Severity.INTERRUPTED, "is disabled: reading it fails", BY_ENABLING),
+    Rule("google_spanner_database", "version_retention_period", "shorter", Severity.CARE,
+         "keeps earlier versions of its rows for {new} instead of {old}: older ones can no longer be read"),
     Rule("google_firestore_database", "point_in_time_recovery_enablement", "=POINT_IN_TIME_RECOVERY_DISABLED",
-         Weight.CARE, "can no longer be recovered to an earlier time"),
-    Rule("google_alloydb_cluster", "continuous_backup_config.enabled", "off", Weight.CARE,
+         Severity.CARE, "can no longer be recovered to an earlier time"),
+    Rule("google_alloydb_cluster", "continuous_backup_config.enabled", "off", Severity.CARE,
          "can no longer be recovered to an earlier time"),
-    Rule("google_alloydb_cluster", "automated_backup_policy.enabled", "off", Weight.CARE,
+    Rule("google_alloydb_cluster", "automated_backup_policy.enabled", "off", Severity.CARE,
          "is no longer backed up", YES),
-    Rule("google_bigtable_table", "automated_backup_policy", "fewer", Weight.CARE, "is no longer backed up", YES),
-    Rule("google_redis_instance", "memory_size_gb", "smaller", Weight.POSSIBLE_LOSS,
-         "shrinks from {old} to {new} GiB: keys that have no room are evicted"),
-    Rule("google_redis_cluster", "shard_count", "smaller", Weight.POSSIBLE_LOSS,
-         "shrinks from {old} to {new} shards: keys that have no room are evicted"),
-    Rule("google_memorystore_instance", "shard_count", "smaller", Weight.POSSIBLE_LOSS,
-         "shrinks from {old} to {new} shards: keys that have no room are evicted"),
-    Rule("google_compute_instance", "attached_disk", "fewer", Weight.INTERRUPTED,
-         "loses a disk, which stays with what is on it", YES),
+    Rule("google_bigtable_table", "automated_backup_policy", "fewer", Severity.CARE, "is no longer backed up", YES),
+    Rule("google_redis_instance", "memory_size_gb", "smaller", Severity.POSSIBLE_LOSS,
+         "shrinks from {old} to {new} GiB: keys that no longer fit are evicted"),
+    Rule("google_redis_cluster", "shard_count", "smaller", Severity.POSSIBLE_LOSS,
+         "shrinks from {old} to {new} shards: keys that no longer fit are evicted"),
+    Rule("google_memorystore_instance", "shard_count", "smaller", Severity.POSSIBLE_LOSS,
+         "shrinks from {old} to {new} shards: keys that no longer fit are evicted"),
+    Rule("google_compute_instance", "attached_disk", "fewer", Severity.INTERRUPTED,
+         "loses a disk, which keeps its data", YES),
     Rule("google_storage_transfer_job", "transfer_spec.transfer_options.delete_objects_unique_in_sink", "true",
-         Weight.LOSS, "deletes every object in its destination that the source does not have"),
+         Severity.LOSS, "deletes every object in its destination that the source does not have"),
     Rule("google_storage_transfer_job",
          "transfer_spec.transfer_options.delete_objects_from_source_after_transfer", "true",
-         Weight.LOSS, "deletes objects in its source once they are copied"),
+         Severity.LOSS, "deletes objects in its source once they are copied"),
     Rule("google_storage_transfer_job", "replication_spec.transfer_options.delete_objects_unique_in_sink", "true",
-         Weight.LOSS, "deletes every object in its destination that the source does not have"),
+         Severity.LOSS, "deletes every object in its destination that the source does not have"),
     Rule("google_storage_transfer_job",
          "replication_spec.transfer_options.delete_objects_from_source_after_transfer", "true",
-         Weight.LOSS, "deletes objects in its source once they are copied"),
-    Rule("google_backup_dr_backup_vault", "backup_minimum_enforced_retention_duration", "shorter", Weight.CARE,
-         "lets backups be deleted after {new}, where it was {old}", YES),
-    Rule("google_netapp_backup_policy", "*_backup_limit", "smaller", Weight.LOSS,
-         "keeps {new} backups, where it was {old}: older ones are deleted"),
-    Rule("google_gke_backup_backup_plan", "retention_policy.backup_retain_days", "smaller", Weight.CARE,
-         "keeps new backups for {new} days, where it was {old}", YES),
-    Rule("google_firestore_backup_schedule", "retention", "shorter", Weight.CARE,
-         "keeps new backups for {new}, where it was {old}", YES),
-    Rule("google_spanner_backup_schedule", "retention_duration", "shorter", Weight.CARE,
-         "keeps new backups for {new}, where it was {old}", YES),
+         Severity.LOSS, "deletes objects in its source once they are copied"),
+    Rule("google_backup_dr_backup_vault", "backup_minimum_enforced_retention_duration", "shorter", Severity.CARE,
+         "lets backups be deleted after {new} instead of {old}", YES),
+    Rule("google_netapp_backup_policy", "*_backup_limit", "smaller", Severity.LOSS,
+         "keeps {new} backups instead of {old}: older ones are deleted"),
+    Rule("google_gke_backup_backup_plan", "retention_policy.backup_retain_days", "smaller", Severity.CARE,
+         "keeps new backups for {new} days instead of {old}", YES),
+    Rule("google_firestore_backup_schedule", "retention", "shorter", Severity.CARE,
+         "keeps new backups for {new} instead of {old}", YES),
+    Rule("google_spanner_backup_schedule", "retention_duration", "shorter", Severity.CARE,
+         "keeps new backups for {new} instead of {old}", YES),
 )  # fmt: skip
 # Types of which an argument counts for what is made new, too.
 MADE = ("google_storage_transfer_job",)
@@ -92,8 +92,8 @@ def data_argument_findings(change: Change, context: Context) -> Iterator[Finding
         if _applies(rule, change, path):
             old, new = (span(text(side, path) or "unset") for side in (change.old, change.new))
             yield Finding(
-                Kind.DATA if rule.weight >= Weight.POSSIBLE_LOSS else Kind.SERVICE,
-                rule.weight,
+                Kind.DATA if rule.severity >= Severity.POSSIBLE_LOSS else Kind.SERVICE,
+                rule.severity,
                 context.where(change),
                 rule.sentence.format(old=old, new=new),
                 rule.undo,

@@ -3,26 +3,26 @@
 from collections.abc import Iterable
 
 from review.context import Context
-from review.findings import NO, Detail, Finding, Kind, Weight
+from review.findings import NO, Detail, Finding, Kind, Severity
 from review.plan import Change
 from review.text import plural, span
 from review.values import Values, get, text, written_of
 
 REASONS = {
-    "replace_because_tainted": "it is marked as damaged (tainted)",
-    "replace_because_cannot_update": "what changes cannot be changed in place",
-    "replace_by_request": "a replacement was asked for (-replace)",
-    "replace_by_triggers": "what its replacement is tied to changes (replace_triggered_by)",
-    "delete_because_no_resource_config": "it is no longer declared",
-    "delete_because_no_module": "its module is no longer declared",
-    "delete_because_wrong_repetition": "its count or for_each came or went",
-    "delete_because_count_index": "its index is beyond the count",
+    "replace_because_tainted": "it is tainted",
+    "replace_because_cannot_update": "this cannot be changed in place",
+    "replace_by_request": "replacement was requested (-replace)",
+    "replace_by_triggers": "a resource in replace_triggered_by changes",
+    "delete_because_no_resource_config": "it is no longer in the configuration",
+    "delete_because_no_module": "its module is no longer in the configuration",
+    "delete_because_wrong_repetition": "its count or for_each was added or removed",
+    "delete_because_count_index": "its index is out of the range of count",
     "delete_because_each_key": "its key is no longer in for_each",
-    "delete_because_no_move_target": "it moves to an address that is not declared",
-    "delete_because_enabled_false": "it is switched off (enabled)",
-    "read_because_config_unknown": "its arguments are only known after the apply",
-    "read_because_dependency_pending": "what it depends on changes",
-    "read_because_check_nested": "a check asks for it",
+    "delete_because_no_move_target": "it moves to an address that is not in the configuration",
+    "delete_because_enabled_false": "it is disabled (enabled)",
+    "read_because_config_unknown": "its arguments are known only after the apply",
+    "read_because_dependency_pending": "a dependency changes",
+    "read_because_check_nested": "a check block reads it",
 }
 
 
@@ -60,9 +60,9 @@ def obstacle(change: Change) -> str:
     if change.prevented:
         return "prevent_destroy is set: the plan fails"
     if found := protection(change.old):
-        return f"{found} is on: the apply refuses this, half-way; take it off in an apply of its own first"
+        return f"{found} is on: the apply fails part-way; turn it off in a separate apply first"
     if text(change.old, "deletion_policy") == "PREVENT":
-        return "its deletion_policy is PREVENT: the apply refuses this"
+        return "its deletion_policy is PREVENT: the apply fails"
     return ""
 
 
@@ -73,7 +73,7 @@ def destruction(
     *,
     size: int,
     undo: str = NO,
-    weight: Weight = Weight.LOSS,
+    severity: Severity = Severity.LOSS,
     along: Iterable[Change] = (),
     noun: str = "resource",
     unexamined: bool = False,
@@ -88,17 +88,19 @@ def destruction(
     if unseen:
         shown = ", ".join(span(context.names.of(each.address)) for each in unseen[:5])
         more = f" and {len(unseen) - 5} more" if len(unseen) > 5 else ""
-        go = "goes" if len(unseen) == 1 else "go"
-        parts.append(f"with it {go} {plural(len(unseen), noun)} that the plan does not show: {shown}{more}")
+        verb = "is" if len(unseen) == 1 else "are"
+        parts.append(
+            f"{plural(len(unseen), noun)} that the plan does not show {verb} lost with it: {shown}{more}"
+        )
     if found := obstacle(change):
         parts.append(found)
     details = []
     if len(unseen) > 5:
         names = tuple(f"{span(context.names.of(each.address))}" for each in unseen)
-        details.append(Detail("goes along, unseen in the plan", names))
+        details.append(Detail("also lost, not shown in the plan", names))
     return Finding(
         Kind.DATA,
-        weight,
+        severity,
         context.where(change),
         "; ".join(parts),
         undo=undo,

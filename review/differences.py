@@ -191,9 +191,9 @@ def told(difference: Difference) -> str:
     """Return a difference as one line, its values as spans."""
     before, after = difference.before, difference.after
     if before == after:
-        return f"{span(difference.path)}: the order"
+        return f"{span(difference.path)}: order changed"
     if isinstance(before, str) and isinstance(after, str) and HIDDEN in before and HIDDEN in after:
-        return f"{span(difference.path)}: changed, and sensitive"
+        return f"{span(difference.path)}: changed (sensitive)"
     if isinstance(before, str) and isinstance(after, str) and max(len(before), len(after)) > LONG:
         before, after = _around(visible(before), visible(after))
     return f"{span(difference.path)}: {span(before)} → {span(after)}"

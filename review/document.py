@@ -1,10 +1,10 @@
-"""A review laid out once, for every format: a headline, answers, a table by weight, and what is folded away."""
+"""A review laid out once, for every format: a headline, answers, a table by severity, and what is folded away."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from review.answers import answers
-from review.findings import YES, Detail, Finding, Kind, Weight
+from review.findings import YES, Detail, Finding, Kind, Severity
 from review.grouping import grouped
 from review.reviewing import Review, summary
 from review.text import CLOSE, OPEN, bounded, plural, rendered, span
@@ -15,9 +15,9 @@ LONGEST_FOLD = 7000
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table by weight."""
+    """One row of the table by severity."""
 
-    weight: Weight
+    severity: Severity
     where: str
     sentence: str
     undo: str
@@ -51,13 +51,13 @@ def lay_out(review: Review, name: str = "") -> Document:
 
 
 def headline(review: Review) -> str:
-    """Return the weight of a review in one line."""
+    """Return the severity of a review in one line."""
     parts = []
-    for weight in sorted(Weight, reverse=True):
-        count = sum(1 for each in review.findings if each.weight is weight)
-        if count and weight >= Weight.CODE:
-            parts.append(f"{weight.words} ({count})" if count > 1 else weight.words)
-    told = ", ".join(parts) or "nothing of weight"
+    for severity in sorted(Severity, reverse=True):
+        count = sum(1 for each in review.findings if each.severity is severity)
+        if count and severity >= Severity.CODE:
+            parts.append(f"{severity.words} ({count})" if count > 1 else severity.words)
+    told = ", ".join(parts) or "minor changes only"
     if review.refused:
         told = f"do not apply; {told}"
     costs = f"; {review.cost.headline}" if review.cost else ""
@@ -75,15 +75,15 @@ def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
         else:
             rest.append(each)
     for row in grouped(rest):
-        yield Row(row.first.weight, row.where, bounded(row.sentence), row.first.undo)
+        yield Row(row.first.severity, row.where, bounded(row.sentence), row.first.undo)
     for noun, names in sorted(new.items()):
         shown = ", ".join(names[:MOST_NEW]) + (
             f" and {len(names) - MOST_NEW} more" if len(names) > MOST_NEW else ""
         )
         yield Row(
-            Weight.NOTE,
+            Severity.NOTE,
             f"{plural(len(names), noun)}" if len(names) > 1 else noun,
-            f"made new: {shown}",
+            f"created: {shown}",
             YES,
         )
 
@@ -134,7 +134,8 @@ def masked(document: Document, mask: Callable[[str], str]) -> Document:
         told(document.refused),
         tuple((question, told(answer)) for question, answer in document.answers),
         tuple(
-            Row(each.weight, told(each.where), told(each.sentence), told(each.undo)) for each in document.rows
+            Row(each.severity, told(each.where), told(each.sentence), told(each.undo))
+            for each in document.rows
         ),
         tuple(
             Detail(

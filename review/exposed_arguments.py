@@ -8,29 +8,29 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from review.context import Context
-from review.findings import YES, Finding, Kind, Weight
+from review.findings import YES, Finding, Kind, Severity
 from review.networks import Addresses
 from review.plan import Change
 from review.text import HIDDEN, UNKNOWN, span, spans
 from review.values import Values, blocks, leaves, written_of
 
 UNSET = "(unset)"
-STAYS = "yes; what was read or done meanwhile stays"
+STAYS = "yes, but what was read or done in the meantime remains"
 
 
 def exposure(
     change: Change,
     context: Context,
-    weight: Weight,
+    severity: Severity,
     sentence: str,
     *,
     size: int = 0,
     kind: Kind = Kind.ACCESS,
 ) -> Finding:
     """Return a finding about access; what somebody did who had it is not undone."""
-    undo = STAYS if weight is Weight.WIDENED else YES
+    undo = STAYS if severity is Severity.WIDENED else YES
     return Finding(
-        kind, weight, context.where(change), sentence, undo=undo, size=size, address=change.address
+        kind, severity, context.where(change), sentence, undo=undo, size=size, address=change.address
     )
 
 
@@ -43,16 +43,15 @@ def argument_findings(change: Change, context: Context, path: str, rule: str) ->
         if not _is_open_from_the_start(rule, new):
             return
         yield exposure(
-            change, context, Weight.WIDENED, f"{span(path)} is {_listed(new)}: {_opens(rule, new)}", size=30
+            change, context, Severity.WIDENED, f"{span(path)} is {_listed(new)}: {_opens(rule, new)}", size=30
         )
         return
     widened = any(UNKNOWN in each or HIDDEN in each for each in new) or _widens(rule, old, new, change, path)
-    before = f"; before: {_listed(old)}"
-    sentence = f"{span(path)} is {_listed(new)}{before}"
+    sentence = f"{span(path)} changes from {_listed(old)} to {_listed(new)}"
     if widened:
-        yield exposure(change, context, Weight.WIDENED, f"{sentence}: {_opens(rule, new)}", size=42)
+        yield exposure(change, context, Severity.WIDENED, f"{sentence}: {_opens(rule, new)}", size=42)
     else:
-        yield exposure(change, context, Weight.CHANGE, f"{sentence}: this narrows access")
+        yield exposure(change, context, Severity.CHANGE, f"{sentence}: this narrows access")
 
 
 def _collected(values: Values, path: str) -> list[str]:
@@ -123,9 +122,9 @@ def _is_everything(rule: str, values: list[str], all_values: Values, path: str) 
 
 def _opens(rule: str, new: list[str]) -> str:
     if rule.startswith("networks") and new:
-        return f"{Addresses.of(new).words} may connect"
+        return f"{Addresses.of(new).words} can connect"
     if rule == "limits":
-        return "what it kept out may get in"
+        return "what it excluded may get access"
     if rule == "any":
-        return "whether this widens access is not compared"
+        return "whether this widens access is not evaluated"
     return "this widens access"

@@ -17,7 +17,7 @@ from review.catalog import is_known, is_local
 from review.context import Context
 from review.differences import Difference, differences, told
 from review.exposed_arguments import argument_findings, exposure
-from review.findings import Finding, Kind, Weight
+from review.findings import Finding, Kind, Severity
 from review.plan import Change
 from review.ssh_keys import ssh_key_findings
 from review.text import span
@@ -90,16 +90,16 @@ def exposure_findings(change: Change, context: Context) -> Iterator[Finding]:
     if words := _words("restricts", change.type):
         yield from _of_restriction(change, context, words)
     if change.after is not None and (words := _words("hides", change.type)) and _shown(change):
-        yield exposure(change, context, Weight.CARE, _filled(words, change, context), kind=Kind.SERVICE)
+        yield exposure(change, context, Severity.CARE, _filled(words, change, context), kind=Kind.SERVICE)
     if change.destroys and (words := _words("watches", change.type)):
-        yield exposure(change, context, Weight.CARE, _filled(words, change, context))
+        yield exposure(change, context, Severity.CARE, f"{_end(change)}: {_filled(words, change, context)}")
     if (
         change.action == "update"
         and (words := _words("redirects", change.type))
         and (found := _shown(change))
     ):
         yield exposure(
-            change, context, Weight.CARE, f"{_filled(words, change, context)}: {found}", kind=Kind.SERVICE
+            change, context, Severity.CARE, f"{_filled(words, change, context)}: {found}", kind=Kind.SERVICE
         )
     yield from _identity(change, context)
     if change.after is not None:
@@ -114,13 +114,11 @@ def _identity(change: Change, context: Context) -> Iterator[Finding]:
     for each in differences(change):
         for path, value in leaves(each.after, each.path) if each.after else ():
             if RUNS_AS.search(re.sub(r"\[[^\]]*\]", "", path)) and value not in (None, ""):
-                before = (
-                    f"before as {span(each.before)}"
-                    if isinstance(each.before, str) and each.before
-                    else "before not"
+                before = span(each.before) if isinstance(each.before, str) and each.before else "no identity"
+                sentence = (
+                    f"runs as {span(value)} instead of {before} ({span(path)}): permissions are not compared"
                 )
-                sentence = f"runs as {span(value)} from now on, {before} ({span(path)}): what it may do is not compared"
-                yield exposure(change, context, Weight.WIDENED, sentence, size=33)
+                yield exposure(change, context, Severity.WIDENED, sentence, size=33)
 
 
 def unexamined_access(change: Change) -> tuple[str, ...]:
@@ -165,26 +163,30 @@ def _access_paths(difference: Difference) -> Iterator[str]:
 def _of_grant(change: Change, context: Context, words: str) -> Iterator[Finding]:
     sentence = _filled(words, change, context)
     if change.after is None and not _words("restricts", change.type):
-        yield exposure(change, context, Weight.CHANGE, f"no longer holds: {sentence}")
+        yield exposure(change, context, Severity.CHANGE, f"is deleted, which ends this access: {sentence}")
     elif change.after is None:
         return
     elif change.before is None:
-        yield exposure(change, context, Weight.WIDENED, sentence, size=40)
+        yield exposure(change, context, Severity.WIDENED, sentence, size=40)
     elif found := _shown(change, _rules(change.type)):
-        yield exposure(change, context, Weight.WIDENED, f"{sentence}; this changes: {found}", size=38)
+        yield exposure(change, context, Severity.WIDENED, f"{sentence}; changed: {found}", size=38)
 
 
 def _of_restriction(change: Change, context: Context, words: str) -> Iterator[Finding]:
     sentence = _filled(words, change, context)
     if change.after is None:
         yield exposure(
-            change, context, Weight.WIDENED, f"{sentence}; it is deleted, and no longer does", size=46
+            change, context, Severity.WIDENED, f"is deleted, which lifts a restriction: {sentence}", size=46
         )
     elif change.before is None:
-        yield exposure(change, context, Weight.CHANGE, f"{sentence} from now on")
+        yield exposure(change, context, Severity.CHANGE, f"{sentence} from now on")
     elif found := _shown(change):
-        changed = f"{sentence}; it may let more through, as it changes: {found}"
-        yield exposure(change, context, Weight.WIDENED, changed, size=44)
+        changed = f"{sentence}; it may allow more, because this changes: {found}"
+        yield exposure(change, context, Severity.WIDENED, changed, size=44)
+
+
+def _end(change: Change) -> str:
+    return "is deleted" if change.after is None else "is replaced"
 
 
 def _shown(change: Change, told_already: Mapping[str, str] | None = None) -> str:

@@ -1,4 +1,4 @@
-"""What a review says: findings, each of one kind and one weight."""
+"""What a review says: findings, each of one kind and one severity."""
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum
@@ -14,7 +14,7 @@ class Kind(Enum):
     SERVICE = "service"
 
 
-class Weight(IntEnum):
+class Severity(IntEnum):
     """How much a finding matters to who approves; the order is the table's."""
 
     NOTE = 0
@@ -28,29 +28,29 @@ class Weight(IntEnum):
 
     @property
     def words(self) -> str:
-        """The weight's name in tables and JSON."""
+        """The severity's name in tables and JSON."""
         return _WORDS[self]
 
     @property
     def acknowledgement(self) -> str:
         """What somebody has to acknowledge before this is applied; empty where nothing is."""
-        if self >= Weight.POSSIBLE_LOSS:
+        if self >= Severity.POSSIBLE_LOSS:
             return DATA_LOSS
-        return ACCESS_WIDENED if self is Weight.WIDENED else ""
+        return ACCESS_WIDENED if self is Severity.WIDENED else ""
 
 
 DATA_LOSS = "data loss"
 ACCESS_WIDENED = "access widened"
 ACKNOWLEDGEMENTS = (DATA_LOSS, ACCESS_WIDENED)
 _WORDS = {
-    Weight.NOTE: "note",
-    Weight.CHANGE: "change",
-    Weight.CODE: "code",
-    Weight.CARE: "needs care",
-    Weight.INTERRUPTED: "service interrupted",
-    Weight.WIDENED: ACCESS_WIDENED,
-    Weight.POSSIBLE_LOSS: "data loss possible",
-    Weight.LOSS: DATA_LOSS,
+    Severity.NOTE: "note",
+    Severity.CHANGE: "change",
+    Severity.CODE: "code",
+    Severity.CARE: "needs care",
+    Severity.INTERRUPTED: "service interrupted",
+    Severity.WIDENED: ACCESS_WIDENED,
+    Severity.POSSIBLE_LOSS: "data loss possible",
+    Severity.LOSS: DATA_LOSS,
 }
 NO = "no"
 YES = "yes"
@@ -69,11 +69,11 @@ class Detail:
 class Finding:
     """One sentence about one resource. Texts hold data in spans, see `review.text`.
 
-    `undo` says whether reverting the change brings back what there was; `size` orders findings of one weight.
+    `undo` says whether reverting the change brings back what there was; `size` orders findings of one severity.
     """
 
     kind: Kind
-    weight: Weight
+    severity: Severity
     where: str
     sentence: str
     undo: str = YES
@@ -91,5 +91,5 @@ class Finding:
 
 
 def order(finding: Finding) -> tuple[int, int, str, str, str]:
-    """Sort key: by weight, then by size, then by name, so that the same plan gives the same text."""
-    return (-finding.weight, -finding.size, finding.address, finding.kind.value, finding.sentence)
+    """Sort key: by severity, then by size, then by name, so that the same plan gives the same text."""
+    return (-finding.severity, -finding.size, finding.address, finding.kind.value, finding.sentence)

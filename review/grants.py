@@ -24,9 +24,9 @@ PREFIXES = {
     "projectEditor:": "every editor of project",
     "projectViewer:": "every viewer of project",
     "specialGroup:": "the group",
-    "authorizedView:": "whoever can query the view",
-    "authorizedDataset:": "whoever can query the views of dataset",
-    "authorizedRoutine:": "whoever can call the routine",
+    "authorizedView:": "anyone who can query the view",
+    "authorizedDataset:": "anyone who can query the views of dataset",
+    "authorizedRoutine:": "anyone who can call the routine",
 }
 WHOLE = ("project", "folder", "organization", "billing account")  # where a grant reaches everything below
 # What a role's last word tells where the table does not know the role.
@@ -86,13 +86,13 @@ def role(name: str) -> Role:
     if told:
         return Role(told["may"], frozenset(told["can"].split()), known=True)
     if UNKNOWN in name or HIDDEN in name or not name:
-        return Role("hold a role that cannot be seen here on", frozenset({"anything"}), known=False)
+        return Role("use an unknown role on", frozenset({"anything"}), known=False)
     for pattern, can in BY_SUFFIX:
         if re.search(pattern, name, re.IGNORECASE):
             return Role(
-                "hold the role on", frozenset(f"{name.partition('.')[0]}:{each}" for each in can), known=False
+                "use the role on", frozenset(f"{name.partition('.')[0]}:{each}" for each in can), known=False
             )
-    return Role("hold the role on", frozenset({name}), known=False)
+    return Role("use the role on", frozenset({name}), known=False)
 
 
 def who(member: str, of: str = "") -> str:

@@ -135,10 +135,10 @@ def grouped(findings: Iterable[Finding]) -> list[Group]:
 def _key(finding: Finding) -> tuple[object, ...]:
     noun = finding.where.partition(OPEN)[0]
     if finding.subject:
-        return (finding.weight, finding.kind, finding.where, _predicate(finding), finding.undo)
+        return (finding.severity, finding.kind, finding.where, _predicate(finding), finding.undo)
     if not finding.alike:
         return (id(finding),)
-    return (finding.weight, finding.kind, noun, finding.alike, finding.within, finding.undo)
+    return (finding.severity, finding.kind, noun, finding.alike, finding.within, finding.undo)
 
 
 def _predicate(finding: Finding) -> str:

@@ -9,7 +9,7 @@ from review.findings import Finding
 from review.reviewing import Review
 from review.text import plain, rendered
 
-FORMAT = 1
+FORMAT = 2
 
 
 def machine(review: Review, headline: str, name: str, mask: Callable[[str], str]) -> str:
@@ -22,7 +22,7 @@ def machine(review: Review, headline: str, name: str, mask: Callable[[str], str]
         "format": FORMAT,
         "name": mask(name),
         "headline": told(headline),
-        "weight": review.weight.words,
+        "severity": review.severity.words,
         "acknowledge": list(review.acknowledgements),
         "refused": told(review.refused),
         "empty": review.empty,
@@ -59,7 +59,7 @@ def machine(review: Review, headline: str, name: str, mask: Callable[[str], str]
 def _finding(finding: Finding, told: Callable[[str], str], mask: Callable[[str], str]) -> dict[str, Any]:
     return {
         "kind": finding.kind.value,
-        "weight": finding.weight.words,
+        "severity": finding.severity.words,
         "address": told_address(finding.address, mask),
         "where": told(finding.where),
         "sentence": told(finding.sentence),

@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Iterable
 
 from review.document import Document, Row
-from review.findings import Detail, Weight
+from review.findings import Detail, Severity
 from review.text import plural, rendered
 
 MOST = 60_000
 MOST_TABLE = 36_000
 SIGNS = {
-    Weight.LOSS: "🛑 ",
-    Weight.POSSIBLE_LOSS: "🛑 ",
-    Weight.WIDENED: "🔓 ",
-    Weight.INTERRUPTED: "⏸️ ",
-    Weight.CARE: "⚠️ ",
+    Severity.LOSS: "🛑 ",
+    Severity.POSSIBLE_LOSS: "🛑 ",
+    Severity.WIDENED: "🔓 ",
+    Severity.INTERRUPTED: "⏸️ ",
+    Severity.CARE: "⚠️ ",
 }
 
 
@@ -26,7 +26,7 @@ def markdown(document: Document) -> str:
     if not head:
         return f"{_told(document.headline)}\n"
     if document.refused:
-        head.append(f"> **Not to be applied as it is:** {_told(document.refused)}.")
+        head.append(f"> **Do not apply this plan:** {_told(document.refused)}.")
     if document.answers:
         lines = ["| | |", "|---|---|"]
         lines += [f"| **{question}** | {_cell(answer)} |" for question, answer in document.answers]
@@ -45,28 +45,30 @@ def markdown(document: Document) -> str:
         folds.append(text)
     if left_out:
         folds.append(
-            f"**Cut:** {plural(left_out, 'folded part')} left out, as a comment may be no longer; `--json` or "
-            "`--format terminal` has all of it."
+            f"**Truncated:** {plural(left_out, 'section')} left out because of the comment's size limit; `--json` and "
+            "`--format terminal` show everything."
         )
     return "\n\n".join([*head, *folds, *foot]) + "\n"
 
 
 def _table(rows: Iterable[Row]) -> str:
-    lines = ["| weight | where | what happens | can it be undone? |", "|---|---|---|---|"]
+    lines = ["| severity | where | what happens | can it be undone? |", "|---|---|---|---|"]
     size = 0
-    left_out: Counter[Weight] = Counter()
+    left_out: Counter[Severity] = Counter()
     for row in rows:
-        bold = f"**{row.weight.words}**" if row.weight >= Weight.CARE else row.weight.words
-        cells = (f"{SIGNS.get(row.weight, '')}{bold}", row.where, row.sentence, row.undo)
+        bold = f"**{row.severity.words}**" if row.severity >= Severity.CARE else row.severity.words
+        cells = (f"{SIGNS.get(row.severity, '')}{bold}", row.where, row.sentence, row.undo)
         line = f"| {' | '.join(_cell(each) for each in cells)} |"
         size += len(line) + 1
         if size > MOST_TABLE:
-            left_out[row.weight] += 1
+            left_out[row.severity] += 1
             continue
         lines.append(line)
     if left_out:
-        counted = ", ".join(f"{left_out[weight]} {weight.words}" for weight in sorted(left_out, reverse=True))
-        lines.append(f"| | | **cut:** {plural(left_out.total(), 'more row')} left out: {counted} | |")
+        counted = ", ".join(
+            f"{left_out[severity]} {severity.words}" for severity in sorted(left_out, reverse=True)
+        )
+        lines.append(f"| | | **truncated:** {plural(left_out.total(), 'more row')} left out: {counted} | |")
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ from review.context import REFERENCE, Context
 from review.plan import Change
 from review.text import span
 
-WORDS = {"create": "made new", "update": "updated", "delete": "deleted"}
+WORDS = {"create": "created", "update": "updated", "delete": "deleted"}
 MOST_NAMES = 12
 
 
@@ -34,7 +34,7 @@ def order_of_apply(context: Context, changed: list[Change]) -> Iterator[str]:
     for number, step in enumerate(sorted(steps), start=1):
         yield f"{number}: {_told(context, steps[step])}"
     if gone:
-        yield f"what is only deleted goes before what it needed: {_told(context, gone)}"
+        yield f"deletions, dependents first: {_told(context, gone)}"
 
 
 def _referred(context: Context, address: str) -> Iterator[str]:
@@ -48,7 +48,7 @@ def _referred(context: Context, address: str) -> Iterator[str]:
 def _told(context: Context, changes: list[Change]) -> str:
     names: dict[str, list[str]] = {}
     for change in sorted(changes, key=lambda each: each.address):
-        how = "new one first" if change.created_first else "old one deleted first"
+        how = "new one created first" if change.created_first else "old one deleted first"
         word = f"replaced, {how}" if change.action == "replace" else WORDS[change.action]
         names.setdefault(word, []).append(span(context.names.of(change.address), 80))
     return "; ".join(f"{word}: {_some(each)}" for word, each in sorted(names.items()))

@@ -6,7 +6,7 @@ from review.catalog import UNKNOWN_SIZE, facts
 from review.context import Context
 from review.destruction import destruction, protection, reason
 from review.differences import computed, differences, told
-from review.findings import NO, YES, Finding, Kind, Weight
+from review.findings import NO, YES, Finding, Kind, Severity
 from review.plan import Change
 from review.text import plural, span, spans
 from review.values import get, known, text, written_of
@@ -23,46 +23,52 @@ OWN = (
     "zone",
 )  # arguments that name no other resource
 IMPORT = "by importing it again"
-BY_REMOVED = "by a removed block: reverting the import would delete it"
+BY_REMOVED = "with a removed block: reverting the import would delete it"
 # Arguments whose value decides that a deletion leaves what it is about, or what it loses.
-KEPT_BY: tuple[tuple[str, object, Weight, str, str], ...] = (
-    ("deletion_policy", "ABANDON", Weight.CARE, "is only forgotten: it stays in Google Cloud", IMPORT),
+KEPT_BY: tuple[tuple[str, object, Severity, str, str], ...] = (
+    (
+        "deletion_policy",
+        "ABANDON",
+        Severity.CARE,
+        "is abandoned: Terraform stops managing it, and it stays in Google Cloud",
+        IMPORT,
+    ),
     (
         "deletion_policy",
         "DISABLE",
-        Weight.INTERRUPTED,
-        "is only disabled: whoever reads it fails",
+        Severity.INTERRUPTED,
+        "is only disabled: reading it fails",
         "by enabling it again",
     ),
-    ("delete_policy", "ABANDON", Weight.CARE, "is only forgotten: what it made stays", IMPORT),
-    ("noop_on_destroy", True, Weight.NOTE, "is only forgotten: the version stays", IMPORT),
+    ("delete_policy", "ABANDON", Severity.CARE, "is abandoned: what it created stays", IMPORT),
+    ("noop_on_destroy", True, Severity.NOTE, "is abandoned: the version stays", IMPORT),
     (
         "on_delete",
         "drain",
-        Weight.INTERRUPTED,
-        "is drained: what is in flight is finished, nothing new is read",
+        Severity.INTERRUPTED,
+        "is drained: in-flight data is processed, no new data is read",
         YES,
     ),
 )
-SPARED: dict[str, tuple[Weight, str, str]] = {
+SPARED: dict[str, tuple[Severity, str, str]] = {
     "google_compute_attached_disk": (
-        Weight.INTERRUPTED,
-        "the machine loses the disk, which stays with what is on it",
+        Severity.INTERRUPTED,
+        "is deleted: the disk is detached and keeps its data",
         YES,
     ),
     "google_sql_user": (
-        Weight.INTERRUPTED,
-        "is deleted: whoever logs in as this user can no longer do so",
+        Severity.INTERRUPTED,
+        "is deleted: logins as this user fail",
         YES,
     ),
 }
 DEFERRED = {
-    "instance_count_unknown": "how many there will be is not known yet",
+    "instance_count_unknown": "its count or for_each is not known yet",
     "resource_config_unknown": "its arguments are not known yet",
     "provider_config_unknown": "its provider's settings are not known yet",
     "provider_unknown": "its provider's settings are not known yet",
-    "absent_prereq": "what it needs is not there yet",
-    "deferred_prereq": "what it needs is deferred itself",
+    "absent_prereq": "a prerequisite does not exist yet",
+    "deferred_prereq": "a prerequisite is deferred",
 }
 
 
@@ -70,14 +76,14 @@ def plain(change: Change, context: Context) -> Iterator[Finding]:
     """Say what happens to one resource of a type without a renderer, or of which the renderer said nothing."""
     where, because = context.where(change), reason(change)
     if change.action == "create":
-        yield Finding(Kind.SERVICE, Weight.NOTE, where, "is made new", address=change.address, new=True)
+        yield Finding(Kind.SERVICE, Severity.NOTE, where, "is created", address=change.address, new=True)
     elif change.action == "update":
         yield _updated(change, where)
     elif change.action in ("replace", "delete"):
         yield from _destroyed(change, context, because)
     elif change.action not in ("no-op", "read", "forget"):
-        told_ = f"the plan does something that is not known here: {span(' '.join(change.actions))}"
-        yield Finding(Kind.SERVICE, Weight.CARE, where, told_, undo="not known", address=change.address)
+        told_ = f"unknown action in the plan: {span(' '.join(change.actions))}"
+        yield Finding(Kind.SERVICE, Severity.CARE, where, told_, undo="not known", address=change.address)
 
 
 def _updated(change: Change, where: str) -> Finding:
@@ -95,11 +101,11 @@ def _updated(change: Change, where: str) -> Finding:
         sentence = (
             f"is updated in place; known after apply: {spans(later)}" if later else "is updated in place"
         )
-    weight = Weight.CHANGE
+    severity = Severity.CHANGE
     if not change.certain:
-        sentence = f"{sentence}; may be replaced instead: not known here"
-        weight = Weight.POSSIBLE_LOSS
-    return Finding(Kind.SERVICE, weight, where, sentence, address=change.address)
+        sentence = f"{sentence}; it may be replaced instead: what replaces this type is not known"
+        severity = Severity.POSSIBLE_LOSS
+    return Finding(Kind.SERVICE, severity, where, sentence, address=change.address)
 
 
 def _destroyed(change: Change, context: Context, because: str) -> Iterator[Finding]:
@@ -109,22 +115,26 @@ def _destroyed(change: Change, context: Context, because: str) -> Iterator[Findi
         order = ", the new one first" if change.created_first else ", the old one first"
     sentence = f"{verb}{order}{f': {because}' if because else ''}"
     if change.action == "delete" and (kept := _is_kept(change)):
-        weight, words, undo = kept
+        severity, words, undo = kept
         sentence = f"{words}{f'; {because}' if because else ''}"
-        yield Finding(Kind.SERVICE, weight, context.where(change), sentence, undo, 25, address=change.address)
+        yield Finding(
+            Kind.SERVICE, severity, context.where(change), sentence, undo, 25, address=change.address
+        )
         return
     known = facts(change.type)
-    again = f"; the same cannot be made again: {known.again}" if known and known.again else ""
+    again = f"; it cannot be created again as it was: {known.again}" if known and known.again else ""
     if known and known.kept:
-        stays = f"{sentence}; {known.kept}, so the old one stays, and may be in the way of the new one"
-        yield Finding(Kind.SERVICE, Weight.CARE, context.where(change), stays, NO, 25, address=change.address)
+        stays = f"{sentence}; {known.kept}, so the old one stays and may conflict with the new one"
+        yield Finding(
+            Kind.SERVICE, Severity.CARE, context.where(change), stays, NO, 25, address=change.address
+        )
         return
     if known and not known.data:
         serves = "serves" in known.kinds
-        weight = Weight.INTERRUPTED if serves and not change.created_first else Weight.CHANGE
+        severity = Severity.INTERRUPTED if serves and not change.created_first else Severity.CHANGE
         yield Finding(
             Kind.SERVICE,
-            max(weight, Weight.CARE) if again else weight,
+            max(severity, Severity.CARE) if again else severity,
             context.where(change),
             f"{sentence}{again}",
             undo=NO if again else YES,
@@ -134,10 +144,10 @@ def _destroyed(change: Change, context: Context, because: str) -> Iterator[Findi
     yield destruction(
         change,
         context,
-        f"{verb}{order}; {known.data if known else 'whether it holds data is not known here'}{again}",
+        f"{verb}{order}; {known.data if known else 'whether it holds data is not known'}{again}",
         size=known.size if known else UNKNOWN_SIZE,
         undo=NO if known else "not known",
-        weight=Weight.LOSS if known and not known.perhaps else Weight.POSSIBLE_LOSS,
+        severity=Severity.LOSS if known and not known.perhaps else Severity.POSSIBLE_LOSS,
         along=_along(change, context, known.along if known else ()),
         unexamined=known is None,
     )
@@ -163,16 +173,20 @@ def _along(change: Change, context: Context, types: tuple[str, ...]) -> list[Cha
     return found
 
 
-def _is_kept(change: Change) -> tuple[Weight, str, str] | None:
-    """Return weight, sentence and way back where a deletion leaves what it is about; None where it does not."""
-    for argument, value, weight, sentence, undo in KEPT_BY:
+def _is_kept(change: Change) -> tuple[Severity, str, str] | None:
+    """Return severity, sentence and way back where a deletion leaves what it is about; None where it does not."""
+    for argument, value, severity, sentence, undo in KEPT_BY:
         if change.old.get(argument) == value:
-            return weight, f"{sentence} ({argument} is {written_of(value)})", undo
+            return severity, f"{sentence} ({argument} is {written_of(value)})", undo
     if found := SPARED.get(change.type):
         return found
     known_ = facts(change.type)
     if known_ and known_.kept:
-        return Weight.NOTE, f"is only forgotten: {known_.kept}, so it stays in Google Cloud", IMPORT
+        return (
+            Severity.NOTE,
+            f"is removed from the state only: {known_.kept}, so it stays in Google Cloud",
+            IMPORT,
+        )
     return None
 
 
@@ -180,39 +194,39 @@ def circumstances(change: Change, context: Context) -> Iterator[Finding]:
     """Say what is told beside the action itself: moved, imported, deposed, forgotten, read late."""
     where = context.where(change)
 
-    def note(weight: Weight, sentence: str, undo: str = YES) -> Finding:
-        return Finding(Kind.SERVICE, weight, where, sentence, undo=undo, address=change.address)
+    def note(severity: Severity, sentence: str, undo: str = YES) -> Finding:
+        return Finding(Kind.SERVICE, severity, where, sentence, undo=undo, address=change.address)
 
     if change.previous and change.previous != change.address:
         still = "; nothing else changes" if change.action == "no-op" else ""
-        yield note(Weight.NOTE, f"moves here from {span(context.names.of(change.previous))}{still}")
+        yield note(Severity.NOTE, f"moved here from {span(context.names.of(change.previous))}{still}")
     if change.importing and change.action in ("no-op", "read"):
         yield imported(change, context)
     taken = protection(change.old)
     if taken and change.after is not None and not protection(change.new) and known(get(change.new, taken)):
-        yield note(Weight.CARE, "its deletion protection is taken off: from then on a plan can delete it")
+        yield note(Severity.CARE, "deletion protection is turned off: later plans can delete it")
     if change.forgets:
         yield note(
-            Weight.CARE,
-            "is no longer managed: Terraform forgets it, and it stays where it is",
-            f"{IMPORT}: reverting would try to make what is there",
+            Severity.CARE,
+            "is no longer managed by Terraform and is not destroyed",
+            f"{IMPORT}: reverting would try to create what exists",
         )
     if change.deposed:
         yield note(
-            Weight.NOTE, f"is what an earlier replacement left behind (deposed {span(change.deposed)})"
+            Severity.NOTE, f"is left over from an earlier replacement (deposed {span(change.deposed)})"
         )
     if change.action == "read" and change.reason:
-        yield note(Weight.NOTE, f"is read during the apply: {reason(change)}")
+        yield note(Severity.NOTE, f"is read during the apply: {reason(change)}")
 
 
 def imported(change: Change, context: Context) -> Finding:
     """Say that a resource is taken over as it is."""
-    still = "; nothing changes in it" if change.action == "no-op" else ""
+    still = "; nothing else changes" if change.action == "no-op" else ""
     return Finding(
         Kind.SERVICE,
-        Weight.CHANGE,
+        Severity.CHANGE,
         context.where(change),
-        f"is taken over as it is there (import {span(change.importing)}){still}",
+        f"is imported ({span(change.importing)}){still}",
         BY_REMOVED,
         address=change.address,
     )
@@ -224,7 +238,7 @@ def making(change: Change, context: Context) -> Iterator[Finding]:
     if known and known.makes and change.action in ("create", "replace") and change.mode == "managed":
         yield Finding(
             Kind.DATA,
-            Weight.POSSIBLE_LOSS,
+            Severity.POSSIBLE_LOSS,
             context.where(change),
             known.makes,
             NO,

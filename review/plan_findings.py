@@ -1,4 +1,4 @@
-"""Every finding of a plan, before they are weighed, grouped and put in order."""
+"""Every finding of a plan, before they are with_severity, grouped and put in order."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from review.context import Context
 from review.data_arguments import data_argument_findings
 from review.differences import differences
 from review.exposure import exposure_findings
-from review.findings import NO, YES, Finding, Kind, Weight, order
+from review.findings import NO, YES, Finding, Kind, Severity, order
 from review.plain import BY_REMOVED, circumstances, imported, making, plain
 from review.plan import Change, Check, Invocation, Output
 from review.provisioners import provisioner_findings
@@ -68,10 +68,10 @@ def _shows_every_difference(found: list[Finding], change: Change) -> bool:
 def _disclosed(output: Output) -> Finding:
     return Finding(
         Kind.ACCESS,
-        Weight.WIDENED,
+        Severity.WIDENED,
         f"output {span(output.name)}",
         "is no longer sensitive: its value is shown in plans and logs from now on",
-        undo="yes; what was read meanwhile stays",
+        undo="yes, but what was read in the meantime remains",
         size=36,
     )
 
@@ -86,7 +86,7 @@ def _taken_over(found: list[Finding], change: Change, context: Context) -> Itera
         if each is not heaviest:
             yield each
             continue
-        sentence = f"{each.sentence}; it is taken over by this plan (import {span(change.importing)})"
+        sentence = f"{each.sentence}; it is imported by this plan ({span(change.importing)})"
         yield replace(each, sentence=sentence, undo=BY_REMOVED if each.undo.startswith(YES) else each.undo)
 
 
@@ -94,7 +94,11 @@ def _check(check: Check) -> Finding:
     verb = "fails" if check.status == "fail" else "cannot be evaluated"
     messages = "".join(f": {span(each, 300)}" for each in check.messages[:3])
     return Finding(
-        Kind.SERVICE, Weight.CARE, f"check {span(check.address)}", f"{verb}{messages}", address=check.address
+        Kind.SERVICE,
+        Severity.CARE,
+        f"check {span(check.address)}",
+        f"{verb}{messages}",
+        address=check.address,
     )
 
 
@@ -111,9 +115,9 @@ def _invocation(invocation: Invocation) -> Finding:
     reason = f" ({span(invocation.deferred)})" if invocation.deferred else ""
     return Finding(
         Kind.CODE,
-        Weight.CARE,
+        Severity.CARE,
         f"action {span(invocation.address)}",
-        f"{verb}{reason}{cause}{given}{more}; what it does is not known here",
+        f"{verb}{reason}{cause}{given}{more}; its effect is not known",
         undo=NO,
         address=invocation.address,
         opaque=invocation.address,

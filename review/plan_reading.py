@@ -45,7 +45,7 @@ def read_json(content: bytes, what: str) -> dict[str, Any]:
     try:
         text = content.decode(json.detect_encoding(content))
     except UnicodeDecodeError as error:
-        raise PlanError(f"{what} is no text: byte {error.start} cannot be decoded") from None
+        raise PlanError(f"{what} is not text: byte {error.start} cannot be decoded") from None
     # Our own signs are no character that a plan may hold.
     text = SIGNS.sub("�", re.sub(r"\\u[eE]00[0-4]", r"\\ufffd", text))
     try:
@@ -56,14 +56,14 @@ def read_json(content: bytes, what: str) -> dict[str, Any]:
                 f"{what} is the log of `terraform plan -json`: give the output of `terraform show -json PLAN`"
             ) from None
         raise PlanError(
-            f"{what} is no JSON (line {error.lineno}, column {error.colno}: {error.msg}); was it cut off?"
+            f"{what} is not JSON (line {error.lineno}, column {error.colno}: {error.msg}); is it truncated?"
         ) from None
     except (ValueError, RecursionError):
         raise PlanError(
-            f"{what} is no JSON that Terraform writes: a number is too long or it is nested too deep"
+            f"{what} is not JSON that Terraform writes: a number is too long or it is nested too deep"
         ) from None
     if not isinstance(document, dict):
-        raise PlanError(f"{what} is no JSON object")
+        raise PlanError(f"{what} is not a JSON object")
     if deeper(document, DEEPEST):
         raise PlanError(f"{what} is nested deeper than {DEEPEST} levels")
     return document
@@ -90,7 +90,7 @@ def read_plan(content: bytes, what: str = "the plan") -> Plan:
     if not any(part in document for part in PARTS):
         if "values" in document:
             raise PlanError(f"{what} is a state: give `terraform show -json` the file of a plan")
-        raise PlanError(f"{what} holds no part of a plan: give `terraform show -json` the file of a plan")
+        raise PlanError(f"{what} is not a plan: give `terraform show -json` the file of a plan")
     secrets = secrets_of_plan(document)
     return Plan(
         changes=_changes(document, "resource_changes", secrets),
@@ -125,7 +125,7 @@ def _list(document: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
     if found is None:
         return []
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        raise PlanError(f"the plan's {part} is no list of objects; is it damaged?")
+        raise PlanError(f"the plan's {part} is not a list of objects; is it damaged?")
     return found
 
 
@@ -139,7 +139,7 @@ def _deferred(document: Mapping[str, Any], secrets: Secrets) -> tuple[Change, ..
     for index, each in enumerate(_list(document, "deferred_changes")):
         where = f"deferred_changes[{index}]"
         if not isinstance(each.get("resource_change"), dict):
-            raise PlanError(f"{where}.resource_change is no object; is the plan damaged?")
+            raise PlanError(f"{where}.resource_change is not an object; is the plan damaged?")
         found.append(
             _change(each["resource_change"], where, secrets, deferred=string(each, "reason") or "unknown")
         )
@@ -153,11 +153,11 @@ def _change(raw: Mapping[str, Any], where: str, secrets: Secrets, deferred: str 
         raise PlanError(f"{where} lacks an address, a type or a change; is the plan damaged?")
     actions = change.get("actions")
     if not isinstance(actions, list) or not actions or not all(isinstance(each, str) for each in actions):
-        raise PlanError(f"{where}.change.actions is no list of actions; is the plan damaged?")
+        raise PlanError(f"{where}.change.actions is not a list of actions; is the plan damaged?")
     values = {}
     for side in ("before", "after"):
         if not isinstance(change.get(side), dict | None):
-            raise PlanError(f"{where}.change.{side} is no object; is the plan damaged?")
+            raise PlanError(f"{where}.change.{side} is not an object; is the plan damaged?")
         marks = (change.get("before_sensitive"), change.get("after_sensitive"))
         values[side] = None if change.get(side) is None else _as_values(secrets.hide(change[side], *marks))
     after = values["after"]
@@ -244,13 +244,13 @@ def _paths(paths: Any) -> Iterator[str]:
 def _outputs(document: Mapping[str, Any], secrets: Secrets) -> tuple[Output, ...]:
     changes = document.get("output_changes") or {}
     if not isinstance(changes, dict) or not all(isinstance(each, dict) for each in changes.values()):
-        raise PlanError("the plan's output_changes is no object of objects; is it damaged?")
+        raise PlanError("the plan's output_changes is not an object of objects; is it damaged?")
     found = []
     for name in sorted(changes):
         change = changes[name]
         actions = change.get("actions")
         if not isinstance(actions, list) or not actions or not all(isinstance(each, str) for each in actions):
-            raise PlanError("an output's actions are no list of actions; is the plan damaged?")
+            raise PlanError("an output's actions are not a list of actions; is the plan damaged?")
         disclosed = bool(_any_true(change.get("before_sensitive"))) and not _any_true(
             change.get("after_sensitive")
         )

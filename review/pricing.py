@@ -131,9 +131,9 @@ def load(override: bytes | None = None) -> Book:
     try:
         given = json.loads(override)
     except (ValueError, RecursionError):
-        raise ReviewError("the prices given are no JSON") from None
+        raise ReviewError("the prices given are not JSON") from None
     if not isinstance(given, dict):
-        raise ReviewError("the prices given are no JSON object")
+        raise ReviewError("the prices given are not a JSON object")
     if (region := given.get("region")) and isinstance(region, str) and region != HOME:
         regions[HOME] = {"prices": table["prices"]}
         own = Book(table, regions).of(region)
@@ -156,7 +156,7 @@ def _put(table: dict[str, Any], given: Mapping[str, Any], above: str) -> None:
             _put(table.setdefault(key, {}), value, f"{name}.")
             continue
         if here is None and not name.startswith(OPEN):
-            raise ReviewError(f"the prices given have {name}, which is not used here")
+            raise ReviewError(f"the prices given have an unknown key: {name}")
         if not _fits(value, name):
             raise ReviewError(f"the prices given have no {_wanted(name)} at {name}")
         table[key] = value

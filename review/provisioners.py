@@ -6,7 +6,7 @@ from typing import Any
 
 from review.context import Context
 from review.differences import diff
-from review.findings import NO, Detail, Finding, Kind, Weight
+from review.findings import NO, Detail, Finding, Kind, Severity
 from review.plan import Change
 from review.text import span
 from review.values import get, text
@@ -26,7 +26,7 @@ def provisioner_findings(context: Context) -> Iterator[Finding]:
         if change.destroys:
             yield from _runs(change, context, new or old, (), when="destroy")
         if context.plan.compared and not change.destroys and "create" not in change.actions and old != new:
-            sentence = "its provisioners change; they run the next time that it is created or destroyed"
+            sentence = "its provisioners change; they run the next time it is created or destroyed"
             yield _finding(change, context, sentence, _details(old, new))
 
 
@@ -42,7 +42,7 @@ def _runs(
         if (text(each, "when") or "create") != when:
             continue
         command = text(each, "command") or text(each, "inline") or _written(each.get("arguments"))
-        where = {"local-exec": "on the machine that applies", "remote-exec": "on the resource"}.get(
+        where = {"local-exec": "on the machine that runs Terraform", "remote-exec": "on the resource"}.get(
             text(each, "type"), ""
         )
         sentence = f"the apply runs provisioner {span(text(each, 'type'))} {where}".rstrip()
@@ -56,7 +56,7 @@ def _finding(
 ) -> Finding:
     return Finding(
         Kind.CODE,
-        Weight.CODE,
+        Severity.CODE,
         context.where(change),
         sentence,
         undo=NO,

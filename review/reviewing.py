@@ -9,7 +9,7 @@ from review.access import drifted_grants
 from review.context import Context
 from review.cost import Cost, cost
 from review.differences import STATUS, arguments, computed, differences, told
-from review.findings import ACKNOWLEDGEMENTS, Detail, Finding, Kind, Weight, order
+from review.findings import ACKNOWLEDGEMENTS, Detail, Finding, Kind, Severity, order
 from review.grouping import with_group
 from review.ordering import order_of_apply
 from review.plain import deferred
@@ -17,7 +17,7 @@ from review.plan import OLD_FORMATS, Change, Output, Plan
 from review.plan_findings import plan_findings
 from review.pricing import Book
 from review.text import plural, span, spans
-from review.unexamined import Level, Unexamined, gaps, unexamined, unexamined_findings, weighed
+from review.unexamined import Level, Unexamined, gaps, unexamined, unexamined_findings, with_severity
 from review.values import leaves
 
 # Types of which a status is what somebody wrote.
@@ -25,7 +25,7 @@ WRITTEN = ("google_monitoring_alert_policy", "google_storage_hmac_key", "google_
 MUCH_MORE = 20  # dollars a month
 CONCERNS = {
     "update": "updated",
-    "create": "made new",
+    "create": "created",
     "replace": "replaced",
     "delete": "deleted",
     "forget": "forgotten",
@@ -59,13 +59,13 @@ class Review:
     @property
     def acknowledgements(self) -> tuple[str, ...]:
         """What somebody has to acknowledge before the plan is applied."""
-        found = {finding.weight.acknowledgement for finding in self.findings}
+        found = {finding.severity.acknowledgement for finding in self.findings}
         return tuple(each for each in ACKNOWLEDGEMENTS if each in found)
 
     @property
-    def weight(self) -> Weight:
-        """The weight of the heaviest finding."""
-        return max((finding.weight for finding in self.findings), default=Weight.NOTE)
+    def severity(self) -> Severity:
+        """The severity of the heaviest finding."""
+        return max((finding.severity for finding in self.findings), default=Severity.NOTE)
 
     @property
     def empty(self) -> bool:
@@ -83,7 +83,7 @@ def review(context: Context, book: Book, level: Level = Level.ACKNOWLEDGE) -> Re
     month = cost(context, book) if changed else None
     not_looked_at = gaps(plan.changes)
     told_ = [*plan_findings(context), *unexamined_findings(not_looked_at, context, level), *_of_cost(month)]
-    found = sorted((with_group(weighed(each, level), context) for each in told_), key=order)
+    found = sorted((with_group(with_severity(each, level), context) for each in told_), key=order)
     counts = Counter(CONCERNS[each.action] for each in changed)
     moved = sum(1 for each in plan.changes if each.previous and each.previous != each.address)
     imported = sum(1 for each in plan.changes if each.importing)
@@ -108,28 +108,28 @@ def _of_cost(month: Cost | None) -> Iterator[Finding]:
     """Yield what a month costs, where that changes; what costs much more needs care."""
     if month is not None and not month.same:
         old, new = month.totals
-        weight = Weight.CARE if new - old >= max(MUCH_MORE, old / 2) else Weight.CHANGE
+        severity = Severity.CARE if new - old >= max(MUCH_MORE, old / 2) else Severity.CHANGE
         yield Finding(
-            Kind.COST, weight, "a month", f"costs {month.headline.removesuffix(' a month')}", size=1
+            Kind.COST, severity, "a month", f"costs {month.headline.removesuffix(' a month')}", size=1
         )
 
 
 def refusal(plan: Plan) -> str:
     """Return why a plan must not be applied; empty where it may."""
     if plan.errored:
-        return "planning failed, so this is only a part of what would happen; mend the error and plan again"
+        return "planning failed, so the plan is incomplete; fix the error and plan again"
     if plan.deferred:
         return (
-            f"the plan is incomplete: {plural(len(plan.deferred), 'change')} cannot be planned yet; apply in steps, "
-            "and have each step reviewed"
+            f"the plan is incomplete: {plural(len(plan.deferred), 'change')} cannot be planned yet; apply in steps and "
+            "review each of them"
         )
     if waiting := [each for each in plan.invocations if each.deferred]:
         return (
             f"the plan is incomplete: {plural(len(waiting), 'action')} cannot be planned yet "
-            f"({spans([each.address for each in waiting], 4)}); apply in steps, and have each step reviewed"
+            f"({spans([each.address for each in waiting], 4)}); apply in steps and review each of them"
         )
     if plan.complete is False:
-        return "the plan is incomplete (-target, or changes that wait): it leaves out what would happen; plan it whole"
+        return "the plan is incomplete (-target, or deferred changes); plan again without -target"
     if plan.applyable is False and any(each.action not in ("no-op", "read") for each in plan.changes):
         return "Terraform says that this plan cannot be applied"
     return ""
@@ -138,18 +138,18 @@ def refusal(plan: Plan) -> str:
 def _notes(plan: Plan) -> Iterator[str]:
     if plan.compared:
         yield (
-            "Made from two synthesized stacks, without credentials: compared with what was synthesized before, not "
-            "with what is deployed, so neither drift nor values of the apply are seen."
+            "Compares two synthesized stacks without credentials: what is deployed is not read, so drift and values "
+            "that are known only after the apply are not shown."
         )
     if plan.format in OLD_FORMATS:
         yield (
             f"Plan format {plan.format} (Terraform 0.12 to 1.0) marks few or no sensitive values and reports little "
-            "or no drift: secrets are hidden by their names and forms only. Plan with a newer Terraform to be sure."
+            "or no drift: secrets are recognized by name and format only. Plan with a newer Terraform to be sure."
         )
     if plan.complete is None and not plan.compared:
         yield (
-            "The plan does not say whether it is complete (Terraform from 1.8 on does): one made with -target would "
-            "look the same."
+            "The plan does not say whether it is complete (Terraform 1.8 and later do): a plan made with -target "
+            "looks the same."
         )
     if plan.secrets:
         yield f"{plural(len(plan.secrets), 'sensitive value')} hidden."
@@ -158,7 +158,7 @@ def _notes(plan: Plan) -> Iterator[str]:
 def _sections(context: Context, changed: list[Change]) -> Iterator[Section]:
     plan = context.plan
     unknown = [span(each.address) for each in plan.checks if each.status == "unknown"]
-    yield Section("Checks that are only known after the apply", tuple(unknown))
+    yield Section("Checks known only after the apply", tuple(unknown))
     yield Section("Order of the apply", tuple(order_of_apply(context, changed)))
     yield Section("Deferred to a later plan", tuple(deferred(each, context) for each in plan.deferred))
     yield Section("Changed outside of Terraform since the last apply (drift)", drifted(context))
@@ -166,7 +166,7 @@ def _sections(context: Context, changed: list[Change]) -> Iterator[Section]:
     for each in plan.invocations:
         values = tuple(f"{span(path)}: {span(value)}" for path, value in leaves(each.values) if path)
         yield Section(f"Configuration of action {span(each.address)}", values)
-    yield Section("Only known after the apply", tuple(_later(changed, context)))
+    yield Section("Known only after the apply", tuple(_later(changed, context)))
     # What is made or goes has every argument in its fold: cut first where a comment has no room for all.
     for change in sorted(changed, key=lambda each: each.action not in ("update", "replace")):
         if details := arguments(change) if change.action != "forget" else ():
@@ -178,7 +178,7 @@ def _output(output: Output) -> str:
     if output.action == "create":
         return f"{name} is new: {span(output.after)}"
     if output.action == "delete":
-        return f"{name} goes; it was {span(output.before)}"
+        return f"{name} is removed; it was {span(output.before)}"
     return f"{name}: {span(output.before)} → {span(output.after)}"
 
 
@@ -209,10 +209,10 @@ def _mended(drifted: Change, context: Context) -> str:
     """Say whether the plan undoes a drift."""
     planned = context.by_address.get(drifted.address)
     if planned is None or planned.action in ("no-op", "read"):
-        return ": this plan leaves it so"
+        return ": this plan does not change that"
     words = {
-        "update": "puts it back, or changes it",
-        "create": "makes it again",
+        "update": "updates it",
+        "create": "creates it again",
         "replace": "replaces it",
         "delete": "deletes it",
     }

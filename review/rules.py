@@ -4,7 +4,7 @@ A file is TOML:
 
     [[rule]]
     action = "ignore"              # block, warn or ignore
-    weight = "access widened"      # optional: only findings of this severity
+    severity = "access widened"      # optional: only findings of this severity
     kind = "access"                # optional: data, access, code, cost or service
     type = "google_sql_*"          # optional: pattern of the resource's type
     address = "module.db.*"        # optional: pattern of its address
@@ -22,12 +22,12 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from review.errors import PlanError
-from review.findings import Finding, Kind, Weight
+from review.findings import Finding, Kind, Severity
 from review.plan import unindexed
 from review.text import span
 
 ACTIONS = ("block", "warn", "ignore")
-KEYS = ("action", "weight", "kind", "type", "address", "reason", "expires")
+KEYS = ("action", "severity", "kind", "type", "address", "reason", "expires")
 MOST_REASON = 300
 
 
@@ -37,7 +37,7 @@ class Rule:
 
     action: str
     reason: str
-    weight: str = ""
+    severity: str = ""
     kind: str = ""
     type: str = "*"
     address: str = "*"
@@ -49,7 +49,7 @@ class Rule:
         bare = unindexed(finding.address)
         type_ = bare.removeprefix("data.").rpartition(".")[0].rpartition(".")[2]
         return (
-            self.weight in ("", finding.weight.words)
+            self.severity in ("", finding.severity.words)
             and self.kind in ("", finding.kind.value)
             and fnmatchcase(type_, self.type)
             and (fnmatchcase(finding.address, self.address) or fnmatchcase(bare, self.address))
@@ -97,13 +97,13 @@ def _rule(raw: Any, where: str) -> Rule:
         if not isinstance(value, str) or not value.strip():
             raise PlanError(f"{where}: {key} must be a text that is not empty")
     _one_of(values, "action", ACTIONS, where, required=True)
-    _one_of(values, "weight", [each.words for each in Weight], where)
+    _one_of(values, "severity", [each.words for each in Severity], where)
     _one_of(values, "kind", [each.value for each in Kind], where)
     if "reason" not in values:
         raise PlanError(f"{where} has no reason: say why, for whoever reads the review")
     expires = _date(raw.get("expires"), where)
     if values["action"] == "ignore" and expires is None:
-        raise PlanError(f"{where} ignores findings for ever: set expires, such as expires = 2027-03-31")
+        raise PlanError(f"{where} ignores findings forever: set expires, such as expires = 2027-03-31")
     return Rule(**{**values, "reason": values["reason"][:MOST_REASON]}, expires=expires, source=where)
 
 
@@ -141,27 +141,27 @@ def apply_rules(
         if rule is None:
             made.append(finding)
         elif rule.action == "block":
-            blocked.append(f"{finding.where} ({finding.weight.words}): {span(rule.reason, MOST_REASON)}")
+            blocked.append(f"{finding.where} ({finding.severity.words}): {span(rule.reason, MOST_REASON)}")
             made.append(finding)
         else:
             made.append(_judged(finding, rule))
     notes = [
-        f"A rule expired on {each.expires} and no longer holds ({span(each.source)}): {span(each.reason, 120)}."
+        f"A rule expired on {each.expires} and no longer applies ({span(each.source)}): {span(each.reason, 120)}."
         for each in expired
     ]
-    ignored = sum(1 for old, new in zip(findings, made, strict=True) if new.weight < old.weight)
+    ignored = sum(1 for old, new in zip(findings, made, strict=True) if new.severity < old.severity)
     if ignored:
         notes.append(f"{ignored} findings are ignored by rules; they are shown as notes with the reason.")
     shown = "; ".join(dict.fromkeys(blocked[:5])) + (
         f"; and {len(blocked) - 5} more" if len(blocked) > 5 else ""
     )
-    return tuple(made), f"a rule blocks it: {shown}" if blocked else "", tuple(notes)
+    return tuple(made), f"blocked by a rule: {shown}" if blocked else "", tuple(notes)
 
 
 def _judged(finding: Finding, rule: Rule) -> Finding:
     reason = span(rule.reason, MOST_REASON)
     if rule.action == "warn":
-        sentence = f"{finding.sentence} (a rule warns of it: {reason})"
-        return replace(finding, weight=max(finding.weight, Weight.CARE), sentence=sentence)
-    sentence = f"{finding.sentence} ({finding.weight.words}, ignored until {rule.expires}: {reason})"
-    return replace(finding, weight=Weight.NOTE, sentence=sentence, size=0)
+        sentence = f"{finding.sentence} (flagged by a rule: {reason})"
+        return replace(finding, severity=max(finding.severity, Severity.CARE), sentence=sentence)
+    sentence = f"{finding.sentence} ({finding.severity.words}, ignored until {rule.expires}: {reason})"
+    return replace(finding, severity=Severity.NOTE, sentence=sentence, size=0)

@@ -13,7 +13,7 @@ from typing import Any
 
 from review.context import Context
 from review.differences import diff
-from review.findings import NO, YES, Detail, Finding, Kind, Weight
+from review.findings import NO, YES, Detail, Finding, Kind, Severity
 from review.plan import Change
 from review.text import plural, span
 from review.values import Values, leaves, text, written_of
@@ -61,7 +61,7 @@ def code_findings(change: Change, context: Context) -> Iterator[Finding]:
     verb = "runs once" if once else "goes live"
     yield Finding(
         Kind.CODE,
-        Weight.CODE,
+        Severity.CODE,
         context.where(change),
         f"this code {verb}: {'; '.join(shown[:MOST])}{more}",
         undo=NO if once else YES,

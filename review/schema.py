@@ -76,8 +76,8 @@ def _compare(old: Sequence[Column], new: Sequence[Column], above: str) -> Iterat
         if name in renamed:
             yield ColumnChange(
                 path,
-                f"column {span(path)} is renamed to {span(above + renamed[name])}, which BigQuery does not know: one "
-                "is dropped, the other begins empty",
+                f"column {span(path)} is renamed to {span(above + renamed[name])}, which the API cannot do: the "
+                "old one is dropped and the new one starts empty",
                 replaces=True,
                 loses=True,
             )
@@ -91,8 +91,8 @@ def _compare(old: Sequence[Column], new: Sequence[Column], above: str) -> Iterat
         if name in made:
             continue
         path, mode = f"{above}{name}", _mode(after[name])
-        begins = "must be filled in every row" if mode == "REQUIRED" else "is NULL in the rows there are"
-        begins = "is empty in the rows there are" if mode == "REPEATED" else begins
+        begins = "is required in every row" if mode == "REQUIRED" else "is NULL in existing rows"
+        begins = "is empty in existing rows" if mode == "REPEATED" else begins
         told = f"column {span(path)} ({_told(after[name])}) is added, and {begins}"
         yield ColumnChange(path, told, replaces=mode == "REQUIRED")
     for name, column in after.items():
@@ -100,9 +100,7 @@ def _compare(old: Sequence[Column], new: Sequence[Column], above: str) -> Iterat
             yield from _column(before[name], column, f"{above}{name}")
     if [each for each in before if each in after] != [each for each in after if each in before]:
         where = f"of {span(above.rstrip('.'))} " if above else ""
-        yield ColumnChange(
-            above, f"the order of the columns {where}differs, which changes nothing in BigQuery"
-        )
+        yield ColumnChange(above, f"the order of the columns {where}changes, which has no effect in BigQuery")
 
 
 def _renamed(
@@ -144,7 +142,7 @@ def _column(old: Column, new: Column, path: str) -> Iterator[ColumnChange]:
         before, after = old.get(detail), new.get(detail)
         if (before or None) != (after or None):
             words = _DETAIL_WORDS.get(detail, detail)
-            yield ColumnChange(path, f"column {name}: {words} {_differs(before, after)}")
+            yield ColumnChange(path, f"the {words} of column {name} {_differs(before, after)}")
     inner = [each if isinstance(each, list) else [] for each in (old.get("fields"), new.get("fields"))]
     if inner[0] or inner[1]:
         sides = [[each for each in side if isinstance(each, dict) and _name(each)] for side in inner]
@@ -152,10 +150,10 @@ def _column(old: Column, new: Column, path: str) -> Iterator[ColumnChange]:
 
 
 _DETAIL_WORDS = {
-    "description": "its description",
-    "policyTags": "its policy tags, which decide who may read it,",
-    "defaultValueExpression": "its default, for new rows only,",
-    "maxLength": "its longest length",
+    "description": "description",
+    "policyTags": "policy tag (decides who can read it)",
+    "defaultValueExpression": "default value (for new rows)",
+    "maxLength": "maximum length",
 }
 
 
@@ -163,9 +161,7 @@ def _differs(before: Any, after: Any) -> str:
     if not before:
         return f"is set to {span(after)}"
     return (
-        f"is taken away; it was {span(before)}"
-        if not after
-        else f"becomes {span(after)}; it was {span(before)}"
+        f"is removed; it was {span(before)}" if not after else f"changes from {span(before)} to {span(after)}"
     )
 
 

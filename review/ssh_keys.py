@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from review.context import Context
 from review.exposed_arguments import exposure
-from review.findings import Finding, Weight
+from review.findings import Finding, Severity
 from review.plan import Change
 from review.text import span, spans
 from review.values import Values, first, get, known, text
@@ -16,11 +16,11 @@ def ssh_key_findings(change: Change, context: Context) -> Iterator[Finding]:
     whole = change.type.startswith("google_compute_project_metadata")
     to = "every machine of the project that does not block project keys" if whole else "it"
     if come := sorted(new - old):
-        words = f"whoever has the private key of {spans(come, 5)} can log in to {to} (ssh-keys)"
-        yield exposure(change, context, Weight.WIDENED, words, size=58 if whole else 41)
+        words = f"anyone with the private key of {spans(come, 5)} can log in to {to} (ssh-keys)"
+        yield exposure(change, context, Severity.WIDENED, words, size=58 if whole else 41)
     elif gone := sorted(old - new):
         yield exposure(
-            change, context, Weight.CHANGE, f"{spans(gone, 5)} can no longer log in by SSH key to {to}"
+            change, context, Severity.CHANGE, f"{spans(gone, 5)} can no longer log in by SSH key to {to}"
         )
     for name, is_open in (
         ("enable-oslogin", "false"),
@@ -34,8 +34,10 @@ def ssh_key_findings(change: Change, context: Context) -> Iterator[Finding]:
             else before in ("1", "true") and after not in ("1", "true")
         )
         if before != after and opens and (before or after):
-            words = f"metadata {span(name)} is {span(after or 'unset')}; before: {span(before or 'unset')}"
-            yield exposure(change, context, Weight.WIDENED, f"{words}: this widens who can log in", size=36)
+            words = (
+                f"metadata {span(name)} changes from {span(before or 'unset')} to {span(after or 'unset')}"
+            )
+            yield exposure(change, context, Severity.WIDENED, f"{words}: this widens who can log in", size=36)
 
 
 def _metadata(values: Values) -> dict[str, str]:

@@ -17,7 +17,7 @@ from review.configuration import configuration_findings, meta_findings
 from review.differences import differences, differing_paths
 from review.errors import PlanError
 from review.expansion import REFERENCE, Constants, are_known, instances
-from review.findings import YES, Finding, Kind, Weight
+from review.findings import YES, Finding, Kind, Severity
 from review.ignoring import ignored_arguments, is_ignored, without_ignored
 from review.naming import noun
 from review.plan import Change, Output, Plan
@@ -64,7 +64,7 @@ def _stack(content: bytes, what: str) -> dict[str, Any]:
         isinstance(document.get(part), dict) for part in ("resource", "terraform", "provider", "output")
     ):
         raise PlanError(
-            f"{what} is no configuration of Terraform in JSON, such as cdktf.out/stacks/NAME/cdk.tf.json"
+            f"{what} is not a Terraform configuration in JSON, such as cdktf.out/stacks/NAME/cdk.tf.json"
         )
     return document
 
@@ -157,25 +157,23 @@ def _beside(
         if counts[0] != counts[1]:
             are_told = are_known(old, constants[0]) and are_known(new, constants[1])
             which = (
-                "its instances are listed one by one"
+                "its instances are listed separately"
                 if are_told
-                else "which come and go is only known by planning"
+                else "which instances are created or deleted is known only to a plan"
             )
-            weight, undo = (Weight.NOTE, YES) if are_told else (Weight.POSSIBLE_LOSS, "not known")
+            severity, undo = (Severity.NOTE, YES) if are_told else (Severity.POSSIBLE_LOSS, "not known")
             sentence = f"its count or for_each changes: {which}"
             opaque = "" if are_told else address
-            yield Finding(Kind.SERVICE, weight, where, sentence, undo, 15, address=address, opaque=opaque)
+            yield Finding(Kind.SERVICE, severity, where, sentence, undo, 15, address=address, opaque=opaque)
     for address in sorted(before.keys() & after.keys()):
         change = replace(after[address][0], before=before[address][0].before, actions=("update",))
         ignored = ignored_arguments(after[address][1])
         if ignored and (
             paths := [each.path for each in differences(change) if is_ignored(each.path, ignored)]
         ):
-            sentence = (
-                f"{spans(paths, 4)} {'differs' if len(paths) == 1 else 'differ'}, which ignore_changes covers"
-            )
+            sentence = f"{spans(paths, 4)} {'differs' if len(paths) == 1 else 'differ'}, but ignore_changes covers this"
             where = f"{noun(change.type)} {span(address)}"
-            yield Finding(Kind.SERVICE, Weight.NOTE, where, sentence, address=address)
+            yield Finding(Kind.SERVICE, Severity.NOTE, where, sentence, address=address)
 
 
 def _changes(

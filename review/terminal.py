@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator
 
 from review.document import Document
-from review.findings import YES, Weight
+from review.findings import YES, Severity
 from review.text import rendered
 
 WIDTH = 100
@@ -27,7 +27,7 @@ def _lines(document: Document) -> Iterator[str]:
     if document.rows:
         yield ""
         for row in document.rows:
-            mark = row.weight.words.upper() if row.weight >= Weight.CARE else row.weight.words
+            mark = row.severity.words.upper() if row.severity >= Severity.CARE else row.severity.words
             undo = "" if row.undo == YES else f" [can it be undone: {_told(row.undo)}]"
             yield from _wrapped(f"{mark}: {_told(row.where)}: {_told(row.sentence)}{undo}", "    ")
     for fold in document.folds:

@@ -14,7 +14,7 @@ from review.context import Context
 from review.data_arguments import has_rule
 from review.differences import COMPUTED, STATUS, Difference, differences, differing_paths
 from review.exposure import SPEAKS_OF_ACCESS, unexamined_access
-from review.findings import Finding, Kind, Weight
+from review.findings import Finding, Kind, Severity
 from review.plan import Change
 from review.text import span, spans
 from review.values import leaves, number
@@ -130,19 +130,19 @@ def unexamined_findings(
         unknown = facts(change.type) is None and not types.is_registered(change.type)
         widens = change.type in access and unknown and _may_widen(change)
         if level is Level.STRICT and (access or code or widens):
-            weight = Weight.WIDENED
+            severity = Severity.WIDENED
         elif level is Level.STRICT:
-            weight = Weight.POSSIBLE_LOSS
+            severity = Severity.POSSIBLE_LOSS
         elif widens:
-            weight = Weight.WIDENED if level is Level.ACKNOWLEDGE else Weight.CARE
+            severity = Severity.WIDENED if level is Level.ACKNOWLEDGE else Severity.CARE
         else:
             continue
         names = spans(sorted(data | access | code), 4)
-        what = "its type is not known here" if unknown else f"{names} not looked at"
-        words = "may give access" if weight is Weight.WIDENED or widens else "may lose data"
+        what = "its type is not known" if unknown else f"{names} not examined"
+        words = "may widen access" if severity is Severity.WIDENED or widens else "may lose data"
         yield Finding(
-            Kind.DATA if weight is Weight.POSSIBLE_LOSS else Kind.ACCESS,
-            weight,
+            Kind.DATA if severity is Severity.POSSIBLE_LOSS else Kind.ACCESS,
+            severity,
             context.where(change),
             f"{words}: {what}",
             undo="not known",
@@ -165,12 +165,12 @@ def _may_widen(change: Change) -> bool:
     )
 
 
-def weighed(finding: Finding, level: Level) -> Finding:
-    """Return a finding with the weight that the setting gives to what is not known."""
-    if finding.unexamined and level is Level.NOTE and finding.weight > Weight.CARE:
-        return replace(finding, weight=Weight.CARE)
+def with_severity(finding: Finding, level: Level) -> Finding:
+    """Return a finding with the severity that the setting gives to what is not known."""
+    if finding.unexamined and level is Level.NOTE and finding.severity > Severity.CARE:
+        return replace(finding, severity=Severity.CARE)
     if finding.opaque and level is Level.STRICT:
-        return replace(finding, weight=max(finding.weight, Weight.POSSIBLE_LOSS))
+        return replace(finding, severity=max(finding.severity, Severity.POSSIBLE_LOSS))
     return finding
 
 

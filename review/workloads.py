@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from review.context import Context
-from review.findings import Finding, Kind, Weight
+from review.findings import Finding, Kind, Severity
 from review.grants import Grant, resource
 from review.plan import Change
 from review.text import HIDDEN, span
@@ -50,13 +50,15 @@ def environment(
         elif name not in new:
             told.append(f"{span(name)} is no longer set (it was {span(old[name])})")
         elif HIDDEN in old[name] and HIDDEN in new[name]:
-            told.append(f"{span(name)} changes, and is sensitive")
+            told.append(f"{span(name)} changes (sensitive)")
         else:
             told.append(f"{span(name)}: {span(old[name])} → {span(new[name])}")
     if told:
         more = f"; and {len(told) - MOST} more" if len(told) > MOST else ""
         sentence = f"environment variables{of}: {'; '.join(told[:MOST])}{more}"
-        yield Finding(Kind.CODE, Weight.CODE, context.where(change), sentence, size=3, address=change.address)
+        yield Finding(
+            Kind.CODE, Severity.CODE, context.where(change), sentence, size=3, address=change.address
+        )
 
 
 def identity(change: Change, context: Context, path: str) -> Iterator[Finding]:
@@ -66,7 +68,7 @@ def identity(change: Change, context: Context, path: str) -> Iterator[Finding]:
         return
     if not known(get(change.new, path)) and get(change.new, path) is not None:
         before = span(old or "the default one")
-        told = f"runs as {context.told(change, change.new, path)} from now on, before as {before}"
+        told = f"runs as {context.told(change, change.new, path)} instead of {before}"
         yield _identity(change, context, told, widened=True)
         return
     had = {(each.kind, each.resource, each.role) for each in _held(old, context, new=False)}
@@ -75,20 +77,22 @@ def identity(change: Change, context: Context, path: str) -> Iterator[Finding]:
     ]
     before = span(old) if old else "the project's default account"
     if not new:
-        told = f"runs as the project's default account from now on, which may often edit all of it; before: {before}"
+        told = (
+            f"runs as the project's default account, which can often edit the whole project; before: {before}"
+        )
         yield _identity(change, context, told, widened=True)
         return
     may = "; ".join(f"{each.lets.words} {resource(each)}" for each in gains[:4])
     more = f"; and {len(gains) - 4} more" if len(gains) > 4 else ""
     known_grants = gains or _held(new, context, new=True)
     after = (
-        f": it may now {may}{more}"
+        f": it can now {may}{more}"
         if gains
         else ""
         if known_grants
-        else ": what that one may do is not declared here"
+        else ": the permissions of that account are not in this plan"
     )
-    told = f"runs as {span(new)} from now on, before as {before}{after}"
+    told = f"runs as {span(new)} instead of {before}{after}"
     yield _identity(change, context, told, widened=bool(gains) or not known_grants)
 
 
@@ -99,7 +103,7 @@ def _held(email: str, context: Context, *, new: bool) -> tuple[Grant, ...]:
 def _identity(change: Change, context: Context, sentence: str, *, widened: bool) -> Finding:
     return Finding(
         Kind.ACCESS,
-        Weight.WIDENED if widened else Weight.CHANGE,
+        Severity.WIDENED if widened else Severity.CHANGE,
         context.where(change),
         sentence,
         size=33 if widened else 0,
@@ -118,9 +122,9 @@ def reach(
     widened = after[0] > before[0]
     yield Finding(
         Kind.ACCESS,
-        Weight.WIDENED if widened else Weight.CHANGE,
+        Severity.WIDENED if widened else Severity.CHANGE,
         context.where(change),
-        f"can be reached {after[1]} from now on, before {before[1]}; who may call it is a matter of its grants",
+        f"can be reached {after[1]} instead of {before[1]}; its grants decide who can call it",
         size=45 if widened and after[0] >= 2 else 31 if widened else 0,
         address=change.address,
     )
@@ -138,5 +142,5 @@ def sizes(change: Change, context: Context, paths: Mapping[str, str]) -> Iterato
     if told:
         sentence = "; ".join(told)
         yield Finding(
-            Kind.SERVICE, Weight.CHANGE, context.where(change), sentence, size=2, address=change.address
+            Kind.SERVICE, Severity.CHANGE, context.where(change), sentence, size=2, address=change.address
         )

@@ -24,7 +24,11 @@ def lines(side: Side) -> Iterator[Line]:
         yield from _nodes(side, address, values, place, cluster)
     for address, values in clusters.items():
         autopilot = flag(values, "enable_autopilot")
-        told = "its fee; pods are not counted" if autopilot else "its fee; nodes come beside it"
+        told = (
+            "management fee; pods are not counted"
+            if autopilot
+            else "management fee; nodes are separate lines"
+        )
         yield Line(
             f"cluster {side.name(address)}", side.at(values).price("gke_cluster_hour") * side.hours, told
         )
@@ -57,14 +61,14 @@ def _nodes(side: Side, address: str, values: Values, place: str, cluster: Values
     spot = flag(values, "node_config.spot") or flag(values, "node_config.preemptible")
     hour = machines_hour(book, Machines(1, type_, spot=spot))
     if count is None or hour is None:
-        side.unknown[address] = "how many nodes it has" if hour is not None else span(type_)
+        side.unknown[address] = "its number of nodes" if hour is not None else span(type_)
         return
     nodes = count * zones
     accelerator = accelerators(side, address, {**values, "location": place}, "node_config.guest_accelerator")
     if number(values, "node_config.local_ssd_count"):
         side.unknown[address] = "local SSDs"
     zone = plural(zones, "zone") if place else f"{plural(zones, 'zone')}, as its location is not known"
-    told = f"{count:g} × {span(type_)} in {zone}{', as spot' if spot else ''}, all the time"
+    told = f"{count:g} × {span(type_)} in {zone}{', as spot' if spot else ''}, always on"
     if most := number(values, "autoscaling.max_node_count") or number(
         values, "autoscaling.total_max_node_count"
     ):
@@ -77,7 +81,7 @@ def _nodes(side: Side, address: str, values: Values, place: str, cluster: Values
         side.unknown[address] = span(kind)
         return
     yield Line(
-        f"disks of nodes {side.name(address)}", nodes * size * price, f"{nodes:g} × {size:g} GiB of {kind}"
+        f"node disks {side.name(address)}", nodes * size * price, f"{nodes:g} × {size:g} GiB of {kind}"
     )
 
 

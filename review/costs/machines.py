@@ -96,7 +96,7 @@ def _clusters(side: Side) -> Iterator[Line]:
             side.unknown[address] = _which(parts)
             continue
         told = " and ".join(each.told for each in parts)
-        yield Line(f"cluster {side.name(address)}", hour * side.hours, f"all the time, {told}")
+        yield Line(f"cluster {side.name(address)}", hour * side.hours, f"always on, {told}")
 
 
 def cluster_parts(config: Any) -> list[Machines]:
@@ -185,7 +185,7 @@ def _all_the_time(side: Side, address: str, values: Values, machines: Machines, 
     )
     month = (hour + gpus + machines.count * outside * book.price("address_hour")) * side.hours
     told = (
-        f"{f'{machines.count:g} × ' if machines.count != 1 else ''}{span(machines.type)} all the time"
+        f"{f'{machines.count:g} × ' if machines.count != 1 else ''}{span(machines.type)} always on"
         f"{', as spot' if machines.spot else ''}, disk of {machines.disk_gib:g} GiB"
         f"{', with an external address' if outside else ''}"
     )
@@ -231,7 +231,7 @@ def _reservations(side: Side) -> Iterator[Line]:
         if hour is None:
             side.unknown[address] = span(machines.type or "no machine type")
             continue
-        told = f"{machines.told} all the time, used or not"
+        told = f"{machines.told} always on, used or not"
         yield Line(f"reservation {side.name(address)}", hour * side.hours, told)
 
 

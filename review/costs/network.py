@@ -31,11 +31,11 @@ def _gateways(side: Side) -> Iterator[Line]:
         book = side.at(values)
         machines = max(1, _machines(side, region_of(text(values, "region"))))
         each, most = (book.price(f"nat_{name}_hour") * side.hours for name in ("machine", "most"))
-        bounds = f"{side.book.table['currency']}{each:.2f} a machine, {side.book.table['currency']}{most:.2f} at most"
+        bounds = f"{side.book.table['currency']}{each:.2f} per machine, {side.book.table['currency']}{most:.2f} at most"
         yield Line(
             f"NAT gateway {side.name(address)} ({bounds})",
             min(machines * each, most),
-            f"{plural(machines, 'machine')} of the plan without an external address, at least one; data not counted",
+            f"{plural(machines, 'machine')} of the plan without an external address (at least one); data not counted",
         )
 
 
@@ -65,7 +65,7 @@ def _addresses(side: Side) -> Iterator[Line]:
             unused += 1
     if used or unused:
         month = used * side.book.price("address_hour") + unused * side.book.price("address_unused_hour")
-        idle = f", of which nothing uses {unused}" if unused else ""
+        idle = f", {unused} of them unused" if unused else ""
         yield Line("addresses", month * side.hours, f"{plural(used + unused, 'address', 'addresses')}{idle}")
 
 
@@ -75,5 +75,5 @@ def _rules(side: Side) -> Iterator[Line]:
         hour = side.book.price("forwarding_rules_hour")
         hour += max(0, count - RULES_IN_ONE) * side.book.price("forwarding_rule_more_hour")
         yield Line(
-            "forwarding rules", hour * side.hours, f"{plural(count, 'rule')} all the time, data not counted"
+            "forwarding rules", hour * side.hours, f"{plural(count, 'rule')} always on, data not counted"
         )

@@ -24,14 +24,14 @@ def _schedules(side: Side) -> Iterator[Line]:
     count = sum(1 for _ in side.world.of_type("google_cloud_scheduler_job"))
     if count:
         paid = max(0.0, count - side.book.free("scheduler_jobs"))
-        free = f"{side.book.free('scheduler_jobs'):g} are free in a billing account"
+        free = f"{side.book.free('scheduler_jobs'):g} are free per billing account"
         yield Line(
             "schedules", paid * side.book.price("scheduler_job_month"), f"{plural(count, 'job')}; {free}"
         )
 
 
 def _runs(side: Side) -> Iterator[Line]:
-    """Functions, services and jobs while they are called, beyond what is free."""
+    """Functions, services and jobs while they are called, beyond the free tier."""
     vcpu_seconds = gib_seconds = requests = 0.0
     for address, values in side.world.of_type(*RUNS):
         if side.world.changes[address].type == FIRST_GENERATION or _is_always(values):
@@ -53,9 +53,7 @@ def _runs(side: Side) -> Iterator[Line]:
             + max(0.0, requests / 1e6 - side.book.free("run_million_requests"))
             * side.book.price("run_million_requests")
         )
-        told = (
-            f"{requests:,.0f} scheduled calls of {side.book.assumed('call_seconds'):g} s, beyond what is free"
-        )
+        told = f"{requests:,.0f} scheduled calls of {side.book.assumed('call_seconds'):g} s, beyond the free tier"
         yield Line("functions and services", month, told)
 
 
@@ -73,7 +71,7 @@ def _first_generation(side: Side) -> Iterator[Line]:
         ghz_seconds, gib_seconds = ghz_seconds + busy * float(ghz), gib_seconds + busy * float(memory) / 1024
         requests += often
         if number(values, "min_instances"):
-            side.unknown[address] = "instances that are kept, of a function of the first generation"
+            side.unknown[address] = "minimum instances of a 1st gen function"
     if requests:
         month = (
             max(0.0, ghz_seconds - side.book.free("function1_ghz_seconds"))
@@ -83,10 +81,8 @@ def _first_generation(side: Side) -> Iterator[Line]:
             + max(0.0, requests / 1e6 - side.book.free("run_million_requests"))
             * side.book.price("run_million_requests")
         )
-        told = (
-            f"{requests:,.0f} scheduled calls of {side.book.assumed('call_seconds'):g} s, beyond what is free"
-        )
-        yield Line("functions of the first generation", month, told)
+        told = f"{requests:,.0f} scheduled calls of {side.book.assumed('call_seconds'):g} s, beyond the free tier"
+        yield Line("1st gen functions", month, told)
 
 
 def _kept(side: Side) -> Iterator[Line]:
@@ -107,7 +103,7 @@ def _kept(side: Side) -> Iterator[Line]:
         )
         if not least:
             if _is_always(values):
-                side.unknown[address] = "how many instances there are, each billed for all of its time"
+                side.unknown[address] = "its number of instances, which are billed for their whole lifetime"
             continue
         vcpus, gib = _size(values)
         kind = "always" if _is_always(values) else "idle"
@@ -121,10 +117,10 @@ def _kept(side: Side) -> Iterator[Line]:
             )
         )
         told = (
-            f"{plural(int(least), 'instance')} of {vcpus:g} vCPU and {gib:g} GiB, always there"
+            f"{plural(int(least), 'instance')} of {vcpus:g} vCPU and {gib:g} GiB, always running"
             f"{', CPU always allocated' if kind == 'always' else ''}"
         )
-        yield Line(f"instances kept of {side.name(address)}", month, told)
+        yield Line(f"minimum instances of {side.name(address)}", month, told)
 
 
 def _is_always(values: Values) -> bool:

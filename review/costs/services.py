@@ -52,13 +52,13 @@ def _databases(side: Side) -> Iterator[Line]:
             )
             continue
         if text(values, "database_version").startswith("SQLSERVER"):
-            side.unknown[address] = "the licence of SQL Server"
+            side.unknown[address] = "the SQL Server license"
         if text(values, "settings.activation_policy") == "NEVER":
             hour = 0.0
         twice = 2 if text(values, "settings.availability_type") == "REGIONAL" else 1
         size = number(values, "settings.disk_size") or 10
         told = (
-            f"{span(tier)} {'all the time' if hour else 'stopped'}, disk of {size:g} GiB"
+            f"{span(tier)} {'always on' if hour else 'stopped'}, disk of {size:g} GiB"
             f"{', in two zones' if twice == 2 else ''}; backups not counted"
         )
         yield Line(f"database {side.name(address)}", twice * (hour * side.hours + size * price), told)
@@ -103,7 +103,7 @@ def _priced(side: Side) -> Iterator[Line]:
             side.uncounted.add(type_)
             continue
         if amount is None:
-            side.unknown[address] = f"how many {unit}"
+            side.unknown[address] = f"its number of {unit}"
             continue
         month = amount * price * (1 if PRICED[type_].endswith("_month") else side.hours)
         yield Line(

@@ -25,7 +25,7 @@ def _operations(side: Side) -> Iterator[Line]:
         writes, reads = (often * side.book.assumed(f"{each}_a_call") for each in ("writes", "reads"))
         month = writes / 1000 * side.book.price("storage_thousand_writes")
         month += reads / 1000 * side.book.price("storage_thousand_reads")
-        told = f"{writes:,.0f} writes and {reads:,.0f} reads: {side.book.assumed('writes_a_call'):g} of each a call"
+        told = f"{writes:,.0f} writes and {reads:,.0f} reads: {side.book.assumed('writes_a_call'):g} of each per call"
         yield Line("storage operations", month, told)
 
 
@@ -47,8 +47,8 @@ def _buckets(side: Side) -> Iterator[Line]:
             side.unknown[address] = f"storage class {span(class_)}"
             continue
         month = gib * price
-        told = f"{days:g} days of {side.book.assumed('object_kib_a_call'):g} KiB a call, {gib:,.2f} GiB"
-        yield Line(f"bucket {side.name(address)}", month, told if ages else f"{told}; it grows on")
+        told = f"{days:g} days of {side.book.assumed('object_kib_a_call'):g} KiB per call, {gib:,.2f} GiB"
+        yield Line(f"bucket {side.name(address)}", month, told if ages else f"{told}; it keeps growing")
 
 
 def _tables(side: Side) -> Iterator[Line]:
@@ -64,7 +64,7 @@ def _tables(side: Side) -> Iterator[Line]:
         count += 1
     if count:
         month = max(0.0, gib - side.book.free("bigquery_gib")) * side.book.price("bigquery_gib_month")
-        told = f"{plural(count, 'table')}, {gib:,.2f} GiB at {side.book.assumed('table_kib_a_call'):g} KiB a call; "
+        told = f"{plural(count, 'table')}, {gib:,.2f} GiB at {side.book.assumed('table_kib_a_call'):g} KiB per call; "
         yield Line(
             "BigQuery storage",
             month,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from review.context import Context
-from review.findings import NO, YES, Finding, Kind, Weight
+from review.findings import NO, YES, Finding, Kind, Severity
 from review.plan import Change
 from review.text import plural, span, spans
 from review.values import flag, get, known, text, texts
@@ -33,10 +33,10 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
 
 
 def _finding(
-    change: Change, context: Context, weight: Weight, sentence: str, undo: str = YES, *, size: int = 0
+    change: Change, context: Context, severity: Severity, sentence: str, undo: str = YES, *, size: int = 0
 ) -> Finding:
     return Finding(
-        Kind.ACCESS, weight, context.where(change), sentence, undo=undo, size=size, address=change.address
+        Kind.ACCESS, severity, context.where(change), sentence, undo=undo, size=size, address=change.address
     )
 
 
@@ -47,15 +47,15 @@ def _account(change: Change, context: Context) -> Iterator[Finding]:
         or context.names.of(change.address)
     )
     if change.action == "replace":
-        told = f"service account {name} is deleted and made anew: every grant it had is lost, in this plan or not"
-        yield _finding(change, context, Weight.INTERRUPTED, told, NO)
+        told = f"service account {name} is deleted and recreated: all its grants are lost, even those outside this plan"
+        yield _finding(change, context, Severity.INTERRUPTED, told, NO)
     elif change.action == "delete":
-        told = f"service account {name} is deleted: what runs as it fails, and its grants are lost"
-        yield _finding(change, context, Weight.INTERRUPTED, told, "by hand, within 30 days (undelete)")
+        told = f"service account {name} is deleted: workloads that run as it fail, and its grants are lost"
+        yield _finding(change, context, Severity.INTERRUPTED, told, "manually, within 30 days (undelete)")
     elif change.action == "update" and flag(change.old, "disabled") != flag(change.new, "disabled"):
         off = flag(change.new, "disabled")
-        told = f"service account {name} is {'switched off: what runs as it fails' if off else 'switched on again'}"
-        yield _finding(change, context, Weight.INTERRUPTED if off else Weight.WIDENED, told)
+        told = f"service account {name} is {'disabled: workloads that run as it fail' if off else 'enabled again'}"
+        yield _finding(change, context, Severity.INTERRUPTED if off else Severity.WIDENED, told)
 
 
 def _key(change: Change, context: Context) -> Iterator[Finding]:
@@ -63,23 +63,25 @@ def _key(change: Change, context: Context) -> Iterator[Finding]:
     if change.type == "google_storage_hmac_key":
         account = context.told(change, change.present, "service_account_email")
     if change.after is not None and "create" in change.actions:
-        told = f"a key of service account {account} is made: whoever has it acts as that account until it is deleted"
-        yield _finding(change, context, Weight.WIDENED, told, "yes; delete the key", size=40)
+        told = f"a key of service account {account} is created: anyone with the key can act as the account"
+        yield _finding(change, context, Severity.WIDENED, told, "yes; delete the key", size=40)
     states = text(change.old, "state"), text(change.new, "state")
     if change.action == "update" and states[0] != states[1]:
         on = states[1] == "ACTIVE"
         verb = (
-            "switched on: whoever has it acts as that account"
+            "activated: anyone with the key can act as that account"
             if on
-            else "switched off: who uses it cannot log in"
+            else "deactivated: clients that use it cannot authenticate"
         )
         told = f"a key of service account {account} is {verb}"
         yield _finding(
-            change, context, Weight.WIDENED if on else Weight.INTERRUPTED, told, size=40 if on else 0
+            change, context, Severity.WIDENED if on else Severity.INTERRUPTED, told, size=40 if on else 0
         )
     if change.destroys:
-        told = f"a key of service account {account} is deleted: who uses it can no longer log in"
-        yield _finding(change, context, Weight.INTERRUPTED, told, NO)
+        told = (
+            f"a key of service account {account} is deleted: clients that use it can no longer authenticate"
+        )
+        yield _finding(change, context, Severity.INTERRUPTED, told, NO)
 
 
 def _role(change: Change, context: Context) -> Iterator[Finding]:
@@ -87,25 +89,25 @@ def _role(change: Change, context: Context) -> Iterator[Finding]:
         text(change.present, "role_id") or text(change.present, "title") or context.names.of(change.address)
     )
     if not known(get(change.new, "permissions")) and get(change.new, "permissions") is not None:
-        told = f"what the custom role {name} lets one do is only known after the apply"
-        yield _finding(change, context, Weight.WIDENED, told, size=20)
+        told = f"the permissions of custom role {name} are known only after the apply"
+        yield _finding(change, context, Severity.WIDENED, told, size=20)
         return
     old, new = texts(change.old, "permissions"), texts(change.new, "permissions")
     come, gone = sorted(set(new) - set(old)), sorted(set(old) - set(new))
     if change.before is None:
-        told = f"custom role {name} is made: {spans(come)}; it lets nobody do anything until it is granted"
-        yield _finding(change, context, Weight.CHANGE, told)
+        told = f"custom role {name} is created: {spans(come)}; it has no effect until it is granted"
+        yield _finding(change, context, Severity.CHANGE, told)
     elif change.after is None:
-        told = f"custom role {name} is deleted: whoever holds it may no longer use {spans(gone)}"
-        yield _finding(change, context, Weight.CHANGE, told, "by hand, within 7 days (undelete)")
+        told = f"custom role {name} is deleted: members with this role can no longer use {spans(gone)}"
+        yield _finding(change, context, Severity.CHANGE, told, "manually, within 7 days (undelete)")
     else:
         if come:
             holders = _holders(change, context)
-            told = f"whoever holds the custom role {name}{holders} may now also use {spans(come)}"
-            yield _finding(change, context, Weight.WIDENED, told, size=34)
+            told = f"members with custom role {name}{holders} can now also use {spans(come)}"
+            yield _finding(change, context, Severity.WIDENED, told, size=34)
         if gone:
-            told = f"whoever holds the custom role {name} may no longer use {spans(gone)}"
-            yield _finding(change, context, Weight.CHANGE, told)
+            told = f"members with custom role {name} can no longer use {spans(gone)}"
+            yield _finding(change, context, Severity.CHANGE, told)
 
 
 def _holders(change: Change, context: Context) -> str:
@@ -121,23 +123,25 @@ def _pool(change: Change, context: Context) -> Iterator[Finding]:
     if change.destroys:
         fails = "its id cannot be used again for 30 days"
         again = f"deleted; {fails}" if change.action == "delete" else f"replaced, which fails: {fails}"
-        told = f"{'provider' if is_provider else 'pool'} of identities {name} is {again}"
-        yield _finding(change, context, Weight.INTERRUPTED, told, "by hand, within 30 days (undelete)")
+        told = f"{'provider' if is_provider else 'pool'} of workload identities {name} is {again}"
+        yield _finding(change, context, Severity.INTERRUPTED, told, "manually, within 30 days (undelete)")
         return
     if not is_provider:
         return
     old, new = text(change.old, "attribute_condition"), text(change.new, "attribute_condition")
     if change.before is None:
-        limit = f"if {span(new, 300)}" if new else "whoever its issuer vouches for: it has no condition"
-        told = f"identities from outside may enter through {name}, {limit}"
+        limit = f"if {span(new, 300)}" if new else "any identity of its issuer: it has no condition"
+        told = f"external identities can authenticate through {name}, {limit}"
         yield _finding(
-            change, context, Weight.WIDENED if not new else Weight.CARE, told, size=48 if not new else 0
+            change, context, Severity.WIDENED if not new else Severity.CARE, told, size=48 if not new else 0
         )
     elif old != new:
-        limit = f"only if {span(new, 300)}" if new else "whoever the issuer vouches for"
+        limit = f"only if {span(new, 300)}" if new else "any identity of its issuer"
         before = f"only if {span(old, 300)}" if old else "without a condition"
-        told = f"identities from outside may enter through {name}, {limit}; before: {before}"
-        yield _finding(change, context, Weight.CHANGE if new and not old else Weight.WIDENED, told, size=48)
+        told = f"external identities can authenticate through {name}, {limit}; before: {before}"
+        yield _finding(
+            change, context, Severity.CHANGE if new and not old else Severity.WIDENED, told, size=48
+        )
     for path, what in (
         ("oidc.issuer_uri", "issuer"),
         ("oidc.allowed_audiences", "audiences"),
@@ -145,5 +149,5 @@ def _pool(change: Change, context: Context) -> Iterator[Finding]:
     ):
         before_, after_ = get(change.old, path), get(change.new, path)
         if change.before is not None and before_ != after_ and (before_ or after_):
-            told = f"{name} believes another {what} from now on: {span(after_)}; before: {span(before_)}"
-            yield _finding(change, context, Weight.WIDENED, told, size=47)
+            told = f"{name} trusts another {what} from now on: {span(after_)}; before: {span(before_)}"
+            yield _finding(change, context, Severity.WIDENED, told, size=47)

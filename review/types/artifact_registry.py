@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from review.context import Context
 from review.destruction import destruction
-from review.findings import NO, Finding, Kind, Weight
+from review.findings import NO, Finding, Kind, Severity
 from review.plan import Change
 from review.text import span
 from review.uses import WORKLOADS
@@ -20,7 +20,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     name = span(text(change.present, "repository_id") or context.names.of(change.address))
     if change.destroys:
         verb = "replaced" if change.action == "replace" else "deleted"
-        told = f"repository {name} is {verb}, with every image and package in it"
+        told = f"repository {name} is {verb}, with all its images and packages"
         running = [each for each in context.of_type(*WORKLOADS) if _runs_from(each, change)]
         if running:
             places = ", ".join(context.where(each) for each in running[:4])
@@ -32,8 +32,8 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     if flag(change.old, "docker_config.immutable_tags") and not flag(
         change.new, "docker_config.immutable_tags"
     ):
-        told = f"tags in repository {name} may be moved to other images from now on"
-        yield Finding(Kind.CODE, Weight.CARE, context.where(change), told, address=change.address)
+        told = f"tags in repository {name} can be moved to other images from now on"
+        yield Finding(Kind.CODE, Severity.CARE, context.where(change), told, address=change.address)
 
 
 def _runs_from(workload: Change, repository: Change) -> bool:
@@ -78,15 +78,15 @@ def _clean_up(change: Change, context: Context, name: str) -> Iterator[Finding]:
         if new[policy] != old.get(policy) or (flag(change.old, "cleanup_policy_dry_run") and not dry):
             before = f"; before: {old[policy] or 'all'}" if policy in old else ""
             told = f"images in repository {name} {new[policy] or 'of every kind'} are deleted from now on{before}"
-            weight = Weight.CHANGE if dry else Weight.LOSS
-            told = f"{told} (only tried: cleanup_policy_dry_run)" if dry else told
+            severity = Severity.CHANGE if dry else Severity.LOSS
+            told = f"{told} (dry run: cleanup_policy_dry_run)" if dry else told
             yield Finding(
-                Kind.DATA, weight, context.where(change), told, undo=NO, size=25, address=change.address
+                Kind.DATA, severity, context.where(change), told, undo=NO, size=25, address=change.address
             )
     kept = [
         {text(each, "id") for each in blocks(side, "cleanup_policies") if text(each, "action") == "KEEP"}
         for side in (change.old, change.new)
     ]
     for policy in sorted(kept[0] - kept[1]):
-        told = f"what the policy {span(policy)} of repository {name} kept may be cleaned away from now on"
-        yield Finding(Kind.DATA, Weight.CARE, context.where(change), told, undo=NO, address=change.address)
+        told = f"images that policy {span(policy)} of repository {name} kept may be cleaned up from now on"
+        yield Finding(Kind.DATA, Severity.CARE, context.where(change), told, undo=NO, address=change.address)

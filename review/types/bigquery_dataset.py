@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from review.context import Context
 from review.destruction import destruction
-from review.findings import NO, YES, Finding, Kind, Weight
+from review.findings import NO, YES, Finding, Kind, Severity
 from review.grants import Grant
 from review.plan import Change
 from review.text import span
@@ -12,7 +12,7 @@ from review.values import Values, blocks, flag, get, known, number, period, text
 
 TYPES = ("google_bigquery_dataset",)
 TELLS_THE_END = True
-UNDROP = "by hand, within 7 days at most (UNDROP SCHEMA), as long as no other dataset has its name"
+UNDROP = "manually, within 7 days at most (UNDROP SCHEMA), unless another dataset takes its name"
 AGES = (
     ("default_table_expiration_ms", "new tables in", "deletes"),
     ("default_partition_expiration_ms", "partitions of new tables in", "deletes"),
@@ -48,16 +48,18 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
             yield _aged(change, context, f"{whose} dataset {name} {now}; before: {then}", shorter=shorter)
     hours = number(change.old, "max_time_travel_hours"), number(change.new, "max_time_travel_hours")
     if hours[0] and hours[1] and hours[1] < hours[0]:
-        told = f"what is deleted in dataset {name} can be brought back for {hours[1]:g} hours, before {hours[0]:g}"
+        told = (
+            f"deleted data of dataset {name} can be restored for {hours[1]:g} hours instead of {hours[0]:g}"
+        )
         yield _aged(change, context, told, shorter=True)
     if flag(change.new, "delete_contents_on_destroy") and not flag(change.old, "delete_contents_on_destroy"):
-        told = f"from now on, destroying dataset {name} takes its tables along (delete_contents_on_destroy)"
+        told = f"from now on, destroying dataset {name} deletes its tables (delete_contents_on_destroy)"
         yield _aged(change, context, told, shorter=True)
 
 
 def _aged(change: Change, context: Context, sentence: str, *, shorter: bool) -> Finding:
-    weight = Weight.CARE if shorter else Weight.CHANGE
-    return Finding(Kind.DATA, weight, context.where(change), sentence, undo=YES, address=change.address)
+    severity = Severity.CARE if shorter else Severity.CHANGE
+    return Finding(Kind.DATA, severity, context.where(change), sentence, undo=YES, address=change.address)
 
 
 def _destroyed(change: Change, context: Context, name: str) -> Finding:
@@ -70,9 +72,9 @@ def _destroyed(change: Change, context: Context, name: str) -> Finding:
     moved = text(change.old, "location").lower() != text(change.new, "location").lower()
     because = " because its location changes" if verb == "replaced" and moved else ""
     if flag(change.old, "delete_contents_on_destroy"):
-        told = f"dataset {name} is {verb}{because}, with every table in it, also those that Terraform does not know"
+        told = f"dataset {name} is {verb}{because}, with all its tables, including those that Terraform does not manage"
         return destruction(change, context, told, size=95, undo=UNDROP, along=inside, noun="table")
-    told = f"dataset {name} is {verb}{because}: the apply fails as long as a table is in it"
+    told = f"dataset {name} is {verb}{because}: the apply fails unless it is empty"
     return destruction(change, context, told, size=60, undo=NO, along=inside, noun="table")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from review.context import Context
 from review.destruction import destruction
 from review.differences import diff
-from review.findings import NO, Detail, Finding, Kind, Weight
+from review.findings import NO, Detail, Finding, Kind, Severity
 from review.plan import Change
 from review.schema import ColumnChange, compare
 from review.text import span
@@ -15,7 +15,7 @@ from review.values import blocks, flag, get, known, number, period, text, texts
 
 TYPES = ("google_bigquery_table",)
 TELLS_THE_END = True
-BY_HAND = "by hand at best, within the dataset's time travel window (7 days by default)"
+BY_HAND = "manually at best, within the dataset's time travel window (7 days by default)"
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
@@ -54,14 +54,15 @@ def _destroyed(change: Change, context: Context, name: str) -> Iterator[Finding]
     verb = "replaced" if change.action == "replace" else "deleted"
     because = _because(change)
     if rows:
-        end = "all its rows are lost" if verb == "deleted" else "it begins empty and all its rows are lost"
-        yield destruction(change, context, f"table {name} is {verb}{because}: {end}", size=70, undo=BY_HAND)
+        yield destruction(
+            change, context, f"table {name} is {verb}{because}: all its rows are lost", size=70, undo=BY_HAND
+        )
         return
     sentence = f"{what} {name} is {verb}{because}; no rows are lost"
-    until = "for good" if verb == "deleted" else "until it is made again"
+    until = "permanently" if verb == "deleted" else "until it is created again"
     yield Finding(
         Kind.SERVICE,
-        Weight.INTERRUPTED,
+        Severity.INTERRUPTED,
         context.where(change),
         f"{sentence}, and queries on it fail {until}",
         address=change.address,
@@ -84,9 +85,9 @@ def _schema(change: Change, context: Context, name: str) -> Iterator[Finding]:
     if columns is None:
         yield Finding(
             Kind.DATA,
-            Weight.POSSIBLE_LOSS,
+            Severity.POSSIBLE_LOSS,
             context.where(change),
-            f"the columns of table {name} change, and the new or the old ones cannot be seen here: whether one is "
+            f"the columns of table {name} change, but the plan does not show them: whether a column is "
             "lost is not known",
             undo="not known",
             address=change.address,
@@ -100,9 +101,9 @@ def _schema(change: Change, context: Context, name: str) -> Iterator[Finding]:
     for column in costly:
         yield Finding(
             Kind.DATA,
-            Weight.LOSS if replaced else Weight.POSSIBLE_LOSS,
+            Severity.LOSS if replaced else Severity.POSSIBLE_LOSS,
             context.where(change),
-            f"in {name}, {column.sentence}, and so the table is replaced",
+            f"in {name}, {column.sentence}, which replaces the table",
             undo=BY_HAND,
             size=40,
             address=change.address,
@@ -114,7 +115,7 @@ def _schema(change: Change, context: Context, name: str) -> Iterator[Finding]:
         ending = "" if replaced else " (in place, rows are kept)"
         yield Finding(
             Kind.DATA,
-            Weight.CHANGE,
+            Severity.CHANGE,
             context.where(change),
             f"in {name}, {shown}{more}{ending}",
             details=(Detail(f"columns of {name}", tuple(each.sentence for each in columns)),)
@@ -126,14 +127,14 @@ def _schema(change: Change, context: Context, name: str) -> Iterator[Finding]:
 
 def _lost(change: Change, context: Context, name: str, column: ColumnChange, *, replaced: bool) -> Finding:
     if replaced:
-        end = "the table is replaced and every row of it is lost"
+        end = "the table is replaced and all its rows are lost"
     elif column.replaces:
-        end = "the provider replaces a table for that, and every row of it is lost"
+        end = "the provider replaces the table for this, and all its rows are lost"
     else:
-        end = "its values are lost, the other columns stay"
+        end = "its values are lost, other columns are not affected"
     return Finding(
         Kind.DATA,
-        Weight.LOSS,
+        Severity.LOSS,
         context.where(change),
         f"in {name}, {column.sentence}: {end}{_readers(change, context, column.column)}",
         undo=BY_HAND,
@@ -151,7 +152,7 @@ def _readers(change: Change, context: Context, column: str) -> str:
     found = [
         context.where(each) for each, query in _queries(context) if _word(table, query) and _word(name, query)
     ]
-    return f"; {', '.join(found[:4])} may still read it, and fail then" if found else ""
+    return f"; {', '.join(found[:4])} may still read it, and would fail" if found else ""
 
 
 @functools.lru_cache(maxsize=4)
@@ -179,20 +180,20 @@ def _partitioning(change: Change, context: Context, name: str) -> Iterator[Findi
                 else f"is no longer partitioned by {noun}"
             )
             then = f"it was by {span(old or 'ingestion')}" if had else "it was not"
-            yield _at_table(change, context, f"table {name} {now}; {then}: a table is replaced for that")
+            yield _at_table(change, context, f"table {name} {now}; {then}: this replaces the table")
         elif has and text(change.old, f"{block}.type") != text(change.new, f"{block}.type"):
             types = text(change.old, f"{block}.type"), text(change.new, f"{block}.type")
             told = f"the partitions of {name} change from {span(types[0])} to {span(types[1])}: BigQuery refuses that"
             yield _at_table(change, context, f"{told} for a table that is there")
     if flag(change.new, "require_partition_filter") and not flag(change.old, "require_partition_filter"):
-        told = f"queries on {name} that do not filter on its partition begin to fail"
-        yield Finding(Kind.SERVICE, Weight.INTERRUPTED, context.where(change), told, address=change.address)
+        told = f"queries on {name} without a partition filter start to fail"
+        yield Finding(Kind.SERVICE, Severity.INTERRUPTED, context.where(change), told, address=change.address)
 
 
 def _at_table(change: Change, context: Context, sentence: str) -> Finding:
-    weight = Weight.CARE if not change.destroys else Weight.LOSS
+    severity = Severity.CARE if not change.destroys else Severity.LOSS
     return Finding(
-        Kind.DATA, weight, context.where(change), sentence, undo=NO, size=42, address=change.address
+        Kind.DATA, severity, context.where(change), sentence, undo=NO, size=42, address=change.address
     )
 
 
@@ -201,12 +202,12 @@ def _clustering(change: Change, context: Context, name: str) -> Iterator[Finding
     if old != new:
         columns = ", ".join(span(each) for each in new) or "nothing"
         before = ", ".join(span(each) for each in old) or "nothing"
-        told = f"table {name} is clustered by {columns}, where it was by {before}"
+        told = f"table {name} is clustered by {columns} instead of {before}"
         yield Finding(
             Kind.DATA,
-            Weight.CHANGE,
+            Severity.CHANGE,
             context.where(change),
-            f"{told}: in place, for what is written from then on",
+            f"{told} (in place, for new data only)",
             address=change.address,
         )
 
@@ -217,9 +218,9 @@ def _query(change: Change, context: Context, name: str) -> Iterator[Finding]:
         if old == new or not (isinstance(old, str) and isinstance(new, str)):
             continue
         details = (Detail(f"query of {name}", diff(old, new), "diff"),) if known(old) and known(new) else ()
-        told = f"the query of {noun} {name} changes, and with it what every reader of it gets"
+        told = f"the query of {noun} {name} changes, and so do its results"
         yield Finding(
-            Kind.DATA, Weight.CARE, context.where(change), told, details=details, address=change.address
+            Kind.DATA, Severity.CARE, context.where(change), told, details=details, address=change.address
         )
 
 
@@ -229,25 +230,29 @@ def _ages(change: Change, context: Context, name: str) -> Iterator[Finding]:
         then = period(old / 1000) if old else "never"
         yield Finding(
             Kind.DATA,
-            Weight.LOSS,
+            Severity.LOSS,
             context.where(change),
-            f"partitions of {name} are deleted after {period(new / 1000)}, where it was {then}: "
-            "what is older goes within hours of the apply",
+            f"partitions of {name} are deleted after {period(new / 1000)} (before: {then}): "
+            "older ones are deleted within hours of the apply",
             undo=BY_HAND,
             size=48,
             address=change.address,
         )
     elif old != new:
-        now = f"after {period(new / 1000)}" if new else "never"
-        told = (
-            f"partitions of {name} are deleted {now}, where it was after {period(old / 1000)}: more is kept"
-        )
-        yield Finding(Kind.DATA, Weight.CHANGE, context.where(change), told, address=change.address)
+        now = f"deleted after {period(new / 1000)}" if new else "no longer deleted"
+        told = f"partitions of {name} are {now}; before: after {period(old / 1000)}"
+        yield Finding(Kind.DATA, Severity.CHANGE, context.where(change), told, address=change.address)
     times = number(change.old, "expiration_time"), number(change.new, "expiration_time")
     if times[1] and times[1] != times[0]:
-        told = f"table {name} deletes itself, with all its rows, at {_moment(times[1])}"
+        told = f"table {name} expires, with all its rows, at {_moment(times[1])}"
         yield Finding(
-            Kind.DATA, Weight.LOSS, context.where(change), told, undo=BY_HAND, size=47, address=change.address
+            Kind.DATA,
+            Severity.LOSS,
+            context.where(change),
+            told,
+            undo=BY_HAND,
+            size=47,
+            address=change.address,
         )
 
 
@@ -257,4 +262,4 @@ def _moment(milliseconds: float) -> str:
     try:
         return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M} UTC"
     except (OverflowError, ValueError, OSError):
-        return "a time that cannot be told"
+        return "an unknown time"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from review.code import compare_archives
 from review.context import Context
-from review.findings import Finding, Kind, Weight
+from review.findings import Finding, Kind, Severity
 from review.plan import Change
 from review.text import span
 from review.uses import source_of
@@ -19,13 +19,13 @@ INGRESS = {
     "": (2, "from the whole internet"),
 }
 SIZES = {
-    "template.timeout": "time limit",
-    "template.scaling.max_instance_count": "most instances",
-    "template.scaling.min_instance_count": "fewest instances",
-    "template.max_instance_request_concurrency": "requests at once",
+    "template.timeout": "timeout",
+    "template.scaling.max_instance_count": "maximum instances",
+    "template.scaling.min_instance_count": "minimum instances",
+    "template.max_instance_request_concurrency": "concurrent requests",
     "template.containers.resources.limits.cpu": "CPU",
     "template.containers.resources.limits.memory": "memory",
-    "template.template.timeout": "time limit",
+    "template.template.timeout": "timeout",
     "template.template.max_retries": "retries",
     "template.template.containers.resources.limits.cpu": "CPU",
     "template.template.containers.resources.limits.memory": "memory",
@@ -67,10 +67,10 @@ def containers(values: Values) -> dict[str, Values]:
 
 
 def _open(change: Change, context: Context) -> Finding:
-    told = (
-        "anyone who reaches it may call it from now on: its check of the caller is off (invoker_iam_disabled)"
+    told = "anyone who can reach it can call it: the IAM check of callers is disabled (invoker_iam_disabled)"
+    return Finding(
+        Kind.ACCESS, Severity.WIDENED, context.where(change), told, size=88, address=change.address
     )
-    return Finding(Kind.ACCESS, Weight.WIDENED, context.where(change), told, size=88, address=change.address)
 
 
 def _image(change: Change, context: Context, old: str, new: str, of: str) -> Iterator[Finding]:
@@ -79,12 +79,12 @@ def _image(change: Change, context: Context, old: str, new: str, of: str) -> Ite
     source = source_of(new, context)
     told = f"image{of} {span(old or 'none')} → {span(new or 'none')}"
     if source is None:
-        told = f"{told}; what it was built from is not in this plan"
+        told = f"{told}; its source is not in this plan"
     else:
         told = f"{told}, built from {context.where(source)}"
     if source is not None and source.action in ("replace", "update"):
         before = context.lookup(text(source.old, "source"), "before")
         after = context.lookup(text(source.new, "source"), "after")
         code = compare_archives(before, after, context.plan.secrets.mask)
-        told = f"{told}, in which differs: {code.told}"
-    yield Finding(Kind.CODE, Weight.CODE, context.where(change), told, size=8, address=change.address)
+        told = f"{told}; changes: {code.told}"
+    yield Finding(Kind.CODE, Severity.CODE, context.where(change), told, size=8, address=change.address)

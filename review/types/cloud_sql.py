@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from review.context import Context
-from review.findings import NO, YES, Finding, Kind, Weight
+from review.findings import NO, YES, Finding, Kind, Severity
 from review.networks import Addresses
 from review.plan import Change
 from review.text import span
@@ -29,42 +29,42 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     for path, words in RESTARTS.items():
         old, new = text(change.old, path), text(change.new, path)
         if old != new:
-            told = f"restarts, and is away meanwhile: {words} {span(old)} → {span(new)}"
+            told = f"restarts and is unavailable meanwhile: {words} {span(old)} → {span(new)}"
             undo = NO if path == "database_version" else YES
             yield Finding(
-                Kind.SERVICE, Weight.INTERRUPTED, context.where(change), told, undo, address=change.address
+                Kind.SERVICE, Severity.INTERRUPTED, context.where(change), told, undo, address=change.address
             )
     for path, words in ((f"{BACKUP}.enabled", "is no longer backed up"), (f"{BACKUP}.point_in_time_recovery_enabled",
-                        "can no longer be brought back to a moment, only to a backup")):  # fmt: skip
+                        "can no longer be restored to a point in time, only from a backup")):  # fmt: skip
         if flag(change.old, path) and not flag(change.new, path):
             yield Finding(
-                Kind.DATA, Weight.CARE, context.where(change), words, size=6, address=change.address
+                Kind.DATA, Severity.CARE, context.where(change), words, size=6, address=change.address
             )
     kept = [
         number(side, f"{BACKUP}.backup_retention_settings.retained_backups")
         for side in (change.old, change.new)
     ]
     if kept[0] and kept[1] and kept[1] < kept[0]:
-        told = f"keeps {kept[1]:g} backups, where it kept {kept[0]:g}: the older ones are deleted"
+        told = f"keeps {kept[1]:g} backups instead of {kept[0]:g}: older ones are deleted"
         yield Finding(
-            Kind.DATA, Weight.LOSS, context.where(change), told, NO, size=31, address=change.address
+            Kind.DATA, Severity.LOSS, context.where(change), told, NO, size=31, address=change.address
         )
 
 
 def _access(change: Change, context: Context) -> Iterator[Finding]:
     path = "settings.ip_configuration.ipv4_enabled"
     if change.before is not None and flag(change.new, path) and not flag(change.old, path):
-        told = "gets a public address; who may connect is a matter of its authorized networks and accounts"
+        told = "gets a public address; its authorized networks and accounts decide who can connect"
         yield Finding(
-            Kind.ACCESS, Weight.WIDENED, context.where(change), told, size=33, address=change.address
+            Kind.ACCESS, Severity.WIDENED, context.where(change), told, size=33, address=change.address
         )
     before, after = (
         Addresses.of(text(each, "value") for each in blocks(side, NETWORKS))
         for side in (change.old, change.new)
     )
     if not after.within(before):
-        told = f"{after.words} may connect to it from now on{f'; before: {before.words}' if before else ''}"
+        told = f"{after.words} can connect to it from now on{f'; before: {before.words}' if before else ''}"
         size = 72 if after.is_public else 24
         yield Finding(
-            Kind.ACCESS, Weight.WIDENED, context.where(change), told, size=size, address=change.address
+            Kind.ACCESS, Severity.WIDENED, context.where(change), told, size=size, address=change.address
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from review.context import Context
-from review.findings import Finding, Kind, Weight
+from review.findings import Finding, Kind, Severity
 from review.plan import Change
 from review.text import span
 from review.values import blocks, text
@@ -20,12 +20,12 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         for side in (change.old, change.new)
     )
     if new > old:
-        told = "has a public address from now on; what may reach it is a matter of the firewall"
-        yield Finding(Kind.ACCESS, Weight.WIDENED, where, told, size=29, address=change.address)
+        told = "gets a public address; firewall rules decide who can reach it"
+        yield Finding(Kind.ACCESS, Severity.WIDENED, where, told, size=29, address=change.address)
     if change.before is None or change.after is None:
         return
     kinds = text(change.old, "machine_type"), text(change.new, "machine_type")
     if kinds[0] != kinds[1] and change.action == "update":
-        told = f"is stopped and started again: machine {span(kinds[0])} → {span(kinds[1])}"
-        yield Finding(Kind.SERVICE, Weight.INTERRUPTED, where, told, address=change.address)
+        told = f"is stopped and started again: machine type {span(kinds[0])} → {span(kinds[1])}"
+        yield Finding(Kind.SERVICE, Severity.INTERRUPTED, where, told, address=change.address)
     yield from identity(change, context, "service_account.email")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from review.context import Context
-from review.findings import NO, YES, Finding, Kind, Weight
+from review.findings import NO, YES, Finding, Kind, Severity
 from review.plan import Change
 from review.text import span, spans
 from review.values import blocks, get, number, text, texts
@@ -41,23 +41,21 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     elif change.type == "google_spanner_database":
         added = [each for each in texts(change.new, "ddl") if each not in texts(change.old, "ddl")]
         for statement in [each for each in added if DROPS.search(each)] if change.before is not None else []:
-            yield _loss(change, context, f"runs {span(statement)}: what it drops is lost")
+            yield _loss(change, context, f"runs {span(statement)}: the dropped data is lost")
     elif change.type == "google_firestore_field":
         if blocks(change.new, "ttl_config") and not blocks(change.old, "ttl_config"):
             field = span(f"{text(change.new, 'collection')}.{text(change.new, 'field')}")
-            words = (
-                f"documents are deleted once the time in {field} is over, those that are past it within a day"
-            )
+            words = f"documents are deleted after the time in {field}; those already past it within a day"
             yield _loss(change, context, words)
     elif change.before is not None:
         path = "node_config"
         rolls = [key for key in ROLLS if get(change.old, f"{path}.{key}") != get(change.new, f"{path}.{key}")]
         if rolls:
             verb = "changes" if len(rolls) == 1 else "change"
-            sentence = f"its nodes are made anew, as {spans(rolls)} {verb}: workloads move"
+            sentence = f"its nodes are recreated because {spans(rolls)} {verb}: workloads are rescheduled"
             yield Finding(
                 Kind.SERVICE,
-                Weight.INTERRUPTED,
+                Severity.INTERRUPTED,
                 context.where(change),
                 sentence,
                 YES,
@@ -87,4 +85,4 @@ def _kept(change: Change, *, new: bool) -> str:
 
 
 def _loss(change: Change, context: Context, sentence: str) -> Finding:
-    return Finding(Kind.DATA, Weight.LOSS, context.where(change), sentence, NO, 60, address=change.address)
+    return Finding(Kind.DATA, Severity.LOSS, context.where(change), sentence, NO, 60, address=change.address)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from review.context import Context
-from review.findings import NO, YES, Finding, Kind, Weight
+from review.findings import NO, YES, Finding, Kind, Severity
 from review.grants import who
 from review.plan import Change
 from review.text import span
@@ -11,9 +11,9 @@ from review.values import text
 
 TYPES = ("google_project_default_service_accounts", "google_project_iam_member_remove")
 ACTIONS = {
-    "DELETE": ("are deleted: what runs as one of them fails", "by hand, within 30 days (undelete)"),
-    "DISABLE": ("are disabled: what runs as one of them fails", YES),
-    "DEPRIVILEGE": ("lose role roles/editor: what runs as one of them may fail", YES),
+    "DELETE": ("are deleted: workloads that run as one of them fail", "manually, within 30 days (undelete)"),
+    "DISABLE": ("are disabled: workloads that run as one of them fail", YES),
+    "DEPRIVILEGE": ("lose roles/editor: workloads that run as one of them may fail", YES),
 }
 
 
@@ -22,23 +22,25 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     project = span(text(change.present, "project") or context.names.of(change.address))
     if change.type == "google_project_iam_member_remove":
         member = who(text(change.present, "member"))
-        sentence = f"{member} may no longer hold {span(text(change.present, 'role'))} on project {project}"
+        sentence = f"{member} can no longer hold {span(text(change.present, 'role'))} on project {project}"
         if change.after is not None:
             yield Finding(
                 Kind.ACCESS,
-                Weight.INTERRUPTED if "gserviceaccount" in text(change.present, "member") else Weight.CHANGE,
+                Severity.INTERRUPTED
+                if "gserviceaccount" in text(change.present, "member")
+                else Severity.CHANGE,
                 context.where(change),
-                f"{sentence}: the role is taken away, also where it was granted outside of this plan",
-                undo="by hand, by granting it again",
+                f"{sentence}: the role is removed, even where it was granted outside this plan",
+                undo="by granting it again",
                 address=change.address,
             )
         return
     if change.after is None:
         return
-    words, undo = ACTIONS.get(text(change.new, "action"), ("are changed in a way that is not known here", NO))
+    words, undo = ACTIONS.get(text(change.new, "action"), ("are changed in an unknown way", NO))
     yield Finding(
         Kind.SERVICE,
-        Weight.INTERRUPTED,
+        Severity.INTERRUPTED,
         context.where(change),
         f"the default service accounts of project {project} {words}",
         undo=undo,

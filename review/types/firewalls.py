@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from review.context import Context
-from review.findings import Finding, Kind, Weight
+from review.findings import Finding, Kind, Severity
 from review.networks import ALL, Addresses, Ports, Rule, opened
 from review.plan import Change
 from review.text import UNKNOWN, span, written
@@ -49,7 +49,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         yield _finding(change, context, _denied(change, each, new), size=60 if each.peers.is_public else 26)
     if not allowing and not denying and (set(old) != set(new) or change.after is None):
         sentence = f"{_noun(change)} {span(_name(change))} {_narrows(old, new)}"
-        yield Finding(Kind.ACCESS, Weight.CHANGE, context.where(change), sentence, address=change.address)
+        yield Finding(Kind.ACCESS, Severity.CHANGE, context.where(change), sentence, address=change.address)
 
 
 def rules(type_: str, values: Values) -> Iterator[Rule]:
@@ -167,14 +167,14 @@ def _allows(change: Change, rule: Rule, old: list[Rule]) -> str:
     where = f"{_noun(change)} {span(_name(change))}"
     only = f" where {span(rule.other)}" if rule.other and rule.other != "egress" else ""
     if "security_policy" in change.type or change.type.startswith("google_app_engine"):
-        sentence = f"{where}: {rule.peers.words} may now get through{only}"
+        sentence = f"{where}: {rule.peers.words} are now allowed{only}"
     elif rule.other == "egress":
-        sentence = f"{where}: {_to(rule)} may now connect to {rule.peers.words} by {rule.ports.words}"
+        sentence = f"{where}: {_to(rule)} can now connect to {rule.peers.words} by {rule.ports.words}"
     else:
-        sentence = f"{where}: {rule.peers.words} may now reach {_to(rule)} by {rule.ports.words}"
+        sentence = f"{where}: {rule.peers.words} can now reach {_to(rule)} by {rule.ports.words}"
     was = next((each for each in old if each.allows), None)
     if was and was.within(rule) and rule.within(was):
-        return f"{sentence}; its priority is {rule.priority}, before {was.priority}, so it wins over more denying rules"
+        return f"{sentence}; its priority changes from {was.priority} to {rule.priority}, overriding more deny rules"
     return f"{sentence}; before: {was.peers.words} by {was.ports.words}" if was else sentence
 
 
@@ -186,7 +186,7 @@ def _denied(change: Change, rule: Rule, new: list[Rule]) -> str:
     if now is None:
         return sentence
     if rule.within(now):
-        return f"{sentence} before other rules: its priority is {now.priority}, before {rule.priority}"
+        return f"{sentence} before other rules: its priority changes from {rule.priority} to {now.priority}"
     return f"{sentence}; now only {now.peers.words} by {now.ports.words}"
 
 
@@ -194,11 +194,11 @@ def _narrows(old: list[Rule], new: list[Rule]) -> str:
     allowing = [each for each in new if each.allows]
     if any(each.allows for each in old):
         sentence = "; ".join(f"{each.peers.words} by {each.ports.words}" for each in allowing[:3])
-        return f"lets less through: {sentence or 'nobody by nothing'}"
-    return "denies more than before" if new else "is deleted, and let nothing through"
+        return f"allows less: {sentence or 'nothing'}"
+    return "denies more than before" if new else "is deleted; it allowed nothing"
 
 
 def _finding(change: Change, context: Context, sentence: str, size: int) -> Finding:
     return Finding(
-        Kind.ACCESS, Weight.WIDENED, context.where(change), sentence, size=size, address=change.address
+        Kind.ACCESS, Severity.WIDENED, context.where(change), sentence, size=size, address=change.address
     )

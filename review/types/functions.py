@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from review.context import Context
-from review.findings import Finding, Kind, Weight
+from review.findings import Finding, Kind, Severity
 from review.plan import Change
 from review.text import span
 from review.values import text
@@ -29,19 +29,19 @@ SIZES = {
             {
                 "available_memory": "memory",
                 "available_cpu": "CPU",
-                "timeout_seconds": "time limit in seconds",
-                "max_instance_count": "most instances",
-                "min_instance_count": "fewest instances",
-                "max_instance_request_concurrency": "requests at once",
+                "timeout_seconds": "timeout in seconds",
+                "max_instance_count": "maximum instances",
+                "min_instance_count": "minimum instances",
+                "max_instance_request_concurrency": "concurrent requests",
             },
         ),
         (
             "",
             {
                 "available_memory_mb": "memory in MiB",
-                "timeout": "time limit in seconds",
-                "max_instances": "most instances",
-                "min_instances": "fewest instances",
+                "timeout": "timeout in seconds",
+                "max_instances": "maximum instances",
+                "min_instances": "minimum instances",
             },
         ),
     )
@@ -82,9 +82,9 @@ def _source(change: Change, context: Context) -> Iterator[Finding]:
     for path in ("build_config.source.storage_source.object", "source_archive_object"):
         old, new = text(change.old, path), text(change.new, path)
         if old != new:
-            told = f"is built anew from {span(new or '(unknown)')}, before {span(old)}; until then the old one serves"
+            told = f"is rebuilt from {span(new or '(unknown)')} instead of {span(old)}; the old one serves meanwhile"
             yield Finding(
-                Kind.SERVICE, Weight.CHANGE, context.where(change), told, size=3, address=change.address
+                Kind.SERVICE, Severity.CHANGE, context.where(change), told, size=3, address=change.address
             )
 
 
@@ -96,5 +96,5 @@ def _runtime(change: Change, context: Context) -> Iterator[Finding]:
     ]
     if told:
         yield Finding(
-            Kind.CODE, Weight.CODE, context.where(change), "; ".join(told), size=6, address=change.address
+            Kind.CODE, Severity.CODE, context.where(change), "; ".join(told), size=6, address=change.address
         )

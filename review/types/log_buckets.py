@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from review.context import Context
-from review.findings import NO, Finding, Kind, Weight
+from review.findings import NO, Finding, Kind, Severity
 from review.plan import Change
 from review.values import flag, number, period
 
@@ -19,9 +19,11 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     if new != old:
         now, then = period(new * DAY), period(old * DAY)
         ending = ": older ones are deleted" if new < old else ""
-        weight = Weight.LOSS if new < old else Weight.CHANGE
-        told = f"logs in it are kept for {now}, where it was {then}{ending}"
-        yield Finding(Kind.DATA, weight, context.where(change), told, NO, size=28, address=change.address)
+        severity = Severity.LOSS if new < old else Severity.CHANGE
+        told = f"logs in it are kept for {now} instead of {then}{ending}"
+        yield Finding(Kind.DATA, severity, context.where(change), told, NO, size=28, address=change.address)
     if flag(change.new, "locked") and not flag(change.old, "locked"):
-        told = "its retention is locked: it can never be shortened, nor the bucket deleted before"
-        yield Finding(Kind.DATA, Weight.CARE, context.where(change), told, NO, address=change.address)
+        told = (
+            "its retention is locked: it can never be shortened, nor the bucket deleted while it holds logs"
+        )
+        yield Finding(Kind.DATA, Severity.CARE, context.where(change), told, NO, address=change.address)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from review.context import Context
 from review.destruction import destruction
-from review.findings import Finding, Kind, Weight
+from review.findings import Finding, Kind, Severity
 from review.plan import Change
 from review.text import plural, span
 from review.values import get, text
@@ -31,12 +31,12 @@ def _network(change: Change, context: Context) -> Iterator[Finding]:
     ]
     noun = "network" if change.type.endswith("_network") else "subnetwork"
     verb = "replaced" if change.action == "replace" else "deleted"
-    told = f"{noun} {name} is {verb}: whatever is in it loses its connection"
+    told = f"{noun} {name} is {verb}: resources in it lose connectivity"
     if hanging:
-        told = f"{told}; the apply fails half-way, as {plural(len(hanging), 'resource')} hold on to it"
-    finding = destruction(change, context, told, size=0, weight=Weight.INTERRUPTED)
+        told = f"{told}; the apply fails part-way, because {plural(len(hanging), 'resource')} of the plan still use it"
+    finding = destruction(change, context, told, size=0, severity=Severity.INTERRUPTED)
     yield Finding(
-        Kind.SERVICE, Weight.INTERRUPTED, finding.where, finding.sentence, size=10, address=change.address
+        Kind.SERVICE, Severity.INTERRUPTED, finding.where, finding.sentence, size=10, address=change.address
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from review.context import Context
-from review.findings import Finding, Kind, Weight
+from review.findings import Finding, Kind, Severity
 from review.plan import Change
 from review.text import span
 from review.values import flag, text
@@ -17,9 +17,9 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     if change.type == "google_project_service":
         if change.destroys and flag(change.old, "disable_on_destroy", default=True):
             name = span(text(change.old, "service"))
-            told = f"the API {name} is switched off, and with it everything in the project that needs it"
-            yield Finding(Kind.SERVICE, Weight.INTERRUPTED, where, told, size=8, address=change.address)
+            told = f"API {name} is disabled: everything in the project that uses it fails"
+            yield Finding(Kind.SERVICE, Severity.INTERRUPTED, where, told, size=8, address=change.address)
     elif change.action == "update" and text(change.old, "name") != text(change.new, "name"):
         names = span(text(change.old, "name")), span(text(change.new, "name"))
-        told = f"metric {names[0]} is not renamed: {names[1]} is made beside it, and the old one stays, known to nobody"
-        yield Finding(Kind.SERVICE, Weight.CARE, where, told, undo="by hand", address=change.address)
+        told = f"metric {names[0]} is not renamed: {names[1]} is created, and the old one stays without being managed"
+        yield Finding(Kind.SERVICE, Severity.CARE, where, told, undo="manually", address=change.address)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from review.context import Context
-from review.findings import Finding, Kind, Weight
+from review.findings import Finding, Kind, Severity
 from review.plan import Change
 from review.schema import columns
 from review.text import span, spans
@@ -23,7 +23,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     table = span(f"{text(change.present, 'dataset_id')}.{text(change.present, 'table_id')}")
     if gone:
         sentence = (
-            f"whoever can read table {table} can now read {spans(gone, 5)} in clear: "
+            f"anyone who can read table {table} can now read {spans(gone, 5)}: "
             f"{'its policy tag is' if len(gone) == 1 else 'their policy tags are'} removed"
         )
         yield _finding(change, context, sentence, size=52)
@@ -47,10 +47,10 @@ def _tags(schema: Sequence[Mapping[str, Any]], above: str = "") -> Iterator[tupl
 def _finding(change: Change, context: Context, sentence: str, size: int) -> Finding:
     return Finding(
         Kind.ACCESS,
-        Weight.WIDENED,
+        Severity.WIDENED,
         context.where(change),
         sentence,
-        undo="yes; what was read meanwhile stays read",
+        undo="yes, but what was read in the meantime remains",
         size=size,
         address=change.address,
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from review.context import Context
 from review.destruction import destruction
-from review.findings import NO, Finding, Kind, Weight
+from review.findings import NO, Finding, Kind, Severity
 from review.plan import Change
 from review.text import plural, span, spans
 from review.values import blocks, flag, get, known, period, seconds, text
@@ -34,7 +34,7 @@ def _verb(change: Change) -> str:
 
 def _topic(change: Change, context: Context, name: str) -> Finding:
     """A topic's subscriptions stay, attached to nothing, unless they are made anew as well."""
-    told = f"topic {name} is {_verb(change)}: what is published until its subscriptions are attached again is lost"
+    told = f"topic {name} is {_verb(change)}: messages published until its subscriptions are attached again are lost"
     orphans = [
         each
         for each in context.of_type("google_pubsub_subscription")
@@ -43,7 +43,7 @@ def _topic(change: Change, context: Context, name: str) -> Finding:
     if orphans:
         names = spans([context.names.of(each.address) for each in orphans], 5)
         stay = "stays" if len(orphans) == 1 else "stay"
-        told = f"{told}; {plural(len(orphans), 'subscription')} {stay} behind, attached to no topic: {names}"
+        told = f"{told}; {plural(len(orphans), 'subscription')} {stay} without a topic: {names}"
     return destruction(change, context, told, size=45, undo=NO)
 
 
@@ -55,9 +55,9 @@ def _is_of(subscription: Change, topic: Change, context: Context) -> bool:
 
 
 def _subscription(change: Change, context: Context, name: str) -> Finding:
-    told = f"subscription {name} is {_verb(change)}: the messages that wait in it are lost"
+    told = f"subscription {name} is {_verb(change)}: its undelivered messages are lost"
     if change.action == "replace":
-        told = f"{told}, and so are those that are published before the new one is there"
+        told = f"{told}, and so are messages published before the new one exists"
     return destruction(change, context, told, size=43, undo=NO)
 
 
@@ -65,18 +65,18 @@ def _retention(change: Change, context: Context, name: str, default: str) -> Ite
     old, new = (seconds(text(side, RETENTION, default)) or 0 for side in (change.old, change.new))
     if new < old:
         now = f"kept for {period(new)}" if new else "not kept"
-        told = f"messages of {name} are {now}, where it was {period(old)}: what waits for longer is lost"
+        told = f"messages of {name} are {now} instead of {period(old)}: older messages are lost"
         yield Finding(
-            Kind.DATA, Weight.LOSS, context.where(change), told, undo=NO, size=32, address=change.address
+            Kind.DATA, Severity.LOSS, context.where(change), told, undo=NO, size=32, address=change.address
         )
     elif new > old:
-        told = f"messages of {name} are kept for {period(new)}, where it was {period(old) if old else 'not at all'}"
-        yield Finding(Kind.DATA, Weight.CHANGE, context.where(change), told, address=change.address)
+        told = f"messages of {name} are kept for {period(new)}; before: {period(old) if old else 'not kept'}"
+        yield Finding(Kind.DATA, Severity.CHANGE, context.where(change), told, address=change.address)
 
 
 def _subscription_changes(change: Change, context: Context, name: str) -> Iterator[Finding]:
-    def finding(weight: Weight, sentence: str, kind: Kind = Kind.SERVICE) -> Finding:
-        return Finding(kind, weight, context.where(change), sentence, address=change.address)
+    def finding(severity: Severity, sentence: str, kind: Kind = Kind.SERVICE) -> Finding:
+        return Finding(kind, severity, context.where(change), sentence, address=change.address)
 
     old, new = (text(side, "push_config.push_endpoint") for side in (change.old, change.new))
     if old != new:
@@ -86,27 +86,27 @@ def _subscription_changes(change: Change, context: Context, name: str) -> Iterat
             else "waiting to be pulled"
         )
         yield finding(
-            Weight.CARE,
-            f"messages of {name} are {now}, where before {f'pushed to {span(old)}' if old else 'pulled'}",
+            Severity.CARE,
+            f"messages of {name} are {now} from now on; before: {f'pushed to {span(old)}' if old else 'pulled'}",
         )
     old, new = (
         text(side, "push_config.oidc_token.service_account_email") for side in (change.old, change.new)
     )
     if old != new and blocks(change.new, "push_config"):
-        told = f"pushes of {name} are made as {span(new or 'nobody')}, before as {span(old or 'nobody')}"
-        yield finding(Weight.CHANGE, told, Kind.ACCESS)
+        told = f"pushes of {name} authenticate as {span(new or 'nobody')} instead of {span(old or 'nobody')}"
+        yield finding(Severity.CHANGE, told, Kind.ACCESS)
     if flag(change.old, "retain_acked_messages") and not flag(change.new, "retain_acked_messages"):
         yield finding(
-            Weight.CARE, f"{name} keeps no more acknowledged messages: it cannot be replayed", Kind.DATA
+            Severity.CARE, f"{name} no longer retains acknowledged messages: it cannot be replayed", Kind.DATA
         )
     had, has = blocks(change.old, "dead_letter_policy"), blocks(change.new, "dead_letter_policy")
     if had and not has:
-        yield finding(Weight.CARE, f"what {name} cannot deliver goes to no dead-letter topic any more")
+        yield finding(Severity.CARE, f"undeliverable messages of {name} no longer go to a dead-letter topic")
     old, new = (text(side, "expiration_policy.ttl") for side in (change.old, change.new))
     if old != new and new and blocks(change.new, "expiration_policy"):
-        told = f"subscription {name} is deleted by itself after {period(seconds(new))} in which nobody takes messages"
-        yield finding(Weight.CARE, told, Kind.DATA)
+        told = f"subscription {name} expires after {period(seconds(new))} without activity"
+        yield finding(Severity.CARE, told, Kind.DATA)
     deadlines = text(change.old, "ack_deadline_seconds"), text(change.new, "ack_deadline_seconds")
     if deadlines[0] != deadlines[1]:
-        told = f"a message of {name} comes again after {span(deadlines[1])} seconds, where it was {span(deadlines[0])}"
-        yield finding(Weight.CHANGE, told)
+        told = f"messages of {name} are redelivered after {span(deadlines[1])} seconds instead of {span(deadlines[0])}"
+        yield finding(Severity.CHANGE, told)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from review.context import Context
 from review.differences import differences, told
-from review.findings import Finding, Kind, Weight
+from review.findings import Finding, Kind, Severity
 from review.plan import Change
 from review.text import span, written
 from review.values import flag, get, known, text
@@ -28,19 +28,19 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         yield from _template(change, context)
     elif change.after is None or change.action == "replace":
         verb = (
-            "is replaced: a run that is due meanwhile is left out"
+            "is replaced: a run that is due meanwhile is skipped"
             if change.after is not None
-            else "is deleted: it runs no more"
+            else "is deleted and no longer runs"
         )
-        yield _finding(change, context, Weight.INTERRUPTED, verb)
+        yield _finding(change, context, Severity.INTERRUPTED, verb)
     elif change.before is not None:
         yield from _job(change, context)
 
 
 def _finding(
-    change: Change, context: Context, weight: Weight, sentence: str, kind: Kind = Kind.SERVICE
+    change: Change, context: Context, severity: Severity, sentence: str, kind: Kind = Kind.SERVICE
 ) -> Finding:
-    return Finding(kind, weight, context.where(change), sentence, address=change.address)
+    return Finding(kind, severity, context.where(change), sentence, address=change.address)
 
 
 def _job(change: Change, context: Context) -> Iterator[Finding]:
@@ -50,31 +50,32 @@ def _job(change: Change, context: Context) -> Iterator[Finding]:
         yield _finding(
             change,
             context,
-            Weight.INTERRUPTED if off else Weight.CHANGE,
-            "runs no more: it is paused" if off else "runs again",
+            Severity.INTERRUPTED if off else Severity.CHANGE,
+            "is paused and no longer runs" if off else "runs again",
         )
     when = [f"{text(side, 'schedule')} {text(side, 'time_zone', 'Etc/UTC')}" for side in (old, new)]
     if when[0] != when[1]:
         yield _finding(
-            change, context, Weight.CHANGE, f"runs at {span(when[1])} from now on, before at {span(when[0])}"
+            change, context, Severity.CHANGE, f"runs at {span(when[1])} instead of {span(when[0])}"
         )
     for path, verb in TARGETS.items():
         if text(old, path) != text(new, path):
             before = f", before {span(text(old, path))}" if text(old, path) else ""
             yield _finding(
-                change, context, Weight.CARE, f"{verb} {context.told(change, new, path)} from now on{before}"
+                change,
+                context,
+                Severity.CARE,
+                f"{verb} {context.told(change, new, path)} from now on{before}",
             )
     for path in BODIES:
         if get(old, path) != get(new, path):
             bodies = [span(_decoded(get(side, path), context)) for side in (old, new)]
-            yield _finding(
-                change, context, Weight.CHANGE, f"sends {bodies[1]} from now on, before {bodies[0]}"
-            )
+            yield _finding(change, context, Severity.CHANGE, f"sends {bodies[1]} instead of {bodies[0]}")
     for path in ACCOUNTS:
         if text(old, path) != text(new, path):
             before = span(text(old, path) or "nobody")
-            told_ = f"calls as {context.told(change, new, path)} from now on, before as {before}"
-            yield _finding(change, context, Weight.CHANGE, told_, Kind.ACCESS)
+            told_ = f"calls as {context.told(change, new, path)} instead of {before}"
+            yield _finding(change, context, Severity.CHANGE, told_, Kind.ACCESS)
 
 
 def _decoded(body: object, context: Context) -> str:
@@ -91,12 +92,12 @@ def _template(change: Change, context: Context) -> Iterator[Finding]:
     if change.before is None:
         return
     if change.after is None:
-        yield _finding(change, context, Weight.INTERRUPTED, "is deleted: no run can begin any more")
+        yield _finding(change, context, Severity.INTERRUPTED, "is deleted: no further run can start")
         return
     found = [
         each for each in differences(change) if not each.path.startswith(("effective_labels", "version"))
     ]
     shown = "; ".join(told(each) for each in found[:5])
     more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
-    sentence = f"is deleted and made anew, which touches no run that has begun: {shown}{more}"
-    yield _finding(change, context, Weight.CHANGE, sentence)
+    sentence = f"is deleted and created again, which does not affect running jobs: {shown}{more}"
+    yield _finding(change, context, Severity.CHANGE, sentence)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from review.context import Context
-from review.findings import Finding, Kind, Weight
+from review.findings import Finding, Kind, Severity
 from review.plan import Change
 from review.text import span
 from review.values import blocks, number, text
@@ -18,38 +18,38 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         return
     sentences = _objective(change) if change.type == "google_monitoring_slo" else _budget(change)
     kind = Kind.SERVICE if change.type == "google_monitoring_slo" else Kind.COST
-    for weight, sentence in sentences:
-        yield Finding(kind, weight, context.where(change), sentence, address=change.address)
+    for severity, sentence in sentences:
+        yield Finding(kind, severity, context.where(change), sentence, address=change.address)
 
 
-def _objective(change: Change) -> Iterator[tuple[Weight, str]]:
+def _objective(change: Change) -> Iterator[tuple[Severity, str]]:
     before, after = number(change.old, "goal"), number(change.new, "goal")
     if after is None or before == after:
         return
     if before is None:
-        yield Weight.NOTE, f"asks for {after:.2%} good"
+        yield Severity.NOTE, f"targets {after:.2%}"
     elif after < before:
         yield (
-            Weight.CARE,
-            f"asks for {after:.2%} good instead of {before:.2%}: its alerts fire later or not at all",
+            Severity.CARE,
+            f"targets {after:.2%} instead of {before:.2%}: its alerts fire later or not at all",
         )
     else:
-        yield Weight.CHANGE, f"asks for {after:.2%} good instead of {before:.2%}: its alerts fire earlier"
+        yield Severity.CHANGE, f"targets {after:.2%} instead of {before:.2%}: its alerts fire earlier"
 
 
-def _budget(change: Change) -> Iterator[tuple[Weight, str]]:
+def _budget(change: Change) -> Iterator[tuple[Severity, str]]:
     before, after = (_amount(change, new=new) for new in (False, True))
     if change.before is None:
         yield (
-            Weight.NOTE,
+            Severity.NOTE,
             f"notifies at {_thresholds(change, new=True)} of {after}; it does not limit what is spent",
         )
         return
     if before != after:
-        yield Weight.CHANGE, f"its amount is {after} instead of {before}"
+        yield Severity.CHANGE, f"its amount is {after} instead of {before}"
     thresholds = [_thresholds(change, new=new) for new in (False, True)]
     if thresholds[0] != thresholds[1]:
-        yield Weight.CHANGE, f"notifies at {thresholds[1]} of the amount instead of {thresholds[0]}"
+        yield Severity.CHANGE, f"notifies at {thresholds[1]} of the amount instead of {thresholds[0]}"
 
 
 def _amount(change: Change, *, new: bool) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from review.context import Context
 from review.destruction import destruction
-from review.findings import NO, YES, Finding, Kind, Weight
+from review.findings import NO, YES, Finding, Kind, Severity
 from review.plan import Change
 from review.text import span
 from review.values import Values, blocks, first, flag, get, known, number, period, text, texts
@@ -13,11 +13,11 @@ TYPES = ("google_storage_bucket",)
 TELLS_THE_END = True
 DAY = 86_400
 CONDITIONS = {
-    "days_since_noncurrent_time": "{} days after it was replaced",
+    "days_since_noncurrent_time": "{} days after becoming noncurrent",
     "days_since_custom_time": "{} days after its custom time",
-    "num_newer_versions": "once there are {} newer versions",
-    "created_before": "where made before {}",
-    "noncurrent_time_before": "where replaced before {}",
+    "num_newer_versions": "with {} newer versions",
+    "created_before": "where created before {}",
+    "noncurrent_time_before": "where noncurrent before {}",
     "custom_time_before": "where its custom time is before {}",
     "with_state": "in state {}",
 }
@@ -58,9 +58,9 @@ def _destroyed(change: Change, context: Context, name: str) -> Finding:
             else ""
         )
     kept = number(change.old, "soft_delete_policy.retention_duration_seconds")
-    undo = f"by hand, for {period(kept)}: soft delete is on" if kept else NO
+    undo = f"manually, for {period(kept)}: soft delete is on" if kept else NO
     if flag(change.old, "force_destroy"):
-        told = f"bucket {name} is {verb}{because}, with every object in it, also those that Terraform does not know"
+        told = f"bucket {name} is {verb}{because}, with all its objects, including those that Terraform does not manage"
         return destruction(change, context, told, size=90, undo=undo, along=inside, noun="object")
     told = f"bucket {name} is {verb}{because}: the apply fails unless it is empty"
     return destruction(change, context, told, size=60, undo=undo, along=inside, noun="object")
@@ -92,7 +92,7 @@ def rules(values: Values) -> list[tuple[str, float | None, str]]:
         age = number(condition, "age")
         if not age and not flag(condition, "send_age_if_zero"):
             age = None  # the provider's way to say that there is none
-        words = [f"{_days(age)} after they were made"] if age is not None else []
+        words = [f"{_days(age)} after creation"] if age is not None else []
         for key, told in CONDITIONS.items():
             value = text(condition, key)
             if value and value not in ("0", "ANY"):
@@ -128,13 +128,13 @@ def _ages(change: Change, context: Context, name: str) -> Iterator[Finding]:
         longer = before is not None and before[1] is not None and age is not None and age >= before[1]
         then = f"before: {before[2]}" if before else "before: such objects were kept"
         ages_out = (
-            f"; what is older than {_days(age)} is deleted within a day or two of the apply"
+            f"; objects older than {_days(age)} are deleted within a day or two of the apply"
             if age is not None
             else ""
         )
         yield Finding(
             Kind.DATA,
-            Weight.CHANGE if longer else Weight.LOSS,
+            Severity.CHANGE if longer else Severity.LOSS,
             context.where(change),
             f"{whose} of bucket {name} are deleted {words}; {then}{'' if longer else ages_out}",
             undo=YES if longer else _kept(change),
@@ -143,51 +143,53 @@ def _ages(change: Change, context: Context, name: str) -> Iterator[Finding]:
         )
     for whose, _, words in old:
         if not any(each[0] == whose for each in new):
-            told = f"{whose} of bucket {name} are no longer deleted ({words}): they are kept, and paid for"
-            yield Finding(Kind.DATA, Weight.CHANGE, context.where(change), told, address=change.address)
+            told = f"{whose} of bucket {name} are no longer deleted ({words}): they are kept and billed"
+            yield Finding(Kind.DATA, Severity.CHANGE, context.where(change), told, address=change.address)
 
 
 def _kept(change: Change) -> str:
     kept = number(change.new, "soft_delete_policy.retention_duration_seconds")
-    return f"by hand, for {period(kept)}: soft delete is on" if kept else NO
+    return f"manually, for {period(kept)}: soft delete is on" if kept else NO
 
 
 def _safety_nets(change: Change, context: Context, name: str) -> Iterator[Finding]:
     soft = "soft_delete_policy.retention_duration_seconds"
     old, new = number(change.old, soft), number(change.new, soft)
     if old is not None and new is not None and new < old:
-        told = f"what is deleted in bucket {name} can be brought back for {period(new)}, where it was {period(old)}"
+        told = f"deleted objects of bucket {name} can be restored for {period(new)} instead of {period(old)}"
         yield _finding(
             change,
             context,
-            told if new else f"what is deleted in bucket {name} is gone at once; before: {period(old)}",
+            told
+            if new
+            else f"deleted objects of bucket {name} can no longer be restored; before: for {period(old)}",
         )
     held = "retention_policy.retention_period"
     old, new = number(change.old, held), number(change.new, held)
     if old and (new or 0) < old:
-        now = f"held for {period(new)}" if new else "no longer held"
-        told = f"objects of bucket {name} are {now}, where nobody could delete them for {period(old)}"
+        now = f"retained for {period(new)} instead of" if new else "no longer retained; before: for"
+        told = f"objects of bucket {name} are {now} {period(old)}"
         yield _finding(change, context, told)
     elif new and (old or 0) < new:
-        told = f"nobody can delete objects of bucket {name} for {period(new)} after they were made"
-        yield Finding(Kind.DATA, Weight.CARE, context.where(change), told, address=change.address)
+        told = f"objects of bucket {name} cannot be deleted for {period(new)} after creation"
+        yield Finding(Kind.DATA, Severity.CARE, context.where(change), told, address=change.address)
     if flag(change.new, "retention_policy.is_locked") and not flag(change.old, "retention_policy.is_locked"):
-        told = f"the retention of bucket {name} is locked: it can never be shortened, nor the bucket deleted before"
+        told = f"the retention of bucket {name} is locked: it can never be shortened or removed"
         yield Finding(
-            Kind.DATA, Weight.CARE, context.where(change), told, undo=NO, size=9, address=change.address
+            Kind.DATA, Severity.CARE, context.where(change), told, undo=NO, size=9, address=change.address
         )
     if flag(change.old, "versioning.enabled") and not flag(change.new, "versioning.enabled"):
         yield _finding(
-            change, context, f"bucket {name} keeps no more old versions of what is replaced or deleted"
+            change, context, f"bucket {name} no longer keeps old versions of replaced and deleted objects"
         )
     if flag(change.new, "force_destroy") and not flag(change.old, "force_destroy"):
         yield _finding(
-            change, context, f"from now on, destroying bucket {name} takes its objects along (force_destroy)"
+            change, context, f"from now on, destroying bucket {name} deletes its objects (force_destroy)"
         )
 
 
 def _finding(change: Change, context: Context, sentence: str) -> Finding:
-    return Finding(Kind.DATA, Weight.CARE, context.where(change), sentence, size=5, address=change.address)
+    return Finding(Kind.DATA, Severity.CARE, context.where(change), sentence, size=5, address=change.address)
 
 
 # --- who may be let in --------------------------------------------------------------------------------
@@ -195,37 +197,40 @@ def _finding(change: Change, context: Context, sentence: str) -> Finding:
 
 def _open_from_the_start(change: Change, context: Context, name: str) -> Iterator[Finding]:
     if text(change.new, "public_access_prevention") not in ("enforced", ""):
-        told = f"the new bucket {name} may be made public: nothing prevents it"
-        yield Finding(Kind.ACCESS, Weight.CARE, context.where(change), told, address=change.address)
+        told = f"new bucket {name} can be made public: public access prevention is not enforced"
+        yield Finding(Kind.ACCESS, Severity.CARE, context.where(change), told, address=change.address)
 
 
 def _exposure(change: Change, context: Context, name: str) -> Iterator[Finding]:
     prevention = "public_access_prevention"
     if text(change.old, prevention) == "enforced" and text(change.new, prevention) != "enforced":
         yield _widened(
-            change, context, f"bucket {name} may be made public from now on: that is no longer prevented", 30
+            change,
+            context,
+            f"bucket {name} can be made public: public access prevention is no longer enforced",
+            30,
         )
     elif text(change.new, prevention) == "enforced" != text(change.old, prevention):
         told = f"bucket {name} can no longer be public, whatever is granted"
-        yield Finding(Kind.ACCESS, Weight.CHANGE, context.where(change), told, address=change.address)
+        yield Finding(Kind.ACCESS, Severity.CHANGE, context.where(change), told, address=change.address)
     if flag(change.old, "uniform_bucket_level_access") and not flag(
         change.new, "uniform_bucket_level_access"
     ):
-        told = f"single objects of bucket {name} may be shared by access lists from now on, beside IAM"
+        told = f"objects of bucket {name} can be shared by access lists (ACLs) in addition to IAM"
         yield _widened(change, context, told, 28)
     if text(change.old, "ip_filter.mode") == "Enabled" != text(change.new, "ip_filter.mode"):
         yield _widened(
-            change, context, f"bucket {name} is reachable from every address: its IP filter ends", 32
+            change, context, f"bucket {name} is reachable from every address: its IP filter is turned off", 32
         )
 
 
 def _widened(change: Change, context: Context, sentence: str, size: int) -> Finding:
     return Finding(
         Kind.ACCESS,
-        Weight.WIDENED,
+        Severity.WIDENED,
         context.where(change),
         sentence,
-        undo="yes; what was read meanwhile stays read",
+        undo="yes, but what was read in the meantime remains",
         size=size,
         address=change.address,
     )

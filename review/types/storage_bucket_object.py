@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from review.code import compare_archives
 from review.context import Context
 from review.destruction import destruction
-from review.findings import Finding, Kind, Weight
+from review.findings import Finding, Kind, Severity
 from review.plan import Change
 from review.text import plural, span
 from review.uses import users
@@ -22,15 +22,19 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     if change.action == "delete":
         if not change.deposed:
             told = f"object {name} of bucket {bucket} is deleted"
-            undo = "by applying what declared it" if text(change.old, "source") else "not known"
+            undo = (
+                "by applying the configuration that declared it"
+                if text(change.old, "source")
+                else "not known"
+            )
             yield destruction(change, context, told, size=30, undo=undo)
         return
     if change.action == "replace" and _deletes_itself(change):
         told = (
-            f"object {name} of bucket {bucket} is uploaded and then deleted: it is replaced under its own name, the "
-            "new one first, and so the delete hits the new one; change its name with its content"
+            f"object {name} of bucket {bucket} is uploaded and then deleted: it is replaced under the same name, the "
+            "new one first, so the deletion removes the new one; change the name when the content changes"
         )
-        yield destruction(change, context, told, size=52, undo="by a second apply, which uploads it again")
+        yield destruction(change, context, told, size=52, undo="by applying again, which uploads it again")
     if change.action in ("replace", "update"):
         yield _code(change, context)
     if change.action == "create":
@@ -60,7 +64,7 @@ def _code(change: Change, context: Context) -> Finding:
     live = live or ("new code goes live" if runs else "new content is uploaded")
     return Finding(
         Kind.CODE,
-        Weight.CODE,
+        Severity.CODE,
         where,
         f"{live}: {told.told}",
         size=10 if runs else 1,
@@ -77,4 +81,4 @@ def _first(change: Change, context: Context) -> Iterator[Finding]:
         files = f": {plural(len(after.files), 'file')}" if after is not None and not after.problem else ""
         where = ", ".join(context.where(each) for each in runs[:4])
         told = f"new code goes live for the first time, from {context.where(change)}{files}"
-        yield Finding(Kind.CODE, Weight.CODE, where, told, size=9, address=change.address)
+        yield Finding(Kind.CODE, Severity.CODE, where, told, size=9, address=change.address)

@@ -292,7 +292,7 @@ def of_fork(sha: str = SHA, owner: str = "grace") -> dict[str, Any]:
 def write_review(folder: Path, *, plan: Mapping[str, Any] | None = None, **told: Any) -> Path:
     """Write what `make plan` leaves of a review, and `make compare` where there is no plan."""
     folder.mkdir(parents=True, exist_ok=True)
-    review = {"format": 1, "acknowledge": [], "refused": "", "empty": False, **told}
+    review = {"format": 2, "acknowledge": [], "refused": "", "empty": False, **told}
     (folder / "review.json").write_text(json.dumps(review))
     (folder / "review.md").write_text(f"### `{folder.name}`: a headline\n\nand more\n")
     if plan is not None:

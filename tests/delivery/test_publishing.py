@@ -267,10 +267,10 @@ def test_a_step_outside_of_its_workflow_is_told(
     [
         "",
         "[]",
-        '{"format": 1}',
         '{"format": 2}',
-        '{"format": 1, "acknowledge": ["more"], "refused": "", "empty": false}',
-        '{"format": 1, "acknowledge": 1, "refused": "", "empty": false}',
+        '{"format": 3}',
+        '{"format": 2, "acknowledge": ["more"], "refused": "", "empty": false}',
+        '{"format": 2, "acknowledge": 1, "refused": "", "empty": false}',
     ],
 )
 def test_a_damaged_review_is_never_published(

@@ -7,9 +7,9 @@ from delivery.pushes import BEGIN, rows, since_last_push
 pytestmark = pytest.mark.unit
 
 HEAD = "### a headline\n\n| | |\n|---|---|\n| **Is data lost?** | no |\n\n"
-TABLE = "| weight | where | what happens | can it be undone? |\n|---|---|---|---|\n"
+TABLE = "| severity | where | what happens | can it be undone? |\n|---|---|---|---|\n"
 LOSS = "| 🛑 **data loss** | table `a` | is deleted | no |"
-NOTE = "| note | topic `b` | is made new | yes |"
+NOTE = "| note | topic `b` | is created | yes |"
 
 
 def review(*lines: str) -> str:

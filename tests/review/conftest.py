@@ -70,6 +70,6 @@ def reviewed(*changes: Mapping[str, Any], **more: Any) -> Review:
 
 
 def told(*changes: Mapping[str, Any], **more: Any) -> list[tuple[str, str]]:
-    """Weight and sentence of every finding, without markup, in the table's order."""
+    """Severity and sentence of every finding, without markup, in the table's order."""
     found = reviewed(*changes, **more).findings
-    return [(each.weight.words, plain(each.sentence)) for each in found]
+    return [(each.severity.words, plain(each.sentence)) for each in found]

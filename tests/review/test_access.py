@@ -1,4 +1,4 @@
-"""Grants in words: who may now do what, widening before narrowing, the widest first."""
+"""Grants in words: who can now do what, widening before narrowing, the widest first."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "access widened",
-                f"{C} may now read and list the objects of bucket data (roles/storage.objectViewer)",
+                f"{C} can now read and list the objects of bucket data (roles/storage.objectViewer)",
             )
         ],
     ),
@@ -35,7 +35,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "change",
-                f"{C} may no longer read and list the objects of bucket data (roles/storage.objectViewer)",
+                f"{C} can no longer read and list the objects of bucket data (roles/storage.objectViewer)",
             )
         ],
     ),
@@ -53,7 +53,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "access widened",
-                f"{C} may now read, create, replace and delete the objects "
+                f"{C} can now read, create, replace and delete the objects "
                 "of bucket data (roles/storage.objectUser); before: read and list the objects of bucket data "
                 "(roles/storage.objectViewer)",
             )
@@ -73,7 +73,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "change",
-                f"{C} may now only read and list the objects of bucket data "
+                f"{C} can now only read and list the objects of bucket data "
                 "(roles/storage.objectViewer); before: read, create, replace and delete the objects of, and grant "
                 "access to single ones in, bucket data (roles/storage.objectAdmin)",
             )
@@ -85,7 +85,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "access widened",
-                "anyone on the internet may now read and list the objects of bucket data "
+                "anyone on the internet can now read and list the objects of bucket data "
                 "(roles/storage.objectViewer): this is public",
             )
         ],
@@ -96,7 +96,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "access widened",
-                "anyone with a Google account may now read and list the objects of bucket data "
+                "anyone with a Google account can now read and list the objects of bucket data "
                 "(roles/storage.objectViewer): this is public",
             )
         ],
@@ -107,7 +107,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "access widened",
-                "everyone in the group g@example.org may now read and list the objects of bucket data "
+                "everyone in the group g@example.org can now read and list the objects of bucket data "
                 "(roles/storage.objectViewer)",
             )
         ],
@@ -118,7 +118,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "access widened",
-                "everyone in the domain example.org may now read and list the objects of bucket data "
+                "everyone in the domain example.org can now read and list the objects of bucket data "
                 "(roles/storage.objectViewer)",
             )
         ],
@@ -129,7 +129,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "access widened",
-                f"{C} may now change and delete nearly everything on "
+                f"{C} can now change and delete nearly everything on "
                 "project p (roles/editor): a basic role, which reaches every service",
             )
         ],
@@ -148,7 +148,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "change",
-                f"{C} may now only run and pay for queries and loads in project p "
+                f"{C} can now only run and pay for queries and loads in project p "
                 "(roles/bigquery.jobUser); before: change and delete nearly everything on project p (roles/editor)",
             )
         ],
@@ -165,7 +165,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "access widened",
-                f"{C} may now hold the role on project p (projects/p/roles/own)",
+                f"{C} can now use the role on project p (projects/p/roles/own)",
             )
         ],
     ),
@@ -185,8 +185,8 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "access widened",
-                f"{C} may still read, create, replace and delete the "
-                "objects of bucket data (roles/storage.objectUser), where before only if request.time < x",
+                f"{C} can still read, create, replace and delete the "
+                "objects of bucket data (roles/storage.objectUser); before: only if request.time < x",
             )
         ],
     ),
@@ -206,8 +206,8 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "change",
-                f"{C} may still read, create, replace and delete the "
-                "objects of bucket data (roles/storage.objectUser), but only if request.time < x, where before without "
+                f"{C} can still read, create, replace and delete the "
+                "objects of bucket data (roles/storage.objectUser), but only if request.time < x; before: without "
                 "a condition",
             )
         ],
@@ -236,12 +236,12 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "access widened",
-                "user u@example.org may now read and list the objects of bucket data "
+                "user u@example.org can now read and list the objects of bucket data "
                 "(roles/storage.objectViewer)",
             ),
             (
                 "change",
-                f"{C} may no longer read and list the objects of bucket data (roles/storage.objectViewer)",
+                f"{C} can no longer read and list the objects of bucket data (roles/storage.objectViewer)",
             ),
         ],
     ),
@@ -262,13 +262,13 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "access widened",
-                "user u@example.org may now do everything, granting access included, on bucket data "
+                "user u@example.org can now do everything, granting access included, on bucket data "
                 "(roles/storage.admin)",
             ),
             (
                 "service interrupted",
-                "this policy is authoritative: whoever else holds any role on bucket data loses it; others that lose "
-                "it are not in the plan, so reverting cannot bring them back",
+                "this policy is authoritative: every other member with any role on bucket data loses it; "
+                "the plan cannot list members that were granted it elsewhere, so reverting does not restore them",
             ),
         ],
     ),
@@ -285,7 +285,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "access widened",
-                "a member (known after apply) may now read and list the objects of bucket data "
+                "a member (known after apply) can now read and list the objects of bucket data "
                 "(roles/storage.objectViewer)",
             )
         ],
@@ -308,7 +308,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "access widened",
-                f"{C} may now read, change and delete the data of table d.t (roles/bigquery.dataEditor)",
+                f"{C} can now read, change and delete the data of table d.t (roles/bigquery.dataEditor)",
             )
         ],
     ),
@@ -328,7 +328,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "access widened",
-                "user u@example.org may now act as, and make tokens of, service account "
+                "user u@example.org can now act as, and make tokens of, service account "
                 "b@p.iam.gserviceaccount.com (roles/iam.serviceAccountTokenCreator)",
             )
         ],
@@ -352,7 +352,7 @@ def test_public_comes_first_then_basic_roles_domains_groups_and_narrowing_last()
         change(f"{BUCKET}.e", None, member("roles/storage.objectViewer", "allUsers")),
         change(f"{BUCKET}.f", None, member("roles/storage.objectViewer")),
     ]
-    starts = [sentence.split(" may ")[0] for _, sentence in told(*order)]
+    starts = [sentence.split(" can ")[0] for _, sentence in told(*order)]
     assert starts == [
         "anyone on the internet",
         "service account c@p.iam.gserviceaccount.com",
@@ -385,7 +385,7 @@ def test_an_unknown_member_is_named_by_the_account_that_is_made_with_it() -> Non
         unknown={"member": True},
     )
     assert told(granted, configuration=configuration)[0][1].startswith(
-        "service account google_service_account.new may now read"
+        "service account google_service_account.new can now read"
     )
 
 
@@ -397,5 +397,5 @@ def test_a_custom_role_of_the_same_plan_is_told_by_its_permissions() -> None:
         change("google_project_iam_member.m", None, granted),
     )
     assert found == [
-        ("access widened", f"{C} may now use a.b.get and a.b.list on project p (projects/p/roles/own)"),
+        ("access widened", f"{C} can now use a.b.get and a.b.list on project p (projects/p/roles/own)"),
     ]

@@ -13,7 +13,7 @@ from review import costs
 from review.answers import Verdict, answers
 from review.catalog import TypeFacts, facts, types, unknown_arguments
 from review.exposure import TABLE as EXPOSURE
-from review.findings import Weight
+from review.findings import Severity
 from review.pricing import load
 from review.reviewing import Review, review
 from review.unexamined import Level
@@ -108,8 +108,8 @@ def test_a_type_is_told_made_replaced_and_deleted(type_: str) -> None:
     deleted = reviewed(change(f"{type_}.x", values, None))
     assert deleted.findings, type_
     if found.data:
-        assert max(each.weight for each in deleted.findings) >= (
-            Weight.POSSIBLE_LOSS if found.perhaps else Weight.INTERRUPTED
+        assert max(each.severity for each in deleted.findings) >= (
+            Severity.POSSIBLE_LOSS if found.perhaps else Severity.INTERRUPTED
         ), type_
     assert reviewed(change(f"{type_}.x", values, {"name": "y"}, "delete", "create")).findings, type_
     assert reviewed(change(f"{type_}.x", None, values)).findings, type_
@@ -131,7 +131,7 @@ def verdicts(review: Review) -> dict[str, tuple[Verdict, str]]:
 
 
 def never_good(review: Review, questions: tuple[str, ...], name: str) -> None:
-    """No answer is a no, and each names what was not looked at."""
+    """No answer is a no, and each names what was not examined."""
     found = verdicts(review)
     for question in questions:
         verdict, text = found[question]
@@ -139,7 +139,7 @@ def never_good(review: Review, questions: tuple[str, ...], name: str) -> None:
         assert text not in (
             "no",
             "nobody",
-            "none that is seen here",
+            "none found",
             "yes, by reverting the change and applying again",
         )
         assert name in text, (question, text)
@@ -236,12 +236,12 @@ def test_what_goes_along_is_named() -> None:
         "google_alloydb_user.u", {"cluster": "projects/p/clusters/c"}, {"cluster": "projects/p/clusters/c"}
     )
     sentence = reviewed(cluster, user).findings[0].sentence
-    assert "with it goes 1 resource that the plan does not show" in sentence
+    assert "1 resource that the plan does not show is lost with it" in sentence
 
 
 def test_making_what_works_on_data_is_told() -> None:
     found = reviewed(change("google_storage_batch_operations_job.j", None, {"job_id": "j"}))
-    assert (found.findings[0].weight, found.findings[0].undo) == (Weight.POSSIBLE_LOSS, "no")
+    assert (found.findings[0].severity, found.findings[0].undo) == (Severity.POSSIBLE_LOSS, "no")
 
 
 def test_a_machine_reads_the_answers() -> None:

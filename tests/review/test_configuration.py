@@ -75,7 +75,7 @@ CASES: dict[str, tuple[str, Any, str, str]] = {
         "data.google_project.p.project_id",
         "q",
         CARE,
-        "what it reads is only known by planning",
+        "what it reads is known only to a plan",
     ),
     "a module's source": ("module.m.source", "git::https://example.net/m", POSSIBLE, "is not examined"),
     "a module's argument": ("module.m.size", 2, POSSIBLE, "changes in size"),
@@ -83,7 +83,7 @@ CASES: dict[str, tuple[str, Any, str, str]] = {
         "terraform.required_providers.google.source",
         "evil/google",
         CODE,
-        "runs with the credentials of the apply as evil/google 6.50.0",
+        "changes to evil/google 6.50.0",
     ),
     "a provider's version": (
         "terraform.required_providers.google.version",
@@ -96,10 +96,10 @@ CASES: dict[str, tuple[str, Any, str, str]] = {
         "provider.google.0.impersonate_service_account",
         "a@p.iam.gserviceaccount.com",
         CARE,
-        "is configured otherwise",
+        "its configuration changes",
     ),
-    "the backend": ("terraform.backend.gcs.bucket", "b", CARE, "the state lies elsewhere"),
-    "another kind of backend": ("terraform.backend", {"local": {}}, CARE, "the state lies elsewhere"),
+    "the backend": ("terraform.backend.gcs.bucket", "b", CARE, "the state moves elsewhere"),
+    "another kind of backend": ("terraform.backend", {"local": {}}, CARE, "the state moves elsewhere"),
     "Terraform's version": ("terraform.required_version", ">= 1.9", CARE, "changes"),
     "a provisioner": (
         "resource.terraform_data.t.provisioner.0.local-exec.command",
@@ -107,19 +107,24 @@ CASES: dict[str, tuple[str, Any, str, str]] = {
         CODE,
         "its provisioners change",
     ),
-    "ignore_changes": (f"{BUCKETS}.q.location", "US", NOTE, "which ignore_changes covers"),
+    "ignore_changes": (f"{BUCKETS}.q.location", "US", NOTE, "but ignore_changes covers this"),
     "ignore_changes taken off": (f"{BUCKETS}.q.lifecycle.ignore_changes", [], CHANGE, "ignore_changes"),
     "prevent_destroy taken off": (
         f"{BUCKETS}.p.lifecycle.prevent_destroy",
         False,
         CARE,
-        "no longer prevents",
+        "prevent_destroy is removed",
     ),
-    "another provider of a resource": (f"{BUCKETS}.b.provider", "google.other", POSSIBLE, "before by google"),
+    "another provider of a resource": (
+        f"{BUCKETS}.b.provider",
+        "google.other",
+        POSSIBLE,
+        "instead of google",
+    ),
     "a dependency": (f"{BUCKETS}.b.depends_on", ["terraform_data.t"], NOTE, "depends_on changes"),
     "a connection": ("resource.terraform_data.t.connection", {"host": "h"}, CODE, "connection changes"),
     "a section that is not known": ("ephemerals", {"x": 1}, CARE, "is added"),
-    "an action": ("action.google_x.a", {"config": {"a": 1}}, CARE, "what it does is not known here"),
+    "an action": ("action.google_x.a", {"config": {"a": 1}}, CARE, "its effect is not known"),
     "moved modules": ("moved", [{"from": "module.a", "to": "module.b"}], CARE, "not examined"),
     "a check": ("check.c", {"assert": {}}, NOTE, "is added"),
 }
@@ -144,9 +149,9 @@ def reviewed(base: Any, head: Any) -> Review:
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_differs_between_two_stacks_is_told(case: str) -> None:
-    path, value, weight, words = CASES[case]
+    path, value, severity, words = CASES[case]
     found = reviewed(STACK, at(STACK, path, value))
-    assert found.weight.words == weight, [plain(each.sentence) for each in found.findings]
+    assert found.severity.words == severity, [plain(each.sentence) for each in found.findings]
     assert any(words in plain(each.sentence) for each in found.findings)
 
 
@@ -170,7 +175,7 @@ def test_a_provisioner_of_what_is_made_or_goes_is_told_with_its_command(kind: st
     found = [plain(each.sentence) for each in reviewed(*sides).findings]
     verb = "created" if kind == "create" else "destroyed"
     assert (
-        f"the apply runs provisioner local-exec on the machine that applies when it is {verb}: echo ok"
+        f"the apply runs provisioner local-exec on the machine that runs Terraform when it is {verb}: echo ok"
         in found
     )
 
@@ -189,8 +194,8 @@ def test_a_policy_document_of_a_data_source_is_followed() -> None:
     }
     head = at(at(base, "data.google_iam_policy.p.binding.0.role", "roles/owner"), "data.google_iam_policy.p.binding.0.members", ["allUsers"])  # fmt: skip  # noqa: E501
     found = reviewed(base, head)
-    assert found.weight.words == WIDENED
-    assert "anyone on the internet may now do everything" in plain(found.findings[0].sentence)
+    assert found.severity.words == WIDENED
+    assert "anyone on the internet can now do everything" in plain(found.findings[0].sentence)
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ def test_a_month_is_counted_from_the_schedules_on() -> None:
     assert found.headline == "about $0.86 a month, before and after"
     told = {plain(line.what): plain(line.told) for line in found.after}
     assert told[f"batch {TEMPLATE}"] == "122 Dataproc minutes: 30 runs of 4 minutes on 1 × e2-standard-4"
-    assert told[f"bucket {BUCKET}"] == "7 days of 25 KiB a call, 0.24 GiB"
+    assert told[f"bucket {BUCKET}"] == "7 days of 25 KiB per call, 0.24 GiB"
 
 
 def test_a_batch_twice_a_day_costs_twice() -> None:
@@ -251,12 +251,10 @@ def test_what_cannot_be_counted_is_said() -> None:
         change(JOB, None, {"schedule": "every full moon"}),
     )
     lines = [plain(line) for line in found.details[0].lines]
-    assert f"not known, and counted as nothing: schedule {JOB} (how often it runs)" in lines
-    assert (
-        "not known, and counted as nothing: compute instance google_compute_instance.x (x9-mega-1)" in lines
-    )
+    assert f"not known, and not in the total: schedule {JOB} (how often it runs)" in lines
+    assert "not known, and not in the total: compute instance google_compute_instance.x (x9-mega-1)" in lines
     assert "not counted: google_spanner_instance" in lines
-    assert "list prices of europe-west1 as of 2026-11; --prices puts others in their place" in lines
+    assert "list prices of europe-west1 as of 2026-11; --prices replaces them" in lines
 
 
 def test_the_months_cost_is_a_part_of_the_review() -> None:
@@ -264,13 +262,13 @@ def test_the_months_cost_is_a_part_of_the_review() -> None:
     assert found.cost is not None
     assert found.cost.as_json(str)["after"] == pytest.approx(1.25, abs=0.01)
     assert ("change", "costs about $0.86 → $1.25") in [
-        (each.weight.words, each.sentence) for each in found.findings
+        (each.severity.words, each.sentence) for each in found.findings
     ]
 
 
 def test_a_month_that_costs_much_more_needs_care() -> None:
     found = reviewed(change("google_redis_instance.r", None, {"memory_size_gb": 5, "tier": "BASIC"})).findings
-    assert (found[0].weight.words, found[0].sentence) == ("needs care", "costs about $0.00 → $98.55")
+    assert (found[0].severity.words, found[0].sentence) == ("needs care", "costs about $0.00 → $98.55")
 
 
 def test_prices_of_the_users_go_first() -> None:
@@ -284,19 +282,19 @@ def test_prices_of_the_users_go_first() -> None:
 @pytest.mark.parametrize(
     ("given_", "message"),
     [
-        (b"x", "are no JSON"),
-        (b"[]", "no JSON object"),
+        (b"x", "not JSON"),
+        (b"[]", "not a JSON object"),
         (
             b'{"prices": {"scheduler_job_month": "much"}}',
             "no number of 0 or more at prices.scheduler_job_month",
         ),
         (b'{"prices": {"scheduler_job_month": -1}}', "no number of 0 or more"),
-        (b'{"assumptions": {"cal_seconds": 1}}', "assumptions.cal_seconds, which is not used here"),
+        (b'{"assumptions": {"cal_seconds": 1}}', "assumptions.cal_seconds"),
         (b'{"assumptions": 5}', "no number of 0 or more at assumptions"),
         (b'{"machines": {"e2-micro": "x"}}', "no pair of vCPUs and GiB at machines.e2-micro"),
         (b'{"prices": {"vcpu_hour": {"x9": true}}}', "no number of 0 or more at prices.vcpu_hour.x9"),
         (b'{"as_of": 5}', "no text at as_of"),
-        (b'{"price": {}}', "price, which is not used here"),
+        (b'{"price": {}}', "price"),
     ],
 )
 def test_prices_that_make_no_sense_are_refused(given_: bytes, message: str) -> None:
@@ -314,11 +312,11 @@ SERVICE = {"resources": [{"limits": {"cpu": "2", "memory": "1Gi"}, "cpu_idle": F
 MONTHS: dict[str, tuple[list[dict[str, Any]], dict[str, float]]] = {
     "a pool of a region has its nodes in three zones": (
         [made("google_container_node_pool", location="europe-west1", **POOL)],
-        {"nodes google_container_node_pool.x": 968.52, "disks of nodes google_container_node_pool.x": 90.0},
+        {"nodes google_container_node_pool.x": 968.52, "node disks google_container_node_pool.x": 90.0},
     ),
     "a pool of a zone has them once": (
         [made("google_container_node_pool", location="europe-west1-b", **POOL)],
-        {"nodes google_container_node_pool.x": 322.84, "disks of nodes google_container_node_pool.x": 30.0},
+        {"nodes google_container_node_pool.x": 322.84, "node disks google_container_node_pool.x": 30.0},
     ),
     "a pool is where its cluster is": (
         [
@@ -328,7 +326,7 @@ MONTHS: dict[str, tuple[list[dict[str, Any]], dict[str, float]]] = {
         {
             "cluster google_container_cluster.x": 73.0,
             "nodes google_container_node_pool.x": 968.52,
-            "disks of nodes google_container_node_pool.x": 90.0,
+            "node disks google_container_node_pool.x": 90.0,
         },
     ),
     "the default pool of a cluster counts": (
@@ -336,7 +334,7 @@ MONTHS: dict[str, tuple[list[dict[str, Any]], dict[str, float]]] = {
         {
             "cluster google_container_cluster.x": 73.0,
             "nodes google_container_cluster.x": 26.90,
-            "disks of nodes google_container_cluster.x": 10.0,
+            "node disks google_container_cluster.x": 10.0,
         },
     ),
     "CPU that is always allocated": (
@@ -346,7 +344,7 @@ MONTHS: dict[str, tuple[list[dict[str, Any]], dict[str, float]]] = {
                 template=[{"scaling": [{"min_instance_count": 1}], "containers": [SERVICE]}],
             )
         ],
-        {"instances kept of google_cloud_run_v2_service.x": 99.86},
+        {"minimum instances of google_cloud_run_v2_service.x": 99.86},
     ),
     "a gateway is paid for by its machines": (
         [
@@ -356,7 +354,7 @@ MONTHS: dict[str, tuple[list[dict[str, Any]], dict[str, float]]] = {
                 for each in range(3)
             ),
         ],
-        {"NAT gateway google_compute_router_nat.x ($1.02 a machine, $32.12 at most)": 3.07},
+        {"NAT gateway google_compute_router_nat.x ($1.02 per machine, $32.12 at most)": 3.07},
     ),
     "and up to a most": (
         [
@@ -366,7 +364,7 @@ MONTHS: dict[str, tuple[list[dict[str, Any]], dict[str, float]]] = {
                 for each in range(50)
             ),
         ],
-        {"NAT gateway google_compute_router_nat.x ($1.02 a machine, $32.12 at most)": 32.12},
+        {"NAT gateway google_compute_router_nat.x ($1.02 per machine, $32.12 at most)": 32.12},
     ),
     "large caches cost less a GiB": (
         [made("google_redis_instance", memory_size_gb=40, tier="STANDARD_HA")],

@@ -30,7 +30,7 @@ CASES: dict[str, Case] = {
     ),
     "a secret that expires": (
         "google_secret_manager_secret", {"secret_id": "s"}, {"secret_id": "s", "ttl": "3600s"},
-        "data loss", "deletes itself, with every version, 3600s after the apply",
+        "data loss", "is deleted with every version 3600s after the apply",
     ),
     "a regional one": (
         "google_secret_manager_regional_secret", {"secret_id": "s"},
@@ -41,7 +41,7 @@ CASES: dict[str, Case] = {
     ),
     "earlier versions of rows": (
         "google_spanner_database", {"version_retention_period": "7d"}, {"version_retention_period": "1h"},
-        "needs care", "for 1h, where it was 7d",
+        "needs care", "for 1h instead of 7d",
     ),
     "and more of them": (
         "google_spanner_database", {"version_retention_period": "1h"}, {"version_retention_period": "7d"},
@@ -49,29 +49,29 @@ CASES: dict[str, Case] = {
     ),
     "backups that are fewer": (
         "google_netapp_backup_policy", {"daily_backup_limit": 7}, {"daily_backup_limit": 2},
-        "data loss", "keeps 2 backups, where it was 7",
+        "data loss", "keeps 2 backups instead of 7",
     ),
     "a disk that is detached": (
         "google_compute_instance", {"attached_disk": [{"source": "d"}]}, {"attached_disk": []},
-        "service interrupted", "which stays",
+        "service interrupted", "keeps its data",
     ),
     "protection by another name": (
         "google_spanner_database", {"enable_drop_protection": True}, {"enable_drop_protection": False},
-        "needs care", "deletion protection is taken off",
+        "needs care", "deletion protection is turned off",
     ),
     "protection of an instance": (
         "google_filestore_instance", {"deletion_protection_enabled": True}, {"deletion_protection_enabled": False},
-        "needs care", "deletion protection is taken off",
+        "needs care", "deletion protection is turned off",
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("what", CASES)
 def test_what_a_change_in_place_does_to_data(what: str) -> None:
-    type_, old, new, weight, words = CASES[what]
+    type_, old, new, severity, words = CASES[what]
     found = told(change(f"{type_}.x", old, new))
-    assert any(each == weight and words in sentence for each, sentence in found), found
-    assert found[0][0] == weight
+    assert any(each == severity and words in sentence for each, sentence in found), found
+    assert found[0][0] == severity
 
 
 def test_a_transfer_that_deletes_is_told_when_it_is_made() -> None:
@@ -80,15 +80,15 @@ def test_a_transfer_that_deletes_is_told_when_it_is_made() -> None:
 
 
 @pytest.mark.parametrize(
-    ("type_", "old", "weight", "words"),
+    ("type_", "old", "severity", "words"),
     [
         ("google_dataflow_job", {"on_delete": "drain"}, "service interrupted", "is drained"),
-        ("google_dataflow_job", {"on_delete": "cancel"}, "data loss possible", "what is in flight is lost"),
+        ("google_dataflow_job", {"on_delete": "cancel"}, "data loss possible", "in-flight data is lost"),
         (
             "google_deployment_manager_deployment",
             {"delete_policy": "ABANDON"},
             "needs care",
-            "is only forgotten",
+            "is abandoned",
         ),
         (
             "google_deployment_manager_deployment",
@@ -112,9 +112,9 @@ def test_a_transfer_that_deletes_is_told_when_it_is_made() -> None:
         ),
     ],
 )
-def test_what_a_deletion_leaves(type_: str, old: dict[str, Any], weight: str, words: str) -> None:
+def test_what_a_deletion_leaves(type_: str, old: dict[str, Any], severity: str, words: str) -> None:
     found = told(change(f"{type_}.x", old, None))
-    assert any(each == weight and words in sentence for each, sentence in found), found
+    assert any(each == severity and words in sentence for each, sentence in found), found
 
 
 PROTECTED: dict[str, dict[str, Any]] = {
@@ -132,7 +132,7 @@ PROTECTED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("type_", PROTECTED)
 def test_every_spelling_of_deletion_protection_is_known(type_: str) -> None:
-    assert "the apply refuses this" in told(change(f"{type_}.x", PROTECTED[type_], None))[0][1]
+    assert "the apply fails" in told(change(f"{type_}.x", PROTECTED[type_], None))[0][1]
 
 
 def test_protections_and_rules_are_about_arguments_that_there_are() -> None:
@@ -152,11 +152,11 @@ def test_undo_is_of_its_kind() -> None:
     values = {"name": "t"}
     imported = reviewed(change("google_pubsub_topic.t", values, values, "no-op", importing={"id": "t"}))
     assert [each.undo for each in imported.findings] == [
-        "by a removed block: reverting the import would delete it"
+        "with a removed block: reverting the import would delete it"
     ]
     forgotten = reviewed(change("google_pubsub_topic.t", values, None, "forget"))
     assert forgotten.findings[0].undo.startswith("by importing it again")
     for found in (imported, forgotten):
         undone = list(answers(found))[-1]
         assert undone.verdict is Verdict.NO
-        assert plain(undone.text).startswith("only by hand")
+        assert plain(undone.text).startswith("only manually")

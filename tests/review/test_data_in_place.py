@@ -60,21 +60,21 @@ CASES: dict[str, tuple[str, Any, Any, str, str]] = {
         None,
         {"collection": "trips", "field": "at", "ttl_config": [{"state": None}]},
         LOSS,
-        "documents are deleted once the time in trips.at is over",
+        "documents are deleted after the time in trips.at",
     ),
     "nodes made anew": (
         "google_container_node_pool",
         {"node_config": [{"machine_type": "a"}]},
         {"node_config": [{"machine_type": "b"}]},
         STOPS,
-        "its nodes are made anew, as machine_type changes",
+        "its nodes are recreated because machine_type changes",
     ),
     "abandoned": (
         "google_firestore_database",
         {"deletion_policy": "ABANDON"},
         None,
         CARE,
-        "is only forgotten",
+        "is abandoned",
     ),
     "a database that is deleted": (
         "google_firestore_database",
@@ -84,9 +84,9 @@ CASES: dict[str, tuple[str, Any, Any, str, str]] = {
         "is lost",
     ),
     "a key ring": ("google_kms_key_ring", {"name": "r"}, None, NOTE, "a key ring cannot be deleted"),
-    "a user": ("google_sql_user", {"name": "u"}, None, STOPS, "can no longer do so"),
-    "a disk that stays": ("google_compute_attached_disk", {"disk": "d"}, None, STOPS, "which stays"),
-    "a type that is not known": ("google_future_backup", {"name": "b"}, None, POSSIBLE, "is not known here"),
+    "a user": ("google_sql_user", {"name": "u"}, None, STOPS, "logins as this user fail"),
+    "a disk that stays": ("google_compute_attached_disk", {"disk": "d"}, None, STOPS, "keeps its data"),
+    "a type that is not known": ("google_future_backup", {"name": "b"}, None, POSSIBLE, "is not known"),
     "a type of nothing but arguments": ("google_dns_record_set", {"name": "n"}, None, STOPS, "is deleted"),
     "an alert that watches less": (
         "google_monitoring_alert_policy",
@@ -100,7 +100,7 @@ CASES: dict[str, tuple[str, Any, Any, str, str]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_data_that_goes_in_place_and_data_that_stays_are_told(case: str) -> None:
-    type_, old, new, weight, words = CASES[case]
+    type_, old, new, severity, words = CASES[case]
     found = told(change(f"{type_}.x", old, new))
-    assert found[0][0] == weight, found
+    assert found[0][0] == severity, found
     assert any(words in sentence for _, sentence in found), found

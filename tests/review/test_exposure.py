@@ -7,7 +7,7 @@ import pytest
 
 from review.document import lay_out
 from review.exposure import TABLE, unexamined_access
-from review.findings import Weight
+from review.findings import Severity
 from review.reviewing import Review
 from tests.review.conftest import change, context, reviewed, told
 
@@ -21,7 +21,7 @@ def nested(path: str, value: Any) -> dict[str, Any]:
     return {head: [nested(rest, value)] if rest else value}
 
 
-# Type, argument, before, after, heaviest weight of what is said.
+# Type, argument, before, after, heaviest severity of what is said.
 ARGUMENTS: list[tuple[str, str, Any, Any, str]] = [
     ("google_container_cluster", "enable_legacy_abac", False, True, WIDENED),
     ("google_container_cluster", "enable_legacy_abac", True, False, NARROWED),
@@ -93,8 +93,8 @@ def test_what_restricts_opens_by_its_end_and_what_grants_by_its_beginning(
     type_: str, values: dict[str, Any], made: str, gone: str
 ) -> None:
     assert told(change(f"{type_}.x", None, values))[0][0] == made
-    weights = [weight for weight, _ in told(change(f"{type_}.x", values, None))]
-    assert (WIDENED in weights) is (gone == WIDENED), weights
+    severities = [severity for severity, _ in told(change(f"{type_}.x", values, None))]
+    assert (WIDENED in severities) is (gone == WIDENED), severities
 
 
 def access(review: Review) -> str:
@@ -149,7 +149,7 @@ def test_every_argument_of_the_table_widens_when_it_opens_and_is_never_nobody() 
         for path, rule in rules.items():
             old, new = (nested(path, each) for each in values_of(rule))
             found = reviewed(change(f"{type_}.x", old, new))
-            assert found.weight >= Weight.WIDENED, (type_, path, rule)
+            assert found.severity >= Severity.WIDENED, (type_, path, rule)
             assert not access(found).startswith("nobody"), (type_, path)
 
 
@@ -157,7 +157,7 @@ def test_another_identity_of_what_no_renderer_knows_widens() -> None:
     old, new = ({"name": "w", "service_account": f"{each}@p.iam.gserviceaccount.com"} for each in "ab")
     found = told(change("google_workflows_workflow.w", old, new))
     assert found[0][0] == WIDENED
-    assert "runs as b@p.iam.gserviceaccount.com from now on, before as a@p" in found[0][1]
+    assert "runs as b@p.iam.gserviceaccount.com instead of a@p" in found[0][1]
 
 
 def member(role: str, member_: str, **on: str) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def test_an_authoritative_binding_names_who_of_the_plan_loses() -> None:
     binding = {"project": "p", "role": EDITOR, "members": [A]}
     found = reviewed(*held, change("google_project_iam_binding.x", None, binding)).findings
     (ending,) = [each for each in found if "authoritative" in each.sentence]
-    assert ending.weight.words == STOPS
+    assert ending.severity.words == STOPS
     assert ending.undo == "no"
     assert "b@p.iam" in ending.sentence
     assert "a@p.iam" not in ending.sentence
@@ -185,8 +185,11 @@ def test_an_authoritative_binding_names_who_of_the_plan_loses() -> None:
 def test_a_projects_policy_that_is_deleted_locks_everybody_out() -> None:
     policy = {"project": "p", "policy_data": json.dumps({"bindings": [{"role": EDITOR, "members": [A]}]})}
     found = told(change("google_project_iam_policy.x", policy, None))
-    assert (STOPS, "the whole policy of project p is deleted: everybody loses access, its owners included, and only "
-            "somebody with a role above it can grant any again") in found  # fmt: skip
+    assert (
+        STOPS,
+        "the entire policy of project p is deleted: everyone loses access, owners "
+        "included, and only a member with a role on a parent resource can grant access again",
+    ) in found
 
 
 def test_a_binding_for_another_role_ends_both() -> None:
@@ -196,7 +199,7 @@ def test_a_binding_for_another_role_ends_both() -> None:
         sentence for _, sentence in told(change("google_project_iam_binding.x", old, new, "delete", "create"))
     ]
     assert any("before: read, change and delete the data" in each for each in found)
-    assert any("whoever else holds roles/bigquery.dataViewer" in each for each in found)
+    assert any("every other member with roles/bigquery.dataViewer" in each for each in found)
 
 
 def test_a_workload_that_loses_its_only_grant_is_interrupted() -> None:

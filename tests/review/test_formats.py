@@ -7,7 +7,7 @@ import pytest
 
 from review.context import Context
 from review.document import lay_out
-from review.findings import Weight
+from review.findings import Severity
 from review.naming import Names
 from review.plan_reading import read_plan
 from review.pricing import load
@@ -117,8 +117,8 @@ ACTION = {
 
 
 def test_an_action_is_told_with_its_trigger_and_configuration() -> None:
-    (weight, sentence), *_ = told(action_invocations=[ACTION])
-    assert weight == "needs care"
+    (severity, sentence), *_ = told(action_invocations=[ACTION])
+    assert severity == "needs care"
     assert "triggered after create of google_pubsub_topic.t" in sentence
     assert "what = everything" in sentence
     assert "key = (sensitive)" in sentence
@@ -140,7 +140,7 @@ def test_a_deferred_action_makes_the_plan_incomplete() -> None:
     assert laid_out.headline.startswith("do not apply")
     answers = dict(laid_out.answers)
     for question in ("Is data lost?", "Who gains access?"):
-        assert answers[question].startswith("not known: the plan is only a part")
+        assert answers[question].startswith("not known: the plan is incomplete")
 
 
 def test_what_an_action_does_to_data_and_access_is_not_known() -> None:
@@ -150,7 +150,9 @@ def test_what_an_action_does_to_data_and_access_is_not_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("level", "weight"), [(Level.ACKNOWLEDGE, Weight.CARE), (Level.STRICT, Weight.POSSIBLE_LOSS)]
+    ("level", "severity"), [(Level.ACKNOWLEDGE, Severity.CARE), (Level.STRICT, Severity.POSSIBLE_LOSS)]
 )
-def test_the_strict_setting_asks_for_an_acknowledgement_of_an_action(level: Level, weight: Weight) -> None:
-    assert review(context(action_invocations=[ACTION]), load(), level).weight is weight
+def test_the_strict_setting_asks_for_an_acknowledgement_of_an_action(
+    level: Level, severity: Severity
+) -> None:
+    assert review(context(action_invocations=[ACTION]), load(), level).severity is severity

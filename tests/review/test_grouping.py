@@ -22,15 +22,15 @@ def laid_out(*changes: dict[str, Any]) -> Document:
 
 
 def rows(document: Document) -> list[tuple[str, str, str]]:
-    return [(each.weight.words, plain(each.where), plain(each.sentence)) for each in document.rows]
+    return [(each.severity.words, plain(each.where), plain(each.sentence)) for each in document.rows]
 
 
 def test_tables_of_one_dataset_that_go_are_one_row() -> None:
     found = laid_out(
         *(change(f"google_bigquery_table.t{each}", table(f"t{each}"), None) for each in range(12))
     )
-    weight, where, sentence = rows(found)[0]
-    assert (weight, where) == ("data loss", "12 tables in dataset d")
+    severity, where, sentence = rows(found)[0]
+    assert (severity, where) == ("data loss", "12 tables in dataset d")
     assert sentence.startswith("are deleted")
     assert "google_bigquery_table.t11" in sentence
     assert len(found.rows) == 1
@@ -98,9 +98,9 @@ def test_a_clause_is_said_once_of_all_members() -> None:
         )
     )
     (row,) = [each for each in rows(found) if each[0] == "access widened"]
-    assert row[2].count("may now change") == 1
+    assert row[2].count("can now change") == 1
     assert all(each.removeprefix("user:") in row[2] for each in members)
-    assert "may now change and delete nearly everything" in plain(dict(found.answers)["Who gains access?"])
+    assert "can now change and delete nearly everything" in plain(dict(found.answers)["Who gains access?"])
 
 
 def test_an_import_that_changes_is_one_row() -> None:
@@ -111,9 +111,9 @@ def test_an_import_that_changes_is_one_row() -> None:
     found = reviewed(topic).findings
     assert len(found) == 1
     assert plain(found[0].sentence) == (
-        "is updated in place: labels.a: 1 → 2; it is taken over by this plan (import projects/p/topics/t)"
+        "is updated in place: labels.a: 1 → 2; it is imported by this plan (projects/p/topics/t)"
     )
-    assert found[0].undo.startswith("by a removed block")
+    assert found[0].undo.startswith("with a removed block")
 
 
 @pytest.mark.parametrize("action", ["update", "no-op"])
@@ -123,7 +123,7 @@ def test_an_output_that_is_no_longer_sensitive_is_a_disclosure(action: str) -> N
         "before_sensitive": True, "after_sensitive": False,
     }  # fmt: skip
     found = reviewed(output_changes={"password": output})
-    assert [(each.weight.words, plain(each.where)) for each in found.findings] == [
+    assert [(each.severity.words, plain(each.where)) for each in found.findings] == [
         ("access widened", "output password")
     ]
     assert "hunter22" not in str(found)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from review.document import Document, Row
 from review.errors import PlanError
-from review.findings import Detail, Weight
+from review.findings import Detail, Severity
 from review.markdown import MOST, code, markdown
 from review.plan_reading import read_plan
 from review.text import CLOSE, OPEN, bounded, span, visible
@@ -146,7 +146,7 @@ def test_hostile_names_break_no_layout(name: str) -> None:
     found = outputs(document(*resources(name), **more))
     check(found["markdown"])
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", found["terminal"])
-    assert json.loads(found["json"])["weight"] == "data loss"
+    assert json.loads(found["json"])["severity"] == "data loss"
 
 
 @given(st.text(max_size=40))
@@ -160,7 +160,7 @@ def test_a_row_has_its_cells_whatever_is_in_them(texts: list[str]) -> None:
     check(
         markdown(
             Document(
-                "h", rows=(Row(Weight.NOTE, told, told, told),), folds=(Detail(told, tuple(texts), "diff"),)
+                "h", rows=(Row(Severity.NOTE, told, told, told),), folds=(Detail(told, tuple(texts), "diff"),)
             )
         )
     )
@@ -182,8 +182,8 @@ def test_what_was_cut_is_said() -> None:
     text = outputs(document(*changes))["markdown"]
     check(text)
     assert len(text) > MOST * 0.8
-    assert re.search(r"\*\*cut:\*\* [\d,]+ more rows left out: \d+ [a-z ]+", text)
-    assert "folded parts left out" in text
+    assert re.search(r"\*\*truncated:\*\* [\d,]+ more rows left out: \d+ [a-z ]+", text)
+    assert "sections left out" in text
 
 
 def test_the_heaviest_rows_are_kept_when_rows_are_cut() -> None:
@@ -286,5 +286,5 @@ def test_five_hundred_resources_take_a_second_start_included(tmp_path: Path) -> 
     changes = [change(f"google_storage_bucket.b{index}", None, {"name": f"b{index}"}) for index in range(500)]
     plan.write_text(json.dumps(document(*changes)))
     ran = subprocess.run([sys.executable, "-m", "review", plan], cwd=ROOT, capture_output=True, check=True)
-    assert b"500 made new" in ran.stdout
+    assert b"500 created" in ran.stdout
     assert b"500 buckets" in ran.stdout

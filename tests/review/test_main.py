@@ -51,7 +51,7 @@ def test_the_gate_asks_for_what_nobody_acknowledged(
     status: int,
 ) -> None:
     assert main([write(document(*changes)), *words]) == status
-    assert capfd.readouterr().err.startswith("to be acknowledged: " if status else "")
+    assert capfd.readouterr().err.startswith("needs acknowledgement: " if status else "")
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_an_empty_plan_is_one_line(
     ("content", "message"),
     [
         (b"", "the plan is empty"),
-        (b'{"format_version": "1.2", "resource_changes": [{"addr', "the plan is no JSON (line 1, column 49"),
-        (b"[]", "the plan is no JSON object"),
+        (b'{"format_version": "1.2", "resource_changes": [{"addr', "the plan is not JSON (line 1, column 49"),
+        (b"[]", "the plan is not a JSON object"),
         (b"PK\x03\x04rest", "the plan is Terraform's own plan file"),
         (
             b'{"format_version": "2.0", "resource_changes": []}',
@@ -82,17 +82,17 @@ def test_an_empty_plan_is_one_line(
         ),
         (b'{"resource_changes": []}', "has none as its format_version"),
         (b'{"format_version": "1.0", "values": {}}', "the plan is a state"),
-        (b'{"format_version": "1.0"}', "holds no part of a plan"),
+        (b'{"format_version": "1.0"}', "is not a plan"),
         (b'{"@level":"info"}\n{"@level":"info"}', "is the log of `terraform plan -json`"),
-        (b'{"format_version": "1.2", "resource_changes": {}}', "resource_changes is no list of objects"),
+        (b'{"format_version": "1.2", "resource_changes": {}}', "resource_changes is not a list of objects"),
         (
             b'{"format_version": "1.2", "resource_changes": [{"address": "a.b", "type": "a"}]}',
             "resource_changes[0] lacks",
         ),
-        (b'{"format_version": "1.2", "resource_changes": [], "x": NaN}', "no JSON that Terraform writes"),
+        (b'{"format_version": "1.2", "resource_changes": [], "x": NaN}', "not JSON that Terraform writes"),
         (b'{"format_version": "1.2", "x": ' + b"[" * 100_000, "nested too deep"),
         (b'{"format_version": "1.2", "x": ' + b"[" * 150 + b"]" * 150 + b"}", "nested deeper than"),
-        (b"\xff\xfe\xfa\xfb\xff", "is no text"),
+        (b"\xff\xfe\xfa\xfb\xff", "is not text"),
     ],
 )
 @pytest.mark.parametrize("format_", ["markdown", "terminal", "json"])
@@ -111,7 +111,10 @@ def test_what_is_no_plan_is_refused_in_one_sentence_and_in_the_comment(
     ("more", "message"),
     [
         ({"errored": True}, "planning failed"),
-        ({"complete": False}, "the plan is incomplete (-target, or changes that wait)"),
+        (
+            {"complete": False},
+            "the plan is incomplete (-target, or deferred changes); plan again without -target",
+        ),
         ({"applyable": False}, "this plan cannot be applied"),
         (
             {"complete": False, "deferred_changes": [{"reason": "absent_prereq", "resource_change": LOSS}]},
@@ -126,14 +129,14 @@ def test_a_plan_that_must_not_be_applied_is_refused_and_still_told(
     out, err = capfd.readouterr()
     assert message in err
     assert "do not apply" in out.splitlines()[0]
-    assert "**Not to be applied as it is:**" in out
-    assert "with every object in it" in out
+    assert "**Do not apply this plan:**" in out
+    assert "with all its objects" in out
 
 
 def test_a_plan_comes_from_standard_input_too(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["-", "--json"], io.BytesIO(json.dumps(document(LOSS)).encode())) == 0
     told = json.loads(capfd.readouterr().out)
-    assert (told["weight"], told["acknowledge"], told["counts"]) == (
+    assert (told["severity"], told["acknowledge"], told["counts"]) == (
         "data loss",
         ["data loss"],
         {"deleted": 1},

@@ -97,13 +97,13 @@ def plan(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_four_things_are_said_in_order_of_weight_with_the_line_and_the_months_cost(
+def test_the_four_things_are_said_in_order_of_severity_with_the_line_and_the_months_cost(
     plan: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     base = plan.parent.parent / "base"
     assert main([str(plan), "--gate", "--name", "dev", "--base-files", str(base)]) == 2
     out, err = capfd.readouterr()
-    assert err == "to be acknowledged: data loss, access widened\n"
+    assert err == "needs acknowledgement: data loss, access widened\n"
 
     headline, *rest = out.splitlines()
     assert headline == (
@@ -116,9 +116,9 @@ def test_the_four_things_are_said_in_order_of_weight_with_the_line_and_the_month
     bucket, column, role, code = (
         row for row in rows if "🛑" in row or "🔓" in row or row.startswith("| code")
     )
-    assert "bucket `archive` is replaced because its location changes, with every object in it" in bucket
+    assert "bucket `archive` is replaced because its location changes, with all its objects" in bucket
     assert "in `vlille.stations`, column `adresse` (STRING) is dropped" in column
-    assert "may now read, create, replace and delete the objects of" in role
+    assert "can now read, create, replace and delete the objects of" in role
     assert "new code goes live: `main.py` (+1 −1)" in code
     assert "-    rows = fetch(timeout=30)\n+    rows = fetch(timeout=90)\n" in out
 
@@ -127,7 +127,7 @@ def test_the_four_things_are_said_in_order_of_weight_with_the_line_and_the_month
         "**yes**: bucket `google_storage_bucket.archive`, table `google_bigquery_table.warehouse_stations`"
     )
     assert answers["Who gains access?"].startswith(
-        "service account `c@p.iam.gserviceaccount.com` may now read, create"
+        "service account `c@p.iam.gserviceaccount.com` can now read, create"
     )
     assert answers["What code goes live?"].startswith(
         "function `google_cloudfunctions2_function.collector`: new code"
@@ -158,7 +158,7 @@ def test_the_archives_of_two_stacks_are_found_beside_them(
     out = capfd.readouterr().out
     assert out.startswith("### code: ")
     assert "+    rows = fetch(timeout=90)" in out
-    assert "Made from two synthesized stacks, without credentials" in out
+    assert "Compares two synthesized stacks without credentials" in out
 
 
 def test_an_image_is_told_by_the_source_that_its_tag_comes_from(
@@ -178,7 +178,7 @@ def test_an_image_is_told_by_the_source_that_its_tag_comes_from(
     path.write_text(json.dumps(document(*changes)))
     assert main([str(path), "--base-files", str(tmp_path / "base"), "--format", "terminal"]) == 0
     told = " ".join(capfd.readouterr().out.split())
-    assert "built from object google_storage_bucket_object.copier, in which differs: main.py (+1 −1)" in told
+    assert "built from object google_storage_bucket_object.copier; changes: main.py (+1 −1)" in told
 
 
 def test_an_old_archive_that_is_not_the_deployed_one_is_not_compared(
@@ -191,9 +191,7 @@ def test_an_old_archive_that_is_not_the_deployed_one_is_not_compared(
     object_["change"]["before"]["md5hash"] = "1B2M2Y8AsgTpgAmY7PhCfg=="
     plan.write_text(json.dumps(found))
     main([str(plan), "--base-files", str(plan.parent.parent / "base")])
-    assert (
-        "the old archive is not found here, so what differs in it cannot be shown" in capfd.readouterr().out
-    )
+    assert "the old archive was not found, so its changes cannot be shown" in capfd.readouterr().out
 
 
 def test_names_of_constructs_come_from_the_stack_beside_the_plan(

@@ -68,8 +68,8 @@ CASES = {
 def test_a_firewall_is_compared_as_sets(case: str) -> None:
     old, new, expected = CASES[case]
     found = [
-        weight
-        for weight, sentence in told(change("google_compute_firewall.f", old, new))
+        severity
+        for severity, sentence in told(change("google_compute_firewall.f", old, new))
         if "firewall" in sentence
     ]
     assert (found or ["nothing"]) == [expected]
@@ -135,7 +135,7 @@ POLICIES: dict[str, tuple[str, dict[str, Any] | None, dict[str, Any] | None, str
 @pytest.mark.parametrize("case", POLICIES)
 def test_a_policy_of_rules_is_compared_as_sets(case: str) -> None:
     address, old, new, expected = POLICIES[case]
-    found = [weight for weight, _ in told(change(address, old, new))]
+    found = [severity for severity, _ in told(change(address, old, new))]
     assert found[0] == expected, found
     assert (WIDENED in found) is (expected == WIDENED)
 

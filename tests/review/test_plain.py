@@ -14,7 +14,7 @@ pytestmark = pytest.mark.unit
 A = "google_monitoring_group.a"  # a type that keeps nothing but its arguments
 REPLACE = ("delete", "create")
 CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
-    "create": (change(A, None, {"a": 1}), [("note", "is made new")]),
+    "create": (change(A, None, {"a": 1}), [("note", "is created")]),
     "update": (change(A, {"a": 1}, {"a": 2}), [("change", "is updated in place: a: 1 → 2")]),
     "update of what nobody knows yet": (
         change(A, {"a": 1}, {}, unknown={"a": True}),
@@ -22,7 +22,7 @@ CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     ),
     "update of a secret": (
         change(A, {"a": "one-secret"}, {"a": "two-secret"}, sensitive=({"a": True}, {"a": True})),
-        [("change", "is updated in place: a: changed, and sensitive")],
+        [("change", "is updated in place: a: changed (sensitive)")],
     ),
     "update within blocks": (
         change(A, {"b": [{"c": [1, 2], "d": {"e": "x"}}]}, {"b": [{"c": [2, 3], "d": {"e": "y"}}]}),
@@ -41,54 +41,54 @@ CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
             replace_paths=[["a"], ["b", 0, "c"]],
             action_reason="replace_because_cannot_update",
         ),
-        [("change", "is replaced, the old one first: what changes cannot be changed in place: a, b.c")],
+        [("change", "is replaced, the old one first: this cannot be changed in place: a, b.c")],
     ),
     "replace, new one first": (
         change(A, {"a": 1}, {"a": 1}, "create", "delete", action_reason="replace_because_tainted"),
-        [("change", "is replaced, the new one first: it is marked as damaged (tainted)")],
+        [("change", "is replaced, the new one first: it is tainted")],
     ),
     "delete": (
         change(A, {"a": 1}, None, action_reason="delete_because_no_resource_config"),
-        [("change", "is deleted: it is no longer declared")],
+        [("change", "is deleted: it is no longer in the configuration")],
     ),
     "no-op": (change(A, {"a": 1}, {"a": 1}), []),
     "move": (
         change(A, {"a": 1}, {"a": 1}, previous_address="google_x.old"),
-        [("note", "moves here from google_x.old; nothing else changes")],
+        [("note", "moved here from google_x.old; nothing else changes")],
     ),
     "import": (
         change(A, {"a": 1}, {"a": 1}, importing={"id": "the-id"}),
-        [("change", "is taken over as it is there (import the-id); nothing changes in it")],
+        [("change", "is imported (the-id); nothing else changes")],
     ),
     "import by identity": (
         change(A, {"a": 1}, {"a": 2}, importing={"identity": {"name": "n"}}),
         [
-            ("change", 'is updated in place: a: 1 → 2; it is taken over by this plan (import {"name": "n"})'),
+            ("change", 'is updated in place: a: 1 → 2; it is imported by this plan ({"name": "n"})'),
         ],
     ),
     "forget": (
         change(A, {"a": 1}, None, "forget"),
-        [("needs care", "is no longer managed: Terraform forgets it, and it stays where it is")],
+        [("needs care", "is no longer managed by Terraform and is not destroyed")],
     ),
     "forget and make another": (
         change(A, {"a": 1}, {"a": 2}, "create", "forget"),
-        [("needs care", "is no longer managed: Terraform forgets it"), ("change", "is replaced")],
+        [("needs care", "is no longer managed by Terraform and is not destroyed"), ("change", "is replaced")],
     ),
     "deposed": (
         change(A, {"a": 1}, None, deposed="abcd1234"),
-        [("change", "is deleted"), ("note", "is what an earlier replacement left behind (deposed abcd1234)")],
+        [("change", "is deleted"), ("note", "is left over from an earlier replacement (deposed abcd1234)")],
     ),
     "read": (
         change("data.google_x.a", None, {}, "read", action_reason="read_because_config_unknown", mode="data"),
-        [("note", "is read during the apply: its arguments are only known after the apply")],
+        [("note", "is read during the apply: its arguments are known only after the apply")],
     ),
     "something new": (
         change(A, {"a": 1}, {"a": 1}, "renew"),
-        [("needs care", "the plan does something that is not known here: renew")],
+        [("needs care", "unknown action in the plan: renew")],
     ),
     "a key with dots and quotes": (
         change('module.m["a.b"].google_x.a["k.\\"q"]', None, {"a": 1}),
-        [("note", "is made new")],
+        [("note", "is created")],
     ),
 }
 
@@ -97,7 +97,7 @@ CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
 def test_what_happens_to_any_type_is_told(case: str) -> None:
     changed, expected = CASES[case]
     found = told(changed)
-    assert [weight for weight, _ in found] == [weight for weight, _ in expected], found
+    assert [severity for severity, _ in found] == [severity for severity, _ in expected], found
     for (_, sentence), (_, words) in zip(found, expected, strict=True):
         assert sentence.startswith(words)
 
@@ -140,7 +140,7 @@ def test_outputs_are_told() -> None:
     assert lines("Outputs", output_changes=outputs) == [
         "a is new: (known after apply)",
         "b: x → y",
-        "c goes; it was 1",
+        "c is removed; it was 1",
         "e: (sensitive) → (sensitive)",
     ]
 
@@ -159,10 +159,10 @@ def test_drift_is_told_with_what_the_plan_does_about_it() -> None:
     found = reviewed(change("google_x.a", {"a": 2}, {"a": 1}), resource_drift=drift)
     assert found.drift == 3
     assert lines("Changed outside", change("google_x.a", {"a": 2}, {"a": 1}), resource_drift=drift) == [
-        "project iam binding google_project_iam_binding.d: user u@example.org was let read nearly everything on "
-        "project p (roles/viewer): this plan leaves it so",
-        "x google_x.a: a: 1 → 2: this plan puts it back, or changes it",
-        "x google_x.b was deleted: this plan leaves it so",
+        "project iam binding google_project_iam_binding.d: user u@example.org was allowed to read "
+        "nearly everything on project p (roles/viewer): this plan does not change that",
+        "x google_x.a: a: 1 → 2: this plan updates it",
+        "x google_x.b was deleted: this plan does not change that",
     ]
 
 
@@ -182,7 +182,7 @@ def test_checks_that_fail_are_told_and_those_that_pass_are_not() -> None:
         check("check.d", "unknown"),
     ]
     assert told(checks=checks) == [("needs care", "fails: too few"), ("needs care", "cannot be evaluated")]
-    assert lines("Checks that are only known", checks=checks) == ["check.d"]
+    assert lines("Checks known only", checks=checks) == ["check.d"]
 
 
 def test_deferred_changes_are_told_and_the_plan_is_refused() -> None:
@@ -191,7 +191,7 @@ def test_deferred_changes_are_told_and_the_plan_is_refused() -> None:
         {"reason": "of_a_new_kind", "resource_change": change("google_x.b", None, {"a": 1})},
     ]
     assert lines("Deferred", deferred_changes=waiting, complete=False) == [
-        "x google_x.a: create, how many there will be is not known yet",
+        "x google_x.a: create, its count or for_each is not known yet",
         "x google_x.b: create, Terraform's reason is of_a_new_kind",
     ]
     assert "2 changes cannot be planned yet" in reviewed(deferred_changes=waiting).refused
@@ -220,9 +220,9 @@ def test_the_order_of_an_apply_follows_the_references() -> None:
         change("google_x.gone", {"a": 1}, None),
     ]
     assert lines("Order", *changes, configuration=configuration) == [
-        "1: made new: google_x.a",
+        "1: created: google_x.a",
         "2: replaced, old one deleted first: google_x.b",
-        "what is only deleted goes before what it needed: deleted: google_x.gone",
+        "deletions, dependents first: deleted: google_x.gone",
     ]
 
 

@@ -12,14 +12,18 @@ from review import types
 from review.__main__ import main
 from review.annotations import annotations, places
 from review.errors import PlanError
-from review.findings import Finding, Kind, Weight
+from review.findings import Finding, Kind, Severity
 from review.rules import apply_rules, read_rules, rules_of_stack
 from tests.review.conftest import change, document
 
 pytestmark = pytest.mark.unit
 
-LOST = Finding(Kind.DATA, Weight.LOSS, "table t", "is deleted", address="module.m.google_bigquery_table.t[0]")
-GRANT = Finding(Kind.ACCESS, Weight.WIDENED, "bucket b", "may", address="google_storage_bucket_iam_member.m")
+LOST = Finding(
+    Kind.DATA, Severity.LOSS, "table t", "is deleted", address="module.m.google_bigquery_table.t[0]"
+)
+GRANT = Finding(
+    Kind.ACCESS, Severity.WIDENED, "bucket b", "may", address="google_storage_bucket_iam_member.m"
+)
 TODAY = date(2026, 11, 27)
 
 
@@ -32,22 +36,30 @@ IGNORE = {"action": "ignore", "reason": "agreed", "expires": "2027-01-31"}
 
 
 @pytest.mark.parametrize(
-    ("rules", "weights", "is_blocked"),
+    ("rules", "severities", "is_blocked"),
     [
-        (rule(**IGNORE, type="google_bigquery_*"), [Weight.NOTE, Weight.WIDENED], False),
-        (rule(**IGNORE, address="module.m.google_bigquery_table.t"), [Weight.NOTE, Weight.WIDENED], False),
-        (rule(**IGNORE, weight="access widened"), [Weight.LOSS, Weight.NOTE], False),
-        (rule(**IGNORE, kind="cost"), [Weight.LOSS, Weight.WIDENED], False),
-        (rule(**{**IGNORE, "expires": "2026-11-26"}), [Weight.LOSS, Weight.WIDENED], False),
-        (rule(**{**IGNORE, "expires": "2026-11-27"}), [Weight.NOTE, Weight.NOTE], False),
-        (rule(action="warn", reason="r"), [Weight.LOSS, Weight.WIDENED], False),
-        (rule(action="block", reason="r", kind="data"), [Weight.LOSS, Weight.WIDENED], True),
-        (rule(action="warn", reason="r", kind="data") + rule(**IGNORE), [Weight.LOSS, Weight.NOTE], False),
+        (rule(**IGNORE, type="google_bigquery_*"), [Severity.NOTE, Severity.WIDENED], False),
+        (
+            rule(**IGNORE, address="module.m.google_bigquery_table.t"),
+            [Severity.NOTE, Severity.WIDENED],
+            False,
+        ),
+        (rule(**IGNORE, severity="access widened"), [Severity.LOSS, Severity.NOTE], False),
+        (rule(**IGNORE, kind="cost"), [Severity.LOSS, Severity.WIDENED], False),
+        (rule(**{**IGNORE, "expires": "2026-11-26"}), [Severity.LOSS, Severity.WIDENED], False),
+        (rule(**{**IGNORE, "expires": "2026-11-27"}), [Severity.NOTE, Severity.NOTE], False),
+        (rule(action="warn", reason="r"), [Severity.LOSS, Severity.WIDENED], False),
+        (rule(action="block", reason="r", kind="data"), [Severity.LOSS, Severity.WIDENED], True),
+        (
+            rule(action="warn", reason="r", kind="data") + rule(**IGNORE),
+            [Severity.LOSS, Severity.NOTE],
+            False,
+        ),
     ],
 )
-def test_a_rule_blocks_warns_or_ignores(rules: str, weights: list[Weight], *, is_blocked: bool) -> None:
+def test_a_rule_blocks_warns_or_ignores(rules: str, severities: list[Severity], *, is_blocked: bool) -> None:
     found, blocked, _ = apply_rules((LOST, GRANT), read_rules(rules.encode(), "rules.toml"), TODAY)
-    assert [each.weight for each in found] == weights
+    assert [each.severity for each in found] == severities
     assert bool(blocked) is is_blocked
 
 
@@ -66,9 +78,9 @@ def test_an_ignored_finding_says_why_and_until_when_and_an_expired_rule_is_noted
         (b'[[rule]]\naction = "skip"\nreason = "r"', "expected one of block, warn, ignore"),
         (b'[[rule]]\nreason = "r"', "action is None"),
         (b'[[rule]]\naction = "block"', "has no reason"),
-        (b'[[rule]]\naction = "ignore"\nreason = "r"', "ignores findings for ever"),
+        (b'[[rule]]\naction = "ignore"\nreason = "r"', "ignores findings forever"),
         (b'[[rule]]\naction = "warn"\nreason = "r"\nexpires = "soon"', "expected a date"),
-        (b'[[rule]]\naction = "warn"\nreason = "r"\nweight = "bad"', "weight is 'bad'"),
+        (b'[[rule]]\naction = "warn"\nreason = "r"\nseverity = "bad"', "severity is 'bad'"),
         (b'[[rule]]\naction = "warn"\nreason = "r"\nadress = "x"', "unknown key 'adress'"),
     ],
 )
@@ -83,7 +95,7 @@ def stack(**notes: Any) -> dict[str, Any]:
 
 def test_a_stack_holds_rules_for_its_own_resource_only() -> None:
     (found,) = rules_of_stack(stack(review={**IGNORE, "type": "*", "address": "*"}))
-    assert found.matches(Finding(Kind.DATA, Weight.LOSS, "t", "s", address="google_bigquery_table.t"))
+    assert found.matches(Finding(Kind.DATA, Severity.LOSS, "t", "s", address="google_bigquery_table.t"))
     assert not found.matches(GRANT)
 
 
@@ -109,7 +121,7 @@ def test_a_finding_is_annotated_where_the_stack_tells_its_line(
     found = places(stack(**notes))
     assert found.get("google_bigquery_table.t") == expected
     finding = Finding(
-        Kind.DATA, Weight.LOSS, "table t", "100% is\ndeleted", address="google_bigquery_table.t"
+        Kind.DATA, Severity.LOSS, "table t", "100% is\ndeleted", address="google_bigquery_table.t"
     )
     lines = list(annotations((finding, GRANT), found, str))
     if expected:
@@ -171,14 +183,14 @@ def registered() -> Iterator[None]:
 
 
 OWN = """
-from review.findings import Finding, Kind, Weight
+from review.findings import Finding, Kind, Severity
 
 TYPES = ("google_bigquery_table", "acme_*")
 TELLS_THE_END = True
 
 
 def findings(change, context):
-    yield Finding(Kind.DATA, Weight.CARE, context.where(change), "our own words", address=change.address)
+    yield Finding(Kind.DATA, Severity.CARE, context.where(change), "our own words", address=change.address)
 """
 
 

@@ -74,10 +74,11 @@ def test_code_in_an_argument_goes_live(
     type_: str, old: dict[str, Any], new: dict[str, Any], words: str
 ) -> None:
     assert any(
-        weight == "code" and words in sentence for weight, sentence in told(change(f"{type_}.x", old, new))
+        severity == "code" and words in sentence
+        for severity, sentence in told(change(f"{type_}.x", old, new))
     )
     created = told(change(f"{type_}.x", None, new))
-    assert any(weight == "code" and "goes live" in sentence for weight, sentence in created)
+    assert any(severity == "code" and "goes live" in sentence for severity, sentence in created)
 
 
 def test_long_code_is_shown_as_a_diff() -> None:
@@ -104,8 +105,8 @@ def test_a_new_service_tells_its_image() -> None:
     service = nested("template.containers.image", "europe-docker.pkg.dev/p/r/api:1")
     assert any(
         "api:1" in each
-        for weight, each in told(change("google_cloud_run_v2_service.x", None, service))
-        if weight == "code"
+        for severity, each in told(change("google_cloud_run_v2_service.x", None, service))
+        if severity == "code"
     )
 
 

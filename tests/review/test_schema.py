@@ -26,19 +26,19 @@ CASES: list[tuple[str, list[Column], list[Column], list[tuple[str, bool, bool]]]
         "added",
         [A],
         [A, {"name": "b", "type": "INTEGER"}],
-        [("column b (INTEGER) is added, and is NULL in the rows there are", False, False)],
+        [("column b (INTEGER) is added, and is NULL in existing rows", False, False)],
     ),
     (
         "added, repeated",
         [A],
         [A, {"name": "b", "type": "DATE", "mode": "REPEATED"}],
-        [("column b (DATE, REPEATED) is added, and is empty in the rows there are", False, False)],
+        [("column b (DATE, REPEATED) is added, and is empty in existing rows", False, False)],
     ),
     (
         "added, required",
         [A],
         [A, {"name": "b", "type": "DATE", "mode": "REQUIRED"}],
-        [("column b (DATE, REQUIRED) is added, and must be filled in every row", True, False)],
+        [("column b (DATE, REQUIRED) is added, and is required in every row", True, False)],
     ),
     ("dropped", [A, {"name": "b", "type": "DATE"}], [A], [("column b (DATE) is dropped", False, True)]),
     (
@@ -47,7 +47,8 @@ CASES: list[tuple[str, list[Column], list[Column], list[tuple[str, bool, bool]]]
         [{**A, "name": "z"}],
         [
             (
-                "column a is renamed to z, which BigQuery does not know: one is dropped, the other begins empty",
+                "column a is renamed to z, which the API cannot do: the old one is dropped and the "
+                "new one starts empty",
                 True,
                 True,
             )
@@ -59,7 +60,7 @@ CASES: list[tuple[str, list[Column], list[Column], list[tuple[str, bool, bool]]]
         [A, {"name": "c", "type": "INTEGER"}],
         [
             ("column b (DATE) is dropped", True, True),
-            ("column c (INTEGER) is added, and is NULL in the rows there are", False, False),
+            ("column c (INTEGER) is added, and is NULL in existing rows", False, False),
         ],
     ),
     (
@@ -84,13 +85,13 @@ CASES: list[tuple[str, list[Column], list[Column], list[tuple[str, bool, bool]]]
         "described",
         [A],
         [{**A, "description": "what"}],
-        [("column a: its description is set to what", False, False)],
+        [("the description of column a is set to what", False, False)],
     ),
     (
         "described otherwise",
         [{**A, "description": "this"}],
         [{**A, "description": "that"}],
-        [("column a: its description becomes that; it was this", False, False)],
+        [("the description of column a changes from this to that", False, False)],
     ),
     (
         "policy tags",
@@ -98,7 +99,7 @@ CASES: list[tuple[str, list[Column], list[Column], list[tuple[str, bool, bool]]]
         [{**A, "policyTags": {"names": ["p"]}}],
         [
             (
-                'column a: its policy tags, which decide who may read it, is set to {"names": ["p"]}',
+                'the policy tag (decides who can read it) of column a is set to {"names": ["p"]}',
                 False,
                 False,
             )
@@ -115,13 +116,13 @@ CASES: list[tuple[str, list[Column], list[Column], list[tuple[str, bool, bool]]]
         "order",
         [A, {"name": "b", "type": "DATE"}],
         [{"name": "b", "type": "DATE"}, A],
-        [("the order of the columns differs, which changes nothing in BigQuery", False, False)],
+        [("the order of the columns changes, which has no effect in BigQuery", False, False)],
     ),
     (
         "nested, added",
         [record(A)],
         [record(A, {"name": "b", "type": "DATE"})],
-        [("column r.b (DATE) is added, and is NULL in the rows there are", False, False)],
+        [("column r.b (DATE) is added, and is NULL in existing rows", False, False)],
     ),
     (
         "nested, dropped",

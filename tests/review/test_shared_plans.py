@@ -31,7 +31,7 @@ def review_of_file(file: Path) -> Review:
     return review(Context(plan, Names(each.address for each in plan.changes)), load())
 
 
-# Heaviest weight of the shared cases that concern access; None: the answer must not be "nobody".
+# Heaviest severity of the shared cases that concern access; None: the answer must not be "nobody".
 ACCESS_CASES: dict[str, str | None] = {
     "B01-binding-ends-members-of-the-same-plan": WIDENED,
     "B03-workload-loses-its-only-role": STOPS,
@@ -63,7 +63,7 @@ def test_no_shared_case_of_access_is_answered_with_nobody() -> None:
         if expected is None:
             assert access(found).startswith("not known"), file.stem
         else:
-            assert found.weight.words == expected, (file.stem, found.weight.words)
+            assert found.severity.words == expected, (file.stem, found.severity.words)
 
 
 SHARED_CASES = {
@@ -83,10 +83,10 @@ SHARED_CASES = {
 
 
 def test_the_shared_cases_of_data_are_told() -> None:
-    for name, weight in SHARED_CASES.items():
-        assert review_of_file(PLANS / f"{name}.json").weight.words == weight, name
+    for name, severity in SHARED_CASES.items():
+        assert review_of_file(PLANS / f"{name}.json").severity.words == severity, name
     for file in PLANS.glob("E2-delete-*.json"):
-        assert review_of_file(file).weight.words in (LOSS, POSSIBLE), file.stem
+        assert review_of_file(file).severity.words in (LOSS, POSSIBLE), file.stem
 
 
 EXPECTED = {
@@ -105,4 +105,4 @@ EXPECTED = {
 @pytest.mark.parametrize("case", EXPECTED)
 def test_a_shared_pair_of_stacks_is_told(case: str) -> None:
     sides = [json.loads((PLANS / case / f"{side}.tf.json").read_text()) for side in ("base", "head")]
-    assert reviewed(*sides).weight.words == EXPECTED[case]
+    assert reviewed(*sides).severity.words == EXPECTED[case]

@@ -45,7 +45,7 @@ def told(base: Stack, head: Stack) -> list[tuple[str, str]]:
     plan = compared(base, head)
     names = Names((each.address for each in plan.changes), {**constructs(base), **constructs(head)})
     found = review(Context(plan, names), load())
-    return [(each.weight.words, plain(f"{each.where}: {each.sentence}")) for each in found.findings]
+    return [(each.severity.words, plain(f"{each.where}: {each.sentence}")) for each in found.findings]
 
 
 COLUMNS = [{"name": "a", "type": "STRING"}, {"name": "b", "type": "DATE"}]
@@ -153,7 +153,8 @@ def test_of_a_type_that_is_not_known_it_is_said_so() -> None:
     assert found == [
         (
             "data loss possible",
-            "new thing r: is updated in place: a: 1 → 2; may be replaced instead: not known here",
+            "new thing r: is updated in place: a: 1 → 2; it may be replaced instead: what replaces "
+            "this type is not known",
         )
     ]
     found = told(
@@ -177,12 +178,12 @@ def test_moves_imports_and_removals_are_read() -> None:
     head["import"] = [{"to": "google_pubsub_topic.d", "id": "projects/p/topics/d"}]
     head["removed"] = [{"from": "google_pubsub_topic.c", "lifecycle": {"destroy": False}}]
     assert told(base, head) == [
-        ("needs care", "topic c: is no longer managed: Terraform forgets it, and it stays where it is"),
+        ("needs care", "topic c: is no longer managed by Terraform and is not destroyed"),
         (
             "change",
-            "topic d: is taken over as it is there (import projects/p/topics/d); nothing changes in it",
+            "topic d: is imported (projects/p/topics/d); nothing else changes",
         ),
-        ("note", "topic b: moves here from a; nothing else changes"),
+        ("note", "topic b: moved here from a; nothing else changes"),
     ]
 
 
@@ -203,7 +204,7 @@ def test_references_are_followed_to_what_they_lead_to() -> None:
     assert told(base, head) == [
         (
             "access widened",
-            "bucket real-name: service account worker@p.iam.gserviceaccount.com may now read and list the objects of "
+            "bucket real-name: service account worker@p.iam.gserviceaccount.com can now read and list the objects of "
             "bucket real-name (roles/storage.objectViewer)",
         )
     ]
@@ -236,7 +237,7 @@ def test_two_references_of_a_grant_are_not_taken_for_one() -> None:
             },
         )
 
-    assert [weight for weight, _ in told(granting("a"), granting("b"))] == ["access widened", "change"]
+    assert [severity for severity, _ in told(granting("a"), granting("b"))] == ["access widened", "change"]
 
 
 def test_the_providers_secrets_are_hidden_though_nothing_marks_them() -> None:

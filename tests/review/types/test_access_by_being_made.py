@@ -20,37 +20,37 @@ ROWS = {
 
 
 @pytest.mark.parametrize(
-    ("type_", "old", "new", "weight", "words"),
+    ("type_", "old", "new", "severity", "words"),
     [
         (
             DEFAULTS,
             None,
             {"project": "p", "action": "DELETE"},
             "service interrupted",
-            "are deleted: what runs",
+            "are deleted: workloads",
         ),
         (
             DEFAULTS,
             None,
             {"project": "p", "action": "DISABLE"},
             "service interrupted",
-            "are disabled: what runs",
+            "are disabled: workloads",
         ),
         (
             DEFAULTS,
             None,
             {"project": "p", "action": "DEPRIVILEGE"},
             "service interrupted",
-            "lose role roles/editor",
+            "lose roles/editor",
         ),
         (DEFAULTS, {"project": "p", "action": "DELETE"}, None, "change", "is deleted"),
-        (POLICY, None, ROWS, "access widened", "user a@example.org may now read the rows"),
+        (POLICY, None, ROWS, "access widened", "user a@example.org can now read the rows"),
         (POLICY, ROWS, None, "access widened", "without any, every row is shown"),
     ],
 )
 def test_what_it_moves_is_told_first(
-    type_: str, old: dict[str, Any] | None, new: dict[str, Any] | None, weight: str, words: str
+    type_: str, old: dict[str, Any] | None, new: dict[str, Any] | None, severity: str, words: str
 ) -> None:
     found = told(change(f"{type_}.x", old, new))
-    assert found[0][0] == weight
+    assert found[0][0] == severity
     assert words in found[0][1]

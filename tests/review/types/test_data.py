@@ -1,4 +1,4 @@
-"""What holds data: tables, datasets, buckets, objects, messages, images. Weight, and words that the sentence has."""
+"""What holds data: tables, datasets, buckets, objects, messages, images. Severity, and words that the sentence has."""
 
 import json
 from typing import Any
@@ -56,36 +56,41 @@ UNTAGGED = {
 CASES: dict[str, tuple[Changes, Expected]] = {
     "table deleted": (
         [change(T, table(A), None, action_reason="delete_because_no_resource_config")],
-        [("data loss", "table d.t is deleted: all its rows are lost; it is no longer declared")],
+        [("data loss", "table d.t is deleted: all its rows are lost; it is no longer in the configuration")],
     ),
     "table deleted, protected": (
         [change(T, table(A, deletion_protection=True), None)],
-        [("data loss", "deletion_protection is on: the apply refuses this, half-way")],
+        [("data loss", "deletion_protection is on: the apply fails part-way")],
     ),
     "table tainted": (
         [change(T, table(A), table(A), *REPLACE, action_reason="replace_because_tainted")],
-        [("data loss", "it begins empty and all its rows are lost; it is marked as damaged (tainted)")],
+        [("data loss", "all its rows are lost; it is tainted")],
     ),
     "table renamed": (
         [change(T, table(A), table(A, table_id="u"), *REPLACE, replace_paths=[["table_id"]])],
-        [("data loss", "table d.t is replaced because of table_id: it begins empty")],
+        [("data loss", "table d.t is replaced because of table_id: all its rows are lost")],
     ),
     "column dropped in place": (
         [change(T, table(A, B), table(A))],
-        [("data loss", "in d.t, column b (DATE) is dropped: its values are lost, the other columns stay")],
+        [
+            (
+                "data loss",
+                "in d.t, column b (DATE) is dropped: its values are lost, other columns are not affected",
+            )
+        ],
     ),
     "column dropped that a view reads": (
         [
             change(T, table(A, B), table(A)),
             change("google_bigquery_table.v", view("SELECT b FROM d.t"), view("SELECT b FROM d.t")),
         ],
-        [("data loss", "table google_bigquery_table.v may still read it, and fail then")],
+        [("data loss", "table google_bigquery_table.v may still read it, and would fail")],
     ),
     "column renamed": (
         [change(T, table(A), table({**A, "name": "z"}), *REPLACE, replace_paths=[["schema"]])],
         [
-            ("data loss", "table d.t is replaced: it begins empty and all its rows are lost"),
-            ("data loss", "column a is renamed to z, which BigQuery does not know"),
+            ("data loss", "table d.t is replaced: all its rows are lost"),
+            ("data loss", "column a is renamed to z, which the API cannot do"),
         ],
     ),
     "column added": (
@@ -93,7 +98,7 @@ CASES: dict[str, tuple[Changes, Expected]] = {
         [
             (
                 "change",
-                "in d.t, column b (DATE) is added, and is NULL in the rows there are (in place, rows are kept)",
+                "in d.t, column b (DATE) is added, and is NULL in existing rows (in place, rows are kept)",
             )
         ],
     ),
@@ -103,21 +108,21 @@ CASES: dict[str, tuple[Changes, Expected]] = {
             ("data loss", "table d.t is replaced"),
             (
                 "data loss",
-                "column b (DATE, REQUIRED) is added, and must be filled in every row, and so the table is replaced",
+                "column b (DATE, REQUIRED) is added, and is required in every row, which replaces the table",
             ),
         ],
     ),
     "schema that is only known later": (
         [change(T, table(A), {"dataset_id": "d", "table_id": "t"}, unknown={"schema": True})],
-        [("data loss possible", "cannot be seen here: whether one is lost is not known")],
+        [("data loss possible", "whether a column is lost is not known")],
     ),
     "partitions expire": (
         [change(T, table(A, B, **PARTITIONED), table(A, B, **EXPIRES))],
-        [("data loss", "partitions of d.t are deleted after 10 days, where it was never")],
+        [("data loss", "partitions of d.t are deleted after 10 days (before: never)")],
     ),
     "partitions expire no more": (
         [change(T, table(A, B, **EXPIRES), table(A, B, **PARTITIONED))],
-        [("change", "partitions of d.t are deleted never, where it was after 10 days: more is kept")],
+        [("change", "partitions of d.t are no longer deleted; before: after 10 days")],
     ),
     "partitioned by another column": (
         [
@@ -130,24 +135,29 @@ CASES: dict[str, tuple[Changes, Expected]] = {
         ],
         [
             ("data loss", "table d.t is replaced"),
-            ("data loss", "table d.t is partitioned by time of a; it was by b: a table is replaced for that"),
+            ("data loss", "table d.t is partitioned by time of a; it was by b: this replaces the table"),
         ],
     ),
     "clustered": (
         [change(T, table(A, clustering=["a"]), table(A, clustering=None))],
-        [("change", "table d.t is clustered by nothing, where it was by a: in place")],
+        [("change", "table d.t is clustered by nothing instead of a (in place, for new data only)")],
     ),
     "filter required": (
         [change(T, table(A, require_partition_filter=False), table(A, require_partition_filter=True))],
-        [("service interrupted", "queries on d.t that do not filter on its partition begin to fail")],
+        [("service interrupted", "queries on d.t without a partition filter start to fail")],
     ),
     "view's query": (
         [change("google_bigquery_table.v", view("SELECT 1\nFROM t"), view("SELECT 2\nFROM t"))],
-        [("needs care", "the query of view d.v changes, and with it what every reader of it gets")],
+        [("needs care", "the query of view d.v changes, and so do its results")],
     ),
     "view deleted": (
         [change("google_bigquery_table.v", view("SELECT 1"), None)],
-        [("service interrupted", "view d.v is deleted; no rows are lost, and queries on it fail for good")],
+        [
+            (
+                "service interrupted",
+                "view d.v is deleted; no rows are lost, and queries on it fail permanently",
+            )
+        ],
     ),
     "dataset replaced": (
         [
@@ -158,18 +168,24 @@ CASES: dict[str, tuple[Changes, Expected]] = {
         [
             (
                 "data loss",
-                "dataset d is replaced because its location changes, with every table in it, also those that "
-                "Terraform does not know; with it goes 1 table that the plan does not show: google_bigquery_table.t",
+                "dataset d is replaced because its location changes, with all its tables, including "
+                "those that Terraform does not manage; 1 table that the plan does not show is lost "
+                "with it: google_bigquery_table.t",
             )
         ],
     ),
     "dataset deleted, kept by what is in it": (
         [change(D, {**DATASET, "delete_contents_on_destroy": False}, None)],
-        [("data loss", "dataset d is deleted: the apply fails as long as a table is in it")],
+        [("data loss", "dataset d is deleted: the apply fails unless it is empty")],
     ),
     "new tables expire": (
         [change(D, DATASET, {**DATASET, "default_table_expiration_ms": 86_400_000})],
-        [("needs care", "new tables in dataset d are deleted after 1 day; before: not")],
+        [
+            (
+                "needs care",
+                "new tables in dataset d are deleted after 1 day; before: not",
+            )
+        ],
     ),
     "bucket replaced": (
         [
@@ -181,8 +197,9 @@ CASES: dict[str, tuple[Changes, Expected]] = {
         [
             (
                 "data loss",
-                "bucket b is replaced because its location changes, with every object in it, also those that "
-                "Terraform does not know; with it goes 1 object that the plan does not show",
+                "bucket b is replaced because its location changes, with all its objects, including "
+                "those that Terraform does not manage; 1 object that the plan does not show is lost with it: "
+                "google_storage_bucket_object.o",
             )
         ],
     ),
@@ -195,8 +212,8 @@ CASES: dict[str, tuple[Changes, Expected]] = {
         [
             (
                 "data loss",
-                "objects of bucket b are deleted 7 days after they were made; before: 30 days after they were made; "
-                "what is older than 7 days is deleted within a day or two of the apply",
+                "objects of bucket b are deleted 7 days after creation; before: 30 days after creation; "
+                "objects older than 7 days are deleted within a day or two of the apply",
             )
         ],
     ),
@@ -205,7 +222,7 @@ CASES: dict[str, tuple[Changes, Expected]] = {
         [
             (
                 "data loss",
-                "objects of bucket b are deleted 7 days after they were made; before: such objects were kept",
+                "objects of bucket b are deleted 7 days after creation; before: such objects were kept",
             )
         ],
     ),
@@ -214,13 +231,13 @@ CASES: dict[str, tuple[Changes, Expected]] = {
         [
             (
                 "change",
-                "objects of bucket b are deleted 30 days after they were made; before: 7 days after they were made",
+                "objects of bucket b are deleted 30 days after creation; before: 7 days after creation",
             )
         ],
     ),
     "some objects age out": (
         [change(S, bucket(), bucket(lifecycle_rule=[rule(age=1, matches_prefix=["tmp/"])]))],
-        [("data loss", "objects below tmp/ of bucket b are deleted 1 day after they were made")],
+        [("data loss", "objects below tmp/ of bucket b are deleted 1 day after creation")],
     ),
     "old versions age out": (
         [
@@ -231,7 +248,7 @@ CASES: dict[str, tuple[Changes, Expected]] = {
         [
             (
                 "data loss",
-                "objects of bucket b are deleted once there are 3 newer versions and in state ARCHIVED",
+                "objects of bucket b are deleted with 3 newer versions and in state ARCHIVED",
             )
         ],
     ),
@@ -243,19 +260,24 @@ CASES: dict[str, tuple[Changes, Expected]] = {
                 bucket(soft_delete_policy=[{"retention_duration_seconds": 0}]),
             )
         ],
-        [("needs care", "what is deleted in bucket b is gone at once; before: 7 days")],
+        [
+            (
+                "needs care",
+                "deleted objects of bucket b can no longer be restored; before: for 7 days",
+            )
+        ],
     ),
     "versions end": (
         [change(S, bucket(versioning=[{"enabled": True}]), bucket(versioning=[{"enabled": False}]))],
-        [("needs care", "bucket b keeps no more old versions of what is replaced or deleted")],
+        [("needs care", "bucket b no longer keeps old versions of replaced and deleted objects")],
     ),
     "retention ends": (
         [change(S, bucket(retention_policy=[{"retention_period": 86400}]), bucket(retention_policy=[]))],
-        [("needs care", "objects of bucket b are no longer held, where nobody could delete them for 1 day")],
+        [("needs care", "objects of bucket b are no longer retained; before: for 1 day")],
     ),
     "bucket may be emptied": (
         [change(S, bucket(), bucket(force_destroy=True))],
-        [("needs care", "from now on, destroying bucket b takes its objects along (force_destroy)")],
+        [("needs care", "from now on, destroying bucket b deletes its objects (force_destroy)")],
     ),
     "bucket may be public": (
         [
@@ -263,11 +285,11 @@ CASES: dict[str, tuple[Changes, Expected]] = {
                 S, bucket(public_access_prevention="enforced"), bucket(public_access_prevention="inherited")
             )
         ],
-        [("access widened", "bucket b may be made public from now on: that is no longer prevented")],
+        [("access widened", "bucket b can be made public: public access prevention is no longer enforced")],
     ),
     "objects may be shared one by one": (
         [change(S, bucket(uniform_bucket_level_access=True), bucket(uniform_bucket_level_access=False))],
-        [("access widened", "single objects of bucket b may be shared by access lists from now on")],
+        [("access widened", "objects of bucket b can be shared by access lists (ACLs) in addition to IAM")],
     ),
     "object deleted": (
         [change(OBJ, {"name": "o", "bucket": "b", "source": "x"}, None)],
@@ -286,9 +308,9 @@ CASES: dict[str, tuple[Changes, Expected]] = {
         [
             (
                 "data loss",
-                "object o of bucket b is uploaded and then deleted: it is replaced under its own name",
+                "object o of bucket b is uploaded and then deleted: it is replaced under the same name",
             ),
-            ("code", "new content is uploaded: the old archive is not found here"),
+            ("code", "new content is uploaded: the old archive was not found"),
         ],
     ),
     "object replaced under another name": (
@@ -304,7 +326,7 @@ CASES: dict[str, tuple[Changes, Expected]] = {
         [
             (
                 "code",
-                "new content is uploaded: the old archive is not found here, so what differs in it cannot be shown",
+                "new content is uploaded: the old archive was not found, so its changes cannot be shown",
             )
         ],
     ),
@@ -313,22 +335,22 @@ CASES: dict[str, tuple[Changes, Expected]] = {
             change(P, TOPIC, TOPIC, *REPLACE, action_reason="replace_because_tainted"),
             change(Q, SUBSCRIPTION, SUBSCRIPTION),
         ],
-        [("data loss", "1 subscription stays behind, attached to no topic: google_pubsub_subscription.s")],
+        [("data loss", "1 subscription stays without a topic: google_pubsub_subscription.s")],
     ),
     "subscription deleted": (
         [change(Q, SUBSCRIPTION, None)],
-        [("data loss", "subscription s is deleted: the messages that wait in it are lost")],
+        [("data loss", "subscription s is deleted: its undelivered messages are lost")],
     ),
     "subscription replaced": (
         [change(Q, SUBSCRIPTION, {**SUBSCRIPTION, "filter": "x"}, *REPLACE)],
-        [("data loss", "and so are those that are published before the new one is there")],
+        [("data loss", "and so are messages published before the new one exists")],
     ),
     "messages kept for less": (
         [change(Q, SUBSCRIPTION, {**SUBSCRIPTION, "message_retention_duration": "3600s"})],
         [
             (
                 "data loss",
-                "messages of s are kept for 1 hour, where it was 7 days: what waits for longer is lost",
+                "messages of s are kept for 1 hour instead of 7 days: older messages are lost",
             )
         ],
     ),
@@ -340,7 +362,7 @@ CASES: dict[str, tuple[Changes, Expected]] = {
                 {**SUBSCRIPTION, "expiration_policy": [{"ttl": "86400s"}]},
             )
         ],
-        [("needs care", "subscription s is deleted by itself after 1 day in which nobody takes messages")],
+        [("needs care", "subscription s expires after 1 day without activity")],
     ),
     "repository deleted": (
         [
@@ -354,7 +376,7 @@ CASES: dict[str, tuple[Changes, Expected]] = {
         [
             (
                 "data loss",
-                "repository r is deleted, with every image and package in it; service "
+                "repository r is deleted, with all its images and packages; service "
                 "google_cloud_run_v2_service.s cannot start new instances until their images are pushed again",
             )
         ],
@@ -378,7 +400,7 @@ CASES: dict[str, tuple[Changes, Expected]] = {
     ),
     "type of another provider": (
         [change("aws_s3_bucket.b", {"bucket": "b"}, None)],
-        [("data loss possible", "is deleted; whether it holds data is not known here")],
+        [("data loss possible", "is deleted; whether it holds data is not known")],
     ),
     "type of Google's that holds nothing": (
         [change("google_monitoring_dashboard.d", {"dashboard_json": "{}"}, None)],
@@ -391,7 +413,7 @@ CASES: dict[str, tuple[Changes, Expected]] = {
 def test_what_happens_to_data_is_told(case: str) -> None:
     changes, expected = CASES[case]
     found = told(*changes)
-    assert [weight for weight, _ in found] == [weight for weight, _ in expected], found
+    assert [severity for severity, _ in found] == [severity for severity, _ in expected], found
     for (_, sentence), (_, words) in zip(found, expected, strict=True):
         assert words in sentence
 
@@ -422,6 +444,6 @@ def test_grants_that_go_with_a_replaced_bucket_are_told() -> None:
     )
     assert found[1] == (
         "service interrupted",
-        "with it go grants that the plan does not show, until the next apply makes them again: "
+        "its grants are lost too, which the plan does not show, until another apply creates them: "
         "user u@example.org (roles/storage.objectViewer)",
     )

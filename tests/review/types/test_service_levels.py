@@ -1,4 +1,4 @@
-"""Objectives and budgets. Weight, and words that the sentence has."""
+"""Objectives and budgets. Severity, and words that the sentence has."""
 
 from typing import Any
 
@@ -24,15 +24,15 @@ LAST_PERIOD = {"amount": [{"last_period_amount": True}], "threshold_rules": []}
 CASES: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
     "objective created": (
         change(SLO, None, {"goal": 0.99}),
-        ("note", "asks for 99.00% good"),
+        ("note", "targets 99.00%"),
     ),
     "objective lowered": (
         change(SLO, {"goal": 0.99}, {"goal": 0.9}),
-        ("needs care", "asks for 90.00% good instead of 99.00%: its alerts fire later or not at all"),
+        ("needs care", "targets 90.00% instead of 99.00%: its alerts fire later or not at all"),
     ),
     "objective raised": (
         change(SLO, {"goal": 0.99}, {"goal": 0.999}),
-        ("change", "asks for 99.90% good instead of 99.00%: its alerts fire earlier"),
+        ("change", "targets 99.90% instead of 99.00%: its alerts fire earlier"),
     ),
     "budget created": (
         change(BUDGET, None, budget("10", 0.5, 1.0)),
@@ -59,6 +59,6 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
 
 @pytest.mark.parametrize(("changed", "expected"), CASES.values(), ids=CASES)
 def test_what_is_said(changed: dict[str, Any], expected: tuple[str, str]) -> None:
-    assert any(weight == expected[0] and expected[1] in sentence for weight, sentence in told(changed)), told(
-        changed
+    assert any(severity == expected[0] and expected[1] in sentence for severity, sentence in told(changed)), (
+        told(changed)
     )

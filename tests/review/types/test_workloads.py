@@ -69,45 +69,46 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [
             (
                 "access widened",
-                "can be reached from the whole internet from now on, before from inside the project",
+                "can be reached from the whole internet instead of from inside the project",
             )
         ],
     ),
     "reach, narrower": (
         [change(S, service(ingress="INGRESS_TRAFFIC_ALL"), service(ingress="INGRESS_TRAFFIC_INTERNAL_ONLY"))],
-        [("change", "can be reached from inside the project and its network only from now on")],
+        [("change", "can be reached from inside the project and its network only instead")],
     ),
     "nobody is asked who calls": (
         [change(S, service(invoker_iam_disabled=False), service(invoker_iam_disabled=True))],
-        [("access widened", "anyone who reaches it may call it from now on")],
+        [("access widened", "anyone who can reach it can call it")],
     ),
     "identity that may do more": (
         [change(S, service(), service(account=NEW)), granted(NEW)],
         [
             (
                 "access widened",
-                f"runs as {NEW} from now on, before as {OLD}: it may now read and list the objects of bucket b",
+                f"runs as {NEW} instead of {OLD}: it can now read and list the objects of bucket b",
             )
         ],
     ),
     "identity that may do the same": (
         [change(S, service(), service(account=NEW)), granted(NEW), granted(OLD)],
-        [("change", f"runs as {NEW} from now on, before as {OLD}")],
+        [("change", f"runs as {NEW} instead of {OLD}")],
     ),
     "identity of which nothing is known": (
         [change(S, service(), service(account=NEW))],
-        [("access widened", "what that one may do is not declared here")],
+        [("access widened", "the permissions of that account are not in this plan")],
     ),
     "default identity": (
         [change(S, service(), service(account=""))],
-        [("access widened", "runs as the project's default account from now on")],
+        [("access widened", "runs as the project's default account")],
     ),
     "image from elsewhere": (
         [change(S, service(), service(image="eu-docker.pkg.dev/p/r/i:bbbbbbbb"))],
         [
             (
                 "code",
-                "image eu-docker.pkg.dev/p/r/i:aaaaaaaa → eu-docker.pkg.dev/p/r/i:bbbbbbbb; what it was built from",
+                "image eu-docker.pkg.dev/p/r/i:aaaaaaaa → eu-docker.pkg.dev/p/r/i:bbbbbbbb; its "
+                "source is not in this plan",
             )
         ],
     ),
@@ -141,11 +142,11 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
                 {"schedule": "0 3 * * *", "time_zone": "Etc/UTC"},
             )
         ],
-        [("change", "runs at 0 3 * * * Etc/UTC from now on, before at * * * * * Etc/UTC")],
+        [("change", "runs at 0 3 * * * Etc/UTC instead of * * * * * Etc/UTC")],
     ),
     "paused": (
         [change(J, {"paused": False}, {"paused": True})],
-        [("service interrupted", "runs no more: it is paused")],
+        [("service interrupted", "is paused and no longer runs")],
     ),
     "message": (
         [
@@ -155,7 +156,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
                 {"pubsub_target": [{"data": base64.b64encode(b"new").decode()}]},
             )
         ],
-        [("change", "sends new from now on, before old")],
+        [("change", "sends new instead of old")],
     ),
     "template": (
         [
@@ -166,41 +167,51 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
                 *REPLACE,
             )
         ],
-        [("change", "is deleted and made anew, which touches no run that has begun: dag_timeout: 60s → 90s")],
+        [
+            (
+                "change",
+                "is deleted and created again, which does not affect running jobs: dag_timeout: 60s → 90s",
+            )
+        ],
     ),
     "open to the internet": (
         [change(W, None, rule("0.0.0.0/0"))],
         [
             (
                 "access widened",
-                "firewall rule w: the whole internet may now reach every machine of the network by tcp 22",
+                "firewall rule w: the whole internet can now reach every machine of the network by tcp 22",
             ),
-            ("note", "is made new"),
+            ("note", "is created"),
         ],
     ),
     "opened inside": (
         [change(W, None, rule("10.0.0.0/8"))],
         [
-            ("access widened", "firewall rule w: 10.0.0.0/8 may now reach every machine"),
-            ("note", "is made new"),
+            ("access widened", "firewall rule w: 10.0.0.0/8 can now reach every machine"),
+            ("note", "is created"),
         ],
     ),
     "more ports": (
         [change(W, rule("10.0.0.0/8"), rule("10.0.0.0/8", ports=("22", "80")))],
-        [("access widened", "by tcp 22 and tcp 80; before: 10.0.0.0/8 by tcp 22")],
+        [
+            (
+                "access widened",
+                "by tcp 22 and tcp 80; before: 10.0.0.0/8 by tcp 22",
+            )
+        ],
     ),
     "fewer sources": (
         [change(W, rule("0.0.0.0/0"), rule("10.0.0.0/8", disabled=True))],
-        [("change", "firewall rule w lets less through: nobody by nothing")],
+        [("change", "firewall rule w allows less: nothing")],
     ),
     "rule deleted": (
         [change(W, rule("10.0.0.0/8"), None)],
-        [("change", "lets less through"), ("change", "is deleted")],
+        [("change", "allows less"), ("change", "is deleted")],
     ),
     "network replaced": (
         [change(N, {"name": "n"}, {"name": "m"}, *REPLACE), change(W, rule(network="n"), rule(network="n"))],
         [
-            ("service interrupted", "network n is replaced: whatever is in it loses its connection"),
+            ("service interrupted", "network n is replaced: resources in it lose connectivity"),
             ("change", "is replaced, the old one first"),
         ],
     ),
@@ -209,7 +220,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [
             (
                 "service interrupted",
-                f"service account {OLD} is deleted: what runs as it fails, and its grants are lost",
+                f"service account {OLD} is deleted: workloads that run as it fail, and its grants are lost",
             )
         ],
     ),
@@ -218,9 +229,9 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [
             (
                 "access widened",
-                f"a key of service account {OLD} is made: whoever has it acts as that account",
+                f"a key of service account {OLD} is created: anyone with the key can act as the account",
             ),
-            ("note", "is made new"),
+            ("note", "is created"),
         ],
     ),
     "custom role widened": (
@@ -231,7 +242,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
                 {"role_id": "c", "permissions": ["a.b.get", "a.b.delete"]},
             )
         ],
-        [("access widened", "whoever holds the custom role c may now also use a.b.delete")],
+        [("access widened", "members with custom role c can now also use a.b.delete")],
     ),
     "custom role narrowed": (
         [
@@ -241,7 +252,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
                 {"role_id": "c", "permissions": ["a.b.get"]},
             )
         ],
-        [("change", "whoever holds the custom role c may no longer use a.b.delete")],
+        [("change", "members with custom role c can no longer use a.b.delete")],
     ),
     "identities from outside": (
         [
@@ -254,8 +265,8 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [
             (
                 "access widened",
-                "identities from outside may enter through google_iam_workload_identity_pool_provider.p, "
-                "whoever the issuer vouches for; before: only if assertion.repository == 'a/b'",
+                "external identities can authenticate through google_iam_workload_identity_pool_provider.p, "
+                "any identity of its issuer; before: only if assertion.repository == 'a/b'",
             )
         ],
     ),
@@ -270,7 +281,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [
             (
                 "access widened",
-                "anyone with a Google account may now read the data of dataset d (roles/bigquery.dataViewer): "
+                "anyone with a Google account can now read the data of dataset d (roles/bigquery.dataViewer): "
                 "this is public",
             ),
             ("change", "is updated in place: access: unset → "),
@@ -284,7 +295,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
                 {"bucket": "b", "role_entity": ["READER:allUsers", "OWNER:project-owners-1"]},
             )
         ],
-        [("access widened", "anyone on the internet may now list the objects of bucket b")],
+        [("access widened", "anyone on the internet can now list the objects of bucket b")],
     ),
     "database restarts": (
         [
@@ -295,7 +306,10 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
             )
         ],
         [
-            ("service interrupted", "restarts, and is away meanwhile: machine db-f1-micro → db-g1-small"),
+            (
+                "service interrupted",
+                "restarts and is unavailable meanwhile: machine db-f1-micro → db-g1-small",
+            ),
             ("needs care", "is no longer backed up"),
             ("change", "costs about $9.37 → $27.25"),
         ],
@@ -308,7 +322,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
                 {"settings": [{"ip_configuration": [{"authorized_networks": [{"value": "0.0.0.0/0"}]}]}]},
             )
         ],
-        [("access widened", "the whole internet may connect to it from now on"), ("note", "is made new")],
+        [("access widened", "the whole internet can connect to it from now on"), ("note", "is created")],
     ),
     "machine made public": (
         [
@@ -319,19 +333,19 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
             )
         ],
         [
-            ("access widened", "has a public address from now on"),
-            ("service interrupted", "is stopped and started again: machine e2-small → e2-medium"),
+            ("access widened", "gets a public address"),
+            ("service interrupted", "is stopped and started again: machine type e2-small → e2-medium"),
             ("change", "costs about $13.85 → $30.95"),
         ],
     ),
     "logs kept for less": (
         [change("google_logging_project_bucket_config.b", {"retention_days": 90}, {"retention_days": 30})],
-        [("data loss", "logs in it are kept for 30 days, where it was 90 days: older ones are deleted")],
+        [("data loss", "logs in it are kept for 30 days instead of 90 days: older ones are deleted")],
     ),
     "unprotected": (
         [change(S, service(deletion_protection=True), service(deletion_protection=False))],
         [
-            ("needs care", "its deletion protection is taken off"),
+            ("needs care", "deletion protection is turned off"),
             ("change", "is updated in place: deletion_protection"),
         ],
     ),
@@ -348,7 +362,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
                 "access widened",
                 "a basic role, which reaches every service",
             ),
-            ("needs care", "whoever else holds roles/viewer on project p loses it"),
+            ("needs care", "every other member with roles/viewer on project p loses it"),
         ],
     ),
     "API off": (
@@ -360,13 +374,18 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
             )
         ],
         [
-            ("service interrupted", "the API run.googleapis.com is switched off"),
+            ("service interrupted", "API run.googleapis.com is disabled"),
             ("change", "is deleted"),
         ],
     ),
     "metric renamed": (
         [change("google_logging_metric.m", {"name": "a"}, {"name": "b"})],
-        [("needs care", "metric a is not renamed: b is made beside it, and the old one stays")],
+        [
+            (
+                "needs care",
+                "metric a is not renamed: b is created, and the old one stays without being managed",
+            )
+        ],
     ),
 }
 
@@ -375,6 +394,6 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
 def test_what_happens_to_a_workload_is_told(case: str) -> None:
     changes, expected = CASES[case]
     found = told(*changes)
-    assert [weight for weight, _ in found] == [weight for weight, _ in expected], found
+    assert [severity for severity, _ in found] == [severity for severity, _ in expected], found
     for (_, sentence), (_, words) in zip(found, expected, strict=True):
         assert words in sentence
