@@ -165,7 +165,9 @@ class Ci(_Section, frozen=True):
     repository_owner_id: int
 
 
-class _File(_Section, frozen=True):
+class EnvironmentFile(_Section, frozen=True):
+    """An environment as its TOML file has it; its shape alone is checked."""
+
     project: str
     region: str
     feed: str
@@ -284,19 +286,19 @@ def load_environment(file: Path, feeds: Iterable[str], *, feed: str | None = Non
         raise SettingsError(file, "syntax", str(error), "TOML 1.0") from None
     if feed is not None:
         document["feed"] = feed
-    _check_keys(file, document, _File, "")
+    _check_keys(file, document, EnvironmentFile, "")
     try:
-        values = msgspec.convert(document, _File, strict=True)
+        values = msgspec.convert(document, EnvironmentFile, strict=True)
     except msgspec.ValidationError as error:
         raise _misfit(file, document, str(error)) from None
     _check_names(file, values)
     for key, found, accepted in _impossible(values, tuple(feeds)):
         raise SettingsError(file, key, found, accepted)
-    fields = {name: getattr(values, name) for name in _File.__struct_fields__}
+    fields = {name: getattr(values, name) for name in EnvironmentFile.__struct_fields__}
     return Settings(environment=file.stem, gbfs_systems=_gbfs_systems(file, values), **fields)
 
 
-def _gbfs_systems(file: Path, values: _File) -> tuple[CollectedSystem, ...]:
+def _gbfs_systems(file: Path, values: EnvironmentFile) -> tuple[CollectedSystem, ...]:
     if values.gbfs is None:
         return ()
     try:
@@ -352,7 +354,7 @@ def _misfit(file: Path, document: Mapping[str, Any], message: str) -> SettingsEr
     return SettingsError(file, key, found, accepted)
 
 
-def _check_names(file: Path, values: _File) -> None:
+def _check_names(file: Path, values: EnvironmentFile) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]{0,19}", file.stem):
         raise SettingsError(
             file, "file name", file.name, "1 to 20 lower-case letters and digits, a letter first, then .toml"
@@ -395,7 +397,7 @@ _PRIVATE = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "
 _COPIER_CPUS = {"1": 4096, "2": 8192, "4": 16384}  # most memory in MiB that Cloud Run gives to that many
 
 
-def _impossible(values: _File, feeds: tuple[str, ...]) -> Iterable[Problem]:
+def _impossible(values: EnvironmentFile, feeds: tuple[str, ...]) -> Iterable[Problem]:
     yield from _in(values.feed, "feed", feeds)
     if not _REGION.fullmatch(values.region):
         yield "region", values.region, "a Google Cloud region, such as europe-west1"
@@ -435,7 +437,7 @@ def _impossible(values: _File, feeds: tuple[str, ...]) -> Iterable[Problem]:
         yield from _between("ci.repository_owner_id", values.ci.repository_owner_id, 1, GITHUB_ID_LIMIT)
 
 
-def _schedule(values: _File) -> Iterable[Problem]:
+def _schedule(values: EnvironmentFile) -> Iterable[Problem]:
     schedule = values.schedule
     if schedule.time_zone not in _time_zones():
         yield "schedule.time_zone", schedule.time_zone, _one_of(schedule.time_zone, _time_zones())
@@ -494,7 +496,7 @@ def _cron(expression: str) -> str | None:
     return None
 
 
-def _collector(values: _File) -> Iterable[Problem]:
+def _collector(values: EnvironmentFile) -> Iterable[Problem]:
     collector = values.collector
     yield from _in(collector.runtime, "collector.runtime", FUNCTION_RUNTIMES)
     yield from _memory("collector.memory", collector.memory, 256, 8192)
@@ -565,7 +567,7 @@ def _is_private_range(text: str) -> bool:
     return network.prefixlen <= 29 and any(network.subnet_of(private) for private in _PRIVATE)
 
 
-def _ranges(values: _File) -> Iterable[Problem]:
+def _ranges(values: EnvironmentFile) -> Iterable[Problem]:
     messages, retention = values.messages, values.retention
     yield from _between("messages.ack_deadline_seconds", messages.ack_deadline_seconds, *ACK_DEADLINE_SECONDS)
     yield from _between("messages.retention_minutes", messages.retention_minutes, *RETENTION_MINUTES)

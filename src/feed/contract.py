@@ -9,7 +9,7 @@ from typing import Any
 from feed.model import ON_MISMATCH, Column, Rule
 from feed.toml_table import Table, suggestion
 
-_RULES = ("minimum", "maximum", "not_in_future", "not_before")
+RULES = ("minimum", "maximum", "not_in_future", "not_before")
 # Clocks differ, and a response is fetched some seconds after its tick.
 _CLOCK_SKEW = timedelta(minutes=5)
 
@@ -35,7 +35,7 @@ def _with_contract(column: Column, rules: Table, default: str, *, is_key: bool) 
     if column.name not in rules.table:
         return replace(column, on_mismatch=lowest)
     table = rules.section(column.name)
-    table.only("on_mismatch", *_RULES)
+    table.only("on_mismatch", *RULES)
     on_mismatch = table.choice("on_mismatch", ON_MISMATCH, lowest)
     if is_key and on_mismatch == "value":
         table.refuse("on_mismatch", "'value' for the key", "'row' or 'response': a row needs its key")
@@ -43,7 +43,7 @@ def _with_contract(column: Column, rules: Table, default: str, *, is_key: bool) 
 
 
 def _rule(column: Column, table: Table) -> Rule | None:
-    asked = [key for key in _RULES if key in table.table]
+    asked = [key for key in RULES if key in table.table]
     if not asked:
         return None
     for key in asked:

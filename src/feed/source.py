@@ -24,6 +24,13 @@ from feed.request import FORBIDDEN_HEADERS, HEADER_NAME, SECRET_NAME, Parameter
 from feed.toml_table import Table, suggestion
 
 SOURCE = "source.toml"
+# The keys of source.toml; docs/schemas/source.json is generated from them.
+KEYS = (
+    *("title", "url", "licence", "description", "records", "lift", "ignore", "timezone", "key", "order"),
+    *("rename", "types", "columns", "common", "bounds", "legacy", "descriptions", "on_mismatch", "rules"),
+    *("encoding", "stale_minutes", "frozen_minutes", "empty", "format", "delimiter", "keyed", "columnar"),
+    *("header", "nulls", "total", "paging", "query", "headers"),
+)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -74,26 +81,7 @@ def _read_toml(name: str, folder: Path | Traversable) -> dict[str, Any]:
 
 
 def _feed(source: Table, sample: bytes) -> tuple[Feed, Layout, list[dict[str, Any]]]:
-    source.only(
-        *("title", "url", "licence", "description", "records", "lift", "ignore", "timezone", "key", "order"),
-        *("rename", "types", "columns", "common", "bounds", "legacy", "descriptions", "on_mismatch", "rules"),
-        *(
-            "encoding",
-            "stale_minutes",
-            "frozen_minutes",
-            "empty",
-            "format",
-            "delimiter",
-            "keyed",
-            "columnar",
-            "header",
-            "nulls",
-            "total",
-            "paging",
-            "query",
-            "headers",
-        ),
-    )
+    source.only(*KEYS)
     layout = Layout(
         feed=source.feed,
         lift=source.paths("lift"),

@@ -149,7 +149,7 @@ def literal(value: str, dice: random.Random) -> str:
 
 
 @pytest.mark.parametrize(
-    "key", [key for key in keys_of(settings._File) if not key.startswith(("ci.", "budget."))]
+    "key", [key for key in keys_of(settings.EnvironmentFile) if not key.startswith(("ci.", "budget."))]
 )
 def test_a_setting_is_accepted_or_refused_in_one_sentence(key: str, tmp_path: Path) -> None:
     dice = random.Random(key)  # noqa: S311 - not for secrets

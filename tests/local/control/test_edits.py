@@ -33,7 +33,7 @@ def replaced(planned: dict[str, str]) -> set[str]:
 
 
 def test_every_setting_was_edited_and_planned() -> None:
-    keys = set(keys_of(settings._File))
+    keys = set(keys_of(settings.EnvironmentFile))
     assert keys == EDITS.keys() | NOT_PLANNED, REMEDY
     for environment, planned in PLANNED.items():
         assert planned.keys() == EDITS.keys(), f"{environment}: {REMEDY}"
