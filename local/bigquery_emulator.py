@@ -9,9 +9,11 @@ Run by its path (`python -P local/bigquery_emulator.py`), with local-bigquery's 
 """
 
 import re
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 CHANGES = re.compile(r"\b(BEGIN\s+TRANSACTION|DELETE|INSERT|MERGE|TRUNCATE|UPDATE)\b", re.IGNORECASE)
@@ -51,6 +53,10 @@ def main() -> None:
     from local_bigquery import cli  # noqa: PLC0415
     from local_bigquery.jobs import runner  # noqa: PLC0415
 
+    sys.path.append(str(Path(__file__).resolve().parents[1]))  # where `local` is: this file is run by its path
+    from local import bigquery_jobs  # noqa: PLC0415
+
+    bigquery_jobs.install()
     runner._query = one_after_the_other(runner._query)
     runner._handle = one_after_the_other(runner._handle)
     cli.main()

@@ -21,7 +21,8 @@ NOON = timedelta(hours=12)
 # How long a run may take from its begin to the batch, which asks the machine's clock for "yesterday".
 MARGIN = timedelta(minutes=2)
 PER_TICK = timedelta(seconds=0.5)
-EACH_TICK_TOLD = 30  # up to so many ticks, each is told; beyond, each tenth
+# Up to so many ticks, each so many of them are printed: counting rows costs more the more ticks there are.
+PRINTED = ((30, 1), (300, 10), (MOST_TICKS, 60))
 
 
 def run_demo(options: Options, terminal: Terminal) -> Report:
@@ -112,13 +113,13 @@ def _pass_through(system: System, report: Report, day: datetime, ticks: int) -> 
     terminal.line(f"simulated time begins at {start:%Y-%m-%d %H:%M} UTC")
     tell(system)
     scheduler.start()
-    landed = Landed(system)
     with terminal.stage("collect", f"collecting {ticks} ticks"):
         for number in range(1, ticks + 1):
-            _tick(system, report, landed, number, ticks)
+            _tick(system, report, number, ticks)
     scheduler.pause(parts.collect)
     terminal.line(f"{parts.collect} is paused after {ticks} ticks")
     drain(system)
+    landed = Landed(system)
     report.objects_landed = landed.look()
     archive(system, lambda: None)
     report.objects_landed = landed.look()
@@ -130,11 +131,11 @@ def _pass_through(system: System, report: Report, day: datetime, ticks: int) -> 
     rebuild(system, report, lambda: None)
 
 
-def _tick(system: System, report: Report, landed: Landed, number: int, ticks: int) -> None:
+def _tick(system: System, report: Report, number: int, ticks: int) -> None:
     system.clock.run(lambda: system.scheduler.fired[system.parts.collect] >= number)
-    landed.look()
-    tell = ticks <= EACH_TICK_TOLD or number % 10 == 0 or number == ticks
-    if not tell and report.first_row_seconds is not None:
+    every = next(every for most, every in PRINTED if ticks <= most)
+    is_printed = number % every == 0 or number == ticks
+    if not is_printed and report.first_row_seconds is not None:
         return
     rows = count_rows(system.machine, system.parts.station_table)
     if rows and report.first_row_seconds is None:
