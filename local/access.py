@@ -25,7 +25,8 @@ from local.machine import Machine
 LOG = logging.getLogger(__name__)
 ROLES = Path(__file__).with_name("roles.toml")
 OWNER = "deployer"  # the account, in the project, as which Terraform and `operate` call
-EVERYBODY = frozenset({"allUsers", "allAuthenticatedUsers"})
+ANYBODY = "allUsers"
+EVERYBODY = frozenset({ANYBODY, "allAuthenticatedUsers"})
 # The conditions that are understood, on the name of a resource.
 CONDITION = re.compile(r"""resource\.name(?:\.startsWith\((["'])(.+)\1\)|\s*==\s*(["'])(.+)\3)""")
 BUCKET = re.compile(r"projects/_/buckets/([^/]+)(/objects/.+)?", re.DOTALL)
@@ -135,13 +136,17 @@ class Access:
                 raise DeniedError(identity, need)
 
     def allows(self, identity: str, need: Need) -> bool:
-        """Whether a role of the identity has the permission on the resource. Raises UndecidableError."""
+        """Whether a role of the identity has the permission on the resource; "" is who has none.
+
+        Raises UndecidableError.
+        """
         if identity == self.owner:
             return True
+        members = {f"serviceAccount:{identity}", *EVERYBODY} if identity else {ANYBODY}
         unknown: list[str] = []
         for name in holders(need.resource, self._machine.project):
             for binding in self._of(name):
-                if f"serviceAccount:{identity}" not in binding.members and not EVERYBODY & binding.members:
+                if not members & binding.members:
                     continue
                 permissions = self._permissions(binding.role)
                 if permissions is None:

@@ -54,6 +54,7 @@ class FrontEnd:
         self._slots: dict[str, BoundedSemaphore] = {}
         self._apis: dict[str, Api] = {}
         self._services: dict[str, str] = {}
+        self._upstreams: dict[str, str] = {}
         self._lock = Lock()
         self._closed = Event()
 
@@ -70,6 +71,11 @@ class FrontEnd:
         """Let only those call a workload who may invoke the Cloud Run service of that full name."""
         with self._lock:
             self._services[_origin(url)] = service
+
+    def pass_to(self, url: str, upstream: str) -> None:
+        """Call a workload where it listens itself: what is called here was judged already."""
+        with self._lock:
+            self._upstreams[_origin(url)] = upstream
 
     def answer_for(self, host: str, api: Api) -> None:
         """Answer calls of a Google API's host (`dataproc.googleapis.com`) with a function."""
@@ -95,11 +101,15 @@ class FrontEnd:
         if not is_loopback(url):
             self._machine.say_not_honoured(f"{url} is not called: it leads away from this machine")
             return Answer(HTTPStatus.FORBIDDEN, b"not called: it leads away from this machine")
-        if (refused := self._refused(url, authorization)) is not None:
+        if (refused := self.refusal(url, authorization)) is not None:
             return refused
-        with self._slot(url):
+        upstream = self._upstreams.get(_origin(url))
+        target = (
+            url if upstream is None else urlsplit(url)._replace(netloc=urlsplit(upstream).netloc).geturl()
+        )
+        with self.slot(url):
             try:
-                return _send(method, url, headers, body, timeout_s=timeout_s, closed=self._closed)
+                return _send(method, target, headers, body, timeout_s=timeout_s, closed=self._closed)
             except TimeoutError:
                 return Answer(HTTPStatus.GATEWAY_TIMEOUT, f"no answer within {timeout_s:.0f} s".encode())
             except (OSError, http.client.HTTPException) as error:
@@ -112,25 +122,28 @@ class FrontEnd:
             return error_answer(HTTPStatus.UNAUTHORIZED, "UNAUTHENTICATED", message)
         return api(method, urlsplit(url).path, body, caller)
 
-    def _refused(self, url: str, authorization: str) -> Answer | None:
+    def refusal(self, url: str, authorization: str) -> Answer | None:
         """Cloud Run's answer to whom it does not let through; its page tells no names, its log does, and so here.
+
+        None for who may invoke the service, and for everybody where `allUsers` may.
 
         https://cloud.google.com/run/docs/troubleshooting#unauthorized-client
         """
         service = self._services.get(_origin(url))
-        if service is None:
+        access = self._machine.service(Access)
+        need = Need("run.routes.invoke", service or "")
+        if service is None or access.allows("", need):
             return None
         if not authorization:
             told = f"The request was not authenticated: it carries no identity token for {service}"
             return Answer(HTTPStatus.FORBIDDEN, told.encode())
         claims = claims_of(authorization) or {}
         email, audience = str(claims.get("email", "")), str(claims.get("aud", ""))
-        access = self._machine.service(Access)
         if _origin(audience) != _origin(url) or not access.is_known(email):
             told = f"The access token could not be verified: it is for {audience or 'nobody'}, by {email or 'nobody'}"
             return Answer(HTTPStatus.UNAUTHORIZED, told.encode())
         try:
-            access.check(email, [Need("run.routes.invoke", service)])
+            access.check(email, [need])
         except AccessError as error:
             told = f"The request was not authorized to invoke this service. {error.sentence}"
             return Answer(HTTPStatus.FORBIDDEN, told.encode())
@@ -141,7 +154,8 @@ class FrontEnd:
         return self._apis.get(host) if host.endswith(GOOGLE) else None
 
     @contextmanager
-    def _slot(self, url: str) -> Iterator[None]:
+    def slot(self, url: str) -> Iterator[None]:
+        """Wait until a workload has fewer requests than it takes at a time, and count the body as one."""
         slot = self._slots.get(_origin(url))
         if slot is None:
             yield

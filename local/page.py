@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from dashboard.app import STATIC
 from dashboard.pages import ASSETS, render_page
 from local.errors import ServiceError
+from local.ingress import Ingress
 from local.system import System
 from local.workloads import Workloads
 
@@ -23,9 +24,12 @@ FILES = ("stations.json", "now.json", "status.json", "week.bin")
 
 
 def page_url(system: System) -> str | None:
-    """Return the dashboard's address on this machine, None where the environment has no dashboard."""
+    """Return where whoever uses this machine opens the dashboard, None where the environment has none.
+
+    The service's own URL answers only who has an identity token and a role, as in the cloud.
+    """
     url = system.machine.service(Workloads).urls.get(SERVICE)
-    return None if url is None else f"{url}/"
+    return None if url is None else f"{system.machine.service(Ingress).open_for_user(url)}/"
 
 
 def write_page(system: System) -> Path | None:

@@ -27,6 +27,7 @@ from local.errors import LocalError, MissingToolError
 from local.frontend import FrontEnd, is_loopback
 from local.gbfs_system import serve_system
 from local.guard.guard import Guard
+from local.ingress import Ingress
 from local.machine import Machine, project_number
 from local.made import MadeDay
 from local.metadata import MetadataServer
@@ -260,6 +261,7 @@ def empty_project(
         clock=clock,
         python=Path(sys.executable),
     )
+    closing.callback(machine.service(Ingress).close)
     closing.callback(machine.service(FrontEnd).close)
     guard = machine.service(Guard)
     closing.callback(guard.close)

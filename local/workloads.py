@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from local.errors import LocalError, ServiceError
 from local.frontend import FrontEnd
+from local.ingress import Ingress
 from local.machine import Machine
 from local.ports import LOOPBACK, answers, free_port, reserve_port
 
@@ -69,10 +70,15 @@ class Workloads:
         `service` is the Cloud Run service that callers must be allowed to invoke. It is ready when `ready_path`
         is answered with a status below 500. `at_once` is how many requests it gets at a time.
         """
-        port = reserve_port(known, name) if (known := self.ports.pop(name, 0)) else free_port()
-        url = f"http://{LOOPBACK}:{port}"
-        self._machine.service(FrontEnd).limit(url, at_once)
-        self._machine.service(FrontEnd).invoke_as(url, service)
+        port = free_port()
+        upstream = f"http://{LOOPBACK}:{port}"
+        front = self._machine.service(FrontEnd)
+        known = self.ports.pop(name, 0)
+        public = reserve_port(known, name) if known else free_port()
+        url = self._machine.service(Ingress).listen(public, upstream)
+        front.limit(url, at_once)
+        front.invoke_as(url, service)
+        front.pass_to(url, upstream)
         self.urls[name] = url
 
         def start() -> None:
@@ -82,7 +88,7 @@ class Workloads:
                 env={**env, "PORT": str(port)},
                 cwd=cwd,
                 log=self.log(name),
-                ready=answers(url + ready_path),
+                ready=answers(upstream + ready_path),
                 restart=True,
                 deadline_s=deadline_s,
             )
@@ -101,7 +107,8 @@ class Workloads:
     def end(self, name: str) -> None:
         """Stop a workload; one that does not run is as stopped as can be."""
         self.settle()
-        self.urls.pop(name, None)
+        if url := self.urls.pop(name, None):
+            self._machine.service(Ingress).end(url)
         self._machine.supervisor.stop(name)
 
     def settle(self) -> None:

@@ -228,8 +228,9 @@ def _backfill(cloud: Cloud, settings: Settings, place: Place, options: argparse.
 
 def _open(cloud: Cloud, settings: Settings, place: Place, _options: argparse.Namespace) -> int:
     url = opening.find_url(cloud, settings, place)
-    # What runs on this machine takes whoever reaches it.
-    token: Callable[[], str] = functools.partial(str, "local") if place.here else opening.print_identity_token
+    token: Callable[[], str] = opening.print_identity_token
+    if place.here:  # where who deploys has a metadata server, as on a virtual machine in the cloud
+        token = functools.partial(opening.ask_identity_token, url, os.environ["GCE_METADATA_HOST"])
     token()  # what stands in the way is said before anything is opened
     server = opening.begin_proxy(url, token)
     print(f"the dashboard: http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)", flush=True)

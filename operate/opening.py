@@ -59,6 +59,22 @@ def print_identity_token() -> str:
     return done.stdout.strip()
 
 
+def ask_identity_token(audience: str, host: str) -> str:
+    """Return the identity token that a metadata server gives for a service's URL. Raises OperateError.
+
+    https://cloud.google.com/compute/docs/instances/verifying-instance-identity
+    """
+    address = f"http://{host}/computeMetadata/v1/instance/service-accounts/default/identity"
+    try:
+        found = requests.get(
+            address, params={"audience": audience}, headers={"Metadata-Flavor": "Google"}, timeout=10
+        )
+        found.raise_for_status()
+    except requests.RequestException as error:
+        raise OperateError(f"the metadata server gives no identity token: {error}") from None
+    return found.text
+
+
 def begin_proxy(url: str, token: Callable[[], str], port: int = 0) -> ThreadingHTTPServer:
     """Listen on a port of the loopback (0: a free one); each GET is passed on to the service with the token."""
     tokens = _Tokens(token)

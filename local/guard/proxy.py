@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import cast
@@ -41,6 +41,7 @@ class Reply:
 
     status: int
     body: bytes
+    kind: str = "application/json; charset=UTF-8"
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,22 @@ Judge = Callable[[Request], Verdict]
 class Proxy:
     """Listens on loopback and answers for the server at `upstream` until it is closed."""
 
-    def __init__(self, name: str, upstream: str, judge: Judge, faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        upstream: str,
+        judge: Judge,
+        faults: Faults | None = None,
+        *,
+        port: int = 0,
+        hold: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """`port` 0 is a free one; `hold` is entered for as long as a call is under way at the server."""
         parts = urlsplit(upstream)
         self._faults = faults or Faults()
         self._address = parts.hostname or LOOPBACK, parts.port or 80
-        self._upstream, self._judge = upstream.encode(), judge
-        self._listener = socket.create_server((LOOPBACK, 0), backlog=128)
+        self._upstream, self._judge, self._hold = upstream.encode(), judge, hold
+        self._listener = socket.create_server((LOOPBACK, port), backlog=128)
         self.url = f"http://{LOOPBACK}:{self._listener.getsockname()[1]}"
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -91,7 +102,13 @@ class Proxy:
         with self._lock:
             self._open.add(client)
         connection = _Connection(
-            client, self._address, self._upstream, self.url.encode(), self._judge, faults=self._faults
+            client,
+            self._address,
+            self._upstream,
+            self.url.encode(),
+            self._judge,
+            faults=self._faults,
+            hold=self._hold,
         )
         try:
             while connection.serve_one():
@@ -116,12 +133,13 @@ class _Connection:
         judge: Judge,
         *,
         faults: Faults,
+        hold: Callable[[], AbstractContextManager[None]],
     ) -> None:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.settimeout(TIMEOUT_S)  # idle for so long: its pool makes another
         self._client, self._from_client = client, _reader(client)
         self._address, self._upstream, self._here, self._judge = address, upstream, here, judge
-        self._faults = faults
+        self._faults, self._hold = faults, hold
         self._server: socket.socket | None = None
         self._from_server: io.BufferedReader | None = None
 
@@ -154,21 +172,22 @@ class _Connection:
             return False
         if what == SLOW:
             time.sleep(SLOW_S)
-        try:
+        with self._hold():
+            try:
+                if not what.isdigit():
+                    self._send(line, headers, body, plain=not verdict.is_media)
+            except ConnectionRefusedError:
+                what = "503"
             if not what.isdigit():
-                self._send(line, headers, body, plain=not verdict.is_media)
-        except ConnectionRefusedError:
-            what = "503"
-        if what.isdigit():
-            for _ in body.chunks():
-                pass
-            self._answer(_fault_reply(int(what)) if fault else _unavailable(), method, keeps=keeps)
-            return keeps
-        return self._pass_back(method, verdict, is_cut=what == CUT) and keeps
+                return self._pass_back(method, verdict, is_cut=what == CUT) and keeps
+        for _ in body.chunks():
+            pass
+        self._answer(_fault_reply(int(what)) if fault else _unavailable(), method, keeps=keeps)
+        return keeps
 
     def _answer(self, reply: Reply, method: str, *, keeps: bool) -> None:
         head = (
-            f"HTTP/1.1 {reply.status} {_reason(reply.status)}\r\nContent-Type: application/json; charset=UTF-8\r\n"
+            f"HTTP/1.1 {reply.status} {_reason(reply.status)}\r\nContent-Type: {reply.kind}\r\n"
             f"Content-Length: {len(reply.body)}\r\n" + ("" if keeps else "Connection: close\r\n")
         )
         self._client.sendall(head.encode() + b"\r\n" + (b"" if method == "HEAD" else reply.body))
