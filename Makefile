@@ -41,7 +41,7 @@ help: | options ## this list
 	@echo
 	@echo "  options: ENV=dev|prod|…  TICKS=5  REPLAY=file-or-folder  DAY=made  FEED=folder-of-sources  CITY=lille"
 	@echo "           SPEED=60  OPEN=1  YES=1  TO=here  JOB=collect|copy|batch|gbfs-collect|gbfs-discover  LINES=20  FAULT=503 (the first call of each kind fails)"
-	@echo "           SOURCE=gs://old-files  DRY_RUN=1  MOVE=1  BEFORE=stacks  AFTER=stacks  PYTHON=python3.13"
+	@echo "           SOURCE=gs://old-files  DRY_RUN=1  MOVE=1  FORMAT=parquet|csv  BEFORE=stacks  AFTER=stacks  PYTHON=python3.13"
 
 # --- the system on this machine -------------------------------------------------------------------
 
@@ -128,6 +128,15 @@ leftovers: ## after a destroy: what the project still holds, and what removes it
 	@$(RUN) leftovers
 backfill: ## old files of SOURCE=gs://… into archive and tables; DRY_RUN=1: only what it costs; MOVE=1: delete originals
 	@$(RUN) backfill
+
+# --- the data: here too, with TO=here, which reads what `make demo` or `make up` left -----------------------
+
+.PHONY: sql export
+sql export: $(READY)
+sql: ## query the data in GoogleSQL, at a prompt or from a pipe
+	@$(RUN) sql
+export: ## write a day of all stations into a file: DAY=2026-11-24, FORMAT=parquet|csv
+	@$(RUN) export
 
 # --- work on it -----------------------------------------------------------------------------------
 

@@ -21,7 +21,8 @@ OPTIONS: dict[str, Check] = {
     "FEED": values.feed,
     "CITY": values.city,
     "REPLAY": values.readable_path,
-    "DAY": values.one_of("made"),
+    "DAY": values.day,
+    "FORMAT": values.one_of("parquet", "csv"),
     "TICKS": values.whole_number(1, values.MOST_TICKS),
     "SPEED": values.decimal_number(0.1, 3600),
     "FAULT": values.fault,
@@ -42,6 +43,7 @@ OPTIONS: dict[str, Check] = {
     "PYTEST_OPTIONS": values.words,
     "PYTHON": values.interpreter,
 }
+EXAMPLES = {"SOURCE": ", such as gs://old-files", "DAY": ", such as 2026-11-24"}
 # What the process behind TO=here is started with.
 ONLY_LOCAL = ("REPLAY", "DAY", "SPEED", "FAULT")
 
@@ -99,6 +101,8 @@ TARGETS: dict[str, Target] = {
     "logs": _cloud("JOB", "LINES"),
     "leftovers": _cloud(),
     "backfill": _cloud("SOURCE", "DRY_RUN", "MOVE", "YES", changes=True, required=("SOURCE",)),
+    "sql": Target(("ENV", "TO")),
+    "export": Target(("ENV", "TO", "DAY", "FORMAT"), required=("DAY",)),
     "setup": Target(),
     "test": Target(("PYTEST_OPTIONS",)),
     "unit": Target(("PYTEST_OPTIONS",)),
@@ -183,10 +187,13 @@ def _check_target(target: str, given: Mapping[str, str], project: Project) -> No
         )
     for name in TARGETS[target].required:
         if name not in given:
-            raise UsageError(
-                f"make {target} needs {name}{_known(name, project) or ', such as gs://old-files'}"
-            )
+            raise UsageError(f"make {target} needs {name}{EXAMPLES.get(name) or _known(name, project)}")
+    if "DAY" in given and (target == "export") == (given["DAY"] == values.MADE_DAY):
+        wanted = "a day such as 2026-11-24" if target == "export" else values.MADE_DAY
+        raise UsageError(f"DAY: found {shown(given['DAY'])}; make {target} accepts {wanted}")
     for name in ONLY_LOCAL:
+        if target == "export":  # its DAY is a day of the data, wherever they are
+            break
         if "TO" in TARGETS[target].options and name in given and not local:
             raise UsageError(
                 f"{name}: works on this machine only; add TO={LOCAL_TARGET}, or leave {name} out"

@@ -131,6 +131,14 @@ def _operate(target: str, options: Options, runner: Runner) -> int:
     return operating.become_python(*words)
 
 
+def _query(target: str, options: Options, runner: Runner) -> int:
+    """Ask BigQuery, or read what lies on this machine without starting a local cloud, which may move data aside."""
+    words = [f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}"]
+    words += [f"--{name.lower()}={options[name]}" for name in ("DAY", "FORMAT") if name in options]
+    words += ["--here"] if "TO" in options else []
+    return runner.become_python("-m", "operate", target, *words)
+
+
 def _operating(options: Options, runner: Runner) -> Runner:
     path = os.pathsep.join(
         [str(runner.root / NODE), str(runner.root / PYTHON.parent), runner.environ.get("PATH", os.defpath)]
@@ -236,6 +244,7 @@ RECIPES: dict[str, Recipe] = {
         ("bootstrap", "unbootstrap", "diff", "deploy", "outputs", "destroy", "unlock", "apply"), _operate
     ),
     **dict.fromkeys(("smoke", "open", "run", "pause", "resume", "logs", "leftovers", "backfill"), _operate),
+    **dict.fromkeys(("sql", "export"), _query),
     **dict.fromkeys(("review", "plan"), _review),
     "compare": _compare,
     **dict.fromkeys(("publish", "approve", "drift", "confirm", "signin"), _deliver),

@@ -7,6 +7,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from commands.errors import UsageError, shown, suggestion
@@ -19,6 +20,7 @@ MOST_TICKS = 527_040  # minutes of a leap year
 MOST_SECONDS = 604_800  # a week
 MOST_CITY_CHARACTERS = 100
 MOST_LINES = 1000  # that Cloud Logging gives in one page
+MADE_DAY = "made"
 JOBS = ("collect", "copy", "batch", "gbfs-collect", "gbfs-discover")
 
 
@@ -159,6 +161,16 @@ def fault(name: str, value: str, _project: Project) -> None:
             re.compile(match["kinds"] or "")
     except (re.error, OverflowError, RecursionError):
         raise refuse(name, value, "KINDS as a regular expression, such as drop@POST /pubsub") from None
+
+
+def day(name: str, value: str, _project: Project) -> None:
+    """Accept a day, or the word for one that is made."""
+    try:
+        found = value if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value) else ""
+        if value != MADE_DAY:
+            date.fromisoformat(found)
+    except ValueError:
+        raise refuse(name, value, f"{MADE_DAY}, or a day such as 2026-11-24", (MADE_DAY,)) from None
 
 
 def interpreter(name: str, value: str, _project: Project) -> None:

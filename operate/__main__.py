@@ -10,8 +10,9 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
@@ -24,7 +25,7 @@ from commands.options import DEFAULT_ENVIRONMENT, needs_environment
 from commands.parsing import Parser, check_environ, option
 from commands.values import Project
 from feed import FeedError, load_feeds
-from operate import backfill, jobs, leftovers, logs, opening, smoke, terraform
+from operate import backfill, jobs, leftovers, logs, opening, prompt, querying, smoke, terraform
 from operate.checks import NEEDS, TERRAFORM, missing
 from operate.cloud import Cloud, connect, find_unreachable
 from operate.content import judge_content, observe_content
@@ -72,6 +73,9 @@ def _execute(
 ) -> int:
     check_environ(environ)
     settings = _settings(options.env, environ)
+    if getattr(options, "here", False):  # what a run left is read as it lies, whether or not anything runs
+        with querying.open_local(settings.environment, ROOT) as warehouse:
+            return QUERIES[options.command](querying.LocalDatabase(warehouse), settings, options)
     if options.command == "destroy":
         check_unprotected(settings)
     clients = functools.cache(functools.partial(connect, settings.project, environ))
@@ -82,6 +86,8 @@ def _execute(
     place = Place.of_environment(settings.environment, environ)
     if needs_environment(command, local=False):
         print(place.describe(settings.project), flush=True)
+    if command in QUERIES:
+        return QUERIES[command](querying.BigQueryDatabase(clients(), settings), settings, options)
     if command in AFTER:
         return AFTER[command](clients(), settings, place, options)
     variables = {**environ, "CHECKPOINT_DISABLE": "1", "VLILLE_ENV": settings.environment}
@@ -108,7 +114,7 @@ def parse(words: Sequence[str] | None, environ: Mapping[str, str] = os.environ) 
     parser = Parser("python -m operate", description=__doc__)
     local = bool(environ.get("VLILLE_HERE"))
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("bootstrap", *CDKTF_COMMANDS, "plan", "apply", "unlock", *AFTER):
+    for name in ("bootstrap", *CDKTF_COMMANDS, "plan", "apply", "unlock", *AFTER, *QUERIES):
         command = commands.add_parser(name)
         command.add_argument(
             "--env",
@@ -144,6 +150,16 @@ def parse(words: Sequence[str] | None, environ: Mapping[str, str] = os.environ) 
             command.add_argument("--dry-run", action="store_true", help="only say what it would do and cost")
             command.add_argument("--yes", action="store_true", help="do not ask before it begins")
             command.add_argument("--move", action="store_true", help="delete each original in the end")
+        if name in QUERIES:
+            command.add_argument("--here", action="store_true", help="the data of a run on this machine")
+        if name == "export":
+            command.add_argument("--day", type=_day, required=True, metavar="YYYY-MM-DD", help="a local day")
+            command.add_argument(
+                "--format",
+                type=option("FORMAT", environ),
+                default=querying.FORMATS[0],
+                metavar="|".join(querying.FORMATS),
+            )
         if name == "logs":
             command.add_argument(
                 "--lines",
@@ -175,6 +191,14 @@ def _bucket(text: str) -> str:
     if "/" in name:
         raise argparse.ArgumentTypeError(f"{text}: expected a whole bucket, such as gs://old-files")
     return name
+
+
+def _day(text: str) -> date:
+    """A day. Raises ArgumentTypeError."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"found {text}: expected a day such as 2026-11-24") from None
 
 
 def _smoke(cloud: Cloud, settings: Settings, place: Place, _options: argparse.Namespace) -> int:
@@ -238,6 +262,48 @@ def _open(cloud: Cloud, settings: Settings, place: Place, _options: argparse.Nam
         server.serve_forever()
     server.server_close()
     return 0
+
+
+Database = querying.BigQueryDatabase | querying.LocalDatabase
+
+
+def _sql(database: Database, settings: Settings, _options: argparse.Namespace) -> int:
+    if sys.stdin.isatty():
+        print(
+            f"{settings.environment}: GoogleSQL over {querying.VIEWS} and {settings.dataset}. {prompt.HELP}"
+        )
+    return int(bool(prompt.run_prompt(database, _read_line, sys.stdout)))
+
+
+def _read_line(shown: str) -> str | None:
+    """Return the next line of standard input, None at its end; a terminal has a history, and is shown what to do."""
+    try:
+        if sys.stdin.isatty():
+            import readline  # noqa: F401, PLC0415 - what `input` edits lines with, from then on
+
+            return input(shown)
+        return input()
+    except EOFError:
+        return None
+
+
+def _export(database: Database, settings: Settings, options: argparse.Namespace) -> int:
+    file = querying.export_file(settings.environment, options.day, options.format)
+    print(f"writing {options.day} ({settings.schedule.time_zone}) …", flush=True)
+    try:
+        batches = database.batches(querying.day_query(options.day, ZoneInfo(settings.schedule.time_zone)))
+        rows = querying.write_rows(batches, file, options.format)
+    except prompt.QueryRefusedError as error:
+        raise OperateError(f"{options.day} cannot be read: {error}") from None
+    if not rows:
+        raise OperateError(
+            f"{options.day} has no rows; the view minutes_present has the days that do: query it with `make sql`"
+        )
+    print(f"{file}: {rows:,} rows, {file.stat().st_size:,} bytes")
+    return 0
+
+
+QUERIES: dict[str, Callable[[Database, Settings, argparse.Namespace], int]] = {"sql": _sql, "export": _export}
 
 
 def _answered(question: str) -> bool:

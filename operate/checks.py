@@ -21,7 +21,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "outputs": (TERRAFORM, BUCKET),
     "unlock": (BUCKET,),
     # These ask the deployed system itself, and say themselves what does not answer.
-    **dict.fromkeys(("smoke", "run", "pause", "resume", "logs", "leftovers", "backfill", "open"), ()),
+    **dict.fromkeys(
+        ("smoke", "run", "pause", "resume", "logs", "leftovers", "backfill", "open", "sql", "export"), ()
+    ),
 }
 PAGE = 200
 ACTIVE = "ACTIVE"

@@ -92,6 +92,14 @@ def make(
         (["deploy", "ENV:=dev"], "type an option as NAME=value"),
         (["deploy", "FEED=$(touch made)", "ENV=dev"], "FEED: found '$(touch made)'"),
         (["soak", "SECONDS=1h"], "SECONDS: found '1h'"),
+        (["export"], "make export needs DAY, such as 2026-11-24"),
+        (["export", "DAY=made"], "DAY: found 'made'; make export accepts a day such as 2026-11-24"),
+        (
+            ["export", "DAY=2026-02-30"],
+            "DAY: found '2026-02-30'; accepted: made, or a day such as 2026-11-24",
+        ),
+        (["export", "DAY=2026-11-24", "FORMAT=xlsx"], "FORMAT: found 'xlsx'; accepted: parquet, csv"),
+        (["demo", "DAY=2026-11-24"], "DAY: found '2026-11-24'; make demo accepts made"),
     ],
 )
 def test_what_was_not_meant_runs_nothing(checkout: Path, typed: list[str], sentence: str) -> None:
@@ -137,6 +145,12 @@ def test_a_variable_that_the_project_cannot_use_is_refused(checkout: Path, varia
         (["run", "ENV=dev", "JOB=copy"], ["-m", "operate", "run", "--env=dev", "--job=copy"]),
         (["unbootstrap", "ENV=dev"], ["-m", "operate", "bootstrap", "--undo", "--env=dev"]),
         (["soak", "SECONDS=5", "REAL=1"], ["-m", "tests.simulation", "--real", "--seconds=5"]),
+        (["sql", "TO=here"], ["-m", "operate", "sql", "--env=dev", "--here"]),
+        (["export", "DAY=2026-11-24"], ["-m", "operate", "export", "--env=dev", "--day=2026-11-24"]),
+        (
+            ["export", "ENV=prod", "DAY=2026-11-24", "FORMAT=csv"],
+            ["-m", "operate", "export", "--env=prod", "--day=2026-11-24", "--format=csv"],
+        ),
     ],
 )
 def test_what_was_meant_runs(checkout: Path, typed: list[str], ran: list[str]) -> None:

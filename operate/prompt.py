@@ -1,0 +1,124 @@
+"""`make sql`: an interactive prompt for GoogleSQL, whatever answers. Reads statements from a pipe as well."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol, TextIO
+
+PROMPT, CONTINUED = "sql> ", "...> "
+MOST_ROWS = 200  # printed of one result
+WIDEST = 60  # of a column
+HELP = "End a query with ;\n.tables  lists tables and views\n.quit    ends this, as Ctrl-D does"
+# What a semicolon does not end: texts, names in backticks, comments.
+PIECES = re.compile(
+    r"""'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`[^`]*`|--[^\n]*|\#[^\n]*|/\*.*?\*/|;|.""",
+    re.DOTALL,
+)
+
+
+class QueryRefusedError(Exception):
+    """A query that is not answered; the message says why."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Columns and rows of a query as texts (None is NULL), and what is to be said beside them."""
+
+    columns: Sequence[str]
+    rows: Iterator[Sequence[str | None]]
+    note: str = ""
+
+
+class Database(Protocol):
+    """What answers queries."""
+
+    def answer(self, sql: str) -> Answer:
+        """Run a query. Raises QueryRefusedError."""
+        ...
+
+    def tables(self) -> list[str]:
+        """Return the names of tables and views that can be queried."""
+        ...
+
+
+def split_statements(text: str) -> tuple[list[str], str]:
+    """Return the statements of a text that a semicolon ends, without it, and what follows the last one."""
+    done: list[str] = []
+    current: list[str] = []
+    for piece in PIECES.findall(text):
+        if piece == ";":
+            done.append("".join(current).strip())
+            current = []
+        else:
+            current.append(piece)
+    return [each for each in done if each], "".join(current)
+
+
+def run_prompt(database: Database, read: Callable[[str], str | None], out: TextIO) -> int:
+    """Answer statements until `read` returns None; return how many failed.
+
+    `read` is given what to show before the line. What is left without a semicolon in the end is a statement too.
+    """
+    pending, failed = "", 0
+    while True:
+        try:
+            line = read(CONTINUED if pending.strip() else PROMPT)
+        except KeyboardInterrupt:  # leaves out what was typed so far
+            print(file=out)
+            pending = ""
+            continue
+        if line is None or (not pending.strip() and line.strip() in (".quit", ".exit")):
+            break
+        if not pending.strip() and line.strip().startswith("."):
+            print("\n".join(database.tables()) if line.strip() == ".tables" else HELP, file=out)
+            continue
+        statements, pending = split_statements(pending + line + "\n")
+        failed += sum(not _execute(database, each, out) for each in statements)
+    if pending.strip():
+        failed += not _execute(database, pending.strip(), out)
+    return failed
+
+
+def render(answer: Answer) -> str:
+    """Return a result as a table of at most MOST_ROWS rows, numbers to the right, with how many rows there are."""
+    rows = [[_shown(value) for value in row] for row in islice(answer.rows, MOST_ROWS)]
+    more = next(answer.rows, None) is not None
+    widths = [max(len(name), *(len(row[n]) for row in rows), 0) for n, name in enumerate(answer.columns)]
+    numeric = [bool(rows) and all(_is_number(row[n]) for row in rows) for n in range(len(widths))]
+
+    def line(cells: Sequence[str]) -> str:
+        aligned = zip(cells, widths, numeric, strict=True)
+        return " | ".join(
+            cell.rjust(wide) if right else cell.ljust(wide) for cell, wide, right in aligned
+        ).rstrip()
+
+    table = [line(answer.columns), "-+-".join("-" * wide for wide in widths), *map(line, rows)]
+    count = f"{len(rows)} row{'' if len(rows) == 1 else 's'}"
+    if more:
+        count = f"the first {count}; `make export` writes a whole day"
+    beside = f"; {answer.note}" if answer.note else ""
+    return "\n".join([*table, f"({count}{beside})"])
+
+
+def _execute(database: Database, sql: str, out: TextIO) -> bool:
+    try:
+        print(render(database.answer(sql)), file=out, flush=True)
+    except QueryRefusedError as error:
+        print(f"error: {error}", file=out, flush=True)
+        return False
+    except KeyboardInterrupt:
+        print("interrupted", file=out, flush=True)
+        return False
+    return True
+
+
+def _shown(value: str | None) -> str:
+    if value is None:
+        return "NULL"
+    line = value.replace("\n", "⏎")
+    return line if len(line) <= WIDEST else f"{line[: WIDEST - 1]}…"
+
+
+def _is_number(text: str) -> bool:
+    return text == "NULL" or re.fullmatch(r"-?\d+(\.\d+)?(e[+-]?\d+)?", text) is not None
