@@ -70,7 +70,7 @@ class Dashboard(Construct):
             "MAX_QUERY_MEBIBYTES": str(dashboard.max_query_mebibytes),
             "DAILY_GIBIBYTES": str(dashboard.daily_gibibytes),
             "CACHE_MEBIBYTES": str(dashboard.cache_mebibytes),
-        }
+        } | ({"PUBLIC": "1"} if dashboard.public else {})
         self.service = CloudRunV2Service(
             self,
             "service",

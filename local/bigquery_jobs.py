@@ -134,13 +134,13 @@ class Catalog:
         finally:
             self._loading.reset(token)
 
-    def remembered[**P, R](self, function: Callable[P, R], stays: Callable[P, bool]) -> Callable[P, R]:
+    def remembered[R](self, function: Callable[..., R], stays: Callable[..., bool]) -> Callable[..., R]:
         """Return `function`, called once by load jobs for the same arguments.
 
         What it found is remembered; that it found nothing is not, nor what does not stay by itself.
         """
 
-        def call(*arguments: P.args, **named: P.kwargs) -> R:
+        def call(*arguments: Any, **named: Any) -> R:
             if not self._loading.get() or named:
                 return function(*arguments, **named)
             key = (function, *arguments)

@@ -18,7 +18,7 @@ from dashboard.cache import Cache, Document
 from dashboard.documents import Documents, UnknownDayError
 from dashboard.pages import render_page, static_version
 from dashboard.settings import Settings
-from dashboard.warehouse import Warehouse
+from dashboard.warehouse import BudgetError, Warehouse
 from telemetry import log, log_as_json
 
 STATIC = Path(__file__).parent / "static"
@@ -26,6 +26,7 @@ STATIC = Path(__file__).parent / "static"
 SETTLED = "private, max-age=3600"
 FOREVER = "private, max-age=31536000, immutable"
 REVALIDATE = "private, no-cache"
+USED_UP = "what may be read in a day is used up; what was read before can still be opened"
 BINARY = "application/octet-stream"
 # Nothing is loaded from anywhere else, and nobody may frame the page.
 HEADERS = {
@@ -52,6 +53,8 @@ def create_app(
     @app.get("/health")
     @app.get("/healthz")
     def health() -> dict[str, Any]:
+        if known.public:  # what is left of the allowance is nobody's business
+            return {"status": "ok"}
         return {"status": "ok", "cache_bytes": documents.cache.size, **documents.warehouse.usage()}
 
     @app.after_request
@@ -62,6 +65,11 @@ def create_app(
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> tuple[dict[str, object], int]:
         return {"error": error.name, "detail": error.description}, error.code or 500
+
+    @app.errorhandler(BudgetError)
+    def refuse_for_today(error: BudgetError) -> tuple[dict[str, str], int]:
+        log(logging.WARNING, f"{flask.request.path}: {error}")
+        return {"error": "Service Unavailable", "detail": USED_UP}, 503
 
     @app.errorhandler(Exception)
     def fail(error: Exception) -> tuple[dict[str, str], int]:

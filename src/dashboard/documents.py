@@ -12,7 +12,7 @@ from dashboard.days import LocalDay
 from dashboard.geometry import Place, outlines
 from dashboard.queries import Queries
 from dashboard.settings import Settings
-from dashboard.warehouse import Row, Warehouse
+from dashboard.warehouse import Parameter, Row, Warehouse
 from feed import archive_name
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -59,7 +59,8 @@ class Documents:
         if local is None or local.start > self.now():
             raise UnknownDayError(f"{day} has no data: a day from {FIRST_DAY} until today is expected")
         lifetime = DAY if self.is_settled(day) else TODAY_LIFETIME
-        return self.cache.get(f"day {day}", lambda: self._day(local), lifetime)
+        make = lambda: self._day(local, is_past=self.is_settled(day))  # noqa: E731
+        return self.cache.get(f"day {day}", make, lifetime)
 
     def is_settled(self, day: date) -> bool:
         """Whether a day does not change any more."""
@@ -112,15 +113,19 @@ class Documents:
                 "licence": self.settings.licence,
                 "environment": self.settings.environment,
                 "time_zone": self.settings.time_zone.key,
-                "views": self.settings.views,
+                # A public page names no project: its SQL is for whoever knows it.
+                "views": self.settings.views.rpartition(".")[2]
+                if self.settings.public
+                else self.settings.views,
                 "stations": [[row[key] for key in STATION] for row in rows],
                 "outlines": [[each.area, each.rings] for each in outlines(places)],
                 "days": [[row["day"], row["minutes"]] for row in present],
             }
         )
 
-    def _day(self, day: LocalDay) -> bytes:
-        rows = self.warehouse.query("day", self.queries.series, {"start": day.start, "end": day.end})
+    def _day(self, day: LocalDay, *, is_past: bool) -> bytes:
+        period: dict[str, Parameter] = {"start": day.start, "end": day.end}
+        rows = self.warehouse.query("day", self.queries.series, period, is_past=is_past)
         return days.encode(day, _series(rows))
 
     def _week(self) -> bytes:

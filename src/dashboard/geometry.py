@@ -4,15 +4,16 @@ Voronoi cells are clipped to a hull around the stations and dissolved by area, s
 request to anybody else. Pure; degrees (WGS 84) in and out, kilometres in between.
 """
 
+import heapq
 import math
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 MARGIN_KM = 0.7  # of the hull around the outermost stations
 KM_A_DEGREE = 111.32
-MOST_PLACES = 2_000
+MOST_PLACES = 20_000
 DIGITS = 5  # of a degree: about a metre
 HULL_STEPS = 12  # points of the circle around each station that the hull is made of
 
@@ -111,18 +112,59 @@ Edge = tuple[Point, Point, int | None]  # begin, end, and the point on the other
 
 def _cells(points: Sequence[Point], hull: list[Point]) -> Iterable[list[Edge]]:
     """Yield the Voronoi cell of each point, clipped to the hull, as edges in order."""
+    grid = _Grid(points)
     for index, (x, y) in enumerate(points):
         cell: list[Edge] = [(hull[n], hull[(n + 1) % len(hull)], None) for n in range(len(hull))]
         reach = max(math.dist((x, y), begin) for begin, _, _ in cell)
-        others = sorted(
-            (math.dist((x, y), point), other) for other, point in enumerate(points) if other != index
-        )
-        for distance, other in others:
+        for distance, other in grid.nearest(index):
             if distance / 2 > reach:
                 break
             cell = _clip(cell, (x, y), points[other], other)
             reach = max(math.dist((x, y), begin) for begin, _, _ in cell)
         yield cell
+
+
+class _Grid:
+    """Points in squares that hold about two each, so that the nearest ones are found without looking at all."""
+
+    def __init__(self, points: Sequence[Point]) -> None:
+        self._points = points
+        east, north = (max(axis) - min(axis) for axis in zip(*points, strict=True))
+        self._side = max(math.sqrt(2 * east * north / len(points)), max(east, north) / len(points), 1e-6)
+        self._squares: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, point in enumerate(points):
+            self._squares[self._square(point)].append(index)
+        columns, rows = zip(*self._squares, strict=True)
+        self._rings = max(max(columns) - min(columns), max(rows) - min(rows)) + 1
+
+    def nearest(self, index: int) -> Iterator[tuple[float, int]]:
+        """Yield the distance to each other point and its index, the nearest first."""
+        point = self._points[index]
+        column, row = self._square(point)
+        found: list[tuple[float, int]] = []
+        for ring in range(self._rings + 1):
+            for square in _around(column, row, ring):
+                for other in self._squares.get(square, ()):
+                    if other != index:
+                        heapq.heappush(found, (math.dist(point, self._points[other]), other))
+            # What lies in a later ring is further away than this.
+            while found and found[0][0] <= ring * self._side:
+                yield heapq.heappop(found)
+        while found:
+            yield heapq.heappop(found)
+
+    def _square(self, point: Point) -> tuple[int, int]:
+        return math.floor(point[0] / self._side), math.floor(point[1] / self._side)
+
+
+def _around(column: int, row: int, ring: int) -> Iterator[tuple[int, int]]:
+    """Yield the squares whose larger distance in columns or rows is `ring`."""
+    for x in range(column - ring, column + ring + 1):
+        if abs(x - column) == ring:
+            yield from ((x, y) for y in range(row - ring, row + ring + 1))
+        else:
+            yield x, row - ring
+            yield x, row + ring
 
 
 def _clip(cell: list[Edge], near: Point, far: Point, other: int) -> list[Edge]:

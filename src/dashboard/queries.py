@@ -67,8 +67,8 @@ class Queries:
 
     @property
     def rebuilds(self) -> str:
-        """The newest runs of the nightly batch."""
+        """The newest runs of the nightly batch: the page needs their days, and whether they agreed."""
         return (
-            "SELECT finished_at, first_day, last_day, rows_loaded, rows_rejected, status, agrees, message\n"
-            f"FROM `{self.views}.rebuilds`\nORDER BY finished_at DESC LIMIT 7"
+            f"SELECT finished_at, first_day, last_day, agrees\nFROM `{self.views}.rebuilds`\n"
+            "ORDER BY finished_at DESC LIMIT 7"
         )

@@ -20,6 +20,7 @@ class Settings:
     max_query_bytes: int  # of one query
     daily_bytes: int  # of all queries of an instance and UTC day
     cache_bytes: int
+    public: bool = False  # everybody may open the page
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Settings":
@@ -34,4 +35,5 @@ class Settings:
             max_query_bytes=int(environ["MAX_QUERY_MEBIBYTES"]) * MIB,
             daily_bytes=int(environ["DAILY_GIBIBYTES"]) * GIB,
             cache_bytes=int(environ["CACHE_MEBIBYTES"]) * MIB,
+            public=environ.get("PUBLIC") == "1",
         )

@@ -31,11 +31,25 @@ class Job:
     """A query job as the client returns it."""
 
     rows: list[dict[str, Any]]
-    total_bytes_billed: int = 10 * 2**20
+    total_bytes_billed: int | None = 10 * 2**20
+    error: Exception | None = None  # instead of rows
+    billed_when_cancelled: int | None = None
+    cancelled: bool = False
 
     def result(self, timeout: float) -> list[dict[str, Any]]:
         assert timeout > 0
+        if self.error is not None:
+            self.total_bytes_billed = None
+            raise self.error
         return self.rows
+
+    def cancel(self, timeout: float) -> None:
+        assert timeout > 0
+        self.cancelled = True
+
+    def reload(self, timeout: float) -> None:
+        assert timeout > 0
+        self.total_bytes_billed = self.billed_when_cancelled
 
 
 @dataclass

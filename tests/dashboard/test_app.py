@@ -1,12 +1,14 @@
 """What a browser gets: files with ETags, bounded queries, the page without a script, the last state when it fails."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import flask
 import pytest
 from google.api_core.exceptions import ServiceUnavailable
 
+from dashboard.app import create_app
 from dashboard.days import decode
 from tests.dashboard.conftest import NOON, SETTINGS, Client, Clock
 
@@ -155,3 +157,28 @@ def test_status_has_quarantine_and_rebuilds(app: flask.Flask) -> None:
     found = json.loads(app.test_client().get("/data/status.json").data)
     assert found["quarantine"] == [{"day": "2026-11-24", "reason": "bad_value", "records": 2}]
     assert found["rebuilds"][0]["agrees"] is True
+
+
+def test_one_visitor_cannot_use_up_the_day_with_past_days(
+    app: flask.Flask, client: Client, clock: Clock
+) -> None:
+    http = app.test_client()
+    first = http.get("/data/2026-10-01.bin")
+    statuses = [http.get(f"/data/2026-09-{day:02}.bin").status_code for day in range(1, 31)]
+    assert (statuses[0], statuses[-1]) == (200, 503)
+    assert http.get("/data/2026-09-30.bin").json["detail"].startswith("what may be read in a day is used up")  # type: ignore[index]
+    assert http.get("/data/2026-10-01.bin").data == first.data, "what was read can still be opened"
+    for path in ("now.json", "stations.json", "2026-11-24.bin", "week.bin"):
+        assert http.get(f"/data/{path}").status_code == 200
+    assert len(client.purposes) < 25
+
+
+def test_a_public_page_says_nothing_about_the_project_or_its_allowance(client: Client, clock: Clock) -> None:
+    public = create_app(replace(SETTINGS, public=True), lambda: client, clock)  # type: ignore[arg-type, return-value]
+    http = public.test_client()
+    assert http.get("/health").json == {"status": "ok"}
+    everything = b"".join(http.get(path).data for path in ("/", "/data/stations.json", "/data/status.json"))
+    assert SETTINGS.views.partition(".")[0].encode() not in everything
+    status = json.loads(http.get("/data/status.json").data)
+    assert set(status["quarantine"][0]) == {"day", "reason", "records"}
+    assert set(status["rebuilds"][0]) == {"finished_at", "first_day", "agrees"}

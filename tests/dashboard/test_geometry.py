@@ -1,10 +1,13 @@
 """Outlines cover every station, with the name of its area."""
 
+import math
+import random
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dashboard.geometry import MOST_PLACES, Outline, Place, fold_name, merge_names, outlines
+from dashboard.geometry import MOST_PLACES, Outline, Place, _Grid, fold_name, merge_names, outlines
 
 pytestmark = pytest.mark.unit
 
@@ -58,7 +61,7 @@ def test_fewer_than_three_places_have_no_map(places: list[Place]) -> None:
 
 
 def test_more_places_than_can_be_drawn_in_time_have_no_outlines() -> None:
-    places = [Place(50.0 + n / 10_000, 3.0 + n * n % 997 / 1_000, "A") for n in range(MOST_PLACES + 1)]
+    places = [Place(50.0 + n / 100_000, 3.0 + n * n % 997 / 1_000, "A") for n in range(MOST_PLACES + 1)]
     assert outlines(places) == []
 
 
@@ -83,3 +86,22 @@ def test_each_station_lies_in_its_own_area_and_in_no_other(found: list[tuple[int
     for place in places:
         inside = [each.area for each in shapes if holds(each, place.longitude, place.latitude)]
         assert inside == [place.area]
+
+
+@given(st.lists(spots, min_size=2, max_size=40, unique_by=lambda spot: spot[:2]))
+def test_the_nearest_points_come_first_and_none_is_left_out(found: list[tuple[int, int, str]]) -> None:
+    points = [(x / 7, y / 3) for x, y, _ in found]
+    grid = _Grid(points)
+    for index, point in enumerate(points):
+        others = ((math.dist(point, other), number) for number, other in enumerate(points) if number != index)
+        assert list(grid.nearest(index)) == sorted(others)
+
+
+def test_the_outlines_of_thousands_of_places_hold_each_of_them() -> None:
+    dice = random.Random(3)  # noqa: S311 - not for secrets
+    spots = {(dice.uniform(50.4, 50.9), dice.uniform(2.7, 3.4)) for _ in range(4_000)}
+    places = [Place(x, y, "NORTH" if x > 50.65 else "SOUTH") for x, y in sorted(spots)]
+    shapes = outlines(places)
+    assert [each.area for each in shapes] == ["NORTH", "SOUTH"]
+    for place in places[::200]:
+        assert [each.area for each in shapes if holds(each, place.longitude, place.latitude)] == [place.area]

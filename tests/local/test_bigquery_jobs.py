@@ -231,6 +231,8 @@ def test_a_jobs_id_is_refused_the_second_time_and_the_job_is_found(
     dataset = load([{"name": "a", "n": 1}], job_id=name)
     with pytest.raises(Conflict):
         load([{"name": "a", "n": 1}], job_id=name)
-    assert client.get_job(name).output_rows == 1
+    found = client.get_job(name)
+    assert isinstance(found, bigquery.LoadJob)
+    assert found.output_rows == 1
     assert name in {each.job_id for each in client.list_jobs(state_filter="done")}
     assert client.get_table(f"{dataset}.t").num_rows == 1

@@ -43,6 +43,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 def warehouse(system: System) -> bigquery.Client:
     """BigQuery as the dashboard reaches it."""
     credentials = Credentials(access_token(IDENTITY)["access_token"])  # type: ignore[no-untyped-call]
+    assert system.machine.doors is not None
     endpoint = {"api_endpoint": system.machine.doors.bigquery_url}
     return bigquery.Client(project="vlille-dev", credentials=credentials, client_options=endpoint)
 
@@ -51,6 +52,7 @@ def warehouse(system: System) -> bigquery.Client:
 def storage(system: System) -> StorageClient:
     """Cloud Storage as the dashboard would reach it."""
     credentials = Credentials(access_token(IDENTITY)["access_token"])  # type: ignore[no-untyped-call]
+    assert system.machine.doors is not None
     return StorageClient(
         project="vlille-dev",
         credentials=credentials,

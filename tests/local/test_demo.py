@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +218,55 @@ def test_a_city_whose_system_is_not_reached_is_simulated(tmp_path: Path) -> None
     assert {key: done.report[key] for key in expected} == expected
     assert "GBFS system Paris (Vélib' Metropole, Paris, FR)" in done.output
     assert "the real API is not used: it cannot be reached" in done.output
+
+
+def readme_session() -> tuple[str, str]:
+    """What the README types at the SQL prompt, and what it shows."""
+    block = (ROOT / "README.md").read_text("utf-8").split("<!-- sql: begin -->\n```\n")[1].split("```")[0]
+    lines = block.split("$ make sql TO=here\n")[1].splitlines(keepends=True)
+    typed = [
+        line.removeprefix("sql> ").removeprefix("...> ") for line in lines if line[:5] in ("sql> ", "...> ")
+    ]
+    return "".join(typed), "".join(line for line in lines if line[:5] not in ("sql> ", "...> "))
+
+
+@pytest.mark.local
+def test_the_queries_of_the_readme_give_what_it_shows(replayed: Finished) -> None:
+    typed, shown = readme_session()
+    command = [sys.executable, "-m", "operate", "sql", "--env=dev", "--here"]
+    done = subprocess.run(
+        command,
+        cwd=replayed.folder.parents[1],
+        env=environment(),
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert typed.count(";") == 3
+    assert (done.returncode, done.stdout) == (0, shown), done.stderr
+
+
+@pytest.mark.local
+@pytest.mark.parametrize(("kind", "begins"), [("csv", b'"'), ("parquet", b"PAR1")])
+def test_a_day_of_a_demo_is_exported(replayed: Finished, kind: str, begins: bytes) -> None:
+    (folder,) = (replayed.folder / "storage").glob("*-archive/feed=vlille_ods/date=*")
+    day = folder.name.removeprefix("date=")
+    command = [sys.executable, "-m", "operate", "export", "--env=dev", "--here", f"--format={kind}"]
+    done = subprocess.run(
+        [*command, f"--day={day}"],
+        cwd=replayed.folder.parents[1],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    file = Path(".local") / "exports" / "dev" / f"availability_{day}.{kind}"
+    assert done.returncode == 0, done.stderr
+    assert f"{file}: 1,445 rows, " in done.stdout
+    assert (replayed.folder.parents[1] / file).read_bytes().startswith(begins)
 
 
 @pytest.mark.local
