@@ -53,7 +53,8 @@ def main() -> None:
     from local_bigquery import cli  # noqa: PLC0415
     from local_bigquery.jobs import runner  # noqa: PLC0415
 
-    sys.path.append(str(Path(__file__).resolve().parents[1]))  # where `local` is: this file is run by its path
+    # Where `local` is: this file is run by its path.
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
     from local import bigquery_jobs  # noqa: PLC0415
 
     bigquery_jobs.install()

@@ -1,6 +1,6 @@
 """From an empty Google Cloud project to a deployed environment and back: `python -m operate`.
 
-Imports: cdk, commands, copier, feed, gbfs, review, spark.
+Imports: cdk, commands, copier, feed, gbfs, local, review, spark.
 Imported by: nothing.
 """
 

@@ -14,7 +14,7 @@ from local.frontend import FrontEnd
 from local.ingress import Ingress
 from local.machine import Machine
 from local.metadata import identity_token
-from local.processes import free_port
+from local.ports import free_port
 from tests.local.conftest import account, allow
 
 pytestmark = pytest.mark.unit
