@@ -85,7 +85,8 @@ class Project:
 
     def table(self, name: str) -> list[dict[str, Any]]:
         """All rows of a table, in an order of their content."""
-        rows = [dict(row) for row in self.bq.query(f"SELECT * FROM vlille.{name}").result()]  # noqa: S608
+        # Read without a query, which takes the emulator three times as long.
+        rows = [dict(row) for row in self.bq.list_rows(f"{self.name}.vlille.{name}")]
         return sorted(rows, key=lambda row: json.dumps(row, default=str, sort_keys=True))
 
     def tables(self) -> list[str]:

@@ -363,7 +363,7 @@ class Resumed:
         self.replaced: list[int] = []
         self.killed: tuple[str, int] | None = None
         # BigQuery's part is tested above; here it would only take its time.
-        monkeypatch.setattr("spark.job.check_nothing_lost", lambda *_: 0)
+        monkeypatch.setattr("spark.job.check_nothing_lost", lambda *_, **__: 0)
         monkeypatch.setattr("spark.job.replace_days", self._replace)
         monkeypatch.setattr("spark.job.record_run", lambda *_: self._die("recorded", 0))
         for day in range(4):
