@@ -14,7 +14,7 @@ from tests.conftest import ENVIRONMENTS
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+DOCUMENTS = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 ROW = re.compile(r"^\| (.*) \|$", re.MULTILINE)
 
