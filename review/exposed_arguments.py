@@ -46,6 +46,12 @@ def argument_findings(change: Change, context: Context, path: str, rule: str) ->
             change, context, Severity.WIDENED, f"{span(path)} is {_listed(new)}: {_opens(rule, new)}", size=30
         )
         return
+    if (
+        rule.startswith("networks")
+        and _is_everything(rule, old, change.old, path)
+        and Addresses.of(new).is_public
+    ):
+        return
     widened = any(UNKNOWN in each or HIDDEN in each for each in new) or _widens(rule, old, new, change, path)
     sentence = f"{span(path)} changes from {_listed(old)} to {_listed(new)}"
     if widened:
@@ -69,7 +75,7 @@ def _collected(values: Values, path: str) -> list[str]:
         for leaf, value in leaves(each):
             if value not in (None, "", [], {}):
                 at = re.sub(r"\[\d+\]", "", leaf)
-                texts.append(f"{at} {written_of(value)}".strip())
+                texts.append(f"{at.lstrip('.')} {written_of(value)}".strip())
     return sorted(texts)
 
 
@@ -82,7 +88,10 @@ def _is_open_from_the_start(rule: str, new: list[str]) -> bool:
         return "true" in new
     if rule.startswith("networks"):
         return Addresses.of(new).is_public
-    return False
+    if rule.endswith("|"):
+        return bool(new)
+    before, bar, _ = rule.partition("|")
+    return bool(bar) and not {each.strip() for each in before.split("<")} & set(new)
 
 
 def _widens(rule: str, old: list[str], new: list[str], change: Change, path: str) -> bool:
@@ -102,7 +111,7 @@ def _widens(rule: str, old: list[str], new: list[str], change: Change, path: str
 
 def _place(rule: str, values: list[str]) -> int | None:
     """Return how open a value is in the rule's order; None where the order does not have it."""
-    order = [each.strip() for each in rule.split("<")]
+    order = [each.strip() for each in re.split(r"[<|]", rule)]
     known_values = values or [UNSET]
     return max(map(order.index, known_values)) if all(each in order for each in known_values) else None
 
@@ -125,6 +134,6 @@ def _opens(rule: str, new: list[str]) -> str:
         return f"{Addresses.of(new).words} can connect"
     if rule == "limits":
         return "what it excluded may get access"
-    if rule == "any":
+    if rule.startswith("any"):
         return "whether this widens access is not evaluated"
     return "this widens access"

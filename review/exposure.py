@@ -94,7 +94,7 @@ def exposure_findings(change: Change, context: Context) -> Iterator[Finding]:
     if change.destroys and (words := _words("watches", change.type)):
         yield exposure(change, context, Severity.CARE, f"{_end(change)}: {_filled(words, change, context)}")
     if (
-        change.action == "update"
+        (change.action == "update" or (change.before is None and change.type == "google_compute_route"))
         and (words := _words("redirects", change.type))
         and (found := _shown(change))
     ):
@@ -103,8 +103,18 @@ def exposure_findings(change: Change, context: Context) -> Iterator[Finding]:
         )
     yield from _identity(change, context)
     if change.after is not None:
-        for path, rule in _rules(change.type).items():
-            yield from argument_findings(change, context, path, rule)
+        yield from _arguments(change, context)
+
+
+def _arguments(change: Change, context: Context) -> Iterator[Finding]:
+    """Yield what arguments with a rule open or close; of a whole block only where none of its arguments did."""
+    reported: set[str] = set()
+    for path, rule in sorted(_rules(change.type).items(), key=lambda each: -each[0].count(".")):
+        if rule in ("limits", "any") and any(each.startswith(f"{path}.") for each in reported):
+            continue
+        for found in argument_findings(change, context, path, rule):
+            reported.add(path)
+            yield found
 
 
 def _identity(change: Change, context: Context) -> Iterator[Finding]:
@@ -134,7 +144,12 @@ def unexamined_access(change: Change) -> tuple[str, ...]:
     if not is_known(change.type):
         return (change.type,)
     if types.renderers(change.type):
-        return ()
+        paths: list[str] = _table()["not_evaluated"].get(change.type, [])
+        return tuple(
+            f"{change.type}.{path}"
+            for path in paths
+            if any(re.sub(r"\[[^\]]*\]", "", each.path).startswith(path) for each in differences(change))
+        )
     rules = _rules(change.type)
     found = {
         path

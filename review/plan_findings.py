@@ -44,11 +44,13 @@ def _of_change(change: Change, context: Context) -> Iterator[Finding]:
     """Yield what happens to one resource that is made, changed or deleted."""
     rendered = list(types.render(change, context))
     yield from rendered
-    yield from data_argument_findings(change, context)
-    yield from code_findings(change, context)
-    exposed = list(exposure_findings(change, context))
-    yield from exposed
-    if exposed and not rendered and change.action == "update" and _shows_every_difference(exposed, change):
+    found = [
+        *data_argument_findings(change, context),
+        *code_findings(change, context),
+        *exposure_findings(change, context),
+    ]
+    yield from found
+    if found and not rendered and change.action == "update" and _shows_every_difference(found, change):
         return
     untold = change.action == "create" or (change.destroys and not types.tells_the_end(change.type))
     if types.is_grant(change.type) and any(types.grants(change, change.values, context)):
@@ -60,9 +62,14 @@ def _of_change(change: Change, context: Context) -> Iterator[Finding]:
 
 
 def _shows_every_difference(found: list[Finding], change: Change) -> bool:
-    """Tell whether the sentences name each argument that differs, or there are as many of them."""
-    paths = [span(each.path) for each in differences(change)]
-    return len(found) >= len(paths) or all(any(path in each.sentence for each in found) for path in paths)
+    """Tell whether the sentences name each argument that differs, or the block that it is in."""
+    said = [each.sentence for each in found]
+    for each in differences(change):
+        steps = re.sub(r"\[[^\]]*\]", "", each.path).split(".")
+        names = [each.path, *(".".join(steps[:end]) for end in range(1, len(steps) + 1))]
+        if not any(span(name) in sentence for name in names for sentence in said):
+            return False
+    return True
 
 
 def _disclosed(output: Output) -> Finding:

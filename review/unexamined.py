@@ -79,7 +79,7 @@ def _of_change(change: Change) -> Gaps:
     if types.is_registered(change.type):
         return set(), access, set()
     if known is None:
-        data = {change.type} if change.before is not None else set[str]()
+        data = {change.type}
         code = {change.type} if change.after is not None else set[str]()
         return data, access, code
     if change.after is None:

@@ -41,7 +41,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     elif change.type == "google_spanner_database":
         added = [each for each in texts(change.new, "ddl") if each not in texts(change.old, "ddl")]
         for statement in [each for each in added if DROPS.search(each)] if change.before is not None else []:
-            yield _loss(change, context, f"runs {span(statement)}: the dropped data is lost")
+            yield _loss(change, context, f"runs {span(statement)}: its data is lost")
     elif change.type == "google_firestore_field":
         if blocks(change.new, "ttl_config") and not blocks(change.old, "ttl_config"):
             field = span(f"{text(change.new, 'collection')}.{text(change.new, 'field')}")

@@ -167,7 +167,7 @@ def _allows(change: Change, rule: Rule, old: list[Rule]) -> str:
     where = f"{_noun(change)} {span(_name(change))}"
     only = f" where {span(rule.other)}" if rule.other and rule.other != "egress" else ""
     if "security_policy" in change.type or change.type.startswith("google_app_engine"):
-        sentence = f"{where}: {rule.peers.words} are now allowed{only}"
+        sentence = f"{where}: {rule.peers.words} can now pass{only}"
     elif rule.other == "egress":
         sentence = f"{where}: {_to(rule)} can now connect to {rule.peers.words} by {rule.ports.words}"
     else:
