@@ -38,8 +38,9 @@ class Mutation:
         changed: dict[str, Any] = {"__name__": self.module}
         exec(compile(source.replace(self.old, self.new), module.__file__ or "", "exec"), changed)  # noqa: S102
         functions = [
-            (function, changed[name])
-            for name, function in vars(module).items()
+            (function, after.get(name))
+            for before, after in _namespaces(module, changed)
+            for name, function in before.items()
             if isinstance(function, FunctionType) and function.__module__ == self.module
         ]
         codes = [
@@ -54,6 +55,14 @@ class Mutation:
         finally:
             for function, code, _ in codes:
                 function.__code__ = code
+
+
+def _namespaces(module: Any, changed: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield where functions are, before and after: in the module, and in its classes."""
+    yield vars(module), changed
+    for name, each in vars(module).items():
+        if isinstance(each, type) and each.__module__ == module.__name__:
+            yield dict(vars(each)), dict(vars(changed[name]))
 
 
 MUTATIONS = (
@@ -183,5 +192,72 @@ MUTATIONS = (
         "spark.warehouse",
         "    if staging is None:\n        return statements\n",
         "    statements = statements[:-1]\n    if staging is None:\n        return statements\n",
+    ),
+)
+
+# Of the collection of GBFS systems in shards: found by tests/simulation/shards.py.
+SHARD_MUTATIONS = (
+    Mutation(
+        "a pack replaces what is stored",
+        0,
+        "gbfs_collector.stores",
+        "if_generation_match=0",
+        "if_generation_match=None",
+    ),
+    Mutation(
+        "the loser of two uploads goes on with its own pack",
+        0,
+        "gbfs_collector.stores",
+        "return Stored(winner, is_new=False)",
+        "return Stored(content, is_new=False)",
+    ),
+    Mutation(
+        "each shard loads the minute by a job of its own",
+        0,
+        "gbfs_collector.tick",
+        'f"vlille-gbfs-{stem}-{kind}-',
+        'f"vlille-gbfs-{stem}-{shard.number}-{kind}-',
+    ),
+    Mutation(
+        "the first shard loads the minute, whether it is the last one or not",
+        0,
+        "gbfs_collector.tick",
+        "    if _missing(shard, delivery.tick, names):\n",
+        "    if shard.number:\n",
+    ),
+    Mutation(
+        "a minute with a shard missing is never closed",
+        12,
+        "gbfs_collector.tick",
+        "    if not names or (is_first and not missing):\n",
+        "    if True:\n",
+    ),
+    Mutation(
+        "a minute that was closed is not loaded",
+        12,
+        "gbfs_collector.tick",
+        "    load_minute(shard, services, tick, _packs(store, sorted({*names, *missing})))\n",
+        "",
+    ),
+    Mutation(
+        "a status is unchanged since the day before",
+        0,
+        "gbfs_collector.memory",
+        " or _day(body_at) != _day(tick)",
+        "",
+    ),
+    Mutation(
+        "an unchanged status is taken for a body that is kept",
+        0,
+        "gbfs_collector.memory",
+        "body_at=(tick if is_received else each.unchanged_since) if is_news else before.body_at",
+        "body_at=tick",
+    ),
+    Mutation(
+        "the ETag of a response is kept for the body of another one",
+        1,
+        "gbfs_collector.memory",
+        "conditions=_conditions(each) if is_news else before.conditions",
+        "conditions=before.conditions or _conditions(each)",
     ),
 )
