@@ -30,6 +30,7 @@ from cdktf_cdktf_provider_google.storage_bucket_iam_member import StorageBucketI
 from cdktf_cdktf_provider_google.storage_bucket_object import StorageBucketObject
 from constructs import Construct
 
+from cdk.gbfs_settings import BATCH_STEP as GBFS_STEP
 from cdk.identities import Identities
 from cdk.replacement import replaced_with
 from cdk.settings import Settings
@@ -37,6 +38,7 @@ from cdk.storage import Storage
 from cdk.warehouse import Warehouse
 
 STEP = "rebuild"
+PACKS_FEED = "gbfs"  # what the job calls all GBFS systems: spark.settings.PACKS_FEED
 NETWORK_TAG = "vlille-batch"
 # What Dataproc asks of its machines' account before it makes any, and what they tell of themselves. With
 # roles/dataproc.worker come objects too, of every bucket in the project.
@@ -91,6 +93,11 @@ class Batch(Construct):
             "--redelivery-window-s": str(settings.messages.redelivery_window_seconds),
         }
         words = [word for pair in arguments.items() for word in pair]
+        steps = {STEP: words}
+        if settings.gbfs is not None:
+            steps[GBFS_STEP] = [
+                word for pair in (arguments | {"--feed": PACKS_FEED}).items() for word in pair
+            ]
         self.template = DataprocWorkflowTemplate(
             self,
             "template",
@@ -104,22 +111,25 @@ class Batch(Construct):
             ),
             jobs=[
                 DataprocWorkflowTemplateJobs(
-                    step_id=STEP,
+                    step_id=step,
+                    # One after another: each takes the whole memory of the cluster.
+                    prerequisite_step_ids=None if step == STEP else [STEP],
                     pyspark_job=DataprocWorkflowTemplateJobsPysparkJob(
                         main_python_file_uri=_uri(main),
                         python_file_uris=[_uri(package) for package in packages],
-                        args=words,
+                        args=step_words,
                     ),
                     scheduling=DataprocWorkflowTemplateJobsScheduling(
                         max_failures_per_hour=1, max_failures_total=1
                     ),
                 )
+                for step, step_words in steps.items()
             ],
             parameters=[
                 DataprocWorkflowTemplateParameters(
                     name=name,
                     description=f"{meaning} day to rebuild, in UTC: YYYY-MM-DD or yesterday",
-                    fields=[f"jobs['{STEP}'].pysparkJob.args[{words.index(option) + 1}]"],
+                    fields=[f"jobs['{step}'].pysparkJob.args[{words.index(option) + 1}]" for step in steps],
                     validation=DataprocWorkflowTemplateParametersValidation(
                         regex=DataprocWorkflowTemplateParametersValidationRegex(regexes=[DAY_OR_YESTERDAY])
                     ),

@@ -14,6 +14,7 @@ from gbfs.well_known import WELL_KNOWN
 
 CATALOGUE = "systems.csv"  # beside the environments
 SAVE = f"python -m gbfs systems --update --save environments/{CATALOGUE}"
+BATCH_STEP = "rebuild-gbfs"  # of the nightly workflow
 MOST_SHARDS = 16
 MOST_SYSTEMS = 2_000
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}", re.ASCII)

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from cdk.gbfs_settings import BATCH_STEP
 from cdk.settings import Settings
 from operate.cloud import NO_REQUEST, Cloud, RefusedError
 from operate.errors import OperateError, when_stopped
@@ -111,8 +112,9 @@ class Batch:
 
 
 def changed(template: dict[str, Any], options: dict[str, str]) -> dict[str, Any]:
-    """The template as one to run once, with other options of its job."""
+    """The template as one to run once, with other options of its job; without the step that rebuilds GBFS systems."""
     once = {key: deepcopy(value) for key, value in template.items() if key not in _ADDED}
+    once["jobs"] = [job for job in once["jobs"] if job.get("stepId") != BATCH_STEP]
     for job in once["jobs"]:
         arguments = job["pysparkJob"]["args"]
         for option, value in options.items():

@@ -7,6 +7,7 @@ import pytest
 
 from cdk.access import findings, grants
 from gbfs.tables import TABLES
+from spark.settings import PACKS_FEED
 from tests.cdk.conftest import Synthesis
 from tests.cdk.test_access import code_of, documented, read_source
 from tests.cdk.test_stack import one, resources
@@ -86,3 +87,16 @@ def test_alerts_watch_the_function_of_gbfs_systems(gbfs_stack: dict[str, Any]) -
         for address, _ in resources(gbfs_stack, "google_monitoring_alert_policy")
     }
     assert {"gbfs_silent", "gbfs_errors", "gbfs_dead_letters", "gbfs_systems"} <= policies
+
+
+def test_the_nightly_batch_rebuilds_the_packs_after_the_feed(gbfs_stack: dict[str, Any]) -> None:
+    template = one(gbfs_stack, "google_dataproc_workflow_template.batch_template")
+    feed, packs = template["jobs"]
+    assert (packs["step_id"], packs["prerequisite_step_ids"]) == ("rebuild-gbfs", [feed["step_id"]])
+    assert packs["pyspark_job"]["args"][packs["pyspark_job"]["args"].index("--feed") + 1] == PACKS_FEED
+    for parameter in template["parameters"]:
+        assert parameter["fields"] == [
+            field.replace("'rebuild'", f"'{step}'")
+            for field in parameter["fields"][:1]
+            for step in ("rebuild", "rebuild-gbfs")
+        ]

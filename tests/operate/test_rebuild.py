@@ -210,3 +210,16 @@ def test_ctrl_c_says_what_goes_on(asked: Asked, place: Place, where: str) -> Non
         f"the rebuild of {WHAT} goes on {where.format(region=asked.region)}; run this again to wait for it, "
         "or see batch_runs"
     )
+
+
+@pytest.mark.unit
+def test_old_files_of_a_feed_are_no_reason_to_rebuild_gbfs_systems() -> None:
+    [job] = TEMPLATE["jobs"]
+    packs = {
+        "stepId": "rebuild-gbfs",
+        "prerequisiteStepIds": ["rebuild"],
+        "pysparkJob": {"args": ["--feed", "gbfs"]},
+    }
+    both = TEMPLATE | {"jobs": [{"stepId": "rebuild", **job}, packs]}
+    once = changed(both, {"--from": "2023-10-01"})
+    assert [each["stepId"] for each in once["jobs"]] == ["rebuild"]
