@@ -26,6 +26,7 @@ from local.emulators import start_emulators
 from local.errors import LocalError, MissingToolError
 from local.frontend import FrontEnd, is_loopback
 from local.gbfs_system import serve_system
+from local.gbfs_systems import SimulatedSystems
 from local.guard.guard import Guard
 from local.ingress import Ingress
 from local.machine import Machine, project_number
@@ -268,6 +269,7 @@ def empty_project(
     machine.doors = guard.doors
     if options.mode != "cloud":  # there it strikes Terraform's calls
         guard.faults.set(options.fault)
+        _simulate_systems(terminal, machine, closing)
     source = _choose_source(options, terminal, machine, feed=feed, url=url, closing=closing)
     try:
         local_spark()
@@ -340,6 +342,13 @@ def _choose_source(
     workloads.replaced["API_URL"] = server.url
     terminal.line(f"source: {answers.description}, at {server.url}")
     return answers.description
+
+
+def _simulate_systems(terminal: Terminal, machine: Machine, closing: ExitStack) -> None:
+    """Let simulated systems answer for those of [gbfs]: a minute of this run may last a second."""
+    workloads = machine.service(Workloads)
+    workloads.prepare = SimulatedSystems(machine.clock.now, closing, terminal.line).stand_in
+    workloads.replaced["CATALOGUE_URL"] = ""
 
 
 def _simulate_city(city: City, terminal: Terminal, machine: Machine, closing: ExitStack) -> str:

@@ -36,6 +36,9 @@ class Workloads:
         self.replaced: dict[str, str] = {}
         self.passed_on: dict[str, str] = {}
         self.urls: dict[str, str] = {}
+        self.prepare: Callable[[Path], None] = lambda _folder: (
+            None
+        )  # changes an unpacked archive before it starts
         self.ports: dict[str, int] = {}  # by name: where a workload of an earlier run was, and is again
 
     def environment(self, name: str, declared: Mapping[str, str], service_account: str) -> dict[str, str]:

@@ -57,6 +57,7 @@ def function(resource: Resource, arguments: dict[str, Any], machine: Machine) ->
     folder = machine.folder / "functions" / name
     archive = f"gs://{source['bucket']}/{source['object']}"
     unpack(read_object(machine, source["bucket"], source["object"]), folder, archive)
+    machine.service(Workloads).prepare(folder)
     service_name = f"projects/{project}/locations/{location}/services/{name}"
     _check_build(machine, name, build, location)
     url = _begin(machine, service_name, build["entry_point"], service)
