@@ -157,10 +157,9 @@ def _report(shard: Discoverer, rows: ValidityRows, state: State) -> None:
         if row["event"] == APPEARED and row["is_reachable"]:
             log(logging.INFO, f"{row['system_id']} is collected from now on", event="system_added", **about)
             continue
-        changed = ", ".join(row["changed_columns"]) or "nothing else"
-        words = f"{row['system_id']} {row['event']}: {changed}" + (
-            f" ({row['error']})" if row["error"] else ""
-        )
+        changed = f": {', '.join(row['changed_columns'])}" if row["changed_columns"] else ""
+        why = f"; it cannot be reached: {row['error']}" if row["error"] else ""
+        words = f"GBFS system {row['system_id']} {row['event']}{changed}{why}"
         log(logging.WARNING, words, event="system_changed", error=row["error"], **about)
 
 

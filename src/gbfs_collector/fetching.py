@@ -170,10 +170,18 @@ def _fetch(
         try:
             return _follow(session, request, result, deadline, limits)
         except (_FetchError, requests.RequestException, OSError, ValueError) as error:
-            told = str(error) if isinstance(error, _FetchError) else f"{type(error).__name__}: {error}"
+            told = (
+                str(error) if isinstance(error, _FetchError) else f"{type(error).__name__}: {_cause(error)}"
+            )
             if not deadline.left_s:
                 told = f"no whole response within {seconds:.1f} s"
             return replace(result, error=_QUERY.sub("?…", told)[:LONGEST_ERROR], fetched_at=now())
+
+
+def _cause(error: Exception) -> object:
+    """Return what is behind urllib3's error of all attempts, whose message repeats host, port and path."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return error if reason is None else str(reason).rpartition("): ")[2] or reason
 
 
 def _follow(
