@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> int:
         return 2
     from spark.cluster import spark_hours  # noqa: PLC0415 - activate() puts in place what it imports
 
+    packs: Any = _packs() if settings.has_packs else None
     with ThreadPoolExecutor(1, "clients") as beside:
         clients = beside.submit(
             _clients, settings
@@ -39,16 +40,22 @@ def main(arguments: list[str]) -> int:
         gcs, bq = clients.result()
     from spark.job import SUCCEEDED, rebuild  # noqa: PLC0415 - imported by then
 
-    if feed is None:
-        from spark.pack_job import PACKS, PackStretches  # noqa: PLC0415
-
-        run = rebuild(settings, PACKS, gcs=gcs, bq=bq, run_hours=run_hours, stretches_of=PackStretches)
-    else:
-        run = rebuild(settings, feed, gcs=gcs, bq=bq, run_hours=run_hours)
+    of_packs = {} if packs is None else {"stretches_of": packs.PackStretches}
+    run = rebuild(settings, feed or packs.PACKS, gcs=gcs, bq=bq, run_hours=run_hours, **of_packs)
     if run.message:
         log(logging.WARNING if run.status == SUCCEEDED else logging.ERROR, run.message, status=run.status)
     sys.stdout.write(json.dumps({"event": "batch_finished", **run.row()}, ensure_ascii=False) + "\n")
     return 0 if run.is_done else 1
+
+
+def _packs() -> Any:
+    """Return the module for packs, imported before Spark's context puts the packages' zip on the path again.
+
+    Compiled modules cannot be imported from there.
+    """
+    from spark import pack_job  # noqa: PLC0415
+
+    return pack_job
 
 
 def _clients(settings: Settings) -> tuple[Any, Any]:
