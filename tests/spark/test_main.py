@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -192,3 +193,28 @@ def test_unusable_arguments_end_before_spark_starts(job_files: tuple[Path, Path]
         "--from: found '2023-10-32', expected a UTC day as YYYY-MM-DD, or yesterday"
     )
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(("before", "imported"), [("", False), ("main._packs()", True)])
+def test_what_reads_packs_is_imported_before_spark_puts_the_zip_on_the_path(
+    tmp_path: Path, before: str, imported: bool
+) -> None:
+    """Spark's context does that after activate() took away a zip for another Python: its modules cannot be used."""
+    with zipfile.ZipFile(tmp_path / "packages-other.zip", "w") as file:
+        file.writestr("PYTHON_TAG", "cp27-other")
+        file.writestr("msgspec/__init__.py", "raise ImportError('compiled for another Python')")
+    script = f"""
+import sys
+sys.path.insert(0, {str(tmp_path / "packages-other.zip")!r})
+from spark import main
+from spark.packages import activate
+activate()
+{before}
+sys.path.insert(0, {str(tmp_path / "packages-other.zip")!r})
+import spark.pack_job
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=CACHE.parent / "src"
+    )
+    assert (done.returncode == 0) is imported, done.stderr
+    assert imported or "compiled for another Python" in done.stderr
