@@ -20,7 +20,7 @@ from typing import Any
 
 from local.access import Access, AccessError, Need
 from local.arguments import as_rest, block, say_unhonoured
-from local.clock import clock_of, seconds
+from local.clock import SimulatedClock, clock_of, seconds
 from local.collection import Json
 from local.disk import connect, retry_while_disk_full
 from local.errors import LocalError, NotFoundError
@@ -249,7 +249,9 @@ class _Messages:
     """The messages that are not acknowledged yet, on disk."""
 
     def __init__(self, machine: Machine) -> None:
-        self._database = connect(machine.folder / "pubsub.sqlite", synchronous="FULL")
+        # Simulated time does not go on after a power failure, and neither do its messages.
+        synchronous = "OFF" if isinstance(machine.clock, SimulatedClock) else "FULL"
+        self._database = connect(machine.folder / "pubsub.sqlite", synchronous=synchronous)
         self._lock = threading.RLock()
         self._database.execute(TABLE)
 

@@ -165,6 +165,32 @@ def test_a_link_leads_to_the_same_state(open_page: Open, warehouse: MadeWarehous
     assert page.evaluate("location.hash") == fragment
 
 
+@pytest.mark.parametrize(
+    ("need", "at", "weekday"), [("bike", "08:30", 1), ("dock", "09:02", 4), ("bike", "00:02", 6)]
+)
+def test_the_odds_are_those_of_the_minutes_around_a_time_of_the_past_weeks(
+    open_page: Open, warehouse: MadeWarehouse, need: str, at: str, weekday: int
+) -> None:
+    hours, minutes = map(int, at.split(":"))
+    newest = today(warehouse).day
+    days = [newest - timedelta(days=n) for n in range(1, 29)]
+    days = [LocalDay.of(day, ZONE) for day in days if day.weekday() == weekday]
+    assert len(days) == 4
+    around = range(max(0, hours * 60 + minutes - 5), hours * 60 + minutes + 6)
+    for each in (warehouse.stations[2], warehouse.stations[100]):
+        page = open_page(f"#station={each.number}&odds={need},{at},{weekday}")
+        seen = [
+            warehouse.values(each, day.start + timedelta(minutes=minute)) for day in days for minute in around
+        ]
+        known = [found[need == "dock"] for found in seen if found]
+        percent = int(100 * sum(number > 0 for number in known) / len(known) + 0.5)
+        odds = page.locator("#station-body .odds")
+        expect(odds).to_contain_text(f"within 5 minutes of {at}, over 4 days", timeout=60_000)
+        assert (odds.text_content() or "").startswith(f"{percent} % ")
+        row = page.locator(f"#table tr[data-id='{each.number}']")
+        expect(row).to_contain_text(f"{percent} % (4 days)")
+
+
 def test_search_sort_csv_and_sql(open_page: Open, warehouse: MadeWarehouse) -> None:
     page = open_page(f"#day={today(warehouse).day}&t=600")
     page.locator("th button[data-key=bikes]").click()

@@ -11,7 +11,7 @@
       off: "out of service or silent", fewBikes: "few bikes", manyBikes: "many bikes", capacity: "circle area = capacity",
       bikesNow: "bikes available", emptyNow: "stations empty", fullNow: "stations full", offNow: "not reporting",
       odds: "Odds", seldom: "seldom", always: "always", its: "Bikes through the day", week: "A usual week, share of minutes with a bike",
-      near: "Nearest stations", noWeek: "No past weeks are known for this hour.", copied: "Copied", noData: "no data",
+      near: "Nearest stations", noWeek: "No past weeks are known for this time.", copied: "Copied", noData: "no data",
       mapHelp: "Arrow keys move to the next station in that direction, Enter opens it.", minAgo: "min ago", hAgo: "h ago", dAgo: "days ago",
       lastData: "Newest data", live: "live", stale: "The database does not respond. This is the last known state.",
       oldData: "These data are old: the newest response is from", none: "No data is known for this day.",
@@ -20,7 +20,7 @@
       chanceBike: "of finding a bike", chanceDock: "of finding a free dock", rebuilt: "The last nightly rebuild agreed with its sources",
       worstEmpty: "Empty for most of the day", worstFull: "Full for most of the day", zoomIn: "Zoom in", zoomOut: "Zoom out",
       disagreed: "The last nightly rebuild did not agree with its sources", quarantined: "records quarantined in the last 7 days",
-      outOfService: "out of service", seen: "over", close: "Close", empties: "empty", fulls: "full", failed: "The data cannot be read.",
+      outOfService: "out of service", seen: "over", around: "within 5 minutes of", close: "Close", empties: "empty", fulls: "full", failed: "The data cannot be read.",
     },
     fr: {
       skip: "Aller au tableau", theme: "Clair ou sombre", map: "Carte", before: "Jour précédent", after: "Jour suivant", day: "Jour",
@@ -31,7 +31,7 @@
       off: "hors service ou muette", fewBikes: "peu de vélos", manyBikes: "beaucoup de vélos", capacity: "surface = capacité",
       bikesNow: "vélos disponibles", emptyNow: "stations vides", fullNow: "stations pleines", offNow: "sans données", odds: "Chances",
       seldom: "rarement", always: "toujours", its: "Les vélos au fil du jour", week: "Une semaine habituelle, part des minutes avec un vélo",
-      near: "Stations les plus proches", noWeek: "Aucune semaine passée n’est connue pour cette heure.", copied: "Copié", noData: "pas de données",
+      near: "Stations les plus proches", noWeek: "Aucune semaine passée n’est connue pour ce moment.", copied: "Copié", noData: "pas de données",
       mapHelp: "Les flèches mènent à la station suivante dans cette direction, Entrée l’ouvre.", minAgo: "min", hAgo: "h", dAgo: "jours",
       lastData: "Dernières données", live: "en direct", stale: "La base de données ne répond pas. Voici le dernier état connu.",
       oldData: "Ces données sont anciennes : la dernière réponse date du", none: "Aucune donnée n’est connue pour ce jour.",
@@ -40,14 +40,14 @@
       chanceBike: "de trouver un vélo", chanceDock: "de trouver une place", rebuilt: "La dernière reconstruction nocturne concorde avec ses sources",
       worstEmpty: "Vides le plus longtemps ce jour", worstFull: "Pleines le plus longtemps ce jour", zoomIn: "Agrandir", zoomOut: "Réduire",
       disagreed: "La dernière reconstruction nocturne ne concorde pas avec ses sources", quarantined: "enregistrements écartés en 7 jours",
-      outOfService: "hors service", seen: "sur", close: "Fermer", empties: "vide", fulls: "pleine", failed: "Les données ne peuvent être lues.",
+      outOfService: "hors service", seen: "sur", around: "à 5 minutes près de", close: "Fermer", empties: "vide", fulls: "pleine", failed: "Les données ne peuvent être lues.",
     },
   };
-  const UNKNOWN = 255, HOURS = 168, NS = "http://www.w3.org/2000/svg", SAME_MINUTES = 15, OLD_MINUTES = 10;
+  const UNKNOWN = 255, HOURS = 168, NS = "http://www.w3.org/2000/svg", SAME_MINUTES = 15, OLD_MINUTES = 10, PAST_WEEKS = 4, AROUND = 5;
   const $ = (id) => document.getElementById(id);
   const t = (key) => WORDS[state.lang][key] || key;
   const state = { lang: "en", day: null, minute: 0, station: null, live: true, playing: false, odds: false, theme: null };
-  const data = { info: null, now: null, days: new Map(), week: null, status: null, stale: false };
+  const data = { info: null, now: null, days: new Map(), week: null, past: new Map(), status: null, stale: false };
   let stations = [], byId = new Map(), day = null, shown = [];
 
   // --- files -------------------------------------------------------------------------------------
@@ -75,15 +75,32 @@
 
   async function loadDay(name) {
     if (data.days.has(name) && name !== today()) return data.days.get(name);
-    const [header, bytes] = unpack(await load(name + ".bin"));
-    const size = header.stations.length * header.minutes;
-    const found = { name, start: header.start, minutes: header.minutes, index: new Map(header.stations.map((id, n) => [id, n])),
-      bikes: bytes.subarray(0, size), docks: bytes.subarray(size) };
+    const found = await readDay(name);
     addNow(found);
     measure(found);
     data.days.set(name, found);
     return found;
   }
+  async function readDay(name) {
+    const [header, bytes] = unpack(await load(name + ".bin"));
+    const size = header.stations.length * header.minutes;
+    return { name, start: header.start, minutes: header.minutes, index: new Map(header.stations.map((id, n) => [id, n])),
+      bikes: bytes.subarray(0, size), docks: bytes.subarray(size) };
+  }
+
+  // The same weekday of the last weeks, for the odds: read once, and only when they are asked for.
+  function pastDays(weekday) {
+    if (!data.past.has(weekday)) {
+      const found = { ready: false, days: [] };
+      data.past.set(weekday, found);
+      const back = (new Date(today() + "T12:00:00Z").getUTCDay() + 6 - weekday + 7) % 7 || 7;
+      const names = Array.from({ length: PAST_WEEKS }, (_, n) => shift(today(), -back - 7 * n)).filter(isKnown);
+      const read = async (name) => data.days.get(name) || readDay(name).catch(() => null);
+      Promise.all(names.map(read)).then((days) => { found.days = days.filter(Boolean); found.ready = true; draw(); });
+    }
+    return data.past.get(weekday);
+  }
+  const isKnown = (name) => (embedded ? name + ".bin" in embedded : data.info.days.some(([utc]) => utc === name || utc === shift(name, -1)));
 
   // The newest response is a minute of its day too, which the day's file may not have yet.
   function addNow(found) {
@@ -144,6 +161,28 @@
 
   function hourOfWeek() {
     return +$("weekday").value * 24 + +$("at").value.slice(0, 2);
+  }
+  // How often there was a bike (or a dock) around a time of the past weeks' same weekday: percent, days, and whether it
+  // is known by the minute. Without those days, of the hour. Null where nothing is known.
+  function oddsAt(station, need) {
+    const past = pastDays(+$("weekday").value), [hours, minutes] = $("at").value.split(":").map(Number);
+    let there = 0, seen = 0, days = 0;
+    for (const each of past.days) {
+      const row = each.index.get(station.id);
+      if (row === undefined) continue;
+      // On a day on which clocks change, times after the change lie an hour earlier or later in the file.
+      const at = hours * 60 + minutes + (hours >= 3 ? each.minutes - 1440 : 0), plane = need === "bike" ? each.bikes : each.docks;
+      let known = 0;
+      for (let m = Math.max(0, at - AROUND); m <= Math.min(each.minutes - 1, at + AROUND); m++) {
+        const value = plane[row * each.minutes + m];
+        if (value === UNKNOWN) continue;
+        known++; there += value > 0;
+      }
+      seen += known; days += known > 0;
+    }
+    if (seen) return [Math.round((100 * there) / seen), days, true];
+    const hour = past.ready ? oddsOf(station, hourOfWeek(), need) : null;
+    return hour && [...hour, false];
   }
   // Share of minutes in which there was a bike (or a dock) at a station in an hour of the week; null where none is known.
   function oddsOf(station, hour, need) {
@@ -247,7 +286,7 @@
   function draw() {
     if (!day) return;
     let bikesSum = 0, empty = 0, full = 0, off = 0;
-    const hour = state.odds ? hourOfWeek() : 0, need = $("need").value;
+    const need = $("need").value;
     for (const station of stations) {
       const [bikes, docks] = valuesAt(station, state.minute);
       let sign = classOf(station, bikes, docks);
@@ -255,7 +294,7 @@
       if (sign === "e") empty++;
       if (sign === "f") full++;
       if (state.odds) {
-        const odds = oddsOf(station, hour, need);
+        const odds = oddsAt(station, need);
         sign = odds ? String(Math.min(4, Math.floor(odds[0] / 20))) : "x";
       }
       if (station.group && station.drawn !== sign) { station.group.dataset.s = sign; station.drawn = sign; }
@@ -358,10 +397,10 @@
 
   let sortKey = "name", sortDown = false;
   function drawTable() {
-    const wanted = fold($("search").value), odds = state.odds ? hourOfWeek() : -1, need = $("need").value;
+    const wanted = fold($("search").value), need = $("need").value;
     shown = stations.map((station) => {
       const [bikes, docks] = valuesAt(station, state.minute);
-      const chance = odds >= 0 ? oddsOf(station, odds, need) : null;
+      const chance = state.odds ? oddsAt(station, need) : null;
       return { station, name: station.name, area: station.area || "", bikes: bikes === UNKNOWN ? -1 : bikes, docks: docks === UNKNOWN ? -1 : docks,
         state: chance ? `${chance[0]} % (${chance[1]} ${t("days")})` : stateOf(station, bikes, docks), rank: chance ? chance[0] : null };
     }).filter((row) => fold(row.name + " " + row.area).includes(wanted));
@@ -435,11 +474,11 @@
   }
 
   function drawOdds(station, box) {
-    const need = $("need").value, odds = oddsOf(station, hourOfWeek(), need), line = tag("p", null, box, { class: "odds" });
-    if (!odds) { line.textContent = data.week ? t("noWeek") : ""; line.className = "soft"; return; }
+    const need = $("need").value, odds = oddsAt(station, need), line = tag("p", null, box, { class: "odds" });
+    if (!odds) { line.textContent = pastDays(+$("weekday").value).ready && data.week ? t("noWeek") : ""; line.className = "soft"; return; }
     tag("b", `${odds[0]} %`, line);
-    const hour = $("at").value.slice(0, 2);
-    line.append(` ${t(need === "bike" ? "chanceBike" : "chanceDock")}, ${$("weekday").selectedOptions[0].textContent} ${hour}:00–${hour}:59, ${t("seen")} ${odds[1]} ${t("days")}`);
+    const at = $("at").value, hour = at.slice(0, 2), time = odds[2] ? `${t("around")} ${at}` : `${hour}:00–${hour}:59`;
+    line.append(` ${t(need === "bike" ? "chanceBike" : "chanceDock")}, ${$("weekday").selectedOptions[0].textContent} ${time}, ${t("seen")} ${odds[1]} ${t("days")}`);
   }
 
   function drawStationDay(station, box) {
