@@ -173,8 +173,8 @@ def test_the_odds_are_those_of_the_minutes_around_a_time_of_the_past_weeks(
 ) -> None:
     hours, minutes = map(int, at.split(":"))
     newest = today(warehouse).day
-    days = [newest - timedelta(days=n) for n in range(1, 29)]
-    days = [LocalDay.of(day, ZONE) for day in days if day.weekday() == weekday]
+    past = [newest - timedelta(days=n) for n in range(1, 29)]
+    days = [LocalDay.of(day, ZONE) for day in past if day.weekday() == weekday]
     assert len(days) == 4
     around = range(max(0, hours * 60 + minutes - 5), hours * 60 + minutes + 6)
     for each in (warehouse.stations[2], warehouse.stations[100]):
