@@ -1,0 +1,79 @@
+"""The view `gbfs_availability`: minutes of all systems under the common names, from the newest days and from changes.
+
+A query is bounded by a filter on `day` and one on `feed`, which is the system_id: tables are partitioned by day and
+clustered by system_id. The newest days come from `station_status`; earlier days from `station_status_changes`. Which
+minutes there are is what `polls` says: received, or unchanged.
+"""
+
+# ruff: noqa: S608 - names of tables cannot be query parameters; all come from the stack
+
+from gbfs.tables import (
+    CHANGES_TABLE,
+    POLLS_TABLE,
+    STATION_INFORMATION_TABLE,
+    STATION_STATUS_TABLE,
+    valid_rows_sql,
+)
+
+TODAY = "CURRENT_DATE()"
+
+
+def availability_sql(dataset: str, minutes_days: int, today: str = TODAY) -> str:
+    """Return the GoogleSQL of the view; `dataset` is project.dataset.
+
+    `minutes_days` is after how many days partitions of station_status expire: the day before that is the first to
+    come from changes. Columns are `day` and those of `availability` of the other feeds, with the capacity.
+    """
+    first = f"DATE_SUB({today}, INTERVAL {minutes_days - 1} DAY)"
+    return f"""\
+WITH information AS (
+{valid_rows_sql(STATION_INFORMATION_TABLE, dataset)}
+), minutes AS (
+SELECT
+  DATE(s.collected_at) AS day, s.collected_at AS collected_at, s.system_id AS system_id, {_values("s")}
+FROM `{dataset}.{STATION_STATUS_TABLE.name}` AS s
+WHERE DATE(s.collected_at) >= {first}
+UNION ALL
+SELECT
+  DATE(s.collected_at) AS day, p.collected_at AS collected_at, s.system_id AS system_id, {_values("s")}
+FROM `{dataset}.{STATION_STATUS_TABLE.name}` AS s
+JOIN `{dataset}.{POLLS_TABLE.name}` AS p
+  ON p.system_id = s.system_id AND p.rows_at = s.collected_at
+WHERE DATE(s.collected_at) >= {first} AND p.file = 'station_status' AND p.outcome = 'unchanged'
+UNION ALL
+SELECT
+  DATE(c.valid_from) AS day, p.collected_at AS collected_at, c.system_id AS system_id, {_values("c")}
+FROM `{dataset}.{CHANGES_TABLE.name}` AS c
+JOIN `{dataset}.{POLLS_TABLE.name}` AS p
+  ON p.system_id = c.system_id AND p.collected_at >= c.valid_from AND p.collected_at < c.valid_to
+WHERE DATE(c.valid_from) < {first} AND p.file = 'station_status' AND p.outcome != 'failed'
+)
+SELECT
+  m.day AS day,
+  m.system_id AS feed,
+  m.collected_at AS collected_at,
+  m.station_id AS station_id,
+  COALESCE(i.name[SAFE_OFFSET(0)].text, m.station_id) AS name,
+  i.city AS area,
+  i.lat AS latitude,
+  i.lon AS longitude,
+  i.capacity AS capacity,
+  m.num_bikes_available AS num_bikes_available,
+  m.num_docks_available AS num_docks_available,
+  m.is_operational AS is_operational,
+  m.last_reported AS last_reported
+FROM minutes AS m
+LEFT JOIN information AS i
+  ON i.system_id = m.system_id AND i.station_id = m.station_id
+  AND i.valid_from <= m.collected_at AND (i.valid_to IS NULL OR m.collected_at < i.valid_to)"""
+
+
+def _values(table: str) -> str:
+    renamed = {
+        "station_id": "station_id",
+        "num_vehicles_available": "num_bikes_available",
+        "num_docks_available": "num_docks_available",
+        "is_renting": "is_operational",
+        "last_reported": "last_reported",
+    }
+    return ", ".join(f"{table}.{column} AS {name}" for column, name in renamed.items())
