@@ -28,15 +28,24 @@ os.environ["VLILLE_ENVIRONMENTS"] = str(ENVIRONMENTS)
 EXAMPLE = ROOT / "docs" / "examples" / "vlille_ods.json"
 # A recorded one, which few have: where it lies beside the repository, tests run with it as well.
 RECORDED = ROOT.parent / "shared" / "data" / "vlille-realtime_ods-v1_2023-09-08T0836.json"
-PLANS = ROOT.parent / "shared" / "cases" / "plans"
+CASES = ROOT.parent / "shared" / "cases"
+HAS_CASES = (CASES / "feed-trailing").is_dir()
+PLANS = CASES / "plans"
 HAS_PLANS = (PLANS / "EXPECTED.tsv").is_file()
-collect_ignore = [] if HAS_PLANS else ["review/test_shared_plans.py"]
+collect_ignore = [
+    *([] if HAS_PLANS else ["review/test_shared_plans.py"]),
+    *([] if HAS_CASES else ["spark/test_shared_cases.py"]),
+]
 RESPONSES = {"made": EXAMPLE, **({"recorded": RECORDED} if RECORDED.exists() else {})}
 
 
 def pytest_report_header() -> str:
     """Say which of the inputs that are no part of the repository take part."""
-    beside = {"a recorded response": RECORDED.exists(), "plans of others": HAS_PLANS}
+    beside = {
+        "a recorded response": RECORDED.exists(),
+        "responses of others": HAS_CASES,
+        "plans of others": HAS_PLANS,
+    }
     return "beside the repository: " + (", ".join(name for name, has in beside.items() if has) or "nothing")
 
 

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from collector.api import Answer, ApiError
-from feed import FaultError, Feed, charset_of, joined_pages, read_page, records_of_page
+from feed import FaultError, Feed, Page, charset_of, has_all_records, joined_pages, read_page
 
 Ask = Callable[[str, float, int], Answer]  # address, seconds, bytes
 
@@ -13,15 +14,17 @@ Ask = Callable[[str, float, int], Answer]  # address, seconds, bytes
 def fetch_pages(feed: Feed, ask: Ask, url: str, *, timeout_s: float, max_bytes: int) -> Answer:
     """Return the response, of a feed in pages one document of all of them.
 
-    `timeout_s` and `max_bytes` bound all pages together, the feed's `max_requests` their number: where pages are
-    left, the document says that it is not complete. Raises ApiError.
+    `timeout_s` and `max_bytes` bound all pages together, the feed's `max_requests` their number. Where pages are
+    left, or one has no records or those of an earlier one, the document says that it is not complete. A first page
+    without records is the response itself. Raises ApiError.
     """
     paging = feed.paging
     if paging is None:
         return ask(url, timeout_s, max_bytes)
     ends_at, bytes_left = time.monotonic() + timeout_s, max_bytes
-    pages: list[Answer] = []
-    counts: list[int] = []
+    pages: list[Page] = []
+    first: Answer | None = None
+    unreadable = b""
     address: str | None = paging.first_url(url)
     while address is not None and len(pages) < paging.max_requests:
         if urlsplit(address)[:2] != urlsplit(url)[:2]:
@@ -29,15 +32,24 @@ def fetch_pages(feed: Feed, ask: Ask, url: str, *, timeout_s: float, max_bytes: 
         left_s = ends_at - time.monotonic()
         if left_s <= 0 or bytes_left <= 0:
             raise ApiError(f"{len(pages)} pages in {timeout_s:g} s and {max_bytes} bytes, and there are more")
-        pages.append(ask(address, left_s, bytes_left))
-        bytes_left -= len(pages[-1].body)
-        charset = charset_of(pages[-1].headers.get("content-type", ""))
+        answer = ask(address, left_s, bytes_left)
+        first = first or answer
+        bytes_left -= len(answer.body)
         try:
-            document = read_page(feed, pages[-1].body, charset)
-            counts.append(records_of_page(feed, document))
-            address = paging.next_url(address if paging.next else url, counts, document)
-        except (FaultError, ValueError):
-            break  # what there is so far is kept, and is not complete
-    is_complete = address is None
-    body = joined_pages([page.body for page in pages], is_complete=is_complete)
-    return Answer(body, pages[0].headers, pages[0].metadata)
+            page = read_page(feed, answer.body, charset_of(answer.headers.get("content-type", "")))
+        except FaultError:
+            if not pages:
+                return answer
+            unreadable = answer.body
+            break
+        if page.records and any(page.records == each.records for each in pages):
+            break  # an API that knows nothing of pages, or whose addresses lead back
+        pages.append(page)
+        try:
+            counts = [len(each.records) for each in pages]
+            address = paging.next_url(address if paging.next else url, counts, page.document)
+        except ValueError:
+            break
+    is_complete = not unreadable and (address is None or has_all_records(feed, pages))
+    body = joined_pages([page.body for page in pages], is_complete=is_complete, unreadable=unreadable)
+    return replace(first or Answer(b""), body=body)

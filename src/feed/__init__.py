@@ -29,7 +29,7 @@ from feed.paging import joined_pages
 from feed.parsing import answer_times, parse, unreadable
 from feed.raw import RawError, TooLargeError, pack, unpack
 from feed.request import redacted, secret_variable, values_of, with_query
-from feed.response import read_page, records_of_page
+from feed.response import Page, has_all_records, read_page
 from feed.schema import (
     availability_sql,
     batch_runs_schema,
@@ -61,6 +61,7 @@ __all__ = [
     "MisfitError",
     "ObjectShape",
     "Outcome",
+    "Page",
     "RawError",
     "Rejection",
     "Shape",
@@ -79,6 +80,7 @@ __all__ = [
     "data_dictionary",
     "data_views",
     "frozen_minutes",
+    "has_all_records",
     "is_private_address",
     "joined_pages",
     "landing_name",
@@ -93,7 +95,6 @@ __all__ = [
     "quarantine_rows",
     "quarantine_schema",
     "read_page",
-    "records_of_page",
     "redacted",
     "rejected_archive_name",
     "rejected_name",

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
-from feed.encoding import as_utf8
 from feed.paths import FieldPath, values_at
 
-_PAGES, _IS_COMPLETE = "pages", "is_complete"
+_PAGES, _IS_COMPLETE, _UNREADABLE = "pages", "is_complete", "unreadable"
 
 
 @dataclass(frozen=True)
@@ -47,22 +46,36 @@ class Paging:
         return {name: str(value) for name, value in values.items() if name}
 
 
-def joined_pages(pages: list[bytes], *, is_complete: bool) -> bytes:
-    """One JSON document of all pages, each byte for byte as it came (in UTF-8)."""
-    bodies = b",\n".join(as_utf8(page) for page in pages)
+@dataclass(frozen=True)
+class Pages:
+    """What a joined document has: the pages' documents, whether they are all, and a further one that is no page."""
+
+    documents: list[Any]
+    is_complete: bool = True
+    unreadable: str = ""
+
+
+def joined_pages(pages: list[bytes], *, is_complete: bool, unreadable: bytes = b"") -> bytes:
+    """One JSON document of all pages, each as it came (in UTF-8), and as text what came in place of a further one."""
+    end = json.dumps(is_complete)
+    if unreadable:
+        end += f', "{_UNREADABLE}": {json.dumps(unreadable.decode("latin-1"))}'
     return b'{"%s": [\n%s\n], "%s": %s}' % (
         _PAGES.encode(),
-        bodies,
+        b",\n".join(pages),
         _IS_COMPLETE.encode(),
-        json.dumps(is_complete).encode(),
+        end.encode(),
     )
 
 
-def pages_of(document: Any) -> tuple[list[Any], bool]:
-    """The pages of a joined document, and whether they are all; any other document is one page."""
-    if type(document) is dict and set(document) == {_PAGES, _IS_COMPLETE} and type(document[_PAGES]) is list:
-        return document[_PAGES], document[_IS_COMPLETE] is not False
-    return [document], True
+def pages_of(document: Any) -> Pages:
+    """The pages of a joined document; any other document is one page."""
+    if type(document) is not dict or set(document) - {_UNREADABLE} != {_PAGES, _IS_COMPLETE}:
+        return Pages([document])
+    pages, unreadable = document[_PAGES], document.get(_UNREADABLE, "")
+    if type(pages) is not list or type(unreadable) is not str:
+        return Pages([document])
+    return Pages(pages, document[_IS_COMPLETE] is not False, unreadable)
 
 
 def _with_parameters(url: str, parameters: dict[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from feed.drift import Drift
 from feed.encoding import as_utf8, text_of
 from feed.model import Feed
 from feed.outcome import FaultError, clipped
-from feed.paging import pages_of
+from feed.paging import Pages, pages_of
 from feed.paths import path_text, values_at
 from feed.raw import GZIP_MAGIC, RawError, unpack
 
@@ -50,50 +50,78 @@ def read_response(feed: Feed, body: bytes, decode: Decode, charset: str = "") ->
     """
     where = place_of_records(feed)
     document, drifts = _decoded(feed, body, decode, charset)
-    pages, is_complete = pages_of(document) if feed.paging else ([document], True)
+    pages = pages_of(document) if feed.paging else Pages([document])
+    records = [record for page in pages.documents for record in _records(feed, page, body)]
+    if not records and not feed.empty_is_ok:
+        raise unusable("empty", where, "an empty array", "at least one record")
+    if len(records) > MAX_RECORDS:
+        raise unusable("too_many", where, f"more than {MAX_RECORDS} records", f"at most {MAX_RECORDS}")
+    return Response(records, (*drifts, *_missing_records(feed, pages, len(records))))
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page as it was read: its JSON (in UTF-8 where its encoding is known), document and records."""
+
+    body: bytes
+    document: Any
+    records: list[Any]
+
+
+def read_page(feed: Feed, body: bytes, charset: str = "") -> Page:
+    """One page, read as `read_response` reads a whole response; FaultError where it has no records."""
+    document, drifts = _decoded(feed, body, decode_plain, charset)
+    unpacked = as_utf8(_decompressed(body))
+    if not drifts:
+        with suppress(UnicodeDecodeError):
+            unpacked.decode("utf-8", "surrogatepass")
+            return Page(unpacked, document, _records(feed, document, body))
+        unpacked = text_of(unpacked, feed.encoding or charset)[0].encode()
+    return Page(unpacked, document, _records(feed, document, body))
+
+
+def has_all_records(feed: Feed, pages: Sequence[Page]) -> bool:
+    """Whether there are as many records as the pages themselves say there are; False where they do not say it."""
+    total = _total(feed, [page.document for page in pages])
+    return 0 < total <= sum(len(page.records) for page in pages)
+
+
+def _records(feed: Feed, document: Any, body: bytes) -> list[Any]:
+    """The records of a document, of which `body` is for a message; FaultError."""
     try:
-        records = [record for page in pages for record in feed.arrangement.records(page, feed.records)]
+        return feed.arrangement.records(document, feed.records)
     except ArrangementError as error:
         found = error.found
         if found == "nothing there":
             found += ": " + beginning(body)
         elif feed.arrangement.is_plain:
             found = describe(next(values_at(document, feed.records)))
-        raise unusable("no_records", where, found, error.expected) from None
-    if not records and not feed.empty_is_ok:
-        raise unusable("empty", where, "an empty array", "at least one record")
-    if len(records) > MAX_RECORDS:
-        raise unusable("too_many", where, f"more than {MAX_RECORDS} records", f"at most {MAX_RECORDS}")
-    return Response(records, (*drifts, *_missing_records(feed, pages, len(records), is_complete=is_complete)))
+        raise unusable("no_records", place_of_records(feed), found, error.expected) from None
 
 
-def read_page(feed: Feed, body: bytes, charset: str = "") -> Any:
-    """One page's JSON document, read as `read_response` reads a whole response; FaultError where it is none."""
-    return _decoded(feed, body, decode_plain, charset)[0]
+def _total(feed: Feed, documents: Sequence[Any]) -> int:
+    """How many records the response says there are; 0 where it does not say it."""
+    totals = [] if feed.total is None else [each for one in documents for each in values_at(one, feed.total)]
+    return max((each for each in totals if type(each) is int and each in INT64), default=0)
 
 
-def records_of_page(feed: Feed, document: Any) -> int:
-    """How many records a page has; 0 where it has none."""
-    try:
-        return len(feed.arrangement.records(document, feed.records))
-    except ArrangementError:
-        return 0
-
-
-def _missing_records(feed: Feed, pages: list[Any], count: int, *, is_complete: bool) -> Iterator[Drift]:
+def _missing_records(feed: Feed, pages: Pages, count: int) -> Iterator[Drift]:
     """A drift where the response itself says that there are more records than it has."""
-    totals = [] if feed.total is None else [each for page in pages for each in values_at(page, feed.total)]
-    total = max((each for each in totals if type(each) is int and each in INT64), default=0)
-    if count < total or not is_complete:
-        found = (
-            f"{count:,} records"
-            if is_complete
-            else f"{count:,} records in {len(pages)} pages, and more pages"
-        )
+    total = _total(feed, pages.documents)
+    if count < total or not pages.is_complete:
+        found = f"{count:,} records"
+        if not pages.is_complete:
+            number = len(pages.documents)
+            found += f" in {number} page{'s' * (number != 1)}, and "
+            found += f"then no page: {_text_of_page(pages)}" if pages.unreadable else "more pages"
         expected = f"the {total:,} that it says there are" if count < total else "all pages"
         where = path_text(feed.total or ())
         message = f"{feed.name}: incomplete {where}: found {found}; expected {expected}"
         yield Drift("incomplete", where, found, expected, message, is_severe=True)
+
+
+def _text_of_page(pages: Pages) -> str:
+    return beginning(pages.unreadable.encode("latin-1", "replace"))
 
 
 def place_of_records(feed: Feed) -> str:

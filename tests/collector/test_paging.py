@@ -1,5 +1,6 @@
 """Pages of a response become one raw response, within bounds."""
 
+import gzip
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -37,8 +38,8 @@ def paged(tmp_path: Path) -> MakePaged:
 class Api:
     """Records in pages, by the parameters of the request; remembers what was asked."""
 
-    def __init__(self, *pages: Any) -> None:
-        self.pages, self.asked = list(pages), list[str]()
+    def __init__(self, *pages: Any, content_type: str = "application/json") -> None:
+        self.pages, self.asked, self.content_type = list(pages), list[str](), content_type
 
     def __call__(self, url: str, seconds: float, size: int) -> Answer:
         assert seconds > 0
@@ -46,7 +47,7 @@ class Api:
         self.asked.append(url)
         page = self.pages[len(self.asked) - 1]
         body = page if isinstance(page, bytes) else json.dumps(page).encode()
-        return Answer(body, {"content-type": "application/json"})
+        return Answer(body, {"content-type": self.content_type})
 
 
 def page(first: int, count: int, total: int = 5, **more: Any) -> dict[str, Any]:
@@ -103,27 +104,81 @@ def test_a_total_above_the_records_is_noticed_without_pages_too(paged: MakePaged
     assert outcome.drifts[0].expected == "the 1,500 that it says there are"
 
 
-def test_a_page_that_is_none_is_kept_and_quarantined(paged: MakePaged) -> None:
-    feed, api = paged(OFFSET), Api(page(0, 2), b"<html>")
-    answer = fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000)
-    assert b"<html>" in answer.body
-    assert [each.scope for each in parse(feed, answer.body, TICK).rejections] == ["response"]
+def incomplete(feed: Feed, body: bytes) -> tuple[list[int], list[str]]:
+    """The IDs of the rows, and what the drift says that makes an event."""
+    outcome = parse(feed, body, TICK)
+    assert parse(feed, body, TICK, decode=msgspec.json.decode) == outcome
+    assert outcome.rejections == ()
+    assert {(drift.kind, drift.is_severe) for drift in outcome.drifts} <= {("incomplete", True)}
+    return [row["id"] for row in outcome.rows], [drift.found for drift in outcome.drifts]
 
 
-def test_pages_that_are_no_utf8_are_read_as_the_response_is(paged: MakePaged) -> None:
-    pages = [json.dumps(page(n, 2 if n < 4 else 1, name="Hôtel"), ensure_ascii=False) for n in (0, 2, 4)]
-    feed, api = paged(WAYS[0][0]), Api(*(each.encode("latin-1") for each in pages))
-    outcome = parse(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body, TICK)
-    assert (len(api.asked), len(outcome.rows)) == (3, 5)
+# The second page → what is said of the response.
+NO_PAGES: dict[str, tuple[Any, str]] = {
+    "an HTML page": (b"<html>Back soon", "2 records in 1 page, and then no page: <html>Back soon"),
+    "an error": ({"error": "quota"}, '2 records in 1 page, and then no page: {"error": "quota"}'),
+    "records that are none": ({"results": {}}, '2 records in 1 page, and then no page: {"results": {}}'),
+    "no UTF-8": (b"\xff\xfe\xfd", "2 records in 1 page, and then no page: \ufffd\ufffd\ufffd"),
+    "the first one again": (page(0, 2, next="?cursor=b"), "2 records in 1 page, and more pages"),
+    "no address of a third": (page(2, 2, next="https://["), "4 records in 2 pages, and more pages"),
+}
+
+
+BY = ('offset = "offset", size = 2', 'page = "page", size = 2', 'next = "next"')
 
 
 @pytest.mark.parametrize(
-    "second", [b"<html>", json.dumps(page(2, 2, next="https://[")).encode()], ids=["no page", "no address"]
+    ("what", "paging"),
+    [(what, paging) for what in NO_PAGES for paging in (BY[2:] if what.startswith("no address") else BY)],
 )
-def test_pages_that_lead_nowhere_are_not_complete(paged: MakePaged, second: bytes) -> None:
-    feed, api = paged('next = "next"'), Api(page(0, 2, next="?cursor=b"), second)
+def test_what_is_no_page_costs_no_row_of_another(paged: MakePaged, what: str, paging: str) -> None:
+    second, found = NO_PAGES[what]
+    feed, api = paged(paging), Api(page(0, 2, next="?cursor=b"), second)
+    rows, said = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
+    assert (rows, said) == (list(range(2 + 2 * found.startswith("4"))), [found])
+
+
+def test_a_first_page_that_is_none_is_the_response(paged: MakePaged) -> None:
+    feed, api = paged(OFFSET), Api(b"<!doctype html>")
+    answer = fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000)
+    assert answer.body == b"<!doctype html>"
+    assert [each.reason for each in parse(feed, answer.body, TICK).rejections] == ["html"]
+
+
+@pytest.mark.parametrize("pages", [[page(0, 2), page(2, 2)], [page(0, 2), page(2, 2), page(2, 2)]])
+def test_as_many_records_as_the_api_says_are_all(paged: MakePaged, pages: list[Any]) -> None:
+    """Whether the number of requests ends here, or the API repeats its last page."""
+    pages = [each | {"total_count": 4} for each in pages]
+    feed, api = paged(f'offset = "offset", size = 2, max_requests = {len(pages)}'), Api(*pages)
+    rows, said = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
+    assert (rows, said) == ([0, 1, 2, 3], [])
+
+
+def test_pages_in_a_circle_end(paged: MakePaged) -> None:
+    circle = [page(0, 2, next="?cursor=b"), page(2, 2, next="?cursor=a"), page(0, 2, next="?cursor=b")]
+    feed, api = paged('next = "next"'), Api(*circle)
+    rows, said = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
+    assert (rows, said) == ([0, 1, 2, 3], ["4 records in 2 pages, and more pages"])
+
+
+ENCODED: dict[str, Callable[[str], bytes]] = {
+    "gzip": lambda text: gzip.compress(text.encode(), mtime=0),
+    "UTF-16": lambda text: text.encode("utf-16"),
+    "a byte order mark": lambda text: text.encode("utf-8-sig"),
+    "ISO-8859-1": lambda text: text.encode("latin-1"),
+    "UTF-8": lambda text: text.encode(),
+}
+
+
+@pytest.mark.parametrize("first", ENCODED)
+@pytest.mark.parametrize("second", ENCODED)
+def test_each_page_is_read_as_a_response_is(paged: MakePaged, first: str, second: str) -> None:
+    texts = [json.dumps(page(n, 2 - n // 4, name="Hôtel"), ensure_ascii=False) for n in (0, 2, 4)]
+    encoded = [ENCODED[how](text) for how, text in zip((first, second, first), texts, strict=True)]
+    feed, api = paged(WAYS[0][0]), Api(*encoded, content_type="application/json; charset=ISO-8859-1")
     body = fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body
-    assert body.rstrip().endswith(b"false}")
+    assert incomplete(feed, body) == ([0, 1, 2, 3, 4], [])
+    assert body.count("Hôtel".encode()) == 3
 
 
 def test_no_other_host_is_asked(paged: MakePaged) -> None:

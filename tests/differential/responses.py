@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from feed import Feed, load_feed, load_feeds
+from feed import Feed, joined_pages, load_feed, load_feeds
 from tests.differential.comparison import Difference, compare
 from tests.differential.mutations import mutate
 from tests.feed.examples import EXAMPLES, NAMES, write_example
@@ -77,6 +77,12 @@ def differences(count: int, seed: int) -> Iterator[Difference | None]:
         feed = rng.choice(FEEDS if rng.random() < _DECODED_AS_A_WHOLE else SHAPES)
         is_json = feed.arrangement.format == "json"
         body = json.dumps(json.loads(feed.sample)).encode() if is_json and rng.random() < 0.7 else feed.sample
+        if feed.paging and rng.random() < 0.8:  # as the collector stores them
+            body = joined_pages(
+                [body] * rng.randrange(4),
+                is_complete=rng.random() < 0.5,
+                unreadable=rng.choice((b"", b"\xff<")),
+            )
         if rng.random() < 0.95:
             body = mutate(body, rng)
         yield compare(feed, body, rng.choice(CHARSETS))

@@ -247,6 +247,7 @@ SPOILT: dict[tuple[str, str], tuple[list[bytes], Rows, Faults, tuple[str, ...]]]
     ),
     ("pages", "three pages"): (_pages(100, 100, 7, total=207), _stations(207), [], ()),
     ("pages", "the last page is full"): (_pages(100, 0, total=100), _stations(100), [], ()),
+    ("pages", "the last page is full and repeated"): (_pages(100, total=100), _stations(100), [], ()),
     ("pages", "fewer records than there are"): (
         _pages(100, 20, total=300),
         _stations(120),
@@ -255,9 +256,22 @@ SPOILT: dict[tuple[str, str], tuple[list[bytes], Rows, Faults, tuple[str, ...]]]
     ),
     ("pages", "a page that is none"): (
         [*_pages(100, total=200), b"<html>"],
+        _stations(100),
         [],
-        [("response", "not_json", "")],
-        UNUSABLE,
+        ("incomplete_response",),
+    ),
+    ("pages", "the same page again and again"): (
+        _pages(100, total=200),
+        _stations(100),
+        [],
+        ("incomplete_response",),
+    ),
+    ("pages", "a first page that is none"): ([b"<html>"], [], [("response", "html", "")], UNUSABLE),
+    ("pages", "no list in a page"): (
+        [*_pages(100, total=200), b'{"results": {}}'],
+        _stations(100),
+        [],
+        ("incomplete_response",),
     ),
     ("lines", "a long number, a line that is cut, an empty one"): (
         [
