@@ -4,7 +4,7 @@ The events are part of the stack: cdk/monitoring.py has alerts on them.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from collector.api import ApiError
 from collector.asking import unusable_responses
@@ -17,8 +17,10 @@ from telemetry import log
 GONE = (404, 410)
 
 
-def report_outcome(feed: Feed, outcome: Outcome, landed: Landed, seconds: float) -> None:
-    """Log what the response gave, and what is wrong with it."""
+def report_outcome(
+    feed: Feed, outcome: Outcome, landed: Landed, seconds: float, redact: Callable[[str], str] = str
+) -> None:
+    """Log what the response gave, and what is wrong with it; `redact` takes secrets out of what it says."""
     is_odd = bool(outcome.rejections or outcome.drifts)
     words = "collected, not all as expected" if is_odd else "collected"
     newest, since = newest_report(feed, outcome), unchanged_since(landed.metadata)
@@ -39,11 +41,11 @@ def report_outcome(feed: Feed, outcome: Outcome, landed: Landed, seconds: float)
         unchanged_since=None if since is None else since.isoformat(),
         unusable_responses=unusable_responses(landed.metadata),
         reasons=sorted({rejection.reason for rejection in outcome.rejections}),
-        drifts=[drift.message for drift in outcome.drifts],
+        drifts=[redact(drift.message) for drift in outcome.drifts],
         seconds=round(seconds, 3),
     )
     for event, problem in _problems(feed, outcome, landed):
-        log(logging.ERROR, problem, event=event, feed=outcome.feed, object=landed.name)
+        log(logging.ERROR, redact(problem), event=event, feed=outcome.feed, object=landed.name)
 
 
 def report_failure(feed: Feed, error: ApiError) -> None:

@@ -57,6 +57,10 @@ class Services:
     now: Callable[[], datetime] = utc_now
     memory: Memory = field(default_factory=Memory)
 
+    def redact(self, text: str) -> str:
+        """The text without any of the secrets."""
+        return redacted(text, self.secrets.values())
+
 
 def collect_tick(settings: Settings, feed: Feed, services: Services, delivery: Delivery) -> Outcome:
     """Land the tick's answer, load its rows, quarantine what is no row; return what the answer gave."""
@@ -88,7 +92,7 @@ def collect_tick(settings: Settings, feed: Feed, services: Services, delivery: D
         # An object that was there before may have been rebuilt by the batch, whose jobs have other ids.
         if lines and (landed.is_new or not has_rows(services.bigquery, table, own)):
             load_once(services.bigquery, table, lines, schema, f"{job}-{kind}-{_short_digest(table)}")
-    report_outcome(feed, outcome, landed, time.monotonic() - started)
+    report_outcome(feed, outcome, landed, time.monotonic() - started, services.redact)
     return outcome
 
 
@@ -121,16 +125,23 @@ def request_of(feed: Feed, services: Services) -> Ask:
     """What makes one request of the feed, with its parameters and headers; no message of it has a secret."""
     query, headers = values_of(feed.query, services.secrets), values_of(feed.headers, services.secrets)
 
+    def redact_all(texts: Mapping[str, str]) -> dict[str, str]:
+        return {name: services.redact(text) for name, text in texts.items()}
+
     def ask(url: str, seconds: float, size: int) -> Answer:
         try:
-            return fetch(
+            answer = fetch(
                 services.api, with_query(url, query), timeout_s=seconds, max_bytes=size, headers=headers
             )
-        except ApiError as error:
+        except Exception as error:
             if not services.secrets:
                 raise
-            message = redacted(str(error), services.secrets.values())
-            status, retry_after_s = error.status, error.retry_after_s
+            name = "" if isinstance(error, ApiError) else f"{type(error).__name__}: "
+            message = name + services.redact(str(error))
+            status = error.status if isinstance(error, ApiError) else None
+            retry_after_s = error.retry_after_s if isinstance(error, ApiError) else None
+        else:
+            return Answer(answer.body, redact_all(answer.headers), redact_all(answer.metadata))
         # Without its cause, whose message has the address.
         raise ApiError(message, status=status, retry_after_s=retry_after_s)
 

@@ -28,7 +28,8 @@ from feed.outcome import IMPLAUSIBLE, FaultError, Outcome, Rejection, load_rows,
 from feed.paging import joined_pages
 from feed.parsing import answer_times, parse, unreadable
 from feed.raw import RawError, TooLargeError, pack, unpack
-from feed.request import redacted, secret_variable, values_of, with_query
+from feed.redaction import redacted
+from feed.request import secret_variable, values_of, with_query
 from feed.response import Page, has_all_records, read_page
 from feed.schema import (
     availability_sql,

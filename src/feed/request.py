@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 SECRET_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,99}")
 HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
@@ -11,7 +11,6 @@ HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
 FORBIDDEN_HEADERS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "accept-encoding"}
 )
-_REDACTED = "[secret]"
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,3 @@ def with_query(url: str, parameters: Mapping[str, str]) -> str:
         (key, value) for key, value in parse_qsl(parts.query, keep_blank_values=True) if key not in parameters
     ]
     return urlunsplit(parts._replace(query=urlencode([*own, *parameters.items()])))
-
-
-def redacted(text: str, secrets: Iterable[str]) -> str:
-    """The text without any of the secrets, as they are or as they stand in an address."""
-    forms = {form for each in secrets for form in (each, quote(each, ""), quote_plus(each)) if form}
-    for form in sorted(forms, key=len, reverse=True):  # a secret may contain another
-        text = text.replace(form, _REDACTED)
-    return text

@@ -1,21 +1,26 @@
 """An API key reaches the API, and nothing else: no message, no stack trace."""
 
+import logging
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from collector.api import ApiError, make_session
+from collector.landing import Landed
+from collector.reporting import report_outcome
 from collector.settings import SettingsError, secrets_of
 from collector.tick import Services, request_of
-from feed import Feed, load_feed
+from feed import Feed, load_feed, parse
 from tests.collector.surroundings import Api, Reply
 
 pytestmark = pytest.mark.emulator
 
 KEY = "k3y/with +signs"
 NOTHING: Any = None
+LANDED = Landed("keyed/20231026T205000Z.json.gz", b"", is_new=True)
 
 
 @pytest.fixture
@@ -65,3 +70,30 @@ def test_a_secret_that_is_missing_is_named() -> None:
     assert secrets_of(["a-b"], {"SECRET_A_B": "x\n"}) == {"a-b": "x"}
     with pytest.raises(SettingsError, match="no value of the secrets a-b: expected in SECRET_A_B"):
         secrets_of(["a-b", "c"], {"SECRET_C": "x"})
+
+
+def test_no_metadata_of_the_object_has_the_key(feed: Feed, api: Api) -> None:
+    api.answers(Reply(b"[]", headers={"ETag": '"k3y%2fwith+%2bsigns"'}))
+    answer = request_of(feed, services({"bikes": KEY}))(api.url, 10, 1_000)
+    assert answer.headers["etag"] == '"[secret]"'
+
+
+def test_an_error_that_is_none_of_the_apis_has_no_key_either(feed: Feed, api: Api) -> None:
+    ask = request_of(feed, services({"bikes": f" {KEY}"}))  # no header's value begins with a blank
+    with pytest.raises(ApiError, match=r"InvalidHeader: .*\[secret\]") as failed:
+        ask(api.url, 10, 1_000)
+    assert "k3y" not in "".join(traceback.format_exception(failed.value))
+
+
+def test_the_log_of_a_response_that_repeats_the_key_has_none(
+    feed: Feed, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = rb"<html>not allowed: /?apiKey=k3y%2fwith+%2bsigns, k3y\/with +signs"
+    logging.getLogger("vlille").propagate = True
+    with caplog.at_level(logging.INFO, "vlille"):
+        outcome = parse(feed, body, datetime(2023, 10, 26, tzinfo=UTC))
+        report_outcome(feed, outcome, LANDED, 0.1, services({"bikes": KEY}).redact)
+    assert "k3y" in outcome.rejections[0].message
+    said = "".join(f"{record.getMessage()} {vars(record)['fields']}" for record in caplog.records)
+    assert "not allowed: /?apiKey=[secret], [secret]" in said
+    assert "k3y" not in said
