@@ -13,7 +13,7 @@ from urllib3 import Retry
 from urllib3.exceptions import InvalidHeader
 
 from collector.deadline import Deadline, WatchedAdapter
-from feed import RawError, TooLargeError, is_private_address, unpack
+from feed import RawError, TooLargeError, is_private_address, unpack_body
 
 USER_AGENT = "vlille-collector/0.1 (bike-share availability archive)"
 CONNECT_SECONDS = 5.0
@@ -158,7 +158,9 @@ def _answer(response: requests.Response, deadline: Deadline, max_bytes: int) -> 
         if not deadline.left_s:
             raise ApiError(f"{response.url}: the answer is not complete after {deadline.seconds:g} s")
     try:
-        unpack(bytes(body), max_bytes)  # a gzip file that no header announces is bounded unpacked as well
+        unpack_body(
+            bytes(body), max_bytes
+        )  # a gzip file that no header announces is bounded unpacked as well
     except TooLargeError as error:
         raise ApiError(f"{response.url}: the answer is larger than allowed: {error}") from error
     except RawError:

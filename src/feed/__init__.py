@@ -27,7 +27,7 @@ from feed.naming import (
 from feed.outcome import IMPLAUSIBLE, FaultError, Outcome, Rejection, load_rows, quarantine_rows
 from feed.paging import joined_pages
 from feed.parsing import answer_times, parse, unreadable
-from feed.raw import RawError, TooLargeError, pack, unpack
+from feed.raw import RawError, TooLargeError, pack, unpack, unpack_body
 from feed.redaction import redacted
 from feed.request import secret_variable, values_of, with_query
 from feed.response import Page, has_all_records, read_page
@@ -107,6 +107,7 @@ __all__ = [
     "station_schema",
     "tick_of",
     "unpack",
+    "unpack_body",
     "unreadable",
     "values_of",
     "wait_name",

@@ -127,7 +127,8 @@ class _Kind:
 
 
 def _type_name(column: Column) -> str:
-    return f"REPEATED {column.type}" if column.mode == "REPEATED" else column.type
+    kind = f"{column.type} in {column.unit}" if column.unit else column.type
+    return f"REPEATED {kind}" if column.mode == "REPEATED" else kind
 
 
 def _fits(column: Column) -> Callable[[Any], bool]:

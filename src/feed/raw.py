@@ -6,6 +6,7 @@ _GZIP = 31  # wbits: a 32 KiB window, with gzip's header and checksum
 GZIP_MAGIC = b"\x1f\x8b"
 MIB = 1024 * 1024
 MAX_MEMBERS = 100  # of one gzip file; empty ones would cost time and give no byte that a limit could count
+MAX_LAYERS = 3  # gzip inside of gzip: a server and a proxy that both pack
 _CHUNK = 64 * 1024  # what zlib copies of the rest at the end of each member is less
 
 
@@ -46,6 +47,18 @@ def unpack(data: bytes, limit: int = 64 * MIB) -> bytes:
         if not rest:
             return bytes(body)
     raise RawError(f"more than {MAX_MEMBERS} gzip members; expected at most {MAX_MEMBERS}")
+
+
+def unpack_body(body: bytes, limit: int = 64 * MIB) -> bytes:
+    """The body of a response without gzip that no header announced, or that was applied more than once.
+
+    RawError as `unpack`, for each of the first MAX_LAYERS; what is still gzip below them stays so.
+    """
+    for _ in range(MAX_LAYERS):
+        if not body.startswith(GZIP_MAGIC):
+            break
+        body = unpack(body, limit)
+    return body
 
 
 def _refuse_above(limit: int, size: int) -> None:

@@ -17,7 +17,7 @@ from feed.model import Feed
 from feed.outcome import FaultError, clipped
 from feed.paging import Pages, pages_of
 from feed.paths import path_text, values_at
-from feed.raw import GZIP_MAGIC, RawError, unpack
+from feed.raw import RawError, unpack_body
 
 _HTML = re.compile(rb"<!doctype\s+html|<html|<head|<body", re.IGNORECASE)
 _CUT_TOKEN = re.compile(r"[-+.eE0-9]*|t(r(ue?)?)?|f(a(l(se?)?)?)?|n(u(ll?)?)?|N(aN?)?|-?I[a-z]*")
@@ -180,10 +180,8 @@ def _document(feed: Feed, body: bytes, text: str) -> Any:
 
 def _decompressed(body: bytes) -> bytes:
     """The body without a compression that no header announced."""
-    if not body.startswith(GZIP_MAGIC):
-        return body
     try:
-        return unpack(body)
+        return unpack_body(body)
     except RawError as error:
         raise unusable("not_json", "", str(error), "JSON, or whole gzip of it") from None
 
@@ -226,4 +224,5 @@ def _is_cut(error: ValueError) -> bool:
 
 def beginning(body: bytes) -> str:
     """The first of a body, for messages."""
-    return " ".join(body[:160].decode("utf-8", "replace").split())
+    words = " ".join(body[:160].decode("utf-8", "replace").split())
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in words)

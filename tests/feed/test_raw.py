@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feed import RawError, pack, unpack
-from feed.raw import MAX_MEMBERS
+from feed import RawError, TooLargeError, pack, unpack, unpack_body
+from feed.raw import MAX_LAYERS, MAX_MEMBERS
 
 pytestmark = pytest.mark.unit
 
@@ -77,3 +77,18 @@ def test_the_limit_itself_is_allowed() -> None:
 def test_damage_never_raises_anything_else(data: bytes) -> None:
     with contextlib.suppress(RawError):
         unpack(data)
+
+
+@pytest.mark.parametrize("layers", range(MAX_LAYERS + 2))
+def test_gzip_inside_of_gzip(layers: int) -> None:
+    data = b'{"records": []}'
+    for _ in range(layers):
+        data = pack(data)
+    found = unpack_body(data)
+    assert found == (b'{"records": []}' if layers <= MAX_LAYERS else pack(b'{"records": []}'))
+
+
+def test_each_layer_is_bounded() -> None:
+    for layers in (pack(bytes(2_000)), pack(pack(bytes(2_000)))):
+        with pytest.raises(TooLargeError):
+            unpack_body(layers, limit=1_000)

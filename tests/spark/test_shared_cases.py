@@ -15,7 +15,8 @@ from tests.conftest import CASES, ROOT
 from tests.feed.examples import write_folder
 from tests.spark.pipeline import Collected, Tick, check, run_ticks
 
-pytestmark = pytest.mark.spark
+# Of a test, not of what all of them wait for: a hundred responses and a Spark job.
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(func_only=True)]
 
 NIGHT = datetime(2026, 10, 25, 0, 31, tzinfo=UTC)  # of the responses
 SEEN = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)

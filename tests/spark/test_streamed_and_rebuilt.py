@@ -24,7 +24,8 @@ from tests.spark.faults import (
 from tests.spark.pipeline import Collected, Tick, check, run_ticks
 from tests.spark.shapes import shape_ticks
 
-pytestmark = pytest.mark.spark
+# Of a test, not of what all of them wait for: a hundred responses and a Spark job.
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(func_only=True)]
 
 KEY = "k3y/with +signs"
 PLAIN_PRODUCER, NESTED_PRODUCER = Producer({}), Producer(NESTED)
