@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from feed.arrangement import MAX_RECORDS, ArrangementError
-from feed.conversion import describe
+from feed.conversion import MisfitError, describe, to_integer
 from feed.decoding import MAX_DEPTH, DepthError, check_depth, decode_json
-from feed.detection import INT64
 from feed.drift import Drift
 from feed.encoding import as_utf8, text_of
 from feed.model import Feed
@@ -53,7 +52,8 @@ def read_response(feed: Feed, body: bytes, decode: Decode, charset: str = "") ->
     pages = pages_of(document) if feed.paging else Pages([document])
     records = [record for page in pages.documents for record in _records(feed, page, body)]
     if not records and not feed.empty_is_ok:
-        raise unusable("empty", where, "an empty array", "at least one record")
+        found = "an empty array" if feed.arrangement.format == "json" else "no record"
+        raise unusable("empty", where, found, "at least one record")
     if len(records) > MAX_RECORDS:
         raise unusable("too_many", where, f"more than {MAX_RECORDS} records", f"at most {MAX_RECORDS}")
     return Response(records, (*drifts, *_missing_records(feed, pages, len(records))))
@@ -101,15 +101,19 @@ def _records(feed: Feed, document: Any, body: bytes) -> list[Any]:
 
 def _total(feed: Feed, documents: Sequence[Any]) -> int:
     """How many records the response says there are; 0 where it does not say it."""
-    totals = [] if feed.total is None else [each for one in documents for each in values_at(one, feed.total)]
-    return max((each for each in totals if type(each) is int and each in INT64), default=0)
+    total = 0
+    for one in documents if feed.total is not None else ():
+        for each in values_at(one, feed.total or ()):
+            with suppress(MisfitError):
+                total = max(total, to_integer(each))
+    return total
 
 
 def _missing_records(feed: Feed, pages: Pages, count: int) -> Iterator[Drift]:
     """A drift where the response itself says that there are more records than it has."""
     total = _total(feed, pages.documents)
     if count < total or not pages.is_complete:
-        found = f"{count:,} records"
+        found = f"{count:,} record{'s' * (count != 1)}"
         if not pages.is_complete:
             number = len(pages.documents)
             found += f" in {number} page{'s' * (number != 1)}, and "

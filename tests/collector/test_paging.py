@@ -50,7 +50,7 @@ class Api:
         return Answer(body, {"content-type": self.content_type})
 
 
-def page(first: int, count: int, total: int = 5, **more: Any) -> dict[str, Any]:
+def page(first: int, count: int, total: Any = 5, **more: Any) -> dict[str, Any]:
     return {"total_count": total, "results": [{"id": first + n} for n in range(count)]} | more
 
 
@@ -97,9 +97,10 @@ def test_pages_beyond_the_bound_are_noticed(paged: MakePaged) -> None:
     )
 
 
-def test_a_total_above_the_records_is_noticed_without_pages_too(paged: MakePaged) -> None:
+@pytest.mark.parametrize("total", [1_500, "1500", 1_500.0])
+def test_a_total_above_the_records_is_noticed_without_pages_too(paged: MakePaged, total: Any) -> None:
     feed = paged(OFFSET)
-    outcome = parse(feed, json.dumps(page(0, 2, total=1_500)).encode(), TICK)
+    outcome = parse(feed, json.dumps(page(0, 2, total=total)).encode(), TICK)
     assert [drift.found for drift in outcome.drifts] == ["2 records"]
     assert outcome.drifts[0].expected == "the 1,500 that it says there are"
 
