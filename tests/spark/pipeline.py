@@ -19,7 +19,7 @@ import copier.settings
 from cdk.artifacts import batch_artifact
 from collector.envelope import Delivery
 from collector.settings import Settings
-from collector.tick import Services, collect_tick
+from collector.tick import Memory, Services, collect_tick
 from copier.sweep import sweep
 from feed import Feed
 from local.spark import local_spark
@@ -92,12 +92,14 @@ def run_ticks(
     """Collect each tick in a minute of its own, archive what landed, and rebuild the day of every feed."""
     done = Collected()
     api = Api()
-    services = Services(session, project.gcs, project.bq, secrets)
     ticks = list(ticks)
     try:
         for number, tick in enumerate(ticks):
             done.minutes[str(tick)] = minute = evening + timedelta(minutes=number)
             api.answers(*tick.replies)
+            # As an instance that has just begun, and asks once more for nothing.
+            memory = Memory(was_unusable=True)
+            services = Services(session, project.gcs, project.bq, secrets, memory=memory)
             lines = _Lines()
             LOGGER.addHandler(lines)
             try:
