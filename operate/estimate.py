@@ -1,6 +1,6 @@
 """What a backfill costs before it begins: operations, bytes, cluster minutes, dollars. Pure.
 
-Prices and assumptions are those of the plan review, `review/prices`; so are the figures of the README's tables.
+Prices and assumptions are those of the plan review, `review/prices`; so are the figures of docs/costs.md.
 """
 
 import re

@@ -78,7 +78,7 @@ def test_make_help_tells_of_every_target() -> None:
     assert phony == set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
 
 
-def test_the_readme_tells_of_every_output() -> None:
+def test_the_page_has_every_output() -> None:
     declared = set(re.findall(r'^  "(\w+)": \{$', outputs_of_the_snapshot(), re.MULTILINE))
     told = set(re.findall(r"`(\w+)`", outputs_table()))
     assert declared == told
@@ -90,7 +90,9 @@ def outputs_of_the_snapshot() -> str:
 
 
 def outputs_table() -> str:
-    rows = (ROOT / "README.md").read_text("utf-8").split("| output | what it is |")[1].split("\n\n")[0]
+    rows = (
+        (ROOT / "docs" / "operate.md").read_text("utf-8").split("| output | what it is |")[1].split("\n\n")[0]
+    )
     return "\n".join(row.split(" | ")[0] for row in rows.splitlines())
 
 
@@ -100,3 +102,16 @@ def test_every_module_that_the_readme_names_is_there() -> None:
         "\n".join(document.read_text("utf-8") for document in DOCUMENTS),
     ):
         assert (ROOT / name).exists(), name
+
+
+def test_the_readme_is_one_screen_or_two() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
+
+
+def test_links_to_headings_lead_to_one() -> None:
+    for document in DOCUMENTS:
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", document.read_text("utf-8")):
+            page = document.parent / target if target else document
+            titles = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+            anchors = {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in titles}
+            assert anchor in anchors, f"{document.name}: {target}#{anchor}"

@@ -220,9 +220,14 @@ def test_a_city_whose_system_is_not_reached_is_simulated(tmp_path: Path) -> None
     assert "the real API is not used: it cannot be reached" in done.output
 
 
-def readme_session() -> tuple[str, str]:
-    """What the README types at the SQL prompt, and what it shows."""
-    block = (ROOT / "README.md").read_text("utf-8").split("<!-- sql: begin -->\n```\n")[1].split("```")[0]
+def page_session() -> tuple[str, str]:
+    """What the page types at the SQL prompt, and what it shows."""
+    block = (
+        (ROOT / "docs" / "getting-started.md")
+        .read_text("utf-8")
+        .split("<!-- sql: begin -->\n```\n")[1]
+        .split("```")[0]
+    )
     lines = block.split("$ make sql TO=here\n")[1].splitlines(keepends=True)
     typed = [
         line.removeprefix("sql> ").removeprefix("...> ") for line in lines if line[:5] in ("sql> ", "...> ")
@@ -232,7 +237,7 @@ def readme_session() -> tuple[str, str]:
 
 @pytest.mark.local
 def test_the_queries_of_the_readme_give_what_it_shows(replayed: Finished) -> None:
-    typed, shown = readme_session()
+    typed, shown = page_session()
     command = [sys.executable, "-m", "operate", "sql", "--env=dev", "--here"]
     done = subprocess.run(
         command,

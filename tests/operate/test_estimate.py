@@ -104,10 +104,10 @@ def test_more_answers_take_no_less_time(answers: int, days: int, at_once: int) -
     )
 
 
-def test_the_table_in_the_readme() -> None:
+def test_the_table_of_the_page() -> None:
     """Where the figures change: replace the table between the marks by what this compares it with."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    table = readme.split("<!-- sizing: begin -->\n")[1].split("\n<!-- sizing: end -->")[0]
+    page = (Path(__file__).parents[2] / "docs" / "costs.md").read_text()
+    table = page.split("<!-- sizing: begin -->\n")[1].split("\n<!-- sizing: end -->")[0]
     clusters = {
         "1 × e2-standard-4 (dev, prod)": ONE,
         "1 × e2-standard-16": replace(ONE, master=Machine("e2-standard-16", 50)),
@@ -127,10 +127,10 @@ def month_of(environment: str) -> Cost:
     return found
 
 
-def test_a_month_in_the_readme_is_what_the_review_says() -> None:
+def test_a_month_of_the_page_is_what_the_review_says() -> None:
     """Where the figures change: replace the table between the marks by what this compares it with."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    table = readme.split("<!-- month: begin -->\n")[1].split("\n<!-- month: end -->")[0]
+    page = (Path(__file__).parents[2] / "docs" / "costs.md").read_text()
+    table = page.split("<!-- month: begin -->\n")[1].split("\n<!-- month: end -->")[0]
     assert table == month_table({"dev": month_of("dev"), "prod": month_of("prod")})
 
 
