@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from review.archives import Archive
 from review.grants import Grant
 from review.naming import Names
-from review.plan import Change, Plan
+from review.plan import Change, Plan, unindexed
+from review.secret_forms import secrets_by_form
 from review.text import span
 from review.values import get, known, text
 
@@ -29,6 +30,16 @@ class Context:
     plan: Plan
     names: Names = field(default_factory=lambda: Names(()))
     lookup: Lookup = no_files
+
+    def __post_init__(self) -> None:
+        """Show what the configuration calls each resource, but for what is a secret by its form."""
+        for change in self.plan.changes:
+            # A single word may be a secret's value that stands somewhere else: an address never is one.
+            self.plan.secrets.keep(
+                each
+                for each in (change.configured, unindexed(change.previous), self.names.of(change.address))
+                if ("." in each or "/" in each) and "[" not in each and not any(secrets_by_form(each))
+            )
 
     @functools.cached_property
     def by_type(self) -> dict[str, tuple[Change, ...]]:

@@ -39,6 +39,7 @@ class Secrets:
         self._added: set[str] = set()
         self._spellings: dict[str, int] = {}
         self._by_start: dict[str, list[str]] = {}
+        self._public: set[str] = set()
         self._short: dict[str, int] = {}
         self._short_pattern: re.Pattern[str] | None = None
 
@@ -69,10 +70,23 @@ class Secrets:
                     self._spellings[spelling] = number
                     self._by_start.setdefault(spelling[:SHORTEST], []).append(spelling)
 
+    def keep(self, names: Iterable[str]) -> None:
+        """Show these texts where they stand alone: what a configuration calls a resource is no secret.
+
+        A secret that equals a resource's name would otherwise hide which resource it is.
+        """
+        self._public.update(names)
+
     def mask(self, text: str) -> str:
         """Return `text` with each spelling of each secret hidden; overlapping ones are hidden as one."""
-        if len(text) < 2 or not self._numbers:
+        if len(text) < 2 or not self._numbers or text in self._public:
             return text
+        address, bracket, index = text.partition("[")
+        if bracket and address in self._public:
+            return f"{address}[{self._masked(index)}"
+        return self._masked(text)
+
+    def _masked(self, text: str) -> str:
         found = [*self._found(text), *self._cut_off(text)]
         if found:
             text = _covered(text, found)

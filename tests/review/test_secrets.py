@@ -20,6 +20,7 @@ from review.secret_forms import secrets_by_form
 from review.secrets import Secrets, named
 from review.terminal import terminal
 from review.text import SENSITIVE, visible
+from tests.review.conftest import change, document
 from tests.review.generated import forms, generate
 
 pytestmark = pytest.mark.unit
@@ -198,3 +199,24 @@ def test_no_secret_is_left_in_any_text(values: list[str], text: str) -> None:
     left = found.mask(f"{text}{values[0]}{text}")
     plain = visible(left).replace(SENSITIVE, "\0")
     assert not [each for each in values if each in plain and visible(each) == each and "\0" not in each]
+
+
+def test_a_secret_that_equals_a_resources_name_does_not_hide_which_resource_it_is() -> None:
+    table = {"dataset_id": "warehouse", "table_id": "bikes", "schema": "[]"}
+    user = {"name": "u", "instance": "i", "password": "bikes"}
+    given_ = document(
+        change("google_bigquery_table.bikes", table, None),
+        change("google_sql_user.u", None, user, sensitive=(False, {"password": True})),
+    )
+    text = outputs(given_)["terminal"]
+    assert "google_bigquery_table.bikes" in text
+    assert "password: unset → (sensitive)" in text
+    assert "table_id: (sensitive)" in text
+
+
+def test_an_address_that_is_a_secret_by_its_form_stays_hidden() -> None:
+    token = f"ghp_{'a1B2' * 9}"
+    given_ = document(
+        change(f'google_pubsub_topic.t["{token}"]', None, {"name": "t", "labels": {"a": token}})
+    )
+    assert not any(token in text for text in outputs(given_).values())
