@@ -425,6 +425,8 @@ def logging_to(file: Path) -> Iterator[None]:
     logger = logging.getLogger("local")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    if not any(isinstance(each, logging.NullHandler) for each in logger.handlers):
+        logger.addHandler(logging.NullHandler())  # what is under way at the end would log to the screen
     try:
         yield
     finally:

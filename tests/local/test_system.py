@@ -2,6 +2,8 @@ import io
 import json
 import logging
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +15,7 @@ from local.clock import SimulatedClock
 from local.errors import AlreadyRunningError, LocalError
 from local.system import Options, data_of, logging_to, opened, read_state, running, write_state
 from local.terminal import Terminal
-from tests.conftest import ENVIRONMENTS
+from tests.conftest import ENVIRONMENTS, ROOT
 
 pytestmark = pytest.mark.unit
 
@@ -158,3 +160,17 @@ def test_a_mistake_in_the_settings_leaves_the_last_demos_data(
     ):
         pass
     assert kept.exists()
+
+
+def test_what_is_logged_after_the_end_does_not_reach_the_screen(tmp_path: Path) -> None:
+    """A delivery that the end interrupts logs its failure when the file is closed already."""
+    script = (
+        "import logging, sys; from pathlib import Path; from local.system import logging_to\n"
+        "with logging_to(Path(sys.argv[1])): logging.getLogger('local.services').warning('kept')\n"
+        "logging.getLogger('local.services').warning('late')"
+    )
+    log = tmp_path / "log"
+    words = [sys.executable, "-c", script, str(log)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert log.read_text().endswith("WARNING local.services kept\n")
