@@ -22,6 +22,7 @@ OPEN = (
     "machines.",
     "gib_a_vcpu.",
     "sources.",
+    "prices.alert_condition_month",
     "prices.alloydb_",
     "prices.bigquery_slot_hour.",
     "prices.bigtable_",

@@ -8,6 +8,7 @@ from review.values import Values, blocks, flag, number, text
 
 TYPES = (*RUNS, "google_cloud_scheduler_job", "google_pubsub_subscription")
 FIRST_GENERATION = "google_cloudfunctions_function"
+JOB = "google_cloud_run_v2_job"
 MEMORY = {"Ki": 1 / 1024**2, "Mi": 1 / 1024, "Gi": 1.0, "K": 1 / 1024**2, "M": 1 / 1024, "G": 1.0}
 
 
@@ -32,12 +33,13 @@ def _schedules(side: Side) -> Iterator[Line]:
 
 def _runs(side: Side) -> Iterator[Line]:
     """Functions, services and jobs while they are called, beyond the free tier."""
-    vcpu_seconds = gib_seconds = requests = 0.0
+    vcpu_seconds = gib_seconds = requests = assumed = 0.0
     for address, values in side.world.of_type(*RUNS):
         if side.world.changes[address].type == FIRST_GENERATION or _is_always(values):
             continue
         vcpus, gib = _size(values)
-        often = side.calls.get(address, side.book.assumed("calls_a_month_without_schedule"))
+        often = _calls(side, address)
+        assumed += often if address not in side.calls else 0
         busy = (
             often * side.book.assumed("call_seconds") * max(1.0, number(values, "template.task_count") or 1)
         )
@@ -53,17 +55,17 @@ def _runs(side: Side) -> Iterator[Line]:
             + max(0.0, requests / 1e6 - side.book.free("run_million_requests"))
             * side.book.price("run_million_requests")
         )
-        told = f"{requests:,.0f} scheduled calls of {side.book.assumed('call_seconds'):g} s, beyond the free tier"
-        yield Line("functions and services", month, told)
+        yield Line("functions and services", month, _basis(side, requests, assumed))
 
 
 def _first_generation(side: Side) -> Iterator[Line]:
     """Functions of the first generation are paid for by GHz, which follow from their memory."""
-    ghz_seconds = gib_seconds = requests = 0.0
+    ghz_seconds = gib_seconds = requests = assumed = 0.0
     for address, values in side.world.of_type(FIRST_GENERATION):
         memory = f"{number(values, 'available_memory_mb') or 256:g}"
         ghz = side.book.table["function1_ghz"].get(memory)
-        often = side.calls.get(address, side.book.assumed("calls_a_month_without_schedule"))
+        often = _calls(side, address)
+        assumed += often if address not in side.calls else 0
         if ghz is None:
             side.unknown[address] = f"memory of {memory} MB"
             continue
@@ -81,8 +83,21 @@ def _first_generation(side: Side) -> Iterator[Line]:
             + max(0.0, requests / 1e6 - side.book.free("run_million_requests"))
             * side.book.price("run_million_requests")
         )
-        told = f"{requests:,.0f} scheduled calls of {side.book.assumed('call_seconds'):g} s, beyond the free tier"
-        yield Line("1st gen functions", month, told)
+        yield Line("1st gen functions", month, _basis(side, requests, assumed))
+
+
+def _calls(side: Side, address: str) -> float:
+    """Return the calls of a month: those of its schedule, or what is assumed for a service without one."""
+    if address in side.calls:
+        return side.calls[address]
+    is_job = side.world.changes[address].type == JOB
+    return 0.0 if is_job else side.book.assumed("calls_a_month_without_schedule")
+
+
+def _basis(side: Side, requests: float, assumed: float) -> str:
+    parts = [f"{requests - assumed:,.0f} scheduled calls"] if requests > assumed else []
+    parts += [f"{assumed:,.0f} assumed for what has no schedule"] if assumed else []
+    return f"{' and '.join(parts)}, {side.book.assumed('call_seconds'):g} s each, beyond the free tier"
 
 
 def _kept(side: Side) -> Iterator[Line]:

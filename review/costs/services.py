@@ -19,6 +19,7 @@ PRICED = {
     "google_bigquery_reservation": "bigquery_slot_hour",
     "google_bigtable_instance": "bigtable_node_hour",
     "google_filestore_instance": "filestore_gib_month",
+    "google_monitoring_alert_policy": "alert_condition_month",
     "google_spanner_instance": "spanner_node_hour",
 }
 # GiB of a cache → its size class: each is paid for by the GiB, large ones less.
@@ -106,10 +107,11 @@ def _priced(side: Side) -> Iterator[Line]:
             side.unknown[address] = f"its number of {unit}"
             continue
         month = amount * price * (1 if PRICED[type_].endswith("_month") else side.hours)
+        beside = "time series" if unit == "conditions" else "storage, backups and network"
         yield Line(
             f"{type_.removeprefix('google_').replace('_', ' ')} {side.name(address)}",
             month,
-            f"{amount:g} {unit}; storage, backups and network not counted",
+            f"{amount:g} {unit}; {beside} not counted",
         )
 
 
@@ -129,6 +131,8 @@ def _amount(type_: str, values: Values) -> tuple[float | None, str]:
     if type_ == "google_filestore_instance":
         shares = [number(each, "capacity_gb") for each in blocks(values, "file_shares")]
         return (sum(each for each in shares if each) if shares and all(shares) else None), "GiB"
+    if type_ == "google_monitoring_alert_policy":
+        return float(len(blocks(values, "conditions"))), "conditions"
     if type_ == "google_bigquery_reservation":
         return number(values, "slot_capacity"), "slots"
     vcpus = number(values, "machine_config.cpu_count")

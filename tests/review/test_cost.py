@@ -499,3 +499,22 @@ def test_a_users_file_of_a_region_is_the_table_of_what_names_none() -> None:
     assert found is not None
     assert after(found) == {"disk google_compute_disk.x": 10.0, "disk google_compute_disk.y": 0.4}
     assert found.region == "europe-west4"
+
+
+def test_a_service_without_a_schedule_counts_with_the_calls_that_are_assumed() -> None:
+    service = {"name": "page", "template": [{"containers": [{"image": "i"}]}]}
+    found = reviewed(change("google_cloud_run_v2_service.x", None, service)).cost
+    assert found is not None
+    told = {plain(each.what): each.told for each in found.after}
+    assert told["functions and services"].startswith("10,000 assumed for what has no schedule, 1 s each")
+
+
+def test_alerts_are_not_counted_without_a_price_and_by_their_conditions_with_one() -> None:
+    alert = change("google_monitoring_alert_policy.x", None, {"display_name": "a", "conditions": [{}, {}]})
+    without = reviewed(alert).cost
+    assert without is not None
+    assert plain(without.answer) == "not counted: google_monitoring_alert_policy"
+    book = load(json.dumps({"prices": {"alert_condition_month": 0.5}}).encode())
+    found = cost(context(alert), book)
+    assert found is not None
+    assert found.totals == (0.0, 1.0)
