@@ -162,6 +162,7 @@ _SOURCE: dict[str, Schema] = {
     "bounds": _closed(latitude=_RANGE, longitude=_RANGE),
     "rules": _table(_closed(on_mismatch=_CHOICE, **{name: _RULE_VALUES[name] for name in RULES})),
     "legacy": _closed(pattern=TEXT, timezone=TEXT, times=TEXTS),
+    "join": _closed(url=TEXT, on=TEXT, records=TEXT),
     "paging": _closed(
         **dict.fromkeys(("limit", "offset", "page", "next"), TEXT),
         size={"type": "integer", "minimum": 0, "maximum": 50_000},

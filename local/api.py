@@ -14,7 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Protocol
 
-from feed import Column, Feed, RawError, parse, unpack
+from feed import Column, Feed, RawError, joined_response, parse, split_response, unpack
+from feed.join import Join
+from feed.model import ROOT
 from feed.paths import FieldPath, values_at
 from local.errors import LocalError
 from local.ports import LOOPBACK
@@ -89,12 +91,14 @@ class EvolvingSample:
         if not self._feed.arrangement.is_plain:
             return self._feed.sample
         answer = json.loads(self._feed.sample)
-        records = next(values_at(answer, self._feed.records))
+        document = split_response(answer)[0] if self._feed.join else answer
+        records = next(values_at(document, self._feed.records))
         for number, record in enumerate(records):
             self._move_bikes(record, number, minute)
-            for column in self._times:
-                if column.name in self._newest:
-                    _change(record, column.path, _later(minute - self._newest[column.name], column))
+        for column in (each for each in self._times if each.name in self._newest):
+            later = _later(minute - self._newest[column.name], column)
+            for holder in [{ROOT: document}] if column.path[0] == ROOT else records:
+                _change(holder, column.path, later)
         return json.dumps(answer, ensure_ascii=False).encode()
 
     def _move_bikes(self, record: Any, number: int, minute: datetime) -> None:
@@ -133,8 +137,12 @@ class FeedServer:
         self.server.server_close()
 
 
-def serve(answers: Answers, now: Callable[[], datetime]) -> FeedServer:
-    """Begin to answer every GET with the answer of the minute that `now` tells."""
+def serve(answers: Answers, now: Callable[[], datetime], join: Join | None = None) -> FeedServer:
+    """Begin to answer every GET with the answer of the minute that `now` tells.
+
+    Of a feed that is joined, the second document has an address of its own; it is not found where the answer of the
+    minute is the first one alone.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -146,6 +154,13 @@ def serve(answers: Answers, now: Callable[[], datetime]) -> FeedServer:
             except LocalError as error:
                 self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR, explain=str(error))
                 return
+            if join is not None:
+                first, second = _both(body)
+                is_second = self.path.partition("?")[0] == join.reference.partition("?")[0]
+                if is_second and second is None:
+                    self.send_error(HTTPStatus.NOT_FOUND)
+                    return
+                body = second or b"" if is_second else first
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "application/json; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
@@ -161,10 +176,23 @@ def serve(answers: Answers, now: Callable[[], datetime]) -> FeedServer:
     return FeedServer(f"http://{LOOPBACK}:{server.server_address[1]}/", server)
 
 
+def _both(body: bytes) -> tuple[bytes, bytes | None]:
+    """The two documents of a joined response; any other body is the first, and there is no second."""
+    try:
+        first, second = split_response(json.loads(body))
+    except ValueError:
+        return body, None
+    if second is None:
+        return json.dumps(first, ensure_ascii=False).encode(), None
+    return json.dumps(first, ensure_ascii=False).encode(), json.dumps(second, ensure_ascii=False).encode()
+
+
 def probe(feed: Feed, url: str) -> str | None:
     """Ask the real API once; return None where it gives rows within 4 s, else why it is not used."""
     try:
         body = ask_in_time(url)
+        if feed.join is not None:
+            body = joined_response(body, ask_in_time(feed.join.url(url)))
     except OSError as error:
         return str(error)
     outcome = parse(feed, body, datetime.now(UTC))

@@ -53,6 +53,16 @@ COMMUNES = (
     ("LA MADELEINE", 50.655, 3.072, 5),
     ("LAMBERSART", 50.650, 3.025, 3),
 )
+POST_CODES = {
+    "LILLE": "59000",
+    "VILLENEUVE D'ASCQ": "59650",
+    "ROUBAIX": "59100",
+    "TOURCOING": "59200",
+    "MARCQ-EN-BARŒUL": "59700",
+    "MONS-EN-BARŒUL": "59370",
+    "LA MADELEINE": "59110",
+    "LAMBERSART": "59130",
+}
 
 
 @dataclass(frozen=True)
@@ -244,8 +254,44 @@ def _as_wfs(stations: list[Station], minute: datetime) -> bytes:
     return json.dumps(document, ensure_ascii=False).encode()
 
 
+def _as_gbfs(stations: list[Station], minute: datetime) -> bytes:
+    """Both files as the collector keeps them; a station without a status is what the official feed has, too."""
+    document = {"last_updated": int(minute.timestamp()), "ttl": 60, "version": "2.3"}
+    status = [
+        {
+            "station_id": str(each.number),
+            "num_bikes_available": each.bikes(minute),
+            "num_docks_available": each.places - each.bikes(minute) if each.is_connected else 0,
+            "is_installed": each.is_connected,
+            "is_renting": each.state == "EN SERVICE",
+            "is_returning": each.state == "EN SERVICE",
+            "last_reported": int(each.reported(minute).timestamp()),
+            "vehicle_types_available": [{"vehicle_type_id": "bike", "count": each.bikes(minute)}],
+        }
+        for each in stations
+    ]
+    information = [
+        {
+            "station_id": str(each.number),
+            "name": each.name,
+            "post_code": POST_CODES[each.commune],
+            "lat": each.latitude,
+            "lon": each.longitude,
+            "capacity": each.places,
+        }
+        for each in stations
+    ]
+    information.append(information[0] | {"station_id": "1", "name": "ATELIER"})
+    joined = {
+        "response": document | {"data": {"stations": status}},
+        "joined": document | {"data": {"stations": information}},
+    }
+    return json.dumps(joined, ensure_ascii=False).encode()
+
+
 SHAPES: dict[str, Callable[[list[Station], datetime], bytes]] = {
     "vlille_ods": _as_ods,
+    "vlille_gbfs": _as_gbfs,
     "vlille_ogc": _as_ogc,
     "vlille_wfs": _as_wfs,
 }

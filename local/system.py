@@ -337,7 +337,7 @@ def _choose_source(
         if city is not None:
             return _simulate_city(city, terminal, machine, closing)
         answers = EvolvingSample(feed)
-    server = serve(answers, machine.clock.now)
+    server = serve(answers, machine.clock.now, feed.join)
     closing.callback(server.close)
     workloads.replaced["API_URL"] = server.url
     terminal.line(f"source: {answers.description}, at {server.url}")

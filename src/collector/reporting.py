@@ -39,6 +39,8 @@ def report_outcome(
         values_implausible=outcome.implausible_values,
         newest_report=None if newest is None else newest.isoformat(),
         unchanged_since=None if since is None else since.isoformat(),
+        unmatched=outcome.unmatched,
+        unused=outcome.unused,
         unusable_responses=unusable_responses(landed.metadata),
         reasons=sorted({rejection.reason for rejection in outcome.rejections}),
         drifts=[redact(drift.message) for drift in outcome.drifts],

@@ -10,6 +10,7 @@ from feed.drift import Drift
 from feed.encoding import charset_of
 from feed.errors import FeedError
 from feed.freshness import frozen_minutes, newest_report, stale_minutes, state_digest
+from feed.join import join_records, joined_response, split_response
 from feed.model import COLLECTED_AT, Box, Column, Common, Condition, Feed, Legacy
 from feed.naming import (
     archive_name,
@@ -83,7 +84,9 @@ __all__ = [
     "frozen_minutes",
     "has_all_records",
     "is_private_address",
+    "join_records",
     "joined_pages",
+    "joined_response",
     "landing_name",
     "legacy_ticks",
     "load_feed",
@@ -102,6 +105,7 @@ __all__ = [
     "rejected_tick",
     "secret_variable",
     "spark_schema",
+    "split_response",
     "stale_minutes",
     "state_digest",
     "station_schema",

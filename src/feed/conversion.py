@@ -300,7 +300,10 @@ def _from_epoch(microseconds: int, unit: str) -> Converter:
 
 
 def _from_local_time(zone: str) -> Converter:
-    """Times without an offset are of `zone`, the first of an hour that happens twice."""
+    """Times without an offset are of `zone`, the first of an hour that happens twice.
+
+    Such a time has `fold` 1, as a mark for `settled`, which knows the tick.
+    """
     local = ZoneInfo(zone)
 
     @lru_cache(maxsize=_CACHED_TIMES)
@@ -311,7 +314,8 @@ def _from_local_time(zone: str) -> Converter:
         moment = naive.replace(tzinfo=local).astimezone(UTC)
         if moment.astimezone(local).replace(tzinfo=None) != naive:
             raise ValueError("skipped when summer time begins")
-        return moment
+        is_twice = naive.replace(tzinfo=local, fold=1).astimezone(UTC) > moment
+        return moment.replace(fold=int(is_twice))
 
     def convert(value: Any) -> datetime:
         if type(value) is str:
@@ -324,6 +328,14 @@ def _from_local_time(zone: str) -> Converter:
         )
 
     return convert
+
+
+def settled(moment: Any, zone: str, latest: datetime) -> Any:
+    """Of a local time that happened twice the last one that is not after `latest`; any other value as it is."""
+    if moment is None or not moment.fold:
+        return moment
+    second = moment.astimezone(ZoneInfo(zone)).replace(fold=1).astimezone(UTC)
+    return second if second <= latest else moment.replace(fold=0)
 
 
 def _to_array(convert: Converter) -> Converter:

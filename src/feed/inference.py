@@ -142,6 +142,15 @@ def _column(
             "at most one level: BigQuery has no arrays of arrays",
             f'put "{where}" under `ignore`, or take single values, such as [columns] first = "{where}[0][0]"',
         )
+    if lists and not items and override is None:
+        raise FeedError(
+            layout.feed,
+            SAMPLE,
+            where,
+            "an array that is empty in every record",
+            "an item, from which the type of the column follows",
+            f'show a record with one, put "{where}" under `ignore`, or say {name} = "STRING" under [types]',
+        )
     fields: tuple[Column, ...] = ()
     found: str | None
     unit = zone = None

@@ -50,7 +50,7 @@ def reference_of(url: str, joined_url: str) -> str:
 def joined_response(body: bytes, joined: bytes | None) -> bytes:
     """One JSON document of two, each byte for byte as it came (in UTF-8).
 
-    A second one that is no JSON is kept as a text, None as null.
+    A second one that is no JSON in UTF-8 is kept as a text, a character for each byte, None as null.
     """
     second = b"null" if joined is None else _as_json(as_utf8(joined))
     return b'{"%s": %s,\n"%s": %s}' % (_RESPONSE.encode(), as_utf8(body), _JOINED.encode(), second)
@@ -60,7 +60,7 @@ def _as_json(body: bytes) -> bytes:
     try:
         json.loads(body)
     except (ValueError, RecursionError):
-        return json.dumps(body.decode("utf-8", "backslashreplace")).encode()
+        return json.dumps(body.decode("latin-1")).encode()
     return body
 
 

@@ -1,10 +1,11 @@
 """What a feed is, once its folder is read: columns in table order, key, meaning of its columns."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from feed.arrangement import PLAIN, Arrangement
+from feed.join import Join
 from feed.paging import Paging
 from feed.paths import FieldPath
 from feed.request import Parameter
@@ -13,6 +14,8 @@ from feed.request import Parameter
 SCALAR_TYPES = ("STRING", "INTEGER", "FLOAT", "BOOLEAN", "TIMESTAMP", "DATETIME", "DATE", "TIME")
 # What a value that does not fit its column costs, from the least to the most.
 ON_MISMATCH = ("value", "row", "response")
+# The first step of a path that begins at the response, as JSONPath writes it: `$.last_updated`.
+ROOT = "$"
 EPOCH_UNITS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}  # in microseconds
 
 
@@ -90,6 +93,16 @@ class Box:
         """Whether the point lies inside, borders included."""
         return self.south <= latitude <= self.north and self.west <= longitude <= self.east
 
+    def widened(self, degrees: float) -> "Box":
+        """The box with so much more on each side."""
+        return replace(
+            self,
+            south=self.south - degrees,
+            north=self.north + degrees,
+            west=self.west - degrees,
+            east=self.east + degrees,
+        )
+
 
 @dataclass(frozen=True)
 class Legacy:
@@ -122,11 +135,17 @@ class Feed:
     empty_is_ok: bool = False  # an empty array of records is a response as any other
     arrangement: Arrangement = PLAIN
     paging: Paging | None = None
+    join: Join | None = None  # the document whose fields the records have too
     query: tuple[Parameter, ...] = ()  # of each request, beside those of the url
     headers: tuple[Parameter, ...] = ()
     total: FieldPath | None = None  # where a response says how many records there are
     encoding: str = ""  # of responses that are no UTF-8; "": the charset of the Content-Type
     sample: bytes = field(default=b"", repr=False)
+
+    @property
+    def takes_of_response(self) -> bool:
+        """Whether a column is taken from the response itself, beside its records."""
+        return any(column.path[:1] == (ROOT,) for column in self.columns)
 
     @property
     def secrets(self) -> tuple[str, ...]:

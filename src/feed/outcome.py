@@ -49,6 +49,8 @@ class Outcome:
     rows: list[dict[str, Any]]
     rejections: tuple[Rejection, ...]
     drifts: tuple[Drift, ...]
+    unmatched: int = 0  # records that the joined document has nothing of
+    unused: int = 0  # records of the joined document that belong to none
 
     @property
     def is_usable(self) -> bool:

@@ -41,14 +41,19 @@ def parse(
         rows = reader.all_rows(records, tick)
         if rows is not None:
             drifts = (*response.drifts, *find_drifts(feed, records))
-            return Outcome(feed.name, tick, len(records), rows, (), drifts)
+            return Outcome(
+                feed.name, tick, len(records), rows, (), drifts, response.unmatched, response.unused
+            )
         read = _Reading(feed, reader, tick)
         for index, record in enumerate(records):
             read.add(index, record)
     except FaultError as fault:
         return _unusable(feed, tick, fault)
     drifts = (*response.drifts, *find_drifts(feed, records, read.mismatched))
-    return Outcome(feed.name, tick, len(records), read.rows, read.all_rejections(), drifts)
+    rejections = read.all_rejections()
+    return Outcome(
+        feed.name, tick, len(records), read.rows, rejections, drifts, response.unmatched, response.unused
+    )
 
 
 def unreadable(feed: Feed, collected_at: datetime, error: Exception) -> Outcome:

@@ -2,17 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from feed.conversion import Converter, MisfitError, WholeConverter, converter, describe, whole_column
+from feed.conversion import Converter, MisfitError, WholeConverter, converter, describe, settled, whole_column
 from feed.model import COLLECTED_AT, ON_MISMATCH, Box, Column, Feed
 from feed.outcome import IMPLAUSIBLE, FaultError
 from feed.paths import FieldPath, Step, Where, path_text
 from feed.plausibility import all_plausible, broken_rule
 from feed.salvage import salvage
 
+# Beyond the sample's stations: no city is as large, so that another city's stations are meant.
+FAR_DEGREES = 2.0
+_CLOCK_SKEW = timedelta(minutes=5)
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 # A value's fault costs this, by what the column says.
 _SCOPES = dict(zip(ON_MISMATCH, ("value", "record", "response"), strict=True))
 
@@ -25,6 +29,14 @@ class _Field:
     key: Step  # in the object or array that holds its value
     convert: Converter
     convert_all: WholeConverter
+
+    def settled(self, values: list[Any], tick: datetime) -> list[Any]:
+        """Native values with a meaning that the tick decides: of a local time that happened twice."""
+        zone = self.column.zone
+        if zone is None or self.column.mode == "REPEATED":
+            return values
+        latest = tick + min(_CLOCK_SKEW, _END_OF_TIME - tick)
+        return [settled(value, zone, latest) for value in values]
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,8 @@ class Reader:
                 holders = _holders(records, place.path)
                 kinds = set(map(type, holders))
                 for field in place.fields:
-                    columns[field.column.name] = field.convert_all(_items(holders, kinds, field.key))
+                    values = field.convert_all(_items(holders, kinds, field.key))
+                    columns[field.column.name] = field.settled(values, tick)
         except MisfitError:
             return None
         if self.key is not None:
@@ -92,7 +105,8 @@ class Reader:
                     faults.append(fault)
                 continue
             for field in place.fields:
-                row[field.column.name] = _converted(field, _item(holder, field.key), faults)
+                native = _converted(field, _item(holder, field.key), faults)
+                [row[field.column.name]] = field.settled([native], tick)
         for each in self.repeated:
             if row[each] is None:
                 row[each] = []
@@ -117,6 +131,10 @@ class Reader:
         fault = self._misplaced(box, latitude, longitude)
         if fault is None:
             return
+        if fault.reason == IMPLAUSIBLE:
+            fault.scope = "value"
+            faults.append(fault)
+            return
         _cost(fault, _strictest((self.latitude, self.longitude)))
         is_swapped = fault.reason == "swapped_coordinates" and self.latitude.type == self.longitude.type
         row[self.latitude.name] = longitude if is_swapped else None
@@ -127,17 +145,21 @@ class Reader:
         """What is wrong with a point outside `box`, if it cannot be a new station beyond the sample's."""
         if self.latitude is None or self.longitude is None:
             return None
-        found = f"{self.latitude.name} {latitude}, {self.longitude.name} {longitude}"
-        point = [latitude, longitude]
         extent = f"latitude {box.south:g} to {box.north:g}, longitude {box.west:g} to {box.east:g}"
         if box.holds(longitude, latitude):
-            return FaultError("swapped_coordinates", self.latitude.name, found, extent, value=point)
-        if box.declared:
-            return FaultError("out_of_range", self.latitude.name, found, extent, value=point)
-        if abs(latitude) > 90 or abs(longitude) > 180:
-            expected = "latitude -90 to 90, longitude -180 to 180"
-            return FaultError("out_of_range", self.latitude.name, found, expected, value=point)
-        return None
+            reason, expected = "swapped_coordinates", extent
+        elif box.declared:
+            reason, expected = "out_of_range", extent
+        elif abs(latitude) > 90 or abs(longitude) > 180:
+            reason, expected = "out_of_range", "latitude -90 to 90, longitude -180 to 180"
+        elif latitude == longitude == 0:
+            reason, expected = "out_of_range", "the place of a station; 0, 0 stands for none"
+        elif not box.widened(FAR_DEGREES).holds(latitude, longitude):
+            reason, expected = IMPLAUSIBLE, f"a place within {FAR_DEGREES:g} degrees of {extent}"
+        else:
+            return None
+        found = f"{self.latitude.name} {latitude}, {self.longitude.name} {longitude}"
+        return FaultError(reason, self.latitude.name, found, expected, value=[latitude, longitude])
 
 
 @lru_cache(maxsize=32)

@@ -12,10 +12,11 @@ from feed.conversion import MisfitError, describe, to_integer
 from feed.decoding import MAX_DEPTH, DepthError, check_depth, decode_json
 from feed.drift import Drift
 from feed.encoding import as_utf8, text_of
-from feed.model import Feed
+from feed.join import Join, join_records, split_response
+from feed.model import ROOT, Feed
 from feed.outcome import FaultError, clipped
 from feed.paging import Pages, pages_of
-from feed.paths import path_text, values_at
+from feed.paths import FieldPath, path_text, values_at
 from feed.raw import RawError, unpack_body
 
 _HTML = re.compile(rb"<!doctype\s+html|<html|<head|<body", re.IGNORECASE)
@@ -40,6 +41,8 @@ class Response:
 
     records: list[Any]
     drifts: tuple[Drift, ...] = ()
+    unmatched: int = 0  # records that the joined document has nothing of
+    unused: int = 0  # records of the joined document that belong to none
 
 
 def read_response(feed: Feed, body: bytes, decode: Decode, charset: str = "") -> Response:
@@ -49,6 +52,7 @@ def read_response(feed: Feed, body: bytes, decode: Decode, charset: str = "") ->
     """
     where = place_of_records(feed)
     document, drifts = _decoded(feed, body, decode, charset)
+    document, other = split_response(document) if feed.join else (document, None)
     pages = pages_of(document) if feed.paging else Pages([document])
     records = [record for page in pages.documents for record in _records(feed, page, body)]
     if not records and not feed.empty_is_ok:
@@ -56,7 +60,28 @@ def read_response(feed: Feed, body: bytes, decode: Decode, charset: str = "") ->
         raise unusable("empty", where, found, "at least one record")
     if len(records) > MAX_RECORDS:
         raise unusable("too_many", where, f"more than {MAX_RECORDS} records", f"at most {MAX_RECORDS}")
-    return Response(records, (*drifts, *_missing_records(feed, pages, len(records))))
+    drifts = (*drifts, *_missing_records(feed, pages, len(records)))
+    if feed.join is None:
+        return Response(records, drifts)
+    joined = join_records(feed.join, records, other, MAX_RECORDS)
+    if records and joined.unmatched == len(records):
+        drifts = (*drifts, _nothing_joined(feed, feed.join, len(records)))
+    return Response(joined.records, drifts, joined.unmatched, joined.unused)
+
+
+def with_response(records: list[Any], document: Any, path: FieldPath) -> list[Any]:
+    """Records that have what is beside them in their document under ROOT."""
+    if type(document) is not dict:
+        return records
+    beside = {key: value for key, value in document.items() if key not in path[:1]}
+    return [{**record, ROOT: beside} if type(record) is dict else record for record in records]
+
+
+def _nothing_joined(feed: Feed, join: Join, count: int) -> Drift:
+    where = f"{join.reference}, {path_text(join.records)}"
+    found, expected = f"nothing for any of {count} records", f"records of the same {join.on}"
+    message = f"{feed.name}: unmatched {where}: found {found}; expected {expected}"
+    return Drift("unmatched", where, found, expected, message, is_severe=True)
 
 
 @dataclass(frozen=True)
@@ -89,7 +114,7 @@ def has_all_records(feed: Feed, pages: Sequence[Page]) -> bool:
 def _records(feed: Feed, document: Any, body: bytes) -> list[Any]:
     """The records of a document, of which `body` is for a message; FaultError."""
     try:
-        return feed.arrangement.records(document, feed.records)
+        records = feed.arrangement.records(document, feed.records)
     except ArrangementError as error:
         found = error.found
         if found == "nothing there":
@@ -97,6 +122,7 @@ def _records(feed: Feed, document: Any, body: bytes) -> list[Any]:
         elif feed.arrangement.is_plain:
             found = describe(next(values_at(document, feed.records)))
         raise unusable("no_records", place_of_records(feed), found, error.expected) from None
+    return with_response(records, document, feed.records) if feed.takes_of_response else records
 
 
 def _total(feed: Feed, documents: Sequence[Any]) -> int:

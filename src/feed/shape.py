@@ -50,7 +50,10 @@ def answer_shape(feed: Feed) -> AnswerShape | None:
     paths = (feed.records, *(column.path for column in feed.columns))
     has_choice = any(not isinstance(step, str | int) for path in paths for step in path)
     is_nested = any(column.type == "RECORD" or column.mode == "REPEATED" for column in feed.columns)
-    if not feed.arrangement.is_plain or feed.paging or feed.total or has_choice or is_nested:
+    is_simple = feed.arrangement.is_plain and not (
+        feed.paging or feed.total or feed.join or feed.takes_of_response
+    )
+    if not is_simple or has_choice or is_nested:
         return None
     records = tuple(step for step in feed.records if isinstance(step, str))
     tree: dict[Any, Any] = {}

@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from feed.arrangement import FORMATS, Arrangement, ArrangementError, typed_texts
+from feed.arrangement import FORMATS, MAX_RECORDS, PLAIN, Arrangement, ArrangementError, typed_texts
 from feed.contract import with_contracts
 from feed.conversion import describe
 from feed.encoding import known_encoding
 from feed.errors import FeedError
 from feed.inference import SAMPLE, Layout, Override, column_name, infer_columns
+from feed.join import Join, join_records, reference_of, split_response
 from feed.meaning import bounding_box, common_columns, key_column, legacy_names
-from feed.model import EPOCH_UNITS, SCALAR_TYPES, Column, Common, Feed
+from feed.model import EPOCH_UNITS, ROOT, SCALAR_TYPES, Column, Common, Feed
 from feed.naming import FEED_NAME, RESERVED_NAMES
 from feed.paging import Paging
 from feed.paths import FieldPath, path_text, values_at
 from feed.references import refuse_unfit_sample, refuse_unknown_references
 from feed.request import FORBIDDEN_HEADERS, HEADER_NAME, SECRET_NAME, Parameter
+from feed.response import with_response
 from feed.toml_table import Table, suggestion
 
 SOURCE = "source.toml"
@@ -29,7 +31,7 @@ KEYS = (
     *("title", "url", "licence", "description", "records", "lift", "ignore", "timezone", "key", "order"),
     *("rename", "types", "columns", "common", "bounds", "legacy", "descriptions", "on_mismatch", "rules"),
     *("encoding", "stale_minutes", "frozen_minutes", "empty", "format", "delimiter", "keyed", "columnar"),
-    *("header", "nulls", "total", "paging", "query", "headers"),
+    *("header", "nulls", "total", "paging", "join", "query", "headers"),
 )
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -94,7 +96,11 @@ def _feed(source: Table, sample: bytes) -> tuple[Feed, Layout, list[dict[str, An
     )
     arrangement = _arrangement(source)
     records_path = source.path("records") if arrangement.format == "json" else ()
-    records = _sample_records(source.feed, sample, records_path, arrangement)
+    join = _join(source, arrangement)
+    records = _sample_records(source, sample, records_path, arrangement, join)
+    if any(path[0] == ROOT for path in layout.places.values()):
+        layout = replace(layout, ignore=(*layout.ignore, (ROOT,)))
+        records = with_response(records, _sample_document(sample, join), records_path)
     columns = _ordered(source, infer_columns(records, layout))
     by_name = {column.name: column for column in columns}
     key = key_column(source, by_name)
@@ -115,6 +121,7 @@ def _feed(source: Table, sample: bytes) -> tuple[Feed, Layout, list[dict[str, An
         encoding=_encoding(source),
         arrangement=arrangement,
         paging=_paging(source),
+        join=join,
         query=_parameters(source, "query"),
         headers=_parameters(source, "headers"),
         total=source.path("total") if "total" in source.table else None,
@@ -212,6 +219,23 @@ def _paging(source: Table) -> Paging | None:
     )
 
 
+def _join(source: Table, arrangement: Arrangement) -> Join | None:
+    if "join" not in source.table:
+        return None
+    if "paging" in source.table or arrangement != replace(PLAIN, nulls=arrangement.nulls):
+        source.refuse("join", "pages, or records that are no array of objects in JSON", "no such key")
+    table = source.section("join")
+    table.only("url", "records", "on")
+    url = table.text("url")
+    try:
+        reference = reference_of(source.text("url"), url)
+    except ValueError:
+        host = urlsplit(source.text("url")).hostname
+        table.refuse("url", repr(url), f"an address on the host of the feed's url, {host}")
+    records = table.path("records") if "records" in table.table else source.path("records")
+    return Join(reference, records, table.text("on"))
+
+
 def _encoding(source: Table) -> str:
     name = source.text("encoding", "")
     if name and known_encoding(name) is None:
@@ -274,8 +298,9 @@ def _override(section: Table, key: str) -> Override:
 
 
 def _sample_records(
-    feed: str, sample: bytes, path: FieldPath, arrangement: Arrangement
+    source: Table, sample: bytes, path: FieldPath, arrangement: Arrangement, join: Join | None
 ) -> list[dict[str, Any]]:
+    feed, other = source.feed, None
     try:
         is_json = arrangement.format == "json"
         answer = json.loads(sample) if is_json else arrangement.document(sample.decode())
@@ -284,6 +309,11 @@ def _sample_records(
         raise FeedError(
             feed, SAMPLE, "", str(error), f"{kind}: one answer of the API, cut to a few records"
         ) from None
+    if join is not None:
+        answer, other = split_response(answer)
+        if not isinstance(other, dict):
+            found = "nothing that is joined" if other is None else describe(other)
+            raise FeedError(feed, SAMPLE, "", found, 'both documents: {"response": …, "joined": …}')
     try:
         records = arrangement.records(answer, path)
     except ArrangementError as error:
@@ -295,7 +325,24 @@ def _sample_records(
     for index, record in enumerate(records):
         if not isinstance(record, dict):
             raise FeedError(feed, SAMPLE, f"{path_text(path)}[{index}]", describe(record), "an object")
-    return records
+    if join is None:
+        return records
+    joined = join_records(join, records, other, MAX_RECORDS)
+    if joined.unmatched == len(records):
+        expected = f"records at {path_text(join.records)!r} of `joined` with the same {join.on!r}"
+        source.section("join").refuse(
+            "on", f"{join.on!r}, by which no record of {SAMPLE} finds another", expected
+        )
+    return joined.records
+
+
+def _sample_document(sample: bytes, join: Join | None) -> Any:
+    """The document that the records are in; nothing for what is no JSON."""
+    try:
+        document = json.loads(sample)
+    except ValueError:
+        return None
+    return split_response(document)[0] if join else document
 
 
 def _no_records(

@@ -71,6 +71,8 @@ class _Converted(dict[Any, Any]):
         if value is UNSET:
             return UNSET
         native = self._convert(value)
+        if isinstance(native, datetime) and native.fold:
+            raise UnlikeSampleError  # a local time that happened twice: the tick decides
         if isinstance(native, datetime) and native.tzinfo is not None:
             native = (native - _EPOCH) // _MICROSECOND
         if len(self) > _MAX_CONVERTED:

@@ -84,7 +84,7 @@ def test_feeds_travel_only_where_they_are_read(feeds: dict[str, Feed]) -> None:
     assert {name: sources(each) for name, each in made.items()} == {
         "collector": {"vlille_ogc"},
         "copier": {"vlille_ods"},  # the one that has names of old
-        "batch": {"vlille_ods", "vlille_ogc", "vlille_wfs"},
+        "batch": {"vlille_gbfs", "vlille_ods", "vlille_ogc", "vlille_wfs"},
         "gbfs_collector": set(),
     }
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.unit
 ROOT = Path(__file__).parents[2]
 DEV = (ENVIRONMENTS / "dev.toml").read_text("utf-8")
 CI = '\n[ci]\nrepository = "bikes-lille/vlille"\nrepository_id = 1296269\nrepository_owner_id = 583231\n'
-FEEDS = ("vlille_ods", "vlille_ogc", "vlille_wfs")
+FEEDS = ("vlille_gbfs", "vlille_ods", "vlille_ogc", "vlille_wfs")
 WHOLE = "a whole number"
 LABEL = "lower-case letters, digits, _ and -, at most 63, a letter first in the key"
 MACHINE = "a machine type of the series e2, n1, n2, n2d, t2d, such as n1-standard-4"
@@ -161,8 +161,8 @@ VALUES = [
     ("region", '"europe-west1-b"', REGION),
     ("region", '"Europe-West1"', REGION),
     ("feed", '"vlille_ods"', None),
-    ("feed", '"vlille_gbfs"', "vlille_ods, vlille_ogc, vlille_wfs"),
-    ("feed", '"vlille_og"', "vlille_ods, vlille_ogc, vlille_wfs; did you mean vlille_ogc?"),
+    ("feed", '"velib"', "vlille_gbfs, vlille_ods, vlille_ogc, vlille_wfs"),
+    ("feed", '"vlille_og"', "vlille_gbfs, vlille_ods, vlille_ogc, vlille_wfs; did you mean vlille_ogc?"),
     ("schedule.time_zone", '"UTC"', None),
     ("schedule.time_zone", '"Europe/Lille"', "did you mean "),
     ("schedule.time_zone", '"europe/paris"', "did you mean Europe/Paris?"),
@@ -363,7 +363,7 @@ def test_no_environment(tmp_path: Path) -> None:
         (
             "VLILLE_FEED",
             "nope",
-            "error: VLILLE_FEED: found 'nope'; accepted: vlille_ods, vlille_ogc, vlille_wfs",
+            "error: VLILLE_FEED: found 'nope'; accepted: vlille_gbfs, vlille_ods, vlille_ogc, vlille_wfs",
         ),
         ("VLILLE_ENV", "nope", "error: VLILLE_ENV: found 'nope'; accepted: dev, prod"),
         ("VLILLE_CDK", "pulumi", "error: VLILLE_CDK: found 'pulumi'; accepted: cdktf, cdktn"),

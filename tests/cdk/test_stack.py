@@ -20,7 +20,7 @@ pytestmark = pytest.mark.synth
 
 ENVIRONMENTS = ("dev", "prod")
 SNAPSHOTS = Path(__file__).with_name("snapshots")
-FEEDS = ("vlille_ods", "vlille_ogc", "vlille_wfs")
+FEEDS = ("vlille_gbfs", "vlille_ods", "vlille_ogc", "vlille_wfs")
 HASHES = (
     (re.compile(r"-[0-9a-f]{16}\.(zip|py)"), r"-<sha256>.\1"),
     (re.compile(r"/[0-9a-f]{32}/"), "/<hash>/"),

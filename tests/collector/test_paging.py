@@ -12,7 +12,7 @@ import pytest
 
 from collector.api import Answer, ApiError
 from collector.paging import fetch_pages
-from feed import Feed, load_feed, parse
+from feed import Feed, load_feed, parse, split_response
 
 pytestmark = pytest.mark.unit
 
@@ -198,3 +198,58 @@ def test_a_feed_without_pages_is_asked_once(feeds: dict[str, Feed]) -> None:
     api = Api({"records": []})
     assert fetch_pages(feeds["vlille_ogc"], api, URL, timeout_s=30, max_bytes=100).body == b'{"records": []}'
     assert api.asked == [URL]
+
+
+@pytest.fixture
+def joined(feeds: dict[str, Feed]) -> Feed:
+    return feeds["vlille_gbfs"]
+
+
+STATUS = "http://127.0.0.1:8080/"
+INFORMATION = "http://127.0.0.1:8080/opendata/station_information.json"
+
+
+def halves(feed: Feed) -> tuple[Any, Any]:
+    return split_response(json.loads(feed.sample))
+
+
+def test_both_documents_of_a_joined_feed_are_one_response(joined: Feed) -> None:
+    api = Api(*halves(joined))
+    answer = fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=10_000)
+    assert api.asked == [STATUS, INFORMATION]
+    first, second = (json.dumps(each).encode() for each in halves(joined))
+    assert answer.body == b'{"response": ' + first + b',\n"joined": ' + second + b"}"
+    assert parse(joined, answer.body, TICK).rows == parse(joined, joined.sample, TICK).rows
+
+
+class Failing(Api):
+    """The second request fails."""
+
+    def __init__(self, error: ApiError, *pages: Any) -> None:
+        super().__init__(*pages)
+        self.error = error
+
+    def __call__(self, url: str, seconds: float, size: int) -> Answer:
+        if self.asked:
+            raise self.error
+        return super().__call__(url, seconds, size)
+
+
+def test_without_the_second_document_there_are_rows(joined: Feed) -> None:
+    api = Failing(ApiError("answered 404", status=404), *halves(joined))
+    answer = fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=10_000)
+    outcome = parse(joined, answer.body, TICK)
+    assert (len(outcome.rows), outcome.unmatched) == (5, 5)
+
+
+def test_an_api_that_asks_to_wait_is_asked_for_nothing(joined: Feed) -> None:
+    api = Failing(ApiError("answered 429", status=429, retry_after_s=60.0), *halves(joined))
+    with pytest.raises(ApiError, match="429"):
+        fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=10_000)
+
+
+@pytest.mark.parametrize("first", [b"<html>", b"", b'{"data": {"stations": [{'])
+def test_what_is_no_json_is_kept_alone(joined: Feed, first: bytes) -> None:
+    api = Api(first)
+    assert fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=10_000).body == first
+    assert api.asked == [STATUS]

@@ -15,6 +15,7 @@ EXAMPLES = {
 # Title → a name for its folder and its table.
 NAMES = {
     "GBFS 2.3: station_status": "gbfs_2",
+    "GBFS 2.3: station_status joined with station_information": "joined",
     "GBFS 3.0: station_information, a name chosen by language": "gbfs_3",
     "A list with an API key: JCDecaux": "api_key",
     "A list of key/value pairs: TfL": "pairs",

@@ -77,7 +77,12 @@ CASES: list[tuple[str, list[dict[str, Any]], Layout, list[Any]]] = [
             ("l", ([("id", "INTEGER", "@id"), ("n", "STRING", "n")], "REPEATED"), "l"),
         ],
     ),
-    ("only an empty array", [{"t": []}], layout(), [("t", ("STRING", "REPEATED"), "t")]),
+    (
+        "only an empty array",
+        [{"t": []}],
+        layout(overrides={"t": Override("INTEGER")}),
+        [("t", ("INTEGER", "REPEATED"), "t")],
+    ),
     (
         "lifted, ignored, renamed",
         [{"p": {"@id": 1, "x": 2, "o": {"secret": 1, "y": 2}}, "q": 3}],
@@ -129,10 +134,10 @@ def test_local_times_are_of_the_feeds_zone() -> None:
 
 
 def test_only_null_is_remembered() -> None:
-    unknown, empty, known, told = infer_columns(
-        [{"a": None, "b": [], "c": "x", "d": None}], layout(overrides={"d": Override("DATE")})
+    unknown, known, told = infer_columns(
+        [{"a": None, "c": "x", "d": None}], layout(overrides={"d": Override("DATE")})
     )
-    assert [unknown.observed, empty.observed, known.observed, told.observed] == [False, False, True, True]
+    assert [unknown.observed, known.observed, told.observed] == [False, True, True]
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -142,6 +147,8 @@ def nested(depth: int) -> dict[str, Any]:
 REFUSED: list[tuple[list[dict[str, Any]], Layout, str]] = [
     ([{"a": 1}, {"a": {"b": 1}}], layout(), "sample.json, a: found objects and other values"),
     ([{"a": 1}, {"a": [1]}], layout(), "sample.json, a: found arrays and other values"),
+    ([{"a": []}, {"a": None}], layout(), "sample.json, a: found an array that is empty in every record"),
+    ([{"o": {"a": []}}], layout(), 'put "o.a" under `ignore`, or say o.a = "STRING" under'),
     ([{"a": [1, {"b": 1}]}], layout(), "sample.json, a: found objects and other values"),
     (
         [{"a": [[1, 2]]}],

@@ -527,7 +527,7 @@ LOCATED = 'key = "id"\n[common]\nstation_id = "id"\nlatitude = "lat"\nlongitude 
     [
         (50.6, 3.1, None),
         (50.2, 3.5, None),  # within half a degree of the sample's extent
-        (43.3, 5.4, None),  # far away, but a place on Earth
+        (43.3, 5.4, "implausible"),  # another city
         (3.1, 50.6, "swapped_coordinates"),
         (91, 3.1, "out_of_range"),
         (50.6, -180.5, "out_of_range"),

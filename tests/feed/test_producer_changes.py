@@ -135,3 +135,76 @@ def test_commas_dates_and_dashes_of_other_countries(
 def test_what_is_no_type_is_refused(make_feed: MakeFeed, types: str) -> None:
     with pytest.raises(FeedError):
         make_feed([{"a": "1,5"}], f"[types]\na = {types}")
+
+
+LOCAL = 'timezone = "Europe/Paris"'
+# A tick, the time that a station writes, and what it means in UTC.
+CLOCKS: list[tuple[str, str, str]] = [
+    ("2026-10-25T00:31", "2026-10-25T02:30:00", "2026-10-25T00:30"),  # the first time
+    ("2026-10-25T01:31", "2026-10-25T02:30:00", "2026-10-25T01:30"),  # an hour later, the same time
+    ("2026-10-25T01:01", "2026-10-25T02:59:00", "2026-10-25T00:59"),
+    ("2026-10-25T01:31", "2026-10-25T02:34:00", "2026-10-25T01:34"),  # its clock is ahead by three minutes
+    ("2026-10-25T01:31", "2026-10-25T02:50:00", "2026-10-25T00:50"),
+    ("2026-10-25T02:31", "2026-10-25T03:30:00", "2026-10-25T02:30"),
+    ("2026-12-01T12:00", "2026-10-25T02:30:00", "2026-10-25T01:30"),
+    ("2026-10-25T01:31", "2026-10-25T02:30:00+02:00", "2026-10-25T00:30"),  # it says which
+]
+
+
+@pytest.mark.parametrize(("tick", "written", "meant"), CLOCKS)
+def test_a_local_time_that_happened_twice_is_the_last_before_the_tick(
+    make_feed: MakeFeed, tick: str, written: str, meant: str
+) -> None:
+    feed = make_feed([{"id": "a", "at": "2026-10-24T12:00:00"}], LOCAL)
+    at = datetime.fromisoformat(tick).replace(tzinfo=UTC)
+    for odd in ({}, {"at": 7}):  # read as a whole, and record by record
+        records = [{"id": "a", "at": written}, {"id": "b", "at": written} | odd]
+        [row, _] = parse(feed, json.dumps({"records": records}).encode(), at).rows
+        assert (row["at"].isoformat(timespec="minutes"), row["at"].fold) == (f"{meant}+00:00", 0)
+
+
+def test_a_local_time_that_never_was_is_no_value(make_feed: MakeFeed) -> None:
+    feed = make_feed([{"id": "a", "at": "2026-10-24T12:00:00"}], LOCAL)
+    body = json.dumps({"records": [{"id": "a", "at": "2026-03-29T02:30:00"}]}).encode()
+    outcome = parse(feed, body, TICK)
+    assert [row["at"] for row in outcome.rows] == [None]
+    assert [(each.reason, each.scope) for each in outcome.rejections] == [("bad_value", "value")]
+
+
+def test_a_format_is_of_the_same_clocks(make_feed: MakeFeed) -> None:
+    types = '[types]\nat = { format = "%d.%m.%Y %H:%M", zone = "Europe/Berlin" }'
+    feed = make_feed([{"id": "a", "at": "21.09.2026 12:54"}], types)
+    body = json.dumps({"records": [{"id": "a", "at": "25.10.2026 02:30"}]}).encode()
+    [row] = parse(feed, body, datetime(2026, 10, 25, 1, 31, tzinfo=UTC)).rows
+    assert row["at"] == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+
+
+PLACED = 'key = "id"\n[common]\nstation_id = "id"\nlatitude = "lat"\nlongitude = "lon"'
+LILLE = [{"id": "a", "lat": 50.63, "lon": 3.06}, {"id": "b", "lat": 50.72, "lon": 3.16}]
+# A station's place, what is loaded, and what is said of it, of a feed without [bounds].
+PLACES: list[tuple[tuple[float, float], tuple[float | None, float | None], str | None]] = [
+    ((50.65, 3.1), (50.65, 3.1), None),
+    ((51.9, 4.5), (51.9, 4.5), None),  # beyond the sample's stations, in the same region
+    ((3.06, 50.63), (50.63, 3.06), "swapped_coordinates"),
+    ((0, 0), (None, None), "out_of_range"),
+    ((48.86, 2.35), (48.86, 2.35), None),
+    ((43.6, 1.44), (43.6, 1.44), "implausible"),  # another city's
+    ((-33.9, 151.2), (-33.9, 151.2), "implausible"),
+    ((0, 3.06), (0, 3.06), "implausible"),
+    ((95.0, 3.0), (None, None), "out_of_range"),
+]
+
+
+@pytest.mark.parametrize(("place", "loaded", "reason"), PLACES)
+def test_places_of_another_city_are_told(
+    make_feed: MakeFeed,
+    place: tuple[float, float],
+    loaded: tuple[float | None, float | None],
+    reason: str | None,
+) -> None:
+    feed = make_feed(LILLE, PLACED)
+    records = [{"id": "c", "lat": float(place[0]), "lon": float(place[1])}, *LILLE]
+    outcome = parse(feed, json.dumps({"records": records}).encode(), TICK)
+    assert [each.reason for each in outcome.rejections] == ([reason] if reason else [])
+    assert (outcome.rows[0]["lat"], outcome.rows[0]["lon"]) == loaded
+    assert len(outcome.rows) == 3

@@ -33,6 +33,10 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
         {"station_id": "12", "is_renting": True},
     ),
+    "GBFS 2.3: station_status joined with station_information": (
+        {"station_id": "11", "num_bikes_available": 6, "name": "Quay", "capacity": 18},
+        {"station_id": "13", "num_bikes_available": 3, "name": None, "capacity": None},
+    ),
     "GBFS 3.0: station_information, a name chosen by language": (
         {"station_id": "1", "name": "Gare"},
         {"station_id": "2", "name": "Harbour", "capacity": 12},

@@ -28,7 +28,7 @@ STATION = {
 
 
 def test_the_projects_feeds(feeds: dict[str, Feed]) -> None:
-    assert list(feeds) == ["vlille_ods", "vlille_ogc", "vlille_wfs"]
+    assert list(feeds) == ["vlille_gbfs", "vlille_ods", "vlille_ogc", "vlille_wfs"]
 
 
 def test_ods_keeps_the_originals_columns(ods: Feed) -> None:

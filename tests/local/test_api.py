@@ -172,3 +172,19 @@ def test_an_api_that_gives_rows_is_used_and_others_are_not(tmp_path: Path) -> No
         good.close()
         page.close()
     assert "it cannot be reached" in str(probe(feed, good.url))
+
+
+def test_both_documents_of_a_joined_feed_have_an_address(tmp_path: Path) -> None:
+    feed = load_feed(SOURCES / "vlille_gbfs")
+    (tmp_path / "both.json").write_bytes(feed.sample)
+    (tmp_path / "first.json").write_text(json.dumps(json.loads(feed.sample)["response"]))
+    assert feed.join is not None
+    for name, reason in (("both", None), ("first", "Not Found")):
+        server = serve(Replay(tmp_path / f"{name}.json"), lambda: NOON, feed.join)
+        try:
+            assert get(server.url) == json.loads(feed.sample)["response"]
+            assert str(reason) in str(probe(feed, server.url))
+            if reason is None:
+                assert get(feed.join.url(server.url)) == json.loads(feed.sample)["joined"]
+        finally:
+            server.close()

@@ -121,6 +121,6 @@ def test_unknown_feed_lists_those_there_are(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "sources", tmp_path / "sources")
     (tmp_path / "src").mkdir()
     with pytest.raises(
-        SettingsError, match=r"--feed: found 'vlile_ods', expected one of vlille_ods, vlille_ogc"
+        SettingsError, match=r"--feed: found 'vlile_ods', expected one of vlille_gbfs, vlille_ods, vlille_ogc"
     ):
         read_feed("vlile_ods", tmp_path / "src", tmp_path)
