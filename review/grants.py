@@ -95,6 +95,9 @@ def role(name: str) -> Role:
     return Role("use the role on", frozenset({name}), known=False)
 
 
+UNNAMED_PROJECT = "(the dataset's)"  # of an access list of BigQuery, which does not name its project
+
+
 def who(member: str, of: str = "") -> str:
     """Return a member in words, its name as a span; `of` is what an unknown member comes from."""
     if not member or UNKNOWN in member or HIDDEN in member:
@@ -104,7 +107,10 @@ def who(member: str, of: str = "") -> str:
         return EVERYONE[member]
     for prefix, words in PREFIXES.items():
         if member.startswith(prefix) and member != prefix:
-            return f"{words} {span(_name(member.removeprefix(prefix)))}"
+            name = _name(member.removeprefix(prefix))
+            if name == UNNAMED_PROJECT:
+                return words.replace("of project", "of the dataset's project")
+            return f"{words} {span(name)}"
     return f"member {span(member)}"
 
 

@@ -54,3 +54,10 @@ def test_what_it_moves_is_told_first(
     found = told(change(f"{type_}.x", old, new))
     assert found[0][0] == severity
     assert words in found[0][1]
+
+
+def test_the_viewers_of_a_datasets_own_project_are_named_without_it() -> None:
+    entry = {"dataset_id": "d", "role": "READER", "special_group": "projectReaders"}
+    (severity, sentence), *_ = told(change("google_bigquery_dataset_access.a", None, entry))
+    assert severity == "access widened"
+    assert sentence.startswith("every viewer of the dataset's project can now read the data of dataset d")
