@@ -66,6 +66,7 @@ def dashboard_artifact(src: Path = ROOT / "src") -> Artifact:
 def batch_artifact(feeds: Iterable[Feed], sources: Path, src: Path = ROOT / "src") -> Artifact:
     """The batch job's own packages, importable from the zip."""
     files = {**_packages(src, "spark", "feed", "gbfs", "telemetry"), **_sources(sources, feeds)}
+    del files["gbfs/__main__.py"]
     return Artifact("batch", zip_files(files))
 
 

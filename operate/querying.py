@@ -12,11 +12,12 @@ import pyarrow.csv
 import pyarrow.parquet
 from google.api_core.exceptions import GoogleAPIError
 from google.cloud import bigquery
+from google.cloud.bigquery.retry import DEFAULT_RETRY
 
 from cdk.settings import Settings
 from local.errors import LocalError
 from local.warehouse import QueryError, Warehouse, open_warehouse
-from operate.cloud import Cloud
+from operate.cloud import Cloud, find_unreachable
 from operate.errors import OperateError
 from operate.prompt import Answer, QueryRefusedError
 
@@ -24,6 +25,7 @@ VIEWS = "vlille_views"
 MOST_BYTES = 10 * 2**30  # billed by one query, six cents
 DOLLARS_A_TIB = 6.25
 FORMATS = ("parquet", "csv")
+RETRY = DEFAULT_RETRY.with_timeout(30)  # somebody waits for it
 
 
 class BigQueryDatabase:
@@ -45,28 +47,37 @@ class BigQueryDatabase:
         self._datasets = (VIEWS, settings.dataset)
 
     def answer(self, sql: str) -> Answer:
-        """Run a query. Raises QueryRefusedError."""
+        """Run a query. Raises QueryRefusedError, and UnreachableError where BigQuery does not respond."""
         try:
-            job = self._client.query(sql)
-            rows = job.result()
+            job = self._client.query(sql, retry=RETRY, job_retry=None)
+            rows = job.result(retry=RETRY, job_retry=None)
         except GoogleAPIError as error:
-            raise QueryRefusedError(getattr(error, "message", str(error))) from error
+            raise _failed(error) from error
         billed = job.total_bytes_billed or 0
         note = f"{billed / 2**20:,.0f} MiB billed, ${billed / 2**40 * DOLLARS_A_TIB:.4f} beyond the free TiB a month"
         return Answer([each.name for each in rows.schema], (tuple(map(_text, row)) for row in rows), note)
 
     def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a query. Raises QueryRefusedError."""
+        """Yield the rows of a query. Raises QueryRefusedError, and UnreachableError where BigQuery does not respond."""
         try:
-            yield from self._client.query(sql).result().to_arrow_iterable()
+            yield from (
+                self._client.query(sql, retry=RETRY, job_retry=None)
+                .result(retry=RETRY, job_retry=None)
+                .to_arrow_iterable()
+            )
         except GoogleAPIError as error:
-            raise QueryRefusedError(getattr(error, "message", str(error))) from error
+            raise _failed(error) from error
 
     def tables(self) -> list[str]:
         """Return the names of views and tables."""
         return [
             f"{name}.{each.table_id}" for name in self._datasets for each in self._client.list_tables(name)
         ]
+
+
+def _failed(error: GoogleAPIError) -> OperateError | QueryRefusedError:
+    unreachable = find_unreachable(error, "BigQuery")
+    return unreachable or QueryRefusedError(getattr(error, "message", str(error)))
 
 
 class LocalDatabase:

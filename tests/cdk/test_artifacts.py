@@ -50,7 +50,7 @@ def artifacts(src: Path, feeds: dict[str, Feed]) -> dict[str, Artifact]:
         ("collector/main.py", {"collector"}),
         ("collector/requirements.txt", {"collector", "gbfs_collector"}),
         ("gbfs_collector/main.py", {"gbfs_collector"}),
-        ("gbfs/shards.py", {"gbfs_collector"}),
+        ("gbfs/shards.py", {"batch", "gbfs_collector"}),
         ("gbfs/__main__.py", set()),
         ("copier/sweep.py", {"copier"}),
         ("copier/Dockerfile", {"copier"}),

@@ -1,5 +1,6 @@
 """Commands without a connection: one sentence that names the host and the cause, and blames no credentials."""
 
+import io
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -12,7 +13,7 @@ from google.auth.credentials import Credentials
 from google.auth.exceptions import RefreshError, TransportError
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from operate import state
+from operate import querying, state
 from operate.__main__ import main
 from operate.checks import NEEDS
 from operate.cloud import (
@@ -112,7 +113,11 @@ def test_a_cause_deep_inside_a_librarys_error_is_found() -> None:
     assert find_unreachable(ValueError("x"), "Cloud Storage") is None
 
 
-WORDS = {"run": ["--job", "collect"], "backfill": ["--source", "gs://old-files"]}
+WORDS = {
+    "run": ["--job", "collect"],
+    "backfill": ["--source", "gs://old-files"],
+    "export": ["--day", "2026-11-26"],
+}
 COMMANDS = sorted({*NEEDS} - {"unbootstrap"})
 TOKEN, LOGIN = "token", "login"
 
@@ -136,6 +141,8 @@ def offline(
     """Variables with which all services refuse the connection, as does what exchanges a login for a token."""
     monkeypatch.setattr(state, "RETRY", DEFAULT_RETRY.with_timeout(0.1))
     monkeypatch.setattr("operate.backfill.RETRY", state.RETRY)
+    monkeypatch.setattr(querying, "RETRY", querying.RETRY.with_timeout(0.1))
+    monkeypatch.setattr("sys.stdin", io.StringIO("SELECT 1;\n"))
     monkeypatch.setattr("operate.cloud.RETRY", 0)
     monkeypatch.setattr("operate.terraform.Cdktf.synthesize", lambda *_: {})  # needs no connection
     environ = {f"GOOGLE_{each.name.upper()}_CUSTOM_ENDPOINT": NOBODY for each in fields(Endpoints)}
@@ -152,7 +159,11 @@ def test_every_command_without_a_connection_is_one_sentence(
     assert main([command, "--env", "dev", *WORDS.get(command, [])], offline) == 1
     printed = capsys.readouterr()
     lines = (printed.out + printed.err).splitlines()
-    shown = [line for line in lines if "environment: " not in line and "listing gs://" not in line]
+    shown = [
+        line
+        for line in lines
+        if "environment: " not in line and not line.startswith(("listing gs://", "writing "))
+    ]
     assert len(shown) == 1, shown
     assert "cannot be reached: " in shown[0]
     assert len(shown[0]) < 250

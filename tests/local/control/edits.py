@@ -66,7 +66,8 @@ EDITS: dict[str, tuple[str, ...]] = {
     "alerts.silent_minutes": ("20",),
 }
 # Not planned: another project is another state; a cluster without workers has no shape of them; [ci] is of the
-# bootstrap stack alone; [budget] adds one resource, whose amount changes in place.
+# bootstrap stack alone; [budget] adds one resource, whose amount changes in place; [gbfs] is in no
+# environment that is shipped.
 NOT_PLANNED = frozenset(
     {
         "project",
@@ -77,6 +78,16 @@ NOT_PLANNED = frozenset(
         "ci.repository_owner_id",
         "budget.billing_account",
         "budget.monthly_amount",
+        "gbfs.systems",
+        "gbfs.countries",
+        "gbfs.discover",
+        "gbfs.shards",
+        "gbfs.memory",
+        "gbfs.timeout_seconds",
+        "gbfs.deadline_seconds",
+        "gbfs.request_seconds",
+        "gbfs.minutes_days",
+        "gbfs.overrides",
     }
 )
 
