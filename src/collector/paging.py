@@ -1,6 +1,5 @@
 """All pages of a response, or both documents of one that is joined, within the bounds of one."""
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from feed import (
     joined_response,
     read_page,
 )
+from feed.decoding import decode_utf8
 from feed.encoding import as_utf8
 from feed.join import Join
 from telemetry import log
@@ -80,8 +80,8 @@ def _fetch_joined(feed: Feed, join: Join, ask: Ask, url: str, *, timeout_s: floa
     ends_at = time.monotonic() + timeout_s
     first = ask(url, timeout_s, max_bytes)
     try:
-        json.loads(as_utf8(first.body))
-    except (ValueError, RecursionError):
+        decode_utf8(as_utf8(first.body))
+    except ValueError:
         return first
     left_s, bytes_left = ends_at - time.monotonic(), max_bytes - len(first.body)
     second: bytes | None = None

@@ -29,6 +29,11 @@ def decode_json(text: str) -> Any:
         raise DepthError(text[:100]) from None
 
 
+def decode_utf8(body: bytes) -> Any:
+    """The value that JSON in UTF-8, without a byte order mark, writes. Raises as `decode_json`."""
+    return decode_json(body.decode("utf-8", "surrogatepass"))
+
+
 def _loads(text: str) -> Any:
     try:
         return json.loads(text)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
+from feed.decoding import decode_utf8
 from feed.encoding import as_utf8
 from feed.paths import FieldPath, values_at
 
@@ -58,8 +59,8 @@ def joined_response(body: bytes, joined: bytes | None) -> bytes:
 
 def _as_json(body: bytes) -> bytes:
     try:
-        json.loads(body)
-    except (ValueError, RecursionError):
+        decode_utf8(body)
+    except ValueError:
         return json.dumps(body.decode("latin-1")).encode()
     return body
 

@@ -3,12 +3,13 @@
 An answer of this shape gives rows without a look at each value; any other is for `parse`, which says why.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from feed.arrangement import MAX_RECORDS
+from feed.decoding import decode_utf8
 from feed.drift import expectations
+from feed.encoding import as_utf8
 from feed.model import Column, Feed
 from feed.paths import FieldPath, Step, values_at
 
@@ -82,7 +83,7 @@ def _at(shape: Shape | None, path: FieldPath) -> Shape | None:
 
 
 def _first_record(feed: Feed) -> Any:
-    records = next(values_at(json.loads(feed.sample), feed.records))
+    records = next(values_at(decode_utf8(as_utf8(feed.sample)), feed.records))
     return records[0]
 
 

@@ -1,6 +1,5 @@
 """A feed's folder: source.toml and sample.json, read and checked whole before anything is made from them."""
 
-import json
 import tomllib
 from dataclasses import replace
 from importlib.resources.abc import Traversable
@@ -11,7 +10,8 @@ from urllib.parse import urlsplit
 from feed.arrangement import FORMATS, MAX_RECORDS, PLAIN, Arrangement, ArrangementError, typed_texts
 from feed.contract import with_contracts
 from feed.conversion import describe
-from feed.encoding import known_encoding
+from feed.decoding import decode_utf8
+from feed.encoding import as_utf8, known_encoding
 from feed.errors import FeedError
 from feed.inference import SAMPLE, Layout, Override, column_name, infer_columns
 from feed.join import Join, join_records, reference_of, split_response
@@ -303,8 +303,8 @@ def _sample_records(
     feed, other = source.feed, None
     try:
         is_json = arrangement.format == "json"
-        answer = json.loads(sample) if is_json else arrangement.document(sample.decode())
-    except (ValueError, RecursionError) as error:
+        answer = decode_utf8(as_utf8(sample)) if is_json else arrangement.document(sample.decode())
+    except ValueError as error:
         kind = arrangement.format.upper()
         raise FeedError(
             feed, SAMPLE, "", str(error), f"{kind}: one answer of the API, cut to a few records"
@@ -339,7 +339,7 @@ def _sample_records(
 def _sample_document(sample: bytes, join: Join | None) -> Any:
     """The document that the records are in; nothing for what is no JSON."""
     try:
-        document = json.loads(sample)
+        document = decode_utf8(as_utf8(sample))
     except ValueError:
         return None
     return split_response(document)[0] if join else document

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from feed.conversion import describe
+from feed import MisfitError
+from feed.conversion import describe, to_string
 from gbfs.documents import decode
 from gbfs.errors import GbfsError
 from gbfs.versions import VERSIONS, newest_name, recognize_version
@@ -75,10 +76,18 @@ def read_manifest(body: bytes, url: str) -> dict[str, tuple[Published, ...]]:
     if not isinstance(datasets, list):
         raise GbfsError("no_datasets", f"{url}: found {describe(datasets)}; expected an array `datasets`")
     return {
-        str(dataset["system_id"]): _published(dataset.get("versions"), url)
+        system_id: _published(dataset.get("versions"), url)
         for dataset in datasets
-        if isinstance(dataset, dict) and dataset.get("system_id")
+        if isinstance(dataset, dict) and (system_id := _identifier(dataset.get("system_id")))
     }
+
+
+def _identifier(value: Any) -> str:
+    """Return an identifier as text, "" for what is none."""
+    try:
+        return to_string(value)
+    except MisfitError:
+        return ""
 
 
 def _published(versions: Any, url: str) -> tuple[Published, ...]:

@@ -1,6 +1,5 @@
 """What every file of GBFS has around its data: last_updated, ttl and version."""
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,6 +7,8 @@ from typing import Any
 
 from feed import MisfitError
 from feed.conversion import describe, to_timestamp
+from feed.decoding import decode_utf8
+from feed.encoding import as_utf8
 from gbfs.errors import GbfsError
 from gbfs.versions import VERSIONS, recognize_version
 
@@ -42,9 +43,10 @@ def read_time(value: Any) -> datetime:
         raise MisfitError(value, _TIME)
     seconds = int(value) if type(value) is str else value
     if not _EARLIEST <= seconds < _LATEST:
-        seconds /= 1_000
-        if not _EARLIEST <= seconds < _LATEST:
+        # Compared before it is divided: an integer of hundreds of digits has no float.
+        if not _EARLIEST * 1_000 <= seconds < _LATEST * 1_000:
             raise MisfitError(value, _TIME)
+        seconds /= 1_000
     return datetime.fromtimestamp(seconds, UTC)
 
 
@@ -68,8 +70,8 @@ def _decode_json(body: bytes) -> Any:
     if not start:
         raise GbfsError("empty", "found no bytes; expected JSON")
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
+        return decode_utf8(as_utf8(body))
+    except ValueError as error:
         beginning = " ".join(start.decode("utf-8", "replace").split())[:120]
         if start.startswith(b"<"):
             raise GbfsError("html", f"found a page of markup: {beginning}; expected JSON") from None

@@ -47,7 +47,10 @@ def recognize_version(declared: Any) -> str | None:
     """
     if declared is None:
         return "1.0"
-    match = _VERSION.fullmatch(declared if isinstance(declared, str) else str(declared))
+    # Only these are versions; Python refuses to write the digits of a very long integer.
+    is_number = type(declared) is float or (type(declared) is int and 0 < declared < 100)
+    text = declared if type(declared) is str else str(declared) if is_number else ""
+    match = _VERSION.fullmatch(text)
     if match is None:
         return None
     major, minor = int(match[1]), int(match[2] or 0)

@@ -253,3 +253,12 @@ def test_what_is_no_json_is_kept_alone(joined: Feed, first: bytes) -> None:
     api = Api(first)
     assert fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=10_000).body == first
     assert api.asked == [STATUS]
+
+
+def test_a_long_integer_in_the_first_document_is_joined(joined: Feed) -> None:
+    first, second = halves(joined)
+    body = json.dumps(first | {"long": 0}).encode().replace(b'"long": 0', b'"long": ' + b"9" * 5_000)
+    api = Api(body, second)
+    outcome = parse(joined, fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=20_000).body, TICK)
+    assert api.asked == [STATUS, INFORMATION]
+    assert outcome.rows == parse(joined, joined.sample, TICK).rows

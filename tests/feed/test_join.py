@@ -220,3 +220,8 @@ def test_the_official_feed_has_names_and_places(feeds: dict[str, Feed]) -> None:
     assert (outcome.unmatched, outcome.unused, outcome.drifts) == (0, 1, ())
     row = outcome.rows[0]
     assert (row["station_id"], row["name"], row["capacity"]) == ("101", "QUAI DES FILEURS", 36)
+
+
+def test_a_second_document_with_a_long_integer_is_kept_as_a_document() -> None:
+    body = b'{"data": {"stations": [{"id": "a", "x": ' + b"9" * 5_000 + b"}]}}"
+    assert joined_response(b"{}", body) == b'{"response": {},\n"joined": ' + body + b"}"

@@ -135,3 +135,11 @@ def test_whatever_it_holds_only_absolute_http_urls_come_of_it(data: Any) -> None
     urls = [url for files in found.languages.values() for url in files.values()]
     assert urls
     assert all(url.startswith(("https://", "http://")) for url in urls)
+
+
+def test_an_identifier_or_a_version_that_is_a_long_integer_is_none() -> None:
+    long = "7" * 5_000
+    versions = f'[{{"version": {long}, "url": "https://a.b/x"}}, {{"version": 3.0, "url": "https://a.b/v3"}}]'
+    listed = f'[{{"system_id": {long}, "versions": []}}, {{"system_id": 7, "versions": {versions}}}]'
+    body = f'{{"version": "3.0", "data": {{"datasets": {listed}}}}}'.encode()
+    assert read_manifest(body, URL) == {"7": (Published("3.0", "https://a.b/v3"),)}

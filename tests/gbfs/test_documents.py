@@ -94,3 +94,23 @@ def test_what_is_no_document_is_refused_with_a_reason(body: bytes, reason: str) 
         decode(body)
     assert caught.value.reason == reason
     assert "expected" in str(caught.value)
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("digits", [400, 4_300, 4_301, 20_000])
+def test_an_integer_of_any_length_leaves_its_file_readable(digits: int, sign: str) -> None:
+    long = sign + "7" * digits
+    document = decode(f'{{"last_updated": {long}, "ttl": {long}, "data": {{"x": {long}}}}}'.encode())
+    assert (document.version, document.last_updated) == ("1.0", None)
+    assert document.ttl_seconds == (0 if sign else 86_400)
+    assert abs(document.data["x"]) >= 10 ** min(digits - 1, 4_999)
+
+
+def test_a_long_integer_is_no_version() -> None:
+    with pytest.raises(GbfsError, match="version: found a number of more than 76 digits"):
+        decode(b'{"version": ' + b"2" * 5_000 + b', "data": {}}')
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-be"])
+def test_a_document_is_read_in_each_encoding_of_json(encoding: str) -> None:
+    assert decode('{"version": "2.3", "data": {"name": "Vélo"}}'.encode(encoding)).data == {"name": "Vélo"}

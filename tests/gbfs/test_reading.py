@@ -259,3 +259,15 @@ def test_no_bytes_make_it_raise(body: bytes) -> None:
         read_file("lille", "station_status", body)
     except GbfsError:
         pytest.fail("a file that cannot be read is a rejection")
+
+
+@pytest.mark.parametrize(("version", "file"), PLACES)
+def test_a_long_integer_costs_no_more_than_its_record(version: str, file: str) -> None:
+    """In whichever field it stands: Python by itself reads no integer of more than 4,300 digits."""
+    good = record(version, file)
+    for name in good:
+        body = document(version, file, good | {name: "LONG"}).replace(b'"LONG"', b"7" * 5_000)
+        reading = read_file("lille", file, body)
+        assert (reading.version, reading.records) == (recognize_version(version), 1), name
+        assert len(reading.rows) + len(reading.rejections) == 1, name
+        json.dumps([load_rows(reading), [each.message for each in reading.rejections]])
