@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, Protocol
 
-from feed import Column, Feed, RawError, joined_response, parse, split_response, unpack
+from feed import Column, Feed, joined_response, parse, split_response
 from feed.join import Join
 from feed.model import ROOT
 from feed.paths import FieldPath, values_at
@@ -23,7 +22,6 @@ from local.ports import LOOPBACK
 
 PROBE_S = 4.0
 ANSWER_LIMIT = 64 * 2**20
-SUFFIXES = (".json", ".json.gz")
 USER_AGENT = "vlille (local run)"
 
 
@@ -38,38 +36,6 @@ class Answers(Protocol):
     def at(self, minute: datetime) -> bytes:
         """Return the answer of a minute, the same whenever it is asked for."""
         ...
-
-
-class Replay:
-    """Recorded answers: one file, or a folder's files in the order of their paths, over and over.
-
-    The folder may be an archive, with its answers in folders of days and hours.
-
-    Each minute asked for takes the next one. Raises LocalError where there is none, or one is unreadable.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._files = _recorded(path)
-        self._minutes: dict[datetime, int] = {}
-        self._lock = threading.Lock()
-        self._bytes = {file: len(_read(file)) for file in self._files}
-        count = f", {len(self._files)} answers" if path.is_dir() else ""
-        self.description = f"replay of {path}{count}"
-
-    def check_sizes(self, most: int) -> None:
-        """Raise LocalError for the first response that has more bytes than the function accepts."""
-        for file, size in self._bytes.items():
-            if size > most:
-                raise LocalError(
-                    f"REPLAY: {file} has {size:,} bytes, and the function accepts {most:,}: raise "
-                    "collector.api_max_mebibytes in the environment's file, or leave this response out"
-                )
-
-    def at(self, minute: datetime) -> bytes:
-        """Return the recorded answer of a minute."""
-        with self._lock:
-            number = self._minutes.setdefault(minute, len(self._minutes))
-        return _read(self._files[number % len(self._files)])
 
 
 class EvolvingSample:
@@ -222,28 +188,6 @@ def _ask(url: str) -> bytes:
     with urllib.request.urlopen(request, timeout=PROBE_S) as answer:  # noqa: S310
         body: bytes = answer.read(ANSWER_LIMIT)
     return body
-
-
-def _recorded(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise LocalError(f"there is nothing at {path}: REPLAY names a recorded answer, or a folder of them")
-    files = sorted(each for each in path.rglob("*") if each.name.endswith(SUFFIXES) and each.is_file())
-    if not files:
-        raise LocalError(
-            f"neither {path} nor a folder below it has a file whose name ends in {' or '.join(SUFFIXES)}"
-        )
-    return files
-
-
-def _read(file: Path) -> bytes:
-    try:
-        if file.stat().st_size > ANSWER_LIMIT:
-            raise LocalError(f"{file} has more than {ANSWER_LIMIT} bytes: that is no answer of a feed")
-        return unpack(file.read_bytes(), ANSWER_LIMIT)
-    except (OSError, RawError) as error:
-        raise LocalError(f"the recorded answer {file} cannot be read: {error}") from error
 
 
 def _path(feed: Feed, column: str | None) -> FieldPath | None:

@@ -99,7 +99,9 @@ def first_moment(fires: list[datetime], day: datetime, ticks: int) -> datetime:
     `fires` are the day's fires of the job. Raises LocalError where the day has too few.
     """
     if len(fires) < ticks:
-        raise LocalError(f"TICKS={ticks} is too many: the job that collects fires {len(fires)} times a day")
+        raise LocalError(
+            f"TICKS={ticks} is too many: the job that collects fires {len(fires):,} times on that day"
+        )
     if sum(fire > day + NOON for fire in fires) >= ticks:
         return day + NOON
     return fires[-ticks] - timedelta(seconds=1)
@@ -149,7 +151,8 @@ def _fires_of(system: System, job: str, day: datetime) -> list[datetime]:
     fires = [following()]
     while fires[-1] < day + DAY:
         fires.append(following())
-    return fires[:-1]
+    # Of a recording, only the minutes that it has.
+    return [fire for fire in fires[:-1] if not system.scheduler.is_left_out(job, fire)]
 
 
 def _leap(clock: Clock, moment: datetime) -> None:

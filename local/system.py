@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from io import FileIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from feed import Feed, load_feed
-from local.api import EvolvingSample, Replay, probe, serve
+from local.api import EvolvingSample, probe, serve
 from local.arguments import block
 from local.city import City
 from local.clock import Clock
@@ -34,6 +35,7 @@ from local.made import MadeDay
 from local.metadata import MetadataServer
 from local.ports import LOOPBACK
 from local.processes import Supervisor
+from local.replay import NO_RESPONSE, Replay
 from local.services import HANDLERS
 from local.services.dataproc import Dataproc
 from local.services.pubsub import PubSub
@@ -48,6 +50,7 @@ RECORD = "processes.json"
 STATE = "state.json"
 KEPT = {"up": "`make up`", "cloud": "`make deploy TO=here`"}  # modes whose data is never wiped
 FUNCTION = "google_cloudfunctions2_function"
+COLLECT = "collect"  # the scheduler job of the feed's ticks: cdk/scheduling.py
 # What a function needs to reach the real API from behind a company's proxy.
 PROXY = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
@@ -270,7 +273,8 @@ def empty_project(
     if options.mode != "cloud":  # there it strikes Terraform's calls
         guard.faults.set(options.fault)
         _simulate_systems(terminal, machine, closing)
-    source = _choose_source(options, terminal, machine, feed=feed, url=url, closing=closing)
+    zone = _time_zone(stack)
+    source = _choose_source(options, terminal, machine, feed=feed, url=url, zone=zone, closing=closing)
     try:
         local_spark()
     except MissingToolError as error:  # what is collected can be rebuilt later
@@ -309,18 +313,37 @@ def _function_environment(stack: Stack) -> Json:
     raise LocalError(f"{stack.name} has no {FUNCTION} of a feed, so nothing would collect")
 
 
+def _time_zone(stack: Stack) -> ZoneInfo:
+    """Return the time zone of the job that collects the feed."""
+    jobs = (each.config for each in stack.resources if each.type == "google_cloud_scheduler_job")
+    return ZoneInfo(next((job["time_zone"] for job in jobs if job.get("name") == COLLECT), "UTC"))
+
+
 def _sources() -> Path:
     """Return the folder of feeds that `stacks.py` reads too."""
     return Path(os.environ.get("VLILLE_SOURCES", ROOT / "sources"))
 
 
 def _choose_source(
-    options: Options, terminal: Terminal, machine: Machine, *, feed: Feed, url: str, closing: ExitStack
+    options: Options,
+    terminal: Terminal,
+    machine: Machine,
+    *,
+    feed: Feed,
+    url: str,
+    zone: ZoneInfo,
+    closing: ExitStack,
 ) -> str:
-    """Decide what answers for the feed's API, and let the function ask there; say which it is."""
+    """Decide what answers for the feed's API, and let the function ask there; say which it is.
+
+    `zone` is that of the environment's schedule, in which the dashboard shows times.
+    """
     workloads = machine.service(Workloads)
     if options.replay is not None:
-        answers: Replay | EvolvingSample | MadeDay = Replay(options.replay)
+        replay = Replay(options.replay, zone)
+        answers: Replay | EvolvingSample | MadeDay = replay
+        if replay.is_timed:
+            machine.service(Scheduler).leave_out(COLLECT, lambda due: not replay.has(due), NO_RESPONSE)
     elif options.day is not None:
         answers = MadeDay(feed.name)
     else:

@@ -71,6 +71,8 @@ class Scheduler:
         self.on_fire: list[Callable[[str, datetime], None]] = []
         self.on_skip: list[Callable[[str, list[datetime], str], None]] = []
         self.on_run: list[Callable[[Run], None]] = []
+        self._left_out: dict[str, tuple[Callable[[datetime], bool], str]] = {}  # by short name, and why
+        self._unfired: dict[str, list[datetime]] = {}  # left out since the last fire, not reported yet
         self._next: dict[str, Event] = {}
         self._running: set[str] = set()
         self._started = False
@@ -100,9 +102,22 @@ class Scheduler:
                 self._machine.say_not_honoured(f"{name}: its target {url} is not on this machine: not called")
             self._arm(name)
 
+    def leave_out(self, name: str, is_left_out: Callable[[datetime], bool], why: str) -> None:
+        """Let a job (short name) not fire where that is true of the time at which it is due.
+
+        They count as skipped; each series of them is told as one, before the fire that follows.
+        """
+        self._left_out[name] = is_left_out, why
+
+    def is_left_out(self, name: str, due: datetime) -> bool:
+        """Return whether a job (short name) does not fire at a time, although its cron says so."""
+        return name in self._left_out and self._left_out[name][0](due)
+
     def stop(self) -> None:
         """Let no job fire any more; what they are stays as it is."""
         self._started = False
+        for name in list(self._unfired):
+            self._tell_unfired(name)
         for name in self.jobs.names():
             self._arm(name)
 
@@ -163,7 +178,15 @@ class Scheduler:
             due = later
         if missed:
             self._skip(short(job), missed, "this machine does not keep up")
+        if self.is_left_out(short(job), due):
+            self._unfired.setdefault(short(job), []).append(due)
+            return
+        self._tell_unfired(short(job))
         self._begin(job)
+
+    def _tell_unfired(self, name: str) -> None:
+        if due := self._unfired.pop(name, None):
+            self._skip(name, due, self._left_out[name][1])
 
     def _begin(self, job: Json) -> None:
         """Fire, unless the run before is still under way: a job has one run at a time."""

@@ -1,4 +1,3 @@
-import gzip
 import json
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -10,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feed import Feed, load_feed, load_feeds, parse
-from local.api import EvolvingSample, Replay, evolved, probe, serve
-from local.errors import LocalError
+from local.api import EvolvingSample, evolved, probe, serve
+from local.replay import Replay
 
 pytestmark = pytest.mark.unit
 SOURCES = Path(__file__).parents[2] / "sources"
@@ -26,68 +25,6 @@ def get(url: str) -> Any:
     with urllib.request.urlopen(url, timeout=5) as answer:
         assert answer.headers["Content-Type"].startswith("application/json")
         return json.loads(answer.read())
-
-
-def test_one_recorded_answer_is_given_each_minute(tmp_path: Path) -> None:
-    file = tmp_path / "one.json"
-    file.write_text('{"n": 1}')
-    replay = Replay(file)
-    assert [replay.at(minute(n)) for n in range(3)] == [b'{"n": 1}'] * 3
-
-
-def test_a_folder_is_played_in_the_order_of_names_and_starts_over(tmp_path: Path) -> None:
-    (tmp_path / "b.json.gz").write_bytes(gzip.compress(b"second"))
-    (tmp_path / "a.json").write_bytes(b"first")
-    (tmp_path / "notes.txt").write_bytes(b"ignored")
-    replay = Replay(tmp_path)
-    assert [replay.at(minute(n)) for n in range(3)] == [b"first", b"second", b"first"]
-    assert "2 answers" in replay.description
-
-
-def test_an_archive_is_played_in_the_order_of_its_paths(tmp_path: Path) -> None:
-    for name in ("date=2023-10-27/hour=00/a.json", "date=2023-10-26/hour=23/b.json", "date=2023-10-26/notes"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(name[5:15])
-    replay = Replay(tmp_path)
-    assert [replay.at(minute(n)) for n in range(2)] == [b"2023-10-26", b"2023-10-27"]
-
-
-def test_a_minute_that_is_asked_for_again_has_the_same_answer(tmp_path: Path) -> None:
-    for name in "abc":
-        (tmp_path / f"{name}.json").write_text(name)
-    replay = Replay(tmp_path)
-    assert [replay.at(minute(n)) for n in (0, 0, 1, 0, 2)] == [b"a", b"a", b"b", b"a", b"c"]
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({}, "there is nothing at"),
-        (
-            {"answers/readme.md": b"x"},
-            r"nor a folder below it has a file whose name ends in \.json or \.json\.gz",
-        ),
-        ({"answers/a.json.gz": b"\x1f\x8bdamaged"}, "cannot be read: damaged gzip"),
-    ],
-)
-def test_what_cannot_be_replayed_is_refused_at_the_start(
-    tmp_path: Path, files: dict[str, bytes], expected: str
-) -> None:
-    for name, content in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(LocalError, match=expected):
-        Replay(tmp_path / "answers")
-
-
-def test_a_response_that_the_function_would_refuse_is_refused_before_it_is_asked_for(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_bytes(b"[1]")
-    (tmp_path / "b.json.gz").write_bytes(gzip.compress(b"[1000]"))
-    Replay(tmp_path).check_sizes(6)
-    with pytest.raises(
-        LocalError, match=r"^REPLAY: .*b\.json\.gz has 6 bytes, and the function accepts 5: raise "
-    ):
-        Replay(tmp_path).check_sizes(5)
 
 
 @pytest.mark.parametrize("feed", load_feeds(SOURCES).values(), ids=lambda feed: str(feed.name))

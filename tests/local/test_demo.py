@@ -21,6 +21,7 @@ from rich.console import Console
 from feed import unpack
 from local.demo import day_to_simulate, first_moment, run_demo
 from local.errors import LocalError, MissingToolError
+from local.made import LILLE, MadeDay
 from local.system import Options, opened
 from local.terminal import Terminal
 from tests.conftest import EXAMPLE
@@ -138,7 +139,9 @@ def test_time_begins_at_noon_or_as_much_earlier_as_the_ticks_need(
 
 @pytest.mark.unit
 def test_more_ticks_than_a_day_has_are_refused() -> None:
-    with pytest.raises(LocalError, match="TICKS=3 is too many: the job that collects fires 2 times a day"):
+    with pytest.raises(
+        LocalError, match="TICKS=3 is too many: the job that collects fires 2 times on that day"
+    ):
         first_moment([DAY, NOON], DAY, 3)
 
 
@@ -272,6 +275,30 @@ def test_a_day_of_a_demo_is_exported(replayed: Finished, kind: str, begins: byte
     assert done.returncode == 0, done.stderr
     assert f"{file}: 1,445 rows, " in done.stdout
     assert (replayed.folder.parents[1] / file).read_bytes().startswith(begins)
+
+
+@pytest.mark.local
+def test_a_recording_with_gaps_is_replayed_at_its_own_minutes(tmp_path: Path) -> None:
+    """Names have local times of a summer day; the demo's day may be in winter."""
+    recording, made = tmp_path / "recording", MadeDay("vlille_ods")
+    recording.mkdir()
+    for minute in (25, 28, 30, 33):
+        at = datetime(2026, 7, 7, 8, minute, tzinfo=LILLE)
+        (recording / f"2026-07-07T08{minute}.json").write_bytes(made.at(at.astimezone(UTC)))
+    done = run(tmp_path, "demo", "--ticks", "3", "--feed", "vlille_ods", "--replay", str(recording))
+    assert done.code == 0, done.output
+    assert (done.report["ticks"], done.report["ticks_left_out"]) == (3, 3)
+    assert (
+        done.report["source"] == f"replay of {recording}, 4 responses, each at its own minute (Europe/Paris)"
+    )
+    replayed = {}
+    for file in (done.folder / "storage").glob("*-archive/feed=vlille_ods/**/*.json.gz"):
+        at = datetime.fromisoformat(file.name.removesuffix(".json.gz")).astimezone(LILLE)
+        replayed[f"2026-07-07T{at:%H%M}.json"] = unpack(file.read_bytes(), 2**20)
+    expected = [f"2026-07-07T08{minute}.json" for minute in (28, 30, 33)]
+    assert replayed == {name: (recording / name).read_bytes() for name in expected}
+    more = run(tmp_path, "demo", "--ticks", "5", "--feed", "vlille_ods", "--replay", str(recording))
+    assert "TICKS=5 is too many: the job that collects fires 4 times on that day" in more.output
 
 
 @pytest.mark.local

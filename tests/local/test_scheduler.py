@@ -151,6 +151,24 @@ def test_what_a_job_leaves_out_is_counted_and_told(machine: Machine) -> None:
     assert due[:2] == [NOON + timedelta(minutes=m) for m in (2, 3)]
 
 
+def test_times_that_are_left_out_do_not_fire_and_are_told_as_one(timed: Machine) -> None:
+    asked = api(timed, 200)
+    declare(timed, http_target=HTTP)
+    scheduler = timed.service(Scheduler)
+    told: list[tuple[str, list[datetime], str]] = []
+    scheduler.on_skip.append(lambda job, due, why: told.append((job, due, why)))
+    scheduler.leave_out("job", lambda due: due.minute in {2, 3, 6}, "nothing was recorded")
+    scheduler.start()
+    run(timed, 5)
+    at = [NOON + timedelta(minutes=minute) for minute in range(7)]
+    assert [when for when, _, _ in asked] == [at[1], at[4], at[5]]
+    assert told == [("job", at[2:4], "nothing was recorded")]
+    run(timed, 6)
+    scheduler.stop()
+    assert told[1:] == [("job", [at[6]], "nothing was recorded")]
+    assert scheduler.skipped == {"job": 3}
+
+
 def test_a_job_does_not_fire_while_its_last_run_is_under_way(timed: Machine) -> None:
     api(timed, 503)
     retry = {"retry_count": 1, "min_backoff_duration": "150s"}
