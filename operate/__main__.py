@@ -30,6 +30,7 @@ from operate.checks import NEEDS, TERRAFORM, missing
 from operate.cloud import Cloud, connect, find_unreachable
 from operate.content import judge_content, observe_content
 from operate.cycle import CDKTF_COMMANDS, Cdktf, Cycle, check_unprotected
+from operate.dashboard import judge_dashboard, observe_dashboard
 from operate.errors import OperateError, StoppedError
 from operate.gbfs import judge_gbfs, observe_gbfs
 from operate.jobs import GBFS_JOBS, JOBS, STATE_AFTER, jobs_of
@@ -208,6 +209,9 @@ def _smoke(cloud: Cloud, settings: Settings, place: Place, _options: argparse.Na
     lines += judge_content(observe_content(cloud, settings, feed, place, now), feed, place)
     if settings.gbfs is not None:
         lines += judge_gbfs(observe_gbfs(cloud, settings, place, now), settings, place, now)
+    if settings.dashboard is not None:
+        token = functools.partial(opening.identity_token, place=place, environ=os.environ)
+        lines += judge_dashboard(observe_dashboard(cloud, settings, place, token), settings, place, now)
     print(*lines, sep="\n")
     return int(any(line.wrong for line in lines))
 
@@ -252,9 +256,7 @@ def _backfill(cloud: Cloud, settings: Settings, place: Place, options: argparse.
 
 def _open(cloud: Cloud, settings: Settings, place: Place, _options: argparse.Namespace) -> int:
     url = opening.find_url(cloud, settings, place)
-    token: Callable[[], str] = opening.print_identity_token
-    if place.here:  # where who deploys has a metadata server, as on a virtual machine in the cloud
-        token = functools.partial(opening.ask_identity_token, url, os.environ["GCE_METADATA_HOST"])
+    token = functools.partial(opening.identity_token, url, place, os.environ)
     token()  # what stands in the way is said before anything is opened
     server = opening.begin_proxy(url, token)
     print(f"the dashboard: http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)", flush=True)

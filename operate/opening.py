@@ -5,7 +5,7 @@ As `gcloud run services proxy` does. https://cloud.google.com/run/docs/authentic
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -32,12 +32,24 @@ def find_url(cloud: Cloud, settings: Settings, place: Place) -> str:
             f"environments/{settings.environment}.toml has no [dashboard], so there is none to open: "
             f"docs/settings.md describes it; then {place.make('deploy')}"
         )
-    name = f"projects/{settings.project}/locations/{settings.region}/services/{SERVICE}"
     try:
-        found = cloud.call("GET", f"{cloud.endpoints.cloud_run_v2}{name}")
+        return service_url(cloud, settings)
     except RefusedError as error:
         raise OperateError(f"the service {SERVICE}: {why(error, place)}") from None
-    return str(found["uri"])
+
+
+def service_url(cloud: Cloud, settings: Settings) -> str:
+    """Return the URL of the deployed service. Raises RefusedError."""
+    name = f"projects/{settings.project}/locations/{settings.region}/services/{SERVICE}"
+    return str(cloud.call("GET", f"{cloud.endpoints.cloud_run_v2}{name}")["uri"])
+
+
+def identity_token(url: str, place: Place, environ: Mapping[str, str]) -> str:
+    """Return an identity token of the user for a service's URL. Raises OperateError.
+
+    On this machine who deploys has a metadata server, as on a virtual machine in the cloud.
+    """
+    return ask_identity_token(url, environ["GCE_METADATA_HOST"]) if place.here else print_identity_token()
 
 
 def print_identity_token() -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from feed import load_feeds
-from operate import backfill
+from operate import backfill, opening
 from operate.__main__ import main
 from operate.content import common_columns
 from operate.errors import StoppedError
@@ -21,6 +21,7 @@ SMOKE = (
     *(f"job {job}" for job in JOBS),
     "last batch",
     *("freshness", "changes", "columns", "quarantine"),
+    "dashboard",
 )
 COMMON_COLUMNS = len(common_columns(load_feeds(ROOT / "sources")["vlille_ogc"]))
 
@@ -64,9 +65,16 @@ def collecting() -> dict[str, Answer]:
 
 
 def test_smoke_is_green_only_when_all_is_well(
-    google: Google, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+    google: Google,
+    environ: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    google.answers = collecting()
+    monkeypatch.setattr(opening, "print_identity_token", lambda: "secret")
+    service = f"GET /cloud_run_v2/{PARENT}/{PLACE}/services/dashboard"
+    google.answers = collecting() | {service: (200, {"uri": f"{google.url}/dashboard"})}
+    page = [(403, {}), (200, {"collected_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:00+00:00}"})]
+    google.queues["GET /dashboard/data/now.json"] = [*page, *page]
     rows = google.answers.pop(queries := f"POST /big_query/{PARENT}/queries")
     google.queues[queries] = [rows, *AFTER_ROWS]
     assert main(["smoke"], environ) == 0

@@ -44,6 +44,7 @@ STACK = {
         "google_monitoring_alert_policy": {"silent": {"display_name": "silent"}},
         "google_service_account": {"copier": {"account_id": "vlille-copier"}},
         "google_cloudfunctions2_function": {"f": {"name": "collector", "location": "europe-west1"}},
+        "google_cloud_run_v2_service": {"d": {"name": "dashboard", "location": "europe-west1"}},
         "google_artifact_registry_repository": {"r": {"repository_id": "vlille", "location": "europe-west1"}},
     }
 }
@@ -77,6 +78,7 @@ def test_each_kind_is_found_and_what_is_another_s_is_not(
         ),
         f"GET /iam/{parent}/serviceAccounts/vlille-copier@{mail}": (200, {}),
         f"GET /cloudfunctions2/{place}/functions/collector": (200, {"state": "FAILED"}),
+        f"GET /cloud_run_v2/{place}/services/dashboard": (200, {}),
         f"GET /artifact_registry/{place}/repositories/vlille": (200, {}),
     }
     empty |= {
@@ -147,7 +149,7 @@ def test_each_kind_is_found_and_what_is_another_s_is_not(
     found = find(cloud, settings, STACK)
     end = f"--project={project}`"
     assert told(found, settings, Place("dev")) == [
-        f"{project} still holds 13 of vlille:",
+        f"{project} still holds 14 of vlille:",
         f"  scheduler job copy: `gcloud scheduler jobs delete copy --location={region} {end}",
         f"  cluster vlille-batch-x1: `gcloud dataproc clusters delete vlille-batch-x1 --region={region} {end}",
         "  disk vlille-batch-x1-m (50 GB): "
@@ -155,6 +157,7 @@ def test_each_kind_is_found_and_what_is_another_s_is_not(
         f"  topic collect: `gcloud pubsub topics delete collect {end}",
         "  function collector (it failed to be created): "
         f"`gcloud functions delete collector --gen2 --region={region} {end}",
+        f"  service dashboard: `gcloud run services delete dashboard --region={region} {end}",
         f"  repository vlille (2 images): `gcloud artifacts repositories delete vlille --location={region} {end}",
         f"  alert policy {alert}: `gcloud monitoring policies delete {alert} {end}",
         f"  dataset vlille: `bq rm --recursive --force --dataset {project}:vlille`",
