@@ -1,5 +1,6 @@
 """What the documents promise is there: commands, files, settings, outputs, tests by name."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -115,3 +116,24 @@ def test_links_to_headings_lead_to_one() -> None:
             titles = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
             anchors = {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in titles}
             assert anchor in anchors, f"{document.name}: {target}#{anchor}"
+
+
+def count_resources(stack: str) -> int:
+    """Return how many resources a stack's snapshot has."""
+    snapshot = json.loads((ROOT / "tests" / "cdk" / "snapshots" / f"{stack}.json").read_text("utf-8"))
+    return sum(len(resources) for resources in snapshot["resource"].values())
+
+
+@pytest.mark.parametrize(
+    ("document", "pattern", "stack"),
+    [
+        ("deploy.md", r"\$ make bootstrap .*\n.*\n.*Resources: (\d+) added", "vlille-dev-bootstrap"),
+        ("deploy.md", r"\$ make deploy .*\n.*Resources: (\d+) added", "vlille-dev"),
+        ("deploy.md", r"\| `make deploy` \| .* for (\d+) resources", "vlille-dev"),
+        ("deploy.md", r"make deploy ENV=dev TO=here .* (\d+) resources", "vlille-dev"),
+        ("getting-started.md", r"making the (\d+) resources of vlille-dev", "vlille-dev"),
+    ],
+)
+def test_counts_of_resources_are_those_of_the_stack(document: str, pattern: str, stack: str) -> None:
+    found = re.findall(pattern, (ROOT / "docs" / document).read_text("utf-8"))
+    assert found == [str(count_resources(stack))], f"docs/{document}: the stack {stack} has other counts"
