@@ -239,7 +239,7 @@ def page_session() -> tuple[str, str]:
 
 
 @pytest.mark.local
-def test_the_queries_of_the_readme_give_what_it_shows(replayed: Finished) -> None:
+def test_the_queries_of_getting_started_give_what_it_shows(replayed: Finished) -> None:
     typed, shown = page_session()
     command = [sys.executable, "-m", "operate", "sql", "--env=dev", "--here"]
     done = subprocess.run(
