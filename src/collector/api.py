@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -79,16 +79,19 @@ def fetch(
     timeout_s: float,
     max_bytes: int,
     headers: Mapping[str, str] | None = None,
+    redact: Callable[[str], str] = str,
 ) -> Answer:
     """Return the answer of a GET that ended with status 200; what passes is asked again, ATTEMPTS times at most.
 
     `timeout_s` bounds all attempts together with their waits, redirects and reading; `max_bytes` the body after
-    decompression. `headers` go to the host of `url` only, not where it redirects to. Raises ApiError.
+    decompression. `headers` go to the host of `url` only, not where it redirects to. `redact`
+    takes secrets out of what is kept beside the body, before it is cut. Raises ApiError.
     """
     with Deadline(timeout_s) as deadline:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return _ask(session, requests.Request("GET", url, headers=headers), deadline, max_bytes)
+                answer = _ask(session, requests.Request("GET", url, headers=headers), deadline, max_bytes)
+                return Answer(answer.body, _kept(answer.headers, redact), _kept(answer.metadata, redact))
             except _PassingError as error:
                 own_wait_s = FIRST_WAIT_SECONDS * 2 ** (attempt - 1)
                 wait_s = own_wait_s if error.retry_after_s is None else error.retry_after_s
@@ -101,6 +104,11 @@ def fetch(
                     raise ApiError(told, status=error.status, retry_after_s=error.retry_after_s) from error
                 time.sleep(wait_s)
     raise AssertionError("unreachable")
+
+
+def _kept(texts: Mapping[str, str], redact: Callable[[str], str]) -> dict[str, str]:
+    """Return texts without secrets and then cut: what is left of a secret that was cut could not be found."""
+    return {name: redact(text)[:KEPT_LENGTH] for name, text in texts.items()}
 
 
 def _ask(session: requests.Session, first: requests.Request, deadline: Deadline, max_bytes: int) -> Answer:
@@ -116,7 +124,7 @@ def _ask(session: requests.Session, first: requests.Request, deadline: Deadline,
                 if (there := _redirected(session, response)) is None:
                     return replace(_answer(response, deadline, max_bytes), metadata=moved)
                 if response.status_code in MOVED_FOR_GOOD:
-                    moved = {"moved_to": (there.url or "").partition("?")[0][:KEPT_LENGTH]}
+                    moved = {"moved_to": (there.url or "").partition("?")[0]}
                 request = there
         except requests.RequestException as error:
             if not deadline.left_s:
@@ -165,7 +173,7 @@ def _answer(response: requests.Response, deadline: Deadline, max_bytes: int) -> 
         raise ApiError(f"{response.url}: the answer is larger than allowed: {error}") from error
     except RawError:
         pass  # kept as it came
-    kept = {name: response.headers[name][:KEPT_LENGTH] for name in KEPT_HEADERS if name in response.headers}
+    kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
     return Answer(bytes(body), kept)
 
 

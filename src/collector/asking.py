@@ -48,11 +48,13 @@ def ask_for_tick(
     *,
     tries: int = TRIES,
     on_error: Callable[[ApiError], None] = lambda _: None,
+    redact: Callable[[str], str] = str,
 ) -> Asked:
     """Return the tick's response: the first that is of use, else the first of all. Raises ApiError.
 
     `limits` are for all `tries` together. The number of responses that were of no use is kept in the metadata of the
-    one that is returned. `on_error` is called with each ApiError, also where an earlier response is returned.
+    one that is returned. `on_error` is called with each ApiError, also where an earlier response is returned; `redact`
+    takes secrets out of what is logged of a response.
     """
     ends_at = time.monotonic() + limits.seconds
     first: Asked | None = None
@@ -73,7 +75,7 @@ def ask_for_tick(
         pause_s = FIRST_PAUSE_SECONDS * 2**number
         if number == tries - 1 or ends_at - time.monotonic() <= pause_s:
             break
-        reason = outcome.rejections[0].message
+        reason = redact(outcome.rejections[0].message)
         log(logging.WARNING, f"asked again in {pause_s:g} s: {reason}", event="asked_again", feed=feed.name)
         time.sleep(pause_s)
     if first is None:

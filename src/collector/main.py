@@ -15,7 +15,7 @@ from collector.envelope import EnvelopeError, read_delivery
 from collector.settings import Settings, secrets_of
 from collector.tick import Services, collect_tick
 from feed import Feed, load_feed
-from telemetry import log, log_as_json
+from telemetry import log, log_as_json, redact_log
 
 
 @cache
@@ -31,6 +31,7 @@ def _instance() -> tuple[Settings, Feed, Services]:
         bigquery=bigquery.Client(project=settings.project, location=settings.location),
         secrets=secrets_of(feed.secrets, os.environ),
     )
+    redact_log(services.redact)
     return settings, feed, services
 
 

@@ -113,6 +113,7 @@ def _response(settings: Settings, feed: Feed, services: Services, tick: datetime
         Limits(settings.api_timeout_s, settings.api_max_bytes),
         tries=1 if services.memory.was_unusable else TRIES,
         on_error=failed,
+        redact=services.redact,
     )
     services.memory.was_unusable = is_momentary(asked.outcome)
     if asked.first is not None:
@@ -125,13 +126,15 @@ def request_of(feed: Feed, services: Services) -> Ask:
     """What makes one request of the feed, with its parameters and headers; no message of it has a secret."""
     query, headers = values_of(feed.query, services.secrets), values_of(feed.headers, services.secrets)
 
-    def redact_all(texts: Mapping[str, str]) -> dict[str, str]:
-        return {name: services.redact(text) for name, text in texts.items()}
-
     def ask(url: str, seconds: float, size: int) -> Answer:
         try:
-            answer = fetch(
-                services.api, with_query(url, query), timeout_s=seconds, max_bytes=size, headers=headers
+            return fetch(
+                services.api,
+                with_query(url, query),
+                timeout_s=seconds,
+                max_bytes=size,
+                headers=headers,
+                redact=services.redact,
             )
         except Exception as error:
             if not services.secrets:
@@ -140,8 +143,6 @@ def request_of(feed: Feed, services: Services) -> Ask:
             message = name + services.redact(str(error))
             status = error.status if isinstance(error, ApiError) else None
             retry_after_s = error.retry_after_s if isinstance(error, ApiError) else None
-        else:
-            return Answer(answer.body, redact_all(answer.headers), redact_all(answer.metadata))
         # Without its cause, whose message has the address.
         raise ApiError(message, status=status, retry_after_s=retry_after_s)
 

@@ -18,7 +18,9 @@ import requests
 
 from collector.api import make_session
 from collector.deadline import Deadline
-from feed import is_private_address
+from feed import is_private_address, redacted
+from gbfs.documents import decode
+from gbfs.errors import GbfsError
 from gbfs.packs import Fetched
 from gbfs.shards import host_of
 
@@ -26,6 +28,7 @@ CONNECT_SECONDS = 5.0
 REDIRECTS = 3
 CHUNK = 64 * 1024
 LONGEST_ERROR = 300
+QUOTED = 64 * 1024  # of a body that is no file: messages quote less than this
 _QUERY = re.compile(r"\?[^\s'\")]+")
 
 
@@ -175,7 +178,8 @@ def _fetch(
             )
             if not deadline.left_s:
                 told = f"no whole response within {seconds:.1f} s"
-            return replace(result, error=_QUERY.sub("?…", told)[:LONGEST_ERROR], fetched_at=now())
+            told = _QUERY.sub("?…", redacted(told, _values(request)))
+            return replace(result, error=told[:LONGEST_ERROR], fetched_at=now())
 
 
 def _cause(error: Exception) -> object:
@@ -201,11 +205,32 @@ def _follow(
             target = session.get_redirect_target(response)
             if target is None:
                 body = _body(response, deadline, limits.max_bytes)
-                status, kept = response.status_code, tuple(response.headers.items())
+                values = _values(request)
+                if values:
+                    body = _without_secrets(body, values)
+                kept = tuple((name, redacted(value, values)) for name, value in response.headers.items())
+                status = response.status_code
                 since = request.unchanged_since if status == HTTPStatus.NOT_MODIFIED else None
                 return replace(result, status=status, headers=kept, body=body, unchanged_since=since)
             url = urljoin(url, target)
     raise _FetchError(f"redirected more than {REDIRECTS} times")
+
+
+def _values(request: Request) -> list[str]:
+    return [value for _, value in request.secrets]
+
+
+def _without_secrets(body: bytes, values: list[str]) -> bytes:
+    """Return a body that is no GBFS file, such as a page that repeats a key, without the key in what is quoted of it.
+
+    The reason of its poll quotes its beginning, by whoever reads the pack. A file is kept as it came.
+    """
+    try:
+        decode(body)
+    except GbfsError:
+        beginning = redacted(body[:QUOTED].decode("utf-8", "surrogateescape"), values)
+        return beginning.encode("utf-8", "surrogateescape") + body[QUOTED:]
+    return body
 
 
 def _body(response: requests.Response, deadline: Deadline, max_bytes: int) -> bytes:

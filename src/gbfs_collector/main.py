@@ -13,11 +13,12 @@ from google.cloud.storage import Client as StorageClient
 
 from collector.envelope import EnvelopeError
 from collector.settings import secrets_of
+from feed import redacted
 from gbfs.roster import secrets_of as secret_names
 from gbfs_collector.instance import Instance, read_task
 from gbfs_collector.settings import Settings, load_systems
 from gbfs_collector.tick import Services
-from telemetry import log, log_as_json
+from telemetry import log, log_as_json, redact_log
 
 
 @cache
@@ -32,7 +33,9 @@ def _instance() -> Instance:
         bigquery=bigquery.Client(project=settings.project, location=settings.location),
         now=lambda: datetime.now(UTC),
     )
-    return Instance(settings, systems, services, secrets_of(secret_names(systems.values()), os.environ))
+    secrets = secrets_of(secret_names(systems.values()), os.environ)
+    redact_log(lambda text: redacted(text, secrets.values()))
+    return Instance(settings, systems, services, secrets)
 
 
 @functions_framework.http

@@ -1,7 +1,9 @@
 """A response of no use is asked for again within its minute, bounded, and what came first is kept."""
 
 import gzip
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -11,7 +13,7 @@ from collector.api import Answer, ApiError
 from collector.asking import TRIES, Limits, ask_for_tick, unusable_responses
 from collector.envelope import Delivery
 from collector.tick import collect_tick
-from feed import Feed, landing_name, rejected_name
+from feed import Feed, landing_name, redacted, rejected_name
 from tests.collector.surroundings import TICK, Api, Reply, System
 
 PAGE = b"<!doctype html><html>maintenance</html>"
@@ -131,3 +133,33 @@ def test_a_feed_that_is_of_no_use_for_long_is_asked_once_a_minute(
         tick = TICK + timedelta(minutes=minute)
         collect_tick(one.settings, one.feed, one.services, Delivery(tick, is_first=True))
     assert len(api.requests) == 3
+
+
+@pytest.mark.unit
+def test_the_log_of_asking_again_has_no_secret_that_the_response_repeats(
+    feeds: dict[str, Feed], pauses: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    feed = feeds["vlille_ods"]
+    api = Replies(b"<html>not allowed: /?apiKey=k3y%2fa", feed.sample)
+    logging.getLogger("vlille").propagate = True
+    with caplog.at_level(logging.INFO, "vlille"):
+        ask_for_tick(feed, api, feed.url, TICK, LIMITS, redact=lambda text: redacted(text, ["k3y/a"]))
+    said = "".join(each.getMessage() for each in caplog.records)
+    assert "asked again in 1 s: vlille_ods: answer not usable (html)" in said
+    assert "not allowed: /?apiKey=[secret]" in said
+    assert "k3y" not in said
+
+
+@pytest.mark.emulator
+def test_a_tick_that_is_asked_again_logs_no_secret(
+    system: Callable[..., System], api: Api, pauses: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    one = system()
+    services = replace(one.services, secrets={"bikes": "k3y/a"})
+    api.answers(Reply(b"<html>not allowed: /?apiKey=k3y%2fa"), Reply(one.feed.sample))
+    logging.getLogger("vlille").propagate = True
+    with caplog.at_level(logging.INFO, "vlille"):
+        collect_tick(one.settings, one.feed, services, Delivery(TICK, is_first=True))
+    said = "".join(f"{each.getMessage()} {vars(each)['fields']}" for each in caplog.records)
+    assert "asked again in 1 s" in said
+    assert "k3y" not in said

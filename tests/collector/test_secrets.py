@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from collector.api import ApiError, make_session
+from collector.api import KEPT_LENGTH, ApiError, make_session
 from collector.landing import Landed
 from collector.reporting import report_outcome
 from collector.settings import SettingsError, secrets_of
@@ -97,3 +97,10 @@ def test_the_log_of_a_response_that_repeats_the_key_has_none(
     said = "".join(f"{record.getMessage()} {vars(record)['fields']}" for record in caplog.records)
     assert "not allowed: /?apiKey=[secret], [secret]" in said
     assert "k3y" not in said
+
+
+def test_no_part_of_a_key_is_left_where_metadata_are_cut(feed: Feed, api: Api) -> None:
+    etag = '"' + "x" * (KEPT_LENGTH - 5) + KEY.replace("/", "%2f") + '"'
+    api.answers(Reply(b"[]", headers={"ETag": etag}))
+    answer = request_of(feed, services({"bikes": KEY}))(api.url, 10, 1_000)
+    assert answer.headers["etag"] == '"' + "x" * (KEPT_LENGTH - 5) + "[sec"

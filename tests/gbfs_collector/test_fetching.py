@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gbfs import read_file
+from gbfs.rows import rows_of
 from gbfs_collector.fetching import Limits, Request, fetch_all
 from local.gbfs_system import SimulatedServer, SimulatedSystem, serve_system
 
@@ -109,6 +110,7 @@ class _Counting(BaseHTTPRequestHandler):
     now = most = 0
     seen: list[tuple[str, str | None]]
     location: str | None = None
+    body = b"{}"
 
     def do_GET(self) -> None:
         kind = type(self)
@@ -122,17 +124,18 @@ class _Counting(BaseHTTPRequestHandler):
         self.send_response(302 if self.location else 200)
         if self.location:
             self.send_header("Location", self.location)
-        self.send_header("Content-Length", "2")
+        self.send_header("Content-Length", str(len(self.body)))
+        self.send_header("X-Seen", str(self.headers.get("X-Key")))
         self.end_headers()
-        self.wfile.write(b"{}")
+        self.wfile.write(self.body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Say nothing."""
 
 
 @contextmanager
-def counting(location: str | None = None) -> Iterator[tuple[str, type[_Counting]]]:
-    handler = type("Handler", (_Counting,), {"seen": [], "location": location})
+def counting(location: str | None = None, body: bytes = b"{}") -> Iterator[tuple[str, type[_Counting]]]:
+    handler = type("Handler", (_Counting,), {"seen": [], "location": location, "body": body})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -190,3 +193,47 @@ def test_a_body_that_is_too_large_is_told() -> None:
     with systems("") as [server]:
         [found] = fetch_all([request(server)], lambda: NOON, Limits(max_bytes=100))
     assert found.error == "the body has more than 100 bytes"
+
+
+KEY = "k3y/a+b"
+
+
+def keyed(url: str, value: str = KEY) -> Request:
+    return Request("s", "station_status", url, secrets=(("X-Key", value),))
+
+
+@pytest.mark.parametrize("value", [f" {KEY}", f"{KEY}\n"])
+def test_a_secret_that_no_header_can_have_is_not_in_the_error(value: str) -> None:
+    [found] = fetch_all([keyed("http://127.0.0.1:9/", value)], lambda: NOON, QUICK)
+    assert str(found.error).startswith("InvalidHeader: ")
+    assert "k3y" not in str(found.error)
+
+
+def test_a_redirect_that_repeats_a_secret_is_told_without_it() -> None:
+    with counting("http://example.org/k3y%2Fa%2bb/x") as (url, _):
+        [found] = fetch_all([keyed(url)], lambda: NOON, QUICK)
+    assert found.error == "expected https, redirected to http://example.org/[secret]/x"
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (b"<html>k3y%2Fa%2bb is not known \xff</html>", b"<html>[secret] is not known \xff</html>"),
+        (b'{"error": "k3y\\/a+b"}', b'{"error": "[secret]"}'),
+        (b'{"data": "k3y/a+b"}', b'{"data": "[secret]"}'),
+        (b'{"data": {"stations": [], "x": "k3y/a+b"}}', b'{"data": {"stations": [], "x": "k3y/a+b"}}'),
+    ],
+)
+def test_no_poll_quotes_a_secret_that_a_response_repeats(body: bytes, kept: bytes) -> None:
+    with counting(body=body) as (url, _):
+        [found] = fetch_all([keyed(url)], lambda: NOON, QUICK)
+    assert found.body == kept
+    assert dict(found.headers)["X-Seen"] == "[secret]"
+    [poll] = rows_of([found], NOON, "pack").polls
+    assert "k3y" not in str(poll)
+
+
+def test_without_secrets_a_page_is_kept_as_it_came() -> None:
+    with counting(body=b"<html>k3y/a+b</html>") as (url, _):
+        [found] = fetch_all([Request("s", "station_status", url)], lambda: NOON, QUICK)
+    assert found.body == b"<html>k3y/a+b</html>"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetry import LOGGER, log, log_as_json
+from telemetry import LOGGER, log, log_as_json, redact_log
 
 pytestmark = pytest.mark.unit
 
@@ -56,3 +56,21 @@ def test_set_up_twice_a_line_is_logged_once() -> None:
     log_as_json(io.StringIO())
     assert len(logged(logging.INFO, "once")) == 1
     assert LOGGER.propagate is False
+
+
+def test_no_text_of_a_line_has_what_is_to_be_redacted() -> None:
+    stream = io.StringIO()
+    log_as_json(stream)
+    redact_log(lambda text: text.replace("k3y", "[secret]"))
+    try:
+        int("k3y")
+    except ValueError as error:
+        fields: dict[str, Any] = {"rows": 1, "is_new": True, "at": None, "url": "x?k3y", "why": error}
+        log(logging.ERROR, f"failed: {error}", exc_info=True, all=["k3y", {"one": "k3y"}], **fields)
+    assert "k3y" not in stream.getvalue()
+    told = json.loads(stream.getvalue())
+    assert told["message"] == "failed: invalid literal for int() with base 10: '[secret]'"
+    assert told["why"] == told["message"].removeprefix("failed: ")
+    assert told["stack_trace"].endswith("'[secret]'")
+    assert (told["rows"], told["is_new"], told["at"], told["url"]) == (1, True, None, "x?[secret]")
+    assert told["all"] == ["[secret]", {"one": "[secret]"}]
