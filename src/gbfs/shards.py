@@ -40,15 +40,6 @@ def split_by_shard(urls: Mapping[str, str], shards: int) -> tuple[tuple[str, ...
     return tuple(tuple(part) for part in parts)
 
 
-def jitter_seconds(key: str, tick: datetime, most: float) -> float:
-    """Return how long after its tick a key is requested: from 0 to `most`, another one each minute.
-
-    Servers of many systems are so not asked for all of them in the same second.
-    """
-    digest = hashlib.sha256(f"{key} {tick.isoformat()}".encode()).digest()
-    return most * int.from_bytes(digest[:4]) / 2**32
-
-
 def retry_after_seconds(headers: Iterable[tuple[str, str]], now: datetime) -> float:
     """Return the seconds of a Retry-After header, which has seconds or a date; 0 where there is none to be read."""
     value = next((value for name, value in headers if name.lower() == "retry-after"), "").strip()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gbfs.shards import host_of, jitter_seconds, next_tick, retry_after_seconds, shard_of, split_by_shard
+from gbfs.shards import host_of, next_tick, retry_after_seconds, shard_of, split_by_shard
 
 pytestmark = pytest.mark.unit
 
@@ -57,21 +57,6 @@ def test_every_system_is_in_one_shard(urls: dict[str, str], shards: int) -> None
     parts = split_by_shard(urls, shards)
     assert len(parts) == shards
     assert sorted(key for part in parts for key in part) == sorted(urls)
-
-
-@given(st.text(max_size=5), st.floats(0, 60))
-def test_the_jitter_stays_within_its_bounds(key: str, most: float) -> None:
-    assert 0 <= jitter_seconds(key, TICK, most) <= most
-    assert jitter_seconds(key, TICK, most) == jitter_seconds(key, TICK, most)
-
-
-def test_the_jitter_is_another_one_each_minute_and_for_each_system() -> None:
-    seen = {
-        jitter_seconds(key, TICK + timedelta(minutes=minute), 10)
-        for key in ("a", "b")
-        for minute in range(10)
-    }
-    assert len(seen) == 20
 
 
 @pytest.mark.parametrize(
