@@ -33,6 +33,7 @@ def main() -> None:
     # Imported only now: it is known which package answers to the name, and that there is something to do.
     from cdktf import App  # noqa: PLC0415
 
+    from cdk.apis import needs_secrets  # noqa: PLC0415
     from cdk.bootstrap import BootstrapStack  # noqa: PLC0415
     from cdk.stack import VlilleStack  # noqa: PLC0415
 
@@ -50,7 +51,12 @@ def main() -> None:
             cache=ROOT / ".cache",
             adopt=adopt.get(settings.stack, {}),
         )
-        BootstrapStack(app, settings, adopt=adopt.get(settings.bootstrap_stack, {}))
+        BootstrapStack(
+            app,
+            settings,
+            adopt=adopt.get(settings.bootstrap_stack, {}),
+            secrets=needs_secrets(feeds[settings.feed], settings.gbfs_systems),
+        )
     app.synth()
     for settings in environments.values():
         write_bills(outdir / "stacks" / settings.stack)

@@ -1,5 +1,10 @@
 """The Google Cloud APIs that a deploy and what it deploys call; nothing here needs the bindings."""
 
+from collections.abc import Iterable
+
+from feed import Feed
+from gbfs.roster import CollectedSystem, secrets_of
+
 # Called by Terraform while it enables the others, so nothing can enable these two but a person.
 FIRST = ("cloudresourcemanager", "serviceusage")
 
@@ -23,8 +28,15 @@ _ENVIRONMENT = (
 APIS = tuple(f"{name}.googleapis.com" for name in sorted((*FIRST, *_ENVIRONMENT)))
 CI_APIS = ("sts.googleapis.com",)  # exchanges GitHub's token
 BUDGET_APIS = ("billingbudgets.googleapis.com",)
+SECRET_APIS = ("secretmanager.googleapis.com",)  # only where a request needs a secret
 
 
-def needed_apis(*, ci: bool, budget: bool = False) -> tuple[str, ...]:
-    """Host names of the APIs that a project needs, with or without an identity for CI and a budget."""
-    return (*APIS, *(CI_APIS if ci else ()), *(BUDGET_APIS if budget else ()))
+def needed_apis(*, ci: bool, budget: bool = False, secrets: bool = False) -> tuple[str, ...]:
+    """Host names of the APIs that a project needs, with or without an identity for CI, a budget and secrets."""
+    more = (*(CI_APIS if ci else ()), *(BUDGET_APIS if budget else ()), *(SECRET_APIS if secrets else ()))
+    return (*APIS, *more)
+
+
+def needs_secrets(feed: Feed, systems: Iterable[CollectedSystem]) -> bool:
+    """Whether a request of the feed or of one of the GBFS systems needs a secret."""
+    return bool(feed.secrets or secrets_of(systems))

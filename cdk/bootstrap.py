@@ -84,7 +84,9 @@ GRANTED_ROLES = (
 class BootstrapStack(EnvironmentStack):
     """`vlille-<environment>-bootstrap`: deployed by a person, before and more rarely than the environment."""
 
-    def __init__(self, scope: Construct, settings: Settings, *, adopt: Mapping[str, str]) -> None:
+    def __init__(
+        self, scope: Construct, settings: Settings, *, adopt: Mapping[str, str], secrets: bool
+    ) -> None:
         super().__init__(scope, settings, settings.bootstrap_stack, adopt)
         services: list[ITerraformDependable] = [
             ProjectService(
@@ -95,7 +97,9 @@ class BootstrapStack(EnvironmentStack):
                 # Others may use them too, and what still lies in the project could not be deleted without them.
                 disable_on_destroy=False,
             )
-            for api in needed_apis(ci=settings.ci is not None, budget=settings.budget is not None)
+            for api in needed_apis(
+                ci=settings.ci is not None, budget=settings.budget is not None, secrets=secrets
+            )
         ]
         TerraformOutput(self, "state_bucket", value=settings.bucket("tfstate"))
         if settings.ci is not None:

@@ -18,6 +18,7 @@ from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 from requests import RequestException
 
+from cdk.apis import needs_secrets
 from cdk.settings import Settings, SettingsError, load_environments
 from commands.errors import UsageError
 from commands.interrupts import interruptible
@@ -81,7 +82,9 @@ def _execute(
         check_unprotected(settings)
     clients = functools.cache(functools.partial(connect, settings.project, environ))
     command = "unbootstrap" if options.command == "bootstrap" and options.undo else options.command
-    if problems := missing(command, settings, environ=environ, connect=clients):
+    feed = load_feeds(Path(environ.get("VLILLE_SOURCES", ROOT / "sources")))[settings.feed]
+    secrets = needs_secrets(feed, settings.gbfs_systems)
+    if problems := missing(command, settings, environ=environ, connect=clients, secrets=secrets):
         print("\n".join(problems), file=sys.stderr)
         return 1
     place = Place.of_environment(settings.environment, environ)

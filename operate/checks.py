@@ -30,11 +30,17 @@ ACTIVE = "ACTIVE"
 
 
 def missing(
-    command: str, settings: Settings, *, environ: Mapping[str, str], connect: Callable[[], Cloud]
+    command: str,
+    settings: Settings,
+    *,
+    environ: Mapping[str, str],
+    connect: Callable[[], Cloud],
+    secrets: bool = False,
 ) -> list[str]:
     """Return one sentence for each thing that the command needs and does not have.
 
-    Terraform is looked for on `environ`'s PATH; `connect` raises CredentialsError where there are none. What
+    Terraform is looked for on `environ`'s PATH; `connect` raises CredentialsError where there are none;
+    `secrets` says that a request needs one of Secret Manager. What
     can only be asked with credentials, or of a project that is there, is not asked without.
     """
     needs = NEEDS[command]
@@ -45,13 +51,15 @@ def missing(
     except OperateError as error:
         problems.append(str(error))
     try:
-        problems += _missing_in_cloud(needs, settings, connect())
+        problems += _missing_in_cloud(needs, settings, connect(), secrets=secrets)
     except CredentialsError as error:
         problems.append(str(error))
     return problems
 
 
-def _missing_in_cloud(needs: tuple[str, ...], settings: Settings, cloud: Cloud) -> list[str]:
+def _missing_in_cloud(
+    needs: tuple[str, ...], settings: Settings, cloud: Cloud, *, secrets: bool
+) -> list[str]:
     problems: list[str] = []
     disabled: set[str] = set()
     if PROJECT in needs:
@@ -66,7 +74,7 @@ def _missing_in_cloud(needs: tuple[str, ...], settings: Settings, cloud: Cloud) 
     if BUCKET in needs:
         problems += _bucket(cloud, settings)
     if APIS in needs or FIRST_APIS in needs:
-        needed = needed_apis(ci=settings.ci is not None, budget=settings.budget is not None)
+        needed = needed_apis(ci=settings.ci is not None, budget=settings.budget is not None, secrets=secrets)
         names = needed if APIS in needs else tuple(map(_host, FIRST))
         problems += _apis(cloud, settings, names, disabled)
     return problems

@@ -40,7 +40,7 @@ def routes(machine: Machine) -> Iterator[Route]:
         return {"name": f"projects/{known(places)}/services/{api}", "state": "ENABLED"}
 
     def apis(_call: Call, places: dict[str, str]) -> Json:
-        names = sorted({*needed_apis(ci=True), *enabled.names()})
+        names = sorted({*needed_apis(ci=True, secrets=True), *enabled.names()})
         return {"services": [shown(places, api) for api in names]}
 
     def enable(call: Call, places: dict[str, str]) -> Json:

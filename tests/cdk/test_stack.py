@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cdk.access import findings
+from cdk.apis import APIS, SECRET_APIS
 from feed import Feed, availability_sql, batch_runs_schema, data_views, quarantine_schema, station_schema
 from tests.cdk.conftest import SNAPSHOT_DIFFERS, Synthesis, synthesize
 from tests.conftest import ENVIRONMENTS as ENVIRONMENTS_FOLDER
@@ -435,3 +436,7 @@ def test_a_folder_more_is_a_table_more(checkouts: tuple[Path, Path], tmp_path: P
     assert (secret["key"], secret["secret"]) == ("SECRET_DOCKS_KEY", "docks-key")
     [(_, grant)] = resources(made.stacks["dev"], "google_secret_manager_secret_iam_member")
     assert (grant["secret_id"], grant["role"]) == ("docks-key", "roles/secretmanager.secretAccessor")
+    services = {
+        each["service"] for _, each in resources(made.stacks["dev-bootstrap"], "google_project_service")
+    }
+    assert services == {*APIS, *SECRET_APIS}

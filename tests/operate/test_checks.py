@@ -16,7 +16,7 @@ from tests.operate.conftest import NUMBER, Answer, Google, refusal
 pytestmark = pytest.mark.emulator
 
 COMMANDS = ("bootstrap", "unbootstrap", "deploy", "diff", "destroy", "outputs")
-AFTER = ("smoke", "run", "pause", "resume", "logs", "leftovers", "backfill", "open")
+AFTER = ("smoke", "run", "pause", "resume", "logs", "leftovers", "backfill", "open", "sql", "export")
 PROJECT = "GET /v1/projects/{}"
 SERVICES = "GET /v1/projects/{}/services"
 BUCKET = "GET /storage/v1/b/{}-tfstate"
@@ -259,3 +259,20 @@ def test_the_token_is_sent_and_a_refusal_of_it_is_told(
         cloud.call("GET", f"{cloud.endpoints.resource_manager}projects/{settings.project}")
     credentials: Any = cloud.session.credentials  # type: ignore[attr-defined]
     assert credentials.token == "fake"  # noqa: S105 - what the fixture gives
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_secret_needs_the_api_of_secret_manager(
+    google: Google, settings: Settings, program: Callable[..., Path]
+) -> None:
+    environ = google.variables | {"PATH": str(program())}
+    told = missing(
+        "deploy",
+        settings,
+        environ=environ,
+        connect=lambda: connect(settings.project, environ),
+        secrets=True,
+    )
+    assert told == [
+        f"not enabled in {settings.project}: secretmanager.googleapis.com; run `make bootstrap ENV=dev`"
+    ]
