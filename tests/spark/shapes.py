@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from feed import split_response
 from tests.collector.surroundings import Reply
 from tests.spark.pipeline import Tick
 
@@ -22,6 +23,10 @@ SAMPLE_ROWS: dict[str, Rows] = {
     "gbfs_2": [
         {"station_id": "11", "num_bikes_available": 6, "last_reported": at("2026-09-21T14:13:32")},
         {"station_id": "12", "num_bikes_available": 0, "last_reported": at("2026-09-21T14:13:28")},
+    ],
+    "joined": [
+        {"station_id": "11", "num_bikes_available": 6, "name": "Quay", "capacity": 18},
+        {"station_id": "13", "num_bikes_available": 3, "name": None, "capacity": None},
     ],
     "gbfs_3": [{"station_id": "1", "name": "Gare"}, {"station_id": "2", "name": "Harbour"}],
     "api_key": [
@@ -286,10 +291,22 @@ SPOILT: dict[tuple[str, str], tuple[list[bytes], Rows, Faults, tuple[str, ...]]]
 }
 
 
+def _documents(table: str, sample: bytes) -> tuple[bytes, ...]:
+    """What each request of a tick is answered with: a sample of a join has both documents."""
+    if table != "joined":
+        return (sample,)
+    return tuple(map(_json, split_response(json.loads(sample))))
+
+
 def shape_ticks(samples: dict[str, bytes]) -> list[Tick]:
     """The sample of every shape by table, and what goes wrong with it."""
     whole = [
-        Tick(table, "the documentation's sample", (Reply(sample),), SAMPLE_ROWS[table])
+        Tick(
+            table,
+            "the documentation's sample",
+            tuple(map(Reply, _documents(table, sample))),
+            SAMPLE_ROWS[table],
+        )
         for table, sample in samples.items()
     ]
     spoilt = [

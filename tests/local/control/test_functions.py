@@ -2,6 +2,7 @@
 
 import json
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from local.clock import RealClock
 from local.control.http import Call
 from local.control.server import ControlPlane
 from local.emulators import Emulators
+from local.ingress import Ingress
 from local.machine import Machine
 from local.services.storage import Storage
 from tests.local.control.test_provider import zipped
@@ -66,10 +68,13 @@ def test_deployed_and_deployed_anew_at_the_same_url(plane: ControlPlane, machine
         plane, "POST", f"{PARENT}/functions", {"functionId": "f"}, function(machine, "f-1.zip", "one")
     )
     url = made["response"]["url"]
-    assert (says(url), made["response"]["state"]) == ("one", "ACTIVE")
+    ingress = machine.service(Ingress)
+    assert (says(ingress.open_for_user(url)), made["response"]["state"]) == ("one", "ACTIVE")
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        says(url)
     mask = {"updateMask": "serviceConfig"}
     again = settled(plane, "PATCH", NAME, mask, function(machine, "f-1.zip", "two"))
-    assert (again["response"]["url"], says(url)) == (url, "two")
+    assert (again["response"]["url"], says(ingress.open_for_user(url))) == (url, "two")
     settled(plane, "DELETE", NAME, {}, {})
     assert machine.supervisor.processes == []
     with pytest.raises(OSError, match="refused"):
