@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from google.api_core.exceptions import Conflict, GoogleAPICallError
+from google.api_core.exceptions import Conflict, Forbidden, GoogleAPICallError, NotFound
 from google.cloud import bigquery
 
 from telemetry import log
@@ -56,7 +56,7 @@ def load_lines_once(
     """
     last: Exception | None = None
     for attempt in range(ATTEMPTS):
-        attempt_id = job_id if attempt == 0 else f"{job_id}-{attempt}"
+        attempt_id = _attempt_id(job_id, attempt)
         try:
             is_ours = _run(client, table, lines, schema, attempt_id)
         except GoogleAPICallError as error:
@@ -75,6 +75,18 @@ def load_lines_once(
     ) from last
 
 
+def is_loaded(client: bigquery.Client, job_id: str) -> bool:
+    """Whether a job that `load_lines_once` made for this ID has appended its rows; one that still runs has not."""
+    for attempt in range(ATTEMPTS):
+        try:
+            job = client.get_job(_attempt_id(job_id, attempt), timeout=JOB_SECONDS)
+        except (Forbidden, NotFound):  # who may see only their own jobs may be refused where there is none
+            return False
+        if job.state != "DONE" or not job.error_result:
+            return bool(job.state == "DONE")
+    return False
+
+
 def has_rows(client: bigquery.Client, table: str, where: Mapping[str, datetime | str]) -> bool:
     """Whether the table has a row with these values, whoever wrote it; with `collected_at` it reads one partition."""
     conditions = " AND ".join(f"`{column}` = @{column}" for column in where)
@@ -89,6 +101,10 @@ def has_rows(client: bigquery.Client, table: str, where: Mapping[str, datetime |
     sql = f"SELECT 1 FROM `{table}` WHERE {conditions} LIMIT 1"  # noqa: S608 - the stack's names, and parameters
     found = client.query(sql, job_config=config, timeout=JOB_SECONDS).result(timeout=JOB_SECONDS)
     return any(True for _ in found)
+
+
+def _attempt_id(job_id: str, attempt: int) -> str:
+    return job_id if attempt == 0 else f"{job_id}-{attempt}"
 
 
 def _run(

@@ -18,7 +18,7 @@ from gbfs_collector.fetching import Limits, Request
 from gbfs_collector.memory import Memory
 from gbfs_collector.settings import Settings
 from gbfs_collector.stores import Store
-from gbfs_collector.tick import CLOSED_AFTER, Services, Shard, close_minute, collect_shard
+from gbfs_collector.tick import Services, Shard, close_minutes, collect_shard
 
 _PATH = re.compile(r"/shards/(\d{1,4})")
 TASKS = ("collect", "discover")
@@ -62,6 +62,7 @@ class Instance:
     _known: dict[str, dict[str, str]] = field(default_factory=dict)
     _known_at: datetime = BEFORE
     _remembered: dict[int, datetime] = field(default_factory=dict)  # by shard: its newest tick
+    _closed: set[datetime] = field(default_factory=set)  # minutes of which all rows are loaded
     _lock: Lock = field(default_factory=Lock)
 
     def run(self, task: Task) -> None:
@@ -79,8 +80,7 @@ class Instance:
         shard = self._shard(task.shard, requests)
         self._catch_up(task.shard, tick)
         collect_shard(shard, self.services, self.memory, task.delivery)
-        if shard.shards > 1:
-            close_minute(shard, self.services, tick - CLOSED_AFTER, is_first=is_first)
+        close_minutes(shard, self.services, tick, self._closed)
 
     def _catch_up(self, shard: int, tick: datetime) -> None:
         """Remember the shard's last packs where other instances have made them: who may be requested, and how."""

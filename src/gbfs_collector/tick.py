@@ -16,7 +16,7 @@ from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
 from collector.envelope import Delivery
-from collector.loading import load_lines_once
+from collector.loading import LoadError, is_loaded, load_lines_once
 from feed import quarantine_schema
 from gbfs.packs import minute_prefix, pack_name, read_pack, write_pack
 from gbfs.rows import TableRows, rows_of
@@ -26,8 +26,12 @@ from gbfs_collector.memory import Memory
 from gbfs_collector.stores import PACK_TYPE, Store
 from telemetry import log
 
-# A minute whose packs are not all there by then is closed: a shard that has not delivered gets an empty pack.
-CLOSED_AFTER = timedelta(minutes=20)
+# The ages at which it is looked whether a minute is loaded, each time by the next shard in turn: one may be silent, or
+# its delivery given up.
+LOOKED_AT = tuple(timedelta(minutes=minutes) for minutes in (20, 21, 23, 28, 38, 50))
+CLOSED_AFTER = LOOKED_AT[0]
+# Not by a later redelivery of the look: the batch job may have rebuilt the day from its packs by then.
+CLOSED_WITHIN = timedelta(minutes=60)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Services:
 
 
 def collect_shard(shard: Shard, services: Services, memory: Memory, delivery: Delivery) -> None:
-    """Keep the tick's pack; load the minute where it is the last one of its minute, and close an old minute.
+    """Keep the tick's pack, and load the minute where it is the last one of its minute.
 
     The create-only upload decides whose responses are the tick's: all deliveries go on with the pack that is stored.
     """
@@ -76,20 +80,38 @@ def collect_shard(shard: Shard, services: Services, memory: Memory, delivery: De
     load_minute(shard, services, delivery.tick, _packs(store, names))
 
 
-def close_minute(shard: Shard, services: Services, tick: datetime, *, is_first: bool) -> bool:
-    """Give the missing shards of a minute an empty pack, and load it; return whether there was something to close.
+def close_minutes(shard: Shard, services: Services, tick: datetime, closed: set[datetime]) -> None:
+    """Close the minutes that are this shard's turn at a tick. `closed` are those that need no further look.
+
+    What cannot be loaded is left to the next look, and after the last one to the nightly batch.
+    """
+    closed.difference_update([minute for minute in tuple(closed) if minute < tick - LOOKED_AT[-1]])
+    for look, age in enumerate(LOOKED_AT):
+        minute = tick - age
+        is_turn = (int(minute.timestamp()) // 60 + look) % shard.shards == shard.number
+        if not is_turn or minute in closed or services.now() - minute > CLOSED_WITHIN:
+            continue
+        try:
+            if close_minute(shard, services, minute):
+                closed.add(minute)
+        except LoadError as error:
+            log(logging.ERROR, f"{minute:%Y-%m-%d %H:%M}: not closed: {error}", event="load_job_failed")
+
+
+def close_minute(shard: Shard, services: Services, tick: datetime) -> bool:
+    """Load a minute unless it is loaded, with empty packs for the shards that are missing; return whether it is.
 
     An empty pack is a pack: a delivery that comes later finds it stored, and goes on with it. A minute without any
-    pack is left alone, since nothing was collected then. Only one shard of a minute does this, in turns. Where it is
-    not the first attempt, one before may have created the last pack and loaded nothing.
+    pack is left alone, since nothing was collected then. That all packs are there says nothing of their rows: the
+    delivery that had to load them may have been killed, so the job that is made last is looked for.
     """
-    if int(tick.timestamp()) // 60 % shard.shards != shard.number:
-        return False
+    if is_loaded(services.bigquery, _job_id(tick, "polls", shard.polls_table)):
+        return True
     store = Store(services.storage, shard.bucket)
     names = list(store.names(minute_prefix(tick)))
-    missing = _missing(shard, tick, names)
-    if not names or (is_first and not missing):
+    if not names:
         return False
+    missing = _missing(shard, tick, names)
     for name, number in missing.items():
         store.create(name, write_pack(tick, number, []), PACK_TYPE)
         words = f"{name}: closed without responses, as no delivery has stored it within {CLOSED_AFTER}"
@@ -101,7 +123,8 @@ def close_minute(shard: Shard, services: Services, tick: datetime, *, is_first: 
 def load_minute(shard: Shard, services: Services, tick: datetime, packs: Iterable[tuple[str, bytes]]) -> None:
     """Load the rows of a minute's packs by one job per table.
 
-    The ID of each job derives from the minute, so that no rows are loaded twice, whoever begins it.
+    The ID of each job derives from the minute, so that no rows are loaded twice, whoever begins it. Polls come last:
+    their job means that all rows of the minute are loaded, since no other table has rows where polls has none.
     """
     lines = {table: bytearray() for table in ("station_status", "polls", "quarantine")}
     outcomes: Counter[str] = Counter()
@@ -112,15 +135,15 @@ def load_minute(shard: Shard, services: Services, tick: datetime, packs: Iterabl
                 content.extend(json.dumps(row, ensure_ascii=False).encode() + b"\n")
     tables: tuple[tuple[str, str, str, list[dict[str, Any]]], ...] = (
         ("station_status", "status", shard.station_status_table, STATION_STATUS_TABLE.schema),
-        ("polls", "polls", shard.polls_table, POLLS_TABLE.schema),
         ("quarantine", "quarantine", shard.quarantine_table, quarantine_schema()),
+        ("polls", "polls", shard.polls_table, POLLS_TABLE.schema),
     )
-    stem = minute_prefix(tick).rpartition("/")[2].rstrip("_")
     for table, kind, target, schema in tables:
         if loaded := bytes(lines.pop(table)):
-            job_id = f"vlille-gbfs-{stem}-{kind}-{_short_digest(target)}"
-            load_lines_once(services.bigquery, target, loaded, schema, job_id)
-    words = f"collected {stem}: " + ", ".join(f"{count} {what}" for what, count in sorted(outcomes.items()))
+            load_lines_once(services.bigquery, target, loaded, schema, _job_id(tick, kind, target))
+    words = f"collected {_stem(tick)}: " + ", ".join(
+        f"{count} {what}" for what, count in sorted(outcomes.items())
+    )
     log(logging.INFO, words, event="gbfs_collected", tick=tick.isoformat(), outcomes=dict(outcomes))
 
 
@@ -150,6 +173,10 @@ def _packs(store: Store, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
             yield name, pack
 
 
-def _short_digest(table: str) -> str:
+def _job_id(tick: datetime, kind: str, table: str) -> str:
     """A table made anew under another name is another target, whose rows were not loaded yet."""
-    return hashlib.sha256(table.encode()).hexdigest()[:8]
+    return f"vlille-gbfs-{_stem(tick)}-{kind}-{hashlib.sha256(table.encode()).hexdigest()[:8]}"
+
+
+def _stem(tick: datetime) -> str:
+    return minute_prefix(tick).rpartition("/")[2].rstrip("_")

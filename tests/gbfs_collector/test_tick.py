@@ -12,13 +12,13 @@ from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
 from collector.envelope import Delivery
-from collector.loading import load_lines_once
+from collector.loading import LoadError, load_lines_once
 from feed import quarantine_schema
 from gbfs.packs import Fetched, pack_name, read_pack
 from gbfs.tables import POLLS_TABLE, STATION_STATUS_TABLE
 from gbfs_collector.fetching import Limits, Request
 from gbfs_collector.memory import Memory
-from gbfs_collector.tick import Services, Shard, close_minute, collect_shard
+from gbfs_collector.tick import CLOSED_WITHIN, LOOKED_AT, Services, Shard, close_minutes, collect_shard
 from local.emulators import Emulators
 from local.gbfs_system import SimulatedServer, SimulatedSystem, serve_system
 from tests.conftest import bigquery_client, storage_client
@@ -176,14 +176,24 @@ def test_the_shard_that_stores_the_last_pack_loads_the_minute_by_one_job_per_tab
     assert len(jobs) == 3
 
 
-def test_a_minute_is_closed_where_a_shard_delivers_nothing(around: Surroundings) -> None:
+def look_at(around: Surroundings, *, look: int, number: int, now: datetime = TICK) -> None:
+    """Let a shard have its tick at which the minute may be looked at."""
+    services = replace(around.services, now=lambda: now)
+    close_minutes(shards_of(around)[number], services, TICK + LOOKED_AT[look], set())
+
+
+def turn(look: int) -> int:
+    """The number of the shard whose turn a look at the minute is, of two."""
+    return (int(TICK.timestamp()) // 60 + look) % 2
+
+
+@pytest.mark.parametrize("look", range(len(LOOKED_AT)))
+def test_a_minute_is_closed_where_a_shard_delivers_nothing(around: Surroundings, look: int) -> None:
     first, second = shards_of(around)
     collect_shard(second, around.services, Memory(), FIRST)
-    turn = first if int(TICK.timestamp()) // 60 % 2 == 0 else second
-    other = second if turn is first else first
-    assert close_minute(other, around.services, TICK, is_first=True) is False
+    look_at(around, look=look, number=1 - turn(look))
     assert around.counts() == (0, 0, 0)
-    assert close_minute(turn, around.services, TICK, is_first=True) is True
+    look_at(around, look=look, number=turn(look))
     assert around.counts() == (0, 1, 0)
     assert around.pack(0) == []
     collect_shard(first, around.services, Memory(), FIRST)  # too late: the closed minute stays as it is
@@ -191,22 +201,56 @@ def test_a_minute_is_closed_where_a_shard_delivers_nothing(around: Surroundings)
     assert around.counts() == (0, 1, 0)
 
 
-def test_a_minute_that_was_closed_and_not_loaded_is_loaded_by_the_redelivery(
+@pytest.mark.parametrize("loaded", [0, 1, 2])
+def test_a_minute_whose_loading_was_given_up_is_loaded_by_the_next_look(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch, loaded: int
+) -> None:
+    jobs = itertools.count()
+
+    def dying(*words: Any) -> bool:
+        if next(jobs) == loaded:
+            raise ConnectionError("the instance is gone")
+        return load_lines_once(*words)
+
+    first, second = shards_of(around)
+    collect_shard(first, around.services, Memory(), FIRST)
+    monkeypatch.setattr("gbfs_collector.tick.load_lines_once", dying)
+    with pytest.raises(ConnectionError):
+        collect_shard(second, around.services, Memory(), FIRST)
+    monkeypatch.undo()
+    look_at(around, look=0, number=turn(0))
+    assert around.counts() == (5, 2, 1)
+
+
+def test_a_minute_that_cannot_be_loaded_holds_no_other_up(
     around: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turn = shards_of(around)[int(TICK.timestamp()) // 60 % 2]
+    other = TICK + LOOKED_AT[2] - LOOKED_AT[0]  # looked at before, by the same tick of the same shard
+    for tick in (TICK, other):
+        collect_shard(shards_of(around)[1], around.services, Memory(), Delivery(tick, is_first=True))
+
+    def refuse(*words: Any) -> bool:
+        if f"{other:%H%M}" in words[-1]:
+            raise LoadError("5 load jobs failed")
+        return load_lines_once(*words)
+
+    monkeypatch.setattr("gbfs_collector.tick.load_lines_once", refuse)
+    look_at(around, look=2, number=turn(2))
+    assert {row["collected_at"] for row in around.rows(around.shard.polls_table)} == {TICK}
+
+
+def test_a_minute_that_the_batch_may_have_rebuilt_is_left_alone(around: Surroundings) -> None:
     collect_shard(shards_of(around)[1], around.services, Memory(), FIRST)
-    monkeypatch.setattr("gbfs_collector.tick.load_minute", lambda *_: None)  # the instance is gone before
-    close_minute(turn, around.services, TICK, is_first=True)
-    monkeypatch.undo()
+    late = TICK + CLOSED_WITHIN
+    look_at(around, look=0, number=turn(0), now=late + timedelta(seconds=1))
     assert around.counts() == (0, 0, 0)
-    assert close_minute(turn, around.services, TICK, is_first=False) is True
+    look_at(around, look=0, number=turn(0), now=late)
     assert around.counts() == (0, 1, 0)
 
 
 def test_a_minute_in_which_nothing_was_collected_is_left_alone(around: Surroundings) -> None:
-    for shard in shards_of(around):
-        assert close_minute(shard, around.services, TICK, is_first=True) is False
+    for look in range(len(LOOKED_AT)):
+        look_at(around, look=look, number=turn(look))
     assert list(around.gcs.list_blobs(around.shard.bucket)) == []
 
 

@@ -25,6 +25,7 @@ class Mutation:
     module: str
     old: str
     new: str
+    ticks: int = 3  # of the history, where it is one of shards
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -215,8 +216,8 @@ SHARD_MUTATIONS = (
         "each shard loads the minute by a job of its own",
         0,
         "gbfs_collector.tick",
-        'f"vlille-gbfs-{stem}-{kind}-',
-        'f"vlille-gbfs-{stem}-{shard.number}-{kind}-',
+        "_job_id(tick, kind, target))\n    words",
+        '_job_id(tick, f"{shard.number}-{kind}", target))\n    words',
     ),
     Mutation(
         "the first shard loads the minute, whether it is the last one or not",
@@ -229,7 +230,7 @@ SHARD_MUTATIONS = (
         "a minute with a shard missing is never closed",
         12,
         "gbfs_collector.tick",
-        "    if not names or (is_first and not missing):\n",
+        "    if not names:\n",
         "    if True:\n",
     ),
     Mutation(
@@ -238,6 +239,30 @@ SHARD_MUTATIONS = (
         "gbfs_collector.tick",
         "    load_minute(shard, services, tick, _packs(store, sorted({*names, *missing})))\n",
         "",
+    ),
+    Mutation(
+        "a minute is taken for loaded where all of its packs are there",
+        3,
+        "gbfs_collector.tick",
+        '    if is_loaded(services.bigquery, _job_id(tick, "polls", shard.polls_table)):\n',
+        "    if not _missing(shard, tick, Store(services.storage, shard.bucket).names(minute_prefix(tick))):\n",
+        ticks=30,
+    ),
+    Mutation(
+        "a minute is looked at once, by a shard that may be silent",
+        3,
+        "gbfs_collector.tick",
+        "enumerate(LOOKED_AT)",
+        "enumerate(LOOKED_AT[:1])",
+        ticks=30,
+    ),
+    Mutation(
+        "a minute is taken for loaded before its quarantine is",
+        12,
+        "gbfs_collector.tick",
+        '_job_id(tick, "polls", shard.polls_table)',
+        '_job_id(tick, "status", shard.station_status_table)',
+        ticks=30,
     ),
     Mutation(
         "a status is unchanged since the day before",

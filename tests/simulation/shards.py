@@ -18,7 +18,7 @@ from gbfs.rows import rows_of
 from gbfs_collector.fetching import Limits, Request
 from gbfs_collector.instance import Instance, read_task
 from gbfs_collector.settings import Settings
-from gbfs_collector.tick import CLOSED_AFTER, Services
+from gbfs_collector.tick import CLOSED_AFTER, LOOKED_AT, Services
 from telemetry import LOGGER
 from tests.simulation import big_query, cloud_storage
 from tests.simulation.invariants import ViolationError
@@ -31,6 +31,7 @@ RETENTION = timedelta(minutes=60)
 ACK_DEADLINE_S, TIMEOUT_S = 120.0, 100.0
 BACKOFF_S = 10.0, 300.0
 MAX_ATTEMPTS = 10
+FAULTS_AFTER = 5  # minutes that faults go on after the last tick
 STATES = 3  # of a system, to which it returns: so does its ETag
 
 
@@ -329,7 +330,7 @@ def run_shards(seed: int, *, systems: int = 6, shards: int = 2, ticks: int = 3) 
     world.fault_rate, world.slow_rate = dice.choice(rates)
     world.start = world.now = START + timedelta(minutes=dice.randrange(12))
     last = world.now + timedelta(minutes=ticks - 1)
-    world.faults_end = last + timedelta(minutes=5)
+    world.faults_end = last + timedelta(minutes=FAULTS_AFTER)
     collection = Collection(
         world,
         systems,
@@ -339,11 +340,14 @@ def run_shards(seed: int, *, systems: int = 6, shards: int = 2, ticks: int = 3) 
         duplicate_rate=dice.choice((0.0, 0.3, 1.0)),
     )
     collection.bigquery.job_failure_rate = dice.choice((0.0, 0.0, 0.2))
-    closers = [last + CLOSED_AFTER + timedelta(minutes=number) for number in range(1 - ticks, 1)]
-    # Those that close a minute are themselves closed by later ones.
-    for tick in [world.now + timedelta(minutes=number) for number in range(ticks)]:
+    minutes = [world.now + timedelta(minutes=number) for number in range(ticks)]
+    for tick in minutes:
         collection.publish(tick + timedelta(seconds=dice.uniform(0, 2)))
-    for tick in closers:
+    # Those that look at a minute under faults are themselves looked at by later ones.
+    under_faults = minutes + [last + timedelta(minutes=number) for number in range(1, FAULTS_AFTER)]
+    looks = LOOKED_AT if ticks + FAULTS_AFTER > CLOSED_AFTER // timedelta(minutes=1) else (CLOSED_AFTER,)
+    looked = minutes if looks == (CLOSED_AFTER,) else under_faults
+    for tick in sorted({minute + age for minute in looked for age in looks}):
         if tick > last:
             collection.publish(tick)
     violation = None

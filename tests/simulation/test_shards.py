@@ -35,6 +35,13 @@ def test_a_thousand_systems_lose_nothing_and_have_nothing_twice() -> None:
     assert result.rows > 4_000
 
 
+@pytest.mark.parametrize(("seed", "systems"), [(3, 4), (3, 6), (12, 6)])
+def test_a_minute_that_nobody_loaded_or_closed_is_closed_while_faults_go_on(seed: int, systems: int) -> None:
+    """Where packs are taken for rows, or a shard's turn is missed, these histories lose a minute."""
+    result = run_shards(seed, systems=systems, ticks=30)
+    assert result.violation is None, str(result)
+
+
 def test_a_seed_is_the_same_history_on_every_machine() -> None:
     assert run_shards(5).history == run_shards(5).history
 
@@ -43,7 +50,6 @@ def test_a_seed_is_the_same_history_on_every_machine() -> None:
 def test_a_fault_put_into_the_product_is_found(mutation: Mutation) -> None:
     """By its seed, or where the product has changed since by the first that shows it: write that one down."""
     with mutation.applied():
-        found = next(
-            (seed for seed in chain((mutation.seed,), range(400)) if run_shards(seed).violation), None
-        )
+        seeds = chain((mutation.seed,), range(400))
+        found = next((seed for seed in seeds if run_shards(seed, ticks=mutation.ticks).violation), None)
     assert found is not None, f"no history shows it: {mutation.name}"
