@@ -15,7 +15,10 @@ from typing import Any
 
 FILE = Path(__file__).with_name("provider-6.50.0.jsonl")
 # Terraform's own state, content of objects, and questions for operations: when they are asked is chance.
-LEFT_OUT = re.compile(r"tfstate|^/upload/|alt=media|/operations/|/builds:submit|^/registry/")
+LEFT_OUT = re.compile(
+    # The last of these are objects of a tick that came between deploy and destroy.
+    r"tfstate|^/upload/|alt=media|/operations/|/builds:submit|^/registry/|-(?:landing|archive|staging)/o/"
+)
 # `make destroy` lists what is left; the provider lists no buckets.
 LISTS = re.compile(r"^/storage/v1/b\?")
 READS = re.compile(r":getIamPolicy")
