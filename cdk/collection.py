@@ -1,5 +1,7 @@
 """A tick's way: topic → push subscription → function; what cannot be delivered ends in the dead-letter topic."""
 
+from collections.abc import Iterable, Sequence
+
 from cdktf import ITerraformDependable
 from cdktf_cdktf_provider_google.bigquery_table import BigqueryTable
 from cdktf_cdktf_provider_google.bigquery_table_iam_member import BigqueryTableIamMember
@@ -32,7 +34,7 @@ from constructs import Construct
 from cdk.build import Build
 from cdk.identities import Identities
 from cdk.replacement import replaced_with
-from cdk.settings import Settings
+from cdk.settings import Messages, Settings
 from cdk.storage import CLIENT, Storage
 from cdk.warehouse import Warehouse
 from feed import Feed, secret_variable
@@ -76,17 +78,7 @@ class Collection(Construct):
             name="collector",
             location=settings.region,
             description=f"Each minute: one answer of {feed.name} into the landing bucket and BigQuery",
-            build_config=Cloudfunctions2FunctionBuildConfig(
-                runtime=settings.collector.runtime,
-                entry_point="collect",
-                docker_repository=build.repository.id,
-                service_account=identities.build.name,
-                source=Cloudfunctions2FunctionBuildConfigSource(
-                    storage_source=Cloudfunctions2FunctionBuildConfigSourceStorageSource(
-                        bucket=storage.artifacts.name, object=source.name
-                    )
-                ),
-            ),
+            build_config=build_config(settings, identities, storage, build, source),
             service_config=Cloudfunctions2FunctionServiceConfig(
                 available_memory=settings.collector.memory,
                 timeout_seconds=settings.collector.timeout_seconds,
@@ -108,16 +100,7 @@ class Collection(Construct):
                     "QUARANTINE_TABLE": _table_name(settings, warehouse.quarantine),
                     **CLIENT,
                 },
-                secret_environment_variables=[
-                    Cloudfunctions2FunctionServiceConfigSecretEnvironmentVariables(
-                        key=secret_variable(secret),
-                        project_id=settings.project,
-                        secret=secret,
-                        version="latest",
-                    )
-                    for secret in feed.secrets
-                ]
-                or None,
+                secret_environment_variables=secret_variables(settings, feed.secrets),
             ),
             depends_on=[*build.grants, *grants, *self._secret_grants(feed, identities)],
         )
@@ -206,27 +189,16 @@ class Collection(Construct):
             lifecycle=replaced_with(self.dead_topic),
         )
         uri = self.function.service_config.uri
-        subscription = PubsubSubscription(
+        subscription = push_subscription(
             self,
             "push",
             name="collect-push",
-            topic=self.topic.id,
-            ack_deadline_seconds=messages.ack_deadline_seconds,
-            message_retention_duration=f"{messages.retention_minutes * 60}s",
-            expiration_policy=PubsubSubscriptionExpirationPolicy(ttl=NEVER),
-            push_config=PubsubSubscriptionPushConfig(
-                push_endpoint=uri,
-                oidc_token=PubsubSubscriptionPushConfigOidcToken(
-                    service_account_email=identities.push.email, audience=uri
-                ),
-            ),
-            retry_policy=PubsubSubscriptionRetryPolicy(
-                minimum_backoff=f"{messages.minimum_backoff_seconds}s",
-                maximum_backoff=f"{messages.maximum_backoff_seconds}s",
-            ),
-            dead_letter_policy=PubsubSubscriptionDeadLetterPolicy(
-                dead_letter_topic=self.dead_topic.id, max_delivery_attempts=messages.max_delivery_attempts
-            ),
+            topic=self.topic,
+            dead_letter_topic=self.dead_topic.id,
+            push_endpoint=uri,
+            audience=uri,
+            email=identities.push.email,
+            messages=messages,
             depends_on=[invoker, dead_publisher, self.dead_letters],
         )
         PubsubSubscriptionIamMember(
@@ -242,3 +214,69 @@ class Collection(Construct):
 
 def _table_name(settings: Settings, table: BigqueryTable) -> str:
     return f"{settings.dataset}.{table.table_id}"
+
+
+def build_config(
+    settings: Settings, identities: Identities, storage: Storage, build: Build, source: StorageBucketObject
+) -> Cloudfunctions2FunctionBuildConfig:
+    """How an archive of the artifacts bucket becomes a function whose entry point is `collect`."""
+    return Cloudfunctions2FunctionBuildConfig(
+        runtime=settings.collector.runtime,
+        entry_point="collect",
+        docker_repository=build.repository.id,
+        service_account=identities.build.name,
+        source=Cloudfunctions2FunctionBuildConfigSource(
+            storage_source=Cloudfunctions2FunctionBuildConfigSourceStorageSource(
+                bucket=storage.artifacts.name, object=source.name
+            )
+        ),
+    )
+
+
+def secret_variables(
+    settings: Settings, secrets: Iterable[str]
+) -> list[Cloudfunctions2FunctionServiceConfigSecretEnvironmentVariables] | None:
+    """Return a variable for each secret of the project by its name, None where there is none."""
+    return [
+        Cloudfunctions2FunctionServiceConfigSecretEnvironmentVariables(
+            key=secret_variable(secret), project_id=settings.project, secret=secret, version="latest"
+        )
+        for secret in secrets
+    ] or None
+
+
+def push_subscription(
+    scope: Construct,
+    id_: str,
+    *,
+    name: str,
+    topic: PubsubTopic,
+    dead_letter_topic: str,
+    push_endpoint: str,
+    audience: str,
+    email: str,
+    messages: Messages,
+    depends_on: Sequence[ITerraformDependable],
+) -> PubsubSubscription:
+    """A subscription that pushes ticks to a function, as `email`, with the retries of the settings."""
+    return PubsubSubscription(
+        scope,
+        id_,
+        name=name,
+        topic=topic.id,
+        ack_deadline_seconds=messages.ack_deadline_seconds,
+        message_retention_duration=f"{messages.retention_minutes * 60}s",
+        expiration_policy=PubsubSubscriptionExpirationPolicy(ttl=NEVER),
+        push_config=PubsubSubscriptionPushConfig(
+            push_endpoint=push_endpoint,
+            oidc_token=PubsubSubscriptionPushConfigOidcToken(service_account_email=email, audience=audience),
+        ),
+        retry_policy=PubsubSubscriptionRetryPolicy(
+            minimum_backoff=f"{messages.minimum_backoff_seconds}s",
+            maximum_backoff=f"{messages.maximum_backoff_seconds}s",
+        ),
+        dead_letter_policy=PubsubSubscriptionDeadLetterPolicy(
+            dead_letter_topic=dead_letter_topic, max_delivery_attempts=messages.max_delivery_attempts
+        ),
+        depends_on=depends_on,
+    )

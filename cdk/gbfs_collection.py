@@ -9,20 +9,12 @@ from cdktf_cdktf_provider_google.cloud_run_v2_service_iam_member import CloudRun
 from cdktf_cdktf_provider_google.cloud_scheduler_job import CloudSchedulerJob, CloudSchedulerJobPubsubTarget
 from cdktf_cdktf_provider_google.cloudfunctions2_function import (
     Cloudfunctions2Function,
-    Cloudfunctions2FunctionBuildConfig,
-    Cloudfunctions2FunctionBuildConfigSource,
-    Cloudfunctions2FunctionBuildConfigSourceStorageSource,
     Cloudfunctions2FunctionServiceConfig,
-    Cloudfunctions2FunctionServiceConfigSecretEnvironmentVariables,
 )
 from cdktf_cdktf_provider_google.project_iam_member import ProjectIamMember
 from cdktf_cdktf_provider_google.pubsub_subscription import (
     PubsubSubscription,
-    PubsubSubscriptionDeadLetterPolicy,
     PubsubSubscriptionExpirationPolicy,
-    PubsubSubscriptionPushConfig,
-    PubsubSubscriptionPushConfigOidcToken,
-    PubsubSubscriptionRetryPolicy,
 )
 from cdktf_cdktf_provider_google.pubsub_subscription_iam_member import PubsubSubscriptionIamMember
 from cdktf_cdktf_provider_google.pubsub_topic import PubsubTopic
@@ -33,7 +25,7 @@ from cdktf_cdktf_provider_google.storage_bucket_object import StorageBucketObjec
 from constructs import Construct
 
 from cdk.build import Build
-from cdk.collection import DAY_SECONDS, NEVER
+from cdk.collection import DAY_SECONDS, NEVER, build_config, push_subscription, secret_variables
 from cdk.gbfs_settings import Gbfs
 from cdk.identities import Identities
 from cdk.replacement import replaced_with
@@ -124,17 +116,7 @@ class GbfsCollection(Construct):
             name="gbfs-collector",
             location=settings.region,
             description="Each minute and shard: responses of GBFS systems into one pack, and rows into BigQuery",
-            build_config=Cloudfunctions2FunctionBuildConfig(
-                runtime=settings.collector.runtime,
-                entry_point="collect",
-                docker_repository=build.repository.id,
-                service_account=identities.build.name,
-                source=Cloudfunctions2FunctionBuildConfigSource(
-                    storage_source=Cloudfunctions2FunctionBuildConfigSourceStorageSource(
-                        bucket=storage.artifacts.name, object=source.name
-                    )
-                ),
-            ),
+            build_config=build_config(settings, identities, storage, build, source),
             service_config=Cloudfunctions2FunctionServiceConfig(
                 available_memory=gbfs.memory,
                 # Of one whole processor: with less, Cloud Run allows no more than one request at a time anyway.
@@ -157,16 +139,7 @@ class GbfsCollection(Construct):
                     "CATALOGUE_URL": CATALOGUE_URL,
                     **CLIENT,
                 },
-                secret_environment_variables=[
-                    Cloudfunctions2FunctionServiceConfigSecretEnvironmentVariables(
-                        key=secret_variable(secret),
-                        project_id=settings.project,
-                        secret=secret,
-                        version="latest",
-                    )
-                    for secret in secrets_of(settings.gbfs_systems)
-                ]
-                or None,
+                secret_environment_variables=secret_variables(settings, secrets_of(settings.gbfs_systems)),
             ),
             depends_on=[*build.grants, *grants],
         )
@@ -239,28 +212,16 @@ class GbfsCollection(Construct):
         uri = self.function.service_config.uri
         subscriptions: list[ITerraformDependable] = []
         for shard in range(self._gbfs.shards):
-            subscription = PubsubSubscription(
+            subscription = push_subscription(
                 self,
                 f"push_{shard}",
                 name=f"{NAME}-{shard}",
-                topic=self.topic.id,
-                ack_deadline_seconds=messages.ack_deadline_seconds,
-                message_retention_duration=f"{messages.retention_minutes * 60}s",
-                expiration_policy=PubsubSubscriptionExpirationPolicy(ttl=NEVER),
-                push_config=PubsubSubscriptionPushConfig(
-                    push_endpoint=f"{uri}/shards/{shard}",
-                    oidc_token=PubsubSubscriptionPushConfigOidcToken(
-                        service_account_email=identities.gbfs_push.email, audience=uri
-                    ),
-                ),
-                retry_policy=PubsubSubscriptionRetryPolicy(
-                    minimum_backoff=f"{messages.minimum_backoff_seconds}s",
-                    maximum_backoff=f"{messages.maximum_backoff_seconds}s",
-                ),
-                dead_letter_policy=PubsubSubscriptionDeadLetterPolicy(
-                    dead_letter_topic=self.dead_topic.id,
-                    max_delivery_attempts=messages.max_delivery_attempts,
-                ),
+                topic=self.topic,
+                dead_letter_topic=self.dead_topic.id,
+                push_endpoint=f"{uri}/shards/{shard}",
+                audience=uri,
+                email=identities.gbfs_push.email,
+                messages=messages,
                 depends_on=[invoker, dead_publisher, self.dead_letters],
             )
             PubsubSubscriptionIamMember(
