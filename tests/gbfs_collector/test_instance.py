@@ -100,6 +100,8 @@ class Surroundings:
         return Store(self.gcs, f"{self.project}-packs")
 
     def rows(self, table: str, order: str = "system_id") -> list[dict[str, Any]]:
+        if table in ("systems", "station_information"):
+            order += ", valid_from"  # a system has a row per change, and BigQuery keeps no order of its own
         sql = f"SELECT * FROM `{self.project}.vlille.{table}` ORDER BY {order}"  # noqa: S608
         return [dict(row) for row in self.bq.query(sql).result()]
 
