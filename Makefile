@@ -215,7 +215,7 @@ $(READY): requirements.txt pyproject.toml | options
 	@echo "compiling, synthesizing and starting Spark once: the first run should not pay for what every run uses"
 	@$(BIN)/python -W ignore -m compileall -q -j 0 -x 'provider_google/' $(VENV)/lib
 	@PYTHONDONTWRITEBYTECODE= CDKTF_OUTDIR=.cache/synth $(BIN)/python stacks.py
-	@$(BIN)/python -m local.spark
+	@$(BIN)/python -m local.workloads.spark
 	@touch $@
 
 # checkov, and `tf` of the tests' stand-in provider, pin versions that ours cannot have: they live in an environment

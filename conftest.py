@@ -9,11 +9,11 @@ import pytest
 SLOWEST_FIRST = (
     "tests/operate/test_terraform_standin.py",
     "tests/spark/test_job.py",
-    "tests/local/test_demo.py",
+    "tests/local/runs/test_demo.py",
     "tests/spark/test_main.py",
     "tests/delivery/test_steps.py",
     "tests/simulation/",
-    "tests/local/control/",
+    "tests/local/control_plane/",
     "tests/cdk/",
     "tests/local/",
     "tests/browser/",

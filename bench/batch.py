@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from bench.answers import Plan
 from bench.archives import Account, into_folder, make_archive, recorded_answer
 from bench.measure import BenchError, Comparison, Figure, Timing, compare, timed_command
-from local.spark import local_spark, prepare
+from local.workloads.spark import local_spark, prepare
 
 ROOT = Path(__file__).parents[1]
 FILES = 17_280  # of twelve days; the memory is looked at for a fourth of them too

@@ -24,8 +24,8 @@ from bench.surroundings import PROJECT, emulated, full_answer, original_feed, st
 from copier.settings import Settings
 from copier.sweep import sweep
 from feed import archive_name, landing_name, pack
-from local.emulators import storage_binary
-from local.ports import LOOPBACK, free_port
+from local.data_plane.emulators import storage_binary
+from local.processes.ports import LOOPBACK, free_port
 from telemetry import LOGGER
 
 OBJECTS = 1_000

@@ -10,8 +10,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from local.gbfs_system import SimulatedSystem
-from local.ports import LOOPBACK
+from local.feeds.gbfs_system import SimulatedSystem
+from local.processes.ports import LOOPBACK
 
 SYSTEMS = 1_000
 STATIONS = 130_000

@@ -31,11 +31,11 @@ from bench.surroundings import (
 from copier.settings import Settings
 from copier.sweep import sweep
 from feed import pack
-from local.emulators import Emulators
-from local.guard.guard import Guard
-from local.machine import Machine, project_number
-from local.metadata import MetadataServer, access_token
-from local.processes import Supervisor
+from local.data_plane.emulators import Emulators
+from local.environment.environment import Machine, project_number
+from local.environment.metadata_server import MetadataServer, access_token
+from local.iam_proxy.enforcement import Guard
+from local.processes.supervisor import Supervisor
 from local.services.iam import Policies
 from spark.archive import object_reader
 from telemetry import LOGGER

@@ -22,11 +22,11 @@ from bench.archives import FEED, Account, Put, into_folder, make_archive, record
 from bench.surroundings import PROJECT, ROOT, bigquery_client, emulated, storage_client
 from cdk.artifacts import batch_artifact, batch_main
 from feed import batch_runs_schema, load_feeds, quarantine_schema, station_schema
-from local.java import find_java
-from local.machine import project_number
-from local.metadata import MetadataServer
-from local.spark import HERE, as_options
-from local.workloads import ISOLATION
+from local.environment.environment import project_number
+from local.environment.metadata_server import MetadataServer
+from local.workloads.java import find_java
+from local.workloads.spark import HERE, as_options
+from local.workloads.workloads import ISOLATION
 
 LOCATION = "europe-west1"
 

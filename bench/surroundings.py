@@ -13,8 +13,8 @@ from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
 from feed import Feed, load_feed, station_schema
-from local.emulators import Emulators, start_emulators
-from local.processes import Supervisor
+from local.data_plane.emulators import Emulators, start_emulators
+from local.processes.supervisor import Supervisor
 
 ROOT = Path(__file__).parent.parent
 STATIONS = 289

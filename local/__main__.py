@@ -12,16 +12,16 @@ from commands.errors import UsageError
 from commands.interrupts import interruptible
 from commands.options import DEFAULT_ENVIRONMENT
 from commands.parsing import Parser, check_environ, option
-from local.city import prepare_city
-from local.cloud import begin_cloud, run_cloud
-from local.control.faults import Fault
-from local.demo import run_demo
 from local.errors import MACHINE_FAULTS, LocalError, sentence_about
-from local.report import FILE, Report, rendered
-from local.synth import ROOT
-from local.system import Options
-from local.terminal import Terminal
-from local.up import interrupt_once, run_down, run_up
+from local.feeds.city import prepare_city
+from local.http.faults import Fault
+from local.runs.cloud import begin_cloud, run_cloud
+from local.runs.demo import run_demo
+from local.runs.report import FILE, Report, rendered
+from local.runs.running_stack import Options
+from local.runs.terminal import Terminal
+from local.runs.up import interrupt_once, run_down, run_up
+from local.stack.synthesis import ROOT
 
 
 def main(arguments: list[str] | None = None) -> int:

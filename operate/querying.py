@@ -15,8 +15,8 @@ from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
 from cdk.settings import Settings
+from local.data_plane.warehouse import QueryError, Warehouse, open_warehouse
 from local.errors import LocalError
-from local.warehouse import QueryError, Warehouse, open_warehouse
 from operate.cloud import Cloud, find_unreachable
 from operate.errors import OperateError
 from operate.prompt import Answer, QueryRefusedError

@@ -12,8 +12,8 @@ from google.cloud.storage import Client as StorageClient
 from hypothesis import HealthCheck, settings
 
 from feed import Feed, load_feeds
-from local.emulators import Emulators, start_emulators
-from local.processes import Supervisor
+from local.data_plane.emulators import Emulators, start_emulators
+from local.processes.supervisor import Supervisor
 
 # How long an example takes says how busy the machine is, nothing about the code.
 settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 # all that reads them. What tests start reads these too.
 ENVIRONMENTS = Path(__file__).with_name("environments")
 os.environ["VLILLE_ENVIRONMENTS"] = str(ENVIRONMENTS)
-# A made response of Opendatasoft v1 with 289 stations: `python -m local.made vlille_ods`.
+# A made response of Opendatasoft v1 with 289 stations: `python -m local.feeds.generated_day vlille_ods`.
 EXAMPLE = ROOT / "docs" / "examples" / "vlille_ods.json"
 # A recorded one, which few have: where it lies beside the repository, tests run with it as well.
 RECORDED = ROOT.parent / "shared" / "data" / "vlille-realtime_ods-v1_2023-09-08T0836.json"

@@ -88,3 +88,51 @@ def test_only_the_constructs_know_the_bindings(package: str) -> None:
 
 def test_nothing_but_tests_imports_tests() -> None:
     assert not [each for each in FOLDERS if "tests" in imported(each)]
+
+
+# --- the packages of local/, each with the same two lines in its docstring -------------------------
+
+LOCAL = {each.parent.name: each.parent for each in sorted((ROOT / "local").glob("*/__init__.py"))}
+
+
+def local_imports(path: Path) -> set[str]:
+    """Return the names directly below local/ that a module or a package imports from."""
+    found: set[str] = set()
+    for file in path.rglob("*.py") if path.is_dir() else (path,):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                first, _, rest = node.module.partition(".")
+                names = [rest.partition(".")[0]] if rest else [each.name for each in node.names]
+                found |= set(names) if first == "local" else set()
+    return found - {path.stem}
+
+
+def local_documented(package: str, label: str) -> set[str]:
+    docstring = ast.get_docstring(ast.parse((LOCAL[package] / "__init__.py").read_text("utf-8"))) or ""
+    found = re.search(rf"^{label}: ((?:\w+,\s)*\w+)\.$", docstring, re.MULTILINE)
+    assert found, (
+        f"the docstring of local/{package} needs a line `{label}: name, name.` or `{label}: nothing.`"
+    )
+    return set(re.split(r",\s", found[1])) - {"nothing"}
+
+
+def test_every_folder_of_local_is_a_package_or_holds_no_modules() -> None:
+    folders = {each.parent.name for each in (ROOT / "local").glob("*/*.py")}
+    assert folders == set(LOCAL)
+
+
+@pytest.mark.parametrize("package", LOCAL)
+def test_a_package_of_local_imports_what_its_docstring_says(package: str) -> None:
+    assert local_imports(LOCAL[package]) == local_documented(package, "Imports")
+
+
+@pytest.mark.parametrize("package", LOCAL)
+def test_a_package_of_local_is_imported_by_what_its_docstring_says(package: str) -> None:
+    modules = LOCAL | {"__main__": ROOT / "local" / "__main__.py"}
+    using = {each for each, path in modules.items() if package in local_imports(path)}
+    assert local_documented(package, "Imported by") == using
+
+
+def test_no_package_of_local_depends_on_itself_through_another() -> None:
+    graph = {each: local_documented(each, "Imports") for each in LOCAL}
+    assert set(TopologicalSorter(graph).static_order()) == {*LOCAL, "errors"}

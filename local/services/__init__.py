@@ -1,9 +1,15 @@
-"""One module per Google service that this machine stands for, with its `HANDLERS` by resource type."""
+"""One module per Google service: what the resources of the stack become in the local environment.
+
+Each module's `HANDLERS` has a handler per resource type of Terraform.
+
+Imports: data_plane, environment, errors, iam_proxy, processes, service_router, stack, workloads.
+Imported by: control_plane, runs.
+"""
 
 import pkgutil
 from importlib import import_module
 
-from local.stack import Handler
+from local.stack.loading import Handler
 
 HANDLERS: dict[str, Handler] = {}
 for _module in pkgutil.iter_modules(__path__):

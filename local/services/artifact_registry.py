@@ -1,7 +1,7 @@
 """Artifact Registry: repositories are kept, and hold no image, because none is built here."""
 
-from local.arguments import recorded
-from local.stack import Handler
+from local.stack.arguments import recorded
+from local.stack.loading import Handler
 
 HANDLERS: dict[str, Handler] = {
     "google_artifact_registry_repository": recorded(

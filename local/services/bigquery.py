@@ -5,11 +5,11 @@ from typing import Any
 
 import requests
 
-from local.arguments import as_rest, block, blocks, say_unhonoured
-from local.emulators import open_session
+from local.data_plane.emulators import open_session
+from local.environment.environment import Machine
 from local.errors import LocalError, ServiceError
-from local.machine import Machine
-from local.stack import Attributes, Handler, Resource
+from local.stack.arguments import as_rest, block, blocks, say_unhonoured
+from local.stack.loading import Attributes, Handler, Resource
 
 TIMEOUT_S = 60
 DATASET_HONOURED = {"dataset_id", "location", "friendly_name", "delete_contents_on_destroy"}

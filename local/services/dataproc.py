@@ -16,17 +16,17 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from local.access import Access, AccessError, Need
-from local.arguments import as_arguments, as_rest, block, blocks, say_unhonoured
-from local.clock import clock_of, seconds
-from local.collection import Json
+from local.environment.clock import clock_of, seconds
+from local.environment.environment import Machine
+from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError, ProcessError
-from local.frontend import Answer, FrontEnd, error_answer, json_answer
-from local.guard.storage import bucket_name, object_name
-from local.machine import Machine
-from local.spark import LocalSpark, as_options, local_spark, usable_folder
-from local.stack import Attributes, Handler, Resource
-from local.workloads import ISOLATION, gs_parts, read_object
+from local.iam_proxy.access import Access, AccessError, Need
+from local.iam_proxy.storage import bucket_name, object_name
+from local.service_router.router import Answer, FrontEnd, error_answer, json_answer
+from local.stack.arguments import as_arguments, as_rest, block, blocks, say_unhonoured
+from local.stack.loading import Attributes, Handler, Resource
+from local.workloads.spark import LocalSpark, as_options, local_spark, usable_folder
+from local.workloads.workloads import ISOLATION, gs_parts, read_object
 
 HOST = "dataproc.googleapis.com"
 TYPE = "google_dataproc_workflow_template"

@@ -6,12 +6,12 @@ The platform's own variables: https://cloud.google.com/functions/docs/configurin
 import os
 from typing import Any
 
-from local.arguments import block, say_unhonoured
-from local.building import check_build
-from local.guard.storage import object_name
-from local.machine import Machine
-from local.stack import Attributes, Handler, Resource
-from local.workloads import Workloads, read_object, unpack
+from local.environment.environment import Machine
+from local.iam_proxy.storage import object_name
+from local.stack.arguments import block, say_unhonoured
+from local.stack.loading import Attributes, Handler, Resource
+from local.workloads.builds import check_build
+from local.workloads.workloads import Workloads, read_object, unpack
 
 START_DEADLINE_S = 60.0
 # Routes of functions-framework that answer without calling the function.

@@ -1,19 +1,19 @@
 """IAM: service accounts, custom roles, and who was granted which role on what.
 
 Grants are kept under the full name of what they are on, in the form of the REST API's policies; what they permit
-is decided in `local.access`.
+is decided in `local.iam_proxy.access`.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-from local.arguments import as_rest, blocks, say_unhonoured, stable_number
-from local.machine import Machine
-from local.stack import Attributes, Handler, Resource
+from local.environment.environment import Machine
+from local.stack.arguments import as_rest, blocks, say_unhonoured, stable_number
+from local.stack.loading import Attributes, Handler, Resource
 
 ENFORCED = (
-    "roles are enforced as far as local/roles.toml and local/guard know Google's permissions; tokens name the caller "
-    "and prove nothing, a new grant counts at once, and there are no policies of an organization"
+    "roles are enforced as far as local/iam_proxy/roles.toml and local/iam_proxy know Google's permissions; tokens "
+    "name the caller and prove nothing, a new grant counts at once, and there are no policies of an organization"
 )
 
 

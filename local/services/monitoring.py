@@ -1,7 +1,7 @@
 """Cloud Monitoring: alert policies and where they are sent are kept, and never evaluated."""
 
-from local.arguments import recorded
-from local.stack import Handler
+from local.stack.arguments import recorded
+from local.stack.loading import Handler
 
 SAID = "google_monitoring_…: kept, but alerts are not evaluated here and nobody is notified"
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from local.arguments import recorded
-from local.machine import Machine, project_number
-from local.stack import Attributes, Handler, Resource
+from local.environment.environment import Machine, project_number
+from local.stack.arguments import recorded
+from local.stack.loading import Attributes, Handler, Resource
 
 
 def project(_resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:

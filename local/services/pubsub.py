@@ -18,16 +18,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from local.access import Access, AccessError, Need
-from local.arguments import as_rest, block, say_unhonoured
-from local.clock import SimulatedClock, clock_of, seconds
-from local.collection import Json
-from local.disk import connect, retry_while_disk_full
+from local.environment.clock import SimulatedClock, clock_of, seconds
+from local.environment.environment import Machine
+from local.environment.metadata_server import identity_token
+from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError
-from local.frontend import FrontEnd, is_loopback
-from local.machine import Machine
-from local.metadata import identity_token
-from local.stack import Attributes, Handler, Resource
+from local.iam_proxy.access import Access, AccessError, Need
+from local.processes.disk import connect, retry_while_disk_full
+from local.service_router.router import FrontEnd, is_loopback
+from local.stack.arguments import as_rest, block, say_unhonoured
+from local.stack.loading import Attributes, Handler, Resource
 
 LOG = logging.getLogger(__name__)
 

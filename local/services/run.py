@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.arguments import block, blocks, say_unhonoured
+from local.environment.environment import Machine
 from local.errors import LocalError
-from local.machine import Machine
 from local.services.storage import Storage
-from local.stack import Attributes, Handler, Resource
-from local.workloads import Workloads, list_objects, read_object, unpack
+from local.stack.arguments import block, blocks, say_unhonoured
+from local.stack.loading import Attributes, Handler, Resource
+from local.workloads.workloads import Workloads, list_objects, read_object, unpack
 
 START_DEADLINE_S = 60.0
 CONCURRENCY = 80  # Cloud Run's default of requests at a time per instance

@@ -16,15 +16,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
-from local.arguments import as_rest, block, say_unhonoured
-from local.clock import Event, clock_of, seconds
-from local.collection import Json
+from local.environment.clock import Event, clock_of, seconds
+from local.environment.environment import Machine
+from local.environment.metadata_server import access_token, identity_token
+from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError
-from local.frontend import Answer, FrontEnd
-from local.machine import Machine
-from local.metadata import access_token, identity_token
+from local.service_router.router import Answer, FrontEnd
 from local.services.pubsub import PubSub, rfc3339
-from local.stack import Attributes, Handler, Resource
+from local.stack.arguments import as_rest, block, say_unhonoured
+from local.stack.loading import Attributes, Handler, Resource
 
 LOG = logging.getLogger(__name__)
 

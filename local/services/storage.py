@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 import requests
 
-from local.arguments import as_rest, block, blocks, say_unhonoured
-from local.emulators import open_session
+from local.data_plane.emulators import open_session
+from local.environment.environment import Machine
 from local.errors import LocalError, ServiceError
-from local.machine import Machine
-from local.stack import Attributes, Handler, Resource
+from local.stack.arguments import as_rest, block, blocks, say_unhonoured
+from local.stack.loading import Attributes, Handler, Resource
 
 TIMEOUT_S = 120
 BUCKET_HONOURED = {"name", "location", "storage_class", "force_destroy"}

@@ -3,8 +3,8 @@
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from local.machine import Machine
-from local.stack import Attributes, Handler, Resource
+from local.environment.environment import Machine
+from local.stack.loading import Attributes, Handler, Resource
 
 
 def terraform_data(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:

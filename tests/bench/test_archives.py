@@ -14,7 +14,7 @@ from bench import archives
 from bench.answers import Plan, Template, answers_of
 from bench.archives import NAMES, Account, into_bucket, into_folder, make_archive, make_day
 from feed import Feed, RawError, legacy_ticks, parse, tick_of, unpack, unreadable
-from local.emulators import Emulators
+from local.data_plane.emulators import Emulators
 from tests.conftest import storage_client
 
 pytestmark = pytest.mark.unit

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, ViewportSize, expect
 
-from local.made import Station
+from local.feeds.generated_day import Station
 from tests.browser.chromium import NoChromiumError, open_browser
 from tests.browser.site import ZONE, MadeWarehouse, evening, serve_dashboard
 

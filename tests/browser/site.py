@@ -13,7 +13,7 @@ from werkzeug.serving import make_server
 from dashboard.app import create_app
 from dashboard.days import LocalDay
 from dashboard.settings import Settings
-from local.made import Station, make_stations
+from local.feeds.generated_day import Station, make_stations
 from tests.dashboard.conftest import Job
 
 ZONE = ZoneInfo("Europe/Paris")

@@ -11,7 +11,7 @@ from collector.api import make_session
 from collector.settings import Settings
 from collector.tick import Services
 from feed import Feed, quarantine_schema, station_schema
-from local.emulators import Emulators
+from local.data_plane.emulators import Emulators
 from tests.collector.surroundings import LOCATION, Api, System
 from tests.conftest import bigquery_client, storage_client
 

@@ -9,7 +9,7 @@ from google.auth.credentials import AnonymousCredentials
 from collector.loading import load_once
 from collector.main import _instance
 from feed import station_schema
-from local.emulators import Emulators
+from local.data_plane.emulators import Emulators
 from tests.collector.surroundings import TICK, JobsWhereTheyRan, System
 from tests.conftest import ROOT
 

@@ -10,7 +10,7 @@ from google.cloud.storage import Client as StorageClient
 
 from copier.settings import Settings
 from feed import Feed
-from local.emulators import Emulators
+from local.data_plane.emulators import Emulators
 from tests.conftest import storage_client
 
 PROJECTS = itertools.count(1)

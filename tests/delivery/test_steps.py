@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from local.emulators import Emulators
+from local.data_plane.emulators import Emulators
 from tests.delivery.conftest import MERGE, SHA, Repository, event, of_fork, opened, planned, update
 from tests.delivery.site import PROJECT, Site
 from tests.delivery.workflows import lines

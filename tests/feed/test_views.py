@@ -21,7 +21,7 @@ from feed import (
     quarantine_schema,
     station_schema,
 )
-from local.emulators import Emulators
+from local.data_plane.emulators import Emulators
 from tests.conftest import bigquery_client
 
 pytestmark = pytest.mark.emulator

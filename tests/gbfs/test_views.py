@@ -18,7 +18,7 @@ from gbfs.tables import (
     TABLES,
 )
 from gbfs.views import availability_sql
-from local.emulators import Emulators
+from local.data_plane.emulators import Emulators
 from tests.conftest import bigquery_client
 from tests.gbfs.samples import document, record
 

@@ -14,7 +14,7 @@ import pytest
 from gbfs import read_file
 from gbfs.rows import rows_of
 from gbfs_collector.fetching import Limits, Request, fetch_all
-from local.gbfs_system import SimulatedServer, SimulatedSystem, serve_system
+from local.feeds.gbfs_system import SimulatedServer, SimulatedSystem, serve_system
 
 pytestmark = pytest.mark.local
 

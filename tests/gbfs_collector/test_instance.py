@@ -23,8 +23,8 @@ from gbfs_collector.instance import Instance, Task, read_task
 from gbfs_collector.settings import Settings
 from gbfs_collector.stores import Store
 from gbfs_collector.tick import Services
-from local.emulators import Emulators
-from local.gbfs_system import SimulatedServer, SimulatedSystem, serve_system
+from local.data_plane.emulators import Emulators
+from local.feeds.gbfs_system import SimulatedServer, SimulatedSystem, serve_system
 from tests.conftest import bigquery_client, storage_client
 
 PROJECTS = itertools.count(1)

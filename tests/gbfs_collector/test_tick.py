@@ -19,8 +19,8 @@ from gbfs.tables import POLLS_TABLE, STATION_STATUS_TABLE
 from gbfs_collector.fetching import Limits, Request
 from gbfs_collector.memory import Memory
 from gbfs_collector.tick import CLOSED_WITHIN, LOOKED_AT, Services, Shard, close_minutes, collect_shard
-from local.emulators import Emulators
-from local.gbfs_system import SimulatedServer, SimulatedSystem, serve_system
+from local.data_plane.emulators import Emulators
+from local.feeds.gbfs_system import SimulatedServer, SimulatedSystem, serve_system
 from tests.conftest import bigquery_client, storage_client
 
 pytestmark = pytest.mark.emulator

@@ -10,7 +10,8 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 
 from feed import archive_name
-from local.guard import guard, proxy
+from local.http import proxy
+from local.iam_proxy import enforcement as guard
 from spark.archive import object_reader
 from tests.collector.surroundings import TICK
 from tests.google_api.discovery import differences

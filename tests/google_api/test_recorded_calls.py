@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.google_api.discovery import KNOWN_DIFFERENCES, differences, find_method
-from tests.local.control.recording import FILE
+from tests.local.control_plane.recording import FILE
 
 pytestmark = pytest.mark.unit
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from local.access import Access
-from local.emulators import Emulators
-from local.machine import Machine, project_number
-from local.metadata import MetadataServer, access_token, identity_token
-from local.processes import Supervisor
+from local.data_plane.emulators import Emulators
+from local.environment.environment import Machine, project_number
+from local.environment.metadata_server import MetadataServer, access_token, identity_token
+from local.iam_proxy.access import Access
+from local.processes.supervisor import Supervisor
 from local.services.iam import Policies
 
 PROJECTS = itertools.count(1)

@@ -19,7 +19,7 @@ import requests
 
 from cdk.apis import needed_apis
 from cdk.settings import Settings, load_environments
-from local.emulators import Emulators
+from local.data_plane.emulators import Emulators
 from operate.cloud import Cloud, connect
 from tests.conftest import ENVIRONMENTS
 

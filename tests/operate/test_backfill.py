@@ -10,7 +10,7 @@ from google.cloud.storage import Client as StorageClient
 from cdk.settings import Settings
 from copier.moving import move_legacy
 from feed import Feed, unpack
-from local.emulators import Emulators
+from local.data_plane.emulators import Emulators
 from operate.__main__ import parse
 from operate.backfill import backfill
 from operate.cloud import Cloud

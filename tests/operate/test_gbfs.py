@@ -12,7 +12,7 @@ from cdk.settings import load_environments
 from collector.loading import load_lines_once
 from gbfs.roster import CollectedSystem
 from gbfs.tables import POLLS_TABLE, SYSTEMS_TABLE
-from local.emulators import Emulators
+from local.data_plane.emulators import Emulators
 from operate.cloud import Cloud
 from operate.gbfs import GbfsFacts, Known, Polled, judge_gbfs, observe_gbfs, polls_sql, systems_sql
 from operate.jobs import jobs_of

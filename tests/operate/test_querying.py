@@ -11,10 +11,10 @@ import pyarrow.parquet
 import pytest
 from google.cloud import bigquery
 
-from local.emulators import start_emulators
+from local.data_plane.emulators import start_emulators
+from local.data_plane.warehouse import Warehouse, open_warehouse
 from local.errors import LocalError
-from local.processes import Supervisor
-from local.warehouse import Warehouse, open_warehouse
+from local.processes.supervisor import Supervisor
 from operate.prompt import QueryRefusedError
 from operate.querying import LocalDatabase, day_query, write_rows
 from tests.conftest import bigquery_client

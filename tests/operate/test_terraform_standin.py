@@ -1,7 +1,7 @@
 """The whole cycle with the real Terraform and the real cdktf-cli, and a stand-in for the google provider.
 
 `tests.operate.standin.provider` says what it is and what it is not; what the real provider sends, is replayed in
-`tests.local.control`. These tests are one life in their order: deploys that are killed, edits, a destroy.
+`tests.local.control_plane`. These tests are one life in their order: deploys that are killed, edits, a destroy.
 """
 
 import json

@@ -25,11 +25,11 @@ from feed import (
     quarantine_schema,
     station_schema,
 )
-from local.emulators import Emulators
-from local.machine import project_number
-from local.metadata import MetadataServer
-from local.spark import PLAIN, local_spark
-from local.workloads import ISOLATION
+from local.data_plane.emulators import Emulators
+from local.environment.environment import project_number
+from local.environment.metadata_server import MetadataServer
+from local.workloads.spark import PLAIN, local_spark
+from local.workloads.workloads import ISOLATION
 from tests.conftest import bigquery_client, fresh_emulators, storage_client
 from tests.spark.front import Front
 

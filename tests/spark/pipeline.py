@@ -22,7 +22,7 @@ from collector.settings import Settings
 from collector.tick import Memory, Services, collect_tick
 from copier.sweep import sweep
 from feed import Feed
-from local.spark import local_spark
+from local.workloads.spark import local_spark
 from telemetry import LOGGER
 from tests.collector.surroundings import Api, Reply
 from tests.spark.conftest import JOB_TIMEOUT_S, LOCATION, MASTER, Project, usable

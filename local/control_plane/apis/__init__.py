@@ -1,0 +1,1 @@
+"""One module per Google API that Terraform's google provider calls, with its routes."""

@@ -1,0 +1,195 @@
+"""BigQuery's datasets and tables in the emulator, and in front of it what the emulator forgets.
+
+https://cloud.google.com/bigquery/docs/reference/rest
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from local.control_plane.apis.storage import Emulator
+from local.control_plane.kinds import etag
+from local.control_plane.policies import policy_routes
+from local.environment.environment import Machine
+from local.environment.resources import Collection, Json
+from local.http.rest import Call, RefusedError, Reply, Route
+from local.services.bigquery import BigQuery
+from local.services.iam import Policies
+
+ROOT = "/bigquery/v2/"
+DATASET = ROOT + "projects/{project}/datasets/{dataset}"
+TABLE = DATASET + "/tables/{table}"
+ACCESS = [
+    {"role": "WRITER", "specialGroup": "projectWriters"},
+    {"role": "OWNER", "specialGroup": "projectOwners"},
+    {"role": "READER", "specialGroup": "projectReaders"},
+]
+
+
+def routes(machine: Machine) -> Iterator[Route]:
+    """Yield what this service answers; all but datasets and tables is the emulator's."""
+    emulator = Emulator(machine.bigquery_url)
+    yield from _dataset_routes(machine)
+    yield from _table_routes(machine)
+    yield Route("*", ROOT + "{rest*}", emulator)
+    yield Route("*", "/upload/bigquery/v2/{rest*}", emulator)
+
+
+def _dataset_routes(machine: Machine) -> Iterator[Route]:
+    datasets, tables = _datasets(machine), _tables(machine)
+
+    def create(call: Call, places: dict[str, str]) -> Json:
+        wanted = call.json
+        name = wanted.get("datasetReference", {}).get("datasetId", "")
+        if datasets.find(name):
+            raise RefusedError(409, f"Already Exists: Dataset {places['project']}:{name}")
+        return _put_dataset(machine, datasets, {"access": ACCESS} | wanted)
+
+    def update(call: Call, places: dict[str, str]) -> Json:
+        merged = datasets.get(places["dataset"]) | call.json
+        return _put_dataset(machine, datasets, {k: v for k, v in merged.items() if v is not None})
+
+    def delete(call: Call, places: dict[str, str]) -> Reply:
+        dataset = places["dataset"]
+        datasets.get(dataset)
+        inside = [each for each in tables.names() if each.startswith(f"{dataset}.")]
+        if inside and call.query.get("deleteContents") != "true":
+            raise RefusedError(
+                400, f"Dataset {places['project']}:{dataset} is still in use: it holds {inside[0]}"
+            )
+        machine.service(BigQuery).call("DELETE", f"{call.path}?deleteContents=true", {})
+        for each in inside:
+            tables.delete(each)
+        datasets.delete(dataset)
+        machine.service(Policies).forget(call.path.removeprefix(ROOT))
+        return Reply(204, b"")
+
+    yield Route("POST", ROOT + "projects/{project}/datasets", create)
+    yield Route("GET", DATASET, lambda _, places: _shown_dataset(datasets.get(places["dataset"])))
+    yield Route("PUT", DATASET, update)
+    yield Route("PATCH", DATASET, update)
+    yield Route("DELETE", DATASET, delete)
+
+
+def _table_routes(machine: Machine) -> Iterator[Route]:
+    tables = _tables(machine)
+
+    def find(places: dict[str, str]) -> Json:
+        return tables.get("{dataset}.{table}".format_map(places))
+
+    def create(call: Call, places: dict[str, str]) -> Json:
+        wanted = call.json
+        name = wanted.get("tableReference", {}).get("tableId", "")
+        if tables.find(f"{places['dataset']}.{name}"):
+            raise RefusedError(409, f"Already Exists: Table {places['project']}:{places['dataset']}.{name}")
+        _datasets(machine).get(places["dataset"])
+        return _put_table(machine, tables, places, wanted)
+
+    def update(call: Call, places: dict[str, str]) -> Json:
+        before = find(places)
+        wanted = call.json if call.method == "PUT" else before | call.json
+        return _put_table(machine, tables, places, {k: v for k, v in wanted.items() if v is not None})
+
+    def delete(call: Call, places: dict[str, str]) -> Reply:
+        find(places)
+        machine.service(BigQuery).call("DELETE", call.path, {})
+        tables.delete("{dataset}.{table}".format_map(places))
+        machine.service(Policies).forget(call.path.removeprefix(ROOT))
+        return Reply(204, b"")
+
+    yield from policy_routes(machine, TABLE, TABLE.removeprefix(ROOT), find)
+    yield Route("POST", DATASET + "/tables", create)
+    yield Route("GET", TABLE, lambda _, places: _shown_table(find(places)))
+    yield Route("PUT", TABLE, update)
+    yield Route("PATCH", TABLE, update)
+    yield Route("DELETE", TABLE, delete)
+
+
+def _datasets(machine: Machine) -> Collection:
+    return machine.collection("rest", "bigquery.datasets")
+
+
+def _tables(machine: Machine) -> Collection:
+    return machine.collection("rest", "bigquery.tables")
+
+
+def _put_dataset(machine: Machine, datasets: Collection, wanted: Json) -> Json:
+    reference = wanted["datasetReference"]
+    project, name = reference.get("projectId", machine.project), reference["datasetId"]
+    machine.service(BigQuery).put_dataset(
+        project,
+        {key: wanted[key] for key in ("datasetReference", "location", "description") if key in wanted},
+    )
+    known = {"datasetReference": {"projectId": project, "datasetId": name}}
+    complete: Json = {"location": "US"} | wanted | known
+    # The provider sends the dataset's own ID inside an entry; Google ignores fields that a resource does not have.
+    complete["access"] = [
+        {key: value for key, value in entry.items() if key != "datasetId"} for entry in complete["access"]
+    ]
+    machine.service(Policies).replace(f"projects/{project}/datasets/{name}", _bindings(complete["access"]))
+    return _shown_dataset(datasets.put(name, complete))
+
+
+def _bindings(access: list[dict[str, Any]]) -> list[Json]:
+    """The grants of a dataset's access list that are to accounts."""
+    found: dict[str, list[str]] = {}
+    for entry in access:
+        if "userByEmail" in entry and "role" in entry:
+            kind = "serviceAccount" if entry["userByEmail"].endswith("gserviceaccount.com") else "user"
+            found.setdefault(entry["role"], []).append(f"{kind}:{entry['userByEmail']}")
+        elif "iamMember" in entry:
+            found.setdefault(entry["role"], []).append(entry["iamMember"])
+    return [{"role": role, "members": sorted(members)} for role, members in sorted(found.items())]
+
+
+def _shown_dataset(dataset: Json) -> Json:
+    reference = dataset["datasetReference"]
+    return dataset | {
+        "kind": "bigquery#dataset",
+        "id": f"{reference['projectId']}:{reference['datasetId']}",
+        "etag": etag(dataset),
+        "creationTime": "1767225600000",
+        "lastModifiedTime": "1767225600000",
+        "selfLink": f"https://bigquery.googleapis.com/bigquery/v2/projects/{reference['projectId']}"
+        f"/datasets/{reference['datasetId']}",
+        "type": "DEFAULT",
+    }
+
+
+def _put_table(machine: Machine, tables: Collection, places: dict[str, str], wanted: Json) -> Json:
+    project, dataset = places["project"], places["dataset"]
+    name = wanted.get("tableReference", {}).get("tableId") or places["table"]
+    reference = {"projectId": project, "datasetId": dataset, "tableId": name}
+    held = tables.find(f"{dataset}.{name}") or {}
+    complete = {key: value for key, value in wanted.items() if value not in (None, "")}
+    complete["tableReference"] = reference
+    if "view" not in complete:
+        complete["schema"] = complete.get("schema") or held.get("schema") or {"fields": []}
+    written = machine.service(BigQuery).put_table(
+        project,
+        dataset,
+        {
+            key: complete[key]
+            for key in ("tableReference", "schema", "view", "timePartitioning", "clustering", "description")
+            if key in complete and not (key == "schema" and "view" in complete)
+        },
+    )
+    if "view" in complete:
+        complete["schema"] = written.get("schema", {"fields": []})
+    return _shown_table(tables.put(f"{dataset}.{name}", complete))
+
+
+def _shown_table(table: Json) -> Json:
+    reference = table["tableReference"]
+    project, dataset, name = reference["projectId"], reference["datasetId"], reference["tableId"]
+    return table | {
+        "kind": "bigquery#table",
+        "id": f"{project}:{dataset}.{name}",
+        "etag": etag(table),
+        "creationTime": "1767225600000",
+        "lastModifiedTime": "1767225600000",
+        "numBytes": "0",
+        "numRows": "0",
+        "location": "US",
+        "type": "VIEW" if "view" in table else "TABLE",
+        "selfLink": f"https://bigquery.googleapis.com/bigquery/v2/projects/{project}/datasets/{dataset}/tables/{name}",
+    }

@@ -1,0 +1,31 @@
+"""Budgets of billing accounts. https://cloud.google.com/billing/docs/reference/budget/rest"""
+
+from collections.abc import Iterator
+
+from local.control_plane.kinds import Kind, by_number
+from local.environment.environment import Machine
+from local.environment.resources import Json
+from local.http.rest import Route
+
+ROOT = "/billingbudgets/v1/"
+
+
+def _budget(machine: Machine, wanted: Json, _before: Json | None) -> Json:
+    machine.collection("billing", "budgets").put(wanted["name"], wanted)
+    return wanted
+
+
+KIND = Kind(
+    ROOT,
+    "billingAccounts/{account}/budgets/{id}",
+    "billing",
+    "budgets",
+    _budget,
+    lambda machine, held: machine.collection("billing", "budgets").delete(held["name"]),
+    identify=by_number,
+)
+
+
+def routes(machine: Machine) -> Iterator[Route]:
+    """Yield what this service answers."""
+    yield from KIND.routes(machine)

@@ -1,0 +1,95 @@
+"""Google's builder and the registry, as far as a deploy asks them: submit a build, wait for it, is the tag there.
+
+No image is made: a service runs here from the source archive that its image would be built from.
+https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.builds/submit
+"""
+
+import itertools
+import re
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+
+from local.environment.environment import Machine
+from local.environment.resources import Json
+from local.errors import LocalError, NotFoundError
+from local.http.rest import Call, RefusedError, Reply, Route
+from local.iam_proxy.storage import object_name
+from local.workloads.builds import check_build
+from local.workloads.workloads import read_object
+
+SUBMIT = "/run/v2/projects/{project}/locations/{location}/builds:submit"
+OPERATION = "/cloudbuild/v1/projects/{project}/locations/{location}/operations/{id}"
+ENTRIES = "/logging/v2/entries:list"
+BUILD_ID = re.compile(r'build_id="([^"]*)"')
+MANIFEST = "/registry/v2/{project}/{repository}/{image}/manifests/{tag}"
+
+
+def routes(machine: Machine) -> Iterator[Route]:
+    """Yield what these services answer."""
+    images = machine.collection("registry", "images")
+    operations: dict[str, Json] = {}
+    logs: dict[str, list[str]] = {}
+    numbers = itertools.count(1)
+
+    def submit(call: Call, places: dict[str, str]) -> Json:
+        wanted = call.json
+        parent = f"projects/{places['project']}/locations/{places['location']}"
+        source, image = wanted.get("storageSource", {}), str(wanted.get("imageUri", ""))
+        _, _, repository, *_ = image.split("/") + [""] * 3
+        if (
+            machine.collection("artifactregistry", "repositories").find(f"{parent}/repositories/{repository}")
+            is None
+        ):
+            raise RefusedError(404, f"Repository {parent}/repositories/{repository} not found")
+        number = str(next(numbers))
+        log = logs[number] = [f"building {image} from gs://{source.get('bucket')}/{source.get('object')}"]
+        build: Json = {"id": number, "status": "SUCCESS", "logsBucket": "", "images": [image]}
+        name = f"{parent}/operations/{number}"
+        operation: Json = {"name": name, "done": True, "metadata": {"build": build}}
+        try:
+            bucket, source_name = str(source.get("bucket")), str(source.get("object"))
+            if account := str(wanted.get("serviceAccount", "")).rpartition("/")[2]:
+                pushed_to = f"{parent}/repositories/{repository}"
+                check_build(machine, account, object_name(bucket, source_name), pushed_to)
+            _check_source(read_object(machine, bucket, source_name))
+        except LocalError as error:
+            build["status"] = "FAILURE"
+            log.append(f"ERROR: {error}")
+            operation["error"] = {"code": 9, "message": str(error)}
+        else:
+            images.put(image, {"name": image, "source": source})
+        operations[name] = operation
+        started = {"build": build | {"status": "QUEUED"}}
+        return {"buildOperation": {"name": name, "done": False, "metadata": started}}
+
+    def operation(_call: Call, places: dict[str, str]) -> Json:
+        name = f"projects/{places['project']}/locations/{places['location']}/operations/{places['id']}"
+        if name not in operations:
+            raise NotFoundError("operations", name)
+        return operations[name]
+
+    def entries(call: Call, _places: dict[str, str]) -> Json:
+        """The log of one build, newest first; workloads write files here."""
+        build = BUILD_ID.search(str(call.json.get("filter", "")))
+        if build is None:
+            raise RefusedError(
+                400, f"only a build's log is known here, found the filter {call.json.get('filter')!r}"
+            )
+        return {"entries": [{"textPayload": line} for line in reversed(logs.get(build[1], []))]}
+
+    def manifest(_call: Call, places: dict[str, str]) -> Reply:
+        end = "/{project}/{repository}/{image}:{tag}".format_map(places)
+        there = any(name.endswith(end) for name in images.names())
+        return Reply(200 if there else 404)
+
+    yield Route("POST", SUBMIT, submit)
+    yield Route("GET", OPERATION, operation)
+    yield Route("POST", ENTRIES, entries)
+    yield Route("HEAD", MANIFEST, manifest)
+
+
+def _check_source(archive: bytes) -> None:
+    with zipfile.ZipFile(BytesIO(archive)) as content:
+        if "Dockerfile" not in content.namelist():
+            raise LocalError("the source archive has no Dockerfile, so no image can be built from it")

@@ -1,0 +1,113 @@
+"""Networks, subnetworks and firewalls. https://cloud.google.com/compute/docs/reference/rest/v1"""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+
+from local.control_plane.kinds import Complete, Kind
+from local.control_plane.operations import compute_operation
+from local.environment.environment import Machine
+from local.environment.resources import Json
+from local.http.rest import Answerer, Call, RefusedError, Route
+from local.stack.arguments import stable_number
+
+ROOT = "/compute/v1/"
+LINK = "https://www.googleapis.com/compute/v1/"
+
+
+def number_of(name: str) -> str:
+    """Return a number of 19 digits that fits in 63 bits: the provider reads it as a signed one."""
+    number = int(stable_number(name, 19))
+    return str(number if number < 2**63 else number - 10**18)
+
+
+def _held(collection: str, defaults: Json) -> Complete:
+    def complete(machine: Machine, wanted: Json, _before: Json | None) -> Json:
+        known = {
+            "kind": f"compute#{collection.removesuffix('s')}",
+            "id": number_of(wanted["name"]),
+            "selfLink": LINK + wanted["name"],
+            "creationTimestamp": "2026-01-01T00:00:00.000-00:00",
+        }
+        given = {key: value for key, value in wanted.items() if value is not None}
+        full = defaults | given | known
+        if collection == "subnetworks" and "ipCidrRange" in given:
+            full["gatewayAddress"] = str(IPv4Network(given["ipCidrRange"])[1])
+            full["region"] = LINK + wanted["name"].rpartition("/subnetworks/")[0]
+        machine.collection("compute", collection).put(wanted["name"], full)
+        return full
+
+    return complete
+
+
+def _kind(collection: str, scope: str, defaults: Json) -> Kind:
+    def forget(machine: Machine, held: Json) -> None:
+        users = [
+            other["name"]
+            for each in ("subnetworks", "firewalls")
+            for other in machine.collection("compute", each).list()
+            if str(other.get("network", "")).endswith(held["name"])
+        ]
+        if collection == "networks" and users:
+            raise RefusedError(
+                400, f"The network resource '{held['name']}' is already being used by '{users[0]}'"
+            )
+        machine.collection("compute", collection).delete(held["name"])
+
+    return Kind(
+        ROOT,
+        f"projects/{{project}}/{scope}/{collection}/{{id}}",
+        "compute",
+        collection,
+        _held(collection, defaults),
+        forget,
+        shown=lambda _machine, held: held | {"name": held["name"].rpartition("/")[2]},
+    )
+
+
+KINDS = {
+    "networks": _kind(
+        "networks", "global", {"autoCreateSubnetworks": True, "routingConfig": {"routingMode": "REGIONAL"}}
+    ),
+    "subnetworks": _kind(
+        "subnetworks",
+        "regions/{region}",
+        {"privateIpGoogleAccess": False, "purpose": "PRIVATE", "stackType": "IPV4_ONLY"},
+    ),
+    "firewalls": _kind("firewalls", "global", {"direction": "INGRESS", "priority": 1000, "disabled": False}),
+}
+
+
+def routes(machine: Machine) -> Iterator[Route]:
+    """Yield what this service answers: every change is an operation that is done already."""
+    for collection, kind in KINDS.items():
+        scope = "regions/{region}" if collection == "subnetworks" else "global"
+        for route in kind.routes(machine):
+            yield (
+                route
+                if route.method == "GET"
+                else Route(route.method, route.pattern, _as_operation(machine, route, scope))
+            )
+    # Disks are a cluster's, and no cluster is here.
+    yield Route("GET", ROOT + "projects/{project}/aggregated/disks", lambda *_: {"items": {}})
+    for scope in ("global", "regions/{region}"):
+        for method, end in (("GET", ""), ("POST", "/wait")):
+            yield Route(
+                method,
+                f"{ROOT}projects/{{project}}/{scope}/operations/{{id}}{end}",
+                lambda _, places, scope=scope: _operation(machine, scope.format_map(places), places["id"]),  # type: ignore[misc]
+            )
+
+
+def _as_operation(machine: Machine, route: Route, scope: str) -> Answerer:
+    def answer(call: Call, places: dict[str, str]) -> Json:
+        made = route.answer(call, places)
+        target = made.get("selfLink", "") if isinstance(made, dict) else ""
+        kind = {"POST": "insert", "DELETE": "delete"}.get(call.method, "patch")
+        path = target.removeprefix(LINK) or call.path.removeprefix(ROOT)
+        return compute_operation(machine, scope.format_map(places), path, kind)
+
+    return answer
+
+
+def _operation(machine: Machine, scope: str, name: str) -> Json:
+    return compute_operation(machine, scope, "", "done") | {"name": name}

@@ -1,0 +1,81 @@
+"""Cloud Functions (2nd generation). https://cloud.google.com/functions/docs/reference/rest/v2"""
+
+import shutil
+from collections.abc import Iterator
+
+from local.control_plane.kinds import Kind, by_query
+from local.control_plane.operations import Operations
+from local.control_plane.policies import policies_of
+from local.environment.environment import Machine
+from local.environment.resources import Json
+from local.http.rest import Route
+from local.services.functions import function
+from local.stack.arguments import as_arguments
+from local.stack.loading import Resource
+from local.workloads.workloads import Workloads
+
+ROOT = "/cloudfunctions2/v2/"
+TYPE = "google_cloudfunctions2_function"
+
+
+def _function(machine: Machine, wanted: Json, before: Json | None) -> Json:
+    project, _, location, _, name = wanted["name"].split("/")[1:]
+    arguments = as_arguments(wanted) | {"name": name, "project": project, "location": location}
+    workloads = machine.service(Workloads)
+    if before is not None:
+        workloads.end(f"function {name}")
+        workloads.stay(f"function {name}", before["url"])
+    made = function(Resource(f"{TYPE}.{name}", TYPE, name, {}), arguments, machine)
+    workloads.settle()
+    uri = made["url"]
+    service = f"projects/{project}/locations/{location}/services/{name}"
+    computed = {"uri": uri, "service": service, "revision": f"{name}-00001"}
+    defaults = {
+        "availableCpu": "0.3333",
+        "maxInstanceRequestConcurrency": 1,
+        "ingressSettings": "ALLOW_ALL",
+        "allTrafficOnLatestRevision": True,
+    }
+    given = {key: value for key, value in wanted.get("serviceConfig", {}).items() if value is not None}
+    machine.collection("run", "services").put(service, {"name": service, "uri": uri})
+    return wanted | {
+        "serviceConfig": defaults | given | computed,
+        "buildConfig": {"build": f"projects/{project}/locations/{location}/builds/1"} | wanted["buildConfig"],
+        "url": uri,
+        "state": "ACTIVE",
+        "environment": "GEN_2",
+        "updateTime": "2026-01-01T00:00:00Z",
+    }
+
+
+def _forget(machine: Machine, held: Json) -> None:
+    name = held["name"].rpartition("/")[2]
+    machine.service(Workloads).end(f"function {name}")
+    shutil.rmtree(machine.folder / "functions" / name, ignore_errors=True)
+    machine.collection("run", "services").delete(held["serviceConfig"]["service"])
+
+
+FUNCTION = Kind(
+    ROOT,
+    "projects/{project}/locations/{location}/functions/{id}",
+    "cloudfunctions2",
+    "functions",
+    _function,
+    _forget,
+    identify=by_query("functionId"),
+    operation="google.cloud.functions.v2.Function",
+)
+
+
+def resume(machine: Machine) -> None:
+    """Start again, at the URLs that they had, the functions that were running when this machine was left."""
+    for held in FUNCTION.held(machine).list():
+        machine.service(Workloads).stay(f"function {held['name'].rpartition('/')[2]}", held["url"])
+        _function(machine, held, None)
+
+
+def routes(machine: Machine) -> Iterator[Route]:
+    """Yield what this service answers."""
+    yield from policies_of(machine, FUNCTION)
+    yield from FUNCTION.routes(machine)
+    yield machine.service(Operations).route(ROOT)

@@ -1,0 +1,97 @@
+"""Service accounts and custom roles. https://cloud.google.com/iam/docs/reference/rest"""
+
+from collections.abc import Iterator
+
+from local.control_plane.kinds import Kind, by_field, etag
+from local.control_plane.policies import policy_routes
+from local.environment.environment import Machine
+from local.environment.resources import Json
+from local.http.rest import Call, RefusedError, Route
+from local.services.iam import Policies
+from local.stack.arguments import stable_number
+
+ROOT = "/iam/v1/"
+ACCOUNT = "projects/{project}/serviceAccounts/{email}"
+
+
+def _role(machine: Machine, wanted: Json, before: Json | None) -> Json:
+    body = wanted.get("role", wanted)
+    complete = (before or {}) | {k: v for k, v in body.items() if v is not None}
+    complete |= {"name": wanted["name"], "stage": complete.get("stage", "GA")}
+    machine.collection("iam", "roles").put(
+        wanted["name"],
+        {
+            "name": wanted["name"],
+            "title": complete.get("title"),
+            "includedPermissions": complete.get("includedPermissions", []),
+        },
+    )
+    return complete | {"etag": etag(complete)}
+
+
+ROLE = Kind(
+    ROOT,
+    "projects/{project}/roles/{id}",
+    "iam",
+    "roles",
+    _role,
+    lambda machine, held: machine.collection("iam", "roles").delete(held["name"]),
+    identify=by_field("roleId"),
+)
+
+
+def routes(machine: Machine) -> Iterator[Route]:
+    """Yield what this service answers; `-` stands for the project of an account's e-mail."""
+    accounts = machine.collection("iam", "serviceAccounts")
+
+    def name_of(places: dict[str, str]) -> str:
+        given = places["email"]
+        if "@" in given:
+            project = given.partition("@")[2].partition(".")[0]
+            return ACCOUNT.format(project=project, email=given)
+        return next((each["name"] for each in accounts.list() if each["uniqueId"] == given), given)
+
+    def create(call: Call, places: dict[str, str]) -> Json:
+        project, account = places["project"], call.json.get("accountId", "")
+        email = f"{account}@{project}.iam.gserviceaccount.com"
+        name = ACCOUNT.format(project=project, email=email)
+        if accounts.find(name):
+            raise RefusedError(
+                409, f"Service account {account} already exists within project projects/{project}."
+            )
+        unique = stable_number(email, 21)
+        known = {
+            "name": name,
+            "email": email,
+            "projectId": project,
+            "uniqueId": unique,
+            "oauth2ClientId": unique,
+        }
+        return accounts.create(name, call.json.get("serviceAccount", {}) | known | {"etag": etag(name)})
+
+    def update(call: Call, places: dict[str, str]) -> Json:
+        sent = call.json.get("serviceAccount", call.json)
+        changes = {key: sent.get(key, "") for key in ("displayName", "description") if key in sent}
+        return accounts.update(name_of(places), changes)
+
+    def delete(_call: Call, places: dict[str, str]) -> Json:
+        accounts.delete(name_of(places))
+        machine.service(Policies).forget(name_of(places))
+        return {}
+
+    path = ROOT + ACCOUNT
+    # A policy's name holds the account's own project, whatever the path says.
+    for route in policy_routes(machine, path, ACCOUNT, lambda places: accounts.get(name_of(places))):
+        yield Route(
+            route.method,
+            route.pattern,
+            lambda call, places, route=route: route.answer(  # type: ignore[misc]
+                call, places | {"project": name_of(places).split("/")[1]}
+            ),
+        )
+    yield Route("POST", ROOT + "projects/{project}/serviceAccounts", create)
+    yield Route("GET", ROOT + "projects/{project}/serviceAccounts", lambda *_: {"accounts": accounts.list()})
+    yield Route("GET", path, lambda _, places: accounts.get(name_of(places)))
+    yield Route("PATCH", path, update)
+    yield Route("DELETE", path, delete)
+    yield from ROLE.routes(machine)

@@ -1,0 +1,86 @@
+"""Cloud Run's services, those below functions included. https://cloud.google.com/run/docs/reference/rest"""
+
+import shutil
+from collections.abc import Iterator
+
+from local.control_plane.kinds import Kind, by_query, etag
+from local.control_plane.operations import Operations
+from local.control_plane.policies import policy_routes
+from local.environment.environment import Machine
+from local.environment.resources import Json
+from local.http.rest import Route
+from local.services.run import service
+from local.stack.arguments import as_arguments
+from local.stack.loading import Resource
+from local.workloads.workloads import Workloads
+
+ROOT = "/run/v2/"
+TYPE = "google_cloud_run_v2_service"
+
+
+def _service(machine: Machine, wanted: Json, before: Json | None) -> Json:
+    project, _, location, _, name = wanted["name"].split("/")[1:]
+    arguments = as_arguments(wanted) | {"name": name, "project": project, "location": location}
+    workloads = machine.service(Workloads)
+    if before is not None:
+        workloads.end(f"service {name}")
+        workloads.stay(f"service {name}", before["uri"])
+    made = service(Resource(f"{TYPE}.{name}", TYPE, name, {}), arguments, machine)
+    workloads.settle()
+    machine.collection("run", "services").put(wanted["name"], {"name": wanted["name"], "uri": made["uri"]})
+    generation = int((before or {}).get("generation", 0)) + 1
+    revision = f"{wanted['name']}/revisions/{name}-{generation:05d}"
+    traffic = wanted.get("traffic") or [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]
+    return wanted | {
+        "uid": f"{name}-uid",
+        "generation": str(generation),
+        "observedGeneration": str(generation),
+        "uri": made["uri"],
+        "urls": [made["uri"]],
+        "latestReadyRevision": revision,
+        "latestCreatedRevision": revision,
+        "traffic": traffic,
+        "trafficStatuses": traffic,
+        "terminalCondition": {"type": "Ready", "state": "CONDITION_SUCCEEDED"},
+        "launchStage": wanted.get("launchStage") or "GA",
+        "etag": etag(wanted),
+    }
+
+
+def _forget(machine: Machine, held: Json) -> None:
+    name = held["name"].rpartition("/")[2]
+    machine.service(Workloads).end(f"service {name}")
+    shutil.rmtree(machine.folder / "services" / name, ignore_errors=True)
+    machine.collection("run", "services").delete(held["name"])
+
+
+SERVICE = Kind(
+    ROOT,
+    "projects/{project}/locations/{location}/services/{id}",
+    "run",
+    "services",
+    _service,
+    _forget,
+    identify=by_query("serviceId"),
+    operation="google.cloud.run.v2.Service",
+)
+
+
+def resume(machine: Machine) -> None:
+    """Start again, at the URLs that they had, the services that were running when this machine was left."""
+    for held in SERVICE.held(machine).list():
+        machine.service(Workloads).stay(f"service {held['name'].rpartition('/')[2]}", held["uri"])
+        _service(machine, held, None)
+
+
+def routes(machine: Machine) -> Iterator[Route]:
+    """Yield what this service answers."""
+    services = machine.collection("run", "services")
+    yield from policy_routes(
+        machine,
+        ROOT + SERVICE.item,
+        SERVICE.item,
+        lambda places: services.get(SERVICE.item.format_map(places)),
+    )
+    yield from SERVICE.routes(machine)
+    yield machine.service(Operations).route(ROOT)

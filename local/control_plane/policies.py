@@ -1,0 +1,57 @@
+"""getIamPolicy and setIamPolicy, the same for every type that has a policy.
+
+https://cloud.google.com/iam/docs/allow-policies#etag
+"""
+
+from collections.abc import Callable, Iterator
+
+from local.control_plane.kinds import Kind, etag
+from local.environment.environment import Machine
+from local.environment.resources import Json
+from local.http.rest import Call, RefusedError, Route
+from local.services.iam import Policies
+
+
+def policy_routes(
+    machine: Machine, path: str, name: str, exists: Callable[[dict[str, str]], object]
+) -> Iterator[Route]:
+    """Yield the routes of a type's policies.
+
+    `path` is the pattern of its path and `name` that of the full name under which grants are kept; `exists`
+    raises NotFoundError where there is no such resource.
+    """
+
+    def get(_call: Call, places: dict[str, str]) -> Json:
+        exists(places)
+        return policy(machine, name.format_map(places))
+
+    def put(call: Call, places: dict[str, str]) -> Json:
+        exists(places)
+        return set_policy(machine, name.format_map(places), call.json.get("policy", {}))
+
+    yield Route("*", f"{path}:getIamPolicy", get)
+    yield Route("POST", f"{path}:setIamPolicy", put)
+
+
+def policies_of(machine: Machine, kind: Kind) -> Iterator[Route]:
+    """Yield the routes of the policies of a kind, whose grants are kept under its resources' own names."""
+    yield from policy_routes(
+        machine,
+        kind.root + kind.item,
+        kind.item,
+        lambda places: kind.read(machine, kind.item.format_map(places)),
+    )
+
+
+def policy(machine: Machine, name: str) -> Json:
+    """Return a resource's policy with its etag."""
+    held = machine.service(Policies).get(name)
+    return {"version": 1, "bindings": held["bindings"], "etag": etag(held["bindings"])}
+
+
+def set_policy(machine: Machine, name: str, wanted: Json) -> Json:
+    """Replace a resource's policy. Raises RefusedError where it was changed since it was read."""
+    if wanted.get("etag") not in (None, "", policy(machine, name)["etag"]):
+        raise RefusedError(409, f"There were concurrent policy changes of {name}: read it again")
+    machine.service(Policies).replace(name, wanted.get("bindings", []))
+    return policy(machine, name)

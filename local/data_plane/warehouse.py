@@ -1,0 +1,149 @@
+"""The tables and views of a run on this machine, opened for reading with DuckDB: while it runs, and after it.
+
+The Parquet files below `bigquery/` still hold each row that a rebuild replaced; DuckLake's catalog says which rows are
+the table's now. The catalog is copied first, because the emulator locks its own.
+"""
+
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from local_bigquery.engine import database
+from local_bigquery.errors import BigQueryError, from_duckdb
+from local_bigquery.sql import native
+from local_bigquery.sql.dialect import FUNCTIONS, MACRO
+from local_bigquery.sql.translate import Context, parse, translate
+from sqlglot import exp
+
+from local.data_plane.emulators import duckdb_home
+from local.errors import LocalError
+
+FOLDER = "bigquery"
+COPY_ATTEMPTS = 5  # of a catalog that is written meanwhile
+BATCH_ROWS = 50_000
+VIEWS = "vlille_views"  # names without a dataset are looked for there
+
+
+class QueryError(LocalError):
+    """A statement that is not answered; the message says why."""
+
+
+@dataclass
+class Warehouse:
+    """What one environment's run has stored; safe to use from one thread. Raises QueryError."""
+
+    project: str
+    connection: duckdb.DuckDBPyConnection = field(repr=False)
+
+    def query(self, sql: str) -> tuple[list[str], Iterator[tuple[str | None, ...]]]:
+        """Return the names of the columns and the rows of a GoogleSQL query, each value as a text or None."""
+        statement, values = self._translated(sql)
+        with self._explained(sql):
+            texts = f"SELECT CAST(COLUMNS(*) AS VARCHAR) FROM ({statement})"  # noqa: S608 - the user's own query
+            cursor = self.connection.execute(texts, values)
+        return [each[0] for each in cursor.description or []], iter(cursor.fetchone, None)
+
+    def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a GoogleSQL query."""
+        statement, values = self._translated(sql)
+        with self._explained(sql):
+            yield from self.connection.execute(statement, values).to_arrow_reader(BATCH_ROWS)
+
+    def tables(self) -> list[str]:
+        """Return the names of all tables and views, such as `vlille_views.outages`."""
+        rows = self.connection.execute(
+            "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE database_name = $1 "
+            "UNION ALL SELECT schema_name || '.' || view_name FROM duckdb_views() "
+            "WHERE database_name = $1 AND NOT internal ORDER BY 1",
+            [self.project],
+        ).fetchall()
+        return [name for (name,) in rows]
+
+    def _translated(self, sql: str) -> tuple[str, dict[str, Any]]:
+        try:
+            trees = parse(sql)
+            if len(trees) != 1 or not isinstance(trees[0], exp.Query):
+                raise QueryError("the data is open for reading: one query is expected, SELECT or WITH")
+            statement, values = translate(trees[0], Context(self.project, VIEWS))
+        except BigQueryError as error:
+            raise QueryError(str(error.message)) from error
+        return statement, values
+
+    @contextmanager
+    def _explained(self, sql: str) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as error:
+            told = from_duckdb(error, Context(self.project, VIEWS), parse(sql)[0])
+            raise QueryError(str(told.message)) from error
+
+
+@contextmanager
+def open_warehouse(folder: Path, cache: Path) -> Iterator[Warehouse]:
+    """Open what a run left in an environment's folder, as it is now; `cache` holds DuckDB's extensions.
+
+    Raises LocalError where nothing was stored yet.
+    """
+    place = folder.resolve() / FOLDER
+    catalogs = [each for each in sorted(place.glob("*.ducklake")) if each.stem != "emulator"]
+    if not catalogs:
+        raise LocalError(f"{folder} holds no data: `make demo` or `make up` collects some")
+    # DuckDB looks for its extensions below HOME.
+    os.environ["HOME"] = str(duckdb_home(cache))
+    with tempfile.TemporaryDirectory(prefix="warehouse-") as copies:
+        connection = _connect()
+        try:
+            for catalog in catalogs:
+                copied = _copy(catalog, Path(copies))
+                data = f"{str(catalog.with_suffix('')).replace(chr(39), chr(39) * 2)}/"
+                connection.execute(
+                    f"ATTACH 'ducklake:{copied}' AS {database.quote(catalog.stem)} "
+                    f"(READ_ONLY, DATA_PATH '{data}', OVERRIDE_DATA_PATH true)"
+                )
+                database._attached.add(catalog.stem)
+            yield Warehouse(catalogs[0].stem, connection)
+        finally:
+            connection.close()
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
+    """Return a connection with the functions that translated queries and the stored views call."""
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # its warnings are about the translation
+    connection = duckdb.connect(config={"TimeZone": "UTC"})
+    connection.execute("INSTALL ducklake; LOAD ducklake; INSTALL icu; LOAD icu")
+    connection.execute("ATTACH ':memory:' AS emulator")
+    connection.execute(database.EMULATOR_SCHEMA)
+    connection.execute("ATTACH ':memory:' AS bq")
+    native.register(connection)
+    for path in FUNCTIONS:
+        connection.execute(MACRO.sub(r"CREATE MACRO bq.main.\1", path.read_text()))
+    database._connect = lambda: connection
+    return connection
+
+
+def _copy(catalog: Path, folder: Path) -> Path:
+    """Copy a catalog with what is not merged into it yet, as it was at one moment. Raises LocalError."""
+    parts = [catalog, catalog.with_name(f"{catalog.name}.wal")]
+    for _ in range(COPY_ATTEMPTS):
+        before = _state(parts)
+        for part in parts:
+            (folder / part.name).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                shutil.copyfile(part, folder / part.name)
+        if _state(parts) == before:
+            return folder / catalog.name
+        time.sleep(0.2)
+    raise LocalError(f"{catalog} is written all the time: try again")
+
+
+def _state(parts: Sequence[Path]) -> list[tuple[int, int] | None]:
+    return [(each.stat().st_size, each.stat().st_mtime_ns) if each.exists() else None for each in parts]

@@ -1,0 +1,216 @@
+"""Time as the environment that runs here sees it: real, perhaps faster than life, or simulated.
+
+Both clocks hold events that are due at a time, and count the work in flight. The simulated one stands still
+while there is any, and then leaps to the next event: a minute's tick costs what its work costs.
+"""
+
+import heapq
+import itertools
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from local.environment.environment import Machine
+from local.errors import LocalError
+
+AT_ONCE = 16  # pieces of work of one lane that run at the same time; the rest waits for its turn
+JOBS = "jobs"
+PATIENCE_S = 0.2  # how often a condition that no event announces is looked at
+
+
+class NothingLeftError(LocalError):
+    """Simulated time cannot go on: no event is due any more."""
+
+
+@dataclass(order=True)
+class Event:
+    """Something due at a time; of two at the same time, the one asked for first comes first."""
+
+    when: datetime
+    number: int
+    action: Callable[[], None] = field(compare=False)
+    cancelled: bool = field(default=False, compare=False)
+
+    def cancel(self) -> None:
+        """Let it not happen; too late once it has begun."""
+        self.cancelled = True
+
+
+class Clock(ABC):
+    """A clock with events and work in flight; safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        self._numbers = itertools.count()
+        self._in_flight = 0
+        self._failure: BaseException | None = None
+        self._changed = threading.Condition()
+        self._lanes: dict[str, ThreadPoolExecutor] = {}
+        self._closed = False
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """Return the time, in UTC."""
+
+    @abstractmethod
+    def run(self, until: Callable[[], bool]) -> None:
+        """Let time pass until `until()` is true.
+
+        Raises what an event or a piece of work raised, and NothingLeftError where time cannot go on.
+        """
+
+    @property
+    def in_flight(self) -> int:
+        """How many pieces of work are under way."""
+        with self._changed:
+            return self._in_flight
+
+    def at(self, when: datetime, action: Callable[[], None]) -> Event:
+        """Let something happen at a time, at once if that is past. It must be brief: see `start`."""
+        with self._changed:
+            event = Event(when, next(self._numbers), action)
+            heapq.heappush(self._events, event)
+            self._changed.notify_all()
+        return event
+
+    def after(self, seconds: float, action: Callable[[], None]) -> Event:
+        """Let something happen after that many seconds of this clock."""
+        return self.at(self.now() + timedelta(seconds=seconds), action)
+
+    def start(self, work: Callable[[], None], lane: str = JOBS) -> None:
+        """Begin a piece of work on another thread; it is in flight until it returns.
+
+        Work waits only for other work of its lane, however long that one is held up.
+        """
+        with self._changed:
+            if self._closed:
+                return
+            if lane not in self._lanes:
+                self._lanes[lane] = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=lane)
+            self._in_flight += 1
+            self._lanes[lane].submit(self._carry_out, work)
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Count the body as work in flight."""
+        with self._changed:
+            self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._landed(None)
+
+    def close(self) -> None:
+        """Drop all events and wait for the work in flight."""
+        with self._changed:
+            self._closed = True
+            self._events.clear()
+            self._changed.notify_all()
+        for pool in self._lanes.values():
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _carry_out(self, work: Callable[[], None]) -> None:
+        failure: BaseException | None = None
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  (raised again by `run`, in the main thread)
+            failure = error
+        self._landed(failure)
+
+    def _landed(self, failure: BaseException | None) -> None:
+        with self._changed:
+            self._in_flight -= 1
+            self._failure = self._failure or failure
+            self._changed.notify_all()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    def _next(self) -> Event | None:
+        """Return the next event that was not cancelled, without taking it; the lock is held."""
+        while self._events and self._events[0].cancelled:
+            heapq.heappop(self._events)
+        return self._events[0] if self._events else None
+
+
+class SimulatedClock(Clock):
+    """Begins at `start` and leaps from event to event, whenever nothing is in flight."""
+
+    def __init__(self, start: datetime) -> None:
+        super().__init__()
+        self._now = start.astimezone(UTC)
+
+    def now(self) -> datetime:
+        """Return the time of the event that happened last."""
+        with self._changed:
+            return self._now
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Let events happen, one after the other, until `until()` is true when nothing is in flight."""
+        while True:
+            with self._changed:
+                while self._in_flight and self._failure is None:
+                    self._changed.wait(PATIENCE_S)
+                self._raise_failure()
+                event = self._next()
+            if until():
+                return
+            with self._changed:
+                if event is None:
+                    raise NothingLeftError(f"at {self._now:%Y-%m-%d %H:%M} UTC nothing is left to happen")
+                heapq.heappop(self._events)
+                self._now = max(self._now, event.when)
+            event.action()
+
+
+class RealClock(Clock):
+    """Begins at `start` (the machine's time by default); `speed` times as fast as life."""
+
+    def __init__(self, speed: float = 1.0, start: datetime | None = None) -> None:
+        super().__init__()
+        self.speed = speed
+        self._start = (start or datetime.now(UTC)).astimezone(UTC)
+        self._began = time.monotonic()
+
+    def now(self) -> datetime:
+        """Return the start plus what has passed since, times the speed."""
+        return self._start + timedelta(seconds=(time.monotonic() - self._began) * self.speed)
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Let events happen when they are due, until `until()` is true, whatever is in flight."""
+        while not until():
+            with self._changed:
+                self._raise_failure()
+                event = self._next()
+                wait = PATIENCE_S
+                if event is not None:
+                    wait = min(wait, (event.when - self.now()).total_seconds() / self.speed)
+                if event is None or wait > 0:
+                    self._changed.wait(wait)
+                    continue
+                heapq.heappop(self._events)
+            event.action()
+        with self._changed:
+            self._raise_failure()
+
+
+def clock_of(machine: Machine) -> Clock:
+    """Return a machine's clock. Raises TypeError for one that only tells the time."""
+    if not isinstance(machine.clock, Clock):
+        raise TypeError(f"a clock with events is needed, found {type(machine.clock).__name__}")
+    return machine.clock
+
+
+def seconds(duration: str) -> float:
+    """Return how many seconds a duration of Google's APIs ("600s", "0.5s") means. Raises LocalError."""
+    try:
+        return float(duration.removesuffix("s"))
+    except ValueError:
+        raise LocalError(f"a duration must be seconds like '600s', found {duration!r}") from None

@@ -1,0 +1,5 @@
+"""What answers for the feeds' APIs: recorded responses, a generated day, the evolving sample, simulated GBFS systems.
+
+Imports: errors, processes.
+Imported by: __main__, runs.
+"""

@@ -1,0 +1,242 @@
+"""The feed's API as the function here sees it: the real one, recorded answers, or a sample that evolves."""
+
+import json
+import math
+import threading
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Protocol
+
+from feed import Column, Feed, joined_response, parse, split_response
+from feed.join import Join
+from feed.model import ROOT
+from feed.paths import FieldPath, values_at
+from local.errors import LocalError
+from local.processes.ports import LOOPBACK
+
+PROBE_S = 4.0
+ANSWER_LIMIT = 64 * 2**20
+USER_AGENT = "vlille (local run)"
+
+
+class Answers(Protocol):
+    """Where answers come from; `description` is for the user."""
+
+    @property
+    def description(self) -> str:
+        """What answers, in a few words."""
+        ...
+
+    def at(self, minute: datetime) -> bytes:
+        """Return the answer of a minute, the same whenever it is asked for."""
+        ...
+
+
+class EvolvingSample:
+    """The feed's sample, whose bikes come and go with time; without a common mapping, the sample as it is."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        common = feed.common
+        self._bikes = _path(feed, common.num_bikes_available)
+        self._docks = _path(feed, common.num_docks_available)
+        self._times = [c for c in feed.columns if c.type == "TIMESTAMP" and c.mode != "REPEATED" and c.path]
+        self._newest = _newest(feed, self._times)
+        is_evolving = feed.arrangement.is_plain and (self._bikes or self._times)
+        moves = "evolving" if is_evolving else "unchanging"
+        self.description = f"the {moves} sample of {feed.name}"
+
+    def at(self, minute: datetime) -> bytes:
+        """Return the sample as it would be at a minute."""
+        if not self._feed.arrangement.is_plain:
+            return self._feed.sample
+        answer = json.loads(self._feed.sample)
+        document = split_response(answer)[0] if self._feed.join else answer
+        records = next(values_at(document, self._feed.records))
+        for number, record in enumerate(records):
+            self._move_bikes(record, number, minute)
+        for column in (each for each in self._times if each.name in self._newest):
+            later = _later(minute - self._newest[column.name], column)
+            for holder in [{ROOT: document}] if column.path[0] == ROOT else records:
+                _change(holder, column.path, later)
+        return json.dumps(answer, ensure_ascii=False).encode()
+
+    def _move_bikes(self, record: Any, number: int, minute: datetime) -> None:
+        """Let bikes come and go in waves, each station in its own; bikes and docks together stay as many."""
+        bikes = _number(record, self._bikes)
+        if bikes is None or self._bikes is None:
+            return
+        docks = _number(record, self._docks)
+        places = bikes + (docks if docks is not None else 10)
+        now = evolved(bikes, places, number, int(minute.timestamp()) // 60)
+        _change(record, self._bikes, lambda old: type(old)(now))
+        if docks is not None and self._docks is not None:
+            _change(record, self._docks, lambda old: type(old)(places - now))
+
+
+def evolved(bikes: int, places: int, station: int, minute: int) -> int:
+    """Return the bikes at a minute (since 1970) of a station with `bikes` of `places` in the sample.
+
+    Waves of half an hour to an hour, a quarter of the places high: 0 ≤ result ≤ places.
+    """
+    period = 30 + station * 7 % 31
+    wave = math.sin(2 * math.pi * minute / period + station)
+    return max(0, min(places, bikes + round(wave * places / 4)))
+
+
+@dataclass
+class FeedServer:
+    """A real HTTP server on the loopback interface that gives the answers of a source."""
+
+    url: str
+    server: ThreadingHTTPServer
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def serve(answers: Answers, now: Callable[[], datetime], join: Join | None = None) -> FeedServer:
+    """Begin to answer every GET with the answer of the minute that `now` tells.
+
+    Of a feed that is joined, the second document has an address of its own; it is not found where the answer of the
+    minute is the first one alone.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 60
+
+        def do_GET(self) -> None:
+            try:
+                body = answers.at(now().replace(second=0, microsecond=0))
+            except LocalError as error:
+                self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR, explain=str(error))
+                return
+            if join is not None:
+                first, second = _both(body)
+                is_second = self.path.partition("?")[0] == join.reference.partition("?")[0]
+                if is_second and second is None:
+                    self.send_error(HTTPStatus.NOT_FOUND)
+                    return
+                body = second or b"" if is_second else first
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", "application/json; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the base class names it so)
+            """Each call is in the function's own log."""
+
+    server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="feed API", daemon=True).start()
+    return FeedServer(f"http://{LOOPBACK}:{server.server_address[1]}/", server)
+
+
+def _both(body: bytes) -> tuple[bytes, bytes | None]:
+    """The two documents of a joined response; any other body is the first, and there is no second."""
+    try:
+        first, second = split_response(json.loads(body))
+    except ValueError:
+        return body, None
+    if second is None:
+        return json.dumps(first, ensure_ascii=False).encode(), None
+    return json.dumps(first, ensure_ascii=False).encode(), json.dumps(second, ensure_ascii=False).encode()
+
+
+def probe(feed: Feed, url: str) -> str | None:
+    """Ask the real API once; return None where it gives rows within 4 s, else why it is not used."""
+    try:
+        body = ask_in_time(url)
+        if feed.join is not None:
+            body = joined_response(body, ask_in_time(feed.join.url(url)))
+    except OSError as error:
+        return str(error)
+    outcome = parse(feed, body, datetime.now(UTC))
+    if not outcome.rows:
+        told = outcome.rejections[0].message if outcome.rejections else "no records"
+        return f"its answer has no rows of {feed.name} ({told})"
+    return None
+
+
+def ask_in_time(url: str) -> bytes:
+    """Return what a URL answers within 4 s. Raises OSError, whose message says why there is nothing."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
+    asked = pool.submit(_ask, url)
+    pool.shutdown(wait=False)
+    try:
+        return asked.result(PROBE_S)
+    except FutureTimeoutError:
+        raise OSError(f"it does not answer within {PROBE_S:.0f} s") from None
+    except (OSError, ValueError) as error:
+        raise OSError(f"it cannot be reached ({getattr(error, 'reason', error)})") from error
+
+
+def _ask(url: str) -> bytes:
+    request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})  # noqa: S310  (checked below)
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"{url} is no HTTP URL")
+    with urllib.request.urlopen(request, timeout=PROBE_S) as answer:  # noqa: S310
+        body: bytes = answer.read(ANSWER_LIMIT)
+    return body
+
+
+def _path(feed: Feed, column: str | None) -> FieldPath | None:
+    return feed.column(column).path or None if column else None
+
+
+def _newest(feed: Feed, columns: list[Column]) -> dict[str, datetime]:
+    """Return the newest time of each column that has one in the sample."""
+    rows = parse(feed, feed.sample, datetime.now(UTC)).rows
+    newest = {}
+    for column in columns:
+        times = [row[column.name] for row in rows if isinstance(row.get(column.name), datetime)]
+        if times:
+            newest[column.name] = max(times)
+    return newest
+
+
+def _number(record: Any, path: FieldPath | None) -> int | None:
+    """Return the whole number at a path, also one that is written as text or as 7.0."""
+    value = next(values_at(record, path), None) if path else None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        return None
+
+
+def _change(record: Any, path: FieldPath, change: Callable[[Any], Any]) -> None:
+    holder = next(values_at(record, path[:-1]), None)
+    if holder is None or next(values_at(record, path), None) is None:
+        return
+    holder[path[-1]] = change(holder[path[-1]])
+
+
+def _later(shift: timedelta, column: Column) -> Callable[[Any], Any]:
+    """Return a function that moves a timestamp, keeping the form in which the API writes it."""
+    per_second = {"seconds": 1, "milliseconds": 1_000, "microseconds": 1_000_000}.get(column.unit or "", 1)
+
+    def move(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            return value
+        if not isinstance(value, str):
+            return value + type(value)(shift.total_seconds() * per_second)
+        try:
+            moved = datetime.fromisoformat(value) + shift
+        except ValueError:
+            return value
+        text = moved.isoformat(timespec="milliseconds" if "." in value else "seconds")
+        return text.replace("+00:00", "Z") if value.endswith("Z") else text
+
+    return move

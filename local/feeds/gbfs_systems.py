@@ -1,0 +1,43 @@
+"""The GBFS systems of an environment, simulated on this machine: its time runs faster than public servers allow."""
+
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from gbfs.roster import FILE, read_roster, write_roster
+from local.feeds.gbfs_system import SimulatedServer, SimulatedSystem, serve_system
+
+VERSIONS = (
+    "1.1",
+    "2.3",
+    "3.0",
+)  # one after another: collected systems say theirs only when they are discovered
+STATIONS = 60  # the median of public systems
+
+
+class SimulatedSystems:
+    """Stands in for the systems that a function's archive names, one server each."""
+
+    def __init__(
+        self, now: Callable[[], datetime], closing_stack: ExitStack, say: Callable[[str], None]
+    ) -> None:
+        self._now, self._stack, self._say = now, closing_stack, say
+        self.servers: dict[str, SimulatedServer] = {}
+
+    def stand_in(self, folder: Path) -> None:
+        """Let the systems.json of an unpacked archive lead to simulated systems; nothing where it has none."""
+        file = folder / FILE
+        if not file.is_file():
+            return
+        systems = read_roster(file.read_bytes())
+        for number, system in enumerate(systems):
+            if system.system_id not in self.servers:
+                version = VERSIONS[number % len(VERSIONS)]
+                simulated = SimulatedSystem(system.system_id, system.name, version, STATIONS)
+                server = serve_system(simulated, self._now)
+                self.servers[system.system_id] = self._stack.enter_context(closing(server))
+        urls = {system_id: server.url_of("gbfs") for system_id, server in self.servers.items()}
+        file.write_bytes(write_roster(replace(each, discovery_url=urls[each.system_id]) for each in systems))
+        self._say(f"source of GBFS systems: {len(systems)} simulated ones with {STATIONS} stations each")

@@ -1,0 +1,122 @@
+"""Recorded responses instead of a feed's API: each at its own minute where the names of the files say it."""
+
+import re
+import threading
+from datetime import UTC, date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from feed import RawError, unpack
+from local.errors import LocalError
+from local.feeds.feed_server import ANSWER_LIMIT
+
+SUFFIXES = (".json", ".json.gz")
+NO_RESPONSE = "the recording has no response of that minute"
+# 20231026T205000Z as in an archive, 2023-09-27T0830, 2023-09-27_08-30-15; without Z the time is a local one.
+_STAMP = re.compile(
+    r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})[T_ -](\d{2})[:h_-]?(\d{2})(?:[:_-]?\d{2})?(?:\.\d+)?(Z?)(?!\d)"
+)
+
+
+class Replay:
+    """Recorded responses: one file, or those of a folder and the folders below it, such as a copy of the archive.
+
+    Where each file of a folder has a date and a time in its name, a minute gets the response of the same time of day,
+    in UTC where the names end in Z, else in `zone`; a minute of which there is none `has` none. The first day asked for
+    gets the first recorded day, the one after it the next, over and over. Any other files are given in the order of
+    their paths, over and over: each minute asked for takes the next one.
+
+    Raises LocalError where there is no file, or one is unreadable.
+    """
+
+    def __init__(self, path: Path, zone: ZoneInfo | None = None) -> None:
+        self._files = _recorded(path)
+        self._minutes: dict[datetime, int] = {}
+        self._lock = threading.Lock()
+        self._bytes = {file: len(_read(file)) for file in self._files}
+        self._zone = zone or ZoneInfo("UTC")
+        self._at: dict[datetime, Path] = {}  # by recorded minute, as the name has it
+        if path.is_dir():
+            self._at, is_utc = _by_minute(self._files)
+            self._zone = ZoneInfo("UTC") if is_utc else self._zone
+        self._days = sorted({minute.date() for minute in self._at})
+        self._first: date | None = None  # the first day that was asked for
+        count = f", {len(self._files):,} responses" if path.is_dir() else ""
+        order = f", each at its own minute ({self._zone.key})" if self._at else " in the order of their paths"
+        self.description = f"replay of {path}{count}{order if path.is_dir() else ''}"
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether each response has a minute of its own."""
+        return bool(self._at)
+
+    def check_sizes(self, most: int) -> None:
+        """Raise LocalError for the first response that has more bytes than the function accepts."""
+        for file, size in self._bytes.items():
+            if size > most:
+                raise LocalError(
+                    f"REPLAY: {file} has {size:,} bytes, and the function accepts {most:,}: raise "
+                    "collector.api_max_mebibytes in the environment's file, or leave this response out"
+                )
+
+    def has(self, minute: datetime) -> bool:
+        """Return whether there is a response of a minute."""
+        return not self._at or self._recorded_minute(minute) in self._at
+
+    def at(self, minute: datetime) -> bytes:
+        """Return the recorded response of a minute. Raises LocalError where the recording has none."""
+        if self._at:
+            file = self._at.get(self._recorded_minute(minute))
+            if file is None:
+                raise LocalError(f"{minute.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {NO_RESPONSE}")
+            return _read(file)
+        with self._lock:
+            number = self._minutes.setdefault(minute, len(self._minutes))
+        return _read(self._files[number % len(self._files)])
+
+    def _recorded_minute(self, minute: datetime) -> datetime:
+        local = minute.astimezone(self._zone).replace(second=0, microsecond=0, tzinfo=None, fold=0)
+        with self._lock:
+            self._first = self._first or local.date()
+            passed = (local.date() - self._first).days
+        return datetime.combine(self._days[passed % len(self._days)], local.time())
+
+
+def _by_minute(files: list[Path]) -> tuple[dict[datetime, Path], bool]:
+    """Return the first file of each minute, and whether names are in UTC; none where a file's name has no time."""
+    found: dict[datetime, Path] = {}
+    zones = set()
+    for file in files:
+        match = _STAMP.search(file.name)
+        if match is None:
+            return {}, False
+        *digits, zulu = match.groups()
+        try:
+            minute = datetime(*map(int, digits))  # type: ignore[arg-type]  # noqa: DTZ001 - as the name has it
+        except ValueError:  # the 31st of February
+            return {}, False
+        found.setdefault(minute, file)
+        zones.add(zulu)
+    return (found, zones == {"Z"}) if len(zones) == 1 else ({}, False)
+
+
+def _recorded(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise LocalError(f"there is nothing at {path}: REPLAY names a recorded answer, or a folder of them")
+    files = sorted(each for each in path.rglob("*") if each.name.endswith(SUFFIXES) and each.is_file())
+    if not files:
+        raise LocalError(
+            f"neither {path} nor a folder below it has a file whose name ends in {' or '.join(SUFFIXES)}"
+        )
+    return files
+
+
+def _read(file: Path) -> bytes:
+    try:
+        if file.stat().st_size > ANSWER_LIMIT:
+            raise LocalError(f"{file} has more than {ANSWER_LIMIT} bytes: that is no answer of a feed")
+        return unpack(file.read_bytes(), ANSWER_LIMIT)
+    except (OSError, RawError) as error:
+        raise LocalError(f"the recorded answer {file} cannot be read: {error}") from error

@@ -1,0 +1,408 @@
+"""Passes HTTP/1.1 calls on to an emulator, each once it was judged; bodies stream, connections stay open.
+
+Written on sockets: the copier makes hundreds of calls a second through it, of which http.server and http.client
+together would take a good half for their message classes. `make bench` measures what is left (`guard`).
+"""
+
+import io
+import json
+import logging
+import re
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import cast
+from urllib.parse import urlsplit
+
+from local.http.faults import CUT, DROP, SLOW, SLOW_S, Faults
+from local.http.request import Request
+from local.http.rest import REASONS
+from local.processes.ports import LOOPBACK
+
+LOG = logging.getLogger(__name__)
+PEEK_LIMIT = 10 * 2**20  # BigQuery's own limit of a request's JSON
+HEAD_LIMIT = 64 * 2**10
+HEADERS_LIMIT = 100
+REPLY_LIMIT = 256 * 2**20  # of JSON, which is held before it is passed back
+CHUNK = 64 * 2**10
+TIMEOUT_S = 600.0
+HOP_BY_HOP = frozenset({"connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "expect"})
+NO_BODY = frozenset({204, 304})
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer of the guard's own, or an emulator's that is held to be looked at."""
+
+    status: int
+    body: bytes
+    kind: str = "application/json; charset=UTF-8"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`reply` instead of the emulator's answer; or `seen`, which may change that answer.
+
+    It is shown JSON, and a 404 of any kind; not what `is_media`, whose content passes as it is.
+    """
+
+    reply: Reply | None = None
+    seen: Callable[[Reply], Reply] = lambda reply: reply
+    is_media: bool = False
+
+
+Judge = Callable[[Request], Verdict]
+
+
+class Proxy:
+    """Listens on loopback and answers for the server at `upstream` until it is closed."""
+
+    def __init__(
+        self,
+        name: str,
+        upstream: str,
+        judge: Judge,
+        faults: Faults | None = None,
+        *,
+        port: int = 0,
+        hold: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """`port` 0 is a free one; `hold` is entered for as long as a call is under way at the server."""
+        parts = urlsplit(upstream)
+        self._faults = faults or Faults()
+        self._address = parts.hostname or LOOPBACK, parts.port or 80
+        self._upstream, self._judge, self._hold = upstream.encode(), judge, hold
+        self._listener = socket.create_server((LOOPBACK, port), backlog=128)
+        self.url = f"http://{LOOPBACK}:{self._listener.getsockname()[1]}"
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        threading.Thread(target=self._accept, name=name, daemon=True).start()
+
+    def close(self) -> None:
+        """Listen no more, and break off what is under way."""
+        for each in (self._listener, *self._open):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with self._lock:
+            self._open.add(client)
+        connection = _Connection(
+            client,
+            self._address,
+            self._upstream,
+            self.url.encode(),
+            self._judge,
+            faults=self._faults,
+            hold=self._hold,
+        )
+        try:
+            while connection.serve_one():
+                pass
+        except (OSError, ValueError) as error:  # either side broke off, or sent what is no HTTP
+            LOG.debug("a connection to %s ended: %r", self.url, error)
+        finally:
+            connection.close()
+            with self._lock:
+                self._open.discard(client)
+
+
+class _Connection:
+    """One client's connection and, from its first call on, one of its own to the emulator."""
+
+    def __init__(
+        self,
+        client: socket.socket,
+        address: tuple[str, int],
+        upstream: bytes,
+        here: bytes,
+        judge: Judge,
+        *,
+        faults: Faults,
+        hold: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.settimeout(TIMEOUT_S)  # idle for so long: its pool makes another
+        self._client, self._from_client = client, _reader(client)
+        self._address, self._upstream, self._here, self._judge = address, upstream, here, judge
+        self._faults, self._hold = faults, hold
+        self._server: socket.socket | None = None
+        self._from_server: io.BufferedReader | None = None
+
+    def close(self) -> None:
+        for each in (self._from_client, self._client, self._from_server, self._server):
+            if each is not None:
+                with suppress(OSError):
+                    each.close()
+
+    def serve_one(self) -> bool:
+        """Answer one call; return whether another may follow on this connection."""
+        if (head := _read_head(self._from_client)) is None:
+            return False
+        line, headers = head
+        method, target, version = line.decode("latin-1").split(" ", 2)
+        known = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
+        if "100-continue" in known.get("expect", "").lower():
+            self._client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = _Body(self._from_client, known)
+        verdict = self._judge(Request(method, target, known, body.peek))
+        keeps = version.strip() == "HTTP/1.1" and known.get("connection", "").lower() != "close"
+        if verdict.reply is not None:
+            for _ in body.chunks():
+                pass  # a client that is still sending would not hear the answer
+            self._answer(verdict.reply, method, keeps=keeps)
+            return keeps
+        fault = self._faults.strike(f"{method} {kind_of(target)}")
+        what = fault.what if fault else ""
+        if what == DROP:
+            return False
+        if what == SLOW:
+            time.sleep(SLOW_S)
+        with self._hold():
+            try:
+                if not what.isdigit():
+                    self._send(line, headers, body, plain=not verdict.is_media)
+            except ConnectionRefusedError:
+                what = "503"
+            if not what.isdigit():
+                return self._pass_back(method, verdict, is_cut=what == CUT) and keeps
+        for _ in body.chunks():
+            pass
+        self._answer(_fault_reply(int(what)) if fault else _unavailable(), method, keeps=keeps)
+        return keeps
+
+    def _answer(self, reply: Reply, method: str, *, keeps: bool) -> None:
+        head = (
+            f"HTTP/1.1 {reply.status} {_reason(reply.status)}\r\nContent-Type: {reply.kind}\r\n"
+            f"Content-Length: {len(reply.body)}\r\n" + ("" if keeps else "Connection: close\r\n")
+        )
+        self._client.sendall(head.encode() + b"\r\n" + (b"" if method == "HEAD" else reply.body))
+
+    def _send(self, line: bytes, headers: list[tuple[bytes, bytes]], body: "_Body", *, plain: bool) -> None:
+        server = self._connected()
+        left_out = HOP_BY_HOP | ({"accept-encoding"} if plain else set())  # what is read must not be packed
+        lines = [b"%s: %s" % each for each in headers if each[0].decode("latin-1").lower() not in left_out]
+        begin = b"\r\n".join([line, *lines, b"", b""])
+        for chunk in body.framed():
+            server.sendall(begin + chunk)
+            begin = b""
+        if begin:
+            server.sendall(begin)
+
+    def _connected(self) -> socket.socket:
+        if self._server is not None and _is_stale(self._server):
+            self._server.close()
+            self._server = None
+        if self._server is None:
+            self._server = socket.create_connection(self._address, TIMEOUT_S)
+            self._server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._from_server = _reader(self._server)
+        return self._server
+
+    def _pass_back(self, method: str, verdict: Verdict, *, is_cut: bool) -> bool:
+        assert self._from_server is not None  # noqa: S101 - `_send` connected it
+        status = 100
+        while status // 100 == 1:
+            if (head := _read_head(self._from_server)) is None:
+                return False
+            line, headers = head
+            status = int(line.split(b" ", 2)[1])
+        if is_cut:  # the emulator has done it
+            return False
+        known = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
+        ends_by_closing = "content-length" not in known and "transfer-encoding" not in known
+        has_body = method != "HEAD" and status not in NO_BODY
+        closes = (ends_by_closing and has_body) or known.get("connection", "").lower() == "close"
+        body = _Body(self._from_server, known, until_closed=ends_by_closing) if has_body else None
+        kept = [
+            (name, value.replace(self._upstream, self._here) if name.lower() == b"location" else value)
+            for name, value in headers
+            if name.lower() not in (b"connection", b"keep-alive")
+        ]
+        is_json = known.get("content-type", "").startswith("application/json") and not verdict.is_media
+        if body is not None and (is_json or status == HTTPStatus.NOT_FOUND):
+            # What the emulator says of where its objects lie would lead past here.
+            found = Reply(status, body.whole(REPLY_LIMIT).replace(self._upstream, self._here))
+            held = verdict.seen(found)
+            changed = {
+                b"content-length",
+                b"transfer-encoding",
+                *((b"content-type",) if held is not found else ()),
+            }
+            kept = [each for each in kept if each[0].lower() not in changed]
+            if held is not found:
+                kept.append((b"Content-Type", b"application/json; charset=UTF-8"))
+            kept.append((b"Content-Length", b"%d" % len(held.body)))
+            line = b"HTTP/1.1 %d %s" % (held.status, _reason(held.status).encode())
+            frames: Iterator[bytes] = iter((held.body,))
+        else:
+            frames = body.framed() if body is not None else iter(())
+        begin = b"\r\n".join(
+            [
+                line,
+                *(b"%s: %s" % each for each in kept),
+                *([b"Connection: close"] if closes else []),
+                b"",
+                b"",
+            ]
+        )
+        for frame in frames:
+            self._client.sendall(begin + frame)
+            begin = b""
+        if begin:
+            self._client.sendall(begin)
+        if closes and self._server is not None:
+            self._server.close()
+            self._server = None
+        return not closes
+
+
+class _Body:
+    """A message's body on its way: by its length, in chunks, or until the other side closes."""
+
+    def __init__(
+        self, source: io.BufferedReader, headers: dict[str, str], *, until_closed: bool = False
+    ) -> None:
+        self._source = source
+        self._chunked = headers.get("transfer-encoding", "").lower() == "chunked"
+        self._left: int | None = (
+            None if self._chunked or until_closed else int(headers.get("content-length", 0))
+        )
+        self._peeked = b""
+        self._ended = self._left == 0
+
+    def peek(self) -> bytes:
+        """Return the body, or its first 10 MiB; nothing of it is lost."""
+        parts = [self._peeked]
+        size = len(self._peeked)
+        while size < PEEK_LIMIT and (chunk := self._next()):
+            parts.append(chunk)
+            size += len(chunk)
+        self._peeked = b"".join(parts)
+        return self._peeked
+
+    def whole(self, limit: int) -> bytes:
+        """Return all of it. Raises ValueError where that is more than `limit` bytes."""
+        parts, size = [], 0
+        for chunk in self.chunks():
+            size += len(chunk)
+            if size > limit:
+                raise ValueError(f"a JSON answer of more than {limit} bytes")
+            parts.append(chunk)
+        return b"".join(parts)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield what is not passed on yet."""
+        if self._peeked:
+            yield self._peeked
+            self._peeked = b""
+        while chunk := self._next():
+            yield chunk
+
+    def framed(self) -> Iterator[bytes]:
+        """The same, as it goes over the wire."""
+        if not self._chunked:
+            yield from self.chunks()
+            return
+        for chunk in self.chunks():
+            yield b"%x\r\n%s\r\n" % (len(chunk), chunk)
+        yield b"0\r\n\r\n"
+
+    def _next(self) -> bytes:
+        if self._ended:
+            return b""
+        if self._chunked:
+            return self._next_chunk()
+        wanted = CHUNK if self._left is None else min(CHUNK, self._left)
+        chunk = self._source.read1(wanted)
+        if self._left is None:
+            self._ended = not chunk
+            return chunk
+        if not chunk:
+            raise ConnectionError("the body ended early")
+        self._left -= len(chunk)
+        self._ended = self._left == 0
+        return chunk
+
+    def _next_chunk(self) -> bytes:
+        size = int(self._source.readline(HEAD_LIMIT).split(b";")[0], 16)
+        if size > REPLY_LIMIT:
+            raise ValueError(f"a chunk of {size} bytes")
+        chunk = self._source.read(size)
+        if len(chunk) < size:
+            raise ConnectionError("the body ended early")
+        if size == 0:
+            self._ended = True
+            while self._source.readline(HEAD_LIMIT) not in (b"\r\n", b"\n", b""):
+                pass  # trailers
+            return b""
+        self._source.readline(HEAD_LIMIT)
+        return chunk
+
+
+def _read_head(source: io.BufferedReader) -> tuple[bytes, list[tuple[bytes, bytes]]] | None:
+    """Return the first line and the headers, None where the other side has closed. Raises ValueError."""
+    line = source.readline(HEAD_LIMIT)
+    while line in (b"\r\n", b"\n"):
+        line = source.readline(HEAD_LIMIT)
+    if not line:
+        return None
+    headers: list[tuple[bytes, bytes]] = []
+    while (header := source.readline(HEAD_LIMIT)) not in (b"\r\n", b"\n"):
+        name, separator, value = header.partition(b":")
+        if not separator or len(headers) == HEADERS_LIMIT:
+            raise ValueError(f"no header, or one too many: {header[:100]!r}")
+        headers.append((name.strip(), value.strip()))
+    return line.rstrip(b"\r\n"), headers
+
+
+def _reader(connection: socket.socket) -> io.BufferedReader:
+    return cast("io.BufferedReader", connection.makefile("rb", CHUNK))
+
+
+def _is_stale(server: socket.socket) -> bool:
+    """Whether the emulator has closed a connection that was idle."""
+    readable = select.poll()
+    readable.register(server, select.POLLIN)
+    return bool(readable.poll(0))
+
+
+def _reason(status: int) -> str:
+    return HTTPStatus(status).phrase
+
+
+def kind_of(target: str) -> str:
+    """The path of a call without the names in it: `/storage/v1/b/{}/o/{}`."""
+    path = target.partition("?")[0]
+    return re.sub(r"/(b|o|projects|datasets|tables|jobs|queries)/[^/]+", r"/\1/{}", path)
+
+
+def _fault_reply(status: int) -> Reply:
+    message = "refused on demand (FAULT)"
+    error = {
+        "code": status,
+        "message": message,
+        "errors": [{"message": message, "reason": REASONS[status][1]}],
+    }
+    return Reply(status, json.dumps({"error": error}).encode())
+
+
+def _unavailable() -> Reply:
+    """What Google answers when it does not; its clients ask again, and an emulator that was killed is back soon."""
+    message = "the emulator does not listen"
+    error = {"code": 503, "message": message, "errors": [{"message": message, "reason": "backendError"}]}
+    return Reply(503, json.dumps({"error": error}).encode())

@@ -1,0 +1,62 @@
+"""A request on its way through a proxy, as far as whoever decides about it reads it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl
+
+from local.errors import LocalError
+
+
+class InvalidCallError(LocalError):
+    """A call that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Method, target as it was sent, and headers by lower-case name; `peek` gives the body's beginning."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    peek: Callable[[], bytes] = bytes
+
+    @property
+    def path(self) -> str:
+        """The target without its query, still quoted."""
+        return self.target.partition("?")[0]
+
+    @cached_property
+    def query(self) -> dict[str, str]:
+        """The last value of each parameter."""
+        return dict(parse_qsl(self.target.partition("?")[2], keep_blank_values=True))
+
+    @cached_property
+    def resource(self) -> dict[str, Any]:
+        """The JSON object in the body, which is the first part of a multipart one. Raises InvalidCallError."""
+        body = self.peek()
+        kind, _, parameters = self.headers.get("content-type", "").partition(";")
+        if kind.strip().lower() == "multipart/related":
+            body = _first_part(body, parameters)
+        try:
+            document = json.loads(body or b"{}")
+        except ValueError as error:
+            raise InvalidCallError(f"Invalid JSON payload received: {error}") from error
+        if not isinstance(document, dict):
+            raise InvalidCallError(f"Invalid JSON payload received: {type(document).__name__}, not an object")
+        return document
+
+
+def _first_part(body: bytes, parameters: str) -> bytes:
+    """RFC 2387: the metadata come first, and the media after it."""
+    boundary = ""
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.strip().partition("=")
+        if name.lower() == "boundary":
+            boundary = value.strip("\"'")
+    parts = body.split(b"--" + boundary.encode(), 2)
+    if not boundary or len(parts) < 3:
+        raise InvalidCallError("a multipart body without a first part that ends within its first 10 MiB")
+    return parts[1].replace(b"\r\n", b"\n").partition(b"\n\n")[2]

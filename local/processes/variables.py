@@ -1,0 +1,19 @@
+"""The environment variables that every child process starts with."""
+
+import os
+from pathlib import Path
+
+
+def minimal_environment(folder: Path) -> dict[str, str]:
+    """Return the environment every child starts from, with home, temporary and gcloud folders of its own."""
+    home, temporary, gcloud = (folder.resolve() / name for name in ("home", "tmp", "gcloud"))
+    for each in (home, temporary, gcloud):
+        each.mkdir(parents=True, exist_ok=True)
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "CLOUDSDK_CONFIG": str(gcloud),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+    }

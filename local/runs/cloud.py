@@ -1,0 +1,179 @@
+"""This machine as an empty project of Google Cloud: what Terraform deploys into it runs, until it is told to stop."""
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from local.control_plane.server import ControlPlane, Watch, recorded
+from local.environment.clock import RealClock
+from local.environment.environment import Machine
+from local.errors import LocalError, ProcessError, read_end
+from local.http.faults import Fault
+from local.http.rest import Call, Reply
+from local.iam_proxy.access import Access
+from local.processes.ports import port_open
+from local.runs.running_stack import Options, empty_project, logging_to, opened
+from local.runs.terminal import Terminal
+from local.runs.up import until_told
+from local.services.dataproc import Dataproc
+from local.services.pubsub import PubSub
+from local.services.scheduler import Scheduler
+from local.services.storage import Storage
+from local.stack.synthesis import check_environment
+
+ENDPOINTS = "endpoints.json"
+START_S = 120.0
+FAULT_S = 10.0
+DRAIN_S = 30.0
+
+
+def run_cloud(options: Options, terminal: Terminal) -> None:
+    """Answer for Google Cloud until SIGINT or SIGTERM; what was deployed before runs again. Raises LocalError."""
+    check_environment(options.environment)
+    endpoints = options.folder / ENDPOINTS
+    clock = RealClock(options.speed, datetime.now(UTC))
+    with until_told() as told, ExitStack() as closing, opened(options, terminal) as supervisor:
+        closing.callback(clock.close)
+        closing.callback(lambda: endpoints.unlink(missing_ok=True))
+        closing.enter_context(logging_to(options.folder / "logs" / "local.log"))
+        stack, _, _, machine = empty_project(options, terminal, supervisor, clock, closing)
+        plane = ControlPlane(machine, _recorder(options.record))
+        closing.callback(plane.close)
+        machine.service(Storage).put_bucket(_state_bucket(stack.project, stack.region))
+        machine.service(Dataproc)  # answers for its host from now on
+        with terminal.stage("start", "starting what was deployed before"):
+            plane.resume()
+        _write(endpoints, plane.environment() | _identity(machine))
+        terminal.line(f"{stack.project} is here, at {plane.url}; `make down` ends it")
+        machine.service(PubSub).resume()
+        scheduler = machine.service(Scheduler)
+        scheduler.start()
+        closing.callback(machine.service(Access).write, options.folder)
+        clock.run(told.is_set)
+        scheduler.stop()
+        end = time.monotonic() + DRAIN_S
+        clock.run(lambda: clock.in_flight == 0 or time.monotonic() > end)
+
+
+def begin_cloud(options: Options, terminal: Terminal) -> None:
+    """Let `run_cloud` go on in a process of its own, and print the variables that lead there as shell exports.
+
+    One that runs already is left as it is. Raises LocalError, with the end of its output, where it does not start.
+    """
+    check_environment(options.environment)
+    # Beside the folder, which the new process may empty or move aside.
+    endpoints, log = options.folder / ENDPOINTS, options.base / f"{options.environment}-cloud.log"
+    if not _answers(endpoints):
+        endpoints.unlink(missing_ok=True)  # of one that was killed
+        _spawn(options, log, endpoints)
+    variables = json.loads(endpoints.read_text())
+    _let_fail(variables["VLILLE_FAULTS"], options.fault)
+    for name, value in variables.items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+def _let_fail(url: str, fault: Fault | None) -> None:
+    """A fault is for one command: the next one's begin ends it."""
+    with requests.Session() as session:
+        session.trust_env = False
+        session.put(url, data=str(fault) if fault else "", timeout=FAULT_S).raise_for_status()
+
+
+def _answers(endpoints: Path) -> bool:
+    if not endpoints.exists():
+        return False
+    url = json.loads(endpoints.read_text())["GOOGLE_STORAGE_CUSTOM_ENDPOINT"]
+    return port_open(urlsplit(url).port or 0)()
+
+
+def _spawn(options: Options, log: Path, endpoints: Path) -> None:
+    words = [
+        sys.executable,
+        "-m",
+        "local",
+        "cloud",
+        "--env",
+        options.environment,
+        "--speed",
+        str(options.speed),
+    ]
+    words += ["--feed", options.feed] if options.feed else []
+    words += ["--replay", str(options.replay.resolve())] if options.replay else []
+    words += ["--day", options.day] if options.day else []
+    words += ["--record", str(options.record.resolve())] if options.record else []
+    log.parent.mkdir(parents=True, exist_ok=True)
+    begin = log.stat().st_size if log.exists() else 0
+    name = options.environment
+    print(f"starting this machine as {name}'s project, until `make down ENV={name}` …", file=sys.stderr)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    end = time.monotonic() + START_S
+    while not endpoints.exists():
+        if process.poll() is not None:
+            raise _failure(process.returncode, log, begin)
+        if time.monotonic() > end:
+            process.terminate()
+            raise LocalError(f"this machine's control plane is not ready after {START_S:.0f} s: see {log}")
+        time.sleep(0.1)
+
+
+def _failure(code: int, log: Path, begin: int) -> LocalError:
+    """Return why the process ended: what it said itself, behind an empty line, or the end of its output."""
+    text = read_end(log, begin)
+    _, found, said = f"\n{text}".rpartition("\n\n")
+    if found and "Traceback (most recent call last)" not in text:
+        return LocalError(said.strip())
+    return ProcessError("this machine's control plane", f"ended with code {code}", log, begin)
+
+
+def _recorder(file: Path | None) -> Watch | None:
+    """Write each call with its reply to a file, as tests replay them."""
+    if file is None:
+        return None
+
+    def watch(call: Call, reply: Reply) -> None:
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(recorded(call, reply) + "\n")
+
+    return watch
+
+
+def _identity(machine: Machine) -> dict[str, str]:
+    """Who deploys, as programs that Terraform runs ask for it."""
+    host = machine.metadata.host_for(machine.service(Access).owner)
+    return {
+        "GCE_METADATA_HOST": host,
+        "GCE_METADATA_ROOT": host,
+        "GCE_METADATA_IP": host,
+        "GCE_METADATA_MTLS_MODE": "none",
+        "GOOGLE_APPLICATION_CREDENTIALS": "",
+        "STORAGE_EMULATOR_HOST": machine.gcs_url,
+        "BIGQUERY_EMULATOR_HOST": machine.bigquery_url,
+        "VLILLE_PYTHON": str(machine.python),
+        "VLILLE_HERE": "1",
+    }
+
+
+def _state_bucket(project: str, region: str) -> dict[str, object]:
+    return {
+        "name": f"{project}-tfstate",
+        "location": region.upper(),
+        "storageClass": "STANDARD",
+        "versioning": {"enabled": True},
+    }
+
+
+def _write(file: Path, environment: dict[str, str]) -> None:
+    temporary = file.with_suffix(".tmp")
+    temporary.write_text(json.dumps(environment, indent=1))
+    temporary.replace(file)

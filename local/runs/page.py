@@ -1,0 +1,81 @@
+"""The dashboard of a run on this machine: where it is, and a copy of its page that opens from disk."""
+
+import gzip
+import json
+import shutil
+import urllib.error
+import urllib.request
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from dashboard.app import STATIC
+from dashboard.pages import ASSETS, render_page
+from local.errors import ServiceError
+from local.runs.running_stack import System
+from local.service_router.ingress import Ingress
+from local.workloads.workloads import Workloads
+
+SERVICE = "service dashboard"
+FOLDER = "page"
+TIMEOUT_S = 60
+FILES = ("stations.json", "now.json", "status.json", "week.bin")
+
+
+def page_url(system: System) -> str | None:
+    """Return where whoever uses this machine opens the dashboard, None where the environment has none.
+
+    The service's own URL answers only who has an identity token and a role, as in the cloud.
+    """
+    url = system.machine.service(Workloads).urls.get(SERVICE)
+    return None if url is None else f"{system.machine.service(Ingress).open_for_user(url)}/"
+
+
+def write_page(system: System) -> Path | None:
+    """Write the page with its data below the environment's folder and return its path; None without a dashboard.
+
+    Raises ServiceError where the dashboard does not serve a file.
+    """
+    url = page_url(system)
+    if url is None:
+        return None
+    files = {name: _read(f"{url}data/{name}") for name in FILES}
+    stations, newest = (json.loads(gzip.decompress(files[name])) for name in ("stations.json", "now.json"))
+    files |= {f"{day}.bin": _read(f"{url}data/{day}.bin") for day in days_of(stations, newest)}
+    folder = system.options.folder / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    page = render_page(
+        STATIC,
+        stations,
+        newest,
+        now=datetime.now(UTC),
+        zone=ZoneInfo(stations["time_zone"]),
+        embedded=files,
+    )
+    (folder / "index.html").write_text(page, "utf-8")
+    for name in ASSETS:
+        shutil.copyfile(STATIC / name, folder / name)
+    return folder / "index.html"
+
+
+def days_of(stations: dict[str, Any], newest: dict[str, Any]) -> list[date]:
+    """Return the local days that have data: a UTC day with rows reaches into two of them, until the newest row's."""
+    if newest["collected_at"] is None:
+        return []
+    last = datetime.fromisoformat(newest["collected_at"]).astimezone(ZoneInfo(stations["time_zone"])).date()
+    present = {date.fromisoformat(day) + timedelta(days=n) for day, _ in stations["days"] for n in (-1, 0, 1)}
+    return sorted(day for day in present if day <= last)
+
+
+def _read(url: str) -> bytes:
+    """Return a file of the dashboard, compressed with gzip."""
+    request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})  # noqa: S310 - a loopback URL
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=TIMEOUT_S) as response:
+            body: bytes = response.read()
+    except urllib.error.HTTPError as error:
+        raise ServiceError(f"reading {url}", error.code, error.read().decode("utf-8", "replace")) from error
+    return body

@@ -1,0 +1,310 @@
+"""What a run did, counted where it shows: in the buckets and in BigQuery; as a table and as report.json."""
+
+# ruff: noqa: S608 - a table cannot be a query parameter; all names come from the stack itself
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from feed import tick_of
+from local.environment.environment import Machine
+from local.errors import LocalError
+from local.iam_proxy.access import Access
+from local.runs.running_stack import System
+from local.services.bigquery import BigQuery
+from local.workloads.workloads import list_objects
+
+FILE = "report.json"
+DIFFERENCES = "differences.txt"  # what is unsupported here, a line each
+QUERY_TIMEOUT_MS = 60_000
+STATIONS_SHOWN = 5
+NO_ROWS = "no row came into the table: see the function's log"
+STATION_COLUMNS = ("name", "num_bikes_available", "num_docks_available", "longitude", "latitude")
+
+
+@dataclass
+class Report:
+    """The figures of one run; `None` where a stage was not part of it. Seconds are real ones."""
+
+    environment: str
+    feed: str
+    source: str
+    started: str
+    folder: str
+    ticks: int = 0
+    ticks_left_out: int = 0  # times at which the job that collects was due and did not fire
+    messages_published: int = 0
+    messages_delivered: int = 0
+    delivery_attempts_failed: int = 0
+    dead_letters: int = 0
+    messages_expired: int = 0
+    sweeps: int = 0
+    objects_landed: int = 0
+    objects_archived: int = 0
+    rows_streamed: int = 0
+    rows_rebuilt: int | None = None
+    quarantined: int = 0
+    mismatches: int | None = None
+    first_row_seconds: float | None = None
+    total_seconds: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
+    batch_runs: list[str] = field(default_factory=list)  # of each that ended, in order: "", or why it failed
+    batch: dict[str, Any] | None = None  # what the Spark job printed about itself
+    page: str | None = None  # a copy of the dashboard's page, to open from disk
+    stations: list[dict[str, Any]] = field(default_factory=list)
+    denied: list[str] = field(default_factory=list)  # what a workload called and had no role for
+    not_honoured: list[str] = field(default_factory=list)
+    problem: str | None = None
+
+    def write(self, folder: Path) -> Path:
+        """Write `report.json` and return its path."""
+        file = folder / FILE
+        temporary = file.with_suffix(".tmp")
+        temporary.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
+        temporary.replace(file)
+        (folder / DIFFERENCES).write_text("".join(f"{each}\n" for each in self.not_honoured))
+        return file
+
+
+def query(machine: Machine, sql: str) -> list[dict[str, Any]]:
+    """Return the rows of a query as BigQuery's REST API gives them: every value a text or None.
+
+    Raises ServiceError, and LocalError where it is not done after a minute or does not fit in one page.
+    """
+    answer = machine.service(BigQuery).call(
+        "POST",
+        f"/bigquery/v2/projects/{machine.project}/queries",
+        {"query": sql, "useLegacySql": False, "timeoutMs": QUERY_TIMEOUT_MS},
+    )
+    if not answer.get("jobComplete") or answer.get("pageToken"):
+        raise LocalError(f"the emulator did not finish, or answered with too many rows: {sql}")
+    names = [each["name"] for each in answer.get("schema", {}).get("fields", [])]
+    return [dict(zip(names, [cell["v"] for cell in row["f"]], strict=True)) for row in answer.get("rows", [])]
+
+
+def count_rows(machine: Machine, table: str, where: str = "TRUE") -> int:
+    """Return how many rows a table (`project.dataset.table`) has."""
+    return int(query(machine, f"SELECT COUNT(*) AS n FROM `{table}` WHERE {where}")[0]["n"])
+
+
+def ticks_in(machine: Machine, bucket: str, feed: str) -> set[datetime]:
+    """Return the ticks of a feed whose objects lie in a bucket, under landing or archive names."""
+    ticks = set()
+    for each in list_objects(machine, bucket):
+        try:
+            name, tick = tick_of(each["name"])
+        except ValueError:
+            continue
+        if name == feed:
+            ticks.add(tick)
+    return ticks
+
+
+class Comparison:
+    """Compares a table with itself as it was: row for row, on all columns, duplicates counted."""
+
+    def __init__(self, machine: Machine, table: str) -> None:
+        self._machine, self._table = machine, table
+        project, dataset, name = table.split(".")
+        self._dataset = f"{project}.{dataset}_before"
+        self._copy = f"{self._dataset}.{name}"
+        query(machine, f"DROP SCHEMA IF EXISTS `{self._dataset}` CASCADE")
+        query(machine, f"CREATE SCHEMA `{self._dataset}`")
+        query(machine, f"CREATE TABLE `{self._copy}` AS SELECT * FROM `{table}`")
+
+    def mismatches(self) -> int:
+        """Return how many rows are in one of the two and not in the other, and forget the copy."""
+        tables = (
+            f"SELECT TO_JSON_STRING(t) AS line, {sign} AS n FROM `{table}` AS t"
+            for table, sign in ((self._table, 1), (self._copy, -1))
+        )
+        lines = f"SELECT line, SUM(n) AS n FROM ({' UNION ALL '.join(tables)}) GROUP BY line"
+        found = query(self._machine, f"SELECT COALESCE(SUM(ABS(n)), 0) AS n FROM ({lines})")
+        query(self._machine, f"DROP SCHEMA `{self._dataset}` CASCADE")
+        return int(found[0]["n"])
+
+
+def stations(machine: Machine, view: str | None, feed: str) -> list[dict[str, Any]]:
+    """Return a few rows of the newest answer from the availability view; none where the feed maps nothing."""
+    if view is None:
+        return []
+    columns = ", ".join(STATION_COLUMNS)
+    newest = f"(SELECT MAX(collected_at) FROM `{view}` WHERE feed = '{feed}')"
+    return query(
+        machine,
+        f"SELECT {columns} FROM `{view}` WHERE feed = '{feed}' AND collected_at = {newest} "
+        f"ORDER BY name LIMIT {STATIONS_SHOWN}",
+    )
+
+
+def begin(system: System) -> Report:
+    """Return an empty report of a run that begins."""
+    options = system.options
+    return Report(
+        environment=options.environment,
+        feed=system.feed.name,
+        source=system.source,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        folder=str(options.folder),
+    )
+
+
+def counters(system: System) -> dict[str, int]:
+    """Return what is counted while it happens, by the report's names."""
+    parts, traffic = system.parts, system.broker.traffic
+    return {
+        "ticks": system.scheduler.fired[parts.collect],
+        "ticks_left_out": system.scheduler.skipped[parts.collect],
+        "sweeps": system.scheduler.fired[parts.copy],
+        "messages_published": traffic.by_topic.get(parts.topic, 0),
+        "messages_delivered": traffic.delivered,
+        "delivery_attempts_failed": traffic.failed,
+        "dead_letters": traffic.dead_lettered,
+        "messages_expired": traffic.expired,
+    }
+
+
+def complete(report: Report, system: System, before: Mapping[str, int] | None = None) -> None:
+    """Fill in what is counted at the end of a run; `before` are the counters of earlier runs."""
+    machine, parts = system.machine, system.parts
+    for name, number in counters(system).items():
+        setattr(report, name, number + (before or {}).get(name, 0))
+    report.objects_archived = len(ticks_in(machine, parts.archive, report.feed))
+    report.quarantined = count_rows(machine, parts.quarantine_table, f"feed = '{report.feed}'")
+    view = system.applied.outputs.get("availability_view")
+    report.stations = stations(machine, view, report.feed)
+    report.denied = machine.service(Access).denials()
+    machine.service(Access).write(system.options.folder)
+    report.not_honoured = list(machine.not_honoured)
+    ended = [each for each in system.dataproc.workflows if each.ended.is_set()]
+    report.batch_runs = [each.error.partition("\n")[0] for each in ended]
+    report.seconds = {name: round(each, 2) for name, each in system.terminal.seconds.items()}
+    report.total_seconds = round(system.terminal.elapsed, 2)
+
+
+def no_rows(system: System, report: Report) -> str:
+    """Return a sentence about why no row came into the table, as the quarantine has it."""
+    sql = f"SELECT message FROM `{system.parts.quarantine_table}` WHERE feed = '{report.feed}'"
+    first = query(system.machine, f"{sql} ORDER BY collected_at, record_index LIMIT 1")
+    if not first:
+        return NO_ROWS
+    hint = f"; if REPLAY has answers of another feed than {report.feed}, name it with FEED="
+    return f"no row came into the table: {first[0]['message']}{hint if system.options.replay else ''}"
+
+
+def difference(report: Report) -> str | None:
+    """Return a sentence about the first stage whose figure does not follow from the one before, or None."""
+    r = report
+    checks = [
+        (r.messages_published == r.ticks, f"{r.ticks} ticks, but {r.messages_published} messages published"),
+        (r.dead_letters == 0, f"{r.dead_letters} messages were dead-lettered: see the function's log"),
+        (r.messages_expired == 0, f"{r.messages_expired} messages expired before they were taken"),
+        (r.objects_landed == r.ticks, f"{r.ticks} ticks, but {r.objects_landed} objects landed"),
+        (
+            r.objects_archived == r.objects_landed,
+            f"{r.objects_landed} objects landed, but {r.objects_archived} are in the archive",
+        ),
+        (r.rows_streamed > 0, NO_ROWS),
+        (
+            r.rows_rebuilt in (None, r.rows_streamed),
+            f"{r.rows_streamed} rows were streamed, but {r.rows_rebuilt} rebuilt",
+        ),
+        (
+            r.batch is None or r.batch.get("rows_loaded") == r.rows_rebuilt,
+            f"the batch says it loaded {(r.batch or {}).get('rows_loaded')} rows, "
+            f"but the table has {r.rows_rebuilt}",
+        ),
+        (not r.mismatches, f"{r.mismatches} rows differ between what was streamed and what was rebuilt"),
+    ]
+    return next((sentence for holds, sentence in checks if not holds), None)
+
+
+def explained(report: Report, problem: str | None) -> str | None:
+    """Return a problem with the first call that was denied, which may be why; None where there is no problem."""
+    if problem is None or not report.denied or report.denied[0] in problem:
+        return problem
+    return f"{problem}\n{report.denied[0]}"
+
+
+def rendered(report: Report) -> RenderableType:
+    """Return what the user sees at the end."""
+    parts: list[RenderableType] = []
+    if report.denied:
+        parts += [Text("Denied, as in the cloud:", style="bold")]
+        parts += [Text(f"  · {sentence}") for sentence in report.denied]
+        parts.append(Text())
+    if count := len(report.not_honoured):
+        file = Path(report.folder, DIFFERENCES)
+        parts += [Text(f"Differences from Google Cloud: {count}, listed in {file}", style="dim"), Text()]
+    parts.append(_stages(report))
+    if report.stations:
+        parts += [Text(), _stations(report)]
+    return Group(Text(), *parts)
+
+
+def _batches(report: Report) -> str:
+    """What the batch did: compared with what was streamed where a run ends with it, else how often it ran."""
+    if report.rows_rebuilt is not None and report.mismatches is not None:
+        return f"{report.rows_rebuilt:,} rows rebuilt, {report.mismatches:,} mismatches"
+    if not report.batch_runs:
+        return "not run"
+    if not (failed := [each for each in report.batch_runs if each]):
+        return f"runs: {len(report.batch_runs)}, all succeeded"
+    return f"runs: {len(report.batch_runs)}, failed: {len(failed)}; the last: {failed[-1]}"
+
+
+def _stages(report: Report) -> Table:
+    table = Table(title=f"{report.environment}: {report.feed}, from {report.source}", title_justify="left")
+    table.add_column("stage")
+    table.add_column("what happened")
+    table.add_column("seconds", justify="right")
+    failed = report.delivery_attempts_failed
+    retried = f", {failed} attempts failed and were repeated" if failed else ""
+    left_out = f", {report.ticks_left_out:,} left out" if report.ticks_left_out else ""
+    expired = f", {report.messages_expired:,} expired" if report.messages_expired else ""
+    rows = [
+        ("Scheduler", f"{report.ticks:,} ticks{left_out}", ()),
+        (
+            "Pub/Sub",
+            f"{report.messages_published:,} published, {report.messages_delivered:,} delivered, "
+            f"{report.dead_letters:,} dead-lettered{expired}{retried}",
+            (),
+        ),
+        (
+            "Function",
+            f"{report.objects_landed:,} objects landed, {report.rows_streamed:,} rows streamed, "
+            f"{report.quarantined:,} quarantined",
+            ("collect",),
+        ),
+        (
+            "Copier",
+            f"{report.objects_archived:,} objects archived; sweeps: {report.sweeps:,}",
+            ("archive",),
+        ),
+        ("Spark", _batches(report), ("rebuild", "check")),
+        ("Start", "synthesis, emulators, resources, processes", ("synth", "emulators", "apply", "start")),
+    ]
+    for stage, happened, names in rows:
+        spent = [report.seconds[name] for name in names if name in report.seconds]
+        told = " + ".join(f"{each:.1f}" for each in spent)
+        table.add_row(stage, happened, told)
+    first = report.first_row_seconds
+    told = "no row came" if first is None else f"first row after {first:.1f} s"
+    table.add_row("Whole", told, f"{report.total_seconds:.1f}")
+    return table
+
+
+def _stations(report: Report) -> Table:
+    table = Table(title="availability, newest answer", title_justify="left")
+    table.add_column("name")
+    for heading in ("bikes", "docks", "longitude", "latitude"):
+        table.add_column(heading, justify="right")
+    for row in report.stations:
+        table.add_row(*("" if row[name] is None else str(row[name]) for name in STATION_COLUMNS))
+    return table

@@ -1,0 +1,107 @@
+"""Where workloads listen: at the URL of a service, only who may invoke it is let through to the workload behind it.
+
+Cloud Run answers the others itself: https://cloud.google.com/run/docs/troubleshooting#unauthorized-client.
+"""
+
+import html
+import logging
+from http import HTTPStatus
+from threading import Lock
+from urllib.parse import urlsplit
+
+from local.environment.environment import Machine
+from local.http.proxy import Proxy, Reply, Verdict
+from local.http.request import Request
+from local.processes.ports import LOOPBACK
+from local.service_router.router import FrontEnd
+
+LOG = logging.getLogger(__name__)
+
+# Google's own words; the reason is in the service's log only.
+PAGE = """
+<html><head>
+<meta http-equiv="content-type" content="text/html;charset=utf-8">
+<title>{code} {phrase}</title>
+</head>
+<body text=#000000 bgcolor=#ffffff>
+<h1>Error: {phrase}</h1>
+<h2>Your client does not have permission to {what} <code>{path}</code>{where}.</h2>
+<h2></h2>
+</body></html>
+"""
+HTML = "text/html; charset=UTF-8"
+
+
+class Ingress:
+    """The listeners of one machine, by the URL that they were begun for; safe to use from any thread."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._front = machine.service(FrontEnd)
+        self._listeners: dict[str, list[Proxy]] = {}
+        self._upstreams: dict[str, str] = {}
+        self._personal: dict[str, str] = {}
+        self._lock = Lock()
+
+    def listen(self, port: int, upstream: str) -> str:
+        """Listen on a loopback port for the workload at `upstream`; return the URL, which whoever calls is given."""
+        url = f"http://{LOOPBACK}:{port}"
+
+        def judge(request: Request) -> Verdict:
+            refused = self._front.refusal(url, request.headers.get("authorization", ""))
+            if refused is None:
+                return Verdict(is_media=True)
+            LOG.warning("%s %s: %s", request.method, request.target, refused)
+            return Verdict(_page(refused.status, request.path))
+
+        hold = lambda: self._front.slot(url)  # noqa: E731
+        with self._lock:
+            self._listeners[url] = [Proxy("ingress", upstream, judge, port=port, hold=hold)]
+            self._upstreams[url] = upstream
+        return url
+
+    def open_for_user(self, url: str) -> str:
+        """Return a URL at which whoever uses this machine opens a service, as `gcloud run services proxy` does."""
+        with self._lock:
+            if url in self._personal:
+                return self._personal[url]
+            upstream = self._upstreams[url]
+
+        def judge(request: Request) -> Verdict:
+            # Another name for this address would make the data another site's.
+            names = {f"{name}:{urlsplit(personal.url).port}" for name in (LOOPBACK, "localhost")}
+            if request.headers.get("host") not in names:
+                return Verdict(_page(HTTPStatus.FORBIDDEN, request.path))
+            return Verdict(is_media=True)
+
+        personal = Proxy("personal ingress", upstream, judge, hold=lambda: self._front.slot(url))
+        with self._lock:
+            self._listeners[url].append(personal)
+            self._personal[url] = personal.url
+        return personal.url
+
+    def end(self, url: str) -> None:
+        """Listen no more for a workload."""
+        with self._lock:
+            listeners = self._listeners.pop(url, [])
+            self._upstreams.pop(url, None)
+            self._personal.pop(url, None)
+        for each in listeners:
+            each.close()
+
+    def close(self) -> None:
+        """Listen no more for any."""
+        for url in list(self._listeners):
+            self.end(url)
+
+
+def _page(status: int, path: str) -> Reply:
+    found = HTTPStatus(status)
+    is_forbidden = found == HTTPStatus.FORBIDDEN
+    text = PAGE.format(
+        code=int(found),
+        phrase=found.phrase,
+        what="get URL" if is_forbidden else "the requested URL",
+        path=html.escape(path),
+        where=" from this server" if is_forbidden else "",
+    )
+    return Reply(int(found), text.encode(), HTML)

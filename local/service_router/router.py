@@ -1,0 +1,217 @@
+"""What stands between the services and the workloads: it holds requests back, as Google's front end does.
+
+Google lets through whose identity may invoke a service, keeps a request waiting while an instance starts, and gives
+an instance no more requests at a time than it declares: https://cloud.google.com/run/docs/authenticating/overview,
+https://cloud.google.com/run/docs/about-concurrency
+"""
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from ipaddress import ip_address
+from threading import BoundedSemaphore, Event, Lock
+from typing import Any
+from urllib.parse import urlsplit
+
+from local.environment.environment import Machine
+from local.environment.metadata_server import caller_of, claims_of
+from local.iam_proxy.access import Access, AccessError, Need
+
+START_PATIENCE_S = 30.0  # a workload that was killed is back long before
+RETRY_EVERY_S = 0.05
+BODY_LIMIT = 2**20
+GOOGLE = ".googleapis.com"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status and body of an HTTP answer; a call that got none has the status Google's front end gives."""
+
+    status: int
+    body: bytes = b""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the call succeeded (2xx)."""
+        return 200 <= self.status < 300
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.body[:600].decode('utf-8', 'replace').strip()}".strip()
+
+
+Api = Callable[[str, str, bytes, str], Answer]  # method, path, body, e-mail of the caller → answer
+
+
+class FrontEnd:
+    """Calls workloads on this machine and Google's APIs that this machine answers; nothing else."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._slots: dict[str, BoundedSemaphore] = {}
+        self._apis: dict[str, Api] = {}
+        self._services: dict[str, str] = {}
+        self._upstreams: dict[str, str] = {}
+        self._lock = Lock()
+        self._closed = Event()
+
+    def close(self) -> None:
+        """Wait no longer for workloads that do not listen."""
+        self._closed.set()
+
+    def limit(self, url: str, at_once: int) -> None:
+        """Let a workload have at most that many requests at a time."""
+        with self._lock:
+            self._slots[_origin(url)] = BoundedSemaphore(at_once)
+
+    def invoke_as(self, url: str, service: str) -> None:
+        """Let only those call a workload who may invoke the Cloud Run service of that full name."""
+        with self._lock:
+            self._services[_origin(url)] = service
+
+    def pass_to(self, url: str, upstream: str) -> None:
+        """Call a workload where it listens itself: what is called here was judged already."""
+        with self._lock:
+            self._upstreams[_origin(url)] = upstream
+
+    def answer_for(self, host: str, api: Api) -> None:
+        """Answer calls of a Google API's host (`dataproc.googleapis.com`) with a function."""
+        with self._lock:
+            self._apis[host] = api
+
+    def reaches(self, url: str) -> bool:
+        """Whether a call of that URL stays on this machine and is answered."""
+        return is_loopback(url) or self._api(url) is not None
+
+    def call(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float
+    ) -> Answer:
+        """Send a request and return the answer; `timeout_s` are real seconds. Raises nothing.
+
+        While nothing listens the request waits up to 30 s. A connection that breaks is answered with
+        503, one that takes too long with 504, a URL that leads elsewhere with 403; a caller without a token
+        or without the role with 401 or 403.
+        """
+        authorization = {name.lower(): value for name, value in headers.items()}.get("authorization", "")
+        if (api := self._api(url)) is not None:
+            return self._call_api(api, method, url, body, authorization)
+        if not is_loopback(url):
+            self._machine.say_not_honoured(f"{url} is not called: it leads away from this machine")
+            return Answer(HTTPStatus.FORBIDDEN, b"not called: it leads away from this machine")
+        if (refused := self.refusal(url, authorization)) is not None:
+            return refused
+        upstream = self._upstreams.get(_origin(url))
+        target = (
+            url if upstream is None else urlsplit(url)._replace(netloc=urlsplit(upstream).netloc).geturl()
+        )
+        with self.slot(url):
+            try:
+                return _send(method, target, headers, body, timeout_s=timeout_s, closed=self._closed)
+            except TimeoutError:
+                return Answer(HTTPStatus.GATEWAY_TIMEOUT, f"no answer within {timeout_s:.0f} s".encode())
+            except (OSError, http.client.HTTPException) as error:
+                return Answer(HTTPStatus.SERVICE_UNAVAILABLE, f"the connection broke: {error!r}".encode())
+
+    def _call_api(self, api: Api, method: str, url: str, body: bytes, authorization: str) -> Answer:
+        caller = caller_of(authorization)
+        if caller is None or not self._machine.service(Access).is_known(caller):
+            message = "Request had invalid authentication credentials. Expected OAuth 2 access token."
+            return error_answer(HTTPStatus.UNAUTHORIZED, "UNAUTHENTICATED", message)
+        return api(method, urlsplit(url).path, body, caller)
+
+    def refusal(self, url: str, authorization: str) -> Answer | None:
+        """Cloud Run's answer to whom it does not let through; its page tells no names, its log does, and so here.
+
+        None for who may invoke the service, and for everybody where `allUsers` may.
+
+        https://cloud.google.com/run/docs/troubleshooting#unauthorized-client
+        """
+        service = self._services.get(_origin(url))
+        access = self._machine.service(Access)
+        need = Need("run.routes.invoke", service or "")
+        if service is None or access.allows("", need):
+            return None
+        if not authorization:
+            told = f"The request was not authenticated: it carries no identity token for {service}"
+            return Answer(HTTPStatus.FORBIDDEN, told.encode())
+        claims = claims_of(authorization) or {}
+        email, audience = str(claims.get("email", "")), str(claims.get("aud", ""))
+        if _origin(audience) != _origin(url) or not access.is_known(email):
+            told = f"The access token could not be verified: it is for {audience or 'nobody'}, by {email or 'nobody'}"
+            return Answer(HTTPStatus.UNAUTHORIZED, told.encode())
+        try:
+            access.check(email, [need])
+        except AccessError as error:
+            told = f"The request was not authorized to invoke this service. {error.sentence}"
+            return Answer(HTTPStatus.FORBIDDEN, told.encode())
+        return None
+
+    def _api(self, url: str) -> Api | None:
+        host = urlsplit(url).hostname or ""
+        return self._apis.get(host) if host.endswith(GOOGLE) else None
+
+    @contextmanager
+    def slot(self, url: str) -> Iterator[None]:
+        """Wait until a workload has fewer requests than it takes at a time, and count the body as one."""
+        slot = self._slots.get(_origin(url))
+        if slot is None:
+            yield
+            return
+        with slot:
+            yield
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL is plain HTTP to this machine."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        return False
+    try:
+        return parts.hostname == "localhost" or ip_address(parts.hostname).is_loopback
+    except ValueError:
+        return False
+
+
+def json_answer(value: object, status: int = HTTPStatus.OK) -> Answer:
+    """Return a JSON answer, as Google's APIs give it."""
+    return Answer(status, json.dumps(value).encode())
+
+
+def error_answer(
+    status: HTTPStatus, reason: str, message: str, details: Sequence[dict[str, Any]] = ()
+) -> Answer:
+    """Return an error in the form of Google's APIs: https://cloud.google.com/apis/design/errors."""
+    error: dict[str, Any] = {"code": int(status), "status": reason, "message": message}
+    return json_answer({"error": error | ({"details": list(details)} if details else {})}, status=int(status))
+
+
+def _origin(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+def _send(
+    method: str, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float, closed: Event
+) -> Answer:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=timeout_s)
+    try:
+        _connect(connection, closed)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request(method, target, body=body, headers=dict(headers))
+        response = connection.getresponse()
+        return Answer(response.status, response.read(BODY_LIMIT))
+    finally:
+        connection.close()
+
+
+def _connect(connection: http.client.HTTPConnection, closed: Event) -> None:
+    end = time.monotonic() + START_PATIENCE_S
+    while True:
+        try:
+            return connection.connect()
+        except ConnectionRefusedError:
+            if time.monotonic() > end or closed.wait(RETRY_EVERY_S):
+                raise

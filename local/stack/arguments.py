@@ -1,0 +1,132 @@
+"""Terraform's arguments as handlers read them, and as the REST API of the service names them."""
+
+import re
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any
+
+from local.environment.environment import Machine
+from local.stack.loading import Attributes, Handler, Resource
+
+# What Terraform adds to many types and what means nothing outside Terraform.
+EVERYWHERE = frozenset({"project", "timeouts", "labels", "annotations", "description", "display_name"})
+
+# Maps whose keys are the user's own words, not names of the API.
+VERBATIM = frozenset(
+    {
+        "annotations",
+        "attributes",
+        "build_environment_variables",
+        "environment_variables",
+        "headers",
+        "labels",
+        "metadata",
+        "parameters",
+        "properties",
+        "user_labels",
+    }
+)
+
+
+def blocks(arguments: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the blocks of that name; the JSON may write a single one without its list."""
+    value = arguments.get(name)
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list) else [value]
+
+
+def block(arguments: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the first block of that name, empty when there is none."""
+    return next(iter(blocks(arguments, name)), {})
+
+
+def as_rest(value: Any) -> Any:
+    """Return arguments with the names that the REST APIs use: `time_to_live` becomes `timeToLive`."""
+    if isinstance(value, Mapping):
+        return {_camel(key): item if key in VERBATIM else as_rest(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [as_rest(item) for item in value]
+    return value
+
+
+def as_arguments(value: Any) -> Any:
+    """Return a REST resource with the names that Terraform's arguments have; the reverse of `as_rest`."""
+    if isinstance(value, Mapping):
+        named = {_snake(key): item for key, item in value.items() if item is not None}
+        return {name: item if name in VERBATIM else as_arguments(item) for name, item in named.items()}
+    if isinstance(value, list):
+        return [as_arguments(item) for item in value]
+    return value
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", name)
+
+
+def _camel(name: str) -> str:
+    return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), name)
+
+
+def say_unhonoured(
+    machine: Machine,
+    kind: str,
+    arguments: Mapping[str, Any],
+    honoured: Iterable[str],
+    said: Mapping[str, str],
+) -> None:
+    """Say which arguments have no effect here: those of `said` with its reason, and all unknown ones.
+
+    `kind` is the resource's type, or with a block's name behind it. `honoured` names the arguments that
+    do have their effect. Arguments that are off (false, empty) are not said.
+    """
+    for name, value in arguments.items():
+        if name in said:
+            if value not in (False, [], {}, ""):
+                machine.say_not_honoured(f"{kind}.{name}: {said[name]}")
+        elif name not in EVERYWHERE and name not in honoured:
+            machine.say_not_honoured(f"{kind}.{name}: not known here, so it has no effect")
+
+
+def stable_number(text: str, digits: int) -> str:
+    """Return a number of so many digits, always the same for a text, where the cloud gives a random one."""
+    low = 10 ** (digits - 1)
+    return str(low + int.from_bytes(sha256(text.encode()).digest()) % (9 * low))
+
+
+def recorded(
+    service: str,
+    collection: str,
+    *,
+    name: str,
+    said: str,
+    more: Mapping[str, str] | None = None,
+) -> Handler:
+    """Return a handler for a type that is only kept, not acted on, which `said` tells the user.
+
+    `name` is the pattern of the resource's full name, which is its Terraform `id` too: `{project}`,
+    `{location}` (the machine's region unless an argument says otherwise), `{number}` (stable) and any
+    argument can stand in it. `more` gives further attributes by patterns, where `{id}` works as well.
+    """
+
+    def handler(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+        machine.say_not_honoured(said)
+        known = places(machine, resource, arguments)
+        known["id"] = name.format_map(known)
+        computed = {key: pattern.format_map(known) for key, pattern in (more or {}).items()}
+        resource_as_rest = as_rest(arguments) | {"name": known["id"]}
+        machine.collection(service, collection).put(known["id"], resource_as_rest)
+        return {"project": machine.project} | arguments | {"id": known["id"]} | computed
+
+    return handler
+
+
+def places(machine: Machine, resource: Resource, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what name patterns can hold: the arguments, project, region, location and a stable number."""
+    return {
+        "project": machine.project,
+        "region": machine.region,
+        "location": machine.region,
+        "number": stable_number(resource.address, 19),
+        **arguments,
+    }

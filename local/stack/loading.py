@@ -1,0 +1,373 @@
+"""A synthesized stack: what its `cdk.tf.json` asks for, in the order in which it can be made.
+
+The syntax is Terraform's own: https://developer.hashicorp.com/terraform/language/syntax/json
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any, Protocol
+
+from local.environment.environment import Machine
+from local.errors import (
+    DependencyCycleError,
+    ExpressionError,
+    LocalError,
+    ResourceError,
+    StackError,
+    UnknownReferenceError,
+    UnsupportedExpressionError,
+)
+from local.stack.expressions import Reference, UnsupportedError, evaluate, parse_template, references
+
+FILE = "cdk.tf.json"
+LIMIT_BYTES = 64 * 2**20
+# Arguments that Terraform itself reads; the provider, and so a handler, never sees them.
+META_ARGUMENTS = frozenset(
+    {"depends_on", "lifecycle", "provider", "provisioner", "connection", "count", "for_each"}
+)
+COMMENT = "//"
+# What a reference can begin with that is neither a resource nor a local value.
+NO_RESOURCES = frozenset({"var", "path", "each", "count", "self", "terraform"})
+
+Attributes = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource (or data source, whose type is then `data.<type>`), its expressions unresolved.
+
+    `meta` holds what only Terraform reads: lifecycle, provisioner, provider …
+    """
+
+    address: str
+    type: str
+    name: str
+    config: dict[str, Any]
+    depends_on: tuple[str, ...] = ()
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What a `cdk.tf.json` declares; `folder` is where it lies, and paths of assets are relative to it.
+
+    `order` holds data sources and resources, each after all that it needs.
+    """
+
+    name: str
+    folder: Path
+    order: tuple[Resource, ...]
+    outputs: dict[str, Any]
+    local_values: dict[str, Any]
+    variables: dict[str, Any]
+    providers: dict[str, dict[str, Any]]
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The managed resources, in order."""
+        return tuple(r for r in self.order if not r.type.startswith("data."))
+
+    @property
+    def data(self) -> tuple[Resource, ...]:
+        """The data sources, in order."""
+        return tuple(r for r in self.order if r.type.startswith("data."))
+
+    @property
+    def project(self) -> str:
+        """The google provider's project. Raises StackError when it is not written in the stack."""
+        return self._google("project")
+
+    @property
+    def region(self) -> str:
+        """The google provider's region. Raises StackError when it is not written in the stack."""
+        return self._google("region")
+
+    def _google(self, key: str) -> str:
+        value = self.providers.get("google", {}).get(key)
+        if not isinstance(value, str) or "${" in value:
+            raise StackError(
+                f"{self.folder / FILE}: provider.google.{key} must be a plain text, found {value!r}"
+            )
+        return value
+
+
+class Handler(Protocol):
+    """Makes resources of one type exist here; one that exists is adopted and updated, never made twice."""
+
+    def __call__(self, resource: Resource, arguments: dict[str, Any], machine: Machine, /) -> Attributes:
+        """Return the arguments, and the attributes that Terraform would compute (id, name, uri …)."""
+        ...
+
+
+@dataclass
+class Applied:
+    """What applying a stack gave; `not_honoured` are sentences for the user."""
+
+    attributes: dict[str, Attributes] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    not_honoured: list[str] = field(default_factory=list)
+
+
+def load_stack(folder: Path) -> Stack:
+    """Read and check `<folder>/cdk.tf.json`.
+
+    Raises StackError when it is missing, damaged, or holds a construct of Terraform that is not
+    understood here, DependencyCycleError, UnknownReferenceError, and UnsupportedExpressionError.
+    """
+    document = _read(folder / FILE)
+    resources = dict(_resources(document, folder / FILE))
+    return Stack(
+        name=_name(document, folder),
+        folder=folder,
+        order=_in_order(resources, document.get("locals", {})),
+        outputs={key: value.get("value") for key, value in document.get("output", {}).items()},
+        local_values=document.get("locals", {}),
+        variables={key: value.get("default") for key, value in document.get("variable", {}).items()},
+        providers={key: _first(value) for key, value in document.get("provider", {}).items()},
+    )
+
+
+def apply(
+    stack: Stack,
+    machine: Machine,
+    handlers: Mapping[str, Handler],
+    progress: Callable[[Resource, str], None],
+) -> Applied:
+    """Make every resource of the stack exist here, in order, and resolve the outputs.
+
+    `progress` is told each resource with what became of it: "made" or "not honoured". A resource whose
+    type has no handler is said in `not_honoured`; its plain arguments can still be referred to. Raises
+    ResourceError, naming the resource, and ExpressionError.
+    """
+    applied = Applied(not_honoured=machine.not_honoured)
+    machine.collection("iam", "policies").clear()  # grants add up: one that left the stack must not stay
+    scope = Scope(stack, applied.attributes)
+    for resource in stack.order:
+        handler = handlers.get(resource.type)
+        if handler is None:
+            applied.attributes[resource.address] = _plain_arguments(resource, scope, machine)
+            progress(resource, "not honoured")
+            continue
+        arguments = scope.resolve(resource.address, "", resource.config)
+        try:
+            attributes = handler(resource, arguments, machine)
+        except (ExpressionError, ResourceError):
+            raise
+        except (LocalError, OSError) as error:
+            raise ResourceError(resource.address, str(error)) from error
+        applied.attributes[resource.address] = attributes
+        progress(resource, "made")
+    for key, value in stack.outputs.items():
+        try:
+            applied.outputs[key] = scope.resolve(f"output.{key}", "value", value)
+        except ExpressionError as error:
+            machine.say_not_honoured(str(error))
+    return applied
+
+
+class Scope:
+    """What expressions of a stack can refer to: attributes of what was made, locals and variables."""
+
+    def __init__(self, stack: Stack, attributes: Mapping[str, Attributes]) -> None:
+        self._stack, self._attributes = stack, attributes
+
+    def resolve(self, address: str, argument: str, value: Any) -> Any:
+        """Return a value of the JSON with every expression in it evaluated; null arguments are left out.
+
+        `address` and `argument` tell where the value stands. Raises UnsupportedExpressionError and
+        UnknownReferenceError, naming both.
+        """
+        if isinstance(value, dict):
+            return {
+                key: self.resolve(address, f"{argument}.{key}".lstrip("."), item)
+                for key, item in value.items()
+                if item is not None and key != COMMENT
+            }
+        if isinstance(value, list):
+            return [self.resolve(address, f"{argument}[{i}]", item) for i, item in enumerate(value)]
+        if not isinstance(value, str) or not ("${" in value or "%{" in value):
+            return value
+        try:
+            return evaluate(
+                parse_template(value), lambda ref, steps: self._value(address, argument, ref, steps)
+            )
+        except UnsupportedError as error:
+            raise UnsupportedExpressionError(address, argument, value, str(error)) from None
+
+    def _value(self, address: str, argument: str, reference: Reference, steps: tuple[str | int, ...]) -> Any:
+        kind = reference.root
+        known: Mapping[str, Any]
+        if kind == "local":
+            name, found = _named(steps, 1), self._stack.local_values
+            value = self.resolve("locals", name, found[name]) if name in found else None
+            rest, known = steps[1:], found
+        elif kind == "var":
+            name, known = _named(steps, 1), self._stack.variables
+            value, rest = known.get(name), steps[1:]
+        else:
+            name, rest = _address(kind, steps), steps[2 if kind == "data" else 1 :]
+            value, known = self._attributes.get(name), self._attributes
+        if value is None:
+            what = "has no value here" if name in known else "is not in the stack"
+            raise UnknownReferenceError(address, argument, name, f"it {what}", known)
+        return self._descend(address, argument, name, value, rest)
+
+    @staticmethod
+    def _descend(address: str, argument: str, name: str, value: Any, steps: tuple[str | int, ...]) -> Any:
+        """Follow the steps after the resource's address.
+
+        Index 0 of a mapping is the mapping itself: the JSON may write a block that occurs once, which
+        Terraform takes for a list of one, without its list.
+        """
+        path = name
+        for step in steps:
+            known: list[str] = []
+            if isinstance(value, dict):
+                if step == 0 and "0" not in value:
+                    path = f"{path}[0]"
+                    continue
+                known = [str(key) for key in value]
+                found = value.get(str(step))
+            elif isinstance(value, list):
+                number = int(step) if str(step).isdigit() else -1
+                known = [f"[{i}]" for i in range(len(value))]
+                found = value[number] if 0 <= number < len(value) else None
+            else:
+                found = None
+            place = f"{path}.{step}" if isinstance(step, str) else f"{path}[{step}]"
+            if found is None:
+                raise UnknownReferenceError(address, argument, place, f"{path} has no such value here", known)
+            path, value = place, found
+        return value
+
+
+def _plain_arguments(resource: Resource, scope: Scope, machine: Machine) -> Attributes:
+    machine.say_not_honoured(f"{resource.address}: nothing here stands for {resource.type}")
+    attributes = {}
+    for key, value in resource.config.items():
+        try:
+            attributes[key] = scope.resolve(resource.address, key, value)
+        except ExpressionError as error:
+            machine.say_not_honoured(str(error))
+    return attributes
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        if file.stat().st_size > LIMIT_BYTES:
+            raise StackError(f"{file} holds more than {LIMIT_BYTES} bytes: that is no stack")
+        document = json.loads(file.read_bytes())
+    except OSError as error:
+        raise StackError(f"{file} cannot be read ({error.strerror}): run `make synth` first") from error
+    except ValueError as error:
+        raise StackError(f"{file} is not JSON ({error}): run `make synth` again") from error
+    if not isinstance(document, dict):
+        raise StackError(f"{file} must hold a JSON object, found {type(document).__name__}")
+    for section in ("module", "import", "moved", "check"):
+        if document.get(section):
+            raise StackError(f"{file}: sections {section!r} are not understood here")
+    return document
+
+
+def _name(document: dict[str, Any], folder: Path) -> str:
+    metadata = document.get(COMMENT, {})
+    name = metadata.get("metadata", {}).get("stackName") if isinstance(metadata, dict) else None
+    return str(name or folder.name)
+
+
+def _first(value: Any) -> dict[str, Any]:
+    """A provider's block is an object, or a list of them when there are aliases."""
+    return dict(value[0] if isinstance(value, list) else value)
+
+
+def _resources(document: dict[str, Any], file: Path) -> Iterator[tuple[str, Resource]]:
+    for section, prefix in (("data", "data."), ("resource", "")):
+        for kind, named in document.get(section, {}).items():
+            for name, block in named.items():
+                address = f"{prefix}{kind}.{name}"
+                if not isinstance(block, dict):
+                    raise StackError(f"{file}: {address} must be an object, found {type(block).__name__}")
+                for repeated in ("count", "for_each"):
+                    if repeated in block:
+                        raise StackError(f"{file}: {address} uses {repeated}, which is not understood here")
+                config = {k: v for k, v in block.items() if k not in META_ARGUMENTS and k != COMMENT}
+                meta = {k: v for k, v in block.items() if k in META_ARGUMENTS and k != "depends_on"}
+                yield (
+                    address,
+                    Resource(address, prefix + kind, name, config, tuple(block.get("depends_on", ())), meta),
+                )
+
+
+def _in_order(resources: dict[str, Resource], local_values: dict[str, Any]) -> tuple[Resource, ...]:
+    """Sort so that each comes after what it refers to or depends on; otherwise the JSON's order stays."""
+    for name, value in local_values.items():
+        list(_referred("locals", name, value, local_values, (name,)))  # finds circles
+    graph: dict[str, list[str]] = {}
+    for address, resource in resources.items():
+        needed = {each: argument for argument, each in _needed(resource, local_values)}
+        for each, argument in needed.items():
+            if each not in resources:
+                raise UnknownReferenceError(address, argument, each, "it is not in the stack", resources)
+        graph[address] = list(needed)
+    try:
+        return tuple(resources[address] for address in TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        raise DependencyCycleError(error.args[1]) from None
+
+
+def _needed(resource: Resource, local_values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what a resource needs: the argument that says so, and the address."""
+    for address in resource.depends_on:
+        yield "depends_on", ".".join(address.split(".")[: 3 if address.startswith("data.") else 2])
+    lifecycle = _first(resource.meta.get("lifecycle") or {})
+    triggers = {
+        "replace_triggered_by": [f"${{{text}}}" for text in lifecycle.get("replace_triggered_by", ())]
+    }
+    unseen = triggers | {"provisioner": resource.meta.get("provisioner")}
+    yield from _referred(resource.address, "", unseen, local_values)
+    yield from _referred(resource.address, "", resource.config, local_values)
+
+
+def _referred(
+    address: str, argument: str, value: Any, local_values: dict[str, Any], inside: tuple[str, ...] = ()
+) -> Iterator[tuple[str, str]]:
+    """Yield what a value refers to; local values are looked into, and `inside` are those gone through."""
+    for place, text in _texts(argument, value):
+        try:
+            found = list(references(parse_template(text)))
+        except UnsupportedError:
+            continue  # said when it is evaluated, where a type without a handler is only a remark
+        for reference in found:
+            steps = tuple(step for step in reference.steps if isinstance(step, str | int))
+            if reference.root == "local":
+                name = _named(steps, 1)
+                if name in inside:
+                    raise DependencyCycleError([f"local.{each}" for each in (*inside, name)])
+                yield from _referred(address, place, local_values.get(name), local_values, (*inside, name))
+            elif reference.root not in NO_RESOURCES:
+                yield place, _address(reference.root, steps)
+
+
+def _texts(argument: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield every text with an expression in a value of the JSON, with the place where it stands."""
+    if isinstance(value, dict):
+        pairs: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, list):
+        pairs = enumerate(value)
+    else:
+        if isinstance(value, str) and "${" in value:
+            yield argument, value
+        return
+    for key, item in pairs:
+        yield from _texts(f"{argument}.{key}".lstrip("."), item)
+
+
+def _address(root: str, steps: tuple[str | int, ...]) -> str:
+    return ".".join([root, *(str(step) for step in steps[: 2 if root == "data" else 1])])
+
+
+def _named(steps: tuple[str | int, ...], count: int) -> str:
+    return ".".join(str(step) for step in steps[:count])

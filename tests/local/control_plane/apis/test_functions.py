@@ -1,0 +1,91 @@
+"""A function as the API deploys it: uploaded, started, deployed anew at its URL, deleted."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from local.control_plane.server import ControlPlane
+from local.data_plane.emulators import Emulators
+from local.environment.clock import RealClock
+from local.environment.environment import Machine
+from local.http.rest import Call
+from local.service_router.ingress import Ingress
+from local.services.storage import Storage
+from tests.local.control_plane.test_provider import zipped
+
+pytestmark = pytest.mark.emulator
+
+PARENT = "/cloudfunctions2/v2/projects/p/locations/l"
+NAME = f"{PARENT}/functions/f"
+FUNCTION = {"main.py": "import os\n\ndef collect(request):\n    return os.environ['WORD']\n"}
+BROKEN = {"main.py": "import nothing_of_that_name\n"}
+
+
+@pytest.fixture
+def machine(new_machine: Callable[..., Machine], emulators: Emulators, clock: RealClock) -> Machine:
+    one = replace(new_machine(emulators), clock=clock)
+    one.service(Storage).put_bucket(
+        {"name": f"{one.project}-code", "location": "L", "storageClass": "STANDARD"}
+    )
+    for name, files in (("f-1.zip", FUNCTION), ("broken.zip", BROKEN)):
+        one.service(Storage).put_object(f"{one.project}-code", name, zipped(files), "application/zip", {})
+    return one
+
+
+def function(machine: Machine, name: str, word: str) -> dict[str, Any]:
+    source = {"storageSource": {"bucket": f"{machine.project}-code", "object": name}}
+    return {
+        "buildConfig": {"runtime": "python313", "entryPoint": "collect", "source": source},
+        "serviceConfig": {"environmentVariables": {"WORD": word}},
+    }
+
+
+def settled(plane: ControlPlane, method: str, path: str, query: dict[str, str], body: Any) -> dict[str, Any]:
+    reply = plane.answer(Call(method, path, query, json.dumps(body).encode()))
+    told: dict[str, Any] = json.loads(reply.body)
+    end = time.monotonic() + 60
+    while not told.get("done"):
+        assert reply.status == 200, told
+        assert time.monotonic() < end
+        time.sleep(0.02)
+        told = json.loads(plane.answer(Call("GET", f"/cloudfunctions2/v2/{told['name']}")).body)
+    return told
+
+
+def says(url: str) -> str:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=20) as answer:
+        return str(answer.read().decode())
+
+
+def test_deployed_and_deployed_anew_at_the_same_url(plane: ControlPlane, machine: Machine) -> None:
+    made = settled(
+        plane, "POST", f"{PARENT}/functions", {"functionId": "f"}, function(machine, "f-1.zip", "one")
+    )
+    url = made["response"]["url"]
+    ingress = machine.service(Ingress)
+    assert (says(ingress.open_for_user(url)), made["response"]["state"]) == ("one", "ACTIVE")
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        says(url)
+    mask = {"updateMask": "serviceConfig"}
+    again = settled(plane, "PATCH", NAME, mask, function(machine, "f-1.zip", "two"))
+    assert (again["response"]["url"], says(ingress.open_for_user(url))) == (url, "two")
+    settled(plane, "DELETE", NAME, {}, {})
+    assert machine.supervisor.processes == []
+    with pytest.raises(OSError, match="refused"):
+        says(url)
+
+
+def test_an_archive_that_does_not_start_says_why_and_leaves_nothing(
+    plane: ControlPlane, machine: Machine
+) -> None:
+    made = settled(
+        plane, "POST", f"{PARENT}/functions", {"functionId": "f"}, function(machine, "broken.zip", "one")
+    )
+    assert "No module named 'nothing_of_that_name'" in made["error"]["message"]
+    assert plane.answer(Call("GET", NAME)).status == 404

@@ -1,0 +1,83 @@
+"""What a bootstrap makes besides service accounts and grants: APIs, the identity pool and its provider."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import requests
+
+from local.control_plane.server import ControlPlane
+from local.environment.clock import RealClock
+from local.environment.environment import Machine
+
+pytestmark = pytest.mark.local
+
+POOLS = "iambeta/v1/projects/p/locations/global/workloadIdentityPools"
+PROVIDERS = f"{POOLS}/vlille-github/providers"
+SERVICES = "serviceusage/v1/projects/p/services"
+
+
+@pytest.fixture
+def machine(new_machine: Callable[..., Machine], clock: RealClock) -> Machine:
+    """A machine without emulators."""
+    return replace(new_machine(), project="p", clock=clock)
+
+
+@pytest.fixture
+def send(plane: ControlPlane) -> Callable[..., tuple[int, Any]]:
+    """Make a call, and wait for the end of the operation that it may have begun; return status and resource."""
+
+    def call(method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        answer = requests.request(method, f"{plane.url}/{path}", json=body, timeout=10)
+        told = answer.json()
+        end = time.monotonic() + 10
+        while "/operations/" in str(told.get("name")) and not told["done"]:
+            assert time.monotonic() < end, told
+            told = requests.get(f"{plane.url}/iambeta/v1/{told['name']}", timeout=10).json()
+        return answer.status_code, told.get("response", told)
+
+    return call
+
+
+def test_a_deleted_pool_keeps_its_id_until_it_is_undeleted(send: Callable[..., tuple[int, Any]]) -> None:
+    for parent, parameter, name in (
+        (POOLS, "workloadIdentityPoolId", "vlille-github"),
+        (PROVIDERS, "workloadIdentityPoolProviderId", "github"),
+    ):
+        create = f"{parent}?{parameter}={name}"
+        full = f"{parent.removeprefix('iambeta/v1/')}/{name}"
+        made = send("POST", create, {"displayName": "GitHub"})[1]
+        assert (made["name"], made["state"]) == (full, "ACTIVE")
+        assert send("DELETE", f"{parent}/{name}")[1]["state"] == "DELETED"
+        assert send("POST", create, {})[0] == 409
+        assert send("GET", f"{parent}/{name}")[1]["state"] == "DELETED"
+        assert send("POST", f"{parent}/{name}:undelete", {})[1]["state"] == "ACTIVE"
+        assert send("GET", f"{parent}/{name}")[1] == {
+            "name": full,
+            "displayName": "GitHub",
+            "state": "ACTIVE",
+        }
+
+
+def test_what_is_not_there_is_neither_deleted_nor_undeleted(send: Callable[..., tuple[int, Any]]) -> None:
+    assert send("DELETE", f"{POOLS}/none")[0] == 404
+    assert send("POST", f"{POOLS}/none:undelete", {})[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "enabled"),
+    [
+        (f"{SERVICES}:batchEnable", {"serviceIds": ["a.example.com", "b.example.com"]}, {"a", "b"}),
+        (f"{SERVICES}/c.example.com:enable", {}, {"c"}),
+    ],
+)
+def test_an_api_is_enabled_and_listed(
+    send: Callable[..., tuple[int, Any]], path: str, body: Any, enabled: set[str]
+) -> None:
+    services = send("POST", path, body)[1]["services"]
+    names = {f"projects/p/services/{name}.example.com" for name in enabled}
+    assert {each["name"] for each in services} == names
+    listed = {each["name"] for each in send("GET", SERVICES)[1]["services"] if each["state"] == "ENABLED"}
+    assert listed > {*names, "projects/p/services/run.googleapis.com"}

@@ -1,0 +1,46 @@
+"""A control plane on each module's own machine."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from local.control_plane.server import ControlPlane
+from local.environment.clock import RealClock
+from local.environment.environment import Machine
+from local.http.rest import Call, Reply
+from tests.cdk.conftest import copy_checkout, synthesize
+from tests.google_api.discovery import EMULATED, KNOWN_DIFFERENCES
+from tests.local.control_plane.judging import differences_of
+
+
+@pytest.fixture(scope="session")
+def stack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Dev, as it is synthesized now."""
+    folder = tmp_path_factory.mktemp("dev")
+    synthesize(copy_checkout(folder / "checkout", 1_000_000_000, 0o644), folder / "out", VLILLE_ENV="dev")
+    return folder / "out" / "stacks" / "vlille-dev"
+
+
+@pytest.fixture
+def clock() -> Iterator[RealClock]:
+    """A clock that runs as life does."""
+    one = RealClock(1.0, datetime.now(UTC))
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def plane(machine: Machine) -> Iterator[ControlPlane]:
+    """What answers for the machine of the module that asks; each call and reply must be as Google describes them."""
+    found: list[str] = []
+
+    def judge(call: Call, reply: Reply) -> None:
+        found.extend(differences_of(call, reply))
+
+    one = ControlPlane(machine, judge)
+    yield one
+    one.close()
+    unknown = {each for each in found if each not in KNOWN_DIFFERENCES and not EMULATED.fullmatch(each)}
+    assert sorted(unknown) == []

@@ -1,0 +1,142 @@
+"""Years of old files, were it three: from a bucket of this machine into its archive, and by the batch into tables."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from cdk.settings import Settings, load_environments
+from feed import load_feeds, unpack
+from local.control_plane.server import ControlPlane
+from local.data_plane.emulators import Emulators
+from local.environment.clock import RealClock
+from local.environment.environment import Machine
+from local.iam_proxy.enforcement import Guard
+from local.runs.report import count_rows
+from local.services import HANDLERS
+from local.services.dataproc import Dataproc
+from local.services.storage import Storage
+from local.stack.loading import apply, load_stack
+from operate.backfill import backfill
+from operate.cloud import Cloud, connect
+from operate.errors import OperateError, StoppedError
+from operate.place import Place
+from tests.conftest import ENVIRONMENTS, fresh_emulators, storage_client
+from tests.local.control_plane.test_provider import ENTRIES
+
+pytestmark = pytest.mark.local
+
+ROOT = Path(__file__).parents[3]
+PROJECT = "vlille-dev"
+OLD = "old-files"
+MINUTES = ("10-26_22:50", "10-26_22:51", "10-27_23:10")
+
+
+@pytest.fixture
+def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
+    """Emulators of each test's own, for the project has the name that the stack gives it."""
+    with fresh_emulators(tmp_path_factory) as one:
+        yield one
+
+
+@pytest.fixture
+def machine(
+    new_machine: Callable[..., Machine], emulators: Emulators, clock: RealClock, stack_folder: Path
+) -> Iterator[Machine]:
+    """The stack of dev, whose workloads may do what its grants let them."""
+    one = replace(new_machine(emulators), project=PROJECT, clock=clock, stack_folder=stack_folder)
+    guard = one.service(Guard)
+    one.doors = guard.doors
+    apply(load_stack(stack_folder), one, HANDLERS, lambda _resource, _what: None)
+    yield one
+    guard.close()
+
+
+@dataclass
+class Old:
+    """Old files on this machine, beside what is deployed there."""
+
+    machine: Machine
+    cloud: Cloud
+    settings: Settings
+    originals: dict[str, bytes]
+    said: list[str] = field(default_factory=list)
+
+    def wait(self, seconds: float) -> None:
+        """As long as is asked for, or until the run has ended."""
+        self.machine.service(Dataproc).workflows[-1].ended.wait(seconds)
+
+    def run(self, pause: Callable[[float], None] | None = None) -> int:
+        return backfill(
+            self.cloud,
+            self.settings,
+            Place("dev", self.machine.folder),
+            list(load_feeds(ROOT / "sources").values()),
+            source=OLD,
+            keep=True,
+            dry_run=False,
+            ask=lambda _: True,
+            say=self.said.append,
+            pause=pause or self.wait,
+        )
+
+    def held(self, bucket: str) -> dict[str, bytes]:
+        client = storage_client(Emulators(self.machine.gcs_url, self.machine.bigquery_url), PROJECT)
+        return {blob.name: unpack(blob.download_as_bytes()) for blob in client.list_blobs(bucket)}
+
+    @property
+    def rows(self) -> int:
+        return count_rows(self.machine, f"{PROJECT}.vlille.vlille_ods")
+
+
+@pytest.fixture
+def old(plane: ControlPlane, machine: Machine) -> Old:
+    """What Terraform's provider says of the template is said again, with what it names in today's stack."""
+    cloud = connect(PROJECT, plane.environment())
+    [sent] = [each["body"] for each in ENTRIES if each["target"].endswith("/workflowTemplates?alt=json")]
+    [kept] = machine.service(Dataproc).templates.list()
+    template = sent | {part: kept[part] for part in ("jobs", "parameters")}
+    region = f"projects/{PROJECT}/locations/{machine.region}"
+    cloud.call("POST", f"{cloud.endpoints.dataproc}{region}/workflowTemplates", json=template)
+    cloud.call("POST", f"{cloud.endpoints.storage}b", json={"name": OLD})
+    sample = (ROOT / "sources" / "vlille_ods" / "sample.json").read_bytes()
+    originals = {f"data___2023-{minute}:00.json": sample for minute in MINUTES}
+    for name, content in originals.items():
+        machine.service(Storage).put_object(OLD, name, content, "application/json", {})
+    dev = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]
+    return Old(machine, cloud, replace(dev, project=PROJECT), originals)
+
+
+def test_old_files_become_rows_and_a_run_that_was_left_is_waited_for(old: Old) -> None:
+    def leave(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(StoppedError, match=r"goes on here \(`make down ENV=dev` would end it\)"):
+        old.run(pause=leave)
+    assert old.run() == 0
+    [workflow] = old.machine.service(Dataproc).workflows
+    records = len(json.loads(old.originals[f"data___2023-{MINUTES[0]}:00.json"])["records"])
+    assert workflow.summaries["rebuild"]["rows_loaded"] == old.rows == 3 * records
+    assert old.said[-2:] == [
+        "0 objects archived, 3 were already, 0 are left alone",
+        "vlille_ods: 2023-10-26 to 2023-10-27 rebuilt; the table batch_runs has the account",
+    ]
+    assert old.held(OLD) == old.originals
+    assert sorted(old.held(old.settings.bucket("archive"))) == [
+        "feed=vlille_ods/date=2023-10-26/hour=20/20231026T205000Z.json.gz",
+        "feed=vlille_ods/date=2023-10-26/hour=20/20231026T205100Z.json.gz",
+        "feed=vlille_ods/date=2023-10-27/hour=21/20231027T211000Z.json.gz",
+    ]
+
+
+def test_a_batch_that_may_not_read_the_archive_is_told(old: Old) -> None:
+    policies = old.machine.collection("iam", "policies")
+    bucket = f"b/{old.settings.bucket('archive')}"
+    reader = f"serviceAccount:{old.settings.service_account('batch')}"
+    bindings = [binding for binding in policies.get(bucket)["bindings"] if reader not in binding["members"]]
+    policies.put(bucket, policies.get(bucket) | {"bindings": bindings})
+    with pytest.raises(OperateError, match=r"(?s)is archived and not rebuilt: .*403.*make logs"):
+        old.run()
+    assert (len(old.held(old.settings.bucket("archive"))), old.rows) == (3, 0)

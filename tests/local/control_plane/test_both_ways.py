@@ -1,0 +1,208 @@
+"""The stack read directly, and the same stack as Terraform's real provider makes it: one system.
+
+`make demo` applies the JSON here, `make deploy TO=here` answers the provider; what the provider sends was recorded.
+A stack that has changed since is told: the recording must then be made anew.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.control_plane.server import ControlPlane
+from local.data_plane.emulators import Emulators
+from local.environment.clock import RealClock
+from local.environment.environment import Machine
+from local.processes.supervisor import Supervisor
+from local.services import HANDLERS
+from local.services.bigquery import BigQuery
+from local.services.iam import Policies
+from local.stack.loading import Applied, apply, load_stack
+from local.workloads.workloads import Workloads
+from tests.conftest import fresh_emulators
+from tests.local.control_plane.test_provider import (
+    ENTRIES,
+    SERVICE,
+    put_artifacts,
+    settled,
+    with_digest_of,
+    zipped,
+)
+
+pytestmark = pytest.mark.emulator
+
+PROJECT = "vlille-dev"
+REMEDY = "if the stack has changed, make the recording anew (tests/local/control_plane/recording.py says how)"
+DIGEST = re.compile(r"[0-9a-f]{16}(?=\.(zip|py)|$)")
+LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d+|http://here")
+# What one way writes and the other does not: the server's own words, Terraform's labels, what people read.
+BESIDE = frozenset(
+    {
+        *("labels", "userLabels", "description", "displayName", "etag", "kind", "id", "selfLink", "state"),
+        *("creationTimestamp", "gatewayAddress", "oauth2ClientId", "accountId", "mode", "locationType"),
+        *("networkFirewallPolicyEnforcementOrder", "routingConfig", "logConfig", "purpose", "stackType"),
+        *("repositoryId", "location", "enabled", "disabled", "priority", "version", "stage"),
+    }
+)
+SERVER_NAMED = re.compile(r"(?<=notificationChannels/)\w+")
+
+
+@pytest.fixture(scope="module")
+def other_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
+    """Emulators for the second of two projects of one name."""
+    with fresh_emulators(tmp_path_factory) as one:
+        yield one
+
+
+@pytest.fixture
+def machine(
+    new_machine: Callable[..., Machine], emulators: Emulators, clock: RealClock, tmp_path: Path
+) -> Machine:
+    """The machine that the provider deploys into."""
+    return replace(new_machine(emulators), project=PROJECT, clock=clock, folder=tmp_path / "terraform")
+
+
+@pytest.fixture
+def direct(
+    new_machine: Callable[..., Machine],
+    other_emulators: Emulators,
+    clock: RealClock,
+    tmp_path: Path,
+    stack_folder: Path,
+) -> Iterator[tuple[Machine, Applied]]:
+    """A machine on which the JSON is applied, and what that gave."""
+    with Supervisor(tmp_path / "direct.json") as supervisor:
+        one = replace(
+            new_machine(other_emulators),
+            project=PROJECT,
+            clock=clock,
+            folder=tmp_path / "direct",
+            stack_folder=stack_folder,
+            supervisor=supervisor,
+        )
+        applied = apply(load_stack(stack_folder), one, HANDLERS, lambda _resource, _what: None)
+        one.service(Workloads).settle()
+        yield one, applied
+
+
+def made_by_the_provider(plane: ControlPlane, machine: Machine) -> None:
+    """Replay the recording up to its destroy."""
+    service = zipped(SERVICE)
+    for entry in with_digest_of(ENTRIES, service):
+        if entry["method"] == "DELETE":
+            return
+        settled(plane, entry["method"], entry["target"], entry["body"])
+        if entry["method"] == "POST" and (entry["body"] or {}).get("name") == f"{PROJECT}-artifacts":
+            put_artifacts(machine, service)
+
+
+def steady(value: Any) -> Any:
+    """A document without what differs from run to run, and without what only one of the two ways writes."""
+    if isinstance(value, dict):
+        items = {key: steady(item) for key, item in value.items() if key not in BESIDE}
+        return {key: item for key, item in items.items() if item not in (None, {}, [], "", "0", False)}
+    if isinstance(value, list):
+        return [steady(item) for item in value]
+    if isinstance(value, str):
+        return DIGEST.sub("digest", LOOPBACK.sub("workload", value))
+    # Google's JSON leaves zeros out, and writes long numbers as text.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def by_name(machine: Machine, service: str, collection: str) -> dict[str, Any]:
+    return {each["name"]: steady(each) for each in machine.collection(service, collection).list()}
+
+
+def of_kind(service: str, collection: str) -> Callable[[Machine], dict[str, Any]]:
+    return lambda machine: by_name(machine, service, collection)
+
+
+def alerts(machine: Machine) -> list[Any]:
+    """Policies and channels, whose names are the server's, by what they ask."""
+    held = [
+        *machine.collection("monitoring", "alertPolicies").list(),
+        *machine.collection("monitoring", "notificationChannels").list(),
+    ]
+    text = SERVER_NAMED.sub("", json.dumps([steady(each) for each in held]))
+    return sorted((_nameless(each) for each in json.loads(text)), key=json.dumps)
+
+
+def _nameless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _nameless(item) for key, item in sorted(value.items()) if key != "name"}
+    return [_nameless(item) for item in value] if isinstance(value, list) else value
+
+
+def networks(machine: Machine) -> dict[str, Any]:
+    """Networks, subnetworks and firewalls; one way names others by path, the other by their last word."""
+    found: dict[str, Any] = {}
+    for kind in ("networks", "subnetworks", "firewalls"):
+        for name, each in by_name(machine, "compute", kind).items():
+            last = {key: each[key].rpartition("/")[2] for key in ("network", "region") if key in each}
+            opened = each.pop("allow", None) or each.pop("allowed", None) or []
+            protocols = sorted(rule.get("protocol") or rule.get("IPProtocol") for rule in opened)
+            found[name] = each | last | {"protocols": protocols}
+    return found
+
+
+def repositories(machine: Machine) -> dict[str, Any]:
+    """Repositories; their clean-up is a mapping in the one way and a list in the other."""
+    found = by_name(machine, "artifactregistry", "repositories")
+    for each in found.values():
+        rules = each["cleanupPolicies"]
+        each["cleanupPolicies"] = sorted(rules.values() if isinstance(rules, dict) else rules, key=json.dumps)
+    return found
+
+
+def grants(machine: Machine) -> set[tuple[str, str, str, str]]:
+    return {
+        (resource, binding["role"], member, json.dumps(steady(binding.get("condition")), sort_keys=True))
+        for resource in machine.collection("iam", "policies").names()
+        for binding in machine.service(Policies).get(resource)["bindings"]
+        for member in binding["members"]
+    }
+
+
+def tables(machine: Machine) -> dict[str, Any]:
+    root = f"/bigquery/v2/projects/{PROJECT}/datasets/vlille/tables"
+    names = [
+        each["tableReference"]["tableId"]
+        for each in machine.service(BigQuery).call("GET", root, {})["tables"]
+    ]
+    held = {name: machine.service(BigQuery).call("GET", f"{root}/{name}", {}) for name in names}
+    told = ("schema", "view", "timePartitioning", "clustering", "type")
+    return {name: steady({key: each.get(key) for key in told}) for name, each in held.items()}
+
+
+def test_both_ways_give_the_same_system(
+    plane: ControlPlane, machine: Machine, direct: tuple[Machine, Applied]
+) -> None:
+    made_by_the_provider(plane, machine)
+    other, applied = direct
+    for what, of in PARTS.items():
+        assert of(machine) == of(other), f"{what}; {REMEDY}"
+    function = machine.collection("rest", "cloudfunctions2.functions").list()[0]
+    attributes = applied.attributes["google_cloudfunctions2_function.collection_function"]
+    environment = attributes["service_config"][0]["environment_variables"]
+    assert function["serviceConfig"]["environmentVariables"] == environment, REMEDY
+    assert set(machine.service(Workloads).urls) == set(other.service(Workloads).urls)
+
+
+PARTS: dict[str, Callable[[Machine], Any]] = {
+    "grants": grants,
+    "tables": tables,
+    "service accounts": of_kind("iam", "serviceAccounts"),
+    "custom roles": of_kind("iam", "roles"),
+    "buckets": of_kind("storage", "buckets"),
+    "topics": of_kind("pubsub", "topics"),
+    "subscriptions": of_kind("pubsub", "subscriptions"),
+    "scheduler jobs": of_kind("cloudscheduler", "jobs"),
+    "workflow templates": of_kind("dataproc", "workflowTemplates"),
+    "alerts": alerts,
+    "networks": networks,
+    "repositories": repositories,
+}

@@ -1,0 +1,80 @@
+"""What an edit of each setting does to a deployed environment, as the real provider planned it."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from cdk import settings
+from tests.local.control_plane.edits import EDITS, FILE, NOT_PLANNED
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[3]
+PLANNED: dict[str, dict[str, dict[str, str]]] = json.loads(FILE.read_text("utf-8"))
+REMEDY = "plan it with the real provider: tests/local/control_plane/edits.py says how, docs/deploy.md has the table"
+# What holds data that a replacement deletes.
+DATA = ("google_bigquery_dataset.", "google_bigquery_table.", "google_storage_bucket.")
+REFUSED = "region"  # by operate/changes.py, before a plan
+
+
+def keys_of(section: type[Any], prefix: str = "") -> Iterator[str]:
+    for field in msgspec.structs.fields(section):
+        inner = settings._section(field.type)
+        yield from keys_of(inner, f"{prefix}{field.name}.") if inner else (f"{prefix}{field.name}",)
+
+
+def replaced(planned: dict[str, str]) -> set[str]:
+    return {address for address, actions in planned.items() if "delete" in actions}
+
+
+def test_every_setting_was_edited_and_planned() -> None:
+    keys = set(keys_of(settings.EnvironmentFile))
+    assert keys == EDITS.keys() | NOT_PLANNED, REMEDY
+    for environment, planned in PLANNED.items():
+        assert planned.keys() == EDITS.keys(), f"{environment}: {REMEDY}"
+        assert all(planned.values()), environment
+
+
+@pytest.mark.parametrize("environment", PLANNED)
+def test_no_other_edit_deletes_data(environment: str) -> None:
+    for key, planned in PLANNED[environment].items():
+        deleted = {address for address in replaced(planned) if address.startswith(DATA)}
+        if key == REFUSED and environment == "dev":
+            assert len(deleted) > 5
+        else:
+            assert not deleted, f"{key}: refuse it in operate/changes.py"
+    assert "error" not in PLANNED["dev"]
+    assert [key for key, planned in PLANNED["prod"].items() if "error" in planned] == [REFUSED]
+
+
+@pytest.mark.parametrize("environment", PLANNED)
+def test_the_table_of_edits_says_what_was_planned(environment: str) -> None:
+    """Rows of docs/deploy.md that say "in place" replace nothing, and the others what they name."""
+    text = (ROOT / "docs" / "deploy.md").read_text("utf-8").split("## Editing the settings")[1]
+    rows = [
+        [cell.strip() for cell in row.split("|")[1:-1]] for row in text.splitlines() if row.startswith("| `")
+    ]
+    in_place = {
+        key
+        for cells in rows
+        if cells[1] == "in place"
+        for pattern in re.findall(r"`([\w.*]+)`", cells[0])
+        for key in EDITS
+        if re.fullmatch(pattern.replace(".", r"\.").replace("*", r"\w+"), key)
+    }
+    template = "google_dataproc_workflow_template.batch_template"
+    for key, planned in PLANNED[environment].items():
+        if "error" in planned:
+            continue
+        if key in in_place:
+            assert set(planned.values()) == {"update"}, key
+        elif set(planned.values()) <= {"create", "delete"}:
+            assert any(f"`{key}`" in row[0] and row[1].startswith("creates or deletes") for row in rows), key
+        else:
+            assert template in replaced(planned), key
+    assert in_place >= {"protected", "schedule.copy", "retention.soft_delete_days", "alerts.email"}

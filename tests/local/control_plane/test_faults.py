@@ -1,0 +1,117 @@
+"""Faults on demand: which calls they strike, what those get, and that what was asked for may be asked again."""
+
+import http.client
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local.control_plane.server import FAULTS, ControlPlane
+from local.environment.clock import RealClock
+from local.environment.environment import Machine
+from local.errors import LocalError
+from local.http.faults import CUT, DROP, MOST_TIMES, NO_REPLY, Fault, Faults
+from local.http.rest import REASONS, Reply
+
+pytestmark = pytest.mark.local
+
+TOPIC = "pubsub/v1/projects/p/topics/t"
+KIND = "PUT /pubsub/v1/projects/{project}/topics/{id}"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("503", Fault("503")),
+        ("drop", Fault("drop")),
+        ("cutx3", Fault("cut", "", 3)),
+        ("403@POST /pubsub", Fault("403", "POST /pubsub")),
+        ("429@topics|bucketsx99", Fault("429", "topics|buckets", 99)),
+    ],
+)
+def test_a_fault_is_read(text: str, fault: Fault) -> None:
+    assert Fault.parse(text) == fault
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("200", "FAULT: found '200', accepted: WHAT[@KINDS][xTIMES] with WHAT one of 400, 401, 403"),
+        ("", "FAULT: found ''"),
+        ("lost", "FAULT: found 'lost'"),
+        ("503@(", "FAULT: '(' is no regular expression"),
+    ],
+)
+def test_what_is_no_fault_is_one_sentence(text: str, told: str) -> None:
+    with pytest.raises(LocalError) as raised:
+        Fault.parse(text)
+    assert str(raised.value).startswith(told)
+
+
+@given(
+    st.sampled_from([*map(str, REASONS), DROP, CUT]),
+    st.sampled_from(["", "POST", "topics|buckets", "GET /x"]),
+    st.integers(0, MOST_TIMES),
+)
+def test_a_fault_reads_as_it_is_written(what: str, kinds: str, times: int) -> None:
+    assert Fault.parse(str(Fault(what, kinds, times))) == Fault(what, kinds, times)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "gets", "worked"),
+    [
+        ("503", KIND, [503, 200, 200], 2),
+        ("503x2", KIND, [503, 503, 200], 1),
+        ("drop", KIND, [0, 200, 200], 2),
+        ("cut", KIND, [0, 200, 200], 3),
+        ("403@GET", KIND, [200, 200, 200], 3),
+        ("403@PUT /pubsub", KIND, [403, 200, 200], 2),
+    ],
+)
+def test_the_first_calls_of_a_kind_are_struck(text: str, kind: str, gets: list[int], worked: int) -> None:
+    faults, done = Faults(), []
+    faults.set(Fault.parse(text))
+
+    def work() -> Reply:
+        done.append(kind)
+        return Reply()
+
+    assert [faults.around(kind, work).status for _ in gets] == gets
+    assert len(done) == worked
+    assert faults.around("another kind", Reply).status == (200 if "@" in text else gets[0])
+    faults.set(None)
+    assert faults.around(kind, work).status == 200
+
+
+def test_no_reply_is_none_that_a_server_could_give() -> None:
+    assert NO_REPLY.status not in range(100, 600)
+
+
+@pytest.fixture
+def machine(new_machine: Callable[..., Machine], clock: RealClock) -> Machine:
+    """A machine without emulators."""
+    return replace(new_machine(), project="p", clock=clock)
+
+
+def test_over_http_a_connection_ends_and_the_next_call_finds_what_was_done(plane: ControlPlane) -> None:
+    requests.put(plane.url + FAULTS, data="cut@PUT", timeout=10).raise_for_status()
+    parts = urlsplit(plane.url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    connection.request("PUT", f"/{TOPIC}", body="{}")
+    with pytest.raises(http.client.RemoteDisconnected):
+        connection.getresponse()
+    again = requests.put(f"{plane.url}/{TOPIC}", json={}, timeout=10)
+    assert (again.status_code, again.json()["error"]["status"]) == (409, "ALREADY_EXISTS")
+    requests.put(plane.url + FAULTS, data="403@GET", timeout=10).raise_for_status()
+    refused = requests.get(f"{plane.url}/{TOPIC}", timeout=10)
+    assert refused.status_code == 403
+    assert json.loads(refused.content)["error"]["message"] == (
+        "GET /pubsub/v1/projects/{project}/topics/{id}: refused on demand (FAULT=403)"
+    )
+    requests.put(plane.url + FAULTS, timeout=10).raise_for_status()
+    assert requests.get(f"{plane.url}/{TOPIC}", timeout=10).ok

@@ -1,0 +1,146 @@
+"""The calls of the real google provider 6.50.0, as they were recorded, answered again.
+
+No provider is needed here: what it sent is sent again, and each answer that it read must be what it was.
+"""
+
+import hashlib
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from local.control_plane.server import ControlPlane, call_of
+from local.data_plane.emulators import Emulators
+from local.environment.clock import RealClock
+from local.environment.environment import Machine
+from local.http.rest import Reply
+from local.services.storage import Storage
+from tests.local.control_plane.recording import FILE, HERE, steady
+
+pytestmark = pytest.mark.emulator
+
+ENTRIES = [json.loads(line) for line in FILE.read_text("utf-8").splitlines()]
+OPERATION_DEADLINE_S = 60
+FUNCTION = {"main.py": "def collect(request):\n    return 'ok'\n"}
+SERVICES = ("copier", "dashboard")
+SERVICE = {
+    "Dockerfile": 'FROM scratch\nCMD ["python", "-m", "http.server", "--bind", "127.0.0.1", "$PORT"]\n'
+}
+
+
+def zipped(files: dict[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(zipfile.ZipInfo(name), text)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def machine(new_machine: Callable[..., Machine], emulators: Emulators, clock: RealClock) -> Machine:
+    """A machine that stands for the project of the recording."""
+    return replace(new_machine(emulators), project="vlille-dev", clock=clock)
+
+
+def call(plane: ControlPlane, method: str, target: str, body: Any = None) -> Reply:
+    # Which workload a URL of the recording led to is not known; nobody is called here.
+    sent = b"" if body is None else json.dumps(body).replace(HERE, "http://127.0.0.1:9").encode()
+    return plane.answer(call_of(method, target, sent, {"Host": "here", "Content-Type": "application/json"}))
+
+
+def settled(plane: ControlPlane, method: str, target: str, body: Any) -> Reply:
+    """Make a call, and wait for the end of the operation that it may have begun."""
+    reply = call(plane, method, target, body)
+    told = json.loads(reply.body or b"{}") or {}
+    root = "/".join(target.split("/")[:3])
+    end = time.monotonic() + OPERATION_DEADLINE_S
+    while "/operations/operation-" in str(told.get("name")) and not told.get("done"):
+        assert time.monotonic() < end, told
+        time.sleep(0.02)
+        told = json.loads(call(plane, "GET", f"{root}/{told['name']}").body)
+    assert "error" not in told, told
+    return reply
+
+
+def with_digest_of(entries: list[dict[str, Any]], artifact: bytes) -> list[dict[str, Any]]:
+    """The recording, with the digest of this artifact where those of the services' were."""
+    text = json.dumps(entries)
+    for service in SERVICES:
+        recorded = text.split(f"{service}/{service}-")[1][:16]
+        text = text.replace(recorded, hashlib.sha256(artifact).hexdigest()[:16])
+    return list(json.loads(text))
+
+
+def test_what_the_provider_sent_is_answered_as_it_was(plane: ControlPlane, machine: Machine) -> None:
+    """From an empty project through all resources to an empty project."""
+    service = zipped(SERVICE)
+    reads = 0
+    for entry in with_digest_of(ENTRIES, service):
+        where = f"{entry['method']} {entry['target']}"
+        reply = settled(plane, entry["method"], entry["target"], entry["body"])
+        assert reply.status == entry["status"], f"{where}: {reply.body.decode()}"
+        if entry["method"] == "POST" and (entry["body"] or {}).get("name") == "vlille-dev-artifacts":
+            put_artifacts(machine, service)
+        for read in entry["reads"]:
+            again = call(plane, read["method"], read["target"])
+            assert again.status == read["status"], f"after {where}: {read['target']}"
+            if read["status"] == 200 and "/o" not in read["target"]:
+                assert steady(json.loads(again.body or b"null")) == read["reply"], f"after {where}"
+            reads += 1
+    assert reads > 100
+    assert left(machine) == {}
+
+
+def put_artifacts(machine: Machine, service: bytes) -> None:
+    """Upload what the recording leaves out: one small archive for each name."""
+    for entry in with_digest_of(ENTRIES, service):
+        path = unquote(urlsplit(entry["target"]).path)
+        if entry["method"] == "DELETE" and "/vlille-dev-artifacts/o/" in path:
+            name = path.partition("/o/")[2]
+            content = service if name.partition("/")[0] in SERVICES else zipped(FUNCTION)
+            machine.service(Storage).put_object("vlille-dev-artifacts", name, content, "application/zip", {})
+
+
+def left(machine: Machine) -> dict[str, list[str]]:
+    """What the control plane still holds, by kind."""
+    folder = machine.folder / "control"
+    held = {
+        file.relative_to(folder).as_posix(): list(json.loads(file.read_text()))
+        for file in folder.rglob("*.json")
+    }
+    return {kind: names for kind, names in held.items() if names}
+
+
+def test_the_recording_knows_every_type_of_the_stack() -> None:
+    made = {
+        urlsplit(entry["target"]).path.split("/")[1]
+        for entry in ENTRIES
+        if entry["method"] in ("POST", "PUT")
+    }
+    assert made == {
+        "artifactregistry",
+        "bigquery",
+        "cloudfunctions2",
+        "cloudscheduler",
+        "compute",
+        "dataproc",
+        "iam",
+        "monitoring",
+        "pubsub",
+        "resourcemanager",
+        "run",
+        "storage",
+    }
+
+
+def test_the_recording_holds_no_secret_and_no_path_of_a_machine() -> None:
+    text = FILE.read_text("utf-8")
+    for word in ("Bearer", "ya29.", "PRIVATE KEY", "/tmp/", "/home/", "/root/", str(Path.home())):
+        assert word not in text

@@ -1,0 +1,128 @@
+"""`CITY=…`: which system is meant, whether it answers, and the feed that is written for it."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from feed import load_feed
+from gbfs import CatalogueSystem, read_catalogue
+from gbfs.feed_source import feed_name
+from gbfs.registry import CATALOGUE_URL, update_registry
+from gbfs.well_known import WELL_KNOWN
+from local.errors import LocalError
+from local.feeds.city import prepare_city
+from tests.gbfs.test_catalogue import LILLE, PUBLISHED, catalogue
+
+pytestmark = pytest.mark.unit
+
+CATALOGUE = catalogue(
+    LILLE,
+    LILLE
+    | {"System ID": "dott-bodø", "Name": "Dott Bodø", "Location": "Bodø", "Supported Versions": "2.1 ; 3.0"},
+    LILLE | {"System ID": "a/b", "Name": "Slash", "Location": "", "Supported Versions": ""},
+    LILLE
+    | {
+        "System ID": "locked",
+        "Location": "Hamburg",
+        "Authentication Type": "2",
+        "Authentication Parameter Name": "X-Key",
+        "Authentication Info URL": "https://example.org/key",
+    },
+)
+
+
+def discovery(*files: str, version: str = "3.0") -> bytes:
+    feeds = [{"name": file, "url": f"https://example.org/{file}"} for file in files]
+    return json.dumps({"version": version, "data": {"feeds": feeds}}).encode()
+
+
+def offline(_url: str) -> bytes:
+    raise OSError("it cannot be reached (Network is unreachable)")
+
+
+def with_catalogue(url: str) -> bytes:
+    if url != CATALOGUE_URL:
+        raise OSError("it does not answer within 4 s")
+    return CATALOGUE.encode()
+
+
+def test_a_system_that_answers_is_collected_in_its_own_version(tmp_path: Path) -> None:
+    city = prepare_city("lille", tmp_path, tmp_path / "cache", lambda _: discovery("station_status"))
+    assert (city.unreached, city.version, city.feed) == (None, "3.0", "gbfs_v_lille")
+    feed = load_feed(city.sources / city.feed)
+    assert feed.url == "https://example.org/station_status"
+    assert feed.common.num_bikes_available == "num_vehicles_available"
+    assert city.variables == {"VLILLE_SOURCES": str(city.sources)}
+    assert [folder.name for folder in city.sources.iterdir()] == [city.feed]
+    assert city.description == "GBFS system v_lille (V'lille, Lille, FR)"
+
+
+@pytest.mark.parametrize("system", WELL_KNOWN, ids=lambda system: system.system_id)
+def test_without_a_network_every_built_in_system_is_simulated(
+    system: CatalogueSystem, tmp_path: Path
+) -> None:
+    city = prepare_city(system.system_id, tmp_path, tmp_path / "cache", offline)
+    assert city.unreached == "it cannot be reached (Network is unreachable)"
+    assert city.simulated.version == city.version == city.system.versions[-1]
+    assert city.simulated.description == f"a simulated GBFS {city.version} system with 60 stations"
+    assert load_feed(city.sources / city.feed).key == "station_id"
+
+
+@pytest.mark.parametrize(
+    ("name", "system_id", "version"),
+    [("bodø", "dott-bodø", "3.0"), ("Slash", "a/b", "2.3"), ("hamburg", "locked", "2.3")],
+)
+def test_the_catalogue_is_downloaded_for_a_city_that_is_not_built_in(
+    tmp_path: Path, name: str, system_id: str, version: str
+) -> None:
+    city = prepare_city(name, tmp_path / "gbfs", tmp_path / "cache", with_catalogue)
+    assert (city.system.system_id, city.version) == (system_id, version)
+    assert load_feed(city.sources / city.feed).name == city.feed
+    assert city.sources.is_relative_to(tmp_path / "gbfs")
+    assert (tmp_path / "cache" / "systems.csv").is_file()
+
+
+def test_a_system_that_needs_a_key_is_simulated_and_why_is_told(tmp_path: Path) -> None:
+    city = prepare_city("locked", tmp_path, tmp_path / "cache", with_catalogue)
+    assert city.unreached == "locked needs a key (X-Key): https://example.org/key"
+
+
+def test_a_page_instead_of_the_discovery_is_told(tmp_path: Path) -> None:
+    city = prepare_city("lille", tmp_path, tmp_path / "cache", lambda _: b"<html>maintenance</html>")
+    assert "found a page of markup" in str(city.unreached)
+
+
+def test_a_city_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(
+        LocalError, match=r"^CITY=atlantis: 'atlantis': no GBFS system has this id, name or city; "
+    ):
+        prepare_city("atlantis", tmp_path, tmp_path / "cache", with_catalogue)
+
+
+def test_without_a_network_an_unknown_city_says_what_failed(tmp_path: Path) -> None:
+    with pytest.raises(
+        LocalError, match=r"none of the \d+ built-in systems; .*; now, that failed: https://raw"
+    ):
+        prepare_city("atlantis", tmp_path, tmp_path / "cache", offline)
+
+
+def test_a_system_without_stations_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(
+        LocalError, match=r"CITY=lille: v_lille publishes no station_status, only vehicle_status; name"
+    ):
+        prepare_city("lille", tmp_path, tmp_path / "cache", lambda _: discovery("free_bike_status"))
+
+
+def test_every_system_of_the_catalogue_can_be_collected(tmp_path: Path) -> None:
+    if not PUBLISHED.exists():
+        pytest.skip(f"no catalogue at {PUBLISHED.name}")
+    systems = read_catalogue(PUBLISHED.read_text("utf-8")).systems
+    cache = tmp_path / "cache"
+    update_registry(cache, datetime(2026, 7, 21, tzinfo=UTC), lambda _: PUBLISHED.read_bytes())
+    for system in systems[::10]:  # each means reading the catalogue anew
+        city = prepare_city(system.system_id, tmp_path / "gbfs", cache, offline)
+        assert city.system == system
+        assert load_feed(city.sources / city.feed).title.startswith(system.name)
+    assert len({feed_name(system.system_id) for system in systems}) == len(systems)

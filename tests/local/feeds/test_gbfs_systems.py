@@ -1,0 +1,42 @@
+"""Simulated systems in the place of those that a function's archive names."""
+
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import requests
+
+from gbfs import read_discovery
+from gbfs.roster import CollectedSystem, read_roster, write_roster
+from local.feeds.gbfs_systems import VERSIONS, SimulatedSystems
+
+pytestmark = pytest.mark.unit
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def test_each_system_of_the_archive_is_answered_for(tmp_path: Path) -> None:
+    said: list[str] = []
+    systems = [
+        CollectedSystem(f"s{number}", "Name", "FR", "Place", "https://example.org/", {"X-Key": "a"}, None, 5)
+        for number in range(3)
+    ]
+    (tmp_path / "systems.json").write_bytes(write_roster(systems))
+    with ExitStack() as stack:
+        SimulatedSystems(lambda: NOON, stack, said.append).stand_in(tmp_path)
+        found = read_roster((tmp_path / "systems.json").read_bytes())
+        assert [(each.system_id, each.interval_minutes, dict(each.headers)) for each in found] == [
+            (each.system_id, 5, {"X-Key": "a"}) for each in systems
+        ]
+        urls = [each.discovery_url for each in found]
+        versions = [read_discovery(requests.get(url, timeout=10).content, url).version for url in urls]
+    assert tuple(versions) == VERSIONS
+    assert said == ["source of GBFS systems: 3 simulated ones with 60 stations each"]
+
+
+def test_an_archive_without_systems_is_left_alone(tmp_path: Path) -> None:
+    said: list[str] = []
+    with ExitStack() as stack:
+        SimulatedSystems(lambda: NOON, stack, said.append).stand_in(tmp_path)
+    assert (said, list(tmp_path.iterdir())) == ([], [])

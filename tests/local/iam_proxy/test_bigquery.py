@@ -1,0 +1,220 @@
+"""Each method of BigQuery's REST API, jobs and SQL, and what they need."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local.http.request import InvalidCallError, Request
+from local.iam_proxy.access import Need
+from local.iam_proxy.bigquery import asked, job_needs, query_needs
+from local.iam_proxy.permissions import UnansweredError
+
+pytestmark = pytest.mark.unit
+
+P, D, T = "projects/p", "projects/p/datasets/d", "projects/p/datasets/d/tables/t"
+S = "projects/p/datasets/d/tables/s"
+JOBS = ("bigquery.jobs.create", P)
+BIGQUERY = "bigquery.tables."
+
+
+def call(
+    method: str, target: str, body: Any = None, owner: str | None = None, identity: str = "me"
+) -> list[tuple[str, str]]:
+    request = Request(
+        method, target, {"content-type": "application/json"}, lambda: json.dumps(body or {}).encode()
+    )
+    found = asked(request, lambda _project, _job: owner, identity)
+    return [(need.permission, need.resource) for need in found.needs]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "needs"),
+    [
+        ("GET", f"{P}/datasets/d/tables/t?prettyPrint=false", [(BIGQUERY + "get", T)]),
+        ("POST", f"{P}/datasets/d/tables", [(BIGQUERY + "create", D)]),
+        ("PATCH", f"{P}/datasets/d/tables/t", [(BIGQUERY + "update", T)]),
+        ("DELETE", f"{P}/datasets/d/tables/t", [(BIGQUERY + "delete", T)]),
+        ("GET", f"{P}/datasets/d/tables/t/data", [(BIGQUERY + "getData", T)]),
+        ("POST", f"{P}/datasets/d/tables/t/insertAll", [(BIGQUERY + "updateData", T)]),
+        ("GET", f"{P}/datasets/d/tables", [(BIGQUERY + "list", D)]),
+        ("GET", D, [("bigquery.datasets.get", D)]),
+        ("DELETE", D, [("bigquery.datasets.delete", D)]),
+        ("POST", f"{P}/datasets", [("bigquery.datasets.create", P)]),
+        ("GET", f"{P}/jobs", [("bigquery.jobs.list", P)]),
+    ],
+)
+def test_what_a_method_needs(method: str, path: str, needs: list[tuple[str, str]]) -> None:
+    assert call(method, f"/bigquery/v2/{path}") == needs
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "permission"),
+    [
+        ("GET", "jobs/j?location=EU", "bigquery.jobs.get"),
+        ("GET", "queries/j", "bigquery.jobs.get"),
+        ("POST", "jobs/j/cancel", "bigquery.jobs.update"),
+        ("DELETE", "jobs/j/delete", "bigquery.jobs.delete"),
+    ],
+)
+def test_ones_own_job_needs_no_role(method: str, path: str, permission: str) -> None:
+    target = f"/bigquery/v2/{P}/{path}"
+    assert call(method, target, owner="me") == []
+    assert call(method, target, owner=None) == []  # nobody's: BigQuery says that it is not there
+    assert call(method, target, owner="somebody else") == [(permission, P)]
+
+
+TABLE = {"projectId": "p", "datasetId": "d", "tableId": "t"}
+NEVER = {"destinationTable": TABLE, "createDisposition": "CREATE_NEVER"}
+WRITES = [(BIGQUERY + "updateData", T), (BIGQUERY + "update", T)]
+
+
+@pytest.mark.parametrize(
+    ("configuration", "needs"),
+    [
+        ({"load": NEVER}, WRITES),
+        ({"load": {"destinationTable": TABLE}}, [(BIGQUERY + "create", D), *WRITES]),
+        (
+            {"load": NEVER | {"sourceUris": ["gs://b/x/1.parquet", "gs://b/y/*.parquet"]}},
+            [
+                *WRITES,
+                ("storage.buckets.get", "projects/_/buckets/b"),
+                ("storage.objects.get", "projects/_/buckets/b/objects/x/1.parquet"),
+                ("storage.objects.list", "projects/_/buckets/b"),
+                ("storage.objects.get", "projects/_/buckets/b/objects/y/*.parquet"),
+            ],
+        ),
+        ({"query": {"query": "SELECT 1"}}, []),
+        (
+            {"query": {"query": "SELECT * FROM s", "defaultDataset": {"datasetId": "d"}}},
+            [(BIGQUERY + "getData", S)],
+        ),
+        (
+            {"query": NEVER | {"query": "SELECT * FROM d.s"}},
+            [*WRITES, (BIGQUERY + "getData", S)],
+        ),
+        (
+            {"copy": NEVER | {"sourceTable": {"datasetId": "d", "tableId": "s"}}},
+            [(BIGQUERY + "getData", S), *WRITES],
+        ),
+        (
+            {"extract": {"sourceTable": TABLE, "destinationUris": ["gs://b/x"]}},
+            [
+                (BIGQUERY + "export", T),
+                (BIGQUERY + "getData", T),
+                ("storage.objects.create", "projects/_/buckets/b/objects/x"),
+                ("storage.objects.delete", "projects/_/buckets/b/objects/x"),
+            ],
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "path", ["/bigquery/v2/projects/p/jobs", "/upload/bigquery/v2/projects/p/jobs?uploadType=multipart"]
+)
+def test_what_a_job_needs(path: str, configuration: dict[str, Any], needs: list[tuple[str, str]]) -> None:
+    assert call("POST", path, {"configuration": configuration}) == list(dict.fromkeys([JOBS, *needs]))
+
+
+def test_the_parts_of_an_upload_need_nothing_more() -> None:
+    assert call("PUT", "/upload/bigquery/v2/projects/p/jobs?uploadType=resumable&upload_id=1") == []
+
+
+GET, PUT = BIGQUERY + "getData", BIGQUERY + "updateData"
+
+
+@pytest.mark.parametrize(
+    ("sql", "needs"),
+    [
+        ("SELECT 1", []),
+        ("SELECT * FROM `p.d.t`", [(GET, T)]),
+        ("SELECT * FROM `p`.`d`.`t`", [(GET, T)]),
+        ("SELECT * FROM d.t AS x JOIN d.s USING (a)", [(GET, T), (GET, S)]),
+        ("SELECT * FROM other.d.t", [(GET, "projects/other/datasets/d/tables/t")]),
+        ("WITH s AS (SELECT * FROM d.t) SELECT * FROM s", [(GET, T)]),
+        ("SELECT x FROM d.t, t.list AS x", [(GET, T)]),
+        ("SELECT (SELECT COUNT(*) FROM t.list) FROM d.t", [(GET, T)]),
+        ("SELECT 1 FROM p.d.t UNION ALL SELECT 1 FROM (SELECT 1 FROM d.s AS p)", [(GET, T), (GET, S)]),
+        ("SELECT (SELECT 1 FROM d.s AS d), 1 FROM d.t", [(GET, T), (GET, S)]),
+        ("SELECT (SELECT MAX(a) FROM d.s) FROM d.t", [(GET, S), (GET, T)]),
+        ("SELECT * FROM d.t UNION ALL SELECT * FROM d.s", [(GET, T), (GET, S)]),
+        ("INSERT INTO d.t (a) SELECT a FROM d.s", [(PUT, T), (GET, S)]),
+        ("INSERT INTO d.t (a) VALUES (1)", [(PUT, T)]),
+        ("DELETE FROM d.t WHERE a IN (SELECT a FROM d.s)", [(GET, T), (PUT, T), (GET, S)]),
+        ("UPDATE d.t SET a = 1 WHERE TRUE", [(GET, T), (PUT, T)]),
+        ("MERGE d.t USING d.s ON FALSE WHEN NOT MATCHED THEN INSERT ROW", [(GET, T), (PUT, T), (GET, S)]),
+        ("TRUNCATE TABLE d.t", [(PUT, T)]),
+        ("CREATE TABLE d.t AS SELECT * FROM d.s", [(BIGQUERY + "create", D), (GET, S)]),
+        (
+            "CREATE OR REPLACE TABLE d.t (a INT64)",
+            [(BIGQUERY + "create", D), (BIGQUERY + "update", T), (PUT, T)],
+        ),
+        ("DROP TABLE d.t", [(BIGQUERY + "delete", T)]),
+        ("ALTER TABLE d.t ADD COLUMN a INT64", [(BIGQUERY + "get", T), (BIGQUERY + "update", T)]),
+        ("CREATE SCHEMA d", [("bigquery.datasets.create", P)]),
+        ("CREATE SCHEMA other.d", [("bigquery.datasets.create", "projects/other")]),
+        ("DROP SCHEMA d CASCADE", [("bigquery.datasets.delete", D)]),
+        ("SELECT * FROM d.INFORMATION_SCHEMA.TABLES", [(BIGQUERY + "list", D)]),
+        (
+            "BEGIN TRANSACTION;\nDELETE FROM `p.d.t` WHERE TRUE;\nINSERT INTO `p.d.t` (`a`) SELECT `a` FROM `p.d.s`;\n"
+            "COMMIT TRANSACTION;",
+            [(GET, T), (PUT, T), (PUT, T), (GET, S)],
+        ),
+    ],
+)
+def test_what_a_query_needs(sql: str, needs: list[tuple[str, str]]) -> None:
+    found = list(query_needs("p", sql))
+    assert sorted(found) == sorted(Need(*each) for each in needs)
+
+
+NAMES = st.from_regex(r"[a-z_][a-z0-9_]{0,20}", fullmatch=True)
+
+
+@given(st.lists(st.tuples(NAMES, NAMES, NAMES), min_size=1, max_size=4, unique=True))
+def test_every_table_of_a_query_is_asked_for(names: list[tuple[str, str, str]]) -> None:
+    """However the names are, none goes by unseen, and none is made up."""
+    tables = " UNION ALL ".join(f"SELECT 1 FROM `{'.'.join(name)}`" for name in names)  # noqa: S608
+    expected = {Need(GET, f"projects/{p}/datasets/{d}/tables/{t}") for p, d, t in names}
+    assert set(query_needs("elsewhere", tables)) == expected
+
+
+@pytest.mark.parametrize(
+    ("sql", "kind"),
+    [
+        ("CALL d.procedure()", "does not know what a statement"),
+        ("EXPORT DATA OPTIONS (uri = 'gs://b/*') AS SELECT 1", "does not know what a statement"),
+        ("DECLARE x INT64", "does not know what a statement"),
+    ],
+)
+def test_a_statement_that_is_not_known_is_not_let_through(sql: str, kind: str) -> None:
+    with pytest.raises(UnansweredError, match=kind):
+        list(query_needs("p", sql))
+
+
+@pytest.mark.parametrize(
+    ("configuration", "error", "expected"),
+    [
+        ({}, InvalidCallError, "a job of one kind of load, query, copy, extract is expected, found \\[\\]"),
+        ({"load": NEVER, "query": {}}, InvalidCallError, "found \\['load', 'query'\\]"),
+        (
+            {"load": {"destinationTable": {"datasetId": "d"}}},
+            InvalidCallError,
+            "a load job that cannot be read: KeyError\\('tableId'\\)",
+        ),
+        ({"load": {}}, InvalidCallError, "a load job that cannot be read: KeyError\\('destinationTable'\\)"),
+        ({"copy": []}, InvalidCallError, "a copy job that cannot be read"),
+        ({"query": {"query": "SELECT FROM WHERE"}}, InvalidCallError, "Syntax error"),
+        ({"query": {"query": "SELECT 1", "useLegacySql": True}}, UnansweredError, "GoogleSQL only"),
+    ],
+)
+def test_a_job_that_cannot_be_judged_is_refused(
+    configuration: dict[str, Any], error: type[Exception], expected: str
+) -> None:
+    with pytest.raises(error, match=expected):
+        list(job_needs("p", configuration))
+
+
+def test_a_method_that_is_not_known_is_not_let_through() -> None:
+    with pytest.raises(UnansweredError, match=r"local/iam_proxy/bigquery\.py does not know"):
+        call("GET", "/bigquery/v2/projects/p/datasets/d/models")

@@ -1,0 +1,123 @@
+"""Each method of Cloud Storage's JSON API, and what it needs."""
+
+import json
+
+import pytest
+
+from local.http.request import InvalidCallError, Request
+from local.iam_proxy.access import Need
+from local.iam_proxy.permissions import Asked, UnansweredError
+from local.iam_proxy.storage import asked
+
+pytestmark = pytest.mark.unit
+
+OBJECT = "projects/_/buckets/landing/objects/feed/20261124T120100Z.json.gz"
+NAME = "feed%2F20261124T120100Z.json.gz"
+B, ARCHIVED = "projects/_/buckets/landing", "projects/_/buckets/archive/objects/a=b/c"
+MULTIPART = (
+    b"--==0==\r\ncontent-type: application/json; charset=UTF-8\r\n\r\n"
+    b'{"name": "feed/20261124T120100Z.json.gz"}\r\n--==0==\r\ncontent-type: application/gzip\r\n\r\n'
+    b"\x1f\x8b--==0==--"
+)
+
+
+def request(method: str, target: str, body: bytes = b"", content_type: str = "application/json") -> Request:
+    return Request(method, target, {"content-type": content_type}, lambda: body)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "needs"),
+    [
+        ("GET", f"/storage/v1/b/landing/o/{NAME}", [("storage.objects.get", OBJECT)]),
+        ("GET", f"/storage/v1/b/landing/o/{NAME}?alt=media", [("storage.objects.get", OBJECT)]),
+        ("GET", f"/download/storage/v1/b/landing/o/{NAME}?alt=media", [("storage.objects.get", OBJECT)]),
+        ("DELETE", f"/storage/v1/b/landing/o/{NAME}?generation=1", [("storage.objects.delete", OBJECT)]),
+        ("PATCH", f"/storage/v1/b/landing/o/{NAME}", [("storage.objects.update", OBJECT)]),
+        ("GET", "/storage/v1/b/landing/o?prefix=feed%2F", [("storage.objects.list", B)]),
+        ("GET", "/storage/v1/b/landing", [("storage.buckets.get", B)]),
+        ("PATCH", "/storage/v1/b/landing", [("storage.buckets.update", B)]),
+        ("DELETE", "/storage/v1/b/landing", [("storage.buckets.delete", B)]),
+        ("GET", "/storage/v1/b/landing/iam", [("storage.buckets.getIamPolicy", B)]),
+        ("PUT", "/storage/v1/b/landing/iam", [("storage.buckets.setIamPolicy", B)]),
+        ("GET", "/storage/v1/b?project=p", [("storage.buckets.list", "projects/p")]),
+        ("POST", "/storage/v1/b?project=p", [("storage.buckets.create", "projects/p")]),
+        (
+            "POST",
+            f"/storage/v1/b/landing/o/{NAME}/rewriteTo/b/archive/o/a=b%2Fc?ifGenerationMatch=0",
+            [("storage.objects.get", OBJECT), ("storage.objects.create", ARCHIVED)],
+        ),
+        # A part of a session, whose URI is the proof.
+        ("PUT", "/upload/storage/v1/b/landing/o?uploadType=resumable&upload_id=1", []),
+    ],
+)
+def test_what_a_method_needs(method: str, target: str, needs: list[tuple[str, str]]) -> None:
+    assert list(asked(request(method, target), "p").needs) == [Need(*each) for each in needs]
+
+
+RESUMABLE = b'{"name": "feed/20261124T120100Z.json.gz"}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "content_type"),
+    [
+        ("uploadType=multipart", MULTIPART, 'multipart/related; boundary="==0=="'),
+        ("uploadType=resumable", RESUMABLE, "application/json; charset=UTF-8"),
+        (f"uploadType=media&name={NAME}", b"{", "application/json"),  # the content itself may be anything
+    ],
+)
+@pytest.mark.parametrize("precondition", ["&ifGenerationMatch=0", "&ifGenerationMatch=5", ""])
+def test_creating_needs_one_permission_and_replacing_another(
+    kind: str, body: bytes, content_type: str, precondition: str
+) -> None:
+    target = f"/upload/storage/v1/b/landing/o?{kind}{precondition}"
+    create, replace = Need("storage.objects.create", OBJECT), Need("storage.objects.delete", OBJECT)
+    expected = (
+        Asked((create,))
+        if precondition.endswith("=0")
+        else Asked((create,), (replace,), f"/storage/v1/b/landing/o/{NAME}")
+    )
+    assert asked(request("POST", target, body, content_type), "p") == expected
+
+
+def test_composing_reads_what_it_composes() -> None:
+    body = json.dumps({"sourceObjects": [{"name": "a"}, {"name": "b"}]}).encode()
+    found = asked(request("POST", "/storage/v1/b/landing/o/c/compose", body), "p")
+    assert [(need.permission, need.resource.rpartition("/")[2]) for need in found.needs] == [
+        ("storage.objects.get", "a"),
+        ("storage.objects.get", "b"),
+        ("storage.objects.create", "c"),
+    ]
+
+
+def test_who_looks_for_an_object_must_be_allowed_to_list_to_hear_that_it_is_not_there() -> None:
+    found = asked(request("GET", f"/storage/v1/b/landing/o/{NAME}"), "p")
+    assert found.to_hear_404 == (Need("storage.objects.list", B),)
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("GET", f"/landing/{NAME}"),  # as the XML API has objects
+        ("POST", "/batch/storage/v1"),
+        ("GET", "/storage/v1/b/landing/o/a/b"),  # a slash that is not quoted
+        ("OPTIONS", "/storage/v1/b"),
+        ("GET", "/storage/v1/b/landing/notificationConfigs"),
+    ],
+)
+def test_a_call_that_is_not_known_is_not_let_through(method: str, target: str) -> None:
+    with pytest.raises(UnansweredError, match=r"which permission .* needs: add it there"):
+        asked(request(method, target), "p")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "expected"),
+    [
+        (b"{", "application/json", "Invalid JSON payload"),
+        (b"[]", "application/json", "list, not an object"),
+        (b"--x\r\n\r\n{}", "multipart/related; boundary=x", "without a first part that ends"),
+        (MULTIPART, "multipart/related", "without a first part that ends"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused(body: bytes, content_type: str, expected: str) -> None:
+    with pytest.raises(InvalidCallError, match=expected):
+        asked(request("POST", "/upload/storage/v1/b/landing/o?uploadType=resumable", body, content_type), "p")

@@ -1,0 +1,57 @@
+"""Ports that are given away stay with this process: no other program gets one by accident."""
+
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.errors import LocalError
+from local.processes.ports import LOOPBACK, free_port, port_open, reserve_port
+from local.processes.supervisor import Supervisor
+
+pytestmark = pytest.mark.local
+
+PROBE = """
+import socket, sys
+sockets = [socket.socket() for _ in range(2000)]
+for each in sockets:
+    each.bind(("127.0.0.1", 0))
+print(*(each.getsockname()[1] for each in sockets))
+"""
+
+
+def test_free_ports_are_free_and_different() -> None:
+    ports = [free_port() for _ in range(20)]
+    assert len(set(ports)) == 20
+    assert not any(port_open(port)() for port in ports)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere a reserved port is kept from our own programs too"
+)
+def test_a_free_port_is_given_to_no_other_program() -> None:
+    """Many times as many as would meet one of ours by chance."""
+    ours = {free_port() for _ in range(2000)}
+    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
+    assert ours.isdisjoint(map(int, done.stdout.split()))
+
+
+def test_our_own_program_listens_on_a_reserved_port(supervisor: Supervisor, tmp_path: Path) -> None:
+    port = free_port()
+    assert reserve_port(port, "web") == port  # given already
+    argv = [sys.executable, "-m", "http.server", "--bind", LOOPBACK, str(port)]
+    supervisor.start("web", argv, env={}, cwd=tmp_path, log=tmp_path / "log", ready=port_open(port))
+    assert port_open(port)()
+
+
+def test_a_port_of_an_earlier_run_that_another_program_has_taken_is_named() -> None:
+    with socket.create_server((LOOPBACK, 0)) as other:
+        port = other.getsockname()[1]
+        expected = (
+            f"service copier cannot listen on 127.0.0.1:{port}, as in the run before: Address already in use"
+        )
+        with pytest.raises(LocalError, match=f"^{re.escape(expected)}; .*`ss -ltnp 'sport = :{port}'`"):
+            reserve_port(port, "service copier")

@@ -1,0 +1,99 @@
+"""This machine as a project that Terraform deploys into: begun once, found again, ended."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from local.processes.supervisor import Supervisor
+from local.runs.cloud import _failure
+
+pytestmark = pytest.mark.local
+
+ROOT = Path(__file__).parents[3]
+TIMEOUT_S = 120
+
+
+def local(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m local` where `.local` is below a folder of the test's own."""
+    return subprocess.run(
+        [sys.executable, "-m", "local", *words],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "src")))},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+def exports(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    assert done.returncode == 0, done.stderr
+    lines = [shlex.split(line) for line in done.stdout.splitlines()]
+    assert all(words[0] == "export" for words in lines)
+    return dict(words[1].split("=", 1) for words in lines)
+
+
+def test_begun_once_found_again_and_ended(tmp_path: Path) -> None:
+    try:
+        told = exports(local(tmp_path, "cloud", "--detached"))
+        assert exports(local(tmp_path, "cloud", "--detached")) == told
+        bucket = f"{told['GOOGLE_BACKEND_STORAGE_CUSTOM_ENDPOINT']}b/vlille-dev-tfstate"
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(bucket, timeout=10) as answer:
+            assert json.loads(answer.read())["versioning"] == {"enabled": True}
+        assert told["GOOGLE_OAUTH_ACCESS_TOKEN"] == "local"  # noqa: S105 - opens nothing
+    finally:
+        down = local(tmp_path, "down")
+    assert down.returncode == 0, down.stderr
+    assert not (tmp_path / ".local" / "dev" / "endpoints.json").exists()
+    with pytest.raises(OSError, match="refused"):
+        opener.open(bucket, timeout=10)
+
+
+def test_an_environment_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    done = local(tmp_path, "cloud", "--detached", "--env", "dve")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ENV: found 'dve' (did you mean \"dev\"?); accepted: dev, prod")
+    assert done.stdout == ""
+
+
+def test_what_keeps_it_from_starting_is_said_as_it_says_it_itself(tmp_path: Path) -> None:
+    with Supervisor(tmp_path / ".local" / "dev" / "processes.json"):
+        done = local(tmp_path, "cloud", "--detached")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert [line for line in done.stderr.splitlines() if line] == [
+        "starting this machine as dev's project, until `make down ENV=dev` …",
+        f".local/dev is in use by process {os.getpid()}: stop it there, or run `make down`",
+    ]
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("   0.1 s  synthesizing …\n\nthe port is taken: end it\n", "the port is taken: end it"),
+        (
+            "\nx ended with code 1\n  | a\nits whole output: y\n",
+            "x ended with code 1\n  | a\nits whole output: y",
+        ),
+        (
+            "   0.1 s  a\n\nTraceback (most recent call last):\nKeyError: 1\n",
+            "this machine's control plane ended with code 1\n  |    0.1 s  a\n  | \n"
+            "  | Traceback (most recent call last):\n  | KeyError: 1\nits whole output: {log}",
+        ),
+        ("", "this machine's control plane ended with code 1\n  (it wrote nothing)\nits whole output: {log}"),
+    ],
+)
+def test_the_reason_is_its_last_message_or_the_end_of_its_output(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    log = tmp_path / "log"
+    log.write_text(f"of an earlier start\n\nnot this\n{text}")
+    begin = len("of an earlier start\n\nnot this\n")
+    assert str(_failure(1, log, begin)) == expected.format(log=log)

@@ -1,0 +1,63 @@
+"""What is shown where a run and then its final count fail: the first failure, which says more."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from local.errors import LocalError, ServiceError
+from local.runs import demo, up
+from local.runs.running_stack import Options
+from local.runs.terminal import Terminal
+
+pytestmark = pytest.mark.unit
+FIRST = "no object landed, so there is nothing to rebuild: see the function's log"
+MODES: list[tuple[str, Any, str]] = [("demo", demo, "_pass_through"), ("up", up, "_work")]
+
+
+def failing(error: Exception) -> Callable[..., None]:
+    def fail(*_arguments: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.fixture(params=MODES, ids=[mode for mode, _module, _step in MODES])
+def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception | None], str]:
+    """Run a mode of which this step, and then the count, fail; the report's problem."""
+    mode, module, step = request.param
+    terminal = Terminal()
+    report = SimpleNamespace(problem=None, denied=[], write=lambda _folder: None)
+
+    @contextmanager
+    def running(*_arguments: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(terminal=terminal, machine=SimpleNamespace(say_not_honoured=lambda _: None))
+
+    monkeypatch.setattr(module, "running", running)
+    monkeypatch.setattr(module, "begin", lambda _system: report)
+    monkeypatch.setattr(module, "complete", failing(ServiceError("POST /queries", 400, "no space left")))
+    if module is demo:
+        monkeypatch.setattr(demo, "_show_page", lambda *_arguments: None)
+    if module is up:
+        keeper = SimpleNamespace(say_where=lambda: None, before={}, landed=None, save=lambda: None)
+        monkeypatch.setattr(up, "_Keeper", lambda *_arguments: keeper)
+        monkeypatch.setattr(up, "_counters_of", lambda _system: "counters")
+        monkeypatch.setattr(up, "_finish", lambda *_arguments: None)
+    monkeypatch.setattr(module, "difference", lambda _report: None)
+
+    def start(error: Exception | None) -> str:
+        monkeypatch.setattr(module, step, failing(error) if error else lambda *_arguments: None)
+        options = Options(mode, "dev", ticks=1)
+        return str((demo.run_demo if module is demo else up.run_up)(options, terminal).problem)
+
+    return start
+
+
+def test_the_first_failure_is_shown(run: Callable[[Exception | None], str]) -> None:
+    assert run(LocalError(FIRST)) == FIRST
+
+
+def test_a_count_that_fails_alone_is_shown(run: Callable[[Exception | None], str]) -> None:
+    assert run(None) == "POST /queries was answered with status 400: no space left"

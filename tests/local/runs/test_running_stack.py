@@ -1,0 +1,176 @@
+import io
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from local.environment.clock import SimulatedClock
+from local.errors import AlreadyRunningError, LocalError
+from local.runs.running_stack import Options, data_of, logging_to, opened, read_state, running, write_state
+from local.runs.terminal import Terminal
+from tests.conftest import ENVIRONMENTS, ROOT
+
+pytestmark = pytest.mark.unit
+
+
+def plain() -> tuple[Terminal, io.StringIO]:
+    told = io.StringIO()
+    return Terminal(Console(file=told, width=200, soft_wrap=True)), told
+
+
+def filled(base: Path, mode: str | None) -> Path:
+    folder = base / "dev"
+    (folder / "storage").mkdir(parents=True)
+    (folder / "storage" / "object").write_text("data")
+    (folder / "control").mkdir()
+    if mode:
+        write_state(folder, mode=mode)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("before", "mode", "kept"),
+    [
+        (None, "demo", False),
+        (None, "up", False),  # left by a demo that was killed before it could say so
+        ("demo", "demo", False),
+        ("demo", "up", False),
+        ("up", "up", True),
+    ],
+)
+def test_data_of_up_is_kept_and_data_of_a_demo_is_not(
+    tmp_path: Path, before: str | None, mode: str, kept: bool
+) -> None:
+    folder = filled(tmp_path, before)
+    terminal, _ = plain()
+    with opened(Options(mode, "dev", base=tmp_path), terminal):
+        assert (folder / "storage" / "object").exists() is kept
+        assert not (folder / "control").exists()
+        assert read_state(folder)["mode"] == mode
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+ASIDES = {"20260101T000000Z": "up", "20260102T000000Z": "up", "20260103T000000Z": "cloud", "old": "up"}
+
+
+@pytest.mark.parametrize(
+    ("before", "mode", "back"),
+    [
+        ("demo", "up", "20260102T000000Z"),
+        ("demo", "cloud", "20260103T000000Z"),
+        ("demo", "demo", None),
+        ("up", "up", None),
+        (None, "up", None),  # removed by the user, to begin anew
+    ],
+)
+def test_what_a_demo_moved_aside_comes_back(
+    tmp_path: Path, before: str | None, mode: str, back: str | None
+) -> None:
+    for stamp, owner in ASIDES.items():
+        (tmp_path / f"dev.{stamp}").mkdir()
+        write_state(tmp_path / f"dev.{stamp}", mode=owner, stamp=stamp)
+    if before:
+        filled(tmp_path, before)
+    options = Options(mode, "dev", base=tmp_path)
+    expected = {"stamp": back} if back else {}
+    found = data_of(options)
+    assert (read_state(found).get("stamp") if found else None) == back
+    terminal, told = plain()
+    with opened(options, terminal):
+        assert read_state(tmp_path / "dev") == {"mode": mode} | expected
+    assert len(list(tmp_path.iterdir())) == 1 + len(ASIDES) - bool(back)
+    assert ("it is" in told.getvalue()) is bool(back)
+
+
+def test_an_environment_that_runs_is_left_alone(tmp_path: Path) -> None:
+    folder = filled(tmp_path, "up")
+    terminal, _ = plain()
+    up, demo = (Options(mode, "dev", base=tmp_path) for mode in ("up", "demo"))
+    with opened(up, terminal), pytest.raises(AlreadyRunningError, match="make down"), opened(demo, terminal):
+        pytest.fail("two at once")
+    assert (folder / "storage" / "object").exists()
+
+
+def test_damaged_state_is_as_none(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{damaged")
+    assert read_state(tmp_path) == {}
+    write_state(tmp_path, mode="up")
+    write_state(tmp_path, time="now")
+    assert json.loads((tmp_path / "state.json").read_text()) == {"mode": "up", "time": "now"}
+
+
+def test_threads_that_write_the_state_at_once_lose_nothing(tmp_path: Path) -> None:
+    numbers = range(200)
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda number: write_state(tmp_path, **{f"n{number}": number}), numbers))
+    assert read_state(tmp_path) == {f"n{number}": number for number in numbers}
+
+
+def test_stages_are_said_and_their_seconds_add_up() -> None:
+    terminal, told = plain()
+    with terminal.stage("check", "counting"):
+        pass
+    first = terminal.seconds["check"]
+    with terminal.stage("check", "counting [again]"):
+        terminal.line("a line [not markup]")
+    assert terminal.seconds["check"] > first > 0
+    assert [line.split(" s  ")[1] for line in told.getvalue().splitlines()] == [
+        "counting …",
+        "counting [again] …",
+        "a line [not markup]",
+    ]
+
+
+def test_on_a_terminal_a_spinner_shows_all_that_is_being_done() -> None:
+    told = io.StringIO()
+    terminal = Terminal(Console(file=told, width=100, force_terminal=True))
+    with terminal.stage("a", "making bread"), terminal.stage("b", "making butter"):
+        pass
+    assert "making bread, making butter" in told.getvalue()
+
+
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="needs a device that is always full, as Linux has one"
+)
+def test_a_log_on_a_full_disk_loses_lines_and_prints_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    with logging_to(Path("/dev/full")):
+        logging.getLogger("local.services").warning("a message of a service")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_mistake_in_the_settings_leaves_the_last_demos_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environments, kept = tmp_path / "environments", filled(tmp_path, "demo") / "storage" / "object"
+    shutil.copytree(ENVIRONMENTS, environments)
+    dev = environments / "dev.toml"
+    dev.write_text(dev.read_text().replace("landing_days = 7", "landing_days = -7"))
+    monkeypatch.setenv("VLILLE_ENVIRONMENTS", str(environments))
+    options = Options("demo", "dev", base=tmp_path)
+    with (
+        pytest.raises(LocalError, match=r"dev\.toml: retention\.landing_days: found -7"),
+        running(options, plain()[0], SimulatedClock(datetime(2026, 11, 24, tzinfo=UTC))),
+    ):
+        pass
+    assert kept.exists()
+
+
+def test_what_is_logged_after_the_end_does_not_reach_the_screen(tmp_path: Path) -> None:
+    """A delivery that the end interrupts logs its failure when the file is closed already."""
+    script = (
+        "import logging, sys; from pathlib import Path; from local.runs.running_stack import logging_to\n"
+        "with logging_to(Path(sys.argv[1])): logging.getLogger('local.services').warning('kept')\n"
+        "logging.getLogger('local.services').warning('late')"
+    )
+    log = tmp_path / "log"
+    words = [sys.executable, "-c", script, str(log)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert log.read_text().endswith("WARNING local.services kept\n")

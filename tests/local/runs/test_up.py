@@ -1,0 +1,86 @@
+import signal
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from local.runs.up import about_time, head_start, interrupt_once, told_of_end, told_of_rows, until_told
+
+pytestmark = pytest.mark.unit
+NOON = datetime(2023, 10, 26, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "speed", "expected"),
+    [
+        (timedelta(), 1, []),
+        (timedelta(seconds=30), 60, []),
+        (timedelta(days=-3), 200, []),
+        (timedelta(hours=20), 1, ["1,200 minutes ahead of this machine's clock"]),
+        (timedelta(), 1200, ["SPEED=1200 is more than this machine keeps up with", "above SPEED=200"]),
+        (timedelta(hours=1), 300.5, ["60 minutes ahead", "SPEED=300.5 is"]),
+    ],
+)
+def test_the_user_is_told_of_time_that_is_not_the_machines(
+    ahead: timedelta, speed: float, expected: list[str]
+) -> None:
+    told = " ".join(about_time(NOON + ahead, NOON, speed))
+    assert bool(told) is bool(expected)
+    for each in expected:
+        assert each in told
+
+
+@pytest.mark.parametrize(
+    ("mode", "ended", "expected"),
+    [
+        ("up", [], "nothing of dev was running"),
+        ("up", ["owner"], "ended `make up` of dev"),
+        ("cloud", ["owner"], "ended this machine as dev's project"),
+        ("demo", ["owner", "storage"], "ended `make demo` of dev, and with it storage"),
+        ("up", ["storage", "BigQuery"], "ended what a crash had left of dev: storage, BigQuery"),
+    ],
+)
+def test_what_was_ended_is_told_in_plain_words(mode: str, ended: list[str], expected: str) -> None:
+    assert told_of_end("dev", mode, ended) == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [(0, "0 rows"), (12345, "12,345 rows"), (None, "the BigQuery emulator cannot count its rows now")],
+)
+def test_a_tick_is_told_with_its_rows_where_they_can_be_counted(rows: int | None, expected: str) -> None:
+    assert told_of_rows(rows) == expected
+
+
+def test_the_first_signal_interrupts_and_the_next_waits_for_what_ends(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    interrupt = interrupt_once()
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(signal.SIGINT, None)
+    interrupt(signal.SIGINT, None)
+    interrupt(signal.SIGTERM, None)
+    assert capfd.readouterr().err == 2 * "\nthe processes are being ended: this takes some seconds\n"
+
+
+def test_up_ends_at_the_first_signal_at_once_at_the_second_and_not_twice() -> None:
+    with until_told() as told:
+        signal.raise_signal(signal.SIGINT)
+        assert told.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("speed", "ticks", "expected"),
+    [
+        (1.0, 5, timedelta()),
+        (60.0, 0, timedelta(days=7)),
+        (60.0, 4320, timedelta(days=7)),
+        (60.0, 20 * 1440, timedelta(days=20)),
+    ],
+)
+def test_time_faster_than_life_begins_early_enough_to_stay_behind_it(
+    speed: float, ticks: int, expected: timedelta
+) -> None:
+    assert head_start(speed, ticks) == expected

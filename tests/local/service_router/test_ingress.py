@@ -1,0 +1,141 @@
+"""The URL of a service: who may invoke it is let through, others get Cloud Run's answer."""
+
+import gzip
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+import requests
+
+from local.environment.environment import Machine
+from local.environment.metadata_server import identity_token
+from local.iam_proxy.access import Access
+from local.processes.ports import free_port
+from local.service_router.ingress import Ingress
+from local.service_router.router import FrontEnd
+from tests.local.conftest import account, allow
+
+pytestmark = pytest.mark.unit
+
+SERVICE = "projects/p/locations/l/services/s"
+
+
+class Page(BaseHTTPRequestHandler):
+    """A page that is compressed for whoever takes that, and what else it was sent."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        packs = "gzip" in self.headers.get("Accept-Encoding", "")
+        body = gzip.compress(b"the page") if packs else b"the page"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", '"a"')
+        if packs:
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Nothing."""
+
+
+@pytest.fixture
+def service(machine: Machine) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    upstream, front, ingress = (
+        f"http://127.0.0.1:{server.server_port}",
+        machine.service(FrontEnd),
+        machine.service(Ingress),
+    )
+    url = ingress.listen(free_port(), upstream)
+    front.limit(url, 4)
+    front.invoke_as(url, SERVICE)
+    front.pass_to(url, upstream)
+    yield url
+    ingress.close()
+    server.shutdown()
+    server.server_close()
+
+
+def get(url: str, token: str = "", **headers: str) -> requests.Response:
+    sent = headers | ({"Authorization": f"Bearer {token}"} if token else {})
+    return requests.get(url, headers=sent, timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("caller", "audience", "role", "status", "told"),
+    [
+        (
+            "",
+            "",
+            "",
+            403,
+            "Your client does not have permission to get URL <code>/data/now.json</code> from this server.",
+        ),
+        ("visitor@p.iam", "", "", 403, "<title>403 Forbidden</title>"),
+        ("visitor@p.iam", "", "run.services.get", 403, "<title>403 Forbidden</title>"),
+        ("stranger@p.iam", "", "run.routes.invoke", 401, "<h1>Error: Unauthorized</h1>"),
+        ("visitor@p.iam", "http://127.0.0.1:1", "run.routes.invoke", 401, "<code>/data/now.json</code>."),
+        ("visitor@p.iam", "", "run.routes.invoke", 200, "the page"),
+    ],
+)
+def test_only_who_may_invoke_a_service_gets_to_it(  # noqa: PLR0917 - a row of the table
+    machine: Machine, service: str, caller: str, audience: str, role: str, status: int, told: str
+) -> None:
+    if role:
+        allow(machine, account(machine, "visitor@p.iam"), SERVICE, role)
+    elif caller == "visitor@p.iam":
+        account(machine, caller)
+    token = identity_token(caller, audience or service, 0) if caller else ""
+    found = get(f"{service}/data/now.json?q=1", token)
+    assert (found.status_code, told in found.text) == (status, True), found.text
+
+
+def test_what_is_shown_of_a_request_is_escaped(service: str) -> None:
+    assert "<script>" not in get(f"{service}/<script>").text
+
+
+def test_a_public_service_is_open_to_everybody(machine: Machine, service: str) -> None:
+    policies = machine.collection("iam", "policies")
+    authenticated = {"bindings": [{"role": "roles/run.invoker", "members": ["allAuthenticatedUsers"]}]}
+    policies.put(SERVICE, authenticated)
+    assert get(service).status_code == 403, "who has no token is not authenticated"
+    policies.put(SERVICE, {"bindings": [{"role": "roles/run.invoker", "members": ["allUsers"]}]})
+    assert get(service).text == "the page"
+    assert get(service, "what.is.this").text == "the page"
+
+
+def test_the_users_own_address_opens_the_service_without_a_token(machine: Machine, service: str) -> None:
+    ingress = machine.service(Ingress)
+    own = ingress.open_for_user(service)
+    assert own != service
+    assert ingress.open_for_user(service) == own
+    found = get(own)
+    assert (found.text, found.headers["Content-Encoding"], found.headers["ETag"]) == (
+        "the page",
+        "gzip",
+        '"a"',
+    )
+    assert get(own, **{"Accept-Encoding": "identity"}).text == "the page"
+    assert get(own, Host="evil.example").status_code == 403
+    assert get(own, Host=own.removeprefix("http://").replace("127.0.0.1", "localhost")).status_code == 200
+
+
+def test_whoever_uses_the_machine_has_a_token_too(machine: Machine, service: str) -> None:
+    token = identity_token(machine.service(Access).owner, service, 0)
+    assert get(service, token).status_code == 200
+
+
+def test_a_service_that_ended_listens_at_its_url_again(machine: Machine, service: str) -> None:
+    ingress = machine.service(Ingress)
+    own = ingress.open_for_user(service)
+    ingress.end(service)
+    for url in (service, own):
+        with pytest.raises(requests.ConnectionError):
+            get(url)
+    assert ingress.listen(int(service.rpartition(":")[2]), "http://127.0.0.1:1") == service
+    assert get(service, identity_token(machine.service(Access).owner, service, 0)).status_code == 503

@@ -1,0 +1,216 @@
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from local.environment.environment import Machine
+from local.environment.metadata_server import identity_token
+from local.processes.ports import free_port
+from local.service_router.router import FrontEnd, error_answer, is_loopback, json_answer
+from tests.local.conftest import account, allow, bearer
+
+pytestmark = pytest.mark.unit
+
+
+class Workload:
+    """An HTTP server that counts how many requests it has at a time, and may be slow or break off."""
+
+    def __init__(self, port: int = 0, seconds: float = 0.0, breaks: bool = False) -> None:
+        self.at_a_time, self.most, self.seen = 0, 0, list[tuple[str, str, bytes, str | None]]()
+        lock, outer = threading.Lock(), self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                with lock:
+                    outer.seen.append((self.command, self.path, body, self.headers.get("X-Test")))
+                    outer.at_a_time += 1
+                    outer.most = max(outer.most, outer.at_a_time)
+                time.sleep(seconds)
+                with lock:
+                    outer.at_a_time -= 1
+                if breaks:
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    return
+                self.send_response(201)
+                self.end_headers()
+                self.wfile.write(b"done")
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def front(machine: Machine) -> Iterator[FrontEnd]:
+    one = machine.service(FrontEnd)
+    yield one
+    one.close()
+
+
+def call(front: FrontEnd, url: str, timeout_s: float = 5) -> tuple[int, bytes]:
+    answer = front.call("POST", url, {"X-Test": "yes"}, b"body", timeout_s)
+    return answer.status, answer.body
+
+
+def test_a_request_goes_through_as_it_is(front: FrontEnd) -> None:
+    workload = Workload()
+    assert call(front, f"{workload.url}/path?x=1") == (201, b"done")
+    assert workload.seen == [("POST", "/path?x=1", b"body", "yes")]
+    workload.close()
+
+
+def test_a_request_waits_until_its_workload_listens(front: FrontEnd) -> None:
+    port = free_port()
+    started: list[Workload] = []
+    threading.Timer(0.3, lambda: started.append(Workload(port))).start()
+    assert call(front, f"http://127.0.0.1:{port}/") == (201, b"done")
+    started[0].close()
+
+
+def test_a_closed_front_end_waits_no_longer(front: FrontEnd) -> None:
+    front.close()
+    status, body = call(front, f"http://127.0.0.1:{free_port()}/")
+    assert status == 503
+    assert b"ConnectionRefused" in body
+
+
+def test_a_connection_that_breaks_is_a_failure_and_not_repeated_here(front: FrontEnd) -> None:
+    workload = Workload(breaks=True)
+    status, body = call(front, workload.url)
+    assert (status, len(workload.seen)) == (503, 1)
+    assert b"the connection broke" in body
+    workload.close()
+
+
+def test_an_answer_that_takes_too_long_is_504(front: FrontEnd) -> None:
+    workload = Workload(seconds=1)
+    assert call(front, workload.url, timeout_s=0.1)[0] == 504
+    workload.close()
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_a_workload_gets_no_more_requests_at_a_time_than_it_takes(front: FrontEnd, at_once: int) -> None:
+    workload = Workload(seconds=0.05)
+    front.limit(workload.url, at_once)
+    callers = [threading.Thread(target=call, args=(front, workload.url)) for _ in range(8)]
+    for each in callers:
+        each.start()
+    for each in callers:
+        each.join()
+    assert len(workload.seen) == 8
+    assert workload.most == at_once
+    workload.close()
+
+
+def test_what_leads_away_is_not_called_and_said_once(front: FrontEnd, machine: Machine) -> None:
+    for _ in range(2):
+        assert call(front, "https://example.com/x")[0] == 403
+    assert machine.not_honoured == ["https://example.com/x is not called: it leads away from this machine"]
+
+
+def test_a_google_api_is_answered_here_and_others_are_not(front: FrontEnd, machine: Machine) -> None:
+    front.answer_for(
+        "dataproc.googleapis.com", lambda m, p, b, caller: json_answer([m, p, b.decode(), caller])
+    )
+    caller = account(machine, "caller")
+    answer = front.call("POST", "https://dataproc.googleapis.com/v1/x:y", bearer(caller), b"body", 5)
+    assert (answer.status, json.loads(answer.body)) == (200, ["POST", "/v1/x:y", "body", caller])
+    assert front.reaches("https://dataproc.googleapis.com/v1")
+    assert not front.reaches("https://compute.googleapis.com/v1")
+
+
+@pytest.mark.parametrize(
+    "authorization", [None, "Bearer local:nobody@elsewhere", "Bearer ya29.real", "Basic x"]
+)
+def test_a_google_api_answers_nobody_whom_it_does_not_know(
+    front: FrontEnd, authorization: str | None
+) -> None:
+    front.answer_for("dataproc.googleapis.com", lambda *_: pytest.fail("called"))
+    headers = {"Authorization": authorization} if authorization else {}
+    answer = front.call("POST", "https://dataproc.googleapis.com/v1/x:y", headers, b"", 5)
+    assert (answer.status, json.loads(answer.body)["error"]["status"]) == (401, "UNAUTHENTICATED")
+
+
+INVOKER, STRANGER = "invoker@p.iam", "stranger@p.iam"
+
+
+@pytest.mark.parametrize(
+    ("caller", "audience", "role", "status", "told"),
+    [
+        (INVOKER, "{url}", "run.routes.invoke", 201, "done"),
+        (INVOKER, "{url}/sweep", "run.routes.invoke", 201, "done"),
+        (
+            INVOKER,
+            "{url}",
+            "run.services.get",
+            403,
+            f"403: {INVOKER} lacks run.routes.invoke on projects/p/l/s",
+        ),
+        ("", "", "run.routes.invoke", 403, "carries no identity token for projects/p/l/s"),
+        (STRANGER, "{url}", "run.routes.invoke", 401, f"it is for {{url}}, by {STRANGER}"),
+        (INVOKER, "http://127.0.0.1:1", "run.routes.invoke", 401, "it is for http://127.0.0.1:1, by"),
+    ],
+)
+def test_only_an_invoker_gets_to_a_service(  # noqa: PLR0917 - a row of the table
+    machine: Machine, caller: str, audience: str, role: str, status: int, told: str
+) -> None:
+    workload, front = Workload(), machine.service(FrontEnd)
+    front.invoke_as(workload.url, "projects/p/l/s")
+    allow(machine, account(machine, INVOKER), "projects/p/l/s", role)
+    token = identity_token(caller, audience.format(url=workload.url), 0)
+    headers = {"Authorization": f"Bearer {token}"} if caller else {}
+    answer = front.call("POST", f"{workload.url}/sweep", headers, b"", 5)
+    assert (answer.status, len(workload.seen)) == (status, int(status == 201))
+    assert told.format(url=workload.url) in answer.body.decode()
+    workload.close()
+
+
+def test_an_access_token_invokes_no_service(front: FrontEnd, machine: Machine) -> None:
+    workload, service = Workload(), f"projects/{machine.project}/locations/l/services/s"
+    front.invoke_as(workload.url, service)
+    invoker = account(machine, "invoker")
+    allow(machine, invoker, service, "run.routes.invoke")
+    assert front.call("POST", workload.url, bearer(invoker), b"", 5).status == 401
+    workload.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://127.0.0.1:8080/x", True),
+        ("http://localhost/", True),
+        ("http://[::1]:80/", True),
+        ("https://127.0.0.1/", False),
+        ("http://127.0.0.1.example.com/", False),
+        ("http://10.0.0.1/", False),
+        ("http://", False),
+        ("projects/p/topics/t", False),
+    ],
+)
+def test_loopback(url: str, expected: bool) -> None:
+    assert is_loopback(url) is expected
+
+
+def test_an_error_has_googles_form() -> None:
+    from http import HTTPStatus
+
+    answer = error_answer(HTTPStatus.NOT_FOUND, "NOT_FOUND", "no such thing")
+    assert (answer.status, answer.ok) == (404, False)
+    assert json.loads(answer.body)["error"] == {
+        "code": 404,
+        "status": "NOT_FOUND",
+        "message": "no such thing",
+    }

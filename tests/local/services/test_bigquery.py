@@ -1,0 +1,214 @@
+"""Datasets, tables and views of a stack, on the real emulator: a table grows, and its rows stay."""
+
+import json
+from typing import Any
+
+import pytest
+
+from local.environment.environment import Machine
+from local.errors import LocalError
+from local.services.bigquery import HANDLERS, BigQuery, TableChangedError, grown, table_as_rest
+from local.stack.loading import Resource
+
+COLUMNS: list[dict[str, Any]] = [
+    {"name": "collected_at", "type": "TIMESTAMP", "mode": "NULLABLE", "description": "the tick"},
+    {"name": "nom", "type": "STRING", "mode": "NULLABLE"},
+    {
+        "name": "place",
+        "type": "RECORD",
+        "mode": "REPEATED",
+        "fields": [{"name": "x", "type": "FLOAT", "mode": "NULLABLE"}],
+    },
+]
+
+
+def make(machine: Machine, kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    return HANDLERS[kind](Resource(f"{kind}.r", kind, "r", {}), arguments, machine)
+
+
+def make_table(machine: Machine, columns: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    arguments = {
+        "dataset_id": "vlille",
+        "table_id": "stations",
+        "schema": json.dumps(columns),
+        "time_partitioning": {"type": "DAY", "field": "collected_at"},
+        "clustering": ["nom"],
+        "deletion_protection": False,
+    }
+    return make(machine, "google_bigquery_table", arguments | more)
+
+
+def query(machine: Machine, sql: str) -> list[list[Any]]:
+    return machine.service(BigQuery).query(machine.project, sql)
+
+
+def held(machine: Machine) -> dict[str, Any]:
+    path = f"/bigquery/v2/projects/{machine.project}/datasets/vlille/tables/stations"
+    return machine.service(BigQuery).find(path) or {}
+
+
+@pytest.fixture
+def warehouse(machine_with_data: Machine) -> Machine:
+    """A machine with the dataset `vlille`."""
+    make(machine_with_data, "google_bigquery_dataset", {"dataset_id": "vlille", "location": "europe-west1"})
+    return machine_with_data
+
+
+@pytest.mark.emulator
+def test_dataset_and_its_update(warehouse: Machine) -> None:
+    arguments = {
+        "dataset_id": "vlille",
+        "location": "europe-west1",
+        "description": "stations",
+        "labels": {"environment": "dev"},
+        "delete_contents_on_destroy": True,
+    }
+    attributes = make(warehouse, "google_bigquery_dataset", arguments)
+    name = f"projects/{warehouse.project}/datasets/vlille"
+    assert (
+        attributes.items() >= {"id": name, "project": warehouse.project, "location": "europe-west1"}.items()
+    )
+    found = warehouse.service(BigQuery).find(f"/bigquery/v2/{name}") or {}
+    assert (found["description"], found["labels"]) == ("stations", {"environment": "dev"})
+    assert warehouse.not_honoured == []
+
+
+@pytest.mark.emulator
+def test_table_is_partitioned_and_clustered(warehouse: Machine) -> None:
+    attributes = make_table(warehouse, COLUMNS)
+    assert attributes["id"] == f"projects/{warehouse.project}/datasets/vlille/tables/stations"
+    assert attributes["type"] == "TABLE"
+    assert held(warehouse)["timePartitioning"] == {"type": "DAY", "field": "collected_at"}
+    assert held(warehouse)["clustering"] == {"fields": ["nom"]}
+    assert [field["name"] for field in held(warehouse)["schema"]["fields"]] == [
+        "collected_at",
+        "nom",
+        "place",
+    ]
+
+
+@pytest.mark.emulator
+def test_table_grows_and_keeps_its_rows(warehouse: Machine) -> None:
+    make_table(warehouse, COLUMNS)
+    query(
+        warehouse,
+        "INSERT INTO vlille.stations (collected_at, nom, place) "
+        "VALUES (TIMESTAMP '2023-10-26 20:50:00', 'A', [STRUCT(1.5 AS x)])",
+    )
+    place = COLUMNS[2] | {
+        "fields": [*COLUMNS[2]["fields"], {"name": "y", "type": "FLOAT", "mode": "NULLABLE"}]
+    }
+    added = {"name": "etat", "type": "STRING", "mode": "NULLABLE", "description": "new"}
+    make_table(warehouse, [COLUMNS[0], added, place])
+    fields = held(warehouse)["schema"]["fields"]
+    assert [field["name"] for field in fields] == ["collected_at", "nom", "place", "etat"]
+    assert [field["name"] for field in fields[2]["fields"]] == ["x", "y"]
+    sql = "SELECT nom, etat, place[0].x, place[0].y FROM vlille.stations"
+    assert query(warehouse, sql) == [["A", None, "1.5", None]]
+    assert held(warehouse)["timePartitioning"] == {"type": "DAY", "field": "collected_at"}
+    assert held(warehouse)["clustering"] == {"fields": ["nom"]}
+    assert query(warehouse, "SELECT table_name FROM vlille.INFORMATION_SCHEMA.TABLES") == [["stations"]]
+
+
+@pytest.mark.emulator
+def test_table_that_would_have_to_be_replaced_is_left_alone(warehouse: Machine) -> None:
+    make_table(warehouse, COLUMNS)
+    with pytest.raises(TableChangedError, match=r"vlille\.stations\.nom exists here with type STRING"):
+        make_table(warehouse, [COLUMNS[0], COLUMNS[1] | {"type": "INTEGER"}, COLUMNS[2]])
+    with pytest.raises(TableChangedError, match="with partitioning"):
+        make_table(warehouse, COLUMNS, time_partitioning={"type": "MONTH", "field": "collected_at"})
+    assert [field["type"] for field in held(warehouse)["schema"]["fields"]] == [
+        "TIMESTAMP",
+        "STRING",
+        "RECORD",
+    ]
+
+
+@pytest.mark.emulator
+def test_view_and_its_change(warehouse: Machine) -> None:
+    make_table(warehouse, COLUMNS)
+    query(warehouse, "INSERT INTO vlille.stations (nom) VALUES ('A')")
+    view = {"dataset_id": "vlille", "table_id": "availability", "deletion_protection": False}
+    for sql, expected in (("SELECT nom FROM vlille.stations", "A"), ("SELECT 'B' AS nom", "B")):
+        attributes = make(
+            warehouse, "google_bigquery_table", view | {"view": {"query": sql, "use_legacy_sql": False}}
+        )
+        assert attributes["type"] == "VIEW"
+        assert query(warehouse, "SELECT nom FROM vlille.availability") == [[expected]]
+
+
+@pytest.mark.emulator
+def test_what_has_no_effect_is_said(warehouse: Machine) -> None:
+    partitioning = {"type": "DAY", "field": "collected_at", "expiration_ms": 1000}
+    make_table(
+        warehouse, COLUMNS, time_partitioning=[partitioning], expiration_time=5, biglake_configuration={}
+    )
+    assert warehouse.not_honoured == [
+        "google_bigquery_table.expiration_time: tables do not expire here",
+        "google_bigquery_table.biglake_configuration: not known here, so it has no effect",
+        "google_bigquery_table.time_partitioning.expiration_ms: partitions do not expire here",
+    ]
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("existing", "wanted", "expected"),
+    [
+        ([], [("a", "STRING")], [("a", "STRING")]),
+        ([("a", "STRING")], [], [("a", "STRING")]),
+        ([("a", "STRING"), ("b", "STRING")], [("b", "STRING"), ("c", "DATE")], ["a", "b", "c"]),
+        ([("A", "STRING")], [("a", "STRING")], ["A"]),
+        ([("a", "INTEGER")], [("a", "INT64")], ["a"]),
+    ],
+)
+def test_grown(existing: list[Any], wanted: list[Any], expected: list[Any]) -> None:
+    def fields(pairs: list[Any]) -> list[dict[str, Any]]:
+        return [{"name": name, "type": kind} for name, kind in pairs]
+
+    names = [pair if isinstance(pair, str) else pair[0] for pair in expected]
+    assert [field["name"] for field in grown("t", fields(existing), fields(wanted))] == names
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("found", "wanted", "allowed"),
+    [
+        (None, "NULLABLE", True),
+        ("REQUIRED", "NULLABLE", True),
+        ("NULLABLE", "REQUIRED", False),
+        ("NULLABLE", "REPEATED", False),
+        ("REPEATED", "REPEATED", True),
+    ],
+)
+def test_modes(found: str | None, wanted: str, *, allowed: bool) -> None:
+    old, new = [
+        {"name": "a", "type": "STRING"} | ({"mode": mode} if mode else {}) for mode in (found, wanted)
+    ]
+    if allowed:
+        assert grown("t", [old], [new]) == [new]
+        return
+    with pytest.raises(TableChangedError) as error:
+        grown("t", [old], [new])
+    assert (error.value.table, error.value.what) == ("t.a", "mode")
+
+
+@pytest.mark.unit
+def test_view_as_rest_has_no_schema() -> None:
+    view = {"query": "SELECT 1"}
+    resource = table_as_rest("p", {"dataset_id": "d", "table_id": "v", "view": [view], "schema": "[]"})
+    assert resource == {
+        "tableReference": {"projectId": "p", "datasetId": "d", "tableId": "v"},
+        "view": {"query": "SELECT 1", "useLegacySql": False},
+    }
+
+
+@pytest.mark.unit
+def test_an_authorized_dataset_is_taken_and_a_grant_by_an_access_list_is_not(machine: Machine) -> None:
+    kind = "google_bigquery_dataset_access"
+    authorized = {
+        "dataset": {"dataset": {"project_id": "p", "dataset_id": "views"}, "target_types": ["VIEWS"]}
+    }
+    made = make(machine, kind, {"dataset_id": "vlille"} | authorized)
+    assert made["id"] == f"projects/{machine.project}/datasets/vlille"
+    with pytest.raises(LocalError, match="google_bigquery_dataset_iam_member"):
+        make(machine, kind, {"dataset_id": "vlille", "role": "READER", "user_by_email": "a@example.org"})

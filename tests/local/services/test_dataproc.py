@@ -1,0 +1,476 @@
+import json
+import re
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.environment.clock import SimulatedClock
+from local.environment.environment import Machine
+from local.errors import LocalError
+from local.iam_proxy.access import Access
+from local.service_router.router import Answer, FrontEnd
+from local.services.dataproc import (
+    MACHINES,
+    Dataproc,
+    Workflow,
+    last_fault,
+    last_object,
+    operation_of,
+    resolve_yesterday,
+    substituted,
+    workflow_template,
+)
+from local.stack.loading import Resource
+from tests.local.conftest import account, allow, bearer
+
+pytestmark = pytest.mark.unit
+NAME = "projects/p/regions/r/workflowTemplates/rebuild-days"
+
+
+def template(**more: Any) -> dict[str, Any]:
+    return {
+        "name": NAME,
+        "jobs": [{"stepId": "rebuild", "pysparkJob": {"args": ["--from", "?", "--to", "?"]}}],
+        "parameters": [
+            {"name": "FROM", "fields": ["jobs['rebuild'].pysparkJob.args[1]"]},
+            {"name": "TO", "fields": ["jobs['rebuild'].pysparkJob.args[3]"]},
+        ],
+    } | more
+
+
+def test_parameters_are_put_into_their_fields() -> None:
+    (job,) = substituted(template(), {"FROM": "2023-10-26", "TO": "yesterday"})
+    assert job["pysparkJob"]["args"] == ["--from", "2023-10-26", "--to", "yesterday"]
+
+
+def test_the_template_itself_stays_as_it_is() -> None:
+    declared = template()
+    substituted(declared, {"FROM": "a", "TO": "b"})
+    assert declared == template()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({}, "takes the parameters FROM, TO; missing: FROM, TO"),
+        ({"FROM": "a"}, "missing: TO"),
+        ({"FROM": "a", "TO": "b", "DAY": "c"}, "unknown: DAY"),
+        ({"FROM": 1, "TO": "b"}, "parameter FROM must be a text, found 1"),
+    ],
+)
+def test_parameters_that_do_not_fit_are_refused(parameters: dict[str, Any], expected: str) -> None:
+    with pytest.raises(LocalError, match=expected):
+        substituted(template(), parameters)
+
+
+@pytest.mark.parametrize(
+    ("validation", "value", "expected"),
+    [
+        ({"regex": {"regexes": [r"yesterday|\d{4}-\d\d-\d\d"]}}, "today", "must match"),
+        ({"values": {"values": ["a", "b"]}}, "c", "must be one of a, b, found 'c'"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_refused(
+    validation: dict[str, Any], value: str, expected: str
+) -> None:
+    parameter = {"name": "FROM", "fields": [], "validation": validation}
+    with pytest.raises(LocalError, match=expected):
+        substituted(template(parameters=[parameter]), {"FROM": value})
+
+
+@pytest.mark.parametrize(
+    "field", ["jobs['other'].pysparkJob.args[0]", "jobs['rebuild'].pysparkJob.args[9]", "jobs[", "nothing"]
+)
+def test_a_field_that_leads_nowhere_is_an_error(field: str) -> None:
+    with pytest.raises(LocalError, match="parameter field"):
+        substituted(template(parameters=[{"name": "X", "fields": [field]}]), {"X": "1"})
+
+
+def test_jobs_come_after_their_prerequisites() -> None:
+    jobs = [{"stepId": "b", "prerequisiteStepIds": ["a"]}, {"stepId": "a"}]
+    assert [job["stepId"] for job in substituted({"name": NAME, "jobs": jobs}, {})] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "expected"),
+    [
+        ([], "jobs: expected at least one, each with a stepId of its own, found no job"),
+        ([{"stepId": "a"}, {}], "found 'a', None"),
+        ([{"stepId": "a"}, {"stepId": "a"}], "found 'a', 'a'"),
+        ([{"stepId": "../a"}], "letters, digits, - and _, found '../a'"),
+        ([{"stepId": "a/b"}], "letters, digits, - and _, found 'a/b'"),
+        (
+            [{"stepId": "a", "prerequisiteStepIds": ["b"]}],
+            "jobs: the prerequisite b is no step of the template: a",
+        ),
+        (
+            [
+                {"stepId": "a", "prerequisiteStepIds": ["b"]},
+                {"stepId": "b", "prerequisiteStepIds": ["a"]},
+            ],
+            "wait for one another",
+        ),
+    ],
+)
+def test_jobs_without_an_order_are_refused(jobs: list[dict[str, Any]], expected: str) -> None:
+    with pytest.raises(LocalError, match=expected):
+        substituted({"jobs": jobs}, {})
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["a", '{"n": 1}', "[1]", "3"], {"n": 1}),
+        (['{"n": 1}', '{"n": 2}', ""], {"n": 2}),
+        (["nothing"], None),
+    ],
+)
+def test_the_last_json_object_is_the_summary(lines: list[str], expected: dict[str, int] | None) -> None:
+    assert last_object(lines) == expected
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([], None),
+        (["Traceback", '{"rows": 3}', "[1]"], None),
+        (['{"severity": "WARNING", "message": "slow"}'], None),
+        (['{"severity": "ERROR", "message": "no days"}', '{"rows": 0}', "at java.Thread"], "no days"),
+        (
+            ['{"severity": "ERROR", "message": "first"}', '{"severity": "CRITICAL", "message": "last"}'],
+            "last",
+        ),
+        (['{"severity": "ERROR"}'], None),
+    ],
+)
+def test_why_a_job_failed_is_what_it_logged_last_as_an_error(lines: list[str], expected: str | None) -> None:
+    assert last_fault(lines) == expected
+
+
+def declare(machine: Machine) -> None:
+    kind = "google_dataproc_workflow_template"
+    arguments = {
+        "name": "rebuild-days",
+        "location": "europe-west1",
+        "placement": {
+            "managed_cluster": {
+                "cluster_name": "x",
+                "config": {"gce_cluster_config": {"service_account": "b@p.iam"}, "staging_bucket": "s"},
+            }
+        },
+        "jobs": [
+            {
+                "step_id": "rebuild",
+                "pyspark_job": {
+                    "main_python_file_uri": "gs://b/main.py",
+                    "args": ["?"],
+                    "properties": {"spark.sql.x_y": "1"},
+                },
+            }
+        ],
+        "parameters": [{"name": "FROM", "fields": ["jobs['rebuild'].pysparkJob.args[0]"]}],
+    }
+    workflow_template(Resource(f"{kind}.x", kind, "x", {}), arguments, machine)
+
+
+def test_a_template_is_kept_as_the_api_has_it(machine: Machine) -> None:
+    machine.clock = SimulatedClock(machine.clock.now())
+    declare(machine)
+    (kept,) = machine.service(Dataproc).templates.list()
+    assert kept["name"] == f"projects/{machine.project}/regions/europe-west1/workflowTemplates/rebuild-days"
+    assert kept["serviceAccount"] == "b@p.iam"
+    (job,) = kept["jobs"]
+    assert job["stepId"] == "rebuild"
+    assert job["pysparkJob"]["properties"] == {"spark.sql.x_y": "1"}
+    assert any("there is no cluster" in sentence for sentence in machine.not_honoured)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "reason"),
+    [
+        ("rebuild-days:instantiate", b"{}", 400, "missing: FROM"),
+        ("rebuild-days:instantiate", b"no json", 400, "INVALID_ARGUMENT"),
+        ("rebuild-weeks:instantiate", b"{}", 404, "Not found: Workflow Template"),
+        ("rebuild-days:delete", b"{}", 404, "not answered here"),
+    ],
+)
+def test_the_api_refuses_as_google_does(
+    machine: Machine, path: str, body: bytes, status: int, reason: str
+) -> None:
+    machine.clock = SimulatedClock(machine.clock.now())
+    declare(machine)
+    base = f"https://dataproc.googleapis.com/v1/projects/{machine.project}/regions/europe-west1"
+    owner = bearer(machine.service(Access).owner)
+    answer = machine.service(FrontEnd).call("POST", f"{base}/workflowTemplates/{path}", owner, body, 5)
+    assert answer.status == status
+    assert reason in json.dumps(json.loads(answer.body))
+
+
+CLUSTER: dict[str, Any] = {
+    "managedCluster": {"clusterName": "x", "config": {"gceClusterConfig": {"serviceAccount": "b@p.iam"}}}
+}
+JOB: dict[str, Any] = {"stepId": "rebuild", "pysparkJob": {"mainPythonFileUri": "gs://b/main.py"}}
+
+
+def ask(machine: Machine, method: str, path: str, document: object = None, caller: str = "") -> Answer:
+    """Call the API below the machine's region, as who deploys or somebody else."""
+    url = f"https://dataproc.googleapis.com/v1/projects/{machine.project}/regions/europe-west1/{path}"
+    token = bearer(caller or machine.service(Access).owner)
+    return machine.service(FrontEnd).call(method, url, token, json.dumps(document).encode(), 5)
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (None, "Invalid JSON payload received"),
+        ([], "Invalid JSON payload received"),
+        ({"jobs": [JOB]}, "the inline template has no placement.managedCluster"),
+        ({"placement": CLUSTER}, "jobs: expected at least one"),
+        ({"placement": CLUSTER, "jobs": "rebuild"}, "Invalid JSON payload received"),
+        ({"placement": CLUSTER, "jobs": [{"stepId": "a", "pysparkJob": {}}]}, "expected a mainPythonFileUri"),
+        (
+            {"placement": CLUSTER, "jobs": [{**JOB, "pysparkJob": JOB["pysparkJob"] | {"args": [1]}}]},
+            "step rebuild: expected a mainPythonFileUri, args and pythonFileUris that are texts, found",
+        ),
+        ({"placement": CLUSTER, "jobs": [JOB], "dagTimeout": "1h"}, "a duration must be seconds"),
+        (
+            {"placement": CLUSTER, "jobs": [JOB], "parameters": [{"name": "FROM", "fields": []}]},
+            "the inline template takes the parameters FROM; missing: FROM",
+        ),
+    ],
+)
+def test_an_inline_template_that_is_bad_is_refused(machine: Machine, document: object, expected: str) -> None:
+    machine.clock = SimulatedClock(machine.clock.now())
+    dataproc = machine.service(Dataproc)
+    answer = ask(machine, "POST", "workflowTemplates:instantiateInline", document)
+    error = json.loads(answer.body)["error"]
+    assert (answer.status, error["status"], dataproc.workflows) == (400, "INVALID_ARGUMENT", [])
+    assert expected in error["message"]
+
+
+def test_an_inline_template_is_run_and_kept_nowhere(machine: Machine) -> None:
+    machine.clock = clock = SimulatedClock(machine.clock.now())
+    dataproc = machine.service(Dataproc)
+    asked = {"placement": CLUSTER, "jobs": [JOB]}
+    begun = json.loads(ask(machine, "POST", "workflowTemplates:instantiateInline", asked).body)
+    assert re.fullmatch(rf"projects/{machine.project}/regions/europe-west1/operations/[^/]+", begun["name"])
+    clock.run(dataproc.workflows[0].ended.is_set)
+    ended = json.loads(ask(machine, "GET", begun["name"].partition("europe-west1/")[2]).body)
+    assert ended["done"]
+    assert ended["error"]["message"].startswith("Service Account 'b@p.iam' is missing required permissions")
+    assert dataproc.templates.names() == []
+    assert "template" not in ended["metadata"]
+    clock.close()
+
+
+def test_two_at_once_are_held_apart(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.clock = clock = SimulatedClock(machine.clock.now())
+    monkeypatch.setattr(Dataproc, "_check_machines", lambda *_: None)
+    monkeypatch.setattr(Dataproc, "_submit", lambda _self, workflow, *_: {"folder": str(workflow.folder)})
+    dataproc = machine.service(Dataproc)
+    asked = {"placement": CLUSTER, "jobs": [JOB]}
+    begun = [
+        json.loads(ask(machine, "POST", "workflowTemplates:instantiateInline", asked).body) for _ in "ab"
+    ]
+    first, second = dataproc.workflows
+    clock.run(lambda: first.ended.is_set() and second.ended.is_set())
+    assert [each["name"] for each in begun] == [first.operation, second.operation]
+    assert first.operation != second.operation
+    assert first.summaries["rebuild"] != second.summaries["rebuild"]
+    clock.close()
+
+
+def test_a_request_that_is_made_again_begins_nothing_while_its_run_goes_on(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.clock = clock = SimulatedClock(machine.clock.now())
+    goes_on = threading.Event()
+    monkeypatch.setattr(Dataproc, "_check_machines", lambda *_: None)
+    monkeypatch.setattr(Dataproc, "_submit", lambda *_: {"waited": goes_on.wait()})
+    declare(machine)
+
+    def begin() -> str:
+        asked = {"requestId": "a", "parameters": {"FROM": "yesterday"}}
+        answer = ask(machine, "POST", "workflowTemplates/rebuild-days:instantiate", asked)
+        return str(json.loads(answer.body)["name"])
+
+    first, again = begin(), begin()
+    goes_on.set()
+    clock.run(machine.service(Dataproc).workflows[0].ended.is_set)
+    later = begin()
+    assert first == again != later
+    clock.close()
+
+
+BEGAN, OVER = datetime(2026, 11, 24, 2, 30, tzinfo=UTC), datetime(2026, 11, 24, 2, 34, tzinfo=UTC)
+STEPS: list[dict[str, Any]] = [{"stepId": "a"}, {"stepId": "b", "prerequisiteStepIds": ["a"]}]
+
+
+def workflow(**more: Any) -> Workflow:
+    return Workflow("projects/p/regions/r/operations/7", "", {}, STEPS, Path("7"), BEGAN, **more)
+
+
+@pytest.mark.parametrize(
+    ("run", "nodes", "outcome"),
+    [
+        (workflow(), ["BLOCKED", "BLOCKED"], {"done": False}),
+        (workflow(step="a"), ["RUNNING", "BLOCKED"], {"done": False}),
+        (workflow(step="b", summaries={"a": {}}), ["COMPLETED", "RUNNING"], {"done": False}),
+        (
+            workflow(step="b", summaries={"a": {}, "b": {}}, state="DONE", over=OVER),
+            ["COMPLETED", "COMPLETED"],
+            {"done": True, "response": {"@type": "type.googleapis.com/google.protobuf.Empty"}},
+        ),
+        (
+            workflow(step="a", state="FAILED", error="no room", over=OVER),
+            ["FAILED", "BLOCKED"],
+            {"done": True, "error": {"code": 13, "message": "no room"}},
+        ),
+    ],
+)
+def test_a_run_is_told_as_an_operation(run: Workflow, nodes: list[str], outcome: dict[str, Any]) -> None:
+    told = operation_of(run)
+    metadata = told.pop("metadata")
+    assert told == {"name": "projects/p/regions/r/operations/7"} | outcome
+    assert [node["state"] for node in metadata["graph"]["nodes"]] == nodes
+    assert [node.get("error") for node in metadata["graph"]["nodes"] if "error" in node] == (
+        ["no room"] if "FAILED" in nodes else []
+    )
+    assert metadata["startTime"] == "2026-11-24T02:30:00Z"
+    assert metadata.get("endTime") == ("2026-11-24T02:34:00Z" if told["done"] else None)
+    assert metadata["state"] == ("DONE" if told["done"] else "RUNNING")
+
+
+STARTS = ("projects/{project}", "dataproc.workflowTemplates.instantiate")
+STARTS_INLINE = ("projects/{project}", "dataproc.workflowTemplates.instantiateInline")
+LOOKS = ("projects/{project}", "dataproc.operations.get")
+ACTS = ("projects/{project}/serviceAccounts/b@p.iam", "iam.serviceAccounts.actAs")
+
+
+@pytest.mark.parametrize(
+    ("granted", "missing"),
+    [
+        (
+            [],
+            "Permission 'dataproc.workflowTemplates.instantiate' denied on resource '//dataproc.googleapis.com/",
+        ),
+        ([ACTS], "Permission 'dataproc.workflowTemplates.instantiate' denied on resource"),
+        (
+            [STARTS],
+            "Permission 'iam.serviceAccounts.actAs' denied on resource '//iam.googleapis.com/projects/",
+        ),
+        ([STARTS, ACTS], None),
+    ],
+)
+def test_who_starts_a_cluster_also_acts_as_its_machines(
+    machine: Machine, granted: list[tuple[str, str]], missing: str | None
+) -> None:
+    machine.clock = clock = SimulatedClock(machine.clock.now())
+    declare(machine)
+    starter = account(machine, "starter")
+    for resource, permission in granted:
+        allow(machine, starter, resource.format(project=machine.project), permission)
+    url = f"https://{machine.region}-dataproc.googleapis.com/v1/{machine.service(Dataproc).templates.names()[0]}:instantiate"
+    body = b'{"parameters": {"FROM": "yesterday"}}'
+    answer = machine.service(FrontEnd).call("POST", url, bearer(starter), body, 5)
+    assert (answer.status, len(machine.service(Dataproc).workflows)) == ((403, 0) if missing else (200, 1))
+    if missing:
+        error = json.loads(answer.body)["error"]
+        assert error["message"].startswith(missing)
+        assert error["details"][0]["metadata"]["principal"] == starter
+    clock.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "granted", "status"),
+    [
+        ("POST", "workflowTemplates:instantiateInline", [STARTS, ACTS], 403),
+        ("POST", "workflowTemplates:instantiateInline", [STARTS_INLINE], 403),
+        ("POST", "workflowTemplates:instantiateInline", [STARTS_INLINE, ACTS], 200),
+        ("GET", "operations/7", [], 403),
+        ("GET", "operations/7", [LOOKS], 404),
+        ("DELETE", "operations/7", [LOOKS], 404),
+    ],
+)
+def test_inline_templates_and_operations_have_their_own_permissions(
+    machine: Machine, method: str, path: str, granted: list[tuple[str, str]], status: int
+) -> None:
+    machine.clock = clock = SimulatedClock(machine.clock.now())
+    dataproc = machine.service(Dataproc)
+    starter = account(machine, "starter")
+    for resource, permission in granted:
+        allow(machine, starter, resource.format(project=machine.project), permission)
+    answer = ask(machine, method, path, {"placement": CLUSTER, "jobs": [JOB]}, starter)
+    assert (answer.status, len(dataproc.workflows)) == (status, int(status == 200))
+    clock.close()
+
+
+@pytest.mark.parametrize(
+    ("project", "bucket", "expected"),
+    [
+        (
+            (),
+            (),
+            "Service Account 'b@p.iam' is missing required permissions: 403: b@p.iam lacks dataproc.agents.create",
+        ),
+        (MACHINES, (), "403: b@p.iam lacks storage.buckets.get on projects/_/buckets/s"),
+        (
+            MACHINES,
+            ("storage.buckets.get",),
+            "403: b@p.iam lacks storage.objects.create on projects/_/buckets/s/objects/",
+        ),
+        (
+            MACHINES,
+            ("storage.buckets.get", "storage.objects.create"),
+            "Permission 'storage.objects.get' denied on resource",
+        ),
+    ],
+)
+def test_machines_need_their_roles_before_there_is_a_cluster(
+    machine: Machine, project: tuple[str, ...], bucket: tuple[str, ...], expected: str
+) -> None:
+    machine.clock = clock = SimulatedClock(machine.clock.now())
+    declare(machine)
+    allow(machine, "b@p.iam", f"projects/{machine.project}", *project)
+    allow(machine, "b@p.iam", "b/s", *bucket)
+    dataproc = machine.service(Dataproc)
+    workflow = dataproc.instantiate(dataproc.templates.names()[0], {"FROM": "yesterday"})
+    clock.run(workflow.ended.is_set)
+    assert (workflow.state, expected in workflow.error) == ("FAILED", True), workflow.error
+    clock.close()
+
+
+def test_a_run_that_fails_says_why(machine: Machine, tmp_path: Path) -> None:
+    machine.clock = clock = SimulatedClock(machine.clock.now())
+    declare(machine)
+    storage = ("storage.buckets.get", "storage.objects.create", "storage.objects.get")
+    allow(machine, "b@p.iam", f"projects/{machine.project}", *MACHINES, *storage)
+    dataproc = machine.service(Dataproc)
+    workflow = dataproc.instantiate(dataproc.templates.names()[0], {"FROM": "yesterday"})
+    clock.run(workflow.ended.is_set)
+    assert workflow.state == "FAILED"
+    assert "gs://b/main.py cannot be read from the storage emulator" in workflow.error
+    clock.close()
+
+
+REAL = datetime(2026, 11, 29, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("simulated", "expected"),
+    [
+        (REAL, "yesterday"),
+        (REAL - timedelta(hours=9), "yesterday"),  # the same day
+        (REAL - timedelta(hours=11), "2026-11-27"),
+        (REAL - timedelta(days=7), "2026-11-21"),
+        (REAL + timedelta(days=2), "yesterday"),  # a day that has not begun would be refused
+    ],
+)
+def test_a_jobs_yesterday_is_the_simulated_one(simulated: datetime, expected: str) -> None:
+    arguments = ["--from", "yesterday", "--to", "yesterday", "--feed", "vlille_ods"]
+    resolved = ["--from", expected, "--to", expected, "--feed", "vlille_ods"]
+    assert resolve_yesterday(arguments, simulated, REAL) == resolved

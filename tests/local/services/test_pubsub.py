@@ -1,0 +1,327 @@
+import base64
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local.environment.clock import AT_ONCE, RealClock, SimulatedClock
+from local.environment.environment import Machine
+from local.errors import LocalError, NotFoundError
+from local.iam_proxy.access import Access
+from local.processes.ports import free_port
+from local.service_router.router import FrontEnd
+from local.services.pubsub import AGENT, PubSub, _backoff_s, subscription_of
+from local.services.pubsub import subscription as subscription_handler
+from local.services.pubsub import topic as topic_handler
+from local.stack.loading import Resource
+from tests.local.conftest import allow
+
+pytestmark = pytest.mark.unit
+NOON = datetime(2023, 10, 26, 12, tzinfo=UTC)
+
+
+class Endpoint:
+    """An HTTP server that answers with given statuses, the last one again and again."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.requests: list[tuple[dict[str, str], dict[str, Any]]] = []
+        answers = list(statuses)
+        requests = self.requests
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                requests.append((dict(self.headers), json.loads(body)))
+                self.send_response(answers.pop(0) if len(answers) > 1 else answers[0])
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Callable[..., Endpoint]]:
+    made: list[Endpoint] = []
+
+    def make(*statuses: int) -> Endpoint:
+        made.append(Endpoint(*statuses))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def timed(machine: Machine) -> Iterator[Machine]:
+    clock = SimulatedClock(NOON)
+    machine.clock = clock
+    yield machine
+    clock.close()
+
+
+def make(kind: str) -> Resource:
+    return Resource(f"{kind}.x", kind, "x", {})
+
+
+def declare(machine: Machine, url: str, **more: Any) -> tuple[PubSub, str, str]:
+    """A topic and a push subscription with a dead-letter topic that has a pull subscription."""
+    topics = [
+        topic_handler(make("google_pubsub_topic"), {"name": name}, machine) for name in ("collect", "dead")
+    ]
+    push = {"push_endpoint": url, "oidc_token": {"service_account_email": "push@p.iam", "audience": "me"}}
+    arguments = {
+        "name": "collect-push",
+        "topic": topics[0]["id"],
+        "ack_deadline_seconds": 60,
+        "push_config": push,
+        "retry_policy": [{"minimum_backoff": "10s", "maximum_backoff": "60s"}],
+        "dead_letter_policy": {"dead_letter_topic": topics[1]["id"], "max_delivery_attempts": 5},
+    }
+    made = subscription_handler(make("google_pubsub_subscription"), arguments | more, machine)
+    subscription_handler(
+        make("google_pubsub_subscription"), {"name": "dead", "topic": topics[1]["id"]}, machine
+    )
+    return machine.service(PubSub), topics[0]["id"], made["id"]
+
+
+def settle(machine: Machine, until: Callable[[], bool]) -> None:
+    assert isinstance(machine.clock, SimulatedClock)
+    machine.clock.run(until)
+
+
+def test_push_sends_the_envelope_of_google_with_an_identity_token(
+    timed: Machine, endpoint: Callable[..., Endpoint]
+) -> None:
+    target = endpoint(204)
+    broker, topic, name = declare(timed, target.url)
+    message_id = broker.publish(topic, b"tick", {"kind": "tick"})
+    settle(timed, lambda: broker.waiting(name) == 0)
+    headers, envelope = target.requests[0]
+    message = envelope["message"]
+    assert base64.b64decode(message["data"]) == b"tick"
+    assert message["attributes"] == {"kind": "tick"}
+    assert message["messageId"] == message["message_id"] == message_id
+    assert message["publishTime"] == message["publish_time"] == "2023-10-26T12:00:00.000Z"
+    assert envelope["subscription"] == name
+    assert envelope["deliveryAttempt"] == 1
+    claims = headers["Authorization"].removeprefix("Bearer ").split(".")[1]
+    assert json.loads(base64.b64decode(claims + "=="))["aud"] == "me"
+    assert (broker.traffic.published, broker.traffic.delivered) == (1, 1)
+
+
+def test_a_refused_message_comes_again_with_backoff_and_its_publish_time(
+    timed: Machine, endpoint: Callable[..., Endpoint]
+) -> None:
+    target = endpoint(500, 503, 200)
+    broker, topic, name = declare(timed, target.url)
+    broker.publish(topic, b"tick", {})
+    settle(timed, lambda: broker.waiting(name) == 0)
+    assert [envelope["deliveryAttempt"] for _, envelope in target.requests] == [1, 2, 3]
+    assert {e["message"]["publishTime"] for _, e in target.requests} == {"2023-10-26T12:00:00.000Z"}
+    assert timed.clock.now() == NOON + timedelta(seconds=10 + 20)
+    assert (broker.traffic.failed, broker.traffic.delivered, broker.traffic.dead_lettered) == (2, 1, 0)
+
+
+def test_after_the_last_attempt_a_message_goes_to_the_dead_letter_topic(
+    timed: Machine, endpoint: Callable[..., Endpoint]
+) -> None:
+    target = endpoint(500)
+    broker, topic, name = declare(timed, target.url)
+    let_agent(timed, "publish", "consume")
+    broker.publish(topic, b"tick", {"kind": "tick"})
+    settle(timed, lambda: broker.waiting(name) == 0)
+    assert len(target.requests) == 5
+    (dead,) = broker.pull(f"projects/{timed.project}/subscriptions/dead", 10)
+    assert dead.data == b"tick"
+    assert dead.attributes == {
+        "kind": "tick",
+        "CloudPubSubDeadLetterSourceDeliveryCount": "5",
+        "CloudPubSubDeadLetterSourceSubscription": "collect-push",
+        "CloudPubSubDeadLetterSourceSubscriptionProject": timed.project,
+        "CloudPubSubDeadLetterSourceTopicPublishTime": "2023-10-26T12:00:00.000Z",
+    }
+    assert broker.traffic.dead_lettered == 1
+
+
+@pytest.mark.parametrize(
+    ("granted", "missing"),
+    [
+        (("publish",), "lacks pubsub.subscriptions.consume on projects/{}/subscriptions/collect-push"),
+        (("consume",), "lacks pubsub.topics.publish on projects/{}/topics/dead"),
+    ],
+)
+def test_without_its_agents_roles_a_message_comes_until_it_expires(
+    timed: Machine, endpoint: Callable[..., Endpoint], granted: tuple[str, ...], missing: str
+) -> None:
+    target = endpoint(500)
+    broker, topic, name = declare(timed, target.url, message_retention_duration="600s")
+    let_agent(timed, *granted)
+    broker.publish(topic, b"tick", {})
+    settle(timed, lambda: broker.waiting(name) == 0)
+    assert len(target.requests) > 5
+    assert (broker.traffic.dead_lettered, broker.traffic.expired) == (0, 1)
+    assert broker.pull(f"projects/{timed.project}/subscriptions/dead", 10) == []
+    (denied,) = timed.service(Access).denials()
+    agent = f"service-{timed.project_number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+    assert f"403: {agent} {missing.format(timed.project)}" in denied
+
+
+def let_agent(machine: Machine, *granted: str) -> None:
+    agent, project = AGENT.format(number=machine.project_number), f"projects/{machine.project}"
+    if "publish" in granted:
+        allow(machine, agent, f"{project}/topics/dead", "pubsub.topics.publish")
+    if "consume" in granted:
+        allow(machine, agent, f"{project}/subscriptions/collect-push", "pubsub.subscriptions.consume")
+
+
+def test_pull_leases_a_message_until_it_is_acknowledged(
+    timed: Machine, endpoint: Callable[..., Endpoint]
+) -> None:
+    broker, _, _ = declare(timed, endpoint(200).url)
+    topic, dead = (
+        f"projects/{timed.project}/topics/dead",
+        f"projects/{timed.project}/subscriptions/dead",
+    )
+    broker.publish(topic, b"x", {})
+    (message,) = broker.pull(dead, 10)
+    assert broker.pull(dead, 10) == []
+    assert broker.waiting(dead) == 1
+    broker.acknowledge(dead, [message.message_id])
+    assert broker.waiting(dead) == 0
+
+
+def test_a_leased_message_comes_again_after_the_deadline(
+    timed: Machine, endpoint: Callable[..., Endpoint]
+) -> None:
+    broker, _, _ = declare(timed, endpoint(200).url)
+    dead = f"projects/{timed.project}/subscriptions/dead"
+    broker.publish(f"projects/{timed.project}/topics/dead", b"x", {})
+    broker.pull(dead, 10)
+    later: list[bool] = []
+    assert isinstance(timed.clock, SimulatedClock)
+    timed.clock.after(11, lambda: later.append(True))  # the default deadline is 10 s
+    settle(timed, lambda: bool(later))
+    assert [m.data for m in broker.pull(dead, 10)] == [b"x"]
+
+
+def test_messages_expire(timed: Machine, endpoint: Callable[..., Endpoint]) -> None:
+    target = endpoint(500)
+    broker, topic, name = declare(
+        timed, target.url, message_retention_duration="600s", dead_letter_policy=None
+    )
+    told: list[tuple[str, int]] = []
+    broker.on_expired.append(lambda *each: told.append(each))
+    broker.publish(topic, b"x", {})
+    settle(timed, lambda: broker.waiting(name) == 0)
+    assert broker.traffic.expired == 1
+    assert told == [(name, 1)]
+    assert timed.clock.now() > NOON + timedelta(seconds=600)
+
+
+def test_undelivered_messages_outlive_a_restart(
+    timed: Machine, new_machine: Callable[..., Machine], endpoint: Callable[..., Endpoint]
+) -> None:
+    broken, mended = endpoint(500), endpoint(200)
+    broker, topic, _ = declare(timed, broken.url)
+    message_id = broker.publish(topic, b"tick", {"kind": "tick"})
+    settle(timed, lambda: len(broken.requests) == 2)
+    second = new_machine()
+    second.clock = SimulatedClock(NOON + timedelta(hours=1))
+    again, _, name = declare(second, mended.url)
+    assert again.resume() == 1
+    settle(second, lambda: again.waiting(name) == 0)
+    (_, envelope) = mended.requests[0]
+    assert envelope["message"]["messageId"] == message_id
+    assert envelope["message"]["publishTime"] == "2023-10-26T12:00:00.000Z"
+    assert envelope["deliveryAttempt"] == 3
+
+
+def test_a_dead_subscriber_holds_up_neither_jobs_nor_other_subscriptions(
+    machine: Machine, endpoint: Callable[..., Endpoint]
+) -> None:
+    clock = machine.clock = RealClock()
+    broker, topic, name = declare(machine, f"http://127.0.0.1:{free_port()}/")
+    alive = {"push_config": {"push_endpoint": endpoint(204).url}, "name": "alive"}
+    declare(machine, "", **alive)
+    for _ in range(2 * AT_ONCE):
+        broker.publish(topic, b"tick", {})
+    worked = threading.Event()
+    clock.start(worked.set)
+    try:
+        assert worked.wait(5)
+        end = time.monotonic() + 5
+        while (left := broker.waiting(name.replace("collect-push", "alive"))) and time.monotonic() < end:
+            time.sleep(0.02)
+        assert (left, broker.waiting(name)) == (0, 2 * AT_ONCE)
+    finally:
+        machine.service(FrontEnd).close()
+        clock.close()
+
+
+def test_a_push_that_leaves_this_machine_is_refused(timed: Machine) -> None:
+    with pytest.raises(LocalError, match=r"pushes to https://example\.com/"):
+        declare(timed, "https://example.com/")
+
+
+def test_publishing_to_no_topic_or_nothing_at_all_is_refused(
+    timed: Machine, endpoint: Callable[..., Endpoint]
+) -> None:
+    broker, topic, _ = declare(timed, endpoint(200).url)
+    with pytest.raises(NotFoundError, match="nowhere"):
+        broker.publish("projects/p/topics/nowhere", b"x", {})
+    with pytest.raises(LocalError, match="data or an attribute"):
+        broker.publish(topic, b"", {})
+
+
+def test_what_is_not_honoured_is_said(timed: Machine, endpoint: Callable[..., Endpoint]) -> None:
+    declare(timed, endpoint(200).url, enable_message_ordering=True, filter="attributes.x")
+    said = " ".join(timed.not_honoured)
+    assert "google_pubsub_subscription.enable_message_ordering" in said
+    assert "google_pubsub_subscription.filter" in said
+
+
+@pytest.mark.parametrize(
+    ("policy", "waits"),
+    [
+        ({"minimumBackoff": "10s", "maximumBackoff": "60s"}, [10, 20, 40, 60, 60]),
+        ({"minimumBackoff": "1s"}, [1, 2, 4, 8, 16]),
+        ({}, [0.1, 0.2, 0.4, 0.8, 1.6]),
+    ],
+)
+def test_backoff(policy: dict[str, str], waits: list[float]) -> None:
+    assert [_backoff_s({"retryPolicy": policy}, attempt) for attempt in range(1, 6)] == waits
+
+
+@given(st.integers(1, 10_000))
+def test_backoff_never_leaves_its_limits(attempt: int) -> None:
+    policy = {"retryPolicy": {"minimumBackoff": "10s", "maximumBackoff": "600s"}}
+    assert 10 <= _backoff_s(policy, attempt) <= 600
+
+
+def test_the_rest_form_fills_in_the_defaults() -> None:
+    assert subscription_of("projects/p/subscriptions/s", "p", {"topic": "t"}) == {
+        "name": "projects/p/subscriptions/s",
+        "topic": "projects/p/topics/t",
+        "ackDeadlineSeconds": 10,
+        "messageRetentionDuration": "604800s",
+        "pushConfig": {},
+        "retryPolicy": {},
+        "deadLetterPolicy": {},
+    }

@@ -1,0 +1,281 @@
+import base64
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local.environment.clock import RealClock, SimulatedClock
+from local.environment.environment import Machine
+from local.errors import LocalError
+from local.service_router.router import Answer, FrontEnd
+from local.services.pubsub import PubSub
+from local.services.scheduler import Run, Scheduler, _backoff_s, fires_after, job_of, scheduler_job
+from local.stack.loading import Resource
+from tests.local.conftest import account
+
+pytestmark = pytest.mark.unit
+NOON = datetime(2023, 10, 26, 12, tzinfo=UTC)
+KIND = "google_cloud_scheduler_job"
+
+
+@pytest.fixture
+def timed(machine: Machine) -> Iterator[Machine]:
+    clock = SimulatedClock(NOON)
+    machine.clock = clock
+    yield machine
+    clock.close()
+
+
+def declare(machine: Machine, **arguments: Any) -> None:
+    given = {"name": "job", "schedule": "* * * * *", "time_zone": "Europe/Paris"} | arguments
+    scheduler_job(Resource(f"{KIND}.x", KIND, "x", {}), given, machine)
+
+
+def run(machine: Machine, minutes: float) -> None:
+    assert isinstance(machine.clock, SimulatedClock)
+    end: list[bool] = []
+    machine.clock.at(NOON + timedelta(minutes=minutes, seconds=1), lambda: end.append(True))
+    machine.clock.run(lambda: bool(end))
+
+
+def api(machine: Machine, *statuses: int) -> list[tuple[datetime, str, bytes]]:
+    """Answer for a Google API with given statuses, the last one again and again; return what was asked."""
+    asked: list[tuple[datetime, str, bytes]] = []
+    answers = list(statuses)
+
+    account(machine, "s@p.iam")
+
+    def answer(_method: str, path: str, body: bytes, _caller: str) -> Answer:
+        asked.append((machine.clock.now(), path, body))
+        return Answer(answers.pop(0) if len(answers) > 1 else answers[0])
+
+    machine.service(FrontEnd).answer_for("dataproc.googleapis.com", answer)
+    return asked
+
+
+HTTP = {
+    "uri": "https://dataproc.googleapis.com/v1/x:instantiate",
+    "http_method": "POST",
+    "body": base64.b64encode(b'{"a": 1}').decode(),
+    "headers": {"Content-Type": "application/json"},
+    "oauth_token": [{"service_account_email": "s@p.iam"}],
+}
+
+
+def test_a_job_publishes_each_minute(timed: Machine) -> None:
+    topic = f"projects/{timed.project}/topics/collect"
+    timed.service(PubSub).put_topic({"name": topic})
+    target = {
+        "topic_name": topic,
+        "data": base64.b64encode(b"tick").decode(),
+        "attributes": {"two_words": "x"},
+    }
+    declare(timed, pubsub_target=[target])
+    scheduler = timed.service(Scheduler)
+    scheduler.start()
+    run(timed, 5)
+    assert scheduler.fired == {"job": 5}
+    assert timed.service(PubSub).traffic.by_topic == {topic: 5}
+
+
+def test_a_job_calls_its_target_with_its_body(timed: Machine) -> None:
+    asked = api(timed, 200)
+    declare(timed, schedule="*/10 * * * *", http_target=HTTP)
+    timed.service(Scheduler).start()
+    run(timed, 20)
+    assert asked == [(NOON + timedelta(minutes=m), "/v1/x:instantiate", b'{"a": 1}') for m in (10, 20)]
+
+
+def test_a_failed_job_is_tried_again_as_declared(timed: Machine) -> None:
+    asked = api(timed, 503, 503, 200)
+    retry = {"retry_count": 3, "min_backoff_duration": "5s", "max_doublings": 5}
+    declare(timed, schedule="0 13 * * *", time_zone="Etc/UTC", http_target=HTTP, retry_config=[retry])
+    runs: list[Run] = []
+    scheduler = timed.service(Scheduler)
+    scheduler.on_run.append(runs.append)
+    scheduler.start()
+    run(timed, 61)
+    assert [(when - asked[0][0]).total_seconds() for when, _, _ in asked] == [0, 5, 15]
+    assert [(each.answer.status, each.attempts) for each in runs] == [(200, 3)]
+    assert scheduler.failed == {}
+
+
+def test_a_job_that_fails_each_time_ends_with_its_last_answer(timed: Machine) -> None:
+    asked = api(timed, 500)
+    declare(timed, http_target=HTTP, retry_config=[{"retry_count": 1}])
+    scheduler = timed.service(Scheduler)
+    scheduler.start()
+    run(timed, 1)
+    run(timed, 1.5)
+    assert len(asked) == 2
+    assert scheduler.failed == {"job": 1}
+
+
+def test_a_paused_job_does_not_fire_and_can_still_be_run(timed: Machine) -> None:
+    asked = api(timed, 200)
+    declare(timed, http_target=HTTP)
+    scheduler = timed.service(Scheduler)
+    scheduler.start()
+    scheduler.pause("job")
+    run(timed, 3)
+    assert asked == []
+    scheduler.run("job")
+    run(timed, 4)
+    assert len(asked) == 1
+    scheduler.resume("job")
+    run(timed, 6)
+    assert len(asked) == 3
+
+
+def test_what_a_job_leaves_out_is_counted_and_told(machine: Machine) -> None:
+    clock = machine.clock = RealClock(speed=600, start=NOON)
+    api(machine, 200)
+    declare(machine, http_target=HTTP)
+    scheduler = machine.service(Scheduler)
+    told: list[tuple[str, list[datetime], str]] = []
+    scheduler.on_skip.append(lambda job, due, why: told.append((job, due, why)))
+    scheduler.on_fire.append(lambda _job, _when: time.sleep(0.35))  # 3.5 of the clock's minutes
+    scheduler.start()
+    clock.run(lambda: scheduler.fired["job"] >= 2)
+    scheduler.stop()
+    clock.close()
+    assert scheduler.skipped["job"] == sum(len(due) for _, due, _ in told)
+    job, due, why = told[0]
+    assert (job, why) == ("job", "this machine does not keep up")
+    assert due[:2] == [NOON + timedelta(minutes=m) for m in (2, 3)]
+
+
+def test_times_that_are_left_out_do_not_fire_and_are_told_as_one(timed: Machine) -> None:
+    asked = api(timed, 200)
+    declare(timed, http_target=HTTP)
+    scheduler = timed.service(Scheduler)
+    told: list[tuple[str, list[datetime], str]] = []
+    scheduler.on_skip.append(lambda job, due, why: told.append((job, due, why)))
+    scheduler.leave_out("job", lambda due: due.minute in {2, 3, 6}, "nothing was recorded")
+    scheduler.start()
+    run(timed, 5)
+    at = [NOON + timedelta(minutes=minute) for minute in range(7)]
+    assert [when for when, _, _ in asked] == [at[1], at[4], at[5]]
+    assert told == [("job", at[2:4], "nothing was recorded")]
+    run(timed, 6)
+    scheduler.stop()
+    assert told[1:] == [("job", [at[6]], "nothing was recorded")]
+    assert scheduler.skipped == {"job": 3}
+
+
+def test_a_job_does_not_fire_while_its_last_run_is_under_way(timed: Machine) -> None:
+    api(timed, 503)
+    retry = {"retry_count": 1, "min_backoff_duration": "150s"}
+    declare(timed, http_target=HTTP, retry_config=[retry])
+    scheduler = timed.service(Scheduler)
+    told: list[str] = []
+    scheduler.on_skip.append(lambda _job, due, why: told.append(f"{due[0]:%H:%M} {why}"))
+    scheduler.start()
+    run(timed, 3)
+    assert scheduler.fired == {"job": 1}
+    assert told == [f"12:0{minute} its last run is still under way" for minute in (2, 3)]
+
+
+def test_a_job_declared_as_paused_does_not_fire(timed: Machine) -> None:
+    asked = api(timed, 200)
+    declare(timed, http_target=HTTP, paused=True)
+    timed.service(Scheduler).start()
+    run(timed, 3)
+    assert asked == []
+
+
+def test_a_target_away_from_this_machine_is_said_and_not_called(timed: Machine) -> None:
+    declare(timed, http_target={"uri": "https://example.com/x", "http_method": "POST"})
+    runs: list[Run] = []
+    scheduler = timed.service(Scheduler)
+    scheduler.on_run.append(runs.append)
+    scheduler.start()
+    run(timed, 1)
+    assert [each.answer.status for each in runs] == [403]
+    assert any("https://example.com/x" in sentence for sentence in timed.not_honoured)
+
+
+def test_an_unknown_job_is_named_with_those_that_are_known(timed: Machine) -> None:
+    declare(timed, http_target=HTTP)
+    with pytest.raises(LocalError, match="no scheduler job 'jop'; known: job"):
+        timed.service(Scheduler).pause("jop")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "zone", "expected"),
+    [
+        ("* * * * *", "Europe/Paris", "2023-10-26T12:01:00+00:00"),
+        ("*/10 * * * *", "Europe/Paris", "2023-10-26T12:10:00+00:00"),
+        ("30 3 * * *", "Europe/Paris", "2023-10-27T01:30:00+00:00"),
+        ("30 3 * * *", "Etc/UTC", "2023-10-27T03:30:00+00:00"),
+        ("30 3 29 10 *", "Europe/Paris", "2023-10-29T02:30:00+00:00"),  # after summer time has ended
+    ],
+)
+def test_cron_is_read_in_its_own_time_zone(schedule: str, zone: str, expected: str) -> None:
+    job = {"name": "a/jobs/j", "schedule": schedule, "timeZone": zone}
+    assert fires_after(job, NOON)().isoformat() == expected
+
+
+def test_each_minute_of_the_hour_that_happens_twice_has_its_fire() -> None:
+    job = {"name": "a/jobs/j", "schedule": "* * * * *", "timeZone": "Europe/Paris"}
+    following = fires_after(job, datetime(2023, 10, 28, 23, 59, tzinfo=UTC))
+    fires = [following() for _ in range(180)]
+    assert fires == [datetime(2023, 10, 29, tzinfo=UTC) + timedelta(minutes=n) for n in range(180)]
+    assert {each.astimezone(ZoneInfo("Europe/Paris")).hour for each in fires} == {2, 3}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "zone"), [("every 5 minutes", "Etc/UTC"), ("61 * * * *", "Etc/UTC"), ("* * * * *", "Paris")]
+)
+def test_a_schedule_that_is_not_understood_is_refused(timed: Machine, schedule: str, zone: str) -> None:
+    with pytest.raises(LocalError, match=r"scheduler job job: .* is not understood"):
+        declare(timed, schedule=schedule, time_zone=zone, http_target=HTTP)
+
+
+@pytest.mark.parametrize(
+    ("policy", "waits"),
+    [
+        ({}, [None]),
+        ({"retryCount": 2}, [5, 10, None]),
+        # The example of the reference: 10 s, 20 s, 40 s, then 80 s more each time, up to the longest.
+        (
+            {
+                "retryCount": 5,
+                "minBackoffDuration": "10s",
+                "maxDoublings": 3,
+                "maxBackoffDuration": "300s",
+            },
+            [10, 20, 40, 80, 160, None],
+        ),
+    ],
+)
+def test_backoff(policy: dict[str, Any], waits: list[float | None]) -> None:
+    job = {"retryConfig": policy}
+    assert [_backoff_s(job, attempt, 0) for attempt in range(1, len(waits) + 1)] == waits
+
+
+@given(st.integers(1, 5), st.integers(0, 16))
+def test_backoff_never_exceeds_its_limit(attempt: int, doublings: int) -> None:
+    policy = {"retryCount": 5, "maxBackoffDuration": "60s", "maxDoublings": doublings}
+    wait = _backoff_s({"retryConfig": policy}, attempt, 0)
+    assert wait is not None
+    assert 5 <= wait <= 60
+
+
+def test_the_rest_form_keeps_attributes_and_headers_as_they_are() -> None:
+    arguments = {
+        "schedule": "* * * * *",
+        "http_target": [HTTP | {"headers": {"X-two_words": "1"}}],
+        "retry_config": [{"min_backoff_duration": "5s"}],
+    }
+    job = job_of("projects/p/locations/l/jobs/j", arguments)
+    assert job["httpTarget"]["headers"] == {"X-two_words": "1"}
+    assert job["httpTarget"]["oauthToken"] == {"serviceAccountEmail": "s@p.iam"}
+    assert job["retryConfig"] == {"minBackoffDuration": "5s"}
+    assert json.loads(base64.b64decode(job["httpTarget"]["body"])) == {"a": 1}

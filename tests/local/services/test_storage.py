@@ -1,0 +1,152 @@
+"""Buckets and objects of a stack, on the real emulator."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from local.environment.environment import Machine
+from local.errors import LocalError, NotFoundError, ServiceError
+from local.services.storage import HANDLERS, Storage, bucket_as_rest
+from local.stack.loading import Resource
+
+BUCKET = {
+    "name": "demo-landing",
+    "location": "europe-west1",
+    "uniform_bucket_level_access": True,
+    "public_access_prevention": "enforced",
+    "soft_delete_policy": {"retention_duration_seconds": 0},
+    "versioning": [{"enabled": False}],
+    "labels": {"environment": "dev"},
+    "lifecycle_rule": [{"action": {"type": "Delete"}, "condition": {"age": 30, "with_state": "ARCHIVED"}}],
+}
+
+
+def make(machine: Machine, kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    return HANDLERS[kind](Resource(f"{kind}.r", kind, "r", {}), arguments, machine)
+
+
+def named(machine: Machine, **more: Any) -> dict[str, Any]:
+    """A bucket's arguments with a name that no other test has."""
+    return BUCKET | {"name": f"{machine.project}-landing"} | more
+
+
+@pytest.mark.unit
+def test_settings_as_the_json_api_has_them() -> None:
+    assert bucket_as_rest(BUCKET) == {
+        "name": "demo-landing",
+        "location": "EUROPE-WEST1",
+        "storageClass": "STANDARD",
+        "labels": {"environment": "dev"},
+        "iamConfiguration": {
+            "uniformBucketLevelAccess": {"enabled": True},
+            "publicAccessPrevention": "enforced",
+        },
+        "lifecycle": {
+            "rule": [{"action": {"type": "Delete"}, "condition": {"age": 30, "withState": "ARCHIVED"}}]
+        },
+        "softDeletePolicy": {"retentionDurationSeconds": 0},
+        "versioning": {"enabled": False},
+    }
+
+
+@pytest.mark.emulator
+def test_bucket(machine_with_data: Machine) -> None:
+    machine = machine_with_data
+    attributes = make(machine, "google_storage_bucket", named(machine))
+    name = f"{machine.project}-landing"
+    assert (
+        attributes.items()
+        >= {"id": name, "name": name, "url": f"gs://{name}", "location": "EUROPE-WEST1"}.items()
+    )
+    assert requests.get(f"{machine.gcs_url}/storage/v1/b/{name}", timeout=10).status_code == 200
+    assert machine.service(Storage).buckets.get(name)["softDeletePolicy"] == {"retentionDurationSeconds": 0}
+    assert [sentence.split(":")[0] for sentence in machine.not_honoured] == [
+        "google_storage_bucket.uniform_bucket_level_access",
+        "google_storage_bucket.public_access_prevention",
+        "google_storage_bucket.soft_delete_policy",
+        "google_storage_bucket.versioning",
+        "google_storage_bucket.lifecycle_rule",
+    ]
+
+
+@pytest.mark.emulator
+def test_bucket_made_again_keeps_its_objects_and_takes_new_settings(machine_with_data: Machine) -> None:
+    machine = machine_with_data
+    name = make(machine, "google_storage_bucket", named(machine))["name"]
+    service = machine.service(Storage)
+    service.put_object(name, "a/b.txt", b"here", "text/plain", {})
+    make(machine, "google_storage_bucket", named(machine, labels={"environment": "prod"}))
+    assert service.buckets.get(name)["labels"] == {"environment": "prod"}
+    found = service.find_object(name, "a/b.txt")
+    assert found is not None
+    assert found["size"] == "4"
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("given", [{"source": "assets/x/code.zip"}, {"content": "zip bytes é"}])
+def test_object(machine_with_data: Machine, given: dict[str, str]) -> None:
+    machine, content = machine_with_data, "zip bytes é".encode()
+    (machine.stack_folder / "assets" / "x").mkdir(parents=True)
+    (machine.stack_folder / "assets" / "x" / "code.zip").write_bytes(content)
+    bucket = make(machine, "google_storage_bucket", named(machine))["name"]
+    arguments = {"bucket": bucket, "name": "functions/a b+é.zip", "content_type": "application/zip"}
+    attributes = make(machine, "google_storage_bucket_object", arguments | given)
+    assert attributes["id"] == f"{bucket}-functions/a b+é.zip"
+    assert attributes["output_name"] == "functions/a b+é.zip"
+    assert attributes["media_link"].endswith(f"?generation={attributes['generation']}&alt=media")
+    url = f"{machine.gcs_url}/storage/v1/b/{bucket}/o/functions%2Fa%20b%2B%C3%A9.zip"
+    described = requests.get(url, timeout=10).json()
+    assert (described["contentType"], described["md5Hash"]) == ("application/zip", attributes["md5hash"])
+    assert requests.get(f"{url}?alt=media", timeout=10).content == content
+
+
+@pytest.mark.emulator
+def test_the_same_object_is_not_uploaded_again(machine_with_data: Machine) -> None:
+    machine = machine_with_data
+    bucket = make(machine, "google_storage_bucket", named(machine))["name"]
+    arguments = {"bucket": bucket, "name": "o", "content": "one", "metadata": {"k": "v"}}
+    first = make(machine, "google_storage_bucket_object", arguments)
+    again = make(machine, "google_storage_bucket_object", arguments)
+    changed = make(machine, "google_storage_bucket_object", arguments | {"content": "two"})
+    assert first["generation"] == again["generation"] != changed["generation"]
+
+
+@pytest.mark.emulator
+def test_missing_source_says_where_it_was_looked_for(machine_with_data: Machine) -> None:
+    arguments = {"bucket": "b", "name": "o", "source": "assets/gone.zip"}
+    with pytest.raises(
+        LocalError, match=r"'assets/gone\.zip' cannot be read in .*synthesize the stack again"
+    ):
+        make(machine_with_data, "google_storage_bucket_object", arguments)
+
+
+@pytest.mark.emulator
+def test_object_in_a_bucket_that_is_not_there(machine_with_data: Machine) -> None:
+    with pytest.raises(ServiceError, match="status 404"):
+        make(machine_with_data, "google_storage_bucket_object", {"bucket": "no", "name": "o", "content": "x"})
+
+
+@pytest.mark.emulator
+def test_delete_bucket(machine_with_data: Machine) -> None:
+    machine = machine_with_data
+    name = make(machine, "google_storage_bucket", named(machine))["name"]
+    service = machine.service(Storage)
+    service.delete_bucket(name)
+    assert requests.get(f"{machine.gcs_url}/storage/v1/b/{name}", timeout=10).status_code == 404
+    with pytest.raises(NotFoundError):
+        service.delete_bucket(name)
+
+
+@pytest.mark.emulator
+def test_unknown_argument_is_said(machine_with_data: Machine) -> None:
+    make(machine_with_data, "google_storage_bucket", named(machine_with_data, rpo="ASYNC_TURBO"))
+    assert "google_storage_bucket.rpo: not known here, so it has no effect" in machine_with_data.not_honoured
+
+
+@pytest.mark.unit
+def test_settings_survive_on_disk(machine: Machine, tmp_path: Path) -> None:
+    machine.collection("storage", "buckets").put("b", {"name": "b"})
+    file = tmp_path / "test" / "control" / "storage" / "buckets.json"
+    assert '"name": "b"' in file.read_text()

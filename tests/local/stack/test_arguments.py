@@ -1,0 +1,101 @@
+"""Terraform's arguments: blocks, REST names, and what is said to the user."""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local.environment.environment import Machine
+from local.stack.arguments import as_rest, block, blocks, recorded, say_unhonoured, stable_number
+from local.stack.loading import Resource
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({}, []),
+        ({"b": None}, []),
+        ({"b": {"k": 1}}, [{"k": 1}]),
+        ({"b": [{"k": 1}, {"k": 2}]}, [{"k": 1}, {"k": 2}]),
+        ({"b": []}, []),
+    ],
+)
+def test_blocks(arguments: dict[str, Any], expected: list[dict[str, Any]]) -> None:
+    assert blocks(arguments, "b") == expected
+    assert block(arguments, "b") == (expected[0] if expected else {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"min_backoff": "10s", "name": "n"}, {"minBackoff": "10s", "name": "n"}),
+        ({"push_config": {"oidc_token": {"service_account_email": "e"}}}, None),
+        ({"rules": [{"with_state": "ANY"}]}, {"rules": [{"withState": "ANY"}]}),
+        ({"labels": {"my_label": "x"}}, {"labels": {"my_label": "x"}}),
+        (
+            {"environment_variables": {"API_URL": "u", "a_b": "c"}},
+            {"environmentVariables": {"API_URL": "u", "a_b": "c"}},
+        ),
+        ({"oauth2_client_id": "c"}, {"oauth2ClientId": "c"}),
+    ],
+)
+def test_as_rest(arguments: dict[str, Any], expected: dict[str, Any] | None) -> None:
+    assert as_rest(arguments) == (expected or {"pushConfig": {"oidcToken": {"serviceAccountEmail": "e"}}})
+
+
+NAMES = st.from_regex(re.compile(r"[a-z][a-z0-9]{0,5}(_[a-z][a-z0-9]{0,5}){0,3}"), fullmatch=True)
+
+
+@given(st.dictionaries(NAMES, st.integers() | st.text()))
+def test_rest_names_tell_the_arguments_again(arguments: dict[str, Any]) -> None:
+    back = {
+        re.sub(r"[A-Z]", lambda m: f"_{m[0].lower()}", key): value
+        for key, value in as_rest(arguments).items()
+    }
+    assert back == arguments
+
+
+def test_what_is_said(machine: Machine) -> None:
+    arguments = {
+        "name": "n",
+        "labels": {"a": "b"},
+        "versioning": {"enabled": True},
+        "cors": [],
+        "logging": False,
+        "odd": 1,
+    }
+    said = {"versioning": "no versions", "cors": "no browsers", "logging": "no logs"}
+    for _ in range(2):
+        say_unhonoured(machine, "google_thing", arguments, {"name"}, said)
+    assert machine.not_honoured == [
+        "google_thing.versioning: no versions",
+        "google_thing.odd: not known here, so it has no effect",
+    ]
+
+
+@given(st.text(), st.integers(min_value=1, max_value=30))
+def test_stable_number(text: str, digits: int) -> None:
+    number = stable_number(text, digits)
+    assert number == stable_number(text, digits)
+    assert len(number) == digits
+    assert number.isdigit()
+
+
+def test_recorded_names_what_it_keeps(machine: Machine) -> None:
+    handler = recorded(
+        "things",
+        "boxes",
+        name="projects/{project}/{location}/{name}",
+        more={"link": "http://{id}"},
+        said="google_box: kept",
+    )
+    resource = Resource("google_box.b", "google_box", "b", {})
+    attributes = handler(resource, {"name": "n", "max_size": 3, "location": "eu"}, machine)
+    name = f"projects/{machine.project}/eu/n"
+    assert attributes.items() >= {"id": name, "name": "n", "link": f"http://{name}", "max_size": 3}.items()
+    assert machine.collection("things", "boxes").get(name)["maxSize"] == 3
+    assert machine.not_honoured == ["google_box: kept"]

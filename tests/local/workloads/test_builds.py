@@ -1,0 +1,40 @@
+"""Nothing is built here, but who may not build is told so."""
+
+import re
+
+import pytest
+
+from local.environment.environment import Machine
+from local.iam_proxy.access import Access
+from local.iam_proxy.storage import object_name
+from local.workloads.builds import BuildError, check_build
+from tests.local.conftest import account, allow
+
+pytestmark = pytest.mark.unit
+
+SOURCE, REPOSITORY = object_name("artifacts", "copier-1.zip"), "projects/p/locations/l/repositories/r"
+NEEDS = (
+    ("b/artifacts", "storage.objects.get"),
+    ("projects/{project}", "logging.logEntries.create"),
+    (REPOSITORY, "artifactregistry.repositories.uploadArtifacts"),
+)
+
+
+@pytest.mark.parametrize("missing", range(len(NEEDS)))
+def test_a_build_fails_where_its_account_lacks_one_of_three(machine: Machine, missing: int) -> None:
+    builder = account(machine, "build")
+    for resource, permission in NEEDS[:missing] + NEEDS[missing + 1 :]:
+        allow(machine, builder, resource.format(project=machine.project), permission)
+    told = f"the build failed: 403: {builder} lacks {NEEDS[missing][1]} on "
+    with pytest.raises(BuildError, match=re.escape(told)):
+        check_build(machine, builder, SOURCE, REPOSITORY)
+    allow(machine, builder, NEEDS[missing][0].format(project=machine.project), NEEDS[missing][1])
+    check_build(machine, builder, SOURCE, REPOSITORY)
+    assert {each.permission for each in machine.service(Access).used()} == {each for _, each in NEEDS}
+
+
+def test_a_build_that_pushes_nowhere_needs_no_repository(machine: Machine) -> None:
+    builder = account(machine, "build")
+    for resource, permission in NEEDS[:2]:
+        allow(machine, builder, resource.format(project=machine.project), permission)
+    check_build(machine, builder, SOURCE, "")

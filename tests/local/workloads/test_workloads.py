@@ -1,0 +1,228 @@
+"""Function and service, made by their handlers from archives in the emulated bucket."""
+
+import hashlib
+import io
+import json
+import os
+import signal
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.environment.environment import Machine
+from local.errors import LocalError, ProcessError, ServiceError
+from local.service_router.router import FrontEnd
+from local.services.functions import function
+from local.services.run import service
+from local.services.storage import Storage
+from local.stack.loading import Resource
+from local.workloads.workloads import Workloads, gs_parts, list_objects, read_object, unpack
+from tests.local.conftest import as_owner
+
+pytestmark = pytest.mark.emulator
+ACCOUNT = "worker@test.iam.gserviceaccount.com"
+FUNCTION = """
+import os, urllib.request
+
+def collect(request):
+    host = os.environ["GCE_METADATA_HOST"]
+    url = f"http://{host}/computeMetadata/v1/instance/service-accounts/default/email"
+    asked = urllib.request.Request(url, headers={"Metadata-Flavor": "Google"})
+    email = urllib.request.urlopen(asked, timeout=5).read().decode()
+    return {"env": dict(os.environ), "body": request.get_json(), "email": email, "pid": os.getppid()}
+"""
+DOCKERFILE = """
+FROM python:3.13-slim
+WORKDIR /app
+ENV GREETING=hello PYTHONPATH=/app PLACE=/app/inside
+COPY . .
+CMD ["python", "server.py"]
+"""
+SERVER = """
+import json, os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(dict(os.environ)).encode())
+
+HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def zipped(files: dict[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def upload(machine: Machine, name: str, content: bytes) -> str:
+    storage, bucket = machine.service(Storage), f"{machine.project}-artifacts"
+    storage.put_bucket({"name": bucket, "location": "EU", "storageClass": "STANDARD"})
+    storage.put_object(bucket, name, content, "application/zip", {})
+    return bucket
+
+
+@pytest.fixture
+def here(machine_with_data: Machine) -> Iterator[Machine]:
+    yield machine_with_data
+    machine_with_data.service(FrontEnd).close()
+
+
+def declare_function(machine: Machine, files: dict[str, str], **environment: str) -> dict[str, Any]:
+    bucket = upload(machine, "collector-1.zip", zipped(files))
+    arguments = {
+        "name": "collector",
+        "location": "europe-west1",
+        "build_config": {
+            "entry_point": "collect",
+            "runtime": "python313",
+            "source": {"storage_source": {"bucket": bucket, "object": "collector-1.zip"}},
+        },
+        "service_config": {
+            "environment_variables": environment,
+            "service_account_email": ACCOUNT,
+            "timeout_seconds": 30,
+        },
+    }
+    kind = "google_cloudfunctions2_function"
+    return function(Resource(f"{kind}.x", kind, "x", {}), arguments, machine)
+
+
+def ask(machine: Machine, url: str, method: str = "POST") -> dict[str, Any]:
+    answer = machine.service(FrontEnd).call(
+        method, url, {"Content-Type": "application/json"} | as_owner(machine, url), b'{"n": 1}', 20
+    )
+    assert answer.ok, str(answer)
+    return dict(json.loads(answer.body))
+
+
+def ask_again(machine: Machine, url: str) -> dict[str, Any]:
+    """As Pub/Sub does: a push into the dying process is refused, a later one is answered."""
+    for _ in range(50):
+        try:
+            return ask(machine, url)
+        except AssertionError as error:
+            if "503" not in str(error):
+                raise
+            time.sleep(0.1)
+    return ask(machine, url)
+
+
+def test_a_function_runs_from_its_archive_and_comes_back_when_it_is_killed(here: Machine) -> None:
+    workloads = here.service(Workloads)
+    workloads.replaced["API_URL"] = "http://127.0.0.1:1/"
+    made = declare_function(here, {"main.py": FUNCTION}, FEED="x", API_URL="https://example.com/")
+    workloads.settle()
+    told = ask(here, made["url"])
+    expected = {
+        "FEED": "x",
+        "API_URL": "http://127.0.0.1:1/",
+        "K_SERVICE": "collector",
+        "FUNCTION_TARGET": "collect",
+        "API_ENDPOINT_OVERRIDE": here.gcs_url,
+        "GOOGLE_CLOUD_PROJECT": here.project,
+    }
+    assert {key: told["env"][key] for key in expected} == expected
+    assert (told["body"], told["email"]) == ({"n": 1}, ACCOUNT)
+    assert made["service_config"][0]["uri"] == made["url"]
+    assert any("API_URL is http://127.0.0.1:1/ here" in each for each in here.not_honoured)
+
+    (process,) = here.supervisor.processes
+    os.killpg(process.pid, signal.SIGKILL)
+    assert ask_again(here, made["url"])["pid"] != told["pid"]
+
+
+def test_nothing_of_the_users_own_environment_reaches_a_function(
+    here: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/my/key.json")
+    monkeypatch.setenv("MY_SECRET", "secret")
+    made = declare_function(here, {"main.py": FUNCTION})
+    here.service(Workloads).settle()
+    told = ask(here, made["url"])["env"]
+    assert "MY_SECRET" not in told
+    assert told["GOOGLE_APPLICATION_CREDENTIALS"] == ""
+
+
+def test_an_archive_that_lacks_a_module_fails_although_this_repository_has_it(here: Machine) -> None:
+    files = {"main.py": "import feed\n\ndef collect(request):\n    return 'ok'\n"}
+    declare_function(here, files)
+    with pytest.raises(ProcessError, match="No module named 'feed'"):
+        here.service(Workloads).settle()
+
+
+def declare_service(machine: Machine, image: str) -> dict[str, Any]:
+    container = {
+        "image": image,
+        "env": [{"name": "LANDING_BUCKET", "value": "l"}],
+        "startup_probe": {"http_get": {"path": "/healthz"}},
+    }
+    arguments = {
+        "name": "copier",
+        "location": "europe-west1",
+        "template": [{"service_account": ACCOUNT, "containers": [container]}],
+    }
+    kind = "google_cloud_run_v2_service"
+    return service(Resource(f"{kind}.x", kind, "x", {}), arguments, machine)
+
+
+def test_a_service_runs_as_its_dockerfile_says(here: Machine) -> None:
+    content = zipped({"Dockerfile": DOCKERFILE, "server.py": SERVER})
+    tag = hashlib.sha256(content).hexdigest()[:16]
+    upload(here, f"copier/copier-{tag}.zip", content)
+    made = declare_service(here, f"europe-west1-docker.pkg.dev/p/vlille/copier:{tag}")
+    here.service(Workloads).settle()
+    told = ask(here, made["uri"], "GET")
+    assert (told["GREETING"], told["LANDING_BUCKET"], told["HOST"]) == ("hello", "l", "127.0.0.1")
+    assert told["PLACE"] == str(here.folder / "services" / "copier" / "inside")
+    assert "/app" not in told["PYTHONPATH"].split(":")
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [
+        ("latest", "a tag that is the start of its source's SHA-256 is needed"),
+        ("0123456789abcdef", "no object of .* has 0123456789abcdef in its name"),
+    ],
+)
+def test_an_image_without_its_source_is_refused(here: Machine, tag: str, expected: str) -> None:
+    upload(here, "copier/copier-0123456789abcdef.zip", b"another content")
+    with pytest.raises(LocalError, match=expected):
+        declare_service(here, f"europe-west1-docker.pkg.dev/p/vlille/copier:{tag}")
+
+
+def test_objects_are_listed_and_read(here: Machine) -> None:
+    bucket = upload(here, "a/b c.txt", b"content")
+    upload(here, "other.txt", b"")
+    assert [each["name"] for each in list_objects(here, bucket, "a/")] == ["a/b c.txt"]
+    assert read_object(here, bucket, "a/b c.txt") == b"content"
+    with pytest.raises(ServiceError, match="404"):
+        read_object(here, bucket, "missing")
+
+
+@pytest.mark.parametrize("uri", ["s3://b/o", "gs://b", "gs://b/", "b/o"])
+def test_a_uri_that_is_no_object_is_refused(uri: str) -> None:
+    with pytest.raises(LocalError, match="gs://bucket/object"):
+        gs_parts(uri)
+
+
+def test_unpacking_replaces_what_was_there(tmp_path: Path) -> None:
+    folder = tmp_path / "function"
+    unpack(zipped({"old.py": "1"}), folder, "the old")
+    unpack(zipped({"new/main.py": "2"}), folder, "the new")
+    assert [str(p.relative_to(folder)) for p in folder.rglob("*.py")] == ["new/main.py"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match="gs://b/o is no zip archive"):
+        unpack(b"text", tmp_path / "x", "gs://b/o")
