@@ -147,7 +147,7 @@ def replace_archive(job: Job, archived: Path, account: Account) -> Job:
 def environment(folder: Path) -> dict[str, str]:
     """What spark-submit needs to know."""
     return {
-        **local_spark().environment(Path(sys.executable)),
+        **local_spark().variables(Path(sys.executable)),
         "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "src"))),
         "TMPDIR": str(folder),
     }

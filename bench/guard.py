@@ -32,9 +32,9 @@ from copier.settings import Settings
 from copier.sweep import sweep
 from feed import pack
 from local.data_plane.emulators import Emulators
-from local.environment.environment import Machine, project_number
+from local.environment.environment import LocalEnvironment, project_number
 from local.environment.metadata_server import MetadataServer, access_token
-from local.iam_proxy.enforcement import Guard
+from local.iam_proxy.enforcement import IamProxy
 from local.processes.supervisor import Supervisor
 from local.services.iam import Policies
 from spark.archive import object_reader
@@ -78,8 +78,8 @@ def guarded(folder: Path, emulators: Emulators) -> Iterator[Emulators]:
 
 def _guard(pipe: Connection, folder: Path, emulators: Emulators) -> None:
     metadata = MetadataServer(PROJECT, project_number(PROJECT), "europe-west1")
-    machine = Machine(
-        environment="bench",
+    environment = LocalEnvironment(
+        name="bench",
         folder=folder / "guard",
         stack_folder=folder,
         project=PROJECT,
@@ -91,7 +91,7 @@ def _guard(pipe: Connection, folder: Path, emulators: Emulators) -> None:
         clock=_Clock(),
         python=Path(),
     )
-    machine.collection("iam", "serviceAccounts").put(
+    environment.collection("iam", "serviceAccounts").put(
         f"projects/{PROJECT}/serviceAccounts/{EMAIL}", {"email": EMAIL}
     )
     grants = {
@@ -101,9 +101,9 @@ def _guard(pipe: Connection, folder: Path, emulators: Emulators) -> None:
         f"projects/{PROJECT}/datasets/guard": "roles/bigquery.dataEditor",
     }
     for resource, role in grants.items():
-        machine.service(Policies).grant(resource, role, [f"serviceAccount:{EMAIL}"])
-    guard = Guard(machine)
-    pipe.send(guard.doors)
+        environment.service(Policies).grant(resource, role, [f"serviceAccount:{EMAIL}"])
+    guard = IamProxy(environment)
+    pipe.send(guard.workload_endpoints)
     pipe.recv()
     guard.close()
     metadata.close()

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.control_plane.operations import Operations
-from local.environment.environment import Machine
-from local.environment.resources import Collection, Json
+from local.environment.environment import LocalEnvironment
+from local.environment.resources import Json, ResourceCollection
 from local.http.rest import Call, RefusedError, Reply, Route
 from local.services.iam import Policies
 from local.stack.arguments import stable_number
 
-Complete = Callable[[Machine, Json, Json | None], Json]  # wanted, what was there → what is there now
+Complete = Callable[[LocalEnvironment, Json, Json | None], Json]  # wanted, what was there → what is there now
 
 
 Identify = Callable[[Call], str]  # a create's call → the last part of the name
@@ -52,81 +52,85 @@ class Kind:
     service: str
     collection: str
     complete: Complete
-    forget: Callable[[Machine, Json], None]
+    forget: Callable[[LocalEnvironment, Json], None]
     identify: Identify = by_name
     created_by: str = "POST"
     wrapped_in: str = ""  # the field that holds the resource in the body of an update
     operation: str = ""
-    shown: Callable[[Machine, Json], Json] = lambda _machine, resource: resource
+    shown: Callable[[LocalEnvironment, Json], Json] = lambda _environment, resource: resource
 
-    def routes(self, machine: Machine) -> Iterator[Route]:
+    def routes(self, environment: LocalEnvironment) -> Iterator[Route]:
         """Yield the routes of create, get, list, update and delete."""
         parent = self.item.rpartition("/")[0]
         made = self.root + (self.item if self.created_by == "PUT" else parent)
-        yield Route(self.created_by, made, lambda call, places: self._create(machine, call, places))
+        yield Route(self.created_by, made, lambda call, places: self._create(environment, call, places))
         yield Route(
-            "GET", self.root + self.item, lambda _, places: self.read(machine, self.item.format_map(places))
+            "GET",
+            self.root + self.item,
+            lambda _, places: self.read(environment, self.item.format_map(places)),
         )
         yield Route(
-            "GET", self.root + parent, lambda _, places: self._list(machine, parent.format_map(places))
+            "GET", self.root + parent, lambda _, places: self._list(environment, parent.format_map(places))
         )
         for method in ("PATCH", "PUT"):
             if method != self.created_by:
-                yield Route(method, self.root + self.item, lambda call, p: self._update(machine, call, p))
-        yield Route("DELETE", self.root + self.item, lambda _, places: self._delete(machine, places))
+                yield Route(method, self.root + self.item, lambda call, p: self._update(environment, call, p))
+        yield Route("DELETE", self.root + self.item, lambda _, places: self._delete(environment, places))
 
-    def held(self, machine: Machine) -> Collection:
+    def held(self, environment: LocalEnvironment) -> ResourceCollection:
         """The resources of this type, as they were asked for and completed."""
-        return machine.collection("rest", f"{self.service}.{self.collection}")
+        return environment.collection("rest", f"{self.service}.{self.collection}")
 
-    def read(self, machine: Machine, name: str) -> Json:
+    def read(self, environment: LocalEnvironment, name: str) -> Json:
         """Return a resource as it is shown. Raises NotFoundError."""
-        return self.shown(machine, self.held(machine).get(name))
+        return self.shown(environment, self.held(environment).get(name))
 
-    def _list(self, machine: Machine, parent: str) -> Json:
-        found = [each for each in self.held(machine).list() if str(each["name"]).startswith(f"{parent}/")]
-        return {self.collection: [self.shown(machine, each) for each in found]}
+    def _list(self, environment: LocalEnvironment, parent: str) -> Json:
+        found = [each for each in self.held(environment).list() if str(each["name"]).startswith(f"{parent}/")]
+        return {self.collection: [self.shown(environment, each) for each in found]}
 
-    def _create(self, machine: Machine, call: Call, places: dict[str, str]) -> Json | Reply:
+    def _create(self, environment: LocalEnvironment, call: Call, places: dict[str, str]) -> Json | Reply:
         wanted = call.json
         if self.created_by == "POST":
             if not (given := self.identify(call)):
                 raise RefusedError(400, f"{call.path}: the new resource has no name")
             places = places | {"id": given}
         name = self.item.format_map(places)
-        if self.held(machine).find(name) is not None:
+        if self.held(environment).find(name) is not None:
             raise RefusedError(409, f"Resource '{name}' already exists")
-        return self._answer(machine, places, lambda: self._complete(machine, name, wanted, None))
+        return self._answer(environment, places, lambda: self._complete(environment, name, wanted, None))
 
-    def _update(self, machine: Machine, call: Call, places: dict[str, str]) -> Json | Reply:
+    def _update(self, environment: LocalEnvironment, call: Call, places: dict[str, str]) -> Json | Reply:
         name = self.item.format_map(places)
-        before = self.held(machine).get(name)
+        before = self.held(environment).get(name)
         sent = call.json
         sent = sent.get(self.wrapped_in, sent) if self.wrapped_in else sent
         wanted = masked(before, sent, call.query.get("updateMask") or str(call.json.get("updateMask", "")))
-        return self._answer(machine, places, lambda: self._complete(machine, name, wanted, before))
+        return self._answer(environment, places, lambda: self._complete(environment, name, wanted, before))
 
-    def _delete(self, machine: Machine, places: dict[str, str]) -> Json | Reply:
+    def _delete(self, environment: LocalEnvironment, places: dict[str, str]) -> Json | Reply:
         name = self.item.format_map(places)
-        held = self.held(machine).get(name)
+        held = self.held(environment).get(name)
 
         def work() -> Json:
-            self.forget(machine, held)
-            self.held(machine).delete(name)
-            machine.service(Policies).forget(name)
+            self.forget(environment, held)
+            self.held(environment).delete(name)
+            environment.service(Policies).forget(name)
             return {}
 
-        return self._answer(machine, places, work)
+        return self._answer(environment, places, work)
 
-    def _complete(self, machine: Machine, name: str, wanted: Json, before: Json | None) -> Json:
-        completed = self.complete(machine, wanted | {"name": name}, before)
-        return self.shown(machine, self.held(machine).put(name, completed | {"name": name}))
+    def _complete(self, environment: LocalEnvironment, name: str, wanted: Json, before: Json | None) -> Json:
+        completed = self.complete(environment, wanted | {"name": name}, before)
+        return self.shown(environment, self.held(environment).put(name, completed | {"name": name}))
 
-    def _answer(self, machine: Machine, places: dict[str, str], work: Callable[[], Json]) -> Json:
+    def _answer(
+        self, environment: LocalEnvironment, places: dict[str, str], work: Callable[[], Json]
+    ) -> Json:
         if not self.operation:
             return work()
         parent = f"projects/{places['project']}/locations/{places['location']}"
-        return machine.service(Operations).begin(parent, self.operation, work)
+        return environment.service(Operations).begin(parent, self.operation, work)
 
 
 def masked(before: Json, sent: Json, mask: str) -> Json:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError
 from local.http.rest import Call, Route
@@ -14,7 +14,7 @@ from local.http.rest import Call, Route
 class Operations:
     """The operations of one run of this machine, by full name; safe to use from any thread."""
 
-    def __init__(self, _machine: Machine) -> None:
+    def __init__(self, _environment: LocalEnvironment) -> None:
         self._operations: dict[str, Json] = {}
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
@@ -59,12 +59,12 @@ class Operations:
         return Route("GET", root + "projects/{project}/locations/{location}/operations/{id}", answer)
 
 
-def compute_operation(machine: Machine, scope: str, target: str, kind: str) -> Json:
+def compute_operation(environment: LocalEnvironment, scope: str, target: str, kind: str) -> Json:
     """An operation of Compute Engine, whose work is done when its call is answered.
 
     `scope` is `global` or `regions/<region>`, `target` the path of what it made.
     """
-    base = f"https://www.googleapis.com/compute/v1/projects/{machine.project}"
+    base = f"https://www.googleapis.com/compute/v1/projects/{environment.project}"
     name = f"operation-{kind}-{abs(hash(target)):x}"
     operation: dict[str, Any] = {
         "kind": "compute#operation",

@@ -6,14 +6,14 @@ https://cloud.google.com/iam/docs/allow-policies#etag
 from collections.abc import Callable, Iterator
 
 from local.control_plane.kinds import Kind, etag
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Call, RefusedError, Route
 from local.services.iam import Policies
 
 
 def policy_routes(
-    machine: Machine, path: str, name: str, exists: Callable[[dict[str, str]], object]
+    environment: LocalEnvironment, path: str, name: str, exists: Callable[[dict[str, str]], object]
 ) -> Iterator[Route]:
     """Yield the routes of a type's policies.
 
@@ -23,35 +23,35 @@ def policy_routes(
 
     def get(_call: Call, places: dict[str, str]) -> Json:
         exists(places)
-        return policy(machine, name.format_map(places))
+        return policy(environment, name.format_map(places))
 
     def put(call: Call, places: dict[str, str]) -> Json:
         exists(places)
-        return set_policy(machine, name.format_map(places), call.json.get("policy", {}))
+        return set_policy(environment, name.format_map(places), call.json.get("policy", {}))
 
     yield Route("*", f"{path}:getIamPolicy", get)
     yield Route("POST", f"{path}:setIamPolicy", put)
 
 
-def policies_of(machine: Machine, kind: Kind) -> Iterator[Route]:
+def policies_of(environment: LocalEnvironment, kind: Kind) -> Iterator[Route]:
     """Yield the routes of the policies of a kind, whose grants are kept under its resources' own names."""
     yield from policy_routes(
-        machine,
+        environment,
         kind.root + kind.item,
         kind.item,
-        lambda places: kind.read(machine, kind.item.format_map(places)),
+        lambda places: kind.read(environment, kind.item.format_map(places)),
     )
 
 
-def policy(machine: Machine, name: str) -> Json:
+def policy(environment: LocalEnvironment, name: str) -> Json:
     """Return a resource's policy with its etag."""
-    held = machine.service(Policies).get(name)
+    held = environment.service(Policies).get(name)
     return {"version": 1, "bindings": held["bindings"], "etag": etag(held["bindings"])}
 
 
-def set_policy(machine: Machine, name: str, wanted: Json) -> Json:
+def set_policy(environment: LocalEnvironment, name: str, wanted: Json) -> Json:
     """Replace a resource's policy. Raises RefusedError where it was changed since it was read."""
-    if wanted.get("etag") not in (None, "", policy(machine, name)["etag"]):
+    if wanted.get("etag") not in (None, "", policy(environment, name)["etag"]):
         raise RefusedError(409, f"There were concurrent policy changes of {name}: read it again")
-    machine.service(Policies).replace(name, wanted.get("bindings", []))
-    return policy(machine, name)
+    environment.service(Policies).replace(name, wanted.get("bindings", []))
+    return policy(environment, name)

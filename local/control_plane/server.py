@@ -27,7 +27,7 @@ from local.control_plane.apis import (
     scheduler,
     storage,
 )
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
 from local.http.faults import NO_REPLY, Fault, Faults
 from local.http.rest import Call, Reply, Route, error_reply, refusal
@@ -81,9 +81,9 @@ Watch = Callable[[Call, Reply], None]
 class ControlPlane:
     """Answers until it is closed; `watch` is told each call with its reply."""
 
-    def __init__(self, machine: Machine, watch: Watch | None = None) -> None:
-        self._routes: list[Route] = [route for module in MODULES for route in module.routes(machine)]
-        self._machine, self._watch = machine, watch
+    def __init__(self, environment: LocalEnvironment, watch: Watch | None = None) -> None:
+        self._routes: list[Route] = [route for module in MODULES for route in module.routes(environment)]
+        self._environment, self._watch = environment, watch
         self.faults = Faults()
         self._server = _listen(self)
         self.url = f"http://{LOOPBACK}:{self._server.server_port}"
@@ -96,10 +96,10 @@ class ControlPlane:
 
     def resume(self) -> None:
         """Start what was deployed into this machine by an earlier run. Raises LocalError."""
-        functions.resume(self._machine)
-        run.resume(self._machine)
+        functions.resume(self._environment)
+        run.resume(self._environment)
 
-    def environment(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
         """Return the variables that lead Terraform, its provider and its state here, and nowhere else."""
         return {
             **{f"GOOGLE_{name}_CUSTOM_ENDPOINT": self.url + root for name, root in ENDPOINTS.items()},

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
 
 AT_ONCE = 16  # pieces of work of one lane that run at the same time; the rest waits for its turn
@@ -201,11 +201,11 @@ class RealClock(Clock):
             self._raise_failure()
 
 
-def clock_of(machine: Machine) -> Clock:
+def event_clock(environment: LocalEnvironment) -> Clock:
     """Return a machine's clock. Raises TypeError for one that only tells the time."""
-    if not isinstance(machine.clock, Clock):
-        raise TypeError(f"a clock with events is needed, found {type(machine.clock).__name__}")
-    return machine.clock
+    if not isinstance(environment.clock, Clock):
+        raise TypeError(f"a clock with events is needed, found {type(environment.clock).__name__}")
+    return environment.clock
 
 
 def seconds(duration: str) -> float:

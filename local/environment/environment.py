@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from local.data_plane.emulators import Emulators
 from local.environment.metadata_server import MetadataServer
-from local.environment.resources import Collection
+from local.environment.resources import ResourceCollection
 from local.processes.supervisor import Supervisor
 from local.processes.variables import minimal_environment
 
@@ -24,10 +24,10 @@ class Clock(Protocol):
 
 
 @dataclass
-class Machine:
+class LocalEnvironment:
     """One environment running here; everything of it lies below `folder`."""
 
-    environment: str
+    name: str
     folder: Path  # .local/<environment>
     stack_folder: Path  # where cdk.tf.json lies: paths of assets are relative to it
     project: str
@@ -38,12 +38,12 @@ class Machine:
     metadata: MetadataServer
     clock: Clock
     python: Path  # interpreter of the environment that the workloads run in
-    doors: Emulators | None = (
+    workload_endpoints: Emulators | None = (
         None  # where workloads reach the emulators; None: at their own addresses, unguarded
     )
     not_honoured: list[str] = field(default_factory=list)  # sentences for the user, each once
     _services: dict[type[Any], Any] = field(default_factory=dict)
-    _collections: dict[tuple[str, str], Collection] = field(default_factory=dict)
+    _collections: dict[tuple[str, str], ResourceCollection] = field(default_factory=dict)
     _lock: RLock = field(default_factory=RLock)
 
     @property
@@ -51,13 +51,13 @@ class Machine:
         """A number of twelve digits that is always the same for a project's name."""
         return project_number(self.project)
 
-    def say_not_honoured(self, sentence: str) -> None:
+    def report_unsupported(self, sentence: str) -> None:
         """Keep a sentence about something that the stack asks for and that is not done here."""
         with self._lock:
             if sentence not in self.not_honoured:
                 self.not_honoured.append(sentence)
 
-    def service[S](self, kind: Callable[["Machine"], S]) -> S:
+    def service[S](self, kind: Callable[["LocalEnvironment"], S]) -> S:
         """Return this machine's one instance of a service's class, made at its first use.
 
         `machine.service(Storage)` is always the same `Storage(machine)`.
@@ -67,27 +67,27 @@ class Machine:
                 self._services[kind] = kind(self)  # type: ignore[index]  # a class is a Callable
             return self._services[kind]  # type: ignore[index, no-any-return]
 
-    def collection(self, service: str, name: str) -> Collection:
+    def collection(self, service: str, name: str) -> ResourceCollection:
         """Return the resources of one kind, kept in `control/<service>/<name>.json`."""
         with self._lock:
             key = service, name
             if key not in self._collections:
                 file = self.folder / "control" / service / f"{name}.json"
-                self._collections[key] = Collection(f"{service} {name}", file)
+                self._collections[key] = ResourceCollection(f"{service} {name}", file)
             return self._collections[key]
 
-    def workload_environment(self, service_account_email: str) -> dict[str, str]:
+    def workload_variables(self, service_account_email: str) -> dict[str, str]:
         """Return the whole environment of a workload that runs as that service account.
 
         Google's client libraries reach the emulators and the metadata server with it, and nothing of
         the user: no key, no gcloud configuration, no home folder.
         """
         host = self.metadata.host_for(service_account_email)
-        doors = self.doors or self
+        workload_endpoints = self.workload_endpoints or self
         return minimal_environment(self.folder) | {
             # With STORAGE_EMULATOR_HOST, the storage client would send no token and be nobody.
-            "API_ENDPOINT_OVERRIDE": doors.gcs_url,
-            "BIGQUERY_EMULATOR_HOST": doors.bigquery_url,
+            "API_ENDPOINT_OVERRIDE": workload_endpoints.gcs_url,
+            "BIGQUERY_EMULATOR_HOST": workload_endpoints.bigquery_url,
             "GCE_METADATA_HOST": host,
             "GCE_METADATA_ROOT": host,
             "GCE_METADATA_IP": host,  # the one that google.auth asks first

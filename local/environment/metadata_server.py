@@ -93,7 +93,7 @@ def access_token(email: str) -> dict[str, Any]:
     return {"access_token": TOKEN_PREFIX + email, "expires_in": TOKEN_LIFETIME_S, "token_type": "Bearer"}
 
 
-def caller_of(authorization: str) -> str | None:
+def parse_access_token(authorization: str) -> str | None:
     """Return the service account that an Authorization header names, None where its token is none of ours."""
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token.startswith(TOKEN_PREFIX):
@@ -116,7 +116,7 @@ def identity_token(email: str, audience: str, now: float) -> str:
     return ".".join([_base64(JWT_HEADER), _base64(claims), ""])
 
 
-def claims_of(authorization: str) -> dict[str, Any] | None:
+def parse_identity_token(authorization: str) -> dict[str, Any] | None:
     """Return the claims of the identity token in an Authorization header, None where it holds none of ours."""
     scheme, _, token = authorization.partition(" ")
     header, _, rest = token.partition(".")

@@ -12,7 +12,7 @@ from local.processes.disk import retry_while_disk_full
 Json = dict[str, Any]
 
 
-class Collection:
+class ResourceCollection:
     """Resources of one kind by name, in one JSON file; safe to use from any thread.
 
     What is given and what is returned are copies: only `create`, `update`, `put` and `delete` change it.

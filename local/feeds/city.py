@@ -10,7 +10,7 @@ from gbfs import CatalogueSystem, GbfsError
 from gbfs.feed_source import StatusFile, discover_status, feed_name, write_feed
 from gbfs.registry import Registry, load_registry, update_registry
 from local.errors import LocalError
-from local.feeds.feed_server import ask_in_time
+from local.feeds.feed_server import fetch_with_deadline
 from local.feeds.gbfs_system import SimulatedSystem
 
 DEFAULT_VERSION = "2.3"  # of a system whose catalogue row says none
@@ -50,7 +50,7 @@ class City:
         return SimulatedSystem(self.system.system_id, self.system.name, self.version, SIMULATED_STATIONS)
 
 
-def prepare_city(name: str, folder: Path, cache: Path, download: Download = ask_in_time) -> City:
+def prepare_city(name: str, folder: Path, cache: Path, download: Download = fetch_with_deadline) -> City:
     """Find the system that a user means, ask it for its station_status, and write its feed below `folder`.
 
     `cache` holds the catalogue, which is downloaded where no built-in system is meant. A system that is not reached, or

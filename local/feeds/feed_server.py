@@ -156,9 +156,9 @@ def _both(body: bytes) -> tuple[bytes, bytes | None]:
 def probe(feed: Feed, url: str) -> str | None:
     """Ask the real API once; return None where it gives rows within 4 s, else why it is not used."""
     try:
-        body = ask_in_time(url)
+        body = fetch_with_deadline(url)
         if feed.join is not None:
-            body = joined_response(body, ask_in_time(feed.join.url(url)))
+            body = joined_response(body, fetch_with_deadline(feed.join.url(url)))
     except OSError as error:
         return str(error)
     outcome = parse(feed, body, datetime.now(UTC))
@@ -168,7 +168,7 @@ def probe(feed: Feed, url: str) -> str | None:
     return None
 
 
-def ask_in_time(url: str) -> bytes:
+def fetch_with_deadline(url: str) -> bytes:
     """Return what a URL answers within 4 s. Raises OSError, whose message says why there is nothing."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
     asked = pool.submit(_ask, url)

@@ -151,7 +151,7 @@ def make_stations(seed: int = SEED) -> list[Station]:
     return stations
 
 
-class MadeDay:
+class GeneratedDay:
     """What a feed's API would answer, minute after minute, were there these stations.
 
     Raises LocalError for a feed whose shape it does not know.
@@ -307,7 +307,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=SEED)
     given = parser.parse_args(arguments)
     minute = given.at if given.at.tzinfo else given.at.replace(tzinfo=UTC)
-    sys.stdout.write(MadeDay(given.feed, given.seed).at(minute.astimezone(UTC)).decode())
+    sys.stdout.write(GeneratedDay(given.feed, given.seed).at(minute.astimezone(UTC)).decode())
     return 0
 
 

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
 
 LOG = logging.getLogger(__name__)
@@ -102,11 +102,11 @@ class _Binding:
 class Access:
     """Decides, and remembers who needed what; safe to use from any thread."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._policies = machine.collection("iam", "policies")
-        self._accounts = machine.collection("iam", "serviceAccounts")
-        self._custom = machine.collection("iam", "roles")
+    def __init__(self, environment: LocalEnvironment) -> None:
+        self._environment = environment
+        self._policies = environment.collection("iam", "policies")
+        self._accounts = environment.collection("iam", "serviceAccounts")
+        self._custom = environment.collection("iam", "roles")
         self._bindings: tuple[int, dict[str, list[_Binding]]] = (-1, {})  # of which version of the policies
         self._used: dict[tuple[str, str, str], Usage] = {}
         self._before: list[Usage] | None = None  # what access.json held before this began
@@ -115,13 +115,15 @@ class Access:
     @property
     def owner(self) -> str:
         """The e-mail of whoever deploys."""
-        return f"{OWNER}@{self._machine.project}.iam.gserviceaccount.com"
+        return f"{OWNER}@{self._environment.project}.iam.gserviceaccount.com"
 
     def is_known(self, email: str) -> bool:
         """Whether an account of that e-mail is in the project."""
         if email == self.owner:
             return True
-        return self._accounts.find(f"projects/{self._machine.project}/serviceAccounts/{email}") is not None
+        return (
+            self._accounts.find(f"projects/{self._environment.project}/serviceAccounts/{email}") is not None
+        )
 
     def check(self, identity: str, needs: Iterable[Need]) -> None:
         """Return where the identity may do all of that. Raises DeniedError, UndecidableError."""
@@ -129,7 +131,7 @@ class Access:
             try:
                 allowed = self.allows(identity, need)
             except UndecidableError as error:
-                self._machine.say_not_honoured(str(error))
+                self._environment.report_unsupported(str(error))
                 raise
             self._remember(identity, need, allowed=allowed)
             if not allowed:
@@ -144,7 +146,7 @@ class Access:
             return True
         members = {f"serviceAccount:{identity}", *EVERYBODY} if identity else {ANYBODY}
         unknown: list[str] = []
-        for name in holders(need.resource, self._machine.project):
+        for name in holders(need.resource, self._environment.project):
             for binding in self._of(name):
                 if not members & binding.members:
                     continue
@@ -195,7 +197,7 @@ class Access:
         file.write_text(json.dumps([asdict(added[key]) for key in sorted(added)], indent=1))
 
     def _key(self, usage: Usage) -> tuple[str, str, str]:
-        return usage.identity, usage.permission, next(holders(usage.resource, self._machine.project))
+        return usage.identity, usage.permission, next(holders(usage.resource, self._environment.project))
 
     def _of(self, resource: str) -> list[_Binding]:
         version, known = self._bindings

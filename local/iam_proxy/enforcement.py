@@ -10,8 +10,8 @@ from typing import Any
 import requests
 
 from local.data_plane.emulators import Emulators, open_session
-from local.environment.environment import Machine
-from local.environment.metadata_server import caller_of
+from local.environment.environment import LocalEnvironment
+from local.environment.metadata_server import parse_access_token
 from local.http.faults import Faults
 from local.http.proxy import Proxy, Reply, Verdict
 from local.http.request import InvalidCallError, Request
@@ -33,19 +33,19 @@ REASONS = {
 }
 
 
-class Guard:
+class IamProxy:
     """Lets workloads do in the emulators what their roles permit; `doors` is where they knock."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._project = machine.project
-        self._access = machine.service(Access)
-        self._owners = JobOwners(machine.folder / "jobs.sqlite")
-        self._gcs_url = machine.gcs_url
+    def __init__(self, environment: LocalEnvironment) -> None:
+        self._project = environment.project
+        self._access = environment.service(Access)
+        self._owners = JobOwners(environment.folder / "jobs.sqlite")
+        self._gcs_url = environment.gcs_url
         self._session = open_session()
         self.faults = Faults()
-        self._storage = Proxy("storage guard", machine.gcs_url, self._judge_storage, self.faults)
-        self._bigquery = Proxy("BigQuery guard", machine.bigquery_url, self._judge_bigquery, self.faults)
-        self.doors = Emulators(self._storage.url, self._bigquery.url)
+        self._storage = Proxy("storage guard", environment.gcs_url, self._judge_storage, self.faults)
+        self._bigquery = Proxy("BigQuery guard", environment.bigquery_url, self._judge_bigquery, self.faults)
+        self.workload_endpoints = Emulators(self._storage.url, self._bigquery.url)
 
     def close(self) -> None:
         """Let nobody through any more."""
@@ -99,7 +99,7 @@ class Guard:
         authorization = request.headers.get("authorization", "")
         if not authorization:
             raise UnknownCallerError(anonymous)
-        identity = caller_of(authorization)
+        identity = parse_access_token(authorization)
         if identity is None or not self._access.is_known(identity):
             raise UnknownCallerError(
                 f"Invalid Credentials: no account of {self._project} has this token"

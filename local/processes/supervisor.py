@@ -93,7 +93,7 @@ class Supervisor:
         self.on_restart: list[Callable[[str], None]] = []
         record.parent.mkdir(parents=True, exist_ok=True)
         self._held = _hold(record)
-        end_leftovers(record)
+        end_orphaned_processes(record)
         self._processes: dict[str, Process] = {}
         self._lock = threading.RLock()
         self._stopping = threading.Event()
@@ -330,7 +330,7 @@ class Supervisor:
                 LOG.info("%s cannot be written: %s", self.record, error.strerror)
 
 
-def end_leftovers(record: Path, grace_s: float = 5.0) -> list[str]:
+def end_orphaned_processes(record: Path, grace_s: float = 5.0) -> list[str]:
     """End the processes that a record file still names and that still run; return their names.
 
     A live owner (a `make up` elsewhere) is asked first, so that it ends its children itself.

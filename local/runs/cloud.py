@@ -14,7 +14,7 @@ import requests
 
 from local.control_plane.server import ControlPlane, Watch, recorded
 from local.environment.clock import RealClock
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import LocalError, ProcessError, read_end
 from local.http.faults import Fault
 from local.http.rest import Call, Reply
@@ -44,19 +44,19 @@ def run_cloud(options: Options, terminal: Terminal) -> None:
         closing.callback(clock.close)
         closing.callback(lambda: endpoints.unlink(missing_ok=True))
         closing.enter_context(logging_to(options.folder / "logs" / "local.log"))
-        stack, _, _, machine = empty_project(options, terminal, supervisor, clock, closing)
-        plane = ControlPlane(machine, _recorder(options.record))
+        stack, _, _, environment = empty_project(options, terminal, supervisor, clock, closing)
+        plane = ControlPlane(environment, _recorder(options.record))
         closing.callback(plane.close)
-        machine.service(Storage).put_bucket(_state_bucket(stack.project, stack.region))
-        machine.service(Dataproc)  # answers for its host from now on
+        environment.service(Storage).put_bucket(_state_bucket(stack.project, stack.region))
+        environment.service(Dataproc)  # answers for its host from now on
         with terminal.stage("start", "starting what was deployed before"):
             plane.resume()
-        _write(endpoints, plane.environment() | _identity(machine))
+        _write(endpoints, plane.variables() | _identity(environment))
         terminal.line(f"{stack.project} is here, at {plane.url}; `make down` ends it")
-        machine.service(PubSub).resume()
-        scheduler = machine.service(Scheduler)
+        environment.service(PubSub).resume()
+        scheduler = environment.service(Scheduler)
         scheduler.start()
-        closing.callback(machine.service(Access).write, options.folder)
+        closing.callback(environment.service(Access).write, options.folder)
         clock.run(told.is_set)
         scheduler.stop()
         end = time.monotonic() + DRAIN_S
@@ -148,18 +148,18 @@ def _recorder(file: Path | None) -> Watch | None:
     return watch
 
 
-def _identity(machine: Machine) -> dict[str, str]:
+def _identity(environment: LocalEnvironment) -> dict[str, str]:
     """Who deploys, as programs that Terraform runs ask for it."""
-    host = machine.metadata.host_for(machine.service(Access).owner)
+    host = environment.metadata.host_for(environment.service(Access).owner)
     return {
         "GCE_METADATA_HOST": host,
         "GCE_METADATA_ROOT": host,
         "GCE_METADATA_IP": host,
         "GCE_METADATA_MTLS_MODE": "none",
         "GOOGLE_APPLICATION_CREDENTIALS": "",
-        "STORAGE_EMULATOR_HOST": machine.gcs_url,
-        "BIGQUERY_EMULATOR_HOST": machine.bigquery_url,
-        "VLILLE_PYTHON": str(machine.python),
+        "STORAGE_EMULATOR_HOST": environment.gcs_url,
+        "BIGQUERY_EMULATOR_HOST": environment.bigquery_url,
+        "VLILLE_PYTHON": str(environment.python),
         "VLILLE_HERE": "1",
     }
 

@@ -139,7 +139,7 @@ def _tick(system: System, report: Report, number: int, ticks: int) -> None:
     is_printed = number % every == 0 or number == ticks
     if not is_printed and report.first_row_seconds is not None:
         return
-    rows = count_rows(system.machine, system.parts.station_table)
+    rows = count_rows(system.environment, system.parts.station_table)
     if rows and report.first_row_seconds is None:
         report.first_row_seconds = round(system.terminal.elapsed, 2)
     system.terminal.line(f"tick {number} of {ticks}, {system.clock.now():%H:%M} UTC: {rows:,} rows so far")

@@ -28,8 +28,8 @@ def page_url(system: System) -> str | None:
 
     The service's own URL answers only who has an identity token and a role, as in the cloud.
     """
-    url = system.machine.service(Workloads).urls.get(SERVICE)
-    return None if url is None else f"{system.machine.service(Ingress).open_for_user(url)}/"
+    url = system.environment.service(Workloads).urls.get(SERVICE)
+    return None if url is None else f"{system.environment.service(Ingress).open_for_user(url)}/"
 
 
 def write_page(system: System) -> Path | None:

@@ -32,7 +32,7 @@ class Landed:
     def look(self) -> int:
         """Add what lies in the landing bucket and in the archive now; return how many ticks there were."""
         for bucket in (self._system.parts.landing, self._system.parts.archive):
-            self.ticks |= ticks_in(self._system.machine, bucket, self._system.feed.name)
+            self.ticks |= ticks_in(self._system.environment, bucket, self._system.feed.name)
         return len(self.ticks)
 
 
@@ -85,19 +85,19 @@ def rebuild(system: System, report: Report, begin: Callable[[], None]) -> None:
 
     Raises LocalError where the batch fails, or would have nothing to compare with.
     """
-    machine, table = system.machine, system.parts.station_table
+    environment, table = system.environment, system.parts.station_table
     with system.terminal.stage("check", "keeping a copy of the streamed rows"):
-        report.rows_streamed = count_rows(machine, table)
+        report.rows_streamed = count_rows(environment, table)
         if not report.rows_streamed:
             raise LocalError(no_rows(system, report))
-        comparison = Comparison(machine, table)
+        comparison = Comparison(environment, table)
     with system.terminal.stage("rebuild", "rebuilding the day with Spark"):
         workflow = _next_workflow(system, begin)
     if workflow.state != "DONE":
         raise LocalError(f"the batch failed: {workflow.error}")
     report.batch = next(iter(workflow.summaries.values()))
     with system.terminal.stage("check", "comparing streamed and rebuilt rows"):
-        report.rows_rebuilt = count_rows(machine, table)
+        report.rows_rebuilt = count_rows(environment, table)
         report.mismatches = comparison.mismatches()
     system.terminal.line(f"rebuilt {report.rows_rebuilt:,} rows, {report.mismatches:,} mismatches")
 
@@ -136,5 +136,5 @@ def _next_workflow(system: System, begin: Callable[[], None]) -> Workflow:
 
 
 def _log(system: System, kind: str) -> str:
-    names = [p.log for p in system.machine.supervisor.processes if p.name.startswith(kind)]
+    names = [p.log for p in system.environment.supervisor.processes if p.name.startswith(kind)]
     return ", ".join(str(log) for log in names) or str(system.options.folder / "logs")

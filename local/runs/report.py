@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from feed import tick_of
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
 from local.iam_proxy.access import Access
 from local.runs.running_stack import System
@@ -72,14 +72,14 @@ class Report:
         return file
 
 
-def query(machine: Machine, sql: str) -> list[dict[str, Any]]:
+def query(environment: LocalEnvironment, sql: str) -> list[dict[str, Any]]:
     """Return the rows of a query as BigQuery's REST API gives them: every value a text or None.
 
     Raises ServiceError, and LocalError where it is not done after a minute or does not fit in one page.
     """
-    answer = machine.service(BigQuery).call(
+    answer = environment.service(BigQuery).call(
         "POST",
-        f"/bigquery/v2/projects/{machine.project}/queries",
+        f"/bigquery/v2/projects/{environment.project}/queries",
         {"query": sql, "useLegacySql": False, "timeoutMs": QUERY_TIMEOUT_MS},
     )
     if not answer.get("jobComplete") or answer.get("pageToken"):
@@ -88,15 +88,15 @@ def query(machine: Machine, sql: str) -> list[dict[str, Any]]:
     return [dict(zip(names, [cell["v"] for cell in row["f"]], strict=True)) for row in answer.get("rows", [])]
 
 
-def count_rows(machine: Machine, table: str, where: str = "TRUE") -> int:
+def count_rows(environment: LocalEnvironment, table: str, where: str = "TRUE") -> int:
     """Return how many rows a table (`project.dataset.table`) has."""
-    return int(query(machine, f"SELECT COUNT(*) AS n FROM `{table}` WHERE {where}")[0]["n"])
+    return int(query(environment, f"SELECT COUNT(*) AS n FROM `{table}` WHERE {where}")[0]["n"])
 
 
-def ticks_in(machine: Machine, bucket: str, feed: str) -> set[datetime]:
+def ticks_in(environment: LocalEnvironment, bucket: str, feed: str) -> set[datetime]:
     """Return the ticks of a feed whose objects lie in a bucket, under landing or archive names."""
     ticks = set()
-    for each in list_objects(machine, bucket):
+    for each in list_objects(environment, bucket):
         try:
             name, tick = tick_of(each["name"])
         except ValueError:
@@ -109,14 +109,14 @@ def ticks_in(machine: Machine, bucket: str, feed: str) -> set[datetime]:
 class Comparison:
     """Compares a table with itself as it was: row for row, on all columns, duplicates counted."""
 
-    def __init__(self, machine: Machine, table: str) -> None:
-        self._machine, self._table = machine, table
+    def __init__(self, environment: LocalEnvironment, table: str) -> None:
+        self._environment, self._table = environment, table
         project, dataset, name = table.split(".")
         self._dataset = f"{project}.{dataset}_before"
         self._copy = f"{self._dataset}.{name}"
-        query(machine, f"DROP SCHEMA IF EXISTS `{self._dataset}` CASCADE")
-        query(machine, f"CREATE SCHEMA `{self._dataset}`")
-        query(machine, f"CREATE TABLE `{self._copy}` AS SELECT * FROM `{table}`")
+        query(environment, f"DROP SCHEMA IF EXISTS `{self._dataset}` CASCADE")
+        query(environment, f"CREATE SCHEMA `{self._dataset}`")
+        query(environment, f"CREATE TABLE `{self._copy}` AS SELECT * FROM `{table}`")
 
     def mismatches(self) -> int:
         """Return how many rows are in one of the two and not in the other, and forget the copy."""
@@ -125,19 +125,19 @@ class Comparison:
             for table, sign in ((self._table, 1), (self._copy, -1))
         )
         lines = f"SELECT line, SUM(n) AS n FROM ({' UNION ALL '.join(tables)}) GROUP BY line"
-        found = query(self._machine, f"SELECT COALESCE(SUM(ABS(n)), 0) AS n FROM ({lines})")
-        query(self._machine, f"DROP SCHEMA `{self._dataset}` CASCADE")
+        found = query(self._environment, f"SELECT COALESCE(SUM(ABS(n)), 0) AS n FROM ({lines})")
+        query(self._environment, f"DROP SCHEMA `{self._dataset}` CASCADE")
         return int(found[0]["n"])
 
 
-def stations(machine: Machine, view: str | None, feed: str) -> list[dict[str, Any]]:
+def stations(environment: LocalEnvironment, view: str | None, feed: str) -> list[dict[str, Any]]:
     """Return a few rows of the newest answer from the availability view; none where the feed maps nothing."""
     if view is None:
         return []
     columns = ", ".join(STATION_COLUMNS)
     newest = f"(SELECT MAX(collected_at) FROM `{view}` WHERE feed = '{feed}')"
     return query(
-        machine,
+        environment,
         f"SELECT {columns} FROM `{view}` WHERE feed = '{feed}' AND collected_at = {newest} "
         f"ORDER BY name LIMIT {STATIONS_SHOWN}",
     )
@@ -172,16 +172,16 @@ def counters(system: System) -> dict[str, int]:
 
 def complete(report: Report, system: System, before: Mapping[str, int] | None = None) -> None:
     """Fill in what is counted at the end of a run; `before` are the counters of earlier runs."""
-    machine, parts = system.machine, system.parts
+    environment, parts = system.environment, system.parts
     for name, number in counters(system).items():
         setattr(report, name, number + (before or {}).get(name, 0))
-    report.objects_archived = len(ticks_in(machine, parts.archive, report.feed))
-    report.quarantined = count_rows(machine, parts.quarantine_table, f"feed = '{report.feed}'")
+    report.objects_archived = len(ticks_in(environment, parts.archive, report.feed))
+    report.quarantined = count_rows(environment, parts.quarantine_table, f"feed = '{report.feed}'")
     view = system.applied.outputs.get("availability_view")
-    report.stations = stations(machine, view, report.feed)
-    report.denied = machine.service(Access).denials()
-    machine.service(Access).write(system.options.folder)
-    report.not_honoured = list(machine.not_honoured)
+    report.stations = stations(environment, view, report.feed)
+    report.denied = environment.service(Access).denials()
+    environment.service(Access).write(system.options.folder)
+    report.not_honoured = list(environment.not_honoured)
     ended = [each for each in system.dataproc.workflows if each.ended.is_set()]
     report.batch_runs = [each.error.partition("\n")[0] for each in ended]
     report.seconds = {name: round(each, 2) for name, each in system.terminal.seconds.items()}
@@ -191,7 +191,7 @@ def complete(report: Report, system: System, before: Mapping[str, int] | None = 
 def no_rows(system: System, report: Report) -> str:
     """Return a sentence about why no row came into the table, as the quarantine has it."""
     sql = f"SELECT message FROM `{system.parts.quarantine_table}` WHERE feed = '{report.feed}'"
-    first = query(system.machine, f"{sql} ORDER BY collected_at, record_index LIMIT 1")
+    first = query(system.environment, f"{sql} ORDER BY collected_at, record_index LIMIT 1")
     if not first:
         return NO_ROWS
     hint = f"; if REPLAY has answers of another feed than {report.feed}, name it with FEED="

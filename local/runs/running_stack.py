@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from feed import Feed, load_feed
 from local.data_plane.emulators import start_emulators
 from local.environment.clock import Clock
-from local.environment.environment import Machine, project_number
+from local.environment.environment import LocalEnvironment, project_number
 from local.environment.metadata_server import MetadataServer
 from local.environment.resources import Json
 from local.errors import LocalError, MissingToolError
@@ -27,15 +27,15 @@ from local.feeds.city import City
 from local.feeds.feed_server import EvolvingSample, probe, serve
 from local.feeds.gbfs_system import serve_system
 from local.feeds.gbfs_systems import SimulatedSystems
-from local.feeds.generated_day import MadeDay
+from local.feeds.generated_day import GeneratedDay
 from local.feeds.replay import NO_RESPONSE, Replay
 from local.http.faults import Fault
-from local.iam_proxy.enforcement import Guard
+from local.iam_proxy.enforcement import IamProxy
 from local.processes.ports import LOOPBACK
 from local.processes.supervisor import Supervisor
 from local.runs.terminal import Terminal
 from local.service_router.ingress import Ingress
-from local.service_router.router import FrontEnd, is_loopback
+from local.service_router.router import ServiceRouter, is_loopback
 from local.services import HANDLERS
 from local.services.dataproc import Dataproc
 from local.services.pubsub import PubSub
@@ -103,7 +103,7 @@ class System:
     options: Options
     terminal: Terminal
     clock: Clock
-    machine: Machine
+    environment: LocalEnvironment
     stack: Stack
     applied: Applied
     feed: Feed
@@ -113,17 +113,17 @@ class System:
     @property
     def broker(self) -> PubSub:
         """Pub/Sub."""
-        return self.machine.service(PubSub)
+        return self.environment.service(PubSub)
 
     @property
     def scheduler(self) -> Scheduler:
         """Cloud Scheduler."""
-        return self.machine.service(Scheduler)
+        return self.environment.service(Scheduler)
 
     @property
     def dataproc(self) -> Dataproc:
         """Dataproc."""
-        return self.machine.service(Dataproc)
+        return self.environment.service(Dataproc)
 
 
 @contextmanager
@@ -228,18 +228,18 @@ def _empty(folder: Path) -> None:
 def _bring_up(
     options: Options, terminal: Terminal, supervisor: Supervisor, clock: Clock, closing: ExitStack
 ) -> System:
-    stack, feed, source, machine = empty_project(options, terminal, supervisor, clock, closing)
+    stack, feed, source, environment = empty_project(options, terminal, supervisor, clock, closing)
     with terminal.stage("apply", f"making the {len(stack.resources)} resources of {stack.name}"):
-        applied = apply(stack, machine, HANDLERS, lambda _resource, _what: None)
+        applied = apply(stack, environment, HANDLERS, lambda _resource, _what: None)
     with terminal.stage("start", "starting the function and the service"):
-        machine.service(Workloads).settle()
-    parts = _parts(machine, applied)
-    return System(options, terminal, clock, machine, stack, applied, feed, parts, source)
+        environment.service(Workloads).settle()
+    parts = _parts(environment, applied)
+    return System(options, terminal, clock, environment, stack, applied, feed, parts, source)
 
 
 def empty_project(
     options: Options, terminal: Terminal, supervisor: Supervisor, clock: Clock, closing: ExitStack
-) -> tuple[Stack, Feed, str, Machine]:
+) -> tuple[Stack, Feed, str, LocalEnvironment]:
     """Synthesize, start the emulators and what answers for the API; nothing of the stack is made yet.
 
     Returns the stack, its feed, what answers for the feed's API, and the machine.
@@ -252,8 +252,8 @@ def empty_project(
         Replay(options.replay).check_sizes(int(env["API_MAX_BYTES"]))
     metadata = MetadataServer(stack.project, project_number(stack.project), stack.region)
     closing.callback(metadata.close)
-    machine = Machine(
-        environment=options.environment,
+    environment = LocalEnvironment(
+        name=options.environment,
         folder=folder,
         stack_folder=stack.folder,
         project=stack.project,
@@ -265,21 +265,21 @@ def empty_project(
         clock=clock,
         python=Path(sys.executable),
     )
-    closing.callback(machine.service(Ingress).close)
-    closing.callback(machine.service(FrontEnd).close)
-    guard = machine.service(Guard)
+    closing.callback(environment.service(Ingress).close)
+    closing.callback(environment.service(ServiceRouter).close)
+    guard = environment.service(IamProxy)
     closing.callback(guard.close)
-    machine.doors = guard.doors
+    environment.workload_endpoints = guard.workload_endpoints
     if options.mode != "cloud":  # there it strikes Terraform's calls
         guard.faults.set(options.fault)
-        _simulate_systems(terminal, machine, closing)
+        _simulate_systems(terminal, environment, closing)
     zone = _time_zone(stack)
-    source = _choose_source(options, terminal, machine, feed=feed, url=url, zone=zone, closing=closing)
+    source = _choose_source(options, terminal, environment, feed=feed, url=url, zone=zone, closing=closing)
     try:
         local_spark()
     except MissingToolError as error:  # what is collected can be rebuilt later
         terminal.line(f"the nightly batch will fail: {error}")
-    return stack, feed, source, machine
+    return stack, feed, source, environment
 
 
 def _synthesize_and_emulate(
@@ -327,7 +327,7 @@ def _sources() -> Path:
 def _choose_source(
     options: Options,
     terminal: Terminal,
-    machine: Machine,
+    environment: LocalEnvironment,
     *,
     feed: Feed,
     url: str,
@@ -338,14 +338,14 @@ def _choose_source(
 
     `zone` is that of the environment's schedule, in which the dashboard shows times.
     """
-    workloads = machine.service(Workloads)
+    workloads = environment.service(Workloads)
     if options.replay is not None:
         replay = Replay(options.replay, zone)
-        answers: Replay | EvolvingSample | MadeDay = replay
+        answers: Replay | EvolvingSample | GeneratedDay = replay
         if replay.is_timed:
-            machine.service(Scheduler).leave_out(COLLECT, lambda due: not replay.has(due), NO_RESPONSE)
+            environment.service(Scheduler).leave_out(COLLECT, lambda due: not replay.has(due), NO_RESPONSE)
     elif options.day is not None:
-        answers = MadeDay(feed.name)
+        answers = GeneratedDay(feed.name)
     else:
         city = options.city
         if city is not None:
@@ -358,31 +358,31 @@ def _choose_source(
             return url
         terminal.line(f"the real API is not used: {reason}")
         if city is not None:
-            return _simulate_city(city, terminal, machine, closing)
+            return _simulate_city(city, terminal, environment, closing)
         answers = EvolvingSample(feed)
-    server = serve(answers, machine.clock.now, feed.join)
+    server = serve(answers, environment.clock.now, feed.join)
     closing.callback(server.close)
     workloads.replaced["API_URL"] = server.url
     terminal.line(f"source: {answers.description}, at {server.url}")
     return answers.description
 
 
-def _simulate_systems(terminal: Terminal, machine: Machine, closing: ExitStack) -> None:
+def _simulate_systems(terminal: Terminal, environment: LocalEnvironment, closing: ExitStack) -> None:
     """Let simulated systems answer for those of [gbfs]: a minute of this run may last a second."""
-    workloads = machine.service(Workloads)
-    workloads.prepare = SimulatedSystems(machine.clock.now, closing, terminal.line).stand_in
+    workloads = environment.service(Workloads)
+    workloads.prepare = SimulatedSystems(environment.clock.now, closing, terminal.line).stand_in
     workloads.replaced["CATALOGUE_URL"] = ""
 
 
-def _simulate_city(city: City, terminal: Terminal, machine: Machine, closing: ExitStack) -> str:
-    server = serve_system(city.simulated, machine.clock.now)
+def _simulate_city(city: City, terminal: Terminal, environment: LocalEnvironment, closing: ExitStack) -> str:
+    server = serve_system(city.simulated, environment.clock.now)
     closing.callback(server.close)
-    machine.service(Workloads).replaced["API_URL"] = server.url_of("station_status")
+    environment.service(Workloads).replaced["API_URL"] = server.url_of("station_status")
     terminal.line(f"source: {city.simulated.description}, at {server.url_of('gbfs')}")
     return city.simulated.description
 
 
-def _parts(machine: Machine, applied: Applied) -> Parts:
+def _parts(environment: LocalEnvironment, applied: Applied) -> Parts:
     """The parts of the feed's collection; an environment with GBFS systems has more functions, topics and jobs."""
     functions = [a for name, a in applied.attributes.items() if name.startswith(f"{FUNCTION}.")]
     services = [block(function, "service_config") for function in functions]
@@ -390,14 +390,14 @@ def _parts(machine: Machine, applied: Applied) -> Parts:
         "function that lands", [s for s in services if "LANDING_BUCKET" in s["environment_variables"]]
     )
     env = service["environment_variables"]
-    subscriptions = machine.service(PubSub).subscriptions.list()
+    subscriptions = environment.service(PubSub).subscriptions.list()
     push = _one(
         "push subscription",
         [s for s in subscriptions if s["pushConfig"].get("pushEndpoint") == service["uri"]],
     )
     dead_topic = push["deadLetterPolicy"].get("deadLetterTopic")
     dead = [s["name"] for s in subscriptions if s["topic"] == dead_topic]
-    jobs = machine.service(Scheduler).jobs.list()
+    jobs = environment.service(Scheduler).jobs.list()
     targets = {job["name"].rpartition("/")[2]: job.get("httpTarget", {}).get("uri", "") for job in jobs}
     topics: dict[str, list[str]] = {}
     for job in jobs:
@@ -419,7 +419,7 @@ def _parts(machine: Machine, applied: Applied) -> Parts:
         batch=_one(
             "scheduler job for the batch", [j for j, uri in targets.items() if uri.endswith(":instantiate")]
         ),
-        template=_one("workflow template", machine.service(Dataproc).templates.names()),
+        template=_one("workflow template", environment.service(Dataproc).templates.names()),
     )
 
 

@@ -12,7 +12,7 @@ import requests
 
 from local.environment.clock import RealClock
 from local.errors import LocalError, ServiceError
-from local.processes.supervisor import OWNER, end_leftovers
+from local.processes.supervisor import OWNER, end_orphaned_processes
 from local.runs.page import page_url
 from local.runs.pipeline import Landed, archive, drain, rebuild, tell
 from local.runs.report import Report, begin, complete, count_rows, counters, difference, explained
@@ -45,7 +45,7 @@ def run_up(options: Options, terminal: Terminal) -> Report:
     with until_told() as told, running(options, terminal, RealClock(options.speed, start)) as system:
         report = begin(system)
         if options.speed != 1:
-            system.machine.say_not_honoured(OWN_CLOCK)
+            system.environment.report_unsupported(OWN_CLOCK)
         keeper = _Keeper(system, report, before.get(_counters_of(system), {}))
         keeper.say_where()
         for sentence in about_time(start, now, options.speed):
@@ -79,7 +79,7 @@ def run_down(options: Options, terminal: Terminal) -> None:
     """End what runs of an environment, also what a crashed `up` left. Raises LocalError for an unknown one."""
     if not options.folder.is_dir():  # one whose file is gone may still run
         check_environment(options.environment)
-    ended = end_leftovers(options.folder / RECORD, DOWN_GRACE_S)
+    ended = end_orphaned_processes(options.folder / RECORD, DOWN_GRACE_S)
     terminal.line(told_of_end(options.environment, read_state(options.folder).get("mode", "up"), ended))
 
 
@@ -110,13 +110,13 @@ class _Keeper:
 
     def say_where(self) -> None:
         """Tell the URLs that can be looked at."""
-        machine, terminal = self._system.machine, self._system.terminal
-        for name, url in machine.service(Workloads).urls.items():
+        environment, terminal = self._system.environment, self._system.terminal
+        for name, url in environment.service(Workloads).urls.items():
             terminal.line(f"{name}: {url}")
         if (page := page_url(self._system)) is not None:
             terminal.line(f"open the dashboard in a browser: {page}")
-        terminal.line(f"storage: {machine.gcs_url}")
-        terminal.line(f"BigQuery: {machine.bigquery_url}")
+        terminal.line(f"storage: {environment.gcs_url}")
+        terminal.line(f"BigQuery: {environment.bigquery_url}")
         terminal.line(f"it is {self._system.clock.now():%Y-%m-%d %H:%M} UTC")
         terminal.line("Ctrl-C, or `make down` elsewhere, ends it")
 
@@ -141,7 +141,7 @@ class _Keeper:
 
     def _count_rows(self) -> int | None:
         try:
-            return count_rows(self._system.machine, self._system.parts.station_table)
+            return count_rows(self._system.environment, self._system.parts.station_table)
         except (
             ServiceError,
             requests.ConnectionError,
@@ -189,14 +189,14 @@ def _count(system: System, report: Report, keeper: _Keeper) -> None:
     complete(report, system, keeper.before)
     report.objects_landed = keeper.landed.look()
     if report.rows_rebuilt is None:
-        report.rows_streamed = count_rows(system.machine, system.parts.station_table)
+        report.rows_streamed = count_rows(system.environment, system.parts.station_table)
     keeper.save()
 
 
-def about_time(time: datetime, machine: datetime, speed: float) -> list[str]:
+def about_time(time: datetime, environment: datetime, speed: float) -> list[str]:
     """Return what the user should know of a run that begins at a time, by the machine's clock at another."""
     sentences = []
-    ahead = (time - machine).total_seconds() / MINUTE_S
+    ahead = (time - environment).total_seconds() / MINUTE_S
     if ahead >= 1:
         sentences.append(
             f"time goes on where the run before ended, {ahead:,.0f} minutes ahead of this machine's clock"

@@ -9,11 +9,11 @@ from http import HTTPStatus
 from threading import Lock
 from urllib.parse import urlsplit
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.http.proxy import Proxy, Reply, Verdict
 from local.http.request import Request
 from local.processes.ports import LOOPBACK
-from local.service_router.router import FrontEnd
+from local.service_router.router import ServiceRouter
 
 LOG = logging.getLogger(__name__)
 
@@ -35,8 +35,8 @@ HTML = "text/html; charset=UTF-8"
 class Ingress:
     """The listeners of one machine, by the URL that they were begun for; safe to use from any thread."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._front = machine.service(FrontEnd)
+    def __init__(self, environment: LocalEnvironment) -> None:
+        self._router = environment.service(ServiceRouter)
         self._listeners: dict[str, list[Proxy]] = {}
         self._upstreams: dict[str, str] = {}
         self._personal: dict[str, str] = {}
@@ -47,13 +47,13 @@ class Ingress:
         url = f"http://{LOOPBACK}:{port}"
 
         def judge(request: Request) -> Verdict:
-            refused = self._front.refusal(url, request.headers.get("authorization", ""))
+            refused = self._router.refusal(url, request.headers.get("authorization", ""))
             if refused is None:
                 return Verdict(is_media=True)
             LOG.warning("%s %s: %s", request.method, request.target, refused)
             return Verdict(_page(refused.status, request.path))
 
-        hold = lambda: self._front.slot(url)  # noqa: E731
+        hold = lambda: self._router.slot(url)  # noqa: E731
         with self._lock:
             self._listeners[url] = [Proxy("ingress", upstream, judge, port=port, hold=hold)]
             self._upstreams[url] = upstream
@@ -73,7 +73,7 @@ class Ingress:
                 return Verdict(_page(HTTPStatus.FORBIDDEN, request.path))
             return Verdict(is_media=True)
 
-        personal = Proxy("personal ingress", upstream, judge, hold=lambda: self._front.slot(url))
+        personal = Proxy("personal ingress", upstream, judge, hold=lambda: self._router.slot(url))
         with self._lock:
             self._listeners[url].append(personal)
             self._personal[url] = personal.url

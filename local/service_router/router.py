@@ -17,8 +17,8 @@ from threading import BoundedSemaphore, Event, Lock
 from typing import Any
 from urllib.parse import urlsplit
 
-from local.environment.environment import Machine
-from local.environment.metadata_server import caller_of, claims_of
+from local.environment.environment import LocalEnvironment
+from local.environment.metadata_server import parse_access_token, parse_identity_token
 from local.iam_proxy.access import Access, AccessError, Need
 
 START_PATIENCE_S = 30.0  # a workload that was killed is back long before
@@ -46,11 +46,11 @@ class Answer:
 Api = Callable[[str, str, bytes, str], Answer]  # method, path, body, e-mail of the caller → answer
 
 
-class FrontEnd:
+class ServiceRouter:
     """Calls workloads on this machine and Google's APIs that this machine answers; nothing else."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
+    def __init__(self, environment: LocalEnvironment) -> None:
+        self._environment = environment
         self._slots: dict[str, BoundedSemaphore] = {}
         self._apis: dict[str, Api] = {}
         self._services: dict[str, str] = {}
@@ -99,7 +99,7 @@ class FrontEnd:
         if (api := self._api(url)) is not None:
             return self._call_api(api, method, url, body, authorization)
         if not is_loopback(url):
-            self._machine.say_not_honoured(f"{url} is not called: it leads away from this machine")
+            self._environment.report_unsupported(f"{url} is not called: it leads away from this machine")
             return Answer(HTTPStatus.FORBIDDEN, b"not called: it leads away from this machine")
         if (refused := self.refusal(url, authorization)) is not None:
             return refused
@@ -116,8 +116,8 @@ class FrontEnd:
                 return Answer(HTTPStatus.SERVICE_UNAVAILABLE, f"the connection broke: {error!r}".encode())
 
     def _call_api(self, api: Api, method: str, url: str, body: bytes, authorization: str) -> Answer:
-        caller = caller_of(authorization)
-        if caller is None or not self._machine.service(Access).is_known(caller):
+        caller = parse_access_token(authorization)
+        if caller is None or not self._environment.service(Access).is_known(caller):
             message = "Request had invalid authentication credentials. Expected OAuth 2 access token."
             return error_answer(HTTPStatus.UNAUTHORIZED, "UNAUTHENTICATED", message)
         return api(method, urlsplit(url).path, body, caller)
@@ -130,14 +130,14 @@ class FrontEnd:
         https://cloud.google.com/run/docs/troubleshooting#unauthorized-client
         """
         service = self._services.get(_origin(url))
-        access = self._machine.service(Access)
+        access = self._environment.service(Access)
         need = Need("run.routes.invoke", service or "")
         if service is None or access.allows("", need):
             return None
         if not authorization:
             told = f"The request was not authenticated: it carries no identity token for {service}"
             return Answer(HTTPStatus.FORBIDDEN, told.encode())
-        claims = claims_of(authorization) or {}
+        claims = parse_identity_token(authorization) or {}
         email, audience = str(claims.get("email", "")), str(claims.get("aud", ""))
         if _origin(audience) != _origin(url) or not access.is_known(email):
             told = f"The access token could not be verified: it is for {audience or 'nobody'}, by {email or 'nobody'}"

@@ -6,9 +6,9 @@ from typing import Any
 import requests
 
 from local.data_plane.emulators import open_session
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import LocalError, ServiceError
-from local.stack.arguments import as_rest, block, blocks, say_unhonoured
+from local.stack.arguments import as_rest, block, blocks, report_unsupported_arguments
 from local.stack.loading import Attributes, Handler, Resource
 
 TIMEOUT_S = 60
@@ -46,8 +46,8 @@ TYPES = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN", "STRUCT": "R
 class BigQuery:
     """Datasets and tables as in the REST API, which the emulator answers."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._url = machine.bigquery_url
+    def __init__(self, environment: LocalEnvironment) -> None:
+        self._url = environment.bigquery_url
         self._session = open_session()
 
     def put_dataset(self, project: str, resource: dict[str, Any]) -> dict[str, Any]:
@@ -195,14 +195,16 @@ def _check_partition(table: str, found: dict[str, Any], wanted: dict[str, Any]) 
     _check_same(table, "partitioning", partition(found), partition(wanted))
 
 
-def dataset(_resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+def dataset(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_bigquery_dataset."""
-    say_unhonoured(machine, "google_bigquery_dataset", arguments, DATASET_HONOURED, DATASET_SAID)
-    project, name = arguments.get("project", machine.project), arguments["dataset_id"]
+    report_unsupported_arguments(
+        environment, "google_bigquery_dataset", arguments, DATASET_HONOURED, DATASET_SAID
+    )
+    project, name = arguments.get("project", environment.project), arguments["dataset_id"]
     kept = ("location", "friendly_name", "description", "labels")
     resource: dict[str, Any] = as_rest({key: arguments[key] for key in kept if key in arguments})
     resource["datasetReference"] = {"projectId": project, "datasetId": name}
-    held = machine.service(BigQuery).put_dataset(project, resource)
+    held = environment.service(BigQuery).put_dataset(project, resource)
     computed = {
         "id": f"projects/{project}/datasets/{name}",
         "self_link": f"https://bigquery.googleapis.com/bigquery/v2/projects/{project}/datasets/{name}",
@@ -213,7 +215,9 @@ def dataset(_resource: Resource, arguments: dict[str, Any], machine: Machine) ->
     return {"location": "US"} | arguments | computed
 
 
-def dataset_access(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+def dataset_access(
+    resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment
+) -> Attributes:
     """google_bigquery_dataset_access that authorizes views: here whoever may read a view reads what it reads.
 
     Raises LocalError for an entry that names a principal.
@@ -224,19 +228,21 @@ def dataset_access(resource: Resource, arguments: dict[str, Any], machine: Machi
             f"{resource.address} grants a role by the dataset's access list, which is not enforced here: declare it "
             "as google_bigquery_dataset_iam_member"
         )
-    project = arguments.get("project", machine.project)
+    project = arguments.get("project", environment.project)
     name = f"projects/{project}/datasets/{arguments['dataset_id']}"
     return {"project": project, "api_updated_member": False} | arguments | {"id": name}
 
 
-def table(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+def table(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_bigquery_table: a table, partitioned and clustered, or a view."""
-    say_unhonoured(machine, "google_bigquery_table", arguments, TABLE_HONOURED, TABLE_SAID)
+    report_unsupported_arguments(environment, "google_bigquery_table", arguments, TABLE_HONOURED, TABLE_SAID)
     partitioning = block(arguments, "time_partitioning")
     said = {"expiration_ms": "partitions do not expire here"}
-    say_unhonoured(machine, f"{resource.type}.time_partitioning", partitioning, {"type", "field"}, said)
-    project, name = arguments.get("project", machine.project), arguments["table_id"]
-    held = machine.service(BigQuery).put_table(
+    report_unsupported_arguments(
+        environment, f"{resource.type}.time_partitioning", partitioning, {"type", "field"}, said
+    )
+    project, name = arguments.get("project", environment.project), arguments["table_id"]
+    held = environment.service(BigQuery).put_table(
         project, arguments["dataset_id"], table_as_rest(project, arguments)
     )
     identity = f"projects/{project}/datasets/{arguments['dataset_id']}/tables/{name}"
@@ -246,7 +252,7 @@ def table(resource: Resource, arguments: dict[str, Any], machine: Machine) -> At
         "project": project,
         "type": held["type"],
         "etag": held["etag"],
-        "location": held.get("location", machine.region),
+        "location": held.get("location", environment.region),
         "creation_time": int(held["creationTime"]),
     }
     return {"deletion_protection": True} | arguments | computed

@@ -16,14 +16,14 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from local.environment.clock import clock_of, seconds
-from local.environment.environment import Machine
+from local.environment.clock import event_clock, seconds
+from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError, ProcessError
 from local.iam_proxy.access import Access, AccessError, Need
 from local.iam_proxy.storage import bucket_name, object_name
-from local.service_router.router import Answer, FrontEnd, error_answer, json_answer
-from local.stack.arguments import as_arguments, as_rest, block, blocks, say_unhonoured
+from local.service_router.router import Answer, ServiceRouter, error_answer, json_answer
+from local.stack.arguments import as_arguments, as_rest, block, blocks, report_unsupported_arguments
 from local.stack.loading import Attributes, Handler, Resource
 from local.workloads.spark import LocalSpark, as_options, local_spark, usable_folder
 from local.workloads.workloads import ISOLATION, gs_parts, read_object
@@ -83,15 +83,15 @@ class Dataproc:
     Whoever is in `on_ended` is told each run that has ended.
     """
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._clock = clock_of(machine)
-        self.templates = machine.collection("dataproc", "workflowTemplates")
+    def __init__(self, environment: LocalEnvironment) -> None:
+        self._environment = environment
+        self._clock = event_clock(environment)
+        self.templates = environment.collection("dataproc", "workflowTemplates")
         self.workflows: list[Workflow] = []
         self.on_ended: list[Callable[[Workflow], None]] = []
         self._lock = threading.Lock()
-        for host in (HOST, f"{machine.region}-{HOST}"):
-            machine.service(FrontEnd).answer_for(host, self.answer)
+        for host in (HOST, f"{environment.region}-{HOST}"):
+            environment.service(ServiceRouter).answer_for(host, self.answer)
 
     def instantiate(self, name: str, parameters: dict[str, str]) -> Workflow:
         """Begin a run of a template. Raises NotFoundError, and LocalError for parameters that do not fit."""
@@ -128,7 +128,7 @@ class Dataproc:
                 raise NotFoundError("Operation", match["name"])
             return found[0]
         if match := INSTANTIATE_INLINE.fullmatch(call):
-            template = _inline(json.loads(body or b"{}"), self._machine)
+            template = _inline(json.loads(body or b"{}"), self._environment)
             self._check(caller, "dataproc.workflowTemplates.instantiateInline", template)
             return self._begin(match["region"], template, {}, request_id)
         if match := INSTANTIATE.fullmatch(call):
@@ -154,7 +154,7 @@ class Dataproc:
                 if request_id and each.request_id == request_id and each.state == "RUNNING":
                     return each
             stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{len(self.workflows) + 1}"
-            folder = self._machine.folder / "dataproc" / (name.rpartition("/")[2] or "inline") / stamp
+            folder = self._environment.folder / "dataproc" / (name.rpartition("/")[2] or "inline") / stamp
             workflow = Workflow(
                 f"{region}/operations/{stamp}",
                 name,
@@ -173,7 +173,7 @@ class Dataproc:
 
         https://cloud.google.com/dataproc/docs/concepts/iam/iam#workflow_templates_methods_required_permissions
         """
-        access, project = self._machine.service(Access), f"projects/{self._machine.project}"
+        access, project = self._environment.service(Access), f"projects/{self._environment.project}"
         access.check(caller, [Need(permission, project)])
         if account := (template or {}).get("serviceAccount"):
             access.check(caller, [Need("iam.serviceAccounts.actAs", f"{project}/serviceAccounts/{account}")])
@@ -183,8 +183,8 @@ class Dataproc:
 
         https://cloud.google.com/dataproc/docs/concepts/configuring-clusters/service-accounts
         """
-        account, project = template["serviceAccount"], f"projects/{self._machine.project}"
-        access = self._machine.service(Access)
+        account, project = template["serviceAccount"], f"projects/{self._environment.project}"
+        access = self._environment.service(Access)
         needs = [Need(permission, project) for permission in MACHINES]
         if staging := template.get("stagingBucket"):
             needs.append(Need("storage.buckets.get", bucket_name(staging)))
@@ -226,13 +226,13 @@ class Dataproc:
         lines: list[str] = []
         here = local_spark()
         name = f"job {step} of {workflow.folder.name}"
-        log = self._machine.folder / "logs" / f"job-{step}-{workflow.folder.name}.log"
+        log = self._environment.folder / "logs" / f"job-{step}-{workflow.folder.name}.log"
         try:
             with usable_folder(folder.resolve()) as place:
-                self._machine.supervisor.run(
+                self._environment.supervisor.run(
                     name,
                     [str(here.submit), *self._words(here, spark, template, place)],
-                    env=self._environment(here, template["serviceAccount"]),
+                    env=self._job_variables(here, template["serviceAccount"]),
                     cwd=folder,
                     log=log,
                     on_line=lines.append,
@@ -252,7 +252,9 @@ class Dataproc:
         account = template["serviceAccount"]
         declared = {k: str(v) for k, v in (template["properties"] | spark.get("properties", {})).items()}
         for key in [key for key in declared if SIZES.fullmatch(key)]:
-            self._machine.say_not_honoured(f"Spark property {key}={declared.pop(key)}: no cluster is here")
+            self._environment.report_unsupported(
+                f"Spark property {key}={declared.pop(key)}: no cluster is here"
+            )
         conf = declared | here.conf | {"spark.local.dir": str(folder / "scratch")}
         conf["spark.sql.warehouse.dir"] = str(folder / "warehouse")
         conf["spark.sql.shuffle.partitions"] = "2"  # small data: no more tasks than are of use
@@ -264,7 +266,7 @@ class Dataproc:
             # The job compares its real clock with it; that deliveries are over is known here in simulated time.
             at = arguments.index(REDELIVERY_WINDOW)
             del arguments[at : at + 2]
-            self._machine.say_not_honoured(
+            self._environment.report_unsupported(
                 f"the job's {REDELIVERY_WINDOW}: its clock is not the simulated one"
             )
         arguments = resolve_yesterday(arguments, self._clock.now(), datetime.now(UTC))
@@ -273,16 +275,18 @@ class Dataproc:
     def _fetch(self, uri: str, folder: Path, account: str) -> Path:
         """Fetch a job's file, as the cluster's machines do. Raises LocalError, DeniedError where they may not."""
         bucket, name = gs_parts(uri)
-        self._machine.service(Access).check(account, [Need("storage.objects.get", object_name(bucket, name))])
+        self._environment.service(Access).check(
+            account, [Need("storage.objects.get", object_name(bucket, name))]
+        )
         file = folder / name.rpartition("/")[2]
-        file.write_bytes(read_object(self._machine, bucket, name))
+        file.write_bytes(read_object(self._environment, bucket, name))
         return file
 
-    def _environment(self, spark: LocalSpark, account: str) -> dict[str, str]:
-        python = self._machine.python
-        base = self._machine.workload_environment(account)
+    def _job_variables(self, spark: LocalSpark, account: str) -> dict[str, str]:
+        python = self._environment.python
+        base = self._environment.workload_variables(account)
         paths = {"PATH": f"{python.parent}:{base['PATH']}", "PYTHONPATH": str(ISOLATION)}
-        return base | paths | spark.environment(python)
+        return base | paths | spark.variables(python)
 
 
 def operation_of(workflow: Workflow) -> Json:
@@ -462,12 +466,14 @@ def _step(at: Any, name: str, key: str, index: str) -> Any:
     return at[name or key]
 
 
-def workflow_template(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+def workflow_template(
+    resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment
+) -> Attributes:
     """google_dataproc_workflow_template with a managed cluster, of which only the service account counts."""
-    project = arguments.get("project", machine.project)
-    region = arguments.get("location", machine.region)
+    project = arguments.get("project", environment.project)
+    region = arguments.get("location", environment.region)
     name = f"projects/{project}/regions/{region}/workflowTemplates/{arguments['name']}"
-    machine.service(Dataproc).templates.put(name, {"name": name} | _kept(arguments, machine))
+    environment.service(Dataproc).templates.put(name, {"name": name} | _kept(arguments, environment))
     return {"project": project} | arguments | {"id": name, "version": 1}
 
 
@@ -480,22 +486,22 @@ def as_declared(template: Json) -> dict[str, Any]:
     return arguments
 
 
-def _inline(template: Json, machine: Machine) -> Json:
+def _inline(template: Json, environment: LocalEnvironment) -> Json:
     """Return what is kept of a template that is only run. Raises LocalError, as Dataproc refuses it."""
     arguments = as_declared(template)
     if not block(block(arguments, "placement"), "managed_cluster"):
         raise LocalError("the inline template has no placement.managedCluster")
-    return _kept(arguments, machine)
+    return _kept(arguments, environment)
 
 
-def _kept(arguments: dict[str, Any], machine: Machine) -> Json:
+def _kept(arguments: dict[str, Any], environment: LocalEnvironment) -> Json:
     """Return what counts of a template: its jobs and parameters, and what they need of the cluster."""
     cluster = block(block(arguments, "placement"), "managed_cluster")
     said = {"placement": "there is no cluster: jobs run in Spark's local mode, with two threads"}
     honoured = {"name", "location", "jobs", "parameters"}
     honoured |= {"dag_timeout"}
     said |= {"encryption_config": "nothing is encrypted here"}
-    say_unhonoured(machine, TYPE, arguments, honoured, said)
+    report_unsupported_arguments(environment, TYPE, arguments, honoured, said)
     config = block(cluster, "config")
     software = block(config, "software_config").get("properties", {})
     spark = {key.removeprefix("spark:"): v for key, v in software.items() if key.startswith("spark:")}

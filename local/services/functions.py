@@ -6,9 +6,9 @@ The platform's own variables: https://cloud.google.com/functions/docs/configurin
 import os
 from typing import Any
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.iam_proxy.storage import object_name
-from local.stack.arguments import block, say_unhonoured
+from local.stack.arguments import block, report_unsupported_arguments
 from local.stack.loading import Attributes, Handler, Resource
 from local.workloads.builds import check_build
 from local.workloads.workloads import Workloads, read_object, unpack
@@ -47,20 +47,20 @@ SERVICE_SAID = {
 }
 
 
-def function(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+def function(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_cloudfunctions2_function with an HTTP trigger."""
     build, service = block(arguments, "build_config"), block(arguments, "service_config")
-    _say(resource.type, arguments, build, service, machine)
-    project = arguments.get("project", machine.project)
-    name, location = arguments["name"], arguments.get("location", machine.region)
+    _say(resource.type, arguments, build, service, environment)
+    project = arguments.get("project", environment.project)
+    name, location = arguments["name"], arguments.get("location", environment.region)
     source = block(block(build, "source"), "storage_source")
-    folder = machine.folder / "functions" / name
+    folder = environment.folder / "functions" / name
     archive = f"gs://{source['bucket']}/{source['object']}"
-    unpack(read_object(machine, source["bucket"], source["object"]), folder, archive)
-    machine.service(Workloads).prepare(folder)
+    unpack(read_object(environment, source["bucket"], source["object"]), folder, archive)
+    environment.service(Workloads).prepare(folder)
     service_name = f"projects/{project}/locations/{location}/services/{name}"
-    _check_build(machine, name, build, location)
-    url = _begin(machine, service_name, build["entry_point"], service)
+    _check_build(environment, name, build, location)
+    url = _begin(environment, service_name, build["entry_point"], service)
     computed = {"uri": url, "service": service_name, "gcf_uri": url}
     return (
         {"project": project}
@@ -76,21 +76,21 @@ def function(resource: Resource, arguments: dict[str, Any], machine: Machine) ->
     )
 
 
-def _check_build(machine: Machine, name: str, build: dict[str, Any], location: str) -> None:
+def _check_build(environment: LocalEnvironment, name: str, build: dict[str, Any], location: str) -> None:
     """Raise LocalError where the build account could not build: nothing is built here, but it may be asked.
 
     Cloud Functions copies the source into a bucket of its own, and builds from there:
     https://cloud.google.com/functions/docs/securing/build-custom-sa
     """
     if account := str(build.get("service_account", "")).rpartition("/")[2]:
-        bucket = f"gcf-v2-sources-{machine.project_number}-{location}"
+        bucket = f"gcf-v2-sources-{environment.project_number}-{location}"
         source = object_name(bucket, f"{name}/version-1/function-source.zip")
-        check_build(machine, account, source, str(build.get("docker_repository", "")))
+        check_build(environment, account, source, str(build.get("docker_repository", "")))
 
 
-def _begin(machine: Machine, service_name: str, target: str, service: dict[str, Any]) -> str:
+def _begin(environment: LocalEnvironment, service_name: str, target: str, service: dict[str, Any]) -> str:
     name = service_name.rpartition("/")[2]
-    workloads = machine.service(Workloads)
+    workloads = environment.service(Workloads)
     declared = {key: str(value) for key, value in service.get("environment_variables", {}).items()}
     # Requests go to the stand-in of the API here, which asks for no key; a real one is taken from the environment.
     secrets = [str(each["key"]) for each in service.get("secret_environment_variables") or []]
@@ -103,15 +103,15 @@ def _begin(machine: Machine, service_name: str, target: str, service: dict[str, 
         "FUNCTION_SIGNATURE_TYPE": "http",
         "CLOUD_RUN_TIMEOUT_SECONDS": str(service.get("timeout_seconds", 60)),
     }
-    env = workloads.environment(f"function {name}", declared, service.get("service_account_email", ""))
-    framework = [str(machine.python), "-m", "functions_framework", "--target", target]
+    env = workloads.variables(f"function {name}", declared, service.get("service_account_email", ""))
+    framework = [str(environment.python), "-m", "functions_framework", "--target", target]
     # `python -m` puts the working directory, where the archive lies, first on the path.
     options = ["--source", "main.py", "--signature-type", "http", "--host", "127.0.0.1", "--port"]
     return workloads.begin(
         f"function {name}",
         lambda port: [*framework, *options, str(port)],
         env | platform,
-        machine.folder / "functions" / name,
+        environment.folder / "functions" / name,
         service=service_name,
         ready_path=READY_PATH,
         at_once=int(service.get("max_instance_count", 100))
@@ -121,13 +121,19 @@ def _begin(machine: Machine, service_name: str, target: str, service: dict[str, 
 
 
 def _say(
-    kind: str, arguments: dict[str, Any], build: dict[str, Any], service: dict[str, Any], machine: Machine
+    kind: str,
+    arguments: dict[str, Any],
+    build: dict[str, Any],
+    service: dict[str, Any],
+    environment: LocalEnvironment,
 ) -> None:
     top = {"name", "location", "build_config", "service_config"}
     said = {"event_trigger": "it is called over HTTP only: no Eventarc here", "kms_key_name": "not encrypted"}
-    say_unhonoured(machine, kind, arguments, top, said)
-    say_unhonoured(machine, f"{kind}.build_config", build, BUILD_HONOURED, BUILD_SAID)
-    say_unhonoured(machine, f"{kind}.service_config", service, SERVICE_HONOURED, SERVICE_SAID)
+    report_unsupported_arguments(environment, kind, arguments, top, said)
+    report_unsupported_arguments(environment, f"{kind}.build_config", build, BUILD_HONOURED, BUILD_SAID)
+    report_unsupported_arguments(
+        environment, f"{kind}.service_config", service, SERVICE_HONOURED, SERVICE_SAID
+    )
 
 
 HANDLERS: dict[str, Handler] = {"google_cloudfunctions2_function": function}

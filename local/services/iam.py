@@ -7,8 +7,8 @@ is decided in `local.iam_proxy.access`.
 from dataclasses import dataclass
 from typing import Any
 
-from local.environment.environment import Machine
-from local.stack.arguments import as_rest, blocks, say_unhonoured, stable_number
+from local.environment.environment import LocalEnvironment
+from local.stack.arguments import as_rest, blocks, report_unsupported_arguments, stable_number
 from local.stack.loading import Attributes, Handler, Resource
 
 ENFORCED = (
@@ -52,8 +52,8 @@ TARGETS = {
 class Policies:
     """Who has which role on what, as REST policies by the full name of the resource."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._policies = machine.collection("iam", "policies")
+    def __init__(self, environment: LocalEnvironment) -> None:
+        self._policies = environment.collection("iam", "policies")
 
     def get(self, resource: str) -> dict[str, Any]:
         """Return a resource's policy: `{"bindings": [{"role", "members", "condition"?}]}`."""
@@ -91,18 +91,20 @@ class Policies:
         self._policies.put(resource, {"bindings": bindings})
 
 
-def service_account(_resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+def service_account(
+    _resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment
+) -> Attributes:
     """google_service_account: the e-mail, member and name that Google derives, and a stable unique id."""
     said = {"disabled": "a disabled account still works here"}
-    say_unhonoured(
-        machine, "google_service_account", arguments, {"account_id", "create_ignore_already_exists"}, said
+    report_unsupported_arguments(
+        environment, "google_service_account", arguments, {"account_id", "create_ignore_already_exists"}, said
     )
-    project = arguments.get("project", machine.project)
+    project = arguments.get("project", environment.project)
     email = f"{arguments['account_id']}@{project}.iam.gserviceaccount.com"
     name = f"projects/{project}/serviceAccounts/{email}"
     unique_id = stable_number(email, 21)
     kept = {"name": name, "email": email, "uniqueId": unique_id, "projectId": project}
-    machine.collection("iam", "serviceAccounts").put(name, as_rest(arguments) | kept)
+    environment.collection("iam", "serviceAccounts").put(name, as_rest(arguments) | kept)
     computed = {
         "id": name,
         "name": name,
@@ -113,38 +115,42 @@ def service_account(_resource: Resource, arguments: dict[str, Any], machine: Mac
     return {"project": project, "disabled": False} | arguments | computed
 
 
-def custom_role(_resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+def custom_role(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_project_iam_custom_role: kept, so that a grant of it can be understood later."""
-    name = f"projects/{arguments.get('project', machine.project)}/roles/{arguments['role_id']}"
+    name = f"projects/{arguments.get('project', environment.project)}/roles/{arguments['role_id']}"
     kept = {
         "name": name,
         "title": arguments.get("title"),
         "includedPermissions": arguments.get("permissions", []),
     }
-    machine.collection("iam", "roles").put(name, kept)
+    environment.collection("iam", "roles").put(name, kept)
     return arguments | {"id": name, "name": name}
 
 
-def grant(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+def grant(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """Every google_…_iam_member and google_…_iam_binding."""
-    machine.say_not_honoured(ENFORCED)
+    environment.report_unsupported(ENFORCED)
     kind, _, form = resource.type.rpartition("_iam_")
-    name = full_name(TARGETS[kind], arguments, machine)
+    name = full_name(TARGETS[kind], arguments, environment)
     members = [arguments["member"]] if form == "member" else list(arguments["members"])
     conditions = [as_rest(condition) for condition in blocks(arguments, "condition")]
-    machine.service(Policies).grant(name, arguments["role"], members, conditions[0] if conditions else None)
+    environment.service(Policies).grant(
+        name, arguments["role"], members, conditions[0] if conditions else None
+    )
     titles = [condition["title"] for condition in conditions]
     parts = [arguments["role"], *(members if form == "member" else []), *titles]
     first, separator = (name.removeprefix("projects/"), " ") if kind == "google_project" else (name, "/")
-    return {"project": machine.project} | arguments | {"id": separator.join([first, *parts])}
+    return {"project": environment.project} | arguments | {"id": separator.join([first, *parts])}
 
 
-def full_name(target: Target, arguments: dict[str, Any], machine: Machine) -> str:
+def full_name(target: Target, arguments: dict[str, Any], environment: LocalEnvironment) -> str:
     """Return the full name of what a grant is on; the argument may hold it already, or the short name."""
-    given = str(arguments.get(target.argument, machine.project))
+    given = str(arguments.get(target.argument, environment.project))
     if "/" in given:
         return given
-    return target.pattern.format_map({"project": machine.project, "location": machine.region} | arguments)
+    return target.pattern.format_map(
+        {"project": environment.project, "location": environment.region} | arguments
+    )
 
 
 HANDLERS: dict[str, Handler] = {

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from local.environment.environment import Machine, project_number
+from local.environment.environment import LocalEnvironment, project_number
 from local.stack.arguments import recorded
 from local.stack.loading import Attributes, Handler, Resource
 
 
-def project(_resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+def project(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """Data source google_project: the number is made from the name, and stays the same."""
-    name = arguments.get("project_id", machine.project)
+    name = arguments.get("project_id", environment.project)
     return arguments | {
         "id": f"projects/{name}",
         "project_id": name,
@@ -18,10 +18,12 @@ def project(_resource: Resource, arguments: dict[str, Any], machine: Machine) ->
     }
 
 
-def client_config(_resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+def client_config(
+    _resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment
+) -> Attributes:
     """Data source google_client_config, without an access token: there is none."""
-    name = f"projects/{machine.project}/regions/{machine.region}"
-    return arguments | {"id": name, "project": machine.project, "region": machine.region}
+    name = f"projects/{environment.project}/regions/{environment.region}"
+    return arguments | {"id": name, "project": environment.project, "region": environment.region}
 
 
 HANDLERS: dict[str, Handler] = {

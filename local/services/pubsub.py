@@ -18,15 +18,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from local.environment.clock import SimulatedClock, clock_of, seconds
-from local.environment.environment import Machine
+from local.environment.clock import SimulatedClock, event_clock, seconds
+from local.environment.environment import LocalEnvironment
 from local.environment.metadata_server import identity_token
 from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError
 from local.iam_proxy.access import Access, AccessError, Need
 from local.processes.disk import connect, retry_while_disk_full
-from local.service_router.router import FrontEnd, is_loopback
-from local.stack.arguments import as_rest, block, say_unhonoured
+from local.service_router.router import ServiceRouter, is_loopback
+from local.stack.arguments import as_rest, block, report_unsupported_arguments
 from local.stack.loading import Attributes, Handler, Resource
 
 LOG = logging.getLogger(__name__)
@@ -88,15 +88,15 @@ class PubSub:
     endpoint acknowledged, whoever is in `on_expired` a subscription that forgot messages, and how many.
     """
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._clock = clock_of(machine)
-        self.topics = machine.collection("pubsub", "topics")
-        self.subscriptions = machine.collection("pubsub", "subscriptions")
+    def __init__(self, environment: LocalEnvironment) -> None:
+        self._environment = environment
+        self._clock = event_clock(environment)
+        self.topics = environment.collection("pubsub", "topics")
+        self.subscriptions = environment.collection("pubsub", "subscriptions")
         self.traffic = Traffic()
         self.on_delivered: list[Callable[[Message], None]] = []
         self.on_expired: list[Callable[[str, int], None]] = []
-        self._messages = _Messages(machine)
+        self._messages = _Messages(environment)
         self._lock = threading.Lock()
         self._ids = itertools.count(time.time_ns() // 1000)
 
@@ -176,7 +176,7 @@ class PubSub:
             return
         attempt = self._messages.attempt(message)
         headers = {"Content-Type": "application/json"} | self._authorization(config)
-        answer = self._machine.service(FrontEnd).call(
+        answer = self._environment.service(ServiceRouter).call(
             "POST",
             config["pushConfig"]["pushEndpoint"],
             headers,
@@ -208,14 +208,14 @@ class PubSub:
         Without it a message is delivered again and again until it expires:
         https://cloud.google.com/pubsub/docs/dead-letter-topics#grant_forwarding_permissions
         """
-        agent = AGENT.format(number=self._machine.project_number)
+        agent = AGENT.format(number=self._environment.project_number)
         topic = config["deadLetterPolicy"]["deadLetterTopic"]
         needs = [
             Need("pubsub.topics.publish", topic),
             Need("pubsub.subscriptions.consume", config["name"]),
         ]
         try:
-            self._machine.service(Access).check(agent, needs)
+            self._environment.service(Access).check(agent, needs)
         except AccessError:  # which the log and the report tell
             return False
         return True
@@ -248,10 +248,10 @@ class PubSub:
 class _Messages:
     """The messages that are not acknowledged yet, on disk."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, environment: LocalEnvironment) -> None:
         # Simulated time does not go on after a power failure, and neither do its messages.
-        synchronous = "OFF" if isinstance(machine.clock, SimulatedClock) else "FULL"
-        self._database = connect(machine.folder / "pubsub.sqlite", synchronous=synchronous)
+        synchronous = "OFF" if isinstance(environment.clock, SimulatedClock) else "FULL"
+        self._database = connect(environment.folder / "pubsub.sqlite", synchronous=synchronous)
         self._lock = threading.RLock()
         self._database.execute(TABLE)
 
@@ -395,28 +395,32 @@ def _backoff_s(config: Json, attempt: int) -> float:
     return min(most, least * 2.0 ** min(attempt - 1, 30))
 
 
-def topic(_resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+def topic(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_pubsub_topic."""
     kind = "google_pubsub_topic"
     said = {"message_storage_policy": "every message is kept on this machine"}
-    say_unhonoured(machine, kind, arguments, {"name"}, said | _TOPIC_SAID)
-    project = arguments.get("project", machine.project)
+    report_unsupported_arguments(environment, kind, arguments, {"name"}, said | _TOPIC_SAID)
+    project = arguments.get("project", environment.project)
     name = f"projects/{project}/topics/{arguments['name']}"
-    machine.service(PubSub).put_topic(as_rest(arguments) | {"name": name})
+    environment.service(PubSub).put_topic(as_rest(arguments) | {"name": name})
     return {"project": project} | arguments | {"id": name}
 
 
-def subscription(_resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+def subscription(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_pubsub_subscription: pull where it has no push endpoint."""
     kind = "google_pubsub_subscription"
     honoured = {"name", "topic", "ack_deadline_seconds", "message_retention_duration", "push_config"}
     said = {"expiration_policy": "a subscription does not expire here", **_SUBSCRIPTION_SAID}
-    say_unhonoured(machine, kind, arguments, honoured | {"retry_policy", "dead_letter_policy"}, said)
+    report_unsupported_arguments(
+        environment, kind, arguments, honoured | {"retry_policy", "dead_letter_policy"}, said
+    )
     push_honoured = {"push_endpoint", "oidc_token", "attributes"}
-    say_unhonoured(machine, f"{kind}.push_config", block(arguments, "push_config"), push_honoured, {})
-    project = arguments.get("project", machine.project)
+    report_unsupported_arguments(
+        environment, f"{kind}.push_config", block(arguments, "push_config"), push_honoured, {}
+    )
+    project = arguments.get("project", environment.project)
     name = f"projects/{project}/subscriptions/{arguments['name']}"
-    machine.service(PubSub).put_subscription(subscription_of(name, project, arguments))
+    environment.service(PubSub).put_subscription(subscription_of(name, project, arguments))
     return {"project": project} | arguments | {"id": name}
 
 

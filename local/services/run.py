@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
 from local.services.storage import Storage
-from local.stack.arguments import block, blocks, say_unhonoured
+from local.stack.arguments import block, blocks, report_unsupported_arguments
 from local.stack.loading import Attributes, Handler, Resource
 from local.workloads.workloads import Workloads, list_objects, read_object, unpack
 
@@ -56,19 +56,22 @@ class Image:
     workdir: str
 
 
-def service(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+def service(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_cloud_run_v2_service with one container."""
     template = block(arguments, "template")
     containers = blocks(template, "containers")
     if len(containers) != 1:
         raise LocalError(f"one container is run here, found {len(containers)}")
-    _say(resource.type, arguments, template, containers[0], machine)
-    project, location = arguments.get("project", machine.project), arguments.get("location", machine.region)
+    _say(resource.type, arguments, template, containers[0], environment)
+    project, location = (
+        arguments.get("project", environment.project),
+        arguments.get("location", environment.region),
+    )
     name = arguments["name"]
-    folder = machine.folder / "services" / name
-    unpack(*_source(machine, containers[0]["image"], folder))
+    folder = environment.folder / "services" / name
+    unpack(*_source(environment, containers[0]["image"], folder))
     full = f"projects/{project}/locations/{location}/services/{name}"
-    url = _begin(machine, full, template, containers[0], folder)
+    url = _begin(environment, full, template, containers[0], folder)
     computed = {
         "id": full,
         "uri": url,
@@ -103,15 +106,17 @@ def parse_dockerfile(text: str, name: str) -> Image:
     return Image(command, env, workdir)
 
 
-def _source(machine: Machine, image: str, folder: Path) -> tuple[bytes, Path, str]:
+def _source(environment: LocalEnvironment, image: str, folder: Path) -> tuple[bytes, Path, str]:
     """Return the archive's content for an image, where to unpack it, and what it is called."""
     tag = image.rpartition(":")[2]
     if not re.fullmatch(r"[0-9a-f]{12,64}", tag):
         raise LocalError(f"image {image}: a tag that is the start of its source's SHA-256 is needed")
-    buckets = machine.service(Storage).buckets.names()
-    found = [(b, str(o["name"])) for b in buckets for o in list_objects(machine, b) if tag in str(o["name"])]
+    buckets = environment.service(Storage).buckets.names()
+    found = [
+        (b, str(o["name"])) for b in buckets for o in list_objects(environment, b) if tag in str(o["name"])
+    ]
     for bucket, name in found:
-        content = read_object(machine, bucket, name)
+        content = read_object(environment, bucket, name)
         if hashlib.sha256(content).hexdigest().startswith(tag):
             return content, folder, f"gs://{bucket}/{name}"
     raise LocalError(
@@ -121,12 +126,16 @@ def _source(machine: Machine, image: str, folder: Path) -> tuple[bytes, Path, st
 
 
 def _begin(
-    machine: Machine, service: str, template: dict[str, Any], container: dict[str, Any], folder: Path
+    environment: LocalEnvironment,
+    service: str,
+    template: dict[str, Any],
+    container: dict[str, Any],
+    folder: Path,
 ) -> str:
     name = service.rpartition("/")[2]
     dockerfile = folder / "Dockerfile"
     image = parse_dockerfile(dockerfile.read_text() if dockerfile.exists() else "", f"{name}: Dockerfile")
-    workloads = machine.service(Workloads)
+    workloads = environment.service(Workloads)
     declared = {each["name"]: str(each.get("value", "")) for each in blocks(container, "env")}
     # Paths of the image mean the unpacked archive here; its PATH would hide the environment's programs.
     inside = {
@@ -135,7 +144,7 @@ def _begin(
         if key not in ("PATH", "PYTHONPATH", "HOME")
     }
     account = template.get("service_account", "")
-    env = workloads.environment(f"service {name}", inside | declared, account)
+    env = workloads.variables(f"service {name}", inside | declared, account)
     platform = {
         "K_SERVICE": name,
         "K_REVISION": f"{name}-00001",
@@ -185,14 +194,14 @@ def _say(
     arguments: dict[str, Any],
     template: dict[str, Any],
     container: dict[str, Any],
-    machine: Machine,
+    environment: LocalEnvironment,
 ) -> None:
     top = {"name", "location", "template", "deletion_protection"}
     inside = {"containers", "service_account", "timeout", "max_instance_request_concurrency", "scaling"}
     run = {"image", "env", "ports", "startup_probe", "command", "args", "name"}
-    say_unhonoured(machine, kind, arguments, top, SERVICE_SAID)
-    say_unhonoured(machine, f"{kind}.template", template, inside, TEMPLATE_SAID)
-    say_unhonoured(machine, f"{kind}.template.containers", container, run, CONTAINER_SAID)
+    report_unsupported_arguments(environment, kind, arguments, top, SERVICE_SAID)
+    report_unsupported_arguments(environment, f"{kind}.template", template, inside, TEMPLATE_SAID)
+    report_unsupported_arguments(environment, f"{kind}.template.containers", container, run, CONTAINER_SAID)
 
 
 HANDLERS: dict[str, Handler] = {"google_cloud_run_v2_service": service}

@@ -16,14 +16,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
-from local.environment.clock import Event, clock_of, seconds
-from local.environment.environment import Machine
+from local.environment.clock import Event, event_clock, seconds
+from local.environment.environment import LocalEnvironment
 from local.environment.metadata_server import access_token, identity_token
 from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError
-from local.service_router.router import Answer, FrontEnd
+from local.service_router.router import Answer, ServiceRouter
 from local.services.pubsub import PubSub, rfc3339
-from local.stack.arguments import as_rest, block, say_unhonoured
+from local.stack.arguments import as_rest, block, report_unsupported_arguments
 from local.stack.loading import Attributes, Handler, Resource
 
 LOG = logging.getLogger(__name__)
@@ -61,10 +61,10 @@ class Scheduler:
     those that are left out (job, when it was due, why), and in `on_run` each run that has ended.
     """
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._clock = clock_of(machine)
-        self.jobs = machine.collection("cloudscheduler", "jobs")
+    def __init__(self, environment: LocalEnvironment) -> None:
+        self._environment = environment
+        self._clock = event_clock(environment)
+        self.jobs = environment.collection("cloudscheduler", "jobs")
         self.fired: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
@@ -98,8 +98,10 @@ class Scheduler:
         self._started = True
         for name in self.jobs.names():
             url = self.jobs.get(name).get("httpTarget", {}).get("uri")
-            if url and not self._machine.service(FrontEnd).reaches(url):
-                self._machine.say_not_honoured(f"{name}: its target {url} is not on this machine: not called")
+            if url and not self._environment.service(ServiceRouter).reaches(url):
+                self._environment.report_unsupported(
+                    f"{name}: its target {url} is not on this machine: not called"
+                )
             self._arm(name)
 
     def leave_out(self, name: str, is_left_out: Callable[[datetime], bool], why: str) -> None:
@@ -240,12 +242,12 @@ class Scheduler:
         if "pubsubTarget" in job:
             target = job["pubsubTarget"]
             data = base64.b64decode(target.get("data", ""))
-            broker = self._machine.service(PubSub)
+            broker = self._environment.service(PubSub)
             return Answer(
                 200, broker.publish(target["topicName"], data, target.get("attributes", {})).encode()
             )
         target = job["httpTarget"]
-        return self._machine.service(FrontEnd).call(
+        return self._environment.service(ServiceRouter).call(
             target.get("httpMethod", "POST"),
             target["uri"],
             {"User-Agent": "Google-Cloud-Scheduler"}
@@ -328,18 +330,21 @@ def job_of(name: str, arguments: dict[str, Any]) -> Json:
     return job
 
 
-def scheduler_job(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+def scheduler_job(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_cloud_scheduler_job with a Pub/Sub or an HTTP target."""
     honoured = {"name", "region", "schedule", "time_zone", "paused", "attempt_deadline", "retry_config"}
     targets = {"pubsub_target", "http_target"}
     said = {"app_engine_http_target": "there is no App Engine here"}
-    say_unhonoured(machine, resource.type, arguments, honoured | targets, said)
-    project, region = arguments.get("project", machine.project), arguments.get("region", machine.region)
+    report_unsupported_arguments(environment, resource.type, arguments, honoured | targets, said)
+    project, region = (
+        arguments.get("project", environment.project),
+        arguments.get("region", environment.region),
+    )
     name = f"projects/{project}/locations/{region}/jobs/{arguments['name']}"
     if not targets & set(arguments):
-        machine.say_not_honoured(f"{resource.address}: it has no target that is known here")
+        environment.report_unsupported(f"{resource.address}: it has no target that is known here")
     else:
-        machine.service(Scheduler).put(job_of(name, arguments))
+        environment.service(Scheduler).put(job_of(name, arguments))
     return {"project": project, "region": region} | arguments | {"id": name, "state": "ENABLED"}
 
 

@@ -9,9 +9,9 @@ from urllib.parse import quote
 import requests
 
 from local.data_plane.emulators import open_session
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import LocalError, ServiceError
-from local.stack.arguments import as_rest, block, blocks, say_unhonoured
+from local.stack.arguments import as_rest, block, blocks, report_unsupported_arguments
 from local.stack.loading import Attributes, Handler, Resource
 
 TIMEOUT_S = 120
@@ -37,9 +37,9 @@ OBJECT_TERRAFORM = {"source_md5hash", "detect_md5hash", "deletion_policy"}
 class Storage:
     """Buckets with their settings as in the JSON API, and objects, in front of the emulator."""
 
-    def __init__(self, machine: Machine) -> None:
-        self.buckets = machine.collection("storage", "buckets")
-        self._url, self._project = machine.gcs_url, machine.project
+    def __init__(self, environment: LocalEnvironment) -> None:
+        self.buckets = environment.collection("storage", "buckets")
+        self._url, self._project = environment.gcs_url, environment.project
         self._session = open_session()
 
     def put_bucket(self, resource: dict[str, Any]) -> dict[str, Any]:
@@ -86,18 +86,20 @@ class Storage:
         return answer
 
 
-def bucket(_resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+def bucket(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_storage_bucket."""
-    say_unhonoured(machine, "google_storage_bucket", arguments, BUCKET_HONOURED, BUCKET_SAID)
-    name, project = arguments["name"], arguments.get("project", machine.project)
-    kept = machine.service(Storage).put_bucket(bucket_as_rest(arguments))
+    report_unsupported_arguments(
+        environment, "google_storage_bucket", arguments, BUCKET_HONOURED, BUCKET_SAID
+    )
+    name, project = arguments["name"], arguments.get("project", environment.project)
+    kept = environment.service(Storage).put_bucket(bucket_as_rest(arguments))
     computed = {
         "id": name,
         "url": f"gs://{name}",
         "self_link": f"https://www.googleapis.com/storage/v1/b/{name}",
         "location": kept["location"],
         "project": project,
-        "project_number": machine.project_number,
+        "project_number": environment.project_number,
     }
     return {"storage_class": kept["storageClass"], "force_destroy": False} | arguments | computed
 
@@ -129,15 +131,17 @@ def bucket_as_rest(arguments: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def bucket_object(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+def bucket_object(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_storage_bucket_object: `content`, or the file `source`, relative to the stack's folder."""
     honoured = OBJECT_HONOURED | OBJECT_TERRAFORM
-    say_unhonoured(machine, "google_storage_bucket_object", arguments, honoured, OBJECT_SAID)
-    content = _content(resource, arguments, machine.stack_folder)
+    report_unsupported_arguments(
+        environment, "google_storage_bucket_object", arguments, honoured, OBJECT_SAID
+    )
+    content = _content(resource, arguments, environment.stack_folder)
     name = arguments["name"]
     content_type = arguments.get("content_type", "application/octet-stream")
     metadata = arguments.get("metadata", {})
-    held = machine.service(Storage).put_object(arguments["bucket"], name, content, content_type, metadata)
+    held = environment.service(Storage).put_object(arguments["bucket"], name, content, content_type, metadata)
     link = f"https://storage.googleapis.com/storage/v1/b/{arguments['bucket']}/o/{quote(name, safe='')}"
     return arguments | {
         "id": f"{arguments['bucket']}-{name}",

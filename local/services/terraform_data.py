@@ -3,14 +3,16 @@
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.stack.loading import Attributes, Handler, Resource
 
 
-def terraform_data(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
+def terraform_data(
+    resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment
+) -> Attributes:
     """Give back its input; its commands are not run: no image is needed here."""
     if resource.meta.get("provisioner"):
-        machine.say_not_honoured(
+        environment.report_unsupported(
             f"{resource.address}: its command is not run and no image is built; "
             "services run here from the source archive that the image would be built from"
         )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.stack.loading import Attributes, Handler, Resource
 
 # What Terraform adds to many types and what means nothing outside Terraform.
@@ -68,8 +68,8 @@ def _camel(name: str) -> str:
     return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), name)
 
 
-def say_unhonoured(
-    machine: Machine,
+def report_unsupported_arguments(
+    environment: LocalEnvironment,
     kind: str,
     arguments: Mapping[str, Any],
     honoured: Iterable[str],
@@ -83,9 +83,9 @@ def say_unhonoured(
     for name, value in arguments.items():
         if name in said:
             if value not in (False, [], {}, ""):
-                machine.say_not_honoured(f"{kind}.{name}: {said[name]}")
+                environment.report_unsupported(f"{kind}.{name}: {said[name]}")
         elif name not in EVERYWHERE and name not in honoured:
-            machine.say_not_honoured(f"{kind}.{name}: not known here, so it has no effect")
+            environment.report_unsupported(f"{kind}.{name}: not known here, so it has no effect")
 
 
 def stable_number(text: str, digits: int) -> str:
@@ -109,24 +109,24 @@ def recorded(
     argument can stand in it. `more` gives further attributes by patterns, where `{id}` works as well.
     """
 
-    def handler(resource: Resource, arguments: dict[str, Any], machine: Machine) -> Attributes:
-        machine.say_not_honoured(said)
-        known = places(machine, resource, arguments)
+    def handler(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
+        environment.report_unsupported(said)
+        known = places(environment, resource, arguments)
         known["id"] = name.format_map(known)
         computed = {key: pattern.format_map(known) for key, pattern in (more or {}).items()}
         resource_as_rest = as_rest(arguments) | {"name": known["id"]}
-        machine.collection(service, collection).put(known["id"], resource_as_rest)
-        return {"project": machine.project} | arguments | {"id": known["id"]} | computed
+        environment.collection(service, collection).put(known["id"], resource_as_rest)
+        return {"project": environment.project} | arguments | {"id": known["id"]} | computed
 
     return handler
 
 
-def places(machine: Machine, resource: Resource, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def places(environment: LocalEnvironment, resource: Resource, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return what name patterns can hold: the arguments, project, region, location and a stable number."""
     return {
-        "project": machine.project,
-        "region": machine.region,
-        "location": machine.region,
+        "project": environment.project,
+        "region": environment.region,
+        "location": environment.region,
         "number": stable_number(resource.address, 19),
         **arguments,
     }

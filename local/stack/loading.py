@@ -10,7 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Protocol
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import (
     DependencyCycleError,
     ExpressionError,
@@ -97,7 +97,9 @@ class Stack:
 class Handler(Protocol):
     """Makes resources of one type exist here; one that exists is adopted and updated, never made twice."""
 
-    def __call__(self, resource: Resource, arguments: dict[str, Any], machine: Machine, /) -> Attributes:
+    def __call__(
+        self, resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment, /
+    ) -> Attributes:
         """Return the arguments, and the attributes that Terraform would compute (id, name, uri …)."""
         ...
 
@@ -132,7 +134,7 @@ def load_stack(folder: Path) -> Stack:
 
 def apply(
     stack: Stack,
-    machine: Machine,
+    environment: LocalEnvironment,
     handlers: Mapping[str, Handler],
     progress: Callable[[Resource, str], None],
 ) -> Applied:
@@ -142,18 +144,18 @@ def apply(
     type has no handler is said in `not_honoured`; its plain arguments can still be referred to. Raises
     ResourceError, naming the resource, and ExpressionError.
     """
-    applied = Applied(not_honoured=machine.not_honoured)
-    machine.collection("iam", "policies").clear()  # grants add up: one that left the stack must not stay
+    applied = Applied(not_honoured=environment.not_honoured)
+    environment.collection("iam", "policies").clear()  # grants add up: one that left the stack must not stay
     scope = Scope(stack, applied.attributes)
     for resource in stack.order:
         handler = handlers.get(resource.type)
         if handler is None:
-            applied.attributes[resource.address] = _plain_arguments(resource, scope, machine)
+            applied.attributes[resource.address] = _plain_arguments(resource, scope, environment)
             progress(resource, "not honoured")
             continue
         arguments = scope.resolve(resource.address, "", resource.config)
         try:
-            attributes = handler(resource, arguments, machine)
+            attributes = handler(resource, arguments, environment)
         except (ExpressionError, ResourceError):
             raise
         except (LocalError, OSError) as error:
@@ -164,7 +166,7 @@ def apply(
         try:
             applied.outputs[key] = scope.resolve(f"output.{key}", "value", value)
         except ExpressionError as error:
-            machine.say_not_honoured(str(error))
+            environment.report_unsupported(str(error))
     return applied
 
 
@@ -244,14 +246,14 @@ class Scope:
         return value
 
 
-def _plain_arguments(resource: Resource, scope: Scope, machine: Machine) -> Attributes:
-    machine.say_not_honoured(f"{resource.address}: nothing here stands for {resource.type}")
+def _plain_arguments(resource: Resource, scope: Scope, environment: LocalEnvironment) -> Attributes:
+    environment.report_unsupported(f"{resource.address}: nothing here stands for {resource.type}")
     attributes = {}
     for key, value in resource.config.items():
         try:
             attributes[key] = scope.resolve(resource.address, key, value)
         except ExpressionError as error:
-            machine.say_not_honoured(str(error))
+            environment.report_unsupported(str(error))
     return attributes
 
 

@@ -1,6 +1,6 @@
 """What a build would need: nothing is built here, but an account that may not build is told so."""
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
 from local.iam_proxy.access import Access, AccessError, Need
 
@@ -9,18 +9,18 @@ class BuildError(LocalError):
     """A build that Google's builder would end with a failure."""
 
 
-def check_build(machine: Machine, account: str, source: str, repository: str) -> None:
+def check_build(environment: LocalEnvironment, account: str, source: str, repository: str) -> None:
     """Raise BuildError where the account may not read the source, write its log or push into the repository.
 
     `source` is IAM's name of the object. https://cloud.google.com/build/docs/securing-builds/configure-user-specified-service-accounts
     """
     needs = [
         Need("storage.objects.get", source),
-        Need("logging.logEntries.create", f"projects/{machine.project}"),
+        Need("logging.logEntries.create", f"projects/{environment.project}"),
     ]
     if repository:
         needs.append(Need("artifactregistry.repositories.uploadArtifacts", repository))
     try:
-        machine.service(Access).check(account, needs)
+        environment.service(Access).check(account, needs)
     except AccessError as error:
         raise BuildError(f"the build failed: {error.sentence}. {error}") from error

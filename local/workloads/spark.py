@@ -74,7 +74,7 @@ class LocalSpark:
         """The settings as words for spark-submit."""
         return as_options(self.conf)
 
-    def environment(self, python: Path) -> dict[str, str]:
+    def variables(self, python: Path) -> dict[str, str]:
         """What spark-submit must find in its environment; `python` runs driver and workers."""
         return {
             "JAVA_HOME": str(self.java.home),
@@ -147,7 +147,7 @@ def prepare(cache: Path = CACHE) -> LocalSpark:
         with suppress(subprocess.SubprocessError):
             subprocess.run(
                 [*submit, str(place / "job.py")],
-                env=os.environ | spark.environment(Path(sys.executable)),
+                env=os.environ | spark.variables(Path(sys.executable)),
                 capture_output=True,
                 timeout=ARCHIVING_TIMEOUT_S,
                 check=True,

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import LocalError, ServiceError
 from local.processes.ports import LOOPBACK, answers, free_port, reserve_port
 from local.service_router.ingress import Ingress
-from local.service_router.router import FrontEnd
+from local.service_router.router import ServiceRouter
 
 READ_TIMEOUT_S = 60
 UNPACKED_LIMIT = 512 * 2**20
@@ -29,8 +29,8 @@ class Workloads:
     what workloads get of the user's own environment.
     """
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
+    def __init__(self, environment: LocalEnvironment) -> None:
+        self._environment = environment
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="workload")
         self._starting: list[Future[None]] = []
         self.replaced: dict[str, str] = {}
@@ -41,19 +41,19 @@ class Workloads:
         )  # changes an unpacked archive before it starts
         self.ports: dict[str, int] = {}  # by name: where a workload of an earlier run was, and is again
 
-    def environment(self, name: str, declared: Mapping[str, str], service_account: str) -> dict[str, str]:
+    def variables(self, name: str, declared: Mapping[str, str], service_account: str) -> dict[str, str]:
         """Return a workload's whole environment: what the stack declares, and what leads to this machine.
 
         A declared variable that is replaced here is said.
         """
         for key in declared.keys() & self.replaced.keys():
             if declared[key] != self.replaced[key]:
-                self._machine.say_not_honoured(
+                self._environment.report_unsupported(
                     f"{name}: {key} is {self.replaced[key]} here, not {declared[key]}"
                 )
         replaced = {key: value for key, value in self.replaced.items() if key in declared}
-        base = self._machine.workload_environment(service_account)
-        base["PATH"] = f"{self._machine.python.parent}:{base['PATH']}"
+        base = self._environment.workload_variables(service_account)
+        base["PATH"] = f"{self._environment.python.parent}:{base['PATH']}"
         return {**base, **self.passed_on, "PYTHONPATH": str(ISOLATION), **declared, **replaced}
 
     def begin(
@@ -75,17 +75,17 @@ class Workloads:
         """
         port = free_port()
         upstream = f"http://{LOOPBACK}:{port}"
-        front = self._machine.service(FrontEnd)
+        router = self._environment.service(ServiceRouter)
         known = self.ports.pop(name, 0)
         public = reserve_port(known, name) if known else free_port()
-        url = self._machine.service(Ingress).listen(public, upstream)
-        front.limit(url, at_once)
-        front.invoke_as(url, service)
-        front.pass_to(url, upstream)
+        url = self._environment.service(Ingress).listen(public, upstream)
+        router.limit(url, at_once)
+        router.invoke_as(url, service)
+        router.pass_to(url, upstream)
         self.urls[name] = url
 
         def start() -> None:
-            self._machine.supervisor.start(
+            self._environment.supervisor.start(
                 name,
                 argv(port),
                 env={**env, "PORT": str(port)},
@@ -101,7 +101,7 @@ class Workloads:
 
     def log(self, name: str) -> Path:
         """Return the file that holds a workload's output."""
-        return self._machine.folder / "logs" / f"{name.replace(' ', '-')}.log"
+        return self._environment.folder / "logs" / f"{name.replace(' ', '-')}.log"
 
     def stay(self, name: str, url: str) -> None:
         """Let a workload, when it is begun next, listen where it did: its URL is known to others."""
@@ -111,8 +111,8 @@ class Workloads:
         """Stop a workload; one that does not run is as stopped as can be."""
         self.settle()
         if url := self.urls.pop(name, None):
-            self._machine.service(Ingress).end(url)
-        self._machine.supervisor.stop(name)
+            self._environment.service(Ingress).end(url)
+        self._environment.supervisor.stop(name)
 
     def settle(self) -> None:
         """Wait until all that was begun is ready. Raises ProcessError."""
@@ -121,20 +121,20 @@ class Workloads:
             each.result()
 
 
-def read_object(machine: Machine, bucket: str, name: str) -> bytes:
+def read_object(environment: LocalEnvironment, bucket: str, name: str) -> bytes:
     """Return an object's content from the storage emulator. Raises LocalError."""
     return _get(
-        machine, f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}?alt=media", f"gs://{bucket}/{name}"
+        environment, f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}?alt=media", f"gs://{bucket}/{name}"
     )
 
 
-def list_objects(machine: Machine, bucket: str, prefix: str = "") -> list[dict[str, Any]]:
+def list_objects(environment: LocalEnvironment, bucket: str, prefix: str = "") -> list[dict[str, Any]]:
     """Return the resources of a bucket's objects below a prefix, by name. Raises LocalError."""
     found: list[dict[str, Any]] = []
     token = ""
     while True:
         query = f"?prefix={quote(prefix, safe='')}" + (f"&pageToken={quote(token, safe='')}" if token else "")
-        page = json.loads(_get(machine, f"/storage/v1/b/{bucket}/o{query}", f"gs://{bucket}/{prefix}"))
+        page = json.loads(_get(environment, f"/storage/v1/b/{bucket}/o{query}", f"gs://{bucket}/{prefix}"))
         found += page.get("items", [])
         token = page.get("nextPageToken", "")
         if not token:
@@ -168,10 +168,10 @@ def unpack(content: bytes, folder: Path, what: str) -> None:
         archive.unlink()
 
 
-def _get(machine: Machine, path: str, what: str) -> bytes:
+def _get(environment: LocalEnvironment, path: str, what: str) -> bytes:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(machine.gcs_url + path, timeout=READ_TIMEOUT_S) as answer:
+        with opener.open(environment.gcs_url + path, timeout=READ_TIMEOUT_S) as answer:
             content: bytes = answer.read()
     except urllib.error.HTTPError as error:
         raise ServiceError(f"reading {what}", error.code, error.read().decode("utf-8", "replace")) from error

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from local.data_plane.emulators import Emulators
-from local.environment.environment import Machine, project_number
+from local.environment.environment import LocalEnvironment, project_number
 from local.environment.metadata_server import MetadataServer, access_token, identity_token
 from local.iam_proxy.access import Access
 from local.processes.supervisor import Supervisor
@@ -39,14 +39,14 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
 
 
 @contextmanager
-def machines(folder: Path, supervisor: Supervisor) -> Iterator[Callable[..., Machine]]:
+def environment_factory(folder: Path, supervisor: Supervisor) -> Iterator[Callable[..., LocalEnvironment]]:
     """What makes machines on given emulators (by default on none), all with the same folder and project."""
     project = f"test-project-{next(PROJECTS)}"
     metadata = MetadataServer(project, project_number(project), "europe-west1")
 
-    def make(urls: Emulators = Emulators("http://127.0.0.1:1", "http://127.0.0.1:1")) -> Machine:  # noqa: B008
-        return Machine(
-            environment="test",
+    def make(urls: Emulators = Emulators("http://127.0.0.1:1", "http://127.0.0.1:1")) -> LocalEnvironment:  # noqa: B008
+        return LocalEnvironment(
+            name="test",
             folder=folder / "test",
             stack_folder=folder,
             project=project,
@@ -64,37 +64,39 @@ def machines(folder: Path, supervisor: Supervisor) -> Iterator[Callable[..., Mac
 
 
 @pytest.fixture
-def new_machine(tmp_path: Path, supervisor: Supervisor) -> Iterator[Callable[..., Machine]]:
+def new_environment(tmp_path: Path, supervisor: Supervisor) -> Iterator[Callable[..., LocalEnvironment]]:
     """Make machines on given emulators (by default on none), all with the same folder and project."""
-    with machines(tmp_path, supervisor) as make:
+    with environment_factory(tmp_path, supervisor) as make:
         yield make
 
 
 @pytest.fixture
-def machine(new_machine: Callable[..., Machine]) -> Machine:
+def environment(new_environment: Callable[..., LocalEnvironment]) -> LocalEnvironment:
     """A machine without emulators: for what only the control plane does."""
-    return new_machine()
+    return new_environment()
 
 
 @pytest.fixture
-def machine_with_data(new_machine: Callable[..., Machine], emulators: Emulators) -> Machine:
+def environment_with_emulators(
+    new_environment: Callable[..., LocalEnvironment], emulators: Emulators
+) -> LocalEnvironment:
     """A machine with both emulators, and a project that they do not know yet."""
-    return new_machine(emulators)
+    return new_environment(emulators)
 
 
-def account(machine: Machine, name: str) -> str:
+def account(environment: LocalEnvironment, name: str) -> str:
     """Make a service account without any role, by its name or e-mail; its e-mail."""
-    email = name if "@" in name else f"{name}@{machine.project}.iam.gserviceaccount.com"
-    full = f"projects/{machine.project}/serviceAccounts/{email}"
-    machine.collection("iam", "serviceAccounts").put(full, {"name": full, "email": email})
+    email = name if "@" in name else f"{name}@{environment.project}.iam.gserviceaccount.com"
+    full = f"projects/{environment.project}/serviceAccounts/{email}"
+    environment.collection("iam", "serviceAccounts").put(full, {"name": full, "email": email})
     return email
 
 
-def allow(machine: Machine, email: str, resource: str, *permissions: str) -> None:
+def allow(environment: LocalEnvironment, email: str, resource: str, *permissions: str) -> None:
     """Grant a custom role of these permissions on the resource that policies have under that name."""
-    role = f"projects/{machine.project}/roles/r{len(machine.collection('iam', 'roles').names())}"
-    machine.collection("iam", "roles").put(role, {"name": role, "includedPermissions": list(permissions)})
-    machine.service(Policies).grant(resource, role, [f"serviceAccount:{email}"])
+    role = f"projects/{environment.project}/roles/r{len(environment.collection('iam', 'roles').names())}"
+    environment.collection("iam", "roles").put(role, {"name": role, "includedPermissions": list(permissions)})
+    environment.service(Policies).grant(resource, role, [f"serviceAccount:{email}"])
 
 
 def bearer(email: str) -> dict[str, str]:
@@ -102,7 +104,7 @@ def bearer(email: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {access_token(email)['access_token']}"}
 
 
-def as_owner(machine: Machine, url: str) -> dict[str, str]:
+def as_owner(environment: LocalEnvironment, url: str) -> dict[str, str]:
     """The header with which who deploys may call a service."""
-    token = identity_token(machine.service(Access).owner, url, machine.clock.now().timestamp())
+    token = identity_token(environment.service(Access).owner, url, environment.clock.now().timestamp())
     return {"Authorization": f"Bearer {token}"}

@@ -139,7 +139,7 @@ def new_project(
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(home),
             "TMPDIR": str(home),
-            **local_spark().environment(Path(sys.executable)),
+            **local_spark().variables(Path(sys.executable)),
             "PYTHONPATH": str(ISOLATION),
             "STORAGE_EMULATOR_HOST": emulators.gcs_url,
             "BIGQUERY_EMULATOR_HOST": front.url,

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from local.control_plane.kinds import Kind, by_query
 from local.control_plane.operations import Operations
 from local.control_plane.policies import policies_of
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Route
 
 ROOT = "/artifactregistry/v1/"
 
 
-def _repository(machine: Machine, wanted: Json, _before: Json | None) -> Json:
-    machine.collection("artifactregistry", "repositories").put(wanted["name"], wanted)
+def _repository(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
+    environment.collection("artifactregistry", "repositories").put(wanted["name"], wanted)
     project, _, location, _, name = wanted["name"].split("/")[1:]
     return (
         {"mode": "STANDARD_REPOSITORY"}
@@ -26,22 +26,24 @@ def _repository(machine: Machine, wanted: Json, _before: Json | None) -> Json:
     )
 
 
-def _forget(machine: Machine, held: Json) -> None:
-    machine.collection("artifactregistry", "repositories").delete(held["name"])
-    for image in _held_images(machine, held["name"]):
-        machine.collection("registry", "images").delete(image)
+def _forget(environment: LocalEnvironment, held: Json) -> None:
+    environment.collection("artifactregistry", "repositories").delete(held["name"])
+    for image in _held_images(environment, held["name"]):
+        environment.collection("registry", "images").delete(image)
 
 
-def _held_images(machine: Machine, repository: str) -> list[str]:
+def _held_images(environment: LocalEnvironment, repository: str) -> list[str]:
     project, _, location, _, name = repository.split("/")[1:]
     begin = f"{location}-docker.pkg.dev/{project}/{name}/"
-    return [image for image in machine.collection("registry", "images").names() if image.startswith(begin)]
+    return [
+        image for image in environment.collection("registry", "images").names() if image.startswith(begin)
+    ]
 
 
-def _images(machine: Machine, places: dict[str, str]) -> Json:
+def _images(environment: LocalEnvironment, places: dict[str, str]) -> Json:
     name = REPOSITORY.item.format_map(places)
-    REPOSITORY.read(machine, name)
-    return {"dockerImages": [{"uri": image} for image in _held_images(machine, name)]}
+    REPOSITORY.read(environment, name)
+    return {"dockerImages": [{"uri": image} for image in _held_images(environment, name)]}
 
 
 REPOSITORY = Kind(
@@ -56,9 +58,11 @@ REPOSITORY = Kind(
 )
 
 
-def routes(machine: Machine) -> Iterator[Route]:
+def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers."""
-    yield from policies_of(machine, REPOSITORY)
-    yield Route("GET", ROOT + REPOSITORY.item + "/dockerImages", lambda _, places: _images(machine, places))
-    yield from REPOSITORY.routes(machine)
-    yield machine.service(Operations).route(ROOT)
+    yield from policies_of(environment, REPOSITORY)
+    yield Route(
+        "GET", ROOT + REPOSITORY.item + "/dockerImages", lambda _, places: _images(environment, places)
+    )
+    yield from REPOSITORY.routes(environment)
+    yield environment.service(Operations).route(ROOT)

@@ -9,8 +9,8 @@ from typing import Any
 from local.control_plane.apis.storage import Emulator
 from local.control_plane.kinds import etag
 from local.control_plane.policies import policy_routes
-from local.environment.environment import Machine
-from local.environment.resources import Collection, Json
+from local.environment.environment import LocalEnvironment
+from local.environment.resources import Json, ResourceCollection
 from local.http.rest import Call, RefusedError, Reply, Route
 from local.services.bigquery import BigQuery
 from local.services.iam import Policies
@@ -25,28 +25,28 @@ ACCESS = [
 ]
 
 
-def routes(machine: Machine) -> Iterator[Route]:
+def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers; all but datasets and tables is the emulator's."""
-    emulator = Emulator(machine.bigquery_url)
-    yield from _dataset_routes(machine)
-    yield from _table_routes(machine)
+    emulator = Emulator(environment.bigquery_url)
+    yield from _dataset_routes(environment)
+    yield from _table_routes(environment)
     yield Route("*", ROOT + "{rest*}", emulator)
     yield Route("*", "/upload/bigquery/v2/{rest*}", emulator)
 
 
-def _dataset_routes(machine: Machine) -> Iterator[Route]:
-    datasets, tables = _datasets(machine), _tables(machine)
+def _dataset_routes(environment: LocalEnvironment) -> Iterator[Route]:
+    datasets, tables = _datasets(environment), _tables(environment)
 
     def create(call: Call, places: dict[str, str]) -> Json:
         wanted = call.json
         name = wanted.get("datasetReference", {}).get("datasetId", "")
         if datasets.find(name):
             raise RefusedError(409, f"Already Exists: Dataset {places['project']}:{name}")
-        return _put_dataset(machine, datasets, {"access": ACCESS} | wanted)
+        return _put_dataset(environment, datasets, {"access": ACCESS} | wanted)
 
     def update(call: Call, places: dict[str, str]) -> Json:
         merged = datasets.get(places["dataset"]) | call.json
-        return _put_dataset(machine, datasets, {k: v for k, v in merged.items() if v is not None})
+        return _put_dataset(environment, datasets, {k: v for k, v in merged.items() if v is not None})
 
     def delete(call: Call, places: dict[str, str]) -> Reply:
         dataset = places["dataset"]
@@ -56,11 +56,11 @@ def _dataset_routes(machine: Machine) -> Iterator[Route]:
             raise RefusedError(
                 400, f"Dataset {places['project']}:{dataset} is still in use: it holds {inside[0]}"
             )
-        machine.service(BigQuery).call("DELETE", f"{call.path}?deleteContents=true", {})
+        environment.service(BigQuery).call("DELETE", f"{call.path}?deleteContents=true", {})
         for each in inside:
             tables.delete(each)
         datasets.delete(dataset)
-        machine.service(Policies).forget(call.path.removeprefix(ROOT))
+        environment.service(Policies).forget(call.path.removeprefix(ROOT))
         return Reply(204, b"")
 
     yield Route("POST", ROOT + "projects/{project}/datasets", create)
@@ -70,8 +70,8 @@ def _dataset_routes(machine: Machine) -> Iterator[Route]:
     yield Route("DELETE", DATASET, delete)
 
 
-def _table_routes(machine: Machine) -> Iterator[Route]:
-    tables = _tables(machine)
+def _table_routes(environment: LocalEnvironment) -> Iterator[Route]:
+    tables = _tables(environment)
 
     def find(places: dict[str, str]) -> Json:
         return tables.get("{dataset}.{table}".format_map(places))
@@ -81,22 +81,22 @@ def _table_routes(machine: Machine) -> Iterator[Route]:
         name = wanted.get("tableReference", {}).get("tableId", "")
         if tables.find(f"{places['dataset']}.{name}"):
             raise RefusedError(409, f"Already Exists: Table {places['project']}:{places['dataset']}.{name}")
-        _datasets(machine).get(places["dataset"])
-        return _put_table(machine, tables, places, wanted)
+        _datasets(environment).get(places["dataset"])
+        return _put_table(environment, tables, places, wanted)
 
     def update(call: Call, places: dict[str, str]) -> Json:
         before = find(places)
         wanted = call.json if call.method == "PUT" else before | call.json
-        return _put_table(machine, tables, places, {k: v for k, v in wanted.items() if v is not None})
+        return _put_table(environment, tables, places, {k: v for k, v in wanted.items() if v is not None})
 
     def delete(call: Call, places: dict[str, str]) -> Reply:
         find(places)
-        machine.service(BigQuery).call("DELETE", call.path, {})
+        environment.service(BigQuery).call("DELETE", call.path, {})
         tables.delete("{dataset}.{table}".format_map(places))
-        machine.service(Policies).forget(call.path.removeprefix(ROOT))
+        environment.service(Policies).forget(call.path.removeprefix(ROOT))
         return Reply(204, b"")
 
-    yield from policy_routes(machine, TABLE, TABLE.removeprefix(ROOT), find)
+    yield from policy_routes(environment, TABLE, TABLE.removeprefix(ROOT), find)
     yield Route("POST", DATASET + "/tables", create)
     yield Route("GET", TABLE, lambda _, places: _shown_table(find(places)))
     yield Route("PUT", TABLE, update)
@@ -104,18 +104,18 @@ def _table_routes(machine: Machine) -> Iterator[Route]:
     yield Route("DELETE", TABLE, delete)
 
 
-def _datasets(machine: Machine) -> Collection:
-    return machine.collection("rest", "bigquery.datasets")
+def _datasets(environment: LocalEnvironment) -> ResourceCollection:
+    return environment.collection("rest", "bigquery.datasets")
 
 
-def _tables(machine: Machine) -> Collection:
-    return machine.collection("rest", "bigquery.tables")
+def _tables(environment: LocalEnvironment) -> ResourceCollection:
+    return environment.collection("rest", "bigquery.tables")
 
 
-def _put_dataset(machine: Machine, datasets: Collection, wanted: Json) -> Json:
+def _put_dataset(environment: LocalEnvironment, datasets: ResourceCollection, wanted: Json) -> Json:
     reference = wanted["datasetReference"]
-    project, name = reference.get("projectId", machine.project), reference["datasetId"]
-    machine.service(BigQuery).put_dataset(
+    project, name = reference.get("projectId", environment.project), reference["datasetId"]
+    environment.service(BigQuery).put_dataset(
         project,
         {key: wanted[key] for key in ("datasetReference", "location", "description") if key in wanted},
     )
@@ -125,7 +125,9 @@ def _put_dataset(machine: Machine, datasets: Collection, wanted: Json) -> Json:
     complete["access"] = [
         {key: value for key, value in entry.items() if key != "datasetId"} for entry in complete["access"]
     ]
-    machine.service(Policies).replace(f"projects/{project}/datasets/{name}", _bindings(complete["access"]))
+    environment.service(Policies).replace(
+        f"projects/{project}/datasets/{name}", _bindings(complete["access"])
+    )
     return _shown_dataset(datasets.put(name, complete))
 
 
@@ -155,7 +157,9 @@ def _shown_dataset(dataset: Json) -> Json:
     }
 
 
-def _put_table(machine: Machine, tables: Collection, places: dict[str, str], wanted: Json) -> Json:
+def _put_table(
+    environment: LocalEnvironment, tables: ResourceCollection, places: dict[str, str], wanted: Json
+) -> Json:
     project, dataset = places["project"], places["dataset"]
     name = wanted.get("tableReference", {}).get("tableId") or places["table"]
     reference = {"projectId": project, "datasetId": dataset, "tableId": name}
@@ -164,7 +168,7 @@ def _put_table(machine: Machine, tables: Collection, places: dict[str, str], wan
     complete["tableReference"] = reference
     if "view" not in complete:
         complete["schema"] = complete.get("schema") or held.get("schema") or {"fields": []}
-    written = machine.service(BigQuery).put_table(
+    written = environment.service(BigQuery).put_table(
         project,
         dataset,
         {

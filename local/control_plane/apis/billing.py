@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 
 from local.control_plane.kinds import Kind, by_number
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Route
 
 ROOT = "/billingbudgets/v1/"
 
 
-def _budget(machine: Machine, wanted: Json, _before: Json | None) -> Json:
-    machine.collection("billing", "budgets").put(wanted["name"], wanted)
+def _budget(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
+    environment.collection("billing", "budgets").put(wanted["name"], wanted)
     return wanted
 
 
@@ -21,11 +21,11 @@ KIND = Kind(
     "billing",
     "budgets",
     _budget,
-    lambda machine, held: machine.collection("billing", "budgets").delete(held["name"]),
+    lambda environment, held: environment.collection("billing", "budgets").delete(held["name"]),
     identify=by_number,
 )
 
 
-def routes(machine: Machine) -> Iterator[Route]:
+def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers."""
-    yield from KIND.routes(machine)
+    yield from KIND.routes(environment)

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from io import BytesIO
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError
 from local.http.rest import Call, RefusedError, Reply, Route
@@ -25,9 +25,9 @@ BUILD_ID = re.compile(r'build_id="([^"]*)"')
 MANIFEST = "/registry/v2/{project}/{repository}/{image}/manifests/{tag}"
 
 
-def routes(machine: Machine) -> Iterator[Route]:
+def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what these services answer."""
-    images = machine.collection("registry", "images")
+    images = environment.collection("registry", "images")
     operations: dict[str, Json] = {}
     logs: dict[str, list[str]] = {}
     numbers = itertools.count(1)
@@ -38,7 +38,9 @@ def routes(machine: Machine) -> Iterator[Route]:
         source, image = wanted.get("storageSource", {}), str(wanted.get("imageUri", ""))
         _, _, repository, *_ = image.split("/") + [""] * 3
         if (
-            machine.collection("artifactregistry", "repositories").find(f"{parent}/repositories/{repository}")
+            environment.collection("artifactregistry", "repositories").find(
+                f"{parent}/repositories/{repository}"
+            )
             is None
         ):
             raise RefusedError(404, f"Repository {parent}/repositories/{repository} not found")
@@ -51,8 +53,8 @@ def routes(machine: Machine) -> Iterator[Route]:
             bucket, source_name = str(source.get("bucket")), str(source.get("object"))
             if account := str(wanted.get("serviceAccount", "")).rpartition("/")[2]:
                 pushed_to = f"{parent}/repositories/{repository}"
-                check_build(machine, account, object_name(bucket, source_name), pushed_to)
-            _check_source(read_object(machine, bucket, source_name))
+                check_build(environment, account, object_name(bucket, source_name), pushed_to)
+            _check_source(read_object(environment, bucket, source_name))
         except LocalError as error:
             build["status"] = "FAILURE"
             log.append(f"ERROR: {error}")

@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 
 from local.control_plane.kinds import Complete, Kind
 from local.control_plane.operations import compute_operation
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Answerer, Call, RefusedError, Route
 from local.stack.arguments import stable_number
@@ -21,7 +21,7 @@ def number_of(name: str) -> str:
 
 
 def _held(collection: str, defaults: Json) -> Complete:
-    def complete(machine: Machine, wanted: Json, _before: Json | None) -> Json:
+    def complete(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
         known = {
             "kind": f"compute#{collection.removesuffix('s')}",
             "id": number_of(wanted["name"]),
@@ -33,25 +33,25 @@ def _held(collection: str, defaults: Json) -> Complete:
         if collection == "subnetworks" and "ipCidrRange" in given:
             full["gatewayAddress"] = str(IPv4Network(given["ipCidrRange"])[1])
             full["region"] = LINK + wanted["name"].rpartition("/subnetworks/")[0]
-        machine.collection("compute", collection).put(wanted["name"], full)
+        environment.collection("compute", collection).put(wanted["name"], full)
         return full
 
     return complete
 
 
 def _kind(collection: str, scope: str, defaults: Json) -> Kind:
-    def forget(machine: Machine, held: Json) -> None:
+    def forget(environment: LocalEnvironment, held: Json) -> None:
         users = [
             other["name"]
             for each in ("subnetworks", "firewalls")
-            for other in machine.collection("compute", each).list()
+            for other in environment.collection("compute", each).list()
             if str(other.get("network", "")).endswith(held["name"])
         ]
         if collection == "networks" and users:
             raise RefusedError(
                 400, f"The network resource '{held['name']}' is already being used by '{users[0]}'"
             )
-        machine.collection("compute", collection).delete(held["name"])
+        environment.collection("compute", collection).delete(held["name"])
 
     return Kind(
         ROOT,
@@ -60,7 +60,7 @@ def _kind(collection: str, scope: str, defaults: Json) -> Kind:
         collection,
         _held(collection, defaults),
         forget,
-        shown=lambda _machine, held: held | {"name": held["name"].rpartition("/")[2]},
+        shown=lambda _environment, held: held | {"name": held["name"].rpartition("/")[2]},
     )
 
 
@@ -77,15 +77,15 @@ KINDS = {
 }
 
 
-def routes(machine: Machine) -> Iterator[Route]:
+def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers: every change is an operation that is done already."""
     for collection, kind in KINDS.items():
         scope = "regions/{region}" if collection == "subnetworks" else "global"
-        for route in kind.routes(machine):
+        for route in kind.routes(environment):
             yield (
                 route
                 if route.method == "GET"
-                else Route(route.method, route.pattern, _as_operation(machine, route, scope))
+                else Route(route.method, route.pattern, _as_operation(environment, route, scope))
             )
     # Disks are a cluster's, and no cluster is here.
     yield Route("GET", ROOT + "projects/{project}/aggregated/disks", lambda *_: {"items": {}})
@@ -94,20 +94,22 @@ def routes(machine: Machine) -> Iterator[Route]:
             yield Route(
                 method,
                 f"{ROOT}projects/{{project}}/{scope}/operations/{{id}}{end}",
-                lambda _, places, scope=scope: _operation(machine, scope.format_map(places), places["id"]),  # type: ignore[misc]
+                lambda _, places, scope=scope: _operation(
+                    environment, scope.format_map(places), places["id"]
+                ),  # type: ignore[misc]
             )
 
 
-def _as_operation(machine: Machine, route: Route, scope: str) -> Answerer:
+def _as_operation(environment: LocalEnvironment, route: Route, scope: str) -> Answerer:
     def answer(call: Call, places: dict[str, str]) -> Json:
         made = route.answer(call, places)
         target = made.get("selfLink", "") if isinstance(made, dict) else ""
         kind = {"POST": "insert", "DELETE": "delete"}.get(call.method, "patch")
         path = target.removeprefix(LINK) or call.path.removeprefix(ROOT)
-        return compute_operation(machine, scope.format_map(places), path, kind)
+        return compute_operation(environment, scope.format_map(places), path, kind)
 
     return answer
 
 
-def _operation(machine: Machine, scope: str, name: str) -> Json:
-    return compute_operation(machine, scope, "", "done") | {"name": name}
+def _operation(environment: LocalEnvironment, scope: str, name: str) -> Json:
+    return compute_operation(environment, scope, "", "done") | {"name": name}

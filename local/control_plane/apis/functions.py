@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from local.control_plane.kinds import Kind, by_query
 from local.control_plane.operations import Operations
 from local.control_plane.policies import policies_of
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Route
 from local.services.functions import function
@@ -18,14 +18,14 @@ ROOT = "/cloudfunctions2/v2/"
 TYPE = "google_cloudfunctions2_function"
 
 
-def _function(machine: Machine, wanted: Json, before: Json | None) -> Json:
+def _function(environment: LocalEnvironment, wanted: Json, before: Json | None) -> Json:
     project, _, location, _, name = wanted["name"].split("/")[1:]
     arguments = as_arguments(wanted) | {"name": name, "project": project, "location": location}
-    workloads = machine.service(Workloads)
+    workloads = environment.service(Workloads)
     if before is not None:
         workloads.end(f"function {name}")
         workloads.stay(f"function {name}", before["url"])
-    made = function(Resource(f"{TYPE}.{name}", TYPE, name, {}), arguments, machine)
+    made = function(Resource(f"{TYPE}.{name}", TYPE, name, {}), arguments, environment)
     workloads.settle()
     uri = made["url"]
     service = f"projects/{project}/locations/{location}/services/{name}"
@@ -37,7 +37,7 @@ def _function(machine: Machine, wanted: Json, before: Json | None) -> Json:
         "allTrafficOnLatestRevision": True,
     }
     given = {key: value for key, value in wanted.get("serviceConfig", {}).items() if value is not None}
-    machine.collection("run", "services").put(service, {"name": service, "uri": uri})
+    environment.collection("run", "services").put(service, {"name": service, "uri": uri})
     return wanted | {
         "serviceConfig": defaults | given | computed,
         "buildConfig": {"build": f"projects/{project}/locations/{location}/builds/1"} | wanted["buildConfig"],
@@ -48,11 +48,11 @@ def _function(machine: Machine, wanted: Json, before: Json | None) -> Json:
     }
 
 
-def _forget(machine: Machine, held: Json) -> None:
+def _forget(environment: LocalEnvironment, held: Json) -> None:
     name = held["name"].rpartition("/")[2]
-    machine.service(Workloads).end(f"function {name}")
-    shutil.rmtree(machine.folder / "functions" / name, ignore_errors=True)
-    machine.collection("run", "services").delete(held["serviceConfig"]["service"])
+    environment.service(Workloads).end(f"function {name}")
+    shutil.rmtree(environment.folder / "functions" / name, ignore_errors=True)
+    environment.collection("run", "services").delete(held["serviceConfig"]["service"])
 
 
 FUNCTION = Kind(
@@ -67,15 +67,15 @@ FUNCTION = Kind(
 )
 
 
-def resume(machine: Machine) -> None:
+def resume(environment: LocalEnvironment) -> None:
     """Start again, at the URLs that they had, the functions that were running when this machine was left."""
-    for held in FUNCTION.held(machine).list():
-        machine.service(Workloads).stay(f"function {held['name'].rpartition('/')[2]}", held["url"])
-        _function(machine, held, None)
+    for held in FUNCTION.held(environment).list():
+        environment.service(Workloads).stay(f"function {held['name'].rpartition('/')[2]}", held["url"])
+        _function(environment, held, None)
 
 
-def routes(machine: Machine) -> Iterator[Route]:
+def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers."""
-    yield from policies_of(machine, FUNCTION)
-    yield from FUNCTION.routes(machine)
-    yield machine.service(Operations).route(ROOT)
+    yield from policies_of(environment, FUNCTION)
+    yield from FUNCTION.routes(environment)
+    yield environment.service(Operations).route(ROOT)

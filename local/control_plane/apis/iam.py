@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from local.control_plane.kinds import Kind, by_field, etag
 from local.control_plane.policies import policy_routes
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Call, RefusedError, Route
 from local.services.iam import Policies
@@ -14,11 +14,11 @@ ROOT = "/iam/v1/"
 ACCOUNT = "projects/{project}/serviceAccounts/{email}"
 
 
-def _role(machine: Machine, wanted: Json, before: Json | None) -> Json:
+def _role(environment: LocalEnvironment, wanted: Json, before: Json | None) -> Json:
     body = wanted.get("role", wanted)
     complete = (before or {}) | {k: v for k, v in body.items() if v is not None}
     complete |= {"name": wanted["name"], "stage": complete.get("stage", "GA")}
-    machine.collection("iam", "roles").put(
+    environment.collection("iam", "roles").put(
         wanted["name"],
         {
             "name": wanted["name"],
@@ -35,14 +35,14 @@ ROLE = Kind(
     "iam",
     "roles",
     _role,
-    lambda machine, held: machine.collection("iam", "roles").delete(held["name"]),
+    lambda environment, held: environment.collection("iam", "roles").delete(held["name"]),
     identify=by_field("roleId"),
 )
 
 
-def routes(machine: Machine) -> Iterator[Route]:
+def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers; `-` stands for the project of an account's e-mail."""
-    accounts = machine.collection("iam", "serviceAccounts")
+    accounts = environment.collection("iam", "serviceAccounts")
 
     def name_of(places: dict[str, str]) -> str:
         given = places["email"]
@@ -76,12 +76,12 @@ def routes(machine: Machine) -> Iterator[Route]:
 
     def delete(_call: Call, places: dict[str, str]) -> Json:
         accounts.delete(name_of(places))
-        machine.service(Policies).forget(name_of(places))
+        environment.service(Policies).forget(name_of(places))
         return {}
 
     path = ROOT + ACCOUNT
     # A policy's name holds the account's own project, whatever the path says.
-    for route in policy_routes(machine, path, ACCOUNT, lambda places: accounts.get(name_of(places))):
+    for route in policy_routes(environment, path, ACCOUNT, lambda places: accounts.get(name_of(places))):
         yield Route(
             route.method,
             route.pattern,
@@ -94,4 +94,4 @@ def routes(machine: Machine) -> Iterator[Route]:
     yield Route("GET", path, lambda _, places: accounts.get(name_of(places)))
     yield Route("PATCH", path, update)
     yield Route("DELETE", path, delete)
-    yield from ROLE.routes(machine)
+    yield from ROLE.routes(environment)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from local.control_plane.kinds import Complete, Kind, by_number, by_query
-from local.environment.clock import clock_of
-from local.environment.environment import Machine
+from local.environment.clock import event_clock
+from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Call, RefusedError, Route
 from local.services.pubsub import PubSub, rfc3339
@@ -18,20 +18,20 @@ METRIC = re.compile(r'metric\.type ?= ?"([^"]*)"')
 SUBSCRIPTION = re.compile(r'resource\.labels\.subscription_id ?= ?"([^"]*)"')
 
 
-def _policy(machine: Machine, wanted: Json, _before: Json | None) -> Json:
+def _policy(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
     name = wanted["name"]
     conditions = [
         {"name": f"{name}/conditions/{stable_number(f'{name}{index}', 19)}"} | condition
         for index, condition in enumerate(wanted.get("conditions", []))
     ]
     complete = {"enabled": True} | wanted | {"conditions": conditions}
-    machine.collection("monitoring", "alertPolicies").put(name, complete)
+    environment.collection("monitoring", "alertPolicies").put(name, complete)
     return complete
 
 
-def _channel(machine: Machine, wanted: Json, _before: Json | None) -> Json:
+def _channel(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
     complete = {"enabled": True} | wanted
-    machine.collection("monitoring", "notificationChannels").put(wanted["name"], complete)
+    environment.collection("monitoring", "notificationChannels").put(wanted["name"], complete)
     return complete
 
 
@@ -42,23 +42,23 @@ def _kind(collection: str, complete: Complete) -> Kind:
         "monitoring",
         collection,
         complete,
-        lambda machine, held: machine.collection("monitoring", collection).delete(held["name"]),
+        lambda environment, held: environment.collection("monitoring", collection).delete(held["name"]),
         identify=by_number,
     )
 
 
-def _service(machine: Machine, wanted: Json, _before: Json | None) -> Json:
+def _service(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
     complete: Json = {"custom": {}, "telemetry": {}} | wanted
-    machine.collection("monitoring", "services").put(wanted["name"], complete)
+    environment.collection("monitoring", "services").put(wanted["name"], complete)
     return complete
 
 
-def _objective(machine: Machine, wanted: Json, _before: Json | None) -> Json:
-    machine.collection("monitoring", "serviceLevelObjectives").put(wanted["name"], wanted)
+def _objective(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
+    environment.collection("monitoring", "serviceLevelObjectives").put(wanted["name"], wanted)
     return wanted
 
 
-def _waiting(machine: Machine, call: Call, project: str) -> Json:
+def _waiting(environment: LocalEnvironment, call: Call, project: str) -> Json:
     """The newest point of `num_undelivered_messages` of the subscription that the filter names."""
     asked = call.query.get("filter", "")
     metric, subscription = METRIC.search(asked), SUBSCRIPTION.search(asked)
@@ -66,27 +66,27 @@ def _waiting(machine: Machine, call: Call, project: str) -> Json:
         raise RefusedError(
             400, f"of a subscription only {UNDELIVERED} is known here, found the filter {asked}"
         )
-    broker, name = machine.service(PubSub), f"projects/{project}/subscriptions/{subscription[1]}"
+    broker, name = environment.service(PubSub), f"projects/{project}/subscriptions/{subscription[1]}"
     if broker.subscriptions.find(name) is None:
         return {}
-    now = rfc3339(clock_of(machine).now())
+    now = rfc3339(event_clock(environment).now())
     value = {"int64Value": str(broker.waiting(name))}
     return {"timeSeries": [{"points": [{"interval": {"startTime": now, "endTime": now}, "value": value}]}]}
 
 
-def routes(machine: Machine) -> Iterator[Route]:
+def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers."""
     yield Route(
         "GET",
         ROOT + "projects/{project}/timeSeries",
-        lambda call, places: _waiting(machine, call, places["project"]),
+        lambda call, places: _waiting(environment, call, places["project"]),
     )
-    yield from _kind("alertPolicies", _policy).routes(machine)
-    yield from _kind("notificationChannels", _channel).routes(machine)
-    yield from replace(_kind("services", _service), identify=by_query("serviceId")).routes(machine)
+    yield from _kind("alertPolicies", _policy).routes(environment)
+    yield from _kind("notificationChannels", _channel).routes(environment)
+    yield from replace(_kind("services", _service), identify=by_query("serviceId")).routes(environment)
     objective = replace(
         _kind("serviceLevelObjectives", _objective),
         item="projects/{project}/services/{service}/serviceLevelObjectives/{id}",
         identify=by_query("serviceLevelObjectiveId"),
     )
-    yield from objective.routes(machine)
+    yield from objective.routes(environment)

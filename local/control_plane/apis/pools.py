@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from local.control_plane.kinds import Kind, by_query
 from local.control_plane.operations import Operations
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Call, Route
 
@@ -17,7 +17,7 @@ POOLS = "projects/{project}/locations/{location}/workloadIdentityPools"
 DELETED = "DELETED"
 
 
-def _active(_machine: Machine, wanted: Json, _before: Json | None) -> Json:
+def _active(_environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
     return wanted | {"state": "ACTIVE"}
 
 
@@ -27,7 +27,7 @@ POOL = Kind(
     "iam",
     "workloadIdentityPools",
     _active,
-    lambda _machine, _held: None,
+    lambda _environment, _held: None,
     identify=by_query("workloadIdentityPoolId"),
     operation="google.iam.v1.WorkloadIdentityPool",
 )
@@ -40,22 +40,22 @@ PROVIDER = replace(
 )
 
 
-def routes(machine: Machine) -> Iterator[Route]:
+def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers."""
     for kind in (POOL, PROVIDER):
-        yield from _kept_after_deletion(machine, kind)
-        yield from kind.routes(machine)
-    yield machine.service(Operations).route(ROOT)
+        yield from _kept_after_deletion(environment, kind)
+        yield from kind.routes(environment)
+    yield environment.service(Operations).route(ROOT)
 
 
-def _kept_after_deletion(machine: Machine, kind: Kind) -> Iterator[Route]:
-    held = kind.held(machine)
+def _kept_after_deletion(environment: LocalEnvironment, kind: Kind) -> Iterator[Route]:
+    held = kind.held(environment)
 
     def into(state: str, places: dict[str, str]) -> Json:
         parent = f"projects/{places['project']}/locations/{places['location']}"
         name = kind.item.format_map(places)
         resource = held.get(name)  # refused at once where there is none
-        return machine.service(Operations).begin(
+        return environment.service(Operations).begin(
             parent, kind.operation, lambda: held.put(name, resource | {"state": state})
         )
 

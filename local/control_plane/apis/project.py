@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from cdk.apis import needed_apis
 from local.control_plane.policies import policy_routes
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Call, RefusedError, Route
 
@@ -17,24 +17,24 @@ BILLING = "/cloudbilling/v1/"
 SERVICE_USAGE = "/serviceusage/v1/"
 
 
-def routes(machine: Machine) -> Iterator[Route]:
+def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers."""
 
     def known(places: dict[str, str]) -> str:
-        if places["project"] not in (machine.project, machine.project_number):
+        if places["project"] not in (environment.project, environment.project_number):
             raise RefusedError(403, f"The caller does not have permission on project {places['project']}")
-        return machine.project
+        return environment.project
 
     def project(_call: Call, places: dict[str, str]) -> Json:
         name = known(places)
         return {
             "projectId": name,
-            "projectNumber": machine.project_number,
+            "projectNumber": environment.project_number,
             "name": name,
             "lifecycleState": "ACTIVE",
         }
 
-    enabled = machine.collection("serviceusage", "services")
+    enabled = environment.collection("serviceusage", "services")
 
     def shown(places: dict[str, str], api: str) -> Json:
         return {"name": f"projects/{known(places)}/services/{api}", "state": "ENABLED"}
@@ -51,7 +51,7 @@ def routes(machine: Machine) -> Iterator[Route]:
         return {"name": "operations/acat.1", "done": True, "response": {"services": services}}
 
     path = ROOT + "projects/{project}"
-    yield from policy_routes(machine, path, "projects/{project}", known)
+    yield from policy_routes(environment, path, "projects/{project}", known)
     yield Route("GET", path, project)
     services = SERVICE_USAGE + "projects/{project}/services"
     yield Route("GET", services, apis)

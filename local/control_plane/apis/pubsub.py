@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from local.control_plane.kinds import Kind
 from local.control_plane.policies import policies_of
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Route
 from local.services.pubsub import ACK_DEADLINE_S, RETENTION, PubSub
@@ -13,12 +13,12 @@ ROOT = "/pubsub/v1/"
 EXPIRATION = {"ttl": "2678400s"}  # 31 days
 
 
-def _topic(machine: Machine, wanted: Json, _before: Json | None) -> Json:
-    machine.service(PubSub).put_topic(wanted)
+def _topic(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
+    environment.service(PubSub).put_topic(wanted)
     return wanted
 
 
-def _subscription(machine: Machine, wanted: Json, _before: Json | None) -> Json:
+def _subscription(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
     complete = {
         "ackDeadlineSeconds": ACK_DEADLINE_S,
         "messageRetentionDuration": RETENTION,
@@ -26,7 +26,7 @@ def _subscription(machine: Machine, wanted: Json, _before: Json | None) -> Json:
         "state": "ACTIVE",
         "pushConfig": {},
     } | {key: value for key, value in wanted.items() if value is not None}
-    machine.service(PubSub).put_subscription(complete)
+    environment.service(PubSub).put_subscription(complete)
     return complete
 
 
@@ -36,7 +36,7 @@ TOPIC = Kind(
     "pubsub",
     "topics",
     _topic,
-    lambda machine, held: machine.service(PubSub).topics.delete(held["name"]),
+    lambda environment, held: environment.service(PubSub).topics.delete(held["name"]),
     created_by="PUT",
     wrapped_in="topic",
 )
@@ -46,14 +46,14 @@ SUBSCRIPTION = Kind(
     "pubsub",
     "subscriptions",
     _subscription,
-    lambda machine, held: machine.service(PubSub).subscriptions.delete(held["name"]),
+    lambda environment, held: environment.service(PubSub).subscriptions.delete(held["name"]),
     created_by="PUT",
     wrapped_in="subscription",
 )
 
 
-def routes(machine: Machine) -> Iterator[Route]:
+def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers."""
     for kind in (TOPIC, SUBSCRIPTION):
-        yield from policies_of(machine, kind)
-        yield from kind.routes(machine)
+        yield from policies_of(environment, kind)
+        yield from kind.routes(environment)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from local.control_plane.kinds import Kind, by_query, etag
 from local.control_plane.operations import Operations
 from local.control_plane.policies import policy_routes
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Route
 from local.services.run import service
@@ -18,16 +18,18 @@ ROOT = "/run/v2/"
 TYPE = "google_cloud_run_v2_service"
 
 
-def _service(machine: Machine, wanted: Json, before: Json | None) -> Json:
+def _service(environment: LocalEnvironment, wanted: Json, before: Json | None) -> Json:
     project, _, location, _, name = wanted["name"].split("/")[1:]
     arguments = as_arguments(wanted) | {"name": name, "project": project, "location": location}
-    workloads = machine.service(Workloads)
+    workloads = environment.service(Workloads)
     if before is not None:
         workloads.end(f"service {name}")
         workloads.stay(f"service {name}", before["uri"])
-    made = service(Resource(f"{TYPE}.{name}", TYPE, name, {}), arguments, machine)
+    made = service(Resource(f"{TYPE}.{name}", TYPE, name, {}), arguments, environment)
     workloads.settle()
-    machine.collection("run", "services").put(wanted["name"], {"name": wanted["name"], "uri": made["uri"]})
+    environment.collection("run", "services").put(
+        wanted["name"], {"name": wanted["name"], "uri": made["uri"]}
+    )
     generation = int((before or {}).get("generation", 0)) + 1
     revision = f"{wanted['name']}/revisions/{name}-{generation:05d}"
     traffic = wanted.get("traffic") or [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]
@@ -47,11 +49,11 @@ def _service(machine: Machine, wanted: Json, before: Json | None) -> Json:
     }
 
 
-def _forget(machine: Machine, held: Json) -> None:
+def _forget(environment: LocalEnvironment, held: Json) -> None:
     name = held["name"].rpartition("/")[2]
-    machine.service(Workloads).end(f"service {name}")
-    shutil.rmtree(machine.folder / "services" / name, ignore_errors=True)
-    machine.collection("run", "services").delete(held["name"])
+    environment.service(Workloads).end(f"service {name}")
+    shutil.rmtree(environment.folder / "services" / name, ignore_errors=True)
+    environment.collection("run", "services").delete(held["name"])
 
 
 SERVICE = Kind(
@@ -66,21 +68,21 @@ SERVICE = Kind(
 )
 
 
-def resume(machine: Machine) -> None:
+def resume(environment: LocalEnvironment) -> None:
     """Start again, at the URLs that they had, the services that were running when this machine was left."""
-    for held in SERVICE.held(machine).list():
-        machine.service(Workloads).stay(f"service {held['name'].rpartition('/')[2]}", held["uri"])
-        _service(machine, held, None)
+    for held in SERVICE.held(environment).list():
+        environment.service(Workloads).stay(f"service {held['name'].rpartition('/')[2]}", held["uri"])
+        _service(environment, held, None)
 
 
-def routes(machine: Machine) -> Iterator[Route]:
+def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers."""
-    services = machine.collection("run", "services")
+    services = environment.collection("run", "services")
     yield from policy_routes(
-        machine,
+        environment,
         ROOT + SERVICE.item,
         SERVICE.item,
         lambda places: services.get(SERVICE.item.format_map(places)),
     )
-    yield from SERVICE.routes(machine)
-    yield machine.service(Operations).route(ROOT)
+    yield from SERVICE.routes(environment)
+    yield environment.service(Operations).route(ROOT)

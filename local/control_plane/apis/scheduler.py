@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from local.control_plane.kinds import Kind
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Call, Route
 from local.services.scheduler import ATTEMPT_DEADLINE, RETRY, Scheduler
@@ -11,20 +11,20 @@ from local.services.scheduler import ATTEMPT_DEADLINE, RETRY, Scheduler
 ROOT = "/cloudscheduler/v1/"
 
 
-def _job(machine: Machine, wanted: Json, before: Json | None) -> Json:
+def _job(environment: LocalEnvironment, wanted: Json, before: Json | None) -> Json:
     retry = {key: value for key, value in (wanted.get("retryConfig") or {}).items() if value is not None}
     complete = wanted | {"timeZone": wanted.get("timeZone") or "Etc/UTC"}
     if retry:  # what was not asked for is not shown, or each plan would want to remove it
         complete["retryConfig"] = RETRY | retry
     if "httpTarget" in wanted:
         complete["attemptDeadline"] = wanted.get("attemptDeadline") or ATTEMPT_DEADLINE
-    state = {"state": _state(machine, before["name"])} if before else {}
-    machine.service(Scheduler).put(complete | state)
+    state = {"state": _state(environment, before["name"])} if before else {}
+    environment.service(Scheduler).put(complete | state)
     return complete
 
 
-def _state(machine: Machine, name: str) -> str:
-    found = machine.service(Scheduler).jobs.find(name)
+def _state(environment: LocalEnvironment, name: str) -> str:
+    found = environment.service(Scheduler).jobs.find(name)
     return str((found or {}).get("state", "ENABLED"))
 
 
@@ -34,22 +34,24 @@ JOB = Kind(
     "cloudscheduler",
     "jobs",
     _job,
-    lambda machine, held: machine.service(Scheduler).delete(held["name"]),
-    shown=lambda machine, held: (
-        held | {"state": _state(machine, held["name"])} | machine.service(Scheduler).attempted(held["name"])
+    lambda environment, held: environment.service(Scheduler).delete(held["name"]),
+    shown=lambda environment, held: (
+        held
+        | {"state": _state(environment, held["name"])}
+        | environment.service(Scheduler).attempted(held["name"])
     ),
 )
 
 
-def routes(machine: Machine) -> Iterator[Route]:
+def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers."""
-    scheduler = machine.service(Scheduler)
+    scheduler = environment.service(Scheduler)
 
     def act(call: Call, places: dict[str, str]) -> Json:
         name = JOB.item.format_map(places)
-        JOB.read(machine, name)
+        JOB.read(environment, name)
         {"pause": scheduler.pause, "resume": scheduler.resume, "run": scheduler.run}[places["verb"]](name)
-        return JOB.read(machine, name)
+        return JOB.read(environment, name)
 
     for verb in ("pause", "resume", "run"):
         yield Route(
@@ -57,4 +59,4 @@ def routes(machine: Machine) -> Iterator[Route]:
             f"{ROOT}{JOB.item}:{verb}",
             lambda call, places, verb=verb: act(call, places | {"verb": verb}),  # type: ignore[misc]
         )
-    yield from JOB.routes(machine)
+    yield from JOB.routes(environment)

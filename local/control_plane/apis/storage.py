@@ -10,7 +10,7 @@ from dataclasses import replace
 from local.control_plane.kinds import etag
 from local.control_plane.policies import policy, set_policy
 from local.data_plane.emulators import open_session
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Call, RefusedError, Reply, Route
 from local.services.iam import Policies
@@ -53,24 +53,24 @@ def _named(call: Call) -> Call:
     return replace(call, body=json.dumps(call.json | {"name": call.query.get("name", "")}).encode())
 
 
-def routes(machine: Machine) -> Iterator[Route]:
+def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers."""
-    storage, emulator = machine.service(Storage), Emulator(machine.gcs_url)
+    storage, emulator = environment.service(Storage), Emulator(environment.gcs_url)
 
     def create(call: Call, _places: dict[str, str]) -> Json:
         wanted = call.json
         name = wanted.get("name", "")
         if storage.buckets.find(name) is not None:
             raise RefusedError(409, f"Your previous request to create the named bucket succeeded: {name}")
-        return _shown(machine, storage.put_bucket(_complete(machine, wanted)))
+        return _shown(environment, storage.put_bucket(_complete(environment, wanted)))
 
     def get(_call: Call, places: dict[str, str]) -> Json:
-        return _shown(machine, storage.buckets.get(places["bucket"]))
+        return _shown(environment, storage.buckets.get(places["bucket"]))
 
     def update(call: Call, places: dict[str, str]) -> Json:
         before = storage.buckets.get(places["bucket"])
         merged = {key: value for key, value in (before | call.json).items() if value is not None}
-        return _shown(machine, storage.put_bucket(_complete(machine, merged)))
+        return _shown(environment, storage.put_bucket(_complete(environment, merged)))
 
     def delete(call: Call, places: dict[str, str]) -> Reply:
         storage.buckets.get(places["bucket"])
@@ -80,17 +80,17 @@ def routes(machine: Machine) -> Iterator[Route]:
         if b'"items"' in listed.body:
             raise RefusedError(409, "The bucket you tried to delete is not empty.")
         storage.delete_bucket(places["bucket"])
-        machine.service(Policies).forget(f"b/{places['bucket']}")
+        environment.service(Policies).forget(f"b/{places['bucket']}")
         return Reply(204, b"")
 
     def read_policy(_call: Call, places: dict[str, str]) -> Json:
         storage.buckets.get(places["bucket"])
-        return _policy(machine, places["bucket"])
+        return _policy(environment, places["bucket"])
 
     def write_policy(call: Call, places: dict[str, str]) -> Json:
         storage.buckets.get(places["bucket"])
-        set_policy(machine, f"b/{places['bucket']}", call.json)
-        return _policy(machine, places["bucket"])
+        set_policy(environment, f"b/{places['bucket']}", call.json)
+        return _policy(environment, places["bucket"])
 
     def read_object(call: Call, places: dict[str, str]) -> Reply:
         if storage.buckets.find(places["bucket"]) is None:
@@ -100,7 +100,9 @@ def routes(machine: Machine) -> Iterator[Route]:
     bucket = f"{ROOT}b/{{bucket}}"
     yield Route("POST", f"{ROOT}b", create)
     yield Route(
-        "GET", f"{ROOT}b", lambda *_: {"items": [_shown(machine, each) for each in storage.buckets.list()]}
+        "GET",
+        f"{ROOT}b",
+        lambda *_: {"items": [_shown(environment, each) for each in storage.buckets.list()]},
     )
     yield Route("GET", bucket, get)
     yield Route("PATCH", bucket, update)
@@ -117,14 +119,14 @@ def routes(machine: Machine) -> Iterator[Route]:
     yield Route("GET", "/{bucket}/{rest*}", read_object)
 
 
-def _policy(machine: Machine, bucket: str) -> Json:
-    return policy(machine, f"b/{bucket}") | {
+def _policy(environment: LocalEnvironment, bucket: str) -> Json:
+    return policy(environment, f"b/{bucket}") | {
         "kind": "storage#policy",
         "resourceId": f"projects/_/buckets/{bucket}",
     }
 
 
-def _complete(machine: Machine, wanted: Json) -> Json:
+def _complete(environment: LocalEnvironment, wanted: Json) -> Json:
     complete = {
         "storageClass": "STANDARD",
         "softDeletePolicy": SOFT_DELETE,
@@ -137,13 +139,13 @@ def _complete(machine: Machine, wanted: Json) -> Json:
     return complete
 
 
-def _shown(machine: Machine, bucket: Json) -> Json:
+def _shown(environment: LocalEnvironment, bucket: Json) -> Json:
     name = bucket["name"]
     return bucket | {
         "kind": "storage#bucket",
         "id": name,
         "selfLink": f"https://www.googleapis.com/storage/v1/b/{name}",
-        "projectNumber": machine.project_number,
+        "projectNumber": environment.project_number,
         "metageneration": "1",
         "etag": etag(bucket),
         "timeCreated": "2026-01-01T00:00:00.000Z",

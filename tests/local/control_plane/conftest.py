@@ -8,7 +8,7 @@ import pytest
 
 from local.control_plane.server import ControlPlane
 from local.environment.clock import RealClock
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.http.rest import Call, Reply
 from tests.cdk.conftest import copy_checkout, synthesize
 from tests.google_api.discovery import EMULATED, KNOWN_DIFFERENCES
@@ -32,14 +32,14 @@ def clock() -> Iterator[RealClock]:
 
 
 @pytest.fixture
-def plane(machine: Machine) -> Iterator[ControlPlane]:
+def plane(environment: LocalEnvironment) -> Iterator[ControlPlane]:
     """What answers for the machine of the module that asks; each call and reply must be as Google describes them."""
     found: list[str] = []
 
     def judge(call: Call, reply: Reply) -> None:
         found.extend(differences_of(call, reply))
 
-    one = ControlPlane(machine, judge)
+    one = ControlPlane(environment, judge)
     yield one
     one.close()
     unknown = {each for each in found if each not in KNOWN_DIFFERENCES and not EMULATED.fullmatch(each)}

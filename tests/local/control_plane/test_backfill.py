@@ -12,8 +12,8 @@ from feed import load_feeds, unpack
 from local.control_plane.server import ControlPlane
 from local.data_plane.emulators import Emulators
 from local.environment.clock import RealClock
-from local.environment.environment import Machine
-from local.iam_proxy.enforcement import Guard
+from local.environment.environment import LocalEnvironment
+from local.iam_proxy.enforcement import IamProxy
 from local.runs.report import count_rows
 from local.services import HANDLERS
 from local.services.dataproc import Dataproc
@@ -42,13 +42,16 @@ def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
 
 
 @pytest.fixture
-def machine(
-    new_machine: Callable[..., Machine], emulators: Emulators, clock: RealClock, stack_folder: Path
-) -> Iterator[Machine]:
+def environment(
+    new_environment: Callable[..., LocalEnvironment],
+    emulators: Emulators,
+    clock: RealClock,
+    stack_folder: Path,
+) -> Iterator[LocalEnvironment]:
     """The stack of dev, whose workloads may do what its grants let them."""
-    one = replace(new_machine(emulators), project=PROJECT, clock=clock, stack_folder=stack_folder)
-    guard = one.service(Guard)
-    one.doors = guard.doors
+    one = replace(new_environment(emulators), project=PROJECT, clock=clock, stack_folder=stack_folder)
+    guard = one.service(IamProxy)
+    one.workload_endpoints = guard.workload_endpoints
     apply(load_stack(stack_folder), one, HANDLERS, lambda _resource, _what: None)
     yield one
     guard.close()
@@ -58,7 +61,7 @@ def machine(
 class Old:
     """Old files on this machine, beside what is deployed there."""
 
-    machine: Machine
+    environment: LocalEnvironment
     cloud: Cloud
     settings: Settings
     originals: dict[str, bytes]
@@ -66,13 +69,13 @@ class Old:
 
     def wait(self, seconds: float) -> None:
         """As long as is asked for, or until the run has ended."""
-        self.machine.service(Dataproc).workflows[-1].ended.wait(seconds)
+        self.environment.service(Dataproc).workflows[-1].ended.wait(seconds)
 
     def run(self, pause: Callable[[float], None] | None = None) -> int:
         return backfill(
             self.cloud,
             self.settings,
-            Place("dev", self.machine.folder),
+            Place("dev", self.environment.folder),
             list(load_feeds(ROOT / "sources").values()),
             source=OLD,
             keep=True,
@@ -83,30 +86,30 @@ class Old:
         )
 
     def held(self, bucket: str) -> dict[str, bytes]:
-        client = storage_client(Emulators(self.machine.gcs_url, self.machine.bigquery_url), PROJECT)
+        client = storage_client(Emulators(self.environment.gcs_url, self.environment.bigquery_url), PROJECT)
         return {blob.name: unpack(blob.download_as_bytes()) for blob in client.list_blobs(bucket)}
 
     @property
     def rows(self) -> int:
-        return count_rows(self.machine, f"{PROJECT}.vlille.vlille_ods")
+        return count_rows(self.environment, f"{PROJECT}.vlille.vlille_ods")
 
 
 @pytest.fixture
-def old(plane: ControlPlane, machine: Machine) -> Old:
+def old(plane: ControlPlane, environment: LocalEnvironment) -> Old:
     """What Terraform's provider says of the template is said again, with what it names in today's stack."""
-    cloud = connect(PROJECT, plane.environment())
+    cloud = connect(PROJECT, plane.variables())
     [sent] = [each["body"] for each in ENTRIES if each["target"].endswith("/workflowTemplates?alt=json")]
-    [kept] = machine.service(Dataproc).templates.list()
+    [kept] = environment.service(Dataproc).templates.list()
     template = sent | {part: kept[part] for part in ("jobs", "parameters")}
-    region = f"projects/{PROJECT}/locations/{machine.region}"
+    region = f"projects/{PROJECT}/locations/{environment.region}"
     cloud.call("POST", f"{cloud.endpoints.dataproc}{region}/workflowTemplates", json=template)
     cloud.call("POST", f"{cloud.endpoints.storage}b", json={"name": OLD})
     sample = (ROOT / "sources" / "vlille_ods" / "sample.json").read_bytes()
     originals = {f"data___2023-{minute}:00.json": sample for minute in MINUTES}
     for name, content in originals.items():
-        machine.service(Storage).put_object(OLD, name, content, "application/json", {})
+        environment.service(Storage).put_object(OLD, name, content, "application/json", {})
     dev = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]
-    return Old(machine, cloud, replace(dev, project=PROJECT), originals)
+    return Old(environment, cloud, replace(dev, project=PROJECT), originals)
 
 
 def test_old_files_become_rows_and_a_run_that_was_left_is_waited_for(old: Old) -> None:
@@ -116,7 +119,7 @@ def test_old_files_become_rows_and_a_run_that_was_left_is_waited_for(old: Old) -
     with pytest.raises(StoppedError, match=r"goes on here \(`make down ENV=dev` would end it\)"):
         old.run(pause=leave)
     assert old.run() == 0
-    [workflow] = old.machine.service(Dataproc).workflows
+    [workflow] = old.environment.service(Dataproc).workflows
     records = len(json.loads(old.originals[f"data___2023-{MINUTES[0]}:00.json"])["records"])
     assert workflow.summaries["rebuild"]["rows_loaded"] == old.rows == 3 * records
     assert old.said[-2:] == [
@@ -132,7 +135,7 @@ def test_old_files_become_rows_and_a_run_that_was_left_is_waited_for(old: Old) -
 
 
 def test_a_batch_that_may_not_read_the_archive_is_told(old: Old) -> None:
-    policies = old.machine.collection("iam", "policies")
+    policies = old.environment.collection("iam", "policies")
     bucket = f"b/{old.settings.bucket('archive')}"
     reader = f"serviceAccount:{old.settings.service_account('batch')}"
     bindings = [binding for binding in policies.get(bucket)["bindings"] if reader not in binding["members"]]

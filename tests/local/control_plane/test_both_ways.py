@@ -16,7 +16,7 @@ import pytest
 from local.control_plane.server import ControlPlane
 from local.data_plane.emulators import Emulators
 from local.environment.clock import RealClock
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.processes.supervisor import Supervisor
 from local.services import HANDLERS
 from local.services.bigquery import BigQuery
@@ -59,25 +59,25 @@ def other_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulat
 
 
 @pytest.fixture
-def machine(
-    new_machine: Callable[..., Machine], emulators: Emulators, clock: RealClock, tmp_path: Path
-) -> Machine:
+def environment(
+    new_environment: Callable[..., LocalEnvironment], emulators: Emulators, clock: RealClock, tmp_path: Path
+) -> LocalEnvironment:
     """The machine that the provider deploys into."""
-    return replace(new_machine(emulators), project=PROJECT, clock=clock, folder=tmp_path / "terraform")
+    return replace(new_environment(emulators), project=PROJECT, clock=clock, folder=tmp_path / "terraform")
 
 
 @pytest.fixture
 def direct(
-    new_machine: Callable[..., Machine],
+    new_environment: Callable[..., LocalEnvironment],
     other_emulators: Emulators,
     clock: RealClock,
     tmp_path: Path,
     stack_folder: Path,
-) -> Iterator[tuple[Machine, Applied]]:
+) -> Iterator[tuple[LocalEnvironment, Applied]]:
     """A machine on which the JSON is applied, and what that gave."""
     with Supervisor(tmp_path / "direct.json") as supervisor:
         one = replace(
-            new_machine(other_emulators),
+            new_environment(other_emulators),
             project=PROJECT,
             clock=clock,
             folder=tmp_path / "direct",
@@ -89,7 +89,7 @@ def direct(
         yield one, applied
 
 
-def made_by_the_provider(plane: ControlPlane, machine: Machine) -> None:
+def made_by_the_provider(plane: ControlPlane, environment: LocalEnvironment) -> None:
     """Replay the recording up to its destroy."""
     service = zipped(SERVICE)
     for entry in with_digest_of(ENTRIES, service):
@@ -97,7 +97,7 @@ def made_by_the_provider(plane: ControlPlane, machine: Machine) -> None:
             return
         settled(plane, entry["method"], entry["target"], entry["body"])
         if entry["method"] == "POST" and (entry["body"] or {}).get("name") == f"{PROJECT}-artifacts":
-            put_artifacts(machine, service)
+            put_artifacts(environment, service)
 
 
 def steady(value: Any) -> Any:
@@ -113,19 +113,19 @@ def steady(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def by_name(machine: Machine, service: str, collection: str) -> dict[str, Any]:
-    return {each["name"]: steady(each) for each in machine.collection(service, collection).list()}
+def by_name(environment: LocalEnvironment, service: str, collection: str) -> dict[str, Any]:
+    return {each["name"]: steady(each) for each in environment.collection(service, collection).list()}
 
 
-def of_kind(service: str, collection: str) -> Callable[[Machine], dict[str, Any]]:
-    return lambda machine: by_name(machine, service, collection)
+def of_kind(service: str, collection: str) -> Callable[[LocalEnvironment], dict[str, Any]]:
+    return lambda environment: by_name(environment, service, collection)
 
 
-def alerts(machine: Machine) -> list[Any]:
+def alerts(environment: LocalEnvironment) -> list[Any]:
     """Policies and channels, whose names are the server's, by what they ask."""
     held = [
-        *machine.collection("monitoring", "alertPolicies").list(),
-        *machine.collection("monitoring", "notificationChannels").list(),
+        *environment.collection("monitoring", "alertPolicies").list(),
+        *environment.collection("monitoring", "notificationChannels").list(),
     ]
     text = SERVER_NAMED.sub("", json.dumps([steady(each) for each in held]))
     return sorted((_nameless(each) for each in json.loads(text)), key=json.dumps)
@@ -137,11 +137,11 @@ def _nameless(value: Any) -> Any:
     return [_nameless(item) for item in value] if isinstance(value, list) else value
 
 
-def networks(machine: Machine) -> dict[str, Any]:
+def networks(environment: LocalEnvironment) -> dict[str, Any]:
     """Networks, subnetworks and firewalls; one way names others by path, the other by their last word."""
     found: dict[str, Any] = {}
     for kind in ("networks", "subnetworks", "firewalls"):
-        for name, each in by_name(machine, "compute", kind).items():
+        for name, each in by_name(environment, "compute", kind).items():
             last = {key: each[key].rpartition("/")[2] for key in ("network", "region") if key in each}
             opened = each.pop("allow", None) or each.pop("allowed", None) or []
             protocols = sorted(rule.get("protocol") or rule.get("IPProtocol") for rule in opened)
@@ -149,50 +149,50 @@ def networks(machine: Machine) -> dict[str, Any]:
     return found
 
 
-def repositories(machine: Machine) -> dict[str, Any]:
+def repositories(environment: LocalEnvironment) -> dict[str, Any]:
     """Repositories; their clean-up is a mapping in the one way and a list in the other."""
-    found = by_name(machine, "artifactregistry", "repositories")
+    found = by_name(environment, "artifactregistry", "repositories")
     for each in found.values():
         rules = each["cleanupPolicies"]
         each["cleanupPolicies"] = sorted(rules.values() if isinstance(rules, dict) else rules, key=json.dumps)
     return found
 
 
-def grants(machine: Machine) -> set[tuple[str, str, str, str]]:
+def grants(environment: LocalEnvironment) -> set[tuple[str, str, str, str]]:
     return {
         (resource, binding["role"], member, json.dumps(steady(binding.get("condition")), sort_keys=True))
-        for resource in machine.collection("iam", "policies").names()
-        for binding in machine.service(Policies).get(resource)["bindings"]
+        for resource in environment.collection("iam", "policies").names()
+        for binding in environment.service(Policies).get(resource)["bindings"]
         for member in binding["members"]
     }
 
 
-def tables(machine: Machine) -> dict[str, Any]:
+def tables(environment: LocalEnvironment) -> dict[str, Any]:
     root = f"/bigquery/v2/projects/{PROJECT}/datasets/vlille/tables"
     names = [
         each["tableReference"]["tableId"]
-        for each in machine.service(BigQuery).call("GET", root, {})["tables"]
+        for each in environment.service(BigQuery).call("GET", root, {})["tables"]
     ]
-    held = {name: machine.service(BigQuery).call("GET", f"{root}/{name}", {}) for name in names}
+    held = {name: environment.service(BigQuery).call("GET", f"{root}/{name}", {}) for name in names}
     told = ("schema", "view", "timePartitioning", "clustering", "type")
     return {name: steady({key: each.get(key) for key in told}) for name, each in held.items()}
 
 
 def test_both_ways_give_the_same_system(
-    plane: ControlPlane, machine: Machine, direct: tuple[Machine, Applied]
+    plane: ControlPlane, environment: LocalEnvironment, direct: tuple[LocalEnvironment, Applied]
 ) -> None:
-    made_by_the_provider(plane, machine)
+    made_by_the_provider(plane, environment)
     other, applied = direct
     for what, of in PARTS.items():
-        assert of(machine) == of(other), f"{what}; {REMEDY}"
-    function = machine.collection("rest", "cloudfunctions2.functions").list()[0]
+        assert of(environment) == of(other), f"{what}; {REMEDY}"
+    function = environment.collection("rest", "cloudfunctions2.functions").list()[0]
     attributes = applied.attributes["google_cloudfunctions2_function.collection_function"]
-    environment = attributes["service_config"][0]["environment_variables"]
-    assert function["serviceConfig"]["environmentVariables"] == environment, REMEDY
-    assert set(machine.service(Workloads).urls) == set(other.service(Workloads).urls)
+    variables = attributes["service_config"][0]["environment_variables"]
+    assert function["serviceConfig"]["environmentVariables"] == variables, REMEDY
+    assert set(environment.service(Workloads).urls) == set(other.service(Workloads).urls)
 
 
-PARTS: dict[str, Callable[[Machine], Any]] = {
+PARTS: dict[str, Callable[[LocalEnvironment], Any]] = {
     "grants": grants,
     "tables": tables,
     "service accounts": of_kind("iam", "serviceAccounts"),

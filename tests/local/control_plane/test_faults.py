@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from local.control_plane.server import FAULTS, ControlPlane
 from local.environment.clock import RealClock
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
 from local.http.faults import CUT, DROP, MOST_TIMES, NO_REPLY, Fault, Faults
 from local.http.rest import REASONS, Reply
@@ -93,9 +93,9 @@ def test_no_reply_is_none_that_a_server_could_give() -> None:
 
 
 @pytest.fixture
-def machine(new_machine: Callable[..., Machine], clock: RealClock) -> Machine:
+def environment(new_environment: Callable[..., LocalEnvironment], clock: RealClock) -> LocalEnvironment:
     """A machine without emulators."""
-    return replace(new_machine(), project="p", clock=clock)
+    return replace(new_environment(), project="p", clock=clock)
 
 
 def test_over_http_a_connection_ends_and_the_next_call_finds_what_was_done(plane: ControlPlane) -> None:

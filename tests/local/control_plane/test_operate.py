@@ -17,7 +17,7 @@ from feed import archive_name, batch_runs_schema, landing_name, load_feeds, quar
 from local.control_plane.server import ControlPlane
 from local.data_plane.emulators import Emulators
 from local.environment.clock import RealClock
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.services.pubsub import PubSub
 from local.services.storage import Storage
 from operate import jobs, leftovers
@@ -39,19 +39,21 @@ COLLECTED_AT = {"name": "collected_at", "type": "TIMESTAMP", "mode": "NULLABLE"}
 
 
 @pytest.fixture
-def machine(new_machine: Callable[..., Machine], emulators: Emulators, clock: RealClock) -> Machine:
-    return replace(new_machine(emulators), clock=clock)
+def environment(
+    new_environment: Callable[..., LocalEnvironment], emulators: Emulators, clock: RealClock
+) -> LocalEnvironment:
+    return replace(new_environment(emulators), clock=clock)
 
 
 @pytest.fixture
-def settings(machine: Machine) -> Settings:
+def settings(environment: LocalEnvironment) -> Settings:
     dev = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]
-    return replace(dev, project=machine.project, region=machine.region)
+    return replace(dev, project=environment.project, region=environment.region)
 
 
 @pytest.fixture
 def cloud(plane: ControlPlane, settings: Settings) -> Cloud:
-    return connect(settings.project, plane.environment())
+    return connect(settings.project, plane.variables())
 
 
 def deploy(cloud: Cloud, settings: Settings) -> None:
@@ -82,9 +84,9 @@ def deploy(cloud: Cloud, settings: Settings) -> None:
         cloud.call("POST", f"{to.cloud_scheduler}{parent}/{place}/jobs", json=job)
 
 
-def collect(machine: Machine, cloud: Cloud, settings: Settings) -> None:
+def collect(environment: LocalEnvironment, cloud: Cloud, settings: Settings) -> None:
     """Put there what a tick, a sweep and a batch leave."""
-    storage, feed = machine.service(Storage), settings.feed
+    storage, feed = environment.service(Storage), settings.feed
     for minutes in (0, 1, 2):
         name = landing_name(feed, TICK - timedelta(minutes=minutes))
         storage.put_object(settings.bucket("landing"), name, b"a", "application/gzip", {})
@@ -137,9 +139,11 @@ def test_after_a_deploy_nothing_came_yet(cloud: Cloud, settings: Settings) -> No
     )
 
 
-def test_a_system_that_collects_says_so(machine: Machine, cloud: Cloud, settings: Settings) -> None:
+def test_a_system_that_collects_says_so(
+    environment: LocalEnvironment, cloud: Cloud, settings: Settings
+) -> None:
     deploy(cloud, settings)
-    collect(machine, cloud, settings)
+    collect(environment, cloud, settings)
     facts = observe(cloud, settings, HERE, NOW)
     assert facts == Facts(
         landing=Landing(TICK - timedelta(minutes=2), TICK),
@@ -194,10 +198,10 @@ def test_pause_and_resume_change_what_is_observed(cloud: Cloud, settings: Settin
 
 
 def test_dead_letters_are_counted_and_not_held_back(
-    machine: Machine, cloud: Cloud, settings: Settings
+    environment: LocalEnvironment, cloud: Cloud, settings: Settings
 ) -> None:
     deploy(cloud, settings)
-    broker, parent = machine.service(PubSub), f"projects/{settings.project}"
+    broker, parent = environment.service(PubSub), f"projects/{settings.project}"
     for _ in range(2):
         broker.publish(f"{parent}/topics/collect-dead", b"{}", {"feed": "f"})
     assert [observe(cloud, settings, HERE, NOW).dead_letters for _ in range(2)] == [2, 2]

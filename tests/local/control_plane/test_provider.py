@@ -19,7 +19,7 @@ import pytest
 from local.control_plane.server import ControlPlane, call_of
 from local.data_plane.emulators import Emulators
 from local.environment.clock import RealClock
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.http.rest import Reply
 from local.services.storage import Storage
 from tests.local.control_plane.recording import FILE, HERE, steady
@@ -44,9 +44,11 @@ def zipped(files: dict[str, str]) -> bytes:
 
 
 @pytest.fixture
-def machine(new_machine: Callable[..., Machine], emulators: Emulators, clock: RealClock) -> Machine:
+def environment(
+    new_environment: Callable[..., LocalEnvironment], emulators: Emulators, clock: RealClock
+) -> LocalEnvironment:
     """A machine that stands for the project of the recording."""
-    return replace(new_machine(emulators), project="vlille-dev", clock=clock)
+    return replace(new_environment(emulators), project="vlille-dev", clock=clock)
 
 
 def call(plane: ControlPlane, method: str, target: str, body: Any = None) -> Reply:
@@ -78,7 +80,9 @@ def with_digest_of(entries: list[dict[str, Any]], artifact: bytes) -> list[dict[
     return list(json.loads(text))
 
 
-def test_what_the_provider_sent_is_answered_as_it_was(plane: ControlPlane, machine: Machine) -> None:
+def test_what_the_provider_sent_is_answered_as_it_was(
+    plane: ControlPlane, environment: LocalEnvironment
+) -> None:
     """From an empty project through all resources to an empty project."""
     service = zipped(SERVICE)
     reads = 0
@@ -87,7 +91,7 @@ def test_what_the_provider_sent_is_answered_as_it_was(plane: ControlPlane, machi
         reply = settled(plane, entry["method"], entry["target"], entry["body"])
         assert reply.status == entry["status"], f"{where}: {reply.body.decode()}"
         if entry["method"] == "POST" and (entry["body"] or {}).get("name") == "vlille-dev-artifacts":
-            put_artifacts(machine, service)
+            put_artifacts(environment, service)
         for read in entry["reads"]:
             again = call(plane, read["method"], read["target"])
             assert again.status == read["status"], f"after {where}: {read['target']}"
@@ -95,22 +99,24 @@ def test_what_the_provider_sent_is_answered_as_it_was(plane: ControlPlane, machi
                 assert steady(json.loads(again.body or b"null")) == read["reply"], f"after {where}"
             reads += 1
     assert reads > 100
-    assert left(machine) == {}
+    assert left(environment) == {}
 
 
-def put_artifacts(machine: Machine, service: bytes) -> None:
+def put_artifacts(environment: LocalEnvironment, service: bytes) -> None:
     """Upload what the recording leaves out: one small archive for each name."""
     for entry in with_digest_of(ENTRIES, service):
         path = unquote(urlsplit(entry["target"]).path)
         if entry["method"] == "DELETE" and "/vlille-dev-artifacts/o/" in path:
             name = path.partition("/o/")[2]
             content = service if name.partition("/")[0] in SERVICES else zipped(FUNCTION)
-            machine.service(Storage).put_object("vlille-dev-artifacts", name, content, "application/zip", {})
+            environment.service(Storage).put_object(
+                "vlille-dev-artifacts", name, content, "application/zip", {}
+            )
 
 
-def left(machine: Machine) -> dict[str, list[str]]:
+def left(environment: LocalEnvironment) -> dict[str, list[str]]:
     """What the control plane still holds, by kind."""
-    folder = machine.folder / "control"
+    folder = environment.folder / "control"
     held = {
         file.relative_to(folder).as_posix(): list(json.loads(file.read_text()))
         for file in folder.rglob("*.json")

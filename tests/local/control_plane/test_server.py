@@ -11,7 +11,7 @@ import pytest
 
 from local.control_plane.server import ControlPlane, recorded
 from local.environment.clock import RealClock
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.http.rest import Call, Reply
 
 pytestmark = pytest.mark.local
@@ -27,10 +27,10 @@ def watched() -> list[str]:
 
 
 @pytest.fixture
-def plane(new_machine: Callable[..., Machine], watched: list[str]) -> Iterator[ControlPlane]:
+def plane(new_environment: Callable[..., LocalEnvironment], watched: list[str]) -> Iterator[ControlPlane]:
     clock = RealClock(1.0, datetime.now(UTC))
-    machine = replace(new_machine(), project="p", clock=clock)
-    one = ControlPlane(machine, lambda call, reply: watched.append(recorded(call, reply)))
+    environment = replace(new_environment(), project="p", clock=clock)
+    one = ControlPlane(environment, lambda call, reply: watched.append(recorded(call, reply)))
     yield one
     one.close()
     clock.close()
@@ -153,7 +153,7 @@ def test_a_paused_job_says_so(plane: ControlPlane) -> None:
 
 
 def test_terraform_is_led_here_and_nowhere_else(plane: ControlPlane) -> None:
-    environment = plane.environment()
+    environment = plane.variables()
     endpoints = {name: url for name, url in environment.items() if name.endswith("_ENDPOINT")}
     assert len(endpoints) == 22
     assert {url.split("/")[2] for url in endpoints.values()} == {plane.url.removeprefix("http://")}

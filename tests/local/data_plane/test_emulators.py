@@ -36,9 +36,11 @@ def test_storage_program_is_there_and_runs_here() -> None:
 
 @pytest.mark.unit
 @pytest.mark.parametrize(("system", "machine"), [("Plan9", "x86_64"), ("Linux", "riscv64")])
-def test_machine_without_a_program_is_told_so(system: str, machine: str) -> None:
-    with pytest.raises(MissingToolError, match=f"no program for {system} on {machine}: .*is missing; run"):
-        storage_binary(system, machine)
+def test_machine_without_a_program_is_told_so(system: str, environment: str) -> None:
+    with pytest.raises(
+        MissingToolError, match=f"no program for {system} on {environment}: .*is missing; run"
+    ):
+        storage_binary(system, environment)
 
 
 @pytest.mark.emulator

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from local.environment.environment import Machine, project_number
+from local.environment.environment import LocalEnvironment, project_number
 from local.environment.metadata_server import MetadataServer, access_token, identity_token
 from local.processes.variables import minimal_environment
 
@@ -135,10 +135,10 @@ print(json.dumps({"kind": type(credentials).__module__, "project": project, "tok
 """
 
 
-def run_workload(machine: Machine, *arguments: str) -> dict[str, Any]:
+def run_workload(environment: LocalEnvironment, *arguments: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-c", WORKLOAD, *arguments],
-        env=machine.workload_environment(EMAIL),
+        env=environment.workload_variables(EMAIL),
         capture_output=True,
         text=True,
         check=False,
@@ -149,24 +149,24 @@ def run_workload(machine: Machine, *arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.local
-def test_default_credentials_of_a_fresh_process(machine: Machine) -> None:
-    found = run_workload(machine)
+def test_default_credentials_of_a_fresh_process(environment: LocalEnvironment) -> None:
+    found = run_workload(environment)
     assert found["kind"] == "google.auth.compute_engine.credentials"
-    assert found["project"] == machine.project
+    assert found["project"] == environment.project
     assert found["token"] == f"local:{EMAIL}"
     assert decoded(found["identity"].split(".")[1])["aud"] == "http://copier"
 
 
 @pytest.mark.emulator
-def test_clients_reach_the_emulators_and_nothing_else(machine_with_data: Machine) -> None:
-    found = run_workload(machine_with_data, "clients")
+def test_clients_reach_the_emulators_and_nothing_else(environment_with_emulators: LocalEnvironment) -> None:
+    found = run_workload(environment_with_emulators, "clients")
     assert (found["object"], found["rows"]) == (["a/b.txt"], [{"n": 42}])
     assert found["asked"] == ["127.0.0.1"]
 
 
 @pytest.mark.local
 def test_keys_of_the_user_are_out_of_reach(
-    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    environment: LocalEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A user with a key in the environment, a gcloud login at home, and the check for Google switched off."""
     home = tmp_path / "user"
@@ -179,18 +179,21 @@ def test_keys_of_the_user_are_out_of_reach(
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(key.parent))
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "somebody-elses")
-    found = run_workload(machine)
-    assert (found["kind"], found["project"]) == ("google.auth.compute_engine.credentials", machine.project)
+    found = run_workload(environment)
+    assert (found["kind"], found["project"]) == (
+        "google.auth.compute_engine.credentials",
+        environment.project,
+    )
 
 
 @pytest.mark.unit
 def test_workloads_get_nothing_of_the_users_environment(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
+    environment: LocalEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
-    environment = machine.workload_environment(EMAIL)
-    assert set(environment) - set(minimal_environment(machine.folder)) == {
+    variables = environment.workload_variables(EMAIL)
+    assert set(variables) - set(minimal_environment(environment.folder)) == {
         "API_ENDPOINT_OVERRIDE",
         "BIGQUERY_EMULATOR_HOST",
         "GCE_METADATA_HOST",
@@ -201,16 +204,16 @@ def test_workloads_get_nothing_of_the_users_environment(
         "GOOGLE_CLOUD_PROJECT",
         "NO_GCE_CHECK",
     }
-    assert "secret" not in environment.values()
-    folders = [environment[name] for name in ("HOME", "TMPDIR", "CLOUDSDK_CONFIG")]
-    assert all(Path(folder).is_relative_to(machine.folder) for folder in folders)
+    assert "secret" not in variables.values()
+    folders = [variables[name] for name in ("HOME", "TMPDIR", "CLOUDSDK_CONFIG")]
+    assert all(Path(folder).is_relative_to(environment.folder) for folder in folders)
 
 
 @pytest.mark.local
-def test_closed_server_answers_nobody(new_machine: Callable[..., Machine]) -> None:
-    machine = new_machine()
-    host = machine.metadata.host_for(EMAIL)
+def test_closed_server_answers_nobody(new_environment: Callable[..., LocalEnvironment]) -> None:
+    environment = new_environment()
+    host = environment.metadata.host_for(EMAIL)
     assert get(host, "/")[0] == 200
-    machine.metadata.close()
+    environment.metadata.close()
     with pytest.raises(OSError, match="refused"):
         get(host, "/")

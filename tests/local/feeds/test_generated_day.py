@@ -14,7 +14,7 @@ from local.feeds.generated_day import (
     LILLE,
     SHAPES,
     STATIONS,
-    MadeDay,
+    GeneratedDay,
     main,
     make_stations,
     working,
@@ -29,7 +29,7 @@ MINUTES = st.integers(24_700_000, 36_000_000).map(lambda minute: datetime.fromti
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_every_record_of_a_made_response_is_a_row(name: str, feeds: dict[str, Feed]) -> None:
-    body = MadeDay(name).at(EXAMPLE_MINUTE)
+    body = GeneratedDay(name).at(EXAMPLE_MINUTE)
     outcome = parse(feeds[name], body, EXAMPLE_MINUTE)
     assert (outcome.records, len(outcome.rows), outcome.rejections, outcome.drifts) == (STATIONS, 289, (), ())
     assert 50_000 < len(body) < 200_000
@@ -48,7 +48,7 @@ def test_its_shape_is_the_samples(name: str, feeds: dict[str, Feed]) -> None:
             case _:
                 return None
 
-    assert keys(json.loads(MadeDay(name).at(EXAMPLE_MINUTE))) == keys(json.loads(feeds[name].sample))
+    assert keys(json.loads(GeneratedDay(name).at(EXAMPLE_MINUTE))) == keys(json.loads(feeds[name].sample))
 
 
 def test_what_is_shipped_is_what_the_generator_makes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,8 +59,12 @@ def test_what_is_shipped_is_what_the_generator_makes(capsys: pytest.CaptureFixtu
 
 
 def test_another_seed_is_another_town() -> None:
-    assert MadeDay("vlille_ogc", 1).at(EXAMPLE_MINUTE) == MadeDay("vlille_ogc", 1).at(EXAMPLE_MINUTE)
-    assert MadeDay("vlille_ogc", 1).at(EXAMPLE_MINUTE) != MadeDay("vlille_ogc", 2).at(EXAMPLE_MINUTE)
+    assert GeneratedDay("vlille_ogc", 1).at(EXAMPLE_MINUTE) == GeneratedDay("vlille_ogc", 1).at(
+        EXAMPLE_MINUTE
+    )
+    assert GeneratedDay("vlille_ogc", 1).at(EXAMPLE_MINUTE) != GeneratedDay("vlille_ogc", 2).at(
+        EXAMPLE_MINUTE
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,4 +98,4 @@ def test_a_feed_of_another_shape_has_no_made_day() -> None:
     with pytest.raises(
         LocalError, match=r"^DAY=made: .*not of docks: add FEED=vlille_ods, or leave DAY out$"
     ):
-        MadeDay("docks")
+        GeneratedDay("docks")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.iam_proxy.access import (
     Access,
     DeniedError,
@@ -69,9 +69,9 @@ def test_conditions(expression: str, resource: str, expected: bool | None) -> No
     assert condition_holds(expression, resource) is expected
 
 
-def test_a_role_of_a_bucket_is_one_of_its_objects_and_of_no_other(machine: Machine) -> None:
-    access, email = machine.service(Access), account(machine, "reader")
-    machine.service(Policies).grant("b/b", "roles/storage.objectViewer", [f"serviceAccount:{email}"])
+def test_a_role_of_a_bucket_is_one_of_its_objects_and_of_no_other(environment: LocalEnvironment) -> None:
+    access, email = environment.service(Access), account(environment, "reader")
+    environment.service(Policies).grant("b/b", "roles/storage.objectViewer", [f"serviceAccount:{email}"])
     for need, expected in (
         (Need("storage.objects.get", OBJECT), True),
         (Need("storage.objects.list", "projects/_/buckets/b"), True),
@@ -79,28 +79,30 @@ def test_a_role_of_a_bucket_is_one_of_its_objects_and_of_no_other(machine: Machi
         (Need("storage.objects.get", OBJECT.replace("/b/", "/bb/")), False),
     ):
         assert access.allows(email, need) is expected, need
-    assert not access.allows(account(machine, "other"), Need("storage.objects.get", OBJECT))
-    machine.service(Policies).forget("b/b")
+    assert not access.allows(account(environment, "other"), Need("storage.objects.get", OBJECT))
+    environment.service(Policies).forget("b/b")
     assert not access.allows(email, Need("storage.objects.get", OBJECT))
 
 
 @pytest.mark.parametrize("held_by", [TABLE, "projects/p/datasets/d", "projects/p"])
-def test_a_custom_role_is_what_it_permits_now(machine: Machine, held_by: str) -> None:
-    access, email = machine.service(Access), account(machine, "writer")
-    allow(machine, email, held_by, "bigquery.tables.get")
+def test_a_custom_role_is_what_it_permits_now(environment: LocalEnvironment, held_by: str) -> None:
+    access, email = environment.service(Access), account(environment, "writer")
+    allow(environment, email, held_by, "bigquery.tables.get")
     assert access.allows(email, Need("bigquery.tables.get", TABLE))
     assert not access.allows(email, Need("bigquery.tables.updateData", TABLE))
-    (role,) = machine.collection("iam", "roles").names()
-    machine.collection("iam", "roles").update(role, {"includedPermissions": ["bigquery.tables.updateData"]})
+    (role,) = environment.collection("iam", "roles").names()
+    environment.collection("iam", "roles").update(
+        role, {"includedPermissions": ["bigquery.tables.updateData"]}
+    )
     assert not access.allows(email, Need("bigquery.tables.get", TABLE))
     assert access.allows(email, Need("bigquery.tables.updateData", TABLE))
 
 
-def test_a_condition_narrows_a_grant(machine: Machine) -> None:
-    access, email = machine.service(Access), account(machine, "build")
+def test_a_condition_narrows_a_grant(environment: LocalEnvironment) -> None:
+    access, email = environment.service(Access), account(environment, "build")
     condition = {"title": "some", "expression": BUCKET}
-    project = f"projects/{machine.project}"
-    machine.service(Policies).grant(
+    project = f"projects/{environment.project}"
+    environment.service(Policies).grant(
         project, "roles/storage.objectViewer", [f"serviceAccount:{email}"], condition
     )
     assert access.allows(email, Need("storage.objects.get", OBJECT))
@@ -108,13 +110,13 @@ def test_a_condition_narrows_a_grant(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("everybody", ["allUsers", "allAuthenticatedUsers"])
-def test_what_is_open_is_open(machine: Machine, everybody: str) -> None:
-    machine.service(Policies).grant("b/b", "roles/storage.objectViewer", [everybody])
-    assert machine.service(Access).allows("anybody@p", Need("storage.objects.get", OBJECT))
+def test_what_is_open_is_open(environment: LocalEnvironment, everybody: str) -> None:
+    environment.service(Policies).grant("b/b", "roles/storage.objectViewer", [everybody])
+    assert environment.service(Access).allows("anybody@p", Need("storage.objects.get", OBJECT))
 
 
-def test_who_deploys_may_do_everything(machine: Machine) -> None:
-    access = machine.service(Access)
+def test_who_deploys_may_do_everything(environment: LocalEnvironment) -> None:
+    access = environment.service(Access)
     assert access.is_known(access.owner)
     access.check(access.owner, [Need("storage.buckets.delete", "projects/_/buckets/b")])
 
@@ -137,17 +139,17 @@ def test_who_deploys_may_do_everything(machine: Machine) -> None:
     ],
 )
 def test_what_is_not_known_neither_allows_nor_denies(
-    machine: Machine, role: str, condition: dict[str, str] | None, told: str
+    environment: LocalEnvironment, role: str, condition: dict[str, str] | None, told: str
 ) -> None:
-    access, email = machine.service(Access), account(machine, "worker")
-    machine.service(Policies).grant("b/b", role, [f"serviceAccount:{email}"], condition)
+    access, email = environment.service(Access), account(environment, "worker")
+    environment.service(Policies).grant("b/b", role, [f"serviceAccount:{email}"], condition)
     with pytest.raises(UndecidableError, match=re.escape(told)):
         access.check(email, [Need("storage.objects.create", OBJECT)])
-    machine.service(Policies).grant("b/b", "roles/storage.objectCreator", [f"serviceAccount:{email}"])
+    environment.service(Policies).grant("b/b", "roles/storage.objectCreator", [f"serviceAccount:{email}"])
     access.check(email, [Need("storage.objects.create", OBJECT)])  # another role decides
-    (said,) = machine.not_honoured
+    (said,) = environment.not_honoured
     assert told in said
-    assert not access.allows(account(machine, "other"), Need("storage.objects.create", OBJECT))
+    assert not access.allows(account(environment, "other"), Need("storage.objects.create", OBJECT))
 
 
 @pytest.mark.parametrize(
@@ -209,9 +211,11 @@ def test_a_refusal_has_googles_words_and_details(permission: str, resource: str,
     }
 
 
-def test_what_was_needed_is_remembered_by_what_holds_it(machine: Machine, tmp_path: Path) -> None:
-    access, email = machine.service(Access), account(machine, "reader")
-    allow(machine, email, "b/b", "storage.objects.get")
+def test_what_was_needed_is_remembered_by_what_holds_it(
+    environment: LocalEnvironment, tmp_path: Path
+) -> None:
+    access, email = environment.service(Access), account(environment, "reader")
+    allow(environment, email, "b/b", "storage.objects.get")
     for number in range(3):
         access.check(email, [Need("storage.objects.get", f"projects/_/buckets/b/objects/{number}")])
         with pytest.raises(DeniedError):
@@ -224,7 +228,7 @@ def test_what_was_needed_is_remembered_by_what_holds_it(machine: Machine, tmp_pa
     ]
     access.write(tmp_path)  # twice is as once
     assert json.loads((tmp_path / "access.json").read_text()) == kept
-    later = Access(machine)
+    later = Access(environment)
     later.check(email, [Need("storage.objects.get", f"{OBJECT}/later")])
     later.write(tmp_path)
     assert [each["allowed"] for each in json.loads((tmp_path / "access.json").read_text())] == [0, 4]
@@ -244,8 +248,8 @@ def test_a_permission_comes_from_a_grant_that_has_it_and_reaches_that_far(
     grants: list[tuple[str, str]], permission: str, resource: str
 ) -> None:
     """Nothing else allows anything, and each further grant only adds."""
-    machine = _Held()
-    access, policies = Access(machine), Policies(machine)  # type: ignore[arg-type]  # all that they need
+    environment = _Held()
+    access, policies = Access(environment), Policies(environment)  # type: ignore[arg-type]  # all that they need
     expected = False
     for role, held in grants:
         name = next(holders(held, "p"))

@@ -15,15 +15,15 @@ from google.cloud.storage import Client as StorageClient
 from google.oauth2.credentials import Credentials
 
 from local.data_plane.emulators import Emulators
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.environment.metadata_server import access_token
 from local.iam_proxy.access import Access
-from local.iam_proxy.enforcement import Guard, JobOwners
+from local.iam_proxy.enforcement import IamProxy, JobOwners
 from local.processes.supervisor import Supervisor
 from local.services.bigquery import BigQuery
 from local.services.iam import Policies
 from local.services.storage import Storage
-from tests.local.conftest import account, allow, machines
+from tests.local.conftest import account, allow, environment_factory
 
 pytestmark = pytest.mark.emulator
 SCHEMA = [bigquery.SchemaField("a", "INTEGER")]
@@ -33,35 +33,35 @@ SCHEMA = [bigquery.SchemaField("a", "INTEGER")]
 class Guarded:
     """A machine with a bucket, a dataset and a table of its own, behind a guard."""
 
-    machine: Machine
-    guard: Guard
+    environment: LocalEnvironment
+    guard: IamProxy
 
     @property
     def bucket(self) -> str:
-        return f"{self.machine.project}-data"
+        return f"{self.environment.project}-data"
 
     @property
     def table(self) -> str:
-        return f"{self.machine.project}.d.t"
+        return f"{self.environment.project}.d.t"
 
     def storage(self, email: str) -> StorageClient:
         """Cloud Storage's client as an account."""
         return StorageClient(
-            project=self.machine.project,
+            project=self.environment.project,
             credentials=credentials(email),
-            client_options={"api_endpoint": self.guard.doors.gcs_url},
+            client_options={"api_endpoint": self.guard.workload_endpoints.gcs_url},
         )
 
     def bigquery(self, email: str) -> bigquery.Client:
         """BigQuery's client as an account."""
         return bigquery.Client(
-            project=self.machine.project,
+            project=self.environment.project,
             credentials=credentials(email),
-            client_options={"api_endpoint": self.guard.doors.bigquery_url},
+            client_options={"api_endpoint": self.guard.workload_endpoints.bigquery_url},
         )
 
     def grant(self, email: str, resource: str, role: str) -> None:
-        self.machine.service(Policies).grant(resource, role, [f"serviceAccount:{email}"])
+        self.environment.service(Policies).grant(resource, role, [f"serviceAccount:{email}"])
 
 
 def credentials(email: str) -> Any:
@@ -75,24 +75,24 @@ def here(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with (
         pytest.MonkeyPatch.context() as patch,
         Supervisor(folder / "processes.json") as supervisor,
-        machines(folder, supervisor) as make,
+        environment_factory(folder, supervisor) as make,
     ):
         patch.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
         yield from guarded(make(emulators))
 
 
-def guarded(machine: Machine) -> Iterator[Guarded]:
-    guard = Guard(machine)
-    one = Guarded(machine, guard)
-    machine.service(Storage).put_bucket({"name": one.bucket, "location": "L", "storageClass": "STANDARD"})
-    machine.service(BigQuery).put_dataset(
-        machine.project, {"datasetReference": {"projectId": machine.project, "datasetId": "d"}}
+def guarded(environment: LocalEnvironment) -> Iterator[Guarded]:
+    guard = IamProxy(environment)
+    one = Guarded(environment, guard)
+    environment.service(Storage).put_bucket({"name": one.bucket, "location": "L", "storageClass": "STANDARD"})
+    environment.service(BigQuery).put_dataset(
+        environment.project, {"datasetReference": {"projectId": environment.project, "datasetId": "d"}}
     )
-    machine.service(BigQuery).put_table(
-        machine.project,
+    environment.service(BigQuery).put_table(
+        environment.project,
         "d",
         {
-            "tableReference": {"projectId": machine.project, "datasetId": "d", "tableId": "t"},
+            "tableReference": {"projectId": environment.project, "datasetId": "d", "tableId": "t"},
             "schema": {"fields": [{"name": "a", "type": "INTEGER"}]},
         },
     )
@@ -101,7 +101,7 @@ def guarded(machine: Machine) -> Iterator[Guarded]:
 
 
 def test_a_creator_creates_and_neither_reads_nor_replaces(here: Guarded) -> None:
-    creator = account(here.machine, "creator")
+    creator = account(here.environment, "creator")
     here.grant(creator, f"b/{here.bucket}", "roles/storage.objectCreator")
     blob = here.storage(creator).bucket(here.bucket).blob("feed/one.json")
     blob.upload_from_string(b"1", if_generation_match=0)
@@ -118,11 +118,11 @@ def test_a_creator_creates_and_neither_reads_nor_replaces(here: Guarded) -> None
     here.storage(creator).bucket(here.bucket).blob("feed/two.json").upload_from_string(
         b"2"
     )  # nothing is there
-    assert here.machine.service(Storage).find_object(here.bucket, "feed/one.json") is not None
+    assert here.environment.service(Storage).find_object(here.bucket, "feed/one.json") is not None
 
 
 def test_a_user_does_it_all_with_objects(here: Guarded) -> None:
-    user = account(here.machine, "user")
+    user = account(here.environment, "user")
     here.grant(user, f"b/{here.bucket}", "roles/storage.objectUser")
     bucket = here.storage(user).bucket(here.bucket)
     content = bytes(range(256)) * 40_000  # 10 MB
@@ -145,25 +145,25 @@ def test_a_user_does_it_all_with_objects(here: Guarded) -> None:
 
 
 def test_what_is_not_there_is_forbidden_to_whom_may_not_list(here: Guarded) -> None:
-    reader = account(here.machine, "getter")
-    allow(here.machine, reader, f"b/{here.bucket}", "storage.objects.get")
+    reader = account(here.environment, "getter")
+    allow(here.environment, reader, f"b/{here.bucket}", "storage.objects.get")
     blob = here.storage(reader).bucket(here.bucket).blob("nothing")
     for look in (blob.download_as_bytes, blob.reload):
         with pytest.raises(
             Forbidden, match=r"storage\.objects\.get' denied on resource \(or it may not exist\)"
         ):
             look()
-    allow(here.machine, reader, f"b/{here.bucket}", "storage.objects.list")
+    allow(here.environment, reader, f"b/{here.bucket}", "storage.objects.list")
     for look in (blob.download_as_bytes, blob.reload):
         with pytest.raises(NotFound):
             look()
 
 
 def test_a_refusal_names_identity_permission_and_resource(here: Guarded) -> None:
-    stranger = account(here.machine, "stranger")
+    stranger = account(here.environment, "stranger")
     with pytest.raises(Forbidden) as refused:
         here.bigquery(stranger).get_table(here.table)
-    project = here.machine.project
+    project = here.environment.project
     assert (
         f"Access Denied: Table {project}:d.t: Permission bigquery.tables.get denied on table {project}:d.t "
         "(or it may not exist)." in str(refused.value)
@@ -173,7 +173,7 @@ def test_a_refusal_names_identity_permission_and_resource(here: Guarded) -> None
     for expected in (stranger, "bigquery.tables.get", f"projects/{project}/datasets/d/tables/t"):
         assert expected in told
     assert f"403: {stranger} lacks bigquery.tables.get on projects/{project}/datasets/d/tables/t" in (
-        here.machine.service(Access).denials()
+        here.environment.service(Access).denials()
     )
 
 
@@ -188,8 +188,8 @@ def load(client: bigquery.Client, table: str, **more: Any) -> Any:
 
 @pytest.mark.parametrize("size", [9, None])  # in one request, or as a resumable upload
 def test_a_load_job_needs_its_project_and_its_table(here: Guarded, size: int | None) -> None:
-    project, writer = here.machine.project, account(here.machine, f"writer-{size}")
-    client, name = here.bigquery(writer), f"projects/{here.machine.project}/datasets/d/tables/t"
+    project, writer = here.environment.project, account(here.environment, f"writer-{size}")
+    client, name = here.bigquery(writer), f"projects/{here.environment.project}/datasets/d/tables/t"
     with pytest.raises(
         Forbidden, match=f"User does not have bigquery.jobs.create permission in project {project}"
     ):
@@ -203,7 +203,7 @@ def test_a_load_job_needs_its_project_and_its_table(here: Guarded, size: int | N
     with pytest.raises(Conflict):
         load(client, here.table, size=size, job_id=f"once-{size}")
     assert client.get_job(f"once-{size}").state == "DONE"  # one's own job needs no role
-    other = here.bigquery(account(here.machine, "other"))
+    other = here.bigquery(account(here.environment, "other"))
     with pytest.raises(Forbidden, match=r"bigquery\.jobs\.get permission"):
         other.get_job(f"once-{size}")
     with pytest.raises(NotFound):
@@ -211,8 +211,8 @@ def test_a_load_job_needs_its_project_and_its_table(here: Guarded, size: int | N
 
 
 def test_a_job_reads_the_objects_that_its_caller_may_read(here: Guarded) -> None:
-    project, loader = here.machine.project, account(here.machine, "loader")
-    here.machine.service(Storage).put_object(here.bucket, "x.json", b'{"a": 7}\n', "application/json", {})
+    project, loader = here.environment.project, account(here.environment, "loader")
+    here.environment.service(Storage).put_object(here.bucket, "x.json", b'{"a": 7}\n', "application/json", {})
     here.grant(loader, f"projects/{project}", "roles/bigquery.jobUser")
     here.grant(loader, f"projects/{project}/datasets/d", "roles/bigquery.dataEditor")
     here.grant(loader, f"b/{here.bucket}", "roles/storage.objectViewer")
@@ -220,13 +220,13 @@ def test_a_job_reads_the_objects_that_its_caller_may_read(here: Guarded) -> None
     client, uri = here.bigquery(loader), f"gs://{here.bucket}/x.json"
     with pytest.raises(Forbidden, match=r"storage\.buckets\.get access to the Google Cloud Storage bucket"):
         client.load_table_from_uri(uri, here.table, job_config=config)
-    allow(here.machine, loader, f"b/{here.bucket}", "storage.buckets.get")
+    allow(here.environment, loader, f"b/{here.bucket}", "storage.buckets.get")
     client.load_table_from_uri(uri, here.table, job_config=config).result()
     assert [row.a for row in client.query(f"SELECT a FROM `{here.table}` WHERE a = 7").result()] == [7]  # noqa: S608
 
 
 def test_a_query_needs_what_it_reads_and_what_it_writes(here: Guarded) -> None:
-    project, reader = here.machine.project, account(here.machine, "querier")
+    project, reader = here.environment.project, account(here.environment, "querier")
     here.grant(reader, f"projects/{project}", "roles/bigquery.jobUser")
     here.grant(reader, f"projects/{project}/datasets/d", "READER")  # as a dataset's access list has it
     client = here.bigquery(reader)
@@ -254,11 +254,11 @@ def test_without_a_token_that_is_known_nobody_gets_through(
 ) -> None:
     """By plain requests: Google's clients try to get another token when they hear 401."""
     headers = {"Authorization": authorization} if authorization else {}
-    doors, project = here.guard.doors, here.machine.project
+    workload_endpoints, project = here.guard.workload_endpoints, here.environment.project
     for url, expected in zip(
         (
-            f"{doors.gcs_url}/storage/v1/b/{here.bucket}/o",
-            f"{doors.bigquery_url}/bigquery/v2/projects/{project}/datasets/d/tables/t",
+            f"{workload_endpoints.gcs_url}/storage/v1/b/{here.bucket}/o",
+            f"{workload_endpoints.bigquery_url}/bigquery/v2/projects/{project}/datasets/d/tables/t",
         ),
         told,
         strict=True,
@@ -301,18 +301,18 @@ def test_without_a_token_that_is_known_nobody_gets_through(
 def test_what_cannot_be_judged_is_told_so(  # noqa: PLR0917 - a row of the table
     here: Guarded, door: str, method: str, path: str, body: bytes, status: int, told: str
 ) -> None:
-    headers = {"Authorization": f"Bearer {access_token(account(here.machine, 'x'))['access_token']}"}
+    headers = {"Authorization": f"Bearer {access_token(account(here.environment, 'x'))['access_token']}"}
     answer = requests.request(
-        method, getattr(here.guard.doors, door) + path, data=body, headers=headers, timeout=10
+        method, getattr(here.guard.workload_endpoints, door) + path, data=body, headers=headers, timeout=10
     )
     assert (answer.status_code, told in answer.json()["error"]["message"]) == (status, True), answer.text
 
 
 def test_an_unknown_role_is_an_error_that_says_where_to_add_it(here: Guarded) -> None:
-    worker = account(here.machine, "administrator")
+    worker = account(here.environment, "administrator")
     here.grant(worker, f"b/{here.bucket}", "roles/storage.objectAdmin")
     headers = {"Authorization": f"Bearer {access_token(worker)['access_token']}"}
-    url = f"{here.guard.doors.gcs_url}/storage/v1/b/{here.bucket}/o"
+    url = f"{here.guard.workload_endpoints.gcs_url}/storage/v1/b/{here.bucket}/o"
     answer = requests.get(url, headers=headers, timeout=10)
     assert answer.status_code == 501
     assert "roles/storage.objectAdmin" in answer.text
@@ -320,7 +320,7 @@ def test_an_unknown_role_is_an_error_that_says_where_to_add_it(here: Guarded) ->
 
 
 def test_who_deploys_gets_through(here: Guarded) -> None:
-    owner = here.machine.service(Access).owner
+    owner = here.environment.service(Access).owner
     assert here.storage(owner).get_bucket(here.bucket).name == here.bucket
 
 

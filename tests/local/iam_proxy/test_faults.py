@@ -20,14 +20,14 @@ pytestmark = pytest.mark.emulator
 
 @pytest.fixture
 def bucket(here: Guarded) -> Iterator[Bucket]:
-    user = account(here.machine, "faulty")
+    user = account(here.environment, "faulty")
     here.grant(user, f"b/{here.bucket}", "roles/storage.objectUser")
     yield here.storage(user).bucket(here.bucket)
     here.guard.faults.set(None)
 
 
 def is_there(one: Guarded, name: str) -> bool:
-    return one.machine.service(Storage).find_object(one.bucket, name) is not None
+    return one.environment.service(Storage).find_object(one.bucket, name) is not None
 
 
 def upload(bucket: Bucket, name: str, *, retries: bool = False) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.iam_proxy.access import Access, Need
 from local.iam_proxy.storage import object_name
 from local.services.iam import Policies
@@ -153,11 +153,11 @@ def test_without_its_grant_the_scheduler_does_not_get_to_the_copier(broken: Ende
 
 
 def test_without_any_one_grant_something_that_was_needed_is_denied(
-    whole: Ended, broken: Ended, machine: Machine
+    whole: Ended, broken: Ended, environment: LocalEnvironment
 ) -> None:
     """What was needed is what these runs called, and what Google's builder would: no image is built here."""
     project = "vlille-dev"
-    machine.project = project
+    environment.project = project
     held = json.loads((whole.folder / "control" / "iam" / "policies.json").read_text())
     grants = [
         (resource, binding["role"], member)
@@ -169,12 +169,12 @@ def test_without_any_one_grant_something_that_was_needed_is_denied(
     declared = [name for kind, named in stack["resource"].items() if GRANT.fullmatch(kind) for name in named]
     assert len(grants) == len(declared) == len(set(grants)) > 20
     for role in json.loads((whole.folder / "control" / "iam" / "roles.json").read_text()).values():
-        machine.collection("iam", "roles").put(role["name"], role)
-    policies, access = machine.service(Policies), machine.service(Access)
+        environment.collection("iam", "roles").put(role["name"], role)
+    policies, access = environment.service(Policies), environment.service(Access)
     for resource, policy in held.items():
         policies.replace(resource, policy["bindings"])
     check_build(
-        machine,
+        environment,
         f"vlille-build@{project}.iam.gserviceaccount.com",
         object_name(f"{project}-artifacts", "copier/copier-0.zip"),
         f"projects/{project}/locations/europe-west1/repositories/vlille",

@@ -15,7 +15,7 @@ import pytest
 
 from local.errors import AlreadyRunningError, LocalError, ProcessError
 from local.processes.ports import answers, free_port, port_open
-from local.processes.supervisor import Process, Supervisor, end_leftovers
+from local.processes.supervisor import Process, Supervisor, end_orphaned_processes
 
 pytestmark = pytest.mark.local
 
@@ -297,7 +297,7 @@ def test_a_live_parent_keeps_its_environment_for_itself(tmp_path: Path) -> None:
     parent, children = parent_of_two(tmp_path)
     with pytest.raises(AlreadyRunningError, match=f"in use by process {parent.pid}"):
         Supervisor(tmp_path / "processes.json")
-    assert end_leftovers(tmp_path / "processes.json")[0] == "owner"
+    assert end_orphaned_processes(tmp_path / "processes.json")[0] == "owner"
     assert parent.wait() == -signal.SIGTERM
     until(lambda: not any(alive(pid) for pid in children))
     Supervisor(tmp_path / "processes.json").stop_all()
@@ -315,13 +315,13 @@ def record_of(tmp_path: Path, pid: int, started: str) -> Path:
 def test_leftovers_are_ended_by_the_next_run(tmp_path: Path) -> None:
     left = subprocess.Popen(["sleep", "600"], start_new_session=True)
     started = Path(f"/proc/{left.pid}/stat").read_text().rpartition(")")[2].split()[19]
-    assert end_leftovers(record_of(tmp_path, left.pid, started)) == ["left"]
+    assert end_orphaned_processes(record_of(tmp_path, left.pid, started)) == ["left"]
     assert left.wait() == -signal.SIGTERM
 
 
 def test_a_recycled_pid_is_never_killed(tmp_path: Path) -> None:
     stranger = subprocess.Popen(["sleep", "600"], start_new_session=True)
-    assert end_leftovers(record_of(tmp_path, stranger.pid, "1")) == []
+    assert end_orphaned_processes(record_of(tmp_path, stranger.pid, "1")) == []
     assert stranger.poll() is None
     stranger.kill()
     stranger.wait()
@@ -332,7 +332,7 @@ def test_no_record_or_a_damaged_one_ends_nothing(tmp_path: Path, text: str | Non
     record = tmp_path / "processes.json"
     if text is not None:
         record.write_text(text)
-    assert end_leftovers(record) == []
+    assert end_orphaned_processes(record) == []
 
 
 def test_answers_takes_404_for_an_answer_and_nobody_for_none(supervisor: Supervisor, tmp_path: Path) -> None:

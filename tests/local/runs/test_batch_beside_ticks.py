@@ -22,7 +22,7 @@ TICKS_OF_THE_DAY = 6
 def rows_of(system: System, day: str) -> list[str]:
     table = system.parts.station_table
     sql = f"SELECT TO_JSON_STRING(t) AS line FROM `{table}` AS t WHERE DATE(collected_at) = '{day}'"  # noqa: S608
-    return sorted(row["line"] for row in query(system.machine, sql))
+    return sorted(row["line"] for row in query(system.environment, sql))
 
 
 def test_the_batch_and_the_ticks_leave_each_others_rows_alone(tmp_path: Path) -> None:
@@ -51,4 +51,4 @@ def test_the_batch_and_the_ticks_leave_each_others_rows_alone(tmp_path: Path) ->
             assert rows_of(system, day) == streamed
         system.scheduler.pause(system.parts.collect)
         drain(system)
-        assert count_rows(system.machine, system.parts.station_table) == landed.look() * STATIONS
+        assert count_rows(system.environment, system.parts.station_table) == landed.look() * STATIONS

@@ -43,8 +43,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 def warehouse(system: System) -> bigquery.Client:
     """BigQuery as the dashboard reaches it."""
     credentials = Credentials(access_token(IDENTITY)["access_token"])  # type: ignore[no-untyped-call]
-    assert system.machine.doors is not None
-    endpoint = {"api_endpoint": system.machine.doors.bigquery_url}
+    assert system.environment.workload_endpoints is not None
+    endpoint = {"api_endpoint": system.environment.workload_endpoints.bigquery_url}
     return bigquery.Client(project="vlille-dev", credentials=credentials, client_options=endpoint)
 
 
@@ -52,17 +52,17 @@ def warehouse(system: System) -> bigquery.Client:
 def storage(system: System) -> StorageClient:
     """Cloud Storage as the dashboard would reach it."""
     credentials = Credentials(access_token(IDENTITY)["access_token"])  # type: ignore[no-untyped-call]
-    assert system.machine.doors is not None
+    assert system.environment.workload_endpoints is not None
     return StorageClient(
         project="vlille-dev",
         credentials=credentials,
-        client_options={"api_endpoint": system.machine.doors.gcs_url},
+        client_options={"api_endpoint": system.environment.workload_endpoints.gcs_url},
     )
 
 
 def names(system: System, dataset: str) -> list[str]:
     """Tables and views of a dataset, asked for past the roles."""
-    url = f"{system.machine.bigquery_url}/bigquery/v2/projects/vlille-dev/datasets/{dataset}/tables"
+    url = f"{system.environment.bigquery_url}/bigquery/v2/projects/vlille-dev/datasets/{dataset}/tables"
     found = requests.get(url, timeout=30).json()["tables"]
     return [each["tableReference"]["tableId"] for each in found]
 
@@ -114,7 +114,7 @@ def test_no_bucket_can_be_read(system: System, storage: StorageClient) -> None:
     ids=["nobody", "itself", "collector"],
 )
 def test_a_visitor_without_a_role_gets_a_403_at_the_services_own_url(system: System, caller: str) -> None:
-    url = system.machine.service(Workloads).urls[SERVICE]
+    url = system.environment.service(Workloads).urls[SERVICE]
     token = identity_token(caller, url, datetime.now(UTC).timestamp())
     headers = {"Authorization": f"Bearer {token}"} if caller else {}
     found = requests.get(f"{url}/data/now.json", headers=headers, timeout=30)

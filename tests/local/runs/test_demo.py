@@ -20,7 +20,7 @@ from rich.console import Console
 
 from feed import unpack
 from local.errors import LocalError, MissingToolError
-from local.feeds.generated_day import LILLE, MadeDay
+from local.feeds.generated_day import LILLE, GeneratedDay
 from local.runs.demo import day_to_simulate, first_moment, run_demo
 from local.runs.running_stack import Options, opened
 from local.runs.terminal import Terminal
@@ -280,7 +280,7 @@ def test_a_day_of_a_demo_is_exported(replayed: Finished, kind: str, begins: byte
 @pytest.mark.local
 def test_a_recording_with_gaps_is_replayed_at_its_own_minutes(tmp_path: Path) -> None:
     """Names have local times of a summer day; the demo's day may be in winter."""
-    recording, made = tmp_path / "recording", MadeDay("vlille_ods")
+    recording, made = tmp_path / "recording", GeneratedDay("vlille_ods")
     recording.mkdir()
     for minute in (25, 28, 30, 33):
         at = datetime(2026, 7, 7, 8, minute, tzinfo=LILLE)

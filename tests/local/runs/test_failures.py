@@ -33,7 +33,9 @@ def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Call
 
     @contextmanager
     def running(*_arguments: object) -> Iterator[SimpleNamespace]:
-        yield SimpleNamespace(terminal=terminal, machine=SimpleNamespace(say_not_honoured=lambda _: None))
+        yield SimpleNamespace(
+            terminal=terminal, environment=SimpleNamespace(report_unsupported=lambda _: None)
+        )
 
     monkeypatch.setattr(module, "running", running)
     monkeypatch.setattr(module, "begin", lambda _system: report)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.runs.report import Comparison, Report, count_rows, difference, query, rendered, ticks_in
 from local.services.bigquery import BigQuery
 from local.services.storage import Storage
@@ -104,20 +104,20 @@ def test_the_user_sees_each_stage(change: dict[str, Any], expected: list[str]) -
         assert each in text
 
 
-def make_table(machine: Machine) -> str:
-    service = machine.service(BigQuery)
+def make_table(environment: LocalEnvironment) -> str:
+    service = environment.service(BigQuery)
     service.put_dataset(
-        machine.project, {"datasetReference": {"projectId": machine.project, "datasetId": "d"}}
+        environment.project, {"datasetReference": {"projectId": environment.project, "datasetId": "d"}}
     )
     fields = [
         {"name": "n", "type": "INTEGER"},
         {"name": "x", "type": "FLOAT"},
         {"name": "tags", "type": "STRING", "mode": "REPEATED"},
     ]
-    reference = {"projectId": machine.project, "datasetId": "d", "tableId": "t"}
-    service.put_table(machine.project, "d", {"tableReference": reference, "schema": {"fields": fields}})
-    table = f"{machine.project}.d.t"
-    query(machine, f"INSERT INTO `{table}` VALUES (1, 0.1, ['a']), (1, 0.1, ['a']), (2, NULL, [])")  # noqa: S608
+    reference = {"projectId": environment.project, "datasetId": "d", "tableId": "t"}
+    service.put_table(environment.project, "d", {"tableReference": reference, "schema": {"fields": fields}})
+    table = f"{environment.project}.d.t"
+    query(environment, f"INSERT INTO `{table}` VALUES (1, 0.1, ['a']), (1, 0.1, ['a']), (2, NULL, [])")  # noqa: S608
     return table
 
 
@@ -133,22 +133,27 @@ def make_table(machine: Machine) -> str:
     ],
 )
 def test_mismatches_count_each_row_on_all_columns(
-    machine_with_data: Machine, statement: str, expected: int
+    environment_with_emulators: LocalEnvironment, statement: str, expected: int
 ) -> None:
-    table = make_table(machine_with_data)
-    assert count_rows(machine_with_data, table) == 3
-    comparison = Comparison(machine_with_data, table)
-    query(machine_with_data, statement.format(table))
+    table = make_table(environment_with_emulators)
+    assert count_rows(environment_with_emulators, table) == 3
+    comparison = Comparison(environment_with_emulators, table)
+    query(environment_with_emulators, statement.format(table))
     assert comparison.mismatches() == expected
-    found = machine_with_data.service(BigQuery).find(
-        f"/bigquery/v2/projects/{machine_with_data.project}/datasets/d_before"
+    found = environment_with_emulators.service(BigQuery).find(
+        f"/bigquery/v2/projects/{environment_with_emulators.project}/datasets/d_before"
     )
     assert found is None
 
 
 @pytest.mark.emulator
-def test_ticks_are_counted_once_whatever_their_object_is_called(machine_with_data: Machine) -> None:
-    storage, bucket = machine_with_data.service(Storage), f"{machine_with_data.project}-landing"
+def test_ticks_are_counted_once_whatever_their_object_is_called(
+    environment_with_emulators: LocalEnvironment,
+) -> None:
+    storage, bucket = (
+        environment_with_emulators.service(Storage),
+        f"{environment_with_emulators.project}-landing",
+    )
     storage.put_bucket({"name": bucket, "location": "EU", "storageClass": "STANDARD"})
     for name in (
         "vlille_ods/20231026T205000Z.json.gz",
@@ -158,4 +163,4 @@ def test_ticks_are_counted_once_whatever_their_object_is_called(machine_with_dat
         "notes.txt",
     ):
         storage.put_object(bucket, name, b"x", "application/gzip", {})
-    assert len(ticks_in(machine_with_data, bucket, "vlille_ods")) == 2
+    assert len(ticks_in(environment_with_emulators, bucket, "vlille_ods")) == 2

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import requests
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.environment.metadata_server import identity_token
 from local.iam_proxy.access import Access
 from local.processes.ports import free_port
 from local.service_router.ingress import Ingress
-from local.service_router.router import FrontEnd
+from local.service_router.router import ServiceRouter
 from tests.local.conftest import account, allow
 
 pytestmark = pytest.mark.unit
@@ -43,18 +43,18 @@ class Page(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def service(machine: Machine) -> Iterator[str]:
+def service(environment: LocalEnvironment) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    upstream, front, ingress = (
+    upstream, router, ingress = (
         f"http://127.0.0.1:{server.server_port}",
-        machine.service(FrontEnd),
-        machine.service(Ingress),
+        environment.service(ServiceRouter),
+        environment.service(Ingress),
     )
     url = ingress.listen(free_port(), upstream)
-    front.limit(url, 4)
-    front.invoke_as(url, SERVICE)
-    front.pass_to(url, upstream)
+    router.limit(url, 4)
+    router.invoke_as(url, SERVICE)
+    router.pass_to(url, upstream)
     yield url
     ingress.close()
     server.shutdown()
@@ -84,12 +84,12 @@ def get(url: str, token: str = "", **headers: str) -> requests.Response:
     ],
 )
 def test_only_who_may_invoke_a_service_gets_to_it(  # noqa: PLR0917 - a row of the table
-    machine: Machine, service: str, caller: str, audience: str, role: str, status: int, told: str
+    environment: LocalEnvironment, service: str, caller: str, audience: str, role: str, status: int, told: str
 ) -> None:
     if role:
-        allow(machine, account(machine, "visitor@p.iam"), SERVICE, role)
+        allow(environment, account(environment, "visitor@p.iam"), SERVICE, role)
     elif caller == "visitor@p.iam":
-        account(machine, caller)
+        account(environment, caller)
     token = identity_token(caller, audience or service, 0) if caller else ""
     found = get(f"{service}/data/now.json?q=1", token)
     assert (found.status_code, told in found.text) == (status, True), found.text
@@ -99,8 +99,8 @@ def test_what_is_shown_of_a_request_is_escaped(service: str) -> None:
     assert "<script>" not in get(f"{service}/<script>").text
 
 
-def test_a_public_service_is_open_to_everybody(machine: Machine, service: str) -> None:
-    policies = machine.collection("iam", "policies")
+def test_a_public_service_is_open_to_everybody(environment: LocalEnvironment, service: str) -> None:
+    policies = environment.collection("iam", "policies")
     authenticated = {"bindings": [{"role": "roles/run.invoker", "members": ["allAuthenticatedUsers"]}]}
     policies.put(SERVICE, authenticated)
     assert get(service).status_code == 403, "who has no token is not authenticated"
@@ -109,8 +109,10 @@ def test_a_public_service_is_open_to_everybody(machine: Machine, service: str) -
     assert get(service, "what.is.this").text == "the page"
 
 
-def test_the_users_own_address_opens_the_service_without_a_token(machine: Machine, service: str) -> None:
-    ingress = machine.service(Ingress)
+def test_the_users_own_address_opens_the_service_without_a_token(
+    environment: LocalEnvironment, service: str
+) -> None:
+    ingress = environment.service(Ingress)
     own = ingress.open_for_user(service)
     assert own != service
     assert ingress.open_for_user(service) == own
@@ -125,17 +127,17 @@ def test_the_users_own_address_opens_the_service_without_a_token(machine: Machin
     assert get(own, Host=own.removeprefix("http://").replace("127.0.0.1", "localhost")).status_code == 200
 
 
-def test_whoever_uses_the_machine_has_a_token_too(machine: Machine, service: str) -> None:
-    token = identity_token(machine.service(Access).owner, service, 0)
+def test_whoever_uses_the_machine_has_a_token_too(environment: LocalEnvironment, service: str) -> None:
+    token = identity_token(environment.service(Access).owner, service, 0)
     assert get(service, token).status_code == 200
 
 
-def test_a_service_that_ended_listens_at_its_url_again(machine: Machine, service: str) -> None:
-    ingress = machine.service(Ingress)
+def test_a_service_that_ended_listens_at_its_url_again(environment: LocalEnvironment, service: str) -> None:
+    ingress = environment.service(Ingress)
     own = ingress.open_for_user(service)
     ingress.end(service)
     for url in (service, own):
         with pytest.raises(requests.ConnectionError):
             get(url)
     assert ingress.listen(int(service.rpartition(":")[2]), "http://127.0.0.1:1") == service
-    assert get(service, identity_token(machine.service(Access).owner, service, 0)).status_code == 503
+    assert get(service, identity_token(environment.service(Access).owner, service, 0)).status_code == 503

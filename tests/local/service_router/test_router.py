@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.environment.metadata_server import identity_token
 from local.processes.ports import free_port
-from local.service_router.router import FrontEnd, error_answer, is_loopback, json_answer
+from local.service_router.router import ServiceRouter, error_answer, is_loopback, json_answer
 from tests.local.conftest import account, allow, bearer
 
 pytestmark = pytest.mark.unit
@@ -54,58 +54,60 @@ class Workload:
 
 
 @pytest.fixture
-def front(machine: Machine) -> Iterator[FrontEnd]:
-    one = machine.service(FrontEnd)
+def router(environment: LocalEnvironment) -> Iterator[ServiceRouter]:
+    one = environment.service(ServiceRouter)
     yield one
     one.close()
 
 
-def call(front: FrontEnd, url: str, timeout_s: float = 5) -> tuple[int, bytes]:
-    answer = front.call("POST", url, {"X-Test": "yes"}, b"body", timeout_s)
+def call(router: ServiceRouter, url: str, timeout_s: float = 5) -> tuple[int, bytes]:
+    answer = router.call("POST", url, {"X-Test": "yes"}, b"body", timeout_s)
     return answer.status, answer.body
 
 
-def test_a_request_goes_through_as_it_is(front: FrontEnd) -> None:
+def test_a_request_goes_through_as_it_is(router: ServiceRouter) -> None:
     workload = Workload()
-    assert call(front, f"{workload.url}/path?x=1") == (201, b"done")
+    assert call(router, f"{workload.url}/path?x=1") == (201, b"done")
     assert workload.seen == [("POST", "/path?x=1", b"body", "yes")]
     workload.close()
 
 
-def test_a_request_waits_until_its_workload_listens(front: FrontEnd) -> None:
+def test_a_request_waits_until_its_workload_listens(router: ServiceRouter) -> None:
     port = free_port()
     started: list[Workload] = []
     threading.Timer(0.3, lambda: started.append(Workload(port))).start()
-    assert call(front, f"http://127.0.0.1:{port}/") == (201, b"done")
+    assert call(router, f"http://127.0.0.1:{port}/") == (201, b"done")
     started[0].close()
 
 
-def test_a_closed_front_end_waits_no_longer(front: FrontEnd) -> None:
-    front.close()
-    status, body = call(front, f"http://127.0.0.1:{free_port()}/")
+def test_a_closed_front_end_waits_no_longer(router: ServiceRouter) -> None:
+    router.close()
+    status, body = call(router, f"http://127.0.0.1:{free_port()}/")
     assert status == 503
     assert b"ConnectionRefused" in body
 
 
-def test_a_connection_that_breaks_is_a_failure_and_not_repeated_here(front: FrontEnd) -> None:
+def test_a_connection_that_breaks_is_a_failure_and_not_repeated_here(router: ServiceRouter) -> None:
     workload = Workload(breaks=True)
-    status, body = call(front, workload.url)
+    status, body = call(router, workload.url)
     assert (status, len(workload.seen)) == (503, 1)
     assert b"the connection broke" in body
     workload.close()
 
 
-def test_an_answer_that_takes_too_long_is_504(front: FrontEnd) -> None:
+def test_an_answer_that_takes_too_long_is_504(router: ServiceRouter) -> None:
     workload = Workload(seconds=1)
-    assert call(front, workload.url, timeout_s=0.1)[0] == 504
+    assert call(router, workload.url, timeout_s=0.1)[0] == 504
     workload.close()
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
-def test_a_workload_gets_no_more_requests_at_a_time_than_it_takes(front: FrontEnd, at_once: int) -> None:
+def test_a_workload_gets_no_more_requests_at_a_time_than_it_takes(
+    router: ServiceRouter, at_once: int
+) -> None:
     workload = Workload(seconds=0.05)
-    front.limit(workload.url, at_once)
-    callers = [threading.Thread(target=call, args=(front, workload.url)) for _ in range(8)]
+    router.limit(workload.url, at_once)
+    callers = [threading.Thread(target=call, args=(router, workload.url)) for _ in range(8)]
     for each in callers:
         each.start()
     for each in callers:
@@ -115,32 +117,38 @@ def test_a_workload_gets_no_more_requests_at_a_time_than_it_takes(front: FrontEn
     workload.close()
 
 
-def test_what_leads_away_is_not_called_and_said_once(front: FrontEnd, machine: Machine) -> None:
+def test_what_leads_away_is_not_called_and_said_once(
+    router: ServiceRouter, environment: LocalEnvironment
+) -> None:
     for _ in range(2):
-        assert call(front, "https://example.com/x")[0] == 403
-    assert machine.not_honoured == ["https://example.com/x is not called: it leads away from this machine"]
+        assert call(router, "https://example.com/x")[0] == 403
+    assert environment.not_honoured == [
+        "https://example.com/x is not called: it leads away from this machine"
+    ]
 
 
-def test_a_google_api_is_answered_here_and_others_are_not(front: FrontEnd, machine: Machine) -> None:
-    front.answer_for(
+def test_a_google_api_is_answered_here_and_others_are_not(
+    router: ServiceRouter, environment: LocalEnvironment
+) -> None:
+    router.answer_for(
         "dataproc.googleapis.com", lambda m, p, b, caller: json_answer([m, p, b.decode(), caller])
     )
-    caller = account(machine, "caller")
-    answer = front.call("POST", "https://dataproc.googleapis.com/v1/x:y", bearer(caller), b"body", 5)
+    caller = account(environment, "caller")
+    answer = router.call("POST", "https://dataproc.googleapis.com/v1/x:y", bearer(caller), b"body", 5)
     assert (answer.status, json.loads(answer.body)) == (200, ["POST", "/v1/x:y", "body", caller])
-    assert front.reaches("https://dataproc.googleapis.com/v1")
-    assert not front.reaches("https://compute.googleapis.com/v1")
+    assert router.reaches("https://dataproc.googleapis.com/v1")
+    assert not router.reaches("https://compute.googleapis.com/v1")
 
 
 @pytest.mark.parametrize(
     "authorization", [None, "Bearer local:nobody@elsewhere", "Bearer ya29.real", "Basic x"]
 )
 def test_a_google_api_answers_nobody_whom_it_does_not_know(
-    front: FrontEnd, authorization: str | None
+    router: ServiceRouter, authorization: str | None
 ) -> None:
-    front.answer_for("dataproc.googleapis.com", lambda *_: pytest.fail("called"))
+    router.answer_for("dataproc.googleapis.com", lambda *_: pytest.fail("called"))
     headers = {"Authorization": authorization} if authorization else {}
-    answer = front.call("POST", "https://dataproc.googleapis.com/v1/x:y", headers, b"", 5)
+    answer = router.call("POST", "https://dataproc.googleapis.com/v1/x:y", headers, b"", 5)
     assert (answer.status, json.loads(answer.body)["error"]["status"]) == (401, "UNAUTHENTICATED")
 
 
@@ -165,25 +173,25 @@ INVOKER, STRANGER = "invoker@p.iam", "stranger@p.iam"
     ],
 )
 def test_only_an_invoker_gets_to_a_service(  # noqa: PLR0917 - a row of the table
-    machine: Machine, caller: str, audience: str, role: str, status: int, told: str
+    environment: LocalEnvironment, caller: str, audience: str, role: str, status: int, told: str
 ) -> None:
-    workload, front = Workload(), machine.service(FrontEnd)
-    front.invoke_as(workload.url, "projects/p/l/s")
-    allow(machine, account(machine, INVOKER), "projects/p/l/s", role)
+    workload, router = Workload(), environment.service(ServiceRouter)
+    router.invoke_as(workload.url, "projects/p/l/s")
+    allow(environment, account(environment, INVOKER), "projects/p/l/s", role)
     token = identity_token(caller, audience.format(url=workload.url), 0)
     headers = {"Authorization": f"Bearer {token}"} if caller else {}
-    answer = front.call("POST", f"{workload.url}/sweep", headers, b"", 5)
+    answer = router.call("POST", f"{workload.url}/sweep", headers, b"", 5)
     assert (answer.status, len(workload.seen)) == (status, int(status == 201))
     assert told.format(url=workload.url) in answer.body.decode()
     workload.close()
 
 
-def test_an_access_token_invokes_no_service(front: FrontEnd, machine: Machine) -> None:
-    workload, service = Workload(), f"projects/{machine.project}/locations/l/services/s"
-    front.invoke_as(workload.url, service)
-    invoker = account(machine, "invoker")
-    allow(machine, invoker, service, "run.routes.invoke")
-    assert front.call("POST", workload.url, bearer(invoker), b"", 5).status == 401
+def test_an_access_token_invokes_no_service(router: ServiceRouter, environment: LocalEnvironment) -> None:
+    workload, service = Workload(), f"projects/{environment.project}/locations/l/services/s"
+    router.invoke_as(workload.url, service)
+    invoker = account(environment, "invoker")
+    allow(environment, invoker, service, "run.routes.invoke")
+    assert router.call("POST", workload.url, bearer(invoker), b"", 5).status == 401
     workload.close()
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
 from local.services.bigquery import HANDLERS, BigQuery, TableChangedError, grown, table_as_rest
 from local.stack.loading import Resource
@@ -22,11 +22,11 @@ COLUMNS: list[dict[str, Any]] = [
 ]
 
 
-def make(machine: Machine, kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    return HANDLERS[kind](Resource(f"{kind}.r", kind, "r", {}), arguments, machine)
+def make(environment: LocalEnvironment, kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    return HANDLERS[kind](Resource(f"{kind}.r", kind, "r", {}), arguments, environment)
 
 
-def make_table(machine: Machine, columns: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+def make_table(environment: LocalEnvironment, columns: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     arguments = {
         "dataset_id": "vlille",
         "table_id": "stations",
@@ -35,27 +35,31 @@ def make_table(machine: Machine, columns: list[dict[str, Any]], **more: Any) -> 
         "clustering": ["nom"],
         "deletion_protection": False,
     }
-    return make(machine, "google_bigquery_table", arguments | more)
+    return make(environment, "google_bigquery_table", arguments | more)
 
 
-def query(machine: Machine, sql: str) -> list[list[Any]]:
-    return machine.service(BigQuery).query(machine.project, sql)
+def query(environment: LocalEnvironment, sql: str) -> list[list[Any]]:
+    return environment.service(BigQuery).query(environment.project, sql)
 
 
-def held(machine: Machine) -> dict[str, Any]:
-    path = f"/bigquery/v2/projects/{machine.project}/datasets/vlille/tables/stations"
-    return machine.service(BigQuery).find(path) or {}
+def held(environment: LocalEnvironment) -> dict[str, Any]:
+    path = f"/bigquery/v2/projects/{environment.project}/datasets/vlille/tables/stations"
+    return environment.service(BigQuery).find(path) or {}
 
 
 @pytest.fixture
-def warehouse(machine_with_data: Machine) -> Machine:
+def warehouse(environment_with_emulators: LocalEnvironment) -> LocalEnvironment:
     """A machine with the dataset `vlille`."""
-    make(machine_with_data, "google_bigquery_dataset", {"dataset_id": "vlille", "location": "europe-west1"})
-    return machine_with_data
+    make(
+        environment_with_emulators,
+        "google_bigquery_dataset",
+        {"dataset_id": "vlille", "location": "europe-west1"},
+    )
+    return environment_with_emulators
 
 
 @pytest.mark.emulator
-def test_dataset_and_its_update(warehouse: Machine) -> None:
+def test_dataset_and_its_update(warehouse: LocalEnvironment) -> None:
     arguments = {
         "dataset_id": "vlille",
         "location": "europe-west1",
@@ -74,7 +78,7 @@ def test_dataset_and_its_update(warehouse: Machine) -> None:
 
 
 @pytest.mark.emulator
-def test_table_is_partitioned_and_clustered(warehouse: Machine) -> None:
+def test_table_is_partitioned_and_clustered(warehouse: LocalEnvironment) -> None:
     attributes = make_table(warehouse, COLUMNS)
     assert attributes["id"] == f"projects/{warehouse.project}/datasets/vlille/tables/stations"
     assert attributes["type"] == "TABLE"
@@ -88,7 +92,7 @@ def test_table_is_partitioned_and_clustered(warehouse: Machine) -> None:
 
 
 @pytest.mark.emulator
-def test_table_grows_and_keeps_its_rows(warehouse: Machine) -> None:
+def test_table_grows_and_keeps_its_rows(warehouse: LocalEnvironment) -> None:
     make_table(warehouse, COLUMNS)
     query(
         warehouse,
@@ -111,7 +115,7 @@ def test_table_grows_and_keeps_its_rows(warehouse: Machine) -> None:
 
 
 @pytest.mark.emulator
-def test_table_that_would_have_to_be_replaced_is_left_alone(warehouse: Machine) -> None:
+def test_table_that_would_have_to_be_replaced_is_left_alone(warehouse: LocalEnvironment) -> None:
     make_table(warehouse, COLUMNS)
     with pytest.raises(TableChangedError, match=r"vlille\.stations\.nom exists here with type STRING"):
         make_table(warehouse, [COLUMNS[0], COLUMNS[1] | {"type": "INTEGER"}, COLUMNS[2]])
@@ -125,7 +129,7 @@ def test_table_that_would_have_to_be_replaced_is_left_alone(warehouse: Machine) 
 
 
 @pytest.mark.emulator
-def test_view_and_its_change(warehouse: Machine) -> None:
+def test_view_and_its_change(warehouse: LocalEnvironment) -> None:
     make_table(warehouse, COLUMNS)
     query(warehouse, "INSERT INTO vlille.stations (nom) VALUES ('A')")
     view = {"dataset_id": "vlille", "table_id": "availability", "deletion_protection": False}
@@ -138,7 +142,7 @@ def test_view_and_its_change(warehouse: Machine) -> None:
 
 
 @pytest.mark.emulator
-def test_what_has_no_effect_is_said(warehouse: Machine) -> None:
+def test_what_has_no_effect_is_said(warehouse: LocalEnvironment) -> None:
     partitioning = {"type": "DAY", "field": "collected_at", "expiration_ms": 1000}
     make_table(
         warehouse, COLUMNS, time_partitioning=[partitioning], expiration_time=5, biglake_configuration={}
@@ -203,12 +207,14 @@ def test_view_as_rest_has_no_schema() -> None:
 
 
 @pytest.mark.unit
-def test_an_authorized_dataset_is_taken_and_a_grant_by_an_access_list_is_not(machine: Machine) -> None:
+def test_an_authorized_dataset_is_taken_and_a_grant_by_an_access_list_is_not(
+    environment: LocalEnvironment,
+) -> None:
     kind = "google_bigquery_dataset_access"
     authorized = {
         "dataset": {"dataset": {"project_id": "p", "dataset_id": "views"}, "target_types": ["VIEWS"]}
     }
-    made = make(machine, kind, {"dataset_id": "vlille"} | authorized)
-    assert made["id"] == f"projects/{machine.project}/datasets/vlille"
+    made = make(environment, kind, {"dataset_id": "vlille"} | authorized)
+    assert made["id"] == f"projects/{environment.project}/datasets/vlille"
     with pytest.raises(LocalError, match="google_bigquery_dataset_iam_member"):
-        make(machine, kind, {"dataset_id": "vlille", "role": "READER", "user_by_email": "a@example.org"})
+        make(environment, kind, {"dataset_id": "vlille", "role": "READER", "user_by_email": "a@example.org"})

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from local.environment.clock import SimulatedClock
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
 from local.iam_proxy.access import Access
-from local.service_router.router import Answer, FrontEnd
+from local.service_router.router import Answer, ServiceRouter
 from local.services.dataproc import (
     MACHINES,
     Dataproc,
@@ -151,7 +151,7 @@ def test_why_a_job_failed_is_what_it_logged_last_as_an_error(lines: list[str], e
     assert last_fault(lines) == expected
 
 
-def declare(machine: Machine) -> None:
+def declare(environment: LocalEnvironment) -> None:
     kind = "google_dataproc_workflow_template"
     arguments = {
         "name": "rebuild-days",
@@ -174,19 +174,21 @@ def declare(machine: Machine) -> None:
         ],
         "parameters": [{"name": "FROM", "fields": ["jobs['rebuild'].pysparkJob.args[0]"]}],
     }
-    workflow_template(Resource(f"{kind}.x", kind, "x", {}), arguments, machine)
+    workflow_template(Resource(f"{kind}.x", kind, "x", {}), arguments, environment)
 
 
-def test_a_template_is_kept_as_the_api_has_it(machine: Machine) -> None:
-    machine.clock = SimulatedClock(machine.clock.now())
-    declare(machine)
-    (kept,) = machine.service(Dataproc).templates.list()
-    assert kept["name"] == f"projects/{machine.project}/regions/europe-west1/workflowTemplates/rebuild-days"
+def test_a_template_is_kept_as_the_api_has_it(environment: LocalEnvironment) -> None:
+    environment.clock = SimulatedClock(environment.clock.now())
+    declare(environment)
+    (kept,) = environment.service(Dataproc).templates.list()
+    assert (
+        kept["name"] == f"projects/{environment.project}/regions/europe-west1/workflowTemplates/rebuild-days"
+    )
     assert kept["serviceAccount"] == "b@p.iam"
     (job,) = kept["jobs"]
     assert job["stepId"] == "rebuild"
     assert job["pysparkJob"]["properties"] == {"spark.sql.x_y": "1"}
-    assert any("there is no cluster" in sentence for sentence in machine.not_honoured)
+    assert any("there is no cluster" in sentence for sentence in environment.not_honoured)
 
 
 @pytest.mark.parametrize(
@@ -199,13 +201,15 @@ def test_a_template_is_kept_as_the_api_has_it(machine: Machine) -> None:
     ],
 )
 def test_the_api_refuses_as_google_does(
-    machine: Machine, path: str, body: bytes, status: int, reason: str
+    environment: LocalEnvironment, path: str, body: bytes, status: int, reason: str
 ) -> None:
-    machine.clock = SimulatedClock(machine.clock.now())
-    declare(machine)
-    base = f"https://dataproc.googleapis.com/v1/projects/{machine.project}/regions/europe-west1"
-    owner = bearer(machine.service(Access).owner)
-    answer = machine.service(FrontEnd).call("POST", f"{base}/workflowTemplates/{path}", owner, body, 5)
+    environment.clock = SimulatedClock(environment.clock.now())
+    declare(environment)
+    base = f"https://dataproc.googleapis.com/v1/projects/{environment.project}/regions/europe-west1"
+    owner = bearer(environment.service(Access).owner)
+    answer = environment.service(ServiceRouter).call(
+        "POST", f"{base}/workflowTemplates/{path}", owner, body, 5
+    )
     assert answer.status == status
     assert reason in json.dumps(json.loads(answer.body))
 
@@ -216,11 +220,13 @@ CLUSTER: dict[str, Any] = {
 JOB: dict[str, Any] = {"stepId": "rebuild", "pysparkJob": {"mainPythonFileUri": "gs://b/main.py"}}
 
 
-def ask(machine: Machine, method: str, path: str, document: object = None, caller: str = "") -> Answer:
+def ask(
+    environment: LocalEnvironment, method: str, path: str, document: object = None, caller: str = ""
+) -> Answer:
     """Call the API below the machine's region, as who deploys or somebody else."""
-    url = f"https://dataproc.googleapis.com/v1/projects/{machine.project}/regions/europe-west1/{path}"
-    token = bearer(caller or machine.service(Access).owner)
-    return machine.service(FrontEnd).call(method, url, token, json.dumps(document).encode(), 5)
+    url = f"https://dataproc.googleapis.com/v1/projects/{environment.project}/regions/europe-west1/{path}"
+    token = bearer(caller or environment.service(Access).owner)
+    return environment.service(ServiceRouter).call(method, url, token, json.dumps(document).encode(), 5)
 
 
 @pytest.mark.parametrize(
@@ -243,23 +249,27 @@ def ask(machine: Machine, method: str, path: str, document: object = None, calle
         ),
     ],
 )
-def test_an_inline_template_that_is_bad_is_refused(machine: Machine, document: object, expected: str) -> None:
-    machine.clock = SimulatedClock(machine.clock.now())
-    dataproc = machine.service(Dataproc)
-    answer = ask(machine, "POST", "workflowTemplates:instantiateInline", document)
+def test_an_inline_template_that_is_bad_is_refused(
+    environment: LocalEnvironment, document: object, expected: str
+) -> None:
+    environment.clock = SimulatedClock(environment.clock.now())
+    dataproc = environment.service(Dataproc)
+    answer = ask(environment, "POST", "workflowTemplates:instantiateInline", document)
     error = json.loads(answer.body)["error"]
     assert (answer.status, error["status"], dataproc.workflows) == (400, "INVALID_ARGUMENT", [])
     assert expected in error["message"]
 
 
-def test_an_inline_template_is_run_and_kept_nowhere(machine: Machine) -> None:
-    machine.clock = clock = SimulatedClock(machine.clock.now())
-    dataproc = machine.service(Dataproc)
+def test_an_inline_template_is_run_and_kept_nowhere(environment: LocalEnvironment) -> None:
+    environment.clock = clock = SimulatedClock(environment.clock.now())
+    dataproc = environment.service(Dataproc)
     asked = {"placement": CLUSTER, "jobs": [JOB]}
-    begun = json.loads(ask(machine, "POST", "workflowTemplates:instantiateInline", asked).body)
-    assert re.fullmatch(rf"projects/{machine.project}/regions/europe-west1/operations/[^/]+", begun["name"])
+    begun = json.loads(ask(environment, "POST", "workflowTemplates:instantiateInline", asked).body)
+    assert re.fullmatch(
+        rf"projects/{environment.project}/regions/europe-west1/operations/[^/]+", begun["name"]
+    )
     clock.run(dataproc.workflows[0].ended.is_set)
-    ended = json.loads(ask(machine, "GET", begun["name"].partition("europe-west1/")[2]).body)
+    ended = json.loads(ask(environment, "GET", begun["name"].partition("europe-west1/")[2]).body)
     assert ended["done"]
     assert ended["error"]["message"].startswith("Service Account 'b@p.iam' is missing required permissions")
     assert dataproc.templates.names() == []
@@ -267,14 +277,14 @@ def test_an_inline_template_is_run_and_kept_nowhere(machine: Machine) -> None:
     clock.close()
 
 
-def test_two_at_once_are_held_apart(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine.clock = clock = SimulatedClock(machine.clock.now())
+def test_two_at_once_are_held_apart(environment: LocalEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment.clock = clock = SimulatedClock(environment.clock.now())
     monkeypatch.setattr(Dataproc, "_check_machines", lambda *_: None)
     monkeypatch.setattr(Dataproc, "_submit", lambda _self, workflow, *_: {"folder": str(workflow.folder)})
-    dataproc = machine.service(Dataproc)
+    dataproc = environment.service(Dataproc)
     asked = {"placement": CLUSTER, "jobs": [JOB]}
     begun = [
-        json.loads(ask(machine, "POST", "workflowTemplates:instantiateInline", asked).body) for _ in "ab"
+        json.loads(ask(environment, "POST", "workflowTemplates:instantiateInline", asked).body) for _ in "ab"
     ]
     first, second = dataproc.workflows
     clock.run(lambda: first.ended.is_set() and second.ended.is_set())
@@ -285,22 +295,22 @@ def test_two_at_once_are_held_apart(machine: Machine, monkeypatch: pytest.Monkey
 
 
 def test_a_request_that_is_made_again_begins_nothing_while_its_run_goes_on(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
+    environment: LocalEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine.clock = clock = SimulatedClock(machine.clock.now())
+    environment.clock = clock = SimulatedClock(environment.clock.now())
     goes_on = threading.Event()
     monkeypatch.setattr(Dataproc, "_check_machines", lambda *_: None)
     monkeypatch.setattr(Dataproc, "_submit", lambda *_: {"waited": goes_on.wait()})
-    declare(machine)
+    declare(environment)
 
     def begin() -> str:
         asked = {"requestId": "a", "parameters": {"FROM": "yesterday"}}
-        answer = ask(machine, "POST", "workflowTemplates/rebuild-days:instantiate", asked)
+        answer = ask(environment, "POST", "workflowTemplates/rebuild-days:instantiate", asked)
         return str(json.loads(answer.body)["name"])
 
     first, again = begin(), begin()
     goes_on.set()
-    clock.run(machine.service(Dataproc).workflows[0].ended.is_set)
+    clock.run(environment.service(Dataproc).workflows[0].ended.is_set)
     later = begin()
     assert first == again != later
     clock.close()
@@ -367,17 +377,19 @@ ACTS = ("projects/{project}/serviceAccounts/b@p.iam", "iam.serviceAccounts.actAs
     ],
 )
 def test_who_starts_a_cluster_also_acts_as_its_machines(
-    machine: Machine, granted: list[tuple[str, str]], missing: str | None
+    environment: LocalEnvironment, granted: list[tuple[str, str]], missing: str | None
 ) -> None:
-    machine.clock = clock = SimulatedClock(machine.clock.now())
-    declare(machine)
-    starter = account(machine, "starter")
+    environment.clock = clock = SimulatedClock(environment.clock.now())
+    declare(environment)
+    starter = account(environment, "starter")
     for resource, permission in granted:
-        allow(machine, starter, resource.format(project=machine.project), permission)
-    url = f"https://{machine.region}-dataproc.googleapis.com/v1/{machine.service(Dataproc).templates.names()[0]}:instantiate"
+        allow(environment, starter, resource.format(project=environment.project), permission)
+    url = f"https://{environment.region}-dataproc.googleapis.com/v1/{environment.service(Dataproc).templates.names()[0]}:instantiate"
     body = b'{"parameters": {"FROM": "yesterday"}}'
-    answer = machine.service(FrontEnd).call("POST", url, bearer(starter), body, 5)
-    assert (answer.status, len(machine.service(Dataproc).workflows)) == ((403, 0) if missing else (200, 1))
+    answer = environment.service(ServiceRouter).call("POST", url, bearer(starter), body, 5)
+    assert (answer.status, len(environment.service(Dataproc).workflows)) == (
+        (403, 0) if missing else (200, 1)
+    )
     if missing:
         error = json.loads(answer.body)["error"]
         assert error["message"].startswith(missing)
@@ -397,14 +409,14 @@ def test_who_starts_a_cluster_also_acts_as_its_machines(
     ],
 )
 def test_inline_templates_and_operations_have_their_own_permissions(
-    machine: Machine, method: str, path: str, granted: list[tuple[str, str]], status: int
+    environment: LocalEnvironment, method: str, path: str, granted: list[tuple[str, str]], status: int
 ) -> None:
-    machine.clock = clock = SimulatedClock(machine.clock.now())
-    dataproc = machine.service(Dataproc)
-    starter = account(machine, "starter")
+    environment.clock = clock = SimulatedClock(environment.clock.now())
+    dataproc = environment.service(Dataproc)
+    starter = account(environment, "starter")
     for resource, permission in granted:
-        allow(machine, starter, resource.format(project=machine.project), permission)
-    answer = ask(machine, method, path, {"placement": CLUSTER, "jobs": [JOB]}, starter)
+        allow(environment, starter, resource.format(project=environment.project), permission)
+    answer = ask(environment, method, path, {"placement": CLUSTER, "jobs": [JOB]}, starter)
     assert (answer.status, len(dataproc.workflows)) == (status, int(status == 200))
     clock.close()
 
@@ -431,25 +443,25 @@ def test_inline_templates_and_operations_have_their_own_permissions(
     ],
 )
 def test_machines_need_their_roles_before_there_is_a_cluster(
-    machine: Machine, project: tuple[str, ...], bucket: tuple[str, ...], expected: str
+    environment: LocalEnvironment, project: tuple[str, ...], bucket: tuple[str, ...], expected: str
 ) -> None:
-    machine.clock = clock = SimulatedClock(machine.clock.now())
-    declare(machine)
-    allow(machine, "b@p.iam", f"projects/{machine.project}", *project)
-    allow(machine, "b@p.iam", "b/s", *bucket)
-    dataproc = machine.service(Dataproc)
+    environment.clock = clock = SimulatedClock(environment.clock.now())
+    declare(environment)
+    allow(environment, "b@p.iam", f"projects/{environment.project}", *project)
+    allow(environment, "b@p.iam", "b/s", *bucket)
+    dataproc = environment.service(Dataproc)
     workflow = dataproc.instantiate(dataproc.templates.names()[0], {"FROM": "yesterday"})
     clock.run(workflow.ended.is_set)
     assert (workflow.state, expected in workflow.error) == ("FAILED", True), workflow.error
     clock.close()
 
 
-def test_a_run_that_fails_says_why(machine: Machine, tmp_path: Path) -> None:
-    machine.clock = clock = SimulatedClock(machine.clock.now())
-    declare(machine)
+def test_a_run_that_fails_says_why(environment: LocalEnvironment, tmp_path: Path) -> None:
+    environment.clock = clock = SimulatedClock(environment.clock.now())
+    declare(environment)
     storage = ("storage.buckets.get", "storage.objects.create", "storage.objects.get")
-    allow(machine, "b@p.iam", f"projects/{machine.project}", *MACHINES, *storage)
-    dataproc = machine.service(Dataproc)
+    allow(environment, "b@p.iam", f"projects/{environment.project}", *MACHINES, *storage)
+    dataproc = environment.service(Dataproc)
     workflow = dataproc.instantiate(dataproc.templates.names()[0], {"FROM": "yesterday"})
     clock.run(workflow.ended.is_set)
     assert workflow.state == "FAILED"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.services.iam import ENFORCED, HANDLERS, Policies
 from local.stack.loading import Resource
 
@@ -13,34 +13,34 @@ pytestmark = pytest.mark.unit
 MEMBER = "serviceAccount:vlille-collector@p.iam.gserviceaccount.com"
 
 
-def make(machine: Machine, kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    return HANDLERS[kind](Resource(f"{kind}.r", kind, "r", {}), arguments, machine)
+def make(environment: LocalEnvironment, kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    return HANDLERS[kind](Resource(f"{kind}.r", kind, "r", {}), arguments, environment)
 
 
-def test_service_account(machine: Machine) -> None:
+def test_service_account(environment: LocalEnvironment) -> None:
     attributes = make(
-        machine, "google_service_account", {"account_id": "vlille-copier", "display_name": "Copier"}
+        environment, "google_service_account", {"account_id": "vlille-copier", "display_name": "Copier"}
     )
-    email = f"vlille-copier@{machine.project}.iam.gserviceaccount.com"
+    email = f"vlille-copier@{environment.project}.iam.gserviceaccount.com"
     assert attributes["email"] == email
     assert attributes["member"] == f"serviceAccount:{email}"
-    assert attributes["name"] == attributes["id"] == f"projects/{machine.project}/serviceAccounts/{email}"
+    assert attributes["name"] == attributes["id"] == f"projects/{environment.project}/serviceAccounts/{email}"
     assert attributes["unique_id"].isdigit()
     assert len(attributes["unique_id"]) == 21
-    kept = machine.collection("iam", "serviceAccounts").get(attributes["name"])
+    kept = environment.collection("iam", "serviceAccounts").get(attributes["name"])
     assert (kept["email"], kept["displayName"]) == (email, "Copier")
-    assert machine.not_honoured == []
+    assert environment.not_honoured == []
 
 
-def test_custom_role(machine: Machine) -> None:
+def test_custom_role(environment: LocalEnvironment) -> None:
     arguments = {
         "role_id": "starter",
         "title": "Starter",
         "permissions": ["dataproc.workflowTemplates.instantiate"],
     }
-    attributes = make(machine, "google_project_iam_custom_role", arguments)
-    assert attributes["id"] == attributes["name"] == f"projects/{machine.project}/roles/starter"
-    kept = machine.collection("iam", "roles").get(attributes["id"])
+    attributes = make(environment, "google_project_iam_custom_role", arguments)
+    assert attributes["id"] == attributes["name"] == f"projects/{environment.project}/roles/starter"
+    kept = environment.collection("iam", "roles").get(attributes["id"])
     assert kept["includedPermissions"] == ["dataproc.workflowTemplates.instantiate"]
 
 
@@ -92,26 +92,26 @@ def test_custom_role(machine: Machine) -> None:
     ],
 )
 def test_grant(
-    machine: Machine, kind: str, arguments: dict[str, str], resource: str, identity: str | None
+    environment: LocalEnvironment, kind: str, arguments: dict[str, str], resource: str, identity: str | None
 ) -> None:
-    attributes = make(machine, f"{kind}_iam_member", arguments | {"role": "roles/r", "member": MEMBER})
-    name = resource.format(machine.project)
-    assert machine.service(Policies).get(name) == {"bindings": [{"role": "roles/r", "members": [MEMBER]}]}
+    attributes = make(environment, f"{kind}_iam_member", arguments | {"role": "roles/r", "member": MEMBER})
+    name = resource.format(environment.project)
+    assert environment.service(Policies).get(name) == {"bindings": [{"role": "roles/r", "members": [MEMBER]}]}
     assert attributes["id"] == (identity or f"{name}/roles/r/{MEMBER}")
-    assert machine.not_honoured == [ENFORCED]
+    assert environment.not_honoured == [ENFORCED]
 
 
-def test_members_of_one_role_are_one_binding_and_conditions_another(machine: Machine) -> None:
+def test_members_of_one_role_are_one_binding_and_conditions_another(environment: LocalEnvironment) -> None:
     condition = {"title": "only-some", "expression": "resource.name.startsWith('x')"}
     base = {"bucket": "b1", "role": "roles/r"}
     for member in ("user:b", "user:a", "user:b"):
-        make(machine, "google_storage_bucket_iam_member", base | {"member": member})
+        make(environment, "google_storage_bucket_iam_member", base | {"member": member})
     conditional = make(
-        machine, "google_storage_bucket_iam_member", base | {"member": "user:c", "condition": [condition]}
+        environment, "google_storage_bucket_iam_member", base | {"member": "user:c", "condition": [condition]}
     )
-    make(machine, "google_storage_bucket_iam_binding", base | {"members": ["user:d"]})
+    make(environment, "google_storage_bucket_iam_binding", base | {"members": ["user:d"]})
     assert conditional["id"] == "b/b1/roles/r/user:c/only-some"
-    assert machine.service(Policies).get("b/b1") == {
+    assert environment.service(Policies).get("b/b1") == {
         "bindings": [
             {"role": "roles/r", "members": ["user:a", "user:b", "user:d"]},
             {"role": "roles/r", "members": ["user:c"], "condition": condition},
@@ -119,5 +119,5 @@ def test_members_of_one_role_are_one_binding_and_conditions_another(machine: Mac
     }
 
 
-def test_nothing_granted_is_an_empty_policy(machine: Machine) -> None:
-    assert machine.service(Policies).get("b/none") == {"bindings": []}
+def test_nothing_granted_is_an_empty_policy(environment: LocalEnvironment) -> None:
+    assert environment.service(Policies).get("b/none") == {"bindings": []}

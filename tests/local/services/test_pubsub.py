@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.environment.clock import AT_ONCE, RealClock, SimulatedClock
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import LocalError, NotFoundError
 from local.iam_proxy.access import Access
 from local.processes.ports import free_port
-from local.service_router.router import FrontEnd
+from local.service_router.router import ServiceRouter
 from local.services.pubsub import AGENT, PubSub, _backoff_s, subscription_of
 from local.services.pubsub import subscription as subscription_handler
 from local.services.pubsub import topic as topic_handler
@@ -69,10 +69,10 @@ def endpoint() -> Iterator[Callable[..., Endpoint]]:
 
 
 @pytest.fixture
-def timed(machine: Machine) -> Iterator[Machine]:
+def timed(environment: LocalEnvironment) -> Iterator[LocalEnvironment]:
     clock = SimulatedClock(NOON)
-    machine.clock = clock
-    yield machine
+    environment.clock = clock
+    yield environment
     clock.close()
 
 
@@ -80,10 +80,11 @@ def make(kind: str) -> Resource:
     return Resource(f"{kind}.x", kind, "x", {})
 
 
-def declare(machine: Machine, url: str, **more: Any) -> tuple[PubSub, str, str]:
+def declare(environment: LocalEnvironment, url: str, **more: Any) -> tuple[PubSub, str, str]:
     """A topic and a push subscription with a dead-letter topic that has a pull subscription."""
     topics = [
-        topic_handler(make("google_pubsub_topic"), {"name": name}, machine) for name in ("collect", "dead")
+        topic_handler(make("google_pubsub_topic"), {"name": name}, environment)
+        for name in ("collect", "dead")
     ]
     push = {"push_endpoint": url, "oidc_token": {"service_account_email": "push@p.iam", "audience": "me"}}
     arguments = {
@@ -94,20 +95,20 @@ def declare(machine: Machine, url: str, **more: Any) -> tuple[PubSub, str, str]:
         "retry_policy": [{"minimum_backoff": "10s", "maximum_backoff": "60s"}],
         "dead_letter_policy": {"dead_letter_topic": topics[1]["id"], "max_delivery_attempts": 5},
     }
-    made = subscription_handler(make("google_pubsub_subscription"), arguments | more, machine)
+    made = subscription_handler(make("google_pubsub_subscription"), arguments | more, environment)
     subscription_handler(
-        make("google_pubsub_subscription"), {"name": "dead", "topic": topics[1]["id"]}, machine
+        make("google_pubsub_subscription"), {"name": "dead", "topic": topics[1]["id"]}, environment
     )
-    return machine.service(PubSub), topics[0]["id"], made["id"]
+    return environment.service(PubSub), topics[0]["id"], made["id"]
 
 
-def settle(machine: Machine, until: Callable[[], bool]) -> None:
-    assert isinstance(machine.clock, SimulatedClock)
-    machine.clock.run(until)
+def settle(environment: LocalEnvironment, until: Callable[[], bool]) -> None:
+    assert isinstance(environment.clock, SimulatedClock)
+    environment.clock.run(until)
 
 
 def test_push_sends_the_envelope_of_google_with_an_identity_token(
-    timed: Machine, endpoint: Callable[..., Endpoint]
+    timed: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
     target = endpoint(204)
     broker, topic, name = declare(timed, target.url)
@@ -127,7 +128,7 @@ def test_push_sends_the_envelope_of_google_with_an_identity_token(
 
 
 def test_a_refused_message_comes_again_with_backoff_and_its_publish_time(
-    timed: Machine, endpoint: Callable[..., Endpoint]
+    timed: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
     target = endpoint(500, 503, 200)
     broker, topic, name = declare(timed, target.url)
@@ -140,7 +141,7 @@ def test_a_refused_message_comes_again_with_backoff_and_its_publish_time(
 
 
 def test_after_the_last_attempt_a_message_goes_to_the_dead_letter_topic(
-    timed: Machine, endpoint: Callable[..., Endpoint]
+    timed: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
     target = endpoint(500)
     broker, topic, name = declare(timed, target.url)
@@ -168,7 +169,7 @@ def test_after_the_last_attempt_a_message_goes_to_the_dead_letter_topic(
     ],
 )
 def test_without_its_agents_roles_a_message_comes_until_it_expires(
-    timed: Machine, endpoint: Callable[..., Endpoint], granted: tuple[str, ...], missing: str
+    timed: LocalEnvironment, endpoint: Callable[..., Endpoint], granted: tuple[str, ...], missing: str
 ) -> None:
     target = endpoint(500)
     broker, topic, name = declare(timed, target.url, message_retention_duration="600s")
@@ -183,16 +184,16 @@ def test_without_its_agents_roles_a_message_comes_until_it_expires(
     assert f"403: {agent} {missing.format(timed.project)}" in denied
 
 
-def let_agent(machine: Machine, *granted: str) -> None:
-    agent, project = AGENT.format(number=machine.project_number), f"projects/{machine.project}"
+def let_agent(environment: LocalEnvironment, *granted: str) -> None:
+    agent, project = AGENT.format(number=environment.project_number), f"projects/{environment.project}"
     if "publish" in granted:
-        allow(machine, agent, f"{project}/topics/dead", "pubsub.topics.publish")
+        allow(environment, agent, f"{project}/topics/dead", "pubsub.topics.publish")
     if "consume" in granted:
-        allow(machine, agent, f"{project}/subscriptions/collect-push", "pubsub.subscriptions.consume")
+        allow(environment, agent, f"{project}/subscriptions/collect-push", "pubsub.subscriptions.consume")
 
 
 def test_pull_leases_a_message_until_it_is_acknowledged(
-    timed: Machine, endpoint: Callable[..., Endpoint]
+    timed: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
     broker, _, _ = declare(timed, endpoint(200).url)
     topic, dead = (
@@ -208,7 +209,7 @@ def test_pull_leases_a_message_until_it_is_acknowledged(
 
 
 def test_a_leased_message_comes_again_after_the_deadline(
-    timed: Machine, endpoint: Callable[..., Endpoint]
+    timed: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
     broker, _, _ = declare(timed, endpoint(200).url)
     dead = f"projects/{timed.project}/subscriptions/dead"
@@ -221,7 +222,7 @@ def test_a_leased_message_comes_again_after_the_deadline(
     assert [m.data for m in broker.pull(dead, 10)] == [b"x"]
 
 
-def test_messages_expire(timed: Machine, endpoint: Callable[..., Endpoint]) -> None:
+def test_messages_expire(timed: LocalEnvironment, endpoint: Callable[..., Endpoint]) -> None:
     target = endpoint(500)
     broker, topic, name = declare(
         timed, target.url, message_retention_duration="600s", dead_letter_policy=None
@@ -236,13 +237,15 @@ def test_messages_expire(timed: Machine, endpoint: Callable[..., Endpoint]) -> N
 
 
 def test_undelivered_messages_outlive_a_restart(
-    timed: Machine, new_machine: Callable[..., Machine], endpoint: Callable[..., Endpoint]
+    timed: LocalEnvironment,
+    new_environment: Callable[..., LocalEnvironment],
+    endpoint: Callable[..., Endpoint],
 ) -> None:
     broken, mended = endpoint(500), endpoint(200)
     broker, topic, _ = declare(timed, broken.url)
     message_id = broker.publish(topic, b"tick", {"kind": "tick"})
     settle(timed, lambda: len(broken.requests) == 2)
-    second = new_machine()
+    second = new_environment()
     second.clock = SimulatedClock(NOON + timedelta(hours=1))
     again, _, name = declare(second, mended.url)
     assert again.resume() == 1
@@ -254,12 +257,12 @@ def test_undelivered_messages_outlive_a_restart(
 
 
 def test_a_dead_subscriber_holds_up_neither_jobs_nor_other_subscriptions(
-    machine: Machine, endpoint: Callable[..., Endpoint]
+    environment: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
-    clock = machine.clock = RealClock()
-    broker, topic, name = declare(machine, f"http://127.0.0.1:{free_port()}/")
+    clock = environment.clock = RealClock()
+    broker, topic, name = declare(environment, f"http://127.0.0.1:{free_port()}/")
     alive = {"push_config": {"push_endpoint": endpoint(204).url}, "name": "alive"}
-    declare(machine, "", **alive)
+    declare(environment, "", **alive)
     for _ in range(2 * AT_ONCE):
         broker.publish(topic, b"tick", {})
     worked = threading.Event()
@@ -271,17 +274,17 @@ def test_a_dead_subscriber_holds_up_neither_jobs_nor_other_subscriptions(
             time.sleep(0.02)
         assert (left, broker.waiting(name)) == (0, 2 * AT_ONCE)
     finally:
-        machine.service(FrontEnd).close()
+        environment.service(ServiceRouter).close()
         clock.close()
 
 
-def test_a_push_that_leaves_this_machine_is_refused(timed: Machine) -> None:
+def test_a_push_that_leaves_this_machine_is_refused(timed: LocalEnvironment) -> None:
     with pytest.raises(LocalError, match=r"pushes to https://example\.com/"):
         declare(timed, "https://example.com/")
 
 
 def test_publishing_to_no_topic_or_nothing_at_all_is_refused(
-    timed: Machine, endpoint: Callable[..., Endpoint]
+    timed: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
     broker, topic, _ = declare(timed, endpoint(200).url)
     with pytest.raises(NotFoundError, match="nowhere"):
@@ -290,7 +293,7 @@ def test_publishing_to_no_topic_or_nothing_at_all_is_refused(
         broker.publish(topic, b"", {})
 
 
-def test_what_is_not_honoured_is_said(timed: Machine, endpoint: Callable[..., Endpoint]) -> None:
+def test_what_is_not_honoured_is_said(timed: LocalEnvironment, endpoint: Callable[..., Endpoint]) -> None:
     declare(timed, endpoint(200).url, enable_message_ordering=True, filter="attributes.x")
     said = " ".join(timed.not_honoured)
     assert "google_pubsub_subscription.enable_message_ordering" in said

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import AlreadyExistsError, LocalError, NotFoundError
 from local.services import HANDLERS
 from local.stack.loading import Resource
@@ -13,8 +13,8 @@ from local.stack.loading import Resource
 pytestmark = pytest.mark.unit
 
 
-def make(machine: Machine, kind: str, arguments: dict[str, Any], **meta: Any) -> dict[str, Any]:
-    return HANDLERS[kind](Resource(f"{kind}.r", kind, "r", {}, (), meta), arguments, machine)
+def make(environment: LocalEnvironment, kind: str, arguments: dict[str, Any], **meta: Any) -> dict[str, Any]:
+    return HANDLERS[kind](Resource(f"{kind}.r", kind, "r", {}, (), meta), arguments, environment)
 
 
 @pytest.mark.parametrize(
@@ -63,62 +63,66 @@ def make(machine: Machine, kind: str, arguments: dict[str, Any], **meta: Any) ->
         ("data.google_client_config", {}, {"project": "{0}", "region": "europe-west1"}),
     ],
 )
-def test_attributes(machine: Machine, kind: str, arguments: dict[str, Any], expected: dict[str, str]) -> None:
-    attributes = make(machine, kind, arguments)
-    wanted = {key: value.format(machine.project) for key, value in expected.items()}
+def test_attributes(
+    environment: LocalEnvironment, kind: str, arguments: dict[str, Any], expected: dict[str, str]
+) -> None:
+    attributes = make(environment, kind, arguments)
+    wanted = {key: value.format(environment.project) for key, value in expected.items()}
     assert attributes.items() >= wanted.items()
     assert attributes.items() >= arguments.items()
 
 
-def test_what_is_only_kept_is_said_once(machine: Machine) -> None:
+def test_what_is_only_kept_is_said_once(environment: LocalEnvironment) -> None:
     for name in ("a", "b"):
-        make(machine, "google_monitoring_alert_policy", {"display_name": name})
-    assert machine.not_honoured == [
+        make(environment, "google_monitoring_alert_policy", {"display_name": name})
+    assert environment.not_honoured == [
         "google_monitoring_…: kept, but alerts are not evaluated here and nobody is notified"
     ]
 
 
-def test_channel_has_a_name_that_policies_can_refer_to(machine: Machine) -> None:
+def test_channel_has_a_name_that_policies_can_refer_to(environment: LocalEnvironment) -> None:
     channel = make(
-        machine,
+        environment,
         "google_monitoring_notification_channel",
         {"type": "email", "labels": {"email_address": "a@b"}},
     )
-    again = make(machine, "google_monitoring_notification_channel", {"type": "email"})
+    again = make(environment, "google_monitoring_notification_channel", {"type": "email"})
     assert channel["name"] == channel["id"] == again["id"]
-    assert channel["name"].startswith(f"projects/{machine.project}/notificationChannels/")
-    kept = machine.collection("monitoring", "notificationChannels").get(channel["name"])
+    assert channel["name"].startswith(f"projects/{environment.project}/notificationChannels/")
+    kept = environment.collection("monitoring", "notificationChannels").get(channel["name"])
     assert kept["type"] == "email"
 
 
-def test_project_data_source(machine: Machine) -> None:
-    attributes = make(machine, "data.google_project", {})
-    assert attributes["project_id"] == machine.project
-    assert attributes["number"] == machine.project_number
-    other = make(machine, "data.google_project", {"project_id": "another"})
+def test_project_data_source(environment: LocalEnvironment) -> None:
+    attributes = make(environment, "data.google_project", {})
+    assert attributes["project_id"] == environment.project
+    assert attributes["number"] == environment.project_number
+    other = make(environment, "data.google_project", {"project_id": "another"})
     assert (other["project_id"], other["id"]) == ("another", "projects/another")
     assert other["number"] != attributes["number"]
 
 
-def test_terraform_data_gives_its_input_back_and_says_what_it_does_not_run(machine: Machine) -> None:
-    plain = make(machine, "terraform_data", {"input": {"image": "x"}})
+def test_terraform_data_gives_its_input_back_and_says_what_it_does_not_run(
+    environment: LocalEnvironment,
+) -> None:
+    plain = make(environment, "terraform_data", {"input": {"image": "x"}})
     assert plain["output"] == {"image": "x"}
-    assert machine.not_honoured == []
+    assert environment.not_honoured == []
     built = make(
-        machine, "terraform_data", {"triggers_replace": {"a": "b"}}, provisioner=[{"local-exec": {}}]
+        environment, "terraform_data", {"triggers_replace": {"a": "b"}}, provisioner=[{"local-exec": {}}]
     )
     assert built["id"] == plain["id"]
     assert "output" not in built
-    assert "its command is not run and no image is built" in machine.not_honoured[0]
+    assert "its command is not run and no image is built" in environment.not_honoured[0]
 
 
-def test_collection_is_read_again_by_the_next_machine(new_machine: Any) -> None:
-    first = new_machine().collection("pubsub", "topics")
+def test_collection_is_read_again_by_the_next_machine(new_environment: Any) -> None:
+    first = new_environment().collection("pubsub", "topics")
     first.create("t", {"name": "t", "labels": {"a": "b"}, "old": 1})
     with pytest.raises(AlreadyExistsError, match="pubsub topics holds 't' already"):
         first.create("t", {})
     first.update("t", {"labels": {"a": "c"}, "old": None})
-    second = new_machine().collection("pubsub", "topics")
+    second = new_environment().collection("pubsub", "topics")
     assert second.list() == [{"name": "t", "labels": {"a": "c"}}]
     second.delete("t")
     assert (second.names(), second.find("t")) == ([], None)
@@ -127,8 +131,8 @@ def test_collection_is_read_again_by_the_next_machine(new_machine: Any) -> None:
             act("t")
 
 
-def test_what_a_collection_gives_is_a_copy(machine: Machine) -> None:
-    topics, given = machine.collection("pubsub", "topics"), {"labels": {"a": "b"}}
+def test_what_a_collection_gives_is_a_copy(environment: LocalEnvironment) -> None:
+    topics, given = environment.collection("pubsub", "topics"), {"labels": {"a": "b"}}
     topics.put("t", given)["labels"]["a"] = "changed"
     given["labels"]["a"] = "changed"
     topics.get("t")["labels"]["a"] = "changed"
@@ -136,11 +140,11 @@ def test_what_a_collection_gives_is_a_copy(machine: Machine) -> None:
     assert topics.get("t") == {"labels": {"a": "b"}}
 
 
-def test_damaged_collection_says_what_to_do(machine: Machine) -> None:
-    file = machine.folder / "control" / "pubsub" / "topics.json"
+def test_damaged_collection_says_what_to_do(environment: LocalEnvironment) -> None:
+    file = environment.folder / "control" / "pubsub" / "topics.json"
     file.parent.mkdir(parents=True)
     file.write_text("{")
     with pytest.raises(
         LocalError, match=r"topics\.json cannot be read .* rebuilt from the stack when you delete it"
     ):
-        machine.collection("pubsub", "topics")
+        environment.collection("pubsub", "topics")

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.environment.clock import RealClock, SimulatedClock
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
-from local.service_router.router import Answer, FrontEnd
+from local.service_router.router import Answer, ServiceRouter
 from local.services.pubsub import PubSub
 from local.services.scheduler import Run, Scheduler, _backoff_s, fires_after, job_of, scheduler_job
 from local.stack.loading import Resource
@@ -25,37 +25,37 @@ KIND = "google_cloud_scheduler_job"
 
 
 @pytest.fixture
-def timed(machine: Machine) -> Iterator[Machine]:
+def timed(environment: LocalEnvironment) -> Iterator[LocalEnvironment]:
     clock = SimulatedClock(NOON)
-    machine.clock = clock
-    yield machine
+    environment.clock = clock
+    yield environment
     clock.close()
 
 
-def declare(machine: Machine, **arguments: Any) -> None:
+def declare(environment: LocalEnvironment, **arguments: Any) -> None:
     given = {"name": "job", "schedule": "* * * * *", "time_zone": "Europe/Paris"} | arguments
-    scheduler_job(Resource(f"{KIND}.x", KIND, "x", {}), given, machine)
+    scheduler_job(Resource(f"{KIND}.x", KIND, "x", {}), given, environment)
 
 
-def run(machine: Machine, minutes: float) -> None:
-    assert isinstance(machine.clock, SimulatedClock)
+def run(environment: LocalEnvironment, minutes: float) -> None:
+    assert isinstance(environment.clock, SimulatedClock)
     end: list[bool] = []
-    machine.clock.at(NOON + timedelta(minutes=minutes, seconds=1), lambda: end.append(True))
-    machine.clock.run(lambda: bool(end))
+    environment.clock.at(NOON + timedelta(minutes=minutes, seconds=1), lambda: end.append(True))
+    environment.clock.run(lambda: bool(end))
 
 
-def api(machine: Machine, *statuses: int) -> list[tuple[datetime, str, bytes]]:
+def api(environment: LocalEnvironment, *statuses: int) -> list[tuple[datetime, str, bytes]]:
     """Answer for a Google API with given statuses, the last one again and again; return what was asked."""
     asked: list[tuple[datetime, str, bytes]] = []
     answers = list(statuses)
 
-    account(machine, "s@p.iam")
+    account(environment, "s@p.iam")
 
     def answer(_method: str, path: str, body: bytes, _caller: str) -> Answer:
-        asked.append((machine.clock.now(), path, body))
+        asked.append((environment.clock.now(), path, body))
         return Answer(answers.pop(0) if len(answers) > 1 else answers[0])
 
-    machine.service(FrontEnd).answer_for("dataproc.googleapis.com", answer)
+    environment.service(ServiceRouter).answer_for("dataproc.googleapis.com", answer)
     return asked
 
 
@@ -68,7 +68,7 @@ HTTP = {
 }
 
 
-def test_a_job_publishes_each_minute(timed: Machine) -> None:
+def test_a_job_publishes_each_minute(timed: LocalEnvironment) -> None:
     topic = f"projects/{timed.project}/topics/collect"
     timed.service(PubSub).put_topic({"name": topic})
     target = {
@@ -84,7 +84,7 @@ def test_a_job_publishes_each_minute(timed: Machine) -> None:
     assert timed.service(PubSub).traffic.by_topic == {topic: 5}
 
 
-def test_a_job_calls_its_target_with_its_body(timed: Machine) -> None:
+def test_a_job_calls_its_target_with_its_body(timed: LocalEnvironment) -> None:
     asked = api(timed, 200)
     declare(timed, schedule="*/10 * * * *", http_target=HTTP)
     timed.service(Scheduler).start()
@@ -92,7 +92,7 @@ def test_a_job_calls_its_target_with_its_body(timed: Machine) -> None:
     assert asked == [(NOON + timedelta(minutes=m), "/v1/x:instantiate", b'{"a": 1}') for m in (10, 20)]
 
 
-def test_a_failed_job_is_tried_again_as_declared(timed: Machine) -> None:
+def test_a_failed_job_is_tried_again_as_declared(timed: LocalEnvironment) -> None:
     asked = api(timed, 503, 503, 200)
     retry = {"retry_count": 3, "min_backoff_duration": "5s", "max_doublings": 5}
     declare(timed, schedule="0 13 * * *", time_zone="Etc/UTC", http_target=HTTP, retry_config=[retry])
@@ -106,7 +106,7 @@ def test_a_failed_job_is_tried_again_as_declared(timed: Machine) -> None:
     assert scheduler.failed == {}
 
 
-def test_a_job_that_fails_each_time_ends_with_its_last_answer(timed: Machine) -> None:
+def test_a_job_that_fails_each_time_ends_with_its_last_answer(timed: LocalEnvironment) -> None:
     asked = api(timed, 500)
     declare(timed, http_target=HTTP, retry_config=[{"retry_count": 1}])
     scheduler = timed.service(Scheduler)
@@ -117,7 +117,7 @@ def test_a_job_that_fails_each_time_ends_with_its_last_answer(timed: Machine) ->
     assert scheduler.failed == {"job": 1}
 
 
-def test_a_paused_job_does_not_fire_and_can_still_be_run(timed: Machine) -> None:
+def test_a_paused_job_does_not_fire_and_can_still_be_run(timed: LocalEnvironment) -> None:
     asked = api(timed, 200)
     declare(timed, http_target=HTTP)
     scheduler = timed.service(Scheduler)
@@ -133,11 +133,11 @@ def test_a_paused_job_does_not_fire_and_can_still_be_run(timed: Machine) -> None
     assert len(asked) == 3
 
 
-def test_what_a_job_leaves_out_is_counted_and_told(machine: Machine) -> None:
-    clock = machine.clock = RealClock(speed=600, start=NOON)
-    api(machine, 200)
-    declare(machine, http_target=HTTP)
-    scheduler = machine.service(Scheduler)
+def test_what_a_job_leaves_out_is_counted_and_told(environment: LocalEnvironment) -> None:
+    clock = environment.clock = RealClock(speed=600, start=NOON)
+    api(environment, 200)
+    declare(environment, http_target=HTTP)
+    scheduler = environment.service(Scheduler)
     told: list[tuple[str, list[datetime], str]] = []
     scheduler.on_skip.append(lambda job, due, why: told.append((job, due, why)))
     scheduler.on_fire.append(lambda _job, _when: time.sleep(0.35))  # 3.5 of the clock's minutes
@@ -151,7 +151,7 @@ def test_what_a_job_leaves_out_is_counted_and_told(machine: Machine) -> None:
     assert due[:2] == [NOON + timedelta(minutes=m) for m in (2, 3)]
 
 
-def test_times_that_are_left_out_do_not_fire_and_are_told_as_one(timed: Machine) -> None:
+def test_times_that_are_left_out_do_not_fire_and_are_told_as_one(timed: LocalEnvironment) -> None:
     asked = api(timed, 200)
     declare(timed, http_target=HTTP)
     scheduler = timed.service(Scheduler)
@@ -169,7 +169,7 @@ def test_times_that_are_left_out_do_not_fire_and_are_told_as_one(timed: Machine)
     assert scheduler.skipped == {"job": 3}
 
 
-def test_a_job_does_not_fire_while_its_last_run_is_under_way(timed: Machine) -> None:
+def test_a_job_does_not_fire_while_its_last_run_is_under_way(timed: LocalEnvironment) -> None:
     api(timed, 503)
     retry = {"retry_count": 1, "min_backoff_duration": "150s"}
     declare(timed, http_target=HTTP, retry_config=[retry])
@@ -182,7 +182,7 @@ def test_a_job_does_not_fire_while_its_last_run_is_under_way(timed: Machine) -> 
     assert told == [f"12:0{minute} its last run is still under way" for minute in (2, 3)]
 
 
-def test_a_job_declared_as_paused_does_not_fire(timed: Machine) -> None:
+def test_a_job_declared_as_paused_does_not_fire(timed: LocalEnvironment) -> None:
     asked = api(timed, 200)
     declare(timed, http_target=HTTP, paused=True)
     timed.service(Scheduler).start()
@@ -190,7 +190,7 @@ def test_a_job_declared_as_paused_does_not_fire(timed: Machine) -> None:
     assert asked == []
 
 
-def test_a_target_away_from_this_machine_is_said_and_not_called(timed: Machine) -> None:
+def test_a_target_away_from_this_machine_is_said_and_not_called(timed: LocalEnvironment) -> None:
     declare(timed, http_target={"uri": "https://example.com/x", "http_method": "POST"})
     runs: list[Run] = []
     scheduler = timed.service(Scheduler)
@@ -201,7 +201,7 @@ def test_a_target_away_from_this_machine_is_said_and_not_called(timed: Machine) 
     assert any("https://example.com/x" in sentence for sentence in timed.not_honoured)
 
 
-def test_an_unknown_job_is_named_with_those_that_are_known(timed: Machine) -> None:
+def test_an_unknown_job_is_named_with_those_that_are_known(timed: LocalEnvironment) -> None:
     declare(timed, http_target=HTTP)
     with pytest.raises(LocalError, match="no scheduler job 'jop'; known: job"):
         timed.service(Scheduler).pause("jop")
@@ -233,7 +233,9 @@ def test_each_minute_of_the_hour_that_happens_twice_has_its_fire() -> None:
 @pytest.mark.parametrize(
     ("schedule", "zone"), [("every 5 minutes", "Etc/UTC"), ("61 * * * *", "Etc/UTC"), ("* * * * *", "Paris")]
 )
-def test_a_schedule_that_is_not_understood_is_refused(timed: Machine, schedule: str, zone: str) -> None:
+def test_a_schedule_that_is_not_understood_is_refused(
+    timed: LocalEnvironment, schedule: str, zone: str
+) -> None:
     with pytest.raises(LocalError, match=r"scheduler job job: .* is not understood"):
         declare(timed, schedule=schedule, time_zone=zone, http_target=HTTP)
 

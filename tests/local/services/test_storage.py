@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import LocalError, NotFoundError, ServiceError
 from local.services.storage import HANDLERS, Storage, bucket_as_rest
 from local.stack.loading import Resource
@@ -23,13 +23,13 @@ BUCKET = {
 }
 
 
-def make(machine: Machine, kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    return HANDLERS[kind](Resource(f"{kind}.r", kind, "r", {}), arguments, machine)
+def make(environment: LocalEnvironment, kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    return HANDLERS[kind](Resource(f"{kind}.r", kind, "r", {}), arguments, environment)
 
 
-def named(machine: Machine, **more: Any) -> dict[str, Any]:
+def named(environment: LocalEnvironment, **more: Any) -> dict[str, Any]:
     """A bucket's arguments with a name that no other test has."""
-    return BUCKET | {"name": f"{machine.project}-landing"} | more
+    return BUCKET | {"name": f"{environment.project}-landing"} | more
 
 
 @pytest.mark.unit
@@ -52,17 +52,19 @@ def test_settings_as_the_json_api_has_them() -> None:
 
 
 @pytest.mark.emulator
-def test_bucket(machine_with_data: Machine) -> None:
-    machine = machine_with_data
-    attributes = make(machine, "google_storage_bucket", named(machine))
-    name = f"{machine.project}-landing"
+def test_bucket(environment_with_emulators: LocalEnvironment) -> None:
+    environment = environment_with_emulators
+    attributes = make(environment, "google_storage_bucket", named(environment))
+    name = f"{environment.project}-landing"
     assert (
         attributes.items()
         >= {"id": name, "name": name, "url": f"gs://{name}", "location": "EUROPE-WEST1"}.items()
     )
-    assert requests.get(f"{machine.gcs_url}/storage/v1/b/{name}", timeout=10).status_code == 200
-    assert machine.service(Storage).buckets.get(name)["softDeletePolicy"] == {"retentionDurationSeconds": 0}
-    assert [sentence.split(":")[0] for sentence in machine.not_honoured] == [
+    assert requests.get(f"{environment.gcs_url}/storage/v1/b/{name}", timeout=10).status_code == 200
+    assert environment.service(Storage).buckets.get(name)["softDeletePolicy"] == {
+        "retentionDurationSeconds": 0
+    }
+    assert [sentence.split(":")[0] for sentence in environment.not_honoured] == [
         "google_storage_bucket.uniform_bucket_level_access",
         "google_storage_bucket.public_access_prevention",
         "google_storage_bucket.soft_delete_policy",
@@ -72,12 +74,14 @@ def test_bucket(machine_with_data: Machine) -> None:
 
 
 @pytest.mark.emulator
-def test_bucket_made_again_keeps_its_objects_and_takes_new_settings(machine_with_data: Machine) -> None:
-    machine = machine_with_data
-    name = make(machine, "google_storage_bucket", named(machine))["name"]
-    service = machine.service(Storage)
+def test_bucket_made_again_keeps_its_objects_and_takes_new_settings(
+    environment_with_emulators: LocalEnvironment,
+) -> None:
+    environment = environment_with_emulators
+    name = make(environment, "google_storage_bucket", named(environment))["name"]
+    service = environment.service(Storage)
     service.put_object(name, "a/b.txt", b"here", "text/plain", {})
-    make(machine, "google_storage_bucket", named(machine, labels={"environment": "prod"}))
+    make(environment, "google_storage_bucket", named(environment, labels={"environment": "prod"}))
     assert service.buckets.get(name)["labels"] == {"environment": "prod"}
     found = service.find_object(name, "a/b.txt")
     assert found is not None
@@ -86,67 +90,78 @@ def test_bucket_made_again_keeps_its_objects_and_takes_new_settings(machine_with
 
 @pytest.mark.emulator
 @pytest.mark.parametrize("given", [{"source": "assets/x/code.zip"}, {"content": "zip bytes é"}])
-def test_object(machine_with_data: Machine, given: dict[str, str]) -> None:
-    machine, content = machine_with_data, "zip bytes é".encode()
-    (machine.stack_folder / "assets" / "x").mkdir(parents=True)
-    (machine.stack_folder / "assets" / "x" / "code.zip").write_bytes(content)
-    bucket = make(machine, "google_storage_bucket", named(machine))["name"]
+def test_object(environment_with_emulators: LocalEnvironment, given: dict[str, str]) -> None:
+    environment, content = environment_with_emulators, "zip bytes é".encode()
+    (environment.stack_folder / "assets" / "x").mkdir(parents=True)
+    (environment.stack_folder / "assets" / "x" / "code.zip").write_bytes(content)
+    bucket = make(environment, "google_storage_bucket", named(environment))["name"]
     arguments = {"bucket": bucket, "name": "functions/a b+é.zip", "content_type": "application/zip"}
-    attributes = make(machine, "google_storage_bucket_object", arguments | given)
+    attributes = make(environment, "google_storage_bucket_object", arguments | given)
     assert attributes["id"] == f"{bucket}-functions/a b+é.zip"
     assert attributes["output_name"] == "functions/a b+é.zip"
     assert attributes["media_link"].endswith(f"?generation={attributes['generation']}&alt=media")
-    url = f"{machine.gcs_url}/storage/v1/b/{bucket}/o/functions%2Fa%20b%2B%C3%A9.zip"
+    url = f"{environment.gcs_url}/storage/v1/b/{bucket}/o/functions%2Fa%20b%2B%C3%A9.zip"
     described = requests.get(url, timeout=10).json()
     assert (described["contentType"], described["md5Hash"]) == ("application/zip", attributes["md5hash"])
     assert requests.get(f"{url}?alt=media", timeout=10).content == content
 
 
 @pytest.mark.emulator
-def test_the_same_object_is_not_uploaded_again(machine_with_data: Machine) -> None:
-    machine = machine_with_data
-    bucket = make(machine, "google_storage_bucket", named(machine))["name"]
+def test_the_same_object_is_not_uploaded_again(environment_with_emulators: LocalEnvironment) -> None:
+    environment = environment_with_emulators
+    bucket = make(environment, "google_storage_bucket", named(environment))["name"]
     arguments = {"bucket": bucket, "name": "o", "content": "one", "metadata": {"k": "v"}}
-    first = make(machine, "google_storage_bucket_object", arguments)
-    again = make(machine, "google_storage_bucket_object", arguments)
-    changed = make(machine, "google_storage_bucket_object", arguments | {"content": "two"})
+    first = make(environment, "google_storage_bucket_object", arguments)
+    again = make(environment, "google_storage_bucket_object", arguments)
+    changed = make(environment, "google_storage_bucket_object", arguments | {"content": "two"})
     assert first["generation"] == again["generation"] != changed["generation"]
 
 
 @pytest.mark.emulator
-def test_missing_source_says_where_it_was_looked_for(machine_with_data: Machine) -> None:
+def test_missing_source_says_where_it_was_looked_for(environment_with_emulators: LocalEnvironment) -> None:
     arguments = {"bucket": "b", "name": "o", "source": "assets/gone.zip"}
     with pytest.raises(
         LocalError, match=r"'assets/gone\.zip' cannot be read in .*synthesize the stack again"
     ):
-        make(machine_with_data, "google_storage_bucket_object", arguments)
+        make(environment_with_emulators, "google_storage_bucket_object", arguments)
 
 
 @pytest.mark.emulator
-def test_object_in_a_bucket_that_is_not_there(machine_with_data: Machine) -> None:
+def test_object_in_a_bucket_that_is_not_there(environment_with_emulators: LocalEnvironment) -> None:
     with pytest.raises(ServiceError, match="status 404"):
-        make(machine_with_data, "google_storage_bucket_object", {"bucket": "no", "name": "o", "content": "x"})
+        make(
+            environment_with_emulators,
+            "google_storage_bucket_object",
+            {"bucket": "no", "name": "o", "content": "x"},
+        )
 
 
 @pytest.mark.emulator
-def test_delete_bucket(machine_with_data: Machine) -> None:
-    machine = machine_with_data
-    name = make(machine, "google_storage_bucket", named(machine))["name"]
-    service = machine.service(Storage)
+def test_delete_bucket(environment_with_emulators: LocalEnvironment) -> None:
+    environment = environment_with_emulators
+    name = make(environment, "google_storage_bucket", named(environment))["name"]
+    service = environment.service(Storage)
     service.delete_bucket(name)
-    assert requests.get(f"{machine.gcs_url}/storage/v1/b/{name}", timeout=10).status_code == 404
+    assert requests.get(f"{environment.gcs_url}/storage/v1/b/{name}", timeout=10).status_code == 404
     with pytest.raises(NotFoundError):
         service.delete_bucket(name)
 
 
 @pytest.mark.emulator
-def test_unknown_argument_is_said(machine_with_data: Machine) -> None:
-    make(machine_with_data, "google_storage_bucket", named(machine_with_data, rpo="ASYNC_TURBO"))
-    assert "google_storage_bucket.rpo: not known here, so it has no effect" in machine_with_data.not_honoured
+def test_unknown_argument_is_said(environment_with_emulators: LocalEnvironment) -> None:
+    make(
+        environment_with_emulators,
+        "google_storage_bucket",
+        named(environment_with_emulators, rpo="ASYNC_TURBO"),
+    )
+    assert (
+        "google_storage_bucket.rpo: not known here, so it has no effect"
+        in environment_with_emulators.not_honoured
+    )
 
 
 @pytest.mark.unit
-def test_settings_survive_on_disk(machine: Machine, tmp_path: Path) -> None:
-    machine.collection("storage", "buckets").put("b", {"name": "b"})
+def test_settings_survive_on_disk(environment: LocalEnvironment, tmp_path: Path) -> None:
+    environment.collection("storage", "buckets").put("b", {"name": "b"})
     file = tmp_path / "test" / "control" / "storage" / "buckets.json"
     assert '"name": "b"' in file.read_text()

@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.environment.environment import Machine
-from local.stack.arguments import as_rest, block, blocks, recorded, say_unhonoured, stable_number
+from local.environment.environment import LocalEnvironment
+from local.stack.arguments import (
+    as_rest,
+    block,
+    blocks,
+    recorded,
+    report_unsupported_arguments,
+    stable_number,
+)
 from local.stack.loading import Resource
 
 pytestmark = pytest.mark.unit
@@ -59,7 +66,7 @@ def test_rest_names_tell_the_arguments_again(arguments: dict[str, Any]) -> None:
     assert back == arguments
 
 
-def test_what_is_said(machine: Machine) -> None:
+def test_what_is_said(environment: LocalEnvironment) -> None:
     arguments = {
         "name": "n",
         "labels": {"a": "b"},
@@ -70,8 +77,8 @@ def test_what_is_said(machine: Machine) -> None:
     }
     said = {"versioning": "no versions", "cors": "no browsers", "logging": "no logs"}
     for _ in range(2):
-        say_unhonoured(machine, "google_thing", arguments, {"name"}, said)
-    assert machine.not_honoured == [
+        report_unsupported_arguments(environment, "google_thing", arguments, {"name"}, said)
+    assert environment.not_honoured == [
         "google_thing.versioning: no versions",
         "google_thing.odd: not known here, so it has no effect",
     ]
@@ -85,7 +92,7 @@ def test_stable_number(text: str, digits: int) -> None:
     assert number.isdigit()
 
 
-def test_recorded_names_what_it_keeps(machine: Machine) -> None:
+def test_recorded_names_what_it_keeps(environment: LocalEnvironment) -> None:
     handler = recorded(
         "things",
         "boxes",
@@ -94,8 +101,8 @@ def test_recorded_names_what_it_keeps(machine: Machine) -> None:
         said="google_box: kept",
     )
     resource = Resource("google_box.b", "google_box", "b", {})
-    attributes = handler(resource, {"name": "n", "max_size": 3, "location": "eu"}, machine)
-    name = f"projects/{machine.project}/eu/n"
+    attributes = handler(resource, {"name": "n", "max_size": 3, "location": "eu"}, environment)
+    name = f"projects/{environment.project}/eu/n"
     assert attributes.items() >= {"id": name, "name": "n", "link": f"http://{name}", "max_size": 3}.items()
-    assert machine.collection("things", "boxes").get(name)["maxSize"] == 3
-    assert machine.not_honoured == ["google_box: kept"]
+    assert environment.collection("things", "boxes").get(name)["maxSize"] == 3
+    assert environment.not_honoured == ["google_box: kept"]

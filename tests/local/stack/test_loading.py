@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import (
     DependencyCycleError,
     LocalError,
@@ -39,19 +39,19 @@ def stack_of(tmp_path: Path) -> Callable[..., Stack]:
     return write
 
 
-def echo(_resource: Resource, arguments: dict[str, Any], _machine: Machine) -> Attributes:
+def echo(_resource: Resource, arguments: dict[str, Any], _environment: LocalEnvironment) -> Attributes:
     return arguments | {"id": f"id of {arguments['name']}", "service_config": {"uri": "http://here"}}
 
 
-def number(_resource: Resource, _arguments: dict[str, Any], machine: Machine) -> Attributes:
-    return {"number": machine.project_number}
+def number(_resource: Resource, _arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
+    return {"number": environment.project_number}
 
 
 HANDLERS: dict[str, Handler] = {"a_thing": echo, "b_thing": echo, "data.google_project": number}
 
 
-def applied_to(stack: Stack, machine: Machine) -> Applied:
-    return apply(stack, machine, HANDLERS, lambda _resource, _what: None)
+def applied_to(stack: Stack, environment: LocalEnvironment) -> Applied:
+    return apply(stack, environment, HANDLERS, lambda _resource, _what: None)
 
 
 def test_names_and_provider(stack_of: Callable[..., Stack]) -> None:
@@ -160,7 +160,9 @@ def test_provider_without_project(stack_of: Callable[..., Stack]) -> None:
         _ = stack.project
 
 
-def test_apply_resolves_in_order_and_keeps_types(stack_of: Callable[..., Stack], machine: Machine) -> None:
+def test_apply_resolves_in_order_and_keeps_types(
+    stack_of: Callable[..., Stack], environment: LocalEnvironment
+) -> None:
     stack = stack_of(
         {
             "b_thing": {"b": {"name": "b", "count_of": "${a_thing.a.size}", "none": None}},
@@ -173,7 +175,7 @@ def test_apply_resolves_in_order_and_keeps_types(stack_of: Callable[..., Stack],
             "text": {"value": {"t": "${local.greeting}, ${var.who}: ${b_thing.b.count_of}"}},
         },
     )
-    applied = applied_to(stack, machine)
+    applied = applied_to(stack, environment)
     assert applied.attributes["b_thing.b"]["count_of"] == 3
     assert "none" not in applied.attributes["b_thing.b"]
     assert applied.outputs == {"uri": "http://here", "text": {"t": "hello first, you: 3"}}
@@ -181,7 +183,7 @@ def test_apply_resolves_in_order_and_keeps_types(stack_of: Callable[..., Stack],
 
 
 def test_type_without_handler_is_said_and_its_arguments_still_serve(
-    stack_of: Callable[..., Stack], machine: Machine
+    stack_of: Callable[..., Stack], environment: LocalEnvironment
 ) -> None:
     stack = stack_of(
         {
@@ -190,7 +192,9 @@ def test_type_without_handler_is_said_and_its_arguments_still_serve(
         }
     )
     told: list[tuple[str, str]] = []
-    applied = apply(stack, machine, HANDLERS, lambda resource, what: told.append((resource.address, what)))
+    applied = apply(
+        stack, environment, HANDLERS, lambda resource, what: told.append((resource.address, what))
+    )
     assert applied.attributes["a_thing.a"]["name"] == "plain"
     assert told == [("c_thing.c", "not honoured"), ("a_thing.a", "made")]
     assert applied.not_honoured == [
@@ -199,7 +203,7 @@ def test_type_without_handler_is_said_and_its_arguments_still_serve(
     ]
 
 
-def test_attribute_that_nobody_gives(stack_of: Callable[..., Stack], machine: Machine) -> None:
+def test_attribute_that_nobody_gives(stack_of: Callable[..., Stack], environment: LocalEnvironment) -> None:
     stack = stack_of(
         {
             "a_thing": {"a": {"name": "a"}},
@@ -207,28 +211,30 @@ def test_attribute_that_nobody_gives(stack_of: Callable[..., Stack], machine: Ma
         }
     )
     with pytest.raises(UnknownReferenceError) as error:
-        applied_to(stack, machine)
+        applied_to(stack, environment)
     assert error.value.address == "b_thing.b"
     assert error.value.argument == "deep[0].to"
     assert error.value.reference == "a_thing.a.nane"
     assert "did you mean 'name'?" in str(error.value)
 
 
-def test_expression_that_is_not_evaluated(stack_of: Callable[..., Stack], machine: Machine) -> None:
+def test_expression_that_is_not_evaluated(
+    stack_of: Callable[..., Stack], environment: LocalEnvironment
+) -> None:
     stack = stack_of({"a_thing": {"a": {"name": "a", "image": {"tag": '${file("x")}'}}}})
     with pytest.raises(UnsupportedExpressionError) as error:
-        applied_to(stack, machine)
+        applied_to(stack, environment)
     assert (error.value.address, error.value.argument) == ("a_thing.a", "image.tag")
     assert error.value.expression == '${file("x")}'
     assert "file()" in str(error.value)
 
 
-def test_output_without_value_is_said(stack_of: Callable[..., Stack], machine: Machine) -> None:
+def test_output_without_value_is_said(stack_of: Callable[..., Stack], environment: LocalEnvironment) -> None:
     stack = stack_of(
         {"a_thing": {"a": {"name": "a"}}},
         output={"good": {"value": "${a_thing.a.id}"}, "bad": {"value": "${a_thing.a.uri}"}},
     )
-    applied = applied_to(stack, machine)
+    applied = applied_to(stack, environment)
     assert applied.outputs == {"good": "id of a"}
     assert applied.not_honoured == [
         "output.bad: value refers to a_thing.a.uri, but a_thing.a has no such value here; "
@@ -236,13 +242,15 @@ def test_output_without_value_is_said(stack_of: Callable[..., Stack], machine: M
     ]
 
 
-def test_failing_handler_names_the_resource(stack_of: Callable[..., Stack], machine: Machine) -> None:
-    def fail(_resource: Resource, _arguments: dict[str, Any], _machine: Machine) -> Attributes:
+def test_failing_handler_names_the_resource(
+    stack_of: Callable[..., Stack], environment: LocalEnvironment
+) -> None:
+    def fail(_resource: Resource, _arguments: dict[str, Any], _environment: LocalEnvironment) -> Attributes:
         raise LocalError("the disk is full")
 
     stack = stack_of({"a_thing": {"a": {"name": "a"}}})
     with pytest.raises(ResourceError, match=r"^a_thing\.a: the disk is full$"):
-        apply(stack, machine, {"a_thing": fail}, lambda _resource, _what: None)
+        apply(stack, environment, {"a_thing": fail}, lambda _resource, _what: None)
 
 
 @given(st.lists(st.sets(st.integers(min_value=0, max_value=11)), min_size=12, max_size=12))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.iam_proxy.access import Access
 from local.iam_proxy.storage import object_name
 from local.workloads.builds import BuildError, check_build
@@ -21,20 +21,22 @@ NEEDS = (
 
 
 @pytest.mark.parametrize("missing", range(len(NEEDS)))
-def test_a_build_fails_where_its_account_lacks_one_of_three(machine: Machine, missing: int) -> None:
-    builder = account(machine, "build")
+def test_a_build_fails_where_its_account_lacks_one_of_three(
+    environment: LocalEnvironment, missing: int
+) -> None:
+    builder = account(environment, "build")
     for resource, permission in NEEDS[:missing] + NEEDS[missing + 1 :]:
-        allow(machine, builder, resource.format(project=machine.project), permission)
+        allow(environment, builder, resource.format(project=environment.project), permission)
     told = f"the build failed: 403: {builder} lacks {NEEDS[missing][1]} on "
     with pytest.raises(BuildError, match=re.escape(told)):
-        check_build(machine, builder, SOURCE, REPOSITORY)
-    allow(machine, builder, NEEDS[missing][0].format(project=machine.project), NEEDS[missing][1])
-    check_build(machine, builder, SOURCE, REPOSITORY)
-    assert {each.permission for each in machine.service(Access).used()} == {each for _, each in NEEDS}
+        check_build(environment, builder, SOURCE, REPOSITORY)
+    allow(environment, builder, NEEDS[missing][0].format(project=environment.project), NEEDS[missing][1])
+    check_build(environment, builder, SOURCE, REPOSITORY)
+    assert {each.permission for each in environment.service(Access).used()} == {each for _, each in NEEDS}
 
 
-def test_a_build_that_pushes_nowhere_needs_no_repository(machine: Machine) -> None:
-    builder = account(machine, "build")
+def test_a_build_that_pushes_nowhere_needs_no_repository(environment: LocalEnvironment) -> None:
+    builder = account(environment, "build")
     for resource, permission in NEEDS[:2]:
-        allow(machine, builder, resource.format(project=machine.project), permission)
-    check_build(machine, builder, SOURCE, "")
+        allow(environment, builder, resource.format(project=environment.project), permission)
+    check_build(environment, builder, SOURCE, "")

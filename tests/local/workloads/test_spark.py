@@ -63,7 +63,7 @@ def test_the_jvm_is_given_the_class_archive_where_there_is_one(classes: Path | N
 
 @pytest.mark.unit
 def test_what_spark_submit_finds_in_its_environment() -> None:
-    assert LocalSpark(Path("home"), JAVA, None).environment(Path("bin/python")) == {
+    assert LocalSpark(Path("home"), JAVA, None).variables(Path("bin/python")) == {
         "JAVA_HOME": "java",
         "SPARK_HOME": "home",
         "SPARK_LOCAL_IP": "127.0.0.1",
@@ -120,7 +120,7 @@ def test_the_jvm_takes_its_classes_from_the_archive(
     options = [each.replace("-Xlog:disable", f"-Xlog:class+load:file={loaded}") for each in one.options]
     subprocess.run(
         [one.submit, "--master", "local[1]", *options, job],
-        env=os.environ | one.environment(Path(sys.executable)),
+        env=os.environ | one.variables(Path(sys.executable)),
         cwd=tmp_path,
         check=True,
         capture_output=True,

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.errors import LocalError, ProcessError, ServiceError
-from local.service_router.router import FrontEnd
+from local.service_router.router import ServiceRouter
 from local.services.functions import function
 from local.services.run import service
 from local.services.storage import Storage
@@ -64,21 +64,23 @@ def zipped(files: dict[str, str]) -> bytes:
     return buffer.getvalue()
 
 
-def upload(machine: Machine, name: str, content: bytes) -> str:
-    storage, bucket = machine.service(Storage), f"{machine.project}-artifacts"
+def upload(environment: LocalEnvironment, name: str, content: bytes) -> str:
+    storage, bucket = environment.service(Storage), f"{environment.project}-artifacts"
     storage.put_bucket({"name": bucket, "location": "EU", "storageClass": "STANDARD"})
     storage.put_object(bucket, name, content, "application/zip", {})
     return bucket
 
 
 @pytest.fixture
-def here(machine_with_data: Machine) -> Iterator[Machine]:
-    yield machine_with_data
-    machine_with_data.service(FrontEnd).close()
+def here(environment_with_emulators: LocalEnvironment) -> Iterator[LocalEnvironment]:
+    yield environment_with_emulators
+    environment_with_emulators.service(ServiceRouter).close()
 
 
-def declare_function(machine: Machine, files: dict[str, str], **environment: str) -> dict[str, Any]:
-    bucket = upload(machine, "collector-1.zip", zipped(files))
+def declare_function(
+    environment: LocalEnvironment, files: dict[str, str], **variables: str
+) -> dict[str, Any]:
+    bucket = upload(environment, "collector-1.zip", zipped(files))
     arguments = {
         "name": "collector",
         "location": "europe-west1",
@@ -88,36 +90,36 @@ def declare_function(machine: Machine, files: dict[str, str], **environment: str
             "source": {"storage_source": {"bucket": bucket, "object": "collector-1.zip"}},
         },
         "service_config": {
-            "environment_variables": environment,
+            "environment_variables": variables,
             "service_account_email": ACCOUNT,
             "timeout_seconds": 30,
         },
     }
     kind = "google_cloudfunctions2_function"
-    return function(Resource(f"{kind}.x", kind, "x", {}), arguments, machine)
+    return function(Resource(f"{kind}.x", kind, "x", {}), arguments, environment)
 
 
-def ask(machine: Machine, url: str, method: str = "POST") -> dict[str, Any]:
-    answer = machine.service(FrontEnd).call(
-        method, url, {"Content-Type": "application/json"} | as_owner(machine, url), b'{"n": 1}', 20
+def ask(environment: LocalEnvironment, url: str, method: str = "POST") -> dict[str, Any]:
+    answer = environment.service(ServiceRouter).call(
+        method, url, {"Content-Type": "application/json"} | as_owner(environment, url), b'{"n": 1}', 20
     )
     assert answer.ok, str(answer)
     return dict(json.loads(answer.body))
 
 
-def ask_again(machine: Machine, url: str) -> dict[str, Any]:
+def ask_again(environment: LocalEnvironment, url: str) -> dict[str, Any]:
     """As Pub/Sub does: a push into the dying process is refused, a later one is answered."""
     for _ in range(50):
         try:
-            return ask(machine, url)
+            return ask(environment, url)
         except AssertionError as error:
             if "503" not in str(error):
                 raise
             time.sleep(0.1)
-    return ask(machine, url)
+    return ask(environment, url)
 
 
-def test_a_function_runs_from_its_archive_and_comes_back_when_it_is_killed(here: Machine) -> None:
+def test_a_function_runs_from_its_archive_and_comes_back_when_it_is_killed(here: LocalEnvironment) -> None:
     workloads = here.service(Workloads)
     workloads.replaced["API_URL"] = "http://127.0.0.1:1/"
     made = declare_function(here, {"main.py": FUNCTION}, FEED="x", API_URL="https://example.com/")
@@ -142,7 +144,7 @@ def test_a_function_runs_from_its_archive_and_comes_back_when_it_is_killed(here:
 
 
 def test_nothing_of_the_users_own_environment_reaches_a_function(
-    here: Machine, monkeypatch: pytest.MonkeyPatch
+    here: LocalEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/my/key.json")
     monkeypatch.setenv("MY_SECRET", "secret")
@@ -153,14 +155,14 @@ def test_nothing_of_the_users_own_environment_reaches_a_function(
     assert told["GOOGLE_APPLICATION_CREDENTIALS"] == ""
 
 
-def test_an_archive_that_lacks_a_module_fails_although_this_repository_has_it(here: Machine) -> None:
+def test_an_archive_that_lacks_a_module_fails_although_this_repository_has_it(here: LocalEnvironment) -> None:
     files = {"main.py": "import feed\n\ndef collect(request):\n    return 'ok'\n"}
     declare_function(here, files)
     with pytest.raises(ProcessError, match="No module named 'feed'"):
         here.service(Workloads).settle()
 
 
-def declare_service(machine: Machine, image: str) -> dict[str, Any]:
+def declare_service(environment: LocalEnvironment, image: str) -> dict[str, Any]:
     container = {
         "image": image,
         "env": [{"name": "LANDING_BUCKET", "value": "l"}],
@@ -172,10 +174,10 @@ def declare_service(machine: Machine, image: str) -> dict[str, Any]:
         "template": [{"service_account": ACCOUNT, "containers": [container]}],
     }
     kind = "google_cloud_run_v2_service"
-    return service(Resource(f"{kind}.x", kind, "x", {}), arguments, machine)
+    return service(Resource(f"{kind}.x", kind, "x", {}), arguments, environment)
 
 
-def test_a_service_runs_as_its_dockerfile_says(here: Machine) -> None:
+def test_a_service_runs_as_its_dockerfile_says(here: LocalEnvironment) -> None:
     content = zipped({"Dockerfile": DOCKERFILE, "server.py": SERVER})
     tag = hashlib.sha256(content).hexdigest()[:16]
     upload(here, f"copier/copier-{tag}.zip", content)
@@ -194,13 +196,13 @@ def test_a_service_runs_as_its_dockerfile_says(here: Machine) -> None:
         ("0123456789abcdef", "no object of .* has 0123456789abcdef in its name"),
     ],
 )
-def test_an_image_without_its_source_is_refused(here: Machine, tag: str, expected: str) -> None:
+def test_an_image_without_its_source_is_refused(here: LocalEnvironment, tag: str, expected: str) -> None:
     upload(here, "copier/copier-0123456789abcdef.zip", b"another content")
     with pytest.raises(LocalError, match=expected):
         declare_service(here, f"europe-west1-docker.pkg.dev/p/vlille/copier:{tag}")
 
 
-def test_objects_are_listed_and_read(here: Machine) -> None:
+def test_objects_are_listed_and_read(here: LocalEnvironment) -> None:
     bucket = upload(here, "a/b c.txt", b"content")
     upload(here, "other.txt", b"")
     assert [each["name"] for each in list_objects(here, bucket, "a/")] == ["a/b c.txt"]

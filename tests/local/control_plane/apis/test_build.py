@@ -16,7 +16,7 @@ import requests
 from local.control_plane.server import ControlPlane
 from local.data_plane.emulators import Emulators
 from local.environment.clock import RealClock
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.services.iam import Policies
 from local.services.storage import Storage
 
@@ -27,38 +27,42 @@ IMAGE = "europe-west1-docker.pkg.dev/{}/vlille/copier:{}"
 
 
 @pytest.fixture
-def machine(new_machine: Callable[..., Machine], emulators: Emulators, clock: RealClock) -> Machine:
+def environment(
+    new_environment: Callable[..., LocalEnvironment], emulators: Emulators, clock: RealClock
+) -> LocalEnvironment:
     """A machine with a bucket for artifacts and a repository for images."""
-    one = replace(new_machine(emulators), clock=clock)
+    one = replace(new_environment(emulators), clock=clock)
     one.service(Storage).put_bucket({"name": f"{one.project}-artifacts"})
     return one
 
 
 @pytest.fixture
-def build(machine: Machine, plane: ControlPlane) -> Callable[[str, str], subprocess.CompletedProcess[str]]:
+def build(
+    environment: LocalEnvironment, plane: ControlPlane
+) -> Callable[[str, str], subprocess.CompletedProcess[str]]:
     """Run the script on a source archive for a tag."""
-    parent = f"projects/{machine.project}/locations/europe-west1/repositories"
+    parent = f"projects/{environment.project}/locations/europe-west1/repositories"
     url = f"{plane.url}/artifactregistry/v1/{parent}"
     requests.post(url, params={"repository_id": "vlille"}, json={}, timeout=30).raise_for_status()
     wait_for(f"{url}/vlille", 200)
     base = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
-    environ = base | plane.environment()
-    account = f"vlille-build@{machine.project}.iam.gserviceaccount.com"
+    environ = base | plane.variables()
+    account = f"vlille-build@{environment.project}.iam.gserviceaccount.com"
     for resource, role in (
-        (f"b/{machine.project}-artifacts", "roles/storage.objectViewer"),
-        (f"projects/{machine.project}", "roles/logging.logWriter"),
+        (f"b/{environment.project}-artifacts", "roles/storage.objectViewer"),
+        (f"projects/{environment.project}", "roles/logging.logWriter"),
         (f"{parent}/vlille", "roles/artifactregistry.writer"),
     ):
-        machine.service(Policies).grant(resource, role, [f"serviceAccount:{account}"])
+        environment.service(Policies).grant(resource, role, [f"serviceAccount:{account}"])
 
     def run(archive: str, tag: str) -> subprocess.CompletedProcess[str]:
         given = {
-            "--project": machine.project,
+            "--project": environment.project,
             "--region": "europe-west1",
-            "--bucket": f"{machine.project}-artifacts",
+            "--bucket": f"{environment.project}-artifacts",
             "--object": archive,
-            "--image": IMAGE.format(machine.project, tag),
-            "--service-account": f"projects/{machine.project}/serviceAccounts/{account}",
+            "--image": IMAGE.format(environment.project, tag),
+            "--service-account": f"projects/{environment.project}/serviceAccounts/{account}",
         }
         words = [word for pair in given.items() for word in pair]
         return subprocess.run(
@@ -81,46 +85,48 @@ def wait_for(url: str, status: int) -> None:
         time.sleep(0.02)
 
 
-def put(machine: Machine, name: str, files: dict[str, str]) -> None:
+def put(environment: LocalEnvironment, name: str, files: dict[str, str]) -> None:
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for path, text in files.items():
             archive.writestr(path, text)
-    bucket = f"{machine.project}-artifacts"
-    machine.service(Storage).put_object(bucket, name, buffer.getvalue(), "application/zip", {})
+    bucket = f"{environment.project}-artifacts"
+    environment.service(Storage).put_object(bucket, name, buffer.getvalue(), "application/zip", {})
 
 
 def test_an_image_is_built_once(
-    machine: Machine, build: Callable[[str, str], subprocess.CompletedProcess[str]]
+    environment: LocalEnvironment, build: Callable[[str, str], subprocess.CompletedProcess[str]]
 ) -> None:
-    put(machine, "copier.zip", {"Dockerfile": "FROM scratch"})
-    image = IMAGE.format(machine.project, "a1")
+    put(environment, "copier.zip", {"Dockerfile": "FROM scratch"})
+    image = IMAGE.format(environment.project, "a1")
     first, second = build("copier.zip", "a1"), build("copier.zip", "a1")
     assert (first.returncode, second.returncode) == (0, 0), first.stderr
     said = first.stdout.splitlines()
-    assert said[0] == f"building {image} from gs://{machine.project}-artifacts/copier.zip"
+    assert said[0] == f"building {image} from gs://{environment.project}-artifacts/copier.zip"
     assert said[-1].startswith(f"built {image} in")
     assert second.stdout.splitlines() == [f"{image} is there: nothing to build"]
 
 
 def test_a_build_that_fails_prints_the_end_of_its_log(
-    machine: Machine, build: Callable[[str, str], subprocess.CompletedProcess[str]]
+    environment: LocalEnvironment, build: Callable[[str, str], subprocess.CompletedProcess[str]]
 ) -> None:
-    put(machine, "copier.zip", {"main.py": ""})
+    put(environment, "copier.zip", {"main.py": ""})
     done = build("copier.zip", "b2")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        f"the build of {IMAGE.format(machine.project, 'b2')} failed: the source archive has no Dockerfile, so no image "
-        "can be built from it",
-        f"building {IMAGE.format(machine.project, 'b2')} from gs://{machine.project}-artifacts/copier.zip",
+        f"the build of {IMAGE.format(environment.project, 'b2')} failed: "
+        "the source archive has no Dockerfile, so no image can be built from it",
+        f"building {IMAGE.format(environment.project, 'b2')} from gs://{environment.project}-artifacts/copier.zip",
         "ERROR: the source archive has no Dockerfile, so no image can be built from it",
     ]
 
 
 def test_without_a_repository_nothing_is_built(
-    machine: Machine, plane: ControlPlane, build: Callable[[str, str], subprocess.CompletedProcess[str]]
+    environment: LocalEnvironment,
+    plane: ControlPlane,
+    build: Callable[[str, str], subprocess.CompletedProcess[str]],
 ) -> None:
-    root = f"{plane.url}/artifactregistry/v1/projects/{machine.project}/locations/europe-west1"
+    root = f"{plane.url}/artifactregistry/v1/projects/{environment.project}/locations/europe-west1"
     requests.delete(f"{root}/repositories/vlille", timeout=30).raise_for_status()
     wait_for(f"{root}/repositories/vlille", 404)
     done = build("copier.zip", "c3")

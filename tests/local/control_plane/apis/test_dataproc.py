@@ -9,7 +9,7 @@ import pytest
 
 from local.control_plane.server import ControlPlane
 from local.environment.clock import RealClock
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.services.dataproc import Dataproc
 from operate.cloud import Cloud, RefusedError, connect
 
@@ -30,21 +30,21 @@ TEMPLATE: dict[str, Any] = {
 
 
 @pytest.fixture
-def machine(new_machine: Callable[..., Machine], clock: RealClock) -> Machine:
-    return replace(new_machine(), clock=clock)
+def environment(new_environment: Callable[..., LocalEnvironment], clock: RealClock) -> LocalEnvironment:
+    return replace(new_environment(), clock=clock)
 
 
 @pytest.fixture
-def cloud(plane: ControlPlane, machine: Machine) -> Cloud:
-    return connect(machine.project, plane.environment())
+def cloud(plane: ControlPlane, environment: LocalEnvironment) -> Cloud:
+    return connect(environment.project, plane.variables())
 
 
-def url(cloud: Cloud, machine: Machine, places: str, rest: str) -> str:
-    return f"{cloud.endpoints.dataproc}projects/{machine.project}/{places}/{machine.region}/{rest}"
+def url(cloud: Cloud, environment: LocalEnvironment, places: str, rest: str) -> str:
+    return f"{cloud.endpoints.dataproc}projects/{environment.project}/{places}/{environment.region}/{rest}"
 
 
-def begin(cloud: Cloud, machine: Machine, **query: str) -> dict[str, Any]:
-    inline = url(cloud, machine, "regions", "workflowTemplates:instantiateInline")
+def begin(cloud: Cloud, environment: LocalEnvironment, **query: str) -> dict[str, Any]:
+    inline = url(cloud, environment, "regions", "workflowTemplates:instantiateInline")
     return cloud.call("POST", inline, json=TEMPLATE, params=query)
 
 
@@ -58,21 +58,23 @@ def ended(cloud: Cloud, operation: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("made", "read"), [("locations", "regions"), ("regions", "locations")])
-def test_a_template_is_the_same_by_both_paths(cloud: Cloud, machine: Machine, made: str, read: str) -> None:
+def test_a_template_is_the_same_by_both_paths(
+    cloud: Cloud, environment: LocalEnvironment, made: str, read: str
+) -> None:
     """Terraform's provider makes it below `locations`, `gcloud` and the commands read it below `regions`."""
-    cloud.call("POST", url(cloud, machine, made, "workflowTemplates"), json=TEMPLATE)
-    item = url(cloud, machine, read, "workflowTemplates/rebuild-days")
+    cloud.call("POST", url(cloud, environment, made, "workflowTemplates"), json=TEMPLATE)
+    item = url(cloud, environment, read, "workflowTemplates/rebuild-days")
     assert cloud.call("GET", item)["jobs"] == TEMPLATE["jobs"]
     begun = cloud.call(
-        "POST", f"{url(cloud, machine, 'regions', 'workflowTemplates/rebuild-days')}:instantiate"
+        "POST", f"{url(cloud, environment, 'regions', 'workflowTemplates/rebuild-days')}:instantiate"
     )
     assert ended(cloud, begun)["metadata"]["template"].endswith("/workflowTemplates/rebuild-days")
     cloud.call("DELETE", item)
-    assert machine.service(Dataproc).templates.names() == []
+    assert environment.service(Dataproc).templates.names() == []
 
 
-def test_a_run_that_fails_is_an_operation_with_an_error(cloud: Cloud, machine: Machine) -> None:
-    operation = ended(cloud, begin(cloud, machine))
+def test_a_run_that_fails_is_an_operation_with_an_error(cloud: Cloud, environment: LocalEnvironment) -> None:
+    operation = ended(cloud, begin(cloud, environment))
     assert operation["error"]["code"] == 13
     assert (
         "'b@p.iam' is missing required permissions: 403: b@p.iam lacks dataproc.agents.create"
@@ -82,18 +84,18 @@ def test_a_run_that_fails_is_an_operation_with_an_error(cloud: Cloud, machine: M
 
 
 def test_a_run_without_a_fault_has_a_response(
-    cloud: Cloud, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, environment: LocalEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Dataproc, "_check_machines", lambda *_: None)
     monkeypatch.setattr(Dataproc, "_submit", lambda *_: {"rows_loaded": 289})
-    operation = ended(cloud, begin(cloud, machine))
+    operation = ended(cloud, begin(cloud, environment))
     assert operation["response"] == {"@type": "type.googleapis.com/google.protobuf.Empty"}
     assert [node["state"] for node in operation["metadata"]["graph"]["nodes"]] == ["COMPLETED"]
 
 
-def test_a_request_id_is_read_from_the_query(cloud: Cloud, machine: Machine) -> None:
-    begin(cloud, machine, requestId="a")
-    assert [each.request_id for each in machine.service(Dataproc).workflows] == ["a"]
+def test_a_request_id_is_read_from_the_query(cloud: Cloud, environment: LocalEnvironment) -> None:
+    begin(cloud, environment, requestId="a")
+    assert [each.request_id for each in environment.service(Dataproc).workflows] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -105,9 +107,9 @@ def test_a_request_id_is_read_from_the_query(cloud: Cloud, machine: Machine) -> 
     ],
 )
 def test_what_is_not_there_or_bad_is_refused(
-    cloud: Cloud, machine: Machine, call: str, status: int, reason: str
+    cloud: Cloud, environment: LocalEnvironment, call: str, status: int, reason: str
 ) -> None:
     method, rest = call.split()
     with pytest.raises(RefusedError, match=reason) as refused:
-        cloud.call(method, url(cloud, machine, "regions", rest))
+        cloud.call(method, url(cloud, environment, "regions", rest))
     assert refused.value.status == status

@@ -13,7 +13,7 @@ import pytest
 from local.control_plane.server import ControlPlane
 from local.data_plane.emulators import Emulators
 from local.environment.clock import RealClock
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 from local.http.rest import Call
 from local.service_router.ingress import Ingress
 from local.services.storage import Storage
@@ -28,8 +28,10 @@ BROKEN = {"main.py": "import nothing_of_that_name\n"}
 
 
 @pytest.fixture
-def machine(new_machine: Callable[..., Machine], emulators: Emulators, clock: RealClock) -> Machine:
-    one = replace(new_machine(emulators), clock=clock)
+def environment(
+    new_environment: Callable[..., LocalEnvironment], emulators: Emulators, clock: RealClock
+) -> LocalEnvironment:
+    one = replace(new_environment(emulators), clock=clock)
     one.service(Storage).put_bucket(
         {"name": f"{one.project}-code", "location": "L", "storageClass": "STANDARD"}
     )
@@ -38,8 +40,8 @@ def machine(new_machine: Callable[..., Machine], emulators: Emulators, clock: Re
     return one
 
 
-def function(machine: Machine, name: str, word: str) -> dict[str, Any]:
-    source = {"storageSource": {"bucket": f"{machine.project}-code", "object": name}}
+def function(environment: LocalEnvironment, name: str, word: str) -> dict[str, Any]:
+    source = {"storageSource": {"bucket": f"{environment.project}-code", "object": name}}
     return {
         "buildConfig": {"runtime": "python313", "entryPoint": "collect", "source": source},
         "serviceConfig": {"environmentVariables": {"WORD": word}},
@@ -63,29 +65,31 @@ def says(url: str) -> str:
         return str(answer.read().decode())
 
 
-def test_deployed_and_deployed_anew_at_the_same_url(plane: ControlPlane, machine: Machine) -> None:
+def test_deployed_and_deployed_anew_at_the_same_url(
+    plane: ControlPlane, environment: LocalEnvironment
+) -> None:
     made = settled(
-        plane, "POST", f"{PARENT}/functions", {"functionId": "f"}, function(machine, "f-1.zip", "one")
+        plane, "POST", f"{PARENT}/functions", {"functionId": "f"}, function(environment, "f-1.zip", "one")
     )
     url = made["response"]["url"]
-    ingress = machine.service(Ingress)
+    ingress = environment.service(Ingress)
     assert (says(ingress.open_for_user(url)), made["response"]["state"]) == ("one", "ACTIVE")
     with pytest.raises(urllib.error.HTTPError, match="403"):
         says(url)
     mask = {"updateMask": "serviceConfig"}
-    again = settled(plane, "PATCH", NAME, mask, function(machine, "f-1.zip", "two"))
+    again = settled(plane, "PATCH", NAME, mask, function(environment, "f-1.zip", "two"))
     assert (again["response"]["url"], says(ingress.open_for_user(url))) == (url, "two")
     settled(plane, "DELETE", NAME, {}, {})
-    assert machine.supervisor.processes == []
+    assert environment.supervisor.processes == []
     with pytest.raises(OSError, match="refused"):
         says(url)
 
 
 def test_an_archive_that_does_not_start_says_why_and_leaves_nothing(
-    plane: ControlPlane, machine: Machine
+    plane: ControlPlane, environment: LocalEnvironment
 ) -> None:
     made = settled(
-        plane, "POST", f"{PARENT}/functions", {"functionId": "f"}, function(machine, "broken.zip", "one")
+        plane, "POST", f"{PARENT}/functions", {"functionId": "f"}, function(environment, "broken.zip", "one")
     )
     assert "No module named 'nothing_of_that_name'" in made["error"]["message"]
     assert plane.answer(Call("GET", NAME)).status == 404

@@ -10,7 +10,7 @@ import requests
 
 from local.control_plane.server import ControlPlane
 from local.environment.clock import RealClock
-from local.environment.environment import Machine
+from local.environment.environment import LocalEnvironment
 
 pytestmark = pytest.mark.local
 
@@ -20,9 +20,9 @@ SERVICES = "serviceusage/v1/projects/p/services"
 
 
 @pytest.fixture
-def machine(new_machine: Callable[..., Machine], clock: RealClock) -> Machine:
+def environment(new_environment: Callable[..., LocalEnvironment], clock: RealClock) -> LocalEnvironment:
     """A machine without emulators."""
-    return replace(new_machine(), project="p", clock=clock)
+    return replace(new_environment(), project="p", clock=clock)
 
 
 @pytest.fixture
