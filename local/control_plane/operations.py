@@ -8,7 +8,7 @@ from typing import Any
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError
-from local.http.rest import Call, Route
+from local.http.rest import ApiRequest, Route
 
 
 class Operations:
@@ -51,9 +51,9 @@ class Operations:
     def route(self, root: str) -> Route:
         """Answer questions for operations below a service's root, such as `/run/v2/`."""
 
-        def answer(_call: Call, places: dict[str, str]) -> Json:
+        def answer(_request: ApiRequest, params: dict[str, str]) -> Json:
             return self.get(
-                f"projects/{places['project']}/locations/{places['location']}/operations/{places['id']}"
+                f"projects/{params['project']}/locations/{params['location']}/operations/{params['id']}"
             )
 
         return Route("GET", root + "projects/{project}/locations/{location}/operations/{id}", answer)

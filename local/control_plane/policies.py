@@ -5,10 +5,10 @@ https://cloud.google.com/iam/docs/allow-policies#etag
 
 from collections.abc import Callable, Iterator
 
-from local.control_plane.kinds import Kind, etag
+from local.control_plane.resource_types import ResourceType, compute_etag
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
-from local.http.rest import Call, RefusedError, Route
+from local.http.rest import ApiError, ApiRequest, Route
 from local.services.iam import Policies
 
 
@@ -21,37 +21,37 @@ def policy_routes(
     raises NotFoundError where there is no such resource.
     """
 
-    def get(_call: Call, places: dict[str, str]) -> Json:
-        exists(places)
-        return policy(environment, name.format_map(places))
+    def get(_request: ApiRequest, params: dict[str, str]) -> Json:
+        exists(params)
+        return policy(environment, name.format_map(params))
 
-    def put(call: Call, places: dict[str, str]) -> Json:
-        exists(places)
-        return set_policy(environment, name.format_map(places), call.json.get("policy", {}))
+    def put(request: ApiRequest, params: dict[str, str]) -> Json:
+        exists(params)
+        return write_policy(environment, name.format_map(params), request.json.get("policy", {}))
 
     yield Route("*", f"{path}:getIamPolicy", get)
     yield Route("POST", f"{path}:setIamPolicy", put)
 
 
-def policies_of(environment: LocalEnvironment, kind: Kind) -> Iterator[Route]:
+def routes_of_policies(environment: LocalEnvironment, kind: ResourceType) -> Iterator[Route]:
     """Yield the routes of the policies of a kind, whose grants are kept under its resources' own names."""
     yield from policy_routes(
         environment,
         kind.root + kind.item,
         kind.item,
-        lambda places: kind.read(environment, kind.item.format_map(places)),
+        lambda params: kind.read(environment, kind.item.format_map(params)),
     )
 
 
 def policy(environment: LocalEnvironment, name: str) -> Json:
     """Return a resource's policy with its etag."""
     held = environment.service(Policies).get(name)
-    return {"version": 1, "bindings": held["bindings"], "etag": etag(held["bindings"])}
+    return {"version": 1, "bindings": held["bindings"], "etag": compute_etag(held["bindings"])}
 
 
-def set_policy(environment: LocalEnvironment, name: str, wanted: Json) -> Json:
+def write_policy(environment: LocalEnvironment, name: str, wanted: Json) -> Json:
     """Replace a resource's policy. Raises RefusedError where it was changed since it was read."""
     if wanted.get("etag") not in (None, "", policy(environment, name)["etag"]):
-        raise RefusedError(409, f"There were concurrent policy changes of {name}: read it again")
+        raise ApiError(409, f"There were concurrent policy changes of {name}: read it again")
     environment.service(Policies).replace(name, wanted.get("bindings", []))
     return policy(environment, name)

@@ -29,8 +29,8 @@ from local.control_plane.apis import (
 )
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
-from local.http.faults import NO_REPLY, Fault, Faults
-from local.http.rest import Call, Reply, Route, error_reply, refusal
+from local.http.faults import NO_RESPONSE, Fault, Faults
+from local.http.rest import ApiRequest, ApiResponse, Route, error_response, response_to_error
 from local.processes.ports import LOOPBACK
 
 LOG = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ MODULES = (
     bigquery,
     storage,  # the last: it answers for any path that begins with a bucket
 )
-FAULTS = "/faults"  # of this machine's own: what goes wrong from now on, an empty body for nothing
+FAULTS_PATH = "/faults"  # of this machine's own: what goes wrong from now on, an empty body for nothing
 BODY_LIMIT = 256 * 2**20  # the Spark job's packages come in one upload
 # What the provider calls each API in GOOGLE_<PRODUCT>_CUSTOM_ENDPOINT → the root of its paths here.
 ENDPOINTS = {
@@ -74,16 +74,16 @@ ENDPOINTS = {
     "STORAGE": storage.ROOT,
 }
 # Some of the provider's clients add the version to an endpoint that has it.
-TWICE = re.compile(r"/(v\d+)/\1/")
-Watch = Callable[[Call, Reply], None]
+REPEATED_VERSION = re.compile(r"/(v\d+)/\1/")
+Observer = Callable[[ApiRequest, ApiResponse], None]
 
 
 class ControlPlane:
     """Answers until it is closed; `watch` is told each call with its reply."""
 
-    def __init__(self, environment: LocalEnvironment, watch: Watch | None = None) -> None:
+    def __init__(self, environment: LocalEnvironment, observer: Observer | None = None) -> None:
         self._routes: list[Route] = [route for module in MODULES for route in module.routes(environment)]
-        self._environment, self._watch = environment, watch
+        self._environment, self._observer = environment, observer
         self.faults = Faults()
         self._server = _listen(self)
         self.url = f"http://{LOOPBACK}:{self._server.server_port}"
@@ -104,7 +104,7 @@ class ControlPlane:
         return {
             **{f"GOOGLE_{name}_CUSTOM_ENDPOINT": self.url + root for name, root in ENDPOINTS.items()},
             "GOOGLE_BACKEND_STORAGE_CUSTOM_ENDPOINT": self.url + storage.ROOT,
-            "VLILLE_FAULTS": self.url + FAULTS,
+            "VLILLE_FAULTS": self.url + FAULTS_PATH,
             "VLILLE_RUN_ENDPOINT": f"{self.url}/run",
             "VLILLE_BUILD_ENDPOINT": f"{self.url}/cloudbuild",
             "VLILLE_REGISTRY_ENDPOINT": f"{self.url}/registry",
@@ -113,39 +113,41 @@ class ControlPlane:
             "USER_PROJECT_OVERRIDE": "false",
         }
 
-    def answer(self, call: Call) -> Reply:
+    def respond(self, request: ApiRequest) -> ApiResponse:
         """Return the reply to a call, NO_REPLY where its connection ends; raises nothing."""
-        for route, places in self._fitting(call):
-            reply = self.faults.around(f"{call.method} {route.pattern}", partial(_done, route, call, places))
+        for route, params in self._matching_routes(request):
+            response = self.faults.apply(
+                f"{request.method} {route.pattern}", partial(_handle, route, request, params)
+            )
             break
         else:
-            reply = error_reply(404, f"nothing here answers {call.method} {call.path}")
-        if self._watch is not None and reply is not NO_REPLY:
-            self._watch(call, reply)
-        return reply
+            response = error_response(404, f"nothing here answers {request.method} {request.path}")
+        if self._observer is not None and response is not NO_RESPONSE:
+            self._observer(request, response)
+        return response
 
-    def _fitting(self, call: Call) -> Iterator[tuple[Route, dict[str, str]]]:
+    def _matching_routes(self, request: ApiRequest) -> Iterator[tuple[Route, dict[str, str]]]:
         for route in self._routes:
-            if (places := route.match(call)) is not None:
-                yield route, places
+            if (params := route.match(request)) is not None:
+                yield route, params
 
 
-def _done(route: Route, call: Call, places: dict[str, str]) -> Reply:
+def _handle(route: Route, request: ApiRequest, params: dict[str, str]) -> ApiResponse:
     try:
-        answered = route.answer(call, places)
+        answered = route.handle(request, params)
     except LocalError as error:
-        return refusal(error)
+        return response_to_error(error)
     except Exception as error:  # a fault of ours must not look like a broken network
-        LOG.exception("%s %s", call.method, call.path)
-        return error_reply(500, f"{type(error).__name__}: {error}")
-    return answered if isinstance(answered, Reply) else Reply.of(answered)
+        LOG.exception("%s %s", request.method, request.path)
+        return error_response(500, f"{type(error).__name__}: {error}")
+    return answered if isinstance(answered, ApiResponse) else ApiResponse.of_json(answered)
 
 
-def call_of(method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Call:
+def parse_request(method: str, target: str, body: bytes, headers: Mapping[str, str]) -> ApiRequest:
     """Return a request as it is answered; `target` is path and query as they were sent."""
     url = urlsplit(target)
-    path = TWICE.sub(r"/\1/", unquote(url.path)).rstrip("/")
-    return Call(method, path, dict(parse_qsl(url.query)), body, {**headers, ":target": target})
+    path = REPEATED_VERSION.sub(r"/\1/", unquote(url.path)).rstrip("/")
+    return ApiRequest(method, path, dict(parse_qsl(url.query)), body, {**headers, ":target": target})
 
 
 def _listen(plane: ControlPlane) -> ThreadingHTTPServer:
@@ -153,27 +155,27 @@ def _listen(plane: ControlPlane) -> ThreadingHTTPServer:
         protocol_version = "HTTP/1.1"
         timeout = 300
 
-        def _any(self) -> None:
+        def _respond(self) -> None:
             length = self.headers.get("Content-Length")
-            body = self._chunked() if length is None and self.headers.get("Transfer-Encoding") else b""
+            body = self._read_chunked() if length is None and self.headers.get("Transfer-Encoding") else b""
             if length is not None:
                 if int(length) > BODY_LIMIT:
-                    self._send(error_reply(413, f"more than {BODY_LIMIT} bytes"))
+                    self._send(error_response(413, f"more than {BODY_LIMIT} bytes"))
                     return
                 body = self.rfile.read(int(length))
-            if (self.command, self.path) == ("PUT", FAULTS):
+            if (self.command, self.path) == ("PUT", FAULTS_PATH):
                 plane.faults.set(Fault.parse(body.decode()) if body else None)
-                self._send(Reply())
+                self._send(ApiResponse())
                 return
-            reply = plane.answer(call_of(self.command, self.path, body, dict(self.headers)))
-            if reply is NO_REPLY:
+            response = plane.respond(parse_request(self.command, self.path, body, dict(self.headers)))
+            if response is NO_RESPONSE:
                 self.close_connection = True
             else:
-                self._send(reply)
+                self._send(response)
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _any  # noqa: N815 - http.server's names
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _respond  # noqa: N815 - http.server's names
 
-        def _chunked(self) -> bytes:
+        def _read_chunked(self) -> bytes:
             body = bytearray()
             while size := int(self.rfile.readline().split(b";")[0], 16):
                 if len(body) + size > BODY_LIMIT:
@@ -183,14 +185,14 @@ def _listen(plane: ControlPlane) -> ThreadingHTTPServer:
             self.rfile.readline()
             return bytes(body)
 
-        def _send(self, reply: Reply) -> None:
-            self.send_response(reply.status)
-            for name, value in reply.headers.items():
+        def _send(self, response: ApiResponse) -> None:
+            self.send_response(response.status)
+            for name, value in response.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(reply.body)))
+            self.send_header("Content-Length", str(len(response.body)))
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(reply.body)
+                self.wfile.write(response.body)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
             LOG.debug(format, *args)
@@ -200,10 +202,10 @@ def _listen(plane: ControlPlane) -> ThreadingHTTPServer:
     return server
 
 
-def recorded(call: Call, reply: Reply) -> str:
+def format_call(request: ApiRequest, response: ApiResponse) -> str:
     """One call with its reply as a line of JSON; bodies that are no JSON are told by their length."""
 
-    def shown(body: bytes) -> Any:
+    def readable(body: bytes) -> Any:
         try:
             return json.loads(body) if body else None
         except ValueError:
@@ -211,11 +213,11 @@ def recorded(call: Call, reply: Reply) -> str:
 
     return json.dumps(
         {
-            "method": call.method,
-            "target": call.target,
-            "body": shown(call.body),
-            "status": reply.status,
-            "reply": shown(reply.body),
+            "method": request.method,
+            "target": request.target,
+            "body": readable(request.body),
+            "status": response.status,
+            "reply": readable(response.body),
         },
         ensure_ascii=False,
     )

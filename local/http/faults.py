@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from local.errors import LocalError
-from local.http.rest import REASONS, Reply, error_reply
+from local.http.rest import REASONS, ApiResponse, error_response
 
 DROP, CUT, SLOW = "drop", "cut", "slow"
 SLOW_S = 20.0
-MOST_TIMES = 999_999  # what FORM reads
-FORM = re.compile(r"(?P<what>\w+?)(?:@(?P<kinds>.+?))?(?:x(?P<times>[0-9]{1,6}))?", re.ASCII)
+MAX_TIMES = 999_999  # what FORM reads
+SYNTAX = re.compile(r"(?P<what>\w+?)(?:@(?P<kinds>.+?))?(?:x(?P<times>[0-9]{1,6}))?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -27,16 +27,18 @@ class Fault:
     It strikes the first `times` calls of each kind that the expression `kinds` is found in.
     """
 
-    what: str
-    kinds: str = ""
+    effect: str
+    pattern: str = ""
     times: int = 1
 
     @classmethod
     def parse(cls, text: str) -> "Fault":
         """Read `WHAT[@KINDS][xTIMES]`: `503`, `drop@POST /pubsub`, `403@topicsx9`. Raises LocalError."""
-        match = FORM.fullmatch(text)
-        what = match["what"] if match else text
-        if match is None or not (what in (DROP, CUT, SLOW) or (what.isdecimal() and int(what) in REASONS)):
+        match = SYNTAX.fullmatch(text)
+        effect = match["what"] if match else text
+        if match is None or not (
+            effect in (DROP, CUT, SLOW) or (effect.isdecimal() and int(effect) in REASONS)
+        ):
             statuses = ", ".join(map(str, REASONS))
             raise LocalError(
                 f"FAULT: found {text!r}, accepted: WHAT[@KINDS][xTIMES] with WHAT one of {statuses}, "
@@ -46,13 +48,13 @@ class Fault:
             re.compile(match["kinds"] or "")
         except re.error as error:
             raise LocalError(f"FAULT: {match['kinds']!r} is no regular expression: {error}") from None
-        return cls(what, match["kinds"] or "", int(match["times"] or 1))
+        return cls(effect, match["kinds"] or "", int(match["times"] or 1))
 
     def __str__(self) -> str:
-        return f"{self.what}{f'@{self.kinds}' if self.kinds else ''}x{self.times}"
+        return f"{self.effect}{f'@{self.pattern}' if self.pattern else ''}x{self.times}"
 
 
-NO_REPLY = Reply(0, b"")  # the connection ends
+NO_RESPONSE = ApiResponse(0, b"")  # the connection ends
 
 
 class Faults:
@@ -60,34 +62,34 @@ class Faults:
 
     def __init__(self) -> None:
         self._fault: Fault | None = None
-        self.struck: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def set(self, fault: Fault | None) -> None:
         """Let this happen from now on, and nothing else."""
         with self._lock:
             self._fault = fault
-            self.struck.clear()
+            self.counts.clear()
 
-    def around(self, kind: str, work: Callable[[], Reply]) -> Reply:
+    def apply(self, kind: str, work: Callable[[], ApiResponse]) -> ApiResponse:
         """Return what a call of that kind gets, which may have done its work and get NO_REPLY."""
-        fault = self.strike(kind)
+        fault = self.take(kind)
         if fault is None:
             return work()
-        if fault.what == SLOW:
+        if fault.effect == SLOW:
             time.sleep(SLOW_S)
             return work()
-        if fault.what == CUT:
+        if fault.effect == CUT:
             work()
-        if fault.what in (DROP, CUT):
-            return NO_REPLY
-        return error_reply(int(fault.what), f"{kind}: refused on demand (FAULT={fault.what})")
+        if fault.effect in (DROP, CUT):
+            return NO_RESPONSE
+        return error_response(int(fault.effect), f"{kind}: refused on demand (FAULT={fault.effect})")
 
-    def strike(self, kind: str) -> Fault | None:
+    def take(self, kind: str) -> Fault | None:
         """The fault that a call of that kind meets, which is counted, or None."""
         with self._lock:
             fault = self._fault
-            if fault is None or self.struck[kind] >= fault.times or not re.search(fault.kinds, kind):
+            if fault is None or self.counts[kind] >= fault.times or not re.search(fault.pattern, kind):
                 return None
-            self.struck[kind] += 1
+            self.counts[kind] += 1
             return fault

@@ -28,7 +28,7 @@ LOG = logging.getLogger(__name__)
 PEEK_LIMIT = 10 * 2**20  # BigQuery's own limit of a request's JSON
 HEAD_LIMIT = 64 * 2**10
 HEADERS_LIMIT = 100
-REPLY_LIMIT = 256 * 2**20  # of JSON, which is held before it is passed back
+RESPONSE_LIMIT = 256 * 2**20  # of JSON, which is held before it is passed back
 CHUNK = 64 * 2**10
 TIMEOUT_S = 600.0
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "expect"})
@@ -36,7 +36,7 @@ NO_BODY = frozenset({204, 304})
 
 
 @dataclass(frozen=True)
-class Reply:
+class ProxyResponse:
     """An answer of the guard's own, or an emulator's that is held to be looked at."""
 
     status: int
@@ -45,18 +45,18 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Decision:
     """`reply` instead of the emulator's answer; or `seen`, which may change that answer.
 
     It is shown JSON, and a 404 of any kind; not what `is_media`, whose content passes as it is.
     """
 
-    reply: Reply | None = None
-    seen: Callable[[Reply], Reply] = lambda reply: reply
+    response: ProxyResponse | None = None
+    inspect: Callable[[ProxyResponse], ProxyResponse] = lambda response: response
     is_media: bool = False
 
 
-Judge = Callable[[Request], Verdict]
+Decide = Callable[[Request], Decision]
 
 
 class Proxy:
@@ -66,17 +66,17 @@ class Proxy:
         self,
         name: str,
         upstream: str,
-        judge: Judge,
+        decide: Decide,
         faults: Faults | None = None,
         *,
         port: int = 0,
-        hold: Callable[[], AbstractContextManager[None]] = nullcontext,
+        slot: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """`port` 0 is a free one; `hold` is entered for as long as a call is under way at the server."""
         parts = urlsplit(upstream)
         self._faults = faults or Faults()
         self._address = parts.hostname or LOOPBACK, parts.port or 80
-        self._upstream, self._judge, self._hold = upstream.encode(), judge, hold
+        self._upstream, self._decide, self._slot = upstream.encode(), decide, slot
         self._listener = socket.create_server((LOOPBACK, port), backlog=128)
         self.url = f"http://{LOOPBACK}:{self._listener.getsockname()[1]}"
         self._open: set[socket.socket] = set()
@@ -106,12 +106,12 @@ class Proxy:
             self._address,
             self._upstream,
             self.url.encode(),
-            self._judge,
+            self._decide,
             faults=self._faults,
-            hold=self._hold,
+            slot=self._slot,
         )
         try:
-            while connection.serve_one():
+            while connection.serve_request():
                 pass
         except (OSError, ValueError) as error:  # either side broke off, or sent what is no HTTP
             LOG.debug("a connection to %s ended: %r", self.url, error)
@@ -129,17 +129,17 @@ class _Connection:
         client: socket.socket,
         address: tuple[str, int],
         upstream: bytes,
-        here: bytes,
-        judge: Judge,
+        own_url: bytes,
+        decide: Decide,
         *,
         faults: Faults,
-        hold: Callable[[], AbstractContextManager[None]],
+        slot: Callable[[], AbstractContextManager[None]],
     ) -> None:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.settimeout(TIMEOUT_S)  # idle for so long: its pool makes another
-        self._client, self._from_client = client, _reader(client)
-        self._address, self._upstream, self._here, self._judge = address, upstream, here, judge
-        self._faults, self._hold = faults, hold
+        self._client, self._from_client = client, _buffered(client)
+        self._address, self._upstream, self._own_url, self._decide = address, upstream, own_url, decide
+        self._faults, self._slot = faults, slot
         self._server: socket.socket | None = None
         self._from_server: io.BufferedReader | None = None
 
@@ -149,7 +149,7 @@ class _Connection:
                 with suppress(OSError):
                     each.close()
 
-    def serve_one(self) -> bool:
+    def serve_request(self) -> bool:
         """Answer one call; return whether another may follow on this connection."""
         if (head := _read_head(self._from_client)) is None:
             return False
@@ -159,61 +159,65 @@ class _Connection:
         if "100-continue" in known.get("expect", "").lower():
             self._client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = _Body(self._from_client, known)
-        verdict = self._judge(Request(method, target, known, body.peek))
-        keeps = version.strip() == "HTTP/1.1" and known.get("connection", "").lower() != "close"
-        if verdict.reply is not None:
+        decision = self._decide(Request(method, target, known, body.peek))
+        keep_alive = version.strip() == "HTTP/1.1" and known.get("connection", "").lower() != "close"
+        if decision.response is not None:
             for _ in body.chunks():
                 pass  # a client that is still sending would not hear the answer
-            self._answer(verdict.reply, method, keeps=keeps)
-            return keeps
-        fault = self._faults.strike(f"{method} {kind_of(target)}")
-        what = fault.what if fault else ""
+            self._respond(decision.response, method, keep_alive=keep_alive)
+            return keep_alive
+        fault = self._faults.take(f"{method} {path_pattern(target)}")
+        what = fault.effect if fault else ""
         if what == DROP:
             return False
         if what == SLOW:
             time.sleep(SLOW_S)
-        with self._hold():
+        with self._slot():
             try:
                 if not what.isdigit():
-                    self._send(line, headers, body, plain=not verdict.is_media)
+                    self._forward_request(line, headers, body, plain=not decision.is_media)
             except ConnectionRefusedError:
                 what = "503"
             if not what.isdigit():
-                return self._pass_back(method, verdict, is_cut=what == CUT) and keeps
+                return self._forward_response(method, decision, is_cut=what == CUT) and keep_alive
         for _ in body.chunks():
             pass
-        self._answer(_fault_reply(int(what)) if fault else _unavailable(), method, keeps=keeps)
-        return keeps
-
-    def _answer(self, reply: Reply, method: str, *, keeps: bool) -> None:
-        head = (
-            f"HTTP/1.1 {reply.status} {_reason(reply.status)}\r\nContent-Type: {reply.kind}\r\n"
-            f"Content-Length: {len(reply.body)}\r\n" + ("" if keeps else "Connection: close\r\n")
+        self._respond(
+            _injected_error(int(what)) if fault else _unavailable_response(), method, keep_alive=keep_alive
         )
-        self._client.sendall(head.encode() + b"\r\n" + (b"" if method == "HEAD" else reply.body))
+        return keep_alive
 
-    def _send(self, line: bytes, headers: list[tuple[bytes, bytes]], body: "_Body", *, plain: bool) -> None:
-        server = self._connected()
+    def _respond(self, response: ProxyResponse, method: str, *, keep_alive: bool) -> None:
+        head = (
+            f"HTTP/1.1 {response.status} {_reason(response.status)}\r\nContent-Type: {response.kind}\r\n"
+            f"Content-Length: {len(response.body)}\r\n" + ("" if keep_alive else "Connection: close\r\n")
+        )
+        self._client.sendall(head.encode() + b"\r\n" + (b"" if method == "HEAD" else response.body))
+
+    def _forward_request(
+        self, line: bytes, headers: list[tuple[bytes, bytes]], body: "_Body", *, plain: bool
+    ) -> None:
+        server = self._connect_server()
         left_out = HOP_BY_HOP | ({"accept-encoding"} if plain else set())  # what is read must not be packed
         lines = [b"%s: %s" % each for each in headers if each[0].decode("latin-1").lower() not in left_out]
         begin = b"\r\n".join([line, *lines, b"", b""])
-        for chunk in body.framed():
+        for chunk in body.encoded_chunks():
             server.sendall(begin + chunk)
             begin = b""
         if begin:
             server.sendall(begin)
 
-    def _connected(self) -> socket.socket:
+    def _connect_server(self) -> socket.socket:
         if self._server is not None and _is_stale(self._server):
             self._server.close()
             self._server = None
         if self._server is None:
             self._server = socket.create_connection(self._address, TIMEOUT_S)
             self._server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._from_server = _reader(self._server)
+            self._from_server = _buffered(self._server)
         return self._server
 
-    def _pass_back(self, method: str, verdict: Verdict, *, is_cut: bool) -> bool:
+    def _forward_response(self, method: str, decision: Decision, *, is_cut: bool) -> bool:
         assert self._from_server is not None  # noqa: S101 - `_send` connected it
         status = 100
         while status // 100 == 1:
@@ -229,15 +233,17 @@ class _Connection:
         closes = (ends_by_closing and has_body) or known.get("connection", "").lower() == "close"
         body = _Body(self._from_server, known, until_closed=ends_by_closing) if has_body else None
         kept = [
-            (name, value.replace(self._upstream, self._here) if name.lower() == b"location" else value)
+            (name, value.replace(self._upstream, self._own_url) if name.lower() == b"location" else value)
             for name, value in headers
             if name.lower() not in (b"connection", b"keep-alive")
         ]
-        is_json = known.get("content-type", "").startswith("application/json") and not verdict.is_media
+        is_json = known.get("content-type", "").startswith("application/json") and not decision.is_media
         if body is not None and (is_json or status == HTTPStatus.NOT_FOUND):
             # What the emulator says of where its objects lie would lead past here.
-            found = Reply(status, body.whole(REPLY_LIMIT).replace(self._upstream, self._here))
-            held = verdict.seen(found)
+            found = ProxyResponse(
+                status, body.read_all(RESPONSE_LIMIT).replace(self._upstream, self._own_url)
+            )
+            held = decision.inspect(found)
             changed = {
                 b"content-length",
                 b"transfer-encoding",
@@ -250,7 +256,7 @@ class _Connection:
             line = b"HTTP/1.1 %d %s" % (held.status, _reason(held.status).encode())
             frames: Iterator[bytes] = iter((held.body,))
         else:
-            frames = body.framed() if body is not None else iter(())
+            frames = body.encoded_chunks() if body is not None else iter(())
         begin = b"\r\n".join(
             [
                 line,
@@ -295,7 +301,7 @@ class _Body:
         self._peeked = b"".join(parts)
         return self._peeked
 
-    def whole(self, limit: int) -> bytes:
+    def read_all(self, limit: int) -> bytes:
         """Return all of it. Raises ValueError where that is more than `limit` bytes."""
         parts, size = [], 0
         for chunk in self.chunks():
@@ -313,7 +319,7 @@ class _Body:
         while chunk := self._next():
             yield chunk
 
-    def framed(self) -> Iterator[bytes]:
+    def encoded_chunks(self) -> Iterator[bytes]:
         """The same, as it goes over the wire."""
         if not self._chunked:
             yield from self.chunks()
@@ -340,7 +346,7 @@ class _Body:
 
     def _next_chunk(self) -> bytes:
         size = int(self._source.readline(HEAD_LIMIT).split(b";")[0], 16)
-        if size > REPLY_LIMIT:
+        if size > RESPONSE_LIMIT:
             raise ValueError(f"a chunk of {size} bytes")
         chunk = self._source.read(size)
         if len(chunk) < size:
@@ -370,7 +376,7 @@ def _read_head(source: io.BufferedReader) -> tuple[bytes, list[tuple[bytes, byte
     return line.rstrip(b"\r\n"), headers
 
 
-def _reader(connection: socket.socket) -> io.BufferedReader:
+def _buffered(connection: socket.socket) -> io.BufferedReader:
     return cast("io.BufferedReader", connection.makefile("rb", CHUNK))
 
 
@@ -385,24 +391,24 @@ def _reason(status: int) -> str:
     return HTTPStatus(status).phrase
 
 
-def kind_of(target: str) -> str:
+def path_pattern(target: str) -> str:
     """The path of a call without the names in it: `/storage/v1/b/{}/o/{}`."""
     path = target.partition("?")[0]
     return re.sub(r"/(b|o|projects|datasets|tables|jobs|queries)/[^/]+", r"/\1/{}", path)
 
 
-def _fault_reply(status: int) -> Reply:
+def _injected_error(status: int) -> ProxyResponse:
     message = "refused on demand (FAULT)"
     error = {
         "code": status,
         "message": message,
         "errors": [{"message": message, "reason": REASONS[status][1]}],
     }
-    return Reply(status, json.dumps({"error": error}).encode())
+    return ProxyResponse(status, json.dumps({"error": error}).encode())
 
 
-def _unavailable() -> Reply:
+def _unavailable_response() -> ProxyResponse:
     """What Google answers when it does not; its clients ask again, and an emulator that was killed is back soon."""
     message = "the emulator does not listen"
     error = {"code": 503, "message": message, "errors": [{"message": message, "reason": "backendError"}]}
-    return Reply(503, json.dumps({"error": error}).encode())
+    return ProxyResponse(503, json.dumps({"error": error}).encode())

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from local.errors import LocalError
 
 
-class InvalidCallError(LocalError):
+class InvalidRequestError(LocalError):
     """A call that cannot be read."""
 
 
@@ -43,9 +43,11 @@ class Request:
         try:
             document = json.loads(body or b"{}")
         except ValueError as error:
-            raise InvalidCallError(f"Invalid JSON payload received: {error}") from error
+            raise InvalidRequestError(f"Invalid JSON payload received: {error}") from error
         if not isinstance(document, dict):
-            raise InvalidCallError(f"Invalid JSON payload received: {type(document).__name__}, not an object")
+            raise InvalidRequestError(
+                f"Invalid JSON payload received: {type(document).__name__}, not an object"
+            )
         return document
 
 
@@ -58,5 +60,5 @@ def _first_part(body: bytes, parameters: str) -> bytes:
             boundary = value.strip("\"'")
     parts = body.split(b"--" + boundary.encode(), 2)
     if not boundary or len(parts) < 3:
-        raise InvalidCallError("a multipart body without a first part that ends within its first 10 MiB")
+        raise InvalidRequestError("a multipart body without a first part that ends within its first 10 MiB")
     return parts[1].replace(b"\r\n", b"\n").partition(b"\n\n")[2]

@@ -25,7 +25,7 @@ REASONS = {
 }
 
 
-class RefusedError(LocalError):
+class ApiError(LocalError):
     """A call that Google would refuse, with the status that it would have."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -34,7 +34,7 @@ class RefusedError(LocalError):
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiRequest:
     """One request; `path` is without the query."""
 
     method: str
@@ -49,11 +49,9 @@ class Call:
         try:
             document = json.loads(self.body or b"{}")
         except ValueError as error:
-            raise RefusedError(400, f"Invalid JSON payload received: {error}") from error
+            raise ApiError(400, f"Invalid JSON payload received: {error}") from error
         if not isinstance(document, dict):
-            raise RefusedError(
-                400, f"Invalid JSON payload received: {type(document).__name__}, not an object"
-            )
+            raise ApiError(400, f"Invalid JSON payload received: {type(document).__name__}, not an object")
         return document
 
     @property
@@ -63,7 +61,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Reply:
+class ApiResponse:
     """Status, body and headers of an answer."""
 
     status: int = 200
@@ -71,12 +69,12 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
 
     @classmethod
-    def of(cls, value: Json, status: int = 200) -> "Reply":
+    def of_json(cls, value: Json, status: int = 200) -> "ApiResponse":
         """A JSON answer."""
         return cls(status, json.dumps(value, ensure_ascii=False).encode())
 
 
-Answerer = Callable[[Call, dict[str, str]], "Json | Reply"]
+RouteHandler = Callable[[ApiRequest, dict[str, str]], "Json | ApiResponse"]
 
 
 @dataclass(frozen=True)
@@ -85,27 +83,27 @@ class Route:
 
     method: str
     pattern: str
-    answer: Answerer
+    handle: RouteHandler
 
-    def match(self, call: Call) -> dict[str, str] | None:
+    def match(self, request: ApiRequest) -> dict[str, str] | None:
         """Return what stands in the places of the pattern, None where it does not fit."""
-        if self.method not in ("*", call.method):
+        if self.method not in ("*", request.method):
             return None
-        found = _expression(self.pattern).fullmatch(call.path)
+        found = _expression(self.pattern).fullmatch(request.path)
         return found and found.groupdict()
 
 
 def _expression(pattern: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\w+\*?)\}", pattern)
-    places = {True: r"(?P<{}>.+)", False: r"(?P<{}>[^/:]+)"}
+    groups = {True: r"(?P<{}>.+)", False: r"(?P<{}>[^/:]+)"}
     text = "".join(
-        re.escape(part) if index % 2 == 0 else places[part.endswith("*")].format(part.rstrip("*"))
+        re.escape(part) if index % 2 == 0 else groups[part.endswith("*")].format(part.rstrip("*"))
         for index, part in enumerate(parts)
     )
     return re.compile(text)  # re keeps compiled patterns
 
 
-def error_reply(status: int, message: str) -> Reply:
+def error_response(status: int, message: str) -> ApiResponse:
     """An error as Google's APIs write it."""
     name, reason = REASONS.get(status, (HTTPStatus(status).name, "backendError"))
     error = {
@@ -114,19 +112,19 @@ def error_reply(status: int, message: str) -> Reply:
         "status": name,
         "errors": [{"message": message, "reason": reason}],
     }
-    return Reply.of({"error": error}, status)
+    return ApiResponse.of_json({"error": error}, status)
 
 
-def refusal(error: LocalError) -> Reply:
+def response_to_error(error: LocalError) -> ApiResponse:
     """The reply that an error of this package means."""
     match error:
-        case RefusedError():
-            return error_reply(error.status, str(error))
+        case ApiError():
+            return error_response(error.status, str(error))
         case NotFoundError():
-            return error_reply(404, f"Resource not found: {error.name}")
+            return error_response(404, f"Resource not found: {error.name}")
         case AlreadyExistsError():
-            return error_reply(409, f"Resource already exists: {error.name}")
+            return error_response(409, f"Resource already exists: {error.name}")
         case ServiceError():
-            return Reply(error.status, error.answer.encode())
+            return ApiResponse(error.status, error.answer.encode())
         case _:
-            return error_reply(400, str(error))
+            return error_response(400, str(error))

@@ -24,9 +24,9 @@ from local.errors import LocalError
 
 LOG = logging.getLogger(__name__)
 ROLES = Path(__file__).with_name("roles.toml")
-OWNER = "deployer"  # the account, in the project, as which Terraform and `operate` call
-ANYBODY = "allUsers"
-EVERYBODY = frozenset({ANYBODY, "allAuthenticatedUsers"})
+DEPLOYER = "deployer"  # the account, in the project, as which Terraform and `operate` call
+ALL_USERS = "allUsers"
+PUBLIC_MEMBERS = frozenset({ALL_USERS, "allAuthenticatedUsers"})
 # The conditions that are understood, on the name of a resource.
 CONDITION = re.compile(r"""resource\.name(?:\.startsWith\((["'])(.+)\1\)|\s*==\s*(["'])(.+)\3)""")
 BUCKET = re.compile(r"projects/_/buckets/([^/]+)(/objects/.+)?", re.DOTALL)
@@ -34,7 +34,7 @@ FILE = "access.json"
 
 
 @dataclass(frozen=True, order=True)
-class Need:
+class RequiredPermission:
     """A permission on a resource, by the name that conditions have: `projects/_/buckets/<bucket>/objects/<object>`.
 
     https://cloud.google.com/iam/docs/conditions-resource-attributes
@@ -50,7 +50,7 @@ class AccessError(LocalError):
     details: tuple[dict[str, Any], ...] = ()
 
     @property
-    def sentence(self) -> str:
+    def summary(self) -> str:
         """What stands in the way."""
         return str(self)
 
@@ -58,9 +58,9 @@ class AccessError(LocalError):
 class DeniedError(AccessError):
     """A caller lacks a permission: 403, in the words of the service that would say so in the cloud."""
 
-    def __init__(self, identity: str, need: Need) -> None:
+    def __init__(self, identity: str, need: RequiredPermission) -> None:
         self.identity, self.need = identity, need
-        super().__init__(wording(identity, need))
+        super().__init__(format_denial(identity, need))
 
         metadata = {"principal": identity, "permission": need.permission, "resource": need.resource}
         info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "IAM_PERMISSION_DENIED"}
@@ -68,12 +68,12 @@ class DeniedError(AccessError):
         self.details = (info | {"domain": "iam.googleapis.com", "metadata": metadata},)
 
     @property
-    def sentence(self) -> str:
+    def summary(self) -> str:
         """Who lacks what, and on what: Google's own words leave out one or the other."""
         return f"403: {self.identity} lacks {self.need.permission} on {self.need.resource}"
 
 
-class UnknownCallerError(LocalError):
+class UnauthenticatedError(LocalError):
     """No token, or one that no account of this project has: 401."""
 
 
@@ -99,7 +99,7 @@ class _Binding:
     condition: str
 
 
-class Access:
+class AccessControl:
     """Decides, and remembers who needed what; safe to use from any thread."""
 
     def __init__(self, environment: LocalEnvironment) -> None:
@@ -108,46 +108,46 @@ class Access:
         self._accounts = environment.collection("iam", "serviceAccounts")
         self._custom = environment.collection("iam", "roles")
         self._bindings: tuple[int, dict[str, list[_Binding]]] = (-1, {})  # of which version of the policies
-        self._used: dict[tuple[str, str, str], Usage] = {}
-        self._before: list[Usage] | None = None  # what access.json held before this began
+        self._usages: dict[tuple[str, str, str], Usage] = {}
+        self._earlier: list[Usage] | None = None  # what access.json held before this began
         self._lock = threading.Lock()
 
     @property
-    def owner(self) -> str:
+    def deployer(self) -> str:
         """The e-mail of whoever deploys."""
-        return f"{OWNER}@{self._environment.project}.iam.gserviceaccount.com"
+        return f"{DEPLOYER}@{self._environment.project}.iam.gserviceaccount.com"
 
     def is_known(self, email: str) -> bool:
         """Whether an account of that e-mail is in the project."""
-        if email == self.owner:
+        if email == self.deployer:
             return True
         return (
             self._accounts.find(f"projects/{self._environment.project}/serviceAccounts/{email}") is not None
         )
 
-    def check(self, identity: str, needs: Iterable[Need]) -> None:
+    def check(self, identity: str, needs: Iterable[RequiredPermission]) -> None:
         """Return where the identity may do all of that. Raises DeniedError, UndecidableError."""
         for need in needs:
             try:
-                allowed = self.allows(identity, need)
+                allowed = self.is_allowed(identity, need)
             except UndecidableError as error:
                 self._environment.report_unsupported(str(error))
                 raise
-            self._remember(identity, need, allowed=allowed)
+            self._count(identity, need, allowed=allowed)
             if not allowed:
                 raise DeniedError(identity, need)
 
-    def allows(self, identity: str, need: Need) -> bool:
+    def is_allowed(self, identity: str, need: RequiredPermission) -> bool:
         """Whether a role of the identity has the permission on the resource; "" is who has none.
 
         Raises UndecidableError.
         """
-        if identity == self.owner:
+        if identity == self.deployer:
             return True
-        members = {f"serviceAccount:{identity}", *EVERYBODY} if identity else {ANYBODY}
+        members = {f"serviceAccount:{identity}", *PUBLIC_MEMBERS} if identity else {ALL_USERS}
         unknown: list[str] = []
-        for name in holders(need.resource, self._environment.project):
-            for binding in self._of(name):
+        for name in resource_hierarchy(need.resource, self._environment.project):
+            for binding in self._bindings_on(name):
                 if not members & binding.members:
                     continue
                 permissions = self._permissions(binding.role)
@@ -156,7 +156,7 @@ class Access:
                         f"its role {binding.role} on {name}, which is not in local/iam_proxy/{ROLES.name}: add it there"
                     )
                 elif need.permission in permissions:
-                    holds = condition_holds(binding.condition, need.resource)
+                    holds = evaluate_condition(binding.condition, need.resource)
                     if holds:
                         return True
                     if holds is None:
@@ -170,36 +170,40 @@ class Access:
             )
         return False
 
-    def used(self) -> list[Usage]:
+    def usages(self) -> list[Usage]:
         """Who needed what since this began, sorted: one entry for everything in a bucket, table or other resource."""
         with self._lock:
-            return [self._used[key] for key in sorted(self._used)]
+            return [self._usages[key] for key in sorted(self._usages)]
 
-    def denials(self) -> list[str]:
+    def denial_messages(self) -> list[str]:
         """A sentence for each entry of `used` that was denied."""
         return [
-            f"{DeniedError(u.identity, Need(u.permission, u.resource)).sentence}"
+            f"{DeniedError(u.identity, RequiredPermission(u.permission, u.resource)).summary}"
             + (f" ({u.denied} times)" if u.denied > 1 else "")
-            for u in self.used()
+            for u in self.usages()
             if u.denied
         ]
 
     def write(self, folder: Path) -> None:
         """Keep `used` as access.json, added to what earlier runs on the same data left there."""
         file = folder / FILE
-        if self._before is None:
-            self._before = [Usage(**each) for each in json.loads(file.read_text())] if file.exists() else []
+        if self._earlier is None:
+            self._earlier = [Usage(**each) for each in json.loads(file.read_text())] if file.exists() else []
         added: dict[tuple[str, str, str], Usage] = {}
-        for each in [*self._before, *self.used()]:
-            total = added.setdefault(self._key(each), replace(each, allowed=0, denied=0))
+        for each in [*self._earlier, *self.usages()]:
+            total = added.setdefault(self._usage_key(each), replace(each, allowed=0, denied=0))
             total.allowed += each.allowed
             total.denied += each.denied
         file.write_text(json.dumps([asdict(added[key]) for key in sorted(added)], indent=1))
 
-    def _key(self, usage: Usage) -> tuple[str, str, str]:
-        return usage.identity, usage.permission, next(holders(usage.resource, self._environment.project))
+    def _usage_key(self, usage: Usage) -> tuple[str, str, str]:
+        return (
+            usage.identity,
+            usage.permission,
+            next(resource_hierarchy(usage.resource, self._environment.project)),
+        )
 
-    def _of(self, resource: str) -> list[_Binding]:
+    def _bindings_on(self, resource: str) -> list[_Binding]:
         version, known = self._bindings
         if version != self._policies.version:
             version, known = self._policies.version, {}
@@ -210,20 +214,20 @@ class Access:
         return known[resource]
 
     def _permissions(self, role: str) -> frozenset[str] | None:
-        if (found := predefined().get(role)) is not None:
+        if (found := load_predefined_roles().get(role)) is not None:
             return found
         custom = self._custom.find(role)
         return None if custom is None else frozenset(custom["includedPermissions"])
 
-    def _remember(self, identity: str, need: Need, *, allowed: bool) -> None:
+    def _count(self, identity: str, need: RequiredPermission, *, allowed: bool) -> None:
         one = Usage(identity, need.permission, need.resource)
         with self._lock:
-            usage = self._used.setdefault(self._key(one), one)
+            usage = self._usages.setdefault(self._usage_key(one), one)
             usage.allowed += allowed
             usage.denied += not allowed
             first = usage.denied == 1 and not allowed
         if first:
-            LOG.error("%s", DeniedError(identity, need).sentence)
+            LOG.error("%s", DeniedError(identity, need).summary)
 
 
 def _binding(binding: dict[str, Any]) -> _Binding:
@@ -232,7 +236,7 @@ def _binding(binding: dict[str, Any]) -> _Binding:
 
 
 @cache
-def predefined() -> Mapping[str, frozenset[str]]:
+def load_predefined_roles() -> Mapping[str, frozenset[str]]:
     """The permissions of each role in roles.toml, the names of access lists included."""
     with ROLES.open("rb") as file:
         table = tomllib.load(file)
@@ -240,7 +244,7 @@ def predefined() -> Mapping[str, frozenset[str]]:
     return roles | {alias: roles[role] for alias, role in table["aliases"].items()}
 
 
-def holders(resource: str, project: str) -> Iterator[str]:
+def resource_hierarchy(resource: str, project: str) -> Iterator[str]:
     """Yield the names under which the grants are kept that reach a resource, the nearest first."""
     if match := BUCKET.fullmatch(resource):
         yield f"b/{match[1]}"
@@ -255,7 +259,7 @@ def holders(resource: str, project: str) -> Iterator[str]:
         yield top
 
 
-def condition_holds(expression: str, resource: str) -> bool | None:
+def evaluate_condition(expression: str, resource: str) -> bool | None:
     """Whether a grant's condition holds for a resource; None where the expression is not understood."""
     if not expression:
         return True
@@ -265,7 +269,7 @@ def condition_holds(expression: str, resource: str) -> bool | None:
     return resource.startswith(match[2]) if match[2] else resource == match[4]
 
 
-def wording(identity: str, need: Need) -> str:
+def format_denial(identity: str, need: RequiredPermission) -> str:
     """Return what Google answers. BigQuery names no caller, Cloud Storage no resource: both are in the details."""
     permission, resource = need.permission, need.resource
     service = permission.partition(".")[0]

@@ -9,47 +9,51 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from local.http.request import InvalidCallError, Request
-from local.iam_proxy.access import Need
-from local.iam_proxy.permissions import Asked, UnansweredError
-from local.iam_proxy.storage import bucket_name, object_name
+from local.http.request import InvalidRequestError, Request
+from local.iam_proxy.access import RequiredPermission
+from local.iam_proxy.permissions import RequestPermissions, UnknownMethodError
+from local.iam_proxy.storage import bucket_resource, object_resource
 
-HERE = "local/iam_proxy/bigquery.py"
-Places = dict[str, str]
+MODULE = "local/iam_proxy/bigquery.py"
+PathParameters = dict[str, str]
 Json = dict[str, Any]
-Answer = Callable[[Request, Places], Iterable[Need]]
+Rule = Callable[[Request, PathParameters], Iterable[RequiredPermission]]
 
 
-def asked(request: Request, owner_of: Callable[[str, str], str | None], identity: str) -> Asked:
+def required_permissions(
+    request: Request, owner_of: Callable[[str, str], str | None], identity: str
+) -> RequestPermissions:
     """Return what a call needs. Raises UnansweredError for one that is not known, InvalidCallError.
 
     `owner_of` tells who began a job (project, id): its owner may see and cancel it without a role, and who asks
     for one that nobody began hears that it is not there.
     """
-    for methods, pattern, answer in METHODS:
+    for methods, pattern, rule in METHODS:
         if request.method in methods and (match := pattern.fullmatch(request.path)):
-            places = {name: unquote(value) for name, value in match.groupdict().items()}
-            if "job" in places and owner_of(places["project"], places["job"]) in (identity, None):
-                return Asked()
-            return Asked(tuple(dict.fromkeys(answer(request, places))))
-    raise UnansweredError(
-        f"{HERE} does not know which permission {request.method} {request.path} needs: add it there"
+            params = {name: unquote(value) for name, value in match.groupdict().items()}
+            if "job" in params and owner_of(params["project"], params["job"]) in (identity, None):
+                return RequestPermissions()
+            return RequestPermissions(tuple(dict.fromkeys(rule(request, params))))
+    raise UnknownMethodError(
+        f"{MODULE} does not know which permission {request.method} {request.path} needs: add it there"
     )
 
 
-def job_needs(project: str, configuration: Json) -> Iterator[Need]:
+def job_permissions(project: str, configuration: Json) -> Iterator[RequiredPermission]:
     """Yield what a job needs, beginning with that it may be begun at all."""
-    yield Need("bigquery.jobs.create", f"projects/{project}")
+    yield RequiredPermission("bigquery.jobs.create", f"projects/{project}")
     kinds = [kind for kind in JOBS if kind in configuration]
     if len(kinds) != 1:
-        raise InvalidCallError(f"a job of one kind of {', '.join(JOBS)} is expected, found {sorted(kinds)}")
+        raise InvalidRequestError(
+            f"a job of one kind of {', '.join(JOBS)} is expected, found {sorted(kinds)}"
+        )
     try:
         yield from JOBS[kinds[0]](project, configuration[kinds[0]])
     except (AttributeError, KeyError, TypeError) as error:
-        raise InvalidCallError(f"a {kinds[0]} job that cannot be read: {error!r}") from error
+        raise InvalidRequestError(f"a {kinds[0]} job that cannot be read: {error!r}") from error
 
 
-def query_needs(project: str, sql: str, dataset: str = "") -> Iterator[Need]:
+def query_permissions(project: str, sql: str, dataset: str = "") -> Iterator[RequiredPermission]:
     """Yield what the statements of a GoogleSQL script need on the tables that they name.
 
     `dataset` (`project.dataset`) is that of names without one. A view needs a role on itself; what it reads is not
@@ -61,13 +65,13 @@ def query_needs(project: str, sql: str, dataset: str = "") -> Iterator[Need]:
     try:
         statements = sqlglot.parse(sql, dialect="bigquery")
     except SqlglotError as error:
-        raise InvalidCallError(f"Syntax error: {error}") from error
+        raise InvalidRequestError(f"Syntax error: {error}") from error
     for statement in statements:
         if statement is not None:
-            yield from _statement(project, dataset, statement)
+            yield from _statement_permissions(project, dataset, statement)
 
 
-def _statement(project: str, dataset: str, statement: Any) -> Iterator[Need]:
+def _statement_permissions(project: str, dataset: str, statement: Any) -> Iterator[RequiredPermission]:
     from sqlglot import exp  # noqa: PLC0415
 
     kind = type(statement).__name__
@@ -76,20 +80,22 @@ def _statement(project: str, dataset: str, statement: Any) -> Iterator[Need]:
     target = statement.find(exp.Table) if kind in WRITES else None
     if kind in WRITES:
         of_schema = str(statement.args.get("kind") or "").upper() == "SCHEMA"
-        name = _full(project, dataset, target)
+        name = _qualify_name(project, dataset, target)
         permissions = WRITES[kind](statement)
         for permission in permissions:
-            yield _on(permission, name, of_schema=of_schema)
+            yield _table_permission(permission, name, of_schema=of_schema)
     elif not isinstance(statement, exp.Query):
-        raise UnansweredError(f"{HERE} does not know what a statement {kind.upper()} needs: add it there")
+        raise UnknownMethodError(
+            f"{MODULE} does not know what a statement {kind.upper()} needs: add it there"
+        )
     own = {each.alias_or_name for each in statement.find_all(exp.CTE)}
     for table in statement.find_all(exp.Table):
         is_own = len(table.parts) == 1 and table.name in own
-        if table is not target and not is_own and not _is_column(table):
-            yield _on("bigquery.tables.getData", _full(project, dataset, table))
+        if table is not target and not is_own and not _is_unnested_column(table):
+            yield _table_permission("bigquery.tables.getData", _qualify_name(project, dataset, table))
 
 
-def _is_column(table: Any) -> bool:
+def _is_unnested_column(table: Any) -> bool:
     """Whether it is a list to unnest, as in FROM t, t.list: it begins with a table of its FROM, or of one around it."""
     from sqlglot import exp  # noqa: PLC0415
 
@@ -121,23 +127,27 @@ WRITES: dict[str, Callable[[Any], tuple[str, ...]]] = {
 }
 
 
-def _on(permission: str, name: tuple[str, str, str], *, of_schema: bool = False) -> Need:
+def _table_permission(
+    permission: str, name: tuple[str, str, str], *, of_schema: bool = False
+) -> RequiredPermission:
     """A permission on a table; tables are created in their dataset, datasets in their project."""
     project, dataset, table = name
     if of_schema:
         # CREATE SCHEMA names the dataset where a table has its table.
         permission = permission.replace("bigquery.tables.", "bigquery.datasets.")
         resource = f"projects/{dataset or project}"
-        return Need(
+        return RequiredPermission(
             permission, resource if permission.endswith(".create") else f"{resource}/datasets/{table}"
         )
     resource = f"projects/{project}/datasets/{dataset}"
     if table.upper() == "INFORMATION_SCHEMA":
-        return Need("bigquery.tables.list", resource)
-    return Need(permission, resource if permission.endswith(".create") else f"{resource}/tables/{table}")
+        return RequiredPermission("bigquery.tables.list", resource)
+    return RequiredPermission(
+        permission, resource if permission.endswith(".create") else f"{resource}/tables/{table}"
+    )
 
 
-def _full(project: str, dataset: str, table: Any) -> tuple[str, str, str]:
+def _qualify_name(project: str, dataset: str, table: Any) -> tuple[str, str, str]:
     """Project, dataset and table of a name in SQL."""
     parts = [part for each in table.parts for part in each.name.split(".")]
     upper = [part.upper() for part in parts]
@@ -149,78 +159,78 @@ def _full(project: str, dataset: str, table: Any) -> tuple[str, str, str]:
     return full[0], full[1], full[2]
 
 
-def _load(project: str, load: Json) -> Iterator[Need]:
-    yield from _into(project, load["destinationTable"], load)
+def _load_permissions(project: str, load: Json) -> Iterator[RequiredPermission]:
+    yield from _destination_permissions(project, load["destinationTable"], load)
     for uri in load.get("sourceUris", ()):
         bucket, _, name = str(uri).removeprefix("gs://").partition("/")
-        yield Need("storage.buckets.get", bucket_name(bucket))
+        yield RequiredPermission("storage.buckets.get", bucket_resource(bucket))
         if "*" in name:
-            yield Need("storage.objects.list", bucket_name(bucket))
-        yield Need("storage.objects.get", object_name(bucket, name))
+            yield RequiredPermission("storage.objects.list", bucket_resource(bucket))
+        yield RequiredPermission("storage.objects.get", object_resource(bucket, name))
 
 
-def _query(project: str, query: Json) -> Iterator[Need]:
+def _query_job_permissions(project: str, query: Json) -> Iterator[RequiredPermission]:
     if query.get("useLegacySql", False) is True:
-        raise UnansweredError(f"{HERE} understands GoogleSQL only: set useLegacySql to false")
+        raise UnknownMethodError(f"{MODULE} understands GoogleSQL only: set useLegacySql to false")
     default = query.get("defaultDataset") or {}
     dataset = f"{default.get('projectId', project)}.{default['datasetId']}" if default else ""
     if query.get("destinationTable"):
-        yield from _into(project, query["destinationTable"], query)
-    yield from query_needs(project, str(query.get("query", "")), dataset)
+        yield from _destination_permissions(project, query["destinationTable"], query)
+    yield from query_permissions(project, str(query.get("query", "")), dataset)
 
 
-def _copy(project: str, copy: Json) -> Iterator[Need]:
+def _copy_permissions(project: str, copy: Json) -> Iterator[RequiredPermission]:
     for source in copy.get("sourceTables") or [copy["sourceTable"]]:
-        yield Need("bigquery.tables.getData", _table(project, source))
-    yield from _into(project, copy["destinationTable"], copy)
+        yield RequiredPermission("bigquery.tables.getData", _table_resource(project, source))
+    yield from _destination_permissions(project, copy["destinationTable"], copy)
 
 
-def _extract(project: str, extract: Json) -> Iterator[Need]:
+def _extract_permissions(project: str, extract: Json) -> Iterator[RequiredPermission]:
     for permission in ("bigquery.tables.export", "bigquery.tables.getData"):
-        yield Need(permission, _table(project, extract["sourceTable"]))
+        yield RequiredPermission(permission, _table_resource(project, extract["sourceTable"]))
     for uri in extract.get("destinationUris") or [extract["destinationUri"]]:
         bucket, _, name = str(uri).removeprefix("gs://").partition("/")
-        yield Need("storage.objects.create", object_name(bucket, name))
-        yield Need("storage.objects.delete", object_name(bucket, name))
+        yield RequiredPermission("storage.objects.create", object_resource(bucket, name))
+        yield RequiredPermission("storage.objects.delete", object_resource(bucket, name))
 
 
-JOBS: dict[str, Callable[[str, Json], Iterator[Need]]] = {
-    "load": _load,
-    "query": _query,
-    "copy": _copy,
-    "extract": _extract,
+JOBS: dict[str, Callable[[str, Json], Iterator[RequiredPermission]]] = {
+    "load": _load_permissions,
+    "query": _query_job_permissions,
+    "copy": _copy_permissions,
+    "extract": _extract_permissions,
 }
 
 
-def _into(project: str, table: Json, job: Json) -> Iterator[Need]:
+def _destination_permissions(project: str, table: Json, job: Json) -> Iterator[RequiredPermission]:
     """What a job needs that writes a table; one that must not make the table does not need to be allowed to."""
-    name = _table(project, table)
+    name = _table_resource(project, table)
     if job.get("createDisposition", "CREATE_IF_NEEDED") != "CREATE_NEVER":
-        yield Need("bigquery.tables.create", name.partition("/tables/")[0])
-    yield Need("bigquery.tables.updateData", name)
-    yield Need("bigquery.tables.update", name)
+        yield RequiredPermission("bigquery.tables.create", name.partition("/tables/")[0])
+    yield RequiredPermission("bigquery.tables.updateData", name)
+    yield RequiredPermission("bigquery.tables.update", name)
 
 
-def _table(project: str, reference: Json) -> str:
+def _table_resource(project: str, reference: Json) -> str:
     dataset, table = reference["datasetId"], reference["tableId"]
     return f"projects/{reference.get('projectId', project)}/datasets/{dataset}/tables/{table}"
 
 
-def _job(request: Request, places: Places) -> Iterator[Need]:
+def _insert_job_permissions(request: Request, params: PathParameters) -> Iterator[RequiredPermission]:
     if "upload_id" in request.query:
         return iter(())  # the session was begun with the job's configuration
     configuration = request.resource.get("configuration")
     if not isinstance(configuration, dict):
-        raise InvalidCallError("a job without its configuration")
-    return job_needs(places["project"], configuration)
+        raise InvalidRequestError("a job without its configuration")
+    return job_permissions(params["project"], configuration)
 
 
-def _run_query(request: Request, places: Places) -> Iterator[Need]:
-    return job_needs(places["project"], {"query": request.resource})
+def _run_query_permissions(request: Request, params: PathParameters) -> Iterator[RequiredPermission]:
+    return job_permissions(params["project"], {"query": request.resource})
 
 
-def _needing(permission: str, on: str) -> Answer:
-    return lambda _request, places: (Need(permission, on.format_map(places)),)
+def _needing(permission: str, on: str) -> Rule:
+    return lambda _request, params: (RequiredPermission(permission, on.format_map(params)),)
 
 
 _PROJECT = "projects/{project}"
@@ -233,17 +243,17 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile("/bigquery/v2/" + re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path))
 
 
-METHODS: tuple[tuple[tuple[str, ...], re.Pattern[str], Answer], ...] = (
+METHODS: tuple[tuple[tuple[str, ...], re.Pattern[str], Rule], ...] = (
     (
         ("POST", "PUT"),
         re.compile(r"(?:/resumable)?/upload/bigquery/v2/projects/(?P<project>[^/]+)/jobs"),
-        _job,
+        _insert_job_permissions,
     ),
     *(
-        (tuple(methods.split()), _pattern(path), answer)
-        for methods, path, answer in (
-            ("POST", _PROJECT + "/jobs", _job),
-            ("POST", _PROJECT + "/queries", _run_query),
+        (tuple(methods.split()), _pattern(path), rule)
+        for methods, path, rule in (
+            ("POST", _PROJECT + "/jobs", _insert_job_permissions),
+            ("POST", _PROJECT + "/queries", _run_query_permissions),
             ("GET", _JOB, _needing("bigquery.jobs.get", _PROJECT)),
             ("GET", _PROJECT + "/queries/{job}", _needing("bigquery.jobs.get", _PROJECT)),
             ("POST", _JOB + "/cancel", _needing("bigquery.jobs.update", _PROJECT)),

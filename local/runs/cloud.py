@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 import requests
 
-from local.control_plane.server import ControlPlane, Watch, recorded
+from local.control_plane.server import ControlPlane, Observer, format_call
 from local.environment.clock import RealClock
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError, ProcessError, read_end
 from local.http.faults import Fault
-from local.http.rest import Call, Reply
-from local.iam_proxy.access import Access
+from local.http.rest import ApiRequest, ApiResponse
+from local.iam_proxy.access import AccessControl
 from local.processes.ports import port_open
 from local.runs.running_stack import Options, empty_project, logging_to, opened
 from local.runs.terminal import Terminal
@@ -56,7 +56,7 @@ def run_cloud(options: Options, terminal: Terminal) -> None:
         environment.service(PubSub).resume()
         scheduler = environment.service(Scheduler)
         scheduler.start()
-        closing.callback(environment.service(Access).write, options.folder)
+        closing.callback(environment.service(AccessControl).write, options.folder)
         clock.run(told.is_set)
         scheduler.stop()
         end = time.monotonic() + DRAIN_S
@@ -136,21 +136,21 @@ def _failure(code: int, log: Path, begin: int) -> LocalError:
     return ProcessError("this machine's control plane", f"ended with code {code}", log, begin)
 
 
-def _recorder(file: Path | None) -> Watch | None:
+def _recorder(file: Path | None) -> Observer | None:
     """Write each call with its reply to a file, as tests replay them."""
     if file is None:
         return None
 
-    def watch(call: Call, reply: Reply) -> None:
+    def record(request: ApiRequest, response: ApiResponse) -> None:
         with file.open("a", encoding="utf-8") as lines:
-            lines.write(recorded(call, reply) + "\n")
+            lines.write(format_call(request, response) + "\n")
 
-    return watch
+    return record
 
 
 def _identity(environment: LocalEnvironment) -> dict[str, str]:
     """Who deploys, as programs that Terraform runs ask for it."""
-    host = environment.metadata.host_for(environment.service(Access).owner)
+    host = environment.metadata.host_for(environment.service(AccessControl).deployer)
     return {
         "GCE_METADATA_HOST": host,
         "GCE_METADATA_ROOT": host,

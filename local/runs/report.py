@@ -15,7 +15,7 @@ from rich.text import Text
 from feed import tick_of
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
-from local.iam_proxy.access import Access
+from local.iam_proxy.access import AccessControl
 from local.runs.running_stack import System
 from local.services.bigquery import BigQuery
 from local.workloads.workloads import list_objects
@@ -179,8 +179,8 @@ def complete(report: Report, system: System, before: Mapping[str, int] | None = 
     report.quarantined = count_rows(environment, parts.quarantine_table, f"feed = '{report.feed}'")
     view = system.applied.outputs.get("availability_view")
     report.stations = stations(environment, view, report.feed)
-    report.denied = environment.service(Access).denials()
-    environment.service(Access).write(system.options.folder)
+    report.denied = environment.service(AccessControl).denial_messages()
+    environment.service(AccessControl).write(system.options.folder)
     report.not_honoured = list(environment.not_honoured)
     ended = [each for each in system.dataproc.workflows if each.ended.is_set()]
     report.batch_runs = [each.error.partition("\n")[0] for each in ended]

@@ -10,7 +10,7 @@ from threading import Lock
 from urllib.parse import urlsplit
 
 from local.environment.environment import LocalEnvironment
-from local.http.proxy import Proxy, Reply, Verdict
+from local.http.proxy import Decision, Proxy, ProxyResponse
 from local.http.request import Request
 from local.processes.ports import LOOPBACK
 from local.service_router.router import ServiceRouter
@@ -46,16 +46,16 @@ class Ingress:
         """Listen on a loopback port for the workload at `upstream`; return the URL, which whoever calls is given."""
         url = f"http://{LOOPBACK}:{port}"
 
-        def judge(request: Request) -> Verdict:
+        def decide(request: Request) -> Decision:
             refused = self._router.refusal(url, request.headers.get("authorization", ""))
             if refused is None:
-                return Verdict(is_media=True)
+                return Decision(is_media=True)
             LOG.warning("%s %s: %s", request.method, request.target, refused)
-            return Verdict(_page(refused.status, request.path))
+            return Decision(_page(refused.status, request.path))
 
-        hold = lambda: self._router.slot(url)  # noqa: E731
+        slot = lambda: self._router.slot(url)  # noqa: E731
         with self._lock:
-            self._listeners[url] = [Proxy("ingress", upstream, judge, port=port, hold=hold)]
+            self._listeners[url] = [Proxy("ingress", upstream, decide, port=port, slot=slot)]
             self._upstreams[url] = upstream
         return url
 
@@ -66,14 +66,14 @@ class Ingress:
                 return self._personal[url]
             upstream = self._upstreams[url]
 
-        def judge(request: Request) -> Verdict:
+        def decide(request: Request) -> Decision:
             # Another name for this address would make the data another site's.
             names = {f"{name}:{urlsplit(personal.url).port}" for name in (LOOPBACK, "localhost")}
             if request.headers.get("host") not in names:
-                return Verdict(_page(HTTPStatus.FORBIDDEN, request.path))
-            return Verdict(is_media=True)
+                return Decision(_page(HTTPStatus.FORBIDDEN, request.path))
+            return Decision(is_media=True)
 
-        personal = Proxy("personal ingress", upstream, judge, hold=lambda: self._router.slot(url))
+        personal = Proxy("personal ingress", upstream, decide, slot=lambda: self._router.slot(url))
         with self._lock:
             self._listeners[url].append(personal)
             self._personal[url] = personal.url
@@ -94,7 +94,7 @@ class Ingress:
             self.end(url)
 
 
-def _page(status: int, path: str) -> Reply:
+def _page(status: int, path: str) -> ProxyResponse:
     found = HTTPStatus(status)
     is_forbidden = found == HTTPStatus.FORBIDDEN
     text = PAGE.format(
@@ -104,4 +104,4 @@ def _page(status: int, path: str) -> Reply:
         path=html.escape(path),
         where=" from this server" if is_forbidden else "",
     )
-    return Reply(int(found), text.encode(), HTML)
+    return ProxyResponse(int(found), text.encode(), HTML)

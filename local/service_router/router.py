@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from local.environment.environment import LocalEnvironment
 from local.environment.metadata_server import parse_access_token, parse_identity_token
-from local.iam_proxy.access import Access, AccessError, Need
+from local.iam_proxy.access import AccessControl, AccessError, RequiredPermission
 
 START_PATIENCE_S = 30.0  # a workload that was killed is back long before
 RETRY_EVERY_S = 0.05
@@ -117,7 +117,7 @@ class ServiceRouter:
 
     def _call_api(self, api: Api, method: str, url: str, body: bytes, authorization: str) -> Answer:
         caller = parse_access_token(authorization)
-        if caller is None or not self._environment.service(Access).is_known(caller):
+        if caller is None or not self._environment.service(AccessControl).is_known(caller):
             message = "Request had invalid authentication credentials. Expected OAuth 2 access token."
             return error_answer(HTTPStatus.UNAUTHORIZED, "UNAUTHENTICATED", message)
         return api(method, urlsplit(url).path, body, caller)
@@ -130,9 +130,9 @@ class ServiceRouter:
         https://cloud.google.com/run/docs/troubleshooting#unauthorized-client
         """
         service = self._services.get(_origin(url))
-        access = self._environment.service(Access)
-        need = Need("run.routes.invoke", service or "")
-        if service is None or access.allows("", need):
+        access = self._environment.service(AccessControl)
+        need = RequiredPermission("run.routes.invoke", service or "")
+        if service is None or access.is_allowed("", need):
             return None
         if not authorization:
             told = f"The request was not authenticated: it carries no identity token for {service}"
@@ -145,7 +145,7 @@ class ServiceRouter:
         try:
             access.check(email, [need])
         except AccessError as error:
-            told = f"The request was not authorized to invoke this service. {error.sentence}"
+            told = f"The request was not authorized to invoke this service. {error.summary}"
             return Answer(HTTPStatus.FORBIDDEN, told.encode())
         return None
 

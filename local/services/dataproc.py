@@ -20,8 +20,8 @@ from local.environment.clock import event_clock, seconds
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError, ProcessError
-from local.iam_proxy.access import Access, AccessError, Need
-from local.iam_proxy.storage import bucket_name, object_name
+from local.iam_proxy.access import AccessControl, AccessError, RequiredPermission
+from local.iam_proxy.storage import bucket_resource, object_resource
 from local.service_router.router import Answer, ServiceRouter, error_answer, json_answer
 from local.stack.arguments import as_arguments, as_rest, block, blocks, report_unsupported_arguments
 from local.stack.loading import Attributes, Handler, Resource
@@ -91,13 +91,13 @@ class Dataproc:
         self.on_ended: list[Callable[[Workflow], None]] = []
         self._lock = threading.Lock()
         for host in (HOST, f"{environment.region}-{HOST}"):
-            environment.service(ServiceRouter).answer_for(host, self.answer)
+            environment.service(ServiceRouter).answer_for(host, self.handle)
 
     def instantiate(self, name: str, parameters: dict[str, str]) -> Workflow:
         """Begin a run of a template. Raises NotFoundError, and LocalError for parameters that do not fit."""
         return self._begin(name.partition("/workflowTemplates/")[0], self.templates.get(name), parameters)
 
-    def answer(self, method: str, path: str, body: bytes, caller: str, request_id: str = "") -> Answer:
+    def handle(self, method: str, path: str, body: bytes, caller: str, request_id: str = "") -> Answer:
         """Answer `:instantiate`, `:instantiateInline` and questions for their operations as the API does.
 
         `request_id` is that of the query, where an inline template has it.
@@ -173,10 +173,13 @@ class Dataproc:
 
         https://cloud.google.com/dataproc/docs/concepts/iam/iam#workflow_templates_methods_required_permissions
         """
-        access, project = self._environment.service(Access), f"projects/{self._environment.project}"
-        access.check(caller, [Need(permission, project)])
+        access, project = self._environment.service(AccessControl), f"projects/{self._environment.project}"
+        access.check(caller, [RequiredPermission(permission, project)])
         if account := (template or {}).get("serviceAccount"):
-            access.check(caller, [Need("iam.serviceAccounts.actAs", f"{project}/serviceAccounts/{account}")])
+            access.check(
+                caller,
+                [RequiredPermission("iam.serviceAccounts.actAs", f"{project}/serviceAccounts/{account}")],
+            )
 
     def _check_machines(self, template: Json) -> None:
         """Raise LocalError where Dataproc would make no machines of that account, or they could not work.
@@ -184,18 +187,20 @@ class Dataproc:
         https://cloud.google.com/dataproc/docs/concepts/configuring-clusters/service-accounts
         """
         account, project = template["serviceAccount"], f"projects/{self._environment.project}"
-        access = self._environment.service(Access)
-        needs = [Need(permission, project) for permission in MACHINES]
+        access = self._environment.service(AccessControl)
+        needs = [RequiredPermission(permission, project) for permission in MACHINES]
         if staging := template.get("stagingBucket"):
-            needs.append(Need("storage.buckets.get", bucket_name(staging)))
+            needs.append(RequiredPermission("storage.buckets.get", bucket_resource(staging)))
             needs.append(
-                Need("storage.objects.create", object_name(staging, "google-cloud-dataproc-metainfo/"))
+                RequiredPermission(
+                    "storage.objects.create", object_resource(staging, "google-cloud-dataproc-metainfo/")
+                )
             )
         try:
             access.check(account, needs)
         except AccessError as error:
             raise LocalError(
-                f"Service Account '{account}' is missing required permissions: {error.sentence}"
+                f"Service Account '{account}' is missing required permissions: {error.summary}"
             ) from error
 
     def _run(self, workflow: Workflow, template: Json) -> None:
@@ -275,8 +280,8 @@ class Dataproc:
     def _fetch(self, uri: str, folder: Path, account: str) -> Path:
         """Fetch a job's file, as the cluster's machines do. Raises LocalError, DeniedError where they may not."""
         bucket, name = gs_parts(uri)
-        self._environment.service(Access).check(
-            account, [Need("storage.objects.get", object_name(bucket, name))]
+        self._environment.service(AccessControl).check(
+            account, [RequiredPermission("storage.objects.get", object_resource(bucket, name))]
         )
         file = folder / name.rpartition("/")[2]
         file.write_bytes(read_object(self._environment, bucket, name))

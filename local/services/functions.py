@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from local.environment.environment import LocalEnvironment
-from local.iam_proxy.storage import object_name
+from local.iam_proxy.storage import object_resource
 from local.stack.arguments import block, report_unsupported_arguments
 from local.stack.loading import Attributes, Handler, Resource
 from local.workloads.builds import check_build
@@ -84,7 +84,7 @@ def _check_build(environment: LocalEnvironment, name: str, build: dict[str, Any]
     """
     if account := str(build.get("service_account", "")).rpartition("/")[2]:
         bucket = f"gcf-v2-sources-{environment.project_number}-{location}"
-        source = object_name(bucket, f"{name}/version-1/function-source.zip")
+        source = object_resource(bucket, f"{name}/version-1/function-source.zip")
         check_build(environment, account, source, str(build.get("docker_repository", "")))
 
 

@@ -23,7 +23,7 @@ from local.environment.environment import LocalEnvironment
 from local.environment.metadata_server import identity_token
 from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError
-from local.iam_proxy.access import Access, AccessError, Need
+from local.iam_proxy.access import AccessControl, AccessError, RequiredPermission
 from local.processes.disk import connect, retry_while_disk_full
 from local.service_router.router import ServiceRouter, is_loopback
 from local.stack.arguments import as_rest, block, report_unsupported_arguments
@@ -211,11 +211,11 @@ class PubSub:
         agent = AGENT.format(number=self._environment.project_number)
         topic = config["deadLetterPolicy"]["deadLetterTopic"]
         needs = [
-            Need("pubsub.topics.publish", topic),
-            Need("pubsub.subscriptions.consume", config["name"]),
+            RequiredPermission("pubsub.topics.publish", topic),
+            RequiredPermission("pubsub.subscriptions.consume", config["name"]),
         ]
         try:
-            self._environment.service(Access).check(agent, needs)
+            self._environment.service(AccessControl).check(agent, needs)
         except AccessError:  # which the log and the report tell
             return False
         return True

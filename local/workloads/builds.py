@@ -2,7 +2,7 @@
 
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
-from local.iam_proxy.access import Access, AccessError, Need
+from local.iam_proxy.access import AccessControl, AccessError, RequiredPermission
 
 
 class BuildError(LocalError):
@@ -15,12 +15,12 @@ def check_build(environment: LocalEnvironment, account: str, source: str, reposi
     `source` is IAM's name of the object. https://cloud.google.com/build/docs/securing-builds/configure-user-specified-service-accounts
     """
     needs = [
-        Need("storage.objects.get", source),
-        Need("logging.logEntries.create", f"projects/{environment.project}"),
+        RequiredPermission("storage.objects.get", source),
+        RequiredPermission("logging.logEntries.create", f"projects/{environment.project}"),
     ]
     if repository:
-        needs.append(Need("artifactregistry.repositories.uploadArtifacts", repository))
+        needs.append(RequiredPermission("artifactregistry.repositories.uploadArtifacts", repository))
     try:
-        environment.service(Access).check(account, needs)
+        environment.service(AccessControl).check(account, needs)
     except AccessError as error:
-        raise BuildError(f"the build failed: {error.sentence}. {error}") from error
+        raise BuildError(f"the build failed: {error.summary}. {error}") from error

@@ -11,7 +11,7 @@ from google.auth.credentials import AnonymousCredentials
 
 from feed import archive_name
 from local.http import proxy
-from local.iam_proxy import enforcement as guard
+from local.iam_proxy import enforcement
 from spark.archive import object_reader
 from tests.collector.surroundings import TICK
 from tests.google_api.discovery import differences
@@ -23,15 +23,15 @@ TABLE = "/bigquery/v2/projects/p/datasets/d/tables/t"
 
 
 @pytest.mark.parametrize("target", [OBJECT, TABLE])
-@pytest.mark.parametrize("status", sorted(guard.REASONS))
+@pytest.mark.parametrize("status", sorted(enforcement.REASONS))
 def test_a_refusal_of_the_iam_proxy_has_the_form_of_an_error(target: str, status: int) -> None:
-    reply = guard._refusal(status, "it is refused")
-    assert differences("GET", target, None, reply.status, json.loads(reply.body)) == []
+    response = enforcement._error_response(status, "it is refused")
+    assert differences("GET", target, None, response.status, json.loads(response.body)) == []
 
 
 def test_an_emulator_that_is_away_is_an_error_that_clients_retry() -> None:
-    reply = proxy._unavailable()
-    assert differences("GET", OBJECT, None, reply.status, json.loads(reply.body)) == []
+    response = proxy._unavailable_response()
+    assert differences("GET", OBJECT, None, response.status, json.loads(response.body)) == []
 
 
 def test_the_batch_reads_an_object_by_a_described_request() -> None:

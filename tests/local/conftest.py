@@ -13,7 +13,7 @@ import pytest
 from local.data_plane.emulators import Emulators
 from local.environment.environment import LocalEnvironment, project_number
 from local.environment.metadata_server import MetadataServer, access_token, identity_token
-from local.iam_proxy.access import Access
+from local.iam_proxy.access import AccessControl
 from local.processes.supervisor import Supervisor
 from local.services.iam import Policies
 
@@ -106,5 +106,7 @@ def bearer(email: str) -> dict[str, str]:
 
 def as_owner(environment: LocalEnvironment, url: str) -> dict[str, str]:
     """The header with which who deploys may call a service."""
-    token = identity_token(environment.service(Access).owner, url, environment.clock.now().timestamp())
+    token = identity_token(
+        environment.service(AccessControl).deployer, url, environment.clock.now().timestamp()
+    )
     return {"Authorization": f"Bearer {token}"}

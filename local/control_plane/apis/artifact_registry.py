@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from local.control_plane.kinds import Kind, by_query
 from local.control_plane.operations import Operations
-from local.control_plane.policies import policies_of
+from local.control_plane.policies import routes_of_policies
+from local.control_plane.resource_types import ResourceType, id_from_query
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Route
@@ -26,13 +26,13 @@ def _repository(environment: LocalEnvironment, wanted: Json, _before: Json | Non
     )
 
 
-def _forget(environment: LocalEnvironment, held: Json) -> None:
+def _delete(environment: LocalEnvironment, held: Json) -> None:
     environment.collection("artifactregistry", "repositories").delete(held["name"])
-    for image in _held_images(environment, held["name"]):
+    for image in _stored_images(environment, held["name"]):
         environment.collection("registry", "images").delete(image)
 
 
-def _held_images(environment: LocalEnvironment, repository: str) -> list[str]:
+def _stored_images(environment: LocalEnvironment, repository: str) -> list[str]:
     project, _, location, _, name = repository.split("/")[1:]
     begin = f"{location}-docker.pkg.dev/{project}/{name}/"
     return [
@@ -40,29 +40,29 @@ def _held_images(environment: LocalEnvironment, repository: str) -> list[str]:
     ]
 
 
-def _images(environment: LocalEnvironment, places: dict[str, str]) -> Json:
-    name = REPOSITORY.item.format_map(places)
+def _images(environment: LocalEnvironment, params: dict[str, str]) -> Json:
+    name = REPOSITORY.item.format_map(params)
     REPOSITORY.read(environment, name)
-    return {"dockerImages": [{"uri": image} for image in _held_images(environment, name)]}
+    return {"dockerImages": [{"uri": image} for image in _stored_images(environment, name)]}
 
 
-REPOSITORY = Kind(
+REPOSITORY = ResourceType(
     ROOT,
     "projects/{project}/locations/{location}/repositories/{id}",
     "artifactregistry",
     "repositories",
     _repository,
-    _forget,
-    identify=by_query("repository_id"),
+    _delete,
+    id_of=id_from_query("repository_id"),
     operation="google.devtools.artifactregistry.v1.Repository",
 )
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers."""
-    yield from policies_of(environment, REPOSITORY)
+    yield from routes_of_policies(environment, REPOSITORY)
     yield Route(
-        "GET", ROOT + REPOSITORY.item + "/dockerImages", lambda _, places: _images(environment, places)
+        "GET", ROOT + REPOSITORY.item + "/dockerImages", lambda _, params: _images(environment, params)
     )
     yield from REPOSITORY.routes(environment)
     yield environment.service(Operations).route(ROOT)

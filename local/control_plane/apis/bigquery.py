@@ -6,12 +6,12 @@ https://cloud.google.com/bigquery/docs/reference/rest
 from collections.abc import Iterator
 from typing import Any
 
-from local.control_plane.apis.storage import Emulator
-from local.control_plane.kinds import etag
+from local.control_plane.apis.storage import EmulatorProxy
 from local.control_plane.policies import policy_routes
+from local.control_plane.resource_types import compute_etag
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json, ResourceCollection
-from local.http.rest import Call, RefusedError, Reply, Route
+from local.http.rest import ApiError, ApiRequest, ApiResponse, Route
 from local.services.bigquery import BigQuery
 from local.services.iam import Policies
 
@@ -27,7 +27,7 @@ ACCESS = [
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers; all but datasets and tables is the emulator's."""
-    emulator = Emulator(environment.bigquery_url)
+    emulator = EmulatorProxy(environment.bigquery_url)
     yield from _dataset_routes(environment)
     yield from _table_routes(environment)
     yield Route("*", ROOT + "{rest*}", emulator)
@@ -37,34 +37,34 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
 def _dataset_routes(environment: LocalEnvironment) -> Iterator[Route]:
     datasets, tables = _datasets(environment), _tables(environment)
 
-    def create(call: Call, places: dict[str, str]) -> Json:
-        wanted = call.json
+    def create(request: ApiRequest, params: dict[str, str]) -> Json:
+        wanted = request.json
         name = wanted.get("datasetReference", {}).get("datasetId", "")
         if datasets.find(name):
-            raise RefusedError(409, f"Already Exists: Dataset {places['project']}:{name}")
+            raise ApiError(409, f"Already Exists: Dataset {params['project']}:{name}")
         return _put_dataset(environment, datasets, {"access": ACCESS} | wanted)
 
-    def update(call: Call, places: dict[str, str]) -> Json:
-        merged = datasets.get(places["dataset"]) | call.json
+    def update(request: ApiRequest, params: dict[str, str]) -> Json:
+        merged = datasets.get(params["dataset"]) | request.json
         return _put_dataset(environment, datasets, {k: v for k, v in merged.items() if v is not None})
 
-    def delete(call: Call, places: dict[str, str]) -> Reply:
-        dataset = places["dataset"]
+    def delete(request: ApiRequest, params: dict[str, str]) -> ApiResponse:
+        dataset = params["dataset"]
         datasets.get(dataset)
         inside = [each for each in tables.names() if each.startswith(f"{dataset}.")]
-        if inside and call.query.get("deleteContents") != "true":
-            raise RefusedError(
-                400, f"Dataset {places['project']}:{dataset} is still in use: it holds {inside[0]}"
+        if inside and request.query.get("deleteContents") != "true":
+            raise ApiError(
+                400, f"Dataset {params['project']}:{dataset} is still in use: it holds {inside[0]}"
             )
-        environment.service(BigQuery).call("DELETE", f"{call.path}?deleteContents=true", {})
+        environment.service(BigQuery).call("DELETE", f"{request.path}?deleteContents=true", {})
         for each in inside:
             tables.delete(each)
         datasets.delete(dataset)
-        environment.service(Policies).forget(call.path.removeprefix(ROOT))
-        return Reply(204, b"")
+        environment.service(Policies).forget(request.path.removeprefix(ROOT))
+        return ApiResponse(204, b"")
 
     yield Route("POST", ROOT + "projects/{project}/datasets", create)
-    yield Route("GET", DATASET, lambda _, places: _shown_dataset(datasets.get(places["dataset"])))
+    yield Route("GET", DATASET, lambda _, params: _dataset_response(datasets.get(params["dataset"])))
     yield Route("PUT", DATASET, update)
     yield Route("PATCH", DATASET, update)
     yield Route("DELETE", DATASET, delete)
@@ -73,32 +73,32 @@ def _dataset_routes(environment: LocalEnvironment) -> Iterator[Route]:
 def _table_routes(environment: LocalEnvironment) -> Iterator[Route]:
     tables = _tables(environment)
 
-    def find(places: dict[str, str]) -> Json:
-        return tables.get("{dataset}.{table}".format_map(places))
+    def find(params: dict[str, str]) -> Json:
+        return tables.get("{dataset}.{table}".format_map(params))
 
-    def create(call: Call, places: dict[str, str]) -> Json:
-        wanted = call.json
+    def create(request: ApiRequest, params: dict[str, str]) -> Json:
+        wanted = request.json
         name = wanted.get("tableReference", {}).get("tableId", "")
-        if tables.find(f"{places['dataset']}.{name}"):
-            raise RefusedError(409, f"Already Exists: Table {places['project']}:{places['dataset']}.{name}")
-        _datasets(environment).get(places["dataset"])
-        return _put_table(environment, tables, places, wanted)
+        if tables.find(f"{params['dataset']}.{name}"):
+            raise ApiError(409, f"Already Exists: Table {params['project']}:{params['dataset']}.{name}")
+        _datasets(environment).get(params["dataset"])
+        return _put_table(environment, tables, params, wanted)
 
-    def update(call: Call, places: dict[str, str]) -> Json:
-        before = find(places)
-        wanted = call.json if call.method == "PUT" else before | call.json
-        return _put_table(environment, tables, places, {k: v for k, v in wanted.items() if v is not None})
+    def update(request: ApiRequest, params: dict[str, str]) -> Json:
+        before = find(params)
+        wanted = request.json if request.method == "PUT" else before | request.json
+        return _put_table(environment, tables, params, {k: v for k, v in wanted.items() if v is not None})
 
-    def delete(call: Call, places: dict[str, str]) -> Reply:
-        find(places)
-        environment.service(BigQuery).call("DELETE", call.path, {})
-        tables.delete("{dataset}.{table}".format_map(places))
-        environment.service(Policies).forget(call.path.removeprefix(ROOT))
-        return Reply(204, b"")
+    def delete(request: ApiRequest, params: dict[str, str]) -> ApiResponse:
+        find(params)
+        environment.service(BigQuery).call("DELETE", request.path, {})
+        tables.delete("{dataset}.{table}".format_map(params))
+        environment.service(Policies).forget(request.path.removeprefix(ROOT))
+        return ApiResponse(204, b"")
 
     yield from policy_routes(environment, TABLE, TABLE.removeprefix(ROOT), find)
     yield Route("POST", DATASET + "/tables", create)
-    yield Route("GET", TABLE, lambda _, places: _shown_table(find(places)))
+    yield Route("GET", TABLE, lambda _, params: _table_response(find(params)))
     yield Route("PUT", TABLE, update)
     yield Route("PATCH", TABLE, update)
     yield Route("DELETE", TABLE, delete)
@@ -128,7 +128,7 @@ def _put_dataset(environment: LocalEnvironment, datasets: ResourceCollection, wa
     environment.service(Policies).replace(
         f"projects/{project}/datasets/{name}", _bindings(complete["access"])
     )
-    return _shown_dataset(datasets.put(name, complete))
+    return _dataset_response(datasets.put(name, complete))
 
 
 def _bindings(access: list[dict[str, Any]]) -> list[Json]:
@@ -143,12 +143,12 @@ def _bindings(access: list[dict[str, Any]]) -> list[Json]:
     return [{"role": role, "members": sorted(members)} for role, members in sorted(found.items())]
 
 
-def _shown_dataset(dataset: Json) -> Json:
+def _dataset_response(dataset: Json) -> Json:
     reference = dataset["datasetReference"]
     return dataset | {
         "kind": "bigquery#dataset",
         "id": f"{reference['projectId']}:{reference['datasetId']}",
-        "etag": etag(dataset),
+        "etag": compute_etag(dataset),
         "creationTime": "1767225600000",
         "lastModifiedTime": "1767225600000",
         "selfLink": f"https://bigquery.googleapis.com/bigquery/v2/projects/{reference['projectId']}"
@@ -158,10 +158,10 @@ def _shown_dataset(dataset: Json) -> Json:
 
 
 def _put_table(
-    environment: LocalEnvironment, tables: ResourceCollection, places: dict[str, str], wanted: Json
+    environment: LocalEnvironment, tables: ResourceCollection, params: dict[str, str], wanted: Json
 ) -> Json:
-    project, dataset = places["project"], places["dataset"]
-    name = wanted.get("tableReference", {}).get("tableId") or places["table"]
+    project, dataset = params["project"], params["dataset"]
+    name = wanted.get("tableReference", {}).get("tableId") or params["table"]
     reference = {"projectId": project, "datasetId": dataset, "tableId": name}
     held = tables.find(f"{dataset}.{name}") or {}
     complete = {key: value for key, value in wanted.items() if value not in (None, "")}
@@ -179,16 +179,16 @@ def _put_table(
     )
     if "view" in complete:
         complete["schema"] = written.get("schema", {"fields": []})
-    return _shown_table(tables.put(f"{dataset}.{name}", complete))
+    return _table_response(tables.put(f"{dataset}.{name}", complete))
 
 
-def _shown_table(table: Json) -> Json:
+def _table_response(table: Json) -> Json:
     reference = table["tableReference"]
     project, dataset, name = reference["projectId"], reference["datasetId"], reference["tableId"]
     return table | {
         "kind": "bigquery#table",
         "id": f"{project}:{dataset}.{name}",
-        "etag": etag(table),
+        "etag": compute_etag(table),
         "creationTime": "1767225600000",
         "lastModifiedTime": "1767225600000",
         "numBytes": "0",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from local.control_plane.kinds import Kind, by_number
+from local.control_plane.resource_types import ResourceType, generated_id
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Route
@@ -15,14 +15,14 @@ def _budget(environment: LocalEnvironment, wanted: Json, _before: Json | None) -
     return wanted
 
 
-KIND = Kind(
+KIND = ResourceType(
     ROOT,
     "billingAccounts/{account}/budgets/{id}",
     "billing",
     "budgets",
     _budget,
     lambda environment, held: environment.collection("billing", "budgets").delete(held["name"]),
-    identify=by_number,
+    id_of=generated_id,
 )
 
 

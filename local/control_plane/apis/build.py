@@ -13,8 +13,8 @@ from io import BytesIO
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError
-from local.http.rest import Call, RefusedError, Reply, Route
-from local.iam_proxy.storage import object_name
+from local.http.rest import ApiError, ApiRequest, ApiResponse, Route
+from local.iam_proxy.storage import object_resource
 from local.workloads.builds import check_build
 from local.workloads.workloads import read_object
 
@@ -32,9 +32,9 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
     logs: dict[str, list[str]] = {}
     numbers = itertools.count(1)
 
-    def submit(call: Call, places: dict[str, str]) -> Json:
-        wanted = call.json
-        parent = f"projects/{places['project']}/locations/{places['location']}"
+    def submit(request: ApiRequest, params: dict[str, str]) -> Json:
+        wanted = request.json
+        parent = f"projects/{params['project']}/locations/{params['location']}"
         source, image = wanted.get("storageSource", {}), str(wanted.get("imageUri", ""))
         _, _, repository, *_ = image.split("/") + [""] * 3
         if (
@@ -43,7 +43,7 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
             )
             is None
         ):
-            raise RefusedError(404, f"Repository {parent}/repositories/{repository} not found")
+            raise ApiError(404, f"Repository {parent}/repositories/{repository} not found")
         number = str(next(numbers))
         log = logs[number] = [f"building {image} from gs://{source.get('bucket')}/{source.get('object')}"]
         build: Json = {"id": number, "status": "SUCCESS", "logsBucket": "", "images": [image]}
@@ -53,7 +53,7 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
             bucket, source_name = str(source.get("bucket")), str(source.get("object"))
             if account := str(wanted.get("serviceAccount", "")).rpartition("/")[2]:
                 pushed_to = f"{parent}/repositories/{repository}"
-                check_build(environment, account, object_name(bucket, source_name), pushed_to)
+                check_build(environment, account, object_resource(bucket, source_name), pushed_to)
             _check_source(read_object(environment, bucket, source_name))
         except LocalError as error:
             build["status"] = "FAILURE"
@@ -65,25 +65,25 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
         started = {"build": build | {"status": "QUEUED"}}
         return {"buildOperation": {"name": name, "done": False, "metadata": started}}
 
-    def operation(_call: Call, places: dict[str, str]) -> Json:
-        name = f"projects/{places['project']}/locations/{places['location']}/operations/{places['id']}"
+    def operation(_request: ApiRequest, params: dict[str, str]) -> Json:
+        name = f"projects/{params['project']}/locations/{params['location']}/operations/{params['id']}"
         if name not in operations:
             raise NotFoundError("operations", name)
         return operations[name]
 
-    def entries(call: Call, _places: dict[str, str]) -> Json:
+    def entries(request: ApiRequest, _places: dict[str, str]) -> Json:
         """The log of one build, newest first; workloads write files here."""
-        build = BUILD_ID.search(str(call.json.get("filter", "")))
+        build = BUILD_ID.search(str(request.json.get("filter", "")))
         if build is None:
-            raise RefusedError(
-                400, f"only a build's log is known here, found the filter {call.json.get('filter')!r}"
+            raise ApiError(
+                400, f"only a build's log is known here, found the filter {request.json.get('filter')!r}"
             )
         return {"entries": [{"textPayload": line} for line in reversed(logs.get(build[1], []))]}
 
-    def manifest(_call: Call, places: dict[str, str]) -> Reply:
-        end = "/{project}/{repository}/{image}:{tag}".format_map(places)
+    def manifest(_request: ApiRequest, params: dict[str, str]) -> ApiResponse:
+        end = "/{project}/{repository}/{image}:{tag}".format_map(params)
         there = any(name.endswith(end) for name in images.names())
-        return Reply(200 if there else 404)
+        return ApiResponse(200 if there else 404)
 
     yield Route("POST", SUBMIT, submit)
     yield Route("GET", OPERATION, operation)

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 
-from local.control_plane.kinds import Complete, Kind
 from local.control_plane.operations import compute_operation
+from local.control_plane.resource_types import Apply, ResourceType
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
-from local.http.rest import Answerer, Call, RefusedError, Route
+from local.http.rest import ApiError, ApiRequest, Route, RouteHandler
 from local.stack.arguments import stable_number
 
 ROOT = "/compute/v1/"
@@ -20,8 +20,8 @@ def number_of(name: str) -> str:
     return str(number if number < 2**63 else number - 10**18)
 
 
-def _held(collection: str, defaults: Json) -> Complete:
-    def complete(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
+def _stored(collection: str, defaults: Json) -> Apply:
+    def apply(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
         known = {
             "kind": f"compute#{collection.removesuffix('s')}",
             "id": number_of(wanted["name"]),
@@ -36,10 +36,10 @@ def _held(collection: str, defaults: Json) -> Complete:
         environment.collection("compute", collection).put(wanted["name"], full)
         return full
 
-    return complete
+    return apply
 
 
-def _kind(collection: str, scope: str, defaults: Json) -> Kind:
+def _resource_type(collection: str, scope: str, defaults: Json) -> ResourceType:
     def forget(environment: LocalEnvironment, held: Json) -> None:
         users = [
             other["name"]
@@ -48,32 +48,34 @@ def _kind(collection: str, scope: str, defaults: Json) -> Kind:
             if str(other.get("network", "")).endswith(held["name"])
         ]
         if collection == "networks" and users:
-            raise RefusedError(
+            raise ApiError(
                 400, f"The network resource '{held['name']}' is already being used by '{users[0]}'"
             )
         environment.collection("compute", collection).delete(held["name"])
 
-    return Kind(
+    return ResourceType(
         ROOT,
         f"projects/{{project}}/{scope}/{collection}/{{id}}",
         "compute",
         collection,
-        _held(collection, defaults),
+        _stored(collection, defaults),
         forget,
-        shown=lambda _environment, held: held | {"name": held["name"].rpartition("/")[2]},
+        as_response=lambda _environment, held: held | {"name": held["name"].rpartition("/")[2]},
     )
 
 
 KINDS = {
-    "networks": _kind(
+    "networks": _resource_type(
         "networks", "global", {"autoCreateSubnetworks": True, "routingConfig": {"routingMode": "REGIONAL"}}
     ),
-    "subnetworks": _kind(
+    "subnetworks": _resource_type(
         "subnetworks",
         "regions/{region}",
         {"privateIpGoogleAccess": False, "purpose": "PRIVATE", "stackType": "IPV4_ONLY"},
     ),
-    "firewalls": _kind("firewalls", "global", {"direction": "INGRESS", "priority": 1000, "disabled": False}),
+    "firewalls": _resource_type(
+        "firewalls", "global", {"direction": "INGRESS", "priority": 1000, "disabled": False}
+    ),
 }
 
 
@@ -94,19 +96,19 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
             yield Route(
                 method,
                 f"{ROOT}projects/{{project}}/{scope}/operations/{{id}}{end}",
-                lambda _, places, scope=scope: _operation(
-                    environment, scope.format_map(places), places["id"]
+                lambda _, params, scope=scope: _operation(
+                    environment, scope.format_map(params), params["id"]
                 ),  # type: ignore[misc]
             )
 
 
-def _as_operation(environment: LocalEnvironment, route: Route, scope: str) -> Answerer:
-    def answer(call: Call, places: dict[str, str]) -> Json:
-        made = route.answer(call, places)
+def _as_operation(environment: LocalEnvironment, route: Route, scope: str) -> RouteHandler:
+    def answer(request: ApiRequest, params: dict[str, str]) -> Json:
+        made = route.handle(request, params)
         target = made.get("selfLink", "") if isinstance(made, dict) else ""
-        kind = {"POST": "insert", "DELETE": "delete"}.get(call.method, "patch")
-        path = target.removeprefix(LINK) or call.path.removeprefix(ROOT)
-        return compute_operation(environment, scope.format_map(places), path, kind)
+        kind = {"POST": "insert", "DELETE": "delete"}.get(request.method, "patch")
+        path = target.removeprefix(LINK) or request.path.removeprefix(ROOT)
+        return compute_operation(environment, scope.format_map(params), path, kind)
 
     return answer
 

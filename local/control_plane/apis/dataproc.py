@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from local.control_plane.kinds import Kind, by_field
+from local.control_plane.resource_types import ResourceType, id_from_field
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
-from local.http.rest import Call, Reply, Route
-from local.iam_proxy.access import Access
+from local.http.rest import ApiRequest, ApiResponse, Route
+from local.iam_proxy.access import AccessControl
 from local.services.dataproc import TYPE, Dataproc, as_declared, workflow_template
 from local.stack.loading import Resource
 
@@ -27,7 +27,7 @@ def _template(environment: LocalEnvironment, wanted: Json, _before: Json | None)
     }
 
 
-TEMPLATE = Kind(
+TEMPLATE = ResourceType(
     ROOT,
     "projects/{project}/locations/{location}/workflowTemplates/{id}",
     "dataproc",
@@ -36,18 +36,18 @@ TEMPLATE = Kind(
     lambda environment, held: environment.service(Dataproc).templates.delete(
         held["name"].replace("/locations/", "/regions/")
     ),
-    identify=by_field("id"),
+    id_of=id_from_field("id"),
 )
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers; a template is the same one below `locations` and below `regions`."""
 
-    def run(call: Call, _places: dict[str, str]) -> Reply:
-        dataproc, owner = environment.service(Dataproc), environment.service(Access).owner
-        path, request_id = call.path.removeprefix("/dataproc"), call.query.get("requestId", "")
-        answer = dataproc.answer(call.method, path, call.body, owner, request_id)
-        return Reply(answer.status, answer.body)
+    def run(request: ApiRequest, _places: dict[str, str]) -> ApiResponse:
+        dataproc, owner = environment.service(Dataproc), environment.service(AccessControl).deployer
+        path, request_id = request.path.removeprefix("/dataproc"), request.query.get("requestId", "")
+        answer = dataproc.handle(request.method, path, request.body, owner, request_id)
+        return ApiResponse(answer.status, answer.body)
 
     yield Route("GET", f"{REGION}/clusters", lambda *_: {})
     yield Route("POST", f"{REGION}/workflowTemplates:instantiateInline", run)

@@ -3,9 +3,9 @@
 import shutil
 from collections.abc import Iterator
 
-from local.control_plane.kinds import Kind, by_query
 from local.control_plane.operations import Operations
-from local.control_plane.policies import policies_of
+from local.control_plane.policies import routes_of_policies
+from local.control_plane.resource_types import ResourceType, id_from_query
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Route
@@ -48,34 +48,34 @@ def _function(environment: LocalEnvironment, wanted: Json, before: Json | None) 
     }
 
 
-def _forget(environment: LocalEnvironment, held: Json) -> None:
+def _delete(environment: LocalEnvironment, held: Json) -> None:
     name = held["name"].rpartition("/")[2]
     environment.service(Workloads).end(f"function {name}")
     shutil.rmtree(environment.folder / "functions" / name, ignore_errors=True)
     environment.collection("run", "services").delete(held["serviceConfig"]["service"])
 
 
-FUNCTION = Kind(
+FUNCTION = ResourceType(
     ROOT,
     "projects/{project}/locations/{location}/functions/{id}",
     "cloudfunctions2",
     "functions",
     _function,
-    _forget,
-    identify=by_query("functionId"),
+    _delete,
+    id_of=id_from_query("functionId"),
     operation="google.cloud.functions.v2.Function",
 )
 
 
 def resume(environment: LocalEnvironment) -> None:
     """Start again, at the URLs that they had, the functions that were running when this machine was left."""
-    for held in FUNCTION.held(environment).list():
+    for held in FUNCTION.stored(environment).list():
         environment.service(Workloads).stay(f"function {held['name'].rpartition('/')[2]}", held["url"])
         _function(environment, held, None)
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers."""
-    yield from policies_of(environment, FUNCTION)
+    yield from routes_of_policies(environment, FUNCTION)
     yield from FUNCTION.routes(environment)
     yield environment.service(Operations).route(ROOT)

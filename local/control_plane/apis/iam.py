@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from local.control_plane.kinds import Kind, by_field, etag
 from local.control_plane.policies import policy_routes
+from local.control_plane.resource_types import ResourceType, compute_etag, id_from_field
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
-from local.http.rest import Call, RefusedError, Route
+from local.http.rest import ApiError, ApiRequest, Route
 from local.services.iam import Policies
 from local.stack.arguments import stable_number
 
@@ -26,17 +26,17 @@ def _role(environment: LocalEnvironment, wanted: Json, before: Json | None) -> J
             "includedPermissions": complete.get("includedPermissions", []),
         },
     )
-    return complete | {"etag": etag(complete)}
+    return complete | {"etag": compute_etag(complete)}
 
 
-ROLE = Kind(
+ROLE = ResourceType(
     ROOT,
     "projects/{project}/roles/{id}",
     "iam",
     "roles",
     _role,
     lambda environment, held: environment.collection("iam", "roles").delete(held["name"]),
-    identify=by_field("roleId"),
+    id_of=id_from_field("roleId"),
 )
 
 
@@ -44,19 +44,19 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers; `-` stands for the project of an account's e-mail."""
     accounts = environment.collection("iam", "serviceAccounts")
 
-    def name_of(places: dict[str, str]) -> str:
-        given = places["email"]
+    def name_of(params: dict[str, str]) -> str:
+        given = params["email"]
         if "@" in given:
             project = given.partition("@")[2].partition(".")[0]
             return ACCOUNT.format(project=project, email=given)
         return next((each["name"] for each in accounts.list() if each["uniqueId"] == given), given)
 
-    def create(call: Call, places: dict[str, str]) -> Json:
-        project, account = places["project"], call.json.get("accountId", "")
+    def create(request: ApiRequest, params: dict[str, str]) -> Json:
+        project, account = params["project"], request.json.get("accountId", "")
         email = f"{account}@{project}.iam.gserviceaccount.com"
         name = ACCOUNT.format(project=project, email=email)
         if accounts.find(name):
-            raise RefusedError(
+            raise ApiError(
                 409, f"Service account {account} already exists within project projects/{project}."
             )
         unique = stable_number(email, 21)
@@ -67,31 +67,33 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
             "uniqueId": unique,
             "oauth2ClientId": unique,
         }
-        return accounts.create(name, call.json.get("serviceAccount", {}) | known | {"etag": etag(name)})
+        return accounts.create(
+            name, request.json.get("serviceAccount", {}) | known | {"etag": compute_etag(name)}
+        )
 
-    def update(call: Call, places: dict[str, str]) -> Json:
-        sent = call.json.get("serviceAccount", call.json)
+    def update(request: ApiRequest, params: dict[str, str]) -> Json:
+        sent = request.json.get("serviceAccount", request.json)
         changes = {key: sent.get(key, "") for key in ("displayName", "description") if key in sent}
-        return accounts.update(name_of(places), changes)
+        return accounts.update(name_of(params), changes)
 
-    def delete(_call: Call, places: dict[str, str]) -> Json:
-        accounts.delete(name_of(places))
-        environment.service(Policies).forget(name_of(places))
+    def delete(_request: ApiRequest, params: dict[str, str]) -> Json:
+        accounts.delete(name_of(params))
+        environment.service(Policies).forget(name_of(params))
         return {}
 
     path = ROOT + ACCOUNT
     # A policy's name holds the account's own project, whatever the path says.
-    for route in policy_routes(environment, path, ACCOUNT, lambda places: accounts.get(name_of(places))):
+    for route in policy_routes(environment, path, ACCOUNT, lambda params: accounts.get(name_of(params))):
         yield Route(
             route.method,
             route.pattern,
-            lambda call, places, route=route: route.answer(  # type: ignore[misc]
-                call, places | {"project": name_of(places).split("/")[1]}
+            lambda request, params, route=route: route.handle(  # type: ignore[misc]
+                request, params | {"project": name_of(params).split("/")[1]}
             ),
         )
     yield Route("POST", ROOT + "projects/{project}/serviceAccounts", create)
     yield Route("GET", ROOT + "projects/{project}/serviceAccounts", lambda *_: {"accounts": accounts.list()})
-    yield Route("GET", path, lambda _, places: accounts.get(name_of(places)))
+    yield Route("GET", path, lambda _, params: accounts.get(name_of(params)))
     yield Route("PATCH", path, update)
     yield Route("DELETE", path, delete)
     yield from ROLE.routes(environment)

@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from local.control_plane.kinds import Complete, Kind, by_number, by_query
+from local.control_plane.resource_types import Apply, ResourceType, generated_id, id_from_query
 from local.environment.clock import event_clock
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
-from local.http.rest import Call, RefusedError, Route
+from local.http.rest import ApiError, ApiRequest, Route
 from local.services.pubsub import PubSub, rfc3339
 from local.stack.arguments import stable_number
 
@@ -35,15 +35,15 @@ def _channel(environment: LocalEnvironment, wanted: Json, _before: Json | None) 
     return complete
 
 
-def _kind(collection: str, complete: Complete) -> Kind:
-    return Kind(
+def _resource_type(collection: str, complete: Apply) -> ResourceType:
+    return ResourceType(
         ROOT,
         f"projects/{{project}}/{collection}/{{id}}",
         "monitoring",
         collection,
         complete,
         lambda environment, held: environment.collection("monitoring", collection).delete(held["name"]),
-        identify=by_number,
+        id_of=generated_id,
     )
 
 
@@ -58,14 +58,12 @@ def _objective(environment: LocalEnvironment, wanted: Json, _before: Json | None
     return wanted
 
 
-def _waiting(environment: LocalEnvironment, call: Call, project: str) -> Json:
+def _undelivered_messages(environment: LocalEnvironment, request: ApiRequest, project: str) -> Json:
     """The newest point of `num_undelivered_messages` of the subscription that the filter names."""
-    asked = call.query.get("filter", "")
+    asked = request.query.get("filter", "")
     metric, subscription = METRIC.search(asked), SUBSCRIPTION.search(asked)
     if metric is None or metric[1] != UNDELIVERED or subscription is None:
-        raise RefusedError(
-            400, f"of a subscription only {UNDELIVERED} is known here, found the filter {asked}"
-        )
+        raise ApiError(400, f"of a subscription only {UNDELIVERED} is known here, found the filter {asked}")
     broker, name = environment.service(PubSub), f"projects/{project}/subscriptions/{subscription[1]}"
     if broker.subscriptions.find(name) is None:
         return {}
@@ -79,14 +77,16 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
     yield Route(
         "GET",
         ROOT + "projects/{project}/timeSeries",
-        lambda call, places: _waiting(environment, call, places["project"]),
+        lambda request, params: _undelivered_messages(environment, request, params["project"]),
     )
-    yield from _kind("alertPolicies", _policy).routes(environment)
-    yield from _kind("notificationChannels", _channel).routes(environment)
-    yield from replace(_kind("services", _service), identify=by_query("serviceId")).routes(environment)
+    yield from _resource_type("alertPolicies", _policy).routes(environment)
+    yield from _resource_type("notificationChannels", _channel).routes(environment)
+    yield from replace(_resource_type("services", _service), id_of=id_from_query("serviceId")).routes(
+        environment
+    )
     objective = replace(
-        _kind("serviceLevelObjectives", _objective),
+        _resource_type("serviceLevelObjectives", _objective),
         item="projects/{project}/services/{service}/serviceLevelObjectives/{id}",
-        identify=by_query("serviceLevelObjectiveId"),
+        id_of=id_from_query("serviceLevelObjectiveId"),
     )
     yield from objective.routes(environment)

@@ -6,11 +6,11 @@ https://cloud.google.com/iam/docs/reference/rest/v1/projects.locations.workloadI
 from collections.abc import Iterator
 from dataclasses import replace
 
-from local.control_plane.kinds import Kind, by_query
 from local.control_plane.operations import Operations
+from local.control_plane.resource_types import ResourceType, id_from_query
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
-from local.http.rest import Call, Route
+from local.http.rest import ApiRequest, Route
 
 ROOT = "/iambeta/v1/"
 POOLS = "projects/{project}/locations/{location}/workloadIdentityPools"
@@ -21,21 +21,21 @@ def _active(_environment: LocalEnvironment, wanted: Json, _before: Json | None) 
     return wanted | {"state": "ACTIVE"}
 
 
-POOL = Kind(
+POOL = ResourceType(
     ROOT,
     POOLS + "/{id}",
     "iam",
     "workloadIdentityPools",
     _active,
     lambda _environment, _held: None,
-    identify=by_query("workloadIdentityPoolId"),
+    id_of=id_from_query("workloadIdentityPoolId"),
     operation="google.iam.v1.WorkloadIdentityPool",
 )
 PROVIDER = replace(
     POOL,
     item=POOLS + "/{pool}/providers/{id}",
     collection="workloadIdentityPoolProviders",
-    identify=by_query("workloadIdentityPoolProviderId"),
+    id_of=id_from_query("workloadIdentityPoolProviderId"),
     operation="google.iam.v1.WorkloadIdentityPoolProvider",
 )
 
@@ -43,27 +43,27 @@ PROVIDER = replace(
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers."""
     for kind in (POOL, PROVIDER):
-        yield from _kept_after_deletion(environment, kind)
+        yield from _soft_delete_routes(environment, kind)
         yield from kind.routes(environment)
     yield environment.service(Operations).route(ROOT)
 
 
-def _kept_after_deletion(environment: LocalEnvironment, kind: Kind) -> Iterator[Route]:
-    held = kind.held(environment)
+def _soft_delete_routes(environment: LocalEnvironment, kind: ResourceType) -> Iterator[Route]:
+    held = kind.stored(environment)
 
-    def into(state: str, places: dict[str, str]) -> Json:
-        parent = f"projects/{places['project']}/locations/{places['location']}"
-        name = kind.item.format_map(places)
+    def set_state(state: str, params: dict[str, str]) -> Json:
+        parent = f"projects/{params['project']}/locations/{params['location']}"
+        name = kind.item.format_map(params)
         resource = held.get(name)  # refused at once where there is none
         return environment.service(Operations).begin(
             parent, kind.operation, lambda: held.put(name, resource | {"state": state})
         )
 
-    def delete(_call: Call, places: dict[str, str]) -> Json:
-        return into(DELETED, places)
+    def delete(_request: ApiRequest, params: dict[str, str]) -> Json:
+        return set_state(DELETED, params)
 
-    def undelete(_call: Call, places: dict[str, str]) -> Json:
-        return into("ACTIVE", places)
+    def undelete(_request: ApiRequest, params: dict[str, str]) -> Json:
+        return set_state("ACTIVE", params)
 
     yield Route("DELETE", ROOT + kind.item, delete)
     yield Route("POST", f"{ROOT}{kind.item}:undelete", undelete)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from local.control_plane.kinds import Kind
-from local.control_plane.policies import policies_of
+from local.control_plane.policies import routes_of_policies
+from local.control_plane.resource_types import ResourceType
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Route
@@ -30,30 +30,30 @@ def _subscription(environment: LocalEnvironment, wanted: Json, _before: Json | N
     return complete
 
 
-TOPIC = Kind(
+TOPIC = ResourceType(
     ROOT,
     "projects/{project}/topics/{id}",
     "pubsub",
     "topics",
     _topic,
     lambda environment, held: environment.service(PubSub).topics.delete(held["name"]),
-    created_by="PUT",
-    wrapped_in="topic",
+    create_method="PUT",
+    update_field="topic",
 )
-SUBSCRIPTION = Kind(
+SUBSCRIPTION = ResourceType(
     ROOT,
     "projects/{project}/subscriptions/{id}",
     "pubsub",
     "subscriptions",
     _subscription,
     lambda environment, held: environment.service(PubSub).subscriptions.delete(held["name"]),
-    created_by="PUT",
-    wrapped_in="subscription",
+    create_method="PUT",
+    update_field="subscription",
 )
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers."""
     for kind in (TOPIC, SUBSCRIPTION):
-        yield from policies_of(environment, kind)
+        yield from routes_of_policies(environment, kind)
         yield from kind.routes(environment)

@@ -3,9 +3,9 @@
 import shutil
 from collections.abc import Iterator
 
-from local.control_plane.kinds import Kind, by_query, etag
 from local.control_plane.operations import Operations
 from local.control_plane.policies import policy_routes
+from local.control_plane.resource_types import ResourceType, compute_etag, id_from_query
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Route
@@ -45,32 +45,32 @@ def _service(environment: LocalEnvironment, wanted: Json, before: Json | None) -
         "trafficStatuses": traffic,
         "terminalCondition": {"type": "Ready", "state": "CONDITION_SUCCEEDED"},
         "launchStage": wanted.get("launchStage") or "GA",
-        "etag": etag(wanted),
+        "etag": compute_etag(wanted),
     }
 
 
-def _forget(environment: LocalEnvironment, held: Json) -> None:
+def _delete(environment: LocalEnvironment, held: Json) -> None:
     name = held["name"].rpartition("/")[2]
     environment.service(Workloads).end(f"service {name}")
     shutil.rmtree(environment.folder / "services" / name, ignore_errors=True)
     environment.collection("run", "services").delete(held["name"])
 
 
-SERVICE = Kind(
+SERVICE = ResourceType(
     ROOT,
     "projects/{project}/locations/{location}/services/{id}",
     "run",
     "services",
     _service,
-    _forget,
-    identify=by_query("serviceId"),
+    _delete,
+    id_of=id_from_query("serviceId"),
     operation="google.cloud.run.v2.Service",
 )
 
 
 def resume(environment: LocalEnvironment) -> None:
     """Start again, at the URLs that they had, the services that were running when this machine was left."""
-    for held in SERVICE.held(environment).list():
+    for held in SERVICE.stored(environment).list():
         environment.service(Workloads).stay(f"service {held['name'].rpartition('/')[2]}", held["uri"])
         _service(environment, held, None)
 
@@ -82,7 +82,7 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
         environment,
         ROOT + SERVICE.item,
         SERVICE.item,
-        lambda places: services.get(SERVICE.item.format_map(places)),
+        lambda params: services.get(SERVICE.item.format_map(params)),
     )
     yield from SERVICE.routes(environment)
     yield environment.service(Operations).route(ROOT)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from local.control_plane.kinds import Kind
+from local.control_plane.resource_types import ResourceType
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
-from local.http.rest import Call, Route
+from local.http.rest import ApiRequest, Route
 from local.services.scheduler import ATTEMPT_DEADLINE, RETRY, Scheduler
 
 ROOT = "/cloudscheduler/v1/"
@@ -28,14 +28,14 @@ def _state(environment: LocalEnvironment, name: str) -> str:
     return str((found or {}).get("state", "ENABLED"))
 
 
-JOB = Kind(
+JOB = ResourceType(
     ROOT,
     "projects/{project}/locations/{location}/jobs/{id}",
     "cloudscheduler",
     "jobs",
     _job,
     lambda environment, held: environment.service(Scheduler).delete(held["name"]),
-    shown=lambda environment, held: (
+    as_response=lambda environment, held: (
         held
         | {"state": _state(environment, held["name"])}
         | environment.service(Scheduler).attempted(held["name"])
@@ -47,16 +47,16 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield what this service answers."""
     scheduler = environment.service(Scheduler)
 
-    def act(call: Call, places: dict[str, str]) -> Json:
-        name = JOB.item.format_map(places)
+    def act(request: ApiRequest, params: dict[str, str]) -> Json:
+        name = JOB.item.format_map(params)
         JOB.read(environment, name)
-        {"pause": scheduler.pause, "resume": scheduler.resume, "run": scheduler.run}[places["verb"]](name)
+        {"pause": scheduler.pause, "resume": scheduler.resume, "run": scheduler.run}[params["verb"]](name)
         return JOB.read(environment, name)
 
     for verb in ("pause", "resume", "run"):
         yield Route(
             "POST",
             f"{ROOT}{JOB.item}:{verb}",
-            lambda call, places, verb=verb: act(call, places | {"verb": verb}),  # type: ignore[misc]
+            lambda request, params, verb=verb: act(request, params | {"verb": verb}),  # type: ignore[misc]
         )
     yield from JOB.routes(environment)

@@ -9,7 +9,7 @@ import pytest
 from local.control_plane.server import ControlPlane
 from local.environment.clock import RealClock
 from local.environment.environment import LocalEnvironment
-from local.http.rest import Call, Reply
+from local.http.rest import ApiRequest, ApiResponse
 from tests.cdk.conftest import copy_checkout, synthesize
 from tests.google_api.discovery import EMULATED, KNOWN_DIFFERENCES
 from tests.local.control_plane.judging import differences_of
@@ -36,8 +36,8 @@ def plane(environment: LocalEnvironment) -> Iterator[ControlPlane]:
     """What answers for the machine of the module that asks; each call and reply must be as Google describes them."""
     found: list[str] = []
 
-    def judge(call: Call, reply: Reply) -> None:
-        found.extend(differences_of(call, reply))
+    def judge(request: ApiRequest, response: ApiResponse) -> None:
+        found.extend(differences_of(request, response))
 
     one = ControlPlane(environment, judge)
     yield one

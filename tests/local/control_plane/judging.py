@@ -3,16 +3,18 @@
 import json
 from typing import Any
 
-from local.http.rest import Call, Reply
+from local.http.rest import ApiRequest, ApiResponse
 from tests.google_api.discovery import APIS, differences
 
 
-def differences_of(call: Call, reply: Reply) -> list[str]:
+def differences_of(request: ApiRequest, response: ApiResponse) -> list[str]:
     """How the call and its reply are not as described; nothing for what belongs to no Google API."""
-    target = call.headers.get(":target", call.path)
+    target = request.headers.get(":target", request.path)
     if target.strip("/").split("/")[0] not in APIS:
         return []
-    return differences(call.method, target, _document(call.body), reply.status, _document(reply.body))
+    return differences(
+        request.method, target, _document(request.body), response.status, _document(response.body)
+    )
 
 
 def _document(body: bytes) -> Any:

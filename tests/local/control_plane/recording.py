@@ -57,21 +57,24 @@ def shrunk(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     known: dict[str, Any] = {}
     entry: dict[str, Any] | None = None
     for line in lines:
-        call = json.loads(line)
-        if LEFT_OUT.search(call["target"]) or (call["method"] == "GET" and LISTS.search(call["target"])):
+        request = json.loads(line)
+        if LEFT_OUT.search(request["target"]) or (
+            request["method"] == "GET" and LISTS.search(request["target"])
+        ):
             continue
-        if call["method"] == "GET" or READS.search(call["target"]):
-            told = [call["status"], steady(call["reply"])]
-            if entry is not None and known.get(call["target"]) != told:
-                known[call["target"]] = told
+        if request["method"] == "GET" or READS.search(request["target"]):
+            told = [request["status"], steady(request["reply"])]
+            if entry is not None and known.get(request["target"]) != told:
+                known[request["target"]] = told
                 entry["reads"].append(
-                    {key: call[key] for key in ("method", "target")} | {"status": told[0], "reply": told[1]}
+                    {key: request[key] for key in ("method", "target")}
+                    | {"status": told[0], "reply": told[1]}
                 )
             continue
         if entry is not None:
             yield entry
-        entry = {key: call[key] for key in ("method", "target", "status")} | {
-            "body": steady(call["body"]),
+        entry = {key: request[key] for key in ("method", "target", "status")} | {
+            "body": steady(request["body"]),
             "reads": [],
         }
     if entry is not None:

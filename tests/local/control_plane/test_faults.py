@@ -11,12 +11,12 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.control_plane.server import FAULTS, ControlPlane
+from local.control_plane.server import FAULTS_PATH, ControlPlane
 from local.environment.clock import RealClock
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
-from local.http.faults import CUT, DROP, MOST_TIMES, NO_REPLY, Fault, Faults
-from local.http.rest import REASONS, Reply
+from local.http.faults import CUT, DROP, MAX_TIMES, NO_RESPONSE, Fault, Faults
+from local.http.rest import REASONS, ApiResponse
 
 pytestmark = pytest.mark.local
 
@@ -56,10 +56,10 @@ def test_what_is_no_fault_is_one_sentence(text: str, told: str) -> None:
 @given(
     st.sampled_from([*map(str, REASONS), DROP, CUT]),
     st.sampled_from(["", "POST", "topics|buckets", "GET /x"]),
-    st.integers(0, MOST_TIMES),
+    st.integers(0, MAX_TIMES),
 )
-def test_a_fault_reads_as_it_is_written(what: str, kinds: str, times: int) -> None:
-    assert Fault.parse(str(Fault(what, kinds, times))) == Fault(what, kinds, times)
+def test_a_fault_reads_as_it_is_written(what: str, pattern: str, times: int) -> None:
+    assert Fault.parse(str(Fault(what, pattern, times))) == Fault(what, pattern, times)
 
 
 @pytest.mark.parametrize(
@@ -77,19 +77,19 @@ def test_the_first_calls_of_a_kind_are_struck(text: str, kind: str, gets: list[i
     faults, done = Faults(), []
     faults.set(Fault.parse(text))
 
-    def work() -> Reply:
+    def work() -> ApiResponse:
         done.append(kind)
-        return Reply()
+        return ApiResponse()
 
-    assert [faults.around(kind, work).status for _ in gets] == gets
+    assert [faults.apply(kind, work).status for _ in gets] == gets
     assert len(done) == worked
-    assert faults.around("another kind", Reply).status == (200 if "@" in text else gets[0])
+    assert faults.apply("another kind", ApiResponse).status == (200 if "@" in text else gets[0])
     faults.set(None)
-    assert faults.around(kind, work).status == 200
+    assert faults.apply(kind, work).status == 200
 
 
 def test_no_reply_is_none_that_a_server_could_give() -> None:
-    assert NO_REPLY.status not in range(100, 600)
+    assert NO_RESPONSE.status not in range(100, 600)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def environment(new_environment: Callable[..., LocalEnvironment], clock: RealClo
 
 
 def test_over_http_a_connection_ends_and_the_next_call_finds_what_was_done(plane: ControlPlane) -> None:
-    requests.put(plane.url + FAULTS, data="cut@PUT", timeout=10).raise_for_status()
+    requests.put(plane.url + FAULTS_PATH, data="cut@PUT", timeout=10).raise_for_status()
     parts = urlsplit(plane.url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
     connection.request("PUT", f"/{TOPIC}", body="{}")
@@ -107,11 +107,11 @@ def test_over_http_a_connection_ends_and_the_next_call_finds_what_was_done(plane
         connection.getresponse()
     again = requests.put(f"{plane.url}/{TOPIC}", json={}, timeout=10)
     assert (again.status_code, again.json()["error"]["status"]) == (409, "ALREADY_EXISTS")
-    requests.put(plane.url + FAULTS, data="403@GET", timeout=10).raise_for_status()
+    requests.put(plane.url + FAULTS_PATH, data="403@GET", timeout=10).raise_for_status()
     refused = requests.get(f"{plane.url}/{TOPIC}", timeout=10)
     assert refused.status_code == 403
     assert json.loads(refused.content)["error"]["message"] == (
         "GET /pubsub/v1/projects/{project}/topics/{id}: refused on demand (FAULT=403)"
     )
-    requests.put(plane.url + FAULTS, timeout=10).raise_for_status()
+    requests.put(plane.url + FAULTS_PATH, timeout=10).raise_for_status()
     assert requests.get(f"{plane.url}/{TOPIC}", timeout=10).ok

@@ -16,11 +16,11 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from local.control_plane.server import ControlPlane, call_of
+from local.control_plane.server import ControlPlane, parse_request
 from local.data_plane.emulators import Emulators
 from local.environment.clock import RealClock
 from local.environment.environment import LocalEnvironment
-from local.http.rest import Reply
+from local.http.rest import ApiResponse
 from local.services.storage import Storage
 from tests.local.control_plane.recording import FILE, HERE, steady
 
@@ -51,32 +51,34 @@ def environment(
     return replace(new_environment(emulators), project="vlille-dev", clock=clock)
 
 
-def call(plane: ControlPlane, method: str, target: str, body: Any = None) -> Reply:
+def request(plane: ControlPlane, method: str, target: str, body: Any = None) -> ApiResponse:
     # Which workload a URL of the recording led to is not known; nobody is called here.
     sent = b"" if body is None else json.dumps(body).replace(HERE, "http://127.0.0.1:9").encode()
-    return plane.answer(call_of(method, target, sent, {"Host": "here", "Content-Type": "application/json"}))
+    return plane.respond(
+        parse_request(method, target, sent, {"Host": "here", "Content-Type": "application/json"})
+    )
 
 
-def settled(plane: ControlPlane, method: str, target: str, body: Any) -> Reply:
+def settled(plane: ControlPlane, method: str, target: str, body: Any) -> ApiResponse:
     """Make a call, and wait for the end of the operation that it may have begun."""
-    reply = call(plane, method, target, body)
-    told = json.loads(reply.body or b"{}") or {}
+    response = request(plane, method, target, body)
+    told = json.loads(response.body or b"{}") or {}
     root = "/".join(target.split("/")[:3])
     end = time.monotonic() + OPERATION_DEADLINE_S
     while "/operations/operation-" in str(told.get("name")) and not told.get("done"):
         assert time.monotonic() < end, told
         time.sleep(0.02)
-        told = json.loads(call(plane, "GET", f"{root}/{told['name']}").body)
+        told = json.loads(request(plane, "GET", f"{root}/{told['name']}").body)
     assert "error" not in told, told
-    return reply
+    return response
 
 
 def with_digest_of(entries: list[dict[str, Any]], artifact: bytes) -> list[dict[str, Any]]:
     """The recording, with the digest of this artifact where those of the services' were."""
     text = json.dumps(entries)
     for service in SERVICES:
-        recorded = text.split(f"{service}/{service}-")[1][:16]
-        text = text.replace(recorded, hashlib.sha256(artifact).hexdigest()[:16])
+        format_call = text.split(f"{service}/{service}-")[1][:16]
+        text = text.replace(format_call, hashlib.sha256(artifact).hexdigest()[:16])
     return list(json.loads(text))
 
 
@@ -88,12 +90,12 @@ def test_what_the_provider_sent_is_answered_as_it_was(
     reads = 0
     for entry in with_digest_of(ENTRIES, service):
         where = f"{entry['method']} {entry['target']}"
-        reply = settled(plane, entry["method"], entry["target"], entry["body"])
-        assert reply.status == entry["status"], f"{where}: {reply.body.decode()}"
+        response = settled(plane, entry["method"], entry["target"], entry["body"])
+        assert response.status == entry["status"], f"{where}: {response.body.decode()}"
         if entry["method"] == "POST" and (entry["body"] or {}).get("name") == "vlille-dev-artifacts":
             put_artifacts(environment, service)
         for read in entry["reads"]:
-            again = call(plane, read["method"], read["target"])
+            again = request(plane, read["method"], read["target"])
             assert again.status == read["status"], f"after {where}: {read['target']}"
             if read["status"] == 200 and "/o" not in read["target"]:
                 assert steady(json.loads(again.body or b"null")) == read["reply"], f"after {where}"

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from local.control_plane.server import ControlPlane, recorded
+from local.control_plane.server import ControlPlane, format_call
 from local.environment.clock import RealClock
 from local.environment.environment import LocalEnvironment
-from local.http.rest import Call, Reply
+from local.http.rest import ApiRequest, ApiResponse
 
 pytestmark = pytest.mark.local
 
@@ -30,7 +30,7 @@ def watched() -> list[str]:
 def plane(new_environment: Callable[..., LocalEnvironment], watched: list[str]) -> Iterator[ControlPlane]:
     clock = RealClock(1.0, datetime.now(UTC))
     environment = replace(new_environment(), project="p", clock=clock)
-    one = ControlPlane(environment, lambda call, reply: watched.append(recorded(call, reply)))
+    one = ControlPlane(environment, lambda request, response: watched.append(format_call(request, response)))
     yield one
     one.close()
     clock.close()
@@ -172,4 +172,7 @@ def test_calls_are_told_as_they_were(plane: ControlPlane, watched: list[str]) ->
         "status": 200,
         "reply": {"labels": {}, "name": "projects/p/topics/t"},
     }
-    assert json.loads(recorded(Call("POST", "/", body=b"\x1f\x8b\x00"), Reply(204, b"")))["body"] == "3 bytes"
+    assert (
+        json.loads(format_call(ApiRequest("POST", "/", body=b"\x1f\x8b\x00"), ApiResponse(204, b"")))["body"]
+        == "3 bytes"
+    )

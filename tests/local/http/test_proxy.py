@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.http.proxy import PEEK_LIMIT, Proxy, Reply, Verdict
+from local.http.proxy import PEEK_LIMIT, Decision, Proxy, ProxyResponse
 from local.http.request import Request
 from local.processes.ports import free_port
 
@@ -24,7 +24,7 @@ class Upstream:
     """Echoes what it is asked, in the way that the path says."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[str, str, bytes, dict[str, str]]] = []
+        self.inspect: list[tuple[str, str, bytes, dict[str, str]]] = []
         self.connections = 0
         outer = self
 
@@ -38,7 +38,7 @@ class Upstream:
             def _any(self) -> None:
                 length = self.headers.get("Content-Length")
                 body = self.rfile.read(int(length)) if length else self._chunks()
-                outer.seen.append((self.command, self.path, body, dict(self.headers)))
+                outer.inspect.append((self.command, self.path, body, dict(self.headers)))
                 way = self.path.strip("/").partition("?")[0]
                 if way == "drop":
                     self.connection.shutdown(socket.SHUT_RDWR)
@@ -103,22 +103,24 @@ def upstream() -> Iterator[Upstream]:
     one.close()
 
 
-REFUSED = Verdict(Reply(403, b'{"error": {}}'))
+REFUSED = Decision(ProxyResponse(403, b'{"error": {}}'))
 
 
-def judge(request: Request) -> Verdict:
+def decide(request: Request) -> Decision:
     if "refuse" in request.target:
         return REFUSED
     if "peek" in request.target:
         request.peek()
     if "hide" in request.target:
-        return Verdict(seen=lambda reply: Reply(403, b"{}") if reply.status == 404 else reply)
-    return Verdict(is_media="media" in request.target)
+        return Decision(
+            inspect=lambda response: ProxyResponse(403, b"{}") if response.status == 404 else response
+        )
+    return Decision(is_media="media" in request.target)
 
 
 @pytest.fixture(scope="module")
 def proxy(upstream: Upstream) -> Iterator[Proxy]:
-    one = Proxy("test", upstream.url, judge)
+    one = Proxy("test", upstream.url, decide)
     yield one
     one.close()
 
@@ -157,9 +159,9 @@ def test_a_call_goes_through_and_its_answer_comes_back(
     )
     assert status == (int(way) if way.isdigit() else 200)
     assert body == (b"" if method == "HEAD" or way == "204" else b"some\r\n\r\nbytes")
-    seen = upstream.seen[-1]
-    assert seen[:3] == (method, f"/{way}?x=a%2Fb", b"some\r\n\r\nbytes")
-    assert seen[3]["X-Test"] == "1"
+    inspect = upstream.inspect[-1]
+    assert inspect[:3] == (method, f"/{way}?x=a%2Fb", b"some\r\n\r\nbytes")
+    assert inspect[3]["X-Test"] == "1"
     assert headers["Location"].endswith("/session")
 
 
@@ -202,11 +204,11 @@ def test_a_body_larger_than_what_is_looked_at_passes_whole(connect: Connect) -> 
 
 
 def test_what_is_refused_goes_no_further_and_its_body_is_read(upstream: Upstream, connect: Connect) -> None:
-    connection, before = connect(), len(upstream.seen)
+    connection, before = connect(), len(upstream.inspect)
     status, body, headers = ask(connection, "POST", "/refuse", b"x" * 2**20)
     assert (status, body) == (403, b'{"error": {}}')
     assert headers["Content-Type"].startswith("application/json")
-    assert len(upstream.seen) == before
+    assert len(upstream.inspect) == before
     assert ask(connection, "GET", "/plain")[0] == 200
 
 
@@ -228,7 +230,7 @@ def test_an_answer_may_be_changed_once_it_is_seen(connect: Connect) -> None:
 
 def test_an_emulator_that_is_gone_is_503_and_one_that_is_back_answers() -> None:
     port = free_port()
-    proxy = Proxy("gone", f"http://127.0.0.1:{port}", judge)
+    proxy = Proxy("gone", f"http://127.0.0.1:{port}", decide)
     connection = http.client.HTTPConnection("127.0.0.1", urlsplit(proxy.url).port, timeout=10)
     status, body, _ = ask(connection, "POST", "/plain", b"x" * 100_000)
     assert (status, json.loads(body)["error"]["errors"][0]["reason"]) == (503, "backendError")
@@ -267,7 +269,7 @@ def test_what_is_no_http_ends_its_connection_and_no_other(proxy: Proxy, connect:
 
 
 def test_a_closed_proxy_answers_nobody(upstream: Upstream) -> None:
-    proxy = Proxy("closed", upstream.url, judge)
+    proxy = Proxy("closed", upstream.url, decide)
     connection = http.client.HTTPConnection("127.0.0.1", urlsplit(proxy.url).port, timeout=10)
     assert ask(connection, "GET", "/plain")[0] == 200
     proxy.close()

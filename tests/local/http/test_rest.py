@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.control_plane.kinds import etag, masked
+from local.control_plane.resource_types import apply_update_mask, compute_etag
 from local.errors import AlreadyExistsError, LocalError, NotFoundError, ServiceError
-from local.http.rest import Call, RefusedError, Route, error_reply, refusal
+from local.http.rest import ApiError, ApiRequest, Route, error_response, response_to_error
 
 pytestmark = pytest.mark.unit
 
@@ -33,9 +33,9 @@ pytestmark = pytest.mark.unit
         ),
     ],
 )
-def test_a_route_fits_or_not(method: str, pattern: str, call: str, places: dict[str, str] | None) -> None:
-    asked, _, path = call.partition(" ")
-    assert Route(method, pattern, lambda *_: {}).match(Call(asked, path)) == places
+def test_a_route_fits_or_not(method: str, pattern: str, request: str, params: dict[str, str] | None) -> None:
+    asked, _, path = request.partition(" ")
+    assert Route(method, pattern, lambda *_: {}).match(ApiRequest(asked, path)) == params
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_an_update_changes_what_its_mask_names(
     before: dict[str, Any], sent: dict[str, Any], mask: str, after: dict[str, Any]
 ) -> None:
     kept = json.loads(json.dumps(before))
-    assert masked(before, sent, mask) == after
+    assert apply_update_mask(before, sent, mask) == after
     assert before == kept
 
 
@@ -68,7 +68,7 @@ def test_an_update_changes_what_its_mask_names(
 def test_nothing_outside_of_the_mask_changes(
     before: dict[str, int], sent: dict[str, int], names: set[str]
 ) -> None:
-    after = masked(before, sent, ",".join(sorted(names)))
+    after = apply_update_mask(before, sent, ",".join(sorted(names)))
     assert {key: after.get(key) for key in names} == {key: sent.get(key) for key in names}
     outside = set("abcd") - names
     assert {key: after.get(key) for key in outside} == {key: before.get(key) for key in outside}
@@ -79,31 +79,31 @@ def test_nothing_outside_of_the_mask_changes(
     [
         (NotFoundError("topics", "a"), 404, "NOT_FOUND"),
         (AlreadyExistsError("topics", "a"), 409, "ALREADY_EXISTS"),
-        (RefusedError(403, "no"), 403, "PERMISSION_DENIED"),
-        (RefusedError(418, "no"), 418, "IM_A_TEAPOT"),
+        (ApiError(403, "no"), 403, "PERMISSION_DENIED"),
+        (ApiError(418, "no"), 418, "IM_A_TEAPOT"),
         (LocalError("a schedule that is no cron"), 400, "INVALID_ARGUMENT"),
     ],
 )
 def test_an_error_says_what_google_would(error: LocalError, status: int, name: str) -> None:
-    reply = refusal(error)
-    told = json.loads(reply.body)["error"]
-    assert (reply.status, told["code"], told["status"]) == (status, status, name)
+    response = response_to_error(error)
+    told = json.loads(response.body)["error"]
+    assert (response.status, told["code"], told["status"]) == (status, status, name)
     assert told["message"]
 
 
 def test_an_emulators_own_error_is_passed_on() -> None:
-    reply = refusal(ServiceError("POST /x", 412, '{"error": {}}'))
-    assert (reply.status, reply.body) == (412, b'{"error": {}}')
+    response = response_to_error(ServiceError("POST /x", 412, '{"error": {}}'))
+    assert (response.status, response.body) == (412, b'{"error": {}}')
 
 
 @pytest.mark.parametrize(("body", "words"), [(b"{", "Invalid JSON"), (b"[]", "list, not an object")])
 def test_a_body_that_is_no_object_is_refused(body: bytes, words: str) -> None:
-    with pytest.raises(RefusedError, match=words):
-        _ = Call("POST", "/", body=body).json
+    with pytest.raises(ApiError, match=words):
+        _ = ApiRequest("POST", "/", body=body).json
 
 
 def test_an_etag_changes_with_its_value_only() -> None:
-    assert etag({"a": 1, "b": 2}) == etag({"b": 2, "a": 1}) != etag({"a": 1, "b": 3})
-    assert json.loads(error_reply(404, "x").body)["error"]["errors"] == [
+    assert compute_etag({"a": 1, "b": 2}) == compute_etag({"b": 2, "a": 1}) != compute_etag({"a": 1, "b": 3})
+    assert json.loads(error_response(404, "x").body)["error"]["errors"] == [
         {"message": "x", "reason": "notFound"}
     ]

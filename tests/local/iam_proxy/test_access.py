@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from local.environment.environment import LocalEnvironment
 from local.iam_proxy.access import (
-    Access,
+    AccessControl,
     DeniedError,
-    Need,
+    RequiredPermission,
     UndecidableError,
-    condition_holds,
-    holders,
-    predefined,
-    wording,
+    evaluate_condition,
+    format_denial,
+    load_predefined_roles,
+    resource_hierarchy,
 )
 from local.services.iam import Policies
 from tests.local.conftest import account, allow
@@ -44,7 +44,7 @@ TABLE = "projects/p/datasets/d/tables/t"
     ],
 )
 def test_a_grant_reaches_what_a_resource_holds(resource: str, expected: list[str]) -> None:
-    assert list(holders(resource, "p")) == expected
+    assert list(resource_hierarchy(resource, "p")) == expected
 
 
 BUCKET = 'resource.name.startsWith("projects/_/buckets/b")'
@@ -66,59 +66,65 @@ BUCKET = 'resource.name.startsWith("projects/_/buckets/b")'
     ],
 )
 def test_conditions(expression: str, resource: str, expected: bool | None) -> None:
-    assert condition_holds(expression, resource) is expected
+    assert evaluate_condition(expression, resource) is expected
 
 
 def test_a_role_of_a_bucket_is_one_of_its_objects_and_of_no_other(environment: LocalEnvironment) -> None:
-    access, email = environment.service(Access), account(environment, "reader")
+    access, email = environment.service(AccessControl), account(environment, "reader")
     environment.service(Policies).grant("b/b", "roles/storage.objectViewer", [f"serviceAccount:{email}"])
     for need, expected in (
-        (Need("storage.objects.get", OBJECT), True),
-        (Need("storage.objects.list", "projects/_/buckets/b"), True),
-        (Need("storage.objects.create", OBJECT), False),
-        (Need("storage.objects.get", OBJECT.replace("/b/", "/bb/")), False),
+        (RequiredPermission("storage.objects.get", OBJECT), True),
+        (RequiredPermission("storage.objects.list", "projects/_/buckets/b"), True),
+        (RequiredPermission("storage.objects.create", OBJECT), False),
+        (RequiredPermission("storage.objects.get", OBJECT.replace("/b/", "/bb/")), False),
     ):
-        assert access.allows(email, need) is expected, need
-    assert not access.allows(account(environment, "other"), Need("storage.objects.get", OBJECT))
+        assert access.is_allowed(email, need) is expected, need
+    assert not access.is_allowed(
+        account(environment, "other"), RequiredPermission("storage.objects.get", OBJECT)
+    )
     environment.service(Policies).forget("b/b")
-    assert not access.allows(email, Need("storage.objects.get", OBJECT))
+    assert not access.is_allowed(email, RequiredPermission("storage.objects.get", OBJECT))
 
 
 @pytest.mark.parametrize("held_by", [TABLE, "projects/p/datasets/d", "projects/p"])
 def test_a_custom_role_is_what_it_permits_now(environment: LocalEnvironment, held_by: str) -> None:
-    access, email = environment.service(Access), account(environment, "writer")
+    access, email = environment.service(AccessControl), account(environment, "writer")
     allow(environment, email, held_by, "bigquery.tables.get")
-    assert access.allows(email, Need("bigquery.tables.get", TABLE))
-    assert not access.allows(email, Need("bigquery.tables.updateData", TABLE))
+    assert access.is_allowed(email, RequiredPermission("bigquery.tables.get", TABLE))
+    assert not access.is_allowed(email, RequiredPermission("bigquery.tables.updateData", TABLE))
     (role,) = environment.collection("iam", "roles").names()
     environment.collection("iam", "roles").update(
         role, {"includedPermissions": ["bigquery.tables.updateData"]}
     )
-    assert not access.allows(email, Need("bigquery.tables.get", TABLE))
-    assert access.allows(email, Need("bigquery.tables.updateData", TABLE))
+    assert not access.is_allowed(email, RequiredPermission("bigquery.tables.get", TABLE))
+    assert access.is_allowed(email, RequiredPermission("bigquery.tables.updateData", TABLE))
 
 
 def test_a_condition_narrows_a_grant(environment: LocalEnvironment) -> None:
-    access, email = environment.service(Access), account(environment, "build")
+    access, email = environment.service(AccessControl), account(environment, "build")
     condition = {"title": "some", "expression": BUCKET}
     project = f"projects/{environment.project}"
     environment.service(Policies).grant(
         project, "roles/storage.objectViewer", [f"serviceAccount:{email}"], condition
     )
-    assert access.allows(email, Need("storage.objects.get", OBJECT))
-    assert not access.allows(email, Need("storage.objects.get", "projects/_/buckets/c/objects/o"))
+    assert access.is_allowed(email, RequiredPermission("storage.objects.get", OBJECT))
+    assert not access.is_allowed(
+        email, RequiredPermission("storage.objects.get", "projects/_/buckets/c/objects/o")
+    )
 
 
 @pytest.mark.parametrize("everybody", ["allUsers", "allAuthenticatedUsers"])
 def test_what_is_open_is_open(environment: LocalEnvironment, everybody: str) -> None:
     environment.service(Policies).grant("b/b", "roles/storage.objectViewer", [everybody])
-    assert environment.service(Access).allows("anybody@p", Need("storage.objects.get", OBJECT))
+    assert environment.service(AccessControl).is_allowed(
+        "anybody@p", RequiredPermission("storage.objects.get", OBJECT)
+    )
 
 
 def test_who_deploys_may_do_everything(environment: LocalEnvironment) -> None:
-    access = environment.service(Access)
-    assert access.is_known(access.owner)
-    access.check(access.owner, [Need("storage.buckets.delete", "projects/_/buckets/b")])
+    access = environment.service(AccessControl)
+    assert access.is_known(access.deployer)
+    access.check(access.deployer, [RequiredPermission("storage.buckets.delete", "projects/_/buckets/b")])
 
 
 @pytest.mark.parametrize(
@@ -141,15 +147,17 @@ def test_who_deploys_may_do_everything(environment: LocalEnvironment) -> None:
 def test_what_is_not_known_neither_allows_nor_denies(
     environment: LocalEnvironment, role: str, condition: dict[str, str] | None, told: str
 ) -> None:
-    access, email = environment.service(Access), account(environment, "worker")
+    access, email = environment.service(AccessControl), account(environment, "worker")
     environment.service(Policies).grant("b/b", role, [f"serviceAccount:{email}"], condition)
     with pytest.raises(UndecidableError, match=re.escape(told)):
-        access.check(email, [Need("storage.objects.create", OBJECT)])
+        access.check(email, [RequiredPermission("storage.objects.create", OBJECT)])
     environment.service(Policies).grant("b/b", "roles/storage.objectCreator", [f"serviceAccount:{email}"])
-    access.check(email, [Need("storage.objects.create", OBJECT)])  # another role decides
+    access.check(email, [RequiredPermission("storage.objects.create", OBJECT)])  # another role decides
     (said,) = environment.not_honoured
     assert told in said
-    assert not access.allows(account(environment, "other"), Need("storage.objects.create", OBJECT))
+    assert not access.is_allowed(
+        account(environment, "other"), RequiredPermission("storage.objects.create", OBJECT)
+    )
 
 
 @pytest.mark.parametrize(
@@ -199,11 +207,11 @@ def test_what_is_not_known_neither_allows_nor_denies(
     ],
 )
 def test_a_refusal_has_googles_words_and_details(permission: str, resource: str, expected: str) -> None:
-    need = Need(permission, resource)
-    assert wording("a@p", need) == expected
+    need = RequiredPermission(permission, resource)
+    assert format_denial("a@p", need) == expected
     error = DeniedError("a@p", need)
     assert str(error) == expected
-    assert error.sentence == f"403: a@p lacks {permission} on {resource}"
+    assert error.summary == f"403: a@p lacks {permission} on {resource}"
     assert error.details[0]["metadata"] == {
         "principal": "a@p",
         "permission": permission,
@@ -214,12 +222,17 @@ def test_a_refusal_has_googles_words_and_details(permission: str, resource: str,
 def test_what_was_needed_is_remembered_by_what_holds_it(
     environment: LocalEnvironment, tmp_path: Path
 ) -> None:
-    access, email = environment.service(Access), account(environment, "reader")
+    access, email = environment.service(AccessControl), account(environment, "reader")
     allow(environment, email, "b/b", "storage.objects.get")
     for number in range(3):
-        access.check(email, [Need("storage.objects.get", f"projects/_/buckets/b/objects/{number}")])
+        access.check(
+            email, [RequiredPermission("storage.objects.get", f"projects/_/buckets/b/objects/{number}")]
+        )
         with pytest.raises(DeniedError):
-            access.check(email, [Need("storage.objects.delete", f"projects/_/buckets/b/objects/{number}")])
+            access.check(
+                email,
+                [RequiredPermission("storage.objects.delete", f"projects/_/buckets/b/objects/{number}")],
+            )
     access.write(tmp_path)
     kept: list[dict[str, Any]] = json.loads((tmp_path / "access.json").read_text())
     assert [(each["permission"], each["resource"], each["allowed"], each["denied"]) for each in kept] == [
@@ -228,19 +241,19 @@ def test_what_was_needed_is_remembered_by_what_holds_it(
     ]
     access.write(tmp_path)  # twice is as once
     assert json.loads((tmp_path / "access.json").read_text()) == kept
-    later = Access(environment)
-    later.check(email, [Need("storage.objects.get", f"{OBJECT}/later")])
+    later = AccessControl(environment)
+    later.check(email, [RequiredPermission("storage.objects.get", f"{OBJECT}/later")])
     later.write(tmp_path)
     assert [each["allowed"] for each in json.loads((tmp_path / "access.json").read_text())] == [0, 4]
-    assert later.denials() == []
-    assert access.denials() == [
+    assert later.denial_messages() == []
+    assert access.denial_messages() == [
         f"403: {email} lacks storage.objects.delete on projects/_/buckets/b/objects/0 (3 times)"
     ]
 
 
-PERMISSIONS = st.sampled_from(sorted({p for role in predefined().values() for p in role}))
+PERMISSIONS = st.sampled_from(sorted({p for role in load_predefined_roles().values() for p in role}))
 RESOURCES = st.sampled_from([OBJECT, TABLE, "projects/_/buckets/c", "projects/p/datasets/d", "projects/p"])
-ROLES = st.sampled_from(sorted(predefined()))
+ROLES = st.sampled_from(sorted(load_predefined_roles()))
 
 
 @given(grants=st.lists(st.tuples(ROLES, RESOURCES), max_size=4), permission=PERMISSIONS, resource=RESOURCES)
@@ -249,14 +262,16 @@ def test_a_permission_comes_from_a_grant_that_has_it_and_reaches_that_far(
 ) -> None:
     """Nothing else allows anything, and each further grant only adds."""
     environment = _Held()
-    access, policies = Access(environment), Policies(environment)  # type: ignore[arg-type]  # all that they need
+    access, policies = AccessControl(environment), Policies(environment)  # type: ignore[arg-type]  # all that they need
     expected = False
     for role, held in grants:
-        name = next(holders(held, "p"))
+        name = next(resource_hierarchy(held, "p"))
         policies.grant(name, role, ["serviceAccount:a@p"])
-        expected = expected or (permission in predefined()[role] and name in holders(resource, "p"))
-        assert access.allows("a@p", Need(permission, resource)) is expected
-    assert not access.allows("b@p", Need(permission, resource))
+        expected = expected or (
+            permission in load_predefined_roles()[role] and name in resource_hierarchy(resource, "p")
+        )
+        assert access.is_allowed("a@p", RequiredPermission(permission, resource)) is expected
+    assert not access.is_allowed("b@p", RequiredPermission(permission, resource))
 
 
 class _Held:

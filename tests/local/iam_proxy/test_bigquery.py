@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.http.request import InvalidCallError, Request
-from local.iam_proxy.access import Need
-from local.iam_proxy.bigquery import asked, job_needs, query_needs
-from local.iam_proxy.permissions import UnansweredError
+from local.http.request import InvalidRequestError, Request
+from local.iam_proxy.access import RequiredPermission
+from local.iam_proxy.bigquery import job_permissions, query_permissions, required_permissions
+from local.iam_proxy.permissions import UnknownMethodError
 
 pytestmark = pytest.mark.unit
 
@@ -26,8 +26,8 @@ def call(
     request = Request(
         method, target, {"content-type": "application/json"}, lambda: json.dumps(body or {}).encode()
     )
-    found = asked(request, lambda _project, _job: owner, identity)
-    return [(need.permission, need.resource) for need in found.needs]
+    found = required_permissions(request, lambda _project, _job: owner, identity)
+    return [(need.permission, need.resource) for need in found.required]
 
 
 @pytest.mark.parametrize(
@@ -164,8 +164,8 @@ GET, PUT = BIGQUERY + "getData", BIGQUERY + "updateData"
     ],
 )
 def test_what_a_query_needs(sql: str, needs: list[tuple[str, str]]) -> None:
-    found = list(query_needs("p", sql))
-    assert sorted(found) == sorted(Need(*each) for each in needs)
+    found = list(query_permissions("p", sql))
+    assert sorted(found) == sorted(RequiredPermission(*each) for each in needs)
 
 
 NAMES = st.from_regex(r"[a-z_][a-z0-9_]{0,20}", fullmatch=True)
@@ -175,8 +175,8 @@ NAMES = st.from_regex(r"[a-z_][a-z0-9_]{0,20}", fullmatch=True)
 def test_every_table_of_a_query_is_asked_for(names: list[tuple[str, str, str]]) -> None:
     """However the names are, none goes by unseen, and none is made up."""
     tables = " UNION ALL ".join(f"SELECT 1 FROM `{'.'.join(name)}`" for name in names)  # noqa: S608
-    expected = {Need(GET, f"projects/{p}/datasets/{d}/tables/{t}") for p, d, t in names}
-    assert set(query_needs("elsewhere", tables)) == expected
+    expected = {RequiredPermission(GET, f"projects/{p}/datasets/{d}/tables/{t}") for p, d, t in names}
+    assert set(query_permissions("elsewhere", tables)) == expected
 
 
 @pytest.mark.parametrize(
@@ -188,33 +188,41 @@ def test_every_table_of_a_query_is_asked_for(names: list[tuple[str, str, str]]) 
     ],
 )
 def test_a_statement_that_is_not_known_is_not_let_through(sql: str, kind: str) -> None:
-    with pytest.raises(UnansweredError, match=kind):
-        list(query_needs("p", sql))
+    with pytest.raises(UnknownMethodError, match=kind):
+        list(query_permissions("p", sql))
 
 
 @pytest.mark.parametrize(
     ("configuration", "error", "expected"),
     [
-        ({}, InvalidCallError, "a job of one kind of load, query, copy, extract is expected, found \\[\\]"),
-        ({"load": NEVER, "query": {}}, InvalidCallError, "found \\['load', 'query'\\]"),
+        (
+            {},
+            InvalidRequestError,
+            "a job of one kind of load, query, copy, extract is expected, found \\[\\]",
+        ),
+        ({"load": NEVER, "query": {}}, InvalidRequestError, "found \\['load', 'query'\\]"),
         (
             {"load": {"destinationTable": {"datasetId": "d"}}},
-            InvalidCallError,
+            InvalidRequestError,
             "a load job that cannot be read: KeyError\\('tableId'\\)",
         ),
-        ({"load": {}}, InvalidCallError, "a load job that cannot be read: KeyError\\('destinationTable'\\)"),
-        ({"copy": []}, InvalidCallError, "a copy job that cannot be read"),
-        ({"query": {"query": "SELECT FROM WHERE"}}, InvalidCallError, "Syntax error"),
-        ({"query": {"query": "SELECT 1", "useLegacySql": True}}, UnansweredError, "GoogleSQL only"),
+        (
+            {"load": {}},
+            InvalidRequestError,
+            "a load job that cannot be read: KeyError\\('destinationTable'\\)",
+        ),
+        ({"copy": []}, InvalidRequestError, "a copy job that cannot be read"),
+        ({"query": {"query": "SELECT FROM WHERE"}}, InvalidRequestError, "Syntax error"),
+        ({"query": {"query": "SELECT 1", "useLegacySql": True}}, UnknownMethodError, "GoogleSQL only"),
     ],
 )
 def test_a_job_that_cannot_be_judged_is_refused(
     configuration: dict[str, Any], error: type[Exception], expected: str
 ) -> None:
     with pytest.raises(error, match=expected):
-        list(job_needs("p", configuration))
+        list(job_permissions("p", configuration))
 
 
 def test_a_method_that_is_not_known_is_not_let_through() -> None:
-    with pytest.raises(UnansweredError, match=r"local/iam_proxy/bigquery\.py does not know"):
+    with pytest.raises(UnknownMethodError, match=r"local/iam_proxy/bigquery\.py does not know"):
         call("GET", "/bigquery/v2/projects/p/datasets/d/models")

@@ -17,8 +17,8 @@ from google.oauth2.credentials import Credentials
 from local.data_plane.emulators import Emulators
 from local.environment.environment import LocalEnvironment
 from local.environment.metadata_server import access_token
-from local.iam_proxy.access import Access
-from local.iam_proxy.enforcement import IamProxy, JobOwners
+from local.iam_proxy.access import AccessControl
+from local.iam_proxy.enforcement import IamProxy, JobOwnerStore
 from local.processes.supervisor import Supervisor
 from local.services.bigquery import BigQuery
 from local.services.iam import Policies
@@ -173,7 +173,7 @@ def test_a_refusal_names_identity_permission_and_resource(here: Guarded) -> None
     for expected in (stranger, "bigquery.tables.get", f"projects/{project}/datasets/d/tables/t"):
         assert expected in told
     assert f"403: {stranger} lacks bigquery.tables.get on projects/{project}/datasets/d/tables/t" in (
-        here.environment.service(Access).denials()
+        here.environment.service(AccessControl).denial_messages()
     )
 
 
@@ -320,15 +320,15 @@ def test_an_unknown_role_is_an_error_that_says_where_to_add_it(here: Guarded) ->
 
 
 def test_who_deploys_gets_through(here: Guarded) -> None:
-    owner = here.environment.service(Access).owner
+    owner = here.environment.service(AccessControl).deployer
     assert here.storage(owner).get_bucket(here.bucket).name == here.bucket
 
 
 def test_owners_of_jobs_outlive_a_restart(tmp_path: Path) -> None:
     for _ in range(2):
-        JobOwners(tmp_path / "jobs.sqlite").put("p", "j", "first")
-    owners = JobOwners(tmp_path / "jobs.sqlite")
+        JobOwnerStore(tmp_path / "jobs.sqlite").put("p", "j", "first")
+    owners = JobOwnerStore(tmp_path / "jobs.sqlite")
     owners.put("p", "j", "second")  # a job has one owner for ever
-    assert (owners.of("p", "j"), owners.of("q", "j")) == ("first", None)
+    assert (owners.find("p", "j"), owners.find("q", "j")) == ("first", None)
     with sqlite3.connect(tmp_path / "jobs.sqlite") as database:
         assert database.execute("SELECT count(*) FROM owners").fetchone() == (1,)

@@ -91,4 +91,4 @@ def test_a_slow_call_is_done(here: Guarded, bucket: Bucket, monkeypatch: pytest.
     ],
 )
 def test_a_kind_has_no_names(target: str, kind: str) -> None:
-    assert proxy.kind_of(target) == kind
+    assert proxy.path_pattern(target) == kind

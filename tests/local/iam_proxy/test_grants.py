@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from local.environment.environment import LocalEnvironment
-from local.iam_proxy.access import Access, Need
-from local.iam_proxy.storage import object_name
+from local.iam_proxy.access import AccessControl, RequiredPermission
+from local.iam_proxy.storage import object_resource
 from local.services.iam import Policies
 from local.workloads.builds import check_build
 from tests.conftest import EXAMPLE
@@ -170,21 +170,21 @@ def test_without_any_one_grant_something_that_was_needed_is_denied(
     assert len(grants) == len(declared) == len(set(grants)) > 20
     for role in json.loads((whole.folder / "control" / "iam" / "roles.json").read_text()).values():
         environment.collection("iam", "roles").put(role["name"], role)
-    policies, access = environment.service(Policies), environment.service(Access)
+    policies, access = environment.service(Policies), environment.service(AccessControl)
     for resource, policy in held.items():
         policies.replace(resource, policy["bindings"])
     check_build(
         environment,
         f"vlille-build@{project}.iam.gserviceaccount.com",
-        object_name(f"{project}-artifacts", "copier/copier-0.zip"),
+        object_resource(f"{project}-artifacts", "copier/copier-0.zip"),
         f"projects/{project}/locations/europe-west1/repositories/vlille",
     )
     needed = {
-        (each["identity"], Need(each["permission"], each["resource"]))
-        for each in [*whole.used, *broken.used, *(vars(usage) for usage in access.used())]
+        (each["identity"], RequiredPermission(each["permission"], each["resource"]))
+        for each in [*whole.used, *broken.used, *(vars(usage) for usage in access.usages())]
         if each["allowed"]
     }
-    assert all(access.allows(identity, need) for identity, need in needed)
+    assert all(access.is_allowed(identity, need) for identity, need in needed)
     idle = set()
     for resource, role, member in grants:
         bindings = [
@@ -193,7 +193,7 @@ def test_without_any_one_grant_something_that_was_needed_is_denied(
             for binding in held[resource]["bindings"]
         ]
         policies.replace(resource, bindings)
-        denied = [(identity, need) for identity, need in needed if not access.allows(identity, need)]
+        denied = [(identity, need) for identity, need in needed if not access.is_allowed(identity, need)]
         # Nobody else loses anything.
         assert {f"serviceAccount:{identity}" for identity, _ in denied} <= {member}
         if not denied:

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from local.http.request import InvalidCallError, Request
-from local.iam_proxy.access import Need
-from local.iam_proxy.permissions import Asked, UnansweredError
-from local.iam_proxy.storage import asked
+from local.http.request import InvalidRequestError, Request
+from local.iam_proxy.access import RequiredPermission
+from local.iam_proxy.permissions import RequestPermissions, UnknownMethodError
+from local.iam_proxy.storage import required_permissions
 
 pytestmark = pytest.mark.unit
 
@@ -51,7 +51,9 @@ def request(method: str, target: str, body: bytes = b"", content_type: str = "ap
     ],
 )
 def test_what_a_method_needs(method: str, target: str, needs: list[tuple[str, str]]) -> None:
-    assert list(asked(request(method, target), "p").needs) == [Need(*each) for each in needs]
+    assert list(required_permissions(request(method, target), "p").required) == [
+        RequiredPermission(*each) for each in needs
+    ]
 
 
 RESUMABLE = b'{"name": "feed/20261124T120100Z.json.gz"}'
@@ -70,19 +72,22 @@ def test_creating_needs_one_permission_and_replacing_another(
     kind: str, body: bytes, content_type: str, precondition: str
 ) -> None:
     target = f"/upload/storage/v1/b/landing/o?{kind}{precondition}"
-    create, replace = Need("storage.objects.create", OBJECT), Need("storage.objects.delete", OBJECT)
-    expected = (
-        Asked((create,))
-        if precondition.endswith("=0")
-        else Asked((create,), (replace,), f"/storage/v1/b/landing/o/{NAME}")
+    create, replace = (
+        RequiredPermission("storage.objects.create", OBJECT),
+        RequiredPermission("storage.objects.delete", OBJECT),
     )
-    assert asked(request("POST", target, body, content_type), "p") == expected
+    expected = (
+        RequestPermissions((create,))
+        if precondition.endswith("=0")
+        else RequestPermissions((create,), (replace,), f"/storage/v1/b/landing/o/{NAME}")
+    )
+    assert required_permissions(request("POST", target, body, content_type), "p") == expected
 
 
 def test_composing_reads_what_it_composes() -> None:
     body = json.dumps({"sourceObjects": [{"name": "a"}, {"name": "b"}]}).encode()
-    found = asked(request("POST", "/storage/v1/b/landing/o/c/compose", body), "p")
-    assert [(need.permission, need.resource.rpartition("/")[2]) for need in found.needs] == [
+    found = required_permissions(request("POST", "/storage/v1/b/landing/o/c/compose", body), "p")
+    assert [(need.permission, need.resource.rpartition("/")[2]) for need in found.required] == [
         ("storage.objects.get", "a"),
         ("storage.objects.get", "b"),
         ("storage.objects.create", "c"),
@@ -90,8 +95,8 @@ def test_composing_reads_what_it_composes() -> None:
 
 
 def test_who_looks_for_an_object_must_be_allowed_to_list_to_hear_that_it_is_not_there() -> None:
-    found = asked(request("GET", f"/storage/v1/b/landing/o/{NAME}"), "p")
-    assert found.to_hear_404 == (Need("storage.objects.list", B),)
+    found = required_permissions(request("GET", f"/storage/v1/b/landing/o/{NAME}"), "p")
+    assert found.to_reveal_absence == (RequiredPermission("storage.objects.list", B),)
 
 
 @pytest.mark.parametrize(
@@ -105,8 +110,8 @@ def test_who_looks_for_an_object_must_be_allowed_to_list_to_hear_that_it_is_not_
     ],
 )
 def test_a_call_that_is_not_known_is_not_let_through(method: str, target: str) -> None:
-    with pytest.raises(UnansweredError, match=r"which permission .* needs: add it there"):
-        asked(request(method, target), "p")
+    with pytest.raises(UnknownMethodError, match=r"which permission .* needs: add it there"):
+        required_permissions(request(method, target), "p")
 
 
 @pytest.mark.parametrize(
@@ -119,5 +124,7 @@ def test_a_call_that_is_not_known_is_not_let_through(method: str, target: str) -
     ],
 )
 def test_a_body_that_cannot_be_read_is_refused(body: bytes, content_type: str, expected: str) -> None:
-    with pytest.raises(InvalidCallError, match=expected):
-        asked(request("POST", "/upload/storage/v1/b/landing/o?uploadType=resumable", body, content_type), "p")
+    with pytest.raises(InvalidRequestError, match=expected):
+        required_permissions(
+            request("POST", "/upload/storage/v1/b/landing/o?uploadType=resumable", body, content_type), "p"
+        )

@@ -11,7 +11,7 @@ import requests
 
 from local.environment.environment import LocalEnvironment
 from local.environment.metadata_server import identity_token
-from local.iam_proxy.access import Access
+from local.iam_proxy.access import AccessControl
 from local.processes.ports import free_port
 from local.service_router.ingress import Ingress
 from local.service_router.router import ServiceRouter
@@ -128,7 +128,7 @@ def test_the_users_own_address_opens_the_service_without_a_token(
 
 
 def test_whoever_uses_the_machine_has_a_token_too(environment: LocalEnvironment, service: str) -> None:
-    token = identity_token(environment.service(Access).owner, service, 0)
+    token = identity_token(environment.service(AccessControl).deployer, service, 0)
     assert get(service, token).status_code == 200
 
 
@@ -140,4 +140,7 @@ def test_a_service_that_ended_listens_at_its_url_again(environment: LocalEnviron
         with pytest.raises(requests.ConnectionError):
             get(url)
     assert ingress.listen(int(service.rpartition(":")[2]), "http://127.0.0.1:1") == service
-    assert get(service, identity_token(environment.service(Access).owner, service, 0)).status_code == 503
+    assert (
+        get(service, identity_token(environment.service(AccessControl).deployer, service, 0)).status_code
+        == 503
+    )

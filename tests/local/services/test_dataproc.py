@@ -10,7 +10,7 @@ import pytest
 from local.environment.clock import SimulatedClock
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
-from local.iam_proxy.access import Access
+from local.iam_proxy.access import AccessControl
 from local.service_router.router import Answer, ServiceRouter
 from local.services.dataproc import (
     MACHINES,
@@ -206,7 +206,7 @@ def test_the_api_refuses_as_google_does(
     environment.clock = SimulatedClock(environment.clock.now())
     declare(environment)
     base = f"https://dataproc.googleapis.com/v1/projects/{environment.project}/regions/europe-west1"
-    owner = bearer(environment.service(Access).owner)
+    owner = bearer(environment.service(AccessControl).deployer)
     answer = environment.service(ServiceRouter).call(
         "POST", f"{base}/workflowTemplates/{path}", owner, body, 5
     )
@@ -225,7 +225,7 @@ def ask(
 ) -> Answer:
     """Call the API below the machine's region, as who deploys or somebody else."""
     url = f"https://dataproc.googleapis.com/v1/projects/{environment.project}/regions/europe-west1/{path}"
-    token = bearer(caller or environment.service(Access).owner)
+    token = bearer(caller or environment.service(AccessControl).deployer)
     return environment.service(ServiceRouter).call(method, url, token, json.dumps(document).encode(), 5)
 
 

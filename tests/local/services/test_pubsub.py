@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from local.environment.clock import AT_ONCE, RealClock, SimulatedClock
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError, NotFoundError
-from local.iam_proxy.access import Access
+from local.iam_proxy.access import AccessControl
 from local.processes.ports import free_port
 from local.service_router.router import ServiceRouter
 from local.services.pubsub import AGENT, PubSub, _backoff_s, subscription_of
@@ -179,7 +179,7 @@ def test_without_its_agents_roles_a_message_comes_until_it_expires(
     assert len(target.requests) > 5
     assert (broker.traffic.dead_lettered, broker.traffic.expired) == (0, 1)
     assert broker.pull(f"projects/{timed.project}/subscriptions/dead", 10) == []
-    (denied,) = timed.service(Access).denials()
+    (denied,) = timed.service(AccessControl).denial_messages()
     agent = f"service-{timed.project_number}@gcp-sa-pubsub.iam.gserviceaccount.com"
     assert f"403: {agent} {missing.format(timed.project)}" in denied
 

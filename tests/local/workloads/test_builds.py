@@ -5,14 +5,14 @@ import re
 import pytest
 
 from local.environment.environment import LocalEnvironment
-from local.iam_proxy.access import Access
-from local.iam_proxy.storage import object_name
+from local.iam_proxy.access import AccessControl
+from local.iam_proxy.storage import object_resource
 from local.workloads.builds import BuildError, check_build
 from tests.local.conftest import account, allow
 
 pytestmark = pytest.mark.unit
 
-SOURCE, REPOSITORY = object_name("artifacts", "copier-1.zip"), "projects/p/locations/l/repositories/r"
+SOURCE, REPOSITORY = object_resource("artifacts", "copier-1.zip"), "projects/p/locations/l/repositories/r"
 NEEDS = (
     ("b/artifacts", "storage.objects.get"),
     ("projects/{project}", "logging.logEntries.create"),
@@ -32,7 +32,9 @@ def test_a_build_fails_where_its_account_lacks_one_of_three(
         check_build(environment, builder, SOURCE, REPOSITORY)
     allow(environment, builder, NEEDS[missing][0].format(project=environment.project), NEEDS[missing][1])
     check_build(environment, builder, SOURCE, REPOSITORY)
-    assert {each.permission for each in environment.service(Access).used()} == {each for _, each in NEEDS}
+    assert {each.permission for each in environment.service(AccessControl).usages()} == {
+        each for _, each in NEEDS
+    }
 
 
 def test_a_build_that_pushes_nowhere_needs_no_repository(environment: LocalEnvironment) -> None:

@@ -39,8 +39,8 @@ def cloud(plane: ControlPlane, environment: LocalEnvironment) -> Cloud:
     return connect(environment.project, plane.variables())
 
 
-def url(cloud: Cloud, environment: LocalEnvironment, places: str, rest: str) -> str:
-    return f"{cloud.endpoints.dataproc}projects/{environment.project}/{places}/{environment.region}/{rest}"
+def url(cloud: Cloud, environment: LocalEnvironment, params: str, rest: str) -> str:
+    return f"{cloud.endpoints.dataproc}projects/{environment.project}/{params}/{environment.region}/{rest}"
 
 
 def begin(cloud: Cloud, environment: LocalEnvironment, **query: str) -> dict[str, Any]:
@@ -107,9 +107,9 @@ def test_a_request_id_is_read_from_the_query(cloud: Cloud, environment: LocalEnv
     ],
 )
 def test_what_is_not_there_or_bad_is_refused(
-    cloud: Cloud, environment: LocalEnvironment, call: str, status: int, reason: str
+    cloud: Cloud, environment: LocalEnvironment, request: str, status: int, reason: str
 ) -> None:
-    method, rest = call.split()
+    method, rest = request.split()
     with pytest.raises(RefusedError, match=reason) as refused:
         cloud.call(method, url(cloud, environment, "regions", rest))
     assert refused.value.status == status

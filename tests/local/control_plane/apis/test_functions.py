@@ -14,7 +14,7 @@ from local.control_plane.server import ControlPlane
 from local.data_plane.emulators import Emulators
 from local.environment.clock import RealClock
 from local.environment.environment import LocalEnvironment
-from local.http.rest import Call
+from local.http.rest import ApiRequest
 from local.service_router.ingress import Ingress
 from local.services.storage import Storage
 from tests.local.control_plane.test_provider import zipped
@@ -49,14 +49,14 @@ def function(environment: LocalEnvironment, name: str, word: str) -> dict[str, A
 
 
 def settled(plane: ControlPlane, method: str, path: str, query: dict[str, str], body: Any) -> dict[str, Any]:
-    reply = plane.answer(Call(method, path, query, json.dumps(body).encode()))
-    told: dict[str, Any] = json.loads(reply.body)
+    response = plane.respond(ApiRequest(method, path, query, json.dumps(body).encode()))
+    told: dict[str, Any] = json.loads(response.body)
     end = time.monotonic() + 60
     while not told.get("done"):
-        assert reply.status == 200, told
+        assert response.status == 200, told
         assert time.monotonic() < end
         time.sleep(0.02)
-        told = json.loads(plane.answer(Call("GET", f"/cloudfunctions2/v2/{told['name']}")).body)
+        told = json.loads(plane.respond(ApiRequest("GET", f"/cloudfunctions2/v2/{told['name']}")).body)
     return told
 
 
@@ -92,4 +92,4 @@ def test_an_archive_that_does_not_start_says_why_and_leaves_nothing(
         plane, "POST", f"{PARENT}/functions", {"functionId": "f"}, function(environment, "broken.zip", "one")
     )
     assert "No module named 'nothing_of_that_name'" in made["error"]["message"]
-    assert plane.answer(Call("GET", NAME)).status == 404
+    assert plane.respond(ApiRequest("GET", NAME)).status == 404
