@@ -19,7 +19,7 @@ class Operations:
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
 
-    def begin(self, parent: str, kind: str, work: Callable[[], Json]) -> Json:
+    def start(self, parent: str, kind: str, work: Callable[[], Json]) -> Json:
         """Begin work in its own thread and return its operation, which is not done yet.
 
         `kind` is the type of what it gives (`google.cloud.functions.v2.Function`); an error of the work is

@@ -52,7 +52,7 @@ class ResourceType:
     service: str
     collection: str
     apply: Apply
-    forget: Callable[[LocalEnvironment, Json], None]
+    delete: Callable[[LocalEnvironment, Json], None]
     id_of: IdOf = id_from_name
     create_method: str = "POST"
     update_field: str = ""  # the field that holds the resource in the body of an update
@@ -125,9 +125,9 @@ class ResourceType:
         held = self.stored(environment).get(name)
 
         def work() -> Json:
-            self.forget(environment, held)
+            self.delete(environment, held)
             self.stored(environment).delete(name)
-            environment.service(Policies).forget(name)
+            environment.service(Policies).delete(name)
             return {}
 
         return self._answer(environment, params, work)
@@ -142,7 +142,7 @@ class ResourceType:
         if not self.operation:
             return work()
         parent = f"projects/{params['project']}/locations/{params['location']}"
-        return environment.service(Operations).begin(parent, self.operation, work)
+        return environment.service(Operations).start(parent, self.operation, work)
 
 
 def apply_update_mask(before: Json, sent: Json, mask: str) -> Json:

@@ -12,7 +12,7 @@ from local.runs.pipeline import Landed, archive, drain, rebuild, tell
 from local.runs.report import Report, begin, complete, count_rows, difference, explained
 from local.runs.running_stack import Options, System, running
 from local.runs.terminal import Terminal
-from local.services.scheduler import fires_after
+from local.services.scheduler import cron_times_after
 from local.workloads.spark import local_spark
 
 MOST_TICKS = 1440  # ticks lie within one day, which is what the nightly batch rebuilds
@@ -127,7 +127,7 @@ def _pass_through(system: System, report: Report, day: datetime, ticks: int) -> 
     report.objects_landed = landed.look()
     scheduler.pause(parts.copy)
     terminal.line(
-        f"{parts.copy} is paused; time leaps to {scheduler.next_fire(parts.batch):%Y-%m-%d %H:%M} UTC"
+        f"{parts.copy} is paused; time leaps to {scheduler.next_run_time(parts.batch):%Y-%m-%d %H:%M} UTC"
     )
     _await_end_of(day, system)
     rebuild(system, report, lambda: None)
@@ -147,12 +147,12 @@ def _tick(system: System, report: Report, number: int, ticks: int) -> None:
 
 def _fires_of(system: System, job: str, day: datetime) -> list[datetime]:
     name = next(each for each in system.scheduler.jobs.list() if each["name"].endswith(f"/{job}"))
-    following = fires_after(name, day - timedelta(seconds=1))
+    following = cron_times_after(name, day - timedelta(seconds=1))
     fires = [following()]
     while fires[-1] < day + DAY:
         fires.append(following())
     # Of a recording, only the minutes that it has.
-    return [fire for fire in fires[:-1] if not system.scheduler.is_left_out(job, fire)]
+    return [fire for fire in fires[:-1] if not system.scheduler.is_skipped(job, fire)]
 
 
 def _leap(clock: Clock, moment: datetime) -> None:

@@ -29,7 +29,7 @@ def page_url(system: System) -> str | None:
     The service's own URL answers only who has an identity token and a role, as in the cloud.
     """
     url = system.environment.service(Workloads).urls.get(SERVICE)
-    return None if url is None else f"{system.environment.service(Ingress).open_for_user(url)}/"
+    return None if url is None else f"{system.environment.service(Ingress).open_user_proxy(url)}/"
 
 
 def write_page(system: System) -> Path | None:

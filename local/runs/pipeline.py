@@ -8,7 +8,7 @@ from local.errors import LocalError
 from local.runs.report import Comparison, Report, count_rows, no_rows, ticks_in
 from local.runs.running_stack import System
 from local.services.dataproc import Workflow
-from local.services.scheduler import Run
+from local.services.scheduler import Execution
 
 TOLD_OF_BATCH = (
     "first_day",
@@ -40,11 +40,11 @@ def tell(system: System) -> None:
     """Print a line for each sweep and each batch that ends, and for what fails, is left out or gets lost."""
     terminal, parts = system.terminal, system.parts
 
-    def ran(run: Run) -> None:
-        if not run.answer.ok:
-            terminal.line(f"{run.job}, fired at {run.fired:%H:%M} UTC, failed: {run.answer}")
+    def ran(run: Execution) -> None:
+        if not run.response.ok:
+            terminal.line(f"{run.job}, fired at {run.fired:%H:%M} UTC, failed: {run.response}")
         elif run.job == parts.copy:
-            terminal.line(f"{run.job}, {run.fired:%H:%M} UTC: {_told(run.answer.body)}")
+            terminal.line(f"{run.job}, {run.fired:%H:%M} UTC: {_told(run.response.body)}")
 
     def ended(workflow: Workflow) -> None:
         for summary in workflow.summaries.values():
@@ -60,7 +60,7 @@ def tell(system: System) -> None:
     def expired(subscription: str, number: int) -> None:
         terminal.line(f"{subscription.rpartition('/')[2]}: {number} messages expired before they were taken")
 
-    system.scheduler.on_run.append(ran)
+    system.scheduler.on_finished.append(ran)
     system.scheduler.on_skip.append(skipped)
     system.broker.on_expired.append(expired)
     system.dataproc.on_ended.append(ended)
@@ -69,15 +69,15 @@ def tell(system: System) -> None:
 def drain(system: System) -> None:
     """Let time pass until the push subscription has delivered, or dead-lettered, all it holds."""
     with system.terminal.stage("collect", "waiting for the last deliveries"):
-        system.clock.run(lambda: system.broker.waiting(system.parts.push) == 0)
+        system.clock.run(lambda: system.broker.count_undelivered(system.parts.push) == 0)
 
 
 def archive(system: System, sweep: Callable[[], None]) -> None:
     """Let the copier's job run, as `sweep` begins it. Raises LocalError where its last attempt fails."""
     with system.terminal.stage("archive", "archiving what landed"):
         run = _next_run(system, system.parts.copy, sweep)
-    if not run.answer.ok:
-        raise LocalError(f"the sweep failed with {run.answer}: see {_log(system, 'service')}")
+    if not run.response.ok:
+        raise LocalError(f"the sweep failed with {run.response}: see {_log(system, 'service')}")
 
 
 def rebuild(system: System, report: Report, begin: Callable[[], None]) -> None:
@@ -111,27 +111,27 @@ def _told(body: bytes) -> str:
     return ", ".join(f"{key}={value}" for key, value in figures.items() if not isinstance(value, bool))
 
 
-def _next_run(system: System, job: str, begin: Callable[[], None]) -> Run:
-    ended: list[Run] = []
-    system.scheduler.on_run.append(ended.append)
+def _next_run(system: System, job: str, begin: Callable[[], None]) -> Execution:
+    ended: list[Execution] = []
+    system.scheduler.on_finished.append(ended.append)
     begin()
     system.clock.run(lambda: any(run.job == job for run in ended))
-    system.scheduler.on_run.remove(ended.append)
+    system.scheduler.on_finished.remove(ended.append)
     return next(run for run in ended if run.job == job)
 
 
 def _next_workflow(system: System, begin: Callable[[], None]) -> Workflow:
     ended: list[Workflow] = []
-    refused: list[Run] = []
+    refused: list[Execution] = []
     system.dataproc.on_ended.append(ended.append)
-    system.scheduler.on_run.append(refused.append)
+    system.scheduler.on_finished.append(refused.append)
     begin()
     batch = system.parts.batch
-    system.clock.run(lambda: bool(ended) or any(r.job == batch and not r.answer.ok for r in refused))
+    system.clock.run(lambda: bool(ended) or any(r.job == batch and not r.response.ok for r in refused))
     system.dataproc.on_ended.remove(ended.append)
-    system.scheduler.on_run.remove(refused.append)
+    system.scheduler.on_finished.remove(refused.append)
     if not ended:
-        raise LocalError(f"the batch was not begun: {next(r.answer for r in refused if not r.answer.ok)}")
+        raise LocalError(f"the batch was not begun: {next(r.response for r in refused if not r.response.ok)}")
     return ended[0]
 
 

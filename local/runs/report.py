@@ -157,16 +157,16 @@ def begin(system: System) -> Report:
 
 def counters(system: System) -> dict[str, int]:
     """Return what is counted while it happens, by the report's names."""
-    parts, traffic = system.parts, system.broker.traffic
+    parts, totals = system.parts, system.broker.totals
     return {
         "ticks": system.scheduler.fired[parts.collect],
         "ticks_left_out": system.scheduler.skipped[parts.collect],
         "sweeps": system.scheduler.fired[parts.copy],
-        "messages_published": traffic.by_topic.get(parts.topic, 0),
-        "messages_delivered": traffic.delivered,
-        "delivery_attempts_failed": traffic.failed,
-        "dead_letters": traffic.dead_lettered,
-        "messages_expired": traffic.expired,
+        "messages_published": totals.by_topic.get(parts.topic, 0),
+        "messages_delivered": totals.delivered,
+        "delivery_attempts_failed": totals.failed,
+        "dead_letters": totals.dead_lettered,
+        "messages_expired": totals.expired,
     }
 
 
@@ -182,7 +182,7 @@ def complete(report: Report, system: System, before: Mapping[str, int] | None = 
     report.denied = environment.service(AccessControl).denial_messages()
     environment.service(AccessControl).write(system.options.folder)
     report.not_honoured = list(environment.not_honoured)
-    ended = [each for each in system.dataproc.workflows if each.ended.is_set()]
+    ended = [each for each in system.dataproc.workflows if each.finished.is_set()]
     report.batch_runs = [each.error.partition("\n")[0] for each in ended]
     report.seconds = {name: round(each, 2) for name, each in system.terminal.seconds.items()}
     report.total_seconds = round(system.terminal.elapsed, 2)

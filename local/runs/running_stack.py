@@ -232,7 +232,7 @@ def _bring_up(
     with terminal.stage("apply", f"making the {len(stack.resources)} resources of {stack.name}"):
         applied = apply(stack, environment, HANDLERS, lambda _resource, _what: None)
     with terminal.stage("start", "starting the function and the service"):
-        environment.service(Workloads).settle()
+        environment.service(Workloads).wait_until_ready()
     parts = _parts(environment, applied)
     return System(options, terminal, clock, environment, stack, applied, feed, parts, source)
 
@@ -343,7 +343,7 @@ def _choose_source(
         replay = Replay(options.replay, zone)
         answers: Replay | EvolvingSample | GeneratedDay = replay
         if replay.is_timed:
-            environment.service(Scheduler).leave_out(COLLECT, lambda due: not replay.has(due), NO_RESPONSE)
+            environment.service(Scheduler).skip_when(COLLECT, lambda due: not replay.has(due), NO_RESPONSE)
     elif options.day is not None:
         answers = GeneratedDay(feed.name)
     else:
@@ -352,8 +352,8 @@ def _choose_source(
             terminal.line(city.description)
         reason = city.unreached if city is not None and city.unreached else probe(feed, url)
         if reason is None:
-            workloads.passed_on = {key: os.environ[key] for key in PROXY if key in os.environ}
-            workloads.passed_on["NO_PROXY"] = f"{LOOPBACK},localhost"
+            workloads.inherited = {key: os.environ[key] for key in PROXY if key in os.environ}
+            workloads.inherited["NO_PROXY"] = f"{LOOPBACK},localhost"
             terminal.line(f"source: the real API, {url}")
             return url
         terminal.line(f"the real API is not used: {reason}")
@@ -362,7 +362,7 @@ def _choose_source(
         answers = EvolvingSample(feed)
     server = serve(answers, environment.clock.now, feed.join)
     closing.callback(server.close)
-    workloads.replaced["API_URL"] = server.url
+    workloads.overrides["API_URL"] = server.url
     terminal.line(f"source: {answers.description}, at {server.url}")
     return answers.description
 
@@ -371,13 +371,13 @@ def _simulate_systems(terminal: Terminal, environment: LocalEnvironment, closing
     """Let simulated systems answer for those of [gbfs]: a minute of this run may last a second."""
     workloads = environment.service(Workloads)
     workloads.prepare = SimulatedSystems(environment.clock.now, closing, terminal.line).stand_in
-    workloads.replaced["CATALOGUE_URL"] = ""
+    workloads.overrides["CATALOGUE_URL"] = ""
 
 
 def _simulate_city(city: City, terminal: Terminal, environment: LocalEnvironment, closing: ExitStack) -> str:
     server = serve_system(city.simulated, environment.clock.now)
     closing.callback(server.close)
-    environment.service(Workloads).replaced["API_URL"] = server.url_of("station_status")
+    environment.service(Workloads).overrides["API_URL"] = server.url_of("station_status")
     terminal.line(f"source: {city.simulated.description}, at {server.url_of('gbfs')}")
     return city.simulated.description
 

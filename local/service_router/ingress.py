@@ -39,7 +39,7 @@ class Ingress:
         self._router = environment.service(ServiceRouter)
         self._listeners: dict[str, list[Proxy]] = {}
         self._upstreams: dict[str, str] = {}
-        self._personal: dict[str, str] = {}
+        self._user_proxies: dict[str, str] = {}
         self._lock = Lock()
 
     def listen(self, port: int, upstream: str) -> str:
@@ -47,11 +47,11 @@ class Ingress:
         url = f"http://{LOOPBACK}:{port}"
 
         def decide(request: Request) -> Decision:
-            refused = self._router.refusal(url, request.headers.get("authorization", ""))
-            if refused is None:
+            denial = self._router.check_invoker(url, request.headers.get("authorization", ""))
+            if denial is None:
                 return Decision(is_media=True)
-            LOG.warning("%s %s: %s", request.method, request.target, refused)
-            return Decision(_page(refused.status, request.path))
+            LOG.warning("%s %s: %s", request.method, request.target, denial)
+            return Decision(_error_page(denial.status, request.path))
 
         slot = lambda: self._router.slot(url)  # noqa: E731
         with self._lock:
@@ -59,42 +59,42 @@ class Ingress:
             self._upstreams[url] = upstream
         return url
 
-    def open_for_user(self, url: str) -> str:
+    def open_user_proxy(self, url: str) -> str:
         """Return a URL at which whoever uses this machine opens a service, as `gcloud run services proxy` does."""
         with self._lock:
-            if url in self._personal:
-                return self._personal[url]
+            if url in self._user_proxies:
+                return self._user_proxies[url]
             upstream = self._upstreams[url]
 
         def decide(request: Request) -> Decision:
             # Another name for this address would make the data another site's.
-            names = {f"{name}:{urlsplit(personal.url).port}" for name in (LOOPBACK, "localhost")}
+            names = {f"{name}:{urlsplit(user_proxy.url).port}" for name in (LOOPBACK, "localhost")}
             if request.headers.get("host") not in names:
-                return Decision(_page(HTTPStatus.FORBIDDEN, request.path))
+                return Decision(_error_page(HTTPStatus.FORBIDDEN, request.path))
             return Decision(is_media=True)
 
-        personal = Proxy("personal ingress", upstream, decide, slot=lambda: self._router.slot(url))
+        user_proxy = Proxy("personal ingress", upstream, decide, slot=lambda: self._router.slot(url))
         with self._lock:
-            self._listeners[url].append(personal)
-            self._personal[url] = personal.url
-        return personal.url
+            self._listeners[url].append(user_proxy)
+            self._user_proxies[url] = user_proxy.url
+        return user_proxy.url
 
-    def end(self, url: str) -> None:
+    def stop(self, url: str) -> None:
         """Listen no more for a workload."""
         with self._lock:
             listeners = self._listeners.pop(url, [])
             self._upstreams.pop(url, None)
-            self._personal.pop(url, None)
+            self._user_proxies.pop(url, None)
         for each in listeners:
             each.close()
 
     def close(self) -> None:
         """Listen no more for any."""
         for url in list(self._listeners):
-            self.end(url)
+            self.stop(url)
 
 
-def _page(status: int, path: str) -> ProxyResponse:
+def _error_page(status: int, path: str) -> ProxyResponse:
     found = HTTPStatus(status)
     is_forbidden = found == HTTPStatus.FORBIDDEN
     text = PAGE.format(

@@ -1,10 +1,10 @@
 """Artifact Registry: repositories are kept, and hold no image, because none is built here."""
 
-from local.stack.arguments import recorded
+from local.stack.arguments import storing_handler
 from local.stack.loading import Handler
 
 HANDLERS: dict[str, Handler] = {
-    "google_artifact_registry_repository": recorded(
+    "google_artifact_registry_repository": storing_handler(
         "artifactregistry",
         "repositories",
         name="projects/{project}/locations/{location}/repositories/{repository_id}",
@@ -12,7 +12,7 @@ HANDLERS: dict[str, Handler] = {
             "name": "{repository_id}",
             "registry_uri": "{location}-docker.pkg.dev/{project}/{repository_id}",
         },
-        said="google_artifact_registry_repository: kept, but it holds no images and nothing is cleaned up: "
+        unsupported="google_artifact_registry_repository: kept, but it holds no images and nothing is cleaned up: "
         "services run from their source archives here",
     ),
 }

@@ -12,8 +12,8 @@ from local.stack.arguments import as_rest, block, blocks, report_unsupported_arg
 from local.stack.loading import Attributes, Handler, Resource
 
 TIMEOUT_S = 60
-DATASET_HONOURED = {"dataset_id", "location", "friendly_name", "delete_contents_on_destroy"}
-DATASET_SAID = {
+DATASET_SUPPORTED = {"dataset_id", "location", "friendly_name", "delete_contents_on_destroy"}
+DATASET_UNSUPPORTED = {
     "access": "access is not controlled here",
     "default_table_expiration_ms": "tables do not expire here",
     "default_partition_expiration_ms": "partitions do not expire here",
@@ -22,7 +22,7 @@ DATASET_SAID = {
     "is_case_insensitive": "names are as the emulator takes them",
     "default_encryption_configuration": "data is not encrypted here",
 }
-TABLE_HONOURED = {
+TABLE_SUPPORTED = {
     "dataset_id",
     "table_id",
     "schema",
@@ -33,7 +33,7 @@ TABLE_HONOURED = {
     "deletion_protection",
     "require_partition_filter",
 }
-TABLE_SAID = {
+TABLE_UNSUPPORTED = {
     "expiration_time": "tables do not expire here",
     "max_staleness": "views are always fresh here",
     "encryption_configuration": "data is not encrypted here",
@@ -198,7 +198,7 @@ def _check_partition(table: str, found: dict[str, Any], wanted: dict[str, Any]) 
 def dataset(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_bigquery_dataset."""
     report_unsupported_arguments(
-        environment, "google_bigquery_dataset", arguments, DATASET_HONOURED, DATASET_SAID
+        environment, "google_bigquery_dataset", arguments, DATASET_SUPPORTED, DATASET_UNSUPPORTED
     )
     project, name = arguments.get("project", environment.project), arguments["dataset_id"]
     kept = ("location", "friendly_name", "description", "labels")
@@ -235,11 +235,13 @@ def dataset_access(
 
 def table(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_bigquery_table: a table, partitioned and clustered, or a view."""
-    report_unsupported_arguments(environment, "google_bigquery_table", arguments, TABLE_HONOURED, TABLE_SAID)
-    partitioning = block(arguments, "time_partitioning")
-    said = {"expiration_ms": "partitions do not expire here"}
     report_unsupported_arguments(
-        environment, f"{resource.type}.time_partitioning", partitioning, {"type", "field"}, said
+        environment, "google_bigquery_table", arguments, TABLE_SUPPORTED, TABLE_UNSUPPORTED
+    )
+    partitioning = block(arguments, "time_partitioning")
+    unsupported = {"expiration_ms": "partitions do not expire here"}
+    report_unsupported_arguments(
+        environment, f"{resource.type}.time_partitioning", partitioning, {"type", "field"}, unsupported
     )
     project, name = arguments.get("project", environment.project), arguments["table_id"]
     held = environment.service(BigQuery).put_table(

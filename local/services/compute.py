@@ -1,15 +1,15 @@
 """Compute Engine networks: kept, while everything here talks over the loopback interface."""
 
-from local.stack.arguments import recorded
+from local.stack.arguments import storing_handler
 from local.stack.loading import Handler
 
-SAID = "google_compute_…: kept, but nothing here has a network of its own or is kept from the internet"
+UNSUPPORTED = "google_compute_…: kept, but nothing here has a network of its own or is kept from the internet"
 LINK = {"self_link": "https://www.googleapis.com/compute/v1/{id}"}
 
 
 def _of(collection: str, scope: str) -> Handler:
     name = f"projects/{{project}}/{scope}/{collection}/{{name}}"
-    return recorded("compute", collection, name=name, more=LINK, said=SAID)
+    return storing_handler("compute", collection, name=name, more=LINK, unsupported=UNSUPPORTED)
 
 
 HANDLERS: dict[str, Handler] = {

@@ -22,17 +22,17 @@ from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError, ProcessError
 from local.iam_proxy.access import AccessControl, AccessError, RequiredPermission
 from local.iam_proxy.storage import bucket_resource, object_resource
-from local.service_router.router import Answer, ServiceRouter, error_answer, json_answer
+from local.service_router.router import Response, ServiceRouter, error_response, json_response
 from local.stack.arguments import as_arguments, as_rest, block, blocks, report_unsupported_arguments
 from local.stack.loading import Attributes, Handler, Resource
 from local.workloads.spark import LocalSpark, as_options, local_spark, usable_folder
-from local.workloads.workloads import ISOLATION, gs_parts, read_object
+from local.workloads.workloads import ISOLATION, parse_gs_uri, read_object
 
 HOST = "dataproc.googleapis.com"
 TYPE = "google_dataproc_workflow_template"
 TIMEOUT = "3600s"
 # https://cloud.google.com/dataproc/docs/reference/rest/v1/projects.regions.workflowTemplates#orderedjob
-FAULTS = ("ERROR", "CRITICAL")  # severities of a job that fails
+ERROR_SEVERITIES = ("ERROR", "CRITICAL")  # severities of a job that fails
 STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
 REGION = "(?P<region>projects/[^/]+/regions/[^/]+)"
 INSTANTIATE = re.compile(rf"POST /v1/(?P<name>{REGION}/workflowTemplates/[^/:]+):instantiate")
@@ -40,7 +40,7 @@ INSTANTIATE_INLINE = re.compile(rf"POST /v1/{REGION}/workflowTemplates:instantia
 OPERATION = re.compile(rf"GET /v1/(?P<name>{REGION}/operations/[^/:]+)")
 INTERNAL = 13  # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
 # What the account of a cluster's machines must be allowed, or none is made; the log is the driver's.
-MACHINES = (
+CLUSTER_PERMISSIONS = (
     "dataproc.agents.create",
     "dataproc.agents.delete",
     "dataproc.agents.get",
@@ -53,7 +53,9 @@ MACHINES = (
 # What is sized for the cluster's machines.
 REDELIVERY_WINDOW = "--redelivery-window-s"
 YESTERDAY = "yesterday"
-SIZES = re.compile(r"spark\.(executor|driver|yarn|dynamicAllocation|master|submit|eventLog|history)\b.*")
+CLUSTER_PROPERTIES = re.compile(
+    r"spark\.(executor|driver|yarn|dynamicAllocation|master|submit|eventLog|history)\b.*"
+)
 FIELD = re.compile(r"\.?([A-Za-z]\w*)|\['([^']+)'\]|\[(\d+)\]")
 
 
@@ -66,15 +68,15 @@ class Workflow:
     parameters: dict[str, str]
     jobs: list[Json]  # in the order in which they run
     folder: Path
-    began: datetime
+    started_at: datetime
     request_id: str = ""
     state: str = "RUNNING"
     step: str = ""  # the one that was begun last
     error: str = ""
-    over: datetime | None = None
+    ended_at: datetime | None = None
     seconds: float = 0.0
     summaries: dict[str, Json] = field(default_factory=dict)  # by step: the last JSON line that it printed
-    ended: threading.Event = field(default_factory=threading.Event)
+    finished: threading.Event = field(default_factory=threading.Event)
 
 
 class Dataproc:
@@ -91,60 +93,60 @@ class Dataproc:
         self.on_ended: list[Callable[[Workflow], None]] = []
         self._lock = threading.Lock()
         for host in (HOST, f"{environment.region}-{HOST}"):
-            environment.service(ServiceRouter).answer_for(host, self.handle)
+            environment.service(ServiceRouter).register_api(host, self.handle)
 
     def instantiate(self, name: str, parameters: dict[str, str]) -> Workflow:
         """Begin a run of a template. Raises NotFoundError, and LocalError for parameters that do not fit."""
-        return self._begin(name.partition("/workflowTemplates/")[0], self.templates.get(name), parameters)
+        return self._start(name.partition("/workflowTemplates/")[0], self.templates.get(name), parameters)
 
-    def handle(self, method: str, path: str, body: bytes, caller: str, request_id: str = "") -> Answer:
+    def handle(self, method: str, path: str, body: bytes, caller: str, request_id: str = "") -> Response:
         """Answer `:instantiate`, `:instantiateInline` and questions for their operations as the API does.
 
         `request_id` is that of the query, where an inline template has it.
         """
         call = f"{method} {path}"
         try:
-            workflow = self._asked(call, body, caller, request_id)
+            workflow = self._dispatch(call, body, caller, request_id)
         except AccessError as error:
-            return error_answer(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED", str(error), error.details)
+            return error_response(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED", str(error), error.details)
         except NotFoundError as error:
             message = f"Not found: {error.collection} {error.name}"
-            return error_answer(HTTPStatus.NOT_FOUND, "NOT_FOUND", message)
+            return error_response(HTTPStatus.NOT_FOUND, "NOT_FOUND", message)
         except LocalError as error:
-            return error_answer(HTTPStatus.BAD_REQUEST, "INVALID_ARGUMENT", str(error))
+            return error_response(HTTPStatus.BAD_REQUEST, "INVALID_ARGUMENT", str(error))
         except (ValueError, AttributeError, TypeError) as error:
             message = f"Invalid JSON payload received: {error}"
-            return error_answer(HTTPStatus.BAD_REQUEST, "INVALID_ARGUMENT", message)
+            return error_response(HTTPStatus.BAD_REQUEST, "INVALID_ARGUMENT", message)
         if workflow is None:
-            return error_answer(HTTPStatus.NOT_FOUND, "NOT_FOUND", f"{call} is not answered here")
-        return json_answer(operation_of(workflow))
+            return error_response(HTTPStatus.NOT_FOUND, "NOT_FOUND", f"{call} is not answered here")
+        return json_response(as_operation(workflow))
 
-    def _asked(self, call: str, body: bytes, caller: str, request_id: str) -> Workflow | None:
+    def _dispatch(self, call: str, body: bytes, caller: str, request_id: str) -> Workflow | None:
         """Return the run that a call begins or asks for, None for another call."""
         if match := OPERATION.fullmatch(call):
-            self._check(caller, "dataproc.operations.get")
+            self._check_caller(caller, "dataproc.operations.get")
             found = [each for each in self.workflows if each.operation == match["name"]]
             if not found:
                 raise NotFoundError("Operation", match["name"])
             return found[0]
         if match := INSTANTIATE_INLINE.fullmatch(call):
-            template = _inline(json.loads(body or b"{}"), self._environment)
-            self._check(caller, "dataproc.workflowTemplates.instantiateInline", template)
-            return self._begin(match["region"], template, {}, request_id)
+            template = _inline_template(json.loads(body or b"{}"), self._environment)
+            self._check_caller(caller, "dataproc.workflowTemplates.instantiateInline", template)
+            return self._start(match["region"], template, {}, request_id)
         if match := INSTANTIATE.fullmatch(call):
             kept = self.templates.find(match["name"])
-            self._check(caller, "dataproc.workflowTemplates.instantiate", kept)
+            self._check_caller(caller, "dataproc.workflowTemplates.instantiate", kept)
             if kept is None:
                 raise NotFoundError("Workflow Template", match["name"])
             asked = json.loads(body or b"{}")
-            return self._begin(match["region"], kept, asked.get("parameters", {}), asked.get("requestId", ""))
+            return self._start(match["region"], kept, asked.get("parameters", {}), asked.get("requestId", ""))
         return None
 
-    def _begin(
+    def _start(
         self, region: str, template: Json, parameters: dict[str, str], request_id: str = ""
     ) -> Workflow:
         """Begin a run, or return the one that runs already for the same request."""
-        jobs = substituted(template, parameters)
+        jobs = substitute_parameters(template, parameters)
         for job in jobs:
             _check_job(job)
         seconds(template["dagTimeout"])
@@ -168,7 +170,7 @@ class Dataproc:
         self._clock.start(lambda: self._run(workflow, template))
         return workflow
 
-    def _check(self, caller: str, permission: str, template: Json | None = None) -> None:
+    def _check_caller(self, caller: str, permission: str, template: Json | None = None) -> None:
         """Who starts a cluster needs a permission on the project, and acts as the account of its machines.
 
         https://cloud.google.com/dataproc/docs/concepts/iam/iam#workflow_templates_methods_required_permissions
@@ -181,14 +183,14 @@ class Dataproc:
                 [RequiredPermission("iam.serviceAccounts.actAs", f"{project}/serviceAccounts/{account}")],
             )
 
-    def _check_machines(self, template: Json) -> None:
+    def _check_cluster_permissions(self, template: Json) -> None:
         """Raise LocalError where Dataproc would make no machines of that account, or they could not work.
 
         https://cloud.google.com/dataproc/docs/concepts/configuring-clusters/service-accounts
         """
         account, project = template["serviceAccount"], f"projects/{self._environment.project}"
         access = self._environment.service(AccessControl)
-        needs = [RequiredPermission(permission, project) for permission in MACHINES]
+        needs = [RequiredPermission(permission, project) for permission in CLUSTER_PERMISSIONS]
         if staging := template.get("stagingBucket"):
             needs.append(RequiredPermission("storage.buckets.get", bucket_resource(staging)))
             needs.append(
@@ -204,9 +206,9 @@ class Dataproc:
             ) from error
 
     def _run(self, workflow: Workflow, template: Json) -> None:
-        began, error = time.monotonic(), "ended by a fault of this program: see local.log"
+        started_at, error = time.monotonic(), "ended by a fault of this program: see local.log"
         try:
-            self._check_machines(template)
+            self._check_cluster_permissions(template)
             for job in workflow.jobs:
                 workflow.step = job["stepId"]
                 workflow.summaries[workflow.step] = self._submit(workflow, job, template)
@@ -214,12 +216,12 @@ class Dataproc:
         except LocalError as failure:
             error = str(failure)
         finally:
-            workflow.seconds, workflow.over = time.monotonic() - began, self._clock.now()
+            workflow.seconds, workflow.ended_at = time.monotonic() - started_at, self._clock.now()
             workflow.error = error
             workflow.state = "FAILED" if error else "DONE"
-            workflow.ended.set()
-            for told in self.on_ended:
-                told(workflow)
+            workflow.finished.set()
+            for callback in self.on_ended:
+                callback(workflow)
 
     def _submit(self, workflow: Workflow, job: Json, template: Json) -> Json:
         """Run one PySpark job to its end; return the last JSON object that it printed. Raises LocalError."""
@@ -229,42 +231,47 @@ class Dataproc:
         folder = workflow.folder / step
         folder.mkdir(parents=True)
         lines: list[str] = []
-        here = local_spark()
+        local_installation = local_spark()
         name = f"job {step} of {workflow.folder.name}"
         log = self._environment.folder / "logs" / f"job-{step}-{workflow.folder.name}.log"
         try:
             with usable_folder(folder.resolve()) as place:
                 self._environment.supervisor.run(
                     name,
-                    [str(here.submit), *self._words(here, spark, template, place)],
-                    env=self._job_variables(here, template["serviceAccount"]),
+                    [
+                        str(local_installation.submit),
+                        *self._submit_arguments(local_installation, spark, template, place),
+                    ],
+                    env=self._job_variables(local_installation, template["serviceAccount"]),
                     cwd=folder,
                     log=log,
                     on_line=lines.append,
                     timeout_s=seconds(template["dagTimeout"]),
                 )
         except ProcessError as error:
-            if error.fault is None and (reason := last_fault(lines)):
+            if error.fault is None and (reason := find_error_message(lines)):
                 raise LocalError(f"{reason}\nits whole output: {log}") from error
             raise
-        summary = last_object(lines)
+        summary = find_summary(lines)
         if summary is None:
             raise ProcessError(name, "printed no JSON summary", log)
         return summary
 
-    def _words(self, here: LocalSpark, spark: Json, template: Json, folder: Path) -> list[str]:
+    def _submit_arguments(
+        self, local_installation: LocalSpark, spark: Json, template: Json, folder: Path
+    ) -> list[str]:
         """Return the command line after `spark-submit`; the files it names are fetched into `folder`."""
         account = template["serviceAccount"]
         declared = {k: str(v) for k, v in (template["properties"] | spark.get("properties", {})).items()}
-        for key in [key for key in declared if SIZES.fullmatch(key)]:
+        for key in [key for key in declared if CLUSTER_PROPERTIES.fullmatch(key)]:
             self._environment.report_unsupported(
                 f"Spark property {key}={declared.pop(key)}: no cluster is here"
             )
-        conf = declared | here.conf | {"spark.local.dir": str(folder / "scratch")}
+        conf = declared | local_installation.conf | {"spark.local.dir": str(folder / "scratch")}
         conf["spark.sql.warehouse.dir"] = str(folder / "warehouse")
         conf["spark.sql.shuffle.partitions"] = "2"  # small data: no more tasks than are of use
         words = ["--master", "local[2]", *as_options(conf)]
-        if files := [self._fetch(uri, folder, account) for uri in spark.get("pythonFileUris", ())]:
+        if files := [self._download_file(uri, folder, account) for uri in spark.get("pythonFileUris", ())]:
             words += ["--py-files", ",".join(str(file) for file in files)]
         arguments = [str(each) for each in spark.get("args", ())]
         if REDELIVERY_WINDOW in arguments[:-1]:
@@ -275,11 +282,11 @@ class Dataproc:
                 f"the job's {REDELIVERY_WINDOW}: its clock is not the simulated one"
             )
         arguments = resolve_yesterday(arguments, self._clock.now(), datetime.now(UTC))
-        return [*words, str(self._fetch(spark["mainPythonFileUri"], folder, account)), *arguments]
+        return [*words, str(self._download_file(spark["mainPythonFileUri"], folder, account)), *arguments]
 
-    def _fetch(self, uri: str, folder: Path, account: str) -> Path:
+    def _download_file(self, uri: str, folder: Path, account: str) -> Path:
         """Fetch a job's file, as the cluster's machines do. Raises LocalError, DeniedError where they may not."""
-        bucket, name = gs_parts(uri)
+        bucket, name = parse_gs_uri(uri)
         self._environment.service(AccessControl).check(
             account, [RequiredPermission("storage.objects.get", object_resource(bucket, name))]
         )
@@ -294,7 +301,7 @@ class Dataproc:
         return base | paths | spark.variables(python)
 
 
-def operation_of(workflow: Workflow) -> Json:
+def as_operation(workflow: Workflow) -> Json:
     """Return a run as the long-running operation that the API tells of.
 
     https://cloud.google.com/dataproc/docs/concepts/workflows/debugging#using_workflowmetadata
@@ -304,12 +311,12 @@ def operation_of(workflow: Workflow) -> Json:
         "@type": "type.googleapis.com/google.cloud.dataproc.v1.WorkflowMetadata",
         "graph": {"nodes": [_node(workflow, job, state) for job in workflow.jobs]},
         "state": "RUNNING" if state == "RUNNING" else "DONE",
-        "startTime": _timestamp(workflow.began),
+        "startTime": _timestamp(workflow.started_at),
     }
     if workflow.template:
         metadata |= {"template": workflow.template, "version": 1, "parameters": workflow.parameters}
-    if workflow.over is not None:
-        metadata["endTime"] = _timestamp(workflow.over)
+    if workflow.ended_at is not None:
+        metadata["endTime"] = _timestamp(workflow.ended_at)
     operation = {"name": workflow.operation, "metadata": metadata, "done": state != "RUNNING"}
     match state:
         case "DONE":
@@ -335,7 +342,7 @@ def _timestamp(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def substituted(template: Json, parameters: dict[str, str]) -> list[Json]:
+def substitute_parameters(template: Json, parameters: dict[str, str]) -> list[Json]:
     """Return a template's jobs, in the order of their prerequisites, with the parameters put in place.
 
     Raises LocalError, as Dataproc refuses: for a parameter that is missing, unknown, or not allowed; for jobs of
@@ -347,20 +354,20 @@ def substituted(template: Json, parameters: dict[str, str]) -> list[Json]:
         sorted(parameters.keys() - declared.keys()),
     )
     if missing or unknown:
-        told = [
+        callback = [
             f"{kind}: {', '.join(names)}"
             for kind, names in (("missing", missing), ("unknown", unknown))
             if names
         ]
         raise LocalError(
-            f"{_name_of(template)} takes the parameters {', '.join(declared) or 'none'}; {'; '.join(told)}"
+            f"{_template_name(template)} takes the parameters {', '.join(declared) or 'none'}; {'; '.join(callback)}"
         )
     filled = copy.deepcopy(template)
     for name, value in parameters.items():
         _check_allowed(declared[name], value)
         for path in declared[name]["fields"]:
-            _put(filled, path, value)
-    return _in_order(filled["jobs"])
+            _set_field(filled, path, value)
+    return _sort_jobs(filled["jobs"])
 
 
 def resolve_yesterday(arguments: list[str], simulated: datetime, real: datetime) -> list[str]:
@@ -374,11 +381,11 @@ def resolve_yesterday(arguments: list[str], simulated: datetime, real: datetime)
     return [day.isoformat() if each == YESTERDAY else each for each in arguments]
 
 
-def _name_of(template: Json) -> str:
+def _template_name(template: Json) -> str:
     return str(template.get("name", "the inline template"))
 
 
-def _in_order(jobs: list[Json]) -> list[Json]:
+def _sort_jobs(jobs: list[Json]) -> list[Json]:
     """Return jobs behind their prerequisites. Raises LocalError."""
     steps = {str(job.get("stepId", "")): job for job in jobs}
     if not jobs or "" in steps or len(steps) < len(jobs):
@@ -410,7 +417,7 @@ def _check_job(job: Json) -> None:
         )
 
 
-def last_object(lines: list[str]) -> Json | None:
+def find_summary(lines: list[str]) -> Json | None:
     """Return the last line that is a JSON object, None where no line is."""
     for line in reversed(lines):
         try:
@@ -422,14 +429,14 @@ def last_object(lines: list[str]) -> Json | None:
     return None
 
 
-def last_fault(lines: list[str]) -> str | None:
+def find_error_message(lines: list[str]) -> str | None:
     """Return the message of the last line that a job logged as an error, None where it logged none."""
     for line in reversed(lines):
         try:
             found = json.loads(line)
         except ValueError:
             continue
-        if isinstance(found, dict) and found.get("severity") in FAULTS:
+        if isinstance(found, dict) and found.get("severity") in ERROR_SEVERITIES:
             return str(found.get("message", "")).strip() or None
     return None
 
@@ -446,24 +453,24 @@ def _check_allowed(declared: Json, value: Any) -> None:
         raise LocalError(f"parameter {declared['name']} must match {' or '.join(patterns)}, found {value!r}")
 
 
-def _put(template: Json, path: str, value: str) -> None:
+def _set_field(template: Json, path: str, value: str) -> None:
     """Set the field of a path such as `jobs['rebuild'].pysparkJob.args[3]`."""
     tokens = FIELD.findall(path)
     if "".join(m[0] for m in FIELD.finditer(path)) != path or len(tokens) < 2:
-        raise LocalError(f"{_name_of(template)}: parameter field {path!r} is not understood")
+        raise LocalError(f"{_template_name(template)}: parameter field {path!r} is not understood")
     at: Any = template
     try:
         for name, key, index in tokens[:-1]:
-            at = _step(at, name, key, index)
+            at = _descend(at, name, key, index)
         name, key, index = tokens[-1]
         where: Any = int(index) if index else name or key
         at[where]  # a field that is not there is an error of the template
         at[where] = value
     except (KeyError, IndexError, TypeError, StopIteration):
-        raise LocalError(f"{_name_of(template)}: parameter field {path!r} leads to nothing") from None
+        raise LocalError(f"{_template_name(template)}: parameter field {path!r} leads to nothing") from None
 
 
-def _step(at: Any, name: str, key: str, index: str) -> Any:
+def _descend(at: Any, name: str, key: str, index: str) -> Any:
     if index:
         return at[int(index)]
     if key and isinstance(at, list):  # jobs are selected by their step's id
@@ -478,11 +485,13 @@ def workflow_template(
     project = arguments.get("project", environment.project)
     region = arguments.get("location", environment.region)
     name = f"projects/{project}/regions/{region}/workflowTemplates/{arguments['name']}"
-    environment.service(Dataproc).templates.put(name, {"name": name} | _kept(arguments, environment))
+    environment.service(Dataproc).templates.put(
+        name, {"name": name} | _template_resource(arguments, environment)
+    )
     return {"project": project} | arguments | {"id": name, "version": 1}
 
 
-def as_declared(template: Json) -> dict[str, Any]:
+def as_terraform_arguments(template: Json) -> dict[str, Any]:
     """Return a template of the REST API with the names that Terraform has for its parts."""
     arguments: dict[str, Any] = as_arguments(template)
     config = block(block(block(arguments, "placement"), "managed_cluster"), "config")
@@ -491,22 +500,22 @@ def as_declared(template: Json) -> dict[str, Any]:
     return arguments
 
 
-def _inline(template: Json, environment: LocalEnvironment) -> Json:
+def _inline_template(template: Json, environment: LocalEnvironment) -> Json:
     """Return what is kept of a template that is only run. Raises LocalError, as Dataproc refuses it."""
-    arguments = as_declared(template)
+    arguments = as_terraform_arguments(template)
     if not block(block(arguments, "placement"), "managed_cluster"):
         raise LocalError("the inline template has no placement.managedCluster")
-    return _kept(arguments, environment)
+    return _template_resource(arguments, environment)
 
 
-def _kept(arguments: dict[str, Any], environment: LocalEnvironment) -> Json:
+def _template_resource(arguments: dict[str, Any], environment: LocalEnvironment) -> Json:
     """Return what counts of a template: its jobs and parameters, and what they need of the cluster."""
     cluster = block(block(arguments, "placement"), "managed_cluster")
-    said = {"placement": "there is no cluster: jobs run in Spark's local mode, with two threads"}
-    honoured = {"name", "location", "jobs", "parameters"}
-    honoured |= {"dag_timeout"}
-    said |= {"encryption_config": "nothing is encrypted here"}
-    report_unsupported_arguments(environment, TYPE, arguments, honoured, said)
+    unsupported = {"placement": "there is no cluster: jobs run in Spark's local mode, with two threads"}
+    supported = {"name", "location", "jobs", "parameters"}
+    supported |= {"dag_timeout"}
+    unsupported |= {"encryption_config": "nothing is encrypted here"}
+    report_unsupported_arguments(environment, TYPE, arguments, supported, unsupported)
     config = block(cluster, "config")
     software = block(config, "software_config").get("properties", {})
     spark = {key.removeprefix("spark:"): v for key, v in software.items() if key.startswith("spark:")}

@@ -11,13 +11,13 @@ from local.iam_proxy.storage import object_resource
 from local.stack.arguments import block, report_unsupported_arguments
 from local.stack.loading import Attributes, Handler, Resource
 from local.workloads.builds import check_build
-from local.workloads.workloads import Workloads, read_object, unpack
+from local.workloads.workloads import Workloads, read_object, unpack_archive
 
 START_DEADLINE_S = 60.0
 # Routes of functions-framework that answer without calling the function.
 READY_PATH = "/robots.txt"
-BUILD_HONOURED = {"entry_point", "source", "runtime"}
-BUILD_SAID = {
+BUILD_SUPPORTED = {"entry_point", "source", "runtime"}
+BUILD_UNSUPPORTED = {
     "runtime": "it runs on the Python of this environment",
     "service_account": "nothing is built here, but it must be allowed to",
     "docker_repository": "nothing is built here",
@@ -25,14 +25,14 @@ BUILD_SAID = {
     "automatic_update_policy": "it runs on the Python of this environment",
     "on_deploy_update_policy": "it runs on the Python of this environment",
 }
-SERVICE_HONOURED = {
+SERVICE_SUPPORTED = {
     "environment_variables",
     "service_account_email",
     "max_instance_count",
     "max_instance_request_concurrency",
     "timeout_seconds",
 }
-SERVICE_SAID = {
+SERVICE_UNSUPPORTED = {
     "available_memory": "memory is not limited here",
     "available_cpu": "processor time is not limited here",
     "min_instance_count": "there is always one instance here",
@@ -50,17 +50,17 @@ SERVICE_SAID = {
 def function(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_cloudfunctions2_function with an HTTP trigger."""
     build, service = block(arguments, "build_config"), block(arguments, "service_config")
-    _say(resource.type, arguments, build, service, environment)
+    _report_unsupported(resource.type, arguments, build, service, environment)
     project = arguments.get("project", environment.project)
     name, location = arguments["name"], arguments.get("location", environment.region)
     source = block(block(build, "source"), "storage_source")
     folder = environment.folder / "functions" / name
     archive = f"gs://{source['bucket']}/{source['object']}"
-    unpack(read_object(environment, source["bucket"], source["object"]), folder, archive)
+    unpack_archive(read_object(environment, source["bucket"], source["object"]), folder, archive)
     environment.service(Workloads).prepare(folder)
     service_name = f"projects/{project}/locations/{location}/services/{name}"
     _check_build(environment, name, build, location)
-    url = _begin(environment, service_name, build["entry_point"], service)
+    url = _start(environment, service_name, build["entry_point"], service)
     computed = {"uri": url, "service": service_name, "gcf_uri": url}
     return (
         {"project": project}
@@ -88,7 +88,7 @@ def _check_build(environment: LocalEnvironment, name: str, build: dict[str, Any]
         check_build(environment, account, source, str(build.get("docker_repository", "")))
 
 
-def _begin(environment: LocalEnvironment, service_name: str, target: str, service: dict[str, Any]) -> str:
+def _start(environment: LocalEnvironment, service_name: str, target: str, service: dict[str, Any]) -> str:
     name = service_name.rpartition("/")[2]
     workloads = environment.service(Workloads)
     declared = {key: str(value) for key, value in service.get("environment_variables", {}).items()}
@@ -107,20 +107,20 @@ def _begin(environment: LocalEnvironment, service_name: str, target: str, servic
     framework = [str(environment.python), "-m", "functions_framework", "--target", target]
     # `python -m` puts the working directory, where the archive lies, first on the path.
     options = ["--source", "main.py", "--signature-type", "http", "--host", "127.0.0.1", "--port"]
-    return workloads.begin(
+    return workloads.start(
         f"function {name}",
         lambda port: [*framework, *options, str(port)],
         env | platform,
         environment.folder / "functions" / name,
         service=service_name,
         ready_path=READY_PATH,
-        at_once=int(service.get("max_instance_count", 100))
+        max_concurrency=int(service.get("max_instance_count", 100))
         * int(service.get("max_instance_request_concurrency", 1)),
         deadline_s=START_DEADLINE_S,
     )
 
 
-def _say(
+def _report_unsupported(
     kind: str,
     arguments: dict[str, Any],
     build: dict[str, Any],
@@ -128,11 +128,16 @@ def _say(
     environment: LocalEnvironment,
 ) -> None:
     top = {"name", "location", "build_config", "service_config"}
-    said = {"event_trigger": "it is called over HTTP only: no Eventarc here", "kms_key_name": "not encrypted"}
-    report_unsupported_arguments(environment, kind, arguments, top, said)
-    report_unsupported_arguments(environment, f"{kind}.build_config", build, BUILD_HONOURED, BUILD_SAID)
+    unsupported = {
+        "event_trigger": "it is called over HTTP only: no Eventarc here",
+        "kms_key_name": "not encrypted",
+    }
+    report_unsupported_arguments(environment, kind, arguments, top, unsupported)
     report_unsupported_arguments(
-        environment, f"{kind}.service_config", service, SERVICE_HONOURED, SERVICE_SAID
+        environment, f"{kind}.build_config", build, BUILD_SUPPORTED, BUILD_UNSUPPORTED
+    )
+    report_unsupported_arguments(
+        environment, f"{kind}.service_config", service, SERVICE_SUPPORTED, SERVICE_UNSUPPORTED
     )
 
 

@@ -18,7 +18,7 @@ ENFORCED = (
 
 
 @dataclass(frozen=True)
-class Target:
+class PolicyTarget:
     """What a type of grant is on: the pattern of its full name, and the argument that names it."""
 
     pattern: str
@@ -27,23 +27,29 @@ class Target:
 
 # Type without its ending (_iam_member, _iam_binding) → what the grant is on.
 TARGETS = {
-    "google_project": Target("projects/{project}", "project"),
-    "google_storage_bucket": Target("b/{bucket}", "bucket"),
-    "google_bigquery_dataset": Target("projects/{project}/datasets/{dataset_id}", "dataset_id"),
-    "google_bigquery_table": Target("projects/{project}/datasets/{dataset_id}/tables/{table_id}", "table_id"),
-    "google_pubsub_topic": Target("projects/{project}/topics/{topic}", "topic"),
-    "google_pubsub_subscription": Target("projects/{project}/subscriptions/{subscription}", "subscription"),
-    "google_cloudfunctions2_function": Target(
+    "google_project": PolicyTarget("projects/{project}", "project"),
+    "google_storage_bucket": PolicyTarget("b/{bucket}", "bucket"),
+    "google_bigquery_dataset": PolicyTarget("projects/{project}/datasets/{dataset_id}", "dataset_id"),
+    "google_bigquery_table": PolicyTarget(
+        "projects/{project}/datasets/{dataset_id}/tables/{table_id}", "table_id"
+    ),
+    "google_pubsub_topic": PolicyTarget("projects/{project}/topics/{topic}", "topic"),
+    "google_pubsub_subscription": PolicyTarget(
+        "projects/{project}/subscriptions/{subscription}", "subscription"
+    ),
+    "google_cloudfunctions2_function": PolicyTarget(
         "projects/{project}/locations/{location}/functions/{cloud_function}", "cloud_function"
     ),
-    "google_cloud_run_v2_service": Target("projects/{project}/locations/{location}/services/{name}", "name"),
-    "google_cloud_run_service": Target(
+    "google_cloud_run_v2_service": PolicyTarget(
+        "projects/{project}/locations/{location}/services/{name}", "name"
+    ),
+    "google_cloud_run_service": PolicyTarget(
         "projects/{project}/locations/{location}/services/{service}", "service"
     ),
-    "google_service_account": Target(
+    "google_service_account": PolicyTarget(
         "projects/{project}/serviceAccounts/{service_account_id}", "service_account_id"
     ),
-    "google_artifact_registry_repository": Target(
+    "google_artifact_registry_repository": PolicyTarget(
         "projects/{project}/locations/{location}/repositories/{repository}", "repository"
     ),
 }
@@ -69,9 +75,9 @@ class Policies:
         if kept:
             self._policies.put(resource, {"bindings": kept})
         else:
-            self.forget(resource)
+            self.delete(resource)
 
-    def forget(self, resource: str) -> None:
+    def delete(self, resource: str) -> None:
         """Let a resource have no grant, as one that was deleted."""
         if self._policies.find(resource) is not None:
             self._policies.delete(resource)
@@ -95,9 +101,13 @@ def service_account(
     _resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment
 ) -> Attributes:
     """google_service_account: the e-mail, member and name that Google derives, and a stable unique id."""
-    said = {"disabled": "a disabled account still works here"}
+    unsupported = {"disabled": "a disabled account still works here"}
     report_unsupported_arguments(
-        environment, "google_service_account", arguments, {"account_id", "create_ignore_already_exists"}, said
+        environment,
+        "google_service_account",
+        arguments,
+        {"account_id", "create_ignore_already_exists"},
+        unsupported,
     )
     project = arguments.get("project", environment.project)
     email = f"{arguments['account_id']}@{project}.iam.gserviceaccount.com"
@@ -143,7 +153,7 @@ def grant(resource: Resource, arguments: dict[str, Any], environment: LocalEnvir
     return {"project": environment.project} | arguments | {"id": separator.join([first, *parts])}
 
 
-def full_name(target: Target, arguments: dict[str, Any], environment: LocalEnvironment) -> str:
+def full_name(target: PolicyTarget, arguments: dict[str, Any], environment: LocalEnvironment) -> str:
     """Return the full name of what a grant is on; the argument may hold it already, or the short name."""
     given = str(arguments.get(target.argument, environment.project))
     if "/" in given:

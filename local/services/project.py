@@ -3,7 +3,7 @@
 from typing import Any
 
 from local.environment.environment import LocalEnvironment, project_number
-from local.stack.arguments import recorded
+from local.stack.arguments import storing_handler
 from local.stack.loading import Attributes, Handler, Resource
 
 
@@ -29,10 +29,10 @@ def client_config(
 HANDLERS: dict[str, Handler] = {
     "data.google_project": project,
     "data.google_client_config": client_config,
-    "google_project_service": recorded(
+    "google_project_service": storing_handler(
         "serviceusage",
         "services",
         name="{project}/{service}",
-        said="google_project_service: every API answers here, enabled or not",
+        unsupported="google_project_service: every API answers here, enabled or not",
     ),
 }

@@ -34,7 +34,7 @@ LOG = logging.getLogger(__name__)
 DATA_LIMIT = 10 * 2**20  # of one message, as in Pub/Sub
 ACK_DEADLINE_S = 10
 # Google's own account for what Pub/Sub does by itself: https://cloud.google.com/iam/docs/service-agents
-AGENT = "service-{number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+SERVICE_AGENT = "service-{number}@gcp-sa-pubsub.iam.gserviceaccount.com"
 RETENTION = "604800s"  # 7 days
 # Backoff of a push subscription: declared limits default to 10 and 600 s; without a policy 0.1 to 60 s.
 DECLARED_BACKOFF_S = (10.0, 600.0)
@@ -42,7 +42,7 @@ PUSH_BACKOFF_S = (0.1, 60.0)
 # Statuses that acknowledge: https://cloud.google.com/pubsub/docs/push#receive_push
 ACKNOWLEDGING = frozenset({102, 200, 201, 202, 204})
 
-TABLE = """
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS messages (
     subscription TEXT NOT NULL,
     message_id TEXT NOT NULL,
@@ -69,7 +69,7 @@ class Message:
 
 
 @dataclass
-class Traffic:
+class DeliveryTotals:
     """What became of messages since the start of this run; `failed` counts attempts, the rest messages."""
 
     published: int = 0
@@ -93,10 +93,10 @@ class PubSub:
         self._clock = event_clock(environment)
         self.topics = environment.collection("pubsub", "topics")
         self.subscriptions = environment.collection("pubsub", "subscriptions")
-        self.traffic = Traffic()
+        self.totals = DeliveryTotals()
         self.on_delivered: list[Callable[[Message], None]] = []
         self.on_expired: list[Callable[[str, int], None]] = []
-        self._messages = _Messages(environment)
+        self._messages = _MessageStore(environment)
         self._lock = threading.Lock()
         self._ids = itertools.count(time.time_ns() // 1000)
 
@@ -131,84 +131,88 @@ class PubSub:
         names = [s["name"] for s in self.subscriptions.list() if s["topic"] == topic]
         messages = [Message(n, message_id, data, dict(attributes), self._clock.now()) for n in names]
         self._messages.add(messages)
-        self._count(published=1)
+        self._add_to_totals(published=1)
         with self._lock:
-            self.traffic.by_topic[topic] = self.traffic.by_topic.get(topic, 0) + 1
+            self.totals.by_topic[topic] = self.totals.by_topic.get(topic, 0) + 1
         for message in messages:
-            self._begin(message)
+            self._start_delivery(message)
         return message_id
 
     def resume(self) -> int:
         """Begin the delivery of what an earlier run left undelivered; return how many messages that is."""
-        left = [m for m in self._messages.all() if self._pushes(m.subscription)]
+        left = [m for m in self._messages.all() if self._has_push_endpoint(m.subscription)]
         for message in left:
-            self._begin(message)
+            self._start_delivery(message)
         return len(left)
 
-    def waiting(self, subscription: str) -> int:
+    def count_undelivered(self, subscription: str) -> int:
         """How many messages a subscription holds that were not acknowledged."""
         return self._messages.count(subscription)
 
     def pull(self, subscription: str, limit: int) -> list[Message]:
         """Return messages, and hold them back until the deadline for acknowledging their `message_id`."""
         config = self.subscriptions.get(subscription)
-        self._expire(config)
+        self._expire_messages(config)
         now = self._clock.now()
-        return self._messages.lease(subscription, limit, now, now + timedelta(seconds=_deadline(config)))
+        return self._messages.lease(
+            subscription, limit, now, now + timedelta(seconds=_ack_deadline_s(config))
+        )
 
     def acknowledge(self, subscription: str, message_ids: list[str]) -> None:
         """Forget messages of a subscription."""
         self.subscriptions.get(subscription)
-        self._count(delivered=self._messages.remove(subscription, message_ids))
+        self._add_to_totals(delivered=self._messages.remove(subscription, message_ids))
 
-    def _pushes(self, subscription: str) -> bool:
+    def _has_push_endpoint(self, subscription: str) -> bool:
         config = self.subscriptions.find(subscription)
         return bool(config and config.get("pushConfig", {}).get("pushEndpoint"))
 
-    def _begin(self, message: Message) -> None:
-        if self._pushes(message.subscription):
+    def _start_delivery(self, message: Message) -> None:
+        if self._has_push_endpoint(message.subscription):
             # In a lane of its own: a subscriber that is dead holds up neither jobs nor other subscriptions.
             self._clock.start(lambda: self._deliver(message), message.subscription)
 
     def _deliver(self, message: Message) -> None:
         config = self.subscriptions.find(message.subscription)
-        if config is None or self._expire(config, message):
+        if config is None or self._expire_messages(config, message):
             return
-        attempt = self._messages.attempt(message)
+        attempt = self._messages.count_attempt(message)
         headers = {"Content-Type": "application/json"} | self._authorization(config)
         answer = self._environment.service(ServiceRouter).call(
             "POST",
             config["pushConfig"]["pushEndpoint"],
             headers,
-            _envelope(config, message, attempt),
-            _deadline(config),
+            _push_body(config, message, attempt),
+            _ack_deadline_s(config),
         )
         if answer.status in ACKNOWLEDGING:
-            self._count(delivered=self._messages.remove(message.subscription, [message.message_id]))
-            for told in self.on_delivered:
-                told(message)
+            self._add_to_totals(delivered=self._messages.remove(message.subscription, [message.message_id]))
+            for callback in self.on_delivered:
+                callback(message)
             return
-        self._count(failed=1)
+        self._add_to_totals(failed=1)
         LOG.warning("attempt %d of message %s: %s", attempt, message.message_id, answer)
-        self._refused(config, message, attempt)
+        self._handle_failure(config, message, attempt)
 
-    def _refused(self, config: Json, message: Message, attempt: int) -> None:
+    def _handle_failure(self, config: Json, message: Message, attempt: int) -> None:
         dead = config.get("deadLetterPolicy", {})
-        if dead and attempt >= int(dead.get("maxDeliveryAttempts", 5)) and self._may_forward(config):
-            self.publish(dead["deadLetterTopic"], message.data, _dead_letter(config, message, attempt))
+        if dead and attempt >= int(dead.get("maxDeliveryAttempts", 5)) and self._can_dead_letter(config):
+            self.publish(
+                dead["deadLetterTopic"], message.data, _dead_letter_attributes(config, message, attempt)
+            )
             self._messages.remove(message.subscription, [message.message_id])
-            self._count(dead_lettered=1)
+            self._add_to_totals(dead_lettered=1)
             LOG.error("message %s goes to %s", message.message_id, dead["deadLetterTopic"])
             return
-        self._clock.after(_backoff_s(config, attempt), lambda: self._begin(message))
+        self._clock.after(_backoff_s(config, attempt), lambda: self._start_delivery(message))
 
-    def _may_forward(self, config: Json) -> bool:
+    def _can_dead_letter(self, config: Json) -> bool:
         """Whether Pub/Sub's own agent may take dead letters out and put them in their topic.
 
         Without it a message is delivered again and again until it expires:
         https://cloud.google.com/pubsub/docs/dead-letter-topics#grant_forwarding_permissions
         """
-        agent = AGENT.format(number=self._environment.project_number)
+        agent = SERVICE_AGENT.format(number=self._environment.project_number)
         topic = config["deadLetterPolicy"]["deadLetterTopic"]
         needs = [
             RequiredPermission("pubsub.topics.publish", topic),
@@ -228,24 +232,24 @@ class PubSub:
         now = self._clock.now().timestamp()
         return {"Authorization": f"Bearer {identity_token(token['serviceAccountEmail'], audience, now)}"}
 
-    def _expire(self, config: Json, message: Message | None = None) -> bool:
+    def _expire_messages(self, config: Json, message: Message | None = None) -> bool:
         """Forget what is older than the subscription keeps; tell whether `message` is."""
         oldest = self._clock.now() - timedelta(seconds=seconds(config["messageRetentionDuration"]))
         expired = self._messages.expire(config["name"], oldest)
         if expired:
             LOG.error("%d messages of %s expired undelivered", expired, config["name"])
-            self._count(expired=expired)
-            for told in self.on_expired:
-                told(config["name"], expired)
+            self._add_to_totals(expired=expired)
+            for callback in self.on_expired:
+                callback(config["name"], expired)
         return message is not None and message.publish_time < oldest
 
-    def _count(self, **more: int) -> None:
+    def _add_to_totals(self, **more: int) -> None:
         with self._lock:
             for name, number in more.items():
-                setattr(self.traffic, name, getattr(self.traffic, name) + number)
+                setattr(self.totals, name, getattr(self.totals, name) + number)
 
 
-class _Messages:
+class _MessageStore:
     """The messages that are not acknowledged yet, on disk."""
 
     def __init__(self, environment: LocalEnvironment) -> None:
@@ -253,7 +257,7 @@ class _Messages:
         synchronous = "OFF" if isinstance(environment.clock, SimulatedClock) else "FULL"
         self._database = connect(environment.folder / "pubsub.sqlite", synchronous=synchronous)
         self._lock = threading.RLock()
-        self._database.execute(TABLE)
+        self._database.execute(SCHEMA)
 
     @retry_while_disk_full
     def add(self, messages: list[Message]) -> None:
@@ -262,7 +266,13 @@ class _Messages:
                 "INSERT INTO messages (subscription, message_id, data, attributes, publish_time) "
                 "VALUES (?, ?, ?, ?, ?)",
                 [
-                    (m.subscription, m.message_id, m.data, json.dumps(m.attributes), _stored(m.publish_time))
+                    (
+                        m.subscription,
+                        m.message_id,
+                        m.data,
+                        json.dumps(m.attributes),
+                        _sortable_time(m.publish_time),
+                    )
                     for m in messages
                 ],
             )
@@ -278,7 +288,7 @@ class _Messages:
         return int(row[0])
 
     @retry_while_disk_full
-    def attempt(self, message: Message) -> int:
+    def count_attempt(self, message: Message) -> int:
         """Count one more delivery of a message, and return which it is."""
         with self._transaction() as database:
             row = database.execute(
@@ -294,12 +304,12 @@ class _Messages:
             found = self._select(
                 "SELECT * FROM messages WHERE subscription = ? AND leased_until <= ? "
                 "ORDER BY publish_time, message_id LIMIT ?",
-                [subscription, _stored(now), limit],
+                [subscription, _sortable_time(now), limit],
             )
             database.executemany(
                 "UPDATE messages SET leased_until = ?, attempts = attempts + 1 "
                 "WHERE subscription = ? AND message_id = ?",
-                [(_stored(until), subscription, m.message_id) for m in found],
+                [(_sortable_time(until), subscription, m.message_id) for m in found],
             )
         return found
 
@@ -318,7 +328,7 @@ class _Messages:
         with self._transaction() as database:
             return database.execute(
                 "DELETE FROM messages WHERE subscription = ? AND publish_time < ?",
-                [subscription, _stored(oldest)],
+                [subscription, _sortable_time(oldest)],
             ).rowcount
 
     def _select(self, query: str, values: list[Any] | None = None) -> list[Message]:
@@ -342,18 +352,18 @@ class _Messages:
                 raise
 
 
-def _stored(when: datetime) -> str:
+def _sortable_time(when: datetime) -> str:
     """A time as text that sorts as times do."""
     return when.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def rfc3339(when: datetime) -> str:
+def format_rfc3339(when: datetime) -> str:
     """Return a time as Pub/Sub writes it: UTC, milliseconds, Z."""
     return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _envelope(config: Json, message: Message, attempt: int) -> bytes:
-    published = rfc3339(message.publish_time)
+def _push_body(config: Json, message: Message, attempt: int) -> bytes:
+    published = format_rfc3339(message.publish_time)
     envelope: Json = {
         "message": {
             "data": base64.b64encode(message.data).decode(),
@@ -370,36 +380,36 @@ def _envelope(config: Json, message: Message, attempt: int) -> bytes:
     return json.dumps(envelope).encode()
 
 
-def _dead_letter(config: Json, message: Message, attempt: int) -> dict[str, str]:
+def _dead_letter_attributes(config: Json, message: Message, attempt: int) -> dict[str, str]:
     """The attributes by which a forwarded message tells where it comes from."""
     project, name = config["name"].split("/")[1::2]
     return message.attributes | {
         "CloudPubSubDeadLetterSourceDeliveryCount": str(attempt),
         "CloudPubSubDeadLetterSourceSubscription": name,
         "CloudPubSubDeadLetterSourceSubscriptionProject": project,
-        "CloudPubSubDeadLetterSourceTopicPublishTime": rfc3339(message.publish_time),
+        "CloudPubSubDeadLetterSourceTopicPublishTime": format_rfc3339(message.publish_time),
     }
 
 
-def _deadline(config: Json) -> float:
+def _ack_deadline_s(config: Json) -> float:
     return float(config.get("ackDeadlineSeconds") or ACK_DEADLINE_S)
 
 
 def _backoff_s(config: Json, attempt: int) -> float:
     """Seconds to wait after the attempt of that number failed: doubled each time, between two limits."""
     policy = config.get("retryPolicy")
-    least, most = PUSH_BACKOFF_S
+    minimum, maximum = PUSH_BACKOFF_S
     if policy:
-        least = seconds(policy.get("minimumBackoff", f"{DECLARED_BACKOFF_S[0]}s"))
-        most = seconds(policy.get("maximumBackoff", f"{DECLARED_BACKOFF_S[1]}s"))
-    return min(most, least * 2.0 ** min(attempt - 1, 30))
+        minimum = seconds(policy.get("minimumBackoff", f"{DECLARED_BACKOFF_S[0]}s"))
+        maximum = seconds(policy.get("maximumBackoff", f"{DECLARED_BACKOFF_S[1]}s"))
+    return min(maximum, minimum * 2.0 ** min(attempt - 1, 30))
 
 
 def topic(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_pubsub_topic."""
     kind = "google_pubsub_topic"
-    said = {"message_storage_policy": "every message is kept on this machine"}
-    report_unsupported_arguments(environment, kind, arguments, {"name"}, said | _TOPIC_SAID)
+    unsupported = {"message_storage_policy": "every message is kept on this machine"}
+    report_unsupported_arguments(environment, kind, arguments, {"name"}, unsupported | _TOPIC_UNSUPPORTED)
     project = arguments.get("project", environment.project)
     name = f"projects/{project}/topics/{arguments['name']}"
     environment.service(PubSub).put_topic(as_rest(arguments) | {"name": name})
@@ -409,27 +419,27 @@ def topic(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvi
 def subscription(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_pubsub_subscription: pull where it has no push endpoint."""
     kind = "google_pubsub_subscription"
-    honoured = {"name", "topic", "ack_deadline_seconds", "message_retention_duration", "push_config"}
-    said = {"expiration_policy": "a subscription does not expire here", **_SUBSCRIPTION_SAID}
+    supported = {"name", "topic", "ack_deadline_seconds", "message_retention_duration", "push_config"}
+    unsupported = {"expiration_policy": "a subscription does not expire here", **_SUBSCRIPTION_UNSUPPORTED}
     report_unsupported_arguments(
-        environment, kind, arguments, honoured | {"retry_policy", "dead_letter_policy"}, said
+        environment, kind, arguments, supported | {"retry_policy", "dead_letter_policy"}, unsupported
     )
-    push_honoured = {"push_endpoint", "oidc_token", "attributes"}
+    push_supported = {"push_endpoint", "oidc_token", "attributes"}
     report_unsupported_arguments(
-        environment, f"{kind}.push_config", block(arguments, "push_config"), push_honoured, {}
+        environment, f"{kind}.push_config", block(arguments, "push_config"), push_supported, {}
     )
     project = arguments.get("project", environment.project)
     name = f"projects/{project}/subscriptions/{arguments['name']}"
-    environment.service(PubSub).put_subscription(subscription_of(name, project, arguments))
+    environment.service(PubSub).put_subscription(subscription_as_rest(name, project, arguments))
     return {"project": project} | arguments | {"id": name}
 
 
-_TOPIC_SAID = {
+_TOPIC_UNSUPPORTED = {
     "message_retention_duration": "messages are kept by subscriptions only, so none can be replayed",
     "kms_key_name": "messages are not encrypted here",
     "schema_settings": "messages are not checked against a schema",
 }
-_SUBSCRIPTION_SAID = {
+_SUBSCRIPTION_UNSUPPORTED = {
     "bigquery_config": "messages are not written to BigQuery",
     "cloud_storage_config": "messages are not written to Cloud Storage",
     "enable_exactly_once_delivery": "delivery is at least once",
@@ -440,7 +450,7 @@ _SUBSCRIPTION_SAID = {
 }
 
 
-def subscription_of(name: str, project: str, arguments: dict[str, Any]) -> Json:
+def subscription_as_rest(name: str, project: str, arguments: dict[str, Any]) -> Json:
     """Return the REST form of a subscription from the provider's arguments, defaults filled in."""
     given: str = arguments["topic"]
     push = dict(block(arguments, "push_config"))

@@ -17,11 +17,11 @@ from local.errors import LocalError
 from local.services.storage import Storage
 from local.stack.arguments import block, blocks, report_unsupported_arguments
 from local.stack.loading import Attributes, Handler, Resource
-from local.workloads.workloads import Workloads, list_objects, read_object, unpack
+from local.workloads.workloads import Workloads, list_objects, read_object, unpack_archive
 
 START_DEADLINE_S = 60.0
 CONCURRENCY = 80  # Cloud Run's default of requests at a time per instance
-TEMPLATE_SAID = {
+TEMPLATE_UNSUPPORTED = {
     "vpc_access": "there is no VPC here",
     "execution_environment": "it is a process of this machine",
     "volumes": "volumes are not mounted here",
@@ -29,13 +29,13 @@ TEMPLATE_SAID = {
     "encryption_key": "nothing is encrypted here",
     "revision": "there is one revision here",
 }
-CONTAINER_SAID = {
+CONTAINER_UNSUPPORTED = {
     "resources": "memory and processor time are not limited here",
     "liveness_probe": "a process that ends is started again, but it is not probed",
     "volume_mounts": "volumes are not mounted here",
     "working_dir": "it runs in the unpacked source archive",
 }
-SERVICE_SAID = {
+SERVICE_UNSUPPORTED = {
     "ingress": "only this machine can reach it",
     "traffic": "there is one revision here",
     "binary_authorization": "there is no image here",
@@ -62,16 +62,16 @@ def service(resource: Resource, arguments: dict[str, Any], environment: LocalEnv
     containers = blocks(template, "containers")
     if len(containers) != 1:
         raise LocalError(f"one container is run here, found {len(containers)}")
-    _say(resource.type, arguments, template, containers[0], environment)
+    _report_unsupported(resource.type, arguments, template, containers[0], environment)
     project, location = (
         arguments.get("project", environment.project),
         arguments.get("location", environment.region),
     )
     name = arguments["name"]
     folder = environment.folder / "services" / name
-    unpack(*_source(environment, containers[0]["image"], folder))
+    unpack_archive(*_source(environment, containers[0]["image"], folder))
     full = f"projects/{project}/locations/{location}/services/{name}"
-    url = _begin(environment, full, template, containers[0], folder)
+    url = _start(environment, full, template, containers[0], folder)
     computed = {
         "id": full,
         "uri": url,
@@ -125,7 +125,7 @@ def _source(environment: LocalEnvironment, image: str, folder: Path) -> tuple[by
     )
 
 
-def _begin(
+def _start(
     environment: LocalEnvironment,
     service: str,
     template: dict[str, Any],
@@ -153,14 +153,14 @@ def _begin(
     }
     probe = block(block(container, "startup_probe"), "http_get")
     command = [*container.get("command", ()), *container.get("args", ())] or list(image.command)
-    return workloads.begin(
+    return workloads.start(
         f"service {name}",
         lambda port: [_expand(word, port) for word in command],
         env | platform,
         folder,
         service=service,
         ready_path=probe.get("path", "/"),
-        at_once=int(template.get("max_instance_request_concurrency", CONCURRENCY)),
+        max_concurrency=int(template.get("max_instance_request_concurrency", CONCURRENCY)),
         deadline_s=START_DEADLINE_S,
     )
 
@@ -189,7 +189,7 @@ def _json_form(rest: str, kind: str, name: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _say(
+def _report_unsupported(
     kind: str,
     arguments: dict[str, Any],
     template: dict[str, Any],
@@ -199,9 +199,11 @@ def _say(
     top = {"name", "location", "template", "deletion_protection"}
     inside = {"containers", "service_account", "timeout", "max_instance_request_concurrency", "scaling"}
     run = {"image", "env", "ports", "startup_probe", "command", "args", "name"}
-    report_unsupported_arguments(environment, kind, arguments, top, SERVICE_SAID)
-    report_unsupported_arguments(environment, f"{kind}.template", template, inside, TEMPLATE_SAID)
-    report_unsupported_arguments(environment, f"{kind}.template.containers", container, run, CONTAINER_SAID)
+    report_unsupported_arguments(environment, kind, arguments, top, SERVICE_UNSUPPORTED)
+    report_unsupported_arguments(environment, f"{kind}.template", template, inside, TEMPLATE_UNSUPPORTED)
+    report_unsupported_arguments(
+        environment, f"{kind}.template.containers", container, run, CONTAINER_UNSUPPORTED
+    )
 
 
 HANDLERS: dict[str, Handler] = {"google_cloud_run_v2_service": service}

@@ -21,8 +21,8 @@ from local.environment.environment import LocalEnvironment
 from local.environment.metadata_server import access_token, identity_token
 from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError
-from local.service_router.router import Answer, ServiceRouter
-from local.services.pubsub import PubSub, rfc3339
+from local.service_router.router import Response, ServiceRouter
+from local.services.pubsub import PubSub, format_rfc3339
 from local.stack.arguments import as_rest, block, report_unsupported_arguments
 from local.stack.loading import Attributes, Handler, Resource
 
@@ -39,17 +39,17 @@ RETRY = {
 
 
 # What a job's status tells of a target's answer: https://cloud.google.com/scheduler/docs/reference/rest/v1/Code
-CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14, 504: 4}
-UNKNOWN = 2
+GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14, 504: 4}
+GRPC_UNKNOWN = 2
 
 
 @dataclass(frozen=True)
-class Run:
+class Execution:
     """One execution of a job that has ended, all its attempts included."""
 
     job: str  # short name
     fired: datetime
-    answer: Answer
+    response: Response
     attempts: int
 
 
@@ -70,9 +70,11 @@ class Scheduler:
         self.skipped: Counter[str] = Counter()
         self.on_fire: list[Callable[[str, datetime], None]] = []
         self.on_skip: list[Callable[[str, list[datetime], str], None]] = []
-        self.on_run: list[Callable[[Run], None]] = []
-        self._left_out: dict[str, tuple[Callable[[datetime], bool], str]] = {}  # by short name, and why
-        self._unfired: dict[str, list[datetime]] = {}  # left out since the last fire, not reported yet
+        self.on_finished: list[Callable[[Execution], None]] = []
+        self._skip_rules: dict[str, tuple[Callable[[datetime], bool], str]] = {}  # by short name, and why
+        self._unreported_skips: dict[
+            str, list[datetime]
+        ] = {}  # left out since the last fire, not reported yet
         self._next: dict[str, Event] = {}
         self._running: set[str] = set()
         self._started = False
@@ -80,10 +82,10 @@ class Scheduler:
 
     def put(self, job: Json) -> Json:
         """Make a job, or update it. Raises LocalError for a schedule that is not cron."""
-        fires_after(job, datetime.now(UTC))
-        kept = self.jobs.put(job["name"], {"state": "ENABLED"} | self.attempted(job["name"]) | job)
+        cron_times_after(job, datetime.now(UTC))
+        kept = self.jobs.put(job["name"], {"state": "ENABLED"} | self.last_attempt(job["name"]) | job)
         if self._started:
-            self._arm(job["name"])
+            self._schedule_next(job["name"])
         return kept
 
     def delete(self, name: str) -> None:
@@ -98,57 +100,57 @@ class Scheduler:
         self._started = True
         for name in self.jobs.names():
             url = self.jobs.get(name).get("httpTarget", {}).get("uri")
-            if url and not self._environment.service(ServiceRouter).reaches(url):
+            if url and not self._environment.service(ServiceRouter).can_reach(url):
                 self._environment.report_unsupported(
                     f"{name}: its target {url} is not on this machine: not called"
                 )
-            self._arm(name)
+            self._schedule_next(name)
 
-    def leave_out(self, name: str, is_left_out: Callable[[datetime], bool], why: str) -> None:
+    def skip_when(self, name: str, is_skipped: Callable[[datetime], bool], why: str) -> None:
         """Let a job (short name) not fire where that is true of the time at which it is due.
 
         They count as skipped; each series of them is told as one, before the fire that follows.
         """
-        self._left_out[name] = is_left_out, why
+        self._skip_rules[name] = is_skipped, why
 
-    def is_left_out(self, name: str, due: datetime) -> bool:
+    def is_skipped(self, name: str, due: datetime) -> bool:
         """Return whether a job (short name) does not fire at a time, although its cron says so."""
-        return name in self._left_out and self._left_out[name][0](due)
+        return name in self._skip_rules and self._skip_rules[name][0](due)
 
     def stop(self) -> None:
         """Let no job fire any more; what they are stays as it is."""
         self._started = False
-        for name in list(self._unfired):
-            self._tell_unfired(name)
+        for name in list(self._unreported_skips):
+            self._report_skips(name)
         for name in self.jobs.names():
-            self._arm(name)
+            self._schedule_next(name)
 
     def pause(self, name: str) -> None:
         """Let a job fire no more; a run under way goes on. `name` may be the short one."""
-        full = self._full(name)
+        full = self._full_name(name)
         self.jobs.update(full, {"state": "PAUSED"})
-        self._arm(full)
+        self._schedule_next(full)
 
     def resume(self, name: str) -> None:
         """Let a paused job fire again."""
-        full = self._full(name)
+        full = self._full_name(name)
         self.jobs.update(full, {"state": "ENABLED"})
-        self._arm(full)
+        self._schedule_next(full)
 
     def run(self, name: str) -> None:
         """Fire a job now, paused or not, as `gcloud scheduler jobs run` does."""
-        self._begin(self.jobs.get(self._full(name)))
+        self._fire(self.jobs.get(self._full_name(name)))
 
-    def attempted(self, name: str) -> Json:
+    def last_attempt(self, name: str) -> Json:
         """Return `lastAttemptTime` and `status` of a job's last attempt, nothing where there was none."""
         held = self.jobs.find(name) or {}
         return {key: held[key] for key in ("lastAttemptTime", "status") if key in held}
 
-    def next_fire(self, name: str) -> datetime:
+    def next_run_time(self, name: str) -> datetime:
         """Return when a job's cron is due next, in UTC."""
-        return fires_after(self.jobs.get(self._full(name)), self._clock.now())()
+        return cron_times_after(self.jobs.get(self._full_name(name)), self._clock.now())()
 
-    def _full(self, name: str) -> str:
+    def _full_name(self, name: str) -> str:
         if "/" in name:
             return name
         found = [each for each in self.jobs.names() if each.rpartition("/")[2] == name]
@@ -157,42 +159,42 @@ class Scheduler:
             raise LocalError(f"there is no scheduler job {name!r}; known: {known}")
         return found[0]
 
-    def _arm(self, name: str, after: datetime | None = None) -> None:
+    def _schedule_next(self, name: str, after: datetime | None = None) -> None:
         job = self.jobs.get(name)
         with self._lock:
             if (armed := self._next.pop(name, None)) is not None:
                 armed.cancel()
             if self._started and job["state"] == "ENABLED":
-                due = fires_after(job, after or self._clock.now())()
-                self._next[name] = self._clock.at(due, lambda: self._due(name, due))
+                due = cron_times_after(job, after or self._clock.now())()
+                self._next[name] = self._clock.at(due, lambda: self._on_due(name, due))
 
-    def _due(self, name: str, due: datetime) -> None:
+    def _on_due(self, name: str, due: datetime) -> None:
         job = self.jobs.find(name)
         if job is None:
             return  # deleted in this very moment
         now = self._clock.now()
-        self._arm(name, now)
+        self._schedule_next(name, now)
         if job["state"] != "ENABLED":
             return
-        following, missed = fires_after(job, due), []
+        following, missed = cron_times_after(job, due), []
         while (later := following()) <= now:
             missed.append(due)
             due = later
         if missed:
-            self._skip(short(job), missed, "this machine does not keep up")
-        if self.is_left_out(short(job), due):
-            self._unfired.setdefault(short(job), []).append(due)
+            self._skip(short_name(job), missed, "this machine does not keep up")
+        if self.is_skipped(short_name(job), due):
+            self._unreported_skips.setdefault(short_name(job), []).append(due)
             return
-        self._tell_unfired(short(job))
-        self._begin(job)
+        self._report_skips(short_name(job))
+        self._fire(job)
 
-    def _tell_unfired(self, name: str) -> None:
-        if due := self._unfired.pop(name, None):
-            self._skip(name, due, self._left_out[name][1])
+    def _report_skips(self, name: str) -> None:
+        if due := self._unreported_skips.pop(name, None):
+            self._skip(name, due, self._skip_rules[name][1])
 
-    def _begin(self, job: Json) -> None:
+    def _fire(self, job: Json) -> None:
         """Fire, unless the run before is still under way: a job has one run at a time."""
-        name, now = short(job), self._clock.now()
+        name, now = short_name(job), self._clock.now()
         with self._lock:
             busy = name in self._running
             if not busy:
@@ -201,49 +203,49 @@ class Scheduler:
         if busy:
             self._skip(name, [now], "its last run is still under way")
             return
-        for told in self.on_fire:
-            told(name, now)
+        for callback in self.on_fire:
+            callback(name, now)
         self._clock.start(lambda: self._attempt(job, now, 1))
 
     def _skip(self, name: str, due: list[datetime], why: str) -> None:
         LOG.warning("job %s is not fired at %s: %s", name, ", ".join(map(str, due)), why)
         with self._lock:
             self.skipped[name] += len(due)
-        for told in self.on_skip:
-            told(name, due, why)
+        for callback in self.on_skip:
+            callback(name, due, why)
 
     def _attempt(self, job: Json, fired: datetime, attempt: int) -> None:
         began = self._clock.now()
-        answer = self._call(job)
-        self._keep(job["name"], began, answer)
+        response = self._call(job)
+        self._record_attempt(job["name"], began, response)
         wait = _backoff_s(job, attempt, (self._clock.now() - fired).total_seconds())
-        if not answer.ok:
-            LOG.warning("attempt %d of job %s fired at %s: %s", attempt, short(job), fired, answer)
-        if answer.ok or wait is None:
-            self._ended(Run(short(job), fired, answer, attempt))
+        if not response.ok:
+            LOG.warning("attempt %d of job %s fired at %s: %s", attempt, short_name(job), fired, response)
+        if response.ok or wait is None:
+            self._finish(Execution(short_name(job), fired, response, attempt))
             return
         again = lambda: self._clock.start(lambda: self._attempt(job, fired, attempt + 1))  # noqa: E731
         self._clock.after(wait, again)
 
-    def _keep(self, name: str, began: datetime, answer: Answer) -> None:
-        status = {} if answer.ok else {"code": CODES.get(answer.status, UNKNOWN)}
+    def _record_attempt(self, name: str, began: datetime, response: Response) -> None:
+        status = {} if response.ok else {"code": GRPC_CODES.get(response.status, GRPC_UNKNOWN)}
         with suppress(NotFoundError):  # deleted meanwhile
-            self.jobs.update(name, {"lastAttemptTime": rfc3339(began), "status": status})
+            self.jobs.update(name, {"lastAttemptTime": format_rfc3339(began), "status": status})
 
-    def _ended(self, run: Run) -> None:
+    def _finish(self, run: Execution) -> None:
         with self._lock:
             self._running.discard(run.job)
-            if not run.answer.ok:
+            if not run.response.ok:
                 self.failed[run.job] += 1
-        for told in self.on_run:
-            told(run)
+        for callback in self.on_finished:
+            callback(run)
 
-    def _call(self, job: Json) -> Answer:
+    def _call(self, job: Json) -> Response:
         if "pubsubTarget" in job:
             target = job["pubsubTarget"]
             data = base64.b64decode(target.get("data", ""))
             broker = self._environment.service(PubSub)
-            return Answer(
+            return Response(
                 200, broker.publish(target["topicName"], data, target.get("attributes", {})).encode()
             )
         target = job["httpTarget"]
@@ -268,12 +270,12 @@ class Scheduler:
         return {}
 
 
-def short(job: Json) -> str:
+def short_name(job: Json) -> str:
     """Return a job's name without its project and location."""
     return str(job["name"]).rpartition("/")[2]
 
 
-def fires_after(job: Json, start: datetime) -> Callable[[], datetime]:
+def cron_times_after(job: Json, start: datetime) -> Callable[[], datetime]:
     """Return a function that gives, call after call, the times in UTC at which a job's cron is due.
 
     Raises LocalError where the schedule is not unix-cron or the time zone is unknown.
@@ -283,7 +285,7 @@ def fires_after(job: Json, start: datetime) -> Callable[[], datetime]:
         times = CronSim(schedule, start.astimezone(ZoneInfo(zone)))
     except (CronSimError, ZoneInfoNotFoundError, ValueError) as error:
         raise LocalError(
-            f"scheduler job {short(job)}: schedule {schedule!r} in time zone {zone!r} is not understood "
+            f"scheduler job {short_name(job)}: schedule {schedule!r} in time zone {zone!r} is not understood "
             f"({type(error).__name__}): five fields of unix-cron and an IANA time zone are"
         ) from error
     return lambda: next(times).astimezone(UTC)
@@ -309,7 +311,7 @@ def _backoff_s(job: Json, attempt: int, elapsed_s: float) -> float | None:
     return min(wait, seconds(policy["maxBackoffDuration"]))
 
 
-def job_of(name: str, arguments: dict[str, Any]) -> Json:
+def job_as_rest(name: str, arguments: dict[str, Any]) -> Json:
     """Return the REST form of a job from the provider's arguments."""
     job: Json = {
         "name": name,
@@ -332,10 +334,10 @@ def job_of(name: str, arguments: dict[str, Any]) -> Json:
 
 def scheduler_job(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_cloud_scheduler_job with a Pub/Sub or an HTTP target."""
-    honoured = {"name", "region", "schedule", "time_zone", "paused", "attempt_deadline", "retry_config"}
+    supported = {"name", "region", "schedule", "time_zone", "paused", "attempt_deadline", "retry_config"}
     targets = {"pubsub_target", "http_target"}
-    said = {"app_engine_http_target": "there is no App Engine here"}
-    report_unsupported_arguments(environment, resource.type, arguments, honoured | targets, said)
+    unsupported = {"app_engine_http_target": "there is no App Engine here"}
+    report_unsupported_arguments(environment, resource.type, arguments, supported | targets, unsupported)
     project, region = (
         arguments.get("project", environment.project),
         arguments.get("region", environment.region),
@@ -344,7 +346,7 @@ def scheduler_job(resource: Resource, arguments: dict[str, Any], environment: Lo
     if not targets & set(arguments):
         environment.report_unsupported(f"{resource.address}: it has no target that is known here")
     else:
-        environment.service(Scheduler).put(job_of(name, arguments))
+        environment.service(Scheduler).put(job_as_rest(name, arguments))
     return {"project": project, "region": region} | arguments | {"id": name, "state": "ENABLED"}
 
 

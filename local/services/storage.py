@@ -15,8 +15,8 @@ from local.stack.arguments import as_rest, block, blocks, report_unsupported_arg
 from local.stack.loading import Attributes, Handler, Resource
 
 TIMEOUT_S = 120
-BUCKET_HONOURED = {"name", "location", "storage_class", "force_destroy"}
-BUCKET_SAID = {
+BUCKET_SUPPORTED = {"name", "location", "storage_class", "force_destroy"}
+BUCKET_UNSUPPORTED = {
     "lifecycle_rule": "objects are not deleted or moved by age here",
     "soft_delete_policy": "a deleted object is gone at once here",
     "versioning": "only the newest version of an object is kept here",
@@ -28,8 +28,8 @@ BUCKET_SAID = {
     "encryption": "objects are plain files here",
     "cors": "browsers are not answered here",
 }
-OBJECT_HONOURED = {"bucket", "name", "source", "content", "content_type", "metadata", "cache_control"}
-OBJECT_SAID = {"storage_class": "there are no storage classes here"}
+OBJECT_SUPPORTED = {"bucket", "name", "source", "content", "content_type", "metadata", "cache_control"}
+OBJECT_UNSUPPORTED = {"storage_class": "there are no storage classes here"}
 # What only steers Terraform itself: nothing to do, and nothing to say.
 OBJECT_TERRAFORM = {"source_md5hash", "detect_md5hash", "deletion_policy"}
 
@@ -89,7 +89,7 @@ class Storage:
 def bucket(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_storage_bucket."""
     report_unsupported_arguments(
-        environment, "google_storage_bucket", arguments, BUCKET_HONOURED, BUCKET_SAID
+        environment, "google_storage_bucket", arguments, BUCKET_SUPPORTED, BUCKET_UNSUPPORTED
     )
     name, project = arguments["name"], arguments.get("project", environment.project)
     kept = environment.service(Storage).put_bucket(bucket_as_rest(arguments))
@@ -133,9 +133,9 @@ def bucket_as_rest(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def bucket_object(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_storage_bucket_object: `content`, or the file `source`, relative to the stack's folder."""
-    honoured = OBJECT_HONOURED | OBJECT_TERRAFORM
+    supported = OBJECT_SUPPORTED | OBJECT_TERRAFORM
     report_unsupported_arguments(
-        environment, "google_storage_bucket_object", arguments, honoured, OBJECT_SAID
+        environment, "google_storage_bucket_object", arguments, supported, OBJECT_UNSUPPORTED
     )
     content = _content(resource, arguments, environment.stack_folder)
     name = arguments["name"]

@@ -72,8 +72,8 @@ def report_unsupported_arguments(
     environment: LocalEnvironment,
     kind: str,
     arguments: Mapping[str, Any],
-    honoured: Iterable[str],
-    said: Mapping[str, str],
+    supported: Iterable[str],
+    unsupported: Mapping[str, str],
 ) -> None:
     """Say which arguments have no effect here: those of `said` with its reason, and all unknown ones.
 
@@ -81,10 +81,10 @@ def report_unsupported_arguments(
     do have their effect. Arguments that are off (false, empty) are not said.
     """
     for name, value in arguments.items():
-        if name in said:
+        if name in unsupported:
             if value not in (False, [], {}, ""):
-                environment.report_unsupported(f"{kind}.{name}: {said[name]}")
-        elif name not in EVERYWHERE and name not in honoured:
+                environment.report_unsupported(f"{kind}.{name}: {unsupported[name]}")
+        elif name not in EVERYWHERE and name not in supported:
             environment.report_unsupported(f"{kind}.{name}: not known here, so it has no effect")
 
 
@@ -94,12 +94,12 @@ def stable_number(text: str, digits: int) -> str:
     return str(low + int.from_bytes(sha256(text.encode()).digest()) % (9 * low))
 
 
-def recorded(
+def storing_handler(
     service: str,
     collection: str,
     *,
     name: str,
-    said: str,
+    unsupported: str,
     more: Mapping[str, str] | None = None,
 ) -> Handler:
     """Return a handler for a type that is only kept, not acted on, which `said` tells the user.
@@ -110,7 +110,7 @@ def recorded(
     """
 
     def handler(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
-        environment.report_unsupported(said)
+        environment.report_unsupported(unsupported)
         known = places(environment, resource, arguments)
         known["id"] = name.format_map(known)
         computed = {key: pattern.format_map(known) for key, pattern in (more or {}).items()}

@@ -33,8 +33,8 @@ class Workloads:
         self._environment = environment
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="workload")
         self._starting: list[Future[None]] = []
-        self.replaced: dict[str, str] = {}
-        self.passed_on: dict[str, str] = {}
+        self.overrides: dict[str, str] = {}
+        self.inherited: dict[str, str] = {}
         self.urls: dict[str, str] = {}
         self.prepare: Callable[[Path], None] = lambda _folder: (
             None
@@ -46,17 +46,17 @@ class Workloads:
 
         A declared variable that is replaced here is said.
         """
-        for key in declared.keys() & self.replaced.keys():
-            if declared[key] != self.replaced[key]:
+        for key in declared.keys() & self.overrides.keys():
+            if declared[key] != self.overrides[key]:
                 self._environment.report_unsupported(
-                    f"{name}: {key} is {self.replaced[key]} here, not {declared[key]}"
+                    f"{name}: {key} is {self.overrides[key]} here, not {declared[key]}"
                 )
-        replaced = {key: value for key, value in self.replaced.items() if key in declared}
+        replaced = {key: value for key, value in self.overrides.items() if key in declared}
         base = self._environment.workload_variables(service_account)
         base["PATH"] = f"{self._environment.python.parent}:{base['PATH']}"
-        return {**base, **self.passed_on, "PYTHONPATH": str(ISOLATION), **declared, **replaced}
+        return {**base, **self.inherited, "PYTHONPATH": str(ISOLATION), **declared, **replaced}
 
-    def begin(
+    def start(
         self,
         name: str,
         argv: Callable[[int], Sequence[str]],
@@ -65,7 +65,7 @@ class Workloads:
         *,
         service: str,
         ready_path: str,
-        at_once: int,
+        max_concurrency: int,
         deadline_s: float,
     ) -> str:
         """Begin to start a workload and return its URL; `argv` is given the port, as `PORT` is.
@@ -79,42 +79,42 @@ class Workloads:
         known = self.ports.pop(name, 0)
         public = reserve_port(known, name) if known else free_port()
         url = self._environment.service(Ingress).listen(public, upstream)
-        router.limit(url, at_once)
-        router.invoke_as(url, service)
-        router.pass_to(url, upstream)
+        router.limit_concurrency(url, max_concurrency)
+        router.require_invoker(url, service)
+        router.forward_to(url, upstream)
         self.urls[name] = url
 
-        def start() -> None:
+        def start_process() -> None:
             self._environment.supervisor.start(
                 name,
                 argv(port),
                 env={**env, "PORT": str(port)},
                 cwd=cwd,
-                log=self.log(name),
+                log=self.log_file(name),
                 ready=answers(upstream + ready_path),
                 restart=True,
                 deadline_s=deadline_s,
             )
 
-        self._starting.append(self._pool.submit(start))
+        self._starting.append(self._pool.submit(start_process))
         return url
 
-    def log(self, name: str) -> Path:
+    def log_file(self, name: str) -> Path:
         """Return the file that holds a workload's output."""
         return self._environment.folder / "logs" / f"{name.replace(' ', '-')}.log"
 
-    def stay(self, name: str, url: str) -> None:
+    def keep_port(self, name: str, url: str) -> None:
         """Let a workload, when it is begun next, listen where it did: its URL is known to others."""
         self.ports[name] = urlsplit(url).port or 0
 
-    def end(self, name: str) -> None:
+    def stop(self, name: str) -> None:
         """Stop a workload; one that does not run is as stopped as can be."""
-        self.settle()
+        self.wait_until_ready()
         if url := self.urls.pop(name, None):
-            self._environment.service(Ingress).end(url)
+            self._environment.service(Ingress).stop(url)
         self._environment.supervisor.stop(name)
 
-    def settle(self) -> None:
+    def wait_until_ready(self) -> None:
         """Wait until all that was begun is ready. Raises ProcessError."""
         starting, self._starting = self._starting, []
         for each in starting:
@@ -123,7 +123,7 @@ class Workloads:
 
 def read_object(environment: LocalEnvironment, bucket: str, name: str) -> bytes:
     """Return an object's content from the storage emulator. Raises LocalError."""
-    return _get(
+    return _download(
         environment, f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}?alt=media", f"gs://{bucket}/{name}"
     )
 
@@ -134,14 +134,16 @@ def list_objects(environment: LocalEnvironment, bucket: str, prefix: str = "") -
     token = ""
     while True:
         query = f"?prefix={quote(prefix, safe='')}" + (f"&pageToken={quote(token, safe='')}" if token else "")
-        page = json.loads(_get(environment, f"/storage/v1/b/{bucket}/o{query}", f"gs://{bucket}/{prefix}"))
+        page = json.loads(
+            _download(environment, f"/storage/v1/b/{bucket}/o{query}", f"gs://{bucket}/{prefix}")
+        )
         found += page.get("items", [])
         token = page.get("nextPageToken", "")
         if not token:
             return sorted(found, key=lambda each: str(each["name"]))
 
 
-def gs_parts(uri: str) -> tuple[str, str]:
+def parse_gs_uri(uri: str) -> tuple[str, str]:
     """Return bucket and object of a `gs://` URI. Raises LocalError."""
     bucket, _, name = uri.removeprefix("gs://").partition("/")
     if not uri.startswith("gs://") or not bucket or not name:
@@ -149,7 +151,7 @@ def gs_parts(uri: str) -> tuple[str, str]:
     return bucket, name
 
 
-def unpack(content: bytes, folder: Path, what: str) -> None:
+def unpack_archive(content: bytes, folder: Path, what: str) -> None:
     """Unpack a zip into a folder, which then holds nothing else. Raises LocalError where it is no zip."""
     if folder.exists():
         shutil.rmtree(folder)
@@ -168,7 +170,7 @@ def unpack(content: bytes, folder: Path, what: str) -> None:
         archive.unlink()
 
 
-def _get(environment: LocalEnvironment, path: str, what: str) -> bytes:
+def _download(environment: LocalEnvironment, path: str, what: str) -> bytes:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(environment.gcs_url + path, timeout=READ_TIMEOUT_S) as answer:

@@ -60,7 +60,7 @@ def _dataset_routes(environment: LocalEnvironment) -> Iterator[Route]:
         for each in inside:
             tables.delete(each)
         datasets.delete(dataset)
-        environment.service(Policies).forget(request.path.removeprefix(ROOT))
+        environment.service(Policies).delete(request.path.removeprefix(ROOT))
         return ApiResponse(204, b"")
 
     yield Route("POST", ROOT + "projects/{project}/datasets", create)
@@ -93,7 +93,7 @@ def _table_routes(environment: LocalEnvironment) -> Iterator[Route]:
         find(params)
         environment.service(BigQuery).call("DELETE", request.path, {})
         tables.delete("{dataset}.{table}".format_map(params))
-        environment.service(Policies).forget(request.path.removeprefix(ROOT))
+        environment.service(Policies).delete(request.path.removeprefix(ROOT))
         return ApiResponse(204, b"")
 
     yield from policy_routes(environment, TABLE, TABLE.removeprefix(ROOT), find)

@@ -40,7 +40,7 @@ def _stored(collection: str, defaults: Json) -> Apply:
 
 
 def _resource_type(collection: str, scope: str, defaults: Json) -> ResourceType:
-    def forget(environment: LocalEnvironment, held: Json) -> None:
+    def delete(environment: LocalEnvironment, held: Json) -> None:
         users = [
             other["name"]
             for each in ("subnetworks", "firewalls")
@@ -59,7 +59,7 @@ def _resource_type(collection: str, scope: str, defaults: Json) -> ResourceType:
         "compute",
         collection,
         _stored(collection, defaults),
-        forget,
+        delete,
         as_response=lambda _environment, held: held | {"name": held["name"].rpartition("/")[2]},
     )
 

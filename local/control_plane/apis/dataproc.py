@@ -8,7 +8,7 @@ from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import ApiRequest, ApiResponse, Route
 from local.iam_proxy.access import AccessControl
-from local.services.dataproc import TYPE, Dataproc, as_declared, workflow_template
+from local.services.dataproc import TYPE, Dataproc, as_terraform_arguments, workflow_template
 from local.stack.loading import Resource
 
 ROOT = "/dataproc/v1/"
@@ -17,7 +17,7 @@ REGION = f"{ROOT}projects/{{project}}/regions/{{location}}"
 
 def _template(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
     project, _, location, _, name = wanted["name"].split("/")[1:]
-    arguments = as_declared(wanted) | {"name": name, "project": project, "location": location}
+    arguments = as_terraform_arguments(wanted) | {"name": name, "project": project, "location": location}
     workflow_template(Resource(f"{TYPE}.{name}", TYPE, name, {}), arguments, environment)
     return wanted | {
         "id": name,

@@ -23,10 +23,10 @@ def _function(environment: LocalEnvironment, wanted: Json, before: Json | None) 
     arguments = as_arguments(wanted) | {"name": name, "project": project, "location": location}
     workloads = environment.service(Workloads)
     if before is not None:
-        workloads.end(f"function {name}")
-        workloads.stay(f"function {name}", before["url"])
+        workloads.stop(f"function {name}")
+        workloads.keep_port(f"function {name}", before["url"])
     made = function(Resource(f"{TYPE}.{name}", TYPE, name, {}), arguments, environment)
-    workloads.settle()
+    workloads.wait_until_ready()
     uri = made["url"]
     service = f"projects/{project}/locations/{location}/services/{name}"
     computed = {"uri": uri, "service": service, "revision": f"{name}-00001"}
@@ -50,7 +50,7 @@ def _function(environment: LocalEnvironment, wanted: Json, before: Json | None) 
 
 def _delete(environment: LocalEnvironment, held: Json) -> None:
     name = held["name"].rpartition("/")[2]
-    environment.service(Workloads).end(f"function {name}")
+    environment.service(Workloads).stop(f"function {name}")
     shutil.rmtree(environment.folder / "functions" / name, ignore_errors=True)
     environment.collection("run", "services").delete(held["serviceConfig"]["service"])
 
@@ -70,7 +70,7 @@ FUNCTION = ResourceType(
 def resume(environment: LocalEnvironment) -> None:
     """Start again, at the URLs that they had, the functions that were running when this machine was left."""
     for held in FUNCTION.stored(environment).list():
-        environment.service(Workloads).stay(f"function {held['name'].rpartition('/')[2]}", held["url"])
+        environment.service(Workloads).keep_port(f"function {held['name'].rpartition('/')[2]}", held["url"])
         _function(environment, held, None)
 
 

@@ -78,7 +78,7 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
 
     def delete(_request: ApiRequest, params: dict[str, str]) -> Json:
         accounts.delete(name_of(params))
-        environment.service(Policies).forget(name_of(params))
+        environment.service(Policies).delete(name_of(params))
         return {}
 
     path = ROOT + ACCOUNT

@@ -9,7 +9,7 @@ from local.environment.clock import event_clock
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import ApiError, ApiRequest, Route
-from local.services.pubsub import PubSub, rfc3339
+from local.services.pubsub import PubSub, format_rfc3339
 from local.stack.arguments import stable_number
 
 ROOT = "/monitoring/v3/"
@@ -67,8 +67,8 @@ def _undelivered_messages(environment: LocalEnvironment, request: ApiRequest, pr
     broker, name = environment.service(PubSub), f"projects/{project}/subscriptions/{subscription[1]}"
     if broker.subscriptions.find(name) is None:
         return {}
-    now = rfc3339(event_clock(environment).now())
-    value = {"int64Value": str(broker.waiting(name))}
+    now = format_rfc3339(event_clock(environment).now())
+    value = {"int64Value": str(broker.count_undelivered(name))}
     return {"timeSeries": [{"points": [{"interval": {"startTime": now, "endTime": now}, "value": value}]}]}
 
 

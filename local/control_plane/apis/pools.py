@@ -55,7 +55,7 @@ def _soft_delete_routes(environment: LocalEnvironment, kind: ResourceType) -> It
         parent = f"projects/{params['project']}/locations/{params['location']}"
         name = kind.item.format_map(params)
         resource = held.get(name)  # refused at once where there is none
-        return environment.service(Operations).begin(
+        return environment.service(Operations).start(
             parent, kind.operation, lambda: held.put(name, resource | {"state": state})
         )
 

@@ -23,10 +23,10 @@ def _service(environment: LocalEnvironment, wanted: Json, before: Json | None) -
     arguments = as_arguments(wanted) | {"name": name, "project": project, "location": location}
     workloads = environment.service(Workloads)
     if before is not None:
-        workloads.end(f"service {name}")
-        workloads.stay(f"service {name}", before["uri"])
+        workloads.stop(f"service {name}")
+        workloads.keep_port(f"service {name}", before["uri"])
     made = service(Resource(f"{TYPE}.{name}", TYPE, name, {}), arguments, environment)
-    workloads.settle()
+    workloads.wait_until_ready()
     environment.collection("run", "services").put(
         wanted["name"], {"name": wanted["name"], "uri": made["uri"]}
     )
@@ -51,7 +51,7 @@ def _service(environment: LocalEnvironment, wanted: Json, before: Json | None) -
 
 def _delete(environment: LocalEnvironment, held: Json) -> None:
     name = held["name"].rpartition("/")[2]
-    environment.service(Workloads).end(f"service {name}")
+    environment.service(Workloads).stop(f"service {name}")
     shutil.rmtree(environment.folder / "services" / name, ignore_errors=True)
     environment.collection("run", "services").delete(held["name"])
 
@@ -71,7 +71,7 @@ SERVICE = ResourceType(
 def resume(environment: LocalEnvironment) -> None:
     """Start again, at the URLs that they had, the services that were running when this machine was left."""
     for held in SERVICE.stored(environment).list():
-        environment.service(Workloads).stay(f"service {held['name'].rpartition('/')[2]}", held["uri"])
+        environment.service(Workloads).keep_port(f"service {held['name'].rpartition('/')[2]}", held["uri"])
         _service(environment, held, None)
 
 

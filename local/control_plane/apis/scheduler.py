@@ -38,7 +38,7 @@ JOB = ResourceType(
     as_response=lambda environment, held: (
         held
         | {"state": _state(environment, held["name"])}
-        | environment.service(Scheduler).attempted(held["name"])
+        | environment.service(Scheduler).last_attempt(held["name"])
     ),
 )
 

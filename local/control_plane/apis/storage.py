@@ -92,7 +92,7 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
         if b'"items"' in listed.body:
             raise ApiError(409, "The bucket you tried to delete is not empty.")
         storage.delete_bucket(params["bucket"])
-        environment.service(Policies).forget(f"b/{params['bucket']}")
+        environment.service(Policies).delete(f"b/{params['bucket']}")
         return ApiResponse(204, b"")
 
     def get_policy(_request: ApiRequest, params: dict[str, str]) -> Json:

@@ -69,7 +69,7 @@ class Old:
 
     def wait(self, seconds: float) -> None:
         """As long as is asked for, or until the run has ended."""
-        self.environment.service(Dataproc).workflows[-1].ended.wait(seconds)
+        self.environment.service(Dataproc).workflows[-1].finished.wait(seconds)
 
     def run(self, pause: Callable[[float], None] | None = None) -> int:
         return backfill(

@@ -85,7 +85,7 @@ def direct(
             supervisor=supervisor,
         )
         applied = apply(load_stack(stack_folder), one, HANDLERS, lambda _resource, _what: None)
-        one.service(Workloads).settle()
+        one.service(Workloads).wait_until_ready()
         yield one, applied
 
 

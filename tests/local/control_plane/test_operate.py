@@ -104,7 +104,7 @@ def collect(environment: LocalEnvironment, cloud: Cloud, settings: Settings) -> 
         cloud.call("POST", queries, json={"query": sql, "useLegacySql": False})
 
 
-def attempted(cloud: Cloud, settings: Settings, job: str) -> dict[str, Any]:
+def last_attempt(cloud: Cloud, settings: Settings, job: str) -> dict[str, Any]:
     end = time.monotonic() + 10
     while "lastAttemptTime" not in (found := cloud.call("GET", jobs.job_url(cloud, settings, job))):
         assert time.monotonic() < end, found
@@ -162,7 +162,7 @@ def test_a_job_that_is_run_tells_of_it(cloud: Cloud, settings: Settings) -> None
     """Its target's topic goes, so that the next attempt fails."""
     deploy(cloud, settings)
     assert jobs.start(cloud, settings, HERE, "collect").startswith("collect is started: `make logs")
-    found = attempted(cloud, settings, "collect")
+    found = last_attempt(cloud, settings, "collect")
     assert found["status"] == {}
     began = datetime.fromisoformat(found["lastAttemptTime"])
     assert abs(datetime.now(UTC) - began) < timedelta(minutes=1)
@@ -182,7 +182,7 @@ def test_a_target_that_refuses_gives_the_code_that_it_means(cloud: Cloud, settin
     cloud.call("DELETE", jobs.job_url(cloud, settings, "copy"))
     cloud.call("POST", f"{cloud.endpoints.cloud_scheduler}{parent}/jobs", json=job)
     jobs.start(cloud, settings, HERE, "copy")
-    code = attempted(cloud, settings, "copy")["status"]["code"]
+    code = last_attempt(cloud, settings, "copy")["status"]["code"]
     told = observe(cloud, settings, HERE, datetime.now(UTC)).jobs["copy"]
     assert isinstance(told, Job)
     assert told.code == code != 0

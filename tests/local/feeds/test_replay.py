@@ -153,9 +153,9 @@ def test_days_follow_each_other_and_start_over(tmp_path: Path) -> None:
 
 @given(st.integers(0, 1439), st.integers(0, 1439))
 def test_a_minute_has_a_response_only_where_its_own_was_recorded(
-    tmp_path_factory: pytest.TempPathFactory, recorded: int, asked: int
+    tmp_path_factory: pytest.TempPathFactory, storing_handler: int, asked: int
 ) -> None:
-    name = f"20230927T{recorded // 60:02}{recorded % 60:02}00Z.json"
+    name = f"20230927T{storing_handler // 60:02}{storing_handler % 60:02}00Z.json"
     replay = Replay(record(tmp_path_factory.mktemp("day"), name))
     day = datetime(2026, 11, 28, tzinfo=UTC)
-    assert replay.has(day + timedelta(minutes=asked)) is (asked == recorded)
+    assert replay.has(day + timedelta(minutes=asked)) is (asked == storing_handler)

@@ -82,7 +82,7 @@ def test_a_role_of_a_bucket_is_one_of_its_objects_and_of_no_other(environment: L
     assert not access.is_allowed(
         account(environment, "other"), RequiredPermission("storage.objects.get", OBJECT)
     )
-    environment.service(Policies).forget("b/b")
+    environment.service(Policies).delete("b/b")
     assert not access.is_allowed(email, RequiredPermission("storage.objects.get", OBJECT))
 
 

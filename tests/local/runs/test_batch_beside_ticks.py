@@ -33,7 +33,7 @@ def test_the_batch_and_the_ticks_leave_each_others_rows_alone(tmp_path: Path) ->
     day = f"{midnight - timedelta(days=1):%Y-%m-%d}"
     with running(options, Terminal(), clock) as system:
         landed, swept = Landed(system), []
-        system.scheduler.on_run.append(
+        system.scheduler.on_finished.append(
             lambda run: swept.append(run.fired) if run.job == system.parts.copy else None
         )
         system.broker.resume()
@@ -45,7 +45,7 @@ def test_the_batch_and_the_ticks_leave_each_others_rows_alone(tmp_path: Path) ->
         for _ in range(BATCHES):
             ticks = system.scheduler.fired[system.parts.collect]
             workflow = system.dataproc.instantiate(system.parts.template, {"FROM": day, "TO": day})
-            clock.run(workflow.ended.is_set)
+            clock.run(workflow.finished.is_set)
             assert (workflow.state, workflow.error) == ("DONE", "")
             assert system.scheduler.fired[system.parts.collect] > ticks
             assert rows_of(system, day) == streamed

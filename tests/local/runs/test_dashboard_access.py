@@ -34,7 +34,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     with running(options, Terminal(), clock) as one:
         one.scheduler.start()
         clock.run(lambda: one.scheduler.fired[one.parts.collect] == 1)
-        clock.run(lambda: one.broker.waiting(one.parts.push) == 0)
+        clock.run(lambda: one.broker.count_undelivered(one.parts.push) == 0)
         one.scheduler.stop()
         yield one
 

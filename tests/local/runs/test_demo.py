@@ -345,9 +345,9 @@ def test_the_sample_evolves(invented: Finished) -> None:
 
 @pytest.mark.local
 def test_answers_of_another_feed_are_told_with_the_first_reason(tmp_path: Path) -> None:
-    recorded = tmp_path / "my answers.json"
-    recorded.write_text(json.dumps(SAMPLE))
-    done = run(tmp_path, "demo", "--ticks", "2", "--feed", "vlille_ods", "--replay", str(recorded))
+    storing_handler = tmp_path / "my answers.json"
+    storing_handler.write_text(json.dumps(SAMPLE))
+    done = run(tmp_path, "demo", "--ticks", "2", "--feed", "vlille_ods", "--replay", str(storing_handler))
     assert done.code == 1, done.output
     problem = done.report["problem"]
     assert problem.startswith("no row came into the table: vlille_ods: answer not usable (no_records)")

@@ -52,9 +52,9 @@ def service(environment: LocalEnvironment) -> Iterator[str]:
         environment.service(Ingress),
     )
     url = ingress.listen(free_port(), upstream)
-    router.limit(url, 4)
-    router.invoke_as(url, SERVICE)
-    router.pass_to(url, upstream)
+    router.limit_concurrency(url, 4)
+    router.require_invoker(url, SERVICE)
+    router.forward_to(url, upstream)
     yield url
     ingress.close()
     server.shutdown()
@@ -113,9 +113,9 @@ def test_the_users_own_address_opens_the_service_without_a_token(
     environment: LocalEnvironment, service: str
 ) -> None:
     ingress = environment.service(Ingress)
-    own = ingress.open_for_user(service)
+    own = ingress.open_user_proxy(service)
     assert own != service
-    assert ingress.open_for_user(service) == own
+    assert ingress.open_user_proxy(service) == own
     found = get(own)
     assert (found.text, found.headers["Content-Encoding"], found.headers["ETag"]) == (
         "the page",
@@ -134,8 +134,8 @@ def test_whoever_uses_the_machine_has_a_token_too(environment: LocalEnvironment,
 
 def test_a_service_that_ended_listens_at_its_url_again(environment: LocalEnvironment, service: str) -> None:
     ingress = environment.service(Ingress)
-    own = ingress.open_for_user(service)
-    ingress.end(service)
+    own = ingress.open_user_proxy(service)
+    ingress.stop(service)
     for url in (service, own):
         with pytest.raises(requests.ConnectionError):
             get(url)

@@ -11,7 +11,7 @@ import pytest
 from local.environment.environment import LocalEnvironment
 from local.environment.metadata_server import identity_token
 from local.processes.ports import free_port
-from local.service_router.router import ServiceRouter, error_answer, is_loopback, json_answer
+from local.service_router.router import ServiceRouter, error_response, is_loopback, json_response
 from tests.local.conftest import account, allow, bearer
 
 pytestmark = pytest.mark.unit
@@ -103,17 +103,17 @@ def test_an_answer_that_takes_too_long_is_504(router: ServiceRouter) -> None:
 
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_a_workload_gets_no_more_requests_at_a_time_than_it_takes(
-    router: ServiceRouter, at_once: int
+    router: ServiceRouter, max_concurrency: int
 ) -> None:
     workload = Workload(seconds=0.05)
-    router.limit(workload.url, at_once)
+    router.limit_concurrency(workload.url, max_concurrency)
     callers = [threading.Thread(target=call, args=(router, workload.url)) for _ in range(8)]
     for each in callers:
         each.start()
     for each in callers:
         each.join()
     assert len(workload.seen) == 8
-    assert workload.most == at_once
+    assert workload.most == max_concurrency
     workload.close()
 
 
@@ -130,14 +130,14 @@ def test_what_leads_away_is_not_called_and_said_once(
 def test_a_google_api_is_answered_here_and_others_are_not(
     router: ServiceRouter, environment: LocalEnvironment
 ) -> None:
-    router.answer_for(
-        "dataproc.googleapis.com", lambda m, p, b, caller: json_answer([m, p, b.decode(), caller])
+    router.register_api(
+        "dataproc.googleapis.com", lambda m, p, b, caller: json_response([m, p, b.decode(), caller])
     )
     caller = account(environment, "caller")
     answer = router.call("POST", "https://dataproc.googleapis.com/v1/x:y", bearer(caller), b"body", 5)
     assert (answer.status, json.loads(answer.body)) == (200, ["POST", "/v1/x:y", "body", caller])
-    assert router.reaches("https://dataproc.googleapis.com/v1")
-    assert not router.reaches("https://compute.googleapis.com/v1")
+    assert router.can_reach("https://dataproc.googleapis.com/v1")
+    assert not router.can_reach("https://compute.googleapis.com/v1")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_google_api_is_answered_here_and_others_are_not(
 def test_a_google_api_answers_nobody_whom_it_does_not_know(
     router: ServiceRouter, authorization: str | None
 ) -> None:
-    router.answer_for("dataproc.googleapis.com", lambda *_: pytest.fail("called"))
+    router.register_api("dataproc.googleapis.com", lambda *_: pytest.fail("called"))
     headers = {"Authorization": authorization} if authorization else {}
     answer = router.call("POST", "https://dataproc.googleapis.com/v1/x:y", headers, b"", 5)
     assert (answer.status, json.loads(answer.body)["error"]["status"]) == (401, "UNAUTHENTICATED")
@@ -168,15 +168,15 @@ INVOKER, STRANGER = "invoker@p.iam", "stranger@p.iam"
             f"403: {INVOKER} lacks run.routes.invoke on projects/p/l/s",
         ),
         ("", "", "run.routes.invoke", 403, "carries no identity token for projects/p/l/s"),
-        (STRANGER, "{url}", "run.routes.invoke", 401, f"it is for {{url}}, by {STRANGER}"),
-        (INVOKER, "http://127.0.0.1:1", "run.routes.invoke", 401, "it is for http://127.0.0.1:1, by"),
+        (STRANGER, "{url}", "run.routes.invoke", 401, f"audience {{url}}, caller {STRANGER}"),
+        (INVOKER, "http://127.0.0.1:1", "run.routes.invoke", 401, "audience http://127.0.0.1:1, caller"),
     ],
 )
 def test_only_an_invoker_gets_to_a_service(  # noqa: PLR0917 - a row of the table
     environment: LocalEnvironment, caller: str, audience: str, role: str, status: int, told: str
 ) -> None:
     workload, router = Workload(), environment.service(ServiceRouter)
-    router.invoke_as(workload.url, "projects/p/l/s")
+    router.require_invoker(workload.url, "projects/p/l/s")
     allow(environment, account(environment, INVOKER), "projects/p/l/s", role)
     token = identity_token(caller, audience.format(url=workload.url), 0)
     headers = {"Authorization": f"Bearer {token}"} if caller else {}
@@ -188,7 +188,7 @@ def test_only_an_invoker_gets_to_a_service(  # noqa: PLR0917 - a row of the tabl
 
 def test_an_access_token_invokes_no_service(router: ServiceRouter, environment: LocalEnvironment) -> None:
     workload, service = Workload(), f"projects/{environment.project}/locations/l/services/s"
-    router.invoke_as(workload.url, service)
+    router.require_invoker(workload.url, service)
     invoker = account(environment, "invoker")
     allow(environment, invoker, service, "run.routes.invoke")
     assert router.call("POST", workload.url, bearer(invoker), b"", 5).status == 401
@@ -215,7 +215,7 @@ def test_loopback(url: str, expected: bool) -> None:
 def test_an_error_has_googles_form() -> None:
     from http import HTTPStatus
 
-    answer = error_answer(HTTPStatus.NOT_FOUND, "NOT_FOUND", "no such thing")
+    answer = error_response(HTTPStatus.NOT_FOUND, "NOT_FOUND", "no such thing")
     assert (answer.status, answer.ok) == (404, False)
     assert json.loads(answer.body)["error"] == {
         "code": 404,

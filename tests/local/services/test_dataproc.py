@@ -11,16 +11,16 @@ from local.environment.clock import SimulatedClock
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
 from local.iam_proxy.access import AccessControl
-from local.service_router.router import Answer, ServiceRouter
+from local.service_router.router import Response, ServiceRouter
 from local.services.dataproc import (
-    MACHINES,
+    CLUSTER_PERMISSIONS,
     Dataproc,
     Workflow,
-    last_fault,
-    last_object,
-    operation_of,
+    as_operation,
+    find_error_message,
+    find_summary,
     resolve_yesterday,
-    substituted,
+    substitute_parameters,
     workflow_template,
 )
 from local.stack.loading import Resource
@@ -42,13 +42,13 @@ def template(**more: Any) -> dict[str, Any]:
 
 
 def test_parameters_are_put_into_their_fields() -> None:
-    (job,) = substituted(template(), {"FROM": "2023-10-26", "TO": "yesterday"})
+    (job,) = substitute_parameters(template(), {"FROM": "2023-10-26", "TO": "yesterday"})
     assert job["pysparkJob"]["args"] == ["--from", "2023-10-26", "--to", "yesterday"]
 
 
 def test_the_template_itself_stays_as_it_is() -> None:
     declared = template()
-    substituted(declared, {"FROM": "a", "TO": "b"})
+    substitute_parameters(declared, {"FROM": "a", "TO": "b"})
     assert declared == template()
 
 
@@ -63,7 +63,7 @@ def test_the_template_itself_stays_as_it_is() -> None:
 )
 def test_parameters_that_do_not_fit_are_refused(parameters: dict[str, Any], expected: str) -> None:
     with pytest.raises(LocalError, match=expected):
-        substituted(template(), parameters)
+        substitute_parameters(template(), parameters)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_value_that_is_not_allowed_is_refused(
 ) -> None:
     parameter = {"name": "FROM", "fields": [], "validation": validation}
     with pytest.raises(LocalError, match=expected):
-        substituted(template(parameters=[parameter]), {"FROM": value})
+        substitute_parameters(template(parameters=[parameter]), {"FROM": value})
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_a_value_that_is_not_allowed_is_refused(
 )
 def test_a_field_that_leads_nowhere_is_an_error(field: str) -> None:
     with pytest.raises(LocalError, match="parameter field"):
-        substituted(template(parameters=[{"name": "X", "fields": [field]}]), {"X": "1"})
+        substitute_parameters(template(parameters=[{"name": "X", "fields": [field]}]), {"X": "1"})
 
 
 def test_jobs_come_after_their_prerequisites() -> None:
     jobs = [{"stepId": "b", "prerequisiteStepIds": ["a"]}, {"stepId": "a"}]
-    assert [job["stepId"] for job in substituted({"name": NAME, "jobs": jobs}, {})] == ["a", "b"]
+    assert [job["stepId"] for job in substitute_parameters({"name": NAME, "jobs": jobs}, {})] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_jobs_come_after_their_prerequisites() -> None:
 )
 def test_jobs_without_an_order_are_refused(jobs: list[dict[str, Any]], expected: str) -> None:
     with pytest.raises(LocalError, match=expected):
-        substituted({"jobs": jobs}, {})
+        substitute_parameters({"jobs": jobs}, {})
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_jobs_without_an_order_are_refused(jobs: list[dict[str, Any]], expected:
     ],
 )
 def test_the_last_json_object_is_the_summary(lines: list[str], expected: dict[str, int] | None) -> None:
-    assert last_object(lines) == expected
+    assert find_summary(lines) == expected
 
 
 @pytest.mark.unit
@@ -148,7 +148,7 @@ def test_the_last_json_object_is_the_summary(lines: list[str], expected: dict[st
     ],
 )
 def test_why_a_job_failed_is_what_it_logged_last_as_an_error(lines: list[str], expected: str | None) -> None:
-    assert last_fault(lines) == expected
+    assert find_error_message(lines) == expected
 
 
 def declare(environment: LocalEnvironment) -> None:
@@ -222,7 +222,7 @@ JOB: dict[str, Any] = {"stepId": "rebuild", "pysparkJob": {"mainPythonFileUri": 
 
 def ask(
     environment: LocalEnvironment, method: str, path: str, document: object = None, caller: str = ""
-) -> Answer:
+) -> Response:
     """Call the API below the machine's region, as who deploys or somebody else."""
     url = f"https://dataproc.googleapis.com/v1/projects/{environment.project}/regions/europe-west1/{path}"
     token = bearer(caller or environment.service(AccessControl).deployer)
@@ -268,7 +268,7 @@ def test_an_inline_template_is_run_and_kept_nowhere(environment: LocalEnvironmen
     assert re.fullmatch(
         rf"projects/{environment.project}/regions/europe-west1/operations/[^/]+", begun["name"]
     )
-    clock.run(dataproc.workflows[0].ended.is_set)
+    clock.run(dataproc.workflows[0].finished.is_set)
     ended = json.loads(ask(environment, "GET", begun["name"].partition("europe-west1/")[2]).body)
     assert ended["done"]
     assert ended["error"]["message"].startswith("Service Account 'b@p.iam' is missing required permissions")
@@ -279,7 +279,7 @@ def test_an_inline_template_is_run_and_kept_nowhere(environment: LocalEnvironmen
 
 def test_two_at_once_are_held_apart(environment: LocalEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
     environment.clock = clock = SimulatedClock(environment.clock.now())
-    monkeypatch.setattr(Dataproc, "_check_machines", lambda *_: None)
+    monkeypatch.setattr(Dataproc, "_check_cluster_permissions", lambda *_: None)
     monkeypatch.setattr(Dataproc, "_submit", lambda _self, workflow, *_: {"folder": str(workflow.folder)})
     dataproc = environment.service(Dataproc)
     asked = {"placement": CLUSTER, "jobs": [JOB]}
@@ -287,7 +287,7 @@ def test_two_at_once_are_held_apart(environment: LocalEnvironment, monkeypatch: 
         json.loads(ask(environment, "POST", "workflowTemplates:instantiateInline", asked).body) for _ in "ab"
     ]
     first, second = dataproc.workflows
-    clock.run(lambda: first.ended.is_set() and second.ended.is_set())
+    clock.run(lambda: first.finished.is_set() and second.finished.is_set())
     assert [each["name"] for each in begun] == [first.operation, second.operation]
     assert first.operation != second.operation
     assert first.summaries["rebuild"] != second.summaries["rebuild"]
@@ -299,7 +299,7 @@ def test_a_request_that_is_made_again_begins_nothing_while_its_run_goes_on(
 ) -> None:
     environment.clock = clock = SimulatedClock(environment.clock.now())
     goes_on = threading.Event()
-    monkeypatch.setattr(Dataproc, "_check_machines", lambda *_: None)
+    monkeypatch.setattr(Dataproc, "_check_cluster_permissions", lambda *_: None)
     monkeypatch.setattr(Dataproc, "_submit", lambda *_: {"waited": goes_on.wait()})
     declare(environment)
 
@@ -310,7 +310,7 @@ def test_a_request_that_is_made_again_begins_nothing_while_its_run_goes_on(
 
     first, again = begin(), begin()
     goes_on.set()
-    clock.run(environment.service(Dataproc).workflows[0].ended.is_set)
+    clock.run(environment.service(Dataproc).workflows[0].finished.is_set)
     later = begin()
     assert first == again != later
     clock.close()
@@ -343,7 +343,7 @@ def workflow(**more: Any) -> Workflow:
     ],
 )
 def test_a_run_is_told_as_an_operation(run: Workflow, nodes: list[str], outcome: dict[str, Any]) -> None:
-    told = operation_of(run)
+    told = as_operation(run)
     metadata = told.pop("metadata")
     assert told == {"name": "projects/p/regions/r/operations/7"} | outcome
     assert [node["state"] for node in metadata["graph"]["nodes"]] == nodes
@@ -429,14 +429,14 @@ def test_inline_templates_and_operations_have_their_own_permissions(
             (),
             "Service Account 'b@p.iam' is missing required permissions: 403: b@p.iam lacks dataproc.agents.create",
         ),
-        (MACHINES, (), "403: b@p.iam lacks storage.buckets.get on projects/_/buckets/s"),
+        (CLUSTER_PERMISSIONS, (), "403: b@p.iam lacks storage.buckets.get on projects/_/buckets/s"),
         (
-            MACHINES,
+            CLUSTER_PERMISSIONS,
             ("storage.buckets.get",),
             "403: b@p.iam lacks storage.objects.create on projects/_/buckets/s/objects/",
         ),
         (
-            MACHINES,
+            CLUSTER_PERMISSIONS,
             ("storage.buckets.get", "storage.objects.create"),
             "Permission 'storage.objects.get' denied on resource",
         ),
@@ -451,7 +451,7 @@ def test_machines_need_their_roles_before_there_is_a_cluster(
     allow(environment, "b@p.iam", "b/s", *bucket)
     dataproc = environment.service(Dataproc)
     workflow = dataproc.instantiate(dataproc.templates.names()[0], {"FROM": "yesterday"})
-    clock.run(workflow.ended.is_set)
+    clock.run(workflow.finished.is_set)
     assert (workflow.state, expected in workflow.error) == ("FAILED", True), workflow.error
     clock.close()
 
@@ -460,10 +460,10 @@ def test_a_run_that_fails_says_why(environment: LocalEnvironment, tmp_path: Path
     environment.clock = clock = SimulatedClock(environment.clock.now())
     declare(environment)
     storage = ("storage.buckets.get", "storage.objects.create", "storage.objects.get")
-    allow(environment, "b@p.iam", f"projects/{environment.project}", *MACHINES, *storage)
+    allow(environment, "b@p.iam", f"projects/{environment.project}", *CLUSTER_PERMISSIONS, *storage)
     dataproc = environment.service(Dataproc)
     workflow = dataproc.instantiate(dataproc.templates.names()[0], {"FROM": "yesterday"})
-    clock.run(workflow.ended.is_set)
+    clock.run(workflow.finished.is_set)
     assert workflow.state == "FAILED"
     assert "gs://b/main.py cannot be read from the storage emulator" in workflow.error
     clock.close()

@@ -17,7 +17,7 @@ from local.errors import LocalError, NotFoundError
 from local.iam_proxy.access import AccessControl
 from local.processes.ports import free_port
 from local.service_router.router import ServiceRouter
-from local.services.pubsub import AGENT, PubSub, _backoff_s, subscription_of
+from local.services.pubsub import SERVICE_AGENT, PubSub, _backoff_s, subscription_as_rest
 from local.services.pubsub import subscription as subscription_handler
 from local.services.pubsub import topic as topic_handler
 from local.stack.loading import Resource
@@ -113,7 +113,7 @@ def test_push_sends_the_envelope_of_google_with_an_identity_token(
     target = endpoint(204)
     broker, topic, name = declare(timed, target.url)
     message_id = broker.publish(topic, b"tick", {"kind": "tick"})
-    settle(timed, lambda: broker.waiting(name) == 0)
+    settle(timed, lambda: broker.count_undelivered(name) == 0)
     headers, envelope = target.requests[0]
     message = envelope["message"]
     assert base64.b64decode(message["data"]) == b"tick"
@@ -124,7 +124,7 @@ def test_push_sends_the_envelope_of_google_with_an_identity_token(
     assert envelope["deliveryAttempt"] == 1
     claims = headers["Authorization"].removeprefix("Bearer ").split(".")[1]
     assert json.loads(base64.b64decode(claims + "=="))["aud"] == "me"
-    assert (broker.traffic.published, broker.traffic.delivered) == (1, 1)
+    assert (broker.totals.published, broker.totals.delivered) == (1, 1)
 
 
 def test_a_refused_message_comes_again_with_backoff_and_its_publish_time(
@@ -133,11 +133,11 @@ def test_a_refused_message_comes_again_with_backoff_and_its_publish_time(
     target = endpoint(500, 503, 200)
     broker, topic, name = declare(timed, target.url)
     broker.publish(topic, b"tick", {})
-    settle(timed, lambda: broker.waiting(name) == 0)
+    settle(timed, lambda: broker.count_undelivered(name) == 0)
     assert [envelope["deliveryAttempt"] for _, envelope in target.requests] == [1, 2, 3]
     assert {e["message"]["publishTime"] for _, e in target.requests} == {"2023-10-26T12:00:00.000Z"}
     assert timed.clock.now() == NOON + timedelta(seconds=10 + 20)
-    assert (broker.traffic.failed, broker.traffic.delivered, broker.traffic.dead_lettered) == (2, 1, 0)
+    assert (broker.totals.failed, broker.totals.delivered, broker.totals.dead_lettered) == (2, 1, 0)
 
 
 def test_after_the_last_attempt_a_message_goes_to_the_dead_letter_topic(
@@ -147,7 +147,7 @@ def test_after_the_last_attempt_a_message_goes_to_the_dead_letter_topic(
     broker, topic, name = declare(timed, target.url)
     let_agent(timed, "publish", "consume")
     broker.publish(topic, b"tick", {"kind": "tick"})
-    settle(timed, lambda: broker.waiting(name) == 0)
+    settle(timed, lambda: broker.count_undelivered(name) == 0)
     assert len(target.requests) == 5
     (dead,) = broker.pull(f"projects/{timed.project}/subscriptions/dead", 10)
     assert dead.data == b"tick"
@@ -158,7 +158,7 @@ def test_after_the_last_attempt_a_message_goes_to_the_dead_letter_topic(
         "CloudPubSubDeadLetterSourceSubscriptionProject": timed.project,
         "CloudPubSubDeadLetterSourceTopicPublishTime": "2023-10-26T12:00:00.000Z",
     }
-    assert broker.traffic.dead_lettered == 1
+    assert broker.totals.dead_lettered == 1
 
 
 @pytest.mark.parametrize(
@@ -175,9 +175,9 @@ def test_without_its_agents_roles_a_message_comes_until_it_expires(
     broker, topic, name = declare(timed, target.url, message_retention_duration="600s")
     let_agent(timed, *granted)
     broker.publish(topic, b"tick", {})
-    settle(timed, lambda: broker.waiting(name) == 0)
+    settle(timed, lambda: broker.count_undelivered(name) == 0)
     assert len(target.requests) > 5
-    assert (broker.traffic.dead_lettered, broker.traffic.expired) == (0, 1)
+    assert (broker.totals.dead_lettered, broker.totals.expired) == (0, 1)
     assert broker.pull(f"projects/{timed.project}/subscriptions/dead", 10) == []
     (denied,) = timed.service(AccessControl).denial_messages()
     agent = f"service-{timed.project_number}@gcp-sa-pubsub.iam.gserviceaccount.com"
@@ -185,7 +185,10 @@ def test_without_its_agents_roles_a_message_comes_until_it_expires(
 
 
 def let_agent(environment: LocalEnvironment, *granted: str) -> None:
-    agent, project = AGENT.format(number=environment.project_number), f"projects/{environment.project}"
+    agent, project = (
+        SERVICE_AGENT.format(number=environment.project_number),
+        f"projects/{environment.project}",
+    )
     if "publish" in granted:
         allow(environment, agent, f"{project}/topics/dead", "pubsub.topics.publish")
     if "consume" in granted:
@@ -203,9 +206,9 @@ def test_pull_leases_a_message_until_it_is_acknowledged(
     broker.publish(topic, b"x", {})
     (message,) = broker.pull(dead, 10)
     assert broker.pull(dead, 10) == []
-    assert broker.waiting(dead) == 1
+    assert broker.count_undelivered(dead) == 1
     broker.acknowledge(dead, [message.message_id])
-    assert broker.waiting(dead) == 0
+    assert broker.count_undelivered(dead) == 0
 
 
 def test_a_leased_message_comes_again_after_the_deadline(
@@ -230,8 +233,8 @@ def test_messages_expire(timed: LocalEnvironment, endpoint: Callable[..., Endpoi
     told: list[tuple[str, int]] = []
     broker.on_expired.append(lambda *each: told.append(each))
     broker.publish(topic, b"x", {})
-    settle(timed, lambda: broker.waiting(name) == 0)
-    assert broker.traffic.expired == 1
+    settle(timed, lambda: broker.count_undelivered(name) == 0)
+    assert broker.totals.expired == 1
     assert told == [(name, 1)]
     assert timed.clock.now() > NOON + timedelta(seconds=600)
 
@@ -249,7 +252,7 @@ def test_undelivered_messages_outlive_a_restart(
     second.clock = SimulatedClock(NOON + timedelta(hours=1))
     again, _, name = declare(second, mended.url)
     assert again.resume() == 1
-    settle(second, lambda: again.waiting(name) == 0)
+    settle(second, lambda: again.count_undelivered(name) == 0)
     (_, envelope) = mended.requests[0]
     assert envelope["message"]["messageId"] == message_id
     assert envelope["message"]["publishTime"] == "2023-10-26T12:00:00.000Z"
@@ -270,9 +273,11 @@ def test_a_dead_subscriber_holds_up_neither_jobs_nor_other_subscriptions(
     try:
         assert worked.wait(5)
         end = time.monotonic() + 5
-        while (left := broker.waiting(name.replace("collect-push", "alive"))) and time.monotonic() < end:
+        while (
+            left := broker.count_undelivered(name.replace("collect-push", "alive"))
+        ) and time.monotonic() < end:
             time.sleep(0.02)
-        assert (left, broker.waiting(name)) == (0, 2 * AT_ONCE)
+        assert (left, broker.count_undelivered(name)) == (0, 2 * AT_ONCE)
     finally:
         environment.service(ServiceRouter).close()
         clock.close()
@@ -319,7 +324,7 @@ def test_backoff_never_leaves_its_limits(attempt: int) -> None:
 
 
 def test_the_rest_form_fills_in_the_defaults() -> None:
-    assert subscription_of("projects/p/subscriptions/s", "p", {"topic": "t"}) == {
+    assert subscription_as_rest("projects/p/subscriptions/s", "p", {"topic": "t"}) == {
         "name": "projects/p/subscriptions/s",
         "topic": "projects/p/topics/t",
         "ackDeadlineSeconds": 10,

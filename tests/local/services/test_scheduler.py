@@ -13,9 +13,16 @@ from hypothesis import strategies as st
 from local.environment.clock import RealClock, SimulatedClock
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
-from local.service_router.router import Answer, ServiceRouter
+from local.service_router.router import Response, ServiceRouter
 from local.services.pubsub import PubSub
-from local.services.scheduler import Run, Scheduler, _backoff_s, fires_after, job_of, scheduler_job
+from local.services.scheduler import (
+    Execution,
+    Scheduler,
+    _backoff_s,
+    cron_times_after,
+    job_as_rest,
+    scheduler_job,
+)
 from local.stack.loading import Resource
 from tests.local.conftest import account
 
@@ -51,11 +58,11 @@ def api(environment: LocalEnvironment, *statuses: int) -> list[tuple[datetime, s
 
     account(environment, "s@p.iam")
 
-    def answer(_method: str, path: str, body: bytes, _caller: str) -> Answer:
+    def answer(_method: str, path: str, body: bytes, _caller: str) -> Response:
         asked.append((environment.clock.now(), path, body))
-        return Answer(answers.pop(0) if len(answers) > 1 else answers[0])
+        return Response(answers.pop(0) if len(answers) > 1 else answers[0])
 
-    environment.service(ServiceRouter).answer_for("dataproc.googleapis.com", answer)
+    environment.service(ServiceRouter).register_api("dataproc.googleapis.com", answer)
     return asked
 
 
@@ -81,7 +88,7 @@ def test_a_job_publishes_each_minute(timed: LocalEnvironment) -> None:
     scheduler.start()
     run(timed, 5)
     assert scheduler.fired == {"job": 5}
-    assert timed.service(PubSub).traffic.by_topic == {topic: 5}
+    assert timed.service(PubSub).totals.by_topic == {topic: 5}
 
 
 def test_a_job_calls_its_target_with_its_body(timed: LocalEnvironment) -> None:
@@ -96,13 +103,13 @@ def test_a_failed_job_is_tried_again_as_declared(timed: LocalEnvironment) -> Non
     asked = api(timed, 503, 503, 200)
     retry = {"retry_count": 3, "min_backoff_duration": "5s", "max_doublings": 5}
     declare(timed, schedule="0 13 * * *", time_zone="Etc/UTC", http_target=HTTP, retry_config=[retry])
-    runs: list[Run] = []
+    runs: list[Execution] = []
     scheduler = timed.service(Scheduler)
-    scheduler.on_run.append(runs.append)
+    scheduler.on_finished.append(runs.append)
     scheduler.start()
     run(timed, 61)
     assert [(when - asked[0][0]).total_seconds() for when, _, _ in asked] == [0, 5, 15]
-    assert [(each.answer.status, each.attempts) for each in runs] == [(200, 3)]
+    assert [(each.response.status, each.attempts) for each in runs] == [(200, 3)]
     assert scheduler.failed == {}
 
 
@@ -157,7 +164,7 @@ def test_times_that_are_left_out_do_not_fire_and_are_told_as_one(timed: LocalEnv
     scheduler = timed.service(Scheduler)
     told: list[tuple[str, list[datetime], str]] = []
     scheduler.on_skip.append(lambda job, due, why: told.append((job, due, why)))
-    scheduler.leave_out("job", lambda due: due.minute in {2, 3, 6}, "nothing was recorded")
+    scheduler.skip_when("job", lambda due: due.minute in {2, 3, 6}, "nothing was recorded")
     scheduler.start()
     run(timed, 5)
     at = [NOON + timedelta(minutes=minute) for minute in range(7)]
@@ -192,12 +199,12 @@ def test_a_job_declared_as_paused_does_not_fire(timed: LocalEnvironment) -> None
 
 def test_a_target_away_from_this_machine_is_said_and_not_called(timed: LocalEnvironment) -> None:
     declare(timed, http_target={"uri": "https://example.com/x", "http_method": "POST"})
-    runs: list[Run] = []
+    runs: list[Execution] = []
     scheduler = timed.service(Scheduler)
-    scheduler.on_run.append(runs.append)
+    scheduler.on_finished.append(runs.append)
     scheduler.start()
     run(timed, 1)
-    assert [each.answer.status for each in runs] == [403]
+    assert [each.response.status for each in runs] == [403]
     assert any("https://example.com/x" in sentence for sentence in timed.not_honoured)
 
 
@@ -219,12 +226,12 @@ def test_an_unknown_job_is_named_with_those_that_are_known(timed: LocalEnvironme
 )
 def test_cron_is_read_in_its_own_time_zone(schedule: str, zone: str, expected: str) -> None:
     job = {"name": "a/jobs/j", "schedule": schedule, "timeZone": zone}
-    assert fires_after(job, NOON)().isoformat() == expected
+    assert cron_times_after(job, NOON)().isoformat() == expected
 
 
 def test_each_minute_of_the_hour_that_happens_twice_has_its_fire() -> None:
     job = {"name": "a/jobs/j", "schedule": "* * * * *", "timeZone": "Europe/Paris"}
-    following = fires_after(job, datetime(2023, 10, 28, 23, 59, tzinfo=UTC))
+    following = cron_times_after(job, datetime(2023, 10, 28, 23, 59, tzinfo=UTC))
     fires = [following() for _ in range(180)]
     assert fires == [datetime(2023, 10, 29, tzinfo=UTC) + timedelta(minutes=n) for n in range(180)]
     assert {each.astimezone(ZoneInfo("Europe/Paris")).hour for each in fires} == {2, 3}
@@ -276,7 +283,7 @@ def test_the_rest_form_keeps_attributes_and_headers_as_they_are() -> None:
         "http_target": [HTTP | {"headers": {"X-two_words": "1"}}],
         "retry_config": [{"min_backoff_duration": "5s"}],
     }
-    job = job_of("projects/p/locations/l/jobs/j", arguments)
+    job = job_as_rest("projects/p/locations/l/jobs/j", arguments)
     assert job["httpTarget"]["headers"] == {"X-two_words": "1"}
     assert job["httpTarget"]["oauthToken"] == {"serviceAccountEmail": "s@p.iam"}
     assert job["retryConfig"] == {"minBackoffDuration": "5s"}

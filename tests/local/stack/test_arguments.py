@@ -12,9 +12,9 @@ from local.stack.arguments import (
     as_rest,
     block,
     blocks,
-    recorded,
     report_unsupported_arguments,
     stable_number,
+    storing_handler,
 )
 from local.stack.loading import Resource
 
@@ -75,9 +75,9 @@ def test_what_is_said(environment: LocalEnvironment) -> None:
         "logging": False,
         "odd": 1,
     }
-    said = {"versioning": "no versions", "cors": "no browsers", "logging": "no logs"}
+    unsupported = {"versioning": "no versions", "cors": "no browsers", "logging": "no logs"}
     for _ in range(2):
-        report_unsupported_arguments(environment, "google_thing", arguments, {"name"}, said)
+        report_unsupported_arguments(environment, "google_thing", arguments, {"name"}, unsupported)
     assert environment.not_honoured == [
         "google_thing.versioning: no versions",
         "google_thing.odd: not known here, so it has no effect",
@@ -93,12 +93,12 @@ def test_stable_number(text: str, digits: int) -> None:
 
 
 def test_recorded_names_what_it_keeps(environment: LocalEnvironment) -> None:
-    handler = recorded(
+    handler = storing_handler(
         "things",
         "boxes",
         name="projects/{project}/{location}/{name}",
         more={"link": "http://{id}"},
-        said="google_box: kept",
+        unsupported="google_box: kept",
     )
     resource = Resource("google_box.b", "google_box", "b", {})
     attributes = handler(resource, {"name": "n", "max_size": 3, "location": "eu"}, environment)

@@ -20,7 +20,7 @@ from local.services.functions import function
 from local.services.run import service
 from local.services.storage import Storage
 from local.stack.loading import Resource
-from local.workloads.workloads import Workloads, gs_parts, list_objects, read_object, unpack
+from local.workloads.workloads import Workloads, list_objects, parse_gs_uri, read_object, unpack_archive
 from tests.local.conftest import as_owner
 
 pytestmark = pytest.mark.emulator
@@ -121,9 +121,9 @@ def ask_again(environment: LocalEnvironment, url: str) -> dict[str, Any]:
 
 def test_a_function_runs_from_its_archive_and_comes_back_when_it_is_killed(here: LocalEnvironment) -> None:
     workloads = here.service(Workloads)
-    workloads.replaced["API_URL"] = "http://127.0.0.1:1/"
+    workloads.overrides["API_URL"] = "http://127.0.0.1:1/"
     made = declare_function(here, {"main.py": FUNCTION}, FEED="x", API_URL="https://example.com/")
-    workloads.settle()
+    workloads.wait_until_ready()
     told = ask(here, made["url"])
     expected = {
         "FEED": "x",
@@ -149,7 +149,7 @@ def test_nothing_of_the_users_own_environment_reaches_a_function(
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/my/key.json")
     monkeypatch.setenv("MY_SECRET", "secret")
     made = declare_function(here, {"main.py": FUNCTION})
-    here.service(Workloads).settle()
+    here.service(Workloads).wait_until_ready()
     told = ask(here, made["url"])["env"]
     assert "MY_SECRET" not in told
     assert told["GOOGLE_APPLICATION_CREDENTIALS"] == ""
@@ -159,7 +159,7 @@ def test_an_archive_that_lacks_a_module_fails_although_this_repository_has_it(he
     files = {"main.py": "import feed\n\ndef collect(request):\n    return 'ok'\n"}
     declare_function(here, files)
     with pytest.raises(ProcessError, match="No module named 'feed'"):
-        here.service(Workloads).settle()
+        here.service(Workloads).wait_until_ready()
 
 
 def declare_service(environment: LocalEnvironment, image: str) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def test_a_service_runs_as_its_dockerfile_says(here: LocalEnvironment) -> None:
     tag = hashlib.sha256(content).hexdigest()[:16]
     upload(here, f"copier/copier-{tag}.zip", content)
     made = declare_service(here, f"europe-west1-docker.pkg.dev/p/vlille/copier:{tag}")
-    here.service(Workloads).settle()
+    here.service(Workloads).wait_until_ready()
     told = ask(here, made["uri"], "GET")
     assert (told["GREETING"], told["LANDING_BUCKET"], told["HOST"]) == ("hello", "l", "127.0.0.1")
     assert told["PLACE"] == str(here.folder / "services" / "copier" / "inside")
@@ -214,17 +214,17 @@ def test_objects_are_listed_and_read(here: LocalEnvironment) -> None:
 @pytest.mark.parametrize("uri", ["s3://b/o", "gs://b", "gs://b/", "b/o"])
 def test_a_uri_that_is_no_object_is_refused(uri: str) -> None:
     with pytest.raises(LocalError, match="gs://bucket/object"):
-        gs_parts(uri)
+        parse_gs_uri(uri)
 
 
 def test_unpacking_replaces_what_was_there(tmp_path: Path) -> None:
     folder = tmp_path / "function"
-    unpack(zipped({"old.py": "1"}), folder, "the old")
-    unpack(zipped({"new/main.py": "2"}), folder, "the new")
+    unpack_archive(zipped({"old.py": "1"}), folder, "the old")
+    unpack_archive(zipped({"new/main.py": "2"}), folder, "the new")
     assert [str(p.relative_to(folder)) for p in folder.rglob("*.py")] == ["new/main.py"]
     assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="gs://b/o is no zip archive"):
-        unpack(b"text", tmp_path / "x", "gs://b/o")
+        unpack_archive(b"text", tmp_path / "x", "gs://b/o")

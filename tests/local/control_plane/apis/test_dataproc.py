@@ -86,7 +86,7 @@ def test_a_run_that_fails_is_an_operation_with_an_error(cloud: Cloud, environmen
 def test_a_run_without_a_fault_has_a_response(
     cloud: Cloud, environment: LocalEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Dataproc, "_check_machines", lambda *_: None)
+    monkeypatch.setattr(Dataproc, "_check_cluster_permissions", lambda *_: None)
     monkeypatch.setattr(Dataproc, "_submit", lambda *_: {"rows_loaded": 289})
     operation = ended(cloud, begin(cloud, environment))
     assert operation["response"] == {"@type": "type.googleapis.com/google.protobuf.Empty"}

@@ -73,12 +73,12 @@ def test_deployed_and_deployed_anew_at_the_same_url(
     )
     url = made["response"]["url"]
     ingress = environment.service(Ingress)
-    assert (says(ingress.open_for_user(url)), made["response"]["state"]) == ("one", "ACTIVE")
+    assert (says(ingress.open_user_proxy(url)), made["response"]["state"]) == ("one", "ACTIVE")
     with pytest.raises(urllib.error.HTTPError, match="403"):
         says(url)
     mask = {"updateMask": "serviceConfig"}
     again = settled(plane, "PATCH", NAME, mask, function(environment, "f-1.zip", "two"))
-    assert (again["response"]["url"], says(ingress.open_for_user(url))) == (url, "two")
+    assert (again["response"]["url"], says(ingress.open_user_proxy(url))) == (url, "two")
     settled(plane, "DELETE", NAME, {}, {})
     assert environment.supervisor.processes == []
     with pytest.raises(OSError, match="refused"):
