@@ -15,12 +15,12 @@ from commands.parsing import Parser, check_environ, option
 from local.errors import MACHINE_FAULTS, LocalError, sentence_about
 from local.feeds.city import prepare_city
 from local.http.faults import Fault
-from local.runs.cloud import begin_cloud, run_cloud
+from local.runs.cloud import run_cloud, start_cloud
 from local.runs.demo import run_demo
-from local.runs.report import FILE, Report, rendered
-from local.runs.running_stack import Options
+from local.runs.options import Options
+from local.runs.report import FILE, Report, render_report
 from local.runs.terminal import Terminal
-from local.runs.up import interrupt_once, run_down, run_up
+from local.runs.up import interrupt_on_first_signal, run_down, run_up
 from local.stack.synthesis import ROOT
 
 
@@ -53,11 +53,11 @@ def _run(options: Options, terminal: Terminal) -> Report | None:
             run_down(options, terminal)
             return None
         case "cloud":
-            (begin_cloud if options.detached else run_cloud)(options, terminal)
+            (start_cloud if options.detached else run_cloud)(options, terminal)
             return None
         case "demo":
             # A demo's folder is disposable: SIGTERM ends it as Ctrl-C does, children first.
-            interrupt = interrupt_once()
+            interrupt = interrupt_on_first_signal()
             for number in (signal.SIGINT, signal.SIGTERM):
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     signal.signal(number, interrupt)
@@ -164,7 +164,7 @@ def _speed(text: str) -> float:
 
 
 def _end(report: Report, options: Options, terminal: Terminal) -> int:
-    terminal.show(rendered(report))
+    terminal.show(render_report(report))
     print(f"\nEverything lies in {options.folder}/, the figures in {options.folder / FILE}.")
     if report.page:
         print(f"The dashboard's page with this data, to open from disk: {report.page}")

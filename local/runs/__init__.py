@@ -1,6 +1,7 @@
 """The commands: `make demo`, `make up` and `make down`, and the empty project that `TO=here` deploys into.
 
-`running_stack` starts everything that a run needs; `pipeline` does what follows the ticks; `report` counts.
+`local_run` starts everything that a run needs; `pipeline` runs the sweep and the batch after the ticks; `report` counts
+what arrived.
 
 Imports: control_plane, data_plane, environment, errors, feeds, http, iam_proxy, processes, service_router, services,
 stack, workloads.

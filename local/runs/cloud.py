@@ -20,9 +20,11 @@ from local.http.faults import Fault
 from local.http.rest import ApiRequest, ApiResponse
 from local.iam_proxy.access import AccessControl
 from local.processes.ports import port_open
-from local.runs.running_stack import Options, empty_project, logging_to, opened
+from local.runs.local_run import log_to_file, start_empty_project
+from local.runs.options import Options
+from local.runs.run_folder import open_run_folder
 from local.runs.terminal import Terminal
-from local.runs.up import until_told
+from local.runs.up import stop_on_signal
 from local.services.dataproc import Dataproc
 from local.services.pubsub import PubSub
 from local.services.scheduler import Scheduler
@@ -40,30 +42,30 @@ def run_cloud(options: Options, terminal: Terminal) -> None:
     check_environment(options.environment)
     endpoints = options.folder / ENDPOINTS
     clock = RealClock(options.speed, datetime.now(UTC))
-    with until_told() as told, ExitStack() as closing, opened(options, terminal) as supervisor:
+    with stop_on_signal() as stop, ExitStack() as closing, open_run_folder(options, terminal) as supervisor:
         closing.callback(clock.close)
         closing.callback(lambda: endpoints.unlink(missing_ok=True))
-        closing.enter_context(logging_to(options.folder / "logs" / "local.log"))
-        stack, _, _, environment = empty_project(options, terminal, supervisor, clock, closing)
-        plane = ControlPlane(environment, _recorder(options.record))
+        closing.enter_context(log_to_file(options.folder / "logs" / "local.log"))
+        stack, _, _, environment = start_empty_project(options, terminal, supervisor, clock, closing)
+        plane = ControlPlane(environment, _call_recorder(options.record))
         closing.callback(plane.close)
         environment.service(Storage).put_bucket(_state_bucket(stack.project, stack.region))
         environment.service(Dataproc)  # answers for its host from now on
         with terminal.stage("start", "starting what was deployed before"):
             plane.resume()
-        _write(endpoints, plane.variables() | _identity(environment))
-        terminal.line(f"{stack.project} is here, at {plane.url}; `make down` ends it")
+        _write_endpoints(endpoints, plane.variables() | _deployer_variables(environment))
+        terminal.print_line(f"{stack.project} is here, at {plane.url}; `make down` ends it")
         environment.service(PubSub).resume()
         scheduler = environment.service(Scheduler)
         scheduler.start()
         closing.callback(environment.service(AccessControl).write, options.folder)
-        clock.run(told.is_set)
+        clock.run(stop.is_set)
         scheduler.stop()
         end = time.monotonic() + DRAIN_S
         clock.run(lambda: clock.in_flight == 0 or time.monotonic() > end)
 
 
-def begin_cloud(options: Options, terminal: Terminal) -> None:
+def start_cloud(options: Options, terminal: Terminal) -> None:
     """Let `run_cloud` go on in a process of its own, and print the variables that lead there as shell exports.
 
     One that runs already is left as it is. Raises LocalError, with the end of its output, where it does not start.
@@ -71,23 +73,23 @@ def begin_cloud(options: Options, terminal: Terminal) -> None:
     check_environment(options.environment)
     # Beside the folder, which the new process may empty or move aside.
     endpoints, log = options.folder / ENDPOINTS, options.base / f"{options.environment}-cloud.log"
-    if not _answers(endpoints):
+    if not _is_running(endpoints):
         endpoints.unlink(missing_ok=True)  # of one that was killed
         _spawn(options, log, endpoints)
     variables = json.loads(endpoints.read_text())
-    _let_fail(variables["VLILLE_FAULTS"], options.fault)
+    _set_fault(variables["VLILLE_FAULTS"], options.fault)
     for name, value in variables.items():
         print(f"export {name}={shlex.quote(value)}")
 
 
-def _let_fail(url: str, fault: Fault | None) -> None:
+def _set_fault(url: str, fault: Fault | None) -> None:
     """A fault is for one command: the next one's begin ends it."""
     with requests.Session() as session:
         session.trust_env = False
         session.put(url, data=str(fault) if fault else "", timeout=FAULT_S).raise_for_status()
 
 
-def _answers(endpoints: Path) -> bool:
+def _is_running(endpoints: Path) -> bool:
     if not endpoints.exists():
         return False
     url = json.loads(endpoints.read_text())["GOOGLE_STORAGE_CUSTOM_ENDPOINT"]
@@ -120,14 +122,14 @@ def _spawn(options: Options, log: Path, endpoints: Path) -> None:
     end = time.monotonic() + START_S
     while not endpoints.exists():
         if process.poll() is not None:
-            raise _failure(process.returncode, log, begin)
+            raise _start_error(process.returncode, log, begin)
         if time.monotonic() > end:
             process.terminate()
             raise LocalError(f"this machine's control plane is not ready after {START_S:.0f} s: see {log}")
         time.sleep(0.1)
 
 
-def _failure(code: int, log: Path, begin: int) -> LocalError:
+def _start_error(code: int, log: Path, begin: int) -> LocalError:
     """Return why the process ended: what it said itself, behind an empty line, or the end of its output."""
     text = read_end(log, begin)
     _, found, said = f"\n{text}".rpartition("\n\n")
@@ -136,7 +138,7 @@ def _failure(code: int, log: Path, begin: int) -> LocalError:
     return ProcessError("this machine's control plane", f"ended with code {code}", log, begin)
 
 
-def _recorder(file: Path | None) -> Observer | None:
+def _call_recorder(file: Path | None) -> Observer | None:
     """Write each call with its reply to a file, as tests replay them."""
     if file is None:
         return None
@@ -148,7 +150,7 @@ def _recorder(file: Path | None) -> Observer | None:
     return record
 
 
-def _identity(environment: LocalEnvironment) -> dict[str, str]:
+def _deployer_variables(environment: LocalEnvironment) -> dict[str, str]:
     """Who deploys, as programs that Terraform runs ask for it."""
     host = environment.metadata.host_for(environment.service(AccessControl).deployer)
     return {
@@ -173,7 +175,7 @@ def _state_bucket(project: str, region: str) -> dict[str, object]:
     }
 
 
-def _write(file: Path, environment: dict[str, str]) -> None:
+def _write_endpoints(file: Path, environment: dict[str, str]) -> None:
     temporary = file.with_suffix(".tmp")
     temporary.write_text(json.dumps(environment, indent=1))
     temporary.replace(file)

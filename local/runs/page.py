@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from dashboard.app import STATIC
 from dashboard.pages import ASSETS, render_page
 from local.errors import ServiceError
-from local.runs.running_stack import System
+from local.runs.local_run import LocalRun
 from local.service_router.ingress import Ingress
 from local.workloads.workloads import Workloads
 
@@ -23,27 +23,27 @@ TIMEOUT_S = 60
 FILES = ("stations.json", "now.json", "status.json", "week.bin")
 
 
-def page_url(system: System) -> str | None:
+def page_url(run: LocalRun) -> str | None:
     """Return where whoever uses this machine opens the dashboard, None where the environment has none.
 
     The service's own URL answers only who has an identity token and a role, as in the cloud.
     """
-    url = system.environment.service(Workloads).urls.get(SERVICE)
-    return None if url is None else f"{system.environment.service(Ingress).open_user_proxy(url)}/"
+    url = run.environment.service(Workloads).urls.get(SERVICE)
+    return None if url is None else f"{run.environment.service(Ingress).open_user_proxy(url)}/"
 
 
-def write_page(system: System) -> Path | None:
+def write_page(run: LocalRun) -> Path | None:
     """Write the page with its data below the environment's folder and return its path; None without a dashboard.
 
     Raises ServiceError where the dashboard does not serve a file.
     """
-    url = page_url(system)
+    url = page_url(run)
     if url is None:
         return None
     files = {name: _read(f"{url}data/{name}") for name in FILES}
     stations, newest = (json.loads(gzip.decompress(files[name])) for name in ("stations.json", "now.json"))
     files |= {f"{day}.bin": _read(f"{url}data/{day}.bin") for day in days_of(stations, newest)}
-    folder = system.options.folder / FOLDER
+    folder = run.options.folder / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     page = render_page(

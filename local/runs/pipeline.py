@@ -5,12 +5,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from local.errors import LocalError
-from local.runs.report import Comparison, Report, count_rows, no_rows, ticks_in
-from local.runs.running_stack import System
+from local.runs.local_run import LocalRun
+from local.runs.report import Report, TableSnapshot, count_rows, explain_missing_rows, list_ticks
 from local.services.dataproc import Workflow
 from local.services.scheduler import Execution
 
-TOLD_OF_BATCH = (
+BATCH_FIGURES = (
     "first_day",
     "last_day",
     "objects_read",
@@ -22,87 +22,93 @@ TOLD_OF_BATCH = (
 )
 
 
-class Landed:
+class LandedTicks:
     """Remembers which ticks landed, although the copier takes their objects away."""
 
-    def __init__(self, system: System) -> None:
-        self._system = system
+    def __init__(self, run: LocalRun) -> None:
+        self._run = run
         self.ticks: set[datetime] = set()
 
-    def look(self) -> int:
+    def update(self) -> int:
         """Add what lies in the landing bucket and in the archive now; return how many ticks there were."""
-        for bucket in (self._system.parts.landing, self._system.parts.archive):
-            self.ticks |= ticks_in(self._system.environment, bucket, self._system.feed.name)
+        for bucket in (self._run.names.landing_bucket, self._run.names.archive_bucket):
+            self.ticks |= list_ticks(self._run.environment, bucket, self._run.feed.name)
         return len(self.ticks)
 
 
-def tell(system: System) -> None:
+def print_events(run: LocalRun) -> None:
     """Print a line for each sweep and each batch that ends, and for what fails, is left out or gets lost."""
-    terminal, parts = system.terminal, system.parts
+    terminal, names = run.terminal, run.names
 
-    def ran(run: Execution) -> None:
-        if not run.response.ok:
-            terminal.line(f"{run.job}, fired at {run.fired:%H:%M} UTC, failed: {run.response}")
-        elif run.job == parts.copy:
-            terminal.line(f"{run.job}, {run.fired:%H:%M} UTC: {_told(run.response.body)}")
+    def print_execution(execution: Execution) -> None:
+        if not execution.response.ok:
+            terminal.print_line(
+                f"{execution.job}, fired at {execution.fired:%H:%M} UTC, failed: {execution.response}"
+            )
+        elif execution.job == names.copy_job:
+            terminal.print_line(
+                f"{execution.job}, {execution.fired:%H:%M} UTC: {_format_summary(execution.response.body)}"
+            )
 
-    def ended(workflow: Workflow) -> None:
+    def print_workflow(workflow: Workflow) -> None:
         for summary in workflow.summaries.values():
-            told = ", ".join(f"{key}={value}" for key, value in summary.items() if key in TOLD_OF_BATCH)
-            terminal.line(f"{parts.batch}: {told}")
+            figures = ", ".join(f"{key}={value}" for key, value in summary.items() if key in BATCH_FIGURES)
+            terminal.print_line(f"{names.batch_job}: {figures}")
         if workflow.error:
-            terminal.line(f"{parts.batch} failed: {workflow.error.splitlines()[0]}")
+            terminal.print_line(f"{names.batch_job} failed: {workflow.error.splitlines()[0]}")
 
-    def skipped(job: str, due: list[datetime], why: str) -> None:
+    def print_skips(job: str, due: list[datetime], why: str) -> None:
         until = f" to {due[-1]:%H:%M} UTC, {len(due)} times" if len(due) > 1 else " UTC"
-        terminal.line(f"{job} did not fire, {due[0]:%Y-%m-%d %H:%M}{until}: {why}")
+        terminal.print_line(f"{job} did not fire, {due[0]:%Y-%m-%d %H:%M}{until}: {why}")
 
-    def expired(subscription: str, number: int) -> None:
-        terminal.line(f"{subscription.rpartition('/')[2]}: {number} messages expired before they were taken")
+    def print_expired(subscription: str, number: int) -> None:
+        terminal.print_line(
+            f"{subscription.rpartition('/')[2]}: {number} messages expired before they were taken"
+        )
 
-    system.scheduler.on_finished.append(ran)
-    system.scheduler.on_skip.append(skipped)
-    system.broker.on_expired.append(expired)
-    system.dataproc.on_ended.append(ended)
+    run.scheduler.on_finished.append(print_execution)
+    run.scheduler.on_skip.append(print_skips)
+    run.pubsub.on_expired.append(print_expired)
+    run.dataproc.on_ended.append(print_workflow)
 
 
-def drain(system: System) -> None:
+def wait_for_deliveries(run: LocalRun) -> None:
     """Let time pass until the push subscription has delivered, or dead-lettered, all it holds."""
-    with system.terminal.stage("collect", "waiting for the last deliveries"):
-        system.clock.run(lambda: system.broker.count_undelivered(system.parts.push) == 0)
+    with run.terminal.stage("collect", "waiting for the last deliveries"):
+        run.clock.run(lambda: run.pubsub.count_undelivered(run.names.push_subscription) == 0)
 
 
-def archive(system: System, sweep: Callable[[], None]) -> None:
+def archive(run: LocalRun, sweep: Callable[[], None]) -> None:
     """Let the copier's job run, as `sweep` begins it. Raises LocalError where its last attempt fails."""
-    with system.terminal.stage("archive", "archiving what landed"):
-        run = _next_run(system, system.parts.copy, sweep)
-    if not run.response.ok:
-        raise LocalError(f"the sweep failed with {run.response}: see {_log(system, 'service')}")
+    with run.terminal.stage("archive", "archiving what landed"):
+        execution = _wait_for_execution(run, run.names.copy_job, sweep)
+    if not execution.response.ok:
+        raise LocalError(f"the sweep failed with {execution.response}: see {_log_files(run, 'service')}")
 
 
-def rebuild(system: System, report: Report, begin: Callable[[], None]) -> None:
+def rebuild(run: LocalRun, report: Report, start: Callable[[], None]) -> None:
     """Let the batch run, as `begin` begins it, and compare the table with what it was before.
 
     Raises LocalError where the batch fails, or would have nothing to compare with.
     """
-    environment, table = system.environment, system.parts.station_table
-    with system.terminal.stage("check", "keeping a copy of the streamed rows"):
+    environment, table = run.environment, run.names.station_table
+    with run.terminal.stage("check", "keeping a copy of the streamed rows"):
         report.rows_streamed = count_rows(environment, table)
         if not report.rows_streamed:
-            raise LocalError(no_rows(system, report))
-        comparison = Comparison(environment, table)
-    with system.terminal.stage("rebuild", "rebuilding the day with Spark"):
-        workflow = _next_workflow(system, begin)
+            raise LocalError(explain_missing_rows(run, report))
+        snapshot = TableSnapshot(environment, table)
+    with run.terminal.stage("rebuild", "rebuilding the day with Spark"):
+        workflow = _wait_for_workflow(run, start)
     if workflow.state != "DONE":
         raise LocalError(f"the batch failed: {workflow.error}")
     report.batch = next(iter(workflow.summaries.values()))
-    with system.terminal.stage("check", "comparing streamed and rebuilt rows"):
+    with run.terminal.stage("check", "comparing streamed and rebuilt rows"):
         report.rows_rebuilt = count_rows(environment, table)
-        report.mismatches = comparison.mismatches()
-    system.terminal.line(f"rebuilt {report.rows_rebuilt:,} rows, {report.mismatches:,} mismatches")
+        report.mismatches = snapshot.count_mismatches()
+    run.terminal.print_line(f"rebuilt {report.rows_rebuilt:,} rows, {report.mismatches:,} mismatches")
 
 
-def _told(body: bytes) -> str:
+def _format_summary(body: bytes) -> str:
     """Return the figures of a JSON answer in a line; any other answer as it is, cut."""
     try:
         figures = {key: value for key, value in json.loads(body).items() if isinstance(value, int | float)}
@@ -111,30 +117,30 @@ def _told(body: bytes) -> str:
     return ", ".join(f"{key}={value}" for key, value in figures.items() if not isinstance(value, bool))
 
 
-def _next_run(system: System, job: str, begin: Callable[[], None]) -> Execution:
+def _wait_for_execution(run: LocalRun, job: str, start: Callable[[], None]) -> Execution:
     ended: list[Execution] = []
-    system.scheduler.on_finished.append(ended.append)
-    begin()
-    system.clock.run(lambda: any(run.job == job for run in ended))
-    system.scheduler.on_finished.remove(ended.append)
-    return next(run for run in ended if run.job == job)
+    run.scheduler.on_finished.append(ended.append)
+    start()
+    run.clock.run(lambda: any(execution.job == job for execution in ended))
+    run.scheduler.on_finished.remove(ended.append)
+    return next(execution for execution in ended if execution.job == job)
 
 
-def _next_workflow(system: System, begin: Callable[[], None]) -> Workflow:
+def _wait_for_workflow(run: LocalRun, start: Callable[[], None]) -> Workflow:
     ended: list[Workflow] = []
-    refused: list[Execution] = []
-    system.dataproc.on_ended.append(ended.append)
-    system.scheduler.on_finished.append(refused.append)
-    begin()
-    batch = system.parts.batch
-    system.clock.run(lambda: bool(ended) or any(r.job == batch and not r.response.ok for r in refused))
-    system.dataproc.on_ended.remove(ended.append)
-    system.scheduler.on_finished.remove(refused.append)
+    failed: list[Execution] = []
+    run.dataproc.on_ended.append(ended.append)
+    run.scheduler.on_finished.append(failed.append)
+    start()
+    batch = run.names.batch_job
+    run.clock.run(lambda: bool(ended) or any(r.job == batch and not r.response.ok for r in failed))
+    run.dataproc.on_ended.remove(ended.append)
+    run.scheduler.on_finished.remove(failed.append)
     if not ended:
-        raise LocalError(f"the batch was not begun: {next(r.response for r in refused if not r.response.ok)}")
+        raise LocalError(f"the batch was not begun: {next(r.response for r in failed if not r.response.ok)}")
     return ended[0]
 
 
-def _log(system: System, kind: str) -> str:
-    names = [p.log for p in system.environment.supervisor.processes if p.name.startswith(kind)]
-    return ", ".join(str(log) for log in names) or str(system.options.folder / "logs")
+def _log_files(run: LocalRun, kind: str) -> str:
+    names = [p.log for p in run.environment.supervisor.processes if p.name.startswith(kind)]
+    return ", ".join(str(log) for log in names) or str(run.options.folder / "logs")

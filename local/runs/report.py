@@ -16,7 +16,7 @@ from feed import tick_of
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
 from local.iam_proxy.access import AccessControl
-from local.runs.running_stack import System
+from local.runs.local_run import LocalRun
 from local.services.bigquery import BigQuery
 from local.workloads.workloads import list_objects
 
@@ -93,7 +93,7 @@ def count_rows(environment: LocalEnvironment, table: str, where: str = "TRUE") -
     return int(query(environment, f"SELECT COUNT(*) AS n FROM `{table}` WHERE {where}")[0]["n"])
 
 
-def ticks_in(environment: LocalEnvironment, bucket: str, feed: str) -> set[datetime]:
+def list_ticks(environment: LocalEnvironment, bucket: str, feed: str) -> set[datetime]:
     """Return the ticks of a feed whose objects lie in a bucket, under landing or archive names."""
     ticks = set()
     for each in list_objects(environment, bucket):
@@ -106,7 +106,7 @@ def ticks_in(environment: LocalEnvironment, bucket: str, feed: str) -> set[datet
     return ticks
 
 
-class Comparison:
+class TableSnapshot:
     """Compares a table with itself as it was: row for row, on all columns, duplicates counted."""
 
     def __init__(self, environment: LocalEnvironment, table: str) -> None:
@@ -118,7 +118,7 @@ class Comparison:
         query(environment, f"CREATE SCHEMA `{self._dataset}`")
         query(environment, f"CREATE TABLE `{self._copy}` AS SELECT * FROM `{table}`")
 
-    def mismatches(self) -> int:
+    def count_mismatches(self) -> int:
         """Return how many rows are in one of the two and not in the other, and forget the copy."""
         tables = (
             f"SELECT TO_JSON_STRING(t) AS line, {sign} AS n FROM `{table}` AS t"
@@ -130,7 +130,7 @@ class Comparison:
         return int(found[0]["n"])
 
 
-def stations(environment: LocalEnvironment, view: str | None, feed: str) -> list[dict[str, Any]]:
+def query_stations(environment: LocalEnvironment, view: str | None, feed: str) -> list[dict[str, Any]]:
     """Return a few rows of the newest answer from the availability view; none where the feed maps nothing."""
     if view is None:
         return []
@@ -143,26 +143,26 @@ def stations(environment: LocalEnvironment, view: str | None, feed: str) -> list
     )
 
 
-def begin(system: System) -> Report:
+def begin_report(run: LocalRun) -> Report:
     """Return an empty report of a run that begins."""
-    options = system.options
+    options = run.options
     return Report(
         environment=options.environment,
-        feed=system.feed.name,
-        source=system.source,
+        feed=run.feed.name,
+        source=run.source,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         folder=str(options.folder),
     )
 
 
-def counters(system: System) -> dict[str, int]:
+def counters(run: LocalRun) -> dict[str, int]:
     """Return what is counted while it happens, by the report's names."""
-    parts, totals = system.parts, system.broker.totals
+    names, totals = run.names, run.pubsub.totals
     return {
-        "ticks": system.scheduler.fired[parts.collect],
-        "ticks_left_out": system.scheduler.skipped[parts.collect],
-        "sweeps": system.scheduler.fired[parts.copy],
-        "messages_published": totals.by_topic.get(parts.topic, 0),
+        "ticks": run.scheduler.fired[names.collect_job],
+        "ticks_left_out": run.scheduler.skipped[names.collect_job],
+        "sweeps": run.scheduler.fired[names.copy_job],
+        "messages_published": totals.by_topic.get(names.topic, 0),
         "messages_delivered": totals.delivered,
         "delivery_attempts_failed": totals.failed,
         "dead_letters": totals.dead_lettered,
@@ -170,35 +170,35 @@ def counters(system: System) -> dict[str, int]:
     }
 
 
-def complete(report: Report, system: System, before: Mapping[str, int] | None = None) -> None:
+def complete_report(report: Report, run: LocalRun, before: Mapping[str, int] | None = None) -> None:
     """Fill in what is counted at the end of a run; `before` are the counters of earlier runs."""
-    environment, parts = system.environment, system.parts
-    for name, number in counters(system).items():
+    environment, names = run.environment, run.names
+    for name, number in counters(run).items():
         setattr(report, name, number + (before or {}).get(name, 0))
-    report.objects_archived = len(ticks_in(environment, parts.archive, report.feed))
-    report.quarantined = count_rows(environment, parts.quarantine_table, f"feed = '{report.feed}'")
-    view = system.applied.outputs.get("availability_view")
-    report.stations = stations(environment, view, report.feed)
+    report.objects_archived = len(list_ticks(environment, names.archive_bucket, report.feed))
+    report.quarantined = count_rows(environment, names.quarantine_table, f"feed = '{report.feed}'")
+    view = run.applied.outputs.get("availability_view")
+    report.stations = query_stations(environment, view, report.feed)
     report.denied = environment.service(AccessControl).denial_messages()
-    environment.service(AccessControl).write(system.options.folder)
+    environment.service(AccessControl).write(run.options.folder)
     report.not_honoured = list(environment.not_honoured)
-    ended = [each for each in system.dataproc.workflows if each.finished.is_set()]
+    ended = [each for each in run.dataproc.workflows if each.finished.is_set()]
     report.batch_runs = [each.error.partition("\n")[0] for each in ended]
-    report.seconds = {name: round(each, 2) for name, each in system.terminal.seconds.items()}
-    report.total_seconds = round(system.terminal.elapsed, 2)
+    report.seconds = {name: round(each, 2) for name, each in run.terminal.seconds.items()}
+    report.total_seconds = round(run.terminal.elapsed, 2)
 
 
-def no_rows(system: System, report: Report) -> str:
+def explain_missing_rows(run: LocalRun, report: Report) -> str:
     """Return a sentence about why no row came into the table, as the quarantine has it."""
-    sql = f"SELECT message FROM `{system.parts.quarantine_table}` WHERE feed = '{report.feed}'"
-    first = query(system.environment, f"{sql} ORDER BY collected_at, record_index LIMIT 1")
+    sql = f"SELECT message FROM `{run.names.quarantine_table}` WHERE feed = '{report.feed}'"
+    first = query(run.environment, f"{sql} ORDER BY collected_at, record_index LIMIT 1")
     if not first:
         return NO_ROWS
     hint = f"; if REPLAY has answers of another feed than {report.feed}, name it with FEED="
-    return f"no row came into the table: {first[0]['message']}{hint if system.options.replay else ''}"
+    return f"no row came into the table: {first[0]['message']}{hint if run.options.replay else ''}"
 
 
-def difference(report: Report) -> str | None:
+def find_inconsistency(report: Report) -> str | None:
     """Return a sentence about the first stage whose figure does not follow from the one before, or None."""
     r = report
     checks = [
@@ -225,30 +225,30 @@ def difference(report: Report) -> str | None:
     return next((sentence for holds, sentence in checks if not holds), None)
 
 
-def explained(report: Report, problem: str | None) -> str | None:
+def add_first_denial(report: Report, problem: str | None) -> str | None:
     """Return a problem with the first call that was denied, which may be why; None where there is no problem."""
     if problem is None or not report.denied or report.denied[0] in problem:
         return problem
     return f"{problem}\n{report.denied[0]}"
 
 
-def rendered(report: Report) -> RenderableType:
+def render_report(report: Report) -> RenderableType:
     """Return what the user sees at the end."""
-    parts: list[RenderableType] = []
+    sections: list[RenderableType] = []
     if report.denied:
-        parts += [Text("Denied, as in the cloud:", style="bold")]
-        parts += [Text(f"  · {sentence}") for sentence in report.denied]
-        parts.append(Text())
+        sections += [Text("Denied, as in the cloud:", style="bold")]
+        sections += [Text(f"  · {sentence}") for sentence in report.denied]
+        sections.append(Text())
     if count := len(report.not_honoured):
         file = Path(report.folder, DIFFERENCES)
-        parts += [Text(f"Differences from Google Cloud: {count}, listed in {file}", style="dim"), Text()]
-    parts.append(_stages(report))
+        sections += [Text(f"Differences from Google Cloud: {count}, listed in {file}", style="dim"), Text()]
+    sections.append(_stage_table(report))
     if report.stations:
-        parts += [Text(), _stations(report)]
-    return Group(Text(), *parts)
+        sections += [Text(), _station_table(report)]
+    return Group(Text(), *sections)
 
 
-def _batches(report: Report) -> str:
+def _format_batches(report: Report) -> str:
     """What the batch did: compared with what was streamed where a run ends with it, else how often it ran."""
     if report.rows_rebuilt is not None and report.mismatches is not None:
         return f"{report.rows_rebuilt:,} rows rebuilt, {report.mismatches:,} mismatches"
@@ -259,7 +259,7 @@ def _batches(report: Report) -> str:
     return f"runs: {len(report.batch_runs)}, failed: {len(failed)}; the last: {failed[-1]}"
 
 
-def _stages(report: Report) -> Table:
+def _stage_table(report: Report) -> Table:
     table = Table(title=f"{report.environment}: {report.feed}, from {report.source}", title_justify="left")
     table.add_column("stage")
     table.add_column("what happened")
@@ -287,20 +287,20 @@ def _stages(report: Report) -> Table:
             f"{report.objects_archived:,} objects archived; sweeps: {report.sweeps:,}",
             ("archive",),
         ),
-        ("Spark", _batches(report), ("rebuild", "check")),
+        ("Spark", _format_batches(report), ("rebuild", "check")),
         ("Start", "synthesis, emulators, resources, processes", ("synth", "emulators", "apply", "start")),
     ]
     for stage, happened, names in rows:
         spent = [report.seconds[name] for name in names if name in report.seconds]
-        told = " + ".join(f"{each:.1f}" for each in spent)
-        table.add_row(stage, happened, told)
+        text = " + ".join(f"{each:.1f}" for each in spent)
+        table.add_row(stage, happened, text)
     first = report.first_row_seconds
-    told = "no row came" if first is None else f"first row after {first:.1f} s"
-    table.add_row("Whole", told, f"{report.total_seconds:.1f}")
+    text = "no row came" if first is None else f"first row after {first:.1f} s"
+    table.add_row("Whole", text, f"{report.total_seconds:.1f}")
     return table
 
 
-def _stations(report: Report) -> Table:
+def _station_table(report: Report) -> Table:
     table = Table(title="availability, newest answer", title_justify="left")
     table.add_column("name")
     for heading in ("bikes", "docks", "longitude", "latitude"):

@@ -29,7 +29,7 @@ class Terminal:
         """Seconds since the start."""
         return time.monotonic() - self._began
 
-    def line(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Print a line."""
         with self._lock:
             self._console.print(f"{self.elapsed:6.1f} s  {text}", markup=False)
@@ -43,15 +43,15 @@ class Terminal:
     def stage(self, name: str, doing: str) -> Iterator[None]:
         """Show what is being done for the length of the body, and add its seconds to the stage's."""
         began = time.monotonic()
-        self._now(began=doing)
+        self._stage_text(began=doing)
         try:
             yield
         finally:
             with self._lock:
                 self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
-            self._now(ended=doing)
+            self._stage_text(ended=doing)
 
-    def _now(self, began: str = "", ended: str = "") -> None:
+    def _stage_text(self, began: str = "", ended: str = "") -> None:
         """Show all that is being done, on a terminal; elsewhere say what begins."""
         with self._lock:
             if began:

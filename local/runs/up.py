@@ -13,18 +13,28 @@ import requests
 from local.environment.clock import RealClock
 from local.errors import LocalError, ServiceError
 from local.processes.supervisor import OWNER, end_orphaned_processes
+from local.runs.local_run import LocalRun, start_run
+from local.runs.options import Options
 from local.runs.page import page_url
-from local.runs.pipeline import Landed, archive, drain, rebuild, tell
-from local.runs.report import Report, begin, complete, count_rows, counters, difference, explained
-from local.runs.running_stack import RECORD, Options, System, data_of, read_state, running, write_state
+from local.runs.pipeline import LandedTicks, archive, print_events, rebuild, wait_for_deliveries
+from local.runs.report import (
+    Report,
+    add_first_denial,
+    begin_report,
+    complete_report,
+    count_rows,
+    counters,
+    find_inconsistency,
+)
+from local.runs.run_folder import RECORD, find_kept_data, read_state, write_state
 from local.runs.terminal import Terminal
 from local.services.pubsub import Message
 from local.stack.synthesis import check_environment
 from local.workloads.workloads import Workloads
 
 DRAIN_S = 60.0
-HEAD_START = timedelta(days=7)
-OWN_CLOCK = (
+INITIAL_LAG = timedelta(days=7)
+SPEED_DIFFERENCE = (
     "with SPEED=, only the schedule runs faster than life: programs read this machine's clock, and the batch is given "
     "the date of the simulated yesterday"
 )
@@ -38,41 +48,41 @@ def run_up(options: Options, terminal: Terminal) -> Report:
 
     A second `up` goes on with the same data, and with time where the first one ended. Raises LocalError.
     """
-    data = data_of(options)
+    data = find_kept_data(options)
     before = read_state(data) if data else {}
     now = datetime.now(UTC)
-    start = max(now - head_start(options.speed, options.ticks or 0), _time_of(before.get("time")))
-    with until_told() as told, running(options, terminal, RealClock(options.speed, start)) as system:
-        report = begin(system)
+    start = max(now - initial_lag(options.speed, options.ticks or 0), _resume_time(before.get("time")))
+    with stop_on_signal() as stop, start_run(options, terminal, RealClock(options.speed, start)) as run:
+        report = begin_report(run)
         if options.speed != 1:
-            system.environment.report_unsupported(OWN_CLOCK)
-        keeper = _Keeper(system, report, before.get(_counters_of(system), {}))
-        keeper.say_where()
-        for sentence in about_time(start, now, options.speed):
-            terminal.line(sentence)
+            run.environment.report_unsupported(SPEED_DIFFERENCE)
+        progress = _Progress(run, report, before.get(_counters_key(run), {}))
+        progress.print_urls()
+        for sentence in describe_time(start, now, options.speed):
+            terminal.print_line(sentence)
         try:
-            _work(system, told, keeper)
-            if options.ticks and not told.is_set():
-                _finish(system, report, keeper)
+            _run_jobs(run, stop, progress)
+            if options.ticks and not stop.is_set():
+                _archive_and_rebuild(run, report, progress)
         except LocalError as error:
             report.problem = str(error)
         try:
             with terminal.stage("check", "counting"):
-                _count(system, report, keeper)
+                _fill_in_report(run, report, progress)
         except LocalError as error:  # what went wrong first says more
             report.problem = report.problem or str(error)
-        if options.ticks and not told.is_set():
-            report.problem = explained(report, report.problem or difference(report))
+        if options.ticks and not stop.is_set():
+            report.problem = add_first_denial(report, report.problem or find_inconsistency(report))
         report.write(options.folder)
     return report
 
 
-def head_start(speed: float, ticks: int) -> timedelta:
+def initial_lag(speed: float, ticks: int) -> timedelta:
     """Return how long before the machine's clock time begins, so that it stays behind it for that many ticks.
 
     The batch refuses a day that has not begun by the machine's clock.
     """
-    return max(HEAD_START, timedelta(minutes=ticks)) if speed > 1 else timedelta()
+    return max(INITIAL_LAG, timedelta(minutes=ticks)) if speed > 1 else timedelta()
 
 
 def run_down(options: Options, terminal: Terminal) -> None:
@@ -80,15 +90,17 @@ def run_down(options: Options, terminal: Terminal) -> None:
     if not options.folder.is_dir():  # one whose file is gone may still run
         check_environment(options.environment)
     ended = end_orphaned_processes(options.folder / RECORD, DOWN_GRACE_S)
-    terminal.line(told_of_end(options.environment, read_state(options.folder).get("mode", "up"), ended))
+    terminal.print_line(
+        format_shutdown_summary(options.environment, read_state(options.folder).get("mode", "up"), ended)
+    )
 
 
-def told_of_rows(rows: int | None) -> str:
+def format_row_count(rows: int | None) -> str:
     """Return how many rows the table has, for the line of a tick; None where it could not be asked."""
     return "the BigQuery emulator cannot count its rows now" if rows is None else f"{rows:,} rows"
 
 
-def told_of_end(environment: str, mode: str, ended: list[str]) -> str:
+def format_shutdown_summary(environment: str, mode: str, ended: list[str]) -> str:
     """Return what `make down` ended of an environment that ran in a mode, in plain words."""
     if not ended:
         return f"nothing of {environment} was running"
@@ -99,49 +111,51 @@ def told_of_end(environment: str, mode: str, ended: list[str]) -> str:
     return f"ended {run}" + (f", and with it {', '.join(left)}" if left else "")
 
 
-class _Keeper:
+class _Progress:
     """Tells what happens, as it happens, and keeps the counters for the next run."""
 
-    def __init__(self, system: System, report: Report, before: dict[str, int]) -> None:
-        self._system, self._report, self.before = system, report, before
-        self.landed = Landed(system)
-        system.broker.on_delivered.append(self._delivered)
-        tell(system)
+    def __init__(self, run: LocalRun, report: Report, before: dict[str, int]) -> None:
+        self._run, self._report, self.before = run, report, before
+        self.landed = LandedTicks(run)
+        run.pubsub.on_delivered.append(self._delivered)
+        print_events(run)
 
-    def say_where(self) -> None:
+    def print_urls(self) -> None:
         """Tell the URLs that can be looked at."""
-        environment, terminal = self._system.environment, self._system.terminal
+        environment, terminal = self._run.environment, self._run.terminal
         for name, url in environment.service(Workloads).urls.items():
-            terminal.line(f"{name}: {url}")
-        if (page := page_url(self._system)) is not None:
-            terminal.line(f"open the dashboard in a browser: {page}")
-        terminal.line(f"storage: {environment.gcs_url}")
-        terminal.line(f"BigQuery: {environment.bigquery_url}")
-        terminal.line(f"it is {self._system.clock.now():%Y-%m-%d %H:%M} UTC")
-        terminal.line("Ctrl-C, or `make down` elsewhere, ends it")
+            terminal.print_line(f"{name}: {url}")
+        if (page := page_url(self._run)) is not None:
+            terminal.print_line(f"open the dashboard in a browser: {page}")
+        terminal.print_line(f"storage: {environment.gcs_url}")
+        terminal.print_line(f"BigQuery: {environment.bigquery_url}")
+        terminal.print_line(f"it is {self._run.clock.now():%Y-%m-%d %H:%M} UTC")
+        terminal.print_line("Ctrl-C, or `make down` elsewhere, ends it")
 
     def save(self) -> None:
         """Keep counters and time."""
-        total = {k: v + self.before.get(k, 0) for k, v in counters(self._system).items()}
-        now = self._system.clock.now().isoformat()
-        folder = self._system.options.folder
+        total = {k: v + self.before.get(k, 0) for k, v in counters(self._run).items()}
+        now = self._run.clock.now().isoformat()
+        folder = self._run.options.folder
         try:
-            write_state(folder, **{_counters_of(self._system): total, "time": now})
+            write_state(folder, **{_counters_key(self._run): total, "time": now})
         except OSError as error:  # such as a full disk: what is collected is worth more than these counters
-            self._system.terminal.line(f"{folder}: the counters cannot be saved: {error.strerror}")
+            self._run.terminal.print_line(f"{folder}: the counters cannot be saved: {error.strerror}")
 
     def _delivered(self, message: Message) -> None:
-        system = self._system
+        run = self._run
         rows = self._count_rows()
         if rows and self._report.first_row_seconds is None:
-            self._report.first_row_seconds = round(system.terminal.elapsed, 2)
+            self._report.first_row_seconds = round(run.terminal.elapsed, 2)
         again = f", attempt {message.attempts + 1}" if message.attempts else ""
-        system.terminal.line(f"tick {message.publish_time:%Y-%m-%d %H:%M} UTC{again}: {told_of_rows(rows)}")
+        run.terminal.print_line(
+            f"tick {message.publish_time:%Y-%m-%d %H:%M} UTC{again}: {format_row_count(rows)}"
+        )
         self.save()
 
     def _count_rows(self) -> int | None:
         try:
-            return count_rows(self._system.environment, self._system.parts.station_table)
+            return count_rows(self._run.environment, self._run.names.station_table)
         except (
             ServiceError,
             requests.ConnectionError,
@@ -149,51 +163,51 @@ class _Keeper:
             return None
 
 
-def _counters_of(system: System) -> str:
+def _counters_key(run: LocalRun) -> str:
     """Return where the state keeps the counters: each feed has its own, as it has its own objects and rows."""
-    return f"counters of {system.feed.name}"
+    return f"counters of {run.feed.name}"
 
 
-def _work(system: System, told: threading.Event, keeper: _Keeper) -> None:
+def _run_jobs(run: LocalRun, stop: threading.Event, progress: _Progress) -> None:
     """Let jobs fire until told to stop or for the wanted ticks, then wait for what is under way."""
-    collect, wanted = system.parts.collect, system.options.ticks
-    left = system.broker.resume()
+    collect, wanted = run.names.collect_job, run.options.ticks
+    left = run.pubsub.resume()
     if left:
-        system.terminal.line(f"{left} messages of the run before are being delivered")
-    system.scheduler.start()
-    system.clock.run(lambda: told.is_set() or bool(wanted and system.scheduler.fired[collect] >= wanted))
-    system.scheduler.stop()
-    keeper.save()
+        run.terminal.print_line(f"{left} messages of the run before are being delivered")
+    run.scheduler.start()
+    run.clock.run(lambda: stop.is_set() or bool(wanted and run.scheduler.fired[collect] >= wanted))
+    run.scheduler.stop()
+    progress.save()
     end = time.monotonic() + DRAIN_S
-    with system.terminal.stage("stop", "waiting for what is under way"):
-        system.clock.run(lambda: system.clock.in_flight == 0 or time.monotonic() > end)
+    with run.terminal.stage("stop", "waiting for what is under way"):
+        run.clock.run(lambda: run.clock.in_flight == 0 or time.monotonic() > end)
 
 
-def _finish(system: System, report: Report, keeper: _Keeper) -> None:
+def _archive_and_rebuild(run: LocalRun, report: Report, progress: _Progress) -> None:
     """Archive and rebuild what was collected, now."""
-    drain(system)
-    archive(system, lambda: system.scheduler.run(system.parts.copy))
-    keeper.landed.look()
-    days = sorted(tick.date() for tick in keeper.landed.ticks)
+    wait_for_deliveries(run)
+    archive(run, lambda: run.scheduler.run(run.names.copy_job))
+    progress.landed.update()
+    days = sorted(tick.date() for tick in progress.landed.ticks)
     if not days:
         raise LocalError("no object landed, so there is nothing to rebuild: see the function's log")
     parameters = {"FROM": days[0].isoformat(), "TO": days[-1].isoformat()}
-    rebuild(system, report, lambda: _instantiate(system, parameters))
+    rebuild(run, report, lambda: _start_batch(run, parameters))
 
 
-def _instantiate(system: System, parameters: dict[str, str]) -> None:
-    system.dataproc.instantiate(system.parts.template, parameters)
+def _start_batch(run: LocalRun, parameters: dict[str, str]) -> None:
+    run.dataproc.instantiate(run.names.workflow_template, parameters)
 
 
-def _count(system: System, report: Report, keeper: _Keeper) -> None:
-    complete(report, system, keeper.before)
-    report.objects_landed = keeper.landed.look()
+def _fill_in_report(run: LocalRun, report: Report, progress: _Progress) -> None:
+    complete_report(report, run, progress.before)
+    report.objects_landed = progress.landed.update()
     if report.rows_rebuilt is None:
-        report.rows_streamed = count_rows(system.environment, system.parts.station_table)
-    keeper.save()
+        report.rows_streamed = count_rows(run.environment, run.names.station_table)
+    progress.save()
 
 
-def about_time(time: datetime, environment: datetime, speed: float) -> list[str]:
+def describe_time(time: datetime, environment: datetime, speed: float) -> list[str]:
     """Return what the user should know of a run that begins at a time, by the machine's clock at another."""
     sentences = []
     ahead = (time - environment).total_seconds() / MINUTE_S
@@ -209,14 +223,14 @@ def about_time(time: datetime, environment: datetime, speed: float) -> list[str]
     return sentences
 
 
-def _time_of(text: str | None) -> datetime:
+def _resume_time(text: str | None) -> datetime:
     """Return the minute after a time that was kept, the distant past where none was."""
     if text is None:
         return datetime.min.replace(tzinfo=UTC)
     return datetime.fromisoformat(text) + timedelta(seconds=1)
 
 
-def interrupt_once() -> Callable[[int, object], None]:
+def interrupt_on_first_signal() -> Callable[[int, object], None]:
     """Return a handler of signals: the first raises KeyboardInterrupt, those after it wait for what ends then.
 
     A second Ctrl-C would leave behind the processes that the first one ends.
@@ -234,19 +248,19 @@ def interrupt_once() -> Callable[[int, object], None]:
 
 
 @contextmanager
-def until_told() -> Iterator[threading.Event]:
+def stop_on_signal() -> Iterator[threading.Event]:
     """Turn the first SIGINT or SIGTERM into an event; a second one interrupts at once."""
-    told = threading.Event()
-    interrupt = interrupt_once()
+    stop = threading.Event()
+    interrupt = interrupt_on_first_signal()
 
-    def tell(number: int, frame: object) -> None:
-        if told.is_set():
+    def print_events(number: int, frame: object) -> None:
+        if stop.is_set():
             interrupt(number, frame)
-        told.set()
+        stop.set()
 
-    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, print_events) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield told
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

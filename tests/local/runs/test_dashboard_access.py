@@ -13,8 +13,9 @@ from google.oauth2.credentials import Credentials
 
 from local.environment.clock import SimulatedClock
 from local.environment.metadata_server import access_token, identity_token
+from local.runs.local_run import LocalRun, start_run
+from local.runs.options import Options
 from local.runs.page import SERVICE, page_url
-from local.runs.running_stack import Options, System, running
 from local.runs.terminal import Terminal
 from local.workloads.workloads import Workloads
 from tests.conftest import EXAMPLE
@@ -26,49 +27,49 @@ FORBIDDEN = "Your client does not have permission to get URL <code>/data/now.jso
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRun]:
     """The stack, running, with the rows of one tick."""
     base = tmp_path_factory.mktemp("run") / ".local"
     options = Options("demo", "dev", feed="vlille_ods", replay=EXAMPLE, ticks=1, base=base)
     clock = SimulatedClock(datetime.now(UTC) - timedelta(minutes=3))
-    with running(options, Terminal(), clock) as one:
+    with start_run(options, Terminal(), clock) as one:
         one.scheduler.start()
-        clock.run(lambda: one.scheduler.fired[one.parts.collect] == 1)
-        clock.run(lambda: one.broker.count_undelivered(one.parts.push) == 0)
+        clock.run(lambda: one.scheduler.fired[one.names.collect_job] == 1)
+        clock.run(lambda: one.pubsub.count_undelivered(one.names.push_subscription) == 0)
         one.scheduler.stop()
         yield one
 
 
 @pytest.fixture(scope="module")
-def warehouse(system: System) -> bigquery.Client:
+def warehouse(run: LocalRun) -> bigquery.Client:
     """BigQuery as the dashboard reaches it."""
     credentials = Credentials(access_token(IDENTITY)["access_token"])  # type: ignore[no-untyped-call]
-    assert system.environment.workload_endpoints is not None
-    endpoint = {"api_endpoint": system.environment.workload_endpoints.bigquery_url}
+    assert run.environment.workload_endpoints is not None
+    endpoint = {"api_endpoint": run.environment.workload_endpoints.bigquery_url}
     return bigquery.Client(project="vlille-dev", credentials=credentials, client_options=endpoint)
 
 
 @pytest.fixture(scope="module")
-def storage(system: System) -> StorageClient:
+def storage(run: LocalRun) -> StorageClient:
     """Cloud Storage as the dashboard would reach it."""
     credentials = Credentials(access_token(IDENTITY)["access_token"])  # type: ignore[no-untyped-call]
-    assert system.environment.workload_endpoints is not None
+    assert run.environment.workload_endpoints is not None
     return StorageClient(
         project="vlille-dev",
         credentials=credentials,
-        client_options={"api_endpoint": system.environment.workload_endpoints.gcs_url},
+        client_options={"api_endpoint": run.environment.workload_endpoints.gcs_url},
     )
 
 
-def names(system: System, dataset: str) -> list[str]:
+def names(run: LocalRun, dataset: str) -> list[str]:
     """Tables and views of a dataset, asked for past the roles."""
-    url = f"{system.environment.bigquery_url}/bigquery/v2/projects/vlille-dev/datasets/{dataset}/tables"
+    url = f"{run.environment.bigquery_url}/bigquery/v2/projects/vlille-dev/datasets/{dataset}/tables"
     found = requests.get(url, timeout=30).json()["tables"]
     return [each["tableReference"]["tableId"] for each in found]
 
 
-def test_every_view_can_be_read(system: System, warehouse: bigquery.Client) -> None:
-    views = names(system, "vlille_views")
+def test_every_view_can_be_read(run: LocalRun, warehouse: bigquery.Client) -> None:
+    views = names(run, "vlille_views")
     assert {"availability", "station_hours", "rebuilds", "quarantine_counts"} <= set(views)
     for view in views:
         rows: Any = warehouse.query(f"SELECT COUNT(*) AS n FROM `vlille_views.{view}`").result()  # noqa: S608
@@ -77,8 +78,8 @@ def test_every_view_can_be_read(system: System, warehouse: bigquery.Client) -> N
     assert [row.n for row in newest] == [289]
 
 
-def test_no_table_behind_the_views_can_be_read(system: System, warehouse: bigquery.Client) -> None:
-    tables = names(system, "vlille")
+def test_no_table_behind_the_views_can_be_read(run: LocalRun, warehouse: bigquery.Client) -> None:
+    tables = names(run, "vlille")
     assert {"vlille_ods", "quarantine", "batch_runs", "availability"} <= set(tables)
     for table in tables:
         denied = rf"Access Denied: Table vlille-dev:vlille\.{table}: .*bigquery\.tables\.getData denied"
@@ -96,8 +97,8 @@ def test_no_table_behind_the_views_can_be_read(system: System, warehouse: bigque
         list(warehouse.list_tables("vlille"))
 
 
-def test_no_bucket_can_be_read(system: System, storage: StorageClient) -> None:
-    landed = next((system.options.folder / "storage" / "vlille-dev-landing").rglob("*.json.gz")).name
+def test_no_bucket_can_be_read(run: LocalRun, storage: StorageClient) -> None:
+    landed = next((run.options.folder / "storage" / "vlille-dev-landing").rglob("*.json.gz")).name
     for kind in ("landing", "archive", "artifacts", "staging"):
         bucket = storage.bucket(f"vlille-dev-{kind}")
         with pytest.raises(Forbidden, match=r"storage\.objects\.list"):
@@ -113,8 +114,8 @@ def test_no_bucket_can_be_read(system: System, storage: StorageClient) -> None:
     ["", IDENTITY, "vlille-collector@vlille-dev.iam.gserviceaccount.com"],
     ids=["nobody", "itself", "collector"],
 )
-def test_a_visitor_without_a_role_gets_a_403_at_the_services_own_url(system: System, caller: str) -> None:
-    url = system.environment.service(Workloads).urls[SERVICE]
+def test_a_visitor_without_a_role_gets_a_403_at_the_services_own_url(run: LocalRun, caller: str) -> None:
+    url = run.environment.service(Workloads).urls[SERVICE]
     token = identity_token(caller, url, datetime.now(UTC).timestamp())
     headers = {"Authorization": f"Bearer {token}"} if caller else {}
     found = requests.get(f"{url}/data/now.json", headers=headers, timeout=30)
@@ -122,8 +123,8 @@ def test_a_visitor_without_a_role_gets_a_403_at_the_services_own_url(system: Sys
     assert found.headers["Content-Type"].startswith("text/html")
 
 
-def test_whoever_uses_the_machine_opens_the_page(system: System) -> None:
-    url = page_url(system)
+def test_whoever_uses_the_machine_opens_the_page(run: LocalRun) -> None:
+    url = page_url(run)
     assert url is not None
     assert len(requests.get(f"{url}data/now.json", timeout=60).json()["stations"]) == 289
     assert "<table" in requests.get(url, timeout=60).text

@@ -21,8 +21,9 @@ from rich.console import Console
 from feed import unpack
 from local.errors import LocalError, MissingToolError
 from local.feeds.generated_day import LILLE, GeneratedDay
-from local.runs.demo import day_to_simulate, first_moment, run_demo
-from local.runs.running_stack import Options, opened
+from local.runs.demo import day_to_simulate, run_demo, simulation_start
+from local.runs.options import Options
+from local.runs.run_folder import open_run_folder
 from local.runs.terminal import Terminal
 from tests.conftest import EXAMPLE
 
@@ -132,7 +133,7 @@ def test_time_begins_at_noon_or_as_much_earlier_as_the_ticks_need(
     every: int, ticks: int, expected: datetime
 ) -> None:
     fires = [DAY + timedelta(minutes=minute) for minute in range(0, 1440, every)]
-    start = first_moment(fires, DAY, ticks)
+    start = simulation_start(fires, DAY, ticks)
     assert start == expected
     assert len([fire for fire in fires if fire > start]) >= ticks
 
@@ -142,7 +143,7 @@ def test_more_ticks_than_a_day_has_are_refused() -> None:
     with pytest.raises(
         LocalError, match="TICKS=3 is too many: the job that collects fires 2 times on that day"
     ):
-        first_moment([DAY, NOON], DAY, 3)
+        simulation_start([DAY, NOON], DAY, 3)
 
 
 @pytest.fixture(scope="module")
@@ -468,11 +469,11 @@ def test_a_demo_does_not_touch_the_data_of_up(kept_up: tuple[Up, Finished, Finis
     assert "\nnowhere/source.toml, key url: found 'ftp://" in refused.output
     assert refused.report == ended.report
     terminal = Terminal(Console(file=io.StringIO(), soft_wrap=True))
-    with opened(Options("demo", "dev", base=cwd / ".local"), terminal):
+    with open_run_folder(Options("demo", "dev", base=cwd / ".local"), terminal):
         assert not (ended.folder / "report.json").exists()
         (aside,) = cwd.glob(".local/dev.*Z")
         assert json.loads((aside / "report.json").read_text()) == ended.report
-    with opened(Options("up", "dev", base=cwd / ".local"), terminal):
+    with open_run_folder(Options("up", "dev", base=cwd / ".local"), terminal):
         assert json.loads((ended.folder / "report.json").read_text()) == ended.report
         assert not aside.exists()
 

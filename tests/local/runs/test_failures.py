@@ -9,12 +9,12 @@ import pytest
 
 from local.errors import LocalError, ServiceError
 from local.runs import demo, up
-from local.runs.running_stack import Options
+from local.runs.options import Options
 from local.runs.terminal import Terminal
 
 pytestmark = pytest.mark.unit
 FIRST = "no object landed, so there is nothing to rebuild: see the function's log"
-MODES: list[tuple[str, Any, str]] = [("demo", demo, "_pass_through"), ("up", up, "_work")]
+MODES: list[tuple[str, Any, str]] = [("demo", demo, "_run_pipeline"), ("up", up, "_run_jobs")]
 
 
 def failing(error: Exception) -> Callable[..., None]:
@@ -32,22 +32,24 @@ def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Call
     report = SimpleNamespace(problem=None, denied=[], write=lambda _folder: None)
 
     @contextmanager
-    def running(*_arguments: object) -> Iterator[SimpleNamespace]:
+    def start_run(*_arguments: object) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(
             terminal=terminal, environment=SimpleNamespace(report_unsupported=lambda _: None)
         )
 
-    monkeypatch.setattr(module, "running", running)
-    monkeypatch.setattr(module, "begin", lambda _system: report)
-    monkeypatch.setattr(module, "complete", failing(ServiceError("POST /queries", 400, "no space left")))
+    monkeypatch.setattr(module, "start_run", start_run)
+    monkeypatch.setattr(module, "begin_report", lambda _system: report)
+    monkeypatch.setattr(
+        module, "complete_report", failing(ServiceError("POST /queries", 400, "no space left"))
+    )
     if module is demo:
-        monkeypatch.setattr(demo, "_show_page", lambda *_arguments: None)
+        monkeypatch.setattr(demo, "_write_page", lambda *_arguments: None)
     if module is up:
-        keeper = SimpleNamespace(say_where=lambda: None, before={}, landed=None, save=lambda: None)
-        monkeypatch.setattr(up, "_Keeper", lambda *_arguments: keeper)
-        monkeypatch.setattr(up, "_counters_of", lambda _system: "counters")
-        monkeypatch.setattr(up, "_finish", lambda *_arguments: None)
-    monkeypatch.setattr(module, "difference", lambda _report: None)
+        progress = SimpleNamespace(print_urls=lambda: None, before={}, landed=None, save=lambda: None)
+        monkeypatch.setattr(up, "_Progress", lambda *_arguments: progress)
+        monkeypatch.setattr(up, "_counters_key", lambda _system: "counters")
+        monkeypatch.setattr(up, "_archive_and_rebuild", lambda *_arguments: None)
+    monkeypatch.setattr(module, "find_inconsistency", lambda _report: None)
 
     def start(error: Exception | None) -> str:
         monkeypatch.setattr(module, step, failing(error) if error else lambda *_arguments: None)

@@ -8,7 +8,15 @@ import pytest
 from rich.console import Console
 
 from local.environment.environment import LocalEnvironment
-from local.runs.report import Comparison, Report, count_rows, difference, query, rendered, ticks_in
+from local.runs.report import (
+    Report,
+    TableSnapshot,
+    count_rows,
+    find_inconsistency,
+    list_ticks,
+    query,
+    render_report,
+)
 from local.services.bigquery import BigQuery
 from local.services.storage import Storage
 
@@ -64,7 +72,7 @@ GOOD = Report(
     ],
 )
 def test_the_first_figure_that_does_not_follow_is_named(change: dict[str, Any], expected: str | None) -> None:
-    told = difference(replace(GOOD, **change))
+    told = find_inconsistency(replace(GOOD, **change))
     assert told is None if expected is None else told is not None and told.startswith(expected)
 
 
@@ -98,7 +106,7 @@ def test_a_report_is_written_whole(tmp_path: Path) -> None:
 )
 def test_the_user_sees_each_stage(change: dict[str, Any], expected: list[str]) -> None:
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(rendered(replace(GOOD, **change)))
+    console.print(render_report(replace(GOOD, **change)))
     text = console.export_text()
     for each in expected:
         assert each in text
@@ -137,9 +145,9 @@ def test_mismatches_count_each_row_on_all_columns(
 ) -> None:
     table = make_table(environment_with_emulators)
     assert count_rows(environment_with_emulators, table) == 3
-    comparison = Comparison(environment_with_emulators, table)
+    comparison = TableSnapshot(environment_with_emulators, table)
     query(environment_with_emulators, statement.format(table))
-    assert comparison.mismatches() == expected
+    assert comparison.count_mismatches() == expected
     found = environment_with_emulators.service(BigQuery).find(
         f"/bigquery/v2/projects/{environment_with_emulators.project}/datasets/d_before"
     )
@@ -163,4 +171,4 @@ def test_ticks_are_counted_once_whatever_their_object_is_called(
         "notes.txt",
     ):
         storage.put_object(bucket, name, b"x", "application/gzip", {})
-    assert len(ticks_in(environment_with_emulators, bucket, "vlille_ods")) == 2
+    assert len(list_ticks(environment_with_emulators, bucket, "vlille_ods")) == 2

@@ -3,7 +3,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local.runs.up import about_time, head_start, interrupt_once, told_of_end, told_of_rows, until_told
+from local.runs.up import (
+    describe_time,
+    format_row_count,
+    format_shutdown_summary,
+    initial_lag,
+    interrupt_on_first_signal,
+    stop_on_signal,
+)
 
 pytestmark = pytest.mark.unit
 NOON = datetime(2023, 10, 26, 12, tzinfo=UTC)
@@ -23,7 +30,7 @@ NOON = datetime(2023, 10, 26, 12, tzinfo=UTC)
 def test_the_user_is_told_of_time_that_is_not_the_machines(
     ahead: timedelta, speed: float, expected: list[str]
 ) -> None:
-    told = " ".join(about_time(NOON + ahead, NOON, speed))
+    told = " ".join(describe_time(NOON + ahead, NOON, speed))
     assert bool(told) is bool(expected)
     for each in expected:
         assert each in told
@@ -40,7 +47,7 @@ def test_the_user_is_told_of_time_that_is_not_the_machines(
     ],
 )
 def test_what_was_ended_is_told_in_plain_words(mode: str, ended: list[str], expected: str) -> None:
-    assert told_of_end("dev", mode, ended) == expected
+    assert format_shutdown_summary("dev", mode, ended) == expected
 
 
 @pytest.mark.parametrize(
@@ -48,13 +55,13 @@ def test_what_was_ended_is_told_in_plain_words(mode: str, ended: list[str], expe
     [(0, "0 rows"), (12345, "12,345 rows"), (None, "the BigQuery emulator cannot count its rows now")],
 )
 def test_a_tick_is_told_with_its_rows_where_they_can_be_counted(rows: int | None, expected: str) -> None:
-    assert told_of_rows(rows) == expected
+    assert format_row_count(rows) == expected
 
 
 def test_the_first_signal_interrupts_and_the_next_waits_for_what_ends(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    interrupt = interrupt_once()
+    interrupt = interrupt_on_first_signal()
     with pytest.raises(KeyboardInterrupt):
         interrupt(signal.SIGINT, None)
     interrupt(signal.SIGINT, None)
@@ -63,7 +70,7 @@ def test_the_first_signal_interrupts_and_the_next_waits_for_what_ends(
 
 
 def test_up_ends_at_the_first_signal_at_once_at_the_second_and_not_twice() -> None:
-    with until_told() as told:
+    with stop_on_signal() as told:
         signal.raise_signal(signal.SIGINT)
         assert told.is_set()
         with pytest.raises(KeyboardInterrupt):
@@ -83,4 +90,4 @@ def test_up_ends_at_the_first_signal_at_once_at_the_second_and_not_twice() -> No
 def test_time_faster_than_life_begins_early_enough_to_stay_behind_it(
     speed: float, ticks: int, expected: timedelta
 ) -> None:
-    assert head_start(speed, ticks) == expected
+    assert initial_lag(speed, ticks) == expected

@@ -13,7 +13,9 @@ from rich.console import Console
 
 from local.environment.clock import SimulatedClock
 from local.errors import AlreadyRunningError, LocalError
-from local.runs.running_stack import Options, data_of, logging_to, opened, read_state, running, write_state
+from local.runs.local_run import log_to_file, start_run
+from local.runs.options import Options
+from local.runs.run_folder import find_kept_data, open_run_folder, read_state, write_state
 from local.runs.terminal import Terminal
 from tests.conftest import ENVIRONMENTS, ROOT
 
@@ -50,7 +52,7 @@ def test_data_of_up_is_kept_and_data_of_a_demo_is_not(
 ) -> None:
     folder = filled(tmp_path, before)
     terminal, _ = plain()
-    with opened(Options(mode, "dev", base=tmp_path), terminal):
+    with open_run_folder(Options(mode, "dev", base=tmp_path), terminal):
         assert (folder / "storage" / "object").exists() is kept
         assert not (folder / "control").exists()
         assert read_state(folder)["mode"] == mode
@@ -80,10 +82,10 @@ def test_what_a_demo_moved_aside_comes_back(
         filled(tmp_path, before)
     options = Options(mode, "dev", base=tmp_path)
     expected = {"stamp": back} if back else {}
-    found = data_of(options)
+    found = find_kept_data(options)
     assert (read_state(found).get("stamp") if found else None) == back
     terminal, told = plain()
-    with opened(options, terminal):
+    with open_run_folder(options, terminal):
         assert read_state(tmp_path / "dev") == {"mode": mode} | expected
     assert len(list(tmp_path.iterdir())) == 1 + len(ASIDES) - bool(back)
     assert ("it is" in told.getvalue()) is bool(back)
@@ -93,7 +95,11 @@ def test_an_environment_that_runs_is_left_alone(tmp_path: Path) -> None:
     folder = filled(tmp_path, "up")
     terminal, _ = plain()
     up, demo = (Options(mode, "dev", base=tmp_path) for mode in ("up", "demo"))
-    with opened(up, terminal), pytest.raises(AlreadyRunningError, match="make down"), opened(demo, terminal):
+    with (
+        open_run_folder(up, terminal),
+        pytest.raises(AlreadyRunningError, match="make down"),
+        open_run_folder(demo, terminal),
+    ):
         pytest.fail("two at once")
     assert (folder / "storage" / "object").exists()
 
@@ -119,7 +125,7 @@ def test_stages_are_said_and_their_seconds_add_up() -> None:
         pass
     first = terminal.seconds["check"]
     with terminal.stage("check", "counting [again]"):
-        terminal.line("a line [not markup]")
+        terminal.print_line("a line [not markup]")
     assert terminal.seconds["check"] > first > 0
     assert [line.split(" s  ")[1] for line in told.getvalue().splitlines()] == [
         "counting …",
@@ -140,7 +146,7 @@ def test_on_a_terminal_a_spinner_shows_all_that_is_being_done() -> None:
     not Path("/dev/full").exists(), reason="needs a device that is always full, as Linux has one"
 )
 def test_a_log_on_a_full_disk_loses_lines_and_prints_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    with logging_to(Path("/dev/full")):
+    with log_to_file(Path("/dev/full")):
         logging.getLogger("local.services").warning("a message of a service")
     assert capsys.readouterr().err == ""
 
@@ -156,7 +162,7 @@ def test_a_mistake_in_the_settings_leaves_the_last_demos_data(
     options = Options("demo", "dev", base=tmp_path)
     with (
         pytest.raises(LocalError, match=r"dev\.toml: retention\.landing_days: found -7"),
-        running(options, plain()[0], SimulatedClock(datetime(2026, 11, 24, tzinfo=UTC))),
+        start_run(options, plain()[0], SimulatedClock(datetime(2026, 11, 24, tzinfo=UTC))),
     ):
         pass
     assert kept.exists()
@@ -165,8 +171,8 @@ def test_a_mistake_in_the_settings_leaves_the_last_demos_data(
 def test_what_is_logged_after_the_end_does_not_reach_the_screen(tmp_path: Path) -> None:
     """A delivery that the end interrupts logs its failure when the file is closed already."""
     script = (
-        "import logging, sys; from pathlib import Path; from local.runs.running_stack import logging_to\n"
-        "with logging_to(Path(sys.argv[1])): logging.getLogger('local.services').warning('kept')\n"
+        "import logging, sys; from pathlib import Path; from local.runs.local_run import log_to_file\n"
+        "with log_to_file(Path(sys.argv[1])): logging.getLogger('local.services').warning('kept')\n"
         "logging.getLogger('local.services').warning('late')"
     )
     log = tmp_path / "log"

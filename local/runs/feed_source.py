@@ -1,0 +1,95 @@
+"""What answers for the APIs of the feed and of the GBFS systems during a run."""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from feed import Feed
+from local.environment.environment import LocalEnvironment
+from local.feeds.city import City
+from local.feeds.feed_server import EvolvingSample, probe, serve
+from local.feeds.gbfs_system import serve_system
+from local.feeds.gbfs_systems import SimulatedSystems
+from local.feeds.generated_day import GeneratedDay
+from local.feeds.replay import NO_RESPONSE, Replay
+from local.processes.ports import LOOPBACK
+from local.runs.options import Options
+from local.runs.terminal import Terminal
+from local.services.scheduler import Scheduler
+from local.stack.loading import Stack
+from local.stack.synthesis import ROOT
+from local.workloads.workloads import Workloads
+
+COLLECT = "collect"  # the scheduler job of the feed's ticks: cdk/scheduling.py
+# What a function needs to reach the real API from behind a company's proxy.
+PROXY = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+
+
+def schedule_time_zone(stack: Stack) -> ZoneInfo:
+    """Return the time zone of the job that collects the feed."""
+    jobs = (each.config for each in stack.resources if each.type == "google_cloud_scheduler_job")
+    return ZoneInfo(next((job["time_zone"] for job in jobs if job.get("name") == COLLECT), "UTC"))
+
+
+def feeds_folder() -> Path:
+    """Return the folder of feeds that `stacks.py` reads too."""
+    return Path(os.environ.get("VLILLE_SOURCES", ROOT / "sources"))
+
+
+def choose_feed_source(
+    options: Options,
+    terminal: Terminal,
+    environment: LocalEnvironment,
+    *,
+    feed: Feed,
+    url: str,
+    zone: ZoneInfo,
+    closing: ExitStack,
+) -> str:
+    """Decide what answers for the feed's API, and let the function ask there; say which it is.
+
+    `zone` is that of the environment's schedule, in which the dashboard shows times.
+    """
+    workloads = environment.service(Workloads)
+    if options.replay is not None:
+        replay = Replay(options.replay, zone)
+        answers: Replay | EvolvingSample | GeneratedDay = replay
+        if replay.is_timed:
+            environment.service(Scheduler).skip_when(COLLECT, lambda due: not replay.has(due), NO_RESPONSE)
+    elif options.day is not None:
+        answers = GeneratedDay(feed.name)
+    else:
+        city = options.city
+        if city is not None:
+            terminal.print_line(city.description)
+        reason = city.unreached if city is not None and city.unreached else probe(feed, url)
+        if reason is None:
+            workloads.inherited = {key: os.environ[key] for key in PROXY if key in os.environ}
+            workloads.inherited["NO_PROXY"] = f"{LOOPBACK},localhost"
+            terminal.print_line(f"source: the real API, {url}")
+            return url
+        terminal.print_line(f"the real API is not used: {reason}")
+        if city is not None:
+            return _simulate_city(city, terminal, environment, closing)
+        answers = EvolvingSample(feed)
+    server = serve(answers, environment.clock.now, feed.join)
+    closing.callback(server.close)
+    workloads.overrides["API_URL"] = server.url
+    terminal.print_line(f"source: {answers.description}, at {server.url}")
+    return answers.description
+
+
+def simulate_gbfs_systems(terminal: Terminal, environment: LocalEnvironment, closing: ExitStack) -> None:
+    """Let simulated systems answer for those of [gbfs]: a minute of this run may last a second."""
+    workloads = environment.service(Workloads)
+    workloads.prepare = SimulatedSystems(environment.clock.now, closing, terminal.print_line).stand_in
+    workloads.overrides["CATALOGUE_URL"] = ""
+
+
+def _simulate_city(city: City, terminal: Terminal, environment: LocalEnvironment, closing: ExitStack) -> str:
+    server = serve_system(city.simulated, environment.clock.now)
+    closing.callback(server.close)
+    environment.service(Workloads).overrides["API_URL"] = server.url_of("station_status")
+    terminal.print_line(f"source: {city.simulated.description}, at {server.url_of('gbfs')}")
+    return city.simulated.description
