@@ -25,7 +25,7 @@ from feed import batch_runs_schema, load_feeds, quarantine_schema, station_schem
 from local.environment.environment import project_number
 from local.environment.metadata_server import MetadataServer
 from local.workloads.java import find_java
-from local.workloads.spark import HERE, as_options
+from local.workloads.spark import LOCAL_CONF, spark_options
 from local.workloads.workloads import ISOLATION
 
 LOCATION = "europe-west1"
@@ -59,7 +59,7 @@ class Project:
             "--days-at-once": str(at_once),
         }
         words = [word for pair in arguments.items() for word in pair]
-        submit = [str(spark / "bin" / "spark-submit"), "--master", "local[2]", *as_options(HERE)]
+        submit = [str(spark / "bin" / "spark-submit"), "--master", "local[2]", *spark_options(LOCAL_CONF)]
         return [*submit, "--py-files", files, str(self.main), *words]
 
     def variables(self, spark: Path) -> dict[str, str]:

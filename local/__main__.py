@@ -12,7 +12,7 @@ from commands.errors import UsageError
 from commands.interrupts import interruptible
 from commands.options import DEFAULT_ENVIRONMENT
 from commands.parsing import Parser, check_environ, option
-from local.errors import MACHINE_FAULTS, LocalError, sentence_about
+from local.errors import HOST_FAULTS, LocalError, describe_host_fault
 from local.feeds.city import prepare_city
 from local.http.faults import Fault
 from local.runs.cloud import run_cloud, start_cloud
@@ -73,8 +73,8 @@ def _explain(error: BaseException) -> tuple[int, str]:
             return 2, f"error: {error}"
         case LocalError():
             return 1, f"\n{error}"
-        case OSError() if error.errno in MACHINE_FAULTS:
-            return 1, f"\n{sentence_about(error)}"
+        case OSError() if error.errno in HOST_FAULTS:
+            return 1, f"\n{describe_host_fault(error)}"
         case requests.ConnectionError():
             return (
                 1,

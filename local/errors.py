@@ -91,10 +91,10 @@ class ProcessError(LocalError):
 
     def __init__(self, name: str, what: str, log: Path, begin: int = 0) -> None:
         self.name, self.what, self.log = name, what, log
-        text = read_end(log, begin)
-        self.fault = find_machine_fault(what, text)
-        told = f": {self.fault}" if self.fault else f"\n{_quoted(text)}"
-        super().__init__(f"{name} {what}{told}\nits whole output: {log}")
+        text = read_log_end(log, begin)
+        self.fault = find_host_fault(what, text)
+        detail = f": {self.fault}" if self.fault else f"\n{_quote(text)}"
+        super().__init__(f"{name} {what}{detail}\nits whole output: {log}")
 
 
 class AlreadyRunningError(LocalError):
@@ -111,7 +111,7 @@ class MissingToolError(LocalError):
 
 
 # What a machine refuses, and what its user can do about it.
-MACHINE_FAULTS = {
+HOST_FAULTS = {
     **dict.fromkeys(
         (errno.ENOSPC, errno.EDQUOT),
         "free some space (a day of collected data needs about 1 GB)",
@@ -128,11 +128,11 @@ MACHINE_FAULTS = {
 }
 
 
-def sentence_about(error: OSError) -> str:
+def describe_host_fault(error: OSError) -> str:
     """Return what the machine refused, and what to do about it; `error` is one of MACHINE_FAULTS."""
     assert error.errno is not None  # noqa: S101  (MACHINE_FAULTS has numbers only)
     what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return f"{what}; all processes were stopped: {MACHINE_FAULTS[error.errno]}, then run the command again"
+    return f"{what}; all processes were stopped: {HOST_FAULTS[error.errno]}, then run the command again"
 
 
 # The same faults as programs of this stack (Go, Python, the JVM) put them, with what they mean for a run.
@@ -147,7 +147,7 @@ LOGGED_FAULTS = (
     ),
     (
         re.compile(r"No space left on device|Disk quota exceeded"),
-        f"the disk is full: {MACHINE_FAULTS[errno.ENOSPC]}, then run the command again",
+        f"the disk is full: {HOST_FAULTS[errno.ENOSPC]}, then run the command again",
     ),
     (
         re.compile(
@@ -156,12 +156,12 @@ LOGGED_FAULTS = (
         ),
         NO_MEMORY,
     ),
-    (re.compile(r"Too many open files"), f"{MACHINE_FAULTS[errno.EMFILE]}, then run the command again"),
+    (re.compile(r"Too many open files"), f"{HOST_FAULTS[errno.EMFILE]}, then run the command again"),
 )
 KILLED = "signal SIGKILL"
 
 
-def find_machine_fault(what: str, text: str) -> str | None:
+def find_host_fault(what: str, text: str) -> str | None:
     """Return what the machine refused a program that ended, and what to do; None where nothing tells of it.
 
     `what` is how it ended, `text` the end of its output. The kernel ends a program with SIGKILL when memory runs out.
@@ -172,7 +172,7 @@ def find_machine_fault(what: str, text: str) -> str | None:
     return f"as the kernel does when memory runs out; {NO_MEMORY}" if what.endswith(KILLED) else None
 
 
-def read_end(log: Path, begin: int, limit: int = 65536) -> str:
+def read_log_end(log: Path, begin: int, limit: int = 65536) -> str:
     """Return the end of a log, at most `limit` bytes of it and nothing before `begin`."""
     try:
         with log.open("rb") as file:
@@ -182,7 +182,7 @@ def read_end(log: Path, begin: int, limit: int = 65536) -> str:
         return f"(no log: {error})"
 
 
-def _quoted(text: str, lines: int = 20, limit: int = 8192) -> str:
+def _quote(text: str, lines: int = 20, limit: int = 8192) -> str:
     """Return the last lines of a text, indented; at most `limit` characters of it."""
     kept = text[-limit:].splitlines()[-lines:]
     return "\n".join(f"  | {line}" for line in kept) or "  (it wrote nothing)"

@@ -12,7 +12,7 @@ from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json, ResourceCollection
 from local.http.rest import ApiError, ApiRequest, ApiResponse, Route
 from local.services.iam import Policies
-from local.stack.arguments import stable_number
+from local.stack.arguments import derive_number
 
 Apply = Callable[[LocalEnvironment, Json, Json | None], Json]  # wanted, what was there → what is there now
 
@@ -35,7 +35,7 @@ id_from_name = id_from_field("name")
 
 def generated_id(request: ApiRequest) -> str:
     """The server gives a number; here the same one to the same display name."""
-    return stable_number(f"{request.path}/{request.json.get('displayName')}", 19)
+    return derive_number(f"{request.path}/{request.json.get('displayName')}", 19)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def changes_rows(job: Any) -> bool:
     return CHANGES.search(query.query or "") is not None
 
 
-def one_after_the_other(run: Callable[..., Any]) -> Callable[..., Any]:
+def serialize_changes(run: Callable[..., Any]) -> Callable[..., Any]:
     """Return `run`, whose first argument is a job, waiting for other jobs of its project that change rows."""
 
     def wait_and_run(job: Any, *arguments: Any) -> Any:
@@ -58,8 +58,8 @@ def main() -> None:
     from local.data_plane import bigquery_jobs  # noqa: PLC0415
 
     bigquery_jobs.install()
-    runner._query = one_after_the_other(runner._query)
-    runner._handle = one_after_the_other(runner._handle)
+    runner._query = serialize_changes(runner._query)
+    runner._handle = serialize_changes(runner._handle)
     cli.main()
 
 

@@ -110,7 +110,7 @@ class JobStore:
         return [Job.model_validate_json(resource) for (resource,) in rows]
 
 
-class Catalog:
+class CatalogCache:
     """What load jobs know of datasets and tables, valid until `change` says that anything else may have changed it."""
 
     def __init__(self) -> None:
@@ -119,14 +119,14 @@ class Catalog:
         self._lock = threading.Lock()
         self._version = 0
 
-    def change(self) -> None:
+    def invalidate(self) -> None:
         """Forget everything."""
         with self._lock:
             self._version += 1
             self._known.clear()
 
     @contextmanager
-    def loading(self) -> Iterator[None]:
+    def use(self) -> Iterator[None]:
         """Let this thread use what is known."""
         token = self._loading.set(True)
         try:
@@ -134,7 +134,7 @@ class Catalog:
         finally:
             self._loading.reset(token)
 
-    def remembered[R](self, function: Callable[..., R], stays: Callable[..., bool]) -> Callable[..., R]:
+    def cached[R](self, function: Callable[..., R], is_cacheable: Callable[..., bool]) -> Callable[..., R]:
         """Return `function`, called once by load jobs for the same arguments.
 
         What it found is remembered; that it found nothing is not, nor what does not stay by itself.
@@ -151,7 +151,7 @@ class Catalog:
                     return found
             result = function(*arguments)
             with self._lock:
-                if version == self._version and result and stays(*arguments):
+                if version == self._version and result and is_cacheable(*arguments):
                     self._known[key] = result
             return result
 
@@ -163,72 +163,72 @@ def install() -> None:
     if find_spec("pandas") is None:
         sys.modules["pandas"] = None  # type: ignore[assignment]  # an import of it fails at once
     _keep_jobs_in_sqlite()
-    _remember_catalog(Catalog())
-    uploads._parts = _parts_of_upload(uploads._parts)
+    _cache_catalog(CatalogCache())
+    uploads._parts = _split_upload(uploads._parts)
 
 
 def _keep_jobs_in_sqlite() -> None:
     opened: list[JobStore] = []
     lock = threading.Lock()
 
-    def kept() -> JobStore:
+    def open_store() -> JobStore:
         with lock:
             if not opened:
                 folder = database.settings.data_dir
                 opened.append(JobStore(folder / FILE, lambda: database.fetch("SELECT * FROM emulator.jobs")))
             return opened[0]
 
-    store.save = lambda *values: kept().save(*values)
-    store.load = lambda *values: kept().load(*values)
-    store.list_ = lambda *values: kept().list_(*values)
-    store.delete = lambda *values: kept().delete(*values)
+    store.save = lambda *values: open_store().save(*values)
+    store.load = lambda *values: open_store().load(*values)
+    store.list_ = lambda *values: open_store().list_(*values)
+    store.delete = lambda *values: open_store().delete(*values)
 
 
-def _remember_catalog(catalog: Catalog) -> None:
+def _cache_catalog(catalog: CatalogCache) -> None:
     """Remember in load jobs what they ask for; jobs of other kinds, and calls that change the catalog, forget it."""
 
-    def stays(*table: str) -> bool:
+    def is_cacheable(*table: str) -> bool:
         stored = metadata.load(Table, *table)
         return stored is None or stored.expirationTime is None
 
-    datasets.get = catalog.remembered(datasets.get, lambda *_: True)
-    tables.exists = catalog.remembered(tables.exists, stays)
-    tables.columns = catalog.remembered(tables.columns, stays)
+    datasets.get = catalog.cached(datasets.get, lambda *_: True)
+    tables.exists = catalog.cached(tables.exists, is_cacheable)
+    tables.columns = catalog.cached(tables.columns, is_cacheable)
     run = runner._handle
 
     def handle(job: Any, job_type: str, *arguments: Any) -> Any:
         is_append = job_type == "load" and job.configuration.load.createDisposition == "CREATE_NEVER"
         if is_append and not job.configuration.load.schemaUpdateOptions:
-            with catalog.loading():
+            with catalog.use():
                 return run(job, job_type, *arguments)
-        return changing(run)(job, job_type, *arguments)
+        return invalidating(run)(job, job_type, *arguments)
 
-    def changing(function: Callable[..., Any]) -> Callable[..., Any]:
+    def invalidating(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
-            catalog.change()
+            catalog.invalidate()
             try:
                 return function(*arguments, **named)
             finally:
-                catalog.change()
+                catalog.invalidate()
 
         return call
 
     runner._handle = handle
-    runner._query = changing(runner._query)
+    runner._query = invalidating(runner._query)
     for module, names in (
         (tables, ("create", "update", "delete", "rename", "record", "forget")),
         (datasets, ("create", "update", "delete")),
     ):
         for name in names:
-            setattr(module, name, changing(getattr(module, name)))
+            setattr(module, name, invalidating(getattr(module, name)))
 
 
-def _parts_of_upload(
+def _split_upload(
     parse: Callable[[str, bytes], tuple[Job, bytes]],
 ) -> Callable[[str, bytes], tuple[Job, bytes]]:
     """Return what cuts a body as Google's clients write it, and leaves any other one to `parse`."""
 
-    def parts(content_type: str, payload: bytes) -> tuple[Job, bytes]:
+    def split(content_type: str, payload: bytes) -> tuple[Job, bytes]:
         boundary = content_type.partition("boundary=")[2].partition(";")[0].strip("\"' ").encode()
         delimiter = b"\r\n--" + boundary
         pieces = (b"\r\n" + payload).split(delimiter) if boundary else []
@@ -242,4 +242,4 @@ def _parts_of_upload(
             bodies.append(body)
         return uploads._job(bodies[0]), bodies[1]
 
-    return parts
+    return split

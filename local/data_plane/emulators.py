@@ -22,12 +22,12 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
 from local.errors import MissingToolError
-from local.processes.ports import LOOPBACK, answers, free_port
+from local.processes.ports import LOOPBACK, free_port, http_ready_check
 from local.processes.supervisor import Process, Supervisor
-from local.processes.variables import minimal_environment
+from local.processes.variables import child_variables
 
 DUCKDB_EXTENSIONS = ("icu", "ducklake", "spatial", "httpfs")
-NO_PROJECT = "emulator"  # local-bigquery makes other projects when they are first named
+DEFAULT_PROJECT = "emulator"  # local-bigquery makes other projects when they are first named
 
 
 @dataclass(frozen=True)
@@ -145,10 +145,10 @@ def _start_storage(supervisor: Supervisor, folder: Path, port: int, deadline_s: 
     return supervisor.start(
         "storage emulator",
         argv,
-        env=minimal_environment(folder),
+        env=child_variables(folder),
         cwd=folder,
         log=folder / "logs" / "storage-emulator.log",
-        ready=answers(f"{url}/_internal/healthcheck"),
+        ready=http_ready_check(f"{url}/_internal/healthcheck"),
         restart=True,
         deadline_s=deadline_s,
     )
@@ -163,15 +163,15 @@ def _start_bigquery(
     # It writes the folder's path between apostrophes into SQL, where one of the path's own would end it; its working
     # folder is ours. Elsewhere the whole path stays, for data of earlier runs are known by it.
     place = folder / "bigquery"
-    data = ["--project", NO_PROJECT, "--data-dir", place.name if "'" in str(place) else str(place)]
+    data = ["--project", DEFAULT_PROJECT, "--data-dir", place.name if "'" in str(place) else str(place)]
     home = duckdb_home(extensions)
     supervisor.start(
         "BigQuery emulator",
         [*_bigquery_program(), *ports, *data, "serve"],
-        env=minimal_environment(folder) | {"HOME": str(home), "STORAGE_EMULATOR_HOST": gcs_url},
+        env=child_variables(folder) | {"HOME": str(home), "STORAGE_EMULATOR_HOST": gcs_url},
         cwd=folder,
         log=folder / "logs" / "bigquery-emulator.log",
-        ready=answers(f"{url}/bigquery/v2/projects/{NO_PROJECT}/datasets"),
+        ready=http_ready_check(f"{url}/bigquery/v2/projects/{DEFAULT_PROJECT}/datasets"),
         restart=True,
         deadline_s=deadline_s,
     )

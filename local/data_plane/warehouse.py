@@ -46,16 +46,16 @@ class Warehouse:
 
     def query(self, sql: str) -> tuple[list[str], Iterator[tuple[str | None, ...]]]:
         """Return the names of the columns and the rows of a GoogleSQL query, each value as a text or None."""
-        statement, values = self._translated(sql)
-        with self._explained(sql):
+        statement, values = self._translate(sql)
+        with self._explain_errors(sql):
             texts = f"SELECT CAST(COLUMNS(*) AS VARCHAR) FROM ({statement})"  # noqa: S608 - the user's own query
             cursor = self.connection.execute(texts, values)
         return [each[0] for each in cursor.description or []], iter(cursor.fetchone, None)
 
     def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a GoogleSQL query."""
-        statement, values = self._translated(sql)
-        with self._explained(sql):
+        statement, values = self._translate(sql)
+        with self._explain_errors(sql):
             yield from self.connection.execute(statement, values).to_arrow_reader(BATCH_ROWS)
 
     def tables(self) -> list[str]:
@@ -68,7 +68,7 @@ class Warehouse:
         ).fetchall()
         return [name for (name,) in rows]
 
-    def _translated(self, sql: str) -> tuple[str, dict[str, Any]]:
+    def _translate(self, sql: str) -> tuple[str, dict[str, Any]]:
         try:
             trees = parse(sql)
             if len(trees) != 1 or not isinstance(trees[0], exp.Query):
@@ -79,7 +79,7 @@ class Warehouse:
         return statement, values
 
     @contextmanager
-    def _explained(self, sql: str) -> Iterator[None]:
+    def _explain_errors(self, sql: str) -> Iterator[None]:
         try:
             yield
         except duckdb.Error as error:
@@ -103,7 +103,7 @@ def open_warehouse(folder: Path, cache: Path) -> Iterator[Warehouse]:
         connection = _connect()
         try:
             for catalog in catalogs:
-                copied = _copy(catalog, Path(copies))
+                copied = _copy_catalog(catalog, Path(copies))
                 data = f"{str(catalog.with_suffix('')).replace(chr(39), chr(39) * 2)}/"
                 connection.execute(
                     f"ATTACH 'ducklake:{copied}' AS {database.quote(catalog.stem)} "
@@ -130,20 +130,20 @@ def _connect() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _copy(catalog: Path, folder: Path) -> Path:
+def _copy_catalog(catalog: Path, folder: Path) -> Path:
     """Copy a catalog with what is not merged into it yet, as it was at one moment. Raises LocalError."""
     parts = [catalog, catalog.with_name(f"{catalog.name}.wal")]
     for _ in range(COPY_ATTEMPTS):
-        before = _state(parts)
+        before = _file_states(parts)
         for part in parts:
             (folder / part.name).unlink(missing_ok=True)
             with suppress(FileNotFoundError):
                 shutil.copyfile(part, folder / part.name)
-        if _state(parts) == before:
+        if _file_states(parts) == before:
             return folder / catalog.name
         time.sleep(0.2)
     raise LocalError(f"{catalog} is written all the time: try again")
 
 
-def _state(parts: Sequence[Path]) -> list[tuple[int, int] | None]:
+def _file_states(parts: Sequence[Path]) -> list[tuple[int, int] | None]:
     return [(each.stat().st_size, each.stat().st_mtime_ns) if each.exists() else None for each in parts]

@@ -18,12 +18,12 @@ from datetime import UTC, datetime, timedelta
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
 
-AT_ONCE = 16  # pieces of work of one lane that run at the same time; the rest waits for its turn
+LANE_WORKERS = 16  # pieces of work of one lane that run at the same time; the rest waits for its turn
 JOBS = "jobs"
-PATIENCE_S = 0.2  # how often a condition that no event announces is looked at
+POLL_INTERVAL_S = 0.2  # how often a condition that no event announces is looked at
 
 
-class NothingLeftError(LocalError):
+class NoEventLeftError(LocalError):
     """Simulated time cannot go on: no event is due any more."""
 
 
@@ -70,7 +70,7 @@ class Clock(ABC):
         with self._changed:
             return self._in_flight
 
-    def at(self, when: datetime, action: Callable[[], None]) -> Event:
+    def schedule_at(self, when: datetime, action: Callable[[], None]) -> Event:
         """Let something happen at a time, at once if that is past. It must be brief: see `start`."""
         with self._changed:
             event = Event(when, next(self._numbers), action)
@@ -78,9 +78,9 @@ class Clock(ABC):
             self._changed.notify_all()
         return event
 
-    def after(self, seconds: float, action: Callable[[], None]) -> Event:
+    def schedule_after(self, seconds: float, action: Callable[[], None]) -> Event:
         """Let something happen after that many seconds of this clock."""
-        return self.at(self.now() + timedelta(seconds=seconds), action)
+        return self.schedule_at(self.now() + timedelta(seconds=seconds), action)
 
     def start(self, work: Callable[[], None], lane: str = JOBS) -> None:
         """Begin a piece of work on another thread; it is in flight until it returns.
@@ -91,9 +91,9 @@ class Clock(ABC):
             if self._closed:
                 return
             if lane not in self._lanes:
-                self._lanes[lane] = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=lane)
+                self._lanes[lane] = ThreadPoolExecutor(LANE_WORKERS, thread_name_prefix=lane)
             self._in_flight += 1
-            self._lanes[lane].submit(self._carry_out, work)
+            self._lanes[lane].submit(self._run_work, work)
 
     @contextmanager
     def busy(self) -> Iterator[None]:
@@ -103,7 +103,7 @@ class Clock(ABC):
         try:
             yield
         finally:
-            self._landed(None)
+            self._finish_work(None)
 
     def close(self) -> None:
         """Drop all events and wait for the work in flight."""
@@ -114,15 +114,15 @@ class Clock(ABC):
         for pool in self._lanes.values():
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _carry_out(self, work: Callable[[], None]) -> None:
+    def _run_work(self, work: Callable[[], None]) -> None:
         failure: BaseException | None = None
         try:
             work()
         except BaseException as error:  # noqa: BLE001  (raised again by `run`, in the main thread)
             failure = error
-        self._landed(failure)
+        self._finish_work(failure)
 
-    def _landed(self, failure: BaseException | None) -> None:
+    def _finish_work(self, failure: BaseException | None) -> None:
         with self._changed:
             self._in_flight -= 1
             self._failure = self._failure or failure
@@ -133,7 +133,7 @@ class Clock(ABC):
             failure, self._failure = self._failure, None
             raise failure
 
-    def _next(self) -> Event | None:
+    def _next_event(self) -> Event | None:
         """Return the next event that was not cancelled, without taking it; the lock is held."""
         while self._events and self._events[0].cancelled:
             heapq.heappop(self._events)
@@ -157,14 +157,14 @@ class SimulatedClock(Clock):
         while True:
             with self._changed:
                 while self._in_flight and self._failure is None:
-                    self._changed.wait(PATIENCE_S)
+                    self._changed.wait(POLL_INTERVAL_S)
                 self._raise_failure()
-                event = self._next()
+                event = self._next_event()
             if until():
                 return
             with self._changed:
                 if event is None:
-                    raise NothingLeftError(f"at {self._now:%Y-%m-%d %H:%M} UTC nothing is left to happen")
+                    raise NoEventLeftError(f"at {self._now:%Y-%m-%d %H:%M} UTC nothing is left to happen")
                 heapq.heappop(self._events)
                 self._now = max(self._now, event.when)
             event.action()
@@ -188,8 +188,8 @@ class RealClock(Clock):
         while not until():
             with self._changed:
                 self._raise_failure()
-                event = self._next()
-                wait = PATIENCE_S
+                event = self._next_event()
+                wait = POLL_INTERVAL_S
                 if event is not None:
                     wait = min(wait, (event.when - self.now()).total_seconds() / self.speed)
                 if event is None or wait > 0:
@@ -208,7 +208,7 @@ def event_clock(environment: LocalEnvironment) -> Clock:
     return environment.clock
 
 
-def seconds(duration: str) -> float:
+def parse_duration(duration: str) -> float:
     """Return how many seconds a duration of Google's APIs ("600s", "0.5s") means. Raises LocalError."""
     try:
         return float(duration.removesuffix("s"))

@@ -12,7 +12,7 @@ from local.data_plane.emulators import Emulators
 from local.environment.metadata_server import MetadataServer
 from local.environment.resources import ResourceCollection
 from local.processes.supervisor import Supervisor
-from local.processes.variables import minimal_environment
+from local.processes.variables import child_variables
 
 
 class Clock(Protocol):
@@ -84,7 +84,7 @@ class LocalEnvironment:
         """
         host = self.metadata.host_for(service_account_email)
         workload_endpoints = self.workload_endpoints or self
-        return minimal_environment(self.folder) | {
+        return child_variables(self.folder) | {
             # With STORAGE_EMULATOR_HOST, the storage client would send no token and be nobody.
             "API_ENDPOINT_OVERRIDE": workload_endpoints.gcs_url,
             "BIGQUERY_EMULATOR_HOST": workload_endpoints.bigquery_url,

@@ -48,12 +48,16 @@ class MetadataServer:
                 server.server_close()
             self._servers.clear()
 
-    def answer(self, email: str, path: str, query: dict[str, str]) -> Any | None:
+    def respond(self, email: str, path: str, query: dict[str, str]) -> Any | None:
         """Return what lies at a path below /computeMetadata/v1/: a text or JSON, None when nothing does."""
         prefix = "instance/service-accounts/"
         if path.startswith(prefix):
             account, _, rest = path.removeprefix(prefix).partition("/")
-            return self._account(email, rest, query) if account in ("default", email, short(email)) else None
+            return (
+                self._respond_for_account(email, rest, query)
+                if account in ("default", email, short_email(email))
+                else None
+            )
         zone = f"projects/{self.project_number}/zones/{self.region}-b"
         return {
             "project/project-id": self.project,
@@ -66,11 +70,11 @@ class MetadataServer:
             "instance/service-accounts": f"default/\n{email}/\n",
         }.get(path)
 
-    def _account(self, email: str, path: str, query: dict[str, str]) -> Any | None:
+    def _respond_for_account(self, email: str, path: str, query: dict[str, str]) -> Any | None:
         if path == "identity":
             return identity_token(email, query["audience"], time.time()) if query.get("audience") else None
         return {
-            "": {"aliases": ["default"], "email": short(email), "scopes": list(SCOPES)}
+            "": {"aliases": ["default"], "email": short_email(email), "scopes": list(SCOPES)}
             if query.get("recursive") == "true"
             else "aliases\nemail\nidentity\nscopes\ntoken\n",
             "email": email,
@@ -79,7 +83,7 @@ class MetadataServer:
         }.get(path)
 
 
-def short(email: str) -> str:
+def short_email(email: str) -> str:
     """Return the e-mail without `.gserviceaccount.com`, the form that database users have.
 
     google.auth asks iamcredentials.googleapis.com, over the internet, where a service account of the full
@@ -148,7 +152,7 @@ def _listen(metadata: MetadataServer, email: str) -> ThreadingHTTPServer:
             elif self.headers.get("Metadata-Flavor") != "Google":
                 self._send(HTTPStatus.FORBIDDEN, "Missing required header: Metadata-Flavor: Google")
             elif (
-                found := metadata.answer(email, path.removeprefix("computeMetadata/v1").strip("/"), query)
+                found := metadata.respond(email, path.removeprefix("computeMetadata/v1").strip("/"), query)
             ) is None:
                 self._send(HTTPStatus.NOT_FOUND, f"nothing at {url.path}")
             else:

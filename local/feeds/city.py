@@ -26,7 +26,7 @@ class City:
     system: CatalogueSystem
     version: str
     sources: Path
-    unreached: str | None  # why its own server does not answer here; None where it does
+    unreachable_reason: str | None  # why its own server does not answer here; None where it does
 
     @property
     def feed(self) -> str:
@@ -58,26 +58,26 @@ def prepare_city(name: str, folder: Path, cache: Path, download: Download = fetc
     than one, or one without stations.
     """
     try:
-        system = _find(name, cache, download)
+        system = _find_system(name, cache, download)
     except GbfsError as error:
         raise LocalError(f"CITY={name}: {error}") from error
-    unreached: str | None = None
+    unreachable_reason: str | None = None
     try:
         status = discover_status(system, download)
     except OSError as error:
-        unreached = str(error)
+        unreachable_reason = str(error)
     except GbfsError as error:
         if error.reason == "no_stations":
             raise LocalError(f"CITY={name}: {error}; name a system with stations") from error
-        unreached = str(error)
-    if unreached is not None:
+        unreachable_reason = str(error)
+    if unreachable_reason is not None:
         status = StatusFile(system.versions[-1] if system.versions else DEFAULT_VERSION, system.discovery_url)
     sources = folder / system.system_id.replace(os.sep, "_") / "sources"
     write_feed(sources, system, status)
-    return City(system, status.version, sources.resolve(), unreached)
+    return City(system, status.version, sources.resolve(), unreachable_reason)
 
 
-def _find(name: str, cache: Path, download: Download) -> CatalogueSystem:
+def _find_system(name: str, cache: Path, download: Download) -> CatalogueSystem:
     registry: Registry = load_registry(cache)
     try:
         return registry.find(name)

@@ -21,11 +21,11 @@ from local.errors import LocalError
 from local.processes.ports import LOOPBACK
 
 PROBE_S = 4.0
-ANSWER_LIMIT = 64 * 2**20
+RESPONSE_LIMIT = 64 * 2**20
 USER_AGENT = "vlille (local run)"
 
 
-class Answers(Protocol):
+class ResponseSource(Protocol):
     """Where answers come from; `description` is for the user."""
 
     @property
@@ -33,7 +33,7 @@ class Answers(Protocol):
         """What answers, in a few words."""
         ...
 
-    def at(self, minute: datetime) -> bytes:
+    def response_at(self, minute: datetime) -> bytes:
         """Return the answer of a minute, the same whenever it is asked for."""
         ...
 
@@ -44,15 +44,15 @@ class EvolvingSample:
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         common = feed.common
-        self._bikes = _path(feed, common.num_bikes_available)
-        self._docks = _path(feed, common.num_docks_available)
+        self._bikes = _column_path(feed, common.num_bikes_available)
+        self._docks = _column_path(feed, common.num_docks_available)
         self._times = [c for c in feed.columns if c.type == "TIMESTAMP" and c.mode != "REPEATED" and c.path]
-        self._newest = _newest(feed, self._times)
+        self._newest_times = _newest_times(feed, self._times)
         is_evolving = feed.arrangement.is_plain and (self._bikes or self._times)
         moves = "evolving" if is_evolving else "unchanging"
         self.description = f"the {moves} sample of {feed.name}"
 
-    def at(self, minute: datetime) -> bytes:
+    def response_at(self, minute: datetime) -> bytes:
         """Return the sample as it would be at a minute."""
         if not self._feed.arrangement.is_plain:
             return self._feed.sample
@@ -61,26 +61,26 @@ class EvolvingSample:
         records = next(values_at(document, self._feed.records))
         for number, record in enumerate(records):
             self._move_bikes(record, number, minute)
-        for column in (each for each in self._times if each.name in self._newest):
-            later = _later(minute - self._newest[column.name], column)
+        for column in (each for each in self._times if each.name in self._newest_times):
+            later = _shift_time(minute - self._newest_times[column.name], column)
             for holder in [{ROOT: document}] if column.path[0] == ROOT else records:
-                _change(holder, column.path, later)
+                _change_value(holder, column.path, later)
         return json.dumps(answer, ensure_ascii=False).encode()
 
     def _move_bikes(self, record: Any, number: int, minute: datetime) -> None:
         """Let bikes come and go in waves, each station in its own; bikes and docks together stay as many."""
-        bikes = _number(record, self._bikes)
+        bikes = _read_number(record, self._bikes)
         if bikes is None or self._bikes is None:
             return
-        docks = _number(record, self._docks)
+        docks = _read_number(record, self._docks)
         places = bikes + (docks if docks is not None else 10)
-        now = evolved(bikes, places, number, int(minute.timestamp()) // 60)
-        _change(record, self._bikes, lambda old: type(old)(now))
+        now = evolve_bikes(bikes, places, number, int(minute.timestamp()) // 60)
+        _change_value(record, self._bikes, lambda old: type(old)(now))
         if docks is not None and self._docks is not None:
-            _change(record, self._docks, lambda old: type(old)(places - now))
+            _change_value(record, self._docks, lambda old: type(old)(places - now))
 
 
-def evolved(bikes: int, places: int, station: int, minute: int) -> int:
+def evolve_bikes(bikes: int, places: int, station: int, minute: int) -> int:
     """Return the bikes at a minute (since 1970) of a station with `bikes` of `places` in the sample.
 
     Waves of half an hour to an hour, a quarter of the places high: 0 ≤ result ≤ places.
@@ -103,7 +103,7 @@ class FeedServer:
         self.server.server_close()
 
 
-def serve(answers: Answers, now: Callable[[], datetime], join: Join | None = None) -> FeedServer:
+def serve_feed(answers: ResponseSource, now: Callable[[], datetime], join: Join | None = None) -> FeedServer:
     """Begin to answer every GET with the answer of the minute that `now` tells.
 
     Of a feed that is joined, the second document has an address of its own; it is not found where the answer of the
@@ -116,12 +116,12 @@ def serve(answers: Answers, now: Callable[[], datetime], join: Join | None = Non
 
         def do_GET(self) -> None:
             try:
-                body = answers.at(now().replace(second=0, microsecond=0))
+                body = answers.response_at(now().replace(second=0, microsecond=0))
             except LocalError as error:
                 self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR, explain=str(error))
                 return
             if join is not None:
-                first, second = _both(body)
+                first, second = _split_joined(body)
                 is_second = self.path.partition("?")[0] == join.reference.partition("?")[0]
                 if is_second and second is None:
                     self.send_error(HTTPStatus.NOT_FOUND)
@@ -142,7 +142,7 @@ def serve(answers: Answers, now: Callable[[], datetime], join: Join | None = Non
     return FeedServer(f"http://{LOOPBACK}:{server.server_address[1]}/", server)
 
 
-def _both(body: bytes) -> tuple[bytes, bytes | None]:
+def _split_joined(body: bytes) -> tuple[bytes, bytes | None]:
     """The two documents of a joined response; any other body is the first, and there is no second."""
     try:
         first, second = split_response(json.loads(body))
@@ -153,7 +153,7 @@ def _both(body: bytes) -> tuple[bytes, bytes | None]:
     return json.dumps(first, ensure_ascii=False).encode(), json.dumps(second, ensure_ascii=False).encode()
 
 
-def probe(feed: Feed, url: str) -> str | None:
+def probe_api(feed: Feed, url: str) -> str | None:
     """Ask the real API once; return None where it gives rows within 4 s, else why it is not used."""
     try:
         body = fetch_with_deadline(url)
@@ -171,7 +171,7 @@ def probe(feed: Feed, url: str) -> str | None:
 def fetch_with_deadline(url: str) -> bytes:
     """Return what a URL answers within 4 s. Raises OSError, whose message says why there is nothing."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
-    asked = pool.submit(_ask, url)
+    asked = pool.submit(_fetch, url)
     pool.shutdown(wait=False)
     try:
         return asked.result(PROBE_S)
@@ -181,20 +181,20 @@ def fetch_with_deadline(url: str) -> bytes:
         raise OSError(f"it cannot be reached ({getattr(error, 'reason', error)})") from error
 
 
-def _ask(url: str) -> bytes:
+def _fetch(url: str) -> bytes:
     request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})  # noqa: S310  (checked below)
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"{url} is no HTTP URL")
     with urllib.request.urlopen(request, timeout=PROBE_S) as answer:  # noqa: S310
-        body: bytes = answer.read(ANSWER_LIMIT)
+        body: bytes = answer.read(RESPONSE_LIMIT)
     return body
 
 
-def _path(feed: Feed, column: str | None) -> FieldPath | None:
+def _column_path(feed: Feed, column: str | None) -> FieldPath | None:
     return feed.column(column).path or None if column else None
 
 
-def _newest(feed: Feed, columns: list[Column]) -> dict[str, datetime]:
+def _newest_times(feed: Feed, columns: list[Column]) -> dict[str, datetime]:
     """Return the newest time of each column that has one in the sample."""
     rows = parse(feed, feed.sample, datetime.now(UTC)).rows
     newest = {}
@@ -205,7 +205,7 @@ def _newest(feed: Feed, columns: list[Column]) -> dict[str, datetime]:
     return newest
 
 
-def _number(record: Any, path: FieldPath | None) -> int | None:
+def _read_number(record: Any, path: FieldPath | None) -> int | None:
     """Return the whole number at a path, also one that is written as text or as 7.0."""
     value = next(values_at(record, path), None) if path else None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -216,14 +216,14 @@ def _number(record: Any, path: FieldPath | None) -> int | None:
         return None
 
 
-def _change(record: Any, path: FieldPath, change: Callable[[Any], Any]) -> None:
+def _change_value(record: Any, path: FieldPath, change: Callable[[Any], Any]) -> None:
     holder = next(values_at(record, path[:-1]), None)
     if holder is None or next(values_at(record, path), None) is None:
         return
     holder[path[-1]] = change(holder[path[-1]])
 
 
-def _later(shift: timedelta, column: Column) -> Callable[[Any], Any]:
+def _shift_time(shift: timedelta, column: Column) -> Callable[[Any], Any]:
     """Return a function that moves a timestamp, keeping the form in which the API writes it."""
     per_second = {"seconds": 1, "milliseconds": 1_000, "microseconds": 1_000_000}.get(column.unit or "", 1)
 

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from gbfs import VERSIONS
-from local.feeds.feed_server import FeedServer, evolved
+from local.feeds.feed_server import FeedServer, evolve_bikes
 from local.processes.ports import LOOPBACK
 
 TTL_S = 60
@@ -126,7 +126,7 @@ class SimulatedSystem:
 
     def _status(self, number: int, minute: datetime) -> dict[str, Any]:
         capacity = _capacity(number)
-        bikes = evolved(capacity // 2, capacity, number, int(minute.timestamp()) // 60)
+        bikes = evolve_bikes(capacity // 2, capacity, number, int(minute.timestamp()) // 60)
         vehicles = "vehicles" if self._major == 3 else "bikes"
         yes: bool | int = True if self._major > 1 else 1
         status: dict[str, Any] = {

@@ -21,12 +21,12 @@ class SimulatedSystems:
     """Stands in for the systems that a function's archive names, one server each."""
 
     def __init__(
-        self, now: Callable[[], datetime], closing_stack: ExitStack, say: Callable[[str], None]
+        self, now: Callable[[], datetime], closing_stack: ExitStack, print_line: Callable[[str], None]
     ) -> None:
-        self._now, self._stack, self._say = now, closing_stack, say
+        self._now, self._stack, self._print_line = now, closing_stack, print_line
         self.servers: dict[str, SimulatedServer] = {}
 
-    def stand_in(self, folder: Path) -> None:
+    def replace_systems(self, folder: Path) -> None:
         """Let the systems.json of an unpacked archive lead to simulated systems; nothing where it has none."""
         file = folder / FILE
         if not file.is_file():
@@ -40,4 +40,6 @@ class SimulatedSystems:
                 self.servers[system.system_id] = self._stack.enter_context(closing(server))
         urls = {system_id: server.url_of("gbfs") for system_id, server in self.servers.items()}
         file.write_bytes(write_roster(replace(each, discovery_url=urls[each.system_id]) for each in systems))
-        self._say(f"source of GBFS systems: {len(systems)} simulated ones with {STATIONS} stations each")
+        self._print_line(
+            f"source of GBFS systems: {len(systems)} simulated ones with {STATIONS} stations each"
+        )

@@ -96,7 +96,7 @@ class Station:
             return 0
         passed = int(minute.timestamp()) // 60
         wave = 0.08 * math.sin(2 * math.pi * passed / self.period + self.phase)
-        share = self.rest + self.swing * working(minute.astimezone(LILLE)) + wave
+        share = self.rest + self.swing * work_presence(minute.astimezone(LILLE)) + wave
         return max(0, min(self.places, round(share * self.places)))
 
     def reported(self, minute: datetime) -> datetime:
@@ -108,14 +108,14 @@ class Station:
         return minute - timedelta(seconds=ago)
 
 
-def working(local: datetime) -> float:
+def work_presence(local: datetime) -> float:
     """Return the share of those who work that are there at a local time: 0 at night, 1 by day, less on weekends."""
     hour = local.hour + local.minute / 60
-    there = min(_rise(hour, 6.5, 9.25), 1 - _rise(hour, 16.5, 19.5))
+    there = min(_smooth_rise(hour, 6.5, 9.25), 1 - _smooth_rise(hour, 16.5, 19.5))
     return there * (0.25 if local.weekday() > 4 else 1.0)
 
 
-def _rise(hour: float, begin: float, end: float) -> float:
+def _smooth_rise(hour: float, begin: float, end: float) -> float:
     part = max(0.0, min(1.0, (hour - begin) / (end - begin)))
     return part * part * (3 - 2 * part)
 
@@ -167,7 +167,7 @@ class GeneratedDay:
         self._stations = make_stations(seed)
         self.description = f"a made day of {feed}, {STATIONS} stations"
 
-    def at(self, minute: datetime) -> bytes:
+    def response_at(self, minute: datetime) -> bytes:
         """Return the response of a minute."""
         return self._shape(self._stations, minute)
 
@@ -306,8 +306,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--at", type=datetime.fromisoformat, default=EXAMPLE_MINUTE, metavar="TIME")
     parser.add_argument("--seed", type=int, default=SEED)
     given = parser.parse_args(arguments)
-    minute = given.at if given.at.tzinfo else given.at.replace(tzinfo=UTC)
-    sys.stdout.write(GeneratedDay(given.feed, given.seed).at(minute.astimezone(UTC)).decode())
+    minute = given.response_at if given.response_at.tzinfo else given.response_at.replace(tzinfo=UTC)
+    sys.stdout.write(GeneratedDay(given.feed, given.seed).response_at(minute.astimezone(UTC)).decode())
     return 0
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from feed import RawError, unpack
 from local.errors import LocalError
-from local.feeds.feed_server import ANSWER_LIMIT
+from local.feeds.feed_server import RESPONSE_LIMIT
 
 SUFFIXES = (".json", ".json.gz")
 NO_RESPONSE = "the recording has no response of that minute"
@@ -30,49 +30,53 @@ class Replay:
     """
 
     def __init__(self, path: Path, zone: ZoneInfo | None = None) -> None:
-        self._files = _recorded(path)
+        self._files = _list_files(path)
         self._minutes: dict[datetime, int] = {}
         self._lock = threading.Lock()
-        self._bytes = {file: len(_read(file)) for file in self._files}
+        self._bytes = {file: len(_read_response(file)) for file in self._files}
         self._zone = zone or ZoneInfo("UTC")
-        self._at: dict[datetime, Path] = {}  # by recorded minute, as the name has it
+        self._file_of_minute: dict[datetime, Path] = {}  # by recorded minute, as the name has it
         if path.is_dir():
-            self._at, is_utc = _by_minute(self._files)
+            self._file_of_minute, is_utc = _files_by_minute(self._files)
             self._zone = ZoneInfo("UTC") if is_utc else self._zone
-        self._days = sorted({minute.date() for minute in self._at})
+        self._days = sorted({minute.date() for minute in self._file_of_minute})
         self._first: date | None = None  # the first day that was asked for
         count = f", {len(self._files):,} responses" if path.is_dir() else ""
-        order = f", each at its own minute ({self._zone.key})" if self._at else " in the order of their paths"
+        order = (
+            f", each at its own minute ({self._zone.key})"
+            if self._file_of_minute
+            else " in the order of their paths"
+        )
         self.description = f"replay of {path}{count}{order if path.is_dir() else ''}"
 
     @property
     def is_timed(self) -> bool:
         """Whether each response has a minute of its own."""
-        return bool(self._at)
+        return bool(self._file_of_minute)
 
-    def check_sizes(self, most: int) -> None:
+    def check_sizes(self, limit: int) -> None:
         """Raise LocalError for the first response that has more bytes than the function accepts."""
         for file, size in self._bytes.items():
-            if size > most:
+            if size > limit:
                 raise LocalError(
-                    f"REPLAY: {file} has {size:,} bytes, and the function accepts {most:,}: raise "
+                    f"REPLAY: {file} has {size:,} bytes, and the function accepts {limit:,}: raise "
                     "collector.api_max_mebibytes in the environment's file, or leave this response out"
                 )
 
-    def has(self, minute: datetime) -> bool:
+    def has_minute(self, minute: datetime) -> bool:
         """Return whether there is a response of a minute."""
-        return not self._at or self._recorded_minute(minute) in self._at
+        return not self._file_of_minute or self._recorded_minute(minute) in self._file_of_minute
 
-    def at(self, minute: datetime) -> bytes:
+    def response_at(self, minute: datetime) -> bytes:
         """Return the recorded response of a minute. Raises LocalError where the recording has none."""
-        if self._at:
-            file = self._at.get(self._recorded_minute(minute))
+        if self._file_of_minute:
+            file = self._file_of_minute.get(self._recorded_minute(minute))
             if file is None:
                 raise LocalError(f"{minute.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {NO_RESPONSE}")
-            return _read(file)
+            return _read_response(file)
         with self._lock:
             number = self._minutes.setdefault(minute, len(self._minutes))
-        return _read(self._files[number % len(self._files)])
+        return _read_response(self._files[number % len(self._files)])
 
     def _recorded_minute(self, minute: datetime) -> datetime:
         local = minute.astimezone(self._zone).replace(second=0, microsecond=0, tzinfo=None, fold=0)
@@ -82,7 +86,7 @@ class Replay:
         return datetime.combine(self._days[passed % len(self._days)], local.time())
 
 
-def _by_minute(files: list[Path]) -> tuple[dict[datetime, Path], bool]:
+def _files_by_minute(files: list[Path]) -> tuple[dict[datetime, Path], bool]:
     """Return the first file of each minute, and whether names are in UTC; none where a file's name has no time."""
     found: dict[datetime, Path] = {}
     zones = set()
@@ -100,7 +104,7 @@ def _by_minute(files: list[Path]) -> tuple[dict[datetime, Path], bool]:
     return (found, zones == {"Z"}) if len(zones) == 1 else ({}, False)
 
 
-def _recorded(path: Path) -> list[Path]:
+def _list_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
@@ -113,10 +117,10 @@ def _recorded(path: Path) -> list[Path]:
     return files
 
 
-def _read(file: Path) -> bytes:
+def _read_response(file: Path) -> bytes:
     try:
-        if file.stat().st_size > ANSWER_LIMIT:
-            raise LocalError(f"{file} has more than {ANSWER_LIMIT} bytes: that is no answer of a feed")
-        return unpack(file.read_bytes(), ANSWER_LIMIT)
+        if file.stat().st_size > RESPONSE_LIMIT:
+            raise LocalError(f"{file} has more than {RESPONSE_LIMIT} bytes: that is no answer of a feed")
+        return unpack(file.read_bytes(), RESPONSE_LIMIT)
     except (OSError, RawError) as error:
         raise LocalError(f"the recorded answer {file} cannot be read: {error}") from error

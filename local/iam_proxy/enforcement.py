@@ -18,7 +18,7 @@ from local.http.request import InvalidRequestError, Request
 from local.iam_proxy import bigquery, storage
 from local.iam_proxy.access import AccessControl, DeniedError, UnauthenticatedError, UndecidableError
 from local.iam_proxy.permissions import RequestPermissions, UnknownMethodError
-from local.processes.disk import connect, retry_while_disk_full
+from local.processes.disk import connect_sqlite, retry_while_disk_full
 
 LOG = logging.getLogger(__name__)
 LOOKUP_TIMEOUT_S = 60
@@ -153,7 +153,7 @@ class JobOwnerStore:
     """Who began which BigQuery job, kept as long as the emulator keeps the jobs."""
 
     def __init__(self, file: Path) -> None:
-        self._database = connect(file, synchronous="OFF")
+        self._database = connect_sqlite(file, synchronous="OFF")
         self._lock = threading.Lock()
         self._database.execute(
             "CREATE TABLE IF NOT EXISTS owners (project TEXT, job TEXT, owner TEXT, PRIMARY KEY (project, job))"

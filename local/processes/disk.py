@@ -9,10 +9,10 @@ from pathlib import Path
 from tenacity import RetryCallState, retry, retry_if_exception, stop_after_delay, wait_fixed
 
 LOG = logging.getLogger(__name__)
-PATIENCE_S = 60.0
+RETRY_FOR_S = 60.0
 
 
-def connect(file: Path, synchronous: str) -> sqlite3.Connection:
+def connect_sqlite(file: Path, synchronous: str) -> sqlite3.Connection:
     """Open a database for any thread, in write-ahead mode; its folder is created.
 
     `synchronous` is `FULL` where a commit must survive a power failure, `OFF` where it need not.
@@ -32,8 +32,8 @@ def retry_while_disk_full[**P, R](write: Callable[P, R]) -> Callable[P, R]:
     return retry(
         retry=retry_if_exception(_is_disk_full),
         wait=wait_fixed(1),
-        stop=stop_after_delay(PATIENCE_S),
-        before_sleep=_log,
+        stop=stop_after_delay(RETRY_FOR_S),
+        before_sleep=_log_retry,
         retry_error_callback=_give_up,
     )(write)
 
@@ -44,7 +44,7 @@ def _is_disk_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def _log(state: RetryCallState) -> None:
+def _log_retry(state: RetryCallState) -> None:
     LOG.warning("no space left on the disk: the write is retried (attempt %d)", state.attempt_number)
 
 

@@ -62,7 +62,7 @@ def _bind(port: int) -> socket.socket:
     return bound
 
 
-def port_open(port: int) -> Callable[[], bool]:
+def port_ready_check(port: int) -> Callable[[], bool]:
     """Return a ready check: something accepts connections on that loopback port."""
 
     def check() -> bool:
@@ -75,7 +75,7 @@ def port_open(port: int) -> Callable[[], bool]:
     return check
 
 
-def answers(url: str) -> Callable[[], bool]:
+def http_ready_check(url: str) -> Callable[[], bool]:
     """Return a ready check: a GET of `url` is answered with a status below 500."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

@@ -29,9 +29,9 @@ LOG = logging.getLogger(__name__)
 
 OWNER = "owner"  # in a record, the process that holds it
 ON_LINUX = platform.system() == "Linux"
-READY_EVERY_S = 0.05
-SETTLED_S = 30.0  # a child that ran this long starts again without delay
-LONGEST_DELAY_S = 10.0
+READY_INTERVAL_S = 0.05
+STABLE_AFTER_S = 30.0  # a child that ran this long starts again without delay
+MAX_RESTART_DELAY_S = 10.0
 
 # Runs before the program itself, in its process: the kernel's "kill me when my parent dies" can only be
 # asked for by the child. (`preexec_fn` would do it between fork and exec, which is unsafe with threads.)
@@ -45,7 +45,7 @@ os.execvpe(sys.argv[2], sys.argv[2:], os.environ)
 
 
 @dataclass(frozen=True)
-class Record:
+class ProcessRecord:
     """What is kept of a child on disk: enough to know it again, and never to kill a stranger."""
 
     name: str
@@ -92,7 +92,7 @@ class Supervisor:
         self.record = record
         self.on_restart: list[Callable[[str], None]] = []
         record.parent.mkdir(parents=True, exist_ok=True)
-        self._held = _hold(record)
+        self._lock_file = _lock_record(record)
         end_orphaned_processes(record)
         self._processes: dict[str, Process] = {}
         self._lock = threading.RLock()
@@ -100,7 +100,7 @@ class Supervisor:
         self._spawns: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         # The kernel's death signal follows the THREAD that started the child, so one thread, which lives
         # as long as this object, starts them all.
-        threading.Thread(target=self._spawner, name="spawner", daemon=True).start()
+        threading.Thread(target=self._run_spawner, name="spawner", daemon=True).start()
         self._write_record()
 
     def __enter__(self) -> "Supervisor":
@@ -133,9 +133,9 @@ class Supervisor:
         a delay that doubles up to 10 s. Raises ProcessError, quoting the end of its log, when the child
         ends or the deadline passes before it is ready.
         """
-        process, is_ready = self._begin(name, argv, env, cwd, log, restart=restart)
+        process, is_ready = self._register(name, argv, env, cwd, log, restart=restart)
         try:
-            self._await_ready(process, ready, deadline_s)
+            self._wait_until_ready(process, ready, deadline_s)
         except BaseException:
             self.stop(name)
             raise
@@ -159,12 +159,12 @@ class Supervisor:
         not ended after `timeout_s`.
         """
         began = time.monotonic()
-        process, _ = self._begin(name, argv, env, cwd, log, stdout=subprocess.PIPE)
+        process, _ = self._register(name, argv, env, cwd, log, stdout=subprocess.PIPE)
         timer = threading.Timer(timeout_s, _signal_group, (process.pid, signal.SIGKILL))
         timer.daemon = True
         timer.start()
         try:
-            self._forward(process.popen, log, on_line)
+            self._copy_output(process.popen, log, on_line)
             process.ended.wait()
         finally:
             timer.cancel()
@@ -172,7 +172,7 @@ class Supervisor:
         if process.code != 0:
             took = time.monotonic() - began
             late = took >= timeout_s
-            what = f"was stopped after {took:.0f} s" if late else f"ended with {_ending(process.code)}"
+            what = f"was stopped after {took:.0f} s" if late else f"ended with {_describe_exit(process.code)}"
             raise ProcessError(name, what, log, process.log_begin)
 
     def stop(self, name: str, grace_s: float = 5.0) -> None:
@@ -187,7 +187,7 @@ class Supervisor:
             if not process.ended.wait(grace_s):
                 _signal_group(process.pid, signal.SIGKILL)
                 process.ended.wait(grace_s)
-        self._forget(process)
+        self._remove(process)
 
     def stop_all(self, grace_s: float = 5.0) -> None:
         """End every child, the last started first; the supervisor is of no use afterwards."""
@@ -197,9 +197,9 @@ class Supervisor:
             self.stop(process.name, grace_s)
         self._spawns.put(None)
         self.record.unlink(missing_ok=True)
-        self._held.close()
+        self._lock_file.close()
 
-    def _begin(
+    def _register(
         self,
         name: str,
         argv: Sequence[str],
@@ -249,22 +249,22 @@ class Supervisor:
         except OSError as error:
             raise LocalError(f"{argv[0]} cannot be started: {error}") from error
 
-    def _spawner(self) -> None:
+    def _run_spawner(self) -> None:
         while (spawn := self._spawns.get()) is not None:
             spawn()
 
-    def _await_ready(self, process: Process, ready: Callable[[], bool], deadline_s: float) -> None:
+    def _wait_until_ready(self, process: Process, ready: Callable[[], bool], deadline_s: float) -> None:
         end = time.monotonic() + deadline_s
         while True:
             if process.ended.is_set():
-                what = f"could not start, and ended with {_ending(process.code)}"
+                what = f"could not start, and ended with {_describe_exit(process.code)}"
                 raise ProcessError(process.name, what, process.log, process.log_begin)
             if ready():
                 break
             if time.monotonic() > end:
                 what = f"was not ready after {deadline_s:.0f} s"
                 raise ProcessError(process.name, what, process.log, process.log_begin)
-            process.ended.wait(READY_EVERY_S)
+            process.ended.wait(READY_INTERVAL_S)
         if self._stopping.is_set():
             raise LocalError(f"{process.name} was started while the environment is being stopped")
 
@@ -272,10 +272,10 @@ class Supervisor:
         delay = 0.1
         while True:
             began = time.monotonic()
-            self._wait(process)
+            self._wait_for_end(process)
             if not (process.restart and is_ready.is_set()) or process.stopping.is_set():
                 break
-            delay = 0.1 if time.monotonic() - began > SETTLED_S else min(delay * 2, LONGEST_DELAY_S)
+            delay = 0.1 if time.monotonic() - began > STABLE_AFTER_S else min(delay * 2, MAX_RESTART_DELAY_S)
             if process.stopping.wait(delay):
                 break
             try:
@@ -284,17 +284,19 @@ class Supervisor:
                 break
             process.restarts += 1
             self._write_record()
-            self._tell(f"{process.name} ended with {_ending(process.code)} and is started again")
+            self._report_restart(
+                f"{process.name} ended with {_describe_exit(process.code)} and is started again"
+            )
             if process.stopping.is_set() or self._stopping.is_set():  # stopped while it was starting
                 _signal_group(process.pid, signal.SIGTERM)
         process.ended.set()
 
-    def _tell(self, sentence: str) -> None:
+    def _report_restart(self, sentence: str) -> None:
         LOG.warning("%s", sentence)
-        for told in self.on_restart:
-            told(sentence)
+        for callback in self.on_restart:
+            callback(sentence)
 
-    def _wait(self, process: Process) -> None:
+    def _wait_for_end(self, process: Process) -> None:
         """Wait for the child's end; then end what is left of its group, and only then let its pid go."""
         with contextlib.suppress(ChildProcessError):
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -302,7 +304,9 @@ class Supervisor:
         process.code = process.popen.wait()
 
     @staticmethod
-    def _forward(popen: subprocess.Popen[bytes], log: Path, on_line: Callable[[str], None] | None) -> None:
+    def _copy_output(
+        popen: subprocess.Popen[bytes], log: Path, on_line: Callable[[str], None] | None
+    ) -> None:
         assert popen.stdout is not None  # noqa: S101  (asked for in `run`)
         with popen.stdout, log.open("ab") as file:
             for line in popen.stdout:
@@ -311,7 +315,7 @@ class Supervisor:
                 if on_line is not None:
                     on_line(line.decode("utf-8", "replace").rstrip("\r\n"))
 
-    def _forget(self, process: Process) -> None:
+    def _remove(self, process: Process) -> None:
         with self._lock:
             if self._processes.get(process.name) is process:
                 del self._processes[process.name]
@@ -319,8 +323,11 @@ class Supervisor:
 
     def _write_record(self) -> None:
         with self._lock:
-            running = [_record(p.name, p.pid) for p in self._processes.values() if p.running]
-            known = {"owner": asdict(_record(OWNER, os.getpid())), "children": [asdict(r) for r in running]}
+            running = [_describe_process(p.name, p.pid) for p in self._processes.values() if p.running]
+            known = {
+                "owner": asdict(_describe_process(OWNER, os.getpid())),
+                "children": [asdict(r) for r in running],
+            }
             temporary = self.record.with_suffix(".tmp")
             try:
                 temporary.write_text(json.dumps(known, indent=1))
@@ -337,22 +344,25 @@ def end_orphaned_processes(record: Path, grace_s: float = 5.0) -> list[str]:
     """
     try:
         known: dict[str, Any] = json.loads(record.read_text())
-        owner, children = Record(**known["owner"]), [Record(**child) for child in known["children"]]
+        owner, children = (
+            ProcessRecord(**known["owner"]),
+            [ProcessRecord(**child) for child in known["children"]],
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return []
     ended = []
-    if owner.pid != os.getpid() and _alive(owner):
+    if owner.pid != os.getpid() and _is_alive(owner):
         os.kill(owner.pid, signal.SIGTERM)
-        _await_end([owner], grace_s * 3)
-        if _alive(owner):
+        _wait_for_exits([owner], grace_s * 3)
+        if _is_alive(owner):
             os.kill(owner.pid, signal.SIGKILL)
         ended.append(OWNER)
-    left = [child for child in children if _alive(child)]
+    left = [child for child in children if _is_alive(child)]
     for each in (signal.SIGTERM, signal.SIGKILL):
-        alive = [child for child in left if _alive(child)]
+        alive = [child for child in left if _is_alive(child)]
         for child in alive:
             _signal_group(child.pid, each)
-        _await_end(alive, grace_s)
+        _wait_for_exits(alive, grace_s)
     record.unlink(missing_ok=True)
     return ended + [child.name for child in left]
 
@@ -375,33 +385,33 @@ def _popen(
         )
 
 
-def _hold(record: Path) -> BinaryIO:
+def _lock_record(record: Path) -> BinaryIO:
     """Lock the environment for this process; the lock goes with the process, however it ends."""
     held = record.with_suffix(".lock").open("ab")
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         held.close()
-        raise AlreadyRunningError(record.parent, _owner(record)) from None
+        raise AlreadyRunningError(record.parent, _read_owner_pid(record)) from None
     return held
 
 
-def _owner(record: Path) -> int | None:
+def _read_owner_pid(record: Path) -> int | None:
     try:
         return int(json.loads(record.read_text())["owner"]["pid"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _record(name: str, pid: int) -> Record:
-    return Record(name, pid, _started(pid) or "")
+def _describe_process(name: str, pid: int) -> ProcessRecord:
+    return ProcessRecord(name, pid, _start_time(pid) or "")
 
 
-def _alive(record: Record) -> bool:
-    return record.started != "" and _started(record.pid) == record.started
+def _is_alive(record: ProcessRecord) -> bool:
+    return record.started != "" and _start_time(record.pid) == record.started
 
 
-def _started(pid: int) -> str | None:
+def _start_time(pid: int) -> str | None:
     """Return when a process started, in the system's own words; None when it has ended."""
     if ON_LINUX:
         try:
@@ -410,10 +420,10 @@ def _started(pid: int) -> str | None:
             return None
         fields = stat.rpartition(")")[2].split()  # the name before may hold spaces
         return None if fields[0] in "ZX" else fields[19]
-    told = subprocess.run(
+    callback = subprocess.run(
         ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
-    return told.stdout.strip() or None
+    return callback.stdout.strip() or None
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:
@@ -421,13 +431,13 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)
 
 
-def _await_end(records: Sequence[Record], seconds: float) -> None:
+def _wait_for_exits(records: Sequence[ProcessRecord], seconds: float) -> None:
     end = time.monotonic() + seconds
-    while any(_alive(record) for record in records) and time.monotonic() < end:
-        time.sleep(READY_EVERY_S)
+    while any(_is_alive(record) for record in records) and time.monotonic() < end:
+        time.sleep(READY_INTERVAL_S)
 
 
-def _ending(code: int | None) -> str:
+def _describe_exit(code: int | None) -> str:
     if code is not None and code < 0:
         return f"signal {signal.Signals(-code).name}"
     return f"code {code}"

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 
-def minimal_environment(folder: Path) -> dict[str, str]:
+def child_variables(folder: Path) -> dict[str, str]:
     """Return the environment every child starts from, with home, temporary and gcloud folders of its own."""
     home, temporary, gcloud = (folder.resolve() / name for name in ("home", "tmp", "gcloud"))
     for each in (home, temporary, gcloud):

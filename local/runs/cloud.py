@@ -15,11 +15,11 @@ import requests
 from local.control_plane.server import ControlPlane, Observer, format_call
 from local.environment.clock import RealClock
 from local.environment.environment import LocalEnvironment
-from local.errors import LocalError, ProcessError, read_end
+from local.errors import LocalError, ProcessError, read_log_end
 from local.http.faults import Fault
 from local.http.rest import ApiRequest, ApiResponse
 from local.iam_proxy.access import AccessControl
-from local.processes.ports import port_open
+from local.processes.ports import port_ready_check
 from local.runs.local_run import log_to_file, start_empty_project
 from local.runs.options import Options
 from local.runs.run_folder import open_run_folder
@@ -93,7 +93,7 @@ def _is_running(endpoints: Path) -> bool:
     if not endpoints.exists():
         return False
     url = json.loads(endpoints.read_text())["GOOGLE_STORAGE_CUSTOM_ENDPOINT"]
-    return port_open(urlsplit(url).port or 0)()
+    return port_ready_check(urlsplit(url).port or 0)()
 
 
 def _spawn(options: Options, log: Path, endpoints: Path) -> None:
@@ -131,7 +131,7 @@ def _spawn(options: Options, log: Path, endpoints: Path) -> None:
 
 def _start_error(code: int, log: Path, begin: int) -> LocalError:
     """Return why the process ended: what it said itself, behind an empty line, or the end of its output."""
-    text = read_end(log, begin)
+    text = read_log_end(log, begin)
     _, found, said = f"\n{text}".rpartition("\n\n")
     if found and "Traceback (most recent call last)" not in text:
         return LocalError(said.strip())

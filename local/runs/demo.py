@@ -162,7 +162,7 @@ def _fire_times(run: LocalRun, job: str, day: datetime) -> list[datetime]:
 
 
 def _advance_to(clock: Clock, moment: datetime) -> None:
-    clock.at(moment, lambda: None)
+    clock.schedule_at(moment, lambda: None)
     clock.run(lambda: clock.now() >= moment)
 
 

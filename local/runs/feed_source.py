@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from feed import Feed
 from local.environment.environment import LocalEnvironment
 from local.feeds.city import City
-from local.feeds.feed_server import EvolvingSample, probe, serve
+from local.feeds.feed_server import EvolvingSample, probe_api, serve_feed
 from local.feeds.gbfs_system import serve_system
 from local.feeds.gbfs_systems import SimulatedSystems
 from local.feeds.generated_day import GeneratedDay
@@ -56,14 +56,18 @@ def choose_feed_source(
         replay = Replay(options.replay, zone)
         answers: Replay | EvolvingSample | GeneratedDay = replay
         if replay.is_timed:
-            environment.service(Scheduler).skip_when(COLLECT, lambda due: not replay.has(due), NO_RESPONSE)
+            environment.service(Scheduler).skip_when(
+                COLLECT, lambda due: not replay.has_minute(due), NO_RESPONSE
+            )
     elif options.day is not None:
         answers = GeneratedDay(feed.name)
     else:
         city = options.city
         if city is not None:
             terminal.print_line(city.description)
-        reason = city.unreached if city is not None and city.unreached else probe(feed, url)
+        reason = (
+            city.unreachable_reason if city is not None and city.unreachable_reason else probe_api(feed, url)
+        )
         if reason is None:
             workloads.inherited = {key: os.environ[key] for key in PROXY if key in os.environ}
             workloads.inherited["NO_PROXY"] = f"{LOOPBACK},localhost"
@@ -73,7 +77,7 @@ def choose_feed_source(
         if city is not None:
             return _simulate_city(city, terminal, environment, closing)
         answers = EvolvingSample(feed)
-    server = serve(answers, environment.clock.now, feed.join)
+    server = serve_feed(answers, environment.clock.now, feed.join)
     closing.callback(server.close)
     workloads.overrides["API_URL"] = server.url
     terminal.print_line(f"source: {answers.description}, at {server.url}")
@@ -83,7 +87,7 @@ def choose_feed_source(
 def simulate_gbfs_systems(terminal: Terminal, environment: LocalEnvironment, closing: ExitStack) -> None:
     """Let simulated systems answer for those of [gbfs]: a minute of this run may last a second."""
     workloads = environment.service(Workloads)
-    workloads.prepare = SimulatedSystems(environment.clock.now, closing, terminal.print_line).stand_in
+    workloads.prepare = SimulatedSystems(environment.clock.now, closing, terminal.print_line).replace_systems
     workloads.overrides["CATALOGUE_URL"] = ""
 
 

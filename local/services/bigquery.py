@@ -70,13 +70,15 @@ class BigQuery:
             return self.call("POST", base, resource)
         if "view" in resource:
             return self._replace_view(base, name, found, resource)
-        fields = grown(f"{dataset}.{name}", found["schema"].get("fields", []), resource["schema"]["fields"])
+        fields = grow_schema(
+            f"{dataset}.{name}", found["schema"].get("fields", []), resource["schema"]["fields"]
+        )
         wanted = resource | {"schema": {"fields": fields}}
         _check_partition(f"{dataset}.{name}", found, wanted)
         held = self.call("PATCH", f"{base}/{name}", wanted)
-        if columns(held["schema"]["fields"]) == columns(fields):
+        if parse_columns(held["schema"]["fields"]) == parse_columns(fields):
             return held
-        self._widen(project, dataset, name, wanted)
+        self._add_columns(project, dataset, name, wanted)
         return self.call("PATCH", f"{base}/{name}", wanted)
 
     def query(self, project: str, sql: str) -> list[list[Any]]:
@@ -91,12 +93,12 @@ class BigQuery:
         """Give a view another query: the emulator keeps the old one when it is only updated."""
         if found.get("view", {}).get("query") == resource["view"]["query"]:
             return self.call("PATCH", f"{base}/{name}", resource)
-        self._checked(
+        self._check_response(
             "DELETE", f"{base}/{name}", self._session.delete(self._url + f"{base}/{name}", timeout=TIMEOUT_S)
         )
         return self.call("POST", base, resource)
 
-    def _widen(self, project: str, dataset: str, name: str, resource: dict[str, Any]) -> None:
+    def _add_columns(self, project: str, dataset: str, name: str, resource: dict[str, Any]) -> None:
         """Add columns inside records, which the emulator leaves out when a table is updated.
 
         The rows go through a table of the wanted shape; the last statement that touches the table itself
@@ -119,16 +121,16 @@ class BigQuery:
         answer = self._session.get(self._url + path, timeout=TIMEOUT_S)
         if answer.status_code == 404:
             return None
-        return self._checked("GET", path, answer)
+        return self._check_response("GET", path, answer)
 
     def call(self, method: str, path: str, resource: dict[str, Any]) -> dict[str, Any]:
         """Send a resource to the REST API and return the answer. Raises ServiceError."""
-        return self._checked(
+        return self._check_response(
             method, path, self._session.request(method, self._url + path, json=resource, timeout=TIMEOUT_S)
         )
 
     @staticmethod
-    def _checked(method: str, path: str, answer: requests.Response) -> dict[str, Any]:
+    def _check_response(method: str, path: str, answer: requests.Response) -> dict[str, Any]:
         if not answer.ok:
             raise ServiceError(f"{method} {path}", answer.status_code, answer.text)
         return dict(answer.json()) if answer.content else {}
@@ -146,7 +148,9 @@ class TableChangedError(LocalError):
         )
 
 
-def grown(table: str, existing: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def grow_schema(
+    table: str, existing: list[dict[str, Any]], wanted: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """Return the columns of a table that exists once it has grown to hold the wanted ones.
 
     Columns keep their order and are never dropped; new ones come last, as in BigQuery. Raises
@@ -163,14 +167,14 @@ def grown(table: str, existing: list[dict[str, Any]], wanted: list[dict[str, Any
         _check_same(where, "type", _type(field), _type(new))
         if (_mode(field), _mode(new)) != ("REQUIRED", "NULLABLE"):
             _check_same(where, "mode", _mode(field), _mode(new))
-        inner = grown(where, field.get("fields", []), new.get("fields", []))
+        inner = grow_schema(where, field.get("fields", []), new.get("fields", []))
         fields.append(new | {"name": field["name"]} | ({"fields": inner} if inner else {}))
     return fields + list(by_name.values())
 
 
-def columns(fields: list[dict[str, Any]]) -> list[tuple[str, Any]]:
+def parse_columns(fields: list[dict[str, Any]]) -> list[tuple[str, Any]]:
     """Return the names of columns, each with those inside it."""
-    return [(field["name"], columns(field.get("fields", []))) for field in fields]
+    return [(field["name"], parse_columns(field.get("fields", []))) for field in fields]
 
 
 def _type(field: dict[str, Any]) -> str:

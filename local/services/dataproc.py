@@ -16,7 +16,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from local.environment.clock import event_clock, seconds
+from local.environment.clock import event_clock, parse_duration
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError, ProcessError
@@ -25,7 +25,7 @@ from local.iam_proxy.storage import bucket_resource, object_resource
 from local.service_router.router import Response, ServiceRouter, error_response, json_response
 from local.stack.arguments import as_arguments, as_rest, block, blocks, report_unsupported_arguments
 from local.stack.loading import Attributes, Handler, Resource
-from local.workloads.spark import LocalSpark, as_options, local_spark, usable_folder
+from local.workloads.spark import LocalSpark, local_spark, spark_options, spark_safe_folder
 from local.workloads.workloads import ISOLATION, parse_gs_uri, read_object
 
 HOST = "dataproc.googleapis.com"
@@ -149,7 +149,7 @@ class Dataproc:
         jobs = substitute_parameters(template, parameters)
         for job in jobs:
             _check_job(job)
-        seconds(template["dagTimeout"])
+        parse_duration(template["dagTimeout"])
         name = template.get("name", "")
         with self._lock:
             for each in self.workflows:
@@ -235,7 +235,7 @@ class Dataproc:
         name = f"job {step} of {workflow.folder.name}"
         log = self._environment.folder / "logs" / f"job-{step}-{workflow.folder.name}.log"
         try:
-            with usable_folder(folder.resolve()) as place:
+            with spark_safe_folder(folder.resolve()) as place:
                 self._environment.supervisor.run(
                     name,
                     [
@@ -246,7 +246,7 @@ class Dataproc:
                     cwd=folder,
                     log=log,
                     on_line=lines.append,
-                    timeout_s=seconds(template["dagTimeout"]),
+                    timeout_s=parse_duration(template["dagTimeout"]),
                 )
         except ProcessError as error:
             if error.fault is None and (reason := find_error_message(lines)):
@@ -270,7 +270,7 @@ class Dataproc:
         conf = declared | local_installation.conf | {"spark.local.dir": str(folder / "scratch")}
         conf["spark.sql.warehouse.dir"] = str(folder / "warehouse")
         conf["spark.sql.shuffle.partitions"] = "2"  # small data: no more tasks than are of use
-        words = ["--master", "local[2]", *as_options(conf)]
+        words = ["--master", "local[2]", *spark_options(conf)]
         if files := [self._download_file(uri, folder, account) for uri in spark.get("pythonFileUris", ())]:
             words += ["--py-files", ",".join(str(file) for file in files)]
         arguments = [str(each) for each in spark.get("args", ())]

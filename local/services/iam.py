@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.environment.environment import LocalEnvironment
-from local.stack.arguments import as_rest, blocks, report_unsupported_arguments, stable_number
+from local.stack.arguments import as_rest, blocks, derive_number, report_unsupported_arguments
 from local.stack.loading import Attributes, Handler, Resource
 
 ENFORCED = (
@@ -112,7 +112,7 @@ def service_account(
     project = arguments.get("project", environment.project)
     email = f"{arguments['account_id']}@{project}.iam.gserviceaccount.com"
     name = f"projects/{project}/serviceAccounts/{email}"
-    unique_id = stable_number(email, 21)
+    unique_id = derive_number(email, 21)
     kept = {"name": name, "email": email, "uniqueId": unique_id, "projectId": project}
     environment.collection("iam", "serviceAccounts").put(name, as_rest(arguments) | kept)
     computed = {
@@ -141,7 +141,7 @@ def grant(resource: Resource, arguments: dict[str, Any], environment: LocalEnvir
     """Every google_…_iam_member and google_…_iam_binding."""
     environment.report_unsupported(ENFORCED)
     kind, _, form = resource.type.rpartition("_iam_")
-    name = full_name(TARGETS[kind], arguments, environment)
+    name = resource_name(TARGETS[kind], arguments, environment)
     members = [arguments["member"]] if form == "member" else list(arguments["members"])
     conditions = [as_rest(condition) for condition in blocks(arguments, "condition")]
     environment.service(Policies).grant(
@@ -153,7 +153,7 @@ def grant(resource: Resource, arguments: dict[str, Any], environment: LocalEnvir
     return {"project": environment.project} | arguments | {"id": separator.join([first, *parts])}
 
 
-def full_name(target: PolicyTarget, arguments: dict[str, Any], environment: LocalEnvironment) -> str:
+def resource_name(target: PolicyTarget, arguments: dict[str, Any], environment: LocalEnvironment) -> str:
     """Return the full name of what a grant is on; the argument may hold it already, or the short name."""
     given = str(arguments.get(target.argument, environment.project))
     if "/" in given:

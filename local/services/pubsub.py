@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from local.environment.clock import SimulatedClock, event_clock, seconds
+from local.environment.clock import SimulatedClock, event_clock, parse_duration
 from local.environment.environment import LocalEnvironment
 from local.environment.metadata_server import identity_token
 from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError
 from local.iam_proxy.access import AccessControl, AccessError, RequiredPermission
-from local.processes.disk import connect, retry_while_disk_full
+from local.processes.disk import connect_sqlite, retry_while_disk_full
 from local.service_router.router import ServiceRouter, is_loopback
 from local.stack.arguments import as_rest, block, report_unsupported_arguments
 from local.stack.loading import Attributes, Handler, Resource
@@ -204,7 +204,7 @@ class PubSub:
             self._add_to_totals(dead_lettered=1)
             LOG.error("message %s goes to %s", message.message_id, dead["deadLetterTopic"])
             return
-        self._clock.after(_backoff_s(config, attempt), lambda: self._start_delivery(message))
+        self._clock.schedule_after(_backoff_s(config, attempt), lambda: self._start_delivery(message))
 
     def _can_dead_letter(self, config: Json) -> bool:
         """Whether Pub/Sub's own agent may take dead letters out and put them in their topic.
@@ -234,7 +234,7 @@ class PubSub:
 
     def _expire_messages(self, config: Json, message: Message | None = None) -> bool:
         """Forget what is older than the subscription keeps; tell whether `message` is."""
-        oldest = self._clock.now() - timedelta(seconds=seconds(config["messageRetentionDuration"]))
+        oldest = self._clock.now() - timedelta(seconds=parse_duration(config["messageRetentionDuration"]))
         expired = self._messages.expire(config["name"], oldest)
         if expired:
             LOG.error("%d messages of %s expired undelivered", expired, config["name"])
@@ -255,7 +255,7 @@ class _MessageStore:
     def __init__(self, environment: LocalEnvironment) -> None:
         # Simulated time does not go on after a power failure, and neither do its messages.
         synchronous = "OFF" if isinstance(environment.clock, SimulatedClock) else "FULL"
-        self._database = connect(environment.folder / "pubsub.sqlite", synchronous=synchronous)
+        self._database = connect_sqlite(environment.folder / "pubsub.sqlite", synchronous=synchronous)
         self._lock = threading.RLock()
         self._database.execute(SCHEMA)
 
@@ -400,8 +400,8 @@ def _backoff_s(config: Json, attempt: int) -> float:
     policy = config.get("retryPolicy")
     minimum, maximum = PUSH_BACKOFF_S
     if policy:
-        minimum = seconds(policy.get("minimumBackoff", f"{DECLARED_BACKOFF_S[0]}s"))
-        maximum = seconds(policy.get("maximumBackoff", f"{DECLARED_BACKOFF_S[1]}s"))
+        minimum = parse_duration(policy.get("minimumBackoff", f"{DECLARED_BACKOFF_S[0]}s"))
+        maximum = parse_duration(policy.get("maximumBackoff", f"{DECLARED_BACKOFF_S[1]}s"))
     return min(maximum, minimum * 2.0 ** min(attempt - 1, 30))
 
 

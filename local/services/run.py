@@ -48,7 +48,7 @@ SERVICE_UNSUPPORTED = {
 
 
 @dataclass(frozen=True)
-class Image:
+class DockerImage:
     """What a Dockerfile says about how its image is run."""
 
     command: tuple[str, ...]
@@ -69,7 +69,7 @@ def service(resource: Resource, arguments: dict[str, Any], environment: LocalEnv
     )
     name = arguments["name"]
     folder = environment.folder / "services" / name
-    unpack_archive(*_source(environment, containers[0]["image"], folder))
+    unpack_archive(*_download_source(environment, containers[0]["image"], folder))
     full = f"projects/{project}/locations/{location}/services/{name}"
     url = _start(environment, full, template, containers[0], folder)
     computed = {
@@ -81,7 +81,7 @@ def service(resource: Resource, arguments: dict[str, Any], environment: LocalEnv
     return {"project": project, "location": location} | arguments | computed
 
 
-def parse_dockerfile(text: str, name: str) -> Image:
+def parse_dockerfile(text: str, name: str) -> DockerImage:
     """Return how the image of a Dockerfile's last stage is run.
 
     Raises LocalError, with `name`, where neither CMD nor ENTRYPOINT is there in its JSON form.
@@ -95,18 +95,18 @@ def parse_dockerfile(text: str, name: str) -> Image:
             case "FROM":
                 env, commands, workdir = {}, {}, "/"
             case "ENV":
-                env |= _env(rest.strip())
+                env |= _parse_env(rest.strip())
             case "WORKDIR":
                 workdir = rest.strip()
             case "CMD" | "ENTRYPOINT" as kind:
-                commands[kind] = _json_form(rest, kind, name)
+                commands[kind] = _parse_exec_form(rest, kind, name)
     command = commands.get("ENTRYPOINT", ()) + commands.get("CMD", ())
     if not command:
         raise LocalError(f'{name}: a CMD in JSON form such as ["gunicorn", …] is needed, found none')
-    return Image(command, env, workdir)
+    return DockerImage(command, env, workdir)
 
 
-def _source(environment: LocalEnvironment, image: str, folder: Path) -> tuple[bytes, Path, str]:
+def _download_source(environment: LocalEnvironment, image: str, folder: Path) -> tuple[bytes, Path, str]:
     """Return the archive's content for an image, where to unpack it, and what it is called."""
     tag = image.rpartition(":")[2]
     if not re.fullmatch(r"[0-9a-f]{12,64}", tag):
@@ -155,7 +155,7 @@ def _start(
     command = [*container.get("command", ()), *container.get("args", ())] or list(image.command)
     return workloads.start(
         f"service {name}",
-        lambda port: [_expand(word, port) for word in command],
+        lambda port: [_expand_port(word, port) for word in command],
         env | platform,
         folder,
         service=service,
@@ -165,11 +165,11 @@ def _start(
     )
 
 
-def _expand(word: str, port: int) -> str:
+def _expand_port(word: str, port: int) -> str:
     return word.replace("$PORT", str(port)).replace("${PORT}", str(port))
 
 
-def _env(rest: str) -> dict[str, str]:
+def _parse_env(rest: str) -> dict[str, str]:
     """`KEY=value KEY="other value"`, or the old form `KEY value`."""
     words = shlex.split(rest)
     if words and "=" not in words[0]:
@@ -177,7 +177,7 @@ def _env(rest: str) -> dict[str, str]:
     return dict(word.split("=", 1) for word in words)
 
 
-def _json_form(rest: str, kind: str, name: str) -> tuple[str, ...]:
+def _parse_exec_form(rest: str, kind: str, name: str) -> tuple[str, ...]:
     try:
         words = json.loads(rest)
     except ValueError:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
-from local.environment.clock import Event, event_clock, seconds
+from local.environment.clock import Event, event_clock, parse_duration
 from local.environment.environment import LocalEnvironment
 from local.environment.metadata_server import access_token, identity_token
 from local.environment.resources import Json
@@ -166,7 +166,7 @@ class Scheduler:
                 armed.cancel()
             if self._started and job["state"] == "ENABLED":
                 due = cron_times_after(job, after or self._clock.now())()
-                self._next[name] = self._clock.at(due, lambda: self._on_due(name, due))
+                self._next[name] = self._clock.schedule_at(due, lambda: self._on_due(name, due))
 
     def _on_due(self, name: str, due: datetime) -> None:
         job = self.jobs.find(name)
@@ -225,7 +225,7 @@ class Scheduler:
             self._finish(Execution(short_name(job), fired, response, attempt))
             return
         again = lambda: self._clock.start(lambda: self._attempt(job, fired, attempt + 1))  # noqa: E731
-        self._clock.after(wait, again)
+        self._clock.schedule_after(wait, again)
 
     def _record_attempt(self, name: str, began: datetime, response: Response) -> None:
         status = {} if response.ok else {"code": GRPC_CODES.get(response.status, GRPC_UNKNOWN)}
@@ -256,7 +256,7 @@ class Scheduler:
             | target.get("headers", {})
             | self._authorization(target),
             base64.b64decode(target.get("body", "")),
-            seconds(job.get("attemptDeadline", ATTEMPT_DEADLINE)),
+            parse_duration(job.get("attemptDeadline", ATTEMPT_DEADLINE)),
         )
 
     def _authorization(self, target: Json) -> dict[str, str]:
@@ -298,17 +298,17 @@ def _backoff_s(job: Json, attempt: int, elapsed_s: float) -> float | None:
     https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs#retryconfig
     """
     policy = RETRY | job.get("retryConfig", {})
-    longest_run = seconds(policy["maxRetryDuration"])
+    longest_run = parse_duration(policy["maxRetryDuration"])
     count = int(policy["retryCount"])
     if attempt > count and not (longest_run and count == 0):
         return None
     if longest_run and elapsed_s >= longest_run:
         return None
     doublings = int(policy["maxDoublings"])
-    least = seconds(policy["minBackoffDuration"])
+    least = parse_duration(policy["minBackoffDuration"])
     wait = least * 2.0 ** min(attempt - 1, doublings)
     wait += max(0, attempt - 1 - doublings) * least * 2.0**doublings
-    return min(wait, seconds(policy["maxBackoffDuration"]))
+    return min(wait, parse_duration(policy["maxBackoffDuration"]))
 
 
 def job_as_rest(name: str, arguments: dict[str, Any]) -> Json:

@@ -67,7 +67,7 @@ class Storage:
     ) -> dict[str, Any]:
         """Upload an object unless the very same is there; return its resource. Raises ServiceError."""
         found = self.find_object(bucket, name)
-        wanted = {"md5Hash": _md5(content), "contentType": content_type, "metadata": metadata}
+        wanted = {"md5Hash": _md5_hash(content), "contentType": content_type, "metadata": metadata}
         if found is not None and {key: found.get(key) or {} for key in wanted} == wanted:
             return found
         described = {"name": name, "contentType": content_type, "metadata": metadata}
@@ -137,7 +137,7 @@ def bucket_object(resource: Resource, arguments: dict[str, Any], environment: Lo
     report_unsupported_arguments(
         environment, "google_storage_bucket_object", arguments, supported, OBJECT_UNSUPPORTED
     )
-    content = _content(resource, arguments, environment.stack_folder)
+    content = _read_content(resource, arguments, environment.stack_folder)
     name = arguments["name"]
     content_type = arguments.get("content_type", "application/octet-stream")
     metadata = arguments.get("metadata", {})
@@ -156,7 +156,7 @@ def bucket_object(resource: Resource, arguments: dict[str, Any], environment: Lo
     }
 
 
-def _content(resource: Resource, arguments: dict[str, Any], folder: Path) -> bytes:
+def _read_content(resource: Resource, arguments: dict[str, Any], folder: Path) -> bytes:
     if "content" in arguments:
         return str(arguments["content"]).encode()
     file = folder / str(arguments["source"])
@@ -169,7 +169,7 @@ def _content(resource: Resource, arguments: dict[str, Any], folder: Path) -> byt
         ) from error
 
 
-def _md5(content: bytes) -> str:
+def _md5_hash(content: bytes) -> str:
     """The digest that Cloud Storage itself gives, in base64."""
     return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
 

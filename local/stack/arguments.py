@@ -9,10 +9,10 @@ from local.environment.environment import LocalEnvironment
 from local.stack.loading import Attributes, Handler, Resource
 
 # What Terraform adds to many types and what means nothing outside Terraform.
-EVERYWHERE = frozenset({"project", "timeouts", "labels", "annotations", "description", "display_name"})
+TERRAFORM_ONLY = frozenset({"project", "timeouts", "labels", "annotations", "description", "display_name"})
 
 # Maps whose keys are the user's own words, not names of the API.
-VERBATIM = frozenset(
+USER_KEYED_MAPS = frozenset(
     {
         "annotations",
         "attributes",
@@ -44,7 +44,9 @@ def block(arguments: Mapping[str, Any], name: str) -> dict[str, Any]:
 def as_rest(value: Any) -> Any:
     """Return arguments with the names that the REST APIs use: `time_to_live` becomes `timeToLive`."""
     if isinstance(value, Mapping):
-        return {_camel(key): item if key in VERBATIM else as_rest(item) for key, item in value.items()}
+        return {
+            _camel_case(key): item if key in USER_KEYED_MAPS else as_rest(item) for key, item in value.items()
+        }
     if isinstance(value, list):
         return [as_rest(item) for item in value]
     return value
@@ -53,18 +55,18 @@ def as_rest(value: Any) -> Any:
 def as_arguments(value: Any) -> Any:
     """Return a REST resource with the names that Terraform's arguments have; the reverse of `as_rest`."""
     if isinstance(value, Mapping):
-        named = {_snake(key): item for key, item in value.items() if item is not None}
-        return {name: item if name in VERBATIM else as_arguments(item) for name, item in named.items()}
+        named = {_snake_case(key): item for key, item in value.items() if item is not None}
+        return {name: item if name in USER_KEYED_MAPS else as_arguments(item) for name, item in named.items()}
     if isinstance(value, list):
         return [as_arguments(item) for item in value]
     return value
 
 
-def _snake(name: str) -> str:
+def _snake_case(name: str) -> str:
     return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", name)
 
 
-def _camel(name: str) -> str:
+def _camel_case(name: str) -> str:
     return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), name)
 
 
@@ -84,11 +86,11 @@ def report_unsupported_arguments(
         if name in unsupported:
             if value not in (False, [], {}, ""):
                 environment.report_unsupported(f"{kind}.{name}: {unsupported[name]}")
-        elif name not in EVERYWHERE and name not in supported:
+        elif name not in TERRAFORM_ONLY and name not in supported:
             environment.report_unsupported(f"{kind}.{name}: not known here, so it has no effect")
 
 
-def stable_number(text: str, digits: int) -> str:
+def derive_number(text: str, digits: int) -> str:
     """Return a number of so many digits, always the same for a text, where the cloud gives a random one."""
     low = 10 ** (digits - 1)
     return str(low + int.from_bytes(sha256(text.encode()).digest()) % (9 * low))
@@ -111,7 +113,7 @@ def storing_handler(
 
     def handler(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
         environment.report_unsupported(unsupported)
-        known = places(environment, resource, arguments)
+        known = name_values(environment, resource, arguments)
         known["id"] = name.format_map(known)
         computed = {key: pattern.format_map(known) for key, pattern in (more or {}).items()}
         resource_as_rest = as_rest(arguments) | {"name": known["id"]}
@@ -121,12 +123,14 @@ def storing_handler(
     return handler
 
 
-def places(environment: LocalEnvironment, resource: Resource, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def name_values(
+    environment: LocalEnvironment, resource: Resource, arguments: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return what name patterns can hold: the arguments, project, region, location and a stable number."""
     return {
         "project": environment.project,
         "region": environment.region,
         "location": environment.region,
-        "number": stable_number(resource.address, 19),
+        "number": derive_number(resource.address, 19),
         **arguments,
     }

@@ -83,7 +83,7 @@ Resolve = Callable[[Reference, tuple[str | int, ...]], Any]  # the reference, an
 
 def parse_template(text: str) -> Node:
     """Parse a string of the JSON. Raises UnsupportedError."""
-    return _Parser(text).template(end=None)
+    return _Parser(text).parse_template(end=None)
 
 
 def references(node: Node) -> Iterator[Reference]:
@@ -98,8 +98,8 @@ def references(node: Node) -> Iterator[Reference]:
             for each in inner:
                 yield from references(each)
         case Mapping():
-            for pair in node.pairs:
-                for each in pair:
+            for parse_pair in node.pairs:
+                for each in parse_pair:
                     yield from references(each)
 
 
@@ -111,10 +111,12 @@ def evaluate(node: Node, resolve: Resolve) -> Any:
         case Template():
             return "".join(as_text(evaluate(part, resolve)) for part in node.parts)
         case Reference():
-            steps = (s if isinstance(s, str | int) else _as_step(evaluate(s, resolve)) for s in node.steps)
+            steps = (
+                s if isinstance(s, str | int) else _checked_step(evaluate(s, resolve)) for s in node.steps
+            )
             return resolve(node, tuple(steps))
         case Call():
-            return _call(node.name, [evaluate(argument, resolve) for argument in node.arguments])
+            return _call_function(node.name, [evaluate(argument, resolve) for argument in node.arguments])
         case Items():
             return [evaluate(item, resolve) for item in node.items]
     return {as_text(evaluate(key, resolve)): evaluate(value, resolve) for key, value in node.pairs}
@@ -134,13 +136,13 @@ def as_text(value: Any) -> str:
     raise UnsupportedError(f"a {type(value).__name__} cannot become text")
 
 
-def _as_step(value: Any) -> str | int:
+def _checked_step(value: Any) -> str | int:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise UnsupportedError(f"an index must be a text or a whole number, found {value!r}")
     return value
 
 
-def _call(name: str, arguments: list[Any]) -> Any:
+def _call_function(name: str, arguments: list[Any]) -> Any:
     try:
         return FUNCTIONS[name](*arguments)
     except UnsupportedError:
@@ -218,67 +220,67 @@ class _Parser:
     """Recursive descent over one string; `at` is the place reached."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.at = text, 0
+        self.text, self.position = text, 0
 
-    def template(self, end: str | None) -> Node:
+    def parse_template(self, end: str | None) -> Node:
         """Parse text and `${…}` up to the quote `end`, or to the end of the string."""
         parts: list[Node] = []
         literal: list[str] = []
-        while not (end is None and self.at == len(self.text)):
-            if self.at >= len(self.text):
+        while not (end is None and self.position == len(self.text)):
+            if self.position >= len(self.text):
                 raise UnsupportedError("a quoted text is not closed")
             for escaped in ("$${", "%%{"):
-                if self.text.startswith(escaped, self.at):
+                if self.text.startswith(escaped, self.position):
                     literal.append(escaped[1:])
-                    self.at += 3
+                    self.position += 3
                     break
             else:
-                if self.text.startswith("${", self.at):
-                    self.at += 2
+                if self.text.startswith("${", self.position):
+                    self.position += 2
                     if literal:
                         parts.append(Literal("".join(literal)))
                         literal = []
-                    if self.text.startswith("~", self.at):
+                    if self.text.startswith("~", self.position):
                         raise UnsupportedError("the strip marker ~")
-                    parts.append(self.expression())
+                    parts.append(self.parse_expression())
                     self.expect("}")
-                elif self.text.startswith("%{", self.at):
+                elif self.text.startswith("%{", self.position):
                     raise UnsupportedError("template directives %{…}")
-                elif self.text[self.at] == end:
-                    self.at += 1
+                elif self.text[self.position] == end:
+                    self.position += 1
                     break
                 else:
-                    literal.append(self.character(quoted=end is not None))
+                    literal.append(self.take_character(quoted=end is not None))
         if literal or not parts:
             parts.append(Literal("".join(literal)))
         return parts[0] if len(parts) == 1 else Template(tuple(parts))
 
-    def character(self, *, quoted: bool) -> str:
+    def take_character(self, *, quoted: bool) -> str:
         """Take one character; inside quotes, a backslash and what follows are one."""
-        found = self.text[self.at]
-        self.at += 1
+        found = self.text[self.position]
+        self.position += 1
         if not quoted or found != "\\":
             return found
-        name = self.text[self.at : self.at + 1]
-        self.at += 1
-        if name == "u" and re.fullmatch(r"[0-9a-fA-F]{4}", self.text[self.at : self.at + 4]):
-            self.at += 4
-            return chr(int(self.text[self.at - 4 : self.at], 16))
+        name = self.text[self.position : self.position + 1]
+        self.position += 1
+        if name == "u" and re.fullmatch(r"[0-9a-fA-F]{4}", self.text[self.position : self.position + 4]):
+            self.position += 4
+            return chr(int(self.text[self.position - 4 : self.position], 16))
         if name not in _ESCAPES:
             raise UnsupportedError(f"the escape \\{name}")
         return _ESCAPES[name]
 
     def peek(self) -> str:
         """Return the next token, without taking it; empty at the end."""
-        match = _TOKEN.match(self.text, self.at)
+        match = _TOKEN.match(self.text, self.position)
         return match[0].strip() if match else ""
 
     def take(self) -> tuple[str, str]:
         """Take the next token: its kind and text."""
-        match = _TOKEN.match(self.text, self.at)
+        match = _TOKEN.match(self.text, self.position)
         if match is None:
             raise UnsupportedError("it ends too early")
-        self.at = match.end()
+        self.position = match.end()
         return str(match.lastgroup), match[0].strip()
 
     def expect(self, sign: str) -> None:
@@ -290,33 +292,33 @@ class _Parser:
             )
         self.take()
 
-    def expression(self) -> Node:
+    def parse_expression(self) -> Node:
         """Parse one operand; an operator after it is refused by whoever expects what closes it."""
         kind, text = self.take()
         match kind:
             case "number":
                 return Literal(int(text) if text.isdigit() else float(text))
             case "quote":
-                return self.template(end='"')
+                return self.parse_template(end='"')
             case "name":
-                return self.named(text)
-        return self.signed(text)
+                return self.parse_name(text)
+        return self.parse_sign(text)
 
-    def signed(self, text: str) -> Node:
+    def parse_sign(self, text: str) -> Node:
         """Parse what begins with a sign: brackets of three kinds, or a minus."""
         if text == "(":
-            inner = self.expression()
+            inner = self.parse_expression()
             self.expect(")")
             return inner
-        if text == "-" and isinstance(operand := self.expression(), Literal):
+        if text == "-" and isinstance(operand := self.parse_expression(), Literal):
             return Literal(-operand.value)
         if text == "[":
-            return Items(tuple(self.listed("]", self.expression)))
+            return Items(tuple(self.parse_items("]", self.parse_expression)))
         if text == "{":
-            return Mapping(tuple(self.listed("}", self.pair)))
+            return Mapping(tuple(self.parse_items("}", self.parse_pair)))
         raise UnsupportedError(f"{text!r} is not evaluated")
 
-    def named(self, name: str) -> Node:
+    def parse_name(self, name: str) -> Node:
         """Parse what begins with a name: a constant, a call or a reference."""
         if name in ("true", "false", "null"):
             return Literal({"true": True, "false": False, "null": None}[name])
@@ -324,7 +326,7 @@ class _Parser:
             self.take()
             if name not in FUNCTIONS:
                 raise UnsupportedError(f"the function {name}() is not evaluated")
-            return Call(name, tuple(self.listed(")", self.expression)))
+            return Call(name, tuple(self.parse_items(")", self.parse_expression)))
         if name == "for":
             raise UnsupportedError("for expressions are not evaluated")
         return Reference(name, tuple(self.steps()))
@@ -336,7 +338,7 @@ class _Parser:
             if sign == "[":
                 if self.peek() == "*":
                     raise UnsupportedError("the splat [*] is not evaluated")
-                index = self.expression()
+                index = self.parse_expression()
                 self.expect("]")
                 yield index.value if isinstance(index, Literal) and type(index.value) in (str, int) else index
                 continue
@@ -348,7 +350,7 @@ class _Parser:
             else:
                 yield from (int(part) for part in text.split("."))
 
-    def listed[T](self, end: str, item: Callable[[], T]) -> Iterator[T]:
+    def parse_items[T](self, end: str, item: Callable[[], T]) -> Iterator[T]:
         """Parse items separated by commas up to the sign `end`."""
         while self.peek() != end:
             yield item()
@@ -357,20 +359,20 @@ class _Parser:
             self.take()
         self.expect(end)
 
-    def pair(self) -> tuple[Node, Node]:
+    def parse_pair(self) -> tuple[Node, Node]:
         """Parse `key = value` or `"key" = value` (`:` too)."""
         kind, text = self.take()
         key: Node
         if kind == "name":
             key = Literal(text)
         elif kind == "quote":
-            key = self.template(end='"')
+            key = self.parse_template(end='"')
         elif text == "(":
-            key = self.expression()
+            key = self.parse_expression()
             self.expect(")")
         else:
             raise UnsupportedError(f"{text!r} is no key")
         if self.peek() not in ("=", ":"):
             raise UnsupportedError(f"{self.peek()!r} after a key")
         self.take()
-        return key, self.expression()
+        return key, self.parse_expression()

@@ -78,14 +78,14 @@ class Stack:
     @property
     def project(self) -> str:
         """The google provider's project. Raises StackError when it is not written in the stack."""
-        return self._google("project")
+        return self._provider_setting("project")
 
     @property
     def region(self) -> str:
         """The google provider's region. Raises StackError when it is not written in the stack."""
-        return self._google("region")
+        return self._provider_setting("region")
 
-    def _google(self, key: str) -> str:
+    def _provider_setting(self, key: str) -> str:
         value = self.providers.get("google", {}).get(key)
         if not isinstance(value, str) or "${" in value:
             raise StackError(
@@ -119,16 +119,16 @@ def load_stack(folder: Path) -> Stack:
     Raises StackError when it is missing, damaged, or holds a construct of Terraform that is not
     understood here, DependencyCycleError, UnknownReferenceError, and UnsupportedExpressionError.
     """
-    document = _read(folder / FILE)
-    resources = dict(_resources(document, folder / FILE))
+    document = _read_document(folder / FILE)
+    resources = dict(_parse_resources(document, folder / FILE))
     return Stack(
-        name=_name(document, folder),
+        name=_stack_name(document, folder),
         folder=folder,
-        order=_in_order(resources, document.get("locals", {})),
+        order=_sort_by_dependency(resources, document.get("locals", {})),
         outputs={key: value.get("value") for key, value in document.get("output", {}).items()},
         local_values=document.get("locals", {}),
         variables={key: value.get("default") for key, value in document.get("variable", {}).items()},
-        providers={key: _first(value) for key, value in document.get("provider", {}).items()},
+        providers={key: _first_block(value) for key, value in document.get("provider", {}).items()},
     )
 
 
@@ -150,7 +150,7 @@ def apply(
     for resource in stack.order:
         handler = handlers.get(resource.type)
         if handler is None:
-            applied.attributes[resource.address] = _plain_arguments(resource, scope, environment)
+            applied.attributes[resource.address] = _literal_arguments(resource, scope, environment)
             progress(resource, "not honoured")
             continue
         arguments = scope.resolve(resource.address, "", resource.config)
@@ -194,31 +194,36 @@ class Scope:
             return value
         try:
             return evaluate(
-                parse_template(value), lambda ref, steps: self._value(address, argument, ref, steps)
+                parse_template(value),
+                lambda ref, steps: self._resolve_reference(address, argument, ref, steps),
             )
         except UnsupportedError as error:
             raise UnsupportedExpressionError(address, argument, value, str(error)) from None
 
-    def _value(self, address: str, argument: str, reference: Reference, steps: tuple[str | int, ...]) -> Any:
+    def _resolve_reference(
+        self, address: str, argument: str, reference: Reference, steps: tuple[str | int, ...]
+    ) -> Any:
         kind = reference.root
         known: Mapping[str, Any]
         if kind == "local":
-            name, found = _named(steps, 1), self._stack.local_values
+            name, found = _reference_name(steps, 1), self._stack.local_values
             value = self.resolve("locals", name, found[name]) if name in found else None
             rest, known = steps[1:], found
         elif kind == "var":
-            name, known = _named(steps, 1), self._stack.variables
+            name, known = _reference_name(steps, 1), self._stack.variables
             value, rest = known.get(name), steps[1:]
         else:
-            name, rest = _address(kind, steps), steps[2 if kind == "data" else 1 :]
+            name, rest = _reference_address(kind, steps), steps[2 if kind == "data" else 1 :]
             value, known = self._attributes.get(name), self._attributes
         if value is None:
             what = "has no value here" if name in known else "is not in the stack"
             raise UnknownReferenceError(address, argument, name, f"it {what}", known)
-        return self._descend(address, argument, name, value, rest)
+        return self._follow_steps(address, argument, name, value, rest)
 
     @staticmethod
-    def _descend(address: str, argument: str, name: str, value: Any, steps: tuple[str | int, ...]) -> Any:
+    def _follow_steps(
+        address: str, argument: str, name: str, value: Any, steps: tuple[str | int, ...]
+    ) -> Any:
         """Follow the steps after the resource's address.
 
         Index 0 of a mapping is the mapping itself: the JSON may write a block that occurs once, which
@@ -246,7 +251,7 @@ class Scope:
         return value
 
 
-def _plain_arguments(resource: Resource, scope: Scope, environment: LocalEnvironment) -> Attributes:
+def _literal_arguments(resource: Resource, scope: Scope, environment: LocalEnvironment) -> Attributes:
     environment.report_unsupported(f"{resource.address}: nothing here stands for {resource.type}")
     attributes = {}
     for key, value in resource.config.items():
@@ -257,7 +262,7 @@ def _plain_arguments(resource: Resource, scope: Scope, environment: LocalEnviron
     return attributes
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read_document(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > LIMIT_BYTES:
             raise StackError(f"{file} holds more than {LIMIT_BYTES} bytes: that is no stack")
@@ -274,18 +279,18 @@ def _read(file: Path) -> dict[str, Any]:
     return document
 
 
-def _name(document: dict[str, Any], folder: Path) -> str:
+def _stack_name(document: dict[str, Any], folder: Path) -> str:
     metadata = document.get(COMMENT, {})
     name = metadata.get("metadata", {}).get("stackName") if isinstance(metadata, dict) else None
     return str(name or folder.name)
 
 
-def _first(value: Any) -> dict[str, Any]:
+def _first_block(value: Any) -> dict[str, Any]:
     """A provider's block is an object, or a list of them when there are aliases."""
     return dict(value[0] if isinstance(value, list) else value)
 
 
-def _resources(document: dict[str, Any], file: Path) -> Iterator[tuple[str, Resource]]:
+def _parse_resources(document: dict[str, Any], file: Path) -> Iterator[tuple[str, Resource]]:
     for section, prefix in (("data", "data."), ("resource", "")):
         for kind, named in document.get(section, {}).items():
             for name, block in named.items():
@@ -303,13 +308,13 @@ def _resources(document: dict[str, Any], file: Path) -> Iterator[tuple[str, Reso
                 )
 
 
-def _in_order(resources: dict[str, Resource], local_values: dict[str, Any]) -> tuple[Resource, ...]:
+def _sort_by_dependency(resources: dict[str, Resource], local_values: dict[str, Any]) -> tuple[Resource, ...]:
     """Sort so that each comes after what it refers to or depends on; otherwise the JSON's order stays."""
     for name, value in local_values.items():
-        list(_referred("locals", name, value, local_values, (name,)))  # finds circles
+        list(_list_references("locals", name, value, local_values, (name,)))  # finds circles
     graph: dict[str, list[str]] = {}
     for address, resource in resources.items():
-        needed = {each: argument for argument, each in _needed(resource, local_values)}
+        needed = {each: argument for argument, each in _list_dependencies(resource, local_values)}
         for each, argument in needed.items():
             if each not in resources:
                 raise UnknownReferenceError(address, argument, each, "it is not in the stack", resources)
@@ -320,24 +325,24 @@ def _in_order(resources: dict[str, Resource], local_values: dict[str, Any]) -> t
         raise DependencyCycleError(error.args[1]) from None
 
 
-def _needed(resource: Resource, local_values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _list_dependencies(resource: Resource, local_values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what a resource needs: the argument that says so, and the address."""
     for address in resource.depends_on:
         yield "depends_on", ".".join(address.split(".")[: 3 if address.startswith("data.") else 2])
-    lifecycle = _first(resource.meta.get("lifecycle") or {})
+    lifecycle = _first_block(resource.meta.get("lifecycle") or {})
     triggers = {
         "replace_triggered_by": [f"${{{text}}}" for text in lifecycle.get("replace_triggered_by", ())]
     }
     unseen = triggers | {"provisioner": resource.meta.get("provisioner")}
-    yield from _referred(resource.address, "", unseen, local_values)
-    yield from _referred(resource.address, "", resource.config, local_values)
+    yield from _list_references(resource.address, "", unseen, local_values)
+    yield from _list_references(resource.address, "", resource.config, local_values)
 
 
-def _referred(
+def _list_references(
     address: str, argument: str, value: Any, local_values: dict[str, Any], inside: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, str]]:
     """Yield what a value refers to; local values are looked into, and `inside` are those gone through."""
-    for place, text in _texts(argument, value):
+    for place, text in _list_expressions(argument, value):
         try:
             found = list(references(parse_template(text)))
         except UnsupportedError:
@@ -345,15 +350,17 @@ def _referred(
         for reference in found:
             steps = tuple(step for step in reference.steps if isinstance(step, str | int))
             if reference.root == "local":
-                name = _named(steps, 1)
+                name = _reference_name(steps, 1)
                 if name in inside:
                     raise DependencyCycleError([f"local.{each}" for each in (*inside, name)])
-                yield from _referred(address, place, local_values.get(name), local_values, (*inside, name))
+                yield from _list_references(
+                    address, place, local_values.get(name), local_values, (*inside, name)
+                )
             elif reference.root not in NO_RESOURCES:
-                yield place, _address(reference.root, steps)
+                yield place, _reference_address(reference.root, steps)
 
 
-def _texts(argument: str, value: Any) -> Iterator[tuple[str, str]]:
+def _list_expressions(argument: str, value: Any) -> Iterator[tuple[str, str]]:
     """Yield every text with an expression in a value of the JSON, with the place where it stands."""
     if isinstance(value, dict):
         pairs: Iterable[tuple[Any, Any]] = value.items()
@@ -364,12 +371,12 @@ def _texts(argument: str, value: Any) -> Iterator[tuple[str, str]]:
             yield argument, value
         return
     for key, item in pairs:
-        yield from _texts(f"{argument}.{key}".lstrip("."), item)
+        yield from _list_expressions(f"{argument}.{key}".lstrip("."), item)
 
 
-def _address(root: str, steps: tuple[str | int, ...]) -> str:
+def _reference_address(root: str, steps: tuple[str | int, ...]) -> str:
     return ".".join([root, *(str(step) for step in steps[: 2 if root == "data" else 1])])
 
 
-def _named(steps: tuple[str | int, ...], count: int) -> str:
+def _reference_name(steps: tuple[str | int, ...], count: int) -> str:
     return ".".join(str(step) for step in steps[:count])

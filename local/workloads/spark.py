@@ -21,15 +21,15 @@ from pathlib import Path
 from local.errors import MissingToolError
 from local.workloads.java import Java, find_java
 
-PLAIN = re.compile(r"[\w./+-]+", re.ASCII)
+SAFE_PATH = re.compile(r"[\w./+-]+", re.ASCII)
 CACHE = Path(__file__).parents[2] / ".cache" / "spark"
 ARCHIVING_TIMEOUT_S = 180
 # A JVM that finds the archive unusable goes without it, and would say so between the job's lines.
 QUIET = "-Xlog:disable -Xlog:all=error:stderr"
 # The JVM only hands out the work: the compiler that takes long for fast code would take for nothing.
-QUICK = "-XX:TieredStopAtLevel=1"
+FAST_START = "-XX:TieredStopAtLevel=1"
 # No web page, no public interface, little to say.
-HERE = {
+LOCAL_CONF = {
     "spark.ui.enabled": "false",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
@@ -61,18 +61,18 @@ class LocalSpark:
     def jvm_options(self) -> str:
         """The value of `spark.driver.extraJavaOptions`."""
         if self.classes is None:
-            return QUICK
-        return f"{QUICK} {QUIET} -XX:SharedArchiveFile={quoted(self.classes)}"
+            return FAST_START
+        return f"{FAST_START} {QUIET} -XX:SharedArchiveFile={quote_for_jvm(self.classes)}"
 
     @property
     def conf(self) -> dict[str, str]:
         """Spark's settings on this machine, the JVM's among them."""
-        return HERE | {"spark.driver.extraJavaOptions": self.jvm_options}
+        return LOCAL_CONF | {"spark.driver.extraJavaOptions": self.jvm_options}
 
     @property
     def options(self) -> list[str]:
         """The settings as words for spark-submit."""
-        return as_options(self.conf)
+        return spark_options(self.conf)
 
     def variables(self, python: Path) -> dict[str, str]:
         """What spark-submit must find in its environment; `python` runs driver and workers."""
@@ -87,25 +87,25 @@ class LocalSpark:
         }
 
 
-def as_options(conf: Mapping[str, str]) -> list[str]:
+def spark_options(conf: Mapping[str, str]) -> list[str]:
     """Settings as words for spark-submit."""
     return [word for key, value in conf.items() for word in ("--conf", f"{key}={value}")]
 
 
-def quoted(path: Path) -> str:
+def quote_for_jvm(path: Path) -> str:
     """A path as part of options for the JVM, which Spark splits at spaces and quotation marks."""
     text = str(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
 
 
 @contextmanager
-def usable_folder(folder: Path) -> Iterator[Path]:
+def spark_safe_folder(folder: Path) -> Iterator[Path]:
     """Yield `folder`, or a temporary one where Spark could not use files by its path.
 
     Spark takes paths of a job's files for URIs, patterns and lists: a space, a bracket or a comma ends in a
     URISyntaxException or in no file at all.
     """
-    if PLAIN.fullmatch(str(folder)):
+    if SAFE_PATH.fullmatch(str(folder)):
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="vlille-job-") as name:
@@ -117,11 +117,11 @@ def local_spark(cache: Path = CACHE) -> LocalSpark:
 
     Raises MissingToolError where pyspark or Java is missing.
     """
-    packages = _packages()
+    packages = _pyspark_folder()
     java = find_java(cache)
-    folder = cache / _key(packages, java)
+    folder = cache / _cache_key(packages, java)
     if not (folder / "home").exists():
-        _link(packages, folder)
+        _link_home(packages, folder)
     classes = folder / "classes.jsa"
     return LocalSpark(folder / "home", java, classes if classes.exists() else None)
 
@@ -137,12 +137,12 @@ def prepare(cache: Path = CACHE) -> LocalSpark:
         return spark
     with (
         tempfile.TemporaryDirectory(dir=spark.home.parent) as name,
-        usable_folder(folder := Path(name)) as place,
+        spark_safe_folder(folder := Path(name)) as place,
     ):
         (place / "job.py").write_text(_JOB)
         written = folder / "classes.jsa"
-        options = f"{QUICK} -Xlog:disable -XX:ArchiveClassesAtExit={quoted(written)}"
-        conf = as_options(HERE | {"spark.driver.extraJavaOptions": options})
+        options = f"{FAST_START} -Xlog:disable -XX:ArchiveClassesAtExit={quote_for_jvm(written)}"
+        conf = spark_options(LOCAL_CONF | {"spark.driver.extraJavaOptions": options})
         submit = [str(spark.submit), "--master", "local[2]", *conf]
         with suppress(subprocess.SubprocessError):
             subprocess.run(
@@ -165,7 +165,7 @@ def _is_usable(java: Java, archive: Path) -> bool:
     )
 
 
-def _packages() -> Path:
+def _pyspark_folder() -> Path:
     """The folder that pip installed pyspark into."""
     spec = importlib.util.find_spec("pyspark")
     if spec is None or spec.origin is None:
@@ -173,7 +173,7 @@ def _packages() -> Path:
     return Path(spec.origin).parents[1]
 
 
-def _key(packages: Path, java: Java) -> str:
+def _cache_key(packages: Path, java: Java) -> str:
     """What both depend on: another pyspark, another place or another Java has another folder."""
     files = packages / "pyspark" / "jars", java.home / "release"
     made = [file.stat().st_mtime_ns if file.exists() else 0 for file in files]
@@ -181,7 +181,7 @@ def _key(packages: Path, java: Java) -> str:
     return hashlib.sha256(known.encode()).hexdigest()[:16]
 
 
-def _link(packages: Path, folder: Path) -> None:
+def _link_home(packages: Path, folder: Path) -> None:
     """Lay out `folder`/home; several processes may do so at the same time."""
     folder.mkdir(parents=True, exist_ok=True)
     installed = packages / "pyspark"
@@ -189,11 +189,11 @@ def _link(packages: Path, folder: Path) -> None:
         home = Path(name) / "home"
         for each in installed.iterdir():
             if each.name != "python":
-                _linked(home / each.name, each)
+                _link_file(home / each.name, each)
         # Folders, under the names of the zips that Spark looks for.
         for archive in (installed / "python" / "lib").iterdir():
             package = "pyspark" if archive.name == "pyspark.zip" else "py4j"
-            _linked(home / "python" / "lib" / archive.name / package, packages / package)
+            _link_file(home / "python" / "lib" / archive.name / package, packages / package)
         try:
             home.rename(folder / "home")
         except OSError:
@@ -201,7 +201,7 @@ def _link(packages: Path, folder: Path) -> None:
                 raise
 
 
-def _linked(link: Path, target: Path) -> None:
+def _link_file(link: Path, target: Path) -> None:
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(target)
 

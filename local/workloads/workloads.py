@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError, ServiceError
-from local.processes.ports import LOOPBACK, answers, free_port, reserve_port
+from local.processes.ports import LOOPBACK, free_port, http_ready_check, reserve_port
 from local.service_router.ingress import Ingress
 from local.service_router.router import ServiceRouter
 
@@ -91,7 +91,7 @@ class Workloads:
                 env={**env, "PORT": str(port)},
                 cwd=cwd,
                 log=self.log_file(name),
-                ready=answers(upstream + ready_path),
+                ready=http_ready_check(upstream + ready_path),
                 restart=True,
                 deadline_s=deadline_s,
             )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.errors import NO_MEMORY, find_machine_fault
+from local.errors import NO_MEMORY, find_host_fault
 
 pytestmark = pytest.mark.unit
 PORT = "another program has taken the port that it was to listen on"
@@ -39,6 +39,6 @@ FAULTS = [
 
 @pytest.mark.parametrize(("ending", "text", "expected"), FAULTS)
 def test_a_fault_is_known_by_what_each_program_writes(ending: str, text: str, expected: str | None) -> None:
-    found = find_machine_fault(f"ended with {ending}", f"line before\n{text}\nline after\n")
+    found = find_host_fault(f"ended with {ending}", f"line before\n{text}\nline after\n")
     assert (found or "").startswith(expected or "")
     assert (found is None) == (expected is None)

@@ -10,7 +10,7 @@ import requests
 
 from commands.errors import UsageError
 from local import __main__ as command
-from local.errors import MACHINE_FAULTS, LocalError, sentence_about
+from local.errors import HOST_FAULTS, LocalError, describe_host_fault
 
 pytestmark = pytest.mark.unit
 
@@ -72,8 +72,8 @@ def test_an_error_that_no_machine_explains_keeps_its_traceback(monkeypatch: pyte
         command.main(["down"])
 
 
-@pytest.mark.parametrize("number", MACHINE_FAULTS)
+@pytest.mark.parametrize("number", HOST_FAULTS)
 def test_each_fault_of_the_machine_says_what_to_do(number: int) -> None:
     error = OSError(number, os.strerror(number), str(Path("data") / "x"))
-    assert sentence_about(error).startswith(f"data/x: {os.strerror(number)}; ")
-    assert MACHINE_FAULTS[number] in sentence_about(error)
+    assert describe_host_fault(error).startswith(f"data/x: {os.strerror(number)}; ")
+    assert HOST_FAULTS[number] in describe_host_fault(error)

@@ -28,7 +28,7 @@ from feed import (
 from local.data_plane.emulators import Emulators
 from local.environment.environment import project_number
 from local.environment.metadata_server import MetadataServer
-from local.workloads.spark import PLAIN, local_spark
+from local.workloads.spark import SAFE_PATH, local_spark
 from local.workloads.workloads import ISOLATION
 from tests.conftest import bigquery_client, fresh_emulators, storage_client
 from tests.spark.front import Front
@@ -169,7 +169,7 @@ def job_files(feeds: dict[str, Feed], tmp_path_factory: pytest.TempPathFactory) 
 
 def usable(file: Path, folder: Path) -> Path:
     """The file, or its copy in `folder` where Spark cannot use its path: the checkout may lie anywhere."""
-    return file if PLAIN.fullmatch(str(file)) else Path(shutil.copy(file, folder))
+    return file if SAFE_PATH.fullmatch(str(file)) else Path(shutil.copy(file, folder))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from local.control_plane.resource_types import Apply, ResourceType
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import ApiError, ApiRequest, Route, RouteHandler
-from local.stack.arguments import stable_number
+from local.stack.arguments import derive_number
 
 ROOT = "/compute/v1/"
 LINK = "https://www.googleapis.com/compute/v1/"
@@ -16,7 +16,7 @@ LINK = "https://www.googleapis.com/compute/v1/"
 
 def number_of(name: str) -> str:
     """Return a number of 19 digits that fits in 63 bits: the provider reads it as a signed one."""
-    number = int(stable_number(name, 19))
+    number = int(derive_number(name, 19))
     return str(number if number < 2**63 else number - 10**18)
 
 

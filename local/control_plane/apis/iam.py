@@ -8,7 +8,7 @@ from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import ApiError, ApiRequest, Route
 from local.services.iam import Policies
-from local.stack.arguments import stable_number
+from local.stack.arguments import derive_number
 
 ROOT = "/iam/v1/"
 ACCOUNT = "projects/{project}/serviceAccounts/{email}"
@@ -59,7 +59,7 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
             raise ApiError(
                 409, f"Service account {account} already exists within project projects/{project}."
             )
-        unique = stable_number(email, 21)
+        unique = derive_number(email, 21)
         known = {
             "name": name,
             "email": email,

@@ -10,7 +10,7 @@ from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import ApiError, ApiRequest, Route
 from local.services.pubsub import PubSub, format_rfc3339
-from local.stack.arguments import stable_number
+from local.stack.arguments import derive_number
 
 ROOT = "/monitoring/v3/"
 UNDELIVERED = "pubsub.googleapis.com/subscription/num_undelivered_messages"
@@ -21,7 +21,7 @@ SUBSCRIPTION = re.compile(r'resource\.labels\.subscription_id ?= ?"([^"]*)"')
 def _policy(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
     name = wanted["name"]
     conditions = [
-        {"name": f"{name}/conditions/{stable_number(f'{name}{index}', 19)}"} | condition
+        {"name": f"{name}/conditions/{derive_number(f'{name}{index}', 19)}"} | condition
         for index, condition in enumerate(wanted.get("conditions", []))
     ]
     complete = {"enabled": True} | wanted | {"conditions": conditions}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from local_bigquery.api import uploads
 from local_bigquery.models import Job
 
-from local.data_plane.bigquery_jobs import Catalog, JobStore, _parts_of_upload
+from local.data_plane.bigquery_jobs import CatalogCache, JobStore, _split_upload
 from local.data_plane.emulators import start_emulators
 from local.processes.supervisor import Supervisor
 from tests.conftest import bigquery_client
@@ -68,17 +68,17 @@ def test_a_new_store_takes_the_jobs_of_earlier_data_once(tmp_path: Path) -> None
 
 @pytest.mark.unit
 def test_what_is_remembered_serves_load_jobs_until_something_else_changes() -> None:
-    catalog, calls = Catalog(), []
+    catalog, calls = CatalogCache(), []
 
     def look(name: str) -> str:
         calls.append(name)
         return "" if name == "absent" else name.upper()
 
-    known = catalog.remembered(look, lambda name: name != "passing")
+    known = catalog.cached(look, lambda name: name != "passing")
     assert [known("a"), known("a")] == ["A", "A"]
     assert calls == ["a", "a"], "only load jobs use it"
     calls.clear()
-    with catalog.loading():
+    with catalog.use():
         assert [known("a"), known("a"), known("b")] == ["A", "A", "B"]
         assert [known("absent"), known("absent"), known("passing"), known("passing")] == [
             "",
@@ -87,15 +87,15 @@ def test_what_is_remembered_serves_load_jobs_until_something_else_changes() -> N
             "PASSING",
         ]
     assert calls == ["a", "b", "absent", "absent", "passing", "passing"]
-    catalog.change()
-    with catalog.loading():
+    catalog.invalidate()
+    with catalog.use():
         assert known("a") == "A"
     assert calls[-1] == "a"
 
 
 @pytest.mark.unit
 def test_what_was_found_before_a_change_is_not_remembered_after_it() -> None:
-    catalog = Catalog()
+    catalog = CatalogCache()
     held, found = threading.Event(), threading.Event()
 
     def look() -> str:
@@ -103,16 +103,16 @@ def test_what_was_found_before_a_change_is_not_remembered_after_it() -> None:
         held.wait()
         return "old"
 
-    known = catalog.remembered(look, lambda: True)
+    known = catalog.cached(look, lambda: True)
 
     def load() -> None:
-        with catalog.loading():
+        with catalog.use():
             known()
 
     thread = threading.Thread(target=load)
     thread.start()
     found.wait()
-    catalog.change()
+    catalog.invalidate()
     held.set()
     thread.join()
     assert catalog._known == {}
@@ -133,7 +133,7 @@ def test_an_upload_is_cut_into_its_two_parts_whatever_the_data(data: bytes) -> N
     def fail(_type: str, _payload: bytes) -> tuple[Job, bytes]:
         raise AssertionError("left to the parser")
 
-    cut = _parts_of_upload(fail)
+    cut = _split_upload(fail)
     found, rest = cut('multipart/related; boundary="===123=="', body(b"===123==", data))
     assert found.jobReference.jobId == "j"
     assert rest == data
@@ -159,7 +159,7 @@ def test_an_upload_of_another_form_is_left_to_the_parser(kind: str, payload: byt
         parsed.append(given)
         return None, b""
 
-    _parts_of_upload(parse)(kind, payload)
+    _split_upload(parse)(kind, payload)
     assert parsed == [payload]
     assert uploads._parts is not None
 

@@ -15,7 +15,7 @@ from google.cloud import bigquery
 
 from local.data_plane import bigquery_emulator
 from local.data_plane.emulators import (
-    NO_PROJECT,
+    DEFAULT_PROJECT,
     Emulators,
     duckdb_home,
     open_session,
@@ -63,7 +63,7 @@ def test_data_outlives_a_kill_and_a_restart(tmp_path: Path) -> None:
         requests.post(f"{urls.gcs_url}/storage/v1/b", json={"name": "kept"}, timeout=10).raise_for_status()
         upload = f"{urls.gcs_url}/upload/storage/v1/b/kept/o?uploadType=media&name=a/b"
         requests.post(upload, data=b"bytes", timeout=10).raise_for_status()
-        query = f"{urls.bigquery_url}/bigquery/v2/projects/{NO_PROJECT}/queries"
+        query = f"{urls.bigquery_url}/bigquery/v2/projects/{DEFAULT_PROJECT}/queries"
         statement = "CREATE SCHEMA d; CREATE TABLE d.t AS SELECT 42 AS n"
         requests.post(query, json={"query": statement, "useLegacySql": False}, timeout=30).raise_for_status()
         storage = supervisor.processes[0 if supervisor.processes[0].name.startswith("storage") else 1]
@@ -76,7 +76,7 @@ def test_data_outlives_a_kill_and_a_restart(tmp_path: Path) -> None:
     with Supervisor(record) as supervisor:
         urls = start_emulators(supervisor, folder, extensions=ROOT / ".cache")
         assert held(urls.gcs_url)
-        query = f"{urls.bigquery_url}/bigquery/v2/projects/{NO_PROJECT}/queries"
+        query = f"{urls.bigquery_url}/bigquery/v2/projects/{DEFAULT_PROJECT}/queries"
         answer = requests.post(query, json={"query": "SELECT n FROM d.t", "useLegacySql": False}, timeout=30)
         assert answer.json()["rows"] == [{"f": [{"v": "42"}]}]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.environment.clock import NothingLeftError, RealClock, SimulatedClock, seconds
+from local.environment.clock import NoEventLeftError, RealClock, SimulatedClock, parse_duration
 from local.errors import LocalError
 
 pytestmark = pytest.mark.unit
@@ -20,7 +20,7 @@ def minutes(number: float) -> datetime:
 def test_simulated_time_stands_still_until_it_leaps_to_the_next_event() -> None:
     clock = SimulatedClock(NOON)
     seen: list[datetime] = []
-    clock.at(minutes(10), lambda: seen.append(clock.now()))
+    clock.schedule_at(minutes(10), lambda: seen.append(clock.now()))
     assert clock.now() == NOON
     clock.run(lambda: bool(seen))
     assert seen == [minutes(10)]
@@ -32,7 +32,7 @@ def test_events_happen_in_the_order_of_their_times_then_as_they_were_asked_for(o
     clock = SimulatedClock(NOON)
     happened: list[tuple[int, int]] = []
     for number, offset in enumerate(offsets):
-        clock.at(minutes(offset), lambda n=number, o=offset: happened.append((o, n)))  # type: ignore[misc]
+        clock.schedule_at(minutes(offset), lambda n=number, o=offset: happened.append((o, n)))  # type: ignore[misc]
     clock.run(lambda: len(happened) == len(offsets))
     assert happened == sorted(happened)
 
@@ -45,8 +45,8 @@ def test_simulated_time_does_not_pass_while_work_is_in_flight() -> None:
         time.sleep(0.05)
         told.append(f"work at {clock.now():%H:%M}")
 
-    clock.at(minutes(1), lambda: clock.start(work))
-    clock.at(minutes(2), lambda: told.append("next"))
+    clock.schedule_at(minutes(1), lambda: clock.start(work))
+    clock.schedule_at(minutes(2), lambda: told.append("next"))
     clock.run(lambda: "next" in told)
     assert told == ["work at 12:01", "next"]
     clock.close()
@@ -60,8 +60,8 @@ def test_work_that_begins_work_keeps_time_still() -> None:
         time.sleep(0.03)
         told.append("inner")
 
-    clock.at(minutes(1), lambda: clock.start(lambda: clock.start(inner)))
-    clock.at(minutes(2), lambda: told.append("next"))
+    clock.schedule_at(minutes(1), lambda: clock.start(lambda: clock.start(inner)))
+    clock.schedule_at(minutes(2), lambda: told.append("next"))
     clock.run(lambda: "next" in told)
     assert told == ["inner", "next"]
     clock.close()
@@ -70,8 +70,8 @@ def test_work_that_begins_work_keeps_time_still() -> None:
 def test_a_cancelled_event_does_not_happen() -> None:
     clock = SimulatedClock(NOON)
     told: list[str] = []
-    clock.at(minutes(1), lambda: told.append("cancelled")).cancel()
-    clock.at(minutes(2), lambda: told.append("kept"))
+    clock.schedule_at(minutes(1), lambda: told.append("cancelled")).cancel()
+    clock.schedule_at(minutes(2), lambda: told.append("kept"))
     clock.run(lambda: bool(told))
     assert told == ["kept"]
 
@@ -79,13 +79,13 @@ def test_a_cancelled_event_does_not_happen() -> None:
 def test_an_event_in_the_past_happens_now() -> None:
     clock = SimulatedClock(NOON)
     seen: list[datetime] = []
-    clock.at(minutes(-5), lambda: seen.append(clock.now()))
+    clock.schedule_at(minutes(-5), lambda: seen.append(clock.now()))
     clock.run(lambda: bool(seen))
     assert seen == [NOON]
 
 
 def test_time_that_cannot_go_on_is_an_error() -> None:
-    with pytest.raises(NothingLeftError, match="2023-10-26 12:00"):
+    with pytest.raises(NoEventLeftError, match="2023-10-26 12:00"):
         SimulatedClock(NOON).run(lambda: False)
 
 
@@ -94,8 +94,8 @@ def test_what_work_raises_comes_out_of_run(clock: SimulatedClock | RealClock) ->
     def fail() -> None:
         raise LocalError("broken")
 
-    clock.after(0, lambda: clock.start(fail))
-    clock.after(3600, lambda: None)
+    clock.schedule_after(0, lambda: clock.start(fail))
+    clock.schedule_after(3600, lambda: None)
     with pytest.raises(LocalError, match="broken"):
         clock.run(lambda: False)
     clock.close()
@@ -104,7 +104,7 @@ def test_what_work_raises_comes_out_of_run(clock: SimulatedClock | RealClock) ->
 def test_real_time_passes_as_much_faster_as_asked() -> None:
     clock = RealClock(speed=600, start=NOON)
     happened = threading.Event()
-    clock.after(30, happened.set)  # 0.05 s of real time
+    clock.schedule_after(30, happened.set)  # 0.05 s of real time
     began = time.monotonic()
     clock.run(happened.is_set)
     took = time.monotonic() - began
@@ -116,7 +116,7 @@ def test_real_time_passes_as_much_faster_as_asked() -> None:
 def test_a_closed_clock_lets_nothing_happen() -> None:
     clock = RealClock()
     told: list[str] = []
-    clock.after(0, lambda: told.append("event"))
+    clock.schedule_after(0, lambda: told.append("event"))
     clock.close()
     clock.start(lambda: told.append("work"))
     assert clock.in_flight == 0
@@ -125,9 +125,9 @@ def test_a_closed_clock_lets_nothing_happen() -> None:
 
 @pytest.mark.parametrize(("duration", "expected"), [("600s", 600.0), ("0.5s", 0.5), ("10", 10.0)])
 def test_seconds(duration: str, expected: float) -> None:
-    assert seconds(duration) == expected
+    assert parse_duration(duration) == expected
 
 
 def test_seconds_refuses_other_units() -> None:
     with pytest.raises(LocalError, match="found '10m'"):
-        seconds("10m")
+        parse_duration("10m")

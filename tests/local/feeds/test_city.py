@@ -50,7 +50,7 @@ def with_catalogue(url: str) -> bytes:
 
 def test_a_system_that_answers_is_collected_in_its_own_version(tmp_path: Path) -> None:
     city = prepare_city("lille", tmp_path, tmp_path / "cache", lambda _: discovery("station_status"))
-    assert (city.unreached, city.version, city.feed) == (None, "3.0", "gbfs_v_lille")
+    assert (city.unreachable_reason, city.version, city.feed) == (None, "3.0", "gbfs_v_lille")
     feed = load_feed(city.sources / city.feed)
     assert feed.url == "https://example.org/station_status"
     assert feed.common.num_bikes_available == "num_vehicles_available"
@@ -64,7 +64,7 @@ def test_without_a_network_every_built_in_system_is_simulated(
     system: CatalogueSystem, tmp_path: Path
 ) -> None:
     city = prepare_city(system.system_id, tmp_path, tmp_path / "cache", offline)
-    assert city.unreached == "it cannot be reached (Network is unreachable)"
+    assert city.unreachable_reason == "it cannot be reached (Network is unreachable)"
     assert city.simulated.version == city.version == city.system.versions[-1]
     assert city.simulated.description == f"a simulated GBFS {city.version} system with 60 stations"
     assert load_feed(city.sources / city.feed).key == "station_id"
@@ -86,12 +86,12 @@ def test_the_catalogue_is_downloaded_for_a_city_that_is_not_built_in(
 
 def test_a_system_that_needs_a_key_is_simulated_and_why_is_told(tmp_path: Path) -> None:
     city = prepare_city("locked", tmp_path, tmp_path / "cache", with_catalogue)
-    assert city.unreached == "locked needs a key (X-Key): https://example.org/key"
+    assert city.unreachable_reason == "locked needs a key (X-Key): https://example.org/key"
 
 
 def test_a_page_instead_of_the_discovery_is_told(tmp_path: Path) -> None:
     city = prepare_city("lille", tmp_path, tmp_path / "cache", lambda _: b"<html>maintenance</html>")
-    assert "found a page of markup" in str(city.unreached)
+    assert "found a page of markup" in str(city.unreachable_reason)
 
 
 def test_a_city_that_nobody_knows_is_an_error(tmp_path: Path) -> None:

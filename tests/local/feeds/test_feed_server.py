@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feed import Feed, load_feed, load_feeds, parse
-from local.feeds.feed_server import EvolvingSample, evolved, probe, serve
+from local.feeds.feed_server import EvolvingSample, evolve_bikes, probe_api, serve_feed
 from local.feeds.replay import Replay
 
 pytestmark = pytest.mark.unit
@@ -31,7 +31,7 @@ def get(url: str) -> Any:
 def test_the_sample_evolves_and_stays_an_answer_of_its_feed(feed: Feed) -> None:
     sample = EvolvingSample(feed)
     before = parse(feed, feed.sample, NOON)
-    first, later = (parse(feed, sample.at(minute(n)), minute(n)) for n in (0, 10))
+    first, later = (parse(feed, sample.response_at(minute(n)), minute(n)) for n in (0, 10))
     assert len(first.rows) == len(later.rows) == len(before.rows)
     assert not first.rejections
     assert not later.rejections
@@ -49,12 +49,12 @@ def test_the_sample_evolves_and_stays_an_answer_of_its_feed(feed: Feed) -> None:
 
 def test_the_same_minute_gives_the_same_sample() -> None:
     feed = load_feed(SOURCES / "vlille_ogc")
-    assert EvolvingSample(feed).at(minute(7)) == EvolvingSample(feed).at(minute(7))
+    assert EvolvingSample(feed).response_at(minute(7)) == EvolvingSample(feed).response_at(minute(7))
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 1000), st.integers(0, 30_000_000))
 def test_bikes_stay_between_none_and_all_places(bikes: int, free: int, station: int, when: int) -> None:
-    assert 0 <= evolved(bikes, bikes + free, station, when) <= bikes + free
+    assert 0 <= evolve_bikes(bikes, bikes + free, station, when) <= bikes + free
 
 
 def test_a_feed_without_common_columns_gives_its_numbers_unchanged(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_feed_without_common_columns_gives_its_numbers_unchanged(tmp_path: Pat
     (folder / "source.toml").write_text('url = "https://example.com/x"\nrecords = "items"\n')
     (folder / "sample.json").write_text('{"items": [{"a": 1, "b": "x"}]}')
     sample = EvolvingSample(load_feed(folder))
-    assert json.loads(sample.at(minute(3))) == {"items": [{"a": 1, "b": "x"}]}
+    assert json.loads(sample.response_at(minute(3))) == {"items": [{"a": 1, "b": "x"}]}
     assert sample.description == "the unchanging sample of plain"
 
 
@@ -81,14 +81,14 @@ def test_timestamps_move_and_keep_their_form(tmp_path: Path, value: Any, options
     folder.mkdir()
     (folder / "source.toml").write_text(f'url = "https://example.com/x"\nrecords = "items"\n{options}')
     (folder / "sample.json").write_text(json.dumps({"items": [{"t": value}]}))
-    assert json.loads(EvolvingSample(load_feed(folder)).at(minute(5)))["items"][0]["t"] == expected
+    assert json.loads(EvolvingSample(load_feed(folder)).response_at(minute(5)))["items"][0]["t"] == expected
 
 
 def test_the_server_gives_the_answer_of_its_clocks_minute(tmp_path: Path) -> None:
     for name in "12":
         (tmp_path / f"{name}.json").write_text(name)
     times = iter([minute(0), minute(0) + timedelta(seconds=59), minute(1)])
-    server = serve(Replay(tmp_path), lambda: next(times))
+    server = serve_feed(Replay(tmp_path), lambda: next(times))
     try:
         assert server.url.startswith("http://127.0.0.1:")
         assert [get(server.url) for _ in range(3)] == [1, 1, 2]
@@ -100,15 +100,15 @@ def test_an_api_that_gives_rows_is_used_and_others_are_not(tmp_path: Path) -> No
     feed = load_feed(SOURCES / "vlille_ogc")
     (tmp_path / "good.json").write_bytes(feed.sample)
     (tmp_path / "maintenance.json").write_text("<html>Maintenance</html>")
-    good = serve(Replay(tmp_path / "good.json"), lambda: NOON)
-    page = serve(Replay(tmp_path / "maintenance.json"), lambda: NOON)
+    good = serve_feed(Replay(tmp_path / "good.json"), lambda: NOON)
+    page = serve_feed(Replay(tmp_path / "maintenance.json"), lambda: NOON)
     try:
-        assert probe(feed, good.url) is None
-        assert "its answer has no rows of vlille_ogc" in str(probe(feed, page.url))
+        assert probe_api(feed, good.url) is None
+        assert "its answer has no rows of vlille_ogc" in str(probe_api(feed, page.url))
     finally:
         good.close()
         page.close()
-    assert "it cannot be reached" in str(probe(feed, good.url))
+    assert "it cannot be reached" in str(probe_api(feed, good.url))
 
 
 def test_both_documents_of_a_joined_feed_have_an_address(tmp_path: Path) -> None:
@@ -117,10 +117,10 @@ def test_both_documents_of_a_joined_feed_have_an_address(tmp_path: Path) -> None
     (tmp_path / "first.json").write_text(json.dumps(json.loads(feed.sample)["response"]))
     assert feed.join is not None
     for name, reason in (("both", None), ("first", "Not Found")):
-        server = serve(Replay(tmp_path / f"{name}.json"), lambda: NOON, feed.join)
+        server = serve_feed(Replay(tmp_path / f"{name}.json"), lambda: NOON, feed.join)
         try:
             assert get(server.url) == json.loads(feed.sample)["response"]
-            assert str(reason) in str(probe(feed, server.url))
+            assert str(reason) in str(probe_api(feed, server.url))
             if reason is None:
                 assert get(feed.join.url(server.url)) == json.loads(feed.sample)["joined"]
         finally:

@@ -24,7 +24,7 @@ def test_each_system_of_the_archive_is_answered_for(tmp_path: Path) -> None:
     ]
     (tmp_path / "systems.json").write_bytes(write_roster(systems))
     with ExitStack() as stack:
-        SimulatedSystems(lambda: NOON, stack, said.append).stand_in(tmp_path)
+        SimulatedSystems(lambda: NOON, stack, said.append).replace_systems(tmp_path)
         found = read_roster((tmp_path / "systems.json").read_bytes())
         assert [(each.system_id, each.interval_minutes, dict(each.headers)) for each in found] == [
             (each.system_id, 5, {"X-Key": "a"}) for each in systems
@@ -38,5 +38,5 @@ def test_each_system_of_the_archive_is_answered_for(tmp_path: Path) -> None:
 def test_an_archive_without_systems_is_left_alone(tmp_path: Path) -> None:
     said: list[str] = []
     with ExitStack() as stack:
-        SimulatedSystems(lambda: NOON, stack, said.append).stand_in(tmp_path)
+        SimulatedSystems(lambda: NOON, stack, said.append).replace_systems(tmp_path)
     assert (said, list(tmp_path.iterdir())) == ([], [])

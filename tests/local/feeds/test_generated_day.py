@@ -17,7 +17,7 @@ from local.feeds.generated_day import (
     GeneratedDay,
     main,
     make_stations,
-    working,
+    work_presence,
 )
 from tests.conftest import EXAMPLE
 
@@ -29,7 +29,7 @@ MINUTES = st.integers(24_700_000, 36_000_000).map(lambda minute: datetime.fromti
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_every_record_of_a_made_response_is_a_row(name: str, feeds: dict[str, Feed]) -> None:
-    body = GeneratedDay(name).at(EXAMPLE_MINUTE)
+    body = GeneratedDay(name).response_at(EXAMPLE_MINUTE)
     outcome = parse(feeds[name], body, EXAMPLE_MINUTE)
     assert (outcome.records, len(outcome.rows), outcome.rejections, outcome.drifts) == (STATIONS, 289, (), ())
     assert 50_000 < len(body) < 200_000
@@ -48,7 +48,9 @@ def test_its_shape_is_the_samples(name: str, feeds: dict[str, Feed]) -> None:
             case _:
                 return None
 
-    assert keys(json.loads(GeneratedDay(name).at(EXAMPLE_MINUTE))) == keys(json.loads(feeds[name].sample))
+    assert keys(json.loads(GeneratedDay(name).response_at(EXAMPLE_MINUTE))) == keys(
+        json.loads(feeds[name].sample)
+    )
 
 
 def test_what_is_shipped_is_what_the_generator_makes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,12 +61,12 @@ def test_what_is_shipped_is_what_the_generator_makes(capsys: pytest.CaptureFixtu
 
 
 def test_another_seed_is_another_town() -> None:
-    assert GeneratedDay("vlille_ogc", 1).at(EXAMPLE_MINUTE) == GeneratedDay("vlille_ogc", 1).at(
-        EXAMPLE_MINUTE
-    )
-    assert GeneratedDay("vlille_ogc", 1).at(EXAMPLE_MINUTE) != GeneratedDay("vlille_ogc", 2).at(
-        EXAMPLE_MINUTE
-    )
+    assert GeneratedDay("vlille_ogc", 1).response_at(EXAMPLE_MINUTE) == GeneratedDay(
+        "vlille_ogc", 1
+    ).response_at(EXAMPLE_MINUTE)
+    assert GeneratedDay("vlille_ogc", 1).response_at(EXAMPLE_MINUTE) != GeneratedDay(
+        "vlille_ogc", 2
+    ).response_at(EXAMPLE_MINUTE)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_another_seed_is_another_town() -> None:
     [(3, 0, 0.0), (6.5, 0, 0.0), (12, 0, 1.0), (16.5, 0, 1.0), (18, 0, 0.5), (20, 0, 0.0), (12, 4, 0.25)],
 )
 def test_who_is_at_work(hour: float, day: int, expected: float) -> None:
-    assert working(TUESDAY + timedelta(days=day, hours=hour)) == pytest.approx(expected)
+    assert work_presence(TUESDAY + timedelta(days=day, hours=hour)) == pytest.approx(expected)
 
 
 def test_bikes_go_to_work_and_come_home() -> None:

@@ -31,7 +31,7 @@ def test_one_recorded_answer_is_given_each_minute(tmp_path: Path) -> None:
     file = tmp_path / "one.json"
     file.write_text('{"n": 1}')
     replay = Replay(file)
-    assert [replay.at(minute(n)) for n in range(3)] == [b'{"n": 1}'] * 3
+    assert [replay.response_at(minute(n)) for n in range(3)] == [b'{"n": 1}'] * 3
 
 
 def test_a_folder_is_played_in_the_order_of_names_and_starts_over(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_folder_is_played_in_the_order_of_names_and_starts_over(tmp_path: Path
     (tmp_path / "a.json").write_bytes(b"first")
     (tmp_path / "notes.txt").write_bytes(b"ignored")
     replay = Replay(tmp_path)
-    assert [replay.at(minute(n)) for n in range(3)] == [b"first", b"second", b"first"]
+    assert [replay.response_at(minute(n)) for n in range(3)] == [b"first", b"second", b"first"]
     assert replay.description == f"replay of {tmp_path}, 2 responses in the order of their paths"
 
 
@@ -48,14 +48,14 @@ def test_an_archive_is_played_in_the_order_of_its_paths(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name[5:15])
     replay = Replay(tmp_path)
-    assert [replay.at(minute(n)) for n in range(2)] == [b"2023-10-26", b"2023-10-27"]
+    assert [replay.response_at(minute(n)) for n in range(2)] == [b"2023-10-26", b"2023-10-27"]
 
 
 def test_a_minute_that_is_asked_for_again_has_the_same_answer(tmp_path: Path) -> None:
     for name in "abc":
         (tmp_path / f"{name}.json").write_text(name)
     replay = Replay(tmp_path)
-    assert [replay.at(minute(n)) for n in (0, 0, 1, 0, 2)] == [b"a", b"a", b"b", b"a", b"c"]
+    assert [replay.response_at(minute(n)) for n in (0, 0, 1, 0, 2)] == [b"a", b"a", b"b", b"a", b"c"]
 
 
 @pytest.mark.parametrize(
@@ -112,12 +112,12 @@ def test_a_response_is_given_at_the_minute_of_its_name(
     replay = Replay(record(tmp_path, *(f"{name}.json" for name in names)), LILLE)
     asked = datetime.fromisoformat(when).replace(tzinfo=UTC)
     assert replay.is_timed
-    assert replay.has(asked) is (expected is not None)
+    assert replay.has_minute(asked) is (expected is not None)
     if expected is None:
         with pytest.raises(LocalError, match=r" UTC: the recording has no response of that minute"):
-            replay.at(asked)
+            replay.response_at(asked)
     else:
-        assert replay.at(asked) == f"{expected}.json".encode()
+        assert replay.response_at(asked) == f"{expected}.json".encode()
 
 
 @pytest.mark.parametrize(
@@ -134,20 +134,20 @@ def test_where_a_name_has_no_time_files_are_given_in_the_order_of_their_paths(
 ) -> None:
     replay = Replay(record(tmp_path, *names), LILLE)
     assert not replay.is_timed
-    assert [replay.at(minute(n)).decode() for n in range(3)] == [*sorted(names), min(names)]
-    assert replay.has(minute(7))
+    assert [replay.response_at(minute(n)).decode() for n in range(3)] == [*sorted(names), min(names)]
+    assert replay.has_minute(minute(7))
 
 
 def test_one_file_is_given_each_minute_whatever_its_name(tmp_path: Path) -> None:
     replay = Replay(record(tmp_path, "20230927T083000Z.json") / "20230927T083000Z.json")
-    assert replay.has(NOON)
-    assert replay.at(NOON) == b"20230927T083000Z.json"
+    assert replay.has_minute(NOON)
+    assert replay.response_at(NOON) == b"20230927T083000Z.json"
 
 
 def test_days_follow_each_other_and_start_over(tmp_path: Path) -> None:
     names = [f"2023092{day}T120000Z.json" for day in (6, 7, 9)]
     replay = Replay(record(tmp_path, *names), LILLE)
-    assert [replay.at(NOON + timedelta(days=n)).decode() for n in range(4)] == [*names, names[0]]
+    assert [replay.response_at(NOON + timedelta(days=n)).decode() for n in range(4)] == [*names, names[0]]
     assert replay.description == f"replay of {tmp_path}, 3 responses, each at its own minute (UTC)"
 
 
@@ -158,4 +158,4 @@ def test_a_minute_has_a_response_only_where_its_own_was_recorded(
     name = f"20230927T{storing_handler // 60:02}{storing_handler % 60:02}00Z.json"
     replay = Replay(record(tmp_path_factory.mktemp("day"), name))
     day = datetime(2026, 11, 28, tzinfo=UTC)
-    assert replay.has(day + timedelta(minutes=asked)) is (asked == storing_handler)
+    assert replay.has_minute(day + timedelta(minutes=asked)) is (asked == storing_handler)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.processes import disk
-from local.processes.disk import connect, retry_while_disk_full
+from local.processes.disk import connect_sqlite, retry_while_disk_full
 
 pytestmark = pytest.mark.unit
 
@@ -16,7 +16,7 @@ class Notes:
     """A table whose database may have `pages` pages of 4 KiB."""
 
     def __init__(self, file: Path, pages: int) -> None:
-        self.database = connect(file, synchronous="OFF")
+        self.database = connect_sqlite(file, synchronous="OFF")
         self.database.execute("CREATE TABLE notes (text TEXT)")
         self.limit(pages)
         self.attempts = 0
@@ -49,8 +49,8 @@ def test_a_write_is_made_once_there_is_space(tmp_path: Path) -> None:
 def test_a_disk_that_stays_full_is_an_error_of_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk, "PATIENCE_S", 0.0)
-    database = connect(tmp_path / "full.sqlite", synchronous="OFF")
+    monkeypatch.setattr(disk, "RETRY_FOR_S", 0.0)
+    database = connect_sqlite(tmp_path / "full.sqlite", synchronous="OFF")
     database.execute("CREATE TABLE notes (text TEXT)")
     database.execute("PRAGMA max_page_count=2")
 
@@ -90,6 +90,6 @@ def test_any_other_error_is_raised_at_once(tmp_path: Path) -> None:
 def test_connect_creates_the_folder_and_sets_durability(
     tmp_path: Path, synchronous: str, expected: int
 ) -> None:
-    database = connect(tmp_path / "new" / "notes.sqlite", synchronous)
+    database = connect_sqlite(tmp_path / "new" / "notes.sqlite", synchronous)
     assert database.execute("PRAGMA synchronous").fetchone() == (expected,)
     assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)

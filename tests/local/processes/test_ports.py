@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local.errors import LocalError
-from local.processes.ports import LOOPBACK, free_port, port_open, reserve_port
+from local.processes.ports import LOOPBACK, free_port, port_ready_check, reserve_port
 from local.processes.supervisor import Supervisor
 
 pytestmark = pytest.mark.local
@@ -26,7 +26,7 @@ print(*(each.getsockname()[1] for each in sockets))
 def test_free_ports_are_free_and_different() -> None:
     ports = [free_port() for _ in range(20)]
     assert len(set(ports)) == 20
-    assert not any(port_open(port)() for port in ports)
+    assert not any(port_ready_check(port)() for port in ports)
 
 
 @pytest.mark.skipif(
@@ -43,8 +43,8 @@ def test_our_own_program_listens_on_a_reserved_port(supervisor: Supervisor, tmp_
     port = free_port()
     assert reserve_port(port, "web") == port  # given already
     argv = [sys.executable, "-m", "http.server", "--bind", LOOPBACK, str(port)]
-    supervisor.start("web", argv, env={}, cwd=tmp_path, log=tmp_path / "log", ready=port_open(port))
-    assert port_open(port)()
+    supervisor.start("web", argv, env={}, cwd=tmp_path, log=tmp_path / "log", ready=port_ready_check(port))
+    assert port_ready_check(port)()
 
 
 def test_a_port_of_an_earlier_run_that_another_program_has_taken_is_named() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from local.errors import AlreadyRunningError, LocalError, ProcessError
-from local.processes.ports import answers, free_port, port_open
+from local.processes.ports import free_port, http_ready_check, port_ready_check
 from local.processes.supervisor import Process, Supervisor, end_orphaned_processes
 
 pytestmark = pytest.mark.local
@@ -43,17 +43,23 @@ def serve(
     port = free_port()
     argv = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
     process = supervisor.start(
-        name, argv, env=ENV, cwd=folder, log=folder / f"{name}.log", ready=port_open(port), restart=restart
+        name,
+        argv,
+        env=ENV,
+        cwd=folder,
+        log=folder / f"{name}.log",
+        ready=port_ready_check(port),
+        restart=restart,
     )
     return process, port
 
 
 def test_start_returns_when_ready_and_stop_ends_it(supervisor: Supervisor, tmp_path: Path) -> None:
     process, port = serve(supervisor, tmp_path)
-    assert answers(f"http://127.0.0.1:{port}/")()
+    assert http_ready_check(f"http://127.0.0.1:{port}/")()
     assert [p.name for p in supervisor.processes] == ["web"]
     supervisor.stop("web")
-    assert not port_open(port)()
+    assert not port_ready_check(port)()
     assert not process.running
     assert supervisor.processes == []
 
@@ -75,12 +81,12 @@ def test_killed_child_is_started_again_on_the_same_port(supervisor: Supervisor, 
     first = process.pid
     for times in (1, 2):
         os.kill(process.pid, signal.SIGKILL)
-        until(lambda times=times: process.restarts == times and port_open(port)())  # type: ignore[misc]
+        until(lambda times=times: process.restarts == times and port_ready_check(port)())  # type: ignore[misc]
     assert told == ["web ended with signal SIGKILL and is started again"] * 2
     assert process.pid != first
     assert alive(process.pid)
     supervisor.stop("web")
-    assert not port_open(port)()
+    assert not port_ready_check(port)()
 
 
 def test_killed_child_stays_down_without_restart(supervisor: Supervisor, tmp_path: Path) -> None:
@@ -234,7 +240,7 @@ def test_child_outlives_the_thread_that_started_it(supervisor: Supervisor, tmp_p
     thread.start()
     thread.join()
     time.sleep(0.3)  # the kernel's death signal would have come with the thread's end
-    assert port_open(ports[0])()
+    assert port_ready_check(ports[0])()
 
 
 def test_many_threads_at_once(supervisor: Supervisor, tmp_path: Path) -> None:
@@ -339,8 +345,8 @@ def test_answers_takes_404_for_an_answer_and_nobody_for_none(supervisor: Supervi
     _, port = serve(supervisor, tmp_path)
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/nothing", timeout=5)
-    assert answers(f"http://127.0.0.1:{port}/nothing")()
-    assert not answers(f"http://127.0.0.1:{free_port()}/")()
+    assert http_ready_check(f"http://127.0.0.1:{port}/nothing")()
+    assert not http_ready_check(f"http://127.0.0.1:{free_port()}/")()
 
 
 def test_a_record_that_cannot_be_written_keeps_nothing_from_running_and_ending(
@@ -349,7 +355,7 @@ def test_a_record_that_cannot_be_written_keeps_nothing_from_running_and_ending(
     caplog.set_level("INFO")
     supervisor.record.with_suffix(".tmp").mkdir()
     process, port = serve(supervisor, tmp_path)
-    assert answers(f"http://127.0.0.1:{port}/")()
+    assert http_ready_check(f"http://127.0.0.1:{port}/")()
     supervisor.stop("web")
     assert not process.running
     assert f"{supervisor.record} cannot be written: Is a directory" in caplog.text

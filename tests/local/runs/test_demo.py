@@ -285,7 +285,7 @@ def test_a_recording_with_gaps_is_replayed_at_its_own_minutes(tmp_path: Path) ->
     recording.mkdir()
     for minute in (25, 28, 30, 33):
         at = datetime(2026, 7, 7, 8, minute, tzinfo=LILLE)
-        (recording / f"2026-07-07T08{minute}.json").write_bytes(made.at(at.astimezone(UTC)))
+        (recording / f"2026-07-07T08{minute}.json").write_bytes(made.response_at(at.astimezone(UTC)))
     done = run(tmp_path, "demo", "--ticks", "3", "--feed", "vlille_ods", "--replay", str(recording))
     assert done.code == 0, done.output
     assert (done.report["ticks"], done.report["ticks_left_out"]) == (3, 3)

@@ -7,7 +7,7 @@ import pytest
 
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
-from local.services.bigquery import HANDLERS, BigQuery, TableChangedError, grown, table_as_rest
+from local.services.bigquery import HANDLERS, BigQuery, TableChangedError, grow_schema, table_as_rest
 from local.stack.loading import Resource
 
 COLUMNS: list[dict[str, Any]] = [
@@ -26,11 +26,13 @@ def make(environment: LocalEnvironment, kind: str, arguments: dict[str, Any]) ->
     return HANDLERS[kind](Resource(f"{kind}.r", kind, "r", {}), arguments, environment)
 
 
-def make_table(environment: LocalEnvironment, columns: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+def make_table(
+    environment: LocalEnvironment, parse_columns: list[dict[str, Any]], **more: Any
+) -> dict[str, Any]:
     arguments = {
         "dataset_id": "vlille",
         "table_id": "stations",
-        "schema": json.dumps(columns),
+        "schema": json.dumps(parse_columns),
         "time_partitioning": {"type": "DAY", "field": "collected_at"},
         "clustering": ["nom"],
         "deletion_protection": False,
@@ -170,7 +172,7 @@ def test_grown(existing: list[Any], wanted: list[Any], expected: list[Any]) -> N
         return [{"name": name, "type": kind} for name, kind in pairs]
 
     names = [pair if isinstance(pair, str) else pair[0] for pair in expected]
-    assert [field["name"] for field in grown("t", fields(existing), fields(wanted))] == names
+    assert [field["name"] for field in grow_schema("t", fields(existing), fields(wanted))] == names
 
 
 @pytest.mark.unit
@@ -189,10 +191,10 @@ def test_modes(found: str | None, wanted: str, *, allowed: bool) -> None:
         {"name": "a", "type": "STRING"} | ({"mode": mode} if mode else {}) for mode in (found, wanted)
     ]
     if allowed:
-        assert grown("t", [old], [new]) == [new]
+        assert grow_schema("t", [old], [new]) == [new]
         return
     with pytest.raises(TableChangedError) as error:
-        grown("t", [old], [new])
+        grow_schema("t", [old], [new])
     assert (error.value.table, error.value.what) == ("t.a", "mode")
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.environment.clock import AT_ONCE, RealClock, SimulatedClock
+from local.environment.clock import LANE_WORKERS, RealClock, SimulatedClock
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError, NotFoundError
 from local.iam_proxy.access import AccessControl
@@ -220,7 +220,7 @@ def test_a_leased_message_comes_again_after_the_deadline(
     broker.pull(dead, 10)
     later: list[bool] = []
     assert isinstance(timed.clock, SimulatedClock)
-    timed.clock.after(11, lambda: later.append(True))  # the default deadline is 10 s
+    timed.clock.schedule_after(11, lambda: later.append(True))  # the default deadline is 10 s
     settle(timed, lambda: bool(later))
     assert [m.data for m in broker.pull(dead, 10)] == [b"x"]
 
@@ -266,7 +266,7 @@ def test_a_dead_subscriber_holds_up_neither_jobs_nor_other_subscriptions(
     broker, topic, name = declare(environment, f"http://127.0.0.1:{free_port()}/")
     alive = {"push_config": {"push_endpoint": endpoint(204).url}, "name": "alive"}
     declare(environment, "", **alive)
-    for _ in range(2 * AT_ONCE):
+    for _ in range(2 * LANE_WORKERS):
         broker.publish(topic, b"tick", {})
     worked = threading.Event()
     clock.start(worked.set)
@@ -277,7 +277,7 @@ def test_a_dead_subscriber_holds_up_neither_jobs_nor_other_subscriptions(
             left := broker.count_undelivered(name.replace("collect-push", "alive"))
         ) and time.monotonic() < end:
             time.sleep(0.02)
-        assert (left, broker.count_undelivered(name)) == (0, 2 * AT_ONCE)
+        assert (left, broker.count_undelivered(name)) == (0, 2 * LANE_WORKERS)
     finally:
         environment.service(ServiceRouter).close()
         clock.close()

@@ -47,7 +47,7 @@ def declare(environment: LocalEnvironment, **arguments: Any) -> None:
 def run(environment: LocalEnvironment, minutes: float) -> None:
     assert isinstance(environment.clock, SimulatedClock)
     end: list[bool] = []
-    environment.clock.at(NOON + timedelta(minutes=minutes, seconds=1), lambda: end.append(True))
+    environment.clock.schedule_at(NOON + timedelta(minutes=minutes, seconds=1), lambda: end.append(True))
     environment.clock.run(lambda: bool(end))
 
 

@@ -12,8 +12,8 @@ from local.stack.arguments import (
     as_rest,
     block,
     blocks,
+    derive_number,
     report_unsupported_arguments,
-    stable_number,
     storing_handler,
 )
 from local.stack.loading import Resource
@@ -86,8 +86,8 @@ def test_what_is_said(environment: LocalEnvironment) -> None:
 
 @given(st.text(), st.integers(min_value=1, max_value=30))
 def test_stable_number(text: str, digits: int) -> None:
-    number = stable_number(text, digits)
-    assert number == stable_number(text, digits)
+    number = derive_number(text, digits)
+    assert number == derive_number(text, digits)
     assert len(number) == digits
     assert number.isdigit()
 

