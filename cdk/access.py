@@ -86,7 +86,10 @@ CALLERS = {"google_pubsub_subscription": "push_config", "google_cloud_scheduler_
 
 
 class AccessError(ValueError):
-    """A grant that cannot be read, so that no table would be whole."""
+    """A grant that cannot be read, so that no table would be whole.
+
+    What to do: write the grant as a member of one role on one resource, which can be listed.
+    """
 
 
 @dataclass(frozen=True, order=True)

@@ -17,7 +17,10 @@ PROVIDER_PACKAGES = {"cdktf": PROVIDER, "cdktn": "cdktn_provider_google"}
 
 
 class BindingsError(Exception):
-    """The bindings asked for are not known, or not installed."""
+    """The bindings asked for are not known, or not installed.
+
+    What to do: run `unset VLILLE_CDK`, or install the bindings that it names into `.venv`.
+    """
 
 
 def install(bindings: str) -> None:

@@ -18,7 +18,11 @@ IGNORED_SUFFIXES = frozenset({".pyc", ".pyo", ".swp"})
 
 
 class PackagingError(Exception):
-    """An artifact cannot be built; the message says which file is missing and where it was looked for."""
+    """An artifact cannot be built; the message says which file is missing and where it was looked for.
+
+    What to do: restore the file that the message names, then run the command again; run `make lock` if it is a
+    requirements file.
+    """
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,10 @@ DEVELOPMENT_YEAR = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class SettingsError(ValueError):
-    """A settings file cannot be used: which file and key, what was found, what is accepted."""
+    """A settings file cannot be used: which file and key, what was found, what is accepted.
+
+    What to do: correct the key in the file that the message names; docs/settings.md has what each key accepts.
+    """
 
     def __init__(self, file: Path | str, key: str, found: object, accepted: str) -> None:
         self.file, self.key, self.found, self.accepted = str(file), key, found, accepted

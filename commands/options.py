@@ -43,6 +43,35 @@ OPTIONS: dict[str, Check] = {
     "PYTEST_OPTIONS": values.words,
     "PYTHON": values.interpreter,
 }
+# What each option decides, for docs/reference/commands.md. PYTHON is the last one, since every target accepts it.
+DESCRIPTIONS: dict[str, str] = {
+    "ENV": "the environment",
+    "TO": "the target: the local environment instead of Google Cloud",
+    "FEED": "the feed to collect, instead of the environment's",
+    "CITY": "the GBFS system to collect, instead of a feed",
+    "REPLAY": "recorded responses that replace the API",
+    "DAY": "for `make export` the day to write; for a local run the invented day that replaces the API",
+    "FORMAT": "the file format of an export",
+    "TICKS": "how many minutes to collect",
+    "SPEED": "how many times as fast as real time the simulated time passes",
+    "FAULT": "calls that fail on demand: what happens, `@` and a regular expression of the calls, `x` and how often",
+    "JOB": "the job of the environment",
+    "LINES": "how many log lines to print",
+    "SOURCE": "the bucket of old files to archive",
+    "DRY_RUN": "prints what the command would do and cost, and does nothing",
+    "MOVE": "deletes each old file once its days are rebuilt",
+    "YES": "answers the confirmation",
+    "OPEN": "keeps the dashboard open at the end, until Ctrl-C",
+    "SECONDS": "how long to simulate",
+    "FIRST_SEED": "the seed of the first simulated history",
+    "REAL": "runs real processes instead of the simulation",
+    "BEFORE": "the folder of the older stacks",
+    "AFTER": "the folder of the newer stacks",
+    "NAME": "the environment's name once more, which a person types on GitHub",
+    "REVIEWED": "the digest of a plan that a person has read on GitHub",
+    "PYTEST_OPTIONS": "more options for pytest",
+    "PYTHON": "the interpreter that creates `.venv`",
+}
 EXAMPLES = {"SOURCE": ", such as gs://old-files", "DAY": ", such as 2026-11-24"}
 # What the process behind TO=here is started with.
 ONLY_LOCAL = ("REPLAY", "DAY", "SPEED", "FAULT")
@@ -259,3 +288,13 @@ def _known(name: str, project: Project) -> str:
     except UsageError as error:
         return f"; accepted: {str(error).rpartition('; accepted: ')[2]}"
     return ""
+
+
+def describe_accepted(name: str, project: Project) -> str:
+    """Return what an option accepts, as the error for a value that cannot be used says it."""
+    for value in ("", '"'):
+        try:
+            OPTIONS[name](name, value, project)
+        except UsageError as error:
+            return str(error).rpartition("; accepted: ")[2]
+    return "any text"

@@ -50,6 +50,25 @@ VARIABLES: dict[str, Check] = {
     "VLILLE_LOGGING_ENDPOINT": values.url,
     "CDKTF_OUTDIR": _output_folder,
 }
+# What each variable does, for docs/reference/commands.md; from VLILLE_ADOPT on, commands set them for other programs.
+VARIABLE_DESCRIPTIONS: dict[str, str] = {
+    "VLILLE_ENV": "synthesizes this environment only",
+    "VLILLE_FEED": "collects this feed instead of the environment's",
+    "VLILLE_ENVIRONMENTS": "the folder whose files are the environments, instead of `environments/`",
+    "VLILLE_SOURCES": "the folder of feeds, instead of `sources/`",
+    "VLILLE_CDK": "`cdktn` runs the stacks on the maintained fork; the default is `cdktf`",
+    "VLILLE_PROVIDER_MIRROR": "a folder made by `terraform providers mirror`, from which the provider is installed",
+    "VLILLE_PYTHON": "the Python that runs the build script of the images, instead of the one in `.venv`",
+    "VLILLE_RECORDED": "the recorded response that generated archives of a benchmark are made from",
+    "CDKTF_OUTDIR": "the folder that `make synth` writes to, instead of `cdktf.out`",
+    "VLILLE_ADOPT": "JSON, by stack and address: IDs of resources to import, which exist and are in no state",
+    "VLILLE_HERE": "`1` directs a command to the local environment",
+    "VLILLE_FAULTS": "the address to which a local deploy sends the calls that shall fail",
+    "VLILLE_RUN_ENDPOINT": "the address of the local environment's Cloud Run API",
+    "VLILLE_BUILD_ENDPOINT": "the address of the local environment's Cloud Build API",
+    "VLILLE_REGISTRY_ENDPOINT": "the address of the local environment's Artifact Registry API",
+    "VLILLE_LOGGING_ENDPOINT": "the address of the local environment's Cloud Logging API",
+}
 
 
 def check_variables(project: Project) -> None:
@@ -59,7 +78,7 @@ def check_variables(project: Project) -> None:
             if name.startswith(PREFIX):
                 raise UsageError(
                     f"{shown(name)[1:-1]}: unknown variable{suggestion(name, VARIABLES)}; run `unset {name}`, or see "
-                    "docs/settings.md for what there is"
+                    "docs/reference/commands.md for what there is"
                 )
         elif not value:
             raise UsageError(f"{name}: the value is empty; give one, or run `unset {name}`")

@@ -1,6 +1,6 @@
 """From a pull request to a deployed environment, on GitHub: what was reviewed is what is applied.
 
-Imports: cdk, commands, review.
+Imports: cdk, commands, review, telemetry.
 Imported by: nothing.
 """
 

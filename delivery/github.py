@@ -33,7 +33,11 @@ REMEDIES = {
 
 
 class GitHubError(DeliveryError):
-    """GitHub refused a call; `status` is that of its answer."""
+    """GitHub refused a call; `status` is that of its answer.
+
+    What to do: compare the job's `permissions` with the call that the message names; on status 5xx, run the job
+    again.
+    """
 
     def __init__(self, sentence: str, status: int) -> None:
         super().__init__(sentence)
@@ -41,7 +45,10 @@ class GitHubError(DeliveryError):
 
 
 class UnansweredError(DeliveryError):
-    """Nobody knows whether a call was done: look before doing it again."""
+    """Nobody knows whether a call was done: look before doing it again.
+
+    What to do: look on GitHub whether the call was done, then run the job again.
+    """
 
 
 class _BusyError(Exception):

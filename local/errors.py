@@ -8,7 +8,10 @@ from pathlib import Path
 
 
 class LocalError(Exception):
-    """The stack cannot run on this machine as it is; the base of every error of this package."""
+    """The stack cannot run on this machine as it is; the base of every error of this package.
+
+    What to do: do what the message says; logs and data are in `.local/<environment>/`.
+    """
 
 
 class StackError(LocalError):

@@ -81,7 +81,10 @@ def _missing_in_cloud(
 
 
 class ApiDisabledError(OperateError):
-    """An API that must be called is not enabled; `api` is its host name."""
+    """An API that must be called is not enabled; `api` is its host name.
+
+    What to do: run `make bootstrap`, which enables every API, and wait a minute.
+    """
 
     def __init__(self, api: str, settings: Settings) -> None:
         self.api = api

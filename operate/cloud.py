@@ -34,11 +34,17 @@ NO_REQUEST = 0  # the status of a call that nobody answered
 
 
 class CredentialsError(OperateError):
-    """There are no credentials, or Google takes them no longer."""
+    """There are no credentials, or Google takes them no longer.
+
+    What to do: run `gcloud auth application-default login`.
+    """
 
 
 class UnreachableError(OperateError):
-    """Nothing of Google Cloud responds from this machine: neither credentials nor project are to blame."""
+    """Nothing of Google Cloud responds from this machine: neither credentials nor project are to blame.
+
+    What to do: check the network connection, proxy and firewall of this machine.
+    """
 
     def __init__(self, host: str, error: BaseException) -> None:
         super().__init__(

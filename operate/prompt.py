@@ -18,7 +18,10 @@ PIECES = re.compile(
 
 
 class QueryRefusedError(Exception):
-    """A query that is not answered; the message says why."""
+    """A query that is not answered; the message says why.
+
+    What to do: correct the statement, or filter by time so that it reads less.
+    """
 
 
 @dataclass(frozen=True)

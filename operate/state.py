@@ -61,7 +61,10 @@ class _Document(msgspec.Struct):
 
 
 class DamagedStateError(OperateError):
-    """A state that cannot be read: `problem` names its object and what is wrong, the message also the remedy."""
+    """A state that cannot be read: `problem` names its object and what is wrong, the message also the remedy.
+
+    What to do: run the `gcloud storage cp` of the message, which restores the newest version that can be read.
+    """
 
     def __init__(self, problem: str, remedy: str) -> None:
         self.problem = problem

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cdk.gbfs_settings import Gbfs
+from cdk.output_descriptions import BOOTSTRAP_OUTPUTS, OUTPUTS
 from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.unit
@@ -79,22 +80,15 @@ def test_make_help_tells_of_every_target() -> None:
     assert phony == set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
 
 
-def test_the_page_has_every_output() -> None:
-    declared = set(re.findall(r'^  "(\w+)": \{$', outputs_of_the_snapshot(), re.MULTILINE))
-    told = set(re.findall(r"`(\w+)`", outputs_table()))
-    assert declared == told
-
-
-def outputs_of_the_snapshot() -> str:
-    text = (ROOT / "tests" / "cdk" / "snapshots" / "vlille-dev.json").read_text("utf-8")
-    return text.split(' "output": {')[1].split("\n },")[0]
-
-
-def outputs_table() -> str:
-    rows = (
-        (ROOT / "docs" / "operate.md").read_text("utf-8").split("| output | what it is |")[1].split("\n\n")[0]
-    )
-    return "\n".join(row.split(" | ")[0] for row in rows.splitlines())
+@pytest.mark.parametrize(
+    ("stack", "described"),
+    [("vlille-dev", OUTPUTS), ("vlille-prod", OUTPUTS), ("vlille-ci-bootstrap", BOOTSTRAP_OUTPUTS)],
+)
+def test_every_output_of_a_stack_is_described(stack: str, described: dict[str, str]) -> None:
+    snapshot = json.loads((ROOT / "tests" / "cdk" / "snapshots" / f"{stack}.json").read_text("utf-8"))
+    assert set(snapshot["output"]) == set(described)
+    page = (ROOT / "docs" / "reference" / "outputs.md").read_text("utf-8")
+    assert set(described) <= set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
 
 
 def test_every_module_that_the_readme_names_is_there() -> None:

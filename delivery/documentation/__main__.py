@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from commands.interrupts import interruptible
 from commands.parsing import Parser
 from delivery.documentation.pages import ROOT
+from delivery.documentation.references import write_references
 from delivery.documentation.site import build_site
 from delivery.errors import DeliveryError
 
@@ -17,6 +18,8 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         if options.what == "site":
             print(f"documentation site: {(build_site() / 'index.html').relative_to(ROOT)}")
+        else:
+            write_references()
     except DeliveryError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

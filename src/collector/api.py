@@ -32,6 +32,9 @@ class ApiError(RuntimeError):
     """The API gave no answer that could be kept: the tick is delivered again.
 
     `status` is that of its response, where it gave one, `retry_after_s` the seconds that it asks to wait.
+
+    What to do: nothing at first: Pub/Sub redelivers the message with backoff. If it goes on, request the URL of the
+    feed yourself.
     """
 
     def __init__(

@@ -8,7 +8,10 @@ _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\
 
 
 class EnvelopeError(ValueError):
-    """The request is not a message that Pub/Sub pushed."""
+    """The request is not a message that Pub/Sub pushed.
+
+    What to do: publish to the topic and let Pub/Sub push; do not call the function directly.
+    """
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,19 @@ QUOTA_PAUSE = timedelta(minutes=5)
 
 
 class LoadError(RuntimeError):
-    """Rows could not be loaded; the tick is delivered again."""
+    """Rows could not be loaded; the tick is delivered again.
+
+    What to do: nothing at first: the message is redelivered, and the nightly rebuild loads stored responses. The
+    log names table and reason.
+    """
 
 
 class QuotaError(LoadError):
-    """A quota is used up: no further job is made for QUOTA_PAUSE after the last one failed."""
+    """A quota is used up: no further job is made for QUOTA_PAUSE after the last one failed.
+
+    What to do: wait: collection of responses continues, and the nightly rebuild loads the rows. `make smoke` counts
+    the day's load jobs.
+    """
 
 
 def utc_now() -> datetime:

@@ -7,7 +7,11 @@ from feed import secret_variable
 
 
 class SettingsError(RuntimeError):
-    """A variable that the stack sets is missing, or is not what it must be."""
+    """A variable that the stack sets is missing, or is not what it must be.
+
+    What to do: deploy again: the stack sets every variable. Somebody has edited the function, or an old revision
+    runs.
+    """
 
 
 @dataclass(frozen=True)

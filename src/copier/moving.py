@@ -31,11 +31,18 @@ class Moved(StrEnum):
 
 
 class RefusedError(Exception):
-    """The object stays where it is; the message says why."""
+    """The object stays where it is; the message says why.
+
+    What to do: look at the object that the message names; it stays in the landing bucket until its lifecycle rule
+    deletes it.
+    """
 
 
 class UnverifiedError(Exception):
-    """The copy is not what was copied: the source stays, and the next sweep looks again."""
+    """The copy is not what was copied: the source stays, and the next sweep looks again.
+
+    What to do: nothing at first: the next sweep copies it again. If it goes on, compare both objects' MD5.
+    """
 
 
 def move_landed(

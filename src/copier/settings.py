@@ -5,7 +5,11 @@ from dataclasses import KW_ONLY, dataclass
 
 
 class SettingsError(RuntimeError):
-    """A variable that the stack sets is missing, or is not what it must be."""
+    """A variable that the stack sets is missing, or is not what it must be.
+
+    What to do: deploy again: the stack sets every variable. Somebody has edited the service, or an old revision
+    runs.
+    """
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,11 @@ _TYPES: dict[type, str] = {str: "STRING", int: "INT64", datetime: "TIMESTAMP", d
 
 
 class BudgetError(RuntimeError):
-    """The day's bytes are used up: no query is begun before midnight UTC."""
+    """The day's bytes are used up: no query is begun before midnight UTC.
+
+    What to do: wait until midnight UTC, or raise `dashboard.daily_gibibytes`; the last known data are shown until
+    then.
+    """
 
 
 class Warehouse:

@@ -2,7 +2,10 @@
 
 
 class GbfsError(ValueError):
-    """A file, a catalogue or a name cannot be used: `reason` is one word, the message says what to do next."""
+    """A file, a catalogue or a name cannot be used: `reason` is one word, the message says what to do next.
+
+    What to do: do what the end of the message says; `python -m gbfs systems` lists what can be named.
+    """
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(reason, message)

@@ -41,7 +41,11 @@ MOST_LINKS_AT_ONCE = 5  # how often another discovery may add the next link firs
 
 
 class DiscoveryError(RuntimeError):
-    """What is known of the systems cannot be written; the tick is delivered again."""
+    """What is known of the systems cannot be written; the tick is delivered again.
+
+    What to do: nothing at first: the message is redelivered. If it goes on, look at the roles of the function in
+    docs/access.md.
+    """
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,10 @@ from spark.planning import Hour
 
 
 class AccountingError(RuntimeError):
-    """The sums do not come out: something listed was neither read nor quarantined, or rows went missing."""
+    """The sums do not come out: something listed was neither read nor quarantined, or rows went missing.
+
+    What to do: run the batch again. If it fails again, report it: no table was changed.
+    """
 
 
 @dataclass(frozen=True)

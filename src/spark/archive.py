@@ -26,7 +26,10 @@ PASSING = (408, 429, 500, 502, 503, 504)
 
 
 class ArchiveError(RuntimeError):
-    """An object that was listed cannot be read; the message says which, and the status."""
+    """An object that was listed cannot be read; the message says which, and the status.
+
+    What to do: run the batch again; on status 403 compare the batch's roles with docs/access.md.
+    """
 
 
 def own_credentials() -> Any:

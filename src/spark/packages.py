@@ -22,7 +22,10 @@ NEEDED = ("isal", "msgspec", "numpy", "pyarrow", "google.cloud.storage", "google
 
 
 class PackagesError(ImportError):
-    """What the job imports is neither in a zip that fits this interpreter nor installed."""
+    """What the job imports is neither in a zip that fits this interpreter nor installed.
+
+    What to do: deploy again with the `batch.image` that runs, which packages the job for its Python.
+    """
 
 
 def python_tag() -> str:

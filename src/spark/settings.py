@@ -23,7 +23,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 
 
 class SettingsError(ValueError):
-    """An argument is unusable; the message says which, what was found and what is accepted."""
+    """An argument is unusable; the message says which, what was found and what is accepted.
+
+    What to do: correct the argument; `FROM` and `TO` are settled UTC days such as 2026-11-24.
+    """
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,17 @@ Schema = Sequence[Mapping[str, Any]]
 
 
 class WarehouseError(RuntimeError):
-    """BigQuery refused something, or holds other rows than were written; no day was changed."""
+    """BigQuery refused something, or holds other rows than were written; no day was changed.
+
+    What to do: read BigQuery's reason in the message and run the batch again: no day was changed.
+    """
 
 
 class LostJobError(RuntimeError):
-    """A job may have begun, and BigQuery does not say how it ended."""
+    """A job may have begun, and BigQuery does not say how it ended.
+
+    What to do: look at the job of the message in BigQuery, then run the batch again: it replaces whole days.
+    """
 
 
 @dataclass(frozen=True)

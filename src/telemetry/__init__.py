@@ -3,7 +3,7 @@
 https://cloud.google.com/logging/docs/structured-logging
 
 Imports: nothing.
-Imported by: bench, collector, copier, dashboard, gbfs_collector, spark.
+Imported by: bench, collector, copier, dashboard, delivery, gbfs_collector, spark.
 """
 
 import json

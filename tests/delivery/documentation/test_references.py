@@ -1,0 +1,123 @@
+"""The generated pages: current, complete, and derived from the code alone."""
+
+from pathlib import Path
+
+import pytest
+
+from commands.options import DESCRIPTIONS, OPTIONS, TARGETS, describe_accepted
+from commands.values import Project
+from commands.variables import VARIABLE_DESCRIPTIONS, VARIABLES
+from delivery.documentation.pages import ROOT
+from delivery.documentation.references import (
+    COMMANDS,
+    FOLDER,
+    WORKLOADS,
+    list_modules,
+    render_all,
+    render_commands,
+    render_errors,
+)
+from delivery.documentation.source_reading import (
+    ErrorClass,
+    find_alerts,
+    find_errors,
+    find_events,
+    find_handled_errors,
+)
+from telemetry.events import EVENTS
+
+pytestmark = pytest.mark.unit
+
+ENTRY_POINTS = ("stacks.py", "*/__main__.py", "src/*/__main__.py", "src/*/main.py", "src/*/app.py")
+
+
+@pytest.mark.parametrize(("name", "text"), render_all().items(), ids=render_all())
+def test_pages_are_current(name: str, text: str) -> None:
+    written = (ROOT / FOLDER / name).read_text("utf-8")
+    assert written == text, f"{FOLDER / name} differs from the code: run `make references`"
+
+
+def test_every_option_variable_and_event_is_described() -> None:
+    assert set(DESCRIPTIONS) == set(OPTIONS)
+    assert set(VARIABLE_DESCRIPTIONS) == set(VARIABLES)
+    assert set(EVENTS) == set(find_events(list_modules(WORKLOADS)))
+
+
+def test_every_target_is_on_the_page_with_its_options() -> None:
+    page = render_commands((ROOT / "Makefile").read_text("utf-8"), Project(ROOT, {}))
+    rows = {row.split("`")[1]: row for row in page.splitlines() if row.startswith("| `make ")}
+    assert set(rows) == {f"make {target}" for target in TARGETS} - {"make help"}
+    assert rows["make run"].endswith("| **`ENV`**, `TO`, `FEED`, **`JOB`** |")
+    assert rows["make up"].endswith("`TICKS`, `SPEED`, `FAULT` |")
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [("TICKS", "a whole number from 1 to 527040"), ("FORMAT", "parquet, csv"), ("NAME", "any text")],
+)
+def test_what_an_option_accepts_is_what_its_check_says(option: str, expected: str) -> None:
+    assert describe_accepted(option, Project(ROOT, {})) == expected
+
+
+def test_every_error_that_an_entry_point_handles_has_advice() -> None:
+    files = [file for pattern in ENTRY_POINTS for file in sorted(ROOT.glob(pattern))]
+    handled = set().union(*map(find_handled_errors, files))
+    ours = {error.name for error in find_errors(list_modules((*COMMANDS, *WORKLOADS)))}
+    page = render_errors()
+    missing = [name for name in sorted(handled & ours) if f"| `{name}` |" not in page]
+    assert missing == [], "add a paragraph `What to do: …` to the docstrings of these classes"
+
+
+def write(folder: Path, text: str) -> dict[str, Path]:
+    file = folder / "module.py"
+    file.write_text(text, "utf-8")
+    return {"copier.module": file}
+
+
+def test_errors_are_read_with_their_base_meaning_and_advice(tmp_path: Path) -> None:
+    files = write(
+        tmp_path,
+        'class LostError(CopyError):\n    """The object is gone."""\n'
+        'class CopyError(Exception):\n    """A copy failed; the\n    message says why.\n\n'
+        '    What to do: wait for\n    the next sweep.\n    """\n'
+        'class _PrivateError(CopyError):\n    """Internal."""\n'
+        "class Other: pass\n",
+    )
+    assert find_errors(files) == [
+        ErrorClass("copier", "LostError", "CopyError", "The object is gone.", ""),
+        ErrorClass(
+            "copier",
+            "CopyError",
+            "Exception",
+            "A copy failed; the message says why.",
+            "wait for the next sweep.",
+        ),
+    ]
+
+
+def test_events_are_those_of_warnings_and_errors(tmp_path: Path) -> None:
+    files = write(
+        tmp_path,
+        "def run(odd):\n"
+        "    severity = logging.WARNING if odd else logging.INFO\n"
+        '    log(severity, "swept", event="swept")\n'
+        '    log(logging.INFO, "fine", event="fine")\n'
+        '    log(logging.ERROR, "no event")\n'
+        "def problems(kind):\n"
+        '    event = "first" if kind == "x" else "second"\n'
+        '    yield event, f"{kind}"\n'
+        '    yield "third", f"{kind}"\n',
+    )
+    assert find_events(files) == {name: {"copier"} for name in ("swept", "first", "second", "third")}
+
+
+def test_alerts_are_read_with_their_events(tmp_path: Path) -> None:
+    (file,) = write(
+        tmp_path,
+        "self._policy('silent', f'No object for {minutes} minutes', 'Look at ' 'the log.', Condition())\n"
+        "self._on_logs('odd', 'Odd', 'Read it.', f'a={b}' ' AND jsonPayload.event=(\"one\" OR \"two\")')\n",
+    ).values()
+    assert [(each.title, each.text, each.events) for each in find_alerts(file)] == [
+        ("No object for … minutes", "Look at the log.", ()),
+        ("Odd", "Read it.", ("one", "two")),
+    ]
