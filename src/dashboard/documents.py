@@ -25,7 +25,10 @@ FIRST_DAY = date(2010, 1, 1)
 
 
 class UnknownDayError(ValueError):
-    """A day that is not over in the future, or before any history."""
+    """A day that is not over in the future, or before any history.
+
+    What to do: request a day from the first one of the history to today, in the form 2026-11-24.
+    """
 
 
 @dataclass(frozen=True)
