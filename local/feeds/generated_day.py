@@ -306,7 +306,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--at", type=datetime.fromisoformat, default=EXAMPLE_MINUTE, metavar="TIME")
     parser.add_argument("--seed", type=int, default=SEED)
     given = parser.parse_args(arguments)
-    minute = given.response_at if given.response_at.tzinfo else given.response_at.replace(tzinfo=UTC)
+    minute = given.at if given.at.tzinfo else given.at.replace(tzinfo=UTC)
     sys.stdout.write(GeneratedDay(given.feed, given.seed).response_at(minute.astimezone(UTC)).decode())
     return 0
 

@@ -35,12 +35,10 @@ def test_storage_program_is_there_and_runs_here() -> None:
 
 
 @pytest.mark.unit
-@pytest.mark.parametrize(("system", "machine"), [("Plan9", "x86_64"), ("Linux", "riscv64")])
-def test_machine_without_a_program_is_told_so(system: str, environment: str) -> None:
-    with pytest.raises(
-        MissingToolError, match=f"no program for {system} on {environment}: .*is missing; run"
-    ):
-        storage_binary(system, environment)
+@pytest.mark.parametrize(("system", "processor"), [("Plan9", "x86_64"), ("Linux", "riscv64")])
+def test_a_platform_without_a_program_is_refused(system: str, processor: str) -> None:
+    with pytest.raises(MissingToolError, match=f"no program for {system} on {processor}: .*is missing; run"):
+        storage_binary(system, processor)
 
 
 @pytest.mark.emulator

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 
 
 @pytest.mark.parametrize(
-    ("method", "pattern", "call", "places"),
+    ("method", "pattern", "call", "params"),
     [
         ("GET", "/v1/topics/{id}", "GET /v1/topics/a", {"id": "a"}),
         ("GET", "/v1/topics/{id}", "GET /v1/topics/a:getIamPolicy", None),
@@ -33,9 +33,9 @@ pytestmark = pytest.mark.unit
         ),
     ],
 )
-def test_a_route_fits_or_not(method: str, pattern: str, request: str, params: dict[str, str] | None) -> None:
-    asked, _, path = request.partition(" ")
-    assert Route(method, pattern, lambda *_: {}).match(ApiRequest(asked, path)) == params
+def test_a_route_fits_or_not(method: str, pattern: str, call: str, params: dict[str, str] | None) -> None:
+    requested, _, path = call.partition(" ")
+    assert Route(method, pattern, lambda *_: {}).match(ApiRequest(requested, path)) == params
 
 
 @pytest.mark.parametrize(

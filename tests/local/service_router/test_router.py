@@ -101,7 +101,7 @@ def test_an_answer_that_takes_too_long_is_504(router: ServiceRouter) -> None:
     workload.close()
 
 
-@pytest.mark.parametrize("at_once", [1, 3])
+@pytest.mark.parametrize("max_concurrency", [1, 3])
 def test_a_workload_gets_no_more_requests_at_a_time_than_it_takes(
     router: ServiceRouter, max_concurrency: int
 ) -> None:

@@ -331,12 +331,12 @@ def workflow(**more: Any) -> Workflow:
         (workflow(step="a"), ["RUNNING", "BLOCKED"], {"done": False}),
         (workflow(step="b", summaries={"a": {}}), ["COMPLETED", "RUNNING"], {"done": False}),
         (
-            workflow(step="b", summaries={"a": {}, "b": {}}, state="DONE", over=OVER),
+            workflow(step="b", summaries={"a": {}, "b": {}}, state="DONE", ended_at=OVER),
             ["COMPLETED", "COMPLETED"],
             {"done": True, "response": {"@type": "type.googleapis.com/google.protobuf.Empty"}},
         ),
         (
-            workflow(step="a", state="FAILED", error="no room", over=OVER),
+            workflow(step="a", state="FAILED", error="no room", ended_at=OVER),
             ["FAILED", "BLOCKED"],
             {"done": True, "error": {"code": 13, "message": "no room"}},
         ),

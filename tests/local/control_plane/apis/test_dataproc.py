@@ -107,9 +107,9 @@ def test_a_request_id_is_read_from_the_query(cloud: Cloud, environment: LocalEnv
     ],
 )
 def test_what_is_not_there_or_bad_is_refused(
-    cloud: Cloud, environment: LocalEnvironment, request: str, status: int, reason: str
+    cloud: Cloud, environment: LocalEnvironment, call: str, status: int, reason: str
 ) -> None:
-    method, rest = request.split()
+    method, rest = call.split()
     with pytest.raises(RefusedError, match=reason) as refused:
         cloud.call(method, url(cloud, environment, "regions", rest))
     assert refused.value.status == status
