@@ -7,9 +7,9 @@ Constants at arguments that are sensitive are left out, as a digest is shown whe
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from review.plan import unindexed
-from review.secret_forms import secrets_by_form
-from review.secrets import named
+from review.plan.model import unindexed
+from review.secrets.forms import secrets_by_form
+from review.secrets.masking import named
 
 SENSITIVE = "(sensitive)"
 IDLE = (["no-op"], ["read"])

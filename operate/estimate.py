@@ -1,6 +1,6 @@
 """What a backfill costs before it begins: operations, bytes, cluster minutes, dollars. Pure.
 
-Prices and assumptions are those of the plan review, `review/prices`; so are the figures of docs/costs.md.
+Prices and assumptions are those of the plan review, `review/cost/prices`; so are the figures of docs/costs.md.
 """
 
 import re
@@ -12,10 +12,10 @@ from math import ceil
 from cdk.settings import Batch
 from copier.planning import Landed, Legacy, Refused, plan
 from feed import Feed, tick_of
-from review.cost import Cost
-from review.costs.machines import Machines, dataproc_hour
-from review.pricing import Book, load
-from review.text import plain
+from review.cost.estimate import Cost
+from review.cost.machines import Machines, dataproc_hour
+from review.cost.price_book import Book, load
+from review.findings.text import plain
 
 SHOWN = 5
 RESOURCE = re.compile(r"google_\w+\.")
@@ -184,7 +184,7 @@ def told(survey: Survey, costs: Estimate) -> Iterator[str]:
         f"${costs.traffic:.2f}, nothing on a machine in the buckets' region"
     )
     if costs.cluster_hour is None:
-        yield f"cluster      {costs.cluster_minutes:.0f} minutes; review/prices has no price of its machine types"
+        yield f"cluster      {costs.cluster_minutes:.0f} minutes; review/cost/prices has no price of its machine types"
     else:
         yield (
             f"cluster      {costs.cluster_minutes:.0f} minutes at ${costs.cluster_hour:.2f} an hour: "

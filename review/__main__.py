@@ -17,20 +17,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from review import archives, document, machine, markdown, naming, terminal
-from review.annotations import annotations, places
-from review.context import Context
+from review.assessment.review import Review, review
+from review.assessment.rules import apply_rules, read_rules, rules_of_stack
+from review.assessment.unexamined import Level
+from review.cost.price_book import Book, load
 from review.errors import PlanError, ReviewError
-from review.findings import ACKNOWLEDGEMENTS, order
-from review.plan_reading import MOST_BYTES, read_json, read_plan
-from review.pricing import Book, load
-from review.reviewing import Review, review
-from review.rules import apply_rules, read_rules, rules_of_stack
-from review.secrets import Secrets
-from review.stacks import compare_stacks
-from review.text import span, visible
-from review.types import register
-from review.unexamined import Level
+from review.findings.finding import ACKNOWLEDGEMENTS, order
+from review.findings.text import span, visible
+from review.plan import archives, naming
+from review.plan.context import Context
+from review.plan.reading import MOST_BYTES, read_json, read_plan
+from review.report import document, json_report, markdown, terminal
+from review.report.annotations import annotations, places
+from review.secrets.masking import Secrets
+from review.stacks.comparison import compare_stacks
+from review.types.registry import create_context, register
 
 FORMATS = ("markdown", "terminal", "json")
 
@@ -133,7 +134,7 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--prices",
         metavar="PRICES.json",
-        help="prices and assumptions that override those in review/prices/",
+        help="prices and assumptions that override those in review/cost/prices/",
     )
     add(
         "--types",
@@ -219,7 +220,7 @@ def _context(options: argparse.Namespace, stdin: BinaryIO) -> Context:
         folders["after"].append(Path(str(stack)).parent)
     if beside:
         folders["after"].append(beside)
-    return Context(
+    return create_context(
         plan,
         naming.Names((each.address for each in plan.changes), constructs),
         _lookup(folders, plan.secrets),
@@ -241,7 +242,7 @@ def _compared(options: argparse.Namespace, stdin: BinaryIO) -> Context:
         "before": [*map(Path, options.base_files), Path(options.base).parent],
         "after": [*map(Path, options.head_files), Path(options.head).parent],
     }
-    return Context(
+    return create_context(
         plan,
         naming.Names((each.address for each in plan.changes), constructs),
         _lookup(folders, plan.secrets),
@@ -273,7 +274,7 @@ def _written(found: Review, options: argparse.Namespace, secrets: Secrets) -> st
 
     laid_out = document.masked(document.lay_out(found, options.name), mask)
     if options.format == "json":
-        return machine.machine(found, laid_out.headline, options.name, mask)
+        return json_report.machine(found, laid_out.headline, options.name, mask)
     return markdown.markdown(laid_out) if options.format == "markdown" else terminal.terminal(laid_out)
 
 
@@ -284,7 +285,7 @@ def _failed(message: str, options: argparse.Namespace) -> int:
     failed = Review(refused=message)
     laid_out = document.Document(f"{name}no review could be made", refused=message)
     if options.format == "json":
-        _write(machine.machine(failed, laid_out.headline, options.name, visible))
+        _write(json_report.machine(failed, laid_out.headline, options.name, visible))
     else:
         _write((markdown.markdown if options.format == "markdown" else terminal.terminal)(laid_out))
     return 1

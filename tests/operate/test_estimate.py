@@ -21,11 +21,10 @@ from operate.estimate import (
     sizing_table,
     told,
 )
-from review.context import Context
-from review.cost import Cost, cost
-from review.naming import Names
-from review.pricing import load
-from review.stacks import compare_stacks
+from review.cost.estimate import Cost, cost
+from review.cost.price_book import load
+from review.stacks.comparison import compare_stacks
+from review.types.registry import create_context
 from spark.settings import DAYS_AT_ONCE
 from tests.conftest import ENVIRONMENTS
 
@@ -66,7 +65,7 @@ def test_a_machine_type_without_a_price_is_not_known() -> None:
     batch = replace(ONE, master=Machine("x9-standard-4", 50))
     assert cluster_hour(batch) is None
     lines = list(told(Survey(), estimate(Survey(), batch, 31)))
-    assert lines[-1].endswith("review/prices has no price of its machine types")
+    assert lines[-1].endswith("review/cost/prices has no price of its machine types")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +121,7 @@ def month_of(environment: str) -> Cost:
     """What the review says that a month of an environment's stack costs, from its snapshot."""
     stack = Path(__file__).parents[1] / "cdk" / "snapshots" / f"vlille-{environment}.json"
     plan = compare_stacks(b'{"resource": {}}', stack.read_bytes())
-    found = cost(Context(plan, Names(each.address for each in plan.changes)), load())
+    found = cost(create_context(plan), load())
     assert found is not None
     return found
 

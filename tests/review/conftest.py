@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from review.context import Context
-from review.naming import Names
-from review.plan import Plan
-from review.plan_reading import read_plan
-from review.pricing import load
-from review.reviewing import Review, review
-from review.text import plain
+from review.assessment.review import Review, review
+from review.cost.price_book import load
+from review.findings.text import plain
+from review.plan.context import Context
+from review.plan.model import Plan
+from review.plan.reading import read_plan
+from review.types.registry import create_context
 
 FORMAT = {"format_version": "1.2", "terraform_version": "1.11.4"}
 
@@ -61,7 +61,7 @@ def plan(*changes: Mapping[str, Any], **more: Any) -> Plan:
 def context(*changes: Mapping[str, Any], **more: Any) -> Context:
     """A plan with names, and no files around it."""
     found = plan(*changes, **more)
-    return Context(found, Names(each.address for each in found.changes))
+    return create_context(found)
 
 
 def reviewed(*changes: Mapping[str, Any], **more: Any) -> Review:

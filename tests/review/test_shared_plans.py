@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from review.context import Context
-from review.naming import Names
-from review.plan_reading import read_plan
-from review.pricing import load
-from review.reviewing import Review, review
+from review.assessment.review import Review, review
+from review.cost.price_book import load
+from review.plan.reading import read_plan
+from review.types.registry import create_context
 from tests.conftest import PLANS
-from tests.review.test_configuration import reviewed
-from tests.review.test_exposure import access
+from tests.review.access.test_exposure import access
+from tests.review.stacks.test_configuration import reviewed
 
 pytestmark = pytest.mark.unit
 
@@ -28,7 +27,7 @@ NARROWED, STOPS = "change", "service interrupted"
 def review_of_file(file: Path) -> Review:
     """Return the review of a plan's file."""
     plan = read_plan(file.read_bytes())
-    return review(Context(plan, Names(each.address for each in plan.changes)), load())
+    return review(create_context(plan), load())
 
 
 # Heaviest severity of the shared cases that concern access; None: the answer must not be "nobody".

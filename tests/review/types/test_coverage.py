@@ -2,17 +2,15 @@
 
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from review import types
-from review.types import __path__ as paths
+from review.types import registry
 
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[3]
-MODULES = sorted(file.stem for folder in paths for file in Path(folder).glob("[!_]*.py"))
+MODULES = {module.__name__.removeprefix("review.types."): module for module in registry.modules()}
 TEXTS = "\n".join(
     file.read_text("utf-8")
     for file in sorted((ROOT / "tests" / "review").rglob("test_*.py"))
@@ -26,14 +24,11 @@ def is_named(pattern: str) -> bool:
     return re.search(rf"\b{expression}\b", TEXTS) is not None
 
 
-def module(name: str) -> ModuleType:
-    return __import__(f"{types.__name__}.{name}", fromlist=[name])
-
-
 @pytest.mark.parametrize("name", MODULES)
 def test_every_module_of_types_has_a_test(name: str) -> None:
-    known = module(name).TYPES
+    known = MODULES[name].TYPES
     assert any(is_named(each) for each in known), (
-        f"review/types/{name}.py: no test names one of {', '.join(known)}: add what a plan that changes it shows to "
-        "tests/review/types/, as the rows of test_service_levels.py do"
+        f"review/types/{name.replace('.', '/')}.py: no test names one of {', '.join(known)}: add what a plan that "
+        "changes it shows to "
+        "tests/review/types/, as the rows of operations/test_service_levels.py do"
     )

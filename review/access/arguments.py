@@ -1,0 +1,139 @@
+"""Single arguments that let somebody in: flags, ordered values, networks, members and limits, old against new.
+
+The rules are those of `exposure.json`, whose note says what each means.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from review.findings.finding import YES, Finding, Kind, Severity
+from review.findings.text import HIDDEN, UNKNOWN, span, spans
+from review.google_cloud.networks import Addresses
+from review.plan.context import Context
+from review.plan.model import Change
+from review.plan.values import Values, blocks, leaves, written_of
+
+UNSET = "(unset)"
+STAYS = "yes, but what was read or done in the meantime remains"
+
+
+def exposure(
+    change: Change,
+    context: Context,
+    severity: Severity,
+    sentence: str,
+    *,
+    size: int = 0,
+    kind: Kind = Kind.ACCESS,
+) -> Finding:
+    """Return a finding about access; what somebody did who had it is not undone."""
+    undo = STAYS if severity is Severity.WIDENED else YES
+    return Finding(
+        kind, severity, context.where(change), sentence, undo=undo, size=size, address=change.address
+    )
+
+
+def argument_findings(change: Change, context: Context, path: str, rule: str) -> Iterator[Finding]:
+    """Yield whether an argument with a rule widens or narrows access."""
+    old, new = _collected(change.old, path), _collected(change.new, path)
+    if old == new:
+        return
+    if change.before is None:
+        if not _is_open_from_the_start(rule, new):
+            return
+        yield exposure(
+            change, context, Severity.WIDENED, f"{span(path)} is {_listed(new)}: {_opens(rule, new)}", size=30
+        )
+        return
+    if (
+        rule.startswith("networks")
+        and _is_everything(rule, old, change.old, path)
+        and Addresses.of(new).is_public
+    ):
+        return
+    widened = any(UNKNOWN in each or HIDDEN in each for each in new) or _widens(rule, old, new, change, path)
+    sentence = f"{span(path)} changes from {_listed(old)} to {_listed(new)}"
+    if widened:
+        yield exposure(change, context, Severity.WIDENED, f"{sentence}: {_opens(rule, new)}", size=42)
+    else:
+        yield exposure(change, context, Severity.CHANGE, f"{sentence}: this narrows access")
+
+
+def _collected(values: Values, path: str) -> list[str]:
+    """Return every value at a path, through all blocks of a list, sorted; a block as its leaves that say something."""
+    found: list[Any] = [values]
+    for step in path.split("."):
+        found = [
+            inside.get(step)
+            for each in found
+            for inside in (each if isinstance(each, list) else [each])
+            if isinstance(inside, Mapping)
+        ]
+    texts = []
+    for each in found:
+        for leaf, value in leaves(each):
+            if value not in (None, "", [], {}):
+                at = re.sub(r"\[\d+\]", "", leaf)
+                texts.append(f"{at.lstrip('.')} {written_of(value)}".strip())
+    return sorted(texts)
+
+
+def _listed(values: list[str]) -> str:
+    return spans(values, 4) if values else "unset"
+
+
+def _is_open_from_the_start(rule: str, new: list[str]) -> bool:
+    if rule == "true":
+        return "true" in new
+    if rule.startswith("networks"):
+        return Addresses.of(new).is_public
+    if rule.endswith("|"):
+        return bool(new)
+    before, bar, _ = rule.partition("|")
+    return bool(bar) and not {each.strip() for each in before.split("<")} & set(new)
+
+
+def _widens(rule: str, old: list[str], new: list[str], change: Change, path: str) -> bool:
+    if rule in ("true", "false"):
+        return _flag(new, rule) and not _flag(old, rule)
+    if "<" in rule:
+        before, after = _place(rule, old), _place(rule, new)
+        return before is None or after is None or after > before
+    if rule.startswith(("networks", "members")):
+        if _is_everything(rule, old, change.old, path) or _is_everything(rule, new, change.new, path):
+            return not _is_everything(rule, old, change.old, path)
+        if rule.startswith("members"):
+            return not set(new) <= set(old)
+        return not Addresses.of(new).within(Addresses.of(old))
+    return bool(old) or rule != "limits"
+
+
+def _place(rule: str, values: list[str]) -> int | None:
+    """Return how open a value is in the rule's order; None where the order does not have it."""
+    order = [each.strip() for each in re.split(r"[<|]", rule)]
+    known_values = values or [UNSET]
+    return max(map(order.index, known_values)) if all(each in order for each in known_values) else None
+
+
+def _flag(values: list[str], rule: str) -> bool:
+    """Tell whether a flag has its open value; an absent flag is false."""
+    return (values == ["true"]) is (rule == "true")
+
+
+def _is_everything(rule: str, values: list[str], all_values: Values, path: str) -> bool:
+    if rule.endswith("(all)"):
+        return not values
+    if rule.endswith("(block)"):
+        return not blocks(all_values, path.rpartition(".")[0].rpartition(".")[0])
+    return False
+
+
+def _opens(rule: str, new: list[str]) -> str:
+    if rule.startswith("networks") and new:
+        return f"{Addresses.of(new).words} can connect"
+    if rule == "limits":
+        return "what it excluded may get access"
+    if rule.startswith("any"):
+        return "whether this widens access is not evaluated"
+    return "this widens access"

@@ -1,0 +1,113 @@
+"""Bindings and policies that decide every grant of a role, or of a resource: whoever else had one loses it.
+
+The plan shows what such a resource holds, not what it ends. Of the members that lose a grant it names those that the
+same plan or its state declares; whoever else there was only Google Cloud knows, and no revert brings them back.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from review.findings.finding import NO, Finding, Kind, Severity
+from review.findings.text import UNKNOWN, span
+from review.google_cloud.grants import WHOLE, Grant, who
+from review.plan.context import Context
+from review.plan.model import Change
+from review.types import registry
+
+MOST = 6
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What an authoritative resource decides: every grant on a resource, or those of one role and condition."""
+
+    kind: str
+    resource: str
+    role: str = ""
+    condition: str = ""
+
+    def decides(self, grant: Grant) -> bool:
+        """Tell whether a grant is among those."""
+        return (grant.kind, _short(grant.resource)) == (self.kind, _short(self.resource)) and (
+            not self.role or (grant.role, grant.condition) == (self.role, self.condition)
+        )
+
+
+def authoritative_findings(context: Context, before: Sequence[Grant]) -> Iterator[Finding]:
+    """Yield what each binding and policy ends that is made, set for another role or resource, or deleted.
+
+    `before` are the grants of the whole plan as they are now.
+    """
+    for change in context.plan.changes:
+        form = registry.authority(change.type)
+        if not form or change.mode != "managed" or change.action in ("no-op", "read", "forget", "update"):
+            continue
+        old, new = (_scope(change, context, form, new=each) for each in (False, True))
+        if change.destroys and old and new != old and form == "policy" and old.kind in WHOLE:
+            yield _deleted(change, context, old)
+        if new and new != old:
+            yield _made(change, context, new, form, before)
+
+
+def _scope(change: Change, context: Context, form: str, *, new: bool) -> Scope | None:
+    values = change.new if new else change.old
+    if not values:
+        return None
+    # A binding without members, or a policy without bindings, decides all the same.
+    stands_for_all = {"members": [UNKNOWN]} if form == "binding" else {"policy_data": UNKNOWN}
+    found = next(iter(registry.grants(change, {**values, **stands_for_all}, context)), None)
+    if found is None:
+        return None
+    if form == "policy":
+        return Scope(found.kind, found.resource)
+    return Scope(found.kind, found.resource, found.role, found.condition)
+
+
+def _made(change: Change, context: Context, scope: Scope, form: str, before: Sequence[Grant]) -> Finding:
+    kept = {(each.role, each.member) for each in registry.grants(change, change.new, context)}
+    losing = sorted(
+        {
+            who(each.member, each.of)
+            for each in before
+            if scope.decides(each) and each.address != change.address and (each.role, each.member) not in kept
+        }
+    )
+    where = f"{scope.kind} {span(scope.resource)}"
+    what = f"{span(scope.role)} on {where}" if scope.role else f"any role on {where}"
+    shown = ", ".join(losing[:MOST]) + (f" and {len(losing) - MOST} more" if len(losing) > MOST else "")
+    named = f", in this plan {shown}" if losing else ""
+    sentence = (
+        f"this {form} is authoritative: every other member with {what} loses it{named}; the plan cannot list "
+        "members that were granted it elsewhere, so reverting does not restore them"
+    )
+    severity = Severity.INTERRUPTED if losing or form == "policy" else Severity.CARE
+    return Finding(
+        Kind.ACCESS,
+        severity,
+        context.where(change),
+        sentence,
+        undo=NO,
+        size=36 if losing else 10,
+        address=change.address,
+    )
+
+
+def _deleted(change: Change, context: Context, scope: Scope) -> Finding:
+    """Return what it means that a policy goes which is all that anybody's access comes from."""
+    sentence = (
+        f"the entire policy of {scope.kind} {span(scope.resource)} is deleted: everyone loses access, owners "
+        "included, and only a member with a role on a parent resource can grant access again"
+    )
+    return Finding(
+        Kind.ACCESS,
+        Severity.INTERRUPTED,
+        context.where(change),
+        sentence,
+        undo=NO,
+        size=99,
+        address=change.address,
+    )
+
+
+def _short(name: str) -> str:
+    return name.rpartition("/")[2]

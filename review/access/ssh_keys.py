@@ -1,0 +1,62 @@
+"""SSH keys and login settings in the metadata of a project or a machine."""
+
+from collections.abc import Iterator, Mapping
+
+from review.access.arguments import exposure
+from review.findings.finding import Finding, Severity
+from review.findings.text import span, spans
+from review.plan.context import Context
+from review.plan.model import Change
+from review.plan.values import Values, first, get, known, text
+
+
+def ssh_key_findings(change: Change, context: Context) -> Iterator[Finding]:
+    """Say which SSH keys a project's or a machine's metadata lets in."""
+    old, new = _keys(change.old), _keys(change.new)
+    whole = change.type.startswith("google_compute_project_metadata")
+    to = "every machine of the project that does not block project keys" if whole else "it"
+    if come := sorted(new - old):
+        words = f"anyone with the private key of {spans(come, 5)} can log in to {to} (ssh-keys)"
+        yield exposure(change, context, Severity.WIDENED, words, size=58 if whole else 41)
+    elif gone := sorted(old - new):
+        yield exposure(
+            change, context, Severity.CHANGE, f"{spans(gone, 5)} can no longer log in by SSH key to {to}"
+        )
+    for name, is_open in (
+        ("enable-oslogin", "false"),
+        ("block-project-ssh-keys", "false"),
+        ("serial-port-enable", "true"),
+    ):
+        before, after = (_metadata(side).get(name, "").lower() for side in (change.old, change.new))
+        opens = (
+            after in ("1", "true")
+            if is_open == "true"
+            else before in ("1", "true") and after not in ("1", "true")
+        )
+        if before != after and opens and (before or after):
+            words = (
+                f"metadata {span(name)} changes from {span(before or 'unset')} to {span(after or 'unset')}"
+            )
+            yield exposure(change, context, Severity.WIDENED, f"{words}: this widens who can log in", size=36)
+
+
+def _metadata(values: Values) -> dict[str, str]:
+    if text(values, "key"):
+        return {text(values, "key"): text(values, "value")}
+    found = first(get(values, "metadata"))
+    return (
+        {key: value for key, value in found.items() if isinstance(value, str)}
+        if isinstance(found, Mapping)
+        else {}
+    )
+
+
+def _keys(values: Values) -> set[str]:
+    """Return `user (comment)` of each key; a key that cannot be seen counts as one."""
+    found = set()
+    for name in ("ssh-keys", "sshKeys"):
+        value = _metadata(values).get(name, "")
+        for line in value.splitlines():
+            user, _, key = line.partition(":")
+            found.add(f"{user}: {key[-60:]}" if known(line) else line)
+    return {each for each in found if each.strip(": ")}

@@ -1,0 +1,60 @@
+"""In which order an apply acts: what something refers to comes before it; what is deleted goes the other way round."""
+
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+
+from review.findings.text import span
+from review.plan.context import REFERENCE, Context
+from review.plan.model import Change
+
+WORDS = {"create": "created", "update": "updated", "delete": "deleted"}
+MOST_NAMES = 12
+
+
+def order_of_apply(context: Context, changed: list[Change]) -> Iterator[str]:
+    """Yield one line for each step that has to wait for the one before; nothing where all may happen at once."""
+    acting: dict[str, list[Change]] = {}
+    for change in changed:
+        if change.action in ("create", "update", "replace"):
+            acting.setdefault(change.configured, []).append(change)
+    graph = {address: set(_referred(context, address)) for address in context.plan.references}
+    levels: dict[str, int] = {}
+    try:
+        for address in TopologicalSorter(graph).static_order():
+            before = max((levels.get(each, 0) for each in graph.get(address, ())), default=0)
+            levels[address] = before + (1 if address in acting else 0)
+    except CycleError:
+        return
+    steps: dict[int, list[Change]] = {}
+    for address, changes in acting.items():
+        steps.setdefault(levels.get(address, 1), []).extend(changes)
+    gone = [change for change in changed if change.action == "delete"]
+    if len(steps) + bool(gone) < 2:
+        return
+    for number, step in enumerate(sorted(steps), start=1):
+        yield f"{number}: {_told(context, steps[step])}"
+    if gone:
+        yield f"deletions, dependents first: {_told(context, gone)}"
+
+
+def _referred(context: Context, address: str) -> Iterator[str]:
+    for references in context.plan.references[address].values():
+        for reference in references:
+            found = REFERENCE.fullmatch(reference)
+            if found and found[1] != address and found[1] in context.plan.references:
+                yield found[1]
+
+
+def _told(context: Context, changes: list[Change]) -> str:
+    names: dict[str, list[str]] = {}
+    for change in sorted(changes, key=lambda each: each.address):
+        how = "new one created first" if change.created_first else "old one deleted first"
+        word = f"replaced, {how}" if change.action == "replace" else WORDS[change.action]
+        names.setdefault(word, []).append(span(context.names.of(change.address), 80))
+    return "; ".join(f"{word}: {_some(each)}" for word, each in sorted(names.items()))
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:MOST_NAMES]) + (
+        f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    )

@@ -1,0 +1,151 @@
+"""Many findings that say the same of resources of one kind, as one: "12 tables in dataset d are deleted"."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from review.findings.finding import Detail, Finding
+from review.findings.text import CLOSE, OPEN, plural, span
+from review.plan.context import Context
+from review.plan.model import Change
+from review.plan.values import known, text
+
+FEWEST = 4  # findings that are worth a row of their own
+FEW_MEMBERS = 2  # principals of whom the same is said, so that it is not repeated
+MOST_NAMES = 12  # names of a group in its row
+ITS = span("…")  # stands for each one's own name
+# Arguments that say what a resource is part of, and the noun of that.
+PARENTS = {
+    "dataset_id": "dataset",
+    "dataset": "dataset",
+    "bucket": "bucket",
+    "instance": "instance",
+    "cluster": "cluster",
+    "topic": "topic",
+    "secret": "secret",
+    "managed_zone": "zone",
+    "repository": "repository",
+    "database": "database",
+    "network": "network",
+}
+OWN = (
+    "name",
+    "id",
+    "table_id",
+    "dataset_id",
+    "account_id",
+    "secret_id",
+    "topic",
+    "role_id",
+    "routine_id",
+    "key",
+)
+
+
+@dataclass(frozen=True)
+class Group:
+    """A row: one finding, or so many alike, with their names."""
+
+    first: Finding
+    members: tuple[Finding, ...]
+
+    @property
+    def where(self) -> str:
+        """The subject of the row."""
+        if len(self.members) == 1 or self.first.subject:
+            return self.first.where
+        noun, _, _ = self.first.where.partition(OPEN)
+        counted = plural(len(self.members), noun.strip())
+        return f"{counted} in {self.first.within}" if self.first.within else counted
+
+    @property
+    def sentence(self) -> str:
+        """What is said of each."""
+        if len(self.members) == 1:
+            return self.first.sentence
+        if self.first.subject:
+            return _listed([each.subject for each in self.members]) + _predicate(self.first)
+        names = _listed(["".join(each.where.partition(OPEN)[1:]) for each in self.members])
+        noun = self.first.where.partition(OPEN)[0].strip()
+        said = self.first.alike.removeprefix(f"{noun} {ITS} ")
+        said = f"are {said.removeprefix('is ')}" if said.startswith("is ") else f"each: {said}"
+        return f"{said}: {names}"
+
+    @property
+    def detail(self) -> Detail | None:
+        """Every one of a group with its own sentence, where the row does not have all; None where it does."""
+        many = len(self.members) > MOST_NAMES
+        if len(self.members) == 1 or not (
+            many or (self.first.alike and self.first.sentence != self.first.alike)
+        ):
+            return None
+        return Detail(
+            f"{self.where}, one by one", tuple(f"{each.where}: {each.sentence}" for each in self.members)
+        )
+
+
+def with_group(finding: Finding, context: Context) -> Finding:
+    """Return a finding with what it has in common with others: its sentence without its own name, and its parent."""
+    change = context.by_address.get(finding.address)
+    if finding.subject or change is None or not finding.where.rstrip().endswith(CLOSE):
+        return finding
+    return replace(finding, alike=_without_names(finding.sentence, change, context), within=_parent(change))
+
+
+def _without_names(sentence: str, change: Change, context: Context) -> str:
+    """Return a sentence in which each span that is the resource's own name stands for any name."""
+    own = {context.names.of(change.address), change.address, text(change.values, "name")}
+    own |= {text(side, key) for side in (change.old, change.new) for key in OWN}
+    tails = {each for each in own if each}
+    table = ".".join(text(change.values, key) for key in ("dataset_id", "table_id"))
+
+    def put(match: re.Match[str]) -> str:
+        return ITS if match[1] in tails or match[1] == table else match[0]
+
+    return re.sub(f"{OPEN}([^{OPEN}{CLOSE}]*){CLOSE}", put, sentence)
+
+
+def _parent(change: Change) -> str:
+    for argument, noun in PARENTS.items():
+        value = change.values.get(argument)
+        if isinstance(value, str) and value and known(value) and argument not in ("name",):
+            if change.type.endswith(f"_{noun}"):
+                continue
+            return f"{noun} {span(value.rpartition('/')[2])}"
+    return ""
+
+
+def grouped(findings: Iterable[Finding]) -> list[Group]:
+    """Return the rows of findings, in their order: those alike stand where the first of them does."""
+    alike: defaultdict[tuple[object, ...], list[Finding]] = defaultdict(list)
+    for each in findings:
+        alike[_key(each)].append(each)
+    rows = []
+    for members in alike.values():
+        few = FEW_MEMBERS if members[0].subject else FEWEST
+        if len(members) >= few and (members[0].alike or members[0].subject):
+            rows.append(Group(members[0], tuple(members)))
+        else:
+            rows += [Group(each, (each,)) for each in members]
+    order = {id(each): index for index, each in enumerate(findings)}
+    return sorted(rows, key=lambda row: order[id(row.first)])
+
+
+def _key(finding: Finding) -> tuple[object, ...]:
+    noun = finding.where.partition(OPEN)[0]
+    if finding.subject:
+        return (finding.severity, finding.kind, finding.where, _predicate(finding), finding.undo)
+    if not finding.alike:
+        return (id(finding),)
+    return (finding.severity, finding.kind, noun, finding.alike, finding.within, finding.undo)
+
+
+def _predicate(finding: Finding) -> str:
+    """Return a sentence without whom it is about."""
+    return finding.sentence.removeprefix(finding.subject)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{', '.join(names[:MOST_NAMES])}{more}"

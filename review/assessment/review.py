@@ -1,0 +1,240 @@
+"""From a plan to a review: every finding in order, and what stands beside them."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from review.access.grant_changes import drifted_grants
+from review.assessment.apply_order import order_of_apply
+from review.assessment.grouping import with_group
+from review.assessment.plan_findings import plan_findings
+from review.assessment.unexamined import (
+    Level,
+    Unexamined,
+    gaps,
+    unexamined,
+    unexamined_findings,
+    with_severity,
+)
+from review.cost.estimate import Cost, cost
+from review.cost.price_book import Book
+from review.data.actions import deferred
+from review.findings.finding import ACKNOWLEDGEMENTS, Detail, Finding, Kind, Severity, order
+from review.findings.text import plural, span, spans
+from review.plan.context import Context
+from review.plan.differences import STATUS, arguments, computed, differences, told
+from review.plan.model import OLD_FORMATS, Change, Output, Plan
+from review.plan.values import leaves
+
+# Types of which a status is what somebody wrote.
+WRITTEN = ("google_monitoring_alert_policy", "google_storage_hmac_key", "google_kms_crypto_key_version")
+MUCH_MORE = 20  # dollars a month
+CONCERNS = {
+    "update": "updated",
+    "create": "created",
+    "replace": "replaced",
+    "delete": "deleted",
+    "forget": "forgotten",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """Lines that are folded away below the table, in the order in which they are cut last to first."""
+
+    title: str
+    lines: tuple[str, ...] = ()
+    details: tuple[Detail, ...] = ()
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a reviewer reads. `refused` says why the plan must not be applied as it is; empty where it may."""
+
+    findings: tuple[Finding, ...] = ()
+    counts: tuple[tuple[str, int], ...] = ()
+    sections: tuple[Section, ...] = ()
+    refused: str = ""
+    partial: bool = False  # the plan is a part of what would happen, so that nothing is known not to
+    drift: int = 0  # resources that differ from what the last apply left
+    notes: tuple[str, ...] = ()
+    compared: bool = False
+    cost: Cost | None = None
+    unexamined: Unexamined = field(default_factory=Unexamined)  # types and arguments that were not looked at
+
+    @property
+    def acknowledgements(self) -> tuple[str, ...]:
+        """What somebody has to acknowledge before the plan is applied."""
+        found = {finding.severity.acknowledgement for finding in self.findings}
+        return tuple(each for each in ACKNOWLEDGEMENTS if each in found)
+
+    @property
+    def severity(self) -> Severity:
+        """The severity of the heaviest finding."""
+        return max((finding.severity for finding in self.findings), default=Severity.NOTE)
+
+    @property
+    def empty(self) -> bool:
+        """Nothing happens at all, and nothing is to be told."""
+        return not (self.findings or self.sections or self.refused)
+
+
+def review(context: Context, book: Book, level: Level = Level.ACKNOWLEDGE) -> Review:
+    """Return the review of a plan, with a month's cost by this book of prices.
+
+    `level` says how severe it is that a type or an argument was not looked at.
+    """
+    plan = context.plan
+    changed = [each for each in plan.changes if each.action in CONCERNS and each.mode == "managed"]
+    month = cost(context, book) if changed else None
+    not_looked_at = gaps(plan.changes)
+    told_ = [*plan_findings(context), *unexamined_findings(not_looked_at, context, level), *_of_cost(month)]
+    found = sorted((with_group(with_severity(each, level), context) for each in told_), key=order)
+    counts = Counter(CONCERNS[each.action] for each in changed)
+    moved = sum(1 for each in plan.changes if each.previous and each.previous != each.address)
+    imported = sum(1 for each in plan.changes if each.importing)
+    invoked = sum(1 for each in plan.invocations if not each.deferred)
+    extras = (("moved", moved), ("imported", imported), ("actions invoked", invoked))
+    extra = [(name, count) for name, count in extras if count]
+    return Review(
+        findings=tuple(found),
+        counts=(*((word, counts[word]) for word in CONCERNS.values() if counts[word]), *extra),
+        sections=tuple(each for each in _sections(context, changed) if each.lines or each.details),
+        refused=refusal(plan),
+        partial=bool(refusal(plan)),
+        drift=len(drifted(context)),
+        compared=plan.compared,
+        cost=month,
+        unexamined=unexamined(not_looked_at, found),
+        notes=tuple(_notes(plan)),
+    )
+
+
+def _of_cost(month: Cost | None) -> Iterator[Finding]:
+    """Yield what a month costs, where that changes; what costs much more needs care."""
+    if month is not None and not month.same:
+        old, new = month.totals
+        severity = Severity.CARE if new - old >= max(MUCH_MORE, old / 2) else Severity.CHANGE
+        yield Finding(
+            Kind.COST, severity, "a month", f"costs {month.headline.removesuffix(' a month')}", size=1
+        )
+
+
+def refusal(plan: Plan) -> str:
+    """Return why a plan must not be applied; empty where it may."""
+    if plan.errored:
+        return "planning failed, so the plan is incomplete; fix the error and plan again"
+    if plan.deferred:
+        return (
+            f"the plan is incomplete: {plural(len(plan.deferred), 'change')} cannot be planned yet; apply in steps and "
+            "review each of them"
+        )
+    if waiting := [each for each in plan.invocations if each.deferred]:
+        return (
+            f"the plan is incomplete: {plural(len(waiting), 'action')} cannot be planned yet "
+            f"({spans([each.address for each in waiting], 4)}); apply in steps and review each of them"
+        )
+    if plan.complete is False:
+        return "the plan is incomplete (-target, or deferred changes); plan again without -target"
+    if plan.applyable is False and any(each.action not in ("no-op", "read") for each in plan.changes):
+        return "Terraform says that this plan cannot be applied"
+    return ""
+
+
+def _notes(plan: Plan) -> Iterator[str]:
+    if plan.compared:
+        yield (
+            "Compares two synthesized stacks without credentials: what is deployed is not read, so drift and values "
+            "that are known only after the apply are not shown."
+        )
+    if plan.format in OLD_FORMATS:
+        yield (
+            f"Plan format {plan.format} (Terraform 0.12 to 1.0) marks few or no sensitive values and reports little "
+            "or no drift: secrets are recognized by name and format only. Plan with a newer Terraform to be sure."
+        )
+    if plan.complete is None and not plan.compared:
+        yield (
+            "The plan does not say whether it is complete (Terraform 1.8 and later do): a plan made with -target "
+            "looks the same."
+        )
+    if plan.secrets:
+        yield f"{plural(len(plan.secrets), 'sensitive value')} hidden."
+
+
+def _sections(context: Context, changed: list[Change]) -> Iterator[Section]:
+    plan = context.plan
+    unknown = [span(each.address) for each in plan.checks if each.status == "unknown"]
+    yield Section("Checks known only after the apply", tuple(unknown))
+    yield Section("Order of the apply", tuple(order_of_apply(context, changed)))
+    yield Section("Deferred to a later plan", tuple(deferred(each, context) for each in plan.deferred))
+    yield Section("Changed outside of Terraform since the last apply (drift)", drifted(context))
+    yield Section("Outputs", tuple(_output(each) for each in plan.outputs))
+    for each in plan.invocations:
+        values = tuple(f"{span(path)}: {span(value)}" for path, value in leaves(each.values) if path)
+        yield Section(f"Configuration of action {span(each.address)}", values)
+    yield Section("Known only after the apply", tuple(_later(changed, context)))
+    # What is made or goes has every argument in its fold: cut first where a comment has no room for all.
+    for change in sorted(changed, key=lambda each: each.action not in ("update", "replace")):
+        if details := arguments(change) if change.action != "forget" else ():
+            yield Section(f"Arguments of {context.where(change)}", details=details)
+
+
+def _output(output: Output) -> str:
+    name = span(output.name)
+    if output.action == "create":
+        return f"{name} is new: {span(output.after)}"
+    if output.action == "delete":
+        return f"{name} is removed; it was {span(output.before)}"
+    return f"{name}: {span(output.before)} → {span(output.after)}"
+
+
+def drifted(context: Context) -> tuple[str, ...]:
+    """Return one line for each resource that was changed in more than what the provider fills in."""
+    lines = []
+    for change in context.plan.drift:
+        where = context.where(change)
+        grants = list(drifted_grants(change, context)) if change.action != "delete" else []
+        listed = change.type == "google_bigquery_dataset" or grants
+        found = [
+            each
+            for each in differences(change)
+            if not (listed and each.path.startswith(("access", "member")))
+            and (change.type in WRITTEN or re.split(r"[.\[]", each.path)[0] not in STATUS)
+        ]
+        if change.action == "delete":
+            lines.append(f"{where} was deleted{_mended(change, context)}")
+        elif found or grants:
+            words = [*grants, *(told(each) for each in found)]
+            shown = "; ".join(words[:4])
+            more = f"; and {len(words) - 4} more" if len(words) > 4 else ""
+            lines.append(f"{where}: {shown}{more}{_mended(change, context)}")
+    return tuple(lines)
+
+
+def _mended(drifted: Change, context: Context) -> str:
+    """Say whether the plan undoes a drift."""
+    planned = context.by_address.get(drifted.address)
+    if planned is None or planned.action in ("no-op", "read"):
+        return ": this plan does not change that"
+    words = {
+        "update": "updates it",
+        "create": "creates it again",
+        "replace": "replaces it",
+        "delete": "deletes it",
+    }
+    return f": this plan {words.get(planned.action, 'acts on it')}"
+
+
+def _later(changed: list[Change], context: Context) -> Iterator[str]:
+    for change in changed:
+        if change.action in ("update", "replace") and (later := computed(change)):
+            yield f"{context.where(change)}: {spans(later, 12)}"
+
+
+def summary(counts: tuple[tuple[str, int], ...]) -> str:
+    """Return the counts in words."""
+    told = (
+        f"{count:,} {word.replace('actions', 'action') if count == 1 else word}" for word, count in counts
+    )
+    return ", ".join(told) or "no resource changes"

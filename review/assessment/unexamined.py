@@ -1,0 +1,180 @@
+"""What of a plan was not looked at: types and arguments that neither the table of types nor a renderer knows.
+
+Of these a review never says "no", "nobody" or "none"; which of them need an acknowledgement is a setting.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from review.access.exposure import SPEAKS_OF_ACCESS, unexamined_access
+from review.data.arguments import has_rule
+from review.findings.finding import Finding, Kind, Severity
+from review.findings.text import span, spans
+from review.google_cloud.resource_types import facts, unknown_arguments
+from review.plan.context import Context
+from review.plan.differences import COMPUTED, STATUS, Difference, differences, differing_paths
+from review.plan.model import Change
+from review.plan.values import leaves, number
+from review.types import registry
+
+# Arguments that decide how long something is kept, or whether what is there goes.
+SPEAKS_OF_DATA = re.compile(
+    r"\w*retention\w*|\w*retain\w*|\w*_ttl|ttl\w*|\w*expir\w*|gc_\w+|\w*lifecycle_rules?|soft_delete\w*|\w*purge\w*|"
+    r"\w*truncat\w*|\w*max_age\w*|\w*delete_after\w*|\w*cleanup\w*|eviction\w*|deletion_window\w*"
+)
+# Arguments that say how much there is room for: what shrinks may lose what has none any more.
+SPEAKS_OF_SIZE = re.compile(r"\w*(?:size|capacity|memory|_gb|_gib|_tib|storage)\w*")
+TYPE_SPEAKS_OF_ACCESS = re.compile(
+    r"_(?:iam|policy|role|member\w*|binding|grant|permissions?|access|acl|user|group|firewall|security_group\w*|"
+    r"credentials?|keys?|token|collaborator|attachment)(?:_|$)"
+)
+
+
+class Level(Enum):
+    """How severe it is that something was not looked at: the gate's setting."""
+
+    NOTE = "note"  # it is told, and needs no acknowledgement
+    ACKNOWLEDGE = "acknowledge"  # where a type that is not known is deleted or replaced, or may widen access
+    STRICT = "strict"  # wherever anything was not looked at
+
+
+@dataclass(frozen=True)
+class Unexamined:
+    """Types, and arguments as `type.argument`, that were not looked at, by what they were not looked at for."""
+
+    data: tuple[str, ...] = ()
+    access: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.data or self.access or self.code)
+
+
+Gaps = tuple[set[str], set[str], set[str]]  # what was not looked at for data, for access and for code
+
+
+def gaps(changes: tuple[Change, ...]) -> list[tuple[Change, Gaps]]:
+    """Return each change in which something was not looked at, with what."""
+    found = [(change, _of_change(change)) for change in changes]
+    return [(change, each) for change, each in found if any(each)]
+
+
+def unexamined(found: list[tuple[Change, Gaps]], findings: Iterable[Finding] = ()) -> Unexamined:
+    """Return what was not looked at in all changes together, and what `findings` say may do anything."""
+    parts = [{name for _, each in found for name in each[part]} for part in range(3)]
+    opaque = {each.opaque for each in findings} - {""}
+    return Unexamined(
+        tuple(sorted(parts[0] | opaque)), tuple(sorted(parts[1] | opaque)), tuple(sorted(parts[2]))
+    )
+
+
+def _of_change(change: Change) -> Gaps:
+    """Return what was not looked at for data, for access and for code."""
+    if change.mode != "managed" or change.action in ("no-op", "read", "forget"):
+        return set(), set(), set()
+    known = facts(change.type)
+    access = set(unexamined_access(change))
+    if registry.is_registered(change.type):
+        return set(), access, set()
+    if known is None:
+        data = {change.type}
+        code = {change.type} if change.after is not None else set[str]()
+        return data, access, code
+    if change.after is None:
+        return set(), access, set()
+    strange = {
+        f"{change.type}.{key}"
+        for key in unknown_arguments(change.type, differing_paths(change))
+        if key.partition(".")[0] not in COMPUTED | STATUS
+    }
+    if change.before is None:
+        return set(), access | strange, strange
+    kept = () if registry.renderers(change.type) else _data_paths(change)
+    return strange | {f"{change.type}.{each}" for each in kept}, access | strange, strange
+
+
+def _data_paths(change: Change) -> Iterator[str]:
+    """Yield each argument that differs, up to the part of it that speaks of what is kept; sizes where they shrink."""
+    for difference in differences(change):
+        bare = re.sub(r"\[[^\]]*\]", "", difference.path)
+        if (
+            SPEAKS_OF_SIZE.fullmatch(bare.rpartition(".")[2])
+            and _shrinks(difference)
+            and not has_rule(change, bare)
+        ):
+            yield bare
+        sides = (difference.before, difference.after)
+        for leaf in {leaf for side in sides for leaf, _ in leaves(side, difference.path)}:
+            steps = re.sub(r"\[[^\]]*\]", "", leaf).split(".")
+            for index, step in enumerate(steps):
+                path = ".".join(steps[: index + 1])
+                if SPEAKS_OF_DATA.fullmatch(step) and not has_rule(change, path):
+                    yield path
+                    break
+
+
+def _shrinks(difference: Difference) -> bool:
+    sides = [number({"": each}, "") for each in (difference.before, difference.after)]
+    return sides[0] is not None and sides[1] is not None and sides[1] < sides[0]
+
+
+def unexamined_findings(
+    found: list[tuple[Change, Gaps]], context: Context, level: Level
+) -> Iterator[Finding]:
+    """Yield what needs a reviewer's eye because it was not looked at, beside deletions, which are told anyway."""
+    for change, (data, access, code) in found:
+        if change.after is None:
+            continue
+        unknown = facts(change.type) is None and not registry.is_registered(change.type)
+        widens = change.type in access and unknown and _may_widen(change)
+        if level is Level.STRICT and (access or code or widens):
+            severity = Severity.WIDENED
+        elif level is Level.STRICT:
+            severity = Severity.POSSIBLE_LOSS
+        elif widens:
+            severity = Severity.WIDENED if level is Level.ACKNOWLEDGE else Severity.CARE
+        else:
+            continue
+        names = spans(sorted(data | access | code), 4)
+        what = "its type is not known" if unknown else f"{names} not examined"
+        words = "may widen access" if severity is Severity.WIDENED or widens else "may lose data"
+        yield Finding(
+            Kind.DATA if severity is Severity.POSSIBLE_LOSS else Kind.ACCESS,
+            severity,
+            context.where(change),
+            f"{words}: {what}",
+            undo="not known",
+            size=20,
+            address=change.address,
+            unexamined=True,
+        )
+
+
+def _may_widen(change: Change) -> bool:
+    """Tell whether a change of a type that is not known speaks of access, by its name or its arguments."""
+    if TYPE_SPEAKS_OF_ACCESS.search(change.type):
+        return True
+    return any(
+        SPEAKS_OF_ACCESS.fullmatch(step)
+        for each in differences(change)
+        for leaf, value in leaves(each.after, each.path)
+        if value not in (None, "", False, [], {})
+        for step in re.sub(r"\[[^\]]*\]", "", leaf).split(".")
+    )
+
+
+def with_severity(finding: Finding, level: Level) -> Finding:
+    """Return a finding with the severity that the setting gives to what is not known."""
+    if finding.unexamined and level is Level.NOTE and finding.severity > Severity.CARE:
+        return replace(finding, severity=Severity.CARE)
+    if finding.opaque and level is Level.STRICT:
+        return replace(finding, severity=max(finding.severity, Severity.POSSIBLE_LOSS))
+    return finding
+
+
+def told(names: tuple[str, ...], most: int = 6) -> str:
+    """Return names as spans, and how many more there are."""
+    shown = ", ".join(span(each) for each in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

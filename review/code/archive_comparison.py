@@ -1,0 +1,200 @@
+"""Code that goes live: two archives compared file by file, requirements by version."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from review.findings.finding import Detail
+from review.findings.text import SENSITIVE, plural, span
+from review.plan.archives import MOST_FILE, Archive, Entry
+from review.plan.differences import diff
+from review.secrets.forms import secrets_by_form
+
+MOST_FILES = 40  # whose differences are shown line by line
+LINES_A_FILE = 40
+REQUIREMENTS = re.compile(r"(?:^|/)(?:requirements|constraints)[\w.-]*\.(?:txt|in)$")
+REQUIREMENT = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\[[\w,\s-]*\])?\s*(?:([=~!<>]=?=?)\s*([^\s;\\#,]+))?")
+INSTALLED = re.compile(r"(?:^|/)([A-Za-z0-9][\w.]*)-([\w.!+]+)\.dist-info/METADATA$")
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """One file that comes, goes or changes: the lines that come and go, and a short diff."""
+
+    name: str
+    what: str  # added, removed, changed
+    come: int = 0
+    gone: int = 0
+    lines: tuple[str, ...] = ()
+    binary: bool = False
+
+    @property
+    def told(self) -> str:
+        """The file in a few words, its name as a span."""
+        if self.what != "changed":
+            return f"{span(self.name)} {self.what}"
+        return f"{span(self.name)} ({'binary' if self.binary else f'+{self.come} −{self.gone}'})"
+
+
+@dataclass(frozen=True)
+class CodeChange:
+    """What differs between two archives; `problem` says why that cannot be told."""
+
+    files: tuple[FileChange, ...] = ()
+    requirements: tuple[str, ...] = ()
+    problem: str = ""
+    repeated: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """The change in one line."""
+        if self.problem:
+            return self.problem
+        if not self.files:
+            return "no file differs"
+        order = sorted(self.files, key=lambda each: (bool(REQUIREMENTS.search(each.name)), each.name))
+        shown = ", ".join(each.told for each in order[:5])
+        more = f" and {plural(len(order) - 5, 'more file')}" if len(order) > 5 else ""
+        needs = f"; requirements: {', '.join(self.requirements[:6])}" if self.requirements else ""
+        rest = f" and {len(self.requirements) - 6} more" if len(self.requirements) > 6 else ""
+        twice = (
+            f"; duplicate entries: {', '.join(span(each) for each in self.repeated[:3])}"
+            if self.repeated
+            else ""
+        )
+        return f"{shown}{more}{needs}{rest}{twice}"
+
+    def details(self, where: str) -> tuple[Detail, ...]:
+        """Return a diff of each file."""
+        details = [
+            Detail(f"{where}: {each.told}", each.lines, "diff")
+            for each in self.files[:MOST_FILES]
+            if each.lines
+        ]
+        if self.requirements:
+            details.append(Detail(f"{where}: requirements", self.requirements))
+        if len(self.files) > 5:
+            details.append(
+                Detail(f"{where}: every file that differs", tuple(each.told for each in self.files))
+            )
+        return tuple(details)
+
+
+def compare_archives(old: Archive | None, new: Archive | None, mask: Callable[[str], str]) -> CodeChange:
+    """Return what differs between what runs and what is to run; either may not be found, or not be read.
+
+    `mask` hides secrets in whatever is shown of a file.
+    """
+    for side, archive in (("the old archive", old), ("the new archive", new)):
+        if archive is None:
+            return CodeChange(problem=f"{side} was not found, so its changes cannot be shown")
+        if archive.problem:
+            return CodeChange(problem=f"{side} cannot be read: {archive.problem}")
+    assert old is not None  # noqa: S101
+    assert new is not None  # noqa: S101
+    before, after = dict(old.files), dict(new.files)
+    if old.single and new.single:
+        before = dict(zip(after, before.values(), strict=True))  # one file, named by what is in it
+    found = tuple(_files(before, after, mask))
+    return CodeChange(found, tuple(_requirements(before, after)), repeated=new.repeated)
+
+
+def _files(
+    before: dict[str, Entry], after: dict[str, Entry], mask: Callable[[str], str]
+) -> Iterator[FileChange]:
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if old is not None and new is not None and _same(old, new):
+            continue
+        what = "added" if old is None else "removed" if new is None else "changed"
+        texts = _text(old), _text(new)
+        if (old is not None and texts[0] is None) or (new is not None and texts[1] is None):
+            yield FileChange(name, what, binary=True)
+            continue
+        if _is_generated(name):
+            yield FileChange(name, what)
+            continue
+        shown = what == "changed"
+        lines = (
+            diff(_hidden(mask(texts[0] or "")), _hidden(mask(texts[1] or "")), LINES_A_FILE) if shown else ()
+        )
+        yield FileChange(name, what, *_counts(texts[0] or "", texts[1] or ""), lines=lines)
+
+
+def _hidden(content: str) -> str:
+    """Hide what shows by its form to be a secret: an archive's files are in no plan, so no mark covers them."""
+    for secret in secrets_by_form(content):
+        content = content.replace(secret, SENSITIVE)
+    return content
+
+
+def _same(old: Entry, new: Entry) -> bool:
+    if old.content is not None and new.content is not None:
+        return old.content == new.content
+    return (old.crc, old.size) == (new.crc, new.size)
+
+
+def _text(entry: Entry | None) -> str | None:
+    """Return a file as text; None where it is none, or too long to be compared."""
+    if entry is None or entry.content is None or entry.size > MOST_FILE or b"\0" in entry.content:
+        return None
+    try:
+        return entry.content.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _counts(old: str, new: str) -> tuple[int, int]:
+    """Return how many lines come and go; the same lines in another order count as nothing."""
+    left: dict[str, int] = {}
+    for line in old.splitlines():
+        left[line] = left.get(line, 0) + 1
+    come = 0
+    for line in new.splitlines():
+        if left.get(line):
+            left[line] -= 1
+        else:
+            come += 1
+    return come, sum(left.values())
+
+
+def _is_generated(name: str) -> bool:
+    """Tell of an installed package's own files, whose version says enough."""
+    return any(part.endswith((".dist-info", ".egg-info")) for part in PurePosixPath(name).parts[:-1])
+
+
+def _requirements(before: dict[str, Entry], after: dict[str, Entry]) -> Iterator[str]:
+    versions = _versions(before), _versions(after)
+    for name in sorted({*versions[0], *versions[1]}):
+        old, new = versions[0].get(name), versions[1].get(name)
+        if old == new:
+            continue
+        if old is None:
+            yield f"{span(name)} {_shown(new)} is added"
+        elif new is None:
+            yield f"{span(name)} {_shown(old)} is removed"
+        else:
+            yield f"{span(name)} {_shown(old)} → {_shown(new)}"
+
+
+def _shown(version: str | None) -> str:
+    return span(version) if version else "(any version)"
+
+
+def _versions(files: dict[str, Entry]) -> dict[str, str]:
+    """Return what is required or installed, name → version, as it is written there."""
+    found: dict[str, str] = {}
+    for name in sorted(files):
+        if installed := INSTALLED.search(name):
+            found[_normal(installed[1])] = installed[2]
+        elif REQUIREMENTS.search(name):
+            for line in (_text(files[name]) or "").splitlines():
+                if not line[:1].isspace() and (match := REQUIREMENT.match(line)):
+                    sign = match[2] or ""
+                    found[_normal(match[1])] = f"{'' if sign == '==' else sign}{match[3] or ''}"
+    return found
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,101 @@
+"""Code within arguments: startup scripts, workflows, routines, builds, jobs and their images, as what goes live.
+
+Which arguments are code is data, `code_arguments.json`. Archives and functions have renderers of their own.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from review.findings.finding import NO, YES, Detail, Finding, Kind, Severity
+from review.findings.text import plural, span
+from review.plan.context import Context
+from review.plan.differences import diff
+from review.plan.model import Change
+from review.plan.values import Values, leaves, text, written_of
+
+TABLE = Path(__file__).with_name("code_arguments.json")
+SHORT = 120  # characters of a value that is shown in the sentence
+MOST = 3  # arguments in one sentence
+ITEM = "google_compute_project_metadata_item"
+
+
+@cache
+def _table() -> dict[str, Any]:
+    return dict(json.loads(TABLE.read_text("utf-8")))
+
+
+@cache
+def _paths(type_: str) -> tuple[str, ...]:
+    table: Mapping[str, list[str]] = _table()["arguments"]
+    found = table.get(type_)
+    if found is None:
+        found = next((paths for key, paths in table.items() if "*" in key and fnmatchcase(type_, key)), [])
+    return tuple(found)
+
+
+def code_findings(change: Change, context: Context) -> Iterator[Finding]:
+    """Yield what code a change brings: one finding, with a diff for each argument that is longer than a line."""
+    if change.after is None:
+        return
+    shown, details = [], []
+    for name, before, after in _differing(change):
+        if len(before) <= SHORT and len(after) <= SHORT and "\n" not in before + after:
+            shown.append(
+                f"{span(name)}: {span(before)} → {span(after)}" if before else f"{span(name)}: {span(after)}"
+            )
+            continue
+        lines = diff(before, after)
+        come = sum(each.startswith("+") for each in lines)
+        gone = sum(each.startswith("-") for each in lines)
+        shown.append(f"{span(name)} (+{come} −{gone} lines)")
+        details.append(Detail(span(name), lines, "diff"))
+    if not shown:
+        return
+    more = f"; and {plural(len(shown) - MOST, 'more argument')}" if len(shown) > MOST else ""
+    once = change.type in _table()["runs_once"]
+    verb = "runs once" if once else "goes live"
+    yield Finding(
+        Kind.CODE,
+        Severity.CODE,
+        context.where(change),
+        f"this code {verb}: {'; '.join(shown[:MOST])}{more}",
+        undo=NO if once else YES,
+        size=4,
+        details=tuple(details),
+        address=change.address,
+    )
+
+
+def _differing(change: Change) -> Iterator[tuple[str, str, str]]:
+    """Yield name, old text and new text of each argument with code that is new or differs."""
+    if change.type == ITEM and re.search(r"script|user-data", text(change.new, "key")):
+        yield text(change.new, "key"), text(change.old, "value"), text(change.new, "value")
+    created_only = _table()["created_only"].get(change.type, ()) if change.before is None else ()
+    for path in (*created_only, *_paths(change.type)):
+        before, after = _code(change.old, path), _code(change.new, path)
+        if after != before and (after or before):
+            yield path, before, after
+
+
+def _code(values: Values, path: str) -> str:
+    """Return what lies at a path, through every block of a list, as text: one line for each leaf."""
+    found: list[Any] = [values]
+    for step in path.split("."):
+        found = [
+            inside.get(step)
+            for each in found
+            for inside in (each if isinstance(each, list) else [each])
+            if isinstance(inside, Mapping)
+        ]
+    lines = []
+    for each in found:
+        for leaf, value in leaves(each):
+            if value not in (None, "", [], {}):
+                name = re.sub(r"\[0\]", "", leaf).lstrip(".")
+                lines.append(f"{name}: {written_of(value)}" if name else written_of(value))
+    return "\n".join(lines)

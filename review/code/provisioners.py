@@ -1,0 +1,86 @@
+"""Provisioners: commands that an apply runs beside what it changes, when a resource is created or destroyed."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from review.findings.finding import NO, Detail, Finding, Kind, Severity
+from review.findings.text import span
+from review.plan.context import Context
+from review.plan.differences import diff
+from review.plan.model import Change
+from review.plan.values import get, text
+
+MOST = 200  # characters of a command in a sentence
+
+
+def provisioner_findings(context: Context) -> Iterator[Finding]:
+    """Yield what the apply runs for each resource that is created or destroyed, and what runs the next time."""
+    for change in context.plan.changes:
+        if change.mode != "managed" or change.deposed:
+            continue
+        old = context.plan.old_provisioners.get(change.configured, ())
+        new = context.plan.provisioners.get(change.configured, ())
+        if "create" in change.actions:
+            yield from _runs(change, context, new, old, when="create")
+        if change.destroys:
+            yield from _runs(change, context, new or old, (), when="destroy")
+        if context.plan.compared and not change.destroys and "create" not in change.actions and old != new:
+            sentence = "its provisioners change; they run the next time it is created or destroyed"
+            yield _finding(change, context, sentence, _details(old, new))
+
+
+def _runs(
+    change: Change,
+    context: Context,
+    provisioners: tuple[Mapping[str, Any], ...],
+    before: tuple[Mapping[str, Any], ...],
+    *,
+    when: str,
+) -> Iterator[Finding]:
+    for each in provisioners:
+        if (text(each, "when") or "create") != when:
+            continue
+        command = text(each, "command") or text(each, "inline") or _written(each.get("arguments"))
+        where = {"local-exec": "on the machine that runs Terraform", "remote-exec": "on the resource"}.get(
+            text(each, "type"), ""
+        )
+        sentence = f"the apply runs provisioner {span(text(each, 'type'))} {where}".rstrip()
+        sentence += f" when it is {'created' if when == 'create' else 'destroyed'}: {span(command, MOST)}"
+        opaque = f"{change.address} provisioner {text(each, 'type')}"
+        yield _finding(change, context, sentence, _details(before, (each,)), opaque)
+
+
+def _finding(
+    change: Change, context: Context, sentence: str, details: tuple[Detail, ...], opaque: str = ""
+) -> Finding:
+    return Finding(
+        Kind.CODE,
+        Severity.CODE,
+        context.where(change),
+        sentence,
+        undo=NO,
+        size=20,
+        details=details,
+        address=change.address,
+        opaque=opaque,
+    )
+
+
+def _details(old: tuple[Mapping[str, Any], ...], new: tuple[Mapping[str, Any], ...]) -> tuple[Detail, ...]:
+    lines = diff(_document(old), _document(new))
+    return (Detail("provisioners", lines, "diff"),) if lines else ()
+
+
+def _document(provisioners: tuple[Mapping[str, Any], ...]) -> str:
+    lines = []
+    for each in provisioners:
+        lines.append(f"{text(each, 'type')} (when: {text(each, 'when') or 'create'})")
+        arguments = get(each, "arguments")
+        for key, value in sorted(arguments.items()) if isinstance(arguments, Mapping) else ():
+            lines += [f"  {key}: {line}" for line in _written(value).splitlines()]
+    return "\n".join(lines)
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,146 @@
+"""What is said of whatever runs code: its environment, its identity, who may reach it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from review.findings.finding import Finding, Kind, Severity
+from review.findings.text import HIDDEN, span
+from review.google_cloud.grants import Grant, resource
+from review.plan.context import Context
+from review.plan.model import Change
+from review.plan.values import blocks, get, known, text
+
+MOST = 8
+Variables = dict[str, str]
+
+
+def variables(values: Any, *paths: str) -> Variables:
+    """Return environment variables by name, from mappings, from blocks of name and value, and from secrets."""
+    found: Variables = {}
+    for path in paths:
+        value = get(values, path)
+        if isinstance(value, Mapping):
+            found.update({name: _text(each) for name, each in value.items()})
+            continue
+        for block in blocks(values, path):
+            name = text(block, "name") or text(block, "key")
+            source = blocks(block, "value_source.secret_key_ref") or ([block] if "secret" in block else [])
+            if source:
+                version = text(source[0], "version") or "latest"
+                found[name] = f"version {version} of the secret {text(source[0], 'secret')}"
+            else:
+                found[name] = _text(get(block, "value"))
+    return found
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def environment(
+    change: Change, context: Context, old: Variables, new: Variables, of: str = ""
+) -> Iterator[Finding]:
+    """Say which environment variables come, go and change."""
+    told = []
+    for name in sorted({*old, *new}):
+        if old.get(name) == new.get(name):
+            continue
+        if name not in old:
+            told.append(f"{span(name)} is set to {span(new[name])}")
+        elif name not in new:
+            told.append(f"{span(name)} is no longer set (it was {span(old[name])})")
+        elif HIDDEN in old[name] and HIDDEN in new[name]:
+            told.append(f"{span(name)} changes (sensitive)")
+        else:
+            told.append(f"{span(name)}: {span(old[name])} → {span(new[name])}")
+    if told:
+        more = f"; and {len(told) - MOST} more" if len(told) > MOST else ""
+        sentence = f"environment variables{of}: {'; '.join(told[:MOST])}{more}"
+        yield Finding(
+            Kind.CODE, Severity.CODE, context.where(change), sentence, size=3, address=change.address
+        )
+
+
+def identity(change: Change, context: Context, path: str) -> Iterator[Finding]:
+    """Say as whom a workload runs from now on, and what that lets it do that it could not before."""
+    old, new = text(change.old, path), text(change.new, path)
+    if change.before is None or change.after is None or old == new:
+        return
+    if not known(get(change.new, path)) and get(change.new, path) is not None:
+        before = span(old or "the default one")
+        told = f"runs as {context.told(change, change.new, path)} instead of {before}"
+        yield _identity(change, context, told, widened=True)
+        return
+    had = {(each.kind, each.resource, each.role) for each in _held(old, context, new=False)}
+    gains = [
+        each for each in _held(new, context, new=True) if (each.kind, each.resource, each.role) not in had
+    ]
+    before = span(old) if old else "the project's default account"
+    if not new:
+        told = (
+            f"runs as the project's default account, which can often edit the whole project; before: {before}"
+        )
+        yield _identity(change, context, told, widened=True)
+        return
+    may = "; ".join(f"{each.lets.words} {resource(each)}" for each in gains[:4])
+    more = f"; and {len(gains) - 4} more" if len(gains) > 4 else ""
+    known_grants = gains or _held(new, context, new=True)
+    after = (
+        f": it can now {may}{more}"
+        if gains
+        else ""
+        if known_grants
+        else ": the permissions of that account are not in this plan"
+    )
+    told = f"runs as {span(new)} instead of {before}{after}"
+    yield _identity(change, context, told, widened=bool(gains) or not known_grants)
+
+
+def _held(email: str, context: Context, *, new: bool) -> tuple[Grant, ...]:
+    return context.held.get((f"serviceAccount:{email.rpartition('/')[2]}", new), ()) if email else ()
+
+
+def _identity(change: Change, context: Context, sentence: str, *, widened: bool) -> Finding:
+    return Finding(
+        Kind.ACCESS,
+        Severity.WIDENED if widened else Severity.CHANGE,
+        context.where(change),
+        sentence,
+        size=33 if widened else 0,
+        address=change.address,
+    )
+
+
+def reach(
+    change: Change, context: Context, path: str, words: Mapping[str, tuple[int, str]]
+) -> Iterator[Finding]:
+    """Say from where a workload can be reached. `words`: setting → how far that is, and in words."""
+    old, new = text(change.old, path), text(change.new, path)
+    if change.before is None or change.after is None or old == new:
+        return
+    before, after = words.get(old, (2, span(old or "unset"))), words.get(new, (2, span(new or "unset")))
+    widened = after[0] > before[0]
+    yield Finding(
+        Kind.ACCESS,
+        Severity.WIDENED if widened else Severity.CHANGE,
+        context.where(change),
+        f"can be reached {after[1]} instead of {before[1]}; its grants decide who can call it",
+        size=45 if widened and after[0] >= 2 else 31 if widened else 0,
+        address=change.address,
+    )
+
+
+def sizes(change: Change, context: Context, paths: Mapping[str, str]) -> Iterator[Finding]:
+    """Say how a workload's size or limits change. `paths`: argument → in words."""
+    told = []
+    for path, words in paths.items():
+        old, new = get(change.old, path), get(change.new, path)
+        if change.before is not None and change.after is not None and old != new and (old or new):
+            told.append(
+                f"{words} {span(old if old is not None else 'unset')} → {span(new if new is not None else 'unset')}"
+            )
+    if told:
+        sentence = "; ".join(told)
+        yield Finding(
+            Kind.SERVICE, Severity.CHANGE, context.where(change), sentence, size=2, address=change.address
+        )

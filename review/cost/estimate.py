@@ -1,0 +1,178 @@
+"""What a month costs, before and after: from schedules, machines, sizes and retention, with what is assumed."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from review.cost import registry
+from review.cost.calls import World, calls, world
+from review.cost.inventory import Line, Side
+from review.cost.price_book import Book
+from review.findings.finding import Detail
+from review.findings.text import rendered, span
+from review.google_cloud.resource_types import facts
+from review.plan.context import Context
+
+SEEN = 0.005  # dollars: less is not shown
+MOST = 6  # names of what is not counted, in the answer
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A month before and after, line by line.
+
+    `unknown` is what is counted and cannot be told, with the reason; `uncounted` the types that are not counted, of
+    which `pending` are those that the plan changes; `elsewhere` the regions that are counted at another one's prices.
+    """
+
+    before: tuple[Line, ...]
+    after: tuple[Line, ...]
+    currency: str
+    as_of: str
+    region: str
+    uncounted: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+
+    @property
+    def totals(self) -> tuple[float, float]:
+        """A month before and after."""
+        return sum(each.month for each in self.before), sum(each.month for each in self.after)
+
+    @property
+    def headline(self) -> str:
+        """The totals in a few words; no amount where all that there is was not counted."""
+        old, new = self.totals
+        if max(old, new) < SEEN and (self.unknown or self.pending):
+            return "cost not known" if self.unknown else "cost not counted"
+        about = "at least" if self.unknown else "about"
+        if self.same:
+            return f"{about} {self._money(new)} a month, before and after"
+        return f"{about} {self._money(old)} → {self._money(new)} a month"
+
+    @property
+    def same(self) -> bool:
+        """Tell whether nothing differs that one would see."""
+        return abs(self.totals[1] - self.totals[0]) < SEEN
+
+    @property
+    def answer(self) -> str:
+        """The totals, the three largest lines, and what is not in them."""
+        old, new = self.totals
+        parts = []
+        if max(old, new) >= SEEN or not (self.unknown or self.pending):
+            told = f"{self.headline[:1].upper()}{self.headline[1:]}"
+            if not self.same:
+                told = f"{told} ({'+' if new > old else '−'}{self._money(abs(new - old))})"
+            lines = sorted(self._lines(), key=lambda each: -max(each[1], each[2]))[:3]
+            shown = "; ".join(
+                f"{what} {self._pair(was, is_)}" for what, was, is_ in lines if max(was, is_) >= SEEN
+            )
+            parts.append(f"{told}{f': {shown}' if shown else ''}")
+        parts += self._gaps(self.pending)
+        return "; ".join(parts)
+
+    def _gaps(self, uncounted: tuple[str, ...]) -> list[str]:
+        """Return what the totals leave out, one phrase for each kind."""
+        kinds = {
+            "not known": self.unknown,
+            "not counted": uncounted,
+            f"counted at the prices of {self.region}": self.elsewhere,
+        }
+        return [
+            f"{kind}: {', '.join(each[:MOST])}{f' and {len(each) - MOST} more' if len(each) > MOST else ''}"
+            for kind, each in kinds.items()
+            if each
+        ]
+
+    @property
+    def details(self) -> tuple[Detail, ...]:
+        """Every line with what it was counted from, and what is not counted."""
+        told = {each.what: each.told for each in (*self.before, *self.after)}
+        lines = [
+            f"{what}: {self._pair(was, is_)} ({told[what]})"
+            for what, was, is_ in sorted(self._lines(), key=lambda each: (-max(each[1], each[2]), each[0]))
+        ]
+        lines.append(f"list prices of {self.region} as of {self.as_of}; --prices replaces them")
+        lines += [f"not known, and not in the total: {each}" for each in self.unknown]
+        if self.uncounted:
+            lines.append(f"not counted: {', '.join(self.uncounted)}")
+        if self.elsewhere:
+            lines.append(
+                f"no price list of their own, counted at the prices of {self.region}: {', '.join(self.elsewhere)}"
+            )
+        return (Detail("monthly cost, line by line", tuple(lines)),)
+
+    def _lines(self) -> Iterator[tuple[str, float, float]]:
+        old, new = ({each.what: each.month for each in side} for side in (self.before, self.after))
+        for what in sorted({*old, *new}):
+            yield what, old.get(what, 0.0), new.get(what, 0.0)
+
+    def _money(self, amount: float) -> str:
+        return f"{self.currency}{amount:,.2f}"
+
+    def _pair(self, was: float, is_: float) -> str:
+        return self._money(is_) if abs(was - is_) < SEEN else f"{self._money(was)} → {self._money(is_)}"
+
+    def as_json(self, mask: Callable[[str], str]) -> dict[str, Any]:
+        """Return the figures for machines."""
+        told = {each.what: each.told for each in (*self.before, *self.after)}
+        return {
+            "before": round(self.totals[0], 2),
+            "after": round(self.totals[1], 2),
+            "currency": self.currency,
+            "as_of": self.as_of,
+            "region": self.region,
+            "lines": [
+                {
+                    "what": rendered(what, mask),
+                    "before": round(was, 4),
+                    "after": round(is_, 4),
+                    "counted_from": rendered(told[what], mask),
+                }
+                for what, was, is_ in self._lines()
+            ],
+            "not_counted": [rendered(each, mask) for each in self.uncounted],
+            "not_known": [rendered(each, mask) for each in self.unknown],
+        }
+
+
+def cost(context: Context, book: Book) -> Cost | None:
+    """Return a month before and after; None where nothing in the plan costs anything by itself."""
+    sides = [_side(world(context, new=new), book) for new in (False, True)]
+    lines = [tuple(line for module in registry.MODULES for line in module.lines(side)) for side in sides]
+    unknown = {address: why for side in sides for address, why in side.unknown.items()}
+    left = {type_ for side in sides for type_ in side.uncounted}
+    changes = [change for side in sides for change in side.world.changes.values()]
+    changing = {each.type for each in changes if each.action not in ("no-op", "read", "forget")}
+    uncounted = sorted(
+        each for each in {change.type for change in changes} if each in left or not _is_counted(each)
+    )
+    if not any(lines) and not unknown and not uncounted:
+        return None
+    return Cost(
+        lines[0],
+        lines[1],
+        str(book.table["currency"]),
+        str(book.table["as_of"]),
+        book.region,
+        tuple(span(each) for each in uncounted),
+        tuple(span(each) for each in uncounted if each in changing),
+        tuple(
+            f"{context.where(context.by_address[address])} ({why})"
+            for address, why in sorted(unknown.items())
+        ),
+        tuple(span(each) for each in sorted({each for side in sides for each in side.elsewhere})),
+    )
+
+
+def _side(world: World, book: Book) -> Side:
+    often, schedules = calls(world)
+    unknown = dict.fromkeys(schedules, "how often it runs")
+    return Side(world, book, often, unknown)
+
+
+def _is_counted(type_: str) -> bool:
+    found = facts(type_)
+    return type_ in registry.COUNTED or (found is not None and "costs" not in found.kinds)

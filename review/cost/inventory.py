@@ -1,0 +1,93 @@
+"""One side of a plan, before or after, as what is paid for."""
+
+import functools
+from dataclasses import dataclass, field
+
+from review.code.workloads import variables
+from review.cost.calls import World
+from review.cost.price_book import Book, region_of
+from review.findings.text import span
+from review.plan.values import Values, blocks, text
+
+RUNS = (
+    "google_cloudfunctions2_function",
+    "google_cloudfunctions_function",
+    "google_cloud_run_v2_service",
+    "google_cloud_run_v2_job",
+)
+KIB_A_GIB = 1024.0**2
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that is paid for: dollars a month, and what they were counted from."""
+
+    what: str
+    month: float
+    told: str
+
+
+@dataclass(frozen=True)
+class Side:
+    """What is there, what it costs, and how often each thing is called in a month.
+
+    Filled in while it is counted: `unknown` is what cannot be told, address → why; `elsewhere` the regions without a
+    file of prices; `uncounted` types that only a user's prices would count.
+    """
+
+    world: World
+    book: Book
+    calls: dict[str, float]
+    unknown: dict[str, str] = field(default_factory=dict)
+    elsewhere: set[str] = field(default_factory=set)
+    uncounted: set[str] = field(default_factory=set)
+
+    @property
+    def hours(self) -> float:
+        """Hours of a month."""
+        return self.book.assumed("hours_a_month")
+
+    def at(self, values: Values) -> Book:
+        """Return the prices of a resource's region; the table's own where there is no file of that region."""
+        place = next(
+            (text(values, each) for each in ("region", "zone", "location") if text(values, each)), ""
+        )
+        region = region_of(place)
+        found = self.book.of(region)
+        if found is None:
+            self.elsewhere.add(region)
+        return found or self.book
+
+    def name(self, address: str) -> str:
+        """Return the name of a resource as a span."""
+        return span(self.world.context.names.of(address))
+
+    @functools.cached_property
+    def flows(self) -> dict[str, float]:
+        """Calls a month by each name in an environment variable: the busiest caller fills a bucket or a table."""
+        found: dict[str, float] = {}
+        for address, values in self.world.of_type(*RUNS):
+            often = self.calls.get(address, 0.0)
+            for name in _named(values):
+                found[name] = max(often, found.get(name, 0.0))
+        return found
+
+    @functools.cached_property
+    def storing(self) -> float:
+        """Calls a month of everything that knows a bucket."""
+        names = {text(values, "name") for _, values in self.world.of_type("google_storage_bucket")}
+        return sum(
+            self.calls.get(address, 0.0)
+            for address, values in self.world.of_type(*RUNS)
+            if names & _named(values)
+        )
+
+
+def _named(values: Values) -> set[str]:
+    """Return the values of environment variables, and what they end in: `dataset.table`, `projects/p/topics/t`."""
+    found = variables(values, "service_config.environment_variables", "environment_variables")
+    for place in ("template.containers", "template.template.containers"):
+        for container in blocks(values, place):
+            found |= variables(container, "env")
+    whole = {each for each in found.values() if each}
+    return whole | {each.rpartition(sign)[2] for each in whole for sign in "./"}

@@ -1,0 +1,79 @@
+"""Gateways, addresses and load balancers."""
+
+from collections.abc import Iterator
+
+from review.cost.inventory import Line, Side
+from review.cost.machines import cluster_parts
+from review.cost.price_book import region_of
+from review.findings.text import plural
+from review.plan.values import blocks, get, number, text
+
+TYPES = (
+    "google_compute_router_nat",
+    "google_compute_address",
+    "google_compute_global_address",
+    "google_compute_forwarding_rule",
+    "google_compute_global_forwarding_rule",
+)
+RULES_IN_ONE = 5  # forwarding rules that are paid for together
+
+
+def lines(side: Side) -> Iterator[Line]:
+    """Yield what these cost."""
+    yield from _gateways(side)
+    yield from _addresses(side)
+    yield from _rules(side)
+
+
+def _gateways(side: Side) -> Iterator[Line]:
+    """A gateway is paid for by the machines that use it, up to a most."""
+    for address, values in side.world.of_type("google_compute_router_nat"):
+        book = side.at(values)
+        machines = max(1, _machines(side, region_of(text(values, "region"))))
+        each, most = (book.price(f"nat_{name}_hour") * side.hours for name in ("machine", "most"))
+        bounds = f"{side.book.table['currency']}{each:.2f} per machine, {side.book.table['currency']}{most:.2f} at most"
+        yield Line(
+            f"NAT gateway {side.name(address)} ({bounds})",
+            min(machines * each, most),
+            f"{plural(machines, 'machine')} of the plan without an external address (at least one); data not counted",
+        )
+
+
+def _machines(side: Side, region: str) -> int:
+    """Return how many machines of a region have no address of their own, as far as the plan tells."""
+    count = 0
+    for _, values in side.world.of_type("google_compute_instance"):
+        inside = not any(blocks(each, "access_config") for each in blocks(values, "network_interface"))
+        count += inside and region in ("", region_of(text(values, "zone")))
+    for _, values in side.world.of_type("google_container_node_pool"):
+        if region in ("", region_of(text(values, "location"))):
+            count += int(number(values, "node_count") or number(values, "initial_node_count") or 1)
+    for _, values in side.world.of_type("google_dataproc_cluster"):
+        count += int(sum(each.count for each in cluster_parts(get(values, "cluster_config"))))
+    return count
+
+
+def _addresses(side: Side) -> Iterator[Line]:
+    """External addresses: those that nothing uses cost twice as much; those of forwarding rules nothing."""
+    used = unused = 0
+    for _, values in side.world.of_type("google_compute_address"):
+        if text(values, "address_type") != "INTERNAL":
+            idle = get(values, "users") == [] and text(values, "status") != "IN_USE"
+            used, unused = used + (not idle), unused + idle
+    for _, values in side.world.of_type("google_compute_global_address"):
+        if text(values, "address_type") != "INTERNAL" and get(values, "users") == []:
+            unused += 1
+    if used or unused:
+        month = used * side.book.price("address_hour") + unused * side.book.price("address_unused_hour")
+        idle = f", {unused} of them unused" if unused else ""
+        yield Line("addresses", month * side.hours, f"{plural(used + unused, 'address', 'addresses')}{idle}")
+
+
+def _rules(side: Side) -> Iterator[Line]:
+    count = sum(1 for _ in side.world.of_type(*TYPES[-2:]))
+    if count:
+        hour = side.book.price("forwarding_rules_hour")
+        hour += max(0, count - RULES_IN_ONE) * side.book.price("forwarding_rule_more_hour")
+        yield Line(
+            "forwarding rules", hour * side.hours, f"{plural(count, 'rule')} always on, data not counted"
+        )

@@ -1,0 +1,181 @@
+"""Prices and assumptions: dated files of data, one for each region, and one of the user's that goes before them."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from review.errors import ReviewError
+
+FOLDER = Path(__file__).with_name("prices")
+HOME = "europe-west1"  # the region whose file has every price; the others' hold what differs
+MACHINE = re.compile(
+    r"(?P<family>[a-z]\d[a-z]?)-(?:(?P<class>standard|highmem|highcpu)-(?P<vcpus>\d+)|custom-(?P<custom>\d+)-(?P<mib>\d+))"
+)
+PLACE = re.compile(r"([a-z]+-[a-z]+\d+)(?:-[a-z])?")
+
+WORDS = ("note", "as_of", "currency", "region")
+# Where a user may add what the table does not have: shapes of machines, kinds of machines and disks, services.
+OPEN = (
+    "machines.",
+    "gib_a_vcpu.",
+    "sources.",
+    "prices.alert_condition_month",
+    "prices.alloydb_",
+    "prices.bigquery_slot_hour.",
+    "prices.bigtable_",
+    "prices.disk_gib_month.",
+    "prices.filestore_",
+    "prices.gib_hour.",
+    "prices.gpu_hour.",
+    "prices.local_ssd_",
+    "prices.redis_",
+    "prices.spanner_",
+    "prices.sql_",
+    "prices.vcpu_hour.",
+)
+
+
+@dataclass(frozen=True)
+class Book:
+    """A table of prices, free shares and assumptions, all in the units that their names say.
+
+    `regions` holds the prices of other regions that differ from those of the table's own.
+    """
+
+    table: Mapping[str, Any]
+    regions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def region(self) -> str:
+        """The region whose prices the table has."""
+        return str(self.table["region"])
+
+    def of(self, region: str) -> "Book | None":
+        """Return the book of a region; None where there is no file of its prices."""
+        if region in ("", self.region):
+            return self
+        if region not in self.regions:
+            return None
+        prices = {**self.table["prices"]}
+        for name, price in self.regions[region].get("prices", {}).items():
+            prices[name] = {**prices.get(name, {}), **price} if isinstance(price, dict) else price
+        return Book({**self.table, "prices": prices, "region": region})
+
+    def price(self, name: str) -> float:
+        """Return a price that every table has."""
+        return float(self.table["prices"][name])
+
+    def find(self, name: str, kind: str = "") -> float | None:
+        """Return a price, of a kind where it has some; None where the table does not have it."""
+        found = self.table["prices"].get(name)
+        if isinstance(found, dict):
+            found = found.get(kind)
+        return None if found is None else float(found)
+
+    def free(self, name: str) -> float:
+        """Return what costs nothing each month."""
+        return float(self.table["free"].get(name, 0))
+
+    def assumed(self, name: str) -> float:
+        """Return what is assumed where the plan does not tell."""
+        return float(self.table["assumptions"][name])
+
+    def machine(self, type_: str) -> tuple[float, float, str] | None:
+        """Return vCPUs, GiB and family of a machine type; None where it cannot be told."""
+        name = type_.rpartition("/")[2]
+        if name in self.table["machines"]:
+            vcpus, gib = self.table["machines"][name]
+            return float(vcpus), float(gib), name.partition("-")[0]
+        found = MACHINE.fullmatch(name) or MACHINE.fullmatch(f"n1-{name}")
+        if not found or found["family"] not in self.table["prices"]["vcpu_hour"]:
+            return None
+        if found["custom"]:
+            return float(found["custom"]), float(found["mib"]) / 1024, found["family"]
+        each = self.table["gib_a_vcpu"]
+        gib = each.get(f"{found['family']}-{found['class']}", each[found["class"]])
+        return float(found["vcpus"]), float(found["vcpus"]) * float(gib), found["family"]
+
+    def machine_hour(self, type_: str) -> float | None:
+        """Return what a machine costs an hour; None where its type or its price is not in the table."""
+        found = self.machine(type_)
+        if found is None:
+            return None
+        vcpus, gib, family = found
+        each = self.find("vcpu_hour", "n1" if family in ("f1", "g1") else family)
+        memory = self.find("gib_hour", "n1" if family in ("f1", "g1") else family)
+        return None if each is None or memory is None else vcpus * each + gib * memory
+
+
+def region_of(place: str) -> str:
+    """Return the region of a zone, a region or a path to one; empty for `EU`, `global` and what cannot be told."""
+    found = PLACE.fullmatch(place.rpartition("/")[2])
+    return found[1] if found else ""
+
+
+def load(override: bytes | None = None) -> Book:
+    """Return the book of the files in `review/cost/prices`, with a user's file before it.
+
+    A user's file with a `region` of its own becomes the table of what names no region. Raises ReviewError for a file
+    that does not fit.
+    """
+    table = {**_read(HOME), **_read("assumptions")}
+    regions = {
+        file.stem: _read(file.stem)
+        for file in sorted(FOLDER.glob("*.json"))
+        if file.stem not in (HOME, "assumptions")
+    }
+    if override is None:
+        return Book(table, regions)
+    try:
+        given = json.loads(override)
+    except (ValueError, RecursionError):
+        raise ReviewError("the prices given are not JSON") from None
+    if not isinstance(given, dict):
+        raise ReviewError("the prices given are not a JSON object")
+    if (region := given.get("region")) and isinstance(region, str) and region != HOME:
+        regions[HOME] = {"prices": table["prices"]}
+        own = Book(table, regions).of(region)
+        table = json.loads(json.dumps(own.table if own else table))
+    _put(table, given, "")
+    return Book(table, regions)
+
+
+def _read(name: str) -> dict[str, Any]:
+    return dict(json.loads((FOLDER / f"{name}.json").read_text("utf-8")))
+
+
+def _put(table: dict[str, Any], given: Mapping[str, Any], above: str) -> None:
+    """Put a user's values over the table's. Raises ReviewError for names that are not used, values that do not fit."""
+    for key, value in given.items():
+        here, name = table.get(key), f"{above}{key}"
+        if isinstance(value, dict) and (
+            isinstance(here, dict) or (here is None and f"{name}.".startswith(OPEN))
+        ):
+            _put(table.setdefault(key, {}), value, f"{name}.")
+            continue
+        if here is None and not name.startswith(OPEN):
+            raise ReviewError(f"the prices given have an unknown key: {name}")
+        if not _fits(value, name):
+            raise ReviewError(f"the prices given have no {_wanted(name)} at {name}")
+        table[key] = value
+
+
+def _fits(value: Any, name: str) -> bool:
+    if name in WORDS or name.startswith("sources."):
+        return isinstance(value, str)
+    if name.startswith("machines."):
+        return isinstance(value, list) and len(value) == 2 and all(_is_amount(each) for each in value)
+    return _is_amount(value) and "." in name
+
+
+def _wanted(name: str) -> str:
+    if name in WORDS or name.startswith("sources."):
+        return "text"
+    return "pair of vCPUs and GiB" if name.startswith("machines.") else "number of 0 or more"
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12

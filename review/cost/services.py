@@ -1,0 +1,143 @@
+"""Databases, caches, secrets and keys."""
+
+from collections.abc import Iterator
+
+from review.cost.inventory import Line, Side
+from review.cost.price_book import Book
+from review.findings.text import plural, span
+from review.plan.values import Values, blocks, flag, number, text
+
+TYPES = (
+    "google_sql_database_instance",
+    "google_redis_instance",
+    "google_secret_manager_secret_version",
+    "google_kms_crypto_key",
+)
+# Counted where a file of prices has what they cost, else not: type → the price that is wanted.
+PRICED = {
+    "google_alloydb_instance": "alloydb_vcpu_hour",
+    "google_bigquery_reservation": "bigquery_slot_hour",
+    "google_bigtable_instance": "bigtable_node_hour",
+    "google_filestore_instance": "filestore_gib_month",
+    "google_monitoring_alert_policy": "alert_condition_month",
+    "google_spanner_instance": "spanner_node_hour",
+}
+# GiB of a cache → its size class: each is paid for by the GiB, large ones less.
+REDIS = ((4, "M1"), (10, "M2"), (35, "M3"), (100, "M4"), (1e9, "M5"))
+
+
+def lines(side: Side) -> Iterator[Line]:
+    """Yield what these cost."""
+    yield from _databases(side)
+    yield from _caches(side)
+    yield from _priced(side)
+    versions = sum(1 for _ in side.world.of_type("google_secret_manager_secret_version"))
+    if versions:
+        paid = max(0.0, versions - side.book.free("secret_versions"))
+        yield Line("secrets", paid * side.book.price("secret_version_month"), plural(versions, "version"))
+    keys = sum(1 for _ in side.world.of_type("google_kms_crypto_key"))
+    if keys:
+        yield Line("keys", keys * side.book.price("kms_key_month"), plural(keys, "key"))
+
+
+def _databases(side: Side) -> Iterator[Line]:
+    for address, values in side.world.of_type("google_sql_database_instance"):
+        tier, book = text(values, "settings.tier"), side.at(values)
+        hour = _sql_hour(book, values, tier)
+        kind = text(values, "settings.disk_type") or "PD_SSD"
+        price = book.find("sql_disk_gib_month", kind)
+        if hour is None or price is None:
+            edition = text(values, "settings.edition")
+            side.unknown[address] = (
+                f"{span(tier) if tier else 'its tier'}{f' of edition {span(edition)}' if edition else ''}"
+            )
+            continue
+        if text(values, "database_version").startswith("SQLSERVER"):
+            side.unknown[address] = "the SQL Server license"
+        if text(values, "settings.activation_policy") == "NEVER":
+            hour = 0.0
+        twice = 2 if text(values, "settings.availability_type") == "REGIONAL" else 1
+        size = number(values, "settings.disk_size") or 10
+        told = (
+            f"{span(tier)} {'always on' if hour else 'stopped'}, disk of {size:g} GiB"
+            f"{', in two zones' if twice == 2 else ''}; backups not counted"
+        )
+        yield Line(f"database {side.name(address)}", twice * (hour * side.hours + size * price), told)
+
+
+def _sql_hour(book: Book, values: Values, tier: str) -> float | None:
+    """Return what a machine of Cloud SQL costs an hour; None for editions and tiers that are not in the table."""
+    if text(values, "settings.edition") not in ("", "ENTERPRISE"):
+        return None
+    if (shared := book.find("sql_shared_hour", tier)) is not None:
+        return shared
+    parts = tier.split("-")
+    if tier.startswith("db-custom-") and len(parts) == 4 and parts[2].isdigit() and parts[3].isdigit():
+        gib = int(parts[3]) / 1024
+        return int(parts[2]) * book.price("sql_vcpu_hour") + gib * book.price("sql_gib_hour")
+    return None
+
+
+def _caches(side: Side) -> Iterator[Line]:
+    for address, values in side.world.of_type("google_redis_instance"):
+        size, tier = number(values, "memory_size_gb"), text(values, "tier") or "BASIC"
+        class_ = next((name for most, name in REDIS if (size or 0) <= most), "M5")
+        price = side.at(values).find("redis_gib_hour", f"{tier} {class_}")
+        if size is None or price is None or text(values, "read_replicas_mode") == "READ_REPLICAS_ENABLED":
+            side.unknown[address] = "its size" if size is None else f"tier {span(tier)} with read replicas"
+            continue
+        told = f"{size:g} GiB, {span(tier)}, size class {class_}"
+        yield Line(f"cache {side.name(address)}", size * side.hours * price, told)
+
+
+def _priced(side: Side) -> Iterator[Line]:
+    """Services that only a user's prices count; of the others the review says that they are not counted."""
+    for address, values in side.world.of_type(*PRICED):
+        type_ = side.world.changes[address].type
+        amount, unit = _amount(type_, values)
+        kind = (
+            text(values, "edition") or text(values, "tier") or ("STANDARD" if "slot" in PRICED[type_] else "")
+        )
+        book = side.at(values)
+        price = book.find(PRICED[type_], kind)
+        if price is None:
+            side.uncounted.add(type_)
+            continue
+        if amount is None:
+            side.unknown[address] = f"its number of {unit}"
+            continue
+        month = amount * price * (1 if PRICED[type_].endswith("_month") else side.hours)
+        beside = "time series" if unit == "conditions" else "storage, backups and network"
+        yield Line(
+            f"{type_.removeprefix('google_').replace('_', ' ')} {side.name(address)}",
+            month,
+            f"{amount:g} {unit}; {beside} not counted",
+        )
+
+
+def _amount(type_: str, values: Values) -> tuple[float | None, str]:
+    """Return how much is paid for, and of what."""
+    if type_ == "google_spanner_instance":
+        units = number(values, "processing_units")
+        least = number(values, "autoscaling_config.autoscaling_limits.min_nodes")
+        nodes = number(values, "num_nodes") or (units / 1000 if units else None) or least
+        return nodes, "nodes"
+    if type_ == "google_bigtable_instance":
+        counts = [
+            number(each, "num_nodes") or number(each, "autoscaling_config.min_nodes")
+            for each in blocks(values, "cluster")
+        ]
+        return (sum(each for each in counts if each) if counts and all(counts) else None), "nodes"
+    if type_ == "google_filestore_instance":
+        shares = [number(each, "capacity_gb") for each in blocks(values, "file_shares")]
+        return (sum(each for each in shares if each) if shares and all(shares) else None), "GiB"
+    if type_ == "google_monitoring_alert_policy":
+        return float(len(blocks(values, "conditions"))), "conditions"
+    if type_ == "google_bigquery_reservation":
+        return number(values, "slot_capacity"), "slots"
+    vcpus = number(values, "machine_config.cpu_count")
+    pool = number(values, "read_pool_config.node_count") or 1
+    twice = (
+        2 if text(values, "availability_type") == "REGIONAL" and not flag(values, "read_pool_config") else 1
+    )
+    return (vcpus * pool * twice if vcpus else None), "vCPUs"

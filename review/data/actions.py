@@ -1,0 +1,253 @@
+"""What is said of any resource, whatever its type: made, changed, deleted, moved, taken over, let go."""
+
+from collections.abc import Iterator
+
+from review.data.destruction import destruction, protection, reason
+from review.findings.finding import NO, YES, Finding, Kind, Severity
+from review.findings.text import plural, span, spans
+from review.google_cloud.resource_types import UNKNOWN_SIZE, facts
+from review.plan.context import Context
+from review.plan.differences import computed, differences, told
+from review.plan.model import Change
+from review.plan.values import get, known, text, written_of
+
+MOST_ARGUMENTS = 4
+IDENTITY = ("id", "name", "self_link")  # what others name a resource by
+OWN = (
+    "id",
+    "name",
+    "self_link",
+    "project",
+    "location",
+    "region",
+    "zone",
+)  # arguments that name no other resource
+IMPORT = "by importing it again"
+BY_REMOVED = "with a removed block: reverting the import would delete it"
+# Arguments whose value decides that a deletion leaves what it is about, or what it loses.
+KEPT_BY: tuple[tuple[str, object, Severity, str, str], ...] = (
+    (
+        "deletion_policy",
+        "ABANDON",
+        Severity.CARE,
+        "is abandoned: Terraform stops managing it, and it stays in Google Cloud",
+        IMPORT,
+    ),
+    (
+        "deletion_policy",
+        "DISABLE",
+        Severity.INTERRUPTED,
+        "is only disabled: reading it fails",
+        "by enabling it again",
+    ),
+    ("delete_policy", "ABANDON", Severity.CARE, "is abandoned: what it created stays", IMPORT),
+    ("noop_on_destroy", True, Severity.NOTE, "is abandoned: the version stays", IMPORT),
+    (
+        "on_delete",
+        "drain",
+        Severity.INTERRUPTED,
+        "is drained: in-flight data is processed, no new data is read",
+        YES,
+    ),
+)
+SPARED: dict[str, tuple[Severity, str, str]] = {
+    "google_compute_attached_disk": (
+        Severity.INTERRUPTED,
+        "is deleted: the disk is detached and keeps its data",
+        YES,
+    ),
+    "google_sql_user": (
+        Severity.INTERRUPTED,
+        "is deleted: logins as this user fail",
+        YES,
+    ),
+}
+DEFERRED = {
+    "instance_count_unknown": "its count or for_each is not known yet",
+    "resource_config_unknown": "its arguments are not known yet",
+    "provider_config_unknown": "its provider's settings are not known yet",
+    "provider_unknown": "its provider's settings are not known yet",
+    "absent_prereq": "a prerequisite does not exist yet",
+    "deferred_prereq": "a prerequisite is deferred",
+}
+
+
+def plain(change: Change, context: Context) -> Iterator[Finding]:
+    """Say what happens to one resource of a type without a renderer, or of which the renderer said nothing."""
+    where, because = context.where(change), reason(change)
+    if change.action == "create":
+        yield Finding(Kind.SERVICE, Severity.NOTE, where, "is created", address=change.address, new=True)
+    elif change.action == "update":
+        yield _updated(change, where)
+    elif change.action in ("replace", "delete"):
+        yield from _destroyed(change, context, because)
+    elif change.action not in ("no-op", "read", "forget"):
+        told_ = f"unknown action in the plan: {span(' '.join(change.actions))}"
+        yield Finding(Kind.SERVICE, Severity.CARE, where, told_, undo="not known", address=change.address)
+
+
+def _updated(change: Change, where: str) -> Finding:
+    found = differences(change)
+    later = computed(change)
+    if found:
+        shown = "; ".join(told(each) for each in found[:MOST_ARGUMENTS])
+        more = (
+            f"; and {plural(len(found) - MOST_ARGUMENTS, 'more argument')}"
+            if len(found) > MOST_ARGUMENTS
+            else ""
+        )
+        sentence = f"is updated in place: {shown}{more}"
+    else:
+        sentence = (
+            f"is updated in place; known after apply: {spans(later)}" if later else "is updated in place"
+        )
+    severity = Severity.CHANGE
+    if not change.certain:
+        sentence = f"{sentence}; it may be replaced instead: what replaces this type is not known"
+        severity = Severity.POSSIBLE_LOSS
+    return Finding(Kind.SERVICE, severity, where, sentence, address=change.address)
+
+
+def _destroyed(change: Change, context: Context, because: str) -> Iterator[Finding]:
+    verb = "is replaced" if change.action == "replace" else "is deleted"
+    order = ""
+    if change.action == "replace":
+        order = ", the new one first" if change.created_first else ", the old one first"
+    sentence = f"{verb}{order}{f': {because}' if because else ''}"
+    if change.action == "delete" and (kept := _is_kept(change)):
+        severity, words, undo = kept
+        sentence = f"{words}{f'; {because}' if because else ''}"
+        yield Finding(
+            Kind.SERVICE, severity, context.where(change), sentence, undo, 25, address=change.address
+        )
+        return
+    known = facts(change.type)
+    again = f"; it cannot be created again as it was: {known.again}" if known and known.again else ""
+    if known and known.kept:
+        stays = f"{sentence}; {known.kept}, so the old one stays and may conflict with the new one"
+        yield Finding(
+            Kind.SERVICE, Severity.CARE, context.where(change), stays, NO, 25, address=change.address
+        )
+        return
+    if known and not known.data:
+        serves = "serves" in known.kinds
+        severity = Severity.INTERRUPTED if serves and not change.created_first else Severity.CHANGE
+        yield Finding(
+            Kind.SERVICE,
+            max(severity, Severity.CARE) if again else severity,
+            context.where(change),
+            f"{sentence}{again}",
+            undo=NO if again else YES,
+            address=change.address,
+        )
+        return
+    yield destruction(
+        change,
+        context,
+        f"{verb}{order}; {known.data if known else 'whether it holds data is not known'}{again}",
+        size=known.size if known else UNKNOWN_SIZE,
+        undo=NO if known else "not known",
+        severity=Severity.LOSS if known and not known.perhaps else Severity.POSSIBLE_LOSS,
+        along=_along(change, context, known.along if known else ()),
+        unexamined=known is None,
+    )
+
+
+def _along(change: Change, context: Context, types: tuple[str, ...]) -> list[Change]:
+    """Return what goes along with a resource: of the types that do, what refers to it or names it."""
+    names = {text(change.old, key) for key in IDENTITY} - {""}
+    found = []
+    for other in context.of_type(*types):
+        referred = any(
+            each == change.configured or each.startswith(f"{change.configured}.")
+            for argument in context.plan.references.get(other.configured, {}).values()
+            for each in argument
+        )
+        named = any(
+            isinstance(value, str) and (value in names or value.rpartition("/")[2] in names)
+            for key, value in other.present.items()
+            if key not in OWN
+        )
+        if referred or named:
+            found.append(other)
+    return found
+
+
+def _is_kept(change: Change) -> tuple[Severity, str, str] | None:
+    """Return severity, sentence and way back where a deletion leaves what it is about; None where it does not."""
+    for argument, value, severity, sentence, undo in KEPT_BY:
+        if change.old.get(argument) == value:
+            return severity, f"{sentence} ({argument} is {written_of(value)})", undo
+    if found := SPARED.get(change.type):
+        return found
+    known_ = facts(change.type)
+    if known_ and known_.kept:
+        return (
+            Severity.NOTE,
+            f"is removed from the state only: {known_.kept}, so it stays in Google Cloud",
+            IMPORT,
+        )
+    return None
+
+
+def circumstances(change: Change, context: Context) -> Iterator[Finding]:
+    """Say what is told beside the action itself: moved, imported, deposed, forgotten, read late."""
+    where = context.where(change)
+
+    def note(severity: Severity, sentence: str, undo: str = YES) -> Finding:
+        return Finding(Kind.SERVICE, severity, where, sentence, undo=undo, address=change.address)
+
+    if change.previous and change.previous != change.address:
+        still = "; nothing else changes" if change.action == "no-op" else ""
+        yield note(Severity.NOTE, f"moved here from {span(context.names.of(change.previous))}{still}")
+    if change.importing and change.action in ("no-op", "read"):
+        yield imported(change, context)
+    taken = protection(change.old)
+    if taken and change.after is not None and not protection(change.new) and known(get(change.new, taken)):
+        yield note(Severity.CARE, "deletion protection is turned off: later plans can delete it")
+    if change.forgets:
+        yield note(
+            Severity.CARE,
+            "is no longer managed by Terraform and is not destroyed",
+            f"{IMPORT}: reverting would try to create what exists",
+        )
+    if change.deposed:
+        yield note(
+            Severity.NOTE, f"is left over from an earlier replacement (deposed {span(change.deposed)})"
+        )
+    if change.action == "read" and change.reason:
+        yield note(Severity.NOTE, f"is read during the apply: {reason(change)}")
+
+
+def imported(change: Change, context: Context) -> Finding:
+    """Say that a resource is taken over as it is."""
+    still = "; nothing else changes" if change.action == "no-op" else ""
+    return Finding(
+        Kind.SERVICE,
+        Severity.CHANGE,
+        context.where(change),
+        f"is imported ({span(change.importing)}){still}",
+        BY_REMOVED,
+        address=change.address,
+    )
+
+
+def making(change: Change, context: Context) -> Iterator[Finding]:
+    """Say what making a resource does to data that is there already."""
+    known = facts(change.type)
+    if known and known.makes and change.action in ("create", "replace") and change.mode == "managed":
+        yield Finding(
+            Kind.DATA,
+            Severity.POSSIBLE_LOSS,
+            context.where(change),
+            known.makes,
+            NO,
+            UNKNOWN_SIZE,
+            address=change.address,
+        )
+
+
+def deferred(change: Change, context: Context) -> str:
+    """Return one line on a change that waits for a later plan."""
+    words = DEFERRED.get(change.deferred) or f"Terraform's reason is {span(change.deferred)}"
+    return f"{context.where(change)}: {' and '.join(change.actions)}, {words}"

@@ -1,0 +1,149 @@
+"""Arguments of types without a renderer whose change in place loses data, or what would bring it back."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from review.findings.finding import NO, YES, Finding, Kind, Severity
+from review.findings.text import span
+from review.plan.context import Context
+from review.plan.model import Change
+from review.plan.values import blocks, known, number, seconds, text, written_of
+from review.plan.values import get as value_at
+
+SECRETS = "google_secret_manager_*secret"
+VERSIONS = "google_secret_manager_*secret_version"
+BY_ENABLING = "by enabling it again"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What the change of an argument means. `when`: =VALUE it becomes that, shorter or smaller it does, set it is new
+    or another, true it becomes true, off it is no longer true, fewer its blocks become fewer."""
+
+    type: str
+    path: str
+    when: str
+    severity: Severity
+    sentence: str  # {old} and {new} are the values
+    undo: str = NO
+
+
+RULES = (
+    Rule("google_kms_crypto_key_version", "state", "=DESTROYED", Severity.LOSS,
+         "is scheduled for destruction: data encrypted with it can no longer be read afterwards",
+         "by restoring it before the scheduled time"),
+    Rule("google_kms_crypto_key_version", "state", "=DISABLED", Severity.INTERRUPTED,
+         "is disabled: data encrypted with it cannot be read until it is enabled again", BY_ENABLING),
+    Rule(SECRETS, "ttl", "set", Severity.LOSS, "is deleted with every version {new} after the apply"),
+    Rule(SECRETS, "expire_time", "set", Severity.LOSS, "is deleted with every version at {new}"),
+    Rule(SECRETS, "version_destroy_ttl", "off", Severity.CARE,
+         "destroys versions immediately from now on instead of after {old}", YES),
+    Rule(VERSIONS, "enabled", "=false", Severity.INTERRUPTED, "is disabled: reading it fails", BY_ENABLING),
+    Rule("google_spanner_database", "version_retention_period", "shorter", Severity.CARE,
+         "keeps earlier versions of its rows for {new} instead of {old}: older ones can no longer be read"),
+    Rule("google_firestore_database", "point_in_time_recovery_enablement", "=POINT_IN_TIME_RECOVERY_DISABLED",
+         Severity.CARE, "can no longer be recovered to an earlier time"),
+    Rule("google_alloydb_cluster", "continuous_backup_config.enabled", "off", Severity.CARE,
+         "can no longer be recovered to an earlier time"),
+    Rule("google_alloydb_cluster", "automated_backup_policy.enabled", "off", Severity.CARE,
+         "is no longer backed up", YES),
+    Rule("google_bigtable_table", "automated_backup_policy", "fewer", Severity.CARE, "is no longer backed up", YES),
+    Rule("google_redis_instance", "memory_size_gb", "smaller", Severity.POSSIBLE_LOSS,
+         "shrinks from {old} to {new} GiB: keys that no longer fit are evicted"),
+    Rule("google_redis_instance", "persistence_config.persistence_mode", "=DISABLED", Severity.CARE,
+         "no longer persists its data: a failure or a restart of all replicas loses it", YES),
+    Rule("google_project", "billing_account", "off", Severity.POSSIBLE_LOSS,
+         "loses its billing account: its services stop, and their data may be deleted", "by linking it again"),
+    Rule("google_redis_cluster", "shard_count", "smaller", Severity.POSSIBLE_LOSS,
+         "shrinks from {old} to {new} shards: keys that no longer fit are evicted"),
+    Rule("google_memorystore_instance", "shard_count", "smaller", Severity.POSSIBLE_LOSS,
+         "shrinks from {old} to {new} shards: keys that no longer fit are evicted"),
+    Rule("google_compute_instance", "attached_disk", "fewer", Severity.INTERRUPTED,
+         "loses a disk, which keeps its data", YES),
+    Rule("google_storage_transfer_job", "transfer_spec.transfer_options.delete_objects_unique_in_sink", "true",
+         Severity.LOSS, "deletes every object in its destination that the source does not have"),
+    Rule("google_storage_transfer_job",
+         "transfer_spec.transfer_options.delete_objects_from_source_after_transfer", "true",
+         Severity.LOSS, "deletes objects in its source once they are copied"),
+    Rule("google_storage_transfer_job", "replication_spec.transfer_options.delete_objects_unique_in_sink", "true",
+         Severity.LOSS, "deletes every object in its destination that the source does not have"),
+    Rule("google_storage_transfer_job",
+         "replication_spec.transfer_options.delete_objects_from_source_after_transfer", "true",
+         Severity.LOSS, "deletes objects in its source once they are copied"),
+    Rule("google_backup_dr_backup_vault", "backup_minimum_enforced_retention_duration", "shorter", Severity.CARE,
+         "lets backups be deleted after {new} instead of {old}", YES),
+    Rule("google_netapp_backup_policy", "*_backup_limit", "smaller", Severity.LOSS,
+         "keeps {new} backups instead of {old}: older ones are deleted"),
+    Rule("google_gke_backup_backup_plan", "retention_policy.backup_retain_days", "smaller", Severity.CARE,
+         "keeps new backups for {new} days instead of {old}", YES),
+    Rule("google_firestore_backup_schedule", "retention", "shorter", Severity.CARE,
+         "keeps new backups for {new} instead of {old}", YES),
+    Rule("google_spanner_backup_schedule", "retention_duration", "shorter", Severity.CARE,
+         "keeps new backups for {new} instead of {old}", YES),
+)  # fmt: skip
+# Types of which an argument counts for what is made new, too.
+MADE = ("google_storage_transfer_job",)
+
+
+def data_argument_findings(change: Change, context: Context) -> Iterator[Finding]:
+    """Yield what changes of arguments do to the data behind a resource that stays."""
+    if change.after is None or change.action == "replace":
+        return
+    for rule, path in _rules(change):
+        if change.before is None and change.type not in MADE:
+            continue
+        if _applies(rule, change, path):
+            old, new = (span(text(side, path) or "unset") for side in (change.old, change.new))
+            yield Finding(
+                Kind.DATA if rule.severity >= Severity.POSSIBLE_LOSS else Kind.SERVICE,
+                rule.severity,
+                context.where(change),
+                rule.sentence.format(old=old, new=new),
+                rule.undo,
+                50,
+                address=change.address,
+            )
+
+
+def has_rule(change: Change, path: str) -> bool:
+    """Tell whether an argument of a type has a rule, so that its change was looked at."""
+    return any(found == path or found.startswith(f"{path}.") for _, found in _rules(change))
+
+
+def _rules(change: Change) -> Iterator[tuple[Rule, str]]:
+    """Yield the rules of a change's type, with the path of an argument that each is about."""
+    for rule in RULES:
+        if not fnmatchcase(change.type, rule.type):
+            continue
+        if "*" in rule.path:
+            names = sorted({*change.old, *change.new})
+            yield from ((rule, each) for each in names if fnmatchcase(each, rule.path))
+        else:
+            yield rule, rule.path
+
+
+def _applies(rule: Rule, change: Change, path: str) -> bool:
+    old, new = value_at(change.old, path), value_at(change.new, path)
+    if rule.when.startswith("="):
+        return old != new and new is not None and written_of(new) == rule.when[1:]
+    if rule.when == "fewer":
+        return len(blocks(change.new, path)) < len(blocks(change.old, path))
+    if rule.when == "off":
+        return bool(old) and old is not False and (not new)
+    if rule.when == "true":
+        return new is True and old is not True
+    if rule.when == "set":
+        return new not in (None, "") and old != new and known(new)
+    if rule.when == "shorter":
+        sides = (_length(old), _length(new))
+    else:
+        sides = (number(change.old, path), number(change.new, path))
+    return sides[0] is not None and sides[1] is not None and sides[1] < sides[0]
+
+
+def _length(value: object) -> float | None:
+    """Return the seconds of a duration; of `1w` too."""
+    if isinstance(value, str) and value.endswith("w") and value[:-1].isdigit():
+        return float(value[:-1]) * 7 * 86_400
+    return seconds(value)

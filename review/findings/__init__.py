@@ -1,0 +1,4 @@
+"""What a review says: findings with a kind, a severity and a sentence that marks values of the plan as such.
+
+Imports: nothing.
+"""

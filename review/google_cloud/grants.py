@@ -1,0 +1,142 @@
+"""Who may do what on what: one grant, and the words for each of its parts."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from review.findings.text import HIDDEN, LATER, UNKNOWN, span, spans
+
+ROLES = Path(__file__).with_name("roles.json")
+EVERYONE = {"allUsers": "anyone on the internet", "allAuthenticatedUsers": "anyone with a Google account"}
+PUBLIC = tuple(EVERYONE)
+PREFIXES = {
+    "user:": "user",
+    "serviceAccount:": "service account",
+    "group:": "everyone in the group",
+    "domain:": "everyone in the domain",
+    "principalSet://": "every identity of the workload pool in",
+    "principal://": "the workload identity",
+    "deleted:": "the deleted",
+    "projectOwner:": "every owner of project",
+    "projectEditor:": "every editor of project",
+    "projectViewer:": "every viewer of project",
+    "specialGroup:": "the group",
+    "authorizedView:": "anyone who can query the view",
+    "authorizedDataset:": "anyone who can query the views of dataset",
+    "authorizedRoutine:": "anyone who can call the routine",
+}
+WHOLE = ("project", "folder", "organization", "billing account")  # where a grant reaches everything below
+# What a role's last word tells where the table does not know the role.
+BY_SUFFIX = (
+    (r"owner$", {"read", "create", "change", "delete", "grant"}),
+    (r"admin(istrator)?$", {"read", "create", "change", "delete", "grant"}),
+    (r"(editor|developer|writer|user)$", {"read", "create", "change"}),
+    (r"(publisher|creator)$", {"create"}),
+    (r"(viewer|reader|accessor|subscriber)$", {"read"}),
+    (r"(invoker|runner)$", {"call"}),
+)
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a role lets one do: in words, and as capabilities that can be compared within one service."""
+
+    words: str
+    can: frozenset[str]
+    known: bool
+
+
+@dataclass(frozen=True)
+class Grant:
+    """`member` holds `role` on `resource`, if `condition` (an expression).
+
+    Texts are plain, as the plan has them; a member that is not known before the apply is told by `of`, the name of
+    the resource that it comes from.
+    """
+
+    kind: str  # noun of the resource: bucket, project
+    resource: str
+    role: str
+    member: str
+    condition: str = ""
+    address: str = ""
+    of: str = ""
+    permissions: tuple[str, ...] = field(default=(), compare=False)  # of a custom role that the plan declares
+
+    @property
+    def lets(self) -> Role:
+        """What the grant's role lets one do."""
+        if self.permissions:
+            return Role(f"use {spans(list(self.permissions), 4)} on", frozenset(self.permissions), known=True)
+        return role(self.role)
+
+
+@cache
+def _table() -> dict[str, dict[str, Any]]:
+    return dict(json.loads(ROLES.read_text("utf-8"))["roles"])
+
+
+@cache
+def role(name: str) -> Role:
+    """Return what is known of a role; of an unknown one, what its name suggests."""
+    told = _table().get(name)
+    if told:
+        return Role(told["may"], frozenset(told["can"].split()), known=True)
+    if UNKNOWN in name or HIDDEN in name or not name:
+        return Role("use an unknown role on", frozenset({"anything"}), known=False)
+    for pattern, can in BY_SUFFIX:
+        if re.search(pattern, name, re.IGNORECASE):
+            return Role(
+                "use the role on", frozenset(f"{name.partition('.')[0]}:{each}" for each in can), known=False
+            )
+    return Role("use the role on", frozenset({name}), known=False)
+
+
+UNNAMED_PROJECT = "(the dataset's)"  # of an access list of BigQuery, which does not name its project
+
+
+def who(member: str, of: str = "") -> str:
+    """Return a member in words, its name as a span; `of` is what an unknown member comes from."""
+    if not member or UNKNOWN in member or HIDDEN in member:
+        shown = span(member) if member and member != UNKNOWN else LATER
+        return f"service account {span(of)}" if of else f"a member {shown}"
+    if member in EVERYONE:
+        return EVERYONE[member]
+    for prefix, words in PREFIXES.items():
+        if member.startswith(prefix) and member != prefix:
+            name = _name(member.removeprefix(prefix))
+            if name == UNNAMED_PROJECT:
+                return words.replace("of project", "of the dataset's project")
+            return f"{words} {span(name)}"
+    return f"member {span(member)}"
+
+
+def _name(member: str) -> str:
+    """Return a member's name without where its pool lies, and without the number of what was deleted."""
+    return member.partition("workloadIdentityPools/")[2] or member.partition("?uid=")[0]
+
+
+def breadth(grant: Grant) -> int:
+    """Return how far a grant reaches, the widest first: public, then owner and editor, domains, groups, the rest."""
+    if grant.member in PUBLIC:
+        return 90
+    basic = {"roles/owner": 80, "roles/editor": 75, "roles/viewer": 60}.get(grant.role, 0)
+    if basic and grant.kind in WHOLE:
+        return basic
+    if grant.member.startswith(("domain:", "projectViewer:", "projectEditor:", "projectOwner:")):
+        return 55
+    if grant.member.startswith(("group:", "principalSet:")):
+        return 50
+    can = grant.lets.can
+    whole = 10 if grant.kind in WHOLE else 0
+    if any(each.endswith(("grant", "impersonate", "anything")) for each in can):
+        return 35 + whole
+    return (25 if any(each.endswith(("delete", "change")) for each in can) else 15) + whole
+
+
+def resource(grant: Grant) -> str:
+    """Return the resource of a grant in words."""
+    return f"{grant.kind} {span(grant.resource)}"

@@ -1,0 +1,122 @@
+"""What a renderer may read beside its own change: the rest of the plan, names, files."""
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from review.findings.text import span
+from review.google_cloud.grants import Grant
+from review.plan.archives import Archive
+from review.plan.model import Change, Plan, unindexed
+from review.plan.naming import Names
+from review.plan.values import Values, get, known, text
+from review.secrets.forms import secrets_by_form
+
+EXPRESSION = re.compile(r"\$\{((?:data\.)?[a-z][a-z0-9_]*\.[\w-]+)\.[\w.\[\]]+\}")
+ListGrants = Callable[[Change, Values, "Context"], Iterable[Grant]]
+Lookup = Callable[[str, str], Archive | None]  # a path as the plan names it, and `before` or `after`
+REFERENCE = re.compile(r"((?:module\.[\w-]+\.)*(?:data\.)?[a-z][\w-]*\.[\w-]+)(?:[.\[].*)?")
+
+
+def no_files(_path: str, _side: str) -> None:
+    """Look for a file where there are none."""
+    return
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What a renderer may read: the whole plan, the names of its resources, and the files of its artifacts.
+
+    `list_grants` returns the grants of one resource with given values; `review.types.registry` has the one that knows
+    every type.
+    """
+
+    plan: Plan
+    list_grants: ListGrants
+    names: Names = field(default_factory=lambda: Names(()))
+    lookup: Lookup = no_files
+
+    def __post_init__(self) -> None:
+        """Show what the configuration calls each resource, but for what is a secret by its form."""
+        for change in self.plan.changes:
+            # A single word may be a secret's value that stands somewhere else: an address never is one.
+            self.plan.secrets.keep(
+                each
+                for each in (change.configured, unindexed(change.previous), self.names.of(change.address))
+                if ("." in each or "/" in each) and "[" not in each and not any(secrets_by_form(each))
+            )
+
+    @functools.cached_property
+    def by_type(self) -> dict[str, tuple[Change, ...]]:
+        """Every resource of the plan, unchanged ones included, by type."""
+        found: dict[str, list[Change]] = {}
+        for change in self.plan.changes:
+            if change.mode == "managed" and not change.deposed:
+                found.setdefault(change.type, []).append(change)
+        return {type_: tuple(changes) for type_, changes in found.items()}
+
+    @functools.cached_property
+    def by_address(self) -> dict[str, Change]:
+        """Every resource of the plan by its address."""
+        return {change.address: change for change in self.plan.changes if not change.deposed}
+
+    @functools.cached_property
+    def granted(self) -> tuple[tuple[Change, Grant], ...]:
+        """Every grant of the plan as it will be, those of what is deleted as they were."""
+        return tuple(
+            (each, grant) for each in self.plan.changes for grant in self.list_grants(each, each.values, self)
+        )
+
+    @functools.cached_property
+    def held(self) -> dict[tuple[str, bool], tuple[Grant, ...]]:
+        """Grants by member, before (False) and after (True)."""
+        found: dict[tuple[str, bool], tuple[Grant, ...]] = {}
+        for change in self.plan.changes:
+            for new, side in ((False, change.old), (True, change.new)):
+                for grant in self.list_grants(change, side, self):
+                    found[grant.member, new] = (*found.get((grant.member, new), ()), grant)
+        return found
+
+    def of_type(self, *types: str) -> Iterator[Change]:
+        """Yield every resource of these types, unchanged ones included."""
+        for type_ in types:
+            yield from self.by_type.get(type_, ())
+
+    def where(self, change: Change) -> str:
+        """Return the noun and the name of a change's resource."""
+        return self.names.where(change)
+
+    def refers(self, change: Change, argument: str) -> str:
+        """Return the address of the resource that an argument of a change refers to; empty where none."""
+        for reference in self.plan.references.get(change.configured, {}).get(argument, ()):
+            found = REFERENCE.fullmatch(reference)
+            if found and not found[1].startswith(("var.", "local.", "each.", "count.", "path.")):
+                return found[1]
+        return ""
+
+    @functools.cached_property
+    def custom_roles(self) -> dict[str, Change]:
+        """Custom roles that the plan declares, by their id."""
+        declared = self.of_type("google_project_iam_custom_role", "google_organization_iam_custom_role")
+        return {text(each.values, "role_id"): each for each in declared}
+
+    def referred(self, value: object) -> str:
+        """Return the address that an expression of a synthesized stack refers to; empty for none."""
+        found = EXPRESSION.fullmatch(value) if isinstance(value, str) else None
+        return found[1] if found else ""
+
+    def named(self, value: object) -> str:
+        """Return the name of the resource that an expression of a synthesized stack refers to; empty for none."""
+        address = self.referred(value)
+        return self.names.of(address) if address else ""
+
+    def told(self, change: Change, values: object, argument: str) -> str:
+        """Return an argument's value as a span; what is not known yet by the resource that it comes from."""
+        value = get(values, argument)
+        if name := self.named(value):
+            return f"that of {span(name)}"
+        if known(value):
+            return span(text(values, argument))
+        refers = self.refers(change, argument.split(".", maxsplit=1)[0])
+        return f"that of {span(self.names.of(refers))}" if refers else span(value)

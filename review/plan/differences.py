@@ -1,0 +1,269 @@
+"""Which arguments differ, and how: the plain rendering that is honest about any type, known or not."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from review.findings.finding import Detail
+from review.findings.text import HIDDEN, UNKNOWN, clip, span, visible, written
+from review.plan.model import Change
+from review.plan.values import deeper, known, leaves
+
+# Filled in by the provider, and told by what they follow from.
+COMPUTED = frozenset(
+    {
+        "etag",
+        "fingerprint",
+        "generation",
+        "effective_labels",
+        "terraform_labels",
+        "update_time",
+        "updated",
+        "self_link",
+        "timeouts",
+        "last_modified_time",
+        "metageneration",
+        "observed_generation",
+        "effective_annotations",
+        "last_modifier",
+        "create_time",
+        "time_created",
+        "creation_time",
+        "id",
+        "terminal_condition",
+        "latest_ready_revision",
+        "latest_created_revision",
+        "reconciling",
+        "traffic_statuses",
+        "md5hash",
+        "md5hexhash",
+        "crc32c",
+        "media_link",
+        "output_name",
+        "num_bytes",
+        "num_rows",
+        "num_long_term_bytes",
+        "uid",
+        "urls",
+        "generated_id",
+        "detect_md5hash",
+        "creation_timestamp",
+    }
+)
+# Computed for most types, arguments of some: in a plan they differ where somebody wrote them, in drift by themselves.
+STATUS = frozenset({"conditions", "environment", "state"})
+LONG = 120  # characters above which a text is told line by line
+LONG_LINE = 160  # characters above which a line is broken, so that what differs in it can be seen
+BREAKS = re.compile(
+    r"(?<=[,;]) +| +(?=(?:SELECT|FROM|WHERE|GROUP BY|ORDER BY|HAVING|QUALIFY|UNION|WITH|LIMIT|AND|OR|"
+    r"(?:LEFT |RIGHT |FULL |INNER |CROSS )?(?:OUTER )?JOIN)\b)",
+    re.IGNORECASE,
+)
+DEEPEST = 60
+MOST_LINES = 1500
+MOST_SHOWN = 80  # lines of one diff
+CONTEXT_LINES = 2
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One argument that differs, by its dotted path."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+def differences(change: Change) -> tuple[Difference, ...]:
+    """Return the arguments that differ, without what the provider fills in by itself."""
+    before, after = change.old, change.new
+    found = [
+        each
+        for key in sorted({*before, *after})
+        if not (
+            (key in COMPUTED and (after.get(key) == UNKNOWN or key != "effective_labels"))
+            or (key in STATUS and after.get(key) == UNKNOWN)
+        )
+        for each in _between(before.get(key), after.get(key), key)
+    ]
+    if any(each.path.split(".")[0].split("[")[0] == "labels" for each in found):
+        found = [each for each in found if not each.path.startswith("effective_labels")]
+    return tuple(found)
+
+
+def differing_paths(change: Change) -> set[str]:
+    """Return the path of every leaf that differs, dotted and without indexes."""
+    return {
+        re.sub(r"\[[^\]]*\]", "", leaf)
+        for each in differences(change)
+        for side in (each.before, each.after)
+        for leaf, _ in leaves(side, each.path)
+    }
+
+
+def computed(change: Change) -> list[str]:
+    """Return the arguments that are only known after the apply, though they are known now or asked for."""
+    return sorted(
+        key for key, value in change.new.items() if value == UNKNOWN and key not in COMPUTED | STATUS
+    )
+
+
+def _between(before: Any, after: Any, path: str) -> Iterator[Difference]:
+    if before == after or (_empty(before) and _empty(after)) or _same_bucket(before, after):
+        return
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in sorted({*before, *after}, key=str):
+            yield from _between(before.get(key), after.get(key), f"{path}.{key}")
+        return
+    if isinstance(before, list) and isinstance(after, list):
+        yield from _between_lists(before, after, path)
+        return
+    documents = _parsed(before), _parsed(after)
+    if all(isinstance(each, dict | list) for each in documents):
+        yield from _between(*documents, path)
+        return
+    yield Difference(path, before, after)
+
+
+def _same_bucket(before: Any, after: Any) -> bool:
+    """The provider keeps a bucket's grants with its name as `b/NAME`."""
+    return isinstance(before, str) and isinstance(after, str) and before == f"b/{after}"
+
+
+def _between_lists(before: list[Any], after: list[Any], path: str) -> Iterator[Difference]:
+    """Compare by name where every item has one, by place where as many remain, else by what comes and goes."""
+    names = _named(before), _named(after)
+    if names[0] is not None and names[1] is not None:
+        for name in sorted({*names[0], *names[1]}):
+            yield from _between(names[0].get(name), names[1].get(name), f"{path}[{name}]")
+    elif len(before) == len(after) and any(isinstance(each, dict | list) for each in [*before, *after]):
+        for index, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from _between(old, new, path if len(before) == 1 else f"{path}[{index}]")
+    else:
+        there = {written(each) for each in before}, {written(each) for each in after}
+        gone = [each for each in before if written(each) not in there[1]]
+        come = [each for each in after if written(each) not in there[0]]
+        if not gone and not come:
+            yield Difference(path, before, after)  # only their order or their number
+        if len(gone) == len(come) == 1:
+            yield from _between(gone[0], come[0], path)
+            return
+        for old in gone:
+            yield Difference(path, old, None)
+        for new in come:
+            yield Difference(path, None, new)
+
+
+def _named(items: list[Any]) -> dict[str, Any] | None:
+    found = {}
+    for each in items:
+        key = each.get("name") or each.get("id") if isinstance(each, Mapping) else None
+        if not isinstance(key, str) or not known(key) or key in found:
+            return None
+        found[key] = each
+    return found
+
+
+def _empty(value: Any) -> bool:
+    """Tell whether a value says nothing: unset, or a block of such values, which providers fill in."""
+    if isinstance(value, Mapping):
+        return all(_empty(each) for each in value.values())
+    if isinstance(value, list):
+        return all(_empty(each) for each in value)
+    return value in (None, "", False, 0)
+
+
+def _parsed(value: Any) -> Any:
+    """Return a JSON document that a text holds; None for any other text."""
+    if not isinstance(value, str) or value[:1] not in ("[", "{"):
+        return None
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    return None if deeper(found, DEEPEST) else found
+
+
+def told(difference: Difference) -> str:
+    """Return a difference as one line, its values as spans."""
+    before, after = difference.before, difference.after
+    if before == after:
+        return f"{span(difference.path)}: order changed"
+    if isinstance(before, str) and isinstance(after, str) and HIDDEN in before and HIDDEN in after:
+        return f"{span(difference.path)}: changed (sensitive)"
+    if isinstance(before, str) and isinstance(after, str) and max(len(before), len(after)) > LONG:
+        before, after = _around(visible(before), visible(after))
+    return f"{span(difference.path)}: {span(before)} → {span(after)}"
+
+
+def _around(before: str, after: str) -> tuple[str, str]:
+    """Return two long texts from shortly before the place where they begin to differ."""
+    at = next(
+        (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b),
+        min(len(before), len(after)),
+    )
+    at = max(0, at - 30)
+    return (f"…{before[at:]}", f"…{after[at:]}") if at else (before, after)
+
+
+def arguments(change: Change) -> tuple[Detail, ...]:
+    """Return every argument that differs, as details: one list, and a diff for each long text."""
+    found = differences(change)
+    if change.action in ("create", "replace"):  # of what is made anew, nearly everything is only known then
+        found = tuple(each for each in found if each.after != UNKNOWN)
+    long = [each for each in found if _is_long(each)]
+    lines = tuple(told(each) for each in found if each not in long)
+    details = [Detail("arguments", lines)] if lines else []
+    return (*details, *(Detail(span(each.path), diff(each.before, each.after), "diff") for each in long))
+
+
+def _is_long(difference: Difference) -> bool:
+    both = (difference.before, difference.after)
+    return all(isinstance(each, str) and known(each) for each in both) and any(
+        len(each) > LONG or "\n" in each for each in both
+    )
+
+
+def diff(before: str, after: str, most: int = MOST_SHOWN) -> tuple[str, ...]:
+    """Return a short diff of two texts, line by line, without headers; it says what it leaves out."""
+    old, new = _lines(before), _lines(after)
+    start = 0
+    while start < min(len(old), len(new)) and old[start] == new[start]:
+        start += 1
+    end = 0
+    while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
+        end += 1
+    if max(len(old), len(new)) - start - end > MOST_LINES:
+        gone, come = len(old) - start - end, len(new) - start - end
+        return (f"(too long to compare line by line: {gone:,} lines become {come:,})",)
+    lo = max(0, start - CONTEXT_LINES)
+    tail = max(0, end - CONTEXT_LINES)
+    shown = [
+        line if not line.startswith("@@") else _hunk(line, lo)
+        for line in difflib.unified_diff(
+            old[lo : len(old) - tail], new[lo : len(new) - tail], n=CONTEXT_LINES, lineterm=""
+        )
+    ][2:]
+    lines = [clip(visible(line.expandtabs(4)), 240) for line in shown]
+    return tuple(lines if len(lines) <= most else [*lines[:most], f"(and {len(lines) - most} more lines)"])
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines of a text, long ones broken where SQL and lists would be."""
+    return [
+        part
+        for line in text.splitlines()
+        for part in (BREAKS.sub("\n", line).split("\n") if len(line) > LONG_LINE else [line])
+    ]
+
+
+def _hunk(line: str, skipped: int) -> str:
+    """Return a hunk's header with the line numbers of the whole text."""
+    words = line.split(" ")
+    for at in (1, 2):
+        number, comma, count = words[at][1:].partition(",")
+        words[at] = f"{words[at][0]}{int(number) + skipped}{comma}{count}"
+    return " ".join(words)

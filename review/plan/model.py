@@ -1,0 +1,148 @@
+"""A plan as a typed model: changes, drift, outputs, checks and actions; `review.plan.reading` reads one.
+
+Values are hidden by `Secrets` as they are read. What Terraform only knows after the apply stands as UNKNOWN in `after`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from review.findings.finding import Finding
+from review.plan.values import Values
+from review.secrets.masking import Secrets
+
+OLD_FORMATS = ("0.1", "0.2")  # of Terraform 0.12 to 1.0
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happens to one resource; `before` and `after` are None where it does not exist."""
+
+    address: str
+    type: str
+    actions: tuple[str, ...]
+    before: Values | None = None
+    after: Values | None = None
+    mode: str = "managed"
+    name: str = ""
+    module: str = ""
+    index: str = ""
+    reason: str = ""
+    replace_paths: tuple[str, ...] = ()
+    previous: str = ""  # the address it moves from
+    importing: str = ""  # the id it is imported by
+    deposed: str = ""
+    deferred: str = ""  # why it waits for a later plan
+    certain: bool = True  # False where only the provider knows whether an update replaces
+    prevented: bool = False  # prevent_destroy: Terraform refuses to destroy it
+
+    @property
+    def action(self) -> str:
+        """One word: create, read, update, replace, delete, forget, no-op, or what Terraform calls it."""
+        if set(self.actions) in ({"create", "delete"}, {"create", "forget"}):
+            return "replace"
+        return self.actions[0]
+
+    @property
+    def values(self) -> Values:
+        """The values that it has after the apply, or had before it goes."""
+        return self.after if self.after is not None else self.before or {}
+
+    @property
+    def present(self) -> Values:
+        """The values that it has now, or will have where it does not exist yet."""
+        return self.before if self.before is not None else self.after or {}
+
+    @property
+    def old(self) -> Values:
+        """The values before; empty where it did not exist."""
+        return self.before or {}
+
+    @property
+    def new(self) -> Values:
+        """The values after; empty where it will not exist."""
+        return self.after or {}
+
+    @property
+    def created_first(self) -> bool:
+        """A replacement that is there before the old one goes."""
+        return self.actions == ("create", "delete")
+
+    @property
+    def destroys(self) -> bool:
+        """Tell whether what is there now is deleted."""
+        return "delete" in self.actions
+
+    @property
+    def forgets(self) -> bool:
+        """Tell whether Terraform lets go of it, while it stays where it is."""
+        return "forget" in self.actions
+
+    @property
+    def configured(self) -> str:
+        """The address in the configuration, without indexes."""
+        return unindexed(self.address)
+
+
+@dataclass(frozen=True)
+class Output:
+    """A change of an output's value."""
+
+    name: str
+    action: str
+    before: Any
+    after: Any
+    disclosed: bool = False  # it was marked as sensitive, and no longer is
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a check, a condition or a variable's validation came to: pass, fail, error or unknown."""
+
+    address: str
+    status: str
+    messages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """An action (Terraform 1.14) that the apply invokes: what it is given, and what triggers it."""
+
+    address: str
+    type: str
+    values: Values = field(default_factory=dict)
+    trigger: str = (
+        ""  # the address of the resource whose change triggers it; empty where the command line does
+    )
+    event: str = ""  # before or after which step of that resource, such as AfterCreate
+    deferred: str = ""  # why it waits for a later plan
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a review is made from."""
+
+    changes: tuple[Change, ...] = ()
+    drift: tuple[Change, ...] = ()
+    deferred: tuple[Change, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    checks: tuple[Check, ...] = ()
+    invocations: tuple[Invocation, ...] = ()
+    errored: bool = False
+    complete: bool | None = True  # None where the plan does not say it: Terraform before 1.8, OpenTofu
+    format: str = ""
+    applyable: bool | None = None
+    compared: bool = False  # made from two synthesized stacks, not by Terraform
+    # Address in the configuration → argument → what it refers to.
+    references: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    # Address in the configuration → its provisioners, as `type`, `when` and `arguments`; the old ones of a comparison.
+    provisioners: Mapping[str, tuple[Values, ...]] = field(default_factory=dict)
+    old_provisioners: Mapping[str, tuple[Values, ...]] = field(default_factory=dict)
+    beside: tuple[Finding, ...] = ()  # what two stacks differ in beside resources and outputs
+    secrets: Secrets = field(default_factory=Secrets)
+
+
+def unindexed(address: str) -> str:
+    """Return an address without its indexes, which may hold dots, brackets and quotes themselves."""
+    return re.sub(r'\[(?:"(?:[^"\\]|\\.)*"|\d+)\]', "", address)

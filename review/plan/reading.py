@@ -1,0 +1,294 @@
+"""Reading a plan: what `terraform show -json` and `tofu show -json` write, of formats 0.1, 0.2 and 1.x.
+
+Values are hidden by `Secrets` as they are read, so no code behind this one ever sees a secret. What Terraform only
+knows after the apply stands as UNKNOWN in `after`.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from review.errors import PlanError
+from review.findings.text import SIGNS, UNKNOWN
+from review.plan.configuration import provisioners, references
+from review.plan.model import Change, Check, Invocation, Output, Plan
+from review.plan.raw_json import mapping, string
+from review.plan.secret_marks import secrets_of_plan
+from review.plan.values import Values, deeper
+from review.secrets.masking import Secrets
+
+MOST_BYTES = 128 * 1024 * 1024
+DEEPEST = 120  # levels of nesting: far beyond any provider's schema
+FORMAT = re.compile(r"0\.[12]|1\.\d{1,4}")
+PARTS = (
+    "resource_changes",
+    "planned_values",
+    "output_changes",
+    "configuration",
+    "resource_drift",
+    "action_invocations",
+    "deferred_action_invocations",
+)
+
+
+def read_json(content: bytes, what: str) -> dict[str, Any]:
+    """Parse a JSON object of bounded size and depth. Raises PlanError, which names the place and quotes nothing."""
+    if len(content) > MOST_BYTES:
+        raise PlanError(f"{what} is larger than {MOST_BYTES // 1024 // 1024} MiB, the most that is read")
+    if not content.strip():
+        raise PlanError(f"{what} is empty")
+    if content.startswith(b"PK\x03\x04"):
+        raise PlanError(
+            f"{what} is Terraform's own plan file: give the output of `terraform show -json` of it"
+        )
+    try:
+        text = content.decode(json.detect_encoding(content))
+    except UnicodeDecodeError as error:
+        raise PlanError(f"{what} is not text: byte {error.start} cannot be decoded") from None
+    # Our own signs are no character that a plan may hold.
+    text = SIGNS.sub("�", re.sub(r"\\u[eE]00[0-4]", r"\\ufffd", text))
+    try:
+        document = json.loads(text.removeprefix("﻿"), parse_constant=_refuse)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data" and '"@level"' in text[:2000]:
+            raise PlanError(
+                f"{what} is the log of `terraform plan -json`: give the output of `terraform show -json PLAN`"
+            ) from None
+        raise PlanError(
+            f"{what} is not JSON (line {error.lineno}, column {error.colno}: {error.msg}); is it truncated?"
+        ) from None
+    except (ValueError, RecursionError):
+        raise PlanError(
+            f"{what} is not JSON that Terraform writes: a number is too long or it is nested too deep"
+        ) from None
+    if not isinstance(document, dict):
+        raise PlanError(f"{what} is not a JSON object")
+    if deeper(document, DEEPEST):
+        raise PlanError(f"{what} is nested deeper than {DEEPEST} levels")
+    return document
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(constant)
+
+
+def read_plan(content: bytes, what: str = "the plan") -> Plan:
+    """Read the JSON of a plan. Raises PlanError where it is none, or none of a format that is known."""
+    document = read_json(content, what)
+    version = document.get("format_version")
+    if not isinstance(version, str) or not FORMAT.fullmatch(version):
+        found = (
+            f"format {version[:12]!r}"
+            if isinstance(version, str) and re.fullmatch(r"[\d.]+", version)
+            else "none"
+        )
+        raise PlanError(
+            f"{what} has {found} as its format_version; 0.1, 0.2 and 1.x are read "
+            "(Terraform from 0.12 on, OpenTofu)"
+        )
+    if not any(part in document for part in PARTS):
+        if "values" in document:
+            raise PlanError(f"{what} is a state: give `terraform show -json` the file of a plan")
+        raise PlanError(f"{what} is not a plan: give `terraform show -json` the file of a plan")
+    secrets = secrets_of_plan(document)
+    return Plan(
+        changes=_changes(document, "resource_changes", secrets),
+        drift=_changes(document, "resource_drift", secrets),
+        deferred=_deferred(document, secrets),
+        outputs=_outputs(document, secrets),
+        checks=tuple(_checks(document, secrets)),
+        invocations=(
+            *(_invocation(each, secrets) for each in _list(document, "action_invocations")),
+            *(
+                _invocation(
+                    mapping(each.get("action_invocation")), secrets, string(each, "reason") or "unknown"
+                )
+                for each in _list(document, "deferred_action_invocations")
+            ),
+        ),
+        errored=document.get("errored") is True,
+        complete=document.get("complete") if isinstance(document.get("complete"), bool) else None,
+        format=version,
+        applyable=document.get("applyable") if isinstance(document.get("applyable"), bool) else None,
+        references=references(document),
+        provisioners=provisioners(document, secrets),
+        secrets=secrets,
+    )
+
+
+# --- the parts ----------------------------------------------------------------------------------------
+
+
+def _list(document: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
+    found = document.get(part)
+    if found is None:
+        return []
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise PlanError(f"the plan's {part} is not a list of objects; is it damaged?")
+    return found
+
+
+def _changes(document: Mapping[str, Any], part: str, secrets: Secrets) -> tuple[Change, ...]:
+    found = [_change(each, f"{part}[{index}]", secrets) for index, each in enumerate(_list(document, part))]
+    return tuple(sorted(found, key=lambda change: (change.address, change.deposed)))
+
+
+def _deferred(document: Mapping[str, Any], secrets: Secrets) -> tuple[Change, ...]:
+    found = []
+    for index, each in enumerate(_list(document, "deferred_changes")):
+        where = f"deferred_changes[{index}]"
+        if not isinstance(each.get("resource_change"), dict):
+            raise PlanError(f"{where}.resource_change is not an object; is the plan damaged?")
+        found.append(
+            _change(each["resource_change"], where, secrets, deferred=string(each, "reason") or "unknown")
+        )
+    return tuple(sorted(found, key=lambda change: change.address))
+
+
+def _change(raw: Mapping[str, Any], where: str, secrets: Secrets, deferred: str = "") -> Change:
+    change = raw.get("change")
+    address, type_ = raw.get("address") or _derived_address(raw), raw.get("type")
+    if not isinstance(address, str) or not isinstance(type_, str) or not isinstance(change, dict):
+        raise PlanError(f"{where} lacks an address, a type or a change; is the plan damaged?")
+    actions = change.get("actions")
+    if not isinstance(actions, list) or not actions or not all(isinstance(each, str) for each in actions):
+        raise PlanError(f"{where}.change.actions is not a list of actions; is the plan damaged?")
+    values = {}
+    for side in ("before", "after"):
+        if not isinstance(change.get(side), dict | None):
+            raise PlanError(f"{where}.change.{side} is not an object; is the plan damaged?")
+        marks = (change.get("before_sensitive"), change.get("after_sensitive"))
+        values[side] = None if change.get(side) is None else _as_values(secrets.hide(change[side], *marks))
+    after = values["after"]
+    unknown = change.get("after_unknown")
+    if isinstance(unknown, dict) and (after is not None or "create" in actions or "update" in actions):
+        after = _with_unknown(after or {}, unknown)
+    elif unknown is True:
+        after = {} if after is None else after
+    importing = change.get("importing")
+    return Change(
+        address=address,
+        type=type_,
+        actions=tuple(actions),
+        before=values["before"],
+        after=after,
+        mode=string(raw, "mode") or "managed",
+        name=string(raw, "name"),
+        module=string(raw, "module_address"),
+        index="" if raw.get("index") is None else str(raw["index"]),
+        reason=string(raw, "action_reason"),
+        replace_paths=tuple(_paths(change.get("replace_paths"))),
+        previous=string(raw, "previous_address"),
+        importing=_importing(importing),
+        deposed=string(raw, "deposed"),
+        deferred=deferred,
+    )
+
+
+def _derived_address(raw: Mapping[str, Any]) -> str | None:
+    """Return the address of an entry that has none, as in drift of format 0.2; None where nothing names it."""
+    type_, name, index = raw.get("type"), raw.get("name"), raw.get("index")
+    if not isinstance(type_, str) or not isinstance(name, str):
+        return None
+    module = f"{string(raw, 'module_address')}." if raw.get("module_address") else ""
+    data = "data." if raw.get("mode") == "data" else ""
+    return f"{module}{data}{type_}.{name}{'' if index is None else f'[{json.dumps(index)}]'}"
+
+
+def _as_values(hidden: Any) -> Values:
+    """A resource that is secret as a whole is still a resource: with nothing to be seen in it."""
+    return hidden if isinstance(hidden, Mapping) else {}
+
+
+def _importing(importing: Any) -> str:
+    if not isinstance(importing, dict):
+        return ""
+    if isinstance(importing.get("id"), str) and importing["id"]:
+        return str(importing["id"])
+    return json.dumps(importing.get("identity", "an unknown id"), sort_keys=True)
+
+
+def _with_unknown(value: Any, unknown: Any) -> Any:
+    """Return `value` with UNKNOWN where the mark of the same shape says so."""
+    if unknown is True:
+        return UNKNOWN
+    if isinstance(unknown, dict) and (value is None or isinstance(value, Mapping)):
+        result = dict(value or {})
+        for key, mark in unknown.items():
+            if _any_true(mark):
+                result[key] = _with_unknown(result.get(key), mark)
+        return result
+    if isinstance(unknown, list) and (value is None or isinstance(value, list)):
+        items = list(value or [])
+        items += [None] * (len(unknown) - len(items))
+        return [
+            _with_unknown(each, mark)
+            for each, mark in zip(items, [*unknown, *[None] * len(items)], strict=False)
+        ]
+    return value
+
+
+def _any_true(mark: Any) -> bool:
+    if isinstance(mark, dict):
+        return any(_any_true(each) for each in mark.values())
+    return any(_any_true(each) for each in mark) if isinstance(mark, list) else mark is True
+
+
+def _paths(paths: Any) -> Iterator[str]:
+    for path in paths if isinstance(paths, list) else []:
+        if isinstance(path, list):
+            yield ".".join(str(step) for step in path if not isinstance(step, int))
+
+
+def _outputs(document: Mapping[str, Any], secrets: Secrets) -> tuple[Output, ...]:
+    changes = document.get("output_changes") or {}
+    if not isinstance(changes, dict) or not all(isinstance(each, dict) for each in changes.values()):
+        raise PlanError("the plan's output_changes is not an object of objects; is it damaged?")
+    found = []
+    for name in sorted(changes):
+        change = changes[name]
+        actions = change.get("actions")
+        if not isinstance(actions, list) or not actions or not all(isinstance(each, str) for each in actions):
+            raise PlanError("an output's actions are not a list of actions; is the plan damaged?")
+        disclosed = bool(_any_true(change.get("before_sensitive"))) and not _any_true(
+            change.get("after_sensitive")
+        )
+        disclosed = disclosed and actions != ["delete"]
+        if actions == ["no-op"] and not disclosed:
+            continue
+        marks = (change.get("before_sensitive"), change.get("after_sensitive"))
+        after = _with_unknown(secrets.hide(change.get("after"), *marks), change.get("after_unknown"))
+        action = "replace" if len(actions) > 1 else actions[0]
+        found.append(Output(name, action, secrets.hide(change.get("before"), *marks), after, disclosed))
+    return tuple(found)
+
+
+def _checks(document: Mapping[str, Any], secrets: Secrets) -> Iterator[Check]:
+    for each in _list(document, "checks"):
+        instances = each.get("instances")
+        problems = [
+            secrets.mask(problem["message"])
+            for instance in (instances if isinstance(instances, list) else [])
+            if isinstance(instance, dict) and isinstance(instance.get("problems"), list)
+            for problem in instance["problems"]
+            if isinstance(problem, dict) and isinstance(problem.get("message"), str)
+        ]
+        address = each.get("address")
+        name = address.get("to_display") if isinstance(address, dict) else ""
+        yield Check(
+            name if isinstance(name, str) else "", string(each, "status") or "unknown", tuple(problems)
+        )
+
+
+def _invocation(raw: Mapping[str, Any], secrets: Secrets, deferred: str = "") -> Invocation:
+    values = _as_values(secrets.hide(raw.get("config_values") or {}, raw.get("config_sensitive")))
+    trigger = mapping(raw.get("lifecycle_action_trigger"))
+    return Invocation(
+        address=string(raw, "address"),
+        type=string(raw, "type"),
+        values=_as_values(_with_unknown(values, raw.get("config_unknown"))),
+        trigger=string(trigger, "triggering_resource_address"),
+        event=string(trigger, "action_trigger_event"),
+        deferred=deferred,
+    )

@@ -1,0 +1,149 @@
+"""A review laid out once, for every format: a headline, answers, a table by severity, and what is folded away."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from review.assessment.grouping import grouped
+from review.assessment.review import Review, summary
+from review.findings.finding import YES, Detail, Finding, Kind, Severity
+from review.findings.text import CLOSE, OPEN, bounded, plural, rendered, span
+from review.report.answers import answers
+
+MOST_NEW = 12  # names of what is made new, in one row
+LONGEST_FOLD = 7000
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table by severity."""
+
+    severity: Severity
+    where: str
+    sentence: str
+    undo: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """All of a review, texts with spans in them. `folds` come in order: what is cut is cut from their end."""
+
+    headline: str
+    refused: str = ""
+    answers: tuple[tuple[str, str], ...] = ()
+    rows: tuple[Row, ...] = ()
+    folds: tuple[Detail, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def lay_out(review: Review, name: str = "") -> Document:
+    """Return the document of a review; `name` says of what, such as an environment."""
+    prefix = f"{span(name, 60)}: " if name else ""
+    if review.empty:
+        return Document(f"{prefix}no changes." if prefix else "No changes.")
+    return Document(
+        headline=f"{prefix}{headline(review)}",
+        refused=review.refused,
+        answers=tuple((each.question, each.text) for each in answers(review)),
+        rows=tuple(_rows(review.findings)),
+        folds=tuple(_folds(review)),
+        notes=review.notes,
+    )
+
+
+def headline(review: Review) -> str:
+    """Return the severity of a review in one line."""
+    parts = []
+    for severity in sorted(Severity, reverse=True):
+        count = sum(1 for each in review.findings if each.severity is severity)
+        if count and severity >= Severity.CODE:
+            parts.append(f"{severity.words} ({count})" if count > 1 else severity.words)
+    told = ", ".join(parts) or "minor changes only"
+    if review.refused:
+        told = f"do not apply; {told}"
+    costs = f"; {review.cost.headline}" if review.cost else ""
+    return f"{told}: {summary(review.counts)}{costs}"
+
+
+def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
+    """Yield a row for each finding, and one for all that is only made new of one noun."""
+    new: dict[str, list[str]] = {}
+    rest = []
+    for each in findings:
+        if each.new:
+            noun, _, name = each.where.partition(OPEN)
+            new.setdefault(noun.strip(), []).append(f"{OPEN}{name}")
+        else:
+            rest.append(each)
+    for row in grouped(rest):
+        yield Row(row.first.severity, row.where, bounded(row.sentence), row.first.undo)
+    for noun, names in sorted(new.items()):
+        shown = ", ".join(names[:MOST_NEW]) + (
+            f" and {len(names) - MOST_NEW} more" if len(names) > MOST_NEW else ""
+        )
+        yield Row(
+            Severity.NOTE,
+            f"{plural(len(names), noun)}" if len(names) > 1 else noun,
+            f"created: {shown}",
+            YES,
+        )
+
+
+def _folds(review: Review) -> Iterator[Detail]:
+    for row in grouped([each for each in review.findings if not each.new]):
+        if row.detail:
+            yield _cut(row.detail)
+    for finding in review.findings:
+        for detail in finding.details:
+            yield _fold(detail, "" if finding.kind is Kind.CODE else finding.where)
+    if review.cost:
+        for detail in review.cost.details:
+            yield _fold(detail)
+    for section in review.sections:
+        if section.lines:
+            yield _cut(Detail(section.title, section.lines))
+        for detail in section.details:
+            yield _fold(detail, section.title.removeprefix("Arguments of "))
+
+
+def _fold(detail: Detail, where: str = "") -> Detail:
+    return _cut(Detail(f"{where}: {detail.title}" if where else detail.title, detail.lines, detail.language))
+
+
+def _cut(fold: Detail) -> Detail:
+    """Bound a fold's size, and say in it what was left out."""
+    size = 0
+    kept: list[str] = []
+    for line in fold.lines:
+        shown = bounded(line) if not fold.language else line
+        size += len(shown) + 1
+        if size > LONGEST_FOLD:
+            kept.append(f"(and {plural(len(fold.lines) - len(kept), 'more line')})")
+            break
+        kept.append(shown)
+    return Detail(fold.title, tuple(kept), fold.language)
+
+
+def masked(document: Document, mask: Callable[[str], str]) -> Document:
+    """Return the document with every span and every line of code masked once more, at the very end."""
+
+    def told(sentence: str) -> str:
+        return rendered(sentence, lambda data: f"{OPEN}{mask(data)}{CLOSE}")
+
+    return Document(
+        told(document.headline),
+        told(document.refused),
+        tuple((question, told(answer)) for question, answer in document.answers),
+        tuple(
+            Row(each.severity, told(each.where), told(each.sentence), told(each.undo))
+            for each in document.rows
+        ),
+        tuple(
+            Detail(
+                told(each.title),
+                tuple((mask if each.language else told)(line) for line in each.lines),
+                each.language,
+            )
+            for each in document.folds
+        ),
+        tuple(told(each) for each in document.notes),
+    )

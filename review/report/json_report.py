@@ -1,0 +1,85 @@
+"""A review as JSON, for machines; docs/review.md describes its shape."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from review.assessment.review import Review
+from review.findings.finding import Finding
+from review.findings.text import plain, rendered
+from review.report.answers import answers
+
+FORMAT = 2
+
+
+def machine(review: Review, headline: str, name: str, mask: Callable[[str], str]) -> str:
+    """Return the review as one JSON object; texts are plain, and masked once more."""
+
+    def told(sentence: str) -> str:
+        return rendered(sentence, mask)
+
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "name": mask(name),
+        "headline": told(headline),
+        "severity": review.severity.words,
+        "acknowledge": list(review.acknowledgements),
+        "refused": told(review.refused),
+        "empty": review.empty,
+        "compared": review.compared,
+        "drift": review.drift,
+        "counts": dict(review.counts),
+        "answers": [
+            {
+                "question": each.question,
+                "answer": each.verdict.value,
+                "text": told(each.text),
+                "not_examined": [told(name) for name in each.unexamined],
+            }
+            for each in answers(review)
+        ],
+        "findings": [_finding(each, told, mask) for each in review.findings],
+        "cost": review.cost.as_json(mask) if review.cost else None,
+        "sections": [
+            {
+                "title": told(each.title),
+                "lines": [told(line) for line in each.lines],
+                "details": [
+                    _detail(detail.title, detail.lines, detail.language, told, mask)
+                    for detail in each.details
+                ],
+            }
+            for each in review.sections
+        ],
+        "notes": [plain(each) for each in review.notes],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+
+
+def _finding(finding: Finding, told: Callable[[str], str], mask: Callable[[str], str]) -> dict[str, Any]:
+    return {
+        "kind": finding.kind.value,
+        "severity": finding.severity.words,
+        "address": told_address(finding.address, mask),
+        "where": told(finding.where),
+        "sentence": told(finding.sentence),
+        "undo": told(finding.undo),
+        "details": [_detail(each.title, each.lines, each.language, told, mask) for each in finding.details],
+    }
+
+
+def _detail(
+    title: str, lines: tuple[str, ...], language: str, told: Callable[[str], str], mask: Callable[[str], str]
+) -> dict[str, Any]:
+    return {
+        "title": told(title),
+        "lines": [mask(line) if language else told(line) for line in lines],
+        "language": language,
+    }
+
+
+def told_address(address: str, mask: Callable[[str], str]) -> str:
+    """Return an address with secrets hidden; a machine may look it up, so it is not shortened."""
+    from review.findings.text import visible  # noqa: PLC0415
+
+    return visible(mask(address))

@@ -1,0 +1,111 @@
+"""A review as GitHub's Markdown, for a comment: at most 60,000 characters, whatever the plan holds."""
+
+import html
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from review.findings.finding import Detail, Severity
+from review.findings.text import plural, rendered
+from review.report.document import Document, Row
+
+MOST = 60_000
+MOST_TABLE = 36_000
+SIGNS = {
+    Severity.LOSS: "🛑 ",
+    Severity.POSSIBLE_LOSS: "🛑 ",
+    Severity.WIDENED: "🔓 ",
+    Severity.INTERRUPTED: "⏸️ ",
+    Severity.CARE: "⚠️ ",
+}
+
+
+def markdown(document: Document) -> str:
+    """Return the comment; what does not fit is left out from the end, and said to be."""
+    head = [f"### {_told(document.headline)}"] if document.rows or document.refused or document.folds else []
+    if not head:
+        return f"{_told(document.headline)}\n"
+    if document.refused:
+        head.append(f"> **Do not apply this plan:** {_told(document.refused)}.")
+    if document.answers:
+        lines = ["| | |", "|---|---|"]
+        lines += [f"| **{question}** | {_cell(answer)} |" for question, answer in document.answers]
+        head.append("\n".join(lines))
+    if document.rows:
+        head.append(_table(document.rows))
+    foot = [f"<sub>{_html(note)}</sub>" for note in document.notes]
+    used = len("\n\n".join([*head, *foot])) + 200
+    folds, left_out = [], 0
+    for fold in document.folds:
+        text = _fold(fold)
+        if used + len(text) + 2 > MOST:
+            left_out += 1
+            continue
+        used += len(text) + 2
+        folds.append(text)
+    if left_out:
+        folds.append(
+            f"**Truncated:** {plural(left_out, 'section')} left out because of the comment's size limit; `--json` and "
+            "`--format terminal` show everything."
+        )
+    return "\n\n".join([*head, *folds, *foot]) + "\n"
+
+
+def _table(rows: Iterable[Row]) -> str:
+    lines = ["| severity | where | what happens | can it be undone? |", "|---|---|---|---|"]
+    size = 0
+    left_out: Counter[Severity] = Counter()
+    for row in rows:
+        bold = f"**{row.severity.words}**" if row.severity >= Severity.CARE else row.severity.words
+        cells = (f"{SIGNS.get(row.severity, '')}{bold}", row.where, row.sentence, row.undo)
+        line = f"| {' | '.join(_cell(each) for each in cells)} |"
+        size += len(line) + 1
+        if size > MOST_TABLE:
+            left_out[row.severity] += 1
+            continue
+        lines.append(line)
+    if left_out:
+        counted = ", ".join(
+            f"{left_out[severity]} {severity.words}" for severity in sorted(left_out, reverse=True)
+        )
+        lines.append(f"| | | **truncated:** {plural(left_out.total(), 'more row')} left out: {counted} | |")
+    return "\n".join(lines)
+
+
+def _fold(fold: Detail) -> str:
+    if fold.language:
+        fence = "`" * max(
+            3, 1 + max((len(run) for line in fold.lines for run in re.findall("`+", line)), default=0)
+        )
+        body = "\n".join([f"{fence}{fold.language}", *fold.lines, fence])
+    else:
+        body = "\n".join(f"- {_told(line)}" for line in fold.lines)
+    return f"<details><summary>{_html(fold.title)}</summary>\n\n{body}\n\n</details>"
+
+
+def _told(sentence: str) -> str:
+    return rendered(sentence, code)
+
+
+def _cell(sentence: str) -> str:
+    return rendered(sentence, _code_in_cell)
+
+
+def _html(sentence: str) -> str:
+    return rendered(sentence, lambda data: f"<code>{html.escape(data, quote=False)}</code>")
+
+
+def code(data: str) -> str:
+    """Return data as a code span, which no Markdown inside it can leave."""
+    if not data.strip():
+        return "(empty)" if not data else "(blank)"
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", data)), default=0))
+    pad = " " if "`" in (data[0], data[-1]) or (data[0] == data[-1] == " ") else ""
+    return f"{fence}{pad}{data}{pad}{fence}"
+
+
+def _code_in_cell(data: str) -> str:
+    """In a table, a pipe ends a cell even inside code, and escaping it depends on what is before: write it as HTML."""
+    if "|" not in data:
+        return code(data)
+    return f"<code>{''.join(each if each.isalnum() or each == ' ' else f'&#{ord(each)};' for each in data)}</code>"

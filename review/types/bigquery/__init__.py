@@ -1,0 +1,1 @@
+"""BigQuery: datasets, tables, policy tags, row access policies."""

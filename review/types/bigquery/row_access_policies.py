@@ -1,0 +1,29 @@
+"""Row access policies of BigQuery: whoever is a grantee sees the rows that the filter lets through."""
+
+from collections.abc import Iterator
+
+from review.findings.text import UNKNOWN
+from review.google_cloud.grants import Grant
+from review.plan.context import Context
+from review.plan.model import Change
+from review.plan.values import Values, get, text, texts
+
+TYPES = ("google_bigquery_row_access_policy",)
+
+
+def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
+    """Yield what each grantee may read."""
+    if not values:
+        return
+    dataset = text(values, "dataset_id") or context.names.of(context.refers(change, "dataset_id"))
+    table = text(values, "table_id") or context.names.of(context.refers(change, "table_id"))
+    members = texts(values, "grantees") or ([UNKNOWN] if get(values, "grantees") == UNKNOWN else [])
+    for member in members:
+        yield Grant(
+            "table",
+            f"{dataset}.{table}",
+            "roles/bigquery.filteredDataViewer",
+            member,
+            condition=text(values, "filter_predicate"),
+            address=change.address,
+        )

@@ -1,0 +1,265 @@
+"""BigQuery tables and views: columns, partitions, clusters, queries."""
+
+import functools
+import re
+from collections.abc import Iterator
+
+from review.data.bigquery_schema import ColumnChange, compare
+from review.data.destruction import destruction
+from review.findings.finding import NO, Detail, Finding, Kind, Severity
+from review.findings.text import span
+from review.plan.context import Context
+from review.plan.differences import diff
+from review.plan.model import Change
+from review.plan.values import blocks, flag, get, known, number, period, text, texts
+
+TYPES = ("google_bigquery_table",)
+TELLS_THE_END = True
+BY_HAND = "manually at best, within the dataset's time travel window (7 days by default)"
+
+
+def findings(change: Change, context: Context) -> Iterator[Finding]:
+    """Say what happens to the rows, the columns and the query of one table."""
+    name = span(_name(change, context))
+    if change.destroys:
+        yield from _destroyed(change, context, name)
+    if change.before is not None and change.after is not None:
+        yield from _schema(change, context, name)
+        yield from _partitioning(change, context, name)
+        yield from _clustering(change, context, name)
+        yield from _query(change, context, name)
+        yield from _ages(change, context, name)
+
+
+def _name(change: Change, context: Context) -> str:
+    """`dataset.table`, as one would write it in a query."""
+    dataset = get(change.present, "dataset_id")
+    told = str(dataset) if known(dataset) else context.names.of(context.refers(change, "dataset_id"))
+    table = get(change.present, "table_id")
+    return f"{told}.{table}" if told else str(table or context.names.of(change.address))
+
+
+def _holds_rows(change: Change) -> bool:
+    """Views and external tables hold none themselves."""
+    return not any(
+        blocks(change.old, part) for part in ("view", "materialized_view", "external_data_configuration")
+    )
+
+
+def _destroyed(change: Change, context: Context, name: str) -> Iterator[Finding]:
+    rows = _holds_rows(change)
+    what = "table" if rows else "view" if blocks(change.old, "view") else "table without rows of its own"
+    if blocks(change.old, "materialized_view"):
+        what = "materialized view"
+    verb = "replaced" if change.action == "replace" else "deleted"
+    because = _because(change)
+    if rows:
+        yield destruction(
+            change, context, f"table {name} is {verb}{because}: all its rows are lost", size=70, undo=BY_HAND
+        )
+        return
+    sentence = f"{what} {name} is {verb}{because}; no rows are lost"
+    until = "permanently" if verb == "deleted" else "until it is created again"
+    yield Finding(
+        Kind.SERVICE,
+        Severity.INTERRUPTED,
+        context.where(change),
+        f"{sentence}, and queries on it fail {until}",
+        address=change.address,
+    )
+
+
+def _because(change: Change) -> str:
+    """Return why, where it is not told column by column."""
+    paths = [each for each in change.replace_paths if each and each != "schema"]
+    return f" because of {', '.join(span(each) for each in sorted(set(paths)))}" if paths else ""
+
+
+def _schema(change: Change, context: Context, name: str) -> Iterator[Finding]:
+    before, after = get(change.old, "schema"), get(change.new, "schema")
+    if before == after or (not before and after is not None and not known(after)):
+        return
+    if not _holds_rows(change):
+        return
+    columns = compare(before, after)
+    if columns is None:
+        yield Finding(
+            Kind.DATA,
+            Severity.POSSIBLE_LOSS,
+            context.where(change),
+            f"the columns of table {name} change, but the plan does not show them: whether a column is "
+            "lost is not known",
+            undo="not known",
+            address=change.address,
+        )
+        return
+    replaced = change.action == "replace"
+    lost = [each for each in columns if each.loses]
+    for column in lost:
+        yield _lost(change, context, name, column, replaced=replaced)
+    costly = [each for each in columns if each.replaces and not each.loses]
+    for column in costly:
+        yield Finding(
+            Kind.DATA,
+            Severity.LOSS if replaced else Severity.POSSIBLE_LOSS,
+            context.where(change),
+            f"in {name}, {column.sentence}, which replaces the table",
+            undo=BY_HAND,
+            size=40,
+            address=change.address,
+        )
+    rest = [each for each in columns if not each.loses and not each.replaces]
+    if rest:
+        shown = "; ".join(each.sentence for each in rest[:3])
+        more = f"; and {len(rest) - 3} more columns" if len(rest) > 3 else ""
+        ending = "" if replaced else " (in place, rows are kept)"
+        yield Finding(
+            Kind.DATA,
+            Severity.CHANGE,
+            context.where(change),
+            f"in {name}, {shown}{more}{ending}",
+            details=(Detail(f"columns of {name}", tuple(each.sentence for each in columns)),)
+            if len(rest) > 3
+            else (),
+            address=change.address,
+        )
+
+
+def _lost(change: Change, context: Context, name: str, column: ColumnChange, *, replaced: bool) -> Finding:
+    if replaced:
+        end = "the table is replaced and all its rows are lost"
+    elif column.replaces:
+        end = "the provider replaces the table for this, and all its rows are lost"
+    else:
+        end = "its values are lost, other columns are not affected"
+    return Finding(
+        Kind.DATA,
+        Severity.LOSS,
+        context.where(change),
+        f"in {name}, {column.sentence}: {end}{_readers(change, context, column.column)}",
+        undo=BY_HAND,
+        size=45 if replaced or column.replaces else 50,
+        address=change.address,
+    )
+
+
+def _readers(change: Change, context: Context, column: str) -> str:
+    """Name the views of the plan that still read a column, and so will fail."""
+    table = text(change.old, "table_id")
+    name = column.rpartition(".")[2]
+    if not table:
+        return ""
+    found = [
+        context.where(each) for each, query in _queries(context) if _word(table, query) and _word(name, query)
+    ]
+    return f"; {', '.join(found[:4])} may still read it, and would fail" if found else ""
+
+
+@functools.lru_cache(maxsize=4)
+def _queries(context: Context) -> tuple[tuple[Change, str], ...]:
+    """Return every view with its query as it will be."""
+    found = (
+        (each, text(each.new, "view.query") or text(each.new, "materialized_view.query"))
+        for each in context.of_type("google_bigquery_table")
+    )
+    return tuple((each, query) for each, query in found if query)
+
+
+def _word(word: str, query: str) -> bool:
+    return word in query and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", query) is not None
+
+
+def _partitioning(change: Change, context: Context, name: str) -> Iterator[Finding]:
+    for block, noun in (("time_partitioning", "time"), ("range_partitioning", "range")):
+        old, new = (text(side, f"{block}.field") for side in (change.old, change.new))
+        had, has = bool(blocks(change.old, block)), bool(blocks(change.new, block))
+        if had != has or old != new:
+            now = (
+                f"is partitioned by {noun} of {span(new or 'ingestion')}"
+                if has
+                else f"is no longer partitioned by {noun}"
+            )
+            then = f"it was by {span(old or 'ingestion')}" if had else "it was not"
+            yield _at_table(change, context, f"table {name} {now}; {then}: this replaces the table")
+        elif has and text(change.old, f"{block}.type") != text(change.new, f"{block}.type"):
+            types = text(change.old, f"{block}.type"), text(change.new, f"{block}.type")
+            told = f"the partitions of {name} change from {span(types[0])} to {span(types[1])}: BigQuery refuses that"
+            yield _at_table(change, context, f"{told} for a table that is there")
+    if flag(change.new, "require_partition_filter") and not flag(change.old, "require_partition_filter"):
+        told = f"queries on {name} without a partition filter start to fail"
+        yield Finding(Kind.SERVICE, Severity.INTERRUPTED, context.where(change), told, address=change.address)
+
+
+def _at_table(change: Change, context: Context, sentence: str) -> Finding:
+    severity = Severity.CARE if not change.destroys else Severity.LOSS
+    return Finding(
+        Kind.DATA, severity, context.where(change), sentence, undo=NO, size=42, address=change.address
+    )
+
+
+def _clustering(change: Change, context: Context, name: str) -> Iterator[Finding]:
+    old, new = texts(change.old, "clustering"), texts(change.new, "clustering")
+    if old != new:
+        columns = ", ".join(span(each) for each in new) or "nothing"
+        before = ", ".join(span(each) for each in old) or "nothing"
+        told = f"table {name} is clustered by {columns} instead of {before}"
+        yield Finding(
+            Kind.DATA,
+            Severity.CHANGE,
+            context.where(change),
+            f"{told} (in place, for new data only)",
+            address=change.address,
+        )
+
+
+def _query(change: Change, context: Context, name: str) -> Iterator[Finding]:
+    for block, noun in (("view", "view"), ("materialized_view", "materialized view")):
+        old, new = get(change.old, f"{block}.query"), get(change.new, f"{block}.query")
+        if old == new or not (isinstance(old, str) and isinstance(new, str)):
+            continue
+        details = (Detail(f"query of {name}", diff(old, new), "diff"),) if known(old) and known(new) else ()
+        told = f"the query of {noun} {name} changes, and so do its results"
+        yield Finding(
+            Kind.DATA, Severity.CARE, context.where(change), told, details=details, address=change.address
+        )
+
+
+def _ages(change: Change, context: Context, name: str) -> Iterator[Finding]:
+    old, new = (number(side, "time_partitioning.expiration_ms") or 0 for side in (change.old, change.new))
+    if new and (not old or new < old):
+        then = period(old / 1000) if old else "never"
+        yield Finding(
+            Kind.DATA,
+            Severity.LOSS,
+            context.where(change),
+            f"partitions of {name} are deleted after {period(new / 1000)} (before: {then}): "
+            "older ones are deleted within hours of the apply",
+            undo=BY_HAND,
+            size=48,
+            address=change.address,
+        )
+    elif old != new:
+        now = f"deleted after {period(new / 1000)}" if new else "no longer deleted"
+        told = f"partitions of {name} are {now}; before: after {period(old / 1000)}"
+        yield Finding(Kind.DATA, Severity.CHANGE, context.where(change), told, address=change.address)
+    times = number(change.old, "expiration_time"), number(change.new, "expiration_time")
+    if times[1] and times[1] != times[0]:
+        told = f"table {name} expires, with all its rows, at {_moment(times[1])}"
+        yield Finding(
+            Kind.DATA,
+            Severity.LOSS,
+            context.where(change),
+            told,
+            undo=BY_HAND,
+            size=47,
+            address=change.address,
+        )
+
+
+def _moment(milliseconds: float) -> str:
+    from datetime import UTC, datetime  # noqa: PLC0415 (few plans need it)
+
+    try:
+        return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+    except (OverflowError, ValueError, OSError):
+        return "an unknown time"

@@ -1,0 +1,70 @@
+"""Cloud SQL instances: backups, restarts, who may reach them. What goes with one is told plainly."""
+
+from collections.abc import Iterator
+
+from review.findings.finding import NO, YES, Finding, Kind, Severity
+from review.findings.text import span
+from review.google_cloud.networks import Addresses
+from review.plan.context import Context
+from review.plan.model import Change
+from review.plan.values import blocks, flag, number, text
+
+TYPES = ("google_sql_database_instance",)
+RESTARTS = {
+    "settings.tier": "machine",
+    "database_version": "version of the database",
+    "settings.edition": "edition",
+}
+BACKUP = "settings.backup_configuration"
+NETWORKS = "settings.ip_configuration.authorized_networks"
+
+
+def findings(change: Change, context: Context) -> Iterator[Finding]:
+    """Say what a changed instance interrupts, no longer keeps, or lets in."""
+    if change.after is None or change.destroys:
+        return
+    yield from _access(change, context)
+    if change.before is None:
+        return
+    for path, words in RESTARTS.items():
+        old, new = text(change.old, path), text(change.new, path)
+        if old != new:
+            told = f"restarts and is unavailable meanwhile: {words} {span(old)} → {span(new)}"
+            undo = NO if path == "database_version" else YES
+            yield Finding(
+                Kind.SERVICE, Severity.INTERRUPTED, context.where(change), told, undo, address=change.address
+            )
+    for path, words in ((f"{BACKUP}.enabled", "is no longer backed up"), (f"{BACKUP}.point_in_time_recovery_enabled",
+                        "can no longer be restored to a point in time, only from a backup")):  # fmt: skip
+        if flag(change.old, path) and not flag(change.new, path):
+            yield Finding(
+                Kind.DATA, Severity.CARE, context.where(change), words, size=6, address=change.address
+            )
+    kept = [
+        number(side, f"{BACKUP}.backup_retention_settings.retained_backups")
+        for side in (change.old, change.new)
+    ]
+    if kept[0] and kept[1] and kept[1] < kept[0]:
+        told = f"keeps {kept[1]:g} backups instead of {kept[0]:g}: older ones are deleted"
+        yield Finding(
+            Kind.DATA, Severity.LOSS, context.where(change), told, NO, size=31, address=change.address
+        )
+
+
+def _access(change: Change, context: Context) -> Iterator[Finding]:
+    path = "settings.ip_configuration.ipv4_enabled"
+    if change.before is not None and flag(change.new, path) and not flag(change.old, path):
+        told = "gets a public address; its authorized networks and accounts decide who can connect"
+        yield Finding(
+            Kind.ACCESS, Severity.WIDENED, context.where(change), told, size=33, address=change.address
+        )
+    before, after = (
+        Addresses.of(text(each, "value") for each in blocks(side, NETWORKS))
+        for side in (change.old, change.new)
+    )
+    if not after.within(before):
+        told = f"{after.words} can connect to it from now on{f'; before: {before.words}' if before else ''}"
+        size = 72 if after.is_public else 24
+        yield Finding(
+            Kind.ACCESS, Severity.WIDENED, context.where(change), told, size=size, address=change.address
+        )

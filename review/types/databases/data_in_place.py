@@ -1,0 +1,88 @@
+"""Databases whose rows go without any resource being deleted: families, statements, ages, and node pools that roll."""
+
+import re
+from collections.abc import Iterator
+
+from review.findings.finding import NO, YES, Finding, Kind, Severity
+from review.findings.text import span, spans
+from review.plan.context import Context
+from review.plan.model import Change
+from review.plan.values import blocks, get, number, text, texts
+
+TYPES = (
+    "google_bigtable_table",
+    "google_bigtable_gc_policy",
+    "google_spanner_database",
+    "google_firestore_field",
+    "google_container_node_pool",
+)
+DROPS = re.compile(r"\bDROP\s+(TABLE|COLUMN|SCHEMA|DATABASE)\b|\bTRUNCATE\b|\bDELETE\s+FROM\b", re.IGNORECASE)
+# Arguments of a node pool whose change makes its nodes anew, one after the other.
+ROLLS = ("machine_type", "disk_size_gb", "disk_type", "image_type", "local_ssd_count", "service_account")
+
+
+def findings(change: Change, context: Context) -> Iterator[Finding]:
+    """Say which rows go in place, or when; how nodes are replaced."""
+    if change.after is None or change.action == "replace":
+        return
+    if change.type == "google_bigtable_table":
+        old, new = (
+            {text(each, "family") for each in blocks(side, "column_family")}
+            for side in (change.old, change.new)
+        )
+        if change.before is not None and (gone := sorted(old - new)):
+            many = len(gone) > 1
+            words = (
+                f"column {'families' if many else 'family'} {spans(gone)} {'are' if many else 'is'} dropped"
+            )
+            yield _loss(change, context, f"{words}: every cell in {'them' if many else 'it'} is lost")
+    elif change.type == "google_bigtable_gc_policy":
+        yield from _garbage(change, context)
+    elif change.type == "google_spanner_database":
+        added = [each for each in texts(change.new, "ddl") if each not in texts(change.old, "ddl")]
+        for statement in [each for each in added if DROPS.search(each)] if change.before is not None else []:
+            yield _loss(change, context, f"runs {span(statement)}: its data is lost")
+    elif change.type == "google_firestore_field":
+        if blocks(change.new, "ttl_config") and not blocks(change.old, "ttl_config"):
+            field = span(f"{text(change.new, 'collection')}.{text(change.new, 'field')}")
+            words = f"documents are deleted after the time in {field}; those already past it within a day"
+            yield _loss(change, context, words)
+    elif change.before is not None:
+        path = "node_config"
+        rolls = [key for key in ROLLS if get(change.old, f"{path}.{key}") != get(change.new, f"{path}.{key}")]
+        if rolls:
+            verb = "changes" if len(rolls) == 1 else "change"
+            sentence = f"its nodes are recreated because {spans(rolls)} {verb}: workloads are rescheduled"
+            yield Finding(
+                Kind.SERVICE,
+                Severity.INTERRUPTED,
+                context.where(change),
+                sentence,
+                YES,
+                5,
+                address=change.address,
+            )
+
+
+def _garbage(change: Change, context: Context) -> Iterator[Finding]:
+    old, new = (_kept(change, new=each) for each in (False, True))
+    if new != old and change.new:
+        family = span(text(change.new, "column_family"))
+        shorter = f"cells of family {family} are deleted by {span(new or 'another rule')}"
+        before = f"; before: {span(old)}" if old else ""
+        yield _loss(change, context, f"{shorter}{before}")
+
+
+def _kept(change: Change, *, new: bool) -> str:
+    values = change.new if new else change.old
+    parts = [f"age {text(each, 'duration') or text(each, 'days')}" for each in blocks(values, "max_age")]
+    parts += [
+        f"{number(each, 'number'):g} versions"
+        for each in blocks(values, "max_version")
+        if number(each, "number")
+    ]
+    return f" {text(values, 'mode') or 'or'} ".join([*parts, *filter(None, [text(values, "gc_rules")])])
+
+
+def _loss(change: Change, context: Context, sentence: str) -> Finding:
+    return Finding(Kind.DATA, Severity.LOSS, context.where(change), sentence, NO, 60, address=change.address)

@@ -1,0 +1,1 @@
+"""IAM: grants, service accounts and their keys, custom roles, workload identity pools."""

@@ -1,0 +1,153 @@
+"""Service accounts, their keys, custom roles, identities from outside."""
+
+from collections.abc import Iterator
+
+from review.findings.finding import NO, YES, Finding, Kind, Severity
+from review.findings.text import plural, span, spans
+from review.plan.context import Context
+from review.plan.model import Change
+from review.plan.values import flag, get, known, text, texts
+
+TYPES = (
+    "google_service_account",
+    "google_service_account_key",
+    "google_storage_hmac_key",
+    "google_project_iam_custom_role",
+    "google_organization_iam_custom_role",
+    "google_iam_workload_identity_pool",
+    "google_iam_workload_identity_pool_provider",
+)
+TELLS_THE_END = True
+
+
+def findings(change: Change, context: Context) -> Iterator[Finding]:
+    """Say which identities come and go, and what they may do."""
+    if change.type == "google_service_account":
+        yield from _account(change, context)
+    elif change.type.endswith("_key"):
+        yield from _key(change, context)
+    elif change.type.endswith("custom_role"):
+        yield from _role(change, context)
+    else:
+        yield from _pool(change, context)
+
+
+def _finding(
+    change: Change, context: Context, severity: Severity, sentence: str, undo: str = YES, *, size: int = 0
+) -> Finding:
+    return Finding(
+        Kind.ACCESS, severity, context.where(change), sentence, undo=undo, size=size, address=change.address
+    )
+
+
+def _account(change: Change, context: Context) -> Iterator[Finding]:
+    name = span(
+        text(change.present, "email")
+        or text(change.present, "account_id")
+        or context.names.of(change.address)
+    )
+    if change.action == "replace":
+        told = f"service account {name} is deleted and recreated: all its grants are lost, even those outside this plan"
+        yield _finding(change, context, Severity.INTERRUPTED, told, NO)
+    elif change.action == "delete":
+        told = f"service account {name} is deleted: workloads that run as it fail, and its grants are lost"
+        yield _finding(change, context, Severity.INTERRUPTED, told, "manually, within 30 days (undelete)")
+    elif change.action == "update" and flag(change.old, "disabled") != flag(change.new, "disabled"):
+        off = flag(change.new, "disabled")
+        told = f"service account {name} is {'disabled: workloads that run as it fail' if off else 'enabled again'}"
+        yield _finding(change, context, Severity.INTERRUPTED if off else Severity.WIDENED, told)
+
+
+def _key(change: Change, context: Context) -> Iterator[Finding]:
+    account = context.told(change, change.present, "service_account_id")
+    if change.type == "google_storage_hmac_key":
+        account = context.told(change, change.present, "service_account_email")
+    if change.after is not None and "create" in change.actions:
+        told = f"a key of service account {account} is created: anyone with the key can act as the account"
+        yield _finding(change, context, Severity.WIDENED, told, "yes; delete the key", size=40)
+    states = text(change.old, "state"), text(change.new, "state")
+    if change.action == "update" and states[0] != states[1]:
+        on = states[1] == "ACTIVE"
+        verb = (
+            "activated: anyone with the key can act as that account"
+            if on
+            else "deactivated: clients that use it cannot authenticate"
+        )
+        told = f"a key of service account {account} is {verb}"
+        yield _finding(
+            change, context, Severity.WIDENED if on else Severity.INTERRUPTED, told, size=40 if on else 0
+        )
+    if change.destroys:
+        told = (
+            f"a key of service account {account} is deleted: clients that use it can no longer authenticate"
+        )
+        yield _finding(change, context, Severity.INTERRUPTED, told, NO)
+
+
+def _role(change: Change, context: Context) -> Iterator[Finding]:
+    name = span(
+        text(change.present, "role_id") or text(change.present, "title") or context.names.of(change.address)
+    )
+    if not known(get(change.new, "permissions")) and get(change.new, "permissions") is not None:
+        told = f"the permissions of custom role {name} are known only after the apply"
+        yield _finding(change, context, Severity.WIDENED, told, size=20)
+        return
+    old, new = texts(change.old, "permissions"), texts(change.new, "permissions")
+    come, gone = sorted(set(new) - set(old)), sorted(set(old) - set(new))
+    if change.before is None:
+        told = f"custom role {name} is created: {spans(come)}; it has no effect until it is granted"
+        yield _finding(change, context, Severity.CHANGE, told)
+    elif change.after is None:
+        told = f"custom role {name} is deleted: members with this role can no longer use {spans(gone)}"
+        yield _finding(change, context, Severity.CHANGE, told, "manually, within 7 days (undelete)")
+    else:
+        if come:
+            holders = _holders(change, context)
+            told = f"members with custom role {name}{holders} can now also use {spans(come)}"
+            yield _finding(change, context, Severity.WIDENED, told, size=34)
+        if gone:
+            told = f"members with custom role {name} can no longer use {spans(gone)}"
+            yield _finding(change, context, Severity.CHANGE, told)
+
+
+def _holders(change: Change, context: Context) -> str:
+    id_ = text(change.old, "role_id")
+    held = {grant.member for _, grant in context.granted if id_ and grant.role.endswith(f"/roles/{id_}")}
+    return f" ({plural(len(held), 'member')} in this plan)" if held else ""
+
+
+def _pool(change: Change, context: Context) -> Iterator[Finding]:
+    """An identity pool lets in who its provider's condition lets in."""
+    is_provider = change.type.endswith("_provider")
+    name = span(context.names.of(change.address))
+    if change.destroys:
+        fails = "its id cannot be used again for 30 days"
+        again = f"deleted; {fails}" if change.action == "delete" else f"replaced, which fails: {fails}"
+        told = f"{'provider' if is_provider else 'pool'} of workload identities {name} is {again}"
+        yield _finding(change, context, Severity.INTERRUPTED, told, "manually, within 30 days (undelete)")
+        return
+    if not is_provider:
+        return
+    old, new = text(change.old, "attribute_condition"), text(change.new, "attribute_condition")
+    if change.before is None:
+        limit = f"if {span(new, 300)}" if new else "any identity of its issuer: it has no condition"
+        told = f"external identities can authenticate through {name}, {limit}"
+        yield _finding(
+            change, context, Severity.WIDENED if not new else Severity.CARE, told, size=48 if not new else 0
+        )
+    elif old != new:
+        limit = f"only if {span(new, 300)}" if new else "any identity of its issuer"
+        before = f"only if {span(old, 300)}" if old else "without a condition"
+        told = f"external identities can authenticate through {name}, {limit}; before: {before}"
+        yield _finding(
+            change, context, Severity.CHANGE if new and not old else Severity.WIDENED, told, size=48
+        )
+    for path, what in (
+        ("oidc.issuer_uri", "issuer"),
+        ("oidc.allowed_audiences", "audiences"),
+        ("attribute_mapping", "mapping"),
+    ):
+        before_, after_ = get(change.old, path), get(change.new, path)
+        if change.before is not None and before_ != after_ and (before_ or after_):
+            told = f"{name} trusts another {what} from now on: {span(after_)}; before: {span(before_)}"
+            yield _finding(change, context, Severity.WIDENED, told, size=47)

@@ -1,0 +1,114 @@
+"""Members, bindings and policies of every resource that has them: `google_*_iam_member` and its kin."""
+
+import functools
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from review.findings.text import HIDDEN, UNKNOWN
+from review.google_cloud.grants import Grant
+from review.plan.context import Context
+from review.plan.model import Change
+from review.plan.naming import noun
+from review.plan.values import Values, blocks, get, known, text, texts
+
+TYPES = ("google_*_iam_member", "google_*_iam_binding", "google_*_iam_policy")
+PARTS = re.compile(r"(google_.+)_iam_(member|binding|policy)")
+NOT_A_NAME = frozenset(
+    {"role", "member", "members", "condition", "policy_data", "etag", "id", "timeouts", "location", "region"}
+)
+ABOVE = ("project", "zone", "project_id")  # of what is named by something else as well
+KINDS = {
+    "google_cloud_run": "service",
+    "google_organization": "organization",
+    "google_bigquery_dataset": "dataset",
+    "google_bigquery_table": "table",
+    "google_secret_manager_secret": "secret",
+    "google_kms_crypto_key": "key",
+    "google_kms_key_ring": "key ring",
+}
+
+
+def authority(type_: str) -> str:
+    """Return `binding` or `policy`; empty for a member, which stands beside others."""
+    parts = PARTS.fullmatch(type_)
+    return parts[2] if parts and parts[2] != "member" else ""
+
+
+def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
+    """Yield each grant of a member, a binding or a policy."""
+    parts = PARTS.fullmatch(change.type)
+    if not parts or not values:
+        return
+    kind = KINDS.get(parts[1]) or noun(parts[1])
+    resource = _resource(change, values, context, kind)
+    of = context.refers(change, "member") or context.refers(change, "members")
+    grant = functools.partial(Grant, kind=kind, resource=resource, address=change.address)
+    if parts[2] == "policy":
+        for role, member, condition in _of_policy(get(values, "policy_data")):
+            yield grant(role=role, member=member, condition=condition)
+        return
+    role = text(values, "role")
+    permissions = _permissions(change, role, context)
+    for member in _members(values, parts[2]):
+        yield grant(
+            role=context.named(role) or role,
+            member=member,
+            condition=text(values, "condition.expression"),
+            of=context.names.of(of) if of and not known(member) else "",
+            permissions=permissions,
+        )
+
+
+def _permissions(change: Change, role: str, context: Context) -> tuple[str, ...]:
+    """Return what a custom role of the same plan consists of."""
+    address = context.referred(role) or ("" if known(role) and role else context.refers(change, "role"))
+    declared = context.by_address.get(address)
+    if declared is None and "/roles/" in role:
+        declared = context.custom_roles.get(role.rpartition("/")[2])
+    if declared is None or not declared.type.endswith("_iam_custom_role"):
+        return ()
+    return tuple(sorted(texts(declared.values, "permissions")))
+
+
+def _members(values: Values, form: str) -> list[str]:
+    if form == "member":
+        return [text(values, "member") or UNKNOWN]
+    return texts(values, "members") or ([UNKNOWN] if get(values, "members") == UNKNOWN else [])
+
+
+def _resource(change: Change, values: Values, context: Context, kind: str) -> str:
+    """Return the name of what access is granted on: its own argument, or all of them where it has several."""
+    names = [key for key in sorted(values) if key not in NOT_A_NAME and key not in ABOVE]
+    names = names or [key for key in ABOVE if key in values]
+    if kind == "table":
+        names = [key for key in ("dataset_id", "table_id") if key in values]
+    told = [_name(change, values, context, name) for name in names]
+    return ".".join(each for each in told if each) or "(unknown)"
+
+
+def _name(change: Change, values: Values, context: Context, argument: str) -> str:
+    """Return the name in an argument (buckets come as `b/NAME`, others as paths), or of what it refers to."""
+    value = text(values, argument)
+    if referred := context.named(value):
+        return referred
+    if not known(value) or not value:
+        refers = context.refers(change, argument)
+        return context.names.of(refers) if refers else value
+    return value.removeprefix("b/").rpartition("/")[2]
+
+
+def _of_policy(data: Any) -> Iterator[tuple[str, str, str]]:
+    """Yield role, member and condition of each binding of a policy document."""
+    if not isinstance(data, str) or UNKNOWN in data or data.startswith(HIDDEN):
+        yield UNKNOWN, UNKNOWN, ""
+        return
+    try:
+        policy = json.loads(data)
+    except (ValueError, RecursionError):
+        yield UNKNOWN, UNKNOWN, ""
+        return
+    for binding in blocks(policy, "bindings"):
+        for member in texts(binding, "members"):
+            yield text(binding, "role"), member, text(binding, "condition.expression")

@@ -1,0 +1,1 @@
+"""Networks: firewalls, networks and subnetworks."""

@@ -1,0 +1,45 @@
+"""Networks and subnetworks: what hangs on one that goes. Firewalls are told by `firewalls`."""
+
+from collections.abc import Iterator
+
+from review.data.destruction import destruction
+from review.findings.finding import Finding, Kind, Severity
+from review.findings.text import plural, span
+from review.plan.context import Context
+from review.plan.model import Change
+from review.plan.values import get, text
+
+TYPES = ("google_compute_network", "google_compute_subnetwork")
+
+
+def findings(change: Change, context: Context) -> Iterator[Finding]:
+    """Say what hangs on a network that goes."""
+    if change.destroys:
+        yield from _network(change, context)
+
+
+def _network(change: Change, context: Context) -> Iterator[Finding]:
+    name = span(text(change.present, "name"))
+    hanging = [
+        each
+        for each in context.of_type(
+            "google_compute_firewall", "google_compute_subnetwork", "google_compute_router"
+        )
+        if each.before is not None
+        and not each.destroys
+        and (context.refers(each, "network") == change.configured or _of(each, change))
+    ]
+    noun = "network" if change.type.endswith("_network") else "subnetwork"
+    verb = "replaced" if change.action == "replace" else "deleted"
+    told = f"{noun} {name} is {verb}: resources in it lose connectivity"
+    if hanging:
+        told = f"{told}; the apply fails part-way, because {plural(len(hanging), 'resource')} of the plan still use it"
+    finding = destruction(change, context, told, size=0, severity=Severity.INTERRUPTED)
+    yield Finding(
+        Kind.SERVICE, Severity.INTERRUPTED, finding.where, finding.sentence, size=10, address=change.address
+    )
+
+
+def _of(other: Change, network: Change) -> bool:
+    found = get(other.old, "network")
+    return isinstance(found, str) and found.rpartition("/")[2] == text(network.old, "name")

@@ -1,0 +1,1 @@
+"""Operations: log buckets, service level objectives, budgets, APIs, log metrics."""

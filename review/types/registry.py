@@ -1,0 +1,117 @@
+"""Find the renderers of a resource type: the modules below `review.types`, and those of `--types FOLDER`."""
+
+import functools
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import ModuleType
+
+from review import types
+from review.errors import PlanError
+from review.findings.finding import Finding
+from review.google_cloud.grants import Grant
+from review.plan.context import Context, Lookup, no_files
+from review.plan.model import Change, Plan
+from review.plan.naming import Names
+from review.plan.values import Values
+
+_registered: list[ModuleType] = []
+
+
+def register(folder: Path) -> None:
+    """Load each module of a team's own folder; for the types that it names it takes the place of ours.
+
+    Raises PlanError where the folder holds none, or one has no TYPES or neither function.
+    """
+    files = sorted(each for each in folder.glob("*.py") if not each.name.startswith("_"))
+    if not files:
+        raise PlanError(f"--types {folder}: found no module (*.py) there")
+    for file in files:
+        spec = importlib.util.spec_from_file_location(f"review_types_{file.stem}", file)
+        if spec is None or spec.loader is None:
+            raise PlanError(f"--types: {file} is no Python module")
+        module = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise PlanError(
+                f"--types: {file} cannot be imported ({type(error).__name__}: {error})"
+            ) from error
+        types_ = getattr(module, "TYPES", None)
+        if not isinstance(types_, tuple) or not all(isinstance(each, str) for each in types_):
+            raise PlanError(f"--types: {file} has no TYPES, a tuple of names or patterns of resource types")
+        if not callable(getattr(module, "findings", None)) and not callable(getattr(module, "grants", None)):
+            raise PlanError(f"--types: {file} has neither findings(change, context) nor grants(…)")
+        _registered.append(module)
+    modules.cache_clear()
+    renderers.cache_clear()
+
+
+@functools.cache
+def modules() -> tuple[ModuleType, ...]:
+    """Return every module of a user's own folder, then those below `review.types` in the order of their names."""
+    found = pkgutil.walk_packages(types.__path__, f"{types.__name__}.")
+    names = sorted(each.name for each in found if not each.ispkg and each.name != __name__)
+    return (*_registered, *map(importlib.import_module, names))
+
+
+@functools.cache
+def renderers(type_: str) -> tuple[ModuleType, ...]:
+    """Return the modules that know a type: a team's own, else those that name it, else those whose pattern fits."""
+    own = [each for each in _registered if any(fnmatchcase(type_, pattern) for pattern in each.TYPES)]
+    if own:
+        return tuple(own)
+    exact = [module for module in modules() if type_ in module.TYPES]
+    fitting = [
+        module
+        for module in modules()
+        if module not in exact
+        and any(fnmatchcase(type_, pattern) for pattern in module.TYPES if "*" in pattern)
+    ]
+    return tuple(exact or fitting)
+
+
+def is_registered(type_: str) -> bool:
+    """Tell whether a team's own renderer knows a type."""
+    return any(fnmatchcase(type_, pattern) for module in _registered for pattern in module.TYPES)
+
+
+def is_grant(type_: str) -> bool:
+    """Tell whether a type is nothing but grants: a member, a binding, a policy, an access list."""
+    found = renderers(type_)
+    return any(hasattr(each, "grants") for each in found) and not any(
+        hasattr(each, "findings") for each in found
+    )
+
+
+def authority(type_: str) -> str:
+    """Return `binding` or `policy` for a type that decides every grant of a role or a resource; else nothing."""
+    found = next((each for each in renderers(type_) if hasattr(each, "authority")), None)
+    return str(found.authority(type_)) if found else ""
+
+
+def render(change: Change, context: Context) -> Iterator[Finding]:
+    """Yield what the type's renderers say of a change."""
+    for module in renderers(change.type):
+        if hasattr(module, "findings"):
+            yield from module.findings(change, context)
+
+
+def tells_the_end(type_: str) -> bool:
+    """Tell whether a type's renderer says itself what it means that a resource goes."""
+    return any(getattr(module, "TELLS_THE_END", False) for module in renderers(type_))
+
+
+def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
+    """Yield what a resource grants with these values."""
+    for module in renderers(change.type):
+        if hasattr(module, "grants"):
+            yield from module.grants(change, values, context)
+
+
+def create_context(plan: Plan, names: Names | None = None, lookup: Lookup = no_files) -> Context:
+    """Return what the renderers may read beside a change; its grants are those that all renderers find."""
+    return Context(plan, grants, names or Names(each.address for each in plan.changes), lookup)

@@ -1,0 +1,1 @@
+"""Cloud Storage and Artifact Registry: buckets, objects, access lists, repositories."""

@@ -1,0 +1,65 @@
+"""Access lists of Cloud Storage and BigQuery, which grant beside IAM."""
+
+from collections.abc import Iterator
+
+from review.google_cloud.grants import Grant
+from review.plan.context import Context
+from review.plan.model import Change
+from review.plan.values import Values, text, texts
+from review.types.bigquery.dataset import LISTED, listed
+
+TYPES = (
+    "google_bigquery_dataset_access",
+    "google_storage_bucket_access_control",
+    "google_storage_default_object_access_control",
+    "google_storage_object_access_control",
+    "google_storage_bucket_acl",
+    "google_storage_default_object_acl",
+    "google_storage_object_acl",
+)
+# Of a bucket's list and of its objects'.
+BUCKET = {
+    "READER": "roles/storage.legacyBucketReader",
+    "WRITER": "roles/storage.legacyBucketWriter",
+    "OWNER": "roles/storage.legacyBucketOwner",
+}
+OBJECT = {"READER": "roles/storage.legacyObjectReader", "OWNER": "roles/storage.legacyObjectOwner"}
+PREDEFINED = {
+    "publicRead": ("READER", "allUsers"),
+    "publicReadWrite": ("WRITER", "allUsers"),
+    "authenticatedRead": ("READER", "allAuthenticatedUsers"),
+}
+
+
+def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
+    """Yield what each entry of a list grants."""
+    if not values:
+        return
+    if change.type == "google_bigquery_dataset_access":
+        role = text(values, "role")
+        dataset = text(values, "dataset_id") or context.names.of(context.refers(change, "dataset_id"))
+        yield from listed(values, LISTED.get(role, role), dataset, change.address)
+        return
+    whole = change.type.startswith("google_storage_bucket_")
+    bucket, object_ = text(values, "bucket").removeprefix("b/"), text(values, "object")
+    kind = "bucket" if whole or not object_ else "object"
+    resource = f"{bucket}/{object_}" if kind == "object" else bucket
+    roles = BUCKET if whole else OBJECT
+    entries = [each.partition(":") for each in texts(values, "role_entity")]
+    found = [(role, _member(entity)) for role, _, entity in entries]
+    if text(values, "entity"):
+        found.append((text(values, "role"), _member(text(values, "entity"))))
+    predefined = PREDEFINED.get(text(values, "predefined_acl"))
+    for role, member in [*found, *([predefined] if predefined else [])]:
+        if not member.startswith(
+            "project"
+        ):  # owners, editors and viewers of the project: Google's own default
+            yield Grant(
+                kind, resource, roles.get(role, f"{role} in its access list"), member, address=change.address
+            )
+
+
+def _member(entity: str) -> str:
+    """`user-…`, `group-…`, `domain-…`, `allUsers` as IAM writes them."""
+    kind, _, name = entity.partition("-")
+    return f"{kind}:{name}" if kind in ("user", "group", "domain") and name else entity

@@ -1,0 +1,1 @@
+"""Workloads and what triggers them: functions, services, machines, schedules, topics and subscriptions."""

@@ -1,0 +1,31 @@
+"""Machines of Compute Engine: restarts, public addresses, identities. What goes with one is told plainly."""
+
+from collections.abc import Iterator
+
+from review.code.workloads import identity
+from review.findings.finding import Finding, Kind, Severity
+from review.findings.text import span
+from review.plan.context import Context
+from review.plan.model import Change
+from review.plan.values import blocks, text
+
+TYPES = ("google_compute_instance",)
+
+
+def findings(change: Change, context: Context) -> Iterator[Finding]:
+    """Say when a machine is stopped, and how it may be reached."""
+    where = context.where(change)
+    old, new = (
+        sum(len(blocks(each, "access_config")) for each in blocks(side, "network_interface"))
+        for side in (change.old, change.new)
+    )
+    if new > old:
+        told = "gets a public address; firewall rules decide who can reach it"
+        yield Finding(Kind.ACCESS, Severity.WIDENED, where, told, size=29, address=change.address)
+    if change.before is None or change.after is None:
+        return
+    kinds = text(change.old, "machine_type"), text(change.new, "machine_type")
+    if kinds[0] != kinds[1] and change.action == "update":
+        told = f"is stopped and started again: machine type {span(kinds[0])} → {span(kinds[1])}"
+        yield Finding(Kind.SERVICE, Severity.INTERRUPTED, where, told, address=change.address)
+    yield from identity(change, context, "service_account.email")

@@ -1,0 +1,100 @@
+"""Cloud Functions of both generations."""
+
+from collections.abc import Iterator
+
+from review.code.workloads import environment, identity, reach, sizes, variables
+from review.findings.finding import Finding, Kind, Severity
+from review.findings.text import span
+from review.plan.context import Context
+from review.plan.model import Change
+from review.plan.values import text
+
+TYPES = ("google_cloudfunctions2_function", "google_cloudfunctions_function")
+INGRESS = {
+    "ALLOW_INTERNAL_ONLY": (0, "from inside the project and its network only"),
+    "ALLOW_INTERNAL_AND_GCLB": (1, "from inside and through a load balancer"),
+    "ALLOW_ALL": (2, "from the whole internet"),
+}
+RUNTIME = {
+    "build_config.runtime": "runtime",
+    "build_config.entry_point": "entry point",
+    "runtime": "runtime",
+    "entry_point": "entry point",
+}
+SIZES = {
+    f"{above}{path}": words
+    for above, paths in (
+        (
+            "service_config.",
+            {
+                "available_memory": "memory",
+                "available_cpu": "CPU",
+                "timeout_seconds": "timeout in seconds",
+                "max_instance_count": "maximum instances",
+                "min_instance_count": "minimum instances",
+                "max_instance_request_concurrency": "concurrent requests",
+            },
+        ),
+        (
+            "",
+            {
+                "available_memory_mb": "memory in MiB",
+                "timeout": "timeout in seconds",
+                "max_instances": "maximum instances",
+                "min_instances": "minimum instances",
+            },
+        ),
+    )
+    for path, words in paths.items()
+}
+ENVIRONMENT = (
+    "service_config.environment_variables",
+    "service_config.secret_environment_variables",
+    "environment_variables",
+    "secret_environment_variables",
+)
+BUILD_ENVIRONMENT = ("build_config.environment_variables", "build_environment_variables")
+
+
+def findings(change: Change, context: Context) -> Iterator[Finding]:
+    """Say how a function's code, runtime, environment, identity and reach change."""
+    if change.before is None or change.after is None:
+        return
+    yield from _source(change, context)
+    yield from _runtime(change, context)
+    yield from environment(
+        change, context, variables(change.old, *ENVIRONMENT), variables(change.new, *ENVIRONMENT)
+    )
+    yield from environment(
+        change,
+        context,
+        variables(change.old, *BUILD_ENVIRONMENT),
+        variables(change.new, *BUILD_ENVIRONMENT),
+        of=" of its build",
+    )
+    path = "service_config." if change.type.endswith("2_function") else ""
+    yield from identity(change, context, f"{path}service_account_email")
+    yield from reach(change, context, f"{path}ingress_settings", INGRESS)
+    yield from sizes(change, context, SIZES)
+
+
+def _source(change: Change, context: Context) -> Iterator[Finding]:
+    for path in ("build_config.source.storage_source.object", "source_archive_object"):
+        old, new = text(change.old, path), text(change.new, path)
+        if old != new:
+            told = f"is rebuilt from {span(new or '(unknown)')} instead of {span(old)}; the old one serves meanwhile"
+            yield Finding(
+                Kind.SERVICE, Severity.CHANGE, context.where(change), told, size=3, address=change.address
+            )
+
+
+def _runtime(change: Change, context: Context) -> Iterator[Finding]:
+    told = [
+        f"{words} {span(text(change.old, path))} → {span(text(change.new, path))}"
+        for path, words in RUNTIME.items()
+        if text(change.old, path) != text(change.new, path)
+    ]
+    if told:
+        yield Finding(
+            Kind.CODE, Severity.CODE, context.where(change), "; ".join(told), size=6, address=change.address
+        )
