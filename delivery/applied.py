@@ -7,9 +7,9 @@ Constants at arguments that are sensitive are left out, as a digest is shown whe
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from review.plan.model import unindexed
-from review.secrets.forms import secrets_by_form
-from review.secrets.masking import named
+from review.plan.model import strip_indexes
+from review.secrets.forms import find_secrets_by_form
+from review.secrets.masking import find_named_secrets
 
 SENSITIVE = "(sensitive)"
 IDLE = (["no-op"], ["read"])
@@ -22,8 +22,8 @@ def configuration_of(plan: Mapping[str, Any]) -> dict[str, Any]:
     configuration = _mapping(plan.get("configuration"))
     sensitive = _sensitive_arguments(plan)
     hidden = {
-        *secrets_by_form(configuration),
-        *(each for part in _constants(configuration, sensitive) for each in named(part)),
+        *find_secrets_by_form(configuration),
+        *(each for part in _constants(configuration, sensitive) for each in find_named_secrets(part)),
     }
     resources, modules = {}, {}
     for prefix, module in _modules(configuration):
@@ -62,7 +62,7 @@ def _sensitive_arguments(plan: Mapping[str, Any]) -> dict[str, set[str]]:
         change = each["change"]
         if change["actions"] in IDLE:
             continue
-        arguments = found.setdefault(unindexed(each["address"]), set())
+        arguments = found.setdefault(strip_indexes(each["address"]), set())
         for side in ("before_sensitive", "after_sensitive"):
             arguments |= {name for name, mark in _mapping(change.get(side)).items() if _any_true(mark)}
     return found

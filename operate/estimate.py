@@ -13,9 +13,9 @@ from cdk.settings import Batch
 from copier.planning import Landed, Legacy, Refused, plan
 from feed import Feed, tick_of
 from review.cost.estimate import Cost
-from review.cost.machines import Machines, dataproc_hour
-from review.cost.price_book import Book, load
-from review.findings.text import plain
+from review.cost.machines import Machines, price_dataproc_hour
+from review.cost.price_book import PriceBook, load_price_book
+from review.findings.text import strip_markup
 
 SHOWN = 5
 RESOURCE = re.compile(r"google_\w+\.")
@@ -72,7 +72,7 @@ class Estimate:
     gib_kept: float
     cluster_minutes: float
     cluster_hour: float | None  # dollars; None where a machine type has no price
-    book: Book
+    book: PriceBook
 
     @property
     def operations(self) -> float:
@@ -97,13 +97,13 @@ class Estimate:
 
 
 def estimate(
-    survey: Survey, batch: Batch, days_at_once: int, *, keep: bool = True, book: Book | None = None
+    survey: Survey, batch: Batch, days_at_once: int, *, keep: bool = True, book: PriceBook | None = None
 ) -> Estimate:
     """Of archiving everything, then rebuilding every day from it on the environment's cluster.
 
     Where originals are not to be kept, old ones and their copies are read once more and compared.
     """
-    book = book or load()
+    book = book or load_price_book()
     packed = book.assumed("gzip_share")
     listings = ceil((survey.objects + survey.refused) / book.assumed("objects_a_listing"))
     days = sum(len(each) for each in survey.days.values())
@@ -128,14 +128,14 @@ def estimate(
 
 
 def cluster_minutes(
-    responses: float, days: int, batch: Batch, days_at_once: int, book: Book | None = None
+    responses: float, days: int, batch: Batch, days_at_once: int, book: PriceBook | None = None
 ) -> float:
     """How long a cluster lives that rebuilds so many days: while BigQuery loads a stretch the next is read.
 
     Reading is measured by `python -m bench batch`: 0.6 ms of a processor for a response of 289 rows and 0.5 ms for its
     GET, taken twice for encryption and a slower processor. Start, end and BigQuery's minutes are not measured.
     """
-    book = book or load()
+    book = book or load_price_book()
     stretches = ceil(days / days_at_once)
     reading = responses * book.assumed("cpu_seconds_a_response") / cluster_cpus(batch) / 60
     loading = book.assumed("cluster_load_minutes") * stretches
@@ -149,13 +149,13 @@ def cluster_cpus(batch: Batch) -> int:
     return _cpus(batch.master.machine_type)
 
 
-def cluster_hour(batch: Batch, book: Book | None = None) -> float | None:
+def cluster_hour(batch: Batch, book: PriceBook | None = None) -> float | None:
     """Dollars an hour, the master, disks and Dataproc's fee included; None where a machine type has no price."""
     parts = [Machines(1, batch.master.machine_type, batch.master.disk_gigabytes)]
     if batch.workers.count:
         workers = batch.workers
         parts.append(Machines(workers.count, workers.machine_type, workers.disk_gigabytes))
-    return dataproc_hour(book or load(), parts)
+    return price_dataproc_hour(book or load_price_book(), parts)
 
 
 def _cpus(machine_type: str) -> int:
@@ -224,11 +224,11 @@ def month_table(months: Mapping[str, Cost]) -> str:
     ):
         found = {name: each[what] for name, each in after.items() if what in each}
         cells = [f"{found[name].month:.2f}" if name in found else "–" for name in months]
-        counted = {name: plain(each.told) for name, each in found.items()}
+        counted = {name: strip_markup(each.basis) for name, each in found.items()}
         told = [f"{name}: {each}" for name, each in counted.items()]
         same = len(set(counted.values())) == 1
         lines.append(
-            f"| {RESOURCE.sub('', plain(what))} | {' | '.join(cells)} | "
+            f"| {RESOURCE.sub('', strip_markup(what))} | {' | '.join(cells)} | "
             f"{next(iter(counted.values())) if same else '; '.join(told)} |"
         )
     totals = [f"**{month.totals[1]:.2f}**" for month in months.values()]

@@ -17,18 +17,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from review.assessment.review import Review, review
-from review.assessment.rules import apply_rules, read_rules, rules_of_stack
+from review.assessment.review import Review, review_plan
+from review.assessment.rules import apply_rules, read_rules, read_stack_rules
 from review.assessment.unexamined import Level
-from review.cost.price_book import Book, load
+from review.cost.price_book import PriceBook, load_price_book
 from review.errors import PlanError, ReviewError
-from review.findings.finding import ACKNOWLEDGEMENTS, order
-from review.findings.text import span, visible
+from review.findings.finding import ACKNOWLEDGEMENTS, sort_key
+from review.findings.text import escape_invisible, span
 from review.plan import archives, naming
 from review.plan.context import Context
 from review.plan.reading import MOST_BYTES, read_json, read_plan
 from review.report import document, json_report, markdown, terminal
-from review.report.annotations import annotations, places
+from review.report.annotations import find_source_lines, format_annotations
 from review.secrets.masking import Secrets
 from review.stacks.comparison import compare_stacks
 from review.types.registry import create_context, register
@@ -38,23 +38,23 @@ FORMATS = ("markdown", "terminal", "json")
 
 def main(words: Sequence[str] | None = None, stdin: BinaryIO | None = None) -> int:
     """Write the review to standard output and return the exit status."""
-    options = _parse(words)
+    options = _parse_arguments(words)
     try:
-        context = _context(options, stdin or sys.stdin.buffer)
-        found = _judged(review(context, _book(options), Level(options.unexamined)), options)
-        text = _written(found, options, context.plan.secrets)
+        context = _read_input(options, stdin or sys.stdin.buffer)
+        found = _apply_rules(review_plan(context, _load_prices(options), Level(options.unexamined)), options)
+        text = _render(found, options, context.plan.secrets)
     except ReviewError as error:
-        return _failed(f"no review: {error}", options)
+        return _report_failure(f"no review: {error}", options)
     except Exception as error:  # noqa: BLE001 (a review that failed must not look like one that found nothing)
         last = traceback.extract_tb(error.__traceback__)[
             -1
         ]  # its place and no message, which may quote a secret
         where = f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
-        return _failed(
+        return _report_failure(
             f"no review: this input made the review itself fail ({where}); please report that", options
         )
     _write(text)
-    _annotate(found, options, context.plan.secrets)
+    _write_annotations(found, options, context.plan.secrets)
     if found.refused:
         print(f"refused: {found.refused}", file=sys.stderr)
         return 1
@@ -73,7 +73,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(1, f"{self.prog}: {message}\n")
 
 
-def _parse(words: Sequence[str] | None) -> argparse.Namespace:
+def _parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = _Parser("python -m review", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     add = parser.add_argument
     add(
@@ -167,21 +167,21 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _judged(found: Review, options: argparse.Namespace) -> Review:
+def _apply_rules(found: Review, options: argparse.Namespace) -> Review:
     """Apply the rules of the files and of the stack."""
     rules = [
         rule
         for file in options.rules
-        for rule in read_rules(_read(file, sys.stdin.buffer, "rules"), f"rules {file}")
+        for rule in read_rules(_read_file(file, sys.stdin.buffer, "rules"), f"rules {file}")
     ]
     if options.stack_rules:
-        rules += rules_of_stack(_stack_document(options))
+        rules += read_stack_rules(_stack_document(options))
     if not rules:
         return found
     findings, blocked, notes = apply_rules(found.findings, rules, datetime.now(UTC).date())
     return replace(
         found,
-        findings=tuple(sorted(findings, key=order)),
+        findings=tuple(sorted(findings, key=sort_key)),
         refused="; ".join(each for each in (found.refused, blocked) if each),
         notes=(*notes, *found.notes),
     )
@@ -189,25 +189,31 @@ def _judged(found: Review, options: argparse.Namespace) -> Review:
 
 def _stack_document(options: argparse.Namespace) -> dict[str, Any]:
     file = options.head or options.stack
-    return read_json(_read(file, sys.stdin.buffer, "the stack"), "the stack") if file and file != "-" else {}
+    return (
+        read_json(_read_file(file, sys.stdin.buffer, "the stack"), "the stack")
+        if file and file != "-"
+        else {}
+    )
 
 
-def _annotate(found: Review, options: argparse.Namespace, secrets: Secrets) -> None:
+def _write_annotations(found: Review, options: argparse.Namespace, secrets: Secrets) -> None:
     """Write annotations to standard error, where GitHub's runner reads them from a step's log."""
     if options.annotations:
-        lines = annotations(
-            found.findings, places(_stack_document(options)), lambda text: visible(secrets.mask(text))
+        lines = format_annotations(
+            found.findings,
+            find_source_lines(_stack_document(options)),
+            lambda text: escape_invisible(secrets.mask(text)),
         )
         for line in lines:
             print(line, file=sys.stderr)
 
 
-def _context(options: argparse.Namespace, stdin: BinaryIO) -> Context:
+def _read_input(options: argparse.Namespace, stdin: BinaryIO) -> Context:
     if options.types:
         register(Path(options.types))
     if options.base:
-        return _compared(options, stdin)
-    plan = read_plan(_read(options.plan, stdin, "the plan"))
+        return _compare(options, stdin)
+    plan = read_plan(_read_file(options.plan, stdin, "the plan"))
     folders = {
         "after": [Path(each) for each in options.head_files],
         "before": [Path(each) for each in options.base_files],
@@ -216,27 +222,34 @@ def _context(options: argparse.Namespace, stdin: BinaryIO) -> Context:
     stack = Path(options.stack) if options.stack else beside and beside / "cdk.tf.json"
     constructs = {}
     if options.stack or (stack and stack.is_file()):
-        constructs = naming.constructs(read_json(_read(str(stack), stdin, "the stack"), "the stack"))
+        constructs = naming.read_construct_paths(
+            read_json(_read_file(str(stack), stdin, "the stack"), "the stack")
+        )
         folders["after"].append(Path(str(stack)).parent)
     if beside:
         folders["after"].append(beside)
     return create_context(
         plan,
         naming.Names((each.address for each in plan.changes), constructs),
-        _lookup(folders, plan.secrets),
+        _make_lookup(folders, plan.secrets),
     )
 
 
-def _book(options: argparse.Namespace) -> Book:
-    return load(_read(options.prices, sys.stdin.buffer, "the file of prices") if options.prices else None)
+def _load_prices(options: argparse.Namespace) -> PriceBook:
+    return load_price_book(
+        _read_file(options.prices, sys.stdin.buffer, "the file of prices") if options.prices else None
+    )
 
 
-def _compared(options: argparse.Namespace, stdin: BinaryIO) -> Context:
-    base, head = _read(options.base, stdin, "the base stack"), _read(options.head, stdin, "the head stack")
+def _compare(options: argparse.Namespace, stdin: BinaryIO) -> Context:
+    base, head = (
+        _read_file(options.base, stdin, "the base stack"),
+        _read_file(options.head, stdin, "the head stack"),
+    )
     plan = compare_stacks(base, head)
     constructs = {
-        **naming.constructs(read_json(base, "the base stack")),
-        **naming.constructs(read_json(head, "the head stack")),
+        **naming.read_construct_paths(read_json(base, "the base stack")),
+        **naming.read_construct_paths(read_json(head, "the head stack")),
     }
     folders = {
         "before": [*map(Path, options.base_files), Path(options.base).parent],
@@ -245,19 +258,19 @@ def _compared(options: argparse.Namespace, stdin: BinaryIO) -> Context:
     return create_context(
         plan,
         naming.Names((each.address for each in plan.changes), constructs),
-        _lookup(folders, plan.secrets),
+        _make_lookup(folders, plan.secrets),
     )
 
 
-def _lookup(folders: dict[str, list[Path]], secrets: Secrets):  # type: ignore[no-untyped-def]
+def _make_lookup(folders: dict[str, list[Path]], secrets: Secrets):  # type: ignore[no-untyped-def]
     def lookup(path: str, side: str) -> archives.Archive | None:
-        content = archives.find(tuple(folders[side]), path)
-        return None if content is None else archives.read(path, content)
+        content = archives.find_artifact(tuple(folders[side]), path)
+        return None if content is None else archives.read_artifact(path, content)
 
     return lookup
 
 
-def _read(path: str, stdin: BinaryIO, what: str) -> bytes:
+def _read_file(path: str, stdin: BinaryIO, what: str) -> bytes:
     """Read a file of bounded size."""
     try:
         if path == "-":
@@ -268,26 +281,32 @@ def _read(path: str, stdin: BinaryIO, what: str) -> bytes:
         raise PlanError(f"{what} {path} cannot be read: {error.strerror}") from None
 
 
-def _written(found: Review, options: argparse.Namespace, secrets: Secrets) -> str:
+def _render(found: Review, options: argparse.Namespace, secrets: Secrets) -> str:
     def mask(text: str) -> str:
-        return visible(secrets.mask(text))
+        return escape_invisible(secrets.mask(text))
 
-    laid_out = document.masked(document.lay_out(found, options.name), mask)
+    laid_out = document.mask_document(document.lay_out_review(found, options.name), mask)
     if options.format == "json":
-        return json_report.machine(found, laid_out.headline, options.name, mask)
-    return markdown.markdown(laid_out) if options.format == "markdown" else terminal.terminal(laid_out)
+        return json_report.render_json(found, laid_out.headline, options.name, mask)
+    return (
+        markdown.render_markdown(laid_out)
+        if options.format == "markdown"
+        else terminal.render_terminal(laid_out)
+    )
 
 
-def _failed(message: str, options: argparse.Namespace) -> int:
+def _report_failure(message: str, options: argparse.Namespace) -> int:
     """Say that there is no review, where a review would be looked for too."""
     print(message, file=sys.stderr)
     name = f"{span(options.name, 60)}: " if options.name else ""
     failed = Review(refused=message)
     laid_out = document.Document(f"{name}no review could be made", refused=message)
     if options.format == "json":
-        _write(json_report.machine(failed, laid_out.headline, options.name, visible))
+        _write(json_report.render_json(failed, laid_out.headline, options.name, escape_invisible))
     else:
-        _write((markdown.markdown if options.format == "markdown" else terminal.terminal)(laid_out))
+        _write(
+            (markdown.render_markdown if options.format == "markdown" else terminal.render_terminal)(laid_out)
+        )
     return 1
 
 

@@ -12,13 +12,13 @@ from review.findings.text import HIDDEN, UNKNOWN, span, spans
 from review.google_cloud.networks import Addresses
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import Values, blocks, leaves, written_of
+from review.plan.values import Values, flatten_values, format_literal, get_blocks
 
 UNSET = "(unset)"
 STAYS = "yes, but what was read or done in the meantime remains"
 
 
-def exposure(
+def access_finding(
     change: Change,
     context: Context,
     severity: Severity,
@@ -36,31 +36,39 @@ def exposure(
 
 def argument_findings(change: Change, context: Context, path: str, rule: str) -> Iterator[Finding]:
     """Yield whether an argument with a rule widens or narrows access."""
-    old, new = _collected(change.old, path), _collected(change.new, path)
+    old, new = _collect_values(change.old, path), _collect_values(change.new, path)
     if old == new:
         return
     if change.before is None:
         if not _is_open_from_the_start(rule, new):
             return
-        yield exposure(
-            change, context, Severity.WIDENED, f"{span(path)} is {_listed(new)}: {_opens(rule, new)}", size=30
+        yield access_finding(
+            change,
+            context,
+            Severity.WIDENED,
+            f"{span(path)} is {_format_values(new)}: {_describe_effect(rule, new)}",
+            size=30,
         )
         return
     if (
         rule.startswith("networks")
-        and _is_everything(rule, old, change.old, path)
+        and _allows_everything(rule, old, change.old, path)
         and Addresses.of(new).is_public
     ):
         return
-    widened = any(UNKNOWN in each or HIDDEN in each for each in new) or _widens(rule, old, new, change, path)
-    sentence = f"{span(path)} changes from {_listed(old)} to {_listed(new)}"
+    widened = any(UNKNOWN in each or HIDDEN in each for each in new) or _is_widened(
+        rule, old, new, change, path
+    )
+    sentence = f"{span(path)} changes from {_format_values(old)} to {_format_values(new)}"
     if widened:
-        yield exposure(change, context, Severity.WIDENED, f"{sentence}: {_opens(rule, new)}", size=42)
+        yield access_finding(
+            change, context, Severity.WIDENED, f"{sentence}: {_describe_effect(rule, new)}", size=42
+        )
     else:
-        yield exposure(change, context, Severity.CHANGE, f"{sentence}: this narrows access")
+        yield access_finding(change, context, Severity.CHANGE, f"{sentence}: this narrows access")
 
 
-def _collected(values: Values, path: str) -> list[str]:
+def _collect_values(values: Values, path: str) -> list[str]:
     """Return every value at a path, through all blocks of a list, sorted; a block as its leaves that say something."""
     found: list[Any] = [values]
     for step in path.split("."):
@@ -72,14 +80,14 @@ def _collected(values: Values, path: str) -> list[str]:
         ]
     texts = []
     for each in found:
-        for leaf, value in leaves(each):
+        for leaf, value in flatten_values(each):
             if value not in (None, "", [], {}):
                 at = re.sub(r"\[\d+\]", "", leaf)
-                texts.append(f"{at.lstrip('.')} {written_of(value)}".strip())
+                texts.append(f"{at.lstrip('.')} {format_literal(value)}".strip())
     return sorted(texts)
 
 
-def _listed(values: list[str]) -> str:
+def _format_values(values: list[str]) -> str:
     return spans(values, 4) if values else "unset"
 
 
@@ -94,42 +102,42 @@ def _is_open_from_the_start(rule: str, new: list[str]) -> bool:
     return bool(bar) and not {each.strip() for each in before.split("<")} & set(new)
 
 
-def _widens(rule: str, old: list[str], new: list[str], change: Change, path: str) -> bool:
+def _is_widened(rule: str, old: list[str], new: list[str], change: Change, path: str) -> bool:
     if rule in ("true", "false"):
-        return _flag(new, rule) and not _flag(old, rule)
+        return _has_open_value(new, rule) and not _has_open_value(old, rule)
     if "<" in rule:
-        before, after = _place(rule, old), _place(rule, new)
+        before, after = _rank_value(rule, old), _rank_value(rule, new)
         return before is None or after is None or after > before
     if rule.startswith(("networks", "members")):
-        if _is_everything(rule, old, change.old, path) or _is_everything(rule, new, change.new, path):
-            return not _is_everything(rule, old, change.old, path)
+        if _allows_everything(rule, old, change.old, path) or _allows_everything(rule, new, change.new, path):
+            return not _allows_everything(rule, old, change.old, path)
         if rule.startswith("members"):
             return not set(new) <= set(old)
         return not Addresses.of(new).within(Addresses.of(old))
     return bool(old) or rule != "limits"
 
 
-def _place(rule: str, values: list[str]) -> int | None:
+def _rank_value(rule: str, values: list[str]) -> int | None:
     """Return how open a value is in the rule's order; None where the order does not have it."""
     order = [each.strip() for each in re.split(r"[<|]", rule)]
     known_values = values or [UNSET]
     return max(map(order.index, known_values)) if all(each in order for each in known_values) else None
 
 
-def _flag(values: list[str], rule: str) -> bool:
+def _has_open_value(values: list[str], rule: str) -> bool:
     """Tell whether a flag has its open value; an absent flag is false."""
     return (values == ["true"]) is (rule == "true")
 
 
-def _is_everything(rule: str, values: list[str], all_values: Values, path: str) -> bool:
+def _allows_everything(rule: str, values: list[str], all_values: Values, path: str) -> bool:
     if rule.endswith("(all)"):
         return not values
     if rule.endswith("(block)"):
-        return not blocks(all_values, path.rpartition(".")[0].rpartition(".")[0])
+        return not get_blocks(all_values, path.rpartition(".")[0].rpartition(".")[0])
     return False
 
 
-def _opens(rule: str, new: list[str]) -> str:
+def _describe_effect(rule: str, new: list[str]) -> str:
     if rule.startswith("networks") and new:
         return f"{Addresses.of(new).words} can connect"
     if rule == "limits":

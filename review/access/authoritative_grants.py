@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from review.findings.finding import NO, Finding, Kind, Severity
 from review.findings.text import UNKNOWN, span
-from review.google_cloud.grants import WHOLE, Grant, who
+from review.google_cloud.grants import CONTAINERS, Grant, describe_member
 from review.plan.context import Context
 from review.plan.model import Change
 from review.types import registry
@@ -28,7 +28,7 @@ class Scope:
 
     def decides(self, grant: Grant) -> bool:
         """Tell whether a grant is among those."""
-        return (grant.kind, _short(grant.resource)) == (self.kind, _short(self.resource)) and (
+        return (grant.kind, _short_name(grant.resource)) == (self.kind, _short_name(self.resource)) and (
             not self.role or (grant.role, grant.condition) == (self.role, self.condition)
         )
 
@@ -39,23 +39,23 @@ def authoritative_findings(context: Context, before: Sequence[Grant]) -> Iterato
     `before` are the grants of the whole plan as they are now.
     """
     for change in context.plan.changes:
-        form = registry.authority(change.type)
+        form = registry.find_authority(change.type)
         if not form or change.mode != "managed" or change.action in ("no-op", "read", "forget", "update"):
             continue
-        old, new = (_scope(change, context, form, new=each) for each in (False, True))
-        if change.destroys and old and new != old and form == "policy" and old.kind in WHOLE:
-            yield _deleted(change, context, old)
+        old, new = (_read_scope(change, context, form, new=each) for each in (False, True))
+        if change.destroys and old and new != old and form == "policy" and old.kind in CONTAINERS:
+            yield _deletion_finding(change, context, old)
         if new and new != old:
-            yield _made(change, context, new, form, before)
+            yield _creation_finding(change, context, new, form, before)
 
 
-def _scope(change: Change, context: Context, form: str, *, new: bool) -> Scope | None:
+def _read_scope(change: Change, context: Context, form: str, *, new: bool) -> Scope | None:
     values = change.new if new else change.old
     if not values:
         return None
     # A binding without members, or a policy without bindings, decides all the same.
     stands_for_all = {"members": [UNKNOWN]} if form == "binding" else {"policy_data": UNKNOWN}
-    found = next(iter(registry.grants(change, {**values, **stands_for_all}, context)), None)
+    found = next(iter(registry.list_grants(change, {**values, **stands_for_all}, context)), None)
     if found is None:
         return None
     if form == "policy":
@@ -63,11 +63,13 @@ def _scope(change: Change, context: Context, form: str, *, new: bool) -> Scope |
     return Scope(found.kind, found.resource, found.role, found.condition)
 
 
-def _made(change: Change, context: Context, scope: Scope, form: str, before: Sequence[Grant]) -> Finding:
-    kept = {(each.role, each.member) for each in registry.grants(change, change.new, context)}
+def _creation_finding(
+    change: Change, context: Context, scope: Scope, form: str, before: Sequence[Grant]
+) -> Finding:
+    kept = {(each.role, each.member) for each in registry.list_grants(change, change.new, context)}
     losing = sorted(
         {
-            who(each.member, each.of)
+            describe_member(each.member, each.of)
             for each in before
             if scope.decides(each) and each.address != change.address and (each.role, each.member) not in kept
         }
@@ -92,7 +94,7 @@ def _made(change: Change, context: Context, scope: Scope, form: str, before: Seq
     )
 
 
-def _deleted(change: Change, context: Context, scope: Scope) -> Finding:
+def _deletion_finding(change: Change, context: Context, scope: Scope) -> Finding:
     """Return what it means that a policy goes which is all that anybody's access comes from."""
     sentence = (
         f"the entire policy of {scope.kind} {span(scope.resource)} is deleted: everyone loses access, owners "
@@ -109,5 +111,5 @@ def _deleted(change: Change, context: Context, scope: Scope) -> Finding:
     )
 
 
-def _short(name: str) -> str:
+def _short_name(name: str) -> str:
     return name.rpartition("/")[2]

@@ -12,21 +12,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from review.access.arguments import argument_findings, exposure
+from review.access.arguments import access_finding, argument_findings
 from review.access.ssh_keys import ssh_key_findings
 from review.findings.finding import Finding, Kind, Severity
 from review.findings.text import span
 from review.google_cloud.resource_types import is_known, is_local
 from review.plan.context import Context
-from review.plan.differences import Difference, differences, told
+from review.plan.differences import Difference, format_difference, list_differences
 from review.plan.model import Change
-from review.plan.values import get, leaves
+from review.plan.values import flatten_values, get_value
 from review.types import registry
 
 TABLE = Path(__file__).with_name("exposure.json")
 MOST = 3  # arguments that differ, in one sentence
 # Arguments that say nothing about who may do what.
-HARMLESS = frozenset(
+UNRELATED_ARGUMENTS = frozenset(
     {
         "annotations",
         "comment",
@@ -42,7 +42,7 @@ HARMLESS = frozenset(
         "user_labels",
     }
 )
-SPEAKS_OF_ACCESS = re.compile(
+ACCESS_ARGUMENTS = re.compile(
     r"members?|principals?|grantees?|role_entity|roles?|users?|user_name|admin_\w+|identities|identity_type|permissions?|"
     r"authorized_\w+|allowed_\w+|permitted_\w+|exempt\w*|\w*ip_ranges?|\w*cidr_blocks?|\w*source_ranges|ingress\w*|"
     r"egress_\w+|\w*public\w*|\w*private_(?:cluster|endpoint|nodes|instance)\w*|internal_ip_only|ssl_mode|require_\w+|"
@@ -52,30 +52,30 @@ SPEAKS_OF_ACCESS = re.compile(
     r"enable_\w*access|disable_\w*access|\w*identity_federation\w*|share_type"
 )
 # Arguments that hold the identity which something runs as.
-RUNS_AS = re.compile(
+IDENTITY_ARGUMENTS = re.compile(
     r"(?:^|[._])(?:service_account(?:_email|_name|_id)?(?:\.email)?|run_as\w*|impersonated?_user)$"
 )
-NOT_ACCESS = re.compile(
+UNRELATED_NAMES = re.compile(
     r"access_(?:mode|log\w*|time|type)|.*_version|password_wo_version|external_ip_count|.*_id|.*_time"
 )
 
 
 @cache
-def _table() -> dict[str, Any]:
+def _read_table() -> dict[str, Any]:
     return dict(json.loads(TABLE.read_text("utf-8")))
 
 
 @cache
-def _words(section: str, type_: str) -> str:
-    table: Mapping[str, str] = _table()[section]
+def _find_sentence(section: str, type_: str) -> str:
+    table: Mapping[str, str] = _read_table()[section]
     bare = type_.replace("google-beta_", "google_")
     return table.get(bare) or next(
         (words for key, words in table.items() if "*" in key and fnmatchcase(bare, key)), ""
     )
 
 
-def _rules(type_: str) -> Mapping[str, str]:
-    found: Mapping[str, str] = _table()["arguments"].get(type_, {})
+def _list_rules(type_: str) -> Mapping[str, str]:
+    found: Mapping[str, str] = _read_table()["arguments"].get(type_, {})
     return found
 
 
@@ -85,31 +85,46 @@ def exposure_findings(change: Change, context: Context) -> Iterator[Finding]:
         "metadata" in change.old or "metadata" in change.new
     ):
         yield from ssh_key_findings(change, context)
-    if words := _words("grants", change.type):
-        yield from _of_grant(change, context, words)
-    if words := _words("restricts", change.type):
-        yield from _of_restriction(change, context, words)
-    if change.after is not None and (words := _words("hides", change.type)) and _shown(change):
-        yield exposure(change, context, Severity.CARE, _filled(words, change, context), kind=Kind.SERVICE)
-    if change.destroys and (words := _words("watches", change.type)):
-        yield exposure(change, context, Severity.CARE, f"{_end(change)}: {_filled(words, change, context)}")
+    if words := _find_sentence("grants", change.type):
+        yield from _grant_findings(change, context, words)
+    if words := _find_sentence("restricts", change.type):
+        yield from _restriction_findings(change, context, words)
+    if (
+        change.after is not None
+        and (words := _find_sentence("hides", change.type))
+        and _describe_differences(change)
+    ):
+        yield access_finding(
+            change, context, Severity.CARE, _fill_sentence(words, change, context), kind=Kind.SERVICE
+        )
+    if change.destroys and (words := _find_sentence("watches", change.type)):
+        yield access_finding(
+            change,
+            context,
+            Severity.CARE,
+            f"{_describe_end(change)}: {_fill_sentence(words, change, context)}",
+        )
     if (
         (change.action == "update" or (change.before is None and change.type == "google_compute_route"))
-        and (words := _words("redirects", change.type))
-        and (found := _shown(change))
+        and (words := _find_sentence("redirects", change.type))
+        and (found := _describe_differences(change))
     ):
-        yield exposure(
-            change, context, Severity.CARE, f"{_filled(words, change, context)}: {found}", kind=Kind.SERVICE
+        yield access_finding(
+            change,
+            context,
+            Severity.CARE,
+            f"{_fill_sentence(words, change, context)}: {found}",
+            kind=Kind.SERVICE,
         )
-    yield from _identity(change, context)
+    yield from _identity_findings(change, context)
     if change.after is not None:
-        yield from _arguments(change, context)
+        yield from _argument_findings(change, context)
 
 
-def _arguments(change: Change, context: Context) -> Iterator[Finding]:
+def _argument_findings(change: Change, context: Context) -> Iterator[Finding]:
     """Yield what arguments with a rule open or close; of a whole block only where none of its arguments did."""
     reported: set[str] = set()
-    for path, rule in sorted(_rules(change.type).items(), key=lambda each: -each[0].count(".")):
+    for path, rule in sorted(_list_rules(change.type).items(), key=lambda each: -each[0].count(".")):
         if rule in ("limits", "any") and any(each.startswith(f"{path}.") for each in reported):
             continue
         for found in argument_findings(change, context, path, rule):
@@ -117,44 +132,45 @@ def _arguments(change: Change, context: Context) -> Iterator[Finding]:
             yield found
 
 
-def _identity(change: Change, context: Context) -> Iterator[Finding]:
+def _identity_findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say as whom something runs from now on, where no renderer says what that identity may do."""
-    if change.before is None or change.after is None or registry.renderers(change.type):
+    if change.before is None or change.after is None or registry.find_renderers(change.type):
         return
-    for each in differences(change):
-        for path, value in leaves(each.after, each.path) if each.after else ():
-            if RUNS_AS.search(re.sub(r"\[[^\]]*\]", "", path)) and value not in (None, ""):
+    for each in list_differences(change):
+        for path, value in flatten_values(each.after, each.path) if each.after else ():
+            if IDENTITY_ARGUMENTS.search(re.sub(r"\[[^\]]*\]", "", path)) and value not in (None, ""):
                 before = span(each.before) if isinstance(each.before, str) and each.before else "no identity"
                 sentence = (
                     f"runs as {span(value)} instead of {before} ({span(path)}): permissions are not compared"
                 )
-                yield exposure(change, context, Severity.WIDENED, sentence, size=33)
+                yield access_finding(change, context, Severity.WIDENED, sentence, size=33)
 
 
-def unexamined_access(change: Change) -> tuple[str, ...]:
+def list_unexamined_access(change: Change) -> tuple[str, ...]:
     """Return what of a change was not examined for access, as `type` or `type.argument`; empty where all was."""
     if change.mode != "managed" or change.action in ("no-op", "read", "forget"):
         return ()
     if is_local(change.type):
         return ()
     if any(
-        _words(section, change.type) for section in ("grants", "restricts", "watches", "hides", "redirects")
+        _find_sentence(section, change.type)
+        for section in ("grants", "restricts", "watches", "hides", "redirects")
     ):
         return ()
     if not is_known(change.type):
         return (change.type,)
-    if registry.renderers(change.type):
-        paths: list[str] = _table()["not_evaluated"].get(change.type, [])
+    if registry.find_renderers(change.type):
+        paths: list[str] = _read_table()["not_evaluated"].get(change.type, [])
         return tuple(
             f"{change.type}.{path}"
             for path in paths
-            if any(re.sub(r"\[[^\]]*\]", "", each.path).startswith(path) for each in differences(change))
+            if any(re.sub(r"\[[^\]]*\]", "", each.path).startswith(path) for each in list_differences(change))
         )
-    rules = _rules(change.type)
+    rules = _list_rules(change.type)
     found = {
         path
-        for each in differences(change)
-        for path in _access_paths(each)
+        for each in list_differences(change)
+        for path in _list_access_paths(each)
         if not any(
             path == rule or path.startswith(f"{rule}.") or rule.startswith(f"{path}.") for rule in rules
         )
@@ -162,65 +178,69 @@ def unexamined_access(change: Change) -> tuple[str, ...]:
     return tuple(sorted(f"{change.type}.{path}" for path in found)) if change.after is not None else ()
 
 
-def _access_paths(difference: Difference) -> Iterator[str]:
+def _list_access_paths(difference: Difference) -> Iterator[str]:
     """Yield each path that differs, up to the part of it that speaks of access."""
     for side in (difference.before, difference.after):
-        for leaf, value in leaves(side, difference.path):
+        for leaf, value in flatten_values(side, difference.path):
             if value in (None, "", False, [], {}):
                 continue
             steps = re.sub(r"\[[^\]]*\]", "", leaf).split(".")
             for index, step in enumerate(steps):
-                if SPEAKS_OF_ACCESS.fullmatch(step) and not NOT_ACCESS.fullmatch(step):
+                if ACCESS_ARGUMENTS.fullmatch(step) and not UNRELATED_NAMES.fullmatch(step):
                     yield ".".join(steps[: index + 1])
                     break
 
 
-def _of_grant(change: Change, context: Context, words: str) -> Iterator[Finding]:
-    sentence = _filled(words, change, context)
-    if change.after is None and not _words("restricts", change.type):
-        yield exposure(change, context, Severity.CHANGE, f"is deleted, which ends this access: {sentence}")
+def _grant_findings(change: Change, context: Context, words: str) -> Iterator[Finding]:
+    sentence = _fill_sentence(words, change, context)
+    if change.after is None and not _find_sentence("restricts", change.type):
+        yield access_finding(
+            change, context, Severity.CHANGE, f"is deleted, which ends this access: {sentence}"
+        )
     elif change.after is None:
         return
     elif change.before is None:
-        yield exposure(change, context, Severity.WIDENED, sentence, size=40)
-    elif found := _shown(change, _rules(change.type)):
-        yield exposure(change, context, Severity.WIDENED, f"{sentence}; changed: {found}", size=38)
+        yield access_finding(change, context, Severity.WIDENED, sentence, size=40)
+    elif found := _describe_differences(change, _list_rules(change.type)):
+        yield access_finding(change, context, Severity.WIDENED, f"{sentence}; changed: {found}", size=38)
 
 
-def _of_restriction(change: Change, context: Context, words: str) -> Iterator[Finding]:
-    sentence = _filled(words, change, context)
+def _restriction_findings(change: Change, context: Context, words: str) -> Iterator[Finding]:
+    sentence = _fill_sentence(words, change, context)
     if change.after is None:
-        yield exposure(
+        yield access_finding(
             change, context, Severity.WIDENED, f"is deleted, which lifts a restriction: {sentence}", size=46
         )
     elif change.before is None:
-        yield exposure(change, context, Severity.CHANGE, f"{sentence} from now on")
-    elif found := _shown(change):
+        yield access_finding(change, context, Severity.CHANGE, f"{sentence} from now on")
+    elif found := _describe_differences(change):
         changed = f"{sentence}; it may allow more, because this changes: {found}"
-        yield exposure(change, context, Severity.WIDENED, changed, size=44)
+        yield access_finding(change, context, Severity.WIDENED, changed, size=44)
 
 
-def _end(change: Change) -> str:
+def _describe_end(change: Change) -> str:
     return "is deleted" if change.after is None else "is replaced"
 
 
-def _shown(change: Change, told_already: Mapping[str, str] | None = None) -> str:
+def _describe_differences(change: Change, told_already: Mapping[str, str] | None = None) -> str:
     """Return what differs in more than names, descriptions and arguments with a rule; empty where nothing does."""
     found = [
-        each for each in differences(change) if each.path.partition(".")[0].partition("[")[0] not in HARMLESS
+        each
+        for each in list_differences(change)
+        if each.path.partition(".")[0].partition("[")[0] not in UNRELATED_ARGUMENTS
     ]
     more = f"; and {len(found) - MOST} more" if len(found) > MOST else ""
-    return "; ".join(told(each) for each in found[:MOST]) + more
+    return "; ".join(format_difference(each) for each in found[:MOST]) + more
 
 
-def _filled(words: str, change: Change, context: Context) -> str:
+def _fill_sentence(words: str, change: Change, context: Context) -> str:
     """Return a sentence of the table with the resource's values in it; what it has none of is left out."""
 
     def value(match: re.Match[str]) -> str:
-        found = get(change.present, match[1])
-        if found in (None, "", []) and not context.refers(change, match[1].partition(".")[0]):
+        found = get_value(change.present, match[1])
+        if found in (None, "", []) and not context.referenced_address(change, match[1].partition(".")[0]):
             return ""
-        return context.told(change, change.present, match[1])
+        return context.format_argument(change, change.present, match[1])
 
     filled = re.sub(r"\{([\w.]+)\}", value, words)
     return re.sub(r" {2,}", " ", re.sub(r" \(\)", "", filled)).strip()

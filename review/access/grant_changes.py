@@ -11,16 +11,23 @@ from dataclasses import replace
 from review.access.authoritative_grants import authoritative_findings
 from review.findings.finding import YES, Finding, Kind, Severity
 from review.findings.text import span, spans
-from review.google_cloud.grants import PUBLIC, WHOLE, Grant, breadth, resource, who
+from review.google_cloud.grants import (
+    CONTAINERS,
+    PUBLIC,
+    Grant,
+    describe_member,
+    describe_resource,
+    rank_breadth,
+)
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import known, leaves, text
+from review.plan.values import flatten_values, get_text, is_known
 from review.types import registry
 
-Who = tuple[str, str, str, str]  # kind and name of a resource, member, where an unknown member comes from
+Holder = tuple[str, str, str, str]  # kind and name of a resource, member, where an unknown member comes from
 BASIC = ("roles/owner", "roles/editor", "roles/viewer")
 # What an editor may not do all the same.
-BEYOND_EDITOR = (
+NOT_EDITOR = (
     "grant",
     "secret:read",
     "token",
@@ -31,8 +38,8 @@ BEYOND_EDITOR = (
     "log:private",
 )
 # Arguments that name a resource, and the types on which grants of a kind lie.
-NAMED = ("name", "dataset_id", "table_id", "secret_id", "repository_id")
-ON: dict[str, tuple[str, ...]] = {
+NAME_ARGUMENTS = ("name", "dataset_id", "table_id", "secret_id", "repository_id")
+TYPES_BY_KIND: dict[str, tuple[str, ...]] = {
     "bucket": ("google_storage_bucket",),
     "dataset": ("google_bigquery_dataset",),
     "table": ("google_bigquery_table",),
@@ -50,16 +57,16 @@ STAYS = "yes, but what was read or done in the meantime remains"
 
 def access_findings(context: Context) -> Iterator[Finding]:
     """Yield a finding for each member whose grants on a resource change, and for whomever a binding or policy ends."""
-    before, after = _grants(context, new=False), _grants(context, new=True)
-    whole = _on_project(before, context)
+    before, after = _collect_grants(context, new=False), _collect_grants(context, new=True)
+    whole = _collect_project_grants(before, context)
     for key in sorted({*before, *after}):
-        gone = [each for each in before[key] if not _held(each, after[key])]
-        come = [each for each in after[key] if not _held(each, before[key])]
+        gone = [each for each in before[key] if not _is_held(each, after[key])]
+        come = [each for each in after[key] if not _is_held(each, before[key])]
         if not gone and not come:
             continue
-        above = whole.get(key[2], []) if come and key[0] not in WHOLE else []
-        found = _finding(gone, come, [*before[key], *above], after[key])
-        if gone and not after[key] and (users := _workloads(key[2], after, context)):
+        above = whole.get(key[2], []) if come and key[0] not in CONTAINERS else []
+        found = _change_finding(gone, come, [*before[key], *above], after[key])
+        if gone and not after[key] and (users := _list_workloads(key[2], after, context)):
             verb = "runs" if len(users) == 1 else "run"
             words = f"{found.sentence}; {spans(users, 3)} {verb} as this account, which has no other grant in this plan"
             found = replace(found, severity=Severity.INTERRUPTED, sentence=words, size=28)
@@ -67,21 +74,22 @@ def access_findings(context: Context) -> Iterator[Finding]:
     yield from authoritative_findings(context, [each for grants in before.values() for each in grants])
 
 
-def _on_project(before: Mapping[Who, list[Grant]], context: Context) -> dict[str, list[Grant]]:
+def _collect_project_grants(before: Mapping[Holder, list[Grant]], context: Context) -> dict[str, list[Grant]]:
     """Return each member's grants on the project, where the plan knows one only: there they reach every resource."""
     projects = {
         project
         for change in context.plan.changes
-        if (project := text(change.values, "project") or text(change.old, "project")) and known(project)
+        if (project := get_text(change.values, "project") or get_text(change.old, "project"))
+        and is_known(project)
     }
     found: defaultdict[str, list[Grant]] = defaultdict(list)
     for (kind, resource_, member, _), grants in before.items():
-        if kind == "project" and projects == {resource_} and known(member):
+        if kind == "project" and projects == {resource_} and is_known(member):
             found[member] += grants
     return found
 
 
-def _workloads(member: str, after: Mapping[Who, list[Grant]], context: Context) -> list[str]:
+def _list_workloads(member: str, after: Mapping[Holder, list[Grant]], context: Context) -> list[str]:
     """Return what runs as a service account that holds no grant any more; nothing where it still holds one."""
     email = member.removeprefix("serviceAccount:")
     if email == member or any(key[2] == member and grants for key, grants in after.items()):
@@ -93,25 +101,27 @@ def _workloads(member: str, after: Mapping[Who, list[Grant]], context: Context) 
         and change.mode == "managed"
         and change.type != "google_service_account"
         and not registry.is_grant(change.type)
-        and any(isinstance(leaf, str) and leaf.endswith(email) for _, leaf in leaves(change.values))
+        and any(isinstance(leaf, str) and leaf.endswith(email) for _, leaf in flatten_values(change.values))
     ]
 
 
-def lost_grants(context: Context) -> Iterator[Finding]:
+def lost_grant_findings(context: Context) -> Iterator[Finding]:
     """Yield a finding for each resource whose replacement takes grants along that the plan leaves alone.
 
     A grant lies with its resource. Where the new resource has the name of the old one, nothing in the grant differs,
     and so the plan does not show that it goes: the next plan makes it again.
     """
-    gone = {change.configured: change for change in context.plan.changes if change.action == "replace"}
+    gone = {
+        change.configured_address: change for change in context.plan.changes if change.action == "replace"
+    }
     unseen: defaultdict[str, list[Grant]] = defaultdict(list)
     for change in context.plan.changes if gone else ():
         if change.action == "no-op" and change.mode == "managed" and "_iam_" in change.type:
-            for grant in registry.grants(change, change.values, context):
-                for address in _replaced_below(change, grant, gone, context):
+            for grant in registry.list_grants(change, change.values, context):
+                for address in _find_replaced_holders(change, grant, gone, context):
                     unseen[address].append(grant)
     for address, grants in sorted(unseen.items()):
-        names = sorted({f"{who(each.member, each.of)} ({span(each.role)})" for each in grants})
+        names = sorted({f"{describe_member(each.member, each.of)} ({span(each.role)})" for each in grants})
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         told = f"its grants are lost too, which the plan does not show, until another apply creates them: {shown}"
         yield Finding(
@@ -124,60 +134,63 @@ def lost_grants(context: Context) -> Iterator[Finding]:
         )
 
 
-def _replaced_below(change: Change, grant: Grant, gone: Mapping[str, Change], context: Context) -> set[str]:
+def _find_replaced_holders(
+    change: Change, grant: Grant, gone: Mapping[str, Change], context: Context
+) -> set[str]:
     """Return the addresses of what is replaced and holds a grant, by its reference or by the name of the resource."""
     found = {
         address
-        for argument, references in context.plan.references.get(change.configured, {}).items()
+        for argument, references in context.plan.references.get(change.configured_address, {}).items()
         if argument not in ("member", "members", "depends_on", "condition")
         for address in gone
         if any(each == address or each.startswith(f"{address}.") for each in references)
     }
-    name = _short(grant.resource).rpartition(".")[2]
+    name = _short_name(grant.resource).rpartition(".")[2]
     return found | {
         address
         for address, replaced in gone.items()
-        if replaced.type in ON.get(grant.kind, ()) and name in {text(replaced.old, key) for key in NAMED}
+        if replaced.type in TYPES_BY_KIND.get(grant.kind, ())
+        and name in {get_text(replaced.old, key) for key in NAME_ARGUMENTS}
     }
 
 
-def drifted_grants(change: Change, context: Context) -> Iterator[str]:
+def describe_drifted_grants(change: Change, context: Context) -> Iterator[str]:
     """Yield what was granted or taken outside of Terraform, one sentence each; what the plan declares is left out."""
     declared = {
-        (_short(each.resource), each.role, each.member)
-        for other, each in context.granted
+        (_short_name(each.resource), each.role, each.member)
+        for other, each in context.all_grants
         if other.address != change.address
     }
     sides = [
         {
-            (_short(each.resource), each.role, each.member): each
-            for each in registry.grants(change, side, context)
+            (_short_name(each.resource), each.role, each.member): each
+            for each in registry.list_grants(change, side, context)
         }
         for side in (change.old, change.new)
     ]
     for key in sorted({*sides[0], *sides[1]} - declared):
         grant = sides[1].get(key) or sides[0][key]
         if key not in sides[0]:
-            yield f"{who(grant.member, grant.of)} was allowed to {_words(grant)}"
+            yield f"{describe_member(grant.member, grant.of)} was allowed to {_describe_grant(grant)}"
         elif key not in sides[1]:
-            yield f"{who(grant.member, grant.of)} lost the permission to {_words(grant)}"
+            yield f"{describe_member(grant.member, grant.of)} lost the permission to {_describe_grant(grant)}"
 
 
-def _held(grant: Grant, others: list[Grant]) -> bool:
+def _is_held(grant: Grant, others: list[Grant]) -> bool:
     return any((each.role, each.condition) == (grant.role, grant.condition) for each in others)
 
 
-def _grants(context: Context, *, new: bool) -> dict[Who, list[Grant]]:
-    found: defaultdict[Who, list[Grant]] = defaultdict(list)
+def _collect_grants(context: Context, *, new: bool) -> dict[Holder, list[Grant]]:
+    found: defaultdict[Holder, list[Grant]] = defaultdict(list)
     for change in context.plan.changes:
         if change.mode != "managed" or (new and change.deposed):
             continue
-        for grant in registry.grants(change, _side(change, new=new), context):
-            found[grant.kind, _short(grant.resource), grant.member, grant.of].append(grant)
+        for grant in registry.list_grants(change, _select_values(change, new=new), context):
+            found[grant.kind, _short_name(grant.resource), grant.member, grant.of].append(grant)
     return found
 
 
-def _side(change: Change, *, new: bool) -> dict[str, object]:
+def _select_values(change: Change, *, new: bool) -> dict[str, object]:
     if change.action in ("no-op", "read"):
         return dict(change.values)
     if new and change.forgets and change.after is None:
@@ -185,77 +198,79 @@ def _side(change: Change, *, new: bool) -> dict[str, object]:
     return dict(change.new if new else change.old)
 
 
-def _short(name: str) -> str:
+def _short_name(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _finding(gone: list[Grant], come: list[Grant], before: list[Grant], after: list[Grant]) -> Finding:
-    had = frozenset[str]().union(*(each.lets.can for each in before if not each.condition))
-    has = frozenset[str]().union(*(each.lets.can for each in after if not each.condition))
-    widened = not _covered(has, had) or any(
-        each.condition and not _covered(each.lets.can, had) and not _narrower(each, gone) for each in come
+def _change_finding(gone: list[Grant], come: list[Grant], before: list[Grant], after: list[Grant]) -> Finding:
+    had = frozenset[str]().union(*(each.role_facts.capabilities for each in before if not each.condition))
+    has = frozenset[str]().union(*(each.role_facts.capabilities for each in after if not each.condition))
+    widened = not _is_covered(has, had) or any(
+        each.condition and not _is_covered(each.role_facts.capabilities, had) and not _is_narrower(each, gone)
+        for each in come
     )
-    grant = max(come or gone, key=lambda each: (breadth(each), each.role))
+    grant = max(come or gone, key=lambda each: (rank_breadth(each), each.role))
     return Finding(
         Kind.ACCESS,
         Severity.WIDENED if widened else Severity.CHANGE,
         f"{grant.kind} {span(grant.resource)}",
-        _sentence(grant, gone, come, widened=widened),
+        _describe_change(grant, gone, come, widened=widened),
         undo=STAYS if widened else YES,
-        size=breadth(grant) if widened else 0,
+        size=rank_breadth(grant) if widened else 0,
         address=grant.address,
-        subject=who(grant.member, grant.of),
+        subject=describe_member(grant.member, grant.of),
     )
 
 
-def _covered(wanted: frozenset[str], had: frozenset[str]) -> bool:
+def _is_covered(wanted: frozenset[str], had: frozenset[str]) -> bool:
     """Tell whether who had `had` could do all of `wanted` before: a basic role reaches into every service."""
     if "basic:grant" in had:
         return True
     if "basic:delete" in had:
-        return all(each in had or not each.endswith(BEYOND_EDITOR) for each in wanted)
+        return all(each in had or not each.endswith(NOT_EDITOR) for each in wanted)
     return wanted <= had
 
 
-def _narrower(grant: Grant, gone: list[Grant]) -> bool:
+def _is_narrower(grant: Grant, gone: list[Grant]) -> bool:
     """Tell whether a conditional grant takes the place of the same role without a condition."""
     return any(each.role == grant.role and not each.condition for each in gone)
 
 
-def _sentence(grant: Grant, gone: list[Grant], come: list[Grant], *, widened: bool) -> str:
-    name = who(grant.member, grant.of)
+def _describe_change(grant: Grant, gone: list[Grant], come: list[Grant], *, widened: bool) -> str:
+    name = describe_member(grant.member, grant.of)
     if come and not gone:
-        return f"{name} can now {_list(come)}{_reach(come)}"
+        return f"{name} can now {_format_grants(come)}{_describe_reach(come)}"
     if gone and not come:
-        return f"{name} can no longer {_list(gone)}"
+        return f"{name} can no longer {_format_grants(gone)}"
     same = {each.role for each in gone} == {each.role for each in come}
     if same:
-        return f"{name} can still {_list(come)}; before: {_conditions(gone)}"
+        return f"{name} can still {_format_grants(come)}; before: {_format_conditions(gone)}"
     verb = "can now" if widened else "can now only"
-    return f"{name} {verb} {_list(come)}; before: {_list(gone)}{_reach(come)}"
+    return f"{name} {verb} {_format_grants(come)}; before: {_format_grants(gone)}{_describe_reach(come)}"
 
 
-def _list(grants: list[Grant]) -> str:
+def _format_grants(grants: list[Grant]) -> str:
     words = [
-        _words(each) for each in sorted(grants, key=lambda each: (-breadth(each), each.role, each.condition))
+        _describe_grant(each)
+        for each in sorted(grants, key=lambda each: (-rank_breadth(each), each.role, each.condition))
     ]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _words(grant: Grant) -> str:
-    told = grant.lets
+def _describe_grant(grant: Grant) -> str:
+    told = grant.role_facts
     condition = f", but only if {span(grant.condition)}" if grant.condition else ""
-    return f"{told.words} {resource(grant)} ({span(grant.role)}){condition}"
+    return f"{told.words} {describe_resource(grant)} ({span(grant.role)}){condition}"
 
 
-def _conditions(grants: list[Grant]) -> str:
+def _format_conditions(grants: list[Grant]) -> str:
     told = [f"only if {span(each.condition)}" if each.condition else "without a condition" for each in grants]
     return " and ".join(sorted(told))
 
 
-def _reach(come: list[Grant]) -> str:
+def _describe_reach(come: list[Grant]) -> str:
     if any(each.member in PUBLIC for each in come):
         return ": this is public"
-    if any(each.role in BASIC and each.kind in WHOLE for each in come):
+    if any(each.role in BASIC and each.kind in CONTAINERS for each in come):
         return ": a basic role, which reaches every service"
     return ""

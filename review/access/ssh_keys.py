@@ -2,24 +2,24 @@
 
 from collections.abc import Iterator, Mapping
 
-from review.access.arguments import exposure
+from review.access.arguments import access_finding
 from review.findings.finding import Finding, Severity
 from review.findings.text import span, spans
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import Values, first, get, known, text
+from review.plan.values import Values, get_text, get_value, is_known, unwrap_block
 
 
 def ssh_key_findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say which SSH keys a project's or a machine's metadata lets in."""
-    old, new = _keys(change.old), _keys(change.new)
+    old, new = _read_keys(change.old), _read_keys(change.new)
     whole = change.type.startswith("google_compute_project_metadata")
     to = "every machine of the project that does not block project keys" if whole else "it"
     if come := sorted(new - old):
         words = f"anyone with the private key of {spans(come, 5)} can log in to {to} (ssh-keys)"
-        yield exposure(change, context, Severity.WIDENED, words, size=58 if whole else 41)
+        yield access_finding(change, context, Severity.WIDENED, words, size=58 if whole else 41)
     elif gone := sorted(old - new):
-        yield exposure(
+        yield access_finding(
             change, context, Severity.CHANGE, f"{spans(gone, 5)} can no longer log in by SSH key to {to}"
         )
     for name, is_open in (
@@ -27,7 +27,7 @@ def ssh_key_findings(change: Change, context: Context) -> Iterator[Finding]:
         ("block-project-ssh-keys", "false"),
         ("serial-port-enable", "true"),
     ):
-        before, after = (_metadata(side).get(name, "").lower() for side in (change.old, change.new))
+        before, after = (_read_metadata(side).get(name, "").lower() for side in (change.old, change.new))
         opens = (
             after in ("1", "true")
             if is_open == "true"
@@ -37,13 +37,15 @@ def ssh_key_findings(change: Change, context: Context) -> Iterator[Finding]:
             words = (
                 f"metadata {span(name)} changes from {span(before or 'unset')} to {span(after or 'unset')}"
             )
-            yield exposure(change, context, Severity.WIDENED, f"{words}: this widens who can log in", size=36)
+            yield access_finding(
+                change, context, Severity.WIDENED, f"{words}: this widens who can log in", size=36
+            )
 
 
-def _metadata(values: Values) -> dict[str, str]:
-    if text(values, "key"):
-        return {text(values, "key"): text(values, "value")}
-    found = first(get(values, "metadata"))
+def _read_metadata(values: Values) -> dict[str, str]:
+    if get_text(values, "key"):
+        return {get_text(values, "key"): get_text(values, "value")}
+    found = unwrap_block(get_value(values, "metadata"))
     return (
         {key: value for key, value in found.items() if isinstance(value, str)}
         if isinstance(found, Mapping)
@@ -51,12 +53,12 @@ def _metadata(values: Values) -> dict[str, str]:
     )
 
 
-def _keys(values: Values) -> set[str]:
+def _read_keys(values: Values) -> set[str]:
     """Return `user (comment)` of each key; a key that cannot be seen counts as one."""
     found = set()
     for name in ("ssh-keys", "sshKeys"):
-        value = _metadata(values).get(name, "")
+        value = _read_metadata(values).get(name, "")
         for line in value.splitlines():
             user, _, key = line.partition(":")
-            found.add(f"{user}: {key[-60:]}" if known(line) else line)
+            found.add(f"{user}: {key[-60:]}" if is_known(line) else line)
     return {each for each in found if each.strip(": ")}

@@ -11,13 +11,13 @@ WORDS = {"create": "created", "update": "updated", "delete": "deleted"}
 MOST_NAMES = 12
 
 
-def order_of_apply(context: Context, changed: list[Change]) -> Iterator[str]:
+def describe_apply_order(context: Context, changed: list[Change]) -> Iterator[str]:
     """Yield one line for each step that has to wait for the one before; nothing where all may happen at once."""
     acting: dict[str, list[Change]] = {}
     for change in changed:
         if change.action in ("create", "update", "replace"):
-            acting.setdefault(change.configured, []).append(change)
-    graph = {address: set(_referred(context, address)) for address in context.plan.references}
+            acting.setdefault(change.configured_address, []).append(change)
+    graph = {address: set(_list_references(context, address)) for address in context.plan.references}
     levels: dict[str, int] = {}
     try:
         for address in TopologicalSorter(graph).static_order():
@@ -32,12 +32,12 @@ def order_of_apply(context: Context, changed: list[Change]) -> Iterator[str]:
     if len(steps) + bool(gone) < 2:
         return
     for number, step in enumerate(sorted(steps), start=1):
-        yield f"{number}: {_told(context, steps[step])}"
+        yield f"{number}: {_describe_step(context, steps[step])}"
     if gone:
-        yield f"deletions, dependents first: {_told(context, gone)}"
+        yield f"deletions, dependents first: {_describe_step(context, gone)}"
 
 
-def _referred(context: Context, address: str) -> Iterator[str]:
+def _list_references(context: Context, address: str) -> Iterator[str]:
     for references in context.plan.references[address].values():
         for reference in references:
             found = REFERENCE.fullmatch(reference)
@@ -45,16 +45,16 @@ def _referred(context: Context, address: str) -> Iterator[str]:
                 yield found[1]
 
 
-def _told(context: Context, changes: list[Change]) -> str:
+def _describe_step(context: Context, changes: list[Change]) -> str:
     names: dict[str, list[str]] = {}
     for change in sorted(changes, key=lambda each: each.address):
         how = "new one created first" if change.created_first else "old one deleted first"
         word = f"replaced, {how}" if change.action == "replace" else WORDS[change.action]
         names.setdefault(word, []).append(span(context.names.of(change.address), 80))
-    return "; ".join(f"{word}: {_some(each)}" for word, each in sorted(names.items()))
+    return "; ".join(f"{word}: {_truncate_names(each)}" for word, each in sorted(names.items()))
 
 
-def _some(names: list[str]) -> str:
+def _truncate_names(names: list[str]) -> str:
     return ", ".join(names[:MOST_NAMES]) + (
         f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     )

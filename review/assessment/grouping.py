@@ -9,12 +9,12 @@ from review.findings.finding import Detail, Finding
 from review.findings.text import CLOSE, OPEN, plural, span
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import known, text
+from review.plan.values import get_text, is_known
 
 FEWEST = 4  # findings that are worth a row of their own
 FEW_MEMBERS = 2  # principals of whom the same is said, so that it is not repeated
 MOST_NAMES = 12  # names of a group in its row
-ITS = span("…")  # stands for each one's own name
+NAME_PLACEHOLDER = span("…")  # stands for each one's own name
 # Arguments that say what a resource is part of, and the noun of that.
 PARENTS = {
     "dataset_id": "dataset",
@@ -29,7 +29,7 @@ PARENTS = {
     "database": "database",
     "network": "network",
 }
-OWN = (
+OWN_NAMES = (
     "name",
     "id",
     "table_id",
@@ -65,10 +65,10 @@ class Group:
         if len(self.members) == 1:
             return self.first.sentence
         if self.first.subject:
-            return _listed([each.subject for each in self.members]) + _predicate(self.first)
-        names = _listed(["".join(each.where.partition(OPEN)[1:]) for each in self.members])
+            return _truncate_names([each.subject for each in self.members]) + _strip_subject(self.first)
+        names = _truncate_names(["".join(each.where.partition(OPEN)[1:]) for each in self.members])
         noun = self.first.where.partition(OPEN)[0].strip()
-        said = self.first.alike.removeprefix(f"{noun} {ITS} ")
+        said = self.first.shared_sentence.removeprefix(f"{noun} {NAME_PLACEHOLDER} ")
         said = f"are {said.removeprefix('is ')}" if said.startswith("is ") else f"each: {said}"
         return f"{said}: {names}"
 
@@ -77,7 +77,7 @@ class Group:
         """Every one of a group with its own sentence, where the row does not have all; None where it does."""
         many = len(self.members) > MOST_NAMES
         if len(self.members) == 1 or not (
-            many or (self.first.alike and self.first.sentence != self.first.alike)
+            many or (self.first.shared_sentence and self.first.sentence != self.first.shared_sentence)
         ):
             return None
         return Detail(
@@ -85,46 +85,50 @@ class Group:
         )
 
 
-def with_group(finding: Finding, context: Context) -> Finding:
+def add_group_keys(finding: Finding, context: Context) -> Finding:
     """Return a finding with what it has in common with others: its sentence without its own name, and its parent."""
     change = context.by_address.get(finding.address)
     if finding.subject or change is None or not finding.where.rstrip().endswith(CLOSE):
         return finding
-    return replace(finding, alike=_without_names(finding.sentence, change, context), within=_parent(change))
+    return replace(
+        finding,
+        shared_sentence=_replace_own_names(finding.sentence, change, context),
+        within=_describe_parent(change),
+    )
 
 
-def _without_names(sentence: str, change: Change, context: Context) -> str:
+def _replace_own_names(sentence: str, change: Change, context: Context) -> str:
     """Return a sentence in which each span that is the resource's own name stands for any name."""
-    own = {context.names.of(change.address), change.address, text(change.values, "name")}
-    own |= {text(side, key) for side in (change.old, change.new) for key in OWN}
+    own = {context.names.of(change.address), change.address, get_text(change.values, "name")}
+    own |= {get_text(side, key) for side in (change.old, change.new) for key in OWN_NAMES}
     tails = {each for each in own if each}
-    table = ".".join(text(change.values, key) for key in ("dataset_id", "table_id"))
+    table = ".".join(get_text(change.values, key) for key in ("dataset_id", "table_id"))
 
     def put(match: re.Match[str]) -> str:
-        return ITS if match[1] in tails or match[1] == table else match[0]
+        return NAME_PLACEHOLDER if match[1] in tails or match[1] == table else match[0]
 
     return re.sub(f"{OPEN}([^{OPEN}{CLOSE}]*){CLOSE}", put, sentence)
 
 
-def _parent(change: Change) -> str:
+def _describe_parent(change: Change) -> str:
     for argument, noun in PARENTS.items():
         value = change.values.get(argument)
-        if isinstance(value, str) and value and known(value) and argument not in ("name",):
+        if isinstance(value, str) and value and is_known(value) and argument not in ("name",):
             if change.type.endswith(f"_{noun}"):
                 continue
             return f"{noun} {span(value.rpartition('/')[2])}"
     return ""
 
 
-def grouped(findings: Iterable[Finding]) -> list[Group]:
+def group_findings(findings: Iterable[Finding]) -> list[Group]:
     """Return the rows of findings, in their order: those alike stand where the first of them does."""
     alike: defaultdict[tuple[object, ...], list[Finding]] = defaultdict(list)
     for each in findings:
-        alike[_key(each)].append(each)
+        alike[_group_key(each)].append(each)
     rows = []
     for members in alike.values():
         few = FEW_MEMBERS if members[0].subject else FEWEST
-        if len(members) >= few and (members[0].alike or members[0].subject):
+        if len(members) >= few and (members[0].shared_sentence or members[0].subject):
             rows.append(Group(members[0], tuple(members)))
         else:
             rows += [Group(each, (each,)) for each in members]
@@ -132,20 +136,20 @@ def grouped(findings: Iterable[Finding]) -> list[Group]:
     return sorted(rows, key=lambda row: order[id(row.first)])
 
 
-def _key(finding: Finding) -> tuple[object, ...]:
+def _group_key(finding: Finding) -> tuple[object, ...]:
     noun = finding.where.partition(OPEN)[0]
     if finding.subject:
-        return (finding.severity, finding.kind, finding.where, _predicate(finding), finding.undo)
-    if not finding.alike:
+        return (finding.severity, finding.kind, finding.where, _strip_subject(finding), finding.undo)
+    if not finding.shared_sentence:
         return (id(finding),)
-    return (finding.severity, finding.kind, noun, finding.alike, finding.within, finding.undo)
+    return (finding.severity, finding.kind, noun, finding.shared_sentence, finding.within, finding.undo)
 
 
-def _predicate(finding: Finding) -> str:
+def _strip_subject(finding: Finding) -> str:
     """Return a sentence without whom it is about."""
     return finding.sentence.removeprefix(finding.subject)
 
 
-def _listed(names: list[str]) -> str:
+def _truncate_names(names: list[str]) -> str:
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return f"{', '.join(names[:MOST_NAMES])}{more}"

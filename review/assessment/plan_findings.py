@@ -5,44 +5,50 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from review.access.exposure import exposure_findings
-from review.access.grant_changes import access_findings, lost_grants
+from review.access.grant_changes import access_findings, lost_grant_findings
 from review.code.arguments import code_findings
 from review.code.provisioners import provisioner_findings
-from review.data.actions import BY_REMOVED, circumstances, imported, making, plain
+from review.data.actions import (
+    BY_REMOVED,
+    action_findings,
+    circumstance_findings,
+    creation_findings,
+    import_finding,
+)
 from review.data.arguments import data_argument_findings
-from review.findings.finding import NO, YES, Finding, Kind, Severity, order
+from review.findings.finding import NO, YES, Finding, Kind, Severity, sort_key
 from review.findings.text import span
 from review.plan.context import Context
-from review.plan.differences import differences
+from review.plan.differences import list_differences
 from review.plan.model import Change, Check, Invocation, Output
-from review.plan.values import leaves
+from review.plan.values import flatten_values
 from review.types import registry
 
 MOST_VALUES = 6  # of what an action is given, in its sentence
 EVENT = re.compile(r"(?<!^)([A-Z])")
 
 
-def plan_findings(context: Context) -> Iterator[Finding]:
+def collect_findings(context: Context) -> Iterator[Finding]:
     """Yield what the plan does, resource by resource and across them."""
     yield from access_findings(context)
-    yield from lost_grants(context)
-    yield from context.plan.beside
+    yield from lost_grant_findings(context)
+    yield from context.plan.other_findings
     yield from provisioner_findings(context)
-    yield from map(_invocation, context.plan.invocations)
-    yield from map(_disclosed, (each for each in context.plan.outputs if each.disclosed))
-    yield from map(_check, (each for each in context.plan.checks if each.status in ("fail", "error")))
+    yield from map(_invocation_finding, context.plan.invocations)
+    yield from map(_disclosure_finding, (each for each in context.plan.outputs if each.is_disclosed))
+    yield from map(_check_finding, (each for each in context.plan.checks if each.status in ("fail", "error")))
     for change in context.plan.changes:
-        yield from circumstances(change, context)
-        yield from making(change, context)
+        yield from circumstance_findings(change, context)
+        yield from creation_findings(change, context)
         if change.mode != "managed" or change.action in ("no-op", "read", "forget"):
             continue
-        found = list(_of_change(change, context))
-        yield from _taken_over(found, change, context) if change.importing else found
+        found = list(_change_findings(change, context))
+        yield from _merge_import(found, change, context) if change.import_id else found
 
 
-def _of_change(change: Change, context: Context) -> Iterator[Finding]:
+def _change_findings(change: Change, context: Context) -> Iterator[Finding]:
     """Yield what happens to one resource that is made, changed or deleted."""
-    rendered = list(registry.render(change, context))
+    rendered = list(registry.render_change(change, context))
     yield from rendered
     found = [
         *data_argument_findings(change, context),
@@ -52,19 +58,19 @@ def _of_change(change: Change, context: Context) -> Iterator[Finding]:
     yield from found
     if found and not rendered and change.action == "update" and _shows_every_difference(found, change):
         return
-    untold = change.action == "create" or (change.destroys and not registry.tells_the_end(change.type))
-    if registry.is_grant(change.type) and any(registry.grants(change, change.values, context)):
-        if change.action in ("create", "delete") or not _same_grants(change, context):
+    untold = change.action == "create" or (change.destroys and not registry.reports_deletion(change.type))
+    if registry.is_grant(change.type) and any(registry.list_grants(change, change.values, context)):
+        if change.action in ("create", "delete") or not _has_same_grants(change, context):
             return  # `access_findings` has told what it does
         untold = True
     if not rendered or untold:
-        yield from plain(change, context)
+        yield from action_findings(change, context)
 
 
 def _shows_every_difference(found: list[Finding], change: Change) -> bool:
     """Tell whether the sentences name each argument that differs, or the block that it is in."""
     said = [each.sentence for each in found]
-    for each in differences(change):
+    for each in list_differences(change):
         steps = re.sub(r"\[[^\]]*\]", "", each.path).split(".")
         names = [each.path, *(".".join(steps[:end]) for end in range(1, len(steps) + 1))]
         if not any(span(name) in sentence for name in names for sentence in said):
@@ -72,7 +78,7 @@ def _shows_every_difference(found: list[Finding], change: Change) -> bool:
     return True
 
 
-def _disclosed(output: Output) -> Finding:
+def _disclosure_finding(output: Output) -> Finding:
     return Finding(
         Kind.ACCESS,
         Severity.WIDENED,
@@ -83,21 +89,21 @@ def _disclosed(output: Output) -> Finding:
     )
 
 
-def _taken_over(found: list[Finding], change: Change, context: Context) -> Iterator[Finding]:
+def _merge_import(found: list[Finding], change: Change, context: Context) -> Iterator[Finding]:
     """Yield what is said of a resource that is imported and changed at once: one row says both."""
     if not found:
-        yield imported(change, context)
+        yield import_finding(change, context)
         return
-    heaviest = min(found, key=order)
+    heaviest = min(found, key=sort_key)
     for each in found:
         if each is not heaviest:
             yield each
             continue
-        sentence = f"{each.sentence}; it is imported by this plan ({span(change.importing)})"
+        sentence = f"{each.sentence}; it is imported by this plan ({span(change.import_id)})"
         yield replace(each, sentence=sentence, undo=BY_REMOVED if each.undo.startswith(YES) else each.undo)
 
 
-def _check(check: Check) -> Finding:
+def _check_finding(check: Check) -> Finding:
     verb = "fails" if check.status == "fail" else "cannot be evaluated"
     messages = "".join(f": {span(each, 300)}" for each in check.messages[:3])
     return Finding(
@@ -109,17 +115,17 @@ def _check(check: Check) -> Finding:
     )
 
 
-def _invocation(invocation: Invocation) -> Finding:
+def _invocation_finding(invocation: Invocation) -> Finding:
     """Return what an action does: it is invoked by the apply, and no revert takes it back."""
-    values = [f"{span(path)} = {span(value)}" for path, value in leaves(invocation.values) if path]
+    values = [f"{span(path)} = {span(value)}" for path, value in flatten_values(invocation.values) if path]
     given = f" with {', '.join(values[:MOST_VALUES])}" if values else ""
     more = f" and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else ""
     event = EVENT.sub(r" \1", invocation.event).strip().lower()
     cause = (
         f", triggered {event or 'by a change'} of {span(invocation.trigger)}" if invocation.trigger else ""
     )
-    verb = "is invoked by a later plan" if invocation.deferred else "is invoked by the apply"
-    reason = f" ({span(invocation.deferred)})" if invocation.deferred else ""
+    verb = "is invoked by a later plan" if invocation.deferred_reason else "is invoked by the apply"
+    reason = f" ({span(invocation.deferred_reason)})" if invocation.deferred_reason else ""
     return Finding(
         Kind.CODE,
         Severity.CARE,
@@ -131,6 +137,8 @@ def _invocation(invocation: Invocation) -> Finding:
     )
 
 
-def _same_grants(change: Change, context: Context) -> bool:
+def _has_same_grants(change: Change, context: Context) -> bool:
     """Tell whether a grant is changed in something that does not show in words."""
-    return [*registry.grants(change, change.old, context)] == [*registry.grants(change, change.new, context)]
+    return [*registry.list_grants(change, change.old, context)] == [
+        *registry.list_grants(change, change.new, context)
+    ]

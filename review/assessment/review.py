@@ -5,32 +5,42 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from review.access.grant_changes import drifted_grants
-from review.assessment.apply_order import order_of_apply
-from review.assessment.grouping import with_group
-from review.assessment.plan_findings import plan_findings
+from review.access.grant_changes import describe_drifted_grants
+from review.assessment.apply_order import describe_apply_order
+from review.assessment.grouping import add_group_keys
+from review.assessment.plan_findings import collect_findings
 from review.assessment.unexamined import (
     Level,
     Unexamined,
-    gaps,
-    unexamined,
-    unexamined_findings,
-    with_severity,
+    adjust_severity,
+    gap_findings,
+    list_gaps,
+    summarize_gaps,
 )
-from review.cost.estimate import Cost, cost
-from review.cost.price_book import Book
-from review.data.actions import deferred
-from review.findings.finding import ACKNOWLEDGEMENTS, Detail, Finding, Kind, Severity, order
+from review.cost.estimate import Cost, estimate_cost
+from review.cost.price_book import PriceBook
+from review.data.actions import describe_deferred
+from review.findings.finding import ACKNOWLEDGEMENTS, Detail, Finding, Kind, Severity, sort_key
 from review.findings.text import plural, span, spans
 from review.plan.context import Context
-from review.plan.differences import STATUS, arguments, computed, differences, told
+from review.plan.differences import (
+    STATUS,
+    format_difference,
+    list_argument_details,
+    list_computed_arguments,
+    list_differences,
+)
 from review.plan.model import OLD_FORMATS, Change, Output, Plan
-from review.plan.values import leaves
+from review.plan.values import flatten_values
 
 # Types of which a status is what somebody wrote.
-WRITTEN = ("google_monitoring_alert_policy", "google_storage_hmac_key", "google_kms_crypto_key_version")
-MUCH_MORE = 20  # dollars a month
-CONCERNS = {
+CONFIGURED_STATUS = (
+    "google_monitoring_alert_policy",
+    "google_storage_hmac_key",
+    "google_kms_crypto_key_version",
+)
+COST_NEEDS_CARE = 20  # dollars a month
+ACTION_COUNTS = {
     "update": "updated",
     "create": "created",
     "replace": "replaced",
@@ -56,10 +66,10 @@ class Review:
     counts: tuple[tuple[str, int], ...] = ()
     sections: tuple[Section, ...] = ()
     refused: str = ""
-    partial: bool = False  # the plan is a part of what would happen, so that nothing is known not to
+    is_partial: bool = False  # the plan is a part of what would happen, so that nothing is known not to
     drift: int = 0  # resources that differ from what the last apply left
     notes: tuple[str, ...] = ()
-    compared: bool = False
+    is_comparison: bool = False
     cost: Cost | None = None
     unexamined: Unexamined = field(default_factory=Unexamined)  # types and arguments that were not looked at
 
@@ -80,57 +90,57 @@ class Review:
         return not (self.findings or self.sections or self.refused)
 
 
-def review(context: Context, book: Book, level: Level = Level.ACKNOWLEDGE) -> Review:
+def review_plan(context: Context, book: PriceBook, level: Level = Level.ACKNOWLEDGE) -> Review:
     """Return the review of a plan, with a month's cost by this book of prices.
 
     `level` says how severe it is that a type or an argument was not looked at.
     """
     plan = context.plan
-    changed = [each for each in plan.changes if each.action in CONCERNS and each.mode == "managed"]
-    month = cost(context, book) if changed else None
-    not_looked_at = gaps(plan.changes)
-    told_ = [*plan_findings(context), *unexamined_findings(not_looked_at, context, level), *_of_cost(month)]
-    found = sorted((with_group(with_severity(each, level), context) for each in told_), key=order)
-    counts = Counter(CONCERNS[each.action] for each in changed)
-    moved = sum(1 for each in plan.changes if each.previous and each.previous != each.address)
-    imported = sum(1 for each in plan.changes if each.importing)
-    invoked = sum(1 for each in plan.invocations if not each.deferred)
+    changed = [each for each in plan.changes if each.action in ACTION_COUNTS and each.mode == "managed"]
+    month = estimate_cost(context, book) if changed else None
+    not_looked_at = list_gaps(plan.changes)
+    told_ = [*collect_findings(context), *gap_findings(not_looked_at, context, level), *_cost_findings(month)]
+    found = sorted((add_group_keys(adjust_severity(each, level), context) for each in told_), key=sort_key)
+    counts = Counter(ACTION_COUNTS[each.action] for each in changed)
+    moved = sum(1 for each in plan.changes if each.previous_address and each.previous_address != each.address)
+    imported = sum(1 for each in plan.changes if each.import_id)
+    invoked = sum(1 for each in plan.invocations if not each.deferred_reason)
     extras = (("moved", moved), ("imported", imported), ("actions invoked", invoked))
     extra = [(name, count) for name, count in extras if count]
     return Review(
         findings=tuple(found),
-        counts=(*((word, counts[word]) for word in CONCERNS.values() if counts[word]), *extra),
-        sections=tuple(each for each in _sections(context, changed) if each.lines or each.details),
-        refused=refusal(plan),
-        partial=bool(refusal(plan)),
-        drift=len(drifted(context)),
-        compared=plan.compared,
+        counts=(*((word, counts[word]) for word in ACTION_COUNTS.values() if counts[word]), *extra),
+        sections=tuple(each for each in _list_sections(context, changed) if each.lines or each.details),
+        refused=find_refusal(plan),
+        is_partial=bool(find_refusal(plan)),
+        drift=len(describe_drift(context)),
+        is_comparison=plan.is_comparison,
         cost=month,
-        unexamined=unexamined(not_looked_at, found),
-        notes=tuple(_notes(plan)),
+        unexamined=summarize_gaps(not_looked_at, found),
+        notes=tuple(_list_notes(plan)),
     )
 
 
-def _of_cost(month: Cost | None) -> Iterator[Finding]:
+def _cost_findings(month: Cost | None) -> Iterator[Finding]:
     """Yield what a month costs, where that changes; what costs much more needs care."""
     if month is not None and not month.same:
         old, new = month.totals
-        severity = Severity.CARE if new - old >= max(MUCH_MORE, old / 2) else Severity.CHANGE
+        severity = Severity.CARE if new - old >= max(COST_NEEDS_CARE, old / 2) else Severity.CHANGE
         yield Finding(
             Kind.COST, severity, "a month", f"costs {month.headline.removesuffix(' a month')}", size=1
         )
 
 
-def refusal(plan: Plan) -> str:
+def find_refusal(plan: Plan) -> str:
     """Return why a plan must not be applied; empty where it may."""
     if plan.errored:
         return "planning failed, so the plan is incomplete; fix the error and plan again"
-    if plan.deferred:
+    if plan.deferred_changes:
         return (
-            f"the plan is incomplete: {plural(len(plan.deferred), 'change')} cannot be planned yet; apply in steps and "
+            f"the plan is incomplete: {plural(len(plan.deferred_changes), 'change')} cannot be planned yet; apply in steps and "
             "review each of them"
         )
-    if waiting := [each for each in plan.invocations if each.deferred]:
+    if waiting := [each for each in plan.invocations if each.deferred_reason]:
         return (
             f"the plan is incomplete: {plural(len(waiting), 'action')} cannot be planned yet "
             f"({spans([each.address for each in waiting], 4)}); apply in steps and review each of them"
@@ -142,8 +152,8 @@ def refusal(plan: Plan) -> str:
     return ""
 
 
-def _notes(plan: Plan) -> Iterator[str]:
-    if plan.compared:
+def _list_notes(plan: Plan) -> Iterator[str]:
+    if plan.is_comparison:
         yield (
             "Compares two synthesized stacks without credentials: what is deployed is not read, so drift and values "
             "that are known only after the apply are not shown."
@@ -153,7 +163,7 @@ def _notes(plan: Plan) -> Iterator[str]:
             f"Plan format {plan.format} (Terraform 0.12 to 1.0) marks few or no sensitive values and reports little "
             "or no drift: secrets are recognized by name and format only. Plan with a newer Terraform to be sure."
         )
-    if plan.complete is None and not plan.compared:
+    if plan.complete is None and not plan.is_comparison:
         yield (
             "The plan does not say whether it is complete (Terraform 1.8 and later do): a plan made with -target "
             "looks the same."
@@ -162,25 +172,27 @@ def _notes(plan: Plan) -> Iterator[str]:
         yield f"{plural(len(plan.secrets), 'sensitive value')} hidden."
 
 
-def _sections(context: Context, changed: list[Change]) -> Iterator[Section]:
+def _list_sections(context: Context, changed: list[Change]) -> Iterator[Section]:
     plan = context.plan
     unknown = [span(each.address) for each in plan.checks if each.status == "unknown"]
     yield Section("Checks known only after the apply", tuple(unknown))
-    yield Section("Order of the apply", tuple(order_of_apply(context, changed)))
-    yield Section("Deferred to a later plan", tuple(deferred(each, context) for each in plan.deferred))
-    yield Section("Changed outside of Terraform since the last apply (drift)", drifted(context))
-    yield Section("Outputs", tuple(_output(each) for each in plan.outputs))
+    yield Section("Order of the apply", tuple(describe_apply_order(context, changed)))
+    yield Section(
+        "Deferred to a later plan", tuple(describe_deferred(each, context) for each in plan.deferred_changes)
+    )
+    yield Section("Changed outside of Terraform since the last apply (drift)", describe_drift(context))
+    yield Section("Outputs", tuple(_describe_output(each) for each in plan.outputs))
     for each in plan.invocations:
-        values = tuple(f"{span(path)}: {span(value)}" for path, value in leaves(each.values) if path)
+        values = tuple(f"{span(path)}: {span(value)}" for path, value in flatten_values(each.values) if path)
         yield Section(f"Configuration of action {span(each.address)}", values)
-    yield Section("Known only after the apply", tuple(_later(changed, context)))
+    yield Section("Known only after the apply", tuple(_list_later_known(changed, context)))
     # What is made or goes has every argument in its fold: cut first where a comment has no room for all.
     for change in sorted(changed, key=lambda each: each.action not in ("update", "replace")):
-        if details := arguments(change) if change.action != "forget" else ():
+        if details := list_argument_details(change) if change.action != "forget" else ():
             yield Section(f"Arguments of {context.where(change)}", details=details)
 
 
-def _output(output: Output) -> str:
+def _describe_output(output: Output) -> str:
     name = span(output.name)
     if output.action == "create":
         return f"{name} is new: {span(output.after)}"
@@ -189,30 +201,30 @@ def _output(output: Output) -> str:
     return f"{name}: {span(output.before)} → {span(output.after)}"
 
 
-def drifted(context: Context) -> tuple[str, ...]:
+def describe_drift(context: Context) -> tuple[str, ...]:
     """Return one line for each resource that was changed in more than what the provider fills in."""
     lines = []
     for change in context.plan.drift:
         where = context.where(change)
-        grants = list(drifted_grants(change, context)) if change.action != "delete" else []
+        grants = list(describe_drifted_grants(change, context)) if change.action != "delete" else []
         listed = change.type == "google_bigquery_dataset" or grants
         found = [
             each
-            for each in differences(change)
+            for each in list_differences(change)
             if not (listed and each.path.startswith(("access", "member")))
-            and (change.type in WRITTEN or re.split(r"[.\[]", each.path)[0] not in STATUS)
+            and (change.type in CONFIGURED_STATUS or re.split(r"[.\[]", each.path)[0] not in STATUS)
         ]
         if change.action == "delete":
-            lines.append(f"{where} was deleted{_mended(change, context)}")
+            lines.append(f"{where} was deleted{_describe_drift_fix(change, context)}")
         elif found or grants:
-            words = [*grants, *(told(each) for each in found)]
+            words = [*grants, *(format_difference(each) for each in found)]
             shown = "; ".join(words[:4])
             more = f"; and {len(words) - 4} more" if len(words) > 4 else ""
-            lines.append(f"{where}: {shown}{more}{_mended(change, context)}")
+            lines.append(f"{where}: {shown}{more}{_describe_drift_fix(change, context)}")
     return tuple(lines)
 
 
-def _mended(drifted: Change, context: Context) -> str:
+def _describe_drift_fix(drifted: Change, context: Context) -> str:
     """Say whether the plan undoes a drift."""
     planned = context.by_address.get(drifted.address)
     if planned is None or planned.action in ("no-op", "read"):
@@ -226,13 +238,13 @@ def _mended(drifted: Change, context: Context) -> str:
     return f": this plan {words.get(planned.action, 'acts on it')}"
 
 
-def _later(changed: list[Change], context: Context) -> Iterator[str]:
+def _list_later_known(changed: list[Change], context: Context) -> Iterator[str]:
     for change in changed:
-        if change.action in ("update", "replace") and (later := computed(change)):
+        if change.action in ("update", "replace") and (later := list_computed_arguments(change)):
             yield f"{context.where(change)}: {spans(later, 12)}"
 
 
-def summary(counts: tuple[tuple[str, int], ...]) -> str:
+def format_counts(counts: tuple[tuple[str, int], ...]) -> str:
     """Return the counts in words."""
     told = (
         f"{count:,} {word.replace('actions', 'action') if count == 1 else word}" for word, count in counts

@@ -24,7 +24,7 @@ from typing import Any
 from review.errors import PlanError
 from review.findings.finding import Finding, Kind, Severity
 from review.findings.text import span
-from review.plan.model import unindexed
+from review.plan.model import strip_indexes
 
 ACTIONS = ("block", "warn", "ignore")
 KEYS = ("action", "severity", "kind", "type", "address", "reason", "expires")
@@ -46,7 +46,7 @@ class Rule:
 
     def matches(self, finding: Finding) -> bool:
         """Tell whether the rule is about a finding; one about no resource is matched by rules without a pattern."""
-        bare = unindexed(finding.address)
+        bare = strip_indexes(finding.address)
         type_ = bare.removeprefix("data.").rpartition(".")[0].rpartition(".")[2]
         return (
             self.severity in ("", finding.severity.words)
@@ -71,10 +71,10 @@ def read_rules(content: bytes, what: str) -> tuple[Rule, ...]:
     listed = document.get("rule", [])
     if not isinstance(listed, list):
         raise PlanError(f"{what} has one [rule]: write [[rule]]")
-    return tuple(_rule(each, f"{what}, rule {number}") for number, each in enumerate(listed, 1))
+    return tuple(_parse_rule(each, f"{what}, rule {number}") for number, each in enumerate(listed, 1))
 
 
-def rules_of_stack(document: Mapping[str, Any]) -> Iterator[Rule]:
+def read_stack_rules(document: Mapping[str, Any]) -> Iterator[Rule]:
     """Yield the rules that a synthesized stack holds beside its resources. Raises PlanError."""
     resources = document.get("resource")
     for type_, named in resources.items() if isinstance(resources, Mapping) else ():
@@ -83,11 +83,11 @@ def rules_of_stack(document: Mapping[str, Any]) -> Iterator[Rule]:
             written = notes.get("review") if isinstance(notes, Mapping) else None
             for each in written if isinstance(written, list) else [written] if written is not None else []:
                 address = f"{type_}.{name}"
-                rule = _rule(each, f"the review rule of {address}")
+                rule = _parse_rule(each, f"the review rule of {address}")
                 yield replace(rule, type="*", address=address)
 
 
-def _rule(raw: Any, where: str) -> Rule:
+def _parse_rule(raw: Any, where: str) -> Rule:
     if not isinstance(raw, Mapping):
         raise PlanError(f"{where} is not a table of keys and values")
     if unknown := sorted(raw.keys() - set(KEYS)):
@@ -96,25 +96,25 @@ def _rule(raw: Any, where: str) -> Rule:
     for key, value in values.items():
         if not isinstance(value, str) or not value.strip():
             raise PlanError(f"{where}: {key} must be a text that is not empty")
-    _one_of(values, "action", ACTIONS, where, required=True)
-    _one_of(values, "severity", [each.words for each in Severity], where)
-    _one_of(values, "kind", [each.value for each in Kind], where)
+    _check_choice(values, "action", ACTIONS, where, required=True)
+    _check_choice(values, "severity", [each.words for each in Severity], where)
+    _check_choice(values, "kind", [each.value for each in Kind], where)
     if "reason" not in values:
         raise PlanError(f"{where} has no reason: say why, for whoever reads the review")
-    expires = _date(raw.get("expires"), where)
+    expires = _parse_date(raw.get("expires"), where)
     if values["action"] == "ignore" and expires is None:
         raise PlanError(f"{where} ignores findings forever: set expires, such as expires = 2027-03-31")
     return Rule(**{**values, "reason": values["reason"][:MOST_REASON]}, expires=expires, source=where)
 
 
-def _one_of(
+def _check_choice(
     values: Mapping[str, str], key: str, known: Sequence[str], where: str, *, required: bool = False
 ) -> None:
     if (key in values or required) and values.get(key) not in known:
         raise PlanError(f"{where}: {key} is {values.get(key)!r}, expected one of {', '.join(known)}")
 
 
-def _date(value: Any, where: str) -> date | None:
+def _parse_date(value: Any, where: str) -> date | None:
     if value is None:
         return None
     if isinstance(value, date) and not isinstance(value, datetime):
@@ -144,7 +144,7 @@ def apply_rules(
             blocked.append(f"{finding.where} ({finding.severity.words}): {span(rule.reason, MOST_REASON)}")
             made.append(finding)
         else:
-            made.append(_judged(finding, rule))
+            made.append(_apply_rule(finding, rule))
     notes = [
         f"A rule expired on {each.expires} and no longer applies ({span(each.source)}): {span(each.reason, 120)}."
         for each in expired
@@ -158,7 +158,7 @@ def apply_rules(
     return tuple(made), f"blocked by a rule: {shown}" if blocked else "", tuple(notes)
 
 
-def _judged(finding: Finding, rule: Rule) -> Finding:
+def _apply_rule(finding: Finding, rule: Rule) -> Finding:
     reason = span(rule.reason, MOST_REASON)
     if rule.action == "warn":
         sentence = f"{finding.sentence} (flagged by a rule: {reason})"

@@ -8,25 +8,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from review.access.exposure import SPEAKS_OF_ACCESS, unexamined_access
+from review.access.exposure import ACCESS_ARGUMENTS, list_unexamined_access
 from review.data.arguments import has_rule
 from review.findings.finding import Finding, Kind, Severity
 from review.findings.text import span, spans
-from review.google_cloud.resource_types import facts, unknown_arguments
+from review.google_cloud.resource_types import list_unknown_arguments, look_up_type
 from review.plan.context import Context
-from review.plan.differences import COMPUTED, STATUS, Difference, differences, differing_paths
+from review.plan.differences import COMPUTED, STATUS, Difference, list_differences, list_differing_paths
 from review.plan.model import Change
-from review.plan.values import leaves, number
+from review.plan.values import flatten_values, get_number
 from review.types import registry
 
 # Arguments that decide how long something is kept, or whether what is there goes.
-SPEAKS_OF_DATA = re.compile(
+DATA_ARGUMENTS = re.compile(
     r"\w*retention\w*|\w*retain\w*|\w*_ttl|ttl\w*|\w*expir\w*|gc_\w+|\w*lifecycle_rules?|soft_delete\w*|\w*purge\w*|"
     r"\w*truncat\w*|\w*max_age\w*|\w*delete_after\w*|\w*cleanup\w*|eviction\w*|deletion_window\w*"
 )
 # Arguments that say how much there is room for: what shrinks may lose what has none any more.
-SPEAKS_OF_SIZE = re.compile(r"\w*(?:size|capacity|memory|_gb|_gib|_tib|storage)\w*")
-TYPE_SPEAKS_OF_ACCESS = re.compile(
+SIZE_ARGUMENTS = re.compile(r"\w*(?:size|capacity|memory|_gb|_gib|_tib|storage)\w*")
+ACCESS_TYPES = re.compile(
     r"_(?:iam|policy|role|member\w*|binding|grant|permissions?|access|acl|user|group|firewall|security_group\w*|"
     r"credentials?|keys?|token|collaborator|attachment)(?:_|$)"
 )
@@ -55,13 +55,13 @@ class Unexamined:
 Gaps = tuple[set[str], set[str], set[str]]  # what was not looked at for data, for access and for code
 
 
-def gaps(changes: tuple[Change, ...]) -> list[tuple[Change, Gaps]]:
+def list_gaps(changes: tuple[Change, ...]) -> list[tuple[Change, Gaps]]:
     """Return each change in which something was not looked at, with what."""
-    found = [(change, _of_change(change)) for change in changes]
+    found = [(change, _list_change_gaps(change)) for change in changes]
     return [(change, each) for change, each in found if any(each)]
 
 
-def unexamined(found: list[tuple[Change, Gaps]], findings: Iterable[Finding] = ()) -> Unexamined:
+def summarize_gaps(found: list[tuple[Change, Gaps]], findings: Iterable[Finding] = ()) -> Unexamined:
     """Return what was not looked at in all changes together, and what `findings` say may do anything."""
     parts = [{name for _, each in found for name in each[part]} for part in range(3)]
     opaque = {each.opaque for each in findings} - {""}
@@ -70,12 +70,12 @@ def unexamined(found: list[tuple[Change, Gaps]], findings: Iterable[Finding] = (
     )
 
 
-def _of_change(change: Change) -> Gaps:
+def _list_change_gaps(change: Change) -> Gaps:
     """Return what was not looked at for data, for access and for code."""
     if change.mode != "managed" or change.action in ("no-op", "read", "forget"):
         return set(), set(), set()
-    known = facts(change.type)
-    access = set(unexamined_access(change))
+    known = look_up_type(change.type)
+    access = set(list_unexamined_access(change))
     if registry.is_registered(change.type):
         return set(), access, set()
     if known is None:
@@ -86,48 +86,46 @@ def _of_change(change: Change) -> Gaps:
         return set(), access, set()
     strange = {
         f"{change.type}.{key}"
-        for key in unknown_arguments(change.type, differing_paths(change))
+        for key in list_unknown_arguments(change.type, list_differing_paths(change))
         if key.partition(".")[0] not in COMPUTED | STATUS
     }
     if change.before is None:
         return set(), access | strange, strange
-    kept = () if registry.renderers(change.type) else _data_paths(change)
+    kept = () if registry.find_renderers(change.type) else _list_data_paths(change)
     return strange | {f"{change.type}.{each}" for each in kept}, access | strange, strange
 
 
-def _data_paths(change: Change) -> Iterator[str]:
+def _list_data_paths(change: Change) -> Iterator[str]:
     """Yield each argument that differs, up to the part of it that speaks of what is kept; sizes where they shrink."""
-    for difference in differences(change):
+    for difference in list_differences(change):
         bare = re.sub(r"\[[^\]]*\]", "", difference.path)
         if (
-            SPEAKS_OF_SIZE.fullmatch(bare.rpartition(".")[2])
-            and _shrinks(difference)
+            SIZE_ARGUMENTS.fullmatch(bare.rpartition(".")[2])
+            and _is_smaller(difference)
             and not has_rule(change, bare)
         ):
             yield bare
         sides = (difference.before, difference.after)
-        for leaf in {leaf for side in sides for leaf, _ in leaves(side, difference.path)}:
+        for leaf in {leaf for side in sides for leaf, _ in flatten_values(side, difference.path)}:
             steps = re.sub(r"\[[^\]]*\]", "", leaf).split(".")
             for index, step in enumerate(steps):
                 path = ".".join(steps[: index + 1])
-                if SPEAKS_OF_DATA.fullmatch(step) and not has_rule(change, path):
+                if DATA_ARGUMENTS.fullmatch(step) and not has_rule(change, path):
                     yield path
                     break
 
 
-def _shrinks(difference: Difference) -> bool:
-    sides = [number({"": each}, "") for each in (difference.before, difference.after)]
+def _is_smaller(difference: Difference) -> bool:
+    sides = [get_number({"": each}, "") for each in (difference.before, difference.after)]
     return sides[0] is not None and sides[1] is not None and sides[1] < sides[0]
 
 
-def unexamined_findings(
-    found: list[tuple[Change, Gaps]], context: Context, level: Level
-) -> Iterator[Finding]:
+def gap_findings(found: list[tuple[Change, Gaps]], context: Context, level: Level) -> Iterator[Finding]:
     """Yield what needs a reviewer's eye because it was not looked at, beside deletions, which are told anyway."""
     for change, (data, access, code) in found:
         if change.after is None:
             continue
-        unknown = facts(change.type) is None and not registry.is_registered(change.type)
+        unknown = look_up_type(change.type) is None and not registry.is_registered(change.type)
         widens = change.type in access and unknown and _may_widen(change)
         if level is Level.STRICT and (access or code or widens):
             severity = Severity.WIDENED
@@ -154,18 +152,18 @@ def unexamined_findings(
 
 def _may_widen(change: Change) -> bool:
     """Tell whether a change of a type that is not known speaks of access, by its name or its arguments."""
-    if TYPE_SPEAKS_OF_ACCESS.search(change.type):
+    if ACCESS_TYPES.search(change.type):
         return True
     return any(
-        SPEAKS_OF_ACCESS.fullmatch(step)
-        for each in differences(change)
-        for leaf, value in leaves(each.after, each.path)
+        ACCESS_ARGUMENTS.fullmatch(step)
+        for each in list_differences(change)
+        for leaf, value in flatten_values(each.after, each.path)
         if value not in (None, "", False, [], {})
         for step in re.sub(r"\[[^\]]*\]", "", leaf).split(".")
     )
 
 
-def with_severity(finding: Finding, level: Level) -> Finding:
+def adjust_severity(finding: Finding, level: Level) -> Finding:
     """Return a finding with the severity that the setting gives to what is not known."""
     if finding.unexamined and level is Level.NOTE and finding.severity > Severity.CARE:
         return replace(finding, severity=Severity.CARE)
@@ -174,7 +172,7 @@ def with_severity(finding: Finding, level: Level) -> Finding:
     return finding
 
 
-def told(names: tuple[str, ...], most: int = 6) -> str:
+def format_names(names: tuple[str, ...], most: int = 6) -> str:
     """Return names as spans, and how many more there are."""
     shown = ", ".join(span(each) for each in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown

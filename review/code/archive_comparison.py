@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 from review.findings.finding import Detail
 from review.findings.text import SENSITIVE, plural, span
 from review.plan.archives import MOST_FILE, Archive, Entry
-from review.plan.differences import diff
-from review.secrets.forms import secrets_by_form
+from review.plan.differences import diff_lines
+from review.secrets.forms import find_secrets_by_form
 
 MOST_FILES = 40  # whose differences are shown line by line
 LINES_A_FILE = 40
@@ -24,17 +24,17 @@ class FileChange:
 
     name: str
     what: str  # added, removed, changed
-    come: int = 0
+    added: int = 0
     gone: int = 0
     lines: tuple[str, ...] = ()
     binary: bool = False
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The file in a few words, its name as a span."""
         if self.what != "changed":
             return f"{span(self.name)} {self.what}"
-        return f"{span(self.name)} ({'binary' if self.binary else f'+{self.come} −{self.gone}'})"
+        return f"{span(self.name)} ({'binary' if self.binary else f'+{self.added} −{self.gone}'})"
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ class CodeChange:
     repeated: tuple[str, ...] = ()
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The change in one line."""
         if self.problem:
             return self.problem
         if not self.files:
             return "no file differs"
         order = sorted(self.files, key=lambda each: (bool(REQUIREMENTS.search(each.name)), each.name))
-        shown = ", ".join(each.told for each in order[:5])
+        shown = ", ".join(each.summary for each in order[:5])
         more = f" and {plural(len(order) - 5, 'more file')}" if len(order) > 5 else ""
         needs = f"; requirements: {', '.join(self.requirements[:6])}" if self.requirements else ""
         rest = f" and {len(self.requirements) - 6} more" if len(self.requirements) > 6 else ""
@@ -68,7 +68,7 @@ class CodeChange:
     def details(self, where: str) -> tuple[Detail, ...]:
         """Return a diff of each file."""
         details = [
-            Detail(f"{where}: {each.told}", each.lines, "diff")
+            Detail(f"{where}: {each.summary}", each.lines, "diff")
             for each in self.files[:MOST_FILES]
             if each.lines
         ]
@@ -76,7 +76,7 @@ class CodeChange:
             details.append(Detail(f"{where}: requirements", self.requirements))
         if len(self.files) > 5:
             details.append(
-                Detail(f"{where}: every file that differs", tuple(each.told for each in self.files))
+                Detail(f"{where}: every file that differs", tuple(each.summary for each in self.files))
             )
         return tuple(details)
 
@@ -96,19 +96,19 @@ def compare_archives(old: Archive | None, new: Archive | None, mask: Callable[[s
     before, after = dict(old.files), dict(new.files)
     if old.single and new.single:
         before = dict(zip(after, before.values(), strict=True))  # one file, named by what is in it
-    found = tuple(_files(before, after, mask))
-    return CodeChange(found, tuple(_requirements(before, after)), repeated=new.repeated)
+    found = tuple(_compare_files(before, after, mask))
+    return CodeChange(found, tuple(_compare_requirements(before, after)), repeated=new.repeated)
 
 
-def _files(
+def _compare_files(
     before: dict[str, Entry], after: dict[str, Entry], mask: Callable[[str], str]
 ) -> Iterator[FileChange]:
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)
-        if old is not None and new is not None and _same(old, new):
+        if old is not None and new is not None and _is_same(old, new):
             continue
         what = "added" if old is None else "removed" if new is None else "changed"
-        texts = _text(old), _text(new)
+        texts = _decode(old), _decode(new)
         if (old is not None and texts[0] is None) or (new is not None and texts[1] is None):
             yield FileChange(name, what, binary=True)
             continue
@@ -117,25 +117,27 @@ def _files(
             continue
         shown = what == "changed"
         lines = (
-            diff(_hidden(mask(texts[0] or "")), _hidden(mask(texts[1] or "")), LINES_A_FILE) if shown else ()
+            diff_lines(_hide_secrets(mask(texts[0] or "")), _hide_secrets(mask(texts[1] or "")), LINES_A_FILE)
+            if shown
+            else ()
         )
-        yield FileChange(name, what, *_counts(texts[0] or "", texts[1] or ""), lines=lines)
+        yield FileChange(name, what, *_count_lines(texts[0] or "", texts[1] or ""), lines=lines)
 
 
-def _hidden(content: str) -> str:
+def _hide_secrets(content: str) -> str:
     """Hide what shows by its form to be a secret: an archive's files are in no plan, so no mark covers them."""
-    for secret in secrets_by_form(content):
+    for secret in find_secrets_by_form(content):
         content = content.replace(secret, SENSITIVE)
     return content
 
 
-def _same(old: Entry, new: Entry) -> bool:
+def _is_same(old: Entry, new: Entry) -> bool:
     if old.content is not None and new.content is not None:
         return old.content == new.content
     return (old.crc, old.size) == (new.crc, new.size)
 
 
-def _text(entry: Entry | None) -> str | None:
+def _decode(entry: Entry | None) -> str | None:
     """Return a file as text; None where it is none, or too long to be compared."""
     if entry is None or entry.content is None or entry.size > MOST_FILE or b"\0" in entry.content:
         return None
@@ -145,7 +147,7 @@ def _text(entry: Entry | None) -> str | None:
         return None
 
 
-def _counts(old: str, new: str) -> tuple[int, int]:
+def _count_lines(old: str, new: str) -> tuple[int, int]:
     """Return how many lines come and go; the same lines in another order count as nothing."""
     left: dict[str, int] = {}
     for line in old.splitlines():
@@ -164,37 +166,37 @@ def _is_generated(name: str) -> bool:
     return any(part.endswith((".dist-info", ".egg-info")) for part in PurePosixPath(name).parts[:-1])
 
 
-def _requirements(before: dict[str, Entry], after: dict[str, Entry]) -> Iterator[str]:
-    versions = _versions(before), _versions(after)
+def _compare_requirements(before: dict[str, Entry], after: dict[str, Entry]) -> Iterator[str]:
+    versions = _read_versions(before), _read_versions(after)
     for name in sorted({*versions[0], *versions[1]}):
         old, new = versions[0].get(name), versions[1].get(name)
         if old == new:
             continue
         if old is None:
-            yield f"{span(name)} {_shown(new)} is added"
+            yield f"{span(name)} {_format_version(new)} is added"
         elif new is None:
-            yield f"{span(name)} {_shown(old)} is removed"
+            yield f"{span(name)} {_format_version(old)} is removed"
         else:
-            yield f"{span(name)} {_shown(old)} → {_shown(new)}"
+            yield f"{span(name)} {_format_version(old)} → {_format_version(new)}"
 
 
-def _shown(version: str | None) -> str:
+def _format_version(version: str | None) -> str:
     return span(version) if version else "(any version)"
 
 
-def _versions(files: dict[str, Entry]) -> dict[str, str]:
+def _read_versions(files: dict[str, Entry]) -> dict[str, str]:
     """Return what is required or installed, name → version, as it is written there."""
     found: dict[str, str] = {}
     for name in sorted(files):
         if installed := INSTALLED.search(name):
-            found[_normal(installed[1])] = installed[2]
+            found[_normalize(installed[1])] = installed[2]
         elif REQUIREMENTS.search(name):
-            for line in (_text(files[name]) or "").splitlines():
+            for line in (_decode(files[name]) or "").splitlines():
                 if not line[:1].isspace() and (match := REQUIREMENT.match(line)):
                     sign = match[2] or ""
-                    found[_normal(match[1])] = f"{'' if sign == '==' else sign}{match[3] or ''}"
+                    found[_normalize(match[1])] = f"{'' if sign == '==' else sign}{match[3] or ''}"
     return found
 
 
-def _normal(name: str) -> str:
+def _normalize(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -14,9 +14,9 @@ from typing import Any
 from review.findings.finding import NO, YES, Detail, Finding, Kind, Severity
 from review.findings.text import plural, span
 from review.plan.context import Context
-from review.plan.differences import diff
+from review.plan.differences import diff_lines
 from review.plan.model import Change
-from review.plan.values import Values, leaves, text, written_of
+from review.plan.values import Values, flatten_values, format_literal, get_text
 
 TABLE = Path(__file__).with_name("code_arguments.json")
 SHORT = 120  # characters of a value that is shown in the sentence
@@ -25,13 +25,13 @@ ITEM = "google_compute_project_metadata_item"
 
 
 @cache
-def _table() -> dict[str, Any]:
+def _read_table() -> dict[str, Any]:
     return dict(json.loads(TABLE.read_text("utf-8")))
 
 
 @cache
-def _paths(type_: str) -> tuple[str, ...]:
-    table: Mapping[str, list[str]] = _table()["arguments"]
+def _list_paths(type_: str) -> tuple[str, ...]:
+    table: Mapping[str, list[str]] = _read_table()["arguments"]
     found = table.get(type_)
     if found is None:
         found = next((paths for key, paths in table.items() if "*" in key and fnmatchcase(type_, key)), [])
@@ -43,13 +43,13 @@ def code_findings(change: Change, context: Context) -> Iterator[Finding]:
     if change.after is None:
         return
     shown, details = [], []
-    for name, before, after in _differing(change):
+    for name, before, after in _list_differing(change):
         if len(before) <= SHORT and len(after) <= SHORT and "\n" not in before + after:
             shown.append(
                 f"{span(name)}: {span(before)} → {span(after)}" if before else f"{span(name)}: {span(after)}"
             )
             continue
-        lines = diff(before, after)
+        lines = diff_lines(before, after)
         come = sum(each.startswith("+") for each in lines)
         gone = sum(each.startswith("-") for each in lines)
         shown.append(f"{span(name)} (+{come} −{gone} lines)")
@@ -57,7 +57,7 @@ def code_findings(change: Change, context: Context) -> Iterator[Finding]:
     if not shown:
         return
     more = f"; and {plural(len(shown) - MOST, 'more argument')}" if len(shown) > MOST else ""
-    once = change.type in _table()["runs_once"]
+    once = change.type in _read_table()["runs_once"]
     verb = "runs once" if once else "goes live"
     yield Finding(
         Kind.CODE,
@@ -71,18 +71,18 @@ def code_findings(change: Change, context: Context) -> Iterator[Finding]:
     )
 
 
-def _differing(change: Change) -> Iterator[tuple[str, str, str]]:
+def _list_differing(change: Change) -> Iterator[tuple[str, str, str]]:
     """Yield name, old text and new text of each argument with code that is new or differs."""
-    if change.type == ITEM and re.search(r"script|user-data", text(change.new, "key")):
-        yield text(change.new, "key"), text(change.old, "value"), text(change.new, "value")
-    created_only = _table()["created_only"].get(change.type, ()) if change.before is None else ()
-    for path in (*created_only, *_paths(change.type)):
-        before, after = _code(change.old, path), _code(change.new, path)
+    if change.type == ITEM and re.search(r"script|user-data", get_text(change.new, "key")):
+        yield get_text(change.new, "key"), get_text(change.old, "value"), get_text(change.new, "value")
+    created_only = _read_table()["created_only"].get(change.type, ()) if change.before is None else ()
+    for path in (*created_only, *_list_paths(change.type)):
+        before, after = _read_code(change.old, path), _read_code(change.new, path)
         if after != before and (after or before):
             yield path, before, after
 
 
-def _code(values: Values, path: str) -> str:
+def _read_code(values: Values, path: str) -> str:
     """Return what lies at a path, through every block of a list, as text: one line for each leaf."""
     found: list[Any] = [values]
     for step in path.split("."):
@@ -94,8 +94,8 @@ def _code(values: Values, path: str) -> str:
         ]
     lines = []
     for each in found:
-        for leaf, value in leaves(each):
+        for leaf, value in flatten_values(each):
             if value not in (None, "", [], {}):
                 name = re.sub(r"\[0\]", "", leaf).lstrip(".")
-                lines.append(f"{name}: {written_of(value)}" if name else written_of(value))
+                lines.append(f"{name}: {format_literal(value)}" if name else format_literal(value))
     return "\n".join(lines)

@@ -4,7 +4,7 @@ import functools
 
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import leaves, text
+from review.plan.values import flatten_values, get_text
 
 WORKLOADS = (
     "google_cloudfunctions2_function",
@@ -22,38 +22,38 @@ WORKLOADS = (
 SHORTEST = 8  # characters of a tag that is taken for a digest of what an image was built from
 
 
-def users(object_: Change, context: Context) -> list[Change]:
+def find_users(object_: Change, context: Context) -> list[Change]:
     """Return the workloads that name an object as it will be, or run an image that is built from it."""
-    name = text(object_.new, "name") or text(object_.old, "name")
+    name = get_text(object_.new, "name") or get_text(object_.old, "name")
     return [
         workload
-        for workload, words, tags in _workloads(context)
+        for workload, words, tags in _list_workloads(context)
         if name and (name in words or any(tag in name for tag in tags))
     ]
 
 
 @functools.lru_cache(maxsize=4)
-def _workloads(context: Context) -> tuple[tuple[Change, str, frozenset[str]], ...]:
+def _list_workloads(context: Context) -> tuple[tuple[Change, str, frozenset[str]], ...]:
     """Return every workload with all its texts, and the tags of its images."""
     found = []
     for each in context.of_type(*WORKLOADS):
-        words = [leaf for _, leaf in leaves(each.new) if isinstance(leaf, str)]
-        found.append((each, "\n".join(words), frozenset(filter(None, map(image_tag, words)))))
+        words = [leaf for _, leaf in flatten_values(each.new) if isinstance(leaf, str)]
+        found.append((each, "\n".join(words), frozenset(filter(None, map(parse_image_tag, words)))))
     return tuple(found)
 
 
-def image_tag(image: str) -> str:
+def parse_image_tag(image: str) -> str:
     """Return the tag of an image that may be a digest of its source; empty where it has none such."""
     path, _, tag = image.partition("@")[0].rpartition(":")
     return tag if "/" in path and "/" not in tag and len(tag) >= SHORTEST else ""
 
 
-def source_of(image: str, context: Context) -> Change | None:
+def find_source(image: str, context: Context) -> Change | None:
     """Return the object that an image was built from: the one that has the image's tag in its name."""
-    tag = image_tag(image)
+    tag = parse_image_tag(image)
     if not tag:
         return None
     for each in context.of_type("google_storage_bucket_object"):
-        if any(tag in text(side, "name") for side in (each.new, each.old)):
+        if any(tag in get_text(side, "name") for side in (each.new, each.old)):
             return each
     return None

@@ -7,9 +7,9 @@ from typing import Any
 from review.findings.finding import NO, Detail, Finding, Kind, Severity
 from review.findings.text import span
 from review.plan.context import Context
-from review.plan.differences import diff
+from review.plan.differences import diff_lines
 from review.plan.model import Change
-from review.plan.values import get, text
+from review.plan.values import get_text, get_value
 
 MOST = 200  # characters of a command in a sentence
 
@@ -19,18 +19,23 @@ def provisioner_findings(context: Context) -> Iterator[Finding]:
     for change in context.plan.changes:
         if change.mode != "managed" or change.deposed:
             continue
-        old = context.plan.old_provisioners.get(change.configured, ())
-        new = context.plan.provisioners.get(change.configured, ())
+        old = context.plan.old_provisioners.get(change.configured_address, ())
+        new = context.plan.provisioners.get(change.configured_address, ())
         if "create" in change.actions:
-            yield from _runs(change, context, new, old, when="create")
+            yield from _run_findings(change, context, new, old, when="create")
         if change.destroys:
-            yield from _runs(change, context, new or old, (), when="destroy")
-        if context.plan.compared and not change.destroys and "create" not in change.actions and old != new:
+            yield from _run_findings(change, context, new or old, (), when="destroy")
+        if (
+            context.plan.is_comparison
+            and not change.destroys
+            and "create" not in change.actions
+            and old != new
+        ):
             sentence = "its provisioners change; they run the next time it is created or destroyed"
-            yield _finding(change, context, sentence, _details(old, new))
+            yield _finding(change, context, sentence, _diff_details(old, new))
 
 
-def _runs(
+def _run_findings(
     change: Change,
     context: Context,
     provisioners: tuple[Mapping[str, Any], ...],
@@ -39,16 +44,18 @@ def _runs(
     when: str,
 ) -> Iterator[Finding]:
     for each in provisioners:
-        if (text(each, "when") or "create") != when:
+        if (get_text(each, "when") or "create") != when:
             continue
-        command = text(each, "command") or text(each, "inline") or _written(each.get("arguments"))
-        where = {"local-exec": "on the machine that runs Terraform", "remote-exec": "on the resource"}.get(
-            text(each, "type"), ""
+        command = (
+            get_text(each, "command") or get_text(each, "inline") or _format_argument(each.get("arguments"))
         )
-        sentence = f"the apply runs provisioner {span(text(each, 'type'))} {where}".rstrip()
+        where = {"local-exec": "on the machine that runs Terraform", "remote-exec": "on the resource"}.get(
+            get_text(each, "type"), ""
+        )
+        sentence = f"the apply runs provisioner {span(get_text(each, 'type'))} {where}".rstrip()
         sentence += f" when it is {'created' if when == 'create' else 'destroyed'}: {span(command, MOST)}"
-        opaque = f"{change.address} provisioner {text(each, 'type')}"
-        yield _finding(change, context, sentence, _details(before, (each,)), opaque)
+        opaque = f"{change.address} provisioner {get_text(each, 'type')}"
+        yield _finding(change, context, sentence, _diff_details(before, (each,)), opaque)
 
 
 def _finding(
@@ -67,20 +74,22 @@ def _finding(
     )
 
 
-def _details(old: tuple[Mapping[str, Any], ...], new: tuple[Mapping[str, Any], ...]) -> tuple[Detail, ...]:
-    lines = diff(_document(old), _document(new))
+def _diff_details(
+    old: tuple[Mapping[str, Any], ...], new: tuple[Mapping[str, Any], ...]
+) -> tuple[Detail, ...]:
+    lines = diff_lines(_format_provisioners(old), _format_provisioners(new))
     return (Detail("provisioners", lines, "diff"),) if lines else ()
 
 
-def _document(provisioners: tuple[Mapping[str, Any], ...]) -> str:
+def _format_provisioners(provisioners: tuple[Mapping[str, Any], ...]) -> str:
     lines = []
     for each in provisioners:
-        lines.append(f"{text(each, 'type')} (when: {text(each, 'when') or 'create'})")
-        arguments = get(each, "arguments")
+        lines.append(f"{get_text(each, 'type')} (when: {get_text(each, 'when') or 'create'})")
+        arguments = get_value(each, "arguments")
         for key, value in sorted(arguments.items()) if isinstance(arguments, Mapping) else ():
-            lines += [f"  {key}: {line}" for line in _written(value).splitlines()]
+            lines += [f"  {key}: {line}" for line in _format_argument(value).splitlines()]
     return "\n".join(lines)
 
 
-def _written(value: Any) -> str:
+def _format_argument(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)

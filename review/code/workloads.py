@@ -5,39 +5,41 @@ from typing import Any
 
 from review.findings.finding import Finding, Kind, Severity
 from review.findings.text import HIDDEN, span
-from review.google_cloud.grants import Grant, resource
+from review.google_cloud.grants import Grant, describe_resource
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import blocks, get, known, text
+from review.plan.values import get_blocks, get_text, get_value, is_known
 
 MOST = 8
 Variables = dict[str, str]
 
 
-def variables(values: Any, *paths: str) -> Variables:
+def read_variables(values: Any, *paths: str) -> Variables:
     """Return environment variables by name, from mappings, from blocks of name and value, and from secrets."""
     found: Variables = {}
     for path in paths:
-        value = get(values, path)
+        value = get_value(values, path)
         if isinstance(value, Mapping):
-            found.update({name: _text(each) for name, each in value.items()})
+            found.update({name: _format_value(each) for name, each in value.items()})
             continue
-        for block in blocks(values, path):
-            name = text(block, "name") or text(block, "key")
-            source = blocks(block, "value_source.secret_key_ref") or ([block] if "secret" in block else [])
+        for block in get_blocks(values, path):
+            name = get_text(block, "name") or get_text(block, "key")
+            source = get_blocks(block, "value_source.secret_key_ref") or (
+                [block] if "secret" in block else []
+            )
             if source:
-                version = text(source[0], "version") or "latest"
-                found[name] = f"version {version} of the secret {text(source[0], 'secret')}"
+                version = get_text(source[0], "version") or "latest"
+                found[name] = f"version {version} of the secret {get_text(source[0], 'secret')}"
             else:
-                found[name] = _text(get(block, "value"))
+                found[name] = _format_value(get_value(block, "value"))
     return found
 
 
-def _text(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
 
 
-def environment(
+def environment_findings(
     change: Change, context: Context, old: Variables, new: Variables, of: str = ""
 ) -> Iterator[Finding]:
     """Say which environment variables come, go and change."""
@@ -61,30 +63,32 @@ def environment(
         )
 
 
-def identity(change: Change, context: Context, path: str) -> Iterator[Finding]:
+def identity_findings(change: Change, context: Context, path: str) -> Iterator[Finding]:
     """Say as whom a workload runs from now on, and what that lets it do that it could not before."""
-    old, new = text(change.old, path), text(change.new, path)
+    old, new = get_text(change.old, path), get_text(change.new, path)
     if change.before is None or change.after is None or old == new:
         return
-    if not known(get(change.new, path)) and get(change.new, path) is not None:
+    if not is_known(get_value(change.new, path)) and get_value(change.new, path) is not None:
         before = span(old or "the default one")
-        told = f"runs as {context.told(change, change.new, path)} instead of {before}"
-        yield _identity(change, context, told, widened=True)
+        told = f"runs as {context.format_argument(change, change.new, path)} instead of {before}"
+        yield _identity_finding(change, context, told, widened=True)
         return
-    had = {(each.kind, each.resource, each.role) for each in _held(old, context, new=False)}
+    had = {(each.kind, each.resource, each.role) for each in _list_grants(old, context, new=False)}
     gains = [
-        each for each in _held(new, context, new=True) if (each.kind, each.resource, each.role) not in had
+        each
+        for each in _list_grants(new, context, new=True)
+        if (each.kind, each.resource, each.role) not in had
     ]
     before = span(old) if old else "the project's default account"
     if not new:
         told = (
             f"runs as the project's default account, which can often edit the whole project; before: {before}"
         )
-        yield _identity(change, context, told, widened=True)
+        yield _identity_finding(change, context, told, widened=True)
         return
-    may = "; ".join(f"{each.lets.words} {resource(each)}" for each in gains[:4])
+    may = "; ".join(f"{each.role_facts.words} {describe_resource(each)}" for each in gains[:4])
     more = f"; and {len(gains) - 4} more" if len(gains) > 4 else ""
-    known_grants = gains or _held(new, context, new=True)
+    known_grants = gains or _list_grants(new, context, new=True)
     after = (
         f": it can now {may}{more}"
         if gains
@@ -93,14 +97,16 @@ def identity(change: Change, context: Context, path: str) -> Iterator[Finding]:
         else ": the permissions of that account are not in this plan"
     )
     told = f"runs as {span(new)} instead of {before}{after}"
-    yield _identity(change, context, told, widened=bool(gains) or not known_grants)
+    yield _identity_finding(change, context, told, widened=bool(gains) or not known_grants)
 
 
-def _held(email: str, context: Context, *, new: bool) -> tuple[Grant, ...]:
-    return context.held.get((f"serviceAccount:{email.rpartition('/')[2]}", new), ()) if email else ()
+def _list_grants(email: str, context: Context, *, new: bool) -> tuple[Grant, ...]:
+    return (
+        context.grants_by_member.get((f"serviceAccount:{email.rpartition('/')[2]}", new), ()) if email else ()
+    )
 
 
-def _identity(change: Change, context: Context, sentence: str, *, widened: bool) -> Finding:
+def _identity_finding(change: Change, context: Context, sentence: str, *, widened: bool) -> Finding:
     return Finding(
         Kind.ACCESS,
         Severity.WIDENED if widened else Severity.CHANGE,
@@ -111,11 +117,11 @@ def _identity(change: Change, context: Context, sentence: str, *, widened: bool)
     )
 
 
-def reach(
+def ingress_findings(
     change: Change, context: Context, path: str, words: Mapping[str, tuple[int, str]]
 ) -> Iterator[Finding]:
     """Say from where a workload can be reached. `words`: setting → how far that is, and in words."""
-    old, new = text(change.old, path), text(change.new, path)
+    old, new = get_text(change.old, path), get_text(change.new, path)
     if change.before is None or change.after is None or old == new:
         return
     before, after = words.get(old, (2, span(old or "unset"))), words.get(new, (2, span(new or "unset")))
@@ -130,11 +136,11 @@ def reach(
     )
 
 
-def sizes(change: Change, context: Context, paths: Mapping[str, str]) -> Iterator[Finding]:
+def size_findings(change: Change, context: Context, paths: Mapping[str, str]) -> Iterator[Finding]:
     """Say how a workload's size or limits change. `paths`: argument → in words."""
     told = []
     for path, words in paths.items():
-        old, new = get(change.old, path), get(change.new, path)
+        old, new = get_value(change.old, path), get_value(change.new, path)
         if change.before is not None and change.after is not None and old != new and (old or new):
             told.append(
                 f"{words} {span(old if old is not None else 'unset')} → {span(new if new is not None else 'unset')}"

@@ -9,10 +9,10 @@ from datetime import UTC, date, datetime, timedelta
 
 from review.plan.context import REFERENCE, Context
 from review.plan.model import Change
-from review.plan.values import Values, flag, get, known, text
+from review.plan.values import Values, get_flag, get_text, get_value, is_known
 
 YEAR = [date(2025, 1, 1) + timedelta(days=day) for day in range(365)]
-CALLED = (
+TARGET_TYPES = (
     "google_cloudfunctions2_function",
     "google_cloudfunctions_function",
     "google_cloud_run_v2_service",
@@ -26,7 +26,7 @@ Resources = Mapping[str, Values]  # address → values
 
 
 @dataclass(frozen=True)
-class World:
+class Inventory:
     """Everything that is there, before or after the apply; `changes` are the same resources, for their references."""
 
     context: Context
@@ -37,16 +37,16 @@ class World:
     def called(self) -> dict[str, list[str]]:
         """What can be called: address in the configuration → addresses."""
         found: dict[str, list[str]] = {}
-        for address, _ in self.of_type(*CALLED):
-            found.setdefault(self.changes[address].configured, []).append(address)
+        for address, _ in self.of_type(*TARGET_TYPES):
+            found.setdefault(self.changes[address].configured_address, []).append(address)
         return found
 
     @functools.cached_property
     def by_name(self) -> dict[str, list[str]]:
         """What can be called, by its name."""
         found: dict[str, list[str]] = {}
-        for address, values in self.of_type(*CALLED):
-            if name := text(values, "name").rpartition("/")[2]:
+        for address, values in self.of_type(*TARGET_TYPES):
+            if name := get_text(values, "name").rpartition("/")[2]:
                 found.setdefault(name, []).append(address)
         return found
 
@@ -56,8 +56,8 @@ class World:
         paths = ("uri", "service_config.uri", "https_trigger_url")
         return [
             (uri, address)
-            for address, values in self.of_type(*CALLED)
-            for uri in (text(values, path) for path in paths)
+            for address, values in self.of_type(*TARGET_TYPES)
+            for uri in (get_text(values, path) for path in paths)
             if uri
         ]
 
@@ -68,7 +68,7 @@ class World:
                 yield address, values
 
 
-def world(context: Context, *, new: bool) -> World:
+def build_inventory(context: Context, *, new: bool) -> Inventory:
     """Return what is there before or after the apply."""
     resources, changes = {}, {}
     for change in context.plan.changes:
@@ -77,10 +77,10 @@ def world(context: Context, *, new: bool) -> World:
             values = change.before
         if change.mode == "managed" and values is not None and not change.deposed:
             resources[change.address], changes[change.address] = values, change
-    return World(context, resources, changes)
+    return Inventory(context, resources, changes)
 
 
-def runs_a_month(schedule: str) -> float | None:
+def count_monthly_runs(schedule: str) -> float | None:
     """Return how often a cron expression fires in a month of a year on average; None where it is none."""
     from cronsim import CronSim, CronSimError  # noqa: PLC0415 (only where there is a schedule)
 
@@ -94,7 +94,7 @@ def runs_a_month(schedule: str) -> float | None:
     days = 0
     for day in YEAR:
         in_month = day.day in cron.days or bool(
-            {CronSim.LAST, CronSim.LAST_WEEKDAY} & cron.days and _is_last(day)
+            {CronSim.LAST, CronSim.LAST_WEEKDAY} & cron.days and _is_last_day(day)
         )
         in_week = day.isoweekday() % 7 in weekdays
         fits = (in_month and in_week) if cron.day_and else (in_month or in_week)
@@ -102,51 +102,51 @@ def runs_a_month(schedule: str) -> float | None:
     return days * len(cron.hours) * len(cron.minutes) / 12
 
 
-def _is_last(day: date) -> bool:
+def _is_last_day(day: date) -> bool:
     return (day + timedelta(days=1)).day == 1
 
 
-def calls(world: World) -> tuple[dict[str, float], list[str]]:
+def count_calls(world: Inventory) -> tuple[dict[str, float], list[str]]:
     """Return calls a month by address, topics included, and the addresses of schedules that cannot be told."""
     found: defaultdict[str, float] = defaultdict(float)
     unknown = []
     for address, job in world.of_type("google_cloud_scheduler_job"):
-        if flag(job, "paused"):
+        if get_flag(job, "paused"):
             continue
-        schedule = get(job, "schedule")
-        often = runs_a_month(str(schedule)) if known(schedule) else None
+        schedule = get_value(job, "schedule")
+        often = count_monthly_runs(str(schedule)) if is_known(schedule) else None
         if often is None:
             unknown.append(address)
             continue
-        for target in _targets(world, address, job, ("pubsub_target.topic_name", "http_target.uri")):
+        for target in _find_targets(world, address, job, ("pubsub_target.topic_name", "http_target.uri")):
             found[target] += often
     for address, subscription in world.of_type("google_pubsub_subscription"):
-        topics = _targets(world, address, subscription, ("topic",))
-        for target in _targets(world, address, subscription, ("push_config.push_endpoint",)):
+        topics = _find_targets(world, address, subscription, ("topic",))
+        for target in _find_targets(world, address, subscription, ("push_config.push_endpoint",)):
             found[target] += sum(found[topic] for topic in topics)
     for address, function in world.of_type("google_cloudfunctions2_function"):
-        for topic in _targets(world, address, function, ("event_trigger.pubsub_topic",)):
+        for topic in _find_targets(world, address, function, ("event_trigger.pubsub_topic",)):
             found[address] += found[topic]
     return dict(found), unknown
 
 
-def _targets(world: World, address: str, values: Values, paths: tuple[str, ...]) -> list[str]:
+def _find_targets(world: Inventory, address: str, values: Values, paths: tuple[str, ...]) -> list[str]:
     """Return what the arguments of a resource lead to: by reference, else by the value that the target has."""
     found: list[str] = []
-    references = world.context.plan.references.get(world.changes[address].configured, {})
+    references = world.context.plan.references.get(world.changes[address].configured_address, {})
     for path in paths:
-        value = text(values, path)
-        if not value and get(values, path) is None:
+        value = get_text(values, path)
+        if not value and get_value(values, path) is None:
             continue
         referred = {
             each[1] for each in map(REFERENCE.fullmatch, references.get(path.split(".")[0], ())) if each
         }
         addresses = [each for target in sorted(referred) for each in world.called.get(target, ())]
-        found += addresses or (_by_value(world, value) if known(value) else [])
+        found += addresses or (_find_by_value(world, value) if is_known(value) else [])
     return list(dict.fromkeys(found))
 
 
-def _by_value(world: World, value: str) -> list[str]:
+def _find_by_value(world: Inventory, value: str) -> list[str]:
     """Return what a URL or an id leads to."""
     template = TEMPLATE.search(value)
     name = template[1] if template else value.rpartition("/")[2]

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from review.cost import registry
-from review.cost.calls import World, calls, world
-from review.cost.inventory import Line, Side
-from review.cost.price_book import Book
+from review.cost.calls import Inventory, build_inventory, count_calls
+from review.cost.inventory import CostLine, Usage
+from review.cost.price_book import PriceBook
 from review.findings.finding import Detail
-from review.findings.text import rendered, span
-from review.google_cloud.resource_types import facts
+from review.findings.text import render_sentence, span
+from review.google_cloud.resource_types import look_up_type
 from review.plan.context import Context
 
 SEEN = 0.005  # dollars: less is not shown
@@ -25,15 +25,15 @@ class Cost:
     which `pending` are those that the plan changes; `elsewhere` the regions that are counted at another one's prices.
     """
 
-    before: tuple[Line, ...]
-    after: tuple[Line, ...]
+    before: tuple[CostLine, ...]
+    after: tuple[CostLine, ...]
     currency: str
     as_of: str
     region: str
-    uncounted: tuple[str, ...] = ()
-    pending: tuple[str, ...] = ()
+    not_counted: tuple[str, ...] = ()
+    not_counted_changed: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
-    elsewhere: tuple[str, ...] = ()
+    regions_without_prices: tuple[str, ...] = ()
 
     @property
     def totals(self) -> tuple[float, float]:
@@ -44,7 +44,7 @@ class Cost:
     def headline(self) -> str:
         """The totals in a few words; no amount where all that there is was not counted."""
         old, new = self.totals
-        if max(old, new) < SEEN and (self.unknown or self.pending):
+        if max(old, new) < SEEN and (self.unknown or self.not_counted_changed):
             return "cost not known" if self.unknown else "cost not counted"
         about = "at least" if self.unknown else "about"
         if self.same:
@@ -61,7 +61,7 @@ class Cost:
         """The totals, the three largest lines, and what is not in them."""
         old, new = self.totals
         parts = []
-        if max(old, new) >= SEEN or not (self.unknown or self.pending):
+        if max(old, new) >= SEEN or not (self.unknown or self.not_counted_changed):
             told = f"{self.headline[:1].upper()}{self.headline[1:]}"
             if not self.same:
                 told = f"{told} ({'+' if new > old else '−'}{self._money(abs(new - old))})"
@@ -70,7 +70,7 @@ class Cost:
                 f"{what} {self._pair(was, is_)}" for what, was, is_ in lines if max(was, is_) >= SEEN
             )
             parts.append(f"{told}{f': {shown}' if shown else ''}")
-        parts += self._gaps(self.pending)
+        parts += self._gaps(self.not_counted_changed)
         return "; ".join(parts)
 
     def _gaps(self, uncounted: tuple[str, ...]) -> list[str]:
@@ -78,7 +78,7 @@ class Cost:
         kinds = {
             "not known": self.unknown,
             "not counted": uncounted,
-            f"counted at the prices of {self.region}": self.elsewhere,
+            f"counted at the prices of {self.region}": self.regions_without_prices,
         }
         return [
             f"{kind}: {', '.join(each[:MOST])}{f' and {len(each) - MOST} more' if len(each) > MOST else ''}"
@@ -89,18 +89,18 @@ class Cost:
     @property
     def details(self) -> tuple[Detail, ...]:
         """Every line with what it was counted from, and what is not counted."""
-        told = {each.what: each.told for each in (*self.before, *self.after)}
+        told = {each.what: each.basis for each in (*self.before, *self.after)}
         lines = [
             f"{what}: {self._pair(was, is_)} ({told[what]})"
             for what, was, is_ in sorted(self._lines(), key=lambda each: (-max(each[1], each[2]), each[0]))
         ]
         lines.append(f"list prices of {self.region} as of {self.as_of}; --prices replaces them")
         lines += [f"not known, and not in the total: {each}" for each in self.unknown]
-        if self.uncounted:
-            lines.append(f"not counted: {', '.join(self.uncounted)}")
-        if self.elsewhere:
+        if self.not_counted:
+            lines.append(f"not counted: {', '.join(self.not_counted)}")
+        if self.regions_without_prices:
             lines.append(
-                f"no price list of their own, counted at the prices of {self.region}: {', '.join(self.elsewhere)}"
+                f"no price list of their own, counted at the prices of {self.region}: {', '.join(self.regions_without_prices)}"
             )
         return (Detail("monthly cost, line by line", tuple(lines)),)
 
@@ -117,7 +117,7 @@ class Cost:
 
     def as_json(self, mask: Callable[[str], str]) -> dict[str, Any]:
         """Return the figures for machines."""
-        told = {each.what: each.told for each in (*self.before, *self.after)}
+        told = {each.what: each.basis for each in (*self.before, *self.after)}
         return {
             "before": round(self.totals[0], 2),
             "after": round(self.totals[1], 2),
@@ -126,24 +126,24 @@ class Cost:
             "region": self.region,
             "lines": [
                 {
-                    "what": rendered(what, mask),
+                    "what": render_sentence(what, mask),
                     "before": round(was, 4),
                     "after": round(is_, 4),
-                    "counted_from": rendered(told[what], mask),
+                    "counted_from": render_sentence(told[what], mask),
                 }
                 for what, was, is_ in self._lines()
             ],
-            "not_counted": [rendered(each, mask) for each in self.uncounted],
-            "not_known": [rendered(each, mask) for each in self.unknown],
+            "not_counted": [render_sentence(each, mask) for each in self.not_counted],
+            "not_known": [render_sentence(each, mask) for each in self.unknown],
         }
 
 
-def cost(context: Context, book: Book) -> Cost | None:
+def estimate_cost(context: Context, book: PriceBook) -> Cost | None:
     """Return a month before and after; None where nothing in the plan costs anything by itself."""
-    sides = [_side(world(context, new=new), book) for new in (False, True)]
+    sides = [_measure_usage(build_inventory(context, new=new), book) for new in (False, True)]
     lines = [tuple(line for module in registry.MODULES for line in module.lines(side)) for side in sides]
     unknown = {address: why for side in sides for address, why in side.unknown.items()}
-    left = {type_ for side in sides for type_ in side.uncounted}
+    left = {type_ for side in sides for type_ in side.not_counted}
     changes = [change for side in sides for change in side.world.changes.values()]
     changing = {each.type for each in changes if each.action not in ("no-op", "read", "forget")}
     uncounted = sorted(
@@ -163,16 +163,18 @@ def cost(context: Context, book: Book) -> Cost | None:
             f"{context.where(context.by_address[address])} ({why})"
             for address, why in sorted(unknown.items())
         ),
-        tuple(span(each) for each in sorted({each for side in sides for each in side.elsewhere})),
+        tuple(
+            span(each) for each in sorted({each for side in sides for each in side.regions_without_prices})
+        ),
     )
 
 
-def _side(world: World, book: Book) -> Side:
-    often, schedules = calls(world)
+def _measure_usage(world: Inventory, book: PriceBook) -> Usage:
+    often, schedules = count_calls(world)
     unknown = dict.fromkeys(schedules, "how often it runs")
-    return Side(world, book, often, unknown)
+    return Usage(world, book, often, unknown)
 
 
 def _is_counted(type_: str) -> bool:
-    found = facts(type_)
+    found = look_up_type(type_)
     return type_ in registry.COUNTED or (found is not None and "costs" not in found.kinds)

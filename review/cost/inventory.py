@@ -3,13 +3,13 @@
 import functools
 from dataclasses import dataclass, field
 
-from review.code.workloads import variables
-from review.cost.calls import World
-from review.cost.price_book import Book, region_of
+from review.code.workloads import read_variables
+from review.cost.calls import Inventory
+from review.cost.price_book import PriceBook, region_of
 from review.findings.text import span
-from review.plan.values import Values, blocks, text
+from review.plan.values import Values, get_blocks, get_text
 
-RUNS = (
+CALLABLE_TYPES = (
     "google_cloudfunctions2_function",
     "google_cloudfunctions_function",
     "google_cloud_run_v2_service",
@@ -19,43 +19,43 @@ KIB_A_GIB = 1024.0**2
 
 
 @dataclass(frozen=True)
-class Line:
+class CostLine:
     """One thing that is paid for: dollars a month, and what they were counted from."""
 
     what: str
     month: float
-    told: str
+    basis: str
 
 
 @dataclass(frozen=True)
-class Side:
+class Usage:
     """What is there, what it costs, and how often each thing is called in a month.
 
     Filled in while it is counted: `unknown` is what cannot be told, address → why; `elsewhere` the regions without a
     file of prices; `uncounted` types that only a user's prices would count.
     """
 
-    world: World
-    book: Book
+    world: Inventory
+    book: PriceBook
     calls: dict[str, float]
     unknown: dict[str, str] = field(default_factory=dict)
-    elsewhere: set[str] = field(default_factory=set)
-    uncounted: set[str] = field(default_factory=set)
+    regions_without_prices: set[str] = field(default_factory=set)
+    not_counted: set[str] = field(default_factory=set)
 
     @property
     def hours(self) -> float:
         """Hours of a month."""
         return self.book.assumed("hours_a_month")
 
-    def at(self, values: Values) -> Book:
+    def at(self, values: Values) -> PriceBook:
         """Return the prices of a resource's region; the table's own where there is no file of that region."""
         place = next(
-            (text(values, each) for each in ("region", "zone", "location") if text(values, each)), ""
+            (get_text(values, each) for each in ("region", "zone", "location") if get_text(values, each)), ""
         )
         region = region_of(place)
         found = self.book.of(region)
         if found is None:
-            self.elsewhere.add(region)
+            self.regions_without_prices.add(region)
         return found or self.book
 
     def name(self, address: str) -> str:
@@ -63,31 +63,31 @@ class Side:
         return span(self.world.context.names.of(address))
 
     @functools.cached_property
-    def flows(self) -> dict[str, float]:
+    def calls_by_name(self) -> dict[str, float]:
         """Calls a month by each name in an environment variable: the busiest caller fills a bucket or a table."""
         found: dict[str, float] = {}
-        for address, values in self.world.of_type(*RUNS):
+        for address, values in self.world.of_type(*CALLABLE_TYPES):
             often = self.calls.get(address, 0.0)
-            for name in _named(values):
+            for name in _list_named_resources(values):
                 found[name] = max(often, found.get(name, 0.0))
         return found
 
     @functools.cached_property
-    def storing(self) -> float:
+    def storage_calls(self) -> float:
         """Calls a month of everything that knows a bucket."""
-        names = {text(values, "name") for _, values in self.world.of_type("google_storage_bucket")}
+        names = {get_text(values, "name") for _, values in self.world.of_type("google_storage_bucket")}
         return sum(
             self.calls.get(address, 0.0)
-            for address, values in self.world.of_type(*RUNS)
-            if names & _named(values)
+            for address, values in self.world.of_type(*CALLABLE_TYPES)
+            if names & _list_named_resources(values)
         )
 
 
-def _named(values: Values) -> set[str]:
+def _list_named_resources(values: Values) -> set[str]:
     """Return the values of environment variables, and what they end in: `dataset.table`, `projects/p/topics/t`."""
-    found = variables(values, "service_config.environment_variables", "environment_variables")
+    found = read_variables(values, "service_config.environment_variables", "environment_variables")
     for place in ("template.containers", "template.template.containers"):
-        for container in blocks(values, place):
-            found |= variables(container, "env")
+        for container in get_blocks(values, place):
+            found |= read_variables(container, "env")
     whole = {each for each in found.values() if each}
     return whole | {each.rpartition(sign)[2] for each in whole for sign in "./"}

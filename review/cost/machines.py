@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from review.cost.inventory import Line, Side
-from review.cost.price_book import Book
+from review.cost.inventory import CostLine, Usage
+from review.cost.price_book import PriceBook
 from review.findings.text import span
 from review.plan.context import EXPRESSION
-from review.plan.values import Values, blocks, flag, get, known, number, text
+from review.plan.values import Values, get_blocks, get_flag, get_number, get_text, get_value, is_known
 
 TYPES = (
     "google_dataproc_workflow_template",
@@ -34,22 +34,22 @@ class Machines:
     spot: bool = False
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         """How many of which type."""
         return f"{self.count:g} × {span(self.type)}"
 
 
-def lines(side: Side) -> Iterator[Line]:
+def lines(side: Usage) -> Iterator[CostLine]:
     """Yield what these cost."""
-    yield from _batches(side)
-    yield from _clusters(side)
-    yield from _machines(side)
-    yield from _groups(side)
-    yield from _reservations(side)
-    yield from _disks(side)
+    yield from _price_batches(side)
+    yield from _price_clusters(side)
+    yield from _price_machines(side)
+    yield from _price_groups(side)
+    yield from _price_reservations(side)
+    yield from _price_disks(side)
 
 
-def machines_hour(book: Book, machines: Machines) -> float | None:
+def price_machines_hour(book: PriceBook, machines: Machines) -> float | None:
     """Return what machines cost an hour with their disks; None where a type or its price is not known."""
     hour = book.machine_hour(machines.type)
     disk = book.find("disk_gib_month", machines.disk_type)
@@ -59,129 +59,131 @@ def machines_hour(book: Book, machines: Machines) -> float | None:
     return machines.count * (hour * share + machines.disk_gib * disk / book.assumed("hours_a_month"))
 
 
-def dataproc_hour(book: Book, parts: list[Machines]) -> float | None:
+def price_dataproc_hour(book: PriceBook, parts: list[Machines]) -> float | None:
     """Return what a Dataproc cluster costs an hour, its fee and its disks included; None where a type is not known."""
     total = 0.0
     for part in parts:
-        shape, hour = book.machine(part.type), machines_hour(book, part)
+        shape, hour = book.machine(part.type), price_machines_hour(book, part)
         if shape is None or hour is None:
             return None
         total += hour + part.count * shape[0] * book.price("dataproc_vcpu_hour")
     return total
 
 
-def _batches(side: Side) -> Iterator[Line]:
+def _price_batches(side: Usage) -> Iterator[CostLine]:
     """Clusters that a workflow template makes for each run."""
     for address, values in side.world.of_type("google_dataproc_workflow_template"):
-        config = get(values, "placement.managed_cluster.config")
+        config = get_value(values, "placement.managed_cluster.config")
         often = side.calls.get(address, 0.0)
         if config is None or not often:
             continue
         minutes = side.book.assumed("dataproc_minutes_a_run")
-        parts = cluster_parts(config)
-        hour = dataproc_hour(side.at(values), parts)
+        parts = list_cluster_machines(config)
+        hour = price_dataproc_hour(side.at(values), parts)
         if hour is None:
-            side.unknown[address] = _which(parts)
+            side.unknown[address] = _list_types(parts)
             continue
-        told = " and ".join(each.told for each in parts)
+        told = " and ".join(each.label for each in parts)
         whole = f"{often * minutes:,.0f} Dataproc minutes: {often:,.0f} runs of {minutes:g} minutes on {told}"
-        yield Line(f"batch {side.name(address)}", often * minutes / 60 * hour, whole)
+        yield CostLine(f"batch {side.name(address)}", often * minutes / 60 * hour, whole)
 
 
-def _clusters(side: Side) -> Iterator[Line]:
+def _price_clusters(side: Usage) -> Iterator[CostLine]:
     for address, values in side.world.of_type("google_dataproc_cluster"):
-        parts = cluster_parts(get(values, "cluster_config"))
-        hour = dataproc_hour(side.at(values), parts)
+        parts = list_cluster_machines(get_value(values, "cluster_config"))
+        hour = price_dataproc_hour(side.at(values), parts)
         if hour is None:
-            side.unknown[address] = _which(parts)
+            side.unknown[address] = _list_types(parts)
             continue
-        told = " and ".join(each.told for each in parts)
-        yield Line(f"cluster {side.name(address)}", hour * side.hours, f"always on, {told}")
+        told = " and ".join(each.label for each in parts)
+        yield CostLine(f"cluster {side.name(address)}", hour * side.hours, f"always on, {told}")
 
 
-def cluster_parts(config: Any) -> list[Machines]:
+def list_cluster_machines(config: Any) -> list[Machines]:
     """Return the machines of a Dataproc cluster's configuration."""
     found = []
     for part, default in (("master_config", 1.0), ("worker_config", 2.0), ("secondary_worker_config", 0.0)):
-        block = next(iter(blocks(config, part)), {})
-        count = number(block, "num_instances")
+        block = next(iter(get_blocks(config, part)), {})
+        count = get_number(block, "num_instances")
         count = default if count is None else count
-        if not count or (part == "worker_config" and not block and _single_node(config)):
+        if not count or (part == "worker_config" and not block and _is_single_node(config)):
             continue
         found.append(
             Machines(
                 count,
-                text(block, "machine_type") or text(block, "machine_type_uri") or "n1-standard-4",
-                number(block, "disk_config.boot_disk_size_gb") or 500,
-                text(block, "disk_config.boot_disk_type") or "pd-standard",
-                spot=part.startswith("secondary") and text(block, "preemptibility") != "NON_PREEMPTIBLE",
+                get_text(block, "machine_type") or get_text(block, "machine_type_uri") or "n1-standard-4",
+                get_number(block, "disk_config.boot_disk_size_gb") or 500,
+                get_text(block, "disk_config.boot_disk_type") or "pd-standard",
+                spot=part.startswith("secondary") and get_text(block, "preemptibility") != "NON_PREEMPTIBLE",
             )
         )
     return found
 
 
-def _single_node(config: Any) -> bool:
-    properties = get(config, "software_config.properties") or get(
+def _is_single_node(config: Any) -> bool:
+    properties = get_value(config, "software_config.properties") or get_value(
         config, "software_config.override_properties"
     )
     return isinstance(properties, dict) and properties.get("dataproc:dataproc.allow.zero.workers") == "true"
 
 
-def _which(parts: list[Machines]) -> str:
+def _list_types(parts: list[Machines]) -> str:
     return ", ".join(f"{span(each.type)} with {span(each.disk_type)}" for each in parts)
 
 
-def machine_of(values: Values, count: float = 1) -> Machines:
+def read_machines(values: Values, count: float = 1) -> Machines:
     """Return the machines of an instance's or a template's values."""
-    disk = next(iter(blocks(values, "boot_disk.initialize_params")), {})
-    template = next((each for each in blocks(values, "disk") if flag(each, "boot", default=True)), {})
+    disk = next(iter(get_blocks(values, "boot_disk.initialize_params")), {})
+    template = next((each for each in get_blocks(values, "disk") if get_flag(each, "boot", default=True)), {})
     return Machines(
         count,
-        text(values, "machine_type"),
-        number(disk, "size") or number(template, "disk_size_gb") or 10,
-        text(disk, "type") or text(template, "disk_type") or "pd-standard",
-        spot=flag(values, "scheduling.preemptible")
-        or text(values, "scheduling.provisioning_model") == "SPOT",
+        get_text(values, "machine_type"),
+        get_number(disk, "size") or get_number(template, "disk_size_gb") or 10,
+        get_text(disk, "type") or get_text(template, "disk_type") or "pd-standard",
+        spot=get_flag(values, "scheduling.preemptible")
+        or get_text(values, "scheduling.provisioning_model") == "SPOT",
     )
 
 
-def accelerators(side: Side, address: str, values: Values, path: str, count: float = 1) -> float:
+def price_accelerators(side: Usage, address: str, values: Values, path: str, count: float = 1) -> float:
     """Return what GPUs cost an hour; those without a price are put down as not known."""
     total = 0.0
-    for each in blocks(values, path):
-        kind = text(each, "type").rpartition("/")[2]
+    for each in get_blocks(values, path):
+        kind = get_text(each, "type").rpartition("/")[2]
         hour = side.at(values).find("gpu_hour", kind)
         if hour is None:
             side.unknown[address] = f"GPU {span(kind)}"
         else:
-            total += hour * count * (number(each, "count") or 1)
+            total += hour * count * (get_number(each, "count") or 1)
     return total
 
 
-def _machines(side: Side) -> Iterator[Line]:
+def _price_machines(side: Usage) -> Iterator[CostLine]:
     for address, values in side.world.of_type("google_compute_instance"):
-        if text(values, "desired_status") == "TERMINATED":
-            yield Line(f"machine {side.name(address)}", 0.0, "is stopped; its disks are not counted")
+        if get_text(values, "desired_status") == "TERMINATED":
+            yield CostLine(f"machine {side.name(address)}", 0.0, "is stopped; its disks are not counted")
             continue
-        yield from _all_the_time(side, address, values, machine_of(values), "machine")
+        yield from _price_always_on(side, address, values, read_machines(values), "machine")
 
 
-def _all_the_time(side: Side, address: str, values: Values, machines: Machines, noun: str) -> Iterator[Line]:
+def _price_always_on(
+    side: Usage, address: str, values: Values, machines: Machines, noun: str
+) -> Iterator[CostLine]:
     """Yield machines with their boot disks, addresses and GPUs."""
     book = side.at(values)
-    hour = machines_hour(book, machines)
+    hour = price_machines_hour(book, machines)
     if hour is None:
         unpriced = machines.type if book.machine_hour(machines.type) is None else machines.disk_type
         side.unknown[address] = span(unpriced or "no machine type")
         return
-    gpus = accelerators(side, address, values, "guest_accelerator", machines.count)
-    if blocks(values, "scratch_disk"):
+    gpus = price_accelerators(side, address, values, "guest_accelerator", machines.count)
+    if get_blocks(values, "scratch_disk"):
         side.unknown[address] = "local SSDs"
     outside = sum(
         1
-        for each in blocks(values, "network_interface")
-        for access in blocks(each, "access_config")
-        if not text(access, "nat_ip")
+        for each in get_blocks(values, "network_interface")
+        for access in get_blocks(each, "access_config")
+        if not get_text(access, "nat_ip")
     )
     month = (hour + gpus + machines.count * outside * book.price("address_hour")) * side.hours
     told = (
@@ -189,59 +191,61 @@ def _all_the_time(side: Side, address: str, values: Values, machines: Machines, 
         f"{', as spot' if machines.spot else ''}, disk of {machines.disk_gib:g} GiB"
         f"{', with an external address' if outside else ''}"
     )
-    yield Line(f"{noun} {side.name(address)}", month, told)
+    yield CostLine(f"{noun} {side.name(address)}", month, told)
 
 
-def _groups(side: Side) -> Iterator[Line]:
+def _price_groups(side: Usage) -> Iterator[CostLine]:
     """Managed instance groups: as many machines of their template as they aim at."""
     for address, values in side.world.of_type(
         "google_compute_instance_group_manager", "google_compute_region_instance_group_manager"
     ):
-        size, template = number(values, "target_size"), _template(side, address, values)
+        size, template = get_number(values, "target_size"), _find_template(side, address, values)
         if size is None or template is None:
             side.unknown[address] = "its size, or the template of its machines"
             continue
-        yield from _all_the_time(side, address, template, machine_of(template, size), "machines of")
+        yield from _price_always_on(side, address, template, read_machines(template, size), "machines of")
 
 
-def _template(side: Side, address: str, values: Values) -> Values | None:
+def _find_template(side: Usage, address: str, values: Values) -> Values | None:
     """Return the values of the template that a group's first version uses; None where the plan does not have it."""
-    wanted = next((text(each, "instance_template") for each in blocks(values, "version")), "")
+    wanted = next((get_text(each, "instance_template") for each in get_blocks(values, "version")), "")
     expression = EXPRESSION.fullmatch(wanted)
     referred = (
-        expression[1] if expression else side.world.context.refers(side.world.changes[address], "version")
+        expression[1]
+        if expression
+        else side.world.context.referenced_address(side.world.changes[address], "version")
     )
     for found, template in side.world.of_type(*TEMPLATES):
-        names = {text(template, each) for each in ("id", "self_link", "self_link_unique", "name")} - {""}
-        if side.world.changes[found].configured == referred or wanted in names:
+        names = {get_text(template, each) for each in ("id", "self_link", "self_link_unique", "name")} - {""}
+        if side.world.changes[found].configured_address == referred or wanted in names:
             return template
-        if known(wanted) and wanted and wanted.rpartition("/")[2] == text(template, "name"):
+        if is_known(wanted) and wanted and wanted.rpartition("/")[2] == get_text(template, "name"):
             return template
     return None
 
 
-def _reservations(side: Side) -> Iterator[Line]:
+def _price_reservations(side: Usage) -> Iterator[CostLine]:
     """Machines that are reserved are paid for whether they run or not."""
     for address, values in side.world.of_type("google_compute_reservation"):
-        block = next(iter(blocks(values, "specific_reservation")), {})
+        block = next(iter(get_blocks(values, "specific_reservation")), {})
         machines = Machines(
-            number(block, "count") or 1, text(block, "instance_properties.machine_type"), disk_gib=0
+            get_number(block, "count") or 1, get_text(block, "instance_properties.machine_type"), disk_gib=0
         )
-        hour = machines_hour(side.at(values), machines)
+        hour = price_machines_hour(side.at(values), machines)
         if hour is None:
             side.unknown[address] = span(machines.type or "no machine type")
             continue
-        told = f"{machines.told} always on, used or not"
-        yield Line(f"reservation {side.name(address)}", hour * side.hours, told)
+        told = f"{machines.label} always on, used or not"
+        yield CostLine(f"reservation {side.name(address)}", hour * side.hours, told)
 
 
-def _disks(side: Side) -> Iterator[Line]:
+def _price_disks(side: Usage) -> Iterator[CostLine]:
     for address, values in side.world.of_type("google_compute_disk", "google_compute_region_disk"):
-        kind = text(values, "type").rpartition("/")[2] or "pd-standard"
-        size, price = number(values, "size"), side.at(values).find("disk_gib_month", kind)
+        kind = get_text(values, "type").rpartition("/")[2] or "pd-standard"
+        size, price = get_number(values, "size"), side.at(values).find("disk_gib_month", kind)
         if size is None or price is None:
             side.unknown[address] = "its size" if price is not None else span(kind)
             continue
         twice = 2 if side.world.changes[address].type == "google_compute_region_disk" else 1
         told = f"{size:g} GiB of {span(kind)}{', in two zones' if twice == 2 else ''}"
-        yield Line(f"disk {side.name(address)}", twice * size * price, told)
+        yield CostLine(f"disk {side.name(address)}", twice * size * price, told)

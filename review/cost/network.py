@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from review.cost.inventory import Line, Side
-from review.cost.machines import cluster_parts
+from review.cost.inventory import CostLine, Usage
+from review.cost.machines import list_cluster_machines
 from review.cost.price_book import region_of
 from review.findings.text import plural
-from review.plan.values import blocks, get, number, text
+from review.plan.values import get_blocks, get_number, get_text, get_value
 
 TYPES = (
     "google_compute_router_nat",
@@ -18,62 +18,66 @@ TYPES = (
 RULES_IN_ONE = 5  # forwarding rules that are paid for together
 
 
-def lines(side: Side) -> Iterator[Line]:
+def lines(side: Usage) -> Iterator[CostLine]:
     """Yield what these cost."""
-    yield from _gateways(side)
-    yield from _addresses(side)
-    yield from _rules(side)
+    yield from _price_gateways(side)
+    yield from _price_addresses(side)
+    yield from _price_rules(side)
 
 
-def _gateways(side: Side) -> Iterator[Line]:
+def _price_gateways(side: Usage) -> Iterator[CostLine]:
     """A gateway is paid for by the machines that use it, up to a most."""
     for address, values in side.world.of_type("google_compute_router_nat"):
         book = side.at(values)
-        machines = max(1, _machines(side, region_of(text(values, "region"))))
+        machines = max(1, _count_machines(side, region_of(get_text(values, "region"))))
         each, most = (book.price(f"nat_{name}_hour") * side.hours for name in ("machine", "most"))
         bounds = f"{side.book.table['currency']}{each:.2f} per machine, {side.book.table['currency']}{most:.2f} at most"
-        yield Line(
+        yield CostLine(
             f"NAT gateway {side.name(address)} ({bounds})",
             min(machines * each, most),
             f"{plural(machines, 'machine')} of the plan without an external address (at least one); data not counted",
         )
 
 
-def _machines(side: Side, region: str) -> int:
+def _count_machines(side: Usage, region: str) -> int:
     """Return how many machines of a region have no address of their own, as far as the plan tells."""
     count = 0
     for _, values in side.world.of_type("google_compute_instance"):
-        inside = not any(blocks(each, "access_config") for each in blocks(values, "network_interface"))
-        count += inside and region in ("", region_of(text(values, "zone")))
+        inside = not any(
+            get_blocks(each, "access_config") for each in get_blocks(values, "network_interface")
+        )
+        count += inside and region in ("", region_of(get_text(values, "zone")))
     for _, values in side.world.of_type("google_container_node_pool"):
-        if region in ("", region_of(text(values, "location"))):
-            count += int(number(values, "node_count") or number(values, "initial_node_count") or 1)
+        if region in ("", region_of(get_text(values, "location"))):
+            count += int(get_number(values, "node_count") or get_number(values, "initial_node_count") or 1)
     for _, values in side.world.of_type("google_dataproc_cluster"):
-        count += int(sum(each.count for each in cluster_parts(get(values, "cluster_config"))))
+        count += int(sum(each.count for each in list_cluster_machines(get_value(values, "cluster_config"))))
     return count
 
 
-def _addresses(side: Side) -> Iterator[Line]:
+def _price_addresses(side: Usage) -> Iterator[CostLine]:
     """External addresses: those that nothing uses cost twice as much; those of forwarding rules nothing."""
     used = unused = 0
     for _, values in side.world.of_type("google_compute_address"):
-        if text(values, "address_type") != "INTERNAL":
-            idle = get(values, "users") == [] and text(values, "status") != "IN_USE"
+        if get_text(values, "address_type") != "INTERNAL":
+            idle = get_value(values, "users") == [] and get_text(values, "status") != "IN_USE"
             used, unused = used + (not idle), unused + idle
     for _, values in side.world.of_type("google_compute_global_address"):
-        if text(values, "address_type") != "INTERNAL" and get(values, "users") == []:
+        if get_text(values, "address_type") != "INTERNAL" and get_value(values, "users") == []:
             unused += 1
     if used or unused:
         month = used * side.book.price("address_hour") + unused * side.book.price("address_unused_hour")
         idle = f", {unused} of them unused" if unused else ""
-        yield Line("addresses", month * side.hours, f"{plural(used + unused, 'address', 'addresses')}{idle}")
+        yield CostLine(
+            "addresses", month * side.hours, f"{plural(used + unused, 'address', 'addresses')}{idle}"
+        )
 
 
-def _rules(side: Side) -> Iterator[Line]:
+def _price_rules(side: Usage) -> Iterator[CostLine]:
     count = sum(1 for _ in side.world.of_type(*TYPES[-2:]))
     if count:
         hour = side.book.price("forwarding_rules_hour")
         hour += max(0, count - RULES_IN_ONE) * side.book.price("forwarding_rule_more_hour")
-        yield Line(
+        yield CostLine(
             "forwarding rules", hour * side.hours, f"{plural(count, 'rule')} always on, data not counted"
         )

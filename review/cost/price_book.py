@@ -10,15 +10,15 @@ from typing import Any
 from review.errors import ReviewError
 
 FOLDER = Path(__file__).with_name("prices")
-HOME = "europe-west1"  # the region whose file has every price; the others' hold what differs
+BASE_REGION = "europe-west1"  # the region whose file has every price; the others' hold what differs
 MACHINE = re.compile(
     r"(?P<family>[a-z]\d[a-z]?)-(?:(?P<class>standard|highmem|highcpu)-(?P<vcpus>\d+)|custom-(?P<custom>\d+)-(?P<mib>\d+))"
 )
-PLACE = re.compile(r"([a-z]+-[a-z]+\d+)(?:-[a-z])?")
+LOCATION = re.compile(r"([a-z]+-[a-z]+\d+)(?:-[a-z])?")
 
-WORDS = ("note", "as_of", "currency", "region")
+TEXT_KEYS = ("note", "as_of", "currency", "region")
 # Where a user may add what the table does not have: shapes of machines, kinds of machines and disks, services.
-OPEN = (
+EXTENSIBLE_KEYS = (
     "machines.",
     "gib_a_vcpu.",
     "sources.",
@@ -39,7 +39,7 @@ OPEN = (
 
 
 @dataclass(frozen=True)
-class Book:
+class PriceBook:
     """A table of prices, free shares and assumptions, all in the units that their names say.
 
     `regions` holds the prices of other regions that differ from those of the table's own.
@@ -53,7 +53,7 @@ class Book:
         """The region whose prices the table has."""
         return str(self.table["region"])
 
-    def of(self, region: str) -> "Book | None":
+    def of(self, region: str) -> "PriceBook | None":
         """Return the book of a region; None where there is no file of its prices."""
         if region in ("", self.region):
             return self
@@ -62,7 +62,7 @@ class Book:
         prices = {**self.table["prices"]}
         for name, price in self.regions[region].get("prices", {}).items():
             prices[name] = {**prices.get(name, {}), **price} if isinstance(price, dict) else price
-        return Book({**self.table, "prices": prices, "region": region})
+        return PriceBook({**self.table, "prices": prices, "region": region})
 
     def price(self, name: str) -> float:
         """Return a price that every table has."""
@@ -111,68 +111,68 @@ class Book:
 
 def region_of(place: str) -> str:
     """Return the region of a zone, a region or a path to one; empty for `EU`, `global` and what cannot be told."""
-    found = PLACE.fullmatch(place.rpartition("/")[2])
+    found = LOCATION.fullmatch(place.rpartition("/")[2])
     return found[1] if found else ""
 
 
-def load(override: bytes | None = None) -> Book:
+def load_price_book(override: bytes | None = None) -> PriceBook:
     """Return the book of the files in `review/cost/prices`, with a user's file before it.
 
     A user's file with a `region` of its own becomes the table of what names no region. Raises ReviewError for a file
     that does not fit.
     """
-    table = {**_read(HOME), **_read("assumptions")}
+    table = {**_read_file(BASE_REGION), **_read_file("assumptions")}
     regions = {
-        file.stem: _read(file.stem)
+        file.stem: _read_file(file.stem)
         for file in sorted(FOLDER.glob("*.json"))
-        if file.stem not in (HOME, "assumptions")
+        if file.stem not in (BASE_REGION, "assumptions")
     }
     if override is None:
-        return Book(table, regions)
+        return PriceBook(table, regions)
     try:
         given = json.loads(override)
     except (ValueError, RecursionError):
         raise ReviewError("the prices given are not JSON") from None
     if not isinstance(given, dict):
         raise ReviewError("the prices given are not a JSON object")
-    if (region := given.get("region")) and isinstance(region, str) and region != HOME:
-        regions[HOME] = {"prices": table["prices"]}
-        own = Book(table, regions).of(region)
+    if (region := given.get("region")) and isinstance(region, str) and region != BASE_REGION:
+        regions[BASE_REGION] = {"prices": table["prices"]}
+        own = PriceBook(table, regions).of(region)
         table = json.loads(json.dumps(own.table if own else table))
-    _put(table, given, "")
-    return Book(table, regions)
+    _merge(table, given, "")
+    return PriceBook(table, regions)
 
 
-def _read(name: str) -> dict[str, Any]:
+def _read_file(name: str) -> dict[str, Any]:
     return dict(json.loads((FOLDER / f"{name}.json").read_text("utf-8")))
 
 
-def _put(table: dict[str, Any], given: Mapping[str, Any], above: str) -> None:
+def _merge(table: dict[str, Any], given: Mapping[str, Any], above: str) -> None:
     """Put a user's values over the table's. Raises ReviewError for names that are not used, values that do not fit."""
     for key, value in given.items():
         here, name = table.get(key), f"{above}{key}"
         if isinstance(value, dict) and (
-            isinstance(here, dict) or (here is None and f"{name}.".startswith(OPEN))
+            isinstance(here, dict) or (here is None and f"{name}.".startswith(EXTENSIBLE_KEYS))
         ):
-            _put(table.setdefault(key, {}), value, f"{name}.")
+            _merge(table.setdefault(key, {}), value, f"{name}.")
             continue
-        if here is None and not name.startswith(OPEN):
+        if here is None and not name.startswith(EXTENSIBLE_KEYS):
             raise ReviewError(f"the prices given have an unknown key: {name}")
-        if not _fits(value, name):
-            raise ReviewError(f"the prices given have no {_wanted(name)} at {name}")
+        if not _is_valid(value, name):
+            raise ReviewError(f"the prices given have no {_describe_expected(name)} at {name}")
         table[key] = value
 
 
-def _fits(value: Any, name: str) -> bool:
-    if name in WORDS or name.startswith("sources."):
+def _is_valid(value: Any, name: str) -> bool:
+    if name in TEXT_KEYS or name.startswith("sources."):
         return isinstance(value, str)
     if name.startswith("machines."):
         return isinstance(value, list) and len(value) == 2 and all(_is_amount(each) for each in value)
     return _is_amount(value) and "." in name
 
 
-def _wanted(name: str) -> str:
-    if name in WORDS or name.startswith("sources."):
+def _describe_expected(name: str) -> str:
+    if name in TEXT_KEYS or name.startswith("sources."):
         return "text"
     return "pair of vCPUs and GiB" if name.startswith("machines.") else "number of 0 or more"
 

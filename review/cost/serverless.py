@@ -2,46 +2,48 @@
 
 from collections.abc import Iterator
 
-from review.cost.inventory import KIB_A_GIB, RUNS, Line, Side
+from review.cost.inventory import CALLABLE_TYPES, KIB_A_GIB, CostLine, Usage
 from review.findings.text import plural
-from review.plan.values import Values, blocks, flag, number, text
+from review.plan.values import Values, get_blocks, get_flag, get_number, get_text
 
-TYPES = (*RUNS, "google_cloud_scheduler_job", "google_pubsub_subscription")
+TYPES = (*CALLABLE_TYPES, "google_cloud_scheduler_job", "google_pubsub_subscription")
 FIRST_GENERATION = "google_cloudfunctions_function"
 JOB = "google_cloud_run_v2_job"
 MEMORY = {"Ki": 1 / 1024**2, "Mi": 1 / 1024, "Gi": 1.0, "K": 1 / 1024**2, "M": 1 / 1024, "G": 1.0}
 
 
-def lines(side: Side) -> Iterator[Line]:
+def lines(side: Usage) -> Iterator[CostLine]:
     """Yield what these cost."""
-    yield from _schedules(side)
-    yield from _runs(side)
-    yield from _first_generation(side)
-    yield from _kept(side)
-    yield from _messages(side)
+    yield from _price_schedules(side)
+    yield from _price_requests(side)
+    yield from _price_first_generation(side)
+    yield from _price_minimum_instances(side)
+    yield from _price_messages(side)
 
 
-def _schedules(side: Side) -> Iterator[Line]:
+def _price_schedules(side: Usage) -> Iterator[CostLine]:
     count = sum(1 for _ in side.world.of_type("google_cloud_scheduler_job"))
     if count:
         paid = max(0.0, count - side.book.free("scheduler_jobs"))
         free = f"{side.book.free('scheduler_jobs'):g} are free per billing account"
-        yield Line(
+        yield CostLine(
             "schedules", paid * side.book.price("scheduler_job_month"), f"{plural(count, 'job')}; {free}"
         )
 
 
-def _runs(side: Side) -> Iterator[Line]:
+def _price_requests(side: Usage) -> Iterator[CostLine]:
     """Functions, services and jobs while they are called, beyond the free tier."""
     vcpu_seconds = gib_seconds = requests = assumed = 0.0
-    for address, values in side.world.of_type(*RUNS):
-        if side.world.changes[address].type == FIRST_GENERATION or _is_always(values):
+    for address, values in side.world.of_type(*CALLABLE_TYPES):
+        if side.world.changes[address].type == FIRST_GENERATION or _is_always_allocated(values):
             continue
-        vcpus, gib = _size(values)
-        often = _calls(side, address)
+        vcpus, gib = _read_size(values)
+        often = _count_calls(side, address)
         assumed += often if address not in side.calls else 0
         busy = (
-            often * side.book.assumed("call_seconds") * max(1.0, number(values, "template.task_count") or 1)
+            often
+            * side.book.assumed("call_seconds")
+            * max(1.0, get_number(values, "template.task_count") or 1)
         )
         vcpu_seconds, gib_seconds, requests = (
             vcpu_seconds + busy * vcpus,
@@ -55,16 +57,16 @@ def _runs(side: Side) -> Iterator[Line]:
             + max(0.0, requests / 1e6 - side.book.free("run_million_requests"))
             * side.book.price("run_million_requests")
         )
-        yield Line("functions and services", month, _basis(side, requests, assumed))
+        yield CostLine("functions and services", month, _describe_basis(side, requests, assumed))
 
 
-def _first_generation(side: Side) -> Iterator[Line]:
+def _price_first_generation(side: Usage) -> Iterator[CostLine]:
     """Functions of the first generation are paid for by GHz, which follow from their memory."""
     ghz_seconds = gib_seconds = requests = assumed = 0.0
     for address, values in side.world.of_type(FIRST_GENERATION):
-        memory = f"{number(values, 'available_memory_mb') or 256:g}"
+        memory = f"{get_number(values, 'available_memory_mb') or 256:g}"
         ghz = side.book.table["function1_ghz"].get(memory)
-        often = _calls(side, address)
+        often = _count_calls(side, address)
         assumed += often if address not in side.calls else 0
         if ghz is None:
             side.unknown[address] = f"memory of {memory} MB"
@@ -72,7 +74,7 @@ def _first_generation(side: Side) -> Iterator[Line]:
         busy = often * side.book.assumed("call_seconds")
         ghz_seconds, gib_seconds = ghz_seconds + busy * float(ghz), gib_seconds + busy * float(memory) / 1024
         requests += often
-        if number(values, "min_instances"):
+        if get_number(values, "min_instances"):
             side.unknown[address] = "minimum instances of a 1st gen function"
     if requests:
         month = (
@@ -83,10 +85,10 @@ def _first_generation(side: Side) -> Iterator[Line]:
             + max(0.0, requests / 1e6 - side.book.free("run_million_requests"))
             * side.book.price("run_million_requests")
         )
-        yield Line("1st gen functions", month, _basis(side, requests, assumed))
+        yield CostLine("1st gen functions", month, _describe_basis(side, requests, assumed))
 
 
-def _calls(side: Side, address: str) -> float:
+def _count_calls(side: Usage, address: str) -> float:
     """Return the calls of a month: those of its schedule, or what is assumed for a service without one."""
     if address in side.calls:
         return side.calls[address]
@@ -94,21 +96,21 @@ def _calls(side: Side, address: str) -> float:
     return 0.0 if is_job else side.book.assumed("calls_a_month_without_schedule")
 
 
-def _basis(side: Side, requests: float, assumed: float) -> str:
+def _describe_basis(side: Usage, requests: float, assumed: float) -> str:
     parts = [f"{requests - assumed:,.0f} scheduled calls"] if requests > assumed else []
     parts += [f"{assumed:,.0f} assumed for what has no schedule"] if assumed else []
     return f"{' and '.join(parts)}, {side.book.assumed('call_seconds'):g} s each, beyond the free tier"
 
 
-def _kept(side: Side) -> Iterator[Line]:
+def _price_minimum_instances(side: Usage) -> Iterator[CostLine]:
     """The fewest instances, all the time: idle ones, or such whose CPU is always allocated."""
-    for address, values in side.world.of_type(*RUNS):
+    for address, values in side.world.of_type(*CALLABLE_TYPES):
         if side.world.changes[address].type == FIRST_GENERATION:
             continue
-        if text(values, "template.node_selector.accelerator"):
+        if get_text(values, "template.node_selector.accelerator"):
             side.unknown[address] = "its GPU"
         least = max(
-            number(values, path) or 0
+            get_number(values, path) or 0
             for path in (
                 "service_config.min_instance_count",
                 "template.scaling.min_instance_count",
@@ -117,11 +119,11 @@ def _kept(side: Side) -> Iterator[Line]:
             )
         )
         if not least:
-            if _is_always(values):
+            if _is_always_allocated(values):
                 side.unknown[address] = "its number of instances, which are billed for their whole lifetime"
             continue
-        vcpus, gib = _size(values)
-        kind = "always" if _is_always(values) else "idle"
+        vcpus, gib = _read_size(values)
+        kind = "always" if _is_always_allocated(values) else "idle"
         month = (
             least
             * side.hours
@@ -135,44 +137,49 @@ def _kept(side: Side) -> Iterator[Line]:
             f"{plural(int(least), 'instance')} of {vcpus:g} vCPU and {gib:g} GiB, always running"
             f"{', CPU always allocated' if kind == 'always' else ''}"
         )
-        yield Line(f"minimum instances of {side.name(address)}", month, told)
+        yield CostLine(f"minimum instances of {side.name(address)}", month, told)
 
 
-def _is_always(values: Values) -> bool:
+def _is_always_allocated(values: Values) -> bool:
     """Tell whether a service is billed by instances, not by requests: its CPU is always allocated."""
     return any(
-        not flag(container, "resources.cpu_idle", default=True)
-        for container in blocks(values, "template.containers")
+        not get_flag(container, "resources.cpu_idle", default=True)
+        for container in get_blocks(values, "template.containers")
     )
 
 
-def _messages(side: Side) -> Iterator[Line]:
+def _price_messages(side: Usage) -> Iterator[CostLine]:
     topics = {address for address, _ in side.world.of_type("google_pubsub_topic")}
     count = sum(often for address, often in side.calls.items() if address in topics)
     if count:
         gib = 2 * count * side.book.assumed("message_kib") / KIB_A_GIB  # published and delivered
         paid = max(0.0, gib - side.book.free("pubsub_gib")) * side.book.price("pubsub_gib")
-        yield Line(
+        yield CostLine(
             "messages",
             paid,
             f"{count:,.0f} messages of {side.book.assumed('message_kib'):g} KiB, in and out",
         )
 
 
-def _size(values: Values) -> tuple[float, float]:
+def _read_size(values: Values) -> tuple[float, float]:
     """Return vCPUs and GiB of a function or a service, of all its containers together."""
-    containers = [*blocks(values, "template.containers"), *blocks(values, "template.template.containers")]
+    containers = [
+        *get_blocks(values, "template.containers"),
+        *get_blocks(values, "template.template.containers"),
+    ]
     if containers:
         return (
-            sum(_vcpus(text(each, "resources.limits.cpu") or "1") for each in containers),
-            sum(_gib(text(each, "resources.limits.memory") or "512Mi") for each in containers),
+            sum(_parse_vcpus(get_text(each, "resources.limits.cpu") or "1") for each in containers),
+            sum(_parse_gib(get_text(each, "resources.limits.memory") or "512Mi") for each in containers),
         )
-    gib = _gib(text(values, "service_config.available_memory") or "256M")
+    gib = _parse_gib(get_text(values, "service_config.available_memory") or "256M")
     # What a function gets for its memory where it asks for no CPU.
-    return _vcpus(text(values, "service_config.available_cpu")) or min(2.0, max(0.167, gib * 0.58)), gib
+    return _parse_vcpus(get_text(values, "service_config.available_cpu")) or min(
+        2.0, max(0.167, gib * 0.58)
+    ), gib
 
 
-def _gib(memory: str) -> float:
+def _parse_gib(memory: str) -> float:
     for unit, factor in MEMORY.items():
         if memory.endswith(unit):
             try:
@@ -182,7 +189,7 @@ def _gib(memory: str) -> float:
     return 0.5
 
 
-def _vcpus(cpu: str) -> float:
+def _parse_vcpus(cpu: str) -> float:
     try:
         return float(cpu.removesuffix("m")) / (1000 if cpu.endswith("m") else 1)
     except ValueError:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from review.cost.inventory import Line, Side
-from review.cost.price_book import Book
+from review.cost.inventory import CostLine, Usage
+from review.cost.price_book import PriceBook
 from review.findings.text import plural, span
-from review.plan.values import Values, blocks, flag, number, text
+from review.plan.values import Values, get_blocks, get_flag, get_number, get_text
 
 TYPES = (
     "google_sql_database_instance",
@@ -26,48 +26,48 @@ PRICED = {
 REDIS = ((4, "M1"), (10, "M2"), (35, "M3"), (100, "M4"), (1e9, "M5"))
 
 
-def lines(side: Side) -> Iterator[Line]:
+def lines(side: Usage) -> Iterator[CostLine]:
     """Yield what these cost."""
-    yield from _databases(side)
-    yield from _caches(side)
-    yield from _priced(side)
+    yield from _price_databases(side)
+    yield from _price_caches(side)
+    yield from _price_by_table(side)
     versions = sum(1 for _ in side.world.of_type("google_secret_manager_secret_version"))
     if versions:
         paid = max(0.0, versions - side.book.free("secret_versions"))
-        yield Line("secrets", paid * side.book.price("secret_version_month"), plural(versions, "version"))
+        yield CostLine("secrets", paid * side.book.price("secret_version_month"), plural(versions, "version"))
     keys = sum(1 for _ in side.world.of_type("google_kms_crypto_key"))
     if keys:
-        yield Line("keys", keys * side.book.price("kms_key_month"), plural(keys, "key"))
+        yield CostLine("keys", keys * side.book.price("kms_key_month"), plural(keys, "key"))
 
 
-def _databases(side: Side) -> Iterator[Line]:
+def _price_databases(side: Usage) -> Iterator[CostLine]:
     for address, values in side.world.of_type("google_sql_database_instance"):
-        tier, book = text(values, "settings.tier"), side.at(values)
-        hour = _sql_hour(book, values, tier)
-        kind = text(values, "settings.disk_type") or "PD_SSD"
+        tier, book = get_text(values, "settings.tier"), side.at(values)
+        hour = _price_sql_hour(book, values, tier)
+        kind = get_text(values, "settings.disk_type") or "PD_SSD"
         price = book.find("sql_disk_gib_month", kind)
         if hour is None or price is None:
-            edition = text(values, "settings.edition")
+            edition = get_text(values, "settings.edition")
             side.unknown[address] = (
                 f"{span(tier) if tier else 'its tier'}{f' of edition {span(edition)}' if edition else ''}"
             )
             continue
-        if text(values, "database_version").startswith("SQLSERVER"):
+        if get_text(values, "database_version").startswith("SQLSERVER"):
             side.unknown[address] = "the SQL Server license"
-        if text(values, "settings.activation_policy") == "NEVER":
+        if get_text(values, "settings.activation_policy") == "NEVER":
             hour = 0.0
-        twice = 2 if text(values, "settings.availability_type") == "REGIONAL" else 1
-        size = number(values, "settings.disk_size") or 10
+        twice = 2 if get_text(values, "settings.availability_type") == "REGIONAL" else 1
+        size = get_number(values, "settings.disk_size") or 10
         told = (
             f"{span(tier)} {'always on' if hour else 'stopped'}, disk of {size:g} GiB"
             f"{', in two zones' if twice == 2 else ''}; backups not counted"
         )
-        yield Line(f"database {side.name(address)}", twice * (hour * side.hours + size * price), told)
+        yield CostLine(f"database {side.name(address)}", twice * (hour * side.hours + size * price), told)
 
 
-def _sql_hour(book: Book, values: Values, tier: str) -> float | None:
+def _price_sql_hour(book: PriceBook, values: Values, tier: str) -> float | None:
     """Return what a machine of Cloud SQL costs an hour; None for editions and tiers that are not in the table."""
-    if text(values, "settings.edition") not in ("", "ENTERPRISE"):
+    if get_text(values, "settings.edition") not in ("", "ENTERPRISE"):
         return None
     if (shared := book.find("sql_shared_hour", tier)) is not None:
         return shared
@@ -78,66 +78,70 @@ def _sql_hour(book: Book, values: Values, tier: str) -> float | None:
     return None
 
 
-def _caches(side: Side) -> Iterator[Line]:
+def _price_caches(side: Usage) -> Iterator[CostLine]:
     for address, values in side.world.of_type("google_redis_instance"):
-        size, tier = number(values, "memory_size_gb"), text(values, "tier") or "BASIC"
+        size, tier = get_number(values, "memory_size_gb"), get_text(values, "tier") or "BASIC"
         class_ = next((name for most, name in REDIS if (size or 0) <= most), "M5")
         price = side.at(values).find("redis_gib_hour", f"{tier} {class_}")
-        if size is None or price is None or text(values, "read_replicas_mode") == "READ_REPLICAS_ENABLED":
+        if size is None or price is None or get_text(values, "read_replicas_mode") == "READ_REPLICAS_ENABLED":
             side.unknown[address] = "its size" if size is None else f"tier {span(tier)} with read replicas"
             continue
         told = f"{size:g} GiB, {span(tier)}, size class {class_}"
-        yield Line(f"cache {side.name(address)}", size * side.hours * price, told)
+        yield CostLine(f"cache {side.name(address)}", size * side.hours * price, told)
 
 
-def _priced(side: Side) -> Iterator[Line]:
+def _price_by_table(side: Usage) -> Iterator[CostLine]:
     """Services that only a user's prices count; of the others the review says that they are not counted."""
     for address, values in side.world.of_type(*PRICED):
         type_ = side.world.changes[address].type
-        amount, unit = _amount(type_, values)
+        amount, unit = _price_amount(type_, values)
         kind = (
-            text(values, "edition") or text(values, "tier") or ("STANDARD" if "slot" in PRICED[type_] else "")
+            get_text(values, "edition")
+            or get_text(values, "tier")
+            or ("STANDARD" if "slot" in PRICED[type_] else "")
         )
         book = side.at(values)
         price = book.find(PRICED[type_], kind)
         if price is None:
-            side.uncounted.add(type_)
+            side.not_counted.add(type_)
             continue
         if amount is None:
             side.unknown[address] = f"its number of {unit}"
             continue
         month = amount * price * (1 if PRICED[type_].endswith("_month") else side.hours)
         beside = "time series" if unit == "conditions" else "storage, backups and network"
-        yield Line(
+        yield CostLine(
             f"{type_.removeprefix('google_').replace('_', ' ')} {side.name(address)}",
             month,
             f"{amount:g} {unit}; {beside} not counted",
         )
 
 
-def _amount(type_: str, values: Values) -> tuple[float | None, str]:
+def _price_amount(type_: str, values: Values) -> tuple[float | None, str]:
     """Return how much is paid for, and of what."""
     if type_ == "google_spanner_instance":
-        units = number(values, "processing_units")
-        least = number(values, "autoscaling_config.autoscaling_limits.min_nodes")
-        nodes = number(values, "num_nodes") or (units / 1000 if units else None) or least
+        units = get_number(values, "processing_units")
+        least = get_number(values, "autoscaling_config.autoscaling_limits.min_nodes")
+        nodes = get_number(values, "num_nodes") or (units / 1000 if units else None) or least
         return nodes, "nodes"
     if type_ == "google_bigtable_instance":
         counts = [
-            number(each, "num_nodes") or number(each, "autoscaling_config.min_nodes")
-            for each in blocks(values, "cluster")
+            get_number(each, "num_nodes") or get_number(each, "autoscaling_config.min_nodes")
+            for each in get_blocks(values, "cluster")
         ]
         return (sum(each for each in counts if each) if counts and all(counts) else None), "nodes"
     if type_ == "google_filestore_instance":
-        shares = [number(each, "capacity_gb") for each in blocks(values, "file_shares")]
+        shares = [get_number(each, "capacity_gb") for each in get_blocks(values, "file_shares")]
         return (sum(each for each in shares if each) if shares and all(shares) else None), "GiB"
     if type_ == "google_monitoring_alert_policy":
-        return float(len(blocks(values, "conditions"))), "conditions"
+        return float(len(get_blocks(values, "conditions"))), "conditions"
     if type_ == "google_bigquery_reservation":
-        return number(values, "slot_capacity"), "slots"
-    vcpus = number(values, "machine_config.cpu_count")
-    pool = number(values, "read_pool_config.node_count") or 1
+        return get_number(values, "slot_capacity"), "slots"
+    vcpus = get_number(values, "machine_config.cpu_count")
+    pool = get_number(values, "read_pool_config.node_count") or 1
     twice = (
-        2 if text(values, "availability_type") == "REGIONAL" and not flag(values, "read_pool_config") else 1
+        2
+        if get_text(values, "availability_type") == "REGIONAL" and not get_flag(values, "read_pool_config")
+        else 1
     )
     return (vcpus * pool * twice if vcpus else None), "vCPUs"

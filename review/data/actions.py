@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 
-from review.data.destruction import destruction, protection, reason
+from review.data.destruction import describe_reason, destruction_finding, find_protection
 from review.findings.finding import NO, YES, Finding, Kind, Severity
 from review.findings.text import plural, span, spans
-from review.google_cloud.resource_types import UNKNOWN_SIZE, facts
+from review.google_cloud.resource_types import UNKNOWN_SIZE, look_up_type
 from review.plan.context import Context
-from review.plan.differences import computed, differences, told
+from review.plan.differences import format_difference, list_computed_arguments, list_differences
 from review.plan.model import Change
-from review.plan.values import get, known, text, written_of
+from review.plan.values import format_literal, get_text, get_value, is_known
 
 MOST_ARGUMENTS = 4
-IDENTITY = ("id", "name", "self_link")  # what others name a resource by
-OWN = (
+IDENTIFIERS = ("id", "name", "self_link")  # what others name a resource by
+OWN_ARGUMENTS = (
     "id",
     "name",
     "self_link",
@@ -72,25 +72,25 @@ DEFERRED = {
 }
 
 
-def plain(change: Change, context: Context) -> Iterator[Finding]:
+def action_findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say what happens to one resource of a type without a renderer, or of which the renderer said nothing."""
-    where, because = context.where(change), reason(change)
+    where, because = context.where(change), describe_reason(change)
     if change.action == "create":
         yield Finding(Kind.SERVICE, Severity.NOTE, where, "is created", address=change.address, new=True)
     elif change.action == "update":
-        yield _updated(change, where)
+        yield _update_finding(change, where)
     elif change.action in ("replace", "delete"):
-        yield from _destroyed(change, context, because)
+        yield from _destruction_findings(change, context, because)
     elif change.action not in ("no-op", "read", "forget"):
         told_ = f"unknown action in the plan: {span(' '.join(change.actions))}"
         yield Finding(Kind.SERVICE, Severity.CARE, where, told_, undo="not known", address=change.address)
 
 
-def _updated(change: Change, where: str) -> Finding:
-    found = differences(change)
-    later = computed(change)
+def _update_finding(change: Change, where: str) -> Finding:
+    found = list_differences(change)
+    later = list_computed_arguments(change)
     if found:
-        shown = "; ".join(told(each) for each in found[:MOST_ARGUMENTS])
+        shown = "; ".join(format_difference(each) for each in found[:MOST_ARGUMENTS])
         more = (
             f"; and {plural(len(found) - MOST_ARGUMENTS, 'more argument')}"
             if len(found) > MOST_ARGUMENTS
@@ -102,26 +102,26 @@ def _updated(change: Change, where: str) -> Finding:
             f"is updated in place; known after apply: {spans(later)}" if later else "is updated in place"
         )
     severity = Severity.CHANGE
-    if not change.certain:
+    if not change.is_action_certain:
         sentence = f"{sentence}; it may be replaced instead: what replaces this type is not known"
         severity = Severity.POSSIBLE_LOSS
     return Finding(Kind.SERVICE, severity, where, sentence, address=change.address)
 
 
-def _destroyed(change: Change, context: Context, because: str) -> Iterator[Finding]:
+def _destruction_findings(change: Change, context: Context, because: str) -> Iterator[Finding]:
     verb = "is replaced" if change.action == "replace" else "is deleted"
     order = ""
     if change.action == "replace":
         order = ", the new one first" if change.created_first else ", the old one first"
     sentence = f"{verb}{order}{f': {because}' if because else ''}"
-    if change.action == "delete" and (kept := _is_kept(change)):
+    if change.action == "delete" and (kept := _find_what_keeps_it(change)):
         severity, words, undo = kept
         sentence = f"{words}{f'; {because}' if because else ''}"
         yield Finding(
             Kind.SERVICE, severity, context.where(change), sentence, undo, 25, address=change.address
         )
         return
-    known = facts(change.type)
+    known = look_up_type(change.type)
     again = f"; it cannot be created again as it was: {known.again}" if known and known.again else ""
     if known and known.kept:
         stays = f"{sentence}; {known.kept}, so the old one stays and may conflict with the new one"
@@ -141,46 +141,46 @@ def _destroyed(change: Change, context: Context, because: str) -> Iterator[Findi
             address=change.address,
         )
         return
-    yield destruction(
+    yield destruction_finding(
         change,
         context,
         f"{verb}{order}; {known.data if known else 'whether it holds data is not known'}{again}",
         size=known.size if known else UNKNOWN_SIZE,
         undo=NO if known else "not known",
-        severity=Severity.LOSS if known and not known.perhaps else Severity.POSSIBLE_LOSS,
-        along=_along(change, context, known.along if known else ()),
+        severity=Severity.LOSS if known and not known.is_loss_uncertain else Severity.POSSIBLE_LOSS,
+        deleted_with=_list_deleted_with(change, context, known.deleted_with if known else ()),
         unexamined=known is None,
     )
 
 
-def _along(change: Change, context: Context, types: tuple[str, ...]) -> list[Change]:
+def _list_deleted_with(change: Change, context: Context, types: tuple[str, ...]) -> list[Change]:
     """Return what goes along with a resource: of the types that do, what refers to it or names it."""
-    names = {text(change.old, key) for key in IDENTITY} - {""}
+    names = {get_text(change.old, key) for key in IDENTIFIERS} - {""}
     found = []
     for other in context.of_type(*types):
         referred = any(
-            each == change.configured or each.startswith(f"{change.configured}.")
-            for argument in context.plan.references.get(other.configured, {}).values()
+            each == change.configured_address or each.startswith(f"{change.configured_address}.")
+            for argument in context.plan.references.get(other.configured_address, {}).values()
             for each in argument
         )
         named = any(
             isinstance(value, str) and (value in names or value.rpartition("/")[2] in names)
             for key, value in other.present.items()
-            if key not in OWN
+            if key not in OWN_ARGUMENTS
         )
         if referred or named:
             found.append(other)
     return found
 
 
-def _is_kept(change: Change) -> tuple[Severity, str, str] | None:
+def _find_what_keeps_it(change: Change) -> tuple[Severity, str, str] | None:
     """Return severity, sentence and way back where a deletion leaves what it is about; None where it does not."""
     for argument, value, severity, sentence, undo in KEPT_BY:
         if change.old.get(argument) == value:
-            return severity, f"{sentence} ({argument} is {written_of(value)})", undo
+            return severity, f"{sentence} ({argument} is {format_literal(value)})", undo
     if found := SPARED.get(change.type):
         return found
-    known_ = facts(change.type)
+    known_ = look_up_type(change.type)
     if known_ and known_.kept:
         return (
             Severity.NOTE,
@@ -190,20 +190,25 @@ def _is_kept(change: Change) -> tuple[Severity, str, str] | None:
     return None
 
 
-def circumstances(change: Change, context: Context) -> Iterator[Finding]:
+def circumstance_findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say what is told beside the action itself: moved, imported, deposed, forgotten, read late."""
     where = context.where(change)
 
     def note(severity: Severity, sentence: str, undo: str = YES) -> Finding:
         return Finding(Kind.SERVICE, severity, where, sentence, undo=undo, address=change.address)
 
-    if change.previous and change.previous != change.address:
+    if change.previous_address and change.previous_address != change.address:
         still = "; nothing else changes" if change.action == "no-op" else ""
-        yield note(Severity.NOTE, f"moved here from {span(context.names.of(change.previous))}{still}")
-    if change.importing and change.action in ("no-op", "read"):
-        yield imported(change, context)
-    taken = protection(change.old)
-    if taken and change.after is not None and not protection(change.new) and known(get(change.new, taken)):
+        yield note(Severity.NOTE, f"moved here from {span(context.names.of(change.previous_address))}{still}")
+    if change.import_id and change.action in ("no-op", "read"):
+        yield import_finding(change, context)
+    taken = find_protection(change.old)
+    if (
+        taken
+        and change.after is not None
+        and not find_protection(change.new)
+        and is_known(get_value(change.new, taken))
+    ):
         yield note(Severity.CARE, "deletion protection is turned off: later plans can delete it")
     if change.forgets:
         yield note(
@@ -216,38 +221,43 @@ def circumstances(change: Change, context: Context) -> Iterator[Finding]:
             Severity.NOTE, f"is left over from an earlier replacement (deposed {span(change.deposed)})"
         )
     if change.action == "read" and change.reason:
-        yield note(Severity.NOTE, f"is read during the apply: {reason(change)}")
+        yield note(Severity.NOTE, f"is read during the apply: {describe_reason(change)}")
 
 
-def imported(change: Change, context: Context) -> Finding:
+def import_finding(change: Change, context: Context) -> Finding:
     """Say that a resource is taken over as it is."""
     still = "; nothing else changes" if change.action == "no-op" else ""
     return Finding(
         Kind.SERVICE,
         Severity.CHANGE,
         context.where(change),
-        f"is imported ({span(change.importing)}){still}",
+        f"is imported ({span(change.import_id)}){still}",
         BY_REMOVED,
         address=change.address,
     )
 
 
-def making(change: Change, context: Context) -> Iterator[Finding]:
+def creation_findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say what making a resource does to data that is there already."""
-    known = facts(change.type)
-    if known and known.makes and change.action in ("create", "replace") and change.mode == "managed":
+    known = look_up_type(change.type)
+    if (
+        known
+        and known.creation_effect
+        and change.action in ("create", "replace")
+        and change.mode == "managed"
+    ):
         yield Finding(
             Kind.DATA,
             Severity.POSSIBLE_LOSS,
             context.where(change),
-            known.makes,
+            known.creation_effect,
             NO,
             UNKNOWN_SIZE,
             address=change.address,
         )
 
 
-def deferred(change: Change, context: Context) -> str:
+def describe_deferred(change: Change, context: Context) -> str:
     """Return one line on a change that waits for a later plan."""
-    words = DEFERRED.get(change.deferred) or f"Terraform's reason is {span(change.deferred)}"
+    words = DEFERRED.get(change.deferred_reason) or f"Terraform's reason is {span(change.deferred_reason)}"
     return f"{context.where(change)}: {' and '.join(change.actions)}, {words}"

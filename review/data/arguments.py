@@ -8,8 +8,8 @@ from review.findings.finding import NO, YES, Finding, Kind, Severity
 from review.findings.text import span
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import blocks, known, number, seconds, text, written_of
-from review.plan.values import get as value_at
+from review.plan.values import format_literal, get_blocks, get_number, get_text, is_known, parse_duration
+from review.plan.values import get_value as value_at
 
 SECRETS = "google_secret_manager_*secret"
 VERSIONS = "google_secret_manager_*secret_version"
@@ -90,11 +90,11 @@ def data_argument_findings(change: Change, context: Context) -> Iterator[Finding
     """Yield what changes of arguments do to the data behind a resource that stays."""
     if change.after is None or change.action == "replace":
         return
-    for rule, path in _rules(change):
+    for rule, path in _list_rules(change):
         if change.before is None and change.type not in MADE:
             continue
         if _applies(rule, change, path):
-            old, new = (span(text(side, path) or "unset") for side in (change.old, change.new))
+            old, new = (span(get_text(side, path) or "unset") for side in (change.old, change.new))
             yield Finding(
                 Kind.DATA if rule.severity >= Severity.POSSIBLE_LOSS else Kind.SERVICE,
                 rule.severity,
@@ -108,10 +108,10 @@ def data_argument_findings(change: Change, context: Context) -> Iterator[Finding
 
 def has_rule(change: Change, path: str) -> bool:
     """Tell whether an argument of a type has a rule, so that its change was looked at."""
-    return any(found == path or found.startswith(f"{path}.") for _, found in _rules(change))
+    return any(found == path or found.startswith(f"{path}.") for _, found in _list_rules(change))
 
 
-def _rules(change: Change) -> Iterator[tuple[Rule, str]]:
+def _list_rules(change: Change) -> Iterator[tuple[Rule, str]]:
     """Yield the rules of a change's type, with the path of an argument that each is about."""
     for rule in RULES:
         if not fnmatchcase(change.type, rule.type):
@@ -126,24 +126,24 @@ def _rules(change: Change) -> Iterator[tuple[Rule, str]]:
 def _applies(rule: Rule, change: Change, path: str) -> bool:
     old, new = value_at(change.old, path), value_at(change.new, path)
     if rule.when.startswith("="):
-        return old != new and new is not None and written_of(new) == rule.when[1:]
+        return old != new and new is not None and format_literal(new) == rule.when[1:]
     if rule.when == "fewer":
-        return len(blocks(change.new, path)) < len(blocks(change.old, path))
+        return len(get_blocks(change.new, path)) < len(get_blocks(change.old, path))
     if rule.when == "off":
         return bool(old) and old is not False and (not new)
     if rule.when == "true":
         return new is True and old is not True
     if rule.when == "set":
-        return new not in (None, "") and old != new and known(new)
+        return new not in (None, "") and old != new and is_known(new)
     if rule.when == "shorter":
-        sides = (_length(old), _length(new))
+        sides = (_measure(old), _measure(new))
     else:
-        sides = (number(change.old, path), number(change.new, path))
+        sides = (get_number(change.old, path), get_number(change.new, path))
     return sides[0] is not None and sides[1] is not None and sides[1] < sides[0]
 
 
-def _length(value: object) -> float | None:
+def _measure(value: object) -> float | None:
     """Return the seconds of a duration; of `1w` too."""
     if isinstance(value, str) and value.endswith("w") and value[:-1].isdigit():
         return float(value[:-1]) * 7 * 86_400
-    return seconds(value)
+    return parse_duration(value)

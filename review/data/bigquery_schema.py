@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from review.findings.text import HIDDEN, UNKNOWN, span
-from review.plan.values import deeper
+from review.plan.values import is_nested_deeper
 
 Column = Mapping[str, Any]
 DEEPEST = 60  # lists and mappings within one another: BigQuery nests 15 records
@@ -34,10 +34,10 @@ class ColumnChange:
     column: str
     sentence: str
     replaces: bool = False
-    loses: bool = False
+    loses_values: bool = False
 
 
-def columns(schema: Any) -> Sequence[Column] | None:
+def parse_columns(schema: Any) -> Sequence[Column] | None:
     """Return the columns of a schema as the provider holds it, a JSON text; None where they cannot be seen."""
     if isinstance(schema, str):
         if not schema or UNKNOWN in schema or schema.startswith(HIDDEN):
@@ -51,26 +51,26 @@ def columns(schema: Any) -> Sequence[Column] | None:
     if isinstance(schema, Mapping):
         schema = schema.get("fields")
     if (
-        deeper(schema, DEEPEST)
+        is_nested_deeper(schema, DEEPEST)
         or not isinstance(schema, list)
-        or not all(isinstance(each, dict) and _name(each) for each in schema)
+        or not all(isinstance(each, dict) and _read_name(each) for each in schema)
     ):
         return None
     return schema
 
 
-def compare(before: Any, after: Any) -> tuple[ColumnChange, ...] | None:
+def compare_schemas(before: Any, after: Any) -> tuple[ColumnChange, ...] | None:
     """Return every change between two schemas, in the columns' order; None where either cannot be seen."""
-    old, new = columns(before), columns(after)
-    return None if old is None or new is None else tuple(_compare(old, new, ""))
+    old, new = parse_columns(before), parse_columns(after)
+    return None if old is None or new is None else tuple(_compare_columns(old, new, ""))
 
 
-def _compare(old: Sequence[Column], new: Sequence[Column], above: str) -> Iterator[ColumnChange]:
-    before = {_name(each): each for each in old}
-    after = {_name(each): each for each in new}
+def _compare_columns(old: Sequence[Column], new: Sequence[Column], above: str) -> Iterator[ColumnChange]:
+    before = {_read_name(each): each for each in old}
+    after = {_read_name(each): each for each in new}
     dropped = [each for each in before if each not in after]
     added = [each for each in after if each not in before]
-    renamed = _renamed(dropped, added, before, after)
+    renamed = _pair_renamed(dropped, added, before, after)
     for name in dropped:
         path = f"{above}{name}"
         if name in renamed:
@@ -79,38 +79,41 @@ def _compare(old: Sequence[Column], new: Sequence[Column], above: str) -> Iterat
                 f"column {span(path)} is renamed to {span(above + renamed[name])}, which the API cannot do: the "
                 "old one is dropped and the new one starts empty",
                 replaces=True,
-                loses=True,
+                loses_values=True,
             )
         else:
             what = f"nested column {span(path)}" if above else f"column {span(path)}"
             yield ColumnChange(
-                path, f"{what} ({_told(before[name])}) is dropped", replaces=bool(above or added), loses=True
+                path,
+                f"{what} ({_describe_column(before[name])}) is dropped",
+                replaces=bool(above or added),
+                loses_values=True,
             )
     made = frozenset(renamed.values())
     for name in added:
         if name in made:
             continue
-        path, mode = f"{above}{name}", _mode(after[name])
+        path, mode = f"{above}{name}", _read_mode(after[name])
         begins = "is required in every row" if mode == "REQUIRED" else "is NULL in existing rows"
         begins = "is empty in existing rows" if mode == "REPEATED" else begins
-        told = f"column {span(path)} ({_told(after[name])}) is added, and {begins}"
+        told = f"column {span(path)} ({_describe_column(after[name])}) is added, and {begins}"
         yield ColumnChange(path, told, replaces=mode == "REQUIRED")
     for name, column in after.items():
         if name in before:
-            yield from _column(before[name], column, f"{above}{name}")
+            yield from _compare_column(before[name], column, f"{above}{name}")
     if [each for each in before if each in after] != [each for each in after if each in before]:
         where = f"of {span(above.rstrip('.'))} " if above else ""
         yield ColumnChange(above, f"the order of the columns {where}changes, which has no effect in BigQuery")
 
 
-def _renamed(
+def _pair_renamed(
     dropped: list[str],
     added: list[str],
     before: Mapping[str, Column],
     after: Mapping[str, Column],
 ) -> dict[str, str]:
     """Pair what goes with what comes, in their order, where as many of one type and mode go as come."""
-    going, coming = _by_shape(dropped, before), _by_shape(added, after)
+    going, coming = _group_by_shape(dropped, before), _group_by_shape(added, after)
     pairs: dict[str, str] = {}
     for shape, names in going.items():
         others = coming.get(shape, [])
@@ -119,34 +122,34 @@ def _renamed(
     return pairs
 
 
-def _by_shape(names: list[str], columns: Mapping[str, Column]) -> dict[tuple[str, str], list[str]]:
+def _group_by_shape(names: list[str], columns: Mapping[str, Column]) -> dict[tuple[str, str], list[str]]:
     found: dict[tuple[str, str], list[str]] = {}
     for name in names:
-        found.setdefault((_type(columns[name]), _mode(columns[name])), []).append(name)
+        found.setdefault((_read_type(columns[name]), _read_mode(columns[name])), []).append(name)
     return found
 
 
-def _column(old: Column, new: Column, path: str) -> Iterator[ColumnChange]:
+def _compare_column(old: Column, new: Column, path: str) -> Iterator[ColumnChange]:
     name = span(path)
-    if _type(old) != _type(new):
-        told = f"column {name} changes its type from {_type(old)} to {_type(new)}"
-        yield ColumnChange(path, told, replaces=True, loses=True)
+    if _read_type(old) != _read_type(new):
+        told = f"column {name} changes its type from {_read_type(old)} to {_read_type(new)}"
+        yield ColumnChange(path, told, replaces=True, loses_values=True)
         return
-    modes = _mode(old), _mode(new)
+    modes = _read_mode(old), _read_mode(new)
     if modes == ("REQUIRED", "NULLABLE"):
         yield ColumnChange(path, f"column {name} is relaxed from REQUIRED to NULLABLE")
     elif modes[0] != modes[1]:
         told = f"column {name} changes its mode from {modes[0]} to {modes[1]}"
-        yield ColumnChange(path, told, replaces=True, loses=True)
+        yield ColumnChange(path, told, replaces=True, loses_values=True)
     for detail in DETAILS:
         before, after = old.get(detail), new.get(detail)
         if (before or None) != (after or None):
             words = _DETAIL_WORDS.get(detail, detail)
-            yield ColumnChange(path, f"the {words} of column {name} {_differs(before, after)}")
+            yield ColumnChange(path, f"the {words} of column {name} {_describe_difference(before, after)}")
     inner = [each if isinstance(each, list) else [] for each in (old.get("fields"), new.get("fields"))]
     if inner[0] or inner[1]:
-        sides = [[each for each in side if isinstance(each, dict) and _name(each)] for side in inner]
-        yield from _compare(sides[0], sides[1], f"{path}.")
+        sides = [[each for each in side if isinstance(each, dict) and _read_name(each)] for side in inner]
+        yield from _compare_columns(sides[0], sides[1], f"{path}.")
 
 
 _DETAIL_WORDS = {
@@ -157,7 +160,7 @@ _DETAIL_WORDS = {
 }
 
 
-def _differs(before: Any, after: Any) -> str:
+def _describe_difference(before: Any, after: Any) -> str:
     if not before:
         return f"is set to {span(after)}"
     return (
@@ -165,22 +168,22 @@ def _differs(before: Any, after: Any) -> str:
     )
 
 
-def _name(column: Column) -> str:
+def _read_name(column: Column) -> str:
     found = column.get("name")
     return found if isinstance(found, str) else ""
 
 
-def _type(column: Column) -> str:
+def _read_type(column: Column) -> str:
     found = str(column.get("type") or "STRING").upper()
     plain = ALIASES.get(found, found)
     return plain if plain.replace("_", "").isalnum() and len(plain) < 40 and plain.isascii() else span(plain)
 
 
-def _mode(column: Column) -> str:
+def _read_mode(column: Column) -> str:
     found = str(column.get("mode") or "NULLABLE").upper()
     return found if found in ("NULLABLE", "REQUIRED", "REPEATED") else span(found)
 
 
-def _told(column: Column) -> str:
-    mode = _mode(column)
-    return _type(column) if mode == "NULLABLE" else f"{_type(column)}, {mode}"
+def _describe_column(column: Column) -> str:
+    mode = _read_mode(column)
+    return _read_type(column) if mode == "NULLABLE" else f"{_read_type(column)}, {mode}"

@@ -6,7 +6,7 @@ from review.findings.finding import NO, Detail, Finding, Kind, Severity
 from review.findings.text import plural, span
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import Values, get, text, written_of
+from review.plan.values import Values, format_literal, get_text, get_value
 
 REASONS = {
     "replace_because_tainted": "it is tainted",
@@ -26,7 +26,7 @@ REASONS = {
 }
 
 
-def reason(change: Change) -> str:
+def describe_reason(change: Change) -> str:
     """Return why Terraform acts, in words; empty where it says nothing."""
     if not change.reason:
         return ""
@@ -46,27 +46,27 @@ PROTECTIONS = (
 )
 
 
-def protection(values: Values) -> str:
+def find_protection(values: Values) -> str:
     """Return the argument that protects a resource from being deleted; empty where none does."""
     for path, on in PROTECTIONS:
-        found = get(values, path)
-        if found is not None and written_of(found) in on:
+        found = get_value(values, path)
+        if found is not None and format_literal(found) in on:
             return path
     return ""
 
 
-def obstacle(change: Change) -> str:
+def find_deletion_obstacle(change: Change) -> str:
     """Return what makes the apply refuse to destroy a resource; empty where nothing does."""
-    if change.prevented:
+    if change.is_destroy_prevented:
         return "prevent_destroy is set: the plan fails"
-    if found := protection(change.old):
+    if found := find_protection(change.old):
         return f"{found} is on: the apply fails part-way; turn it off in a separate apply first"
-    if text(change.old, "deletion_policy") == "PREVENT":
+    if get_text(change.old, "deletion_policy") == "PREVENT":
         return "its deletion_policy is PREVENT: the apply fails"
     return ""
 
 
-def destruction(
+def destruction_finding(
     change: Change,
     context: Context,
     sentence: str,
@@ -74,17 +74,17 @@ def destruction(
     size: int,
     undo: str = NO,
     severity: Severity = Severity.LOSS,
-    along: Iterable[Change] = (),
+    deleted_with: Iterable[Change] = (),
     noun: str = "resource",
     unexamined: bool = False,
 ) -> Finding:
-    """Return the finding of a loss: what stands in the way, and what goes along though the plan does not show it."""
+    """Return the finding of a loss: what stands in the way, and what goes deleted_with though the plan does not show it."""
     parts = [sentence]
-    if (why := reason(change)) and not (
+    if (why := describe_reason(change)) and not (
         change.reason == "replace_because_cannot_update" and " because " in sentence
     ):
         parts.append(why)
-    unseen = [each for each in along if not each.destroys]
+    unseen = [each for each in deleted_with if not each.destroys]
     if unseen:
         shown = ", ".join(span(context.names.of(each.address)) for each in unseen[:5])
         more = f" and {len(unseen) - 5} more" if len(unseen) > 5 else ""
@@ -92,7 +92,7 @@ def destruction(
         parts.append(
             f"{plural(len(unseen), noun)} that the plan does not show {verb} lost with it: {shown}{more}"
         )
-    if found := obstacle(change):
+    if found := find_deletion_obstacle(change):
         parts.append(found)
     details = []
     if len(unseen) > 5:

@@ -82,7 +82,9 @@ class Finding:
     address: str = ""
     new: bool = False  # says only that something is made new
     subject: str = ""  # who the sentence is about, where it begins with that
-    alike: str = ""  # the sentence without its own name: the same for others of which the same is said
+    shared_sentence: str = (
+        ""  # the sentence without its own name: the same for others of which the same is said
+    )
     within: str = ""  # what the resource is part of, such as a dataset
     unexamined: bool = (
         False  # reported because a type or an argument is not known, not because of what it does
@@ -90,6 +92,6 @@ class Finding:
     opaque: str = ""  # what may do anything to data and access that the plan does not show, such as an action
 
 
-def order(finding: Finding) -> tuple[int, int, str, str, str]:
+def sort_key(finding: Finding) -> tuple[int, int, str, str, str]:
     """Sort key: by severity, then by size, then by name, so that the same plan gives the same text."""
     return (-finding.severity, -finding.size, finding.address, finding.kind.value, finding.sentence)

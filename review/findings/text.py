@@ -26,7 +26,7 @@ _ESCAPED = frozenset(
 )  # control, format (bidi), surrogates, separators
 
 
-def visible(text: str) -> str:
+def escape_invisible(text: str) -> str:
     """Return `text` with secrets and unknown values in words and each character that prints as nothing escaped."""
     if _PLAIN.match(text):
         return text
@@ -38,17 +38,17 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
-def clip(text: str, longest: int = LONGEST) -> str:
+def truncate(text: str, longest: int = LONGEST) -> str:
     """Return at most `longest` characters, the last of them telling that there were more."""
     return text if len(text) <= longest else f"{text[: longest - 1]}{MORE}"
 
 
 def span(value: Any, longest: int = LONGEST) -> str:
     """Return a span of data: a text as it is, anything else as JSON writes it."""
-    return f"{OPEN}{clip(visible(value if isinstance(value, str) else written(value)), longest)}{CLOSE}"
+    return f"{OPEN}{truncate(escape_invisible(value if isinstance(value, str) else format_value(value)), longest)}{CLOSE}"
 
 
-def written(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a value of the plan as text: JSON, but for texts, null and what is unknown or secret."""
     if isinstance(value, str):
         return value
@@ -76,17 +76,17 @@ def plural(count: int, noun: str, many: str = "") -> str:
     return f"{count:,} {noun if count == 1 else many}"
 
 
-def rendered(sentence: str, code: Callable[[str], str]) -> str:
+def render_sentence(sentence: str, code: Callable[[str], str]) -> str:
     """Return the sentence with each span as `code` writes it."""
     return _SPAN.sub(lambda found: code(found[1]), sentence)
 
 
-def plain(sentence: str) -> str:
+def strip_markup(sentence: str) -> str:
     """Return the sentence as one would write it without any markup."""
-    return rendered(sentence, str)
+    return render_sentence(sentence, str)
 
 
-def bounded(sentence: str, longest: int = LONGEST_SENTENCE) -> str:
+def truncate_sentence(sentence: str, longest: int = LONGEST_SENTENCE) -> str:
     """Return a sentence of bounded length; no span is cut in two."""
     if len(sentence) <= longest:
         return sentence

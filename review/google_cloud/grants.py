@@ -28,7 +28,12 @@ PREFIXES = {
     "authorizedDataset:": "anyone who can query the views of dataset",
     "authorizedRoutine:": "anyone who can call the routine",
 }
-WHOLE = ("project", "folder", "organization", "billing account")  # where a grant reaches everything below
+CONTAINERS = (
+    "project",
+    "folder",
+    "organization",
+    "billing account",
+)  # where a grant reaches everything below
 # What a role's last word tells where the table does not know the role.
 BY_SUFFIX = (
     (r"owner$", {"read", "create", "change", "delete", "grant"}),
@@ -45,7 +50,7 @@ class Role:
     """What a role lets one do: in words, and as capabilities that can be compared within one service."""
 
     words: str
-    can: frozenset[str]
+    capabilities: frozenset[str]
     known: bool
 
 
@@ -67,22 +72,22 @@ class Grant:
     permissions: tuple[str, ...] = field(default=(), compare=False)  # of a custom role that the plan declares
 
     @property
-    def lets(self) -> Role:
+    def role_facts(self) -> Role:
         """What the grant's role lets one do."""
         if self.permissions:
             return Role(f"use {spans(list(self.permissions), 4)} on", frozenset(self.permissions), known=True)
-        return role(self.role)
+        return look_up_role(self.role)
 
 
 @cache
-def _table() -> dict[str, dict[str, Any]]:
+def _read_roles() -> dict[str, dict[str, Any]]:
     return dict(json.loads(ROLES.read_text("utf-8"))["roles"])
 
 
 @cache
-def role(name: str) -> Role:
+def look_up_role(name: str) -> Role:
     """Return what is known of a role; of an unknown one, what its name suggests."""
-    told = _table().get(name)
+    told = _read_roles().get(name)
     if told:
         return Role(told["may"], frozenset(told["can"].split()), known=True)
     if UNKNOWN in name or HIDDEN in name or not name:
@@ -98,7 +103,7 @@ def role(name: str) -> Role:
 UNNAMED_PROJECT = "(the dataset's)"  # of an access list of BigQuery, which does not name its project
 
 
-def who(member: str, of: str = "") -> str:
+def describe_member(member: str, of: str = "") -> str:
     """Return a member in words, its name as a span; `of` is what an unknown member comes from."""
     if not member or UNKNOWN in member or HIDDEN in member:
         shown = span(member) if member and member != UNKNOWN else LATER
@@ -107,36 +112,36 @@ def who(member: str, of: str = "") -> str:
         return EVERYONE[member]
     for prefix, words in PREFIXES.items():
         if member.startswith(prefix) and member != prefix:
-            name = _name(member.removeprefix(prefix))
+            name = _short_member_name(member.removeprefix(prefix))
             if name == UNNAMED_PROJECT:
                 return words.replace("of project", "of the dataset's project")
             return f"{words} {span(name)}"
     return f"member {span(member)}"
 
 
-def _name(member: str) -> str:
+def _short_member_name(member: str) -> str:
     """Return a member's name without where its pool lies, and without the number of what was deleted."""
     return member.partition("workloadIdentityPools/")[2] or member.partition("?uid=")[0]
 
 
-def breadth(grant: Grant) -> int:
+def rank_breadth(grant: Grant) -> int:
     """Return how far a grant reaches, the widest first: public, then owner and editor, domains, groups, the rest."""
     if grant.member in PUBLIC:
         return 90
     basic = {"roles/owner": 80, "roles/editor": 75, "roles/viewer": 60}.get(grant.role, 0)
-    if basic and grant.kind in WHOLE:
+    if basic and grant.kind in CONTAINERS:
         return basic
     if grant.member.startswith(("domain:", "projectViewer:", "projectEditor:", "projectOwner:")):
         return 55
     if grant.member.startswith(("group:", "principalSet:")):
         return 50
-    can = grant.lets.can
-    whole = 10 if grant.kind in WHOLE else 0
+    can = grant.role_facts.capabilities
+    whole = 10 if grant.kind in CONTAINERS else 0
     if any(each.endswith(("grant", "impersonate", "anything")) for each in can):
         return 35 + whole
     return (25 if any(each.endswith(("delete", "change")) for each in can) else 15) + whole
 
 
-def resource(grant: Grant) -> str:
+def describe_resource(grant: Grant) -> str:
     """Return the resource of a grant in words."""
     return f"{grant.kind} {span(grant.resource)}"

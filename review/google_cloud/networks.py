@@ -117,10 +117,10 @@ class Ports:
             found.append(
                 (name, int(match[1]), int(match[2] or match[1])) if match else (f"{name} {port}", *EVERY_PORT)
             )
-        return cls(_merged(found) or ((name, *EVERY_PORT),))
+        return cls(_merge_ranges(found) or ((name, *EVERY_PORT),))
 
     def __or__(self, other: "Ports") -> "Ports":
-        return Ports(_merged([*self.ranges, *other.ranges]))
+        return Ports(_merge_ranges([*self.ranges, *other.ranges]))
 
     def within(self, other: "Ports") -> bool:
         """Tell whether every port is one of `other`."""
@@ -149,7 +149,7 @@ class Ports:
         return spans(shown, 6) or "nothing"
 
 
-def _merged(ranges: Iterable[tuple[str, int, int]]) -> tuple[tuple[str, int, int], ...]:
+def _merge_ranges(ranges: Iterable[tuple[str, int, int]]) -> tuple[tuple[str, int, int], ...]:
     """Return the ranges sorted, those that touch as one."""
     found: list[tuple[str, int, int]] = []
     for name, first, last in sorted(ranges):
@@ -181,7 +181,7 @@ class Rule:
         )
 
 
-def opened(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[list[Rule], list[Rule]]:
+def compare_rules(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[list[Rule], list[Rule]]:
     """Return the rules that let more through than before, and the denials that no longer hold as they did.
 
     A changed priority counts as well: an allowing rule of a lower number, a denying one of a higher.

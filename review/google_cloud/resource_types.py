@@ -39,11 +39,11 @@ class TypeFacts:
 
     data: str = ""
     size: int = 0
-    perhaps: bool = False
+    is_loss_uncertain: bool = False
     kept: str = ""
-    makes: str = ""
+    creation_effect: str = ""
     again: str = ""
-    along: tuple[str, ...] = ()
+    deleted_with: tuple[str, ...] = ()
     kinds: frozenset[str] = frozenset()  # serves, network, code, costs, grants
     replaces: tuple[str, ...] = ()
     secret: tuple[str, ...] = ()
@@ -54,26 +54,26 @@ class TypeFacts:
 
 
 @cache
-def types() -> Mapping[str, Mapping[str, Any]]:
+def read_types() -> Mapping[str, Mapping[str, Any]]:
     """Return the table as it is written, by type."""
     found: Mapping[str, Mapping[str, Any]] = json.loads(TABLE.read_text("utf-8"))["types"]
     return found
 
 
 @cache
-def facts(type_: str) -> TypeFacts | None:
+def look_up_type(type_: str) -> TypeFacts | None:
     """Return what is known of a type; None where nothing is."""
-    row = types().get(type_)
+    row = read_types().get(type_)
     if row is None:
         return TypeFacts() if is_local(type_) else None
     return TypeFacts(
         data=row.get("data", ""),
         size=row.get("size", 0),
-        perhaps=row.get("perhaps", False),
+        is_loss_uncertain=row.get("perhaps", False),
         kept=row.get("kept", ""),
-        makes=row.get("makes", ""),
+        creation_effect=row.get("makes", ""),
         again=row.get("again", ""),
-        along=tuple(row.get("along", ())),
+        deleted_with=tuple(row.get("along", ())),
         kinds=frozenset(row.get("is", "").split()),
         replaces=tuple(row.get("replaces", "").split()),
         secret=tuple(row.get("secret", "").split()),
@@ -84,18 +84,18 @@ def facts(type_: str) -> TypeFacts | None:
     )
 
 
-def unknown_arguments(type_: str, paths: Iterable[str]) -> set[str]:
+def list_unknown_arguments(type_: str, paths: Iterable[str]) -> set[str]:
     """Return those arguments that the table does not have for a type that it has; empty for other types.
 
     `paths` are dotted, without indexes. What lies in a map or in a document is anybody's.
     """
-    found = facts(type_)
+    found = look_up_type(type_)
     if not found or not found.attributes:
         return set()
-    return {strange for path in paths if (strange := _unknown_part(found, path.split(".")))}
+    return {strange for path in paths if (strange := _find_unknown_part(found, path.split(".")))}
 
 
-def _unknown_part(known: TypeFacts, steps: list[str]) -> str:
+def _find_unknown_part(known: TypeFacts, steps: list[str]) -> str:
     """Return a path up to the step that a type does not have; empty where it has all."""
     if steps[0] not in known.attributes | ALWAYS:
         return steps[0]
@@ -115,10 +115,10 @@ def is_local(type_: str) -> bool:
 
 def is_known(type_: str) -> bool:
     """Tell whether it is known what a resource of this type is."""
-    return facts(type_) is not None
+    return look_up_type(type_) is not None
 
 
 def is_kind(type_: str, kind: str) -> bool:
     """Tell whether a type is of a kind: serves, network, code, costs or grants."""
-    found = facts(type_)
+    found = look_up_type(type_)
     return found is not None and kind in found.kinds

@@ -40,13 +40,13 @@ class Archive:
     ] = ()  # names that occur more than once: which of them runs depends on who unpacks
 
 
-def read(name: str, content: bytes) -> Archive:
+def read_artifact(name: str, content: bytes) -> Archive:
     """Read an artifact by its bytes; a file that is no zip is the only one in it."""
     digest = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
-    return replace(_read(name, content), digest=digest)
+    return replace(_read_archive(name, content), digest=digest)
 
 
-def _read(name: str, content: bytes) -> Archive:
+def _read_archive(name: str, content: bytes) -> Archive:
     if not content.startswith((b"PK\x03\x04", END_OF_DIRECTORY)):
         entry = Entry(zlib.crc32(content), len(content), content if len(content) <= MOST_FILE else None)
         return Archive({PurePosixPath(name).name: entry}, single=True)
@@ -58,7 +58,7 @@ def _read(name: str, content: bytes) -> Archive:
         return Archive(problem="it has more files than the limit")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return _files(archive)
+            return _read_entries(archive)
     except (
         zipfile.BadZipFile,
         NotImplementedError,
@@ -71,7 +71,7 @@ def _read(name: str, content: bytes) -> Archive:
         return Archive(problem="it is not a readable zip archive")
 
 
-def _files(archive: zipfile.ZipFile) -> Archive:
+def _read_entries(archive: zipfile.ZipFile) -> Archive:
     files: dict[str, Entry] = {}
     repeated: set[str] = set()
     left = MOST_READ
@@ -82,13 +82,13 @@ def _files(archive: zipfile.ZipFile) -> Archive:
             repeated.add(info.filename)
         content = None
         if info.file_size <= MOST_FILE and left > 0 and not info.flag_bits & 0x1:
-            content = _content(archive, info, min(MOST_FILE, left))
+            content = _read_content(archive, info, min(MOST_FILE, left))
             left -= len(content or b"")
         files[info.filename] = Entry(info.CRC, info.file_size, content)
     return Archive(files, repeated=tuple(sorted(repeated)))
 
 
-def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes | None:
+def _read_content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes | None:
     """Return at most `most` bytes of a file, whatever size the zip claims; None where it cannot be unpacked."""
     try:
         with archive.open(info) as file:
@@ -98,7 +98,7 @@ def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> byte
     return found if len(found) <= most else None
 
 
-def find(folders: tuple[Path, ...], path: str) -> bytes | None:
+def find_artifact(folders: tuple[Path, ...], path: str) -> bytes | None:
     """Return an artifact's bytes from the first of the folders that has it; None where none does.
 
     The path comes from the plan, which may be anybody's: only a regular file below a folder is read, and none that is
@@ -112,7 +112,11 @@ def find(folders: tuple[Path, ...], path: str) -> bytes | None:
         try:
             file = (root / path).resolve()
             inside = file.relative_to(root)
-            if _private(inside) or not stat.S_ISREG(file.stat().st_mode) or file.stat().st_size > MOST_BYTES:
+            if (
+                _is_private(inside)
+                or not stat.S_ISREG(file.stat().st_mode)
+                or file.stat().st_size > MOST_BYTES
+            ):
                 continue
             return file.read_bytes()
         except (OSError, ValueError):
@@ -120,7 +124,7 @@ def find(folders: tuple[Path, ...], path: str) -> bytes | None:
     return None
 
 
-def _private(path: Path) -> bool:
+def _is_private(path: Path) -> bool:
     return (
         any(part.startswith(".") for part in path.parts) or ".tfstate" in path.name or ".tfvars" in path.name
     )

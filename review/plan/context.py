@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from review.findings.text import span
 from review.google_cloud.grants import Grant
 from review.plan.archives import Archive
-from review.plan.model import Change, Plan, unindexed
+from review.plan.model import Change, Plan, strip_indexes
 from review.plan.naming import Names
-from review.plan.values import Values, get, known, text
-from review.secrets.forms import secrets_by_form
+from review.plan.values import Values, get_text, get_value, is_known
+from review.secrets.forms import find_secrets_by_form
 
 EXPRESSION = re.compile(r"\$\{((?:data\.)?[a-z][a-z0-9_]*\.[\w-]+)\.[\w.\[\]]+\}")
 ListGrants = Callable[[Change, Values, "Context"], Iterable[Grant]]
@@ -43,8 +43,12 @@ class Context:
             # A single word may be a secret's value that stands somewhere else: an address never is one.
             self.plan.secrets.keep(
                 each
-                for each in (change.configured, unindexed(change.previous), self.names.of(change.address))
-                if ("." in each or "/" in each) and "[" not in each and not any(secrets_by_form(each))
+                for each in (
+                    change.configured_address,
+                    strip_indexes(change.previous_address),
+                    self.names.of(change.address),
+                )
+                if ("." in each or "/" in each) and "[" not in each and not any(find_secrets_by_form(each))
             )
 
     @functools.cached_property
@@ -62,14 +66,14 @@ class Context:
         return {change.address: change for change in self.plan.changes if not change.deposed}
 
     @functools.cached_property
-    def granted(self) -> tuple[tuple[Change, Grant], ...]:
+    def all_grants(self) -> tuple[tuple[Change, Grant], ...]:
         """Every grant of the plan as it will be, those of what is deleted as they were."""
         return tuple(
             (each, grant) for each in self.plan.changes for grant in self.list_grants(each, each.values, self)
         )
 
     @functools.cached_property
-    def held(self) -> dict[tuple[str, bool], tuple[Grant, ...]]:
+    def grants_by_member(self) -> dict[tuple[str, bool], tuple[Grant, ...]]:
         """Grants by member, before (False) and after (True)."""
         found: dict[tuple[str, bool], tuple[Grant, ...]] = {}
         for change in self.plan.changes:
@@ -87,9 +91,9 @@ class Context:
         """Return the noun and the name of a change's resource."""
         return self.names.where(change)
 
-    def refers(self, change: Change, argument: str) -> str:
+    def referenced_address(self, change: Change, argument: str) -> str:
         """Return the address of the resource that an argument of a change refers to; empty where none."""
-        for reference in self.plan.references.get(change.configured, {}).get(argument, ()):
+        for reference in self.plan.references.get(change.configured_address, {}).get(argument, ()):
             found = REFERENCE.fullmatch(reference)
             if found and not found[1].startswith(("var.", "local.", "each.", "count.", "path.")):
                 return found[1]
@@ -99,7 +103,7 @@ class Context:
     def custom_roles(self) -> dict[str, Change]:
         """Custom roles that the plan declares, by their id."""
         declared = self.of_type("google_project_iam_custom_role", "google_organization_iam_custom_role")
-        return {text(each.values, "role_id"): each for each in declared}
+        return {get_text(each.values, "role_id"): each for each in declared}
 
     def referred(self, value: object) -> str:
         """Return the address that an expression of a synthesized stack refers to; empty for none."""
@@ -111,12 +115,12 @@ class Context:
         address = self.referred(value)
         return self.names.of(address) if address else ""
 
-    def told(self, change: Change, values: object, argument: str) -> str:
+    def format_argument(self, change: Change, values: object, argument: str) -> str:
         """Return an argument's value as a span; what is not known yet by the resource that it comes from."""
-        value = get(values, argument)
+        value = get_value(values, argument)
         if name := self.named(value):
             return f"that of {span(name)}"
-        if known(value):
-            return span(text(values, argument))
-        refers = self.refers(change, argument.split(".", maxsplit=1)[0])
+        if is_known(value):
+            return span(get_text(values, argument))
+        refers = self.referenced_address(change, argument.split(".", maxsplit=1)[0])
         return f"that of {span(self.names.of(refers))}" if refers else span(value)

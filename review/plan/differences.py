@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from review.findings.finding import Detail
-from review.findings.text import HIDDEN, UNKNOWN, clip, span, visible, written
+from review.findings.text import HIDDEN, UNKNOWN, escape_invisible, format_value, span, truncate
 from review.plan.model import Change
-from review.plan.values import deeper, known, leaves
+from review.plan.values import flatten_values, is_known, is_nested_deeper
 
 # Filled in by the provider, and told by what they follow from.
 COMPUTED = frozenset(
@@ -77,7 +77,7 @@ class Difference:
     after: Any
 
 
-def differences(change: Change) -> tuple[Difference, ...]:
+def list_differences(change: Change) -> tuple[Difference, ...]:
     """Return the arguments that differ, without what the provider fills in by itself."""
     before, after = change.old, change.new
     found = [
@@ -87,69 +87,69 @@ def differences(change: Change) -> tuple[Difference, ...]:
             (key in COMPUTED and (after.get(key) == UNKNOWN or key != "effective_labels"))
             or (key in STATUS and after.get(key) == UNKNOWN)
         )
-        for each in _between(before.get(key), after.get(key), key)
+        for each in _compare_values(before.get(key), after.get(key), key)
     ]
     if any(each.path.split(".")[0].split("[")[0] == "labels" for each in found):
         found = [each for each in found if not each.path.startswith("effective_labels")]
     return tuple(found)
 
 
-def differing_paths(change: Change) -> set[str]:
+def list_differing_paths(change: Change) -> set[str]:
     """Return the path of every leaf that differs, dotted and without indexes."""
     return {
         re.sub(r"\[[^\]]*\]", "", leaf)
-        for each in differences(change)
+        for each in list_differences(change)
         for side in (each.before, each.after)
-        for leaf, _ in leaves(side, each.path)
+        for leaf, _ in flatten_values(side, each.path)
     }
 
 
-def computed(change: Change) -> list[str]:
+def list_computed_arguments(change: Change) -> list[str]:
     """Return the arguments that are only known after the apply, though they are known now or asked for."""
     return sorted(
         key for key, value in change.new.items() if value == UNKNOWN and key not in COMPUTED | STATUS
     )
 
 
-def _between(before: Any, after: Any, path: str) -> Iterator[Difference]:
-    if before == after or (_empty(before) and _empty(after)) or _same_bucket(before, after):
+def _compare_values(before: Any, after: Any, path: str) -> Iterator[Difference]:
+    if before == after or (_is_unset(before) and _is_unset(after)) or _is_same_bucket(before, after):
         return
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in sorted({*before, *after}, key=str):
-            yield from _between(before.get(key), after.get(key), f"{path}.{key}")
+            yield from _compare_values(before.get(key), after.get(key), f"{path}.{key}")
         return
     if isinstance(before, list) and isinstance(after, list):
-        yield from _between_lists(before, after, path)
+        yield from _compare_lists(before, after, path)
         return
-    documents = _parsed(before), _parsed(after)
+    documents = _parse_json(before), _parse_json(after)
     if all(isinstance(each, dict | list) for each in documents):
-        yield from _between(*documents, path)
+        yield from _compare_values(*documents, path)
         return
     yield Difference(path, before, after)
 
 
-def _same_bucket(before: Any, after: Any) -> bool:
+def _is_same_bucket(before: Any, after: Any) -> bool:
     """The provider keeps a bucket's grants with its name as `b/NAME`."""
     return isinstance(before, str) and isinstance(after, str) and before == f"b/{after}"
 
 
-def _between_lists(before: list[Any], after: list[Any], path: str) -> Iterator[Difference]:
+def _compare_lists(before: list[Any], after: list[Any], path: str) -> Iterator[Difference]:
     """Compare by name where every item has one, by place where as many remain, else by what comes and goes."""
-    names = _named(before), _named(after)
+    names = _index_by_name(before), _index_by_name(after)
     if names[0] is not None and names[1] is not None:
         for name in sorted({*names[0], *names[1]}):
-            yield from _between(names[0].get(name), names[1].get(name), f"{path}[{name}]")
+            yield from _compare_values(names[0].get(name), names[1].get(name), f"{path}[{name}]")
     elif len(before) == len(after) and any(isinstance(each, dict | list) for each in [*before, *after]):
         for index, (old, new) in enumerate(zip(before, after, strict=True)):
-            yield from _between(old, new, path if len(before) == 1 else f"{path}[{index}]")
+            yield from _compare_values(old, new, path if len(before) == 1 else f"{path}[{index}]")
     else:
-        there = {written(each) for each in before}, {written(each) for each in after}
-        gone = [each for each in before if written(each) not in there[1]]
-        come = [each for each in after if written(each) not in there[0]]
+        there = {format_value(each) for each in before}, {format_value(each) for each in after}
+        gone = [each for each in before if format_value(each) not in there[1]]
+        come = [each for each in after if format_value(each) not in there[0]]
         if not gone and not come:
             yield Difference(path, before, after)  # only their order or their number
         if len(gone) == len(come) == 1:
-            yield from _between(gone[0], come[0], path)
+            yield from _compare_values(gone[0], come[0], path)
             return
         for old in gone:
             yield Difference(path, old, None)
@@ -157,26 +157,26 @@ def _between_lists(before: list[Any], after: list[Any], path: str) -> Iterator[D
             yield Difference(path, None, new)
 
 
-def _named(items: list[Any]) -> dict[str, Any] | None:
+def _index_by_name(items: list[Any]) -> dict[str, Any] | None:
     found = {}
     for each in items:
         key = each.get("name") or each.get("id") if isinstance(each, Mapping) else None
-        if not isinstance(key, str) or not known(key) or key in found:
+        if not isinstance(key, str) or not is_known(key) or key in found:
             return None
         found[key] = each
     return found
 
 
-def _empty(value: Any) -> bool:
+def _is_unset(value: Any) -> bool:
     """Tell whether a value says nothing: unset, or a block of such values, which providers fill in."""
     if isinstance(value, Mapping):
-        return all(_empty(each) for each in value.values())
+        return all(_is_unset(each) for each in value.values())
     if isinstance(value, list):
-        return all(_empty(each) for each in value)
+        return all(_is_unset(each) for each in value)
     return value in (None, "", False, 0)
 
 
-def _parsed(value: Any) -> Any:
+def _parse_json(value: Any) -> Any:
     """Return a JSON document that a text holds; None for any other text."""
     if not isinstance(value, str) or value[:1] not in ("[", "{"):
         return None
@@ -184,10 +184,10 @@ def _parsed(value: Any) -> Any:
         found = json.loads(value)
     except (ValueError, RecursionError):
         return None
-    return None if deeper(found, DEEPEST) else found
+    return None if is_nested_deeper(found, DEEPEST) else found
 
 
-def told(difference: Difference) -> str:
+def format_difference(difference: Difference) -> str:
     """Return a difference as one line, its values as spans."""
     before, after = difference.before, difference.after
     if before == after:
@@ -195,11 +195,11 @@ def told(difference: Difference) -> str:
     if isinstance(before, str) and isinstance(after, str) and HIDDEN in before and HIDDEN in after:
         return f"{span(difference.path)}: changed (sensitive)"
     if isinstance(before, str) and isinstance(after, str) and max(len(before), len(after)) > LONG:
-        before, after = _around(visible(before), visible(after))
+        before, after = _from_first_difference(escape_invisible(before), escape_invisible(after))
     return f"{span(difference.path)}: {span(before)} → {span(after)}"
 
 
-def _around(before: str, after: str) -> tuple[str, str]:
+def _from_first_difference(before: str, after: str) -> tuple[str, str]:
     """Return two long texts from shortly before the place where they begin to differ."""
     at = next(
         (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b),
@@ -209,27 +209,30 @@ def _around(before: str, after: str) -> tuple[str, str]:
     return (f"…{before[at:]}", f"…{after[at:]}") if at else (before, after)
 
 
-def arguments(change: Change) -> tuple[Detail, ...]:
+def list_argument_details(change: Change) -> tuple[Detail, ...]:
     """Return every argument that differs, as details: one list, and a diff for each long text."""
-    found = differences(change)
+    found = list_differences(change)
     if change.action in ("create", "replace"):  # of what is made anew, nearly everything is only known then
         found = tuple(each for each in found if each.after != UNKNOWN)
     long = [each for each in found if _is_long(each)]
-    lines = tuple(told(each) for each in found if each not in long)
+    lines = tuple(format_difference(each) for each in found if each not in long)
     details = [Detail("arguments", lines)] if lines else []
-    return (*details, *(Detail(span(each.path), diff(each.before, each.after), "diff") for each in long))
+    return (
+        *details,
+        *(Detail(span(each.path), diff_lines(each.before, each.after), "diff") for each in long),
+    )
 
 
 def _is_long(difference: Difference) -> bool:
     both = (difference.before, difference.after)
-    return all(isinstance(each, str) and known(each) for each in both) and any(
+    return all(isinstance(each, str) and is_known(each) for each in both) and any(
         len(each) > LONG or "\n" in each for each in both
     )
 
 
-def diff(before: str, after: str, most: int = MOST_SHOWN) -> tuple[str, ...]:
+def diff_lines(before: str, after: str, most: int = MOST_SHOWN) -> tuple[str, ...]:
     """Return a short diff of two texts, line by line, without headers; it says what it leaves out."""
-    old, new = _lines(before), _lines(after)
+    old, new = _split_lines(before), _split_lines(after)
     start = 0
     while start < min(len(old), len(new)) and old[start] == new[start]:
         start += 1
@@ -242,16 +245,16 @@ def diff(before: str, after: str, most: int = MOST_SHOWN) -> tuple[str, ...]:
     lo = max(0, start - CONTEXT_LINES)
     tail = max(0, end - CONTEXT_LINES)
     shown = [
-        line if not line.startswith("@@") else _hunk(line, lo)
+        line if not line.startswith("@@") else _renumber_hunk(line, lo)
         for line in difflib.unified_diff(
             old[lo : len(old) - tail], new[lo : len(new) - tail], n=CONTEXT_LINES, lineterm=""
         )
     ][2:]
-    lines = [clip(visible(line.expandtabs(4)), 240) for line in shown]
+    lines = [truncate(escape_invisible(line.expandtabs(4)), 240) for line in shown]
     return tuple(lines if len(lines) <= most else [*lines[:most], f"(and {len(lines) - most} more lines)"])
 
 
-def _lines(text: str) -> list[str]:
+def _split_lines(text: str) -> list[str]:
     """Return the lines of a text, long ones broken where SQL and lists would be."""
     return [
         part
@@ -260,7 +263,7 @@ def _lines(text: str) -> list[str]:
     ]
 
 
-def _hunk(line: str, skipped: int) -> str:
+def _renumber_hunk(line: str, skipped: int) -> str:
     """Return a hunk's header with the line numbers of the whole text."""
     words = line.split(" ")
     for at in (1, 2):

@@ -30,12 +30,12 @@ class Change:
     index: str = ""
     reason: str = ""
     replace_paths: tuple[str, ...] = ()
-    previous: str = ""  # the address it moves from
-    importing: str = ""  # the id it is imported by
+    previous_address: str = ""  # the address it moves from
+    import_id: str = ""  # the id it is imported by
     deposed: str = ""
-    deferred: str = ""  # why it waits for a later plan
-    certain: bool = True  # False where only the provider knows whether an update replaces
-    prevented: bool = False  # prevent_destroy: Terraform refuses to destroy it
+    deferred_reason: str = ""  # why it waits for a later plan
+    is_action_certain: bool = True  # False where only the provider knows whether an update replaces
+    is_destroy_prevented: bool = False  # prevent_destroy: Terraform refuses to destroy it
 
     @property
     def action(self) -> str:
@@ -80,9 +80,9 @@ class Change:
         return "forget" in self.actions
 
     @property
-    def configured(self) -> str:
+    def configured_address(self) -> str:
         """The address in the configuration, without indexes."""
-        return unindexed(self.address)
+        return strip_indexes(self.address)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Output:
     action: str
     before: Any
     after: Any
-    disclosed: bool = False  # it was marked as sensitive, and no longer is
+    is_disclosed: bool = False  # it was marked as sensitive, and no longer is
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Invocation:
         ""  # the address of the resource whose change triggers it; empty where the command line does
     )
     event: str = ""  # before or after which step of that resource, such as AfterCreate
-    deferred: str = ""  # why it waits for a later plan
+    deferred_reason: str = ""  # why it waits for a later plan
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Plan:
 
     changes: tuple[Change, ...] = ()
     drift: tuple[Change, ...] = ()
-    deferred: tuple[Change, ...] = ()
+    deferred_changes: tuple[Change, ...] = ()
     outputs: tuple[Output, ...] = ()
     checks: tuple[Check, ...] = ()
     invocations: tuple[Invocation, ...] = ()
@@ -133,16 +133,16 @@ class Plan:
     complete: bool | None = True  # None where the plan does not say it: Terraform before 1.8, OpenTofu
     format: str = ""
     applyable: bool | None = None
-    compared: bool = False  # made from two synthesized stacks, not by Terraform
+    is_comparison: bool = False  # made from two synthesized stacks, not by Terraform
     # Address in the configuration → argument → what it refers to.
     references: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     # Address in the configuration → its provisioners, as `type`, `when` and `arguments`; the old ones of a comparison.
     provisioners: Mapping[str, tuple[Values, ...]] = field(default_factory=dict)
     old_provisioners: Mapping[str, tuple[Values, ...]] = field(default_factory=dict)
-    beside: tuple[Finding, ...] = ()  # what two stacks differ in beside resources and outputs
+    other_findings: tuple[Finding, ...] = ()  # what two stacks differ in beside resources and outputs
     secrets: Secrets = field(default_factory=Secrets)
 
 
-def unindexed(address: str) -> str:
+def strip_indexes(address: str) -> str:
     """Return an address without its indexes, which may hold dots, brackets and quotes themselves."""
     return re.sub(r'\[(?:"(?:[^"\\]|\\.)*"|\d+)\]', "", address)

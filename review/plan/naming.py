@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from review.findings.text import span
-from review.plan.model import Change, unindexed
+from review.plan.model import Change, strip_indexes
 
 HASH = re.compile(r"_[0-9A-F]{8}(?=$|[\[.\"])")  # what CDKTF appends to a construct's name
 
@@ -38,7 +38,7 @@ NOUNS = {
 }
 
 
-def noun(type_: str) -> str:
+def type_noun(type_: str) -> str:
     """Return what people call a type: `bucket`, `compute router nat`."""
     known = NOUNS.get(type_)
     if known:
@@ -62,7 +62,7 @@ class Names:
 
     def of(self, address: str) -> str:
         """Return the name of an address, as plain text."""
-        bare = unindexed(address)
+        bare = strip_indexes(address)
         path = self._constructs.get(bare)
         if path:
             return path + address[len(bare) :] if address.startswith(bare) else path
@@ -70,10 +70,10 @@ class Names:
 
     def where(self, change: Change) -> str:
         """Return the noun and the name of a change's resource, the name as a span."""
-        return f"{noun(change.type)} {span(self.of(change.address))}"
+        return f"{type_noun(change.type)} {span(self.of(change.address))}"
 
 
-def constructs(document: Mapping[str, Any]) -> dict[str, str]:
+def read_construct_paths(document: Mapping[str, Any]) -> dict[str, str]:
     """Return `type.name` → path below the stack for each resource of a synthesized stack (`cdk.tf.json`)."""
     found: dict[str, str] = {}
     for section, prefix in (("resource", ""), ("data", "data.")):

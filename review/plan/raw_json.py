@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def string(raw: Mapping[str, Any], key: str) -> str:
+def get_string(raw: Mapping[str, Any], key: str) -> str:
     """Return a text; empty for anything else."""
     found = raw.get(key)
     return found if isinstance(found, str) else ""
 
 
-def mapping(value: Any) -> dict[str, Any]:
+def as_mapping(value: Any) -> dict[str, Any]:
     """Return an object; an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
-def mappings(value: Any) -> list[dict[str, Any]]:
+def list_mappings(value: Any) -> list[dict[str, Any]]:
     """Return the objects of a list."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

@@ -11,11 +11,11 @@ from typing import Any
 
 from review.errors import PlanError
 from review.findings.text import SIGNS, UNKNOWN
-from review.plan.configuration import provisioners, references
+from review.plan.configuration import read_provisioners, read_references
 from review.plan.model import Change, Check, Invocation, Output, Plan
-from review.plan.raw_json import mapping, string
-from review.plan.secret_marks import secrets_of_plan
-from review.plan.values import Values, deeper
+from review.plan.raw_json import as_mapping, get_string
+from review.plan.secret_marks import collect_plan_secrets
+from review.plan.values import Values, is_nested_deeper
 from review.secrets.masking import Secrets
 
 MOST_BYTES = 128 * 1024 * 1024
@@ -49,7 +49,7 @@ def read_json(content: bytes, what: str) -> dict[str, Any]:
     # Our own signs are no character that a plan may hold.
     text = SIGNS.sub("�", re.sub(r"\\u[eE]00[0-4]", r"\\ufffd", text))
     try:
-        document = json.loads(text.removeprefix("﻿"), parse_constant=_refuse)
+        document = json.loads(text.removeprefix("﻿"), parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and '"@level"' in text[:2000]:
             raise PlanError(
@@ -64,12 +64,12 @@ def read_json(content: bytes, what: str) -> dict[str, Any]:
         ) from None
     if not isinstance(document, dict):
         raise PlanError(f"{what} is not a JSON object")
-    if deeper(document, DEEPEST):
+    if is_nested_deeper(document, DEEPEST):
         raise PlanError(f"{what} is nested deeper than {DEEPEST} levels")
     return document
 
 
-def _refuse(constant: str) -> float:
+def _refuse_constant(constant: str) -> float:
     raise ValueError(constant)
 
 
@@ -91,28 +91,30 @@ def read_plan(content: bytes, what: str = "the plan") -> Plan:
         if "values" in document:
             raise PlanError(f"{what} is a state: give `terraform show -json` the file of a plan")
         raise PlanError(f"{what} is not a plan: give `terraform show -json` the file of a plan")
-    secrets = secrets_of_plan(document)
+    secrets = collect_plan_secrets(document)
     return Plan(
-        changes=_changes(document, "resource_changes", secrets),
-        drift=_changes(document, "resource_drift", secrets),
-        deferred=_deferred(document, secrets),
-        outputs=_outputs(document, secrets),
-        checks=tuple(_checks(document, secrets)),
+        changes=_read_changes(document, "resource_changes", secrets),
+        drift=_read_changes(document, "resource_drift", secrets),
+        deferred_changes=_read_deferred(document, secrets),
+        outputs=_read_outputs(document, secrets),
+        checks=tuple(_read_checks(document, secrets)),
         invocations=(
-            *(_invocation(each, secrets) for each in _list(document, "action_invocations")),
+            *(_read_invocation(each, secrets) for each in _list_objects(document, "action_invocations")),
             *(
-                _invocation(
-                    mapping(each.get("action_invocation")), secrets, string(each, "reason") or "unknown"
+                _read_invocation(
+                    as_mapping(each.get("action_invocation")),
+                    secrets,
+                    get_string(each, "reason") or "unknown",
                 )
-                for each in _list(document, "deferred_action_invocations")
+                for each in _list_objects(document, "deferred_action_invocations")
             ),
         ),
         errored=document.get("errored") is True,
         complete=document.get("complete") if isinstance(document.get("complete"), bool) else None,
         format=version,
         applyable=document.get("applyable") if isinstance(document.get("applyable"), bool) else None,
-        references=references(document),
-        provisioners=provisioners(document, secrets),
+        references=read_references(document),
+        provisioners=read_provisioners(document, secrets),
         secrets=secrets,
     )
 
@@ -120,7 +122,7 @@ def read_plan(content: bytes, what: str = "the plan") -> Plan:
 # --- the parts ----------------------------------------------------------------------------------------
 
 
-def _list(document: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
+def _list_objects(document: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
     found = document.get(part)
     if found is None:
         return []
@@ -129,26 +131,31 @@ def _list(document: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
     return found
 
 
-def _changes(document: Mapping[str, Any], part: str, secrets: Secrets) -> tuple[Change, ...]:
-    found = [_change(each, f"{part}[{index}]", secrets) for index, each in enumerate(_list(document, part))]
+def _read_changes(document: Mapping[str, Any], part: str, secrets: Secrets) -> tuple[Change, ...]:
+    found = [
+        _read_change(each, f"{part}[{index}]", secrets)
+        for index, each in enumerate(_list_objects(document, part))
+    ]
     return tuple(sorted(found, key=lambda change: (change.address, change.deposed)))
 
 
-def _deferred(document: Mapping[str, Any], secrets: Secrets) -> tuple[Change, ...]:
+def _read_deferred(document: Mapping[str, Any], secrets: Secrets) -> tuple[Change, ...]:
     found = []
-    for index, each in enumerate(_list(document, "deferred_changes")):
+    for index, each in enumerate(_list_objects(document, "deferred_changes")):
         where = f"deferred_changes[{index}]"
         if not isinstance(each.get("resource_change"), dict):
             raise PlanError(f"{where}.resource_change is not an object; is the plan damaged?")
         found.append(
-            _change(each["resource_change"], where, secrets, deferred=string(each, "reason") or "unknown")
+            _read_change(
+                each["resource_change"], where, secrets, deferred=get_string(each, "reason") or "unknown"
+            )
         )
     return tuple(sorted(found, key=lambda change: change.address))
 
 
-def _change(raw: Mapping[str, Any], where: str, secrets: Secrets, deferred: str = "") -> Change:
+def _read_change(raw: Mapping[str, Any], where: str, secrets: Secrets, deferred: str = "") -> Change:
     change = raw.get("change")
-    address, type_ = raw.get("address") or _derived_address(raw), raw.get("type")
+    address, type_ = raw.get("address") or _derive_address(raw), raw.get("type")
     if not isinstance(address, str) or not isinstance(type_, str) or not isinstance(change, dict):
         raise PlanError(f"{where} lacks an address, a type or a change; is the plan damaged?")
     actions = change.get("actions")
@@ -163,7 +170,7 @@ def _change(raw: Mapping[str, Any], where: str, secrets: Secrets, deferred: str 
     after = values["after"]
     unknown = change.get("after_unknown")
     if isinstance(unknown, dict) and (after is not None or "create" in actions or "update" in actions):
-        after = _with_unknown(after or {}, unknown)
+        after = _mark_unknown(after or {}, unknown)
     elif unknown is True:
         after = {} if after is None else after
     importing = change.get("importing")
@@ -173,25 +180,25 @@ def _change(raw: Mapping[str, Any], where: str, secrets: Secrets, deferred: str 
         actions=tuple(actions),
         before=values["before"],
         after=after,
-        mode=string(raw, "mode") or "managed",
-        name=string(raw, "name"),
-        module=string(raw, "module_address"),
+        mode=get_string(raw, "mode") or "managed",
+        name=get_string(raw, "name"),
+        module=get_string(raw, "module_address"),
         index="" if raw.get("index") is None else str(raw["index"]),
-        reason=string(raw, "action_reason"),
-        replace_paths=tuple(_paths(change.get("replace_paths"))),
-        previous=string(raw, "previous_address"),
-        importing=_importing(importing),
-        deposed=string(raw, "deposed"),
-        deferred=deferred,
+        reason=get_string(raw, "action_reason"),
+        replace_paths=tuple(_join_paths(change.get("replace_paths"))),
+        previous_address=get_string(raw, "previous_address"),
+        import_id=_read_import(importing),
+        deposed=get_string(raw, "deposed"),
+        deferred_reason=deferred,
     )
 
 
-def _derived_address(raw: Mapping[str, Any]) -> str | None:
+def _derive_address(raw: Mapping[str, Any]) -> str | None:
     """Return the address of an entry that has none, as in drift of format 0.2; None where nothing names it."""
     type_, name, index = raw.get("type"), raw.get("name"), raw.get("index")
     if not isinstance(type_, str) or not isinstance(name, str):
         return None
-    module = f"{string(raw, 'module_address')}." if raw.get("module_address") else ""
+    module = f"{get_string(raw, 'module_address')}." if raw.get("module_address") else ""
     data = "data." if raw.get("mode") == "data" else ""
     return f"{module}{data}{type_}.{name}{'' if index is None else f'[{json.dumps(index)}]'}"
 
@@ -201,7 +208,7 @@ def _as_values(hidden: Any) -> Values:
     return hidden if isinstance(hidden, Mapping) else {}
 
 
-def _importing(importing: Any) -> str:
+def _read_import(importing: Any) -> str:
     if not isinstance(importing, dict):
         return ""
     if isinstance(importing.get("id"), str) and importing["id"]:
@@ -209,39 +216,39 @@ def _importing(importing: Any) -> str:
     return json.dumps(importing.get("identity", "an unknown id"), sort_keys=True)
 
 
-def _with_unknown(value: Any, unknown: Any) -> Any:
+def _mark_unknown(value: Any, unknown: Any) -> Any:
     """Return `value` with UNKNOWN where the mark of the same shape says so."""
     if unknown is True:
         return UNKNOWN
     if isinstance(unknown, dict) and (value is None or isinstance(value, Mapping)):
         result = dict(value or {})
         for key, mark in unknown.items():
-            if _any_true(mark):
-                result[key] = _with_unknown(result.get(key), mark)
+            if _has_mark(mark):
+                result[key] = _mark_unknown(result.get(key), mark)
         return result
     if isinstance(unknown, list) and (value is None or isinstance(value, list)):
         items = list(value or [])
         items += [None] * (len(unknown) - len(items))
         return [
-            _with_unknown(each, mark)
+            _mark_unknown(each, mark)
             for each, mark in zip(items, [*unknown, *[None] * len(items)], strict=False)
         ]
     return value
 
 
-def _any_true(mark: Any) -> bool:
+def _has_mark(mark: Any) -> bool:
     if isinstance(mark, dict):
-        return any(_any_true(each) for each in mark.values())
-    return any(_any_true(each) for each in mark) if isinstance(mark, list) else mark is True
+        return any(_has_mark(each) for each in mark.values())
+    return any(_has_mark(each) for each in mark) if isinstance(mark, list) else mark is True
 
 
-def _paths(paths: Any) -> Iterator[str]:
+def _join_paths(paths: Any) -> Iterator[str]:
     for path in paths if isinstance(paths, list) else []:
         if isinstance(path, list):
             yield ".".join(str(step) for step in path if not isinstance(step, int))
 
 
-def _outputs(document: Mapping[str, Any], secrets: Secrets) -> tuple[Output, ...]:
+def _read_outputs(document: Mapping[str, Any], secrets: Secrets) -> tuple[Output, ...]:
     changes = document.get("output_changes") or {}
     if not isinstance(changes, dict) or not all(isinstance(each, dict) for each in changes.values()):
         raise PlanError("the plan's output_changes is not an object of objects; is it damaged?")
@@ -251,21 +258,21 @@ def _outputs(document: Mapping[str, Any], secrets: Secrets) -> tuple[Output, ...
         actions = change.get("actions")
         if not isinstance(actions, list) or not actions or not all(isinstance(each, str) for each in actions):
             raise PlanError("an output's actions are not a list of actions; is the plan damaged?")
-        disclosed = bool(_any_true(change.get("before_sensitive"))) and not _any_true(
+        disclosed = bool(_has_mark(change.get("before_sensitive"))) and not _has_mark(
             change.get("after_sensitive")
         )
         disclosed = disclosed and actions != ["delete"]
         if actions == ["no-op"] and not disclosed:
             continue
         marks = (change.get("before_sensitive"), change.get("after_sensitive"))
-        after = _with_unknown(secrets.hide(change.get("after"), *marks), change.get("after_unknown"))
+        after = _mark_unknown(secrets.hide(change.get("after"), *marks), change.get("after_unknown"))
         action = "replace" if len(actions) > 1 else actions[0]
         found.append(Output(name, action, secrets.hide(change.get("before"), *marks), after, disclosed))
     return tuple(found)
 
 
-def _checks(document: Mapping[str, Any], secrets: Secrets) -> Iterator[Check]:
-    for each in _list(document, "checks"):
+def _read_checks(document: Mapping[str, Any], secrets: Secrets) -> Iterator[Check]:
+    for each in _list_objects(document, "checks"):
         instances = each.get("instances")
         problems = [
             secrets.mask(problem["message"])
@@ -277,18 +284,18 @@ def _checks(document: Mapping[str, Any], secrets: Secrets) -> Iterator[Check]:
         address = each.get("address")
         name = address.get("to_display") if isinstance(address, dict) else ""
         yield Check(
-            name if isinstance(name, str) else "", string(each, "status") or "unknown", tuple(problems)
+            name if isinstance(name, str) else "", get_string(each, "status") or "unknown", tuple(problems)
         )
 
 
-def _invocation(raw: Mapping[str, Any], secrets: Secrets, deferred: str = "") -> Invocation:
+def _read_invocation(raw: Mapping[str, Any], secrets: Secrets, deferred: str = "") -> Invocation:
     values = _as_values(secrets.hide(raw.get("config_values") or {}, raw.get("config_sensitive")))
-    trigger = mapping(raw.get("lifecycle_action_trigger"))
+    trigger = as_mapping(raw.get("lifecycle_action_trigger"))
     return Invocation(
-        address=string(raw, "address"),
-        type=string(raw, "type"),
-        values=_as_values(_with_unknown(values, raw.get("config_unknown"))),
-        trigger=string(trigger, "triggering_resource_address"),
-        event=string(trigger, "action_trigger_event"),
-        deferred=deferred,
+        address=get_string(raw, "address"),
+        type=get_string(raw, "type"),
+        values=_as_values(_mark_unknown(values, raw.get("config_unknown"))),
+        trigger=get_string(trigger, "triggering_resource_address"),
+        event=get_string(trigger, "action_trigger_event"),
+        deferred_reason=deferred,
     )

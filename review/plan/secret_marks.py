@@ -3,88 +3,94 @@
 from collections.abc import Mapping
 from typing import Any
 
-from review.plan.raw_json import mapping, mappings
-from review.secrets.forms import secrets_by_form
-from review.secrets.masking import Secrets, marked, named
+from review.plan.raw_json import as_mapping, list_mappings
+from review.secrets.forms import find_secrets_by_form
+from review.secrets.masking import Secrets, find_marked_values, find_named_secrets
 
 
-def secrets_of_plan(document: Mapping[str, Any]) -> Secrets:
+def collect_plan_secrets(document: Mapping[str, Any]) -> Secrets:
     """Collect each secret of the document, wherever it is marked: changes, states, outputs, variables."""
     secrets = Secrets()
-    secrets.add(list(secrets_by_form(document)))
+    secrets.add(list(find_secrets_by_form(document)))
     secrets.add(
         list(
-            named(
-                mapping(document.get("variables"))
+            find_named_secrets(
+                as_mapping(document.get("variables"))
                 | {
-                    name: mapping(each).get("value")
-                    for name, each in mapping(document.get("variables")).items()
+                    name: as_mapping(each).get("value")
+                    for name, each in as_mapping(document.get("variables")).items()
                 }
             )
         )
     )
     changes = [
-        each for part in ("resource_changes", "resource_drift") for each in mappings(document.get(part))
+        each for part in ("resource_changes", "resource_drift") for each in list_mappings(document.get(part))
     ]
-    changes += [mapping(each.get("resource_change")) for each in mappings(document.get("deferred_changes"))]
-    marked_changes = [mapping(each.get("change")) for each in changes]
-    marked_changes += [mapping(each) for each in mapping(document.get("output_changes")).values()]
+    changes += [
+        as_mapping(each.get("resource_change")) for each in list_mappings(document.get("deferred_changes"))
+    ]
+    marked_changes = [as_mapping(each.get("change")) for each in changes]
+    marked_changes += [as_mapping(each) for each in as_mapping(document.get("output_changes")).values()]
     for change in marked_changes:
         marks = (change.get("before_sensitive"), change.get("after_sensitive"))
         for side in ("before", "after"):
             for mark in marks:
-                for value in marked(change.get(side), mark):
+                for value in find_marked_values(change.get(side), mark):
                     secrets.add(value)
-            secrets.add(list(named(change.get(side))))
+            secrets.add(list(find_named_secrets(change.get(side))))
     invocations = [
-        *mappings(document.get("action_invocations")),
+        *list_mappings(document.get("action_invocations")),
         *(
-            mapping(each.get("action_invocation"))
-            for each in mappings(document.get("deferred_action_invocations"))
+            as_mapping(each.get("action_invocation"))
+            for each in list_mappings(document.get("deferred_action_invocations"))
         ),
     ]
     for each in invocations:
-        secrets.add(list(marked(each.get("config_values"), each.get("config_sensitive"))))
-        secrets.add(list(named(each.get("config_values"))))
-    prior = mapping(mapping(document.get("prior_state")).get("values"))
-    for state in (mapping(document.get("planned_values")), mapping(document.get("proposed_unknown")), prior):
-        _of_state(state, secrets)
-    _of_configuration(document, secrets)
+        secrets.add(list(find_marked_values(each.get("config_values"), each.get("config_sensitive"))))
+        secrets.add(list(find_named_secrets(each.get("config_values"))))
+    prior = as_mapping(as_mapping(document.get("prior_state")).get("values"))
+    for state in (
+        as_mapping(document.get("planned_values")),
+        as_mapping(document.get("proposed_unknown")),
+        prior,
+    ):
+        _collect_state_secrets(state, secrets)
+    _collect_configuration_secrets(document, secrets)
     return secrets
 
 
-def _of_state(state: Mapping[str, Any], secrets: Secrets) -> None:
-    for output in mapping(state.get("outputs")).values():
-        if mapping(output).get("sensitive") is True:
-            secrets.add(mapping(output).get("value"))
-    modules = [mapping(state.get("root_module"))]
+def _collect_state_secrets(state: Mapping[str, Any], secrets: Secrets) -> None:
+    for output in as_mapping(state.get("outputs")).values():
+        if as_mapping(output).get("sensitive") is True:
+            secrets.add(as_mapping(output).get("value"))
+    modules = [as_mapping(state.get("root_module"))]
     while modules:
         module = modules.pop()
-        modules += mappings(module.get("child_modules"))
-        for resource in mappings(module.get("resources")):
-            for value in marked(resource.get("values"), resource.get("sensitive_values")):
+        modules += list_mappings(module.get("child_modules"))
+        for resource in list_mappings(module.get("resources")):
+            for value in find_marked_values(resource.get("values"), resource.get("sensitive_values")):
                 secrets.add(value)
 
 
-def _of_configuration(document: Mapping[str, Any], secrets: Secrets) -> None:
+def _collect_configuration_secrets(document: Mapping[str, Any], secrets: Secrets) -> None:
     """Collect the values of sensitive variables, which the JSON holds in plain text, and the providers' own."""
-    configuration = mapping(document.get("configuration"))
-    given = mapping(document.get("variables"))
+    configuration = as_mapping(document.get("configuration"))
+    given = as_mapping(document.get("variables"))
     modules = [
         (
-            mapping(configuration.get("root_module")),
-            {name: mapping(each).get("value") for name, each in given.items()},
+            as_mapping(configuration.get("root_module")),
+            {name: as_mapping(each).get("value") for name, each in given.items()},
         )
     ]
     while modules:
         module, values = modules.pop()
-        for name, variable in mapping(module.get("variables")).items():
-            if mapping(variable).get("sensitive") is True:
-                secrets.add([values.get(name), mapping(variable).get("default")])
-        for call in mapping(module.get("module_calls")).values():
-            expressions = mapping(mapping(call).get("expressions"))
-            constants = {name: mapping(each).get("constant_value") for name, each in expressions.items()}
-            modules.append((mapping(mapping(call).get("module")), constants))
-    for provider in mapping(configuration.get("provider_config")).values():
-        for name, expression in mapping(mapping(provider).get("expressions")).items():
-            secrets.add(list(named(mapping(expression).get("constant_value"), name)))
+        for name, variable in as_mapping(module.get("variables")).items():
+            if as_mapping(variable).get("sensitive") is True:
+                secrets.add([values.get(name), as_mapping(variable).get("default")])
+        for call in as_mapping(module.get("module_calls")).values():
+            expressions = as_mapping(as_mapping(call).get("expressions"))
+            constants = {name: as_mapping(each).get("constant_value") for name, each in expressions.items()}
+            modules.append((as_mapping(as_mapping(call).get("module")), constants))
+    for provider in as_mapping(configuration.get("provider_config")).values():
+        for name, expression in as_mapping(as_mapping(provider).get("expressions")).items():
+            secrets.add(list(find_named_secrets(as_mapping(expression).get("constant_value"), name)))

@@ -11,33 +11,33 @@ from review.findings.text import HIDDEN, UNKNOWN
 Values = Mapping[str, Any]
 
 
-def first(value: Any) -> Any:
+def unwrap_block(value: Any) -> Any:
     """Return the only block of a list of blocks, or the value itself."""
     return value[0] if isinstance(value, list) and value and isinstance(value[0], Mapping) else value
 
 
-def get(values: Any, path: str) -> Any:
+def get_value(values: Any, path: str) -> Any:
     """Return what lies at a dotted path, through single blocks; None where nothing does."""
     found = values
     for step in path.split("."):
-        found = first(found)
+        found = unwrap_block(found)
         if not isinstance(found, Mapping):
             return None
         found = found.get(step)
     return found
 
 
-def text(values: Any, path: str, default: str = "") -> str:
+def get_text(values: Any, path: str, default: str = "") -> str:
     """Return a text, a number as one; `default` for anything else."""
-    found = get(values, path)
+    found = get_value(values, path)
     if isinstance(found, bool) or not isinstance(found, str | int | float):
         return default
     return str(found)
 
 
-def number(values: Any, path: str) -> float | None:
+def get_number(values: Any, path: str) -> float | None:
     """Return a number, also one that is written as text; None for anything else."""
-    found = get(values, path)
+    found = get_value(values, path)
     if isinstance(found, bool) or not isinstance(found, str | int | float):
         return None
     try:
@@ -47,34 +47,34 @@ def number(values: Any, path: str) -> float | None:
     return result if abs(result) < 1e18 else None
 
 
-def flag(values: Any, path: str, *, default: bool = False) -> bool:
+def get_flag(values: Any, path: str, *, default: bool = False) -> bool:
     """Return a boolean, also one that is written as text."""
-    found = get(values, path)
+    found = get_value(values, path)
     if isinstance(found, str):
         return found == "true" if found in ("true", "false") else default
     return found if isinstance(found, bool) else default
 
 
-def blocks(values: Any, path: str) -> list[Values]:
+def get_blocks(values: Any, path: str) -> list[Values]:
     """Return every block at a path."""
-    found = get(values, path)
+    found = get_value(values, path)
     if isinstance(found, Mapping):
         return [found]
     return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
 
 
-def texts(values: Any, path: str) -> list[str]:
+def get_texts(values: Any, path: str) -> list[str]:
     """Return the texts of a list."""
-    found = get(values, path)
+    found = get_value(values, path)
     return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
 
 
-def known(value: Any) -> bool:
+def is_known(value: Any) -> bool:
     """Tell whether a value is there and can be looked at: neither unknown until apply nor secret."""
     return value is not None and not (isinstance(value, str) and (UNKNOWN in value or HIDDEN in value))
 
 
-def seconds(duration: Any) -> float | None:
+def parse_duration(duration: Any) -> float | None:
     """Return the seconds of a duration such as `3600s`, `30d`, `1.5h`, `10m` or a bare number."""
     if not isinstance(duration, str) or not duration:
         return None
@@ -86,7 +86,7 @@ def seconds(duration: Any) -> float | None:
         return None
 
 
-def period(length: float | None) -> str:
+def format_duration(length: float | None) -> str:
     """Return seconds in words, in the largest unit that divides them."""
     if length is None:
         return "an unknown time"
@@ -97,7 +97,7 @@ def period(length: float | None) -> str:
     return f"{length:,g} second{'' if length == 1 else 's'}"
 
 
-def deeper(value: Any, levels: int) -> bool:
+def is_nested_deeper(value: Any, levels: int) -> bool:
     """Tell whether a value is nested deeper than so many levels, without recursion."""
     level = [value]
     for _ in range(levels):
@@ -113,18 +113,18 @@ def deeper(value: Any, levels: int) -> bool:
     return True
 
 
-def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def flatten_values(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every leaf with its dotted path; an empty list or mapping is a leaf."""
     if isinstance(value, Mapping) and value:
         for key, inside in value.items():
-            yield from leaves(inside, f"{path}.{key}" if path else str(key))
+            yield from flatten_values(inside, f"{path}.{key}" if path else str(key))
     elif isinstance(value, list) and value:
         for index, inside in enumerate(value):
-            yield from leaves(inside, f"{path}[{index}]")
+            yield from flatten_values(inside, f"{path}[{index}]")
     else:
         yield path, value
 
 
-def written_of(value: Any) -> str:
+def format_literal(value: Any) -> str:
     """Return a leaf as Terraform's configuration writes it: `true`, `1.2`, a text as it is."""
     return str(value).lower() if isinstance(value, bool) else str(value)

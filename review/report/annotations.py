@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from review.findings.finding import Finding, Severity
-from review.findings.text import plain
-from review.plan.model import unindexed
+from review.findings.text import strip_markup
+from review.plan.model import strip_indexes
 
 FRAME = re.compile(r"\(?(?P<file>[^\s():]+\.(?:py|ts|js|go|java|cs|tf)):(?P<line>\d{1,6})(?::\d+)?\)?$")
 FOREIGN = ("node_modules/", "site-packages/", "/usr/", "<", "jsii")
@@ -18,56 +18,56 @@ MOST = 10  # GitHub shows ten annotations of each severity in a step
 LONGEST = 400
 
 
-class Place(NamedTuple):
+class SourceLine(NamedTuple):
     """A line of a file, its path relative to the repository."""
 
     file: str
     line: int
 
 
-def places(document: Mapping[str, Any]) -> dict[str, Place]:
+def find_source_lines(document: Mapping[str, Any]) -> dict[str, SourceLine]:
     """Return `type.name` → where the construct of a resource is declared, for those of which the stack says it."""
     found = {}
-    for type_, named in _mapping(document.get("resource")).items():
-        for name, values in _mapping(named).items():
-            notes = _mapping(_mapping(values).get("//"))
-            trace = _mapping(notes.get("metadata")).get("stackTrace")
+    for type_, named in _as_mapping(document.get("resource")).items():
+        for name, values in _as_mapping(named).items():
+            notes = _as_mapping(_as_mapping(values).get("//"))
+            trace = _as_mapping(notes.get("metadata")).get("stackTrace")
             frames = [notes.get("source"), *(trace if isinstance(trace, list) else [])]
-            if place := next((each for frame in frames if (each := _place(frame))), None):
+            if place := next((each for frame in frames if (each := _parse_frame(frame))), None):
                 found[f"{type_}.{name}"] = place
     return found
 
 
-def _place(frame: Any) -> Place | None:
+def _parse_frame(frame: Any) -> SourceLine | None:
     match = FRAME.search(frame) if isinstance(frame, str) else None
     if not match or any(each in match["file"] for each in FOREIGN) or ".." in match["file"]:
         return None
-    return Place(match["file"].removeprefix("./"), int(match["line"]))
+    return SourceLine(match["file"].removeprefix("./"), int(match["line"]))
 
 
-def annotations(
-    findings: tuple[Finding, ...], found: Mapping[str, Place], mask: Callable[[str], str]
+def format_annotations(
+    findings: tuple[Finding, ...], found: Mapping[str, SourceLine], mask: Callable[[str], str]
 ) -> Iterator[str]:
     """Yield a workflow command for each finding that needs care or more, and of which the line is known."""
     shown = 0
     for each in findings:
-        place = found.get(unindexed(each.address))
+        place = found.get(strip_indexes(each.address))
         if place is None or each.severity < Severity.CARE or shown == MOST:
             continue
         shown += 1
         level = "error" if each.severity.acknowledgement else "warning"
-        message = mask(f"{plain(each.where)}: {plain(each.sentence)}")[:LONGEST]
-        title = _property(each.severity.words)
-        yield f"::{level} file={_property(place.file)},line={place.line},title={title}::{_data(message)}"
+        message = mask(f"{strip_markup(each.where)}: {strip_markup(each.sentence)}")[:LONGEST]
+        title = _escape_property(each.severity.words)
+        yield f"::{level} file={_escape_property(place.file)},line={place.line},title={title}::{_escape_data(message)}"
 
 
-def _data(text: str) -> str:
+def _escape_data(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+def _escape_property(text: str) -> str:
+    return _escape_data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def _as_mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}

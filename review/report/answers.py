@@ -5,18 +5,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from review.assessment.grouping import Group, grouped
+from review.assessment.grouping import Group, group_findings
 from review.assessment.review import Review
-from review.assessment.unexamined import told
+from review.assessment.unexamined import format_names
 from review.findings.finding import NO, YES, Finding, Kind, Severity
-from review.findings.text import bounded
+from review.findings.text import truncate_sentence
 
-PARTIAL = "not known: the plan is incomplete"
+INCOMPLETE = "not known: the plan is incomplete"
 NOT_KNOWN = "not known"
 NOBODY = "nobody"
 NO_CODE = "none found"
 NO_COST = "nothing: what changes has no cost of its own"
-UNDONE = "yes, by reverting the change and applying again"
+REVERTIBLE = "yes, by reverting the change and applying again"
 # What a sentence begins with that says itself who gains access.
 SUBJECT = re.compile(
     r"anyone|service account|user|every|the (?:workload|deleted|group|domain)|whoever|a member|member|"
@@ -42,76 +42,82 @@ class Answer:
     unexamined: tuple[str, ...] = ()
 
 
-def answers(review: Review) -> Iterator[Answer]:
+def answer_questions(review: Review) -> Iterator[Answer]:
     """Yield the five answers; of a plan that is a part, nothing good is known."""
-    for answer in _answers(review):
-        if not review.partial:
+    for answer in _answer_each(review):
+        if not review.is_partial:
             yield answer
-        elif answer.verdict is Verdict.NO or answer.text == UNDONE:
-            yield Answer(answer.question, Verdict.NOT_EXAMINED, PARTIAL)
+        elif answer.verdict is Verdict.NO or answer.text == REVERTIBLE:
+            yield Answer(answer.question, Verdict.NOT_EXAMINED, INCOMPLETE)
         elif answer.text.startswith(f"{NOT_KNOWN};"):
-            yield replace(answer, text=f"{PARTIAL}{answer.text.removeprefix(NOT_KNOWN)}")
+            yield replace(answer, text=f"{INCOMPLETE}{answer.text.removeprefix(NOT_KNOWN)}")
         else:
             yield answer
 
 
-def _answers(review: Review) -> Iterator[Answer]:
+def _answer_each(review: Review) -> Iterator[Answer]:
     unexamined = review.unexamined
     lost = [each for each in review.findings if each.severity >= Severity.POSSIBLE_LOSS]
-    yield _answer("Is data lost?", _places(lost), "no", unexamined.data)
+    yield _build_answer("Is data lost?", _describe_losses(lost), "no", unexamined.data)
     widened = [each for each in review.findings if each.severity is Severity.WIDENED and not each.unexamined]
-    yield _answer("Who gains access?", _sentences(widened), NOBODY, unexamined.access, what="for access")
+    yield _build_answer(
+        "Who gains access?", _join_sentences(widened), NOBODY, unexamined.access, what="for access"
+    )
     code = [each for each in review.findings if each.kind is Kind.CODE]
-    yield _answer("What code goes live?", _sentences(code), NO_CODE, unexamined.code, what="for code")
-    yield _cost(review)
-    yield _undone(review)
+    yield _build_answer(
+        "What code goes live?", _join_sentences(code), NO_CODE, unexamined.code, what="for code"
+    )
+    yield _answer_cost(review)
+    yield _answer_revert(review)
 
 
-def _answer(question: str, found: str, none: str, unexamined: tuple[str, ...], what: str = "") -> Answer:
+def _build_answer(
+    question: str, found: str, none: str, unexamined: tuple[str, ...], what: str = ""
+) -> Answer:
     """Return `found` as a yes; `none` as a no, where everything was looked at."""
     verdict = Verdict.YES if found else Verdict.NOT_EXAMINED if unexamined else Verdict.NO
     text = found or (NOT_KNOWN if unexamined else none)
     if unexamined:
-        text = f"{text}; not examined{f' {what}' if what else ''}: {told(unexamined)}"
+        text = f"{text}; not examined{f' {what}' if what else ''}: {format_names(unexamined)}"
     return Answer(question, verdict, text, unexamined)
 
 
-def _places(found: list[Finding]) -> str:
+def _describe_losses(found: list[Finding]) -> str:
     """Return where data is lost, or perhaps is."""
     if not found:
         return ""
     possible = all(each.severity is Severity.POSSIBLE_LOSS for each in found)
-    return (
-        f"{'possibly' if possible else '**yes**'}: {_some(list(dict.fromkeys(each.where for each in found)))}"
-    )
+    return f"{'possibly' if possible else '**yes**'}: {_truncate_names(list(dict.fromkeys(each.where for each in found)))}"
 
 
-def _sentences(found: list[Finding]) -> str:
-    rows = grouped(found)
+def _join_sentences(found: list[Finding]) -> str:
+    rows = group_findings(found)
     more = [f"and {len(rows) - 3} more"] if len(rows) > 3 else []
-    return "; ".join([*(_short(each) for each in rows[:3]), *more])
+    return "; ".join([*(_shorten_row(each) for each in rows[:3]), *more])
 
 
-def _short(row: Group) -> str:
+def _shorten_row(row: Group) -> str:
     """Return a row for a list: its place, where the sentence has no subject, and not what was before."""
     sentence = row.sentence.partition("; before: ")[0]
     whose = row.first.kind is Kind.CODE or not SUBJECT.match(sentence)
-    return bounded(f"{row.where}: {sentence}" if whose else sentence, 400)
+    return truncate_sentence(f"{row.where}: {sentence}" if whose else sentence, 400)
 
 
-def _cost(review: Review) -> Answer:
+def _answer_cost(review: Review) -> Answer:
     question, month = "What does it cost?", review.cost
     if month is None and (opaque := tuple(sorted({each.opaque for each in review.findings} - {""}))):
-        return Answer(question, Verdict.NOT_EXAMINED, f"{NOT_KNOWN}; not examined: {told(opaque)}", opaque)
+        return Answer(
+            question, Verdict.NOT_EXAMINED, f"{NOT_KNOWN}; not examined: {format_names(opaque)}", opaque
+        )
     if month is None:
         return Answer(question, Verdict.NO, NO_COST)
-    missing = (*month.unknown, *month.pending)
+    missing = (*month.unknown, *month.not_counted_changed)
     counted = max(month.totals) > 0
     verdict = Verdict.YES if counted else Verdict.NOT_EXAMINED if missing else Verdict.NO
     return Answer(question, verdict, month.answer, missing)
 
 
-def _undone(review: Review) -> Answer:
+def _answer_revert(review: Review) -> Answer:
     """Return what cannot be taken back, what only by hand, and of what that is not known."""
     question, unexamined = "Can it be undone?", review.unexamined.data
     places: dict[str, set[str]] = {"**no**": set(), NOT_KNOWN: set(), "only manually": set()}
@@ -124,16 +130,19 @@ def _undone(review: Review) -> Answer:
         if rest := [
             where for where in dict.fromkeys(each.where for each in review.findings) if where in found - said
         ]:
-            parts.append(f"{kind}: {_some(rest)}")
+            parts.append(f"{kind}: {_truncate_names(rest)}")
             said |= found
     if parts:
         return Answer(question, Verdict.NO, "; ".join(parts), unexamined)
     if unexamined:
         return Answer(
-            question, Verdict.NOT_EXAMINED, f"{NOT_KNOWN}; not examined: {told(unexamined)}", unexamined
+            question,
+            Verdict.NOT_EXAMINED,
+            f"{NOT_KNOWN}; not examined: {format_names(unexamined)}",
+            unexamined,
         )
-    return Answer(question, Verdict.YES, UNDONE)
+    return Answer(question, Verdict.YES, REVERTIBLE)
 
 
-def _some(places: list[str]) -> str:
+def _truncate_names(places: list[str]) -> str:
     return ", ".join(places[:6]) + (f" and {len(places) - 6} more" if len(places) > 6 else "")

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from review.assessment.grouping import grouped
-from review.assessment.review import Review, summary
+from review.assessment.grouping import group_findings
+from review.assessment.review import Review, format_counts
 from review.findings.finding import YES, Detail, Finding, Kind, Severity
-from review.findings.text import CLOSE, OPEN, bounded, plural, rendered, span
-from review.report.answers import answers
+from review.findings.text import CLOSE, OPEN, plural, render_sentence, span, truncate_sentence
+from review.report.answers import answer_questions
 
 MOST_NEW = 12  # names of what is made new, in one row
 LONGEST_FOLD = 7000
@@ -35,22 +35,22 @@ class Document:
     notes: tuple[str, ...] = ()
 
 
-def lay_out(review: Review, name: str = "") -> Document:
+def lay_out_review(review: Review, name: str = "") -> Document:
     """Return the document of a review; `name` says of what, such as an environment."""
     prefix = f"{span(name, 60)}: " if name else ""
     if review.empty:
         return Document(f"{prefix}no changes." if prefix else "No changes.")
     return Document(
-        headline=f"{prefix}{headline(review)}",
+        headline=f"{prefix}{format_headline(review)}",
         refused=review.refused,
-        answers=tuple((each.question, each.text) for each in answers(review)),
-        rows=tuple(_rows(review.findings)),
-        folds=tuple(_folds(review)),
+        answers=tuple((each.question, each.text) for each in answer_questions(review)),
+        rows=tuple(_list_rows(review.findings)),
+        folds=tuple(_list_folds(review)),
         notes=review.notes,
     )
 
 
-def headline(review: Review) -> str:
+def format_headline(review: Review) -> str:
     """Return the severity of a review in one line."""
     parts = []
     for severity in sorted(Severity, reverse=True):
@@ -61,10 +61,10 @@ def headline(review: Review) -> str:
     if review.refused:
         told = f"do not apply; {told}"
     costs = f"; {review.cost.headline}" if review.cost else ""
-    return f"{told}: {summary(review.counts)}{costs}"
+    return f"{told}: {format_counts(review.counts)}{costs}"
 
 
-def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
+def _list_rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
     """Yield a row for each finding, and one for all that is only made new of one noun."""
     new: dict[str, list[str]] = {}
     rest = []
@@ -74,8 +74,8 @@ def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
             new.setdefault(noun.strip(), []).append(f"{OPEN}{name}")
         else:
             rest.append(each)
-    for row in grouped(rest):
-        yield Row(row.first.severity, row.where, bounded(row.sentence), row.first.undo)
+    for row in group_findings(rest):
+        yield Row(row.first.severity, row.where, truncate_sentence(row.sentence), row.first.undo)
     for noun, names in sorted(new.items()):
         shown = ", ".join(names[:MOST_NEW]) + (
             f" and {len(names) - MOST_NEW} more" if len(names) > MOST_NEW else ""
@@ -88,33 +88,35 @@ def _rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
         )
 
 
-def _folds(review: Review) -> Iterator[Detail]:
-    for row in grouped([each for each in review.findings if not each.new]):
+def _list_folds(review: Review) -> Iterator[Detail]:
+    for row in group_findings([each for each in review.findings if not each.new]):
         if row.detail:
-            yield _cut(row.detail)
+            yield _truncate_fold(row.detail)
     for finding in review.findings:
         for detail in finding.details:
-            yield _fold(detail, "" if finding.kind is Kind.CODE else finding.where)
+            yield _make_fold(detail, "" if finding.kind is Kind.CODE else finding.where)
     if review.cost:
         for detail in review.cost.details:
-            yield _fold(detail)
+            yield _make_fold(detail)
     for section in review.sections:
         if section.lines:
-            yield _cut(Detail(section.title, section.lines))
+            yield _truncate_fold(Detail(section.title, section.lines))
         for detail in section.details:
-            yield _fold(detail, section.title.removeprefix("Arguments of "))
+            yield _make_fold(detail, section.title.removeprefix("Arguments of "))
 
 
-def _fold(detail: Detail, where: str = "") -> Detail:
-    return _cut(Detail(f"{where}: {detail.title}" if where else detail.title, detail.lines, detail.language))
+def _make_fold(detail: Detail, where: str = "") -> Detail:
+    return _truncate_fold(
+        Detail(f"{where}: {detail.title}" if where else detail.title, detail.lines, detail.language)
+    )
 
 
-def _cut(fold: Detail) -> Detail:
+def _truncate_fold(fold: Detail) -> Detail:
     """Bound a fold's size, and say in it what was left out."""
     size = 0
     kept: list[str] = []
     for line in fold.lines:
-        shown = bounded(line) if not fold.language else line
+        shown = truncate_sentence(line) if not fold.language else line
         size += len(shown) + 1
         if size > LONGEST_FOLD:
             kept.append(f"(and {plural(len(fold.lines) - len(kept), 'more line')})")
@@ -123,11 +125,11 @@ def _cut(fold: Detail) -> Detail:
     return Detail(fold.title, tuple(kept), fold.language)
 
 
-def masked(document: Document, mask: Callable[[str], str]) -> Document:
+def mask_document(document: Document, mask: Callable[[str], str]) -> Document:
     """Return the document with every span and every line of code masked once more, at the very end."""
 
     def told(sentence: str) -> str:
-        return rendered(sentence, lambda data: f"{OPEN}{mask(data)}{CLOSE}")
+        return render_sentence(sentence, lambda data: f"{OPEN}{mask(data)}{CLOSE}")
 
     return Document(
         told(document.headline),

@@ -6,17 +6,17 @@ from typing import Any
 
 from review.assessment.review import Review
 from review.findings.finding import Finding
-from review.findings.text import plain, rendered
-from review.report.answers import answers
+from review.findings.text import render_sentence, strip_markup
+from review.report.answers import answer_questions
 
 FORMAT = 2
 
 
-def machine(review: Review, headline: str, name: str, mask: Callable[[str], str]) -> str:
+def render_json(review: Review, headline: str, name: str, mask: Callable[[str], str]) -> str:
     """Return the review as one JSON object; texts are plain, and masked once more."""
 
     def told(sentence: str) -> str:
-        return rendered(sentence, mask)
+        return render_sentence(sentence, mask)
 
     document: dict[str, Any] = {
         "format": FORMAT,
@@ -26,7 +26,7 @@ def machine(review: Review, headline: str, name: str, mask: Callable[[str], str]
         "acknowledge": list(review.acknowledgements),
         "refused": told(review.refused),
         "empty": review.empty,
-        "compared": review.compared,
+        "compared": review.is_comparison,
         "drift": review.drift,
         "counts": dict(review.counts),
         "answers": [
@@ -36,39 +36,43 @@ def machine(review: Review, headline: str, name: str, mask: Callable[[str], str]
                 "text": told(each.text),
                 "not_examined": [told(name) for name in each.unexamined],
             }
-            for each in answers(review)
+            for each in answer_questions(review)
         ],
-        "findings": [_finding(each, told, mask) for each in review.findings],
+        "findings": [_finding_as_json(each, told, mask) for each in review.findings],
         "cost": review.cost.as_json(mask) if review.cost else None,
         "sections": [
             {
                 "title": told(each.title),
                 "lines": [told(line) for line in each.lines],
                 "details": [
-                    _detail(detail.title, detail.lines, detail.language, told, mask)
+                    _detail_as_json(detail.title, detail.lines, detail.language, told, mask)
                     for detail in each.details
                 ],
             }
             for each in review.sections
         ],
-        "notes": [plain(each) for each in review.notes],
+        "notes": [strip_markup(each) for each in review.notes],
     }
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
-def _finding(finding: Finding, told: Callable[[str], str], mask: Callable[[str], str]) -> dict[str, Any]:
+def _finding_as_json(
+    finding: Finding, told: Callable[[str], str], mask: Callable[[str], str]
+) -> dict[str, Any]:
     return {
         "kind": finding.kind.value,
         "severity": finding.severity.words,
-        "address": told_address(finding.address, mask),
+        "address": mask_address(finding.address, mask),
         "where": told(finding.where),
         "sentence": told(finding.sentence),
         "undo": told(finding.undo),
-        "details": [_detail(each.title, each.lines, each.language, told, mask) for each in finding.details],
+        "details": [
+            _detail_as_json(each.title, each.lines, each.language, told, mask) for each in finding.details
+        ],
     }
 
 
-def _detail(
+def _detail_as_json(
     title: str, lines: tuple[str, ...], language: str, told: Callable[[str], str], mask: Callable[[str], str]
 ) -> dict[str, Any]:
     return {
@@ -78,8 +82,8 @@ def _detail(
     }
 
 
-def told_address(address: str, mask: Callable[[str], str]) -> str:
+def mask_address(address: str, mask: Callable[[str], str]) -> str:
     """Return an address with secrets hidden; a machine may look it up, so it is not shortened."""
-    from review.findings.text import visible  # noqa: PLC0415
+    from review.findings.text import escape_invisible  # noqa: PLC0415
 
-    return visible(mask(address))
+    return escape_invisible(mask(address))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from review.findings.finding import Detail, Severity
-from review.findings.text import plural, rendered
+from review.findings.text import plural, render_sentence
 from review.report.document import Document, Row
 
 MOST = 60_000
@@ -20,24 +20,28 @@ SIGNS = {
 }
 
 
-def markdown(document: Document) -> str:
+def render_markdown(document: Document) -> str:
     """Return the comment; what does not fit is left out from the end, and said to be."""
-    head = [f"### {_told(document.headline)}"] if document.rows or document.refused or document.folds else []
+    head = (
+        [f"### {_render_text(document.headline)}"]
+        if document.rows or document.refused or document.folds
+        else []
+    )
     if not head:
-        return f"{_told(document.headline)}\n"
+        return f"{_render_text(document.headline)}\n"
     if document.refused:
-        head.append(f"> **Do not apply this plan:** {_told(document.refused)}.")
+        head.append(f"> **Do not apply this plan:** {_render_text(document.refused)}.")
     if document.answers:
         lines = ["| | |", "|---|---|"]
-        lines += [f"| **{question}** | {_cell(answer)} |" for question, answer in document.answers]
+        lines += [f"| **{question}** | {_render_cell(answer)} |" for question, answer in document.answers]
         head.append("\n".join(lines))
     if document.rows:
-        head.append(_table(document.rows))
-    foot = [f"<sub>{_html(note)}</sub>" for note in document.notes]
+        head.append(_render_table(document.rows))
+    foot = [f"<sub>{_render_html(note)}</sub>" for note in document.notes]
     used = len("\n\n".join([*head, *foot])) + 200
     folds, left_out = [], 0
     for fold in document.folds:
-        text = _fold(fold)
+        text = _render_fold(fold)
         if used + len(text) + 2 > MOST:
             left_out += 1
             continue
@@ -51,14 +55,14 @@ def markdown(document: Document) -> str:
     return "\n\n".join([*head, *folds, *foot]) + "\n"
 
 
-def _table(rows: Iterable[Row]) -> str:
+def _render_table(rows: Iterable[Row]) -> str:
     lines = ["| severity | where | what happens | can it be undone? |", "|---|---|---|---|"]
     size = 0
     left_out: Counter[Severity] = Counter()
     for row in rows:
         bold = f"**{row.severity.words}**" if row.severity >= Severity.CARE else row.severity.words
         cells = (f"{SIGNS.get(row.severity, '')}{bold}", row.where, row.sentence, row.undo)
-        line = f"| {' | '.join(_cell(each) for each in cells)} |"
+        line = f"| {' | '.join(_render_cell(each) for each in cells)} |"
         size += len(line) + 1
         if size > MOST_TABLE:
             left_out[row.severity] += 1
@@ -72,30 +76,30 @@ def _table(rows: Iterable[Row]) -> str:
     return "\n".join(lines)
 
 
-def _fold(fold: Detail) -> str:
+def _render_fold(fold: Detail) -> str:
     if fold.language:
         fence = "`" * max(
             3, 1 + max((len(run) for line in fold.lines for run in re.findall("`+", line)), default=0)
         )
         body = "\n".join([f"{fence}{fold.language}", *fold.lines, fence])
     else:
-        body = "\n".join(f"- {_told(line)}" for line in fold.lines)
-    return f"<details><summary>{_html(fold.title)}</summary>\n\n{body}\n\n</details>"
+        body = "\n".join(f"- {_render_text(line)}" for line in fold.lines)
+    return f"<details><summary>{_render_html(fold.title)}</summary>\n\n{body}\n\n</details>"
 
 
-def _told(sentence: str) -> str:
-    return rendered(sentence, code)
+def _render_text(sentence: str) -> str:
+    return render_sentence(sentence, code_span)
 
 
-def _cell(sentence: str) -> str:
-    return rendered(sentence, _code_in_cell)
+def _render_cell(sentence: str) -> str:
+    return render_sentence(sentence, _code_span_in_cell)
 
 
-def _html(sentence: str) -> str:
-    return rendered(sentence, lambda data: f"<code>{html.escape(data, quote=False)}</code>")
+def _render_html(sentence: str) -> str:
+    return render_sentence(sentence, lambda data: f"<code>{html.escape(data, quote=False)}</code>")
 
 
-def code(data: str) -> str:
+def code_span(data: str) -> str:
     """Return data as a code span, which no Markdown inside it can leave."""
     if not data.strip():
         return "(empty)" if not data else "(blank)"
@@ -104,8 +108,8 @@ def code(data: str) -> str:
     return f"{fence}{pad}{data}{pad}{fence}"
 
 
-def _code_in_cell(data: str) -> str:
+def _code_span_in_cell(data: str) -> str:
     """In a table, a pipe ends a cell even inside code, and escaping it depends on what is before: write it as HTML."""
     if "|" not in data:
-        return code(data)
+        return code_span(data)
     return f"<code>{''.join(each if each.isalnum() or each == ' ' else f'&#{ord(each)};' for each in data)}</code>"

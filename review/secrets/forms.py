@@ -93,7 +93,7 @@ FORMS = tuple(
 )
 
 
-def secrets_by_form(value: Any) -> Iterator[str]:
+def find_secrets_by_form(value: Any) -> Iterator[str]:
     """Yield each secret that shows by its form in any text of a JSON value, keys excluded."""
     found: set[str] = set()
     stack = [value]

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from review.findings.text import END, HIDDEN, MORE, UNKNOWN, written
+from review.findings.text import END, HIDDEN, MORE, UNKNOWN, format_value
 
 SHORTEST = 4  # characters of a secret that is looked for within other texts
 SHORTEST_LINE = 12  # characters of a line of a longer secret that is looked for by itself
@@ -48,14 +48,14 @@ class Secrets:
 
     def sign(self, value: Any) -> str:
         """Return what stands for a secret value: the same sign for the same value."""
-        text = written(value)
+        text = format_value(value)
         number = self._numbers.setdefault(text, len(self._numbers) + 1)
         return f"{HIDDEN}{number}{END}"
 
     def add(self, value: Any) -> None:
         """Remember a secret value: each text and number inside it."""
-        for leaf in _leaves(value):
-            text = written(leaf)
+        for leaf in _list_scalars(value):
+            text = format_value(leaf)
             if not text or UNKNOWN in text or text in self._spellings:
                 continue
             self._added.add(text)
@@ -65,7 +65,7 @@ class Secrets:
                     self._short[text] = number
                     self._short_pattern = None
                 continue
-            for spelling in spellings(text):
+            for spelling in list_spellings(text):
                 if len(spelling) >= SHORTEST and spelling not in self._spellings:
                     self._spellings[spelling] = number
                     self._by_start.setdefault(spelling[:SHORTEST], []).append(spelling)
@@ -89,7 +89,7 @@ class Secrets:
     def _masked(self, text: str) -> str:
         found = [*self._found(text), *self._cut_off(text)]
         if found:
-            text = _covered(text, found)
+            text = _replace_matches(text, found)
         if self._short:
             text = self._pattern().sub(lambda short: f"{HIDDEN}{self._short[short[0]]}{END}", text)
         return text
@@ -141,7 +141,7 @@ class Secrets:
                 self.hide(each, *(mark[index] for mark in rows if index < len(mark)))
                 for index, each in enumerate(value)
             ]
-        if value is not None and any(_any_true(mark) for mark in marks):
+        if value is not None and any(_has_mark(mark) for mark in marks):
             return self.sign(value)  # the mark is deeper than the value: the value is damaged
         return self._hide_leaf(value)
 
@@ -154,35 +154,37 @@ class Secrets:
         return value
 
 
-def marked(value: Any, mark: Any) -> Iterator[Any]:
+def find_marked_values(value: Any, mark: Any) -> Iterator[Any]:
     """Yield each part of `value` that a mark of the same shape covers."""
     if mark is True:
         yield value
     elif isinstance(mark, Mapping):
         if isinstance(value, Mapping):
             for key, inside in mark.items():
-                yield from marked(value.get(key), inside)
-        elif _any_true(mark):
+                yield from find_marked_values(value.get(key), inside)
+        elif _has_mark(mark):
             yield value
     elif isinstance(mark, list):
         if isinstance(value, list):
             for each, inside in zip(value, mark, strict=False):
-                yield from marked(each, inside)
-        elif _any_true(mark):
+                yield from find_marked_values(each, inside)
+        elif _has_mark(mark):
             yield value
 
 
-def named(value: Any, name: str = "") -> Iterator[str]:
+def find_named_secrets(value: Any, name: str = "") -> Iterator[str]:
     """Yield texts that nobody marked, below names that only a secret has (`DB_PASSWORD`)."""
     if isinstance(value, Mapping):
         called = value.get("name")
         if isinstance(called, str) and NAMES.search(called):
-            yield from named(value.get("value"), called)  # an environment variable in a list of them
+            yield from find_named_secrets(
+                value.get("value"), called
+            )  # an environment variable in a list of them
         for key, inside in value.items():
-            yield from named(inside, key)
+            yield from find_named_secrets(inside, key)
     elif isinstance(value, list):
         for each in value:
-            yield from named(each, name)
+            yield from find_named_secrets(each, name)
     elif (
         isinstance(value, str)
         and len(value) >= 6
@@ -202,7 +204,7 @@ def _is_reference(value: str) -> bool:
     )
 
 
-def spellings(secret: str) -> set[str]:
+def list_spellings(secret: str) -> set[str]:
     """Return the ways in which a text may hold a secret."""
     texts = {secret, secret.strip()}
     lines = [line.strip() for line in secret.splitlines()]
@@ -223,18 +225,18 @@ def spellings(secret: str) -> set[str]:
         coded = each.encode("utf-8", "surrogatepass")
         for safe in ("", "/", "/:@!$&'()*+,;="):
             texts |= {quote(coded, safe), quote_plus(coded, safe)}
-        texts |= {_lower_percent(found) for found in list(texts) if "%" in found}
+        texts |= {_lowercase_percent_escapes(found) for found in list(texts) if "%" in found}
         texts |= {coded.hex(), coded.hex().upper()}
     for each in {secret, secret.strip()}:
-        texts |= _within_base64(each.encode("utf-8", "surrogatepass"))
+        texts |= _list_base64_spellings(each.encode("utf-8", "surrogatepass"))
     return texts
 
 
-def _lower_percent(text: str) -> str:
+def _lowercase_percent_escapes(text: str) -> str:
     return re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), text)
 
 
-def _within_base64(secret: bytes) -> set[str]:
+def _list_base64_spellings(secret: bytes) -> set[str]:
     """Return what base64 makes of a secret at each of the three places where it may begin in a group of bytes."""
     found: set[str] = set()
     for before in range(3):
@@ -245,7 +247,7 @@ def _within_base64(secret: bytes) -> set[str]:
     return found
 
 
-def _covered(text: str, found: Iterable[tuple[int, int, int]]) -> str:
+def _replace_matches(text: str, found: Iterable[tuple[int, int, int]]) -> str:
     parts: list[str] = []
     at = 0
     for start, end, number in sorted(found, key=lambda each: (each[0], -each[1])):
@@ -257,18 +259,18 @@ def _covered(text: str, found: Iterable[tuple[int, int, int]]) -> str:
     return "".join([*parts, text[at:]])
 
 
-def _any_true(mark: Any) -> bool:
+def _has_mark(mark: Any) -> bool:
     if isinstance(mark, Mapping):
-        return any(_any_true(each) for each in mark.values())
-    return any(_any_true(each) for each in mark) if isinstance(mark, list) else mark is True
+        return any(_has_mark(each) for each in mark.values())
+    return any(_has_mark(each) for each in mark) if isinstance(mark, list) else mark is True
 
 
-def _leaves(value: Any) -> Iterator[Any]:
+def _list_scalars(value: Any) -> Iterator[Any]:
     if isinstance(value, Mapping):
         for each in value.values():
-            yield from _leaves(each)
+            yield from _list_scalars(each)
     elif isinstance(value, list):
         for each in value:
-            yield from _leaves(each)
+            yield from _list_scalars(each)
     elif value is not None and not isinstance(value, bool):
         yield value

@@ -11,22 +11,22 @@ from typing import Any
 
 from review.findings.finding import YES, Finding, Kind, Severity
 from review.findings.text import span, spans
-from review.google_cloud.resource_types import facts, unknown_arguments
-from review.plan.differences import differences, differing_paths
+from review.google_cloud.resource_types import list_unknown_arguments, look_up_type
+from review.plan.differences import list_differences, list_differing_paths
 from review.plan.model import Change, Output, Plan
-from review.plan.naming import noun
-from review.plan.values import blocks, get, text
+from review.plan.naming import type_noun
+from review.plan.values import get_blocks, get_text, get_value
 from review.secrets.masking import Secrets
-from review.stacks.configuration import configuration_findings, meta_findings
+from review.stacks.configuration import configuration_findings, meta_argument_findings
 from review.stacks.documents import (
+    get_section,
     list_resources,
     read_stack,
     references_by_address,
     references_of_removed,
-    section,
 )
-from review.stacks.expansion import are_known
-from review.stacks.ignore_changes import ignored_arguments, is_ignored, without_ignored
+from review.stacks.expansion import has_known_instances
+from review.stacks.ignore_changes import is_ignored, list_ignored_arguments, restore_ignored
 from review.stacks.replacement import replacing_arguments
 from review.stacks.resources import (
     collect_constants,
@@ -45,20 +45,20 @@ def compare_stacks(base: bytes, head: bytes) -> Plan:
     for document in documents:
         collect_secrets(document, secrets)
     before, after = (instances_by_address(document, secrets) for document in documents)
-    changes = tuple(_changes(before, after, documents[1]))
+    changes = tuple(_list_changes(before, after, documents[1]))
     return Plan(
         changes=changes,
         provisioners=provisioners_by_address(documents[1], secrets),
         old_provisioners=provisioners_by_address(documents[0], secrets),
-        beside=tuple(_beside(documents, before, after, secrets)),
-        outputs=tuple(_outputs(documents[0], documents[1], secrets)),
-        compared=True,
+        other_findings=tuple(_other_findings(documents, before, after, secrets)),
+        outputs=tuple(_list_outputs(documents[0], documents[1], secrets)),
+        is_comparison=True,
         references=references_by_address(documents[1]) | references_of_removed(documents),
         secrets=secrets,
     )
 
 
-def _beside(
+def _other_findings(
     documents: list[dict[str, Any]],
     before: Mapping[str, tuple[Change, Mapping[str, Any]]],
     after: Mapping[str, tuple[Change, Mapping[str, Any]]],
@@ -70,11 +70,11 @@ def _beside(
     constants = [collect_constants(each) for each in documents]
     for address in sorted(sides[0].keys() & sides[1].keys()):
         old, new = sides[0][address], sides[1][address]
-        where = f"{noun(address.partition('.')[0])} {span(address)}"
-        yield from meta_findings(address, where, old, new, secrets)
+        where = f"{type_noun(address.partition('.')[0])} {span(address)}"
+        yield from meta_argument_findings(address, where, old, new, secrets)
         counts = [{key: each.get(key) for key in ("count", "for_each") if key in each} for each in (old, new)]
         if counts[0] != counts[1]:
-            are_told = are_known(old, constants[0]) and are_known(new, constants[1])
+            are_told = has_known_instances(old, constants[0]) and has_known_instances(new, constants[1])
             which = (
                 "its instances are listed separately"
                 if are_told
@@ -86,27 +86,29 @@ def _beside(
             yield Finding(Kind.SERVICE, severity, where, sentence, undo, 15, address=address, opaque=opaque)
     for address in sorted(before.keys() & after.keys()):
         change = replace(after[address][0], before=before[address][0].before, actions=("update",))
-        ignored = ignored_arguments(after[address][1])
+        ignored = list_ignored_arguments(after[address][1])
         if ignored and (
-            paths := [each.path for each in differences(change) if is_ignored(each.path, ignored)]
+            paths := [each.path for each in list_differences(change) if is_ignored(each.path, ignored)]
         ):
             sentence = f"{spans(paths, 4)} {'differs' if len(paths) == 1 else 'differ'}, but ignore_changes covers this"
-            where = f"{noun(change.type)} {span(address)}"
+            where = f"{type_noun(change.type)} {span(address)}"
             yield Finding(Kind.SERVICE, Severity.NOTE, where, sentence, address=address)
 
 
-def _changes(
+def _list_changes(
     before: Mapping[str, tuple[Change, Mapping[str, Any]]],
     after: Mapping[str, tuple[Change, Mapping[str, Any]]],
     document: Mapping[str, Any],
 ) -> Iterator[Change]:
-    moved = {text(each, "to"): text(each, "from") for each in blocks(document, "moved")}
+    moved = {get_text(each, "to"): get_text(each, "from") for each in get_blocks(document, "moved")}
     imported = {
-        text(each, "to").removeprefix("${").removesuffix("}"): text(each, "id")
-        for each in blocks(document, "import")
+        get_text(each, "to").removeprefix("${").removesuffix("}"): get_text(each, "id")
+        for each in get_blocks(document, "import")
     }
     forgotten = {
-        text(each, "from") for each in blocks(document, "removed") if get(each, "lifecycle.destroy") is False
+        get_text(each, "from")
+        for each in get_blocks(document, "removed")
+        if get_value(each, "lifecycle.destroy") is False
     }
     went = set()
     for address in sorted({*before, *after}):
@@ -121,13 +123,15 @@ def _changes(
                 new,
                 actions=actions,
                 before=None if actions == ("create",) else new.before,
-                importing=imported.get(address, ""),
+                import_id=imported.get(address, ""),
             )
             continue
         if address not in before:
             went.add(previous)
         yield replace(
-            _between(old[0], new, meta), previous=previous if address not in before else "", importing=""
+            _compare_resource(old[0], new, meta),
+            previous_address=previous if address not in before else "",
+            import_id="",
         )
     for address in sorted(before.keys() - after.keys() - went):
         action = "forget" if address in forgotten else "delete"
@@ -135,36 +139,42 @@ def _changes(
         yield replace(before[address][0], actions=(action,), after=None, reason=reason)
 
 
-def _between(old: Change, new: Change, meta: Mapping[str, Any]) -> Change:
-    ignored = ignored_arguments(meta)
-    after = without_ignored(new.new, old.old, ignored) if ignored else new.after
+def _compare_resource(old: Change, new: Change, meta: Mapping[str, Any]) -> Change:
+    ignored = list_ignored_arguments(meta)
+    after = restore_ignored(new.new, old.old, ignored) if ignored else new.after
     change = replace(new, before=old.before, after=after, actions=("update",))
-    found = differences(change)
+    found = list_differences(change)
     if not found:
         return replace(change, actions=("no-op",))
     forced = sorted(set(replacing_arguments(change)))
     if forced:
-        first = get(meta, "lifecycle.create_before_destroy") is True
+        first = get_value(meta, "lifecycle.create_before_destroy") is True
         return replace(
             change,
             actions=("create", "delete") if first else ("delete", "create"),
             reason=CANNOT_UPDATE,
             replace_paths=tuple(forced),
-            prevented=get(meta, "lifecycle.prevent_destroy") is True,
+            is_destroy_prevented=get_value(meta, "lifecycle.prevent_destroy") is True,
         )
-    strange = unknown_arguments(change.type, differing_paths(change))
-    return replace(change, certain=facts(change.type) is not None and not strange)
+    strange = list_unknown_arguments(change.type, list_differing_paths(change))
+    return replace(change, is_action_certain=look_up_type(change.type) is not None and not strange)
 
 
-def _outputs(base: Mapping[str, Any], head: Mapping[str, Any], secrets: Secrets) -> Iterator[Output]:
-    sides = [section(side, "output") for side in (base, head)]
+def _list_outputs(base: Mapping[str, Any], head: Mapping[str, Any], secrets: Secrets) -> Iterator[Output]:
+    sides = [get_section(side, "output") for side in (base, head)]
     for name in sorted({*sides[0], *sides[1]}):
         old, new = (side.get(name) for side in sides)
         values = [
-            secrets.hide(get(each, "value"), get(each, "sensitive") is True) if each is not None else None
+            secrets.hide(get_value(each, "value"), get_value(each, "sensitive") is True)
+            if each is not None
+            else None
             for each in (old, new)
         ]
-        disclosed = get(old, "sensitive") is True and new is not None and get(new, "sensitive") is not True
+        disclosed = (
+            get_value(old, "sensitive") is True
+            and new is not None
+            and get_value(new, "sensitive") is not True
+        )
         if values[0] != values[1] or disclosed:
             action = "create" if old is None else "delete" if new is None else "update"
             yield Output(name, action, values[0], values[1], disclosed)

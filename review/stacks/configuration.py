@@ -6,8 +6,8 @@ from typing import Any
 
 from review.findings.finding import NO, YES, Detail, Finding, Kind, Severity
 from review.findings.text import plural, span, spans
-from review.plan.differences import diff
-from review.plan.values import Values, first, text
+from review.plan.differences import diff_lines
+from review.plan.values import Values, get_text, unwrap_block
 from review.secrets.masking import Secrets
 
 MOST = 4
@@ -25,21 +25,21 @@ def configuration_findings(
     """Yield a finding for each block beside resources and outputs that comes, goes or changes."""
     sides = (base, head)
     if base.get("terraform") != head.get("terraform"):
-        settings = [_mapping(first(side.get("terraform"))) for side in sides]
-        yield from _terraform(settings[0], settings[1], secrets)
+        settings = [_as_mapping(unwrap_block(side.get("terraform"))) for side in sides]
+        yield from _terraform_findings(settings[0], settings[1], secrets)
     if base.get("provider") != head.get("provider"):
-        yield from _providers(base, head, secrets)
+        yield from _provider_findings(base, head, secrets)
     for section in NAMED:
-        old, new = (_blocks(side.get(section)) for side in sides)
-        for name in _differing(old, new):
-            yield _of_block(section, name, (old.get(name), new.get(name)), head, secrets)
+        old, new = (_index_blocks(side.get(section)) for side in sides)
+        for name in _list_differing_names(old, new):
+            yield _block_finding(section, name, (old.get(name), new.get(name)), head, secrets)
     for section in TYPED:
-        old, new = (_typed(side.get(section)) for side in sides)
-        for name in _differing(old, new):
-            yield _of_block(section, name, (old.get(name), new.get(name)), head, secrets)
+        old, new = (_index_typed_blocks(side.get(section)) for side in sides)
+        for name in _list_differing_names(old, new):
+            yield _block_finding(section, name, (old.get(name), new.get(name)), head, secrets)
     for section in sorted({*base, *head} - COMPARED - {"terraform", "provider", *NAMED, *TYPED}):
         # Moves of resources are read as what they do.
-        read = _of_modules if section in MOVES else _bare
+        read = _list_module_blocks if section in MOVES else _strip_comments
         if read(base.get(section)) != read(head.get(section)):
             verb = (
                 "changes"
@@ -53,18 +53,20 @@ def configuration_findings(
                 if section in MOVES
                 else verb
             )
-            details = _details(base.get(section), head.get(section), secrets)
+            details = _diff_details(base.get(section), head.get(section), secrets)
             opaque = section if section in MOVES else ""
             yield _finding(f"section {span(section)}", Severity.CARE, what, details, opaque=opaque)
 
 
-def _of_modules(section: Any) -> list[Any]:
+def _list_module_blocks(section: Any) -> list[Any]:
     """Return the blocks that name a module, or more than one address."""
     found = section if isinstance(section, list) else [section]
-    return [each for each in found if "module." in json.dumps(each) or "for_each" in _mapping(each)]
+    return [each for each in found if "module." in json.dumps(each) or "for_each" in _as_mapping(each)]
 
 
-def meta_findings(address: str, where: str, old: Values, new: Values, secrets: Secrets) -> Iterator[Finding]:
+def meta_argument_findings(
+    address: str, where: str, old: Values, new: Values, secrets: Secrets
+) -> Iterator[Finding]:
     """Yield what changes in a resource's meta-arguments, but for its provisioners and its instances."""
     if old.get("provider") != new.get("provider"):
         sentence = (
@@ -74,7 +76,7 @@ def meta_findings(address: str, where: str, old: Values, new: Values, secrets: S
         yield _finding(
             where, Severity.POSSIBLE_LOSS, sentence, (), address=address, undo="not known", opaque=address
         )
-    before, after = (_mapping(first(each.get("lifecycle"))) for each in (old, new))
+    before, after = (_as_mapping(unwrap_block(each.get("lifecycle"))) for each in (old, new))
     if before.get("prevent_destroy") is True and after.get("prevent_destroy") is not True:
         sentence = "prevent_destroy is removed: it can be destroyed from now on"
         yield _finding(where, Severity.CARE, sentence, (), address=address)
@@ -82,73 +84,84 @@ def meta_findings(address: str, where: str, old: Values, new: Values, secrets: S
         if key == "prevent_destroy" and before.get(key) is True:
             continue
         if before.get(key) != after.get(key):
-            sentence = f"lifecycle {span(key)}: {_shown(before.get(key), secrets)} → {_shown(after.get(key), secrets)}"
+            sentence = f"lifecycle {span(key)}: {_format_hidden(before.get(key), secrets)} → {_format_hidden(after.get(key), secrets)}"
             yield _finding(where, Severity.CHANGE, sentence, (), address=address)
     for key in ("depends_on", "connection"):
         if old.get(key) != new.get(key):
             severity = Severity.CODE if key == "connection" else Severity.NOTE
-            details = _details(old.get(key), new.get(key), secrets)
+            details = _diff_details(old.get(key), new.get(key), secrets)
             yield _finding(where, severity, f"{span(key)} changes", details, address=address)
 
 
-def _terraform(old: Values, new: Values, secrets: Secrets) -> Iterator[Finding]:
+def _terraform_findings(old: Values, new: Values, secrets: Secrets) -> Iterator[Finding]:
     for key in sorted({*old, *new} - {"required_providers"}):
-        if _bare(old.get(key)) == _bare(new.get(key)):
+        if _strip_comments(old.get(key)) == _strip_comments(new.get(key)):
             continue
-        details = _details(old.get(key), new.get(key), secrets)
+        details = _diff_details(old.get(key), new.get(key), secrets)
         if key in ("backend", "cloud"):
             sentence = (
                 "the state moves elsewhere: unless the existing state is migrated, the apply creates every resource "
                 "again, or fails because it exists"
             )
-            name = _backend(new) or _backend(old)
+            name = _backend_name(new) or _backend_name(old)
             yield _finding(
                 f"backend {span(name)}", Severity.CARE, sentence, details, undo=NO, opaque=f"backend.{name}"
             )
         else:
             yield _finding(f"Terraform setting {span(key)}", Severity.CARE, "changes", details)
-    sides = [_blocks(each.get("required_providers")) for each in (old, new)]
-    for name in _differing(*sides):
-        before, after = (_mapping(first(side.get(name))) for side in sides)
+    sides = [_index_blocks(each.get("required_providers")) for each in (old, new)]
+    for name in _list_differing_names(*sides):
+        before, after = (_as_mapping(unwrap_block(side.get(name))) for side in sides)
         sentence = (
-            f"changes to {_provider(after)}, which runs with the credentials of the apply; before: {_provider(before)}"
+            f"changes to {_describe_provider(after)}, which runs with the credentials of the apply; before: {_describe_provider(before)}"
             if after
             else "is no longer required"
         )
-        opaque = f"provider.{name}" if before and after and _source(before) != _source(after) else ""
+        opaque = (
+            f"provider.{name}"
+            if before and after and _provider_source(before) != _provider_source(after)
+            else ""
+        )
         where = f"provider {span(name)}"
         yield Finding(Kind.CODE, Severity.CODE, where, sentence, undo=YES, size=25, opaque=opaque)
 
 
-def _source(required: Values) -> str:
+def _provider_source(required: Values) -> str:
     """Return a provider's source as its registry names it: `google` is `hashicorp/google`."""
-    parts = text(required, "source").lower().removeprefix("registry.terraform.io/").split("/")
+    parts = get_text(required, "source").lower().removeprefix("registry.terraform.io/").split("/")
     return "/".join(parts if len(parts) > 1 else ["hashicorp", *parts])
 
 
-def _backend(terraform: Values) -> str:
-    return next(iter(_mapping(first(terraform.get("backend")))), "cloud" if "cloud" in terraform else "")
+def _backend_name(terraform: Values) -> str:
+    return next(
+        iter(_as_mapping(unwrap_block(terraform.get("backend")))), "cloud" if "cloud" in terraform else ""
+    )
 
 
-def _provider(required: Values) -> str:
+def _describe_provider(required: Values) -> str:
     if not required:
         return "none"
-    return f"{span(text(required, 'source') or '(no source)')} {span(text(required, 'version') or '(any version)')}"
+    return f"{span(get_text(required, 'source') or '(no source)')} {span(get_text(required, 'version') or '(any version)')}"
 
 
-def _providers(base: Mapping[str, Any], head: Mapping[str, Any], secrets: Secrets) -> Iterator[Finding]:
-    sides = [_configurations(side.get("provider")) for side in (base, head)]
-    for name in _differing(*sides):
-        old, new = (_mapping(side.get(name)) for side in sides)
+def _provider_findings(
+    base: Mapping[str, Any], head: Mapping[str, Any], secrets: Secrets
+) -> Iterator[Finding]:
+    sides = [_index_providers(side.get("provider")) for side in (base, head)]
+    for name in _list_differing_names(*sides):
+        old, new = (_as_mapping(side.get(name)) for side in sides)
         where = f"provider {span(name)}"
-        details = _details(old, new, secrets)
+        details = _diff_details(old, new, secrets)
         moved = [key for key in PROJECTS if old.get(key) != new.get(key)]
         if old and new and moved:
             follow = [
-                address for address, values in _resources(head) if not any(key in values for key in moved)
+                address
+                for address, values in _list_resources(head)
+                if not any(key in values for key in moved)
             ]
             places = "; ".join(
-                f"{key} {_shown(old.get(key), secrets)} → {_shown(new.get(key), secrets)}" for key in moved
+                f"{key} {_format_hidden(old.get(key), secrets)} → {_format_hidden(new.get(key), secrets)}"
+                for key in moved
             )
             sentence = (
                 f"{places}: {plural(len(follow), 'resource')} without an own value "
@@ -177,19 +190,19 @@ def _providers(base: Mapping[str, Any], head: Mapping[str, Any], secrets: Secret
             yield _finding(where, Severity.CARE, verb, details, opaque=opaque)
 
 
-def _of_block(
+def _block_finding(
     section: str, name: str, sides: tuple[Any, Any], head: Mapping[str, Any], secrets: Secrets
 ) -> Finding:
     old, new = sides
     noun = {**NAMED, **TYPED}[section]
     verb = "is added" if old is None else "is removed" if new is None else "changes"
-    details = _details(old, new, secrets)
+    details = _diff_details(old, new, secrets)
     where = f"{noun} {span(name)}"
     prefix = {"variable": "var", "locals": "local"}.get(section, section)
-    users = [address for address, values in _resources(head) if f"{prefix}.{name}" in json.dumps(values)]
+    users = [address for address, values in _list_resources(head) if f"{prefix}.{name}" in json.dumps(values)]
     used = f"; {spans(users, MOST)} {'uses' if len(users) == 1 else 'use'} it" if users else ""
     if section == "module":
-        return _module(name, verb, old, new, details)
+        return _module_finding(name, verb, old, new, details)
     if section in ("data", "ephemeral") and new is not None:
         sentence = f"{verb}: what it reads is known only to a plan{used}"
         # Of a policy document it is known what the provider makes (`review.stacks.expansion`).
@@ -200,15 +213,15 @@ def _of_block(
         return _finding(where, Severity.CARE, sentence, details, undo=NO, opaque=f"action.{name}")
     if section == "check":
         return _finding(where, Severity.CARE if new is None else Severity.NOTE, verb, details)
-    has_value = section == "locals" or "default" in _mapping(old) or "default" in _mapping(new)
+    has_value = section == "locals" or "default" in _as_mapping(old) or "default" in _as_mapping(new)
     if section == "variable" and not has_value and old is not None and new is not None:
         return _finding(where, Severity.NOTE, f"its declaration changes{used}", details)
     return _finding(where, Severity.CHANGE if users else Severity.NOTE, f"{verb}{used}", details)
 
 
-def _module(name: str, verb: str, old: Any, new: Any, details: tuple[Detail, ...]) -> Finding:
+def _module_finding(name: str, verb: str, old: Any, new: Any, details: tuple[Detail, ...]) -> Finding:
     """What a module holds is in no stack that calls it, so nothing is known of what its change does."""
-    sides = _mapping(first(old)), _mapping(first(new))
+    sides = _as_mapping(unwrap_block(old)), _as_mapping(unwrap_block(new))
     keys = sorted(key for key in {*sides[0], *sides[1]} if sides[0].get(key) != sides[1].get(key))
     what = f" in {spans(keys, MOST)}" if old is not None and new is not None else ""
     sentence = f"{verb}{what}: the effect on its resources is not examined"
@@ -240,63 +253,65 @@ def _finding(
     )
 
 
-def _details(old: Any, new: Any, secrets: Secrets) -> tuple[Detail, ...]:
-    lines = diff(_pretty(_bare(old), secrets), _pretty(_bare(new), secrets))
+def _diff_details(old: Any, new: Any, secrets: Secrets) -> tuple[Detail, ...]:
+    lines = diff_lines(
+        _format_json(_strip_comments(old), secrets), _format_json(_strip_comments(new), secrets)
+    )
     return (Detail("configuration", lines, "diff"),) if lines else ()
 
 
-def _pretty(value: Any, secrets: Secrets) -> str:
+def _format_json(value: Any, secrets: Secrets) -> str:
     return (
         "" if value is None else json.dumps(secrets.hide(value), indent=2, sort_keys=True, ensure_ascii=False)
     )
 
 
-def _shown(value: Any, secrets: Secrets) -> str:
+def _format_hidden(value: Any, secrets: Secrets) -> str:
     return span(secrets.hide(value))
 
 
-def _resources(document: Mapping[str, Any]) -> Iterator[tuple[str, Values]]:
-    for type_, named in _mapping(document.get("resource")).items():
-        for name, values in _mapping(named).items():
-            yield f"{type_}.{name}", _mapping(first(values))
+def _list_resources(document: Mapping[str, Any]) -> Iterator[tuple[str, Values]]:
+    for type_, named in _as_mapping(document.get("resource")).items():
+        for name, values in _as_mapping(named).items():
+            yield f"{type_}.{name}", _as_mapping(unwrap_block(values))
 
 
-def _blocks(section: Any) -> dict[str, Any]:
+def _index_blocks(section: Any) -> dict[str, Any]:
     """Return the blocks of a section by name, of which there may be a list."""
     found: dict[str, Any] = {}
     for each in section if isinstance(section, list) else [section]:
-        found |= {name: _bare(value) for name, value in _mapping(each).items() if name != "//"}
+        found |= {name: _strip_comments(value) for name, value in _as_mapping(each).items() if name != "//"}
     return found
 
 
-def _typed(section: Any) -> dict[str, Any]:
+def _index_typed_blocks(section: Any) -> dict[str, Any]:
     return {
         f"{type_}.{name}": value
-        for type_, named in _blocks(section).items()
-        for name, value in _blocks(named).items()
+        for type_, named in _index_blocks(section).items()
+        for name, value in _index_blocks(named).items()
     }
 
 
-def _configurations(section: Any) -> dict[str, Any]:
+def _index_providers(section: Any) -> dict[str, Any]:
     """Return each configuration of each provider, by name or `name.alias`."""
     found = {}
-    for name, configured in _mapping(section).items():
+    for name, configured in _as_mapping(section).items():
         for each in configured if isinstance(configured, list) else [configured]:
-            alias = text(each, "alias")
-            found[f"{name}.{alias}" if alias else name] = _bare(each)
+            alias = get_text(each, "alias")
+            found[f"{name}.{alias}" if alias else name] = _strip_comments(each)
     return found
 
 
-def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def _list_differing_names(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
 
 
-def _bare(value: Any) -> Any:
+def _strip_comments(value: Any) -> Any:
     """Return a value without the comments that a synthesis writes."""
     if isinstance(value, Mapping):
-        return {key: _bare(each) for key, each in value.items() if key != "//"}
-    return [_bare(each) for each in value] if isinstance(value, list) else value
+        return {key: _strip_comments(each) for key, each in value.items() if key != "//"}
+    return [_strip_comments(each) for each in value] if isinstance(value, list) else value
 
 
-def _mapping(value: Any) -> Values:
+def _as_mapping(value: Any) -> Values:
     return value if isinstance(value, Mapping) else {}

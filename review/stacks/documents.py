@@ -23,23 +23,23 @@ def read_stack(content: bytes, what: str) -> dict[str, Any]:
 
 def list_resources(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:
     """Yield address, type, name and arguments of every resource."""
-    for type_, resources in section(document, "resource").items():
+    for type_, resources in get_section(document, "resource").items():
         for name, values in (resources if isinstance(resources, dict) else {}).items():
             arguments = values[0] if isinstance(values, list) and len(values) == 1 else values
             if not isinstance(arguments, dict):
                 raise PlanError(
-                    f"a resource of the stack has no arguments but {_kind(arguments)}; is it damaged?"
+                    f"a resource of the stack has no arguments but {_describe_kind(arguments)}; is it damaged?"
                 )
             yield f"{type_}.{name}", type_, name, arguments
 
 
-def section(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+def get_section(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return a section of the document, such as `variable`; an empty one where it is absent or damaged."""
     found = document.get(name)
     return found if isinstance(found, dict) else {}
 
 
-def _kind(value: Any) -> str:
+def _describe_kind(value: Any) -> str:
     return {list: "a list", str: "a text", type(None): "null"}.get(type(value), "a number")
 
 

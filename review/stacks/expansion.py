@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from review.plan.values import blocks, first, get, text, texts
+from review.plan.values import get_blocks, get_text, get_texts, get_value, unwrap_block
 
 REFERENCE = re.compile(r"\$\{((?:data\.)?[a-z][a-z0-9_]*\.[\w-]+)\.([\w.\[\]]+)\}")
 NAMED = re.compile(r"\$\{(var|local)\.([\w-]+)((?:\.[\w-]+|\[[\"\d\w-]+\])*)\}")
@@ -25,7 +25,7 @@ class Constants:
 
     def __init__(self, document: Mapping[str, Any], raw: Mapping[str, Mapping[str, Any]]) -> None:
         self._document, self._raw = document, raw
-        self._project = text(get(document, "provider.google"), "project")
+        self._project = get_text(get_value(document, "provider.google"), "project")
 
     def resolved(self, value: Any, steps: int = MOST_STEPS) -> Any:
         """Return a value with each expression that names a constant replaced by it."""
@@ -53,9 +53,9 @@ class Constants:
     def _named(self, match: re.Match[str]) -> Any:
         kind, name, path = match[1], match[2], match[3]
         if kind == "var":
-            found = get(self._document, f"variable.{name}.default")
+            found = get_value(self._document, f"variable.{name}.default")
         else:
-            found = next((each[name] for each in blocks(self._document, "locals") if name in each), None)
+            found = next((each[name] for each in get_blocks(self._document, "locals") if name in each), None)
         for step in re.findall(r"[\w-]+", path):
             if isinstance(found, list) and step.isdecimal() and int(step) < len(found):
                 found = found[int(step)]
@@ -71,12 +71,12 @@ class Constants:
         values = self._raw.get(address)
         if values is None:
             return None
-        found = get(values, re.sub(r"\[0\]", "", argument))
+        found = get_value(values, re.sub(r"\[0\]", "", argument))
         if isinstance(found, str | int | float | bool):
             return found
-        if address.startswith("google_service_account.") and text(values, "account_id"):
-            project = text(values, "project") or self._project
-            email = f"{text(values, 'account_id')}@{project}.iam.gserviceaccount.com"
+        if address.startswith("google_service_account.") and get_text(values, "account_id"):
+            project = get_text(values, "project") or self._project
+            email = f"{get_text(values, 'account_id')}@{project}.iam.gserviceaccount.com"
             name = f"projects/{project}/serviceAccounts/{email}"
             return {"email": email, "member": f"serviceAccount:{email}", "name": name, "id": name}.get(
                 argument
@@ -85,23 +85,25 @@ class Constants:
 
     def _policy(self, name: str) -> str | None:
         """Return the document that the provider makes of a `google_iam_policy`; it is known without any request."""
-        declared = first(get(self._document, f"data.google_iam_policy.{name}"))
+        declared = unwrap_block(get_value(self._document, f"data.google_iam_policy.{name}"))
         if not isinstance(declared, Mapping):
             return None
         bindings = []
-        for each in blocks(declared, "binding"):
-            members = self.resolved(get(each, "members"))
+        for each in get_blocks(declared, "binding"):
+            members = self.resolved(get_value(each, "members"))
             binding: dict[str, Any] = {
-                "role": self.resolved(text(each, "role")),
-                "members": sorted(texts({"members": members}, "members")),
+                "role": self.resolved(get_text(each, "role")),
+                "members": sorted(get_texts({"members": members}, "members")),
             }
-            for condition in blocks(each, "condition"):
+            for condition in get_blocks(each, "condition"):
                 binding["condition"] = {key: self.resolved(value) for key, value in condition.items()}
             bindings.append(binding)
         return json.dumps({"bindings": bindings}, sort_keys=True)
 
 
-def instances(arguments: Mapping[str, Any], constants: Constants) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def expand_instances(
+    arguments: Mapping[str, Any], constants: Constants
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield index and arguments of each instance of a resource; one without an index where they cannot be told."""
     count, each = constants.resolved(arguments.get("count")), constants.resolved(arguments.get("for_each"))
     if isinstance(each, str) and (listed := SET.fullmatch(each)):
@@ -113,30 +115,30 @@ def instances(arguments: Mapping[str, Any], constants: Constants) -> Iterator[tu
         count = int(count)
     if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= MOST_INSTANCES:
         for number in range(count):
-            yield f"[{number}]", _substituted(arguments, {"count.index": number})
+            yield f"[{number}]", _substitute(arguments, {"count.index": number})
     elif isinstance(each, Mapping) and len(each) <= MOST_INSTANCES:
         for key, value in each.items():
-            yield f"[{json.dumps(key)}]", _substituted(arguments, {"each.key": key, "each.value": value})
+            yield f"[{json.dumps(key)}]", _substitute(arguments, {"each.key": key, "each.value": value})
     elif isinstance(each, list) and all(isinstance(key, str) for key in each) and len(each) <= MOST_INSTANCES:
         for key in dict.fromkeys(each):
-            yield f"[{json.dumps(key)}]", _substituted(arguments, {"each.key": key, "each.value": key})
+            yield f"[{json.dumps(key)}]", _substitute(arguments, {"each.key": key, "each.value": key})
     else:
         yield "", arguments
 
 
-def are_known(arguments: Mapping[str, Any], constants: Constants) -> bool:
+def has_known_instances(arguments: Mapping[str, Any], constants: Constants) -> bool:
     """Tell whether the instances of a resource can be told."""
     if "count" not in arguments and "for_each" not in arguments:
         return True
-    found = list(instances(arguments, constants))
+    found = list(expand_instances(arguments, constants))
     return not found or bool(found[0][0])
 
 
-def _substituted(value: Any, names: Mapping[str, Any]) -> Any:
+def _substitute(value: Any, names: Mapping[str, Any]) -> Any:
     if isinstance(value, Mapping):
-        return {key: _substituted(each, names) for key, each in value.items()}
+        return {key: _substitute(each, names) for key, each in value.items()}
     if isinstance(value, list):
-        return [_substituted(each, names) for each in value]
+        return [_substitute(each, names) for each in value]
     if not isinstance(value, str) or "${" not in value:
         return value
 

@@ -4,13 +4,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from review.plan.values import Values, get, texts
+from review.plan.values import Values, get_texts, get_value
 
 
-def ignored_arguments(meta: Mapping[str, Any]) -> tuple[str, ...]:
+def list_ignored_arguments(meta: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the arguments whose changes a resource ignores; `all` for every one."""
-    found = get(meta, "lifecycle.ignore_changes")
-    return (found,) if isinstance(found, str) else tuple(texts(meta.get("lifecycle"), "ignore_changes"))
+    found = get_value(meta, "lifecycle.ignore_changes")
+    return (found,) if isinstance(found, str) else tuple(get_texts(meta.get("lifecycle"), "ignore_changes"))
 
 
 def is_ignored(path: str, ignored: tuple[str, ...]) -> bool:
@@ -20,7 +20,7 @@ def is_ignored(path: str, ignored: tuple[str, ...]) -> bool:
     return any(each in ("all", bare) or bare.startswith(f"{each}.") for each in paths)
 
 
-def without_ignored(values: Values, old: Values, ignored: tuple[str, ...]) -> Values:
+def restore_ignored(values: Values, old: Values, ignored: tuple[str, ...]) -> Values:
     """Return the new values with what is ignored as it was."""
     if "all" in ignored:
         return old
@@ -33,10 +33,10 @@ def without_ignored(values: Values, old: Values, ignored: tuple[str, ...]) -> Va
             if head not in old:
                 del result[head]
         elif isinstance(inside, Mapping):
-            result[head] = without_ignored(inside, was if isinstance(was, Mapping) else {}, (rest,))
+            result[head] = restore_ignored(inside, was if isinstance(was, Mapping) else {}, (rest,))
         elif isinstance(inside, list) and isinstance(was, list) and len(inside) == len(was):
             result[head] = [
-                without_ignored(each, before, (rest,))
+                restore_ignored(each, before, (rest,))
                 if isinstance(each, Mapping) and isinstance(before, Mapping)
                 else each
                 for each, before in zip(inside, was, strict=True)

@@ -3,21 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
-from review.google_cloud.resource_types import TypeFacts, facts
+from review.google_cloud.resource_types import TypeFacts, look_up_type
 from review.plan.model import Change
-from review.plan.values import Values, get, text
-from review.secrets.forms import secrets_by_form
-from review.secrets.masking import Secrets, marked, named
-from review.stacks.documents import list_resources, section
-from review.stacks.expansion import REFERENCE, Constants, instances
+from review.plan.values import Values, get_text, get_value
+from review.secrets.forms import find_secrets_by_form
+from review.secrets.masking import Secrets, find_marked_values, find_named_secrets
+from review.stacks.documents import get_section, list_resources
+from review.stacks.expansion import REFERENCE, Constants, expand_instances
 
 META_ARGUMENTS = frozenset(
     {"//", "depends_on", "lifecycle", "provisioner", "connection", "provider", "count", "for_each"}
 )
 
 
-def _facts(type_: str) -> TypeFacts:
-    return facts(type_) or TypeFacts()
+def _type_facts(type_: str) -> TypeFacts:
+    return look_up_type(type_) or TypeFacts()
 
 
 def instances_by_address(
@@ -26,12 +26,12 @@ def instances_by_address(
     """Return each resource, or each of its instances, as one that is there, with its meta-arguments, by address."""
     declared = list(list_resources(document))
     constants = collect_constants(document)
-    project = text(get(document, "provider.google"), "project")
+    project = get_text(get_value(document, "provider.google"), "project")
     found: dict[str, tuple[Change, Mapping[str, Any]]] = {}
     for address, type_, name, written in declared:
-        for index, arguments in instances(written, constants):
+        for index, arguments in expand_instances(written, constants):
             values = {
-                **(_facts(type_).defaults),
+                **(_type_facts(type_).defaults),
                 **{
                     key: constants.resolved(value)
                     for key, value in arguments.items()
@@ -40,7 +40,7 @@ def instances_by_address(
             }
             if project and "project" not in values and type_ == "google_service_account":
                 values["project"] = project
-            marks = _marks(values, list(_facts(type_).secret))
+            marks = _build_marks(values, list(_type_facts(type_).secret))
             hidden = secrets.hide(values, marks)
             change = Change(
                 f"{address}{index}", type_, ("no-op",), hidden, hidden, name=name, index=index[1:-1]
@@ -63,7 +63,7 @@ def provisioners_by_address(document: Mapping[str, Any], secrets: Secrets) -> di
     for address, _, _, arguments in list_resources(document):
         listed = arguments.get("provisioner")
         made = [
-            _provisioner(type_, block, secrets)
+            _read_provisioner(type_, block, secrets)
             for each in (listed if isinstance(listed, list) else [listed])
             if isinstance(each, dict)
             for type_, inside in each.items()
@@ -75,29 +75,34 @@ def provisioners_by_address(document: Mapping[str, Any], secrets: Secrets) -> di
     return found
 
 
-def _provisioner(type_: str, block: Mapping[str, Any], secrets: Secrets) -> Values:
+def _read_provisioner(type_: str, block: Mapping[str, Any], secrets: Secrets) -> Values:
     hidden = secrets.hide({key: value for key, value in block.items() if key not in ("//", "when")})
-    return {"type": type_, "when": text(block, "when"), "command": hidden.get("command"), "arguments": hidden}
+    return {
+        "type": type_,
+        "when": get_text(block, "when"),
+        "command": hidden.get("command"),
+        "arguments": hidden,
+    }
 
 
 def collect_secrets(document: Mapping[str, Any], secrets: Secrets) -> None:
     """Collect what is secret by the provider's schema, a sensitive variable or output, its name or its form."""
-    secrets.add(list(secrets_by_form({part: each for part, each in document.items() if part != "//"})))
+    secrets.add(list(find_secrets_by_form({part: each for part, each in document.items() if part != "//"})))
     for _, type_, _, arguments in list_resources(document):
-        for value in marked(arguments, _marks(arguments, list(_facts(type_).secret))):
+        for value in find_marked_values(arguments, _build_marks(arguments, list(_type_facts(type_).secret))):
             if not isinstance(value, str) or not REFERENCE.fullmatch(value):
                 secrets.add(value)
-        secrets.add(list(named(arguments)))
-    for variable in section(document, "variable").values():
-        if get(variable, "sensitive") is True:
-            secrets.add(get(variable, "default"))
-    for output in section(document, "output").values():
-        value = get(output, "value")
-        if get(output, "sensitive") is True and not (isinstance(value, str) and "${" in value):
+        secrets.add(list(find_named_secrets(arguments)))
+    for variable in get_section(document, "variable").values():
+        if get_value(variable, "sensitive") is True:
+            secrets.add(get_value(variable, "default"))
+    for output in get_section(document, "output").values():
+        value = get_value(output, "value")
+        if get_value(output, "sensitive") is True and not (isinstance(value, str) and "${" in value):
             secrets.add(value)
 
 
-def _marks(values: Values, paths: list[str]) -> dict[str, Any]:
+def _build_marks(values: Values, paths: list[str]) -> dict[str, Any]:
     """Return marks of sensitivity, of the values' own shape, for dotted paths."""
     marks: dict[str, Any] = {}
     for path in paths:
@@ -108,11 +113,11 @@ def _marks(values: Values, paths: list[str]) -> dict[str, Any]:
         if not rest:
             marks[head] = True
         elif isinstance(inside, list):
-            marks[head] = [_marks(each, [rest]) if isinstance(each, dict) else False for each in inside]
+            marks[head] = [_build_marks(each, [rest]) if isinstance(each, dict) else False for each in inside]
         elif isinstance(inside, dict):
-            marks[head] = _merged(marks.get(head), _marks(inside, [rest]))
+            marks[head] = _merge_marks(marks.get(head), _build_marks(inside, [rest]))
     return marks
 
 
-def _merged(one: Any, other: dict[str, Any]) -> dict[str, Any]:
+def _merge_marks(one: Any, other: dict[str, Any]) -> dict[str, Any]:
     return {**one, **other} if isinstance(one, dict) else other

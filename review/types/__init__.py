@@ -7,7 +7,7 @@ by their names:
 - `grants(change, values, context)`: who may do what because of it, before or after (`values`);
   `review.access.grant_changes` compares both sides.
 
-With TELLS_THE_END a module reports deletions and replacements of its types by itself; those of other types are
+With REPORTS_DELETION a module reports deletions and replacements of its types by itself; those of other types are
 reported by `review.data.actions`. So a type is added in one file, with its test.
 
 Imports: code, data, findings, google_cloud, plan.

@@ -46,12 +46,12 @@ def register(folder: Path) -> None:
         if not callable(getattr(module, "findings", None)) and not callable(getattr(module, "grants", None)):
             raise PlanError(f"--types: {file} has neither findings(change, context) nor grants(…)")
         _registered.append(module)
-    modules.cache_clear()
-    renderers.cache_clear()
+    load_modules.cache_clear()
+    find_renderers.cache_clear()
 
 
 @functools.cache
-def modules() -> tuple[ModuleType, ...]:
+def load_modules() -> tuple[ModuleType, ...]:
     """Return every module of a user's own folder, then those below `review.types` in the order of their names."""
     found = pkgutil.walk_packages(types.__path__, f"{types.__name__}.")
     names = sorted(each.name for each in found if not each.ispkg and each.name != __name__)
@@ -59,15 +59,15 @@ def modules() -> tuple[ModuleType, ...]:
 
 
 @functools.cache
-def renderers(type_: str) -> tuple[ModuleType, ...]:
+def find_renderers(type_: str) -> tuple[ModuleType, ...]:
     """Return the modules that know a type: a team's own, else those that name it, else those whose pattern fits."""
     own = [each for each in _registered if any(fnmatchcase(type_, pattern) for pattern in each.TYPES)]
     if own:
         return tuple(own)
-    exact = [module for module in modules() if type_ in module.TYPES]
+    exact = [module for module in load_modules() if type_ in module.TYPES]
     fitting = [
         module
-        for module in modules()
+        for module in load_modules()
         if module not in exact
         and any(fnmatchcase(type_, pattern) for pattern in module.TYPES if "*" in pattern)
     ]
@@ -81,37 +81,37 @@ def is_registered(type_: str) -> bool:
 
 def is_grant(type_: str) -> bool:
     """Tell whether a type is nothing but grants: a member, a binding, a policy, an access list."""
-    found = renderers(type_)
+    found = find_renderers(type_)
     return any(hasattr(each, "grants") for each in found) and not any(
         hasattr(each, "findings") for each in found
     )
 
 
-def authority(type_: str) -> str:
+def find_authority(type_: str) -> str:
     """Return `binding` or `policy` for a type that decides every grant of a role or a resource; else nothing."""
-    found = next((each for each in renderers(type_) if hasattr(each, "authority")), None)
+    found = next((each for each in find_renderers(type_) if hasattr(each, "authority")), None)
     return str(found.authority(type_)) if found else ""
 
 
-def render(change: Change, context: Context) -> Iterator[Finding]:
+def render_change(change: Change, context: Context) -> Iterator[Finding]:
     """Yield what the type's renderers say of a change."""
-    for module in renderers(change.type):
+    for module in find_renderers(change.type):
         if hasattr(module, "findings"):
             yield from module.findings(change, context)
 
 
-def tells_the_end(type_: str) -> bool:
+def reports_deletion(type_: str) -> bool:
     """Tell whether a type's renderer says itself what it means that a resource goes."""
-    return any(getattr(module, "TELLS_THE_END", False) for module in renderers(type_))
+    return any(getattr(module, "REPORTS_DELETION", False) for module in find_renderers(type_))
 
 
-def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
+def list_grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
     """Yield what a resource grants with these values."""
-    for module in renderers(change.type):
+    for module in find_renderers(change.type):
         if hasattr(module, "grants"):
             yield from module.grants(change, values, context)
 
 
 def create_context(plan: Plan, names: Names | None = None, lookup: Lookup = no_files) -> Context:
     """Return what the renderers may read beside a change; its grants are those that all renderers find."""
-    return Context(plan, grants, names or Names(each.address for each in plan.changes), lookup)
+    return Context(plan, list_grants, names or Names(each.address for each in plan.changes), lookup)

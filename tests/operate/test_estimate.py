@@ -21,8 +21,8 @@ from operate.estimate import (
     sizing_table,
     told,
 )
-from review.cost.estimate import Cost, cost
-from review.cost.price_book import load
+from review.cost.estimate import Cost, estimate_cost
+from review.cost.price_book import load_price_book
 from review.stacks.comparison import compare_stacks
 from review.types.registry import create_context
 from spark.settings import DAYS_AT_ONCE
@@ -121,7 +121,7 @@ def month_of(environment: str) -> Cost:
     """What the review says that a month of an environment's stack costs, from its snapshot."""
     stack = Path(__file__).parents[1] / "cdk" / "snapshots" / f"vlille-{environment}.json"
     plan = compare_stacks(b'{"resource": {}}', stack.read_bytes())
-    found = cost(create_context(plan), load())
+    found = estimate_cost(create_context(plan), load_price_book())
     assert found is not None
     return found
 
@@ -136,7 +136,7 @@ def test_a_month_of_the_page_is_what_the_review_says() -> None:
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_the_review_and_the_estimate_agree_on_a_night_to_the_cent(environment: str) -> None:
     """The review assumes the minutes that the estimate counts for one day, on a cluster at the same price."""
-    book, batch = load(), LOADED[environment].batch
+    book, batch = load_price_book(), LOADED[environment].batch
     minutes = cluster_minutes(24 * 60, 1, batch, DAYS_AT_ONCE)
     assert book.assumed("dataproc_minutes_a_run") == round(minutes)
     line = next(each for each in month_of(environment).after if each.what.startswith("batch"))
@@ -148,7 +148,9 @@ def test_the_review_and_the_estimate_agree_on_a_night_to_the_cent(environment: s
 
 def test_the_estimate_follows_the_prices() -> None:
     """One table: a price that changes changes what a backfill is said to cost."""
-    dearer = load(json.dumps({"prices": {"storage_thousand_writes": 5, "egress_gib": 12}}).encode())
+    dearer = load_price_book(
+        json.dumps({"prices": {"storage_thousand_writes": 5, "egress_gib": 12}}).encode()
+    )
     survey = Survey(old=1000, old_bytes=2**30, days={"vlille_ods": {date(2023, 10, 1)}})
     costs, much = estimate(survey, ONE, 31), estimate(survey, ONE, 31, book=dearer)
     assert much.operations > 100 * costs.operations

@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from review.assessment.review import Review, review
-from review.cost.price_book import load
-from review.findings.text import plain
+from review.assessment.review import Review, review_plan
+from review.cost.price_book import load_price_book
+from review.findings.text import strip_markup
 from review.plan.context import Context
 from review.plan.model import Plan
 from review.plan.reading import read_plan
@@ -66,10 +66,10 @@ def context(*changes: Mapping[str, Any], **more: Any) -> Context:
 
 def reviewed(*changes: Mapping[str, Any], **more: Any) -> Review:
     """The review of a plan."""
-    return review(context(*changes, **more), load())
+    return review_plan(context(*changes, **more), load_price_book())
 
 
 def told(*changes: Mapping[str, Any], **more: Any) -> list[tuple[str, str]]:
     """Severity and sentence of every finding, without markup, in the table's order."""
     found = reviewed(*changes, **more).findings
-    return [(each.severity.words, plain(each.sentence)) for each in found]
+    return [(each.severity.words, strip_markup(each.sentence)) for each in found]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from review.assessment.review import Review, review
-from review.cost.price_book import load
+from review.assessment.review import Review, review_plan
+from review.cost.price_book import load_price_book
 from review.plan.reading import read_plan
 from review.types.registry import create_context
 from tests.conftest import PLANS
@@ -27,7 +27,7 @@ NARROWED, STOPS = "change", "service interrupted"
 def review_of_file(file: Path) -> Review:
     """Return the review of a plan's file."""
     plan = read_plan(file.read_bytes())
-    return review(create_context(plan), load())
+    return review_plan(create_context(plan), load_price_book())
 
 
 # Heaviest severity of the shared cases that concern access; None: the answer must not be "nobody".

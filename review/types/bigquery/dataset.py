@@ -2,23 +2,32 @@
 
 from collections.abc import Iterator
 
-from review.data.destruction import destruction
+from review.data.destruction import destruction_finding
 from review.findings.finding import NO, YES, Finding, Kind, Severity
 from review.findings.text import span
 from review.google_cloud.grants import Grant
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import Values, blocks, flag, get, known, number, period, text
+from review.plan.values import (
+    Values,
+    format_duration,
+    get_blocks,
+    get_flag,
+    get_number,
+    get_text,
+    get_value,
+    is_known,
+)
 
 TYPES = ("google_bigquery_dataset",)
-TELLS_THE_END = True
+REPORTS_DELETION = True
 UNDROP = "manually, within 7 days at most (UNDROP SCHEMA), unless another dataset takes its name"
 AGES = (
     ("default_table_expiration_ms", "new tables in", "deletes"),
     ("default_partition_expiration_ms", "partitions of new tables in", "deletes"),
 )
 # Roles of a dataset's own access list → those of IAM.
-LISTED = {
+ROLES_BY_ENTRY = {
     "OWNER": "roles/bigquery.dataOwner",
     "WRITER": "roles/bigquery.dataEditor",
     "READER": "roles/bigquery.dataViewer",
@@ -34,71 +43,77 @@ SPECIAL = {
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say what happens to the tables of one dataset."""
-    name = span(text(change.present, "dataset_id") or context.names.of(change.address))
+    name = span(get_text(change.present, "dataset_id") or context.names.of(change.address))
     if change.destroys:
-        yield _destroyed(change, context, name)
+        yield _destruction_finding(change, context, name)
     if change.before is None or change.after is None:
         return
     for argument, whose, _ in AGES:
-        old, new = number(change.old, argument) or 0, number(change.new, argument) or 0
+        old, new = get_number(change.old, argument) or 0, get_number(change.new, argument) or 0
         if old != new:
-            now = f"are deleted after {period(new / 1000)}" if new else "are kept"
-            then = f"after {period(old / 1000)}" if old else "not"
+            now = f"are deleted after {format_duration(new / 1000)}" if new else "are kept"
+            then = f"after {format_duration(old / 1000)}" if old else "not"
             shorter = bool(new and (not old or new < old))
-            yield _aged(change, context, f"{whose} dataset {name} {now}; before: {then}", shorter=shorter)
-    hours = number(change.old, "max_time_travel_hours"), number(change.new, "max_time_travel_hours")
+            yield _retention_finding(
+                change, context, f"{whose} dataset {name} {now}; before: {then}", shorter=shorter
+            )
+    hours = get_number(change.old, "max_time_travel_hours"), get_number(change.new, "max_time_travel_hours")
     if hours[0] and hours[1] and hours[1] < hours[0]:
         told = (
             f"deleted data of dataset {name} can be restored for {hours[1]:g} hours instead of {hours[0]:g}"
         )
-        yield _aged(change, context, told, shorter=True)
-    if flag(change.new, "delete_contents_on_destroy") and not flag(change.old, "delete_contents_on_destroy"):
+        yield _retention_finding(change, context, told, shorter=True)
+    if get_flag(change.new, "delete_contents_on_destroy") and not get_flag(
+        change.old, "delete_contents_on_destroy"
+    ):
         told = f"from now on, destroying dataset {name} deletes its tables (delete_contents_on_destroy)"
-        yield _aged(change, context, told, shorter=True)
+        yield _retention_finding(change, context, told, shorter=True)
 
 
-def _aged(change: Change, context: Context, sentence: str, *, shorter: bool) -> Finding:
+def _retention_finding(change: Change, context: Context, sentence: str, *, shorter: bool) -> Finding:
     severity = Severity.CARE if shorter else Severity.CHANGE
     return Finding(Kind.DATA, severity, context.where(change), sentence, undo=YES, address=change.address)
 
 
-def _destroyed(change: Change, context: Context, name: str) -> Finding:
+def _destruction_finding(change: Change, context: Context, name: str) -> Finding:
     inside = [
         each
         for each in context.of_type("google_bigquery_table", "google_bigquery_routine")
-        if each.before is not None and _lies_in(each, change, context)
+        if each.before is not None and _is_in_dataset(each, change, context)
     ]
     verb = "replaced" if change.action == "replace" else "deleted"
-    moved = text(change.old, "location").lower() != text(change.new, "location").lower()
+    moved = get_text(change.old, "location").lower() != get_text(change.new, "location").lower()
     because = " because its location changes" if verb == "replaced" and moved else ""
-    if flag(change.old, "delete_contents_on_destroy"):
+    if get_flag(change.old, "delete_contents_on_destroy"):
         told = f"dataset {name} is {verb}{because}, with all its tables, including those that Terraform does not manage"
-        return destruction(change, context, told, size=95, undo=UNDROP, along=inside, noun="table")
+        return destruction_finding(
+            change, context, told, size=95, undo=UNDROP, deleted_with=inside, noun="table"
+        )
     told = f"dataset {name} is {verb}{because}: the apply fails unless it is empty"
-    return destruction(change, context, told, size=60, undo=NO, along=inside, noun="table")
+    return destruction_finding(change, context, told, size=60, undo=NO, deleted_with=inside, noun="table")
 
 
-def _lies_in(other: Change, dataset: Change, context: Context) -> bool:
-    id_ = get(other.old, "dataset_id")
-    if known(id_):
-        return bool(id_ == get(dataset.old, "dataset_id"))
-    return context.refers(other, "dataset_id") == dataset.configured
+def _is_in_dataset(other: Change, dataset: Change, context: Context) -> bool:
+    id_ = get_value(other.old, "dataset_id")
+    if is_known(id_):
+        return bool(id_ == get_value(dataset.old, "dataset_id"))
+    return context.referenced_address(other, "dataset_id") == dataset.configured_address
 
 
 def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
     """Yield what the dataset's own access list grants."""
-    name = text(values, "dataset_id")
-    for entry in blocks(values, "access"):
-        role = text(entry, "role")
+    name = get_text(values, "dataset_id")
+    for entry in get_blocks(values, "access"):
+        role = get_text(entry, "role")
         # A new dataset has entries for its project's owners, editors and viewers whether they are listed or not.
         implied = change.before is None or change.after is None
-        project = "" if implied else text(values, "project")
-        yield from listed(
-            entry, LISTED.get(role, role), name, change.address, implied=implied, project=project
+        project = "" if implied else get_text(values, "project")
+        yield from list_entry_grants(
+            entry, ROLES_BY_ENTRY.get(role, role), name, change.address, implied=implied, project=project
         )
 
 
-def listed(
+def list_entry_grants(
     entry: Values, role: str, dataset: str, address: str, *, implied: bool = False, project: str = ""
 ) -> Iterator[Grant]:
     """Yield the grant of one entry of an access list, whomever it names.
@@ -106,18 +121,20 @@ def listed(
     An entry without a role authorizes a view, a routine or the views of a whole dataset: whoever can use those reads
     this dataset, without any access to it.
     """
-    condition = text(next(iter(blocks(entry, "condition")), {}), "expression")
-    if member := _authorized(entry):
+    condition = get_text(next(iter(get_blocks(entry, "condition")), {}), "expression")
+    if member := _format_authorized_member(entry):
         yield Grant("dataset", dataset, "roles/bigquery.dataViewer", member, condition, address)
         return
-    special = text(entry, "special_group")
+    special = get_text(entry, "special_group")
     members = {
         "user_by_email": "user:",
         "group_by_email": "group:",
         "domain": "domain:",
         "iam_member": "",
     }
-    member = next((f"{prefix}{text(entry, key)}" for key, prefix in members.items() if text(entry, key)), "")
+    member = next(
+        (f"{prefix}{get_text(entry, key)}" for key, prefix in members.items() if get_text(entry, key)), ""
+    )
     if special:
         prefix = SPECIAL.get(special, "specialGroup")
         group = special if prefix == "specialGroup" else project or "(the dataset's)"
@@ -128,13 +145,13 @@ def listed(
         yield Grant("dataset", dataset, role, member, condition, address=address)
 
 
-def _authorized(entry: Values) -> str:
+def _format_authorized_member(entry: Values) -> str:
     """Return what an entry authorizes as a member; empty where it names who it lets in."""
     for block, kind, path in (
         ("view", "authorizedView", ("project_id", "dataset_id", "table_id")),
         ("routine", "authorizedRoutine", ("project_id", "dataset_id", "routine_id")),
         ("dataset", "authorizedDataset", ("dataset.project_id", "dataset.dataset_id")),
     ):
-        for each in blocks(entry, block):
-            return f"{kind}:{'.'.join(text(each, step) or '?' for step in path)}"
+        for each in get_blocks(entry, block):
+            return f"{kind}:{'.'.join(get_text(each, step) or '?' for step in path)}"
     return ""

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from review.data.bigquery_schema import columns
+from review.data.bigquery_schema import parse_columns
 from review.findings.finding import Finding, Kind, Severity
 from review.findings.text import span, spans
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import text
+from review.plan.values import get_text
 
 TYPES = ("google_bigquery_table",)
 
@@ -17,10 +17,12 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say which columns lose a policy tag or get another one, in the table's order."""
     if change.before is None or change.after is None:
         return
-    old, new = (dict(_tags(columns(side.get("schema")) or [])) for side in (change.old, change.new))
+    old, new = (
+        dict(_read_tags(parse_columns(side.get("schema")) or [])) for side in (change.old, change.new)
+    )
     gone = [name for name, tags in old.items() if name in new and tags and not new[name]]
     others = [name for name, tags in old.items() if tags and new.get(name) and new[name] != tags]
-    table = span(f"{text(change.present, 'dataset_id')}.{text(change.present, 'table_id')}")
+    table = span(f"{get_text(change.present, 'dataset_id')}.{get_text(change.present, 'table_id')}")
     if gone:
         sentence = (
             f"anyone who can read table {table} can now read {spans(gone, 5)}: "
@@ -32,7 +34,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         yield _finding(change, context, sentence, size=32)
 
 
-def _tags(schema: Sequence[Mapping[str, Any]], above: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:
+def _read_tags(schema: Sequence[Mapping[str, Any]], above: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield each column, nested ones by their path, with its policy tags."""
     for column in schema:
         path = f"{above}{column.get('name')}"
@@ -41,7 +43,7 @@ def _tags(schema: Sequence[Mapping[str, Any]], above: str = "") -> Iterator[tupl
         yield path, tuple(str(each) for each in names) if isinstance(names, list) else ()
         fields = column.get("fields")
         if isinstance(fields, list):
-            yield from _tags([each for each in fields if isinstance(each, Mapping)], f"{path}.")
+            yield from _read_tags([each for each in fields if isinstance(each, Mapping)], f"{path}.")
 
 
 def _finding(change: Change, context: Context, sentence: str, size: int) -> Finding:

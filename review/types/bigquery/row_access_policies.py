@@ -6,7 +6,7 @@ from review.findings.text import UNKNOWN
 from review.google_cloud.grants import Grant
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import Values, get, text, texts
+from review.plan.values import Values, get_text, get_texts, get_value
 
 TYPES = ("google_bigquery_row_access_policy",)
 
@@ -15,15 +15,17 @@ def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
     """Yield what each grantee may read."""
     if not values:
         return
-    dataset = text(values, "dataset_id") or context.names.of(context.refers(change, "dataset_id"))
-    table = text(values, "table_id") or context.names.of(context.refers(change, "table_id"))
-    members = texts(values, "grantees") or ([UNKNOWN] if get(values, "grantees") == UNKNOWN else [])
+    dataset = get_text(values, "dataset_id") or context.names.of(
+        context.referenced_address(change, "dataset_id")
+    )
+    table = get_text(values, "table_id") or context.names.of(context.referenced_address(change, "table_id"))
+    members = get_texts(values, "grantees") or ([UNKNOWN] if get_value(values, "grantees") == UNKNOWN else [])
     for member in members:
         yield Grant(
             "table",
             f"{dataset}.{table}",
             "roles/bigquery.filteredDataViewer",
             member,
-            condition=text(values, "filter_predicate"),
+            condition=get_text(values, "filter_predicate"),
             address=change.address,
         )

@@ -4,57 +4,70 @@ import functools
 import re
 from collections.abc import Iterator
 
-from review.data.bigquery_schema import ColumnChange, compare
-from review.data.destruction import destruction
+from review.data.bigquery_schema import ColumnChange, compare_schemas
+from review.data.destruction import destruction_finding
 from review.findings.finding import NO, Detail, Finding, Kind, Severity
 from review.findings.text import span
 from review.plan.context import Context
-from review.plan.differences import diff
+from review.plan.differences import diff_lines
 from review.plan.model import Change
-from review.plan.values import blocks, flag, get, known, number, period, text, texts
+from review.plan.values import (
+    format_duration,
+    get_blocks,
+    get_flag,
+    get_number,
+    get_text,
+    get_texts,
+    get_value,
+    is_known,
+)
 
 TYPES = ("google_bigquery_table",)
-TELLS_THE_END = True
+REPORTS_DELETION = True
 BY_HAND = "manually at best, within the dataset's time travel window (7 days by default)"
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say what happens to the rows, the columns and the query of one table."""
-    name = span(_name(change, context))
+    name = span(_table_name(change, context))
     if change.destroys:
-        yield from _destroyed(change, context, name)
+        yield from _destruction_findings(change, context, name)
     if change.before is not None and change.after is not None:
-        yield from _schema(change, context, name)
-        yield from _partitioning(change, context, name)
-        yield from _clustering(change, context, name)
-        yield from _query(change, context, name)
-        yield from _ages(change, context, name)
+        yield from _schema_findings(change, context, name)
+        yield from _partitioning_findings(change, context, name)
+        yield from _clustering_findings(change, context, name)
+        yield from _query_findings(change, context, name)
+        yield from _expiration_findings(change, context, name)
 
 
-def _name(change: Change, context: Context) -> str:
+def _table_name(change: Change, context: Context) -> str:
     """`dataset.table`, as one would write it in a query."""
-    dataset = get(change.present, "dataset_id")
-    told = str(dataset) if known(dataset) else context.names.of(context.refers(change, "dataset_id"))
-    table = get(change.present, "table_id")
+    dataset = get_value(change.present, "dataset_id")
+    told = (
+        str(dataset)
+        if is_known(dataset)
+        else context.names.of(context.referenced_address(change, "dataset_id"))
+    )
+    table = get_value(change.present, "table_id")
     return f"{told}.{table}" if told else str(table or context.names.of(change.address))
 
 
 def _holds_rows(change: Change) -> bool:
     """Views and external tables hold none themselves."""
     return not any(
-        blocks(change.old, part) for part in ("view", "materialized_view", "external_data_configuration")
+        get_blocks(change.old, part) for part in ("view", "materialized_view", "external_data_configuration")
     )
 
 
-def _destroyed(change: Change, context: Context, name: str) -> Iterator[Finding]:
+def _destruction_findings(change: Change, context: Context, name: str) -> Iterator[Finding]:
     rows = _holds_rows(change)
-    what = "table" if rows else "view" if blocks(change.old, "view") else "table without rows of its own"
-    if blocks(change.old, "materialized_view"):
+    what = "table" if rows else "view" if get_blocks(change.old, "view") else "table without rows of its own"
+    if get_blocks(change.old, "materialized_view"):
         what = "materialized view"
     verb = "replaced" if change.action == "replace" else "deleted"
-    because = _because(change)
+    because = _describe_reason(change)
     if rows:
-        yield destruction(
+        yield destruction_finding(
             change, context, f"table {name} is {verb}{because}: all its rows are lost", size=70, undo=BY_HAND
         )
         return
@@ -69,19 +82,19 @@ def _destroyed(change: Change, context: Context, name: str) -> Iterator[Finding]
     )
 
 
-def _because(change: Change) -> str:
+def _describe_reason(change: Change) -> str:
     """Return why, where it is not told column by column."""
     paths = [each for each in change.replace_paths if each and each != "schema"]
     return f" because of {', '.join(span(each) for each in sorted(set(paths)))}" if paths else ""
 
 
-def _schema(change: Change, context: Context, name: str) -> Iterator[Finding]:
-    before, after = get(change.old, "schema"), get(change.new, "schema")
-    if before == after or (not before and after is not None and not known(after)):
+def _schema_findings(change: Change, context: Context, name: str) -> Iterator[Finding]:
+    before, after = get_value(change.old, "schema"), get_value(change.new, "schema")
+    if before == after or (not before and after is not None and not is_known(after)):
         return
     if not _holds_rows(change):
         return
-    columns = compare(before, after)
+    columns = compare_schemas(before, after)
     if columns is None:
         yield Finding(
             Kind.DATA,
@@ -94,10 +107,10 @@ def _schema(change: Change, context: Context, name: str) -> Iterator[Finding]:
         )
         return
     replaced = change.action == "replace"
-    lost = [each for each in columns if each.loses]
+    lost = [each for each in columns if each.loses_values]
     for column in lost:
-        yield _lost(change, context, name, column, replaced=replaced)
-    costly = [each for each in columns if each.replaces and not each.loses]
+        yield _column_loss_finding(change, context, name, column, replaced=replaced)
+    costly = [each for each in columns if each.replaces and not each.loses_values]
     for column in costly:
         yield Finding(
             Kind.DATA,
@@ -108,7 +121,7 @@ def _schema(change: Change, context: Context, name: str) -> Iterator[Finding]:
             size=40,
             address=change.address,
         )
-    rest = [each for each in columns if not each.loses and not each.replaces]
+    rest = [each for each in columns if not each.loses_values and not each.replaces]
     if rest:
         shown = "; ".join(each.sentence for each in rest[:3])
         more = f"; and {len(rest) - 3} more columns" if len(rest) > 3 else ""
@@ -125,7 +138,9 @@ def _schema(change: Change, context: Context, name: str) -> Iterator[Finding]:
         )
 
 
-def _lost(change: Change, context: Context, name: str, column: ColumnChange, *, replaced: bool) -> Finding:
+def _column_loss_finding(
+    change: Change, context: Context, name: str, column: ColumnChange, *, replaced: bool
+) -> Finding:
     if replaced:
         end = "the table is replaced and all its rows are lost"
     elif column.replaces:
@@ -136,43 +151,45 @@ def _lost(change: Change, context: Context, name: str, column: ColumnChange, *, 
         Kind.DATA,
         Severity.LOSS,
         context.where(change),
-        f"in {name}, {column.sentence}: {end}{_readers(change, context, column.column)}",
+        f"in {name}, {column.sentence}: {end}{_describe_readers(change, context, column.column)}",
         undo=BY_HAND,
         size=45 if replaced or column.replaces else 50,
         address=change.address,
     )
 
 
-def _readers(change: Change, context: Context, column: str) -> str:
+def _describe_readers(change: Change, context: Context, column: str) -> str:
     """Name the views of the plan that still read a column, and so will fail."""
-    table = text(change.old, "table_id")
+    table = get_text(change.old, "table_id")
     name = column.rpartition(".")[2]
     if not table:
         return ""
     found = [
-        context.where(each) for each, query in _queries(context) if _word(table, query) and _word(name, query)
+        context.where(each)
+        for each, query in _list_views(context)
+        if _has_word(table, query) and _has_word(name, query)
     ]
     return f"; {', '.join(found[:4])} may still read it, and would fail" if found else ""
 
 
 @functools.lru_cache(maxsize=4)
-def _queries(context: Context) -> tuple[tuple[Change, str], ...]:
+def _list_views(context: Context) -> tuple[tuple[Change, str], ...]:
     """Return every view with its query as it will be."""
     found = (
-        (each, text(each.new, "view.query") or text(each.new, "materialized_view.query"))
+        (each, get_text(each.new, "view.query") or get_text(each.new, "materialized_view.query"))
         for each in context.of_type("google_bigquery_table")
     )
     return tuple((each, query) for each, query in found if query)
 
 
-def _word(word: str, query: str) -> bool:
+def _has_word(word: str, query: str) -> bool:
     return word in query and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", query) is not None
 
 
-def _partitioning(change: Change, context: Context, name: str) -> Iterator[Finding]:
+def _partitioning_findings(change: Change, context: Context, name: str) -> Iterator[Finding]:
     for block, noun in (("time_partitioning", "time"), ("range_partitioning", "range")):
-        old, new = (text(side, f"{block}.field") for side in (change.old, change.new))
-        had, has = bool(blocks(change.old, block)), bool(blocks(change.new, block))
+        old, new = (get_text(side, f"{block}.field") for side in (change.old, change.new))
+        had, has = bool(get_blocks(change.old, block)), bool(get_blocks(change.new, block))
         if had != has or old != new:
             now = (
                 f"is partitioned by {noun} of {span(new or 'ingestion')}"
@@ -180,25 +197,29 @@ def _partitioning(change: Change, context: Context, name: str) -> Iterator[Findi
                 else f"is no longer partitioned by {noun}"
             )
             then = f"it was by {span(old or 'ingestion')}" if had else "it was not"
-            yield _at_table(change, context, f"table {name} {now}; {then}: this replaces the table")
-        elif has and text(change.old, f"{block}.type") != text(change.new, f"{block}.type"):
-            types = text(change.old, f"{block}.type"), text(change.new, f"{block}.type")
+            yield _replacement_finding(
+                change, context, f"table {name} {now}; {then}: this replaces the table"
+            )
+        elif has and get_text(change.old, f"{block}.type") != get_text(change.new, f"{block}.type"):
+            types = get_text(change.old, f"{block}.type"), get_text(change.new, f"{block}.type")
             told = f"the partitions of {name} change from {span(types[0])} to {span(types[1])}: BigQuery refuses that"
-            yield _at_table(change, context, f"{told} for a table that is there")
-    if flag(change.new, "require_partition_filter") and not flag(change.old, "require_partition_filter"):
+            yield _replacement_finding(change, context, f"{told} for a table that is there")
+    if get_flag(change.new, "require_partition_filter") and not get_flag(
+        change.old, "require_partition_filter"
+    ):
         told = f"queries on {name} without a partition filter start to fail"
         yield Finding(Kind.SERVICE, Severity.INTERRUPTED, context.where(change), told, address=change.address)
 
 
-def _at_table(change: Change, context: Context, sentence: str) -> Finding:
+def _replacement_finding(change: Change, context: Context, sentence: str) -> Finding:
     severity = Severity.CARE if not change.destroys else Severity.LOSS
     return Finding(
         Kind.DATA, severity, context.where(change), sentence, undo=NO, size=42, address=change.address
     )
 
 
-def _clustering(change: Change, context: Context, name: str) -> Iterator[Finding]:
-    old, new = texts(change.old, "clustering"), texts(change.new, "clustering")
+def _clustering_findings(change: Change, context: Context, name: str) -> Iterator[Finding]:
+    old, new = get_texts(change.old, "clustering"), get_texts(change.new, "clustering")
     if old != new:
         columns = ", ".join(span(each) for each in new) or "nothing"
         before = ", ".join(span(each) for each in old) or "nothing"
@@ -212,39 +233,43 @@ def _clustering(change: Change, context: Context, name: str) -> Iterator[Finding
         )
 
 
-def _query(change: Change, context: Context, name: str) -> Iterator[Finding]:
+def _query_findings(change: Change, context: Context, name: str) -> Iterator[Finding]:
     for block, noun in (("view", "view"), ("materialized_view", "materialized view")):
-        old, new = get(change.old, f"{block}.query"), get(change.new, f"{block}.query")
+        old, new = get_value(change.old, f"{block}.query"), get_value(change.new, f"{block}.query")
         if old == new or not (isinstance(old, str) and isinstance(new, str)):
             continue
-        details = (Detail(f"query of {name}", diff(old, new), "diff"),) if known(old) and known(new) else ()
+        details = (
+            (Detail(f"query of {name}", diff_lines(old, new), "diff"),)
+            if is_known(old) and is_known(new)
+            else ()
+        )
         told = f"the query of {noun} {name} changes, and so do its results"
         yield Finding(
             Kind.DATA, Severity.CARE, context.where(change), told, details=details, address=change.address
         )
 
 
-def _ages(change: Change, context: Context, name: str) -> Iterator[Finding]:
-    old, new = (number(side, "time_partitioning.expiration_ms") or 0 for side in (change.old, change.new))
+def _expiration_findings(change: Change, context: Context, name: str) -> Iterator[Finding]:
+    old, new = (get_number(side, "time_partitioning.expiration_ms") or 0 for side in (change.old, change.new))
     if new and (not old or new < old):
-        then = period(old / 1000) if old else "never"
+        then = format_duration(old / 1000) if old else "never"
         yield Finding(
             Kind.DATA,
             Severity.LOSS,
             context.where(change),
-            f"partitions of {name} are deleted after {period(new / 1000)} (before: {then}): "
+            f"partitions of {name} are deleted after {format_duration(new / 1000)} (before: {then}): "
             "older ones are deleted within hours of the apply",
             undo=BY_HAND,
             size=48,
             address=change.address,
         )
     elif old != new:
-        now = f"deleted after {period(new / 1000)}" if new else "no longer deleted"
-        told = f"partitions of {name} are {now}; before: after {period(old / 1000)}"
+        now = f"deleted after {format_duration(new / 1000)}" if new else "no longer deleted"
+        told = f"partitions of {name} are {now}; before: after {format_duration(old / 1000)}"
         yield Finding(Kind.DATA, Severity.CHANGE, context.where(change), told, address=change.address)
-    times = number(change.old, "expiration_time"), number(change.new, "expiration_time")
+    times = get_number(change.old, "expiration_time"), get_number(change.new, "expiration_time")
     if times[1] and times[1] != times[0]:
-        told = f"table {name} expires, with all its rows, at {_moment(times[1])}"
+        told = f"table {name} expires, with all its rows, at {_format_time(times[1])}"
         yield Finding(
             Kind.DATA,
             Severity.LOSS,
@@ -256,7 +281,7 @@ def _ages(change: Change, context: Context, name: str) -> Iterator[Finding]:
         )
 
 
-def _moment(milliseconds: float) -> str:
+def _format_time(milliseconds: float) -> str:
     from datetime import UTC, datetime  # noqa: PLC0415 (few plans need it)
 
     try:

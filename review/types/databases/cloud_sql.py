@@ -7,7 +7,7 @@ from review.findings.text import span
 from review.google_cloud.networks import Addresses
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import blocks, flag, number, text
+from review.plan.values import get_blocks, get_flag, get_number, get_text
 
 TYPES = ("google_sql_database_instance",)
 RESTARTS = {
@@ -23,11 +23,11 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say what a changed instance interrupts, no longer keeps, or lets in."""
     if change.after is None or change.destroys:
         return
-    yield from _access(change, context)
+    yield from _access_findings(change, context)
     if change.before is None:
         return
     for path, words in RESTARTS.items():
-        old, new = text(change.old, path), text(change.new, path)
+        old, new = get_text(change.old, path), get_text(change.new, path)
         if old != new:
             told = f"restarts and is unavailable meanwhile: {words} {span(old)} → {span(new)}"
             undo = NO if path == "database_version" else YES
@@ -36,12 +36,12 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
             )
     for path, words in ((f"{BACKUP}.enabled", "is no longer backed up"), (f"{BACKUP}.point_in_time_recovery_enabled",
                         "can no longer be restored to a point in time, only from a backup")):  # fmt: skip
-        if flag(change.old, path) and not flag(change.new, path):
+        if get_flag(change.old, path) and not get_flag(change.new, path):
             yield Finding(
                 Kind.DATA, Severity.CARE, context.where(change), words, size=6, address=change.address
             )
     kept = [
-        number(side, f"{BACKUP}.backup_retention_settings.retained_backups")
+        get_number(side, f"{BACKUP}.backup_retention_settings.retained_backups")
         for side in (change.old, change.new)
     ]
     if kept[0] and kept[1] and kept[1] < kept[0]:
@@ -51,15 +51,15 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         )
 
 
-def _access(change: Change, context: Context) -> Iterator[Finding]:
+def _access_findings(change: Change, context: Context) -> Iterator[Finding]:
     path = "settings.ip_configuration.ipv4_enabled"
-    if change.before is not None and flag(change.new, path) and not flag(change.old, path):
+    if change.before is not None and get_flag(change.new, path) and not get_flag(change.old, path):
         told = "gets a public address; its authorized networks and accounts decide who can connect"
         yield Finding(
             Kind.ACCESS, Severity.WIDENED, context.where(change), told, size=33, address=change.address
         )
     before, after = (
-        Addresses.of(text(each, "value") for each in blocks(side, NETWORKS))
+        Addresses.of(get_text(each, "value") for each in get_blocks(side, NETWORKS))
         for side in (change.old, change.new)
     )
     if not after.within(before):

@@ -7,7 +7,7 @@ from review.findings.finding import NO, YES, Finding, Kind, Severity
 from review.findings.text import span, spans
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import blocks, get, number, text, texts
+from review.plan.values import get_blocks, get_number, get_text, get_texts, get_value
 
 TYPES = (
     "google_bigtable_table",
@@ -27,7 +27,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         return
     if change.type == "google_bigtable_table":
         old, new = (
-            {text(each, "family") for each in blocks(side, "column_family")}
+            {get_text(each, "family") for each in get_blocks(side, "column_family")}
             for side in (change.old, change.new)
         )
         if change.before is not None and (gone := sorted(old - new)):
@@ -35,21 +35,25 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
             words = (
                 f"column {'families' if many else 'family'} {spans(gone)} {'are' if many else 'is'} dropped"
             )
-            yield _loss(change, context, f"{words}: every cell in {'them' if many else 'it'} is lost")
+            yield _loss_finding(change, context, f"{words}: every cell in {'them' if many else 'it'} is lost")
     elif change.type == "google_bigtable_gc_policy":
-        yield from _garbage(change, context)
+        yield from _garbage_collection_findings(change, context)
     elif change.type == "google_spanner_database":
-        added = [each for each in texts(change.new, "ddl") if each not in texts(change.old, "ddl")]
+        added = [each for each in get_texts(change.new, "ddl") if each not in get_texts(change.old, "ddl")]
         for statement in [each for each in added if DROPS.search(each)] if change.before is not None else []:
-            yield _loss(change, context, f"runs {span(statement)}: its data is lost")
+            yield _loss_finding(change, context, f"runs {span(statement)}: its data is lost")
     elif change.type == "google_firestore_field":
-        if blocks(change.new, "ttl_config") and not blocks(change.old, "ttl_config"):
-            field = span(f"{text(change.new, 'collection')}.{text(change.new, 'field')}")
+        if get_blocks(change.new, "ttl_config") and not get_blocks(change.old, "ttl_config"):
+            field = span(f"{get_text(change.new, 'collection')}.{get_text(change.new, 'field')}")
             words = f"documents are deleted after the time in {field}; those already past it within a day"
-            yield _loss(change, context, words)
+            yield _loss_finding(change, context, words)
     elif change.before is not None:
         path = "node_config"
-        rolls = [key for key in ROLLS if get(change.old, f"{path}.{key}") != get(change.new, f"{path}.{key}")]
+        rolls = [
+            key
+            for key in ROLLS
+            if get_value(change.old, f"{path}.{key}") != get_value(change.new, f"{path}.{key}")
+        ]
         if rolls:
             verb = "changes" if len(rolls) == 1 else "change"
             sentence = f"its nodes are recreated because {spans(rolls)} {verb}: workloads are rescheduled"
@@ -64,25 +68,30 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
             )
 
 
-def _garbage(change: Change, context: Context) -> Iterator[Finding]:
-    old, new = (_kept(change, new=each) for each in (False, True))
+def _garbage_collection_findings(change: Change, context: Context) -> Iterator[Finding]:
+    old, new = (_describe_retention(change, new=each) for each in (False, True))
     if new != old and change.new:
-        family = span(text(change.new, "column_family"))
+        family = span(get_text(change.new, "column_family"))
         shorter = f"cells of family {family} are deleted by {span(new or 'another rule')}"
         before = f"; before: {span(old)}" if old else ""
-        yield _loss(change, context, f"{shorter}{before}")
+        yield _loss_finding(change, context, f"{shorter}{before}")
 
 
-def _kept(change: Change, *, new: bool) -> str:
+def _describe_retention(change: Change, *, new: bool) -> str:
     values = change.new if new else change.old
-    parts = [f"age {text(each, 'duration') or text(each, 'days')}" for each in blocks(values, "max_age")]
-    parts += [
-        f"{number(each, 'number'):g} versions"
-        for each in blocks(values, "max_version")
-        if number(each, "number")
+    parts = [
+        f"age {get_text(each, 'duration') or get_text(each, 'days')}"
+        for each in get_blocks(values, "max_age")
     ]
-    return f" {text(values, 'mode') or 'or'} ".join([*parts, *filter(None, [text(values, "gc_rules")])])
+    parts += [
+        f"{get_number(each, 'number'):g} versions"
+        for each in get_blocks(values, "max_version")
+        if get_number(each, "number")
+    ]
+    return f" {get_text(values, 'mode') or 'or'} ".join(
+        [*parts, *filter(None, [get_text(values, "gc_rules")])]
+    )
 
 
-def _loss(change: Change, context: Context, sentence: str) -> Finding:
+def _loss_finding(change: Change, context: Context, sentence: str) -> Finding:
     return Finding(Kind.DATA, Severity.LOSS, context.where(change), sentence, NO, 60, address=change.address)

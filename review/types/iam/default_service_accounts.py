@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from review.findings.finding import NO, YES, Finding, Kind, Severity
 from review.findings.text import span
-from review.google_cloud.grants import who
+from review.google_cloud.grants import describe_member
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import text
+from review.plan.values import get_text
 
 TYPES = ("google_project_default_service_accounts", "google_project_iam_member_remove")
 ACTIONS = {
@@ -19,15 +19,17 @@ ACTIONS = {
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say whose access ends."""
-    project = span(text(change.present, "project") or context.names.of(change.address))
+    project = span(get_text(change.present, "project") or context.names.of(change.address))
     if change.type == "google_project_iam_member_remove":
-        member = who(text(change.present, "member"))
-        sentence = f"{member} can no longer hold {span(text(change.present, 'role'))} on project {project}"
+        member = describe_member(get_text(change.present, "member"))
+        sentence = (
+            f"{member} can no longer hold {span(get_text(change.present, 'role'))} on project {project}"
+        )
         if change.after is not None:
             yield Finding(
                 Kind.ACCESS,
                 Severity.INTERRUPTED
-                if "gserviceaccount" in text(change.present, "member")
+                if "gserviceaccount" in get_text(change.present, "member")
                 else Severity.CHANGE,
                 context.where(change),
                 f"{sentence}: the role is removed, even where it was granted outside this plan",
@@ -37,7 +39,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         return
     if change.after is None:
         return
-    words, undo = ACTIONS.get(text(change.new, "action"), ("are changed in an unknown way", NO))
+    words, undo = ACTIONS.get(get_text(change.new, "action"), ("are changed in an unknown way", NO))
     yield Finding(
         Kind.SERVICE,
         Severity.INTERRUPTED,

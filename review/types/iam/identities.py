@@ -6,7 +6,7 @@ from review.findings.finding import NO, YES, Finding, Kind, Severity
 from review.findings.text import plural, span, spans
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import flag, get, known, text, texts
+from review.plan.values import get_flag, get_text, get_texts, get_value, is_known
 
 TYPES = (
     "google_service_account",
@@ -17,19 +17,19 @@ TYPES = (
     "google_iam_workload_identity_pool",
     "google_iam_workload_identity_pool_provider",
 )
-TELLS_THE_END = True
+REPORTS_DELETION = True
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say which identities come and go, and what they may do."""
     if change.type == "google_service_account":
-        yield from _account(change, context)
+        yield from _service_account_findings(change, context)
     elif change.type.endswith("_key"):
-        yield from _key(change, context)
+        yield from _key_findings(change, context)
     elif change.type.endswith("custom_role"):
-        yield from _role(change, context)
+        yield from _custom_role_findings(change, context)
     else:
-        yield from _pool(change, context)
+        yield from _pool_findings(change, context)
 
 
 def _finding(
@@ -40,10 +40,10 @@ def _finding(
     )
 
 
-def _account(change: Change, context: Context) -> Iterator[Finding]:
+def _service_account_findings(change: Change, context: Context) -> Iterator[Finding]:
     name = span(
-        text(change.present, "email")
-        or text(change.present, "account_id")
+        get_text(change.present, "email")
+        or get_text(change.present, "account_id")
         or context.names.of(change.address)
     )
     if change.action == "replace":
@@ -52,20 +52,20 @@ def _account(change: Change, context: Context) -> Iterator[Finding]:
     elif change.action == "delete":
         told = f"service account {name} is deleted: workloads that run as it fail, and its grants are lost"
         yield _finding(change, context, Severity.INTERRUPTED, told, "manually, within 30 days (undelete)")
-    elif change.action == "update" and flag(change.old, "disabled") != flag(change.new, "disabled"):
-        off = flag(change.new, "disabled")
+    elif change.action == "update" and get_flag(change.old, "disabled") != get_flag(change.new, "disabled"):
+        off = get_flag(change.new, "disabled")
         told = f"service account {name} is {'disabled: workloads that run as it fail' if off else 'enabled again'}"
         yield _finding(change, context, Severity.INTERRUPTED if off else Severity.WIDENED, told)
 
 
-def _key(change: Change, context: Context) -> Iterator[Finding]:
-    account = context.told(change, change.present, "service_account_id")
+def _key_findings(change: Change, context: Context) -> Iterator[Finding]:
+    account = context.format_argument(change, change.present, "service_account_id")
     if change.type == "google_storage_hmac_key":
-        account = context.told(change, change.present, "service_account_email")
+        account = context.format_argument(change, change.present, "service_account_email")
     if change.after is not None and "create" in change.actions:
         told = f"a key of service account {account} is created: anyone with the key can act as the account"
         yield _finding(change, context, Severity.WIDENED, told, "yes; delete the key", size=40)
-    states = text(change.old, "state"), text(change.new, "state")
+    states = get_text(change.old, "state"), get_text(change.new, "state")
     if change.action == "update" and states[0] != states[1]:
         on = states[1] == "ACTIVE"
         verb = (
@@ -84,15 +84,20 @@ def _key(change: Change, context: Context) -> Iterator[Finding]:
         yield _finding(change, context, Severity.INTERRUPTED, told, NO)
 
 
-def _role(change: Change, context: Context) -> Iterator[Finding]:
+def _custom_role_findings(change: Change, context: Context) -> Iterator[Finding]:
     name = span(
-        text(change.present, "role_id") or text(change.present, "title") or context.names.of(change.address)
+        get_text(change.present, "role_id")
+        or get_text(change.present, "title")
+        or context.names.of(change.address)
     )
-    if not known(get(change.new, "permissions")) and get(change.new, "permissions") is not None:
+    if (
+        not is_known(get_value(change.new, "permissions"))
+        and get_value(change.new, "permissions") is not None
+    ):
         told = f"the permissions of custom role {name} are known only after the apply"
         yield _finding(change, context, Severity.WIDENED, told, size=20)
         return
-    old, new = texts(change.old, "permissions"), texts(change.new, "permissions")
+    old, new = get_texts(change.old, "permissions"), get_texts(change.new, "permissions")
     come, gone = sorted(set(new) - set(old)), sorted(set(old) - set(new))
     if change.before is None:
         told = f"custom role {name} is created: {spans(come)}; it has no effect until it is granted"
@@ -102,7 +107,7 @@ def _role(change: Change, context: Context) -> Iterator[Finding]:
         yield _finding(change, context, Severity.CHANGE, told, "manually, within 7 days (undelete)")
     else:
         if come:
-            holders = _holders(change, context)
+            holders = _count_holders(change, context)
             told = f"members with custom role {name}{holders} can now also use {spans(come)}"
             yield _finding(change, context, Severity.WIDENED, told, size=34)
         if gone:
@@ -110,13 +115,13 @@ def _role(change: Change, context: Context) -> Iterator[Finding]:
             yield _finding(change, context, Severity.CHANGE, told)
 
 
-def _holders(change: Change, context: Context) -> str:
-    id_ = text(change.old, "role_id")
-    held = {grant.member for _, grant in context.granted if id_ and grant.role.endswith(f"/roles/{id_}")}
+def _count_holders(change: Change, context: Context) -> str:
+    id_ = get_text(change.old, "role_id")
+    held = {grant.member for _, grant in context.all_grants if id_ and grant.role.endswith(f"/roles/{id_}")}
     return f" ({plural(len(held), 'member')} in this plan)" if held else ""
 
 
-def _pool(change: Change, context: Context) -> Iterator[Finding]:
+def _pool_findings(change: Change, context: Context) -> Iterator[Finding]:
     """An identity pool lets in who its provider's condition lets in."""
     is_provider = change.type.endswith("_provider")
     name = span(context.names.of(change.address))
@@ -128,7 +133,7 @@ def _pool(change: Change, context: Context) -> Iterator[Finding]:
         return
     if not is_provider:
         return
-    old, new = text(change.old, "attribute_condition"), text(change.new, "attribute_condition")
+    old, new = get_text(change.old, "attribute_condition"), get_text(change.new, "attribute_condition")
     if change.before is None:
         limit = f"if {span(new, 300)}" if new else "any identity of its issuer: it has no condition"
         told = f"external identities can authenticate through {name}, {limit}"
@@ -147,7 +152,7 @@ def _pool(change: Change, context: Context) -> Iterator[Finding]:
         ("oidc.allowed_audiences", "audiences"),
         ("attribute_mapping", "mapping"),
     ):
-        before_, after_ = get(change.old, path), get(change.new, path)
+        before_, after_ = get_value(change.old, path), get_value(change.new, path)
         if change.before is not None and before_ != after_ and (before_ or after_):
             told = f"{name} trusts another {what} from now on: {span(after_)}; before: {span(before_)}"
             yield _finding(change, context, Severity.WIDENED, told, size=47)

@@ -10,8 +10,8 @@ from review.findings.text import HIDDEN, UNKNOWN
 from review.google_cloud.grants import Grant
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.naming import noun
-from review.plan.values import Values, blocks, get, known, text, texts
+from review.plan.naming import type_noun
+from review.plan.values import Values, get_blocks, get_text, get_texts, get_value, is_known
 
 TYPES = ("google_*_iam_member", "google_*_iam_binding", "google_*_iam_policy")
 PARTS = re.compile(r"(google_.+)_iam_(member|binding|policy)")
@@ -41,65 +41,67 @@ def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
     parts = PARTS.fullmatch(change.type)
     if not parts or not values:
         return
-    kind = KINDS.get(parts[1]) or noun(parts[1])
-    resource = _resource(change, values, context, kind)
-    of = context.refers(change, "member") or context.refers(change, "members")
+    kind = KINDS.get(parts[1]) or type_noun(parts[1])
+    resource = _find_resource(change, values, context, kind)
+    of = context.referenced_address(change, "member") or context.referenced_address(change, "members")
     grant = functools.partial(Grant, kind=kind, resource=resource, address=change.address)
     if parts[2] == "policy":
-        for role, member, condition in _of_policy(get(values, "policy_data")):
+        for role, member, condition in _policy_grants(get_value(values, "policy_data")):
             yield grant(role=role, member=member, condition=condition)
         return
-    role = text(values, "role")
-    permissions = _permissions(change, role, context)
-    for member in _members(values, parts[2]):
+    role = get_text(values, "role")
+    permissions = _list_permissions(change, role, context)
+    for member in _list_members(values, parts[2]):
         yield grant(
             role=context.named(role) or role,
             member=member,
-            condition=text(values, "condition.expression"),
-            of=context.names.of(of) if of and not known(member) else "",
+            condition=get_text(values, "condition.expression"),
+            of=context.names.of(of) if of and not is_known(member) else "",
             permissions=permissions,
         )
 
 
-def _permissions(change: Change, role: str, context: Context) -> tuple[str, ...]:
+def _list_permissions(change: Change, role: str, context: Context) -> tuple[str, ...]:
     """Return what a custom role of the same plan consists of."""
-    address = context.referred(role) or ("" if known(role) and role else context.refers(change, "role"))
+    address = context.referred(role) or (
+        "" if is_known(role) and role else context.referenced_address(change, "role")
+    )
     declared = context.by_address.get(address)
     if declared is None and "/roles/" in role:
         declared = context.custom_roles.get(role.rpartition("/")[2])
     if declared is None or not declared.type.endswith("_iam_custom_role"):
         return ()
-    return tuple(sorted(texts(declared.values, "permissions")))
+    return tuple(sorted(get_texts(declared.values, "permissions")))
 
 
-def _members(values: Values, form: str) -> list[str]:
+def _list_members(values: Values, form: str) -> list[str]:
     if form == "member":
-        return [text(values, "member") or UNKNOWN]
-    return texts(values, "members") or ([UNKNOWN] if get(values, "members") == UNKNOWN else [])
+        return [get_text(values, "member") or UNKNOWN]
+    return get_texts(values, "members") or ([UNKNOWN] if get_value(values, "members") == UNKNOWN else [])
 
 
-def _resource(change: Change, values: Values, context: Context, kind: str) -> str:
+def _find_resource(change: Change, values: Values, context: Context, kind: str) -> str:
     """Return the name of what access is granted on: its own argument, or all of them where it has several."""
     names = [key for key in sorted(values) if key not in NOT_A_NAME and key not in ABOVE]
     names = names or [key for key in ABOVE if key in values]
     if kind == "table":
         names = [key for key in ("dataset_id", "table_id") if key in values]
-    told = [_name(change, values, context, name) for name in names]
+    told = [_resource_name(change, values, context, name) for name in names]
     return ".".join(each for each in told if each) or "(unknown)"
 
 
-def _name(change: Change, values: Values, context: Context, argument: str) -> str:
+def _resource_name(change: Change, values: Values, context: Context, argument: str) -> str:
     """Return the name in an argument (buckets come as `b/NAME`, others as paths), or of what it refers to."""
-    value = text(values, argument)
+    value = get_text(values, argument)
     if referred := context.named(value):
         return referred
-    if not known(value) or not value:
-        refers = context.refers(change, argument)
+    if not is_known(value) or not value:
+        refers = context.referenced_address(change, argument)
         return context.names.of(refers) if refers else value
     return value.removeprefix("b/").rpartition("/")[2]
 
 
-def _of_policy(data: Any) -> Iterator[tuple[str, str, str]]:
+def _policy_grants(data: Any) -> Iterator[tuple[str, str, str]]:
     """Yield role, member and condition of each binding of a policy document."""
     if not isinstance(data, str) or UNKNOWN in data or data.startswith(HIDDEN):
         yield UNKNOWN, UNKNOWN, ""
@@ -109,6 +111,6 @@ def _of_policy(data: Any) -> Iterator[tuple[str, str, str]]:
     except (ValueError, RecursionError):
         yield UNKNOWN, UNKNOWN, ""
         return
-    for binding in blocks(policy, "bindings"):
-        for member in texts(binding, "members"):
-            yield text(binding, "role"), member, text(binding, "condition.expression")
+    for binding in get_blocks(policy, "bindings"):
+        for member in get_texts(binding, "members"):
+            yield get_text(binding, "role"), member, get_text(binding, "condition.expression")

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from review.findings.finding import Finding, Kind, Severity
-from review.findings.text import UNKNOWN, span, written
-from review.google_cloud.networks import ALL, Addresses, Ports, Rule, opened
+from review.findings.text import UNKNOWN, format_value, span
+from review.google_cloud.networks import ALL, Addresses, Ports, Rule, compare_rules
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import Values, blocks, flag, get, number, text, texts
+from review.plan.values import Values, get_blocks, get_flag, get_number, get_text, get_texts, get_value
 
 TYPES = (
     "google_compute_firewall",
@@ -41,147 +41,171 @@ MATCHED = (
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say who gets through that did not before, and what is no longer kept out."""
-    old, new = list(rules(change.type, change.old)), list(rules(change.type, change.new))
-    allowing, denying = opened(old, new)
+    old, new = list(list_rules(change.type, change.old)), list(list_rules(change.type, change.new))
+    allowing, denying = compare_rules(old, new)
     for each in allowing:
-        yield _finding(change, context, _allows(change, each, old), size=70 if each.peers.is_public else 28)
+        yield _finding(
+            change, context, _describe_allowed(change, each, old), size=70 if each.peers.is_public else 28
+        )
     for each in denying:
-        yield _finding(change, context, _denied(change, each, new), size=60 if each.peers.is_public else 26)
+        yield _finding(
+            change,
+            context,
+            _describe_no_longer_denied(change, each, new),
+            size=60 if each.peers.is_public else 26,
+        )
     if not allowing and not denying and (set(old) != set(new) or change.after is None):
-        sentence = f"{_noun(change)} {span(_name(change))} {_narrows(old, new)}"
+        sentence = f"{_rule_noun(change)} {span(_rule_name(change))} {_describe_narrowing(old, new)}"
         yield Finding(Kind.ACCESS, Severity.CHANGE, context.where(change), sentence, address=change.address)
 
 
-def rules(type_: str, values: Values) -> Iterator[Rule]:
+def list_rules(type_: str, values: Values) -> Iterator[Rule]:
     """Yield the rules that a resource of one of these types holds with these values; none where it is disabled."""
-    if not values or flag(values, "disabled"):
+    if not values or get_flag(values, "disabled"):
         return
     if type_ == "google_compute_firewall":
-        yield from _of_network(values)
+        yield from _list_network_rules(values)
     elif type_ == "google_app_engine_firewall_rule":
-        peers = Addresses.of([text(values, "source_range") or "*"])
-        yield Rule(text(values, "action") == "ALLOW", peers, priority=_priority(values))
+        peers = Addresses.of([get_text(values, "source_range") or "*"])
+        yield Rule(get_text(values, "action") == "ALLOW", peers, priority=_read_priority(values))
     elif "security_policy" in type_:
-        for each in blocks(values, "rule") or blocks(values, "rules") or [values]:
-            yield from _of_cloud_armor(each)
+        for each in get_blocks(values, "rule") or get_blocks(values, "rules") or [values]:
+            yield from _list_cloud_armor_rules(each)
     else:
-        for each in blocks(values, "rule") if type_.endswith("_with_rules") else [values]:
-            if not flag(each, "disabled"):
-                yield from _of_policy(each)
+        for each in get_blocks(values, "rule") if type_.endswith("_with_rules") else [values]:
+            if not get_flag(each, "disabled"):
+                yield from _list_policy_rules(each)
 
 
-def _of_network(values: Values) -> Iterator[Rule]:
-    egress = text(values, "direction") == "EGRESS"
-    ranges = texts(values, "destination_ranges" if egress else "source_ranges")
-    names = [] if egress else [*texts(values, "source_tags"), *texts(values, "source_service_accounts")]
-    waits = any(get(values, key) == UNKNOWN for key in ("source_ranges", "source_tags", "destination_ranges"))
+def _list_network_rules(values: Values) -> Iterator[Rule]:
+    egress = get_text(values, "direction") == "EGRESS"
+    ranges = get_texts(values, "destination_ranges" if egress else "source_ranges")
+    names = (
+        [] if egress else [*get_texts(values, "source_tags"), *get_texts(values, "source_service_accounts")]
+    )
+    waits = any(
+        get_value(values, key) == UNKNOWN for key in ("source_ranges", "source_tags", "destination_ranges")
+    )
     peers = Addresses.of(
         ranges or ([] if names or waits else EVERYWHERE), [*names, *([UNKNOWN] if waits else [])]
     )
-    targets = frozenset((*texts(values, "target_tags"), *texts(values, "target_service_accounts")))
+    targets = frozenset((*get_texts(values, "target_tags"), *get_texts(values, "target_service_accounts")))
     for allows, block in ((True, "allow"), (False, "deny")):
-        ports = [Ports.of(text(each, "protocol"), texts(each, "ports")) for each in blocks(values, block)]
+        ports = [
+            Ports.of(get_text(each, "protocol"), get_texts(each, "ports"))
+            for each in get_blocks(values, block)
+        ]
         if ports:
-            yield Rule(allows, peers, _joined(ports), targets, _priority(values), "egress" if egress else "")
+            yield Rule(
+                allows, peers, _join_ports(ports), targets, _read_priority(values), "egress" if egress else ""
+            )
 
 
-def _of_policy(values: Values) -> Iterator[Rule]:
-    action = text(values, "action")
+def _list_policy_rules(values: Values) -> Iterator[Rule]:
+    action = get_text(values, "action")
     if action == "goto_next":
         return
-    egress = text(values, "direction") == "EGRESS"
+    egress = get_text(values, "direction") == "EGRESS"
     side = "dest" if egress else "src"
-    ranges = texts(values, f"match.{side}_ip_ranges")
+    ranges = get_texts(values, f"match.{side}_ip_ranges")
     names = [
-        *(name for key in MATCHED for name in _strings(get(values, f"match.{side}_{key}"))),
-        *(text(each, "name") for each in blocks(values, f"match.{side}_secure_tags")),
+        *(name for key in MATCHED for name in _list_strings(get_value(values, f"match.{side}_{key}"))),
+        *(get_text(each, "name") for each in get_blocks(values, f"match.{side}_secure_tags")),
     ]
     ports = [
-        Ports.of(text(each, "ip_protocol") or ALL, texts(each, "ports"))
-        for each in blocks(values, "match.layer4_configs") or blocks(values, "match.layer4_config")
+        Ports.of(get_text(each, "ip_protocol") or ALL, get_texts(each, "ports"))
+        for each in get_blocks(values, "match.layer4_configs") or get_blocks(values, "match.layer4_config")
     ]
     targets = frozenset(
         (
-            *texts(values, "target_service_accounts"),
-            *texts(values, "target_resources"),
-            *(text(each, "name") for each in blocks(values, "target_secure_tags")),
+            *get_texts(values, "target_service_accounts"),
+            *get_texts(values, "target_resources"),
+            *(get_text(each, "name") for each in get_blocks(values, "target_secure_tags")),
         )
     )
     yield Rule(
         action in ("allow", "apply_security_profile_group"),
         Addresses.of(ranges or ([] if names else EVERYWHERE), names),
-        _joined(ports) if ports else Ports.of(ALL),
+        _join_ports(ports) if ports else Ports.of(ALL),
         targets,
-        _priority(values),
+        _read_priority(values),
         "egress" if egress else "",
     )
 
 
-def _of_cloud_armor(values: Values) -> Iterator[Rule]:
+def _list_cloud_armor_rules(values: Values) -> Iterator[Rule]:
     """A rule by expression is compared as a text: what it matches is not known."""
-    action = text(values, "action")
-    if not action or flag(values, "preview"):
+    action = get_text(values, "action")
+    if not action or get_flag(values, "preview"):
         return
-    ranges = texts(values, "match.config.src_ip_ranges") or texts(values, "match.src_ip_ranges")
-    expression = written(get(values, "match.expr.expression") or get(values, "network_match") or "")
+    ranges = get_texts(values, "match.config.src_ip_ranges") or get_texts(values, "match.src_ip_ranges")
+    expression = format_value(
+        get_value(values, "match.expr.expression") or get_value(values, "network_match") or ""
+    )
     if expression in ("unset", ""):
         expression = ""
     peers = Addresses.of(ranges or EVERYWHERE)
-    yield Rule(action in ("allow", "redirect"), peers, priority=_priority(values), other=expression)
+    yield Rule(action in ("allow", "redirect"), peers, priority=_read_priority(values), other=expression)
 
 
-def _joined(ports: list[Ports]) -> Ports:
+def _join_ports(ports: list[Ports]) -> Ports:
     found = ports[0]
     for each in ports[1:]:
         found |= each
     return found
 
 
-def _strings(value: object) -> list[str]:
+def _list_strings(value: object) -> list[str]:
     if isinstance(value, str) and value:
         return [value]
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
-def _priority(values: Values) -> int:
-    found = number(values, "priority")
+def _read_priority(values: Values) -> int:
+    found = get_number(values, "priority")
     return 1000 if found is None else int(found)
 
 
-def _name(change: Change) -> str:
-    return next((text(change.present, key) for key in NAMES if text(change.present, key)), change.address)
+def _rule_name(change: Change) -> str:
+    return next(
+        (get_text(change.present, key) for key in NAMES if get_text(change.present, key)), change.address
+    )
 
 
-def _noun(change: Change) -> str:
+def _rule_noun(change: Change) -> str:
     if "security_policy" in change.type:
         return "Cloud Armor policy"
     return "firewall rule" if fnmatchcase(change.type, "*_firewall*") else "rule"
 
 
-def _to(rule: Rule) -> str:
+def _describe_targets(rule: Rule) -> str:
     named = ", ".join(span(each) for each in sorted(rule.targets)[:4])
     return f"machines tagged {named}" if named else "every machine of the network"
 
 
-def _allows(change: Change, rule: Rule, old: list[Rule]) -> str:
-    where = f"{_noun(change)} {span(_name(change))}"
+def _describe_allowed(change: Change, rule: Rule, old: list[Rule]) -> str:
+    where = f"{_rule_noun(change)} {span(_rule_name(change))}"
     only = f" where {span(rule.other)}" if rule.other and rule.other != "egress" else ""
     if "security_policy" in change.type or change.type.startswith("google_app_engine"):
         sentence = f"{where}: {rule.peers.words} can now pass{only}"
     elif rule.other == "egress":
-        sentence = f"{where}: {_to(rule)} can now connect to {rule.peers.words} by {rule.ports.words}"
+        sentence = (
+            f"{where}: {_describe_targets(rule)} can now connect to {rule.peers.words} by {rule.ports.words}"
+        )
     else:
-        sentence = f"{where}: {rule.peers.words} can now reach {_to(rule)} by {rule.ports.words}"
+        sentence = (
+            f"{where}: {rule.peers.words} can now reach {_describe_targets(rule)} by {rule.ports.words}"
+        )
     was = next((each for each in old if each.allows), None)
     if was and was.within(rule) and rule.within(was):
         return f"{sentence}; its priority changes from {was.priority} to {rule.priority}, overriding more deny rules"
     return f"{sentence}; before: {was.peers.words} by {was.ports.words}" if was else sentence
 
 
-def _denied(change: Change, rule: Rule, new: list[Rule]) -> str:
-    name = span(_name(change))
+def _describe_no_longer_denied(change: Change, rule: Rule, new: list[Rule]) -> str:
+    name = span(_rule_name(change))
     only = f" where {span(rule.other)}" if rule.other and rule.other != "egress" else ""
-    sentence = f"{_noun(change)} {name} no longer denies {rule.peers.words} by {rule.ports.words}{only}"
+    sentence = f"{_rule_noun(change)} {name} no longer denies {rule.peers.words} by {rule.ports.words}{only}"
     now = next((each for each in new if not each.allows), None)
     if now is None:
         return sentence
@@ -190,7 +214,7 @@ def _denied(change: Change, rule: Rule, new: list[Rule]) -> str:
     return f"{sentence}; now only {now.peers.words} by {now.ports.words}"
 
 
-def _narrows(old: list[Rule], new: list[Rule]) -> str:
+def _describe_narrowing(old: list[Rule], new: list[Rule]) -> str:
     allowing = [each for each in new if each.allows]
     if any(each.allows for each in old):
         sentence = "; ".join(f"{each.peers.words} by {each.ports.words}" for each in allowing[:3])

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from review.data.destruction import destruction
+from review.data.destruction import destruction_finding
 from review.findings.finding import Finding, Kind, Severity
 from review.findings.text import plural, span
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import get, text
+from review.plan.values import get_text, get_value
 
 TYPES = ("google_compute_network", "google_compute_subnetwork")
 
@@ -15,11 +15,11 @@ TYPES = ("google_compute_network", "google_compute_subnetwork")
 def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say what hangs on a network that goes."""
     if change.destroys:
-        yield from _network(change, context)
+        yield from _deletion_findings(change, context)
 
 
-def _network(change: Change, context: Context) -> Iterator[Finding]:
-    name = span(text(change.present, "name"))
+def _deletion_findings(change: Change, context: Context) -> Iterator[Finding]:
+    name = span(get_text(change.present, "name"))
     hanging = [
         each
         for each in context.of_type(
@@ -27,19 +27,22 @@ def _network(change: Change, context: Context) -> Iterator[Finding]:
         )
         if each.before is not None
         and not each.destroys
-        and (context.refers(each, "network") == change.configured or _of(each, change))
+        and (
+            context.referenced_address(each, "network") == change.configured_address
+            or _is_in_network(each, change)
+        )
     ]
     noun = "network" if change.type.endswith("_network") else "subnetwork"
     verb = "replaced" if change.action == "replace" else "deleted"
     told = f"{noun} {name} is {verb}: resources in it lose connectivity"
     if hanging:
         told = f"{told}; the apply fails part-way, because {plural(len(hanging), 'resource')} of the plan still use it"
-    finding = destruction(change, context, told, size=0, severity=Severity.INTERRUPTED)
+    finding = destruction_finding(change, context, told, size=0, severity=Severity.INTERRUPTED)
     yield Finding(
         Kind.SERVICE, Severity.INTERRUPTED, finding.where, finding.sentence, size=10, address=change.address
     )
 
 
-def _of(other: Change, network: Change) -> bool:
-    found = get(other.old, "network")
-    return isinstance(found, str) and found.rpartition("/")[2] == text(network.old, "name")
+def _is_in_network(other: Change, network: Change) -> bool:
+    found = get_value(other.old, "network")
+    return isinstance(found, str) and found.rpartition("/")[2] == get_text(network.old, "name")

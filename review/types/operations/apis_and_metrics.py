@@ -6,7 +6,7 @@ from review.findings.finding import Finding, Kind, Severity
 from review.findings.text import span
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import flag, text
+from review.plan.values import get_flag, get_text
 
 TYPES = ("google_project_service", "google_logging_metric")
 
@@ -15,11 +15,11 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say what an API that is switched off stops, and what a renamed metric leaves behind."""
     where = context.where(change)
     if change.type == "google_project_service":
-        if change.destroys and flag(change.old, "disable_on_destroy", default=True):
-            name = span(text(change.old, "service"))
+        if change.destroys and get_flag(change.old, "disable_on_destroy", default=True):
+            name = span(get_text(change.old, "service"))
             told = f"API {name} is disabled: everything in the project that uses it fails"
             yield Finding(Kind.SERVICE, Severity.INTERRUPTED, where, told, size=8, address=change.address)
-    elif change.action == "update" and text(change.old, "name") != text(change.new, "name"):
-        names = span(text(change.old, "name")), span(text(change.new, "name"))
+    elif change.action == "update" and get_text(change.old, "name") != get_text(change.new, "name"):
+        names = span(get_text(change.old, "name")), span(get_text(change.new, "name"))
         told = f"metric {names[0]} is not renamed: {names[1]} is created, and the old one stays without being managed"
         yield Finding(Kind.SERVICE, Severity.CARE, where, told, undo="manually", address=change.address)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from review.findings.finding import NO, Finding, Kind, Severity
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import flag, number, period
+from review.plan.values import format_duration, get_flag, get_number
 
 TYPES = ("google_logging_*_bucket_config",)
 DAY = 86_400
@@ -15,14 +15,14 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say which logs are kept for less long."""
     if change.action != "update":
         return
-    old, new = (number(side, "retention_days") or 30 for side in (change.old, change.new))
+    old, new = (get_number(side, "retention_days") or 30 for side in (change.old, change.new))
     if new != old:
-        now, then = period(new * DAY), period(old * DAY)
+        now, then = format_duration(new * DAY), format_duration(old * DAY)
         ending = ": older ones are deleted" if new < old else ""
         severity = Severity.LOSS if new < old else Severity.CHANGE
         told = f"logs in it are kept for {now} instead of {then}{ending}"
         yield Finding(Kind.DATA, severity, context.where(change), told, NO, size=28, address=change.address)
-    if flag(change.new, "locked") and not flag(change.old, "locked"):
+    if get_flag(change.new, "locked") and not get_flag(change.old, "locked"):
         told = (
             "its retention is locked: it can never be shortened, nor the bucket deleted while it holds logs"
         )

@@ -6,7 +6,7 @@ from review.findings.finding import Finding, Kind, Severity
 from review.findings.text import span
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import blocks, number, text
+from review.plan.values import get_blocks, get_number, get_text
 
 TYPES = ("google_monitoring_slo", "google_billing_budget")
 AMOUNT = "amount.specified_amount"
@@ -16,14 +16,16 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say whether an objective asks for more or less, or how a budget's amount and notifications change."""
     if change.action not in ("create", "update"):
         return
-    sentences = _objective(change) if change.type == "google_monitoring_slo" else _budget(change)
+    sentences = (
+        _describe_objective(change) if change.type == "google_monitoring_slo" else _describe_budget(change)
+    )
     kind = Kind.SERVICE if change.type == "google_monitoring_slo" else Kind.COST
     for severity, sentence in sentences:
         yield Finding(kind, severity, context.where(change), sentence, address=change.address)
 
 
-def _objective(change: Change) -> Iterator[tuple[Severity, str]]:
-    before, after = number(change.old, "goal"), number(change.new, "goal")
+def _describe_objective(change: Change) -> Iterator[tuple[Severity, str]]:
+    before, after = get_number(change.old, "goal"), get_number(change.new, "goal")
     if after is None or before == after:
         return
     if before is None:
@@ -37,34 +39,34 @@ def _objective(change: Change) -> Iterator[tuple[Severity, str]]:
         yield Severity.CHANGE, f"targets {after:.2%} instead of {before:.2%}: its alerts fire earlier"
 
 
-def _budget(change: Change) -> Iterator[tuple[Severity, str]]:
-    before, after = (_amount(change, new=new) for new in (False, True))
+def _describe_budget(change: Change) -> Iterator[tuple[Severity, str]]:
+    before, after = (_format_amount(change, new=new) for new in (False, True))
     if change.before is None:
         yield (
             Severity.NOTE,
-            f"notifies at {_thresholds(change, new=True)} of {after}; it does not limit what is spent",
+            f"notifies at {_format_thresholds(change, new=True)} of {after}; it does not limit what is spent",
         )
         return
     if before != after:
         yield Severity.CHANGE, f"its amount is {after} instead of {before}"
-    thresholds = [_thresholds(change, new=new) for new in (False, True)]
+    thresholds = [_format_thresholds(change, new=new) for new in (False, True)]
     if thresholds[0] != thresholds[1]:
         yield Severity.CHANGE, f"notifies at {thresholds[1]} of the amount instead of {thresholds[0]}"
 
 
-def _amount(change: Change, *, new: bool) -> str:
+def _format_amount(change: Change, *, new: bool) -> str:
     values = change.new if new else change.old
-    units, currency = text(values, f"{AMOUNT}.units"), text(values, f"{AMOUNT}.currency_code")
+    units, currency = get_text(values, f"{AMOUNT}.units"), get_text(values, f"{AMOUNT}.currency_code")
     if not units:
         return "the last period's amount"
     return span(f"{units} {currency}".rstrip())
 
 
-def _thresholds(change: Change, *, new: bool) -> str:
-    rules = blocks(change.new if new else change.old, "threshold_rules")
+def _format_thresholds(change: Change, *, new: bool) -> str:
+    rules = get_blocks(change.new if new else change.old, "threshold_rules")
     shown = [
-        f"{number(rule, 'threshold_percent') or 0:.0%}"
-        + (" (forecast)" if text(rule, "spend_basis") == "FORECASTED_SPEND" else "")
+        f"{get_number(rule, 'threshold_percent') or 0:.0%}"
+        + (" (forecast)" if get_text(rule, "spend_basis") == "FORECASTED_SPEND" else "")
         for rule in rules
     ]
     return ", ".join(shown) or "no part"

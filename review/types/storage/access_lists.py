@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from review.google_cloud.grants import Grant
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import Values, text, texts
-from review.types.bigquery.dataset import LISTED, listed
+from review.plan.values import Values, get_text, get_texts
+from review.types.bigquery.dataset import ROLES_BY_ENTRY, list_entry_grants
 
 TYPES = (
     "google_bigquery_dataset_access",
@@ -36,20 +36,22 @@ def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
     if not values:
         return
     if change.type == "google_bigquery_dataset_access":
-        role = text(values, "role")
-        dataset = text(values, "dataset_id") or context.names.of(context.refers(change, "dataset_id"))
-        yield from listed(values, LISTED.get(role, role), dataset, change.address)
+        role = get_text(values, "role")
+        dataset = get_text(values, "dataset_id") or context.names.of(
+            context.referenced_address(change, "dataset_id")
+        )
+        yield from list_entry_grants(values, ROLES_BY_ENTRY.get(role, role), dataset, change.address)
         return
     whole = change.type.startswith("google_storage_bucket_")
-    bucket, object_ = text(values, "bucket").removeprefix("b/"), text(values, "object")
+    bucket, object_ = get_text(values, "bucket").removeprefix("b/"), get_text(values, "object")
     kind = "bucket" if whole or not object_ else "object"
     resource = f"{bucket}/{object_}" if kind == "object" else bucket
     roles = BUCKET if whole else OBJECT
-    entries = [each.partition(":") for each in texts(values, "role_entity")]
-    found = [(role, _member(entity)) for role, _, entity in entries]
-    if text(values, "entity"):
-        found.append((text(values, "role"), _member(text(values, "entity"))))
-    predefined = PREDEFINED.get(text(values, "predefined_acl"))
+    entries = [each.partition(":") for each in get_texts(values, "role_entity")]
+    found = [(role, _format_member(entity)) for role, _, entity in entries]
+    if get_text(values, "entity"):
+        found.append((get_text(values, "role"), _format_member(get_text(values, "entity"))))
+    predefined = PREDEFINED.get(get_text(values, "predefined_acl"))
     for role, member in [*found, *([predefined] if predefined else [])]:
         if not member.startswith(
             "project"
@@ -59,7 +61,7 @@ def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
             )
 
 
-def _member(entity: str) -> str:
+def _format_member(entity: str) -> str:
     """`user-…`, `group-…`, `domain-…`, `allUsers` as IAM writes them."""
     kind, _, name = entity.partition("-")
     return f"{kind}:{name}" if kind in ("user", "group", "domain") and name else entity

@@ -4,78 +4,86 @@ import json
 from collections.abc import Iterator
 
 from review.code.artifact_users import WORKLOADS
-from review.data.destruction import destruction
+from review.data.destruction import destruction_finding
 from review.findings.finding import NO, Finding, Kind, Severity
 from review.findings.text import span
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import Values, blocks, flag, leaves, period, seconds, text
+from review.plan.values import (
+    Values,
+    flatten_values,
+    format_duration,
+    get_blocks,
+    get_flag,
+    get_text,
+    parse_duration,
+)
 
 TYPES = ("google_artifact_registry_repository",)
-TELLS_THE_END = True
+REPORTS_DELETION = True
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say which images are lost, now or by a clean-up from now on."""
-    name = span(text(change.present, "repository_id") or context.names.of(change.address))
+    name = span(get_text(change.present, "repository_id") or context.names.of(change.address))
     if change.destroys:
         verb = "replaced" if change.action == "replace" else "deleted"
         told = f"repository {name} is {verb}, with all its images and packages"
-        running = [each for each in context.of_type(*WORKLOADS) if _runs_from(each, change)]
+        running = [each for each in context.of_type(*WORKLOADS) if _uses_repository(each, change)]
         if running:
             places = ", ".join(context.where(each) for each in running[:4])
             told = f"{told}; {places} cannot start new instances until their images are pushed again"
-        yield destruction(change, context, told, size=65, undo=NO)
+        yield destruction_finding(change, context, told, size=65, undo=NO)
     if change.before is None or change.after is None:
         return
-    yield from _clean_up(change, context, name)
-    if flag(change.old, "docker_config.immutable_tags") and not flag(
+    yield from _cleanup_findings(change, context, name)
+    if get_flag(change.old, "docker_config.immutable_tags") and not get_flag(
         change.new, "docker_config.immutable_tags"
     ):
         told = f"tags in repository {name} can be moved to other images from now on"
         yield Finding(Kind.CODE, Severity.CARE, context.where(change), told, address=change.address)
 
 
-def _runs_from(workload: Change, repository: Change) -> bool:
+def _uses_repository(workload: Change, repository: Change) -> bool:
     path = "/".join(
         [
-            f"{text(repository.old, 'location')}-docker.pkg.dev",
-            text(repository.old, "project"),
-            text(repository.old, "repository_id"),
+            f"{get_text(repository.old, 'location')}-docker.pkg.dev",
+            get_text(repository.old, "project"),
+            get_text(repository.old, "repository_id"),
             "",
         ]
     )
-    return any(isinstance(leaf, str) and path in leaf for _, leaf in leaves(workload.old))
+    return any(isinstance(leaf, str) and path in leaf for _, leaf in flatten_values(workload.old))
 
 
-def _policies(values: Values) -> dict[str, str]:
+def _describe_cleanup_policies(values: Values) -> dict[str, str]:
     """Return the clean-up policies that delete, each in words."""
     found: dict[str, str] = {}
-    for policy in blocks(values, "cleanup_policies"):
-        if text(policy, "action") != "DELETE":
+    for policy in get_blocks(values, "cleanup_policies"):
+        if get_text(policy, "action") != "DELETE":
             continue
         words = []
-        for condition in blocks(policy, "condition"):
-            state, older = text(condition, "tag_state"), text(condition, "older_than")
+        for condition in get_blocks(policy, "condition"):
+            state, older = get_text(condition, "tag_state"), get_text(condition, "older_than")
             words.append(
                 "without a tag" if state == "UNTAGGED" else "with a tag" if state == "TAGGED" else ""
             )
-            words.append(f"older than {period(seconds(older))}" if older else "")
+            words.append(f"older than {format_duration(parse_duration(older))}" if older else "")
             rest = {
                 key: value
                 for key, value in sorted(condition.items())
                 if value and key not in ("tag_state", "older_than")
             }
             words.append(f"that fit {span(json.dumps(rest, sort_keys=True, default=str))}" if rest else "")
-        found[text(policy, "id")] = " ".join(each for each in words if each)
+        found[get_text(policy, "id")] = " ".join(each for each in words if each)
     return found
 
 
-def _clean_up(change: Change, context: Context, name: str) -> Iterator[Finding]:
-    old, new = _policies(change.old), _policies(change.new)
-    dry = flag(change.new, "cleanup_policy_dry_run")
+def _cleanup_findings(change: Change, context: Context, name: str) -> Iterator[Finding]:
+    old, new = _describe_cleanup_policies(change.old), _describe_cleanup_policies(change.new)
+    dry = get_flag(change.new, "cleanup_policy_dry_run")
     for policy in sorted(new):
-        if new[policy] != old.get(policy) or (flag(change.old, "cleanup_policy_dry_run") and not dry):
+        if new[policy] != old.get(policy) or (get_flag(change.old, "cleanup_policy_dry_run") and not dry):
             before = f"; before: {old[policy] or 'all'}" if policy in old else ""
             told = f"images in repository {name} {new[policy] or 'of every kind'} are deleted from now on{before}"
             severity = Severity.CHANGE if dry else Severity.LOSS
@@ -84,7 +92,11 @@ def _clean_up(change: Change, context: Context, name: str) -> Iterator[Finding]:
                 Kind.DATA, severity, context.where(change), told, undo=NO, size=25, address=change.address
             )
     kept = [
-        {text(each, "id") for each in blocks(side, "cleanup_policies") if text(each, "action") == "KEEP"}
+        {
+            get_text(each, "id")
+            for each in get_blocks(side, "cleanup_policies")
+            if get_text(each, "action") == "KEEP"
+        }
         for side in (change.old, change.new)
     ]
     for policy in sorted(kept[0] - kept[1]):

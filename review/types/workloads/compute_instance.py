@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from review.code.workloads import identity
+from review.code.workloads import identity_findings
 from review.findings.finding import Finding, Kind, Severity
 from review.findings.text import span
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import blocks, text
+from review.plan.values import get_blocks, get_text
 
 TYPES = ("google_compute_instance",)
 
@@ -16,7 +16,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say when a machine is stopped, and how it may be reached."""
     where = context.where(change)
     old, new = (
-        sum(len(blocks(each, "access_config")) for each in blocks(side, "network_interface"))
+        sum(len(get_blocks(each, "access_config")) for each in get_blocks(side, "network_interface"))
         for side in (change.old, change.new)
     )
     if new > old:
@@ -24,8 +24,8 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         yield Finding(Kind.ACCESS, Severity.WIDENED, where, told, size=29, address=change.address)
     if change.before is None or change.after is None:
         return
-    kinds = text(change.old, "machine_type"), text(change.new, "machine_type")
+    kinds = get_text(change.old, "machine_type"), get_text(change.new, "machine_type")
     if kinds[0] != kinds[1] and change.action == "update":
         told = f"is stopped and started again: machine type {span(kinds[0])} → {span(kinds[1])}"
         yield Finding(Kind.SERVICE, Severity.INTERRUPTED, where, told, address=change.address)
-    yield from identity(change, context, "service_account.email")
+    yield from identity_findings(change, context, "service_account.email")

@@ -2,12 +2,18 @@
 
 from collections.abc import Iterator
 
-from review.code.workloads import environment, identity, reach, sizes, variables
+from review.code.workloads import (
+    environment_findings,
+    identity_findings,
+    ingress_findings,
+    read_variables,
+    size_findings,
+)
 from review.findings.finding import Finding, Kind, Severity
 from review.findings.text import span
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import text
+from review.plan.values import get_text
 
 TYPES = ("google_cloudfunctions2_function", "google_cloudfunctions_function")
 INGRESS = {
@@ -60,27 +66,27 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say how a function's code, runtime, environment, identity and reach change."""
     if change.before is None or change.after is None:
         return
-    yield from _source(change, context)
-    yield from _runtime(change, context)
-    yield from environment(
-        change, context, variables(change.old, *ENVIRONMENT), variables(change.new, *ENVIRONMENT)
+    yield from _source_findings(change, context)
+    yield from _runtime_findings(change, context)
+    yield from environment_findings(
+        change, context, read_variables(change.old, *ENVIRONMENT), read_variables(change.new, *ENVIRONMENT)
     )
-    yield from environment(
+    yield from environment_findings(
         change,
         context,
-        variables(change.old, *BUILD_ENVIRONMENT),
-        variables(change.new, *BUILD_ENVIRONMENT),
+        read_variables(change.old, *BUILD_ENVIRONMENT),
+        read_variables(change.new, *BUILD_ENVIRONMENT),
         of=" of its build",
     )
     path = "service_config." if change.type.endswith("2_function") else ""
-    yield from identity(change, context, f"{path}service_account_email")
-    yield from reach(change, context, f"{path}ingress_settings", INGRESS)
-    yield from sizes(change, context, SIZES)
+    yield from identity_findings(change, context, f"{path}service_account_email")
+    yield from ingress_findings(change, context, f"{path}ingress_settings", INGRESS)
+    yield from size_findings(change, context, SIZES)
 
 
-def _source(change: Change, context: Context) -> Iterator[Finding]:
+def _source_findings(change: Change, context: Context) -> Iterator[Finding]:
     for path in ("build_config.source.storage_source.object", "source_archive_object"):
-        old, new = text(change.old, path), text(change.new, path)
+        old, new = get_text(change.old, path), get_text(change.new, path)
         if old != new:
             told = f"is rebuilt from {span(new or '(unknown)')} instead of {span(old)}; the old one serves meanwhile"
             yield Finding(
@@ -88,11 +94,11 @@ def _source(change: Change, context: Context) -> Iterator[Finding]:
             )
 
 
-def _runtime(change: Change, context: Context) -> Iterator[Finding]:
+def _runtime_findings(change: Change, context: Context) -> Iterator[Finding]:
     told = [
-        f"{words} {span(text(change.old, path))} → {span(text(change.new, path))}"
+        f"{words} {span(get_text(change.old, path))} → {span(get_text(change.new, path))}"
         for path, words in RUNTIME.items()
-        if text(change.old, path) != text(change.new, path)
+        if get_text(change.old, path) != get_text(change.new, path)
     ]
     if told:
         yield Finding(

@@ -5,14 +5,14 @@ import binascii
 from collections.abc import Iterator
 
 from review.findings.finding import Finding, Kind, Severity
-from review.findings.text import span, written
+from review.findings.text import format_value, span
 from review.plan.context import Context
-from review.plan.differences import differences, told
+from review.plan.differences import format_difference, list_differences
 from review.plan.model import Change
-from review.plan.values import flag, get, known, text
+from review.plan.values import get_flag, get_text, get_value, is_known
 
 TYPES = ("google_cloud_scheduler_job", "google_dataproc_workflow_template")
-TELLS_THE_END = True
+REPORTS_DELETION = True
 TARGETS = {
     "pubsub_target.topic_name": "publishes to",
     "http_target.uri": "calls",
@@ -25,7 +25,7 @@ ACCOUNTS = ("http_target.oidc_token.service_account_email", "http_target.oauth_t
 def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Say when a job runs from now on and what it does; or how a batch's machines and arguments change."""
     if change.type == "google_dataproc_workflow_template":
-        yield from _template(change, context)
+        yield from _template_findings(change, context)
     elif change.after is None or change.action == "replace":
         verb = (
             "is replaced: a run that is due meanwhile is skipped"
@@ -34,7 +34,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         )
         yield _finding(change, context, Severity.INTERRUPTED, verb)
     elif change.before is not None:
-        yield from _job(change, context)
+        yield from _job_findings(change, context)
 
 
 def _finding(
@@ -43,61 +43,61 @@ def _finding(
     return Finding(kind, severity, context.where(change), sentence, address=change.address)
 
 
-def _job(change: Change, context: Context) -> Iterator[Finding]:
+def _job_findings(change: Change, context: Context) -> Iterator[Finding]:
     old, new = change.old, change.new
-    if flag(old, "paused") != flag(new, "paused"):
-        off = flag(new, "paused")
+    if get_flag(old, "paused") != get_flag(new, "paused"):
+        off = get_flag(new, "paused")
         yield _finding(
             change,
             context,
             Severity.INTERRUPTED if off else Severity.CHANGE,
             "is paused and no longer runs" if off else "runs again",
         )
-    when = [f"{text(side, 'schedule')} {text(side, 'time_zone', 'Etc/UTC')}" for side in (old, new)]
+    when = [f"{get_text(side, 'schedule')} {get_text(side, 'time_zone', 'Etc/UTC')}" for side in (old, new)]
     if when[0] != when[1]:
         yield _finding(
             change, context, Severity.CHANGE, f"runs at {span(when[1])} instead of {span(when[0])}"
         )
     for path, verb in TARGETS.items():
-        if text(old, path) != text(new, path):
-            before = f", before {span(text(old, path))}" if text(old, path) else ""
+        if get_text(old, path) != get_text(new, path):
+            before = f", before {span(get_text(old, path))}" if get_text(old, path) else ""
             yield _finding(
                 change,
                 context,
                 Severity.CARE,
-                f"{verb} {context.told(change, new, path)} from now on{before}",
+                f"{verb} {context.format_argument(change, new, path)} from now on{before}",
             )
     for path in BODIES:
-        if get(old, path) != get(new, path):
-            bodies = [span(_decoded(get(side, path), context)) for side in (old, new)]
+        if get_value(old, path) != get_value(new, path):
+            bodies = [span(_decode_body(get_value(side, path), context)) for side in (old, new)]
             yield _finding(change, context, Severity.CHANGE, f"sends {bodies[1]} instead of {bodies[0]}")
     for path in ACCOUNTS:
-        if text(old, path) != text(new, path):
-            before = span(text(old, path) or "nobody")
-            told_ = f"calls as {context.told(change, new, path)} instead of {before}"
+        if get_text(old, path) != get_text(new, path):
+            before = span(get_text(old, path) or "nobody")
+            told_ = f"calls as {context.format_argument(change, new, path)} instead of {before}"
             yield _finding(change, context, Severity.CHANGE, told_, Kind.ACCESS)
 
 
-def _decoded(body: object, context: Context) -> str:
+def _decode_body(body: object, context: Context) -> str:
     """Return a body as it is sent; Terraform holds it in base64, which may hide a secret once more."""
-    if not isinstance(body, str) or not known(body):
-        return written(body)
+    if not isinstance(body, str) or not is_known(body):
+        return format_value(body)
     try:
         return context.plan.secrets.mask(base64.b64decode(body, validate=True).decode())
     except (binascii.Error, ValueError):
         return body
 
 
-def _template(change: Change, context: Context) -> Iterator[Finding]:
+def _template_findings(change: Change, context: Context) -> Iterator[Finding]:
     if change.before is None:
         return
     if change.after is None:
         yield _finding(change, context, Severity.INTERRUPTED, "is deleted: no further run can start")
         return
     found = [
-        each for each in differences(change) if not each.path.startswith(("effective_labels", "version"))
+        each for each in list_differences(change) if not each.path.startswith(("effective_labels", "version"))
     ]
-    shown = "; ".join(told(each) for each in found[:5])
+    shown = "; ".join(format_difference(each) for each in found[:5])
     more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
     sentence = f"is deleted and created again, which does not affect running jobs: {shown}{more}"
     yield _finding(change, context, Severity.CHANGE, sentence)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from review.report.answers import answers
+from review.report.answers import answer_questions
 from tests.review.conftest import change, reviewed, told
 
 pytestmark = pytest.mark.unit
@@ -57,7 +57,7 @@ def test_database_flags_are_not_evaluated() -> None:
         {"name": "d", "settings": [{"database_flags": flags}]} for flags in ([], [{"name": "local_infile"}])
     )
     review = reviewed(change("google_sql_database_instance.x", old, new))
-    found = {each.question: each for each in answers(review)}
+    found = {each.question: each for each in answer_questions(review)}
     assert found["Who gains access?"].unexamined == ("google_sql_database_instance.settings.database_flags",)
 
 

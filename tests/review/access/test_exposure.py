@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from review.access.exposure import TABLE, unexamined_access
+from review.access.exposure import TABLE, list_unexamined_access
 from review.assessment.review import Review
 from review.findings.finding import Severity
-from review.report.document import lay_out
+from review.report.document import lay_out_review
 from tests.review.conftest import change, context, reviewed, told
 
 pytestmark = pytest.mark.unit
@@ -98,7 +98,7 @@ def test_what_restricts_opens_by_its_end_and_what_grants_by_its_beginning(
 
 
 def access(review: Review) -> str:
-    return dict(lay_out(review).answers)["Who gains access?"]
+    return dict(lay_out_review(review).answers)["Who gains access?"]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_what_was_not_examined_is_never_nobody(type_: str, old: Any, new: Any) -
 def test_what_gives_nobody_access_is_examined() -> None:
     for type_ in ("random_id", "null_resource", "google_pubsub_topic", "google_storage_bucket_object"):
         (one,) = context(change(f"{type_}.x", None, {"name": "x"})).plan.changes
-        assert unexamined_access(one) == ()
+        assert list_unexamined_access(one) == ()
 
 
 def test_every_sentence_of_the_table_can_be_filled() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from review.findings.text import plain, plural
-from review.report.document import Document, lay_out
+from review.findings.text import plural, strip_markup
+from review.report.document import Document, lay_out_review
 from tests.review.conftest import change, reviewed
 
 pytestmark = pytest.mark.unit
@@ -18,11 +18,13 @@ def table(name: str, dataset: str = "d") -> dict[str, Any]:
 
 
 def laid_out(*changes: dict[str, Any]) -> Document:
-    return lay_out(reviewed(*changes))
+    return lay_out_review(reviewed(*changes))
 
 
 def rows(document: Document) -> list[tuple[str, str, str]]:
-    return [(each.severity.words, plain(each.where), plain(each.sentence)) for each in document.rows]
+    return [
+        (each.severity.words, strip_markup(each.where), strip_markup(each.sentence)) for each in document.rows
+    ]
 
 
 def test_tables_of_one_dataset_that_go_are_one_row() -> None:
@@ -41,9 +43,11 @@ def test_every_one_of_a_large_group_is_in_its_fold() -> None:
     found = laid_out(
         *(change(f"google_bigquery_table.t{each}", table(f"t{each}"), None) for each in range(40))
     )
-    (fold,) = [each for each in found.folds if plain(each.title) == "40 tables in dataset d, one by one"]
+    (fold,) = [
+        each for each in found.folds if strip_markup(each.title) == "40 tables in dataset d, one by one"
+    ]
     assert len(fold.lines) == 40
-    assert plain(found.rows[0].sentence).endswith("and 28 more")
+    assert strip_markup(found.rows[0].sentence).endswith("and 28 more")
 
 
 def test_other_datasets_and_other_fates_stay_apart() -> None:
@@ -84,7 +88,7 @@ def test_a_row_for_each_or_a_name_for_each(tables: int, buckets: int) -> None:
     found = laid_out(*changes)
     told = " ".join(
         [f"{where} {sentence}" for _, where, sentence in rows(found)]
-        + [plain(line) for fold in found.folds for line in fold.lines]
+        + [strip_markup(line) for fold in found.folds for line in fold.lines]
     )
     for each in changes:
         assert each["address"] in told
@@ -100,7 +104,9 @@ def test_a_clause_is_said_once_of_all_members() -> None:
     (row,) = [each for each in rows(found) if each[0] == "access widened"]
     assert row[2].count("can now change") == 1
     assert all(each.removeprefix("user:") in row[2] for each in members)
-    assert "can now change and delete nearly everything" in plain(dict(found.answers)["Who gains access?"])
+    assert "can now change and delete nearly everything" in strip_markup(
+        dict(found.answers)["Who gains access?"]
+    )
 
 
 def test_an_import_that_changes_is_one_row() -> None:
@@ -110,7 +116,7 @@ def test_an_import_that_changes_is_one_row() -> None:
     )  # fmt: skip
     found = reviewed(topic).findings
     assert len(found) == 1
-    assert plain(found[0].sentence) == (
+    assert strip_markup(found[0].sentence) == (
         "is updated in place: labels.a: 1 → 2; it is imported by this plan (projects/p/topics/t)"
     )
     assert found[0].undo.startswith("with a removed block")
@@ -123,7 +129,7 @@ def test_an_output_that_is_no_longer_sensitive_is_a_disclosure(action: str) -> N
         "before_sensitive": True, "after_sensitive": False,
     }  # fmt: skip
     found = reviewed(output_changes={"password": output})
-    assert [(each.severity.words, plain(each.where)) for each in found.findings] == [
+    assert [(each.severity.words, strip_markup(each.where)) for each in found.findings] == [
         ("access widened", "output password")
     ]
     assert "hunter22" not in str(found)

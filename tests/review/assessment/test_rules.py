@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from review.__main__ import main
-from review.assessment.rules import apply_rules, read_rules, rules_of_stack
+from review.assessment.rules import apply_rules, read_rules, read_stack_rules
 from review.errors import PlanError
 from review.findings.finding import Finding, Kind, Severity
-from review.report.annotations import annotations, places
+from review.report.annotations import find_source_lines, format_annotations
 from review.types import registry
 from tests.review.conftest import change, document
 
@@ -94,7 +94,7 @@ def stack(**notes: Any) -> dict[str, Any]:
 
 
 def test_a_stack_holds_rules_for_its_own_resource_only() -> None:
-    (found,) = rules_of_stack(stack(review={**IGNORE, "type": "*", "address": "*"}))
+    (found,) = read_stack_rules(stack(review={**IGNORE, "type": "*", "address": "*"}))
     assert found.matches(Finding(Kind.DATA, Severity.LOSS, "t", "s", address="google_bigquery_table.t"))
     assert not found.matches(GRANT)
 
@@ -118,12 +118,12 @@ def test_a_stack_holds_rules_for_its_own_resource_only() -> None:
 def test_a_finding_is_annotated_where_the_stack_tells_its_line(
     notes: Any, expected: tuple[str, int] | None
 ) -> None:
-    found = places(stack(**notes))
+    found = find_source_lines(stack(**notes))
     assert found.get("google_bigquery_table.t") == expected
     finding = Finding(
         Kind.DATA, Severity.LOSS, "table t", "100% is\ndeleted", address="google_bigquery_table.t"
     )
-    lines = list(annotations((finding, GRANT), found, str))
+    lines = list(format_annotations((finding, GRANT), found, str))
     if expected:
         place = f"file={expected[0]},line={expected[1]}"
         assert lines == [f"::error {place},title=data loss::table t: 100%25 is%0Adeleted"]
@@ -178,15 +178,15 @@ def test_annotations_go_to_standard_error(
 def registered() -> Iterator[None]:
     yield
     registry._registered.clear()
-    registry.modules.cache_clear()
-    registry.renderers.cache_clear()
+    registry.load_modules.cache_clear()
+    registry.find_renderers.cache_clear()
 
 
 OWN = """
 from review.findings.finding import Finding, Kind, Severity
 
 TYPES = ("google_bigquery_table", "acme_*")
-TELLS_THE_END = True
+REPORTS_DELETION = True
 
 
 def findings(change, context):

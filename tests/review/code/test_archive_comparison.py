@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from review.code.archive_comparison import compare_archives
-from review.findings.text import plain
+from review.findings.text import strip_markup
 from review.plan import archives
-from review.plan.archives import Archive, find, read
+from review.plan.archives import Archive, find_artifact, read_artifact
 
 pytestmark = pytest.mark.unit
 
@@ -29,7 +29,11 @@ def zipped(files: Files, method: int = zipfile.ZIP_DEFLATED) -> bytes:
 
 
 def told(old: Files, new: Files) -> str:
-    return plain(compare_archives(read("a.zip", zipped(old)), read("b.zip", zipped(new)), str).told)
+    return strip_markup(
+        compare_archives(
+            read_artifact("a.zip", zipped(old)), read_artifact("b.zip", zipped(new)), str
+        ).summary
+    )
 
 
 HASHES = " \\\n    --hash=sha256:"
@@ -69,8 +73,8 @@ def test_what_differs_between_two_archives_is_told(old: Files, new: Files, expec
 def test_the_line_that_changes_is_shown_with_its_surroundings() -> None:
     old = "".join(f"line {number}\n" for number in range(1, 30))
     found = compare_archives(
-        read("a", zipped({"a.py": old})),
-        read("b", zipped({"a.py": old.replace("line 20\n", "line twenty\n")})),
+        read_artifact("a", zipped({"a.py": old})),
+        read_artifact("b", zipped({"a.py": old.replace("line 20\n", "line twenty\n")})),
         str,
     )
     assert found.files[0].lines == (
@@ -79,15 +83,17 @@ def test_the_line_that_changes_is_shown_with_its_surroundings() -> None:
 
 
 def test_a_single_file_named_by_its_content_is_compared_all_the_same() -> None:
-    found = compare_archives(read("x/main-aa.py", b"a\n"), read("x/main-bb.py", b"b\n"), str)
-    assert plain(found.told) == "main-bb.py (+1 −1)"
+    found = compare_archives(
+        read_artifact("x/main-aa.py", b"a\n"), read_artifact("x/main-bb.py", b"b\n"), str
+    )
+    assert strip_markup(found.summary) == "main-bb.py (+1 −1)"
     assert found.files[0].lines[1:] == ("-a", "+b")
 
 
 def test_a_secret_in_code_is_masked_before_it_is_cut_into_lines() -> None:
     found = compare_archives(
-        read("a", zipped({"a.py": "key = 1"})),
-        read("b", zipped({"a.py": "key = 'one\ntwo'"})),
+        read_artifact("a", zipped({"a.py": "key = 1"})),
+        read_artifact("b", zipped({"a.py": "key = 'one\ntwo'"})),
         lambda text: text.replace("one\ntwo", "HIDDEN"),
     )
     assert found.files[0].lines[1:] == ("-key = 1", "+key = 'HIDDEN'")
@@ -108,9 +114,9 @@ def test_a_secret_in_code_is_masked_before_it_is_cut_into_lines() -> None:
     ids=["end cut off", "beginning only", "damaged list", "a list of two thousand million"],
 )
 def test_a_damaged_archive_is_said_to_be_one(content: bytes, problem: str) -> None:
-    found = read("a.zip", content)
+    found = read_artifact("a.zip", content)
     assert problem in found.problem
-    assert "cannot be read" in compare_archives(found, read("b", zipped({})), str).told
+    assert "cannot be read" in compare_archives(found, read_artifact("b", zipped({})), str).summary
 
 
 def test_a_zip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,14 +126,14 @@ def test_a_zip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     at = bomb.index(b"PK\x01\x02")
     lying[at + 24 : at + 28] = struct.pack("<I", 10)  # the size that the directory claims
     for content in (bomb, bytes(lying)):
-        found = read("a.zip", content)
+        found = read_artifact("a.zip", content)
         assert found.files["a.py"].content is None
         assert found.files["b.py"].content == b"1"
 
 
 def test_what_is_unpacked_of_one_archive_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "MOST_READ", 50)
-    found = read("a.zip", zipped({f"{index}.py": "x" * 20 for index in range(10)}))
+    found = read_artifact("a.zip", zipped({f"{index}.py": "x" * 20 for index in range(10)}))
     assert sum(len(each.content or b"") for each in found.files.values()) <= 50
     assert len(found.files) == 10
 
@@ -138,8 +144,10 @@ def test_a_name_that_is_in_an_archive_twice_is_told() -> None:
         archive.writestr("a.py", "harmless")
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("a.py", "not so")
-    found = compare_archives(read("a", zipped({"a.py": "x"})), read("b", buffer.getvalue()), str)
-    assert "duplicate entries: a.py" in plain(found.told)
+    found = compare_archives(
+        read_artifact("a", zipped({"a.py": "x"})), read_artifact("b", buffer.getvalue()), str
+    )
+    assert "duplicate entries: a.py" in strip_markup(found.summary)
 
 
 @pytest.mark.parametrize(
@@ -167,9 +175,9 @@ def test_nothing_is_read_but_artifacts_below_the_folder(tmp_path: Path, path: st
     for name in (".env", "a/.git/config", "x.tfstate", "x.tfstate.backup", "secrets.tfvars", "good.zip"):
         (root / name).write_text("no")
     (root / "link").symlink_to(tmp_path / "outside.txt")
-    assert find((root,), path) is None
-    assert find((tmp_path / "nowhere", root), "good.zip") == b"no"
-    assert find((root,), str(root / "good.zip")) == b"no"
+    assert find_artifact((root,), path) is None
+    assert find_artifact((tmp_path / "nowhere", root), "good.zip") == b"no"
+    assert find_artifact((root,), str(root / "good.zip")) == b"no"
 
 
 TEXTS = st.dictionaries(
@@ -179,7 +187,7 @@ TEXTS = st.dictionaries(
 
 @given(TEXTS, TEXTS)
 def test_exactly_the_files_that_differ_are_told(old: dict[str, str], new: dict[str, str]) -> None:
-    found = compare_archives(read("a", zipped(old)), read("b", zipped(new)), str)
+    found = compare_archives(read_artifact("a", zipped(old)), read_artifact("b", zipped(new)), str)
     differing = {name for name in {*old, *new} if old.get(name) != new.get(name)}
     assert {each.name for each in found.files} == differing
 
@@ -187,6 +195,6 @@ def test_exactly_the_files_that_differ_are_told(old: dict[str, str], new: dict[s
 @given(st.binary(max_size=200), st.integers(0, 400), st.binary(max_size=4))
 def test_no_archive_raises(content: bytes, at: int, put: bytes) -> None:
     good = zipped({"a.py": content, "b.py": "x"})
-    found = read("a.zip", good[:at] + put + good[at + len(put) :])
+    found = read_artifact("a.zip", good[:at] + put + good[at + len(put) :])
     assert isinstance(found, Archive)
-    compare_archives(found, read("b.zip", good), str)
+    compare_archives(found, read_artifact("b.zip", good), str)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from review.findings.text import plain
+from review.findings.text import strip_markup
 from tests.review.conftest import change, reviewed, told
 
 pytestmark = pytest.mark.unit
@@ -98,7 +98,7 @@ def test_a_job_that_runs_once_cannot_be_taken_back() -> None:
         if each.kind.value == "code"
     ]
     assert [each.undo for each in found] == ["no"]
-    assert "runs once" in plain(found[0].sentence)
+    assert "runs once" in strip_markup(found[0].sentence)
 
 
 def test_a_new_service_tells_its_image() -> None:

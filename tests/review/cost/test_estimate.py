@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from review.cost.calls import runs_a_month
-from review.cost.estimate import Cost, cost
-from review.cost.price_book import load
+from review.cost.calls import count_monthly_runs
+from review.cost.estimate import Cost, estimate_cost
+from review.cost.price_book import load_price_book
 from review.errors import ReviewError
-from review.findings.text import plain
+from review.findings.text import strip_markup
 from tests.review.conftest import change, context, reviewed
 
 pytestmark = pytest.mark.unit
 
-BOOK = load()
+BOOK = load_price_book()
 JOB, TOPIC, PUSH = "google_cloud_scheduler_job.j", "google_pubsub_topic.t", "google_pubsub_subscription.s"
 FUNCTION, BUCKET = "google_cloudfunctions2_function.f", "google_storage_bucket.b"
 TEMPLATE = "google_dataproc_workflow_template.w"
@@ -44,13 +44,13 @@ TEMPLATE = "google_dataproc_workflow_template.w"
     ],
 )
 def test_a_schedule_is_counted_over_a_year(schedule: str, expected: float | None) -> None:
-    found = runs_a_month(schedule)
+    found = count_monthly_runs(schedule)
     assert found == (None if expected is None else pytest.approx(expected))
 
 
 @given(st.text(alphabet="0123456789*/,- LW#", max_size=20))
 def test_no_schedule_raises_or_runs_more_often_than_each_minute(schedule: str) -> None:
-    found = runs_a_month(schedule)
+    found = count_monthly_runs(schedule)
     assert found is None or 0 <= found <= 43_800
 
 
@@ -131,13 +131,13 @@ def system(**changed: Any) -> list[dict[str, Any]]:
 
 
 def counted(*changes: dict[str, Any], **more: Any) -> Cost:
-    found = cost(context(*changes, **more), BOOK)
+    found = estimate_cost(context(*changes, **more), BOOK)
     assert found is not None
     return found
 
 
 def after(found: Cost) -> dict[str, float]:
-    return {plain(line.what): round(line.month, 2) for line in found.after if line.month >= 0.005}
+    return {strip_markup(line.what): round(line.month, 2) for line in found.after if line.month >= 0.005}
 
 
 def test_a_month_is_counted_from_the_schedules_on() -> None:
@@ -148,7 +148,7 @@ def test_a_month_is_counted_from_the_schedules_on() -> None:
     }
     assert found.same
     assert found.headline == "about $0.86 a month, before and after"
-    told = {plain(line.what): plain(line.told) for line in found.after}
+    told = {strip_markup(line.what): strip_markup(line.basis) for line in found.after}
     assert told[f"batch {TEMPLATE}"] == "122 Dataproc minutes: 30 runs of 4 minutes on 1 × e2-standard-4"
     assert told[f"bucket {BUCKET}"] == "7 days of 25 KiB per call, 0.24 GiB"
 
@@ -250,7 +250,7 @@ def test_what_cannot_be_counted_is_said() -> None:
         change("google_spanner_instance.y", None, {"name": "y"}),
         change(JOB, None, {"schedule": "every full moon"}),
     )
-    lines = [plain(line) for line in found.details[0].lines]
+    lines = [strip_markup(line) for line in found.details[0].lines]
     assert f"not known, and not in the total: schedule {JOB} (how often it runs)" in lines
     assert "not known, and not in the total: compute instance google_compute_instance.x (x9-mega-1)" in lines
     assert "not counted: google_spanner_instance" in lines
@@ -273,9 +273,9 @@ def test_a_month_that_costs_much_more_needs_care() -> None:
 
 def test_prices_of_the_users_go_first() -> None:
     mine = {"as_of": "2027-01", "prices": {"scheduler_job_month": 5}, "free": {"scheduler_jobs": 0}}
-    found = cost(context(*system()), load(json.dumps(mine).encode()))
+    found = estimate_cost(context(*system()), load_price_book(json.dumps(mine).encode()))
     assert found is not None
-    assert {plain(line.what): line.month for line in found.after}["schedules"] == 10
+    assert {strip_markup(line.what): line.month for line in found.after}["schedules"] == 10
     assert "as of 2027-01" in found.details[0].lines[-1]
 
 
@@ -299,7 +299,7 @@ def test_prices_of_the_users_go_first() -> None:
 )
 def test_prices_that_make_no_sense_are_refused(given_: bytes, message: str) -> None:
     with pytest.raises(ReviewError, match=message):
-        load(given_)
+        load_price_book(given_)
 
 
 def made(type_: str, **values: Any) -> dict[str, Any]:
@@ -450,13 +450,13 @@ UNKNOWN = {
 def test_what_is_not_in_the_amount_is_in_the_answer(what: str) -> None:
     made_, told = UNKNOWN[what]
     found = counted(made_)
-    assert plain(found.answer).endswith(told)
+    assert strip_markup(found.answer).endswith(told)
     assert "about $0.00" not in f"{found.answer} {found.headline}".lower()
 
 
 def test_another_regions_prices_are_said_where_there_are_none() -> None:
     found = counted(made("google_compute_disk", size=10, zone="me-west1-a"))
-    assert plain(found.answer).endswith("counted at the prices of europe-west1: me-west1")
+    assert strip_markup(found.answer).endswith("counted at the prices of europe-west1: me-west1")
 
 
 def test_services_are_counted_where_the_users_prices_have_them() -> None:
@@ -467,9 +467,9 @@ def test_services_are_counted_where_the_users_prices_have_them() -> None:
         made("google_spanner_instance", processing_units=500),
         made("google_bigtable_instance", cluster=[{"num_nodes": 3}, {"num_nodes": 1}]),
     ]
-    found = cost(context(*changes), load(json.dumps(mine).encode()))
+    found = estimate_cost(context(*changes), load_price_book(json.dumps(mine).encode()))
     assert found is not None
-    assert found.pending == ()
+    assert found.not_counted_changed == ()
     assert after(found) == {
         "spanner instance google_spanner_instance.x": 365.0,
         "bigtable instance google_bigtable_instance.x": 1460.0,
@@ -486,8 +486,8 @@ def test_every_price_names_its_source() -> None:
 
 def test_a_users_file_of_a_region_is_the_table_of_what_names_none() -> None:
     mine = {"region": "europe-west4", "as_of": "2027-01", "prices": {"disk_gib_month": {"pd-standard": 1.0}}}
-    book = load(json.dumps(mine).encode())
-    found = cost(
+    book = load_price_book(json.dumps(mine).encode())
+    found = estimate_cost(
         context(
             made("google_compute_disk", size=10, type="pd-standard"),
             change(
@@ -505,7 +505,7 @@ def test_a_service_without_a_schedule_counts_with_the_calls_that_are_assumed() -
     service = {"name": "page", "template": [{"containers": [{"image": "i"}]}]}
     found = reviewed(change("google_cloud_run_v2_service.x", None, service)).cost
     assert found is not None
-    told = {plain(each.what): each.told for each in found.after}
+    told = {strip_markup(each.what): each.basis for each in found.after}
     assert told["functions and services"].startswith("10,000 assumed for what has no schedule, 1 s each")
 
 
@@ -513,8 +513,8 @@ def test_alerts_are_not_counted_without_a_price_and_by_their_conditions_with_one
     alert = change("google_monitoring_alert_policy.x", None, {"display_name": "a", "conditions": [{}, {}]})
     without = reviewed(alert).cost
     assert without is not None
-    assert plain(without.answer) == "not counted: google_monitoring_alert_policy"
-    book = load(json.dumps({"prices": {"alert_condition_month": 0.5}}).encode())
-    found = cost(context(alert), book)
+    assert strip_markup(without.answer) == "not counted: google_monitoring_alert_policy"
+    book = load_price_book(json.dumps({"prices": {"alert_condition_month": 0.5}}).encode())
+    found = estimate_cost(context(alert), book)
     assert found is not None
     assert found.totals == (0.0, 1.0)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from review.data.destruction import REASONS
-from review.findings.text import plain
-from review.plan.naming import Names, noun
+from review.findings.text import strip_markup
+from review.plan.naming import Names, type_noun
 from tests.review.conftest import change, reviewed, told
 
 pytestmark = pytest.mark.unit
@@ -120,7 +120,7 @@ def test_a_reason_of_a_later_terraform_is_told_as_it_is() -> None:
 
 def lines(title: str, *changes: dict[str, Any], **more: Any) -> list[str]:
     found = [each.lines for each in reviewed(*changes, **more).sections if each.title.startswith(title)]
-    return [plain(line) for line in found[0]] if found else []
+    return [strip_markup(line) for line in found[0]] if found else []
 
 
 def test_outputs_are_told() -> None:
@@ -244,7 +244,8 @@ def test_names_are_those_of_constructs_else_addresses_without_their_hash() -> No
 
 def test_types_have_the_nouns_that_people_use() -> None:
     assert [
-        noun(each) for each in ("google_bigquery_table", "google_compute_router_nat", "aws_s3_bucket", "a`b")
+        type_noun(each)
+        for each in ("google_bigquery_table", "google_compute_router_nat", "aws_s3_bucket", "a`b")
     ] == [
         "table",
         "compute router nat",

@@ -6,9 +6,9 @@ import pytest
 
 from review.data.arguments import RULES
 from review.data.destruction import PROTECTIONS
-from review.findings.text import plain
-from review.google_cloud.resource_types import facts
-from review.report.answers import Verdict, answers
+from review.findings.text import strip_markup
+from review.google_cloud.resource_types import look_up_type
+from review.report.answers import Verdict, answer_questions
 from tests.review.conftest import change, reviewed, told
 
 pytestmark = pytest.mark.unit
@@ -138,12 +138,12 @@ def test_every_spelling_of_deletion_protection_is_known(type_: str) -> None:
 def test_protections_and_rules_are_about_arguments_that_there_are() -> None:
     for rule in RULES:
         if "*" not in rule.type + rule.path:
-            found = facts(rule.type)
+            found = look_up_type(rule.type)
             assert found is not None
             assert rule.path.split(".")[0] in found.attributes, rule
     for path, _ in PROTECTIONS:
         assert any(
-            path.split(".")[0] in found.attributes for each in PROTECTED if (found := facts(each))
+            path.split(".")[0] in found.attributes for each in PROTECTED if (found := look_up_type(each))
         ) or (path == "delete_protection")
 
 
@@ -157,6 +157,6 @@ def test_undo_is_of_its_kind() -> None:
     forgotten = reviewed(change("google_pubsub_topic.t", values, None, "forget"))
     assert forgotten.findings[0].undo.startswith("by importing it again")
     for found in (imported, forgotten):
-        undone = list(answers(found))[-1]
+        undone = list(answer_questions(found))[-1]
         assert undone.verdict is Verdict.NO
-        assert plain(undone.text).startswith("only manually")
+        assert strip_markup(undone.text).startswith("only manually")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from review.data.bigquery_schema import compare
-from review.findings.text import HIDDEN, UNKNOWN, plain
+from review.data.bigquery_schema import compare_schemas
+from review.findings.text import HIDDEN, UNKNOWN, strip_markup
 
 pytestmark = pytest.mark.unit
 
@@ -145,15 +145,15 @@ CASES: list[tuple[str, list[Column], list[Column], list[tuple[str, bool, bool]]]
 def test_each_change_of_a_column_is_told_with_what_it_costs(
     before: list[Column], after: list[Column], expected: list[tuple[str, bool, bool]]
 ) -> None:
-    found = compare(json.dumps(before), json.dumps(after))
+    found = compare_schemas(json.dumps(before), json.dumps(after))
     assert found is not None
-    assert [(plain(each.sentence), each.replaces, each.loses) for each in found] == expected
+    assert [(strip_markup(each.sentence), each.replaces, each.loses_values) for each in found] == expected
 
 
 @pytest.mark.parametrize("schema", [UNKNOWN, f"{HIDDEN}1", "[", '{"a": 1}', "[1]", '[{"type": "DATE"}]', 5])
 def test_a_schema_that_cannot_be_seen_is_not_taken_for_an_empty_one(schema: object) -> None:
-    assert compare(schema, json.dumps([A])) is None
-    assert compare(json.dumps([A]), schema) is None
+    assert compare_schemas(schema, json.dumps([A])) is None
+    assert compare_schemas(json.dumps([A]), schema) is None
 
 
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -168,7 +168,7 @@ SCHEMAS = st.lists(FIELDS, unique_by=lambda each: each["name"], max_size=3)
 def test_a_column_is_lost_exactly_where_its_values_cannot_stay(
     before: list[Column], after: list[Column]
 ) -> None:
-    found = compare(json.dumps(before), json.dumps(after))
+    found = compare_schemas(json.dumps(before), json.dumps(after))
     assert found is not None
     new = {each["name"]: each for each in after}
     gone = {
@@ -181,4 +181,4 @@ def test_a_column_is_lost_exactly_where_its_values_cannot_stay(
             and (each["mode"], new[each["name"]]["mode"]) != ("REQUIRED", "NULLABLE")
         )
     }
-    assert {each.column for each in found if each.loses} == gone
+    assert {each.column for each in found if each.loses_values} == gone

@@ -10,18 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from review.access.exposure import TABLE as EXPOSURE
-from review.assessment.review import Review, review
+from review.assessment.review import Review, review_plan
 from review.assessment.unexamined import Level
 from review.cost import registry
-from review.cost.price_book import load
+from review.cost.price_book import load_price_book
 from review.findings.finding import Severity
-from review.google_cloud.resource_types import TypeFacts, facts, types, unknown_arguments
-from review.report.answers import Verdict, answers
+from review.google_cloud.resource_types import TypeFacts, list_unknown_arguments, look_up_type, read_types
+from review.report.answers import Verdict, answer_questions
 from tests.review.conftest import change, context, reviewed
 
 pytestmark = pytest.mark.unit
 
-TYPES = sorted(types())
+TYPES = sorted(read_types())
 KINDS = {"serves", "network", "code", "costs", "grants"}
 COLUMNS = {
     "data",
@@ -50,7 +50,7 @@ BEYOND = {
 
 
 def known(type_: str) -> TypeFacts:
-    found = facts(type_)
+    found = look_up_type(type_)
     assert found is not None, type_
     return found
 
@@ -67,17 +67,17 @@ def test_the_table_has_every_type_of_the_pinned_provider_and_no_other() -> None:
         if each.is_dir() and not each.name.startswith(("_", "data_google_", "provider"))
     }
     assert len(pinned) > 1000
-    assert set(types()) - BEYOND - OWN == pinned
+    assert set(read_types()) - BEYOND - OWN == pinned
 
 
 def test_a_row_says_what_it_may() -> None:
-    for type_, row in types().items():
+    for type_, row in read_types().items():
         found = known(type_)
         assert set(row) <= COLUMNS, type_
         assert found.kinds <= KINDS, type_
         assert bool(found.data) == bool(found.size), type_
         assert not (found.data and found.kept), type_
-        assert all(each in types() for each in found.along), type_
+        assert all(each in read_types() for each in found.deleted_with), type_
         assert all(each.split(".")[0] in found.attributes for each in found.replaces if each != "*"), type_
         assert found.attributes or type_ == "google_pubsub_snapshot", type_
 
@@ -91,7 +91,7 @@ def test_every_iam_type_grants_or_watches() -> None:
 @pytest.mark.parametrize("section", ["grants", "restricts", "watches", "hides", "redirects", "arguments"])
 def test_what_gives_access_is_in_the_table_too(section: str) -> None:
     named = {each for each in json.loads(EXPOSURE.read_text("utf-8"))[section] if "*" not in each}
-    assert {each for each in named if each.startswith("google_")} <= set(types()) | {
+    assert {each for each in named if each.startswith("google_")} <= set(read_types()) | {
         "google_firebase_hosting_release"
     }
 
@@ -109,7 +109,7 @@ def test_a_type_is_told_made_replaced_and_deleted(type_: str) -> None:
     assert deleted.findings, type_
     if found.data:
         assert max(each.severity for each in deleted.findings) >= (
-            Severity.POSSIBLE_LOSS if found.perhaps else Severity.INTERRUPTED
+            Severity.POSSIBLE_LOSS if found.is_loss_uncertain else Severity.INTERRUPTED
         ), type_
     assert reviewed(change(f"{type_}.x", values, {"name": "y"}, "delete", "create")).findings, type_
     assert reviewed(change(f"{type_}.x", None, values)).findings, type_
@@ -120,14 +120,14 @@ STRANGE = st.one_of(
         ["google_future_thing", "google_netapp_future", "aws_s3_bucket", "azurerm_role_assignment", "x"]
     ),
     st.from_regex(r"[a-z]{2,8}_[a-z]{2,8}", fullmatch=True).filter(
-        lambda each: facts(each) is None and not each.startswith(("kubernetes", "helm"))
+        lambda each: look_up_type(each) is None and not each.startswith(("kubernetes", "helm"))
     ),
 )
 ACTIONS = st.sampled_from([(), ("delete", "create"), ("create", "delete")])
 
 
 def verdicts(review: Review) -> dict[str, tuple[Verdict, str]]:
-    return {each.question: (each.verdict, each.text) for each in answers(review)}
+    return {each.question: (each.verdict, each.text) for each in answer_questions(review)}
 
 
 def never_good(review: Review, questions: tuple[str, ...], name: str) -> None:
@@ -193,7 +193,7 @@ def test_no_answer_is_no_about_an_argument_that_is_not_known(type_: str, argumen
 def test_how_severe_it_is_is_a_setting(
     level: str, type_: str, old: dict[str, Any] | None, new: dict[str, Any] | None, expected: tuple[str, ...]
 ) -> None:
-    found = review(context(change(f"{type_}.x", old, new)), load(), Level(level))
+    found = review_plan(context(change(f"{type_}.x", old, new)), load_price_book(), Level(level))
     assert found.acknowledgements == expected
 
 
@@ -219,7 +219,7 @@ def test_an_argument_that_decides_what_is_kept_is_not_passed_by() -> None:
     ],
 )
 def test_arguments_inside_blocks_are_known_too(path: str, strange: str) -> None:
-    assert unknown_arguments("google_sql_database_instance", [path]) == ({strange} if strange else set())
+    assert list_unknown_arguments("google_sql_database_instance", [path]) == ({strange} if strange else set())
 
 
 def test_what_shrinks_is_not_passed_by() -> None:
@@ -246,7 +246,8 @@ def test_making_what_works_on_data_is_told() -> None:
 
 def test_a_machine_reads_the_answers() -> None:
     found = {
-        each.question: each for each in answers(reviewed(change("google_future_thing.x", {"a": 1}, {"a": 2})))
+        each.question: each
+        for each in answer_questions(reviewed(change("google_future_thing.x", {"a": 1}, {"a": 2})))
     }
     assert found["Is data lost?"].verdict is Verdict.NOT_EXAMINED
     assert found["Is data lost?"].unexamined == ("google_future_thing",)

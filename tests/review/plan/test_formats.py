@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from review.assessment.review import Review, review
+from review.assessment.review import Review, review_plan
 from review.assessment.unexamined import Level
-from review.cost.price_book import load
+from review.cost.price_book import load_price_book
 from review.findings.finding import Severity
-from review.findings.text import plain
+from review.findings.text import strip_markup
 from review.plan.reading import read_plan
-from review.report.document import lay_out
+from review.report.document import lay_out_review
 from review.types.registry import create_context
 from tests.review.conftest import change, context, document, told
 
@@ -23,7 +23,7 @@ INCOMPLETE = "does not say whether it is complete"
 
 def review_of(plan: dict[str, Any]) -> Review:
     read = read_plan(json.dumps(plan).encode())
-    return review(create_context(read), load())
+    return review_plan(create_context(read), load_price_book())
 
 
 def unmarked(one: dict[str, Any]) -> dict[str, Any]:
@@ -127,15 +127,15 @@ def test_an_action_is_told_with_its_trigger_and_configuration() -> None:
 def test_a_plan_that_only_invokes_an_action_is_not_nothing() -> None:
     found = review_of(document(action_invocations=[ACTION]))
     assert dict(found.counts) == {"actions invoked": 1}
-    assert "nothing changed" not in lay_out(found).headline
+    assert "nothing changed" not in lay_out_review(found).headline
 
 
 def test_a_deferred_action_makes_the_plan_incomplete() -> None:
     deferred = [{"reason": "instance_count_unknown", "action_invocation": ACTION}]
     found = review_of(document(deferred_action_invocations=deferred))
     assert "1 action cannot be planned yet" in found.refused
-    assert "action.google_x_purge.all" in plain(found.refused)
-    laid_out = lay_out(found)
+    assert "action.google_x_purge.all" in strip_markup(found.refused)
+    laid_out = lay_out_review(found)
     assert laid_out.headline.startswith("do not apply")
     answers = dict(laid_out.answers)
     for question in ("Is data lost?", "Who gains access?"):
@@ -143,7 +143,7 @@ def test_a_deferred_action_makes_the_plan_incomplete() -> None:
 
 
 def test_what_an_action_does_to_data_and_access_is_not_known() -> None:
-    answers = dict(lay_out(review_of(document(action_invocations=[ACTION]))).answers)
+    answers = dict(lay_out_review(review_of(document(action_invocations=[ACTION]))).answers)
     for question in ("Is data lost?", "Who gains access?", "What does it cost?"):
         assert answers[question].startswith("not known; not examined")
 
@@ -154,4 +154,4 @@ def test_what_an_action_does_to_data_and_access_is_not_known() -> None:
 def test_the_strict_setting_asks_for_an_acknowledgement_of_an_action(
     level: Level, severity: Severity
 ) -> None:
-    assert review(context(action_invocations=[ACTION]), load(), level).severity is severity
+    assert review_plan(context(action_invocations=[ACTION]), load_price_book(), level).severity is severity

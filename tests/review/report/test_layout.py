@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from review.errors import PlanError
 from review.findings.finding import Detail, Severity
-from review.findings.text import CLOSE, OPEN, bounded, span, visible
+from review.findings.text import CLOSE, OPEN, escape_invisible, span, truncate_sentence
 from review.plan.reading import read_plan
 from review.report.document import Document, Row
-from review.report.markdown import MOST, code, markdown
+from review.report.markdown import MOST, code_span, render_markdown
 from tests.review.conftest import change, document
 from tests.review.secrets.test_masking import outputs
 
@@ -151,14 +151,18 @@ def test_hostile_names_break_no_layout(name: str) -> None:
 
 @given(st.text(max_size=40))
 def test_a_code_span_is_left_by_nothing_inside_it(text: str) -> None:
-    assert without_code(f"a {code(visible(text))} b") in ("a CODE b", "a (empty) b", "a (blank) b")
+    assert without_code(f"a {code_span(escape_invisible(text))} b") in (
+        "a CODE b",
+        "a (empty) b",
+        "a (blank) b",
+    )
 
 
 @given(st.lists(st.text(alphabet="ab `|\\<>", max_size=30), min_size=1, max_size=8))
 def test_a_row_has_its_cells_whatever_is_in_them(texts: list[str]) -> None:
     told = " ".join(span(each) for each in texts)
     check(
-        markdown(
+        render_markdown(
             Document(
                 "h", rows=(Row(Severity.NOTE, told, told, told),), folds=(Detail(told, tuple(texts), "diff"),)
             )
@@ -168,7 +172,7 @@ def test_a_row_has_its_cells_whatever_is_in_them(texts: list[str]) -> None:
 
 @given(st.lists(st.text(max_size=50), max_size=60), st.integers(0, 600))
 def test_a_sentence_is_cut_between_its_spans(texts: list[str], longest: int) -> None:
-    cut = bounded(" and ".join(span(each) for each in texts), longest)
+    cut = truncate_sentence(" and ".join(span(each) for each in texts), longest)
     assert cut.count(OPEN) == cut.count(CLOSE)
     assert len(cut) <= longest + 2 or not texts
 

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from review.assessment.review import review
-from review.cost.price_book import load
-from review.findings.text import SENSITIVE, visible
+from review.assessment.review import review_plan
+from review.cost.price_book import load_price_book
+from review.findings.text import SENSITIVE, escape_invisible
 from review.plan.reading import read_plan
-from review.report.document import lay_out, masked
-from review.report.json_report import machine
-from review.report.markdown import MOST, markdown
-from review.report.terminal import terminal
-from review.secrets.forms import secrets_by_form
-from review.secrets.masking import Secrets, named
+from review.report.document import lay_out_review, mask_document
+from review.report.json_report import render_json
+from review.report.markdown import MOST, render_markdown
+from review.report.terminal import render_terminal
+from review.secrets.forms import find_secrets_by_form
+from review.secrets.masking import Secrets, find_named_secrets
 from review.types.registry import create_context
 from tests.review.conftest import change, document
 from tests.review.secrets.generated import forms, generate
@@ -31,16 +31,16 @@ BATCH = 100
 def outputs(document: dict[str, Any]) -> dict[str, str]:
     """A plan in every format."""
     plan = read_plan(json.dumps(document).encode())
-    found = review(create_context(plan), load())
+    found = review_plan(create_context(plan), load_price_book())
 
     def mask(text: str) -> str:
-        return visible(plan.secrets.mask(text))
+        return escape_invisible(plan.secrets.mask(text))
 
-    laid_out = masked(lay_out(found, "dev"), mask)
+    laid_out = mask_document(lay_out_review(found, "dev"), mask)
     return {
-        "markdown": markdown(laid_out),
-        "terminal": terminal(laid_out),
-        "json": machine(found, laid_out.headline, "dev", mask),
+        "markdown": render_markdown(laid_out),
+        "terminal": render_terminal(laid_out),
+        "json": render_json(found, laid_out.headline, "dev", mask),
     }
 
 
@@ -68,7 +68,7 @@ def secrets(*values: Any) -> Secrets:
 
 
 def shown(found: Secrets, text: str) -> str:
-    return visible(found.mask(text))
+    return escape_invisible(found.mask(text))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_text_that_was_cut_in_the_middle_of_a_secret_shows_nothing_of_it() -> 
 def test_a_short_secret_is_hidden_as_a_word_and_one_of_a_single_letter_only_where_it_is_marked() -> None:
     found = secrets("eu", "x")
     assert shown(found, "region eu, europe, x") == "region (sensitive), europe, x"
-    assert visible(found.hide({"a": "x"}, {"a": True})["a"]) == "(sensitive)"
+    assert escape_invisible(found.hide({"a": "x"}, {"a": True})["a"]) == "(sensitive)"
 
 
 def test_numbers_are_secrets_too() -> None:
@@ -129,7 +129,7 @@ def test_a_changed_secret_is_still_seen_to_change() -> None:
     ],
 )
 def test_what_only_its_name_or_form_shows_to_be_a_secret_is_one(value: object, expected: list[str]) -> None:
-    assert [*named(value), *secrets_by_form(value)] == expected
+    assert [*find_named_secrets(value), *find_secrets_by_form(value)] == expected
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_what_only_its_name_or_form_shows_to_be_a_secret_is_one(value: object, e
     ],
 )
 def test_a_secret_shows_by_its_form(text: str, secret: str | None) -> None:
-    assert (secret or text) in list(secrets_by_form({"NOTE": [{"x": text}]}))
+    assert (secret or text) in list(find_secrets_by_form({"NOTE": [{"x": text}]}))
 
 
 @pytest.mark.parametrize(
@@ -183,21 +183,23 @@ def test_a_secret_shows_by_its_form(text: str, secret: str | None) -> None:
     ],
 )
 def test_what_has_no_secrets_form_is_none(text: str) -> None:
-    assert list(secrets_by_form({"NOTE": text})) == []
+    assert list(find_secrets_by_form({"NOTE": text})) == []
 
 
 def test_a_mark_of_another_shape_hides_the_whole_value() -> None:
     found = Secrets()
-    assert visible(found.hide({"a": "text"}, {"a": {"b": [True]}})["a"]) == "(sensitive)"
-    assert visible(found.hide(["text"], True)) == "(sensitive)"
+    assert escape_invisible(found.hide({"a": "text"}, {"a": {"b": [True]}})["a"]) == "(sensitive)"
+    assert escape_invisible(found.hide(["text"], True)) == "(sensitive)"
 
 
 @given(st.lists(st.text(min_size=4, max_size=12), min_size=1, max_size=60), st.text(max_size=200))
 def test_no_secret_is_left_in_any_text(values: list[str], text: str) -> None:
     found = secrets(*values)
     left = found.mask(f"{text}{values[0]}{text}")
-    plain = visible(left).replace(SENSITIVE, "\0")
-    assert not [each for each in values if each in plain and visible(each) == each and "\0" not in each]
+    plain = escape_invisible(left).replace(SENSITIVE, "\0")
+    assert not [
+        each for each in values if each in plain and escape_invisible(each) == each and "\0" not in each
+    ]
 
 
 def test_a_secret_that_equals_a_resources_name_does_not_hide_which_resource_it_is() -> None:

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from review.assessment.review import review
-from review.cost.price_book import load
+from review.assessment.review import review_plan
+from review.cost.price_book import load_price_book
 from review.errors import PlanError
-from review.findings.text import plain, visible
+from review.findings.text import escape_invisible, strip_markup
 from review.plan.model import Change, Plan
-from review.plan.naming import Names, constructs
+from review.plan.naming import Names, read_construct_paths
 from review.stacks.comparison import compare_stacks
-from review.stacks.replacement import grows
+from review.stacks.replacement import is_grown_range
 from review.types.registry import create_context
 
 pytestmark = pytest.mark.unit
@@ -44,9 +44,11 @@ def only(base: Stack, head: Stack) -> Change:
 
 def told(base: Stack, head: Stack) -> list[tuple[str, str]]:
     plan = compared(base, head)
-    names = Names((each.address for each in plan.changes), {**constructs(base), **constructs(head)})
-    found = review(create_context(plan, names), load())
-    return [(each.severity.words, plain(f"{each.where}: {each.sentence}")) for each in found.findings]
+    names = Names(
+        (each.address for each in plan.changes), {**read_construct_paths(base), **read_construct_paths(head)}
+    )
+    found = review_plan(create_context(plan, names), load_price_book())
+    return [(each.severity.words, strip_markup(f"{each.where}: {each.sentence}")) for each in found.findings]
 
 
 COLUMNS = [{"name": "a", "type": "STRING"}, {"name": "b", "type": "DATE"}]
@@ -146,7 +148,7 @@ def test_what_replaces_a_resource_is_known(case: str) -> None:
     found = only(stack(**{f"{type_}__r": old}), stack(**{f"{type_}__r": new}))
     assert found.replace_paths == paths
     assert found.action == ("replace" if paths else "update")
-    assert found.certain
+    assert found.is_action_certain
 
 
 def test_of_a_type_that_is_not_known_it_is_said_so() -> None:
@@ -246,7 +248,7 @@ def test_the_providers_secrets_are_hidden_though_nothing_marks_them() -> None:
     plan = compared(
         stack(), stack(google_secret_manager_secret_version__v=secret, google_x__y={"a": "hunter2-secret!"})
     )
-    shown = {visible(str(value)) for each in plan.changes for value in each.new.values()}
+    shown = {escape_invisible(str(value)) for each in plan.changes for value in each.new.values()}
     assert shown == {"s", "(sensitive)", "(sensitive)!"}
 
 
@@ -285,4 +287,4 @@ def test_what_is_no_stack_is_refused(content: bytes) -> None:
     ],
 )
 def test_a_range_grows_where_it_holds_the_old_one(old: str, new: str, expected: bool) -> None:
-    assert grows(old, new) is expected
+    assert is_grown_range(old, new) is expected

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from review.assessment.review import Review, review
-from review.cost.price_book import load
-from review.findings.text import plain
-from review.plan.values import leaves
-from review.report.answers import Verdict, answers
+from review.assessment.review import Review, review_plan
+from review.cost.price_book import load_price_book
+from review.findings.text import strip_markup
+from review.plan.values import flatten_values
+from review.report.answers import Verdict, answer_questions
 from review.stacks.comparison import compare_stacks
 from review.types.registry import create_context
 
@@ -143,15 +143,15 @@ def at(document: Any, path: str, value: Any) -> Any:
 
 def reviewed(base: Any, head: Any) -> Review:
     plan = compare_stacks(json.dumps(base).encode(), json.dumps(head).encode())
-    return review(create_context(plan), load())
+    return review_plan(create_context(plan), load_price_book())
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_differs_between_two_stacks_is_told(case: str) -> None:
     path, value, severity, words = CASES[case]
     found = reviewed(STACK, at(STACK, path, value))
-    assert found.severity.words == severity, [plain(each.sentence) for each in found.findings]
-    assert any(words in plain(each.sentence) for each in found.findings)
+    assert found.severity.words == severity, [strip_markup(each.sentence) for each in found.findings]
+    assert any(words in strip_markup(each.sentence) for each in found.findings)
 
 
 def test_the_same_stack_has_no_changes() -> None:
@@ -160,7 +160,7 @@ def test_the_same_stack_has_no_changes() -> None:
 
 def test_no_leaf_of_a_stack_changes_without_a_word() -> None:
     """But for comments; every path of the stack that a person can write is another value, one at a time."""
-    for path, value in leaves(STACK):
+    for path, value in flatten_values(STACK):
         steps = re.sub(r"\[(\d+)\]", r".\1", path)
         other = not value if isinstance(value, bool) else f"{value}-other"
         assert not reviewed(STACK, at(STACK, steps, other)).empty, path
@@ -171,7 +171,7 @@ def test_a_provisioner_of_what_is_made_or_goes_is_told_with_its_command(kind: st
     provisioned = at(STACK, "resource.terraform_data.t.provisioner.0.local-exec.when", kind)
     without = at(STACK, "resource.terraform_data", {})
     sides = (without, provisioned) if kind == "create" else (provisioned, without)
-    found = [plain(each.sentence) for each in reviewed(*sides).findings]
+    found = [strip_markup(each.sentence) for each in reviewed(*sides).findings]
     verb = "created" if kind == "create" else "destroyed"
     assert (
         f"the apply runs provisioner local-exec on the machine that runs Terraform when it is {verb}: echo ok"
@@ -194,7 +194,7 @@ def test_a_policy_document_of_a_data_source_is_followed() -> None:
     head = at(at(base, "data.google_iam_policy.p.binding.0.role", "roles/owner"), "data.google_iam_policy.p.binding.0.members", ["allUsers"])  # fmt: skip  # noqa: E501
     found = reviewed(base, head)
     assert found.severity.words == WIDENED
-    assert "anyone on the internet can now do everything" in plain(found.findings[0].sentence)
+    assert "anyone on the internet can now do everything" in strip_markup(found.findings[0].sentence)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_policy_document_of_a_data_source_is_followed() -> None:
 )
 def test_of_what_is_not_examined_nothing_good_is_answered(path: str, value: Any, opaque: str) -> None:
     found = reviewed(STACK, at(STACK, path, value))
-    answered = {each.question: each for each in answers(found)}
+    answered = {each.question: each for each in answer_questions(found)}
     for question in ("Is data lost?", "Who gains access?"):
         assert answered[question].verdict is not Verdict.NO
         assert opaque in answered[question].unexamined

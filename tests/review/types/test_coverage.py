@@ -10,7 +10,7 @@ from review.types import registry
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[3]
-MODULES = {module.__name__.removeprefix("review.types."): module for module in registry.modules()}
+MODULES = {module.__name__.removeprefix("review.types."): module for module in registry.load_modules()}
 TEXTS = "\n".join(
     file.read_text("utf-8")
     for file in sorted((ROOT / "tests" / "review").rglob("test_*.py"))
