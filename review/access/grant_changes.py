@@ -1,7 +1,7 @@
-"""Access: every grant of the plan before and after, and the difference in words, widening before narrowing.
+"""Compare every grant of the plan before and after, and describe the difference: widening before narrowing.
 
-Grants are compared as a whole: a binding that becomes members, a resource that is renamed, a grant that is replaced by
-itself, change nothing and are not told as if they did.
+All grants are compared together: a binding that is rewritten as members, a resource that is renamed or a grant that is
+replaced by the same grant changes nobody's access and is not reported.
 """
 
 from collections import defaultdict
@@ -60,13 +60,13 @@ def access_findings(context: Context) -> Iterator[Finding]:
     before, after = _collect_grants(context, new=False), _collect_grants(context, new=True)
     whole = _collect_project_grants(before, context)
     for key in sorted({*before, *after}):
-        gone = [each for each in before[key] if not _is_held(each, after[key])]
-        come = [each for each in after[key] if not _is_held(each, before[key])]
-        if not gone and not come:
+        removed = [each for each in before[key] if not _is_held(each, after[key])]
+        added = [each for each in after[key] if not _is_held(each, before[key])]
+        if not removed and not added:
             continue
-        above = whole.get(key[2], []) if come and key[0] not in CONTAINERS else []
-        found = _change_finding(gone, come, [*before[key], *above], after[key])
-        if gone and not after[key] and (users := _list_workloads(key[2], after, context)):
+        above = whole.get(key[2], []) if added and key[0] not in CONTAINERS else []
+        found = _change_finding(removed, added, [*before[key], *above], after[key])
+        if removed and not after[key] and (users := _list_workloads(key[2], after, context)):
             verb = "runs" if len(users) == 1 else "run"
             words = f"{found.sentence}; {spans(users, 3)} {verb} as this account, which has no other grant in this plan"
             found = replace(found, severity=Severity.INTERRUPTED, sentence=words, size=28)
@@ -111,44 +111,44 @@ def lost_grant_findings(context: Context) -> Iterator[Finding]:
     A grant lies with its resource. Where the new resource has the name of the old one, nothing in the grant differs,
     and so the plan does not show that it goes: the next plan makes it again.
     """
-    gone = {
+    removed = {
         change.configured_address: change for change in context.plan.changes if change.action == "replace"
     }
     unseen: defaultdict[str, list[Grant]] = defaultdict(list)
-    for change in context.plan.changes if gone else ():
+    for change in context.plan.changes if removed else ():
         if change.action == "no-op" and change.mode == "managed" and "_iam_" in change.type:
             for grant in registry.list_grants(change, change.values, context):
-                for address in _find_replaced_holders(change, grant, gone, context):
+                for address in _find_replaced_holders(change, grant, removed, context):
                     unseen[address].append(grant)
     for address, grants in sorted(unseen.items()):
         names = sorted({f"{describe_member(each.member, each.of)} ({span(each.role)})" for each in grants})
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        told = f"its grants are lost too, which the plan does not show, until another apply creates them: {shown}"
+        sentence = f"its grants are lost too, which the plan does not show, until another apply creates them: {shown}"
         yield Finding(
             Kind.ACCESS,
             Severity.INTERRUPTED,
-            context.where(gone[address]),
-            told,
+            context.where(removed[address]),
+            sentence,
             undo="by applying again",
             address=address,
         )
 
 
 def _find_replaced_holders(
-    change: Change, grant: Grant, gone: Mapping[str, Change], context: Context
+    change: Change, grant: Grant, removed: Mapping[str, Change], context: Context
 ) -> set[str]:
     """Return the addresses of what is replaced and holds a grant, by its reference or by the name of the resource."""
     found = {
         address
         for argument, references in context.plan.references.get(change.configured_address, {}).items()
         if argument not in ("member", "members", "depends_on", "condition")
-        for address in gone
+        for address in removed
         if any(each == address or each.startswith(f"{address}.") for each in references)
     }
     name = _short_name(grant.resource).rpartition(".")[2]
     return found | {
         address
-        for address, replaced in gone.items()
+        for address, replaced in removed.items()
         if replaced.type in TYPES_BY_KIND.get(grant.kind, ())
         and name in {get_text(replaced.old, key) for key in NAME_ARGUMENTS}
     }
@@ -202,19 +202,23 @@ def _short_name(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _change_finding(gone: list[Grant], come: list[Grant], before: list[Grant], after: list[Grant]) -> Finding:
+def _change_finding(
+    removed: list[Grant], added: list[Grant], before: list[Grant], after: list[Grant]
+) -> Finding:
     had = frozenset[str]().union(*(each.role_facts.capabilities for each in before if not each.condition))
     has = frozenset[str]().union(*(each.role_facts.capabilities for each in after if not each.condition))
     widened = not _is_covered(has, had) or any(
-        each.condition and not _is_covered(each.role_facts.capabilities, had) and not _is_narrower(each, gone)
-        for each in come
+        each.condition
+        and not _is_covered(each.role_facts.capabilities, had)
+        and not _is_narrower(each, removed)
+        for each in added
     )
-    grant = max(come or gone, key=lambda each: (rank_breadth(each), each.role))
+    grant = max(added or removed, key=lambda each: (rank_breadth(each), each.role))
     return Finding(
         Kind.ACCESS,
         Severity.WIDENED if widened else Severity.CHANGE,
         f"{grant.kind} {span(grant.resource)}",
-        _describe_change(grant, gone, come, widened=widened),
+        _describe_change(grant, removed, added, widened=widened),
         undo=STAYS if widened else YES,
         size=rank_breadth(grant) if widened else 0,
         address=grant.address,
@@ -231,22 +235,22 @@ def _is_covered(wanted: frozenset[str], had: frozenset[str]) -> bool:
     return wanted <= had
 
 
-def _is_narrower(grant: Grant, gone: list[Grant]) -> bool:
+def _is_narrower(grant: Grant, removed: list[Grant]) -> bool:
     """Tell whether a conditional grant takes the place of the same role without a condition."""
-    return any(each.role == grant.role and not each.condition for each in gone)
+    return any(each.role == grant.role and not each.condition for each in removed)
 
 
-def _describe_change(grant: Grant, gone: list[Grant], come: list[Grant], *, widened: bool) -> str:
+def _describe_change(grant: Grant, removed: list[Grant], added: list[Grant], *, widened: bool) -> str:
     name = describe_member(grant.member, grant.of)
-    if come and not gone:
-        return f"{name} can now {_format_grants(come)}{_describe_reach(come)}"
-    if gone and not come:
-        return f"{name} can no longer {_format_grants(gone)}"
-    same = {each.role for each in gone} == {each.role for each in come}
+    if added and not removed:
+        return f"{name} can now {_format_grants(added)}{_describe_reach(added)}"
+    if removed and not added:
+        return f"{name} can no longer {_format_grants(removed)}"
+    same = {each.role for each in removed} == {each.role for each in added}
     if same:
-        return f"{name} can still {_format_grants(come)}; before: {_format_conditions(gone)}"
+        return f"{name} can still {_format_grants(added)}; before: {_format_conditions(removed)}"
     verb = "can now" if widened else "can now only"
-    return f"{name} {verb} {_format_grants(come)}; before: {_format_grants(gone)}{_describe_reach(come)}"
+    return f"{name} {verb} {_format_grants(added)}; before: {_format_grants(removed)}{_describe_reach(added)}"
 
 
 def _format_grants(grants: list[Grant]) -> str:
@@ -258,19 +262,21 @@ def _format_grants(grants: list[Grant]) -> str:
 
 
 def _describe_grant(grant: Grant) -> str:
-    told = grant.role_facts
+    sentence = grant.role_facts
     condition = f", but only if {span(grant.condition)}" if grant.condition else ""
-    return f"{told.words} {describe_resource(grant)} ({span(grant.role)}){condition}"
+    return f"{sentence.words} {describe_resource(grant)} ({span(grant.role)}){condition}"
 
 
 def _format_conditions(grants: list[Grant]) -> str:
-    told = [f"only if {span(each.condition)}" if each.condition else "without a condition" for each in grants]
-    return " and ".join(sorted(told))
+    parts = [
+        f"only if {span(each.condition)}" if each.condition else "without a condition" for each in grants
+    ]
+    return " and ".join(sorted(parts))
 
 
-def _describe_reach(come: list[Grant]) -> str:
-    if any(each.member in PUBLIC for each in come):
+def _describe_reach(added: list[Grant]) -> str:
+    if any(each.member in PUBLIC for each in added):
         return ": this is public"
-    if any(each.role in BASIC and each.kind in CONTAINERS for each in come):
+    if any(each.role in BASIC and each.kind in CONTAINERS for each in added):
         return ": a basic role, which reaches every service"
     return ""

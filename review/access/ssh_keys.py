@@ -15,12 +15,12 @@ def ssh_key_findings(change: Change, context: Context) -> Iterator[Finding]:
     old, new = _read_keys(change.old), _read_keys(change.new)
     whole = change.type.startswith("google_compute_project_metadata")
     to = "every machine of the project that does not block project keys" if whole else "it"
-    if come := sorted(new - old):
-        words = f"anyone with the private key of {spans(come, 5)} can log in to {to} (ssh-keys)"
+    if added := sorted(new - old):
+        words = f"anyone with the private key of {spans(added, 5)} can log in to {to} (ssh-keys)"
         yield access_finding(change, context, Severity.WIDENED, words, size=58 if whole else 41)
-    elif gone := sorted(old - new):
+    elif removed := sorted(old - new):
         yield access_finding(
-            change, context, Severity.CHANGE, f"{spans(gone, 5)} can no longer log in by SSH key to {to}"
+            change, context, Severity.CHANGE, f"{spans(removed, 5)} can no longer log in by SSH key to {to}"
         )
     for name, is_open in (
         ("enable-oslogin", "false"),

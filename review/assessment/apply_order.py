@@ -28,13 +28,13 @@ def describe_apply_order(context: Context, changed: list[Change]) -> Iterator[st
     steps: dict[int, list[Change]] = {}
     for address, changes in acting.items():
         steps.setdefault(levels.get(address, 1), []).extend(changes)
-    gone = [change for change in changed if change.action == "delete"]
-    if len(steps) + bool(gone) < 2:
+    removed = [change for change in changed if change.action == "delete"]
+    if len(steps) + bool(removed) < 2:
         return
     for number, step in enumerate(sorted(steps), start=1):
         yield f"{number}: {_describe_step(context, steps[step])}"
-    if gone:
-        yield f"deletions, dependents first: {_describe_step(context, gone)}"
+    if removed:
+        yield f"deletions, dependents first: {_describe_step(context, removed)}"
 
 
 def _list_references(context: Context, address: str) -> Iterator[str]:

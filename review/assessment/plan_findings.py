@@ -1,4 +1,4 @@
-"""Every finding of a plan, before they are with_severity, grouped and put in order."""
+"""Collect every finding of a plan, before severities are adjusted, and findings grouped and sorted."""
 
 import re
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def _change_findings(change: Change, context: Context) -> Iterator[Finding]:
     untold = change.action == "create" or (change.destroys and not registry.reports_deletion(change.type))
     if registry.is_grant(change.type) and any(registry.list_grants(change, change.values, context)):
         if change.action in ("create", "delete") or not _has_same_grants(change, context):
-            return  # `access_findings` has told what it does
+            return  # `access_findings` has reported its effect
         untold = True
     if not rendered or untold:
         yield from action_findings(change, context)

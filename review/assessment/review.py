@@ -99,8 +99,8 @@ def review_plan(context: Context, book: PriceBook, level: Level = Level.ACKNOWLE
     changed = [each for each in plan.changes if each.action in ACTION_COUNTS and each.mode == "managed"]
     month = estimate_cost(context, book) if changed else None
     not_looked_at = list_gaps(plan.changes)
-    told_ = [*collect_findings(context), *gap_findings(not_looked_at, context, level), *_cost_findings(month)]
-    found = sorted((add_group_keys(adjust_severity(each, level), context) for each in told_), key=sort_key)
+    parts = [*collect_findings(context), *gap_findings(not_looked_at, context, level), *_cost_findings(month)]
+    found = sorted((add_group_keys(adjust_severity(each, level), context) for each in parts), key=sort_key)
     counts = Counter(ACTION_COUNTS[each.action] for each in changed)
     moved = sum(1 for each in plan.changes if each.previous_address and each.previous_address != each.address)
     imported = sum(1 for each in plan.changes if each.import_id)
@@ -137,8 +137,8 @@ def find_refusal(plan: Plan) -> str:
         return "planning failed, so the plan is incomplete; fix the error and plan again"
     if plan.deferred_changes:
         return (
-            f"the plan is incomplete: {plural(len(plan.deferred_changes), 'change')} cannot be planned yet; apply in steps and "
-            "review each of them"
+            f"the plan is incomplete: {plural(len(plan.deferred_changes), 'change')} cannot be planned yet; "
+            "apply in steps and review each of them"
         )
     if waiting := [each for each in plan.invocations if each.deferred_reason]:
         return (
@@ -246,7 +246,7 @@ def _list_later_known(changed: list[Change], context: Context) -> Iterator[str]:
 
 def format_counts(counts: tuple[tuple[str, int], ...]) -> str:
     """Return the counts in words."""
-    told = (
+    parts = (
         f"{count:,} {word.replace('actions', 'action') if count == 1 else word}" for word, count in counts
     )
-    return ", ".join(told) or "no resource changes"
+    return ", ".join(parts) or "no resource changes"

@@ -35,7 +35,7 @@ ACCESS_TYPES = re.compile(
 class Level(Enum):
     """How severe it is that something was not looked at: the gate's setting."""
 
-    NOTE = "note"  # it is told, and needs no acknowledgement
+    NOTE = "note"  # it is listed, and needs no acknowledgement
     ACKNOWLEDGE = "acknowledge"  # where a type that is not known is deleted or replaced, or may widen access
     STRICT = "strict"  # wherever anything was not looked at
 

@@ -25,7 +25,7 @@ class FileChange:
     name: str
     what: str  # added, removed, changed
     added: int = 0
-    gone: int = 0
+    removed: int = 0
     lines: tuple[str, ...] = ()
     binary: bool = False
 
@@ -34,7 +34,7 @@ class FileChange:
         """The file in a few words, its name as a span."""
         if self.what != "changed":
             return f"{span(self.name)} {self.what}"
-        return f"{span(self.name)} ({'binary' if self.binary else f'+{self.added} −{self.gone}'})"
+        return f"{span(self.name)} ({'binary' if self.binary else f'+{self.added} −{self.removed}'})"
 
 
 @dataclass(frozen=True)
@@ -152,13 +152,13 @@ def _count_lines(old: str, new: str) -> tuple[int, int]:
     left: dict[str, int] = {}
     for line in old.splitlines():
         left[line] = left.get(line, 0) + 1
-    come = 0
+    added = 0
     for line in new.splitlines():
         if left.get(line):
             left[line] -= 1
         else:
-            come += 1
-    return come, sum(left.values())
+            added += 1
+    return added, sum(left.values())
 
 
 def _is_generated(name: str) -> bool:

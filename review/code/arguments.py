@@ -50,9 +50,9 @@ def code_findings(change: Change, context: Context) -> Iterator[Finding]:
             )
             continue
         lines = diff_lines(before, after)
-        come = sum(each.startswith("+") for each in lines)
-        gone = sum(each.startswith("-") for each in lines)
-        shown.append(f"{span(name)} (+{come} −{gone} lines)")
+        added = sum(each.startswith("+") for each in lines)
+        removed = sum(each.startswith("-") for each in lines)
+        shown.append(f"{span(name)} (+{added} −{removed} lines)")
         details.append(Detail(span(name), lines, "diff"))
     if not shown:
         return

@@ -43,21 +43,21 @@ def environment_findings(
     change: Change, context: Context, old: Variables, new: Variables, of: str = ""
 ) -> Iterator[Finding]:
     """Say which environment variables come, go and change."""
-    told = []
+    parts = []
     for name in sorted({*old, *new}):
         if old.get(name) == new.get(name):
             continue
         if name not in old:
-            told.append(f"{span(name)} is set to {span(new[name])}")
+            parts.append(f"{span(name)} is set to {span(new[name])}")
         elif name not in new:
-            told.append(f"{span(name)} is no longer set (it was {span(old[name])})")
+            parts.append(f"{span(name)} is no longer set (it was {span(old[name])})")
         elif HIDDEN in old[name] and HIDDEN in new[name]:
-            told.append(f"{span(name)} changes (sensitive)")
+            parts.append(f"{span(name)} changes (sensitive)")
         else:
-            told.append(f"{span(name)}: {span(old[name])} → {span(new[name])}")
-    if told:
-        more = f"; and {len(told) - MOST} more" if len(told) > MOST else ""
-        sentence = f"environment variables{of}: {'; '.join(told[:MOST])}{more}"
+            parts.append(f"{span(name)}: {span(old[name])} → {span(new[name])}")
+    if parts:
+        more = f"; and {len(parts) - MOST} more" if len(parts) > MOST else ""
+        sentence = f"environment variables{of}: {'; '.join(parts[:MOST])}{more}"
         yield Finding(
             Kind.CODE, Severity.CODE, context.where(change), sentence, size=3, address=change.address
         )
@@ -70,8 +70,8 @@ def identity_findings(change: Change, context: Context, path: str) -> Iterator[F
         return
     if not is_known(get_value(change.new, path)) and get_value(change.new, path) is not None:
         before = span(old or "the default one")
-        told = f"runs as {context.format_argument(change, change.new, path)} instead of {before}"
-        yield _identity_finding(change, context, told, widened=True)
+        sentence = f"runs as {context.format_argument(change, change.new, path)} instead of {before}"
+        yield _identity_finding(change, context, sentence, widened=True)
         return
     had = {(each.kind, each.resource, each.role) for each in _list_grants(old, context, new=False)}
     gains = [
@@ -81,10 +81,10 @@ def identity_findings(change: Change, context: Context, path: str) -> Iterator[F
     ]
     before = span(old) if old else "the project's default account"
     if not new:
-        told = (
+        sentence = (
             f"runs as the project's default account, which can often edit the whole project; before: {before}"
         )
-        yield _identity_finding(change, context, told, widened=True)
+        yield _identity_finding(change, context, sentence, widened=True)
         return
     may = "; ".join(f"{each.role_facts.words} {describe_resource(each)}" for each in gains[:4])
     more = f"; and {len(gains) - 4} more" if len(gains) > 4 else ""
@@ -96,8 +96,8 @@ def identity_findings(change: Change, context: Context, path: str) -> Iterator[F
         if known_grants
         else ": the permissions of that account are not in this plan"
     )
-    told = f"runs as {span(new)} instead of {before}{after}"
-    yield _identity_finding(change, context, told, widened=bool(gains) or not known_grants)
+    sentence = f"runs as {span(new)} instead of {before}{after}"
+    yield _identity_finding(change, context, sentence, widened=bool(gains) or not known_grants)
 
 
 def _list_grants(email: str, context: Context, *, new: bool) -> tuple[Grant, ...]:
@@ -138,15 +138,15 @@ def ingress_findings(
 
 def size_findings(change: Change, context: Context, paths: Mapping[str, str]) -> Iterator[Finding]:
     """Say how a workload's size or limits change. `paths`: argument → in words."""
-    told = []
+    parts = []
     for path, words in paths.items():
         old, new = get_value(change.old, path), get_value(change.new, path)
         if change.before is not None and change.after is not None and old != new and (old or new):
-            told.append(
+            parts.append(
                 f"{words} {span(old if old is not None else 'unset')} → {span(new if new is not None else 'unset')}"
             )
-    if told:
-        sentence = "; ".join(told)
+    if parts:
+        sentence = "; ".join(parts)
         yield Finding(
             Kind.SERVICE, Severity.CHANGE, context.where(change), sentence, size=2, address=change.address
         )

@@ -27,7 +27,7 @@ Resources = Mapping[str, Values]  # address → values
 
 @dataclass(frozen=True)
 class Inventory:
-    """Everything that is there, before or after the apply; `changes` are the same resources, for their references."""
+    """The resources that exist before or after the apply; `changes` has the same resources, for their references."""
 
     context: Context
     resources: Resources
@@ -69,7 +69,7 @@ class Inventory:
 
 
 def build_inventory(context: Context, *, new: bool) -> Inventory:
-    """Return what is there before or after the apply."""
+    """Return the resources that exist before or after the apply."""
     resources, changes = {}, {}
     for change in context.plan.changes:
         values = change.after if new or change.action == "no-op" else change.before
@@ -106,11 +106,11 @@ def _is_last_day(day: date) -> bool:
     return (day + timedelta(days=1)).day == 1
 
 
-def count_calls(world: Inventory) -> tuple[dict[str, float], list[str]]:
+def count_calls(inventory: Inventory) -> tuple[dict[str, float], list[str]]:
     """Return calls a month by address, topics included, and the addresses of schedules that cannot be told."""
     found: defaultdict[str, float] = defaultdict(float)
     unknown = []
-    for address, job in world.of_type("google_cloud_scheduler_job"):
+    for address, job in inventory.of_type("google_cloud_scheduler_job"):
         if get_flag(job, "paused"):
             continue
         schedule = get_value(job, "schedule")
@@ -118,22 +118,22 @@ def count_calls(world: Inventory) -> tuple[dict[str, float], list[str]]:
         if often is None:
             unknown.append(address)
             continue
-        for target in _find_targets(world, address, job, ("pubsub_target.topic_name", "http_target.uri")):
+        for target in _find_targets(inventory, address, job, ("pubsub_target.topic_name", "http_target.uri")):
             found[target] += often
-    for address, subscription in world.of_type("google_pubsub_subscription"):
-        topics = _find_targets(world, address, subscription, ("topic",))
-        for target in _find_targets(world, address, subscription, ("push_config.push_endpoint",)):
+    for address, subscription in inventory.of_type("google_pubsub_subscription"):
+        topics = _find_targets(inventory, address, subscription, ("topic",))
+        for target in _find_targets(inventory, address, subscription, ("push_config.push_endpoint",)):
             found[target] += sum(found[topic] for topic in topics)
-    for address, function in world.of_type("google_cloudfunctions2_function"):
-        for topic in _find_targets(world, address, function, ("event_trigger.pubsub_topic",)):
+    for address, function in inventory.of_type("google_cloudfunctions2_function"):
+        for topic in _find_targets(inventory, address, function, ("event_trigger.pubsub_topic",)):
             found[address] += found[topic]
     return dict(found), unknown
 
 
-def _find_targets(world: Inventory, address: str, values: Values, paths: tuple[str, ...]) -> list[str]:
+def _find_targets(inventory: Inventory, address: str, values: Values, paths: tuple[str, ...]) -> list[str]:
     """Return what the arguments of a resource lead to: by reference, else by the value that the target has."""
     found: list[str] = []
-    references = world.context.plan.references.get(world.changes[address].configured_address, {})
+    references = inventory.context.plan.references.get(inventory.changes[address].configured_address, {})
     for path in paths:
         value = get_text(values, path)
         if not value and get_value(values, path) is None:
@@ -141,13 +141,16 @@ def _find_targets(world: Inventory, address: str, values: Values, paths: tuple[s
         referred = {
             each[1] for each in map(REFERENCE.fullmatch, references.get(path.split(".")[0], ())) if each
         }
-        addresses = [each for target in sorted(referred) for each in world.called.get(target, ())]
-        found += addresses or (_find_by_value(world, value) if is_known(value) else [])
+        addresses = [each for target in sorted(referred) for each in inventory.called.get(target, ())]
+        found += addresses or (_find_by_value(inventory, value) if is_known(value) else [])
     return list(dict.fromkeys(found))
 
 
-def _find_by_value(world: Inventory, value: str) -> list[str]:
+def _find_by_value(inventory: Inventory, value: str) -> list[str]:
     """Return what a URL or an id leads to."""
     template = TEMPLATE.search(value)
     name = template[1] if template else value.rpartition("/")[2]
-    return [*world.by_name.get(name, ()), *(each for uri, each in world.uris if value.startswith(uri))]
+    return [
+        *inventory.by_name.get(name, ()),
+        *(each for uri, each in inventory.uris if value.startswith(uri)),
+    ]

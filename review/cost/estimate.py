@@ -6,7 +6,7 @@ from typing import Any
 
 from review.cost import registry
 from review.cost.calls import Inventory, build_inventory, count_calls
-from review.cost.inventory import CostLine, Usage
+from review.cost.usage import CostLine, Usage
 from review.cost.price_book import PriceBook
 from review.findings.finding import Detail
 from review.findings.text import render_sentence, span
@@ -21,8 +21,8 @@ MOST = 6  # names of what is not counted, in the answer
 class Cost:
     """A month before and after, line by line.
 
-    `unknown` is what is counted and cannot be told, with the reason; `uncounted` the types that are not counted, of
-    which `pending` are those that the plan changes; `elsewhere` the regions that are counted at another one's prices.
+    `unknown` lists what is counted but has no price, with the reason; `not_counted` the types that are not counted, of
+    which the plan changes `not_counted_changed`; `regions_without_prices` are counted at the prices of another region.
     """
 
     before: tuple[CostLine, ...]
@@ -62,14 +62,14 @@ class Cost:
         old, new = self.totals
         parts = []
         if max(old, new) >= SEEN or not (self.unknown or self.not_counted_changed):
-            told = f"{self.headline[:1].upper()}{self.headline[1:]}"
+            sentence = f"{self.headline[:1].upper()}{self.headline[1:]}"
             if not self.same:
-                told = f"{told} ({'+' if new > old else '−'}{self._money(abs(new - old))})"
+                sentence = f"{sentence} ({'+' if new > old else '−'}{self._money(abs(new - old))})"
             lines = sorted(self._lines(), key=lambda each: -max(each[1], each[2]))[:3]
             shown = "; ".join(
                 f"{what} {self._pair(was, is_)}" for what, was, is_ in lines if max(was, is_) >= SEEN
             )
-            parts.append(f"{told}{f': {shown}' if shown else ''}")
+            parts.append(f"{sentence}{f': {shown}' if shown else ''}")
         parts += self._gaps(self.not_counted_changed)
         return "; ".join(parts)
 
@@ -89,9 +89,9 @@ class Cost:
     @property
     def details(self) -> tuple[Detail, ...]:
         """Every line with what it was counted from, and what is not counted."""
-        told = {each.what: each.basis for each in (*self.before, *self.after)}
+        parts = {each.what: each.basis for each in (*self.before, *self.after)}
         lines = [
-            f"{what}: {self._pair(was, is_)} ({told[what]})"
+            f"{what}: {self._pair(was, is_)} ({parts[what]})"
             for what, was, is_ in sorted(self._lines(), key=lambda each: (-max(each[1], each[2]), each[0]))
         ]
         lines.append(f"list prices of {self.region} as of {self.as_of}; --prices replaces them")
@@ -100,7 +100,8 @@ class Cost:
             lines.append(f"not counted: {', '.join(self.not_counted)}")
         if self.regions_without_prices:
             lines.append(
-                f"no price list of their own, counted at the prices of {self.region}: {', '.join(self.regions_without_prices)}"
+                f"no price list of their own, counted at the prices of {self.region}: "
+                f"{', '.join(self.regions_without_prices)}"
             )
         return (Detail("monthly cost, line by line", tuple(lines)),)
 
@@ -117,7 +118,7 @@ class Cost:
 
     def as_json(self, mask: Callable[[str], str]) -> dict[str, Any]:
         """Return the figures for machines."""
-        told = {each.what: each.basis for each in (*self.before, *self.after)}
+        parts = {each.what: each.basis for each in (*self.before, *self.after)}
         return {
             "before": round(self.totals[0], 2),
             "after": round(self.totals[1], 2),
@@ -129,7 +130,7 @@ class Cost:
                     "what": render_sentence(what, mask),
                     "before": round(was, 4),
                     "after": round(is_, 4),
-                    "counted_from": render_sentence(told[what], mask),
+                    "counted_from": render_sentence(parts[what], mask),
                 }
                 for what, was, is_ in self._lines()
             ],
@@ -140,11 +141,14 @@ class Cost:
 
 def estimate_cost(context: Context, book: PriceBook) -> Cost | None:
     """Return a month before and after; None where nothing in the plan costs anything by itself."""
-    sides = [_measure_usage(build_inventory(context, new=new), book) for new in (False, True)]
-    lines = [tuple(line for module in registry.MODULES for line in module.lines(side)) for side in sides]
-    unknown = {address: why for side in sides for address, why in side.unknown.items()}
-    left = {type_ for side in sides for type_ in side.not_counted}
-    changes = [change for side in sides for change in side.world.changes.values()]
+    usages = [_measure_usage(build_inventory(context, new=new), book) for new in (False, True)]
+    lines = [
+        tuple(line for module in registry.MODULES for line in module.price_resources(usage))
+        for usage in usages
+    ]
+    unknown = {address: why for usage in usages for address, why in usage.unknown.items()}
+    left = {type_ for usage in usages for type_ in usage.not_counted}
+    changes = [change for usage in usages for change in usage.inventory.changes.values()]
     changing = {each.type for each in changes if each.action not in ("no-op", "read", "forget")}
     uncounted = sorted(
         each for each in {change.type for change in changes} if each in left or not _is_counted(each)
@@ -164,15 +168,15 @@ def estimate_cost(context: Context, book: PriceBook) -> Cost | None:
             for address, why in sorted(unknown.items())
         ),
         tuple(
-            span(each) for each in sorted({each for side in sides for each in side.regions_without_prices})
+            span(each) for each in sorted({each for usage in usages for each in usage.regions_without_prices})
         ),
     )
 
 
-def _measure_usage(world: Inventory, book: PriceBook) -> Usage:
-    often, schedules = count_calls(world)
+def _measure_usage(inventory: Inventory, book: PriceBook) -> Usage:
+    often, schedules = count_calls(inventory)
     unknown = dict.fromkeys(schedules, "how often it runs")
-    return Usage(world, book, often, unknown)
+    return Usage(inventory, book, often, unknown)
 
 
 def _is_counted(type_: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from review.cost.inventory import CostLine, Usage
+from review.cost.usage import CostLine, Usage
 from review.cost.machines import Machines, price_accelerators, price_machines_hour
 from review.cost.price_book import region_of
 from review.findings.text import plural, span
@@ -13,41 +13,43 @@ TYPES = ("google_container_cluster", "google_container_node_pool")
 DEFAULT_MACHINE = "e2-medium"
 
 
-def lines(side: Usage) -> Iterator[CostLine]:
+def price_resources(usage: Usage) -> Iterator[CostLine]:
     """Yield what these cost."""
-    clusters = dict(side.world.of_type("google_container_cluster"))
+    clusters = dict(usage.inventory.of_type("google_container_cluster"))
     separate: set[str] = set()
-    for address, values in side.world.of_type("google_container_node_pool"):
-        cluster = _find_cluster(side, address, values, clusters)
+    for address, values in usage.inventory.of_type("google_container_node_pool"):
+        cluster = _find_cluster(usage, address, values, clusters)
         separate.add(get_text(values, "name"))
         place = get_text(values, "location") or get_text(cluster, "location")
-        yield from _price_nodes(side, address, values, place, cluster)
+        yield from _price_nodes(usage, address, values, place, cluster)
     for address, values in clusters.items():
         autopilot = get_flag(values, "enable_autopilot")
-        told = (
+        sentence = (
             "management fee; pods are not counted"
             if autopilot
             else "management fee; nodes are separate lines"
         )
         yield CostLine(
-            f"cluster {side.name(address)}", side.at(values).price("gke_cluster_hour") * side.hours, told
+            f"cluster {usage.name(address)}",
+            usage.at(values).price("gke_cluster_hour") * usage.hours,
+            sentence,
         )
         if not autopilot:
-            yield from _price_own_nodes(side, address, values, separate)
+            yield from _price_own_nodes(usage, address, values, separate)
 
 
-def _price_own_nodes(side: Usage, address: str, values: Values, separate: set[str]) -> Iterator[CostLine]:
+def _price_own_nodes(usage: Usage, address: str, values: Values, separate: set[str]) -> Iterator[CostLine]:
     """Yield the nodes that a cluster declares itself: its pools, or the default one."""
     pools = [each for each in get_blocks(values, "node_pool") if get_text(each, "name") not in separate]
     if not get_blocks(values, "node_pool") and not get_flag(values, "remove_default_node_pool"):
         pools = [values]
     for pool in pools:
         if pool is values or get_number(pool, "node_count") or get_number(pool, "initial_node_count"):
-            yield from _price_nodes(side, address, pool, get_text(values, "location"), values)
+            yield from _price_nodes(usage, address, pool, get_text(values, "location"), values)
 
 
 def _price_nodes(
-    side: Usage, address: str, values: Values, place: str, cluster: Values
+    usage: Usage, address: str, values: Values, place: str, cluster: Values
 ) -> Iterator[CostLine]:
     count = get_number(values, "node_count")
     for path in ("autoscaling.min_node_count", "initial_node_count"):
@@ -55,51 +57,51 @@ def _price_nodes(
     zones = len(get_texts(values, "node_locations") or get_texts(cluster, "node_locations"))
     if not zones:
         is_region = bool(place) and region_of(place) == place.rpartition("/")[2]
-        zones = int(side.book.assumed("zones_a_region")) if is_region else 1
+        zones = int(usage.book.assumed("zones_a_region")) if is_region else 1
     if (least := get_number(values, "autoscaling.total_min_node_count")) is not None:
         count, zones = least, 1
     type_ = get_text(values, "node_config.machine_type") or DEFAULT_MACHINE
-    book = side.at({"location": place})
+    book = usage.at({"location": place})
     spot = get_flag(values, "node_config.spot") or get_flag(values, "node_config.preemptible")
     hour = price_machines_hour(book, Machines(1, type_, spot=spot))
     if count is None or hour is None:
-        side.unknown[address] = "its number of nodes" if hour is not None else span(type_)
+        usage.unknown[address] = "its number of nodes" if hour is not None else span(type_)
         return
     nodes = count * zones
     accelerator = price_accelerators(
-        side, address, {**values, "location": place}, "node_config.guest_accelerator"
+        usage, address, {**values, "location": place}, "node_config.guest_accelerator"
     )
     if get_number(values, "node_config.local_ssd_count"):
-        side.unknown[address] = "local SSDs"
+        usage.unknown[address] = "local SSDs"
     zone = plural(zones, "zone") if place else f"{plural(zones, 'zone')}, as its location is not known"
-    told = f"{count:g} × {span(type_)} in {zone}{', as spot' if spot else ''}, always on"
+    sentence = f"{count:g} × {span(type_)} in {zone}{', as spot' if spot else ''}, always on"
     if most := get_number(values, "autoscaling.max_node_count") or get_number(
         values, "autoscaling.total_max_node_count"
     ):
-        told = f"{told}; autoscaling adds up to {most:g}"
-    yield CostLine(f"nodes {side.name(address)}", nodes * (hour + accelerator) * side.hours, told)
-    size = get_number(values, "node_config.disk_size_gb") or side.book.assumed("node_disk_gib")
+        sentence = f"{sentence}; autoscaling adds up to {most:g}"
+    yield CostLine(f"nodes {usage.name(address)}", nodes * (hour + accelerator) * usage.hours, sentence)
+    size = get_number(values, "node_config.disk_size_gb") or usage.book.assumed("node_disk_gib")
     kind = get_text(values, "node_config.disk_type") or "pd-balanced"
     price = book.find("disk_gib_month", kind)
     if price is None:
-        side.unknown[address] = span(kind)
+        usage.unknown[address] = span(kind)
         return
     yield CostLine(
-        f"node disks {side.name(address)}", nodes * size * price, f"{nodes:g} × {size:g} GiB of {kind}"
+        f"node disks {usage.name(address)}", nodes * size * price, f"{nodes:g} × {size:g} GiB of {kind}"
     )
 
 
-def _find_cluster(side: Usage, address: str, values: Values, clusters: dict[str, Values]) -> Values:
+def _find_cluster(usage: Usage, address: str, values: Values, clusters: dict[str, Values]) -> Values:
     """Return the cluster of a node pool; empty where the plan does not have it."""
     name = get_text(values, "cluster")
     expression = EXPRESSION.fullmatch(name)
     referred = (
         expression[1]
         if expression
-        else side.world.context.referenced_address(side.world.changes[address], "cluster")
+        else usage.inventory.context.referenced_address(usage.inventory.changes[address], "cluster")
     )
     for found, cluster in clusters.items():
-        if side.world.changes[found].configured_address == referred:
+        if usage.inventory.changes[found].configured_address == referred:
             return cluster
         if is_known(name) and name and name.rpartition("/")[2] == get_text(cluster, "name"):
             return cluster

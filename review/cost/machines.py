@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from review.cost.inventory import CostLine, Usage
+from review.cost.usage import CostLine, Usage
 from review.cost.price_book import PriceBook
 from review.findings.text import span
 from review.plan.context import EXPRESSION
@@ -39,14 +39,14 @@ class Machines:
         return f"{self.count:g} × {span(self.type)}"
 
 
-def lines(side: Usage) -> Iterator[CostLine]:
+def price_resources(usage: Usage) -> Iterator[CostLine]:
     """Yield what these cost."""
-    yield from _price_batches(side)
-    yield from _price_clusters(side)
-    yield from _price_machines(side)
-    yield from _price_groups(side)
-    yield from _price_reservations(side)
-    yield from _price_disks(side)
+    yield from _price_batches(usage)
+    yield from _price_clusters(usage)
+    yield from _price_machines(usage)
+    yield from _price_groups(usage)
+    yield from _price_reservations(usage)
+    yield from _price_disks(usage)
 
 
 def price_machines_hour(book: PriceBook, machines: Machines) -> float | None:
@@ -70,33 +70,35 @@ def price_dataproc_hour(book: PriceBook, parts: list[Machines]) -> float | None:
     return total
 
 
-def _price_batches(side: Usage) -> Iterator[CostLine]:
+def _price_batches(usage: Usage) -> Iterator[CostLine]:
     """Clusters that a workflow template makes for each run."""
-    for address, values in side.world.of_type("google_dataproc_workflow_template"):
+    for address, values in usage.inventory.of_type("google_dataproc_workflow_template"):
         config = get_value(values, "placement.managed_cluster.config")
-        often = side.calls.get(address, 0.0)
+        often = usage.calls.get(address, 0.0)
         if config is None or not often:
             continue
-        minutes = side.book.assumed("dataproc_minutes_a_run")
+        minutes = usage.book.assumed("dataproc_minutes_a_run")
         parts = list_cluster_machines(config)
-        hour = price_dataproc_hour(side.at(values), parts)
+        hour = price_dataproc_hour(usage.at(values), parts)
         if hour is None:
-            side.unknown[address] = _list_types(parts)
+            usage.unknown[address] = _list_types(parts)
             continue
-        told = " and ".join(each.label for each in parts)
-        whole = f"{often * minutes:,.0f} Dataproc minutes: {often:,.0f} runs of {minutes:g} minutes on {told}"
-        yield CostLine(f"batch {side.name(address)}", often * minutes / 60 * hour, whole)
+        sentence = " and ".join(each.label for each in parts)
+        whole = (
+            f"{often * minutes:,.0f} Dataproc minutes: {often:,.0f} runs of {minutes:g} minutes on {sentence}"
+        )
+        yield CostLine(f"batch {usage.name(address)}", often * minutes / 60 * hour, whole)
 
 
-def _price_clusters(side: Usage) -> Iterator[CostLine]:
-    for address, values in side.world.of_type("google_dataproc_cluster"):
+def _price_clusters(usage: Usage) -> Iterator[CostLine]:
+    for address, values in usage.inventory.of_type("google_dataproc_cluster"):
         parts = list_cluster_machines(get_value(values, "cluster_config"))
-        hour = price_dataproc_hour(side.at(values), parts)
+        hour = price_dataproc_hour(usage.at(values), parts)
         if hour is None:
-            side.unknown[address] = _list_types(parts)
+            usage.unknown[address] = _list_types(parts)
             continue
-        told = " and ".join(each.label for each in parts)
-        yield CostLine(f"cluster {side.name(address)}", hour * side.hours, f"always on, {told}")
+        sentence = " and ".join(each.label for each in parts)
+        yield CostLine(f"cluster {usage.name(address)}", hour * usage.hours, f"always on, {sentence}")
 
 
 def list_cluster_machines(config: Any) -> list[Machines]:
@@ -145,107 +147,107 @@ def read_machines(values: Values, count: float = 1) -> Machines:
     )
 
 
-def price_accelerators(side: Usage, address: str, values: Values, path: str, count: float = 1) -> float:
+def price_accelerators(usage: Usage, address: str, values: Values, path: str, count: float = 1) -> float:
     """Return what GPUs cost an hour; those without a price are put down as not known."""
     total = 0.0
     for each in get_blocks(values, path):
         kind = get_text(each, "type").rpartition("/")[2]
-        hour = side.at(values).find("gpu_hour", kind)
+        hour = usage.at(values).find("gpu_hour", kind)
         if hour is None:
-            side.unknown[address] = f"GPU {span(kind)}"
+            usage.unknown[address] = f"GPU {span(kind)}"
         else:
             total += hour * count * (get_number(each, "count") or 1)
     return total
 
 
-def _price_machines(side: Usage) -> Iterator[CostLine]:
-    for address, values in side.world.of_type("google_compute_instance"):
+def _price_machines(usage: Usage) -> Iterator[CostLine]:
+    for address, values in usage.inventory.of_type("google_compute_instance"):
         if get_text(values, "desired_status") == "TERMINATED":
-            yield CostLine(f"machine {side.name(address)}", 0.0, "is stopped; its disks are not counted")
+            yield CostLine(f"machine {usage.name(address)}", 0.0, "is stopped; its disks are not counted")
             continue
-        yield from _price_always_on(side, address, values, read_machines(values), "machine")
+        yield from _price_always_on(usage, address, values, read_machines(values), "machine")
 
 
 def _price_always_on(
-    side: Usage, address: str, values: Values, machines: Machines, noun: str
+    usage: Usage, address: str, values: Values, machines: Machines, noun: str
 ) -> Iterator[CostLine]:
     """Yield machines with their boot disks, addresses and GPUs."""
-    book = side.at(values)
+    book = usage.at(values)
     hour = price_machines_hour(book, machines)
     if hour is None:
         unpriced = machines.type if book.machine_hour(machines.type) is None else machines.disk_type
-        side.unknown[address] = span(unpriced or "no machine type")
+        usage.unknown[address] = span(unpriced or "no machine type")
         return
-    gpus = price_accelerators(side, address, values, "guest_accelerator", machines.count)
+    gpus = price_accelerators(usage, address, values, "guest_accelerator", machines.count)
     if get_blocks(values, "scratch_disk"):
-        side.unknown[address] = "local SSDs"
+        usage.unknown[address] = "local SSDs"
     outside = sum(
         1
         for each in get_blocks(values, "network_interface")
         for access in get_blocks(each, "access_config")
         if not get_text(access, "nat_ip")
     )
-    month = (hour + gpus + machines.count * outside * book.price("address_hour")) * side.hours
-    told = (
+    month = (hour + gpus + machines.count * outside * book.price("address_hour")) * usage.hours
+    sentence = (
         f"{f'{machines.count:g} × ' if machines.count != 1 else ''}{span(machines.type)} always on"
         f"{', as spot' if machines.spot else ''}, disk of {machines.disk_gib:g} GiB"
         f"{', with an external address' if outside else ''}"
     )
-    yield CostLine(f"{noun} {side.name(address)}", month, told)
+    yield CostLine(f"{noun} {usage.name(address)}", month, sentence)
 
 
-def _price_groups(side: Usage) -> Iterator[CostLine]:
+def _price_groups(usage: Usage) -> Iterator[CostLine]:
     """Managed instance groups: as many machines of their template as they aim at."""
-    for address, values in side.world.of_type(
+    for address, values in usage.inventory.of_type(
         "google_compute_instance_group_manager", "google_compute_region_instance_group_manager"
     ):
-        size, template = get_number(values, "target_size"), _find_template(side, address, values)
+        size, template = get_number(values, "target_size"), _find_template(usage, address, values)
         if size is None or template is None:
-            side.unknown[address] = "its size, or the template of its machines"
+            usage.unknown[address] = "its size, or the template of its machines"
             continue
-        yield from _price_always_on(side, address, template, read_machines(template, size), "machines of")
+        yield from _price_always_on(usage, address, template, read_machines(template, size), "machines of")
 
 
-def _find_template(side: Usage, address: str, values: Values) -> Values | None:
+def _find_template(usage: Usage, address: str, values: Values) -> Values | None:
     """Return the values of the template that a group's first version uses; None where the plan does not have it."""
     wanted = next((get_text(each, "instance_template") for each in get_blocks(values, "version")), "")
     expression = EXPRESSION.fullmatch(wanted)
     referred = (
         expression[1]
         if expression
-        else side.world.context.referenced_address(side.world.changes[address], "version")
+        else usage.inventory.context.referenced_address(usage.inventory.changes[address], "version")
     )
-    for found, template in side.world.of_type(*TEMPLATES):
+    for found, template in usage.inventory.of_type(*TEMPLATES):
         names = {get_text(template, each) for each in ("id", "self_link", "self_link_unique", "name")} - {""}
-        if side.world.changes[found].configured_address == referred or wanted in names:
+        if usage.inventory.changes[found].configured_address == referred or wanted in names:
             return template
         if is_known(wanted) and wanted and wanted.rpartition("/")[2] == get_text(template, "name"):
             return template
     return None
 
 
-def _price_reservations(side: Usage) -> Iterator[CostLine]:
+def _price_reservations(usage: Usage) -> Iterator[CostLine]:
     """Machines that are reserved are paid for whether they run or not."""
-    for address, values in side.world.of_type("google_compute_reservation"):
+    for address, values in usage.inventory.of_type("google_compute_reservation"):
         block = next(iter(get_blocks(values, "specific_reservation")), {})
         machines = Machines(
             get_number(block, "count") or 1, get_text(block, "instance_properties.machine_type"), disk_gib=0
         )
-        hour = price_machines_hour(side.at(values), machines)
+        hour = price_machines_hour(usage.at(values), machines)
         if hour is None:
-            side.unknown[address] = span(machines.type or "no machine type")
+            usage.unknown[address] = span(machines.type or "no machine type")
             continue
-        told = f"{machines.label} always on, used or not"
-        yield CostLine(f"reservation {side.name(address)}", hour * side.hours, told)
+        sentence = f"{machines.label} always on, used or not"
+        yield CostLine(f"reservation {usage.name(address)}", hour * usage.hours, sentence)
 
 
-def _price_disks(side: Usage) -> Iterator[CostLine]:
-    for address, values in side.world.of_type("google_compute_disk", "google_compute_region_disk"):
+def _price_disks(usage: Usage) -> Iterator[CostLine]:
+    for address, values in usage.inventory.of_type("google_compute_disk", "google_compute_region_disk"):
         kind = get_text(values, "type").rpartition("/")[2] or "pd-standard"
-        size, price = get_number(values, "size"), side.at(values).find("disk_gib_month", kind)
+        size, price = get_number(values, "size"), usage.at(values).find("disk_gib_month", kind)
         if size is None or price is None:
-            side.unknown[address] = "its size" if price is not None else span(kind)
+            usage.unknown[address] = "its size" if price is not None else span(kind)
             continue
-        twice = 2 if side.world.changes[address].type == "google_compute_region_disk" else 1
-        told = f"{size:g} GiB of {span(kind)}{', in two zones' if twice == 2 else ''}"
-        yield CostLine(f"disk {side.name(address)}", twice * size * price, told)
+        twice = 2 if usage.inventory.changes[address].type == "google_compute_region_disk" else 1
+        sentence = f"{size:g} GiB of {span(kind)}{', in two zones' if twice == 2 else ''}"
+        yield CostLine(f"disk {usage.name(address)}", twice * size * price, sentence)

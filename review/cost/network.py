@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from review.cost.inventory import CostLine, Usage
+from review.cost.usage import CostLine, Usage
 from review.cost.machines import list_cluster_machines
 from review.cost.price_book import region_of
 from review.findings.text import plural
@@ -18,66 +18,66 @@ TYPES = (
 RULES_IN_ONE = 5  # forwarding rules that are paid for together
 
 
-def lines(side: Usage) -> Iterator[CostLine]:
+def price_resources(usage: Usage) -> Iterator[CostLine]:
     """Yield what these cost."""
-    yield from _price_gateways(side)
-    yield from _price_addresses(side)
-    yield from _price_rules(side)
+    yield from _price_gateways(usage)
+    yield from _price_addresses(usage)
+    yield from _price_rules(usage)
 
 
-def _price_gateways(side: Usage) -> Iterator[CostLine]:
+def _price_gateways(usage: Usage) -> Iterator[CostLine]:
     """A gateway is paid for by the machines that use it, up to a most."""
-    for address, values in side.world.of_type("google_compute_router_nat"):
-        book = side.at(values)
-        machines = max(1, _count_machines(side, region_of(get_text(values, "region"))))
-        each, most = (book.price(f"nat_{name}_hour") * side.hours for name in ("machine", "most"))
-        bounds = f"{side.book.table['currency']}{each:.2f} per machine, {side.book.table['currency']}{most:.2f} at most"
+    for address, values in usage.inventory.of_type("google_compute_router_nat"):
+        book = usage.at(values)
+        machines = max(1, _count_machines(usage, region_of(get_text(values, "region"))))
+        each, most = (book.price(f"nat_{name}_hour") * usage.hours for name in ("machine", "most"))
+        bounds = f"{usage.book.table['currency']}{each:.2f} per machine, {usage.book.table['currency']}{most:.2f} at most"
         yield CostLine(
-            f"NAT gateway {side.name(address)} ({bounds})",
+            f"NAT gateway {usage.name(address)} ({bounds})",
             min(machines * each, most),
             f"{plural(machines, 'machine')} of the plan without an external address (at least one); data not counted",
         )
 
 
-def _count_machines(side: Usage, region: str) -> int:
+def _count_machines(usage: Usage, region: str) -> int:
     """Return how many machines of a region have no address of their own, as far as the plan tells."""
     count = 0
-    for _, values in side.world.of_type("google_compute_instance"):
+    for _, values in usage.inventory.of_type("google_compute_instance"):
         inside = not any(
             get_blocks(each, "access_config") for each in get_blocks(values, "network_interface")
         )
         count += inside and region in ("", region_of(get_text(values, "zone")))
-    for _, values in side.world.of_type("google_container_node_pool"):
+    for _, values in usage.inventory.of_type("google_container_node_pool"):
         if region in ("", region_of(get_text(values, "location"))):
             count += int(get_number(values, "node_count") or get_number(values, "initial_node_count") or 1)
-    for _, values in side.world.of_type("google_dataproc_cluster"):
+    for _, values in usage.inventory.of_type("google_dataproc_cluster"):
         count += int(sum(each.count for each in list_cluster_machines(get_value(values, "cluster_config"))))
     return count
 
 
-def _price_addresses(side: Usage) -> Iterator[CostLine]:
+def _price_addresses(usage: Usage) -> Iterator[CostLine]:
     """External addresses: those that nothing uses cost twice as much; those of forwarding rules nothing."""
     used = unused = 0
-    for _, values in side.world.of_type("google_compute_address"):
+    for _, values in usage.inventory.of_type("google_compute_address"):
         if get_text(values, "address_type") != "INTERNAL":
             idle = get_value(values, "users") == [] and get_text(values, "status") != "IN_USE"
             used, unused = used + (not idle), unused + idle
-    for _, values in side.world.of_type("google_compute_global_address"):
+    for _, values in usage.inventory.of_type("google_compute_global_address"):
         if get_text(values, "address_type") != "INTERNAL" and get_value(values, "users") == []:
             unused += 1
     if used or unused:
-        month = used * side.book.price("address_hour") + unused * side.book.price("address_unused_hour")
+        month = used * usage.book.price("address_hour") + unused * usage.book.price("address_unused_hour")
         idle = f", {unused} of them unused" if unused else ""
         yield CostLine(
-            "addresses", month * side.hours, f"{plural(used + unused, 'address', 'addresses')}{idle}"
+            "addresses", month * usage.hours, f"{plural(used + unused, 'address', 'addresses')}{idle}"
         )
 
 
-def _price_rules(side: Usage) -> Iterator[CostLine]:
-    count = sum(1 for _ in side.world.of_type(*TYPES[-2:]))
+def _price_rules(usage: Usage) -> Iterator[CostLine]:
+    count = sum(1 for _ in usage.inventory.of_type(*TYPES[-2:]))
     if count:
-        hour = side.book.price("forwarding_rules_hour")
-        hour += max(0, count - RULES_IN_ONE) * side.book.price("forwarding_rule_more_hour")
+        hour = usage.book.price("forwarding_rules_hour")
+        hour += max(0, count - RULES_IN_ONE) * usage.book.price("forwarding_rule_more_hour")
         yield CostLine(
-            "forwarding rules", hour * side.hours, f"{plural(count, 'rule')} always on, data not counted"
+            "forwarding rules", hour * usage.hours, f"{plural(count, 'rule')} always on, data not counted"
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from review.cost.inventory import CALLABLE_TYPES, KIB_A_GIB, CostLine, Usage
+from review.cost.usage import CALLABLE_TYPES, KIB_A_GIB, CostLine, Usage
 from review.findings.text import plural
 from review.plan.values import Values, get_blocks, get_flag, get_number, get_text
 
@@ -12,37 +12,37 @@ JOB = "google_cloud_run_v2_job"
 MEMORY = {"Ki": 1 / 1024**2, "Mi": 1 / 1024, "Gi": 1.0, "K": 1 / 1024**2, "M": 1 / 1024, "G": 1.0}
 
 
-def lines(side: Usage) -> Iterator[CostLine]:
+def price_resources(usage: Usage) -> Iterator[CostLine]:
     """Yield what these cost."""
-    yield from _price_schedules(side)
-    yield from _price_requests(side)
-    yield from _price_first_generation(side)
-    yield from _price_minimum_instances(side)
-    yield from _price_messages(side)
+    yield from _price_schedules(usage)
+    yield from _price_requests(usage)
+    yield from _price_first_generation(usage)
+    yield from _price_minimum_instances(usage)
+    yield from _price_messages(usage)
 
 
-def _price_schedules(side: Usage) -> Iterator[CostLine]:
-    count = sum(1 for _ in side.world.of_type("google_cloud_scheduler_job"))
+def _price_schedules(usage: Usage) -> Iterator[CostLine]:
+    count = sum(1 for _ in usage.inventory.of_type("google_cloud_scheduler_job"))
     if count:
-        paid = max(0.0, count - side.book.free("scheduler_jobs"))
-        free = f"{side.book.free('scheduler_jobs'):g} are free per billing account"
+        paid = max(0.0, count - usage.book.free("scheduler_jobs"))
+        free = f"{usage.book.free('scheduler_jobs'):g} are free per billing account"
         yield CostLine(
-            "schedules", paid * side.book.price("scheduler_job_month"), f"{plural(count, 'job')}; {free}"
+            "schedules", paid * usage.book.price("scheduler_job_month"), f"{plural(count, 'job')}; {free}"
         )
 
 
-def _price_requests(side: Usage) -> Iterator[CostLine]:
+def _price_requests(usage: Usage) -> Iterator[CostLine]:
     """Functions, services and jobs while they are called, beyond the free tier."""
     vcpu_seconds = gib_seconds = requests = assumed = 0.0
-    for address, values in side.world.of_type(*CALLABLE_TYPES):
-        if side.world.changes[address].type == FIRST_GENERATION or _is_always_allocated(values):
+    for address, values in usage.inventory.of_type(*CALLABLE_TYPES):
+        if usage.inventory.changes[address].type == FIRST_GENERATION or _is_always_allocated(values):
             continue
         vcpus, gib = _read_size(values)
-        often = _count_calls(side, address)
-        assumed += often if address not in side.calls else 0
+        often = _count_calls(usage, address)
+        assumed += often if address not in usage.calls else 0
         busy = (
             often
-            * side.book.assumed("call_seconds")
+            * usage.book.assumed("call_seconds")
             * max(1.0, get_number(values, "template.task_count") or 1)
         )
         vcpu_seconds, gib_seconds, requests = (
@@ -52,63 +52,63 @@ def _price_requests(side: Usage) -> Iterator[CostLine]:
         )
     if requests:
         month = (
-            max(0.0, vcpu_seconds - side.book.free("run_vcpu_seconds")) * side.book.price("run_vcpu_second")
-            + max(0.0, gib_seconds - side.book.free("run_gib_seconds")) * side.book.price("run_gib_second")
-            + max(0.0, requests / 1e6 - side.book.free("run_million_requests"))
-            * side.book.price("run_million_requests")
+            max(0.0, vcpu_seconds - usage.book.free("run_vcpu_seconds")) * usage.book.price("run_vcpu_second")
+            + max(0.0, gib_seconds - usage.book.free("run_gib_seconds")) * usage.book.price("run_gib_second")
+            + max(0.0, requests / 1e6 - usage.book.free("run_million_requests"))
+            * usage.book.price("run_million_requests")
         )
-        yield CostLine("functions and services", month, _describe_basis(side, requests, assumed))
+        yield CostLine("functions and services", month, _describe_basis(usage, requests, assumed))
 
 
-def _price_first_generation(side: Usage) -> Iterator[CostLine]:
+def _price_first_generation(usage: Usage) -> Iterator[CostLine]:
     """Functions of the first generation are paid for by GHz, which follow from their memory."""
     ghz_seconds = gib_seconds = requests = assumed = 0.0
-    for address, values in side.world.of_type(FIRST_GENERATION):
+    for address, values in usage.inventory.of_type(FIRST_GENERATION):
         memory = f"{get_number(values, 'available_memory_mb') or 256:g}"
-        ghz = side.book.table["function1_ghz"].get(memory)
-        often = _count_calls(side, address)
-        assumed += often if address not in side.calls else 0
+        ghz = usage.book.table["function1_ghz"].get(memory)
+        often = _count_calls(usage, address)
+        assumed += often if address not in usage.calls else 0
         if ghz is None:
-            side.unknown[address] = f"memory of {memory} MB"
+            usage.unknown[address] = f"memory of {memory} MB"
             continue
-        busy = often * side.book.assumed("call_seconds")
+        busy = often * usage.book.assumed("call_seconds")
         ghz_seconds, gib_seconds = ghz_seconds + busy * float(ghz), gib_seconds + busy * float(memory) / 1024
         requests += often
         if get_number(values, "min_instances"):
-            side.unknown[address] = "minimum instances of a 1st gen function"
+            usage.unknown[address] = "minimum instances of a 1st gen function"
     if requests:
         month = (
-            max(0.0, ghz_seconds - side.book.free("function1_ghz_seconds"))
-            * side.book.price("function1_ghz_second")
-            + max(0.0, gib_seconds - side.book.free("function1_gib_seconds"))
-            * side.book.price("function1_gib_second")
-            + max(0.0, requests / 1e6 - side.book.free("run_million_requests"))
-            * side.book.price("run_million_requests")
+            max(0.0, ghz_seconds - usage.book.free("function1_ghz_seconds"))
+            * usage.book.price("function1_ghz_second")
+            + max(0.0, gib_seconds - usage.book.free("function1_gib_seconds"))
+            * usage.book.price("function1_gib_second")
+            + max(0.0, requests / 1e6 - usage.book.free("run_million_requests"))
+            * usage.book.price("run_million_requests")
         )
-        yield CostLine("1st gen functions", month, _describe_basis(side, requests, assumed))
+        yield CostLine("1st gen functions", month, _describe_basis(usage, requests, assumed))
 
 
-def _count_calls(side: Usage, address: str) -> float:
+def _count_calls(usage: Usage, address: str) -> float:
     """Return the calls of a month: those of its schedule, or what is assumed for a service without one."""
-    if address in side.calls:
-        return side.calls[address]
-    is_job = side.world.changes[address].type == JOB
-    return 0.0 if is_job else side.book.assumed("calls_a_month_without_schedule")
+    if address in usage.calls:
+        return usage.calls[address]
+    is_job = usage.inventory.changes[address].type == JOB
+    return 0.0 if is_job else usage.book.assumed("calls_a_month_without_schedule")
 
 
-def _describe_basis(side: Usage, requests: float, assumed: float) -> str:
+def _describe_basis(usage: Usage, requests: float, assumed: float) -> str:
     parts = [f"{requests - assumed:,.0f} scheduled calls"] if requests > assumed else []
     parts += [f"{assumed:,.0f} assumed for what has no schedule"] if assumed else []
-    return f"{' and '.join(parts)}, {side.book.assumed('call_seconds'):g} s each, beyond the free tier"
+    return f"{' and '.join(parts)}, {usage.book.assumed('call_seconds'):g} s each, beyond the free tier"
 
 
-def _price_minimum_instances(side: Usage) -> Iterator[CostLine]:
+def _price_minimum_instances(usage: Usage) -> Iterator[CostLine]:
     """The fewest instances, all the time: idle ones, or such whose CPU is always allocated."""
-    for address, values in side.world.of_type(*CALLABLE_TYPES):
-        if side.world.changes[address].type == FIRST_GENERATION:
+    for address, values in usage.inventory.of_type(*CALLABLE_TYPES):
+        if usage.inventory.changes[address].type == FIRST_GENERATION:
             continue
         if get_text(values, "template.node_selector.accelerator"):
-            side.unknown[address] = "its GPU"
+            usage.unknown[address] = "its GPU"
         least = max(
             get_number(values, path) or 0
             for path in (
@@ -120,24 +120,24 @@ def _price_minimum_instances(side: Usage) -> Iterator[CostLine]:
         )
         if not least:
             if _is_always_allocated(values):
-                side.unknown[address] = "its number of instances, which are billed for their whole lifetime"
+                usage.unknown[address] = "its number of instances, which are billed for their whole lifetime"
             continue
         vcpus, gib = _read_size(values)
         kind = "always" if _is_always_allocated(values) else "idle"
         month = (
             least
-            * side.hours
+            * usage.hours
             * 3600
             * (
-                vcpus * side.book.price(f"run_{kind}_vcpu_second")
-                + gib * side.book.price(f"run_{kind}_gib_second")
+                vcpus * usage.book.price(f"run_{kind}_vcpu_second")
+                + gib * usage.book.price(f"run_{kind}_gib_second")
             )
         )
-        told = (
+        sentence = (
             f"{plural(int(least), 'instance')} of {vcpus:g} vCPU and {gib:g} GiB, always running"
             f"{', CPU always allocated' if kind == 'always' else ''}"
         )
-        yield CostLine(f"minimum instances of {side.name(address)}", month, told)
+        yield CostLine(f"minimum instances of {usage.name(address)}", month, sentence)
 
 
 def _is_always_allocated(values: Values) -> bool:
@@ -148,16 +148,16 @@ def _is_always_allocated(values: Values) -> bool:
     )
 
 
-def _price_messages(side: Usage) -> Iterator[CostLine]:
-    topics = {address for address, _ in side.world.of_type("google_pubsub_topic")}
-    count = sum(often for address, often in side.calls.items() if address in topics)
+def _price_messages(usage: Usage) -> Iterator[CostLine]:
+    topics = {address for address, _ in usage.inventory.of_type("google_pubsub_topic")}
+    count = sum(often for address, often in usage.calls.items() if address in topics)
     if count:
-        gib = 2 * count * side.book.assumed("message_kib") / KIB_A_GIB  # published and delivered
-        paid = max(0.0, gib - side.book.free("pubsub_gib")) * side.book.price("pubsub_gib")
+        gib = 2 * count * usage.book.assumed("message_kib") / KIB_A_GIB  # published and delivered
+        paid = max(0.0, gib - usage.book.free("pubsub_gib")) * usage.book.price("pubsub_gib")
         yield CostLine(
             "messages",
             paid,
-            f"{count:,.0f} messages of {side.book.assumed('message_kib'):g} KiB, in and out",
+            f"{count:,.0f} messages of {usage.book.assumed('message_kib'):g} KiB, in and out",
         )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from review.cost.inventory import CostLine, Usage
+from review.cost.usage import CostLine, Usage
 from review.cost.price_book import PriceBook
 from review.findings.text import plural, span
 from review.plan.values import Values, get_blocks, get_flag, get_number, get_text
@@ -26,43 +26,47 @@ PRICED = {
 REDIS = ((4, "M1"), (10, "M2"), (35, "M3"), (100, "M4"), (1e9, "M5"))
 
 
-def lines(side: Usage) -> Iterator[CostLine]:
+def price_resources(usage: Usage) -> Iterator[CostLine]:
     """Yield what these cost."""
-    yield from _price_databases(side)
-    yield from _price_caches(side)
-    yield from _price_by_table(side)
-    versions = sum(1 for _ in side.world.of_type("google_secret_manager_secret_version"))
+    yield from _price_databases(usage)
+    yield from _price_caches(usage)
+    yield from _price_by_table(usage)
+    versions = sum(1 for _ in usage.inventory.of_type("google_secret_manager_secret_version"))
     if versions:
-        paid = max(0.0, versions - side.book.free("secret_versions"))
-        yield CostLine("secrets", paid * side.book.price("secret_version_month"), plural(versions, "version"))
-    keys = sum(1 for _ in side.world.of_type("google_kms_crypto_key"))
+        paid = max(0.0, versions - usage.book.free("secret_versions"))
+        yield CostLine(
+            "secrets", paid * usage.book.price("secret_version_month"), plural(versions, "version")
+        )
+    keys = sum(1 for _ in usage.inventory.of_type("google_kms_crypto_key"))
     if keys:
-        yield CostLine("keys", keys * side.book.price("kms_key_month"), plural(keys, "key"))
+        yield CostLine("keys", keys * usage.book.price("kms_key_month"), plural(keys, "key"))
 
 
-def _price_databases(side: Usage) -> Iterator[CostLine]:
-    for address, values in side.world.of_type("google_sql_database_instance"):
-        tier, book = get_text(values, "settings.tier"), side.at(values)
+def _price_databases(usage: Usage) -> Iterator[CostLine]:
+    for address, values in usage.inventory.of_type("google_sql_database_instance"):
+        tier, book = get_text(values, "settings.tier"), usage.at(values)
         hour = _price_sql_hour(book, values, tier)
         kind = get_text(values, "settings.disk_type") or "PD_SSD"
         price = book.find("sql_disk_gib_month", kind)
         if hour is None or price is None:
             edition = get_text(values, "settings.edition")
-            side.unknown[address] = (
+            usage.unknown[address] = (
                 f"{span(tier) if tier else 'its tier'}{f' of edition {span(edition)}' if edition else ''}"
             )
             continue
         if get_text(values, "database_version").startswith("SQLSERVER"):
-            side.unknown[address] = "the SQL Server license"
+            usage.unknown[address] = "the SQL Server license"
         if get_text(values, "settings.activation_policy") == "NEVER":
             hour = 0.0
         twice = 2 if get_text(values, "settings.availability_type") == "REGIONAL" else 1
         size = get_number(values, "settings.disk_size") or 10
-        told = (
+        sentence = (
             f"{span(tier)} {'always on' if hour else 'stopped'}, disk of {size:g} GiB"
             f"{', in two zones' if twice == 2 else ''}; backups not counted"
         )
-        yield CostLine(f"database {side.name(address)}", twice * (hour * side.hours + size * price), told)
+        yield CostLine(
+            f"database {usage.name(address)}", twice * (hour * usage.hours + size * price), sentence
+        )
 
 
 def _price_sql_hour(book: PriceBook, values: Values, tier: str) -> float | None:
@@ -78,40 +82,40 @@ def _price_sql_hour(book: PriceBook, values: Values, tier: str) -> float | None:
     return None
 
 
-def _price_caches(side: Usage) -> Iterator[CostLine]:
-    for address, values in side.world.of_type("google_redis_instance"):
+def _price_caches(usage: Usage) -> Iterator[CostLine]:
+    for address, values in usage.inventory.of_type("google_redis_instance"):
         size, tier = get_number(values, "memory_size_gb"), get_text(values, "tier") or "BASIC"
         class_ = next((name for most, name in REDIS if (size or 0) <= most), "M5")
-        price = side.at(values).find("redis_gib_hour", f"{tier} {class_}")
+        price = usage.at(values).find("redis_gib_hour", f"{tier} {class_}")
         if size is None or price is None or get_text(values, "read_replicas_mode") == "READ_REPLICAS_ENABLED":
-            side.unknown[address] = "its size" if size is None else f"tier {span(tier)} with read replicas"
+            usage.unknown[address] = "its size" if size is None else f"tier {span(tier)} with read replicas"
             continue
-        told = f"{size:g} GiB, {span(tier)}, size class {class_}"
-        yield CostLine(f"cache {side.name(address)}", size * side.hours * price, told)
+        sentence = f"{size:g} GiB, {span(tier)}, size class {class_}"
+        yield CostLine(f"cache {usage.name(address)}", size * usage.hours * price, sentence)
 
 
-def _price_by_table(side: Usage) -> Iterator[CostLine]:
+def _price_by_table(usage: Usage) -> Iterator[CostLine]:
     """Services that only a user's prices count; of the others the review says that they are not counted."""
-    for address, values in side.world.of_type(*PRICED):
-        type_ = side.world.changes[address].type
+    for address, values in usage.inventory.of_type(*PRICED):
+        type_ = usage.inventory.changes[address].type
         amount, unit = _price_amount(type_, values)
         kind = (
             get_text(values, "edition")
             or get_text(values, "tier")
             or ("STANDARD" if "slot" in PRICED[type_] else "")
         )
-        book = side.at(values)
+        book = usage.at(values)
         price = book.find(PRICED[type_], kind)
         if price is None:
-            side.not_counted.add(type_)
+            usage.not_counted.add(type_)
             continue
         if amount is None:
-            side.unknown[address] = f"its number of {unit}"
+            usage.unknown[address] = f"its number of {unit}"
             continue
-        month = amount * price * (1 if PRICED[type_].endswith("_month") else side.hours)
+        month = amount * price * (1 if PRICED[type_].endswith("_month") else usage.hours)
         beside = "time series" if unit == "conditions" else "storage, backups and network"
         yield CostLine(
-            f"{type_.removeprefix('google_').replace('_', ' ')} {side.name(address)}",
+            f"{type_.removeprefix('google_').replace('_', ' ')} {usage.name(address)}",
             month,
             f"{amount:g} {unit}; {beside} not counted",
         )

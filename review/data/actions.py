@@ -82,8 +82,8 @@ def action_findings(change: Change, context: Context) -> Iterator[Finding]:
     elif change.action in ("replace", "delete"):
         yield from _destruction_findings(change, context, because)
     elif change.action not in ("no-op", "read", "forget"):
-        told_ = f"unknown action in the plan: {span(' '.join(change.actions))}"
-        yield Finding(Kind.SERVICE, Severity.CARE, where, told_, undo="not known", address=change.address)
+        sentence = f"unknown action in the plan: {span(' '.join(change.actions))}"
+        yield Finding(Kind.SERVICE, Severity.CARE, where, sentence, undo="not known", address=change.address)
 
 
 def _update_finding(change: Change, where: str) -> Finding:

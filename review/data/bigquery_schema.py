@@ -96,8 +96,8 @@ def _compare_columns(old: Sequence[Column], new: Sequence[Column], above: str) -
         path, mode = f"{above}{name}", _read_mode(after[name])
         begins = "is required in every row" if mode == "REQUIRED" else "is NULL in existing rows"
         begins = "is empty in existing rows" if mode == "REPEATED" else begins
-        told = f"column {span(path)} ({_describe_column(after[name])}) is added, and {begins}"
-        yield ColumnChange(path, told, replaces=mode == "REQUIRED")
+        sentence = f"column {span(path)} ({_describe_column(after[name])}) is added, and {begins}"
+        yield ColumnChange(path, sentence, replaces=mode == "REQUIRED")
     for name, column in after.items():
         if name in before:
             yield from _compare_column(before[name], column, f"{above}{name}")
@@ -132,15 +132,15 @@ def _group_by_shape(names: list[str], columns: Mapping[str, Column]) -> dict[tup
 def _compare_column(old: Column, new: Column, path: str) -> Iterator[ColumnChange]:
     name = span(path)
     if _read_type(old) != _read_type(new):
-        told = f"column {name} changes its type from {_read_type(old)} to {_read_type(new)}"
-        yield ColumnChange(path, told, replaces=True, loses_values=True)
+        sentence = f"column {name} changes its type from {_read_type(old)} to {_read_type(new)}"
+        yield ColumnChange(path, sentence, replaces=True, loses_values=True)
         return
     modes = _read_mode(old), _read_mode(new)
     if modes == ("REQUIRED", "NULLABLE"):
         yield ColumnChange(path, f"column {name} is relaxed from REQUIRED to NULLABLE")
     elif modes[0] != modes[1]:
-        told = f"column {name} changes its mode from {modes[0]} to {modes[1]}"
-        yield ColumnChange(path, told, replaces=True, loses_values=True)
+        sentence = f"column {name} changes its mode from {modes[0]} to {modes[1]}"
+        yield ColumnChange(path, sentence, replaces=True, loses_values=True)
     for detail in DETAILS:
         before, after = old.get(detail), new.get(detail)
         if (before or None) != (after or None):

@@ -1,4 +1,4 @@
-"""What is lost with a resource that is deleted or replaced, and what stands in the way of that."""
+"""Report what is lost with a resource that is deleted or replaced, and what prevents the deletion."""
 
 from collections.abc import Iterable
 
@@ -30,9 +30,9 @@ def describe_reason(change: Change) -> str:
     """Return why Terraform acts, in words; empty where it says nothing."""
     if not change.reason:
         return ""
-    told = REASONS.get(change.reason) or f"Terraform's reason is {span(change.reason)}"
+    sentence = REASONS.get(change.reason) or f"Terraform's reason is {span(change.reason)}"
     paths = sorted({each for each in change.replace_paths if each})
-    return f"{told}: {', '.join(span(each) for each in paths)}" if paths else told
+    return f"{sentence}: {', '.join(span(each) for each in paths)}" if paths else sentence
 
 
 # Arguments that keep a resource from being deleted, and the values with which they do.
@@ -78,7 +78,7 @@ def destruction_finding(
     noun: str = "resource",
     unexamined: bool = False,
 ) -> Finding:
-    """Return the finding of a loss: what stands in the way, and what goes deleted_with though the plan does not show it."""
+    """Return the finding that data is lost: what prevents it, and what is deleted with it without being in the plan."""
     parts = [sentence]
     if (why := describe_reason(change)) and not (
         change.reason == "replace_because_cannot_update" and " because " in sentence

@@ -45,7 +45,8 @@ def truncate(text: str, longest: int = LONGEST) -> str:
 
 def span(value: Any, longest: int = LONGEST) -> str:
     """Return a span of data: a text as it is, anything else as JSON writes it."""
-    return f"{OPEN}{truncate(escape_invisible(value if isinstance(value, str) else format_value(value)), longest)}{CLOSE}"
+    text = value if isinstance(value, str) else format_value(value)
+    return f"{OPEN}{truncate(escape_invisible(text), longest)}{CLOSE}"
 
 
 def format_value(value: Any) -> str:

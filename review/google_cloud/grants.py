@@ -58,7 +58,7 @@ class Role:
 class Grant:
     """`member` holds `role` on `resource`, if `condition` (an expression).
 
-    Texts are plain, as the plan has them; a member that is not known before the apply is told by `of`, the name of
+    Values are as in the plan. A member that is not known before the apply is described by `of`, the name of
     the resource that it comes from.
     """
 
@@ -87,9 +87,9 @@ def _read_roles() -> dict[str, dict[str, Any]]:
 @cache
 def look_up_role(name: str) -> Role:
     """Return what is known of a role; of an unknown one, what its name suggests."""
-    told = _read_roles().get(name)
-    if told:
-        return Role(told["may"], frozenset(told["can"].split()), known=True)
+    sentence = _read_roles().get(name)
+    if sentence:
+        return Role(sentence["may"], frozenset(sentence["can"].split()), known=True)
     if UNKNOWN in name or HIDDEN in name or not name:
         return Role("use an unknown role on", frozenset({"anything"}), known=False)
     for pattern, can in BY_SUFFIX:

@@ -1,4 +1,4 @@
-"""Which arguments differ, and how: the plain rendering that is honest about any type, known or not."""
+"""List the arguments that differ between both sides of a change, of any resource type."""
 
 import difflib
 import json
@@ -12,7 +12,7 @@ from review.findings.text import HIDDEN, UNKNOWN, escape_invisible, format_value
 from review.plan.model import Change
 from review.plan.values import flatten_values, is_known, is_nested_deeper
 
-# Filled in by the provider, and told by what they follow from.
+# Computed by the provider from other arguments, which are reported instead.
 COMPUTED = frozenset(
     {
         "etag",
@@ -55,7 +55,7 @@ COMPUTED = frozenset(
 )
 # Computed for most types, arguments of some: in a plan they differ where somebody wrote them, in drift by themselves.
 STATUS = frozenset({"conditions", "environment", "state"})
-LONG = 120  # characters above which a text is told line by line
+LONG = 120  # characters above which a text is shown as a diff
 LONG_LINE = 160  # characters above which a line is broken, so that what differs in it can be seen
 BREAKS = re.compile(
     r"(?<=[,;]) +| +(?=(?:SELECT|FROM|WHERE|GROUP BY|ORDER BY|HAVING|QUALIFY|UNION|WITH|LIMIT|AND|OR|"
@@ -144,16 +144,16 @@ def _compare_lists(before: list[Any], after: list[Any], path: str) -> Iterator[D
             yield from _compare_values(old, new, path if len(before) == 1 else f"{path}[{index}]")
     else:
         there = {format_value(each) for each in before}, {format_value(each) for each in after}
-        gone = [each for each in before if format_value(each) not in there[1]]
-        come = [each for each in after if format_value(each) not in there[0]]
-        if not gone and not come:
+        removed = [each for each in before if format_value(each) not in there[1]]
+        added = [each for each in after if format_value(each) not in there[0]]
+        if not removed and not added:
             yield Difference(path, before, after)  # only their order or their number
-        if len(gone) == len(come) == 1:
-            yield from _compare_values(gone[0], come[0], path)
+        if len(removed) == len(added) == 1:
+            yield from _compare_values(removed[0], added[0], path)
             return
-        for old in gone:
+        for old in removed:
             yield Difference(path, old, None)
-        for new in come:
+        for new in added:
             yield Difference(path, None, new)
 
 
@@ -240,8 +240,8 @@ def diff_lines(before: str, after: str, most: int = MOST_SHOWN) -> tuple[str, ..
     while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
         end += 1
     if max(len(old), len(new)) - start - end > MOST_LINES:
-        gone, come = len(old) - start - end, len(new) - start - end
-        return (f"(too long to compare line by line: {gone:,} lines become {come:,})",)
+        removed, added = len(old) - start - end, len(new) - start - end
+        return (f"(too long to compare line by line: {removed:,} lines become {added:,})",)
     lo = max(0, start - CONTEXT_LINES)
     tail = max(0, end - CONTEXT_LINES)
     shown = [

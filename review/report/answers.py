@@ -87,7 +87,10 @@ def _describe_losses(found: list[Finding]) -> str:
     if not found:
         return ""
     possible = all(each.severity is Severity.POSSIBLE_LOSS for each in found)
-    return f"{'possibly' if possible else '**yes**'}: {_truncate_names(list(dict.fromkeys(each.where for each in found)))}"
+    return (
+        f"{'possibly' if possible else '**yes**'}: "
+        f"{_truncate_names(list(dict.fromkeys(each.where for each in found)))}"
+    )
 
 
 def _join_sentences(found: list[Finding]) -> str:

@@ -57,11 +57,11 @@ def format_headline(review: Review) -> str:
         count = sum(1 for each in review.findings if each.severity is severity)
         if count and severity >= Severity.CODE:
             parts.append(f"{severity.words} ({count})" if count > 1 else severity.words)
-    told = ", ".join(parts) or "minor changes only"
+    sentence = ", ".join(parts) or "minor changes only"
     if review.refused:
-        told = f"do not apply; {told}"
+        sentence = f"do not apply; {sentence}"
     costs = f"; {review.cost.headline}" if review.cost else ""
-    return f"{told}: {format_counts(review.counts)}{costs}"
+    return f"{sentence}: {format_counts(review.counts)}{costs}"
 
 
 def _list_rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
@@ -128,24 +128,29 @@ def _truncate_fold(fold: Detail) -> Detail:
 def mask_document(document: Document, mask: Callable[[str], str]) -> Document:
     """Return the document with every span and every line of code masked once more, at the very end."""
 
-    def told(sentence: str) -> str:
+    def mask_sentence(sentence: str) -> str:
         return render_sentence(sentence, lambda data: f"{OPEN}{mask(data)}{CLOSE}")
 
     return Document(
-        told(document.headline),
-        told(document.refused),
-        tuple((question, told(answer)) for question, answer in document.answers),
+        mask_sentence(document.headline),
+        mask_sentence(document.refused),
+        tuple((question, mask_sentence(answer)) for question, answer in document.answers),
         tuple(
-            Row(each.severity, told(each.where), told(each.sentence), told(each.undo))
+            Row(
+                each.severity,
+                mask_sentence(each.where),
+                mask_sentence(each.sentence),
+                mask_sentence(each.undo),
+            )
             for each in document.rows
         ),
         tuple(
             Detail(
-                told(each.title),
-                tuple((mask if each.language else told)(line) for line in each.lines),
+                mask_sentence(each.title),
+                tuple((mask if each.language else mask_sentence)(line) for line in each.lines),
                 each.language,
             )
             for each in document.folds
         ),
-        tuple(told(each) for each in document.notes),
+        tuple(mask_sentence(each) for each in document.notes),
     )

@@ -15,16 +15,16 @@ FORMAT = 2
 def render_json(review: Review, headline: str, name: str, mask: Callable[[str], str]) -> str:
     """Return the review as one JSON object; texts are plain, and masked once more."""
 
-    def told(sentence: str) -> str:
+    def render(sentence: str) -> str:
         return render_sentence(sentence, mask)
 
     document: dict[str, Any] = {
         "format": FORMAT,
         "name": mask(name),
-        "headline": told(headline),
+        "headline": render(headline),
         "severity": review.severity.words,
         "acknowledge": list(review.acknowledgements),
-        "refused": told(review.refused),
+        "refused": render(review.refused),
         "empty": review.empty,
         "compared": review.is_comparison,
         "drift": review.drift,
@@ -33,19 +33,19 @@ def render_json(review: Review, headline: str, name: str, mask: Callable[[str], 
             {
                 "question": each.question,
                 "answer": each.verdict.value,
-                "text": told(each.text),
-                "not_examined": [told(name) for name in each.unexamined],
+                "text": render(each.text),
+                "not_examined": [render(name) for name in each.unexamined],
             }
             for each in answer_questions(review)
         ],
-        "findings": [_finding_as_json(each, told, mask) for each in review.findings],
+        "findings": [_finding_as_json(each, render, mask) for each in review.findings],
         "cost": review.cost.as_json(mask) if review.cost else None,
         "sections": [
             {
-                "title": told(each.title),
-                "lines": [told(line) for line in each.lines],
+                "title": render(each.title),
+                "lines": [render(line) for line in each.lines],
                 "details": [
-                    _detail_as_json(detail.title, detail.lines, detail.language, told, mask)
+                    _detail_as_json(detail.title, detail.lines, detail.language, render, mask)
                     for detail in each.details
                 ],
             }
@@ -57,27 +57,31 @@ def render_json(review: Review, headline: str, name: str, mask: Callable[[str], 
 
 
 def _finding_as_json(
-    finding: Finding, told: Callable[[str], str], mask: Callable[[str], str]
+    finding: Finding, sentence: Callable[[str], str], mask: Callable[[str], str]
 ) -> dict[str, Any]:
     return {
         "kind": finding.kind.value,
         "severity": finding.severity.words,
         "address": mask_address(finding.address, mask),
-        "where": told(finding.where),
-        "sentence": told(finding.sentence),
-        "undo": told(finding.undo),
+        "where": sentence(finding.where),
+        "sentence": sentence(finding.sentence),
+        "undo": sentence(finding.undo),
         "details": [
-            _detail_as_json(each.title, each.lines, each.language, told, mask) for each in finding.details
+            _detail_as_json(each.title, each.lines, each.language, sentence, mask) for each in finding.details
         ],
     }
 
 
 def _detail_as_json(
-    title: str, lines: tuple[str, ...], language: str, told: Callable[[str], str], mask: Callable[[str], str]
+    title: str,
+    lines: tuple[str, ...],
+    language: str,
+    sentence: Callable[[str], str],
+    mask: Callable[[str], str],
 ) -> dict[str, Any]:
     return {
-        "title": told(title),
-        "lines": [mask(line) if language else told(line) for line in lines],
+        "title": sentence(title),
+        "lines": [mask(line) if language else sentence(line) for line in lines],
         "language": language,
     }
 

@@ -110,7 +110,7 @@ def _list_changes(
         for each in get_blocks(document, "removed")
         if get_value(each, "lifecycle.destroy") is False
     }
-    went = set()
+    moved_addresses = set()
     for address in sorted({*before, *after}):
         if address not in after:
             continue
@@ -127,13 +127,13 @@ def _list_changes(
             )
             continue
         if address not in before:
-            went.add(previous)
+            moved_addresses.add(previous)
         yield replace(
             _compare_resource(old[0], new, meta),
             previous_address=previous if address not in before else "",
             import_id="",
         )
-    for address in sorted(before.keys() - after.keys() - went):
+    for address in sorted(before.keys() - after.keys() - moved_addresses):
         action = "forget" if address in forgotten else "delete"
         reason = "" if action == "forget" else "delete_because_no_resource_config"
         yield replace(before[address][0], actions=(action,), after=None, reason=reason)

@@ -84,7 +84,10 @@ def meta_argument_findings(
         if key == "prevent_destroy" and before.get(key) is True:
             continue
         if before.get(key) != after.get(key):
-            sentence = f"lifecycle {span(key)}: {_format_hidden(before.get(key), secrets)} → {_format_hidden(after.get(key), secrets)}"
+            sentence = (
+                f"lifecycle {span(key)}: {_format_hidden(before.get(key), secrets)} → "
+                f"{_format_hidden(after.get(key), secrets)}"
+            )
             yield _finding(where, Severity.CHANGE, sentence, (), address=address)
     for key in ("depends_on", "connection"):
         if old.get(key) != new.get(key):
@@ -113,7 +116,8 @@ def _terraform_findings(old: Values, new: Values, secrets: Secrets) -> Iterator[
     for name in _list_differing_names(*sides):
         before, after = (_as_mapping(unwrap_block(side.get(name))) for side in sides)
         sentence = (
-            f"changes to {_describe_provider(after)}, which runs with the credentials of the apply; before: {_describe_provider(before)}"
+            f"changes to {_describe_provider(after)}, which runs with the credentials of the apply; "
+            f"before: {_describe_provider(before)}"
             if after
             else "is no longer required"
         )
@@ -141,7 +145,10 @@ def _backend_name(terraform: Values) -> str:
 def _describe_provider(required: Values) -> str:
     if not required:
         return "none"
-    return f"{span(get_text(required, 'source') or '(no source)')} {span(get_text(required, 'version') or '(any version)')}"
+    return (
+        f"{span(get_text(required, 'source') or '(no source)')} "
+        f"{span(get_text(required, 'version') or '(any version)')}"
+    )
 
 
 def _provider_findings(

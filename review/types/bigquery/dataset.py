@@ -59,15 +59,15 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
             )
     hours = get_number(change.old, "max_time_travel_hours"), get_number(change.new, "max_time_travel_hours")
     if hours[0] and hours[1] and hours[1] < hours[0]:
-        told = (
+        sentence = (
             f"deleted data of dataset {name} can be restored for {hours[1]:g} hours instead of {hours[0]:g}"
         )
-        yield _retention_finding(change, context, told, shorter=True)
+        yield _retention_finding(change, context, sentence, shorter=True)
     if get_flag(change.new, "delete_contents_on_destroy") and not get_flag(
         change.old, "delete_contents_on_destroy"
     ):
-        told = f"from now on, destroying dataset {name} deletes its tables (delete_contents_on_destroy)"
-        yield _retention_finding(change, context, told, shorter=True)
+        sentence = f"from now on, destroying dataset {name} deletes its tables (delete_contents_on_destroy)"
+        yield _retention_finding(change, context, sentence, shorter=True)
 
 
 def _retention_finding(change: Change, context: Context, sentence: str, *, shorter: bool) -> Finding:
@@ -85,12 +85,15 @@ def _destruction_finding(change: Change, context: Context, name: str) -> Finding
     moved = get_text(change.old, "location").lower() != get_text(change.new, "location").lower()
     because = " because its location changes" if verb == "replaced" and moved else ""
     if get_flag(change.old, "delete_contents_on_destroy"):
-        told = f"dataset {name} is {verb}{because}, with all its tables, including those that Terraform does not manage"
-        return destruction_finding(
-            change, context, told, size=95, undo=UNDROP, deleted_with=inside, noun="table"
+        sentence = (
+            f"dataset {name} is {verb}{because}, with all its tables, including those that Terraform does "
+            "not manage"
         )
-    told = f"dataset {name} is {verb}{because}: the apply fails unless it is empty"
-    return destruction_finding(change, context, told, size=60, undo=NO, deleted_with=inside, noun="table")
+        return destruction_finding(
+            change, context, sentence, size=95, undo=UNDROP, deleted_with=inside, noun="table"
+        )
+    sentence = f"dataset {name} is {verb}{because}: the apply fails unless it is empty"
+    return destruction_finding(change, context, sentence, size=60, undo=NO, deleted_with=inside, noun="table")
 
 
 def _is_in_dataset(other: Change, dataset: Change, context: Context) -> bool:

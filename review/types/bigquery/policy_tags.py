@@ -20,13 +20,13 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     old, new = (
         dict(_read_tags(parse_columns(side.get("schema")) or [])) for side in (change.old, change.new)
     )
-    gone = [name for name, tags in old.items() if name in new and tags and not new[name]]
+    removed = [name for name, tags in old.items() if name in new and tags and not new[name]]
     others = [name for name, tags in old.items() if tags and new.get(name) and new[name] != tags]
     table = span(f"{get_text(change.present, 'dataset_id')}.{get_text(change.present, 'table_id')}")
-    if gone:
+    if removed:
         sentence = (
-            f"anyone who can read table {table} can now read {spans(gone, 5)}: "
-            f"{'its policy tag is' if len(gone) == 1 else 'their policy tags are'} removed"
+            f"anyone who can read table {table} can now read {spans(removed, 5)}: "
+            f"{'its policy tag is' if len(removed) == 1 else 'their policy tags are'} removed"
         )
         yield _finding(change, context, sentence, size=52)
     if others:

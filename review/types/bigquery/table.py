@@ -43,13 +43,13 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
 def _table_name(change: Change, context: Context) -> str:
     """`dataset.table`, as one would write it in a query."""
     dataset = get_value(change.present, "dataset_id")
-    told = (
+    sentence = (
         str(dataset)
         if is_known(dataset)
         else context.names.of(context.referenced_address(change, "dataset_id"))
     )
     table = get_value(change.present, "table_id")
-    return f"{told}.{table}" if told else str(table or context.names.of(change.address))
+    return f"{sentence}.{table}" if sentence else str(table or context.names.of(change.address))
 
 
 def _holds_rows(change: Change) -> bool:
@@ -202,13 +202,18 @@ def _partitioning_findings(change: Change, context: Context, name: str) -> Itera
             )
         elif has and get_text(change.old, f"{block}.type") != get_text(change.new, f"{block}.type"):
             types = get_text(change.old, f"{block}.type"), get_text(change.new, f"{block}.type")
-            told = f"the partitions of {name} change from {span(types[0])} to {span(types[1])}: BigQuery refuses that"
-            yield _replacement_finding(change, context, f"{told} for a table that is there")
+            sentence = (
+                f"the partitions of {name} change from {span(types[0])} to {span(types[1])}: BigQuery "
+                "refuses that"
+            )
+            yield _replacement_finding(change, context, f"{sentence} for a table that is there")
     if get_flag(change.new, "require_partition_filter") and not get_flag(
         change.old, "require_partition_filter"
     ):
-        told = f"queries on {name} without a partition filter start to fail"
-        yield Finding(Kind.SERVICE, Severity.INTERRUPTED, context.where(change), told, address=change.address)
+        sentence = f"queries on {name} without a partition filter start to fail"
+        yield Finding(
+            Kind.SERVICE, Severity.INTERRUPTED, context.where(change), sentence, address=change.address
+        )
 
 
 def _replacement_finding(change: Change, context: Context, sentence: str) -> Finding:
@@ -223,12 +228,12 @@ def _clustering_findings(change: Change, context: Context, name: str) -> Iterato
     if old != new:
         columns = ", ".join(span(each) for each in new) or "nothing"
         before = ", ".join(span(each) for each in old) or "nothing"
-        told = f"table {name} is clustered by {columns} instead of {before}"
+        sentence = f"table {name} is clustered by {columns} instead of {before}"
         yield Finding(
             Kind.DATA,
             Severity.CHANGE,
             context.where(change),
-            f"{told} (in place, for new data only)",
+            f"{sentence} (in place, for new data only)",
             address=change.address,
         )
 
@@ -243,9 +248,9 @@ def _query_findings(change: Change, context: Context, name: str) -> Iterator[Fin
             if is_known(old) and is_known(new)
             else ()
         )
-        told = f"the query of {noun} {name} changes, and so do its results"
+        sentence = f"the query of {noun} {name} changes, and so do its results"
         yield Finding(
-            Kind.DATA, Severity.CARE, context.where(change), told, details=details, address=change.address
+            Kind.DATA, Severity.CARE, context.where(change), sentence, details=details, address=change.address
         )
 
 
@@ -265,16 +270,16 @@ def _expiration_findings(change: Change, context: Context, name: str) -> Iterato
         )
     elif old != new:
         now = f"deleted after {format_duration(new / 1000)}" if new else "no longer deleted"
-        told = f"partitions of {name} are {now}; before: after {format_duration(old / 1000)}"
-        yield Finding(Kind.DATA, Severity.CHANGE, context.where(change), told, address=change.address)
+        sentence = f"partitions of {name} are {now}; before: after {format_duration(old / 1000)}"
+        yield Finding(Kind.DATA, Severity.CHANGE, context.where(change), sentence, address=change.address)
     times = get_number(change.old, "expiration_time"), get_number(change.new, "expiration_time")
     if times[1] and times[1] != times[0]:
-        told = f"table {name} expires, with all its rows, at {_format_time(times[1])}"
+        sentence = f"table {name} expires, with all its rows, at {_format_time(times[1])}"
         yield Finding(
             Kind.DATA,
             Severity.LOSS,
             context.where(change),
-            told,
+            sentence,
             undo=BY_HAND,
             size=47,
             address=change.address,

@@ -29,10 +29,15 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     for path, words in RESTARTS.items():
         old, new = get_text(change.old, path), get_text(change.new, path)
         if old != new:
-            told = f"restarts and is unavailable meanwhile: {words} {span(old)} → {span(new)}"
+            sentence = f"restarts and is unavailable meanwhile: {words} {span(old)} → {span(new)}"
             undo = NO if path == "database_version" else YES
             yield Finding(
-                Kind.SERVICE, Severity.INTERRUPTED, context.where(change), told, undo, address=change.address
+                Kind.SERVICE,
+                Severity.INTERRUPTED,
+                context.where(change),
+                sentence,
+                undo,
+                address=change.address,
             )
     for path, words in ((f"{BACKUP}.enabled", "is no longer backed up"), (f"{BACKUP}.point_in_time_recovery_enabled",
                         "can no longer be restored to a point in time, only from a backup")):  # fmt: skip
@@ -45,26 +50,28 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         for side in (change.old, change.new)
     ]
     if kept[0] and kept[1] and kept[1] < kept[0]:
-        told = f"keeps {kept[1]:g} backups instead of {kept[0]:g}: older ones are deleted"
+        sentence = f"keeps {kept[1]:g} backups instead of {kept[0]:g}: older ones are deleted"
         yield Finding(
-            Kind.DATA, Severity.LOSS, context.where(change), told, NO, size=31, address=change.address
+            Kind.DATA, Severity.LOSS, context.where(change), sentence, NO, size=31, address=change.address
         )
 
 
 def _access_findings(change: Change, context: Context) -> Iterator[Finding]:
     path = "settings.ip_configuration.ipv4_enabled"
     if change.before is not None and get_flag(change.new, path) and not get_flag(change.old, path):
-        told = "gets a public address; its authorized networks and accounts decide who can connect"
+        sentence = "gets a public address; its authorized networks and accounts decide who can connect"
         yield Finding(
-            Kind.ACCESS, Severity.WIDENED, context.where(change), told, size=33, address=change.address
+            Kind.ACCESS, Severity.WIDENED, context.where(change), sentence, size=33, address=change.address
         )
     before, after = (
         Addresses.of(get_text(each, "value") for each in get_blocks(side, NETWORKS))
         for side in (change.old, change.new)
     )
     if not after.within(before):
-        told = f"{after.words} can connect to it from now on{f'; before: {before.words}' if before else ''}"
+        sentence = (
+            f"{after.words} can connect to it from now on{f'; before: {before.words}' if before else ''}"
+        )
         size = 72 if after.is_public else 24
         yield Finding(
-            Kind.ACCESS, Severity.WIDENED, context.where(change), told, size=size, address=change.address
+            Kind.ACCESS, Severity.WIDENED, context.where(change), sentence, size=size, address=change.address
         )

@@ -30,11 +30,9 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
             {get_text(each, "family") for each in get_blocks(side, "column_family")}
             for side in (change.old, change.new)
         )
-        if change.before is not None and (gone := sorted(old - new)):
-            many = len(gone) > 1
-            words = (
-                f"column {'families' if many else 'family'} {spans(gone)} {'are' if many else 'is'} dropped"
-            )
+        if change.before is not None and (removed := sorted(old - new)):
+            many = len(removed) > 1
+            words = f"column {'families' if many else 'family'} {spans(removed)} {'are' if many else 'is'} dropped"
             yield _loss_finding(change, context, f"{words}: every cell in {'them' if many else 'it'} is lost")
     elif change.type == "google_bigtable_gc_policy":
         yield from _garbage_collection_findings(change, context)

@@ -47,15 +47,20 @@ def _service_account_findings(change: Change, context: Context) -> Iterator[Find
         or context.names.of(change.address)
     )
     if change.action == "replace":
-        told = f"service account {name} is deleted and recreated: all its grants are lost, even those outside this plan"
-        yield _finding(change, context, Severity.INTERRUPTED, told, NO)
+        sentence = (
+            f"service account {name} is deleted and recreated: all its grants are lost, even those outside "
+            "this plan"
+        )
+        yield _finding(change, context, Severity.INTERRUPTED, sentence, NO)
     elif change.action == "delete":
-        told = f"service account {name} is deleted: workloads that run as it fail, and its grants are lost"
-        yield _finding(change, context, Severity.INTERRUPTED, told, "manually, within 30 days (undelete)")
+        sentence = (
+            f"service account {name} is deleted: workloads that run as it fail, and its grants are lost"
+        )
+        yield _finding(change, context, Severity.INTERRUPTED, sentence, "manually, within 30 days (undelete)")
     elif change.action == "update" and get_flag(change.old, "disabled") != get_flag(change.new, "disabled"):
         off = get_flag(change.new, "disabled")
-        told = f"service account {name} is {'disabled: workloads that run as it fail' if off else 'enabled again'}"
-        yield _finding(change, context, Severity.INTERRUPTED if off else Severity.WIDENED, told)
+        sentence = f"service account {name} is {'disabled: workloads that run as it fail' if off else 'enabled again'}"
+        yield _finding(change, context, Severity.INTERRUPTED if off else Severity.WIDENED, sentence)
 
 
 def _key_findings(change: Change, context: Context) -> Iterator[Finding]:
@@ -63,8 +68,10 @@ def _key_findings(change: Change, context: Context) -> Iterator[Finding]:
     if change.type == "google_storage_hmac_key":
         account = context.format_argument(change, change.present, "service_account_email")
     if change.after is not None and "create" in change.actions:
-        told = f"a key of service account {account} is created: anyone with the key can act as the account"
-        yield _finding(change, context, Severity.WIDENED, told, "yes; delete the key", size=40)
+        sentence = (
+            f"a key of service account {account} is created: anyone with the key can act as the account"
+        )
+        yield _finding(change, context, Severity.WIDENED, sentence, "yes; delete the key", size=40)
     states = get_text(change.old, "state"), get_text(change.new, "state")
     if change.action == "update" and states[0] != states[1]:
         on = states[1] == "ACTIVE"
@@ -73,15 +80,15 @@ def _key_findings(change: Change, context: Context) -> Iterator[Finding]:
             if on
             else "deactivated: clients that use it cannot authenticate"
         )
-        told = f"a key of service account {account} is {verb}"
+        sentence = f"a key of service account {account} is {verb}"
         yield _finding(
-            change, context, Severity.WIDENED if on else Severity.INTERRUPTED, told, size=40 if on else 0
+            change, context, Severity.WIDENED if on else Severity.INTERRUPTED, sentence, size=40 if on else 0
         )
     if change.destroys:
-        told = (
+        sentence = (
             f"a key of service account {account} is deleted: clients that use it can no longer authenticate"
         )
-        yield _finding(change, context, Severity.INTERRUPTED, told, NO)
+        yield _finding(change, context, Severity.INTERRUPTED, sentence, NO)
 
 
 def _custom_role_findings(change: Change, context: Context) -> Iterator[Finding]:
@@ -94,25 +101,25 @@ def _custom_role_findings(change: Change, context: Context) -> Iterator[Finding]
         not is_known(get_value(change.new, "permissions"))
         and get_value(change.new, "permissions") is not None
     ):
-        told = f"the permissions of custom role {name} are known only after the apply"
-        yield _finding(change, context, Severity.WIDENED, told, size=20)
+        sentence = f"the permissions of custom role {name} are known only after the apply"
+        yield _finding(change, context, Severity.WIDENED, sentence, size=20)
         return
     old, new = get_texts(change.old, "permissions"), get_texts(change.new, "permissions")
-    come, gone = sorted(set(new) - set(old)), sorted(set(old) - set(new))
+    added, removed = sorted(set(new) - set(old)), sorted(set(old) - set(new))
     if change.before is None:
-        told = f"custom role {name} is created: {spans(come)}; it has no effect until it is granted"
-        yield _finding(change, context, Severity.CHANGE, told)
+        sentence = f"custom role {name} is created: {spans(added)}; it has no effect until it is granted"
+        yield _finding(change, context, Severity.CHANGE, sentence)
     elif change.after is None:
-        told = f"custom role {name} is deleted: members with this role can no longer use {spans(gone)}"
-        yield _finding(change, context, Severity.CHANGE, told, "manually, within 7 days (undelete)")
+        sentence = f"custom role {name} is deleted: members with this role can no longer use {spans(removed)}"
+        yield _finding(change, context, Severity.CHANGE, sentence, "manually, within 7 days (undelete)")
     else:
-        if come:
+        if added:
             holders = _count_holders(change, context)
-            told = f"members with custom role {name}{holders} can now also use {spans(come)}"
-            yield _finding(change, context, Severity.WIDENED, told, size=34)
-        if gone:
-            told = f"members with custom role {name} can no longer use {spans(gone)}"
-            yield _finding(change, context, Severity.CHANGE, told)
+            sentence = f"members with custom role {name}{holders} can now also use {spans(added)}"
+            yield _finding(change, context, Severity.WIDENED, sentence, size=34)
+        if removed:
+            sentence = f"members with custom role {name} can no longer use {spans(removed)}"
+            yield _finding(change, context, Severity.CHANGE, sentence)
 
 
 def _count_holders(change: Change, context: Context) -> str:
@@ -128,24 +135,28 @@ def _pool_findings(change: Change, context: Context) -> Iterator[Finding]:
     if change.destroys:
         fails = "its id cannot be used again for 30 days"
         again = f"deleted; {fails}" if change.action == "delete" else f"replaced, which fails: {fails}"
-        told = f"{'provider' if is_provider else 'pool'} of workload identities {name} is {again}"
-        yield _finding(change, context, Severity.INTERRUPTED, told, "manually, within 30 days (undelete)")
+        sentence = f"{'provider' if is_provider else 'pool'} of workload identities {name} is {again}"
+        yield _finding(change, context, Severity.INTERRUPTED, sentence, "manually, within 30 days (undelete)")
         return
     if not is_provider:
         return
     old, new = get_text(change.old, "attribute_condition"), get_text(change.new, "attribute_condition")
     if change.before is None:
         limit = f"if {span(new, 300)}" if new else "any identity of its issuer: it has no condition"
-        told = f"external identities can authenticate through {name}, {limit}"
+        sentence = f"external identities can authenticate through {name}, {limit}"
         yield _finding(
-            change, context, Severity.WIDENED if not new else Severity.CARE, told, size=48 if not new else 0
+            change,
+            context,
+            Severity.WIDENED if not new else Severity.CARE,
+            sentence,
+            size=48 if not new else 0,
         )
     elif old != new:
         limit = f"only if {span(new, 300)}" if new else "any identity of its issuer"
         before = f"only if {span(old, 300)}" if old else "without a condition"
-        told = f"external identities can authenticate through {name}, {limit}; before: {before}"
+        sentence = f"external identities can authenticate through {name}, {limit}; before: {before}"
         yield _finding(
-            change, context, Severity.CHANGE if new and not old else Severity.WIDENED, told, size=48
+            change, context, Severity.CHANGE if new and not old else Severity.WIDENED, sentence, size=48
         )
     for path, what in (
         ("oidc.issuer_uri", "issuer"),
@@ -154,5 +165,5 @@ def _pool_findings(change: Change, context: Context) -> Iterator[Finding]:
     ):
         before_, after_ = get_value(change.old, path), get_value(change.new, path)
         if change.before is not None and before_ != after_ and (before_ or after_):
-            told = f"{name} trusts another {what} from now on: {span(after_)}; before: {span(before_)}"
-            yield _finding(change, context, Severity.WIDENED, told, size=47)
+            sentence = f"{name} trusts another {what} from now on: {span(after_)}; before: {span(before_)}"
+            yield _finding(change, context, Severity.WIDENED, sentence, size=47)

@@ -86,8 +86,8 @@ def _find_resource(change: Change, values: Values, context: Context, kind: str) 
     names = names or [key for key in ABOVE if key in values]
     if kind == "table":
         names = [key for key in ("dataset_id", "table_id") if key in values]
-    told = [_resource_name(change, values, context, name) for name in names]
-    return ".".join(each for each in told if each) or "(unknown)"
+    parts = [_resource_name(change, values, context, name) for name in names]
+    return ".".join(each for each in parts if each) or "(unknown)"
 
 
 def _resource_name(change: Change, values: Values, context: Context, argument: str) -> str:

@@ -34,10 +34,13 @@ def _deletion_findings(change: Change, context: Context) -> Iterator[Finding]:
     ]
     noun = "network" if change.type.endswith("_network") else "subnetwork"
     verb = "replaced" if change.action == "replace" else "deleted"
-    told = f"{noun} {name} is {verb}: resources in it lose connectivity"
+    sentence = f"{noun} {name} is {verb}: resources in it lose connectivity"
     if hanging:
-        told = f"{told}; the apply fails part-way, because {plural(len(hanging), 'resource')} of the plan still use it"
-    finding = destruction_finding(change, context, told, size=0, severity=Severity.INTERRUPTED)
+        sentence = (
+            f"{sentence}; the apply fails part-way, because {plural(len(hanging), 'resource')} of the plan "
+            "still use it"
+        )
+    finding = destruction_finding(change, context, sentence, size=0, severity=Severity.INTERRUPTED)
     yield Finding(
         Kind.SERVICE, Severity.INTERRUPTED, finding.where, finding.sentence, size=10, address=change.address
     )

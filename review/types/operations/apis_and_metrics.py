@@ -17,9 +17,12 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     if change.type == "google_project_service":
         if change.destroys and get_flag(change.old, "disable_on_destroy", default=True):
             name = span(get_text(change.old, "service"))
-            told = f"API {name} is disabled: everything in the project that uses it fails"
-            yield Finding(Kind.SERVICE, Severity.INTERRUPTED, where, told, size=8, address=change.address)
+            sentence = f"API {name} is disabled: everything in the project that uses it fails"
+            yield Finding(Kind.SERVICE, Severity.INTERRUPTED, where, sentence, size=8, address=change.address)
     elif change.action == "update" and get_text(change.old, "name") != get_text(change.new, "name"):
         names = span(get_text(change.old, "name")), span(get_text(change.new, "name"))
-        told = f"metric {names[0]} is not renamed: {names[1]} is created, and the old one stays without being managed"
-        yield Finding(Kind.SERVICE, Severity.CARE, where, told, undo="manually", address=change.address)
+        sentence = (
+            f"metric {names[0]} is not renamed: {names[1]} is created, and the old one stays without being "
+            "managed"
+        )
+        yield Finding(Kind.SERVICE, Severity.CARE, where, sentence, undo="manually", address=change.address)

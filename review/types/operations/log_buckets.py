@@ -20,10 +20,12 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         now, then = format_duration(new * DAY), format_duration(old * DAY)
         ending = ": older ones are deleted" if new < old else ""
         severity = Severity.LOSS if new < old else Severity.CHANGE
-        told = f"logs in it are kept for {now} instead of {then}{ending}"
-        yield Finding(Kind.DATA, severity, context.where(change), told, NO, size=28, address=change.address)
+        sentence = f"logs in it are kept for {now} instead of {then}{ending}"
+        yield Finding(
+            Kind.DATA, severity, context.where(change), sentence, NO, size=28, address=change.address
+        )
     if get_flag(change.new, "locked") and not get_flag(change.old, "locked"):
-        told = (
+        sentence = (
             "its retention is locked: it can never be shortened, nor the bucket deleted while it holds logs"
         )
-        yield Finding(Kind.DATA, Severity.CARE, context.where(change), told, NO, address=change.address)
+        yield Finding(Kind.DATA, Severity.CARE, context.where(change), sentence, NO, address=change.address)

@@ -28,20 +28,20 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     name = span(get_text(change.present, "repository_id") or context.names.of(change.address))
     if change.destroys:
         verb = "replaced" if change.action == "replace" else "deleted"
-        told = f"repository {name} is {verb}, with all its images and packages"
+        sentence = f"repository {name} is {verb}, with all its images and packages"
         running = [each for each in context.of_type(*WORKLOADS) if _uses_repository(each, change)]
         if running:
             places = ", ".join(context.where(each) for each in running[:4])
-            told = f"{told}; {places} cannot start new instances until their images are pushed again"
-        yield destruction_finding(change, context, told, size=65, undo=NO)
+            sentence = f"{sentence}; {places} cannot start new instances until their images are pushed again"
+        yield destruction_finding(change, context, sentence, size=65, undo=NO)
     if change.before is None or change.after is None:
         return
     yield from _cleanup_findings(change, context, name)
     if get_flag(change.old, "docker_config.immutable_tags") and not get_flag(
         change.new, "docker_config.immutable_tags"
     ):
-        told = f"tags in repository {name} can be moved to other images from now on"
-        yield Finding(Kind.CODE, Severity.CARE, context.where(change), told, address=change.address)
+        sentence = f"tags in repository {name} can be moved to other images from now on"
+        yield Finding(Kind.CODE, Severity.CARE, context.where(change), sentence, address=change.address)
 
 
 def _uses_repository(workload: Change, repository: Change) -> bool:
@@ -85,11 +85,11 @@ def _cleanup_findings(change: Change, context: Context, name: str) -> Iterator[F
     for policy in sorted(new):
         if new[policy] != old.get(policy) or (get_flag(change.old, "cleanup_policy_dry_run") and not dry):
             before = f"; before: {old[policy] or 'all'}" if policy in old else ""
-            told = f"images in repository {name} {new[policy] or 'of every kind'} are deleted from now on{before}"
+            sentence = f"images in repository {name} {new[policy] or 'of every kind'} are deleted from now on{before}"
             severity = Severity.CHANGE if dry else Severity.LOSS
-            told = f"{told} (dry run: cleanup_policy_dry_run)" if dry else told
+            sentence = f"{sentence} (dry run: cleanup_policy_dry_run)" if dry else sentence
             yield Finding(
-                Kind.DATA, severity, context.where(change), told, undo=NO, size=25, address=change.address
+                Kind.DATA, severity, context.where(change), sentence, undo=NO, size=25, address=change.address
             )
     kept = [
         {
@@ -100,5 +100,9 @@ def _cleanup_findings(change: Change, context: Context, name: str) -> Iterator[F
         for side in (change.old, change.new)
     ]
     for policy in sorted(kept[0] - kept[1]):
-        told = f"images that policy {span(policy)} of repository {name} kept may be cleaned up from now on"
-        yield Finding(Kind.DATA, Severity.CARE, context.where(change), told, undo=NO, address=change.address)
+        sentence = (
+            f"images that policy {span(policy)} of repository {name} kept may be cleaned up from now on"
+        )
+        yield Finding(
+            Kind.DATA, Severity.CARE, context.where(change), sentence, undo=NO, address=change.address
+        )

@@ -71,12 +71,17 @@ def _destruction_finding(change: Change, context: Context, name: str) -> Finding
     kept = get_number(change.old, "soft_delete_policy.retention_duration_seconds")
     undo = f"manually, for {format_duration(kept)}: soft delete is on" if kept else NO
     if get_flag(change.old, "force_destroy"):
-        told = f"bucket {name} is {verb}{because}, with all its objects, including those that Terraform does not manage"
-        return destruction_finding(
-            change, context, told, size=90, undo=undo, deleted_with=inside, noun="object"
+        sentence = (
+            f"bucket {name} is {verb}{because}, with all its objects, including those that Terraform does "
+            "not manage"
         )
-    told = f"bucket {name} is {verb}{because}: the apply fails unless it is empty"
-    return destruction_finding(change, context, told, size=60, undo=undo, deleted_with=inside, noun="object")
+        return destruction_finding(
+            change, context, sentence, size=90, undo=undo, deleted_with=inside, noun="object"
+        )
+    sentence = f"bucket {name} is {verb}{because}: the apply fails unless it is empty"
+    return destruction_finding(
+        change, context, sentence, size=60, undo=undo, deleted_with=inside, noun="object"
+    )
 
 
 def _is_changed(change: Change, key: str) -> bool:
@@ -106,10 +111,10 @@ def list_deletion_rules(values: Values) -> list[tuple[str, float | None, str]]:
         if not age and not get_flag(condition, "send_age_if_zero"):
             age = None  # the provider's way to say that there is none
         words = [f"{_format_days(age)} after creation"] if age is not None else []
-        for key, told in CONDITIONS.items():
+        for key, sentence in CONDITIONS.items():
             value = get_text(condition, key)
             if value and value not in ("0", "ANY"):
-                words.append(told.format(span(value)))
+                words.append(sentence.format(span(value)))
         found.append((whose, age if len(words) <= 1 else None, " and ".join(words) or "at once"))
     return found
 
@@ -156,8 +161,8 @@ def _lifecycle_findings(change: Change, context: Context, name: str) -> Iterator
         )
     for whose, _, words in old:
         if not any(each[0] == whose for each in new):
-            told = f"{whose} of bucket {name} are no longer deleted ({words}): they are kept and billed"
-            yield Finding(Kind.DATA, Severity.CHANGE, context.where(change), told, address=change.address)
+            sentence = f"{whose} of bucket {name} are no longer deleted ({words}): they are kept and billed"
+            yield Finding(Kind.DATA, Severity.CHANGE, context.where(change), sentence, address=change.address)
 
 
 def _describe_soft_delete(change: Change) -> str:
@@ -169,11 +174,14 @@ def _recovery_findings(change: Change, context: Context, name: str) -> Iterator[
     soft = "soft_delete_policy.retention_duration_seconds"
     old, new = get_number(change.old, soft), get_number(change.new, soft)
     if old is not None and new is not None and new < old:
-        told = f"deleted objects of bucket {name} can be restored for {format_duration(new)} instead of {format_duration(old)}"
+        sentence = (
+            f"deleted objects of bucket {name} can be restored for {format_duration(new)} instead of "
+            f"{format_duration(old)}"
+        )
         yield _care_finding(
             change,
             context,
-            told
+            sentence
             if new
             else f"deleted objects of bucket {name} can no longer be restored; before: for {format_duration(old)}",
         )
@@ -181,17 +189,17 @@ def _recovery_findings(change: Change, context: Context, name: str) -> Iterator[
     old, new = get_number(change.old, held), get_number(change.new, held)
     if old and (new or 0) < old:
         now = f"retained for {format_duration(new)} instead of" if new else "no longer retained; before: for"
-        told = f"objects of bucket {name} are {now} {format_duration(old)}"
-        yield _care_finding(change, context, told)
+        sentence = f"objects of bucket {name} are {now} {format_duration(old)}"
+        yield _care_finding(change, context, sentence)
     elif new and (old or 0) < new:
-        told = f"objects of bucket {name} cannot be deleted for {format_duration(new)} after creation"
-        yield Finding(Kind.DATA, Severity.CARE, context.where(change), told, address=change.address)
+        sentence = f"objects of bucket {name} cannot be deleted for {format_duration(new)} after creation"
+        yield Finding(Kind.DATA, Severity.CARE, context.where(change), sentence, address=change.address)
     if get_flag(change.new, "retention_policy.is_locked") and not get_flag(
         change.old, "retention_policy.is_locked"
     ):
-        told = f"the retention of bucket {name} is locked: it can never be shortened or removed"
+        sentence = f"the retention of bucket {name} is locked: it can never be shortened or removed"
         yield Finding(
-            Kind.DATA, Severity.CARE, context.where(change), told, undo=NO, size=9, address=change.address
+            Kind.DATA, Severity.CARE, context.where(change), sentence, undo=NO, size=9, address=change.address
         )
     if get_flag(change.old, "versioning.enabled") and not get_flag(change.new, "versioning.enabled"):
         yield _care_finding(
@@ -212,8 +220,8 @@ def _care_finding(change: Change, context: Context, sentence: str) -> Finding:
 
 def _new_bucket_findings(change: Change, context: Context, name: str) -> Iterator[Finding]:
     if get_text(change.new, "public_access_prevention") not in ("enforced", ""):
-        told = f"new bucket {name} can be made public: public access prevention is not enforced"
-        yield Finding(Kind.ACCESS, Severity.CARE, context.where(change), told, address=change.address)
+        sentence = f"new bucket {name} can be made public: public access prevention is not enforced"
+        yield Finding(Kind.ACCESS, Severity.CARE, context.where(change), sentence, address=change.address)
 
 
 def _access_findings(change: Change, context: Context, name: str) -> Iterator[Finding]:
@@ -226,13 +234,13 @@ def _access_findings(change: Change, context: Context, name: str) -> Iterator[Fi
             30,
         )
     elif get_text(change.new, prevention) == "enforced" != get_text(change.old, prevention):
-        told = f"bucket {name} can no longer be public, whatever is granted"
-        yield Finding(Kind.ACCESS, Severity.CHANGE, context.where(change), told, address=change.address)
+        sentence = f"bucket {name} can no longer be public, whatever is granted"
+        yield Finding(Kind.ACCESS, Severity.CHANGE, context.where(change), sentence, address=change.address)
     if get_flag(change.old, "uniform_bucket_level_access") and not get_flag(
         change.new, "uniform_bucket_level_access"
     ):
-        told = f"objects of bucket {name} can be shared by access lists (ACLs) in addition to IAM"
-        yield _widening_finding(change, context, told, 28)
+        sentence = f"objects of bucket {name} can be shared by access lists (ACLs) in addition to IAM"
+        yield _widening_finding(change, context, sentence, 28)
     if get_text(change.old, "ip_filter.mode") == "Enabled" != get_text(change.new, "ip_filter.mode"):
         yield _widening_finding(
             change, context, f"bucket {name} is reachable from every address: its IP filter is turned off", 32

@@ -21,21 +21,21 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     bucket = span(get_text(change.present, "bucket") or "(unknown)")
     if change.action == "delete":
         if not change.deposed:
-            told = f"object {name} of bucket {bucket} is deleted"
+            sentence = f"object {name} of bucket {bucket} is deleted"
             undo = (
                 "by applying the configuration that declared it"
                 if get_text(change.old, "source")
                 else "not known"
             )
-            yield destruction_finding(change, context, told, size=30, undo=undo)
+            yield destruction_finding(change, context, sentence, size=30, undo=undo)
         return
     if change.action == "replace" and _deletes_new_object(change):
-        told = (
+        sentence = (
             f"object {name} of bucket {bucket} is uploaded and then deleted: it is replaced under the same name, the "
             "new one first, so the deletion removes the new one; change the name when the content changes"
         )
         yield destruction_finding(
-            change, context, told, size=52, undo="by applying again, which uploads it again"
+            change, context, sentence, size=52, undo="by applying again, which uploads it again"
         )
     if change.action in ("replace", "update"):
         yield _code_finding(change, context)
@@ -60,7 +60,7 @@ def _code_finding(change: Change, context: Context) -> Finding:
     ):
         before = None  # a file of this name is there, but not the one that is deployed
     after = context.lookup(new, "after") if new else None
-    told = compare_archives(before, after, context.plan.secrets.mask)
+    sentence = compare_archives(before, after, context.plan.secrets.mask)
     runs = find_users(change, context)
     where = context.where(runs[0]) if len(runs) == 1 else context.where(change)
     live = (
@@ -73,9 +73,9 @@ def _code_finding(change: Change, context: Context) -> Finding:
         Kind.CODE,
         Severity.CODE,
         where,
-        f"{live}: {told.summary}",
+        f"{live}: {sentence.summary}",
         size=10 if runs else 1,
-        details=told.details(where),
+        details=sentence.details(where),
         address=change.address,
     )
 
@@ -89,5 +89,5 @@ def _first_deployment_findings(change: Change, context: Context) -> Iterator[Fin
     if runs:
         files = f": {plural(len(after.files), 'file')}" if after is not None and not after.problem else ""
         where = ", ".join(context.where(each) for each in runs[:4])
-        told = f"new code goes live for the first time, from {context.where(change)}{files}"
-        yield Finding(Kind.CODE, Severity.CODE, where, told, size=9, address=change.address)
+        sentence = f"new code goes live for the first time, from {context.where(change)}{files}"
+        yield Finding(Kind.CODE, Severity.CODE, where, sentence, size=9, address=change.address)

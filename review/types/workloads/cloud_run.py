@@ -75,9 +75,11 @@ def index_containers(values: Values) -> dict[str, Values]:
 
 
 def _public_invoker_finding(change: Change, context: Context) -> Finding:
-    told = "anyone who can reach it can call it: the IAM check of callers is disabled (invoker_iam_disabled)"
+    sentence = (
+        "anyone who can reach it can call it: the IAM check of callers is disabled (invoker_iam_disabled)"
+    )
     return Finding(
-        Kind.ACCESS, Severity.WIDENED, context.where(change), told, size=88, address=change.address
+        Kind.ACCESS, Severity.WIDENED, context.where(change), sentence, size=88, address=change.address
     )
 
 
@@ -85,14 +87,14 @@ def _image_findings(change: Change, context: Context, old: str, new: str, of: st
     if old == new:
         return
     source = find_source(new, context)
-    told = f"image{of} {span(old or 'none')} → {span(new or 'none')}"
+    sentence = f"image{of} {span(old or 'none')} → {span(new or 'none')}"
     if source is None:
-        told = f"{told}; its source is not in this plan"
+        sentence = f"{sentence}; its source is not in this plan"
     else:
-        told = f"{told}, built from {context.where(source)}"
+        sentence = f"{sentence}, built from {context.where(source)}"
     if source is not None and source.action in ("replace", "update"):
         before = context.lookup(get_text(source.old, "source"), "before")
         after = context.lookup(get_text(source.new, "source"), "after")
         code = compare_archives(before, after, context.plan.secrets.mask)
-        told = f"{told}; changes: {code.summary}"
-    yield Finding(Kind.CODE, Severity.CODE, context.where(change), told, size=8, address=change.address)
+        sentence = f"{sentence}; changes: {code.summary}"
+    yield Finding(Kind.CODE, Severity.CODE, context.where(change), sentence, size=8, address=change.address)

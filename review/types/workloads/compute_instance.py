@@ -20,12 +20,12 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         for side in (change.old, change.new)
     )
     if new > old:
-        told = "gets a public address; firewall rules decide who can reach it"
-        yield Finding(Kind.ACCESS, Severity.WIDENED, where, told, size=29, address=change.address)
+        sentence = "gets a public address; firewall rules decide who can reach it"
+        yield Finding(Kind.ACCESS, Severity.WIDENED, where, sentence, size=29, address=change.address)
     if change.before is None or change.after is None:
         return
     kinds = get_text(change.old, "machine_type"), get_text(change.new, "machine_type")
     if kinds[0] != kinds[1] and change.action == "update":
-        told = f"is stopped and started again: machine type {span(kinds[0])} → {span(kinds[1])}"
-        yield Finding(Kind.SERVICE, Severity.INTERRUPTED, where, told, address=change.address)
+        sentence = f"is stopped and started again: machine type {span(kinds[0])} → {span(kinds[1])}"
+        yield Finding(Kind.SERVICE, Severity.INTERRUPTED, where, sentence, address=change.address)
     yield from identity_findings(change, context, "service_account.email")

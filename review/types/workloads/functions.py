@@ -88,19 +88,22 @@ def _source_findings(change: Change, context: Context) -> Iterator[Finding]:
     for path in ("build_config.source.storage_source.object", "source_archive_object"):
         old, new = get_text(change.old, path), get_text(change.new, path)
         if old != new:
-            told = f"is rebuilt from {span(new or '(unknown)')} instead of {span(old)}; the old one serves meanwhile"
+            sentence = (
+                f"is rebuilt from {span(new or '(unknown)')} instead of {span(old)}; the old one serves "
+                "meanwhile"
+            )
             yield Finding(
-                Kind.SERVICE, Severity.CHANGE, context.where(change), told, size=3, address=change.address
+                Kind.SERVICE, Severity.CHANGE, context.where(change), sentence, size=3, address=change.address
             )
 
 
 def _runtime_findings(change: Change, context: Context) -> Iterator[Finding]:
-    told = [
+    parts = [
         f"{words} {span(get_text(change.old, path))} → {span(get_text(change.new, path))}"
         for path, words in RUNTIME.items()
         if get_text(change.old, path) != get_text(change.new, path)
     ]
-    if told:
+    if parts:
         yield Finding(
-            Kind.CODE, Severity.CODE, context.where(change), "; ".join(told), size=6, address=change.address
+            Kind.CODE, Severity.CODE, context.where(change), "; ".join(parts), size=6, address=change.address
         )

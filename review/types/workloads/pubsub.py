@@ -42,7 +42,10 @@ def _verb(change: Change) -> str:
 
 def _topic_deletion(change: Change, context: Context, name: str) -> Finding:
     """A topic's subscriptions stay, attached to nothing, unless they are made anew as well."""
-    told = f"topic {name} is {_verb(change)}: messages published until its subscriptions are attached again are lost"
+    sentence = (
+        f"topic {name} is {_verb(change)}: messages published until its subscriptions are attached again "
+        "are lost"
+    )
     orphans = [
         each
         for each in context.of_type("google_pubsub_subscription")
@@ -53,8 +56,8 @@ def _topic_deletion(change: Change, context: Context, name: str) -> Finding:
     if orphans:
         names = spans([context.names.of(each.address) for each in orphans], 5)
         stay = "stays" if len(orphans) == 1 else "stay"
-        told = f"{told}; {plural(len(orphans), 'subscription')} {stay} without a topic: {names}"
-    return destruction_finding(change, context, told, size=45, undo=NO)
+        sentence = f"{sentence}; {plural(len(orphans), 'subscription')} {stay} without a topic: {names}"
+    return destruction_finding(change, context, sentence, size=45, undo=NO)
 
 
 def _is_subscribed(subscription: Change, topic: Change, context: Context) -> bool:
@@ -65,23 +68,32 @@ def _is_subscribed(subscription: Change, topic: Change, context: Context) -> boo
 
 
 def _subscription_deletion(change: Change, context: Context, name: str) -> Finding:
-    told = f"subscription {name} is {_verb(change)}: its undelivered messages are lost"
+    sentence = f"subscription {name} is {_verb(change)}: its undelivered messages are lost"
     if change.action == "replace":
-        told = f"{told}, and so are messages published before the new one exists"
-    return destruction_finding(change, context, told, size=43, undo=NO)
+        sentence = f"{sentence}, and so are messages published before the new one exists"
+    return destruction_finding(change, context, sentence, size=43, undo=NO)
 
 
 def _retention_findings(change: Change, context: Context, name: str, default: str) -> Iterator[Finding]:
     old, new = (parse_duration(get_text(side, RETENTION, default)) or 0 for side in (change.old, change.new))
     if new < old:
         now = f"kept for {format_duration(new)}" if new else "not kept"
-        told = f"messages of {name} are {now} instead of {format_duration(old)}: older messages are lost"
+        sentence = f"messages of {name} are {now} instead of {format_duration(old)}: older messages are lost"
         yield Finding(
-            Kind.DATA, Severity.LOSS, context.where(change), told, undo=NO, size=32, address=change.address
+            Kind.DATA,
+            Severity.LOSS,
+            context.where(change),
+            sentence,
+            undo=NO,
+            size=32,
+            address=change.address,
         )
     elif new > old:
-        told = f"messages of {name} are kept for {format_duration(new)}; before: {format_duration(old) if old else 'not kept'}"
-        yield Finding(Kind.DATA, Severity.CHANGE, context.where(change), told, address=change.address)
+        sentence = (
+            f"messages of {name} are kept for {format_duration(new)}; before: "
+            f"{format_duration(old) if old else 'not kept'}"
+        )
+        yield Finding(Kind.DATA, Severity.CHANGE, context.where(change), sentence, address=change.address)
 
 
 def _subscription_findings(change: Change, context: Context, name: str) -> Iterator[Finding]:
@@ -103,8 +115,10 @@ def _subscription_findings(change: Change, context: Context, name: str) -> Itera
         get_text(side, "push_config.oidc_token.service_account_email") for side in (change.old, change.new)
     )
     if old != new and get_blocks(change.new, "push_config"):
-        told = f"pushes of {name} authenticate as {span(new or 'nobody')} instead of {span(old or 'nobody')}"
-        yield finding(Severity.CHANGE, told, Kind.ACCESS)
+        summary = (
+            f"pushes of {name} authenticate as {span(new or 'nobody')} instead of {span(old or 'nobody')}"
+        )
+        yield finding(Severity.CHANGE, summary, Kind.ACCESS)
     if get_flag(change.old, "retain_acked_messages") and not get_flag(change.new, "retain_acked_messages"):
         yield finding(
             Severity.CARE, f"{name} no longer retains acknowledged messages: it cannot be replayed", Kind.DATA
@@ -114,9 +128,12 @@ def _subscription_findings(change: Change, context: Context, name: str) -> Itera
         yield finding(Severity.CARE, f"undeliverable messages of {name} no longer go to a dead-letter topic")
     old, new = (get_text(side, "expiration_policy.ttl") for side in (change.old, change.new))
     if old != new and new and get_blocks(change.new, "expiration_policy"):
-        told = f"subscription {name} expires after {format_duration(parse_duration(new))} without activity"
-        yield finding(Severity.CARE, told, Kind.DATA)
+        summary = f"subscription {name} expires after {format_duration(parse_duration(new))} without activity"
+        yield finding(Severity.CARE, summary, Kind.DATA)
     deadlines = get_text(change.old, "ack_deadline_seconds"), get_text(change.new, "ack_deadline_seconds")
     if deadlines[0] != deadlines[1]:
-        told = f"messages of {name} are redelivered after {span(deadlines[1])} seconds instead of {span(deadlines[0])}"
-        yield finding(Severity.CHANGE, told)
+        summary = (
+            f"messages of {name} are redelivered after {span(deadlines[1])} seconds instead of "
+            f"{span(deadlines[0])}"
+        )
+        yield finding(Severity.CHANGE, summary)

@@ -74,8 +74,8 @@ def _job_findings(change: Change, context: Context) -> Iterator[Finding]:
     for path in ACCOUNTS:
         if get_text(old, path) != get_text(new, path):
             before = span(get_text(old, path) or "nobody")
-            told_ = f"calls as {context.format_argument(change, new, path)} instead of {before}"
-            yield _finding(change, context, Severity.CHANGE, told_, Kind.ACCESS)
+            sentence = f"calls as {context.format_argument(change, new, path)} instead of {before}"
+            yield _finding(change, context, Severity.CHANGE, sentence, Kind.ACCESS)
 
 
 def _decode_body(body: object, context: Context) -> str:

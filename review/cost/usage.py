@@ -1,4 +1,4 @@
-"""One side of a plan, before or after, as what is paid for."""
+"""What exists before or after the apply, how often each part is called in a month, and at which prices."""
 
 import functools
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ KIB_A_GIB = 1024.0**2
 
 @dataclass(frozen=True)
 class CostLine:
-    """One thing that is paid for: dollars a month, and what they were counted from."""
+    """One part of the cost: dollars a month, and what they were computed from."""
 
     what: str
     month: float
@@ -29,13 +29,13 @@ class CostLine:
 
 @dataclass(frozen=True)
 class Usage:
-    """What is there, what it costs, and how often each thing is called in a month.
+    """The resources before or after the apply, the calls of each in a month, and the prices.
 
-    Filled in while it is counted: `unknown` is what cannot be told, address → why; `elsewhere` the regions without a
-    file of prices; `uncounted` types that only a user's prices would count.
+    The modules that count costs add what they cannot count: `unknown` is address → reason, `regions_without_prices`
+    the regions without a file of prices, `not_counted` the types that only a user's own prices would count.
     """
 
-    world: Inventory
+    inventory: Inventory
     book: PriceBook
     calls: dict[str, float]
     unknown: dict[str, str] = field(default_factory=dict)
@@ -60,13 +60,13 @@ class Usage:
 
     def name(self, address: str) -> str:
         """Return the name of a resource as a span."""
-        return span(self.world.context.names.of(address))
+        return span(self.inventory.context.names.of(address))
 
     @functools.cached_property
     def calls_by_name(self) -> dict[str, float]:
         """Calls a month by each name in an environment variable: the busiest caller fills a bucket or a table."""
         found: dict[str, float] = {}
-        for address, values in self.world.of_type(*CALLABLE_TYPES):
+        for address, values in self.inventory.of_type(*CALLABLE_TYPES):
             often = self.calls.get(address, 0.0)
             for name in _list_named_resources(values):
                 found[name] = max(often, found.get(name, 0.0))
@@ -75,10 +75,10 @@ class Usage:
     @functools.cached_property
     def storage_calls(self) -> float:
         """Calls a month of everything that knows a bucket."""
-        names = {get_text(values, "name") for _, values in self.world.of_type("google_storage_bucket")}
+        names = {get_text(values, "name") for _, values in self.inventory.of_type("google_storage_bucket")}
         return sum(
             self.calls.get(address, 0.0)
-            for address, values in self.world.of_type(*CALLABLE_TYPES)
+            for address, values in self.inventory.of_type(*CALLABLE_TYPES)
             if names & _list_named_resources(values)
         )
 
