@@ -6,8 +6,8 @@ from typing import Any
 
 from review.cost import registry
 from review.cost.calls import Inventory, build_inventory, count_calls
-from review.cost.usage import CostLine, Usage
 from review.cost.price_book import PriceBook
+from review.cost.usage import CostLine, Usage
 from review.findings.finding import Detail
 from review.findings.text import render_sentence, span
 from review.google_cloud.resource_types import look_up_type

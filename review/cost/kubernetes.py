@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from review.cost.usage import CostLine, Usage
 from review.cost.machines import Machines, price_accelerators, price_machines_hour
 from review.cost.price_book import region_of
+from review.cost.usage import CostLine, Usage
 from review.findings.text import plural, span
 from review.plan.context import EXPRESSION
 from review.plan.values import Values, get_blocks, get_flag, get_number, get_text, get_texts, is_known

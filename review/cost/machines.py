@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from review.cost.usage import CostLine, Usage
 from review.cost.price_book import PriceBook
+from review.cost.usage import CostLine, Usage
 from review.findings.text import span
 from review.plan.context import EXPRESSION
 from review.plan.values import Values, get_blocks, get_flag, get_number, get_text, get_value, is_known

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from review.cost.usage import CostLine, Usage
 from review.cost.machines import list_cluster_machines
 from review.cost.price_book import region_of
+from review.cost.usage import CostLine, Usage
 from review.findings.text import plural
 from review.plan.values import get_blocks, get_number, get_text, get_value
 
@@ -31,7 +31,10 @@ def _price_gateways(usage: Usage) -> Iterator[CostLine]:
         book = usage.at(values)
         machines = max(1, _count_machines(usage, region_of(get_text(values, "region"))))
         each, most = (book.price(f"nat_{name}_hour") * usage.hours for name in ("machine", "most"))
-        bounds = f"{usage.book.table['currency']}{each:.2f} per machine, {usage.book.table['currency']}{most:.2f} at most"
+        bounds = (
+            f"{usage.book.table['currency']}{each:.2f} per machine, "
+            f"{usage.book.table['currency']}{most:.2f} at most"
+        )
         yield CostLine(
             f"NAT gateway {usage.name(address)} ({bounds})",
             min(machines * each, most),

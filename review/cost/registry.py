@@ -1,6 +1,6 @@
 """The modules that count costs, one per group of types.
 
-A module says in TYPES which types it counts; its pure function `price_resources(usage)` yields what they cost in a month.
+A module says in TYPES which types it counts; its pure function `price_resources(usage)` yields their cost in a month.
 """
 
 from types import ModuleType

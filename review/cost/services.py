@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from review.cost.usage import CostLine, Usage
 from review.cost.price_book import PriceBook
+from review.cost.usage import CostLine, Usage
 from review.findings.text import plural, span
 from review.plan.values import Values, get_blocks, get_flag, get_number, get_text
 
