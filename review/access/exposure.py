@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from review.access import firewall_policies
 from review.access.arguments import access_finding, argument_findings
 from review.access.ssh_keys import ssh_key_findings
 from review.findings.finding import Finding, Kind, Severity
@@ -207,7 +208,9 @@ def _grant_findings(change: Change, context: Context, words: str) -> Iterator[Fi
 
 def _restriction_findings(change: Change, context: Context, words: str) -> Iterator[Finding]:
     sentence = _fill_sentence(words, change, context)
-    if change.after is None:
+    if change.after is None and change.type in firewall_policies.TYPES:
+        yield firewall_policies.policy_deletion_finding(change, context)
+    elif change.after is None:
         yield access_finding(
             change, context, Severity.WIDENED, f"is deleted, which lifts a restriction: {sentence}", size=46
         )

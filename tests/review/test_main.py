@@ -166,7 +166,7 @@ def test_a_fault_of_the_review_itself_never_looks_like_a_review(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("a-secret")
 
-    monkeypatch.setattr("review.__main__.review", fail)
+    monkeypatch.setattr("review.__main__.review_plan", fail)
     assert main([write(document(LOSS)), "--gate"]) == 1
     out, err = capfd.readouterr()
     assert "ZeroDivisionError at test_main.py" in err

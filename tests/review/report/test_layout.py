@@ -25,7 +25,7 @@ from tests.review.secrets.test_masking import outputs
 
 pytestmark = pytest.mark.unit
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HOSTILE = [
     "</details></summary><img src=x onerror=alert(1)>",
     "<!-- ",
