@@ -5,12 +5,14 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
+import msgspec
 import pytest
 
 from cdk.gbfs_settings import Gbfs
 from cdk.output_descriptions import BOOTSTRAP_OUTPUTS, OUTPUTS
+from cdk.settings import EnvironmentFile
 from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.unit
@@ -29,7 +31,7 @@ def keys_of(document: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{name}", value
 
 
-def documented_settings() -> dict[str, tuple[str, str]]:
+def documented_settings(keys: str = r"`([a-z_.]+)`") -> dict[str, tuple[str, str]]:
     """Dotted key → what the page says that dev.toml and prod.toml have as they are shipped."""
     text = (ROOT / "docs" / "settings.md").read_text("utf-8").split("## Variables")[0]
     found: dict[str, tuple[str, str]] = {}
@@ -37,7 +39,7 @@ def documented_settings() -> dict[str, tuple[str, str]]:
         section = re.match(r"`\[(\w+)\]`", part)
         for row in ROW.findall(part):
             cells = [cell.strip() for cell in row.split(" | ")]
-            if key := re.fullmatch(r"`([a-z_.]+)`", cells[0]):
+            if key := re.fullmatch(keys, cells[0]):
                 found[f"{section[1]}.{key[1]}" if section else key[1]] = (cells[-2], cells[-1])
     return found
 
@@ -59,6 +61,24 @@ def test_every_setting_is_described_with_its_values() -> None:
         for key, value in values.items():
             shown = str(value).lower() if isinstance(value, bool) else words.get(str(value), str(value))
             assert told[key][index].strip("`") == shown, f"{environment}: {key}"
+
+
+def keys_of_class(section: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted keys of a settings class; a table whose keys are the user's own has `ID` in their place."""
+    for field in msgspec.structs.fields(section):
+        types = (field.type, *get_args(field.type))
+        inner = next(
+            (each for each in types if isinstance(each, type) and issubclass(each, msgspec.Struct)), None
+        )
+        own = f"{field.name}.ID" if get_origin(field.type) is dict else field.name
+        if inner is None:
+            yield f"{prefix}{field.name}"
+        else:
+            yield from keys_of_class(inner, f"{prefix}{own}.")
+
+
+def test_every_key_of_the_settings_classes_is_described() -> None:
+    assert sorted(documented_settings(r"`([A-Za-z_.]+)`")) == sorted(keys_of_class(EnvironmentFile))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -18,7 +18,7 @@ OUTSIDE_OF_DOCS = {
     "SECURITY.md": "security.md",
     "bench/RESULTS.md": "benchmarks.md",
 }
-ASSETS = (".png", ".svg", ".json")
+ASSETS = (".css", ".json", ".png", ".svg")
 FENCE = re.compile(r"^ *(```|~~~)")
 LINK = re.compile(r"\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<target>[^)\s]+)\)")
 
