@@ -164,7 +164,7 @@ def install() -> None:
         sys.modules["pandas"] = None  # type: ignore[assignment]  # an import of it fails at once
     _keep_jobs_in_sqlite()
     _cache_catalog(CatalogCache())
-    uploads._parts = _split_upload(uploads._parts)
+    uploads._parts = split_upload(uploads._parts)
 
 
 def _keep_jobs_in_sqlite() -> None:
@@ -223,7 +223,7 @@ def _cache_catalog(catalog: CatalogCache) -> None:
             setattr(module, name, invalidating(getattr(module, name)))
 
 
-def _split_upload(
+def split_upload(
     parse: Callable[[str, bytes], tuple[Job, bytes]],
 ) -> Callable[[str, bytes], tuple[Job, bytes]]:
     """Return what cuts a body as Google's clients write it, and leaves any other one to `parse`."""

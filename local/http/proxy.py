@@ -16,20 +16,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import cast
 from urllib.parse import urlsplit
 
 from local.http.faults import CUT, DROP, SLOW, SLOW_S, Faults
+from local.http.messages import RESPONSE_LIMIT, MessageBody, buffered_reader, read_head
 from local.http.request import Request
 from local.http.rest import REASONS
 from local.processes.ports import LOOPBACK
 
 LOG = logging.getLogger(__name__)
-PEEK_LIMIT = 10 * 2**20  # BigQuery's own limit of a request's JSON
-HEAD_LIMIT = 64 * 2**10
-HEADERS_LIMIT = 100
-RESPONSE_LIMIT = 256 * 2**20  # of JSON, which is held before it is passed back
-CHUNK = 64 * 2**10
 TIMEOUT_S = 600.0
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "expect"})
 NO_BODY = frozenset({204, 304})
@@ -137,7 +132,7 @@ class _Connection:
     ) -> None:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.settimeout(TIMEOUT_S)  # idle for so long: its pool makes another
-        self._client, self._from_client = client, _buffered(client)
+        self._client, self._from_client = client, buffered_reader(client)
         self._address, self._upstream, self._own_url, self._decide = address, upstream, own_url, decide
         self._faults, self._slot = faults, slot
         self._server: socket.socket | None = None
@@ -151,14 +146,14 @@ class _Connection:
 
     def serve_request(self) -> bool:
         """Answer one call; return whether another may follow on this connection."""
-        if (head := _read_head(self._from_client)) is None:
+        if (head := read_head(self._from_client)) is None:
             return False
         line, headers = head
         method, target, version = line.decode("latin-1").split(" ", 2)
         known = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
         if "100-continue" in known.get("expect", "").lower():
             self._client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = _Body(self._from_client, known)
+        body = MessageBody(self._from_client, known)
         decision = self._decide(Request(method, target, known, body.peek))
         keep_alive = version.strip() == "HTTP/1.1" and known.get("connection", "").lower() != "close"
         if decision.response is not None:
@@ -195,7 +190,7 @@ class _Connection:
         self._client.sendall(head.encode() + b"\r\n" + (b"" if method == "HEAD" else response.body))
 
     def _forward_request(
-        self, line: bytes, headers: list[tuple[bytes, bytes]], body: "_Body", *, plain: bool
+        self, line: bytes, headers: list[tuple[bytes, bytes]], body: MessageBody, *, plain: bool
     ) -> None:
         server = self._connect_server()
         left_out = HOP_BY_HOP | ({"accept-encoding"} if plain else set())  # what is read must not be packed
@@ -214,14 +209,14 @@ class _Connection:
         if self._server is None:
             self._server = socket.create_connection(self._address, TIMEOUT_S)
             self._server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._from_server = _buffered(self._server)
+            self._from_server = buffered_reader(self._server)
         return self._server
 
     def _forward_response(self, method: str, decision: Decision, *, is_cut: bool) -> bool:
         assert self._from_server is not None  # noqa: S101 - `_send` connected it
         status = 100
         while status // 100 == 1:
-            if (head := _read_head(self._from_server)) is None:
+            if (head := read_head(self._from_server)) is None:
                 return False
             line, headers = head
             status = int(line.split(b" ", 2)[1])
@@ -231,7 +226,7 @@ class _Connection:
         ends_by_closing = "content-length" not in known and "transfer-encoding" not in known
         has_body = method != "HEAD" and status not in NO_BODY
         closes = (ends_by_closing and has_body) or known.get("connection", "").lower() == "close"
-        body = _Body(self._from_server, known, until_closed=ends_by_closing) if has_body else None
+        body = MessageBody(self._from_server, known, until_closed=ends_by_closing) if has_body else None
         kept = [
             (name, value.replace(self._upstream, self._own_url) if name.lower() == b"location" else value)
             for name, value in headers
@@ -275,109 +270,6 @@ class _Connection:
             self._server.close()
             self._server = None
         return not closes
-
-
-class _Body:
-    """A message's body on its way: by its length, in chunks, or until the other side closes."""
-
-    def __init__(
-        self, source: io.BufferedReader, headers: dict[str, str], *, until_closed: bool = False
-    ) -> None:
-        self._source = source
-        self._chunked = headers.get("transfer-encoding", "").lower() == "chunked"
-        self._left: int | None = (
-            None if self._chunked or until_closed else int(headers.get("content-length", 0))
-        )
-        self._peeked = b""
-        self._ended = self._left == 0
-
-    def peek(self) -> bytes:
-        """Return the body, or its first 10 MiB; nothing of it is lost."""
-        parts = [self._peeked]
-        size = len(self._peeked)
-        while size < PEEK_LIMIT and (chunk := self._next()):
-            parts.append(chunk)
-            size += len(chunk)
-        self._peeked = b"".join(parts)
-        return self._peeked
-
-    def read_all(self, limit: int) -> bytes:
-        """Return all of it. Raises ValueError where that is more than `limit` bytes."""
-        parts, size = [], 0
-        for chunk in self.chunks():
-            size += len(chunk)
-            if size > limit:
-                raise ValueError(f"a JSON answer of more than {limit} bytes")
-            parts.append(chunk)
-        return b"".join(parts)
-
-    def chunks(self) -> Iterator[bytes]:
-        """Yield what is not passed on yet."""
-        if self._peeked:
-            yield self._peeked
-            self._peeked = b""
-        while chunk := self._next():
-            yield chunk
-
-    def encoded_chunks(self) -> Iterator[bytes]:
-        """The same, as it goes over the wire."""
-        if not self._chunked:
-            yield from self.chunks()
-            return
-        for chunk in self.chunks():
-            yield b"%x\r\n%s\r\n" % (len(chunk), chunk)
-        yield b"0\r\n\r\n"
-
-    def _next(self) -> bytes:
-        if self._ended:
-            return b""
-        if self._chunked:
-            return self._next_chunk()
-        wanted = CHUNK if self._left is None else min(CHUNK, self._left)
-        chunk = self._source.read1(wanted)
-        if self._left is None:
-            self._ended = not chunk
-            return chunk
-        if not chunk:
-            raise ConnectionError("the body ended early")
-        self._left -= len(chunk)
-        self._ended = self._left == 0
-        return chunk
-
-    def _next_chunk(self) -> bytes:
-        size = int(self._source.readline(HEAD_LIMIT).split(b";")[0], 16)
-        if size > RESPONSE_LIMIT:
-            raise ValueError(f"a chunk of {size} bytes")
-        chunk = self._source.read(size)
-        if len(chunk) < size:
-            raise ConnectionError("the body ended early")
-        if size == 0:
-            self._ended = True
-            while self._source.readline(HEAD_LIMIT) not in (b"\r\n", b"\n", b""):
-                pass  # trailers
-            return b""
-        self._source.readline(HEAD_LIMIT)
-        return chunk
-
-
-def _read_head(source: io.BufferedReader) -> tuple[bytes, list[tuple[bytes, bytes]]] | None:
-    """Return the first line and the headers, None where the other side has closed. Raises ValueError."""
-    line = source.readline(HEAD_LIMIT)
-    while line in (b"\r\n", b"\n"):
-        line = source.readline(HEAD_LIMIT)
-    if not line:
-        return None
-    headers: list[tuple[bytes, bytes]] = []
-    while (header := source.readline(HEAD_LIMIT)) not in (b"\r\n", b"\n"):
-        name, separator, value = header.partition(b":")
-        if not separator or len(headers) == HEADERS_LIMIT:
-            raise ValueError(f"no header, or one too many: {header[:100]!r}")
-        headers.append((name.strip(), value.strip()))
-    return line.rstrip(b"\r\n"), headers
-
-
-def _buffered(connection: socket.socket) -> io.BufferedReader:
-    return cast("io.BufferedReader", connection.makefile("rb", CHUNK))
 
 
 def _is_stale(server: socket.socket) -> bool:

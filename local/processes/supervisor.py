@@ -6,11 +6,9 @@ the record of an earlier run still names.
 """
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
-import platform
 import queue
 import signal
 import subprocess
@@ -21,15 +19,20 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
 
-from local.errors import AlreadyRunningError, LocalError, ProcessError
+from local.errors import LocalError, ProcessError
+from local.processes.records import (
+    ON_LINUX,
+    OWNER,
+    READY_INTERVAL_S,
+    describe_process,
+    end_orphaned_processes,
+    lock_record,
+    signal_group,
+)
 
 LOG = logging.getLogger(__name__)
 
-OWNER = "owner"  # in a record, the process that holds it
-ON_LINUX = platform.system() == "Linux"
-READY_INTERVAL_S = 0.05
 STABLE_AFTER_S = 30.0  # a child that ran this long starts again without delay
 MAX_RESTART_DELAY_S = 10.0
 
@@ -42,15 +45,6 @@ if os.getppid() != int(sys.argv[1]):
     sys.exit("the parent process was gone before the start")
 os.execvpe(sys.argv[2], sys.argv[2:], os.environ)
 """
-
-
-@dataclass(frozen=True)
-class ProcessRecord:
-    """What is kept of a child on disk: enough to know it again, and never to kill a stranger."""
-
-    name: str
-    pid: int
-    started: str  # as the system tells it: a recycled pid has another
 
 
 @dataclass
@@ -92,7 +86,7 @@ class Supervisor:
         self.record = record
         self.on_restart: list[Callable[[str], None]] = []
         record.parent.mkdir(parents=True, exist_ok=True)
-        self._lock_file = _lock_record(record)
+        self._lock_file = lock_record(record)
         end_orphaned_processes(record)
         self._processes: dict[str, Process] = {}
         self._lock = threading.RLock()
@@ -160,7 +154,7 @@ class Supervisor:
         """
         began = time.monotonic()
         process, _ = self._register(name, argv, env, cwd, log, stdout=subprocess.PIPE)
-        timer = threading.Timer(timeout_s, _signal_group, (process.pid, signal.SIGKILL))
+        timer = threading.Timer(timeout_s, signal_group, (process.pid, signal.SIGKILL))
         timer.daemon = True
         timer.start()
         try:
@@ -183,9 +177,9 @@ class Supervisor:
             return
         process.stopping.set()
         if process.running:
-            _signal_group(process.pid, signal.SIGTERM)
+            signal_group(process.pid, signal.SIGTERM)
             if not process.ended.wait(grace_s):
-                _signal_group(process.pid, signal.SIGKILL)
+                signal_group(process.pid, signal.SIGKILL)
                 process.ended.wait(grace_s)
         self._remove(process)
 
@@ -288,7 +282,7 @@ class Supervisor:
                 f"{process.name} ended with {_describe_exit(process.code)} and is started again"
             )
             if process.stopping.is_set() or self._stopping.is_set():  # stopped while it was starting
-                _signal_group(process.pid, signal.SIGTERM)
+                signal_group(process.pid, signal.SIGTERM)
         process.ended.set()
 
     def _report_restart(self, sentence: str) -> None:
@@ -300,7 +294,7 @@ class Supervisor:
         """Wait for the child's end; then end what is left of its group, and only then let its pid go."""
         with contextlib.suppress(ChildProcessError):
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        _signal_group(process.pid, signal.SIGKILL)
+        signal_group(process.pid, signal.SIGKILL)
         process.code = process.popen.wait()
 
     @staticmethod
@@ -323,9 +317,9 @@ class Supervisor:
 
     def _write_record(self) -> None:
         with self._lock:
-            running = [_describe_process(p.name, p.pid) for p in self._processes.values() if p.running]
+            running = [describe_process(p.name, p.pid) for p in self._processes.values() if p.running]
             known = {
-                "owner": asdict(_describe_process(OWNER, os.getpid())),
+                "owner": asdict(describe_process(OWNER, os.getpid())),
                 "children": [asdict(r) for r in running],
             }
             temporary = self.record.with_suffix(".tmp")
@@ -335,36 +329,6 @@ class Supervisor:
             except OSError as error:
                 # Only a run after a crash needs the file; a full disk must not keep processes from being stopped.
                 LOG.info("%s cannot be written: %s", self.record, error.strerror)
-
-
-def end_orphaned_processes(record: Path, grace_s: float = 5.0) -> list[str]:
-    """End the processes that a record file still names and that still run; return their names.
-
-    A live owner (a `make up` elsewhere) is asked first, so that it ends its children itself.
-    """
-    try:
-        known: dict[str, Any] = json.loads(record.read_text())
-        owner, children = (
-            ProcessRecord(**known["owner"]),
-            [ProcessRecord(**child) for child in known["children"]],
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    ended = []
-    if owner.pid != os.getpid() and _is_alive(owner):
-        os.kill(owner.pid, signal.SIGTERM)
-        _wait_for_exits([owner], grace_s * 3)
-        if _is_alive(owner):
-            os.kill(owner.pid, signal.SIGKILL)
-        ended.append(OWNER)
-    left = [child for child in children if _is_alive(child)]
-    for each in (signal.SIGTERM, signal.SIGKILL):
-        alive = [child for child in left if _is_alive(child)]
-        for child in alive:
-            _signal_group(child.pid, each)
-        _wait_for_exits(alive, grace_s)
-    record.unlink(missing_ok=True)
-    return ended + [child.name for child in left]
 
 
 def _popen(
@@ -383,58 +347,6 @@ def _popen(
             stderr=file,
             start_new_session=True,
         )
-
-
-def _lock_record(record: Path) -> BinaryIO:
-    """Lock the environment for this process; the lock goes with the process, however it ends."""
-    held = record.with_suffix(".lock").open("ab")
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        held.close()
-        raise AlreadyRunningError(record.parent, _read_owner_pid(record)) from None
-    return held
-
-
-def _read_owner_pid(record: Path) -> int | None:
-    try:
-        return int(json.loads(record.read_text())["owner"]["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _describe_process(name: str, pid: int) -> ProcessRecord:
-    return ProcessRecord(name, pid, _start_time(pid) or "")
-
-
-def _is_alive(record: ProcessRecord) -> bool:
-    return record.started != "" and _start_time(record.pid) == record.started
-
-
-def _start_time(pid: int) -> str | None:
-    """Return when a process started, in the system's own words; None when it has ended."""
-    if ON_LINUX:
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
-        except OSError:
-            return None
-        fields = stat.rpartition(")")[2].split()  # the name before may hold spaces
-        return None if fields[0] in "ZX" else fields[19]
-    callback = subprocess.run(
-        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return callback.stdout.strip() or None
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
-
-
-def _wait_for_exits(records: Sequence[ProcessRecord], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while any(_is_alive(record) for record in records) and time.monotonic() < end:
-        time.sleep(READY_INTERVAL_S)
 
 
 def _describe_exit(code: int | None) -> str:

@@ -122,14 +122,14 @@ def _spawn(options: Options, log: Path, endpoints: Path) -> None:
     end = time.monotonic() + START_S
     while not endpoints.exists():
         if process.poll() is not None:
-            raise _start_error(process.returncode, log, begin)
+            raise explain_failed_start(process.returncode, log, begin)
         if time.monotonic() > end:
             process.terminate()
             raise LocalError(f"this machine's control plane is not ready after {START_S:.0f} s: see {log}")
         time.sleep(0.1)
 
 
-def _start_error(code: int, log: Path, begin: int) -> LocalError:
+def explain_failed_start(code: int, log: Path, begin: int) -> LocalError:
     """Return why the process ended: what it said itself, behind an empty line, or the end of its output."""
     text = read_log_end(log, begin)
     _, found, said = f"\n{text}".rpartition("\n\n")

@@ -20,7 +20,7 @@ from local.runs.report import (
     find_inconsistency,
 )
 from local.runs.terminal import Terminal
-from local.services.scheduler import cron_times_after
+from local.services.scheduler_times import cron_times_after
 from local.workloads.spark import local_spark
 
 MAX_TICKS = 1440  # ticks lie within one day, which is what the nightly batch rebuilds

@@ -30,8 +30,9 @@ from local.services import HANDLERS
 from local.services.dataproc import Dataproc
 from local.services.pubsub import PubSub
 from local.services.scheduler import Scheduler
+from local.stack.applying import Applied, apply
 from local.stack.arguments import block
-from local.stack.loading import Applied, Stack, apply, load_stack
+from local.stack.loading import Stack, load_stack
 from local.stack.synthesis import ROOT, check_environment, synthesize
 from local.workloads.spark import local_spark
 from local.workloads.workloads import Workloads

@@ -7,7 +7,7 @@ from datetime import datetime
 from local.errors import LocalError
 from local.runs.local_run import LocalRun
 from local.runs.report import Report, TableSnapshot, count_rows, explain_missing_rows, list_ticks
-from local.services.dataproc import Workflow
+from local.services.dataproc_workflows import Workflow
 from local.services.scheduler import Execution
 
 BATCH_FIGURES = (

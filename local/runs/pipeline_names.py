@@ -8,8 +8,8 @@ from local.service_router.router import is_loopback
 from local.services.dataproc import Dataproc
 from local.services.pubsub import PubSub
 from local.services.scheduler import Scheduler
+from local.stack.applying import Applied
 from local.stack.arguments import block
-from local.stack.loading import Applied
 
 FUNCTION = "google_cloudfunctions2_function"
 

@@ -12,7 +12,7 @@ import requests
 
 from local.environment.clock import RealClock
 from local.errors import LocalError, ServiceError
-from local.processes.supervisor import OWNER, end_orphaned_processes
+from local.processes.records import OWNER, end_orphaned_processes
 from local.runs.local_run import LocalRun, start_run
 from local.runs.options import Options
 from local.runs.page import page_url
@@ -28,7 +28,7 @@ from local.runs.report import (
 )
 from local.runs.run_folder import RECORD, find_kept_data, read_state, write_state
 from local.runs.terminal import Terminal
-from local.services.pubsub import Message
+from local.services.pubsub_messages import Message
 from local.stack.synthesis import check_environment
 from local.workloads.workloads import Workloads
 

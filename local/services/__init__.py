@@ -9,7 +9,7 @@ Imported by: control_plane, runs.
 import pkgutil
 from importlib import import_module
 
-from local.stack.loading import Handler
+from local.stack.applying import Handler
 
 HANDLERS: dict[str, Handler] = {}
 for _module in pkgutil.iter_modules(__path__):

@@ -1,7 +1,7 @@
 """Artifact Registry: repositories are kept, and hold no image, because none is built here."""
 
+from local.stack.applying import Handler
 from local.stack.arguments import storing_handler
-from local.stack.loading import Handler
 
 HANDLERS: dict[str, Handler] = {
     "google_artifact_registry_repository": storing_handler(

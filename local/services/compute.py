@@ -1,7 +1,7 @@
 """Compute Engine networks: kept, while everything here talks over the loopback interface."""
 
+from local.stack.applying import Handler
 from local.stack.arguments import storing_handler
-from local.stack.loading import Handler
 
 UNSUPPORTED = "google_compute_…: kept, but nothing here has a network of its own or is kept from the internet"
 LINK = {"self_link": "https://www.googleapis.com/compute/v1/{id}"}

@@ -3,15 +3,12 @@
 https://cloud.google.com/dataproc/docs/concepts/workflows/workflow-parameters
 """
 
-import copy
 import json
 import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from graphlib import CycleError, TopologicalSorter
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -23,22 +20,24 @@ from local.errors import LocalError, NotFoundError, ProcessError
 from local.iam_proxy.access import AccessControl, AccessError, RequiredPermission
 from local.iam_proxy.storage import bucket_resource, object_resource
 from local.service_router.router import Response, ServiceRouter, error_response, json_response
-from local.stack.arguments import as_arguments, as_rest, block, blocks, report_unsupported_arguments
-from local.stack.loading import Attributes, Handler, Resource
+from local.services.dataproc_templates import (
+    TYPE,
+    check_job,
+    inline_template,
+    substitute_parameters,
+    template_resource,
+)
+from local.services.dataproc_workflows import Workflow, as_operation, find_error_message, find_summary
+from local.stack.applying import Attributes, Handler
+from local.stack.loading import Resource
 from local.workloads.spark import LocalSpark, local_spark, spark_options, spark_safe_folder
 from local.workloads.workloads import ISOLATION, parse_gs_uri, read_object
 
 HOST = "dataproc.googleapis.com"
-TYPE = "google_dataproc_workflow_template"
-TIMEOUT = "3600s"
-# https://cloud.google.com/dataproc/docs/reference/rest/v1/projects.regions.workflowTemplates#orderedjob
-ERROR_SEVERITIES = ("ERROR", "CRITICAL")  # severities of a job that fails
-STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
 REGION = "(?P<region>projects/[^/]+/regions/[^/]+)"
 INSTANTIATE = re.compile(rf"POST /v1/(?P<name>{REGION}/workflowTemplates/[^/:]+):instantiate")
 INSTANTIATE_INLINE = re.compile(rf"POST /v1/{REGION}/workflowTemplates:instantiateInline")
 OPERATION = re.compile(rf"GET /v1/(?P<name>{REGION}/operations/[^/:]+)")
-INTERNAL = 13  # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
 # What the account of a cluster's machines must be allowed, or none is made; the log is the driver's.
 CLUSTER_PERMISSIONS = (
     "dataproc.agents.create",
@@ -56,27 +55,6 @@ YESTERDAY = "yesterday"
 CLUSTER_PROPERTIES = re.compile(
     r"spark\.(executor|driver|yarn|dynamicAllocation|master|submit|eventLog|history)\b.*"
 )
-FIELD = re.compile(r"\.?([A-Za-z]\w*)|\['([^']+)'\]|\[(\d+)\]")
-
-
-@dataclass
-class Workflow:
-    """One run of a workflow template; `state` is RUNNING, then DONE or FAILED."""
-
-    operation: str  # the full name by which it is asked for
-    template: str  # the full name of its template, empty where that was inline
-    parameters: dict[str, str]
-    jobs: list[Json]  # in the order in which they run
-    folder: Path
-    started_at: datetime
-    request_id: str = ""
-    state: str = "RUNNING"
-    step: str = ""  # the one that was begun last
-    error: str = ""
-    ended_at: datetime | None = None
-    seconds: float = 0.0
-    summaries: dict[str, Json] = field(default_factory=dict)  # by step: the last JSON line that it printed
-    finished: threading.Event = field(default_factory=threading.Event)
 
 
 class Dataproc:
@@ -130,7 +108,7 @@ class Dataproc:
                 raise NotFoundError("Operation", match["name"])
             return found[0]
         if match := INSTANTIATE_INLINE.fullmatch(call):
-            template = _inline_template(json.loads(body or b"{}"), self._environment)
+            template = inline_template(json.loads(body or b"{}"), self._environment)
             self._check_caller(caller, "dataproc.workflowTemplates.instantiateInline", template)
             return self._start(match["region"], template, {}, request_id)
         if match := INSTANTIATE.fullmatch(call):
@@ -148,7 +126,7 @@ class Dataproc:
         """Begin a run, or return the one that runs already for the same request."""
         jobs = substitute_parameters(template, parameters)
         for job in jobs:
-            _check_job(job)
+            check_job(job)
         parse_duration(template["dagTimeout"])
         name = template.get("name", "")
         with self._lock:
@@ -301,75 +279,6 @@ class Dataproc:
         return base | paths | spark.variables(python)
 
 
-def as_operation(workflow: Workflow) -> Json:
-    """Return a run as the long-running operation that the API tells of.
-
-    https://cloud.google.com/dataproc/docs/concepts/workflows/debugging#using_workflowmetadata
-    """
-    state = workflow.state
-    metadata: Json = {
-        "@type": "type.googleapis.com/google.cloud.dataproc.v1.WorkflowMetadata",
-        "graph": {"nodes": [_node(workflow, job, state) for job in workflow.jobs]},
-        "state": "RUNNING" if state == "RUNNING" else "DONE",
-        "startTime": _timestamp(workflow.started_at),
-    }
-    if workflow.template:
-        metadata |= {"template": workflow.template, "version": 1, "parameters": workflow.parameters}
-    if workflow.ended_at is not None:
-        metadata["endTime"] = _timestamp(workflow.ended_at)
-    operation = {"name": workflow.operation, "metadata": metadata, "done": state != "RUNNING"}
-    match state:
-        case "DONE":
-            operation["response"] = {"@type": "type.googleapis.com/google.protobuf.Empty"}
-        case "FAILED":
-            operation["error"] = {"code": INTERNAL, "message": workflow.error}
-    return operation
-
-
-def _node(workflow: Workflow, job: Json, state: str) -> Json:
-    step = job["stepId"]
-    node = {"stepId": step, "prerequisiteStepIds": job.get("prerequisiteStepIds", []), "state": "BLOCKED"}
-    if step in workflow.summaries:
-        node["state"] = "COMPLETED"
-    elif step == workflow.step:
-        node["state"] = "RUNNING" if state == "RUNNING" else "FAILED"
-    if step in workflow.summaries or step == workflow.step:
-        node["jobId"] = f"{step}-{workflow.folder.name}"
-    return node | ({"error": workflow.error} if node["state"] == "FAILED" else {})
-
-
-def _timestamp(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
-
-
-def substitute_parameters(template: Json, parameters: dict[str, str]) -> list[Json]:
-    """Return a template's jobs, in the order of their prerequisites, with the parameters put in place.
-
-    Raises LocalError, as Dataproc refuses: for a parameter that is missing, unknown, or not allowed; for jobs of
-    which no order can be made.
-    """
-    declared = {each["name"]: each for each in template.get("parameters", ())}
-    missing, unknown = (
-        sorted(declared.keys() - parameters.keys()),
-        sorted(parameters.keys() - declared.keys()),
-    )
-    if missing or unknown:
-        callback = [
-            f"{kind}: {', '.join(names)}"
-            for kind, names in (("missing", missing), ("unknown", unknown))
-            if names
-        ]
-        raise LocalError(
-            f"{_template_name(template)} takes the parameters {', '.join(declared) or 'none'}; {'; '.join(callback)}"
-        )
-    filled = copy.deepcopy(template)
-    for name, value in parameters.items():
-        _check_allowed(declared[name], value)
-        for path in declared[name]["fields"]:
-            _set_field(filled, path, value)
-    return _sort_jobs(filled["jobs"])
-
-
 def resolve_yesterday(arguments: list[str], simulated: datetime, real: datetime) -> list[str]:
     """Return a job's arguments with the date of the simulated yesterday where it is not the real one.
 
@@ -381,103 +290,6 @@ def resolve_yesterday(arguments: list[str], simulated: datetime, real: datetime)
     return [day.isoformat() if each == YESTERDAY else each for each in arguments]
 
 
-def _template_name(template: Json) -> str:
-    return str(template.get("name", "the inline template"))
-
-
-def _sort_jobs(jobs: list[Json]) -> list[Json]:
-    """Return jobs behind their prerequisites. Raises LocalError."""
-    steps = {str(job.get("stepId", "")): job for job in jobs}
-    if not jobs or "" in steps or len(steps) < len(jobs):
-        found = ", ".join(repr(job.get("stepId")) for job in jobs) or "no job"
-        raise LocalError(f"jobs: expected at least one, each with a stepId of its own, found {found}")
-    if wrong := [step for step in steps if not STEP_ID.fullmatch(step)]:  # it names folders and logs
-        raise LocalError(f"jobs: a stepId has at most 50 letters, digits, - and _, found {wrong[0]!r}")
-    order = TopologicalSorter({step: job.get("prerequisiteStepIds", ()) for step, job in steps.items()})
-    try:
-        names = list(order.static_order())
-    except CycleError as error:
-        raise LocalError(f"jobs: {' → '.join(error.args[1])} wait for one another") from None
-    if unknown := [name for name in names if name not in steps]:
-        raise LocalError(
-            f"jobs: the prerequisite {unknown[0]} is no step of the template: {', '.join(steps)}"
-        )
-    return [steps[name] for name in names]
-
-
-def _check_job(job: Json) -> None:
-    """Raise LocalError where what names a PySpark job's files and words is no text."""
-    if (spark := job.get("pysparkJob")) is None:
-        return
-    texts = [spark.get("mainPythonFileUri"), *spark.get("args", ()), *spark.get("pythonFileUris", ())]
-    if not all(isinstance(text, str) for text in texts):
-        raise LocalError(
-            f"step {job['stepId']}: expected a mainPythonFileUri, args and pythonFileUris that are texts, "
-            f"found {texts}"
-        )
-
-
-def find_summary(lines: list[str]) -> Json | None:
-    """Return the last line that is a JSON object, None where no line is."""
-    for line in reversed(lines):
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(found, dict):
-            return found
-    return None
-
-
-def find_error_message(lines: list[str]) -> str | None:
-    """Return the message of the last line that a job logged as an error, None where it logged none."""
-    for line in reversed(lines):
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(found, dict) and found.get("severity") in ERROR_SEVERITIES:
-            return str(found.get("message", "")).strip() or None
-    return None
-
-
-def _check_allowed(declared: Json, value: Any) -> None:
-    if not isinstance(value, str):
-        raise LocalError(f"parameter {declared['name']} must be a text, found {value!r}")
-    validation = declared.get("validation", {})
-    allowed = validation.get("values", {}).get("values")
-    if allowed is not None and value not in allowed:
-        raise LocalError(f"parameter {declared['name']} must be one of {', '.join(allowed)}, found {value!r}")
-    patterns = validation.get("regex", {}).get("regexes")
-    if patterns and not any(re.fullmatch(pattern, value) for pattern in patterns):
-        raise LocalError(f"parameter {declared['name']} must match {' or '.join(patterns)}, found {value!r}")
-
-
-def _set_field(template: Json, path: str, value: str) -> None:
-    """Set the field of a path such as `jobs['rebuild'].pysparkJob.args[3]`."""
-    tokens = FIELD.findall(path)
-    if "".join(m[0] for m in FIELD.finditer(path)) != path or len(tokens) < 2:
-        raise LocalError(f"{_template_name(template)}: parameter field {path!r} is not understood")
-    at: Any = template
-    try:
-        for name, key, index in tokens[:-1]:
-            at = _descend(at, name, key, index)
-        name, key, index = tokens[-1]
-        where: Any = int(index) if index else name or key
-        at[where]  # a field that is not there is an error of the template
-        at[where] = value
-    except (KeyError, IndexError, TypeError, StopIteration):
-        raise LocalError(f"{_template_name(template)}: parameter field {path!r} leads to nothing") from None
-
-
-def _descend(at: Any, name: str, key: str, index: str) -> Any:
-    if index:
-        return at[int(index)]
-    if key and isinstance(at, list):  # jobs are selected by their step's id
-        return next(each for each in at if each.get("stepId") == key)
-    return at[name or key]
-
-
 def workflow_template(
     resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment
 ) -> Attributes:
@@ -486,64 +298,9 @@ def workflow_template(
     region = arguments.get("location", environment.region)
     name = f"projects/{project}/regions/{region}/workflowTemplates/{arguments['name']}"
     environment.service(Dataproc).templates.put(
-        name, {"name": name} | _template_resource(arguments, environment)
+        name, {"name": name} | template_resource(arguments, environment)
     )
     return {"project": project} | arguments | {"id": name, "version": 1}
-
-
-def as_terraform_arguments(template: Json) -> dict[str, Any]:
-    """Return a template of the REST API with the names that Terraform has for its parts."""
-    arguments: dict[str, Any] = as_arguments(template)
-    config = block(block(block(arguments, "placement"), "managed_cluster"), "config")
-    if "config_bucket" in config:  # the one that has another name there
-        config["staging_bucket"] = config.pop("config_bucket")
-    return arguments
-
-
-def _inline_template(template: Json, environment: LocalEnvironment) -> Json:
-    """Return what is kept of a template that is only run. Raises LocalError, as Dataproc refuses it."""
-    arguments = as_terraform_arguments(template)
-    if not block(block(arguments, "placement"), "managed_cluster"):
-        raise LocalError("the inline template has no placement.managedCluster")
-    return _template_resource(arguments, environment)
-
-
-def _template_resource(arguments: dict[str, Any], environment: LocalEnvironment) -> Json:
-    """Return what counts of a template: its jobs and parameters, and what they need of the cluster."""
-    cluster = block(block(arguments, "placement"), "managed_cluster")
-    unsupported = {"placement": "there is no cluster: jobs run in Spark's local mode, with two threads"}
-    supported = {"name", "location", "jobs", "parameters"}
-    supported |= {"dag_timeout"}
-    unsupported |= {"encryption_config": "nothing is encrypted here"}
-    report_unsupported_arguments(environment, TYPE, arguments, supported, unsupported)
-    config = block(cluster, "config")
-    software = block(config, "software_config").get("properties", {})
-    spark = {key.removeprefix("spark:"): v for key, v in software.items() if key.startswith("spark:")}
-    return {
-        "jobs": [_job(job) for job in blocks(arguments, "jobs")],
-        "parameters": [_parameter(each) for each in blocks(arguments, "parameters")],
-        "serviceAccount": block(config, "gce_cluster_config").get("service_account", ""),
-        "stagingBucket": config.get("staging_bucket", ""),
-        "dagTimeout": arguments.get("dag_timeout", TIMEOUT),
-        "properties": spark,  # what the cluster's own configuration would set for every job
-    }
-
-
-def _job(job: dict[str, Any]) -> Json:
-    rest: Json = as_rest({key: value for key, value in job.items() if not key.endswith("_job")})
-    for kind in (key for key in job if key.endswith("_job")):
-        inner = dict(block(job, kind))
-        properties = inner.pop("properties", {})  # their names are Spark's, not the API's
-        rest[as_rest({kind: 0}).popitem()[0]] = as_rest(inner) | {"properties": properties}
-    return rest
-
-
-def _parameter(parameter: dict[str, Any]) -> Json:
-    validation = block(parameter, "validation")
-    checks = {kind: block(validation, kind) for kind in ("regex", "values") if block(validation, kind)}
-    return {"name": parameter["name"], "fields": list(parameter["fields"])} | (
-        {"validation": checks} if checks else {}
-    )
 
 
 HANDLERS: dict[str, Handler] = {TYPE: workflow_template}

@@ -8,8 +8,9 @@ from typing import Any
 
 from local.environment.environment import LocalEnvironment
 from local.iam_proxy.storage import object_resource
+from local.stack.applying import Attributes, Handler
 from local.stack.arguments import block, report_unsupported_arguments
-from local.stack.loading import Attributes, Handler, Resource
+from local.stack.loading import Resource
 from local.workloads.builds import check_build
 from local.workloads.workloads import Workloads, read_object, unpack_archive
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.environment.environment import LocalEnvironment
+from local.stack.applying import Attributes, Handler
 from local.stack.arguments import as_rest, blocks, derive_number, report_unsupported_arguments
-from local.stack.loading import Attributes, Handler, Resource
+from local.stack.loading import Resource
 
 ENFORCED = (
     "roles are enforced as far as local/iam_proxy/roles.toml and local/iam_proxy know Google's permissions; tokens "

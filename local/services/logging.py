@@ -1,7 +1,7 @@
 """Cloud Logging: logs of workloads are files here; metrics on them are kept, and count nothing."""
 
+from local.stack.applying import Handler
 from local.stack.arguments import storing_handler
-from local.stack.loading import Handler
 
 HANDLERS: dict[str, Handler] = {
     "google_logging_metric": storing_handler(

@@ -1,7 +1,7 @@
 """Cloud Monitoring: alert policies and where they are sent are kept, and never evaluated."""
 
+from local.stack.applying import Handler
 from local.stack.arguments import storing_handler
-from local.stack.loading import Handler
 
 UNSUPPORTED = "google_monitoring_…: kept, but alerts are not evaluated here and nobody is notified"
 

@@ -3,8 +3,9 @@
 from typing import Any
 
 from local.environment.environment import LocalEnvironment, project_number
+from local.stack.applying import Attributes, Handler
 from local.stack.arguments import storing_handler
-from local.stack.loading import Attributes, Handler, Resource
+from local.stack.loading import Resource
 
 
 def project(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:

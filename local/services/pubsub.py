@@ -9,25 +9,24 @@ import base64
 import itertools
 import json
 import logging
-import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from local.environment.clock import SimulatedClock, event_clock, parse_duration
+from local.environment.clock import event_clock, parse_duration
 from local.environment.environment import LocalEnvironment
 from local.environment.metadata_server import identity_token
 from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError
 from local.iam_proxy.access import AccessControl, AccessError, RequiredPermission
-from local.processes.disk import connect_sqlite, retry_while_disk_full
 from local.service_router.router import ServiceRouter, is_loopback
+from local.services.pubsub_messages import Message, MessageStore
+from local.stack.applying import Attributes, Handler
 from local.stack.arguments import as_rest, block, report_unsupported_arguments
-from local.stack.loading import Attributes, Handler, Resource
+from local.stack.loading import Resource
 
 LOG = logging.getLogger(__name__)
 
@@ -41,31 +40,6 @@ DECLARED_BACKOFF_S = (10.0, 600.0)
 PUSH_BACKOFF_S = (0.1, 60.0)
 # Statuses that acknowledge: https://cloud.google.com/pubsub/docs/push#receive_push
 ACKNOWLEDGING = frozenset({102, 200, 201, 202, 204})
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS messages (
-    subscription TEXT NOT NULL,
-    message_id TEXT NOT NULL,
-    data BLOB NOT NULL,
-    attributes TEXT NOT NULL,
-    publish_time TEXT NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    leased_until TEXT NOT NULL DEFAULT '',
-    PRIMARY KEY (subscription, message_id)
-)
-"""
-
-
-@dataclass(frozen=True)
-class Message:
-    """One message as one subscription has it; `attempts` counts deliveries that were begun."""
-
-    subscription: str
-    message_id: str
-    data: bytes
-    attributes: dict[str, str]
-    publish_time: datetime
-    attempts: int = 0
 
 
 @dataclass
@@ -96,7 +70,7 @@ class PubSub:
         self.totals = DeliveryTotals()
         self.on_delivered: list[Callable[[Message], None]] = []
         self.on_expired: list[Callable[[str, int], None]] = []
-        self._messages = _MessageStore(environment)
+        self._messages = MessageStore(environment)
         self._lock = threading.Lock()
         self._ids = itertools.count(time.time_ns() // 1000)
 
@@ -204,7 +178,7 @@ class PubSub:
             self._add_to_totals(dead_lettered=1)
             LOG.error("message %s goes to %s", message.message_id, dead["deadLetterTopic"])
             return
-        self._clock.schedule_after(_backoff_s(config, attempt), lambda: self._start_delivery(message))
+        self._clock.schedule_after(backoff_s(config, attempt), lambda: self._start_delivery(message))
 
     def _can_dead_letter(self, config: Json) -> bool:
         """Whether Pub/Sub's own agent may take dead letters out and put them in their topic.
@@ -249,114 +223,6 @@ class PubSub:
                 setattr(self.totals, name, getattr(self.totals, name) + number)
 
 
-class _MessageStore:
-    """The messages that are not acknowledged yet, on disk."""
-
-    def __init__(self, environment: LocalEnvironment) -> None:
-        # Simulated time does not go on after a power failure, and neither do its messages.
-        synchronous = "OFF" if isinstance(environment.clock, SimulatedClock) else "FULL"
-        self._database = connect_sqlite(environment.folder / "pubsub.sqlite", synchronous=synchronous)
-        self._lock = threading.RLock()
-        self._database.execute(SCHEMA)
-
-    @retry_while_disk_full
-    def add(self, messages: list[Message]) -> None:
-        with self._transaction() as database:
-            database.executemany(
-                "INSERT INTO messages (subscription, message_id, data, attributes, publish_time) "
-                "VALUES (?, ?, ?, ?, ?)",
-                [
-                    (
-                        m.subscription,
-                        m.message_id,
-                        m.data,
-                        json.dumps(m.attributes),
-                        _sortable_time(m.publish_time),
-                    )
-                    for m in messages
-                ],
-            )
-
-    def all(self) -> list[Message]:
-        return self._select("SELECT * FROM messages ORDER BY publish_time, message_id")
-
-    def count(self, subscription: str) -> int:
-        with self._lock:
-            row = self._database.execute(
-                "SELECT count(*) FROM messages WHERE subscription = ?", [subscription]
-            ).fetchone()
-        return int(row[0])
-
-    @retry_while_disk_full
-    def count_attempt(self, message: Message) -> int:
-        """Count one more delivery of a message, and return which it is."""
-        with self._transaction() as database:
-            row = database.execute(
-                "UPDATE messages SET attempts = attempts + 1 WHERE subscription = ? AND message_id = ? "
-                "RETURNING attempts",
-                [message.subscription, message.message_id],
-            ).fetchone()
-        return int(row[0]) if row else message.attempts + 1
-
-    @retry_while_disk_full
-    def lease(self, subscription: str, limit: int, now: datetime, until: datetime) -> list[Message]:
-        with self._transaction() as database:
-            found = self._select(
-                "SELECT * FROM messages WHERE subscription = ? AND leased_until <= ? "
-                "ORDER BY publish_time, message_id LIMIT ?",
-                [subscription, _sortable_time(now), limit],
-            )
-            database.executemany(
-                "UPDATE messages SET leased_until = ?, attempts = attempts + 1 "
-                "WHERE subscription = ? AND message_id = ?",
-                [(_sortable_time(until), subscription, m.message_id) for m in found],
-            )
-        return found
-
-    @retry_while_disk_full
-    def remove(self, subscription: str, message_ids: list[str]) -> int:
-        with self._transaction() as database:
-            return sum(
-                database.execute(
-                    "DELETE FROM messages WHERE subscription = ? AND message_id = ?", [subscription, each]
-                ).rowcount
-                for each in message_ids
-            )
-
-    @retry_while_disk_full
-    def expire(self, subscription: str, oldest: datetime) -> int:
-        with self._transaction() as database:
-            return database.execute(
-                "DELETE FROM messages WHERE subscription = ? AND publish_time < ?",
-                [subscription, _sortable_time(oldest)],
-            ).rowcount
-
-    def _select(self, query: str, values: list[Any] | None = None) -> list[Message]:
-        with self._lock:
-            rows = self._database.execute(query, values or []).fetchall()
-        return [
-            Message(name, mid, data, json.loads(attributes), datetime.fromisoformat(published), attempts)
-            for name, mid, data, attributes, published, attempts, _ in rows
-        ]
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                self._database.execute("BEGIN IMMEDIATE")
-                yield self._database
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:  # SQLite ends it by itself when the disk is full
-                    self._database.execute("ROLLBACK")
-                raise
-
-
-def _sortable_time(when: datetime) -> str:
-    """A time as text that sorts as times do."""
-    return when.astimezone(UTC).isoformat(timespec="microseconds")
-
-
 def format_rfc3339(when: datetime) -> str:
     """Return a time as Pub/Sub writes it: UTC, milliseconds, Z."""
     return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -395,7 +261,7 @@ def _ack_deadline_s(config: Json) -> float:
     return float(config.get("ackDeadlineSeconds") or ACK_DEADLINE_S)
 
 
-def _backoff_s(config: Json, attempt: int) -> float:
+def backoff_s(config: Json, attempt: int) -> float:
     """Seconds to wait after the attempt of that number failed: doubled each time, between two limits."""
     policy = config.get("retryPolicy")
     minimum, maximum = PUSH_BACKOFF_S

@@ -15,8 +15,9 @@ from typing import Any
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
 from local.services.storage import Storage
+from local.stack.applying import Attributes, Handler
 from local.stack.arguments import block, blocks, report_unsupported_arguments
-from local.stack.loading import Attributes, Handler, Resource
+from local.stack.loading import Resource
 from local.workloads.workloads import Workloads, list_objects, read_object, unpack_archive
 
 START_DEADLINE_S = 60.0

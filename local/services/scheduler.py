@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from cronsim import CronSim, CronSimError
 
 from local.environment.clock import Event, event_clock, parse_duration
 from local.environment.environment import LocalEnvironment
@@ -23,21 +20,14 @@ from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError
 from local.service_router.router import Response, ServiceRouter
 from local.services.pubsub import PubSub, format_rfc3339
+from local.services.scheduler_times import backoff_s, cron_times_after, short_name
+from local.stack.applying import Attributes, Handler
 from local.stack.arguments import as_rest, block, report_unsupported_arguments
-from local.stack.loading import Attributes, Handler, Resource
+from local.stack.loading import Resource
 
 LOG = logging.getLogger(__name__)
 
 ATTEMPT_DEADLINE = "180s"  # of an HTTP target
-RETRY = {
-    "retryCount": 0,
-    "maxRetryDuration": "0s",
-    "minBackoffDuration": "5s",
-    "maxBackoffDuration": "3600s",
-    "maxDoublings": 5,
-}
-
-
 # What a job's status tells of a target's answer: https://cloud.google.com/scheduler/docs/reference/rest/v1/Code
 GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14, 504: 4}
 GRPC_UNKNOWN = 2
@@ -218,7 +208,7 @@ class Scheduler:
         began = self._clock.now()
         response = self._call(job)
         self._record_attempt(job["name"], began, response)
-        wait = _backoff_s(job, attempt, (self._clock.now() - fired).total_seconds())
+        wait = backoff_s(job, attempt, (self._clock.now() - fired).total_seconds())
         if not response.ok:
             LOG.warning("attempt %d of job %s fired at %s: %s", attempt, short_name(job), fired, response)
         if response.ok or wait is None:
@@ -268,47 +258,6 @@ class Scheduler:
             token = access_token(oauth["serviceAccountEmail"])
             return {"Authorization": f"Bearer {token['access_token']}"}
         return {}
-
-
-def short_name(job: Json) -> str:
-    """Return a job's name without its project and location."""
-    return str(job["name"]).rpartition("/")[2]
-
-
-def cron_times_after(job: Json, start: datetime) -> Callable[[], datetime]:
-    """Return a function that gives, call after call, the times in UTC at which a job's cron is due.
-
-    Raises LocalError where the schedule is not unix-cron or the time zone is unknown.
-    """
-    schedule, zone = job["schedule"], job.get("timeZone", "Etc/UTC")
-    try:
-        times = CronSim(schedule, start.astimezone(ZoneInfo(zone)))
-    except (CronSimError, ZoneInfoNotFoundError, ValueError) as error:
-        raise LocalError(
-            f"scheduler job {short_name(job)}: schedule {schedule!r} in time zone {zone!r} is not understood "
-            f"({type(error).__name__}): five fields of unix-cron and an IANA time zone are"
-        ) from error
-    return lambda: next(times).astimezone(UTC)
-
-
-def _backoff_s(job: Json, attempt: int, elapsed_s: float) -> float | None:
-    """Seconds until the next attempt, None where there is none.
-
-    The wait doubles `maxDoublings` times and then grows by the same amount, up to the longest:
-    https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs#retryconfig
-    """
-    policy = RETRY | job.get("retryConfig", {})
-    longest_run = parse_duration(policy["maxRetryDuration"])
-    count = int(policy["retryCount"])
-    if attempt > count and not (longest_run and count == 0):
-        return None
-    if longest_run and elapsed_s >= longest_run:
-        return None
-    doublings = int(policy["maxDoublings"])
-    least = parse_duration(policy["minBackoffDuration"])
-    wait = least * 2.0 ** min(attempt - 1, doublings)
-    wait += max(0, attempt - 1 - doublings) * least * 2.0**doublings
-    return min(wait, parse_duration(policy["maxBackoffDuration"]))
 
 
 def job_as_rest(name: str, arguments: dict[str, Any]) -> Json:

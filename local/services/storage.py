@@ -11,8 +11,9 @@ import requests
 from local.data_plane.emulators import open_session
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError, ServiceError
+from local.stack.applying import Attributes, Handler
 from local.stack.arguments import as_rest, block, blocks, report_unsupported_arguments
-from local.stack.loading import Attributes, Handler, Resource
+from local.stack.loading import Resource
 
 TIMEOUT_S = 120
 BUCKET_SUPPORTED = {"name", "location", "storage_class", "force_destroy"}

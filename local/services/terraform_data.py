@@ -4,7 +4,8 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from local.environment.environment import LocalEnvironment
-from local.stack.loading import Attributes, Handler, Resource
+from local.stack.applying import Attributes, Handler
+from local.stack.loading import Resource
 
 
 def terraform_data(

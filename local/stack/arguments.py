@@ -6,7 +6,8 @@ from hashlib import sha256
 from typing import Any
 
 from local.environment.environment import LocalEnvironment
-from local.stack.loading import Attributes, Handler, Resource
+from local.stack.applying import Attributes, Handler
+from local.stack.loading import Resource
 
 # What Terraform adds to many types and what means nothing outside Terraform.
 TERRAFORM_ONLY = frozenset({"project", "timeouts", "labels", "annotations", "description", "display_name"})

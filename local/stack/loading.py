@@ -4,23 +4,19 @@ The syntax is Terraform's own: https://developer.hashicorp.com/terraform/languag
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from local.environment.environment import LocalEnvironment
 from local.errors import (
     DependencyCycleError,
-    ExpressionError,
-    LocalError,
-    ResourceError,
     StackError,
     UnknownReferenceError,
-    UnsupportedExpressionError,
 )
-from local.stack.expressions import Reference, UnsupportedError, evaluate, parse_template, references
+from local.stack.expression_parser import parse_template
+from local.stack.expressions import UnsupportedError, references
 
 FILE = "cdk.tf.json"
 LIMIT_BYTES = 64 * 2**20
@@ -31,8 +27,6 @@ META_ARGUMENTS = frozenset(
 COMMENT = "//"
 # What a reference can begin with that is neither a resource nor a local value.
 NO_RESOURCES = frozenset({"var", "path", "each", "count", "self", "terraform"})
-
-Attributes = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -94,25 +88,6 @@ class Stack:
         return value
 
 
-class Handler(Protocol):
-    """Makes resources of one type exist here; one that exists is adopted and updated, never made twice."""
-
-    def __call__(
-        self, resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment, /
-    ) -> Attributes:
-        """Return the arguments, and the attributes that Terraform would compute (id, name, uri …)."""
-        ...
-
-
-@dataclass
-class Applied:
-    """What applying a stack gave; `not_honoured` are sentences for the user."""
-
-    attributes: dict[str, Attributes] = field(default_factory=dict)
-    outputs: dict[str, Any] = field(default_factory=dict)
-    not_honoured: list[str] = field(default_factory=list)
-
-
 def load_stack(folder: Path) -> Stack:
     """Read and check `<folder>/cdk.tf.json`.
 
@@ -130,136 +105,6 @@ def load_stack(folder: Path) -> Stack:
         variables={key: value.get("default") for key, value in document.get("variable", {}).items()},
         providers={key: _first_block(value) for key, value in document.get("provider", {}).items()},
     )
-
-
-def apply(
-    stack: Stack,
-    environment: LocalEnvironment,
-    handlers: Mapping[str, Handler],
-    progress: Callable[[Resource, str], None],
-) -> Applied:
-    """Make every resource of the stack exist here, in order, and resolve the outputs.
-
-    `progress` is told each resource with what became of it: "made" or "not honoured". A resource whose
-    type has no handler is said in `not_honoured`; its plain arguments can still be referred to. Raises
-    ResourceError, naming the resource, and ExpressionError.
-    """
-    applied = Applied(not_honoured=environment.not_honoured)
-    environment.collection("iam", "policies").clear()  # grants add up: one that left the stack must not stay
-    scope = Scope(stack, applied.attributes)
-    for resource in stack.order:
-        handler = handlers.get(resource.type)
-        if handler is None:
-            applied.attributes[resource.address] = _literal_arguments(resource, scope, environment)
-            progress(resource, "not honoured")
-            continue
-        arguments = scope.resolve(resource.address, "", resource.config)
-        try:
-            attributes = handler(resource, arguments, environment)
-        except (ExpressionError, ResourceError):
-            raise
-        except (LocalError, OSError) as error:
-            raise ResourceError(resource.address, str(error)) from error
-        applied.attributes[resource.address] = attributes
-        progress(resource, "made")
-    for key, value in stack.outputs.items():
-        try:
-            applied.outputs[key] = scope.resolve(f"output.{key}", "value", value)
-        except ExpressionError as error:
-            environment.report_unsupported(str(error))
-    return applied
-
-
-class Scope:
-    """What expressions of a stack can refer to: attributes of what was made, locals and variables."""
-
-    def __init__(self, stack: Stack, attributes: Mapping[str, Attributes]) -> None:
-        self._stack, self._attributes = stack, attributes
-
-    def resolve(self, address: str, argument: str, value: Any) -> Any:
-        """Return a value of the JSON with every expression in it evaluated; null arguments are left out.
-
-        `address` and `argument` tell where the value stands. Raises UnsupportedExpressionError and
-        UnknownReferenceError, naming both.
-        """
-        if isinstance(value, dict):
-            return {
-                key: self.resolve(address, f"{argument}.{key}".lstrip("."), item)
-                for key, item in value.items()
-                if item is not None and key != COMMENT
-            }
-        if isinstance(value, list):
-            return [self.resolve(address, f"{argument}[{i}]", item) for i, item in enumerate(value)]
-        if not isinstance(value, str) or not ("${" in value or "%{" in value):
-            return value
-        try:
-            return evaluate(
-                parse_template(value),
-                lambda ref, steps: self._resolve_reference(address, argument, ref, steps),
-            )
-        except UnsupportedError as error:
-            raise UnsupportedExpressionError(address, argument, value, str(error)) from None
-
-    def _resolve_reference(
-        self, address: str, argument: str, reference: Reference, steps: tuple[str | int, ...]
-    ) -> Any:
-        kind = reference.root
-        known: Mapping[str, Any]
-        if kind == "local":
-            name, found = _reference_name(steps, 1), self._stack.local_values
-            value = self.resolve("locals", name, found[name]) if name in found else None
-            rest, known = steps[1:], found
-        elif kind == "var":
-            name, known = _reference_name(steps, 1), self._stack.variables
-            value, rest = known.get(name), steps[1:]
-        else:
-            name, rest = _reference_address(kind, steps), steps[2 if kind == "data" else 1 :]
-            value, known = self._attributes.get(name), self._attributes
-        if value is None:
-            what = "has no value here" if name in known else "is not in the stack"
-            raise UnknownReferenceError(address, argument, name, f"it {what}", known)
-        return self._follow_steps(address, argument, name, value, rest)
-
-    @staticmethod
-    def _follow_steps(
-        address: str, argument: str, name: str, value: Any, steps: tuple[str | int, ...]
-    ) -> Any:
-        """Follow the steps after the resource's address.
-
-        Index 0 of a mapping is the mapping itself: the JSON may write a block that occurs once, which
-        Terraform takes for a list of one, without its list.
-        """
-        path = name
-        for step in steps:
-            known: list[str] = []
-            if isinstance(value, dict):
-                if step == 0 and "0" not in value:
-                    path = f"{path}[0]"
-                    continue
-                known = [str(key) for key in value]
-                found = value.get(str(step))
-            elif isinstance(value, list):
-                number = int(step) if str(step).isdigit() else -1
-                known = [f"[{i}]" for i in range(len(value))]
-                found = value[number] if 0 <= number < len(value) else None
-            else:
-                found = None
-            place = f"{path}.{step}" if isinstance(step, str) else f"{path}[{step}]"
-            if found is None:
-                raise UnknownReferenceError(address, argument, place, f"{path} has no such value here", known)
-            path, value = place, found
-        return value
-
-
-def _literal_arguments(resource: Resource, scope: Scope, environment: LocalEnvironment) -> Attributes:
-    environment.report_unsupported(f"{resource.address}: nothing here stands for {resource.type}")
-    attributes = {}
-    for key, value in resource.config.items():
-        try:
-            attributes[key] = scope.resolve(resource.address, key, value)
-        except ExpressionError as error:
-            environment.report_unsupported(str(error))
-    return attributes
 
 
 def _read_document(file: Path) -> dict[str, Any]:
@@ -350,14 +195,14 @@ def _list_references(
         for reference in found:
             steps = tuple(step for step in reference.steps if isinstance(step, str | int))
             if reference.root == "local":
-                name = _reference_name(steps, 1)
+                name = reference_name(steps, 1)
                 if name in inside:
                     raise DependencyCycleError([f"local.{each}" for each in (*inside, name)])
                 yield from _list_references(
                     address, place, local_values.get(name), local_values, (*inside, name)
                 )
             elif reference.root not in NO_RESOURCES:
-                yield place, _reference_address(reference.root, steps)
+                yield place, reference_address(reference.root, steps)
 
 
 def _list_expressions(argument: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -374,9 +219,9 @@ def _list_expressions(argument: str, value: Any) -> Iterator[tuple[str, str]]:
         yield from _list_expressions(f"{argument}.{key}".lstrip("."), item)
 
 
-def _reference_address(root: str, steps: tuple[str | int, ...]) -> str:
+def reference_address(root: str, steps: tuple[str | int, ...]) -> str:
     return ".".join([root, *(str(step) for step in steps[: 2 if root == "data" else 1])])
 
 
-def _reference_name(steps: tuple[str | int, ...], count: int) -> str:
+def reference_name(steps: tuple[str | int, ...], count: int) -> str:
     return ".".join(str(step) for step in steps[:count])

@@ -8,7 +8,8 @@ from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import ApiRequest, ApiResponse, Route
 from local.iam_proxy.access import AccessControl
-from local.services.dataproc import TYPE, Dataproc, as_terraform_arguments, workflow_template
+from local.services.dataproc import Dataproc, workflow_template
+from local.services.dataproc_templates import TYPE, as_terraform_arguments
 from local.stack.loading import Resource
 
 ROOT = "/dataproc/v1/"

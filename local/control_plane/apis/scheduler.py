@@ -6,7 +6,8 @@ from local.control_plane.resource_types import ResourceType
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import ApiRequest, Route
-from local.services.scheduler import ATTEMPT_DEADLINE, RETRY, Scheduler
+from local.services.scheduler import ATTEMPT_DEADLINE, Scheduler
+from local.services.scheduler_times import RETRY
 
 ROOT = "/cloudscheduler/v1/"
 

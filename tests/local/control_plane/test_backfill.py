@@ -18,7 +18,8 @@ from local.runs.report import count_rows
 from local.services import HANDLERS
 from local.services.dataproc import Dataproc
 from local.services.storage import Storage
-from local.stack.loading import apply, load_stack
+from local.stack.applying import apply
+from local.stack.loading import load_stack
 from operate.backfill import backfill
 from operate.cloud import Cloud, connect
 from operate.errors import OperateError, StoppedError

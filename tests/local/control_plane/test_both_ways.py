@@ -21,7 +21,8 @@ from local.processes.supervisor import Supervisor
 from local.services import HANDLERS
 from local.services.bigquery import BigQuery
 from local.services.iam import Policies
-from local.stack.loading import Applied, apply, load_stack
+from local.stack.applying import Applied, apply
+from local.stack.loading import load_stack
 from local.workloads.workloads import Workloads
 from tests.conftest import fresh_emulators
 from tests.local.control_plane.test_provider import (

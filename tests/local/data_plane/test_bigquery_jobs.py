@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from local_bigquery.api import uploads
 from local_bigquery.models import Job
 
-from local.data_plane.bigquery_jobs import CatalogCache, JobStore, _split_upload
+from local.data_plane.bigquery_jobs import CatalogCache, JobStore, split_upload
 from local.data_plane.emulators import start_emulators
 from local.processes.supervisor import Supervisor
 from tests.conftest import bigquery_client
@@ -133,7 +133,7 @@ def test_an_upload_is_cut_into_its_two_parts_whatever_the_data(data: bytes) -> N
     def fail(_type: str, _payload: bytes) -> tuple[Job, bytes]:
         raise AssertionError("left to the parser")
 
-    cut = _split_upload(fail)
+    cut = split_upload(fail)
     found, rest = cut('multipart/related; boundary="===123=="', body(b"===123==", data))
     assert found.jobReference.jobId == "j"
     assert rest == data
@@ -159,7 +159,7 @@ def test_an_upload_of_another_form_is_left_to_the_parser(kind: str, payload: byt
         parsed.append(given)
         return None, b""
 
-    _split_upload(parse)(kind, payload)
+    split_upload(parse)(kind, payload)
     assert parsed == [payload]
     assert uploads._parts is not None
 

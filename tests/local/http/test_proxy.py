@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.http.proxy import PEEK_LIMIT, Decision, Proxy, ProxyResponse
+from local.http.messages import PEEK_LIMIT
+from local.http.proxy import Decision, Proxy, ProxyResponse
 from local.http.request import Request
 from local.processes.ports import free_port
 

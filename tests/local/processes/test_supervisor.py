@@ -15,7 +15,8 @@ import pytest
 
 from local.errors import AlreadyRunningError, LocalError, ProcessError
 from local.processes.ports import free_port, http_ready_check, port_ready_check
-from local.processes.supervisor import Process, Supervisor, end_orphaned_processes
+from local.processes.records import end_orphaned_processes
+from local.processes.supervisor import Process, Supervisor
 
 pytestmark = pytest.mark.local
 

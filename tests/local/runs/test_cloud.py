@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from local.processes.supervisor import Supervisor
-from local.runs.cloud import _start_error
+from local.runs.cloud import explain_failed_start
 
 pytestmark = pytest.mark.local
 
@@ -96,4 +96,4 @@ def test_the_reason_is_its_last_message_or_the_end_of_its_output(
     log = tmp_path / "log"
     log.write_text(f"of an earlier start\n\nnot this\n{text}")
     begin = len("of an earlier start\n\nnot this\n")
-    assert str(_start_error(1, log, begin)) == expected.format(log=log)
+    assert str(explain_failed_start(1, log, begin)) == expected.format(log=log)

@@ -12,17 +12,9 @@ from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
 from local.iam_proxy.access import AccessControl
 from local.service_router.router import Response, ServiceRouter
-from local.services.dataproc import (
-    CLUSTER_PERMISSIONS,
-    Dataproc,
-    Workflow,
-    as_operation,
-    find_error_message,
-    find_summary,
-    resolve_yesterday,
-    substitute_parameters,
-    workflow_template,
-)
+from local.services.dataproc import CLUSTER_PERMISSIONS, Dataproc, resolve_yesterday, workflow_template
+from local.services.dataproc_templates import substitute_parameters
+from local.services.dataproc_workflows import Workflow, as_operation, find_error_message, find_summary
 from local.stack.loading import Resource
 from tests.local.conftest import account, allow, bearer
 

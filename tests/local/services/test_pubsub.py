@@ -17,7 +17,7 @@ from local.errors import LocalError, NotFoundError
 from local.iam_proxy.access import AccessControl
 from local.processes.ports import free_port
 from local.service_router.router import ServiceRouter
-from local.services.pubsub import SERVICE_AGENT, PubSub, _backoff_s, subscription_as_rest
+from local.services.pubsub import SERVICE_AGENT, PubSub, backoff_s, subscription_as_rest
 from local.services.pubsub import subscription as subscription_handler
 from local.services.pubsub import topic as topic_handler
 from local.stack.loading import Resource
@@ -314,13 +314,13 @@ def test_what_is_not_honoured_is_said(timed: LocalEnvironment, endpoint: Callabl
     ],
 )
 def test_backoff(policy: dict[str, str], waits: list[float]) -> None:
-    assert [_backoff_s({"retryPolicy": policy}, attempt) for attempt in range(1, 6)] == waits
+    assert [backoff_s({"retryPolicy": policy}, attempt) for attempt in range(1, 6)] == waits
 
 
 @given(st.integers(1, 10_000))
 def test_backoff_never_leaves_its_limits(attempt: int) -> None:
     policy = {"retryPolicy": {"minimumBackoff": "10s", "maximumBackoff": "600s"}}
-    assert 10 <= _backoff_s(policy, attempt) <= 600
+    assert 10 <= backoff_s(policy, attempt) <= 600
 
 
 def test_the_rest_form_fills_in_the_defaults() -> None:

@@ -15,14 +15,8 @@ from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
 from local.service_router.router import Response, ServiceRouter
 from local.services.pubsub import PubSub
-from local.services.scheduler import (
-    Execution,
-    Scheduler,
-    _backoff_s,
-    cron_times_after,
-    job_as_rest,
-    scheduler_job,
-)
+from local.services.scheduler import Execution, Scheduler, job_as_rest, scheduler_job
+from local.services.scheduler_times import backoff_s, cron_times_after
 from local.stack.loading import Resource
 from tests.local.conftest import account
 
@@ -266,13 +260,13 @@ def test_a_schedule_that_is_not_understood_is_refused(
 )
 def test_backoff(policy: dict[str, Any], waits: list[float | None]) -> None:
     job = {"retryConfig": policy}
-    assert [_backoff_s(job, attempt, 0) for attempt in range(1, len(waits) + 1)] == waits
+    assert [backoff_s(job, attempt, 0) for attempt in range(1, len(waits) + 1)] == waits
 
 
 @given(st.integers(1, 5), st.integers(0, 16))
 def test_backoff_never_exceeds_its_limit(attempt: int, doublings: int) -> None:
     policy = {"retryCount": 5, "maxBackoffDuration": "60s", "maxDoublings": doublings}
-    wait = _backoff_s({"retryConfig": policy}, attempt, 0)
+    wait = backoff_s({"retryConfig": policy}, attempt, 0)
     assert wait is not None
     assert 5 <= wait <= 60
 

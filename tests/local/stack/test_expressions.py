@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.stack.expressions import Reference, UnsupportedError, as_text, evaluate, parse_template, references
+from local.stack.expression_parser import parse_template
+from local.stack.expressions import Reference, UnsupportedError, as_text, evaluate, references
 
 pytestmark = pytest.mark.unit
 

@@ -18,7 +18,8 @@ from local.errors import (
     UnknownReferenceError,
     UnsupportedExpressionError,
 )
-from local.stack.loading import Applied, Attributes, Handler, Resource, Stack, apply, load_stack
+from local.stack.applying import Applied, Attributes, Handler, apply
+from local.stack.loading import Resource, Stack, load_stack
 
 pytestmark = pytest.mark.unit
 

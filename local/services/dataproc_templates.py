@@ -1,0 +1,172 @@
+"""Dataproc's workflow templates: their REST form, their parameters and the order of their jobs."""
+
+import copy
+import re
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from local.environment.environment import LocalEnvironment
+from local.environment.resources import Json
+from local.errors import LocalError
+from local.stack.arguments import as_arguments, as_rest, block, blocks, report_unsupported_arguments
+
+TYPE = "google_dataproc_workflow_template"
+TIMEOUT = "3600s"
+STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
+FIELD = re.compile(r"\.?([A-Za-z]\w*)|\['([^']+)'\]|\[(\d+)\]")
+
+
+def substitute_parameters(template: Json, parameters: dict[str, str]) -> list[Json]:
+    """Return a template's jobs, in the order of their prerequisites, with the parameters put in place.
+
+    Raises LocalError, as Dataproc refuses: for a parameter that is missing, unknown, or not allowed; for jobs of
+    which no order can be made.
+    """
+    declared = {each["name"]: each for each in template.get("parameters", ())}
+    missing, unknown = (
+        sorted(declared.keys() - parameters.keys()),
+        sorted(parameters.keys() - declared.keys()),
+    )
+    if missing or unknown:
+        callback = [
+            f"{kind}: {', '.join(names)}"
+            for kind, names in (("missing", missing), ("unknown", unknown))
+            if names
+        ]
+        raise LocalError(
+            f"{_template_name(template)} takes the parameters {', '.join(declared) or 'none'}; {'; '.join(callback)}"
+        )
+    filled = copy.deepcopy(template)
+    for name, value in parameters.items():
+        _check_allowed(declared[name], value)
+        for path in declared[name]["fields"]:
+            _set_field(filled, path, value)
+    return _sort_jobs(filled["jobs"])
+
+
+def _template_name(template: Json) -> str:
+    return str(template.get("name", "the inline template"))
+
+
+def _sort_jobs(jobs: list[Json]) -> list[Json]:
+    """Return jobs behind their prerequisites. Raises LocalError."""
+    steps = {str(job.get("stepId", "")): job for job in jobs}
+    if not jobs or "" in steps or len(steps) < len(jobs):
+        found = ", ".join(repr(job.get("stepId")) for job in jobs) or "no job"
+        raise LocalError(f"jobs: expected at least one, each with a stepId of its own, found {found}")
+    if wrong := [step for step in steps if not STEP_ID.fullmatch(step)]:  # it names folders and logs
+        raise LocalError(f"jobs: a stepId has at most 50 letters, digits, - and _, found {wrong[0]!r}")
+    order = TopologicalSorter({step: job.get("prerequisiteStepIds", ()) for step, job in steps.items()})
+    try:
+        names = list(order.static_order())
+    except CycleError as error:
+        raise LocalError(f"jobs: {' → '.join(error.args[1])} wait for one another") from None
+    if unknown := [name for name in names if name not in steps]:
+        raise LocalError(
+            f"jobs: the prerequisite {unknown[0]} is no step of the template: {', '.join(steps)}"
+        )
+    return [steps[name] for name in names]
+
+
+def check_job(job: Json) -> None:
+    """Raise LocalError where what names a PySpark job's files and words is no text."""
+    if (spark := job.get("pysparkJob")) is None:
+        return
+    texts = [spark.get("mainPythonFileUri"), *spark.get("args", ()), *spark.get("pythonFileUris", ())]
+    if not all(isinstance(text, str) for text in texts):
+        raise LocalError(
+            f"step {job['stepId']}: expected a mainPythonFileUri, args and pythonFileUris that are texts, "
+            f"found {texts}"
+        )
+
+
+def _check_allowed(declared: Json, value: Any) -> None:
+    if not isinstance(value, str):
+        raise LocalError(f"parameter {declared['name']} must be a text, found {value!r}")
+    validation = declared.get("validation", {})
+    allowed = validation.get("values", {}).get("values")
+    if allowed is not None and value not in allowed:
+        raise LocalError(f"parameter {declared['name']} must be one of {', '.join(allowed)}, found {value!r}")
+    patterns = validation.get("regex", {}).get("regexes")
+    if patterns and not any(re.fullmatch(pattern, value) for pattern in patterns):
+        raise LocalError(f"parameter {declared['name']} must match {' or '.join(patterns)}, found {value!r}")
+
+
+def _set_field(template: Json, path: str, value: str) -> None:
+    """Set the field of a path such as `jobs['rebuild'].pysparkJob.args[3]`."""
+    tokens = FIELD.findall(path)
+    if "".join(m[0] for m in FIELD.finditer(path)) != path or len(tokens) < 2:
+        raise LocalError(f"{_template_name(template)}: parameter field {path!r} is not understood")
+    at: Any = template
+    try:
+        for name, key, index in tokens[:-1]:
+            at = _descend(at, name, key, index)
+        name, key, index = tokens[-1]
+        where: Any = int(index) if index else name or key
+        at[where]  # a field that is not there is an error of the template
+        at[where] = value
+    except (KeyError, IndexError, TypeError, StopIteration):
+        raise LocalError(f"{_template_name(template)}: parameter field {path!r} leads to nothing") from None
+
+
+def _descend(at: Any, name: str, key: str, index: str) -> Any:
+    if index:
+        return at[int(index)]
+    if key and isinstance(at, list):  # jobs are selected by their step's id
+        return next(each for each in at if each.get("stepId") == key)
+    return at[name or key]
+
+
+def as_terraform_arguments(template: Json) -> dict[str, Any]:
+    """Return a template of the REST API with the names that Terraform has for its parts."""
+    arguments: dict[str, Any] = as_arguments(template)
+    config = block(block(block(arguments, "placement"), "managed_cluster"), "config")
+    if "config_bucket" in config:  # the one that has another name there
+        config["staging_bucket"] = config.pop("config_bucket")
+    return arguments
+
+
+def inline_template(template: Json, environment: LocalEnvironment) -> Json:
+    """Return what is kept of a template that is only run. Raises LocalError, as Dataproc refuses it."""
+    arguments = as_terraform_arguments(template)
+    if not block(block(arguments, "placement"), "managed_cluster"):
+        raise LocalError("the inline template has no placement.managedCluster")
+    return template_resource(arguments, environment)
+
+
+def template_resource(arguments: dict[str, Any], environment: LocalEnvironment) -> Json:
+    """Return what counts of a template: its jobs and parameters, and what they need of the cluster."""
+    cluster = block(block(arguments, "placement"), "managed_cluster")
+    unsupported = {"placement": "there is no cluster: jobs run in Spark's local mode, with two threads"}
+    supported = {"name", "location", "jobs", "parameters"}
+    supported |= {"dag_timeout"}
+    unsupported |= {"encryption_config": "nothing is encrypted here"}
+    report_unsupported_arguments(environment, TYPE, arguments, supported, unsupported)
+    config = block(cluster, "config")
+    software = block(config, "software_config").get("properties", {})
+    spark = {key.removeprefix("spark:"): v for key, v in software.items() if key.startswith("spark:")}
+    return {
+        "jobs": [_job(job) for job in blocks(arguments, "jobs")],
+        "parameters": [_parameter(each) for each in blocks(arguments, "parameters")],
+        "serviceAccount": block(config, "gce_cluster_config").get("service_account", ""),
+        "stagingBucket": config.get("staging_bucket", ""),
+        "dagTimeout": arguments.get("dag_timeout", TIMEOUT),
+        "properties": spark,  # what the cluster's own configuration would set for every job
+    }
+
+
+def _job(job: dict[str, Any]) -> Json:
+    rest: Json = as_rest({key: value for key, value in job.items() if not key.endswith("_job")})
+    for kind in (key for key in job if key.endswith("_job")):
+        inner = dict(block(job, kind))
+        properties = inner.pop("properties", {})  # their names are Spark's, not the API's
+        rest[as_rest({kind: 0}).popitem()[0]] = as_rest(inner) | {"properties": properties}
+    return rest
+
+
+def _parameter(parameter: dict[str, Any]) -> Json:
+    validation = block(parameter, "validation")
+    checks = {kind: block(validation, kind) for kind in ("regex", "values") if block(validation, kind)}
+    return {"name": parameter["name"], "fields": list(parameter["fields"])} | (
+        {"validation": checks} if checks else {}
+    )

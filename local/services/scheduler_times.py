@@ -1,0 +1,60 @@
+"""When a Cloud Scheduler job runs: its cron, and the delay before it is retried."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+
+from local.environment.clock import parse_duration
+from local.environment.resources import Json
+from local.errors import LocalError
+
+RETRY = {
+    "retryCount": 0,
+    "maxRetryDuration": "0s",
+    "minBackoffDuration": "5s",
+    "maxBackoffDuration": "3600s",
+    "maxDoublings": 5,
+}
+
+
+def short_name(job: Json) -> str:
+    """Return a job's name without its project and location."""
+    return str(job["name"]).rpartition("/")[2]
+
+
+def cron_times_after(job: Json, start: datetime) -> Callable[[], datetime]:
+    """Return a function that gives, call after call, the times in UTC at which a job's cron is due.
+
+    Raises LocalError where the schedule is not unix-cron or the time zone is unknown.
+    """
+    schedule, zone = job["schedule"], job.get("timeZone", "Etc/UTC")
+    try:
+        times = CronSim(schedule, start.astimezone(ZoneInfo(zone)))
+    except (CronSimError, ZoneInfoNotFoundError, ValueError) as error:
+        raise LocalError(
+            f"scheduler job {short_name(job)}: schedule {schedule!r} in time zone {zone!r} is not understood "
+            f"({type(error).__name__}): five fields of unix-cron and an IANA time zone are"
+        ) from error
+    return lambda: next(times).astimezone(UTC)
+
+
+def backoff_s(job: Json, attempt: int, elapsed_s: float) -> float | None:
+    """Seconds until the next attempt, None where there is none.
+
+    The wait doubles `maxDoublings` times and then grows by the same amount, up to the longest:
+    https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs#retryconfig
+    """
+    policy = RETRY | job.get("retryConfig", {})
+    longest_run = parse_duration(policy["maxRetryDuration"])
+    count = int(policy["retryCount"])
+    if attempt > count and not (longest_run and count == 0):
+        return None
+    if longest_run and elapsed_s >= longest_run:
+        return None
+    doublings = int(policy["maxDoublings"])
+    least = parse_duration(policy["minBackoffDuration"])
+    wait = least * 2.0 ** min(attempt - 1, doublings)
+    wait += max(0, attempt - 1 - doublings) * least * 2.0**doublings
+    return min(wait, parse_duration(policy["maxBackoffDuration"]))
