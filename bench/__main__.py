@@ -10,22 +10,26 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import batch, copier, exactness, gbfs, guard, images, original, review, synth, tick
+from bench import review, synth
+from bench.batch import exactness, images, throughput, tutorial
+from bench.gbfs import tick as gbfs_tick
 from bench.measure import BenchError, Comparison, Figure
 from bench.results import machine_name, render
+from bench.services import copier, iam_proxy, tick
 
 BENCHMARKS: dict[str, Callable[[int], Sequence[Comparison | Figure]]] = {
     "synth": synth.run,
     "tick": tick.run,
     "copier": copier.run,
-    "batch": batch.run,
-    "guard": guard.run,
+    "batch": throughput.run,
+    "iam_proxy": iam_proxy.run,
     "review": review.run,
-    "original": original.run,
+    "tutorial": tutorial.run,
     "exactness": exactness.run,
     "images": images.run,
-    "gbfs": gbfs.run,
+    "gbfs": gbfs_tick.run,
 }
+RENAMED = {"guard": "iam_proxy", "original": "tutorial"}
 RESULTS = Path(__file__).with_name("RESULTS.md")
 KEPT = Path(__file__).parents[1] / ".cache" / "bench"
 
@@ -36,8 +40,11 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; default: all")
     parser.add_argument("--runs", type=int, default=5, help="counted runs of each side (default: 5)")
     arguments = parser.parse_args()
-    if unknown := sorted(set(arguments.names) - set(BENCHMARKS)):
-        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    for name in arguments.names:
+        if name in RENAMED:
+            parser.error(f"benchmark {name!r} was renamed to {RENAMED[name]!r}")
+        if name not in BENCHMARKS:
+            parser.error(f"unknown benchmark {name!r}; choose from {', '.join(BENCHMARKS)}")
     names = arguments.names or list(BENCHMARKS)
     failed = [name for name in names if not measure(name, arguments.runs)]
     print(page(name for name in names if name not in failed))

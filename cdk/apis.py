@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from feed import Feed
-from gbfs.roster import CollectedSystem, secrets_of
+from gbfs.collection.systems import CollectedSystem, list_secrets
 
 # Called by Terraform while it enables the others, so nothing can enable these two but a person.
 FIRST = ("cloudresourcemanager", "serviceusage")
@@ -39,4 +39,4 @@ def needed_apis(*, ci: bool, budget: bool = False, secrets: bool = False) -> tup
 
 def needs_secrets(feed: Feed, systems: Iterable[CollectedSystem]) -> bool:
     """Whether a request of the feed or of one of the GBFS systems needs a secret."""
-    return bool(feed.secrets or secrets_of(systems))
+    return bool(feed.secrets or list_secrets(systems))

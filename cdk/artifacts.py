@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cdk.packaging import Artifact, PackagingError, read_tree, zip_files
 from feed import Feed
-from gbfs.roster import FILE, CollectedSystem, write_roster
+from gbfs.collection.systems import SYSTEMS_FILE, CollectedSystem, write_systems
 
 ROOT = Path(__file__).parent.parent
 CODE = (".py",)
@@ -29,7 +29,7 @@ def gbfs_collector_artifact(systems: Iterable[CollectedSystem], src: Path = ROOT
         "main.py": _read(src / "gbfs_collector" / "main.py"),
         "requirements.txt": _read(src / "collector" / "requirements.txt"),
         **_packages(src, "gbfs_collector", "gbfs", "collector", "feed", "telemetry"),
-        FILE: write_roster(systems),
+        SYSTEMS_FILE: write_systems(systems),
     }
     for entry_point in ("gbfs_collector/main.py", "collector/main.py", "gbfs/__main__.py"):
         del files[entry_point]

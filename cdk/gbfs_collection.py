@@ -33,8 +33,8 @@ from cdk.settings import Settings
 from cdk.storage import CLIENT, Storage
 from cdk.warehouse import Warehouse
 from feed import secret_variable
-from gbfs.registry import CATALOGUE_URL
-from gbfs.roster import secrets_of
+from gbfs.catalogue.registry import CATALOGUE_URL
+from gbfs.collection.systems import list_secrets
 
 NAME = "gbfs-collect"
 # Tables that the function loads into; the batch makes the changes.
@@ -139,7 +139,7 @@ class GbfsCollection(Construct):
                     "CATALOGUE_URL": CATALOGUE_URL,
                     **CLIENT,
                 },
-                secret_environment_variables=secret_variables(settings, secrets_of(settings.gbfs_systems)),
+                secret_environment_variables=secret_variables(settings, list_secrets(settings.gbfs_systems)),
             ),
             depends_on=[*build.grants, *grants],
         )
@@ -193,7 +193,7 @@ class GbfsCollection(Construct):
                     role="roles/secretmanager.secretAccessor",
                     member=member,
                 )
-                for secret in secrets_of(self._settings.gbfs_systems)
+                for secret in list_secrets(self._settings.gbfs_systems)
             ),
         ]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 
 from gbfs import CatalogueSystem, GbfsError
-from gbfs.catalogue import read_catalogue
-from gbfs.roster import CollectedSystem, collected_system
-from gbfs.well_known import WELL_KNOWN
+from gbfs.catalogue.built_in import BUILT_IN_SYSTEMS
+from gbfs.catalogue.systems import read_catalogue
+from gbfs.collection.systems import CollectedSystem, make_collected_system
 
 CATALOGUE = "systems.csv"  # beside the environments
 SAVE = f"python -m gbfs systems --update --save environments/{CATALOGUE}"
@@ -90,7 +90,10 @@ def load_catalogue(folder: Path) -> tuple[tuple[CatalogueSystem, ...], str]:
     try:
         text = (folder / CATALOGUE).read_text("utf-8")
     except FileNotFoundError:
-        return WELL_KNOWN, f"the {len(WELL_KNOWN)} built-in systems; `{SAVE}` saves the public catalogue"
+        return (
+            BUILT_IN_SYSTEMS,
+            f"the {len(BUILT_IN_SYSTEMS)} built-in systems; `{SAVE}` saves the public catalogue",
+        )
     except (OSError, UnicodeDecodeError) as error:
         raise GbfsError("damaged", f"{folder / CATALOGUE}: {error}") from error
     systems = read_catalogue(text).systems
@@ -133,7 +136,7 @@ def resolve_systems(
     for system_id, system in chosen.items():
         problems += _authentication_problems(system, gbfs.overrides.get(system_id, Override()))
     return tuple(
-        collected_system(
+        make_collected_system(
             system,
             headers=override.headers,
             license_id=override.licence,

@@ -22,7 +22,7 @@ from cronsim import CronSim, CronSimError
 
 from cdk.gbfs_settings import CATALOGUE, SAVE, Gbfs, gbfs_problems, load_catalogue, resolve_systems
 from gbfs import GbfsError
-from gbfs.roster import CollectedSystem
+from gbfs.collection.systems import CollectedSystem
 
 # Dataproc image → version of its Python: what travels with the job is compiled for that one.
 DATAPROC_PYTHON = {

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gbfs import CatalogueSystem, GbfsError
-from gbfs.feed_source import StatusFile, discover_status, feed_name, write_feed
-from gbfs.registry import Registry, load_registry, update_registry
+from gbfs.catalogue.registry import Registry, load_registry, update_registry
+from gbfs.feed_source import StatusFile, discover_status_file, make_feed_name, write_feed
 from local.errors import LocalError
 from local.feeds.feed_server import fetch_with_deadline
 from local.feeds.gbfs_system import SimulatedSystem
@@ -31,7 +31,7 @@ class City:
     @property
     def feed(self) -> str:
         """Name of its feed, and of its table."""
-        return feed_name(self.system.system_id)
+        return make_feed_name(self.system.system_id)
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -63,7 +63,7 @@ def prepare_city(name: str, folder: Path, cache: Path, download: Download = fetc
         raise LocalError(f"CITY={name}: {error}") from error
     unreachable_reason: str | None = None
     try:
-        status = discover_status(system, download)
+        status = discover_status_file(system, download)
     except OSError as error:
         unreachable_reason = str(error)
     except GbfsError as error:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from gbfs.roster import FILE, read_roster, write_roster
+from gbfs.collection.systems import SYSTEMS_FILE, read_systems, write_systems
 from local.feeds.gbfs_system import SimulatedServer, SimulatedSystem, serve_system
 
 VERSIONS = (
@@ -28,10 +28,10 @@ class SimulatedSystems:
 
     def replace_systems(self, folder: Path) -> None:
         """Let the systems.json of an unpacked archive lead to simulated systems; nothing where it has none."""
-        file = folder / FILE
+        file = folder / SYSTEMS_FILE
         if not file.is_file():
             return
-        systems = read_roster(file.read_bytes())
+        systems = read_systems(file.read_bytes())
         for number, system in enumerate(systems):
             if system.system_id not in self.servers:
                 version = VERSIONS[number % len(VERSIONS)]
@@ -39,7 +39,7 @@ class SimulatedSystems:
                 server = serve_system(simulated, self._now)
                 self.servers[system.system_id] = self._stack.enter_context(closing(server))
         urls = {system_id: server.url_of("gbfs") for system_id, server in self.servers.items()}
-        file.write_bytes(write_roster(replace(each, discovery_url=urls[each.system_id]) for each in systems))
+        file.write_bytes(write_systems(replace(each, discovery_url=urls[each.system_id]) for each in systems))
         self._print_line(
             f"source of GBFS systems: {len(systems)} simulated ones with {STATIONS} stations each"
         )

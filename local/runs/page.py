@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from dashboard.app import STATIC
-from dashboard.pages import ASSETS, render_page
+from dashboard.page import ASSETS, render_page
 from local.errors import ServiceError
 from local.runs.local_run import LocalRun
 from local.service_router.ingress import Ingress

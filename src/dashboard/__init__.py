@@ -1,4 +1,4 @@
-"""The Cloud Run service that shows the data: a page, and the files that it reads.
+"""The Cloud Run service of the dashboard: the page, and the data files that it loads.
 
 Imports: feed, telemetry.
 Imported by: local.

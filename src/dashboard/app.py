@@ -1,4 +1,4 @@
-"""The service's HTTP side: the page at `/`, its files below `/data` and `/static`, and `/health`."""
+"""The HTTP routes: the page at `/`, its files below `/data` and `/static`, and `/health`."""
 
 import gzip
 import json
@@ -14,21 +14,21 @@ import flask
 from google.cloud import bigquery
 from werkzeug.exceptions import HTTPException
 
-from dashboard.cache import Cache, Document
-from dashboard.documents import Documents, UnknownDayError
-from dashboard.pages import render_page, static_version
+from dashboard.data.cache import Cache, Document
+from dashboard.data.documents import Documents, UnknownDayError
+from dashboard.page import render_page, static_version
 from dashboard.settings import Settings
 from dashboard.warehouse import BudgetError, Warehouse
 from telemetry import log, log_as_json
 
 STATIC = Path(__file__).parent / "static"
-# A settled day changes when a backfill or a rebuild loads it: the ETag makes asking again cheap.
+# A settled day only changes by a backfill or a rebuild: the ETag makes revalidation cheap.
 SETTLED = "private, max-age=3600"
 FOREVER = "private, max-age=31536000, immutable"
 REVALIDATE = "private, no-cache"
-USED_UP = "what may be read in a day is used up; what was read before can still be opened"
+USED_UP = "the daily query allowance is used up; data that was loaded before is still available"
 BINARY = "application/octet-stream"
-# Nothing is loaded from anywhere else, and nobody may frame the page.
+# No resources of other origins, and no embedding in frames.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -42,20 +42,20 @@ def create_app(
     client: Callable[[], bigquery.Client] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> flask.Flask:
-    """Return the application; what is not given comes from the environment."""
+    """Return the application; by default with the settings of the environment variables."""
     log_as_json()
-    known = settings or Settings.of(os.environ)
+    configured = settings or Settings.of(os.environ)
     app = flask.Flask("dashboard", static_folder=None)
-    documents = _documents(known, client or cache(bigquery.Client), now)
-    _add_data(app, documents)
-    _add_page(app, documents)
+    documents = _make_documents(configured, client or cache(bigquery.Client), now)
+    _add_data_routes(app, documents)
+    _add_page_routes(app, documents)
 
     @app.get("/health")
     @app.get("/healthz")
-    def health() -> dict[str, Any]:
-        if known.public:  # what is left of the allowance is nobody's business
+    def report_health() -> dict[str, Any]:
+        if configured.public:  # a public page does not disclose the remaining allowance
             return {"status": "ok"}
-        return {"status": "ok", "cache_bytes": documents.cache.size, **documents.warehouse.usage()}
+        return {"status": "ok", "cache_bytes": documents.cache.size, **documents.warehouse.get_usage()}
 
     @app.after_request
     def add_headers(response: flask.Response) -> flask.Response:
@@ -63,26 +63,26 @@ def create_app(
         return response
 
     @app.errorhandler(HTTPException)
-    def refuse(error: HTTPException) -> tuple[dict[str, object], int]:
+    def handle_http_error(error: HTTPException) -> tuple[dict[str, object], int]:
         return {"error": error.name, "detail": error.description}, error.code or 500
 
     @app.errorhandler(BudgetError)
-    def refuse_for_today(error: BudgetError) -> tuple[dict[str, str], int]:
+    def handle_budget_error(error: BudgetError) -> tuple[dict[str, str], int]:
         log(logging.WARNING, f"{flask.request.path}: {error}")
         return {"error": "Service Unavailable", "detail": USED_UP}, 503
 
     @app.errorhandler(Exception)
-    def fail(error: Exception) -> tuple[dict[str, str], int]:
+    def handle_error(error: Exception) -> tuple[dict[str, str], int]:
         log(logging.ERROR, f"{flask.request.path} failed: {error}", exc_info=True)
         return {
             "error": "Service Unavailable",
-            "detail": "the data cannot be read, and none is known yet",
+            "detail": "the data cannot be read, and no earlier copy is available",
         }, 503
 
     return app
 
 
-def _documents(
+def _make_documents(
     settings: Settings, client: Callable[[], bigquery.Client], now: Callable[[], datetime]
 ) -> Documents:
     warehouse = Warehouse(
@@ -91,38 +91,39 @@ def _documents(
     return Documents(settings, warehouse, Cache(settings.cache_bytes, now), now)
 
 
-def _add_data(app: flask.Flask, documents: Documents) -> None:
-    files = {"now": documents.newest, "stations": documents.stations, "status": documents.status}
+def _add_data_routes(app: flask.Flask, documents: Documents) -> None:
+    files = {"now": documents.get_newest, "stations": documents.get_stations, "status": documents.get_status}
 
     @app.get("/data/<any(now, stations, status):name>.json")
     def serve_json(name: str) -> flask.Response:
-        return _respond(files[name](), "application/json", REVALIDATE)
+        return _make_response(files[name](), "application/json", REVALIDATE)
 
     @app.get("/data/week.bin")
     def serve_week() -> flask.Response:
-        return _respond(documents.week(), BINARY, REVALIDATE)
+        return _make_response(documents.get_week(), BINARY, REVALIDATE)
 
     @app.get("/data/<day>.bin")
     def serve_day(day: str) -> flask.Response:
         try:
             found = date.fromisoformat(day)
-            document = documents.day(found)
+            document = documents.get_day(found)
         except UnknownDayError as error:
             flask.abort(404, str(error))
         except ValueError:
-            flask.abort(404, f"a day such as 2026-11-24 is expected, found {day!r}")
-        return _respond(document, BINARY, SETTLED if documents.is_settled(found) else REVALIDATE)
+            flask.abort(404, f"found day {day!r}, expected a date such as 2026-11-24")
+        return _make_response(document, BINARY, SETTLED if documents.is_settled(found) else REVALIDATE)
 
 
-def _add_page(app: flask.Flask, documents: Documents) -> None:
+def _add_page_routes(app: flask.Flask, documents: Documents) -> None:
     @app.get("/")
     def serve_page() -> flask.Response:
         try:
             data = [
-                json.loads(gzip.decompress(each().body)) for each in (documents.stations, documents.newest)
+                json.loads(gzip.decompress(each().body))
+                for each in (documents.get_stations, documents.get_newest)
             ]
-        except Exception as error:  # noqa: BLE001 - whatever stands in the way, the page says so
-            log(logging.ERROR, f"the page has no data: {error}", exc_info=True)
+        except Exception as error:  # noqa: BLE001 - the page is served without data
+            log(logging.ERROR, f"the page is served without data: {error}", exc_info=True)
             data = [{}, {}]
         content = render_page(STATIC, *data, now=documents.now(), zone=documents.settings.time_zone)
         response = flask.Response(content, mimetype="text/html")
@@ -137,8 +138,8 @@ def _add_page(app: flask.Flask, documents: Documents) -> None:
         return response
 
 
-def _respond(document: Document, kind: str, caching: str) -> flask.Response:
-    """Answer with a document, or 304 where the caller has it; one that could not be renewed says so."""
+def _make_response(document: Document, kind: str, caching: str) -> flask.Response:
+    """Return a document, or 304 if the client has it; a stale one has a Warning header."""
     response = flask.Response(mimetype=kind)
     response.set_etag(document.etag)
     response.headers["Cache-Control"] = REVALIDATE if document.failed else caching

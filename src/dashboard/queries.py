@@ -1,4 +1,4 @@
-"""The queries of the service: GoogleSQL over its dataset of views, which is all that it may read."""
+"""The service's queries: GoogleSQL on its dataset of views, the only one that it may read."""
 
 # ruff: noqa: S608 - names of tables cannot be query parameters; the dataset comes from the stack
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Queries:
-    """SQL texts for one dataset of views (`project.dataset`)."""
+    """The SQL for one dataset of views (`project.dataset`)."""
 
     views: str
 
     @property
     def newest(self) -> str:
-        """The newest response of at least @since, a row per station: one day's partition is read, or two."""
+        """The newest response since @since, a row per station; reads one or two daily partitions."""
         return (
             "SELECT collected_at, station_id, num_bikes_available, num_docks_available, is_operational, "
             f"last_reported\nFROM `{self.views}.availability`\n"
@@ -23,7 +23,7 @@ class Queries:
 
     @property
     def stations(self) -> str:
-        """Name, area, place and capacity (most bikes and docks together) of the stations seen since @since."""
+        """Name, area, coordinates and capacity (maximum of bikes plus docks) of the stations since @since."""
         return (
             "SELECT station_id, MAX(name) AS name, MAX(area) AS area, MAX(latitude) AS latitude, "
             "MAX(longitude) AS longitude, MAX(num_bikes_available + num_docks_available) AS capacity\n"
@@ -32,12 +32,12 @@ class Queries:
 
     @property
     def days(self) -> str:
-        """Minutes with rows of each UTC day from @first on."""
+        """The number of minutes with rows of each UTC day since @first."""
         return f"SELECT day, minutes FROM `{self.views}.minutes_present` WHERE day >= @first ORDER BY day"
 
     @property
     def series(self) -> str:
-        """From @start until before @end, a row per station: `minute:bikes:docks` for each row, with commas between."""
+        """From @start to @end (exclusive), a row per station: `minute:bikes:docks` for each row, comma-separated."""
         return (
             "SELECT station_id, STRING_AGG(CONCAT(CAST(TIMESTAMP_DIFF(collected_at, @start, MINUTE) AS STRING), ':', "
             "COALESCE(CAST(num_bikes_available AS STRING), ''), ':', "
@@ -48,7 +48,7 @@ class Queries:
 
     @property
     def week(self) -> str:
-        """A row per station: `weekday:hour:days:mean bikes:% empty:% full` of each hour of the week, with commas."""
+        """A row per station: `weekday:hour:days:mean bikes:% empty:% full` for each hour, comma-separated."""
         return (
             "SELECT station_id, STRING_AGG(CONCAT(CAST(weekday AS STRING), ':', CAST(hour AS STRING), ':', "
             "CAST(days AS STRING), ':', COALESCE(CAST(ROUND(mean_bikes) AS STRING), ''), ':', "
@@ -59,7 +59,7 @@ class Queries:
 
     @property
     def quarantine(self) -> str:
-        """Records that could not become rows, by day and reason, from @first on."""
+        """The number of rejected records by day and reason, since @first."""
         return (
             f"SELECT day, reason, records FROM `{self.views}.quarantine_counts` WHERE day >= @first "
             "ORDER BY day, reason"
@@ -67,7 +67,7 @@ class Queries:
 
     @property
     def rebuilds(self) -> str:
-        """The newest runs of the nightly batch: the page needs their days, and whether they agreed."""
+        """The newest runs of the nightly batch: their days, and whether they agreed with their sources."""
         return (
             f"SELECT finished_at, first_day, last_day, agrees\nFROM `{self.views}.rebuilds`\n"
             "ORDER BY finished_at DESC LIMIT 7"

@@ -1,4 +1,4 @@
-"""The service's environment variables as a frozen dataclass, read once at start."""
+"""The service's environment variables, read once at start."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ MIB, GIB = 2**20, 2**30
 
 @dataclass(frozen=True)
 class Settings:
-    """What the stack tells the service."""
+    """The settings that the stack passes to the service."""
 
     views: str  # project.dataset of the views
     feed: str
@@ -17,14 +17,14 @@ class Settings:
     licence: str
     time_zone: ZoneInfo
     environment: str
-    max_query_bytes: int  # of one query
-    daily_bytes: int  # of all queries of an instance and UTC day
+    max_query_bytes: int  # per query
+    daily_bytes: int  # per instance and UTC day
     cache_bytes: int
-    public: bool = False  # everybody may open the page
+    public: bool = False  # whether anyone may open the page
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Settings":
-        """Read the variables; KeyError names one that is missing."""
+        """Read the variables. Raises KeyError with the name of a missing one."""
         return cls(
             views=environ["VIEWS_DATASET"],
             feed=environ["FEED"],

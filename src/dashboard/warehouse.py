@@ -1,4 +1,4 @@
-"""Queries of the views, each bounded in bytes, and a counter of what they were billed for today."""
+"""Run queries of the views, with a limit of bytes per query and per day."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -9,24 +9,24 @@ from typing import Any
 from google.api_core.exceptions import ClientError, GoogleAPICallError
 from google.cloud import bigquery
 
-PAST_SHARE = 0.1  # of the day's bytes: so much may be read of past days, of which anybody can name a new one
+PAST_SHARE = 0.1  # share of the daily bytes for past days, since any visitor can request any of them
 CANCEL_S = 2.0
-TIMEOUT_S = 25.0  # of a query; a request ends before Cloud Run ends it
+TIMEOUT_S = 25.0  # of a query, shorter than Cloud Run's timeout
 Parameter = str | int | datetime | date
 Row = dict[str, Any]
 _TYPES: dict[type, str] = {str: "STRING", int: "INT64", datetime: "TIMESTAMP", date: "DATE"}
 
 
 class BudgetError(RuntimeError):
-    """The day's bytes are used up: no query is begun before midnight UTC.
+    """The daily bytes are used up: no query runs before midnight UTC.
 
-    What to do: wait until midnight UTC, or raise `dashboard.daily_gibibytes`; the last known data are shown until
+    What to do: wait until midnight UTC, or raise `dashboard.daily_gibibytes`; the last known data is shown until
     then.
     """
 
 
 class Warehouse:
-    """Runs queries; safe to use from any thread. `client` makes the client at the first query."""
+    """Runs queries; thread-safe. `client` makes the client at the first query."""
 
     def __init__(
         self,
@@ -42,10 +42,10 @@ class Warehouse:
         self._queries = self._bytes = self._past_bytes = 0
         self._lock = threading.Lock()
 
-    def usage(self) -> dict[str, Any]:
-        """What was billed since midnight UTC: `day`, `queries`, `bytes_billed`, `bytes_allowed`."""
+    def get_usage(self) -> dict[str, Any]:
+        """Return the usage since midnight UTC: `day`, `queries`, `bytes_billed`, `bytes_allowed`."""
         with self._lock:
-            self._turn_day()
+            self._start_new_day()
             return {
                 "day": str(self._day),
                 "queries": self._queries,
@@ -61,9 +61,9 @@ class Warehouse:
         *,
         is_past: bool = False,
     ) -> list[Row]:
-        """Return the rows of a query, labelled with its purpose; `is_past` for days that are over.
+        """Run a query and return its rows; `purpose` becomes a label, `is_past` is for past days.
 
-        Raises BudgetError where the day's bytes are used up, and the client's errors.
+        Raises BudgetError if the daily bytes are used up, and the client's errors.
         """
         self._check_allowance(is_past=is_past)
         config = bigquery.QueryJobConfig(
@@ -79,44 +79,44 @@ class Warehouse:
             job = self._client().query(sql, job_config=config, timeout=TIMEOUT_S)
             rows = [dict(row) for row in job.result(timeout=TIMEOUT_S)]
             billed = job.total_bytes_billed or 0
-        except ClientError:  # refused, or failed while it ran: such a query is not billed
+        except ClientError:  # refused or failed queries are not billed
             raise
         except Exception:
-            billed = 0 if job is None else _give_up(job, self._max_query_bytes)
+            billed = 0 if job is None else _cancel_job(job, self._max_query_bytes)
             raise
         finally:
-            self._count(billed, is_past=is_past)
+            self._add_usage(billed, is_past=is_past)
         return rows
 
     def _check_allowance(self, *, is_past: bool) -> None:
         with self._lock:
-            self._turn_day()
+            self._start_new_day()
             if self._bytes >= self._daily_bytes:
                 raise BudgetError(
-                    f"the queries of {self._day} were billed for {self._bytes:,} bytes, all that dashboard."
-                    "daily_gibibytes allows; the next ones run after midnight UTC"
+                    f"the queries of {self._day} were billed for {self._bytes:,} bytes, the limit of "
+                    "dashboard.daily_gibibytes; queries resume after midnight UTC"
                 )
             if is_past and self._past_bytes >= self._daily_bytes * PAST_SHARE:
                 raise BudgetError(
-                    f"past days were read for {self._past_bytes:,} bytes on {self._day}, {PAST_SHARE:.0%} of what "
-                    "dashboard.daily_gibibytes allows; days that were not read yet can be opened after midnight UTC"
+                    f"queries of past days were billed for {self._past_bytes:,} bytes on {self._day}, "
+                    f"{PAST_SHARE:.0%} of dashboard.daily_gibibytes; other past days are available after midnight UTC"
                 )
 
-    def _count(self, billed: int, *, is_past: bool) -> None:
+    def _add_usage(self, billed: int, *, is_past: bool) -> None:
         with self._lock:
-            self._turn_day()
+            self._start_new_day()
             self._queries += 1
             self._bytes += billed
             self._past_bytes += billed if is_past else 0
 
-    def _turn_day(self) -> None:
+    def _start_new_day(self) -> None:
         if (today := self._now().date()) != self._day:
             self._day = today
             self._queries = self._bytes = self._past_bytes = 0
 
 
-def _give_up(job: Any, most: int) -> int:
-    """Cancel a job whose rows nobody waits for, and return the bytes it was billed for: `most` if unknown."""
+def _cancel_job(job: Any, most: int) -> int:
+    """Cancel a job, and return the bytes that it was billed for: `most` if unknown."""
     with suppress(GoogleAPICallError, OSError, TimeoutError):
         job.cancel(timeout=CANCEL_S)
         job.reload(timeout=CANCEL_S)

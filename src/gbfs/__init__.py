@@ -1,17 +1,17 @@
-"""The pure core for GBFS systems, versions 1.0 to 3.1: discovery, files → rows in the terms of version 3.
+"""The pure core for GBFS systems, versions 1.0 to 3.1: reads their files as rows in the terms of version 3.
 
 Imports: feed.
 Imported by: bench, cdk, gbfs_collector, local, operate, spark.
 """
 
-from gbfs.catalogue import Authentication, Catalogue, CatalogueSystem, RefusedRow, read_catalogue
-from gbfs.discovery import Discovery, Published, read_discovery, read_manifest, read_versions
-from gbfs.documents import Document, decode, read_time
+from gbfs.catalogue.systems import Authentication, Catalogue, CatalogueSystem, RefusedRow, read_catalogue
 from gbfs.errors import GbfsError
-from gbfs.model import FILES, FileModel
-from gbfs.reading import Reading, load_rows, read_file
-from gbfs.stations import Joined, join_stations, text_in
-from gbfs.versions import UPGRADES, VERSIONS, newest_name, recognize_version
+from gbfs.files.decoding import Document, decode_file, read_time
+from gbfs.files.discovery import Discovery, PublishedVersion, read_discovery, read_manifest, read_versions
+from gbfs.files.model import FILES, FileModel
+from gbfs.files.reading import Reading, format_json_rows, read_file
+from gbfs.files.stations import JoinedStations, join_stations, select_text
+from gbfs.files.versions import UPGRADES, VERSIONS, current_file_name, recognize_version
 
 __all__ = [
     "FILES",
@@ -24,14 +24,14 @@ __all__ = [
     "Document",
     "FileModel",
     "GbfsError",
-    "Joined",
-    "Published",
+    "JoinedStations",
+    "PublishedVersion",
     "Reading",
     "RefusedRow",
-    "decode",
+    "current_file_name",
+    "decode_file",
+    "format_json_rows",
     "join_stations",
-    "load_rows",
-    "newest_name",
     "read_catalogue",
     "read_discovery",
     "read_file",
@@ -39,5 +39,5 @@ __all__ = [
     "read_time",
     "read_versions",
     "recognize_version",
-    "text_in",
+    "select_text",
 ]

@@ -1,8 +1,8 @@
-"""The one error of this package."""
+"""The error of this package."""
 
 
 class GbfsError(ValueError):
-    """A file, a catalogue or a name cannot be used: `reason` is one word, the message says what to do next.
+    """A file, catalogue or name is invalid: `reason` is a short code, `message` says what was found and expected.
 
     What to do: do what the end of the message says; `python -m gbfs systems` lists what can be named.
     """

@@ -1,7 +1,7 @@
-"""A GBFS system as a feed of the collector: the source.toml and sample.json of its station_status.
+"""Write the source.toml and sample.json of a feed that collects the station_status of a GBFS system.
 
-One feed is one URL, so that names and places of stations, which are in station_information, are not among its columns:
-a station's identifier stands for its name.
+A feed requests one URL. Names and coordinates of stations are in station_information and therefore not among its
+columns; the station_id is used as the name.
 """
 
 import hashlib
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gbfs.catalogue import CatalogueSystem, fold
-from gbfs.discovery import read_discovery
+from gbfs.catalogue.systems import CatalogueSystem, fold_text
 from gbfs.errors import GbfsError
-from gbfs.versions import VERSIONS
+from gbfs.files.discovery import read_discovery
+from gbfs.files.versions import VERSIONS
 
 PREFIX = "gbfs_"
-_LONGEST_NAME = 63
-_SECONDS = 1_714_557_600
-_MOMENT = "2024-05-01T10:00:00Z"
+_MAX_NAME_LENGTH = 63
+_SAMPLE_SECONDS = 1_714_557_600
+_SAMPLE_TIME = "2024-05-01T10:00:00Z"
 _DESCRIPTIONS = {
     "station_id": "Identifier of the station",
     "num_{vehicles}_available": "{Vehicles} that can be taken",
@@ -34,32 +34,32 @@ _DESCRIPTIONS = {
 }
 
 
-def feed_name(system_id: str) -> str:
-    """Return the name of a system's feed, which is that of its table: `gbfs_v_lille`.
+def make_feed_name(system_id: str) -> str:
+    """Return the name of a system's feed and table: `gbfs_v_lille`.
 
-    An id that is more than letters of ASCII, digits and _ has a hash behind it, so that `a b` and `a_b` differ.
+    An ID with other characters than ASCII letters, digits and _ gets a hash as suffix, so that `a b` and `a_b` differ.
     """
-    plain = re.sub(r"[^a-z0-9]+", "_", fold(system_id)).strip("_")
+    plain = re.sub(r"[^a-z0-9]+", "_", fold_text(system_id)).strip("_")
     if not re.fullmatch(r"[a-z0-9_]{1,48}", system_id.lower()):
         plain = f"{plain[:40]}_{hashlib.sha256(system_id.encode()).hexdigest()[:8]}".strip("_")
     else:
         plain = system_id.lower()
-    return f"{PREFIX}{plain}"[:_LONGEST_NAME]
+    return f"{PREFIX}{plain}"[:_MAX_NAME_LENGTH]
 
 
-def source_toml(system: CatalogueSystem, version: str, url: str) -> str:
-    """Return the source.toml for a system's station_status at `url`, in the terms of its version."""
-    vehicles = "vehicles" if _major(version) == 3 else "bikes"
+def format_source_toml(system: CatalogueSystem, version: str, url: str) -> str:
+    """Return the source.toml of a system's station_status, in the terms of its version."""
+    vehicles = "vehicles" if _get_major_version(version) == 3 else "bikes"
     words = {"vehicles": vehicles, "Vehicles": vehicles.capitalize()}
     title = f"{system.name}, {system.location}" if system.location else system.name
     types = {"station_id": '"STRING"', "is_installed": '"BOOLEAN"', "is_renting": '"BOOLEAN"'}
     types["is_returning"] = '"BOOLEAN"'
-    if _major(version) < 3:
+    if _get_major_version(version) < 3:
         types["last_reported"] = '{ unit = "seconds" }'
     lines = [
-        f"title = {_quoted(title)}",
-        f"description = {_quoted(f'station_status of the GBFS system {system.system_id}, version {version}')}",
-        f"url = {_quoted(url)}",
+        f"title = {_quote_text(title)}",
+        f"description = {_quote_text(f'station_status of the GBFS system {system.system_id}, version {version}')}",
+        f"url = {_quote_text(url)}",
         'records = "data.stations"',
         'key = "station_id"',
         "",
@@ -75,23 +75,23 @@ def source_toml(system: CatalogueSystem, version: str, url: str) -> str:
         'last_reported = "last_reported"',
         "",
         "[descriptions]",
-        *(f"{name} = {_quoted(text)}".format(**words) for name, text in _DESCRIPTIONS.items()),
+        *(f"{name} = {_quote_text(text)}".format(**words) for name, text in _DESCRIPTIONS.items()),
     ]
     return "\n".join(lines) + "\n"
 
 
-def sample_json(version: str) -> bytes:
-    """Return a station_status of a version that has every field of its schema."""
-    major = _major(version)
-    content: dict[str, Any] = {"last_updated": _MOMENT if major == 3 else _SECONDS, "ttl": 60}
+def make_sample_json(version: str) -> bytes:
+    """Return a station_status with every field of a version."""
+    major = _get_major_version(version)
+    content: dict[str, Any] = {"last_updated": _SAMPLE_TIME if major == 3 else _SAMPLE_SECONDS, "ttl": 60}
     if version != "1.0":
         content["version"] = version
-    stations = [_station(version, number, bikes) for number, bikes in enumerate((3, 0, 12), start=1)]
+    stations = [_make_station(version, number, bikes) for number, bikes in enumerate((3, 0, 12), start=1)]
     return json.dumps(content | {"data": {"stations": stations}}, indent=2).encode() + b"\n"
 
 
-def _station(version: str, number: int, bikes: int) -> dict[str, Any]:
-    major = _major(version)
+def _make_station(version: str, number: int, bikes: int) -> dict[str, Any]:
+    major = _get_major_version(version)
     vehicles = "vehicles" if major == 3 else "bikes"
     yes = True if major > 1 else 1
     station: dict[str, Any] = {
@@ -103,7 +103,7 @@ def _station(version: str, number: int, bikes: int) -> dict[str, Any]:
         "is_installed": yes,
         "is_renting": yes,
         "is_returning": yes,
-        "last_reported": _MOMENT if major == 3 else _SECONDS,
+        "last_reported": _SAMPLE_TIME if major == 3 else _SAMPLE_SECONDS,
     }
     if VERSIONS.index(version) >= VERSIONS.index("2.1"):
         station["vehicle_types_available"] = [{"vehicle_type_id": "bike", "count": bikes}]
@@ -111,33 +111,34 @@ def _station(version: str, number: int, bikes: int) -> dict[str, Any]:
     return station
 
 
-def _major(version: str) -> int:
+def _get_major_version(version: str) -> int:
     return int(version[0])
 
 
-def _quoted(text: str) -> str:
-    """A JSON text is a basic string of TOML, but for DEL, which TOML wants escaped."""
+def _quote_text(text: str) -> str:
+    """Quote a text for TOML: a JSON string is a basic string of TOML, except that TOML requires DEL to be escaped."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 @dataclass(frozen=True)
 class StatusFile:
-    """Where a system publishes its station_status, and in which version."""
+    """The URL and version of a system's station_status."""
 
     version: str
     url: str
 
 
-def discover_status(system: CatalogueSystem, download: Callable[[str], bytes]) -> StatusFile:
-    """Return where a system publishes its station_status, as its gbfs.json says.
+def discover_status_file(system: CatalogueSystem, download: Callable[[str], bytes]) -> StatusFile:
+    """Return the URL and version of a system's station_status, from its gbfs.json.
 
-    `download` returns the body of a URL. Raises what it raises, and GbfsError where the system needs a key, its
-    gbfs.json cannot be read, or it publishes no stations.
+    `download` returns the response body of a URL; its errors are passed on. Raises GbfsError if the system needs a
+    key, its gbfs.json cannot be read, or it publishes no station_status.
     """
     if system.authentication is not None:
         names = ", ".join(system.authentication.names)
         raise GbfsError(
-            "needs_key", f"{system.system_id} needs a key ({names}): {system.authentication.info_url}"
+            "needs_key",
+            f"{system.system_id} needs an API key ({names}); see {system.authentication.info_url}",
         )
     found = read_discovery(download(system.discovery_url), system.discovery_url)
     files = found.files()
@@ -150,9 +151,9 @@ def discover_status(system: CatalogueSystem, download: Callable[[str], bytes]) -
 
 
 def write_feed(folder: Path, system: CatalogueSystem, status: StatusFile) -> Path:
-    """Write the folder of a system's feed below `folder`, such as sources/, and return it."""
-    feed = folder / feed_name(system.system_id)
+    """Write a system's feed into a folder below `folder`, such as sources/, and return its path."""
+    feed = folder / make_feed_name(system.system_id)
     feed.mkdir(parents=True, exist_ok=True)
-    (feed / "source.toml").write_text(source_toml(system, status.version, status.url), "utf-8")
-    (feed / "sample.json").write_bytes(sample_json(status.version))
+    (feed / "source.toml").write_text(format_source_toml(system, status.version, status.url), "utf-8")
+    (feed / "sample.json").write_bytes(make_sample_json(status.version))
     return feed

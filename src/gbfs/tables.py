@@ -1,18 +1,18 @@
-"""The tables in GBFS words, generated from the model: columns, partitions, clusters, and which rows hold at a minute.
+"""The BigQuery tables of GBFS systems, generated from the model, and the validity of their rows.
 
 Five tables of one dataset, for all systems:
 
-- `station_status`: a row per station and *received* response, of the newest days. Partitions expire.
-- `polls`: a row per request, kept for ever. It tells a minute that was unchanged, or failed, from one that was not
-  requested. `rows_at` is the tick whose rows of `station_status` hold at this one: itself where a file was received,
-  an earlier tick where it was unchanged, null where it failed. It lies in the same UTC day: an instance's first
-  request of a day carries no condition. So each day is whole by itself.
-- `station_status_changes`: the long history, made from a day's packs alone. A row holds from the tick `valid_from`
-  until before `valid_to`, which is at the latest the midnight (UTC) after its day: the first known response of a day
-  gives a row for each of its stations. `valid_to` is the tick of the first known response (received or unchanged) that
-  says something else. Minutes come back by a join with `polls` whose outcome is not failed.
-- `systems` and `station_information`: a new row where the content changes. A row holds until the next one of its key
-  (`valid_rows_sql` gives `valid_to`): rows are only added, by load jobs whose ID derives from what they are made of.
+- `station_status`: a row per station and *received* response of the newest days. Partitions expire.
+- `polls`: a row per request, kept for ever. It distinguishes a minute that was unchanged or failed from one that was
+  not requested. `rows_at` is the tick whose rows of `station_status` are valid: this tick if a file was received, an
+  earlier one if it was unchanged, null if the request failed. It is on the same UTC day, since an instance's first
+  request of a day is unconditional. Each day is therefore complete without any other.
+- `station_status_changes`: the long history, made from the packs of each day alone. A row is valid from the tick
+  `valid_from` until before `valid_to`, at the latest midnight (UTC) after its day: the first known response of a day
+  gives a row for each of its stations. `valid_to` is the tick of the first known response (received or unchanged) with
+  other values. A join with `polls` whose outcome is not `failed` gives the minutes back.
+- `systems` and `station_information`: a new row for each change. A row is valid until the next row of its key
+  (`format_valid_rows_sql` computes `valid_to`). Rows are only added, by load jobs with IDs derived from their content.
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ from typing import Any
 
 from feed import Column
 from feed.schema import bigquery_field
-from gbfs.model import STATION_INFORMATION, STATION_STATUS, SYSTEM_INFORMATION, FileModel
+from gbfs.files.model import STATION_INFORMATION, STATION_STATUS, SYSTEM_INFORMATION, FileModel
 
-# What a row of `systems` or `station_information` says has happened.
+# Values of the column `event` of `systems` and `station_information`.
 APPEARED, CHANGED, VANISHED = "appeared", "changed", "vanished"
 
 COLLECTED_AT = Column("collected_at", "TIMESTAMP", description="Minute of the tick (UTC)")
@@ -40,7 +40,7 @@ FILE_FIELDS = (
 
 @dataclass(frozen=True)
 class TableModel:
-    """One table: `key` names what a row is of, beside its time; `partition` is a TIMESTAMP column, by day."""
+    """One table: `key` and the time identify a row; `partition` is a TIMESTAMP column, partitioned by day."""
 
     name: str
     description: str
@@ -55,7 +55,7 @@ class TableModel:
         return [bigquery_field(column) for column in self.columns]
 
 
-def _but(model: FileModel, *names: str) -> tuple[Column, ...]:
+def _omit_columns(model: FileModel, *names: str) -> tuple[Column, ...]:
     return tuple(column for column in model.columns if column.name not in names)
 
 
@@ -127,7 +127,7 @@ SYSTEMS_TABLE = TableModel(
         Column("discovery_url", "STRING", description="URL of its gbfs.json"),
         Column("version", "STRING", description="Version of GBFS that its gbfs.json says"),
         Column("files", "RECORD", "REPEATED", description="Its files", fields=FILE_FIELDS),
-        *_but(SYSTEM_INFORMATION, "system_id"),
+        *_omit_columns(SYSTEM_INFORMATION, "system_id"),
     ),
     key=("system_id",),
     partition="valid_from",
@@ -153,10 +153,10 @@ TABLES = {
 }
 
 
-def valid_rows_sql(table: TableModel, dataset: str) -> str:
-    """Return a SELECT of the rows of `systems` or `station_information`, with `valid_to` (exclusive, null: still).
+def format_valid_rows_sql(table: TableModel, dataset: str) -> str:
+    """Return a SELECT of the rows of `systems` or `station_information`, with `valid_to` (exclusive, null if current).
 
-    `dataset` is project.dataset. A row whose event is vanished tells when the one before it ended, and is left out.
+    `dataset` is project.dataset. Rows whose event is `vanished` only end the previous row and are left out.
     """
     key = ", ".join(table.key)
     return (

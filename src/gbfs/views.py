@@ -1,8 +1,8 @@
-"""The view `gbfs_availability`: minutes of all systems under the common names, from the newest days and from changes.
+"""The view `gbfs_availability`: the minutes of all systems under the common names.
 
-A query is bounded by a filter on `day` and one on `feed`, which is the system_id: tables are partitioned by day and
-clustered by system_id. The newest days come from `station_status`; earlier days from `station_status_changes`. Which
-minutes there are is what `polls` says: received, or unchanged.
+The newest days come from `station_status`, earlier ones from `station_status_changes`; the minutes are those that
+`polls` has as received or unchanged. Filters on `day` and on `feed`, the system_id, bound the cost of a query: the
+tables are partitioned by day and clustered by system_id.
 """
 
 # ruff: noqa: S608 - names of tables cannot be query parameters; all come from the stack
@@ -12,37 +12,37 @@ from gbfs.tables import (
     POLLS_TABLE,
     STATION_INFORMATION_TABLE,
     STATION_STATUS_TABLE,
-    valid_rows_sql,
+    format_valid_rows_sql,
 )
 
 TODAY = "CURRENT_DATE()"
 
 
-def availability_sql(dataset: str, minutes_days: int, today: str = TODAY) -> str:
+def format_availability_sql(dataset: str, minutes_days: int, today: str = TODAY) -> str:
     """Return the GoogleSQL of the view; `dataset` is project.dataset.
 
-    `minutes_days` is after how many days partitions of station_status expire: the day before that is the first to
-    come from changes. Columns are `day` and those of `availability` of the other feeds, with the capacity.
+    `minutes_days` is the number of days after which partitions of station_status expire; earlier days come from the
+    changes. The columns are `day`, those of the view `availability`, and the capacity.
     """
     first = f"DATE_SUB({today}, INTERVAL {minutes_days - 1} DAY)"
     return f"""\
 WITH information AS (
-{valid_rows_sql(STATION_INFORMATION_TABLE, dataset)}
+{format_valid_rows_sql(STATION_INFORMATION_TABLE, dataset)}
 ), minutes AS (
 SELECT
-  DATE(s.collected_at) AS day, s.collected_at AS collected_at, s.system_id AS system_id, {_values("s")}
+  DATE(s.collected_at) AS day, s.collected_at AS collected_at, s.system_id AS system_id, {_format_values("s")}
 FROM `{dataset}.{STATION_STATUS_TABLE.name}` AS s
 WHERE DATE(s.collected_at) >= {first}
 UNION ALL
 SELECT
-  DATE(s.collected_at) AS day, p.collected_at AS collected_at, s.system_id AS system_id, {_values("s")}
+  DATE(s.collected_at) AS day, p.collected_at AS collected_at, s.system_id AS system_id, {_format_values("s")}
 FROM `{dataset}.{STATION_STATUS_TABLE.name}` AS s
 JOIN `{dataset}.{POLLS_TABLE.name}` AS p
   ON p.system_id = s.system_id AND p.rows_at = s.collected_at
 WHERE DATE(s.collected_at) >= {first} AND p.file = 'station_status' AND p.outcome = 'unchanged'
 UNION ALL
 SELECT
-  DATE(c.valid_from) AS day, p.collected_at AS collected_at, c.system_id AS system_id, {_values("c")}
+  DATE(c.valid_from) AS day, p.collected_at AS collected_at, c.system_id AS system_id, {_format_values("c")}
 FROM `{dataset}.{CHANGES_TABLE.name}` AS c
 JOIN `{dataset}.{POLLS_TABLE.name}` AS p
   ON p.system_id = c.system_id AND p.collected_at >= c.valid_from AND p.collected_at < c.valid_to
@@ -68,7 +68,7 @@ LEFT JOIN information AS i
   AND i.valid_from <= m.collected_at AND (i.valid_to IS NULL OR m.collected_at < i.valid_to)"""
 
 
-def _values(table: str) -> str:
+def _format_values(table: str) -> str:
     renamed = {
         "station_id": "station_id",
         "num_vehicles_available": "num_bikes_available",

@@ -1,4 +1,4 @@
-"""Many requests at once within one deadline, few at once to each host; slow and broken hosts hold nobody up."""
+"""Fetch many files concurrently within one deadline, few at a time from each host."""
 
 import math
 import queue
@@ -19,24 +19,24 @@ import requests
 from collector.api import make_session
 from collector.deadline import Deadline
 from feed import is_private_address, redacted
-from gbfs.documents import decode
+from gbfs.collection.packs import FetchResult
+from gbfs.collection.shards import parse_host
 from gbfs.errors import GbfsError
-from gbfs.packs import Fetched
-from gbfs.shards import host_of
+from gbfs.files.decoding import decode_file
 
 CONNECT_SECONDS = 5.0
-REDIRECTS = 3
-CHUNK = 64 * 1024
-LONGEST_ERROR = 300
-QUOTED = 64 * 1024  # of a body that is no file: messages quote less than this
+MAX_REDIRECTS = 3
+CHUNK_BYTES = 64 * 1024
+MAX_ERROR_LENGTH = 300
+MAX_QUOTED_BYTES = 64 * 1024  # of a body that is not a GBFS file: messages quote less than this
 _QUERY = re.compile(r"\?[^\s'\")]+")
 
 
 @dataclass(frozen=True)
 class Request:
-    """A file to request; `secrets` are header fields that go to its host alone and are kept nowhere.
+    """A file to request; `secrets` are header fields that are sent to its host only and never stored.
 
-    `unchanged_since` is the tick whose pack has the body that a response 304 to `headers` means.
+    `unchanged_since` is the tick whose pack has the body to which a 304 refers.
     """
 
     system_id: str
@@ -49,89 +49,89 @@ class Request:
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one `fetch_all`, in seconds, bytes and requests."""
+    """Limits of one `fetch_all`, in seconds, bytes and requests."""
 
-    deadline_s: float = 45.0  # of all requests together
+    deadline_s: float = 45.0  # for all requests
     request_s: float = (
-        4.0  # of one, redirects and body included: of public systems, one response of 10,000 takes longer
+        4.0  # for one, with redirects and body; one in 10,000 responses of public systems takes longer
     )
-    max_bytes: int = 32 * 2**20  # of a body, decoded
-    at_once: int = 64
-    at_once_per_host: int = 8
-    at_once_per_large_host: int = 16  # of a host with hundreds of systems
-    files_per_connection: int = 16  # a host with more files gets another connection for so many
+    max_bytes: int = 32 * 2**20  # of a decoded body
+    max_concurrent: int = 64
+    max_concurrent_per_host: int = 8
+    max_concurrent_per_large_host: int = 16  # for a host with hundreds of systems
+    files_per_connection: int = 16  # a host with more files gets more connections
 
-    def connections(self, files: int) -> int:
-        """Return how many requests a host with so many files due gets at once."""
+    def count_connections(self, files: int) -> int:
+        """Return how many files of a host are requested at once, by the number of files that are due."""
         wanted = math.ceil(files / self.files_per_connection)
-        most = max(self.at_once_per_host, self.at_once_per_large_host)
-        return min(files, most, max(self.at_once_per_host, wanted))
+        most = max(self.max_concurrent_per_host, self.max_concurrent_per_large_host)
+        return min(files, most, max(self.max_concurrent_per_host, wanted))
 
 
-def fetch_all(wanted: Iterable[Request], now: Callable[[], datetime], limits: Limits) -> list[Fetched]:
-    """Return what each request gave, in the order of `wanted`; what went wrong is in its `error`, nothing is raised.
+def fetch_all(wanted: Iterable[Request], now: Callable[[], datetime], limits: Limits) -> list[FetchResult]:
+    """Return the result of each request, in the order of `wanted`; errors are in the results, not raised.
 
-    A host gets few requests at a time (`Limits.connections`), so that one that hangs holds so many workers and no more.
-    A host that gives no response to twice as many requests, and none to any other, is taken to be down: the others
-    are not made. Neither is a request whose turn comes after the deadline.
+    The number of concurrent requests per host is limited (`Limits.count_connections`), so that a host that hangs
+    blocks only as many workers. A host that has not responded to any of twice as many requests is treated as down: the
+    remaining ones are not made. Neither are requests that cannot start before the deadline.
     """
-    asked = list(wanted)
-    results: dict[int, Fetched] = {}
+    requested = list(wanted)
+    results: dict[int, FetchResult] = {}
     ends_at = time.monotonic() + limits.deadline_s
-    turns = _Turns(asked, limits)
+    queued = _RequestQueue(requested, limits)
 
     def work() -> None:
         with make_session() as session:
-            while (turn := turns.take()) is not None:
-                host, number = turn
-                if (silent := turns.silent_requests(host)) is not None:
-                    told = f"not requested: the host gave no response to {silent} other requests"
-                    each = asked[number]
-                    results[number] = Fetched(each.system_id, each.file, each.url, now(), error=told)
+            while (next_request := queued.take_request()) is not None:
+                host, number = next_request
+                if (unanswered := queued.count_unanswered(host)) is not None:
+                    error = f"not requested: the host did not respond to {unanswered} other requests"
+                    each = requested[number]
+                    results[number] = FetchResult(each.system_id, each.file, each.url, now(), error=error)
                 else:
                     left_s = ends_at - time.monotonic()
                     results[number] = _fetch(
-                        session, asked[number], now, min(left_s, limits.request_s), limits
+                        session, requested[number], now, min(left_s, limits.request_s), limits
                     )
-                turns.give_back(host, has_response=results[number].status is not None)
+                queued.release_host(host, has_response=results[number].status is not None)
 
-    workers = min(limits.at_once, len(asked))
+    workers = min(limits.max_concurrent, len(requested))
     if workers:
         with ThreadPoolExecutor(workers, "fetch") as pool:
             for done in [pool.submit(work) for _ in range(workers)]:
                 done.result()
-    return [results[number] for number in range(len(asked))]
+    return [results[number] for number in range(len(requested))]
 
 
-class _Turns:
-    """Hands out requests, by their number, and never too many of a host at once.
+class _RequestQueue:
+    """Hands out requests, by index, and limits the concurrent requests per host.
 
-    A host stands in the queue as often as it may have requests at once, and again after each one that has ended; the
-    hosts with most files come first, since they take longest. The files of a host are in random order, lest a few that
-    hang, next to one another, make it look down.
+    The queue contains each host as often as it may be requested concurrently; a host returns to it after each request.
+    Hosts with the most files come first, since they take longest. The files of a host are shuffled, so that a few
+    adjacent ones that hang do not make it look down.
     """
 
-    def __init__(self, asked: list[Request], limits: Limits) -> None:
+    def __init__(self, requested: list[Request], limits: Limits) -> None:
         by_host: dict[str, list[int]] = {}
-        for number, each in enumerate(asked):
-            by_host.setdefault(host_of(each.url), []).append(number)
-        self._left = len(asked)
+        for number, each in enumerate(requested):
+            by_host.setdefault(parse_host(each.url), []).append(number)
+        self._left = len(requested)
         self._lock = threading.Lock()
-        self._hosts: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # None: all have been handed out
+        self._hosts: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # None: no request is left
         self._waiting: dict[str, deque[int]] = {}
-        self._silent = dict.fromkeys(by_host, 0)  # requests without a response
+        self._unanswered = dict.fromkeys(by_host, 0)  # number of requests without a response
         self._is_down_after: dict[str, int] = {}
         self._responds: set[str] = set()
         for host, numbers in sorted(by_host.items(), key=lambda item: -len(item[1])):
             random.shuffle(numbers)
-            connections = limits.connections(len(numbers))
+            count_connections = limits.count_connections(len(numbers))
             self._waiting[host] = deque(numbers)
-            self._is_down_after[host] = 2 * connections
-            for _ in range(connections):
+            self._is_down_after[host] = 2 * count_connections
+            for _ in range(count_connections):
                 self._hosts.put(host)
 
-    def take(self) -> tuple[str, int] | None:
-        """Return a host and the number of its next request, None once all have been handed out."""
+    def take_request(self) -> tuple[str, int] | None:
+        """Return a host and the index of its next request, or None if no request is left."""
         while (host := self._hosts.get()) is not None:
             with self._lock:
                 if self._waiting[host]:
@@ -142,61 +142,63 @@ class _Turns:
         self._hosts.put(None)  # for the next worker
         return None
 
-    def silent_requests(self, host: str) -> int | None:
-        """Return how many requests of a host that is taken to be down had no response; None where it is not."""
+    def count_unanswered(self, host: str) -> int | None:
+        """Return the number of unanswered requests of a host that is treated as down, None for any other host."""
         with self._lock:
-            silent = self._silent[host]
-            is_down = host not in self._responds and silent >= self._is_down_after[host]
-            return silent if is_down else None
+            unanswered = self._unanswered[host]
+            is_down = host not in self._responds and unanswered >= self._is_down_after[host]
+            return unanswered if is_down else None
 
-    def give_back(self, host: str, *, has_response: bool) -> None:
-        """Let the host have its next request."""
+    def release_host(self, host: str, *, has_response: bool) -> None:
+        """Record the result, and allow the next request of the host."""
         with self._lock:
             if has_response:
                 self._responds.add(host)
             else:
-                self._silent[host] += 1
+                self._unanswered[host] += 1
         self._hosts.put(host)
 
 
 class _FetchError(Exception):
-    """There is no response that can be kept."""
+    """A response cannot be used."""
 
 
 def _fetch(
     session: requests.Session, request: Request, now: Callable[[], datetime], seconds: float, limits: Limits
-) -> Fetched:
-    result = Fetched(request.system_id, request.file, request.url, now())
+) -> FetchResult:
+    result = FetchResult(request.system_id, request.file, request.url, now())
     if seconds <= 0:
-        return replace(result, error=f"no turn before the deadline of {limits.deadline_s:g} s")
+        return replace(result, error=f"not requested before the deadline of {limits.deadline_s:g} s")
     with Deadline(seconds) as deadline:
         try:
-            return _follow(session, request, result, deadline, limits)
+            return _fetch_with_redirects(session, request, result, deadline, limits)
         except (_FetchError, requests.RequestException, OSError, ValueError) as error:
-            told = (
-                str(error) if isinstance(error, _FetchError) else f"{type(error).__name__}: {_cause(error)}"
+            message = (
+                str(error)
+                if isinstance(error, _FetchError)
+                else f"{type(error).__name__}: {_find_cause(error)}"
             )
             if not deadline.left_s:
-                told = f"no whole response within {seconds:.1f} s"
-            told = _QUERY.sub("?…", redacted(told, _values(request)))
-            return replace(result, error=told[:LONGEST_ERROR], fetched_at=now())
+                message = f"no complete response within {seconds:.1f} s"
+            message = _QUERY.sub("?…", redacted(message, _get_secret_values(request)))
+            return replace(result, error=message[:MAX_ERROR_LENGTH], fetched_at=now())
 
 
-def _cause(error: Exception) -> object:
-    """Return what is behind urllib3's error of all attempts, whose message repeats host, port and path."""
+def _find_cause(error: Exception) -> object:
+    """Return the cause of urllib3's MaxRetryError, whose own message repeats host, port and path."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return error if reason is None else str(reason).rpartition("): ")[2] or reason
 
 
-def _follow(
-    session: requests.Session, request: Request, result: Fetched, deadline: Deadline, limits: Limits
-) -> Fetched:
-    """Return the response, after redirects. Raises _FetchError and what requests raises."""
+def _fetch_with_redirects(
+    session: requests.Session, request: Request, result: FetchResult, deadline: Deadline, limits: Limits
+) -> FetchResult:
+    """Return the response after redirects. Raises _FetchError and errors of requests."""
     url = request.url
-    for _ in range(REDIRECTS + 1):
+    for _ in range(MAX_REDIRECTS + 1):
         if not is_private_address(url):
-            raise _FetchError(f"expected https, redirected to {url}")
-        secrets = request.secrets if host_of(url) == host_of(request.url) else ()
+            raise _FetchError(f"redirected to {url}, expected https")
+        secrets = request.secrets if parse_host(url) == parse_host(request.url) else ()
         headers = dict((*request.headers, *secrets))
         prepared = session.prepare_request(requests.Request("GET", url, headers=headers))
         left_s = max(deadline.left_s, 0.001)
@@ -204,42 +206,42 @@ def _follow(
         with session.send(prepared, stream=True, timeout=timeouts, allow_redirects=False) as response:
             target = session.get_redirect_target(response)
             if target is None:
-                body = _body(response, deadline, limits.max_bytes)
-                values = _values(request)
+                body = _read_body(response, deadline, limits.max_bytes)
+                values = _get_secret_values(request)
                 if values:
-                    body = _without_secrets(body, values)
+                    body = _redact_quoted_part(body, values)
                 kept = tuple((name, redacted(value, values)) for name, value in response.headers.items())
                 status = response.status_code
                 since = request.unchanged_since if status == HTTPStatus.NOT_MODIFIED else None
                 return replace(result, status=status, headers=kept, body=body, unchanged_since=since)
             url = urljoin(url, target)
-    raise _FetchError(f"redirected more than {REDIRECTS} times")
+    raise _FetchError(f"more than {MAX_REDIRECTS} redirects")
 
 
-def _values(request: Request) -> list[str]:
+def _get_secret_values(request: Request) -> list[str]:
     return [value for _, value in request.secrets]
 
 
-def _without_secrets(body: bytes, values: list[str]) -> bytes:
-    """Return a body that is no GBFS file, such as a page that repeats a key, without the key in what is quoted of it.
+def _redact_quoted_part(body: bytes, values: list[str]) -> bytes:
+    """Redact secrets in a body that is not a GBFS file, such as an error page that repeats an API key.
 
-    The reason of its poll quotes its beginning, by whoever reads the pack. A file is kept as it came.
+    Only the beginning is redacted, since the error of a poll quotes no more. A GBFS file is stored unchanged.
     """
     try:
-        decode(body)
+        decode_file(body)
     except GbfsError:
-        beginning = redacted(body[:QUOTED].decode("utf-8", "surrogateescape"), values)
-        return beginning.encode("utf-8", "surrogateescape") + body[QUOTED:]
+        beginning = redacted(body[:MAX_QUOTED_BYTES].decode("utf-8", "surrogateescape"), values)
+        return beginning.encode("utf-8", "surrogateescape") + body[MAX_QUOTED_BYTES:]
     return body
 
 
-def _body(response: requests.Response, deadline: Deadline, max_bytes: int) -> bytes:
+def _read_body(response: requests.Response, deadline: Deadline, max_bytes: int) -> bytes:
     body = bytearray()
-    for chunk in response.iter_content(CHUNK):
+    for chunk in response.iter_content(CHUNK_BYTES):
         body += chunk
         if len(body) > max_bytes:
-            raise _FetchError(f"the body has more than {max_bytes} bytes")
-    # A connection that was cut at the deadline may look like the end of the body.
+            raise _FetchError(f"the body exceeds {max_bytes} bytes")
+    # A connection that was closed at the deadline may look like the end of the body.
     if not deadline.left_s:
-        raise _FetchError("the body is not complete")
+        raise _FetchError("the body is incomplete")
     return bytes(body)

@@ -1,4 +1,4 @@
-"""Entry point of the Cloud Function; at the root of its archive, as the builder expects."""
+"""Entry point of the Cloud Function, at the root of its archive as the builder requires."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ from google.cloud.storage import Client as StorageClient
 from collector.envelope import EnvelopeError
 from collector.settings import secrets_of
 from feed import redacted
-from gbfs.roster import secrets_of as secret_names
+from gbfs.collection.systems import list_secrets
 from gbfs_collector.instance import Instance, read_task
 from gbfs_collector.settings import Settings, load_systems
 from gbfs_collector.tick import Services
@@ -22,28 +22,28 @@ from telemetry import log, log_as_json, redact_log
 
 
 @cache
-def _instance() -> Instance:
-    """Made by an instance's first request, and kept: connections and what is remembered are what saves."""
+def _get_instance() -> Instance:
+    """Return the instance, made by its first request and reused: it keeps connections and the request state."""
     log_as_json()
     settings = Settings.of(os.environ)
     systems = load_systems(Path(__file__).parent)
     services = Services(
         storage=StorageClient(project=settings.project),
-        # Without its location, a job outside of the multi-regions US and EU is not found again.
+        # A job outside of the multi-regions US and EU is only found with its location.
         bigquery=bigquery.Client(project=settings.project, location=settings.location),
         now=lambda: datetime.now(UTC),
     )
-    secrets = secrets_of(secret_names(systems.values()), os.environ)
+    secrets = secrets_of(list_secrets(systems.values()), os.environ)
     redact_log(lambda text: redacted(text, secrets.values()))
     return Instance(settings, systems, services, secrets)
 
 
 @functions_framework.http
 def collect(request: flask.Request) -> tuple[str, int]:
-    """Do the task of a pushed message: 204 when all is stored, 400 for what is no message."""
+    """Run the task of a pushed message. Returns 204 once everything is stored, 400 for an invalid message."""
     try:
-        instance = _instance()
-        instance.run(read_task(request.path, request.get_json(silent=True), instance.settings.shards))
+        instance = _get_instance()
+        instance.run_task(read_task(request.path, request.get_json(silent=True), instance.settings.shards))
     except EnvelopeError as error:
         log(logging.ERROR, f"refused: {error}")
         return str(error), 400

@@ -1,11 +1,11 @@
-"""What the stack tells the function, read once from the environment, and the systems of its archive."""
+"""The function's environment variables, read once at start, and the systems of its archive."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from collector.settings import SettingsError
-from gbfs.roster import FILE, CollectedSystem, read_roster
+from gbfs.collection.systems import SYSTEMS_FILE, CollectedSystem, read_systems
 
 _NUMBERS = ("SHARDS", "DEADLINE_S", "REQUEST_S")
 
@@ -25,17 +25,19 @@ class Settings:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Settings":
-        """Raises SettingsError, naming every variable that is missing, or the one that is no number."""
+        """Read the variables. Raises SettingsError with the missing ones, or the one that is not a number."""
         names = [name.upper() for name in cls.__dataclass_fields__ if name != "catalogue_url"]
         if missing := [name for name in names if not environment.get(name)]:
-            raise SettingsError(f"the stack must set {', '.join(missing)}")
+            raise SettingsError(
+                f"environment variables are not set: {', '.join(missing)}; the stack must set them"
+            )
         for name in _NUMBERS:
             if (
                 not environment[name].isascii()
                 or not environment[name].isdigit()
                 or not int(environment[name])
             ):
-                raise SettingsError(f"{name}: found {environment[name]!r}, expected a whole number above 0")
+                raise SettingsError(f"{name}: found {environment[name]!r}, expected a positive integer")
         return cls(
             project=environment["PROJECT"],
             location=environment["LOCATION"],
@@ -49,8 +51,8 @@ class Settings:
 
 
 def load_systems(folder: Path) -> dict[str, CollectedSystem]:
-    """Return the systems of a folder's systems.json, by system_id. Raises SettingsError."""
+    """Return the systems of systems.json in a folder, by system_id. Raises SettingsError."""
     try:
-        return {each.system_id: each for each in read_roster((folder / FILE).read_bytes())}
+        return {each.system_id: each for each in read_systems((folder / SYSTEMS_FILE).read_bytes())}
     except (OSError, ValueError, TypeError) as error:
-        raise SettingsError(f"{FILE} cannot be read: {error}") from error
+        raise SettingsError(f"{SYSTEMS_FILE} cannot be read: {error}") from error

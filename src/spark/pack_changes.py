@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from gbfs.changes import Change, Stretch, join_stretches
+from gbfs.history.changes import Change, ChangePeriod, join_periods
 from gbfs.tables import CHANGES_TABLE
 from spark.hours import Put, Read
 from spark.pack_hours import change_row
@@ -59,11 +59,11 @@ def join_hours(bucket: DayBucket, read: Read, put: Put, folder: str) -> DayChang
             waiting: list[dict[str, Any]] = []
             for system_id in sorted({system_id for each in bucket.first_known for system_id in each}):
                 stretches = (
-                    Stretch(first_known[system_id], hour.changes_of(system_id))
+                    ChangePeriod(first_known[system_id], hour.changes_of(system_id))
                     for hour, first_known in zip(hours, bucket.first_known, strict=True)
                     if system_id in first_known
                 )
-                waiting += [change_row(system_id, change) for change in join_stretches(stretches, midnight)]
+                waiting += [change_row(system_id, change) for change in join_periods(stretches, midnight)]
                 if len(waiting) >= _ROWS_AT_ONCE:
                     file.add(waiting)
                     waiting = []

@@ -18,10 +18,10 @@ import pyarrow as pa
 from feed import Rejection, quarantine_schema
 from feed.outcome import Outcome, quarantine_rows
 from gbfs import GbfsError
-from gbfs.changes import Change, ChangeFinder, Values
-from gbfs.model import STATION_STATUS
-from gbfs.packs import Fetched, pack_name, read_pack
-from gbfs.rows import has_stations, poll_row, quarantine_of
+from gbfs.collection.packs import FetchResult, pack_name, read_pack
+from gbfs.collection.rows import is_readable_status, make_poll_row, make_quarantine_rows
+from gbfs.files.model import STATION_STATUS
+from gbfs.history.changes import Change, ChangeFinder, Values
 from gbfs.tables import CHANGES_TABLE, POLLS_TABLE, STATION_STATUS_TABLE
 from spark.accounting import Account, HourResult
 from spark.hours import Put, Read
@@ -205,13 +205,13 @@ class _HourWork:
             },
         )
 
-    def _add_result(self, each: Fetched, tick: datetime, shard: int, pack: str) -> dict[str, Any]:
+    def _add_result(self, each: FetchResult, tick: datetime, shard: int, pack: str) -> dict[str, Any]:
         """Return the row of polls."""
         system = self._systems.get(each.system_id)
         if system is None:
             system = self._systems[each.system_id] = _System(StationsReader(each.system_id), ChangeFinder())
-        minute = system.reader.read(each.body) if has_stations(each) else None
-        poll = poll_row(each, minute.reading if minute else None, tick)
+        minute = system.reader.read(each.body) if is_readable_status(each) else None
+        poll = make_poll_row(each, minute.reading if minute else None, tick)
         if minute is not None:
             self._write_minute(each.system_id, minute, tick, pack)
         if each.file == STATION_STATUS.name and poll["outcome"] != "failed":
@@ -236,7 +236,7 @@ class _HourWork:
         if reading.rows:
             system_ids = pa.repeat(pa.scalar(system_id), len(reading.rows))
             self.files.rows.add_columns(tick, [system_ids, *minute.columns])
-        self._quarantine(quarantine_of(reading, system_id, tick, pack))
+        self._quarantine(make_quarantine_rows(reading, system_id, tick, pack))
 
     def _take(
         self, system: _System, system_id: str, poll: dict[str, Any], minute: Minute | None, shard: int
@@ -262,7 +262,7 @@ class _HourWork:
     def _stations_at(self, system_id: str, tick: datetime, shard: int) -> dict[str, Values]:
         name = pack_name(tick, shard)
         for each in read_pack(self._read(name)):
-            if each.system_id == system_id and has_stations(each):
+            if each.system_id == system_id and is_readable_status(each):
                 rows = StationsReader(system_id).read(each.body).reading.rows
                 return {row["station_id"]: row for row in rows}
         raise LookupError(f"found no station_status of {system_id} in {name}; expected the unchanged one")

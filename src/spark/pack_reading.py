@@ -16,13 +16,13 @@ import pyarrow as pa
 
 from feed import MisfitError
 from gbfs import Reading, read_file, read_time
-from gbfs.model import STATION_STATUS
+from gbfs.files.model import STATION_STATUS
 from gbfs.tables import STATION_STATUS_TABLE
 from spark.parquet import arrow_schema, to_array
 
 REPORTED = "last_reported"
 SCHEMA = arrow_schema(STATION_STATUS_TABLE.schema)
-_COLUMNS = [field for field in SCHEMA if field.name in STATION_STATUS.names]
+_COLUMNS = [field for field in SCHEMA if field.name in STATION_STATUS.column_names]
 _REPORTED = re.compile(rb'"last_reported"\s*:\s*("(?:[^"\\]|\\.)*"|-?[0-9][-+.0-9eE]*)')
 _MAX_TIMES = 10_000  # remembered: stations report at the same few times
 

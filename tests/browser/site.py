@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 from werkzeug.serving import make_server
 
 from dashboard.app import create_app
-from dashboard.days import LocalDay
+from dashboard.data.day_file import LocalDay
 from dashboard.settings import Settings
 from local.feeds.generated_day import Station, make_stations
-from tests.dashboard.conftest import Job
+from tests.dashboard.conftest import FakeJob
 
 ZONE = ZoneInfo("Europe/Paris")
 MISSING = {125, 126, 540, 541, 542, 543, 871}  # minutes of each day without a response
@@ -58,14 +58,14 @@ class MadeWarehouse:
             self.made[key] = station.bikes(datetime.fromtimestamp(key[1] * STEP_S, UTC))
         return self.made[key]
 
-    def query(self, sql: str, job_config: Any, timeout: float) -> Job:
+    def query(self, sql: str, job_config: Any, timeout: float) -> FakeJob:
         assert timeout > 0
         if self.down:
             raise OSError("BigQuery does not respond")
         purpose = "rebuilds" if "rebuilds" in sql else job_config.labels["purpose"]
         self.purposes.append(purpose)
         values = {each.name: each.value for each in job_config.query_parameters}
-        return Job(getattr(self, f"_{purpose}")(**values))
+        return FakeJob(getattr(self, f"_{purpose}")(**values))
 
     def _now(self, since: datetime) -> list[dict[str, Any]]:
         newest = self.now.replace(second=0, microsecond=0)
@@ -115,7 +115,7 @@ class MadeWarehouse:
         return rows
 
     def _week(self) -> list[dict[str, Any]]:
-        monday = LocalDay.of((self.now - timedelta(days=self.now.weekday() + 7)).date(), ZONE).start
+        monday = LocalDay.from_date((self.now - timedelta(days=self.now.weekday() + 7)).date(), ZONE).start
         rows = []
         for each in self.stations:
             entries = []
@@ -139,7 +139,7 @@ class MadeWarehouse:
 def evening() -> datetime:
     """Yesterday or today at 18:31:20 in Lille, whichever is over."""
     now = datetime.now(UTC)
-    today = LocalDay.of(now.astimezone(ZONE).date(), ZONE).start + UNTIL + timedelta(seconds=20)
+    today = LocalDay.from_date(now.astimezone(ZONE).date(), ZONE).start + UNTIL + timedelta(seconds=20)
     return today if today <= now else today - timedelta(days=1)
 
 

@@ -13,8 +13,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Dialog, Page, expect
 
 from dashboard.app import STATIC
-from dashboard.days import LocalDay
-from dashboard.pages import ASSETS, render_page
+from dashboard.data.day_file import LocalDay
+from dashboard.page import ASSETS, render_page
 from tests.browser.conftest import Open
 from tests.browser.site import MISSING, SETTINGS, ZONE, MadeWarehouse, evening, serve_dashboard
 
@@ -31,7 +31,7 @@ def table_of(page: Page) -> dict[str, tuple[str, str]]:
 
 
 def today(warehouse: MadeWarehouse) -> LocalDay:
-    return LocalDay.of(warehouse.now.astimezone(ZONE).date(), ZONE)
+    return LocalDay.from_date(warehouse.now.astimezone(ZONE).date(), ZONE)
 
 
 def test_the_replay_shows_each_minute_as_it_was(open_page: Open, warehouse: MadeWarehouse) -> None:
@@ -174,7 +174,7 @@ def test_the_odds_are_those_of_the_minutes_around_a_time_of_the_past_weeks(
     hours, minutes = map(int, at.split(":"))
     newest = today(warehouse).day
     past = [newest - timedelta(days=n) for n in range(1, 29)]
-    days = [LocalDay.of(day, ZONE) for day in past if day.weekday() == weekday]
+    days = [LocalDay.from_date(day, ZONE) for day in past if day.weekday() == weekday]
     assert len(days) == 4
     around = range(max(0, hours * 60 + minutes - 5), hours * 60 + minutes + 6)
     for each in (warehouse.stations[2], warehouse.stations[100]):

@@ -17,7 +17,7 @@ from cdk.artifacts import (
 )
 from cdk.packaging import Artifact, PackagingError
 from feed import Feed
-from gbfs.roster import CollectedSystem, read_roster
+from gbfs.collection.systems import CollectedSystem, read_systems
 
 pytestmark = pytest.mark.unit
 
@@ -50,7 +50,7 @@ def artifacts(src: Path, feeds: dict[str, Feed]) -> dict[str, Artifact]:
         ("collector/main.py", {"collector"}),
         ("collector/requirements.txt", {"collector", "gbfs_collector"}),
         ("gbfs_collector/main.py", {"gbfs_collector"}),
-        ("gbfs/shards.py", {"batch", "gbfs_collector"}),
+        ("gbfs/collection/shards.py", {"batch", "gbfs_collector"}),
         ("gbfs/__main__.py", set()),
         ("copier/sweep.py", {"copier"}),
         ("copier/Dockerfile", {"copier"}),
@@ -114,7 +114,7 @@ def test_the_copiers_archive_has_its_sources_folder_without_any_old_names(feeds:
 def test_the_collector_of_gbfs_systems_has_its_entry_point_and_its_systems() -> None:
     with zipfile.ZipFile(io.BytesIO(gbfs_collector_artifact([LILLE]).content)) as archive:
         names = set(archive.namelist())
-        assert read_roster(archive.read("systems.json")) == (LILLE,)
+        assert read_systems(archive.read("systems.json")) == (LILLE,)
     assert {
         "main.py",
         "requirements.txt",

@@ -20,7 +20,7 @@ from cdk.artifacts import (
 )
 from cdk.packaging import Artifact
 from feed import Feed
-from gbfs.roster import CollectedSystem
+from gbfs.collection.systems import CollectedSystem
 
 pytestmark = pytest.mark.local
 

@@ -1,6 +1,5 @@
-"""Documents over a warehouse that answers from memory, and a clock that is set."""
+"""A fake BigQuery client with rows in memory, and a clock that tests set."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,12 +26,12 @@ NOON = datetime(2026, 11, 24, 11, 0, tzinfo=UTC)  # 12:00 in Lille
 
 
 @dataclass
-class Job:
-    """A query job as the client returns it."""
+class FakeJob:
+    """A fake query job."""
 
     rows: list[dict[str, Any]]
     total_bytes_billed: int | None = 10 * 2**20
-    error: Exception | None = None  # instead of rows
+    error: Exception | None = None  # raised by result()
     billed_when_cancelled: int | None = None
     cancelled: bool = False
 
@@ -53,31 +52,31 @@ class Job:
 
 
 @dataclass
-class Client:
-    """BigQuery in memory: rows by the purpose that a query is labelled with; an error is raised instead."""
+class FakeClient:
+    """A fake BigQuery client: rows by the purpose in the query's label, or an error."""
 
     rows: dict[str, list[dict[str, Any]]]
     error: Exception | None = None
     configs: list[Any] = field(default_factory=list)
 
-    def query(self, sql: str, job_config: Any, timeout: float) -> Job:
+    def query(self, sql: str, job_config: Any, timeout: float) -> FakeJob:
         assert "demo.vlille_views." in sql
         assert timeout > 0
         if self.error is not None:
             raise self.error
         self.configs.append(job_config)
         purpose = job_config.labels["purpose"]
-        return Job(self.rows.get("rebuilds" if "rebuilds" in sql else purpose, []))
+        return FakeJob(self.rows.get("rebuilds" if "rebuilds" in sql else purpose, []))
 
     @property
     def purposes(self) -> list[str]:
-        """The purposes of the queries so far."""
+        """Return the purposes of the queries so far."""
         return [config.labels["purpose"] for config in self.configs]
 
 
 @dataclass
-class Clock:
-    """A clock that stands still until it is set."""
+class FakeClock:
+    """A clock that does not move by itself."""
 
     time: datetime = NOON + timedelta(seconds=20)
 
@@ -85,18 +84,13 @@ class Clock:
         return self.time
 
 
-def station(number: str, name: str, bikes: int | None, docks: int | None, **more: Any) -> Mapping[str, Any]:
-    """A station as all views' rows together have it."""
-    return {"station_id": number, "name": name, "bikes": bikes, "docks": docks} | more
-
-
 @pytest.fixture
-def client() -> Client:
-    """Three stations at noon; one is empty, one is out of service."""
+def client() -> FakeClient:
+    """Three stations at noon: one is empty, one out of service."""
     places = {"1": (50.63, 3.06, "LILLE"), "2": (50.64, 3.07, "LILLE"), "3": (50.65, 3.05, "MARQUETTE")}
     names = {"1": "Gare", "2": "<b>Place</b>", "3": "Parc"}
     bikes = {"1": (3, 7), "2": (0, 12), "3": (None, None)}
-    return Client(
+    return FakeClient(
         {
             "now": [
                 {
@@ -133,11 +127,11 @@ def client() -> Client:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def app(client: Client, clock: Clock) -> flask.Flask:
-    """The application over the client in memory."""
+def app(client: FakeClient, clock: FakeClock) -> flask.Flask:
+    """The application with the fake client."""
     return create_app(SETTINGS, lambda: client, clock)  # type: ignore[arg-type, return-value]

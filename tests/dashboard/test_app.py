@@ -1,4 +1,4 @@
-"""What a browser gets: files with ETags, bounded queries, the page without a script, the last state when it fails."""
+"""The HTTP responses: files with ETags, bounded queries, the page without a script, stale data on errors."""
 
 import json
 from dataclasses import replace
@@ -9,8 +9,8 @@ import pytest
 from google.api_core.exceptions import ServiceUnavailable
 
 from dashboard.app import create_app
-from dashboard.days import decode
-from tests.dashboard.conftest import NOON, SETTINGS, Client, Clock
+from dashboard.data.day_file import decode_day
+from tests.dashboard.conftest import NOON, SETTINGS, FakeClient, FakeClock
 
 pytestmark = pytest.mark.unit
 
@@ -29,7 +29,7 @@ def test_now_has_the_newest_response_and_its_raw_object(app: flask.Flask) -> Non
     }
 
 
-def test_stations_have_places_outlines_and_days(app: flask.Flask) -> None:
+def test_stations_have_coordinates_outlines_and_days(app: flask.Flask) -> None:
     found = app.test_client().get("/data/stations.json").json
     assert found is not None
     assert found["stations"][0] == ["1", "Gare", "LILLE", 50.63, 3.06, 12]
@@ -37,10 +37,10 @@ def test_stations_have_places_outlines_and_days(app: flask.Flask) -> None:
     assert (found["days"], found["time_zone"]) == ([["2026-11-24", 661]], "Europe/Paris")
 
 
-def test_a_day_is_a_file_and_a_settled_one_never_changes(app: flask.Flask, clock: Clock) -> None:
+def test_a_settled_day_may_be_cached_by_the_browser(app: flask.Flask, clock: FakeClock) -> None:
     http = app.test_client()
     today = http.get("/data/2026-11-24.bin")
-    day = decode(today.data)
+    day = decode_day(today.data)
     assert day.stations == ("1", "2")
     assert (day.bikes[720], day.docks[720], day.bikes[1440 + 720]) == (3, 7, 0)
     assert today.headers["Cache-Control"] == "private, no-cache"
@@ -51,25 +51,25 @@ def test_a_day_is_a_file_and_a_settled_one_never_changes(app: flask.Flask, clock
 @pytest.mark.parametrize(
     "day", ["2026-11-26", "1999-01-01", "0001-01-01", "9999-12-31", "yesterday", "2026-02-30"]
 )
-def test_a_day_that_cannot_be_is_404_without_a_query(app: flask.Flask, client: Client, day: str) -> None:
+def test_an_impossible_day_is_404_without_a_query(app: flask.Flask, client: FakeClient, day: str) -> None:
     assert app.test_client().get(f"/data/{day}.bin").status_code == 404
     assert client.configs == []
 
 
-def test_who_has_a_file_gets_304(app: flask.Flask) -> None:
+def test_a_matching_etag_gets_304(app: flask.Flask) -> None:
     http = app.test_client()
     first = http.get("/data/now.json")
     again = http.get("/data/now.json", headers={"If-None-Match": first.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
 
 
-def test_files_are_compressed_for_who_accepts_it(app: flask.Flask) -> None:
+def test_files_are_compressed_if_the_client_accepts_gzip(app: flask.Flask) -> None:
     found = app.test_client().get("/data/week.bin", headers={"Accept-Encoding": "gzip"})
     assert found.headers["Content-Encoding"] == "gzip"
     assert found.data[:2] == b"\x1f\x8b"
 
 
-def test_every_query_is_bounded_and_labelled_and_counted(app: flask.Flask, client: Client) -> None:
+def test_every_query_is_bounded_labelled_and_counted(app: flask.Flask, client: FakeClient) -> None:
     http = app.test_client()
     for path in ("now.json", "stations.json", "status.json", "week.bin", "2026-11-24.bin"):
         assert http.get(f"/data/{path}").status_code == 200
@@ -85,15 +85,15 @@ def test_every_query_is_bounded_and_labelled_and_counted(app: flask.Flask, clien
     }
 
 
-def test_a_thousand_visits_in_a_minute_are_one_query_for_each_file(app: flask.Flask, client: Client) -> None:
+def test_a_thousand_visits_in_a_minute_run_one_query_per_file(app: flask.Flask, client: FakeClient) -> None:
     http = app.test_client()
     for _ in range(1000):
         http.get("/data/now.json")
     assert client.purposes == ["now"]
 
 
-def test_when_the_days_bytes_are_used_up_the_last_state_stays(
-    app: flask.Flask, client: Client, clock: Clock
+def test_stale_data_is_served_once_the_daily_bytes_are_used_up(
+    app: flask.Flask, client: FakeClient, clock: FakeClock
 ) -> None:
     http = app.test_client()
     for _ in range(150):
@@ -105,8 +105,8 @@ def test_when_the_days_bytes_are_used_up_the_last_state_stays(
     assert http.get("/health").json["queries"] == 1  # type: ignore[index]
 
 
-def test_when_bigquery_is_down_the_last_state_is_served_with_200(
-    app: flask.Flask, client: Client, clock: Clock
+def test_stale_data_is_served_with_200_while_bigquery_is_down(
+    app: flask.Flask, client: FakeClient, clock: FakeClock
 ) -> None:
     http = app.test_client()
     before = http.get("/data/now.json")
@@ -137,14 +137,14 @@ def test_the_page_is_useful_without_a_script(app: flask.Flask) -> None:
     assert "default-src 'none'" in found.headers["Content-Security-Policy"]
 
 
-def test_the_page_without_any_data_says_so(app: flask.Flask, client: Client) -> None:
+def test_the_page_says_that_there_is_no_data(app: flask.Flask, client: FakeClient) -> None:
     client.error = ServiceUnavailable("down")  # type: ignore[no-untyped-call]
     found = app.test_client().get("/")
     assert found.status_code == 200
-    assert "No response of the last three days is known." in found.text
+    assert "There was no response in the last three days." in found.text
 
 
-def test_script_and_style_are_kept_for_ever_under_their_version(app: flask.Flask) -> None:
+def test_script_and_style_are_immutable_under_their_version(app: flask.Flask) -> None:
     http = app.test_client()
     page = http.get("/").text
     [path] = [part for part in page.split('"') if part.endswith("page.js")]
@@ -159,21 +159,23 @@ def test_status_has_quarantine_and_rebuilds(app: flask.Flask) -> None:
     assert found["rebuilds"][0]["agrees"] is True
 
 
-def test_one_visitor_cannot_use_up_the_day_with_past_days(
-    app: flask.Flask, client: Client, clock: Clock
+def test_past_days_cannot_use_up_the_daily_bytes(
+    app: flask.Flask, client: FakeClient, clock: FakeClock
 ) -> None:
     http = app.test_client()
     first = http.get("/data/2026-10-01.bin")
     statuses = [http.get(f"/data/2026-09-{day:02}.bin").status_code for day in range(1, 31)]
     assert (statuses[0], statuses[-1]) == (200, 503)
-    assert http.get("/data/2026-09-30.bin").json["detail"].startswith("what may be read in a day is used up")  # type: ignore[index]
-    assert http.get("/data/2026-10-01.bin").data == first.data, "what was read can still be opened"
+    assert http.get("/data/2026-09-30.bin").json["detail"].startswith("the daily query allowance is used up")  # type: ignore[index]
+    assert http.get("/data/2026-10-01.bin").data == first.data, "a cached day is still served"
     for path in ("now.json", "stations.json", "2026-11-24.bin", "week.bin"):
         assert http.get(f"/data/{path}").status_code == 200
     assert len(client.purposes) < 25
 
 
-def test_a_public_page_says_nothing_about_the_project_or_its_allowance(client: Client, clock: Clock) -> None:
+def test_a_public_page_does_not_disclose_the_project_or_its_allowance(
+    client: FakeClient, clock: FakeClock
+) -> None:
     public = create_app(replace(SETTINGS, public=True), lambda: client, clock)  # type: ignore[arg-type, return-value]
     http = public.test_client()
     assert http.get("/health").json == {"status": "ok"}

@@ -1,4 +1,4 @@
-"""What the page weighs, and that it asks nobody else for anything."""
+"""The size of the page, and that it requests nothing from other origins."""
 
 import gzip
 import re
@@ -13,12 +13,12 @@ LARGEST = 120_000  # bytes, compressed
 
 
 def test_page_script_and_style_are_within_the_budget() -> None:
-    weights = {file.name: len(gzip.compress(file.read_bytes())) for file in STATIC.iterdir()}
-    assert set(weights) == {"page.html", "page.js", "page.css"}
-    assert sum(weights.values()) < LARGEST
+    sizes = {file.name: len(gzip.compress(file.read_bytes())) for file in STATIC.iterdir()}
+    assert set(sizes) == {"page.html", "page.js", "page.css"}
+    assert sum(sizes.values()) < LARGEST
 
 
-def test_nothing_is_loaded_from_anywhere_else() -> None:
+def test_nothing_is_loaded_from_other_origins() -> None:
     for file in STATIC.iterdir():
         urls = set(re.findall(r"(?:https?:)?//[a-z][\w.-]+\.[a-z]+[^\s\"'`]*", file.read_text("utf-8")))
         assert urls <= {"http://www.w3.org/2000/svg"}, file.name

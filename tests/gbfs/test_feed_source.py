@@ -13,13 +13,20 @@ from feed import load_feed, parse, station_schema
 from feed.naming import FEED_NAME
 from gbfs import VERSIONS, Authentication, GbfsError, read_file
 from gbfs.__main__ import main
-from gbfs.feed_source import StatusFile, discover_status, feed_name, sample_json, source_toml, write_feed
-from gbfs.well_known import WELL_KNOWN
+from gbfs.catalogue.built_in import BUILT_IN_SYSTEMS
+from gbfs.feed_source import (
+    StatusFile,
+    discover_status_file,
+    format_source_toml,
+    make_feed_name,
+    make_sample_json,
+    write_feed,
+)
 from tests.gbfs.samples import SCHEMAS
 
 pytestmark = pytest.mark.unit
 
-LILLE = WELL_KNOWN[0]
+LILLE = BUILT_IN_SYSTEMS[0]
 URL = "https://example.org/station_status.json"
 NOON = datetime(2024, 5, 1, 10, tzinfo=UTC)
 
@@ -35,13 +42,13 @@ NOON = datetime(2024, 5, 1, 10, tzinfo=UTC)
     ],
 )
 def test_a_system_names_its_feed(system_id: str, name: str) -> None:
-    assert feed_name(system_id) == name
+    assert make_feed_name(system_id) == name
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_every_id_has_a_name_of_its_own(one: str, other: str) -> None:
-    assert FEED_NAME.fullmatch(feed_name(one))
-    assert (feed_name(one) == feed_name(other)) == (one.lower() == other.lower())
+    assert FEED_NAME.fullmatch(make_feed_name(one))
+    assert (make_feed_name(one) == make_feed_name(other)) == (one.lower() == other.lower())
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -52,11 +59,11 @@ def test_every_version_gives_a_feed_with_the_fields_of_its_schema(tmp_path: Path
     schema = SCHEMAS["3.1-RC3" if version == "3.1" else version]["station_status"]
     assert set(columns) - {"collected_at"} == set(schema["fields"])
     assert (feed.common.station_id, feed.common.name) == ("station_id", "station_id")
-    outcome = parse(feed, sample_json(version), NOON)
+    outcome = parse(feed, make_sample_json(version), NOON)
     assert (len(outcome.rows), outcome.rejections, outcome.drifts) == (3, (), ())
     row = outcome.rows[0]
     assert (row["station_id"], row["is_renting"], row["last_reported"]) == ("1", True, NOON)
-    [same, *_] = read_file("lille", "station_status", sample_json(version)).rows
+    [same, *_] = read_file("lille", "station_status", make_sample_json(version)).rows
     vehicles = "vehicles" if version[0] == "3" else "bikes"
     assert row[f"num_{vehicles}_available"] == same["num_vehicles_available"] == 3
 
@@ -68,7 +75,7 @@ def test_any_name_can_be_a_title(tmp_path: Path, text: str) -> None:
 
 
 def test_a_system_without_a_location_has_its_name_for_a_title() -> None:
-    assert source_toml(replace(LILLE, location=""), "2.3", URL).startswith('title = "V\'lille"\n')
+    assert format_source_toml(replace(LILLE, location=""), "2.3", URL).startswith('title = "V\'lille"\n')
 
 
 # --- discovery ------------------------------------------------------------------------------------
@@ -86,7 +93,7 @@ def test_the_status_is_found_by_the_discovery() -> None:
         urls.append(url)
         return discovery("station_information", "station_status")
 
-    found = discover_status(LILLE, download)
+    found = discover_status_file(LILLE, download)
     assert urls == [LILLE.discovery_url]
     assert found == StatusFile("2.3", LILLE.discovery_url.replace("gbfs.json", "station_status.json"))
 
@@ -97,14 +104,14 @@ def test_the_status_is_found_by_the_discovery() -> None:
 )
 def test_a_system_without_stations_is_told(body: bytes, reason: str) -> None:
     with pytest.raises(GbfsError) as caught:
-        discover_status(LILLE, lambda _: body)
+        discover_status_file(LILLE, lambda _: body)
     assert caught.value.reason == reason
 
 
 def test_a_system_that_needs_a_key_is_not_asked() -> None:
     locked = replace(LILLE, authentication=Authentication("header", ("X-Key",), "https://example.org/key"))
-    with pytest.raises(GbfsError, match=r"v_lille needs a key \(X-Key\): https://example\.org/key"):
-        discover_status(locked, lambda _: pytest.fail("asked"))
+    with pytest.raises(GbfsError, match=r"v_lille needs an API key \(X-Key\); see https://example\.org/key"):
+        discover_status_file(locked, lambda _: pytest.fail("asked"))
 
 
 def test_the_command_writes_the_feed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from feed.naming import RESERVED_NAMES
-from gbfs.model import STATION_INFORMATION, STATION_STATUS, FileModel
-from gbfs.tables import SYSTEMS_TABLE, TABLES, TableModel, valid_rows_sql
+from gbfs.files.model import STATION_INFORMATION, STATION_STATUS, FileModel
+from gbfs.tables import SYSTEMS_TABLE, TABLES, TableModel, format_valid_rows_sql
 
 pytestmark = pytest.mark.unit
 
@@ -47,6 +47,6 @@ def test_the_tables_of_stations_have_every_column_of_the_file(table: str, model:
 
 
 def test_validity_comes_from_the_next_row_of_the_key() -> None:
-    sql = valid_rows_sql(SYSTEMS_TABLE, "city.vlille")
+    sql = format_valid_rows_sql(SYSTEMS_TABLE, "city.vlille")
     assert "LEAD(valid_from) OVER (PARTITION BY system_id ORDER BY valid_from) AS valid_to" in sql
     assert "FROM `city.vlille.systems`" in sql

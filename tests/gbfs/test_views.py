@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from google.cloud import bigquery
 
-from gbfs.changes import find_changes
-from gbfs.packs import Fetched, pack_name
-from gbfs.rows import rows_of
+from gbfs.collection.packs import FetchResult, pack_name
+from gbfs.collection.rows import make_rows
+from gbfs.history.changes import find_changes
 from gbfs.tables import (
     CHANGES_TABLE,
     POLLS_TABLE,
@@ -17,7 +17,7 @@ from gbfs.tables import (
     STATION_STATUS_TABLE,
     TABLES,
 )
-from gbfs.views import availability_sql
+from gbfs.views import format_availability_sql
 from local.data_plane.emulators import Emulators
 from tests.conftest import bigquery_client
 from tests.gbfs.samples import document, record
@@ -33,11 +33,11 @@ def at(minute: int) -> datetime:
     return MIDNIGHT + timedelta(minutes=minute)
 
 
-def fetched(minute: int, bikes: int, **fields: Any) -> Fetched:
+def fetched(minute: int, bikes: int, **fields: Any) -> FetchResult:
     stations = [STATION | {"station_id": "1", "num_bikes_available": bikes}, STATION | {"station_id": "2"}]
     body = document("2.3", "station_status", *stations)
     about: dict[str, Any] = {"status": 200, "body": body} | fields
-    return Fetched("a", "station_status", "https://example.org/a", at(minute), **about)
+    return FetchResult("a", "station_status", "https://example.org/a", at(minute), **about)
 
 
 RESULTS = {
@@ -60,7 +60,7 @@ class Warehouse:
         for table in TABLES.values():
             self.client.create_table(bigquery.Table(f"{self.dataset}.{table.name}", schema=table.schema))
         self.rows = [
-            rows_of([each], at(minute), pack_name(at(minute), 0)) for minute, each in RESULTS.items()
+            make_rows([each], at(minute), pack_name(at(minute), 0)) for minute, each in RESULTS.items()
         ]
         self.load(POLLS_TABLE.name, [row for each in self.rows for row in each.polls])
         names = [{"text": "Gare", "language": "fr"}]
@@ -86,7 +86,7 @@ class Warehouse:
         self.client.load_table_from_json(rows, f"{self.dataset}.{table}", job_config=config).result()
 
     def availability(self, today: str) -> list[dict[str, Any]]:
-        sql = availability_sql(self.dataset, 7, f"DATE '{today}'")
+        sql = format_availability_sql(self.dataset, 7, f"DATE '{today}'")
         where = "WHERE day = DATE '2026-05-01' AND feed = 'a' ORDER BY station_id, collected_at"
         return [dict(row) for row in self.client.query(f"SELECT * FROM ({sql}) {where}").result()]  # noqa: S608
 

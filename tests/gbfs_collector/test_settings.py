@@ -1,11 +1,11 @@
-"""What the stack tells the function."""
+"""The function's environment variables and its systems."""
 
 from pathlib import Path
 
 import pytest
 
 from collector.settings import SettingsError
-from gbfs.roster import CollectedSystem, write_roster
+from gbfs.collection.systems import CollectedSystem, write_systems
 from gbfs_collector.settings import Settings, load_systems
 
 pytestmark = pytest.mark.unit
@@ -21,7 +21,7 @@ ENVIRONMENT = {
 }
 
 
-def test_every_variable_has_its_place() -> None:
+def test_every_variable_is_read() -> None:
     assert Settings.of(ENVIRONMENT) == Settings(
         "city", "europe-west1", "city-archive", "city.vlille", 2, 45.0, 10.0, ""
     )
@@ -29,20 +29,20 @@ def test_every_variable_has_its_place() -> None:
 
 
 @pytest.mark.parametrize("name", ENVIRONMENT)
-def test_a_variable_that_is_missing_is_named(name: str) -> None:
+def test_a_missing_variable_is_named(name: str) -> None:
     with pytest.raises(SettingsError, match=name):
         Settings.of({key: value for key, value in ENVIRONMENT.items() if key != name})
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "²"])
-def test_a_number_that_is_none_is_named(value: str) -> None:
+def test_an_invalid_number_is_named(value: str) -> None:
     with pytest.raises(SettingsError, match="SHARDS"):
         Settings.of(ENVIRONMENT | {"SHARDS": value})
 
 
-def test_the_systems_are_those_of_the_archive(tmp_path: Path) -> None:
+def test_systems_are_read_from_the_archive(tmp_path: Path) -> None:
     lille = CollectedSystem("lille", "V'lille", "FR", "Lille", "https://example.org/gbfs.json")
-    (tmp_path / "systems.json").write_bytes(write_roster([lille]))
+    (tmp_path / "systems.json").write_bytes(write_systems([lille]))
     assert load_systems(tmp_path) == {"lille": lille}
     (tmp_path / "systems.json").write_bytes(b"[")
     with pytest.raises(SettingsError, match=r"systems\.json"):

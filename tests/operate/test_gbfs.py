@@ -10,7 +10,7 @@ from google.cloud import bigquery
 from cdk.gbfs_settings import Gbfs
 from cdk.settings import load_environments
 from collector.loading import load_lines_once
-from gbfs.roster import CollectedSystem
+from gbfs.collection.systems import CollectedSystem
 from gbfs.tables import POLLS_TABLE, SYSTEMS_TABLE
 from local.data_plane.emulators import Emulators
 from operate.cloud import Cloud

@@ -1,8 +1,8 @@
-"""`python -m tests.simulation`: see tests/simulation/soak.py."""
+"""`python -m tests.simulation`: see tests/simulation/runs/soak.py."""
 
 import sys
 
-from tests.simulation.soak import main
+from tests.simulation.runs.soak import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from collector.loading import ATTEMPTS, QUOTA_PAUSE, QUOTA_REASONS
 from feed import archive_name, landing_name, rejected_archive_name
-from tests.simulation.pipeline import ARCHIVE, FEED, LANDING, QUARANTINE, STATIONS, Pipeline
+from tests.simulation.workloads.feed_pipeline import ARCHIVE, FEED, LANDING, QUARANTINE, STATIONS, Pipeline
 
 RECORDS = 2  # stations of a response
 

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from feed import quarantine_schema
-from gbfs.changes import Change, expand_changes, find_changes
-from gbfs.packs import Fetched, pack_name, write_pack
-from gbfs.rows import TableRows, rows_of
+from gbfs.collection.packs import FetchResult, pack_name, write_pack
+from gbfs.collection.rows import TableRows, make_rows
+from gbfs.history.changes import Change, expand_changes, find_changes
 from spark.accounting import Account, reconcile
 from spark.archive import ArchiveError
 from spark.pack_changes import join_hours
@@ -48,18 +48,18 @@ def body(bikes: dict[str, int], reported: datetime = MIDNIGHT) -> bytes:
     return document("2.3", "station_status", *rows)
 
 
-def received(system: str, tick: datetime, content: bytes) -> Fetched:
-    return Fetched(system, "station_status", f"https://example.org/{system}", tick, 200, (), content)
+def received(system: str, tick: datetime, content: bytes) -> FetchResult:
+    return FetchResult(system, "station_status", f"https://example.org/{system}", tick, 200, (), content)
 
 
-def unchanged(system: str, tick: datetime, since: datetime) -> Fetched:
-    return Fetched(
+def unchanged(system: str, tick: datetime, since: datetime) -> FetchResult:
+    return FetchResult(
         system, "station_status", f"https://example.org/{system}", tick, 304, unchanged_since=since
     )
 
 
-def failed(system: str, tick: datetime) -> Fetched:
-    return Fetched(system, "station_status", f"https://example.org/{system}", tick, error="no response")
+def failed(system: str, tick: datetime) -> FetchResult:
+    return FetchResult(system, "station_status", f"https://example.org/{system}", tick, error="no response")
 
 
 class Archive:
@@ -71,10 +71,10 @@ class Archive:
         self.streamed = TableRows()
         self._folder = folder
 
-    def add(self, tick: datetime, shard: int, *fetched: Fetched) -> None:
+    def add(self, tick: datetime, shard: int, *fetched: FetchResult) -> None:
         name = pack_name(tick, shard)
         self.packs[name] = write_pack(tick, shard, fetched)
-        rows = rows_of(fetched, tick, name)
+        rows = make_rows(fetched, tick, name)
         self.streamed.station_status += rows.station_status
         self.streamed.polls += rows.polls
         self.streamed.quarantine += rows.quarantine
@@ -255,7 +255,7 @@ def test_any_day_is_equal_both_ways(archive: Archive, seed: int) -> None:
     systems = {f"s{number}": {str(station): 3 for station in range(4)} for number in range(5)}
     bodies: dict[str, dict[datetime, bytes]] = {system: {} for system in systems}
     for minute in sorted(dice.sample(range(300), 90)):
-        fetched: dict[int, list[Fetched]] = {}
+        fetched: dict[int, list[FetchResult]] = {}
         for system, bikes in systems.items():
             shard = bucket_of(system, SHARDS)
             kept = bodies[system]

@@ -13,8 +13,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from feed import Feed, quarantine_schema
-from gbfs.packs import Fetched, pack_name, write_pack
-from gbfs.rows import rows_of
+from gbfs.collection.packs import FetchResult, pack_name, write_pack
+from gbfs.collection.rows import make_rows
 from gbfs.tables import CHANGES_TABLE, POLLS_TABLE, STATION_STATUS_TABLE, TableModel
 from spark.archive import object_reader, put_file
 from spark.job import FAILED, SUCCEEDED, Run, rebuild
@@ -38,11 +38,11 @@ def at(minute: int) -> datetime:
     return MIDNIGHT + timedelta(minutes=minute)
 
 
-def fetched(system: str, minute: int, bikes: int, **fields: Any) -> Fetched:
+def fetched(system: str, minute: int, bikes: int, **fields: Any) -> FetchResult:
     stations = [STATION | {"station_id": "1", "num_bikes_available": bikes}, STATION | {"station_id": "2"}]
     body = document("2.3", "station_status", *stations, {"station_id": "3"})
     return replace(
-        Fetched(system, "station_status", f"https://example.org/{system}", at(minute), 200, (), body),
+        FetchResult(system, "station_status", f"https://example.org/{system}", at(minute), 200, (), body),
         **fields,
     )
 
@@ -70,11 +70,11 @@ class PackBatch:
             storage_url=project.environment["STORAGE_EMULATOR_HOST"],
         )
 
-    def add(self, minute: int, shard: int, *results: Fetched, is_loaded: bool = True) -> None:
+    def add(self, minute: int, shard: int, *results: FetchResult, is_loaded: bool = True) -> None:
         """Store a pack, and load its rows as the collector does."""
         tick, name = at(minute), pack_name(at(minute), shard)
         self.project.put(name, write_pack(tick, shard, results))
-        rows = rows_of(results, tick, name)
+        rows = make_rows(results, tick, name)
         if is_loaded:
             self.load(STATION_STATUS_TABLE.name, rows.station_status, STATION_STATUS_TABLE.schema)
             self.load(POLLS_TABLE.name, rows.polls, POLLS_TABLE.schema)

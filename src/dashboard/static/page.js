@@ -1,5 +1,5 @@
 "use strict";
-// The page: one state, files that are read once, and functions that draw. No library, no request to anybody else.
+// The page: one state, files that are loaded once, and functions that draw. No libraries, no requests to other origins.
 (() => {
   const WORDS = {
     en: {
@@ -8,19 +8,19 @@
       dock: "a dock", at: "at", on: "on", showOdds: "Show the odds on the map", stations: "Stations", search: "Search",
       csv: "Download CSV", sql: "Copy as SQL", name: "Name", area: "Area", bikes: "Bikes", docks: "Docks", state: "State",
       pick: "Pick a station on the map or in the table", play: "Play", pause: "Pause", empty: "empty", full: "full",
-      off: "out of service or silent", fewBikes: "few bikes", manyBikes: "many bikes", capacity: "circle area = capacity",
+      off: "out of service or not reporting", fewBikes: "few bikes", manyBikes: "many bikes", capacity: "circle area = capacity",
       bikesNow: "bikes available", emptyNow: "stations empty", fullNow: "stations full", offNow: "not reporting",
       odds: "Odds", seldom: "seldom", always: "always", its: "Bikes through the day", week: "A usual week, share of minutes with a bike",
-      near: "Nearest stations", noWeek: "No past weeks are known for this time.", copied: "Copied", noData: "no data",
+      near: "Nearest stations", noWeek: "There is no data of past weeks for this time.", copied: "Copied", noData: "no data",
       mapHelp: "Arrow keys move to the next station in that direction, Enter opens it.", minAgo: "min ago", hAgo: "h ago", dAgo: "days ago",
       lastData: "Newest data", live: "live", stale: "The database does not respond. This is the last known state.",
-      oldData: "These data are old: the newest response is from", none: "No data is known for this day.",
+      oldData: "This data is out of date: the newest response is from", none: "There is no data for this day.",
       ofDay: "of the day's minutes so far have data", missingRuns: "missing", same: "the API responds, but no station has changed for",
       moreBikes: "bikes", freeDocks: "free docks", days: "days", share: "of the day so far", raw: "Raw response",
       chanceBike: "of finding a bike", chanceDock: "of finding a free dock", rebuilt: "The last nightly rebuild agreed with its sources",
       worstEmpty: "Empty for most of the day", worstFull: "Full for most of the day", zoomIn: "Zoom in", zoomOut: "Zoom out",
       disagreed: "The last nightly rebuild did not agree with its sources", quarantined: "records quarantined in the last 7 days",
-      outOfService: "out of service", seen: "over", around: "within 5 minutes of", close: "Close", empties: "empty", fulls: "full", failed: "The data cannot be read.",
+      outOfService: "out of service", seen: "over", around: "within 5 minutes of", close: "Close", empties: "empty", fulls: "full", failed: "The data could not be loaded.",
     },
     fr: {
       skip: "Aller au tableau", theme: "Clair ou sombre", map: "Carte", before: "Jour précédent", after: "Jour suivant", day: "Jour",
@@ -88,7 +88,7 @@
       bikes: bytes.subarray(0, size), docks: bytes.subarray(size) };
   }
 
-  // The same weekday of the last weeks, for the odds: read once, and only when they are asked for.
+  // The same weekday of the past weeks, for the odds: loaded once, on demand.
   function pastDays(weekday) {
     if (!data.past.has(weekday)) {
       const found = { ready: false, days: [] };
@@ -102,7 +102,7 @@
   }
   const isKnown = (name) => (embedded ? name + ".bin" in embedded : data.info.days.some(([utc]) => utc === name || utc === shift(name, -1)));
 
-  // The newest response is a minute of its day too, which the day's file may not have yet.
+  // The day's file may not contain the minute of the newest response yet.
   function addNow(found) {
     if (!data.now || !data.now.collected_at) return;
     const minute = Math.round((Date.parse(data.now.collected_at) / 1000 - found.start) / 60);
@@ -115,7 +115,7 @@
     }
   }
 
-  // By minute: bikes of all stations (-1: missing) and whether any station changed since the minute before.
+  // For each minute: the bikes of all stations (-1: missing) and whether any station changed since the previous minute.
   function measure(found) {
     const { minutes, bikes, docks } = found, count = found.index.size;
     found.total = new Int32Array(minutes).fill(-1);
@@ -144,7 +144,7 @@
   const msAt = (minute) => (day.start + minute * 60) * 1000;
   const shift = (name, by) => new Date(Date.parse(name + "T12:00:00Z") + by * 864e5).toISOString().slice(0, 10);
 
-  // --- what is shown of a station ----------------------------------------------------------------
+  // --- the values of a station -------------------------------------------------------------------
 
   function valuesAt(station, minute) {
     const at = day ? day.index.get(station.id) : undefined;
@@ -162,15 +162,15 @@
   function hourOfWeek() {
     return +$("weekday").value * 24 + +$("at").value.slice(0, 2);
   }
-  // How often there was a bike (or a dock) around a time of the past weeks' same weekday: percent, days, and whether it
-  // is known by the minute. Without those days, of the hour. Null where nothing is known.
+  // How often a bike (or a dock) was available around a time on the same weekday of past weeks: percentage, days, and
+  // whether minutes are known. Without those days, for the hour. Null if nothing is known.
   function oddsAt(station, need) {
     const past = pastDays(+$("weekday").value), [hours, minutes] = $("at").value.split(":").map(Number);
     let there = 0, seen = 0, days = 0;
     for (const each of past.days) {
       const row = each.index.get(station.id);
       if (row === undefined) continue;
-      // On a day on which clocks change, times after the change lie an hour earlier or later in the file.
+      // On a day with a clock change, times after the change are an hour earlier or later in the file.
       const at = hours * 60 + minutes + (hours >= 3 ? each.minutes - 1440 : 0), plane = need === "bike" ? each.bikes : each.docks;
       let known = 0;
       for (let m = Math.max(0, at - AROUND); m <= Math.min(each.minutes - 1, at + AROUND); m++) {
@@ -184,7 +184,7 @@
     const hour = past.ready ? oddsOf(station, hourOfWeek(), need) : null;
     return hour && [...hour, false];
   }
-  // Share of minutes in which there was a bike (or a dock) at a station in an hour of the week; null where none is known.
+  // Share of minutes with a bike (or a dock) at a station in an hour of the week; null if unknown.
   function oddsOf(station, hour, need) {
     if (!data.week) return null;
     const at = data.week.index.get(station.id);
@@ -245,7 +245,7 @@
     mark();
     draw();
   }
-  // Where a label fits inside a ring: near its stations, beside their signs. Null where there is no room.
+  // A position for a label inside a ring: near its stations, without covering them. Null if there is none.
   function labelSpot(ring, placed, width, area) {
     const own = placed.filter((s) => s.folded === area).map((s) => project(s.lon, s.lat)), middle = [0, 1].map((axis) => own.reduce((sum, each) => sum + each[axis], 0) / (own.length || 1));
     const xs = ring.map(([x]) => x), ys = ring.map(([, y]) => y), inside = (x, y) => ring.reduce((odd, [x1, y1], n) => {
@@ -268,7 +268,7 @@
     return best;
   }
   const view = { zoom: 1, x: 0.5, y: 0.5, wide: 1, high: 1 };
-  // Zoom by a factor around a point of the map (in pixels), or move; the middle stays on the map.
+  // Zoom by a factor around a point of the map (in pixels), or pan; the center stays on the map.
   function look(factor, px = 0, py = 0) {
     const zoom = Math.max(1, Math.min(8, view.zoom * factor)), share = 1 - view.zoom / zoom;
     view.x += (px / view.wide) * share; view.y += (py / view.high) * share; view.zoom = zoom;
@@ -336,7 +336,7 @@
     $("minute").max = minutes - 1;
   }
 
-  // Runs of minutes without data, and of those in which nothing changed.
+  // Ranges of minutes without data, and of minutes without any change.
   function runs(end) {
     const found = [];
     let from = isFirst() ? Math.max(0, day.first) : 0, kind = null;
@@ -349,7 +349,7 @@
     return found;
   }
 
-  // Whether nothing was collected before this day: its minutes before the first response are not missing.
+  // Whether this is the first day with data: its minutes before the first response are not missing.
   const isFirst = () => !data.info.days.some(([each]) => each < shift(day.name, -1) || (each < day.name && day.first > 180));
 
   function drawHealth() {
@@ -449,7 +449,7 @@
     }
   }
 
-  // The stations that were empty or full for longest on this day.
+  // The stations that were empty or full longest on this day.
   function drawWorst(box) {
     for (const [plane, word] of [["bikes", "worstEmpty"], ["docks", "worstFull"]]) {
       const ranked = stations.map((each) => [shareAtZero(each, plane), each]).filter(([share]) => share >= 0.01).sort((a, b) => b[0] - a[0]).slice(0, 4);
@@ -542,7 +542,7 @@
     $("source").textContent = text;
   }
 
-  // --- state, kept in the address ----------------------------------------------------------------
+  // --- state, stored in the URL fragment ---------------------------------------------------------
 
   function keep() {
     const parts = new URLSearchParams();
@@ -655,7 +655,7 @@
 
   function download() {
     const at = new Date(msAt(state.minute)).toISOString().slice(0, 19) + "Z";
-    // A name that begins like a formula would be one in a spreadsheet.
+    // A spreadsheet would evaluate a name that begins like a formula.
     const quote = (text) => `"${String(text).replace(/^[=+\-@]/, "'$&").replace(/"/g, '""')}"`;
     const lines = shown.map((row) => [at, quote(row.station.id), quote(row.name), quote(row.area), row.bikes < 0 ? "" : row.bikes, row.docks < 0 ? "" : row.docks].join(","));
     const blob = new Blob([["collected_at,station_id,name,area,num_bikes_available,num_docks_available", ...lines].join("\n") + "\n"], { type: "text/csv" });
@@ -712,7 +712,7 @@
     on("zoom-in", "click", () => look(1.6));
     on("zoom-out", "click", () => look(1 / 1.6));
     map.addEventListener("wheel", (event) => {
-      if (!event.ctrlKey && !event.metaKey) return; // the page scrolls
+      if (!event.ctrlKey && !event.metaKey) return; // let the page scroll
       event.preventDefault();
       const box = map.getBoundingClientRect();
       look(event.deltaY < 0 ? 1.2 : 1 / 1.2, event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2);

@@ -8,12 +8,12 @@ import pytest
 
 from feed import load_feed
 from gbfs import CatalogueSystem, read_catalogue
-from gbfs.feed_source import feed_name
-from gbfs.registry import CATALOGUE_URL, update_registry
-from gbfs.well_known import WELL_KNOWN
+from gbfs.catalogue.built_in import BUILT_IN_SYSTEMS
+from gbfs.catalogue.registry import CATALOGUE_URL, update_registry
+from gbfs.feed_source import make_feed_name
 from local.errors import LocalError
 from local.feeds.city import prepare_city
-from tests.gbfs.test_catalogue import LILLE, PUBLISHED, catalogue
+from tests.gbfs.catalogue.test_systems import LILLE, PUBLISHED, catalogue
 
 pytestmark = pytest.mark.unit
 
@@ -59,7 +59,7 @@ def test_a_system_that_answers_is_collected_in_its_own_version(tmp_path: Path) -
     assert city.description == "GBFS system v_lille (V'lille, Lille, FR)"
 
 
-@pytest.mark.parametrize("system", WELL_KNOWN, ids=lambda system: system.system_id)
+@pytest.mark.parametrize("system", BUILT_IN_SYSTEMS, ids=lambda system: system.system_id)
 def test_without_a_network_every_built_in_system_is_simulated(
     system: CatalogueSystem, tmp_path: Path
 ) -> None:
@@ -86,17 +86,17 @@ def test_the_catalogue_is_downloaded_for_a_city_that_is_not_built_in(
 
 def test_a_system_that_needs_a_key_is_simulated_and_why_is_told(tmp_path: Path) -> None:
     city = prepare_city("locked", tmp_path, tmp_path / "cache", with_catalogue)
-    assert city.unreachable_reason == "locked needs a key (X-Key): https://example.org/key"
+    assert city.unreachable_reason == "locked needs an API key (X-Key); see https://example.org/key"
 
 
 def test_a_page_instead_of_the_discovery_is_told(tmp_path: Path) -> None:
     city = prepare_city("lille", tmp_path, tmp_path / "cache", lambda _: b"<html>maintenance</html>")
-    assert "found a page of markup" in str(city.unreachable_reason)
+    assert "found an HTML page" in str(city.unreachable_reason)
 
 
 def test_a_city_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(
-        LocalError, match=r"^CITY=atlantis: 'atlantis': no GBFS system has this id, name or city; "
+        LocalError, match=r"^CITY=atlantis: 'atlantis': no GBFS system has this ID, name or city; "
     ):
         prepare_city("atlantis", tmp_path, tmp_path / "cache", with_catalogue)
 
@@ -125,4 +125,4 @@ def test_every_system_of_the_catalogue_can_be_collected(tmp_path: Path) -> None:
         city = prepare_city(system.system_id, tmp_path / "gbfs", cache, offline)
         assert city.system == system
         assert load_feed(city.sources / city.feed).title.startswith(system.name)
-    assert len({feed_name(system.system_id) for system in systems}) == len(systems)
+    assert len({make_feed_name(system.system_id) for system in systems}) == len(systems)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gbfs import VERSIONS, join_stations, newest_name, read_discovery, read_file, read_versions
-from gbfs.model import FILES
+from gbfs import VERSIONS, current_file_name, join_stations, read_discovery, read_file, read_versions
+from gbfs.files.model import FILES
 from local.feeds.gbfs_system import CONTENT_ACCIDENTS, SimulatedServer, SimulatedSystem, serve_system
 from tests.gbfs.samples import SCHEMAS
 
@@ -51,8 +51,8 @@ def test_every_file_of_every_version_is_read_without_a_fault(version: str) -> No
     simulated = system(version)
     found = read_discovery(simulated.document("gbfs", MINUTE, BASE), f"{BASE}gbfs.json")
     assert found.version == version
-    assert set(found.files()) == {newest_name(file) for file in simulated.files}
-    kept = [file for file in simulated.files if newest_name(file) in FILES]
+    assert set(found.files()) == {current_file_name(file) for file in simulated.files}
+    kept = [file for file in simulated.files if current_file_name(file) in FILES]
     assert len(kept) == (4 if version in {"1.0", "1.1", "2.0"} else 5)
     for file in kept:
         parsed = reading(simulated, file)

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from gbfs import read_discovery
-from gbfs.roster import CollectedSystem, read_roster, write_roster
+from gbfs.collection.systems import CollectedSystem, read_systems, write_systems
 from local.feeds.gbfs_systems import VERSIONS, SimulatedSystems
 
 pytestmark = pytest.mark.unit
@@ -22,10 +22,10 @@ def test_each_system_of_the_archive_is_answered_for(tmp_path: Path) -> None:
         CollectedSystem(f"s{number}", "Name", "FR", "Place", "https://example.org/", {"X-Key": "a"}, None, 5)
         for number in range(3)
     ]
-    (tmp_path / "systems.json").write_bytes(write_roster(systems))
+    (tmp_path / "systems.json").write_bytes(write_systems(systems))
     with ExitStack() as stack:
         SimulatedSystems(lambda: NOON, stack, said.append).replace_systems(tmp_path)
-        found = read_roster((tmp_path / "systems.json").read_bytes())
+        found = read_systems((tmp_path / "systems.json").read_bytes())
         assert [(each.system_id, each.interval_minutes, dict(each.headers)) for each in found] == [
             (each.system_id, 5, {"X-Key": "a"}) for each in systems
         ]

@@ -1,0 +1,1 @@
+"""Benchmarks of the batch: throughput, exactness, Dataproc images, and the size of the original tutorial."""

@@ -1,0 +1,1 @@
+"""Benchmarks of the collection of 1,000 GBFS systems, and what it costs."""

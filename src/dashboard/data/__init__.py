@@ -1,0 +1,1 @@
+"""The files below /data: built from query results, cached, and encoded."""

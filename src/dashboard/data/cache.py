@@ -1,0 +1,96 @@
+"""A cache of documents in the process: one query at a time for each, a size limit, and stale documents on errors."""
+
+import gzip
+import hashlib
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from telemetry import log
+
+RETRY_AFTER = timedelta(seconds=15)  # after a failed query: until then the last known document is served
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file as it is served: `body` is gzip-compressed; `failed` is the error that prevented a newer one."""
+
+    body: bytes
+    etag: str
+    made_at: datetime
+    failed: str = ""
+
+    @classmethod
+    def from_content(cls, content: bytes, made_at: datetime) -> "Document":
+        """Return a document with this content, compressed; the ETag depends on the content only."""
+        body = gzip.compress(content, 9, mtime=0)
+        return cls(body, hashlib.sha256(content).hexdigest()[:20], made_at)
+
+
+@dataclass
+class _Entry:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    document: Document | None = None
+    expires: datetime | None = None  # None: never
+    failure: Exception | None = None  # if the document was never made; raised again until `retry_at`
+    retry_at: datetime | None = None
+
+
+class Cache:
+    """Documents by name, up to `limit` bytes; the least recently used are evicted first."""
+
+    def __init__(self, limit: int, now: Callable[[], datetime]) -> None:
+        self._limit, self._now = limit, now
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        """Size of all documents in bytes."""
+        with self._lock:
+            return sum(len(each.document.body) for each in self._entries.values() if each.document)
+
+    def get(self, name: str, make: Callable[[], bytes], lifetime: timedelta | None) -> Document:
+        """Return a document; call `make` if it is missing or older than `lifetime` (None: no limit).
+
+        Concurrent calls wait for the same result. If `make` raises, the last known document is returned with `failed`,
+        or the error is raised if there is none; `make` is not called again for RETRY_AFTER.
+        """
+        with self._lock:
+            entry = self._entries.setdefault(name, _Entry())
+            self._entries.move_to_end(name)
+        with entry.lock:
+            now = self._now()
+            if entry.document is not None and (entry.expires is None or now < entry.expires):
+                return entry.document
+            if entry.failure is not None and entry.retry_at is not None and now < entry.retry_at:
+                raise entry.failure.with_traceback(None)
+            try:
+                entry.document = Document.from_content(make(), now)
+                entry.failure = None
+                entry.expires = None if lifetime is None else now + lifetime
+            except Exception as error:
+                log(logging.ERROR, f"{name} could not be refreshed: {error}", event="not renewed")
+                if entry.document is None:
+                    entry.failure, entry.retry_at = error, now + RETRY_AFTER
+                    raise
+                last = entry.document
+                entry.document = Document(last.body, last.etag, last.made_at, failed=str(error)[:300])
+                entry.expires = now + RETRY_AFTER
+            document = entry.document
+        self._evict(name)
+        return document
+
+    def _evict(self, newest: str) -> None:
+        with self._lock:
+            size = sum(len(each.document.body) for each in self._entries.values() if each.document)
+            for name in list(self._entries):
+                if size <= self._limit:
+                    return
+                held = self._entries[name]
+                if name != newest and not held.lock.locked():
+                    size -= len(held.document.body) if held.document else 0
+                    del self._entries[name]

@@ -1,0 +1,1 @@
+"""What is kept for ever: changes of stations' availability, and of systems and stations themselves."""

@@ -1,0 +1,288 @@
+"""Rounds on real processes: `make up` while workloads are killed and stopped, and API, storage and tables misbehave.
+
+What the simulation checks in a world of its own is checked here on the emulators: a tick has one object, the table has
+its rows once, and a rebuild gives the same rows. A seed decides what happens; when exactly, the machine does.
+"""
+
+import errno
+import gzip
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, TextIO
+
+ROOT = Path(__file__).parents[3]
+FEED = "bikes"
+STATIONS = 2
+TICKS = 6
+SPEED = 30  # a minute takes two seconds
+DEADLINE_S = 240.0
+SMALL_DISK_BYTES = 2**30  # a file system that a round may fill: one that was made for it
+WORKLOADS = ("function collector", "service copier")
+EMULATORS = ("storage emulator", "BigQuery emulator")
+# Calls of the workloads that fail: what, which, how often. The clients or the next delivery make them again.
+FAULTS = (
+    "",
+    "503@upload/storagex2",
+    "cut@POST /upload/storage",
+    "drop@GET /storage",
+    "503@bigquery.*jobsx2",
+    "cut@POST /upload/bigquery",
+    "429@/storagex2",
+)
+
+
+class RoundError(AssertionError):
+    """A promise was broken, or a run did not end."""
+
+
+class _UnreliableApi:
+    """Answers each request with another number of bikes, and at times with something else."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self._dice, self._lock, self._number = dice, threading.Lock(), 0
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, body, headers = api.respond()
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body) if status != 206 else 10_000))
+                self.end_headers()
+                with suppress(ConnectionError):  # of a collector that was killed
+                    self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def respond(self) -> tuple[int, bytes, dict[str, str]]:
+        """Status, body, headers of the next response; the first ones are good, so that the run uses this API."""
+        with self._lock:
+            self._number += 1
+            number, rolled = self._number, self._dice.random()
+        good = json.dumps(
+            {"records": [{"id": station + 1, "bikes": number} for station in range(STATIONS)]}
+        ).encode()
+        if number <= 2 or rolled < 0.7:
+            return 200, good, {"Content-Type": "application/json"}
+        if rolled < 0.76:
+            time.sleep(self._dice.uniform(0.5, 3))
+            return 200, good, {}
+        if rolled < 0.82:
+            return 503, b"busy", {}
+        if rolled < 0.88:
+            return 429, b"", {"Retry-After": "1"}
+        if rolled < 0.94:
+            return 200, good[: len(good) // 2], {}
+        return 200, b"<html><body>Maintenance</body></html>", {"Content-Type": "text/html"}
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round did: kills, stops and restarts, the fault of the data plane, and its ticks."""
+
+    seed: int
+    kills: int
+    stops: int
+    restarts: int
+    fills: int
+    fault: str
+    ticks: int
+
+    def __str__(self) -> str:
+        fault = self.fault or "no fault"
+        struck = f"{self.kills} kill -9, {self.stops} stopped, {self.restarts} emulators restarted"
+        if self.fills:
+            struck += f", {self.fills} times no space left on the disk"
+        return f"seed {self.seed}: {self.ticks} ticks, {struck}, {fault}"
+
+
+def run_round(seed: int, folder: Path) -> Round:
+    """Run one round in an empty folder. Raises RoundError with the run's output.
+
+    A folder on a small file system of its own is one whose space is used up now and then, too.
+    """
+    dice = random.Random(seed)  # noqa: S311 - not for secrets
+    fault = dice.choice(FAULTS)
+    with (
+        tempfile.TemporaryDirectory(prefix="vlille-round-") as aside,
+        _unreliable_sources(dice, Path(aside) / "sources") as sources,
+        (Path(aside) / "up.log").open("w") as log,
+    ):
+        return _run_round(seed, folder, dice, fault, sources=sources, log=log)
+
+
+def _run_round(
+    seed: int, folder: Path, dice: random.Random, fault: str, *, sources: Path, log: TextIO
+) -> Round:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "local", "up", "--feed", FEED, "--speed", str(SPEED)),
+            *("--ticks", str(TICKS), *(("--fault", fault) if fault else ())),
+        ],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "VLILLE_SOURCES": str(sources)},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    output = Path(log.name)
+    try:
+        struck = _strike(process, folder, output, dice)
+        code = process.wait(DEADLINE_S)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+    if code != 0:
+        raise RoundError(f"seed {seed}: the run ended with {code}\n{output.read_text()}")
+    ticks = _check(seed, folder, output.read_text())
+    return Round(seed, struck["kill"], struck["stop"], struck["restart"], struck["fill"], fault, ticks)
+
+
+@contextmanager
+def _unreliable_sources(dice: random.Random, sources: Path) -> Iterator[Path]:
+    """A folder of feeds with one that asks the unreliable API."""
+    api = _UnreliableApi(dice)
+    original = Path(__file__).parents[1] / "sources" / FEED
+    (sources / FEED).mkdir(parents=True)
+    (sources / FEED / "sample.json").write_bytes((original / "sample.json").read_bytes())
+    text = (original / "source.toml").read_text()
+    (sources / FEED / "source.toml").write_text(
+        re.sub(r'^url = ".*"$', f'url = "{api.url}"', text, flags=re.M)
+    )
+    try:
+        yield sources
+    finally:
+        api.close()
+
+
+def _strike(process: "subprocess.Popen[bytes]", folder: Path, log: Path, dice: random.Random) -> Counter[str]:
+    """Kill, stop and restart processes until the ticks are over; how often each."""
+    struck: Counter[str] = Counter()
+    actions = ["kill", "kill", "stop", "stop", "restart"]
+    if shutil.disk_usage(folder).total <= SMALL_DISK_BYTES:
+        actions += ["fill"]
+    # A workload that is killed before its first start has ended is one that cannot start: the run says so and ends.
+    while process.poll() is None and not re.search(r"tick \d", log.read_text()):
+        time.sleep(0.2)
+
+    def ticks_are_over() -> bool:
+        return process.poll() is not None or "waiting for what is under way" in log.read_text()
+
+    while not _wait(dice.uniform(0.5, 3.0), ticks_are_over):
+        action = dice.choice(actions)
+        if action == "fill":
+            with _full_disk(folder):
+                _wait(dice.uniform(0.5, 3.0), ticks_are_over)
+            struck[action] += 1
+            continue
+        for pid in _pids(folder, dice.choice(EMULATORS if action == "restart" else WORKLOADS)):
+            try:
+                _signal(pid, action, dice)
+            except ProcessLookupError:
+                continue
+            struck[action] += 1
+    return struck
+
+
+def _wait(seconds: float, condition: Callable[[], bool]) -> bool:
+    """Wait, at most until a condition holds; whether it does."""
+    end = time.monotonic() + seconds
+    while not (held := condition()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return held
+
+
+@contextmanager
+def _full_disk(folder: Path) -> Iterator[None]:
+    """Leave no space on the folder's file system."""
+    ballast = folder / "ballast"
+    try:
+        with ballast.open("wb") as file:
+            used, size = 0, SMALL_DISK_BYTES
+            while size:  # allocated, not written: that takes no time in which the ticks could end
+                try:
+                    os.posix_fallocate(file.fileno(), used, size)
+                    used += size
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                    size //= 2
+        yield
+    finally:
+        ballast.unlink()
+
+
+def _signal(pid: int, action: str, dice: random.Random) -> None:
+    """Raise ProcessLookupError where the process has ended.
+
+    An emulator is asked to end, as Google's services do not lose what they acknowledged; it is then started again.
+    """
+    match action:
+        case "kill":
+            os.kill(pid, signal.SIGKILL)
+        case "restart":
+            os.kill(pid, signal.SIGTERM)
+        case _:
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(dice.uniform(0.1, 2.0))
+            os.kill(pid, signal.SIGCONT)
+
+
+def _pids(folder: Path, name: str) -> list[int]:
+    try:
+        children = json.loads((folder / ".local" / "dev" / "processes.json").read_text())["children"]
+    except (OSError, ValueError):
+        return []
+    return [child["pid"] for child in children if child["name"] == name]
+
+
+def _check(seed: int, folder: Path, output: str) -> int:
+    """The number of ticks. Raises RoundError."""
+    home = folder / ".local" / "dev"
+    report = json.loads((home / "report.json").read_text())
+    objects = sorted((home / "storage").glob(f"*-archive/feed={FEED}/**/*.json.gz"))
+    usable = sum(_is_usable(gzip.decompress(each.read_bytes())) for each in objects)
+    expected = {
+        "objects_landed": report["ticks"],
+        "objects_archived": report["ticks"],
+        "rows_streamed": usable * STATIONS,
+        "rows_rebuilt": usable * STATIONS,
+        "mismatches": 0,
+    }
+    found = {key: report[key] for key in expected}
+    if found != expected or len(objects) != report["ticks"]:
+        raise RoundError(f"seed {seed}: found {found}, expected {expected}, {len(objects)} objects\n{output}")
+    return int(report["ticks"])
+
+
+def _is_usable(body: bytes) -> bool:
+    try:
+        return len(json.loads(body)["records"]) == STATIONS
+    except ValueError:
+        return False

@@ -1,0 +1,149 @@
+"""`python -m tests.simulation`: run histories for as long as told, on every core, and say how many were tried."""
+
+import argparse
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import count, islice, takewhile
+from multiprocessing import get_context
+from pathlib import Path
+
+from tests.simulation.mutations import MUTATIONS, Mutation
+from tests.simulation.runs.histories import Result, run_history, shrink
+from tests.simulation.runs.real_processes import RoundError, run_round
+
+CHUNK = 200  # histories between two looks at the clock
+PROGRESS_SECONDS = 30.0
+MUTATION_SECONDS = 60.0
+
+
+def main() -> int:
+    """0 where every invariant held, 1 where a history broke one (it is printed, shrunk), or a mutation survived."""
+    options = _options()
+    if options.seed is not None:
+        result = run_history(options.seed)
+        print(shrink(result) if result.violation else result)
+        print(f"digest of the whole history: {result.digest}")
+        return int(result.violation is not None)
+    if options.real:
+        return _run_rounds(options.seconds, options.first_seed)
+    if options.mutations:
+        return _try_mutations(MUTATIONS)
+    return _soak(options.seconds, options.histories, options.first_seed)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__.split(": ", 1)[1])
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long (default: 60)")
+    parser.add_argument("--histories", type=int, default=10**12, help="at most so many histories")
+    parser.add_argument("--first-seed", type=int, default=0, help="the seeds are this one and those after it")
+    parser.add_argument(
+        "--seed", type=int, help="only this history: print it, shrunk where it breaks an invariant"
+    )
+    parser.add_argument(
+        "--mutations", action="store_true", help="how fast each fault put into the product is found"
+    )
+    parser.add_argument(
+        "--real", action="store_true", help="rounds on real processes instead of simulated histories"
+    )
+    return parser.parse_args()
+
+
+def _run_rounds(seconds: float, first_seed: int) -> int:
+    started, ticks, kills, rounds = time.monotonic(), 0, 0, 0
+    for seed in count(first_seed):
+        if time.monotonic() >= started + seconds:
+            break
+        with tempfile.TemporaryDirectory(prefix="vlille-round-") as folder:
+            try:
+                done = run_round(seed, Path(folder))
+            except RoundError as error:
+                print(error)
+                return 1
+        rounds, ticks, kills = rounds + 1, ticks + done.ticks, kills + done.kills
+        print(f"{time.monotonic() - started:6,.0f} s: {done}", flush=True)
+    print(f"{rounds} rounds, {ticks} ticks, {kills} kill -9: every promise was kept")
+    return 0
+
+
+def _soak(seconds: float, histories: int, first_seed: int) -> int:
+    started = told = time.monotonic()
+    cores = os.process_cpu_count() or 1
+    totals, result = Counter[str](), None
+    ends = first_seed + histories
+    starts = iter(range(first_seed, ends, CHUNK))
+    with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
+        running: set[Future[Chunk]] = set()
+        while result is None:
+            if time.monotonic() < started + seconds:
+                for start in islice(starts, 2 * cores - len(running)):
+                    running.add(pool.submit(run_chunk, range(start, min(start + CHUNK, ends))))
+            if not running:
+                break
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for each in done:
+                totals.update(each.result().totals)
+                result = result or each.result().result
+            if time.monotonic() > told + PROGRESS_SECONDS:
+                told = time.monotonic()
+                print(f"{told - started:6,.0f} s: {totals['histories']:,} histories", flush=True)
+        for each in running:
+            each.cancel()
+    words = (
+        f"{totals['histories']:,} histories from seed {first_seed}, {totals['events']:,} events, "
+        f"{totals['faults']:,} faults, in {time.monotonic() - started:,.0f} s on {cores} cores"
+    )
+    if result is None:
+        print(f"{words}: every invariant held")
+        return 0
+    print(f"{words}: an invariant was broken\n{shrink(result)}")
+    print(f"to see it again: python -m tests.simulation --seed {result.seed}")
+    return 1
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What became of some histories: counts, and the first that broke an invariant."""
+
+    totals: Counter[str]
+    result: Result | None = None
+
+
+def run_chunk(seeds: range) -> Chunk:
+    """Run the histories of the seeds, up to one that breaks an invariant."""
+    totals = Counter[str]()
+    for seed in seeds:
+        result = run_history(seed)
+        totals.update(histories=1, faults=result.faults, events=len(result.entries))
+        if result.violation:
+            return Chunk(totals, result)
+    return Chunk(totals)
+
+
+def _try_mutations(mutations: Iterable[Mutation]) -> int:
+    print("| fault put into the product | found by seed | after | what was broken |\n|---|---|---|---|")
+    survived = 0
+    for mutation in mutations:
+        started = time.monotonic()
+        result = find(mutation, takewhile(_before(started + MUTATION_SECONDS), count()))
+        spent = time.monotonic() - started
+        survived += result is None
+        words = (
+            f"{result.seed} | {spent:.1f} s | {result.violation}" if result else f"none | {spent:.0f} s | "
+        )
+        print(f"| {mutation.name} | {words} |", flush=True)
+    return int(survived > 0)
+
+
+def _before(deadline: float) -> Callable[[object], bool]:
+    return lambda _: time.monotonic() < deadline
+
+
+def find(mutation: Mutation, seeds: Iterable[int]) -> Result | None:
+    """The first history of the seeds that shows the mutation."""
+    with mutation.applied():
+        return next((result for result in map(run_history, seeds) if result.violation), None)
