@@ -15,7 +15,7 @@ from review.plan.model import Change
 from review.plan.values import Values, flatten_values, format_literal, get_blocks
 
 UNSET = "(unset)"
-STAYS = "yes, but what was read or done in the meantime remains"
+STAYS = "yes, but not what was read or changed in the meantime"
 
 
 def access_finding(
@@ -141,7 +141,7 @@ def _describe_effect(rule: str, new: list[str]) -> str:
     if rule.startswith("networks") and new:
         return f"{Addresses.of(new).words} can connect"
     if rule == "limits":
-        return "what it excluded may get access"
+        return "what it excluded may now be allowed"
     if rule.startswith("any"):
-        return "whether this widens access is not evaluated"
+        return "the review cannot tell whether this widens access"
     return "this widens access"

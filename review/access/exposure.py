@@ -195,9 +195,7 @@ def _list_access_paths(difference: Difference) -> Iterator[str]:
 def _grant_findings(change: Change, context: Context, words: str) -> Iterator[Finding]:
     sentence = _fill_sentence(words, change, context)
     if change.after is None and not _find_sentence("restricts", change.type):
-        yield access_finding(
-            change, context, Severity.CHANGE, f"is deleted, which ends this access: {sentence}"
-        )
+        yield access_finding(change, context, Severity.CHANGE, f"is deleted, so this access ends: {sentence}")
     elif change.after is None:
         return
     elif change.before is None:
@@ -212,12 +210,12 @@ def _restriction_findings(change: Change, context: Context, words: str) -> Itera
         yield firewall_policies.policy_deletion_finding(change, context)
     elif change.after is None:
         yield access_finding(
-            change, context, Severity.WIDENED, f"is deleted, which lifts a restriction: {sentence}", size=46
+            change, context, Severity.WIDENED, f"is deleted, so this restriction ends: {sentence}", size=46
         )
     elif change.before is None:
         yield access_finding(change, context, Severity.CHANGE, f"{sentence} from now on")
     elif found := _describe_differences(change):
-        changed = f"{sentence}; it may allow more, because this changes: {found}"
+        changed = f"{sentence}; it changes and may allow more: {found}"
         yield access_finding(change, context, Severity.WIDENED, changed, size=44)
 
 

@@ -52,7 +52,7 @@ TYPES_BY_KIND: dict[str, tuple[str, ...]] = {
     "function": ("google_cloudfunctions2_function", "google_cloudfunctions_function"),
     "key": ("google_kms_crypto_key",),
 }
-STAYS = "yes, but what was read or done in the meantime remains"
+STAYS = "yes, but not what was read or changed in the meantime"
 
 
 def access_findings(context: Context) -> Iterator[Finding]:

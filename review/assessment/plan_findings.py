@@ -84,7 +84,7 @@ def _disclosure_finding(output: Output) -> Finding:
         Severity.WIDENED,
         f"output {span(output.name)}",
         "is no longer sensitive: its value is shown in plans and logs from now on",
-        undo="yes, but what was read in the meantime remains",
+        undo="yes, but not what was read in the meantime",
         size=36,
     )
 

@@ -136,7 +136,7 @@ def gap_findings(found: list[tuple[Change, Gaps]], context: Context, level: Leve
         else:
             continue
         names = spans(sorted(data | access | code), 4)
-        what = "its type is not known" if unknown else f"{names} not examined"
+        what = "the review does not know this resource type" if unknown else f"{names} not examined"
         words = "may widen access" if severity is Severity.WIDENED or widens else "may lose data"
         yield Finding(
             Kind.DATA if severity is Severity.POSSIBLE_LOSS else Kind.ACCESS,

@@ -103,7 +103,7 @@ def _update_finding(change: Change, where: str) -> Finding:
         )
     severity = Severity.CHANGE
     if not change.is_action_certain:
-        sentence = f"{sentence}; it may be replaced instead: what replaces this type is not known"
+        sentence = f"{sentence}; it may be replaced instead: the review does not know which changes replace this type"
         severity = Severity.POSSIBLE_LOSS
     return Finding(Kind.SERVICE, severity, where, sentence, address=change.address)
 
@@ -112,7 +112,9 @@ def _destruction_findings(change: Change, context: Context, because: str) -> Ite
     verb = "is replaced" if change.action == "replace" else "is deleted"
     order = ""
     if change.action == "replace":
-        order = ", the new one first" if change.created_first else ", the old one first"
+        order = (
+            " (the new one is created first)" if change.created_first else " (the old one is deleted first)"
+        )
     sentence = f"{verb}{order}{f': {because}' if because else ''}"
     if change.action == "delete" and (kept := _find_what_keeps_it(change)):
         severity, words, undo = kept
@@ -144,7 +146,7 @@ def _destruction_findings(change: Change, context: Context, because: str) -> Ite
     yield destruction_finding(
         change,
         context,
-        f"{verb}{order}; {known.data if known else 'whether it holds data is not known'}{again}",
+        f"{verb}{order}; {known.data if known else 'the review does not know whether it holds data'}{again}",
         size=known.size if known else UNKNOWN_SIZE,
         undo=NO if known else "not known",
         severity=Severity.LOSS if known and not known.is_loss_uncertain else Severity.POSSIBLE_LOSS,
@@ -199,7 +201,10 @@ def circumstance_findings(change: Change, context: Context) -> Iterator[Finding]
 
     if change.previous_address and change.previous_address != change.address:
         still = "; nothing else changes" if change.action == "no-op" else ""
-        yield note(Severity.NOTE, f"moved here from {span(context.names.of(change.previous_address))}{still}")
+        yield note(
+            Severity.NOTE,
+            f"its address in the state changes from {span(context.names.of(change.previous_address))}{still}",
+        )
     if change.import_id and change.action in ("no-op", "read"):
         yield import_finding(change, context)
     taken = find_protection(change.old)
@@ -218,7 +223,8 @@ def circumstance_findings(change: Change, context: Context) -> Iterator[Finding]
         )
     if change.deposed:
         yield note(
-            Severity.NOTE, f"is left over from an earlier replacement (deposed {span(change.deposed)})"
+            Severity.NOTE,
+            f"the old object of an earlier replacement is deleted (deposed {span(change.deposed)})",
         )
     if change.action == "read" and change.reason:
         yield note(Severity.NOTE, f"is read during the apply: {describe_reason(change)}")

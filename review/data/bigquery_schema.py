@@ -76,8 +76,9 @@ def _compare_columns(old: Sequence[Column], new: Sequence[Column], above: str) -
         if name in renamed:
             yield ColumnChange(
                 path,
-                f"column {span(path)} is renamed to {span(above + renamed[name])}, which the API cannot do: the "
-                "old one is dropped and the new one starts empty",
+                f"column {span(path)} is renamed to {span(above + renamed[name])}, which BigQuery cannot "
+                "do in place: the "
+                "old one is removed with its values and the new one starts empty",
                 replaces=True,
                 loses_values=True,
             )
@@ -85,7 +86,7 @@ def _compare_columns(old: Sequence[Column], new: Sequence[Column], above: str) -
             what = f"nested column {span(path)}" if above else f"column {span(path)}"
             yield ColumnChange(
                 path,
-                f"{what} ({_describe_column(before[name])}) is dropped",
+                f"{what} ({_describe_column(before[name])}) is removed",
                 replaces=bool(above or added),
                 loses_values=True,
             )

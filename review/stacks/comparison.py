@@ -78,7 +78,7 @@ def _other_findings(
             which = (
                 "its instances are listed separately"
                 if are_told
-                else "which instances are created or deleted is known only to a plan"
+                else "only a plan can show which instances are created or deleted"
             )
             severity, undo = (Severity.NOTE, YES) if are_told else (Severity.POSSIBLE_LOSS, "not known")
             sentence = f"its count or for_each changes: {which}"

@@ -71,7 +71,7 @@ def meta_argument_findings(
     if old.get("provider") != new.get("provider"):
         sentence = (
             f"is managed by provider {span(new.get('provider') or 'google')} instead of "
-            f"{span(old.get('provider') or 'google')}: it may be created again elsewhere"
+            f"{span(old.get('provider') or 'google')}: it may be created again in another project or region"
         )
         yield _finding(
             where, Severity.POSSIBLE_LOSS, sentence, (), address=address, undo="not known", opaque=address
@@ -171,7 +171,7 @@ def _provider_findings(
                 for key in moved
             )
             sentence = (
-                f"{places}: {plural(len(follow), 'resource')} without an own value "
+                f"{places}: {plural(len(follow), 'resource')} that set none of their own "
                 f"({spans(follow, MOST)}) may be deleted and created again there"
                 if follow
                 else places
@@ -211,7 +211,7 @@ def _block_finding(
     if section == "module":
         return _module_finding(name, verb, old, new, details)
     if section in ("data", "ephemeral") and new is not None:
-        sentence = f"{verb}: what it reads is known only to a plan{used}"
+        sentence = f"{verb}: only a plan can show what it reads{used}"
         # Of a policy document it is known what the provider makes (`review.stacks.expansion`).
         opaque = f"{section}.{name}" if users and not name.startswith("google_iam_policy.") else ""
         return _finding(where, Severity.CARE if users else Severity.CHANGE, sentence, details, opaque=opaque)

@@ -117,7 +117,7 @@ def test_the_four_things_are_said_in_order_of_severity_with_the_line_and_the_mon
         row for row in rows if "🛑" in row or "🔓" in row or row.startswith("| code")
     )
     assert "bucket `archive` is replaced because its location changes, with all its objects" in bucket
-    assert "in `vlille.stations`, column `adresse` (STRING) is dropped" in column
+    assert "in `vlille.stations`, column `adresse` (STRING) is removed" in column
     assert "can now read, create, replace and delete the objects of" in role
     assert "new code goes live: `main.py` (+1 −1)" in code
     assert "-    rows = fetch(timeout=30)\n+    rows = fetch(timeout=90)\n" in out

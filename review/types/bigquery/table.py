@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from review.data.bigquery_schema import ColumnChange, compare_schemas
 from review.data.destruction import destruction_finding
 from review.findings.finding import NO, Detail, Finding, Kind, Severity
-from review.findings.text import span
+from review.findings.text import span, spans
 from review.plan.context import Context
 from review.plan.differences import diff_lines
 from review.plan.model import Change
@@ -84,8 +84,8 @@ def _destruction_findings(change: Change, context: Context, name: str) -> Iterat
 
 def _describe_reason(change: Change) -> str:
     """Return why, where it is not told column by column."""
-    paths = [each for each in change.replace_paths if each and each != "schema"]
-    return f" because of {', '.join(span(each) for each in sorted(set(paths)))}" if paths else ""
+    paths = sorted({each for each in change.replace_paths if each and each != "schema"})
+    return f" because {spans(paths)} {'changes' if len(paths) == 1 else 'change'}" if paths else ""
 
 
 def _schema_findings(change: Change, context: Context, name: str) -> Iterator[Finding]:
@@ -116,7 +116,7 @@ def _schema_findings(change: Change, context: Context, name: str) -> Iterator[Fi
             Kind.DATA,
             Severity.LOSS if replaced else Severity.POSSIBLE_LOSS,
             context.where(change),
-            f"in {name}, {column.sentence}, which replaces the table",
+            f"in {name}, {column.sentence}: {_describe_replacement(replaced=replaced)}",
             undo=BY_HAND,
             size=40,
             address=change.address,
@@ -141,12 +141,10 @@ def _schema_findings(change: Change, context: Context, name: str) -> Iterator[Fi
 def _column_loss_finding(
     change: Change, context: Context, name: str, column: ColumnChange, *, replaced: bool
 ) -> Finding:
-    if replaced:
-        end = "the table is replaced and all its rows are lost"
-    elif column.replaces:
-        end = "the provider replaces the table for this, and all its rows are lost"
+    if replaced or column.replaces:
+        end = _describe_replacement(replaced=replaced)
     else:
-        end = "its values are lost, other columns are not affected"
+        end = "its values are lost, other columns keep theirs"
     return Finding(
         Kind.DATA,
         Severity.LOSS,
@@ -156,6 +154,12 @@ def _column_loss_finding(
         size=45 if replaced or column.replaces else 50,
         address=change.address,
     )
+
+
+def _describe_replacement(*, replaced: bool) -> str:
+    if replaced:
+        return "the table is replaced and all its rows are lost"
+    return "the provider replaces the table for this, and all its rows are lost"
 
 
 def _describe_readers(change: Change, context: Context, column: str) -> str:
@@ -196,17 +200,16 @@ def _partitioning_findings(change: Change, context: Context, name: str) -> Itera
                 if has
                 else f"is no longer partitioned by {noun}"
             )
-            then = f"it was by {span(old or 'ingestion')}" if had else "it was not"
-            yield _replacement_finding(
-                change, context, f"table {name} {now}; {then}: this replaces the table"
-            )
+            then = f"before: by {noun} of {span(old or 'ingestion')}" if had else "before: it was not"
+            sentence = f"table {name} {now}; {then}; {_describe_replacement(replaced=change.destroys)}"
+            yield _replacement_finding(change, context, sentence)
         elif has and get_text(change.old, f"{block}.type") != get_text(change.new, f"{block}.type"):
             types = get_text(change.old, f"{block}.type"), get_text(change.new, f"{block}.type")
             sentence = (
                 f"the partitions of {name} change from {span(types[0])} to {span(types[1])}: BigQuery "
                 "refuses that"
             )
-            yield _replacement_finding(change, context, f"{sentence} for a table that is there")
+            yield _replacement_finding(change, context, f"{sentence} for an existing table")
     if get_flag(change.new, "require_partition_filter") and not get_flag(
         change.old, "require_partition_filter"
     ):
@@ -226,9 +229,9 @@ def _replacement_finding(change: Change, context: Context, sentence: str) -> Fin
 def _clustering_findings(change: Change, context: Context, name: str) -> Iterator[Finding]:
     old, new = get_texts(change.old, "clustering"), get_texts(change.new, "clustering")
     if old != new:
-        columns = ", ".join(span(each) for each in new) or "nothing"
-        before = ", ".join(span(each) for each in old) or "nothing"
-        sentence = f"table {name} is clustered by {columns} instead of {before}"
+        columns = ", ".join(span(each) for each in new) or "none"
+        before = ", ".join(span(each) for each in old) or "none"
+        sentence = f"the clustering of table {name} changes from {before} to {columns}"
         yield Finding(
             Kind.DATA,
             Severity.CHANGE,

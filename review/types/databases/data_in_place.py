@@ -32,7 +32,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         )
         if change.before is not None and (removed := sorted(old - new)):
             many = len(removed) > 1
-            words = f"column {'families' if many else 'family'} {spans(removed)} {'are' if many else 'is'} dropped"
+            words = f"column {'families' if many else 'family'} {spans(removed)} {'are' if many else 'is'} removed"
             yield _loss_finding(change, context, f"{words}: every cell in {'them' if many else 'it'} is lost")
     elif change.type == "google_bigtable_gc_policy":
         yield from _garbage_collection_findings(change, context)
@@ -70,7 +70,10 @@ def _garbage_collection_findings(change: Change, context: Context) -> Iterator[F
     old, new = (_describe_retention(change, new=each) for each in (False, True))
     if new != old and change.new:
         family = span(get_text(change.new, "column_family"))
-        shorter = f"cells of family {family} are deleted by {span(new or 'another rule')}"
+        shorter = (
+            f"garbage collection deletes cells of column family {family} by the rule "
+            f"{span(new or '(another rule)')}"
+        )
         before = f"; before: {span(old)}" if old else ""
         yield _loss_finding(change, context, f"{shorter}{before}")
 

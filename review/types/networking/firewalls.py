@@ -190,35 +190,35 @@ def _describe_allowed(change: Change, rule: Rule, old: list[Rule]) -> str:
         sentence = f"{where}: {rule.peers.words} can now pass{only}"
     elif rule.other == "egress":
         sentence = (
-            f"{where}: {_describe_targets(rule)} can now connect to {rule.peers.words} by {rule.ports.words}"
+            f"{where}: {_describe_targets(rule)} can now connect to {rule.peers.words} on {rule.ports.words}"
         )
     else:
         sentence = (
-            f"{where}: {rule.peers.words} can now reach {_describe_targets(rule)} by {rule.ports.words}"
+            f"{where}: {rule.peers.words} can now reach {_describe_targets(rule)} on {rule.ports.words}"
         )
     was = next((each for each in old if each.allows), None)
     if was and was.within(rule) and rule.within(was):
         return f"{sentence}; its priority changes from {was.priority} to {rule.priority}, overriding more deny rules"
-    return f"{sentence}; before: {was.peers.words} by {was.ports.words}" if was else sentence
+    return f"{sentence}; before: {was.peers.words} on {was.ports.words}" if was else sentence
 
 
 def _describe_no_longer_denied(change: Change, rule: Rule, new: list[Rule]) -> str:
     name = span(_rule_name(change))
     only = f" where {span(rule.other)}" if rule.other and rule.other != "egress" else ""
-    sentence = f"{_rule_noun(change)} {name} no longer denies {rule.peers.words} by {rule.ports.words}{only}"
+    sentence = f"{_rule_noun(change)} {name} no longer denies {rule.peers.words} on {rule.ports.words}{only}"
     now = next((each for each in new if not each.allows), None)
     if now is None:
         return sentence
     if rule.within(now):
         return f"{sentence} before other rules: its priority changes from {rule.priority} to {now.priority}"
-    return f"{sentence}; now only {now.peers.words} by {now.ports.words}"
+    return f"{sentence}; now only {now.peers.words} on {now.ports.words}"
 
 
 def _describe_narrowing(old: list[Rule], new: list[Rule]) -> str:
     allowing = [each for each in new if each.allows]
     if any(each.allows for each in old):
-        sentence = "; ".join(f"{each.peers.words} by {each.ports.words}" for each in allowing[:3])
-        return f"allows less: {sentence or 'nothing'}"
+        sentence = "; ".join(f"{each.peers.words} on {each.ports.words}" for each in allowing[:3])
+        return f"now allows only {sentence}" if allowing else "no longer allows anything"
     return "denies more than before" if new else "is deleted; it allowed nothing"
 
 

@@ -22,7 +22,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     elif change.action == "update" and get_text(change.old, "name") != get_text(change.new, "name"):
         names = span(get_text(change.old, "name")), span(get_text(change.new, "name"))
         sentence = (
-            f"metric {names[0]} is not renamed: {names[1]} is created, and the old one stays without being "
-            "managed"
+            f"metric {names[0]} is not renamed: {names[1]} is created, and the old one stays, no longer managed "
+            "by Terraform"
         )
         yield Finding(Kind.SERVICE, Severity.CARE, where, sentence, undo="manually", address=change.address)

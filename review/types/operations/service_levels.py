@@ -69,4 +69,4 @@ def _format_thresholds(change: Change, *, new: bool) -> str:
         + (" (forecast)" if get_text(rule, "spend_basis") == "FORECASTED_SPEND" else "")
         for rule in rules
     ]
-    return ", ".join(shown) or "no part"
+    return ", ".join(shown) or "no threshold"

@@ -26,7 +26,7 @@ DAY = 86_400
 CONDITIONS = {
     "days_since_noncurrent_time": "{} days after becoming noncurrent",
     "days_since_custom_time": "{} days after its custom time",
-    "num_newer_versions": "with {} newer versions",
+    "num_newer_versions": "once there are {} newer versions",
     "created_before": "where created before {}",
     "noncurrent_time_before": "where noncurrent before {}",
     "custom_time_before": "where its custom time is before {}",
@@ -253,7 +253,7 @@ def _widening_finding(change: Change, context: Context, sentence: str, size: int
         Severity.WIDENED,
         context.where(change),
         sentence,
-        undo="yes, but what was read in the meantime remains",
+        undo="yes, but not what was read in the meantime",
         size=size,
         address=change.address,
     )

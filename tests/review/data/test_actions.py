@@ -41,11 +41,11 @@ CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
             replace_paths=[["a"], ["b", 0, "c"]],
             action_reason="replace_because_cannot_update",
         ),
-        [("change", "is replaced, the old one first: this cannot be changed in place: a, b.c")],
+        [("change", "is replaced (the old one is deleted first): this cannot be changed in place: a, b.c")],
     ),
     "replace, new one first": (
         change(A, {"a": 1}, {"a": 1}, "create", "delete", action_reason="replace_because_tainted"),
-        [("change", "is replaced, the new one first: it is tainted")],
+        [("change", "is replaced (the new one is created first): it is tainted")],
     ),
     "delete": (
         change(A, {"a": 1}, None, action_reason="delete_because_no_resource_config"),
@@ -54,7 +54,7 @@ CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "no-op": (change(A, {"a": 1}, {"a": 1}), []),
     "move": (
         change(A, {"a": 1}, {"a": 1}, previous_address="google_x.old"),
-        [("note", "moved here from google_x.old; nothing else changes")],
+        [("note", "its address in the state changes from google_x.old; nothing else changes")],
     ),
     "import": (
         change(A, {"a": 1}, {"a": 1}, importing={"id": "the-id"}),
@@ -76,7 +76,10 @@ CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     ),
     "deposed": (
         change(A, {"a": 1}, None, deposed="abcd1234"),
-        [("change", "is deleted"), ("note", "is left over from an earlier replacement (deposed abcd1234)")],
+        [
+            ("change", "is deleted"),
+            ("note", "the old object of an earlier replacement is deleted (deposed abcd1234)"),
+        ],
     ),
     "read": (
         change("data.google_x.a", None, {}, "read", action_reason="read_because_config_unknown", mode="data"),

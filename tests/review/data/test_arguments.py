@@ -30,7 +30,7 @@ CASES: dict[str, Case] = {
     ),
     "a secret that expires": (
         "google_secret_manager_secret", {"secret_id": "s"}, {"secret_id": "s", "ttl": "3600s"},
-        "data loss", "is deleted with every version 3600s after the apply",
+        "data loss", "is deleted with all its versions 3600s after the apply",
     ),
     "a regional one": (
         "google_secret_manager_regional_secret", {"secret_id": "s"},

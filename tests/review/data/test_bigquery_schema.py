@@ -40,14 +40,15 @@ CASES: list[tuple[str, list[Column], list[Column], list[tuple[str, bool, bool]]]
         [A, {"name": "b", "type": "DATE", "mode": "REQUIRED"}],
         [("column b (DATE, REQUIRED) is added, and is required in every row", True, False)],
     ),
-    ("dropped", [A, {"name": "b", "type": "DATE"}], [A], [("column b (DATE) is dropped", False, True)]),
+    ("dropped", [A, {"name": "b", "type": "DATE"}], [A], [("column b (DATE) is removed", False, True)]),
     (
         "renamed",
         [A],
         [{**A, "name": "z"}],
         [
             (
-                "column a is renamed to z, which the API cannot do: the old one is dropped and the "
+                "column a is renamed to z, which BigQuery cannot do in place: the old one is removed with "
+                "its values and the "
                 "new one starts empty",
                 True,
                 True,
@@ -59,7 +60,7 @@ CASES: list[tuple[str, list[Column], list[Column], list[tuple[str, bool, bool]]]
         [A, {"name": "b", "type": "DATE"}],
         [A, {"name": "c", "type": "INTEGER"}],
         [
-            ("column b (DATE) is dropped", True, True),
+            ("column b (DATE) is removed", True, True),
             ("column c (INTEGER) is added, and is NULL in existing rows", False, False),
         ],
     ),
@@ -128,7 +129,7 @@ CASES: list[tuple[str, list[Column], list[Column], list[tuple[str, bool, bool]]]
         "nested, dropped",
         [record(A, {"name": "b", "type": "DATE"})],
         [record(A)],
-        [("nested column r.b (DATE) is dropped", True, True)],
+        [("nested column r.b (DATE) is removed", True, True)],
     ),
     (
         "nested in nested",

@@ -156,8 +156,8 @@ def test_of_a_type_that_is_not_known_it_is_said_so() -> None:
     assert found == [
         (
             "data loss possible",
-            "new thing r: is updated in place: a: 1 → 2; it may be replaced instead: what replaces "
-            "this type is not known",
+            "new thing r: is updated in place: a: 1 → 2; it may be replaced instead: the review "
+            "does not know which changes replace this type",
         )
     ]
     found = told(
@@ -186,7 +186,7 @@ def test_moves_imports_and_removals_are_read() -> None:
             "change",
             "topic d: is imported (projects/p/topics/d); nothing else changes",
         ),
-        ("note", "topic b: moved here from a; nothing else changes"),
+        ("note", "topic b: its address in the state changes from a; nothing else changes"),
     ]
 
 

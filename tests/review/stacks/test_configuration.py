@@ -74,7 +74,7 @@ CASES: dict[str, tuple[str, Any, str, str]] = {
         "data.google_project.p.project_id",
         "q",
         CARE,
-        "what it reads is known only to a plan",
+        "only a plan can show what it reads",
     ),
     "a module's source": ("module.m.source", "git::https://example.net/m", POSSIBLE, "is not examined"),
     "a module's argument": ("module.m.size", 2, POSSIBLE, "changes in size"),

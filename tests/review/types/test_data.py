@@ -68,14 +68,14 @@ CASES: dict[str, tuple[Changes, Expected]] = {
     ),
     "table renamed": (
         [change(T, table(A), table(A, table_id="u"), *REPLACE, replace_paths=[["table_id"]])],
-        [("data loss", "table d.t is replaced because of table_id: all its rows are lost")],
+        [("data loss", "table d.t is replaced because table_id changes: all its rows are lost")],
     ),
     "column dropped in place": (
         [change(T, table(A, B), table(A))],
         [
             (
                 "data loss",
-                "in d.t, column b (DATE) is dropped: its values are lost, other columns are not affected",
+                "in d.t, column b (DATE) is removed: its values are lost, other columns keep theirs",
             )
         ],
     ),
@@ -90,7 +90,7 @@ CASES: dict[str, tuple[Changes, Expected]] = {
         [change(T, table(A), table({**A, "name": "z"}), *REPLACE, replace_paths=[["schema"]])],
         [
             ("data loss", "table d.t is replaced: all its rows are lost"),
-            ("data loss", "column a is renamed to z, which the API cannot do"),
+            ("data loss", "column a is renamed to z, which BigQuery cannot do in place"),
         ],
     ),
     "column added": (
@@ -108,7 +108,9 @@ CASES: dict[str, tuple[Changes, Expected]] = {
             ("data loss", "table d.t is replaced"),
             (
                 "data loss",
-                "column b (DATE, REQUIRED) is added, and is required in every row, which replaces the table",
+                "column b (DATE, REQUIRED) is added, and is required in every row: the table is replaced "
+                "and all its rows "
+                "are lost",
             ),
         ],
     ),
@@ -135,12 +137,16 @@ CASES: dict[str, tuple[Changes, Expected]] = {
         ],
         [
             ("data loss", "table d.t is replaced"),
-            ("data loss", "table d.t is partitioned by time of a; it was by b: this replaces the table"),
+            (
+                "data loss",
+                "table d.t is partitioned by time of a; before: by time of b; the table is replaced and "
+                "all its rows are lost",
+            ),
         ],
     ),
     "clustered": (
         [change(T, table(A, clustering=["a"]), table(A, clustering=None))],
-        [("change", "table d.t is clustered by nothing instead of a (in place, for new data only)")],
+        [("change", "the clustering of table d.t changes from a to none (in place, for new data only)")],
     ),
     "filter required": (
         [change(T, table(A, require_partition_filter=False), table(A, require_partition_filter=True))],
@@ -248,7 +254,7 @@ CASES: dict[str, tuple[Changes, Expected]] = {
         [
             (
                 "data loss",
-                "objects of bucket b are deleted with 3 newer versions and in state ARCHIVED",
+                "objects of bucket b are deleted once there are 3 newer versions and in state ARCHIVED",
             )
         ],
     ),
@@ -396,11 +402,11 @@ CASES: dict[str, tuple[Changes, Expected]] = {
     ),
     "secret's version replaced": (
         [change("google_secret_manager_secret_version.v", {"secret": "s"}, {"secret": "s"}, *REPLACE)],
-        [("data loss", "is replaced, the old one first; this value of the secret is destroyed")],
+        [("data loss", "is replaced (the old one is deleted first); this value of the secret is destroyed")],
     ),
     "type of another provider": (
         [change("aws_s3_bucket.b", {"bucket": "b"}, None)],
-        [("data loss possible", "is deleted; whether it holds data is not known")],
+        [("data loss possible", "is deleted; the review does not know whether it holds data")],
     ),
     "type of Google's that holds nothing": (
         [change("google_monitoring_dashboard.d", {"dashboard_json": "{}"}, None)],

@@ -131,7 +131,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
     ),
     "service replaced": (
         [change(S, service(), service(location="us"), *REPLACE, replace_paths=[["location"]])],
-        [("service interrupted", "is replaced, the old one first")],
+        [("service interrupted", "is replaced (the old one is deleted first)")],
     ),
     "service deleted": ([change(S, service(), None)], [("service interrupted", "is deleted")]),
     "schedule": (
@@ -179,7 +179,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [
             (
                 "access widened",
-                "firewall rule w: the whole internet can now reach every machine of the network by tcp 22",
+                "firewall rule w: the whole internet can now reach every machine of the network on tcp 22",
             ),
             ("note", "is created"),
         ],
@@ -196,23 +196,23 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [
             (
                 "access widened",
-                "by tcp 22 and tcp 80; before: 10.0.0.0/8 by tcp 22",
+                "on tcp 22 and tcp 80; before: 10.0.0.0/8 on tcp 22",
             )
         ],
     ),
     "fewer sources": (
         [change(W, rule("0.0.0.0/0"), rule("10.0.0.0/8", disabled=True))],
-        [("change", "firewall rule w allows less: nothing")],
+        [("change", "firewall rule w no longer allows anything")],
     ),
     "rule deleted": (
         [change(W, rule("10.0.0.0/8"), None)],
-        [("change", "allows less"), ("change", "is deleted")],
+        [("change", "firewall rule w no longer allows anything"), ("change", "is deleted")],
     ),
     "network replaced": (
         [change(N, {"name": "n"}, {"name": "m"}, *REPLACE), change(W, rule(network="n"), rule(network="n"))],
         [
             ("service interrupted", "network n is replaced: resources in it lose connectivity"),
-            ("change", "is replaced, the old one first"),
+            ("change", "is replaced (the old one is deleted first)"),
         ],
     ),
     "account deleted": (
@@ -383,7 +383,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [
             (
                 "needs care",
-                "metric a is not renamed: b is created, and the old one stays without being managed",
+                "metric a is not renamed: b is created, and the old one stays, no longer managed by Terraform",
             )
         ],
     ),

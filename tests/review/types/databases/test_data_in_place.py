@@ -18,7 +18,7 @@ CASES: dict[str, tuple[str, Any, Any, str, str]] = {
         {"column_family": FAMILIES},
         {"column_family": FAMILIES[:1]},
         LOSS,
-        "column family stations is dropped",
+        "column family stations is removed",
     ),
     "a family added": (
         "google_bigtable_table",
@@ -32,7 +32,7 @@ CASES: dict[str, tuple[str, Any, Any, str, str]] = {
         None,
         {"column_family": "trips", "max_age": [{"duration": "24h"}]},
         LOSS,
-        "are deleted by age 24h",
+        "garbage collection deletes cells of column family trips by the rule age 24h",
     ),
     "a table dropped": (
         "google_spanner_database",
@@ -86,7 +86,13 @@ CASES: dict[str, tuple[str, Any, Any, str, str]] = {
     "a key ring": ("google_kms_key_ring", {"name": "r"}, None, NOTE, "a key ring cannot be deleted"),
     "a user": ("google_sql_user", {"name": "u"}, None, STOPS, "logins as this user fail"),
     "a disk that stays": ("google_compute_attached_disk", {"disk": "d"}, None, STOPS, "keeps its data"),
-    "a type that is not known": ("google_future_backup", {"name": "b"}, None, POSSIBLE, "is not known"),
+    "a type that is not known": (
+        "google_future_backup",
+        {"name": "b"},
+        None,
+        POSSIBLE,
+        "does not know whether it holds data",
+    ),
     "a type of nothing but arguments": ("google_dns_record_set", {"name": "n"}, None, STOPS, "is deleted"),
     "an alert that watches less": (
         "google_monitoring_alert_policy",

@@ -52,7 +52,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
     ),
     "no notification left": (
         change(BUDGET, budget("10", 0.5), budget("10")),
-        ("change", "notifies at no part of the amount instead of 50%"),
+        ("change", "notifies at no threshold of the amount instead of 50%"),
     ),
 }
 
