@@ -40,7 +40,7 @@ def find_errors(files: Mapping[str, Path]) -> list[ErrorClass]:
     classes = [
         (package_of(module), node)
         for module, file in files.items()
-        for node in ast.walk(_parse(file))
+        for node in _parse(file).body
         if isinstance(node, ast.ClassDef)
     ]
     # A name may be used in several packages: a base is looked up in the same one first.
