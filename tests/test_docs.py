@@ -12,7 +12,7 @@ import pytest
 
 from cdk.gbfs_settings import Gbfs
 from cdk.output_descriptions import BOOTSTRAP_OUTPUTS, OUTPUTS
-from cdk.settings import EnvironmentFile
+from cdk.settings import EnvironmentFile, SettingsError, load_environment
 from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.unit
@@ -79,6 +79,39 @@ def keys_of_class(section: type[msgspec.Struct], prefix: str = "") -> Iterator[s
 
 def test_every_key_of_the_settings_classes_is_described() -> None:
     assert sorted(documented_settings(r"`([A-Za-z_.]+)`")) == sorted(keys_of_class(EnvironmentFile))
+
+
+def documented_ranges() -> dict[str, tuple[int, int]]:
+    """Dotted key → the whole numbers that the page says are accepted, of keys that dev.toml has."""
+    page = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    present = dict(keys_of(tomllib.loads((ENVIRONMENTS / "dev.toml").read_text("utf-8"))))
+    found = {}
+    for part in page.split("\n## ")[1:]:
+        section = re.match(r"`\[(\w+)\]`", part)
+        for key, low, high in re.findall(
+            r"^\| `([\w.]+)` \| [^|]* \| (\d+) to (\d+)\b(?! below| less)", part, re.MULTILINE
+        ):
+            if (name := f"{section[1]}.{key}" if section else key) in present:
+                found[name] = int(low), int(high)
+    return found
+
+
+@pytest.mark.parametrize(("key", "bounds"), documented_ranges().items(), ids=documented_ranges())
+def test_numbers_beyond_the_described_range_are_refused(
+    key: str, bounds: tuple[int, int], tmp_path: Path
+) -> None:
+    text = (ENVIRONMENTS / "dev.toml").read_text("utf-8")
+    section, _, name = key.rpartition(".")
+    before, head, after = text.partition(f"[{section}]\n")
+    assert head
+    for value in (bounds[0] - 1, bounds[1] + 1):
+        file = tmp_path / "dev.toml"
+        changed, count = re.subn(rf"^{name} = \S+", f"{name} = {value}", after, count=1, flags=re.MULTILINE)
+        assert count == 1
+        file.write_text(before + head + changed, "utf-8")
+        with pytest.raises(SettingsError) as refused:
+            load_environment(file, ["vlille_ogc"])
+        assert key in str(refused.value)  # also where another key is compared with it
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

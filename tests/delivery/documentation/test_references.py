@@ -1,5 +1,7 @@
 """The generated pages: current, complete, and derived from the code alone."""
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,44 @@ def test_every_error_that_an_entry_point_handles_has_advice() -> None:
     page = (ROOT / FOLDER / "errors.md").read_text("utf-8")
     missing = [name for name in sorted(handled & ours) if f"| `{name}` |" not in page]
     assert missing == [], "add a paragraph `What to do: …` to the docstrings of these classes"
+
+
+def reasons_of_code(package: str) -> set[str]:
+    """Return the texts that a package gives as argument `reason`, to whichever function, exception or dataclass."""
+    trees = [ast.parse(file.read_text("utf-8")) for file in list_modules([package]).values()]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    places: dict[str, int] = {}
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef) and "reason" in (names := [each.arg for each in node.args.args]):
+            places[node.name] = names.index("reason") - ("self" in names)
+        if isinstance(node, ast.ClassDef):
+            fields = [
+                each.target.id
+                for each in node.body
+                if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+            ]
+            starts = [
+                each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"
+            ]
+            names = [each.arg for start in starts for each in start.args.args[1:]] or fields
+            if "reason" in names:
+                places[node.name] = names.index("reason")
+    given = [
+        node.args[places[node.func.id]]
+        for node in nodes
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in places
+        if len(node.args) > places[node.func.id]
+    ]
+    return {each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)}
+
+
+def test_every_reason_of_the_quarantine_is_described() -> None:
+    page = (ROOT / "docs" / "feeds.md").read_text("utf-8")
+    table = page.split("| Reason | Scope | Meaning |")[1].split("\n\n")[0]
+    described = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split(" | ")[0])}
+    code = "".join(file.read_text("utf-8") for file in list_modules(["feed"]).values())
+    assert reasons_of_code("feed") <= described
+    assert [name for name in sorted(described) if f'"{name}"' not in code] == []
 
 
 def write(folder: Path, text: str) -> dict[str, Path]:
