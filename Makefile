@@ -41,17 +41,17 @@ help: | options ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  options: ENV=dev|prod|…  TICKS=5  REPLAY=file-or-folder  DAY=made  FEED=folder-of-sources  CITY=lille"
-	@echo "           SPEED=60  OPEN=1  YES=1  TO=here  JOB=collect|copy|batch|gbfs-collect|gbfs-discover  LINES=20  FAULT=503 (the first call of each kind fails)"
+	@echo "           SPEED=60  OPEN=1  YES=1  TO=local  JOB=collect|copy|batch|gbfs-collect|gbfs-discover  LINES=20  FAULT=503 (the first call of each kind fails)"
 	@echo "           SOURCE=gs://old-files  DRY_RUN=1  MOVE=1  FORMAT=parquet|csv  BEFORE=stacks  AFTER=stacks  PYTHON=python3.13"
 
 # --- the system on this machine -------------------------------------------------------------------
 
 .PHONY: demo
-demo: $(READY) ## run the synthesized stack here for TICKS minutes, faster than life
+demo: $(READY) ## run the synthesized stack on this machine for TICKS minutes, faster than life
 	@$(RUN) demo
 
 .PHONY: up
-up: $(READY) ## keep it running here in real time until Ctrl-C
+up: $(READY) ## keep it running on this machine in real time until Ctrl-C
 	@$(RUN) up
 
 .PHONY: down
@@ -70,9 +70,9 @@ bootstrap: ## once per project: state bucket, APIs and, with [ci], who GitHub's 
 	@$(RUN) bootstrap
 unbootstrap: ## undo it, once ENV is destroyed
 	@$(RUN) unbootstrap
-diff: ## what a deploy of ENV would change; TO=here: of this machine
+diff: ## what a deploy of ENV would change; TO=local: in the local environment
 	@$(RUN) diff
-deploy: ## deploy ENV (asks before it applies); TO=here: into this machine
+deploy: ## deploy ENV (asks before it applies); TO=local: to the local environment
 	@$(RUN) deploy
 outputs: ## URLs, table ids and console links of ENV
 	@$(RUN) outputs
@@ -81,7 +81,7 @@ destroy: ## destroy ENV (asks first; refused where the environment protects its 
 unlock: ## after a deploy or destroy that was killed: release the state that it had locked
 	@$(RUN) unlock
 
-# --- what a change will do: here too, with TO=here ------------------------------------------------------
+# --- what a change will do, also with TO=local -----------------------------------------------------
 
 .PHONY: review plan apply compare
 review plan apply compare: $(READY)
@@ -109,10 +109,10 @@ confirm: ## refuse unless the variable NAME is the environment's name
 signin: ## refuse where a job's variables for Google Cloud are not set
 	@$(RUN) signin
 
-# --- after a deploy: here too, with TO=here ---------------------------------------------------------
+# --- after a deploy, also with TO=local ---------------------------------------------------------------
 
-.PHONY: smoke open run pause resume logs leftovers backfill
-smoke open run pause resume logs leftovers backfill: $(READY)
+.PHONY: smoke open run pause resume logs orphans leftovers backfill
+smoke open run pause resume logs orphans backfill: $(READY)
 smoke: ## ask the deployed ENV itself whether it collects; what is wrong, and what to do
 	@$(RUN) smoke
 open: ## open the private dashboard of ENV in a browser, through a proxy on this machine
@@ -125,12 +125,13 @@ resume: ## let the jobs, or JOB, fire again
 	@$(RUN) resume
 logs: ## newest LINES of the function, or of JOB=copy|batch
 	@$(RUN) logs
-leftovers: ## after a destroy: what the project still holds, and what removes it
-	@$(RUN) leftovers
+orphans: ## after a destroy: resources that are left in the project, each with the command that deletes it
+	@$(RUN) orphans
+leftovers: | options # the former name of orphans: the check refuses it and names the new one
 backfill: ## old files of SOURCE=gs://… into archive and tables; DRY_RUN=1: only what it costs; MOVE=1: delete originals
 	@$(RUN) backfill
 
-# --- the data: here too, with TO=here, which reads what `make demo` or `make up` left -----------------------
+# --- the data, also with TO=local: what `make demo` or `make up` collected -----------------------------
 
 .PHONY: sql export
 sql export: $(READY)

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from cdk import bindings
-from cdk.bill_of_materials import write_bills
-from cdk.packaging import PackagingError
+from cdk.artifacts.bill_of_materials import write_bills
+from cdk.artifacts.packaging import PackagingError
 from cdk.settings import SettingsError, load_environments
 from commands.errors import UsageError
 from commands.parsing import check_environ
@@ -40,7 +40,7 @@ def main() -> None:
     outdir = Path(os.environ.get("CDKTF_OUTDIR", "cdktf.out"))
     outdir.mkdir(parents=True, exist_ok=True)
     app = App(outdir=str(outdir))
-    # By stack and address, the import IDs of what a deploy that was killed left behind: operate/adoption.py.
+    # By stack and address, the import IDs of what a deploy that was killed left behind: operate/deployment/adoption.py.
     adopt = json.loads(os.environ.get("VLILLE_ADOPT", "{}"))
     for settings in environments.values():
         VlilleStack(

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from constructs import Construct
 
-from cdk.archiving import Archiving
-from cdk.artifacts import (
+from cdk.artifacts.packaging import digest
+from cdk.artifacts.spark_packages import packages_zip
+from cdk.artifacts.workloads import (
     batch_artifact,
     batch_main,
     collector_artifact,
@@ -14,24 +15,23 @@ from cdk.artifacts import (
     dashboard_artifact,
     gbfs_collector_artifact,
 )
-from cdk.batch import Batch
-from cdk.budget import ProjectBudget
-from cdk.build import Build
-from cdk.collection import Collection
-from cdk.dashboard import Dashboard
 from cdk.environment_stack import EnvironmentStack
-from cdk.gbfs_collection import GbfsCollection
-from cdk.identities import Identities
-from cdk.monitoring import Monitoring
-from cdk.outputs import declare_outputs
-from cdk.packaging import digest
-from cdk.scheduling import Scheduling
+from cdk.operations.budget import ProjectBudget
+from cdk.operations.monitoring import Monitoring
+from cdk.operations.outputs import declare_outputs
+from cdk.operations.scheduling import Scheduling
+from cdk.resources.identities import Identities
+from cdk.resources.storage import Storage
+from cdk.resources.upload import Upload
+from cdk.resources.views import Views
+from cdk.resources.warehouse import Warehouse
 from cdk.settings import DATAPROC_PYTHON, Settings
-from cdk.spark_packages import packages_zip
-from cdk.storage import Storage
-from cdk.upload import Upload
-from cdk.views import Views
-from cdk.warehouse import Warehouse
+from cdk.workloads.archiving import Archiving
+from cdk.workloads.batch import Batch
+from cdk.workloads.build import Build
+from cdk.workloads.collection import Collection
+from cdk.workloads.dashboard import Dashboard
+from cdk.workloads.gbfs_collection import GbfsCollection
 from feed import Feed
 
 

@@ -12,12 +12,12 @@ from commands import values
 from commands.errors import UsageError, shown, suggestion
 from commands.values import Check, Project
 
-LOCAL_TARGET = "here"  # the value of TO for this machine
+LOCAL_TARGET = "local"  # the value of TO for the local environment
 DEFAULT_ENVIRONMENT = "dev"
 
 OPTIONS: dict[str, Check] = {
     "ENV": values.environment,
-    "TO": values.one_of(LOCAL_TARGET),
+    "TO": values.one_of(LOCAL_TARGET, renamed={"here": LOCAL_TARGET}),
     "FEED": values.feed,
     "CITY": values.city,
     "REPLAY": values.readable_path,
@@ -72,8 +72,10 @@ DESCRIPTIONS: dict[str, str] = {
     "PYTEST_OPTIONS": "more options for pytest",
     "PYTHON": "the interpreter that creates `.venv`",
 }
+# Former names of targets. The Makefile still has a rule for each, so that the check can name the new one.
+RENAMED_TARGETS = {"leftovers": "orphans"}
 EXAMPLES = {"SOURCE": ", such as gs://old-files", "DAY": ", such as 2026-11-24"}
-# What the process behind TO=here is started with.
+# What the process behind TO=local is started with.
 ONLY_LOCAL = ("REPLAY", "DAY", "SPEED", "FAULT")
 
 
@@ -128,7 +130,7 @@ TARGETS: dict[str, Target] = {
     "pause": _cloud("JOB", changes=True),
     "resume": _cloud("JOB", changes=True),
     "logs": _cloud("JOB", "LINES"),
-    "leftovers": _cloud(),
+    "orphans": _cloud(),
     "backfill": _cloud("SOURCE", "DRY_RUN", "MOVE", "YES", changes=True, required=("SOURCE",)),
     "sql": Target(("ENV", "TO")),
     "export": Target(("ENV", "TO", "DAY", "FORMAT"), required=("DAY",)),
@@ -159,6 +161,10 @@ def select_options(
     `typed` are the names and values behind `make`. In GitHub's workflows, whose steps give options by `env:`, the
     variables of `project.environ` count as well. Raises UsageError for the first thing that is wrong.
     """
+    for goal in goals:
+        if goal in RENAMED_TARGETS:
+            new = RENAMED_TARGETS[goal]
+            raise UsageError(f"make {goal}: this target is now called {new}; run `make {new}` instead")
     targets = [goal for goal in goals or ("help",) if goal in TARGETS]
     accepted = list(dict.fromkeys(name for target in targets for name in TARGETS[target].accepted)) or [
         "PYTHON"

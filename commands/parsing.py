@@ -2,12 +2,12 @@
 
 import argparse
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from commands.errors import UsageError
-from commands.options import check_option
+from commands.errors import UsageError, shown, suggestion
+from commands.options import RENAMED_TARGETS, check_option
 from commands.values import Project
 from commands.variables import check_variables
 
@@ -15,21 +15,53 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Parser(argparse.ArgumentParser):
-    """Ends with one sentence and status 2; an option has to be written in full."""
+    """Ends the program with one sentence and status 2, never with a usage text; options are written in full."""
 
     def __init__(self, *arguments: object, **more: object) -> None:
         super().__init__(*arguments, **{"allow_abbrev": False, **more})  # type: ignore[arg-type]
 
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """Parse as argparse does; an unknown word is named together with the option that it resembles."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            word = unknown[0].partition("=")[0]
+            known = self._chosen_parser(found)._option_string_actions
+            self.error(f"{shown(word)[1:-1]}: unknown argument{suggestion(word, known)}")
+        return found
+
     def error(self, message: str) -> NoReturn:
-        """End the program; options are called as `make` calls them, which most users type: TICKS for --ticks."""
-        sentence = re.sub(r"argument --([a-z-]+):", _option, message)
+        """End the program; an option is named as `make` calls it, which is what most users type: TICKS for --ticks."""
+        sentence = message
+        if match := re.fullmatch(
+            r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL
+        ):
+            sentence = _refuse_choice(match[1], match[2], re.findall(r"'([^']*)'", match[3]))
+        elif match := re.fullmatch(r"the following arguments are required: (.*)", message):
+            sentence = f"argument {match[1]}: this argument is missing; `{self.prog} --help` describes it"
+        sentence = re.sub(r"^argument (?:--([a-z-]+)|(\w+)):", _name_as_make_does, sentence)
         self.exit(
             2, f"error: {''.join(each if each.isprintable() else repr(each)[1:-1] for each in sentence)}\n"
         )
 
+    def _chosen_parser(self, found: argparse.Namespace) -> argparse.ArgumentParser:
+        """Return the parser of the command that was given, this one where there are no commands."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                parser: argparse.ArgumentParser = action.choices[getattr(found, action.dest)]
+                return parser
+        return self
 
-def _option(match: re.Match[str]) -> str:
-    return f"{match[1].upper().replace('-', '_')}:"
+
+def _refuse_choice(argument: str, value: str, accepted: Sequence[str]) -> str:
+    if (new := RENAMED_TARGETS.get(value)) in accepted:
+        return f"argument {argument}: {shown(value)} is now called {shown(str(new))}"
+    return f"argument {argument}: found {shown(value)}{suggestion(value, accepted)}; accepted: {', '.join(accepted)}"
+
+
+def _name_as_make_does(match: re.Match[str]) -> str:
+    return f"{match[1].upper().replace('-', '_')}:" if match[1] else f"{match[2]}:"
 
 
 def option(name: str, environ: Mapping[str, str], root: Path = ROOT) -> Callable[[str], str]:

@@ -135,7 +135,7 @@ def _query(target: str, options: Options, runner: Runner) -> int:
     """Ask BigQuery, or read what lies on this machine without starting a local cloud, which may move data aside."""
     words = [f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}"]
     words += [f"--{name.lower()}={options[name]}" for name in ("DAY", "FORMAT") if name in options]
-    words += ["--here"] if "TO" in options else []
+    words += ["--local"] if "TO" in options else []
     return runner.become_python("-m", "operate", target, *words)
 
 
@@ -243,7 +243,7 @@ RECIPES: dict[str, Recipe] = {
     **dict.fromkeys(
         ("bootstrap", "unbootstrap", "diff", "deploy", "outputs", "destroy", "unlock", "apply"), _operate
     ),
-    **dict.fromkeys(("smoke", "open", "run", "pause", "resume", "logs", "leftovers", "backfill"), _operate),
+    **dict.fromkeys(("smoke", "open", "run", "pause", "resume", "logs", "orphans", "backfill"), _operate),
     **dict.fromkeys(("sql", "export"), _query),
     **dict.fromkeys(("review", "plan"), _review),
     "compare": _compare,

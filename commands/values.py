@@ -86,10 +86,12 @@ def city(name: str, value: str, _project: Project) -> None:
         )
 
 
-def one_of(*accepted: str) -> Check:
-    """Accept these words alone."""
+def one_of(*accepted: str, renamed: Mapping[str, str] | None = None) -> Check:
+    """Accept these words alone; a former name in `renamed` is refused with its new name."""
 
     def check(name: str, value: str, _project: Project) -> None:
+        if new := (renamed or {}).get(value):
+            raise UsageError(f"{name}: {shown(value)} is now called {shown(new)}; type {name}={new}")
         if value not in accepted:
             raise refuse(name, value, ", ".join(accepted), accepted)
 

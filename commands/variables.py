@@ -32,6 +32,8 @@ def _output_folder(name: str, value: str, project: Project) -> None:
         raise refuse(name, value, "a folder of its own for what a synth writes, such as cdktf.out")
 
 
+# Former names of variables.
+RENAMED = {"VLILLE_HERE": "VLILLE_LOCAL"}
 VARIABLES: dict[str, Check] = {
     "VLILLE_ENV": values.environment,
     "VLILLE_FEED": values.feed,
@@ -40,7 +42,7 @@ VARIABLES: dict[str, Check] = {
     "VLILLE_CDK": values.one_of("cdktf", "cdktn"),
     "VLILLE_PROVIDER_MIRROR": values.folder,
     "VLILLE_ADOPT": _json_object,
-    "VLILLE_HERE": values.switch,
+    "VLILLE_LOCAL": values.switch,
     "VLILLE_FAULTS": values.url,
     "VLILLE_PYTHON": values.file,
     "VLILLE_RECORDED": values.text,
@@ -62,7 +64,7 @@ VARIABLE_DESCRIPTIONS: dict[str, str] = {
     "VLILLE_RECORDED": "the recorded response that generated archives of a benchmark are made from",
     "CDKTF_OUTDIR": "the folder that `make synth` writes to, instead of `cdktf.out`",
     "VLILLE_ADOPT": "JSON, by stack and address: IDs of resources to import, which exist and are in no state",
-    "VLILLE_HERE": "`1` directs a command to the local environment",
+    "VLILLE_LOCAL": "`1` directs a command to the local environment",
     "VLILLE_FAULTS": "the address to which a local deploy sends the calls that shall fail",
     "VLILLE_RUN_ENDPOINT": "the address of the local environment's Cloud Run API",
     "VLILLE_BUILD_ENDPOINT": "the address of the local environment's Cloud Build API",
@@ -75,6 +77,8 @@ def check_variables(project: Project) -> None:
     """Raise UsageError for a variable that the project reads and cannot use, or that looks like one of them."""
     for name, value in project.environ.items():
         if name not in VARIABLES:
+            if new := RENAMED.get(name):
+                raise UsageError(f"{name}: this variable is now called {new}; run `unset {name}`")
             if name.startswith(PREFIX):
                 raise UsageError(
                     f"{shown(name)[1:-1]}: unknown variable{suggestion(name, VARIABLES)}; run `unset {name}`, or see "

@@ -18,7 +18,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from cdk.bill_of_materials import read_requirements
+from cdk.artifacts.bill_of_materials import read_requirements
 from delivery.base_images import ROOT, find_dockerfiles, find_unpinned
 from delivery.errors import DeliveryError
 

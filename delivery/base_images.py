@@ -11,7 +11,7 @@ from pathlib import Path
 
 import requests
 
-from cdk.bill_of_materials import BaseImage, read_base_images
+from cdk.artifacts.bill_of_materials import BaseImage, read_base_images
 from delivery.errors import DeliveryError
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,7 @@ from typing import Any
 from cdk.settings import Settings
 from operate.cloud import Cloud, RefusedError
 from operate.errors import OperateError
-from operate.place import Place, why
+from operate.target import Target, why
 
 JOBS = ("collect", "copy", "batch")
 GBFS_JOBS = ("gbfs-collect", "gbfs-discover")  # of an environment with [gbfs]
@@ -28,28 +28,28 @@ def job_url(cloud: Cloud, settings: Settings, job: str) -> str:
     )
 
 
-def start(cloud: Cloud, settings: Settings, place: Place, job: str) -> str:
+def start(cloud: Cloud, settings: Settings, target: Target, job: str) -> str:
     """Start a job now, paused or not; return what was done. Raises OperateError."""
-    _call(cloud, "POST", f"{job_url(cloud, settings, job)}:run", job, place)
-    return f"{job} is started: {place.make('logs', job)} shows what comes of it"
+    _call(cloud, "POST", f"{job_url(cloud, settings, job)}:run", job, target)
+    return f"{job} is started: {target.make('logs', job)} shows what comes of it"
 
 
-def switch(cloud: Cloud, settings: Settings, place: Place, verb: str, job: str) -> str:
+def switch(cloud: Cloud, settings: Settings, target: Target, verb: str, job: str) -> str:
     """Pause or resume a job; return what was done. Raises OperateError.
 
     Scheduler refuses to pause what is paused and to resume what is enabled, so that is looked at first.
     """
     url, wanted = job_url(cloud, settings, job), STATE_AFTER[verb]
-    state = _call(cloud, "GET", url, job, place).get("state", ENABLED)
+    state = _call(cloud, "GET", url, job, target).get("state", ENABLED)
     if state == wanted:
         return f"{job} is {wanted.lower()} already"
-    _call(cloud, "POST", f"{url}:{verb}", job, place)
-    again = f"; {place.make('resume', job)} lets it fire again" if wanted == PAUSED else ""
+    _call(cloud, "POST", f"{url}:{verb}", job, target)
+    again = f"; {target.make('resume', job)} lets it fire again" if wanted == PAUSED else ""
     return f"{job} is {wanted.lower()}{again}"
 
 
-def _call(cloud: Cloud, method: str, url: str, job: str, place: Place) -> dict[str, Any]:
+def _call(cloud: Cloud, method: str, url: str, job: str, target: Target) -> dict[str, Any]:
     try:
         return cloud.call(method, url, **({"json": {}} if method == "POST" else {}))
     except RefusedError as error:
-        raise OperateError(f"the job {job}: {why(error, place)}") from None
+        raise OperateError(f"the job {job}: {why(error, target)}") from None

@@ -10,7 +10,7 @@ from cdk.settings import Settings
 from operate.cloud import Cloud, RefusedError
 from operate.errors import OperateError
 from operate.jobs import GBFS_JOBS
-from operate.place import Place, why
+from operate.target import Target, why
 
 LOOK_BACK = timedelta(days=2)
 MOST_PAGES = 20  # Logging may answer with empty pages that only lead on
@@ -32,11 +32,11 @@ OURS = frozenset({"message", "severity", "time"})
 
 
 def newest(
-    cloud: Cloud, settings: Settings, place: Place, job: str, count: int, *, now: datetime
+    cloud: Cloud, settings: Settings, target: Target, job: str, count: int, *, now: datetime
 ) -> list[str]:
     """Return the newest lines of a job's workload, oldest first. Raises OperateError where there are none."""
-    if place.here:
-        return of_files(place.here / "logs", place, job, count)
+    if target.local_folder:
+        return of_files(target.local_folder / "logs", target, job, count)
     asked = {
         "resourceNames": [f"projects/{settings.project}"],
         "filter": f'{WORKLOADS[job]} AND timestamp>="{(now - LOOK_BACK).isoformat()}"',
@@ -46,19 +46,19 @@ def newest(
     try:
         entries = list(_entries(cloud, asked, count))
     except RefusedError as error:
-        raise OperateError(f"the log of {job}: {why(error, place)}") from None
+        raise OperateError(f"the log of {job}: {why(error, target)}") from None
     if not entries:
         raise OperateError(
-            f"{job} logged nothing in {LOOK_BACK.days} days: see `make smoke ENV={place.environment}`"
+            f"{job} logged nothing in {LOOK_BACK.days} days: see `make smoke ENV={target.environment}`"
         )
     return [line(entry) for entry in reversed(entries)]
 
 
-def of_files(folder: Path, place: Place, job: str, count: int) -> list[str]:
+def of_files(folder: Path, target: Target, job: str, count: int) -> list[str]:
     """Return the last lines of a workload's newest file. Raises OperateError where there is none."""
     files = sorted(folder.glob(FILES[job]), key=lambda file: file.stat().st_mtime)
     if not files:
-        raise OperateError(f"{job} logged nothing in {folder}: start it with {place.make('run', job)}")
+        raise OperateError(f"{job} logged nothing in {folder}: start it with {target.make('run', job)}")
     return _of_lines(files[-1].read_text("utf-8", "replace").splitlines()[-count:])
 
 

@@ -76,6 +76,36 @@ def test_no_package_depends_on_itself_through_another() -> None:
     assert set(TopologicalSorter(graph).static_order()) == set(FOLDERS)
 
 
+def parts_imported(package: str) -> dict[str, set[str]]:
+    """Return, for each module and sub-package directly below a package, which others of these it imports."""
+    folder = FOLDERS[package]
+    parts = {each.stem for each in folder.iterdir() if each.suffix == ".py" or each.is_dir()}
+    graph: dict[str, set[str]] = {}
+    for file in folder.rglob("*.py"):
+        part = file.relative_to(folder).with_suffix("").parts[0]
+        found = graph.setdefault(part, set())
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                modules = [str(node.module), *(f"{node.module}.{each.name}" for each in node.names)]
+                found |= {name.split(".")[1] for name in modules if name.startswith(f"{package}.")} & parts
+        found.discard(part)
+    return graph
+
+
+@pytest.mark.parametrize("package", ["cdk", "operate"])
+def test_no_part_of_a_package_depends_on_itself_through_another(package: str) -> None:
+    graph = parts_imported(package)
+    assert set(TopologicalSorter(graph).static_order()) == set(graph)
+
+
+@pytest.mark.parametrize("package", ["cdk", "operate"])
+def test_every_part_of_a_package_says_what_it_is_for(package: str) -> None:
+    folders = {file.parent for file in FOLDERS[package].rglob("*.py")}
+    assert [
+        each for each in folders if not ast.get_docstring(ast.parse((each / "__init__.py").read_text()))
+    ] == []
+
+
 @pytest.mark.parametrize(("package", "allowed"), THIRD_PARTY.items(), ids=THIRD_PARTY)
 def test_a_pure_package_imports_the_standard_library(package: str, allowed: set[str]) -> None:
     assert imported(package) - sys.stdlib_module_names - set(FOLDERS) == allowed

@@ -12,7 +12,7 @@ from bench.batch.exactness import FIRST, hold
 from bench.batch.project import project
 from bench.emulation import ROOT
 from bench.measure import BenchError, Figure
-from cdk.spark_packages import packages_zip
+from cdk.artifacts.spark_packages import packages_zip
 
 # https://cloud.google.com/dataproc/docs/concepts/versioning/dataproc-version-clusters
 IMAGES = {"2.3": ("3.11", "3.5.3"), "3.0": ("3.12", "4.1.2")}

@@ -20,7 +20,7 @@ from google.cloud.storage import Client as StorageClient
 from bench.archives.generator import FEED, Account, Put, into_folder, make_archive, recorded_answer
 from bench.archives.responses import Plan
 from bench.emulation import PROJECT, ROOT, bigquery_client, emulated, storage_client
-from cdk.artifacts import batch_artifact, batch_main
+from cdk.artifacts.workloads import batch_artifact, batch_main
 from feed import batch_runs_schema, load_feeds, quarantine_schema, station_schema
 from local.environment.environment import project_number
 from local.environment.metadata_server import MetadataServer

@@ -122,7 +122,7 @@ def _options_of(target: str) -> str:
 
 def render_errors(root: Path = ROOT) -> str:
     """Return the page of errors: of commands, of workloads, log events and alerts."""
-    alerts = find_alerts(root / "cdk" / "monitoring.py")
+    alerts = find_alerts(root / "cdk" / "operations" / "monitoring.py")
     by_event = {event: alert.title for alert in reversed(alerts) for event in alert.events}
     events = (
         (f"`{name}`", meaning, advice, by_event.get(name, "")) for name, (meaning, advice) in EVENTS.items()

@@ -1,4 +1,4 @@
-"""The commands: `make demo`, `make up` and `make down`, and the empty project that `TO=here` deploys into.
+"""The commands: `make demo`, `make up` and `make down`, and the empty project that `TO=local` deploys into.
 
 `local_run` starts everything that a run needs; `pipeline` runs the sweep and the batch after the ticks; `report` counts
 what arrived.

@@ -162,7 +162,7 @@ def _deployer_variables(environment: LocalEnvironment) -> dict[str, str]:
         "STORAGE_EMULATOR_HOST": environment.gcs_url,
         "BIGQUERY_EMULATOR_HOST": environment.bigquery_url,
         "VLILLE_PYTHON": str(environment.python),
-        "VLILLE_HERE": "1",
+        "VLILLE_LOCAL": "1",
     }
 
 

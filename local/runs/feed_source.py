@@ -21,7 +21,7 @@ from local.stack.loading import Stack
 from local.stack.synthesis import ROOT
 from local.workloads.workloads import Workloads
 
-COLLECT = "collect"  # the scheduler job of the feed's ticks: cdk/scheduling.py
+COLLECT = "collect"  # the scheduler job of the feed's ticks: cdk/operations/scheduling.py
 # What a function needs to reach the real API from behind a company's proxy.
 PROXY = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 

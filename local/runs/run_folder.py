@@ -17,7 +17,7 @@ from local.stack.synthesis import synthesize
 
 RECORD = "processes.json"
 STATE = "state.json"
-PERSISTENT_MODES = {"up": "`make up`", "cloud": "`make deploy TO=here`"}  # modes whose data is never wiped
+PERSISTENT_MODES = {"up": "`make up`", "cloud": "`make deploy TO=local`"}  # modes whose data is never wiped
 
 
 @contextmanager

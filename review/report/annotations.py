@@ -1,7 +1,7 @@
 """Annotations of GitHub: a finding on the line where its construct is declared, where the stack says which that is.
 
 A synthesized stack says it by `"//": {"metadata": {"stackTrace": […]}}`, as CDKTF writes it for some languages, or by
-`"//": {"source": "cdk/storage.py:12"}`.
+`"//": {"source": "cdk/resources/storage.py:12"}`.
 """
 
 import re

@@ -1,6 +1,6 @@
 """What a tick gave, in the log: one line for the tick, and one for each thing that an alert is made from.
 
-The events are part of the stack: cdk/monitoring.py has alerts on them.
+The events are part of the stack: cdk/operations/monitoring.py has alerts on them.
 """
 
 import logging

@@ -190,7 +190,7 @@ def test_the_reader_reads_and_reads_no_data(ci: dict[str, Any]) -> None:
 
 def test_the_deployer_reads_the_log_of_a_build_that_failed(ci: dict[str, Any]) -> None:
     """And the reader, which whoever opens a pull request may be, reads no log."""
-    called = (ROOT / "cdk" / "build_image.py").read_text("utf-8")
+    called = (ROOT / "cdk" / "workloads" / "build_image.py").read_text("utf-8")
     assert "/v2/entries:list" in called
     assert "roles/logging.viewer" in roles_of(ci, "deployer")
     assert not any(role.startswith("roles/logging.") for role in roles_of(ci, "reader"))

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from cdk.access import findings, grants
+from cdk.access import list_findings, list_grants
 from gbfs.tables import TABLES
 from spark.settings import PACKS_FEED
 from tests.cdk.conftest import Synthesis
-from tests.cdk.test_access import code_of, documented, read_source
+from tests.cdk.test_access import read_documented_grants, read_source, strip_texts
 from tests.cdk.test_stack import one, resources
 
 pytestmark = pytest.mark.synth
@@ -69,18 +69,20 @@ def test_the_function_reads_secrets_by_name_and_its_packs_are_in_the_archive(
 
 
 def test_its_roles_are_those_of_the_page(gbfs_stack: dict[str, Any], synthesis: Synthesis) -> None:
-    more = set(grants(gbfs_stack)) - set(grants(synthesis.stacks["dev"]))
+    more = set(list_grants(gbfs_stack)) - set(list_grants(synthesis.stacks["dev"]))
     others = {f"subscription push_{shard}" for shard in range(1, SHARDS)}
     assert {grant.resource for grant in more} >= others
-    assert {grant for grant in more if grant.resource not in others} == set(documented("GBFS systems"))
-    assert findings(gbfs_stack) == []
+    assert {grant for grant in more if grant.resource not in others} == set(
+        read_documented_grants("GBFS systems")
+    )
+    assert list_findings(gbfs_stack) == []
 
 
 def test_each_role_of_the_page_has_its_calls() -> None:
-    for grant, calls in documented("GBFS systems").items():
+    for grant, calls in read_documented_grants("GBFS systems").items():
         assert calls, grant
         for path, call in calls:
-            assert call in code_of(read_source(path)), (grant, call)
+            assert call in strip_texts(read_source(path)), (grant, call)
 
 
 def test_alerts_watch_the_function_of_gbfs_systems(gbfs_stack: dict[str, Any]) -> None:

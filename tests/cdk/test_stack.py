@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cdk.access import findings
+from cdk.access import list_findings
 from cdk.apis import APIS, SECRET_APIS
 from feed import Feed, availability_sql, batch_runs_schema, data_views, quarantine_schema, station_schema
 from tests.cdk.conftest import SNAPSHOT_DIFFERS, Synthesis, synthesize
@@ -273,7 +273,7 @@ def test_only_a_public_dashboard_is_open_and_the_access_checks_say_so(
     grant = one(stack, "google_cloud_run_v2_service_iam_member.dashboard_everybody_opens_dashboard")
     assert (grant["member"], grant["role"]) == ("allUsers", "roles/run.invoker")
     assert grant["name"] == "${google_cloud_run_v2_service.dashboard_service.name}"
-    assert [finding.kind for finding in findings(stack)] == ["public"]
+    assert [finding.kind for finding in list_findings(stack)] == ["public"]
 
 
 def test_the_cluster_has_no_way_to_the_internet(stack: dict[str, Any]) -> None:

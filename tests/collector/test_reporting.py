@@ -128,7 +128,7 @@ EVENTS = (
 
 
 def test_each_event_has_an_alert() -> None:
-    alerts = (ROOT / "cdk" / "monitoring.py").read_text("utf-8")
+    alerts = (ROOT / "cdk" / "operations" / "monitoring.py").read_text("utf-8")
     documented = (ROOT / "docs" / "feeds.md").read_text("utf-8")
     for event in EVENTS:
         assert f'"{event}"' in alerts

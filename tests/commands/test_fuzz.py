@@ -136,7 +136,7 @@ def test_what_is_typed_is_read_or_refused_whatever_it_is() -> None:
 
 def keys_of(section: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
     for field in msgspec.structs.fields(section):
-        inner = settings._section(field.type)
+        inner = settings.section_type(field.type)
         yield from keys_of(inner, f"{prefix}{field.name}.") if inner else (f"{prefix}{field.name}",)
 
 

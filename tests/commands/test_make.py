@@ -60,8 +60,9 @@ def make(
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
-        (["destroy", "ENV=dev", "TO=Here"], "TO: found 'Here' (did you mean \"here\"?); accepted: here"),
-        (["destroy", "ENV=dev", "TO=local"], "TO: found 'local'; accepted: here"),
+        (["destroy", "ENV=dev", "TO=Local"], "TO: found 'Local' (did you mean \"local\"?); accepted: local"),
+        (["destroy", "ENV=dev", "TO=here"], "TO: 'here' is now called 'local'; type TO=local"),
+        (["leftovers", "ENV=dev"], "make leftovers: this target is now called orphans; run `make orphans`"),
         (["deploy", "ENV=dev", "TO=there"], "TO: found 'there'"),
         (["deploy", "ENV=dev", "TO="], "TO: the value is empty"),
         (["destroy"], "make destroy changes what is in Google Cloud: name the environment (dev, prod)"),
@@ -83,7 +84,7 @@ def make(
         (["logs", "LINES=many"], "LINES: found 'many'; accepted: a whole number from 1 to 1000"),
         (["demo", "TICKS=0"], "TICKS: found '0'"),
         (["demo", "REPLAY=no/such/file"], "REPLAY: found 'no/such/file'"),
-        (["smoke", "SPEED=60"], "SPEED: works on this machine only; add TO=here"),
+        (["smoke", "SPEED=60"], "SPEED: works on this machine only; add TO=local"),
         (["unlock", "ENV=dev", "YES=1"], "YES: make unlock does not accept this option"),
         (["deploy", "ENV=$(shell touch made)"], "ENV: found '$(shell touch made)'"),
         (["deploy", "ENV=`touch made`"], "ENV: found '`touch made`'"),
@@ -116,13 +117,15 @@ def test_what_was_not_meant_runs_nothing(checkout: Path, typed: list[str], sente
 
 @pytest.mark.parametrize("name", ["ENV", "YES", "TO"])
 def test_an_exported_option_is_refused_instead_of_lost(checkout: Path, name: str) -> None:
-    value = {"ENV": "prod", "YES": "1", "TO": "here"}[name]
+    value = {"ENV": "prod", "YES": "1", "TO": "local"}[name]
     done, ran = make(checkout, "destroy", **{name: value})
     assert (done.returncode, ran) == (2, [])
     assert "is set in your shell, where options do not count" in done.stderr
 
 
-@pytest.mark.parametrize("variables", [{"VLILLE_FED": "x"}, {"VLILLE_FEED": ""}, {"VLILLE_CDK": "pulumi"}])
+@pytest.mark.parametrize(
+    "variables", [{"VLILLE_FED": "x"}, {"VLILLE_HERE": "1"}, {"VLILLE_FEED": ""}, {"VLILLE_CDK": "pulumi"}]
+)
 def test_a_variable_that_the_project_cannot_use_is_refused(checkout: Path, variables: dict[str, str]) -> None:
     done, ran = make(checkout, "demo", **variables)
     assert (done.returncode, ran) == (2, [])
@@ -142,10 +145,11 @@ def test_a_variable_that_the_project_cannot_use_is_refused(checkout: Path, varia
         (["deploy", "ENV=prod"], ["-m", "operate", "deploy", "--env=prod"]),
         (["deploy", "ENV=prod", "YES=1"], ["-m", "operate", "deploy", "--env=prod", "--auto-approve"]),
         (["smoke"], ["-m", "operate", "smoke", "--env=dev"]),
+        (["orphans"], ["-m", "operate", "orphans", "--env=dev"]),
         (["run", "ENV=dev", "JOB=copy"], ["-m", "operate", "run", "--env=dev", "--job=copy"]),
         (["unbootstrap", "ENV=dev"], ["-m", "operate", "bootstrap", "--undo", "--env=dev"]),
         (["soak", "SECONDS=5", "REAL=1"], ["-m", "tests.simulation", "--real", "--seconds=5"]),
-        (["sql", "TO=here"], ["-m", "operate", "sql", "--env=dev", "--here"]),
+        (["sql", "TO=local"], ["-m", "operate", "sql", "--env=dev", "--local"]),
         (["export", "DAY=2026-11-24"], ["-m", "operate", "export", "--env=dev", "--day=2026-11-24"]),
         (
             ["export", "ENV=prod", "DAY=2026-11-24", "FORMAT=csv"],
@@ -173,8 +177,8 @@ def test_a_replay_may_be_called_anything(checkout: Path, command: str, name: str
     assert "--feed=vlille_ods" in ran[0]
 
 
-def test_here_needs_no_environment_and_goes_to_this_machine(checkout: Path) -> None:
-    done, ran = make(checkout, "destroy", "TO=here")
+def test_a_local_deploy_needs_no_environment(checkout: Path) -> None:
+    done, ran = make(checkout, "destroy", "TO=local")
     assert done.returncode == 0, done.stderr
     assert [words[:3] for words in ran] == [
         ["-m", "local", "cloud"],

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from cdk.bill_of_materials import BaseImage
+from cdk.artifacts.bill_of_materials import BaseImage
 from delivery.base_images import find_digest, find_dockerfiles, find_unpinned, renew_pins
 from delivery.errors import DeliveryError
 

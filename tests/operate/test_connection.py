@@ -13,9 +13,7 @@ from google.auth.credentials import Credentials
 from google.auth.exceptions import RefreshError, TransportError
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from operate import querying, state
 from operate.__main__ import main
-from operate.checks import NEEDS
 from operate.cloud import (
     Cloud,
     CredentialsError,
@@ -26,6 +24,8 @@ from operate.cloud import (
     find_unreachable,
     refused_credentials,
 )
+from operate.data import querying
+from operate.deployment.prerequisites import NEEDS
 
 pytestmark = pytest.mark.unit
 NOBODY = "http://127.0.0.1:9/"
@@ -139,12 +139,12 @@ def offline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> dict[str, str]:
     """Variables with which all services refuse the connection, as does what exchanges a login for a token."""
-    monkeypatch.setattr(state, "RETRY", DEFAULT_RETRY.with_timeout(0.1))
-    monkeypatch.setattr("operate.backfill.RETRY", state.RETRY)
+    for module in ("data.backfill", "state.bucket", "state.locks", "state.state_files"):
+        monkeypatch.setattr(f"operate.{module}.RETRY", DEFAULT_RETRY.with_timeout(0.1))
     monkeypatch.setattr(querying, "RETRY", querying.RETRY.with_timeout(0.1))
     monkeypatch.setattr("sys.stdin", io.StringIO("SELECT 1;\n"))
     monkeypatch.setattr("operate.cloud.RETRY", 0)
-    monkeypatch.setattr("operate.terraform.Cdktf.synthesize", lambda *_: {})  # needs no connection
+    monkeypatch.setattr("operate.deployment.terraform.Cdktf.synthesize", lambda *_: {})  # needs no connection
     environ = {f"GOOGLE_{each.name.upper()}_CUSTOM_ENDPOINT": NOBODY for each in fields(Endpoints)}
     environ["GOOGLE_OAUTH_ACCESS_TOKEN"] = "made"  # noqa: S105 - opens nothing
     if request.param == LOGIN:

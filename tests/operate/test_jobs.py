@@ -7,14 +7,14 @@ import pytest
 from cdk.settings import Settings
 from operate.cloud import Cloud
 from operate.errors import OperateError
+from operate.health.observation import Unanswered, observe
 from operate.jobs import start, switch
-from operate.observation import Unanswered, observe
-from operate.place import Place
+from operate.target import Target
 from tests.operate.conftest import Google, refusal
 
 pytestmark = pytest.mark.emulator
 
-CLOUD = Place("dev")
+CLOUD = Target("dev")
 
 
 @pytest.fixture

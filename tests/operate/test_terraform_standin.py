@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from operate.deployment.terraform import CDKTF, MIRROR, Terraform, find_terraform
 from operate.errors import OperateError
-from operate.terraform import CDKTF, MIRROR, Terraform, find_terraform
 from tests.cdk.conftest import copy_checkout
 from tests.operate.standin.asked import answering
 from tests.operate.standin.mirror import make_mirror
@@ -130,7 +130,7 @@ def test_standin_a_killed_deploy_is_told_with_what_to_do(killed: list[str]) -> N
     assert ended in first
     assert ended in later
     assert "the state of vlille-dev is locked by " in refused
-    assert all("run `make unlock ENV=dev TO=here`, then this again" in printed for printed in killed)
+    assert all("run `make unlock ENV=dev TO=local`, then this again" in printed for printed in killed)
 
 
 def test_standin_after_killed_deploys_the_next_one_adopts_what_they_made(site: Site, deployed: str) -> None:
@@ -200,13 +200,13 @@ def test_standin_the_outputs_are_shown(site: Site) -> None:
 
 @pytest.mark.usefixtures("deployed")
 def test_standin_a_destroy_leaves_nothing(site: Site) -> None:
-    done = site.make("destroy", "ENV=dev", "TO=here")
+    done = site.make("destroy", "ENV=dev", "TO=local")
     assert done.returncode == 0, done.stdout
-    here = site.checkout / ".local" / "dev"
+    local_folder = site.checkout / ".local" / "dev"
     state = json.loads(
-        (here / "storage" / "vlille-dev-tfstate" / "vlille-dev" / "default.tfstate").read_text()
+        (local_folder / "storage" / "vlille-dev-tfstate" / "vlille-dev" / "default.tfstate").read_text()
     )
     assert state["resources"] == []
     assert site.held == []
-    assert sorted(file.name for file in (here / "storage").rglob("*.tf*")) == ["default.tfstate"]
-    assert not (here / "endpoints.json").exists()  # what stood for Google Cloud is ended
+    assert sorted(file.name for file in (local_folder / "storage").rglob("*.tf*")) == ["default.tfstate"]
+    assert not (local_folder / "endpoints.json").exists()  # what stood for Google Cloud is ended

@@ -16,7 +16,7 @@ import pytest
 from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
-from cdk.artifacts import batch_artifact, batch_main
+from cdk.artifacts.workloads import batch_artifact, batch_main
 from feed import (
     Feed,
     archive_name,

@@ -16,7 +16,7 @@ from typing import Any
 import requests
 
 import copier.settings
-from cdk.artifacts import batch_artifact
+from cdk.artifacts.workloads import batch_artifact
 from collector.envelope import Delivery
 from collector.settings import Settings
 from collector.tick import Memory, Services, collect_tick

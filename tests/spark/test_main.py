@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from cdk.spark_packages import packages_zip
+from cdk.artifacts.spark_packages import packages_zip
 from feed import Feed, archive_name, batch_runs_schema, pack, parse
 from tests.spark.conftest import MASTER
 

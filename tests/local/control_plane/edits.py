@@ -1,7 +1,7 @@
 """What the google provider plans for an edit of each setting of a deployed environment.
 
 `python -m tests.local.control_plane.edits dev prod` makes edits-6.50.0.json anew: each environment must be deployed
-into this machine (`make deploy TO=here`) with the real provider, which VLILLE_PROVIDER_MIRROR names. Nothing is
+with `make deploy TO=local` and the real provider, which VLILLE_PROVIDER_MIRROR names. Nothing is
 applied, and each file is as it was afterwards.
 """
 

@@ -1,7 +1,7 @@
 """The calls that Terraform's google provider made while it deployed and destroyed the stack of dev.
 
 `python -m tests.local.control_plane.recording CALLS` makes provider-6.50.0.jsonl anew from what
-`python -m local cloud --record CALLS` wrote during a `make deploy TO=here` and a `make destroy TO=here` with the real
+`python -m local cloud --record CALLS` wrote during a `make deploy TO=local` and a `make destroy TO=local` with the real
 provider. A line is one call that changes something, with what was read after it for the first time or as something
 new. Nothing in it is secret: the token is not recorded, and addresses are those of this machine.
 """

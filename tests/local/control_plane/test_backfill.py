@@ -20,10 +20,10 @@ from local.services.dataproc import Dataproc
 from local.services.storage import Storage
 from local.stack.applying import apply
 from local.stack.loading import load_stack
-from operate.backfill import backfill
 from operate.cloud import Cloud, connect
+from operate.data.backfill import backfill
 from operate.errors import OperateError, StoppedError
-from operate.place import Place
+from operate.target import Target
 from tests.conftest import ENVIRONMENTS, fresh_emulators, storage_client
 from tests.local.control_plane.test_provider import ENTRIES
 
@@ -76,7 +76,7 @@ class Old:
         return backfill(
             self.cloud,
             self.settings,
-            Place("dev", self.environment.folder),
+            Target("dev", self.environment.folder),
             list(load_feeds(ROOT / "sources").values()),
             source=OLD,
             keep=True,

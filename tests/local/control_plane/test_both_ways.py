@@ -1,6 +1,6 @@
 """The stack read directly, and the same stack as Terraform's real provider makes it: one system.
 
-`make demo` applies the JSON here, `make deploy TO=here` answers the provider; what the provider sends was recorded.
+`make demo` applies the JSON here, `make deploy TO=local` answers the provider; what the provider sends was recorded.
 A stack that has changed since is told: the recording must then be made anew.
 """
 

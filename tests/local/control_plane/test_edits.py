@@ -19,12 +19,12 @@ PLANNED: dict[str, dict[str, dict[str, str]]] = json.loads(FILE.read_text("utf-8
 REMEDY = "plan it with the real provider: tests/local/control_plane/edits.py says how, docs/deploy.md has the table"
 # What holds data that a replacement deletes.
 DATA = ("google_bigquery_dataset.", "google_bigquery_table.", "google_storage_bucket.")
-REFUSED = "region"  # by operate/changes.py, before a plan
+REFUSED = "region"  # by operate/deployment/changes.py, before a plan
 
 
 def keys_of(section: type[Any], prefix: str = "") -> Iterator[str]:
     for field in msgspec.structs.fields(section):
-        inner = settings._section(field.type)
+        inner = settings.section_type(field.type)
         yield from keys_of(inner, f"{prefix}{field.name}.") if inner else (f"{prefix}{field.name}",)
 
 
@@ -47,7 +47,7 @@ def test_no_other_edit_deletes_data(environment: str) -> None:
         if key == REFUSED and environment == "dev":
             assert len(deleted) > 5
         else:
-            assert not deleted, f"{key}: refuse it in operate/changes.py"
+            assert not deleted, f"{key}: refuse it in operate/deployment/changes.py"
     assert "error" not in PLANNED["dev"]
     assert [key for key, planned in PLANNED["prod"].items() if "error" in planned] == [REFUSED]
 

@@ -20,21 +20,22 @@ from local.environment.clock import RealClock
 from local.environment.environment import LocalEnvironment
 from local.services.pubsub import PubSub
 from local.services.storage import Storage
-from operate import jobs, leftovers
+from operate import jobs
 from operate.cloud import Cloud, connect
-from operate.content import Content, observe_content
-from operate.observation import Facts, Job, Landing, Minutes, Run, Unanswered, observe
-from operate.place import Place
-from operate.smoke import judge
+from operate.deployment import orphaned_resources
+from operate.health.content import Content, observe_content
+from operate.health.observation import Facts, Job, Landing, Minutes, Run, Unanswered, observe
+from operate.health.smoke import judge
+from operate.target import Target
 from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.emulator
 
 ROOT = Path(__file__).parents[3]
-HERE = Place("dev", Path(".local/dev"))
+LOCAL = Target("dev", Path(".local/dev"))
 NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
 TICK = NOW.replace(second=0)
-GONE = Unanswered("not there: run `make deploy ENV=dev TO=here`")
+GONE = Unanswered("not there: run `make deploy ENV=dev TO=local`")
 COLLECTED_AT = {"name": "collected_at", "type": "TIMESTAMP", "mode": "NULLABLE"}
 
 
@@ -58,7 +59,7 @@ def cloud(plane: ControlPlane, settings: Settings) -> Cloud:
 
 def deploy(cloud: Cloud, settings: Settings) -> None:
     """Make what the stack makes, as far as it is asked after."""
-    to, parent, place = (
+    to, parent, location = (
         cloud.endpoints,
         f"projects/{settings.project}",
         f"locations/{settings.region}",
@@ -77,11 +78,11 @@ def deploy(cloud: Cloud, settings: Settings) -> None:
     for name in jobs.JOBS:
         target = {"topicName": f"{parent}/topics/collect", "data": base64.b64encode(b"{}").decode()}
         job = {
-            "name": f"{parent}/{place}/jobs/{name}",
+            "name": f"{parent}/{location}/jobs/{name}",
             "schedule": "* * * * *",
             "pubsubTarget": target,
         }
-        cloud.call("POST", f"{to.cloud_scheduler}{parent}/{place}/jobs", json=job)
+        cloud.call("POST", f"{to.cloud_scheduler}{parent}/{location}/jobs", json=job)
 
 
 def collect(environment: LocalEnvironment, cloud: Cloud, settings: Settings) -> None:
@@ -113,7 +114,7 @@ def last_attempt(cloud: Cloud, settings: Settings, job: str) -> dict[str, Any]:
 
 
 def test_before_a_deploy_nothing_is_there(cloud: Cloud, settings: Settings) -> None:
-    assert observe(cloud, settings, HERE, NOW) == Facts(
+    assert observe(cloud, settings, LOCAL, NOW) == Facts(
         landing=GONE,
         archived=GONE,
         row=GONE,
@@ -127,7 +128,7 @@ def test_before_a_deploy_nothing_is_there(cloud: Cloud, settings: Settings) -> N
 
 def test_after_a_deploy_nothing_came_yet(cloud: Cloud, settings: Settings) -> None:
     deploy(cloud, settings)
-    assert observe(cloud, settings, HERE, NOW) == Facts(
+    assert observe(cloud, settings, LOCAL, NOW) == Facts(
         landing=Landing(),
         archived=None,
         row=None,
@@ -144,7 +145,7 @@ def test_a_system_that_collects_says_so(
 ) -> None:
     deploy(cloud, settings)
     collect(environment, cloud, settings)
-    facts = observe(cloud, settings, HERE, NOW)
+    facts = observe(cloud, settings, LOCAL, NOW)
     assert facts == Facts(
         landing=Landing(TICK - timedelta(minutes=2), TICK),
         archived=TICK - timedelta(minutes=3),
@@ -155,13 +156,13 @@ def test_a_system_that_collects_says_so(
         minutes=Minutes(date(2026, 11, 23), 0, 0),
         load_jobs={},
     )
-    assert [line.what for line in judge(facts, settings, HERE, NOW) if line.wrong] == []
+    assert [line.what for line in judge(facts, settings, LOCAL, NOW) if line.wrong] == []
 
 
 def test_a_job_that_is_run_tells_of_it(cloud: Cloud, settings: Settings) -> None:
     """Its target's topic goes, so that the next attempt fails."""
     deploy(cloud, settings)
-    assert jobs.start(cloud, settings, HERE, "collect").startswith("collect is started: `make logs")
+    assert jobs.start(cloud, settings, LOCAL, "collect").startswith("collect is started: `make logs")
     found = last_attempt(cloud, settings, "collect")
     assert found["status"] == {}
     began = datetime.fromisoformat(found["lastAttemptTime"])
@@ -181,9 +182,9 @@ def test_a_target_that_refuses_gives_the_code_that_it_means(cloud: Cloud, settin
     }
     cloud.call("DELETE", jobs.job_url(cloud, settings, "copy"))
     cloud.call("POST", f"{cloud.endpoints.cloud_scheduler}{parent}/jobs", json=job)
-    jobs.start(cloud, settings, HERE, "copy")
+    jobs.start(cloud, settings, LOCAL, "copy")
     code = last_attempt(cloud, settings, "copy")["status"]["code"]
-    told = observe(cloud, settings, HERE, datetime.now(UTC)).jobs["copy"]
+    told = observe(cloud, settings, LOCAL, datetime.now(UTC)).jobs["copy"]
     assert isinstance(told, Job)
     assert told.code == code != 0
 
@@ -192,8 +193,8 @@ def test_pause_and_resume_change_what_is_observed(cloud: Cloud, settings: Settin
     deploy(cloud, settings)
     for verb, state in (("pause", "PAUSED"), ("resume", "ENABLED")):
         for job in jobs.JOBS:
-            jobs.switch(cloud, settings, HERE, verb, job)
-        observed = observe(cloud, settings, HERE, NOW).jobs
+            jobs.switch(cloud, settings, LOCAL, verb, job)
+        observed = observe(cloud, settings, LOCAL, NOW).jobs
         assert observed == dict.fromkeys(jobs.JOBS, Job(state))
 
 
@@ -204,7 +205,7 @@ def test_dead_letters_are_counted_and_not_held_back(
     broker, parent = environment.service(PubSub), f"projects/{settings.project}"
     for _ in range(2):
         broker.publish(f"{parent}/topics/collect-dead", b"{}", {"feed": "f"})
-    assert [observe(cloud, settings, HERE, NOW).dead_letters for _ in range(2)] == [2, 2]
+    assert [observe(cloud, settings, LOCAL, NOW).dead_letters for _ in range(2)] == [2, 2]
     assert len(broker.pull(f"{parent}/subscriptions/collect-dead", 10)) == 2
 
 
@@ -219,7 +220,7 @@ def test_what_is_left_is_found_and_the_state_bucket_is_none_of_it(
     cloud: Cloud, settings: Settings, stack_folder: Path
 ) -> None:
     stack = json.loads((stack_folder / "cdk.tf.json").read_text())
-    assert leftovers.find(cloud, settings, {}) == []
+    assert orphaned_resources.find(cloud, settings, {}) == []
     deploy(cloud, settings)
     account = {"accountId": "vlille-copier"}
     cloud.call("POST", f"{cloud.endpoints.iam}projects/{settings.project}/serviceAccounts", json=account)
@@ -230,7 +231,7 @@ def test_what_is_left_is_found_and_the_state_bucket_is_none_of_it(
     url = f"{cloud.endpoints.resource_manager}projects/{settings.project}:setIamPolicy"
     cloud.call("POST", url, json={"policy": {"bindings": [grant]}})
     buckets = [("bucket", settings.bucket(purpose)) for purpose in ("archive", "landing")]
-    found = leftovers.find(cloud, settings, with_project(stack, settings))
+    found = orphaned_resources.find(cloud, settings, with_project(stack, settings))
     assert [(held.kind, held.name) for held in found if held.kind not in ("scheduler job",)] == [
         ("subscription", "collect-dead"),
         ("topic", "collect"),
@@ -276,7 +277,7 @@ def test_the_content_of_rows_is_seen(cloud: Cloud, settings: Settings) -> None:
         "(TIMESTAMP '2026-11-24 10:59:00+00', 'vlille_ogc', 'response', 'html', 1)",
     ):
         cloud.call("POST", queries, json={"query": sql, "useLegacySql": False})
-    assert observe_content(cloud, settings, feed, HERE, NOW) == Content(
+    assert observe_content(cloud, settings, feed, LOCAL, NOW) == Content(
         ticks=2,
         newest_tick=TICK - timedelta(minutes=1),
         newest_report=TICK - timedelta(minutes=10),
@@ -285,5 +286,5 @@ def test_the_content_of_rows_is_seen(cloud: Cloud, settings: Settings) -> None:
         minutes=2,
         quarantined={("response", "html"): 1, ("value", "implausible"): 2},
     )
-    gone = observe_content(cloud, settings, replace(feed, name="nowhere"), HERE, NOW)
+    gone = observe_content(cloud, settings, replace(feed, name="nowhere"), LOCAL, NOW)
     assert isinstance(gone, Unanswered)

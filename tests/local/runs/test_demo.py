@@ -232,7 +232,7 @@ def page_session() -> tuple[str, str]:
         .split("<!-- sql: begin -->\n```\n")[1]
         .split("```")[0]
     )
-    lines = block.split("$ make sql TO=here\n")[1].splitlines(keepends=True)
+    lines = block.split("$ make sql TO=local\n")[1].splitlines(keepends=True)
     typed = [
         line.removeprefix("sql> ").removeprefix("...> ") for line in lines if line[:5] in ("sql> ", "...> ")
     ]
@@ -242,7 +242,7 @@ def page_session() -> tuple[str, str]:
 @pytest.mark.local
 def test_the_queries_of_getting_started_give_what_it_shows(replayed: Finished) -> None:
     typed, shown = page_session()
-    command = [sys.executable, "-m", "operate", "sql", "--env=dev", "--here"]
+    command = [sys.executable, "-m", "operate", "sql", "--env=dev", "--local"]
     done = subprocess.run(
         command,
         cwd=replayed.folder.parents[1],
@@ -262,7 +262,7 @@ def test_the_queries_of_getting_started_give_what_it_shows(replayed: Finished) -
 def test_a_day_of_a_demo_is_exported(replayed: Finished, kind: str, begins: bytes) -> None:
     (folder,) = (replayed.folder / "storage").glob("*-archive/feed=vlille_ods/date=*")
     day = folder.name.removeprefix("date=")
-    command = [sys.executable, "-m", "operate", "export", "--env=dev", "--here", f"--format={kind}"]
+    command = [sys.executable, "-m", "operate", "export", "--env=dev", "--local", f"--format={kind}"]
     done = subprocess.run(
         [*command, f"--day={day}"],
         cwd=replayed.folder.parents[1],

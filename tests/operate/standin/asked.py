@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from operate.adoption import KNOWN, LISTED
+from operate.deployment.adoption import KNOWN, LISTED
 
 
 @contextmanager

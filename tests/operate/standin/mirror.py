@@ -5,7 +5,7 @@ import platform
 import shlex
 from pathlib import Path
 
-from operate.adoption import KNOWN, LISTED
+from operate.deployment.adoption import KNOWN, LISTED
 from tests.operate.standin.schema import read_schemas
 
 VERSION = "6.50.0"
@@ -27,8 +27,8 @@ def make_mirror(folder: Path, python: Path, stack: Path) -> Path:
     words = ["env", f"HOME={folder}", python, PROGRAM, schemas, folder / "documents"]
     pids = shlex.quote(str(folder / "pids"))
     for registry in REGISTRIES:
-        place = f"{registry}/hashicorp/google/{VERSION}/{platform.system().lower()}_{machine}"
-        program = folder / "mirror" / place / f"terraform-provider-google_v{VERSION}_x5"
+        target = f"{registry}/hashicorp/google/{VERSION}/{platform.system().lower()}_{machine}"
+        program = folder / "mirror" / target / f"terraform-provider-google_v{VERSION}_x5"
         program.parent.mkdir(parents=True)
         program.write_text(f"#!/bin/sh\necho $PPID $$ > {pids}\nexec {shlex.join(map(str, words))}\n")
         program.chmod(0o755)

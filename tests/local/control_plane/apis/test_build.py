@@ -22,7 +22,7 @@ from local.services.storage import Storage
 
 pytestmark = pytest.mark.emulator
 
-SCRIPT = Path(__file__).parents[4] / "cdk" / "build_image.py"
+SCRIPT = Path(__file__).parents[4] / "cdk" / "workloads" / "build_image.py"
 IMAGE = "europe-west1-docker.pkg.dev/{}/vlille/copier:{}"
 
 

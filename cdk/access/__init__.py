@@ -1,0 +1,9 @@
+"""Who may do what: the grants of a synthesized stack, and what no stack may have.
+
+Both are read from the Terraform JSON alone, so that they describe what is deployed, whichever construct declared it.
+"""
+
+from cdk.access.findings import Finding, list_findings
+from cdk.access.grants import AccessError, Grant, list_grants
+
+__all__ = ["AccessError", "Finding", "Grant", "list_findings", "list_grants"]

@@ -1,0 +1,172 @@
+"""The grants that a synthesized stack declares, one row for each principal, resource and role."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cdk.access.stack_json import Stack, iterate_resources, list_blocks
+
+IAM = re.compile(r"google_\w+_iam_(member|binding|policy)")
+REFERENCE = re.compile(r"\$\{(?:data\.)?(\w+)\.(\w+)\.[^}]*\}")
+ACCOUNT = re.compile(r"\$\{google_service_account\.(\w+)\.\w+\}")
+# Google's own agents: https://cloud.google.com/iam/docs/service-agents
+AGENT = re.compile(r"serviceAccount:service-.+@gcp-sa-([a-z0-9-]+)\.iam\.gserviceaccount\.com")
+# The argument that names what is granted on: the first of these that a resource has.
+TARGETS = (
+    "table_id",
+    "dataset_id",
+    "bucket",
+    "topic",
+    "subscription",
+    "repository",
+    "service_account_id",
+    "secret_id",
+    "cloud_function",
+    "name",
+    "project",
+    "folder",
+    "org_id",
+)
+WORDS = {
+    "google_bigquery_dataset": "dataset",
+    "google_bigquery_table": "table",
+    "google_storage_bucket": "bucket",
+    "google_pubsub_topic": "topic",
+    "google_pubsub_subscription": "subscription",
+    "google_artifact_registry_repository": "repository",
+    "google_cloudfunctions2_function": "function",
+    "google_cloud_run_v2_service": "service",
+    "google_service_account": "identity",
+}
+# A condition that keeps a project's role to objects of named buckets, or to one resource.
+NARROW = re.compile(r'resource\.name(?:\.startsWith\("projects/_/buckets/[^"]+"\)| == "[^"]+")')
+# Where these have no such block, they call nobody.
+# An entry of a dataset's access list that names one of these grants to somebody.
+PRINCIPALS = frozenset({"role", "user_by_email", "group_by_email", "domain", "special_group", "iam_member"})
+AUTHORIZED = "authorized views"  # what stands for a role where views, and no principal, may read
+
+
+class AccessError(ValueError):
+    """A grant that cannot be read, so that no table would be whole.
+
+    What to do: write the grant as a member of one role on one resource, which can be listed.
+    """
+
+
+@dataclass(frozen=True, order=True)
+class Grant:
+    """One row: the workload's account, what it may act on, and the role that says how."""
+
+    identity: str
+    resource: str
+    role: str
+
+
+@dataclass(frozen=True)
+class DeclaredGrant:
+    """A grant as it is declared."""
+
+    address: str
+    member: str
+    row: Grant
+    on_project: bool
+    permissions: tuple[str, ...]  # of a custom role
+    is_narrowed: bool
+
+
+def list_grants(stack: Stack) -> list[Grant]:
+    """Every grant of the stack, sorted, each once. Raises AccessError for one that cannot be read."""
+    return sorted({entry.row for entry in read_declared_grants(stack)})
+
+
+def read_declared_grants(stack: Stack) -> Iterator[DeclaredGrant]:
+    for kind, name, arguments in iterate_resources(stack):
+        if is_authorization(kind, arguments):
+            yield _read_authorization(f"{kind}.{name}", arguments)
+        match = IAM.fullmatch(kind)
+        if match is None:
+            continue
+        address = f"{kind}.{name}"
+        if match[1] == "policy":
+            raise AccessError(
+                f"{address} sets a whole policy, whose grants cannot be read here: declare each as an iam_member"
+            )
+        condition = _read_condition(arguments)
+        resource = _name_resource(address, arguments)
+        role, permissions = _read_role(stack, arguments["role"])
+        for member in [arguments["member"]] if match[1] == "member" else arguments["members"]:
+            shown = f"{resource}, if {condition}" if condition else resource
+            yield DeclaredGrant(
+                address,
+                member,
+                Grant(_name_principal(member), shown, role),
+                resource.partition(" ")[0] in ("project", "folder", "organization"),
+                permissions,
+                NARROW.fullmatch(condition) is not None,
+            )
+
+
+def is_authorization(kind: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether it lets views read a dataset: no principal gets a role by it."""
+    named = {"dataset", "view"} & set(arguments)
+    return kind == "google_bigquery_dataset_access" and bool(named) and not PRINCIPALS & set(arguments)
+
+
+def _read_authorization(address: str, arguments: Mapping[str, Any]) -> DeclaredGrant:
+    block = next(iter(list_blocks(arguments.get("dataset")) or list_blocks(arguments.get("view"))))
+    inner = next(iter(list_blocks(block.get("dataset"))), block)
+    views = _name_resource(address, {"dataset_id": inner["dataset_id"]}).partition(" ")[2]
+    which = f"view {views}.{block['table_id']}" if "table_id" in block else f"views of dataset {views}"
+    return DeclaredGrant(
+        address, "", Grant(which, _name_resource(address, arguments), AUTHORIZED), False, (), False
+    )
+
+
+def _read_condition(arguments: Mapping[str, Any]) -> str:
+    """The expression of a grant's condition; Terraform's JSON has a block as an object or a list of one."""
+    return " ".join(str(block["expression"]) for block in list_blocks(arguments.get("condition")))
+
+
+def _name_principal(member: str) -> str:
+    if match := ACCOUNT.search(member):
+        return shorten_logical_id(match[1], "identity")
+    if match := AGENT.fullmatch(member):
+        return match[1]
+    return member
+
+
+def _name_resource(address: str, arguments: Mapping[str, Any]) -> str:
+    argument = next((name for name in TARGETS if name in arguments), None)
+    if argument is None:
+        raise AccessError(
+            f"{address} names its resource by none of {', '.join(TARGETS)}: add its argument to cdk/access/grants.py"
+        )
+    if argument == "project":
+        return "project"
+    value = str(arguments[argument])
+    if match := REFERENCE.fullmatch(value):
+        word = WORDS.get(match[1], match[1].removeprefix("google_"))
+        return f"{word} {shorten_logical_id(match[2], word)}"
+    word = {"org_id": "organization"}.get(argument, argument.removesuffix("_id"))
+    return f"{word} {value}"
+
+
+def shorten_logical_id(logical_id: str, word: str) -> str:
+    """The construct's own name, `storage_landing` → `landing`; what it is in, where it is named as its kind."""
+    scope, _, name = logical_id.partition("_")
+    return scope if name in ("", word) else name
+
+
+def _read_role(stack: Stack, role: str) -> tuple[str, tuple[str, ...]]:
+    """A custom role is shown by what it permits: its name would not tell that it grew."""
+    match = REFERENCE.fullmatch(role)
+    if match is None:
+        return role, ()
+    custom = stack.get("resource", {}).get(match[1], {}).get(match[2])
+    if custom is None:
+        raise AccessError(
+            f"the role {role} is not declared in the stack: declare it, or name a predefined one"
+        )
+    permissions = tuple(sorted(custom["permissions"]))
+    return f"custom: {', '.join(permissions)}", permissions

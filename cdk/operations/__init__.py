@@ -1,0 +1,1 @@
+"""What keeps an environment running and watched: schedules, alerts, service level, budget, outputs."""

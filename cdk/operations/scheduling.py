@@ -1,0 +1,113 @@
+"""The three jobs of Cloud Scheduler: collect each minute, copy, rebuild the day before."""
+
+import base64
+import json
+
+from cdktf_cdktf_provider_google.cloud_scheduler_job import (
+    CloudSchedulerJob,
+    CloudSchedulerJobHttpTarget,
+    CloudSchedulerJobHttpTargetOauthToken,
+    CloudSchedulerJobHttpTargetOidcToken,
+    CloudSchedulerJobPubsubTarget,
+    CloudSchedulerJobRetryConfig,
+)
+from constructs import Construct
+
+from cdk.resources.identities import Identities
+from cdk.settings import Settings
+from cdk.workloads.archiving import Archiving
+from cdk.workloads.batch import Batch
+from cdk.workloads.collection import Collection
+
+JSON_HEADER = {"Content-Type": "application/json"}
+LONGEST_DEADLINE = 1800  # seconds; Scheduler waits for no HTTP target any longer
+
+
+class Scheduling(Construct):
+    """Each job in the environment's time zone; what they start may be started twice without harm."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        settings: Settings,
+        *,
+        identities: Identities,
+        collection: Collection,
+        archiving: Archiving,
+        batch: Batch,
+    ) -> None:
+        super().__init__(scope, "schedule")
+        self.collect = CloudSchedulerJob(
+            self,
+            "collect",
+            name="collect",
+            region=settings.region,
+            description="One tick: publishes to the topic",
+            schedule=settings.schedule.collect,
+            time_zone=settings.schedule.time_zone,
+            pubsub_target=CloudSchedulerJobPubsubTarget(
+                topic_name=collection.topic.id,
+                data=_base64({"feed": settings.feed}),
+                # functions-framework reads the attributes of a message and fails where there are none.
+                attributes={"feed": settings.feed},
+            ),
+            depends_on=[collection.push],
+        )
+        self.copy = CloudSchedulerJob(
+            self,
+            "copy",
+            name="copy",
+            region=settings.region,
+            description="One sweep of the copier",
+            schedule=settings.schedule.copy,
+            time_zone=settings.schedule.time_zone,
+            attempt_deadline=f"{min(settings.copier.timeout_seconds, LONGEST_DEADLINE)}s",
+            retry_config=_retries(2),
+            http_target=CloudSchedulerJobHttpTarget(
+                uri=f"{archiving.service.uri}/sweep",
+                http_method="POST",
+                headers=JSON_HEADER,
+                body=_base64({}),
+                oidc_token=CloudSchedulerJobHttpTargetOidcToken(
+                    service_account_email=identities.scheduler.email, audience=archiving.service.uri
+                ),
+            ),
+            depends_on=[archiving.invoker],
+        )
+        self.batch = CloudSchedulerJob(
+            self,
+            "batch",
+            name="batch",
+            region=settings.region,
+            description="Rebuilds yesterday (UTC) from the archive on a cluster of its own",
+            schedule=settings.schedule.batch,
+            time_zone=settings.schedule.time_zone,
+            attempt_deadline="180s",
+            retry_config=_retries(3),
+            http_target=CloudSchedulerJobHttpTarget(
+                uri=batch.instantiate_url,
+                http_method="POST",
+                headers=JSON_HEADER,
+                body=_base64({"parameters": {"FROM": "yesterday", "TO": "yesterday"}}),
+                oauth_token=CloudSchedulerJobHttpTargetOauthToken(
+                    service_account_email=identities.scheduler.email,
+                    scope="https://www.googleapis.com/auth/cloud-platform",
+                ),
+            ),
+            depends_on=batch.starters,
+        )
+
+
+def _retries(count: int) -> CloudSchedulerJobRetryConfig:
+    """All five arguments: a block that leaves some out differs from what the API answers, for ever."""
+    return CloudSchedulerJobRetryConfig(
+        retry_count=count,
+        max_retry_duration="0s",
+        min_backoff_duration="10s",
+        max_backoff_duration="300s",
+        max_doublings=5,
+    )
+
+
+def _base64(body: object) -> str:
+    return base64.b64encode(json.dumps(body).encode()).decode()

@@ -1,0 +1,1 @@
+"""What the workloads share: service accounts, buckets, datasets and tables, views, uploaded artifacts."""

@@ -1,0 +1,77 @@
+"""BigQuery: the views that people and the dashboard query, in a dataset of their own.
+
+The dataset is authorized on the one with the tables: who may read a view needs no role on what it reads.
+https://cloud.google.com/bigquery/docs/authorized-datasets
+"""
+
+from cdktf import TerraformResource
+from cdktf_cdktf_provider_google.bigquery_dataset import BigqueryDataset
+from cdktf_cdktf_provider_google.bigquery_dataset_access import (
+    BigqueryDatasetAccessA,
+    BigqueryDatasetAccessDatasetA,
+    BigqueryDatasetAccessDatasetDatasetA,
+)
+from cdktf_cdktf_provider_google.bigquery_table import BigqueryTable, BigqueryTableView
+from constructs import Construct
+
+from cdk.resources.replacement import replaced_with
+from cdk.resources.warehouse import Warehouse
+from cdk.settings import Settings
+from feed import Feed, data_views
+
+
+class Views(Construct):
+    """The dataset of views over the collected feed; `views` by name, `authorization` lets them read its tables."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        settings: Settings,
+        feed: Feed,
+        *,
+        warehouse: Warehouse,
+        table_editor: TerraformResource,
+    ) -> None:
+        """`table_editor` is the grant on the dataset of tables.
+
+        The provider writes a dataset's grants without its authorizations, so whenever the grant is made again, the
+        authorization is too, and after it.
+        """
+        super().__init__(scope, "views")
+        self.dataset = BigqueryDataset(
+            self,
+            "dataset",
+            dataset_id="vlille_views",
+            location=settings.region,
+            description=f"Views over {feed.name} under common names (GBFS): availability, history, patterns, outages",
+            # Views hold no data: the next deploy makes them again.
+            delete_contents_on_destroy=True,
+        )
+        self.authorization = BigqueryDatasetAccessA(
+            self,
+            "authorization",
+            dataset_id=warehouse.dataset.dataset_id,
+            dataset=BigqueryDatasetAccessDatasetA(
+                dataset=BigqueryDatasetAccessDatasetDatasetA(
+                    project_id=settings.project, dataset_id=self.dataset.dataset_id
+                ),
+                target_types=["VIEWS"],
+            ),
+            depends_on=[table_editor],
+            lifecycle=replaced_with(warehouse.dataset, self.dataset, table_editor),
+        )
+        tables = [*warehouse.stations.values(), warehouse.quarantine, warehouse.batch_runs]
+        self.views = {
+            view.name: BigqueryTable(
+                self,
+                view.name,
+                dataset_id=self.dataset.dataset_id,
+                table_id=view.name,
+                description=view.description,
+                deletion_protection=False,
+                view=BigqueryTableView(query=view.sql, use_legacy_sql=False),
+                depends_on=[*tables, self.authorization],
+                lifecycle=replaced_with(self.dataset),
+            )
+            for view in data_views(feed, settings.dataset, settings.schedule.time_zone)
+        }

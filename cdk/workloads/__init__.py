@@ -1,0 +1,1 @@
+"""What runs: the collectors, the copier, the nightly batch, the dashboard, and the build of their images."""

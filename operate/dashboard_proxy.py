@@ -1,0 +1,146 @@
+"""`make open`: the private dashboard in a browser, through a proxy on the loopback that adds the identity token.
+
+As `gcloud run services proxy` does. https://cloud.google.com/run/docs/authenticating/developers
+"""
+
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from cdk.settings import Settings
+from operate.cloud import Cloud, RefusedError
+from operate.errors import OperateError
+from operate.target import Target, why
+
+SERVICE = "dashboard"
+TIMEOUT_S = 70  # the service ends a request after 60 s
+TOKEN_S = 45 * 60  # an identity token is valid for an hour
+PASSED_ON = ("Accept", "Accept-Encoding", "Accept-Language", "If-None-Match", "User-Agent")
+# A connection's own, and what requests has undone.
+LEFT_OUT = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "server", "date"})
+
+
+def find_url(cloud: Cloud, settings: Settings, target: Target) -> str:
+    """Return the dashboard's URL. Raises OperateError where it is not deployed."""
+    if settings.dashboard is None:
+        raise OperateError(
+            f"environments/{settings.environment}.toml has no [dashboard], so there is none to open: "
+            f"docs/settings.md describes it; then {target.make('deploy')}"
+        )
+    try:
+        return service_url(cloud, settings)
+    except RefusedError as error:
+        raise OperateError(f"the service {SERVICE}: {why(error, target)}") from None
+
+
+def service_url(cloud: Cloud, settings: Settings) -> str:
+    """Return the URL of the deployed service. Raises RefusedError."""
+    name = f"projects/{settings.project}/locations/{settings.region}/services/{SERVICE}"
+    return str(cloud.call("GET", f"{cloud.endpoints.cloud_run_v2}{name}")["uri"])
+
+
+def identity_token(url: str, target: Target, environ: Mapping[str, str]) -> str:
+    """Return an identity token of the user for a service's URL. Raises OperateError.
+
+    On this machine who deploys has a metadata server, as on a virtual machine in the cloud.
+    """
+    return (
+        ask_identity_token(url, environ["GCE_METADATA_HOST"])
+        if target.local_folder
+        else print_identity_token()
+    )
+
+
+def print_identity_token() -> str:
+    """Return gcloud's identity token of the user. Raises OperateError."""
+    try:
+        done = subprocess.run(
+            ["gcloud", "auth", "print-identity-token"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    except OSError:
+        raise OperateError(
+            "gcloud is not on PATH: install the Google Cloud CLI, whose login the dashboard is opened with"
+        ) from None
+    if done.returncode:
+        raise OperateError(f"gcloud gives no identity token: {done.stderr.strip()}; run `gcloud auth login`")
+    return done.stdout.strip()
+
+
+def ask_identity_token(audience: str, host: str) -> str:
+    """Return the identity token that a metadata server gives for a service's URL. Raises OperateError.
+
+    https://cloud.google.com/compute/docs/instances/verifying-instance-identity
+    """
+    address = f"http://{host}/computeMetadata/v1/instance/service-accounts/default/identity"
+    try:
+        found = requests.get(
+            address, params={"audience": audience}, headers={"Metadata-Flavor": "Google"}, timeout=10
+        )
+        found.raise_for_status()
+    except requests.RequestException as error:
+        raise OperateError(f"the metadata server gives no identity token: {error}") from None
+    return found.text
+
+
+def begin_proxy(url: str, token: Callable[[], str], port: int = 0) -> ThreadingHTTPServer:
+    """Listen on a port of the loopback (0: a free one); each GET is passed on to the service with the token."""
+    tokens = _Tokens(token)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            # Only pages of this proxy: another name for this address, or a target with a host of its own, would lead
+            # the token or the data to somebody else.
+            names = {f"{name}:{self.connection.getsockname()[1]}" for name in ("127.0.0.1", "localhost")}
+            if not self.path.startswith("/") or self.headers.get("Host") not in names:
+                self.send_error(HTTPStatus.FORBIDDEN, "this proxy is for the page that it serves")
+                return
+            headers: dict[str, str | None] = {name: self.headers.get(name) for name in PASSED_ON}
+            try:
+                headers["Authorization"] = f"Bearer {tokens.get()}"
+                answer = requests.get(
+                    f"{url}{self.path}",
+                    headers=headers,
+                    timeout=TIMEOUT_S,
+                    stream=True,
+                    allow_redirects=False,
+                )
+                body = answer.raw.read()
+                status, found = answer.status_code, answer.headers
+            except (requests.RequestException, HTTPError, OperateError) as error:
+                status, found = int(HTTPStatus.BAD_GATEWAY), requests.structures.CaseInsensitiveDict()
+                body = f"{url} does not respond: {error}".encode()
+            self.send_response(status)
+            for name, value in found.items():
+                if name.lower() not in LEFT_OUT:
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            """The service has its own log."""
+
+    return ThreadingHTTPServer(("127.0.0.1", port), Handler)
+
+
+class _Tokens:
+    """The newest token, made again before it ends."""
+
+    def __init__(self, make: Callable[[], str]) -> None:
+        self._make, self._token, self._made = make, "", 0.0
+
+    def get(self) -> str:
+        if not self._token or time.monotonic() - self._made > TOKEN_S:
+            self._token, self._made = self._make(), time.monotonic()
+        return self._token

@@ -1,0 +1,1 @@
+"""The data of an environment: queries, exports, backfills, and rebuilds of days by the batch."""

@@ -1,0 +1,146 @@
+"""Years of old files into the archive and the tables: what it will cost, then the copier's code, then the batch.
+
+Started again it goes on: what is archived is not read again, days that were rebuilt are not rebuilt.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+from google.api_core.exceptions import GoogleAPICallError
+from requests.adapters import HTTPAdapter
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from cdk.settings import Settings
+from copier.settings import Settings as Copying
+from copier.sweep import Sweep, sweep
+from feed import Feed
+from operate.cloud import Cloud
+from operate.data.estimate import Survey, estimate, told
+from operate.data.rebuild import Batch
+from operate.errors import OperateError, when_stopped
+from operate.state.state_files import RETRY
+from operate.target import Target
+from spark.settings import DAYS_AT_ONCE
+
+FIELDS = "items(name,size),nextPageToken"
+FOR_EVER_S = 10 * 365 * 86_400.0
+AGAIN = "run this again: it goes on where it stopped"
+
+
+def backfill(
+    cloud: Cloud,
+    settings: Settings,
+    target: Target,
+    feeds: Sequence[Feed],
+    *,
+    source: str,
+    keep: bool,
+    dry_run: bool,
+    ask: Callable[[str], bool],
+    say: Callable[[str], None] = print,
+    pause: Callable[[float], None] = time.sleep,
+) -> int:
+    """Archive everything of the bucket `source` that is an answer, then rebuild its days; an exit status.
+
+    `keep` leaves the originals where they are; else they go when all is rebuilt. Raises OperateError; whatever
+    was done stays, and is not done again by the next run.
+    """
+    old = [feed for feed in feeds if feed.legacy]
+    with when_stopped("nothing was done"):
+        survey = _survey(cloud, source, old)
+        for line in told(survey, estimate(survey, settings.batch, DAYS_AT_ONCE, keep=keep)):
+            say(line)
+        if dry_run:
+            return 0
+        last = "" if keep else ", then delete each original whose copy is verified"
+        if not ask(f"archive {survey.objects:,} objects, rebuild their days{last}?"):
+            say("nothing was done")
+            return 1
+    total = survey.objects + survey.refused
+    with when_stopped(f"what is archived stays, and no table was changed; {AGAIN}"):
+        done = _swept(cloud, settings, source, old, total=total, keep=True)
+        say(
+            f"{done.moved:,} objects archived, {done.skipped + done.retained:,} were already, "
+            f"{done.refused:,} are left alone"
+            + "".join(f"\n  {each['object']}: {each['reason']}" for each in done.refusals[:5])
+        )
+        _check(done)
+    known, left = {feed.name for feed in feeds}, []
+    batch = Batch(cloud, settings, target, AGAIN, say, pause)
+    for feed_name, days in sorted(survey.days.items()):
+        if feed_name in known:
+            left.append(batch.rebuild(feed_name, days, survey.files))
+        else:
+            say(f"{feed_name}: archived, and no folder of sources/: its days are not rebuilt")
+    if not keep:  # the last of all: another run finds the days by the originals
+        with when_stopped(f"the days are rebuilt, and the originals that are left stay; {AGAIN}"):
+            gone = _swept(cloud, settings, source, old, total=total, keep=False)
+            say(f"{gone.moved + gone.skipped:,} originals deleted, each copy verified")
+            _check(gone)
+    if any(left):
+        raise OperateError("\n".join(filter(None, left)))
+    return 0
+
+
+def _progress(*columns: str) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        *((BarColumn(), MofNCompleteColumn()) if "bar" in columns else (TextColumn("{task.completed:,}"),)),
+        TimeElapsedColumn(),
+        *((TimeRemainingColumn(),) if "bar" in columns else ()),
+        console=Console(stderr=True),
+    )
+
+
+def _survey(cloud: Cloud, bucket: str, feeds: Sequence[Feed]) -> Survey:
+    """Raises OperateError where there is nothing to archive."""
+    survey = Survey()
+    try:
+        with _progress() as progress:
+            listed = cloud.storage.list_blobs(bucket, fields=FIELDS, retry=RETRY)
+            for blob in progress.track(listed, description=f"listing gs://{bucket}"):
+                survey.add(blob.name, blob.size or 0, feeds)
+    except GoogleAPICallError as error:
+        raise OperateError(f"gs://{bucket} cannot be listed: {error.message}") from None
+    if not survey.objects:
+        found = f", only {survey.refused:,} objects such as {survey.refusals[0]}" if survey.refused else ""
+        raise OperateError(f"gs://{bucket} has nothing to archive{found}")
+    return survey
+
+
+def _swept(
+    cloud: Cloud,
+    settings: Settings,
+    bucket: str,
+    feeds: Sequence[Feed],
+    *,
+    total: int,
+    keep: bool,
+) -> Sweep:
+    """One sweep to its end, with a bar."""
+    threads = settings.copier.threads
+    for scheme in ("https://", "http://"):  # a connection for each thread
+        cloud.storage._http.mount(scheme, HTTPAdapter(pool_maxsize=threads))
+    copying = Copying(bucket, settings.bucket("archive"), FOR_EVER_S, threads, keep=keep)
+    with _progress("bar") as progress:
+        task = progress.add_task("archiving" if keep else "deleting originals", total=total)
+        return sweep(cloud.storage, copying, feeds, time.monotonic, lambda _: progress.advance(task))
+
+
+def _check(done: Sweep) -> None:
+    """Raises OperateError where an object failed."""
+    if done.failed:
+        first = done.failures[0]
+        raise OperateError(
+            f"{done.failed:,} objects failed, the first is {first['object']}: {first['reason']}; {AGAIN}"
+        )

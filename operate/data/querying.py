@@ -1,0 +1,166 @@
+"""What answers `make sql` and gives `make export` its rows: BigQuery, or the data of a run on this machine."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from google.api_core.exceptions import GoogleAPIError
+from google.cloud import bigquery
+from google.cloud.bigquery.retry import DEFAULT_RETRY
+
+from cdk.settings import Settings
+from local.data_plane.warehouse import QueryError, Warehouse, open_warehouse
+from local.errors import LocalError
+from operate.cloud import Cloud, find_unreachable
+from operate.data.prompt import Answer, QueryRefusedError
+from operate.errors import OperateError
+
+VIEWS = "vlille_views"
+MOST_BYTES = 10 * 2**30  # billed by one query, six cents
+DOLLARS_A_TIB = 6.25
+FORMATS = ("parquet", "csv")
+RETRY = DEFAULT_RETRY.with_timeout(30)  # somebody waits for it
+
+
+class BigQueryDatabase:
+    """BigQuery as whoever is logged in; a query bills 10 GiB at most."""
+
+    def __init__(self, cloud: Cloud, settings: Settings) -> None:
+        config = bigquery.QueryJobConfig(
+            default_dataset=f"{settings.project}.{VIEWS}",
+            maximum_bytes_billed=MOST_BYTES,
+            labels={"app": "vlille", "workload": "sql"},
+        )
+        self._client = bigquery.Client(
+            project=settings.project,
+            credentials=cloud.session.credentials,  # type: ignore[attr-defined]
+            location=settings.region,
+            default_query_job_config=config,
+            client_options={"api_endpoint": cloud.endpoints.big_query.removesuffix("/bigquery/v2/")},
+        )
+        self._datasets = (VIEWS, settings.dataset)
+
+    def answer(self, sql: str) -> Answer:
+        """Run a query. Raises QueryRefusedError, and UnreachableError where BigQuery does not respond."""
+        try:
+            job = self._client.query(sql, retry=RETRY, job_retry=None)
+            rows = job.result(retry=RETRY, job_retry=None)
+        except GoogleAPIError as error:
+            raise _failed(error) from error
+        billed = job.total_bytes_billed or 0
+        note = f"{billed / 2**20:,.0f} MiB billed, ${billed / 2**40 * DOLLARS_A_TIB:.4f} beyond the free TiB a month"
+        return Answer([each.name for each in rows.schema], (tuple(map(_text, row)) for row in rows), note)
+
+    def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a query. Raises QueryRefusedError, and UnreachableError where BigQuery does not respond."""
+        try:
+            yield from (
+                self._client.query(sql, retry=RETRY, job_retry=None)
+                .result(retry=RETRY, job_retry=None)
+                .to_arrow_iterable()
+            )
+        except GoogleAPIError as error:
+            raise _failed(error) from error
+
+    def tables(self) -> list[str]:
+        """Return the names of views and tables."""
+        return [
+            f"{name}.{each.table_id}" for name in self._datasets for each in self._client.list_tables(name)
+        ]
+
+
+def _failed(error: GoogleAPIError) -> OperateError | QueryRefusedError:
+    unreachable = find_unreachable(error, "BigQuery")
+    return unreachable or QueryRefusedError(getattr(error, "message", str(error)))
+
+
+class LocalDatabase:
+    """The data that a run on this machine has stored until now."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def answer(self, sql: str) -> Answer:
+        """Run a query. Raises QueryRefusedError."""
+        try:
+            columns, rows = self._warehouse.query(sql)
+        except QueryError as error:
+            raise QueryRefusedError(str(error)) from error
+        return Answer(columns, rows)
+
+    def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a query. Raises QueryRefusedError."""
+        try:
+            yield from self._warehouse.batches(sql)
+        except QueryError as error:
+            raise QueryRefusedError(str(error)) from error
+
+    def tables(self) -> list[str]:
+        """Return the names of views and tables."""
+        return self._warehouse.tables()
+
+
+def open_local(environment: str, root: Path) -> AbstractContextManager[Warehouse]:
+    """Open what a run of an environment on this machine has stored. Raises OperateError where there is nothing."""
+    try:
+        return open_warehouse(Path(".local") / environment, root / ".cache")
+    except LocalError as error:
+        raise OperateError(str(error)) from error
+
+
+def day_query(day: date, zone: ZoneInfo) -> str:
+    """Return the query for all rows of a local day of the feed, in the order of time and station."""
+    start, end = (
+        datetime.combine(each, time(), zone).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S+00")
+        for each in (day, day + timedelta(days=1))
+    )
+    return (
+        f"SELECT * FROM {VIEWS}.availability WHERE collected_at >= TIMESTAMP '{start}' "  # noqa: S608 - a date's digits
+        f"AND collected_at < TIMESTAMP '{end}' ORDER BY collected_at, station_id"
+    )
+
+
+def write_rows(batches: Iterator[pa.RecordBatch], file: Path, kind: str) -> int:
+    """Write rows into a file, which is there only once it is complete, and return how many there are.
+
+    No file is made where there are none.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f"{file.name}.part")
+    writer: Any = None
+    rows = 0
+    try:
+        for batch in batches:
+            if writer is None:
+                writer = (
+                    pa.parquet.ParquetWriter(temporary, batch.schema, compression="zstd")
+                    if kind == "parquet"
+                    else pa.csv.CSVWriter(temporary, batch.schema)
+                )
+            writer.write_batch(batch)
+            rows += batch.num_rows
+        if writer is not None:
+            writer.close()
+            temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return rows
+
+
+def export_file(environment: str, day: date, kind: str) -> Path:
+    """Return where a day is written: no run on this machine empties that folder."""
+    return Path(".local") / "exports" / environment / f"availability_{day}.{kind}"
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S+00")
+    return str(value).lower() if isinstance(value, bool) else str(value)

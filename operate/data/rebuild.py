@@ -1,0 +1,148 @@
+"""The environment's batch over some days of one feed: begun once, waited for, and told of where it fails."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from cdk.settings import Settings
+from cdk.settings.gbfs import BATCH_STEP
+from operate.cloud import NO_REQUEST, Cloud, RefusedError
+from operate.errors import OperateError, when_stopped
+from operate.target import NOT_FOUND, Target, why
+
+TEMPLATE = "rebuild-days"
+ASK_AGAIN_SECONDS, ASK_AGAIN_LOCAL = 10.0, 1.0
+CANCELLED = 1  # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
+CONFLICT = 409
+# What the API adds to a template that it is given, and does not take back.
+_ADDED = ("id", "name", "version", "createTime", "updateTime", "parameters")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """An environment's batch; `again` says how to go on where a run of it does not come to a good end."""
+
+    cloud: Cloud
+    settings: Settings
+    target: Target
+    again: str
+    say: Callable[[str], None]
+    pause: Callable[[float], None]
+
+    def rebuild(self, feed_name: str, days: Iterable[date], files: str) -> str:
+        """Rebuild the days from the first to the last, and wait for it; what it left behind, in words, or nothing.
+
+        Raises OperateError, StoppedError.
+
+        `files` says what they are rebuilt from: while a run over the same goes on, it is waited for, and no
+        second one begun.
+        """
+        first, last = min(days), max(days)
+        what = f"{feed_name}, {first} to {last},"
+        options = {"--feed": feed_name, "--from": first.isoformat(), "--to": last.isoformat()}
+        operation = self._ended(self._begun(options, files, what), what)
+        if reason := failure(operation):
+            raise OperateError(
+                f"{what} is archived and not rebuilt: {reason}\n"
+                f"{self.target.make('logs', 'batch')} says more; {self.again}"
+            )
+        if left := operation.get("metadata", {}).get("deleteCluster", {}).get("error"):
+            return (
+                f"{what} is rebuilt, and its cluster is left ({left}): {self.target.make('orphans')} has the "
+                "command that deletes it"
+            )
+        self.say(f"{feed_name}: {first} to {last} rebuilt; the table batch_runs has the account")
+        return ""
+
+    def _begun(self, options: dict[str, str], files: str, what: str) -> dict[str, Any]:
+        settings, root = self.settings, self.cloud.endpoints.dataproc
+        templates = f"{root}projects/{settings.project}/regions/{settings.region}/workflowTemplates"
+        try:
+            with when_stopped(f"the rebuild of {what} may have begun; run this again to wait for it"):
+                once = changed(self.cloud.call("GET", f"{templates}/{TEMPLATE}"), options)
+                asked = {"requestId": request_id(once, files)}
+                return self.cloud.call("POST", f"{templates}:instantiateInline", params=asked, json=once)
+        except RefusedError as error:
+            if error.status == CONFLICT:
+                raise OperateError(
+                    f"{what} is being rebuilt already ({error.message}): {self.again}"
+                ) from None
+            raise OperateError(f"{what} is archived and not rebuilt: {why(error, self.target)}") from None
+
+    def _ended(self, operation: dict[str, Any], what: str) -> dict[str, Any]:
+        name, target = str(operation["name"]), self.target
+        where = (
+            f"here (`make down ENV={target.environment}` would end it)"
+            if target.local_folder
+            else f"in Google Cloud ({name})"
+        )
+        seconds = ASK_AGAIN_LOCAL if target.local_folder else ASK_AGAIN_SECONDS
+        shown = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+        )
+        stopped = f"the rebuild of {what} goes on {where}; run this again to wait for it, or see batch_runs"
+        with when_stopped(stopped), shown as progress:
+            progress.add_task(f"rebuilding {what.rstrip(',')}", total=None)
+            while not operation.get("done"):
+                self.pause(seconds)
+                operation = self._asked(name, what)
+        return operation
+
+    def _asked(self, name: str, what: str) -> dict[str, Any]:
+        try:
+            return self.cloud.call("GET", f"{self.cloud.endpoints.dataproc}{name}")
+        except RefusedError as error:
+            is_gone = error.status == NOT_FOUND or (self.target.local_folder and error.status == NO_REQUEST)
+            told = (
+                "what ran its rebuild is gone"
+                if is_gone
+                else f"its rebuild, which may go on, cannot be asked after ({error})"
+            )
+            raise OperateError(f"{what} is archived, and {told}: {self.again}") from None
+
+
+def changed(template: dict[str, Any], options: dict[str, str]) -> dict[str, Any]:
+    """The template as one to run once, with other options of its job; without the step that rebuilds GBFS systems."""
+    once = {key: deepcopy(value) for key, value in template.items() if key not in _ADDED}
+    once["jobs"] = [job for job in once["jobs"] if job.get("stepId") != BATCH_STEP]
+    for job in once["jobs"]:
+        arguments = job["pysparkJob"]["args"]
+        for option, value in options.items():
+            arguments[arguments.index(option) + 1] = value
+    return once
+
+
+def request_id(template: dict[str, Any], files: str) -> str:
+    """The same UUID for the same work: of two runs that have it, Dataproc lets no second one begin.
+
+    https://cloud.google.com/dataproc/docs/reference/rest/v1/projects.regions.workflowTemplates/instantiateInline
+    """
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, json.dumps([template, files], sort_keys=True)))
+
+
+def failure(operation: dict[str, Any]) -> str:
+    """Return why a workflow that has ended did not do its work, empty where it did.
+
+    What failed need not be an error of the operation; it may stand with the cluster or with a step:
+    https://cloud.google.com/dataproc/docs/concepts/workflows/debugging#using_workflowmetadata
+    """
+    error, metadata = operation.get("error", {}), operation.get("metadata", {})
+    nodes = metadata.get("graph", {}).get("nodes", [])
+    failed = [node for node in nodes if node.get("state") == "FAILED"]
+    reasons = [
+        *([error.get("message") or "no reason given"] if error else []),
+        *filter(None, [metadata.get("createCluster", {}).get("error")]),
+        *(node.get("error") or f"step {node.get('stepId')} failed" for node in failed),
+    ]
+    reason = "; ".join(dict.fromkeys(each.strip() for each in reasons))
+    return f"it was cancelled before its end ({reason})" if error.get("code") == CANCELLED else reason

@@ -1,0 +1,74 @@
+"""Edits of an environment's settings that a deployed environment cannot take in place, told before anything is planned.
+
+docs/deploy.md has the table of all keys: what the provider does with an edit of each.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from cdk.settings import Settings
+from operate.errors import OperateError
+from operate.state.state_files import State
+from operate.target import Target
+
+
+def check_changes(
+    settings: Settings, target: Target, stack: Mapping[str, Any], deployed: Sequence[State]
+) -> None:
+    """Raise OperateError, with the steps, for an edit that cannot be planned on what is deployed.
+
+    `stack` is the synthesized JSON, `deployed` every state of the project's state bucket.
+    """
+    others = [
+        state.stack
+        for state in deployed
+        if state.resources and state.stack not in (settings.stack, settings.bootstrap_stack)
+    ]
+    if others:
+        raise OperateError(_renamed(settings, others[0]))
+    for state in deployed:
+        if state.stack == settings.stack:
+            regions = set(_former_regions(settings, stack, state))
+            if regions:
+                raise OperateError(_moved(settings, target, ", ".join(sorted(regions))))
+
+
+def _former_regions(settings: Settings, stack: Mapping[str, Any], state: State) -> Iterator[str]:
+    """Yield the regions, other than the settings' own, of what the stack declares and would replace."""
+    for address, region in state.locations.items():
+        kind, _, name = address.partition(".")
+        arguments = stack.get("resource", {}).get(kind, {}).get(name)
+        if arguments is None or "location" in arguments.get("lifecycle", {}).get("ignore_changes", ()):
+            continue
+        wanted = arguments.get("location") or arguments.get("region")
+        if isinstance(wanted, str) and wanted.lower() == settings.region != region:
+            yield region
+
+
+def _moved(settings: Settings, target: Target, former: str) -> str:
+    env, file = settings.environment, f"environments/{settings.environment}.toml"
+    steps = (
+        ["destroy", "unbootstrap", "bootstrap", "deploy"]
+        if target.local_folder is None
+        else ["destroy", "deploy"]
+    )
+    protected = "set `protected = false` and deploy that first; " if settings.protected else ""
+    return (
+        f"{file}: region: {env} is deployed in {former} and cannot move to {settings.region}: its buckets and its "
+        "dataset would be deleted with their data and created anew. Nothing was touched.\n"
+        f'To go on as it is, set region = "{former}" again. To keep the data, deploy a new environment in a project of '
+        f'its own and copy the archive: docs/deploy.md, "To another region". To begin anew without the data: '
+        f"{protected}{', then '.join(target.make(step) for step in steps)}"
+    )
+
+
+def _renamed(settings: Settings, other: str) -> str:
+    bucket, name = settings.bucket("tfstate"), settings.environment
+    former = other.removeprefix("vlille-").removesuffix("-bootstrap")
+    return (
+        f"{settings.project} already holds {other}, whose state is gs://{bucket}/{other}/: a project holds one "
+        "environment, as the resources of each have the same names. Nothing was touched.\n"
+        f"To deploy {name} beside it, set another project in environments/{name}.toml. If environments/{former}.toml "
+        f"was renamed to {name}.toml, rename it back, or run `make destroy ENV={former}` and `make unbootstrap "
+        f"ENV={former}` before you rename it"
+    )

@@ -1,0 +1,249 @@
+"""The commands of a deployment's life, each on a project that has what it needs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from cdk.settings import Settings
+from commands.recipes import OUTPUT
+from operate.cloud import Cloud
+from operate.deployment import orphaned_resources
+from operate.deployment.adoption import adoptable, as_variable, find_existing
+from operate.deployment.changes import check_changes
+from operate.deployment.identity_pools import revive
+from operate.deployment.kept_plans import Kept, fetch_replaced
+from operate.deployment.prerequisites import project_number
+from operate.deployment.terraform import ROOT
+from operate.errors import OperateError
+from operate.state.bucket import check_owner, find_bucket, make_bucket, remove_bucket
+from operate.state.locking import Locking
+from operate.state.state_files import DamagedStateError, State, read_states
+from operate.target import Target
+
+# cdktf's name of each command that only passes through it.
+CDKTF_COMMANDS = {"deploy": "deploy", "diff": "diff", "outputs": "output", "destroy": "destroy"}
+# They make a plan, in which something that no state knows would be made a second time.
+PLANNING = ("deploy", "diff", "plan")
+# The backend is set by the stack alone, whatever an earlier command had in this folder.
+INIT = ("init", "-input=false", "-reconfigure", "-no-color")
+PLANS = ROOT / OUTPUT / "plans"
+# A plan may be made without a lock, by who may not write one; these never.
+LOCKING = ("deploy", "destroy")
+Document = Mapping[str, Any]  # a stack's synthesized JSON
+
+
+class Cdktf(Protocol):
+    """What synthesizes, and runs `cdktf` on the result: `operate.deployment.terraform.Cdktf`."""
+
+    def synthesize(self, stack: str, variables: Mapping[str, str]) -> dict[str, Any]:
+        """Return a stack's JSON; `variables` come on top of the environment's. Raises OperateError."""
+        ...
+
+    def run(self, words: Sequence[str]) -> int:
+        """Return cdktf's exit status. Raises OperateError."""
+        ...
+
+    def terraform(self, stack: str, words: Sequence[str], output: Path | None = None) -> int:
+        """Run Terraform in the folder of a synthesized stack, its output into a file; return the exit status."""
+        ...
+
+
+@dataclass(frozen=True)
+class Deployer:
+    """What the commands work with; `say` shows a line."""
+
+    settings: Settings
+    cloud: Cloud
+    cdktf: Cdktf
+    locking: Locking
+    say: Callable[[str], None]
+    auto_approve: bool = False
+    local_folder: Path | None = None
+    plans: Path = PLANS
+
+    @property
+    def target(self) -> Target:
+        """Where the environment is deployed, which its commands name."""
+        return Target(self.settings.environment, self.local_folder)
+
+    def bootstrap(self) -> int:
+        """Make the state bucket, then deploy the bootstrap stack; again and again to the same end."""
+        self.say(make_bucket(self.cloud.storage, self.settings, project_number(self.cloud, self.settings)))
+        if self.settings.ci:
+            revive(self.cloud, self.settings)
+        return self._run("deploy", self.settings.bootstrap_stack)
+
+    def unbootstrap(self) -> int:
+        """Destroy the bootstrap stack, then the state bucket, unless something else is still deployed."""
+        settings, storage = self.settings, self.cloud.storage
+        bucket = find_bucket(storage, settings)
+        if bucket is None:
+            self.say(f"the state bucket {settings.bucket('tfstate')} is not there: nothing to undo")
+            return 0
+        check_owner(bucket, settings, project_number(self.cloud, settings))
+        others = [
+            state.stack
+            for state in self._all_states()
+            if state.resources and state.stack != settings.bootstrap_stack
+        ]
+        if others:
+            raise OperateError(
+                f"{', '.join(others)} is still deployed, and its state lies in {bucket.name}: run "
+                f"`make destroy ENV={settings.environment}` first"
+            )
+        document = self.cdktf.synthesize(settings.bootstrap_stack, {})
+        self._check_lost(settings.bootstrap_stack, document, "bootstrap", "unbootstrap")
+        if status := self._run("destroy", settings.bootstrap_stack, document):
+            return status
+        remove_bucket(storage, bucket)
+        self.say(f"the state bucket {bucket.name} is deleted; the APIs stay enabled, which costs nothing")
+        return 0
+
+    def destroy(self) -> int:
+        """Destroy the environment, unless what is deployed would refuse to go half-way, or is in no state."""
+        stack = self.settings.stack
+        if protected := [address for state in self._states(stack) for address in state.protected]:
+            env = self.settings.environment
+            raise OperateError(
+                f"what is deployed of {env} is still protected ({len(protected)} resources, such as {protected[0]}), "
+                f"though environments/{env}.toml is not: run `make deploy ENV={env}` to take the protection off, "
+                f"then `make destroy ENV={env}`"
+            )
+        document = self.cdktf.synthesize(stack, {})
+        self._check_lost(stack, document, "deploy", "destroy")
+        status = self._run("destroy", stack, document)
+        # Whoever answers "no" to Terraform keeps the state.
+        if status == 0 and not any(state.resources for state in self._states(stack)):
+            self._check_gone(document)
+        return status
+
+    def _check_lost(self, stack: str, document: Document, deploy: str, destroy: str) -> None:
+        """Raise OperateError where something exists that the state lacks, so that a destroy would leave it."""
+        if lost := find_existing(self.cloud, self.settings.project, document, self._known(stack)):
+            make = self.target.make
+            # It knows of the environment's stack alone.
+            beside = (
+                ""
+                if stack != self.settings.stack
+                else f"; {make('orphans')} lists commands that need no state"
+            )
+            raise OperateError(
+                f"{len(lost)} resources of {stack} exist in {self.settings.project} and are not in its state, such as "
+                f"{next(iter(lost))}: {make(destroy)} would leave them. Nothing was touched. Run {make(deploy)}, which "
+                f"imports them, then this again{beside}"
+            )
+
+    def _check_gone(self, document: Document) -> None:
+        """Raise OperateError where something that the stack declares survived its destroy."""
+        found = orphaned_resources.find(self.cloud, self.settings, document)
+        if declared := [held for held in found if held.is_declared]:
+            raise OperateError("\n".join(orphaned_resources.told(declared, self.settings, self.target)))
+        for held in found:
+            self.say(
+                f"{held.kind} {held.name}, which Google Cloud created beside the stack, is left: "
+                f"{self.target.make('orphans')} says how to remove it"
+            )
+
+    @property
+    def kept(self) -> Kept:
+        """Where the environment's plan is kept."""
+        return Kept(self.plans / self.settings.environment)
+
+    def plan(self) -> int:
+        """Keep a plan and its JSON, and beside them the deployed artifacts that it replaces; nothing is changed.
+
+        No lock is held, as who reads may write none: a plan that the state has left behind is refused when applied.
+        """
+        stack, kept = self.settings.stack, self.kept
+        kept.renew()
+        self._synthesize("plan", stack)
+        self.say(f"planning {stack} …")
+        made = ["plan", "-input=false", "-lock=false", "-no-color", f"-out={kept.plan}"]
+        status = self.cdktf.terraform(stack, [*INIT], kept.log) or self.cdktf.terraform(stack, made, kept.log)
+        # A plan that failed half-way is kept too, and says so itself.
+        if kept.plan.exists():
+            status = self.cdktf.terraform(stack, ["show", "-json", str(kept.plan)], kept.json) or status
+        if status:
+            self.say(f"there is no plan of {stack} that could be applied; what Terraform printed: {kept.log}")
+            return status
+        for problem in fetch_replaced(self.cloud.storage, kept):
+            self.say(problem)
+        return 0
+
+    def apply(self) -> int:
+        """Apply the kept plan, and no other. Raises OperateError where there is none."""
+        stack, kept = self.settings.stack, self.kept
+        if not kept.plan.is_file():
+            raise OperateError(f"there is no plan of {stack}: run {self.target.make('plan')} first")
+        self.locking.wait_until_free(stack)
+        if status := self.cdktf.terraform(stack, ["apply", "-input=false", "-no-color", str(kept.plan)]):
+            return status
+        kept.plan.unlink()  # it can be applied once
+        return 0
+
+    def run_cdktf(self, command: str) -> int:
+        """Let cdktf do a command on the environment's stack."""
+        return self._run(CDKTF_COMMANDS[command], self.settings.stack)
+
+    def _run(self, command: str, stack: str, synthesized: Document | None = None) -> int:
+        if command in LOCKING:
+            self.locking.wait_until_free(stack)
+        if synthesized is None:
+            self._synthesize(command, stack)
+        approve = ["--auto-approve"] if self.auto_approve and command in LOCKING else []
+        status = self.cdktf.run([command, stack, *approve])
+        if command in LOCKING:
+            self.locking.check_left(command, stack, status)
+        return status
+
+    def _synthesize(self, command: str, stack: str) -> None:
+        document = self.cdktf.synthesize(stack, {})
+        if command not in PLANNING:
+            return
+        deployed = self._all_states()
+        check_changes(self.settings, self.target, document, deployed)
+        is_first = not any(each.resources for each in deployed if each.stack == stack)
+        if command == "deploy" and stack == self.settings.stack and is_first:
+            self.say(
+                f"{stack} has no state in {self.settings.project}: this is its first deploy, or its state was lost; "
+                "what an environment left in another project stays there"
+            )
+        if lost := adoptable(self.cloud, self.settings.project, document, self._known(stack)):
+            self.say(
+                f"{len(lost)} resources exist in {self.settings.project} and are not in the state of {stack}, as after "
+                f"a deploy that was killed or a state that was lost; they are imported, such as {next(iter(lost))}"
+            )
+            self.cdktf.synthesize(stack, as_variable(stack, lost))
+
+    def _all_states(self) -> list[State]:
+        """Every stack's state in the project's state bucket."""
+        bucket = find_bucket(self.cloud.storage, self.settings)
+        try:
+            return read_states(self.cloud.storage, bucket) if bucket else []
+        except DamagedStateError as error:
+            if self.local_folder is None:
+                raise
+            file = self.local_folder / "storage" / self.settings.bucket("tfstate")
+            raise OperateError(
+                f"{error.problem}: run `make down ENV={self.settings.environment}`, delete the file below {file}, then "
+                f"run {self.target.make('deploy')}, which imports what exists"
+            ) from None
+
+    def _states(self, stack: str) -> list[State]:
+        """The stack's state, none where nothing was ever deployed."""
+        return [each for each in self._all_states() if each.stack == stack]
+
+    def _known(self, stack: str) -> set[str]:
+        return {address for state in self._states(stack) for address in state.resources}
+
+
+def check_unprotected(settings: Settings) -> None:
+    """Raise OperateError, with the steps, where the environment is protected: before anything is asked."""
+    if settings.protected:
+        env = settings.environment
+        raise OperateError(
+            f"{env} is protected and nothing was touched; to destroy it with all its data, set `protected = false` in "
+            f"environments/{env}.toml, take the protection off with `make deploy ENV={env}`, then run "
+            f"`make destroy ENV={env}` again"
+        )

@@ -1,0 +1,161 @@
+"""What each command needs, looked at before it begins: whatever is missing is told at once, with its remedy."""
+
+from collections.abc import Callable, Mapping
+
+from cdk.apis import FIRST, needed_apis
+from cdk.settings import Settings
+from operate.cloud import Cloud, CredentialsError, RefusedError
+from operate.deployment.terraform import find_terraform
+from operate.errors import OperateError
+from operate.state.bucket import find_bucket
+
+TERRAFORM, PROJECT, BUCKET, APIS, FIRST_APIS = "terraform", "project", "bucket", "apis", "first apis"
+NEEDS: dict[str, tuple[str, ...]] = {
+    "bootstrap": (TERRAFORM, PROJECT, FIRST_APIS),
+    "unbootstrap": (TERRAFORM, PROJECT, FIRST_APIS),
+    "deploy": (TERRAFORM, PROJECT, BUCKET, APIS),
+    "diff": (TERRAFORM, PROJECT, BUCKET, APIS),
+    "plan": (TERRAFORM, PROJECT, BUCKET, APIS),
+    "apply": (TERRAFORM, PROJECT, BUCKET, APIS),
+    "destroy": (TERRAFORM, PROJECT, BUCKET, APIS),
+    "outputs": (TERRAFORM, BUCKET),
+    "unlock": (BUCKET,),
+    # These ask the deployed system itself, and say themselves what does not answer.
+    **dict.fromkeys(
+        ("smoke", "run", "pause", "resume", "logs", "orphans", "backfill", "open", "sql", "export"), ()
+    ),
+}
+PAGE = 200
+ACTIVE = "ACTIVE"
+
+
+def missing(
+    command: str,
+    settings: Settings,
+    *,
+    environ: Mapping[str, str],
+    connect: Callable[[], Cloud],
+    secrets: bool = False,
+) -> list[str]:
+    """Return one sentence for each thing that the command needs and does not have.
+
+    Terraform is looked for on `environ`'s PATH; `connect` raises CredentialsError where there are none;
+    `secrets` says that a request needs one of Secret Manager. What
+    can only be asked with credentials, or of a project that is there, is not asked without.
+    """
+    needs = NEEDS[command]
+    problems: list[str] = []
+    try:
+        if TERRAFORM in needs:
+            find_terraform(environ)
+    except OperateError as error:
+        problems.append(str(error))
+    try:
+        problems += _missing_in_cloud(needs, settings, connect(), secrets=secrets)
+    except CredentialsError as error:
+        problems.append(str(error))
+    return problems
+
+
+def _missing_in_cloud(
+    needs: tuple[str, ...], settings: Settings, cloud: Cloud, *, secrets: bool
+) -> list[str]:
+    problems: list[str] = []
+    disabled: set[str] = set()
+    if PROJECT in needs:
+        try:
+            project_number(cloud, settings)
+        except ApiDisabledError as error:
+            disabled.add(error.api)
+        except CredentialsError:
+            raise
+        except OperateError as error:
+            return [str(error)]
+    if BUCKET in needs:
+        problems += _bucket(cloud, settings)
+    if APIS in needs or FIRST_APIS in needs:
+        needed = needed_apis(ci=settings.ci is not None, budget=settings.budget is not None, secrets=secrets)
+        names = needed if APIS in needs else tuple(map(_host, FIRST))
+        problems += _apis(cloud, settings, names, disabled)
+    return problems
+
+
+class ApiDisabledError(OperateError):
+    """An API that must be called is not enabled; `api` is its host name.
+
+    What to do: run `make bootstrap`, which enables every API, and wait a minute.
+    """
+
+    def __init__(self, api: str, settings: Settings) -> None:
+        self.api = api
+        super().__init__(f"{api} is not enabled in {settings.project}: run `{_enable([api], settings)}`")
+
+
+def project_number(cloud: Cloud, settings: Settings) -> int:
+    """Return the number of the environment's project. Raises OperateError where it cannot be worked in."""
+    project = settings.project
+    try:
+        found = cloud.call("GET", f"{cloud.endpoints.resource_manager}projects/{project}")
+    except RefusedError as error:
+        if error.disabled:
+            raise ApiDisabledError(_host("cloudresourcemanager"), settings) from None
+        if error.status not in (403, 404):
+            raise OperateError(f"the project {project} cannot be looked up: {error}; try again") from None
+        raise OperateError(
+            f"the project {project} of environments/{settings.environment}.toml is not there, or not for these "
+            f"credentials ({error}): run `gcloud projects create {project}`, or log in as somebody who may see it"
+        ) from None
+    if (state := found.get("lifecycleState", ACTIVE)) != ACTIVE:
+        raise OperateError(f"the project {project} is {state}: run `gcloud projects undelete {project}`")
+    return int(found["projectNumber"])
+
+
+def _bucket(cloud: Cloud, settings: Settings) -> list[str]:
+    try:
+        if find_bucket(cloud.storage, settings) is not None:
+            return []
+    except CredentialsError:
+        raise
+    except OperateError as error:
+        return [str(error)]
+    name = settings.bucket("tfstate")
+    return [f"the state bucket {name} is not there: run `make bootstrap ENV={settings.environment}`"]
+
+
+def _apis(cloud: Cloud, settings: Settings, needed: tuple[str, ...], disabled: set[str]) -> list[str]:
+    try:
+        lacking = set(needed) - _enabled(cloud, settings)
+    except RefusedError as error:
+        if not error.disabled:
+            return [f"which APIs are enabled in {settings.project} cannot be looked up: {error}"]
+        lacking = {_host("serviceusage")}
+    lacking |= disabled
+    if not lacking:
+        return []
+    first = {_host(name) for name in FIRST}
+    # Terraform enables the rest, but needs these to do so.
+    mend = (
+        _enable(sorted(first), settings) if lacking & first else f"make bootstrap ENV={settings.environment}"
+    )
+    return [f"not enabled in {settings.project}: {', '.join(sorted(lacking))}; run `{mend}`"]
+
+
+def _enabled(cloud: Cloud, settings: Settings) -> set[str]:
+    """Ask as Terraform's provider asks, page by page."""
+    url = f"{cloud.endpoints.service_usage}projects/{settings.project}/services"
+    asked = {"filter": "state:ENABLED", "fields": "services/name,nextPageToken", "pageSize": str(PAGE)}
+    names: set[str] = set()
+    while True:
+        page = cloud.call("GET", url, params=asked)
+        names |= {str(each["name"]).rpartition("/")[2] for each in page.get("services", [])}
+        if not (token := page.get("nextPageToken")):
+            return names
+        asked["pageToken"] = str(token)
+
+
+def _host(name: str) -> str:
+    return f"{name}.googleapis.com"
+
+
+def _enable(apis: list[str], settings: Settings) -> str:
+    return f"gcloud services enable {' '.join(apis)} --project={settings.project}"

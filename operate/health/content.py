@@ -1,0 +1,160 @@
+"""Whether the rows of the last hour are of use: how fresh they are, whether they change, what of them is lost."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+
+from cdk.settings import Settings
+from feed import Common, Condition, Feed
+from feed.freshness import moving_columns
+from operate.cloud import Cloud, RefusedError
+from operate.health.observation import Unanswered, query_rows, to_time
+from operate.health.smoke import Line
+from operate.target import Target, why
+
+WINDOW = timedelta(hours=1)
+FROZEN_SHARE = 0.9  # of the minutes in which nothing may rest, of which there must be rows to say so
+UNUSABLE_RESPONSES = 3  # of an hour: one may be a restart of the API
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the tables have of the last hour."""
+
+    ticks: int  # minutes with rows
+    newest_tick: datetime | None = None
+    newest_report: datetime | None = None  # of any station; None: none, or the feed has no such column
+    lost: tuple[str, ...] = ()  # common columns that no row has a value of
+    # Stations of which anything changed, and the minutes in which; None: the feed does not name its stations.
+    changed: int | None = None
+    minutes: int = 0
+    quarantined: Mapping[tuple[str, str], int] = field(default_factory=dict)  # scope and reason → occurrences
+
+
+def observe_content(
+    cloud: Cloud, settings: Settings, feed: Feed, target: Target, now: datetime
+) -> Content | Unanswered:
+    """Query the last hour. Raises CredentialsError."""
+    try:
+        return _content(cloud, settings, feed, now)
+    except RefusedError as error:
+        return Unanswered(why(error, target))
+
+
+def _content(cloud: Cloud, settings: Settings, feed: Feed, now: datetime) -> Content:
+    table, since = f"`{settings.dataset}.{feed.name}`", _since(now)
+    mapped = common_columns(feed)
+    reported = f"`{feed.common.last_reported}`" if feed.common.last_reported else "CAST(NULL AS TIMESTAMP)"
+    counts = "".join(f", COUNT(`{column}`)" for column in mapped.values())
+    [[ticks, newest, report, *present]] = query_rows(
+        cloud,
+        settings,
+        "SELECT COUNT(DISTINCT collected_at), UNIX_SECONDS(MAX(collected_at)), UNIX_SECONDS(MAX("  # noqa: S608 - ours
+        f"CASE WHEN {reported} <= TIMESTAMP_ADD(collected_at, INTERVAL 5 MINUTE) THEN {reported} END)){counts} "
+        f"FROM {table} WHERE {since}",
+    )
+    lost = tuple(name for name, count in zip(mapped, present, strict=True) if int(ticks) and not int(count))
+    quarantine = query_rows(
+        cloud,
+        settings,
+        f"SELECT scope, reason, SUM(occurrences) FROM `{settings.dataset}.quarantine` "  # noqa: S608 - ours
+        f"WHERE feed = '{feed.name}' AND {since} GROUP BY scope, reason ORDER BY scope, reason",
+    )
+    changed, minutes = _changed(cloud, settings, feed, now)
+    return Content(
+        ticks=int(ticks),
+        newest_tick=None if newest is None else to_time(newest),
+        newest_report=None if report is None else to_time(report),
+        lost=lost,
+        changed=changed,
+        minutes=minutes,
+        quarantined={(scope or "response", reason): int(count or 1) for scope, reason, count in quarantine},
+    )
+
+
+def _changed(cloud: Cloud, settings: Settings, feed: Feed, now: datetime) -> tuple[int | None, int]:
+    """Stations that changed, and within how many minutes: those that are too long without a move, or an hour."""
+    station, moving = feed.common.station_id, moving_columns(feed)
+    if station is None or not set(moving) - {station}:
+        return None, 0
+    window = timedelta(minutes=feed.frozen_minutes) if feed.frozen_minutes else WINDOW
+    # NULL is a value too, and no other one.
+    differs = " OR ".join(
+        f"COUNT(DISTINCT `{column}`) + MAX(IF(`{column}` IS NULL, 1, 0)) > 1"
+        for column in moving
+        if column != station
+    )
+    [[changed, minutes]] = query_rows(
+        cloud,
+        settings,
+        "SELECT COUNTIF(differs), MAX(minutes) FROM (SELECT COUNT(DISTINCT collected_at) AS minutes, "  # noqa: S608
+        f"{differs} AS differs FROM `{settings.dataset}.{feed.name}` "
+        f"WHERE {_since(now, window)} GROUP BY `{station}`) AS stations",
+    )
+    return int(changed), int(minutes or 0)
+
+
+def common_columns(feed: Feed) -> dict[str, str]:
+    """Common name → the feed's column that it is made from, of those that it maps."""
+    mapped = {each.name: getattr(feed.common, each.name) for each in fields(Common)}
+    return {
+        name: value.column if isinstance(value, Condition) else value
+        for name, value in mapped.items()
+        if value is not None
+    }
+
+
+def judge_content(content: Content | Unanswered, feed: Feed, target: Target) -> Iterator[Line]:
+    """A line for each thing that makes rows useless although they come."""
+    if isinstance(content, Unanswered):
+        yield Line("content", content.why, wrong=True)
+        return
+    if content.ticks:
+        yield from _of_rows(content, feed, target)
+    yield _quarantine(content, target)
+
+
+def _of_rows(content: Content, feed: Feed, target: Target) -> Iterator[Line]:
+    if feed.common.last_reported and feed.stale_minutes:
+        yield _freshness(content, feed, target)
+    if content.changed is not None:
+        told = f"{content.changed:,} stations changed within {content.minutes} minutes"
+        limit = feed.frozen_minutes
+        is_frozen = content.changed == 0 and 0 < FROZEN_SHARE * limit <= content.minutes
+        remedy = f": the API repeats itself, {target.make('logs', 'collect')} shows what it sends"
+        yield Line("changes", told + (remedy if is_frozen else ""), wrong=is_frozen)
+    if content.lost:
+        columns = ", ".join(f"{name} ({common_columns(feed)[name]})" for name in content.lost)
+        remedy = f"the API's fields changed: adapt sources/{feed.name}, then {target.make('deploy')}"
+        yield Line("columns", f"no value of {columns} in the last hour: {remedy}", wrong=True)
+    else:
+        yield Line("columns", "every common column has values")
+
+
+def _freshness(content: Content, feed: Feed, target: Target) -> Line:
+    if content.newest_report is None or content.newest_tick is None:
+        return Line("freshness", "no station says when it last reported", wrong=True)
+    minutes = max(0, (content.newest_tick - content.newest_report) // timedelta(minutes=1))
+    told = f"a station reported {minutes:,} min before the newest rows"
+    if minutes < feed.stale_minutes:
+        return Line("freshness", told)
+    limit = f"fewer than {feed.stale_minutes} are well: the API repeats an old response"
+    return Line("freshness", f"{told}, {limit}; {target.make('logs', 'collect')} shows it", wrong=True)
+
+
+def _quarantine(content: Content, target: Target) -> Line:
+    if not content.quarantined:
+        return Line("quarantine", "nothing in the last hour")
+    told = ", ".join(
+        f"{count:,} {scope}{'s' if count != 1 else ''} ({reason})"
+        for (scope, reason), count in content.quarantined.items()
+    )
+    unusable = sum(count for (scope, _), count in content.quarantined.items() if scope == "response")
+    if unusable < UNUSABLE_RESPONSES:
+        return Line("quarantine", f"{told} in the last hour")
+    remedy = f"the table quarantine has them, {target.make('logs', 'collect')} says more"
+    return Line("quarantine", f"{told} in the last hour: {remedy}", wrong=True)
+
+
+def _since(now: datetime, window: timedelta = WINDOW) -> str:
+    return f"collected_at >= TIMESTAMP '{now - window:%Y-%m-%d %H:%M:%S}+00'"

@@ -1,0 +1,241 @@
+"""What a deployed system tells of itself: objects, rows, minutes, dead letters, jobs, the last batch."""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from cdk.settings import Settings
+from feed import archive_prefix, tick_of
+from operate.cloud import Cloud, CredentialsError, RefusedError, pages
+from operate.jobs import job_url, jobs_of
+from operate.target import Target, why
+
+DEAD_LETTERS = "collect-dead"
+UNDELIVERED = "pubsub.googleapis.com/subscription/num_undelivered_messages"
+METRIC_WINDOW = timedelta(minutes=15)  # Monitoring shows a point up to some minutes late
+ROW_DAYS = 2
+MINUTES_OF_A_DAY = 1_440
+QUERY_MILLISECONDS = 20_000  # less than a request may last
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """What could not be asked, and why, with what to do."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Landing:
+    """Ticks of the landing bucket: the oldest that is not archived yet, and the newest of all.
+
+    Archived objects stay there too, for as long as their messages can be delivered again.
+    """
+
+    oldest: datetime | None = None
+    newest: datetime | None = None
+    moved_to: str | None = None  # where the API of the newest response says that it is from now on
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of Scheduler: its state, when it was last attempted, the status code of that (0 is OK)."""
+
+    state: str
+    attempted: datetime | None = None
+    code: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """The last row of batch_runs."""
+
+    started: datetime
+    first_day: str
+    last_day: str
+    status: str
+    message: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Minutes:
+    """Minutes of yesterday (UTC) that have rows, and how many there are since the first one collected."""
+
+    day: date
+    present: int
+    expected: int  # 1,440, or fewer where collecting began yesterday; 0 where it began today
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Each fact, or why there is none. None: asked, and there is nothing."""
+
+    landing: Landing | Unanswered
+    archived: datetime | Unanswered | None
+    row: datetime | Unanswered | None
+    dead_letters: int | Unanswered | None  # None: Monitoring has no point
+    jobs: dict[str, Job | Unanswered]
+    run: Run | Unanswered | None
+    minutes: Minutes | Unanswered
+    load_jobs: dict[str, int] | Unanswered  # of the last 24 hours, by table
+
+
+def observe(cloud: Cloud, settings: Settings, target: Target, now: datetime) -> Facts:
+    """Ask the system at a time. Raises CredentialsError."""
+
+    def asked[T](ask: Callable[..., T], *more: Any) -> T | Unanswered:
+        try:
+            return ask(cloud, settings, *more)
+        except CredentialsError:
+            raise
+        except RefusedError as error:
+            return Unanswered(why(error, target))
+
+    archived = asked(_archived, now)
+    known = frozenset[datetime]() if isinstance(archived, Unanswered) else archived
+    return Facts(
+        landing=asked(_landing, known),
+        archived=archived if isinstance(archived, Unanswered) else max(archived, default=None),
+        row=asked(_row, now),
+        dead_letters=asked(_dead_letters, now),
+        jobs={job: asked(_job, job) for job in jobs_of(settings)},
+        run=asked(_run),
+        minutes=asked(_minutes, now),
+        load_jobs=asked(_load_jobs, now),
+    )
+
+
+def _landing(cloud: Cloud, settings: Settings, archived: frozenset[datetime]) -> Landing:
+    moved = _ticks(cloud, settings.bucket("landing"), f"{settings.feed}/")
+    if not moved:
+        return Landing()
+    newest = max(moved)
+    return Landing(min(moved.keys() - archived, default=None), newest, moved[newest])
+
+
+def _archived(cloud: Cloud, settings: Settings, now: datetime) -> frozenset[datetime]:
+    """The ticks in the archive of yesterday and today (UTC)."""
+    days = (now.date() - timedelta(days=1), now.date())
+    bucket = settings.bucket("archive")
+    return frozenset(
+        tick for day in days for tick in _ticks(cloud, bucket, archive_prefix(settings.feed, day))
+    )
+
+
+def _ticks(cloud: Cloud, bucket: str, prefix: str) -> dict[datetime, str | None]:
+    """Ticks of the stored responses, and where the API of each said that it has moved to."""
+    url = f"{cloud.endpoints.storage}b/{bucket}/o"
+    found: dict[datetime, str | None] = {}
+    fields = "items(name,metadata/moved_to),nextPageToken"
+    for item in pages(cloud, url, "items", prefix=prefix, fields=fields):
+        with suppress(ValueError):  # another's object is no answer
+            found[tick_of(item["name"])[1]] = (item.get("metadata") or {}).get("moved_to")
+    return found
+
+
+def _row(cloud: Cloud, settings: Settings, now: datetime) -> datetime | None:
+    since = (now - timedelta(days=ROW_DAYS)).strftime("%Y-%m-%d %H:%M:%S+00")
+    [row] = query_rows(
+        cloud,
+        settings,
+        f"SELECT UNIX_SECONDS(MAX(collected_at)) FROM `{settings.dataset}.{settings.feed}` "  # noqa: S608 - ours
+        f"WHERE collected_at >= TIMESTAMP '{since}'",
+    )
+    return None if row[0] is None else to_time(row[0])
+
+
+def _minutes(cloud: Cloud, settings: Settings, now: datetime) -> Minutes:
+    day = now.date() - timedelta(days=1)
+    [[present, first]] = query_rows(
+        cloud,
+        settings,
+        f"SELECT COUNT(DISTINCT IF(DATE(collected_at) = DATE '{day}', collected_at, NULL)), "  # noqa: S608 - ours
+        f"UNIX_SECONDS(MIN(collected_at)) FROM `{settings.dataset}.{settings.feed}` "
+        f"WHERE collected_at >= TIMESTAMP '{day - timedelta(days=1)} 00:00:00+00'",
+    )
+    midnight = datetime.combine(day, time(), UTC)
+    missed = MINUTES_OF_A_DAY if first is None else (to_time(first) - midnight) // timedelta(minutes=1)
+    expected = MINUTES_OF_A_DAY - min(max(missed, 0), MINUTES_OF_A_DAY)
+    return Minutes(day, int(present), expected)
+
+
+def _load_jobs(cloud: Cloud, settings: Settings, now: datetime) -> dict[str, int]:
+    """Whoever began them, and however they ended: failed ones count against the quota too."""
+    since = int((now - timedelta(days=1)).timestamp() * 1000)
+    jobs = pages(
+        cloud,
+        f"{cloud.endpoints.big_query}projects/{settings.project}/jobs",
+        "jobs",
+        allUsers="true",
+        projection="full",
+        minCreationTime=str(since),
+        maxResults="1000",
+        fields="nextPageToken,jobs(configuration/load/destinationTable)",
+    )
+    dataset = settings.dataset.rpartition(".")[2]
+    tables = (job.get("configuration", {}).get("load", {}).get("destinationTable", {}) for job in jobs)
+    return dict(Counter(table["tableId"] for table in tables if table.get("datasetId") == dataset))
+
+
+def _run(cloud: Cloud, settings: Settings) -> Run | None:
+    rows = query_rows(
+        cloud,
+        settings,
+        "SELECT UNIX_SECONDS(started_at), CAST(first_day AS STRING), CAST(last_day AS STRING), status, "  # noqa: S608
+        f"message, rows_loaded FROM `{settings.dataset}.batch_runs` ORDER BY started_at DESC LIMIT 1",
+    )
+    if not rows:
+        return None
+    [[started, first, last, status, message, loaded]] = rows
+    return Run(to_time(started), first, last, status, message or "", int(loaded or 0))
+
+
+def query_rows(cloud: Cloud, settings: Settings, sql: str) -> list[list[Any]]:
+    """Run a query; rows of texts and None, as REST has them. Raises RefusedError."""
+    answer = cloud.call(
+        "POST",
+        f"{cloud.endpoints.big_query}projects/{settings.project}/queries",
+        json={
+            "query": sql,
+            "useLegacySql": False,
+            "location": settings.region,
+            "timeoutMs": QUERY_MILLISECONDS,
+        },
+    )
+    if not answer.get("jobComplete", False):
+        raise RefusedError(0, "", f"the query is not done after {QUERY_MILLISECONDS // 1000} s")
+    return [[cell.get("v") for cell in row["f"]] for row in answer.get("rows", [])]
+
+
+def _dead_letters(cloud: Cloud, settings: Settings, now: datetime) -> int | None:
+    """Messages that wait, by Monitoring's newest point: a pull would hold them back."""
+    subscription = f"projects/{settings.project}/subscriptions/{DEAD_LETTERS}"
+    cloud.call("GET", f"{cloud.endpoints.pubsub}{subscription}")  # of one that is gone there are points still
+    asked = {
+        "filter": f'metric.type="{UNDELIVERED}" AND resource.labels.subscription_id="{DEAD_LETTERS}"',
+        "interval.startTime": (now - METRIC_WINDOW).isoformat(),
+        "interval.endTime": now.isoformat(),
+    }
+    url = f"{cloud.endpoints.monitoring}v3/projects/{settings.project}/timeSeries"
+    for series in pages(cloud, url, "timeSeries", **asked):
+        if points := series.get("points"):
+            return int(points[0]["value"]["int64Value"])  # the newest comes first
+    return None
+
+
+def _job(cloud: Cloud, settings: Settings, job: str) -> Job:
+    found = cloud.call("GET", job_url(cloud, settings, job))
+    attempted = found.get("lastAttemptTime")
+    return Job(
+        str(found.get("state", "ENABLED")),
+        datetime.fromisoformat(attempted) if attempted else None,
+        int(found.get("status", {}).get("code", 0)),
+    )
+
+
+def to_time(seconds: str) -> datetime:
+    return datetime.fromtimestamp(int(float(seconds)), UTC)

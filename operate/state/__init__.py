@@ -1,0 +1,1 @@
+"""Terraform's states of an environment: their bucket, their content, and the locks on them."""

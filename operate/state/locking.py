@@ -1,0 +1,116 @@
+"""The lock on a state: wait while another command holds it, name who does, release what a killed command left."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from cdk.settings import Settings
+from operate.cloud import Cloud
+from operate.errors import OperateError, when_stopped
+from operate.state.bucket import find_bucket
+from operate.state.lock_holders import Holder, find_holder, own_identity
+from operate.state.locks import Lock, find_lock
+from operate.state.state_files import find_write_time
+from operate.target import Target
+
+# How long a command waits for another one that holds the lock, and how often it looks.
+LOCK_SECONDS, POLL_SECONDS = 900.0, 5.0
+
+
+@dataclass(frozen=True)
+class Locking:
+    """The locks of one environment's states; `say` shows a line, `ask` returns what is typed."""
+
+    settings: Settings
+    cloud: Cloud
+    target: Target
+    say: Callable[[str], None]
+    ask: Callable[[str], str] = lambda _question: ""
+    environ: Mapping[str, str] = field(default_factory=dict)
+    lock_seconds: float = LOCK_SECONDS
+    sleep: Callable[[float], None] = time.sleep
+
+    def wait_until_free(self, stack: str) -> None:
+        """Return once nobody holds the lock. Raises OperateError where its holder ended, or takes too long."""
+        waited = 0.0
+        while lock := self._find(stack):
+            holder, unlock = self._holder(lock), self.target.make("unlock")
+            if holder.is_gone:
+                raise OperateError(
+                    f"the state of {stack} is locked by {lock}, which runs no more on this machine: run {unlock}, "
+                    "then this again"
+                )
+            if waited >= self.lock_seconds:
+                raise OperateError(
+                    f"the state of {stack} is locked by {lock}: wait until that is done; if it was killed, run "
+                    f"{unlock}, then this again"
+                )
+            if not waited:
+                why = (
+                    f" ({holder.why})"
+                    if holder.why
+                    else f"; if that was killed, press Ctrl-C and run {unlock}"
+                )
+                self.say(
+                    f"the state of {stack} is locked by {lock}{why}: waiting until that is done, for up to "
+                    f"{self.lock_seconds / 60:.0f} minutes"
+                )
+            with when_stopped("stopped while waiting for the lock: nothing was touched"):
+                self.sleep(POLL_SECONDS)
+            waited += POLL_SECONDS
+
+    def check_left(self, command: str, stack: str, status: int) -> None:
+        """Raise OperateError for a lock that is there after a command: its own, or that of one that came first."""
+        if (lock := self._find(stack)) is None:
+            return
+        holder = self._holder(lock)
+        if holder.why or lock.who != own_identity():
+            if status:
+                why = f" ({holder.why})" if holder.why else ""
+                raise OperateError(
+                    f"the state of {stack} is locked by {lock}{why}, which came first: wait until that is done, then "
+                    f"run this {command} again"
+                )
+            return  # this one was done before the other began
+        # Where Terraform was killed, cdktf says that all went well.
+        raise OperateError(
+            f"Terraform was ended before {command} was done and left the state of {stack} locked by {lock}: run "
+            f"{self.target.make('unlock')}, then this again"
+        )
+
+    def unlock(self) -> int:
+        """Release what a command that was killed had locked, once its ID is typed; there may be nothing locked.
+
+        Raises OperateError while the command that holds it still runs, as far as can be told.
+        """
+        stacks = (self.settings.stack, self.settings.bootstrap_stack)
+        locks = [lock for stack in stacks if (lock := self._find(stack))]
+        if not locks:
+            self.say(f"no state of {self.settings.environment} is locked")
+        for lock in locks:
+            self.say(f"the state of {lock.stack} was locked by {lock}")
+            if why := self._holder(lock).why:
+                raise OperateError(
+                    f"it stays locked: {why}; wait until that is done, or end it with Ctrl-C where it runs, then run "
+                    f"{self.target.make('unlock')} again"
+                )
+            if (
+                self.ask(f"If that command ended for certain, type the lock's ID {lock.id}: ").strip()
+                != lock.id
+            ):
+                self.say(f"it stays locked: the ID {lock.id} was not typed")
+                return 1
+            lock.release()
+            self.say(
+                f"it is released; what that command made is found by the next {self.target.make('deploy')}"
+            )
+        return 0
+
+    def _find(self, stack: str) -> Lock | None:
+        bucket = find_bucket(self.cloud.storage, self.settings)
+        return find_lock(bucket, stack) if bucket else None
+
+    def _holder(self, lock: Lock) -> Holder:
+        written = find_write_time(lock.blob.bucket, lock.stack)
+        return find_holder(lock, written, self.environ, datetime.now(UTC))

@@ -1,0 +1,41 @@
+"""Where an environment is deployed: to Google Cloud, or to the local environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from operate.cloud import RefusedError
+
+NOT_FOUND = 404
+
+
+@dataclass(frozen=True)
+class Target:
+    """An environment and where it is deployed; `local_folder` has its data on this machine, None in Google Cloud."""
+
+    environment: str
+    local_folder: Path | None = None
+
+    @classmethod
+    def of_environment(cls, environment: str, environ: Mapping[str, str]) -> "Target":
+        """Return the local environment if VLILLE_LOCAL is set (`python -m local cloud` sets it), else Google Cloud."""
+        return cls(environment, Path(".local") / environment if environ.get("VLILLE_LOCAL") else None)
+
+    def describe(self, project: str) -> str:
+        """The line that a command which changes something shows before it begins."""
+        kind = "this machine" if self.local_folder else "Google Cloud"
+        return f"environment: {self.environment}   project: {project}   target: {kind}"
+
+    def make(self, make_target: str, job: str = "") -> str:
+        """The command that a user types, in backticks."""
+        words = ["make", make_target, *([f"JOB={job}"] if job else []), f"ENV={self.environment}"]
+        return f"`{' '.join([*words, *(['TO=local'] if self.local_folder else [])])}`"
+
+
+def why(refused: RefusedError, target: Target) -> str:
+    """What a refused call means, and what to do."""
+    if refused.status == NOT_FOUND:
+        return f"not there: run {target.make('deploy')}"
+    if refused.disabled:
+        return f"its API is not enabled: run {target.make('bootstrap')}, then {target.make('deploy')}"
+    return f"cannot be asked ({refused}): mend that, then run this again"

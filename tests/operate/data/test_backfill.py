@@ -1,0 +1,213 @@
+"""Old files from a bucket into the archive, on the emulator; Dataproc answers as a test wants it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from google.cloud.storage import Client as StorageClient
+
+from cdk.settings import Settings
+from copier.moving import move_legacy
+from feed import Feed, unpack
+from local.data_plane.emulators import Emulators
+from operate.cloud import Cloud
+from operate.command_line import parse
+from operate.data.backfill import backfill
+from operate.errors import OperateError, StoppedError
+from operate.target import Target
+from tests.conftest import storage_client
+from tests.operate.conftest import Google
+
+CLOUD = Target("dev")
+ORIGINALS = {
+    "data___2023-10-26_22:50:00.json": b'{"records": [1]}',
+    "data___2023-10-27_22:50:00.json": b'{"records": [2]}',
+    "notes.txt": b"mine",
+}
+ARCHIVED = {
+    f"feed=vlille_ods/date=2023-10-{day}/hour=20/202310{day}T205000Z.json.gz": content
+    for day, content in ((26, b'{"records": [1]}'), (27, b'{"records": [2]}'))
+}
+TEMPLATE = {
+    "id": "rebuild-days",
+    "version": 4,
+    "parameters": [{"name": "FROM"}],
+    "placement": {"managedCluster": {"clusterName": "vlille-batch"}},
+    "jobs": [{"pysparkJob": {"args": ["--feed", "vlille_ogc", "--from", "yesterday", "--to", "yesterday"]}}],
+}
+
+
+@dataclass
+class Old:
+    """A bucket of originals beside a deployed environment."""
+
+    client: StorageClient
+    cloud: Cloud
+    settings: Settings
+    google: Google
+    feeds: list[Feed]
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def root(self) -> str:
+        return f"/dataproc/projects/{self.settings.project}/regions/{self.settings.region}"
+
+    @property
+    def source(self) -> str:
+        return f"{self.settings.project}-old"
+
+    def run(
+        self, *, ask: Callable[[str], bool] = lambda _: True, dry_run: bool = False, keep: bool = True
+    ) -> int:
+        self.said.clear()
+        return backfill(
+            self.cloud,
+            self.settings,
+            CLOUD,
+            self.feeds,
+            source=self.source,
+            keep=keep,
+            dry_run=dry_run,
+            ask=ask,
+            say=self.said.append,
+            pause=lambda _: None,
+        )
+
+    def held(self, bucket: str) -> dict[str, bytes]:
+        return {blob.name: unpack(blob.download_as_bytes()) for blob in self.client.list_blobs(bucket)}
+
+    @property
+    def archived(self) -> dict[str, bytes]:
+        return self.held(self.settings.bucket("archive"))
+
+
+@pytest.fixture
+def old(
+    emulators: Emulators, cloud: Cloud, settings: Settings, google: Google, feeds: dict[str, Feed]
+) -> Old:
+    client = storage_client(emulators, settings.project)
+    one = Old(client, cloud, settings, google, list(feeds.values()))
+    for bucket in (one.source, settings.bucket("archive")):
+        client.create_bucket(bucket)
+    for name, content in ORIGINALS.items():
+        client.bucket(one.source).blob(name).upload_from_string(content)
+    operation = f"GET {one.root}/operations/7"
+    google.queues = {
+        f"GET {one.root}/workflowTemplates/rebuild-days": [(200, TEMPLATE)] * 3,
+        f"POST {one.root}/workflowTemplates:instantiateInline": [
+            (200, {"name": f"{one.root.removeprefix('/dataproc/')}/operations/7"})
+        ]
+        * 3,
+        operation: [
+            (200, {"name": f"{one.root.removeprefix('/dataproc/')}/operations/7"}),
+            (200, {"done": True}),
+        ]
+        * 3,
+    }
+    return one
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("source", "bucket"), [("gs://old-files", "old-files"), ("gs://old-files/", "old-files"), ("old", "old")]
+)
+def test_a_source_is_a_bucket(source: str, bucket: str) -> None:
+    assert parse(["backfill", "--env", "dev", "--source", source]).source == bucket
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("", "no bucket: name that of the old files, such as SOURCE=gs://old-files"),
+        ("gs://", "no bucket: name that of the old files, such as SOURCE=gs://old-files"),
+        ("gs://old/2023", "gs://old/2023: expected a whole bucket, such as gs://old-files"),
+    ],
+)
+def test_another_source_is_refused(source: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["backfill", "--env", "dev", "--source", source])
+    assert expected in capsys.readouterr().err
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize(("dry_run", "status"), [(True, 0), (False, 1)])
+def test_nothing_is_done_before_it_is_agreed_to(old: Old, dry_run: bool, status: int) -> None:
+    assert old.run(dry_run=dry_run, ask=lambda _: False) == status
+    assert old.archived == {}
+    assert old.said[0] == "to archive   2 objects, 0.00 GiB: 2 under old names, 0 under today's"
+    assert any(line.startswith("cluster      4 minutes at $") for line in old.said)
+    assert not any("instantiate" in call for call in old.google.calls)
+
+
+@pytest.mark.emulator
+def test_archived_and_rebuilt_and_the_originals_stay(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert old.run() == 0
+    assert old.archived == ARCHIVED
+    assert old.held(old.source) == ORIGINALS
+    [_, (query, begun), *_] = old.google.asked
+    assert begun["jobs"][0]["pysparkJob"]["args"] == [
+        *("--feed", "vlille_ods", "--from", "2023-10-26", "--to", "2023-10-27"),
+    ]
+    assert "2 objects archived, 0 were already, 1 are left alone" in old.said[-2]
+    assert old.said[-1].startswith("vlille_ods: 2023-10-26 to 2023-10-27 rebuilt")
+    assert old.run() == 0
+    assert "0 objects archived, 2 were already" in old.said[-2]
+    assert old.google.asked[-3][0]["requestId"] == query["requestId"]  # the same work
+
+
+@pytest.mark.emulator
+def test_what_fails_is_gone_on_with(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_at_one(source: Any, *rest: Any, **options: Any) -> Any:
+        if "10-27" in source.name:
+            raise OSError("the line is down")
+        return move_legacy(source, *rest, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("copier.sweep.move_legacy", fail_at_one)
+        with pytest.raises(OperateError, match=r"1 objects failed, .*the line is down; run this again"):
+            old.run(keep=False)
+    assert ORIGINALS.items() <= old.held(old.source).items()
+    assert old.run(keep=False) == 0
+    assert (old.archived, list(old.held(old.source))) == (ARCHIVED, ["notes.txt"])
+    assert old.said[-1] == "2 originals deleted, each copy verified"
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("keep", [True, False])
+def test_ctrl_c_while_it_archives_loses_nothing(
+    old: Old, monkeypatch: pytest.MonkeyPatch, keep: bool
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("copier.sweep.move_legacy", stopping_at_one)
+        expected = (
+            "what is archived stays, and no table was changed; run this again: it goes on where it stopped"
+        )
+        with pytest.raises(StoppedError, match=expected):
+            old.run(keep=keep)
+    assert ORIGINALS.items() <= old.held(old.source).items()
+    assert old.run(keep=keep) == 0
+    assert old.archived == ARCHIVED
+
+
+@pytest.mark.emulator
+def test_ctrl_c_while_originals_go_is_gone_on_with(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert old.run() == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("copier.sweep.move_legacy", stopping_where_not_kept)
+        with pytest.raises(StoppedError, match="the days are rebuilt, and the originals that are left stay"):
+            old.run(keep=False)
+    assert "data___2023-10-27_22:50:00.json" in old.held(old.source)
+    assert old.run(keep=False) == 0
+    assert (old.archived, list(old.held(old.source))) == (ARCHIVED, ["notes.txt"])
+
+
+def stopping_at_one(source: Any, *rest: Any, **options: Any) -> Any:
+    if "10-27" in source.name:
+        raise KeyboardInterrupt
+    return move_legacy(source, *rest, **options)
+
+
+def stopping_where_not_kept(source: Any, *rest: Any, keep: bool, **options: Any) -> Any:
+    return (move_legacy if keep else stopping_at_one)(source, *rest, keep=keep, **options)

@@ -1,0 +1,119 @@
+"""The SQL prompt: what ends a statement, what is printed, what a mistake does."""
+
+import io
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from operate.data.prompt import MOST_ROWS, Answer, QueryRefusedError, render, run_prompt, split_statements
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    ("text", "statements", "rest"),
+    [
+        ("SELECT 1", [], "SELECT 1"),
+        ("SELECT 1;", ["SELECT 1"], ""),
+        ("SELECT 1; SELECT 2;\nSELECT", ["SELECT 1", "SELECT 2"], "\nSELECT"),
+        ("SELECT ';' AS a;", ["SELECT ';' AS a"], ""),
+        ("SELECT 'it\\'s;' ;", ["SELECT 'it\\'s;'"], ""),
+        ('SELECT """a;"b""";', ['SELECT """a;"b"""'], ""),
+        ("SELECT `a;b` FROM t; x", ["SELECT `a;b` FROM t"], " x"),
+        ("SELECT 1 -- not here; \n;", ["SELECT 1 -- not here;"], ""),
+        ("SELECT 1 /* ; \n ; */;", ["SELECT 1 /* ; \n ; */"], ""),
+        (";;", [], ""),
+        ("SELECT 'open; ", [], "SELECT 'open; "),
+    ],
+)
+def test_a_semicolon_ends_a_statement_but_in_texts_and_comments(
+    text: str, statements: list[str], rest: str
+) -> None:
+    found, left = split_statements(text)
+    if text.startswith("SELECT 'open"):  # a text without its end is not one yet: the next line may have it
+        found, left = split_statements(text + "' x;")
+        assert found == ["SELECT 'open; ' x"]
+        return
+    assert (found, left) == (statements, rest)
+
+
+@given(st.lists(st.text(alphabet="abc 1=*\n", min_size=1).map(str.strip).filter(bool)))
+def test_what_is_joined_by_semicolons_is_split_again(statements: list[str]) -> None:
+    assert split_statements(";".join([*statements, ""])) == (statements, "")
+
+
+class Numbers:
+    """Answers `n` with n rows, and refuses everything else."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def answer(self, sql: str) -> Answer:
+        self.asked.append(sql)
+        if not sql.isdigit():
+            raise QueryRefusedError(f"Syntax error: {sql}")
+        return Answer(["name", "n"], ((f"row {n}", str(n)) for n in range(int(sql))), "1 MiB billed")
+
+    def tables(self) -> list[str]:
+        return ["d.a", "d.b"]
+
+
+def lines(*texts: str) -> Callable[[str], str | None]:
+    left = iter(texts)
+    return lambda _shown: next(left, None)
+
+
+def test_statements_are_answered_and_a_mistake_ends_nothing() -> None:
+    database, out = Numbers(), io.StringIO()
+    assert run_prompt(database, lines(".tables", "nonsense;", "", "2", ";", "1"), out) == 1
+    assert database.asked == ["nonsense", "2", "1"]
+    assert out.getvalue() == (
+        "d.a\nd.b\n"
+        "error: Syntax error: nonsense\n"
+        "name  | n\n------+--\nrow 0 | 0\nrow 1 | 1\n(2 rows; 1 MiB billed)\n"
+        "name  | n\n------+--\nrow 0 | 0\n(1 row; 1 MiB billed)\n"
+    )
+
+
+def test_quit_ends_it_and_a_dot_is_explained() -> None:
+    database, out = Numbers(), io.StringIO()
+    assert run_prompt(database, lines(".hlp", ".quit", "1;"), out) == 0
+    assert database.asked == []
+    assert ".tables  lists tables and views" in out.getvalue()
+
+
+def test_ctrl_c_drops_what_was_typed_and_goes_on() -> None:
+    typed = iter(["SELECT", KeyboardInterrupt, "1;"])
+
+    def read(_shown: str) -> str | None:
+        found = next(typed, None)
+        if found is KeyboardInterrupt:
+            raise KeyboardInterrupt
+        return str(found) if found else None
+
+    database = Numbers()
+    assert run_prompt(database, read, io.StringIO()) == 0
+    assert database.asked == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([], "a | long name\n--+----------\n(0 rows)"),
+        (
+            [("x", "1"), (None, None)],
+            "a    | long name\n-----+----------\nx    |         1\nNULL |      NULL\n(2 rows)",
+        ),
+        ([("é\nè", "x")], "a   | long name\n----+----------\né⏎è | x\n(1 row)"),
+    ],
+)
+def test_a_result_is_a_table(rows: list[tuple[str | None, ...]], expected: str) -> None:
+    assert render(Answer(["a", "long name"], iter(rows))) == expected
+
+
+def test_a_long_result_is_cut_and_says_so() -> None:
+    found = render(Answer(["n"], ((str(n),) for n in range(MOST_ROWS + 1))))
+    assert found.endswith(f"\n(the first {MOST_ROWS} rows; `make export` writes a whole day)")
+    assert len(found.splitlines()) == MOST_ROWS + 3

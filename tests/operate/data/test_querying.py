@@ -1,0 +1,140 @@
+"""What `make sql` and `make export` read: rows of a run on this machine, each once; files of a day."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from google.cloud import bigquery
+
+from local.data_plane.emulators import start_emulators
+from local.data_plane.warehouse import Warehouse, open_warehouse
+from local.errors import LocalError
+from local.processes.supervisor import Supervisor
+from operate.data.prompt import QueryRefusedError
+from operate.data.querying import LocalDatabase, day_query, write_rows
+from tests.conftest import bigquery_client
+
+ROOT = Path(__file__).parents[3]
+BATCH = pa.record_batch(
+    {
+        "collected_at": pa.array([datetime(2026, 11, 24, 7, tzinfo=UTC)], pa.timestamp("us", "UTC")),
+        "name": ["CORMONTAIGNE, LILLE"],
+        "bikes": pa.array([None], pa.int64()),
+    }
+)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("day", "start", "end"),
+    [
+        (date(2026, 11, 24), "2026-11-23 23:00:00+00", "2026-11-24 23:00:00+00"),
+        (date(2026, 3, 29), "2026-03-28 23:00:00+00", "2026-03-29 22:00:00+00"),  # clocks go forward
+    ],
+)
+def test_a_day_is_the_local_one(day: date, start: str, end: str) -> None:
+    sql = day_query(day, ZoneInfo("Europe/Paris"))
+    assert f"collected_at >= TIMESTAMP '{start}' AND collected_at < TIMESTAMP '{end}'" in sql
+
+
+@pytest.mark.unit
+def test_rows_are_written_as_parquet(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "day.parquet"
+    assert write_rows(iter([BATCH, BATCH]), file, "parquet") == 2
+    assert pa.parquet.read_table(file).to_pylist() == [*BATCH.to_pylist(), *BATCH.to_pylist()]
+    assert [each.name for each in file.parent.iterdir()] == ["day.parquet"]
+
+
+@pytest.mark.unit
+def test_rows_are_written_as_csv(tmp_path: Path) -> None:
+    file = tmp_path / "day.csv"
+    assert write_rows(iter([BATCH]), file, "csv") == 1
+    assert file.read_text() == (
+        '"collected_at","name","bikes"\n2026-11-24 07:00:00.000000Z,"CORMONTAIGNE, LILLE",\n'
+    )
+
+
+@pytest.mark.unit
+def test_a_day_without_rows_or_with_a_fault_leaves_no_file(tmp_path: Path) -> None:
+    def broken() -> Iterator[pa.RecordBatch]:
+        yield BATCH
+        raise QueryRefusedError("quota")
+
+    assert write_rows(iter([]), tmp_path / "a.parquet", "parquet") == 0
+    with pytest.raises(QueryRefusedError):
+        write_rows(broken(), tmp_path / "a.parquet", "parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.unit
+def test_a_folder_without_data_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(LocalError, match="holds no data: `make demo` or `make up` collects some"),
+        open_warehouse(tmp_path, tmp_path),
+    ):
+        pass
+
+
+@pytest.fixture(scope="module")
+def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Warehouse, bigquery.Client]]:
+    """A table of which a day was replaced, as by the nightly rebuild, and a view; the emulator is running."""
+    folder = tmp_path_factory.mktemp("run's data") / "dev"
+    with Supervisor(folder / "processes.json") as supervisor:
+        urls = start_emulators(supervisor, folder, extensions=ROOT / ".cache")
+        client = bigquery_client(urls, "of-a-run")
+        for statement in (
+            "CREATE SCHEMA vlille; CREATE SCHEMA vlille_views",
+            "CREATE TABLE vlille.t (collected_at TIMESTAMP, name STRING, bikes INT64)",
+            "INSERT INTO vlille.t VALUES ('2026-11-24T07:00:00Z', 'a', 1), ('2026-11-24T07:01:00Z', 'a', NULL)",
+            "BEGIN TRANSACTION; DELETE FROM vlille.t WHERE TRUE;"
+            "INSERT INTO vlille.t VALUES ('2026-11-24T07:00:00Z', 'a', 1), ('2026-11-24T07:01:00Z', 'a', NULL);"
+            "COMMIT TRANSACTION",
+            "CREATE VIEW vlille_views.v AS SELECT name, COUNTIF(bikes IS NULL) AS unknown FROM vlille.t GROUP BY name",
+        ):
+            client.query(statement).result()
+        with open_warehouse(folder, ROOT / ".cache") as warehouse:
+            yield warehouse, client
+
+
+@pytest.mark.emulator
+def test_each_row_is_there_once_while_the_emulator_runs(rebuilt: tuple[Warehouse, bigquery.Client]) -> None:
+    database = LocalDatabase(rebuilt[0])
+    answer = database.answer("SELECT collected_at, name, bikes FROM vlille.t ORDER BY collected_at")
+    assert list(answer.columns) == ["collected_at", "name", "bikes"]
+    assert list(answer.rows) == [
+        ("2026-11-24 07:00:00+00", "a", "1"),
+        ("2026-11-24 07:01:00+00", "a", None),
+    ]
+    assert list(database.answer("SELECT * FROM v").rows) == [("a", "1")], "the views need no dataset's name"
+    assert list(database.answer("WITH n AS (SELECT 1 AS x) SELECT x FROM n").rows) == [("1",)]
+    assert {"vlille.t", "vlille_views.v"} <= set(database.tables())
+    batches = list(database.batches("SELECT bikes FROM `of-a-run.vlille.t` ORDER BY collected_at"))
+    assert [row["bikes"] for batch in batches for row in batch.to_pylist()] == [1, None]
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("DELETE FROM vlille.t WHERE TRUE", "the data is open for reading: one query is expected"),
+        ("SELECT 1; SELECT 2", "the data is open for reading: one query is expected"),
+        ("CREATE TABLE vlille.u AS SELECT 1 AS x", "the data is open for reading"),
+        ("SELECT * FROM absent", "Not found: Table of-a-run:vlille_views.absent"),
+        ("SELECT FROM WHERE", "Syntax error"),
+        ("SELECT nope FROM vlille.t", "nope"),
+    ],
+)
+def test_what_is_not_a_query_over_the_data_is_refused(
+    rebuilt: tuple[Warehouse, bigquery.Client], sql: str, told: str
+) -> None:
+    database = LocalDatabase(rebuilt[0])
+    with pytest.raises(QueryRefusedError, match=told):
+        database.answer(sql)
+    with pytest.raises(QueryRefusedError, match=told):
+        list(database.batches(sql))
+    assert [row.n for row in rebuilt[1].query("SELECT COUNT(*) AS n FROM vlille.t").result()] == [2]

@@ -1,0 +1,225 @@
+"""The batch as Dataproc takes it, waits for it and tells of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdk.settings import Settings
+from operate.cloud import Cloud
+from operate.data.rebuild import Batch, changed, failure, request_id
+from operate.errors import OperateError, StoppedError
+from operate.target import Target
+from tests.operate.conftest import Answer, Google, refusal
+
+DAYS = {date(2023, 10, 26), date(2023, 10, 27)}
+LOCAL = Target("dev", Path(".local/dev"))
+CLOUD = Target("dev")
+TEMPLATE: dict[str, Any] = {
+    "id": "rebuild-days",
+    "version": 4,
+    "parameters": [{"name": "FROM"}],
+    "placement": {"managedCluster": {"clusterName": "vlille-batch"}},
+    "jobs": [{"pysparkJob": {"args": ["--feed", "vlille_ogc", "--from", "yesterday", "--to", "yesterday"]}}],
+}
+
+
+def told(**metadata: Any) -> dict[str, Any]:
+    return {"done": True, "metadata": metadata}
+
+
+def steps(*nodes: dict[str, str]) -> dict[str, Any]:
+    return told(graph={"nodes": list(nodes)}, state="DONE")
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("operation", "expected"),
+    [
+        ({"done": True}, ""),
+        (steps({"stepId": "rebuild", "state": "COMPLETED"}), ""),
+        (told(createCluster={"done": True}, deleteCluster={"error": "busy"}), ""),
+        ({"done": True, "error": {"code": 13, "message": "no quota"}}, "no quota"),
+        ({"done": True, "error": {"code": 13}}, "no reason given"),
+        (
+            {"done": True, "error": {"code": 1, "message": "by ada"}},
+            "it was cancelled before its end (by ada)",
+        ),
+        (told(createCluster={"error": "no subnet"}), "no subnet"),
+        # Seen in 2018: a step that failed, and an operation without an error.
+        (
+            steps({"stepId": "rebuild", "state": "FAILED", "error": "Agent reports job failure."})
+            | {"response": {}},
+            "Agent reports job failure.",
+        ),
+        (steps({"stepId": "rebuild", "state": "FAILED"}), "step rebuild failed"),
+        (steps({"state": "FAILED", "error": "a\n"}) | {"error": {"code": 13, "message": "a"}}, "a"),
+    ],
+)
+def test_why_a_run_failed(operation: dict[str, Any], expected: str) -> None:
+    assert failure(operation) == expected
+
+
+@pytest.mark.unit
+def test_a_template_is_changed_in_a_copy() -> None:
+    once = changed(TEMPLATE, {"--feed": "trams", "--from": "2023-10-01"})
+    assert once["jobs"][0]["pysparkJob"]["args"][:4] == ["--feed", "trams", "--from", "2023-10-01"]
+    assert TEMPLATE["jobs"][0]["pysparkJob"]["args"][1] == "vlille_ogc"
+    assert once.keys() == {"placement", "jobs"}
+
+
+@pytest.mark.unit
+def test_the_same_work_has_the_same_request_id() -> None:
+    first = request_id(TEMPLATE, "2 100 0 0")
+    assert len(first) == 36
+    assert first == request_id(dict(reversed(TEMPLATE.items())), "2 100 0 0")
+    assert first != request_id(TEMPLATE, "3 150 0 0")
+    assert first != request_id(changed(TEMPLATE, {"--to": "2023-10-01"}), "2 100 0 0")
+
+
+@dataclass
+class Asked:
+    """A batch of which a test gives the answers of Dataproc, and what it said and waited."""
+
+    cloud: Cloud
+    settings: Settings
+    google: Google
+    said: list[str] = field(default_factory=list)
+    paused: list[float] = field(default_factory=list)
+
+    @property
+    def region(self) -> str:
+        return f"projects/{self.settings.project}/regions/{self.settings.region}"
+
+    def answers(self, *operations: Answer, begun: Answer | None = None) -> None:
+        """The template is there; its run is begun, and asked for as often as there are answers."""
+        root, name = f"/dataproc/{self.region}", f"{self.region}/operations/7"
+        self.google.queues = {
+            f"GET {root}/workflowTemplates/rebuild-days": [(200, TEMPLATE)],
+            f"POST {root}/workflowTemplates:instantiateInline": [begun or (200, {"name": name})],
+            f"GET /dataproc/{name}": list(operations),
+        }
+
+    def rebuild(self, target: Target = CLOUD, pause: Callable[[float], None] | None = None) -> str:
+        batch = Batch(
+            self.cloud, self.settings, target, "AGAIN", self.said.append, pause or self.paused.append
+        )
+        return batch.rebuild("vlille_ods", DAYS, "2 100 0 0")
+
+
+@pytest.fixture
+def asked(cloud: Cloud, settings: Settings, google: Google) -> Asked:
+    return Asked(cloud, settings, google)
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize(("target", "seconds"), [(CLOUD, 10.0), (LOCAL, 1.0)])
+def test_it_is_begun_once_and_asked_after_until_it_is_done(
+    asked: Asked, target: Target, seconds: float
+) -> None:
+    asked.answers((200, {"done": False}), (200, {"done": True, "response": {}}))
+    asked.rebuild(target)
+    assert asked.paused == [seconds, seconds]
+    [_, (query, once), *_] = asked.google.asked
+    assert once["jobs"][0]["pysparkJob"]["args"] == [
+        *("--feed", "vlille_ods", "--from", "2023-10-26", "--to", "2023-10-27"),
+    ]
+    assert query == {"requestId": [request_id(once, "2 100 0 0")]}
+    assert asked.said == [
+        "vlille_ods: 2023-10-26 to 2023-10-27 rebuilt; the table batch_runs has the account"
+    ]
+
+
+WHAT = "vlille_ods, 2023-10-26 to 2023-10-27,"
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize(
+    ("target", "begun", "operation", "expected"),
+    [
+        (
+            CLOUD,
+            refusal(409, "it runs"),
+            None,
+            f"{WHAT} is being rebuilt already (it runs): AGAIN",
+        ),
+        (
+            LOCAL,
+            refusal(404, "no"),
+            None,
+            f"{WHAT} is archived and not rebuilt: not there: run `make deploy ENV=dev TO=local`",
+        ),
+        (
+            CLOUD,
+            None,
+            (200, {"done": True, "error": {"code": 13, "message": "no quota"}}),
+            f"{WHAT} is archived and not rebuilt: no quota\n`make logs JOB=batch ENV=dev` says more; AGAIN",
+        ),
+        (CLOUD, None, refusal(404, "no"), f"{WHAT} is archived, and what ran its rebuild is gone: AGAIN"),
+        (
+            CLOUD,
+            None,
+            refusal(403, "not you"),
+            f"{WHAT} is archived, and its rebuild, which may go on, cannot be asked after (403 not you): AGAIN",
+        ),
+    ],
+)
+def test_what_is_in_the_way_is_told(
+    asked: Asked, target: Target, begun: Answer | None, operation: Answer | None, expected: str
+) -> None:
+    asked.answers(*filter(None, [operation]), begun=begun)
+    with pytest.raises(OperateError) as told_of:
+        asked.rebuild(target)
+    assert str(told_of.value) == expected
+
+
+@pytest.mark.emulator
+def test_a_cluster_that_is_left_is_told_in_the_end(asked: Asked) -> None:
+    asked.answers((200, told(deleteCluster={"error": "busy"})))
+    assert asked.rebuild() == (
+        f"{WHAT} is rebuilt, and its cluster is left (busy): `make orphans ENV=dev` has the command that deletes it"
+    )
+
+
+@pytest.mark.emulator
+def test_a_machine_that_is_ended_meanwhile_is_told(asked: Asked) -> None:
+    asked.answers()
+    with pytest.raises(OperateError, match="what ran its rebuild is gone: AGAIN"):
+        asked.rebuild(LOCAL, pause=lambda _: asked.google.close())
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize(
+    ("target", "where"),
+    [
+        (LOCAL, "here (`make down ENV=dev` would end it)"),
+        (CLOUD, "in Google Cloud ({region}/operations/7)"),
+    ],
+)
+def test_ctrl_c_says_what_goes_on(asked: Asked, target: Target, where: str) -> None:
+    def stop(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    asked.answers()
+    with pytest.raises(StoppedError) as stopped:
+        asked.rebuild(target, pause=stop)
+    assert str(stopped.value) == (
+        f"the rebuild of {WHAT} goes on {where.format(region=asked.region)}; run this again to wait for it, "
+        "or see batch_runs"
+    )
+
+
+@pytest.mark.unit
+def test_old_files_of_a_feed_are_no_reason_to_rebuild_gbfs_systems() -> None:
+    [job] = TEMPLATE["jobs"]
+    packs = {
+        "stepId": "rebuild-gbfs",
+        "prerequisiteStepIds": ["rebuild"],
+        "pysparkJob": {"args": ["--feed", "gbfs"]},
+    }
+    both = TEMPLATE | {"jobs": [{"stepId": "rebuild", **job}, packs]}
+    once = changed(both, {"--from": "2023-10-01"})
+    assert [each["stepId"] for each in once["jobs"]] == ["rebuild"]

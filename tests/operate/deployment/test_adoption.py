@@ -1,0 +1,268 @@
+"""What is there though no state knows it: how each type is asked for, and what an import is told."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from cdk.settings import Settings
+from operate.cloud import Cloud, CredentialsError
+from operate.deployment.adoption import AUTHORIZATION, KNOWN, LISTED, adoptable, as_variable
+from operate.errors import OperateError
+from tests.cdk.test_stack import SNAPSHOTS
+from tests.operate.conftest import Google, refusal
+
+pytestmark = pytest.mark.emulator
+
+WHERE = {"location": "r", "region": "r"}
+# Type, arguments, what is asked, and the ID that the provider's import takes, both below the project's name.
+CASES: list[tuple[str, dict[str, str], str, str]] = [
+    ("google_storage_bucket", {"name": "b1"}, "/storage/b/b1", "b1"),
+    (
+        "google_monitoring_custom_service",
+        {"service_id": "s"},
+        "/monitoring/v3/projects/PROJECT/services/s",
+        "projects/PROJECT/services/s",
+    ),
+    (
+        "google_monitoring_slo",
+        {"service": "s", "slo_id": "o"},
+        "/monitoring/v3/projects/PROJECT/services/s/serviceLevelObjectives/o",
+        "projects/PROJECT/services/s/serviceLevelObjectives/o",
+    ),
+    (
+        "google_bigquery_dataset",
+        {"dataset_id": "d"},
+        "/big_query/projects/PROJECT/datasets/d",
+        "projects/PROJECT/datasets/d",
+    ),
+    (
+        "google_bigquery_table",
+        {"dataset_id": "d", "table_id": "t"},
+        "/big_query/projects/PROJECT/datasets/d/tables/t",
+        "projects/PROJECT/datasets/d/tables/t",
+    ),
+    ("google_pubsub_topic", {"name": "t"}, "/pubsub/projects/PROJECT/topics/t", "projects/PROJECT/topics/t"),
+    (
+        "google_pubsub_subscription",
+        {"name": "s"},
+        "/pubsub/projects/PROJECT/subscriptions/s",
+        "projects/PROJECT/subscriptions/s",
+    ),
+    (
+        "google_service_account",
+        {"account_id": "a"},
+        "/iam/projects/PROJECT/serviceAccounts/a@PROJECT.iam.gserviceaccount.com",
+        "projects/PROJECT/serviceAccounts/a@PROJECT.iam.gserviceaccount.com",
+    ),
+    (
+        "google_project_iam_custom_role",
+        {"role_id": "r"},
+        "/iam/projects/PROJECT/roles/r",
+        "projects/PROJECT/roles/r",
+    ),
+    (
+        "google_artifact_registry_repository",
+        {"repository_id": "x"},
+        "/artifact_registry/projects/PROJECT/locations/r/repositories/x",
+        "projects/PROJECT/locations/r/repositories/x",
+    ),
+    (
+        "google_cloud_scheduler_job",
+        {"name": "j"},
+        "/cloud_scheduler/projects/PROJECT/locations/r/jobs/j",
+        "projects/PROJECT/locations/r/jobs/j",
+    ),
+    (
+        "google_cloudfunctions2_function",
+        {"name": "f"},
+        "/cloudfunctions2/projects/PROJECT/locations/r/functions/f",
+        "projects/PROJECT/locations/r/functions/f",
+    ),
+    (
+        "google_cloud_run_v2_service",
+        {"name": "s"},
+        "/cloud_run_v2/projects/PROJECT/locations/r/services/s",
+        "projects/PROJECT/locations/r/services/s",
+    ),
+    (
+        "google_compute_network",
+        {"name": "n"},
+        "/compute/projects/PROJECT/global/networks/n",
+        "projects/PROJECT/global/networks/n",
+    ),
+    (
+        "google_compute_subnetwork",
+        {"name": "n"},
+        "/compute/projects/PROJECT/regions/r/subnetworks/n",
+        "projects/PROJECT/regions/r/subnetworks/n",
+    ),
+    (
+        "google_compute_firewall",
+        {"name": "n"},
+        "/compute/projects/PROJECT/global/firewalls/n",
+        "projects/PROJECT/global/firewalls/n",
+    ),
+    (
+        "google_dataproc_workflow_template",
+        {"name": "w"},
+        "/dataproc/projects/PROJECT/regions/r/workflowTemplates/w",
+        "projects/PROJECT/locations/r/workflowTemplates/w",
+    ),
+    (
+        "google_iam_workload_identity_pool",
+        {"workload_identity_pool_id": "p"},
+        "/v1/projects/PROJECT/locations/global/workloadIdentityPools/p",
+        "projects/PROJECT/locations/global/workloadIdentityPools/p",
+    ),
+    (
+        "google_iam_workload_identity_pool_provider",
+        {"workload_identity_pool_id": "p", "workload_identity_pool_provider_id": "q"},
+        "/v1/projects/PROJECT/locations/global/workloadIdentityPools/p/providers/q",
+        "projects/PROJECT/locations/global/workloadIdentityPools/p/providers/q",
+    ),
+]
+
+
+def stack_of(kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {"resource": {kind: {"it": dict(arguments)}}}
+
+
+@pytest.mark.parametrize(("kind", "arguments", "asked", "imported"), CASES, ids=[case[0] for case in CASES])
+def test_what_is_there_is_imported(
+    google: Google,
+    cloud: Cloud,
+    settings: Settings,
+    *,
+    kind: str,
+    arguments: dict[str, str],
+    asked: str,
+    imported: str,
+) -> None:
+    project = settings.project
+    google.answers[f"GET {asked.replace('PROJECT', project)}"] = 200, {}
+    stack = stack_of(kind, WHERE | arguments)
+    assert adoptable(cloud, project, stack, ()) == {f"{kind}.it": imported.replace("PROJECT", project)}
+    assert adoptable(cloud, project, stack, {f"{kind}.it"}) == {}  # a state knows it
+    google.answers[f"GET {asked.replace('PROJECT', project)}"] = refusal(404, "not there")
+    assert adoptable(cloud, project, stack, ()) == {}
+
+
+def test_every_type_has_its_case() -> None:
+    assert {kind for kind, *_ in CASES} == KNOWN.keys()
+
+
+def test_every_type_of_the_stacks_is_known_or_needs_no_adoption() -> None:
+    """What is left out is made again without harm, or lies in the state alone."""
+    stacks = [json.loads(file.read_text()) for file in SNAPSHOTS.glob("*.json")]
+    kinds = {kind for stack in stacks for kind in stack["resource"]}
+    left_out = {kind for kind in kinds - KNOWN.keys() - LISTED.keys() if "_iam_" not in kind}
+    made_again = {"google_project_service", "google_storage_bucket_object", "terraform_data"}
+    assert left_out == {*made_again, AUTHORIZATION}
+
+
+@pytest.mark.parametrize(
+    ("authorized", "is_known", "is_refused"),
+    [("views", False, True), ("views", True, False), ("other", False, False), (None, False, False)],
+)
+def test_an_authorization_that_no_state_knows_is_refused(
+    google: Google,
+    cloud: Cloud,
+    settings: Settings,
+    *,
+    authorized: str | None,
+    is_known: bool,
+    is_refused: bool,
+) -> None:
+    """The provider creates no second one and imports none, so the deploy would fail with its error each time."""
+    reference = {
+        "dataset": {"project_id": settings.project, "dataset_id": "${google_bigquery_dataset.v.dataset_id}"}
+    }
+    stack = stack_of(AUTHORIZATION, {"dataset_id": "tables", "dataset": reference})
+    stack["resource"]["google_bigquery_dataset"] = {"v": {"dataset_id": "views"}}
+    entries: list[dict[str, Any]] = [{"role": "OWNER", "specialGroup": "projectOwners"}]
+    if authorized:
+        entries.append({"dataset": {"dataset": {"projectId": settings.project, "datasetId": authorized}}})
+    google.answers[f"GET /big_query/projects/{settings.project}/datasets/tables"] = 200, {"access": entries}
+    google.answers[f"GET /big_query/projects/{settings.project}/datasets/views"] = refusal(404, "not there")
+    known = {f"{AUTHORIZATION}.it"} if is_known else set[str]()
+    if is_refused:
+        with pytest.raises(OperateError, match=r"dataset tables authorizes views already, .* remove it"):
+            adoptable(cloud, settings.project, stack, known)
+    else:
+        assert adoptable(cloud, settings.project, stack, known) == {}
+
+
+@pytest.mark.parametrize(("kind", "collection"), LISTED.items())
+def test_what_the_server_names_is_known_by_its_display_name(
+    google: Google, cloud: Cloud, settings: Settings, *, kind: str, collection: str
+) -> None:
+    """Made twice it would be there twice: nothing refuses a second one."""
+    parent = f"projects/{settings.project}/{collection}"
+    listed = [
+        {"name": f"{parent}/1", "displayName": "other"},
+        {"name": f"{parent}/2", "displayName": "vlille: silent"},
+    ]
+    google.answers[f"GET /monitoring/v3/{parent}"] = 200, {collection: listed}
+    found = adoptable(cloud, settings.project, stack_of(kind, {"display_name": "vlille: silent"}), ())
+    assert found == {f"{kind}.it": f"{parent}/2"}
+    assert adoptable(cloud, settings.project, stack_of(kind, {"display_name": "vlille: none"}), ()) == {}
+
+
+@pytest.mark.parametrize("there", [{"deleted": True}, {"state": "DELETED"}])
+def test_what_is_deleted_is_not_adopted(
+    google: Google, cloud: Cloud, settings: Settings, there: dict[str, Any]
+) -> None:
+    google.answers[f"GET /iam/projects/{settings.project}/roles/r"] = 200, there
+    assert (
+        adoptable(cloud, settings.project, stack_of("google_project_iam_custom_role", {"role_id": "r"}), ())
+        == {}
+    )
+
+
+def test_what_failed_to_be_made_is_not_adopted_but_told(
+    google: Google, cloud: Cloud, settings: Settings
+) -> None:
+    path = f"projects/{settings.project}/locations/r/functions/f"
+    google.answers[f"GET /cloudfunctions2/{path}"] = 200, {"state": "FAILED"}
+    stack = stack_of("google_cloudfunctions2_function", {"name": "f", "location": "r"})
+    with pytest.raises(OperateError, match=f"^{path} is there and failed to be made.*delete it"):
+        adoptable(cloud, settings.project, stack, ())
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "text"),
+    [
+        (500, OperateError, "google_pubsub_topic t cannot be looked up"),
+        (401, CredentialsError, "credentials"),
+    ],
+)
+def test_a_service_that_does_not_tell_ends_it(
+    google: Google, cloud: Cloud, settings: Settings, *, status: int, error: type[Exception], text: str
+) -> None:
+    google.answers[f"GET /pubsub/projects/{settings.project}/topics/t"] = refusal(status, "no")
+    with pytest.raises(error, match=text):
+        adoptable(cloud, settings.project, stack_of("google_pubsub_topic", {"name": "t"}), ())
+
+
+def test_names_that_lie_in_other_resources_are_followed(
+    google: Google, cloud: Cloud, settings: Settings
+) -> None:
+    dataset, table = "${google_bigquery_dataset.set.dataset_id}", "projects/PROJECT/datasets/vlille/tables/t"
+    stack = {
+        "resource": {
+            "google_bigquery_dataset": {"set": {"dataset_id": "vlille"}},
+            "google_bigquery_table": {"it": {"dataset_id": dataset, "table_id": "t"}},
+        }
+    }
+    table = table.replace("PROJECT", settings.project)
+    google.answers[f"GET /big_query/{table}"] = 200, {}
+    assert adoptable(cloud, settings.project, stack, ()) == {"google_bigquery_table.it": table}
+
+
+def test_the_synthesis_is_told_by_stack_and_address() -> None:
+    assert as_variable("vlille-dev", {}) == {}
+    assert json.loads(as_variable("vlille-dev", {"a.b": "id"})["VLILLE_ADOPT"]) == {
+        "vlille-dev": {"a.b": "id"}
+    }

@@ -1,0 +1,188 @@
+"""A plan that is kept, and applied as it is: with Terraform replaced by a note of what it was asked."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from cdk.settings import Settings
+from operate.cloud import Cloud
+from operate.deployment.deployer import Deployer
+from operate.errors import OperateError
+from operate.state.bucket import make_bucket
+from operate.state.locking import Locking
+from operate.target import Target
+from tests.operate.conftest import NUMBER, Google
+
+pytestmark = pytest.mark.emulator
+
+OLD = {"bucket": "{bucket}", "name": "collector/collector-1.zip", "source": "assets/upload/1/collector-1.zip"}
+
+
+class Terraform:
+    """Keeps a plan, tells its JSON, and ends a command with the status that a test gives."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+        self.plan: dict[str, Any] = {"resource_changes": []}
+        self.status: dict[str, int] = {}
+        self.keeps_plan = True
+
+    def synthesize(self, _stack: str, _variables: Mapping[str, str]) -> dict[str, Any]:
+        self.asked.append(["synthesize"])
+        return {}
+
+    def run(self, _words: Sequence[str]) -> int:
+        raise AssertionError("cdktf has no part in this")
+
+    def terraform(self, stack: str, words: Sequence[str], output: Path | None = None) -> int:
+        assert stack == "vlille-dev"
+        self.asked.append([Path(word).name if word.startswith("/") else word for word in words])
+        kept = [word.removeprefix("-out=") for word in words if word.startswith("-out=")]
+        if kept and self.keeps_plan:
+            Path(kept[0]).write_bytes(b"PK")
+        if output:
+            with output.open("a") as file:
+                file.write(json.dumps(self.plan) if words[0] == "show" else f"{words[0]} printed\n")
+        return self.status.get(words[0], 0)
+
+
+@pytest.fixture
+def terraform() -> Terraform:
+    return Terraform()
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def deployer(
+    cloud: Cloud, settings: Settings, terraform: Terraform, said: list[str], tmp_path: Path
+) -> Deployer:
+    make_bucket(cloud.storage, settings, NUMBER)
+    locking = Locking(settings, cloud, Target("dev"), said.append, lock_seconds=0)
+    return Deployer(settings, cloud, terraform, locking, said.append, plans=tmp_path)
+
+
+def replaced(before: Mapping[str, Any], *actions: str) -> dict[str, Any]:
+    change = {"actions": list(actions or ("create", "delete")), "before": dict(before), "after": {}}
+    return {"type": "google_storage_bucket_object", "address": "o", "change": change}
+
+
+@pytest.fixture
+def put(google: Google, settings: Settings) -> str:
+    """Put the deployed artifact into a bucket, and return the bucket's name."""
+    bucket = f"{settings.project}-artifacts"
+    requests.post(f"{google.emulator_url}/storage/v1/b", json={"name": bucket}, timeout=30).raise_for_status()
+    url = f"{google.emulator_url}/upload/storage/v1/b/{bucket}/o"
+    query = {"uploadType": "media", "name": OLD["name"]}
+    requests.post(url, params=query, data=b"PK old", timeout=30).raise_for_status()
+    return bucket
+
+
+def test_a_plan_is_kept_with_its_json_and_without_a_lock(deployer: Deployer, terraform: Terraform) -> None:
+    (deployer.kept.folder / "before").mkdir(parents=True)
+    (deployer.kept.folder / "review.md").write_text("of an older plan")
+    assert deployer.plan() == 0
+    assert terraform.asked == [
+        ["synthesize"],
+        ["init", "-input=false", "-reconfigure", "-no-color"],
+        ["plan", "-input=false", "-lock=false", "-no-color", f"-out={deployer.kept.plan}"],
+        ["show", "-json", "plan"],
+    ]
+    assert json.loads(deployer.kept.json.read_text()) == terraform.plan
+    assert deployer.kept.log.read_text() == "init printed\nplan printed\n"
+    assert sorted(file.name for file in deployer.kept.folder.iterdir()) == [
+        "plan",
+        "plan.json",
+        "terraform.log",
+    ]
+    assert deployer.kept.folder.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("command", ["init", "plan", "show"])
+@pytest.mark.parametrize("keeps", [True, False])
+def test_what_fails_is_told_and_nothing_older_is_left(
+    deployer: Deployer, terraform: Terraform, said: list[str], command: str, *, keeps: bool
+) -> None:
+    deployer.plan()
+    terraform.status, terraform.keeps_plan = {command: 1}, keeps
+    if command == "show" and not keeps:
+        terraform.status = {"plan": 1}
+    assert deployer.plan() == 1
+    assert said[-1].startswith(
+        "there is no plan of vlille-dev that could be applied; what Terraform printed: "
+    )
+    # Terraform keeps a plan that failed half-way, and its JSON says so.
+    assert deployer.kept.json.exists() is (keeps and command != "init")
+
+
+def test_what_is_deployed_and_goes_lies_beside_the_plan(
+    deployer: Deployer, terraform: Terraform, said: list[str], put: str
+) -> None:
+    old = OLD | {"bucket": put}
+    terraform.plan = {
+        "resource_changes": [
+            replaced(old),
+            replaced(old | {"source": "../outside"}),
+            replaced(old | {"source": "/tmp/outside"}),
+            replaced(old | {"source": None}),
+            replaced(old | {"name": "collector/gone.zip", "source": "assets/gone.zip"}),
+            replaced(old | {"source": "assets/stays.zip"}, "update"),
+            {
+                "type": "google_pubsub_topic",
+                "address": "t",
+                "change": {"actions": ["create"], "before": None},
+            },
+        ]
+    }
+    assert deployer.plan() == 0
+    files = [file for file in deployer.kept.before.rglob("*") if file.is_file()]
+    assert [(str(file.relative_to(deployer.kept.before)), file.read_bytes()) for file in files] == [
+        (OLD["source"], b"PK old")
+    ]
+    assert len(said) == 2
+    assert said[1].startswith("the deployed collector/gone.zip cannot be compared: 404 ")
+
+
+def test_the_kept_plan_is_applied_once(deployer: Deployer, terraform: Terraform) -> None:
+    deployer.plan()
+    terraform.asked.clear()
+    assert deployer.apply() == 0
+    assert terraform.asked == [["apply", "-input=false", "-no-color", "plan"]]
+    with pytest.raises(
+        OperateError, match=r"^there is no plan of vlille-dev: run `make plan ENV=dev` first$"
+    ):
+        deployer.apply()
+
+
+def test_a_plan_whose_apply_failed_stays_to_be_looked_at(deployer: Deployer, terraform: Terraform) -> None:
+    deployer.plan()
+    terraform.status = {"apply": 1}
+    assert deployer.apply() == 1
+    assert deployer.kept.plan.exists()
+
+
+def test_what_is_locked_is_not_applied_and_may_be_planned(
+    google: Google, deployer: Deployer, terraform: Terraform, settings: Settings
+) -> None:
+    url = f"{google.emulator_url}/upload/storage/v1/b/{settings.bucket('tfstate')}/o"
+    query = {"uploadType": "media", "name": "vlille-dev/default.tflock"}
+    lock = {"Operation": "OperationTypeApply", "Who": "ada@laptop", "Created": "2026-11-25T21:38:53Z"}
+    requests.post(url, params=query, data=json.dumps(lock), timeout=30).raise_for_status()
+    assert deployer.plan() == 0
+    terraform.asked.clear()
+    with pytest.raises(OperateError, match=r"is locked by ada@laptop .* run `make unlock ENV=dev`"):
+        deployer.apply()
+    assert terraform.asked == []
+
+
+def test_here_is_named_in_what_to_do(deployer: Deployer) -> None:
+    with pytest.raises(OperateError, match=r"run `make plan ENV=dev TO=local` first"):
+        replace(deployer, local_folder=Path(".local/dev")).apply()

@@ -1,0 +1,89 @@
+"""A frozen, a dead and a moved feed are each named, although responses come."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from feed import Feed
+from operate.health.content import Content, common_columns, judge_content
+from operate.health.observation import Unanswered
+from operate.target import Target
+
+pytestmark = pytest.mark.unit
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+WELL = Content(60, NOON, NOON - timedelta(minutes=3), (), 212, 120)
+PLACE = Target("dev")
+
+
+@pytest.fixture
+def ogc(feeds: dict[str, Feed]) -> Feed:
+    return feeds["vlille_ogc"]
+
+
+def test_all_is_well(ogc: Feed) -> None:
+    assert [str(line) for line in judge_content(WELL, ogc, PLACE)] == [
+        "ok     freshness     a station reported 3 min before the newest rows",
+        "ok     changes       212 stations changed within 120 minutes",
+        "ok     columns       every common column has values",
+        "ok     quarantine    nothing in the last hour",
+    ]
+
+
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    (
+        {"newest_report": NOON - timedelta(minutes=120)},
+        "freshness",
+        "a station reported 120 min before the newest rows, fewer than 120 are well",
+    ),
+    ({"newest_report": None}, "freshness", "no station says when it last reported"),
+    ({"changed": 0}, "changes", "0 stations changed within 120 minutes: the API repeats itself"),
+    ({"changed": 0, "minutes": 108}, "changes", "0 stations changed within 108 minutes: the API repeats"),
+    (
+        {"lost": ("num_bikes_available",)},
+        "columns",
+        "no value of num_bikes_available (nb_velos_dispo) in the last hour: the API's fields changed",
+    ),
+    (
+        {"quarantined": {("response", "html"): 3}},
+        "quarantine",
+        "3 responses (html) in the last hour: the table quarantine has them",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "what", "sentence"), WRONG)
+def test_what_is_wrong_is_named(ogc: Feed, change: dict[str, Any], what: str, sentence: str) -> None:
+    wrong = [line for line in judge_content(replace(WELL, **change), ogc, PLACE) if line.wrong]
+    assert [line.what for line in wrong] == [what]
+    assert wrong[0].found.startswith(sentence)
+
+
+RIGHT: list[dict[str, Any]] = [
+    {"newest_report": NOON - timedelta(minutes=119)},
+    {"changed": 0, "minutes": 107},
+    {"changed": None},
+    {"quarantined": {("response", "html"): 2, ("record", "missing_key"): 7, ("value", "implausible"): 60}},
+]
+
+
+@pytest.mark.parametrize("change", RIGHT)
+def test_what_may_happen_is_well(ogc: Feed, change: dict[str, Any]) -> None:
+    assert [line for line in judge_content(replace(WELL, **change), ogc, PLACE) if line.wrong] == []
+
+
+def test_without_rows_only_the_quarantine_is_told_of(ogc: Feed) -> None:
+    dead = Content(0, quarantined={("response", "html"): 60})
+    assert [(line.what, line.wrong) for line in judge_content(dead, ogc, PLACE)] == [("quarantine", True)]
+
+
+def test_what_cannot_be_asked_is_wrong(ogc: Feed) -> None:
+    (line,) = judge_content(Unanswered("not there: run `make deploy ENV=dev`"), ogc, PLACE)
+    assert str(line) == "WRONG  content       not there: run `make deploy ENV=dev`"
+
+
+def test_common_columns_are_those_that_the_feed_maps(ogc: Feed) -> None:
+    assert common_columns(ogc)["is_operational"] == "etat"
+    assert common_columns(ogc)["num_bikes_available"] == "nb_velos_dispo"

@@ -1,0 +1,263 @@
+"""What is said of what a system tells of itself: facts in, sentences out."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdk.settings import load_environments
+from operate.cloud import RefusedError
+from operate.health.observation import Facts, Job, Landing, Minutes, Run, Unanswered
+from operate.health.smoke import judge
+from operate.target import Target, why
+from tests.conftest import ENVIRONMENTS
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[3]
+DEV = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]  # silent after 15 minutes
+NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
+CLOUD = Target("dev")
+NIGHT = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
+GONE = Unanswered("not there: run `make deploy ENV=dev`")
+
+
+def ago(minutes: float) -> datetime:
+    return NOW - timedelta(minutes=minutes)
+
+
+JOBS: dict[str, Job | Unanswered] = {
+    "collect": Job("ENABLED", ago(0.5)),
+    "copy": Job("ENABLED", ago(1)),
+    "batch": Job("ENABLED", NIGHT),
+}
+RUN = Run(NIGHT + timedelta(minutes=2), "2026-11-23", "2026-11-23", "succeeded", "", 416_160)
+WELL = Facts(
+    landing=Landing(ago(9), ago(0.5)),
+    archived=ago(10),
+    row=ago(1.5),
+    dead_letters=0,
+    jobs=JOBS,
+    run=RUN,
+    minutes=Minutes(date(2026, 11, 23), 1_438, 1_440),
+    load_jobs={"vlille_ogc": 1_440, "quarantine": 3, "vlille_ogc_staging_1": 1},
+)
+
+
+def test_all_is_well() -> None:
+    assert [str(line) for line in judge(WELL, DEV, CLOUD, NOW)] == [
+        "ok     objects       newest of 2026-11-24 12:00 UTC, 0 min ago",
+        "ok     archive       newest of 2026-11-24 11:50 UTC; the oldest to be moved waits for 9 min",
+        "ok     rows          newest of 2026-11-24 11:59 UTC, 1 min ago",
+        "ok     minutes       1,438 of 1,440 on 2026-11-23",
+        "ok     load jobs     1,440 into vlille_ogc, 3 into quarantine in 24 hours, of 1,500 each",
+        "ok     dead letters  none",
+        "ok     job collect   enabled, last tried 0 min ago",
+        "ok     job copy      enabled, last tried 1 min ago",
+        "ok     job batch     enabled, last tried 570 min ago",
+        "ok     last batch    succeeded, 2026-11-24 02:32 UTC: 2026-11-23, 416,160 rows",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "what", "found"),
+    [
+        # What landed may have been archived already, and a clock may be ahead.
+        ({"landing": Landing()}, "objects", "newest of 2026-11-24 11:50 UTC, 10 min ago"),
+        ({"landing": Landing(ago(-1), ago(-1))}, "objects", "newest of 2026-11-24 12:01 UTC, 0 min ago"),
+        ({"landing": Landing(ago(14.9), ago(14.9))}, "objects", "newest of 2026-11-24 11:50 UTC, 10 min ago"),
+        ({"landing": Landing()}, "archive", "newest of 2026-11-24 11:50 UTC; nothing waits"),
+        ({"archived": None}, "archive", "nothing yet; the oldest to be moved waits for 9 min"),
+        # Two sweeps of ten minutes and the fifteen that are no alert.
+        (
+            {"landing": Landing(ago(35.5), ago(1))},
+            "archive",
+            "newest of 2026-11-24 11:50 UTC; the oldest to be moved waits for 35 min",
+        ),
+        (
+            {"minutes": Minutes(date(2026, 11, 23), 713, 720)},
+            "minutes",
+            "713 of 720 on 2026-11-23",
+        ),
+        (
+            {"minutes": Minutes(date(2026, 11, 23), 0, 0)},
+            "minutes",
+            "none expected on 2026-11-23: collecting began after it",
+        ),
+        (
+            {"load_jobs": {}},
+            "load jobs",
+            "0 into vlille_ogc, 0 into quarantine in 24 hours, of 1,500 each",
+        ),
+        ({"dead_letters": None}, "dead letters", "Monitoring tells of none"),
+        ({"jobs": JOBS | {"batch": Job("ENABLED")}, "run": None}, "last batch", "none has ended yet"),
+        ({"jobs": JOBS | {"batch": Job("ENABLED")}}, "job batch", "enabled, not tried yet"),
+        # A batch that was started may take its time.
+        (
+            {"jobs": JOBS | {"batch": Job("ENABLED", ago(59))}, "run": None},
+            "last batch",
+            "none has ended yet",
+        ),
+        (
+            {"run": replace(RUN, status="nothing_archived", rows=0, first_day="2026-11-22")},
+            "last batch",
+            "nothing archived, 2026-11-24 02:32 UTC: 2026-11-22 to 2026-11-23, 0 rows",
+        ),
+    ],
+)
+def test_what_is_well_all_the_same(changed: dict[str, Any], what: str, found: str) -> None:
+    lines = judge(replace(WELL, **changed), DEV, CLOUD, NOW)
+    assert [line.what for line in lines if line.wrong] == []
+    assert [line.found for line in lines if line.what == what] == [found]
+
+
+LOOK = "run `make run JOB=collect ENV=dev`, then `make logs JOB=collect ENV=dev` says why"
+COPY = "run `make run JOB=copy ENV=dev`, then `make logs JOB=copy ENV=dev` says why"
+AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tries again"
+
+
+@pytest.mark.parametrize(
+    ("changed", "wrong"),
+    [
+        (
+            {"landing": Landing(), "archived": ago(15)},
+            {"objects": f"newest of 2026-11-24 11:45 UTC, 15 min ago, at most 15 are well: {LOOK}"},
+        ),
+        (
+            {"landing": Landing(), "archived": None},
+            {"objects": f"none of the last 2 days: {LOOK}"},
+        ),
+        (
+            {"landing": Landing(ago(9), ago(0.5), "https://new.example/stations")},
+            {
+                "address": "the API has moved to https://new.example/stations: change url in sources/vlille_ogc, "
+                "then `make deploy ENV=dev`"
+            },
+        ),
+        ({"row": None}, {"rows": f"none of the last 2 days: {LOOK}"}),
+        (
+            {"row": ago(40)},
+            {"rows": f"newest of 2026-11-24 11:20 UTC, 40 min ago, at most 15 are well: {LOOK}"},
+        ),
+        (
+            {"landing": Landing(ago(36.5), ago(1))},
+            {
+                "archive": "newest of 2026-11-24 11:50 UTC; the oldest to be moved waits for 36 min, "
+                f"at most 35 are well: {COPY}"
+            },
+        ),
+        (
+            {"minutes": Minutes(date(2026, 11, 23), 1_425, 1_440)},
+            {
+                "minutes": "1,425 of 1,440 on 2026-11-23, at least 99% are well: the view minutes_present has every "
+                "day, and `make logs JOB=collect ENV=dev` says why some are missing"
+            },
+        ),
+        (
+            {"load_jobs": {"vlille_ogc": 1_440, "quarantine": 1_470}},
+            {
+                "load jobs": "1,440 into vlille_ogc, 1,470 into quarantine in 24 hours, of 1,500 each, soon used up: "
+                "`make logs JOB=collect ENV=dev` shows load_job_failed; failed jobs count too"
+            },
+        ),
+        (
+            {"dead_letters": 3},
+            {
+                "dead letters": "3 wait in collect-dead: `make logs JOB=collect ENV=dev` says why; once it is mended, "
+                "publish them to the topic collect again"
+            },
+        ),
+        (
+            {"jobs": JOBS | {"collect": Job("PAUSED", ago(40))}, "row": None},
+            {
+                "rows": "none of the last 2 days: collect is paused: run `make resume JOB=collect ENV=dev`",
+                "job collect": "paused, last tried 40 min ago: run `make resume JOB=collect ENV=dev`",
+            },
+        ),
+        (
+            {"jobs": JOBS | {"copy": Job("UPDATE_FAILED")}},
+            {"job copy": "update_failed, not tried yet: run `make deploy ENV=dev` again"},
+        ),
+        (
+            {"jobs": JOBS | {"copy": Job("ENABLED", ago(1), 7)}},
+            {"job copy": "enabled, last tried 1 min ago, with code 7: `make logs JOB=copy ENV=dev` says why"},
+        ),
+        (
+            {"run": None},
+            {"last batch": f"the one of 2026-11-24 02:30 UTC left no row in batch_runs: {AGAIN}"},
+        ),
+        (
+            {"run": replace(RUN, started=NIGHT - timedelta(days=1))},
+            {"last batch": f"the one of 2026-11-24 02:30 UTC left no row in batch_runs: {AGAIN}"},
+        ),
+        (
+            {"run": replace(RUN, status="failed", message="no room", rows=0)},
+            {
+                "last batch": "failed, 2026-11-24 02:32 UTC: 2026-11-23, 0 rows (no room): " + AGAIN,
+            },
+        ),
+        (
+            {
+                "run": replace(RUN, started=NIGHT - timedelta(days=3)),
+                "jobs": JOBS | {"batch": Job("ENABLED")},
+            },
+            {
+                "last batch": f"succeeded, 2026-11-21 02:30 UTC: 2026-11-23, 416,160 rows, and none since: {AGAIN}"
+            },
+        ),
+        (
+            {
+                "landing": GONE,
+                "archived": GONE,
+                "row": GONE,
+                "dead_letters": GONE,
+                "jobs": dict.fromkeys(JOBS, GONE),
+                "run": GONE,
+            },
+            dict.fromkeys(
+                (
+                    "objects",
+                    "archive",
+                    "rows",
+                    "dead letters",
+                    "job collect",
+                    "job copy",
+                    "job batch",
+                    "last batch",
+                ),
+                "not there: run `make deploy ENV=dev`",
+            ),
+        ),
+    ],
+)
+def test_what_is_wrong_and_what_to_do(changed: dict[str, Any], wrong: dict[str, str]) -> None:
+    lines = judge(replace(WELL, **changed), DEV, CLOUD, NOW)
+    assert {line.what: line.found for line in lines if line.wrong} == wrong
+
+
+@pytest.mark.parametrize(
+    ("refused", "target", "said"),
+    [
+        (RefusedError(404, "", "gone"), CLOUD, "not there: run `make deploy ENV=dev`"),
+        (
+            RefusedError(404, "", "gone"),
+            Target("dev", Path(".local/dev")),
+            "not there: run `make deploy ENV=dev TO=local`",
+        ),
+        (
+            RefusedError(403, "SERVICE_DISABLED", "off"),
+            CLOUD,
+            "its API is not enabled: run `make bootstrap ENV=dev`, then `make deploy ENV=dev`",
+        ),
+        (RefusedError(403, "", "no"), CLOUD, "cannot be asked (403 no): mend that, then run this again"),
+    ],
+)
+def test_what_a_refusal_means(refused: RefusedError, target: Target, said: str) -> None:
+    assert why(refused, target) == said
+
+
+def test_this_machine_is_meant_where_its_exports_say_so() -> None:
+    assert Target.of_environment("dev", {}) == Target("dev")
+    assert Target.of_environment("dev", {"VLILLE_LOCAL": "1"}) == Target("dev", Path(".local/dev"))

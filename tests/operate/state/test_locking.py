@@ -1,0 +1,171 @@
+"""A lock is waited for, its holder named, and nothing is released while that holder may be at work."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import requests
+
+from cdk.settings import Settings
+from operate.cloud import Cloud
+from operate.errors import OperateError, StoppedError
+from operate.state.bucket import make_bucket
+from operate.state.lock_holders import own_identity
+from operate.state.locking import Locking
+from operate.state.locks import find_lock
+from operate.target import Target
+from tests.operate.conftest import NUMBER, Google
+
+pytestmark = pytest.mark.emulator
+
+LOCK = {
+    "ID": "1795642733529456",
+    "Operation": "OperationTypeApply",
+    "Who": "ada@laptop",
+    "Created": "2026-11-25T21:38:53.523431863Z",
+}
+TOLD = "the state of vlille-dev is locked by ada@laptop at 2026-11-25 21:38 UTC, for apply"
+NAME = "vlille-dev/default.tflock"
+Put = Callable[..., None]
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def locking(cloud: Cloud, settings: Settings, said: list[str]) -> Locking:
+    make_bucket(cloud.storage, settings, NUMBER)
+    return Locking(settings, cloud, Target("dev"), said.append, lock_seconds=120, sleep=lambda _seconds: None)
+
+
+@pytest.fixture
+def release(google: Google, settings: Settings) -> Callable[[], None]:
+    """Delete the lock, as its holder does."""
+    url = f"{google.emulator_url}/storage/v1/b/{settings.bucket('tfstate')}/o/{NAME.replace('/', '%2F')}"
+    return lambda: requests.delete(url, timeout=30).raise_for_status()
+
+
+def lock_id(cloud: Cloud, settings: Settings) -> str:
+    found = find_lock(cloud.storage.bucket(settings.bucket("tfstate")), "vlille-dev")
+    assert found is not None
+    return found.id
+
+
+def test_a_lock_is_waited_for_and_its_holder_named(
+    locking: Locking, put_state: Put, release: Callable[[], None], said: list[str]
+) -> None:
+    put_state(NAME, LOCK)
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            release()
+
+    replace(locking, sleep=sleep).wait_until_free("vlille-dev")
+    assert waits == [5.0] * 3
+    assert said == [
+        f"{TOLD}; if that was killed, press Ctrl-C and run `make unlock ENV=dev`: waiting until that is done, "
+        "for up to 2 minutes"
+    ]
+
+
+def test_a_lock_that_stays_ends_the_wait(locking: Locking, put_state: Put, said: list[str]) -> None:
+    put_state(NAME, LOCK)
+    with pytest.raises(OperateError) as caught:
+        locking.wait_until_free("vlille-dev")
+    assert str(caught.value) == (
+        f"{TOLD}: wait until that is done; if it was killed, run `make unlock ENV=dev`, then this again"
+    )
+    assert len(said) == 1
+
+
+def test_a_command_of_this_machine_that_ended_is_not_waited_for(locking: Locking, put_state: Put) -> None:
+    put_state(NAME, LOCK | {"Who": own_identity()})
+    with pytest.raises(
+        OperateError, match=r"which runs no more on this machine: run `make unlock ENV=dev`, then"
+    ):
+        locking.wait_until_free("vlille-dev")
+
+
+def test_ctrl_c_ends_the_wait_with_a_sentence(locking: Locking, put_state: Put) -> None:
+    put_state(NAME, LOCK)
+
+    def sleep(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(StoppedError, match=r"^stopped while waiting for the lock: nothing was touched$"):
+        replace(locking, sleep=sleep).wait_until_free("vlille-dev")
+
+
+def test_the_loser_of_two_deploys_is_told_who_won(locking: Locking, put_state: Put) -> None:
+    put_state(NAME, LOCK)
+    with pytest.raises(OperateError) as caught:
+        locking.check_left("deploy", "vlille-dev", 1)
+    assert (
+        str(caught.value) == f"{TOLD}, which came first: wait until that is done, then run this deploy again"
+    )
+    locking.check_left("deploy", "vlille-dev", 0)  # it was done before the other began
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_terraform_that_was_killed_is_told_though_cdktf_says_that_all_went_well(
+    locking: Locking, put_state: Put, status: int
+) -> None:
+    put_state(NAME, LOCK | {"Who": own_identity()})
+    with pytest.raises(
+        OperateError,
+        match=r"^Terraform was ended before deploy was done and left the state of vlille-dev locked by \S+ at "
+        r"2026-11-25 21:38 UTC, for apply: run `make unlock ENV=dev`, then this again$",
+    ):
+        locking.check_left("deploy", "vlille-dev", status)
+
+
+@pytest.mark.parametrize("answer", ["", "yes", "y", "17", "ID", " ID \n"])
+def test_a_lock_is_released_only_by_its_own_id(
+    locking: Locking, cloud: Cloud, settings: Settings, put_state: Put, *, said: list[str], answer: str
+) -> None:
+    put_state(NAME, LOCK)
+    id_ = lock_id(cloud, settings)
+    questions: list[str] = []
+
+    def ask(question: str) -> str:
+        questions.append(question)
+        return answer.replace("ID", id_)
+
+    one, is_released = replace(locking, ask=ask), "ID" in answer
+    assert one.unlock() == int(not is_released)
+    assert questions == [f"If that command ended for certain, type the lock's ID {id_}: "]
+    bucket = cloud.storage.bucket(settings.bucket("tfstate"))
+    assert bucket.blob(NAME).exists() is not is_released
+    assert said[0] == TOLD.replace(" is ", " was ")
+    if is_released:
+        assert said[-1].endswith("is found by the next `make deploy ENV=dev`")
+        assert one.unlock() == 0
+        assert said[-1] == "no state of dev is locked"
+    else:
+        assert said[-1] == f"it stays locked: the ID {id_} was not typed"
+
+
+def test_a_lock_is_not_released_while_its_holder_writes(
+    locking: Locking, cloud: Cloud, settings: Settings, put_state: Put
+) -> None:
+    put_state(NAME, LOCK | {"Created": datetime.now(UTC).isoformat()})
+    put_state("vlille-dev/default.tfstate", {"version": 4})
+    with pytest.raises(
+        OperateError, match=r"^it stays locked: it wrote the state \d+ s ago; wait until that is done"
+    ):
+        replace(locking, ask=lambda _question: lock_id(cloud, settings)).unlock()
+
+
+@pytest.mark.parametrize("content", ["", [], {}, {"Who": 1, "Operation": None, "Created": "yesterday"}])
+def test_a_lock_that_says_nothing_locks_all_the_same(
+    locking: Locking, put_state: Put, said: list[str], content: Any
+) -> None:
+    put_state(NAME, content)
+    assert locking.unlock() == 1
+    assert said[0].startswith("the state of vlille-dev was locked by somebody at ")
