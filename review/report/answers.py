@@ -15,7 +15,7 @@ INCOMPLETE = "not known: the plan is incomplete"
 NOT_KNOWN = "not known"
 NOBODY = "nobody"
 NO_CODE = "none found"
-NO_COST = "nothing: what changes has no cost of its own"
+NO_COST = "nothing: no changed resource has a cost of its own"
 REVERTIBLE = "yes, by reverting the change and applying again"
 # What a sentence begins with that says itself who gains access.
 SUBJECT = re.compile(
