@@ -20,6 +20,7 @@ OUTSIDE_OF_DOCS = {
 }
 ASSETS = (".css", ".json", ".png", ".svg")
 FENCE = re.compile(r"^ *(```|~~~)")
+CODE = re.compile(r"`[^`]+`")
 LINK = re.compile(r"\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<target>[^)\s]+)\)")
 
 
@@ -56,7 +57,7 @@ def copy_pages(folder: Path, root: Path = ROOT) -> None:
     for name, page in pages.items():
         target = folder / page
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(convert_links((root / name).read_text("utf-8"), name, pages, root), "utf-8")
+        target.write_text(convert_page((root / name).read_text("utf-8"), name, pages, root), "utf-8")
     for file in sorted((root / "docs").rglob("*")):
         if file.suffix in ASSETS:
             copy = folder / file.relative_to(root / "docs")
@@ -64,10 +65,11 @@ def copy_pages(folder: Path, root: Path = ROOT) -> None:
             shutil.copyfile(file, copy)
 
 
-def convert_links(text: str, name: str, pages: Mapping[str, str], root: Path = ROOT) -> str:
-    """Return the text of the file `name` with links between files replaced by links between pages.
+def convert_page(text: str, name: str, pages: Mapping[str, str], root: Path = ROOT) -> str:
+    """Return the text of the file `name` as a page of the site: links between files become links between pages.
 
-    A link to a file that has no page, such as a module, becomes its path: the site has no copy of the code.
+    A link to a file that has no page, such as a module, becomes its path: the site has no copy of the code. In code
+    within a table, GitHub needs a backslash before `|`, and the site's Markdown would show it.
     """
 
     def convert(match: re.Match[str]) -> str:
@@ -87,5 +89,9 @@ def convert_links(text: str, name: str, pages: Mapping[str, str], root: Path = R
     fenced = False
     for line in text.splitlines(keepends=True):
         fenced ^= bool(FENCE.match(line))
-        lines.append(line if fenced else LINK.sub(convert, line))
+        if not fenced:
+            line = LINK.sub(convert, line)  # noqa: PLW2901
+            if line.startswith("|"):
+                line = CODE.sub(lambda match: match[0].replace(r"\|", "|"), line)  # noqa: PLW2901
+        lines.append(line)
     return "".join(lines)

@@ -36,7 +36,7 @@ def test_a_schema_has_every_key_with_a_description() -> None:
     assert set(source["properties"]) == set(KEYS)
     assert all(each["description"] for each in source["properties"].values())
     assert environment["definitions"]["Collector"]["properties"]["memory"]["description"] == (
-        "of an instance; accepted: 256Mi to 8192Mi"
+        "memory of an instance; accepted: 256Mi to 8192Mi"
     )
 
 
