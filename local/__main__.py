@@ -1,4 +1,4 @@
-"""`python -m local demo|up|cloud|down`: run a synthesized stack, or what Terraform deploys, on this machine."""
+"""`python -m local demo|up|cloud|down`: run the stack in a local environment."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ from local.stack.synthesis import ROOT
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what the command line asks for and return the exit status."""
+    """Parse the command line, run the command and return its exit status."""
     options, city = parse(arguments)
     terminal = Terminal()
     try:
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _find_city(name: str, options: Options) -> Options:
-    """Return the options with the city's system and its feed, which synths of this process find from now on."""
+    """Return the options with the city's GBFS system and its feed; later syntheses of this process find that feed."""
     folder = Path(".local") / "gbfs"
     city = prepare_city(name, folder, ROOT / ".cache" / "gbfs")
     os.environ |= city.variables
@@ -56,7 +56,7 @@ def _run(options: Options, terminal: Terminal) -> Report | None:
             (start_cloud if options.detached else run_cloud)(options, terminal)
             return None
         case "demo":
-            # A demo's folder is disposable: SIGTERM ends it as Ctrl-C does, children first.
+            # A demo's data is disposable, so SIGTERM stops it as Ctrl-C does: child processes first.
             interrupt = interrupt_on_first_signal()
             for number in (signal.SIGINT, signal.SIGTERM):
                 if signal.getsignal(number) is not signal.SIG_IGN:
@@ -67,7 +67,7 @@ def _run(options: Options, terminal: Terminal) -> Report | None:
 
 
 def _explain(error: BaseException) -> tuple[int, str]:
-    """Return the exit status and what to print; an error that nobody expects is raised again, with its traceback."""
+    """Return the exit status and the message for an error; raise an unexpected error again, with its traceback."""
     match error:
         case UsageError():
             return 2, f"error: {error}"
@@ -78,22 +78,26 @@ def _explain(error: BaseException) -> tuple[int, str]:
         case requests.ConnectionError():
             return (
                 1,
-                f"\nan emulator does not respond, and all processes were stopped: {error}; its log says more",
+                f"\nan emulator does not respond, so all processes were stopped: {error}; see its log",
             )
         case KeyboardInterrupt():
-            return 130, "\ninterrupted: all processes are ended"
+            return 130, "\ninterrupted: all processes were stopped"
         case _:
             raise error
 
 
 def parse(arguments: list[str] | None) -> tuple[Options, str | None]:
-    """Read the command line, and which city it names; what is wrong ends the program with status 2 and one sentence."""
+    """Parse the command line into options and the name of a city. An invalid one exits with status 2 and a message."""
     parser = Parser("python -m local", description=__doc__)
     modes = parser.add_subparsers(dest="mode", required=True)
-    demo = modes.add_parser("demo", help="some ticks in simulated time, then archive, rebuild and report")
-    up = modes.add_parser("up", help="real time, until Ctrl-C")
-    cloud = modes.add_parser("cloud", help="an empty project for Terraform to deploy into, until `down`")
-    down = modes.add_parser("down", help="end what an interrupted `up`, or `cloud`, left running")
+    demo = modes.add_parser(
+        "demo", help="collect some ticks in simulated time, then archive, rebuild and report"
+    )
+    up = modes.add_parser("up", help="run in real time until Ctrl-C")
+    cloud = modes.add_parser(
+        "cloud", help="serve an empty project for Terraform to deploy into, until `down`"
+    )
+    down = modes.add_parser("down", help="stop what `up` or `cloud` left running")
     for each in (demo, up, cloud, down):
         each.add_argument(
             "--env",
@@ -102,45 +106,59 @@ def parse(arguments: list[str] | None) -> tuple[Options, str | None]:
             metavar="NAME",
             help=f"a file of environments/ ({DEFAULT_ENVIRONMENT})",
         )
-    demo.add_argument("--open", action="store_true", help="keep the dashboard open at the end, until Ctrl-C")
+    demo.add_argument("--open", action="store_true", help="serve the dashboard at the end, until Ctrl-C")
     for each in (demo, up, cloud):
         source = each.add_mutually_exclusive_group()
         source.add_argument(
             "--feed",
             type=option("FEED", os.environ),
             metavar="NAME",
-            help="a folder of sources/, instead of the environment's",
+            help="a folder of sources/ instead of the environment's feed",
         )
         if each is not cloud:
             source.add_argument(
                 "--city",
                 type=option("CITY", os.environ),
                 metavar="NAME",
-                help="a public GBFS system instead: its id, name or city",
+                help="a public GBFS system instead of the environment's feed: its ID, name or city",
             )
         each.add_argument(
-            "--replay", type=_replay, metavar="PATH", help="a recorded response, or a folder of them"
+            "--replay",
+            type=_replay,
+            metavar="PATH",
+            help="a recorded response or a folder of them, instead of the API",
         )
-        each.add_argument("--day", type=option("DAY", os.environ), help="made: 289 invented stations")
-    demo.add_argument("--ticks", type=_ticks, default=5, metavar="N", help="how many minutes to collect (5)")
-    up.add_argument("--ticks", type=_ticks, metavar="N", help="stop after N ticks, archive and rebuild")
+        each.add_argument(
+            "--day",
+            type=option("DAY", os.environ),
+            help="made: a generated day with 289 stations",
+        )
+    demo.add_argument("--ticks", type=_ticks, default=5, metavar="N", help="number of minutes to collect (5)")
+    up.add_argument("--ticks", type=_ticks, metavar="N", help="stop after N ticks, then archive and rebuild")
     cloud.add_argument(
-        "--detached", action="store_true", help="in a process of its own; print the variables that lead there"
+        "--detached",
+        action="store_true",
+        help="run in the background; print the environment variables that reach it",
     )
-    cloud.add_argument("--record", type=Path, metavar="FILE", help="write each call of a deploy there")
     cloud.add_argument(
-        "--fault", type=_fault, metavar="WHAT[@KINDS][xTIMES]", help="let calls of the next command fail"
+        "--record", type=Path, metavar="FILE", help="write each request of a deploy to this file"
+    )
+    cloud.add_argument(
+        "--fault",
+        type=_fault,
+        metavar="WHAT[@KINDS][xTIMES]",
+        help="inject failures into the next command's requests",
     )
     for each in (demo, up):
         each.add_argument(
             "--fault",
             type=_fault,
             metavar="WHAT[@KINDS][xTIMES]",
-            help="let workloads' first calls of each kind to Cloud Storage and BigQuery fail",
+            help="inject failures into the workloads' first requests of each kind to Cloud Storage and BigQuery",
         )
     for each in (up, cloud):
         each.add_argument(
-            "--speed", type=_speed, default=1.0, metavar="N", help="N times as fast as life (1)"
+            "--speed", type=_speed, default=1.0, metavar="N", help="run N times as fast as real time (1)"
         )
     given = vars(parser.parse_args(arguments))
     city = given.pop("city", None)
@@ -165,9 +183,9 @@ def _speed(text: str) -> float:
 
 def _end(report: Report, options: Options, terminal: Terminal) -> int:
     terminal.show(render_report(report))
-    print(f"\nEverything lies in {options.folder}/, the figures in {options.folder / FILE}.")
+    print(f"\nData and logs: {options.folder}/, figures: {options.folder / FILE}")
     if report.page:
-        print(f"The dashboard's page with this data, to open from disk: {report.page}")
+        print(f"Dashboard page with this data, to open from disk: {report.page}")
     if report.problem:
         print(f"\n{report.problem}\nlogs: {options.folder / 'logs'}/", file=sys.stderr)
     return 1 if report.problem else 0

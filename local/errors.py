@@ -1,4 +1,4 @@
-"""What can go wrong while a stack runs here; every message says what was found and what to do next."""
+"""The errors of a local run. Each message says what failed, why, and what to do next."""
 
 import errno
 import re
@@ -15,35 +15,37 @@ class LocalError(Exception):
 
 
 class StackError(LocalError):
-    """`cdk.tf.json` is missing, damaged, or not what CDKTF writes."""
+    """`cdk.tf.json` is missing, damaged, or not as CDKTF writes it."""
 
 
 class DependencyCycleError(StackError):
-    """Resources that need one another: none of them can be made first."""
+    """Resources depend on one another in a cycle, so none can be created first."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self.addresses = tuple(addresses)
-        super().__init__(f"these resources need one another in a circle: {' → '.join(addresses)}")
+        super().__init__(f"these resources depend on one another in a cycle: {' → '.join(addresses)}")
 
 
 class ExpressionError(LocalError):
-    """A `${…}` expression has no value; the base of the two errors below."""
+    """A `${…}` expression has no value: the base class of the two errors below."""
 
 
 class UnsupportedExpressionError(ExpressionError):
-    """A Terraform expression that is not evaluated here.
+    """A Terraform expression that the local run does not evaluate.
 
-    `address` names the resource and `argument` the place inside it, such as `service_config.uri`.
+    `address` names the resource and `argument` the argument in it, such as `service_config.uri`.
     """
 
     def __init__(self, address: str, argument: str, expression: str, reason: str) -> None:
         self.address, self.argument, self.expression = address, argument, expression
         self.reason = reason
-        super().__init__(f"{address}: {argument} = {expression!r} cannot be evaluated here: {reason}")
+        super().__init__(
+            f"{address}: {argument} = {expression!r} is not supported by the local run: {reason}"
+        )
 
 
 class UnknownReferenceError(ExpressionError):
-    """A reference to something that the stack lacks, or to an attribute that nothing here gives."""
+    """A reference to a resource that the stack does not have, or to an attribute that no handler returns."""
 
     def __init__(self, address: str, argument: str, reference: str, found: str, known: Iterable[str]) -> None:
         self.address, self.argument, self.reference = address, argument, reference
@@ -54,7 +56,7 @@ class UnknownReferenceError(ExpressionError):
 
 
 class ResourceError(LocalError):
-    """A resource of the stack cannot be made here."""
+    """A resource of the stack cannot be created."""
 
     def __init__(self, address: str, reason: str) -> None:
         self.address, self.reason = address, reason
@@ -62,34 +64,34 @@ class ResourceError(LocalError):
 
 
 class NotFoundError(LocalError):
-    """The service holds no resource of that name."""
+    """The service has no resource of that name."""
 
     def __init__(self, collection: str, name: str) -> None:
         self.collection, self.name = collection, name
-        super().__init__(f"{collection} holds no {name!r}")
+        super().__init__(f"{collection}: {name!r} does not exist")
 
 
 class AlreadyExistsError(LocalError):
-    """The service holds a resource of that name already."""
+    """The service has a resource of that name already."""
 
     def __init__(self, collection: str, name: str) -> None:
         self.collection, self.name = collection, name
-        super().__init__(f"{collection} holds {name!r} already")
+        super().__init__(f"{collection}: {name!r} exists already")
 
 
 class ServiceError(LocalError):
-    """An emulator answered a call with an error."""
+    """An emulator responded to a request with an error."""
 
-    def __init__(self, call: str, status: int, answer: str) -> None:
-        self.call, self.status, self.answer = call, status, answer
-        super().__init__(f"{call} was answered with status {status}: {answer[:500]}")
+    def __init__(self, call: str, status: int, response: str) -> None:
+        self.call, self.status, self.response = call, status, response
+        super().__init__(f"{call} failed with status {status}: {response[:500]}")
 
 
 class ProcessError(LocalError):
-    """A child process ended, or did not get ready, before it was of use.
+    """A child process ended early or did not become ready.
 
-    `log` is the file that holds its whole output, from `begin` on that of this start. `fault` is what the machine
-    refused it, None where its output names nothing of the kind: then the message quotes the end of the output.
+    `log` is the file with full output, of which this start wrote what follows `begin`. `fault` says what the
+    host refused, or is None where the output does not tell; then the message quotes the end of the output.
     """
 
     def __init__(self, name: str, what: str, log: Path, begin: int = 0) -> None:
@@ -97,11 +99,11 @@ class ProcessError(LocalError):
         text = read_log_end(log, begin)
         self.fault = find_host_fault(what, text)
         detail = f": {self.fault}" if self.fault else f"\n{_quote(text)}"
-        super().__init__(f"{name} {what}{detail}\nits whole output: {log}")
+        super().__init__(f"{name} {what}{detail}\nfull output: {log}")
 
 
 class AlreadyRunningError(LocalError):
-    """Another process runs this environment on this machine."""
+    """Another process runs this environment."""
 
     def __init__(self, folder: Path, pid: int | None) -> None:
         self.folder, self.pid = folder, pid
@@ -110,10 +112,10 @@ class AlreadyRunningError(LocalError):
 
 
 class MissingToolError(LocalError):
-    """A program that this machine lacks; the message says how to get it."""
+    """A program is not installed on this host; the message says how to install it."""
 
 
-# What a machine refuses, and what its user can do about it.
+# What a host refuses, and what its user can do about it.
 HOST_FAULTS = {
     **dict.fromkeys(
         (errno.ENOSPC, errno.EDQUOT),
@@ -121,32 +123,32 @@ HOST_FAULTS = {
     ),
     **dict.fromkeys(
         (errno.EACCES, errno.EPERM, errno.EROFS),
-        "use a folder that you can write to, or become the owner of this one",
+        "use a folder that you can write to, or change the owner of this one",
     ),
     **dict.fromkeys(
         (errno.ENOTDIR, errno.EEXIST),
-        "move the file away that lies where a folder is needed",
+        "move the file away: a folder is needed in its place",
     ),
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit of open files (`ulimit -n 4096`)"),
 }
 
 
 def describe_host_fault(error: OSError) -> str:
-    """Return what the machine refused, and what to do about it; `error` is one of MACHINE_FAULTS."""
+    """Return what the host refused and what to do about it; `error.errno` is a key of HOST_FAULTS."""
     assert error.errno is not None  # noqa: S101  (MACHINE_FAULTS has numbers only)
     what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return f"{what}; all processes were stopped: {HOST_FAULTS[error.errno]}, then run the command again"
 
 
-# The same faults as programs of this stack (Go, Python, the JVM) put them, with what they mean for a run.
+# The same faults in the words of the programs that log them (Go, Python, the JVM), and what to do.
 NO_MEMORY = (
-    "this machine has too little free memory (a run needs about 3 GB): close other programs, then run the "
+    "this host has too little free memory (a run needs about 3 GB): close other programs, then run the "
     "command again"
 )
 LOGGED_FAULTS = (
     (
         re.compile(r"address already in use|Connection in use|Failed to bind to address", re.IGNORECASE),
-        "another program has taken the port that it was to listen on: run the command again, which takes another",
+        "another program uses its port: run the command again, which chooses another port",
     ),
     (
         re.compile(r"No space left on device|Disk quota exceeded"),
@@ -165,7 +167,7 @@ KILLED = "signal SIGKILL"
 
 
 def find_host_fault(what: str, text: str) -> str | None:
-    """Return what the machine refused a program that ended, and what to do; None where nothing tells of it.
+    """Return why the host made a program end and what to do about it, or None where the output does not tell.
 
     `what` is how it ended, `text` the end of its output. The kernel ends a program with SIGKILL when memory runs out.
     """
@@ -176,7 +178,7 @@ def find_host_fault(what: str, text: str) -> str | None:
 
 
 def read_log_end(log: Path, begin: int, limit: int = 65536) -> str:
-    """Return the end of a log, at most `limit` bytes of it and nothing before `begin`."""
+    """Return the end of a log file: at most `limit` bytes, and nothing before `begin`."""
     try:
         with log.open("rb") as file:
             file.seek(max(begin, file.seek(0, 2) - limit))
@@ -186,6 +188,6 @@ def read_log_end(log: Path, begin: int, limit: int = 65536) -> str:
 
 
 def _quote(text: str, lines: int = 20, limit: int = 8192) -> str:
-    """Return the last lines of a text, indented; at most `limit` characters of it."""
+    """Return the last lines of a text, indented, at most `limit` characters."""
     kept = text[-limit:].splitlines()[-lines:]
-    return "\n".join(f"  | {line}" for line in kept) or "  (it wrote nothing)"
+    return "\n".join(f"  | {line}" for line in kept) or "  (no output)"

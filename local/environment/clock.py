@@ -1,7 +1,7 @@
-"""Time as the environment that runs here sees it: real, perhaps faster than life, or simulated.
+"""The clock of a local environment: real time, faster than real time, or simulated.
 
-Both clocks hold events that are due at a time, and count the work in flight. The simulated one stands still
-while there is any, and then leaps to the next event: a minute's tick costs what its work costs.
+Each clock has events that are due at a time, and counts the work in flight. The simulated one stands still while work
+is in flight, then jumps to the next event: a simulated minute takes as long as its work.
 """
 
 import heapq
@@ -18,18 +18,18 @@ from datetime import UTC, datetime, timedelta
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
 
-LANE_WORKERS = 16  # pieces of work of one lane that run at the same time; the rest waits for its turn
+LANE_WORKERS = 16  # concurrent pieces of work of one lane; more than that are queued
 JOBS = "jobs"
-POLL_INTERVAL_S = 0.2  # how often a condition that no event announces is looked at
+POLL_INTERVAL_S = 0.2  # between two evaluations of a condition that no event announces
 
 
 class NoEventLeftError(LocalError):
-    """Simulated time cannot go on: no event is due any more."""
+    """Simulated time cannot advance: no event is scheduled."""
 
 
 @dataclass(order=True)
 class Event:
-    """Something due at a time; of two at the same time, the one asked for first comes first."""
+    """A scheduled action. Of two at the same time, the one that was scheduled first runs first."""
 
     when: datetime
     number: int
@@ -37,7 +37,7 @@ class Event:
     cancelled: bool = field(default=False, compare=False)
 
     def cancel(self) -> None:
-        """Let it not happen; too late once it has begun."""
+        """Do not run the action; has no effect once it has begun."""
         self.cancelled = True
 
 
@@ -61,17 +61,17 @@ class Clock(ABC):
     def run(self, until: Callable[[], bool]) -> None:
         """Let time pass until `until()` is true.
 
-        Raises what an event or a piece of work raised, and NothingLeftError where time cannot go on.
+        Raises what an event or a piece of work raised, and NoEventLeftError where simulated time cannot advance.
         """
 
     @property
     def in_flight(self) -> int:
-        """How many pieces of work are under way."""
+        """The number of pieces of work in flight."""
         with self._changed:
             return self._in_flight
 
     def schedule_at(self, when: datetime, action: Callable[[], None]) -> Event:
-        """Let something happen at a time, at once if that is past. It must be brief: see `start`."""
+        """Schedule an action, which must be brief (see `start`). It runs at once where the time is past."""
         with self._changed:
             event = Event(when, next(self._numbers), action)
             heapq.heappush(self._events, event)
@@ -79,13 +79,13 @@ class Clock(ABC):
         return event
 
     def schedule_after(self, seconds: float, action: Callable[[], None]) -> Event:
-        """Let something happen after that many seconds of this clock."""
+        """Schedule an action after that many seconds of this clock."""
         return self.schedule_at(self.now() + timedelta(seconds=seconds), action)
 
     def start(self, work: Callable[[], None], lane: str = JOBS) -> None:
-        """Begin a piece of work on another thread; it is in flight until it returns.
+        """Start a piece of work on another thread; it is in flight until it returns.
 
-        Work waits only for other work of its lane, however long that one is held up.
+        Work waits only for other work of the same lane, so a slow lane does not delay the others.
         """
         with self._changed:
             if self._closed:
@@ -97,7 +97,7 @@ class Clock(ABC):
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """Count the body as work in flight."""
+        """Count the body of the `with` statement as work in flight."""
         with self._changed:
             self._in_flight += 1
         try:
@@ -134,26 +134,26 @@ class Clock(ABC):
             raise failure
 
     def _next_event(self) -> Event | None:
-        """Return the next event that was not cancelled, without taking it; the lock is held."""
+        """Return the next event that is not cancelled, without removing it. The caller holds the lock."""
         while self._events and self._events[0].cancelled:
             heapq.heappop(self._events)
         return self._events[0] if self._events else None
 
 
 class SimulatedClock(Clock):
-    """Begins at `start` and leaps from event to event, whenever nothing is in flight."""
+    """Starts at `start` and jumps from event to event whenever no work is in flight."""
 
     def __init__(self, start: datetime) -> None:
         super().__init__()
         self._now = start.astimezone(UTC)
 
     def now(self) -> datetime:
-        """Return the time of the event that happened last."""
+        """Return the time of the latest event."""
         with self._changed:
             return self._now
 
     def run(self, until: Callable[[], bool]) -> None:
-        """Let events happen, one after the other, until `until()` is true when nothing is in flight."""
+        """Run one event after the other until no work is in flight and `until()` is true."""
         while True:
             with self._changed:
                 while self._in_flight and self._failure is None:
@@ -164,14 +164,16 @@ class SimulatedClock(Clock):
                 return
             with self._changed:
                 if event is None:
-                    raise NoEventLeftError(f"at {self._now:%Y-%m-%d %H:%M} UTC nothing is left to happen")
+                    raise NoEventLeftError(
+                        f"at {self._now:%Y-%m-%d %H:%M} UTC no event is scheduled any more"
+                    )
                 heapq.heappop(self._events)
                 self._now = max(self._now, event.when)
             event.action()
 
 
 class RealClock(Clock):
-    """Begins at `start` (the machine's time by default); `speed` times as fast as life."""
+    """Starts at `start`, by default the host's time, and runs `speed` times as fast as real time."""
 
     def __init__(self, speed: float = 1.0, start: datetime | None = None) -> None:
         super().__init__()
@@ -180,11 +182,11 @@ class RealClock(Clock):
         self._began = time.monotonic()
 
     def now(self) -> datetime:
-        """Return the start plus what has passed since, times the speed."""
+        """Return the start time plus the real time that has passed since, times the speed."""
         return self._start + timedelta(seconds=(time.monotonic() - self._began) * self.speed)
 
     def run(self, until: Callable[[], bool]) -> None:
-        """Let events happen when they are due, until `until()` is true, whatever is in flight."""
+        """Run events when they are due until `until()` is true, whatever work is in flight."""
         while not until():
             with self._changed:
                 self._raise_failure()
@@ -202,15 +204,15 @@ class RealClock(Clock):
 
 
 def event_clock(environment: LocalEnvironment) -> Clock:
-    """Return a machine's clock. Raises TypeError for one that only tells the time."""
+    """Return the environment's clock. Raises TypeError for one that has no events."""
     if not isinstance(environment.clock, Clock):
-        raise TypeError(f"a clock with events is needed, found {type(environment.clock).__name__}")
+        raise TypeError(f"expected a clock with events, found {type(environment.clock).__name__}")
     return environment.clock
 
 
 def parse_duration(duration: str) -> float:
-    """Return how many seconds a duration of Google's APIs ("600s", "0.5s") means. Raises LocalError."""
+    """Return the seconds of a duration as Google's APIs write it ("600s", "0.5s"). Raises LocalError."""
     try:
         return float(duration.removesuffix("s"))
     except ValueError:
-        raise LocalError(f"a duration must be seconds like '600s', found {duration!r}") from None
+        raise LocalError(f"expected a duration in seconds, such as '600s', found {duration!r}") from None

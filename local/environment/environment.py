@@ -1,4 +1,4 @@
-"""This machine, standing for one Google Cloud project: what the handlers make resources with."""
+"""The local environment that handlers create resources in. It stands for one Google Cloud project."""
 
 import hashlib
 from collections.abc import Callable
@@ -16,51 +16,51 @@ from local.processes.variables import child_variables
 
 
 class Clock(Protocol):
-    """What tells the time here; it may run faster than life."""
+    """A clock that tells the time, possibly faster than real time."""
 
     def now(self) -> datetime:
-        """Return the time, with its zone UTC."""
+        """Return the time in UTC."""
         ...
 
 
 @dataclass
 class LocalEnvironment:
-    """One environment running here; everything of it lies below `folder`."""
+    """One local environment; all its data is below `folder`."""
 
     name: str
     folder: Path  # .local/<environment>
-    stack_folder: Path  # where cdk.tf.json lies: paths of assets are relative to it
+    stack_folder: Path  # the folder of cdk.tf.json, to which the paths of assets are relative
     project: str
     region: str
     supervisor: Supervisor
-    gcs_url: str  # http://127.0.0.1:<port>, without a slash at the end
+    gcs_url: str  # http://127.0.0.1:<port>, without a trailing slash
     bigquery_url: str
     metadata: MetadataServer
     clock: Clock
-    python: Path  # interpreter of the environment that the workloads run in
+    python: Path  # the interpreter that runs the workloads
     workload_endpoints: Emulators | None = (
-        None  # where workloads reach the emulators; None: at their own addresses, unguarded
+        None  # the IAM proxy's URLs; None: workloads call the emulators directly
     )
-    not_honoured: list[str] = field(default_factory=list)  # sentences for the user, each once
+    not_honoured: list[str] = field(default_factory=list)  # differences from Google Cloud, a sentence each
     _services: dict[type[Any], Any] = field(default_factory=dict)
     _collections: dict[tuple[str, str], ResourceCollection] = field(default_factory=dict)
     _lock: RLock = field(default_factory=RLock)
 
     @property
     def project_number(self) -> str:
-        """A number of twelve digits that is always the same for a project's name."""
+        """The project's number: twelve digits, derived from its ID."""
         return project_number(self.project)
 
     def report_unsupported(self, sentence: str) -> None:
-        """Keep a sentence about something that the stack asks for and that is not done here."""
+        """Add a sentence to the differences from Google Cloud that the run lists; each is listed once."""
         with self._lock:
             if sentence not in self.not_honoured:
                 self.not_honoured.append(sentence)
 
     def service[S](self, kind: Callable[["LocalEnvironment"], S]) -> S:
-        """Return this machine's one instance of a service's class, made at its first use.
+        """Return the environment's only instance of a service class, created at its first use.
 
-        `machine.service(Storage)` is always the same `Storage(machine)`.
+        `environment.service(Storage)` is always the same `Storage(environment)`.
         """
         with self._lock:
             if kind not in self._services:
@@ -68,7 +68,7 @@ class LocalEnvironment:
             return self._services[kind]  # type: ignore[index, no-any-return]
 
     def collection(self, service: str, name: str) -> ResourceCollection:
-        """Return the resources of one kind, kept in `control/<service>/<name>.json`."""
+        """Return the resources of one type, stored in `control/<service>/<name>.json`."""
         with self._lock:
             key = service, name
             if key not in self._collections:
@@ -77,20 +77,20 @@ class LocalEnvironment:
             return self._collections[key]
 
     def workload_variables(self, service_account_email: str) -> dict[str, str]:
-        """Return the whole environment of a workload that runs as that service account.
+        """Return all environment variables of a workload that runs as that service account.
 
-        Google's client libraries reach the emulators and the metadata server with it, and nothing of
-        the user: no key, no gcloud configuration, no home folder.
+        They lead Google's client libraries to the IAM proxy and the metadata server. The workload gets nothing of the
+        user: no key, no gcloud configuration, no home folder.
         """
         host = self.metadata.host_for(service_account_email)
         workload_endpoints = self.workload_endpoints or self
         return child_variables(self.folder) | {
-            # With STORAGE_EMULATOR_HOST, the storage client would send no token and be nobody.
+            # With STORAGE_EMULATOR_HOST the storage client would send no token.
             "API_ENDPOINT_OVERRIDE": workload_endpoints.gcs_url,
             "BIGQUERY_EMULATOR_HOST": workload_endpoints.bigquery_url,
             "GCE_METADATA_HOST": host,
             "GCE_METADATA_ROOT": host,
-            "GCE_METADATA_IP": host,  # the one that google.auth asks first
+            "GCE_METADATA_IP": host,  # google.auth tries this one first
             "GCE_METADATA_MTLS_MODE": "none",
             "GOOGLE_CLOUD_PROJECT": self.project,
             "GOOGLE_APPLICATION_CREDENTIALS": "",
@@ -99,6 +99,6 @@ class LocalEnvironment:
 
 
 def project_number(project: str) -> str:
-    """Return the number that stands for a project's name here, as the cloud would give one."""
+    """Return a project number derived from the project's ID, where Google Cloud assigns one."""
     digest = int.from_bytes(hashlib.sha256(project.encode()).digest()[:8])
     return str(10**11 + digest % (9 * 10**11))

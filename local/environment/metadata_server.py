@@ -1,6 +1,6 @@
-"""A double of the metadata server that every Google Cloud workload asks who it is.
+"""An emulator of the metadata server, which tells a workload its project, its service account and its tokens.
 
-Each service account has its own loopback port, so that the token tells who calls: `local:<e-mail>`.
+Each service account has its own loopback port, so that the token can name the caller: `local:<e-mail>`.
 https://cloud.google.com/compute/docs/metadata/predefined-metadata-keys
 """
 
@@ -23,7 +23,7 @@ TOKEN_PREFIX = "local:"  # noqa: S105  (not a secret: it names the caller)
 
 
 class MetadataServer:
-    """Answers for the service accounts of one project, on one loopback port each."""
+    """Serves the metadata of one project's service accounts, each on its own loopback port."""
 
     def __init__(self, project: str, project_number: str, region: str) -> None:
         self.project, self.project_number, self.region = project, project_number, region
@@ -31,11 +31,13 @@ class MetadataServer:
         self._lock = threading.Lock()
 
     def host_for(self, email: str) -> str:
-        """Return the `host:port` that answers as that service account, listening from now on."""
+        """Return the `host:port` of a service account's metadata, and start to listen there."""
         with self._lock:
             if email not in self._servers:
                 server = _listen(self, email)
-                serve = partial(server.serve_forever, poll_interval=0.1)  # how long `close` may take
+                serve = partial(
+                    server.serve_forever, poll_interval=0.1
+                )  # the longest time that `close` takes
                 threading.Thread(target=serve, name=f"metadata {email}", daemon=True).start()
                 self._servers[email] = server
             return f"{LOOPBACK}:{self._servers[email].server_address[1]}"
@@ -49,7 +51,7 @@ class MetadataServer:
             self._servers.clear()
 
     def respond(self, email: str, path: str, query: dict[str, str]) -> Any | None:
-        """Return what lies at a path below /computeMetadata/v1/: a text or JSON, None when nothing does."""
+        """Return the value at a path below /computeMetadata/v1/, a text or JSON, or None where there is none."""
         prefix = "instance/service-accounts/"
         if path.startswith(prefix):
             account, _, rest = path.removeprefix(prefix).partition("/")
@@ -84,21 +86,22 @@ class MetadataServer:
 
 
 def short_email(email: str) -> str:
-    """Return the e-mail without `.gserviceaccount.com`, the form that database users have.
+    """Return the e-mail without `.gserviceaccount.com`, as database users have it.
 
-    google.auth asks iamcredentials.googleapis.com, over the internet, where a service account of the full
-    form may be used; nothing that runs here has any business there.
+    With the full e-mail, google.auth would call iamcredentials.googleapis.com over the internet.
     """
     return email.removesuffix(".gserviceaccount.com")
 
 
 def access_token(email: str) -> dict[str, Any]:
-    """Return an access token's JSON; the token names the service account and opens nothing elsewhere."""
+    """Return the JSON of an access token. The token names the service account and grants access to nothing real."""
     return {"access_token": TOKEN_PREFIX + email, "expires_in": TOKEN_LIFETIME_S, "token_type": "Bearer"}
 
 
 def parse_access_token(authorization: str) -> str | None:
-    """Return the service account that an Authorization header names, None where its token is none of ours."""
+    """Return the e-mail in an Authorization header's access token, or None where this server did not issue the
+    token.
+    """
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token.startswith(TOKEN_PREFIX):
         return None
@@ -106,7 +109,7 @@ def parse_access_token(authorization: str) -> str | None:
 
 
 def identity_token(email: str, audience: str, now: float) -> str:
-    """Return an unsigned JWT (RFC 7519 §6) with the claims of Google's identity tokens; `now` in seconds."""
+    """Return an unsigned JWT (RFC 7519 §6) with the claims of Google's identity tokens; `now` is in seconds."""
     claims = {
         "aud": audience,
         "azp": email,
@@ -121,7 +124,7 @@ def identity_token(email: str, audience: str, now: float) -> str:
 
 
 def parse_identity_token(authorization: str) -> dict[str, Any] | None:
-    """Return the claims of the identity token in an Authorization header, None where it holds none of ours."""
+    """Return the claims of an Authorization header's identity token, or None where this server did not issue it."""
     scheme, _, token = authorization.partition(" ")
     header, _, rest = token.partition(".")
     if scheme.lower() != "bearer" or header != _base64(JWT_HEADER):
@@ -154,7 +157,7 @@ def _listen(metadata: MetadataServer, email: str) -> ThreadingHTTPServer:
             elif (
                 found := metadata.respond(email, path.removeprefix("computeMetadata/v1").strip("/"), query)
             ) is None:
-                self._send(HTTPStatus.NOT_FOUND, f"nothing at {url.path}")
+                self._send(HTTPStatus.NOT_FOUND, f"{url.path} does not exist")
             else:
                 self._send(HTTPStatus.OK, found)
 
@@ -169,7 +172,7 @@ def _listen(metadata: MetadataServer, email: str) -> ThreadingHTTPServer:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the base class names it so)
-            """Tokens are asked for every hour by every workload: nothing to tell."""
+            """Log nothing: every workload requests tokens every hour."""
 
     server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
     server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""The resources that a Google service holds, as its REST API writes them, kept on disk."""
+"""Resources of the emulated services, stored on disk as the services' REST APIs represent them."""
 
 import copy
 import json
@@ -13,14 +13,14 @@ Json = dict[str, Any]
 
 
 class ResourceCollection:
-    """Resources of one kind by name, in one JSON file; safe to use from any thread.
+    """Resources of one type by name, in one JSON file; safe to use from any thread.
 
-    What is given and what is returned are copies: only `create`, `update`, `put` and `delete` change it.
+    Arguments and results are copied: only `create`, `update`, `put`, `delete` and `clear` change the collection.
     """
 
     def __init__(self, kind: str, file: Path) -> None:
         self.kind, self._file = kind, file
-        self.version = 0  # another one after each change
+        self.version = 0  # incremented by each change
         self._lock = RLock()
         self._resources: dict[str, Json] = self._load()
 
@@ -35,7 +35,7 @@ class ResourceCollection:
             return [copy.deepcopy(self._resources[name]) for name in sorted(self._resources)]
 
     def find(self, name: str) -> Json | None:
-        """Return a resource, or None."""
+        """Return a resource, or None where it does not exist."""
         with self._lock:
             return copy.deepcopy(self._resources.get(name))
 
@@ -47,7 +47,7 @@ class ResourceCollection:
         return found
 
     def create(self, name: str, resource: Json) -> Json:
-        """Keep a new resource and return it. Raises AlreadyExistsError."""
+        """Store a new resource and return it. Raises AlreadyExistsError."""
         with self._lock:
             if name in self._resources:
                 raise AlreadyExistsError(self.kind, name)
@@ -60,21 +60,21 @@ class ResourceCollection:
             return self.put(name, {key: value for key, value in merged.items() if value is not None})
 
     def put(self, name: str, resource: Json) -> Json:
-        """Keep a resource whether or not there was one, and return it."""
+        """Create or replace a resource and return it."""
         with self._lock:
             self._resources[name] = copy.deepcopy(resource)
             self._save()
             return copy.deepcopy(resource)
 
     def delete(self, name: str) -> None:
-        """Forget a resource. Raises NotFoundError."""
+        """Delete a resource. Raises NotFoundError."""
         with self._lock:
             if self._resources.pop(name, None) is None:
                 raise NotFoundError(self.kind, name)
             self._save()
 
     def clear(self) -> None:
-        """Forget all resources."""
+        """Delete all resources."""
         with self._lock:
             self._resources = {}
             self._save()
@@ -86,7 +86,8 @@ class ResourceCollection:
             return {}
         except (ValueError, OSError) as error:
             raise LocalError(
-                f"{self._file} cannot be read ({error}): it is rebuilt from the stack when you delete it"
+                f"{self._file} cannot be read ({error}): delete it, then run the command again, "
+                "which creates it from the stack"
             ) from error
 
     @retry_while_disk_full

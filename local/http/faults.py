@@ -1,6 +1,6 @@
-"""What can go wrong between a deploy and Google, on demand: refusals, breakdowns, connections that end.
+"""Faults that a user injects into requests: error statuses, delays, connections that break.
 
-A kind of call is a method and the pattern of a path, such as `POST /pubsub/v1/projects/{project}/topics`.
+The kind of a request is its method and the pattern of its path, such as `POST /pubsub/v1/projects/{project}/topics`.
 """
 
 import re
@@ -15,16 +15,16 @@ from local.http.rest import REASONS, ApiResponse, error_response
 
 DROP, CUT, SLOW = "drop", "cut", "slow"
 SLOW_S = 20.0
-MAX_TIMES = 999_999  # what FORM reads
+MAX_TIMES = 999_999  # the largest number that SYNTAX accepts
 SYNTAX = re.compile(r"(?P<what>\w+?)(?:@(?P<kinds>.+?))?(?:x(?P<times>[0-9]{1,6}))?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`what` is a status (`503`), `drop` (the connection ends, nothing was done), `cut` (it was done, and ends) or
-    `slow` (it is done SLOW_S later).
+    """A fault for the first `times` requests of each kind in which the regular expression `pattern` is found.
 
-    It strikes the first `times` calls of each kind that the expression `kinds` is found in.
+    `effect` is a status (`503`), `drop` (the connection breaks before the request is processed), `cut` (it breaks
+    afterwards) or `slow` (the request is processed SLOW_S seconds later).
     """
 
     effect: str
@@ -33,7 +33,7 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str) -> "Fault":
-        """Read `WHAT[@KINDS][xTIMES]`: `503`, `drop@POST /pubsub`, `403@topicsx9`. Raises LocalError."""
+        """Parse `WHAT[@KINDS][xTIMES]`: `503`, `drop@POST /pubsub`, `403@topicsx9`. Raises LocalError."""
         match = SYNTAX.fullmatch(text)
         effect = match["what"] if match else text
         if match is None or not (
@@ -47,18 +47,18 @@ class Fault:
         try:
             re.compile(match["kinds"] or "")
         except re.error as error:
-            raise LocalError(f"FAULT: {match['kinds']!r} is no regular expression: {error}") from None
+            raise LocalError(f"FAULT: {match['kinds']!r} is not a regular expression: {error}") from None
         return cls(effect, match["kinds"] or "", int(match["times"] or 1))
 
     def __str__(self) -> str:
         return f"{self.effect}{f'@{self.pattern}' if self.pattern else ''}x{self.times}"
 
 
-NO_RESPONSE = ApiResponse(0, b"")  # the connection ends
+NO_RESPONSE = ApiResponse(0, b"")  # the connection breaks
 
 
 class Faults:
-    """Strikes calls until it is told otherwise; safe to use from any thread. `struck` counts, by kind."""
+    """Injects a fault into requests; safe to use from any thread. `counts` has the affected requests by kind."""
 
     def __init__(self) -> None:
         self._fault: Fault | None = None
@@ -66,13 +66,13 @@ class Faults:
         self._lock = threading.Lock()
 
     def set(self, fault: Fault | None) -> None:
-        """Let this happen from now on, and nothing else."""
+        """Inject this fault from now on, or none."""
         with self._lock:
             self._fault = fault
             self.counts.clear()
 
     def apply(self, kind: str, work: Callable[[], ApiResponse]) -> ApiResponse:
-        """Return what a call of that kind gets, which may have done its work and get NO_REPLY."""
+        """Process a request of that kind with the current fault; return NO_RESPONSE where its connection breaks."""
         fault = self.take(kind)
         if fault is None:
             return work()
@@ -83,10 +83,10 @@ class Faults:
             work()
         if fault.effect in (DROP, CUT):
             return NO_RESPONSE
-        return error_response(int(fault.effect), f"{kind}: refused on demand (FAULT={fault.effect})")
+        return error_response(int(fault.effect), f"{kind}: injected fault (FAULT={fault.effect})")
 
     def take(self, kind: str) -> Fault | None:
-        """The fault that a call of that kind meets, which is counted, or None."""
+        """Return the fault that applies to a request of that kind, and count it; None where none applies."""
         with self._lock:
             fault = self._fault
             if fault is None or self.counts[kind] >= fault.times or not re.search(fault.pattern, kind):

@@ -1,19 +1,19 @@
-"""HTTP/1.1 messages on a socket: their head, and their body as it arrives."""
+"""HTTP/1.1 messages read from a socket: the head, and the body as a stream."""
 
 import io
 import socket
 from collections.abc import Iterator
 from typing import cast
 
-PEEK_LIMIT = 10 * 2**20  # BigQuery's own limit of a request's JSON
+PEEK_LIMIT = 10 * 2**20  # BigQuery's limit for the JSON of a request
 HEAD_LIMIT = 64 * 2**10
 HEADERS_LIMIT = 100
-RESPONSE_LIMIT = 256 * 2**20  # of JSON, which is held before it is passed back
+RESPONSE_LIMIT = 256 * 2**20  # of JSON, which is read whole before it is forwarded
 CHUNK = 64 * 2**10
 
 
 class MessageBody:
-    """A message's body on its way: by its length, in chunks, or until the other side closes."""
+    """The body of a message: of a known length, in chunks, or up to the end of the connection."""
 
     def __init__(
         self, source: io.BufferedReader, headers: dict[str, str], *, until_closed: bool = False
@@ -27,7 +27,7 @@ class MessageBody:
         self._ended = self._left == 0
 
     def peek(self) -> bytes:
-        """Return the body, or its first 10 MiB; nothing of it is lost."""
+        """Return the body, or its first 10 MiB, without consuming it."""
         parts = [self._peeked]
         size = len(self._peeked)
         while size < PEEK_LIMIT and (chunk := self._next()):
@@ -37,17 +37,17 @@ class MessageBody:
         return self._peeked
 
     def read_all(self, limit: int) -> bytes:
-        """Return all of it. Raises ValueError where that is more than `limit` bytes."""
+        """Return the whole body. Raises ValueError where it has more than `limit` bytes."""
         parts, size = [], 0
         for chunk in self.chunks():
             size += len(chunk)
             if size > limit:
-                raise ValueError(f"a JSON answer of more than {limit} bytes")
+                raise ValueError(f"a JSON response of more than {limit} bytes")
             parts.append(chunk)
         return b"".join(parts)
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield what is not passed on yet."""
+        """Yield the rest of the body."""
         if self._peeked:
             yield self._peeked
             self._peeked = b""
@@ -55,7 +55,7 @@ class MessageBody:
             yield chunk
 
     def encoded_chunks(self) -> Iterator[bytes]:
-        """The same, as it goes over the wire."""
+        """Yield the rest of the body in its transfer encoding."""
         if not self._chunked:
             yield from self.chunks()
             return
@@ -82,7 +82,7 @@ class MessageBody:
     def _next_chunk(self) -> bytes:
         size = int(self._source.readline(HEAD_LIMIT).split(b";")[0], 16)
         if size > RESPONSE_LIMIT:
-            raise ValueError(f"a chunk of {size} bytes")
+            raise ValueError(f"a chunk of {size} bytes is too large")
         chunk = self._source.read(size)
         if len(chunk) < size:
             raise ConnectionError("the body ended early")
@@ -96,7 +96,7 @@ class MessageBody:
 
 
 def read_head(source: io.BufferedReader) -> tuple[bytes, list[tuple[bytes, bytes]]] | None:
-    """Return the first line and the headers, None where the other side has closed. Raises ValueError."""
+    """Return the first line and the headers, or None where the peer has closed the connection. Raises ValueError."""
     line = source.readline(HEAD_LIMIT)
     while line in (b"\r\n", b"\n"):
         line = source.readline(HEAD_LIMIT)
@@ -106,7 +106,7 @@ def read_head(source: io.BufferedReader) -> tuple[bytes, list[tuple[bytes, bytes
     while (header := source.readline(HEAD_LIMIT)) not in (b"\r\n", b"\n"):
         name, separator, value = header.partition(b":")
         if not separator or len(headers) == HEADERS_LIMIT:
-            raise ValueError(f"no header, or one too many: {header[:100]!r}")
+            raise ValueError(f"expected at most {HEADERS_LIMIT} headers, found {header[:100]!r}")
         headers.append((name.strip(), value.strip()))
     return line.rstrip(b"\r\n"), headers
 

@@ -1,7 +1,7 @@
-"""Passes HTTP/1.1 calls on to an emulator, each once it was judged; bodies stream, connections stay open.
+"""A reverse proxy for HTTP/1.1 that decides about each request; bodies are streamed and connections reused.
 
-Written on sockets: the copier makes hundreds of calls a second through it, of which http.server and http.client
-together would take a good half for their message classes. `make bench` measures what is left (`guard`).
+It is written on sockets: the copier sends hundreds of requests a second through it, and the message classes of
+http.server and http.client would take half of its time. `make bench` measures what is left.
 """
 
 import io
@@ -32,7 +32,7 @@ NO_BODY = frozenset({204, 304})
 
 @dataclass(frozen=True)
 class ProxyResponse:
-    """An answer of the guard's own, or an emulator's that is held to be looked at."""
+    """A response that the proxy itself sends, or one of the upstream server that `Decision.inspect` may replace."""
 
     status: int
     body: bytes
@@ -41,9 +41,10 @@ class ProxyResponse:
 
 @dataclass(frozen=True)
 class Decision:
-    """`reply` instead of the emulator's answer; or `seen`, which may change that answer.
+    """What becomes of a request: `response` is sent instead of forwarding it, or `inspect` may replace the upstream
+    response.
 
-    It is shown JSON, and a 404 of any kind; not what `is_media`, whose content passes as it is.
+    `inspect` gets JSON responses and every 404, but no other response where `is_media`: that content is streamed.
     """
 
     response: ProxyResponse | None = None
@@ -55,7 +56,7 @@ Decide = Callable[[Request], Decision]
 
 
 class Proxy:
-    """Listens on loopback and answers for the server at `upstream` until it is closed."""
+    """Listens on loopback and forwards requests to the server at `upstream` until it is closed."""
 
     def __init__(
         self,
@@ -67,7 +68,9 @@ class Proxy:
         port: int = 0,
         slot: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """`port` 0 is a free one; `hold` is entered for as long as a call is under way at the server."""
+        """Listen on `port`, or on a free port where it is 0. `slot` is entered while a request is in flight
+        upstream.
+        """
         parts = urlsplit(upstream)
         self._faults = faults or Faults()
         self._address = parts.hostname or LOOPBACK, parts.port or 80
@@ -79,7 +82,7 @@ class Proxy:
         threading.Thread(target=self._accept, name=name, daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more, and break off what is under way."""
+        """Stop listening and break all connections."""
         for each in (self._listener, *self._open):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -108,8 +111,8 @@ class Proxy:
         try:
             while connection.serve_request():
                 pass
-        except (OSError, ValueError) as error:  # either side broke off, or sent what is no HTTP
-            LOG.debug("a connection to %s ended: %r", self.url, error)
+        except (OSError, ValueError) as error:  # either side closed the connection, or did not send HTTP
+            LOG.debug("the connection to %s broke: %r", self.url, error)
         finally:
             connection.close()
             with self._lock:
@@ -117,7 +120,7 @@ class Proxy:
 
 
 class _Connection:
-    """One client's connection and, from its first call on, one of its own to the emulator."""
+    """One client's connection, and the upstream connection that serves it."""
 
     def __init__(
         self,
@@ -131,7 +134,7 @@ class _Connection:
         slot: Callable[[], AbstractContextManager[None]],
     ) -> None:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        client.settimeout(TIMEOUT_S)  # idle for so long: its pool makes another
+        client.settimeout(TIMEOUT_S)  # of an idle connection: the client's pool opens another
         self._client, self._from_client = client, buffered_reader(client)
         self._address, self._upstream, self._own_url, self._decide = address, upstream, own_url, decide
         self._faults, self._slot = faults, slot
@@ -145,7 +148,7 @@ class _Connection:
                     each.close()
 
     def serve_request(self) -> bool:
-        """Answer one call; return whether another may follow on this connection."""
+        """Serve one request; return whether the connection can be reused."""
         if (head := read_head(self._from_client)) is None:
             return False
         line, headers = head
@@ -158,7 +161,7 @@ class _Connection:
         keep_alive = version.strip() == "HTTP/1.1" and known.get("connection", "").lower() != "close"
         if decision.response is not None:
             for _ in body.chunks():
-                pass  # a client that is still sending would not hear the answer
+                pass  # a client that is still sending would not read the response
             self._respond(decision.response, method, keep_alive=keep_alive)
             return keep_alive
         fault = self._faults.take(f"{method} {path_pattern(target)}")
@@ -193,7 +196,9 @@ class _Connection:
         self, line: bytes, headers: list[tuple[bytes, bytes]], body: MessageBody, *, plain: bool
     ) -> None:
         server = self._connect_server()
-        left_out = HOP_BY_HOP | ({"accept-encoding"} if plain else set())  # what is read must not be packed
+        left_out = HOP_BY_HOP | (
+            {"accept-encoding"} if plain else set()
+        )  # a response that is inspected must not be compressed
         lines = [b"%s: %s" % each for each in headers if each[0].decode("latin-1").lower() not in left_out]
         begin = b"\r\n".join([line, *lines, b"", b""])
         for chunk in body.encoded_chunks():
@@ -220,7 +225,7 @@ class _Connection:
                 return False
             line, headers = head
             status = int(line.split(b" ", 2)[1])
-        if is_cut:  # the emulator has done it
+        if is_cut:  # after the upstream server has processed the request
             return False
         known = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
         ends_by_closing = "content-length" not in known and "transfer-encoding" not in known
@@ -234,7 +239,7 @@ class _Connection:
         ]
         is_json = known.get("content-type", "").startswith("application/json") and not decision.is_media
         if body is not None and (is_json or status == HTTPStatus.NOT_FOUND):
-            # What the emulator says of where its objects lie would lead past here.
+            # URLs of the upstream server would bypass the proxy.
             found = ProxyResponse(
                 status, body.read_all(RESPONSE_LIMIT).replace(self._upstream, self._own_url)
             )
@@ -273,7 +278,7 @@ class _Connection:
 
 
 def _is_stale(server: socket.socket) -> bool:
-    """Whether the emulator has closed a connection that was idle."""
+    """Whether the upstream server has closed an idle connection."""
     readable = select.poll()
     readable.register(server, select.POLLIN)
     return bool(readable.poll(0))
@@ -284,13 +289,13 @@ def _reason(status: int) -> str:
 
 
 def path_pattern(target: str) -> str:
-    """The path of a call without the names in it: `/storage/v1/b/{}/o/{}`."""
+    """Return the path of a request with its names replaced: `/storage/v1/b/{}/o/{}`."""
     path = target.partition("?")[0]
     return re.sub(r"/(b|o|projects|datasets|tables|jobs|queries)/[^/]+", r"/\1/{}", path)
 
 
 def _injected_error(status: int) -> ProxyResponse:
-    message = "refused on demand (FAULT)"
+    message = "injected fault (FAULT)"
     error = {
         "code": status,
         "message": message,
@@ -300,7 +305,7 @@ def _injected_error(status: int) -> ProxyResponse:
 
 
 def _unavailable_response() -> ProxyResponse:
-    """What Google answers when it does not; its clients ask again, and an emulator that was killed is back soon."""
-    message = "the emulator does not listen"
+    """Return what Google returns when it is unavailable; clients retry, and a killed emulator is restarted soon."""
+    message = "the emulator is not listening"
     error = {"code": 503, "message": message, "errors": [{"message": message, "reason": "backendError"}]}
     return ProxyResponse(503, json.dumps({"error": error}).encode())

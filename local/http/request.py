@@ -1,4 +1,4 @@
-"""A request on its way through a proxy, as far as whoever decides about it reads it."""
+"""A request that passes through a proxy, parsed as far as a decision about it needs."""
 
 import json
 from collections.abc import Callable
@@ -11,12 +11,14 @@ from local.errors import LocalError
 
 
 class InvalidRequestError(LocalError):
-    """A call that cannot be read."""
+    """A request that cannot be parsed."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """Method, target as it was sent, and headers by lower-case name; `peek` gives the body's beginning."""
+    """A request: method, target as it was sent, headers by lower-case name; `peek` returns the beginning of its
+    body.
+    """
 
     method: str
     target: str
@@ -25,17 +27,17 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The target without its query, still quoted."""
+        """The target without its query, still percent-encoded."""
         return self.target.partition("?")[0]
 
     @cached_property
     def query(self) -> dict[str, str]:
-        """The last value of each parameter."""
+        """The query parameters; of a repeated one, the last value."""
         return dict(parse_qsl(self.target.partition("?")[2], keep_blank_values=True))
 
     @cached_property
     def resource(self) -> dict[str, Any]:
-        """The JSON object in the body, which is the first part of a multipart one. Raises InvalidCallError."""
+        """The JSON object in the body; of a multipart body, the one in its first part. Raises InvalidRequestError."""
         body = self.peek()
         kind, _, parameters = self.headers.get("content-type", "").partition(";")
         if kind.strip().lower() == "multipart/related":
@@ -52,7 +54,7 @@ class Request:
 
 
 def _first_part(body: bytes, parameters: str) -> bytes:
-    """RFC 2387: the metadata come first, and the media after it."""
+    """Return the first part of a multipart/related body (RFC 2387): the metadata, which precede the media."""
     boundary = ""
     for parameter in parameters.split(";"):
         name, _, value = parameter.strip().partition("=")
@@ -60,5 +62,5 @@ def _first_part(body: bytes, parameters: str) -> bytes:
             boundary = value.strip("\"'")
     parts = body.split(b"--" + boundary.encode(), 2)
     if not boundary or len(parts) < 3:
-        raise InvalidRequestError("a multipart body without a first part that ends within its first 10 MiB")
+        raise InvalidRequestError("the first part of a multipart body must end within its first 10 MiB")
     return parts[1].replace(b"\r\n", b"\n").partition(b"\n\n")[2]

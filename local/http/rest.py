@@ -1,6 +1,6 @@
-"""Calls, replies and routes of Google's REST APIs.
+"""Requests, responses and routes of Google's REST APIs.
 
-The form of errors: https://google.aip.dev/193
+The format of errors: https://google.aip.dev/193
 """
 
 import json
@@ -26,7 +26,7 @@ REASONS = {
 
 
 class ApiError(LocalError):
-    """A call that Google would refuse, with the status that it would have."""
+    """An error response of a Google API, with its HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
         self.status = status
@@ -35,7 +35,7 @@ class ApiError(LocalError):
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """One request; `path` is without the query."""
+    """A request to a Google API; `path` is without the query."""
 
     method: str
     path: str
@@ -45,7 +45,7 @@ class ApiRequest:
 
     @property
     def json(self) -> Json:
-        """The body. Raises RefusedError where it is not a JSON object."""
+        """The JSON object in the body. Raises ApiError where it is none."""
         try:
             document = json.loads(self.body or b"{}")
         except ValueError as error:
@@ -62,7 +62,7 @@ class ApiRequest:
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """Status, body and headers of an answer."""
+    """A response: status, body and headers."""
 
     status: int = 200
     body: bytes = b"{}"
@@ -70,7 +70,7 @@ class ApiResponse:
 
     @classmethod
     def of_json(cls, value: Json, status: int = 200) -> "ApiResponse":
-        """A JSON answer."""
+        """Return a JSON response."""
         return cls(status, json.dumps(value, ensure_ascii=False).encode())
 
 
@@ -79,14 +79,14 @@ RouteHandler = Callable[[ApiRequest, dict[str, str]], "Json | ApiResponse"]
 
 @dataclass(frozen=True)
 class Route:
-    """A method (or `*`) and a pattern of paths; `{name}` stands for one part, `{name*}` for the rest."""
+    """A method (or `*`) and a path pattern; `{name}` matches one segment, `{name*}` the rest of the path."""
 
     method: str
     pattern: str
     handle: RouteHandler
 
     def match(self, request: ApiRequest) -> dict[str, str] | None:
-        """Return what stands in the places of the pattern, None where it does not fit."""
+        """Return the path parameters, or None where the route does not match."""
         if self.method not in ("*", request.method):
             return None
         found = _expression(self.pattern).fullmatch(request.path)
@@ -100,11 +100,11 @@ def _expression(pattern: str) -> re.Pattern[str]:
         re.escape(part) if index % 2 == 0 else groups[part.endswith("*")].format(part.rstrip("*"))
         for index, part in enumerate(parts)
     )
-    return re.compile(text)  # re keeps compiled patterns
+    return re.compile(text)  # re caches compiled patterns
 
 
 def error_response(status: int, message: str) -> ApiResponse:
-    """An error as Google's APIs write it."""
+    """Return an error response in the format of Google's APIs."""
     name, reason = REASONS.get(status, (HTTPStatus(status).name, "backendError"))
     error = {
         "code": status,
@@ -116,7 +116,7 @@ def error_response(status: int, message: str) -> ApiResponse:
 
 
 def response_to_error(error: LocalError) -> ApiResponse:
-    """The reply that an error of this package means."""
+    """Return the response that reports an error of this package to the client."""
     match error:
         case ApiError():
             return error_response(error.status, str(error))
@@ -125,6 +125,6 @@ def response_to_error(error: LocalError) -> ApiResponse:
         case AlreadyExistsError():
             return error_response(409, f"Resource already exists: {error.name}")
         case ServiceError():
-            return ApiResponse(error.status, error.answer.encode())
+            return ApiResponse(error.status, error.response.encode())
         case _:
             return error_response(400, str(error))

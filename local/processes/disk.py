@@ -1,4 +1,4 @@
-"""Writes that survive a disk without free space: what cannot be written now is written when there is some."""
+"""SQLite files, and writes that are retried while the disk is full."""
 
 import errno
 import logging
@@ -13,9 +13,9 @@ RETRY_FOR_S = 60.0
 
 
 def connect_sqlite(file: Path, synchronous: str) -> sqlite3.Connection:
-    """Open a database for any thread, in write-ahead mode; its folder is created.
+    """Open an SQLite file in write-ahead mode for use from any thread; create its folder.
 
-    `synchronous` is `FULL` where a commit must survive a power failure, `OFF` where it need not.
+    `synchronous` is `FULL` where a commit must survive a power failure, else `OFF`.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
@@ -25,9 +25,9 @@ def connect_sqlite(file: Path, synchronous: str) -> sqlite3.Connection:
 
 
 def retry_while_disk_full[**P, R](write: Callable[P, R]) -> Callable[P, R]:
-    """Call a write again each second while the disk is full; `write` must do all or nothing.
+    """Wrap a write so that it is retried each second while the disk is full; `write` must do all or nothing.
 
-    Raises OSError with ENOSPC where no space was freed for PATIENCE_S seconds.
+    The wrapped write raises OSError with ENOSPC where no space was freed for RETRY_FOR_S seconds.
     """
     return retry(
         retry=retry_if_exception(_is_disk_full),
@@ -45,7 +45,7 @@ def _is_disk_full(error: BaseException) -> bool:
 
 
 def _log_retry(state: RetryCallState) -> None:
-    LOG.warning("no space left on the disk: the write is retried (attempt %d)", state.attempt_number)
+    LOG.warning("no space left on the disk: retrying the write (attempt %d)", state.attempt_number)
 
 
 def _give_up(state: RetryCallState) -> None:

@@ -1,4 +1,4 @@
-"""Loopback ports for the programs that run here, and whether something listens on one."""
+"""Loopback ports for child processes, and checks whether a process listens."""
 
 import platform
 import socket
@@ -11,16 +11,16 @@ from local.errors import LocalError
 
 LOOPBACK = "127.0.0.1"
 ON_LINUX = platform.system() == "Linux"
-# Ports that this process gave away, each with the socket that keeps it from other programs.
+# The ports that this process has reserved, each with the socket that reserves it.
 _reserved: dict[int, socket.socket] = {}
 _reserved_lock = threading.Lock()
 
 
 def free_port() -> int:
-    """Return a loopback TCP port that nothing listens on, and that this process was not given before.
+    """Return a free loopback TCP port that this process has not used before.
 
-    On Linux it stays reserved as long as this process lives: a socket that is bound, but does not listen, keeps the
-    kernel from giving it to another program, and lets ours, which set SO_REUSEADDR, listen on it.
+    On Linux it stays reserved as long as this process lives: a socket that is bound but does not listen keeps the
+    kernel from giving the port to another program, while our programs, which set SO_REUSEADDR, can listen on it.
     """
     with _reserved_lock:
         while True:
@@ -28,23 +28,23 @@ def free_port() -> int:
             port: int = probe.getsockname()[1]
             if port not in _reserved:
                 _reserved[port] = probe
-                if not ON_LINUX:  # there a bound socket would keep our own programs away as well
+                if not ON_LINUX:  # elsewhere a bound socket would block our own programs too
                     probe.close()
                 return port
             probe.close()
 
 
 def reserve_port(port: int, owner: str) -> int:
-    """Reserve the port where a program listened in an earlier run. Raises LocalError where another has taken it."""
+    """Reserve the port that a program used in an earlier run. Raises LocalError where another program uses it now."""
     with _reserved_lock:
         if port not in _reserved:
             try:
                 _reserved[port] = _bind(port)
             except OSError as error:
                 raise LocalError(
-                    f"{owner} cannot listen on {LOOPBACK}:{port}, as in the run before: {error.strerror}; end the "
-                    f"program that has taken the port (`ss -ltnp 'sport = :{port}'` names it), then run the command "
-                    "again"
+                    f"{owner} cannot listen on {LOOPBACK}:{port}, where an earlier run had it: {error.strerror}; "
+                    f"stop the program that uses the port (`ss -ltnp 'sport = :{port}'` names it), then run the "
+                    "command again"
                 ) from None
             if not ON_LINUX:
                 _reserved[port].close()
@@ -63,7 +63,7 @@ def _bind(port: int) -> socket.socket:
 
 
 def port_ready_check(port: int) -> Callable[[], bool]:
-    """Return a ready check: something accepts connections on that loopback port."""
+    """Return a readiness check: does a process accept connections on that loopback port?"""
 
     def check() -> bool:
         try:
@@ -76,7 +76,7 @@ def port_ready_check(port: int) -> Callable[[], bool]:
 
 
 def http_ready_check(url: str) -> Callable[[], bool]:
-    """Return a ready check: a GET of `url` is answered with a status below 500."""
+    """Return a readiness check: does a GET of `url` return a status below 500?"""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def check() -> bool:

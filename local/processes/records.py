@@ -1,4 +1,4 @@
-"""The record of an environment's processes on disk, which outlives a crash, and the end of those it still names."""
+"""The file that lists an environment's processes. It survives a crash, so that a later command can stop them."""
 
 import contextlib
 import fcntl
@@ -15,24 +15,24 @@ from typing import Any, BinaryIO
 
 from local.errors import AlreadyRunningError
 
-OWNER = "owner"  # in a record, the process that holds it
+OWNER = "owner"  # the name, in a record, of the process that holds the lock
 ON_LINUX = platform.system() == "Linux"
 READY_INTERVAL_S = 0.05
 
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """What is kept of a child on disk: enough to know it again, and never to kill a stranger."""
+    """What identifies a child process later: a recycled process ID is never taken for it."""
 
     name: str
     pid: int
-    started: str  # as the system tells it: a recycled pid has another
+    started: str  # as the system reports it: another process with the same ID has another
 
 
 def end_orphaned_processes(record: Path, grace_s: float = 5.0) -> list[str]:
-    """End the processes that a record file still names and that still run; return their names.
+    """Stop the processes that a record file lists and that still run; return their names.
 
-    A live owner (a `make up` elsewhere) is asked first, so that it ends its children itself.
+    A live owner, such as a `make up` in another terminal, gets SIGTERM first, so that it stops its children itself.
     """
     try:
         known: dict[str, Any] = json.loads(record.read_text())
@@ -60,7 +60,7 @@ def end_orphaned_processes(record: Path, grace_s: float = 5.0) -> list[str]:
 
 
 def lock_record(record: Path) -> BinaryIO:
-    """Lock the environment for this process; the lock goes with the process, however it ends."""
+    """Lock the environment for this process. The lock is released when the process ends, however it ends."""
     held = record.with_suffix(".lock").open("ab")
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -86,13 +86,13 @@ def _is_alive(record: ProcessRecord) -> bool:
 
 
 def _start_time(pid: int) -> str | None:
-    """Return when a process started, in the system's own words; None when it has ended."""
+    """Return when a process started, as the system reports it, or None where it has ended."""
     if ON_LINUX:
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
         except OSError:
             return None
-        fields = stat.rpartition(")")[2].split()  # the name before may hold spaces
+        fields = stat.rpartition(")")[2].split()  # the program's name, in parentheses, may have spaces
         return None if fields[0] in "ZX" else fields[19]
     callback = subprocess.run(
         ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False

@@ -1,8 +1,8 @@
-"""Child processes that never outlive us.
+"""Child processes that end when this process ends.
 
-Each child leads its own process group, so that its own children end with it. On Linux the kernel kills it
-when this process dies, even by `kill -9`; elsewhere, and for what that misses, `end_leftovers` ends what
-the record of an earlier run still names.
+Each child leads its own process group, so that its own children end with it. On Linux the kernel kills it when this
+process dies, even by `kill -9`; what remains elsewhere is stopped by `end_orphaned_processes`, which reads the record
+of the earlier run.
 """
 
 import contextlib
@@ -33,11 +33,11 @@ from local.processes.records import (
 
 LOG = logging.getLogger(__name__)
 
-STABLE_AFTER_S = 30.0  # a child that ran this long starts again without delay
+STABLE_AFTER_S = 30.0  # a child that ran this long is restarted without delay
 MAX_RESTART_DELAY_S = 10.0
 
-# Runs before the program itself, in its process: the kernel's "kill me when my parent dies" can only be
-# asked for by the child. (`preexec_fn` would do it between fork and exec, which is unsafe with threads.)
+# Runs in the child before the program: only the child itself can ask the kernel for a signal at its parent's death.
+# (`preexec_fn` would do so between fork and exec, which is unsafe with threads.)
 _LAUNCHER = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
@@ -49,7 +49,7 @@ os.execvpe(sys.argv[2], sys.argv[2:], os.environ)
 
 @dataclass
 class Process:
-    """A supervised child. `pid` changes when it is started again; `restarts` counts how often it was."""
+    """A supervised child process. `pid` changes with each restart; `restarts` counts them."""
 
     name: str
     argv: tuple[str, ...]
@@ -58,7 +58,7 @@ class Process:
     log: Path
     restart: bool
     popen: subprocess.Popen[bytes]
-    log_begin: int  # where in the log its own output begins
+    log_begin: int  # the offset in the log at which its own output begins
     restarts: int = 0
     stopping: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
@@ -66,20 +66,20 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Process id of the running child, which is also the id of its group."""
+        """The process ID of the running child, which is its group's ID as well."""
         return self.popen.pid
 
     @property
     def running(self) -> bool:
-        """False once the child has ended and is not started again."""
+        """Whether the child runs or will be restarted."""
         return not self.ended.is_set()
 
 
 class Supervisor:
-    """Starts, watches, restarts and ends the children of one environment; safe to use from any thread.
+    """Starts, watches, restarts and stops the child processes of one environment; safe to use from any thread.
 
-    Raises AlreadyRunningError when another live process holds the same record file; what a dead one left
-    running is ended first. Whoever is in `on_restart` is told, in a sentence, each child that is started again.
+    Raises AlreadyRunningError where another live process holds the same record file; what a dead one left running is
+    stopped first. Each callback of `on_restart` gets a sentence about each restart.
     """
 
     def __init__(self, record: Path) -> None:
@@ -92,8 +92,8 @@ class Supervisor:
         self._lock = threading.RLock()
         self._stopping = threading.Event()
         self._spawns: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        # The kernel's death signal follows the THREAD that started the child, so one thread, which lives
-        # as long as this object, starts them all.
+        # The kernel sends that signal when the THREAD that started the child ends, so one thread that lives as
+        # long as this object starts them all.
         threading.Thread(target=self._run_spawner, name="spawner", daemon=True).start()
         self._write_record()
 
@@ -105,7 +105,7 @@ class Supervisor:
 
     @property
     def processes(self) -> list[Process]:
-        """The children that run now, in the order of their start."""
+        """The running children, in the order of their start."""
         with self._lock:
             return list(self._processes.values())
 
@@ -121,11 +121,11 @@ class Supervisor:
         restart: bool = False,
         deadline_s: float = 30.0,
     ) -> Process:
-        """Start a child with exactly the environment `env`, and return when `ready()` is true.
+        """Start a child with exactly the environment variables `env`; return when `ready()` is true.
 
-        With `restart`, a child that ends by itself later is started again with the same arguments, after
-        a delay that doubles up to 10 s. Raises ProcessError, quoting the end of its log, when the child
-        ends or the deadline passes before it is ready.
+        With `restart`, a child that ends by itself later is started again with the same arguments, after a delay that
+        doubles up to 10 s. Raises ProcessError, quoting the end of its log, where the child ends or the deadline
+        passes before it is ready.
         """
         process, is_ready = self._register(name, argv, env, cwd, log, restart=restart)
         try:
@@ -147,10 +147,10 @@ class Supervisor:
         on_line: Callable[[str], None] | None = None,
         timeout_s: float = 3600.0,
     ) -> None:
-        """Run a child to its end; its standard output goes line by line to `on_line`, and all to `log`.
+        """Run a child to its end; pass each line of its standard output to `on_line`, and write all output to `log`.
 
-        Raises ProcessError, quoting the end of the log, when it ends with another code than 0 or has
-        not ended after `timeout_s`.
+        Raises ProcessError, quoting the end of the log, where it exits with another code than 0 or still runs after
+        `timeout_s`.
         """
         began = time.monotonic()
         process, _ = self._register(name, argv, env, cwd, log, stdout=subprocess.PIPE)
@@ -170,7 +170,7 @@ class Supervisor:
             raise ProcessError(name, what, log, process.log_begin)
 
     def stop(self, name: str, grace_s: float = 5.0) -> None:
-        """End a child and its whole group: SIGTERM, and SIGKILL after `grace_s` seconds."""
+        """Stop a child and its whole process group: SIGTERM, then SIGKILL after `grace_s` seconds."""
         with self._lock:
             process = self._processes.get(name)
         if process is None:
@@ -184,7 +184,7 @@ class Supervisor:
         self._remove(process)
 
     def stop_all(self, grace_s: float = 5.0) -> None:
-        """End every child, the last started first; the supervisor is of no use afterwards."""
+        """Stop every child, the last started first. The supervisor cannot be used afterwards."""
         with self._lock:
             self._stopping.set()
         for process in reversed(self.processes):
@@ -204,11 +204,11 @@ class Supervisor:
         restart: bool = False,
         stdout: int | None = None,
     ) -> tuple[Process, threading.Event]:
-        """Spawn, record and watch a child; it is started again only once the event is set."""
+        """Start, record and watch a child; it is restarted only once the event is set."""
         with self._lock:
             known = self._processes.get(name)
             if known is not None and known.running:
-                raise LocalError(f"a process named {name!r} runs already (pid {known.pid})")
+                raise LocalError(f"a process named {name!r} is running already (process ID {known.pid})")
         log.parent.mkdir(parents=True, exist_ok=True)
         begin = log.stat().st_size if log.exists() else 0
         popen = self._spawn(argv, env, cwd, log, stdout)
@@ -236,7 +236,7 @@ class Supervisor:
 
         with self._lock:
             if self._stopping.is_set():
-                raise LocalError("the environment is being stopped: nothing is started any more")
+                raise LocalError("no process is started: the environment is being stopped")
             self._spawns.put(spawn)
         try:
             return outcome.result()
@@ -251,7 +251,7 @@ class Supervisor:
         end = time.monotonic() + deadline_s
         while True:
             if process.ended.is_set():
-                what = f"could not start, and ended with {_describe_exit(process.code)}"
+                what = f"failed to start: it ended with {_describe_exit(process.code)}"
                 raise ProcessError(process.name, what, process.log, process.log_begin)
             if ready():
                 break
@@ -260,7 +260,7 @@ class Supervisor:
                 raise ProcessError(process.name, what, process.log, process.log_begin)
             process.ended.wait(READY_INTERVAL_S)
         if self._stopping.is_set():
-            raise LocalError(f"{process.name} was started while the environment is being stopped")
+            raise LocalError(f"{process.name} was not started: the environment is being stopped")
 
     def _watch(self, process: Process, is_ready: threading.Event) -> None:
         delay = 0.1
@@ -279,7 +279,7 @@ class Supervisor:
             process.restarts += 1
             self._write_record()
             self._report_restart(
-                f"{process.name} ended with {_describe_exit(process.code)} and is started again"
+                f"{process.name} ended with {_describe_exit(process.code)} and was restarted"
             )
             if process.stopping.is_set() or self._stopping.is_set():  # stopped while it was starting
                 signal_group(process.pid, signal.SIGTERM)
@@ -291,7 +291,9 @@ class Supervisor:
             callback(sentence)
 
     def _wait_for_end(self, process: Process) -> None:
-        """Wait for the child's end; then end what is left of its group, and only then let its pid go."""
+        """Wait for the child's end, then kill the rest of its group, and only then reap it so that its ID can be
+        reused.
+        """
         with contextlib.suppress(ChildProcessError):
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         signal_group(process.pid, signal.SIGKILL)
@@ -327,7 +329,7 @@ class Supervisor:
                 temporary.write_text(json.dumps(known, indent=1))
                 temporary.replace(self.record)
             except OSError as error:
-                # Only a run after a crash needs the file; a full disk must not keep processes from being stopped.
+                # Only a run after a crash reads the file: a full disk must not prevent that processes are stopped.
                 LOG.info("%s cannot be written: %s", self.record, error.strerror)
 
 

@@ -1,11 +1,11 @@
-"""The environment variables that every child process starts with."""
+"""The environment variables of child processes."""
 
 import os
 from pathlib import Path
 
 
 def child_variables(folder: Path) -> dict[str, str]:
-    """Return the environment every child starts from, with home, temporary and gcloud folders of its own."""
+    """Return the variables that every child process gets, with home, temporary and gcloud folders of its own."""
     home, temporary, gcloud = (folder.resolve() / name for name in ("home", "tmp", "gcloud"))
     for each in (home, temporary, gcloud):
         each.mkdir(parents=True, exist_ok=True)

@@ -228,7 +228,7 @@ class Dataproc:
                 )
         except ProcessError as error:
             if error.fault is None and (reason := find_error_message(lines)):
-                raise LocalError(f"{reason}\nits whole output: {log}") from error
+                raise LocalError(f"{reason}\nfull output: {log}") from error
             raise
         summary = find_summary(lines)
         if summary is None:

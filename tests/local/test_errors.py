@@ -5,7 +5,7 @@ import pytest
 from local.errors import NO_MEMORY, find_host_fault
 
 pytestmark = pytest.mark.unit
-PORT = "another program has taken the port that it was to listen on"
+PORT = "another program uses its port"
 DISK = "the disk is full: free some space"
 # How each program of a run puts it, as it was seen.
 FAULTS = [

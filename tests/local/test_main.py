@@ -28,10 +28,10 @@ FAILURES: list[tuple[BaseException, int, str]] = [
     (
         requests.ConnectionError("connection to 127.0.0.1 refused"),
         1,
-        "\nan emulator does not respond, and all processes were stopped: connection to 127.0.0.1 refused; "
-        "its log says more\n",
+        "\nan emulator does not respond, so all processes were stopped: connection to 127.0.0.1 refused; "
+        "see its log\n",
     ),
-    (KeyboardInterrupt(), 130, "\ninterrupted: all processes are ended\n"),
+    (KeyboardInterrupt(), 130, "\ninterrupted: all processes were stopped\n"),
     (
         OSError(errno.ENOSPC, "No space left on device", "data/storage.sqlite"),
         1,
@@ -41,14 +41,14 @@ FAILURES: list[tuple[BaseException, int, str]] = [
     (
         PermissionError(errno.EACCES, "Permission denied", ".local"),
         1,
-        "\n.local: Permission denied; all processes were stopped: use a folder that you can write to, or become "
+        "\n.local: Permission denied; all processes were stopped: use a folder that you can write to, or change "
         "the owner of this one, then run the command again\n",
     ),
     (
         NotADirectoryError(errno.ENOTDIR, "Not a directory", ".local/dev"),
         1,
-        "\n.local/dev: Not a directory; all processes were stopped: move the file away that lies where a folder is "
-        "needed, then run the command again\n",
+        "\n.local/dev: Not a directory; all processes were stopped: move the file away: a folder is "
+        "needed in its place, then run the command again\n",
     ),
 ]
 

@@ -111,7 +111,7 @@ def test_over_http_a_connection_ends_and_the_next_call_finds_what_was_done(plane
     refused = requests.get(f"{plane.url}/{TOPIC}", timeout=10)
     assert refused.status_code == 403
     assert json.loads(refused.content)["error"]["message"] == (
-        "GET /pubsub/v1/projects/{project}/topics/{id}: refused on demand (FAULT=403)"
+        "GET /pubsub/v1/projects/{project}/topics/{id}: injected fault (FAULT=403)"
     )
     requests.put(plane.url + FAULTS_PATH, timeout=10).raise_for_status()
     assert requests.get(f"{plane.url}/{TOPIC}", timeout=10).ok

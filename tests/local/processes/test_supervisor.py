@@ -155,7 +155,7 @@ def test_a_fault_of_the_machine_is_a_sentence_in_place_of_the_log(
         supervisor.run("job", ["sh", "-c", "echo because; exit 4"], env=ENV, cwd=tmp_path, log=log)
     assert error.value.fault is None
     with pytest.raises(
-        ProcessError, match=r"^job ended with code 1: the disk is full: .*\nits whole output: "
+        ProcessError, match=r"^job ended with code 1: the disk is full: .*\nfull output: "
     ) as error:
         supervisor.run(
             "job", ["sh", "-c", "echo No space left on device; exit 1"], env=ENV, cwd=tmp_path, log=log

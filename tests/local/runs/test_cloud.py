@@ -79,15 +79,15 @@ def test_what_keeps_it_from_starting_is_said_as_it_says_it_itself(tmp_path: Path
     [
         ("   0.1 s  synthesizing …\n\nthe port is taken: end it\n", "the port is taken: end it"),
         (
-            "\nx ended with code 1\n  | a\nits whole output: y\n",
-            "x ended with code 1\n  | a\nits whole output: y",
+            "\nx ended with code 1\n  | a\nfull output: y\n",
+            "x ended with code 1\n  | a\nfull output: y",
         ),
         (
             "   0.1 s  a\n\nTraceback (most recent call last):\nKeyError: 1\n",
             "this machine's control plane ended with code 1\n  |    0.1 s  a\n  | \n"
-            "  | Traceback (most recent call last):\n  | KeyError: 1\nits whole output: {log}",
+            "  | Traceback (most recent call last):\n  | KeyError: 1\nfull output: {log}",
         ),
-        ("", "this machine's control plane ended with code 1\n  (it wrote nothing)\nits whole output: {log}"),
+        ("", "this machine's control plane ended with code 1\n  (no output)\nfull output: {log}"),
     ],
 )
 def test_the_reason_is_its_last_message_or_the_end_of_its_output(

@@ -64,4 +64,4 @@ def test_the_first_failure_is_shown(run: Callable[[Exception | None], str]) -> N
 
 
 def test_a_count_that_fails_alone_is_shown(run: Callable[[Exception | None], str]) -> None:
-    assert run(None) == "POST /queries was answered with status 400: no space left"
+    assert run(None) == "POST /queries failed with status 400: no space left"

@@ -234,7 +234,7 @@ def ask(
             {"placement": CLUSTER, "jobs": [{**JOB, "pysparkJob": JOB["pysparkJob"] | {"args": [1]}}]},
             "step rebuild: expected a mainPythonFileUri, args and pythonFileUris that are texts, found",
         ),
-        ({"placement": CLUSTER, "jobs": [JOB], "dagTimeout": "1h"}, "a duration must be seconds"),
+        ({"placement": CLUSTER, "jobs": [JOB], "dagTimeout": "1h"}, "expected a duration in seconds"),
         (
             {"placement": CLUSTER, "jobs": [JOB], "parameters": [{"name": "FROM", "fields": []}]},
             "the inline template takes the parameters FROM; missing: FROM",

@@ -119,7 +119,7 @@ def test_terraform_data_gives_its_input_back_and_says_what_it_does_not_run(
 def test_collection_is_read_again_by_the_next_machine(new_environment: Any) -> None:
     first = new_environment().collection("pubsub", "topics")
     first.create("t", {"name": "t", "labels": {"a": "b"}, "old": 1})
-    with pytest.raises(AlreadyExistsError, match="pubsub topics holds 't' already"):
+    with pytest.raises(AlreadyExistsError, match="pubsub topics: 't' exists already"):
         first.create("t", {})
     first.update("t", {"labels": {"a": "c"}, "old": None})
     second = new_environment().collection("pubsub", "topics")
@@ -127,7 +127,7 @@ def test_collection_is_read_again_by_the_next_machine(new_environment: Any) -> N
     second.delete("t")
     assert (second.names(), second.find("t")) == ([], None)
     for act in (second.get, second.delete, partial(second.update, changes={})):
-        with pytest.raises(NotFoundError, match="pubsub topics holds no 't'"):
+        with pytest.raises(NotFoundError, match="pubsub topics: 't' does not exist"):
             act("t")
 
 

@@ -200,7 +200,7 @@ def test_type_without_handler_is_said_and_its_arguments_still_serve(
     assert told == [("c_thing.c", "not honoured"), ("a_thing.a", "made")]
     assert applied.not_honoured == [
         "c_thing.c: nothing here stands for c_thing",
-        "c_thing.c: odd = '${1 + 1}' cannot be evaluated here: '+' is not evaluated",
+        "c_thing.c: odd = '${1 + 1}' is not supported by the local run: '+' is not evaluated",
     ]
 
 
