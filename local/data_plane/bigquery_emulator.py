@@ -1,11 +1,11 @@
-"""local-bigquery, whose jobs that change rows run one after the other within a project.
+"""The BigQuery emulator's program: local-bigquery, with jobs that change rows serialized within a project.
 
-BigQuery lets load jobs append while a transaction changes the same table, and queues or retries what does conflict:
-https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency. DuckLake, which keeps the emulator's
-tables, fails the commit of the transaction instead, each time a load job ended meanwhile. So jobs wait for one another
-here: a tick's load job for the second that the nightly batch takes, and the batch for a load job.
+BigQuery lets load jobs append to a table that a transaction changes, and queues or retries conflicting jobs:
+https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency. DuckLake, in which the emulator stores
+its tables, fails the commit of a transaction during which a load job ended. So jobs wait for one another: a tick's
+load job for the second that the nightly batch takes, and the batch for a load job.
 
-Run by its path (`python -P local/data_plane/bigquery_emulator.py`), with local-bigquery's own options.
+It is run by its path (`python -P local/data_plane/bigquery_emulator.py`), with local-bigquery's own options.
 """
 
 import re
@@ -22,7 +22,9 @@ _projects: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 def changes_rows(job: Any) -> bool:
-    """Tell whether a job may change a table's rows; a SELECT that names such a word waits in vain, no more."""
+    """Whether a job may change rows of a table. A SELECT that contains such a keyword waits needlessly, which does no
+    harm.
+    """
     query = job.configuration.query
     if query is None:
         return any(getattr(job.configuration, name, None) is not None for name in (*CHANGING, "copy_"))
@@ -30,7 +32,7 @@ def changes_rows(job: Any) -> bool:
 
 
 def serialize_changes(run: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `run`, whose first argument is a job, waiting for other jobs of its project that change rows."""
+    """Wrap `run`, whose first argument is a job, so that a job waits for other jobs of its project that change rows."""
 
     def wait_and_run(job: Any, *arguments: Any) -> Any:
         import duckdb  # noqa: PLC0415 - as in main()
@@ -40,7 +42,7 @@ def serialize_changes(run: Callable[..., Any]) -> Callable[..., Any]:
             return run(job, *arguments)
         with _projects[job.jobReference.projectId]:
             running = next(each for each in arguments if isinstance(each, runner.Running))
-            if running.cancelled:  # while it waited
+            if running.cancelled:  # while it was waiting
                 raise duckdb.InterruptException
             return run(job, *arguments)
 
@@ -48,12 +50,12 @@ def serialize_changes(run: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def main() -> None:
-    """Serve until a signal ends it."""
+    """Serve until a signal ends the process."""
     # Only the emulator's own process needs the server: its imports take seconds.
     from local_bigquery import cli  # noqa: PLC0415
     from local_bigquery.jobs import runner  # noqa: PLC0415
 
-    # Where `local` is: this file is run by its path.
+    # The folder of the package `local`, because this file is run by its path.
     sys.path.append(str(Path(__file__).resolve().parents[2]))
     from local.data_plane import bigquery_jobs  # noqa: PLC0415
 

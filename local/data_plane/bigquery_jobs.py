@@ -1,12 +1,12 @@
-"""What makes small load jobs of local-bigquery cheap: a tick's job has a few hundred rows, and costs what surrounds it.
+"""Make local-bigquery's small load jobs cheap. A tick's job loads a few hundred rows; most of its time is overhead.
 
-Of the 80 ms of processor time that local-bigquery takes for a load job of 273 rows, the insert into DuckLake takes 15.
-The rest is work that is repeated or not needed, and is avoided here:
+Of the 80 ms of processor time of a load job with 273 rows, the insert into DuckLake takes 15. The rest is repeated or
+unnecessary work, which this module avoids:
 
-- Jobs are kept in SQLite. Each job is written three times, and one of DuckDB's commits costs 5 ms, of SQLite's 0.1 ms.
-- Load jobs remember what a dataset's and a table's catalog entry is until anything but a load job may change it.
-- DuckDB looks for pandas on the whole import path four times in each statement with parameters.
-- A multipart upload is cut at its boundary instead of being parsed line by line as an e-mail.
+- Jobs are stored in SQLite. Each job is written three times; a commit takes 5 ms in DuckDB and 0.1 ms in SQLite.
+- Load jobs cache the catalog entries of datasets and tables until anything but a load job may change them.
+- DuckDB searches the import path for pandas four times in each statement with parameters.
+- A multipart upload is split at its boundary instead of being parsed line by line as an e-mail.
 """
 
 import contextvars
@@ -41,16 +41,16 @@ FILE = "jobs.sqlite"
 
 
 class JobStore:
-    """The jobs of all projects in one SQLite file, with the functions of `local_bigquery.jobs.store`."""
+    """The jobs of all projects in one SQLite file, with the interface of `local_bigquery.jobs.store`."""
 
     def __init__(self, file: Path, earlier: Callable[[], list[tuple[Any, ...]]]) -> None:
-        """Open the file; a new one takes the jobs that `earlier` returns, of data that an older version made."""
+        """Open the file. A new file gets the jobs that `earlier` returns, from data of an older version."""
         is_new = not file.exists()
         file.parent.mkdir(parents=True, exist_ok=True)
         self._database = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
         self._lock = threading.Lock()
         self._database.execute("PRAGMA journal_mode=WAL")
-        # A killed process loses nothing; a power failure may, as it may lose what DuckDB has not written.
+        # A killed process loses nothing. A power failure may lose jobs, as it may lose what DuckDB has not written.
         self._database.execute("PRAGMA synchronous=NORMAL")
         with self._lock:
             self._database.execute("BEGIN")
@@ -60,7 +60,7 @@ class JobStore:
             self._database.execute("COMMIT")
 
     def save(self, job: Job) -> Job:
-        """Keep a job, in place of what is known of it, and return it."""
+        """Store a job, replacing an earlier version of it, and return it."""
         reference, statistics = job.jobReference, job.statistics
         values = (
             reference.projectId,
@@ -75,7 +75,7 @@ class JobStore:
         return job
 
     def load(self, project_id: str, job_id: str) -> Job | None:
-        """Return a job, None where there is none of this ID."""
+        """Return a job, or None where the ID does not exist."""
         found = self._select("project_id = ? AND job_id = ?", [project_id, job_id])
         return found[0] if found else None
 
@@ -87,7 +87,7 @@ class JobStore:
         min_creation_time: int | None = None,
         max_creation_time: int | None = None,
     ) -> list[Job]:
-        """Return a project's jobs, the newest first: those in one of `states`, created within the times."""
+        """Return a project's jobs, newest first, filtered by state and creation time."""
         condition = (
             "project_id = ? AND parent_job_id IS ? AND creation_time >= COALESCE(?, creation_time) "
             "AND creation_time <= COALESCE(?, creation_time)"
@@ -97,7 +97,7 @@ class JobStore:
         return [job for job in found if states is None or job.status.state in states]
 
     def delete(self, project_id: str, job_id: str) -> None:
-        """Forget a job and those that it began."""
+        """Delete a job and its child jobs."""
         with self._lock:
             self._database.execute(
                 "DELETE FROM jobs WHERE project_id = ? AND (job_id = ? OR parent_job_id = ?)",
@@ -111,7 +111,7 @@ class JobStore:
 
 
 class CatalogCache:
-    """What load jobs know of datasets and tables, valid until `change` says that anything else may have changed it."""
+    """Catalog entries that load jobs have read, valid until `invalidate` is called."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], Any] = {}
@@ -120,14 +120,14 @@ class CatalogCache:
         self._version = 0
 
     def invalidate(self) -> None:
-        """Forget everything."""
+        """Drop all entries."""
         with self._lock:
             self._version += 1
             self._known.clear()
 
     @contextmanager
     def use(self) -> Iterator[None]:
-        """Let this thread use what is known."""
+        """Let this thread use the cache within the `with` statement."""
         token = self._loading.set(True)
         try:
             yield
@@ -135,9 +135,9 @@ class CatalogCache:
             self._loading.reset(token)
 
     def cached[R](self, function: Callable[..., R], is_cacheable: Callable[..., bool]) -> Callable[..., R]:
-        """Return `function`, called once by load jobs for the same arguments.
+        """Wrap a function so that load jobs call it once for the same arguments.
 
-        What it found is remembered; that it found nothing is not, nor what does not stay by itself.
+        Only a result that is not empty is cached, and only where `is_cacheable` is true of the arguments.
         """
 
         def call(*arguments: Any, **named: Any) -> R:
@@ -159,7 +159,7 @@ class CatalogCache:
 
 
 def install() -> None:
-    """Put all of this in place of local-bigquery's own functions, before its first connection."""
+    """Replace local-bigquery's functions by these, before its first connection."""
     if find_spec("pandas") is None:
         sys.modules["pandas"] = None  # type: ignore[assignment]  # an import of it fails at once
     _keep_jobs_in_sqlite()
@@ -185,7 +185,9 @@ def _keep_jobs_in_sqlite() -> None:
 
 
 def _cache_catalog(catalog: CatalogCache) -> None:
-    """Remember in load jobs what they ask for; jobs of other kinds, and calls that change the catalog, forget it."""
+    """Cache catalog entries for load jobs; jobs of other types, and calls that change the catalog, invalidate the
+    cache.
+    """
 
     def is_cacheable(*table: str) -> bool:
         stored = metadata.load(Table, *table)
@@ -226,7 +228,7 @@ def _cache_catalog(catalog: CatalogCache) -> None:
 def split_upload(
     parse: Callable[[str, bytes], tuple[Job, bytes]],
 ) -> Callable[[str, bytes], tuple[Job, bytes]]:
-    """Return what cuts a body as Google's clients write it, and leaves any other one to `parse`."""
+    """Return a function that splits a body as Google's clients write it, and passes any other one to `parse`."""
 
     def split(content_type: str, payload: bytes) -> tuple[Job, bytes]:
         boundary = content_type.partition("boundary=")[2].partition(";")[0].strip("\"' ").encode()

@@ -1,8 +1,8 @@
-"""The two emulators that hold the data: fake-gcs-server for Cloud Storage, local-bigquery for BigQuery.
+"""Start the emulators: fake-gcs-server for Cloud Storage, local-bigquery for BigQuery.
 
-Both keep what they hold in the environment's folder and go on with it after a restart. Measured on two
-cores: storage is ready in under 0.1 s, BigQuery in about 1.5 s (5 s the first time, while Python compiles
-it), both at once take no longer than BigQuery alone.
+Both store their data in the environment's folder and continue with it after a restart. Measured on two cores: Cloud
+Storage is ready within 0.1 s, BigQuery after 1.5 s (5 s the first time, while Python compiles it), and both together
+after the same time.
 """
 
 import os
@@ -27,12 +27,12 @@ from local.processes.supervisor import Process, Supervisor
 from local.processes.variables import child_variables
 
 DUCKDB_EXTENSIONS = ("icu", "ducklake", "spatial", "httpfs")
-DEFAULT_PROJECT = "emulator"  # local-bigquery makes other projects when they are first named
+DEFAULT_PROJECT = "emulator"  # local-bigquery creates other projects when they are first used
 
 
 @dataclass(frozen=True)
 class Emulators:
-    """Where the emulators answer: URLs without a slash at the end."""
+    """The URLs of the emulators, without a trailing slash."""
 
     gcs_url: str
     bigquery_url: str
@@ -41,13 +41,13 @@ class Emulators:
 def start_emulators(
     supervisor: Supervisor, folder: Path, *, extensions: Path | None = None, deadline_s: float = 60.0
 ) -> Emulators:
-    """Start both at once on free loopback ports and return when both answer.
+    """Start both emulators concurrently on free loopback ports; return when both are ready.
 
-    Data lies in `folder`/storage and `folder`/bigquery, logs in `folder`/logs. DuckDB's extensions
-    (150 MB) are unpacked once into `extensions`, by default a folder beside `folder`. Raises
-    MissingToolError where a wheel has nothing for this machine, and ProcessError.
+    The data is in `folder`/storage and `folder`/bigquery, the logs are in `folder`/logs. DuckDB's extensions (150 MB)
+    are unpacked once into `extensions`, by default beside `folder`. Raises MissingToolError where a wheel has no
+    program for this platform, and ProcessError.
     """
-    folder = folder.resolve()  # the children do not share our working folder
+    folder = folder.resolve()  # child processes have another working folder
     gcs_port = free_port()
     gcs_url = f"http://{LOOPBACK}:{gcs_port}"
     with ThreadPoolExecutor(2, "emulators") as pool:
@@ -59,16 +59,16 @@ def start_emulators(
 
 
 def open_session() -> requests.Session:
-    """Return a session for calls to the emulators.
+    """Return a session for requests to the emulators.
 
-    A call that meets an emulator which is being started again is sent again for about 15 s, and one that only
-    reads also where its response did not come. Raises requests.ConnectionError after that.
+    A request is retried for about 15 s while an emulator is being restarted; a read is also retried where its
+    response was lost. Then requests.ConnectionError is raised.
     """
     session = requests.Session()
-    session.trust_env = False  # no proxy stands between here and the loopback interface
+    session.trust_env = False  # ignore proxy settings: the emulators listen on loopback
     retries = Retry(
         total=12,
-        allowed_methods={"GET", "HEAD"},  # for those whose response did not come: nothing happens twice
+        allowed_methods={"GET", "HEAD"},  # where the response was lost: repeating these changes nothing
         backoff_factor=0.1,
         backoff_max=2.0,
         respect_retry_after_header=False,
@@ -88,7 +88,7 @@ def storage_binary(system: str = platform.system(), machine: str = platform.mach
     if not binary.is_file():
         raise MissingToolError(
             f"the storage emulator has no program for {system} on {machine}: {binary} is missing; "
-            "run `make setup` again here, on Linux or macOS with x86-64 or arm64"
+            "run `make setup` again, on Linux or macOS with x86-64 or arm64"
         )
     if not os.access(binary, os.X_OK):
         binary.chmod(0o755)
@@ -96,10 +96,9 @@ def storage_binary(system: str = platform.system(), machine: str = platform.mach
 
 
 def duckdb_home(parent: Path) -> Path:
-    """Return a folder in `parent` that holds DuckDB's extensions, unpacking them the first time.
+    """Return the folder in `parent` with DuckDB's extensions; unpack them the first time.
 
-    local-bigquery loads them from its home folder; without them it would download them. Raises
-    MissingToolError.
+    local-bigquery loads them from its home folder, and would download them otherwise. Raises MissingToolError.
     """
     home = parent.resolve() / f"duckdb-{version('duckdb')}"
     if home.is_dir():
@@ -118,8 +117,8 @@ def duckdb_home(parent: Path) -> Path:
     if done.returncode:
         shutil.rmtree(unpacked, ignore_errors=True)
         raise MissingToolError(
-            f"DuckDB's extensions cannot be unpacked into {parent}: {done.stderr.strip()[-500:]}\n"
-            "`make setup` installs them; 150 MB of space are needed"
+            f"cannot unpack DuckDB's extensions into {parent}: {done.stderr.strip()[-500:]}\n"
+            "free 150 MB of space, then run `make setup`"
         )
     try:
         unpacked.rename(home)
@@ -160,8 +159,8 @@ def _start_bigquery(
     port, grpc_port = free_port(), free_port()
     url = f"http://{LOOPBACK}:{port}"
     ports = ["--host", LOOPBACK, "--port", str(port), "--grpc-port", str(grpc_port)]
-    # It writes the folder's path between apostrophes into SQL, where one of the path's own would end it; its working
-    # folder is ours. Elsewhere the whole path stays, for data of earlier runs are known by it.
+    # The emulator writes this path into quoted SQL, so a path with an apostrophe must be relative to the working
+    # folder. Any other path stays absolute, because the data of earlier runs refers to it.
     place = folder / "bigquery"
     data = ["--project", DEFAULT_PROJECT, "--data-dir", place.name if "'" in str(place) else str(place)]
     home = duckdb_home(extensions)
@@ -181,5 +180,5 @@ def _start_bigquery(
 def _bigquery_program() -> list[str]:
     if find_spec("local_bigquery") is None:
         raise MissingToolError("the BigQuery emulator is not installed: run `make setup`")
-    # By its path, and without that path's folder among those that are imported from.
+    # By its path; -P keeps that path's folder off the import path.
     return [sys.executable, "-P", str(Path(__file__).with_name("bigquery_emulator.py"))]

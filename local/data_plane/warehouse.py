@@ -1,7 +1,7 @@
-"""The tables and views of a run on this machine, opened for reading with DuckDB: while it runs, and after it.
+"""Read the BigQuery tables and views of a local run with DuckDB, while it runs or afterwards.
 
-The Parquet files below `bigquery/` still hold each row that a rebuild replaced; DuckLake's catalog says which rows are
-the table's now. The catalog is copied first, because the emulator locks its own.
+The Parquet files below `bigquery/` also have the rows that a rebuild replaced; DuckLake's catalog says which rows a
+table has now. The catalog is copied first, because the emulator locks its own.
 """
 
 import logging
@@ -28,24 +28,24 @@ from local.data_plane.emulators import duckdb_home
 from local.errors import LocalError
 
 FOLDER = "bigquery"
-COPY_ATTEMPTS = 5  # of a catalog that is written meanwhile
+COPY_ATTEMPTS = 5  # while the catalog is being written
 BATCH_ROWS = 50_000
-VIEWS = "vlille_views"  # names without a dataset are looked for there
+VIEWS = "vlille_views"  # the default dataset of table names
 
 
 class QueryError(LocalError):
-    """A statement that is not answered; the message says why."""
+    """A statement that cannot be run; the message says why."""
 
 
 @dataclass
 class Warehouse:
-    """What one environment's run has stored; safe to use from one thread. Raises QueryError."""
+    """The stored data of one environment, read-only; use it from one thread. Its methods raise QueryError."""
 
     project: str
     connection: duckdb.DuckDBPyConnection = field(repr=False)
 
     def query(self, sql: str) -> tuple[list[str], Iterator[tuple[str | None, ...]]]:
-        """Return the names of the columns and the rows of a GoogleSQL query, each value as a text or None."""
+        """Return the column names and the rows of a GoogleSQL query, each value as a text or None."""
         statement, values = self._translate(sql)
         with self._explain_errors(sql):
             texts = f"SELECT CAST(COLUMNS(*) AS VARCHAR) FROM ({statement})"  # noqa: S608 - the user's own query
@@ -53,7 +53,7 @@ class Warehouse:
         return [each[0] for each in cursor.description or []], iter(cursor.fetchone, None)
 
     def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a GoogleSQL query."""
+        """Yield the rows of a GoogleSQL query as Arrow record batches."""
         statement, values = self._translate(sql)
         with self._explain_errors(sql):
             yield from self.connection.execute(statement, values).to_arrow_reader(BATCH_ROWS)
@@ -72,7 +72,7 @@ class Warehouse:
         try:
             trees = parse(sql)
             if len(trees) != 1 or not isinstance(trees[0], exp.Query):
-                raise QueryError("the data is open for reading: one query is expected, SELECT or WITH")
+                raise QueryError("the data is read-only: expected one query, SELECT or WITH")
             statement, values = translate(trees[0], Context(self.project, VIEWS))
         except BigQueryError as error:
             raise QueryError(str(error.message)) from error
@@ -89,14 +89,14 @@ class Warehouse:
 
 @contextmanager
 def open_warehouse(folder: Path, cache: Path) -> Iterator[Warehouse]:
-    """Open what a run left in an environment's folder, as it is now; `cache` holds DuckDB's extensions.
+    """Open the stored data of an environment's folder as it is now; `cache` has DuckDB's extensions.
 
-    Raises LocalError where nothing was stored yet.
+    Raises LocalError where nothing is stored yet.
     """
     place = folder.resolve() / FOLDER
     catalogs = [each for each in sorted(place.glob("*.ducklake")) if each.stem != "emulator"]
     if not catalogs:
-        raise LocalError(f"{folder} holds no data: `make demo` or `make up` collects some")
+        raise LocalError(f"{folder} has no data: collect some with `make demo` or `make up`")
     # DuckDB looks for its extensions below HOME.
     os.environ["HOME"] = str(duckdb_home(cache))
     with tempfile.TemporaryDirectory(prefix="warehouse-") as copies:
@@ -116,8 +116,8 @@ def open_warehouse(folder: Path, cache: Path) -> Iterator[Warehouse]:
 
 
 def _connect() -> duckdb.DuckDBPyConnection:
-    """Return a connection with the functions that translated queries and the stored views call."""
-    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # its warnings are about the translation
+    """Return a connection that has the functions which translated queries and stored views call."""
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns about the translation of SQL
     connection = duckdb.connect(config={"TimeZone": "UTC"})
     connection.execute("INSTALL ducklake; LOAD ducklake; INSTALL icu; LOAD icu")
     connection.execute("ATTACH ':memory:' AS emulator")
@@ -131,7 +131,7 @@ def _connect() -> duckdb.DuckDBPyConnection:
 
 
 def _copy_catalog(catalog: Path, folder: Path) -> Path:
-    """Copy a catalog with what is not merged into it yet, as it was at one moment. Raises LocalError."""
+    """Copy a consistent state of the catalog, with its write-ahead log. Raises LocalError."""
     parts = [catalog, catalog.with_name(f"{catalog.name}.wal")]
     for _ in range(COPY_ATTEMPTS):
         before = _file_states(parts)
@@ -142,7 +142,7 @@ def _copy_catalog(catalog: Path, folder: Path) -> Path:
         if _file_states(parts) == before:
             return folder / catalog.name
         time.sleep(0.2)
-    raise LocalError(f"{catalog} is written all the time: try again")
+    raise LocalError(f"{catalog} is being written: run the command again")
 
 
 def _file_states(parts: Sequence[Path]) -> list[tuple[int, int] | None]:

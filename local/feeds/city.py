@@ -1,4 +1,4 @@
-"""`CITY=lille`: one of the public GBFS systems, as the feed of a run on this machine."""
+"""`CITY=lille`: a public GBFS system as the feed of a local run."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from local.errors import LocalError
 from local.feeds.feed_server import fetch_with_deadline
 from local.feeds.gbfs_system import SimulatedSystem
 
-DEFAULT_VERSION = "2.3"  # of a system whose catalogue row says none
+DEFAULT_VERSION = "2.3"  # where the catalogue row has no version
 SIMULATED_STATIONS = 60  # the median of public systems
 
 Download = Callable[[str], bytes]
@@ -21,41 +21,41 @@ Download = Callable[[str], bytes]
 
 @dataclass(frozen=True)
 class City:
-    """A GBFS system that a run collects: `sources` holds its feed alone."""
+    """A GBFS system that a run collects; the folder `sources` has only its feed."""
 
     system: CatalogueSystem
     version: str
     sources: Path
-    unreachable_reason: str | None  # why its own server does not answer here; None where it does
+    unreachable_reason: str | None  # why its server cannot be used, or None
 
     @property
     def feed(self) -> str:
-        """Name of its feed, and of its table."""
+        """The name of its feed and table."""
         return make_feed_name(self.system.system_id)
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """Variables with which a synth finds its feed."""
+        """The environment variables with which a synthesis finds its feed."""
         return {"VLILLE_SOURCES": str(self.sources)}
 
     @property
     def description(self) -> str:
-        """Say which system it is."""
+        """The system's ID, name and place."""
         where = f", {self.system.location}" if self.system.location else ""
         return f"GBFS system {self.system.system_id} ({self.system.name}{where}, {self.system.country})"
 
     @property
     def simulated(self) -> SimulatedSystem:
-        """The system that answers in its place."""
+        """The simulated system that replaces it."""
         return SimulatedSystem(self.system.system_id, self.system.name, self.version, SIMULATED_STATIONS)
 
 
 def prepare_city(name: str, folder: Path, cache: Path, download: Download = fetch_with_deadline) -> City:
-    """Find the system that a user means, ask it for its station_status, and write its feed below `folder`.
+    """Find a system by its ID, name or city, discover its station_status, and write its feed below `folder`.
 
-    `cache` holds the catalogue, which is downloaded where no built-in system is meant. A system that is not reached, or
-    needs a key, is simulated in the version that the catalogue says. Raises LocalError where no system is meant, more
-    than one, or one without stations.
+    `cache` has the public catalogue, which is downloaded unless a built-in system matches. A system that cannot be
+    reached or needs a key is simulated in the version of its catalogue row. Raises LocalError where no system
+    matches, several do, or the system has no stations.
     """
     try:
         system = _find_system(name, cache, download)
@@ -87,5 +87,7 @@ def _find_system(name: str, cache: Path, download: Download) -> CatalogueSystem:
         try:
             registry = update_registry(cache, datetime.now(UTC), download)
         except GbfsError as failure:
-            raise GbfsError("unknown_system", f"{error}; now, that failed: {failure}") from failure
+            raise GbfsError(
+                "unknown_system", f"{error}; the download of the catalogue failed: {failure}"
+            ) from failure
         return registry.find(name)

@@ -1,4 +1,4 @@
-"""The feed's API as the function here sees it: the real one, recorded answers, or a sample that evolves."""
+"""The feed's API in a local run: the real one, recorded responses, or the feed's sample with moving bikes."""
 
 import json
 import math
@@ -26,20 +26,20 @@ USER_AGENT = "vlille (local run)"
 
 
 class ResponseSource(Protocol):
-    """Where answers come from; `description` is for the user."""
+    """A source of responses; `description` is printed for the user."""
 
     @property
     def description(self) -> str:
-        """What answers, in a few words."""
+        """The source in a few words."""
         ...
 
     def response_at(self, minute: datetime) -> bytes:
-        """Return the answer of a minute, the same whenever it is asked for."""
+        """Return the response of a minute, always the same."""
         ...
 
 
 class EvolvingSample:
-    """The feed's sample, whose bikes come and go with time; without a common mapping, the sample as it is."""
+    """The feed's sample with bikes that come and go; a sample without the common columns stays as it is."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
@@ -53,7 +53,7 @@ class EvolvingSample:
         self.description = f"the {moves} sample of {feed.name}"
 
     def response_at(self, minute: datetime) -> bytes:
-        """Return the sample as it would be at a minute."""
+        """Return the sample as of a minute."""
         if not self._feed.arrangement.is_plain:
             return self._feed.sample
         answer = json.loads(self._feed.sample)
@@ -68,7 +68,7 @@ class EvolvingSample:
         return json.dumps(answer, ensure_ascii=False).encode()
 
     def _move_bikes(self, record: Any, number: int, minute: datetime) -> None:
-        """Let bikes come and go in waves, each station in its own; bikes and docks together stay as many."""
+        """Change the bikes of a station in waves of its own; the sum of bikes and docks stays the same."""
         bikes = _read_number(record, self._bikes)
         if bikes is None or self._bikes is None:
             return
@@ -81,9 +81,10 @@ class EvolvingSample:
 
 
 def evolve_bikes(bikes: int, places: int, station: int, minute: int) -> int:
-    """Return the bikes at a minute (since 1970) of a station with `bikes` of `places` in the sample.
+    """Return a station's bikes at a minute since 1970, given `bikes` of `places` in the sample.
 
-    Waves of half an hour to an hour, a quarter of the places high: 0 ≤ result ≤ places.
+    They follow a wave with a period of half an hour to an hour and an amplitude of a quarter of the places; 0 ≤
+    result ≤ places.
     """
     period = 30 + station * 7 % 31
     wave = math.sin(2 * math.pi * minute / period + station)
@@ -92,7 +93,7 @@ def evolve_bikes(bikes: int, places: int, station: int, minute: int) -> int:
 
 @dataclass
 class FeedServer:
-    """A real HTTP server on the loopback interface that gives the answers of a source."""
+    """An HTTP server on loopback that serves the responses of a source."""
 
     url: str
     server: ThreadingHTTPServer
@@ -104,10 +105,10 @@ class FeedServer:
 
 
 def serve_feed(answers: ResponseSource, now: Callable[[], datetime], join: Join | None = None) -> FeedServer:
-    """Begin to answer every GET with the answer of the minute that `now` tells.
+    """Start a server that responds to each GET with the response of the minute that `now` returns.
 
-    Of a feed that is joined, the second document has an address of its own; it is not found where the answer of the
-    minute is the first one alone.
+    The second file of a joined feed has an address of its own, which is 404 where a minute's response has only the
+    first file.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -134,7 +135,7 @@ def serve_feed(answers: ResponseSource, now: Callable[[], datetime], join: Join 
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the base class names it so)
-            """Each call is in the function's own log."""
+            """Log nothing: the function logs its requests."""
 
     server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
     server.daemon_threads = True
@@ -143,7 +144,7 @@ def serve_feed(answers: ResponseSource, now: Callable[[], datetime], join: Join 
 
 
 def _split_joined(body: bytes) -> tuple[bytes, bytes | None]:
-    """The two documents of a joined response; any other body is the first, and there is no second."""
+    """Return the two files of a joined response; any other body is the first file, without a second."""
     try:
         first, second = split_response(json.loads(body))
     except ValueError:
@@ -154,7 +155,7 @@ def _split_joined(body: bytes) -> tuple[bytes, bytes | None]:
 
 
 def probe_api(feed: Feed, url: str) -> str | None:
-    """Ask the real API once; return None where it gives rows within 4 s, else why it is not used."""
+    """Request the real API once; return None where it returns rows within 4 s, else why it cannot be used."""
     try:
         body = fetch_with_deadline(url)
         if feed.join is not None:
@@ -164,19 +165,19 @@ def probe_api(feed: Feed, url: str) -> str | None:
     outcome = parse(feed, body, datetime.now(UTC))
     if not outcome.rows:
         told = outcome.rejections[0].message if outcome.rejections else "no records"
-        return f"its answer has no rows of {feed.name} ({told})"
+        return f"its response has no rows for {feed.name} ({told})"
     return None
 
 
 def fetch_with_deadline(url: str) -> bytes:
-    """Return what a URL answers within 4 s. Raises OSError, whose message says why there is nothing."""
+    """Return the response body of a URL. Raises OSError, with the reason, where there is none within 4 s."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
     asked = pool.submit(_fetch, url)
     pool.shutdown(wait=False)
     try:
         return asked.result(PROBE_S)
     except FutureTimeoutError:
-        raise OSError(f"it does not answer within {PROBE_S:.0f} s") from None
+        raise OSError(f"it does not respond within {PROBE_S:.0f} s") from None
     except (OSError, ValueError) as error:
         raise OSError(f"it cannot be reached ({getattr(error, 'reason', error)})") from error
 
@@ -184,7 +185,7 @@ def fetch_with_deadline(url: str) -> bytes:
 def _fetch(url: str) -> bytes:
     request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})  # noqa: S310  (checked below)
     if not url.startswith(("http://", "https://")):
-        raise ValueError(f"{url} is no HTTP URL")
+        raise ValueError(f"{url} is not an HTTP URL")
     with urllib.request.urlopen(request, timeout=PROBE_S) as answer:  # noqa: S310
         body: bytes = answer.read(RESPONSE_LIMIT)
     return body
@@ -195,7 +196,7 @@ def _column_path(feed: Feed, column: str | None) -> FieldPath | None:
 
 
 def _newest_times(feed: Feed, columns: list[Column]) -> dict[str, datetime]:
-    """Return the newest time of each column that has one in the sample."""
+    """Return the newest time in the sample of each column that has one."""
     rows = parse(feed, feed.sample, datetime.now(UTC)).rows
     newest = {}
     for column in columns:
@@ -206,7 +207,7 @@ def _newest_times(feed: Feed, columns: list[Column]) -> dict[str, datetime]:
 
 
 def _read_number(record: Any, path: FieldPath | None) -> int | None:
-    """Return the whole number at a path, also one that is written as text or as 7.0."""
+    """Return the integer at a path, also where it is written as a text or as 7.0."""
     value = next(values_at(record, path), None) if path else None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -224,7 +225,7 @@ def _change_value(record: Any, path: FieldPath, change: Callable[[Any], Any]) ->
 
 
 def _shift_time(shift: timedelta, column: Column) -> Callable[[Any], Any]:
-    """Return a function that moves a timestamp, keeping the form in which the API writes it."""
+    """Return a function that shifts a timestamp and keeps the API's format."""
     per_second = {"seconds": 1, "milliseconds": 1_000, "microseconds": 1_000_000}.get(column.unit or "", 1)
 
     def move(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A simulated GBFS system of any version, with accidents as they are seen in public systems, over real HTTP."""
+"""A simulated GBFS system of any version, served over HTTP, with the faults that public systems have."""
 
 import hashlib
 import json
@@ -18,16 +18,16 @@ from local.processes.ports import LOOPBACK
 TTL_S = 60
 RETRY_AFTER_S = 120
 HANG_S = 60.0
-# What happens to a file's stations, and what happens to its transfer.
+# Faults of a file's stations, and of its transfer.
 CONTENT_ACCIDENTS = ("duplicate", "frozen", "milliseconds", "no_stations", "zero_place", "zombie")
 TRANSFER_ACCIDENTS = ("cut", "error", "hang", "html", "moved", "too_many")
-_PLACE = 50.63, 3.06  # of a system that does not say where it is
+_PLACE = 50.63, 3.06  # where the system has no position
 _TYPES = ("bike", "ebike")
 
 
 @dataclass(frozen=True)
 class SimulatedSystem:
-    """Stations whose bikes come and go in waves: a file is the same whenever it is asked for in a minute."""
+    """A system with stations whose bikes come and go in waves; within a minute, a file is always the same."""
 
     system_id: str
     name: str
@@ -43,20 +43,20 @@ class SimulatedSystem:
 
     @property
     def description(self) -> str:
-        """Say what answers, in a few words."""
+        """The system in a few words."""
         with_accidents = f" with {', '.join(sorted(self.accidents))}" if self.accidents else ""
         return f"a simulated GBFS {self.version} system with {self.stations} stations{with_accidents}"
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Names of its files, as its version spells them, without gbfs."""
+        """The names of its files in the spelling of its version, without gbfs."""
         versions = ("gbfs_versions",) if self.version != "1.0" else ()
         types = ("vehicle_types",) if self._major > 2 or self.version in {"2.1", "2.2", "2.3"} else ()
         vehicles = "vehicle_status" if self._major == 3 else "free_bike_status"
         return (*versions, "system_information", *types, "station_information", "station_status", vehicles)
 
     def document(self, file: str, minute: datetime, base_url: str) -> bytes:
-        """Return one of `files`, or gbfs, as it is in a minute (UTC); `base_url` ends with a slash. Raises KeyError."""
+        """Return a file, or gbfs, as of a minute (UTC); `base_url` has a trailing slash. Raises KeyError."""
         if file != "gbfs" and file not in self.files:
             raise KeyError(file)
         if "frozen" in self.accidents:
@@ -109,7 +109,7 @@ class SimulatedSystem:
         return self._list(stations)
 
     def _station(self, number: int) -> dict[str, Any]:
-        angle = number * 2.4  # the golden angle: no two stations meet
+        angle = number * 2.4  # the golden angle: no two stations coincide
         return {
             "station_id": str(number + 1),
             "name": self._text(f"Station {number + 1}"),
@@ -186,7 +186,7 @@ def _capacity(number: int) -> int:
 
 @dataclass
 class SimulatedServer(FeedServer):
-    """A simulated system on the loopback interface; `url` is its base, which ends with a slash."""
+    """The server of a simulated system on loopback; `url` is its base, with a trailing slash."""
 
     closing: threading.Event
     requests: dict[str, int]  # by file
@@ -196,7 +196,7 @@ class SimulatedServer(FeedServer):
         return f"{self.url}{file}.json"
 
     def close(self) -> None:
-        """Stop listening, and let go of requests that hang."""
+        """Stop listening, and release requests that hang."""
         self.closing.set()
         super().close()
 
@@ -204,10 +204,10 @@ class SimulatedServer(FeedServer):
 def serve_system(
     system: SimulatedSystem, now: Callable[[], datetime], *, hang_s: float = HANG_S
 ) -> SimulatedServer:
-    """Begin to answer for a simulated system, with the files of the minute that `now` gives.
+    """Start a server for a simulated system, with the files of the minute that `now` returns.
 
-    Responses have an ETag, and a request with If-None-Match of it gets 304. gbfs.json is always right; accidents of
-    the transfer strike the other files.
+    Responses have an ETag; a request whose If-None-Match has it gets 304. gbfs.json never has a fault; transfer
+    faults apply to the other files.
     """
     closing = threading.Event()
     requests: dict[str, int] = {}
@@ -263,7 +263,7 @@ def serve_system(
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the base class names it so)
-            """Each call is in the function's own log."""
+            """Log nothing: the function logs its requests."""
 
     server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
     server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""The GBFS systems of an environment, simulated on this machine: its time runs faster than public servers allow."""
+"""Simulated GBFS systems in place of an environment's: a local run may be faster than public servers allow."""
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -13,12 +13,12 @@ VERSIONS = (
     "1.1",
     "2.3",
     "3.0",
-)  # one after another: collected systems say theirs only when they are discovered
+)  # assigned in turn: a system's version is known only after discovery
 STATIONS = 60  # the median of public systems
 
 
 class SimulatedSystems:
-    """Stands in for the systems that a function's archive names, one server each."""
+    """Simulates the systems in a function's archive, with one server for each."""
 
     def __init__(
         self, now: Callable[[], datetime], closing_stack: ExitStack, print_line: Callable[[str], None]
@@ -27,7 +27,7 @@ class SimulatedSystems:
         self.servers: dict[str, SimulatedServer] = {}
 
     def replace_systems(self, folder: Path) -> None:
-        """Let the systems.json of an unpacked archive lead to simulated systems; nothing where it has none."""
+        """Replace the discovery URLs in an unpacked archive's systems.json; do nothing where it has no such file."""
         file = folder / SYSTEMS_FILE
         if not file.is_file():
             return
@@ -40,6 +40,4 @@ class SimulatedSystems:
                 self.servers[system.system_id] = self._stack.enter_context(closing(server))
         urls = {system_id: server.url_of("gbfs") for system_id, server in self.servers.items()}
         file.write_bytes(write_systems(replace(each, discovery_url=urls[each.system_id]) for each in systems))
-        self._print_line(
-            f"source of GBFS systems: {len(systems)} simulated ones with {STATIONS} stations each"
-        )
+        self._print_line(f"GBFS systems: {len(systems)} simulated, with {STATIONS} stations each")

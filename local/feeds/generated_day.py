@@ -1,7 +1,8 @@
-"""A made day of V'Lille: 289 invented stations whose bikes go to work in the morning and come home in the evening.
+"""A generated day of V'Lille: 289 invented stations, whose bikes are ridden to work in the morning and home in the
+evening.
 
-Nothing of it was recorded: names, places and numbers come from a seed. Its size and its shape are those of the APIs, so
-that a demo, a test and a measurement need no recording.
+No data was recorded: names, places and numbers are derived from a seed, in the size and format of the feeds' APIs. So
+a demo, a test or a benchmark needs no recording.
 
 `python -m local.feeds.generated_day vlille_ods` prints one response.
 """
@@ -22,10 +23,10 @@ from local.errors import LocalError
 STATIONS = 289
 SEED = 1
 LILLE = ZoneInfo("Europe/Paris")
-# What the shipped response is of: docs/examples/vlille_ods.json.
+# The minute of docs/examples/vlille_ods.json.
 EXAMPLE_MINUTE = datetime(2026, 10, 6, 6, 35, tzinfo=UTC)
 FIRST_NUMBER = 501
-REPORT_MINUTES = 10  # within which each station reports
+REPORT_MINUTES = 10  # each station reports once within this time
 KINDS_OF_STREET = (
     *("ALLÉE", "AVENUE", "BOULEVARD", "CHEMIN", "COUR", "ESPLANADE"),
     *("PARVIS", "PLACE", "QUAI", "RUE", "SQUARE", "VENELLE"),
@@ -44,7 +45,7 @@ NAMES_OF_STREETS = (
         "DU TILLEUL",
     ),
 )
-# Municipality, latitude and longitude of about its middle, and the share of the stations that it has.
+# Municipality, latitude and longitude near its centre, and its share of the stations.
 COMMUNES = (
     ("LILLE", 50.632, 3.058, 50),
     ("VILLENEUVE D'ASCQ", 50.632, 3.138, 12),
@@ -69,7 +70,9 @@ POST_CODES = {
 
 @dataclass(frozen=True)
 class Station:
-    """An invented station. `rest` is its share of bikes at night, `swing` what working hours add to that."""
+    """An invented station. `rest` is its share of bikes at night, `swing` the change of that share during working
+    hours.
+    """
 
     number: int
     name: str
@@ -87,11 +90,11 @@ class Station:
 
     @property
     def is_connected(self) -> bool:
-        """Whether it reports."""
+        """Whether the station reports."""
         return self.state != "RÉFORMÉ"
 
     def bikes(self, minute: datetime) -> int:
-        """Return how many bikes stand there at a minute: 0 ≤ result ≤ places."""
+        """Return the number of bikes at a minute: 0 ≤ result ≤ places."""
         if not self.is_connected:
             return 0
         passed = int(minute.timestamp()) // 60
@@ -100,7 +103,7 @@ class Station:
         return max(0, min(self.places, round(share * self.places)))
 
     def reported(self, minute: datetime) -> datetime:
-        """Return when it last reported, which is no later than the minute."""
+        """Return the time of the last report, at or before the minute."""
         if not self.is_connected:
             return datetime(2026, 3, 3, 9, 40, 5, tzinfo=UTC) + timedelta(hours=self.number)
         passed = int(minute.timestamp()) // 60
@@ -109,7 +112,7 @@ class Station:
 
 
 def work_presence(local: datetime) -> float:
-    """Return the share of those who work that are there at a local time: 0 at night, 1 by day, less on weekends."""
+    """Return the share of people who are at work at a local time: 0 at night, 1 by day, less on weekends."""
     hour = local.hour + local.minute / 60
     there = min(_smooth_rise(hour, 6.5, 9.25), 1 - _smooth_rise(hour, 16.5, 19.5))
     return there * (0.25 if local.weekday() > 4 else 1.0)
@@ -121,14 +124,14 @@ def _smooth_rise(hour: float, begin: float, end: float) -> float:
 
 
 def make_stations(seed: int = SEED) -> list[Station]:
-    """Return the stations of a seed: names and numbers differ, places lie within the bounds of the feeds."""
+    """Return the stations of a seed; their positions are within the bounds of the feeds."""
     dice = random.Random(seed)  # noqa: S311 - not for secrets
     names = [f"{kind} {name}" for kind in KINDS_OF_STREET for name in NAMES_OF_STREETS]
     dice.shuffle(names)
     communes = dice.choices(COMMUNES, weights=[share for *_, share in COMMUNES], k=STATIONS)
     stations = []
     for number, (name, (commune, latitude, longitude, _)) in enumerate(zip(names, communes, strict=False)):
-        # Every thirtieth does not report any more, some are being mended; how they are read must be seen too.
+        # Some stations are retired or in maintenance, so that such records are exercised too.
         state = {7: "RÉFORMÉ", 19: "IN_MAINTENANCE"}.get(number % 31, "EN SERVICE")
         home = dice.random() < 0.5
         stations.append(
@@ -152,20 +155,20 @@ def make_stations(seed: int = SEED) -> list[Station]:
 
 
 class GeneratedDay:
-    """What a feed's API would answer, minute after minute, were there these stations.
+    """The responses of a feed's API if it had these stations.
 
-    Raises LocalError for a feed whose shape it does not know.
+    Raises LocalError for a feed whose format is not generated.
     """
 
     def __init__(self, feed: str, seed: int = SEED) -> None:
         if feed not in SHAPES:
             raise LocalError(
-                f"DAY=made: there is a made day of {', '.join(SHAPES)}, not of {feed}: "
+                f"DAY=made: days are generated for {', '.join(SHAPES)}, not for {feed}: "
                 f"add FEED={next(iter(SHAPES))}, or leave DAY out"
             )
         self._shape = SHAPES[feed]
         self._stations = make_stations(seed)
-        self.description = f"a made day of {feed}, {STATIONS} stations"
+        self.description = f"a generated day of {feed}, {STATIONS} stations"
 
     def response_at(self, minute: datetime) -> bytes:
         """Return the response of a minute."""
@@ -173,8 +176,8 @@ class GeneratedDay:
 
 
 def _as_ods(stations: list[Station], minute: datetime) -> bytes:
-    """Opendatasoft v1 wrote ASCII alone, and local times."""
-    before = minute - timedelta(minutes=1)  # reports that the platform had by then
+    """Format the response as Opendatasoft v1 did: ASCII only, with local times."""
+    before = minute - timedelta(minutes=1)  # reports that the platform had received by then
     taken = (minute - timedelta(seconds=57.66)).astimezone(LILLE).isoformat(timespec="milliseconds")
     records = [
         {
@@ -257,7 +260,7 @@ def _as_wfs(stations: list[Station], minute: datetime) -> bytes:
 
 
 def _as_gbfs(stations: list[Station], minute: datetime) -> bytes:
-    """Both files as the collector keeps them; a station without a status is what the official feed has, too."""
+    """Return both files as the collector stores them; as in the official feed, some stations have no status."""
     document = {"last_updated": int(minute.timestamp()), "ttl": 60, "version": "2.3"}
     status = [
         {
@@ -300,7 +303,7 @@ SHAPES: dict[str, Callable[[list[Station], datetime], bytes]] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print one response of a feed, by default the one that is shipped."""
+    """Print one response of a feed, by default the one in docs/examples."""
     parser = argparse.ArgumentParser("python -m local.feeds.generated_day", description=main.__doc__)
     parser.add_argument("feed", choices=SHAPES)
     parser.add_argument("--at", type=datetime.fromisoformat, default=EXAMPLE_MINUTE, metavar="TIME")

@@ -1,4 +1,4 @@
-"""Recorded responses instead of a feed's API: each at its own minute where the names of the files say it."""
+"""Recorded responses in place of a feed's API, each at its own minute where the file names have one."""
 
 import re
 import threading
@@ -12,21 +12,21 @@ from local.feeds.feed_server import RESPONSE_LIMIT
 
 SUFFIXES = (".json", ".json.gz")
 NO_RESPONSE = "the recording has no response of that minute"
-# 20231026T205000Z as in an archive, 2023-09-27T0830, 2023-09-27_08-30-15; without Z the time is a local one.
+# 20231026T205000Z as in an archive, 2023-09-27T0830, 2023-09-27_08-30-15; without Z, the time is local.
 _STAMP = re.compile(
     r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})[T_ -](\d{2})[:h_-]?(\d{2})(?:[:_-]?\d{2})?(?:\.\d+)?(Z?)(?!\d)"
 )
 
 
 class Replay:
-    """Recorded responses: one file, or those of a folder and the folders below it, such as a copy of the archive.
+    """Recorded responses: one file, or all files of a folder and its subfolders, such as a copy of the archive.
 
-    Where each file of a folder has a date and a time in its name, a minute gets the response of the same time of day,
-    in UTC where the names end in Z, else in `zone`; a minute of which there is none `has` none. The first day asked for
-    gets the first recorded day, the one after it the next, over and over. Any other files are given in the order of
-    their paths, over and over: each minute asked for takes the next one.
+    Where each file name of a folder has a date and a time, a minute gets the response of the same time of day, in UTC
+    where the names end in Z, else in `zone`; a minute may have no response. The first requested day gets the first
+    recorded day, the next one the following, in a cycle. Files with other names are used in the order of their paths,
+    in a cycle: one for each requested minute.
 
-    Raises LocalError where there is no file, or one is unreadable.
+    Raises LocalError where there is no file, or one cannot be read.
     """
 
     def __init__(self, path: Path, zone: ZoneInfo | None = None) -> None:
@@ -35,12 +35,12 @@ class Replay:
         self._lock = threading.Lock()
         self._bytes = {file: len(_read_response(file)) for file in self._files}
         self._zone = zone or ZoneInfo("UTC")
-        self._file_of_minute: dict[datetime, Path] = {}  # by recorded minute, as the name has it
+        self._file_of_minute: dict[datetime, Path] = {}  # by the minute in the file name
         if path.is_dir():
             self._file_of_minute, is_utc = _files_by_minute(self._files)
             self._zone = ZoneInfo("UTC") if is_utc else self._zone
         self._days = sorted({minute.date() for minute in self._file_of_minute})
-        self._first: date | None = None  # the first day that was asked for
+        self._first: date | None = None  # the first requested day
         count = f", {len(self._files):,} responses" if path.is_dir() else ""
         order = (
             f", each at its own minute ({self._zone.key})"
@@ -51,11 +51,11 @@ class Replay:
 
     @property
     def is_timed(self) -> bool:
-        """Whether each response has a minute of its own."""
+        """Whether each response belongs to a minute."""
         return bool(self._file_of_minute)
 
     def check_sizes(self, limit: int) -> None:
-        """Raise LocalError for the first response that has more bytes than the function accepts."""
+        """Raise LocalError for a response that is larger than the function accepts."""
         for file, size in self._bytes.items():
             if size > limit:
                 raise LocalError(
@@ -64,11 +64,11 @@ class Replay:
                 )
 
     def has_minute(self, minute: datetime) -> bool:
-        """Return whether there is a response of a minute."""
+        """Whether the recording has a response for a minute."""
         return not self._file_of_minute or self._recorded_minute(minute) in self._file_of_minute
 
     def response_at(self, minute: datetime) -> bytes:
-        """Return the recorded response of a minute. Raises LocalError where the recording has none."""
+        """Return the recorded response of a minute. Raises LocalError where there is none."""
         if self._file_of_minute:
             file = self._file_of_minute.get(self._recorded_minute(minute))
             if file is None:
@@ -87,7 +87,7 @@ class Replay:
 
 
 def _files_by_minute(files: list[Path]) -> tuple[dict[datetime, Path], bool]:
-    """Return the first file of each minute, and whether names are in UTC; none where a file's name has no time."""
+    """Return the first file of each minute, and whether the names are in UTC; nothing where a name has no time."""
     found: dict[datetime, Path] = {}
     zones = set()
     for file in files:
@@ -108,11 +108,11 @@ def _list_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise LocalError(f"there is nothing at {path}: REPLAY names a recorded answer, or a folder of them")
+        raise LocalError(f"REPLAY: {path} does not exist: name a recorded response, or a folder of them")
     files = sorted(each for each in path.rglob("*") if each.name.endswith(SUFFIXES) and each.is_file())
     if not files:
         raise LocalError(
-            f"neither {path} nor a folder below it has a file whose name ends in {' or '.join(SUFFIXES)}"
+            f"REPLAY: {path} and its subfolders have no file whose name ends in {' or '.join(SUFFIXES)}"
         )
     return files
 
@@ -120,7 +120,7 @@ def _list_files(path: Path) -> list[Path]:
 def _read_response(file: Path) -> bytes:
     try:
         if file.stat().st_size > RESPONSE_LIMIT:
-            raise LocalError(f"{file} has more than {RESPONSE_LIMIT} bytes: that is no answer of a feed")
+            raise LocalError(f"{file} has more than {RESPONSE_LIMIT} bytes, too many for a feed's response")
         return unpack(file.read_bytes(), RESPONSE_LIMIT)
     except (OSError, RawError) as error:
-        raise LocalError(f"the recorded answer {file} cannot be read: {error}") from error
+        raise LocalError(f"the recorded response {file} cannot be read: {error}") from error

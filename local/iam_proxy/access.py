@@ -1,11 +1,11 @@
-"""Who may do what here: the policies that the stack set, resolved as IAM resolves them.
+"""Access decisions: the stack's allow policies, evaluated as IAM evaluates them.
 
-A caller may do something where a role that has the permission is granted to it on the resource or on what holds it:
-object → bucket → project, table → dataset → project. https://cloud.google.com/iam/docs/allow-policies,
+A principal has a permission on a resource where a role with the permission is granted to it on the resource or on a
+parent: object → bucket → project, table → dataset → project. https://cloud.google.com/iam/docs/allow-policies,
 https://cloud.google.com/iam/docs/conditions-overview
 
-Only workloads are asked. Whoever deploys is an owner (`OWNER`); and this program's own calls (making resources,
-reports, the demo's comparison, unpacking archives) go to the emulators themselves and past all of this.
+Only the requests of workloads are checked. The deployer is an owner (`DEPLOYER`), and the local run's own requests
+(creating resources, reports, the demo's comparison, unpacking archives) go straight to the emulators.
 """
 
 import json
@@ -24,10 +24,10 @@ from local.errors import LocalError
 
 LOG = logging.getLogger(__name__)
 ROLES = Path(__file__).with_name("roles.toml")
-DEPLOYER = "deployer"  # the account, in the project, as which Terraform and `operate` call
+DEPLOYER = "deployer"  # the project's account that Terraform and `operate` use
 ALL_USERS = "allUsers"
 PUBLIC_MEMBERS = frozenset({ALL_USERS, "allAuthenticatedUsers"})
-# The conditions that are understood, on the name of a resource.
+# The supported conditions, which are on the name of a resource.
 CONDITION = re.compile(r"""resource\.name(?:\.startsWith\((["'])(.+)\1\)|\s*==\s*(["'])(.+)\3)""")
 BUCKET = re.compile(r"projects/_/buckets/([^/]+)(/objects/.+)?", re.DOTALL)
 FILE = "access.json"
@@ -35,7 +35,8 @@ FILE = "access.json"
 
 @dataclass(frozen=True, order=True)
 class RequiredPermission:
-    """A permission on a resource, by the name that conditions have: `projects/_/buckets/<bucket>/objects/<object>`.
+    """A permission on a resource; the resource is named as in conditions:
+    `projects/_/buckets/<bucket>/objects/<object>`.
 
     https://cloud.google.com/iam/docs/conditions-resource-attributes
     """
@@ -45,18 +46,18 @@ class RequiredPermission:
 
 
 class AccessError(LocalError):
-    """A call that is not let through; `sentence` is for the user, `details` for the caller's program."""
+    """A request that is not allowed; `summary` is for the user, `details` are for the caller's program."""
 
     details: tuple[dict[str, Any], ...] = ()
 
     @property
     def summary(self) -> str:
-        """What stands in the way."""
+        """The reason in one sentence."""
         return str(self)
 
 
 class DeniedError(AccessError):
-    """A caller lacks a permission: 403, in the words of the service that would say so in the cloud."""
+    """The caller lacks a permission (403); the message is that of the Google service."""
 
     def __init__(self, identity: str, need: RequiredPermission) -> None:
         self.identity, self.need = identity, need
@@ -69,21 +70,23 @@ class DeniedError(AccessError):
 
     @property
     def summary(self) -> str:
-        """Who lacks what, and on what: Google's own words leave out one or the other."""
+        """The principal, the permission and the resource; Google's messages leave out one of them."""
         return f"403: {self.identity} lacks {self.need.permission} on {self.need.resource}"
 
 
 class UnauthenticatedError(LocalError):
-    """No token, or one that no account of this project has: 401."""
+    """The request has no token, or the token of an account that is not in the project (401)."""
 
 
 class UndecidableError(AccessError):
-    """Whether a caller may do something hangs on what is not known here: neither allowed nor denied, 501."""
+    """The decision depends on a role or a condition that is not known: neither allowed nor denied (501)."""
 
 
 @dataclass
 class Usage:
-    """How often an identity asked for a permission on a resource or something in it; `resource` is the first."""
+    """The number of requests of an identity for a permission on a resource; of all objects of a bucket, the first
+    one.
+    """
 
     identity: str
     permission: str
@@ -100,25 +103,28 @@ class _Binding:
 
 
 class AccessControl:
-    """Decides, and remembers who needed what; safe to use from any thread."""
+    """Decides about requests and counts who used which permission; safe to use from any thread."""
 
     def __init__(self, environment: LocalEnvironment) -> None:
         self._environment = environment
         self._policies = environment.collection("iam", "policies")
         self._accounts = environment.collection("iam", "serviceAccounts")
         self._custom = environment.collection("iam", "roles")
-        self._bindings: tuple[int, dict[str, list[_Binding]]] = (-1, {})  # of which version of the policies
+        self._bindings: tuple[int, dict[str, list[_Binding]]] = (
+            -1,
+            {},
+        )  # the version of the policies, and their bindings
         self._usages: dict[tuple[str, str, str], Usage] = {}
-        self._earlier: list[Usage] | None = None  # what access.json held before this began
+        self._earlier: list[Usage] | None = None  # the entries of access.json from earlier runs
         self._lock = threading.Lock()
 
     @property
     def deployer(self) -> str:
-        """The e-mail of whoever deploys."""
+        """The e-mail of the deployer's account."""
         return f"{DEPLOYER}@{self._environment.project}.iam.gserviceaccount.com"
 
     def is_known(self, email: str) -> bool:
-        """Whether an account of that e-mail is in the project."""
+        """Whether the project has an account with that e-mail."""
         if email == self.deployer:
             return True
         return (
@@ -126,7 +132,7 @@ class AccessControl:
         )
 
     def check(self, identity: str, needs: Iterable[RequiredPermission]) -> None:
-        """Return where the identity may do all of that. Raises DeniedError, UndecidableError."""
+        """Return where the identity has all these permissions. Raises DeniedError, UndecidableError."""
         for need in needs:
             try:
                 allowed = self.is_allowed(identity, need)
@@ -138,7 +144,7 @@ class AccessControl:
                 raise DeniedError(identity, need)
 
     def is_allowed(self, identity: str, need: RequiredPermission) -> bool:
-        """Whether a role of the identity has the permission on the resource; "" is who has none.
+        """Whether a role of the identity has the permission on the resource; "" is an unauthenticated caller.
 
         Raises UndecidableError.
         """
@@ -153,7 +159,7 @@ class AccessControl:
                 permissions = self._permissions(binding.role)
                 if permissions is None:
                     unknown.append(
-                        f"its role {binding.role} on {name}, which is not in local/iam_proxy/{ROLES.name}: add it there"
+                        f"the role {binding.role} on {name}, which is not in local/iam_proxy/{ROLES.name}: add it there"
                     )
                 elif need.permission in permissions:
                     holds = evaluate_condition(binding.condition, need.resource)
@@ -161,22 +167,24 @@ class AccessControl:
                         return True
                     if holds is None:
                         unknown.append(
-                            f"the condition {binding.condition!r}, which is not understood here: "
-                            "teach local/iam_proxy/access.py to evaluate it"
+                            f"the condition {binding.condition!r}, which is not supported: "
+                            "evaluate it in local/iam_proxy/access.py"
                         )
         if unknown:
             raise UndecidableError(
-                f"whether {identity} has {need.permission} on {need.resource} hangs on {unknown[0]}"
+                f"cannot decide whether {identity} has {need.permission} on {need.resource}: it depends on {unknown[0]}"
             )
         return False
 
     def usages(self) -> list[Usage]:
-        """Who needed what since this began, sorted: one entry for everything in a bucket, table or other resource."""
+        """Return the permissions used in this run, sorted, with one entry for all objects of a bucket or rows of a
+        table.
+        """
         with self._lock:
             return [self._usages[key] for key in sorted(self._usages)]
 
     def denial_messages(self) -> list[str]:
-        """A sentence for each entry of `used` that was denied."""
+        """Return a sentence for each entry of `usages` that was denied."""
         return [
             f"{DeniedError(u.identity, RequiredPermission(u.permission, u.resource)).summary}"
             + (f" ({u.denied} times)" if u.denied > 1 else "")
@@ -185,7 +193,7 @@ class AccessControl:
         ]
 
     def write(self, folder: Path) -> None:
-        """Keep `used` as access.json, added to what earlier runs on the same data left there."""
+        """Write the usages to access.json, added to those of earlier runs on the same data."""
         file = folder / FILE
         if self._earlier is None:
             self._earlier = [Usage(**each) for each in json.loads(file.read_text())] if file.exists() else []
@@ -237,7 +245,7 @@ def _binding(binding: dict[str, Any]) -> _Binding:
 
 @cache
 def load_predefined_roles() -> Mapping[str, frozenset[str]]:
-    """The permissions of each role in roles.toml, the names of access lists included."""
+    """Return the permissions of each role in roles.toml, and of the roles' names in access lists."""
     with ROLES.open("rb") as file:
         table = tomllib.load(file)
     roles = {name: frozenset(permissions) for name, permissions in table["roles"].items()}
@@ -245,7 +253,7 @@ def load_predefined_roles() -> Mapping[str, frozenset[str]]:
 
 
 def resource_hierarchy(resource: str, project: str) -> Iterator[str]:
-    """Yield the names under which the grants are kept that reach a resource, the nearest first."""
+    """Yield the names under which grants on a resource and its parents are stored, the resource first."""
     if match := BUCKET.fullmatch(resource):
         yield f"b/{match[1]}"
         yield f"projects/{project}"
@@ -260,7 +268,7 @@ def resource_hierarchy(resource: str, project: str) -> Iterator[str]:
 
 
 def evaluate_condition(expression: str, resource: str) -> bool | None:
-    """Whether a grant's condition holds for a resource; None where the expression is not understood."""
+    """Whether a grant's condition is true of a resource, or None where the expression is not supported."""
     if not expression:
         return True
     match = CONDITION.fullmatch(expression.strip())
@@ -270,7 +278,9 @@ def evaluate_condition(expression: str, resource: str) -> bool | None:
 
 
 def format_denial(identity: str, need: RequiredPermission) -> str:
-    """Return what Google answers. BigQuery names no caller, Cloud Storage no resource: both are in the details."""
+    """Return Google's error message. BigQuery's has no caller and Cloud Storage's no resource; the details have
+    both.
+    """
     permission, resource = need.permission, need.resource
     service = permission.partition(".")[0]
     if service == "storage":

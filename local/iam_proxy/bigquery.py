@@ -1,4 +1,4 @@
-"""BigQuery's REST API: the permissions of each method, of what jobs load and copy, and of what queries name.
+"""The permissions that requests to BigQuery's REST API require: of methods, of jobs, and of the tables in queries.
 
 https://cloud.google.com/bigquery/docs/access-control#bq-permissions,
 https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-parquet#required_permissions
@@ -23,10 +23,10 @@ Rule = Callable[[Request, PathParameters], Iterable[RequiredPermission]]
 def required_permissions(
     request: Request, owner_of: Callable[[str, str], str | None], identity: str
 ) -> RequestPermissions:
-    """Return what a call needs. Raises UnansweredError for one that is not known, InvalidCallError.
+    """Return the permissions that a request requires. Raises UnknownMethodError, InvalidRequestError.
 
-    `owner_of` tells who began a job (project, id): its owner may see and cancel it without a role, and who asks
-    for one that nobody began hears that it is not there.
+    `owner_of` returns the owner of a job (project, ID). The owner may read and cancel it without a role; a request
+    for a job without an owner is allowed, and gets a 404.
     """
     for methods, pattern, rule in METHODS:
         if request.method in methods and (match := pattern.fullmatch(request.path)):
@@ -35,29 +35,30 @@ def required_permissions(
                 return RequestPermissions()
             return RequestPermissions(tuple(dict.fromkeys(rule(request, params))))
     raise UnknownMethodError(
-        f"{MODULE} does not know which permission {request.method} {request.path} needs: add it there"
+        f"{MODULE} does not know which permission {request.method} {request.path} requires: add it there"
     )
 
 
 def job_permissions(project: str, configuration: Json) -> Iterator[RequiredPermission]:
-    """Yield what a job needs, beginning with that it may be begun at all."""
+    """Yield the permissions that a job requires, first the one to create jobs."""
     yield RequiredPermission("bigquery.jobs.create", f"projects/{project}")
     kinds = [kind for kind in JOBS if kind in configuration]
     if len(kinds) != 1:
         raise InvalidRequestError(
-            f"a job of one kind of {', '.join(JOBS)} is expected, found {sorted(kinds)}"
+            f"expected a job with one configuration of {', '.join(JOBS)}, found {sorted(kinds)}"
         )
     try:
         yield from JOBS[kinds[0]](project, configuration[kinds[0]])
     except (AttributeError, KeyError, TypeError) as error:
-        raise InvalidRequestError(f"a {kinds[0]} job that cannot be read: {error!r}") from error
+        raise InvalidRequestError(f"the configuration of the {kinds[0]} job is invalid: {error!r}") from error
 
 
 def query_permissions(project: str, sql: str, dataset: str = "") -> Iterator[RequiredPermission]:
-    """Yield what the statements of a GoogleSQL script need on the tables that they name.
+    """Yield the permissions that a GoogleSQL script requires on its tables.
 
-    `dataset` (`project.dataset`) is that of names without one. A view needs a role on itself; what it reads is not
-    asked for. Raises UnansweredError for a kind of statement that is not known, InvalidCallError for what is no SQL.
+    `dataset` (`project.dataset`) is the default dataset of table names. A view requires a permission on itself only,
+    not on what it reads. Raises UnknownMethodError for an unsupported kind of statement, InvalidRequestError for a
+    syntax error.
     """
     import sqlglot  # noqa: PLC0415 - a tenth of a second, which a run without a query need not pay
     from sqlglot.errors import SqlglotError  # noqa: PLC0415
@@ -86,7 +87,7 @@ def _statement_permissions(project: str, dataset: str, statement: Any) -> Iterat
             yield _table_permission(permission, name, of_schema=of_schema)
     elif not isinstance(statement, exp.Query):
         raise UnknownMethodError(
-            f"{MODULE} does not know what a statement {kind.upper()} needs: add it there"
+            f"{MODULE} does not know which permission a statement {kind.upper()} requires: add it there"
         )
     own = {each.alias_or_name for each in statement.find_all(exp.CTE)}
     for table in statement.find_all(exp.Table):
@@ -96,7 +97,7 @@ def _statement_permissions(project: str, dataset: str, statement: Any) -> Iterat
 
 
 def _is_unnested_column(table: Any) -> bool:
-    """Whether it is a list to unnest, as in FROM t, t.list: it begins with a table of its FROM, or of one around it."""
+    """Whether the "table" is an array to unnest, as in FROM t, t.list: it begins with a table of an enclosing FROM."""
     from sqlglot import exp  # noqa: PLC0415
 
     first = table.parts[0].name
@@ -110,7 +111,7 @@ def _is_unnested_column(table: Any) -> bool:
     return False
 
 
-# Statement → what it needs on its target; what it reads is asked for beside that.
+# Statement → permissions on its target table; those on the tables that it reads are added.
 WRITES: dict[str, Callable[[Any], tuple[str, ...]]] = {
     "Insert": lambda _: ("bigquery.tables.updateData",),
     "Delete": lambda _: ("bigquery.tables.getData", "bigquery.tables.updateData"),
@@ -130,10 +131,12 @@ WRITES: dict[str, Callable[[Any], tuple[str, ...]]] = {
 def _table_permission(
     permission: str, name: tuple[str, str, str], *, of_schema: bool = False
 ) -> RequiredPermission:
-    """A permission on a table; tables are created in their dataset, datasets in their project."""
+    """Return a permission on a table; the one to create a table is on its dataset, to create a dataset on its
+    project.
+    """
     project, dataset, table = name
     if of_schema:
-        # CREATE SCHEMA names the dataset where a table has its table.
+        # In CREATE SCHEMA the dataset's name is in the place of a table's.
         permission = permission.replace("bigquery.tables.", "bigquery.datasets.")
         resource = f"projects/{dataset or project}"
         return RequiredPermission(
@@ -148,7 +151,7 @@ def _table_permission(
 
 
 def _qualify_name(project: str, dataset: str, table: Any) -> tuple[str, str, str]:
-    """Project, dataset and table of a name in SQL."""
+    """Return project, dataset and table of a name in SQL."""
     parts = [part for each in table.parts for part in each.name.split(".")]
     upper = [part.upper() for part in parts]
     if "INFORMATION_SCHEMA" in upper:
@@ -171,7 +174,7 @@ def _load_permissions(project: str, load: Json) -> Iterator[RequiredPermission]:
 
 def _query_job_permissions(project: str, query: Json) -> Iterator[RequiredPermission]:
     if query.get("useLegacySql", False) is True:
-        raise UnknownMethodError(f"{MODULE} understands GoogleSQL only: set useLegacySql to false")
+        raise UnknownMethodError(f"{MODULE} supports GoogleSQL only: set useLegacySql to false")
     default = query.get("defaultDataset") or {}
     dataset = f"{default.get('projectId', project)}.{default['datasetId']}" if default else ""
     if query.get("destinationTable"):
@@ -203,7 +206,7 @@ JOBS: dict[str, Callable[[str, Json], Iterator[RequiredPermission]]] = {
 
 
 def _destination_permissions(project: str, table: Json, job: Json) -> Iterator[RequiredPermission]:
-    """What a job needs that writes a table; one that must not make the table does not need to be allowed to."""
+    """Yield the permissions to write a job's destination table; creating it is required unless CREATE_NEVER."""
     name = _table_resource(project, table)
     if job.get("createDisposition", "CREATE_IF_NEEDED") != "CREATE_NEVER":
         yield RequiredPermission("bigquery.tables.create", name.partition("/tables/")[0])
@@ -218,10 +221,10 @@ def _table_resource(project: str, reference: Json) -> str:
 
 def _insert_job_permissions(request: Request, params: PathParameters) -> Iterator[RequiredPermission]:
     if "upload_id" in request.query:
-        return iter(())  # the session was begun with the job's configuration
+        return iter(())  # the upload session was started with the job's configuration
     configuration = request.resource.get("configuration")
     if not isinstance(configuration, dict):
-        raise InvalidRequestError("a job without its configuration")
+        raise InvalidRequestError("the job has no configuration")
     return job_permissions(params["project"], configuration)
 
 

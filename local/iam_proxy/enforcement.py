@@ -1,4 +1,4 @@
-"""The two doors through which workloads reach their data, each with somebody who asks who they are."""
+"""Enforces the stack's roles: a proxy in front of each data plane emulator."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ from local.processes.disk import connect_sqlite, retry_while_disk_full
 
 LOG = logging.getLogger(__name__)
 LOOKUP_TIMEOUT_S = 60
-# Google's reasons and statuses: https://cloud.google.com/storage/docs/json_api/v1/status-codes,
+# Google's error reasons and statuses: https://cloud.google.com/storage/docs/json_api/v1/status-codes,
 # https://cloud.google.com/bigquery/docs/error-messages
 REASONS = {
     400: ("invalid", "INVALID_ARGUMENT"),
@@ -34,7 +34,7 @@ REASONS = {
 
 
 class IamProxy:
-    """Lets workloads do in the emulators what their roles permit; `doors` is where they knock."""
+    """Forwards the requests that a workload's roles permit; `workload_endpoints` has the URLs for workloads."""
 
     def __init__(self, environment: LocalEnvironment) -> None:
         self._project = environment.project
@@ -43,12 +43,14 @@ class IamProxy:
         self._gcs_url = environment.gcs_url
         self._session = open_session()
         self.faults = Faults()
-        self._storage = Proxy("storage guard", environment.gcs_url, self._decide_storage, self.faults)
-        self._bigquery = Proxy("BigQuery guard", environment.bigquery_url, self._decide_bigquery, self.faults)
+        self._storage = Proxy("storage IAM proxy", environment.gcs_url, self._decide_storage, self.faults)
+        self._bigquery = Proxy(
+            "BigQuery IAM proxy", environment.bigquery_url, self._decide_bigquery, self.faults
+        )
         self.workload_endpoints = Emulators(self._storage.url, self._bigquery.url)
 
     def close(self) -> None:
-        """Let nobody through any more."""
+        """Stop listening."""
         self._storage.close()
         self._bigquery.close()
 
@@ -100,7 +102,7 @@ class IamProxy:
         except (UnknownMethodError, UndecidableError) as error:
             LOG.error("%s", error)  # noqa: TRY400 - a sentence for the user, whose trace tells nothing
             return Decision(_error_response(501, str(error)))
-        except Exception as error:  # a fault of ours must not look like a broken network
+        except Exception as error:  # an error of the proxy must not look like a network failure
             LOG.exception("%s %s", request.method, request.target)
             return Decision(_error_response(500, f"{type(error).__name__}: {error}"))
 
@@ -117,7 +119,7 @@ class IamProxy:
         return identity
 
     def _check_overwrite(self, identity: str, permissions: RequestPermissions) -> None:
-        """Raise DeniedError where the call would replace an object and the caller may only create some."""
+        """Raise DeniedError where the request would overwrite an object and the caller may only create objects."""
         if permissions.to_overwrite and not all(
             self._access.is_allowed(identity, need) for need in permissions.to_overwrite
         ):
@@ -128,7 +130,7 @@ class IamProxy:
     def _hide_absence(
         self, identity: str, permissions: RequestPermissions, response: ProxyResponse
     ) -> ProxyResponse:
-        """Who may not list a bucket does not hear what is not in it."""
+        """Turn a 404 into a 403 for a caller that may not list the bucket."""
         if response.status != requests.codes.not_found or not permissions.to_reveal_absence:
             return response
         try:
@@ -150,7 +152,7 @@ class IamProxy:
 
 
 class JobOwnerStore:
-    """Who began which BigQuery job, kept as long as the emulator keeps the jobs."""
+    """The owners of BigQuery jobs, stored as long as the emulator stores the jobs."""
 
     def __init__(self, file: Path) -> None:
         self._database = connect_sqlite(file, synchronous="OFF")
@@ -160,7 +162,7 @@ class JobOwnerStore:
         )
 
     def find(self, project: str, job: str) -> str | None:
-        """Return the e-mail of who began a job, None where nobody did through here."""
+        """Return the e-mail of a job's owner, or None where no workload created it."""
         with self._lock:
             row = self._database.execute(
                 "SELECT owner FROM owners WHERE project = ? AND job = ?", [project, job]
@@ -169,7 +171,7 @@ class JobOwnerStore:
 
     @retry_while_disk_full
     def put(self, project: str, job: str, owner: str) -> None:
-        """Remember who began a job."""
+        """Store a job's owner."""
         with self._lock:
             self._database.execute("INSERT OR IGNORE INTO owners VALUES (?, ?, ?)", [project, job, owner])
 
@@ -177,7 +179,7 @@ class JobOwnerStore:
 def _error_response(
     status: int, message: str, reason: str = "", details: Sequence[dict[str, Any]] = ()
 ) -> ProxyResponse:
-    """An error as Google's JSON APIs write it: https://cloud.google.com/apis/design/errors#http_mapping."""
+    """Return an error in the format of Google's JSON APIs: https://cloud.google.com/apis/design/errors#http_mapping."""
     default, name = REASONS[status]
     error: dict[str, object] = {
         "code": status,

@@ -1,4 +1,4 @@
-"""The permissions that a request needs."""
+"""The permissions that a request requires."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ from local.iam_proxy.access import RequiredPermission
 
 
 class UnknownMethodError(LocalError):
-    """A call whose permissions are not known here, so that it can be neither allowed nor denied."""
+    """A request whose required permissions are not known, so that it can be neither allowed nor denied."""
 
 
 @dataclass(frozen=True)
 class RequestPermissions:
-    """What a call needs: in any case, where the object that it writes is there, and to hear that one is not there."""
+    """The permissions of a request: those always required, those to overwrite an object, and those to learn of its
+    absence.
+    """
 
     required: tuple[RequiredPermission, ...] = ()
-    to_overwrite: tuple[RequiredPermission, ...] = ()  # beside `needs`, where `target` exists
-    overwritten_path: str = ""  # path of the object that would be replaced
-    to_reveal_absence: tuple[
-        RequiredPermission, ...
-    ] = ()  # without these, what is not there is as what is forbidden
+    to_overwrite: tuple[RequiredPermission, ...] = ()  # in addition, where `overwritten_path` exists
+    overwritten_path: str = ""  # the path of the object that would be overwritten
+    to_reveal_absence: tuple[RequiredPermission, ...] = ()  # a caller without these gets 403 instead of 404

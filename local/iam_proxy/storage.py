@@ -1,4 +1,4 @@
-"""Cloud Storage's JSON API: the permissions of each method.
+"""The permissions that requests to Cloud Storage's JSON API require.
 
 https://cloud.google.com/storage/docs/access-control/iam-json
 """
@@ -13,29 +13,28 @@ from local.iam_proxy.permissions import RequestPermissions, UnknownMethodError
 
 BUCKETS = "projects/_/buckets/"
 PathParameters = dict[str, str]
-Rule = Callable[
-    [Request, PathParameters, str], RequestPermissions
-]  # request, what stands in the path, project
+Rule = Callable[[Request, PathParameters, str], RequestPermissions]  # request, path parameters, project
 
 
 def required_permissions(request: Request, project: str) -> RequestPermissions:
-    """Return what a call needs. Raises UnansweredError for one that is not known, InvalidCallError."""
+    """Return the permissions that a request requires. Raises UnknownMethodError, InvalidRequestError."""
     for method, pattern, rule in METHODS:
         if request.method in method and (match := pattern.fullmatch(request.path)):
             params = {name: unquote(value) for name, value in match.groupdict().items()}
             return rule(request, params, project)
     raise UnknownMethodError(
-        f"local/iam_proxy/storage.py does not know which permission {request.method} {request.path} needs: add it there"
+        "local/iam_proxy/storage.py does not know which permission "
+        f"{request.method} {request.path} requires: add it there"
     )
 
 
 def bucket_resource(bucket: str) -> str:
-    """The name that IAM has for a bucket."""
+    """Return IAM's name of a bucket."""
     return BUCKETS + bucket
 
 
 def object_resource(bucket: str, name: str) -> str:
-    """The name that IAM has for an object."""
+    """Return IAM's name of an object."""
     return f"{BUCKETS}{bucket}/objects/{name}"
 
 
@@ -65,7 +64,7 @@ def _object_rule(permission: str) -> Rule:
 
 def _upload_permissions(request: Request, params: PathParameters, _project: str) -> RequestPermissions:
     if "upload_id" in request.query:
-        # A session's URI is itself the proof that it may be written:
+        # The session URI itself authorizes the upload:
         # https://cloud.google.com/storage/docs/resumable-uploads#session-uris
         return RequestPermissions()
     name = request.query.get("name") or str(request.resource.get("name", ""))
@@ -75,7 +74,7 @@ def _upload_permissions(request: Request, params: PathParameters, _project: str)
 def _write_permissions(
     request: Request, bucket: str, name: str, *sources: RequiredPermission
 ) -> RequestPermissions:
-    """Creating takes one permission, replacing another one too; a precondition rules that out."""
+    """Return the permissions to create an object and to overwrite one; a precondition may rule out the latter."""
     create = RequiredPermission("storage.objects.create", object_resource(bucket, name))
     if request.query.get("ifGenerationMatch") == "0":
         return RequestPermissions((*sources, create))
@@ -105,7 +104,7 @@ _OBJECT = _OBJECTS + r"/(?P<object>[^/]+)"
 METHODS: tuple[tuple[tuple[str, ...], re.Pattern[str], Rule], ...] = tuple(
     (tuple(methods.split()), re.compile(pattern), rule)
     for methods, pattern, rule in (
-        # What the pipeline does most comes first.
+        # The pipeline's most frequent requests come first.
         ("GET", _OBJECT, _object_rule("storage.objects.get")),
         (
             "POST",

@@ -1,7 +1,7 @@
-"""The service router: HTTP calls to functions and services, and the URLs at which these listen.
+"""The service router: HTTP requests to functions and services, and the URLs at which they listen.
 
-`router` sends the calls of Pub/Sub and Cloud Scheduler, `ingress` accepts the calls of everybody else. Both let only
-those through who may invoke the service.
+`router` sends the requests of Pub/Sub and Cloud Scheduler; `ingress` accepts those of other clients. Both admit only
+callers that may invoke the service.
 
 Imports: environment, http, iam_proxy, processes.
 Imported by: runs, services, workloads.

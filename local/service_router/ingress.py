@@ -1,6 +1,6 @@
-"""Where workloads listen: at the URL of a service, only who may invoke it is let through to the workload behind it.
+"""The listeners at the services' URLs, which admit only callers that may invoke the service, as Cloud Run does.
 
-Cloud Run answers the others itself: https://cloud.google.com/run/docs/troubleshooting#unauthorized-client.
+https://cloud.google.com/run/docs/troubleshooting#unauthorized-client
 """
 
 import html
@@ -17,7 +17,7 @@ from local.service_router.router import ServiceRouter
 
 LOG = logging.getLogger(__name__)
 
-# Google's own words; the reason is in the service's log only.
+# Google's page; the reason is only in the service's log.
 PAGE = """
 <html><head>
 <meta http-equiv="content-type" content="text/html;charset=utf-8">
@@ -33,7 +33,7 @@ HTML = "text/html; charset=UTF-8"
 
 
 class Ingress:
-    """The listeners of one machine, by the URL that they were begun for; safe to use from any thread."""
+    """The listeners of one environment, by URL; safe to use from any thread."""
 
     def __init__(self, environment: LocalEnvironment) -> None:
         self._router = environment.service(ServiceRouter)
@@ -43,7 +43,7 @@ class Ingress:
         self._lock = Lock()
 
     def listen(self, port: int, upstream: str) -> str:
-        """Listen on a loopback port for the workload at `upstream`; return the URL, which whoever calls is given."""
+        """Listen on a loopback port for the workload at `upstream`; return the service's URL."""
         url = f"http://{LOOPBACK}:{port}"
 
         def decide(request: Request) -> Decision:
@@ -60,14 +60,14 @@ class Ingress:
         return url
 
     def open_user_proxy(self, url: str) -> str:
-        """Return a URL at which whoever uses this machine opens a service, as `gcloud run services proxy` does."""
+        """Return a URL at which the user of this host opens a service, as with `gcloud run services proxy`."""
         with self._lock:
             if url in self._user_proxies:
                 return self._user_proxies[url]
             upstream = self._upstreams[url]
 
         def decide(request: Request) -> Decision:
-            # Another name for this address would make the data another site's.
+            # Another host name for this address would let another site's page read the data (DNS rebinding).
             names = {f"{name}:{urlsplit(user_proxy.url).port}" for name in (LOOPBACK, "localhost")}
             if request.headers.get("host") not in names:
                 return Decision(_error_page(HTTPStatus.FORBIDDEN, request.path))
@@ -80,7 +80,7 @@ class Ingress:
         return user_proxy.url
 
     def stop(self, url: str) -> None:
-        """Listen no more for a workload."""
+        """Stop listening for a workload."""
         with self._lock:
             listeners = self._listeners.pop(url, [])
             self._upstreams.pop(url, None)
@@ -89,7 +89,7 @@ class Ingress:
             each.close()
 
     def close(self) -> None:
-        """Listen no more for any."""
+        """Stop listening for all workloads."""
         for url in list(self._listeners):
             self.stop(url)
 

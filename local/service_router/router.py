@@ -1,7 +1,7 @@
-"""What stands between the services and the workloads: it holds requests back, as Google's front end does.
+"""Routes HTTP requests of Google's services to workloads, as Google's front end does.
 
-Google lets through whose identity may invoke a service, keeps a request waiting while an instance starts, and gives
-an instance no more requests at a time than it declares: https://cloud.google.com/run/docs/authenticating/overview,
+It admits only callers that may invoke the service, lets a request wait while an instance starts, and limits the
+concurrent requests of an instance: https://cloud.google.com/run/docs/authenticating/overview,
 https://cloud.google.com/run/docs/about-concurrency
 """
 
@@ -21,7 +21,7 @@ from local.environment.environment import LocalEnvironment
 from local.environment.metadata_server import parse_access_token, parse_identity_token
 from local.iam_proxy.access import AccessControl, AccessError, RequiredPermission
 
-STARTUP_TIMEOUT_S = 30.0  # a workload that was killed is back long before
+STARTUP_TIMEOUT_S = 30.0  # a killed workload is restarted sooner
 RETRY_INTERVAL_S = 0.05
 BODY_LIMIT = 2**20
 GOOGLE_APIS = ".googleapis.com"
@@ -29,25 +29,25 @@ GOOGLE_APIS = ".googleapis.com"
 
 @dataclass(frozen=True)
 class Response:
-    """Status and body of an HTTP answer; a call that got none has the status Google's front end gives."""
+    """Status and body of an HTTP response; a failed request has the status of Google's front end."""
 
     status: int
     body: bytes = b""
 
     @property
     def ok(self) -> bool:
-        """Whether the call succeeded (2xx)."""
+        """Whether the request succeeded (2xx)."""
         return 200 <= self.status < 300
 
     def __str__(self) -> str:
         return f"{self.status} {self.body[:600].decode('utf-8', 'replace').strip()}".strip()
 
 
-ApiHandler = Callable[[str, str, bytes, str], Response]  # method, path, body, e-mail of the caller → answer
+ApiHandler = Callable[[str, str, bytes, str], Response]  # method, path, body, e-mail of the caller → response
 
 
 class ServiceRouter:
-    """Calls workloads on this machine and Google's APIs that this machine answers; nothing else."""
+    """Calls workloads and emulated Google APIs of the local environment, and nothing else."""
 
     def __init__(self, environment: LocalEnvironment) -> None:
         self._environment = environment
@@ -59,48 +59,50 @@ class ServiceRouter:
         self._closed = Event()
 
     def close(self) -> None:
-        """Wait no longer for workloads that do not listen."""
+        """Stop waiting for workloads that do not listen."""
         self._closed.set()
 
     def limit_concurrency(self, url: str, max_concurrency: int) -> None:
-        """Let a workload have at most that many requests at a time."""
+        """Limit the concurrent requests of the workload at a URL."""
         with self._lock:
             self._slots[_origin(url)] = BoundedSemaphore(max_concurrency)
 
     def require_invoker(self, url: str, service: str) -> None:
-        """Let only those call a workload who may invoke the Cloud Run service of that full name."""
+        """Admit only callers that may invoke the Cloud Run service of that full name."""
         with self._lock:
             self._services[_origin(url)] = service
 
     def forward_to(self, url: str, upstream: str) -> None:
-        """Call a workload where it listens itself: what is called here was judged already."""
+        """Send requests for a URL straight to the workload, past its listener: the router has checked the caller
+        already.
+        """
         with self._lock:
             self._upstreams[_origin(url)] = upstream
 
     def register_api(self, host: str, api: ApiHandler) -> None:
-        """Answer calls of a Google API's host (`dataproc.googleapis.com`) with a function."""
+        """Handle the requests to a Google API's host, such as `dataproc.googleapis.com`, with a function."""
         with self._lock:
             self._apis[host] = api
 
     def can_reach(self, url: str) -> bool:
-        """Whether a call of that URL stays on this machine and is answered."""
+        """Whether a URL belongs to a workload or an emulated API of the local environment."""
         return is_loopback(url) or self._find_api(url) is not None
 
     def call(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float
     ) -> Response:
-        """Send a request and return the answer; `timeout_s` are real seconds. Raises nothing.
+        """Send a request and return the response; `timeout_s` is in real seconds. Raises nothing.
 
-        While nothing listens the request waits up to 30 s. A connection that breaks is answered with
-        503, one that takes too long with 504, a URL that leads elsewhere with 403; a caller without a token
-        or without the role with 401 or 403.
+        The request waits up to 30 s for a process that does not listen yet. The status is 503 where the connection
+        breaks, 504 after the timeout, 403 for a URL outside the local environment, and 401 or 403 for a caller
+        without a token or a role.
         """
         authorization = {name.lower(): value for name, value in headers.items()}.get("authorization", "")
         if (api := self._find_api(url)) is not None:
             return self._call_api(api, method, url, body, authorization)
         if not is_loopback(url):
-            self._environment.report_unsupported(f"{url} is not called: it leads away from this machine")
-            return Response(HTTPStatus.FORBIDDEN, b"not called: it leads away from this machine")
+            self._environment.report_unsupported(f"{url} is not called: it is outside the local environment")
+            return Response(HTTPStatus.FORBIDDEN, b"not called: it is outside the local environment")
         if (denial := self.check_invoker(url, authorization)) is not None:
             return denial
         upstream = self._upstreams.get(_origin(url))
@@ -111,7 +113,7 @@ class ServiceRouter:
             try:
                 return _send_request(method, target, headers, body, timeout_s=timeout_s, closed=self._closed)
             except TimeoutError:
-                return Response(HTTPStatus.GATEWAY_TIMEOUT, f"no answer within {timeout_s:.0f} s".encode())
+                return Response(HTTPStatus.GATEWAY_TIMEOUT, f"no response within {timeout_s:.0f} s".encode())
             except (OSError, http.client.HTTPException) as error:
                 return Response(HTTPStatus.SERVICE_UNAVAILABLE, f"the connection broke: {error!r}".encode())
 
@@ -123,11 +125,10 @@ class ServiceRouter:
         return api(method, urlsplit(url).path, body, caller)
 
     def check_invoker(self, url: str, authorization: str) -> Response | None:
-        """Cloud Run's answer to whom it does not let through; its page tells no names, its log does, and so here.
+        """Return Cloud Run's response to a caller that may not invoke the service, or None for one that may.
 
-        None for who may invoke the service, and for everybody where `allUsers` may.
-
-        https://cloud.google.com/run/docs/troubleshooting#unauthorized-client
+        Where `allUsers` may invoke it, every caller may. The response has the reason, which Cloud Run writes into its
+        log only: https://cloud.google.com/run/docs/troubleshooting#unauthorized-client
         """
         service = self._services.get(_origin(url))
         access = self._environment.service(AccessControl)
@@ -155,7 +156,7 @@ class ServiceRouter:
 
     @contextmanager
     def slot(self, url: str) -> Iterator[None]:
-        """Wait until a workload has fewer requests than it takes at a time, and count the body as one."""
+        """Wait until the workload can take another request, and count the body of the `with` statement as one."""
         slot = self._slots.get(_origin(url))
         if slot is None:
             yield
@@ -165,7 +166,7 @@ class ServiceRouter:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL is plain HTTP to this machine."""
+    """Whether a URL is plain HTTP to this host."""
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
         return False
@@ -176,14 +177,14 @@ def is_loopback(url: str) -> bool:
 
 
 def json_response(value: object, status: int = HTTPStatus.OK) -> Response:
-    """Return a JSON answer, as Google's APIs give it."""
+    """Return a JSON response."""
     return Response(status, json.dumps(value).encode())
 
 
 def error_response(
     status: HTTPStatus, reason: str, message: str, details: Sequence[dict[str, Any]] = ()
 ) -> Response:
-    """Return an error in the form of Google's APIs: https://cloud.google.com/apis/design/errors."""
+    """Return an error in the format of Google's APIs: https://cloud.google.com/apis/design/errors."""
     error: dict[str, Any] = {"code": int(status), "status": reason, "message": message}
     return json_response(
         {"error": error | ({"details": list(details)} if details else {})}, status=int(status)

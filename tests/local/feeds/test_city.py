@@ -44,7 +44,7 @@ def offline(_url: str) -> bytes:
 
 def with_catalogue(url: str) -> bytes:
     if url != CATALOGUE_URL:
-        raise OSError("it does not answer within 4 s")
+        raise OSError("it does not respond within 4 s")
     return CATALOGUE.encode()
 
 
@@ -103,7 +103,8 @@ def test_a_city_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
 
 def test_without_a_network_an_unknown_city_says_what_failed(tmp_path: Path) -> None:
     with pytest.raises(
-        LocalError, match=r"none of the \d+ built-in systems; .*; now, that failed: https://raw"
+        LocalError,
+        match=r"none of the \d+ built-in systems; .*; the download of the catalogue failed: https://raw",
     ):
         prepare_city("atlantis", tmp_path, tmp_path / "cache", offline)
 

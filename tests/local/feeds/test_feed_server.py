@@ -104,7 +104,7 @@ def test_an_api_that_gives_rows_is_used_and_others_are_not(tmp_path: Path) -> No
     page = serve_feed(Replay(tmp_path / "maintenance.json"), lambda: NOON)
     try:
         assert probe_api(feed, good.url) is None
-        assert "its answer has no rows of vlille_ogc" in str(probe_api(feed, page.url))
+        assert "its response has no rows for vlille_ogc" in str(probe_api(feed, page.url))
     finally:
         good.close()
         page.close()

@@ -32,7 +32,7 @@ def test_each_system_of_the_archive_is_answered_for(tmp_path: Path) -> None:
         urls = [each.discovery_url for each in found]
         versions = [read_discovery(requests.get(url, timeout=10).content, url).version for url in urls]
     assert tuple(versions) == VERSIONS
-    assert said == ["source of GBFS systems: 3 simulated ones with 60 stations each"]
+    assert said == ["GBFS systems: 3 simulated, with 60 stations each"]
 
 
 def test_an_archive_without_systems_is_left_alone(tmp_path: Path) -> None:

@@ -98,6 +98,6 @@ def test_bikes_are_within_the_places_and_reports_are_not_of_the_future(minute: d
 
 def test_a_feed_of_another_shape_has_no_made_day() -> None:
     with pytest.raises(
-        LocalError, match=r"^DAY=made: .*not of docks: add FEED=vlille_ods, or leave DAY out$"
+        LocalError, match=r"^DAY=made: .*not for docks: add FEED=vlille_ods, or leave DAY out$"
     ):
         GeneratedDay("docks")

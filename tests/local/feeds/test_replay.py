@@ -61,10 +61,10 @@ def test_a_minute_that_is_asked_for_again_has_the_same_answer(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
-        ({}, "there is nothing at"),
+        ({}, " does not exist: name a recorded response"),
         (
             {"answers/readme.md": b"x"},
-            r"nor a folder below it has a file whose name ends in \.json or \.json\.gz",
+            r"and its subfolders have no file whose name ends in \.json or \.json\.gz",
         ),
         ({"answers/a.json.gz": b"\x1f\x8bdamaged"}, "cannot be read: damaged gzip"),
     ],

@@ -133,14 +133,14 @@ def test_who_deploys_may_do_everything(environment: LocalEnvironment) -> None:
         (
             "roles/storage.objectAdmin",
             None,
-            "hangs on its role roles/storage.objectAdmin on b/b, "
+            "it depends on the role roles/storage.objectAdmin on b/b, "
             "which is not in local/iam_proxy/roles.toml: add it there",
         ),
         (
             "roles/storage.objectUser",
             {"title": "x", "expression": "request.time < now"},
-            "hangs on the condition 'request.time < now', "
-            "which is not understood here: teach local/iam_proxy/access.py",
+            "it depends on the condition 'request.time < now', "
+            "which is not supported: evaluate it in local/iam_proxy/access.py",
         ),
     ],
 )

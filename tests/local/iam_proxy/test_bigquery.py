@@ -182,9 +182,9 @@ def test_every_table_of_a_query_is_asked_for(names: list[tuple[str, str, str]]) 
 @pytest.mark.parametrize(
     ("sql", "kind"),
     [
-        ("CALL d.procedure()", "does not know what a statement"),
-        ("EXPORT DATA OPTIONS (uri = 'gs://b/*') AS SELECT 1", "does not know what a statement"),
-        ("DECLARE x INT64", "does not know what a statement"),
+        ("CALL d.procedure()", "does not know which permission a statement"),
+        ("EXPORT DATA OPTIONS (uri = 'gs://b/*') AS SELECT 1", "does not know which permission a statement"),
+        ("DECLARE x INT64", "does not know which permission a statement"),
     ],
 )
 def test_a_statement_that_is_not_known_is_not_let_through(sql: str, kind: str) -> None:
@@ -198,20 +198,20 @@ def test_a_statement_that_is_not_known_is_not_let_through(sql: str, kind: str) -
         (
             {},
             InvalidRequestError,
-            "a job of one kind of load, query, copy, extract is expected, found \\[\\]",
+            "expected a job with one configuration of load, query, copy, extract, found \\[\\]",
         ),
         ({"load": NEVER, "query": {}}, InvalidRequestError, "found \\['load', 'query'\\]"),
         (
             {"load": {"destinationTable": {"datasetId": "d"}}},
             InvalidRequestError,
-            "a load job that cannot be read: KeyError\\('tableId'\\)",
+            "the configuration of the load job is invalid: KeyError\\('tableId'\\)",
         ),
         (
             {"load": {}},
             InvalidRequestError,
-            "a load job that cannot be read: KeyError\\('destinationTable'\\)",
+            "the configuration of the load job is invalid: KeyError\\('destinationTable'\\)",
         ),
-        ({"copy": []}, InvalidRequestError, "a copy job that cannot be read"),
+        ({"copy": []}, InvalidRequestError, "the configuration of the copy job is invalid"),
         ({"query": {"query": "SELECT FROM WHERE"}}, InvalidRequestError, "Syntax error"),
         ({"query": {"query": "SELECT 1", "useLegacySql": True}}, UnknownMethodError, "GoogleSQL only"),
     ],

@@ -294,7 +294,7 @@ def test_without_a_token_that_is_known_nobody_gets_through(
             "/bigquery/v2/projects/p/jobs",
             b"{}",
             400,
-            "a job without its configuration",
+            "the job has no configuration",
         ),
     ],
 )

@@ -110,7 +110,7 @@ def test_who_looks_for_an_object_must_be_allowed_to_list_to_hear_that_it_is_not_
     ],
 )
 def test_a_call_that_is_not_known_is_not_let_through(method: str, target: str) -> None:
-    with pytest.raises(UnknownMethodError, match=r"which permission .* needs: add it there"):
+    with pytest.raises(UnknownMethodError, match=r"which permission .* requires: add it there"):
         required_permissions(request(method, target), "p")
 
 
@@ -119,8 +119,8 @@ def test_a_call_that_is_not_known_is_not_let_through(method: str, target: str) -
     [
         (b"{", "application/json", "Invalid JSON payload"),
         (b"[]", "application/json", "list, not an object"),
-        (b"--x\r\n\r\n{}", "multipart/related; boundary=x", "without a first part that ends"),
-        (MULTIPART, "multipart/related", "without a first part that ends"),
+        (b"--x\r\n\r\n{}", "multipart/related; boundary=x", "the first part of a multipart body must end"),
+        (MULTIPART, "multipart/related", "the first part of a multipart body must end"),
     ],
 )
 def test_a_body_that_cannot_be_read_is_refused(body: bytes, content_type: str, expected: str) -> None:

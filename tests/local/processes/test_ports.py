@@ -51,7 +51,8 @@ def test_a_port_of_an_earlier_run_that_another_program_has_taken_is_named() -> N
     with socket.create_server((LOOPBACK, 0)) as other:
         port = other.getsockname()[1]
         expected = (
-            f"service copier cannot listen on 127.0.0.1:{port}, where an earlier run had it: Address already in use"
+            f"service copier cannot listen on 127.0.0.1:{port}, where an earlier run had it: "
+            "Address already in use"
         )
         with pytest.raises(LocalError, match=f"^{re.escape(expected)}; .*`ss -ltnp 'sport = :{port}'`"):
             reserve_port(port, "service copier")

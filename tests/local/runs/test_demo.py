@@ -517,7 +517,7 @@ def test_a_demo_runs_wherever_it_lies_and_whatever_the_terminal_is(
     )  # fmt: skip
     assert done.code == 0, done.output
     assert (done.report["rows_rebuilt"], done.report["mismatches"]) == (2 * 289, 0)
-    assert done.report["source"] == "a made day of vlille_ods, 289 stations"
+    assert done.report["source"] == "a generated day of vlille_ods, 289 stations"
     assert "\x1b" not in done.output
     assert "ALLÉE DE L'ORGE" in done.output
 

@@ -123,7 +123,7 @@ def test_what_leads_away_is_not_called_and_said_once(
     for _ in range(2):
         assert call(router, "https://example.com/x")[0] == 403
     assert environment.not_honoured == [
-        "https://example.com/x is not called: it leads away from this machine"
+        "https://example.com/x is not called: it is outside the local environment"
     ]
 
 

@@ -145,6 +145,6 @@ def test_damaged_collection_says_what_to_do(environment: LocalEnvironment) -> No
     file.parent.mkdir(parents=True)
     file.write_text("{")
     with pytest.raises(
-        LocalError, match=r"topics\.json cannot be read .* rebuilt from the stack when you delete it"
+        LocalError, match=r"topics\.json cannot be read .*: delete it, then run the command again"
     ):
         environment.collection("pubsub", "topics")

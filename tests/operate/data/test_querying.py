@@ -74,7 +74,7 @@ def test_a_day_without_rows_or_with_a_fault_leaves_no_file(tmp_path: Path) -> No
 @pytest.mark.unit
 def test_a_folder_without_data_is_refused(tmp_path: Path) -> None:
     with (
-        pytest.raises(LocalError, match="holds no data: `make demo` or `make up` collects some"),
+        pytest.raises(LocalError, match="has no data: collect some with `make demo` or `make up`"),
         open_warehouse(tmp_path, tmp_path),
     ):
         pass
@@ -121,9 +121,9 @@ def test_each_row_is_there_once_while_the_emulator_runs(rebuilt: tuple[Warehouse
 @pytest.mark.parametrize(
     ("sql", "told"),
     [
-        ("DELETE FROM vlille.t WHERE TRUE", "the data is open for reading: one query is expected"),
-        ("SELECT 1; SELECT 2", "the data is open for reading: one query is expected"),
-        ("CREATE TABLE vlille.u AS SELECT 1 AS x", "the data is open for reading"),
+        ("DELETE FROM vlille.t WHERE TRUE", "the data is read-only: expected one query"),
+        ("SELECT 1; SELECT 2", "the data is read-only: expected one query"),
+        ("CREATE TABLE vlille.u AS SELECT 1 AS x", "the data is read-only"),
         ("SELECT * FROM absent", "Not found: Table of-a-run:vlille_views.absent"),
         ("SELECT FROM WHERE", "Syntax error"),
         ("SELECT nope FROM vlille.t", "nope"),
