@@ -1,4 +1,4 @@
-"""Files of GBFS for every version, written from the published schemas: `schemas.json` says where they are from."""
+"""GBFS files of every version, generated from the published schemas in `schemas.json`, which names their sources."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 SCHEMAS: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("schemas.json").read_text("utf-8"))[
     "versions"
 ]
-PLACES = [(version, file) for version, files in SCHEMAS.items() for file in files]
+SCHEMA_FILES = [(version, file) for version, files in SCHEMAS.items() for file in files]
 ARRAYS = {
     "station_information": "stations",
     "station_status": "stations",
@@ -19,7 +19,7 @@ MOMENT = "2024-05-01T10:00:00Z"
 SECONDS = 1_714_557_600
 _TYPES = [{"vehicle_type_id": "bike", "count": 3}]
 _DOCKS = [{"vehicle_type_ids": ["bike"], "count": 4}]
-# What the type alone does not say.
+# Values of fields whose type is not specific enough.
 _VALUES: dict[str, Any] = {
     "lat": 50.6,
     "lon": 3.06,
@@ -48,8 +48,8 @@ _BY_TYPE: dict[str, Any] = {
 }
 
 
-def record(version: str, file: str, *, only_required: bool = False) -> dict[str, Any]:
-    """Return a record that has a value for each field of the schema."""
+def make_record(version: str, file: str, *, only_required: bool = False) -> dict[str, Any]:
+    """Return a record with a value for each field of the schema, or each required one."""
     schema = SCHEMAS[version][file]
     return {
         name: _BY_TYPE[kind] if kind == "date-time" else _VALUES.get(name, _BY_TYPE[kind])
@@ -58,8 +58,8 @@ def record(version: str, file: str, *, only_required: bool = False) -> dict[str,
     }
 
 
-def document(version: str, file: str, *records: dict[str, Any]) -> bytes:
-    """Return the file of a version with these records."""
+def make_document(version: str, file: str, *records: dict[str, Any]) -> bytes:
+    """Return a file of a version with these records."""
     data = records[0] if file == "system_information" else {ARRAYS[file]: list(records)}
     newest = version.startswith("3")
     content: dict[str, Any] = {"last_updated": MOMENT if newest else SECONDS, "ttl": 60, "data": data}

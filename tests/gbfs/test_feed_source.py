@@ -1,4 +1,4 @@
-"""A GBFS system as a feed of the collector."""
+"""A GBFS system as a feed."""
 
 import json
 from dataclasses import replace
@@ -41,12 +41,12 @@ NOON = datetime(2024, 5, 1, 10, tzinfo=UTC)
         ("spin akron", "gbfs_spin_akron_30e164aa"),
     ],
 )
-def test_a_system_names_its_feed(system_id: str, name: str) -> None:
+def test_the_feed_is_named_after_the_system(system_id: str, name: str) -> None:
     assert make_feed_name(system_id) == name
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
-def test_every_id_has_a_name_of_its_own(one: str, other: str) -> None:
+def test_different_ids_have_different_names(one: str, other: str) -> None:
     assert FEED_NAME.fullmatch(make_feed_name(one))
     assert (make_feed_name(one) == make_feed_name(other)) == (one.lower() == other.lower())
 
@@ -69,29 +69,29 @@ def test_every_version_gives_a_feed_with_the_fields_of_its_schema(tmp_path: Path
 
 
 @pytest.mark.parametrize("text", ['Vélo "à" \\ la\tcarte', "a\x7fb", "ø ł 自転車"])
-def test_any_name_can_be_a_title(tmp_path: Path, text: str) -> None:
+def test_any_name_is_a_valid_title(tmp_path: Path, text: str) -> None:
     folder = write_feed(tmp_path, replace(LILLE, name=text), StatusFile("2.3", URL))
     assert load_feed(folder).title == f"{text}, Lille"
 
 
-def test_a_system_without_a_location_has_its_name_for_a_title() -> None:
+def test_without_a_location_the_title_is_the_name() -> None:
     assert format_source_toml(replace(LILLE, location=""), "2.3", URL).startswith('title = "V\'lille"\n')
 
 
 # --- discovery ------------------------------------------------------------------------------------
 
 
-def discovery(*files: str) -> bytes:
+def make_gbfs_json(*files: str) -> bytes:
     feeds = [{"name": file, "url": f"{file}.json"} for file in files]
     return json.dumps({"version": "2.3", "data": {"fr": {"feeds": feeds}}}).encode()
 
 
-def test_the_status_is_found_by_the_discovery() -> None:
+def test_the_status_file_is_found_in_gbfs_json() -> None:
     urls: list[str] = []
 
     def download(url: str) -> bytes:
         urls.append(url)
-        return discovery("station_information", "station_status")
+        return make_gbfs_json("station_information", "station_status")
 
     found = discover_status_file(LILLE, download)
     assert urls == [LILLE.discovery_url]
@@ -100,23 +100,23 @@ def test_the_status_is_found_by_the_discovery() -> None:
 
 @pytest.mark.parametrize(
     ("body", "reason"),
-    [(discovery("free_bike_status"), "no_stations"), (b"<html>", "html"), (b'{"data": {}}', "no_files")],
+    [(make_gbfs_json("free_bike_status"), "no_stations"), (b"<html>", "html"), (b'{"data": {}}', "no_files")],
 )
-def test_a_system_without_stations_is_told(body: bytes, reason: str) -> None:
+def test_a_system_without_stations_is_an_error(body: bytes, reason: str) -> None:
     with pytest.raises(GbfsError) as caught:
         discover_status_file(LILLE, lambda _: body)
     assert caught.value.reason == reason
 
 
-def test_a_system_that_needs_a_key_is_not_asked() -> None:
+def test_a_system_that_needs_a_key_is_not_requested() -> None:
     locked = replace(LILLE, authentication=Authentication("header", ("X-Key",), "https://example.org/key"))
     with pytest.raises(GbfsError, match=r"v_lille needs an API key \(X-Key\); see https://example\.org/key"):
-        discover_status_file(locked, lambda _: pytest.fail("asked"))
+        discover_status_file(locked, lambda _: pytest.fail("requested"))
 
 
 def test_the_command_writes_the_feed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def download(_url: str) -> bytes:
-        return discovery("station_status")
+        return make_gbfs_json("station_status")
 
     words = ["source", "lille", "--to", str(tmp_path / "sources")]
     assert main(words, folder=tmp_path / "cache", download=download) == 0
@@ -124,7 +124,7 @@ def test_the_command_writes_the_feed(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "`make demo FEED=gbfs_v_lille`" in capsys.readouterr().out
 
 
-def test_the_command_says_what_cannot_be_reached(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reports_a_failed_download(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def download(_url: str) -> bytes:
         raise OSError("Network is unreachable")
 

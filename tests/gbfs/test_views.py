@@ -20,32 +20,32 @@ from gbfs.tables import (
 from gbfs.views import format_availability_sql
 from local.data_plane.emulators import Emulators
 from tests.conftest import bigquery_client
-from tests.gbfs.samples import document, record
+from tests.gbfs.samples import make_document, make_record
 
 pytestmark = pytest.mark.emulator
 
 PROJECTS = itertools.count(1)
 MIDNIGHT = datetime(2026, 5, 1, tzinfo=UTC)
-STATION = record("2.3", "station_status")
+STATION = make_record("2.3", "station_status")
 
 
 def at(minute: int) -> datetime:
     return MIDNIGHT + timedelta(minutes=minute)
 
 
-def fetched(minute: int, bikes: int, **fields: Any) -> FetchResult:
+def make_result(minute: int, bikes: int, **fields: Any) -> FetchResult:
     stations = [STATION | {"station_id": "1", "num_bikes_available": bikes}, STATION | {"station_id": "2"}]
-    body = document("2.3", "station_status", *stations)
+    body = make_document("2.3", "station_status", *stations)
     about: dict[str, Any] = {"status": 200, "body": body} | fields
     return FetchResult("a", "station_status", "https://example.org/a", at(minute), **about)
 
 
 RESULTS = {
-    1: fetched(1, 5),
-    2: fetched(2, 5, status=304, body=b"", unchanged_since=at(1)),
-    3: fetched(3, 6),
-    4: fetched(4, 0, status=None, body=b"", error="no response"),
-    5: fetched(5, 6, status=304, body=b"", unchanged_since=at(3)),
+    1: make_result(1, 5),
+    2: make_result(2, 5, status=304, body=b"", unchanged_since=at(1)),
+    3: make_result(3, 6),
+    4: make_result(4, 0, status=None, body=b"", error="no response"),
+    5: make_result(5, 6, status=304, body=b"", unchanged_since=at(3)),
 }
 MINUTES = [(1, 5), (2, 5), (3, 6), (5, 6)]
 
@@ -85,7 +85,7 @@ class Warehouse:
         )
         self.client.load_table_from_json(rows, f"{self.dataset}.{table}", job_config=config).result()
 
-    def availability(self, today: str) -> list[dict[str, Any]]:
+    def query_availability(self, today: str) -> list[dict[str, Any]]:
         sql = format_availability_sql(self.dataset, 7, f"DATE '{today}'")
         where = "WHERE day = DATE '2026-05-01' AND feed = 'a' ORDER BY station_id, collected_at"
         return [dict(row) for row in self.client.query(f"SELECT * FROM ({sql}) {where}").result()]  # noqa: S608
@@ -96,7 +96,7 @@ def warehouse(emulators: Emulators) -> Warehouse:
     return Warehouse(emulators)
 
 
-def check(rows: list[dict[str, Any]]) -> None:
+def check_minutes(rows: list[dict[str, Any]]) -> None:
     first = [row for row in rows if row["station_id"] == "1"]
     assert [(row["collected_at"], row["num_bikes_available"]) for row in first] == [
         (at(minute), bikes) for minute, bikes in MINUTES
@@ -110,8 +110,8 @@ def check(rows: list[dict[str, Any]]) -> None:
 
 def test_the_newest_days_come_from_minutes(warehouse: Warehouse) -> None:
     warehouse.load(STATION_STATUS_TABLE.name, [row for each in warehouse.rows for row in each.station_status])
-    check(warehouse.availability("2026-05-07"))
-    assert warehouse.availability("2026-05-08") == []
+    check_minutes(warehouse.query_availability("2026-05-07"))
+    assert warehouse.query_availability("2026-05-08") == []
 
 
 def test_earlier_days_come_from_changes(warehouse: Warehouse) -> None:
@@ -137,5 +137,5 @@ def test_earlier_days_come_from_changes(warehouse: Warehouse) -> None:
     ]
     assert len(rows) == 3
     warehouse.load(CHANGES_TABLE.name, rows)
-    check(warehouse.availability("2026-05-08"))
-    assert warehouse.availability("2026-05-07") == []
+    check_minutes(warehouse.query_availability("2026-05-08"))
+    assert warehouse.query_availability("2026-05-07") == []

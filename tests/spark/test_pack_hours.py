@@ -20,13 +20,13 @@ from spark.pack_changes import join_hours
 from spark.pack_hours import PackHourResult, bucket_of, read_pack_hours, tick_and_shard
 from spark.pack_job import day_buckets
 from spark.planning import Hour, Stored, plan_hours
-from tests.gbfs.samples import document, record
+from tests.gbfs.samples import make_document, make_record
 
 pytestmark = pytest.mark.unit
 
 DAY = date(2026, 5, 1)
 MIDNIGHT = datetime(2026, 5, 1, tzinfo=UTC)
-STATION = record("2.3", "station_status")
+STATION = make_record("2.3", "station_status")
 STAGING = "gs://staging/"
 SHARDS = 2
 
@@ -45,7 +45,7 @@ def body(bikes: dict[str, int], reported: datetime = MIDNIGHT) -> bytes:
         }
         for station, count in bikes.items()
     ]
-    return document("2.3", "station_status", *rows)
+    return make_document("2.3", "station_status", *rows)
 
 
 def received(system: str, tick: datetime, content: bytes) -> FetchResult:

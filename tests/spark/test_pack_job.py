@@ -23,14 +23,14 @@ from spark.pack_hours import read_pack_hours
 from spark.pack_job import PACKS, PackStretches
 from spark.pack_worker import ReadPacks
 from spark.settings import Settings
-from tests.gbfs.samples import document, record
+from tests.gbfs.samples import make_document, make_record
 from tests.spark.conftest import LOCATION
 
 pytestmark = pytest.mark.emulator
 
 DAY = date(2026, 5, 1)
 MIDNIGHT = datetime(2026, 5, 1, tzinfo=UTC)
-STATION = record("2.3", "station_status")
+STATION = make_record("2.3", "station_status")
 TABLES = (STATION_STATUS_TABLE, POLLS_TABLE, CHANGES_TABLE)
 
 
@@ -40,7 +40,7 @@ def at(minute: int) -> datetime:
 
 def fetched(system: str, minute: int, bikes: int, **fields: Any) -> FetchResult:
     stations = [STATION | {"station_id": "1", "num_bikes_available": bikes}, STATION | {"station_id": "2"}]
-    body = document("2.3", "station_status", *stations, {"station_id": "3"})
+    body = make_document("2.3", "station_status", *stations, {"station_id": "3"})
     return replace(
         FetchResult(system, "station_status", f"https://example.org/{system}", at(minute), 200, (), body),
         **fields,

@@ -8,12 +8,12 @@ import pytest
 
 from gbfs import read_file
 from spark.pack_reading import SCHEMA, StationsReader
-from tests.gbfs.samples import document, record
+from tests.gbfs.samples import make_document, make_record
 
 pytestmark = pytest.mark.unit
 
 SYSTEM = "lille"
-STATION = record("2.3", "station_status")
+STATION = make_record("2.3", "station_status")
 TIMES = (1_714_557_600, 1_714_557_660, 1_714_557_720_000, "2024-05-01T10:00:00Z", "1714557600", -5, None, 3.5)
 
 
@@ -22,7 +22,7 @@ def stations(*bikes: int, **more: Any) -> bytes:
         STATION | {"station_id": str(number), "num_bikes_available": count} | more
         for number, count in enumerate(bikes)
     ]
-    return document("2.3", "station_status", *rows)
+    return make_document("2.3", "station_status", *rows)
 
 
 def check_reads_alike(*bodies: bytes) -> list[list[str] | None]:
@@ -92,7 +92,7 @@ def test_a_time_that_is_not_the_stations_own_is_not_taken() -> None:
     start = json.dumps({name: value for name, value in STATION.items() if name != "last_reported"})[:-1]
     twice = f'{start}, "last_reported": %d, "last_reported": 1714557601}}'
     escaped = f'{start}, "last_reported": %d, "last\\u005freported": 1714557601}}'
-    check_reads_alike(*(document("2.3", "station_status", each) for each in (*nested, *nested)))
+    check_reads_alike(*(make_document("2.3", "station_status", each) for each in (*nested, *nested)))
     for text in (twice, escaped):
         bodies = [
             ('{"version": "2.3", "data": {"stations": [' + text % moment + "]}}").encode()
@@ -106,7 +106,7 @@ def test_a_time_that_is_not_the_stations_own_is_not_taken() -> None:
 def test_any_sequence_of_responses_is_read_alike(seed: int) -> None:
     dice = random.Random(seed)  # noqa: S311
     version = dice.choice(["1.0", "2.3", "3.0"])
-    rows = [record(version, "station_status") | {"station_id": str(number)} for number in range(6)]
+    rows = [make_record(version, "station_status") | {"station_id": str(number)} for number in range(6)]
     bodies = []
     for _ in range(25):
         match dice.randrange(12):
@@ -126,7 +126,7 @@ def test_any_sequence_of_responses_is_read_alike(seed: int) -> None:
                 row = dice.choice(rows)
                 row["num_docks_available"] = dice.randrange(4)
         rows = [dict(row) for row in rows]
-        body = document(version, "station_status", *rows)
+        body = make_document(version, "station_status", *rows)
         if dice.random() < 0.1:
             cut = dice.randrange(len(body))
             body = body[:cut] + bytes([dice.randrange(256)]) + body[cut + 1 :]

@@ -1,4 +1,4 @@
-"""The catalogue's rows → systems or reasons; names and cities → one system."""
+"""The systems and refused rows of the catalogue, and systems found by name or city."""
 
 import csv
 import io
@@ -31,7 +31,7 @@ LILLE = {
 }
 
 
-def catalogue(*rows: dict[str, str]) -> str:
+def format_catalogue(*rows: dict[str, str]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, HEADER.split(","), lineterminator="\n")
     writer.writeheader()
@@ -40,7 +40,7 @@ def catalogue(*rows: dict[str, str]) -> str:
 
 
 def test_a_row_becomes_a_system() -> None:
-    assert read_catalogue(catalogue(LILLE)).systems == (
+    assert read_catalogue(format_catalogue(LILLE)).systems == (
         CatalogueSystem(
             system_id="v_lille",
             name="V'lille",
@@ -78,8 +78,8 @@ def test_a_row_becomes_a_system() -> None:
         ),
     ],
 )
-def test_odd_cells_are_understood(cells: dict[str, str], field: str, value: Any) -> None:
-    [system] = read_catalogue(catalogue(LILLE | cells)).systems
+def test_unusual_cells_are_read(cells: dict[str, str], field: str, value: Any) -> None:
+    [system] = read_catalogue(format_catalogue(LILLE | cells)).systems
     assert getattr(system, field) == value
 
 
@@ -98,8 +98,8 @@ def test_odd_cells_are_understood(cells: dict[str, str], field: str, value: Any)
         ({"Authentication Type": "2"}, "unknown_authentication"),
     ],
 )
-def test_a_row_that_gives_no_system_is_refused_with_a_reason(cells: dict[str, str], reason: str) -> None:
-    found = read_catalogue(catalogue(LILLE, LILLE | {"System ID": "other"} | cells))
+def test_an_invalid_row_is_refused_with_a_reason(cells: dict[str, str], reason: str) -> None:
+    found = read_catalogue(format_catalogue(LILLE, LILLE | {"System ID": "other"} | cells))
     assert [system.system_id for system in found.systems] == ["v_lille"]
     [refused] = found.refused
     assert (refused.line, refused.reason) == (3, reason)
@@ -107,7 +107,7 @@ def test_a_row_that_gives_no_system_is_refused_with_a_reason(cells: dict[str, st
 
 
 @pytest.mark.parametrize("text", ["", "<html></html>", "a,b\n1,2\n", HEADER, HEADER + "\n"])
-def test_what_is_no_catalogue_is_refused(text: str) -> None:
+def test_a_file_that_is_not_a_catalogue_is_refused(text: str) -> None:
     with pytest.raises(GbfsError, match=r"expected MobilityData's systems\.csv"):
         read_catalogue(text)
 
@@ -132,7 +132,7 @@ def test_the_published_catalogue_loads() -> None:
 # --- finding --------------------------------------------------------------------------------------
 
 SYSTEMS = read_catalogue(
-    catalogue(
+    format_catalogue(
         LILLE,
         LILLE | {"System ID": "Paris", "Name": "Vélib' Metropole", "Location": "Paris"},
         LILLE | {"System ID": "yego paris", "Name": "YEGO Paris", "Location": "Paris"},
@@ -160,7 +160,7 @@ def test_a_name_is_folded(text: str, folded: str) -> None:
 
 
 @given(st.text(max_size=20))
-def test_folding_twice_changes_nothing(text: str) -> None:
+def test_folding_is_idempotent(text: str) -> None:
     assert fold_text(fold_text(text)) == fold_text(text)
 
 
@@ -184,7 +184,7 @@ def test_one_system_is_found_by_id_alias_name_or_city(name: str, system_id: str)
 
 
 @pytest.mark.parametrize(
-    ("name", "reason", "told"),
+    ("name", "reason", "message"),
     [
         (
             "oslo",
@@ -196,11 +196,11 @@ def test_one_system_is_found_by_id_alias_name_or_city(name: str, system_id: str)
         ("'", "unknown_system", "no GBFS system"),
     ],
 )
-def test_none_or_several_are_told(name: str, reason: str, told: str) -> None:
+def test_no_match_or_several_are_errors(name: str, reason: str, message: str) -> None:
     with pytest.raises(GbfsError) as caught:
         find_system(SYSTEMS, name)
     assert caught.value.reason == reason
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ UNCHANGED = FetchResult("lille", "station_status", URL, AT, 304, (("ETag", '"a"'
 LOST = FetchResult("lille", "station_information", URL, AT, error="no response after 10 s")
 
 
-def packed(*fetched: FetchResult) -> bytes:
+def make_pack(*fetched: FetchResult) -> bytes:
     return write_pack(TICK, 3, fetched)
 
 
@@ -51,31 +51,31 @@ def test_a_pack_is_named_by_its_minute_and_shard() -> None:
     ],
     ids=["empty", "one", "each kind", "no body", "hostile body", "odd status", "large"],
 )
-def test_what_goes_in_comes_out(fetched: tuple[FetchResult, ...]) -> None:
-    assert tuple(read_pack(packed(*fetched))) == fetched
-    assert packed(*fetched) == packed(*fetched)
+def test_reading_inverts_writing(fetched: tuple[FetchResult, ...]) -> None:
+    assert tuple(read_pack(make_pack(*fetched))) == fetched
+    assert make_pack(*fetched) == make_pack(*fetched)
 
 
-def test_headers_of_the_transfer_are_left_out() -> None:
+def test_transfer_headers_are_not_stored() -> None:
     headers = (
         ("Content-Encoding", "gzip"),
         ("Content-Length", "9"),
         ("Transfer-Encoding", "chunked"),
         ("Date", "x"),
     )
-    [found] = read_pack(packed(FetchResult("a", "f", URL, AT, 200, headers, b"{}")))
+    [found] = read_pack(make_pack(FetchResult("a", "f", URL, AT, 200, headers, b"{}")))
     assert found.headers == (("Date", "x"),)
 
 
-def test_a_line_break_cannot_add_a_field() -> None:
+def test_a_line_break_cannot_add_a_header_field() -> None:
     odd = FetchResult("a\r\nWARC-Type: warcinfo", "f", URL, AT, error="no\r\n\r\nresponse")
-    [found] = read_pack(packed(odd))
+    [found] = read_pack(make_pack(odd))
     assert (found.system_id, found.error) == ("a WARC-Type: warcinfo", "no response")
 
 
-def test_zcat_shows_what_a_server_sent(tmp_path: Path) -> None:
+def test_zcat_shows_the_responses(tmp_path: Path) -> None:
     file = tmp_path / "pack.warc.gz"
-    file.write_bytes(packed(STATUS))
+    file.write_bytes(make_pack(STATUS))
     shown = subprocess.run(["zcat", str(file)], capture_output=True, check=True).stdout.decode()
     assert shown.startswith("WARC/1.1\r\nWARC-Record-ID: <urn:uuid:")
     assert "WARC-Target-URI: https://example.org/station_status.json\r\n" in shown
@@ -90,16 +90,16 @@ def test_zcat_shows_what_a_server_sent(tmp_path: Path) -> None:
     [
         b"",
         b"{}",
-        packed(STATUS)[:-9],
-        packed(STATUS)[9:],
-        packed(STATUS) + b"x",
+        make_pack(STATUS)[:-9],
+        make_pack(STATUS)[9:],
+        make_pack(STATUS) + b"x",
         gzip.compress(b"no record"),
-        gzip.compress(gzip.decompress(packed(STATUS)).replace(b'{"a": 1}', b'{"a": 2}')),
+        gzip.compress(gzip.decompress(make_pack(STATUS)).replace(b'{"a": 1}', b'{"a": 2}')),
         gzip.compress(b"WARC/1.1\r\nContent-Length: x\r\n\r\n"),
     ],
     ids=["none", "json", "cut", "beginning lost", "more", "text", "changed", "length"],
 )
-def test_damage_is_told(data: bytes) -> None:
+def test_a_damaged_pack_is_an_error(data: bytes) -> None:
     with pytest.raises(GbfsError, match=r"record \d+ of the pack: .+; expected a WARC 1\.1 record") as caught:
         tuple(read_pack(data))
     assert caught.value.reason == "damaged"
@@ -119,17 +119,17 @@ FETCHED = st.builds(
 
 
 @given(st.lists(FETCHED, max_size=4))
-def test_any_response_comes_out_as_it_went_in(fetched: list[FetchResult]) -> None:
-    assert list(read_pack(packed(*fetched))) == fetched
+def test_reading_inverts_writing_for_any_response(fetched: list[FetchResult]) -> None:
+    assert list(read_pack(make_pack(*fetched))) == fetched
 
 
 @given(st.integers(0), st.integers(1, 255))
-def test_no_changed_byte_is_taken_for_a_response(place: int, change: int) -> None:
-    good = packed(STATUS, LOST)
+def test_a_changed_byte_is_detected(position: int, change: int) -> None:
+    good = make_pack(STATUS, LOST)
     data = bytearray(good)
-    data[place % len(data)] ^= change
+    data[position % len(data)] ^= change
     try:
         found = list(read_pack(bytes(data)))
     except GbfsError:
         return
-    assert found == [STATUS, LOST]  # a byte of gzip's own header, which says nothing about the content
+    assert found == [STATUS, LOST]  # a byte of the gzip header that does not affect the content

@@ -1,4 +1,4 @@
-"""Rows of the tables from what a shard has fetched."""
+"""The rows of the tables, from the results of a shard's requests."""
 
 import json
 from dataclasses import replace
@@ -18,7 +18,7 @@ from gbfs.collection.rows import (
     make_rows,
 )
 from gbfs.tables import POLLS_TABLE, STATION_STATUS_TABLE
-from tests.gbfs.samples import document, record
+from tests.gbfs.samples import make_document, make_record
 
 pytestmark = pytest.mark.unit
 
@@ -26,22 +26,22 @@ TICK = datetime(2026, 5, 1, 10, 7, tzinfo=UTC)
 AT = datetime(2026, 5, 1, 10, 7, 3, tzinfo=UTC)
 EARLIER = datetime(2026, 5, 1, 9, 59, tzinfo=UTC)
 PACK = pack_name(TICK, 0)
-STATION = record("2.3", "station_status")
-GOOD = document("2.3", "station_status", STATION | {"station_id": "1"}, STATION | {"station_id": "2"})
+STATION = make_record("2.3", "station_status")
+GOOD = make_document("2.3", "station_status", STATION | {"station_id": "1"}, STATION | {"station_id": "2"})
 
 
-def fetched(**fields: Any) -> FetchResult:
+def make_result(**fields: Any) -> FetchResult:
     return replace(
         FetchResult("lille", "station_status", "https://example.org/s", AT, 200, (), GOOD), **fields
     )
 
 
-def of(*results: FetchResult) -> TableRows:
+def make_table_rows(*results: FetchResult) -> TableRows:
     return make_rows(results, TICK, PACK)
 
 
-def test_a_received_status_is_a_row_for_each_station_and_a_poll() -> None:
-    rows = of(fetched())
+def test_a_received_status_has_a_row_per_station_and_a_poll() -> None:
+    rows = make_table_rows(make_result())
     assert [row["station_id"] for row in rows.station_status] == ["1", "2"]
     assert rows.quarantine == []
     assert rows.polls == [
@@ -65,7 +65,7 @@ def test_a_received_status_is_a_row_for_each_station_and_a_poll() -> None:
 
 
 def test_the_rows_have_the_columns_of_their_tables() -> None:
-    rows = of(fetched(), fetched(body=b"<html>"))
+    rows = make_table_rows(make_result(), make_result(body=b"<html>"))
     assert all(
         list(row) == [column.name for column in STATION_STATUS_TABLE.columns] for row in rows.station_status
     )
@@ -76,20 +76,20 @@ def test_the_rows_have_the_columns_of_their_tables() -> None:
 @pytest.mark.parametrize(
     ("result", "outcome", "error"),
     [
-        (fetched(status=304, body=b"", unchanged_since=EARLIER), "unchanged", None),
-        (fetched(status=304, body=b""), "failed", "status 304 to an unconditional request"),
+        (make_result(status=304, body=b"", unchanged_since=EARLIER), "unchanged", None),
+        (make_result(status=304, body=b""), "failed", "status 304 to an unconditional request"),
         (
-            fetched(status=None, body=b"", error="no whole response within 10.0 s"),
+            make_result(status=None, body=b"", error="no complete response within 10.0 s"),
             "failed",
-            "no whole response",
+            "no complete response",
         ),
-        (fetched(status=429, body=b""), "failed", "status 429, expected 200"),
-        (fetched(body=b"<html>"), "failed", "lille: station_status (html): found an HTML page"),
-        (fetched(file="station_information"), "received", None),
+        (make_result(status=429, body=b""), "failed", "status 429, expected 200"),
+        (make_result(body=b"<html>"), "failed", "lille: station_status (html): found an HTML page"),
+        (make_result(file="station_information"), "received", None),
     ],
 )
-def test_a_poll_says_what_came_of_it(result: FetchResult, outcome: str, error: str | None) -> None:
-    rows = of(result)
+def test_a_poll_has_the_outcome_and_the_error(result: FetchResult, outcome: str, error: str | None) -> None:
+    rows = make_table_rows(result)
     [poll] = rows.polls
     assert poll["outcome"] == outcome
     assert poll["error"] is None if error is None else str(poll["error"]).startswith(error)
@@ -98,11 +98,11 @@ def test_a_poll_says_what_came_of_it(result: FetchResult, outcome: str, error: s
     assert poll["rows_at"] == rows_at[outcome]
 
 
-def test_what_does_not_fit_is_in_the_quarantine_with_its_pack() -> None:
-    body = document(
+def test_an_invalid_value_is_in_the_quarantine_with_its_pack() -> None:
+    body = make_document(
         "2.3", "station_status", STATION, STATION | {"station_id": "2", "num_docks_available": -1}
     )
-    rows = of(fetched(body=body))
+    rows = make_table_rows(make_result(body=body))
     assert len(rows.station_status) == 2
     [row] = rows.quarantine
     assert (row["feed"], row["object"], row["scope"], row["field"]) == (
@@ -113,12 +113,12 @@ def test_what_does_not_fit_is_in_the_quarantine_with_its_pack() -> None:
     )
 
 
-def test_a_field_that_is_missing_everywhere_is_one_row() -> None:
+def test_a_field_that_all_stations_omit_is_one_row_of_quarantine() -> None:
     stations = [
         {name: value for name, value in STATION.items() if name != "is_renting"} | {"station_id": str(number)}
         for number in range(50)
     ]
-    rows = of(fetched(body=document("2.3", "station_status", *stations)))
+    rows = make_table_rows(make_result(body=make_document("2.3", "station_status", *stations)))
     [row] = rows.quarantine
     assert (row["reason"], row["field"], row["occurrences"]) == ("missing_field", "is_renting", 50)
     assert row["record_index"] is None
@@ -139,20 +139,20 @@ REJECTIONS = st.lists(
 
 
 @given(REJECTIONS)
-def test_grouping_loses_no_rejection(rejections: list[Rejection]) -> None:
+def test_grouping_keeps_the_number_of_rejections(rejections: list[Rejection]) -> None:
     grouped = group_rejections(rejections)
     assert sum(each.occurrences for each in grouped) == len(rejections)
     kinds = {(each.reason, each.field) for each in rejections}
     assert len(grouped) <= MAX_SEPARATE_REJECTIONS * len(kinds)
 
 
-def test_the_rows_of_a_pack_are_those_of_what_was_packed() -> None:
+def test_the_rows_of_a_pack_equal_those_of_its_results() -> None:
     results = [
-        fetched(),
-        fetched(system_id="bodø", body=b"<html>"),
-        fetched(status=304, body=b"", unchanged_since=EARLIER),
-        fetched(status=None, body=b"", error="gone"),
+        make_result(),
+        make_result(system_id="bodø", body=b"<html>"),
+        make_result(status=304, body=b"", unchanged_since=EARLIER),
+        make_result(status=None, body=b"", error="gone"),
     ]
     again = make_rows(read_pack(write_pack(TICK, 0, results)), TICK, PACK)
-    assert again == of(*results)
+    assert again == make_table_rows(*results)
     json.dumps(again.station_status + again.polls + again.quarantine).encode()

@@ -1,4 +1,4 @@
-"""Shards by host, and when a file may be requested again."""
+"""Shards of hosts, and the next tick at which a file may be requested."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -21,9 +21,9 @@ TICK = datetime(2026, 5, 1, 10, 7, tzinfo=UTC)
 HOSTS = [f"host{number}.example.org" for number in range(400)]
 
 
-def test_all_urls_of_a_host_have_one_shard() -> None:
-    one = assign_shard("https://a.example.org/x/gbfs.json", 8)
-    assert assign_shard("https://A.example.org:443/y?z", 8) == one
+def test_all_urls_of_a_host_are_in_one_shard() -> None:
+    shard = assign_shard("https://a.example.org/x/gbfs.json", 8)
+    assert assign_shard("https://A.example.org:443/y?z", 8) == shard
     assert split_by_shard({"x": "https://a.example.org/x", "y": "https://a.example.org/y"}, 1) == (
         ("x", "y"),
     )
@@ -44,13 +44,13 @@ def test_a_url_has_a_host(url: str, host: str) -> None:
     assert parse_host(url) == host
 
 
-def test_hosts_are_spread_over_the_shards() -> None:
+def test_hosts_are_distributed_evenly() -> None:
     counts = Counter(assign_shard(f"https://{host}/", 8) for host in HOSTS)
     assert set(counts) == set(range(8))
     assert max(counts.values()) < 2 * 400 / 8
 
 
-def test_one_shard_more_leaves_most_hosts_where_they_are() -> None:
+def test_another_shard_moves_few_hosts() -> None:
     moved = [
         host for host in HOSTS if assign_shard(f"https://{host}/", 8) != assign_shard(f"https://{host}/", 9)
     ]
@@ -86,12 +86,12 @@ def test_a_retry_after_is_read(value: str, seconds: float) -> None:
     assert parse_retry_after([("retry-After", value)], TICK) == seconds
 
 
-def test_without_the_header_there_is_no_wait() -> None:
+def test_without_the_header_there_is_no_delay() -> None:
     assert parse_retry_after([("Date", "x")], TICK) == 0
 
 
 @pytest.mark.parametrize(
-    ("waits", "minutes"),
+    ("delays", "minutes"),
     [
         ({}, 1),
         ({"ttl_seconds": 0}, 1),
@@ -108,5 +108,5 @@ def test_without_the_header_there_is_no_wait() -> None:
         ({"ttl_seconds": 10**9}, 24 * 60),
     ],
 )
-def test_a_file_is_requested_again_when_it_may(waits: dict[str, int], minutes: int) -> None:
-    assert compute_next_tick(TICK, **waits) == TICK + timedelta(minutes=minutes)
+def test_the_next_tick_follows_the_longest_delay(delays: dict[str, int], minutes: int) -> None:
+    assert compute_next_tick(TICK, **delays) == TICK + timedelta(minutes=minutes)

@@ -1,4 +1,4 @@
-"""The systems that an environment collects, as a file."""
+"""The file with the systems that an environment collects."""
 
 import pytest
 
@@ -32,17 +32,17 @@ def test_a_system_of_the_catalogue_is_collected_each_minute_without_a_key() -> N
     assert (dict(LILLE.headers), LILLE.license_id, LILLE.interval_minutes) == ({}, None, 1)
 
 
-def test_what_is_written_is_read_sorted() -> None:
+def test_systems_are_written_sorted() -> None:
     content = write_systems([LILLE, BODO])
     assert read_systems(content) == (BODO, LILLE)
     assert write_systems([BODO, LILLE]) == content
 
 
-def test_secrets_are_named_once() -> None:
+def test_secrets_are_distinct() -> None:
     assert list_secrets([LILLE, BODO, BODO]) == ("a", "b")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'[{"system_id": "a"}]', b'[{"unknown": 1}]'])
-def test_what_is_no_roster_is_refused(content: bytes) -> None:
+def test_an_invalid_file_is_refused(content: bytes) -> None:
     with pytest.raises((ValueError, TypeError)):
         read_systems(content)

@@ -1,4 +1,4 @@
-"""What every file has around its data, and the two kinds of times."""
+"""The common fields of GBFS files, and both formats of times."""
 
 import json
 from datetime import UTC, datetime
@@ -48,13 +48,13 @@ def test_a_time_is_read(value: Any, moment: datetime) -> None:
         ),
     ],
 )
-def test_what_is_no_time_is_refused(value: Any) -> None:
+def test_an_invalid_time_is_refused(value: Any) -> None:
     with pytest.raises(MisfitError):
         read_time(value)
 
 
 @given(st.datetimes(datetime(2000, 1, 2), datetime(2099, 12, 30), timezones=st.just(UTC)))  # noqa: DTZ001
-def test_both_kinds_of_a_time_are_the_same_moment(moment: datetime) -> None:
+def test_both_formats_give_the_same_time(moment: datetime) -> None:
     whole = moment.replace(microsecond=0)
     assert read_time(int(whole.timestamp())) == read_time(whole.isoformat()) == whole
 
@@ -70,7 +70,7 @@ def test_a_document_is_decoded() -> None:
     ("ttl", "seconds"),
     [(None, 0), (0, 0), (-5, 0), ("60", 0), (True, 0), (59.9, 59), (10**9, 86_400), (float("nan"), 0)],
 )
-def test_a_ttl_that_means_nothing_is_zero(ttl: Any, seconds: int) -> None:
+def test_an_invalid_ttl_is_zero(ttl: Any, seconds: int) -> None:
     assert decode_file(json.dumps({"ttl": ttl, "data": {}}).encode()).ttl_seconds == seconds
 
 
@@ -89,7 +89,7 @@ def test_a_ttl_that_means_nothing_is_zero(ttl: Any, seconds: int) -> None:
         (b'{"version": "4.0", "data": {}}', "unknown_version"),
     ],
 )
-def test_what_is_no_document_is_refused_with_a_reason(body: bytes, reason: str) -> None:
+def test_an_invalid_file_is_refused_with_a_reason(body: bytes, reason: str) -> None:
     with pytest.raises(GbfsError) as caught:
         decode_file(body)
     assert caught.value.reason == reason
@@ -106,7 +106,7 @@ def test_an_integer_of_any_length_leaves_its_file_readable(digits: int, sign: st
     assert abs(document.data["x"]) >= 10 ** min(digits - 1, 4_999)
 
 
-def test_a_long_integer_is_no_version() -> None:
+def test_a_long_integer_is_not_a_version() -> None:
     with pytest.raises(GbfsError, match="version: found a number of more than 76 digits"):
         decode_file(b'{"version": ' + b"2" * 5_000 + b', "data": {}}')
 

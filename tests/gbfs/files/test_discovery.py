@@ -1,4 +1,4 @@
-"""gbfs.json in both of its forms, and the lists of versions."""
+"""gbfs.json in both of its forms, and lists of versions."""
 
 import json
 from typing import Any
@@ -15,12 +15,12 @@ STATUS = {"name": "station_status", "url": "https://example.org/status"}
 BIKES = {"name": "free_bike_status", "url": "https://example.org/bikes"}
 
 
-def read(data: Any, version: str | None = "2.3") -> Discovery:
+def read_data(data: Any, version: str | None = "2.3") -> Discovery:
     return read_discovery(json.dumps({"version": version, "ttl": 300, "data": data}).encode(), URL)
 
 
 def test_version_2_lists_the_files_by_language() -> None:
-    found = read({"fr": {"feeds": [STATUS, BIKES]}, "en": {"feeds": [STATUS]}})
+    found = read_data({"fr": {"feeds": [STATUS, BIKES]}, "en": {"feeds": [STATUS]}})
     assert (found.version, found.ttl_seconds) == ("2.3", 300)
     assert found.languages == {
         "fr": {"station_status": STATUS["url"], "vehicle_status": BIKES["url"]},
@@ -28,8 +28,8 @@ def test_version_2_lists_the_files_by_language() -> None:
     }
 
 
-def test_version_3_lists_them_once() -> None:
-    found = read({"feeds": [STATUS]}, "3.0")
+def test_version_3_has_one_list_of_files() -> None:
+    found = read_data({"feeds": [STATUS]}, "3.0")
     assert found.files() == {"station_status": STATUS["url"]}
     assert found.choose_language(["fr"]) == ""
 
@@ -45,7 +45,7 @@ def test_version_3_lists_them_once() -> None:
     ],
 )
 def test_a_language_is_chosen(languages: list[str], preferred: list[str], chosen: str) -> None:
-    assert read({each: {"feeds": [STATUS]} for each in languages}).choose_language(preferred) == chosen
+    assert read_data({each: {"feeds": [STATUS]} for each in languages}).choose_language(preferred) == chosen
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_a_language_is_chosen(languages: list[str], preferred: list[str], chosen
         ({"name": " Station_Status ", "url": " https://a.b/s "}, {"station_status": "https://a.b/s"}),
     ],
 )
-def test_odd_names_and_urls_are_understood(feed: dict[str, str], files: dict[str, str]) -> None:
-    assert read({"en": {"feeds": [feed]}}).files() == files
+def test_unusual_names_and_urls_are_read(feed: dict[str, str], files: dict[str, str]) -> None:
+    assert read_data({"en": {"feeds": [feed]}}).files() == files
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_odd_names_and_urls_are_understood(feed: dict[str, str], files: dict[str
 )
 def test_a_list_without_files_is_refused(data: Any) -> None:
     with pytest.raises(GbfsError) as caught:
-        read(data)
+        read_data(data)
     assert caught.value.reason == "no_files"
 
 
-def test_a_language_without_files_is_left_out() -> None:
-    assert list(read({"en": {"feeds": []}, "fr": {"feeds": [STATUS]}}).languages) == ["fr"]
+def test_a_language_without_files_is_ignored() -> None:
+    assert list(read_data({"en": {"feeds": []}, "fr": {"feeds": [STATUS]}}).languages) == ["fr"]
 
 
 def test_the_versions_are_listed_oldest_first() -> None:
@@ -110,7 +110,7 @@ def test_a_manifest_lists_the_versions_of_each_system() -> None:
 @pytest.mark.parametrize(
     ("read_list", "reason"), [(read_versions, "no_versions"), (read_manifest, "no_datasets")]
 )
-def test_what_is_no_list_is_refused(read_list: Any, reason: str) -> None:
+def test_a_missing_list_is_refused(read_list: Any, reason: str) -> None:
     with pytest.raises(GbfsError) as caught:
         read_list(b'{"data": {}}', URL)
     assert caught.value.reason == reason
@@ -127,9 +127,9 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_whatever_it_holds_only_absolute_http_urls_come_of_it(data: Any) -> None:
+def test_only_absolute_http_urls_are_returned_for_any_data(data: Any) -> None:
     try:
-        found = read(data)
+        found = read_data(data)
     except GbfsError:
         return
     urls = [url for files in found.languages.values() for url in files.values()]
@@ -137,7 +137,7 @@ def test_whatever_it_holds_only_absolute_http_urls_come_of_it(data: Any) -> None
     assert all(url.startswith(("https://", "http://")) for url in urls)
 
 
-def test_an_identifier_or_a_version_that_is_a_long_integer_is_none() -> None:
+def test_a_long_integer_is_neither_an_identifier_nor_a_version() -> None:
     long = "7" * 5_000
     versions = f'[{{"version": {long}, "url": "https://a.b/x"}}, {{"version": 3.0, "url": "https://a.b/v3"}}]'
     listed = f'[{{"system_id": {long}, "versions": []}}, {{"system_id": 7, "versions": {versions}}}]'

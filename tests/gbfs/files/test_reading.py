@@ -1,4 +1,4 @@
-"""Files of every version → rows in the terms of version 3; what does not fit, with its reason."""
+"""The rows of files of every version, in the terms of version 3, and the reasons of rejections."""
 
 import json
 from datetime import UTC, date, datetime
@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from gbfs import FILES, GbfsError, Reading, current_file_name, format_json_rows, read_file
 from gbfs.files.model import FileModel
 from gbfs.files.versions import UPGRADES, recognize_version
-from tests.gbfs.samples import PLACES, SCHEMAS, document, record
+from tests.gbfs.samples import SCHEMA_FILES, SCHEMAS, make_document, make_record
 
 pytestmark = pytest.mark.unit
 NOON = datetime(2024, 5, 1, 10, tzinfo=UTC)
-# Fields of the schemas that are not kept: links, pictures, prices and shapes say nothing about availability.
-NOT_KEPT = {
+# Fields of the schemas that are not read: links, images, prices and shapes are not about availability.
+IGNORED_FIELDS = {
     "system_information": {
         *("brand_assets", "email", "phone_number", "privacy_last_updated", "privacy_url", "purchase_url"),
         *("rental_apps", "terms_last_updated", "terms_url"),
@@ -32,7 +32,7 @@ NOT_KEPT = {
 }
 
 
-def status(**fields: Any) -> dict[str, Any]:
+def make_status(**fields: Any) -> dict[str, Any]:
     return {
         "station_id": "1",
         "num_bikes_available": 5,
@@ -45,30 +45,32 @@ def status(**fields: Any) -> dict[str, Any]:
 
 
 def read_status(*records: Any, version: str = "2.3") -> Reading:
-    return read_file("lille", "station_status", document(version, "station_status", *records))
+    return read_file("lille", "station_status", make_document(version, "station_status", *records))
 
 
 # --- the published schemas ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("version", "file"), PLACES)
-def test_a_whole_record_of_every_version_becomes_a_whole_row(version: str, file: str) -> None:
-    reading = read_file("lille", file, document(version, file, record(version, file)), "fr")
+@pytest.mark.parametrize(("version", "file"), SCHEMA_FILES)
+def test_a_complete_record_of_every_version_becomes_a_complete_row(version: str, file: str) -> None:
+    reading = read_file("lille", file, make_document(version, file, make_record(version, file)), "fr")
     assert (reading.rejections, reading.issues) == ((), ())
     assert reading.version == recognize_version(version)
     assert (reading.last_updated, reading.ttl_seconds, reading.records) == (NOON, 60, 1)
     [row] = reading.rows
     model = FILES[current_file_name(file)]
     assert tuple(row) == model.column_names
-    newer = UPGRADES[reading.version or ""](model.name, record(version, file), "fr")
-    assert {name for name, value in row.items() if value not in (None, [])} == set(newer) - NOT_KEPT[
+    newer = UPGRADES[reading.version or ""](model.name, make_record(version, file), "fr")
+    assert {name for name, value in row.items() if value not in (None, [])} == set(newer) - IGNORED_FIELDS[
         model.name
     ]
 
 
-@pytest.mark.parametrize(("version", "file"), PLACES)
-def test_what_a_version_requires_is_enough_for_a_row(version: str, file: str) -> None:
-    reading = read_file("lille", file, document(version, file, record(version, file, only_required=True)))
+@pytest.mark.parametrize(("version", "file"), SCHEMA_FILES)
+def test_the_required_fields_of_a_version_are_enough_for_a_row(version: str, file: str) -> None:
+    reading = read_file(
+        "lille", file, make_document(version, file, make_record(version, file, only_required=True))
+    )
     assert (reading.rejections, reading.issues) == ((), ())
     assert len(reading.rows) == 1
 
@@ -76,7 +78,7 @@ def test_what_a_version_requires_is_enough_for_a_row(version: str, file: str) ->
 @pytest.mark.parametrize("model", FILES.values(), ids=lambda model: model.name)
 def test_the_model_has_the_fields_and_the_requirements_of_the_newest_schema(model: FileModel) -> None:
     schema = SCHEMAS["3.1-RC3"][model.name]
-    assert set(model.column_names) == set(schema["fields"]) - NOT_KEPT[model.name]
+    assert set(model.column_names) == set(schema["fields"]) - IGNORED_FIELDS[model.name]
     assert model.required_for_row <= set(schema["required"])
     assert model.required_for_row | model.required_by_standard | model.required_by_version_3 == set(
         schema["required"]
@@ -87,13 +89,13 @@ def test_the_model_has_the_fields_and_the_requirements_of_the_newest_schema(mode
 
 
 def test_the_same_station_of_every_version_gives_the_same_row() -> None:
-    older = status(is_installed=1, is_renting=1, is_returning=1)
-    newer = status(num_vehicles_available=5, last_reported="2024-05-01T12:00:00+02:00")
+    older = make_status(is_installed=1, is_renting=1, is_returning=1)
+    newer = make_status(num_vehicles_available=5, last_reported="2024-05-01T12:00:00+02:00")
     del newer["num_bikes_available"]
     [first] = read_status(older, version="1.0").rows
     assert first["last_reported"] == NOON
     assert first["is_renting"] is True
-    for version, records in (("1.1", older), ("2.0", status()), ("2.3", status()), ("3.0", newer)):
+    for version, records in (("1.1", older), ("2.0", make_status()), ("2.3", make_status()), ("3.0", newer)):
         assert read_status(records, version=version).rows == [first]
 
 
@@ -110,8 +112,8 @@ def test_the_same_station_of_every_version_gives_the_same_row() -> None:
         ("last_reported", "1714557600000", NOON),
     ],
 )
-def test_a_value_that_fits_is_kept(field: str, value: Any, kept: Any) -> None:
-    reading = read_status(status(**{field: value}))
+def test_a_valid_value_is_converted(field: str, value: Any, kept: Any) -> None:
+    reading = read_status(make_status(**{field: value}))
     assert (reading.rejections, reading.issues) == ((), ())
     assert reading.rows[0][field.replace("num_bikes", "num_vehicles")] == kept
 
@@ -128,8 +130,8 @@ def test_a_value_that_fits_is_kept(field: str, value: Any, kept: Any) -> None:
         ("vehicle_types_available", [{"vehicle_type_id": "a", "count": "x"}], "bad_value"),
     ],
 )
-def test_an_optional_value_that_does_not_fit_is_null_and_told(field: str, value: Any, reason: str) -> None:
-    reading = read_status(status(**{field: value}))
+def test_an_invalid_optional_value_is_null_and_an_issue(field: str, value: Any, reason: str) -> None:
+    reading = read_status(make_status(**{field: value}))
     assert reading.rejections == ()
     assert reading.rows[0][field] in (None, [])
     [issue] = reading.issues
@@ -141,19 +143,19 @@ def test_an_optional_value_that_does_not_fit_is_null_and_told(field: str, value:
 @pytest.mark.parametrize(
     ("broken", "reason", "field"),
     [
-        (status(station_id=None), "missing_field", "station_id"),
-        (status(station_id=""), "missing_field", "station_id"),
-        (status(station_id=["1"]), "bad_value", "station_id"),
-        (status(num_bikes_available=None), "missing_field", "num_vehicles_available"),
-        (status(num_bikes_available=-1), "bad_value", "num_vehicles_available"),
-        (status(num_bikes_available="few"), "bad_value", "num_vehicles_available"),
-        (status(station_id="2"), "duplicate_key", "station_id"),
+        (make_status(station_id=None), "missing_field", "station_id"),
+        (make_status(station_id=""), "missing_field", "station_id"),
+        (make_status(station_id=["1"]), "bad_value", "station_id"),
+        (make_status(num_bikes_available=None), "missing_field", "num_vehicles_available"),
+        (make_status(num_bikes_available=-1), "bad_value", "num_vehicles_available"),
+        (make_status(num_bikes_available="few"), "bad_value", "num_vehicles_available"),
+        (make_status(station_id="2"), "duplicate_key", "station_id"),
         ("closed", "not_an_object", ""),
         (None, "not_an_object", ""),
     ],
 )
-def test_a_record_that_cannot_be_a_row_is_rejected_alone(broken: Any, reason: str, field: str) -> None:
-    reading = read_status(status(station_id="2"), broken, status(station_id="3"))
+def test_an_invalid_record_is_rejected_alone(broken: Any, reason: str, field: str) -> None:
+    reading = read_status(make_status(station_id="2"), broken, make_status(station_id="3"))
     assert [row["station_id"] for row in reading.rows] == ["2", "3"]
     [rejection] = reading.rejections
     assert (rejection.reason, rejection.index, rejection.field) == (reason, 1, field)
@@ -161,7 +163,7 @@ def test_a_record_that_cannot_be_a_row_is_rejected_alone(broken: Any, reason: st
     assert rejection.message.startswith("lille: station_status, record 1 (")
 
 
-def test_a_missing_field_that_the_standard_requires_is_told() -> None:
+def test_a_missing_field_that_the_standard_requires_is_an_issue() -> None:
     bare = {"station_id": "1", "num_bikes_available": 5}
     reading = read_status(bare)
     assert len(reading.rows) == 1
@@ -171,7 +173,7 @@ def test_a_missing_field_that_the_standard_requires_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lat", "lon", "place"),
+    ("lat", "lon", "coordinates"),
     [
         (50.6, 3.06, (50.6, 3.06)),
         ("50.6", "3.06", (50.6, 3.06)),
@@ -181,29 +183,33 @@ def test_a_missing_field_that_the_standard_requires_is_told() -> None:
         (50.6, 181, (None, None)),
     ],
 )
-def test_an_impossible_place_is_null_and_told(lat: Any, lon: Any, place: Any) -> None:
-    body = document("2.3", "station_information", {"station_id": "1", "name": "Gare", "lat": lat, "lon": lon})
+def test_invalid_coordinates_are_null_and_an_issue(lat: Any, lon: Any, coordinates: Any) -> None:
+    body = make_document(
+        "2.3", "station_information", {"station_id": "1", "name": "Gare", "lat": lat, "lon": lon}
+    )
     reading = read_file("lille", "station_information", body, "fr")
     [row] = reading.rows
-    assert (row["lat"], row["lon"]) == place
-    assert [issue.reason for issue in reading.issues] == (["out_of_range"] if place[0] is None else [])
+    assert (row["lat"], row["lon"]) == coordinates
+    assert [issue.reason for issue in reading.issues] == (["out_of_range"] if coordinates[0] is None else [])
 
 
 def test_names_keep_their_languages() -> None:
     names = [{"text": "Bruxelles", "language": "fr"}, {"text": "Brussel", "language": "nl"}]
-    body = document("3.0", "station_information", {"station_id": "1", "name": names, "lat": 50.8, "lon": 4.3})
+    body = make_document(
+        "3.0", "station_information", {"station_id": "1", "name": names, "lat": 50.8, "lon": 4.3}
+    )
     assert read_file("villo", "station_information", body).rows[0]["name"] == names
 
 
-def test_dates_are_dates_and_rows_can_be_loaded() -> None:
-    body = document("2.3", "system_information", record("2.3", "system_information"))
+def test_dates_are_converted_and_rows_formatted_for_json() -> None:
+    body = make_document("2.3", "system_information", make_record("2.3", "system_information"))
     reading = read_file("lille", "system_information", body, "fr")
     assert reading.rows[0]["start_date"] == date(2011, 9, 16)
     assert format_json_rows(reading)[0]["start_date"] == "2011-09-16"
-    assert format_json_rows(read_status(status()))[0]["last_reported"] == "2024-05-01T10:00:00+00:00"
+    assert format_json_rows(read_status(make_status()))[0]["last_reported"] == "2024-05-01T10:00:00+00:00"
 
 
-def test_an_empty_list_is_no_fault() -> None:
+def test_an_empty_list_is_valid() -> None:
     reading = read_status()
     assert (reading.records, reading.rows, reading.rejections) == (0, [], ())
 
@@ -228,7 +234,7 @@ def test_a_file_that_cannot_be_read_is_one_rejection(body: bytes, reason: str) -
     )
 
 
-def test_a_file_that_is_not_kept_is_a_programming_error() -> None:
+def test_an_unknown_file_raises_key_error() -> None:
     with pytest.raises(KeyError):
         read_file("lille", "geofencing_zones", b"{}")
 
@@ -256,19 +262,19 @@ def test_every_record_is_a_row_or_a_rejection(records: list[Any], version: str) 
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_make_it_raise(body: bytes) -> None:
+def test_no_body_raises_an_error(body: bytes) -> None:
     try:
         read_file("lille", "station_status", body)
     except GbfsError:
-        pytest.fail("a file that cannot be read is a rejection")
+        pytest.fail("an unreadable file must be a rejection")
 
 
-@pytest.mark.parametrize(("version", "file"), PLACES)
-def test_a_long_integer_costs_no_more_than_its_record(version: str, file: str) -> None:
-    """In whichever field it stands: Python by itself reads no integer of more than 4,300 digits."""
-    good = record(version, file)
+@pytest.mark.parametrize(("version", "file"), SCHEMA_FILES)
+def test_a_long_integer_rejects_at_most_its_record(version: str, file: str) -> None:
+    """In any field: by default Python does not parse integers of more than 4,300 digits."""
+    good = make_record(version, file)
     for name in good:
-        body = document(version, file, good | {name: "LONG"}).replace(b'"LONG"', b"7" * 5_000)
+        body = make_document(version, file, good | {name: "LONG"}).replace(b'"LONG"', b"7" * 5_000)
         reading = read_file("lille", file, body)
         assert (reading.version, reading.records) == (recognize_version(version), 1), name
         assert len(reading.rows) + len(reading.rejections) == 1, name

@@ -1,4 +1,4 @@
-"""Which version a file has, and its records in the terms of version 3."""
+"""The version of a file, and records upgraded to the terms of version 3."""
 
 from typing import Any
 
@@ -93,17 +93,17 @@ def test_a_version_is_recognized(declared: Any, version: str | None) -> None:
         ),
     ],
 )
-def test_a_record_is_given_the_terms_of_version_3(
+def test_a_record_is_upgraded_to_the_terms_of_version_3(
     upgrade: Any, file: str, record: dict[str, Any], newer: dict[str, Any]
 ) -> None:
     assert upgrade(file, record, "fr") == newer
 
 
-def test_every_version_has_its_function() -> None:
+def test_every_version_has_an_upgrade() -> None:
     assert tuple(UPGRADES) == VERSIONS
 
 
-def test_the_file_that_was_renamed_has_its_new_name() -> None:
+def test_a_renamed_file_has_its_current_name() -> None:
     assert current_file_name("free_bike_status") == "vehicle_status"
     assert current_file_name("station_status") == "station_status"
 
@@ -120,7 +120,7 @@ RECORDS = st.dictionaries(
 
 
 @given(RECORDS, st.sampled_from(VERSIONS), st.sampled_from(["station_status", "station_information"]))
-def test_an_upgrade_is_stable_and_leaves_its_argument_alone(
+def test_an_upgrade_is_idempotent_and_does_not_modify_its_argument(
     record: dict[str, Any], version: str, file: str
 ) -> None:
     before = repr(record)

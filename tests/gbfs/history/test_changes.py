@@ -1,4 +1,4 @@
-"""Minutes → changes → minutes, on cases, on anything, and on a real day."""
+"""Minutes converted to changes and back: literal cases, generated histories, and a real day."""
 
 import csv
 import gzip
@@ -34,7 +34,7 @@ def at(minute: int) -> datetime:
     return NOON + timedelta(minutes=minute)
 
 
-def minutes(*stations: dict[str, int]) -> list[tuple[datetime, dict[str, dict[str, Any]]]]:
+def make_minutes(*stations: dict[str, int]) -> list[tuple[datetime, dict[str, dict[str, Any]]]]:
     return [
         (at(number), {station: {"bikes": bikes} for station, bikes in each.items()})
         for number, each in enumerate(stations)
@@ -44,12 +44,12 @@ def minutes(*stations: dict[str, int]) -> list[tuple[datetime, dict[str, dict[st
 @pytest.mark.parametrize(
     ("given_minutes", "changes"),
     [
-        (minutes(), []),
-        (minutes({}), []),
-        (minutes({"1": 5}), [Change("1", at(0), None, {"bikes": 5})]),
-        (minutes({"1": 5}, {"1": 5}, {"1": 5}), [Change("1", at(0), None, {"bikes": 5})]),
+        (make_minutes(), []),
+        (make_minutes({}), []),
+        (make_minutes({"1": 5}), [Change("1", at(0), None, {"bikes": 5})]),
+        (make_minutes({"1": 5}, {"1": 5}, {"1": 5}), [Change("1", at(0), None, {"bikes": 5})]),
         (
-            minutes({"1": 5}, {"1": 4}, {"1": 5}),
+            make_minutes({"1": 5}, {"1": 4}, {"1": 5}),
             [
                 Change("1", at(0), at(1), {"bikes": 5}),
                 Change("1", at(1), at(2), {"bikes": 4}),
@@ -57,11 +57,11 @@ def minutes(*stations: dict[str, int]) -> list[tuple[datetime, dict[str, dict[st
             ],
         ),
         (
-            minutes({"1": 5}, {}, {"1": 5}),
+            make_minutes({"1": 5}, {}, {"1": 5}),
             [Change("1", at(0), at(1), {"bikes": 5}), Change("1", at(2), None, {"bikes": 5})],
         ),
         (
-            minutes({"1": 5}, {"2": 7}),
+            make_minutes({"1": 5}, {"2": 7}),
             [Change("1", at(0), at(1), {"bikes": 5}), Change("2", at(1), None, {"bikes": 7})],
         ),
     ],
@@ -70,14 +70,14 @@ def test_a_change_is_one_row(given_minutes: Any, changes: list[Change]) -> None:
     assert list(find_changes(given_minutes)) == changes
 
 
-def test_a_station_that_only_reports_again_has_not_changed() -> None:
+def test_a_new_last_reported_alone_is_not_a_change() -> None:
     reported = [(at(number), {"1": {"bikes": 5, "last_reported": at(number)}}) for number in range(3)]
     assert list(find_changes(reported)) == [
         Change("1", at(0), None, {"bikes": 5, "last_reported": at(0)}),
     ]
 
 
-def test_a_minute_that_is_not_known_is_not_invented() -> None:
+def test_an_unknown_minute_is_not_restored() -> None:
     known = [(at(0), {"1": {"bikes": 5}}), (at(9), {"1": {"bikes": 5}})]
     changes = list(find_changes(known))
     assert len(changes) == 1
@@ -100,7 +100,7 @@ HISTORIES = st.lists(
 
 
 @given(HISTORIES)
-def test_any_history_comes_back_from_its_changes(history: list[tuple[int, dict[str, Any]]]) -> None:
+def test_any_history_is_restored_from_its_changes(history: list[tuple[int, dict[str, Any]]]) -> None:
     known, minute = [], 0
     for step, stations in history:
         minute += step
@@ -112,7 +112,7 @@ def test_any_history_comes_back_from_its_changes(history: list[tuple[int, dict[s
 
 
 @given(HISTORIES, st.lists(st.integers(0, 12), max_size=4), st.booleans())
-def test_stretches_joined_are_the_changes_of_the_whole(
+def test_joined_periods_equal_the_changes_of_the_whole(
     history: list[tuple[int, dict[str, Any]]], cuts: list[int], has_end: bool
 ) -> None:
     known, minute = [], 0
@@ -121,21 +121,21 @@ def test_stretches_joined_are_the_changes_of_the_whole(
         known.append((at(minute), stations))
     bounds = sorted({0, len(known), *(cut for cut in cuts if cut < len(known))})
     parts = [known[start:end] for start, end in pairwise(bounds)]
-    stretches = [ChangePeriod(part[0][0], list(find_changes(part))) for part in parts]
+    periods = [ChangePeriod(part[0][0], list(find_changes(part))) for part in parts]
     valid_to = at(999) if has_end else None
     expected = [
         change if change.valid_to else replace(change, valid_to=valid_to) for change in find_changes(known)
     ]
-    assert _sorted(join_periods(stretches, valid_to)) == _sorted(expected)
+    assert _sorted(join_periods(periods, valid_to)) == _sorted(expected)
 
 
 def _sorted(changes: Iterable[Change]) -> list[Change]:
     return sorted(changes, key=lambda change: (change.valid_from, change.station_id))
 
 
-def test_a_response_without_stations_ends_the_changes_of_the_stretch_before() -> None:
-    stretches = [ChangePeriod(at(0), [Change("1", at(0), None, {"bikes": 5})]), ChangePeriod(at(60), [])]
-    assert list(join_periods(stretches)) == [Change("1", at(0), at(60), {"bikes": 5})]
+def test_a_response_without_stations_ends_the_changes_of_the_previous_period() -> None:
+    periods = [ChangePeriod(at(0), [Change("1", at(0), None, {"bikes": 5})]), ChangePeriod(at(60), [])]
+    assert list(join_periods(periods)) == [Change("1", at(0), at(60), {"bikes": 5})]
 
 
 def test_only_candidates_are_compared() -> None:
@@ -149,11 +149,11 @@ def test_only_candidates_are_compared() -> None:
     ]
 
 
-def test_values_that_are_not_compared_are_left_out() -> None:
+def test_ignored_columns_are_not_compared() -> None:
     assert select_compared_values({"bikes": 1, "last_reported": NOON}) == {"bikes": 1}
 
 
-def test_a_real_day_is_equal_both_ways_with_a_thirtieth_of_the_rows() -> None:
+def test_a_real_day_is_restored_from_a_thirtieth_of_the_rows() -> None:
     if not RECORDED.exists():
         pytest.skip(f"no recorded day at {RECORDED.relative_to(ROOT.parent)}")
     day: dict[datetime, dict[str, dict[str, int]]] = {}

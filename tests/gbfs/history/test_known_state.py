@@ -1,4 +1,4 @@
-"""The chain of what is known: names that sort the newest first, and content that comes back."""
+"""The known state of a shard: object names that sort the newest first, and its encoding."""
 
 from datetime import UTC, datetime
 
@@ -29,13 +29,13 @@ STATE = KnownState(
 )
 
 
-def test_the_newest_link_comes_first() -> None:
+def test_the_newest_state_is_listed_first() -> None:
     names = [state_name(3, number) for number in (1, 2, 10, 99_999)]
     assert sorted(names, reverse=True) == names
     assert all(name.startswith(state_prefix(3)) for name in names)
 
 
-def test_links_rows_and_packs_of_minutes_are_apart() -> None:
+def test_states_rows_and_packs_have_separate_prefixes() -> None:
     names = [state_name(3, 1), rows_object_name(3, "ab"), discovery_pack_name(TICK, 3)]
     assert names == [
         "gbfs/known/0003/99999998.json.gz",
@@ -44,7 +44,7 @@ def test_links_rows_and_packs_of_minutes_are_apart() -> None:
     ]
 
 
-def test_a_state_comes_back_and_is_always_the_same_bytes() -> None:
+def test_decoding_inverts_the_deterministic_encoding() -> None:
     assert decode_state(encode_state(STATE)) == STATE
     assert encode_state(STATE) == encode_state(STATE)
 
@@ -52,13 +52,13 @@ def test_a_state_comes_back_and_is_always_the_same_bytes() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"{}", compress_json({}), compress_json([1]), compress_json({"systems": {"a": {"b": 1}}})]
 )
-def test_what_is_no_state_is_refused(data: bytes) -> None:
+def test_a_damaged_state_is_refused(data: bytes) -> None:
     with pytest.raises(GbfsError) as refused:
         decode_state(data)
     assert refused.value.reason == "damaged"
 
 
-def test_rows_come_back() -> None:
+def test_decompression_inverts_compression() -> None:
     assert decompress_json(compress_json({"systems": [{"a": "ø"}]})) == {"systems": [{"a": "ø"}]}
     with pytest.raises(GbfsError):
         decompress_json(b"no gzip")

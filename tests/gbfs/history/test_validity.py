@@ -1,4 +1,4 @@
-"""Rows where something is new, and none where nothing is."""
+"""Rows for changes, and none without a change."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -29,10 +29,10 @@ GOOD = Observation(CONTENT, None, STATIONS)
 LILLE = frozenset({"lille"})
 
 
-def after(
+def observe_days(
     *seen: Observation, collected: frozenset[str] = LILLE
 ) -> tuple[dict[str, KnownSystem], ValidityRows]:
-    """What is known after observations of lille, one a day, and the rows of the last one."""
+    """Return the known systems after observations of lille, one per day, and the rows of the last one."""
     known: dict[str, KnownSystem] = {}
     rows = ValidityRows()
     for day, observation in enumerate(seen):
@@ -42,20 +42,20 @@ def after(
     return known, rows
 
 
-def events(rows: list[Row]) -> list[tuple[Any, ...]]:
+def list_events(rows: list[Row]) -> list[tuple[Any, ...]]:
     return [(row["system_id"], row.get("station_id"), row["event"]) for row in rows]
 
 
 def test_a_new_system_and_its_stations_appear() -> None:
-    known, rows = after(GOOD)
-    assert events(rows.systems) == [("lille", None, "appeared")]
-    assert events(rows.station_information) == [("lille", "1", "appeared"), ("lille", "2", "appeared")]
+    known, rows = observe_days(GOOD)
+    assert list_events(rows.systems) == [("lille", None, "appeared")]
+    assert list_events(rows.station_information) == [("lille", "1", "appeared"), ("lille", "2", "appeared")]
     assert known["lille"].files == {"station_status": "https://example.org/s.json"}
     assert rows.systems[0]["valid_from"] == "2026-05-01T02:23:00+00:00"
 
 
 def test_the_rows_have_the_columns_of_their_tables() -> None:
-    _, rows = after(GOOD)
+    _, rows = observe_days(GOOD)
     for found, table in (
         (rows.systems, SYSTEMS_TABLE),
         (rows.station_information, STATION_INFORMATION_TABLE),
@@ -68,9 +68,9 @@ def test_the_rows_have_the_columns_of_their_tables() -> None:
 
 
 def test_what_is_the_same_adds_nothing() -> None:
-    known, rows = after(GOOD, GOOD)
+    known, rows = observe_days(GOOD, GOOD)
     assert rows == ValidityRows()
-    assert known == after(GOOD)[0]
+    assert known == observe_days(GOOD)[0]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_what_is_the_same_adds_nothing() -> None:
     ],
 )
 def test_a_system_that_changed_has_a_row_that_says_what(content: Row, columns: list[str]) -> None:
-    _, rows = after(GOOD, Observation(CONTENT | content, None, STATIONS))
+    _, rows = observe_days(GOOD, Observation(CONTENT | content, None, STATIONS))
     [row] = rows.systems
     assert (row["event"], row["changed_columns"]) == ("changed", columns)
     assert rows.station_information == []
@@ -91,29 +91,31 @@ def test_a_system_that_changed_has_a_row_that_says_what(content: Row, columns: l
 
 def test_a_system_that_cannot_be_reached_keeps_what_was_known_of_it() -> None:
     gone = Observation({"is_reachable": False, "discovery_url": URL}, "status 503, expected 200")
-    known, rows = after(GOOD, gone)
+    known, rows = observe_days(GOOD, gone)
     [row] = rows.systems
     assert (row["event"], row["changed_columns"], row["error"]) == (
         "changed",
         ["is_reachable"],
         "status 503, expected 200",
     )
-    assert (row["version"], known["lille"].files) == ("2.3", after(GOOD)[0]["lille"].files)
+    assert (row["version"], known["lille"].files) == ("2.3", observe_days(GOOD)[0]["lille"].files)
     assert set(known["lille"].stations) == {"1", "2"}
-    assert after(GOOD, gone, gone)[1] == ValidityRows()
-    assert after(GOOD, gone, GOOD)[1].systems[0]["changed_columns"] == ["is_reachable"]
+    assert observe_days(GOOD, gone, gone)[1] == ValidityRows()
+    assert observe_days(GOOD, gone, GOOD)[1].systems[0]["changed_columns"] == ["is_reachable"]
 
 
 def test_a_system_that_never_could_be_reached_appears_with_the_reason() -> None:
-    known, rows = after(Observation({"is_reachable": False, "discovery_url": URL}, "no whole response"))
-    assert events(rows.systems) == [("lille", None, "appeared")]
+    known, rows = observe_days(
+        Observation({"is_reachable": False, "discovery_url": URL}, "no whole response")
+    )
+    assert list_events(rows.systems) == [("lille", None, "appeared")]
     assert (rows.systems[0]["error"], known["lille"].files) == ("no whole response", {})
 
 
 def test_stations_change_appear_and_vanish_one_by_one() -> None:
     stations = {"2": {"station_id": "2", "capacity": 21}, "3": {"station_id": "3", "capacity": 3}}
-    known, rows = after(GOOD, Observation(CONTENT, None, stations))
-    assert events(rows.station_information) == [
+    known, rows = observe_days(GOOD, Observation(CONTENT, None, stations))
+    assert list_events(rows.station_information) == [
         ("lille", "2", "changed"),
         ("lille", "3", "appeared"),
         ("lille", "1", "vanished"),
@@ -123,23 +125,23 @@ def test_stations_change_appear_and_vanish_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("stations", [None, {}])
-def test_a_list_that_is_empty_or_unreadable_is_no_news(stations: Mapping[str, Row] | None) -> None:
-    known, rows = after(GOOD, Observation(CONTENT, None, stations))
+def test_an_empty_or_unreadable_list_is_not_a_change(stations: Mapping[str, Row] | None) -> None:
+    known, rows = observe_days(GOOD, Observation(CONTENT, None, stations))
     assert rows == ValidityRows()
     assert set(known["lille"].stations) == {"1", "2"}
 
 
-def test_a_system_that_is_collected_no_more_vanishes_with_its_stations() -> None:
-    known, _ = after(GOOD)
+def test_a_system_that_is_no_longer_collected_vanishes_with_its_stations() -> None:
+    known, _ = observe_days(GOOD)
     left, rows = compare_observations(known, {}, frozenset(), TICK + timedelta(days=1))
     assert left == {}
-    assert events(rows.systems) == [("lille", None, "vanished")]
-    assert events(rows.station_information) == [("lille", "1", "vanished"), ("lille", "2", "vanished")]
+    assert list_events(rows.systems) == [("lille", None, "vanished")]
+    assert list_events(rows.station_information) == [("lille", "1", "vanished"), ("lille", "2", "vanished")]
     assert rows.systems[0]["version"] == "2.3"
 
 
-def test_a_system_that_was_not_looked_at_stays() -> None:
-    known, _ = after(GOOD)
+def test_a_system_that_was_not_observed_stays() -> None:
+    known, _ = observe_days(GOOD)
     assert compare_observations(known, {}, LILLE, TICK) == (known, ValidityRows())
 
 
@@ -147,7 +149,7 @@ CAPACITIES = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 3), min_siz
 
 
 @given(st.lists(CAPACITIES, min_size=1, max_size=6))
-def test_the_rows_that_hold_are_the_stations_of_the_last_list(days: list[dict[str, int]]) -> None:
+def test_valid_rows_are_the_stations_of_the_last_list(days: list[dict[str, int]]) -> None:
     known: dict[str, KnownSystem] = {}
     newest: dict[str, Row] = {}
     for day, capacities in enumerate(days):

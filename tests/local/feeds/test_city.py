@@ -13,11 +13,11 @@ from gbfs.catalogue.registry import CATALOGUE_URL, update_registry
 from gbfs.feed_source import make_feed_name
 from local.errors import LocalError
 from local.feeds.city import prepare_city
-from tests.gbfs.catalogue.test_systems import LILLE, PUBLISHED, catalogue
+from tests.gbfs.catalogue.test_systems import LILLE, PUBLISHED, format_catalogue
 
 pytestmark = pytest.mark.unit
 
-CATALOGUE = catalogue(
+CATALOGUE = format_catalogue(
     LILLE,
     LILLE
     | {"System ID": "dott-bodø", "Name": "Dott Bodø", "Location": "Bodø", "Supported Versions": "2.1 ; 3.0"},
