@@ -1,4 +1,4 @@
-"""Benchmarks: every figure beside its baseline, measured in turn in the same run, printed as a ratio.
+"""Benchmarks: every figure with a baseline, both measured alternately in the same run, and their ratio.
 
 Imports: cdk, collector, copier, feed, gbfs, gbfs_collector, local, spark, telemetry.
 Imported by: nothing.

@@ -1,6 +1,6 @@
-"""`python -m bench [name …]`: run the benchmarks, or those named, and write bench/RESULTS.md.
+"""`python -m bench [name …]`: run all benchmarks, or those named, and write bench/RESULTS.md.
 
-The figures of each are kept in .cache/bench, so that one can be measured anew without the others.
+The figures of each benchmark are stored in .cache/bench/figures, so that one can be measured again without the others.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from bench import review, synth
 from bench.batch import exactness, images, throughput, tutorial
 from bench.gbfs import tick as gbfs_tick
 from bench.measure import BenchError, Comparison, Figure
-from bench.results import machine_name, render
+from bench.results import describe_host, format_results
 from bench.services import copier, iam_proxy, tick
 
 BENCHMARKS: dict[str, Callable[[int], Sequence[Comparison | Figure]]] = {
@@ -31,14 +31,18 @@ BENCHMARKS: dict[str, Callable[[int], Sequence[Comparison | Figure]]] = {
 }
 RENAMED = {"guard": "iam_proxy", "original": "tutorial"}
 RESULTS = Path(__file__).with_name("RESULTS.md")
-KEPT = Path(__file__).parents[1] / ".cache" / "bench"
+FIGURES_FOLDER = Path(__file__).parents[1] / ".cache" / "bench" / "figures"
 
 
 def main() -> int:
-    """Print each figure as it is measured; write the page once there is one of each benchmark on this machine."""
+    """Run the benchmarks and print their figures; write the page if figures of all benchmarks are stored."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; default: all")
-    parser.add_argument("--runs", type=int, default=5, help="counted runs of each side (default: 5)")
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"one of {', '.join(BENCHMARKS)} (default: all)"
+    )
+    parser.add_argument(
+        "--runs", type=int, default=5, help="number of measured runs of each side (default: 5)"
+    )
     arguments = parser.parse_args()
     for name in arguments.names:
         if name in RENAMED:
@@ -46,40 +50,40 @@ def main() -> int:
         if name not in BENCHMARKS:
             parser.error(f"unknown benchmark {name!r}; choose from {', '.join(BENCHMARKS)}")
     names = arguments.names or list(BENCHMARKS)
-    failed = [name for name in names if not measure(name, arguments.runs)]
-    print(page(name for name in names if name not in failed))
-    if missing := [name for name in BENCHMARKS if not kept(name).exists()]:
-        print(f"{RESULTS.name} is as it was: not measured here yet: {', '.join(missing)}", file=sys.stderr)
+    failed = [name for name in names if not run_benchmark(name, arguments.runs)]
+    print(format_page(name for name in names if name not in failed))
+    if missing := [name for name in BENCHMARKS if not get_figures_path(name).exists()]:
+        print(f"{RESULTS.name} was not written: no figures yet of {', '.join(missing)}", file=sys.stderr)
     else:
-        RESULTS.write_text(page(BENCHMARKS))
-        print(f"written to {RESULTS.parent.name}/{RESULTS.name}")
+        RESULTS.write_text(format_page(BENCHMARKS))
+        print(f"wrote {RESULTS.parent.name}/{RESULTS.name}")
     return 1 if failed else 0
 
 
-def measure(name: str, runs: int) -> bool:
-    """Run one benchmark and keep its figures; whether it has any."""
+def run_benchmark(name: str, runs: int) -> bool:
+    """Run one benchmark and store its figures; return whether it succeeded."""
     print(f"{name}: measuring", file=sys.stderr, flush=True)
-    kept(name).unlink(missing_ok=True)
+    get_figures_path(name).unlink(missing_ok=True)
     try:
         measured = BENCHMARKS[name](runs)
     except BenchError as error:
-        print(f"{name}: not measured: {error}", file=sys.stderr, flush=True)
+        print(f"{name}: measurement failed: {error}", file=sys.stderr, flush=True)
         return False
-    KEPT.mkdir(parents=True, exist_ok=True)
-    kept(name).write_bytes(pickle.dumps((datetime.now(UTC), list(measured))))
+    FIGURES_FOLDER.mkdir(parents=True, exist_ok=True)
+    get_figures_path(name).write_bytes(pickle.dumps((datetime.now(UTC), list(measured))))
     return True
 
 
-def kept(name: str) -> Path:
-    """Where the last figures of a benchmark lie on this machine."""
-    return KEPT / f"{name}.pickle"
+def get_figures_path(name: str) -> Path:
+    """Return the path of the stored figures of a benchmark."""
+    return FIGURES_FOLDER / f"{name}.pickle"
 
 
-def page(names: Iterable[str]) -> str:
-    """The figures that are kept of these benchmarks, as Markdown."""
-    found = [pickle.loads(kept(name).read_bytes()) for name in names]  # noqa: S301 - written above
+def format_page(names: Iterable[str]) -> str:
+    """Return the stored figures of these benchmarks as Markdown."""
+    found = [pickle.loads(get_figures_path(name).read_bytes()) for name in names]  # noqa: S301 - written by run_benchmark
     measured = [figure for _, figures in found for figure in figures]
-    return render(measured, machine_name(), [when for when, _ in found])
+    return format_results(measured, describe_host(), [when for when, _ in found])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the benchmarks run on: the emulators, a day's worth of plausible answers, a server that gives one."""
+"""What several benchmarks need: the emulators, their clients, a response of full size, and a server for it."""
 
 import json
 import threading
@@ -21,34 +21,34 @@ STATIONS = 289
 PROJECT = "bench"
 
 
-def original_feed() -> Feed:
-    """The feed whose answers the original archive holds."""
+def load_tutorial_feed() -> Feed:
+    """Return the feed that the original tutorial collected."""
     return load_feed(ROOT / "sources" / "vlille_ods")
 
 
-def full_answer(feed: Feed, minute: int = 0) -> bytes:
-    """An answer of the size of the real one: the sample's records, STATIONS of them, about 150 KB."""
+def make_full_response(feed: Feed, minute: int = 0) -> bytes:
+    """Return a response of realistic size: STATIONS records of the sample, about 150 KB."""
     document = json.loads(feed.sample)
     samples = document["records"]
-    document["records"] = [_station(samples[i % len(samples)], i, minute) for i in range(STATIONS)]
+    document["records"] = [_make_station(samples[i % len(samples)], i, minute) for i in range(STATIONS)]
     document["nhits"] = STATIONS
     return json.dumps(document, ensure_ascii=False).encode()
 
 
-def _station(sample: dict[str, Any], number: int, minute: int) -> dict[str, Any]:
+def _make_station(sample: dict[str, Any], number: int, minute: int) -> dict[str, Any]:
     fields = sample["fields"] | {"libelle": number + 1, "nbvelosdispo": (number * 7 + minute) % 30}
     return sample | {"recordid": f"{number:040x}", "fields": fields}
 
 
 @contextmanager
-def emulated(folder: Path) -> Iterator[Emulators]:
-    """Both emulators, with their data below `folder`."""
+def start_emulation(folder: Path) -> Iterator[Emulators]:
+    """Start both emulators, with their data below `folder`."""
     with Supervisor(folder / "processes.json") as supervisor:
         yield start_emulators(supervisor, folder, extensions=ROOT / ".cache")
 
 
-def storage_client(emulators: Emulators) -> StorageClient:
-    """A client that sends no credentials."""
+def make_storage_client(emulators: Emulators) -> StorageClient:
+    """Return a client that sends no credentials."""
     return StorageClient(
         project=PROJECT,
         credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
@@ -56,8 +56,8 @@ def storage_client(emulators: Emulators) -> StorageClient:
     )
 
 
-def bigquery_client(emulators: Emulators) -> bigquery.Client:
-    """A client that sends no credentials."""
+def make_bigquery_client(emulators: Emulators) -> bigquery.Client:
+    """Return a client that sends no credentials."""
     return bigquery.Client(
         project=PROJECT,
         credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
@@ -74,8 +74,8 @@ def make_table(client: bigquery.Client, table_id: str, feed: Feed) -> None:
 
 
 @contextmanager
-def serving(body: bytes) -> Iterator[str]:
-    """A server on loopback that gives one answer; its URL."""
+def serve_response(body: bytes) -> Iterator[str]:
+    """Serve one response on the loopback interface; yields the URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

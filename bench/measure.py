@@ -1,4 +1,4 @@
-"""Time two ways of doing the same thing in turn, so that a machine whose speed drifts is fair to both."""
+"""Time two implementations alternately, so that a drift of the host's speed affects both."""
 
 import os
 import resource
@@ -15,21 +15,21 @@ WATCH_SECONDS = 0.05
 
 
 class BenchError(Exception):
-    """A measured command failed; a time of something that did not work is no figure."""
+    """A measured command failed, or its result is wrong."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of one run: wall clock, and processor time of the run with its children; bytes they had at most."""
+    """The wall time, the processor time with child processes, and the peak memory of one run."""
 
     wall: float
     cpu: float
-    memory: int = 0  # resident in all processes together, counted where the run is a command
+    memory: int = 0  # peak resident bytes of all processes, if the run is a command
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The runs of ours and of the baseline, in the order in which they were made."""
+    """The runs of the measured implementation (ours) and of the baseline, in order."""
 
     what: str
     ours: str
@@ -51,39 +51,39 @@ class Comparison:
 
     @property
     def wall_ratio(self) -> float:
-        """Median over the pairs of ours / baseline; below 1 ours is faster."""
+        """Median of ours / baseline over all pairs; ours is faster below 1."""
         return statistics.median(ours.wall / baseline.wall for ours, baseline in self.timings)
 
     @property
     def cpu_ratio(self) -> float:
-        """As `wall_ratio`, of processor time."""
+        """As `wall_ratio`, for processor time."""
         return statistics.median(ours.cpu / baseline.cpu for ours, baseline in self.timings)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What is not two timings: a value, what it stands beside, and how they relate, as texts."""
+    """A figure that is not a comparison of timings: a value, a reference, and their relation, as texts."""
 
     what: str
     ours: str
-    beside: str
+    reference: str
     relation: str
     note: str = ""
 
 
-def timed(work: Callable[[], object]) -> Timing:
-    """Time a call in this process; processor time counts its threads and the children it waited for."""
+def time_call(work: Callable[[], object]) -> Timing:
+    """Time a call in this process; the processor time includes threads and child processes that it waited for."""
     cpu, wall = _cpu_seconds(), time.perf_counter()
     work()
     return Timing(time.perf_counter() - wall, _cpu_seconds() - cpu)
 
 
-def timed_command(argv: Sequence[str], environment: Mapping[str, str], folder: Path) -> Timing:
-    """Time a whole process with all that it starts. Raises BenchError with the end of its output if it fails.
+def time_command(argv: Sequence[str], environment: Mapping[str, str], folder: Path) -> Timing:
+    """Time a process with all that it starts. Raises BenchError with the end of its output if it fails.
 
-    Spark's Python workers are nobody's children in the end, whom no parent waits for: their time is read
-    while they live. So is the memory; what several processes share counts in each. Of a command that ends before
-    it is looked at, the system says what it took.
+    Spark's Python workers are orphaned, so that no parent waits for them: their time is sampled while they run. So is
+    memory; shared memory counts in each process. For a command that ends before the first sample, the times are those
+    of getrusage.
     """
     started, before = time.perf_counter(), _children_seconds()
     with tempfile.TemporaryFile() as output:
@@ -98,33 +98,33 @@ def timed_command(argv: Sequence[str], environment: Mapping[str, str], folder: P
         )
         ticks, memory = dict[int, int](), 0
         while True:
-            is_over = process.poll() is not None
-            found = dict(_session(process.pid))
+            has_ended = process.poll() is not None
+            found = dict(_list_session(process.pid))
             ticks |= {pid: cpu for pid, (cpu, _) in found.items()}
             memory = max(memory, sum(resident for _, resident in found.values()))
-            if is_over:
+            if has_ended:
                 break
             time.sleep(WATCH_SECONDS)
         wall = time.perf_counter() - started
         if process.returncode:
             output.seek(0)
             end = output.read()[-3000:].decode(errors="replace")
-            raise BenchError(f"{' '.join(argv)} ended with {process.returncode}:\n{end}")
+            raise BenchError(f"{' '.join(argv)} failed with exit code {process.returncode}:\n{end}")
     seen = sum(ticks.values()) / os.sysconf("SC_CLK_TCK")
     return Timing(wall, max(seen, _children_seconds() - before), memory)
 
 
-def _session(leader: int) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Each process of a session: its id, its own processor time in clock ticks, its resident bytes."""
+def _list_session(leader: int) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Yield each process of a session: its ID, its processor time in clock ticks, and its resident bytes."""
     page = os.sysconf("SC_PAGE_SIZE")
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():
             continue
         try:
-            # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html; the name may hold blanks and brackets
+            # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html; the name may contain spaces and parentheses
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
         except OSError:
-            continue  # it has just ended
+            continue  # the process has ended
         if int(fields[3]) == leader:
             yield int(entry.name), (int(fields[11]) + int(fields[12]), int(fields[21]) * page)
 
@@ -140,9 +140,9 @@ def compare(
     note: str = "",
     warm: bool = True,
 ) -> Comparison:
-    """Run ours and the baseline in turn, `runs` times each, after one run of each that is not counted.
+    """Run ours and the baseline alternately, `runs` times each, after one uncounted run of each.
 
-    Not `warm`: runs so long that a cold start is nothing in them are all counted.
+    Without `warm` all runs count: for runs so long that a cold start does not matter.
     """
     if warm:
         ours[1]()
@@ -151,7 +151,7 @@ def compare(
     for _ in range(runs):
         pair = ours[1](), baseline[1]()
         timings.append(pair)
-        walls = " against ".join(f"{timing.wall:.3g} s" for timing in pair)
+        walls = " vs. ".join(f"{timing.wall:.3g} s" for timing in pair)
         print(f"  {what}: {walls}", file=sys.stderr, flush=True)
     return Comparison(what, ours[0], baseline[0], timings, per, unit, note)
 

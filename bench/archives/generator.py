@@ -1,6 +1,6 @@
-"""`python -m bench.archives FOLDER`: an archive of any length, and the account that a right rebuild of it gives.
+"""Generate an archive of any length, and the totals that its rebuild must produce.
 
-The account is made from the answers as they are made (bench/archives/responses.py), by nothing that reads them.
+The totals are computed while the responses are generated (bench/archives/responses.py), not by reading them.
 """
 
 import os
@@ -20,21 +20,21 @@ from requests.adapters import HTTPAdapter
 from rich.console import Console
 from rich.progress import track
 
-from bench.archives.responses import PARIS, Answer, Plan, Template, answers_of
+from bench.archives.responses import PARIS, GeneratedResponse, Plan, Template, generate_responses
 
 FEED = "vlille_ods"
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "sources" / FEED / "sample.json"
 GZIP = 31  # wbits: with gzip's header
-UPLOADS = 16  # at once, of each process
+UPLOADS = 16  # concurrent ones, per process
 
-Put = Callable[[str, bytes], None]
-Sink = Callable[[], AbstractContextManager[Put]]
+ObjectWriter = Callable[[str, bytes], None]
+WriterFactory = Callable[[], AbstractContextManager[ObjectWriter]]
 
 
 @dataclass
-class Account:
-    """What a rebuild of one UTC day must give; sums over the rows that are loaded."""
+class ExpectedTotals:
+    """The expected result of rebuilding one UTC day: sums over the loaded rows, and all rejections."""
 
     objects: int = 0
     rows: int = 0
@@ -43,8 +43,8 @@ class Account:
     quarantined: dict[str, str] = field(default_factory=dict)  # tick → reason
     rejected: list[tuple[str, int, str]] = field(default_factory=list)  # tick, index of the record, reason
 
-    def __add__(self, other: "Account") -> "Account":
-        return Account(
+    def __add__(self, other: "ExpectedTotals") -> "ExpectedTotals":
+        return ExpectedTotals(
             self.objects + other.objects,
             self.rows + other.rows,
             self.bikes + other.bikes,
@@ -53,106 +53,108 @@ class Account:
             self.rejected + other.rejected,
         )
 
-    def reasons(self) -> dict[str, int]:
-        """Reason → entries of the quarantine, whole answers and records alike."""
+    def count_reasons(self) -> dict[str, int]:
+        """Return the number of quarantine entries by reason, for responses and records together."""
         return dict(Counter([*self.quarantined.values(), *(reason for _, _, reason in self.rejected)]))
 
 
-def recorded_answer() -> bytes:
-    """The answer that VLILLE_RECORDED names, else the feed's sample: what an archive is made like."""
+def read_recorded_response() -> bytes:
+    """Return the template of an archive: the file of VLILLE_RECORDED, or the feed's sample."""
     return Path(os.environ.get("VLILLE_RECORDED", SAMPLE)).read_bytes()
 
 
-def original_name(tick: datetime) -> str:
-    """As the original system named its objects, in local time: two answers of a repeated hour share one."""
+def make_tutorial_name(tick: datetime) -> str:
+    """Return an object name of the original tutorial, in local time: responses of a repeated hour share one."""
     return f"data___{tick.astimezone(PARIS):%Y-%m-%d_%H:%M:%S}.json"
 
 
-def landing_name(tick: datetime) -> str:
-    """As the collector names an object today."""
+def make_landing_name(tick: datetime) -> str:
+    """Return the name of a landed object."""
     return f"{FEED}/{tick:%Y%m%dT%H%M%SZ}.json.gz"
 
 
-def archive_name(tick: datetime) -> str:
-    """As the copier names it."""
+def make_archive_name(tick: datetime) -> str:
+    """Return the name of an archived object."""
     return f"feed={FEED}/date={tick:%Y-%m-%d}/hour={tick:%H}/{tick:%Y%m%dT%H%M%SZ}.json.gz"
 
 
-NAMES = {"original": original_name, "landing": landing_name, "archive": archive_name}
+NAMINGS = {"original": make_tutorial_name, "landing": make_landing_name, "archive": make_archive_name}
 
 
-def stored_bytes(answer: Answer, *, is_plain: bool) -> bytes:
-    """What an object holds: the answer itself in the original's way, else gzipped."""
+def encode_object(response: GeneratedResponse, *, is_plain: bool) -> bytes:
+    """Return the content of an object: plain for the original tutorial, otherwise gzip-compressed."""
     if is_plain:
-        return answer.body[: len(answer.body) // 2] if answer.is_damaged else answer.body
-    packed: bytes = isal_zlib.compress(answer.body, 1, GZIP)
-    return packed[: len(packed) * 2 // 3] if answer.is_damaged else packed
+        return response.body[: len(response.body) // 2] if response.is_damaged else response.body
+    packed: bytes = isal_zlib.compress(response.body, 1, GZIP)
+    return packed[: len(packed) * 2 // 3] if response.is_damaged else packed
 
 
-def make_day(template: Template, plan: Plan, names: str, day: tuple[date, int], put: Put) -> Account:
-    """Put the objects of one of the plan's days, in order of time; what is right about what remains of them."""
-    is_plain, name_of, kept = names == "original", NAMES[names], dict[str, Answer]()
-    for answer in answers_of(template, plan, *day):
-        name = name_of(answer.tick)
-        put(name, stored_bytes(answer, is_plain=is_plain))
-        kept[name] = replace(answer, body=b"")
-    return _account(kept.values(), is_plain=is_plain)
+def generate_day(
+    template: Template, plan: Plan, names: str, day: tuple[date, int], put: ObjectWriter
+) -> ExpectedTotals:
+    """Write the objects of one day of the plan, in order of time; return the expected totals."""
+    is_plain, name_of, kept = names == "original", NAMINGS[names], dict[str, GeneratedResponse]()
+    for response in generate_responses(template, plan, *day):
+        name = name_of(response.tick)
+        put(name, encode_object(response, is_plain=is_plain))
+        kept[name] = replace(response, body=b"")
+    return _sum_responses(kept.values(), is_plain=is_plain)
 
 
-def _account(answers: Iterable[Answer], *, is_plain: bool) -> Account:
-    account = Account()
-    for answer in answers:
-        account.objects += 1
-        account.rows += answer.rows
-        account.bikes += answer.bikes
-        account.docks += answer.docks
-        tick = answer.tick.isoformat()
-        if answer.reason:
-            is_only_cut = answer.is_damaged and is_plain
-            account.quarantined[tick] = "truncated" if is_only_cut else answer.reason
-        account.rejected += [(tick, index, reason) for index, reason in answer.rejected]
-    return account
+def _sum_responses(responses: Iterable[GeneratedResponse], *, is_plain: bool) -> ExpectedTotals:
+    totals = ExpectedTotals()
+    for response in responses:
+        totals.objects += 1
+        totals.rows += response.rows
+        totals.bikes += response.bikes
+        totals.docks += response.docks
+        tick = response.tick.isoformat()
+        if response.reason:
+            is_only_cut = response.is_damaged and is_plain
+            totals.quarantined[tick] = "truncated" if is_only_cut else response.reason
+        totals.rejected += [(tick, index, reason) for index, reason in response.rejected]
+    return totals
 
 
-def make_archive(
-    recorded: bytes, plan: Plan, names: str, sink: Sink, *, processes: int = 2
-) -> dict[str, Account]:
-    """Make every day, several at a time; UTC date → what is right about it. `sink` must be picklable."""
+def generate_archive(
+    recorded: bytes, plan: Plan, names: str, sink: WriterFactory, *, processes: int = 2
+) -> dict[str, ExpectedTotals]:
+    """Generate all days, in parallel; return the expected totals by UTC date. `sink` must be picklable."""
     days = plan.days
     spawn, begun = get_context("spawn"), (recorded, plan, names, sink)
-    with ProcessPoolExecutor(processes, spawn, initializer=_begin, initargs=begun) as pool:
+    with ProcessPoolExecutor(processes, spawn, initializer=_initialize_process, initargs=begun) as pool:
         made = track(
-            pool.map(_make_day_here, days),
-            f"making {sum(count for _, count in days):,} answers",
+            pool.map(_generate_day_in_process, days),
+            f"generating {sum(count for _, count in days):,} responses",
             total=len(days),
             console=Console(stderr=True),
         )
-        return {day.isoformat(): account for (day, _), account in zip(days, made, strict=True)}
+        return {day.isoformat(): totals for (day, _), totals in zip(days, made, strict=True)}
 
 
-_HERE: list[Callable[[tuple[date, int]], Account]] = []  # of a process of the pool
+_PROCESS_GENERATOR: list[Callable[[tuple[date, int]], ExpectedTotals]] = []  # set in each process of the pool
 
 
-def _begin(recorded: bytes, plan: Plan, names: str, sink: Sink) -> None:
+def _initialize_process(recorded: bytes, plan: Plan, names: str, sink: WriterFactory) -> None:
     template = Template(recorded)
 
-    def make(day: tuple[date, int]) -> Account:
+    def make(day: tuple[date, int]) -> ExpectedTotals:
         with sink() as put:
-            return make_day(template, plan, names, day, put)
+            return generate_day(template, plan, names, day, put)
 
-    _HERE[:] = [make]
-
-
-def _make_day_here(day: tuple[date, int]) -> Account:
-    return _HERE[0](day)
+    _PROCESS_GENERATOR[:] = [make]
 
 
-# --- where to -------------------------------------------------------------------------------------
+def _generate_day_in_process(day: tuple[date, int]) -> ExpectedTotals:
+    return _PROCESS_GENERATOR[0](day)
+
+
+# --- targets --------------------------------------------------------------------------------------
 
 
 @contextmanager
-def into_folder(folder: Path) -> Iterator[Put]:
-    """What puts an object into a file of its name."""
+def write_to_folder(folder: Path) -> Iterator[ObjectWriter]:
+    """Yield a writer of objects to files below a folder."""
     made: set[str] = set()
 
     def put(name: str, data: bytes) -> None:
@@ -166,10 +168,10 @@ def into_folder(folder: Path) -> Iterator[Put]:
 
 
 @contextmanager
-def into_bucket(bucket: str) -> Iterator[Put]:
-    """What puts an object into a bucket of the storage emulator, several on their way.
+def write_to_bucket(bucket: str) -> Iterator[ObjectWriter]:
+    """Yield a writer of objects to a bucket of the storage emulator, with concurrent uploads.
 
-    Of two objects of one name the later one stays, as where they were put one after the other.
+    Of two objects with one name the later one remains, as with sequential uploads.
     """
     client = StorageClient(project="bench", credentials=AnonymousCredentials())  # type: ignore[no-untyped-call]
     client._http.mount("http://", HTTPAdapter(pool_maxsize=UPLOADS))

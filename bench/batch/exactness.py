@@ -1,4 +1,4 @@
-"""The batch as it is submitted, on the emulators, held to the generator's own account: by seed, and after kill -9."""
+"""Check that the submitted batch produces exactly the expected tables on the emulators: by seed, and after kill -9."""
 
 import os
 import random
@@ -11,104 +11,105 @@ from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from bench.archives.generator import Account
+from bench.archives.generator import ExpectedTotals
 from bench.archives.responses import Plan
-from bench.batch.project import Project, differences, project
+from bench.batch.project import BatchEnvironment, batch_environment, find_differences
 from bench.measure import BenchError, Figure
 
 SEEDS = (1, 2, 3)
 DAYS = 8
-STEP = 6  # minutes between two answers: what is killed is cheap to do again
+STEP = 6  # minutes between responses: few, so that runs after a kill are short
 KILLS = 10
-HERE = Path(sys.prefix)
-FIRST = date(2023, 10, 26)  # with the clock's change in it
+THIS_ENVIRONMENT = Path(sys.prefix)
+FIRST = date(2023, 10, 26)  # a range with a clock change
 LAST = FIRST + timedelta(DAYS - 1)
 RANGE = (FIRST.isoformat(), LAST.isoformat())
-KILL_WITHIN = (0.2, 1.0)  # of the time that a whole run takes
+KILL_WITHIN = (0.2, 1.0)  # share of the duration of a whole run
 
 
 def run(_runs: int) -> list[Figure]:
-    """Compare tables with accounts. Raises BenchError where they differ."""
+    """Compare tables with the expected totals. Raises BenchError if they differ."""
     plan = Plan(FIRST, DAYS * 24 * 60 // STEP, step=STEP)
-    total, whole_s = Account(), 0.0
+    total, whole_s = ExpectedTotals(), 0.0
     for seed in SEEDS:
-        with tempfile.TemporaryDirectory() as folder, project(Path(folder)) as one:
-            expected = one.archive(replace(plan, seed=seed))
+        with tempfile.TemporaryDirectory() as folder, batch_environment(Path(folder)) as environment:
+            expected = environment.generate_archive(replace(plan, seed=seed))
             started = time.perf_counter()
-            one.run(HERE, RANGE, at_once=1)
+            environment.run(THIS_ENVIRONMENT, RANGE, at_once=1)
             whole_s = time.perf_counter() - started
-            hold(expected, one)
+            require_equal(expected, environment)
             total = sum(expected.values(), total)
     return [
         Figure(
-            "batch, held to the generator's account",
+            "batch, compared with the expected totals",
             f"{len(SEEDS)} seeds equal",
-            f"{total.objects:,} answers, {total.rows:,} rows, {len(total.quarantined)} answers and "
+            f"{total.objects:,} responses, {total.rows:,} rows, {len(total.quarantined)} responses and "
             f"{len(total.rejected)} records quarantined",
             "0 differences",
-            "by day: rows, sums of bikes and docks, each quarantined answer and record with its reason.",
+            "by day: rows, sums of bikes and docks, each quarantined response and record with its reason.",
         ),
-        killed(plan, whole_s),
+        measure_kills(plan, whole_s),
     ]
 
 
-def hold(expected: dict[str, Account], one: Project) -> None:
-    """Raise BenchError where the tables are not what they should be."""
-    if wrong := differences(expected, one.found()):
+def require_equal(expected: dict[str, ExpectedTotals], environment: BatchEnvironment) -> None:
+    """Raise BenchError if the tables differ from the expected totals."""
+    if wrong := find_differences(expected, environment.read_totals()):
         raise BenchError(f"{len(wrong)} differences: {', '.join(wrong[:5])}")
 
 
-def killed(plan: Plan, whole_s: float) -> Figure:
-    """Kill driver, JVM and workers at a random moment, and start again, on empty tables each time."""
+def measure_kills(plan: Plan, whole_s: float) -> Figure:
+    """Kill driver, JVM and workers at random times, and run the batch again, with empty tables each time."""
     rng = random.Random(plan.seed)  # noqa: S311 - moments, no secrets
-    left, again = list[int](), list[int]()
-    with tempfile.TemporaryDirectory() as folder, project(Path(folder)) as one:
-        expected = one.archive(plan)
+    missing, rebuilt = list[int](), list[int]()
+    with tempfile.TemporaryDirectory() as folder, batch_environment(Path(folder)) as environment:
+        expected = environment.generate_archive(plan)
         objects = sum(each.objects for each in expected.values())
-        while len(left) < KILLS:
-            one.clear()
-            if not kill(one, whole_s * rng.uniform(*KILL_WITHIN)):
+        while len(missing) < KILLS:
+            environment.clear_tables()
+            if not kill_run(environment, whole_s * rng.uniform(*KILL_WITHIN)):
                 continue
-            found = settled(one)
-            if wrong := [day for day in found if differences({day: expected[day]}, {day: found[day]})]:
-                raise BenchError(f"half of a day after kill -9: {wrong}")
-            account = one.run(HERE, RANGE, at_once=1)
-            hold(expected, one)
-            accounted = account["objects_read"] + account["objects_quarantined"]
-            if (account["objects_listed"], accounted) != (objects, objects):
-                raise BenchError(f"the account of the run after it: {account}")
-            left.append(DAYS - len(found))
-            again.append(DAYS - int((account["message"] or "0").split()[0]))
+            found = read_settled_tables(environment)
+            if wrong := [day for day in found if find_differences({day: expected[day]}, {day: found[day]})]:
+                raise BenchError(f"partly rebuilt days after kill -9: {wrong}")
+            statistics = environment.run(THIS_ENVIRONMENT, RANGE, at_once=1)
+            require_equal(expected, environment)
+            accounted = statistics["objects_read"] + statistics["objects_quarantined"]
+            if (statistics["objects_listed"], accounted) != (objects, objects):
+                raise BenchError(f"the run after it does not reconcile: {statistics}")
+            missing.append(DAYS - len(found))
+            rebuilt.append(DAYS - int((statistics["message"] or "0").split()[0]))
     return Figure(
-        f"batch, kill -9 at {KILLS} random moments",
+        f"batch, kill -9 at {KILLS} random times",
         "the same table each time",
-        f"of {DAYS} days, left by the kill: {_listed(left)}; made by the next run: {_listed(again)}",
+        f"of {DAYS} days, missing after the kill: {_format_numbers(missing)}; "
+        f"rebuilt by the next run: {_format_numbers(rebuilt)}",
         "0 differences",
-        "a day at a time, on empty tables; after each kill every day was whole or not there. A day that was "
-        "replaced an instant before the kill, and not yet noted, is made again.",
+        "one day at a time, on empty tables; after each kill every day was complete or missing. A day that was "
+        "replaced just before the kill, and not yet recorded, is rebuilt again.",
     )
 
 
-def _listed(numbers: list[int]) -> str:
+def _format_numbers(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def settled(one: Project) -> dict[str, Account]:
-    """What the tables hold once nothing changes: a statement that was sent before the kill ends without its sender.
+def read_settled_tables(environment: BatchEnvironment) -> dict[str, ExpectedTotals]:
+    """Return the totals of the tables once they no longer change: a statement that was sent before the kill still ends.
 
-    Two tables are asked one after the other; what was replaced in between is seen in one and not in the other.
+    The two tables are read one after the other, so that a replacement in between appears in only one of them.
     """
-    found = one.found()
-    while (again := one.found()) != found:
+    found = environment.read_totals()
+    while (again := environment.read_totals()) != found:
         found = again
     return found
 
 
-def kill(one: Project, after_s: float) -> bool:
-    """Begin a run and kill all of it; whether it was still running."""
+def kill_run(environment: BatchEnvironment, after_s: float) -> bool:
+    """Start a run and kill all of its processes; return whether it was still running."""
     process = subprocess.Popen(
-        one.command(HERE, RANGE, at_once=1),
-        env=one.variables(HERE),
+        environment.format_command(THIS_ENVIRONMENT, RANGE, at_once=1),
+        env=environment.make_variables(THIS_ENVIRONMENT),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -1,4 +1,4 @@
-"""A project on the emulators with the stack's tables, and the job as a workflow template submits it, on any Spark."""
+"""Run the batch job as its workflow template does, on emulators with the stack's tables."""
 
 import base64
 import hashlib
@@ -17,9 +17,16 @@ import google_crc32c
 from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
-from bench.archives.generator import FEED, Account, Put, into_folder, make_archive, recorded_answer
+from bench.archives.generator import (
+    FEED,
+    ExpectedTotals,
+    ObjectWriter,
+    generate_archive,
+    read_recorded_response,
+    write_to_folder,
+)
 from bench.archives.responses import Plan
-from bench.emulation import PROJECT, ROOT, bigquery_client, emulated, storage_client
+from bench.emulation import PROJECT, ROOT, make_bigquery_client, make_storage_client, start_emulation
 from cdk.artifacts.workloads import batch_artifact, batch_main
 from feed import batch_runs_schema, load_feeds, quarantine_schema, station_schema
 from local.environment.environment import project_number
@@ -32,20 +39,20 @@ LOCATION = "europe-west1"
 
 
 @dataclass(frozen=True)
-class Project:
-    """Buckets, dataset, tables; and the files that spark-submit is given."""
+class BatchEnvironment:
+    """Buckets, dataset and tables, and the files that are passed to spark-submit."""
 
     gcs: StorageClient
     bq: bigquery.Client
-    buckets: Path  # the emulator's own folder of them
+    buckets: Path  # the emulator's folder of buckets
     environment: Mapping[str, str]
     main: Path
     code: Path
 
-    def command(
+    def format_command(
         self, spark: Path, days: tuple[str, str], *, zips: tuple[Path, ...] = (), at_once: int = 31
     ) -> list[str]:
-        """The command line of a run on the Spark of a Python environment's folder."""
+        """Return the command line of a run with the Spark of a Python environment."""
         files = ",".join(map(str, (self.code, *zips)))
         arguments = {
             "--project": PROJECT,
@@ -62,8 +69,8 @@ class Project:
         submit = [str(spark / "bin" / "spark-submit"), "--master", "local[2]", *spark_options(LOCAL_CONF)]
         return [*submit, "--py-files", files, str(self.main), *words]
 
-    def variables(self, spark: Path) -> dict[str, str]:
-        """The environment of a run on that Spark."""
+    def make_variables(self, spark: Path) -> dict[str, str]:
+        """Return the environment variables of a run with that Spark."""
         [home] = spark.glob("lib/python3*/site-packages/pyspark")
         python = str(spark / "bin" / "python")
         return {
@@ -74,54 +81,56 @@ class Project:
         }
 
     def run(self, spark: Path, days: tuple[str, str], **options: Any) -> dict[str, Any]:
-        """A run to its end; the account that it prints. Raises CalledProcessError."""
+        """Run the batch and return the run statistics that it prints. Raises CalledProcessError."""
         done = subprocess.run(
-            self.command(spark, days, **options),
-            env=self.variables(spark),
+            self.format_command(spark, days, **options),
+            env=self.make_variables(spark),
             capture_output=True,
             text=True,
             check=True,
         )
-        account: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return account
+        statistics: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return statistics
 
-    def archive(self, plan: Plan) -> dict[str, Account]:
-        """Make an archive, past the emulator: it reads the folders that it writes."""
-        sink = partial(into_emulator, self.buckets / f"{PROJECT}-archive")
-        return make_archive(recorded_answer(), plan, "archive", sink, processes=os.cpu_count() or 1)
+    def generate_archive(self, plan: Plan) -> dict[str, ExpectedTotals]:
+        """Generate an archive directly in the folder of the emulator, and return the expected totals."""
+        sink = partial(write_to_emulator, self.buckets / f"{PROJECT}-archive")
+        return generate_archive(
+            read_recorded_response(), plan, "archive", sink, processes=os.cpu_count() or 1
+        )
 
-    def clear(self) -> None:
-        """Empty the tables, as if nothing had been rebuilt."""
+    def clear_tables(self) -> None:
+        """Empty the tables."""
         for table in (FEED, "quarantine"):
             self.bq.query(f"DELETE FROM `{PROJECT}.vlille.{table}` WHERE TRUE").result()  # noqa: S608
 
-    def found(self) -> dict[str, Account]:
-        """What the tables hold, as the generator accounts for it; of the days that have rows."""
+    def read_totals(self) -> dict[str, ExpectedTotals]:
+        """Return the totals of the tables by day, in the form of the expected ones."""
         query = (
             "SELECT CAST(DATE(collected_at) AS STRING) AS day, COUNT(*) AS n, SUM(nbvelosdispo) AS bikes, "  # noqa: S608
             f"SUM(nbplacesdispo) AS docks FROM `{PROJECT}.vlille.{FEED}` GROUP BY day ORDER BY day"
         )
         found = {
-            row.day: Account(0, row.n, int(row.bikes or 0), int(row.docks or 0))
+            row.day: ExpectedTotals(0, row.n, int(row.bikes or 0), int(row.docks or 0))
             for row in self.bq.query(query).result()
         }
         query = f"SELECT collected_at, record_index, reason FROM `{PROJECT}.vlille.quarantine` ORDER BY 1, 2"  # noqa: S608
         for row in self.bq.query(query).result():
-            account = found.setdefault(row.collected_at.date().isoformat(), Account())
+            totals = found.setdefault(row.collected_at.date().isoformat(), ExpectedTotals())
             if row.record_index is None:
-                account.quarantined[row.collected_at.isoformat()] = row.reason
+                totals.quarantined[row.collected_at.isoformat()] = row.reason
             else:
-                account.rejected.append((row.collected_at.isoformat(), row.record_index, row.reason))
+                totals.rejected.append((row.collected_at.isoformat(), row.record_index, row.reason))
         return found
 
 
 @contextmanager
-def into_emulator(bucket: Path) -> Iterator[Put]:
-    """What puts objects into a bucket's folder of the storage emulator, twenty times as fast as it takes them.
+def write_to_emulator(bucket: Path) -> Iterator[ObjectWriter]:
+    """Yield a writer of objects to a bucket's folder of the storage emulator, twenty times as fast as uploads.
 
-    What it knows of an object beside its bytes lies in an extended attribute of the file.
+    The emulator stores the metadata of an object in an extended attribute of its file.
     """
-    with into_folder(bucket) as put:
+    with write_to_folder(bucket) as put:
 
         def put_with_attributes(name: str, data: bytes) -> None:
             put(name, data)
@@ -139,28 +148,30 @@ def into_emulator(bucket: Path) -> Iterator[Put]:
         yield put_with_attributes
 
 
-def differences(expected: Mapping[str, Account], found: Mapping[str, Account]) -> list[str]:
-    """Each day that is not as it should be, in words."""
+def find_differences(
+    expected: Mapping[str, ExpectedTotals], found: Mapping[str, ExpectedTotals]
+) -> list[str]:
+    """Describe each difference by day."""
     wrong = []
-    for day, account in expected.items():
-        is_there = found.get(day, Account())
+    for day, totals in expected.items():
+        found_totals = found.get(day, ExpectedTotals())
         wrong += [
             f"{day}: {name} differ"
             for name in ("rows", "bikes", "docks", "quarantined")
-            if getattr(account, name) != getattr(is_there, name)
+            if getattr(totals, name) != getattr(found_totals, name)
         ]
-        if Counter(account.rejected) != Counter(is_there.rejected):
+        if Counter(totals.rejected) != Counter(found_totals.rejected):
             wrong.append(f"{day}: rejected differ")
     return wrong + [f"{day}: not expected" for day in found.keys() - expected.keys()]
 
 
 @contextmanager
-def project(folder: Path) -> Iterator[Project]:
-    """An empty project on emulators of its own, with data below `folder`."""
+def batch_environment(folder: Path) -> Iterator[BatchEnvironment]:
+    """Start emulators with an empty environment, with data below `folder`."""
     feeds = load_feeds(ROOT / "sources")
-    with emulated(folder) as emulators:
+    with start_emulation(folder) as emulators:
         metadata = MetadataServer(PROJECT, project_number(PROJECT), LOCATION)
-        gcs, bq = storage_client(emulators), bigquery_client(emulators)
+        gcs, bq = make_storage_client(emulators), make_bigquery_client(emulators)
         for purpose in ("archive", "staging"):
             gcs.create_bucket(f"{PROJECT}-{purpose}")
         dataset = bigquery.Dataset(f"{PROJECT}.vlille")
@@ -199,6 +210,6 @@ def project(folder: Path) -> Iterator[Project]:
             "GOOGLE_CLOUD_PROJECT": PROJECT,
         }
         try:
-            yield Project(gcs, bq, folder / "storage", environment, main, code)
+            yield BatchEnvironment(gcs, bq, folder / "storage", environment, main, code)
         finally:
             metadata.close()

@@ -1,4 +1,4 @@
-"""The batch from files to Parquet, beside the original's way and beside no Spark at all; and what memory it holds."""
+"""Benchmark of the batch from files to Parquet, against the original tutorial and against Python without Spark."""
 
 import os
 import shutil
@@ -14,109 +14,114 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bench.archives.generator import Account, into_folder, make_archive, recorded_answer
+from bench.archives.generator import ExpectedTotals, generate_archive, read_recorded_response, write_to_folder
 from bench.archives.responses import Plan
-from bench.measure import BenchError, Comparison, Figure, Timing, compare, timed_command
+from bench.measure import BenchError, Comparison, Figure, Timing, compare, time_command
 from local.workloads.spark import local_spark, prepare
 
 ROOT = Path(__file__).parents[2]
 JOBS = Path(__file__).with_name("jobs")
-FILES = 17_280  # of twelve days; the memory is looked at for a fourth of them too
+FILES = 17_280  # of twelve days; memory is also measured for a quarter of them
 FIRST = date(2023, 10, 1)
 CORES = 2
 DELAY_S = 0.1
 SUBMIT = ("--master", f"local[{CORES}]")
-# Without it the original's way ends at the first gzip file that is cut.
-THEIRS = ("--conf", "spark.ui.enabled=false", "--conf", "spark.sql.files.ignoreCorruptFiles=true")
+# Otherwise the tutorial's job fails at the first truncated gzip file.
+TUTORIAL_OPTIONS = ("--conf", "spark.ui.enabled=false", "--conf", "spark.sql.files.ignoreCorruptFiles=true")
 
 
 def run(runs: int) -> list[Comparison | Figure]:
-    """Compare whole processes, the start of Spark included, that read the same answers."""
+    """Compare processes that read the same responses, including the start of Spark."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        account = archive(folder / "archive", FILES)
-        some = archive(folder / "some", FILES // 4)
-        ours = Job(folder, "rebuild_batch.py", submission(), account)
-        theirs = Job(folder, "tutorial_batch.py", THEIRS, None)
-        plain = Job(folder, "pyarrow_batch.py", None, None)
-        accidents = f"{FILES} answers, {account.rows:,} rows, {100 * Plan.accidents:g} % accidents"
+        expected = generate_archive_files(folder / "archive", FILES)
+        expected_of_part = generate_archive_files(folder / "part", FILES // 4)
+        ours = Job(folder, "rebuild_batch.py", format_submit_options(), expected)
+        tutorial = Job(folder, "tutorial_batch.py", TUTORIAL_OPTIONS, None)
+        pyarrow = Job(folder, "pyarrow_batch.py", None, None)
+        workload = f"{FILES} responses, {expected.rows:,} rows, {100 * Plan.fault_rate:g} % faults"
         return [
             compare(
                 "batch",
-                ("the job's own hours: parsed, checked, quarantined, accounted for", ours.whole),
-                ("the original's way: a path list, `spark.read.json`, `explode`", theirs.whole),
+                (
+                    "the batch job's processing of hours: parsed, checked, quarantined, counted",
+                    ours.time_process,
+                ),
+                ("the original tutorial: a path list, `spark.read.json`, `explode`", tutorial.time_process),
                 runs=min(runs, 3),
-                per=account.rows,
+                per=expected.rows,
                 unit="row",
                 warm=False,
-                note=f"{accidents}, from the same gzip files to Parquet on local[{CORES}]; the start of Spark is "
-                "in both, listing and load are in neither. Ours has a JVM with its quick compiler alone.",
+                note=f"{workload}, from the same gzip files to Parquet on local[{CORES}]; including the start of "
+                "Spark, without listing and loading. Ours limits the JVM to its C1 compiler.",
             ),
             compare(
                 "batch, Spark's start excluded",
-                ("as above", ours.inner),
+                ("as above", ours.time_work),
                 (
-                    f"msgspec and pyarrow in {CORES} processes, no Spark, nothing checked or accounted for",
-                    plain.inner,
+                    f"msgspec and pyarrow in {CORES} processes, without Spark, checks or counts",
+                    pyarrow.time_work,
                 ),
                 runs=runs,
-                per=account.rows,
+                per=expected.rows,
                 unit="row",
-                note=f"{accidents}, the same gzip files.",
+                note=f"{workload}, the same gzip files.",
             ),
             compare(
                 f"batch, {DELAY_S * 1000:.0f} ms added to every read",
-                ("as above, each read of a file waits so long before", partial(ours.whole, DELAY_S)),
-                ("as above", ours.whole),
+                ("as above, with this delay before each read of a file", partial(ours.time_process, DELAY_S)),
+                ("as above", ours.time_process),
                 runs=min(runs, 3),
-                per=account.rows,
+                per=expected.rows,
                 unit="row",
-                note=f"{accidents}.",
+                note=f"{workload}.",
             ),
-            memory(ours, replace_archive(ours, folder / "some", some), runs),
+            measure_memory(ours, with_archive(ours, folder / "part", expected_of_part), runs),
         ]
 
 
-def submission() -> tuple[str, ...]:
-    """How ours is given to Spark: as on this machine, in little memory."""
+def format_submit_options() -> tuple[str, ...]:
+    """Return the options of spark-submit for ours: those of a local run, with little memory."""
     return (*prepare().options, "--driver-memory", "512m")
 
 
-def archive(folder: Path, files: int, **changed: object) -> Account:
-    """Make an archive under today's names; what is right about it."""
+def generate_archive_files(folder: Path, files: int, **changed: object) -> ExpectedTotals:
+    """Generate an archive with current object names; return the expected totals."""
     plan = replace(Plan(FIRST, files), **changed)  # type: ignore[arg-type]  # fields of a plan
-    accounts = make_archive(recorded_answer(), plan, "archive", partial(into_folder, folder), processes=CORES)
-    return sum(accounts.values(), Account())
+    expected_by_day = generate_archive(
+        read_recorded_response(), plan, "archive", partial(write_to_folder, folder), processes=CORES
+    )
+    return sum(expected_by_day.values(), ExpectedTotals())
 
 
-def memory(whole: "Job", part: "Job", runs: int) -> Figure:
-    """What all processes of a run hold together at most, of a fourth of the archive and of all of it."""
-    held = [[job.whole().memory / 2**30 for _ in range(min(runs, 3))] for job in (part, whole)]
-    some, most = (statistics.median(each) for each in held)
+def measure_memory(whole: "Job", part: "Job", runs: int) -> Figure:
+    """Measure the peak memory of all processes, for a quarter of the archive and for all of it."""
+    memories = [[job.time_process().memory / 2**30 for _ in range(min(runs, 3))] for job in (part, whole)]
+    part_memory, whole_memory = (statistics.median(each) for each in memories)
     return Figure(
-        "memory of a batch, all processes",
-        f"{most:.2f} GiB for {FILES} answers",
-        f"{some:.2f} GiB for {FILES // 4} of them",
-        f"{most / some:.2f} ×",
-        "resident, driver, JVM and workers together; what they share counts in each.",
+        "memory of a batch run, all processes",
+        f"{whole_memory:.2f} GiB for {FILES} responses",
+        f"{part_memory:.2f} GiB for {FILES // 4} of them",
+        f"{whole_memory / part_memory:.2f} ×",
+        "resident memory of driver, JVM and workers; shared memory counts in each process.",
     )
 
 
 class Job:
-    """One of the scripts here, run on an archive into a new folder each time."""
+    """A script of `jobs/`, run on an archive."""
 
     def __init__(
-        self, folder: Path, script: str, submit: Sequence[str] | None, account: Account | None
+        self, folder: Path, script: str, submit: Sequence[str] | None, expected: ExpectedTotals | None
     ) -> None:
-        self.folder, self.script, self.submit, self.account = folder, script, submit, account
+        self.folder, self.script, self.submit, self.expected = folder, script, submit, expected
         self.archive = folder / "archive"
 
-    def whole(self, *arguments: object) -> Timing:
-        """A whole process, to its end."""
+    def time_process(self, *arguments: object) -> Timing:
+        """Time the whole process."""
         return self._run(arguments)[0]
 
-    def inner(self) -> Timing:
-        """Only what the script itself says it took; the processor time is that of all of it."""
+    def time_work(self) -> Timing:
+        """Return the wall time that the script reports, without its start, and the processor time of the process."""
         timing, seconds = self._run(() if self.submit is not None else (CORES,))
         return replace(timing, wall=seconds)
 
@@ -129,9 +134,9 @@ class Job:
             *map(str, arguments),
         ]
         try:
-            timing = timed_command([*self._program(), *words], environment(self.folder), ROOT)
-            if self.account is not None:
-                check(out, self.account)
+            timing = time_command([*self._program(), *words], make_environment(self.folder), ROOT)
+            if self.expected is not None:
+                check_output(out, self.expected)
             seconds = out / "seconds"
             return timing, float(seconds.read_text()) if seconds.exists() else timing.wall
         finally:
@@ -143,15 +148,15 @@ class Job:
         return [str(local_spark().submit), *SUBMIT, *self.submit]
 
 
-def replace_archive(job: Job, archived: Path, account: Account) -> Job:
-    """The same job on another archive."""
-    other = Job(job.folder, job.script, job.submit, account)
+def with_archive(job: Job, archived: Path, expected: ExpectedTotals) -> Job:
+    """Return the same job for another archive."""
+    other = Job(job.folder, job.script, job.submit, expected)
     other.archive = archived
     return other
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """What spark-submit needs to know."""
+def make_environment(folder: Path) -> dict[str, str]:
+    """Return the environment variables of spark-submit."""
     return {
         **local_spark().variables(Path(sys.executable)),
         "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "src"))),
@@ -159,8 +164,8 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def check(out: Path, account: Account) -> None:
-    """Raise BenchError where rows, bikes, docks or the quarantine are not what the generator says."""
+def check_output(out: Path, expected: ExpectedTotals) -> None:
+    """Raise BenchError if rows, bikes, docks or the quarantine differ from the expected totals."""
     tables = [pq.read_table(file, columns=["nbvelosdispo", "nbplacesdispo"]) for file in out.glob("rows/*")]
     found = [sum(table.num_rows for table in tables)]
     found += [
@@ -171,6 +176,6 @@ def check(out: Path, account: Account) -> None:
     for file in out.glob("quarantine/*"):
         for reason in pq.read_table(file, columns=["reason"]).column("reason").to_pylist():
             reasons[reason] = reasons.get(reason, 0) + 1
-    expected = [account.rows, account.bikes, account.docks]
-    if found != expected or reasons != account.reasons():
-        raise BenchError(f"found {found}, {reasons}; expected {expected}, {account.reasons()}")
+    totals = [expected.rows, expected.bikes, expected.docks]
+    if found != totals or reasons != expected.count_reasons():
+        raise BenchError(f"found {found}, {reasons}; expected {totals}, {expected.count_reasons()}")

@@ -1,16 +1,16 @@
-"""What collecting GBFS systems costs in a month, from measured figures (bench/gbfs/cost.json) and the review's prices.
+"""Compute the monthly cost of GBFS systems, from measured figures (bench/gbfs/cost.json) and the review's prices.
 
-`python -m bench.gbfs.cost` prints the table. A nightly rebuild from packs is not measured and not in it.
+`python -m bench.gbfs.cost` prints the table. A nightly rebuild from packs is not included.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
-DATA = Path(__file__).with_suffix(".json")
+MODEL_FILE = Path(__file__).with_suffix(".json")
 PRICES = Path(__file__).parents[2] / "review" / "cost" / "prices" / "europe-west1.json"
 SIZES = (1, 10, 100, 1_000)
-LINES = (
+COST_LINES = (
     "compute",
     "requests",
     "pack writes",
@@ -23,12 +23,12 @@ LINES = (
 
 def load_model() -> dict[str, Any]:
     """Return the measured figures, assumptions and prices."""
-    model: dict[str, Any] = json.loads(DATA.read_text())
+    model: dict[str, Any] = json.loads(MODEL_FILE.read_text())
     return model | {"prices": json.loads(PRICES.read_text("utf-8"))["prices"]}
 
 
-def cost_lines(model: dict[str, Any], systems: int) -> dict[str, float]:
-    """Return USD a month of each of LINES for one of SIZES; storage is that which one month adds."""
+def compute_costs(model: dict[str, Any], systems: int) -> dict[str, float]:
+    """Return the USD per month of each of COST_LINES for one of SIZES; storage is that added in one month."""
     measured, assumed, prices, free = (model[key] for key in ("measured", "assumptions", "prices", "free"))
     minutes = model["minutes_a_month"]
     seconds = measured["seconds_a_minute"][str(systems)] * minutes
@@ -50,17 +50,17 @@ def cost_lines(model: dict[str, Any], systems: int) -> dict[str, float]:
     }
 
 
-def render(model: dict[str, Any]) -> str:
+def format_costs(model: dict[str, Any]) -> str:
     """Return the table of costs as Markdown."""
-    columns = [cost_lines(model, systems) for systems in SIZES]
+    columns = [compute_costs(model, systems) for systems in SIZES]
     rows = [
         ["USD a month", *(f"{systems:,} system{'s' * (systems > 1)}" for systems in SIZES)],
         ["---", *("---:" for _ in SIZES)],
     ]
-    rows += [[line, *(f"{column[line]:.2f}" for column in columns)] for line in LINES]
+    rows += [[line, *(f"{column[line]:.2f}" for column in columns)] for line in COST_LINES]
     rows.append(["**all**", *(f"**{sum(column.values()):.2f}**" for column in columns)])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 if __name__ == "__main__":
-    print(render(load_model()))
+    print(format_costs(load_model()))

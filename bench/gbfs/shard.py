@@ -1,4 +1,4 @@
-"""`python -m bench.gbfs.shard URLS SHARD SHARDS RESULT`: one shard's minute, from requests to a pack and rows."""
+"""`python -m bench.gbfs.shard URLS SHARD SHARDS RESULT`: collect one minute of a shard: requests, pack and rows."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from gbfs_collector.fetching import Limits, Request, fetch_all
 
 
 def main(urls_file: str, number: str, of: str, result: str) -> None:
-    """Write the counts of the shard's minute as JSON."""
+    """Collect the minute and write its counts as JSON."""
     urls: dict[str, str] = json.loads(Path(urls_file).read_text())
     shard = int(number)
     mine = split_by_shard(urls, int(of))[shard]

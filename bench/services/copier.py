@@ -1,4 +1,4 @@
-"""A sweep of the copier, beside the bare calls that it needs at least, and beside `gsutil mv` for each object."""
+"""Benchmark of a sweep of the copier, against its minimal calls to Cloud Storage and against `gsutil mv`."""
 
 import logging
 import os
@@ -19,8 +19,14 @@ from google.cloud.storage import Client as StorageClient
 from requests import Response
 from requests.adapters import HTTPAdapter
 
-from bench.emulation import PROJECT, emulated, full_answer, original_feed, storage_client
-from bench.measure import BenchError, Comparison, Figure, Timing, compare, timed
+from bench.emulation import (
+    PROJECT,
+    load_tutorial_feed,
+    make_full_response,
+    make_storage_client,
+    start_emulation,
+)
+from bench.measure import BenchError, Comparison, Figure, Timing, compare, time_call
 from copier.settings import Settings
 from copier.sweep import sweep
 from feed import archive_name, landing_name, pack
@@ -29,7 +35,7 @@ from local.processes.ports import LOOPBACK, free_port
 from telemetry import LOGGER
 
 OBJECTS = 1_000
-MANY = 10_000
+BACKLOG_OBJECTS = 10_000
 GSUTIL_OBJECTS = 5
 THREADS = 16
 LATENCY_S = 0.05
@@ -38,23 +44,23 @@ LANDING, ARCHIVE = f"{PROJECT}-landing", f"{PROJECT}-archive"
 
 
 def run(runs: int) -> list[Comparison | Figure]:
-    """Compare the wall time of one object."""
+    """Compare the time per object, and measure a backlog."""
     LOGGER.setLevel(logging.CRITICAL)
-    packed = pack(full_answer(original_feed()))
-    with tempfile.TemporaryDirectory() as folder, emulated(Path(folder)) as emulators:
-        client = storage_client(emulators)
+    packed = pack(make_full_response(load_tutorial_feed()))
+    with tempfile.TemporaryDirectory() as folder, start_emulation(Path(folder)) as emulators:
+        client = make_storage_client(emulators)
         for bucket in (LANDING, ARCHIVE):
             client.create_bucket(bucket)
-        compared = [_compare(client, packed, latency_s, runs) for latency_s in (0.0, LATENCY_S)]
-        moved = _gsutil(packed, compared[0].ours_wall)
-        return [*compared, _many(client, packed), *moved]
+        compared = [_compare_sweeps(client, packed, latency_s, runs) for latency_s in (0.0, LATENCY_S)]
+        moved = _measure_gsutil(packed, compared[0].ours_wall)
+        return [*compared, _measure_backlog(client, packed), *moved]
 
 
-class _Distant(HTTPAdapter):
-    """Adds the time that a call to the real service is on its way."""
+class _DelayingAdapter(HTTPAdapter):
+    """Adds the network latency of a call to the real service."""
 
     def __init__(self, latency_s: float) -> None:
-        super().__init__(pool_maxsize=THREADS)  # as the service does: a connection for every thread
+        super().__init__(pool_maxsize=THREADS)  # as the copier does: one connection per thread
         self._latency_s = latency_s
 
     def send(self, *args: Any, **kwargs: Any) -> Response:
@@ -62,39 +68,39 @@ class _Distant(HTTPAdapter):
         return super().send(*args, **kwargs)
 
 
-def _compare(client: StorageClient, packed: bytes, latency_s: float, runs: int) -> Comparison:
-    near, far = HTTPAdapter(pool_maxsize=THREADS), _Distant(latency_s)
+def _compare_sweeps(client: StorageClient, packed: bytes, latency_s: float, runs: int) -> Comparison:
+    near, far = HTTPAdapter(pool_maxsize=THREADS), _DelayingAdapter(latency_s)
 
     def measured(move: Callable[[], object]) -> Timing:
         client._http.mount("http://", near)
-        fill(client, packed, OBJECTS)
+        fill_landing_bucket(client, packed, OBJECTS)
         client._http.mount("http://", far)
-        timing = timed(move)
+        timing = time_call(move)
         client._http.mount("http://", near)
-        empty(client, OBJECTS)
+        empty_archive_bucket(client, OBJECTS)
         return timing
 
-    distance = f", {latency_s * 1000:.0f} ms a call" if latency_s else ""
+    distance = f", {latency_s * 1000:.0f} ms per call" if latency_s else ""
     return compare(
         f"copier{distance}",
-        (f"one sweep, {THREADS} threads, each copy verified", lambda: measured(lambda: _sweep(client))),
+        (f"one sweep, {THREADS} threads, each copy verified", lambda: measured(lambda: _run_sweep(client))),
         (
-            f"nothing but `copy_blob` and `delete` from {THREADS} threads",
-            lambda: measured(lambda: _bare(client)),
+            f"only `copy_blob` and `delete` from {THREADS} threads",
+            lambda: measured(lambda: _copy_objects(client)),
         ),
         runs=runs,
         per=OBJECTS,
         unit="object",
-        note=f"{OBJECTS} objects a run"
-        + (", each call delayed as by the way to the real service." if latency_s else "."),
+        note=f"{OBJECTS} objects per run"
+        + (", each call delayed by the latency of the real service." if latency_s else "."),
     )
 
 
-def _sweep(client: StorageClient) -> None:
+def _run_sweep(client: StorageClient) -> None:
     sweep(client, Settings(LANDING, ARCHIVE, deadline_s=600, threads=THREADS), [], time.monotonic)
 
 
-def _bare(client: StorageClient) -> None:
+def _copy_objects(client: StorageClient) -> None:
     landing, archive = client.bucket(LANDING), client.bucket(ARCHIVE)
 
     def move(minute: int) -> None:
@@ -107,10 +113,10 @@ def _bare(client: StorageClient) -> None:
         list(pool.map(move, range(OBJECTS)))
 
 
-def _many(client: StorageClient, packed: bytes) -> Figure:
-    """Sweeps that a deadline ends, until nothing waits; none may take longer than it has."""
+def _measure_backlog(client: StorageClient, packed: bytes) -> Figure:
+    """Sweep a backlog until it is empty; no sweep may exceed its deadline."""
     client._http.mount("http://", HTTPAdapter(pool_maxsize=THREADS))
-    fill(client, packed, MANY)
+    fill_landing_bucket(client, packed, BACKLOG_OBJECTS)
     settings = Settings(LANDING, ARCHIVE, deadline_s=20, threads=THREADS)
     took: list[float] = []
     is_complete = False
@@ -119,24 +125,24 @@ def _many(client: StorageClient, packed: bytes) -> Figure:
         done = sweep(client, settings, [], time.monotonic)
         took.append(time.monotonic() - started)
         if done.failed or done.refused:
-            raise BenchError(f"{done.failed} objects failed, {done.refused} were refused: {done.failures}")
+            raise BenchError(f"{done.failed} objects failed and {done.refused} were refused: {done.failures}")
         is_complete = done.complete
-    empty(client, MANY)
+    empty_archive_bucket(client, BACKLOG_OBJECTS)
     return Figure(
-        f"copier, {MANY:,} objects waiting",
+        f"copier, backlog of {BACKLOG_OBJECTS:,} objects",
         f"{sum(took):.0f} s, {len(took)} sweeps",
         f"a deadline of {settings.deadline_s:.0f} s",
-        f"the longest took {max(took):.1f} s",
-        "what one leaves the next moves; two pages of 1,000 objects are in memory.",
+        f"the longest sweep took {max(took):.1f} s",
+        "the next sweep continues; two pages of 1,000 objects are in memory.",
     )
 
 
-def _gsutil(packed: bytes, ours_s: float) -> list[Figure]:
-    """The original's way: a program for each object."""
+def _measure_gsutil(packed: bytes, ours_s: float) -> list[Figure]:
+    """Measure the original tutorial's way: `gsutil mv` for each object."""
     program = shutil.which("gsutil")
     if program is None:
-        return [Figure("copier, beside `gsutil mv`", "not measured", "no gsutil on PATH", "")]
-    with tempfile.TemporaryDirectory() as name, _encrypted(Path(name)) as port:
+        return [Figure("copier and `gsutil mv`", "not measured", "no gsutil on PATH", "")]
+    with tempfile.TemporaryDirectory() as name, _start_tls_emulator(Path(name)) as port:
         folder = Path(name)
         boto = folder / "boto"
         boto.write_text(
@@ -145,7 +151,7 @@ def _gsutil(packed: bytes, ours_s: float) -> list[Figure]:
         )
         variables = {**os.environ, "BOTO_CONFIG": str(boto), "CLOUDSDK_CONFIG": str(folder / "config")}
         url = f"https://{LOOPBACK}:{port}"
-        with _trusting() as session:
+        with _make_session() as session:
             for bucket in (LANDING, ARCHIVE):
                 session.post(f"{url}/storage/v1/b", json={"name": bucket}).raise_for_status()
             names = [f"data___2023-10-26_22:{minute:02d}:00.json" for minute in range(GSUTIL_OBJECTS)]
@@ -155,36 +161,37 @@ def _gsutil(packed: bytes, ours_s: float) -> list[Figure]:
                 session.post(upload, params=query, data=packed).raise_for_status()
             started = time.perf_counter()
             for each in names:
-                # The emulator's answer to the last call, a deletion, is one that it does not expect: it says so.
+                # gsutil reports an error, since it does not expect the emulator's response to the deletion.
                 subprocess.run(
                     [program, "mv", f"gs://{LANDING}/{each}", f"gs://{ARCHIVE}/{each.replace(':', '-')}"],
                     env=variables,
                     capture_output=True,
                     check=False,
                 )
-            theirs_s = (time.perf_counter() - started) / GSUTIL_OBJECTS
-            held = [
+            gsutil_s = (time.perf_counter() - started) / GSUTIL_OBJECTS
+            listings = [
                 session.get(f"{url}/storage/v1/b/{bucket}/o").json().get("items", [])
                 for bucket in (LANDING, ARCHIVE)
             ]
-        if [len(each) for each in held] != [0, GSUTIL_OBJECTS]:
+        if [len(each) for each in listings] != [0, GSUTIL_OBJECTS]:
             raise BenchError(
-                f"gsutil left {len(held[0])} objects and moved {len(held[1])} of {GSUTIL_OBJECTS}"
+                f"gsutil moved {len(listings[1])} of {GSUTIL_OBJECTS} objects and left {len(listings[0])}"
             )
     return [
         Figure(
-            "copier, beside `gsutil mv`",
-            f"{ours_s * 1000:.2g} ms an object",
-            f"{theirs_s:.2f} s an object",
-            f"{theirs_s / ours_s:.0f} × as fast",
-            "the original's way, one program an object, on the same emulator (over TLS: gsutil knows no other way).",
+            "copier and `gsutil mv`",
+            f"{ours_s * 1000:.2g} ms per object",
+            f"{gsutil_s:.2f} s per object",
+            f"{gsutil_s / ours_s:.0f} × as fast",
+            "as in the original tutorial, one process per object, on the same emulator (over TLS, which "
+            "gsutil requires).",
         )
     ]
 
 
 @contextmanager
-def _encrypted(folder: Path) -> Iterator[int]:
-    """The storage emulator over TLS; its port."""
+def _start_tls_emulator(folder: Path) -> Iterator[int]:
+    """Start the storage emulator with TLS; yields its port."""
     port = free_port()
     url = f"https://{LOOPBACK}:{port}"
     words = ["-scheme", "https", "-backend", "filesystem", "-filesystem-root", str(folder / "storage")]
@@ -202,7 +209,7 @@ def _encrypted(folder: Path) -> Iterator[int]:
         [str(storage_binary()), *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        with _trusting() as session:
+        with _make_session() as session:
             for _ in range(100):
                 try:
                     session.get(f"{url}/storage/v1/b")
@@ -215,15 +222,15 @@ def _encrypted(folder: Path) -> Iterator[int]:
         process.wait()
 
 
-def _trusting() -> requests.Session:
-    """For the emulator's own certificate, which it has signed itself."""
+def _make_session() -> requests.Session:
+    """Return a session that accepts the emulator's self-signed certificate."""
     urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     session = requests.Session()
     session.trust_env, session.verify = False, False
     return session
 
 
-def fill(client: StorageClient, packed: bytes, count: int) -> None:
+def fill_landing_bucket(client: StorageClient, packed: bytes, count: int) -> None:
     bucket = client.bucket(LANDING)
 
     def put(minute: int) -> None:
@@ -234,10 +241,10 @@ def fill(client: StorageClient, packed: bytes, count: int) -> None:
         list(pool.map(put, range(count)))
 
 
-def empty(client: StorageClient, count: int) -> None:
+def empty_archive_bucket(client: StorageClient, count: int) -> None:
     archived = list(client.list_blobs(ARCHIVE))
     left = list(client.list_blobs(LANDING))
     if len(archived) != count or left:
-        raise BenchError(f"{len(archived)} of {count} objects archived, {len(left)} left")
+        raise BenchError(f"{len(archived)} of {count} objects were archived and {len(left)} are left")
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(lambda blob: blob.delete(), archived))

@@ -1,4 +1,4 @@
-"""What it costs to have every call of a workload judged on its way: through the guard, beside the bare emulators."""
+"""Benchmark of the IAM proxy: calls of a workload through the proxy, against direct calls to the emulators."""
 
 import io
 import logging
@@ -19,15 +19,15 @@ from requests.adapters import HTTPAdapter
 
 from bench.emulation import (
     PROJECT,
-    bigquery_client,
-    emulated,
-    full_answer,
+    load_tutorial_feed,
+    make_bigquery_client,
+    make_full_response,
+    make_storage_client,
     make_table,
-    original_feed,
-    storage_client,
+    start_emulation,
 )
-from bench.measure import Comparison, Timing, compare, timed
-from bench.services.copier import OBJECTS, THREADS, empty, fill
+from bench.measure import Comparison, Timing, compare, time_call
+from bench.services.copier import OBJECTS, THREADS, empty_archive_bucket, fill_landing_bucket
 from copier.settings import Settings
 from copier.sweep import sweep
 from feed import pack
@@ -42,49 +42,49 @@ from telemetry import LOGGER
 
 EMAIL = f"worker@{PROJECT}.iam.gserviceaccount.com"
 READS, READERS = 500, 32
-LARGE = 64 * 2**20
+UPLOAD_BYTES = 64 * 2**20
 LOADS = 10
 
 
 def run(runs: int) -> list[Comparison]:
-    """Compare a sweep, many small reads, a large upload and small load jobs: guarded, and not."""
+    """Compare a sweep, many small reads, a large upload and small load jobs, with and without the proxy."""
     LOGGER.setLevel(logging.CRITICAL)
-    with tempfile.TemporaryDirectory() as folder, emulated(Path(folder)) as emulators:
-        bare = storage_client(emulators)
+    with tempfile.TemporaryDirectory() as folder, start_emulation(Path(folder)) as emulators:
+        direct = make_storage_client(emulators)
         for purpose in ("landing", "archive"):
-            bare.create_bucket(f"{PROJECT}-{purpose}")
-        with guarded(Path(folder), emulators) as doors:
+            direct.create_bucket(f"{PROJECT}-{purpose}")
+        with start_iam_proxy(Path(folder), emulators) as endpoints:
             return [
-                _sweep(bare, _client(doors), runs),
-                _reads(bare, emulators, doors, runs),
-                _upload(bare, _client(doors), runs),
-                _loads(emulators, doors, runs),
+                _compare_sweeps(direct, _make_client(endpoints), runs),
+                _compare_reads(direct, emulators, endpoints, runs),
+                _compare_uploads(direct, _make_client(endpoints), runs),
+                _compare_loads(emulators, endpoints, runs),
             ]
 
 
 @contextmanager
-def guarded(folder: Path, emulators: Emulators) -> Iterator[Emulators]:
-    """A guard in a process of its own, as the workloads have it; where it answers."""
+def start_iam_proxy(folder: Path, emulators: Emulators) -> Iterator[Emulators]:
+    """Start the IAM proxy in a process of its own; yields its endpoints."""
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_guard, args=(there, folder, emulators), daemon=True)
+    parent_end, child_end = context.Pipe()
+    process = context.Process(target=_run_iam_proxy, args=(child_end, folder, emulators), daemon=True)
     process.start()
     try:
-        yield here.recv()
+        yield parent_end.recv()
     finally:
-        here.send("end")
+        parent_end.send("end")
         process.join()
 
 
-def _guard(pipe: Connection, folder: Path, emulators: Emulators) -> None:
+def _run_iam_proxy(pipe: Connection, folder: Path, emulators: Emulators) -> None:
     metadata = MetadataServer(PROJECT, project_number(PROJECT), "europe-west1")
     environment = LocalEnvironment(
         name="bench",
-        folder=folder / "guard",
+        folder=folder / "iam_proxy",
         stack_folder=folder,
         project=PROJECT,
         region="europe-west1",
-        supervisor=Supervisor(folder / "guard.json"),
+        supervisor=Supervisor(folder / "iam_proxy.json"),
         gcs_url=emulators.gcs_url,
         bigquery_url=emulators.bigquery_url,
         metadata=metadata,
@@ -98,14 +98,14 @@ def _guard(pipe: Connection, folder: Path, emulators: Emulators) -> None:
         f"b/{PROJECT}-landing": "roles/storage.objectUser",
         f"b/{PROJECT}-archive": "roles/storage.objectUser",
         f"projects/{PROJECT}": "roles/bigquery.jobUser",
-        f"projects/{PROJECT}/datasets/guard": "roles/bigquery.dataEditor",
+        f"projects/{PROJECT}/datasets/iam_proxy": "roles/bigquery.dataEditor",
     }
     for resource, role in grants.items():
         environment.service(Policies).grant(resource, role, [f"serviceAccount:{EMAIL}"])
-    guard = IamProxy(environment)
-    pipe.send(guard.workload_endpoints)
+    iam_proxy = IamProxy(environment)
+    pipe.send(iam_proxy.workload_endpoints)
     pipe.recv()
-    guard.close()
+    iam_proxy.close()
     metadata.close()
 
 
@@ -114,60 +114,70 @@ class _Clock:
         return datetime.now(UTC)
 
 
-def _credentials() -> Credentials:
+def _make_credentials() -> Credentials:
     return Credentials(token=access_token(EMAIL)["access_token"])  # type: ignore[no-untyped-call]
 
 
-def _client(doors: Emulators) -> StorageClient:
-    options = {"api_endpoint": doors.gcs_url}
-    return StorageClient(project=PROJECT, credentials=_credentials(), client_options=options)
+def _make_client(endpoints: Emulators) -> StorageClient:
+    options = {"api_endpoint": endpoints.gcs_url}
+    return StorageClient(project=PROJECT, credentials=_make_credentials(), client_options=options)
 
 
-def _sweep(bare: StorageClient, through: StorageClient, runs: int) -> Comparison:
-    packed = pack(full_answer(original_feed()))
+def _compare_sweeps(direct: StorageClient, proxied: StorageClient, runs: int) -> Comparison:
+    packed = pack(make_full_response(load_tutorial_feed()))
     settings = Settings(f"{PROJECT}-landing", f"{PROJECT}-archive", deadline_s=600, threads=THREADS)
-    for each in (bare, through):
+    for each in (direct, proxied):
         each._http.mount("http://", HTTPAdapter(pool_maxsize=THREADS))
 
     def measured(client: StorageClient) -> Timing:
-        fill(bare, packed, OBJECTS)
-        timing = timed(lambda: sweep(client, settings, [], time.monotonic))
-        empty(bare, OBJECTS)
+        fill_landing_bucket(direct, packed, OBJECTS)
+        timing = time_call(lambda: sweep(client, settings, [], time.monotonic))
+        empty_archive_bucket(direct, OBJECTS)
         return timing
 
-    return _compared("guard, sweep", measured, through, bare, runs=runs, per=OBJECTS, unit="object")
+    return _compare("IAM proxy, sweep", measured, proxied, direct, runs=runs, per=OBJECTS, unit="object")
 
 
-def _reads(bare: StorageClient, emulators: Emulators, doors: Emulators, runs: int) -> Comparison:
-    content = pack(full_answer(original_feed()))
-    bare.bucket(f"{PROJECT}-archive").blob("answer").upload_from_string(content)
+def _compare_reads(
+    direct: StorageClient, emulators: Emulators, endpoints: Emulators, runs: int
+) -> Comparison:
+    content = pack(make_full_response(load_tutorial_feed()))
+    direct.bucket(f"{PROJECT}-archive").blob("response").upload_from_string(content)
 
     def measured(url: str) -> Timing:
-        read = object_reader(_credentials(), url, f"{PROJECT}-archive", connections=READERS)
+        read = object_reader(_make_credentials(), url, f"{PROJECT}-archive", connections=READERS)
         with ThreadPoolExecutor(READERS) as pool:
-            return timed(lambda: list(pool.map(read, ["answer"] * READS)))
+            return time_call(lambda: list(pool.map(read, ["response"] * READS)))
 
-    return _compared(
-        "guard, reads", measured, doors.gcs_url, emulators.gcs_url, runs=runs, per=READS, unit="object"
+    return _compare(
+        "IAM proxy, reads",
+        measured,
+        endpoints.gcs_url,
+        emulators.gcs_url,
+        runs=runs,
+        per=READS,
+        unit="object",
     )
 
 
-def _upload(bare: StorageClient, through: StorageClient, runs: int) -> Comparison:
-    content = bytes(LARGE)
+def _compare_uploads(direct: StorageClient, proxied: StorageClient, runs: int) -> Comparison:
+    content = bytes(UPLOAD_BYTES)
 
     def measured(client: StorageClient) -> Timing:
         blob = client.bucket(f"{PROJECT}-archive").blob("large")
-        return timed(lambda: blob.upload_from_file(io.BytesIO(content), size=LARGE))
+        return time_call(lambda: blob.upload_from_file(io.BytesIO(content), size=UPLOAD_BYTES))
 
-    return _compared("guard, 64 MiB up", measured, through, bare, runs=runs, per=1, unit="upload")
+    return _compare("IAM proxy, upload of 64 MiB", measured, proxied, direct, runs=runs, per=1, unit="upload")
 
 
-def _loads(emulators: Emulators, doors: Emulators, runs: int) -> Comparison:
-    bare = bigquery_client(emulators)
-    bare.create_dataset("guard")
-    make_table(bare, f"{PROJECT}.guard.rows", original_feed())
-    through = bigquery.Client(
-        project=PROJECT, credentials=_credentials(), client_options={"api_endpoint": doors.bigquery_url}
+def _compare_loads(emulators: Emulators, endpoints: Emulators, runs: int) -> Comparison:
+    direct = make_bigquery_client(emulators)
+    direct.create_dataset("iam_proxy")
+    make_table(direct, f"{PROJECT}.iam_proxy.rows", load_tutorial_feed())
+    proxied = bigquery.Client(
+        project=PROJECT,
+        credentials=_make_credentials(),
+        client_options={"api_endpoint": endpoints.bigquery_url},
     )
     config = bigquery.LoadJobConfig(source_format="NEWLINE_DELIMITED_JSON", create_disposition="CREATE_NEVER")
     line = b'{"collected_at": "2023-10-26T12:00:00Z"}\n'
@@ -176,20 +186,20 @@ def _loads(emulators: Emulators, doors: Emulators, runs: int) -> Comparison:
         def load() -> None:
             for _ in range(LOADS):
                 job = client.load_table_from_file(
-                    io.BytesIO(line), f"{PROJECT}.guard.rows", size=len(line), job_config=config
+                    io.BytesIO(line), f"{PROJECT}.iam_proxy.rows", size=len(line), job_config=config
                 )
                 job.result()
 
-        return timed(load)
+        return time_call(load)
 
-    return _compared("guard, load job", measured, through, bare, runs=runs, per=LOADS, unit="job")
+    return _compare("IAM proxy, load job", measured, proxied, direct, runs=runs, per=LOADS, unit="job")
 
 
-def _compared[Side](
+def _compare[Side](
     what: str,
     measured: Callable[[Side], Timing],
-    through: Side,
-    bare: Side,
+    proxied: Side,
+    direct: Side,
     *,
     runs: int,
     per: int,
@@ -197,10 +207,10 @@ def _compared[Side](
 ) -> Comparison:
     return compare(
         what,
-        ("through the guard, token and roles checked", lambda: measured(through)),
-        ("the bare emulator", lambda: measured(bare)),
+        ("through the IAM proxy, which checks token and roles", lambda: measured(proxied)),
+        ("the emulator directly", lambda: measured(direct)),
         runs=runs,
         per=per,
         unit=unit,
-        note="CPU is the caller's alone: the guard is a process beside it.",
+        note="CPU is that of the caller only; the proxy is another process.",
     )

@@ -1,4 +1,4 @@
-"""One tick on the emulators, beside the walkthrough's function: no retries, no redelivery, streamed rows."""
+"""Benchmark of a collector's tick on the emulators, against the original tutorial's function without retries."""
 
 import itertools
 import json
@@ -16,15 +16,15 @@ from google.cloud.storage import Client as StorageClient
 from bench.emulation import (
     PROJECT,
     STATIONS,
-    bigquery_client,
-    emulated,
-    full_answer,
+    load_tutorial_feed,
+    make_bigquery_client,
+    make_full_response,
+    make_storage_client,
     make_table,
-    original_feed,
-    serving,
-    storage_client,
+    serve_response,
+    start_emulation,
 )
-from bench.measure import BenchError, Comparison, Timing, compare, timed
+from bench.measure import BenchError, Comparison, Timing, compare, time_call
 from collector.api import make_session
 from collector.envelope import Delivery
 from collector.settings import Settings
@@ -37,33 +37,41 @@ DATASET = f"{PROJECT}.vlille"
 
 
 def run(runs: int) -> list[Comparison]:
-    """Compare a tick of the collector with one of the walkthrough, clients made beforehand in both."""
+    """Compare a tick of the collector with one of the original tutorial; clients are made in advance."""
     LOGGER.setLevel(logging.CRITICAL)
-    feed = original_feed()
+    feed = load_tutorial_feed()
     with (
         tempfile.TemporaryDirectory() as folder,
-        emulated(Path(folder)) as emulators,
-        serving(full_answer(feed)) as url,
+        start_emulation(Path(folder)) as emulators,
+        serve_response(make_full_response(feed)) as url,
     ):
-        gcs, bq = storage_client(emulators), bigquery_client(emulators)
-        for bucket in ("landing", "archive", "walkthrough"):
+        gcs, bq = make_storage_client(emulators), make_bigquery_client(emulators)
+        for bucket in ("landing", "archive", "tutorial"):
             gcs.create_bucket(f"{PROJECT}-{bucket}")
         bq.create_dataset(DATASET)
-        for table in ("ours", "walkthrough"):
+        for table in ("ours", "tutorial"):
             make_table(bq, f"{DATASET}.{table}", feed)
         comparison = compare(
             "tick",
-            ("the collector: create-only object, load job, redelivery-safe", _ours(feed, gcs, bq, url)),
-            ("the walkthrough: upload, then `insert_rows_json`", _walkthrough(feed, gcs, bq, url)),
+            (
+                "the collector: create-only object, load job, redelivery-safe",
+                _make_collector_tick(feed, gcs, bq, url),
+            ),
+            (
+                "the original tutorial: upload, then `insert_rows_json`",
+                _make_tutorial_tick(feed, gcs, bq, url),
+            ),
             runs=max(runs, 5),
             unit=f"tick of {STATIONS} rows",
-            note="It also waits for the end of the load job.",
+            note="It also waits for the load job to finish.",
         )
-        _check(bq, comparison)
+        _check_rows(bq, comparison)
         return [comparison]
 
 
-def _ours(feed: Feed, gcs: StorageClient, bq: bigquery.Client, url: str) -> Callable[[], Timing]:
+def _make_collector_tick(
+    feed: Feed, gcs: StorageClient, bq: bigquery.Client, url: str
+) -> Callable[[], Timing]:
     settings = Settings(
         project=PROJECT,
         location="europe-west1",
@@ -81,30 +89,32 @@ def _ours(feed: Feed, gcs: StorageClient, bq: bigquery.Client, url: str) -> Call
 
     def tick() -> Timing:
         moment = FIRST + timedelta(minutes=next(minutes))
-        return timed(lambda: collect_tick(settings, feed, services, Delivery(moment, is_first=True)))
+        return time_call(lambda: collect_tick(settings, feed, services, Delivery(moment, is_first=True)))
 
     return tick
 
 
-def _walkthrough(feed: Feed, gcs: StorageClient, bq: bigquery.Client, url: str) -> Callable[[], Timing]:
+def _make_tutorial_tick(
+    feed: Feed, gcs: StorageClient, bq: bigquery.Client, url: str
+) -> Callable[[], Timing]:
     minutes = itertools.count()
 
     def collect(moment: datetime) -> None:
-        answer = requests.get(url, timeout=30).json()
+        response = requests.get(url, timeout=30).json()
         name = f"data___{moment:%Y-%m-%d_%H:%M:%S}.json"
-        gcs.bucket(f"{PROJECT}-walkthrough").blob(name).upload_from_string(json.dumps(answer))
-        rows = [_row(record, moment) for record in answer["records"]]
-        if errors := bq.insert_rows_json(f"{DATASET}.walkthrough", rows):
-            raise BenchError(f"rows were refused: {errors[:1]}")
+        gcs.bucket(f"{PROJECT}-tutorial").blob(name).upload_from_string(json.dumps(response))
+        rows = [_make_row(record, moment) for record in response["records"]]
+        if errors := bq.insert_rows_json(f"{DATASET}.tutorial", rows):
+            raise BenchError(f"BigQuery refused rows: {errors[:1]}")
 
     def tick() -> Timing:
         moment = FIRST + timedelta(minutes=next(minutes))
-        return timed(lambda: collect(moment))
+        return time_call(lambda: collect(moment))
 
     return tick
 
 
-def _row(record: dict[str, Any], moment: datetime) -> dict[str, Any]:
+def _make_row(record: dict[str, Any], moment: datetime) -> dict[str, Any]:
     fields = {key: value for key, value in record["fields"].items() if key not in ("geo", "localisation")}
     longitude, latitude = record["geometry"]["coordinates"]
     return {
@@ -117,9 +127,9 @@ def _row(record: dict[str, Any], moment: datetime) -> dict[str, Any]:
     }
 
 
-def _check(bq: bigquery.Client, comparison: Comparison) -> None:
+def _check_rows(bq: bigquery.Client, comparison: Comparison) -> None:
     expected = (len(comparison.timings) + 1) * STATIONS
-    for table in ("ours", "walkthrough"):
+    for table in ("ours", "tutorial"):
         [[count]] = bq.query(f"SELECT COUNT(*) FROM `{DATASET}.{table}`").result()  # noqa: S608
         if count != expected:
             raise BenchError(f"{table}: {count} rows, expected {expected}")

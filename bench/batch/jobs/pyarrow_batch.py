@@ -1,7 +1,7 @@
-"""`python pyarrow_batch.py ARCHIVE OUT PROCESSES`: the same rows with nothing but msgspec and pyarrow, and no Spark.
+"""`python pyarrow_batch.py ARCHIVE OUT PROCESSES`: the same rows with msgspec and pyarrow, without Spark.
 
-What it leaves out of the batch: keys, bounds and drifts are not checked, times stay text, an answer that
-cannot be decoded is passed over, nothing is accounted for. What it took without its start lies in OUT/seconds.
+Unlike the batch it does not check keys, bounds and schema drift, keeps times as text, skips responses that it cannot
+decode, and counts nothing. OUT/seconds has the duration without its start.
 """
 
 import sys
@@ -16,11 +16,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-HOUR = 60  # answers of a file
+HOUR = 60  # responses per file
 
 
 class Fields(msgspec.Struct, gc=False):
-    """A station."""
+    """The fields of a station."""
 
     nbvelosdispo: int | None = None
     nbplacesdispo: int | None = None
@@ -35,13 +35,13 @@ class Fields(msgspec.Struct, gc=False):
 
 
 class Geometry(msgspec.Struct, gc=False):
-    """Where it is."""
+    """The coordinates of a station."""
 
     coordinates: tuple[float, float]
 
 
 class Record(msgspec.Struct, gc=False):
-    """A record."""
+    """A record of a response."""
 
     recordid: str
     fields: Fields
@@ -49,8 +49,8 @@ class Record(msgspec.Struct, gc=False):
     record_timestamp: str
 
 
-class Answer(msgspec.Struct, gc=False):
-    """All that is needed of an answer."""
+class Response(msgspec.Struct, gc=False):
+    """The part of a response that is read."""
 
     records: list[Record]
 
@@ -59,9 +59,9 @@ INTEGERS = ("nbvelosdispo", "nbplacesdispo", "libelle")
 
 
 def write_hour(out: Path, numbered: tuple[int, tuple[Path, ...]]) -> int:
-    """Write one Parquet file of some answers; its rows."""
+    """Write the rows of some responses to a Parquet file; return their number."""
     number, files = numbered
-    decoder = msgspec.json.Decoder(Answer)
+    decoder = msgspec.json.Decoder(Response)
     tables = []
     for file in files:
         try:

@@ -1,7 +1,6 @@
-"""`spark-submit rebuild_batch.py ARCHIVE OUT [DELAY]`: what the batch does inside Spark, on files instead of objects.
+"""`spark-submit rebuild_batch.py ARCHIVE OUT [DELAY]`: the work of the batch in Spark, on files instead of objects.
 
-Each read waits DELAY seconds, as the service's answers are on their way. What it took without the start of
-Spark lies in OUT/seconds.
+Each read is delayed by DELAY seconds, as by network latency. OUT/seconds has the duration without the start of Spark.
 """
 
 import shutil
@@ -23,7 +22,7 @@ FEED = "vlille_ods"
 
 
 def main(archive: Path, out: Path, delay_s: float) -> None:
-    """Write the archive's rows below `out`, one file an hour; the account must come out."""
+    """Write the archive's rows below `out`, one file per hour, and reconcile the counts."""
     feed = read_feed(FEED, Path(__file__).parents[3] / "src", out)
 
     def read(name: str) -> bytes:
@@ -40,7 +39,7 @@ def main(archive: Path, out: Path, delay_s: float) -> None:
             yield from read_hours(feed, part, read, put, str(out))
 
     with ThreadPoolExecutor(1) as beside:
-        listing = beside.submit(listed, archive)
+        listing = beside.submit(list_files, archive)
         run_hours = spark_hours("rebuild hours")
         by_day = listing.result()
     started = time.perf_counter()
@@ -50,8 +49,8 @@ def main(archive: Path, out: Path, delay_s: float) -> None:
     (out / "seconds").write_text(str(time.perf_counter() - started))
 
 
-def listed(archive: Path) -> dict[date, list[Stored]]:
-    """The archive's files by day."""
+def list_files(archive: Path) -> dict[date, list[Stored]]:
+    """Return the archive's files by day."""
     by_day = defaultdict(list)
     for file in archive.rglob("*.json.gz"):
         name = file.relative_to(archive).as_posix()

@@ -1,6 +1,6 @@
-"""`spark-submit tutorial_batch.py ARCHIVE OUT`: the walkthrough's job, with the unnesting it left to a query.
+"""`spark-submit tutorial_batch.py ARCHIVE OUT`: the original tutorial's job, including the unnesting.
 
-Its schema of an answer, its reader and its list of paths; it has no other account of what it read.
+It has the tutorial's schema, reader and list of paths, and counts nothing. The tutorial left unnesting to a query.
 """
 
 import sys
@@ -25,11 +25,11 @@ SCHEMA = (
 
 
 def main(archive: Path, out: Path) -> None:
-    """Write one row a record below `out`."""
-    spark = SparkSession.builder.appName("walkthrough").getOrCreate()
+    """Write one row per record below `out`."""
+    spark = SparkSession.builder.appName("tutorial").getOrCreate()
     paths = [str(file) for file in sorted(archive.rglob("*.json.gz"))]
-    answers = spark.read.schema(SCHEMA).json(paths)
-    records = answers.select(input_file_name().alias("object"), explode("records").alias("record"))
+    responses = spark.read.schema(SCHEMA).json(paths)
+    records = responses.select(input_file_name().alias("object"), explode("records").alias("record"))
     rows = records.select(
         "object",
         "record.recordid",
