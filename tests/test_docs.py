@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 import pytest
 
-from cdk.output_descriptions import BOOTSTRAP_OUTPUTS, OUTPUTS
+from cdk.operations.output_descriptions import BOOTSTRAP_OUTPUTS, OUTPUTS
 from cdk.settings import EnvironmentFile, SettingsError, load_environment
 from cdk.settings.gbfs import Gbfs
 from commands.options import RENAMED_TARGETS

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from cdk.output_descriptions import BOOTSTRAP_OUTPUTS, OUTPUTS
+from cdk.operations.output_descriptions import BOOTSTRAP_OUTPUTS, OUTPUTS
 from commands.interrupts import INTERRUPTED
 from commands.options import (
     DEFAULT_ENVIRONMENT,
