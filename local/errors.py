@@ -15,7 +15,10 @@ class LocalError(Exception):
 
 
 class StackError(LocalError):
-    """`cdk.tf.json` is missing, damaged, or not as CDKTF writes it."""
+    """`cdk.tf.json` is missing, damaged, or not as CDKTF writes it.
+
+    What to do: synthesize again: `make synth`.
+    """
 
 
 class DependencyCycleError(StackError):
@@ -34,6 +37,8 @@ class UnsupportedExpressionError(ExpressionError):
     """A Terraform expression that the local run does not evaluate.
 
     `address` names the resource and `argument` the argument in it, such as `service_config.uri`.
+
+    What to do: evaluate the expression in `local/stack`, or write the argument without it.
     """
 
     def __init__(self, address: str, argument: str, expression: str, reason: str) -> None:
@@ -45,7 +50,10 @@ class UnsupportedExpressionError(ExpressionError):
 
 
 class UnknownReferenceError(ExpressionError):
-    """A reference to a resource that the stack does not have, or to an attribute that no handler returns."""
+    """A reference to a resource that the stack does not have, or to an attribute that no handler returns.
+
+    What to do: declare what is referred to, or give the attribute its value in the handler below `local/services`.
+    """
 
     def __init__(self, address: str, argument: str, reference: str, found: str, known: Iterable[str]) -> None:
         self.address, self.argument, self.reference = address, argument, reference
@@ -56,7 +64,10 @@ class UnknownReferenceError(ExpressionError):
 
 
 class ResourceError(LocalError):
-    """A resource of the stack cannot be created."""
+    """A resource of the stack cannot be created.
+
+    What to do: correct the argument that the message names; a type without a handler needs one in `local/services`.
+    """
 
     def __init__(self, address: str, reason: str) -> None:
         self.address, self.reason = address, reason
@@ -80,7 +91,10 @@ class AlreadyExistsError(LocalError):
 
 
 class ServiceError(LocalError):
-    """An emulator responded to a request with an error."""
+    """An emulator responded to a request with an error.
+
+    What to do: read the emulator's log in `.local/<environment>/logs`, then run the command again.
+    """
 
     def __init__(self, call: str, status: int, response: str) -> None:
         self.call, self.status, self.response = call, status, response
@@ -92,6 +106,8 @@ class ProcessError(LocalError):
 
     `log` is the file with full output, of which this start wrote what follows `begin`. `fault` says what the
     host refused, or is None where the output does not tell; then the message quotes the end of the output.
+
+    What to do: read the log file that the message names; it holds the whole output of the process.
     """
 
     def __init__(self, name: str, what: str, log: Path, begin: int = 0) -> None:
@@ -103,7 +119,10 @@ class ProcessError(LocalError):
 
 
 class AlreadyRunningError(LocalError):
-    """Another process runs this environment."""
+    """Another process runs this environment.
+
+    What to do: run `make down`, or end the other command with Ctrl-C.
+    """
 
     def __init__(self, folder: Path, pid: int | None) -> None:
         self.folder, self.pid = folder, pid
@@ -112,7 +131,10 @@ class AlreadyRunningError(LocalError):
 
 
 class MissingToolError(LocalError):
-    """A program is not installed on this host; the message says how to install it."""
+    """A program is not installed on this host; the message says how to install it.
+
+    What to do: install the program as the message says.
+    """
 
 
 # What a host refuses, and what its user can do about it.

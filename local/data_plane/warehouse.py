@@ -34,7 +34,10 @@ VIEWS = "vlille_views"  # the default dataset of table names
 
 
 class QueryError(LocalError):
-    """A statement that cannot be run; the message says why."""
+    """A statement that cannot be run; the message says why.
+
+    What to do: correct the statement; the message names the part that the local emulator does not support.
+    """
 
 
 @dataclass

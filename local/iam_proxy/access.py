@@ -57,7 +57,10 @@ class AccessError(LocalError):
 
 
 class DeniedError(AccessError):
-    """The caller lacks a permission (403); the message is that of the Google service."""
+    """The caller lacks a permission (403); the message is that of the Google service.
+
+    What to do: grant the role in `cdk/` that has the permission, and add the grant to docs/access.md.
+    """
 
     def __init__(self, identity: str, need: RequiredPermission) -> None:
         self.identity, self.need = identity, need
@@ -75,11 +78,18 @@ class DeniedError(AccessError):
 
 
 class UnauthenticatedError(LocalError):
-    """The request has no token, or the token of an account that is not in the project (401)."""
+    """The request has no token, or the token of an account that is not in the project (401).
+
+    What to do: call with the token of a service account of the project; `make open` adds yours.
+    """
 
 
 class UndecidableError(AccessError):
-    """The decision depends on a role or a condition that is not known: neither allowed nor denied (501)."""
+    """The decision depends on a role or a condition that is not known: neither allowed nor denied (501).
+
+    What to do: add the missing role or condition where the message says: `local/iam_proxy/roles.toml` or the IAM
+    proxy.
+    """
 
 
 @dataclass

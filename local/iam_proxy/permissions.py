@@ -7,7 +7,10 @@ from local.iam_proxy.access import RequiredPermission
 
 
 class UnknownMethodError(LocalError):
-    """A request whose required permissions are not known, so that it can be neither allowed nor denied."""
+    """A request whose required permissions are not known, so that it can be neither allowed nor denied.
+
+    What to do: add the method with its permissions to `local/iam_proxy`.
+    """
 
 
 @dataclass(frozen=True)

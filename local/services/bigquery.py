@@ -138,7 +138,10 @@ class BigQuery:
 
 
 class TableChangedError(LocalError):
-    """A table that exists here would have to be replaced, and its rows be lost, to fit the stack."""
+    """A table that exists here would have to be replaced, and its rows be lost, to fit the stack.
+
+    What to do: remove the local data as the message says, or keep the old columns of the sample.
+    """
 
     def __init__(self, table: str, what: str, found: object, expected: object) -> None:
         self.table, self.what, self.found, self.expected = table, what, found, expected
