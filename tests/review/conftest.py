@@ -48,28 +48,28 @@ def change(
     }
 
 
-def document(*changes: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+def plan_document(*changes: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """A plan's JSON document."""
     return {**FORMAT, "resource_changes": list(changes), **more}
 
 
-def plan(*changes: Mapping[str, Any], **more: Any) -> Plan:
+def read_plan_of(*changes: Mapping[str, Any], **more: Any) -> Plan:
     """A plan that was read."""
-    return read_plan(json.dumps(document(*changes, **more)).encode())
+    return read_plan(json.dumps(plan_document(*changes, **more)).encode())
 
 
-def context(*changes: Mapping[str, Any], **more: Any) -> Context:
+def create_context_of(*changes: Mapping[str, Any], **more: Any) -> Context:
     """A plan with names, and no files around it."""
-    found = plan(*changes, **more)
+    found = read_plan_of(*changes, **more)
     return create_context(found)
 
 
-def reviewed(*changes: Mapping[str, Any], **more: Any) -> Review:
+def review_changes(*changes: Mapping[str, Any], **more: Any) -> Review:
     """The review of a plan."""
-    return review_plan(context(*changes, **more), load_price_book())
+    return review_plan(create_context_of(*changes, **more), load_price_book())
 
 
-def told(*changes: Mapping[str, Any], **more: Any) -> list[tuple[str, str]]:
+def summarize_findings(*changes: Mapping[str, Any], **more: Any) -> list[tuple[str, str]]:
     """Severity and sentence of every finding, without markup, in the table's order."""
-    found = reviewed(*changes, **more).findings
+    found = review_changes(*changes, **more).findings
     return [(each.severity.words, strip_markup(each.sentence)) for each in found]

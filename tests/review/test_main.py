@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from review.__main__ import main
-from tests.review.conftest import change, document
+from tests.review.conftest import change, plan_document
 
 pytestmark = pytest.mark.unit
 
@@ -43,14 +43,14 @@ def write(tmp_path: Path) -> Any:
         ([LOSS, WIDER], ["--gate", "--acknowledged", "data-loss", "--acknowledged", "access-widened"], 0),
     ],
 )
-def test_the_gate_asks_for_what_nobody_acknowledged(
+def test_the_gate_requires_what_was_not_acknowledged(
     write: Any,
     capfd: pytest.CaptureFixture[str],
     changes: list[dict[str, Any]],
     words: list[str],
     status: int,
 ) -> None:
-    assert main([write(document(*changes)), *words]) == status
+    assert main([write(plan_document(*changes)), *words]) == status
     assert capfd.readouterr().err.startswith("needs acknowledgement: " if status else "")
 
 
@@ -65,7 +65,7 @@ def test_the_gate_asks_for_what_nobody_acknowledged(
 def test_an_empty_plan_is_one_line(
     write: Any, capfd: pytest.CaptureFixture[str], words: list[str], line: str
 ) -> None:
-    assert main([write(document()), "--gate", *words]) == 0
+    assert main([write(plan_document()), "--gate", *words]) == 0
     assert capfd.readouterr() == (line, "")
 
 
@@ -96,7 +96,7 @@ def test_an_empty_plan_is_one_line(
     ],
 )
 @pytest.mark.parametrize("format_", ["markdown", "terminal", "json"])
-def test_what_is_no_plan_is_refused_in_one_sentence_and_in_the_comment(
+def test_an_invalid_plan_is_refused_in_one_sentence_and_in_the_comment(
     write: Any, capfd: pytest.CaptureFixture[str], content: bytes, message: str, format_: str
 ) -> None:
     assert main([write(content), "--gate", "--format", format_]) == 1
@@ -122,10 +122,10 @@ def test_what_is_no_plan_is_refused_in_one_sentence_and_in_the_comment(
         ),
     ],
 )
-def test_a_plan_that_must_not_be_applied_is_refused_and_still_told(
+def test_a_plan_that_must_not_be_applied_is_refused_and_still_reported(
     write: Any, capfd: pytest.CaptureFixture[str], more: dict[str, Any], message: str
 ) -> None:
-    assert main([write(document(LOSS, **more))]) == 1
+    assert main([write(plan_document(LOSS, **more))]) == 1
     out, err = capfd.readouterr()
     assert message in err
     assert "do not apply" in out.splitlines()[0]
@@ -134,26 +134,24 @@ def test_a_plan_that_must_not_be_applied_is_refused_and_still_told(
 
 
 def test_a_plan_comes_from_standard_input_too(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["-", "--json"], io.BytesIO(json.dumps(document(LOSS)).encode())) == 0
-    told = json.loads(capfd.readouterr().out)
-    assert (told["severity"], told["acknowledge"], told["counts"]) == (
+    assert main(["-", "--json"], io.BytesIO(json.dumps(plan_document(LOSS)).encode())) == 0
+    sentence = json.loads(capfd.readouterr().out)
+    assert (sentence["severity"], sentence["acknowledge"], sentence["counts"]) == (
         "data loss",
         ["data loss"],
         {"deleted": 1},
     )
 
 
-def test_powershell_writes_utf_16(write: Any, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main([write(json.dumps(document(LOSS)).encode("utf-16")), "--gate"]) == 2
+def test_a_utf_16_plan_of_powershell_is_read(write: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main([write(json.dumps(plan_document(LOSS)).encode("utf-16")), "--gate"]) == 2
     assert "bucket `b` is deleted" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(
     "words", [[], ["plan.json", "--base", "a", "--head", "b"], ["--base", "a"], ["x", "--format", "pdf"]]
 )
-def test_arguments_that_make_no_sense_end_with_1_as_2_is_the_gates(
-    words: list[str], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_invalid_options_end_with_1(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 1
@@ -167,7 +165,7 @@ def test_a_fault_of_the_review_itself_never_looks_like_a_review(
         raise ZeroDivisionError("a-secret")
 
     monkeypatch.setattr("review.__main__.review_plan", fail)
-    assert main([write(document(LOSS)), "--gate"]) == 1
+    assert main([write(plan_document(LOSS)), "--gate"]) == 1
     out, err = capfd.readouterr()
     assert "ZeroDivisionError at test_main.py" in err
     assert "no review could be made" in out

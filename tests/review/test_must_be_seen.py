@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from review.__main__ import main
-from tests.review.conftest import change, document
+from tests.review.conftest import change, plan_document
 
 pytestmark = pytest.mark.unit
 
@@ -93,11 +93,11 @@ def plan(tmp_path: Path) -> Path:
     write_zip(tmp_path / "head/assets/new/code-2222.zip", NEW_CODE)
     write_zip(tmp_path / "base/assets/old/code-1111.zip", OLD_CODE)
     path = tmp_path / "head/plan.json"
-    path.write_text(json.dumps(document(*CHANGES)))
+    path.write_text(json.dumps(plan_document(*CHANGES)))
     return path
 
 
-def test_the_four_things_are_said_in_order_of_severity_with_the_line_and_the_months_cost(
+def test_data_access_code_and_cost_are_reported_in_order_of_severity(
     plan: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     base = plan.parent.parent / "base"
@@ -161,7 +161,7 @@ def test_the_archives_of_two_stacks_are_found_beside_them(
     assert "Compares two synthesized stacks without credentials" in out
 
 
-def test_an_image_is_told_by_the_source_that_its_tag_comes_from(
+def test_an_image_is_reported_by_the_source_that_its_tag_comes_from(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def service(tag: str) -> dict[str, Any]:
@@ -175,10 +175,10 @@ def test_an_image_is_told_by_the_source_that_its_tag_comes_from(
         change("google_storage_bucket_object.copier", uploaded(old), uploaded(new), "create", "delete"),
         change("google_cloud_run_v2_service.s", service("0123456789abcdef"), service("fedcba9876543210")),
     ]
-    path.write_text(json.dumps(document(*changes)))
+    path.write_text(json.dumps(plan_document(*changes)))
     assert main([str(path), "--base-files", str(tmp_path / "base"), "--format", "terminal"]) == 0
-    told = " ".join(capfd.readouterr().out.split())
-    assert "built from object google_storage_bucket_object.copier; changes: main.py (+1 −1)" in told
+    sentence = " ".join(capfd.readouterr().out.split())
+    assert "built from object google_storage_bucket_object.copier; changes: main.py (+1 −1)" in sentence
 
 
 def test_an_old_archive_that_is_not_the_deployed_one_is_not_compared(
@@ -204,12 +204,12 @@ def test_names_of_constructs_come_from_the_stack_beside_the_plan(
     assert "table `warehouse/stations`" in capfd.readouterr().out
 
 
-def test_code_that_runs_for_the_first_time_is_told(plan: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_code_that_runs_for_the_first_time_is_reported(plan: Path, capfd: pytest.CaptureFixture[str]) -> None:
     made = [
         change("google_storage_bucket_object.o", None, uploaded("new/code-2222.zip")),
         change("google_cloudfunctions2_function.f", None, built("new/code-2222.zip")),
     ]
-    plan.write_text(json.dumps(document(*made)))
+    plan.write_text(json.dumps(plan_document(*made)))
     assert main([str(plan)]) == 0
-    told = "new code goes live for the first time, from object `google_storage_bucket_object.o`: 2 files"
-    assert told in capfd.readouterr().out
+    sentence = "new code goes live for the first time, from object `google_storage_bucket_object.o`: 2 files"
+    assert sentence in capfd.readouterr().out

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.delivery.workflows import run_check
-from tests.review.conftest import change, document
+from tests.review.conftest import change, plan_document
 
 pytestmark = pytest.mark.local
 
@@ -21,11 +21,13 @@ ROOT = Path(__file__).parents[2]
 REVIEW = ROOT / "review"
 UV = Path(sys.executable).with_name("uv")
 TIMEOUT_S = 120
-LOSS = document(
+LOSS = plan_document(
     change("google_storage_bucket.b", {"name": "b", "location": "EU", "force_destroy": True}, None)
 )
 NIGHTLY = {"name": "n", "schedule": "0 3 * * *", "pubsub_target": [{"topic_name": "t", "data": "e30="}]}
-SCHEDULED = document(change("google_cloud_scheduler_job.n", NIGHTLY, NIGHTLY | {"schedule": "* * * * *"}))
+SCHEDULED = plan_document(
+    change("google_cloud_scheduler_job.n", NIGHTLY, NIGHTLY | {"schedule": "* * * * *"})
+)
 
 
 def run(*words: str | Path, cwd: Path = Path("/"), **variables: str) -> subprocess.CompletedProcess[str]:

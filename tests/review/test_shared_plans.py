@@ -13,8 +13,8 @@ from review.cost.price_book import load_price_book
 from review.plan.reading import read_plan
 from review.types.registry import create_context
 from tests.conftest import PLANS
-from tests.review.access.test_exposure import access
-from tests.review.stacks.test_configuration import reviewed
+from tests.review.access.test_exposure import answer_about_access
+from tests.review.stacks.test_configuration import review_stacks
 
 pytestmark = pytest.mark.unit
 
@@ -60,7 +60,7 @@ def test_no_shared_case_of_access_is_answered_with_nobody() -> None:
         found = review_of_file(file)
         expected = ACCESS_CASES.get(file.stem, WIDENED)
         if expected is None:
-            assert access(found).startswith("not known"), file.stem
+            assert answer_about_access(found).startswith("not known"), file.stem
         else:
             assert found.severity.words == expected, (file.stem, found.severity.words)
 
@@ -81,7 +81,7 @@ SHARED_CASES = {
 }
 
 
-def test_the_shared_cases_of_data_are_told() -> None:
+def test_the_shared_cases_of_data_are_reported() -> None:
     for name, severity in SHARED_CASES.items():
         assert review_of_file(PLANS / f"{name}.json").severity.words == severity, name
     for file in PLANS.glob("E2-delete-*.json"):
@@ -102,6 +102,6 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("case", EXPECTED)
-def test_a_shared_pair_of_stacks_is_told(case: str) -> None:
+def test_a_shared_pair_of_stacks_is_reported(case: str) -> None:
     sides = [json.loads((PLANS / case / f"{side}.tf.json").read_text()) for side in ("base", "head")]
-    assert reviewed(*sides).severity.words == EXPECTED[case]
+    assert review_stacks(*sides).severity.words == EXPECTED[case]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from review.report.answers import answer_questions
-from tests.review.conftest import change, reviewed, told
+from tests.review.conftest import change, review_changes, summarize_findings
 
 pytestmark = pytest.mark.unit
 
@@ -40,23 +40,23 @@ OPENED: dict[str, tuple[str, Values, Values]] = {
 
 
 @pytest.mark.parametrize("case", OPENED)
-def test_what_is_opened_widens(case: str) -> None:
+def test_a_change_that_opens_widens_access(case: str) -> None:
     type_, old, new = OPENED[case]
-    assert reviewed(change(f"{type_}.x", old, new)).severity.words == "access widened"
+    assert review_changes(change(f"{type_}.x", old, new)).severity.words == "access widened"
 
 
 def test_an_internal_load_balancer_opens_nothing() -> None:
     made = change(
         "google_compute_forwarding_rule.x", None, {"name": "f", "load_balancing_scheme": "INTERNAL"}
     )
-    assert "access widened" not in [severity for severity, _ in told(made)]
+    assert "access widened" not in [severity for severity, _ in summarize_findings(made)]
 
 
 def test_database_flags_are_not_evaluated() -> None:
     old, new = (
         {"name": "d", "settings": [{"database_flags": flags}]} for flags in ([], [{"name": "local_infile"}])
     )
-    review = reviewed(change("google_sql_database_instance.x", old, new))
+    review = review_changes(change("google_sql_database_instance.x", old, new))
     found = {each.question: each for each in answer_questions(review)}
     assert found["Who gains access?"].unexamined == ("google_sql_database_instance.settings.database_flags",)
 
@@ -101,9 +101,12 @@ def test_database_flags_are_not_evaluated() -> None:
         ),
     ],
 )
-def test_what_stops_is_told(type_: str, old: Values, new: Values, severity: str, sentence: str) -> None:
+def test_interruptions_are_reported(
+    type_: str, old: Values, new: Values, severity: str, sentence: str
+) -> None:
     assert any(
-        found == severity and sentence in words for found, words in told(change(f"{type_}.x", old, new))
+        found == severity and sentence in words
+        for found, words in summarize_findings(change(f"{type_}.x", old, new))
     )
 
 
@@ -112,4 +115,4 @@ def test_a_block_is_not_reported_again_where_its_argument_was() -> None:
         {"ip_filter": [{"mode": "Enabled", "public_network_source": [{"allowed_ip_cidr_ranges": [each]}]}]}
         for each in ("192.0.2.1/32", "0.0.0.0/0")
     )
-    assert len(told(change("google_storage_bucket.x", old, new))) == 1
+    assert len(summarize_findings(change("google_storage_bucket.x", old, new))) == 1

@@ -9,7 +9,7 @@ from review.access.exposure import TABLE, list_unexamined_access
 from review.assessment.review import Review
 from review.findings.finding import Severity
 from review.report.document import lay_out_review
-from tests.review.conftest import change, context, reviewed, told
+from tests.review.conftest import change, create_context_of, review_changes, summarize_findings
 
 pytestmark = pytest.mark.unit
 
@@ -53,7 +53,7 @@ ARGUMENTS: list[tuple[str, str, Any, Any, str]] = [
 
 @pytest.mark.parametrize(("type_", "path", "old", "new", "expected"), ARGUMENTS)
 def test_an_argument_widens_or_narrows(type_: str, path: str, old: Any, new: Any, expected: str) -> None:
-    found = told(change(f"{type_}.x", nested(path, old), nested(path, new)))
+    found = summarize_findings(change(f"{type_}.x", nested(path, old), nested(path, new)))
     assert found[0][0] == expected, found
 
 
@@ -72,12 +72,14 @@ def clusters(*ranges: str) -> dict[str, Any]:
     ],
 )
 def test_the_networks_of_a_control_plane_are_a_set(old: Any, new: Any, expected: str) -> None:
-    found = told(change("google_container_cluster.x", {"name": "c", **old}, {"name": "c", **new}))
+    found = summarize_findings(
+        change("google_container_cluster.x", {"name": "c", **old}, {"name": "c", **new})
+    )
     assert found[0][0] == expected, found
 
 
 @pytest.mark.parametrize(
-    ("type_", "values", "made", "gone"),
+    ("type_", "values", "created", "removed"),
     [
         ("google_iam_deny_policy", {"name": "d"}, NARROWED, WIDENED),
         ("google_access_context_manager_service_perimeter", {"name": "p"}, NARROWED, WIDENED),
@@ -89,15 +91,15 @@ def test_the_networks_of_a_control_plane_are_a_set(old: Any, new: Any, expected:
         ("google_resource_manager_lien", {"parent": "projects/1"}, "note", CARE),
     ],
 )
-def test_what_restricts_opens_by_its_end_and_what_grants_by_its_beginning(
-    type_: str, values: dict[str, Any], made: str, gone: str
+def test_deleting_a_restriction_and_creating_a_grant_widen_access(
+    type_: str, values: dict[str, Any], created: str, removed: str
 ) -> None:
-    assert told(change(f"{type_}.x", None, values))[0][0] == made
-    severities = [severity for severity, _ in told(change(f"{type_}.x", values, None))]
-    assert (WIDENED in severities) is (gone == WIDENED), severities
+    assert summarize_findings(change(f"{type_}.x", None, values))[0][0] == created
+    severities = [severity for severity, _ in summarize_findings(change(f"{type_}.x", values, None))]
+    assert (WIDENED in severities) is (removed == WIDENED), severities
 
 
-def access(review: Review) -> str:
+def answer_about_access(review: Review) -> str:
     return dict(lay_out_review(review).answers)["Who gains access?"]
 
 
@@ -109,15 +111,15 @@ def access(review: Review) -> str:
         ("google_gke_backup_restore_channel", {"id": "x"}, {"id": "x", "members": ["a"]}),
     ],
 )
-def test_what_was_not_examined_is_never_nobody(type_: str, old: Any, new: Any) -> None:
-    answer = access(reviewed(change(f"{type_}.x", old, new)))
+def test_unexamined_access_is_never_answered_with_nobody(type_: str, old: Any, new: Any) -> None:
+    answer = answer_about_access(review_changes(change(f"{type_}.x", old, new)))
     assert answer.startswith("not known; not examined for access:")
     assert type_ in answer
 
 
-def test_what_gives_nobody_access_is_examined() -> None:
+def test_a_type_that_gives_nobody_access_is_examined() -> None:
     for type_ in ("random_id", "null_resource", "google_pubsub_topic", "google_storage_bucket_object"):
-        (one,) = context(change(f"{type_}.x", None, {"name": "x"})).plan.changes
+        (one,) = create_context_of(change(f"{type_}.x", None, {"name": "x"})).plan.changes
         assert list_unexamined_access(one) == ()
 
 
@@ -127,7 +129,7 @@ def test_every_sentence_of_the_table_can_be_filled() -> None:
         for type_ in table[section]:
             name = type_.replace("*", "x")
             for old, new in ((None, {"name": "a"}), ({"name": "a"}, None), ({"x": "a"}, {"x": "b"})):
-                for _, sentence in told(change(f"{name}.x", old, new)):
+                for _, sentence in summarize_findings(change(f"{name}.x", old, new)):
                     assert "{" not in sentence.replace("{}", ""), (type_, sentence)
 
 
@@ -143,19 +145,19 @@ def values_of(rule: str) -> tuple[Any, Any]:
     return (["a"], []) if rule == "limits" else (["a"], ["a", "b"])
 
 
-def test_every_argument_of_the_table_widens_when_it_opens_and_is_never_nobody() -> None:
+def test_every_argument_of_the_table_widens_access_with_its_open_value() -> None:
     table = json.loads(TABLE.read_text("utf-8"))["arguments"]
     for type_, rules in table.items():
         for path, rule in rules.items():
             old, new = (nested(path, each) for each in values_of(rule))
-            found = reviewed(change(f"{type_}.x", old, new))
+            found = review_changes(change(f"{type_}.x", old, new))
             assert found.severity >= Severity.WIDENED, (type_, path, rule)
-            assert not access(found).startswith("nobody"), (type_, path)
+            assert not answer_about_access(found).startswith("nobody"), (type_, path)
 
 
-def test_another_identity_of_what_no_renderer_knows_widens() -> None:
+def test_a_changed_identity_of_a_type_without_a_renderer_widens_access() -> None:
     old, new = ({"name": "w", "service_account": f"{each}@p.iam.gserviceaccount.com"} for each in "ab")
-    found = told(change("google_workflows_workflow.w", old, new))
+    found = summarize_findings(change("google_workflows_workflow.w", old, new))
     assert found[0][0] == WIDENED
     assert "runs as b@p.iam.gserviceaccount.com instead of a@p" in found[0][1]
 
@@ -168,13 +170,13 @@ EDITOR = "roles/bigquery.dataEditor"
 A, B = "serviceAccount:a@p.iam.gserviceaccount.com", "serviceAccount:b@p.iam.gserviceaccount.com"
 
 
-def test_an_authoritative_binding_names_who_of_the_plan_loses() -> None:
+def test_an_authoritative_binding_names_the_members_of_the_plan_that_lose_the_role() -> None:
     held = [
         change(f"google_project_iam_member.{name}", values, values)
         for name, values in (("a", member(EDITOR, A, project="p")), ("b", member(EDITOR, B, project="p")))
     ]
     binding = {"project": "p", "role": EDITOR, "members": [A]}
-    found = reviewed(*held, change("google_project_iam_binding.x", None, binding)).findings
+    found = review_changes(*held, change("google_project_iam_binding.x", None, binding)).findings
     (ending,) = [each for each in found if "authoritative" in each.sentence]
     assert ending.severity.words == STOPS
     assert ending.undo == "no"
@@ -182,9 +184,9 @@ def test_an_authoritative_binding_names_who_of_the_plan_loses() -> None:
     assert "a@p.iam" not in ending.sentence
 
 
-def test_a_projects_policy_that_is_deleted_locks_everybody_out() -> None:
+def test_deleting_a_projects_policy_takes_access_from_everyone() -> None:
     policy = {"project": "p", "policy_data": json.dumps({"bindings": [{"role": EDITOR, "members": [A]}]})}
-    found = told(change("google_project_iam_policy.x", policy, None))
+    found = summarize_findings(change("google_project_iam_policy.x", policy, None))
     assert (
         STOPS,
         "the entire policy of project p is deleted: everyone loses access, owners "
@@ -192,11 +194,14 @@ def test_a_projects_policy_that_is_deleted_locks_everybody_out() -> None:
     ) in found
 
 
-def test_a_binding_for_another_role_ends_both() -> None:
+def test_a_binding_moved_to_another_role_takes_away_both_roles() -> None:
     old = {"project": "p", "role": EDITOR, "members": [A]}
     new = {**old, "role": "roles/bigquery.dataViewer"}
     found = [
-        sentence for _, sentence in told(change("google_project_iam_binding.x", old, new, "delete", "create"))
+        sentence
+        for _, sentence in summarize_findings(
+            change("google_project_iam_binding.x", old, new, "delete", "create")
+        )
     ]
     assert any("before: read, change and delete the data" in each for each in found)
     assert any("every other member with roles/bigquery.dataViewer" in each for each in found)
@@ -205,17 +210,19 @@ def test_a_binding_for_another_role_ends_both() -> None:
 def test_a_workload_that_loses_its_only_grant_is_interrupted() -> None:
     run = {"name": "r", "template": [{"service_account": "a@p.iam.gserviceaccount.com"}]}
     service = change("google_cloud_run_v2_service.r", run, run)
-    gone = change("google_bigquery_dataset_iam_member.m", member(EDITOR, A, dataset_id="d"), None)
-    assert told(service, gone)[0][0] == STOPS
+    removed = change("google_bigquery_dataset_iam_member.m", member(EDITOR, A, dataset_id="d"), None)
+    assert summarize_findings(service, removed)[0][0] == STOPS
     other = member(EDITOR, A, dataset_id="e")
     kept = change("google_bigquery_dataset_iam_member.k", other, other)
-    assert told(service, gone, kept)[0][0] == NARROWED
+    assert summarize_findings(service, removed, kept)[0][0] == NARROWED
 
 
 @pytest.mark.parametrize(
     ("role", "expected"), [("roles/storage.objectViewer", NARROWED), ("roles/storage.admin", WIDENED)]
 )
 def test_a_role_that_moves_from_the_project_to_a_bucket_narrows(role: str, expected: str) -> None:
-    gone = change("google_project_iam_member.m", member("roles/storage.objectViewer", A, project="p"), None)
-    come = change("google_storage_bucket_iam_member.m", None, member(role, A, bucket="b"))
-    assert told(gone, come)[0][0] == expected
+    removed = change(
+        "google_project_iam_member.m", member("roles/storage.objectViewer", A, project="p"), None
+    )
+    added = change("google_storage_bucket_iam_member.m", None, member(role, A, bucket="b"))
+    assert summarize_findings(removed, added)[0][0] == expected

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from review.report.answers import answer_questions
-from tests.review.conftest import change, reviewed, told
+from tests.review.conftest import change, review_changes, summarize_findings
 
 pytestmark = pytest.mark.unit
 
@@ -20,16 +20,16 @@ def part(kind: str, policy: str, **values: Any) -> dict[str, Any]:
 
 
 def test_a_policy_deleted_without_its_rules_says_what_opens_and_closes() -> None:
-    assert told(DELETED)[0] == (
+    assert summarize_findings(DELETED)[0] == (
         "access widened",
         f"firewall policy edge is deleted, and its rules no longer apply: {EFFECT}; its rules are not in this plan, so "
         "which connections change is not known",
     )
 
 
-def test_the_answer_about_access_says_it_too() -> None:
+def test_the_answer_about_access_has_the_effect_of_the_deletion() -> None:
     access = next(
-        each for each in answer_questions(reviewed(DELETED)) if each.question == "Who gains access?"
+        each for each in answer_questions(review_changes(DELETED)) if each.question == "Who gains access?"
     )
     assert EFFECT in access.text
 
@@ -38,10 +38,12 @@ def test_the_answer_about_access_says_it_too() -> None:
 def test_rules_and_networks_of_the_plan_are_named(policy: str) -> None:
     rule = part("rule", policy, priority=1000, action="deny")
     association = part("association", policy, attachment_target="projects/p/global/networks/main")
-    [sentence] = [sentence for _, sentence in told(DELETED, rule, association) if EFFECT in sentence]
+    [sentence] = [
+        sentence for _, sentence in summarize_findings(DELETED, rule, association) if EFFECT in sentence
+    ]
     assert "no longer apply for main: " in sentence
     assert f"the plan has 1 rule of it ({POLICY}_rule.x); whether it has others is not known" in sentence
 
 
 def test_rules_of_another_policy_are_not_named() -> None:
-    assert "its rules are not in this plan" in told(DELETED, part("rule", "another"))[0][1]
+    assert "its rules are not in this plan" in summarize_findings(DELETED, part("rule", "another"))[0][1]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.review.conftest import change, told
+from tests.review.conftest import change, summarize_findings
 
 pytestmark = pytest.mark.unit
 
@@ -339,8 +339,8 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
 @pytest.mark.parametrize(
     ("changes", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
-def test_a_grant_is_told_in_words(changes: list[dict[str, Any]], expected: list[tuple[str, str]]) -> None:
-    assert told(*changes) == expected
+def test_a_grant_is_described(changes: list[dict[str, Any]], expected: list[tuple[str, str]]) -> None:
+    assert summarize_findings(*changes) == expected
 
 
 def test_public_comes_first_then_basic_roles_domains_groups_and_narrowing_last() -> None:
@@ -352,7 +352,7 @@ def test_public_comes_first_then_basic_roles_domains_groups_and_narrowing_last()
         change(f"{BUCKET}.e", None, member("roles/storage.objectViewer", "allUsers")),
         change(f"{BUCKET}.f", None, member("roles/storage.objectViewer")),
     ]
-    starts = [sentence.split(" can ")[0] for _, sentence in told(*order)]
+    starts = [sentence.split(" can ")[0] for _, sentence in summarize_findings(*order)]
     assert starts == [
         "anyone on the internet",
         "service account c@p.iam.gserviceaccount.com",
@@ -384,15 +384,15 @@ def test_an_unknown_member_is_named_by_the_account_that_is_made_with_it() -> Non
         {"bucket": "data", "role": "roles/storage.objectViewer"},
         unknown={"member": True},
     )
-    assert told(granted, configuration=configuration)[0][1].startswith(
+    assert summarize_findings(granted, configuration=configuration)[0][1].startswith(
         "service account google_service_account.new can now read"
     )
 
 
-def test_a_custom_role_of_the_same_plan_is_told_by_its_permissions() -> None:
+def test_a_custom_role_of_the_same_plan_is_reported_by_its_permissions() -> None:
     role = {"role_id": "own", "permissions": ["a.b.get", "a.b.list"]}
     granted = {"project": "p", "role": "projects/p/roles/own", "member": SA}
-    found = told(
+    found = summarize_findings(
         change("google_project_iam_custom_role.r", role, role),
         change("google_project_iam_member.m", None, granted),
     )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from review.findings.text import plural, strip_markup
 from review.report.document import Document, lay_out_review
-from tests.review.conftest import change, reviewed
+from tests.review.conftest import change, review_changes
 
 pytestmark = pytest.mark.unit
 
@@ -18,7 +18,7 @@ def table(name: str, dataset: str = "d") -> dict[str, Any]:
 
 
 def laid_out(*changes: dict[str, Any]) -> Document:
-    return lay_out_review(reviewed(*changes))
+    return lay_out_review(review_changes(*changes))
 
 
 def rows(document: Document) -> list[tuple[str, str, str]]:
@@ -27,7 +27,7 @@ def rows(document: Document) -> list[tuple[str, str, str]]:
     ]
 
 
-def test_tables_of_one_dataset_that_go_are_one_row() -> None:
+def test_deleted_tables_of_one_dataset_are_one_row() -> None:
     found = laid_out(
         *(change(f"google_bigquery_table.t{each}", table(f"t{each}"), None) for each in range(12))
     )
@@ -50,7 +50,7 @@ def test_every_one_of_a_large_group_is_in_its_fold() -> None:
     assert strip_markup(found.rows[0].sentence).endswith("and 28 more")
 
 
-def test_other_datasets_and_other_fates_stay_apart() -> None:
+def test_tables_of_other_datasets_or_with_other_changes_are_not_grouped() -> None:
     changes = [
         *(change(f"google_bigquery_table.a{each}", table(f"a{each}"), None) for each in range(4)),
         *(change(f"google_bigquery_table.b{each}", table(f"b{each}", "e"), None) for each in range(5)),
@@ -75,26 +75,26 @@ def test_grants_to_several_are_not_hidden_in_one_row() -> None:
             for each, member in enumerate(members)
         )
     )
-    told = " ".join(sentence for _, _, sentence in rows(found))
-    assert all(member.removeprefix("user:") in told for member in members)
+    summary = " ".join(sentence for _, _, sentence in rows(found))
+    assert all(member.removeprefix("user:") in summary for member in members)
 
 
 @given(st.integers(1, 30), st.integers(0, 5))
-def test_a_row_for_each_or_a_name_for_each(tables: int, buckets: int) -> None:
+def test_findings_are_one_row_each_or_one_group(tables: int, buckets: int) -> None:
     changes = [change(f"google_bigquery_table.t{each}", table(f"t{each}"), None) for each in range(tables)]
     changes += [
         change(f"google_storage_bucket.c{each}", {"name": f"c{each}"}, None) for each in range(buckets)
     ]
     found = laid_out(*changes)
-    told = " ".join(
+    summary = " ".join(
         [f"{where} {sentence}" for _, where, sentence in rows(found)]
         + [strip_markup(line) for fold in found.folds for line in fold.lines]
     )
     for each in changes:
-        assert each["address"] in told
+        assert each["address"] in summary
 
 
-def test_a_clause_is_said_once_of_all_members() -> None:
+def test_a_clause_common_to_all_members_is_written_once() -> None:
     members = [f"user:u{each}@example.org" for each in range(6)]
     found = laid_out(
         change(
@@ -114,7 +114,7 @@ def test_an_import_that_changes_is_one_row() -> None:
         "google_pubsub_topic.t", {"name": "t", "labels": {"a": "1"}}, {"name": "t", "labels": {"a": "2"}},
         importing={"id": "projects/p/topics/t"},
     )  # fmt: skip
-    found = reviewed(topic).findings
+    found = review_changes(topic).findings
     assert len(found) == 1
     assert strip_markup(found[0].sentence) == (
         "is updated in place: labels.a: 1 → 2; it is imported by this plan (projects/p/topics/t)"
@@ -123,12 +123,12 @@ def test_an_import_that_changes_is_one_row() -> None:
 
 
 @pytest.mark.parametrize("action", ["update", "no-op"])
-def test_an_output_that_is_no_longer_sensitive_is_a_disclosure(action: str) -> None:
+def test_an_output_that_is_no_longer_sensitive_widens_access(action: str) -> None:
     output = {
         "actions": [action], "before": "hunter22", "after": "hunter22",
         "before_sensitive": True, "after_sensitive": False,
     }  # fmt: skip
-    found = reviewed(output_changes={"password": output})
+    found = review_changes(output_changes={"password": output})
     assert [(each.severity.words, strip_markup(each.where)) for each in found.findings] == [
         ("access widened", "output password")
     ]

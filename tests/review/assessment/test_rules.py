@@ -14,7 +14,7 @@ from review.errors import PlanError
 from review.findings.finding import Finding, Kind, Severity
 from review.report.annotations import find_source_lines, format_annotations
 from review.types import registry
-from tests.review.conftest import change, document
+from tests.review.conftest import change, plan_document
 
 pytestmark = pytest.mark.unit
 
@@ -84,17 +84,17 @@ def test_an_ignored_finding_says_why_and_until_when_and_an_expired_rule_is_noted
         (b'[[rule]]\naction = "warn"\nreason = "r"\nadress = "x"', "unknown key 'adress'"),
     ],
 )
-def test_a_rule_that_makes_no_sense_is_refused(content: bytes, message: str) -> None:
+def test_an_invalid_rule_is_refused(content: bytes, message: str) -> None:
     with pytest.raises(PlanError, match=message):
         read_rules(content, "rules.toml")
 
 
-def stack(**notes: Any) -> dict[str, Any]:
+def build_stack(**notes: Any) -> dict[str, Any]:
     return {"resource": {"google_bigquery_table": {"t": {"//": notes, "table_id": "t"}}}}
 
 
 def test_a_stack_holds_rules_for_its_own_resource_only() -> None:
-    (found,) = read_stack_rules(stack(review={**IGNORE, "type": "*", "address": "*"}))
+    (found,) = read_stack_rules(build_stack(review={**IGNORE, "type": "*", "address": "*"}))
     assert found.matches(Finding(Kind.DATA, Severity.LOSS, "t", "s", address="google_bigquery_table.t"))
     assert not found.matches(GRANT)
 
@@ -115,10 +115,10 @@ def test_a_stack_holds_rules_for_its_own_resource_only() -> None:
         ({"source": "../../etc/x.py:1"}, None),
     ],
 )
-def test_a_finding_is_annotated_where_the_stack_tells_its_line(
+def test_a_finding_is_annotated_if_the_stack_has_its_source_line(
     notes: Any, expected: tuple[str, int] | None
 ) -> None:
-    found = find_source_lines(stack(**notes))
+    found = find_source_lines(build_stack(**notes))
     assert found.get("google_bigquery_table.t") == expected
     finding = Finding(
         Kind.DATA, Severity.LOSS, "table t", "100% is\ndeleted", address="google_bigquery_table.t"
@@ -137,11 +137,11 @@ TABLE = {"dataset_id": "d", "table_id": "t", "schema": "[]"}
 @pytest.fixture
 def plan(tmp_path: Path) -> str:
     file = tmp_path / "plan.json"
-    file.write_text(json.dumps(document(change("google_bigquery_table.t", TABLE, None))))
+    file.write_text(json.dumps(plan_document(change("google_bigquery_table.t", TABLE, None))))
     return str(file)
 
 
-def test_rules_decide_what_the_gate_asks_for(
+def test_rules_change_what_the_gate_requires(
     plan: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     rules = tmp_path / "rules.toml"
@@ -155,11 +155,11 @@ def test_rules_decide_what_the_gate_asks_for(
     assert main([plan, "--rules", str(rules)]) == 1
 
 
-def test_rules_of_a_stack_count_only_where_that_is_asked_for(
+def test_rules_of_a_stack_apply_only_with_their_option(
     plan: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "cdk.tf.json"
-    file.write_text(json.dumps(stack(review={**IGNORE, "expires": "2999-01-01"})))
+    file.write_text(json.dumps(build_stack(review={**IGNORE, "expires": "2999-01-01"})))
     assert main([plan, "--gate", "--stack", str(file)]) == 2
     assert main([plan, "--gate", "--stack", str(file), "--stack-rules"]) == 0
     assert "ignored until 2999-01-01" in capfd.readouterr().out
@@ -169,7 +169,7 @@ def test_annotations_go_to_standard_error(
     plan: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "cdk.tf.json"
-    file.write_text(json.dumps(stack(source="cdk/tables.py:12")))
+    file.write_text(json.dumps(build_stack(source="cdk/tables.py:12")))
     main([plan, "--stack", str(file), "--annotations"])
     assert "::error file=cdk/tables.py,line=12" in capfd.readouterr().err
 
@@ -195,7 +195,7 @@ def findings(change, context):
 
 
 @pytest.mark.usefixtures("registered")
-def test_a_teams_own_renderer_takes_the_place_of_ours(
+def test_a_users_renderer_replaces_the_built_in_one(
     plan: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "types"
@@ -215,7 +215,7 @@ def test_a_teams_own_renderer_takes_the_place_of_ours(
         ("import nothing_of_this_name", "cannot be imported"),
     ],
 )
-def test_a_folder_of_types_that_makes_no_sense_is_refused(
+def test_an_invalid_folder_of_types_is_refused(
     plan: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], content: str | None, message: str
 ) -> None:
     folder = tmp_path / "types"

@@ -28,7 +28,7 @@ def zipped(files: Files, method: int = zipfile.ZIP_DEFLATED) -> bytes:
     return buffer.getvalue()
 
 
-def told(old: Files, new: Files) -> str:
+def summarize_changes(old: Files, new: Files) -> str:
     return strip_markup(
         compare_archives(
             read_artifact("a.zip", zipped(old)), read_artifact("b.zip", zipped(new)), str
@@ -66,8 +66,8 @@ CASES: list[tuple[str, Files, Files, str]] = [
 @pytest.mark.parametrize(
     ("old", "new", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
-def test_what_differs_between_two_archives_is_told(old: Files, new: Files, expected: str) -> None:
-    assert told(old, new) == expected
+def test_what_differs_between_two_archives_is_reported(old: Files, new: Files, expected: str) -> None:
+    assert summarize_changes(old, new) == expected
 
 
 def test_the_line_that_changes_is_shown_with_its_surroundings() -> None:
@@ -113,7 +113,7 @@ def test_a_secret_in_code_is_masked_before_it_is_cut_into_lines() -> None:
     # An archive's bytes hold the time at which it was made: every worker would have names of its own.
     ids=["end cut off", "beginning only", "damaged list", "a list of two thousand million"],
 )
-def test_a_damaged_archive_is_said_to_be_one(content: bytes, problem: str) -> None:
+def test_a_damaged_archive_is_reported_as_damaged(content: bytes, problem: str) -> None:
     found = read_artifact("a.zip", content)
     assert problem in found.problem
     assert "cannot be read" in compare_archives(found, read_artifact("b", zipped({})), str).summary
@@ -131,14 +131,14 @@ def test_a_zip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
         assert found.files["b.py"].content == b"1"
 
 
-def test_what_is_unpacked_of_one_archive_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_unpacked_size_of_an_archive_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "MOST_READ", 50)
     found = read_artifact("a.zip", zipped({f"{index}.py": "x" * 20 for index in range(10)}))
     assert sum(len(each.content or b"") for each in found.files.values()) <= 50
     assert len(found.files) == 10
 
 
-def test_a_name_that_is_in_an_archive_twice_is_told() -> None:
+def test_a_name_that_is_in_an_archive_twice_is_reported() -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("a.py", "harmless")
@@ -186,7 +186,7 @@ TEXTS = st.dictionaries(
 
 
 @given(TEXTS, TEXTS)
-def test_exactly_the_files_that_differ_are_told(old: dict[str, str], new: dict[str, str]) -> None:
+def test_exactly_the_files_that_differ_are_reported(old: dict[str, str], new: dict[str, str]) -> None:
     found = compare_archives(read_artifact("a", zipped(old)), read_artifact("b", zipped(new)), str)
     differing = {name for name in {*old, *new} if old.get(name) != new.get(name)}
     assert {each.name for each in found.files} == differing

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from review.findings.text import strip_markup
-from tests.review.conftest import change, reviewed, told
+from tests.review.conftest import change, review_changes, summarize_findings
 
 pytestmark = pytest.mark.unit
 
@@ -75,37 +75,39 @@ def test_code_in_an_argument_goes_live(
 ) -> None:
     assert any(
         severity == "code" and words in sentence
-        for severity, sentence in told(change(f"{type_}.x", old, new))
+        for severity, sentence in summarize_findings(change(f"{type_}.x", old, new))
     )
-    created = told(change(f"{type_}.x", None, new))
+    created = summarize_findings(change(f"{type_}.x", None, new))
     assert any(severity == "code" and "goes live" in sentence for severity, sentence in created)
 
 
 def test_long_code_is_shown_as_a_diff() -> None:
     old, new = ({"metadata_startup_script": text} for text in (SCRIPT, SCRIPT.replace("two", "three")))
     (found,) = [
-        each for each in reviewed(change("google_compute_instance.x", old, new)).findings if each.details
+        each
+        for each in review_changes(change("google_compute_instance.x", old, new)).findings
+        if each.details
     ]
     assert found.details[0].language == "diff"
     assert "+echo three" in found.details[0].lines
 
 
-def test_a_job_that_runs_once_cannot_be_taken_back() -> None:
+def test_a_job_that_runs_once_cannot_be_reverted() -> None:
     job = nested("pyspark_config.main_python_file_uri", "gs://b/a.py")
     found = [
         each
-        for each in reviewed(change("google_dataproc_job.x", None, job)).findings
+        for each in review_changes(change("google_dataproc_job.x", None, job)).findings
         if each.kind.value == "code"
     ]
     assert [each.undo for each in found] == ["no"]
     assert "runs once" in strip_markup(found[0].sentence)
 
 
-def test_a_new_service_tells_its_image() -> None:
+def test_a_new_service_reports_its_image() -> None:
     service = nested("template.containers.image", "europe-docker.pkg.dev/p/r/api:1")
     assert any(
         "api:1" in each
-        for severity, each in told(change("google_cloud_run_v2_service.x", None, service))
+        for severity, each in summarize_findings(change("google_cloud_run_v2_service.x", None, service))
         if severity == "code"
     )
 
@@ -131,6 +133,6 @@ def configured(when: str = "") -> dict[str, Any]:
         (None, {"id": "a"}, "destroy", ""),
     ],
 )
-def test_a_plan_tells_the_commands_that_its_apply_runs(old: Any, new: Any, when: str, expected: str) -> None:
-    found = told(change("null_resource.x", old, new), configuration=configured(when))
+def test_the_commands_that_an_apply_runs_are_reported(old: Any, new: Any, when: str, expected: str) -> None:
+    found = summarize_findings(change("null_resource.x", old, new), configuration=configured(when))
     assert any(expected in sentence for _, sentence in found if "provisioner" in sentence) is bool(expected)

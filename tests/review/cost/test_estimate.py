@@ -12,7 +12,7 @@ from review.cost.estimate import Cost, estimate_cost
 from review.cost.price_book import load_price_book
 from review.errors import ReviewError
 from review.findings.text import strip_markup
-from tests.review.conftest import change, context, reviewed
+from tests.review.conftest import change, create_context_of, review_changes
 
 pytestmark = pytest.mark.unit
 
@@ -131,7 +131,7 @@ def system(**changed: Any) -> list[dict[str, Any]]:
 
 
 def counted(*changes: dict[str, Any], **more: Any) -> Cost:
-    found = estimate_cost(context(*changes, **more), BOOK)
+    found = estimate_cost(create_context_of(*changes, **more), BOOK)
     assert found is not None
     return found
 
@@ -148,9 +148,9 @@ def test_a_month_is_counted_from_the_schedules_on() -> None:
     }
     assert found.same
     assert found.headline == "about $0.86 a month, before and after"
-    told = {strip_markup(line.what): strip_markup(line.basis) for line in found.after}
-    assert told[f"batch {TEMPLATE}"] == "122 Dataproc minutes: 30 runs of 4 minutes on 1 × e2-standard-4"
-    assert told[f"bucket {BUCKET}"] == "7 days of 25 KiB per call, 0.24 GiB"
+    parts = {strip_markup(line.what): strip_markup(line.basis) for line in found.after}
+    assert parts[f"batch {TEMPLATE}"] == "122 Dataproc minutes: 30 runs of 4 minutes on 1 × e2-standard-4"
+    assert parts[f"bucket {BUCKET}"] == "7 days of 25 KiB per call, 0.24 GiB"
 
 
 def test_a_batch_twice_a_day_costs_twice() -> None:
@@ -169,7 +169,7 @@ def test_a_paused_schedule_calls_nothing() -> None:
     assert after(counted(*system(**{JOB: {"paused": True}}))) == {f"batch {TEMPLATE}": 0.39}
 
 
-def test_references_lead_where_values_are_not_known_yet() -> None:
+def test_references_replace_values_that_are_not_known_yet() -> None:
     configuration = {
         "root_module": {
             "resources": [
@@ -237,14 +237,14 @@ MACHINES: dict[str, tuple[dict[str, Any], float]] = {
 
 
 @pytest.mark.parametrize("type_", MACHINES)
-def test_what_is_always_there_is_paid_for_by_the_hour(type_: str) -> None:
+def test_resources_that_always_run_are_counted_by_the_hour(type_: str) -> None:
     values, month = MACHINES[type_]
     found = counted(change(f"{type_}.x", None, values))
     assert found.totals[0] == 0
     assert found.totals[1] == pytest.approx(month, abs=0.02)
 
 
-def test_what_cannot_be_counted_is_said() -> None:
+def test_resources_that_cannot_be_counted_are_listed() -> None:
     found = counted(
         change("google_compute_instance.x", None, {"machine_type": "x9-mega-1"}),
         change("google_spanner_instance.y", None, {"name": "y"}),
@@ -258,7 +258,7 @@ def test_what_cannot_be_counted_is_said() -> None:
 
 
 def test_the_months_cost_is_a_part_of_the_review() -> None:
-    found = reviewed(*system(**{"google_cloud_scheduler_job.n": {"schedule": "0 3,15 * * *"}}))
+    found = review_changes(*system(**{"google_cloud_scheduler_job.n": {"schedule": "0 3,15 * * *"}}))
     assert found.cost is not None
     assert found.cost.as_json(str)["after"] == pytest.approx(1.25, abs=0.01)
     assert ("change", "costs about $0.86 → $1.25") in [
@@ -267,13 +267,15 @@ def test_the_months_cost_is_a_part_of_the_review() -> None:
 
 
 def test_a_month_that_costs_much_more_needs_care() -> None:
-    found = reviewed(change("google_redis_instance.r", None, {"memory_size_gb": 5, "tier": "BASIC"})).findings
+    found = review_changes(
+        change("google_redis_instance.r", None, {"memory_size_gb": 5, "tier": "BASIC"})
+    ).findings
     assert (found[0].severity.words, found[0].sentence) == ("needs care", "costs about $0.00 → $98.55")
 
 
-def test_prices_of_the_users_go_first() -> None:
+def test_a_users_prices_override_the_tables() -> None:
     mine = {"as_of": "2027-01", "prices": {"scheduler_job_month": 5}, "free": {"scheduler_jobs": 0}}
-    found = estimate_cost(context(*system()), load_price_book(json.dumps(mine).encode()))
+    found = estimate_cost(create_context_of(*system()), load_price_book(json.dumps(mine).encode()))
     assert found is not None
     assert {strip_markup(line.what): line.month for line in found.after}["schedules"] == 10
     assert "as of 2027-01" in found.details[0].lines[-1]
@@ -297,7 +299,7 @@ def test_prices_of_the_users_go_first() -> None:
         (b'{"price": {}}', "price"),
     ],
 )
-def test_prices_that_make_no_sense_are_refused(given_: bytes, message: str) -> None:
+def test_invalid_prices_are_refused(given_: bytes, message: str) -> None:
     with pytest.raises(ReviewError, match=message):
         load_price_book(given_)
 
@@ -447,14 +449,14 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("what", UNKNOWN)
-def test_what_is_not_in_the_amount_is_in_the_answer(what: str) -> None:
-    made_, told = UNKNOWN[what]
+def test_the_answer_lists_what_the_amount_leaves_out(what: str) -> None:
+    made_, sentence = UNKNOWN[what]
     found = counted(made_)
-    assert strip_markup(found.answer).endswith(told)
+    assert strip_markup(found.answer).endswith(sentence)
     assert "about $0.00" not in f"{found.answer} {found.headline}".lower()
 
 
-def test_another_regions_prices_are_said_where_there_are_none() -> None:
+def test_a_region_without_prices_names_the_region_whose_prices_are_used() -> None:
     found = counted(made("google_compute_disk", size=10, zone="me-west1-a"))
     assert strip_markup(found.answer).endswith("counted at the prices of europe-west1: me-west1")
 
@@ -467,7 +469,7 @@ def test_services_are_counted_where_the_users_prices_have_them() -> None:
         made("google_spanner_instance", processing_units=500),
         made("google_bigtable_instance", cluster=[{"num_nodes": 3}, {"num_nodes": 1}]),
     ]
-    found = estimate_cost(context(*changes), load_price_book(json.dumps(mine).encode()))
+    found = estimate_cost(create_context_of(*changes), load_price_book(json.dumps(mine).encode()))
     assert found is not None
     assert found.not_counted_changed == ()
     assert after(found) == {
@@ -484,11 +486,11 @@ def test_every_price_names_its_source() -> None:
     assert all(set(each["prices"]) <= set(prices) for each in BOOK.regions.values())
 
 
-def test_a_users_file_of_a_region_is_the_table_of_what_names_none() -> None:
+def test_a_users_price_file_with_a_region_counts_resources_without_a_region() -> None:
     mine = {"region": "europe-west4", "as_of": "2027-01", "prices": {"disk_gib_month": {"pd-standard": 1.0}}}
     book = load_price_book(json.dumps(mine).encode())
     found = estimate_cost(
-        context(
+        create_context_of(
             made("google_compute_disk", size=10, type="pd-standard"),
             change(
                 "google_compute_disk.y", None, {"size": 10, "type": "pd-standard", "zone": "europe-west1-b"}
@@ -503,18 +505,18 @@ def test_a_users_file_of_a_region_is_the_table_of_what_names_none() -> None:
 
 def test_a_service_without_a_schedule_counts_with_the_calls_that_are_assumed() -> None:
     service = {"name": "page", "template": [{"containers": [{"image": "i"}]}]}
-    found = reviewed(change("google_cloud_run_v2_service.x", None, service)).cost
+    found = review_changes(change("google_cloud_run_v2_service.x", None, service)).cost
     assert found is not None
-    told = {strip_markup(each.what): each.basis for each in found.after}
-    assert told["functions and services"].startswith("10,000 assumed for what has no schedule, 1 s each")
+    parts = {strip_markup(each.what): each.basis for each in found.after}
+    assert parts["functions and services"].startswith("10,000 assumed for what has no schedule, 1 s each")
 
 
 def test_alerts_are_not_counted_without_a_price_and_by_their_conditions_with_one() -> None:
     alert = change("google_monitoring_alert_policy.x", None, {"display_name": "a", "conditions": [{}, {}]})
-    without = reviewed(alert).cost
+    without = review_changes(alert).cost
     assert without is not None
     assert strip_markup(without.answer) == "not counted: google_monitoring_alert_policy"
     book = load_price_book(json.dumps({"prices": {"alert_condition_month": 0.5}}).encode())
-    found = estimate_cost(context(alert), book)
+    found = estimate_cost(create_context_of(alert), book)
     assert found is not None
     assert found.totals == (0.0, 1.0)

@@ -7,7 +7,7 @@ import pytest
 from review.data.destruction import REASONS
 from review.findings.text import strip_markup
 from review.plan.naming import Names, type_noun
-from tests.review.conftest import change, reviewed, told
+from tests.review.conftest import change, review_changes, summarize_findings
 
 pytestmark = pytest.mark.unit
 
@@ -97,36 +97,36 @@ CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_happens_to_any_type_is_told(case: str) -> None:
+def test_what_happens_to_any_type_is_reported(case: str) -> None:
     changed, expected = CASES[case]
-    found = told(changed)
+    found = summarize_findings(changed)
     assert [severity for severity, _ in found] == [severity for severity, _ in expected], found
     for (_, sentence), (_, words) in zip(found, expected, strict=True):
         assert sentence.startswith(words)
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_every_reason_of_terraform_is_told_in_words(reason: str) -> None:
+def test_every_reason_of_terraform_is_reported_in_words(reason: str) -> None:
     action = (
         ("read",) if reason.startswith("read") else REPLACE if reason.startswith("replace") else ("delete",)
     )
-    found = told(
+    found = summarize_findings(
         change(A, {"a": 1}, None if action == ("delete",) else {"a": 1}, *action, action_reason=reason)
     )
     assert REASONS[reason] in found[0][1]
 
 
-def test_a_reason_of_a_later_terraform_is_told_as_it_is() -> None:
-    found = told(change(A, {"a": 1}, None, action_reason="delete_because_of_the_moon"))
+def test_a_reason_of_a_later_terraform_is_reported_as_it_is() -> None:
+    found = summarize_findings(change(A, {"a": 1}, None, action_reason="delete_because_of_the_moon"))
     assert found == [("change", "is deleted: Terraform's reason is delete_because_of_the_moon")]
 
 
-def lines(title: str, *changes: dict[str, Any], **more: Any) -> list[str]:
-    found = [each.lines for each in reviewed(*changes, **more).sections if each.title.startswith(title)]
+def list_section_lines(title: str, *changes: dict[str, Any], **more: Any) -> list[str]:
+    found = [each.lines for each in review_changes(*changes, **more).sections if each.title.startswith(title)]
     return [strip_markup(line) for line in found[0]] if found else []
 
 
-def test_outputs_are_told() -> None:
+def test_outputs_are_reported() -> None:
     outputs = {
         "a": {"actions": ["create"], "before": None, "after_unknown": True},
         "b": {"actions": ["update"], "before": "x", "after": "y"},
@@ -140,7 +140,7 @@ def test_outputs_are_told() -> None:
             "after_sensitive": True,
         },
     }
-    assert lines("Outputs", output_changes=outputs) == [
+    assert list_section_lines("Outputs", output_changes=outputs) == [
         "a is new: (known after apply)",
         "b: x → y",
         "c is removed; it was 1",
@@ -148,7 +148,7 @@ def test_outputs_are_told() -> None:
     ]
 
 
-def test_drift_is_told_with_what_the_plan_does_about_it() -> None:
+def test_drift_is_reported_with_what_the_plan_does_about_it() -> None:
     drift = [
         change("google_x.a", {"a": 1}, {"a": 2}),
         change("google_x.b", {"a": 1}, None),
@@ -159,9 +159,11 @@ def test_drift_is_told_with_what_the_plan_does_about_it() -> None:
             {"project": "p", "role": "roles/viewer", "members": ["user:u@example.org"]},
         ),
     ]
-    found = reviewed(change("google_x.a", {"a": 2}, {"a": 1}), resource_drift=drift)
+    found = review_changes(change("google_x.a", {"a": 2}, {"a": 1}), resource_drift=drift)
     assert found.drift == 3
-    assert lines("Changed outside", change("google_x.a", {"a": 2}, {"a": 1}), resource_drift=drift) == [
+    assert list_section_lines(
+        "Changed outside", change("google_x.a", {"a": 2}, {"a": 1}), resource_drift=drift
+    ) == [
         "project iam binding google_project_iam_binding.d: user u@example.org was allowed to read "
         "nearly everything on project p (roles/viewer): this plan does not change that",
         "x google_x.a: a: 1 → 2: this plan updates it",
@@ -170,10 +172,10 @@ def test_drift_is_told_with_what_the_plan_does_about_it() -> None:
 
 
 def test_drift_that_only_the_provider_sees_is_none() -> None:
-    assert reviewed(resource_drift=[change("google_x.c", {"etag": "1"}, {"etag": "2"})]).empty
+    assert review_changes(resource_drift=[change("google_x.c", {"etag": "1"}, {"etag": "2"})]).empty
 
 
-def test_checks_that_fail_are_told_and_those_that_pass_are_not() -> None:
+def test_checks_that_fail_are_reported_and_those_that_pass_are_not() -> None:
     def check(name: str, status: str, *messages: str) -> dict[str, Any]:
         problems = [{"message": each} for each in messages]
         return {"address": {"to_display": name}, "status": status, "instances": [{"problems": problems}]}
@@ -184,20 +186,23 @@ def test_checks_that_fail_are_told_and_those_that_pass_are_not() -> None:
         check("check.c", "error"),
         check("check.d", "unknown"),
     ]
-    assert told(checks=checks) == [("needs care", "fails: too few"), ("needs care", "cannot be evaluated")]
-    assert lines("Checks known only", checks=checks) == ["check.d"]
+    assert summarize_findings(checks=checks) == [
+        ("needs care", "fails: too few"),
+        ("needs care", "cannot be evaluated"),
+    ]
+    assert list_section_lines("Checks known only", checks=checks) == ["check.d"]
 
 
-def test_deferred_changes_are_told_and_the_plan_is_refused() -> None:
+def test_deferred_changes_are_reported_and_the_plan_is_refused() -> None:
     waiting = [
         {"reason": "instance_count_unknown", "resource_change": change("google_x.a", None, {"a": 1})},
         {"reason": "of_a_new_kind", "resource_change": change("google_x.b", None, {"a": 1})},
     ]
-    assert lines("Deferred", deferred_changes=waiting, complete=False) == [
+    assert list_section_lines("Deferred", deferred_changes=waiting, complete=False) == [
         "x google_x.a: create, its count or for_each is not known yet",
         "x google_x.b: create, Terraform's reason is of_a_new_kind",
     ]
-    assert "2 changes cannot be planned yet" in reviewed(deferred_changes=waiting).refused
+    assert "2 changes cannot be planned yet" in review_changes(deferred_changes=waiting).refused
 
 
 def test_the_order_of_an_apply_follows_the_references() -> None:
@@ -222,7 +227,7 @@ def test_the_order_of_an_apply_follows_the_references() -> None:
         change("google_x.between", {"a": 1}, {"a": 1}),
         change("google_x.gone", {"a": 1}, None),
     ]
-    assert lines("Order", *changes, configuration=configuration) == [
+    assert list_section_lines("Order", *changes, configuration=configuration) == [
         "1: created: google_x.a",
         "2: replaced, old one deleted first: google_x.b",
         "deletions, dependents first: deleted: google_x.gone",
@@ -245,7 +250,7 @@ def test_names_are_those_of_constructs_else_addresses_without_their_hash() -> No
     ]
 
 
-def test_types_have_the_nouns_that_people_use() -> None:
+def test_types_are_called_by_their_usual_nouns() -> None:
     assert [
         type_noun(each)
         for each in ("google_bigquery_table", "google_compute_router_nat", "aws_s3_bucket", "a`b")
@@ -262,14 +267,14 @@ def test_a_query_on_one_line_is_broken_so_that_the_change_can_be_seen() -> None:
     query = f"SELECT {columns} FROM t WHERE day > 1 AND kind = 'a'"  # noqa: S608
     before = {"table_id": "v", "view": [{"query": query}]}
     after = {"table_id": "v", "view": [{"query": query.replace("column_30", "column_31")}]}
-    (finding,) = reviewed(change("google_bigquery_table.v", before, after)).findings
+    (finding,) = review_changes(change("google_bigquery_table.v", before, after)).findings
     assert [line for line in finding.details[0].lines if line[0] in "+-"] == [
         "-column_30 AS name_30,",
         "+column_31 AS name_30,",
     ]
 
 
-def test_of_two_long_texts_that_begin_alike_the_part_that_differs_is_shown() -> None:
+def test_long_texts_are_shown_from_their_first_difference() -> None:
     begin = "x" * 300
-    (found,) = told(change(A, {"a": f"{begin}one"}, {"a": f"{begin}two"}))
+    (found,) = summarize_findings(change(A, {"a": f"{begin}one"}, {"a": f"{begin}two"}))
     assert found[1].endswith("one → …" + "x" * 30 + "two")

@@ -9,7 +9,7 @@ from review.data.destruction import PROTECTIONS
 from review.findings.text import strip_markup
 from review.google_cloud.resource_types import look_up_type
 from review.report.answers import Verdict, answer_questions
-from tests.review.conftest import change, reviewed, told
+from tests.review.conftest import change, review_changes, summarize_findings
 
 pytestmark = pytest.mark.unit
 
@@ -67,16 +67,16 @@ CASES: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("what", CASES)
-def test_what_a_change_in_place_does_to_data(what: str) -> None:
+def test_a_change_in_place_reports_its_effect_on_data(what: str) -> None:
     type_, old, new, severity, words = CASES[what]
-    found = told(change(f"{type_}.x", old, new))
+    found = summarize_findings(change(f"{type_}.x", old, new))
     assert any(each == severity and words in sentence for each, sentence in found), found
     assert found[0][0] == severity
 
 
-def test_a_transfer_that_deletes_is_told_when_it_is_made() -> None:
+def test_a_transfer_that_deletes_is_reported_when_it_is_made() -> None:
     job = {"transfer_spec": [{OPTIONS: [{"delete_objects_unique_in_sink": True}]}]}
-    assert told(change("google_storage_transfer_job.j", None, job))[0][0] == "data loss"
+    assert summarize_findings(change("google_storage_transfer_job.j", None, job))[0][0] == "data loss"
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,10 @@ def test_a_transfer_that_deletes_is_told_when_it_is_made() -> None:
         ),
     ],
 )
-def test_what_a_deletion_leaves(type_: str, old: dict[str, Any], severity: str, words: str) -> None:
-    found = told(change(f"{type_}.x", old, None))
+def test_resources_that_a_deletion_leaves_are_reported(
+    type_: str, old: dict[str, Any], severity: str, words: str
+) -> None:
+    found = summarize_findings(change(f"{type_}.x", old, None))
     assert any(each == severity and words in sentence for each, sentence in found), found
 
 
@@ -132,10 +134,10 @@ PROTECTED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("type_", PROTECTED)
 def test_every_spelling_of_deletion_protection_is_known(type_: str) -> None:
-    assert "the apply fails" in told(change(f"{type_}.x", PROTECTED[type_], None))[0][1]
+    assert "the apply fails" in summarize_findings(change(f"{type_}.x", PROTECTED[type_], None))[0][1]
 
 
-def test_protections_and_rules_are_about_arguments_that_there_are() -> None:
+def test_protections_and_rules_name_existing_arguments() -> None:
     for rule in RULES:
         if "*" not in rule.type + rule.path:
             found = look_up_type(rule.type)
@@ -147,14 +149,14 @@ def test_protections_and_rules_are_about_arguments_that_there_are() -> None:
         ) or (path == "delete_protection")
 
 
-def test_undo_is_of_its_kind() -> None:
+def test_each_finding_says_how_it_can_be_reverted() -> None:
     """Reverting an import would delete; forgetting is taken back by an import; an action by nothing."""
     values = {"name": "t"}
-    imported = reviewed(change("google_pubsub_topic.t", values, values, "no-op", importing={"id": "t"}))
+    imported = review_changes(change("google_pubsub_topic.t", values, values, "no-op", importing={"id": "t"}))
     assert [each.undo for each in imported.findings] == [
         "with a removed block: reverting the import would delete it"
     ]
-    forgotten = reviewed(change("google_pubsub_topic.t", values, None, "forget"))
+    forgotten = review_changes(change("google_pubsub_topic.t", values, None, "forget"))
     assert forgotten.findings[0].undo.startswith("by importing it again")
     for found in (imported, forgotten):
         undone = list(answer_questions(found))[-1]

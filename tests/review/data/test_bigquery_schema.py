@@ -143,7 +143,7 @@ CASES: list[tuple[str, list[Column], list[Column], list[tuple[str, bool, bool]]]
 @pytest.mark.parametrize(
     ("before", "after", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
-def test_each_change_of_a_column_is_told_with_what_it_costs(
+def test_each_change_of_a_column_is_reported_with_what_it_costs(
     before: list[Column], after: list[Column], expected: list[tuple[str, bool, bool]]
 ) -> None:
     found = compare_schemas(json.dumps(before), json.dumps(after))
@@ -152,7 +152,7 @@ def test_each_change_of_a_column_is_told_with_what_it_costs(
 
 
 @pytest.mark.parametrize("schema", [UNKNOWN, f"{HIDDEN}1", "[", '{"a": 1}', "[1]", '[{"type": "DATE"}]', 5])
-def test_a_schema_that_cannot_be_seen_is_not_taken_for_an_empty_one(schema: object) -> None:
+def test_an_unknown_schema_is_not_an_empty_one(schema: object) -> None:
     assert compare_schemas(schema, json.dumps([A])) is None
     assert compare_schemas(json.dumps([A]), schema) is None
 
@@ -172,7 +172,7 @@ def test_a_column_is_lost_exactly_where_its_values_cannot_stay(
     found = compare_schemas(json.dumps(before), json.dumps(after))
     assert found is not None
     new = {each["name"]: each for each in after}
-    gone = {
+    removed = {
         each["name"]
         for each in before
         if each["name"] not in new
@@ -182,4 +182,4 @@ def test_a_column_is_lost_exactly_where_its_values_cannot_stay(
             and (each["mode"], new[each["name"]]["mode"]) != ("REQUIRED", "NULLABLE")
         )
     }
-    assert {each.column for each in found if each.loses_values} == gone
+    assert {each.column for each in found if each.loses_values} == removed

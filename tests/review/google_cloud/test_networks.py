@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from review.google_cloud.networks import Addresses, Ports
-from tests.review.conftest import change, told
+from tests.review.conftest import change, summarize_findings
 
 pytestmark = pytest.mark.unit
 
@@ -69,7 +69,7 @@ def test_a_firewall_is_compared_as_sets(case: str) -> None:
     old, new, expected = CASES[case]
     found = [
         severity
-        for severity, sentence in told(change("google_compute_firewall.f", old, new))
+        for severity, sentence in summarize_findings(change("google_compute_firewall.f", old, new))
         if "firewall" in sentence
     ]
     assert (found or ["nothing"]) == [expected]
@@ -135,7 +135,7 @@ POLICIES: dict[str, tuple[str, dict[str, Any] | None, dict[str, Any] | None, str
 @pytest.mark.parametrize("case", POLICIES)
 def test_a_policy_of_rules_is_compared_as_sets(case: str) -> None:
     address, old, new, expected = POLICIES[case]
-    found = [severity for severity, _ in told(change(address, old, new))]
+    found = [severity for severity, _ in summarize_findings(change(address, old, new))]
     assert found[0] == expected, found
     assert (WIDENED in found) is (expected == WIDENED)
 
@@ -149,9 +149,7 @@ samples = st.integers(0, 2**32 - 1).map(lambda number: str(ipaddress.IPv4Address
 
 
 @given(st.lists(networks, max_size=5), st.lists(networks, max_size=5), samples)
-def test_a_set_within_another_has_no_address_of_its_own(
-    one: list[str], other: list[str], sample: str
-) -> None:
+def test_a_subset_has_no_address_of_its_own(one: list[str], other: list[str], sample: str) -> None:
     address = ipaddress.ip_address(sample)
     if Addresses.of(one).within(Addresses.of(other)) and any(
         address in ipaddress.ip_network(each) for each in one

@@ -17,7 +17,7 @@ from review.cost.price_book import load_price_book
 from review.findings.finding import Severity
 from review.google_cloud.resource_types import TypeFacts, list_unknown_arguments, look_up_type, read_types
 from review.report.answers import Verdict, answer_questions
-from tests.review.conftest import change, context, reviewed
+from tests.review.conftest import change, create_context_of, review_changes
 
 pytestmark = pytest.mark.unit
 
@@ -70,7 +70,7 @@ def test_the_table_has_every_type_of_the_pinned_provider_and_no_other() -> None:
     assert set(read_types()) - BEYOND - OWN == pinned
 
 
-def test_a_row_says_what_it_may() -> None:
+def test_a_group_row_describes_its_findings() -> None:
     for type_, row in read_types().items():
         found = known(type_)
         assert set(row) <= COLUMNS, type_
@@ -89,30 +89,30 @@ def test_every_iam_type_grants_or_watches() -> None:
 
 
 @pytest.mark.parametrize("section", ["grants", "restricts", "watches", "hides", "redirects", "arguments"])
-def test_what_gives_access_is_in_the_table_too(section: str) -> None:
+def test_every_type_that_gives_access_is_in_the_exposure_table(section: str) -> None:
     named = {each for each in json.loads(EXPOSURE.read_text("utf-8"))[section] if "*" not in each}
     assert {each for each in named if each.startswith("google_")} <= set(read_types()) | {
         "google_firebase_hosting_release"
     }
 
 
-def test_what_is_counted_costs_something() -> None:
+def test_every_counted_type_has_a_cost() -> None:
     free = {each for each in registry.COUNTED if "costs" not in known(each).kinds}
     assert free <= {"google_pubsub_subscription", "google_compute_region_disk"}
 
 
 @pytest.mark.parametrize("type_", TYPES)
-def test_a_type_is_told_made_replaced_and_deleted(type_: str) -> None:
+def test_creation_replacement_and_deletion_of_a_type_are_reported(type_: str) -> None:
     """No type is passed by: what holds data is a loss when it goes, what does not is not."""
     found, values = known(type_), {"name": "x"}
-    deleted = reviewed(change(f"{type_}.x", values, None))
+    deleted = review_changes(change(f"{type_}.x", values, None))
     assert deleted.findings, type_
     if found.data:
         assert max(each.severity for each in deleted.findings) >= (
             Severity.POSSIBLE_LOSS if found.is_loss_uncertain else Severity.INTERRUPTED
         ), type_
-    assert reviewed(change(f"{type_}.x", values, {"name": "y"}, "delete", "create")).findings, type_
-    assert reviewed(change(f"{type_}.x", None, values)).findings, type_
+    assert review_changes(change(f"{type_}.x", values, {"name": "y"}, "delete", "create")).findings, type_
+    assert review_changes(change(f"{type_}.x", None, values)).findings, type_
 
 
 STRANGE = st.one_of(
@@ -147,7 +147,7 @@ def never_good(review: Review, questions: tuple[str, ...], name: str) -> None:
 
 @given(STRANGE, ACTIONS, st.sampled_from(["create", "update", "delete"]), st.booleans())
 @settings(max_examples=300)
-def test_no_answer_is_no_about_a_type_that_is_not_known(
+def test_no_question_is_answered_no_for_an_unknown_type(
     type_: str, actions: tuple[str, ...], what: str, beside: bool
 ) -> None:
     values: dict[str, Any] = {"name": "a"}
@@ -157,7 +157,7 @@ def test_no_answer_is_no_about_a_type_that_is_not_known(
     changes = [change(f"{type_}.x", before, after, *actions)]
     if beside:  # what is known does not hide what is not
         changes.append(change("google_pubsub_topic.t", None, {"name": "t"}))
-    found = reviewed(*changes)
+    found = review_changes(*changes)
     questions = ["Who gains access?"]
     questions += ["Is data lost?"] if before is not None else []
     questions += ["What code goes live?"] if after is not None else []
@@ -168,10 +168,12 @@ def test_no_answer_is_no_about_a_type_that_is_not_known(
 
 @given(st.sampled_from(TYPES), st.from_regex(r"zz_[a-z]{3,9}", fullmatch=True), st.booleans())
 @settings(max_examples=400, deadline=None)
-def test_no_answer_is_no_about_an_argument_that_is_not_known(type_: str, argument: str, made: bool) -> None:
+def test_no_question_is_answered_no_for_an_unknown_argument(type_: str, argument: str, made: bool) -> None:
     if not known(type_).attributes:
         return
-    found = reviewed(change(f"{type_}.x", None if made else {"name": "n"}, {"name": "n", argument: "v"}))
+    found = review_changes(
+        change(f"{type_}.x", None if made else {"name": "n"}, {"name": "n", argument: "v"})
+    )
     questions = ("Who gains access?", "What code goes live?") + (() if made else ("Is data lost?",))
     never_good(found, questions, f"{type_}.{argument}")
 
@@ -190,18 +192,18 @@ def test_no_answer_is_no_about_an_argument_that_is_not_known(type_: str, argumen
         ("strict", "google_pubsub_topic", None, {"name": "t", "zz": 1}, ("access widened",)),
     ],
 )
-def test_how_severe_it_is_is_a_setting(
+def test_the_severity_of_unexamined_types_is_a_setting(
     level: str, type_: str, old: dict[str, Any] | None, new: dict[str, Any] | None, expected: tuple[str, ...]
 ) -> None:
-    found = review_plan(context(change(f"{type_}.x", old, new)), load_price_book(), Level(level))
+    found = review_plan(create_context_of(change(f"{type_}.x", old, new)), load_price_book(), Level(level))
     assert found.acknowledgements == expected
 
 
-def test_an_argument_that_decides_what_is_kept_is_not_passed_by() -> None:
+def test_an_argument_that_decides_what_is_kept_is_examined() -> None:
     policy = change("google_netapp_backup_policy.x", {"enabled": False}, {"enabled": True})
-    assert verdicts(reviewed(policy))["Is data lost?"][0] is Verdict.NO
+    assert verdicts(review_changes(policy))["Is data lost?"][0] is Verdict.NO
     old, new = ({"backup_retention_policy": [{"days": each}]} for each in (30, 1))
-    found = reviewed(change("google_netapp_backup_vault.x", old, new))
+    found = review_changes(change("google_netapp_backup_vault.x", old, new))
     never_good(found, ("Is data lost?",), "google_netapp_backup_vault.backup_retention_policy")
 
 
@@ -222,32 +224,32 @@ def test_arguments_inside_blocks_are_known_too(path: str, strange: str) -> None:
     assert list_unknown_arguments("google_sql_database_instance", [path]) == ({strange} if strange else set())
 
 
-def test_what_shrinks_is_not_passed_by() -> None:
+def test_a_smaller_size_is_examined() -> None:
     sides = {"capacity_gib": 2000}, {"capacity_gib": 1000}
-    shrunk = reviewed(change("google_lustre_instance.x", sides[0], sides[1]))
+    shrunk = review_changes(change("google_lustre_instance.x", sides[0], sides[1]))
     never_good(shrunk, ("Is data lost?",), "google_lustre_instance.capacity_gib")
-    grown = reviewed(change("google_lustre_instance.x", sides[1], sides[0]))
+    grown = review_changes(change("google_lustre_instance.x", sides[1], sides[0]))
     assert verdicts(grown)["Is data lost?"][0] is Verdict.NO
 
 
-def test_what_goes_along_is_named() -> None:
+def test_dependents_deleted_with_a_resource_are_named() -> None:
     cluster = change("google_alloydb_cluster.c", {"name": "c", "cluster_id": "c"}, None)
     user = change(
         "google_alloydb_user.u", {"cluster": "projects/p/clusters/c"}, {"cluster": "projects/p/clusters/c"}
     )
-    sentence = reviewed(cluster, user).findings[0].sentence
+    sentence = review_changes(cluster, user).findings[0].sentence
     assert "1 resource that the plan does not show is lost with it" in sentence
 
 
-def test_making_what_works_on_data_is_told() -> None:
-    found = reviewed(change("google_storage_batch_operations_job.j", None, {"job_id": "j"}))
+def test_creating_a_resource_that_acts_on_data_is_reported() -> None:
+    found = review_changes(change("google_storage_batch_operations_job.j", None, {"job_id": "j"}))
     assert (found.findings[0].severity, found.findings[0].undo) == (Severity.POSSIBLE_LOSS, "no")
 
 
-def test_a_machine_reads_the_answers() -> None:
+def test_json_has_the_answers() -> None:
     found = {
         each.question: each
-        for each in answer_questions(reviewed(change("google_future_thing.x", {"a": 1}, {"a": 2})))
+        for each in answer_questions(review_changes(change("google_future_thing.x", {"a": 1}, {"a": 2})))
     }
     assert found["Is data lost?"].verdict is Verdict.NOT_EXAMINED
     assert found["Is data lost?"].unexamined == ("google_future_thing",)

@@ -13,7 +13,7 @@ from review.findings.text import strip_markup
 from review.plan.reading import read_plan
 from review.report.document import lay_out_review
 from review.types.registry import create_context
-from tests.review.conftest import change, context, document, told
+from tests.review.conftest import change, create_context_of, plan_document, summarize_findings
 
 pytestmark = pytest.mark.unit
 
@@ -21,7 +21,7 @@ TABLE = {"dataset_id": "bikes", "table_id": "rows", "schema": '[{"name": "a", "t
 INCOMPLETE = "does not say whether it is complete"
 
 
-def review_of(plan: dict[str, Any]) -> Review:
+def review_document(plan: dict[str, Any]) -> Review:
     read = read_plan(json.dumps(plan).encode())
     return review_plan(create_context(read), load_price_book())
 
@@ -34,8 +34,8 @@ def unmarked(one: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("version", ["0.1", "0.2"])
 def test_an_old_plan_is_read_as_what_it_is(version: str) -> None:
-    gone = unmarked(change("google_bigquery_table.t", TABLE, None))
-    found = review_of({"format_version": version, "resource_changes": [gone], "planned_values": {}})
+    removed = unmarked(change("google_bigquery_table.t", TABLE, None))
+    found = review_document({"format_version": version, "resource_changes": [removed], "planned_values": {}})
     assert found.acknowledgements == ("data loss",)
     assert any(each.startswith(f"Plan format {version}") for each in found.notes)
 
@@ -51,7 +51,7 @@ def test_an_old_plan_is_read_as_what_it_is(version: str) -> None:
 def test_a_drift_entry_without_an_address_is_found_by_its_parts(more: dict[str, Any], address: str) -> None:
     entry = change("google_pubsub_topic.t", {"name": "t"}, {"name": "u"})
     del entry["address"]
-    read = read_plan(json.dumps(document(resource_drift=[{**entry, **more}])).encode())
+    read = read_plan(json.dumps(plan_document(resource_drift=[{**entry, **more}])).encode())
     assert [each.address for each in read.drift] == [address]
 
 
@@ -60,7 +60,7 @@ def test_a_plan_that_does_not_say_whether_it_is_complete_is_noted(
     complete: bool | None, *, is_noted: bool
 ) -> None:
     more = {} if complete is None else {"complete": complete}
-    found = review_of(document(change("google_pubsub_topic.t", None, {"name": "t"}), **more))
+    found = review_document(plan_document(change("google_pubsub_topic.t", None, {"name": "t"}), **more))
     assert any(INCOMPLETE in each for each in found.notes) is is_noted
     assert not found.refused
 
@@ -95,7 +95,7 @@ def test_a_plan_of_opentofu_is_read() -> None:
         "timestamp": "2026-11-20T10:00:00Z",
         "errored": False,
     }
-    found = review_of(plan)
+    found = review_document(plan)
     assert dict(found.counts) == {"replaced": 1, "forgotten": 1}
     assert found.acknowledgements == ("data loss",)
     assert any(INCOMPLETE in each for each in found.notes)
@@ -115,8 +115,8 @@ ACTION = {
 }
 
 
-def test_an_action_is_told_with_its_trigger_and_configuration() -> None:
-    (severity, sentence), *_ = told(action_invocations=[ACTION])
+def test_an_action_is_reported_with_its_trigger_and_configuration() -> None:
+    (severity, sentence), *_ = summarize_findings(action_invocations=[ACTION])
     assert severity == "needs care"
     assert "triggered after create of google_pubsub_topic.t" in sentence
     assert "what = everything" in sentence
@@ -125,14 +125,14 @@ def test_an_action_is_told_with_its_trigger_and_configuration() -> None:
 
 
 def test_a_plan_that_only_invokes_an_action_is_not_nothing() -> None:
-    found = review_of(document(action_invocations=[ACTION]))
+    found = review_document(plan_document(action_invocations=[ACTION]))
     assert dict(found.counts) == {"actions invoked": 1}
     assert "nothing changed" not in lay_out_review(found).headline
 
 
 def test_a_deferred_action_makes_the_plan_incomplete() -> None:
     deferred = [{"reason": "instance_count_unknown", "action_invocation": ACTION}]
-    found = review_of(document(deferred_action_invocations=deferred))
+    found = review_document(plan_document(deferred_action_invocations=deferred))
     assert "1 action cannot be planned yet" in found.refused
     assert "action.google_x_purge.all" in strip_markup(found.refused)
     laid_out = lay_out_review(found)
@@ -143,7 +143,7 @@ def test_a_deferred_action_makes_the_plan_incomplete() -> None:
 
 
 def test_what_an_action_does_to_data_and_access_is_not_known() -> None:
-    answers = dict(lay_out_review(review_of(document(action_invocations=[ACTION]))).answers)
+    answers = dict(lay_out_review(review_document(plan_document(action_invocations=[ACTION]))).answers)
     for question in ("Is data lost?", "Who gains access?", "What does it cost?"):
         assert answers[question].startswith("not known; not examined")
 
@@ -151,7 +151,10 @@ def test_what_an_action_does_to_data_and_access_is_not_known() -> None:
 @pytest.mark.parametrize(
     ("level", "severity"), [(Level.ACKNOWLEDGE, Severity.CARE), (Level.STRICT, Severity.POSSIBLE_LOSS)]
 )
-def test_the_strict_setting_asks_for_an_acknowledgement_of_an_action(
+def test_the_strict_setting_requires_an_acknowledgement_of_an_action(
     level: Level, severity: Severity
 ) -> None:
-    assert review_plan(context(action_invocations=[ACTION]), load_price_book(), level).severity is severity
+    assert (
+        review_plan(create_context_of(action_invocations=[ACTION]), load_price_book(), level).severity
+        is severity
+    )

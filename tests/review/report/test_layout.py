@@ -20,8 +20,8 @@ from review.findings.text import CLOSE, OPEN, escape_invisible, span, truncate_s
 from review.plan.reading import read_plan
 from review.report.document import Document, Row
 from review.report.markdown import MOST, code_span, render_markdown
-from tests.review.conftest import change, document
-from tests.review.secrets.test_masking import outputs
+from tests.review.conftest import change, plan_document
+from tests.review.secrets.test_masking import render_all
 
 pytestmark = pytest.mark.unit
 
@@ -80,7 +80,7 @@ def without_code(text: str) -> str:
     return "\n".join(lines)
 
 
-def check(text: str) -> None:
+def check_layout(text: str) -> None:
     """A comment keeps its layout: its tags close, its tables have their cells, nothing prints as nothing."""
     assert len(text) <= MOST
     assert not re.search(
@@ -104,7 +104,7 @@ def check(text: str) -> None:
     assert "@everyone" not in re.sub(r"<code>.*?</code>", "", bare)
 
 
-def resources(name: str) -> list[dict[str, Any]]:
+def list_hostile_changes(name: str) -> list[dict[str, Any]]:
     """Changes of many kinds that have a hostile name wherever a name may stand."""
     key = json.dumps(name)
     query = {"dataset_id": name, "table_id": name, "view": [{"query": name}], "labels": {name: name}}
@@ -141,16 +141,16 @@ def test_hostile_names_break_no_layout(name: str) -> None:
                 "instances": [{"problems": [{"message": name}]}],
             }
         ],
-        "resource_drift": resources(name)[:2],
+        "resource_drift": list_hostile_changes(name)[:2],
     }
-    found = outputs(document(*resources(name), **more))
-    check(found["markdown"])
+    found = render_all(plan_document(*list_hostile_changes(name), **more))
+    check_layout(found["markdown"])
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", found["terminal"])
     assert json.loads(found["json"])["severity"] == "data loss"
 
 
 @given(st.text(max_size=40))
-def test_a_code_span_is_left_by_nothing_inside_it(text: str) -> None:
+def test_no_content_ends_its_code_span(text: str) -> None:
     assert without_code(f"a {code_span(escape_invisible(text))} b") in (
         "a CODE b",
         "a (empty) b",
@@ -160,11 +160,13 @@ def test_a_code_span_is_left_by_nothing_inside_it(text: str) -> None:
 
 @given(st.lists(st.text(alphabet="ab `|\\<>", max_size=30), min_size=1, max_size=8))
 def test_a_row_has_its_cells_whatever_is_in_them(texts: list[str]) -> None:
-    told = " ".join(span(each) for each in texts)
-    check(
+    sentence = " ".join(span(each) for each in texts)
+    check_layout(
         render_markdown(
             Document(
-                "h", rows=(Row(Severity.NOTE, told, told, told),), folds=(Detail(told, tuple(texts), "diff"),)
+                "h",
+                rows=(Row(Severity.NOTE, sentence, sentence, sentence),),
+                folds=(Detail(sentence, tuple(texts), "diff"),),
             )
         )
     )
@@ -177,34 +179,34 @@ def test_a_sentence_is_cut_between_its_spans(texts: list[str], longest: int) -> 
     assert len(cut) <= longest + 2 or not texts
 
 
-def test_what_was_cut_is_said() -> None:
+def test_truncation_is_reported() -> None:
     changes = []
     for index in range(500):
         before = {"table_id": f"t{index}", "description": f"{index}{'x' * 90}", "labels": {"a": "1"}}
         after = {"table_id": f"t{index}", "description": "y" * 4000, "labels": {"a": "2"}}
         changes.append(change(f"google_bigquery_table.t{index}", before, after))
-    text = outputs(document(*changes))["markdown"]
-    check(text)
+    text = render_all(plan_document(*changes))["markdown"]
+    check_layout(text)
     assert len(text) > MOST * 0.8
     assert re.search(r"\*\*truncated:\*\* [\d,]+ more rows left out: \d+ [a-z ]+", text)
     assert "sections left out" in text
 
 
-def test_the_heaviest_rows_are_kept_when_rows_are_cut() -> None:
+def test_the_most_severe_rows_are_kept_if_the_table_is_truncated() -> None:
     light = [change(f"odd_thing.x{index}", {"a": "1" * 150}, {"a": "2" * 150}) for index in range(400)]
     heavy = change("google_storage_bucket.zzz", {"name": "precious", "force_destroy": True}, None)
-    text = outputs(document(*light, heavy))["markdown"]
+    text = render_all(plan_document(*light, heavy))["markdown"]
     assert "bucket `precious` is deleted" in text
     assert text.splitlines()[0].startswith("### `dev`: data loss")
 
 
 def test_the_same_plan_in_another_order_gives_the_same_text() -> None:
-    changes = [found for name in HOSTILE[:6] for found in resources(name)]
+    changes = [found for name in HOSTILE[:6] for found in list_hostile_changes(name)]
     for index, each in enumerate(changes):
         each["address"] = f"{each['address']}_{index}"
     shuffled = changes.copy()
     random.Random(7).shuffle(shuffled)  # noqa: S311
-    assert outputs(document(*changes)) == outputs(document(*shuffled))
+    assert render_all(plan_document(*changes)) == render_all(plan_document(*shuffled))
 
 
 JSON = st.recursive(
@@ -218,11 +220,11 @@ JSON = st.recursive(
 )
 
 
-def words(text: str) -> st.SearchStrategy[str]:
+def sample_words(text: str) -> st.SearchStrategy[str]:
     return st.sampled_from(text.split())
 
 
-TYPES = words("""
+TYPES = sample_words("""
     google_bigquery_table google_bigquery_dataset google_storage_bucket google_storage_bucket_object google_pubsub_topic
     google_pubsub_subscription google_cloudfunctions2_function google_cloud_run_v2_service google_cloud_scheduler_job
     google_dataproc_workflow_template google_compute_firewall google_compute_network google_project_service
@@ -230,14 +232,14 @@ TYPES = words("""
     google_storage_bucket_iam_policy google_bigquery_dataset_access google_storage_bucket_acl google_service_account
     google_sql_database_instance google_dataproc_cluster google_compute_instance google_container_node_pool unknown_type
 """)
-ARGUMENTS = words("""
+ARGUMENTS = sample_words("""
     name schema view labels lifecycle_rule soft_delete_policy retention_policy access template service_config
     build_config schedule http_target pubsub_target placement allow source_ranges cleanup_policies permissions
     policy_data role member condition role_entity time_partitioning clustering topic push_config settings
     machine_type node_config source ingress attribute_condition message_retention_duration expiration_policy jobs
     force_destroy disabled
 """)
-KEYS = words("""
+KEYS = sample_words("""
     config containers env condition age action type query field name value uri body limits resources managed_cluster
     worker_config num_instances expression oidc_token
 """)
@@ -263,7 +265,7 @@ ACTIONS = st.sampled_from(
 
 
 @given(st.lists(st.tuples(TYPES, SIDE, SIDE, ACTIONS, JSON, JSON), max_size=4), JSON)
-def test_whatever_the_values_are_a_review_is_made(found: list[tuple[Any, ...]], odd: Any) -> None:
+def test_any_values_can_be_reviewed(found: list[tuple[Any, ...]], odd: Any) -> None:
     changes = []
     for index, (type_, before, after, actions, unknown, sensitive) in enumerate(found):
         each = change(
@@ -273,12 +275,12 @@ def test_whatever_the_values_are_a_review_is_made(found: list[tuple[Any, ...]], 
     odd_parts = dict.fromkeys(
         ("prior_state", "variables", "configuration", "planned_values", "applyable"), odd
     )
-    check(outputs(document(*changes, **odd_parts))["markdown"])
+    check_layout(render_all(plan_document(*changes, **odd_parts))["markdown"])
 
 
 @given(st.integers(0, 10**6), st.binary(max_size=3))
 def test_a_damaged_plan_is_reviewed_or_refused_and_nothing_else(at: int, put: bytes) -> None:
-    content = json.dumps(document(*resources("name"))).encode()
+    content = json.dumps(plan_document(*list_hostile_changes("name"))).encode()
     at %= len(content)
     with contextlib.suppress(PlanError):
         read_plan(content[:at] + put + content[at + len(put) :])
@@ -288,7 +290,7 @@ def test_five_hundred_resources_take_a_second_start_included(tmp_path: Path) -> 
     """Not timed here, but by `make bench`; here, that all of them are read and told."""
     plan = tmp_path / "plan.json"
     changes = [change(f"google_storage_bucket.b{index}", None, {"name": f"b{index}"}) for index in range(500)]
-    plan.write_text(json.dumps(document(*changes)))
+    plan.write_text(json.dumps(plan_document(*changes)))
     ran = subprocess.run([sys.executable, "-m", "review", plan], cwd=ROOT, capture_output=True, check=True)
     assert b"500 created" in ran.stdout
     assert b"500 buckets" in ran.stdout

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from tests.review.conftest import change, document
+from tests.review.conftest import change, plan_document
 
 ALPHABETS = (
     string.ascii_letters + string.digits,
@@ -111,7 +111,7 @@ def generate(seed: int) -> Generated:
                     "sensitive_values": {"deep": [{"x": True}]},
                 }
             )
-    return Generated(document(*changes, **more), secrets)
+    return Generated(plan_document(*changes, **more), secrets)
 
 
 def _marked(chance: random.Random, value: str, index: int) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def _change(chance: random.Random, secrets: tuple[str, ...], index: int) -> dict
     return found
 
 
-def forms(value: str) -> Iterator[str]:
+def list_encodings(value: str) -> Iterator[str]:
     """The forms in which no output may hold a secret."""
     yield value
     yield quote(value, safe="")

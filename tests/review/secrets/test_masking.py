@@ -19,8 +19,8 @@ from review.report.terminal import render_terminal
 from review.secrets.forms import find_secrets_by_form
 from review.secrets.masking import Secrets, find_named_secrets
 from review.types.registry import create_context
-from tests.review.conftest import change, document
-from tests.review.secrets.generated import forms, generate
+from tests.review.conftest import change, plan_document
+from tests.review.secrets.generated import generate, list_encodings
 
 pytestmark = pytest.mark.unit
 
@@ -28,7 +28,7 @@ PLANS = 1000
 BATCH = 100
 
 
-def outputs(document: dict[str, Any]) -> dict[str, str]:
+def render_all(document: dict[str, Any]) -> dict[str, str]:
     """A plan in every format."""
     plan = read_plan(json.dumps(document).encode())
     found = review_plan(create_context(plan), load_price_book())
@@ -49,10 +49,10 @@ def test_no_secret_of_a_thousand_plans_is_in_any_format(first: int) -> None:
     hidden = 0
     for seed in range(first, first + BATCH):
         plan = generate(seed)
-        for format_, text in outputs(plan.document).items():
+        for format_, text in render_all(plan.document).items():
             joined = text.replace("\n    ", " ") if format_ == "terminal" else text
             for value in plan.secrets:
-                for form in forms(value):
+                for form in list_encodings(value):
                     assert form not in joined, (seed, format_, form)
             hidden += SENSITIVE in text
             if format_ == "markdown":
@@ -109,7 +109,7 @@ def test_lines_of_a_secret_of_many_lines_are_hidden_by_themselves() -> None:
     assert "VJTUt9Us8cKj" not in shown(secrets(key), "  AgEAAoIBAQC7VJTUt9Us8cKj  ")
 
 
-def test_a_changed_secret_is_still_seen_to_change() -> None:
+def test_a_changed_secret_is_reported_as_changed() -> None:
     found = secrets("one-secret", "two-secret")
     assert found.mask("one-secret") != found.mask("two-secret")
     assert shown(found, "one-secret") == shown(found, "two-secret")
@@ -128,7 +128,7 @@ def test_a_changed_secret_is_still_seen_to_change() -> None:
         ({"description": "a password is a secret"}, []),
     ],
 )
-def test_what_only_its_name_or_form_shows_to_be_a_secret_is_one(value: object, expected: list[str]) -> None:
+def test_secrets_are_found_by_name_or_form(value: object, expected: list[str]) -> None:
     assert [*find_named_secrets(value), *find_secrets_by_form(value)] == expected
 
 
@@ -162,7 +162,7 @@ def test_what_only_its_name_or_form_shows_to_be_a_secret_is_one(value: object, e
         ("npm_abcdefghijklmnopqrstuvwxyz0123456789", None),
     ],
 )
-def test_a_secret_shows_by_its_form(text: str, secret: str | None) -> None:
+def test_a_secret_is_found_by_its_form(text: str, secret: str | None) -> None:
     assert (secret or text) in list(find_secrets_by_form({"NOTE": [{"x": text}]}))
 
 
@@ -182,7 +182,7 @@ def test_a_secret_shows_by_its_form(text: str, secret: str | None) -> None:
         "the bearer of this",
     ],
 )
-def test_what_has_no_secrets_form_is_none(text: str) -> None:
+def test_other_texts_are_not_taken_for_secrets(text: str) -> None:
     assert list(find_secrets_by_form({"NOTE": text})) == []
 
 
@@ -205,11 +205,11 @@ def test_no_secret_is_left_in_any_text(values: list[str], text: str) -> None:
 def test_a_secret_that_equals_a_resources_name_does_not_hide_which_resource_it_is() -> None:
     table = {"dataset_id": "warehouse", "table_id": "bikes", "schema": "[]"}
     user = {"name": "u", "instance": "i", "password": "bikes"}
-    given_ = document(
+    given_ = plan_document(
         change("google_bigquery_table.bikes", table, None),
         change("google_sql_user.u", None, user, sensitive=(False, {"password": True})),
     )
-    text = outputs(given_)["terminal"]
+    text = render_all(given_)["terminal"]
     assert "google_bigquery_table.bikes" in text
     assert "password: unset → (sensitive)" in text
     assert "table_id: (sensitive)" in text
@@ -217,7 +217,7 @@ def test_a_secret_that_equals_a_resources_name_does_not_hide_which_resource_it_i
 
 def test_an_address_that_is_a_secret_by_its_form_stays_hidden() -> None:
     token = f"ghp_{'a1B2' * 9}"
-    given_ = document(
+    given_ = plan_document(
         change(f'google_pubsub_topic.t["{token}"]', None, {"name": "t", "labels": {"a": token}})
     )
-    assert not any(token in text for text in outputs(given_).values())
+    assert not any(token in text for text in render_all(given_).values())

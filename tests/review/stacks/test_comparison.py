@@ -32,18 +32,18 @@ def stack(**resources: Any) -> Stack:
     return found
 
 
-def compared(base: Stack, head: Stack) -> Plan:
+def compare(base: Stack, head: Stack) -> Plan:
     return compare_stacks(json.dumps(base).encode(), json.dumps(head).encode())
 
 
 def only(base: Stack, head: Stack) -> Change:
-    found = [each for each in compared(base, head).changes if each.action != "no-op"]
+    found = [each for each in compare(base, head).changes if each.action != "no-op"]
     assert len(found) == 1
     return found[0]
 
 
-def told(base: Stack, head: Stack) -> list[tuple[str, str]]:
-    plan = compared(base, head)
+def summarize_findings(base: Stack, head: Stack) -> list[tuple[str, str]]:
+    plan = compare(base, head)
     names = Names(
         (each.address for each in plan.changes), {**read_construct_paths(base), **read_construct_paths(head)}
     )
@@ -143,7 +143,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[str, ...]]] = 
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_replaces_a_resource_is_known(case: str) -> None:
+def test_changes_that_replace_a_resource_are_found(case: str) -> None:
     type_, old, new, paths = CASES[case]
     found = only(stack(**{f"{type_}__r": old}), stack(**{f"{type_}__r": new}))
     assert found.replace_paths == paths
@@ -151,8 +151,8 @@ def test_what_replaces_a_resource_is_known(case: str) -> None:
     assert found.is_action_certain
 
 
-def test_of_a_type_that_is_not_known_it_is_said_so() -> None:
-    found = told(stack(google_new_thing__r={"a": 1}), stack(google_new_thing__r={"a": 2}))
+def test_an_update_of_an_unknown_type_may_be_a_replacement() -> None:
+    found = summarize_findings(stack(google_new_thing__r={"a": 1}), stack(google_new_thing__r={"a": 2}))
     assert found == [
         (
             "data loss possible",
@@ -160,14 +160,14 @@ def test_of_a_type_that_is_not_known_it_is_said_so() -> None:
             "does not know which changes replace this type",
         )
     ]
-    found = told(
+    found = summarize_findings(
         stack(google_sql_database_instance__r={"a": 1}), stack(google_sql_database_instance__r={"a": 2})
     )
     assert found[0][0] == "data loss possible"
 
 
-def test_what_is_there_no_more_is_deleted_and_what_is_new_is_made() -> None:
-    found = compared(stack(google_pubsub_topic__a={"name": "a"}), stack(google_pubsub_topic__b={"name": "b"}))
+def test_removed_resources_are_deleted_and_new_ones_created() -> None:
+    found = compare(stack(google_pubsub_topic__a={"name": "a"}), stack(google_pubsub_topic__b={"name": "b"}))
     assert [(each.address, each.actions) for each in found.changes] == [
         ("google_pubsub_topic.b", ("create",)),
         ("google_pubsub_topic.a", ("delete",)),
@@ -180,7 +180,7 @@ def test_moves_imports_and_removals_are_read() -> None:
     head["moved"] = [{"from": "google_pubsub_topic.a", "to": "google_pubsub_topic.b"}]
     head["import"] = [{"to": "google_pubsub_topic.d", "id": "projects/p/topics/d"}]
     head["removed"] = [{"from": "google_pubsub_topic.c", "lifecycle": {"destroy": False}}]
-    assert told(base, head) == [
+    assert summarize_findings(base, head) == [
         ("needs care", "topic c: is no longer managed by Terraform and is not destroyed"),
         (
             "change",
@@ -190,7 +190,7 @@ def test_moves_imports_and_removals_are_read() -> None:
     ]
 
 
-def test_references_are_followed_to_what_they_lead_to() -> None:
+def test_references_are_followed() -> None:
     base = stack(
         google_storage_bucket__b={"name": "real-name"},
         google_service_account__a={"account_id": "worker"},
@@ -204,7 +204,7 @@ def test_references_are_followed_to_what_they_lead_to() -> None:
             "member": "${google_service_account.a.member}",
         },
     )
-    assert told(base, head) == [
+    assert summarize_findings(base, head) == [
         (
             "access widened",
             "bucket real-name: service account worker@p.iam.gserviceaccount.com can now read and list the objects of "
@@ -213,7 +213,7 @@ def test_references_are_followed_to_what_they_lead_to() -> None:
     ]
 
 
-def test_what_a_reference_cannot_tell_is_told_by_the_constructs_name() -> None:
+def test_an_unknown_reference_is_described_by_the_constructs_name() -> None:
     grants = {
         "repository": "${google_artifact_registry_repository.my_images.name}",
         "role": "roles/artifactregistry.reader",
@@ -224,11 +224,12 @@ def test_what_a_reference_cannot_tell_is_told_by_the_constructs_name() -> None:
         google_artifact_registry_repository_iam_member__m=grants,
     )
     assert (
-        "repository my/images" in told(stack(google_artifact_registry_repository__my_images={}), head)[0][1]
+        "repository my/images"
+        in summarize_findings(stack(google_artifact_registry_repository__my_images={}), head)[0][1]
     )
 
 
-def test_two_references_of_a_grant_are_not_taken_for_one() -> None:
+def test_both_references_of_a_grant_are_followed() -> None:
     def granting(repository: str) -> Stack:
         return stack(
             google_artifact_registry_repository__a={},
@@ -240,12 +241,15 @@ def test_two_references_of_a_grant_are_not_taken_for_one() -> None:
             },
         )
 
-    assert [severity for severity, _ in told(granting("a"), granting("b"))] == ["access widened", "change"]
+    assert [severity for severity, _ in summarize_findings(granting("a"), granting("b"))] == [
+        "access widened",
+        "change",
+    ]
 
 
-def test_the_providers_secrets_are_hidden_though_nothing_marks_them() -> None:
+def test_secret_arguments_of_the_provider_are_hidden_without_a_mark() -> None:
     secret = {"secret": "s", "secret_data": "hunter2-secret"}
-    plan = compared(
+    plan = compare(
         stack(), stack(google_secret_manager_secret_version__v=secret, google_x__y={"a": "hunter2-secret!"})
     )
     shown = {escape_invisible(str(value)) for each in plan.changes for value in each.new.values()}
@@ -253,7 +257,7 @@ def test_the_providers_secrets_are_hidden_though_nothing_marks_them() -> None:
 
 
 def test_defaults_of_the_provider_are_known() -> None:
-    found = told(stack(google_bigquery_table__t={"table_id": "t", "dataset_id": "d"}), stack())
+    found = summarize_findings(stack(google_bigquery_table__t={"table_id": "t", "dataset_id": "d"}), stack())
     assert "deletion_protection is on" in found[0][1]
 
 
@@ -266,13 +270,13 @@ def test_create_before_destroy_and_prevent_destroy_are_read() -> None:
         }
     )
     assert only(base, head).actions == ("create", "delete")
-    assert "prevent_destroy is set: the plan fails" in told(base, head)[0][1]
+    assert "prevent_destroy is set: the plan fails" in summarize_findings(base, head)[0][1]
 
 
 @pytest.mark.parametrize(
     "content", [b"{}", b"[]", b"x", b'{"resource": 1}', b'{"resource": {"a": {"b": 5}}}']
 )
-def test_what_is_no_stack_is_refused(content: bytes) -> None:
+def test_an_invalid_stack_is_refused(content: bytes) -> None:
     with pytest.raises(PlanError):
         compare_stacks(json.dumps(stack()).encode(), content)
 
@@ -286,5 +290,5 @@ def test_what_is_no_stack_is_refused(content: bytes) -> None:
         ("x", "y", False),
     ],
 )
-def test_a_range_grows_where_it_holds_the_old_one(old: str, new: str, expected: bool) -> None:
+def test_a_range_that_contains_the_old_one_grows_in_place(old: str, new: str, expected: bool) -> None:
     assert is_grown_range(old, new) is expected

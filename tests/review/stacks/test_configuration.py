@@ -141,37 +141,37 @@ def at(document: Any, path: str, value: Any) -> Any:
     return made
 
 
-def reviewed(base: Any, head: Any) -> Review:
+def review_stacks(base: Any, head: Any) -> Review:
     plan = compare_stacks(json.dumps(base).encode(), json.dumps(head).encode())
     return review_plan(create_context(plan), load_price_book())
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_differs_between_two_stacks_is_told(case: str) -> None:
+def test_what_differs_between_two_stacks_is_reported(case: str) -> None:
     path, value, severity, words = CASES[case]
-    found = reviewed(STACK, at(STACK, path, value))
+    found = review_stacks(STACK, at(STACK, path, value))
     assert found.severity.words == severity, [strip_markup(each.sentence) for each in found.findings]
     assert any(words in strip_markup(each.sentence) for each in found.findings)
 
 
 def test_the_same_stack_has_no_changes() -> None:
-    assert reviewed(STACK, STACK).empty
+    assert review_stacks(STACK, STACK).empty
 
 
-def test_no_leaf_of_a_stack_changes_without_a_word() -> None:
+def test_every_changed_value_of_a_stack_is_reported() -> None:
     """But for comments; every path of the stack that a person can write is another value, one at a time."""
     for path, value in flatten_values(STACK):
         steps = re.sub(r"\[(\d+)\]", r".\1", path)
         other = not value if isinstance(value, bool) else f"{value}-other"
-        assert not reviewed(STACK, at(STACK, steps, other)).empty, path
+        assert not review_stacks(STACK, at(STACK, steps, other)).empty, path
 
 
 @pytest.mark.parametrize("kind", ["create", "destroy"])
-def test_a_provisioner_of_what_is_made_or_goes_is_told_with_its_command(kind: str) -> None:
+def test_provisioners_of_created_and_destroyed_resources_are_reported_with_their_command(kind: str) -> None:
     provisioned = at(STACK, "resource.terraform_data.t.provisioner.0.local-exec.when", kind)
     without = at(STACK, "resource.terraform_data", {})
     sides = (without, provisioned) if kind == "create" else (provisioned, without)
-    found = [strip_markup(each.sentence) for each in reviewed(*sides).findings]
+    found = [strip_markup(each.sentence) for each in review_stacks(*sides).findings]
     verb = "created" if kind == "create" else "destroyed"
     assert (
         f"the apply runs provisioner local-exec on the machine that runs Terraform when it is {verb}: echo ok"
@@ -192,7 +192,7 @@ def test_a_policy_document_of_a_data_source_is_followed() -> None:
         },
     }
     head = at(at(base, "data.google_iam_policy.p.binding.0.role", "roles/owner"), "data.google_iam_policy.p.binding.0.members", ["allUsers"])  # fmt: skip  # noqa: E501
-    found = reviewed(base, head)
+    found = review_stacks(base, head)
     assert found.severity.words == WIDENED
     assert "anyone on the internet can now do everything" in strip_markup(found.findings[0].sentence)
 
@@ -208,14 +208,14 @@ def test_a_policy_document_of_a_data_source_is_followed() -> None:
         ("data.google_project.p", {"project_id": "other"}, "data.google_project.p"),
     ],
 )
-def test_of_what_is_not_examined_nothing_good_is_answered(path: str, value: Any, opaque: str) -> None:
-    found = reviewed(STACK, at(STACK, path, value))
+def test_unexamined_changes_are_not_answered_with_no(path: str, value: Any, opaque: str) -> None:
+    found = review_stacks(STACK, at(STACK, path, value))
     answered = {each.question: each for each in answer_questions(found)}
     for question in ("Is data lost?", "Who gains access?"):
         assert answered[question].verdict is not Verdict.NO
         assert opaque in answered[question].unexamined
 
 
-def test_a_newer_version_of_the_same_provider_is_no_gap() -> None:
+def test_a_newer_version_of_the_same_provider_is_examined() -> None:
     newer = at(STACK, "terraform.required_providers", {"google": {"source": "google", "version": "6.51.0"}})
-    assert not reviewed(STACK, newer).unexamined
+    assert not review_stacks(STACK, newer).unexamined

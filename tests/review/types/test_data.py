@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.review.conftest import change, told
+from tests.review.conftest import change, summarize_findings
 
 pytestmark = pytest.mark.unit
 
@@ -416,20 +416,20 @@ CASES: dict[str, tuple[Changes, Expected]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_happens_to_data_is_told(case: str) -> None:
+def test_what_happens_to_data_is_reported(case: str) -> None:
     changes, expected = CASES[case]
-    found = told(*changes)
+    found = summarize_findings(*changes)
     assert [severity for severity, _ in found] == [severity for severity, _ in expected], found
     for (_, sentence), (_, words) in zip(found, expected, strict=True):
         assert words in sentence
 
 
-def test_what_goes_along_is_left_out_where_the_plan_shows_it() -> None:
+def test_dependents_that_the_plan_deletes_are_not_listed_again() -> None:
     deleted = [change(D, DATASET, None), change(T, table(A), None)]
-    assert not [sentence for _, sentence in told(*deleted) if "does not show" in sentence]
+    assert not [sentence for _, sentence in summarize_findings(*deleted) if "does not show" in sentence]
 
 
-def test_grants_that_go_with_a_replaced_bucket_are_told() -> None:
+def test_grants_lost_with_a_replaced_bucket_are_reported() -> None:
     granted = {"bucket": "b/b", "role": "roles/storage.objectViewer", "member": "user:u@example.org"}
     configuration = {
         "root_module": {
@@ -443,7 +443,7 @@ def test_grants_that_go_with_a_replaced_bucket_are_told() -> None:
             ]
         }
     }
-    found = told(
+    found = summarize_findings(
         change(S, bucket(), bucket(location="US"), *REPLACE, replace_paths=[["location"]]),
         change("google_storage_bucket_iam_member.m", granted, granted),
         configuration=configuration,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.review.conftest import change, told
+from tests.review.conftest import change, summarize_findings
 
 pytestmark = pytest.mark.unit
 
@@ -391,9 +391,9 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_happens_to_a_workload_is_told(case: str) -> None:
+def test_what_happens_to_a_workload_is_reported(case: str) -> None:
     changes, expected = CASES[case]
-    found = told(*changes)
+    found = summarize_findings(*changes)
     assert [severity for severity, _ in found] == [severity for severity, _ in expected], found
     for (_, sentence), (_, words) in zip(found, expected, strict=True):
         assert words in sentence

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.review.conftest import change, told
+from tests.review.conftest import change, summarize_findings
 
 pytestmark = pytest.mark.unit
 
@@ -105,8 +105,8 @@ CASES: dict[str, tuple[str, Any, Any, str, str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_data_that_goes_in_place_and_data_that_stays_are_told(case: str) -> None:
+def test_data_lost_and_data_kept_by_a_change_in_place_are_reported(case: str) -> None:
     type_, old, new, severity, words = CASES[case]
-    found = told(change(f"{type_}.x", old, new))
+    found = summarize_findings(change(f"{type_}.x", old, new))
     assert found[0][0] == severity, found
     assert any(words in sentence for _, sentence in found), found

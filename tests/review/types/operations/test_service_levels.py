@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.review.conftest import change, told
+from tests.review.conftest import change, summarize_findings
 
 pytestmark = pytest.mark.unit
 
@@ -58,7 +58,10 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
 
 
 @pytest.mark.parametrize(("changed", "expected"), CASES.values(), ids=CASES)
-def test_what_is_said(changed: dict[str, Any], expected: tuple[str, str]) -> None:
-    assert any(severity == expected[0] and expected[1] in sentence for severity, sentence in told(changed)), (
-        told(changed)
-    )
+def test_changes_of_objectives_and_budgets_are_reported(
+    changed: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    assert any(
+        severity == expected[0] and expected[1] in sentence
+        for severity, sentence in summarize_findings(changed)
+    ), summarize_findings(changed)

@@ -1,10 +1,10 @@
-"""Resources whose being made or deleted moves access by itself."""
+"""Resources whose creation or deletion changes access."""
 
 from typing import Any
 
 import pytest
 
-from tests.review.conftest import change, told
+from tests.review.conftest import change, summarize_findings
 
 pytestmark = pytest.mark.unit
 
@@ -48,16 +48,16 @@ ROWS = {
         (POLICY, ROWS, None, "access widened", "without any, every row is shown"),
     ],
 )
-def test_what_it_moves_is_told_first(
+def test_creation_or_deletion_changes_access(
     type_: str, old: dict[str, Any] | None, new: dict[str, Any] | None, severity: str, words: str
 ) -> None:
-    found = told(change(f"{type_}.x", old, new))
+    found = summarize_findings(change(f"{type_}.x", old, new))
     assert found[0][0] == severity
     assert words in found[0][1]
 
 
 def test_the_viewers_of_a_datasets_own_project_are_named_without_it() -> None:
     entry = {"dataset_id": "d", "role": "READER", "special_group": "projectReaders"}
-    (severity, sentence), *_ = told(change("google_bigquery_dataset_access.a", None, entry))
+    (severity, sentence), *_ = summarize_findings(change("google_bigquery_dataset_access.a", None, entry))
     assert severity == "access widened"
     assert sentence.startswith("every viewer of the dataset's project can now read the data of dataset d")
