@@ -31,7 +31,7 @@ BUDGET_APIS = ("billingbudgets.googleapis.com",)
 SECRET_APIS = ("secretmanager.googleapis.com",)  # only where a request needs a secret
 
 
-def needed_apis(*, ci: bool, budget: bool = False, secrets: bool = False) -> tuple[str, ...]:
+def list_needed_apis(*, ci: bool, budget: bool = False, secrets: bool = False) -> tuple[str, ...]:
     """Host names of the APIs that a project needs, with or without an identity for CI, a budget and secrets."""
     more = (*(CI_APIS if ci else ()), *(BUDGET_APIS if budget else ()), *(SECRET_APIS if secrets else ()))
     return (*APIS, *more)

@@ -18,7 +18,7 @@ from cdktf_cdktf_provider_google.service_account_iam_member import ServiceAccoun
 from cdktf_cdktf_provider_google.storage_bucket_iam_member import StorageBucketIamMember
 from constructs import Construct
 
-from cdk.apis import needed_apis
+from cdk.apis import list_needed_apis
 from cdk.environment_stack import EnvironmentStack
 from cdk.settings import CI_POOL, CI_PROVIDER, Ci, Settings
 
@@ -97,7 +97,7 @@ class BootstrapStack(EnvironmentStack):
                 # Others may use them too, and what still lies in the project could not be deleted without them.
                 disable_on_destroy=False,
             )
-            for api in needed_apis(
+            for api in list_needed_apis(
                 ci=settings.ci is not None, budget=settings.budget is not None, secrets=secrets
             )
         ]

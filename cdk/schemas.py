@@ -32,7 +32,7 @@ TEXTS: Schema = {"type": "array", "items": TEXT}
 MINUTES: Schema = {"type": "integer", "minimum": 0, "maximum": 60 * 24 * 366}
 
 
-def environment_schema(page: str) -> Schema:
+def build_environment_schema(page: str) -> Schema:
     """Return the schema of environments/*.toml, with the descriptions of `page`, the text of docs/settings.md."""
     found = msgspec.json.schema(EnvironmentFile)
     definitions = found["$defs"]
@@ -52,7 +52,7 @@ def environment_schema(page: str) -> Schema:
     }
 
 
-def source_schema(page: str) -> Schema:
+def build_source_schema(page: str) -> Schema:
     """Return the schema of sources/*/source.toml, with the descriptions of `page`, the text of docs/feeds.md."""
     described = {
         name.strip("[]"): _plain(meaning)
@@ -71,7 +71,7 @@ def source_schema(page: str) -> Schema:
     }
 
 
-def render(schema: Schema) -> str:
+def render_schema(schema: Schema) -> str:
     """Return the text of a schema's file."""
     text = json.dumps(schema, indent=2, ensure_ascii=False)
     return text.replace("#/$defs/", "#/definitions/") + "\n"
@@ -81,8 +81,8 @@ def render_all() -> dict[str, str]:
     """Return the text of every schema by the name of its file below docs/schemas."""
     settings, feeds = ((ROOT / "docs" / name).read_text("utf-8") for name in ("settings.md", "feeds.md"))
     return {
-        "environment.json": render(environment_schema(settings)),
-        "source.json": render(source_schema(feeds)),
+        "environment.json": render_schema(build_environment_schema(settings)),
+        "source.json": render_schema(build_source_schema(feeds)),
     }
 
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 from constructs import Construct
 
-from cdk.artifacts.packaging import digest
-from cdk.artifacts.spark_packages import packages_zip
+from cdk.artifacts.packaging import compute_digest
+from cdk.artifacts.spark_packages import build_packages_zip
 from cdk.artifacts.workloads import (
-    batch_artifact,
-    batch_main,
-    collector_artifact,
-    copier_artifact,
-    dashboard_artifact,
-    gbfs_collector_artifact,
+    build_batch_artifact,
+    build_collector_artifact,
+    build_copier_artifact,
+    build_dashboard_artifact,
+    build_gbfs_collector_artifact,
+    read_batch_main,
 )
 from cdk.environment_stack import EnvironmentStack
 from cdk.operations.budget import ProjectBudget
@@ -55,7 +55,7 @@ class VlilleStack(EnvironmentStack):
         upload = Upload(self, storage, cache / "artifacts")
         build = Build(self, settings, identities, storage)
 
-        function_zip = collector_artifact(feeds[settings.feed], sources)
+        function_zip = build_collector_artifact(feeds[settings.feed], sources)
         collection = Collection(
             self,
             settings,
@@ -66,7 +66,7 @@ class VlilleStack(EnvironmentStack):
             build=build,
             source=upload.artifact("collector", function_zip),
         )
-        copier_zip = copier_artifact(feeds.values(), sources)
+        copier_zip = build_copier_artifact(feeds.values(), sources)
         archiving = Archiving(
             self,
             settings,
@@ -76,17 +76,17 @@ class VlilleStack(EnvironmentStack):
             source=upload.artifact("copier", copier_zip),
             source_sha256=copier_zip.sha256,
         )
-        main = batch_main()
-        packages = packages_zip(DATAPROC_PYTHON[settings.batch.image], cache)
+        main = read_batch_main()
+        packages = build_packages_zip(DATAPROC_PYTHON[settings.batch.image], cache)
         batch = Batch(
             self,
             settings,
             identities=identities,
             storage=storage,
             warehouse=warehouse,
-            main=upload.content("batch_main", f"main-{digest(main)[:16]}.py", main),
+            main=upload.content("batch_main", f"main-{compute_digest(main)[:16]}.py", main),
             packages=[
-                upload.artifact("batch_code", batch_artifact(feeds.values(), sources)),
+                upload.artifact("batch_code", build_batch_artifact(feeds.values(), sources)),
                 upload.file("batch_packages", packages),
             ],
         )
@@ -95,7 +95,7 @@ class VlilleStack(EnvironmentStack):
         )
         dashboard = None
         if settings.dashboard is not None:
-            dashboard_zip = dashboard_artifact()
+            dashboard_zip = build_dashboard_artifact()
             dashboard = Dashboard(
                 self,
                 settings,
@@ -125,7 +125,9 @@ class VlilleStack(EnvironmentStack):
                 storage=storage,
                 warehouse=warehouse,
                 build=build,
-                source=upload.artifact("gbfs_collector", gbfs_collector_artifact(settings.gbfs_systems)),
+                source=upload.artifact(
+                    "gbfs_collector", build_gbfs_collector_artifact(settings.gbfs_systems)
+                ),
             )
         monitoring = Monitoring(self, settings, storage=storage, collection=collection, gbfs=gbfs)
         if settings.budget is not None:

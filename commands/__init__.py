@@ -4,6 +4,6 @@ Imports: nothing.
 Imported by: delivery, local, operate, stacks.py.
 """
 
-from commands.interrupts import end_quietly_until_main
+from commands.interrupts import exit_quietly_on_interrupt
 
-end_quietly_until_main()
+exit_quietly_on_interrupt()

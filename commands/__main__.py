@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from commands.errors import UsageError
-from commands.interrupts import interruptible
+from commands.interrupts import run_interruptible
 from commands.options import select_options
 from commands.recipes import RECIPES, Runner
-from commands.typed import read_typed
+from commands.typed import parse_typed_options
 from commands.values import Project
 from commands.variables import check_agreement, check_variables
 
@@ -28,7 +28,7 @@ def main(words: Sequence[str], environ: Mapping[str, str] = os.environ, root: Pa
     try:
         goals = environ.get("TYPED_GOALS", "").split()
         # A target that another one needs, such as lint of test, has no options of its own.
-        selected = select_options(goals, read_typed(environ.get("TYPED_OPTIONS", "")), project)
+        selected = select_options(goals, parse_typed_options(environ.get("TYPED_OPTIONS", "")), project)
         check_variables(project)
         for target, options in selected.items():
             check_agreement(target, options, project)
@@ -42,4 +42,4 @@ def main(words: Sequence[str], environ: Mapping[str, str] = os.environ, root: Pa
 
 
 if __name__ == "__main__":
-    sys.exit(interruptible(lambda: main(sys.argv[1:])))
+    sys.exit(run_interruptible(lambda: main(sys.argv[1:])))

@@ -16,7 +16,7 @@ from commands.values import Project, environment
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def matrix(project: Project) -> list[dict[str, str]]:
+def build_matrix(project: Project) -> list[dict[str, str]]:
     """Return each environment's name, and how its repository variables begin, in the order of deployment.
 
     Environments that protect their data come last; within each kind names are sorted. Raises ValueError for a
@@ -40,7 +40,7 @@ def main(environ: Mapping[str, str] = os.environ, root: Path = ROOT) -> int:
     """
     project = Project(root, environ)
     try:
-        found = matrix(project)
+        found = build_matrix(project)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

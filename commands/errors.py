@@ -13,12 +13,12 @@ class UsageError(Exception):
     """
 
 
-def shown(value: str) -> str:
+def quote_value(value: str) -> str:
     """Return a value in quotation marks, without control characters and at most 60 characters long."""
     return repr(value if len(value) <= MOST_SHOWN else f"{value[: MOST_SHOWN - 1]}…")
 
 
-def suggestion(value: str, known: Iterable[str]) -> str:
+def format_suggestion(value: str, known: Iterable[str]) -> str:
     """Return ` (did you mean "dev"?)` for the known name that looks like the value, or nothing."""
     names = list(known)
     # Very long values are compared with nothing: that takes a while, and no name is like them.

@@ -7,8 +7,8 @@ from collections.abc import Callable
 INTERRUPTED = 130  # as shells tell of a program that SIGINT ended
 
 
-def end_quietly_until_main() -> None:
-    """Let Ctrl-C end the process at once, without a traceback, until `interruptible` is reached.
+def exit_quietly_on_interrupt() -> None:
+    """Let Ctrl-C end the process at once, without a traceback, until `run_interruptible` is reached.
 
     For the `__init__.py` of a package that is run by `python -m`: only then is there something to change.
     """
@@ -16,7 +16,7 @@ def end_quietly_until_main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def interruptible(main: Callable[[], int]) -> int:
+def run_interruptible(main: Callable[[], int]) -> int:
     """Return what `main` returns, or 130 after Ctrl-C, with a line about it. One that is ignored stays ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)

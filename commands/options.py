@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from commands import values
-from commands.errors import UsageError, shown, suggestion
+from commands.errors import UsageError, format_suggestion, quote_value
 from commands.values import Check, Project
 
 LOCAL_TARGET = "local"  # the value of TO for the local environment
@@ -80,7 +80,7 @@ ONLY_LOCAL = ("REPLAY", "DAY", "SPEED", "FAULT")
 
 
 @dataclass(frozen=True)
-class Target:
+class MakeTarget:
     """What a target accepts. One that changes something needs ENV named, unless it is on this machine."""
 
     options: tuple[str, ...] = ()
@@ -93,63 +93,63 @@ class Target:
         return (*self.options, "PYTHON")
 
 
-def _cloud(*more: str, changes: bool = False, required: tuple[str, ...] = ()) -> Target:
+def _cloud_target(*more: str, changes: bool = False, required: tuple[str, ...] = ()) -> MakeTarget:
     changed = "changes what is in Google Cloud" if changes else ""
-    return Target(("ENV", "TO", "FEED", *ONLY_LOCAL, *more), required, changed)
+    return MakeTarget(("ENV", "TO", "FEED", *ONLY_LOCAL, *more), required, changed)
 
 
-def _step(*more: str) -> Target:
-    return Target(("ENV", *more), changes="writes or decides in the name of an environment")
+def _workflow_target(*more: str) -> MakeTarget:
+    return MakeTarget(("ENV", *more), changes="writes or decides in the name of an environment")
 
 
-TARGETS: dict[str, Target] = {
-    "help": Target(),
-    "demo": Target(("ENV", "FEED", "CITY", "REPLAY", "DAY", "TICKS", "FAULT", "OPEN")),
-    "up": Target(("ENV", "FEED", "CITY", "REPLAY", "DAY", "TICKS", "SPEED", "FAULT")),
-    "down": Target(("ENV",)),
-    "synth": Target(("ENV", "FEED")),
-    "bootstrap": _cloud("YES", changes=True),
-    "unbootstrap": _cloud("YES", changes=True),
-    "diff": _cloud(),
-    "deploy": _cloud("YES", changes=True),
-    "outputs": _cloud(),
-    "destroy": _cloud("YES", changes=True),
-    "unlock": _cloud(changes=True),
-    "review": _cloud(),
-    "plan": _cloud(),
-    "apply": _cloud(changes=True),
-    "compare": Target(("ENV", "BEFORE", "AFTER")),
-    "publish": _step(),
-    "approve": _step("REVIEWED"),
-    "drift": _step(),
-    "confirm": _step("NAME"),
-    "signin": _step(),
-    "smoke": _cloud(),
-    "open": _cloud(),
-    "run": _cloud("JOB", changes=True, required=("JOB",)),
-    "pause": _cloud("JOB", changes=True),
-    "resume": _cloud("JOB", changes=True),
-    "logs": _cloud("JOB", "LINES"),
-    "orphans": _cloud(),
-    "backfill": _cloud("SOURCE", "DRY_RUN", "MOVE", "YES", changes=True, required=("SOURCE",)),
-    "sql": Target(("ENV", "TO")),
-    "export": Target(("ENV", "TO", "DAY", "FORMAT"), required=("DAY",)),
-    "setup": Target(),
-    "test": Target(("PYTEST_OPTIONS",)),
-    "unit": Target(("PYTEST_OPTIONS",)),
-    "fuzz": Target(),
-    "soak": Target(("SECONDS", "FIRST_SEED", "REAL")),
-    "lint": Target(),
-    "format": Target(),
-    "checkov": Target(),
-    "screenshots": Target(),
-    "bench": Target(),
-    "docs": Target(),
-    "references": Target(),
-    "lock": Target(),
-    "pin": Target(),
-    "audit": Target(),
-    "clean": Target(),
+TARGETS: dict[str, MakeTarget] = {
+    "help": MakeTarget(),
+    "demo": MakeTarget(("ENV", "FEED", "CITY", "REPLAY", "DAY", "TICKS", "FAULT", "OPEN")),
+    "up": MakeTarget(("ENV", "FEED", "CITY", "REPLAY", "DAY", "TICKS", "SPEED", "FAULT")),
+    "down": MakeTarget(("ENV",)),
+    "synth": MakeTarget(("ENV", "FEED")),
+    "bootstrap": _cloud_target("YES", changes=True),
+    "unbootstrap": _cloud_target("YES", changes=True),
+    "diff": _cloud_target(),
+    "deploy": _cloud_target("YES", changes=True),
+    "outputs": _cloud_target(),
+    "destroy": _cloud_target("YES", changes=True),
+    "unlock": _cloud_target(changes=True),
+    "review": _cloud_target(),
+    "plan": _cloud_target(),
+    "apply": _cloud_target(changes=True),
+    "compare": MakeTarget(("ENV", "BEFORE", "AFTER")),
+    "publish": _workflow_target(),
+    "approve": _workflow_target("REVIEWED"),
+    "drift": _workflow_target(),
+    "confirm": _workflow_target("NAME"),
+    "signin": _workflow_target(),
+    "smoke": _cloud_target(),
+    "open": _cloud_target(),
+    "run": _cloud_target("JOB", changes=True, required=("JOB",)),
+    "pause": _cloud_target("JOB", changes=True),
+    "resume": _cloud_target("JOB", changes=True),
+    "logs": _cloud_target("JOB", "LINES"),
+    "orphans": _cloud_target(),
+    "backfill": _cloud_target("SOURCE", "DRY_RUN", "MOVE", "YES", changes=True, required=("SOURCE",)),
+    "sql": MakeTarget(("ENV", "TO")),
+    "export": MakeTarget(("ENV", "TO", "DAY", "FORMAT"), required=("DAY",)),
+    "setup": MakeTarget(),
+    "test": MakeTarget(("PYTEST_OPTIONS",)),
+    "unit": MakeTarget(("PYTEST_OPTIONS",)),
+    "fuzz": MakeTarget(),
+    "soak": MakeTarget(("SECONDS", "FIRST_SEED", "REAL")),
+    "lint": MakeTarget(),
+    "format": MakeTarget(),
+    "checkov": MakeTarget(),
+    "screenshots": MakeTarget(),
+    "bench": MakeTarget(),
+    "docs": MakeTarget(),
+    "references": MakeTarget(),
+    "lock": MakeTarget(),
+    "pin": MakeTarget(),
+    "audit": MakeTarget(),
+    "clean": MakeTarget(),
 }
 
 
@@ -174,12 +174,12 @@ def select_options(
         _check_name(name, accepted, targets)
         if given.setdefault(name, value) != value:
             raise UsageError(
-                f"{name}: found two values, {shown(value)} and {shown(given[name])}; type it once"
+                f"{name}: found two values, {quote_value(value)} and {quote_value(given[name])}; type it once"
             )
-    given = _from_workflow(accepted, project.environ) | given
+    given = _read_workflow_options(accepted, project.environ) | given
     for name, value in given.items():
         check_option(name, value, project)
-    selected = {target: _of_target(given, target) for target in targets}
+    selected = {target: _filter_by_target(given, target) for target in targets}
     for target, own in selected.items():
         _check_target(target, own, project)
     return selected
@@ -188,7 +188,9 @@ def select_options(
 def check_option(name: str, value: str, project: Project) -> None:
     """Raise UsageError for a value that the option does not accept."""
     if not value:
-        raise UsageError(f"{name}: the value is empty; give one, or leave {name} out{_known(name, project)}")
+        raise UsageError(
+            f"{name}: the value is empty; give one, or leave {name} out{_format_accepted(name, project)}"
+        )
     OPTIONS[name](name, value, project)
 
 
@@ -205,16 +207,16 @@ def _check_name(name: str, accepted: Iterable[str], targets: Sequence[str]) -> N
     takes = f"{command} accepts {', '.join(known)}"
     if name in OPTIONS:
         raise UsageError(f"{name}: {command} does not accept this option; {takes}")
-    raise UsageError(f"{shown(name)[1:-1]}: unknown option{suggestion(name, known)}; {takes}")
+    raise UsageError(f"{quote_value(name)[1:-1]}: unknown option{format_suggestion(name, known)}; {takes}")
 
 
-def _of_target(given: Mapping[str, str], target: str) -> dict[str, str]:
+def _filter_by_target(given: Mapping[str, str], target: str) -> dict[str, str]:
     return {name: value for name, value in given.items() if name in TARGETS[target].accepted}
 
 
 def _check_target(target: str, given: Mapping[str, str], project: Project) -> None:
     local = "TO" in given
-    _check_shell(target, given, project)
+    _check_exported(target, given, project)
     if needs_environment(target, local=local) and "ENV" not in given:
         examples = project.environments
         raise UsageError(
@@ -224,10 +226,12 @@ def _check_target(target: str, given: Mapping[str, str], project: Project) -> No
         )
     for name in TARGETS[target].required:
         if name not in given:
-            raise UsageError(f"make {target} needs {name}{EXAMPLES.get(name) or _known(name, project)}")
+            raise UsageError(
+                f"make {target} needs {name}{EXAMPLES.get(name) or _format_accepted(name, project)}"
+            )
     if "DAY" in given and (target == "export") == (given["DAY"] == values.MADE_DAY):
         wanted = "a day such as 2026-11-24" if target == "export" else values.MADE_DAY
-        raise UsageError(f"DAY: found {shown(given['DAY'])}; make {target} accepts {wanted}")
+        raise UsageError(f"DAY: found {quote_value(given['DAY'])}; make {target} accepts {wanted}")
     for name in ONLY_LOCAL:
         if target == "export":  # its DAY is a day of the data, wherever they are
             break
@@ -255,7 +259,7 @@ def _check_compared(given: Mapping[str, str], project: Project) -> None:
         )
 
 
-def _check_shell(target: str, given: Mapping[str, str], project: Project) -> None:
+def _check_exported(target: str, given: Mapping[str, str], project: Project) -> None:
     """Refuse an option that the user has exported: only what is typed counts, and it must not be lost unseen."""
     environ = project.environ
     if is_workflow(environ):
@@ -269,12 +273,12 @@ def _check_shell(target: str, given: Mapping[str, str], project: Project) -> Non
             if name != "TO":  # a variable of another program, such as ENV of a shell
                 continue
         raise UsageError(
-            f"{name}={shown(value)} is set in your shell, where options do not count: type it behind "
+            f"{name}={quote_value(value)} is set in your shell, where options do not count: type it behind "
             f"make {target}, or run `unset {name}`"
         )
 
 
-def _from_workflow(accepted: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+def _read_workflow_options(accepted: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
     if not is_workflow(environ):
         return {}
     # PYTHON is set by actions for purposes of their own, NAME and REVIEWED are judged by their step.
@@ -287,7 +291,7 @@ def is_workflow(environ: Mapping[str, str]) -> bool:
     return environ.get("GITHUB_ACTIONS") == "true"
 
 
-def _known(name: str, project: Project) -> str:
+def _format_accepted(name: str, project: Project) -> str:
     """Return `; accepted: dev, prod` where the values can be listed."""
     try:
         OPTIONS[name](name, "", project)

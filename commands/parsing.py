@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from commands.errors import UsageError, shown, suggestion
+from commands.errors import UsageError, format_suggestion, quote_value
 from commands.options import RENAMED_TARGETS, check_option
 from commands.values import Project
 from commands.variables import check_variables
@@ -28,7 +28,7 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             word = unknown[0].partition("=")[0]
             known = self._chosen_parser(found)._option_string_actions
-            self.error(f"{shown(word)[1:-1]}: unknown argument{suggestion(word, known)}")
+            self.error(f"{quote_value(word)[1:-1]}: unknown argument{format_suggestion(word, known)}")
         return found
 
     def error(self, message: str) -> NoReturn:
@@ -56,15 +56,16 @@ class Parser(argparse.ArgumentParser):
 
 def _refuse_choice(argument: str, value: str, accepted: Sequence[str]) -> str:
     if (new := RENAMED_TARGETS.get(value)) in accepted:
-        return f"argument {argument}: {shown(value)} is now called {shown(str(new))}"
-    return f"argument {argument}: found {shown(value)}{suggestion(value, accepted)}; accepted: {', '.join(accepted)}"
+        return f"argument {argument}: {quote_value(value)} is now called {quote_value(str(new))}"
+    found = f"found {quote_value(value)}{format_suggestion(value, accepted)}"
+    return f"argument {argument}: {found}; accepted: {', '.join(accepted)}"
 
 
 def _name_as_make_does(match: re.Match[str]) -> str:
     return f"{match[1].upper().replace('-', '_')}:" if match[1] else f"{match[2]}:"
 
 
-def option(name: str, environ: Mapping[str, str], root: Path = ROOT) -> Callable[[str], str]:
+def make_option_type(name: str, environ: Mapping[str, str], root: Path = ROOT) -> Callable[[str], str]:
     """Return what argparse takes as `type` for an option of `make`: its value, once it is checked."""
     project = Project(root, environ)
 

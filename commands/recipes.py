@@ -30,7 +30,7 @@ class Runner:
     root: Path
     environ: Mapping[str, str]
 
-    def python(self, *arguments: str, output: Path | None = None, quiet: bool = False) -> int:
+    def run_python(self, *arguments: str, output: Path | None = None, quiet: bool = False) -> int:
         """Run the project's Python and return its exit status; `output` is the file that takes what it prints."""
         words = [str(self.root / PYTHON), *arguments]
         errors = subprocess.DEVNULL if quiet else None
@@ -39,7 +39,7 @@ class Runner:
         with output.open("wb") as file:
             return _wait(subprocess.Popen(words, cwd=self.root, env=self.environ, stdout=file, stderr=errors))
 
-    def become_python(self, *arguments: str) -> int:
+    def exec_python(self, *arguments: str) -> int:
         """Run the project's Python in place of this process: signals, a terminal and the status are its own."""
         sys.stdout.flush()
         os.chdir(self.root)
@@ -49,9 +49,9 @@ class Runner:
         """Return a runner that has these variables as well."""
         return Runner(self.root, {**self.environ, **variables})
 
-    def at_local_cloud(self, options: Options) -> "Runner":
+    def with_local_cloud(self, options: Options) -> "Runner":
         """Return a runner whose calls to Google Cloud reach a process on this machine. Raises SystemExit."""
-        words = [str(self.root / PYTHON), "-m", "local", "cloud", "--detached", *run_options(options)]
+        words = [str(self.root / PYTHON), "-m", "local", "cloud", "--detached", *format_run_options(options)]
         for name in ("SPEED", "FAULT"):
             words += [f"--{name.lower()}={options[name]}"] if name in options else []
         process = subprocess.Popen(
@@ -73,7 +73,7 @@ def _wait(process: "subprocess.Popen[bytes]") -> int:
         signal.signal(signal.SIGINT, before)
 
 
-def run_options(options: Options) -> list[str]:
+def format_run_options(options: Options) -> list[str]:
     """Return the options of `python -m local` that say what runs."""
     words = [f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}"]
     words += [f"--feed={options['FEED']}"] if "FEED" in options else []
@@ -89,11 +89,11 @@ def run_options(options: Options) -> list[str]:
 def _demo(target: str, options: Options, runner: Runner) -> int:
     more = [f"--{name.lower()}={options[name]}" for name in ("TICKS", "SPEED", "FAULT") if name in options]
     more += ["--open"] if "OPEN" in options else []
-    return runner.become_python("-m", "local", target, *run_options(options), *more)
+    return runner.exec_python("-m", "local", target, *format_run_options(options), *more)
 
 
 def _down(_target: str, options: Options, runner: Runner) -> int:
-    return runner.become_python("-m", "local", "down", f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}")
+    return runner.exec_python("-m", "local", "down", f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}")
 
 
 # --- the system in Google Cloud -------------------------------------------------------------------
@@ -105,7 +105,7 @@ def _synth(_target: str, options: Options, runner: Runner) -> int:
         for name, variable in (("ENV", "VLILLE_ENV"), ("FEED", "VLILLE_FEED"))
         if name in options
     }
-    if status := runner.with_variables(variables).python("stacks.py"):
+    if status := runner.with_variables(variables).run_python("stacks.py"):
         return status
     folder = runner.root / runner.environ.get("CDKTF_OUTDIR", OUTPUT) / "stacks"
     print(
@@ -125,10 +125,10 @@ def _operate(target: str, options: Options, runner: Runner) -> int:
         words += ["--yes"] if "YES" in options else []
     elif target in ("bootstrap", "unbootstrap", "deploy", "destroy"):
         words += ["--auto-approve"] if "YES" in options or "TO" in options else []
-    operating = _operating(options, runner)
+    operating = _prepare_operate_runner(options, runner)
     if target == "destroy" and "TO" in options:
-        return operating.python(*words) or _down(target, options, runner)
-    return operating.become_python(*words)
+        return operating.run_python(*words) or _down(target, options, runner)
+    return operating.exec_python(*words)
 
 
 def _query(target: str, options: Options, runner: Runner) -> int:
@@ -136,15 +136,15 @@ def _query(target: str, options: Options, runner: Runner) -> int:
     words = [f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}"]
     words += [f"--{name.lower()}={options[name]}" for name in ("DAY", "FORMAT") if name in options]
     words += ["--local"] if "TO" in options else []
-    return runner.become_python("-m", "operate", target, *words)
+    return runner.exec_python("-m", "operate", target, *words)
 
 
-def _operating(options: Options, runner: Runner) -> Runner:
+def _prepare_operate_runner(options: Options, runner: Runner) -> Runner:
     path = os.pathsep.join(
         [str(runner.root / NODE), str(runner.root / PYTHON.parent), runner.environ.get("PATH", os.defpath)]
     )
     variables = {"PATH": path} | ({"VLILLE_FEED": options["FEED"]} if "FEED" in options else {})
-    local = runner.at_local_cloud(options) if "TO" in options else runner
+    local = runner.with_local_cloud(options) if "TO" in options else runner
     return local.with_variables(variables)
 
 
@@ -153,19 +153,21 @@ def _operating(options: Options, runner: Runner) -> Runner:
 
 def _review(target: str, options: Options, runner: Runner) -> int:
     environment = options.get("ENV", DEFAULT_ENVIRONMENT)
-    planned = _renewed(environment, runner)
-    if status := _operating(options, runner).python("-m", "operate", "plan", f"--env={environment}"):
+    planned = _clear_plan_folder(environment, runner)
+    if status := _prepare_operate_runner(options, runner).run_python(
+        "-m", "operate", "plan", f"--env={environment}"
+    ):
         return status
     stack = output_folder(environment) / "stacks" / f"vlille-{environment}" / "cdk.tf.json"
     words = [str(planned / "plan.json"), "--stack", str(stack), "--base-files", str(planned / "before")]
     if target == "plan":
         return _write_review(environment, words, planned, runner)
-    return runner.become_python("-m", "review", "--name", environment, *words, "--format", "terminal")
+    return runner.exec_python("-m", "review", "--name", environment, *words, "--format", "terminal")
 
 
 def _compare(_target: str, options: Options, runner: Runner) -> int:
     environment = options.get("ENV", DEFAULT_ENVIRONMENT)
-    planned = _renewed(environment, runner)
+    planned = _clear_plan_folder(environment, runner)
     (runner.root / planned).mkdir(parents=True)
     before, after = (
         Path(options.get(name, OUTPUT / "stacks")) / f"vlille-{environment}" / "cdk.tf.json"
@@ -173,13 +175,13 @@ def _compare(_target: str, options: Options, runner: Runner) -> int:
     )
     words = ["--base", str(before), "--head", str(after)]
     status = _write_review(environment, words, planned, runner)
-    shown = runner.python(
+    shown = runner.run_python(
         "-m", "review", "--name", environment, *words, "--format", "terminal", quiet=bool(status)
     )
     return status or shown
 
 
-def _renewed(environment: str, runner: Runner) -> Path:
+def _clear_plan_folder(environment: str, runner: Runner) -> Path:
     """Remove what an earlier plan left, which nobody must publish or apply where this one fails; return the folder."""
     planned = OUTPUT / "plans" / environment
     folder = runner.root / planned
@@ -193,8 +195,8 @@ def _renewed(environment: str, runner: Runner) -> Path:
 def _write_review(environment: str, words: Sequence[str], planned: Path, runner: Runner) -> int:
     """Write the review as JSON and as a comment. A plan that must not be applied ends with 1."""
     review = ("-m", "review", "--name", environment, *words)
-    as_json = runner.python(*review, "--json", output=runner.root / planned / "review.json", quiet=True)
-    return runner.python(*review, output=runner.root / planned / "review.md") or as_json
+    as_json = runner.run_python(*review, "--json", output=runner.root / planned / "review.json", quiet=True)
+    return runner.run_python(*review, output=runner.root / planned / "review.md") or as_json
 
 
 # --- steps of the workflows, and work on the project ----------------------------------------------
@@ -202,7 +204,7 @@ def _write_review(environment: str, words: Sequence[str], planned: Path, runner:
 
 def _deliver(target: str, options: Options, runner: Runner) -> int:
     given = {name: options[name] for name in ("NAME", "REVIEWED") if name in options}
-    return runner.with_variables(given).become_python("-m", "delivery", target, f"--env={options['ENV']}")
+    return runner.with_variables(given).exec_python("-m", "delivery", target, f"--env={options['ENV']}")
 
 
 def _test(target: str, options: Options, runner: Runner) -> int:
@@ -213,7 +215,7 @@ def _test(target: str, options: Options, runner: Runner) -> int:
         chosen = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=10"]
     # Tests start the project's programs hundreds of times: where the shell forbids bytecode, each compiled them anew.
     compiling = runner.with_variables({"PYTHONDONTWRITEBYTECODE": ""})
-    return compiling.become_python("-m", "pytest", "-q", *chosen, *more)
+    return compiling.exec_python("-m", "pytest", "-q", *chosen, *more)
 
 
 def _soak(_target: str, options: Options, runner: Runner) -> int:
@@ -223,15 +225,15 @@ def _soak(_target: str, options: Options, runner: Runner) -> int:
         if name in options
     ]
     real = ["--real"] if "REAL" in options else []
-    return runner.become_python("-m", "tests.simulation", *real, *more)
+    return runner.exec_python("-m", "tests.simulation", *real, *more)
 
 
 def _pin(_target: str, _options: Options, runner: Runner) -> int:
-    return runner.become_python("-m", "delivery.base_images")
+    return runner.exec_python("-m", "delivery.base_images")
 
 
 def _audit(_target: str, _options: Options, runner: Runner) -> int:
-    return runner.become_python("-m", "delivery.audit")
+    return runner.exec_python("-m", "delivery.audit")
 
 
 Recipe = Callable[[str, Options, Runner], int]

@@ -2,13 +2,13 @@
 
 import re
 
-from commands.errors import UsageError, shown
+from commands.errors import UsageError, quote_value
 
 # The operators that make knows behind a variable's name. All but `=` let make evaluate the value itself.
 ASSIGNMENT = re.compile(r"(?P<name>[^=:?+!]*)(?P<operator>:{0,3}=|[?+!]=)(?P<value>.*)", re.DOTALL)
 
 
-def read_typed(text: str) -> list[tuple[str, str]]:
+def parse_typed_options(text: str) -> list[tuple[str, str]]:
     """Return the name and the value of each variable, values as they were typed.
 
     GNU make separates them by blanks, puts a backslash before each blank and backslash of a value, and doubles `$`.
@@ -19,6 +19,6 @@ def read_typed(text: str) -> list[tuple[str, str]]:
         plain = re.sub(r"\\(.)|\$\$", lambda match: match[1] or "$", word, flags=re.DOTALL)
         match = ASSIGNMENT.fullmatch(plain)
         if match is None or match["operator"] != "=":
-            raise UsageError(f"{shown(plain)}: type an option as NAME=value, such as ENV=dev")
+            raise UsageError(f"{quote_value(plain)}: type an option as NAME=value, such as ENV=dev")
         found.append((match["name"], match["value"]))
     return found

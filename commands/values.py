@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from commands.errors import UsageError, shown, suggestion
+from commands.errors import UsageError, format_suggestion, quote_value
 
 ENVIRONMENT_NAME = re.compile(r"[a-z][a-z0-9]{0,19}")
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
@@ -53,16 +53,18 @@ class Project:
 Check = Callable[[str, str, Project], None]
 
 
-def refuse(name: str, value: str, accepted: str, known: Iterable[str] = ()) -> UsageError:
+def make_value_error(name: str, value: str, accepted: str, known: Iterable[str] = ()) -> UsageError:
     """Return the error for a value that is not accepted."""
-    return UsageError(f"{name}: found {shown(value)}{suggestion(value, known)}; accepted: {accepted}")
+    return UsageError(
+        f"{name}: found {quote_value(value)}{format_suggestion(value, known)}; accepted: {accepted}"
+    )
 
 
 def environment(name: str, value: str, project: Project) -> None:
     """Accept the name of a file in environments/."""
     known = project.environments
     if value not in known:
-        raise refuse(
+        raise make_value_error(
             name, value, f"{', '.join(known) or 'none yet'} (the names of the files in environments/)", known
         )
 
@@ -71,7 +73,7 @@ def feed(name: str, value: str, project: Project) -> None:
     """Accept the name of a folder in sources/."""
     known = project.feeds
     if value not in known:
-        raise refuse(
+        raise make_value_error(
             name, value, f"{', '.join(known) or 'none yet'} (the names of the folders in sources/)", known
         )
 
@@ -79,7 +81,7 @@ def feed(name: str, value: str, project: Project) -> None:
 def city(name: str, value: str, _project: Project) -> None:
     """Accept what may be the id, the name or the city of a GBFS system: the run looks it up in the catalogue."""
     if len(value) > MOST_CITY_CHARACTERS or not value.isprintable() or not any(map(str.isalnum, value)):
-        raise refuse(
+        raise make_value_error(
             name,
             value,
             "id, name or city of a GBFS system, such as lille; `python -m gbfs systems` lists them",
@@ -91,9 +93,11 @@ def one_of(*accepted: str, renamed: Mapping[str, str] | None = None) -> Check:
 
     def check(name: str, value: str, _project: Project) -> None:
         if new := (renamed or {}).get(value):
-            raise UsageError(f"{name}: {shown(value)} is now called {shown(new)}; type {name}={new}")
+            raise UsageError(
+                f"{name}: {quote_value(value)} is now called {quote_value(new)}; type {name}={new}"
+            )
         if value not in accepted:
-            raise refuse(name, value, ", ".join(accepted), accepted)
+            raise make_value_error(name, value, ", ".join(accepted), accepted)
 
     return check
 
@@ -101,7 +105,7 @@ def one_of(*accepted: str, renamed: Mapping[str, str] | None = None) -> Check:
 def switch(name: str, value: str, _project: Project) -> None:
     """Accept 1, which switches the option on."""
     if value != "1":
-        raise refuse(name, value, f"{name}=1; leave {name} out to switch it off")
+        raise make_value_error(name, value, f"{name}=1; leave {name} out to switch it off")
 
 
 def whole_number(least: int, most: int) -> Check:
@@ -110,7 +114,7 @@ def whole_number(least: int, most: int) -> Check:
     def check(name: str, value: str, _project: Project) -> None:
         # Of few ASCII digits: int() takes underscores, digits of any script, and refuses thousands of them.
         if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
-            raise refuse(name, value, f"a whole number from {least} to {most}")
+            raise make_value_error(name, value, f"a whole number from {least} to {most}")
 
     return check
 
@@ -120,7 +124,7 @@ def decimal_number(least: float, most: float) -> Check:
 
     def check(name: str, value: str, _project: Project) -> None:
         if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value) or not least <= float(value) <= most:
-            raise refuse(name, value, f"a number from {least:g} to {most:g}")
+            raise make_value_error(name, value, f"a number from {least:g} to {most:g}")
 
     return check
 
@@ -134,7 +138,7 @@ def path_of(what: str, is_right: Callable[[Path], bool]) -> Check:
         except (OSError, ValueError):  # a name that is too long, or has a NUL
             right = False
         if not right:
-            raise refuse(name, value, what)
+            raise make_value_error(name, value, what)
 
     return check
 
@@ -149,7 +153,7 @@ file = path_of("a file that exists", Path.is_file)
 def bucket(name: str, value: str, _project: Project) -> None:
     """Accept a whole bucket, with or without `gs://` and a slash at the end."""
     if not BUCKET_NAME.fullmatch(value.removeprefix("gs://").removesuffix("/")):
-        raise refuse(name, value, "the name of a whole bucket, such as gs://old-files")
+        raise make_value_error(name, value, "the name of a whole bucket, such as gs://old-files")
 
 
 def fault(name: str, value: str, _project: Project) -> None:
@@ -157,12 +161,14 @@ def fault(name: str, value: str, _project: Project) -> None:
     match = FAULT.fullmatch(value)
     words = (*map(str, HTTP_STATUSES), "drop", "cut", "slow")
     if match is None or match["what"] not in words:
-        raise refuse(name, value, f"WHAT[@KINDS][xTIMES] with WHAT one of {', '.join(words)}")
+        raise make_value_error(name, value, f"WHAT[@KINDS][xTIMES] with WHAT one of {', '.join(words)}")
     try:
         with warnings.catch_warnings(action="ignore"):
             re.compile(match["kinds"] or "")
     except (re.error, OverflowError, RecursionError):
-        raise refuse(name, value, "KINDS as a regular expression, such as drop@POST /pubsub") from None
+        raise make_value_error(
+            name, value, "KINDS as a regular expression, such as drop@POST /pubsub"
+        ) from None
 
 
 def day(name: str, value: str, _project: Project) -> None:
@@ -172,7 +178,7 @@ def day(name: str, value: str, _project: Project) -> None:
         if value != MADE_DAY:
             date.fromisoformat(found)
     except ValueError:
-        raise refuse(name, value, f"{MADE_DAY}, or a day such as 2026-11-24", (MADE_DAY,)) from None
+        raise make_value_error(name, value, f"{MADE_DAY}, or a day such as 2026-11-24", (MADE_DAY,)) from None
 
 
 def interpreter(name: str, value: str, _project: Project) -> None:
@@ -182,7 +188,7 @@ def interpreter(name: str, value: str, _project: Project) -> None:
     except (OSError, ValueError):
         found = False
     if not found:
-        raise refuse(
+        raise make_value_error(
             name, value, "Python 3.13 by its name on PATH or by its path, such as /usr/bin/python3.13"
         )
 
@@ -192,7 +198,7 @@ def words(name: str, value: str, _project: Project) -> None:
     try:
         shlex.split(value)
     except ValueError:
-        raise refuse(name, value, "options of pytest, each quotation mark closed") from None
+        raise make_value_error(name, value, "options of pytest, each quotation mark closed") from None
 
 
 def text(_name: str, _value: str, _project: Project) -> None:
@@ -202,4 +208,4 @@ def text(_name: str, _value: str, _project: Project) -> None:
 def url(name: str, value: str, _project: Project) -> None:
     """Accept the URL of an API."""
     if not re.match(r"https?://[^/\s]+", value):
-        raise refuse(name, value, "a URL that begins with http:// or https://")
+        raise make_value_error(name, value, "a URL that begins with http:// or https://")

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from commands import values
-from commands.errors import UsageError, shown, suggestion
+from commands.errors import UsageError, format_suggestion, quote_value
 from commands.options import DEFAULT_ENVIRONMENT, TARGETS
-from commands.values import Check, Project, refuse
+from commands.values import Check, Project, make_value_error
 
 PREFIX = "VLILLE_"
 
@@ -18,7 +18,7 @@ def _json_object(name: str, value: str, _project: Project) -> None:
     except (ValueError, RecursionError):
         right = False
     if not right:
-        raise refuse(name, value, "a JSON object, as a deploy sets it")
+        raise make_value_error(name, value, "a JSON object, as a deploy sets it")
 
 
 def _output_folder(name: str, value: str, project: Project) -> None:
@@ -29,7 +29,7 @@ def _output_folder(name: str, value: str, project: Project) -> None:
     except (OSError, ValueError):
         wrong = True
     if wrong:
-        raise refuse(name, value, "a folder of its own for what a synth writes, such as cdktf.out")
+        raise make_value_error(name, value, "a folder of its own for what a synth writes, such as cdktf.out")
 
 
 # Former names of variables.
@@ -81,8 +81,8 @@ def check_variables(project: Project) -> None:
                 raise UsageError(f"{name}: this variable is now called {new}; run `unset {name}`")
             if name.startswith(PREFIX):
                 raise UsageError(
-                    f"{shown(name)[1:-1]}: unknown variable{suggestion(name, VARIABLES)}; run `unset {name}`, or see "
-                    "docs/reference/commands.md for what there is"
+                    f"{quote_value(name)[1:-1]}: unknown variable{format_suggestion(name, VARIABLES)}; run "
+                    f"`unset {name}`, or see docs/reference/commands.md for what there is"
                 )
         elif not value:
             raise UsageError(f"{name}: the value is empty; give one, or run `unset {name}`")

@@ -17,14 +17,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from commands.errors import UsageError
-from commands.interrupts import interruptible
-from commands.parsing import Parser, check_environ, option
+from commands.interrupts import run_interruptible
+from commands.parsing import Parser, check_environ, make_option_type
 from delivery.applying import approve
-from delivery.drift import tell_drift
+from delivery.drift import report_drift
 from delivery.errors import DeliveryError
 from delivery.marker import AUTHOR
 from delivery.outcome import read_outcome
-from delivery.publishing import publish, summary_of
+from delivery.publishing import publish, render_summary
 from delivery.run import Run
 
 PLANS = Path("cdktf.out") / "plans"
@@ -51,7 +51,7 @@ def _parse(words: Sequence[str] | None, environ: Mapping[str, str]) -> argparse.
     )
     parser.add_argument("step", choices=STEPS)
     parser.add_argument(
-        "--env", type=option("ENV", environ), required=True, metavar="ENV", help="the environment"
+        "--env", type=make_option_type("ENV", environ), required=True, metavar="ENV", help="the environment"
     )
     parser.add_argument(
         "--plans", type=Path, default=PLANS, metavar="FOLDER", help=f"where plans lie ({PLANS})"
@@ -61,7 +61,7 @@ def _parse(words: Sequence[str] | None, environ: Mapping[str, str]) -> argparse.
 
 
 def _publish(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
-    run, outcome = Run.of_environment(environ), read_outcome(options.plans / options.env)
+    run, outcome = Run.from_environment(environ), read_outcome(options.plans / options.env)
     github = run.github()
     pull = run.pull(github)
     if pull is None or not pull.current:
@@ -70,12 +70,12 @@ def _publish(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
         )
         return
     comment, verdict = publish(github, pull, options.env, outcome, run_url=run.url, author=options.author)
-    run.summarize(summary_of(outcome, verdict))
+    run.write_summary(render_summary(outcome, verdict))
     print(f"{options.env}: {verdict.state}, {verdict.description}; {comment.url}")
 
 
 def _approve(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
-    run, outcome = Run.of_environment(environ), read_outcome(options.plans / options.env)
+    run, outcome = Run.from_environment(environ), read_outcome(options.plans / options.env)
     try:
         approval = approve(
             run.github(),
@@ -86,16 +86,16 @@ def _approve(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
             author=options.author,
         )
     except DeliveryError as error:
-        run.summarize(f"{outcome.markdown.strip()}\n\n**Refused:** {error}")
+        run.write_summary(f"{outcome.markdown.strip()}\n\n**Refused:** {error}")
         raise
-    run.put_out("changes", str(approval.changes).lower())
-    run.summarize(f"{outcome.markdown.strip()}\n\n{approval.sentence}")
+    run.write_output("changes", str(approval.changes).lower())
+    run.write_summary(f"{outcome.markdown.strip()}\n\n{approval.sentence}")
     print(approval.sentence)
 
 
 def _drift(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
-    run, outcome = Run.of_environment(environ), read_outcome(options.plans / options.env)
-    print(tell_drift(run.github(), run.sha, options.env, outcome, run_url=run.url, author=options.author))
+    run, outcome = Run.from_environment(environ), read_outcome(options.plans / options.env)
+    print(report_drift(run.github(), run.sha, options.env, outcome, run_url=run.url, author=options.author))
 
 
 def _confirm(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
@@ -126,4 +126,4 @@ STEPS: dict[str, Callable[[argparse.Namespace, Mapping[str, str]], None]] = {
 }
 
 if __name__ == "__main__":
-    sys.exit(interruptible(main))
+    sys.exit(run_interruptible(main))

@@ -10,7 +10,7 @@ LABELS = {
 }
 
 
-def acknowledged(
+def find_acknowledgements(
     labels: Iterable[str], events: Iterable[Mapping[str, Any]], since: datetime
 ) -> dict[str, str]:
     """Return what is acknowledged, and by whom.

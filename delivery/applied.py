@@ -17,40 +17,40 @@ IDLE = (["no-op"], ["read"])
 FOLLOWED = ("provisioners", "count_expression", "for_each_expression", "depends_on", "provider_config_key")
 
 
-def configuration_of(plan: Mapping[str, Any]) -> dict[str, Any]:
+def extract_configuration(plan: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration of each resource that changes, of the providers and of the modules' sources."""
-    configuration = _mapping(plan.get("configuration"))
+    configuration = _as_mapping(plan.get("configuration"))
     sensitive = _sensitive_arguments(plan)
     hidden = {
         *find_secrets_by_form(configuration),
-        *(each for part in _constants(configuration, sensitive) for each in find_named_secrets(part)),
+        *(each for part in _iterate_constants(configuration, sensitive) for each in find_named_secrets(part)),
     }
     resources, modules = {}, {}
-    for prefix, module in _modules(configuration):
-        for resource in _list(module.get("resources")):
+    for prefix, module in _iterate_modules(configuration):
+        for resource in _as_list(module.get("resources")):
             address = f"{prefix}{resource.get('address')}"
             if address not in sensitive:
                 continue
             expressions = {
-                name: SENSITIVE if name in sensitive[address] else _without(value, hidden)
-                for name, value in _mapping(resource.get("expressions")).items()
+                name: SENSITIVE if name in sensitive[address] else _mask_secrets(value, hidden)
+                for name, value in _as_mapping(resource.get("expressions")).items()
             }
             followed = {
-                key: _without(resource[key], hidden) for key in FOLLOWED if resource.get(key) is not None
+                key: _mask_secrets(resource[key], hidden) for key in FOLLOWED if resource.get(key) is not None
             }
             resources[address] = {"arguments": expressions, **followed}
-        for name, call in _mapping(module.get("module_calls")).items():
+        for name, call in _as_mapping(module.get("module_calls")).items():
             modules[f"{prefix}module.{name}"] = {
-                key: _mapping(call).get(key) for key in ("source", "version_constraint")
+                key: _as_mapping(call).get(key) for key in ("source", "version_constraint")
             }
     return {
         "resources": resources,
         "modules": modules,
         "providers": {
-            key: _without(
-                {name: value for name, value in _mapping(provider).items() if name != "full_name"}, hidden
+            key: _mask_secrets(
+                {name: value for name, value in _as_mapping(provider).items() if name != "full_name"}, hidden
             )
-            for key, provider in _mapping(configuration.get("provider_config")).items()
+            for key, provider in _as_mapping(configuration.get("provider_config")).items()
         },
     }
 
@@ -64,57 +64,57 @@ def _sensitive_arguments(plan: Mapping[str, Any]) -> dict[str, set[str]]:
             continue
         arguments = found.setdefault(strip_indexes(each["address"]), set())
         for side in ("before_sensitive", "after_sensitive"):
-            arguments |= {name for name, mark in _mapping(change.get(side)).items() if _any_true(mark)}
+            arguments |= {name for name, mark in _as_mapping(change.get(side)).items() if _has_true(mark)}
     return found
 
 
-def _modules(configuration: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    stack = [("", _mapping(configuration.get("root_module")))]
+def _iterate_modules(configuration: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    stack = [("", _as_mapping(configuration.get("root_module")))]
     while stack:
         prefix, module = stack.pop()
         yield prefix, module
         stack += [
-            (f"{prefix}module.{name}.", _mapping(_mapping(call).get("module")))
-            for name, call in _mapping(module.get("module_calls")).items()
+            (f"{prefix}module.{name}.", _as_mapping(_as_mapping(call).get("module")))
+            for name, call in _as_mapping(module.get("module_calls")).items()
         ]
 
 
-def _constants(configuration: Mapping[str, Any], sensitive: Mapping[str, set[str]]) -> Iterator[Any]:
+def _iterate_constants(configuration: Mapping[str, Any], sensitive: Mapping[str, set[str]]) -> Iterator[Any]:
     """Yield constants of the configuration by the names of their arguments, and those of sensitive arguments."""
-    for prefix, module in _modules(configuration):
-        for resource in _list(module.get("resources")):
+    for prefix, module in _iterate_modules(configuration):
+        for resource in _as_list(module.get("resources")):
             marks = sensitive.get(f"{prefix}{resource.get('address')}", set())
-            for name, value in _mapping(resource.get("expressions")).items():
-                constant = _mapping(value).get("constant_value")
+            for name, value in _as_mapping(resource.get("expressions")).items():
+                constant = _as_mapping(value).get("constant_value")
                 yield {"password" if name in marks else name: constant}
-        for variable_name, variable in _mapping(module.get("variables")).items():
-            is_sensitive = _mapping(variable).get("sensitive") is True
-            yield {"password" if is_sensitive else variable_name: _mapping(variable).get("default")}
-    for provider in _mapping(configuration.get("provider_config")).values():
-        for name, value in _mapping(_mapping(provider).get("expressions")).items():
-            yield {name: _mapping(value).get("constant_value")}
+        for variable_name, variable in _as_mapping(module.get("variables")).items():
+            is_sensitive = _as_mapping(variable).get("sensitive") is True
+            yield {"password" if is_sensitive else variable_name: _as_mapping(variable).get("default")}
+    for provider in _as_mapping(configuration.get("provider_config")).values():
+        for name, value in _as_mapping(_as_mapping(provider).get("expressions")).items():
+            yield {name: _as_mapping(value).get("constant_value")}
 
 
-def _without(value: Any, hidden: set[str]) -> Any:
+def _mask_secrets(value: Any, hidden: set[str]) -> Any:
     if isinstance(value, Mapping):
-        return {key: _without(each, hidden) for key, each in value.items()}
+        return {key: _mask_secrets(each, hidden) for key, each in value.items()}
     if isinstance(value, list):
-        return [_without(each, hidden) for each in value]
+        return [_mask_secrets(each, hidden) for each in value]
     if isinstance(value, str):
         for secret in hidden:
             value = value.replace(secret, SENSITIVE)
     return value
 
 
-def _any_true(mark: Any) -> bool:
+def _has_true(mark: Any) -> bool:
     if isinstance(mark, Mapping):
-        return any(map(_any_true, mark.values()))
-    return any(map(_any_true, mark)) if isinstance(mark, list) else mark is True
+        return any(map(_has_true, mark.values()))
+    return any(map(_has_true, mark)) if isinstance(mark, list) else mark is True
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def _as_mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _list(value: Any) -> list[Mapping[str, Any]]:
+def _as_list(value: Any) -> list[Mapping[str, Any]]:
     return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []

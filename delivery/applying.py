@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from delivery.acknowledgement import acknowledged
+from delivery.acknowledgement import find_acknowledgements
 from delivery.comments import find_comments
 from delivery.errors import DeliveryError
 from delivery.github import GitHub
-from delivery.marker import AUTHOR, Marked
+from delivery.marker import AUTHOR, MarkedPost
 from delivery.outcome import PLAN, STACKS, Outcome
-from delivery.publishing import SUCCESS, first_shown, judge
-from delivery.run import merged_pull
+from delivery.publishing import SUCCESS, find_first_shown, judge_outcome
+from delivery.run import find_merged_pull
 
 SHORT = 12
 
@@ -44,13 +44,13 @@ def approve(
                 f"{named.strip()[:SHORT]!r}; {by_hand}"
             )
         return Approval(f"{environment}: this is the plan {outcome.digest[:SHORT]}… that was named")
-    pull = merged_pull(github, sha)
+    pull = find_merged_pull(github, sha)
     if pull is None:
         raise DeliveryError(
             f"{sha[:SHORT]} came to main without a pull request, so nobody reviewed the plan of {environment}: "
             f"{by_hand}"
         )
-    comment = _comment(github, pull.number, environment, author)
+    comment = _find_comment(github, pull.number, environment, author)
     if comment is None or PLAN not in comment.fields:
         only = (
             "only two stacks were compared"
@@ -64,10 +64,10 @@ def approve(
             f"{outcome.digest[:SHORT]}…, reviewed {comment.fields[PLAN][:SHORT]}…): main, or what is deployed, is not "
             f"as it was; {by_hand}"
         )
-    shown = first_shown(comment, outcome, github.now)
+    shown = find_first_shown(comment, outcome, github.now)
     events = list(github.pages(f"issues/{pull.number}/events")) if outcome.acknowledge else []
-    found = acknowledged(pull.labels, events, shown)
-    if judge(outcome, found).state != SUCCESS:
+    found = find_acknowledgements(pull.labels, events, shown)
+    if judge_outcome(outcome, found).state != SUCCESS:
         left = " and ".join(each for each in outcome.acknowledge if each not in found)
         raise DeliveryError(f"nobody acknowledged {left} of {environment} in #{pull.number}: {by_hand}")
     return Approval(
@@ -75,15 +75,15 @@ def approve(
     )
 
 
-def reviewed_in(
+def find_reviewed_pull(
     github: GitHub, sha: str, environment: str, outcome: Outcome, author: str = AUTHOR
 ) -> int | None:
     """Return the pull request that a commit on main merged, where this very plan was reviewed in it."""
-    pull = merged_pull(github, sha)
-    comment = _comment(github, pull.number, environment, author) if pull else None
+    pull = find_merged_pull(github, sha)
+    comment = _find_comment(github, pull.number, environment, author) if pull else None
     return pull.number if pull and comment and comment.fields.get(PLAN) == outcome.digest else None
 
 
-def _comment(github: GitHub, pull: int, environment: str, author: str) -> Marked | None:
+def _find_comment(github: GitHub, pull: int, environment: str, author: str) -> MarkedPost | None:
     found = find_comments(github, pull, environment, author)
     return found[0] if found else None

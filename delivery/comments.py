@@ -4,19 +4,19 @@ from collections.abc import Callable
 
 from delivery.errors import DeliveryError
 from delivery.github import GitHub, GitHubError, UnansweredError
-from delivery.marker import AUTHOR, Marked, ours, same
+from delivery.marker import AUTHOR, MarkedPost, is_same_body, parse_own_post
 
 PURPOSE = "review"
 ROUNDS = 5
 GONE = (404, 410)
 
 
-def find_comments(github: GitHub, pull: int, environment: str, author: str = AUTHOR) -> list[Marked]:
+def find_comments(github: GitHub, pull: int, environment: str, author: str = AUTHOR) -> list[MarkedPost]:
     """Return our comments of an environment, oldest first: one, unless two jobs wrote at the same time."""
     found = [
         one
         for each in github.pages(f"issues/{pull}/comments")
-        if (one := ours(each, "id", PURPOSE, environment, author))
+        if (one := parse_own_post(each, "id", PURPOSE, environment, author))
     ]
     return sorted(found, key=lambda one: one.number)
 
@@ -25,15 +25,15 @@ def upsert_comment(
     github: GitHub,
     pull: int,
     environment: str,
-    compose: Callable[[Marked | None], str],
+    compose: Callable[[MarkedPost | None], str],
     author: str = AUTHOR,
-) -> Marked:
+) -> MarkedPost:
     """Write our comment and return it; `compose` makes the body from what the present one remembers.
 
     Whatever was written at the same time, or was done though nobody answered, the oldest comment is the one that
     stays. Raises DeliveryError.
     """
-    posted: Marked | None = None
+    posted: MarkedPost | None = None
     unanswered: UnansweredError | None = None
     for _ in range(ROUNDS):
         found = find_comments(github, pull, environment, author)
@@ -47,7 +47,7 @@ def upsert_comment(
             except UnansweredError as error:
                 unanswered = error
                 continue  # the next round sees whether it was done
-            posted = ours(made, "id", PURPOSE, environment, author)
+            posted = parse_own_post(made, "id", PURPOSE, environment, author)
             if posted is None:
                 raise DeliveryError(
                     f"the comment was written as {(made.get('user') or {}).get('login')}, not as {author}, so it would "
@@ -55,7 +55,7 @@ def upsert_comment(
                 )
             continue  # somebody may have written one meanwhile
         try:
-            if not same(first.body, body):
+            if not is_same_body(first.body, body):
                 github.patch(f"issues/comments/{first.number}", {"body": body})
         except GitHubError as error:
             if error.status not in GONE:
@@ -64,7 +64,7 @@ def upsert_comment(
             continue
         for each in found[1:]:
             github.delete(f"issues/comments/{each.number}")
-        return Marked(first.number, body, first.url, first.fields)
+        return MarkedPost(first.number, body, first.url, first.fields)
     raise unanswered or DeliveryError(
         f"the comment of {environment} is deleted as often as it is written: run the job again"
     )

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from delivery.applied import configuration_of
+from delivery.applied import extract_configuration
 from delivery.errors import DeliveryError
 
 IDLE = (["no-op"], ["read"])
@@ -28,7 +28,7 @@ class PlanDigest(NamedTuple):
     idle: bool
 
 
-def digest_of_plan(content: bytes) -> PlanDigest:
+def compute_plan_digest(content: bytes) -> PlanDigest:
     """Return the digest of a plan, by its `terraform show -json`. Raises DeliveryError where it is none."""
     try:
         plan = json.loads(content)
@@ -55,13 +55,13 @@ def digest_of_plan(content: bytes) -> PlanDigest:
         }
         idle = not any(done.values())
         if not idle:
-            done["configuration"] = configuration_of(plan)  # what is applied beside values
+            done["configuration"] = extract_configuration(plan)  # what is applied beside values
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DeliveryError(f"the plan's JSON is damaged ({type(error).__name__}): plan again") from None
-    return PlanDigest(digest_of_text(_canonical(done)), idle)
+    return PlanDigest(compute_text_digest(_canonical(done)), idle)
 
 
-def digest_of_text(text: str) -> str:
+def compute_text_digest(text: str) -> str:
     """Return the SHA-256 of a text."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 

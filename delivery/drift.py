@@ -1,25 +1,34 @@
 """One issue for each environment that differs from main: opened, kept up to date, closed when nothing differs."""
 
-from delivery.applying import reviewed_in
+from delivery.applying import find_reviewed_pull
 from delivery.errors import DeliveryError
 from delivery.github import GitHub
-from delivery.marker import AUTHOR, MOST, Marked, length, marker, ours, same
+from delivery.marker import (
+    AUTHOR,
+    MOST,
+    MarkedPost,
+    is_same_body,
+    measure_length,
+    parse_own_post,
+    render_marker,
+)
 from delivery.outcome import Outcome
 
 PURPOSE = "drift"
 
 
-def find_issues(github: GitHub, environment: str, author: str = AUTHOR) -> list[Marked]:
+def find_issues(github: GitHub, environment: str, author: str = AUTHOR) -> list[MarkedPost]:
     """Return our open issues of an environment, oldest first."""
     found = [
         one
         for each in github.pages("issues", state="open", sort="created", direction="asc")
-        if "pull_request" not in each and (one := ours(each, "number", PURPOSE, environment, author))
+        if "pull_request" not in each
+        and (one := parse_own_post(each, "number", PURPOSE, environment, author))
     ]
     return sorted(found, key=lambda one: one.number)
 
 
-def tell_drift(
+def report_drift(
     github: GitHub, sha: str, environment: str, outcome: Outcome, *, run_url: str, author: str = AUTHOR
 ) -> str:
     """Open, update or close the issue, and return what was done. `sha` is main's. Raises DeliveryError."""
@@ -27,32 +36,32 @@ def tell_drift(
         raise DeliveryError(f"whether {environment} has drifted cannot be told: {outcome.refused}")
     found = find_issues(github, environment, author)
     run = f"[a run]({run_url})" if run_url else "a run"
-    waiting = None if outcome.empty else reviewed_in(github, sha, environment, outcome, author)
+    waiting = None if outcome.empty else find_reviewed_pull(github, sha, environment, outcome, author)
     if outcome.empty or waiting:
         as_it_is = "no drift" if outcome.empty else f"no drift; what #{waiting} changes is not deployed yet"
         for each in found:
-            _close(github, each.number, f"Gone: {run} found {as_it_is}.")
+            _close_issue(github, each.number, f"Gone: {run} found {as_it_is}.")
         return f"{environment}: {as_it_is}" + (f"; #{found[0].number} is closed" if found else "")
-    text = _body(environment, outcome, run)
+    text = _render_issue(environment, outcome, run)
     if not found:
         title = f"{environment} is not as main has it"
         made = github.post("issues", {"title": title, "body": text})
         return f"{environment}: drift; #{made['number']} is opened"
     first = found[0]
-    if not same(first.body, text):
+    if not is_same_body(first.body, text):
         github.patch(f"issues/{first.number}", {"body": text})
     for each in found[1:]:
-        _close(github, each.number, f"The same as #{first.number}.")
+        _close_issue(github, each.number, f"The same as #{first.number}.")
     return f"{environment}: drift; #{first.number} tells it"
 
 
-def _close(github: GitHub, number: int, why: str) -> None:
+def _close_issue(github: GitHub, number: int, why: str) -> None:
     github.post(f"issues/{number}/comments", {"body": why})
     github.patch(f"issues/{number}", {"state": "closed", "state_reason": "completed"})
 
 
-def _body(environment: str, outcome: Outcome, run: str) -> str:
-    first = marker(PURPOSE, environment, plan=outcome.digest)
+def _render_issue(environment: str, outcome: Outcome, run: str) -> str:
+    first = render_marker(PURPOSE, environment, plan=outcome.digest)
     why = (
         f"A deploy of main would change `{environment}`, so it was changed by hand, or a deploy is still to come. "
         "Either put the change into the code, or deploy main: the workflow Deploy by hand, with the digest "
@@ -60,5 +69,7 @@ def _body(environment: str, outcome: Outcome, run: str) -> str:
     )
     text = f"{first}\n{why}\n\n{outcome.markdown.strip()}\n\n<sub>Found by {run}.</sub>\n"
     return (
-        text if length(text) <= MOST else f"{first}\n{why}\n\nThe review is too long for here; see {run}.\n"
+        text
+        if measure_length(text) <= MOST
+        else f"{first}\n{why}\n\nThe review is too long for here; see {run}.\n"
     )

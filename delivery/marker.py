@@ -11,7 +11,7 @@ FIELD = re.compile(r" ([a-z]+)=([\w.:+]+(?:-[\w.:+]+)*)")
 
 
 @dataclass(frozen=True)
-class Marked:
+class MarkedPost:
     """A comment or an issue of ours. `fields` are those of its marker."""
 
     number: int  # a comment's id, an issue's number
@@ -20,7 +20,7 @@ class Marked:
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
-def marker(purpose: str, environment: str, **fields: str) -> str:
+def render_marker(purpose: str, environment: str, **fields: str) -> str:
     """Return the line, which Markdown does not show. Values are words without spaces, and no dashes side by side."""
     line = f"<!-- vlille-{purpose}:{environment}{''.join(f' {key}={value}' for key, value in fields.items())} -->"
     if read_marker(line, purpose, environment) != fields:
@@ -40,7 +40,9 @@ def read_marker(body: str, purpose: str, environment: str) -> dict[str, str] | N
     return dict(FIELD.findall(inside))
 
 
-def ours(item: Mapping[str, Any], number: str, purpose: str, environment: str, author: str) -> Marked | None:
+def parse_own_post(
+    item: Mapping[str, Any], number: str, purpose: str, environment: str, author: str
+) -> MarkedPost | None:
     """Return a comment or an issue as GitHub tells it, where it is the author's and so marked; None otherwise.
 
     Anybody can write a marker, so what nobody but the workflows can be counts: who wrote it.
@@ -51,14 +53,14 @@ def ours(item: Mapping[str, Any], number: str, purpose: str, environment: str, a
     fields = read_marker(body, purpose, environment)
     if fields is None:
         return None
-    return Marked(int(item[number]), body, str(item.get("html_url", "")), fields)
+    return MarkedPost(int(item[number]), body, str(item.get("html_url", "")), fields)
 
 
-def length(body: str) -> int:
+def measure_length(body: str) -> int:
     """Return how long GitHub takes a body to be, at most."""
     return len(body.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def same(first: str, second: str) -> bool:
+def is_same_body(first: str, second: str) -> bool:
     """Tell whether two bodies are the same but for what GitHub makes of line ends."""
     return first.replace("\r\n", "\n").strip() == second.replace("\r\n", "\n").strip()

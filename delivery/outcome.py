@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from delivery.acknowledgement import LABELS
-from delivery.digest import digest_of_plan, digest_of_text
+from delivery.digest import compute_plan_digest, compute_text_digest
 from delivery.errors import DeliveryError
 
 FORMAT = 2
@@ -46,9 +46,9 @@ def read_outcome(folder: Path) -> Outcome:
         raise DeliveryError(f"{machine} is no review ({type(error).__name__}): plan again") from None
     if unknown := [each for each in acknowledge if each not in LABELS]:
         raise DeliveryError(f"{machine} asks to acknowledge {unknown[0]!r}, known: {', '.join(LABELS)}")
-    found = Outcome(text.read_text("utf-8"), STACKS, digest_of_text(told), acknowledge, refused, empty)
+    found = Outcome(text.read_text("utf-8"), STACKS, compute_text_digest(told), acknowledge, refused, empty)
     if not plan.is_file():
         return found  # two stacks say the same until one of them changes, so their review identifies itself
-    of_plan = digest_of_plan(plan.read_bytes())
+    of_plan = compute_plan_digest(plan.read_bytes())
     # A review also tells what differs and is left so; that is nothing to apply.
     return replace(found, kind=PLAN, digest=of_plan.digest, empty=of_plan.idle)

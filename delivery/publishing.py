@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from delivery.acknowledgement import LABELS, acknowledged, is_stale
+from delivery.acknowledgement import LABELS, find_acknowledgements, is_stale
 from delivery.comments import PURPOSE, upsert_comment
 from delivery.github import GitHub
-from delivery.marker import AUTHOR, MOST, Marked, length, marker
+from delivery.marker import AUTHOR, MOST, MarkedPost, measure_length, render_marker
 from delivery.outcome import PLAN, Outcome
-from delivery.pushes import since_last_push
+from delivery.pushes import render_changes_since_push
 from delivery.run import Pull
 
 MOST_DESCRIPTION = 140
@@ -26,22 +26,22 @@ class Verdict:
 
 def publish(
     github: GitHub, pull: Pull, environment: str, outcome: Outcome, *, run_url: str, author: str = AUTHOR
-) -> tuple[Marked, Verdict]:
+) -> tuple[MarkedPost, Verdict]:
     """Write the comment and the status of one environment. Raises DeliveryError."""
     events = list(github.pages(f"issues/{pull.number}/events")) if outcome.acknowledge else []
     now = github.now
     verdict = Verdict(ERROR, "")
 
-    def compose(present: Marked | None) -> str:
+    def compose(present: MarkedPost | None) -> str:
         nonlocal verdict
-        shown = first_shown(present, outcome, now)
-        found = acknowledged(pull.labels, events, shown)
-        verdict = judge(outcome, found, pull.labels)
+        shown = find_first_shown(present, outcome, now)
+        found = find_acknowledgements(pull.labels, events, shown)
+        verdict = judge_outcome(outcome, found, pull.labels)
         since = ""
         if present and outcome.markdown:
             same_plan = present.fields.get(outcome.kind) == outcome.digest
-            since = since_last_push(present.body, outcome.markdown, same_plan=same_plan)
-        return body(
+            since = render_changes_since_push(present.body, outcome.markdown, same_plan=same_plan)
+        return render_comment(
             pull,
             environment,
             outcome,
@@ -63,7 +63,7 @@ def publish(
     return comment, verdict
 
 
-def first_shown(present: Marked | None, outcome: Outcome, now: datetime) -> datetime:
+def find_first_shown(present: MarkedPost | None, outcome: Outcome, now: datetime) -> datetime:
     """Return since when this very plan is shown: a label that is older was set for another one."""
     if present and outcome.digest and present.fields.get(outcome.kind) == outcome.digest:
         try:
@@ -73,7 +73,7 @@ def first_shown(present: Marked | None, outcome: Outcome, now: datetime) -> date
     return now
 
 
-def judge(outcome: Outcome, found: Mapping[str, str], labels: Iterable[str] = ()) -> Verdict:
+def judge_outcome(outcome: Outcome, found: Mapping[str, str], labels: Iterable[str] = ()) -> Verdict:
     """Return whether a pull request may pass with what is acknowledged."""
     if not outcome.digest:
         return Verdict(ERROR, outcome.refused)
@@ -90,7 +90,7 @@ def judge(outcome: Outcome, found: Mapping[str, str], labels: Iterable[str] = ()
     return Verdict(SUCCESS, "no changes" if outcome.empty else "nothing to acknowledge")
 
 
-def body(
+def render_comment(
     pull: Pull,
     environment: str,
     outcome: Outcome,
@@ -103,25 +103,25 @@ def body(
 ) -> str:
     """Return the comment, never longer than GitHub takes. `since` tells what differs from the last push."""
     fields = {outcome.kind: outcome.digest, "shown": f"{shown.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}
-    first = marker(PURPOSE, environment, **({} if not outcome.digest else fields))
+    first = render_marker(PURPOSE, environment, **({} if not outcome.digest else fields))
     run = f"[the run]({run_url})" if run_url else "the run"
     text = (
         outcome.markdown.strip() or f"### `{environment}`: no review\n\n{outcome.refused}; {run} says which."
     )
-    last = "\n\n".join([*_gate(outcome, found, pull.labels), _about(pull, outcome, run)])
+    last = "\n\n".join([*_render_gate(outcome, found, pull.labels), _render_footer(pull, outcome, run)])
     for content in (f"{text}\n\n{since}", text) if since else (text,):
         whole = f"{first}\n{content}\n\n{last}\n"
-        if length(whole) <= MOST:
+        if measure_length(whole) <= MOST:
             return whole
     headline = text.partition("\n")[0]
-    if length(headline) > MOST // 2:
+    if measure_length(headline) > MOST // 2:
         headline = f"### `{environment}`"
     return (
         f"{first}\n{headline}\n\nThe review is longer than a comment may be; {run} has all of it.\n\n{last}\n"
     )
 
 
-def _gate(outcome: Outcome, found: Mapping[str, str], labels: Iterable[str]) -> list[str]:
+def _render_gate(outcome: Outcome, found: Mapping[str, str], labels: Iterable[str]) -> list[str]:
     lines = []
     for what in outcome.acknowledge:
         label = LABELS[what]
@@ -139,7 +139,7 @@ def _gate(outcome: Outcome, found: Mapping[str, str], labels: Iterable[str]) -> 
     return lines
 
 
-def _about(pull: Pull, outcome: Outcome, run: str) -> str:
+def _render_footer(pull: Pull, outcome: Outcome, run: str) -> str:
     told = f"{pull.sha[:12]}, planned in {run}"
     if outcome.kind != PLAN:
         told = (
@@ -149,7 +149,7 @@ def _about(pull: Pull, outcome: Outcome, run: str) -> str:
     return f"<sub>{told}. This comment is updated in place.</sub>"
 
 
-def summary_of(outcome: Outcome, verdict: Verdict) -> str:
+def render_summary(outcome: Outcome, verdict: Verdict) -> str:
     """Return what the run's own page shows."""
     return (
         f"{outcome.markdown.strip()}\n\n**{verdict.description}**\n"

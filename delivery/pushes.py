@@ -9,7 +9,7 @@ MOST = 20
 SHORTEST_SHA = 12
 
 
-def since_last_push(present: str, text: str, *, same_plan: bool) -> str:
+def render_changes_since_push(present: str, text: str, *, same_plan: bool) -> str:
     """Return what differs between the comment as it is and a new review, as Markdown; empty where nothing does.
 
     A comment that is written again for the same plan, as after a label, keeps what it said.
@@ -17,7 +17,7 @@ def since_last_push(present: str, text: str, *, same_plan: bool) -> str:
     if same_plan:
         kept = SECTION.search(present)
         return kept[0].strip() if kept else ""
-    old, new = rows(present), rows(text)
+    old, new = list_finding_rows(present), list_finding_rows(text)
     if not old and not new:
         return ""
     come = [row for row in new if row not in set(old)]
@@ -44,7 +44,7 @@ def since_last_push(present: str, text: str, *, same_plan: bool) -> str:
     )
 
 
-def rows(body: str) -> list[str]:
+def list_finding_rows(body: str) -> list[str]:
     """Return the rows of a review's table of findings, without their first bar."""
     found: list[str] = []
     inside = False

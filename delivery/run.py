@@ -39,7 +39,7 @@ class Run:
     outputs: Path | None = None
 
     @classmethod
-    def of_environment(cls, environ: Mapping[str, str]) -> "Run":
+    def from_environment(cls, environ: Mapping[str, str]) -> "Run":
         """Read the variables that GitHub sets. Raises DeliveryError."""
         if missing := [name for name in NEEDED if not environ.get(name)]:
             raise DeliveryError(
@@ -69,11 +69,11 @@ class Run:
         """Return the API of the run's repository."""
         return GitHub(self.api, self.repository, self.token)
 
-    def summarize(self, text: str) -> None:
+    def write_summary(self, text: str) -> None:
         """Show a text on the run's page."""
         _append(self.summary, f"{text.rstrip()}\n\n")
 
-    def put_out(self, name: str, value: str) -> None:
+    def write_output(self, name: str, value: str) -> None:
         """Give a value to the jobs that come after this one."""
         _append(self.outputs, f"{name}={value}\n")
 
@@ -110,7 +110,7 @@ class Run:
         return None
 
 
-def merged_pull(github: GitHub, sha: str) -> Pull | None:
+def find_merged_pull(github: GitHub, sha: str) -> Pull | None:
     """Return the pull request whose merge made a commit, None where there is none. Raises DeliveryError."""
     for each in github.pages(f"commits/{sha}/pulls"):
         if each.get("merged_at") and each.get("merge_commit_sha") == sha:

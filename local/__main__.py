@@ -9,9 +9,9 @@ from pathlib import Path
 import requests
 
 from commands.errors import UsageError
-from commands.interrupts import interruptible
+from commands.interrupts import run_interruptible
 from commands.options import DEFAULT_ENVIRONMENT
-from commands.parsing import Parser, check_environ, option
+from commands.parsing import Parser, check_environ, make_option_type
 from local.errors import HOST_FAULTS, LocalError, describe_host_fault
 from local.feeds.city import prepare_city
 from local.http.faults import Fault
@@ -101,7 +101,7 @@ def parse(arguments: list[str] | None) -> tuple[Options, str | None]:
     for each in (demo, up, cloud, down):
         each.add_argument(
             "--env",
-            type=option("ENV", os.environ),
+            type=make_option_type("ENV", os.environ),
             default=DEFAULT_ENVIRONMENT,
             metavar="NAME",
             help=f"a file of environments/ ({DEFAULT_ENVIRONMENT})",
@@ -111,14 +111,14 @@ def parse(arguments: list[str] | None) -> tuple[Options, str | None]:
         source = each.add_mutually_exclusive_group()
         source.add_argument(
             "--feed",
-            type=option("FEED", os.environ),
+            type=make_option_type("FEED", os.environ),
             metavar="NAME",
             help="a folder of sources/ instead of the environment's feed",
         )
         if each is not cloud:
             source.add_argument(
                 "--city",
-                type=option("CITY", os.environ),
+                type=make_option_type("CITY", os.environ),
                 metavar="NAME",
                 help="a public GBFS system instead of the environment's feed: its ID, name or city",
             )
@@ -130,7 +130,7 @@ def parse(arguments: list[str] | None) -> tuple[Options, str | None]:
         )
         each.add_argument(
             "--day",
-            type=option("DAY", os.environ),
+            type=make_option_type("DAY", os.environ),
             help="made: a generated day with 289 stations",
         )
     demo.add_argument("--ticks", type=_ticks, default=5, metavar="N", help="number of minutes to collect (5)")
@@ -166,19 +166,19 @@ def parse(arguments: list[str] | None) -> tuple[Options, str | None]:
 
 
 def _replay(text: str) -> Path:
-    return Path(option("REPLAY", os.environ)(text))
+    return Path(make_option_type("REPLAY", os.environ)(text))
 
 
 def _ticks(text: str) -> int:
-    return int(option("TICKS", os.environ)(text))
+    return int(make_option_type("TICKS", os.environ)(text))
 
 
 def _fault(text: str) -> Fault:
-    return Fault.parse(option("FAULT", os.environ)(text))
+    return Fault.parse(make_option_type("FAULT", os.environ)(text))
 
 
 def _speed(text: str) -> float:
-    return float(option("SPEED", os.environ)(text))
+    return float(make_option_type("SPEED", os.environ)(text))
 
 
 def _end(report: Report, options: Options, terminal: Terminal) -> int:
@@ -192,4 +192,4 @@ def _end(report: Report, options: Options, terminal: Terminal) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(interruptible(main))
+    sys.exit(run_interruptible(main))

@@ -4,6 +4,6 @@ Imports: cdk, commands, copier, feed, gbfs, local, review, spark.
 Imported by: nothing.
 """
 
-from commands.interrupts import end_quietly_until_main
+from commands.interrupts import exit_quietly_on_interrupt
 
-end_quietly_until_main()
+exit_quietly_on_interrupt()

@@ -18,18 +18,18 @@ from requests import RequestException
 from cdk.apis import needs_secrets
 from cdk.settings import Settings, SettingsError, load_environments
 from commands.errors import UsageError
-from commands.interrupts import interruptible
+from commands.interrupts import run_interruptible
 from commands.options import needs_environment
 from commands.parsing import check_environ
 from commands.values import Project
 from feed import FeedError, load_feeds
-from operate.cloud import connect, find_unreachable
+from operate.cloud import connect, find_connection_error
 from operate.command_line import parse
 from operate.data import querying
 from operate.deployed_commands import DEPLOYED_COMMANDS, QUERY_COMMANDS
 from operate.deployment import terraform
 from operate.deployment.deployer import Cdktf, Deployer, check_unprotected
-from operate.deployment.prerequisites import NEEDS, TERRAFORM, missing
+from operate.deployment.prerequisites import NEEDS, TERRAFORM, find_missing_prerequisites
 from operate.errors import OperateError, StoppedError
 from operate.state.locking import Locking
 from operate.target import Target
@@ -61,7 +61,7 @@ def main(
         RequestException,
     ) as error:  # of the bucket that the checks had seen
         ended = f"Cloud Storage ended this: {error}; it can be run again"
-        print(find_unreachable(error, "Cloud Storage") or ended, file=sys.stderr)
+        print(find_connection_error(error, "Cloud Storage") or ended, file=sys.stderr)
     return 1
 
 
@@ -71,7 +71,7 @@ def _execute(
     check_environ(environ)
     settings = _load_settings(options.env, environ)
     if getattr(options, "local", False):  # what a run left is read as it lies, whether or not anything runs
-        with querying.open_local(settings.environment, ROOT) as warehouse:
+        with querying.open_local_warehouse(settings.environment, ROOT) as warehouse:
             return QUERY_COMMANDS[options.command](querying.LocalDatabase(warehouse), settings, options)
     if options.command == "destroy":
         check_unprotected(settings)
@@ -79,10 +79,12 @@ def _execute(
     command = "unbootstrap" if options.command == "bootstrap" and options.undo else options.command
     feed = load_feeds(Path(environ.get("VLILLE_SOURCES", ROOT / "sources")))[settings.feed]
     secrets = needs_secrets(feed, settings.gbfs_systems)
-    if problems := missing(command, settings, environ=environ, connect=clients, secrets=secrets):
+    if problems := find_missing_prerequisites(
+        command, settings, environ=environ, connect=clients, secrets=secrets
+    ):
         print("\n".join(problems), file=sys.stderr)
         return 1
-    target = Target.of_environment(settings.environment, environ)
+    target = Target.from_environment(settings.environment, environ)
     if needs_environment(command, local=False):
         print(target.describe(settings.project), flush=True)
     if command in QUERY_COMMANDS:
@@ -138,4 +140,4 @@ def _load_settings(environment: str, environ: Mapping[str, str]) -> Settings:
 
 
 if __name__ == "__main__":
-    sys.exit(interruptible(main))
+    sys.exit(run_interruptible(main))

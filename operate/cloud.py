@@ -30,7 +30,7 @@ RETRY = Retry(
     allowed_methods={"GET"},
     raise_on_status=False,
 )
-NO_REQUEST = 0  # the status of a call that nobody answered
+NO_RESPONSE = 0  # the status of a call that nobody answered
 
 
 class CredentialsError(OperateError):
@@ -53,7 +53,7 @@ class UnreachableError(OperateError):
         )
 
 
-class RefusedError(Exception):
+class ApiError(Exception):
     """A REST call that did not answer with 200: its status, Google's reason code and its message."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
@@ -61,7 +61,7 @@ class RefusedError(Exception):
         super().__init__(f"{status} {message}" if status else message)
 
     @property
-    def disabled(self) -> bool:
+    def is_api_disabled(self) -> bool:
         """Whether it is the API called that is not enabled."""
         return self.reason == "SERVICE_DISABLED"
 
@@ -88,7 +88,7 @@ class Endpoints:
     monitoring: str = "https://monitoring.googleapis.com/"  # the one without its version
 
     @classmethod
-    def of_environment(cls, environ: Mapping[str, str]) -> "Endpoints":
+    def from_environment(cls, environ: Mapping[str, str]) -> "Endpoints":
         """The roots, replaced where GOOGLE_<PRODUCT>_CUSTOM_ENDPOINT says so, as for Terraform itself."""
         named = {
             each.name: environ.get(f"GOOGLE_{each.name.upper()}_CUSTOM_ENDPOINT", "") for each in fields(cls)
@@ -114,22 +114,22 @@ class Cloud:
         try:
             answer = self.session.request(method, url, timeout=REQUEST_SECONDS, **arguments)
         except GoogleAuthError as error:
-            raise refused_credentials(error) from None
+            raise make_credentials_error(error) from None
         except requests.RequestException as error:
             if not self.reached and isinstance(error, requests.ConnectionError):
                 raise UnreachableError(host, error) from None
             why = describe_connection(error)
-            raise RefusedError(NO_REQUEST, "", f"no answer from {url.partition('?')[0]}: {why}") from None
+            raise ApiError(NO_RESPONSE, "", f"no answer from {url.partition('?')[0]}: {why}") from None
         self.reached.add(host)
         if answer.status_code == requests.codes.unauthorized:
-            raise refused_credentials(answer.reason)
+            raise make_credentials_error(answer.reason)
         if not answer.ok:
-            raise _refused(answer)
+            raise _parse_error(answer)
         found: dict[str, Any] = answer.json()
         return found
 
 
-def pages(cloud: Cloud, url: str, field: str, **asked: str) -> Iterator[dict[str, Any]]:
+def iterate_pages(cloud: Cloud, url: str, field: str, **asked: str) -> Iterator[dict[str, Any]]:
     """Yield what a list holds in a field, page by page. Raises RefusedError, CredentialsError."""
     while True:
         page = cloud.call("GET", url, params=asked)
@@ -144,8 +144,8 @@ def connect(project: str, environ: Mapping[str, str]) -> Cloud:
 
     GOOGLE_OAUTH_ACCESS_TOKEN comes before the application default credentials, as for the provider.
     """
-    endpoints = Endpoints.of_environment(environ)
-    credentials = _credentials(environ)
+    endpoints = Endpoints.from_environment(environ)
+    credentials = _load_credentials(environ)
     session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
     for scheme in ("https://", "http://"):
         session.mount(scheme, HTTPAdapter(max_retries=RETRY))
@@ -176,7 +176,7 @@ def describe_connection(error: BaseException) -> str:
     )
 
 
-def find_unreachable(error: BaseException, host: str) -> UnreachableError | None:
+def find_connection_error(error: BaseException, host: str) -> UnreachableError | None:
     """Return the error to raise where a library's error was caused by a connection that failed, None elsewhere."""
     cause: BaseException | None = error
     while cause is not None:
@@ -187,14 +187,14 @@ def find_unreachable(error: BaseException, host: str) -> UnreachableError | None
     return None
 
 
-def refused_credentials(why: object) -> OperateError:
+def make_credentials_error(why: object) -> OperateError:
     """Return the error for credentials that Google does not take, or could not be asked about."""
-    if isinstance(why, TransportError) and (unreachable := find_unreachable(why, "Google Cloud")):
+    if isinstance(why, TransportError) and (unreachable := find_connection_error(why, "Google Cloud")):
         return unreachable
     return CredentialsError(f"Google does not take these credentials ({why}): run `{LOGIN}`")
 
 
-def _credentials(environ: Mapping[str, str]) -> Credentials:
+def _load_credentials(environ: Mapping[str, str]) -> Credentials:
     if token := environ.get("GOOGLE_OAUTH_ACCESS_TOKEN"):
         return AccessToken(token)  # type: ignore[no-untyped-call]
     try:
@@ -207,11 +207,11 @@ def _credentials(environ: Mapping[str, str]) -> Credentials:
     return credentials
 
 
-def _refused(answer: requests.Response) -> RefusedError:
+def _parse_error(answer: requests.Response) -> ApiError:
     try:
         error = answer.json()["error"]
         message, details = str(error["message"]), error.get("details", [])
     except (ValueError, KeyError, TypeError):
-        return RefusedError(answer.status_code, "", answer.reason)
+        return ApiError(answer.status_code, "", answer.reason)
     reasons = [detail["reason"] for detail in details if isinstance(detail, dict) and "reason" in detail]
-    return RefusedError(answer.status_code, reasons[0] if reasons else "", message)
+    return ApiError(answer.status_code, reasons[0] if reasons else "", message)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from commands.options import DEFAULT_ENVIRONMENT, needs_environment
-from commands.parsing import Parser, option
+from commands.parsing import Parser, make_option_type
 from operate.data import querying
 from operate.deployed_commands import DEPLOYED_COMMANDS, QUERY_COMMANDS
 from operate.deployment.deployer import CDKTF_COMMANDS
@@ -30,7 +30,7 @@ def parse(words: Sequence[str] | None, environ: Mapping[str, str] = os.environ) 
         command = commands.add_parser(name)
         command.add_argument(
             "--env",
-            type=option("ENV", environ),
+            type=make_option_type("ENV", environ),
             required=needs_environment(name, local=local),
             default=DEFAULT_ENVIRONMENT,
             metavar="NAME",
@@ -45,7 +45,7 @@ def parse(words: Sequence[str] | None, environ: Mapping[str, str] = os.environ) 
             default = None if name in STATE_AFTER else "collect"
             command.add_argument(
                 "--job",
-                type=option("JOB", environ),
+                type=make_option_type("JOB", environ),
                 metavar="|".join((*JOBS, *GBFS_JOBS)),
                 default=default,
                 required=name == "run",
@@ -70,14 +70,14 @@ def parse(words: Sequence[str] | None, environ: Mapping[str, str] = os.environ) 
             )
             command.add_argument(
                 "--format",
-                type=option("FORMAT", environ),
+                type=make_option_type("FORMAT", environ),
                 default=querying.FORMATS[0],
                 metavar="|".join(querying.FORMATS),
             )
         if name == "logs":
             command.add_argument(
                 "--lines",
-                type=lambda text: int(option("LINES", environ)(text)),
+                type=lambda text: int(make_option_type("LINES", environ)(text)),
                 default=20,
                 help="how many (20)",
             )

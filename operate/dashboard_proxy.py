@@ -13,9 +13,9 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from cdk.settings import Settings
-from operate.cloud import Cloud, RefusedError
+from operate.cloud import ApiError, Cloud
 from operate.errors import OperateError
-from operate.target import Target, why
+from operate.target import Target, explain_error
 
 SERVICE = "dashboard"
 TIMEOUT_S = 70  # the service ends a request after 60 s
@@ -25,38 +25,38 @@ PASSED_ON = ("Accept", "Accept-Encoding", "Accept-Language", "If-None-Match", "U
 LEFT_OUT = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "server", "date"})
 
 
-def find_url(cloud: Cloud, settings: Settings, target: Target) -> str:
+def find_dashboard_url(cloud: Cloud, settings: Settings, target: Target) -> str:
     """Return the dashboard's URL. Raises OperateError where it is not deployed."""
     if settings.dashboard is None:
         raise OperateError(
             f"environments/{settings.environment}.toml has no [dashboard], so there is none to open: "
-            f"docs/settings.md describes it; then {target.make('deploy')}"
+            f"docs/settings.md describes it; then {target.format_command('deploy')}"
         )
     try:
-        return service_url(cloud, settings)
-    except RefusedError as error:
-        raise OperateError(f"the service {SERVICE}: {why(error, target)}") from None
+        return fetch_service_url(cloud, settings)
+    except ApiError as error:
+        raise OperateError(f"the service {SERVICE}: {explain_error(error, target)}") from None
 
 
-def service_url(cloud: Cloud, settings: Settings) -> str:
+def fetch_service_url(cloud: Cloud, settings: Settings) -> str:
     """Return the URL of the deployed service. Raises RefusedError."""
     name = f"projects/{settings.project}/locations/{settings.region}/services/{SERVICE}"
     return str(cloud.call("GET", f"{cloud.endpoints.cloud_run_v2}{name}")["uri"])
 
 
-def identity_token(url: str, target: Target, environ: Mapping[str, str]) -> str:
+def get_identity_token(url: str, target: Target, environ: Mapping[str, str]) -> str:
     """Return an identity token of the user for a service's URL. Raises OperateError.
 
     On this machine who deploys has a metadata server, as on a virtual machine in the cloud.
     """
     return (
-        ask_identity_token(url, environ["GCE_METADATA_HOST"])
+        fetch_metadata_token(url, environ["GCE_METADATA_HOST"])
         if target.local_folder
-        else print_identity_token()
+        else request_gcloud_token()
     )
 
 
-def print_identity_token() -> str:
+def request_gcloud_token() -> str:
     """Return gcloud's identity token of the user. Raises OperateError."""
     try:
         done = subprocess.run(
@@ -75,7 +75,7 @@ def print_identity_token() -> str:
     return done.stdout.strip()
 
 
-def ask_identity_token(audience: str, host: str) -> str:
+def fetch_metadata_token(audience: str, host: str) -> str:
     """Return the identity token that a metadata server gives for a service's URL. Raises OperateError.
 
     https://cloud.google.com/compute/docs/instances/verifying-instance-identity
@@ -91,9 +91,9 @@ def ask_identity_token(audience: str, host: str) -> str:
     return found.text
 
 
-def begin_proxy(url: str, token: Callable[[], str], port: int = 0) -> ThreadingHTTPServer:
+def start_proxy(url: str, token: Callable[[], str], port: int = 0) -> ThreadingHTTPServer:
     """Listen on a port of the loopback (0: a free one); each GET is passed on to the service with the token."""
-    tokens = _Tokens(token)
+    tokens = _TokenCache(token)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -134,7 +134,7 @@ def begin_proxy(url: str, token: Callable[[], str], port: int = 0) -> ThreadingH
     return ThreadingHTTPServer(("127.0.0.1", port), Handler)
 
 
-class _Tokens:
+class _TokenCache:
     """The newest token, made again before it ends."""
 
     def __init__(self, make: Callable[[], str]) -> None:

@@ -21,8 +21,8 @@ from operate.health import smoke
 from operate.health.content import judge_content, observe_content
 from operate.health.dashboard import judge_dashboard, observe_dashboard
 from operate.health.gbfs import judge_gbfs, observe_gbfs
-from operate.health.observation import observe
-from operate.jobs import jobs_of
+from operate.health.observation import observe_environment
+from operate.jobs import list_jobs
 from operate.target import Target
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,39 +31,39 @@ Database = querying.BigQueryDatabase | querying.LocalDatabase
 
 def _check_health(cloud: Cloud, settings: Settings, target: Target, _options: argparse.Namespace) -> int:
     now = datetime.now(UTC)
-    lines = smoke.judge(observe(cloud, settings, target, now), settings, target, now)
+    lines = smoke.judge_environment(observe_environment(cloud, settings, target, now), settings, target, now)
     feed = load_feeds(Path(os.environ.get("VLILLE_SOURCES", ROOT / "sources")))[settings.feed]
     lines += judge_content(observe_content(cloud, settings, feed, target, now), feed, target)
     if settings.gbfs is not None:
         lines += judge_gbfs(observe_gbfs(cloud, settings, target, now), settings, target, now)
     if settings.dashboard is not None:
-        token = functools.partial(dashboard_proxy.identity_token, target=target, environ=os.environ)
+        token = functools.partial(dashboard_proxy.get_identity_token, target=target, environ=os.environ)
         lines += judge_dashboard(observe_dashboard(cloud, settings, target, token), settings, target, now)
     print(*lines, sep="\n")
     return int(any(line.wrong for line in lines))
 
 
 def _start_job(cloud: Cloud, settings: Settings, target: Target, options: argparse.Namespace) -> int:
-    print(jobs.start(cloud, settings, target, options.job))
+    print(jobs.start_job(cloud, settings, target, options.job))
     return 0
 
 
 def _switch_jobs(cloud: Cloud, settings: Settings, target: Target, options: argparse.Namespace) -> int:
-    for job in (options.job,) if options.job else jobs_of(settings):
-        print(jobs.switch(cloud, settings, target, options.command, job))
+    for job in (options.job,) if options.job else list_jobs(settings):
+        print(jobs.set_job_state(cloud, settings, target, options.command, job))
     return 0
 
 
 def _print_logs(cloud: Cloud, settings: Settings, target: Target, options: argparse.Namespace) -> int:
-    found = logs.newest(cloud, settings, target, options.job, options.lines, now=datetime.now(UTC))
+    found = logs.fetch_log_lines(cloud, settings, target, options.job, options.lines, now=datetime.now(UTC))
     print(*found, sep="\n")
     return 0
 
 
 def _list_orphans(cloud: Cloud, settings: Settings, target: Target, _options: argparse.Namespace) -> int:
     stack = terraform.Cdktf({**os.environ, "VLILLE_ENV": settings.environment}).synthesize(settings.stack, {})
-    found = orphaned_resources.find(cloud, settings, stack)
-    print(*orphaned_resources.told(found, settings, target), sep="\n")
+    found = orphaned_resources.find_orphaned_resources(cloud, settings, stack)
+    print(*orphaned_resources.format_orphaned_resources(found, settings, target), sep="\n")
     return int(bool(found))
 
 
@@ -82,10 +82,10 @@ def _backfill(cloud: Cloud, settings: Settings, target: Target, options: argpars
 
 
 def _open_dashboard(cloud: Cloud, settings: Settings, target: Target, _options: argparse.Namespace) -> int:
-    url = dashboard_proxy.find_url(cloud, settings, target)
-    token = functools.partial(dashboard_proxy.identity_token, url, target, os.environ)
+    url = dashboard_proxy.find_dashboard_url(cloud, settings, target)
+    token = functools.partial(dashboard_proxy.get_identity_token, url, target, os.environ)
     token()  # what stands in the way is said before anything is opened
-    server = dashboard_proxy.begin_proxy(url, token)
+    server = dashboard_proxy.start_proxy(url, token)
     print(f"the dashboard: http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()
@@ -114,12 +114,14 @@ def _read_line(shown: str) -> str | None:
 
 
 def _export_day(database: Database, settings: Settings, options: argparse.Namespace) -> int:
-    file = querying.export_file(settings.environment, options.day, options.format)
+    file = querying.name_export_file(settings.environment, options.day, options.format)
     print(f"writing {options.day} ({settings.schedule.time_zone}) …", flush=True)
     try:
-        batches = database.batches(querying.day_query(options.day, ZoneInfo(settings.schedule.time_zone)))
+        batches = database.batches(
+            querying.build_day_query(options.day, ZoneInfo(settings.schedule.time_zone))
+        )
         rows = querying.write_rows(batches, file, options.format)
-    except prompt.QueryRefusedError as error:
+    except prompt.QueryFailedError as error:
         raise OperateError(f"{options.day} cannot be read: {error}") from None
     if not rows:
         raise OperateError(

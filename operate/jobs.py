@@ -6,9 +6,9 @@ https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.job
 from typing import Any
 
 from cdk.settings import Settings
-from operate.cloud import Cloud, RefusedError
+from operate.cloud import ApiError, Cloud
 from operate.errors import OperateError
-from operate.target import Target, why
+from operate.target import Target, explain_error
 
 JOBS = ("collect", "copy", "batch")
 GBFS_JOBS = ("gbfs-collect", "gbfs-discover")  # of an environment with [gbfs]
@@ -16,40 +16,40 @@ ENABLED, PAUSED = "ENABLED", "PAUSED"
 STATE_AFTER = {"pause": PAUSED, "resume": ENABLED}
 
 
-def jobs_of(settings: Settings) -> tuple[str, ...]:
+def list_jobs(settings: Settings) -> tuple[str, ...]:
     """Return the names of an environment's jobs."""
     return JOBS if settings.gbfs is None else (*JOBS, *GBFS_JOBS)
 
 
-def job_url(cloud: Cloud, settings: Settings, job: str) -> str:
+def format_job_url(cloud: Cloud, settings: Settings, job: str) -> str:
     """Where a job is asked for."""
     return (
         f"{cloud.endpoints.cloud_scheduler}projects/{settings.project}/locations/{settings.region}/jobs/{job}"
     )
 
 
-def start(cloud: Cloud, settings: Settings, target: Target, job: str) -> str:
+def start_job(cloud: Cloud, settings: Settings, target: Target, job: str) -> str:
     """Start a job now, paused or not; return what was done. Raises OperateError."""
-    _call(cloud, "POST", f"{job_url(cloud, settings, job)}:run", job, target)
-    return f"{job} is started: {target.make('logs', job)} shows what comes of it"
+    _call_scheduler(cloud, "POST", f"{format_job_url(cloud, settings, job)}:run", job, target)
+    return f"{job} is started: {target.format_command('logs', job)} shows what comes of it"
 
 
-def switch(cloud: Cloud, settings: Settings, target: Target, verb: str, job: str) -> str:
+def set_job_state(cloud: Cloud, settings: Settings, target: Target, verb: str, job: str) -> str:
     """Pause or resume a job; return what was done. Raises OperateError.
 
     Scheduler refuses to pause what is paused and to resume what is enabled, so that is looked at first.
     """
-    url, wanted = job_url(cloud, settings, job), STATE_AFTER[verb]
-    state = _call(cloud, "GET", url, job, target).get("state", ENABLED)
+    url, wanted = format_job_url(cloud, settings, job), STATE_AFTER[verb]
+    state = _call_scheduler(cloud, "GET", url, job, target).get("state", ENABLED)
     if state == wanted:
         return f"{job} is {wanted.lower()} already"
-    _call(cloud, "POST", f"{url}:{verb}", job, target)
-    again = f"; {target.make('resume', job)} lets it fire again" if wanted == PAUSED else ""
+    _call_scheduler(cloud, "POST", f"{url}:{verb}", job, target)
+    again = f"; {target.format_command('resume', job)} lets it fire again" if wanted == PAUSED else ""
     return f"{job} is {wanted.lower()}{again}"
 
 
-def _call(cloud: Cloud, method: str, url: str, job: str, target: Target) -> dict[str, Any]:
+def _call_scheduler(cloud: Cloud, method: str, url: str, job: str, target: Target) -> dict[str, Any]:
     try:
         return cloud.call(method, url, **({"json": {}} if method == "POST" else {}))
-    except RefusedError as error:
-        raise OperateError(f"the job {job}: {why(error, target)}") from None
+    except ApiError as error:
+        raise OperateError(f"the job {job}: {explain_error(error, target)}") from None

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from cdk.settings import Settings
-from operate.cloud import Cloud, RefusedError
+from operate.cloud import ApiError, Cloud
 from operate.errors import OperateError
 from operate.jobs import GBFS_JOBS
-from operate.target import Target, why
+from operate.target import Target, explain_error
 
 LOOK_BACK = timedelta(days=2)
 MOST_PAGES = 20  # Logging may answer with empty pages that only lead on
@@ -28,15 +28,15 @@ FILES = {
     "batch": "job-*.log",
     **dict.fromkeys(GBFS_JOBS, "function-gbfs-collector.log"),
 }
-OURS = frozenset({"message", "severity", "time"})
+STANDARD_FIELDS = frozenset({"message", "severity", "time"})
 
 
-def newest(
+def fetch_log_lines(
     cloud: Cloud, settings: Settings, target: Target, job: str, count: int, *, now: datetime
 ) -> list[str]:
     """Return the newest lines of a job's workload, oldest first. Raises OperateError where there are none."""
     if target.local_folder:
-        return of_files(target.local_folder / "logs", target, job, count)
+        return read_log_files(target.local_folder / "logs", target, job, count)
     asked = {
         "resourceNames": [f"projects/{settings.project}"],
         "filter": f'{WORKLOADS[job]} AND timestamp>="{(now - LOOK_BACK).isoformat()}"',
@@ -44,25 +44,27 @@ def newest(
         "pageSize": count,
     }
     try:
-        entries = list(_entries(cloud, asked, count))
-    except RefusedError as error:
-        raise OperateError(f"the log of {job}: {why(error, target)}") from None
+        entries = list(_fetch_entries(cloud, asked, count))
+    except ApiError as error:
+        raise OperateError(f"the log of {job}: {explain_error(error, target)}") from None
     if not entries:
         raise OperateError(
             f"{job} logged nothing in {LOOK_BACK.days} days: see `make smoke ENV={target.environment}`"
         )
-    return [line(entry) for entry in reversed(entries)]
+    return [format_log_entry(entry) for entry in reversed(entries)]
 
 
-def of_files(folder: Path, target: Target, job: str, count: int) -> list[str]:
+def read_log_files(folder: Path, target: Target, job: str, count: int) -> list[str]:
     """Return the last lines of a workload's newest file. Raises OperateError where there is none."""
     files = sorted(folder.glob(FILES[job]), key=lambda file: file.stat().st_mtime)
     if not files:
-        raise OperateError(f"{job} logged nothing in {folder}: start it with {target.make('run', job)}")
-    return _of_lines(files[-1].read_text("utf-8", "replace").splitlines()[-count:])
+        raise OperateError(
+            f"{job} logged nothing in {folder}: start it with {target.format_command('run', job)}"
+        )
+    return _format_log_lines(files[-1].read_text("utf-8", "replace").splitlines()[-count:])
 
 
-def line(entry: dict[str, Any]) -> str:
+def format_log_entry(entry: dict[str, Any]) -> str:
     """One entry of Cloud Logging as one line: when, how bad, what, and the fields beside it.
 
     https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry
@@ -72,7 +74,7 @@ def line(entry: dict[str, Any]) -> str:
     words = [entry.get("textPayload", "") or payload.get("message", "")]
     if request:
         words.append(f"{request.get('requestMethod')} {request.get('requestUrl')} {request.get('status')}")
-    words.append(_fields(payload))
+    words.append(_format_fields(payload))
     return " ".join(
         [
             str(entry.get("timestamp", ""))[:19],
@@ -82,7 +84,7 @@ def line(entry: dict[str, Any]) -> str:
     )
 
 
-def _of_lines(lines: Iterable[str]) -> list[str]:
+def _format_log_lines(lines: Iterable[str]) -> list[str]:
     """Our own JSON lines as those of the cloud are shown; what others wrote as it is."""
     shown = []
     for text in lines:
@@ -90,20 +92,22 @@ def _of_lines(lines: Iterable[str]) -> list[str]:
             found = json.loads(text)
         except ValueError:
             found = None
-        ours = isinstance(found, dict) and found.keys() >= OURS
+        ours = isinstance(found, dict) and found.keys() >= STANDARD_FIELDS
         shown.append(
-            line({"timestamp": found["time"], "severity": found["severity"], "jsonPayload": found})
+            format_log_entry(
+                {"timestamp": found["time"], "severity": found["severity"], "jsonPayload": found}
+            )
             if ours
             else text
         )
     return shown
 
 
-def _fields(payload: dict[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in payload.items() if name not in OURS)
+def _format_fields(payload: dict[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in payload.items() if name not in STANDARD_FIELDS)
 
 
-def _entries(cloud: Cloud, asked: dict[str, Any], count: int) -> Iterator[dict[str, Any]]:
+def _fetch_entries(cloud: Cloud, asked: dict[str, Any], count: int) -> Iterator[dict[str, Any]]:
     left = count
     for _ in range(MOST_PAGES):
         page = cloud.call("POST", f"{cloud.endpoints.logging}entries:list", json=asked)

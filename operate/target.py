@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from operate.cloud import RefusedError
+from operate.cloud import ApiError
 
 NOT_FOUND = 404
 
@@ -17,7 +17,7 @@ class Target:
     local_folder: Path | None = None
 
     @classmethod
-    def of_environment(cls, environment: str, environ: Mapping[str, str]) -> "Target":
+    def from_environment(cls, environment: str, environ: Mapping[str, str]) -> "Target":
         """Return the local environment if VLILLE_LOCAL is set (`python -m local cloud` sets it), else Google Cloud."""
         return cls(environment, Path(".local") / environment if environ.get("VLILLE_LOCAL") else None)
 
@@ -26,16 +26,17 @@ class Target:
         kind = "this machine" if self.local_folder else "Google Cloud"
         return f"environment: {self.environment}   project: {project}   target: {kind}"
 
-    def make(self, make_target: str, job: str = "") -> str:
+    def format_command(self, make_target: str, job: str = "") -> str:
         """The command that a user types, in backticks."""
         words = ["make", make_target, *([f"JOB={job}"] if job else []), f"ENV={self.environment}"]
         return f"`{' '.join([*words, *(['TO=local'] if self.local_folder else [])])}`"
 
 
-def why(refused: RefusedError, target: Target) -> str:
+def explain_error(refused: ApiError, target: Target) -> str:
     """What a refused call means, and what to do."""
     if refused.status == NOT_FOUND:
-        return f"not there: run {target.make('deploy')}"
-    if refused.disabled:
-        return f"its API is not enabled: run {target.make('bootstrap')}, then {target.make('deploy')}"
+        return f"not there: run {target.format_command('deploy')}"
+    if refused.is_api_disabled:
+        bootstrap, deploy = target.format_command("bootstrap"), target.format_command("deploy")
+        return f"its API is not enabled: run {bootstrap}, then {deploy}"
     return f"cannot be asked ({refused}): mend that, then run this again"

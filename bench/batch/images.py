@@ -12,7 +12,7 @@ from bench.batch.exactness import FIRST, require_equal
 from bench.batch.project import batch_environment
 from bench.emulation import ROOT
 from bench.measure import BenchError, Figure
-from cdk.artifacts.spark_packages import packages_zip
+from cdk.artifacts.spark_packages import build_packages_zip
 
 # https://cloud.google.com/dataproc/docs/concepts/versioning/dataproc-version-clusters
 IMAGES = {"2.3": ("3.11", "3.5.3"), "3.0": ("3.12", "4.1.2")}
@@ -29,7 +29,7 @@ def _measure_image(image: str, python: str, pyspark: str) -> Figure:
     if not _can_run(f"python{python}"):
         return Figure(what, "not measured", f"no python{python} on PATH", "")
     home = _make_environment(python, pyspark)
-    packages = packages_zip(python, ROOT / ".cache")
+    packages = build_packages_zip(python, ROOT / ".cache")
     with tempfile.TemporaryDirectory() as folder, batch_environment(Path(folder)) as environment:
         expected = environment.generate_archive(Plan(FIRST, RESPONSES, step=5))
         day = FIRST.isoformat()

@@ -27,7 +27,7 @@ from bench.archives.generator import (
 )
 from bench.archives.responses import Plan
 from bench.emulation import PROJECT, ROOT, make_bigquery_client, make_storage_client, start_emulation
-from cdk.artifacts.workloads import batch_artifact, batch_main
+from cdk.artifacts.workloads import build_batch_artifact, read_batch_main
 from feed import batch_runs_schema, load_feeds, quarantine_schema, station_schema
 from local.environment.environment import project_number
 from local.environment.metadata_server import MetadataServer
@@ -187,9 +187,9 @@ def batch_environment(folder: Path) -> Iterator[BatchEnvironment]:
             if name != "batch_runs":
                 table.time_partitioning = bigquery.TimePartitioning(field="collected_at")
             bq.create_table(table)
-        artifact = batch_artifact(feeds.values(), ROOT / "sources")
+        artifact = build_batch_artifact(feeds.values(), ROOT / "sources")
         main, code = folder / "main.py", folder / artifact.file_name
-        main.write_bytes(batch_main())
+        main.write_bytes(read_batch_main())
         code.write_bytes(artifact.content)
         host = metadata.host_for(f"vlille-batch@{PROJECT}.iam.gserviceaccount.com")
         home = folder / "batch-home"

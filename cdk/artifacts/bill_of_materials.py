@@ -52,7 +52,7 @@ def read_requirements(text: str) -> list[Package]:
     for line in text.replace("\\\n", " ").splitlines():
         if match := _REQUIREMENT.match(line):
             name, version, marker = match.groups(default="")
-            found.append(Package(_normalized(name), version, tuple(_HASH.findall(line)), marker))
+            found.append(Package(_normalize_name(name), version, tuple(_HASH.findall(line)), marker))
     return found
 
 
@@ -69,12 +69,12 @@ def write_bills(folder: Path) -> list[Path]:
     written = []
     for archive in sorted(folder.rglob("*.zip")):
         file = archive.with_suffix(SUFFIX)
-        file.write_text(json.dumps(bill_of(archive), indent=1, sort_keys=True) + "\n", "utf-8")
+        file.write_text(json.dumps(build_bill(archive), indent=1, sort_keys=True) + "\n", "utf-8")
         written.append(file)
     return written
 
 
-def bill_of(archive: Path) -> dict[str, Any]:
+def build_bill(archive: Path) -> dict[str, Any]:
     """Return the bill of materials of a zip, whose name is `<name>-<digest>.zip`."""
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -83,9 +83,9 @@ def bill_of(archive: Path) -> dict[str, Any]:
         text = {
             name: opened.read(name).decode() for name in ("requirements.txt", "Dockerfile") if name in names
         }
-    packages = [_of_package(each) for each in read_requirements(text.get("requirements.txt", ""))]
-    packages += [_of_package(each) for each in _installed(names)]
-    images = [_of_image(each) for each in read_base_images(text.get("Dockerfile", ""))]
+    packages = [_describe_package(each) for each in read_requirements(text.get("requirements.txt", ""))]
+    packages += [_describe_package(each) for each in _list_installed(names)]
+    images = [_describe_image(each) for each in read_base_images(text.get("Dockerfile", ""))]
     by_reference = {each["bom-ref"]: each for each in images + packages}
     components = [by_reference[each] for each in sorted(by_reference)]
     name, _, short = archive.stem.rpartition("-")
@@ -109,13 +109,13 @@ def bill_of(archive: Path) -> dict[str, Any]:
     }
 
 
-def _installed(names: Iterable[str]) -> Iterator[Package]:
+def _list_installed(names: Iterable[str]) -> Iterator[Package]:
     for name in sorted(names):
         if match := _INSTALLED.fullmatch(name):
-            yield Package(_normalized(match[1]), match[2])
+            yield Package(_normalize_name(match[1]), match[2])
 
 
-def _of_package(package: Package) -> dict[str, Any]:
+def _describe_package(package: Package) -> dict[str, Any]:
     purl = f"pkg:pypi/{package.name}@{package.version}"
     component: dict[str, Any] = {
         "type": "library",
@@ -133,13 +133,13 @@ def _of_package(package: Package) -> dict[str, Any]:
     return component
 
 
-def _of_image(image: BaseImage) -> dict[str, Any]:
+def _describe_image(image: BaseImage) -> dict[str, Any]:
     purl = f"pkg:docker/{image.name}@{image.digest or image.tag}" + (
         f"?tag={image.tag}" if image.digest else ""
     )
     return {"type": "container", "bom-ref": purl, "name": image.name, "version": image.tag, "purl": purl}
 
 
-def _normalized(name: str) -> str:
+def _normalize_name(name: str) -> str:
     """Return a name as https://packaging.python.org/en/latest/specifications/name-normalization/ has it."""
     return _SAME.sub("-", name).lower()

@@ -84,6 +84,6 @@ def read_tree(folder: Path, *, under: str = "", only: Iterable[str] | None = Non
     return files
 
 
-def digest(content: bytes) -> str:
+def compute_digest(content: bytes) -> str:
     """Return the SHA-256 of some content, 64 hexadecimal characters."""
     return hashlib.sha256(content).hexdigest()

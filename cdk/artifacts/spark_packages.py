@@ -39,7 +39,7 @@ _NAMESPACE = b'__path__ = __import__("pkgutil").extend_path(__path__, __name__)\
 _NAMESPACES = ("google", "google/cloud")
 
 
-def packages_zip(python: str, cache: Path, requirements: Path = REQUIREMENTS) -> Path:
+def build_packages_zip(python: str, cache: Path, requirements: Path = REQUIREMENTS) -> Path:
     """The zip of the packages for a Python version such as "3.11": `packages-cp311-<digest>.zip` in `cache`.
 
     Built from the locked requirements the first time (a download of about 80 MB), found again in under a

@@ -11,24 +11,24 @@ ROOT = Path(__file__).parents[2]
 CODE = (".py",)
 
 
-def collector_artifact(feed: Feed, sources: Path, src: Path = ROOT / "src") -> Artifact:
+def build_collector_artifact(feed: Feed, sources: Path, src: Path = ROOT / "src") -> Artifact:
     """The Cloud Function: main.py and requirements.txt at the root, as the builder expects them."""
     files = {
-        "main.py": _read(src / "collector" / "main.py"),
-        "requirements.txt": _read(src / "collector" / "requirements.txt"),
-        **_packages(src, "collector", "feed", "telemetry"),
-        **_sources(sources, [feed]),
+        "main.py": _read_file(src / "collector" / "main.py"),
+        "requirements.txt": _read_file(src / "collector" / "requirements.txt"),
+        **_read_packages(src, "collector", "feed", "telemetry"),
+        **_read_sources(sources, [feed]),
     }
     del files["collector/main.py"]
     return Artifact("collector", zip_files(files))
 
 
-def gbfs_collector_artifact(systems: Iterable[CollectedSystem], src: Path = ROOT / "src") -> Artifact:
+def build_gbfs_collector_artifact(systems: Iterable[CollectedSystem], src: Path = ROOT / "src") -> Artifact:
     """The Cloud Function of GBFS systems, with the systems that it collects; it needs what the collector needs."""
     files = {
-        "main.py": _read(src / "gbfs_collector" / "main.py"),
-        "requirements.txt": _read(src / "collector" / "requirements.txt"),
-        **_packages(src, "gbfs_collector", "gbfs", "collector", "feed", "telemetry"),
+        "main.py": _read_file(src / "gbfs_collector" / "main.py"),
+        "requirements.txt": _read_file(src / "collector" / "requirements.txt"),
+        **_read_packages(src, "gbfs_collector", "gbfs", "collector", "feed", "telemetry"),
         SYSTEMS_FILE: write_systems(systems),
     }
     for entry_point in ("gbfs_collector/main.py", "collector/main.py", "gbfs/__main__.py"):
@@ -36,46 +36,46 @@ def gbfs_collector_artifact(systems: Iterable[CollectedSystem], src: Path = ROOT
     return Artifact("gbfs-collector", zip_files(files))
 
 
-def copier_artifact(feeds: Iterable[Feed], sources: Path, src: Path = ROOT / "src") -> Artifact:
+def build_copier_artifact(feeds: Iterable[Feed], sources: Path, src: Path = ROOT / "src") -> Artifact:
     """What the copier's image is built from: Dockerfile and requirements.txt at the root.
 
     Only feeds whose old names the copier must understand are in it: another feed is no new image.
     """
     files = {
-        "Dockerfile": _read(src / "copier" / "Dockerfile"),
-        "requirements.txt": _read(src / "copier" / "requirements.txt"),
-        **_packages(src, "copier", "feed", "telemetry"),
+        "Dockerfile": _read_file(src / "copier" / "Dockerfile"),
+        "requirements.txt": _read_file(src / "copier" / "requirements.txt"),
+        **_read_packages(src, "copier", "feed", "telemetry"),
         # The folder is there without such a feed too: the Dockerfile copies it, and the copier lists it.
         "sources/README": b"Feeds whose old object names the copier understands.\n",
-        **_sources(sources, [feed for feed in feeds if feed.legacy]),
+        **_read_sources(sources, [feed for feed in feeds if feed.legacy]),
     }
     return Artifact("copier", zip_files(files))
 
 
-def dashboard_artifact(src: Path = ROOT / "src") -> Artifact:
+def build_dashboard_artifact(src: Path = ROOT / "src") -> Artifact:
     """What the dashboard's image is built from: Dockerfile and requirements.txt at the root, its page's files."""
     files = {
-        "Dockerfile": _read(src / "dashboard" / "Dockerfile"),
-        "requirements.txt": _read(src / "dashboard" / "requirements.txt"),
-        **_packages(src, "dashboard", "feed", "telemetry"),
+        "Dockerfile": _read_file(src / "dashboard" / "Dockerfile"),
+        "requirements.txt": _read_file(src / "dashboard" / "requirements.txt"),
+        **_read_packages(src, "dashboard", "feed", "telemetry"),
         **read_tree(src / "dashboard" / "static", under="dashboard/static/"),
     }
     return Artifact("dashboard", zip_files(files))
 
 
-def batch_artifact(feeds: Iterable[Feed], sources: Path, src: Path = ROOT / "src") -> Artifact:
+def build_batch_artifact(feeds: Iterable[Feed], sources: Path, src: Path = ROOT / "src") -> Artifact:
     """The batch job's own packages, importable from the zip."""
-    files = {**_packages(src, "spark", "feed", "gbfs", "telemetry"), **_sources(sources, feeds)}
+    files = {**_read_packages(src, "spark", "feed", "gbfs", "telemetry"), **_read_sources(sources, feeds)}
     del files["gbfs/__main__.py"]
     return Artifact("batch", zip_files(files))
 
 
-def batch_main(src: Path = ROOT / "src") -> bytes:
+def read_batch_main(src: Path = ROOT / "src") -> bytes:
     """The file that Dataproc runs."""
-    return _read(src / "spark" / "main.py")
+    return _read_file(src / "spark" / "main.py")
 
 
-def _packages(src: Path, *names: str) -> dict[str, bytes]:
+def _read_packages(src: Path, *names: str) -> dict[str, bytes]:
     return {
         file: content
         for name in names
@@ -83,7 +83,7 @@ def _packages(src: Path, *names: str) -> dict[str, bytes]:
     }
 
 
-def _sources(sources: Path, feeds: Iterable[Feed]) -> dict[str, bytes]:
+def _read_sources(sources: Path, feeds: Iterable[Feed]) -> dict[str, bytes]:
     return {
         file: content
         for feed in feeds
@@ -91,7 +91,7 @@ def _sources(sources: Path, feeds: Iterable[Feed]) -> dict[str, bytes]:
     }
 
 
-def _read(file: Path) -> bytes:
+def _read_file(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:

@@ -7,7 +7,7 @@ from cdktf import AssetType, TerraformAsset, TerraformResourceLifecycle
 from cdktf_cdktf_provider_google.storage_bucket_object import StorageBucketObject
 from constructs import Construct
 
-from cdk.artifacts.packaging import Artifact, digest
+from cdk.artifacts.packaging import Artifact, compute_digest
 from cdk.resources.storage import Storage
 
 
@@ -40,7 +40,7 @@ class Upload(Construct):
             f"{id_}_asset",
             path=str(path),
             type=AssetType.FILE,
-            asset_hash=digest(path.name.encode())[:32],
+            asset_hash=compute_digest(path.name.encode())[:32],
         )
         # Name and source path change together: an object replaced under its own name would be deleted.
         return StorageBucketObject(

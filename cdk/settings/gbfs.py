@@ -13,12 +13,12 @@ from gbfs.catalogue.systems import read_catalogue
 from gbfs.collection.systems import CollectedSystem, make_collected_system
 
 CATALOGUE = "systems.csv"  # beside the environments
-SAVE = f"python -m gbfs systems --update --save environments/{CATALOGUE}"
+SAVE_COMMAND = f"python -m gbfs systems --update --save environments/{CATALOGUE}"
 BATCH_STEP = "rebuild-gbfs"  # of the nightly workflow
 MOST_SHARDS = 16
 MOST_SYSTEMS = 2_000
-_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}", re.ASCII)
-_SECRET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,254}", re.ASCII)
+_HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}", re.ASCII)
+_SECRET_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,254}", re.ASCII)
 
 Problem = tuple[str, object, str]
 
@@ -75,9 +75,9 @@ def _find_override_problems(key: str, override: Override) -> Iterable[Problem]:
     if not 1 <= override.interval_minutes <= 1_440:
         yield f"{key}.interval_minutes", override.interval_minutes, "a whole number from 1 to 1440"
     for name, secret in override.headers.items():
-        if not _HEADER.fullmatch(name):
+        if not _HEADER_NAME.fullmatch(name):
             yield f"{key}.headers", name, "names of HTTP header fields: letters, digits and -"
-        if not _SECRET.fullmatch(secret):
+        if not _SECRET_NAME.fullmatch(secret):
             yield f"{key}.headers.{name}", secret, "the name of a secret in Secret Manager, never its value"
 
 
@@ -92,12 +92,12 @@ def load_catalogue(folder: Path) -> tuple[tuple[CatalogueSystem, ...], str]:
     except FileNotFoundError:
         return (
             BUILT_IN_SYSTEMS,
-            f"the {len(BUILT_IN_SYSTEMS)} built-in systems; `{SAVE}` saves the public catalogue",
+            f"the {len(BUILT_IN_SYSTEMS)} built-in systems; `{SAVE_COMMAND}` saves the public catalogue",
         )
     except (OSError, UnicodeDecodeError) as error:
         raise GbfsError("damaged", f"{folder / CATALOGUE}: {error}") from error
     systems = read_catalogue(text).systems
-    return systems, f"the {len(systems)} systems of {folder.name}/{CATALOGUE}; `{SAVE}` renews it"
+    return systems, f"the {len(systems)} systems of {folder.name}/{CATALOGUE}; `{SAVE_COMMAND}` renews it"
 
 
 def resolve_systems(

@@ -8,7 +8,7 @@ import msgspec
 
 from cdk.settings.environment import Settings
 from cdk.settings.errors import SettingsError, format_choices
-from cdk.settings.gbfs import CATALOGUE, SAVE, load_catalogue, resolve_systems
+from cdk.settings.gbfs import CATALOGUE, SAVE_COMMAND, load_catalogue, resolve_systems
 from cdk.settings.problems import find_problems
 from cdk.settings.sections import EnvironmentFile
 from cdk.settings.shape import check_keys, check_names, explain_validation_error
@@ -72,7 +72,9 @@ def _load_gbfs_systems(file: Path, values: EnvironmentFile) -> tuple[CollectedSy
     try:
         catalogue, source = load_catalogue(file.parent)
     except GbfsError as error:
-        raise SettingsError(file.parent / CATALOGUE, "file", str(error), "a catalogue; " + SAVE) from None
+        raise SettingsError(
+            file.parent / CATALOGUE, "file", str(error), "a catalogue; " + SAVE_COMMAND
+        ) from None
     systems, problems = resolve_systems(values.gbfs, catalogue, source)
     for key, found, accepted in problems:
         raise SettingsError(file, key, found, accepted)

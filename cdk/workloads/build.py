@@ -15,7 +15,7 @@ from cdktf_cdktf_provider_google.storage_bucket_iam_member import StorageBucketI
 from cdktf_cdktf_provider_google.storage_bucket_object import StorageBucketObject
 from constructs import Construct
 
-from cdk.artifacts.packaging import digest
+from cdk.artifacts.packaging import compute_digest
 from cdk.resources.identities import Identities
 from cdk.resources.replacement import replaced_with
 from cdk.resources.storage import Storage
@@ -110,7 +110,7 @@ class Build(Construct):
             f"{name}_script",
             path=str(SCRIPT),
             type=AssetType.FILE,
-            asset_hash=digest(SCRIPT.read_bytes())[:32],
+            asset_hash=compute_digest(SCRIPT.read_bytes())[:32],
         )
         arguments = {
             "--project": settings.project,

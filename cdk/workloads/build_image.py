@@ -63,7 +63,7 @@ class Endpoints:
     logging: str = "https://logging.googleapis.com"
 
     @classmethod
-    def of_environment(cls) -> "Endpoints":
+    def from_environment(cls) -> "Endpoints":
         """The roots, replaced where VLILLE_RUN_ENDPOINT and its like say so."""
         named = {field.name: os.environ.get(f"VLILLE_{field.name.upper()}_ENDPOINT") for field in fields(cls)}
         return cls(**{name: url.rstrip("/") for name, url in named.items() if url})
@@ -92,28 +92,30 @@ def build_image(
     clock: Callable[[], float] = time.monotonic,
 ) -> bool:
     """Build the image unless its tag is there; return whether it was built. Raises BuildError."""
-    if _exists(request, session, endpoints):
+    if _image_exists(request, session, endpoints):
         say(f"{request.image} is there: nothing to build")
         return False
-    operation = _submit(request, session, endpoints)
+    operation = _submit_build(request, session, endpoints)
     say(f"building {request.image} from gs://{request.bucket}/{request.object}")
     started = clock()
     while not operation.get("done"):
         if clock() - started > deadline_s:
             raise BuildError(
-                f"{request.image} is not built after {deadline_s:.0f} s; the build goes on: {_link(operation)}"
+                f"{request.image} is not built after {deadline_s:.0f} s; the build goes on: {_get_log_url(operation)}"
             )
         sleep(POLL_SECONDS)
-        operation = _json(session.get(f"{endpoints.build}/v1/{operation['name']}", timeout=REQUEST_SECONDS))
-        say(f"  {_status(operation)}, {clock() - started:.0f} s")
+        operation = _parse_response(
+            session.get(f"{endpoints.build}/v1/{operation['name']}", timeout=REQUEST_SECONDS)
+        )
+        say(f"  {_get_status(operation)}, {clock() - started:.0f} s")
     if error := operation.get("error"):
-        tail = _log_tail(operation, request.project, session, endpoints)
+        tail = _fetch_log_tail(operation, request.project, session, endpoints)
         raise BuildError(f"the build of {request.image} failed: {error.get('message', error)}{tail}")
     say(f"built {request.image} in {clock() - started:.0f} s")
     return True
 
 
-def _exists(request: Request, session: requests.Session, endpoints: Endpoints) -> bool:
+def _image_exists(request: Request, session: requests.Session, endpoints: Endpoints) -> bool:
     host, _, rest = request.image.partition("/")
     repository, _, tag = rest.rpartition(":")
     url = f"{endpoints.registry or f'https://{host}'}/v2/{repository}/manifests/{tag}"
@@ -125,7 +127,7 @@ def _exists(request: Request, session: requests.Session, endpoints: Endpoints) -
     return answer.status_code == FOUND
 
 
-def _submit(request: Request, session: requests.Session, endpoints: Endpoints) -> dict[str, Any]:
+def _submit_build(request: Request, session: requests.Session, endpoints: Endpoints) -> dict[str, Any]:
     url = f"{endpoints.run}/v2/projects/{request.project}/locations/{request.region}/builds:submit"
     body = {
         "storageSource": {"bucket": request.bucket, "object": request.object},
@@ -133,13 +135,13 @@ def _submit(request: Request, session: requests.Session, endpoints: Endpoints) -
         "dockerBuild": {},
         "serviceAccount": request.service_account,
     }
-    operation = _json(session.post(url, json=body, timeout=REQUEST_SECONDS)).get("buildOperation")
+    operation = _parse_response(session.post(url, json=body, timeout=REQUEST_SECONDS)).get("buildOperation")
     if not isinstance(operation, dict) or "name" not in operation:
         raise BuildError(f"{url} answered without a buildOperation: nothing can be waited for")
     return operation
 
 
-def _json(answer: requests.Response) -> dict[str, Any]:
+def _parse_response(answer: requests.Response) -> dict[str, Any]:
     if not answer.ok:
         raise BuildError(
             f"{answer.request.method} {answer.url} answered {answer.status_code}: {answer.text[:500]}"
@@ -148,40 +150,42 @@ def _json(answer: requests.Response) -> dict[str, Any]:
     return document
 
 
-def _build(operation: dict[str, Any]) -> dict[str, Any]:
+def _get_build(operation: dict[str, Any]) -> dict[str, Any]:
     build: dict[str, Any] = operation.get("metadata", {}).get("build", {})
     return build
 
 
-def _status(operation: dict[str, Any]) -> str:
-    return str(_build(operation).get("status", "WORKING")).lower()
+def _get_status(operation: dict[str, Any]) -> str:
+    return str(_get_build(operation).get("status", "WORKING")).lower()
 
 
-def _link(operation: dict[str, Any]) -> str:
-    return str(_build(operation).get("logUrl", operation.get("name")))
+def _get_log_url(operation: dict[str, Any]) -> str:
+    return str(_get_build(operation).get("logUrl", operation.get("name")))
 
 
-def _log_tail(
+def _fetch_log_tail(
     operation: dict[str, Any], project: str, session: requests.Session, endpoints: Endpoints
 ) -> str:
     """The last lines of the build's log, or where to read it when it cannot be had here."""
-    build = _build(operation)
+    build = _get_build(operation)
     lines: list[str] = []
     if build.get("id"):
         bucket = str(build.get("logsBucket", "")).removeprefix("gs://")
-        lines = _of_bucket(bucket, build["id"], session) if bucket else []
+        lines = _fetch_bucket_log(bucket, build["id"], session) if bucket else []
         # Builds of an account of one's own have no bucket unless they are given one: their log is in Logging.
-        lines = lines or _of_logging(project, build["id"], session, endpoints)
-    return "".join(f"\n{line}" for line in lines) or f"\nits log: {_link(operation)}"
+        lines = lines or _fetch_logging_log(project, build["id"], session, endpoints)
+    return "".join(f"\n{line}" for line in lines) or f"\nits log: {_get_log_url(operation)}"
 
 
-def _of_bucket(bucket: str, build: str, session: requests.Session) -> list[str]:
+def _fetch_bucket_log(bucket: str, build: str, session: requests.Session) -> list[str]:
     root = os.environ.get("STORAGE_EMULATOR_HOST", "https://storage.googleapis.com")
     answer = session.get(f"{root}/storage/v1/b/{bucket}/o/log-{build}.txt?alt=media", timeout=REQUEST_SECONDS)
     return answer.text.splitlines()[-LOG_LINES:] if answer.ok else []
 
 
-def _of_logging(project: str, build: str, session: requests.Session, endpoints: Endpoints) -> list[str]:
+def _fetch_logging_log(
+    project: str, build: str, session: requests.Session, endpoints: Endpoints
+) -> list[str]:
     asked = {
         "resourceNames": [f"projects/{project}"],
         "filter": f'resource.type="build" AND resource.labels.build_id="{build}"',
@@ -193,7 +197,7 @@ def _of_logging(project: str, build: str, session: requests.Session, endpoints: 
     return [str(entry.get("textPayload", "")) for entry in reversed(entries)]
 
 
-def _credentials() -> google.auth.credentials.Credentials:
+def _load_credentials() -> google.auth.credentials.Credentials:
     """Those that Terraform's provider would take."""
     if token := os.environ.get(TOKEN):
         return google.oauth2.credentials.Credentials(token)  # type: ignore[no-untyped-call]
@@ -213,7 +217,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = vars(parser.parse_args(words))
     deadline_s = arguments.pop("deadline_s")
     try:
-        credentials = _credentials()
+        credentials = _load_credentials()
     except google.auth.exceptions.DefaultCredentialsError:
         print(f"there are no credentials: run `{LOGIN}`, or set {TOKEN}", file=sys.stderr)  # noqa: T201
         return 1
@@ -224,7 +228,7 @@ def main(words: Sequence[str] | None = None) -> int:
         build_image(
             Request(**arguments),
             session,
-            Endpoints.of_environment(),
+            Endpoints.from_environment(),
             deadline_s=deadline_s,
             say=lambda line: print(line, flush=True),  # noqa: T201 - Terraform shows what a command prints
         )

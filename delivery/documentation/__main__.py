@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from commands.interrupts import interruptible
+from commands.interrupts import run_interruptible
 from commands.parsing import Parser
 from delivery.documentation.pages import ROOT
 from delivery.documentation.references import write_references
@@ -33,4 +33,4 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(interruptible(main))
+    sys.exit(run_interruptible(main))

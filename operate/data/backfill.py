@@ -24,8 +24,8 @@ from copier.settings import Settings as Copying
 from copier.sweep import Sweep, sweep
 from feed import Feed
 from operate.cloud import Cloud
-from operate.data.estimate import Survey, estimate, told
-from operate.data.rebuild import Batch
+from operate.data.estimate import Survey, estimate, format_estimate
+from operate.data.rebuild import BatchRebuild
 from operate.errors import OperateError, when_stopped
 from operate.state.state_files import RETRY
 from operate.target import Target
@@ -33,7 +33,7 @@ from spark.settings import DAYS_AT_ONCE
 
 FIELDS = "items(name,size),nextPageToken"
 FOR_EVER_S = 10 * 365 * 86_400.0
-AGAIN = "run this again: it goes on where it stopped"
+RESUME_HINT = "run this again: it goes on where it stopped"
 
 
 def backfill(
@@ -56,8 +56,8 @@ def backfill(
     """
     old = [feed for feed in feeds if feed.legacy]
     with when_stopped("nothing was done"):
-        survey = _survey(cloud, source, old)
-        for line in told(survey, estimate(survey, settings.batch, DAYS_AT_ONCE, keep=keep)):
+        survey = _survey_bucket(cloud, source, old)
+        for line in format_estimate(survey, estimate(survey, settings.batch, DAYS_AT_ONCE, keep=keep)):
             say(line)
         if dry_run:
             return 0
@@ -66,32 +66,32 @@ def backfill(
             say("nothing was done")
             return 1
     total = survey.objects + survey.refused
-    with when_stopped(f"what is archived stays, and no table was changed; {AGAIN}"):
-        done = _swept(cloud, settings, source, old, total=total, keep=True)
+    with when_stopped(f"what is archived stays, and no table was changed; {RESUME_HINT}"):
+        done = _run_sweep(cloud, settings, source, old, total=total, keep=True)
         say(
             f"{done.moved:,} objects archived, {done.skipped + done.retained:,} were already, "
             f"{done.refused:,} are left alone"
             + "".join(f"\n  {each['object']}: {each['reason']}" for each in done.refusals[:5])
         )
-        _check(done)
+        _check_failures(done)
     known, left = {feed.name for feed in feeds}, []
-    batch = Batch(cloud, settings, target, AGAIN, say, pause)
+    batch = BatchRebuild(cloud, settings, target, RESUME_HINT, say, pause)
     for feed_name, days in sorted(survey.days.items()):
         if feed_name in known:
             left.append(batch.rebuild(feed_name, days, survey.files))
         else:
             say(f"{feed_name}: archived, and no folder of sources/: its days are not rebuilt")
     if not keep:  # the last of all: another run finds the days by the originals
-        with when_stopped(f"the days are rebuilt, and the originals that are left stay; {AGAIN}"):
-            gone = _swept(cloud, settings, source, old, total=total, keep=False)
+        with when_stopped(f"the days are rebuilt, and the originals that are left stay; {RESUME_HINT}"):
+            gone = _run_sweep(cloud, settings, source, old, total=total, keep=False)
             say(f"{gone.moved + gone.skipped:,} originals deleted, each copy verified")
-            _check(gone)
+            _check_failures(gone)
     if any(left):
         raise OperateError("\n".join(filter(None, left)))
     return 0
 
 
-def _progress(*columns: str) -> Progress:
+def _make_progress_bar(*columns: str) -> Progress:
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -102,11 +102,11 @@ def _progress(*columns: str) -> Progress:
     )
 
 
-def _survey(cloud: Cloud, bucket: str, feeds: Sequence[Feed]) -> Survey:
+def _survey_bucket(cloud: Cloud, bucket: str, feeds: Sequence[Feed]) -> Survey:
     """Raises OperateError where there is nothing to archive."""
     survey = Survey()
     try:
-        with _progress() as progress:
+        with _make_progress_bar() as progress:
             listed = cloud.storage.list_blobs(bucket, fields=FIELDS, retry=RETRY)
             for blob in progress.track(listed, description=f"listing gs://{bucket}"):
                 survey.add(blob.name, blob.size or 0, feeds)
@@ -118,7 +118,7 @@ def _survey(cloud: Cloud, bucket: str, feeds: Sequence[Feed]) -> Survey:
     return survey
 
 
-def _swept(
+def _run_sweep(
     cloud: Cloud,
     settings: Settings,
     bucket: str,
@@ -132,15 +132,15 @@ def _swept(
     for scheme in ("https://", "http://"):  # a connection for each thread
         cloud.storage._http.mount(scheme, HTTPAdapter(pool_maxsize=threads))
     copying = Copying(bucket, settings.bucket("archive"), FOR_EVER_S, threads, keep=keep)
-    with _progress("bar") as progress:
+    with _make_progress_bar("bar") as progress:
         task = progress.add_task("archiving" if keep else "deleting originals", total=total)
         return sweep(cloud.storage, copying, feeds, time.monotonic, lambda _: progress.advance(task))
 
 
-def _check(done: Sweep) -> None:
+def _check_failures(done: Sweep) -> None:
     """Raises OperateError where an object failed."""
     if done.failed:
         first = done.failures[0]
         raise OperateError(
-            f"{done.failed:,} objects failed, the first is {first['object']}: {first['reason']}; {AGAIN}"
+            f"{done.failed:,} objects failed, the first is {first['object']}: {first['reason']}; {RESUME_HINT}"
         )

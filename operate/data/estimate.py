@@ -112,7 +112,7 @@ def estimate(
     )  # the survey and the sweep, hours of the archive, the batch's days
     kept = survey.landed_bytes + survey.old_bytes * packed
     minutes = sum(
-        cluster_minutes(survey.objects * len(each) / days, len(each), batch, days_at_once, book)
+        estimate_cluster_minutes(survey.objects * len(each) / days, len(each), batch, days_at_once, book)
         for each in survey.days.values()
     )
     compared = 0 if keep else survey.old
@@ -127,7 +127,7 @@ def estimate(
     )
 
 
-def cluster_minutes(
+def estimate_cluster_minutes(
     responses: float, days: int, batch: Batch, days_at_once: int, book: PriceBook | None = None
 ) -> float:
     """How long a cluster lives that rebuilds so many days: while BigQuery loads a stretch the next is read.
@@ -137,16 +137,16 @@ def cluster_minutes(
     """
     book = book or load_price_book()
     stretches = ceil(days / days_at_once)
-    reading = responses * book.assumed("cpu_seconds_a_response") / cluster_cpus(batch) / 60
+    reading = responses * book.assumed("cpu_seconds_a_response") / count_cluster_cpus(batch) / 60
     loading = book.assumed("cluster_load_minutes") * stretches
     return book.assumed("cluster_start_minutes") + max(reading, loading) + min(reading, loading) / stretches
 
 
-def cluster_cpus(batch: Batch) -> int:
+def count_cluster_cpus(batch: Batch) -> int:
     """Processors that tasks run on: the workers', or the master's where there are none."""
     if batch.workers.count:
-        return batch.workers.count * _cpus(batch.workers.machine_type)
-    return _cpus(batch.master.machine_type)
+        return batch.workers.count * _parse_cpus(batch.workers.machine_type)
+    return _parse_cpus(batch.master.machine_type)
 
 
 def cluster_hour(batch: Batch, book: PriceBook | None = None) -> float | None:
@@ -158,14 +158,14 @@ def cluster_hour(batch: Batch, book: PriceBook | None = None) -> float | None:
     return price_dataproc_hour(book or load_price_book(), parts)
 
 
-def _cpus(machine_type: str) -> int:
+def _parse_cpus(machine_type: str) -> int:
     found = re.search(r"[0-9]+$", machine_type)
     if found is None:
         raise ValueError(f"{machine_type}: expected a machine type such as e2-standard-4")
     return int(found[0])
 
 
-def told(survey: Survey, costs: Estimate) -> Iterator[str]:
+def format_estimate(survey: Survey, costs: Estimate) -> Iterator[str]:
     """The estimate, line by line."""
     yield (
         f"to archive   {survey.objects:,} objects, {(survey.old_bytes + survey.landed_bytes) / 2**30:.2f} GiB: "
@@ -192,7 +192,7 @@ def told(survey: Survey, costs: Estimate) -> Iterator[str]:
         )
 
 
-ANSWERS_PER_DAY = 24 * 60
+RESPONSES_PER_DAY = 24 * 60
 SIZES = {
     "a day, each night": (1, 1),
     "a month": (31, 1),
@@ -202,19 +202,19 @@ SIZES = {
 }
 
 
-def sizing_table(clusters: Mapping[str, Batch], days_at_once: int) -> str:
+def render_sizing_table(clusters: Mapping[str, Batch], days_at_once: int) -> str:
     """Minutes and dollars of rebuilds of several sizes on several clusters, as Markdown."""
     lines = ["| | " + " | ".join(clusters) + " |", "|---|" + "---|" * len(clusters)]
     for what, (days, feeds) in SIZES.items():
         cells = []
         for batch in clusters.values():
-            minutes = feeds * cluster_minutes(days * ANSWERS_PER_DAY, days, batch, days_at_once)
+            minutes = feeds * estimate_cluster_minutes(days * RESPONSES_PER_DAY, days, batch, days_at_once)
             cells.append(f"{minutes:.0f} min, ${minutes / 60 * (cluster_hour(batch) or 0.0):.2f}")
         lines.append(f"| {what} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def month_table(months: Mapping[str, Cost]) -> str:
+def render_month_table(months: Mapping[str, Cost]) -> str:
     """Dollars of a month, line by line, of each environment's stack, as Markdown; the model is the plan review's."""
     lines = ["| | " + " | ".join(months) + " | counted from |", "|---|" + "---|" * (len(months) + 1)]
     after = {name: {each.what: each for each in month.after} for name, month in months.items()}
@@ -225,11 +225,11 @@ def month_table(months: Mapping[str, Cost]) -> str:
         found = {name: each[what] for name, each in after.items() if what in each}
         cells = [f"{found[name].month:.2f}" if name in found else "–" for name in months]
         counted = {name: strip_markup(each.basis) for name, each in found.items()}
-        told = [f"{name}: {each}" for name, each in counted.items()]
+        format_estimate = [f"{name}: {each}" for name, each in counted.items()]
         same = len(set(counted.values())) == 1
         lines.append(
             f"| {RESOURCE.sub('', strip_markup(what))} | {' | '.join(cells)} | "
-            f"{next(iter(counted.values())) if same else '; '.join(told)} |"
+            f"{next(iter(counted.values())) if same else '; '.join(format_estimate)} |"
         )
     totals = [f"**{month.totals[1]:.2f}**" for month in months.values()]
     lines.append(f"| **together** | {' | '.join(totals)} | {NOT_COUNTED} |")

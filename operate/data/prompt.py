@@ -17,7 +17,7 @@ PIECES = re.compile(
 )
 
 
-class QueryRefusedError(Exception):
+class QueryFailedError(Exception):
     """A query that is not answered; the message says why.
 
     What to do: correct the statement, or filter by time so that it reads less.
@@ -25,7 +25,7 @@ class QueryRefusedError(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryResult:
     """Columns and rows of a query as texts (None is NULL), and what is to be said beside them."""
 
     columns: Sequence[str]
@@ -36,11 +36,11 @@ class Answer:
 class Database(Protocol):
     """What answers queries."""
 
-    def answer(self, sql: str) -> Answer:
+    def run_query(self, sql: str) -> QueryResult:
         """Run a query. Raises QueryRefusedError."""
         ...
 
-    def tables(self) -> list[str]:
+    def list_tables(self) -> list[str]:
         """Return the names of tables and views that can be queried."""
         ...
 
@@ -74,20 +74,20 @@ def run_prompt(database: Database, read: Callable[[str], str | None], out: TextI
         if line is None or (not pending.strip() and line.strip() in (".quit", ".exit")):
             break
         if not pending.strip() and line.strip().startswith("."):
-            print("\n".join(database.tables()) if line.strip() == ".tables" else HELP, file=out)
+            print("\n".join(database.list_tables()) if line.strip() == ".tables" else HELP, file=out)
             continue
         statements, pending = split_statements(pending + line + "\n")
-        failed += sum(not _execute(database, each, out) for each in statements)
+        failed += sum(not _execute_statement(database, each, out) for each in statements)
     if pending.strip():
-        failed += not _execute(database, pending.strip(), out)
+        failed += not _execute_statement(database, pending.strip(), out)
     return failed
 
 
-def render(answer: Answer) -> str:
+def render_result(run_query: QueryResult) -> str:
     """Return a result as a table of at most MOST_ROWS rows, numbers to the right, with how many rows there are."""
-    rows = [[_shown(value) for value in row] for row in islice(answer.rows, MOST_ROWS)]
-    more = next(answer.rows, None) is not None
-    widths = [max(len(name), *(len(row[n]) for row in rows), 0) for n, name in enumerate(answer.columns)]
+    rows = [[_format_cell(value) for value in row] for row in islice(run_query.rows, MOST_ROWS)]
+    more = next(run_query.rows, None) is not None
+    widths = [max(len(name), *(len(row[n]) for row in rows), 0) for n, name in enumerate(run_query.columns)]
     numeric = [bool(rows) and all(_is_number(row[n]) for row in rows) for n in range(len(widths))]
 
     def line(cells: Sequence[str]) -> str:
@@ -96,18 +96,18 @@ def render(answer: Answer) -> str:
             cell.rjust(wide) if right else cell.ljust(wide) for cell, wide, right in aligned
         ).rstrip()
 
-    table = [line(answer.columns), "-+-".join("-" * wide for wide in widths), *map(line, rows)]
+    table = [line(run_query.columns), "-+-".join("-" * wide for wide in widths), *map(line, rows)]
     count = f"{len(rows)} row{'' if len(rows) == 1 else 's'}"
     if more:
         count = f"the first {count}; `make export` writes a whole day"
-    beside = f"; {answer.note}" if answer.note else ""
+    beside = f"; {run_query.note}" if run_query.note else ""
     return "\n".join([*table, f"({count}{beside})"])
 
 
-def _execute(database: Database, sql: str, out: TextIO) -> bool:
+def _execute_statement(database: Database, sql: str, out: TextIO) -> bool:
     try:
-        print(render(database.answer(sql)), file=out, flush=True)
-    except QueryRefusedError as error:
+        print(render_result(database.run_query(sql)), file=out, flush=True)
+    except QueryFailedError as error:
         print(f"error: {error}", file=out, flush=True)
         return False
     except KeyboardInterrupt:
@@ -116,7 +116,7 @@ def _execute(database: Database, sql: str, out: TextIO) -> bool:
     return True
 
 
-def _shown(value: str | None) -> str:
+def _format_cell(value: str | None) -> str:
     if value is None:
         return "NULL"
     line = value.replace("\n", "⏎")

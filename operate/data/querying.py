@@ -17,8 +17,8 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 from cdk.settings import Settings
 from local.data_plane.warehouse import QueryError, Warehouse, open_warehouse
 from local.errors import LocalError
-from operate.cloud import Cloud, find_unreachable
-from operate.data.prompt import Answer, QueryRefusedError
+from operate.cloud import Cloud, find_connection_error
+from operate.data.prompt import QueryFailedError, QueryResult
 from operate.errors import OperateError
 
 VIEWS = "vlille_views"
@@ -46,16 +46,18 @@ class BigQueryDatabase:
         )
         self._datasets = (VIEWS, settings.dataset)
 
-    def answer(self, sql: str) -> Answer:
+    def run_query(self, sql: str) -> QueryResult:
         """Run a query. Raises QueryRefusedError, and UnreachableError where BigQuery does not respond."""
         try:
             job = self._client.query(sql, retry=RETRY, job_retry=None)
             rows = job.result(retry=RETRY, job_retry=None)
         except GoogleAPIError as error:
-            raise _failed(error) from error
+            raise _translate_error(error) from error
         billed = job.total_bytes_billed or 0
         note = f"{billed / 2**20:,.0f} MiB billed, ${billed / 2**40 * DOLLARS_A_TIB:.4f} beyond the free TiB a month"
-        return Answer([each.name for each in rows.schema], (tuple(map(_text, row)) for row in rows), note)
+        return QueryResult(
+            [each.name for each in rows.schema], (tuple(map(_format_value, row)) for row in rows), note
+        )
 
     def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a query. Raises QueryRefusedError, and UnreachableError where BigQuery does not respond."""
@@ -66,18 +68,18 @@ class BigQueryDatabase:
                 .to_arrow_iterable()
             )
         except GoogleAPIError as error:
-            raise _failed(error) from error
+            raise _translate_error(error) from error
 
-    def tables(self) -> list[str]:
+    def list_tables(self) -> list[str]:
         """Return the names of views and tables."""
         return [
             f"{name}.{each.table_id}" for name in self._datasets for each in self._client.list_tables(name)
         ]
 
 
-def _failed(error: GoogleAPIError) -> OperateError | QueryRefusedError:
-    unreachable = find_unreachable(error, "BigQuery")
-    return unreachable or QueryRefusedError(getattr(error, "message", str(error)))
+def _translate_error(error: GoogleAPIError) -> OperateError | QueryFailedError:
+    unreachable = find_connection_error(error, "BigQuery")
+    return unreachable or QueryFailedError(getattr(error, "message", str(error)))
 
 
 class LocalDatabase:
@@ -86,27 +88,27 @@ class LocalDatabase:
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
 
-    def answer(self, sql: str) -> Answer:
+    def run_query(self, sql: str) -> QueryResult:
         """Run a query. Raises QueryRefusedError."""
         try:
             columns, rows = self._warehouse.query(sql)
         except QueryError as error:
-            raise QueryRefusedError(str(error)) from error
-        return Answer(columns, rows)
+            raise QueryFailedError(str(error)) from error
+        return QueryResult(columns, rows)
 
     def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a query. Raises QueryRefusedError."""
         try:
             yield from self._warehouse.batches(sql)
         except QueryError as error:
-            raise QueryRefusedError(str(error)) from error
+            raise QueryFailedError(str(error)) from error
 
-    def tables(self) -> list[str]:
+    def list_tables(self) -> list[str]:
         """Return the names of views and tables."""
         return self._warehouse.tables()
 
 
-def open_local(environment: str, root: Path) -> AbstractContextManager[Warehouse]:
+def open_local_warehouse(environment: str, root: Path) -> AbstractContextManager[Warehouse]:
     """Open what a run of an environment on this machine has stored. Raises OperateError where there is nothing."""
     try:
         return open_warehouse(Path(".local") / environment, root / ".cache")
@@ -114,7 +116,7 @@ def open_local(environment: str, root: Path) -> AbstractContextManager[Warehouse
         raise OperateError(str(error)) from error
 
 
-def day_query(day: date, zone: ZoneInfo) -> str:
+def build_day_query(day: date, zone: ZoneInfo) -> str:
     """Return the query for all rows of a local day of the feed, in the order of time and station."""
     start, end = (
         datetime.combine(each, time(), zone).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S+00")
@@ -153,12 +155,12 @@ def write_rows(batches: Iterator[pa.RecordBatch], file: Path, kind: str) -> int:
     return rows
 
 
-def export_file(environment: str, day: date, kind: str) -> Path:
+def name_export_file(environment: str, day: date, kind: str) -> Path:
     """Return where a day is written: no run on this machine empties that folder."""
     return Path(".local") / "exports" / environment / f"availability_{day}.{kind}"
 
 
-def _text(value: Any) -> str | None:
+def _format_value(value: Any) -> str | None:
     if value is None:
         return None
     if isinstance(value, datetime):

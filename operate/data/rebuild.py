@@ -13,9 +13,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cdk.settings import Settings
 from cdk.settings.gbfs import BATCH_STEP
-from operate.cloud import NO_REQUEST, Cloud, RefusedError
+from operate.cloud import NO_RESPONSE, ApiError, Cloud
 from operate.errors import OperateError, when_stopped
-from operate.target import NOT_FOUND, Target, why
+from operate.target import NOT_FOUND, Target, explain_error
 
 TEMPLATE = "rebuild-days"
 ASK_AGAIN_SECONDS, ASK_AGAIN_LOCAL = 10.0, 1.0
@@ -26,13 +26,13 @@ _ADDED = ("id", "name", "version", "createTime", "updateTime", "parameters")
 
 
 @dataclass(frozen=True)
-class Batch:
+class BatchRebuild:
     """An environment's batch; `again` says how to go on where a run of it does not come to a good end."""
 
     cloud: Cloud
     settings: Settings
     target: Target
-    again: str
+    resume_hint: str
     say: Callable[[str], None]
     pause: Callable[[float], None]
 
@@ -47,36 +47,38 @@ class Batch:
         first, last = min(days), max(days)
         what = f"{feed_name}, {first} to {last},"
         options = {"--feed": feed_name, "--from": first.isoformat(), "--to": last.isoformat()}
-        operation = self._ended(self._begun(options, files, what), what)
-        if reason := failure(operation):
+        operation = self._wait(self._start(options, files, what), what)
+        if reason := describe_failure(operation):
             raise OperateError(
                 f"{what} is archived and not rebuilt: {reason}\n"
-                f"{self.target.make('logs', 'batch')} says more; {self.again}"
+                f"{self.target.format_command('logs', 'batch')} says more; {self.resume_hint}"
             )
         if left := operation.get("metadata", {}).get("deleteCluster", {}).get("error"):
             return (
-                f"{what} is rebuilt, and its cluster is left ({left}): {self.target.make('orphans')} has the "
+                f"{what} is rebuilt, and its cluster is left ({left}): {self.target.format_command('orphans')} has the "
                 "command that deletes it"
             )
         self.say(f"{feed_name}: {first} to {last} rebuilt; the table batch_runs has the account")
         return ""
 
-    def _begun(self, options: dict[str, str], files: str, what: str) -> dict[str, Any]:
+    def _start(self, options: dict[str, str], files: str, what: str) -> dict[str, Any]:
         settings, root = self.settings, self.cloud.endpoints.dataproc
         templates = f"{root}projects/{settings.project}/regions/{settings.region}/workflowTemplates"
         try:
             with when_stopped(f"the rebuild of {what} may have begun; run this again to wait for it"):
-                once = changed(self.cloud.call("GET", f"{templates}/{TEMPLATE}"), options)
-                asked = {"requestId": request_id(once, files)}
+                once = customize_template(self.cloud.call("GET", f"{templates}/{TEMPLATE}"), options)
+                asked = {"requestId": derive_request_id(once, files)}
                 return self.cloud.call("POST", f"{templates}:instantiateInline", params=asked, json=once)
-        except RefusedError as error:
+        except ApiError as error:
             if error.status == CONFLICT:
                 raise OperateError(
-                    f"{what} is being rebuilt already ({error.message}): {self.again}"
+                    f"{what} is being rebuilt already ({error.message}): {self.resume_hint}"
                 ) from None
-            raise OperateError(f"{what} is archived and not rebuilt: {why(error, self.target)}") from None
+            raise OperateError(
+                f"{what} is archived and not rebuilt: {explain_error(error, self.target)}"
+            ) from None
 
-    def _ended(self, operation: dict[str, Any], what: str) -> dict[str, Any]:
+    def _wait(self, operation: dict[str, Any], what: str) -> dict[str, Any]:
         name, target = str(operation["name"]), self.target
         where = (
             f"here (`make down ENV={target.environment}` would end it)"
@@ -95,23 +97,23 @@ class Batch:
             progress.add_task(f"rebuilding {what.rstrip(',')}", total=None)
             while not operation.get("done"):
                 self.pause(seconds)
-                operation = self._asked(name, what)
+                operation = self._poll(name, what)
         return operation
 
-    def _asked(self, name: str, what: str) -> dict[str, Any]:
+    def _poll(self, name: str, what: str) -> dict[str, Any]:
         try:
             return self.cloud.call("GET", f"{self.cloud.endpoints.dataproc}{name}")
-        except RefusedError as error:
-            is_gone = error.status == NOT_FOUND or (self.target.local_folder and error.status == NO_REQUEST)
+        except ApiError as error:
+            is_gone = error.status == NOT_FOUND or (self.target.local_folder and error.status == NO_RESPONSE)
             told = (
                 "what ran its rebuild is gone"
                 if is_gone
                 else f"its rebuild, which may go on, cannot be asked after ({error})"
             )
-            raise OperateError(f"{what} is archived, and {told}: {self.again}") from None
+            raise OperateError(f"{what} is archived, and {told}: {self.resume_hint}") from None
 
 
-def changed(template: dict[str, Any], options: dict[str, str]) -> dict[str, Any]:
+def customize_template(template: dict[str, Any], options: dict[str, str]) -> dict[str, Any]:
     """The template as one to run once, with other options of its job; without the step that rebuilds GBFS systems."""
     once = {key: deepcopy(value) for key, value in template.items() if key not in _ADDED}
     once["jobs"] = [job for job in once["jobs"] if job.get("stepId") != BATCH_STEP]
@@ -122,7 +124,7 @@ def changed(template: dict[str, Any], options: dict[str, str]) -> dict[str, Any]
     return once
 
 
-def request_id(template: dict[str, Any], files: str) -> str:
+def derive_request_id(template: dict[str, Any], files: str) -> str:
     """The same UUID for the same work: of two runs that have it, Dataproc lets no second one begin.
 
     https://cloud.google.com/dataproc/docs/reference/rest/v1/projects.regions.workflowTemplates/instantiateInline
@@ -130,7 +132,7 @@ def request_id(template: dict[str, Any], files: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, json.dumps([template, files], sort_keys=True)))
 
 
-def failure(operation: dict[str, Any]) -> str:
+def describe_failure(operation: dict[str, Any]) -> str:
     """Return why a workflow that has ended did not do its work, empty where it did.
 
     What failed need not be an error of the operation; it may stand with the cluster or with a step:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from operate.cloud import NO_REQUEST, Cloud, CredentialsError, RefusedError, pages
+from operate.cloud import NO_RESPONSE, ApiError, Cloud, CredentialsError, iterate_pages
 from operate.errors import OperateError
 
 VARIABLE = "VLILLE_ADOPT"
@@ -26,7 +26,7 @@ Arguments = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Known:
+class Lookup:
     """How one type is looked for: the service, the path below its root, and the ID that an import wants.
 
     Both are patterns of the resource's arguments; an empty `id` is the path.
@@ -39,54 +39,56 @@ class Known:
 
 # What is not here is made again without harm (grants, objects), lies in the state alone (terraform_data), or cannot be
 # imported (AUTHORIZATION).
-KNOWN = {
-    "google_artifact_registry_repository": Known(
+LOOKUPS = {
+    "google_artifact_registry_repository": Lookup(
         "artifact_registry", "projects/{project}/locations/{location}/repositories/{repository_id}"
     ),
-    "google_bigquery_dataset": Known("big_query", "projects/{project}/datasets/{dataset_id}"),
-    "google_bigquery_table": Known("big_query", "projects/{project}/datasets/{dataset_id}/tables/{table_id}"),
-    "google_cloud_run_v2_service": Known(
+    "google_bigquery_dataset": Lookup("big_query", "projects/{project}/datasets/{dataset_id}"),
+    "google_bigquery_table": Lookup(
+        "big_query", "projects/{project}/datasets/{dataset_id}/tables/{table_id}"
+    ),
+    "google_cloud_run_v2_service": Lookup(
         "cloud_run_v2", "projects/{project}/locations/{location}/services/{name}"
     ),
-    "google_cloud_scheduler_job": Known(
+    "google_cloud_scheduler_job": Lookup(
         "cloud_scheduler", "projects/{project}/locations/{region}/jobs/{name}"
     ),
-    "google_cloudfunctions2_function": Known(
+    "google_cloudfunctions2_function": Lookup(
         "cloudfunctions2", "projects/{project}/locations/{location}/functions/{name}"
     ),
-    "google_compute_firewall": Known("compute", "projects/{project}/global/firewalls/{name}"),
-    "google_compute_network": Known("compute", "projects/{project}/global/networks/{name}"),
-    "google_compute_subnetwork": Known("compute", "projects/{project}/regions/{region}/subnetworks/{name}"),
-    "google_dataproc_workflow_template": Known(
+    "google_compute_firewall": Lookup("compute", "projects/{project}/global/firewalls/{name}"),
+    "google_compute_network": Lookup("compute", "projects/{project}/global/networks/{name}"),
+    "google_compute_subnetwork": Lookup("compute", "projects/{project}/regions/{region}/subnetworks/{name}"),
+    "google_dataproc_workflow_template": Lookup(
         "dataproc",
         "projects/{project}/regions/{location}/workflowTemplates/{name}",
         "projects/{project}/locations/{location}/workflowTemplates/{name}",
     ),
-    "google_iam_workload_identity_pool": Known(
+    "google_iam_workload_identity_pool": Lookup(
         "iam_beta", "projects/{project}/locations/global/workloadIdentityPools/{workload_identity_pool_id}"
     ),
-    "google_iam_workload_identity_pool_provider": Known(
+    "google_iam_workload_identity_pool_provider": Lookup(
         "iam_beta",
         "projects/{project}/locations/global/workloadIdentityPools/{workload_identity_pool_id}/providers/"
         "{workload_identity_pool_provider_id}",
     ),
-    "google_monitoring_custom_service": Known(
+    "google_monitoring_custom_service": Lookup(
         "monitoring",
         "v3/projects/{project}/services/{service_id}",
         "projects/{project}/services/{service_id}",
     ),
-    "google_monitoring_slo": Known(
+    "google_monitoring_slo": Lookup(
         "monitoring",
         "v3/projects/{project}/services/{service}/serviceLevelObjectives/{slo_id}",
         "projects/{project}/services/{service}/serviceLevelObjectives/{slo_id}",
     ),
-    "google_project_iam_custom_role": Known("iam", "projects/{project}/roles/{role_id}"),
-    "google_pubsub_subscription": Known("pubsub", "projects/{project}/subscriptions/{name}"),
-    "google_pubsub_topic": Known("pubsub", "projects/{project}/topics/{name}"),
-    "google_service_account": Known(
+    "google_project_iam_custom_role": Lookup("iam", "projects/{project}/roles/{role_id}"),
+    "google_pubsub_subscription": Lookup("pubsub", "projects/{project}/subscriptions/{name}"),
+    "google_pubsub_topic": Lookup("pubsub", "projects/{project}/topics/{name}"),
+    "google_service_account": Lookup(
         "iam", "projects/{project}/serviceAccounts/{account_id}@{project}.iam.gserviceaccount.com"
     ),
-    "google_storage_bucket": Known("storage", "b/{name}", "{name}"),
+    "google_storage_bucket": Lookup("storage", "b/{name}", "{name}"),
 }
 # These get their names from the server, so one of the same display name is looked for in the list.
 LISTED = {
@@ -115,20 +117,22 @@ def find_existing(
     """
     asked = {
         address: (kind, arguments)
-        for kind, address, arguments in _resources(stack, project)
-        if address not in known and (kind in KNOWN or kind in LISTED)
+        for kind, address, arguments in _iterate_resources(stack, project)
+        if address not in known and (kind in LOOKUPS or kind in LISTED)
     }
     with ThreadPoolExecutor(AT_ONCE, "adoption") as pool:
-        found = pool.map(lambda each: _find(cloud, project, *each), asked.values())
+        found = pool.map(lambda each: _find_resource(cloud, project, *each), asked.values())
         return {address: each for address, each in zip(asked, found, strict=True) if each}
 
 
-def adoptable(cloud: Cloud, project: str, stack: Mapping[str, Any], known: Collection[str]) -> dict[str, str]:
+def find_adoptable(
+    cloud: Cloud, project: str, stack: Mapping[str, Any], known: Collection[str]
+) -> dict[str, str]:
     """Return the import IDs, by address, of what `find_existing` finds.
 
     Raises OperateError also for what exists and cannot be imported.
     """
-    _refuse_authorizations(cloud, project, stack, known)
+    _check_authorizations(cloud, project, stack, known)
     found = find_existing(cloud, project, stack, known)
     for each in found.values():
         if each.is_failed:
@@ -139,12 +143,12 @@ def adoptable(cloud: Cloud, project: str, stack: Mapping[str, Any], known: Colle
     return {address: each.id for address, each in found.items()}
 
 
-def as_variable(stack: str, ids: Mapping[str, str]) -> dict[str, str]:
+def format_adopt_variable(stack: str, ids: Mapping[str, str]) -> dict[str, str]:
     """Return the variable by which the synthesis is told to import; nothing where there is nothing to."""
     return {VARIABLE: json.dumps({stack: dict(ids)})} if ids else {}
 
 
-def _refuse_authorizations(
+def _check_authorizations(
     cloud: Cloud, project: str, stack: Mapping[str, Any], known: Collection[str]
 ) -> None:
     """Raise OperateError where a dataset authorizes another already: the provider neither imports nor creates that."""
@@ -152,8 +156,8 @@ def _refuse_authorizations(
     for name, arguments in resources.get(AUTHORIZATION, {}).items():
         if f"{AUTHORIZATION}.{name}" in known:
             continue
-        tables = _followed(arguments["dataset_id"], resources)
-        views = _followed(arguments["dataset"]["dataset"]["dataset_id"], resources)
+        tables = _resolve_references(arguments["dataset_id"], resources)
+        views = _resolve_references(arguments["dataset"]["dataset"]["dataset_id"], resources)
         url = f"{cloud.endpoints.big_query}projects/{project}/datasets/{tables}"
         there = _look_up(AUTHORIZATION, {"name": tables}, partial(cloud.call, "GET", url)) or {}
         for entry in there.get("access", []):
@@ -164,18 +168,20 @@ def _refuse_authorizations(
                 )
 
 
-def _resources(stack: Mapping[str, Any], project: str) -> Iterator[tuple[str, str, Arguments]]:
+def _iterate_resources(stack: Mapping[str, Any], project: str) -> Iterator[tuple[str, str, Arguments]]:
     """Yield type, address and arguments, in which references to other resources' arguments are followed."""
     resources = stack.get("resource", {})
     for kind, named in resources.items():
         for name, arguments in named.items():
             texts = {
-                key: _followed(value, resources) for key, value in arguments.items() if isinstance(value, str)
+                key: _resolve_references(value, resources)
+                for key, value in arguments.items()
+                if isinstance(value, str)
             }
             yield kind, f"{kind}.{name}", {"project": project} | texts
 
 
-def _followed(text: str, resources: Mapping[str, Any]) -> str:
+def _resolve_references(text: str, resources: Mapping[str, Any]) -> str:
     def argument(match: re.Match[str]) -> str:
         kind, name, key = match.groups()
         value = resources.get(kind, {}).get(name, {}).get(key, match[0])
@@ -184,12 +190,12 @@ def _followed(text: str, resources: Mapping[str, Any]) -> str:
     return REFERENCE.sub(argument, text)
 
 
-def _find(cloud: Cloud, project: str, kind: str, arguments: Arguments) -> Existing | None:
+def _find_resource(cloud: Cloud, project: str, kind: str, arguments: Arguments) -> Existing | None:
     if kind in LISTED:
         name = str(arguments["display_name"])
-        id_ = _look_up(kind, arguments, lambda: _listed(cloud, project, LISTED[kind], name))
+        id_ = _look_up(kind, arguments, lambda: _find_by_display_name(cloud, project, LISTED[kind], name))
         return Existing(kind, arguments, id_) if id_ else None
-    way = KNOWN[kind]
+    way = LOOKUPS[kind]
     path = way.path.format_map(arguments)
     there = _look_up(
         kind, arguments, lambda: cloud.call("GET", f"{getattr(cloud.endpoints, way.service)}{path}")
@@ -207,16 +213,18 @@ def _look_up[T](kind: str, arguments: Arguments, ask: Callable[[], T]) -> T | No
         return ask()
     except CredentialsError:
         raise
-    except RefusedError as error:
+    except ApiError as error:
         if error.status in ABSENT:
             return None
-        what = "does not answer" if error.status == NO_REQUEST else "cannot be looked up"
+        what = "does not answer" if error.status == NO_RESPONSE else "cannot be looked up"
         raise OperateError(f"{kind} {arguments.get('name', '')} {what} ({error}): run this again") from None
 
 
-def _listed(cloud: Cloud, project: str, collection: str, display_name: str) -> str | None:
+def _find_by_display_name(cloud: Cloud, project: str, collection: str, display_name: str) -> str | None:
     url = f"{cloud.endpoints.monitoring}v3/projects/{project}/{collection}"
     names = [
-        each["name"] for each in pages(cloud, url, collection) if each.get("displayName") == display_name
+        each["name"]
+        for each in iterate_pages(cloud, url, collection)
+        if each.get("displayName") == display_name
     ]
     return str(names[0]) if names else None

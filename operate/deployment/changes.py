@@ -25,15 +25,15 @@ def check_changes(
         if state.resources and state.stack not in (settings.stack, settings.bootstrap_stack)
     ]
     if others:
-        raise OperateError(_renamed(settings, others[0]))
+        raise OperateError(_explain_other_environment(settings, others[0]))
     for state in deployed:
         if state.stack == settings.stack:
-            regions = set(_former_regions(settings, stack, state))
+            regions = set(_find_former_regions(settings, stack, state))
             if regions:
-                raise OperateError(_moved(settings, target, ", ".join(sorted(regions))))
+                raise OperateError(_explain_region_change(settings, target, ", ".join(sorted(regions))))
 
 
-def _former_regions(settings: Settings, stack: Mapping[str, Any], state: State) -> Iterator[str]:
+def _find_former_regions(settings: Settings, stack: Mapping[str, Any], state: State) -> Iterator[str]:
     """Yield the regions, other than the settings' own, of what the stack declares and would replace."""
     for address, region in state.locations.items():
         kind, _, name = address.partition(".")
@@ -45,7 +45,7 @@ def _former_regions(settings: Settings, stack: Mapping[str, Any], state: State) 
             yield region
 
 
-def _moved(settings: Settings, target: Target, former: str) -> str:
+def _explain_region_change(settings: Settings, target: Target, former: str) -> str:
     env, file = settings.environment, f"environments/{settings.environment}.toml"
     steps = (
         ["destroy", "unbootstrap", "bootstrap", "deploy"]
@@ -58,11 +58,11 @@ def _moved(settings: Settings, target: Target, former: str) -> str:
         "dataset would be deleted with their data and created anew. Nothing was touched.\n"
         f'To go on as it is, set region = "{former}" again. To keep the data, deploy a new environment in a project of '
         f'its own and copy the archive: docs/deploy.md, "To another region". To begin anew without the data: '
-        f"{protected}{', then '.join(target.make(step) for step in steps)}"
+        f"{protected}{', then '.join(target.format_command(step) for step in steps)}"
     )
 
 
-def _renamed(settings: Settings, other: str) -> str:
+def _explain_other_environment(settings: Settings, other: str) -> str:
     bucket, name = settings.bucket("tfstate"), settings.environment
     former = other.removeprefix("vlille-").removesuffix("-bootstrap")
     return (

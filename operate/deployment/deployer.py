@@ -9,14 +9,14 @@ from cdk.settings import Settings
 from commands.recipes import OUTPUT
 from operate.cloud import Cloud
 from operate.deployment import orphaned_resources
-from operate.deployment.adoption import adoptable, as_variable, find_existing
+from operate.deployment.adoption import find_adoptable, find_existing, format_adopt_variable
 from operate.deployment.changes import check_changes
-from operate.deployment.identity_pools import revive
-from operate.deployment.kept_plans import Kept, fetch_replaced
-from operate.deployment.prerequisites import project_number
+from operate.deployment.identity_pools import restore_identity_pool
+from operate.deployment.kept_plans import KeptPlan, fetch_replaced_artifacts
+from operate.deployment.prerequisites import fetch_project_number
 from operate.deployment.terraform import ROOT
 from operate.errors import OperateError
-from operate.state.bucket import check_owner, find_bucket, make_bucket, remove_bucket
+from operate.state.bucket import check_owner, ensure_bucket, find_bucket, remove_bucket
 from operate.state.locking import Locking
 from operate.state.state_files import DamagedStateError, State, read_states
 from operate.target import Target
@@ -69,9 +69,11 @@ class Deployer:
 
     def bootstrap(self) -> int:
         """Make the state bucket, then deploy the bootstrap stack; again and again to the same end."""
-        self.say(make_bucket(self.cloud.storage, self.settings, project_number(self.cloud, self.settings)))
+        self.say(
+            ensure_bucket(self.cloud.storage, self.settings, fetch_project_number(self.cloud, self.settings))
+        )
         if self.settings.ci:
-            revive(self.cloud, self.settings)
+            restore_identity_pool(self.cloud, self.settings)
         return self._run("deploy", self.settings.bootstrap_stack)
 
     def unbootstrap(self) -> int:
@@ -81,10 +83,10 @@ class Deployer:
         if bucket is None:
             self.say(f"the state bucket {settings.bucket('tfstate')} is not there: nothing to undo")
             return 0
-        check_owner(bucket, settings, project_number(self.cloud, settings))
+        check_owner(bucket, settings, fetch_project_number(self.cloud, settings))
         others = [
             state.stack
-            for state in self._all_states()
+            for state in self._read_all_states()
             if state.resources and state.stack != settings.bootstrap_stack
         ]
         if others:
@@ -93,7 +95,7 @@ class Deployer:
                 f"`make destroy ENV={settings.environment}` first"
             )
         document = self.cdktf.synthesize(settings.bootstrap_stack, {})
-        self._check_lost(settings.bootstrap_stack, document, "bootstrap", "unbootstrap")
+        self._check_unmanaged_resources(settings.bootstrap_stack, document, "bootstrap", "unbootstrap")
         if status := self._run("destroy", settings.bootstrap_stack, document):
             return status
         remove_bucket(storage, bucket)
@@ -103,7 +105,7 @@ class Deployer:
     def destroy(self) -> int:
         """Destroy the environment, unless what is deployed would refuse to go half-way, or is in no state."""
         stack = self.settings.stack
-        if protected := [address for state in self._states(stack) for address in state.protected]:
+        if protected := [address for state in self._read_stack_states(stack) for address in state.protected]:
             env = self.settings.environment
             raise OperateError(
                 f"what is deployed of {env} is still protected ({len(protected)} resources, such as {protected[0]}), "
@@ -111,17 +113,19 @@ class Deployer:
                 f"then `make destroy ENV={env}`"
             )
         document = self.cdktf.synthesize(stack, {})
-        self._check_lost(stack, document, "deploy", "destroy")
+        self._check_unmanaged_resources(stack, document, "deploy", "destroy")
         status = self._run("destroy", stack, document)
         # Whoever answers "no" to Terraform keeps the state.
-        if status == 0 and not any(state.resources for state in self._states(stack)):
-            self._check_gone(document)
+        if status == 0 and not any(state.resources for state in self._read_stack_states(stack)):
+            self._check_destroyed(document)
         return status
 
-    def _check_lost(self, stack: str, document: Document, deploy: str, destroy: str) -> None:
+    def _check_unmanaged_resources(self, stack: str, document: Document, deploy: str, destroy: str) -> None:
         """Raise OperateError where something exists that the state lacks, so that a destroy would leave it."""
-        if lost := find_existing(self.cloud, self.settings.project, document, self._known(stack)):
-            make = self.target.make
+        if lost := find_existing(
+            self.cloud, self.settings.project, document, self._list_known_addresses(stack)
+        ):
+            make = self.target.format_command
             # It knows of the environment's stack alone.
             beside = (
                 ""
@@ -134,52 +138,60 @@ class Deployer:
                 f"imports them, then this again{beside}"
             )
 
-    def _check_gone(self, document: Document) -> None:
+    def _check_destroyed(self, document: Document) -> None:
         """Raise OperateError where something that the stack declares survived its destroy."""
-        found = orphaned_resources.find(self.cloud, self.settings, document)
+        found = orphaned_resources.find_orphaned_resources(self.cloud, self.settings, document)
         if declared := [held for held in found if held.is_declared]:
-            raise OperateError("\n".join(orphaned_resources.told(declared, self.settings, self.target)))
+            raise OperateError(
+                "\n".join(orphaned_resources.format_orphaned_resources(declared, self.settings, self.target))
+            )
         for held in found:
             self.say(
                 f"{held.kind} {held.name}, which Google Cloud created beside the stack, is left: "
-                f"{self.target.make('orphans')} says how to remove it"
+                f"{self.target.format_command('orphans')} says how to remove it"
             )
 
     @property
-    def kept(self) -> Kept:
+    def kept_plan(self) -> KeptPlan:
         """Where the environment's plan is kept."""
-        return Kept(self.plans / self.settings.environment)
+        return KeptPlan(self.plans / self.settings.environment)
 
     def plan(self) -> int:
         """Keep a plan and its JSON, and beside them the deployed artifacts that it replaces; nothing is changed.
 
         No lock is held, as who reads may write none: a plan that the state has left behind is refused when applied.
         """
-        stack, kept = self.settings.stack, self.kept
-        kept.renew()
+        stack, kept_plan = self.settings.stack, self.kept_plan
+        kept_plan.renew()
         self._synthesize("plan", stack)
         self.say(f"planning {stack} …")
-        made = ["plan", "-input=false", "-lock=false", "-no-color", f"-out={kept.plan}"]
-        status = self.cdktf.terraform(stack, [*INIT], kept.log) or self.cdktf.terraform(stack, made, kept.log)
+        made = ["plan", "-input=false", "-lock=false", "-no-color", f"-out={kept_plan.plan}"]
+        status = self.cdktf.terraform(stack, [*INIT], kept_plan.log) or self.cdktf.terraform(
+            stack, made, kept_plan.log
+        )
         # A plan that failed half-way is kept too, and says so itself.
-        if kept.plan.exists():
-            status = self.cdktf.terraform(stack, ["show", "-json", str(kept.plan)], kept.json) or status
+        if kept_plan.plan.exists():
+            status = (
+                self.cdktf.terraform(stack, ["show", "-json", str(kept_plan.plan)], kept_plan.json) or status
+            )
         if status:
-            self.say(f"there is no plan of {stack} that could be applied; what Terraform printed: {kept.log}")
+            self.say(
+                f"there is no plan of {stack} that could be applied; what Terraform printed: {kept_plan.log}"
+            )
             return status
-        for problem in fetch_replaced(self.cloud.storage, kept):
+        for problem in fetch_replaced_artifacts(self.cloud.storage, kept_plan):
             self.say(problem)
         return 0
 
     def apply(self) -> int:
         """Apply the kept plan, and no other. Raises OperateError where there is none."""
-        stack, kept = self.settings.stack, self.kept
-        if not kept.plan.is_file():
-            raise OperateError(f"there is no plan of {stack}: run {self.target.make('plan')} first")
+        stack, kept_plan = self.settings.stack, self.kept_plan
+        if not kept_plan.plan.is_file():
+            raise OperateError(f"there is no plan of {stack}: run {self.target.format_command('plan')} first")
         self.locking.wait_until_free(stack)
-        if status := self.cdktf.terraform(stack, ["apply", "-input=false", "-no-color", str(kept.plan)]):
+        if status := self.cdktf.terraform(stack, ["apply", "-input=false", "-no-color", str(kept_plan.plan)]):
             return status
-        kept.plan.unlink()  # it can be applied once
+        kept_plan.plan.unlink()  # it can be applied once
         return 0
 
     def run_cdktf(self, command: str) -> int:
@@ -194,14 +206,14 @@ class Deployer:
         approve = ["--auto-approve"] if self.auto_approve and command in LOCKING else []
         status = self.cdktf.run([command, stack, *approve])
         if command in LOCKING:
-            self.locking.check_left(command, stack, status)
+            self.locking.check_remaining_lock(command, stack, status)
         return status
 
     def _synthesize(self, command: str, stack: str) -> None:
         document = self.cdktf.synthesize(stack, {})
         if command not in PLANNING:
             return
-        deployed = self._all_states()
+        deployed = self._read_all_states()
         check_changes(self.settings, self.target, document, deployed)
         is_first = not any(each.resources for each in deployed if each.stack == stack)
         if command == "deploy" and stack == self.settings.stack and is_first:
@@ -209,14 +221,16 @@ class Deployer:
                 f"{stack} has no state in {self.settings.project}: this is its first deploy, or its state was lost; "
                 "what an environment left in another project stays there"
             )
-        if lost := adoptable(self.cloud, self.settings.project, document, self._known(stack)):
+        if lost := find_adoptable(
+            self.cloud, self.settings.project, document, self._list_known_addresses(stack)
+        ):
             self.say(
                 f"{len(lost)} resources exist in {self.settings.project} and are not in the state of {stack}, as after "
                 f"a deploy that was killed or a state that was lost; they are imported, such as {next(iter(lost))}"
             )
-            self.cdktf.synthesize(stack, as_variable(stack, lost))
+            self.cdktf.synthesize(stack, format_adopt_variable(stack, lost))
 
-    def _all_states(self) -> list[State]:
+    def _read_all_states(self) -> list[State]:
         """Every stack's state in the project's state bucket."""
         bucket = find_bucket(self.cloud.storage, self.settings)
         try:
@@ -227,15 +241,15 @@ class Deployer:
             file = self.local_folder / "storage" / self.settings.bucket("tfstate")
             raise OperateError(
                 f"{error.problem}: run `make down ENV={self.settings.environment}`, delete the file below {file}, then "
-                f"run {self.target.make('deploy')}, which imports what exists"
+                f"run {self.target.format_command('deploy')}, which imports what exists"
             ) from None
 
-    def _states(self, stack: str) -> list[State]:
+    def _read_stack_states(self, stack: str) -> list[State]:
         """The stack's state, none where nothing was ever deployed."""
-        return [each for each in self._all_states() if each.stack == stack]
+        return [each for each in self._read_all_states() if each.stack == stack]
 
-    def _known(self, stack: str) -> set[str]:
-        return {address for state in self._states(stack) for address in state.resources}
+    def _list_known_addresses(self, stack: str) -> set[str]:
+        return {address for state in self._read_stack_states(stack) for address in state.resources}
 
 
 def check_unprotected(settings: Settings) -> None:

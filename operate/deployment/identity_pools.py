@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from cdk.settings import Settings
-from operate.cloud import Cloud, RefusedError
+from operate.cloud import ApiError, Cloud
 from operate.errors import OperateError
 
 WAIT_SECONDS, POLL_SECONDS = 60.0, 2.0
@@ -15,7 +15,7 @@ DELETED = "DELETED"
 ABSENT = frozenset({403, 404})  # also where its API is not enabled yet
 
 
-def revive(
+def restore_identity_pool(
     cloud: Cloud,
     settings: Settings,
     *,
@@ -27,13 +27,13 @@ def revive(
     Raises OperateError where one does not come back.
     """
     for path in (settings.ci_pool_path, settings.ci_provider_path):
-        state = _state(cloud, path)
+        state = _fetch_state(cloud, path)
         if state is None:
             return
         if state == DELETED:
             _undelete(cloud, path)
             deadline = clock() + WAIT_SECONDS
-            while _state(cloud, path) == DELETED:
+            while _fetch_state(cloud, path) == DELETED:
                 if clock() > deadline:
                     raise OperateError(
                         f"{path} is still deleted {WAIT_SECONDS:.0f} s after its undeletion: run this again later"
@@ -41,10 +41,10 @@ def revive(
                 sleep(POLL_SECONDS)
 
 
-def _state(cloud: Cloud, path: str) -> str | None:
+def _fetch_state(cloud: Cloud, path: str) -> str | None:
     try:
         return str(cloud.call("GET", f"{cloud.endpoints.iam_beta}{path}").get("state", "ACTIVE"))
-    except RefusedError as error:
+    except ApiError as error:
         if error.status in ABSENT:
             return None
         raise OperateError(f"{path} cannot be looked up: {error}") from None
@@ -53,7 +53,7 @@ def _state(cloud: Cloud, path: str) -> str | None:
 def _undelete(cloud: Cloud, path: str) -> None:
     try:
         cloud.call("POST", f"{cloud.endpoints.iam_beta}{path}:undelete", json={})
-    except RefusedError as error:
+    except ApiError as error:
         raise OperateError(
             f"{path} was deleted less than 30 days ago and cannot be revived: {error}"
         ) from None

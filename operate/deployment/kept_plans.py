@@ -20,7 +20,7 @@ MOST_BYTES = 256 * 1024 * 1024  # of a deployed artifact, as in the review
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptPlan:
     """Where the plan of one environment lies; none of it is for other eyes but the review."""
 
     folder: Path
@@ -51,7 +51,7 @@ class Kept:
         self.folder.mkdir(mode=0o700, parents=True)
 
 
-def fetch_replaced(client: StorageClient, kept: Kept) -> list[str]:
+def fetch_replaced_artifacts(client: StorageClient, kept: KeptPlan) -> list[str]:
     """Download each deployed artifact that the plan replaces; return a sentence for each that cannot be had.
 
     Without them a review knows the new code and not the old.

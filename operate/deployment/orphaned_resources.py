@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdk.settings import Settings
-from operate.cloud import Cloud, CredentialsError, RefusedError, pages
+from operate.cloud import ApiError, Cloud, CredentialsError, iterate_pages
 from operate.deployment.adoption import Existing, find_existing
 from operate.errors import OperateError
 from operate.target import Target
@@ -24,7 +24,7 @@ OF_CI = "vlille-ci-"
 
 
 @dataclass(frozen=True)
-class Held:
+class OrphanedResource:
     """One thing that exists: its kind, its name, where it lies (a region or a zone), what it holds.
 
     `is_declared` tells what the stack declares from what Google Cloud created beside it.
@@ -38,7 +38,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Kind:
+class ResourceKind:
     """How one kind is called, and the command that removes one, in an order in which nothing is still in use.
 
     `name` and `location` are patterns of the arguments of a declared resource.
@@ -56,56 +56,58 @@ DELETE_BY_REST = (
     "https://monitoring.googleapis.com/v3/{name}"
 )
 # By type, in the order in which they can be removed. What is left out goes with its holder, or is in no project.
-KINDS: dict[str, Kind] = {
-    "google_cloud_scheduler_job": Kind(
+KINDS: dict[str, ResourceKind] = {
+    "google_cloud_scheduler_job": ResourceKind(
         "scheduler job", "gcloud scheduler jobs delete {name} --location={location}", location="{region}"
     ),
-    "google_dataproc_workflow_template": Kind(
+    "google_dataproc_workflow_template": ResourceKind(
         "workflow template",
         "gcloud dataproc workflow-templates delete {name} --region={location}",
         location="{location}",
     ),
-    "cluster": Kind("cluster", "gcloud dataproc clusters delete {name} --region={location}"),
-    "disk": Kind("disk", "gcloud compute disks delete {name} --zone={location}"),
-    "google_pubsub_subscription": Kind("subscription", "gcloud pubsub subscriptions delete {name}"),
-    "google_pubsub_topic": Kind("topic", "gcloud pubsub topics delete {name}"),
-    "google_cloudfunctions2_function": Kind(
+    "cluster": ResourceKind("cluster", "gcloud dataproc clusters delete {name} --region={location}"),
+    "disk": ResourceKind("disk", "gcloud compute disks delete {name} --zone={location}"),
+    "google_pubsub_subscription": ResourceKind("subscription", "gcloud pubsub subscriptions delete {name}"),
+    "google_pubsub_topic": ResourceKind("topic", "gcloud pubsub topics delete {name}"),
+    "google_cloudfunctions2_function": ResourceKind(
         "function", "gcloud functions delete {name} --gen2 --region={location}", location="{location}"
     ),
-    "google_cloud_run_v2_service": Kind(
+    "google_cloud_run_v2_service": ResourceKind(
         "service", "gcloud run services delete {name} --region={location}", location="{location}"
     ),
-    "google_artifact_registry_repository": Kind(
+    "google_artifact_registry_repository": ResourceKind(
         "repository",
         "gcloud artifacts repositories delete {name} --location={location}",
         "{repository_id}",
         "{location}",
     ),
-    "google_monitoring_alert_policy": Kind(
+    "google_monitoring_alert_policy": ResourceKind(
         "alert policy", "gcloud monitoring policies delete {name}", "{id}"
     ),
-    "google_monitoring_slo": Kind("service level objective", DELETE_BY_REST, "{id}"),
-    "google_monitoring_custom_service": Kind("monitored service", DELETE_BY_REST, "{id}"),
-    "google_monitoring_notification_channel": Kind(
+    "google_monitoring_slo": ResourceKind("service level objective", DELETE_BY_REST, "{id}"),
+    "google_monitoring_custom_service": ResourceKind("monitored service", DELETE_BY_REST, "{id}"),
+    "google_monitoring_notification_channel": ResourceKind(
         "notification channel", "gcloud beta monitoring channels delete {name}", "{id}"
     ),
-    "google_bigquery_dataset": Kind(
+    "google_bigquery_dataset": ResourceKind(
         "dataset", "bq rm --recursive --force --dataset {project}:{name}", "{dataset_id}"
     ),
-    "google_bigquery_table": Kind(
+    "google_bigquery_table": ResourceKind(
         "table", "bq rm --force --table {project}:{name}", "{dataset_id}.{table_id}"
     ),
-    "google_storage_bucket": Kind("bucket", "gcloud storage rm --recursive gs://{name}"),
-    "google_compute_firewall": Kind("firewall rule", "gcloud compute firewall-rules delete {name}"),
-    "google_compute_subnetwork": Kind(
+    "google_storage_bucket": ResourceKind("bucket", "gcloud storage rm --recursive gs://{name}"),
+    "google_compute_firewall": ResourceKind("firewall rule", "gcloud compute firewall-rules delete {name}"),
+    "google_compute_subnetwork": ResourceKind(
         "subnetwork", "gcloud compute networks subnets delete {name} --region={location}", location="{region}"
     ),
-    "google_compute_network": Kind("network", "gcloud compute networks delete {name}"),
-    "google_project_iam_member": Kind(
+    "google_compute_network": ResourceKind("network", "gcloud compute networks delete {name}"),
+    "google_project_iam_member": ResourceKind(
         "grant", "gcloud projects remove-iam-policy-binding {project} {name} --all"
     ),
-    "google_project_iam_custom_role": Kind("custom role", "gcloud iam roles delete {name}", "{role_id}"),
-    "google_service_account": Kind(
+    "google_project_iam_custom_role": ResourceKind(
+        "custom role", "gcloud iam roles delete {name}", "{role_id}"
+    ),
+    "google_service_account": ResourceKind(
         "service account",
         "gcloud iam service-accounts delete {name}",
         "{account_id}@{project}.iam.gserviceaccount.com",
@@ -120,30 +122,32 @@ OWN_PROJECT = frozenset(
 BY_WORD = {kind.word: type_ for type_, kind in KINDS.items()}
 
 
-def find(cloud: Cloud, settings: Settings, stack: Mapping[str, Any]) -> list[Held]:
+def find_orphaned_resources(
+    cloud: Cloud, settings: Settings, stack: Mapping[str, Any]
+) -> list[OrphanedResource]:
     """Return what exists of a synthesized stack, in the order in which it can be removed.
 
     Raises OperateError where a service cannot be asked; one whose API is off holds nothing.
     """
-    asked: dict[str, Callable[[Cloud, Settings], Iterable[Held]]] = {
-        "clusters": _clusters,
-        "disks": _disks,
-        "repositories": _repositories,
-        "buckets": _buckets,
-        "grants": _grants,
-        "service accounts": _accounts,
+    asked: dict[str, Callable[[Cloud, Settings], Iterable[OrphanedResource]]] = {
+        "clusters": _list_clusters,
+        "disks": _list_disks,
+        "repositories": _list_repositories,
+        "buckets": _list_buckets,
+        "grants": _list_grants,
+        "service accounts": _list_service_accounts,
     }
     existing = find_existing(cloud, settings.project, stack)
-    found = {(held.kind, held.name): held for held in _declared(existing.values(), settings)}
+    found = {(held.kind, held.name): held for held in _iterate_declared(existing.values(), settings)}
     for what, ask in asked.items():
         try:
             for held in ask(cloud, settings):
                 key = held.kind, held.name
-                found[key] = held if key not in found else _merged(found[key], held)
+                found[key] = held if key not in found else _merge(found[key], held)
         except CredentialsError:
             raise
-        except RefusedError as error:
-            if not error.disabled:
+        except ApiError as error:
+            if not error.is_api_disabled:
                 raise OperateError(
                     f"{settings.project} does not tell its {what} ({error}): mend that, then run this again"
                 ) from None
@@ -151,17 +155,16 @@ def find(cloud: Cloud, settings: Settings, stack: Mapping[str, Any]) -> list[Hel
     return sorted(found.values(), key=lambda held: (order.index(BY_WORD[held.kind]), held.name))
 
 
-def told(found: list[Held], settings: Settings, target: Target) -> list[str]:
+def format_orphaned_resources(found: list[OrphanedResource], settings: Settings, target: Target) -> list[str]:
     """One line for each thing that is left, with what removes it."""
     if not found:
         return [f"{settings.project} holds nothing of vlille"]
     lines = [f"{settings.project} still holds {len(found)} of vlille:"]
     for held in found:
         line = f"  {held.kind} {held.name}{f' ({held.more})' if held.more else ''}"
-        lines.append(line if target.local_folder else f"{line}: {_removal(held, settings)}")
-    lines.append(
-        f"{target.make('deploy')} imports what a state no longer holds; then {target.make('destroy')}"
-    )
+        lines.append(line if target.local_folder else f"{line}: {_format_removal_command(held, settings)}")
+    deploy, destroy = target.format_command("deploy"), target.format_command("destroy")
+    lines.append(f"{deploy} imports what a state no longer holds; then {destroy}")
     if target.local_folder:
         lines.append(
             f"or, with all its data: `make down ENV={target.environment} && rm -r {target.local_folder}`"
@@ -169,7 +172,7 @@ def told(found: list[Held], settings: Settings, target: Target) -> list[str]:
     return lines
 
 
-def _declared(existing: Iterable[Existing], settings: Settings) -> Iterator[Held]:
+def _iterate_declared(existing: Iterable[Existing], settings: Settings) -> Iterator[OrphanedResource]:
     held = list(existing)
     datasets = {each.arguments["dataset_id"] for each in held if each.kind == "google_bigquery_dataset"}
     for each in held:
@@ -177,7 +180,7 @@ def _declared(existing: Iterable[Existing], settings: Settings) -> Iterator[Held
         if each.kind == "google_bigquery_table" and each.arguments["dataset_id"] in datasets:
             continue
         kind, arguments = KINDS[each.kind], {**each.arguments, "id": each.id}
-        yield Held(
+        yield OrphanedResource(
             kind.word,
             kind.name.format_map(arguments),
             kind.location.format_map(arguments),
@@ -185,31 +188,31 @@ def _declared(existing: Iterable[Existing], settings: Settings) -> Iterator[Held
         )
 
 
-def _merged(declared: Held, listed: Held) -> Held:
+def _merge(declared: OrphanedResource, listed: OrphanedResource) -> OrphanedResource:
     """What a list tells of a declared resource, beside its name."""
-    return Held(declared.kind, declared.name, declared.location or listed.location, listed.more)
+    return OrphanedResource(declared.kind, declared.name, declared.location or listed.location, listed.more)
 
 
-def _removal(held: Held, settings: Settings) -> str:
+def _format_removal_command(held: OrphanedResource, settings: Settings) -> str:
     type_ = BY_WORD[held.kind]
     words = KINDS[type_].command.format(name=held.name, location=held.location, project=settings.project)
     return f"`{words}`" if type_ in OWN_PROJECT else f"`{words} --project={settings.project}`"
 
 
-def _buckets(cloud: Cloud, settings: Settings) -> Iterator[Held]:
-    for each in pages(cloud, f"{cloud.endpoints.storage}b", "items", project=settings.project):
+def _list_buckets(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource]:
+    for each in iterate_pages(cloud, f"{cloud.endpoints.storage}b", "items", project=settings.project):
         if OF_FUNCTIONS.match(each["name"]):
-            yield Held("bucket", each["name"], is_declared=False)
+            yield OrphanedResource("bucket", each["name"], is_declared=False)
 
 
-def _accounts(cloud: Cloud, settings: Settings) -> Iterator[Held]:
+def _list_service_accounts(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource]:
     url = f"{cloud.endpoints.iam}projects/{settings.project}/serviceAccounts"
-    for each in pages(cloud, url, "accounts"):
+    for each in iterate_pages(cloud, url, "accounts"):
         if each["email"].startswith("vlille-") and not each["email"].startswith(OF_CI):
-            yield Held("service account", each["email"])
+            yield OrphanedResource("service account", each["email"])
 
 
-def _grants(cloud: Cloud, settings: Settings) -> Iterator[Held]:
+def _list_grants(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource]:
     """Roles of the environment's service accounts on the project, also of such that are deleted."""
     account = re.compile(
         rf"(?:deleted:)?serviceAccount:vlille-(?!ci-)[a-z0-9-]+@{re.escape(settings.project)}\.iam\.gserviceaccount\.com"
@@ -219,21 +222,21 @@ def _grants(cloud: Cloud, settings: Settings) -> Iterator[Held]:
     for binding in policy.get("bindings", []):
         for member in binding.get("members", []):
             if account.match(member):
-                yield Held("grant", f"--role={binding['role']} --member='{member}'")
+                yield OrphanedResource("grant", f"--role={binding['role']} --member='{member}'")
 
 
-def _repositories(cloud: Cloud, settings: Settings) -> Iterator[Held]:
+def _list_repositories(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource]:
     parent = f"projects/{settings.project}/locations/{settings.region}/repositories"
-    for each in pages(cloud, f"{cloud.endpoints.artifact_registry}{parent}", "repositories"):
-        name = _short(each["name"])
+    for each in iterate_pages(cloud, f"{cloud.endpoints.artifact_registry}{parent}", "repositories"):
+        name = _last_segment(each["name"])
         if name in (OWN_REPOSITORY, IMAGES_OF_FUNCTIONS):
             url = f"{cloud.endpoints.artifact_registry}{parent}/{name}/dockerImages"
-            count = sum(1 for _ in pages(cloud, url, "dockerImages"))
+            count = sum(1 for _ in iterate_pages(cloud, url, "dockerImages"))
             is_own = name == OWN_REPOSITORY
-            yield Held("repository", name, settings.region, f"{count} images", is_declared=is_own)
+            yield OrphanedResource("repository", name, settings.region, f"{count} images", is_declared=is_own)
 
 
-def _disks(cloud: Cloud, settings: Settings) -> Iterator[Held]:
+def _list_disks(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource]:
     """Compute lists the zones of a project, each with its disks, as a mapping."""
     url = f"{cloud.endpoints.compute}projects/{settings.project}/aggregated/disks"
     asked: dict[str, str] = {}
@@ -243,18 +246,18 @@ def _disks(cloud: Cloud, settings: Settings) -> Iterator[Held]:
             for disk in inside.get("disks", []):
                 if disk["name"].startswith(CLUSTER):
                     size = f"{disk.get('sizeGb', '?')} GB"
-                    yield Held("disk", disk["name"], _short(zone), size, is_declared=False)
+                    yield OrphanedResource("disk", disk["name"], _last_segment(zone), size, is_declared=False)
         if not (token := page.get("nextPageToken")):
             return
         asked["pageToken"] = str(token)
 
 
-def _clusters(cloud: Cloud, settings: Settings) -> Iterator[Held]:
+def _list_clusters(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource]:
     url = f"{cloud.endpoints.dataproc}projects/{settings.project}/regions/{settings.region}/clusters"
-    for each in pages(cloud, url, "clusters"):
+    for each in iterate_pages(cloud, url, "clusters"):
         if each["clusterName"].startswith(CLUSTER):
-            yield Held("cluster", each["clusterName"], settings.region, is_declared=False)
+            yield OrphanedResource("cluster", each["clusterName"], settings.region, is_declared=False)
 
 
-def _short(name: str) -> str:
+def _last_segment(name: str) -> str:
     return name.rpartition("/")[2]

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from cdk.apis import FIRST, needed_apis
+from cdk.apis import FIRST, list_needed_apis
 from cdk.settings import Settings
-from operate.cloud import Cloud, CredentialsError, RefusedError
+from operate.cloud import ApiError, Cloud, CredentialsError
 from operate.deployment.terraform import find_terraform
 from operate.errors import OperateError
 from operate.state.bucket import find_bucket
@@ -29,7 +29,7 @@ PAGE = 200
 ACTIVE = "ACTIVE"
 
 
-def missing(
+def find_missing_prerequisites(
     command: str,
     settings: Settings,
     *,
@@ -64,7 +64,7 @@ def _missing_in_cloud(
     disabled: set[str] = set()
     if PROJECT in needs:
         try:
-            project_number(cloud, settings)
+            fetch_project_number(cloud, settings)
         except ApiDisabledError as error:
             disabled.add(error.api)
         except CredentialsError:
@@ -72,11 +72,13 @@ def _missing_in_cloud(
         except OperateError as error:
             return [str(error)]
     if BUCKET in needs:
-        problems += _bucket(cloud, settings)
+        problems += _check_bucket(cloud, settings)
     if APIS in needs or FIRST_APIS in needs:
-        needed = needed_apis(ci=settings.ci is not None, budget=settings.budget is not None, secrets=secrets)
+        needed = list_needed_apis(
+            ci=settings.ci is not None, budget=settings.budget is not None, secrets=secrets
+        )
         names = needed if APIS in needs else tuple(map(_host, FIRST))
-        problems += _apis(cloud, settings, names, disabled)
+        problems += _check_apis(cloud, settings, names, disabled)
     return problems
 
 
@@ -91,13 +93,13 @@ class ApiDisabledError(OperateError):
         super().__init__(f"{api} is not enabled in {settings.project}: run `{_enable([api], settings)}`")
 
 
-def project_number(cloud: Cloud, settings: Settings) -> int:
+def fetch_project_number(cloud: Cloud, settings: Settings) -> int:
     """Return the number of the environment's project. Raises OperateError where it cannot be worked in."""
     project = settings.project
     try:
         found = cloud.call("GET", f"{cloud.endpoints.resource_manager}projects/{project}")
-    except RefusedError as error:
-        if error.disabled:
+    except ApiError as error:
+        if error.is_api_disabled:
             raise ApiDisabledError(_host("cloudresourcemanager"), settings) from None
         if error.status not in (403, 404):
             raise OperateError(f"the project {project} cannot be looked up: {error}; try again") from None
@@ -110,7 +112,7 @@ def project_number(cloud: Cloud, settings: Settings) -> int:
     return int(found["projectNumber"])
 
 
-def _bucket(cloud: Cloud, settings: Settings) -> list[str]:
+def _check_bucket(cloud: Cloud, settings: Settings) -> list[str]:
     try:
         if find_bucket(cloud.storage, settings) is not None:
             return []
@@ -122,11 +124,11 @@ def _bucket(cloud: Cloud, settings: Settings) -> list[str]:
     return [f"the state bucket {name} is not there: run `make bootstrap ENV={settings.environment}`"]
 
 
-def _apis(cloud: Cloud, settings: Settings, needed: tuple[str, ...], disabled: set[str]) -> list[str]:
+def _check_apis(cloud: Cloud, settings: Settings, needed: tuple[str, ...], disabled: set[str]) -> list[str]:
     try:
-        lacking = set(needed) - _enabled(cloud, settings)
-    except RefusedError as error:
-        if not error.disabled:
+        lacking = set(needed) - _list_enabled_apis(cloud, settings)
+    except ApiError as error:
+        if not error.is_api_disabled:
             return [f"which APIs are enabled in {settings.project} cannot be looked up: {error}"]
         lacking = {_host("serviceusage")}
     lacking |= disabled
@@ -140,7 +142,7 @@ def _apis(cloud: Cloud, settings: Settings, needed: tuple[str, ...], disabled: s
     return [f"not enabled in {settings.project}: {', '.join(sorted(lacking))}; run `{mend}`"]
 
 
-def _enabled(cloud: Cloud, settings: Settings) -> set[str]:
+def _list_enabled_apis(cloud: Cloud, settings: Settings) -> set[str]:
     """Ask as Terraform's provider asks, page by page."""
     url = f"{cloud.endpoints.service_usage}projects/{settings.project}/services"
     asked = {"filter": "state:ENABLED", "fields": "services/name,nextPageToken", "pageSize": str(PAGE)}

@@ -116,7 +116,7 @@ class Cdktf:
         ).returncode:
             raise OperateError(f"cdktf-cli cannot be installed: run `{' '.join(INSTALL_CDKTF)}` to see why")
         words = [str(CDKTF), *words, "--output", str(self._outdir), "--skip-synth", *_lock_option(environ)]
-        status = _in_front(words, ROOT, {**environ, **_mirror(environ)})
+        status = _run_in_foreground(words, ROOT, {**environ, **_configure_mirror(environ)})
         if status:
             self._check_provider(words[2])
         return status
@@ -129,12 +129,12 @@ class Cdktf:
         program = str(find_terraform(self._environ).program)
         folder, variables = (
             ROOT / self._outdir / "stacks" / stack,
-            {**self._environ, **_mirror(self._environ)},
+            {**self._environ, **_configure_mirror(self._environ)},
         )
         if output is None:
-            return _in_front([program, *words], folder, variables)
+            return _run_in_foreground([program, *words], folder, variables)
         with output.open("ab") as file:
-            status = _in_front([program, *words], folder, variables, file)
+            status = _run_in_foreground([program, *words], folder, variables, file)
         if status and words[0] == "init":
             self._check_provider(stack)
         return status
@@ -147,7 +147,7 @@ class Cdktf:
         done = subprocess.run(
             [str(find_terraform(self._environ).program), "init", "-input=false", "-no-color"],
             cwd=folder,
-            env={**self._environ, **_mirror(self._environ)},
+            env={**self._environ, **_configure_mirror(self._environ)},
             capture_output=True,
             text=True,
             check=False,
@@ -156,7 +156,7 @@ class Cdktf:
             raise OperateError(NEXT_PROVIDER)
 
 
-def _in_front(
+def _run_in_foreground(
     words: Sequence[str], folder: Path, environ: Mapping[str, str], output: BinaryIO | None = None
 ) -> int:
     """Run a program in front of the user, who may end it by Ctrl-C, and return its exit status."""
@@ -176,7 +176,7 @@ def _in_front(
             signal.signal(number, handler)
 
 
-def _mirror(environ: Mapping[str, str]) -> dict[str, str]:
+def _configure_mirror(environ: Mapping[str, str]) -> dict[str, str]:
     """Let Terraform take providers from the folder VLILLE_PROVIDER_MIRROR, where it is set, and from nowhere else.
 
     The folder is one that `terraform providers mirror` makes.

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from cdk.settings import Settings
 from feed import Common, Condition, Feed
 from feed.freshness import moving_columns
-from operate.cloud import Cloud, RefusedError
-from operate.health.observation import Unanswered, query_rows, to_time
-from operate.health.smoke import Line
-from operate.target import Target, why
+from operate.cloud import ApiError, Cloud
+from operate.health.observation import Unavailable, parse_time, query_rows
+from operate.health.smoke import CheckResult
+from operate.target import Target, explain_error
 
 WINDOW = timedelta(hours=1)
 FROZEN_SHARE = 0.9  # of the minutes in which nothing may rest, of which there must be rows to say so
@@ -33,17 +33,17 @@ class Content:
 
 def observe_content(
     cloud: Cloud, settings: Settings, feed: Feed, target: Target, now: datetime
-) -> Content | Unanswered:
+) -> Content | Unavailable:
     """Query the last hour. Raises CredentialsError."""
     try:
-        return _content(cloud, settings, feed, now)
-    except RefusedError as error:
-        return Unanswered(why(error, target))
+        return _query_content(cloud, settings, feed, now)
+    except ApiError as error:
+        return Unavailable(explain_error(error, target))
 
 
-def _content(cloud: Cloud, settings: Settings, feed: Feed, now: datetime) -> Content:
-    table, since = f"`{settings.dataset}.{feed.name}`", _since(now)
-    mapped = common_columns(feed)
+def _query_content(cloud: Cloud, settings: Settings, feed: Feed, now: datetime) -> Content:
+    table, since = f"`{settings.dataset}.{feed.name}`", _format_time_filter(now)
+    mapped = map_common_columns(feed)
     reported = f"`{feed.common.last_reported}`" if feed.common.last_reported else "CAST(NULL AS TIMESTAMP)"
     counts = "".join(f", COUNT(`{column}`)" for column in mapped.values())
     [[ticks, newest, report, *present]] = query_rows(
@@ -60,11 +60,11 @@ def _content(cloud: Cloud, settings: Settings, feed: Feed, now: datetime) -> Con
         f"SELECT scope, reason, SUM(occurrences) FROM `{settings.dataset}.quarantine` "  # noqa: S608 - ours
         f"WHERE feed = '{feed.name}' AND {since} GROUP BY scope, reason ORDER BY scope, reason",
     )
-    changed, minutes = _changed(cloud, settings, feed, now)
+    changed, minutes = _query_changes(cloud, settings, feed, now)
     return Content(
         ticks=int(ticks),
-        newest_tick=None if newest is None else to_time(newest),
-        newest_report=None if report is None else to_time(report),
+        newest_tick=None if newest is None else parse_time(newest),
+        newest_report=None if report is None else parse_time(report),
         lost=lost,
         changed=changed,
         minutes=minutes,
@@ -72,7 +72,7 @@ def _content(cloud: Cloud, settings: Settings, feed: Feed, now: datetime) -> Con
     )
 
 
-def _changed(cloud: Cloud, settings: Settings, feed: Feed, now: datetime) -> tuple[int | None, int]:
+def _query_changes(cloud: Cloud, settings: Settings, feed: Feed, now: datetime) -> tuple[int | None, int]:
     """Stations that changed, and within how many minutes: those that are too long without a move, or an hour."""
     station, moving = feed.common.station_id, moving_columns(feed)
     if station is None or not set(moving) - {station}:
@@ -89,12 +89,12 @@ def _changed(cloud: Cloud, settings: Settings, feed: Feed, now: datetime) -> tup
         settings,
         "SELECT COUNTIF(differs), MAX(minutes) FROM (SELECT COUNT(DISTINCT collected_at) AS minutes, "  # noqa: S608
         f"{differs} AS differs FROM `{settings.dataset}.{feed.name}` "
-        f"WHERE {_since(now, window)} GROUP BY `{station}`) AS stations",
+        f"WHERE {_format_time_filter(now, window)} GROUP BY `{station}`) AS stations",
     )
     return int(changed), int(minutes or 0)
 
 
-def common_columns(feed: Feed) -> dict[str, str]:
+def map_common_columns(feed: Feed) -> dict[str, str]:
     """Common name → the feed's column that it is made from, of those that it maps."""
     mapped = {each.name: getattr(feed.common, each.name) for each in fields(Common)}
     return {
@@ -104,57 +104,61 @@ def common_columns(feed: Feed) -> dict[str, str]:
     }
 
 
-def judge_content(content: Content | Unanswered, feed: Feed, target: Target) -> Iterator[Line]:
+def judge_content(content: Content | Unavailable, feed: Feed, target: Target) -> Iterator[CheckResult]:
     """A line for each thing that makes rows useless although they come."""
-    if isinstance(content, Unanswered):
-        yield Line("content", content.why, wrong=True)
+    if isinstance(content, Unavailable):
+        yield CheckResult("content", content.reason, wrong=True)
         return
     if content.ticks:
-        yield from _of_rows(content, feed, target)
-    yield _quarantine(content, target)
+        yield from _judge_rows(content, feed, target)
+    yield _judge_quarantine(content, target)
 
 
-def _of_rows(content: Content, feed: Feed, target: Target) -> Iterator[Line]:
+def _judge_rows(content: Content, feed: Feed, target: Target) -> Iterator[CheckResult]:
     if feed.common.last_reported and feed.stale_minutes:
-        yield _freshness(content, feed, target)
+        yield _judge_freshness(content, feed, target)
     if content.changed is not None:
         told = f"{content.changed:,} stations changed within {content.minutes} minutes"
         limit = feed.frozen_minutes
         is_frozen = content.changed == 0 and 0 < FROZEN_SHARE * limit <= content.minutes
-        remedy = f": the API repeats itself, {target.make('logs', 'collect')} shows what it sends"
-        yield Line("changes", told + (remedy if is_frozen else ""), wrong=is_frozen)
+        remedy = f": the API repeats itself, {target.format_command('logs', 'collect')} shows what it sends"
+        yield CheckResult("changes", told + (remedy if is_frozen else ""), wrong=is_frozen)
     if content.lost:
-        columns = ", ".join(f"{name} ({common_columns(feed)[name]})" for name in content.lost)
-        remedy = f"the API's fields changed: adapt sources/{feed.name}, then {target.make('deploy')}"
-        yield Line("columns", f"no value of {columns} in the last hour: {remedy}", wrong=True)
+        columns = ", ".join(f"{name} ({map_common_columns(feed)[name]})" for name in content.lost)
+        remedy = (
+            f"the API's fields changed: adapt sources/{feed.name}, then {target.format_command('deploy')}"
+        )
+        yield CheckResult("columns", f"no value of {columns} in the last hour: {remedy}", wrong=True)
     else:
-        yield Line("columns", "every common column has values")
+        yield CheckResult("columns", "every common column has values")
 
 
-def _freshness(content: Content, feed: Feed, target: Target) -> Line:
+def _judge_freshness(content: Content, feed: Feed, target: Target) -> CheckResult:
     if content.newest_report is None or content.newest_tick is None:
-        return Line("freshness", "no station says when it last reported", wrong=True)
+        return CheckResult("freshness", "no station says when it last reported", wrong=True)
     minutes = max(0, (content.newest_tick - content.newest_report) // timedelta(minutes=1))
     told = f"a station reported {minutes:,} min before the newest rows"
     if minutes < feed.stale_minutes:
-        return Line("freshness", told)
+        return CheckResult("freshness", told)
     limit = f"fewer than {feed.stale_minutes} are well: the API repeats an old response"
-    return Line("freshness", f"{told}, {limit}; {target.make('logs', 'collect')} shows it", wrong=True)
+    return CheckResult(
+        "freshness", f"{told}, {limit}; {target.format_command('logs', 'collect')} shows it", wrong=True
+    )
 
 
-def _quarantine(content: Content, target: Target) -> Line:
+def _judge_quarantine(content: Content, target: Target) -> CheckResult:
     if not content.quarantined:
-        return Line("quarantine", "nothing in the last hour")
+        return CheckResult("quarantine", "nothing in the last hour")
     told = ", ".join(
         f"{count:,} {scope}{'s' if count != 1 else ''} ({reason})"
         for (scope, reason), count in content.quarantined.items()
     )
     unusable = sum(count for (scope, _), count in content.quarantined.items() if scope == "response")
     if unusable < UNUSABLE_RESPONSES:
-        return Line("quarantine", f"{told} in the last hour")
-    remedy = f"the table quarantine has them, {target.make('logs', 'collect')} says more"
-    return Line("quarantine", f"{told} in the last hour: {remedy}", wrong=True)
+        return CheckResult("quarantine", f"{told} in the last hour")
+    remedy = f"the table quarantine has them, {target.format_command('logs', 'collect')} says more"
+    return CheckResult("quarantine", f"{told} in the last hour: {remedy}", wrong=True)
 
 
-def _since(now: datetime, window: timedelta = WINDOW) -> str:
+def _format_time_filter(now: datetime, window: timedelta = WINDOW) -> str:
     return f"collected_at >= TIMESTAMP '{now - window:%Y-%m-%d %H:%M:%S}+00'"

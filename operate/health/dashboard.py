@@ -8,12 +8,12 @@ from http import HTTPStatus
 import requests
 
 from cdk.settings import Settings
-from operate.cloud import Cloud, RefusedError, describe_connection
-from operate.dashboard_proxy import SERVICE, TIMEOUT_S, service_url
+from operate.cloud import ApiError, Cloud, describe_connection
+from operate.dashboard_proxy import SERVICE, TIMEOUT_S, fetch_service_url
 from operate.errors import OperateError
-from operate.health.observation import Unanswered
-from operate.health.smoke import Line
-from operate.target import Target, why
+from operate.health.observation import Unavailable
+from operate.health.smoke import CheckResult
+from operate.target import Target, explain_error
 
 NEWEST = "/data/now.json"
 
@@ -33,83 +33,91 @@ class DashboardFacts:
 
 def observe_dashboard(
     cloud: Cloud, settings: Settings, target: Target, token: Callable[[str], str]
-) -> DashboardFacts | Unanswered:
+) -> DashboardFacts | Unavailable:
     """Request the newest data twice; `token` gives the identity token for a URL. Raises CredentialsError."""
     try:
-        url = service_url(cloud, settings)
-    except RefusedError as error:
-        return Unanswered(why(error, target))
+        url = fetch_service_url(cloud, settings)
+    except ApiError as error:
+        return Unavailable(explain_error(error, target))
     try:
         anonymous = requests.get(f"{url}{NEWEST}", timeout=TIMEOUT_S, allow_redirects=False)
         if anonymous.status_code == HTTPStatus.OK:  # a public one, or one that should not be
-            return DashboardFacts(anonymous.status_code, anonymous.status_code, _newest(anonymous))
+            return DashboardFacts(anonymous.status_code, anonymous.status_code, _parse_newest_tick(anonymous))
         try:
             headers = {"Authorization": f"Bearer {token(url)}"}
         except OperateError as error:
             return DashboardFacts(anonymous.status_code, None, refused=str(error))
         found = requests.get(f"{url}{NEWEST}", headers=headers, timeout=TIMEOUT_S, allow_redirects=False)
     except requests.RequestException as error:
-        return Unanswered(f"{url} does not respond: {describe_connection(error)}")
-    newest = _newest(found) if found.status_code == HTTPStatus.OK else None
+        return Unavailable(f"{url} does not respond: {describe_connection(error)}")
+    newest = _parse_newest_tick(found) if found.status_code == HTTPStatus.OK else None
     return DashboardFacts(anonymous.status_code, found.status_code, newest)
 
 
 def judge_dashboard(
-    facts: DashboardFacts | Unanswered, settings: Settings, target: Target, now: datetime
-) -> Iterator[Line]:
+    facts: DashboardFacts | Unavailable, settings: Settings, target: Target, now: datetime
+) -> Iterator[CheckResult]:
     """Yield one line; none for an environment without a dashboard."""
     if settings.dashboard is None:
         return
-    if isinstance(facts, Unanswered):
-        yield Line(SERVICE, facts.why, wrong=True)
+    if isinstance(facts, Unavailable):
+        yield CheckResult(SERVICE, facts.reason, wrong=True)
         return
     is_public = settings.dashboard.public
     if facts.anonymous != (HTTPStatus.OK if is_public else HTTPStatus.FORBIDDEN):
-        yield Line(SERVICE, _unexpected(facts.anonymous, settings, target, is_public=is_public), wrong=True)
+        yield CheckResult(
+            SERVICE,
+            _explain_unexpected_access(facts.anonymous, settings, target, is_public=is_public),
+            wrong=True,
+        )
     elif facts.status is None:
-        yield Line(SERVICE, f"403 without an identity; not opened with one: {facts.refused}")
+        yield CheckResult(SERVICE, f"403 without an identity; not opened with one: {facts.refused}")
     elif facts.status == HTTPStatus.FORBIDDEN:
         remedy = f"grant yourself roles/run.invoker on the service {SERVICE} (docs/dashboard.md)"
-        yield Line(SERVICE, f"403 with your identity: {remedy}", wrong=True)
+        yield CheckResult(SERVICE, f"403 with your identity: {remedy}", wrong=True)
     elif facts.status != HTTPStatus.OK:
-        yield Line(SERVICE, f"{facts.status} with your identity: {_log(target)}", wrong=True)
+        yield CheckResult(SERVICE, f"{facts.status} with your identity: {_point_to_log(target)}", wrong=True)
     else:
         told = "opens for everybody" if is_public else "opens with your identity, 403 without"
-        yield _age(told, facts.newest, settings, target, now=now)
+        yield _judge_age(told, facts.newest, settings, target, now=now)
 
 
-def _unexpected(status: int, settings: Settings, target: Target, *, is_public: bool) -> str:
+def _explain_unexpected_access(status: int, settings: Settings, target: Target, *, is_public: bool) -> str:
     if status == HTTPStatus.OK:
         file = f"environments/{settings.environment}.toml"
         return (
-            f"opens without an identity, but is not public by {file}: "
-            f"{target.make('diff')} shows drift; remove allUsers from roles/run.invoker of the service {SERVICE}"
+            f"opens without an identity, but is not public by {file}: {target.format_command('diff')} shows drift; "
+            f"remove allUsers from roles/run.invoker of the service {SERVICE}"
         )
     if is_public and status == HTTPStatus.FORBIDDEN:
-        return f"403 without an identity, but public: {target.make('deploy')} grants it to allUsers"
-    return f"{status} without an identity: {_log(target)}"
+        return f"403 without an identity, but public: {target.format_command('deploy')} grants it to allUsers"
+    return f"{status} without an identity: {_point_to_log(target)}"
 
 
-def _age(told: str, newest: datetime | None, settings: Settings, target: Target, *, now: datetime) -> Line:
+def _judge_age(
+    told: str, newest: datetime | None, settings: Settings, target: Target, *, now: datetime
+) -> CheckResult:
     if newest is None:
-        return Line(SERVICE, f"{told}; it has no data: see rows above, and {_log(target)}", wrong=True)
+        return CheckResult(
+            SERVICE, f"{told}; it has no data: see rows above, and {_point_to_log(target)}", wrong=True
+        )
     minutes = max(0, (now - newest) // timedelta(minutes=1))
     told = f"{told}; newest data of {newest:%Y-%m-%d %H:%M} UTC, {minutes} min ago"
     limit = settings.alerts.silent_minutes
     if minutes < limit:
-        return Line(SERVICE, told)
-    return Line(
+        return CheckResult(SERVICE, told)
+    return CheckResult(
         SERVICE,
-        f"{told}, at most {limit} are well: see rows above; where they are, {_log(target)}",
+        f"{told}, at most {limit} are well: see rows above; where they are, {_point_to_log(target)}",
         wrong=True,
     )
 
 
-def _log(target: Target) -> str:
-    return f"the service's log says why ({target.make('outputs')} has console_links)"
+def _point_to_log(target: Target) -> str:
+    return f"the service's log says why ({target.format_command('outputs')} has console_links)"
 
 
-def _newest(response: requests.Response) -> datetime | None:
+def _parse_newest_tick(response: requests.Response) -> datetime | None:
     """Return the tick of now.json; None where it has none, or is something else."""
     try:
         return datetime.fromisoformat(response.json()["collected_at"])

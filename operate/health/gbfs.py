@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cdk.settings import Settings
-from operate.cloud import Cloud, RefusedError
-from operate.health.observation import ROW_DAYS, Unanswered, query_rows, to_time
-from operate.health.smoke import Line
-from operate.target import Target, why
+from operate.cloud import ApiError, Cloud
+from operate.health.observation import ROW_DAYS, Unavailable, parse_time, query_rows
+from operate.health.smoke import CheckResult
+from operate.target import Target, explain_error
 
 LATE_AFTER = timedelta(hours=1)  # a status may be five minutes old by the standard
 MOST_NAMED = 8  # systems in a line
@@ -44,28 +44,32 @@ class GbfsFacts:
     known: Mapping[str, Known]
 
 
-def observe_gbfs(cloud: Cloud, settings: Settings, target: Target, now: datetime) -> GbfsFacts | Unanswered:
+def observe_gbfs(cloud: Cloud, settings: Settings, target: Target, now: datetime) -> GbfsFacts | Unavailable:
     """Query the newest requests of two days, and what is known of the systems. Raises CredentialsError."""
     try:
-        polled = query_rows(cloud, settings, polls_sql(settings.dataset, now))
-        known = query_rows(cloud, settings, systems_sql(settings.dataset))
-    except RefusedError as error:
-        return Unanswered(why(error, target))
+        polled = query_rows(cloud, settings, build_polls_query(settings.dataset, now))
+        known = query_rows(cloud, settings, build_systems_query(settings.dataset))
+    except ApiError as error:
+        return Unavailable(explain_error(error, target))
     return GbfsFacts(
         {
             system_id: Polled(
-                to_time(newest), _time(answered), _time(updated), error or None, timedelta(seconds=int(ttl))
+                parse_time(newest),
+                _parse_optional_time(answered),
+                _parse_optional_time(updated),
+                error or None,
+                timedelta(seconds=int(ttl)),
             )
             for system_id, newest, answered, updated, ttl, error in polled
         },
         {
-            system_id: Known(to_time(valid_from), error or None, int(files) > 0)
+            system_id: Known(parse_time(valid_from), error or None, int(files) > 0)
             for system_id, valid_from, error, files in known
         },
     )
 
 
-def polls_sql(dataset: str, now: datetime) -> str:
+def build_polls_query(dataset: str, now: datetime) -> str:
     """Return the query of what the newest requests gave, by system; it reads three partitions."""
     since = (now - timedelta(days=ROW_DAYS)).strftime("%Y-%m-%d %H:%M:%S+00")
     return (
@@ -76,7 +80,7 @@ def polls_sql(dataset: str, now: datetime) -> str:
     )
 
 
-def systems_sql(dataset: str) -> str:
+def build_systems_query(dataset: str) -> str:
     """Return the query of the newest row of each system, and whether it publishes station_status."""
     return (
         "SELECT system_id, UNIX_SECONDS(valid_from), COALESCE(error, ''), "  # noqa: S608 - ours
@@ -87,15 +91,15 @@ def systems_sql(dataset: str) -> str:
 
 
 def judge_gbfs(
-    facts: GbfsFacts | Unanswered, settings: Settings, target: Target, now: datetime
-) -> Iterator[Line]:
+    facts: GbfsFacts | Unavailable, settings: Settings, target: Target, now: datetime
+) -> Iterator[CheckResult]:
     """Yield a line for the ticks, and one for each way in which systems are not well; none without [gbfs]."""
     if settings.gbfs is None:
         return
-    if isinstance(facts, Unanswered):
-        yield Line("GBFS", facts.why, wrong=True)
+    if isinstance(facts, Unavailable):
+        yield CheckResult("GBFS", facts.reason, wrong=True)
         return
-    yield _ticks(facts, settings, target, now)
+    yield _judge_ticks(facts, settings, target, now)
     systems = {system.system_id: system for system in settings.gbfs_systems}
     silent, broken, late = {}, {}, {}
     for system_id, system in systems.items():
@@ -106,63 +110,67 @@ def judge_gbfs(
             2 * polled.ttl if polled else timedelta(0),
         )
         if polled is None:
-            silent[system_id] = _why_silent(facts.known.get(system_id))
+            silent[system_id] = _explain_silence(facts.known.get(system_id))
         elif polled.answered is None:
-            broken[system_id] = f"for {ROW_DAYS} days or more{_of(polled.error)}"
+            broken[system_id] = f"for {ROW_DAYS} days or more{_format_error(polled.error)}"
         elif now - polled.answered > patience:
-            broken[system_id] = f"since {_utc(polled.answered)}{_of(polled.error)}"
+            broken[system_id] = f"since {_format_utc(polled.answered)}{_format_error(polled.error)}"
         elif polled.last_updated is not None and now - polled.last_updated > LATE_AFTER + patience:
-            late[system_id] = f"since {_utc(polled.last_updated)}"
+            late[system_id] = f"since {_format_utc(polled.last_updated)}"
     unwell = {"silent": silent, "broken": broken, "late": late}
     well = len(systems) - sum(map(len, unwell.values()))
     told = ", ".join(f"{len(found)} {word}" for word, found in unwell.items() if found)
-    yield Line(
+    yield CheckResult(
         "GBFS systems",
         f"{well:,} of {len(systems):,} are well" + (f"; {told}" if told else ""),
         wrong=len(systems) - well > WRONG_SHARE * len(systems),
     )
     for word, found in unwell.items():
         if found:
-            yield Line(f"GBFS {word}", _named(found), wrong=len(found) > WRONG_SHARE * len(systems))
+            yield CheckResult(
+                f"GBFS {word}", _format_systems(found), wrong=len(found) > WRONG_SHARE * len(systems)
+            )
 
 
-def _ticks(facts: GbfsFacts, settings: Settings, target: Target, now: datetime) -> Line:
+def _judge_ticks(facts: GbfsFacts, settings: Settings, target: Target, now: datetime) -> CheckResult:
     newest = max((polled.newest for polled in facts.polled.values()), default=None)
-    remedy = f"run {target.make('run', JOB)}, then {target.make('logs', JOB)} says why"
+    remedy = f"run {target.format_command('run', JOB)}, then {target.format_command('logs', JOB)} says why"
     if newest is None:
-        return Line("GBFS ticks", f"none of the last {ROW_DAYS} days: {remedy}", wrong=True)
+        return CheckResult("GBFS ticks", f"none of the last {ROW_DAYS} days: {remedy}", wrong=True)
     lag = max(0, int((now - newest).total_seconds() // 60))
-    told = f"newest of {_utc(newest)}, {lag} min ago"
+    told = f"newest of {_format_utc(newest)}, {lag} min ago"
     allowed = settings.alerts.silent_minutes
     if lag < allowed:
-        return Line("GBFS ticks", told)
-    return Line("GBFS ticks", f"{told}, at most {allowed} are well: {remedy}", wrong=True)
+        return CheckResult("GBFS ticks", told)
+    return CheckResult("GBFS ticks", f"{told}, at most {allowed} are well: {remedy}", wrong=True)
 
 
-def _why_silent(known: Known | None) -> str:
+def _explain_silence(known: Known | None) -> str:
     if known is None:
         return "not discovered yet"
     if known.error:
-        return f"since {_utc(known.since)}{_of(known.error)}"
+        return f"since {_format_utc(known.since)}{_format_error(known.error)}"
     if not known.has_status:
-        return f"since {_utc(known.since)} (it publishes no station_status)"
+        return f"since {_format_utc(known.since)} (it publishes no station_status)"
     return f"for {ROW_DAYS} days or more (not requested)"
 
 
-def _named(found: Mapping[str, str]) -> str:
+def _format_systems(found: Mapping[str, str]) -> str:
     """Name the first systems, by their id."""
-    shown: Iterable[str] = [f"{system_id} {why}" for system_id, why in sorted(found.items())[:MOST_NAMED]]
+    shown: Iterable[str] = [
+        f"{system_id} {reason}" for system_id, reason in sorted(found.items())[:MOST_NAMED]
+    ]
     more = f", and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
     return ", ".join(shown) + more
 
 
-def _of(error: str | None) -> str:
+def _format_error(error: str | None) -> str:
     return f" ({error})" if error else ""
 
 
-def _time(seconds: str | None) -> datetime | None:
-    return None if seconds is None else to_time(seconds)
+def _parse_optional_time(seconds: str | None) -> datetime | None:
+    return None if seconds is None else parse_time(seconds)
 
 
-def _utc(when: datetime) -> str:
+def _format_utc(when: datetime) -> str:
     return f"{when:%Y-%m-%d %H:%M} UTC"

@@ -9,9 +9,9 @@ from typing import Any
 
 from cdk.settings import Settings
 from feed import archive_prefix, tick_of
-from operate.cloud import Cloud, CredentialsError, RefusedError, pages
-from operate.jobs import job_url, jobs_of
-from operate.target import Target, why
+from operate.cloud import ApiError, Cloud, CredentialsError, iterate_pages
+from operate.jobs import format_job_url, list_jobs
+from operate.target import Target, explain_error
 
 DEAD_LETTERS = "collect-dead"
 UNDELIVERED = "pubsub.googleapis.com/subscription/num_undelivered_messages"
@@ -22,10 +22,10 @@ QUERY_MILLISECONDS = 20_000  # less than a request may last
 
 
 @dataclass(frozen=True)
-class Unanswered:
+class Unavailable:
     """What could not be asked, and why, with what to do."""
 
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -74,70 +74,70 @@ class Minutes:
 class Facts:
     """Each fact, or why there is none. None: asked, and there is nothing."""
 
-    landing: Landing | Unanswered
-    archived: datetime | Unanswered | None
-    row: datetime | Unanswered | None
-    dead_letters: int | Unanswered | None  # None: Monitoring has no point
-    jobs: dict[str, Job | Unanswered]
-    run: Run | Unanswered | None
-    minutes: Minutes | Unanswered
-    load_jobs: dict[str, int] | Unanswered  # of the last 24 hours, by table
+    landing: Landing | Unavailable
+    archived: datetime | Unavailable | None
+    row: datetime | Unavailable | None
+    dead_letters: int | Unavailable | None  # None: Monitoring has no point
+    jobs: dict[str, Job | Unavailable]
+    run: Run | Unavailable | None
+    minutes: Minutes | Unavailable
+    load_jobs: dict[str, int] | Unavailable  # of the last 24 hours, by table
 
 
-def observe(cloud: Cloud, settings: Settings, target: Target, now: datetime) -> Facts:
+def observe_environment(cloud: Cloud, settings: Settings, target: Target, now: datetime) -> Facts:
     """Ask the system at a time. Raises CredentialsError."""
 
-    def asked[T](ask: Callable[..., T], *more: Any) -> T | Unanswered:
+    def asked[T](ask: Callable[..., T], *more: Any) -> T | Unavailable:
         try:
             return ask(cloud, settings, *more)
         except CredentialsError:
             raise
-        except RefusedError as error:
-            return Unanswered(why(error, target))
+        except ApiError as error:
+            return Unavailable(explain_error(error, target))
 
-    archived = asked(_archived, now)
-    known = frozenset[datetime]() if isinstance(archived, Unanswered) else archived
+    archived = asked(_list_archived_ticks, now)
+    known = frozenset[datetime]() if isinstance(archived, Unavailable) else archived
     return Facts(
-        landing=asked(_landing, known),
-        archived=archived if isinstance(archived, Unanswered) else max(archived, default=None),
-        row=asked(_row, now),
-        dead_letters=asked(_dead_letters, now),
-        jobs={job: asked(_job, job) for job in jobs_of(settings)},
-        run=asked(_run),
-        minutes=asked(_minutes, now),
-        load_jobs=asked(_load_jobs, now),
+        landing=asked(_observe_landing, known),
+        archived=archived if isinstance(archived, Unavailable) else max(archived, default=None),
+        row=asked(_query_newest_row, now),
+        dead_letters=asked(_count_dead_letters, now),
+        jobs={job: asked(_fetch_job, job) for job in list_jobs(settings)},
+        run=asked(_query_last_run),
+        minutes=asked(_query_minutes, now),
+        load_jobs=asked(_count_load_jobs, now),
     )
 
 
-def _landing(cloud: Cloud, settings: Settings, archived: frozenset[datetime]) -> Landing:
-    moved = _ticks(cloud, settings.bucket("landing"), f"{settings.feed}/")
+def _observe_landing(cloud: Cloud, settings: Settings, archived: frozenset[datetime]) -> Landing:
+    moved = _list_ticks(cloud, settings.bucket("landing"), f"{settings.feed}/")
     if not moved:
         return Landing()
     newest = max(moved)
     return Landing(min(moved.keys() - archived, default=None), newest, moved[newest])
 
 
-def _archived(cloud: Cloud, settings: Settings, now: datetime) -> frozenset[datetime]:
+def _list_archived_ticks(cloud: Cloud, settings: Settings, now: datetime) -> frozenset[datetime]:
     """The ticks in the archive of yesterday and today (UTC)."""
     days = (now.date() - timedelta(days=1), now.date())
     bucket = settings.bucket("archive")
     return frozenset(
-        tick for day in days for tick in _ticks(cloud, bucket, archive_prefix(settings.feed, day))
+        tick for day in days for tick in _list_ticks(cloud, bucket, archive_prefix(settings.feed, day))
     )
 
 
-def _ticks(cloud: Cloud, bucket: str, prefix: str) -> dict[datetime, str | None]:
+def _list_ticks(cloud: Cloud, bucket: str, prefix: str) -> dict[datetime, str | None]:
     """Ticks of the stored responses, and where the API of each said that it has moved to."""
     url = f"{cloud.endpoints.storage}b/{bucket}/o"
     found: dict[datetime, str | None] = {}
     fields = "items(name,metadata/moved_to),nextPageToken"
-    for item in pages(cloud, url, "items", prefix=prefix, fields=fields):
+    for item in iterate_pages(cloud, url, "items", prefix=prefix, fields=fields):
         with suppress(ValueError):  # another's object is no answer
             found[tick_of(item["name"])[1]] = (item.get("metadata") or {}).get("moved_to")
     return found
 
 
-def _row(cloud: Cloud, settings: Settings, now: datetime) -> datetime | None:
+def _query_newest_row(cloud: Cloud, settings: Settings, now: datetime) -> datetime | None:
     since = (now - timedelta(days=ROW_DAYS)).strftime("%Y-%m-%d %H:%M:%S+00")
     [row] = query_rows(
         cloud,
@@ -145,10 +145,10 @@ def _row(cloud: Cloud, settings: Settings, now: datetime) -> datetime | None:
         f"SELECT UNIX_SECONDS(MAX(collected_at)) FROM `{settings.dataset}.{settings.feed}` "  # noqa: S608 - ours
         f"WHERE collected_at >= TIMESTAMP '{since}'",
     )
-    return None if row[0] is None else to_time(row[0])
+    return None if row[0] is None else parse_time(row[0])
 
 
-def _minutes(cloud: Cloud, settings: Settings, now: datetime) -> Minutes:
+def _query_minutes(cloud: Cloud, settings: Settings, now: datetime) -> Minutes:
     day = now.date() - timedelta(days=1)
     [[present, first]] = query_rows(
         cloud,
@@ -158,15 +158,15 @@ def _minutes(cloud: Cloud, settings: Settings, now: datetime) -> Minutes:
         f"WHERE collected_at >= TIMESTAMP '{day - timedelta(days=1)} 00:00:00+00'",
     )
     midnight = datetime.combine(day, time(), UTC)
-    missed = MINUTES_OF_A_DAY if first is None else (to_time(first) - midnight) // timedelta(minutes=1)
+    missed = MINUTES_OF_A_DAY if first is None else (parse_time(first) - midnight) // timedelta(minutes=1)
     expected = MINUTES_OF_A_DAY - min(max(missed, 0), MINUTES_OF_A_DAY)
     return Minutes(day, int(present), expected)
 
 
-def _load_jobs(cloud: Cloud, settings: Settings, now: datetime) -> dict[str, int]:
+def _count_load_jobs(cloud: Cloud, settings: Settings, now: datetime) -> dict[str, int]:
     """Whoever began them, and however they ended: failed ones count against the quota too."""
     since = int((now - timedelta(days=1)).timestamp() * 1000)
-    jobs = pages(
+    jobs = iterate_pages(
         cloud,
         f"{cloud.endpoints.big_query}projects/{settings.project}/jobs",
         "jobs",
@@ -181,7 +181,7 @@ def _load_jobs(cloud: Cloud, settings: Settings, now: datetime) -> dict[str, int
     return dict(Counter(table["tableId"] for table in tables if table.get("datasetId") == dataset))
 
 
-def _run(cloud: Cloud, settings: Settings) -> Run | None:
+def _query_last_run(cloud: Cloud, settings: Settings) -> Run | None:
     rows = query_rows(
         cloud,
         settings,
@@ -191,7 +191,7 @@ def _run(cloud: Cloud, settings: Settings) -> Run | None:
     if not rows:
         return None
     [[started, first, last, status, message, loaded]] = rows
-    return Run(to_time(started), first, last, status, message or "", int(loaded or 0))
+    return Run(parse_time(started), first, last, status, message or "", int(loaded or 0))
 
 
 def query_rows(cloud: Cloud, settings: Settings, sql: str) -> list[list[Any]]:
@@ -207,11 +207,11 @@ def query_rows(cloud: Cloud, settings: Settings, sql: str) -> list[list[Any]]:
         },
     )
     if not answer.get("jobComplete", False):
-        raise RefusedError(0, "", f"the query is not done after {QUERY_MILLISECONDS // 1000} s")
+        raise ApiError(0, "", f"the query is not done after {QUERY_MILLISECONDS // 1000} s")
     return [[cell.get("v") for cell in row["f"]] for row in answer.get("rows", [])]
 
 
-def _dead_letters(cloud: Cloud, settings: Settings, now: datetime) -> int | None:
+def _count_dead_letters(cloud: Cloud, settings: Settings, now: datetime) -> int | None:
     """Messages that wait, by Monitoring's newest point: a pull would hold them back."""
     subscription = f"projects/{settings.project}/subscriptions/{DEAD_LETTERS}"
     cloud.call("GET", f"{cloud.endpoints.pubsub}{subscription}")  # of one that is gone there are points still
@@ -221,14 +221,14 @@ def _dead_letters(cloud: Cloud, settings: Settings, now: datetime) -> int | None
         "interval.endTime": now.isoformat(),
     }
     url = f"{cloud.endpoints.monitoring}v3/projects/{settings.project}/timeSeries"
-    for series in pages(cloud, url, "timeSeries", **asked):
+    for series in iterate_pages(cloud, url, "timeSeries", **asked):
         if points := series.get("points"):
             return int(points[0]["value"]["int64Value"])  # the newest comes first
     return None
 
 
-def _job(cloud: Cloud, settings: Settings, job: str) -> Job:
-    found = cloud.call("GET", job_url(cloud, settings, job))
+def _fetch_job(cloud: Cloud, settings: Settings, job: str) -> Job:
+    found = cloud.call("GET", format_job_url(cloud, settings, job))
     attempted = found.get("lastAttemptTime")
     return Job(
         str(found.get("state", "ENABLED")),
@@ -237,5 +237,5 @@ def _job(cloud: Cloud, settings: Settings, job: str) -> Job:
     )
 
 
-def to_time(seconds: str) -> datetime:
+def parse_time(seconds: str) -> datetime:
     return datetime.fromtimestamp(int(float(seconds)), UTC)

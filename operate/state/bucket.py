@@ -14,7 +14,7 @@ from google.cloud.storage import Client as StorageClient
 from requests import RequestException
 
 from cdk.settings import Settings
-from operate.cloud import find_unreachable, refused_credentials
+from operate.cloud import find_connection_error, make_credentials_error
 from operate.errors import OperateError
 from operate.state.locks import LOCK
 from operate.state.state_files import RETRY, STATE, read_states
@@ -35,14 +35,14 @@ def find_bucket(client: StorageClient, settings: Settings) -> Bucket | None:
             f"environments/{settings.environment}.toml"
         ) from None
     except (Unauthorized, GoogleAuthError) as error:
-        raise refused_credentials(error) from None
+        raise make_credentials_error(error) from None
     except (GoogleAPICallError, RetryError, RequestException) as error:
-        if unreachable := find_unreachable(error, "Cloud Storage"):
+        if unreachable := find_connection_error(error, "Cloud Storage"):
             raise unreachable from None
         raise OperateError(f"Cloud Storage does not tell of the bucket {name} ({error}): try again") from None
 
 
-def make_bucket(client: StorageClient, settings: Settings, project_number: int) -> str:
+def ensure_bucket(client: StorageClient, settings: Settings, project_number: int) -> str:
     """Make the state bucket, or set right one that is there; return what was done, in a sentence.
 
     Raises OperateError for a bucket of another project or region, and for one that anybody may read.

@@ -50,7 +50,7 @@ class Holder:
     is_gone: bool = False
 
 
-def own_identity() -> str:
+def get_lock_identity() -> str:
     """Return user@host as Terraform writes it into the locks of this user's commands."""
     return f"{pwd.getpwuid(os.geteuid()).pw_name}@{socket.gethostname()}"
 
@@ -63,10 +63,10 @@ def find_holder(lock: Lock, written: datetime | None, environ: Mapping[str, str]
     if lock.who.rpartition("@")[2] == socket.gethostname():
         if not PROC.joinpath("self").exists() and not all(map(shutil.which, ("ps", "lsof"))):
             return Holder()
-        pid = next(_terraforms(lock, environ), None)
+        pid = next(_find_terraform_processes(lock, environ), None)
         if pid is None:
             # Another user's processes do not show where they work, but to root.
-            return Holder(is_gone=lock.who == own_identity() or os.geteuid() == 0)
+            return Holder(is_gone=lock.who == get_lock_identity() or os.geteuid() == 0)
         return Holder(f"Terraform, process {pid} on this machine, is at work on it")
     # A clock that is minutes ahead must not hide a write.
     if written is not None and written >= lock.created and now - written < RECENT:
@@ -74,12 +74,12 @@ def find_holder(lock: Lock, written: datetime | None, environ: Mapping[str, str]
     return Holder()
 
 
-def _terraforms(lock: Lock, environ: Mapping[str, str]) -> Iterator[int]:
+def _find_terraform_processes(lock: Lock, environ: Mapping[str, str]) -> Iterator[int]:
     """Yield the processes of Terraform that work in a folder of the lock's stack and bucket."""
     names = NAMES | {Path(environ.get("TERRAFORM_BINARY_NAME", "terraform")).name}
     # The kernel keeps 15 letters of a name.
     shown = {name[:15] for name in names}
-    for pid, folder in _folders(shown):
+    for pid, folder in _list_working_folders(shown):
         try:
             gcs = msgspec.json.decode(
                 (folder / "cdk.tf.json").read_bytes(), type=_Stack
@@ -90,7 +90,7 @@ def _terraforms(lock: Lock, environ: Mapping[str, str]) -> Iterator[int]:
             yield pid
 
 
-def _folders(names: set[str]) -> Iterator[tuple[int, Path]]:
+def _list_working_folders(names: set[str]) -> Iterator[tuple[int, Path]]:
     """Yield process ID and working folder of each process with one of the names, where both can be read."""
     if PROC.joinpath("self").exists():
         for process in PROC.iterdir():
@@ -100,10 +100,10 @@ def _folders(names: set[str]) -> Iterator[tuple[int, Path]]:
             except OSError:  # ended since, or another user's
                 continue
         return
-    for line in _output("ps", "-axo", "pid=,comm=").splitlines():
+    for line in _run_program("ps", "-axo", "pid=,comm=").splitlines():
         pid, _, program = line.strip().partition(" ")
         if Path(program.strip()).name[:15] in names:
-            for field in _output("lsof", "-a", "-d", "cwd", "-p", pid, "-Fn").splitlines():
+            for field in _run_program("lsof", "-a", "-d", "cwd", "-p", pid, "-Fn").splitlines():
                 if field.startswith("n"):
                     yield int(pid), Path(field[1:])
 
@@ -119,6 +119,6 @@ def _is_same_cloud(pid: int, environ: Mapping[str, str]) -> bool:
     return found == environ.get(ENDPOINT, "")
 
 
-def _output(*words: str) -> str:
+def _run_program(*words: str) -> str:
     done = subprocess.run(words, capture_output=True, text=True, timeout=PS_SECONDS, check=False)
     return done.stdout

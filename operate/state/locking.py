@@ -9,7 +9,7 @@ from cdk.settings import Settings
 from operate.cloud import Cloud
 from operate.errors import OperateError, when_stopped
 from operate.state.bucket import find_bucket
-from operate.state.lock_holders import Holder, find_holder, own_identity
+from operate.state.lock_holders import Holder, find_holder, get_lock_identity
 from operate.state.locks import Lock, find_lock
 from operate.state.state_files import find_write_time
 from operate.target import Target
@@ -34,8 +34,8 @@ class Locking:
     def wait_until_free(self, stack: str) -> None:
         """Return once nobody holds the lock. Raises OperateError where its holder ended, or takes too long."""
         waited = 0.0
-        while lock := self._find(stack):
-            holder, unlock = self._holder(lock), self.target.make("unlock")
+        while lock := self._find_lock(stack):
+            holder, unlock = self._find_holder(lock), self.target.format_command("unlock")
             if holder.is_gone:
                 raise OperateError(
                     f"the state of {stack} is locked by {lock}, which runs no more on this machine: run {unlock}, "
@@ -60,12 +60,12 @@ class Locking:
                 self.sleep(POLL_SECONDS)
             waited += POLL_SECONDS
 
-    def check_left(self, command: str, stack: str, status: int) -> None:
+    def check_remaining_lock(self, command: str, stack: str, status: int) -> None:
         """Raise OperateError for a lock that is there after a command: its own, or that of one that came first."""
-        if (lock := self._find(stack)) is None:
+        if (lock := self._find_lock(stack)) is None:
             return
-        holder = self._holder(lock)
-        if holder.why or lock.who != own_identity():
+        holder = self._find_holder(lock)
+        if holder.why or lock.who != get_lock_identity():
             if status:
                 why = f" ({holder.why})" if holder.why else ""
                 raise OperateError(
@@ -76,7 +76,7 @@ class Locking:
         # Where Terraform was killed, cdktf says that all went well.
         raise OperateError(
             f"Terraform was ended before {command} was done and left the state of {stack} locked by {lock}: run "
-            f"{self.target.make('unlock')}, then this again"
+            f"{self.target.format_command('unlock')}, then this again"
         )
 
     def unlock(self) -> int:
@@ -85,15 +85,15 @@ class Locking:
         Raises OperateError while the command that holds it still runs, as far as can be told.
         """
         stacks = (self.settings.stack, self.settings.bootstrap_stack)
-        locks = [lock for stack in stacks if (lock := self._find(stack))]
+        locks = [lock for stack in stacks if (lock := self._find_lock(stack))]
         if not locks:
             self.say(f"no state of {self.settings.environment} is locked")
         for lock in locks:
             self.say(f"the state of {lock.stack} was locked by {lock}")
-            if why := self._holder(lock).why:
+            if why := self._find_holder(lock).why:
                 raise OperateError(
                     f"it stays locked: {why}; wait until that is done, or end it with Ctrl-C where it runs, then run "
-                    f"{self.target.make('unlock')} again"
+                    f"{self.target.format_command('unlock')} again"
                 )
             if (
                 self.ask(f"If that command ended for certain, type the lock's ID {lock.id}: ").strip()
@@ -103,14 +103,14 @@ class Locking:
                 return 1
             lock.release()
             self.say(
-                f"it is released; what that command made is found by the next {self.target.make('deploy')}"
+                f"it is released; what that command made is found by the next {self.target.format_command('deploy')}"
             )
         return 0
 
-    def _find(self, stack: str) -> Lock | None:
+    def _find_lock(self, stack: str) -> Lock | None:
         bucket = find_bucket(self.cloud.storage, self.settings)
         return find_lock(bucket, stack) if bucket else None
 
-    def _holder(self, lock: Lock) -> Holder:
+    def _find_holder(self, lock: Lock) -> Holder:
         written = find_write_time(lock.blob.bucket, lock.stack)
         return find_holder(lock, written, self.environ, datetime.now(UTC))

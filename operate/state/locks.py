@@ -7,7 +7,7 @@ from datetime import datetime
 from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Blob, Bucket
 
-from operate.state.state_files import RETRY, download
+from operate.state.state_files import RETRY, download_blob
 
 LOCK = ".tflock"
 
@@ -50,7 +50,7 @@ def find_lock(bucket: Bucket, stack: str) -> Lock | None:
     if blob is None:
         return None
     try:
-        content = download(blob)
+        content = download_blob(blob)
     except NotFound:  # released since
         return None
     try:

@@ -73,9 +73,9 @@ def read_states(client: StorageClient, bucket: Bucket) -> list[State]:
     for blob in client.list_blobs(bucket, retry=RETRY):
         if blob.name.endswith(STATE):
             try:
-                found.append(_parse(blob.name, download(blob)))
+                found.append(_parse_state(blob.name, download_blob(blob)))
             except msgspec.MsgspecError as error:
-                raise _damaged(client, blob, error) from None
+                raise _explain_damage(client, blob, error) from None
     return found
 
 
@@ -85,26 +85,26 @@ def find_write_time(bucket: Bucket, stack: str) -> datetime | None:
     return blob.updated if blob else None
 
 
-def download(blob: Blob) -> bytes:
+def download_blob(blob: Blob) -> bytes:
     """Download one generation, and keep the blob's properties, which a download sets anew from its headers."""
     same = blob.bucket.blob(blob.name, generation=blob.generation)
     content: bytes = same.download_as_bytes(retry=RETRY)
     return content
 
 
-def _parse(name: str, content: bytes) -> State:
+def _parse_state(name: str, content: bytes) -> State:
     """Raises MsgspecError for what is no state."""
     document = msgspec.json.decode(content, type=_Document)
     managed = [each for each in document.resources if each.mode == "managed" and each.instances]
     return State(
         stack=name.rpartition("/")[0],
         resources=tuple(f"{each.type}.{each.name}" for each in managed),
-        protected=tuple(_protected(managed)),
-        locations=dict(_locations(managed)),
+        protected=tuple(_find_protected(managed)),
+        locations=dict(_find_locations(managed)),
     )
 
 
-def _protected(resources: list[_Resource]) -> Iterator[str]:
+def _find_protected(resources: list[_Resource]) -> Iterator[str]:
     for resource in resources:
         if (rule := PROTECTING.get(resource.type)) is None:
             continue
@@ -113,14 +113,14 @@ def _protected(resources: list[_Resource]) -> Iterator[str]:
             yield f"{resource.type}.{resource.name}"
 
 
-def _locations(resources: list[_Resource]) -> Iterator[tuple[str, str]]:
+def _find_locations(resources: list[_Resource]) -> Iterator[tuple[str, str]]:
     for resource in resources:
         attributes = resource.instances[0].attributes
         if isinstance(location := attributes.get("location") or attributes.get("region"), str):
             yield f"{resource.type}.{resource.name}", location.rpartition("/")[2].lower()
 
 
-def _damaged(client: StorageClient, blob: Blob, error: Exception) -> DamagedStateError:
+def _explain_damage(client: StorageClient, blob: Blob, error: Exception) -> DamagedStateError:
     """Say what is wrong with a state, and which of its earlier versions can take its place."""
     stack, uri = blob.name.rpartition("/")[0], f"gs://{blob.bucket.name}/{blob.name}"
     failed = f"the state of {stack} is damaged: {uri} is not a state of Terraform ({error})"
@@ -131,7 +131,7 @@ def _damaged(client: StorageClient, blob: Blob, error: Exception) -> DamagedStat
     ]
     for version in sorted(earlier, key=lambda each: int(each.generation), reverse=True)[:MOST_VERSIONS]:
         try:
-            _parse(version.name, download(version))
+            _parse_state(version.name, download_blob(version))
         except (msgspec.MsgspecError, NotFound):
             continue
         return DamagedStateError(

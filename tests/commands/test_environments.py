@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.environments import main, matrix
+from commands.environments import build_matrix, main
 from commands.values import Project
 
 pytestmark = pytest.mark.unit
@@ -22,11 +22,11 @@ def folder_of(tmp_path: Path, **files: str) -> Path:
 def test_what_protects_its_data_comes_last(tmp_path: Path) -> None:
     loose, held = "protected = false\n", "protected = true\n"
     root = folder_of(tmp_path, prod=held, staging=loose, archive=held, dev=loose, unsaid="")
-    assert [each["name"] for each in matrix(Project(root, {}))] == [
+    assert [each["name"] for each in build_matrix(Project(root, {}))] == [
         *("dev", "staging"),
         *("archive", "prod", "unsaid"),
     ]
-    assert matrix(Project(root, {}))[0] == {"name": "dev", "prefix": "DEV"}
+    assert build_matrix(Project(root, {}))[0] == {"name": "dev", "prefix": "DEV"}
 
 
 @pytest.mark.parametrize("only", ["", "staging"])

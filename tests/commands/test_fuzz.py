@@ -16,7 +16,7 @@ from cdk import settings
 from cdk.settings import SettingsError, load_environment
 from commands.errors import UsageError
 from commands.options import OPTIONS, TARGETS, check_option, select_options
-from commands.typed import read_typed
+from commands.typed import parse_typed_options
 from commands.values import Project
 from commands.variables import VARIABLES, check_variables
 from tests.conftest import ENVIRONMENTS
@@ -128,7 +128,7 @@ def test_what_is_typed_is_read_or_refused_whatever_it_is() -> None:
     for value in values(dice):
         target = dice.choice(list(TARGETS))
         try:
-            select_options([target], read_typed(value), PROJECT)
+            select_options([target], parse_typed_options(value), PROJECT)
             select_options([target], [(value[:20], value)], PROJECT)
         except UsageError as error:
             check_sentence(error, "")

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from commands.interrupts import interruptible
+from commands.interrupts import run_interruptible
 
 pytestmark = pytest.mark.unit
 ROOT = Path(__file__).parents[2]
 # A package of its own, run by `python -m`, that says where it is and waits there.
 WAIT = "import sys, time; print('here', flush=True); time.sleep(60)"
-INIT = "from commands.interrupts import end_quietly_until_main\nend_quietly_until_main()\n"
+INIT = "from commands.interrupts import exit_quietly_on_interrupt\nexit_quietly_on_interrupt()\n"
 MAIN = """
 import sys
-from commands.interrupts import interruptible
+from commands.interrupts import run_interruptible
 {imports}
 def main():
     {work}
     return 0
-sys.exit(interruptible(main))
+sys.exit(run_interruptible(main))
 """
 
 
@@ -68,10 +68,10 @@ def test_what_ignores_it_goes_on_ignoring_it(tmp_path: Path) -> None:
 
 
 def test_the_status_is_passed_on() -> None:
-    assert interruptible(lambda: 7) == 7
+    assert run_interruptible(lambda: 7) == 7
 
 
 @pytest.mark.parametrize("package", ["commands", "local", "operate", "delivery"])
 def test_every_package_that_make_runs_is_begun_so(package: str) -> None:
-    assert "end_quietly_until_main()" in (ROOT / package / "__init__.py").read_text()
-    assert "sys.exit(interruptible(" in (ROOT / package / "__main__.py").read_text()
+    assert "exit_quietly_on_interrupt()" in (ROOT / package / "__init__.py").read_text()
+    assert "sys.exit(run_interruptible(" in (ROOT / package / "__main__.py").read_text()

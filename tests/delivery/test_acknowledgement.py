@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from delivery.acknowledgement import LABELS, acknowledged, is_stale
+from delivery.acknowledgement import LABELS, find_acknowledgements, is_stale
 
 pytestmark = pytest.mark.unit
 
@@ -62,7 +62,7 @@ def set_at(
 def test_a_label_counts_that_a_person_set_while_the_plan_was_shown(
     labels: list[str], events: list[dict[str, object]], expected: dict[str, str]
 ) -> None:
-    assert acknowledged(labels, events, SHOWN) == expected
+    assert find_acknowledgements(labels, events, SHOWN) == expected
 
 
 def test_a_label_that_does_not_count_is_told_from_one_that_is_not_set() -> None:

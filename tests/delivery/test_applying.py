@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from delivery.__main__ import main
-from delivery.digest import digest_of_plan
-from delivery.marker import marker
+from delivery.digest import compute_plan_digest
+from delivery.marker import render_marker
 from tests.delivery.conftest import ADA, BOT, MERGE, Repository, event, planned, update, write_review
 
 pytestmark = pytest.mark.unit
 
 PLAN = planned(update("google_bigquery_table.t", {"schema": "a,b"}, {"schema": "a"}))
 OTHER = planned(update("google_bigquery_table.t", {"schema": "a,b"}, {"schema": ""}))
-DIGEST = digest_of_plan(json.dumps(PLAN).encode()).digest
+DIGEST = compute_plan_digest(json.dumps(PLAN).encode()).digest
 SHOWN = {"shown": "2026-11-25T12:00:00Z"}
 BY_HAND = (
     "read the review of this run; if it is what you want, run the workflow Deploy by hand with dev and the digest "
@@ -53,7 +53,7 @@ def step(repository: Repository, variables: dict[str, str], tmp_path: Path) -> S
 
 
 def test_the_plan_that_was_reviewed_may_be_applied(step: Step, capsys: pytest.CaptureFixture[str]) -> None:
-    step.repository.comment(marker("review", "dev", plan=DIGEST, **SHOWN))
+    step.repository.comment(render_marker("review", "dev", plan=DIGEST, **SHOWN))
     assert step() == 0
     assert step.outputs == "changes=true\n"
     assert capsys.readouterr().out == f"dev: this is the plan {DIGEST[:12]}… that was reviewed in #7\n"
@@ -71,16 +71,16 @@ def test_a_plan_that_does_nothing_needs_nobody(step: Step) -> None:
     ("comment", "user", "sentence"),
     [
         (None, None, "in #7 no plan was reviewed for dev"),
-        (marker("review", "prod", plan=DIGEST, **SHOWN), None, "in #7 no plan was reviewed for dev"),
-        (marker("review", "dev"), None, "in #7 no plan was reviewed for dev"),
+        (render_marker("review", "prod", plan=DIGEST, **SHOWN), None, "in #7 no plan was reviewed for dev"),
+        (render_marker("review", "dev"), None, "in #7 no plan was reviewed for dev"),
         (
-            marker("review", "dev", stacks=DIGEST, **SHOWN),
+            render_marker("review", "dev", stacks=DIGEST, **SHOWN),
             None,
             "in #7 only two stacks were compared for dev",
         ),
-        (marker("review", "dev", plan=DIGEST, **SHOWN), ADA, "in #7 no plan was reviewed for dev"),
+        (render_marker("review", "dev", plan=DIGEST, **SHOWN), ADA, "in #7 no plan was reviewed for dev"),
         (
-            marker("review", "dev", plan="ab" * 32, **SHOWN),
+            render_marker("review", "dev", plan="ab" * 32, **SHOWN),
             None,
             f"the plan of dev has changed since it was reviewed in #7 (found {DIGEST[:12]}…, reviewed abababababab…): "
             "main, or what is deployed, is not as it was",
@@ -112,7 +112,7 @@ def test_any_other_plan_is_refused_with_what_to_do(
 def test_a_commit_that_no_pull_request_made_is_refused(
     step: Step, capsys: pytest.CaptureFixture[str], pull: dict[str, Any]
 ) -> None:
-    step.repository.comment(marker("review", "dev", plan=DIGEST, **SHOWN))
+    step.repository.comment(render_marker("review", "dev", plan=DIGEST, **SHOWN))
     step.repository.pulls[7].update(pull, head={**step.repository.pulls[7]["head"], "sha": MERGE})
     assert step() == 1
     assert capsys.readouterr().err.startswith(f"{MERGE[:12]} came to main without a pull request")
@@ -120,7 +120,7 @@ def test_a_commit_that_no_pull_request_made_is_refused(
 
 def test_what_weighs_must_have_been_acknowledged(step: Step, capsys: pytest.CaptureFixture[str]) -> None:
     """Also where nothing in the repository's settings asked for it before the merge."""
-    step.repository.comment(marker("review", "dev", plan=DIGEST, **SHOWN))
+    step.repository.comment(render_marker("review", "dev", plan=DIGEST, **SHOWN))
     assert step(acknowledge=["data loss"]) == 1
     assert capsys.readouterr().err == f"nobody acknowledged data loss of dev in #7: {BY_HAND}\n"
     step.repository.label("acknowledged-data-loss", -5)
@@ -141,7 +141,7 @@ def test_a_person_may_name_the_plan_that_they_read(step: Step, capsys: pytest.Ca
 
 @pytest.mark.parametrize("review", [{"refused": "the plan is incomplete"}, {"plan": None}])
 def test_what_cannot_be_applied_is_refused_whoever_named_it(step: Step, review: dict[str, Any]) -> None:
-    step.repository.comment(marker("review", "dev", plan=DIGEST, **SHOWN))
+    step.repository.comment(render_marker("review", "dev", plan=DIGEST, **SHOWN))
     assert step(**review) == 1
     assert step(DIGEST, **review) == 1
     assert step.outputs == ""

@@ -5,12 +5,12 @@ import pytest
 from delivery.comments import ROUNDS, find_comments, upsert_comment
 from delivery.errors import DeliveryError
 from delivery.github import GitHub, GitHubError, UnansweredError
-from delivery.marker import Marked, marker
+from delivery.marker import MarkedPost, render_marker
 from tests.delivery.conftest import ADA, BOT, Fault, Repository
 
 pytestmark = pytest.mark.unit
 
-MARKER = marker("review", "dev")
+MARKER = render_marker("review", "dev")
 POST = "POST issues/7/comments"
 
 
@@ -19,8 +19,8 @@ def pull(repository: Repository) -> None:
     repository.pull()
 
 
-def write(github: GitHub, text: str = "text", environment: str = "dev") -> Marked:
-    body = f"{marker('review', environment)}\n{text}\n"
+def write(github: GitHub, text: str = "text", environment: str = "dev") -> MarkedPost:
+    body = f"{render_marker('review', environment)}\n{text}\n"
     return upsert_comment(github, 7, environment, lambda _present: body)
 
 
@@ -50,7 +50,7 @@ def test_each_environment_has_its_own(github: GitHub, repository: Repository) ->
     write(github, "d")
     write(github, "p", "prod")
     write(github, "e")
-    assert bodies(repository) == [f"{MARKER}\ne", f"{marker('review', 'prod')}\np"]
+    assert bodies(repository) == [f"{MARKER}\ne", f"{render_marker('review', 'prod')}\np"]
 
 
 def test_it_is_found_behind_many_pages_of_others(github: GitHub, repository: Repository) -> None:
@@ -86,7 +86,7 @@ def test_a_second_job_that_writes_at_the_same_time_leaves_one(github: GitHub, re
     """Both looked and found none; the other one's comment is there first."""
     raced: list[int] = []
 
-    def compose(present: Marked | None) -> str:
+    def compose(present: MarkedPost | None) -> str:
         if present is None and not raced:
             raced.append(repository.comment(f"{MARKER}\nthe other job's"))
         return f"{MARKER}\nours"
@@ -123,7 +123,7 @@ def test_a_post_that_is_never_answered_ends(github: GitHub, repository: Reposito
 def test_one_that_was_deleted_meanwhile_is_made_anew(github: GitHub, repository: Repository) -> None:
     gone = repository.comment(f"{MARKER}\nold")
 
-    def compose(present: Marked | None) -> str:
+    def compose(present: MarkedPost | None) -> str:
         if present and present.number == gone:
             repository.comments.pop(gone, None)
         return f"{MARKER}\nnew"
@@ -157,10 +157,10 @@ def test_a_token_that_writes_as_somebody_else_is_told(github: GitHub, repository
 
 
 def test_the_body_is_made_from_what_is_there(github: GitHub, repository: Repository) -> None:
-    repository.comment(marker("review", "dev", plan="ab"), user=BOT)
-    seen: list[Marked | None] = []
+    repository.comment(render_marker("review", "dev", plan="ab"), user=BOT)
+    seen: list[MarkedPost | None] = []
 
-    def compose(present: Marked | None) -> str:
+    def compose(present: MarkedPost | None) -> str:
         seen.append(present)
         return f"{MARKER}\nnew"
 

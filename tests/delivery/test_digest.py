@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.digest import digest_of_plan
+from delivery.digest import compute_plan_digest
 from delivery.errors import DeliveryError
 from tests.delivery.conftest import planned, update
 
@@ -25,7 +25,7 @@ DELETE = {**CHANGE, "change": {"actions": ["delete"], "before": BEFORE, "after":
 
 
 def digest(document: Any) -> str:
-    return digest_of_plan(json.dumps(document).encode()).digest
+    return compute_plan_digest(json.dumps(document).encode()).digest
 
 
 def changed(path: str, value: Any, of: dict[str, Any] = CHANGE) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def test_more_fewer_and_outputs_count_and_order_does_not() -> None:
     ],
 )
 def test_a_plan_that_does_nothing_is_idle(plan: dict[str, Any], *, idle: bool) -> None:
-    assert digest_of_plan(json.dumps(plan).encode()).idle is idle
+    assert compute_plan_digest(json.dumps(plan).encode()).idle is idle
 
 
 @given(
@@ -158,7 +158,7 @@ def test_what_is_no_plan_is_one_sentence(content: bytes) -> None:
     with pytest.raises(
         DeliveryError, match=r"^the plan's JSON is (none: give the output|damaged \(\w+\): plan again)"
     ):
-        digest_of_plan(content)
+        compute_plan_digest(content)
 
 
 CONFIGURED = {

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from delivery.__main__ import main
-from delivery.digest import digest_of_plan
-from delivery.marker import marker
+from delivery.digest import compute_plan_digest
+from delivery.marker import render_marker
 from tests.delivery.conftest import ADA, Repository, event, planned, update, write_review
 
 pytestmark = pytest.mark.unit
 
 PLAN = planned(update("google_storage_bucket.b", {"labels": {"a": "by hand"}}, {"labels": {}}))
 OTHER = planned(update("google_storage_bucket.b", {"labels": {"a": "again"}}, {"labels": {}}))
-DIGEST = digest_of_plan(json.dumps(PLAN).encode()).digest
-MARKER = marker("drift", "dev", plan=DIGEST)
+DIGEST = compute_plan_digest(json.dumps(PLAN).encode()).digest
+MARKER = render_marker("drift", "dev", plan=DIGEST)
 
 
 class Step:
@@ -93,7 +93,7 @@ def test_of_two_issues_the_older_stays(step: Step) -> None:
 def test_what_others_opened_is_not_touched(step: Step) -> None:
     others = [
         step.repository.issue(MARKER, user=ADA),
-        step.repository.issue(marker("drift", "prod")),
+        step.repository.issue(render_marker("drift", "prod")),
         step.repository.issue(MARKER, pull_request={"url": "u"}),
         step.repository.issue(f"see {MARKER}"),
     ]
@@ -105,7 +105,7 @@ def test_what_others_opened_is_not_touched(step: Step) -> None:
 
 def test_a_deploy_that_is_still_to_come_is_no_drift(step: Step, capsys: pytest.CaptureFixture[str]) -> None:
     step.repository.pull(merged=True)
-    step.repository.comment(marker("review", "dev", plan=DIGEST, shown="2026-11-25T12:00:00Z"))
+    step.repository.comment(render_marker("review", "dev", plan=DIGEST, shown="2026-11-25T12:00:00Z"))
     assert step() == 0
     assert step.open == []
     assert capsys.readouterr().out == "dev: no drift; what #7 changes is not deployed yet\n"

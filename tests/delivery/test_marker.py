@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.marker import MOST, length, marker, ours, read_marker, same
+from delivery.marker import MOST, is_same_body, measure_length, parse_own_post, read_marker, render_marker
 from tests.delivery.conftest import ADA, BOT
 
 pytestmark = pytest.mark.unit
@@ -14,11 +14,11 @@ FIELDS = {"plan": "ab12", "shown": "2026-11-25T12:00:00Z"}
 
 
 def test_a_marker_is_read_as_it_was_written() -> None:
-    assert marker("review", "dev", **FIELDS) == LINE
-    assert marker("review", "dev") == "<!-- vlille-review:dev -->"
+    assert render_marker("review", "dev", **FIELDS) == LINE
+    assert render_marker("review", "dev") == "<!-- vlille-review:dev -->"
     assert read_marker(f"{LINE}\nmore", "review", "dev") == FIELDS
     assert read_marker(f"{LINE}\r\nmore", "review", "dev") == FIELDS
-    assert read_marker(marker("review", "dev"), "review", "dev") == {}
+    assert read_marker(render_marker("review", "dev"), "review", "dev") == {}
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_what_is_not_this_marker_at_the_beginning_is_none(body: str) -> None:
 @given(st.text(max_size=12))
 def test_no_value_gets_out_of_a_marker(value: str) -> None:
     try:
-        line = marker("review", "dev", plan=value)
+        line = render_marker("review", "dev", plan=value)
     except ValueError:
         return
     assert read_marker(line, "review", "dev") == {"plan": value}
@@ -53,18 +53,21 @@ def test_no_value_gets_out_of_a_marker(value: str) -> None:
 
 def test_only_what_the_workflows_wrote_is_ours() -> None:
     item = {"id": 5, "body": LINE, "html_url": "u"}
-    found = ours({**item, "user": BOT}, "id", "review", "dev", "github-actions[bot]")
+    found = parse_own_post({**item, "user": BOT}, "id", "review", "dev", "github-actions[bot]")
     assert found is not None
     assert (found.number, found.fields, found.url) == (5, FIELDS, "u")
     for other in (ADA, {"login": "github-actions", "type": "User"}, None):
-        assert ours({**item, "user": other}, "id", "review", "dev", "github-actions[bot]") is None
-    assert ours({**item, "body": None, "user": BOT}, "id", "review", "dev", "github-actions[bot]") is None
+        assert parse_own_post({**item, "user": other}, "id", "review", "dev", "github-actions[bot]") is None
+    assert (
+        parse_own_post({**item, "body": None, "user": BOT}, "id", "review", "dev", "github-actions[bot]")
+        is None
+    )
 
 
 def test_length_is_counted_as_github_counts_at_most() -> None:
-    assert (length("é" * 10), length("🛑" * 10), MOST) == (10, 20, 65_536)
+    assert (measure_length("é" * 10), measure_length("🛑" * 10), MOST) == (10, 20, 65_536)
 
 
 def test_line_ends_make_no_other_body() -> None:
-    assert same("a\r\nb\r\n", "a\nb")
-    assert not same("a\nb", "a b")
+    assert is_same_body("a\r\nb\r\n", "a\nb")
+    assert not is_same_body("a\nb", "a b")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from delivery.__main__ import main
-from delivery.digest import digest_of_plan
-from delivery.marker import length, marker
+from delivery.digest import compute_plan_digest
+from delivery.marker import measure_length, render_marker
 from tests.delivery.conftest import (
     ADA,
     BEGIN,
@@ -65,7 +65,7 @@ def step(repository: Repository, variables: dict[str, str], tmp_path: Path) -> S
 
 def test_a_review_of_no_weight_passes(step: Step, capsys: pytest.CaptureFixture[str]) -> None:
     assert step() == 0
-    digest = digest_of_plan(json.dumps(PLAN).encode()).digest
+    digest = compute_plan_digest(json.dumps(PLAN).encode()).digest
     assert step.body == (
         f"<!-- vlille-review:dev plan={digest} shown=2026-11-25T12:00:00Z -->\n"
         "### `dev`: a headline\n\nand more\n\n"
@@ -128,9 +128,9 @@ def test_a_label_that_was_there_before_any_plan_does_not_count(step: Step) -> No
 @pytest.mark.parametrize("user", [ADA, None])
 def test_nobody_elses_marker_makes_a_label_count(step: Step, user: dict[str, str] | None) -> None:
     """Who may comment, and does, as if the plan had been shown before the label was set."""
-    digest = digest_of_plan(json.dumps(PLAN).encode()).digest
+    digest = compute_plan_digest(json.dumps(PLAN).encode()).digest
     step.repository.comment(
-        marker("review", "dev", plan=digest, shown="2026-01-01T00:00:00Z"), user=user or ADA
+        render_marker("review", "dev", plan=digest, shown="2026-01-01T00:00:00Z"), user=user or ADA
     )
     step.repository.label(LOSS, -1)
     step(acknowledge=["data loss"])
@@ -171,7 +171,7 @@ def test_a_comment_is_never_longer_than_github_takes(step: Step, text: str) -> N
     (plans / "dev" / "review.md").write_text(text)
     variables = event(step.variables, step.folder, "pull_request", opened())
     assert main(["publish", "--env", "dev", "--plans", str(plans)], variables) == 0
-    assert length(step.body) <= 65_536
+    assert measure_length(step.body) <= 65_536
     assert "is to be acknowledged" in step.body
     assert "is longer than a comment may be; [the run](" in step.body
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from delivery.pushes import BEGIN, rows, since_last_push
+from delivery.pushes import BEGIN, list_finding_rows, render_changes_since_push
 
 pytestmark = pytest.mark.unit
 
@@ -17,8 +17,8 @@ def review(*lines: str) -> str:
 
 
 def test_rows_are_those_of_the_findings() -> None:
-    assert rows(review(LOSS, NOTE)) == [LOSS.removeprefix("| "), NOTE.removeprefix("| ")]
-    assert rows("`dev`: no changes.") == []
+    assert list_finding_rows(review(LOSS, NOTE)) == [LOSS.removeprefix("| "), NOTE.removeprefix("| ")]
+    assert list_finding_rows("`dev`: no changes.") == []
 
 
 @pytest.mark.parametrize(
@@ -32,19 +32,19 @@ def test_rows_are_those_of_the_findings() -> None:
     ],
 )
 def test_what_differs_since_the_last_push_is_counted_and_listed(old: str, new: str, words: str) -> None:
-    found = since_last_push(old, new, same_plan=False)
+    found = render_changes_since_push(old, new, same_plan=False)
     assert words in found
     assert ("| new | 🛑 **data loss**" in found) is (LOSS in new and LOSS not in old)
     assert ("| no longer | 🛑 **data loss**" in found) is (LOSS in old and LOSS not in new)
 
 
 def test_nothing_before_and_nothing_now_is_no_section() -> None:
-    assert since_last_push("`dev`: no changes.", "`dev`: no changes.", same_plan=False) == ""
+    assert render_changes_since_push("`dev`: no changes.", "`dev`: no changes.", same_plan=False) == ""
 
 
 def test_the_same_plan_written_again_keeps_what_was_said() -> None:
-    first = since_last_push(review(NOTE), review(LOSS, NOTE), same_plan=False)
+    first = render_changes_since_push(review(NOTE), review(LOSS, NOTE), same_plan=False)
     body = f"{review(LOSS, NOTE)}\n\n{first}\n\nlast"
-    assert since_last_push(body, review(LOSS, NOTE), same_plan=True) == first
-    assert since_last_push(review(LOSS), review(LOSS), same_plan=True) == ""
-    assert since_last_push(body, review(LOSS, NOTE), same_plan=False).count(BEGIN) == 1
+    assert render_changes_since_push(body, review(LOSS, NOTE), same_plan=True) == first
+    assert render_changes_since_push(review(LOSS), review(LOSS), same_plan=True) == ""
+    assert render_changes_since_push(body, review(LOSS, NOTE), same_plan=False).count(BEGIN) == 1

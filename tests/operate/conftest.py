@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from cdk.apis import needed_apis
+from cdk.apis import list_needed_apis
 from cdk.settings import Settings, load_environments
 from local.data_plane.emulators import Emulators
 from operate.cloud import Cloud, connect
@@ -50,7 +50,7 @@ class Google:
 
     def __init__(self, project: str, emulator_url: str) -> None:
         self.project, self.emulator_url = project, emulator_url
-        self.enabled = set(needed_apis(ci=True))
+        self.enabled = set(list_needed_apis(ci=True))
         self.buckets: dict[str, dict[str, Any]] = {}
         self.bindings: list[dict[str, Any]] = []
         self.pools: dict[str, str] = {}  # path → state

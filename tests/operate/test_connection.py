@@ -15,14 +15,14 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from operate.__main__ import main
 from operate.cloud import (
+    ApiError,
     Cloud,
     CredentialsError,
     Endpoints,
-    RefusedError,
     UnreachableError,
     describe_connection,
-    find_unreachable,
-    refused_credentials,
+    find_connection_error,
+    make_credentials_error,
 )
 from operate.data import querying
 from operate.deployment.prerequisites import NEEDS
@@ -85,21 +85,19 @@ def test_one_call_of_many_that_gets_no_response_is_told_as_that_call() -> None:
     """A service may be down while others respond: what asks it decides."""
     one = cloud(200, requests.ConnectionError("[Errno 111] Connection refused"))
     one.call("GET", "https://a.example/b")
-    with pytest.raises(
-        RefusedError, match=r"^no answer from https://b\.example/c: the connection is refused$"
-    ):
+    with pytest.raises(ApiError, match=r"^no answer from https://b\.example/c: the connection is refused$"):
         one.call("GET", "https://b.example/c?d")
 
 
 def test_a_slow_service_is_no_missing_connection() -> None:
-    with pytest.raises(RefusedError, match="there was no response in time"):
+    with pytest.raises(ApiError, match="there was no response in time"):
         cloud(requests.ReadTimeout("timed out")).call("GET", "https://a.example/b")
 
 
 def test_credentials_are_blamed_only_where_google_refused_them() -> None:
-    lost = refused_credentials(TransportError(f"{POOL} (Name or service not known)"))  # type: ignore[no-untyped-call]
+    lost = make_credentials_error(TransportError(f"{POOL} (Name or service not known)"))  # type: ignore[no-untyped-call]
     assert str(lost).startswith("oauth2.googleapis.com cannot be reached: its name cannot be resolved; ")
-    refused = refused_credentials(RefreshError("invalid_grant"))  # type: ignore[no-untyped-call]
+    refused = make_credentials_error(RefreshError("invalid_grant"))  # type: ignore[no-untyped-call]
     assert isinstance(refused, CredentialsError)
     assert "run `gcloud auth application-default login`" in str(refused)
 
@@ -107,10 +105,10 @@ def test_credentials_are_blamed_only_where_google_refused_them() -> None:
 def test_a_cause_deep_inside_a_librarys_error_is_found() -> None:
     inner = requests.ConnectionError("[Errno 111] Connection refused")
     outer = RetryError("Timeout of 30.0s exceeded", cause=inner)  # type: ignore[no-untyped-call]
-    assert str(find_unreachable(outer, "Cloud Storage")).startswith(
+    assert str(find_connection_error(outer, "Cloud Storage")).startswith(
         "Cloud Storage cannot be reached: the connection is"
     )
-    assert find_unreachable(ValueError("x"), "Cloud Storage") is None
+    assert find_connection_error(ValueError("x"), "Cloud Storage") is None
 
 
 WORDS = {

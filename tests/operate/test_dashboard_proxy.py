@@ -11,7 +11,7 @@ import requests
 
 from cdk.settings import Settings
 from operate.cloud import Cloud
-from operate.dashboard_proxy import begin_proxy, find_url
+from operate.dashboard_proxy import find_dashboard_url, start_proxy
 from operate.errors import OperateError
 from operate.target import Target
 
@@ -47,7 +47,7 @@ def service() -> Iterator[str]:
 @pytest.fixture
 def proxied(service: str) -> Iterator[str]:
     tokens = iter(["secret"])  # one is enough for many requests
-    server = begin_proxy(service, lambda: next(tokens))
+    server = start_proxy(service, lambda: next(tokens))
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -64,7 +64,7 @@ def test_the_proxy_adds_the_token_and_passes_the_answer_on(service: str, proxied
 
 
 def test_a_service_that_does_not_respond_is_a_502_with_its_name() -> None:
-    server = begin_proxy("http://127.0.0.1:1", lambda: "secret")
+    server = start_proxy("http://127.0.0.1:1", lambda: "secret")
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     found = requests.get(f"http://127.0.0.1:{server.server_port}/", timeout=10)
     server.shutdown()
@@ -75,7 +75,7 @@ def test_a_service_that_does_not_respond_is_a_502_with_its_name() -> None:
 
 def test_an_environment_without_a_dashboard_has_none_to_open(cloud: Cloud, settings: Settings) -> None:
     with pytest.raises(OperateError, match=r"has no \[dashboard\]"):
-        find_url(cloud, replace(settings, dashboard=None), Target("dev"))
+        find_dashboard_url(cloud, replace(settings, dashboard=None), Target("dev"))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_token_that_cannot_be_made_is_told(service: str) -> None:
     def no_token() -> str:
         raise OperateError("gcloud gives no identity token: run `gcloud auth login`")
 
-    server = begin_proxy(service, no_token)
+    server = start_proxy(service, no_token)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     found = requests.get(f"http://127.0.0.1:{server.server_port}/", timeout=10)
     assert (found.status_code, "run `gcloud auth login`" in found.text) == (502, True)

@@ -7,8 +7,8 @@ import pytest
 from cdk.settings import Settings
 from operate.cloud import Cloud
 from operate.errors import OperateError
-from operate.health.observation import Unanswered, observe
-from operate.jobs import start, switch
+from operate.health.observation import Unavailable, observe_environment
+from operate.jobs import set_job_state, start_job
 from operate.target import Target
 from tests.operate.conftest import Google, refusal
 
@@ -43,7 +43,7 @@ def test_what_is_so_already_is_not_asked_for(
     said: str,
 ) -> None:
     google.answers = {f"GET {job}": (200, {"state": state}), f"POST {job}:{verb}": (200, {})}
-    assert switch(cloud, settings, CLOUD, verb, "copy") == said
+    assert set_job_state(cloud, settings, CLOUD, verb, "copy") == said
     assert google.calls == [f"GET {job}", f"POST {job}:{verb}"][:calls]
 
 
@@ -52,7 +52,7 @@ def test_a_job_that_is_not_there_is_one_sentence(
 ) -> None:
     google.answers = {f"POST {job}:run": refusal(404, "Job not found.")}
     with pytest.raises(OperateError, match="the job copy: not there: run `make deploy ENV=dev`"):
-        start(cloud, settings, CLOUD, "copy")
+        start_job(cloud, settings, CLOUD, "copy")
 
 
 def test_each_fact_fails_for_itself(google: Google, cloud: Cloud, settings: Settings, job: str) -> None:
@@ -71,15 +71,15 @@ def test_each_fact_fails_for_itself(google: Google, cloud: Cloud, settings: Sett
         f"GET {job}": (200, {"state": "ENABLED", "status": {"code": 5}}),
         **{f"GET {job.removesuffix('copy')}{other}": refusal(404, "no") for other in ("collect", "batch")},
     }
-    facts = observe(cloud, settings, CLOUD, datetime.now(UTC))
-    assert facts.landing == Unanswered("cannot be asked (403 not for you): mend that, then run this again")
+    facts = observe_environment(cloud, settings, CLOUD, datetime.now(UTC))
+    assert facts.landing == Unavailable("cannot be asked (403 not for you): mend that, then run this again")
     assert facts.archived is None
     assert facts.row == facts.run
-    assert isinstance(facts.row, Unanswered)
-    assert "the query is not done after 20 s" in facts.row.why
+    assert isinstance(facts.row, Unavailable)
+    assert "the query is not done after 20 s" in facts.row.reason
     assert facts.dead_letters == 2
     assert [getattr(one, "code", one) for one in facts.jobs.values()] == [
-        Unanswered("not there: run `make deploy ENV=dev`"),
+        Unavailable("not there: run `make deploy ENV=dev`"),
         5,
-        Unanswered("not there: run `make deploy ENV=dev`"),
+        Unavailable("not there: run `make deploy ENV=dev`"),
     ]

@@ -10,7 +10,7 @@ import pytest
 from cdk.settings import Settings
 from operate.cloud import Cloud
 from operate.errors import OperateError
-from operate.logs import line, newest, of_files
+from operate.logs import fetch_log_lines, format_log_entry, read_log_files
 from operate.target import Target
 from tests.operate.conftest import Google
 
@@ -45,7 +45,7 @@ CALL = "POST /logging/entries:list"
     ],
 )
 def test_an_entry_as_one_line(entry: dict[str, Any], shown: str) -> None:
-    assert line(entry) == shown
+    assert format_log_entry(entry) == shown
 
 
 @pytest.mark.emulator
@@ -60,7 +60,7 @@ def test_cloud_logging_is_asked_until_there_are_enough(
         (200, {"entries": [entry(9), entry(8)], "nextPageToken": "3"}),
         (200, {"entries": [entry(7), entry(6)], "nextPageToken": "4"}),
     ]
-    found = newest(cloud, settings, Target("dev"), "copy", 3, now=NOW)
+    found = fetch_log_lines(cloud, settings, Target("dev"), "copy", 3, now=NOW)
     assert found == [f"2026-11-24T11:59:0{second} INFO t" for second in (7, 8, 9)]
     asked = {
         "resourceNames": [f"projects/{settings.project}"],
@@ -82,20 +82,20 @@ def test_a_workload_that_logged_nothing_is_one_sentence(
 ) -> None:
     google.queues[CALL] = [(200, {})]
     with pytest.raises(OperateError, match="batch logged nothing in 2 days: see `make smoke ENV=dev`"):
-        newest(cloud, settings, Target("dev"), "batch", 3, now=NOW)
+        fetch_log_lines(cloud, settings, Target("dev"), "batch", 3, now=NOW)
 
 
 @pytest.mark.unit
 def test_the_newest_file_is_read_as_the_cloud_s_log(tmp_path: Path) -> None:
     local_target = Target("dev", tmp_path)
     with pytest.raises(OperateError, match="start it with `make run JOB=batch ENV=dev TO=local`"):
-        of_files(tmp_path, local_target, "batch", 2)
+        read_log_files(tmp_path, local_target, "batch", 2)
     for age, name in enumerate(("job-rebuild-b.log", "job-rebuild-a.log")):
         text = f'{name}\n{{"status": "done"}}\n'
         ours = '{"severity": "INFO", "time": "2026-11-24T12:00:00+00:00", "message": "read", "rows": 1}\n'
         (tmp_path / name).write_text(text + ours)
         os.utime(tmp_path / name, (1_000 + age, 1_000 + age))
-    assert of_files(tmp_path, local_target, "batch", 3) == [
+    assert read_log_files(tmp_path, local_target, "batch", 3) == [
         "job-rebuild-a.log",
         '{"status": "done"}',
         "2026-11-24T12:00:00 INFO read rows=1",

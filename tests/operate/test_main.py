@@ -9,7 +9,7 @@ from operate import dashboard_proxy
 from operate.__main__ import main
 from operate.data import backfill
 from operate.errors import StoppedError
-from operate.health.content import common_columns
+from operate.health.content import map_common_columns
 from operate.jobs import JOBS
 from tests.conftest import ROOT
 from tests.operate.conftest import Answer, Google
@@ -24,7 +24,7 @@ SMOKE = (
     *("freshness", "changes", "columns", "quarantine"),
     "dashboard",
 )
-COMMON_COLUMNS = len(common_columns(load_feeds(ROOT / "sources")["vlille_ogc"]))
+COMMON_COLUMNS = len(map_common_columns(load_feeds(ROOT / "sources")["vlille_ogc"]))
 
 
 def query_answer(*values: str | None) -> Answer:
@@ -71,7 +71,7 @@ def test_smoke_is_green_only_when_all_is_well(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dashboard_proxy, "print_identity_token", lambda: "secret")
+    monkeypatch.setattr(dashboard_proxy, "request_gcloud_token", lambda: "secret")
     service = f"GET /cloud_run_v2/{PARENT}/{PLACE}/services/dashboard"
     google.answers = collecting() | {service: (200, {"uri": f"{google.url}/dashboard"})}
     page = [(403, {}), (200, {"collected_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:00+00:00}"})]

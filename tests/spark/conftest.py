@@ -16,7 +16,7 @@ import pytest
 from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
-from cdk.artifacts.workloads import batch_artifact, batch_main
+from cdk.artifacts.workloads import build_batch_artifact, read_batch_main
 from feed import (
     Feed,
     archive_name,
@@ -160,9 +160,9 @@ def new_project(
 def job_files(feeds: dict[str, Feed], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """main.py and the code zip, as the stack uploads them."""
     folder = tmp_path_factory.mktemp("job")
-    artifact = batch_artifact(feeds.values(), ROOT / "sources")
+    artifact = build_batch_artifact(feeds.values(), ROOT / "sources")
     main, code = folder / "main-0123456789abcdef.py", folder / artifact.file_name
-    main.write_bytes(batch_main())
+    main.write_bytes(read_batch_main())
     code.write_bytes(artifact.content)
     return main, code
 

@@ -16,7 +16,7 @@ from typing import Any
 import requests
 
 import copier.settings
-from cdk.artifacts.workloads import batch_artifact
+from cdk.artifacts.workloads import build_batch_artifact
 from collector.envelope import Delivery
 from collector.settings import Settings
 from collector.tick import Memory, Services, collect_tick
@@ -133,7 +133,7 @@ def rebuild(
     project: Project, feeds: Mapping[str, Feed], sources: Path, folder: Path, day: str
 ) -> list[dict[str, Any]]:
     """Rebuild the day of every feed by the job that the stack packages, in one JVM; its run statistics."""
-    artifact = batch_artifact(feeds.values(), sources)
+    artifact = build_batch_artifact(feeds.values(), sources)
     code = folder / artifact.file_name
     code.write_bytes(artifact.content)
     words = [

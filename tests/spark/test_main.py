@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from cdk.artifacts.spark_packages import packages_zip
+from cdk.artifacts.spark_packages import build_packages_zip
 from feed import Feed, archive_name, batch_runs_schema, pack, parse
 from tests.spark.conftest import MASTER
 
@@ -52,7 +52,7 @@ def rebuilt(new_project: Callable[[Feed], Any], ods: Feed, submit: Submit) -> Re
     project.put(archive_name(ods.name, MIDNIGHT + timedelta(minutes=50)), pack(ods.sample)[:-9])
     project.put(archive_name(ods.name, MIDNIGHT + timedelta(minutes=51)), pack(b"<html>down</html>"))
     project.put(f"feed={ods.name}/date=2023-10-26/hour=07/data.json", ods.sample)
-    packages = packages_zip(THIS_PYTHON, CACHE)
+    packages = build_packages_zip(THIS_PYTHON, CACHE)
     done = submit(project, project.arguments("2023-10-26"), packages)
     assert done.returncode == 0, done.stderr[-4000:]
     return Rebuilt(project, 24, len(parse(ods, ods.sample, MIDNIGHT).rows), done, packages)

@@ -6,7 +6,7 @@ https://cloud.google.com/service-usage/docs/reference/rest/v1/services
 
 from collections.abc import Iterator
 
-from cdk.apis import needed_apis
+from cdk.apis import list_needed_apis
 from local.control_plane.policies import policy_routes
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
@@ -40,7 +40,7 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
         return {"name": f"projects/{check_project(params)}/services/{api}", "state": "ENABLED"}
 
     def apis(_request: ApiRequest, params: dict[str, str]) -> Json:
-        names = sorted({*needed_apis(ci=True, secrets=True), *enabled.names()})
+        names = sorted({*list_needed_apis(ci=True, secrets=True), *enabled.names()})
         return {"services": [as_resource(params, api) for api in names]}
 
     def enable(request: ApiRequest, params: dict[str, str]) -> Json:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cdk.artifacts.bill_of_materials import (
     BaseImage,
     Package,
-    bill_of,
+    build_bill,
     read_base_images,
     read_requirements,
     write_bills,
@@ -105,7 +105,7 @@ def test_every_archive_of_a_stack_has_a_bill_that_follows_the_schema(synthesis: 
     )
     done = run_check("check-jsonschema", "--schemafile", schema, *bills)
     assert done.returncode == 0, done.stdout
-    by_name = {each.name.split("-")[0]: bill_of(each) for each in archives}
+    by_name = {each.name.split("-")[0]: build_bill(each) for each in archives}
     names = {name: {each["name"] for each in bill["components"]} for name, bill in by_name.items()}
     assert {"python", "gunicorn", "google-cloud-storage"} <= names["copier"]
     assert {"functions-framework", "msgspec"} <= names["collector"] | {"msgspec"}

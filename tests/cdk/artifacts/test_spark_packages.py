@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cdk.artifacts.packaging import PackagingError
-from cdk.artifacts.spark_packages import REQUIREMENTS, packages_zip
+from cdk.artifacts.spark_packages import REQUIREMENTS, build_packages_zip
 
 pytestmark = pytest.mark.synth
 
@@ -33,7 +33,7 @@ def small(tmp_path: Path) -> Path:
 def test_two_cold_builds_give_the_same_bytes_under_a_name_that_tells_them(
     tmp_path: Path, small: Path
 ) -> None:
-    zips = [packages_zip("3.11", tmp_path / place, small) for place in ("one", "two and a space")]
+    zips = [build_packages_zip("3.11", tmp_path / place, small) for place in ("one", "two and a space")]
     assert zips[0].read_bytes() == zips[1].read_bytes()
     digest = hashlib.sha256(zips[0].read_bytes()).hexdigest()
     assert {path.name for path in zips} == {f"packages-cp311-{digest[:16]}.zip"}
@@ -49,31 +49,31 @@ def test_two_cold_builds_give_the_same_bytes_under_a_name_that_tells_them(
 def test_it_is_made_again_only_when_the_lock_changes_or_the_zip_is_gone(
     tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = packages_zip("3.11", tmp_path / "cache", small)
+    first = build_packages_zip("3.11", tmp_path / "cache", small)
     with monkeypatch.context() as no_uv:
         no_uv.setattr(subprocess, "run", None)  # calling it would be a TypeError
-        assert packages_zip("3.11", tmp_path / "cache", small) == first
+        assert build_packages_zip("3.11", tmp_path / "cache", small) == first
     first.unlink()
-    assert packages_zip("3.11", tmp_path / "cache", small) == first
+    assert build_packages_zip("3.11", tmp_path / "cache", small) == first
     small.write_text(small.read_text("utf-8") + "# changed\n", "utf-8")
     monkeypatch.setattr(subprocess, "run", None)
     with pytest.raises(TypeError):
-        packages_zip("3.11", tmp_path / "cache", small)
+        build_packages_zip("3.11", tmp_path / "cache", small)
 
 
 def test_another_python_is_another_zip(tmp_path: Path, small: Path) -> None:
-    assert packages_zip("3.12", tmp_path, small).name.startswith("packages-cp312-")
+    assert build_packages_zip("3.12", tmp_path, small).name.startswith("packages-cp312-")
 
 
 @pytest.mark.parametrize("python", ["311", "3", "py3.11", "3.11; rm", "2.7", ""])
 def test_a_python_that_is_none(tmp_path: Path, python: str) -> None:
     with pytest.raises(PackagingError, match=r"expected a version such as 3\.11"):
-        packages_zip(python, tmp_path)
+        build_packages_zip(python, tmp_path)
 
 
 def test_no_lock(tmp_path: Path) -> None:
     with pytest.raises(PackagingError, match="run `make lock`"):
-        packages_zip("3.11", tmp_path, tmp_path / "absent.txt")
+        build_packages_zip("3.11", tmp_path, tmp_path / "absent.txt")
 
 
 def test_offline_says_what_is_needed_and_leaves_nothing(
@@ -82,7 +82,7 @@ def test_offline_says_what_is_needed_and_leaves_nothing(
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "empty"))
     with pytest.raises(PackagingError, match="fetched once, which needs a connection") as refusal:
-        packages_zip("3.11", tmp_path / "cache", small)
+        build_packages_zip("3.11", tmp_path / "cache", small)
     assert "msgspec" in str(refusal.value)
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -93,11 +93,11 @@ def test_the_wrong_hash_is_refused(tmp_path: Path, small: Path) -> None:
     hashes = "".join("0" if each in "123456789abcdef" else each for each in after)
     small.write_text(before + "sha256:" + hashes, "utf-8")
     with pytest.raises(PackagingError, match=r"(?i)hash"):
-        packages_zip("3.11", tmp_path / "cache", small)
+        build_packages_zip("3.11", tmp_path / "cache", small)
 
 
 def test_the_cluster_s_zip_is_whole_and_small() -> None:
-    path = packages_zip("3.11", CACHE)
+    path = build_packages_zip("3.11", CACHE)
     assert path.stat().st_size < 100e6
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
@@ -130,7 +130,7 @@ def test_all_that_the_job_imports_works_from_it_alone(tmp_path: Path) -> None:
         "assert all(module.__file__.startswith(folder) for module in modules), modules;"
         "print('all of it')"
     )
-    path = os.pathsep.join([str(packages_zip(THIS_PYTHON, CACHE)), str(ROOT / "src")])
+    path = os.pathsep.join([str(build_packages_zip(THIS_PYTHON, CACHE)), str(ROOT / "src")])
     done = subprocess.run(
         [sys.executable, "-S", "-c", code],
         env={"PYTHONPATH": path, "TMPDIR": str(tmp_path), "PATH": os.environ["PATH"], "HOME": str(tmp_path)},

@@ -13,11 +13,11 @@ from packaging.requirements import Requirement
 
 from cdk.artifacts.packaging import Artifact
 from cdk.artifacts.workloads import (
-    batch_artifact,
-    collector_artifact,
-    copier_artifact,
-    dashboard_artifact,
-    gbfs_collector_artifact,
+    build_batch_artifact,
+    build_collector_artifact,
+    build_copier_artifact,
+    build_dashboard_artifact,
+    build_gbfs_collector_artifact,
 )
 from feed import Feed
 from gbfs.collection.systems import CollectedSystem
@@ -28,11 +28,11 @@ ROOT = Path(__file__).parents[3]
 SOURCES = ROOT / "sources"
 LILLE = CollectedSystem("v_lille", "V'lille", "FR", "Lille", "https://example.org/gbfs.json")
 ARTIFACTS: dict[str, Callable[[Mapping[str, Feed]], Artifact]] = {
-    "collector": lambda feeds: collector_artifact(feeds["vlille_ogc"], SOURCES),
-    "gbfs_collector": lambda _: gbfs_collector_artifact([LILLE]),
-    "copier": lambda feeds: copier_artifact(feeds.values(), SOURCES),
-    "dashboard": lambda _: dashboard_artifact(),
-    "spark": lambda feeds: batch_artifact(feeds.values(), SOURCES),
+    "collector": lambda feeds: build_collector_artifact(feeds["vlille_ogc"], SOURCES),
+    "gbfs_collector": lambda _: build_gbfs_collector_artifact([LILLE]),
+    "copier": lambda feeds: build_copier_artifact(feeds.values(), SOURCES),
+    "dashboard": lambda _: build_dashboard_artifact(),
+    "spark": lambda feeds: build_batch_artifact(feeds.values(), SOURCES),
 }
 DATA_ALONE = {"tzdata"}  # an image without the system's time zones has it; nothing imports it
 OF_THE_CLUSTER = {"spark": ("pyspark", "py4j")}  # Dataproc's image has them

@@ -10,11 +10,11 @@ import pytest
 
 from cdk.artifacts.packaging import Artifact, PackagingError
 from cdk.artifacts.workloads import (
-    batch_artifact,
-    batch_main,
-    collector_artifact,
-    copier_artifact,
-    gbfs_collector_artifact,
+    build_batch_artifact,
+    build_collector_artifact,
+    build_copier_artifact,
+    build_gbfs_collector_artifact,
+    read_batch_main,
 )
 from feed import Feed
 from gbfs.collection.systems import CollectedSystem, read_systems
@@ -36,10 +36,10 @@ LILLE = CollectedSystem("v_lille", "V'lille", "FR", "Lille", "https://example.or
 
 def artifacts(src: Path, feeds: dict[str, Feed]) -> dict[str, Artifact]:
     return {
-        "collector": collector_artifact(feeds["vlille_ogc"], SOURCES, src),
-        "copier": copier_artifact(feeds.values(), SOURCES, src),
-        "batch": batch_artifact(feeds.values(), SOURCES, src),
-        "gbfs_collector": gbfs_collector_artifact([LILLE], src),
+        "collector": build_collector_artifact(feeds["vlille_ogc"], SOURCES, src),
+        "copier": build_copier_artifact(feeds.values(), SOURCES, src),
+        "batch": build_batch_artifact(feeds.values(), SOURCES, src),
+        "gbfs_collector": build_gbfs_collector_artifact([LILLE], src),
     }
 
 
@@ -71,7 +71,7 @@ def test_a_change_is_another_archive_where_the_file_is_used(
 
 
 def test_the_job_begins_with_a_file_of_its_own() -> None:
-    assert batch_main() == (ROOT / "src" / "spark" / "main.py").read_bytes()
+    assert read_batch_main() == (ROOT / "src" / "spark" / "main.py").read_bytes()
 
 
 def test_feeds_travel_only_where_they_are_read(feeds: dict[str, Feed]) -> None:
@@ -92,8 +92,8 @@ def test_feeds_travel_only_where_they_are_read(feeds: dict[str, Feed]) -> None:
 @pytest.mark.parametrize(
     ("missing", "make"),
     [
-        ("collector/main.py", lambda src, feeds: collector_artifact(feeds["vlille_ogc"], SOURCES, src)),
-        ("copier/Dockerfile", lambda src, feeds: copier_artifact(feeds.values(), SOURCES, src)),
+        ("collector/main.py", lambda src, feeds: build_collector_artifact(feeds["vlille_ogc"], SOURCES, src)),
+        ("copier/Dockerfile", lambda src, feeds: build_copier_artifact(feeds.values(), SOURCES, src)),
     ],
 )
 def test_a_missing_file_is_named(
@@ -107,12 +107,12 @@ def test_a_missing_file_is_named(
 def test_the_copiers_archive_has_its_sources_folder_without_any_old_names(feeds: dict[str, Feed]) -> None:
     """The Dockerfile copies it, and the copier lists it when it starts."""
     none = [feed for feed in feeds.values() if not feed.legacy]
-    with zipfile.ZipFile(io.BytesIO(copier_artifact(none, SOURCES).content)) as archive:
+    with zipfile.ZipFile(io.BytesIO(build_copier_artifact(none, SOURCES).content)) as archive:
         assert [name for name in archive.namelist() if name.startswith("sources/")] == ["sources/README"]
 
 
 def test_the_collector_of_gbfs_systems_has_its_entry_point_and_its_systems() -> None:
-    with zipfile.ZipFile(io.BytesIO(gbfs_collector_artifact([LILLE]).content)) as archive:
+    with zipfile.ZipFile(io.BytesIO(build_gbfs_collector_artifact([LILLE]).content)) as archive:
         names = set(archive.namelist())
         assert read_systems(archive.read("systems.json")) == (LILLE,)
     assert {

@@ -24,8 +24,8 @@ from operate import jobs
 from operate.cloud import Cloud, connect
 from operate.deployment import orphaned_resources
 from operate.health.content import Content, observe_content
-from operate.health.observation import Facts, Job, Landing, Minutes, Run, Unanswered, observe
-from operate.health.smoke import judge
+from operate.health.observation import Facts, Job, Landing, Minutes, Run, Unavailable, observe_environment
+from operate.health.smoke import judge_environment
 from operate.target import Target
 from tests.conftest import ENVIRONMENTS
 
@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[3]
 LOCAL = Target("dev", Path(".local/dev"))
 NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
 TICK = NOW.replace(second=0)
-GONE = Unanswered("not there: run `make deploy ENV=dev TO=local`")
+GONE = Unavailable("not there: run `make deploy ENV=dev TO=local`")
 COLLECTED_AT = {"name": "collected_at", "type": "TIMESTAMP", "mode": "NULLABLE"}
 
 
@@ -107,14 +107,14 @@ def collect(environment: LocalEnvironment, cloud: Cloud, settings: Settings) -> 
 
 def last_attempt(cloud: Cloud, settings: Settings, job: str) -> dict[str, Any]:
     end = time.monotonic() + 10
-    while "lastAttemptTime" not in (found := cloud.call("GET", jobs.job_url(cloud, settings, job))):
+    while "lastAttemptTime" not in (found := cloud.call("GET", jobs.format_job_url(cloud, settings, job))):
         assert time.monotonic() < end, found
         time.sleep(0.01)
     return found
 
 
 def test_before_a_deploy_nothing_is_there(cloud: Cloud, settings: Settings) -> None:
-    assert observe(cloud, settings, LOCAL, NOW) == Facts(
+    assert observe_environment(cloud, settings, LOCAL, NOW) == Facts(
         landing=GONE,
         archived=GONE,
         row=GONE,
@@ -128,7 +128,7 @@ def test_before_a_deploy_nothing_is_there(cloud: Cloud, settings: Settings) -> N
 
 def test_after_a_deploy_nothing_came_yet(cloud: Cloud, settings: Settings) -> None:
     deploy(cloud, settings)
-    assert observe(cloud, settings, LOCAL, NOW) == Facts(
+    assert observe_environment(cloud, settings, LOCAL, NOW) == Facts(
         landing=Landing(),
         archived=None,
         row=None,
@@ -145,7 +145,7 @@ def test_a_system_that_collects_says_so(
 ) -> None:
     deploy(cloud, settings)
     collect(environment, cloud, settings)
-    facts = observe(cloud, settings, LOCAL, NOW)
+    facts = observe_environment(cloud, settings, LOCAL, NOW)
     assert facts == Facts(
         landing=Landing(TICK - timedelta(minutes=2), TICK),
         archived=TICK - timedelta(minutes=3),
@@ -156,18 +156,20 @@ def test_a_system_that_collects_says_so(
         minutes=Minutes(date(2026, 11, 23), 0, 0),
         load_jobs={},
     )
-    assert [line.what for line in judge(facts, settings, LOCAL, NOW) if line.wrong] == []
+    assert [line.what for line in judge_environment(facts, settings, LOCAL, NOW) if line.wrong] == []
 
 
 def test_a_job_that_is_run_tells_of_it(cloud: Cloud, settings: Settings) -> None:
     """Its target's topic goes, so that the next attempt fails."""
     deploy(cloud, settings)
-    assert jobs.start(cloud, settings, LOCAL, "collect").startswith("collect is started: `make logs")
+    assert jobs.start_job(cloud, settings, LOCAL, "collect").startswith("collect is started: `make logs")
     found = last_attempt(cloud, settings, "collect")
     assert found["status"] == {}
     began = datetime.fromisoformat(found["lastAttemptTime"])
     assert abs(datetime.now(UTC) - began) < timedelta(minutes=1)
-    kept = cloud.call("PATCH", jobs.job_url(cloud, settings, "collect"), json={"schedule": "*/2 * * * *"})
+    kept = cloud.call(
+        "PATCH", jobs.format_job_url(cloud, settings, "collect"), json={"schedule": "*/2 * * * *"}
+    )
     assert kept["lastAttemptTime"] == found["lastAttemptTime"]
 
 
@@ -180,11 +182,11 @@ def test_a_target_that_refuses_gives_the_code_that_it_means(cloud: Cloud, settin
         "schedule": "* * * * *",
         "httpTarget": {"uri": nowhere, "httpMethod": "POST"},
     }
-    cloud.call("DELETE", jobs.job_url(cloud, settings, "copy"))
+    cloud.call("DELETE", jobs.format_job_url(cloud, settings, "copy"))
     cloud.call("POST", f"{cloud.endpoints.cloud_scheduler}{parent}/jobs", json=job)
-    jobs.start(cloud, settings, LOCAL, "copy")
+    jobs.start_job(cloud, settings, LOCAL, "copy")
     code = last_attempt(cloud, settings, "copy")["status"]["code"]
-    told = observe(cloud, settings, LOCAL, datetime.now(UTC)).jobs["copy"]
+    told = observe_environment(cloud, settings, LOCAL, datetime.now(UTC)).jobs["copy"]
     assert isinstance(told, Job)
     assert told.code == code != 0
 
@@ -193,8 +195,8 @@ def test_pause_and_resume_change_what_is_observed(cloud: Cloud, settings: Settin
     deploy(cloud, settings)
     for verb, state in (("pause", "PAUSED"), ("resume", "ENABLED")):
         for job in jobs.JOBS:
-            jobs.switch(cloud, settings, LOCAL, verb, job)
-        observed = observe(cloud, settings, LOCAL, NOW).jobs
+            jobs.set_job_state(cloud, settings, LOCAL, verb, job)
+        observed = observe_environment(cloud, settings, LOCAL, NOW).jobs
         assert observed == dict.fromkeys(jobs.JOBS, Job(state))
 
 
@@ -205,7 +207,7 @@ def test_dead_letters_are_counted_and_not_held_back(
     broker, parent = environment.service(PubSub), f"projects/{settings.project}"
     for _ in range(2):
         broker.publish(f"{parent}/topics/collect-dead", b"{}", {"feed": "f"})
-    assert [observe(cloud, settings, LOCAL, NOW).dead_letters for _ in range(2)] == [2, 2]
+    assert [observe_environment(cloud, settings, LOCAL, NOW).dead_letters for _ in range(2)] == [2, 2]
     assert len(broker.pull(f"{parent}/subscriptions/collect-dead", 10)) == 2
 
 
@@ -220,7 +222,7 @@ def test_what_is_left_is_found_and_the_state_bucket_is_none_of_it(
     cloud: Cloud, settings: Settings, stack_folder: Path
 ) -> None:
     stack = json.loads((stack_folder / "cdk.tf.json").read_text())
-    assert orphaned_resources.find(cloud, settings, {}) == []
+    assert orphaned_resources.find_orphaned_resources(cloud, settings, {}) == []
     deploy(cloud, settings)
     account = {"accountId": "vlille-copier"}
     cloud.call("POST", f"{cloud.endpoints.iam}projects/{settings.project}/serviceAccounts", json=account)
@@ -231,7 +233,7 @@ def test_what_is_left_is_found_and_the_state_bucket_is_none_of_it(
     url = f"{cloud.endpoints.resource_manager}projects/{settings.project}:setIamPolicy"
     cloud.call("POST", url, json={"policy": {"bindings": [grant]}})
     buckets = [("bucket", settings.bucket(purpose)) for purpose in ("archive", "landing")]
-    found = orphaned_resources.find(cloud, settings, with_project(stack, settings))
+    found = orphaned_resources.find_orphaned_resources(cloud, settings, with_project(stack, settings))
     assert [(held.kind, held.name) for held in found if held.kind not in ("scheduler job",)] == [
         ("subscription", "collect-dead"),
         ("topic", "collect"),
@@ -287,4 +289,4 @@ def test_the_content_of_rows_is_seen(cloud: Cloud, settings: Settings) -> None:
         quarantined={("response", "html"): 1, ("value", "implausible"): 2},
     )
     gone = observe_content(cloud, settings, replace(feed, name="nowhere"), LOCAL, NOW)
-    assert isinstance(gone, Unanswered)
+    assert isinstance(gone, Unavailable)

@@ -13,13 +13,13 @@ from cdk.settings import Batch, Machine, Workers, load_environments
 from feed import Feed
 from operate.data.estimate import (
     Survey,
-    cluster_cpus,
     cluster_hour,
-    cluster_minutes,
+    count_cluster_cpus,
     estimate,
-    month_table,
-    sizing_table,
-    told,
+    estimate_cluster_minutes,
+    format_estimate,
+    render_month_table,
+    render_sizing_table,
 )
 from review.cost.estimate import Cost, estimate_cost
 from review.cost.price_book import load_price_book
@@ -57,14 +57,14 @@ def test_a_bucket_is_surveyed_by_what_the_copier_does(feeds: dict[str, Feed]) ->
 
 @pytest.mark.parametrize(("batch", "cpus", "hour"), [(ONE, 4, 0.19), (ORIGINAL, 14, 1.14)])
 def test_clusters(batch: Batch, cpus: int, hour: float) -> None:
-    assert cluster_cpus(batch) == cpus
+    assert count_cluster_cpus(batch) == cpus
     assert cluster_hour(batch) == pytest.approx(hour, abs=0.005)
 
 
 def test_a_machine_type_without_a_price_is_not_known() -> None:
     batch = replace(ONE, master=Machine("x9-standard-4", 50))
     assert cluster_hour(batch) is None
-    lines = list(told(Survey(), estimate(Survey(), batch, 31)))
+    lines = list(format_estimate(Survey(), estimate(Survey(), batch, 31)))
     assert lines[-1].endswith("review/cost/prices has no price of its machine types")
 
 
@@ -79,7 +79,7 @@ def test_a_machine_type_without_a_price_is_not_known() -> None:
     ],
 )
 def test_how_long_a_cluster_lives(answers: int, days: int, batch: Batch, minutes: int) -> None:
-    assert round(cluster_minutes(answers, days, batch, days_at_once=31)) == minutes
+    assert round(estimate_cluster_minutes(answers, days, batch, days_at_once=31)) == minutes
 
 
 def test_the_original_archive() -> None:
@@ -89,7 +89,7 @@ def test_the_original_archive() -> None:
     )
     costs = estimate(survey, ONE, 31)
     assert (costs.class_a, costs.class_b) == (91_549 + 2 * 92 + 25 * 64, 2 * 91_549)
-    lines = list(told(survey, costs))
+    lines = list(format_estimate(survey, costs))
     assert lines[0] == "to archive   91,549 objects, 13.60 GiB: 91,549 under old names, 0 under today's"
     assert lines[1] == "             vlille_ods: 64 UTC days, 2023-10-01 to 2023-12-03"
     assert "$0.54; then $0.044 a month for 2.18 GiB" in lines[2]
@@ -99,7 +99,9 @@ def test_the_original_archive() -> None:
 @given(st.integers(1, 10**7), st.integers(1, 4000), st.integers(1, 4000))
 def test_more_answers_take_no_less_time(answers: int, days: int, at_once: int) -> None:
     assert (
-        0 < cluster_minutes(answers, days, ONE, at_once) <= cluster_minutes(answers * 2, days, ONE, at_once)
+        0
+        < estimate_cluster_minutes(answers, days, ONE, at_once)
+        <= estimate_cluster_minutes(answers * 2, days, ONE, at_once)
     )
 
 
@@ -112,7 +114,7 @@ def test_the_table_of_the_page() -> None:
         "1 × e2-standard-16": replace(ONE, master=Machine("e2-standard-16", 50)),
         "n1-standard-4 and 7 × n1-standard-2, the original's": ORIGINAL,
     }
-    assert table == sizing_table(clusters, DAYS_AT_ONCE)
+    assert table == render_sizing_table(clusters, DAYS_AT_ONCE)
     assert DEV.master.machine_type == PROD.master.machine_type == "e2-standard-4"
     assert DEV.workers.count == PROD.workers.count == 0
 
@@ -130,14 +132,14 @@ def test_a_month_of_the_page_is_what_the_review_says() -> None:
     """Where the figures change: replace the table between the marks by what this compares it with."""
     page = (Path(__file__).parents[3] / "docs" / "costs.md").read_text()
     table = page.split("<!-- month: begin -->\n")[1].split("\n<!-- month: end -->")[0]
-    assert table == month_table({"dev": month_of("dev"), "prod": month_of("prod")})
+    assert table == render_month_table({"dev": month_of("dev"), "prod": month_of("prod")})
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_the_review_and_the_estimate_agree_on_a_night_to_the_cent(environment: str) -> None:
     """The review assumes the minutes that the estimate counts for one day, on a cluster at the same price."""
     book, batch = load_price_book(), LOADED[environment].batch
-    minutes = cluster_minutes(24 * 60, 1, batch, DAYS_AT_ONCE)
+    minutes = estimate_cluster_minutes(24 * 60, 1, batch, DAYS_AT_ONCE)
     assert book.assumed("dataproc_minutes_a_run") == round(minutes)
     line = next(each for each in month_of(environment).after if each.what.startswith("batch"))
     nights = 365 / 12

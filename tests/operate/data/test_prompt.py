@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operate.data.prompt import MOST_ROWS, Answer, QueryRefusedError, render, run_prompt, split_statements
+from operate.data.prompt import (
+    MOST_ROWS,
+    QueryFailedError,
+    QueryResult,
+    render_result,
+    run_prompt,
+    split_statements,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -50,13 +57,13 @@ class Numbers:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def answer(self, sql: str) -> Answer:
+    def run_query(self, sql: str) -> QueryResult:
         self.asked.append(sql)
         if not sql.isdigit():
-            raise QueryRefusedError(f"Syntax error: {sql}")
-        return Answer(["name", "n"], ((f"row {n}", str(n)) for n in range(int(sql))), "1 MiB billed")
+            raise QueryFailedError(f"Syntax error: {sql}")
+        return QueryResult(["name", "n"], ((f"row {n}", str(n)) for n in range(int(sql))), "1 MiB billed")
 
-    def tables(self) -> list[str]:
+    def list_tables(self) -> list[str]:
         return ["d.a", "d.b"]
 
 
@@ -110,10 +117,10 @@ def test_ctrl_c_drops_what_was_typed_and_goes_on() -> None:
     ],
 )
 def test_a_result_is_a_table(rows: list[tuple[str | None, ...]], expected: str) -> None:
-    assert render(Answer(["a", "long name"], iter(rows))) == expected
+    assert render_result(QueryResult(["a", "long name"], iter(rows))) == expected
 
 
 def test_a_long_result_is_cut_and_says_so() -> None:
-    found = render(Answer(["n"], ((str(n),) for n in range(MOST_ROWS + 1))))
+    found = render_result(QueryResult(["n"], ((str(n),) for n in range(MOST_ROWS + 1))))
     assert found.endswith(f"\n(the first {MOST_ROWS} rows; `make export` writes a whole day)")
     assert len(found.splitlines()) == MOST_ROWS + 3

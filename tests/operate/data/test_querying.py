@@ -15,8 +15,8 @@ from local.data_plane.emulators import start_emulators
 from local.data_plane.warehouse import Warehouse, open_warehouse
 from local.errors import LocalError
 from local.processes.supervisor import Supervisor
-from operate.data.prompt import QueryRefusedError
-from operate.data.querying import LocalDatabase, day_query, write_rows
+from operate.data.prompt import QueryFailedError
+from operate.data.querying import LocalDatabase, build_day_query, write_rows
 from tests.conftest import bigquery_client
 
 ROOT = Path(__file__).parents[3]
@@ -38,7 +38,7 @@ BATCH = pa.record_batch(
     ],
 )
 def test_a_day_is_the_local_one(day: date, start: str, end: str) -> None:
-    sql = day_query(day, ZoneInfo("Europe/Paris"))
+    sql = build_day_query(day, ZoneInfo("Europe/Paris"))
     assert f"collected_at >= TIMESTAMP '{start}' AND collected_at < TIMESTAMP '{end}'" in sql
 
 
@@ -63,10 +63,10 @@ def test_rows_are_written_as_csv(tmp_path: Path) -> None:
 def test_a_day_without_rows_or_with_a_fault_leaves_no_file(tmp_path: Path) -> None:
     def broken() -> Iterator[pa.RecordBatch]:
         yield BATCH
-        raise QueryRefusedError("quota")
+        raise QueryFailedError("quota")
 
     assert write_rows(iter([]), tmp_path / "a.parquet", "parquet") == 0
-    with pytest.raises(QueryRefusedError):
+    with pytest.raises(QueryFailedError):
         write_rows(broken(), tmp_path / "a.parquet", "parquet")
     assert list(tmp_path.iterdir()) == []
 
@@ -104,15 +104,17 @@ def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Warehous
 @pytest.mark.emulator
 def test_each_row_is_there_once_while_the_emulator_runs(rebuilt: tuple[Warehouse, bigquery.Client]) -> None:
     database = LocalDatabase(rebuilt[0])
-    answer = database.answer("SELECT collected_at, name, bikes FROM vlille.t ORDER BY collected_at")
+    answer = database.run_query("SELECT collected_at, name, bikes FROM vlille.t ORDER BY collected_at")
     assert list(answer.columns) == ["collected_at", "name", "bikes"]
     assert list(answer.rows) == [
         ("2026-11-24 07:00:00+00", "a", "1"),
         ("2026-11-24 07:01:00+00", "a", None),
     ]
-    assert list(database.answer("SELECT * FROM v").rows) == [("a", "1")], "the views need no dataset's name"
-    assert list(database.answer("WITH n AS (SELECT 1 AS x) SELECT x FROM n").rows) == [("1",)]
-    assert {"vlille.t", "vlille_views.v"} <= set(database.tables())
+    assert list(database.run_query("SELECT * FROM v").rows) == [("a", "1")], (
+        "the views need no dataset's name"
+    )
+    assert list(database.run_query("WITH n AS (SELECT 1 AS x) SELECT x FROM n").rows) == [("1",)]
+    assert {"vlille.t", "vlille_views.v"} <= set(database.list_tables())
     batches = list(database.batches("SELECT bikes FROM `of-a-run.vlille.t` ORDER BY collected_at"))
     assert [row["bikes"] for batch in batches for row in batch.to_pylist()] == [1, None]
 
@@ -133,8 +135,8 @@ def test_what_is_not_a_query_over_the_data_is_refused(
     rebuilt: tuple[Warehouse, bigquery.Client], sql: str, told: str
 ) -> None:
     database = LocalDatabase(rebuilt[0])
-    with pytest.raises(QueryRefusedError, match=told):
-        database.answer(sql)
-    with pytest.raises(QueryRefusedError, match=told):
+    with pytest.raises(QueryFailedError, match=told):
+        database.run_query(sql)
+    with pytest.raises(QueryFailedError, match=told):
         list(database.batches(sql))
     assert [row.n for row in rebuilt[1].query("SELECT COUNT(*) AS n FROM vlille.t").result()] == [2]

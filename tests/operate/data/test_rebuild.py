@@ -10,7 +10,7 @@ import pytest
 
 from cdk.settings import Settings
 from operate.cloud import Cloud
-from operate.data.rebuild import Batch, changed, failure, request_id
+from operate.data.rebuild import BatchRebuild, customize_template, derive_request_id, describe_failure
 from operate.errors import OperateError, StoppedError
 from operate.target import Target
 from tests.operate.conftest import Answer, Google, refusal
@@ -60,12 +60,12 @@ def steps(*nodes: dict[str, str]) -> dict[str, Any]:
     ],
 )
 def test_why_a_run_failed(operation: dict[str, Any], expected: str) -> None:
-    assert failure(operation) == expected
+    assert describe_failure(operation) == expected
 
 
 @pytest.mark.unit
 def test_a_template_is_changed_in_a_copy() -> None:
-    once = changed(TEMPLATE, {"--feed": "trams", "--from": "2023-10-01"})
+    once = customize_template(TEMPLATE, {"--feed": "trams", "--from": "2023-10-01"})
     assert once["jobs"][0]["pysparkJob"]["args"][:4] == ["--feed", "trams", "--from", "2023-10-01"]
     assert TEMPLATE["jobs"][0]["pysparkJob"]["args"][1] == "vlille_ogc"
     assert once.keys() == {"placement", "jobs"}
@@ -73,11 +73,11 @@ def test_a_template_is_changed_in_a_copy() -> None:
 
 @pytest.mark.unit
 def test_the_same_work_has_the_same_request_id() -> None:
-    first = request_id(TEMPLATE, "2 100 0 0")
+    first = derive_request_id(TEMPLATE, "2 100 0 0")
     assert len(first) == 36
-    assert first == request_id(dict(reversed(TEMPLATE.items())), "2 100 0 0")
-    assert first != request_id(TEMPLATE, "3 150 0 0")
-    assert first != request_id(changed(TEMPLATE, {"--to": "2023-10-01"}), "2 100 0 0")
+    assert first == derive_request_id(dict(reversed(TEMPLATE.items())), "2 100 0 0")
+    assert first != derive_request_id(TEMPLATE, "3 150 0 0")
+    assert first != derive_request_id(customize_template(TEMPLATE, {"--to": "2023-10-01"}), "2 100 0 0")
 
 
 @dataclass
@@ -104,7 +104,7 @@ class Asked:
         }
 
     def rebuild(self, target: Target = CLOUD, pause: Callable[[float], None] | None = None) -> str:
-        batch = Batch(
+        batch = BatchRebuild(
             self.cloud, self.settings, target, "AGAIN", self.said.append, pause or self.paused.append
         )
         return batch.rebuild("vlille_ods", DAYS, "2 100 0 0")
@@ -127,7 +127,7 @@ def test_it_is_begun_once_and_asked_after_until_it_is_done(
     assert once["jobs"][0]["pysparkJob"]["args"] == [
         *("--feed", "vlille_ods", "--from", "2023-10-26", "--to", "2023-10-27"),
     ]
-    assert query == {"requestId": [request_id(once, "2 100 0 0")]}
+    assert query == {"requestId": [derive_request_id(once, "2 100 0 0")]}
     assert asked.said == [
         "vlille_ods: 2023-10-26 to 2023-10-27 rebuilt; the table batch_runs has the account"
     ]
@@ -221,5 +221,5 @@ def test_old_files_of_a_feed_are_no_reason_to_rebuild_gbfs_systems() -> None:
         "pysparkJob": {"args": ["--feed", "gbfs"]},
     }
     both = TEMPLATE | {"jobs": [{"stepId": "rebuild", **job}, packs]}
-    once = changed(both, {"--from": "2023-10-01"})
+    once = customize_template(both, {"--from": "2023-10-01"})
     assert [each["stepId"] for each in once["jobs"]] == ["rebuild"]

@@ -8,7 +8,7 @@ import pytest
 
 from cdk.settings import Settings
 from operate.cloud import Cloud, CredentialsError
-from operate.deployment.adoption import AUTHORIZATION, KNOWN, LISTED, adoptable, as_variable
+from operate.deployment.adoption import AUTHORIZATION, LISTED, LOOKUPS, find_adoptable, format_adopt_variable
 from operate.errors import OperateError
 from tests.cdk.test_stack import SNAPSHOTS
 from tests.operate.conftest import Google, refusal
@@ -143,21 +143,21 @@ def test_what_is_there_is_imported(
     project = settings.project
     google.answers[f"GET {asked.replace('PROJECT', project)}"] = 200, {}
     stack = stack_of(kind, WHERE | arguments)
-    assert adoptable(cloud, project, stack, ()) == {f"{kind}.it": imported.replace("PROJECT", project)}
-    assert adoptable(cloud, project, stack, {f"{kind}.it"}) == {}  # a state knows it
+    assert find_adoptable(cloud, project, stack, ()) == {f"{kind}.it": imported.replace("PROJECT", project)}
+    assert find_adoptable(cloud, project, stack, {f"{kind}.it"}) == {}  # a state knows it
     google.answers[f"GET {asked.replace('PROJECT', project)}"] = refusal(404, "not there")
-    assert adoptable(cloud, project, stack, ()) == {}
+    assert find_adoptable(cloud, project, stack, ()) == {}
 
 
 def test_every_type_has_its_case() -> None:
-    assert {kind for kind, *_ in CASES} == KNOWN.keys()
+    assert {kind for kind, *_ in CASES} == LOOKUPS.keys()
 
 
 def test_every_type_of_the_stacks_is_known_or_needs_no_adoption() -> None:
     """What is left out is made again without harm, or lies in the state alone."""
     stacks = [json.loads(file.read_text()) for file in SNAPSHOTS.glob("*.json")]
     kinds = {kind for stack in stacks for kind in stack["resource"]}
-    left_out = {kind for kind in kinds - KNOWN.keys() - LISTED.keys() if "_iam_" not in kind}
+    left_out = {kind for kind in kinds - LOOKUPS.keys() - LISTED.keys() if "_iam_" not in kind}
     made_again = {"google_project_service", "google_storage_bucket_object", "terraform_data"}
     assert left_out == {*made_again, AUTHORIZATION}
 
@@ -189,9 +189,9 @@ def test_an_authorization_that_no_state_knows_is_refused(
     known = {f"{AUTHORIZATION}.it"} if is_known else set[str]()
     if is_refused:
         with pytest.raises(OperateError, match=r"dataset tables authorizes views already, .* remove it"):
-            adoptable(cloud, settings.project, stack, known)
+            find_adoptable(cloud, settings.project, stack, known)
     else:
-        assert adoptable(cloud, settings.project, stack, known) == {}
+        assert find_adoptable(cloud, settings.project, stack, known) == {}
 
 
 @pytest.mark.parametrize(("kind", "collection"), LISTED.items())
@@ -205,9 +205,9 @@ def test_what_the_server_names_is_known_by_its_display_name(
         {"name": f"{parent}/2", "displayName": "vlille: silent"},
     ]
     google.answers[f"GET /monitoring/v3/{parent}"] = 200, {collection: listed}
-    found = adoptable(cloud, settings.project, stack_of(kind, {"display_name": "vlille: silent"}), ())
+    found = find_adoptable(cloud, settings.project, stack_of(kind, {"display_name": "vlille: silent"}), ())
     assert found == {f"{kind}.it": f"{parent}/2"}
-    assert adoptable(cloud, settings.project, stack_of(kind, {"display_name": "vlille: none"}), ()) == {}
+    assert find_adoptable(cloud, settings.project, stack_of(kind, {"display_name": "vlille: none"}), ()) == {}
 
 
 @pytest.mark.parametrize("there", [{"deleted": True}, {"state": "DELETED"}])
@@ -216,7 +216,9 @@ def test_what_is_deleted_is_not_adopted(
 ) -> None:
     google.answers[f"GET /iam/projects/{settings.project}/roles/r"] = 200, there
     assert (
-        adoptable(cloud, settings.project, stack_of("google_project_iam_custom_role", {"role_id": "r"}), ())
+        find_adoptable(
+            cloud, settings.project, stack_of("google_project_iam_custom_role", {"role_id": "r"}), ()
+        )
         == {}
     )
 
@@ -228,7 +230,7 @@ def test_what_failed_to_be_made_is_not_adopted_but_told(
     google.answers[f"GET /cloudfunctions2/{path}"] = 200, {"state": "FAILED"}
     stack = stack_of("google_cloudfunctions2_function", {"name": "f", "location": "r"})
     with pytest.raises(OperateError, match=f"^{path} is there and failed to be made.*delete it"):
-        adoptable(cloud, settings.project, stack, ())
+        find_adoptable(cloud, settings.project, stack, ())
 
 
 @pytest.mark.parametrize(
@@ -243,7 +245,7 @@ def test_a_service_that_does_not_tell_ends_it(
 ) -> None:
     google.answers[f"GET /pubsub/projects/{settings.project}/topics/t"] = refusal(status, "no")
     with pytest.raises(error, match=text):
-        adoptable(cloud, settings.project, stack_of("google_pubsub_topic", {"name": "t"}), ())
+        find_adoptable(cloud, settings.project, stack_of("google_pubsub_topic", {"name": "t"}), ())
 
 
 def test_names_that_lie_in_other_resources_are_followed(
@@ -258,11 +260,11 @@ def test_names_that_lie_in_other_resources_are_followed(
     }
     table = table.replace("PROJECT", settings.project)
     google.answers[f"GET /big_query/{table}"] = 200, {}
-    assert adoptable(cloud, settings.project, stack, ()) == {"google_bigquery_table.it": table}
+    assert find_adoptable(cloud, settings.project, stack, ()) == {"google_bigquery_table.it": table}
 
 
 def test_the_synthesis_is_told_by_stack_and_address() -> None:
-    assert as_variable("vlille-dev", {}) == {}
-    assert json.loads(as_variable("vlille-dev", {"a.b": "id"})["VLILLE_ADOPT"]) == {
+    assert format_adopt_variable("vlille-dev", {}) == {}
+    assert json.loads(format_adopt_variable("vlille-dev", {"a.b": "id"})["VLILLE_ADOPT"]) == {
         "vlille-dev": {"a.b": "id"}
     }

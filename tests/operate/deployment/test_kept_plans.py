@@ -13,7 +13,7 @@ from cdk.settings import Settings
 from operate.cloud import Cloud
 from operate.deployment.deployer import Deployer
 from operate.errors import OperateError
-from operate.state.bucket import make_bucket
+from operate.state.bucket import ensure_bucket
 from operate.state.locking import Locking
 from operate.target import Target
 from tests.operate.conftest import NUMBER, Google
@@ -65,7 +65,7 @@ def said() -> list[str]:
 def deployer(
     cloud: Cloud, settings: Settings, terraform: Terraform, said: list[str], tmp_path: Path
 ) -> Deployer:
-    make_bucket(cloud.storage, settings, NUMBER)
+    ensure_bucket(cloud.storage, settings, NUMBER)
     locking = Locking(settings, cloud, Target("dev"), said.append, lock_seconds=0)
     return Deployer(settings, cloud, terraform, locking, said.append, plans=tmp_path)
 
@@ -87,23 +87,23 @@ def put(google: Google, settings: Settings) -> str:
 
 
 def test_a_plan_is_kept_with_its_json_and_without_a_lock(deployer: Deployer, terraform: Terraform) -> None:
-    (deployer.kept.folder / "before").mkdir(parents=True)
-    (deployer.kept.folder / "review.md").write_text("of an older plan")
+    (deployer.kept_plan.folder / "before").mkdir(parents=True)
+    (deployer.kept_plan.folder / "review.md").write_text("of an older plan")
     assert deployer.plan() == 0
     assert terraform.asked == [
         ["synthesize"],
         ["init", "-input=false", "-reconfigure", "-no-color"],
-        ["plan", "-input=false", "-lock=false", "-no-color", f"-out={deployer.kept.plan}"],
+        ["plan", "-input=false", "-lock=false", "-no-color", f"-out={deployer.kept_plan.plan}"],
         ["show", "-json", "plan"],
     ]
-    assert json.loads(deployer.kept.json.read_text()) == terraform.plan
-    assert deployer.kept.log.read_text() == "init printed\nplan printed\n"
-    assert sorted(file.name for file in deployer.kept.folder.iterdir()) == [
+    assert json.loads(deployer.kept_plan.json.read_text()) == terraform.plan
+    assert deployer.kept_plan.log.read_text() == "init printed\nplan printed\n"
+    assert sorted(file.name for file in deployer.kept_plan.folder.iterdir()) == [
         "plan",
         "plan.json",
         "terraform.log",
     ]
-    assert deployer.kept.folder.stat().st_mode & 0o077 == 0
+    assert deployer.kept_plan.folder.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("command", ["init", "plan", "show"])
@@ -120,7 +120,7 @@ def test_what_fails_is_told_and_nothing_older_is_left(
         "there is no plan of vlille-dev that could be applied; what Terraform printed: "
     )
     # Terraform keeps a plan that failed half-way, and its JSON says so.
-    assert deployer.kept.json.exists() is (keeps and command != "init")
+    assert deployer.kept_plan.json.exists() is (keeps and command != "init")
 
 
 def test_what_is_deployed_and_goes_lies_beside_the_plan(
@@ -143,8 +143,8 @@ def test_what_is_deployed_and_goes_lies_beside_the_plan(
         ]
     }
     assert deployer.plan() == 0
-    files = [file for file in deployer.kept.before.rglob("*") if file.is_file()]
-    assert [(str(file.relative_to(deployer.kept.before)), file.read_bytes()) for file in files] == [
+    files = [file for file in deployer.kept_plan.before.rglob("*") if file.is_file()]
+    assert [(str(file.relative_to(deployer.kept_plan.before)), file.read_bytes()) for file in files] == [
         (OLD["source"], b"PK old")
     ]
     assert len(said) == 2
@@ -166,7 +166,7 @@ def test_a_plan_whose_apply_failed_stays_to_be_looked_at(deployer: Deployer, ter
     deployer.plan()
     terraform.status = {"apply": 1}
     assert deployer.apply() == 1
-    assert deployer.kept.plan.exists()
+    assert deployer.kept_plan.plan.exists()
 
 
 def test_what_is_locked_is_not_applied_and_may_be_planned(

@@ -7,8 +7,13 @@ import pytest
 
 from cdk.settings import Settings
 from operate.cloud import Cloud
-from operate.deployment.adoption import AUTHORIZATION, KNOWN, LISTED
-from operate.deployment.orphaned_resources import KINDS, Held, find, told
+from operate.deployment.adoption import AUTHORIZATION, LISTED, LOOKUPS
+from operate.deployment.orphaned_resources import (
+    KINDS,
+    OrphanedResource,
+    find_orphaned_resources,
+    format_orphaned_resources,
+)
 from operate.errors import OperateError
 from operate.target import Target
 from tests.cdk.test_stack import SNAPSHOTS
@@ -53,7 +58,7 @@ STACK = {
 def test_an_empty_project_holds_nothing(
     google: Google, empty: dict[str, list[Answer]], cloud: Cloud, settings: Settings
 ) -> None:
-    assert find(cloud, settings, STACK) == []
+    assert find_orphaned_resources(cloud, settings, STACK) == []
     assert all(not left for left in empty.values())
     assert {"project": [settings.project]} in [query for query, _ in google.asked]
 
@@ -146,9 +151,9 @@ def test_each_kind_is_found_and_what_is_another_s_is_not(
             )
         ],
     }
-    found = find(cloud, settings, STACK)
+    found = find_orphaned_resources(cloud, settings, STACK)
     end = f"--project={project}`"
-    assert told(found, settings, Target("dev")) == [
+    assert format_orphaned_resources(found, settings, Target("dev")) == [
         f"{project} still holds 14 of vlille:",
         f"  scheduler job copy: `gcloud scheduler jobs delete copy --location={region} {end}",
         f"  cluster vlille-batch-x1: `gcloud dataproc clusters delete vlille-batch-x1 --region={region} {end}",
@@ -196,17 +201,19 @@ def test_every_type_of_the_stacks_is_looked_for() -> None:
     on_holders |= {AUTHORIZATION} & kinds  # a dataset's, as grants are
     wanted = kinds - on_holders - WITHOUT_A_COMMAND - OF_BOOTSTRAP
     assert wanted == KINDS.keys() - {"cluster", "disk"}
-    assert wanted - {"google_project_iam_member"} <= KNOWN.keys() | LISTED.keys()
+    assert wanted - {"google_project_iam_member"} <= LOOKUPS.keys() | LISTED.keys()
 
 
 def test_on_this_machine_no_gcloud_is_advised(settings: Settings) -> None:
     local_target = Target("dev", Path(".local/dev"))
-    assert told([Held("topic", "collect")], settings, local_target)[1:] == [
+    assert format_orphaned_resources([OrphanedResource("topic", "collect")], settings, local_target)[1:] == [
         "  topic collect",
         "`make deploy ENV=dev TO=local` imports what a state no longer holds; then `make destroy ENV=dev TO=local`",
         "or, with all its data: `make down ENV=dev && rm -r .local/dev`",
     ]
-    assert told([], settings, local_target) == [f"{settings.project} holds nothing of vlille"]
+    assert format_orphaned_resources([], settings, local_target) == [
+        f"{settings.project} holds nothing of vlille"
+    ]
 
 
 def test_a_service_that_is_off_holds_nothing_and_one_that_refuses_is_told(
@@ -217,4 +224,4 @@ def test_a_service_that_is_off_holds_nothing_and_one_that_refuses_is_told(
     empty[disks] = [refusal(403, "Compute is off", "SERVICE_DISABLED")]
     empty[buckets] = [refusal(403, "not for you")]
     with pytest.raises(OperateError, match=r"does not tell its buckets \(403 not for you\)"):
-        find(cloud, settings, {})
+        find_orphaned_resources(cloud, settings, {})

@@ -9,8 +9,8 @@ import pytest
 
 from cdk.settings import Ci, Settings
 from operate.cloud import Cloud, CredentialsError, connect
-from operate.deployment.prerequisites import NEEDS, missing
-from operate.state.bucket import make_bucket
+from operate.deployment.prerequisites import NEEDS, find_missing_prerequisites
+from operate.state.bucket import ensure_bucket
 from tests.operate.conftest import NUMBER, Answer, Google, refusal
 
 pytestmark = pytest.mark.emulator
@@ -34,14 +34,16 @@ def check(google: Google, settings: Settings, program: Callable[..., Path]) -> C
 
     def run(command: str, *, path: Path | None = None, **variables: str) -> list[str]:
         environ = google.variables | {"PATH": str(path or program())} | variables
-        return missing(command, settings, environ=environ, connect=lambda: connect(settings.project, environ))
+        return find_missing_prerequisites(
+            command, settings, environ=environ, connect=lambda: connect(settings.project, environ)
+        )
 
     return run
 
 
 @pytest.fixture
 def bucket(cloud: Cloud, settings: Settings) -> str:
-    make_bucket(cloud.storage, settings, NUMBER)
+    ensure_bucket(cloud.storage, settings, NUMBER)
     return settings.bucket("tfstate")
 
 
@@ -216,7 +218,7 @@ def test_what_ci_needs_is_needed_with_ci_only(
 ) -> None:
     google.enabled.discard("sts.googleapis.com")
     environ = google.variables | {"PATH": str(program())}
-    told = missing(
+    told = find_missing_prerequisites(
         "deploy",
         replace(
             settings,
@@ -235,7 +237,9 @@ def test_without_credentials_nothing_is_asked_of_the_cloud(
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     environ = google.variables | {"PATH": str(tmp_path), "GOOGLE_OAUTH_ACCESS_TOKEN": ""}
-    told = missing("deploy", settings, environ=environ, connect=lambda: connect(settings.project, environ))
+    told = find_missing_prerequisites(
+        "deploy", settings, environ=environ, connect=lambda: connect(settings.project, environ)
+    )
     assert told == [
         NO_TERRAFORM,
         f"there are no credentials: run `{LOGIN}`, or set GOOGLE_OAUTH_ACCESS_TOKEN",
@@ -266,7 +270,7 @@ def test_a_secret_needs_the_api_of_secret_manager(
     google: Google, settings: Settings, program: Callable[..., Path]
 ) -> None:
     environ = google.variables | {"PATH": str(program())}
-    told = missing(
+    told = find_missing_prerequisites(
         "deploy",
         settings,
         environ=environ,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from feed import Feed
-from operate.health.content import Content, common_columns, judge_content
-from operate.health.observation import Unanswered
+from operate.health.content import Content, judge_content, map_common_columns
+from operate.health.observation import Unavailable
 from operate.target import Target
 
 pytestmark = pytest.mark.unit
@@ -80,10 +80,10 @@ def test_without_rows_only_the_quarantine_is_told_of(ogc: Feed) -> None:
 
 
 def test_what_cannot_be_asked_is_wrong(ogc: Feed) -> None:
-    (line,) = judge_content(Unanswered("not there: run `make deploy ENV=dev`"), ogc, PLACE)
+    (line,) = judge_content(Unavailable("not there: run `make deploy ENV=dev`"), ogc, PLACE)
     assert str(line) == "WRONG  content       not there: run `make deploy ENV=dev`"
 
 
 def test_common_columns_are_those_that_the_feed_maps(ogc: Feed) -> None:
-    assert common_columns(ogc)["is_operational"] == "etat"
-    assert common_columns(ogc)["num_bikes_available"] == "nb_velos_dispo"
+    assert map_common_columns(ogc)["is_operational"] == "etat"
+    assert map_common_columns(ogc)["num_bikes_available"] == "nb_velos_dispo"

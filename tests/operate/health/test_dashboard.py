@@ -13,7 +13,7 @@ from cdk.settings import Settings, load_environments
 from operate.cloud import Cloud
 from operate.errors import OperateError
 from operate.health.dashboard import DashboardFacts, judge_dashboard, observe_dashboard
-from operate.health.observation import Unanswered
+from operate.health.observation import Unavailable
 from operate.target import Target
 from tests.conftest import ENVIRONMENTS
 from tests.operate.conftest import Google
@@ -64,10 +64,10 @@ def public(settings: Settings) -> Settings:
             "WRONG  dashboard     opens with your identity, 403 without; newest data of 2026-11-24 11:45 UTC, "
             f"15 min ago, at most 15 are well: see rows above; where they are, {LOG}",
         ),
-        (Unanswered("not there"), "WRONG  dashboard     not there"),
+        (Unavailable("not there"), "WRONG  dashboard     not there"),
     ],
 )
-def test_each_state_of_a_private_dashboard(facts: DashboardFacts | Unanswered, expected: str) -> None:
+def test_each_state_of_a_private_dashboard(facts: DashboardFacts | Unavailable, expected: str) -> None:
     assert [str(line) for line in judge_dashboard(facts, DEV, CLOUD, NOW)] == [expected]
 
 
@@ -152,10 +152,10 @@ def test_a_dashboard_that_is_not_there_or_does_not_respond(
 ) -> None:
     name = f"GET /cloud_run_v2/projects/{settings.project}/locations/{settings.region}/services/dashboard"
     google.answers[name] = (404, {})
-    assert observe_dashboard(cloud, settings, CLOUD, give_no_token) == Unanswered(
+    assert observe_dashboard(cloud, settings, CLOUD, give_no_token) == Unavailable(
         "not there: run `make deploy ENV=dev`"
     )
     google.answers[name] = (200, {"uri": "http://127.0.0.1:1"})
-    assert observe_dashboard(cloud, settings, CLOUD, give_no_token) == Unanswered(
+    assert observe_dashboard(cloud, settings, CLOUD, give_no_token) == Unavailable(
         "http://127.0.0.1:1 does not respond: the connection is refused"
     )

@@ -14,10 +14,18 @@ from gbfs.collection.systems import CollectedSystem
 from gbfs.tables import POLLS_TABLE, SYSTEMS_TABLE
 from local.data_plane.emulators import Emulators
 from operate.cloud import Cloud
-from operate.health.gbfs import GbfsFacts, Known, Polled, judge_gbfs, observe_gbfs, polls_sql, systems_sql
-from operate.health.observation import Unanswered
-from operate.health.smoke import Line
-from operate.jobs import jobs_of
+from operate.health.gbfs import (
+    GbfsFacts,
+    Known,
+    Polled,
+    build_polls_query,
+    build_systems_query,
+    judge_gbfs,
+    observe_gbfs,
+)
+from operate.health.observation import Unavailable
+from operate.health.smoke import CheckResult
+from operate.jobs import list_jobs
 from operate.target import Target
 from tests.conftest import ENVIRONMENTS, bigquery_client
 from tests.operate.conftest import Google
@@ -52,7 +60,7 @@ def with_a(polled: Polled | None = WELL, known: Known | None = KNOWN) -> GbfsFac
     )
 
 
-def lines(facts: GbfsFacts | Unanswered) -> list[Line]:
+def lines(facts: GbfsFacts | Unavailable) -> list[CheckResult]:
     return list(judge_gbfs(facts, DEV, CLOUD, NOW))
 
 
@@ -67,8 +75,8 @@ def test_all_are_well() -> None:
 @pytest.mark.unit
 def test_without_gbfs_nothing_is_said() -> None:
     assert list(judge_gbfs(FACTS, PLAIN, CLOUD, NOW)) == []
-    assert jobs_of(PLAIN) == ("collect", "copy", "batch")
-    assert jobs_of(DEV)[3:] == ("gbfs-collect", "gbfs-discover")
+    assert list_jobs(PLAIN) == ("collect", "copy", "batch")
+    assert list_jobs(DEV)[3:] == ("gbfs-collect", "gbfs-discover")
 
 
 @pytest.mark.unit
@@ -135,14 +143,14 @@ def test_a_quarter_of_the_systems_is_too_many_and_few_are_named() -> None:
 @pytest.mark.unit
 def test_ticks_that_are_missing_are_wrong() -> None:
     late = dict.fromkeys(IDS, replace(WELL, newest=ago(16)))
-    assert lines(GbfsFacts(late, FACTS.known))[0] == Line(
+    assert lines(GbfsFacts(late, FACTS.known))[0] == CheckResult(
         "GBFS ticks",
         "newest of 2026-11-24 11:44 UTC, 16 min ago, at most 15 are well: run `make run JOB=gbfs-collect ENV=dev`, "
         "then `make logs JOB=gbfs-collect ENV=dev` says why",
         wrong=True,
     )
     assert lines(GbfsFacts({}, {}))[0].found.startswith("none of the last 2 days: run")
-    assert lines(Unanswered("no answer")) == [Line("GBFS", "no answer", wrong=True)]
+    assert lines(Unavailable("no answer")) == [CheckResult("GBFS", "no answer", wrong=True)]
 
 
 @pytest.mark.emulator
@@ -166,7 +174,7 @@ def test_what_is_asked_of_the_tables(google: Google, cloud: Cloud) -> None:
         {"a": Known(moment, None, True), "b": Known(moment, "status 404", False)},
     )
     google.answers[call] = (403, {"error": {"message": "no"}})
-    assert isinstance(observe_gbfs(cloud, replace(DEV, project=google.project), CLOUD, NOW), Unanswered)
+    assert isinstance(observe_gbfs(cloud, replace(DEV, project=google.project), CLOUD, NOW), Unavailable)
 
 
 @pytest.mark.emulator
@@ -214,8 +222,11 @@ def test_the_queries_on_tables(emulators: Emulators) -> None:
         return sorted(tuple(row.values()) for row in bq.query(sql).result())
 
     seconds = int(minute.timestamp())
-    assert found(polls_sql("smoke-gbfs.vlille", NOW)) == [
+    assert found(build_polls_query("smoke-gbfs.vlille", NOW)) == [
         ("a", seconds, seconds - 60, seconds - 120, 60, "gone"),
         ("b", seconds, seconds, None, 0, ""),
     ]
-    assert found(systems_sql("smoke-gbfs.vlille")) == [("a", seconds, "", 1), ("b", seconds, "status 404", 0)]
+    assert found(build_systems_query("smoke-gbfs.vlille")) == [
+        ("a", seconds, "", 1),
+        ("b", seconds, "status 404", 0),
+    ]

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from cdk.settings import load_environments
-from operate.cloud import RefusedError
-from operate.health.observation import Facts, Job, Landing, Minutes, Run, Unanswered
-from operate.health.smoke import judge
-from operate.target import Target, why
+from operate.cloud import ApiError
+from operate.health.observation import Facts, Job, Landing, Minutes, Run, Unavailable
+from operate.health.smoke import judge_environment
+from operate.target import Target, explain_error
 from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.unit
@@ -21,14 +21,14 @@ DEV = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]  # sile
 NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
 CLOUD = Target("dev")
 NIGHT = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
-GONE = Unanswered("not there: run `make deploy ENV=dev`")
+GONE = Unavailable("not there: run `make deploy ENV=dev`")
 
 
 def ago(minutes: float) -> datetime:
     return NOW - timedelta(minutes=minutes)
 
 
-JOBS: dict[str, Job | Unanswered] = {
+JOBS: dict[str, Job | Unavailable] = {
     "collect": Job("ENABLED", ago(0.5)),
     "copy": Job("ENABLED", ago(1)),
     "batch": Job("ENABLED", NIGHT),
@@ -47,7 +47,7 @@ WELL = Facts(
 
 
 def test_all_is_well() -> None:
-    assert [str(line) for line in judge(WELL, DEV, CLOUD, NOW)] == [
+    assert [str(line) for line in judge_environment(WELL, DEV, CLOUD, NOW)] == [
         "ok     objects       newest of 2026-11-24 12:00 UTC, 0 min ago",
         "ok     archive       newest of 2026-11-24 11:50 UTC; the oldest to be moved waits for 9 min",
         "ok     rows          newest of 2026-11-24 11:59 UTC, 1 min ago",
@@ -108,7 +108,7 @@ def test_all_is_well() -> None:
     ],
 )
 def test_what_is_well_all_the_same(changed: dict[str, Any], what: str, found: str) -> None:
-    lines = judge(replace(WELL, **changed), DEV, CLOUD, NOW)
+    lines = judge_environment(replace(WELL, **changed), DEV, CLOUD, NOW)
     assert [line.what for line in lines if line.wrong] == []
     assert [line.found for line in lines if line.what == what] == [found]
 
@@ -233,31 +233,31 @@ AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tr
     ],
 )
 def test_what_is_wrong_and_what_to_do(changed: dict[str, Any], wrong: dict[str, str]) -> None:
-    lines = judge(replace(WELL, **changed), DEV, CLOUD, NOW)
+    lines = judge_environment(replace(WELL, **changed), DEV, CLOUD, NOW)
     assert {line.what: line.found for line in lines if line.wrong} == wrong
 
 
 @pytest.mark.parametrize(
     ("refused", "target", "said"),
     [
-        (RefusedError(404, "", "gone"), CLOUD, "not there: run `make deploy ENV=dev`"),
+        (ApiError(404, "", "gone"), CLOUD, "not there: run `make deploy ENV=dev`"),
         (
-            RefusedError(404, "", "gone"),
+            ApiError(404, "", "gone"),
             Target("dev", Path(".local/dev")),
             "not there: run `make deploy ENV=dev TO=local`",
         ),
         (
-            RefusedError(403, "SERVICE_DISABLED", "off"),
+            ApiError(403, "SERVICE_DISABLED", "off"),
             CLOUD,
             "its API is not enabled: run `make bootstrap ENV=dev`, then `make deploy ENV=dev`",
         ),
-        (RefusedError(403, "", "no"), CLOUD, "cannot be asked (403 no): mend that, then run this again"),
+        (ApiError(403, "", "no"), CLOUD, "cannot be asked (403 no): mend that, then run this again"),
     ],
 )
-def test_what_a_refusal_means(refused: RefusedError, target: Target, said: str) -> None:
-    assert why(refused, target) == said
+def test_what_a_refusal_means(refused: ApiError, target: Target, said: str) -> None:
+    assert explain_error(refused, target) == said
 
 
 def test_this_machine_is_meant_where_its_exports_say_so() -> None:
-    assert Target.of_environment("dev", {}) == Target("dev")
-    assert Target.of_environment("dev", {"VLILLE_LOCAL": "1"}) == Target("dev", Path(".local/dev"))
+    assert Target.from_environment("dev", {}) == Target("dev")
+    assert Target.from_environment("dev", {"VLILLE_LOCAL": "1"}) == Target("dev", Path(".local/dev"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from operate.deployment.adoption import KNOWN, LISTED
+from operate.deployment.adoption import LISTED, LOOKUPS
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def answering(documents: Path) -> Iterator[dict[str, str]]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    services = {way.service for way in KNOWN.values()} | {"monitoring"}
+    services = {way.service for way in LOOKUPS.values()} | {"monitoring"}
     url = f"http://127.0.0.1:{server.server_port}"
     try:
         yield {
@@ -53,7 +53,7 @@ def answering(documents: Path) -> Iterator[dict[str, str]]:
 
 def _answer(documents: Path, path: str) -> dict[str, Any] | None:
     _, service, rest = path.split("/", 2)
-    for kind, way in KNOWN.items():
+    for kind, way in LOOKUPS.items():
         if way.service == service and any(
             way.path.format_map(each) == rest for each in _held(documents, kind)
         ):

@@ -5,7 +5,7 @@ import platform
 import shlex
 from pathlib import Path
 
-from operate.deployment.adoption import KNOWN, LISTED
+from operate.deployment.adoption import LISTED, LOOKUPS
 from tests.operate.standin.schema import read_schemas
 
 VERSION = "6.50.0"
@@ -40,7 +40,7 @@ def import_ids() -> dict[str, str]:
     numbered = {
         kind: f"projects/{{project}}/{collection}/{{display_name}}" for kind, collection in LISTED.items()
     }
-    return {kind: way.id or way.path for kind, way in KNOWN.items()} | numbered
+    return {kind: way.id or way.path for kind, way in LOOKUPS.items()} | numbered
 
 
 def _google(types: dict[str, object]) -> list[str]:

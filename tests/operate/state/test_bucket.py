@@ -11,7 +11,7 @@ import requests
 from cdk.settings import Settings
 from operate.cloud import Cloud, CredentialsError
 from operate.errors import OperateError
-from operate.state.bucket import find_bucket, make_bucket, remove_bucket
+from operate.state.bucket import ensure_bucket, find_bucket, remove_bucket
 from operate.state.state_files import DamagedStateError, State, read_states
 from tests.operate.conftest import NUMBER, Google, refusal, state_of
 
@@ -43,7 +43,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 def make(cloud: Cloud, settings: Settings) -> str:
-    return make_bucket(cloud.storage, settings, NUMBER)
+    return ensure_bucket(cloud.storage, settings, NUMBER)
 
 
 def test_the_bucket_is_made_with_all_that_it_has(google: Google, cloud: Cloud, settings: Settings) -> None:

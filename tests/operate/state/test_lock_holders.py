@@ -13,7 +13,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Bucket, Client
 
-from operate.state.lock_holders import ENDPOINT, RECENT, Holder, find_holder, own_identity
+from operate.state.lock_holders import ENDPOINT, RECENT, Holder, find_holder, get_lock_identity
 from operate.state.locks import Lock
 
 pytestmark = pytest.mark.unit
@@ -26,7 +26,7 @@ Start = Callable[..., int]
 def lock_of(who: str = "", bucket: str = "b", stack: str = "vlille-dev") -> Lock:
     client = Client(project="p", credentials=AnonymousCredentials())  # type: ignore[no-untyped-call]
     blob = Bucket(client, bucket).blob(f"{stack}/default.tflock", generation=17)
-    return Lock(stack, "apply", who or own_identity(), STARTED, blob)
+    return Lock(stack, "apply", who or get_lock_identity(), STARTED, blob)
 
 
 @pytest.fixture
@@ -119,6 +119,6 @@ def test_another_user_s_command_is_not_known_to_be_gone(monkeypatch: pytest.Monk
 
 
 def test_we_are_called_as_terraform_calls_us() -> None:
-    user, _, host = own_identity().rpartition("@")
+    user, _, host = get_lock_identity().rpartition("@")
     assert host == socket.gethostname()
     assert user

@@ -11,8 +11,8 @@ import requests
 from cdk.settings import Settings
 from operate.cloud import Cloud
 from operate.errors import OperateError, StoppedError
-from operate.state.bucket import make_bucket
-from operate.state.lock_holders import own_identity
+from operate.state.bucket import ensure_bucket
+from operate.state.lock_holders import get_lock_identity
 from operate.state.locking import Locking
 from operate.state.locks import find_lock
 from operate.target import Target
@@ -38,7 +38,7 @@ def said() -> list[str]:
 
 @pytest.fixture
 def locking(cloud: Cloud, settings: Settings, said: list[str]) -> Locking:
-    make_bucket(cloud.storage, settings, NUMBER)
+    ensure_bucket(cloud.storage, settings, NUMBER)
     return Locking(settings, cloud, Target("dev"), said.append, lock_seconds=120, sleep=lambda _seconds: None)
 
 
@@ -85,7 +85,7 @@ def test_a_lock_that_stays_ends_the_wait(locking: Locking, put_state: Put, said:
 
 
 def test_a_command_of_this_machine_that_ended_is_not_waited_for(locking: Locking, put_state: Put) -> None:
-    put_state(NAME, LOCK | {"Who": own_identity()})
+    put_state(NAME, LOCK | {"Who": get_lock_identity()})
     with pytest.raises(
         OperateError, match=r"which runs no more on this machine: run `make unlock ENV=dev`, then"
     ):
@@ -105,24 +105,24 @@ def test_ctrl_c_ends_the_wait_with_a_sentence(locking: Locking, put_state: Put) 
 def test_the_loser_of_two_deploys_is_told_who_won(locking: Locking, put_state: Put) -> None:
     put_state(NAME, LOCK)
     with pytest.raises(OperateError) as caught:
-        locking.check_left("deploy", "vlille-dev", 1)
+        locking.check_remaining_lock("deploy", "vlille-dev", 1)
     assert (
         str(caught.value) == f"{TOLD}, which came first: wait until that is done, then run this deploy again"
     )
-    locking.check_left("deploy", "vlille-dev", 0)  # it was done before the other began
+    locking.check_remaining_lock("deploy", "vlille-dev", 0)  # it was done before the other began
 
 
 @pytest.mark.parametrize("status", [0, 1])
 def test_a_terraform_that_was_killed_is_told_though_cdktf_says_that_all_went_well(
     locking: Locking, put_state: Put, status: int
 ) -> None:
-    put_state(NAME, LOCK | {"Who": own_identity()})
+    put_state(NAME, LOCK | {"Who": get_lock_identity()})
     with pytest.raises(
         OperateError,
         match=r"^Terraform was ended before deploy was done and left the state of vlille-dev locked by \S+ at "
         r"2026-11-25 21:38 UTC, for apply: run `make unlock ENV=dev`, then this again$",
     ):
-        locking.check_left("deploy", "vlille-dev", status)
+        locking.check_remaining_lock("deploy", "vlille-dev", status)
 
 
 @pytest.mark.parametrize("answer", ["", "yes", "y", "17", "ID", " ID \n"])

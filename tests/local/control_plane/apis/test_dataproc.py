@@ -11,7 +11,7 @@ from local.control_plane.server import ControlPlane
 from local.environment.clock import RealClock
 from local.environment.environment import LocalEnvironment
 from local.services.dataproc import Dataproc
-from operate.cloud import Cloud, RefusedError, connect
+from operate.cloud import ApiError, Cloud, connect
 
 pytestmark = pytest.mark.unit
 
@@ -110,6 +110,6 @@ def test_what_is_not_there_or_bad_is_refused(
     cloud: Cloud, environment: LocalEnvironment, call: str, status: int, reason: str
 ) -> None:
     method, rest = call.split()
-    with pytest.raises(RefusedError, match=reason) as refused:
+    with pytest.raises(ApiError, match=reason) as refused:
         cloud.call(method, url(cloud, environment, "regions", rest))
     assert refused.value.status == status

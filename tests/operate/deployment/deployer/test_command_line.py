@@ -8,7 +8,7 @@ import pytest
 from cdk.settings import Settings
 from operate.__main__ import main
 from operate.cloud import Cloud
-from operate.state.bucket import make_bucket
+from operate.state.bucket import ensure_bucket
 from tests.operate.conftest import NUMBER, Google
 from tests.operate.deployment.deployer.fakes import FakeCdktf
 
@@ -44,7 +44,7 @@ def test_a_command_is_cdktfs(
     words: list[str],
     ran: list[str],
 ) -> None:
-    make_bucket(cloud.storage, settings, NUMBER)
+    ensure_bucket(cloud.storage, settings, NUMBER)
     folder = program("tofu")
     cdktf.status = 0 if "--undo" in words else 3
     assert main(words, google.variables | {"PATH": str(folder)}, cdktf.given) == cdktf.status

@@ -11,8 +11,8 @@ from cdk.settings import Settings
 from operate.cloud import Cloud
 from operate.deployment.deployer import Deployer
 from operate.errors import OperateError
-from operate.state.bucket import make_bucket
-from operate.state.lock_holders import own_identity
+from operate.state.bucket import ensure_bucket
+from operate.state.lock_holders import get_lock_identity
 from tests.operate.conftest import NUMBER, Google, empty_project, refusal, state_of
 from tests.operate.deployment.deployer.fakes import LOCK, TABLE, TOPIC, FakeCdktf
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.emulator
 def test_what_is_deployed_protected_is_not_destroyed_half_way(
     deployer: Deployer, cloud: Cloud, settings: Settings, cdktf: FakeCdktf, put_state: Callable[..., None]
 ) -> None:
-    make_bucket(cloud.storage, settings, NUMBER)
+    ensure_bucket(cloud.storage, settings, NUMBER)
     put_state("vlille-dev/default.tfstate", state_of(TOPIC, TABLE))
     with pytest.raises(OperateError) as caught:
         deployer.destroy()
@@ -59,7 +59,7 @@ def test_a_lock_that_a_deploy_leaves_is_told(
     deployer: Deployer, cdktf: FakeCdktf, put_state: Callable[..., None], status: int
 ) -> None:
     deployer.bootstrap()
-    left = LOCK | {"Who": own_identity()}
+    left = LOCK | {"Who": get_lock_identity()}
     cdktf.does, cdktf.status = lambda: put_state("vlille-dev/default.tflock", left), status
     with pytest.raises(OperateError, match=r"^Terraform was ended before deploy was done"):
         deployer.run_cdktf("deploy")
