@@ -43,19 +43,20 @@ help: | options ## this list
 	@echo "  options: ENV=dev|prod|…  TICKS=5  REPLAY=file-or-folder  DAY=made  FEED=folder-of-sources  CITY=lille"
 	@echo "           SPEED=60  OPEN=1  YES=1  TO=local  JOB=collect|copy|batch|gbfs-collect|gbfs-discover  LINES=20  FAULT=503 (the first call of each kind fails)"
 	@echo "           SOURCE=gs://old-files  DRY_RUN=1  MOVE=1  FORMAT=parquet|csv  BEFORE=stacks  AFTER=stacks  PYTHON=python3.13"
+	@echo "  docs/reference/commands.md has the options of each target, and what they accept"
 
 # --- the system on this machine -------------------------------------------------------------------
 
 .PHONY: demo
-demo: $(READY) ## run the synthesized stack on this machine for TICKS minutes, faster than life
+demo: $(READY) ## run the stack on this machine: TICKS simulated minutes, then a night
 	@$(RUN) demo
 
 .PHONY: up
-up: $(READY) ## keep it running on this machine in real time until Ctrl-C
+up: $(READY) ## run it on this machine in real time until Ctrl-C
 	@$(RUN) up
 
 .PHONY: down
-down: $(READY) ## end what an interrupted `make up` left running
+down: $(READY) ## end the processes that an interrupted `make up` left running
 	@$(RUN) down
 
 # --- the system in Google Cloud -------------------------------------------------------------------
@@ -66,72 +67,72 @@ synth: $(READY) ## write Terraform JSON and artifacts of every environment, or o
 
 .PHONY: bootstrap unbootstrap diff deploy outputs destroy unlock
 bootstrap unbootstrap diff deploy outputs destroy unlock: $(READY)
-bootstrap: ## once per project: state bucket, APIs and, with [ci], who GitHub's workflows may be
+bootstrap: ## create what a project needs once: state bucket, APIs and, with [ci], the identities of GitHub's workflows
 	@$(RUN) bootstrap
-unbootstrap: ## undo it, once ENV is destroyed
+unbootstrap: ## delete what bootstrap created, once ENV is destroyed
 	@$(RUN) unbootstrap
-diff: ## what a deploy of ENV would change; TO=local: in the local environment
+diff: ## show what a deploy of ENV would change
 	@$(RUN) diff
-deploy: ## deploy ENV (asks before it applies); TO=local: to the local environment
+deploy: ## deploy ENV; asks before it applies
 	@$(RUN) deploy
-outputs: ## URLs, table ids and console links of ENV
+outputs: ## print URLs, table ids and console links of ENV
 	@$(RUN) outputs
-destroy: ## destroy ENV (asks first; refused where the environment protects its data)
+destroy: ## destroy ENV; asks first, and refuses if the environment protects its data
 	@$(RUN) destroy
-unlock: ## after a deploy or destroy that was killed: release the state that it had locked
+unlock: ## release the state's lock after a deploy or destroy was killed
 	@$(RUN) unlock
 
-# --- what a change will do, also with TO=local -----------------------------------------------------
+# --- review a change, also with TO=local -----------------------------------------------------
 
 .PHONY: review plan apply compare
 review plan apply compare: $(READY)
-review: ## plan ENV, and tell in words what its deploy would do to data, access, code, cost
+review: ## plan ENV, and describe what its deploy would do to data, access, code and cost
 	@$(RUN) review
-plan: ## the same, kept in cdktf.out/plans/ENV: the plan, its JSON, review.md and review.json
+plan: ## the same, and keep the plan, its JSON, review.md and review.json in cdktf.out/plans/ENV
 	@$(RUN) plan
 apply: ## apply the plan that `make plan` kept, and no other
 	@$(RUN) apply
-compare: ## review two folders of stacks instead, BEFORE= and AFTER=: no credentials
+compare: ## review the stacks of two folders, BEFORE= and AFTER=, without credentials
 	@$(RUN) compare
 
-# --- steps of the workflows: docs/ci.md ------------------------------------------------------------------
+# --- steps of GitHub's workflows: docs/ci.md ------------------------------------------------------------------
 
 .PHONY: publish approve drift confirm signin
 publish approve drift confirm signin: $(READY)
-publish: ## in a pull request: write ENV's review into its one comment, and whether it may pass
+publish: ## in a pull request: write ENV's review into its one comment, and set its status
 	@$(RUN) publish
-approve: ## on main: refuse a plan that is not the one that was reviewed
+approve: ## on main: refuse a plan that is not the reviewed one
 	@$(RUN) approve
-drift: ## each night: the one issue that tells that ENV is not as main has it
+drift: ## open, update or close the one issue about ENV's infrastructure drift
 	@$(RUN) drift
-confirm: ## refuse unless the variable NAME is the environment's name
+confirm: ## refuse unless NAME is the environment's name
 	@$(RUN) confirm
-signin: ## refuse where a job's variables for Google Cloud are not set
+signin: ## refuse if a job's variables for Google Cloud are not set
 	@$(RUN) signin
 
-# --- after a deploy, also with TO=local ---------------------------------------------------------------
+# --- operate a deployment, also with TO=local ---------------------------------------------------------------
 
 .PHONY: smoke open run pause resume logs orphans leftovers backfill
 smoke open run pause resume logs orphans backfill: $(READY)
-smoke: ## ask the deployed ENV itself whether it collects; what is wrong, and what to do
+smoke: ## check whether the deployed ENV collects; print what is wrong, and what to do
 	@$(RUN) smoke
 open: ## open the private dashboard of ENV in a browser, through a proxy on this machine
 	@$(RUN) open
 run: ## start a job now: JOB=collect|copy|batch, with [gbfs] gbfs-collect|gbfs-discover
 	@$(RUN) run
-pause: ## let the jobs, or JOB, fire no more
+pause: ## pause the schedule of JOB, or of every job
 	@$(RUN) pause
-resume: ## let the jobs, or JOB, fire again
+resume: ## resume the schedule of JOB, or of every job
 	@$(RUN) resume
-logs: ## newest LINES of the function, or of JOB=copy|batch
+logs: ## print the newest LINES of the collector's log, or of JOB=copy|batch
 	@$(RUN) logs
-orphans: ## after a destroy: resources that are left in the project, each with the command that deletes it
+orphans: ## after a destroy: list the resources that are left in the project, each with the command that deletes it
 	@$(RUN) orphans
 leftovers: | options # the former name of orphans: the check refuses it and names the new one
-backfill: ## old files of SOURCE=gs://… into archive and tables; DRY_RUN=1: only what it costs; MOVE=1: delete originals
+backfill: ## archive the old files of SOURCE=gs://… and rebuild their days; DRY_RUN=1 prints the cost, MOVE=1 deletes the files
 	@$(RUN) backfill
 
-# --- the data, also with TO=local: what `make demo` or `make up` collected -----------------------------
+# --- query the data, also with TO=local -----------------------------
 
 .PHONY: sql export
 sql export: $(READY)
@@ -140,25 +141,25 @@ sql: ## query the data in GoogleSQL, at a prompt or from a pipe
 export: ## write a day of all stations into a file: DAY=2026-11-24, FORMAT=parquet|csv
 	@$(RUN) export
 
-# --- work on it -----------------------------------------------------------------------------------
+# --- develop -----------------------------------------------------------------------------------
 
 .PHONY: setup
 setup: $(READY) ## install everything that is pinned, into .venv
 
 .PHONY: test
-test: lint $(CHECKOV)/.ready node_modules/.ready ## lint, types, then every test: unit, synth, emulators, Spark, end to end
+test: lint $(CHECKOV)/.ready node_modules/.ready ## run lint, types, then every test: unit, synth, emulators, Spark, end to end
 	@$(RUN) test
 
 .PHONY: unit
-unit: $(READY) ## only the tests that start no process
+unit: $(READY) ## run only the tests that start no process
 	@$(RUN) unit
 
 .PHONY: fuzz
-fuzz: $(READY) ## 5,000 odd values for each option, variable and setting: nothing but one sentence may come of it
+fuzz: $(READY) ## try 5,000 unusual values for each option, variable and setting: each must end in one message
 	@FUZZ_VALUES=5000 $(BIN)/python -m pytest -q -n 2 tests/commands/test_fuzz.py
 
 .PHONY: screenshots
-screenshots: $(READY) ## take the pictures of the documents: the dashboard over a made day, in a Chromium
+screenshots: $(READY) ## take the pictures of the documentation: the dashboard over an invented day, in Chromium
 	@$(BIN)/python -m tests.browser.screenshots
 
 .PHONY: soak
@@ -166,27 +167,27 @@ soak: $(READY) ## simulate the pipeline under faults for SECONDS=60, seeds from 
 	@$(RUN) soak
 
 .PHONY: lint
-lint: $(READY) ## ruff and strict mypy
+lint: $(READY) ## run ruff and strict mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 .PHONY: format
-format: $(READY) ## let ruff mend what it can
+format: $(READY) ## format the code, and fix what ruff can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 .PHONY: checkov
-checkov: synth $(CHECKOV)/.ready ## checkov on every synthesized environment; .checkov.yaml says what it leaves out, and why
+checkov: synth $(CHECKOV)/.ready ## run checkov on every synthesized environment; .checkov.yaml lists the skips with their reasons
 	@$(CHECKOV)/bin/python -m checkov.main --config-file .checkov.yaml --directory cdktf.out/stacks
 
 .PHONY: bench
-bench: $(READY) ## measure, each figure beside its baseline, and write bench/RESULTS.md
+bench: $(READY) ## measure each figure beside its baseline, and write bench/RESULTS.md
 	@$(BIN)/python -m bench
 
 .PHONY: docs
-docs: $(DOCS)/.ready ## build the documentation site into .cache/site/html, strictly: a link to nothing fails
+docs: $(DOCS)/.ready ## build the documentation site into .cache/site/html; a broken link fails
 	@$(BIN)/python -m delivery.documentation site
 
 .PHONY: references
-references: $(READY) ## write the pages and schemas that are generated from the code: docs/reference, docs/schemas
+references: $(READY) ## renew what is generated from the code: docs/reference and docs/schemas
 	@$(BIN)/python -m delivery.documentation references
 	@$(BIN)/python -m cdk.schemas
 
@@ -202,11 +203,11 @@ lock: $(READY) ## resolve the pinned requirements anew
 pin audit: $(READY)
 pin: ## pin the base images of the Dockerfiles by the digests that their tags have now
 	@$(RUN) pin
-audit: ## known vulnerabilities of all that is pinned; checks/accepted.toml has what is accepted, why, until when
+audit: ## look up known vulnerabilities of everything pinned; checks/accepted.toml lists the accepted ones
 	@$(RUN) audit
 
 .PHONY: clean
-clean: | options ## remove what can be made again (keeps .local, where collected data lies)
+clean: | options ## remove what can be generated again; keeps .local with the collected data
 	rm -rf $(VENV) .cache cdktf.out node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # --- set-up ---------------------------------------------------------------------------------------
