@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,18 +27,14 @@ from spark.planning import Hour
 from spark.worker import Work
 from telemetry import LOGGER
 from tests.simulation.fakes import big_query, cloud_storage
+from tests.simulation.workloads.pubsub import ACK_DEADLINE, FUNCTION_TIMEOUT, Message, Subscription
 from tests.simulation.world import Process, World
 
 FEED = load_feed(Path(__file__).parents[1] / "sources" / "bikes")
 LANDING, ARCHIVE, STAGING = "landing", "archive", "staging"
 STATIONS, QUARANTINE, RUNS = "p.d.bikes", "p.d.quarantine", "p.d.batch_runs"
 
-# As environments/dev.toml has them.
-RETENTION = timedelta(minutes=60)
-ACK_DEADLINE = timedelta(seconds=120)
-FUNCTION_TIMEOUT = timedelta(seconds=100)
-BACKOFF_S = 10.0, 300.0
-MAX_ATTEMPTS = 10
+# As environments/dev.toml has it.
 REDELIVERY_WINDOW = timedelta(minutes=67)
 MAX_SKEW_S = 150.0  # of one clock, so that two differ by at most 5 minutes
 
@@ -57,21 +53,6 @@ COLLECTOR = collector.settings.Settings(
 COPIER = copier.settings.Settings(
     LANDING, ARCHIVE, deadline_s=270.0, threads=1, redelivery_window_s=REDELIVERY_WINDOW.total_seconds()
 )
-
-
-@dataclass
-class Message:
-    """A tick's message, and what became of it."""
-
-    published: datetime
-    attempts: int = 0
-    state: str = "waiting"  # acknowledged, dead-lettered, expired
-    unexcused: list[str] = field(default_factory=list)  # attempts that failed although nothing went wrong
-
-    @property
-    def tick(self) -> datetime:
-        """The minute that it means."""
-        return self.published.replace(second=0, microsecond=0)
 
 
 @dataclass
@@ -99,44 +80,28 @@ class Pipeline:
         self.asks_to_wait: Callable[[], float] = lambda: 0.0  # seconds
         self.page_rate = 0.0  # of responses that are a proxy's page
         self.has_bad_record = False
-        self.duplicate_rate = 0.0
-        self.lost_ack_rate = 0.0
+        self.subscription = Subscription(world, self._push, has_late_duplicates=True)
         self.runs: list[Any] = []  # of the batch
         self.seen_ticks: set[datetime] = set()  # whose rows a reader has seen
         self.archived_generations: dict[str, int] = {}
         self._fetching: dict[str, tuple[Message, bool, frozenset[str]]] = {}
-        self._names = 0
 
     # --- Scheduler and Pub/Sub ----------------------------------------------------------------------
 
     def publish(self, when: datetime) -> None:
         """Let the Scheduler publish a tick's message at a time."""
 
-        def deliver() -> None:
+        def publish_now() -> None:
             message = Message(self.world.now)
             self.messages.append(message)
             self.world.log("Pub/Sub", f"published the tick {message.tick:%H:%M}")
-            self._deliver(message)
+            self.subscription.deliver(message)
 
-        self.world.at(when, deliver)
+        self.world.at(when, publish_now)
 
-    def _deliver(self, message: Message) -> None:
-        if message.state != "waiting":
-            return
-        if self.world.now > message.published + RETENTION:
-            message.state = "expired"
-            return
-        message.attempts += 1
-        self._push(message, message.attempts)
-        if self.world.dice.random() < self.duplicate_rate:
-            attempt = message.attempts + self.world.dice.randrange(2)
-            self.world.after(
-                self.world.dice.uniform(0, 30), lambda: self._push(message, attempt, is_extra=True)
-            )
-
-    def _push(self, message: Message, attempt: int, *, is_extra: bool = False) -> None:
-        """Deliver once; `is_extra` beside another delivery, whose end decides."""
-        name = self._name(f"collector {message.tick:%H:%M}")
+    def _push(self, message: Message, attempt: int, is_duplicate: bool) -> None:
+        """Start a delivery; the end of a duplicate does not decide about the message."""
+        name = self.world.make_name(f"collector {message.tick:%H:%M}")
         envelope = {
             "message": {"publishTime": message.published.isoformat().replace("+00:00", "Z")},
             "deliveryAttempt": attempt,
@@ -165,7 +130,7 @@ class Pipeline:
                 return
             is_over = True
             words = "acknowledged" if error is None else f"failed: {type(error).__name__}: {str(error)[:100]}"
-            if error is None and self.world.dice.random() < self.lost_ack_rate:
+            if error is None and self.subscription.loses_acknowledgement():
                 words = "acknowledged, and the acknowledgement is lost"
                 error = ConnectionError("lost")
             elif not (
@@ -175,36 +140,26 @@ class Pipeline:
             self.world.log(name, words)
             if error is None:
                 message.state = "acknowledged"
-            elif not is_extra:
-                self._again(message)
+            elif not is_duplicate:
+                self.subscription.retry(message)
 
         def run() -> None:
             collect_tick(COLLECTOR, FEED, services, read_delivery(envelope))
 
         process = self.world.start_process(name, run, end)
         self.world.after(FUNCTION_TIMEOUT.total_seconds(), lambda: self._time_out(process, lambda: is_over))
-        if not is_extra:
+        if not is_duplicate:
 
             def at_deadline() -> None:
                 if not is_over:
                     process.is_dead = True
-                    self._again(message)
+                    self.subscription.retry(message)
 
             self.world.after(ACK_DEADLINE.total_seconds(), at_deadline)
 
     def _time_out(self, process: Process, is_over: Any) -> None:
         if not is_over():
             self.world.kill(process, "by the function's timeout")
-
-    def _again(self, message: Message) -> None:
-        if message.state != "waiting":
-            return
-        if message.attempts >= MAX_ATTEMPTS:
-            message.state = "dead-lettered"
-            self.world.log("Pub/Sub", f"dead-lettered the tick {message.tick:%H:%M}")
-            return
-        low, high = BACKOFF_S
-        self.world.after(min(low * 2 ** (message.attempts - 1), high), lambda: self._deliver(message))
 
     def _is_excused(self, tick: datetime, error: BaseException) -> bool:
         """Whether a quota was used up, the API had asked to wait, or a tick's load jobs have failed often enough."""
@@ -276,7 +231,7 @@ class Pipeline:
 
     def _start(self, when: datetime, kind: str, run: Any) -> None:
         def start() -> None:
-            name = self._name(kind)
+            name = self.world.make_name(kind)
             self.world.start_process(
                 name,
                 run,
@@ -284,10 +239,6 @@ class Pipeline:
             )
 
         self.world.at(when, start)
-
-    def _name(self, kind: str) -> str:
-        self._names += 1
-        return f"{kind} #{self._names}"
 
     def _run_hours(self, work: Work, hours: Sequence[Hour]) -> Iterable[HourResult]:
         """What Spark's workers do, without Spark: the product reads each object, and the files are JSON."""
@@ -353,7 +304,7 @@ _pipeline: list[Pipeline] = []
 
 def _new_run(now: datetime) -> str:
     [pipeline] = _pipeline
-    return f"{now:%Y%m%dT%H%M%S}_{pipeline._name('run').rpartition('#')[2]}"
+    return f"{now:%Y%m%dT%H%M%S}_{pipeline.world.make_name('run').rpartition('#')[2]}"
 
 
 @contextmanager
