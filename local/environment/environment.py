@@ -41,7 +41,7 @@ class LocalEnvironment:
     workload_endpoints: Emulators | None = (
         None  # the IAM proxy's URLs; None: workloads call the emulators directly
     )
-    not_honoured: list[str] = field(default_factory=list)  # differences from Google Cloud, a sentence each
+    unsupported: list[str] = field(default_factory=list)  # differences from Google Cloud, a sentence each
     _services: dict[type[Any], Any] = field(default_factory=dict)
     _collections: dict[tuple[str, str], ResourceCollection] = field(default_factory=dict)
     _lock: RLock = field(default_factory=RLock)
@@ -54,8 +54,8 @@ class LocalEnvironment:
     def report_unsupported(self, sentence: str) -> None:
         """Add a sentence to the differences from Google Cloud that the run lists; each is listed once."""
         with self._lock:
-            if sentence not in self.not_honoured:
-                self.not_honoured.append(sentence)
+            if sentence not in self.unsupported:
+                self.unsupported.append(sentence)
 
     def service[S](self, kind: Callable[["LocalEnvironment"], S]) -> S:
         """Return the environment's only instance of a service class, created at its first use.

@@ -181,7 +181,7 @@ def complete_report(report: Report, run: LocalRun, before: Mapping[str, int] | N
     report.stations = query_stations(environment, view, report.feed)
     report.denied = environment.service(AccessControl).denial_messages()
     environment.service(AccessControl).write(run.options.folder)
-    report.not_honoured = list(environment.not_honoured)
+    report.not_honoured = list(environment.unsupported)
     ended = [each for each in run.dataproc.workflows if each.finished.is_set()]
     report.batch_runs = [each.error.partition("\n")[0] for each in ended]
     report.seconds = {name: round(each, 2) for name, each in run.terminal.seconds.items()}

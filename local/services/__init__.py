@@ -1,6 +1,6 @@
-"""One module per Google service: what the resources of the stack become in the local environment.
+"""One module per Google service: what a stack's resources become in the local environment.
 
-Each module's `HANDLERS` has a handler per resource type of Terraform.
+Each module's `HANDLERS` maps a resource type of Terraform to its handler.
 
 Imports: data_plane, environment, errors, iam_proxy, processes, service_router, stack, workloads.
 Imported by: control_plane, runs.

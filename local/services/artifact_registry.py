@@ -1,4 +1,4 @@
-"""Artifact Registry: repositories are kept, and hold no image, because none is built here."""
+"""Artifact Registry: repositories are stored but hold no images, because the local run builds none."""
 
 from local.stack.applying import Handler
 from local.stack.arguments import storing_handler
@@ -12,7 +12,7 @@ HANDLERS: dict[str, Handler] = {
             "name": "{repository_id}",
             "registry_uri": "{location}-docker.pkg.dev/{project}/{repository_id}",
         },
-        unsupported="google_artifact_registry_repository: kept, but it holds no images and nothing is cleaned up: "
-        "services run from their source archives here",
+        unsupported="google_artifact_registry_repository: stored only; it has no images: "
+        "services run from their source archives",
     ),
 }

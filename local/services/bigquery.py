@@ -1,4 +1,4 @@
-"""BigQuery: datasets, tables and views in local-bigquery. A table that exists grows; its rows stay."""
+"""BigQuery: datasets, tables and views in local-bigquery. Existing tables get new columns and keep their rows."""
 
 import json
 from typing import Any
@@ -15,13 +15,13 @@ from local.stack.loading import Resource
 TIMEOUT_S = 60
 DATASET_SUPPORTED = {"dataset_id", "location", "friendly_name", "delete_contents_on_destroy"}
 DATASET_UNSUPPORTED = {
-    "access": "access is not controlled here",
-    "default_table_expiration_ms": "tables do not expire here",
-    "default_partition_expiration_ms": "partitions do not expire here",
-    "max_time_travel_hours": "there is no time travel here",
-    "storage_billing_model": "nothing is billed here",
-    "is_case_insensitive": "names are as the emulator takes them",
-    "default_encryption_configuration": "data is not encrypted here",
+    "access": "access entries grant no access: roles come from IAM bindings only",
+    "default_table_expiration_ms": "tables do not expire",
+    "default_partition_expiration_ms": "partitions do not expire",
+    "max_time_travel_hours": "there is no time travel",
+    "storage_billing_model": "nothing is billed",
+    "is_case_insensitive": "names are compared as the emulator compares them",
+    "default_encryption_configuration": "data is not encrypted",
 }
 TABLE_SUPPORTED = {
     "dataset_id",
@@ -35,24 +35,24 @@ TABLE_SUPPORTED = {
     "require_partition_filter",
 }
 TABLE_UNSUPPORTED = {
-    "expiration_time": "tables do not expire here",
-    "max_staleness": "views are always fresh here",
-    "encryption_configuration": "data is not encrypted here",
-    "materialized_view": "it is a plain view here",
-    "table_constraints": "constraints are not enforced in BigQuery, and not kept here",
+    "expiration_time": "tables do not expire",
+    "max_staleness": "views are never stale",
+    "encryption_configuration": "data is not encrypted",
+    "materialized_view": "it is a logical view",
+    "table_constraints": "constraints, which BigQuery does not enforce, are not stored",
 }
 TYPES = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN", "STRUCT": "RECORD"}
 
 
 class BigQuery:
-    """Datasets and tables as in the REST API, which the emulator answers."""
+    """Datasets and tables as in the REST API, stored by the emulator."""
 
     def __init__(self, environment: LocalEnvironment) -> None:
         self._url = environment.bigquery_url
         self._session = open_session()
 
     def put_dataset(self, project: str, resource: dict[str, Any]) -> dict[str, Any]:
-        """Make a dataset, or update one that exists; its tables stay. Raises ServiceError."""
+        """Create or update a dataset; its tables stay. Raises ServiceError."""
         base = f"/bigquery/v2/projects/{project}/datasets"
         name = resource["datasetReference"]["datasetId"]
         if self.find(f"{base}/{name}") is None:
@@ -60,9 +60,9 @@ class BigQuery:
         return self.call("PATCH", f"{base}/{name}", resource)
 
     def put_table(self, project: str, dataset: str, resource: dict[str, Any]) -> dict[str, Any]:
-        """Make a table or view, or grow one that exists; its rows stay.
+        """Create a table or view, or add columns to an existing one; its rows stay.
 
-        Raises TableChangedError where only a new table could become what is asked for, and ServiceError.
+        Raises TableChangedError where the change requires a new table, and ServiceError.
         """
         base = f"/bigquery/v2/projects/{project}/datasets/{dataset}/tables"
         name = resource["tableReference"]["tableId"]
@@ -83,7 +83,7 @@ class BigQuery:
         return self.call("PATCH", f"{base}/{name}", wanted)
 
     def query(self, project: str, sql: str) -> list[list[Any]]:
-        """Run SQL and return the first page of its rows, each a list of the REST API's values."""
+        """Run SQL and return the first page of rows, each a list of values as in the REST API."""
         path = f"/bigquery/v2/projects/{project}/queries"
         answer = self.call("POST", path, {"query": sql, "useLegacySql": False})
         return [[cell["v"] for cell in row["f"]] for row in answer.get("rows", [])]
@@ -91,7 +91,7 @@ class BigQuery:
     def _replace_view(
         self, base: str, name: str, found: dict[str, Any], resource: dict[str, Any]
     ) -> dict[str, Any]:
-        """Give a view another query: the emulator keeps the old one when it is only updated."""
+        """Replace a view's query: the emulator ignores it in an update."""
         if found.get("view", {}).get("query") == resource["view"]["query"]:
             return self.call("PATCH", f"{base}/{name}", resource)
         self._check_response(
@@ -100,10 +100,10 @@ class BigQuery:
         return self.call("POST", base, resource)
 
     def _add_columns(self, project: str, dataset: str, name: str, resource: dict[str, Any]) -> None:
-        """Add columns inside records, which the emulator leaves out when a table is updated.
+        """Add columns inside records, which the emulator ignores in an update of a table.
 
-        The rows go through a table of the wanted shape; the last statement that touches the table itself
-        replaces it as a whole, so that its rows are safe whenever this ends.
+        The rows are copied to a table with the wanted schema; the last statement replaces the table as a whole, so
+        that no row is lost wherever this ends.
         """
         base = f"/bigquery/v2/projects/{project}/datasets/{dataset}/tables"
         wider = f"{name}__wider"
@@ -118,14 +118,14 @@ class BigQuery:
         self.query(project, f"DROP TABLE {copy}")
 
     def find(self, path: str) -> dict[str, Any] | None:
-        """Return the resource at a path of the REST API, or None."""
+        """Return the resource at a path of the REST API, or None where it does not exist."""
         answer = self._session.get(self._url + path, timeout=TIMEOUT_S)
         if answer.status_code == 404:
             return None
         return self._check_response("GET", path, answer)
 
     def call(self, method: str, path: str, resource: dict[str, Any]) -> dict[str, Any]:
-        """Send a resource to the REST API and return the answer. Raises ServiceError."""
+        """Send a request to the REST API and return the response. Raises ServiceError."""
         return self._check_response(
             method, path, self._session.request(method, self._url + path, json=resource, timeout=TIMEOUT_S)
         )
@@ -138,7 +138,7 @@ class BigQuery:
 
 
 class TableChangedError(LocalError):
-    """A table that exists here would have to be replaced, and its rows be lost, to fit the stack.
+    """The stack's table requires that an existing one is replaced, and its rows lost.
 
     What to do: remove the local data as the message says, or keep the old columns of the sample.
     """
@@ -146,19 +146,19 @@ class TableChangedError(LocalError):
     def __init__(self, table: str, what: str, found: object, expected: object) -> None:
         self.table, self.what, self.found, self.expected = table, what, found, expected
         super().__init__(
-            f"table {table} exists here with {what} {found}, and the stack now says {expected}: "
+            f"table {table} exists with {what} {found}, but the stack declares {expected}: "
             "only a new table can have that. Take the change back, or delete the environment's folder "
-            "below .local to begin anew"
+            "below .local to start anew"
         )
 
 
 def grow_schema(
     table: str, existing: list[dict[str, Any]], wanted: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return the columns of a table that exists once it has grown to hold the wanted ones.
+    """Return the columns of an existing table after the wanted ones are added.
 
-    Columns keep their order and are never dropped; new ones come last, as in BigQuery. Raises
-    TableChangedError for another type or a stricter mode.
+    Columns keep their order and are never dropped; new ones come last, as in BigQuery. Raises TableChangedError for
+    another type or a stricter mode.
     """
     by_name = {field["name"].lower(): field for field in wanted}
     fields = []
@@ -177,7 +177,7 @@ def grow_schema(
 
 
 def parse_columns(fields: list[dict[str, Any]]) -> list[tuple[str, Any]]:
-    """Return the names of columns, each with those inside it."""
+    """Return the names of columns, each with those nested in it."""
     return [(field["name"], parse_columns(field.get("fields", []))) for field in fields]
 
 
@@ -226,15 +226,15 @@ def dataset(_resource: Resource, arguments: dict[str, Any], environment: LocalEn
 def dataset_access(
     resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment
 ) -> Attributes:
-    """google_bigquery_dataset_access that authorizes views: here whoever may read a view reads what it reads.
+    """google_bigquery_dataset_access that authorizes views: whoever may read a view reads what the view reads.
 
     Raises LocalError for an entry that names a principal.
     """
     authorized = next((kind for kind in ("dataset", "view") if blocks(arguments, kind)), None)
     if authorized is None:
         raise LocalError(
-            f"{resource.address} grants a role by the dataset's access list, which is not enforced here: declare it "
-            "as google_bigquery_dataset_iam_member"
+            f"{resource.address} grants a role by the dataset's access list, which the local run does not enforce: "
+            "declare it as google_bigquery_dataset_iam_member"
         )
     project = arguments.get("project", environment.project)
     name = f"projects/{project}/datasets/{arguments['dataset_id']}"
@@ -242,12 +242,12 @@ def dataset_access(
 
 
 def table(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
-    """google_bigquery_table: a table, partitioned and clustered, or a view."""
+    """google_bigquery_table: a table, possibly partitioned and clustered, or a view."""
     report_unsupported_arguments(
         environment, "google_bigquery_table", arguments, TABLE_SUPPORTED, TABLE_UNSUPPORTED
     )
     partitioning = block(arguments, "time_partitioning")
-    unsupported = {"expiration_ms": "partitions do not expire here"}
+    unsupported = {"expiration_ms": "partitions do not expire"}
     report_unsupported_arguments(
         environment, f"{resource.type}.time_partitioning", partitioning, {"type", "field"}, unsupported
     )
@@ -269,7 +269,7 @@ def table(resource: Resource, arguments: dict[str, Any], environment: LocalEnvir
 
 
 def table_as_rest(project: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return a table as https://cloud.google.com/bigquery/docs/reference/rest/v2/tables has it."""
+    """Return the table's REST resource: https://cloud.google.com/bigquery/docs/reference/rest/v2/tables."""
     kept = ("friendly_name", "description", "labels", "require_partition_filter")
     resource: dict[str, Any] = as_rest({key: arguments[key] for key in kept if key in arguments})
     resource["tableReference"] = {

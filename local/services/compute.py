@@ -1,9 +1,9 @@
-"""Compute Engine networks: kept, while everything here talks over the loopback interface."""
+"""Compute Engine networks: stored only, because all traffic of the local run is on loopback."""
 
 from local.stack.applying import Handler
 from local.stack.arguments import storing_handler
 
-UNSUPPORTED = "google_compute_…: kept, but nothing here has a network of its own or is kept from the internet"
+UNSUPPORTED = "google_compute_…: stored only; workloads use the host's network, the internet included"
 LINK = {"self_link": "https://www.googleapis.com/compute/v1/{id}"}
 
 

@@ -38,7 +38,7 @@ REGION = "(?P<region>projects/[^/]+/regions/[^/]+)"
 INSTANTIATE = re.compile(rf"POST /v1/(?P<name>{REGION}/workflowTemplates/[^/:]+):instantiate")
 INSTANTIATE_INLINE = re.compile(rf"POST /v1/{REGION}/workflowTemplates:instantiateInline")
 OPERATION = re.compile(rf"GET /v1/(?P<name>{REGION}/operations/[^/:]+)")
-# What the account of a cluster's machines must be allowed, or none is made; the log is the driver's.
+# The permissions that a cluster's service account must have; the last one is for the driver's log.
 CLUSTER_PERMISSIONS = (
     "dataproc.agents.create",
     "dataproc.agents.delete",
@@ -49,7 +49,7 @@ CLUSTER_PERMISSIONS = (
     "dataproc.tasks.reportStatus",
     "logging.logEntries.create",
 )
-# What is sized for the cluster's machines.
+# Spark properties that depend on the cluster's size.
 REDELIVERY_WINDOW = "--redelivery-window-s"
 YESTERDAY = "yesterday"
 CLUSTER_PROPERTIES = re.compile(
@@ -58,9 +58,9 @@ CLUSTER_PROPERTIES = re.compile(
 
 
 class Dataproc:
-    """The workflow templates of one project, kept as the REST API writes them, by full name.
+    """The workflow templates of one project, as REST resources by full name.
 
-    Whoever is in `on_ended` is told each run that has ended.
+    Each callback of `on_ended` gets each run that has ended.
     """
 
     def __init__(self, environment: LocalEnvironment) -> None:
@@ -74,13 +74,13 @@ class Dataproc:
             environment.service(ServiceRouter).register_api(host, self.handle)
 
     def instantiate(self, name: str, parameters: dict[str, str]) -> Workflow:
-        """Begin a run of a template. Raises NotFoundError, and LocalError for parameters that do not fit."""
+        """Start a run of a template. Raises NotFoundError, and LocalError for invalid parameters."""
         return self._start(name.partition("/workflowTemplates/")[0], self.templates.get(name), parameters)
 
     def handle(self, method: str, path: str, body: bytes, caller: str, request_id: str = "") -> Response:
-        """Answer `:instantiate`, `:instantiateInline` and questions for their operations as the API does.
+        """Handle `:instantiate`, `:instantiateInline` and reads of their operations.
 
-        `request_id` is that of the query, where an inline template has it.
+        `request_id` is the query parameter, where an inline template has it.
         """
         call = f"{method} {path}"
         try:
@@ -96,11 +96,13 @@ class Dataproc:
             message = f"Invalid JSON payload received: {error}"
             return error_response(HTTPStatus.BAD_REQUEST, "INVALID_ARGUMENT", message)
         if workflow is None:
-            return error_response(HTTPStatus.NOT_FOUND, "NOT_FOUND", f"{call} is not answered here")
+            return error_response(
+                HTTPStatus.NOT_FOUND, "NOT_FOUND", f"{call} is not supported by the local run"
+            )
         return json_response(as_operation(workflow))
 
     def _dispatch(self, call: str, body: bytes, caller: str, request_id: str) -> Workflow | None:
-        """Return the run that a call begins or asks for, None for another call."""
+        """Return the run that a request starts or reads, or None for another request."""
         if match := OPERATION.fullmatch(call):
             self._check_caller(caller, "dataproc.operations.get")
             found = [each for each in self.workflows if each.operation == match["name"]]
@@ -123,7 +125,7 @@ class Dataproc:
     def _start(
         self, region: str, template: Json, parameters: dict[str, str], request_id: str = ""
     ) -> Workflow:
-        """Begin a run, or return the one that runs already for the same request."""
+        """Start a run, or return the running one of the same request ID."""
         jobs = substitute_parameters(template, parameters)
         for job in jobs:
             check_job(job)
@@ -149,7 +151,7 @@ class Dataproc:
         return workflow
 
     def _check_caller(self, caller: str, permission: str, template: Json | None = None) -> None:
-        """Who starts a cluster needs a permission on the project, and acts as the account of its machines.
+        """Check that the caller has a permission on the project, and may act as the cluster's service account.
 
         https://cloud.google.com/dataproc/docs/concepts/iam/iam#workflow_templates_methods_required_permissions
         """
@@ -162,7 +164,7 @@ class Dataproc:
             )
 
     def _check_cluster_permissions(self, template: Json) -> None:
-        """Raise LocalError where Dataproc would make no machines of that account, or they could not work.
+        """Raise LocalError where the cluster's service account lacks a permission that Dataproc requires.
 
         https://cloud.google.com/dataproc/docs/concepts/configuring-clusters/service-accounts
         """
@@ -184,7 +186,7 @@ class Dataproc:
             ) from error
 
     def _run(self, workflow: Workflow, template: Json) -> None:
-        started_at, error = time.monotonic(), "ended by a fault of this program: see local.log"
+        started_at, error = time.monotonic(), "an internal error of the local run: see local.log"
         try:
             self._check_cluster_permissions(template)
             for job in workflow.jobs:
@@ -202,10 +204,10 @@ class Dataproc:
                 callback(workflow)
 
     def _submit(self, workflow: Workflow, job: Json, template: Json) -> Json:
-        """Run one PySpark job to its end; return the last JSON object that it printed. Raises LocalError."""
+        """Run a PySpark job to its end; return the last JSON object that it printed. Raises LocalError."""
         step, spark = job["stepId"], job.get("pysparkJob")
         if spark is None:
-            raise LocalError(f"step {step} is no PySpark job: only those run here")
+            raise LocalError(f"step {step} is not a PySpark job: the local run supports no other type")
         folder = workflow.folder / step
         folder.mkdir(parents=True)
         lines: list[str] = []
@@ -238,32 +240,34 @@ class Dataproc:
     def _submit_arguments(
         self, local_installation: LocalSpark, spark: Json, template: Json, folder: Path
     ) -> list[str]:
-        """Return the command line after `spark-submit`; the files it names are fetched into `folder`."""
+        """Return the arguments of `spark-submit`; download the files that they name into `folder`."""
         account = template["serviceAccount"]
         declared = {k: str(v) for k, v in (template["properties"] | spark.get("properties", {})).items()}
         for key in [key for key in declared if CLUSTER_PROPERTIES.fullmatch(key)]:
             self._environment.report_unsupported(
-                f"Spark property {key}={declared.pop(key)}: no cluster is here"
+                f"Spark property {key}={declared.pop(key)}: there is no cluster"
             )
         conf = declared | local_installation.conf | {"spark.local.dir": str(folder / "scratch")}
         conf["spark.sql.warehouse.dir"] = str(folder / "warehouse")
-        conf["spark.sql.shuffle.partitions"] = "2"  # small data: no more tasks than are of use
+        conf["spark.sql.shuffle.partitions"] = "2"  # enough for little data
         words = ["--master", "local[2]", *spark_options(conf)]
         if files := [self._download_file(uri, folder, account) for uri in spark.get("pythonFileUris", ())]:
             words += ["--py-files", ",".join(str(file) for file in files)]
         arguments = [str(each) for each in spark.get("args", ())]
         if REDELIVERY_WINDOW in arguments[:-1]:
-            # The job compares its real clock with it; that deliveries are over is known here in simulated time.
+            # The job compares it with the host's clock, while deliveries end in simulated time.
             at = arguments.index(REDELIVERY_WINDOW)
             del arguments[at : at + 2]
             self._environment.report_unsupported(
-                f"the job's {REDELIVERY_WINDOW}: its clock is not the simulated one"
+                f"the job's {REDELIVERY_WINDOW}: ignored, because the job reads the host's clock"
             )
         arguments = resolve_yesterday(arguments, self._clock.now(), datetime.now(UTC))
         return [*words, str(self._download_file(spark["mainPythonFileUri"], folder, account)), *arguments]
 
     def _download_file(self, uri: str, folder: Path, account: str) -> Path:
-        """Fetch a job's file, as the cluster's machines do. Raises LocalError, DeniedError where they may not."""
+        """Download a file of a job as the cluster's service account. Raises LocalError, and DeniedError without
+        permission.
+        """
         bucket, name = parse_gs_uri(uri)
         self._environment.service(AccessControl).check(
             account, [RequiredPermission("storage.objects.get", object_resource(bucket, name))]
@@ -280,9 +284,9 @@ class Dataproc:
 
 
 def resolve_yesterday(arguments: list[str], simulated: datetime, real: datetime) -> list[str]:
-    """Return a job's arguments with the date of the simulated yesterday where it is not the real one.
+    """Return a job's arguments with "yesterday" replaced by the simulated date, where it is not the real one.
 
-    The job reads the machine's clock: it would take another day for yesterday, and refuses one that has not begun.
+    The job reads the host's clock: it would take another day for yesterday, and refuses a day that has not begun.
     """
     day = simulated.date() - timedelta(days=1)
     if day >= real.date() - timedelta(days=1):
@@ -293,7 +297,7 @@ def resolve_yesterday(arguments: list[str], simulated: datetime, real: datetime)
 def workflow_template(
     resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment
 ) -> Attributes:
-    """google_dataproc_workflow_template with a managed cluster, of which only the service account counts."""
+    """google_dataproc_workflow_template with a managed cluster, of which only the service account is used."""
     project = arguments.get("project", environment.project)
     region = arguments.get("location", environment.region)
     name = f"projects/{project}/regions/{region}/workflowTemplates/{arguments['name']}"

@@ -1,4 +1,4 @@
-"""One run of a Dataproc workflow template, as the operation that the API describes."""
+"""A run of a Dataproc workflow template, and the long-running operation that represents it."""
 
 import json
 import threading
@@ -9,32 +9,32 @@ from pathlib import Path
 from local.environment.resources import Json
 
 # https://cloud.google.com/dataproc/docs/reference/rest/v1/projects.regions.workflowTemplates#orderedjob
-ERROR_SEVERITIES = ("ERROR", "CRITICAL")  # severities of a job that fails
+ERROR_SEVERITIES = ("ERROR", "CRITICAL")  # log severities of a failing job
 INTERNAL = 13  # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
 
 
 @dataclass
 class Workflow:
-    """One run of a workflow template; `state` is RUNNING, then DONE or FAILED."""
+    """A run of a workflow template; `state` is RUNNING, then DONE or FAILED."""
 
-    operation: str  # the full name by which it is asked for
-    template: str  # the full name of its template, empty where that was inline
+    operation: str  # the operation's full name
+    template: str  # the template's full name, empty for an inline template
     parameters: dict[str, str]
-    jobs: list[Json]  # in the order in which they run
+    jobs: list[Json]  # in the order of their execution
     folder: Path
     started_at: datetime
     request_id: str = ""
     state: str = "RUNNING"
-    step: str = ""  # the one that was begun last
+    step: str = ""  # the step that was started last
     error: str = ""
     ended_at: datetime | None = None
     seconds: float = 0.0
-    summaries: dict[str, Json] = field(default_factory=dict)  # by step: the last JSON line that it printed
+    summaries: dict[str, Json] = field(default_factory=dict)  # by step: the last JSON object that it printed
     finished: threading.Event = field(default_factory=threading.Event)
 
 
 def as_operation(workflow: Workflow) -> Json:
-    """Return a run as the long-running operation that the API tells of.
+    """Return a run as a long-running operation of the API.
 
     https://cloud.google.com/dataproc/docs/concepts/workflows/debugging#using_workflowmetadata
     """
@@ -75,7 +75,7 @@ def _timestamp(moment: datetime) -> str:
 
 
 def find_summary(lines: list[str]) -> Json | None:
-    """Return the last line that is a JSON object, None where no line is."""
+    """Return the last printed line that is a JSON object, or None."""
     for line in reversed(lines):
         try:
             found = json.loads(line)
@@ -87,7 +87,7 @@ def find_summary(lines: list[str]) -> Json | None:
 
 
 def find_error_message(lines: list[str]) -> str | None:
-    """Return the message of the last line that a job logged as an error, None where it logged none."""
+    """Return the message of the last line that a job logged as an error, or None."""
     for line in reversed(lines):
         try:
             found = json.loads(line)

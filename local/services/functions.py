@@ -1,6 +1,6 @@
-"""Cloud Functions (2nd generation): a function's source archive, run under functions-framework.
+"""Cloud Functions (2nd gen): a function's source archive, run by functions-framework.
 
-The platform's own variables: https://cloud.google.com/functions/docs/configuring/env-var
+The variables that the platform sets: https://cloud.google.com/functions/docs/configuring/env-var
 """
 
 import os
@@ -15,16 +15,16 @@ from local.workloads.builds import check_build
 from local.workloads.workloads import Workloads, read_object, unpack_archive
 
 START_DEADLINE_S = 60.0
-# Routes of functions-framework that answer without calling the function.
+# A route of functions-framework that does not call the function.
 READY_PATH = "/robots.txt"
 BUILD_SUPPORTED = {"entry_point", "source", "runtime"}
 BUILD_UNSUPPORTED = {
-    "runtime": "it runs on the Python of this environment",
-    "service_account": "nothing is built here, but it must be allowed to",
-    "docker_repository": "nothing is built here",
-    "environment_variables": "nothing is built here",
-    "automatic_update_policy": "it runs on the Python of this environment",
-    "on_deploy_update_policy": "it runs on the Python of this environment",
+    "runtime": "it runs on the Python of the host",
+    "service_account": "nothing is built, but its permissions are checked",
+    "docker_repository": "nothing is built",
+    "environment_variables": "nothing is built",
+    "automatic_update_policy": "it runs on the Python of the host",
+    "on_deploy_update_policy": "it runs on the Python of the host",
 }
 SERVICE_SUPPORTED = {
     "environment_variables",
@@ -34,17 +34,17 @@ SERVICE_SUPPORTED = {
     "timeout_seconds",
 }
 SERVICE_UNSUPPORTED = {
-    "available_memory": "memory is not limited here",
-    "available_cpu": "processor time is not limited here",
-    "min_instance_count": "there is always one instance here",
-    "ingress_settings": "only this machine can reach it",
-    "all_traffic_on_latest_revision": "there is one revision here",
-    "vpc_connector": "there is no VPC here",
-    "vpc_connector_egress_settings": "there is no VPC here",
-    "direct_vpc_network_interface": "there is no VPC here",
-    "direct_vpc_egress": "there is no VPC here",
-    "secret_environment_variables": "there is no Secret Manager here",
-    "secret_volumes": "there is no Secret Manager here",
+    "available_memory": "memory is not limited",
+    "available_cpu": "processor time is not limited",
+    "min_instance_count": "there is always one instance",
+    "ingress_settings": "only this host can reach it",
+    "all_traffic_on_latest_revision": "there is one revision",
+    "vpc_connector": "there is no VPC",
+    "vpc_connector_egress_settings": "there is no VPC",
+    "direct_vpc_network_interface": "there is no VPC",
+    "direct_vpc_egress": "there is no VPC",
+    "secret_environment_variables": "there is no Secret Manager",
+    "secret_volumes": "there is no Secret Manager",
 }
 
 
@@ -78,7 +78,7 @@ def function(resource: Resource, arguments: dict[str, Any], environment: LocalEn
 
 
 def _check_build(environment: LocalEnvironment, name: str, build: dict[str, Any], location: str) -> None:
-    """Raise LocalError where the build account could not build: nothing is built here, but it may be asked.
+    """Raise LocalError where the build service account could not build; the local run builds nothing, but checks this.
 
     Cloud Functions copies the source into a bucket of its own, and builds from there:
     https://cloud.google.com/functions/docs/securing/build-custom-sa
@@ -93,7 +93,7 @@ def _start(environment: LocalEnvironment, service_name: str, target: str, servic
     name = service_name.rpartition("/")[2]
     workloads = environment.service(Workloads)
     declared = {key: str(value) for key, value in service.get("environment_variables", {}).items()}
-    # Requests go to the stand-in of the API here, which asks for no key; a real one is taken from the environment.
+    # A simulated API requires no key; a real API's key is read from the environment.
     secrets = [str(each["key"]) for each in service.get("secret_environment_variables") or []]
     declared |= {key: os.environ.get(key, "no-secret-on-this-host") for key in secrets}
     platform = {
@@ -106,7 +106,7 @@ def _start(environment: LocalEnvironment, service_name: str, target: str, servic
     }
     env = workloads.variables(f"function {name}", declared, service.get("service_account_email", ""))
     framework = [str(environment.python), "-m", "functions_framework", "--target", target]
-    # `python -m` puts the working directory, where the archive lies, first on the path.
+    # `python -m` puts the working directory, which has the archive's content, first on the import path.
     options = ["--source", "main.py", "--signature-type", "http", "--host", "127.0.0.1", "--port"]
     return workloads.start(
         f"function {name}",
@@ -130,7 +130,7 @@ def _report_unsupported(
 ) -> None:
     top = {"name", "location", "build_config", "service_config"}
     unsupported = {
-        "event_trigger": "it is called over HTTP only: no Eventarc here",
+        "event_trigger": "it is called over HTTP only: there is no Eventarc",
         "kms_key_name": "not encrypted",
     }
     report_unsupported_arguments(environment, kind, arguments, top, unsupported)

@@ -1,7 +1,7 @@
-"""IAM: service accounts, custom roles, and who was granted which role on what.
+"""IAM: service accounts, custom roles and allow policies.
 
-Grants are kept under the full name of what they are on, in the form of the REST API's policies; what they permit
-is decided in `local.iam_proxy.access`.
+Grants are stored as REST policies under the full name of their resource; `local.iam_proxy.access` decides what they
+permit.
 """
 
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from local.stack.arguments import as_rest, blocks, derive_number, report_unsuppo
 from local.stack.loading import Resource
 
 ENFORCED = (
-    "roles are enforced as far as local/iam_proxy/roles.toml and local/iam_proxy know Google's permissions; tokens "
-    "name the caller and prove nothing, a new grant counts at once, and there are no policies of an organization"
+    "roles are enforced as far as local/iam_proxy/roles.toml lists their permissions; tokens name the caller without "
+    "a signature, a new grant takes effect at once, and there are no organization policies"
 )
 
 
 @dataclass(frozen=True)
 class PolicyTarget:
-    """What a type of grant is on: the pattern of its full name, and the argument that names it."""
+    """The resource of a grant: the pattern of its full name, and the argument that names it."""
 
     pattern: str
     argument: str
 
 
-# Type without its ending (_iam_member, _iam_binding) → what the grant is on.
+# Resource type without its suffix (_iam_member, _iam_binding) → the grant's resource.
 TARGETS = {
     "google_project": PolicyTarget("projects/{project}", "project"),
     "google_storage_bucket": PolicyTarget("b/{bucket}", "bucket"),
@@ -57,7 +57,7 @@ TARGETS = {
 
 
 class Policies:
-    """Who has which role on what, as REST policies by the full name of the resource."""
+    """The allow policies, as REST resources by the full name of the resource they are attached to."""
 
     def __init__(self, environment: LocalEnvironment) -> None:
         self._policies = environment.collection("iam", "policies")
@@ -67,7 +67,7 @@ class Policies:
         return self._policies.find(resource) or {"bindings": []}
 
     def replace(self, resource: str, bindings: list[dict[str, Any]]) -> None:
-        """Let a resource have exactly these bindings."""
+        """Set the bindings of a resource's policy."""
         kept = [
             binding | {"members": sorted(binding["members"])}
             for binding in bindings
@@ -79,14 +79,14 @@ class Policies:
             self.delete(resource)
 
     def delete(self, resource: str) -> None:
-        """Let a resource have no grant, as one that was deleted."""
+        """Delete a resource's policy, as with the resource."""
         if self._policies.find(resource) is not None:
             self._policies.delete(resource)
 
     def grant(
         self, resource: str, role: str, members: list[str], condition: dict[str, Any] | None = None
     ) -> None:
-        """Add members to a role on a resource; twice is as once."""
+        """Add members to the binding of a role on a resource; repeating it changes nothing."""
         bindings: list[dict[str, Any]] = self.get(resource)["bindings"]
         for binding in bindings:
             if binding["role"] == role and binding.get("condition") == condition:
@@ -101,8 +101,8 @@ class Policies:
 def service_account(
     _resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment
 ) -> Attributes:
-    """google_service_account: the e-mail, member and name that Google derives, and a stable unique id."""
-    unsupported = {"disabled": "a disabled account still works here"}
+    """google_service_account: the e-mail and member that Google derives, and a stable unique ID."""
+    unsupported = {"disabled": "a disabled account still works"}
     report_unsupported_arguments(
         environment,
         "google_service_account",
@@ -127,7 +127,7 @@ def service_account(
 
 
 def custom_role(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
-    """google_project_iam_custom_role: kept, so that a grant of it can be understood later."""
+    """google_project_iam_custom_role: stored, so that grants of it can be evaluated."""
     name = f"projects/{arguments.get('project', environment.project)}/roles/{arguments['role_id']}"
     kept = {
         "name": name,
@@ -155,7 +155,7 @@ def grant(resource: Resource, arguments: dict[str, Any], environment: LocalEnvir
 
 
 def resource_name(target: PolicyTarget, arguments: dict[str, Any], environment: LocalEnvironment) -> str:
-    """Return the full name of what a grant is on; the argument may hold it already, or the short name."""
+    """Return the full name of a grant's resource; the argument may have it already, or the short name."""
     given = str(arguments.get(target.argument, environment.project))
     if "/" in given:
         return given

@@ -1,4 +1,4 @@
-"""Cloud Logging: logs of workloads are files here; metrics on them are kept, and count nothing."""
+"""Cloud Logging: workloads log to files; log-based metrics, sinks and buckets are stored only."""
 
 from local.stack.applying import Handler
 from local.stack.arguments import storing_handler
@@ -8,19 +8,19 @@ HANDLERS: dict[str, Handler] = {
         "logging",
         "metrics",
         name="{name}",
-        unsupported="google_logging_metric: kept, but nothing counts log lines here",
+        unsupported="google_logging_metric: stored only; log entries are not counted",
     ),
     "google_logging_project_sink": storing_handler(
         "logging",
         "sinks",
         name="projects/{project}/sinks/{name}",
-        unsupported="google_logging_project_sink: kept, but logs stay in files here",
+        unsupported="google_logging_project_sink: stored only; logs stay in files",
     ),
     "google_logging_project_bucket_config": storing_handler(
         "logging",
         "buckets",
         name="projects/{project}/locations/{location}/buckets/{bucket_id}",
         more={"name": "{id}"},
-        unsupported="google_logging_project_bucket_config: kept, but logs are files here, for as long as you keep them",
+        unsupported="google_logging_project_bucket_config: stored only; log files stay until you delete them",
     ),
 }

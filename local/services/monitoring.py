@@ -1,9 +1,9 @@
-"""Cloud Monitoring: alert policies and where they are sent are kept, and never evaluated."""
+"""Cloud Monitoring: alert policies, notification channels and dashboards are stored only."""
 
 from local.stack.applying import Handler
 from local.stack.arguments import storing_handler
 
-UNSUPPORTED = "google_monitoring_…: kept, but alerts are not evaluated here and nobody is notified"
+UNSUPPORTED = "google_monitoring_…: stored only; alerts are not evaluated and nobody is notified"
 
 HANDLERS: dict[str, Handler] = {
     "google_monitoring_alert_policy": storing_handler(
@@ -38,12 +38,12 @@ HANDLERS: dict[str, Handler] = {
         "billing",
         "budgets",
         name="billingAccounts/{billing_account}/budgets/{number}",
-        unsupported="google_billing_budget: kept, but nothing costs anything here",
+        unsupported="google_billing_budget: stored only; nothing is billed",
     ),
     "google_monitoring_dashboard": storing_handler(
         "monitoring",
         "dashboards",
         name="projects/{number}/dashboards/{number}",
-        unsupported="google_monitoring_dashboard: kept, but no dashboard is drawn here",
+        unsupported="google_monitoring_dashboard: stored only; dashboards are not rendered",
     ),
 }

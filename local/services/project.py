@@ -1,4 +1,4 @@
-"""The project itself: its number, and the APIs that are enabled in it."""
+"""The project: its number and its enabled APIs."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from local.stack.loading import Resource
 
 
 def project(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
-    """Data source google_project: the number is made from the name, and stays the same."""
+    """Data source google_project: the number is derived from the project's ID."""
     name = arguments.get("project_id", environment.project)
     return arguments | {
         "id": f"projects/{name}",
@@ -22,7 +22,7 @@ def project(_resource: Resource, arguments: dict[str, Any], environment: LocalEn
 def client_config(
     _resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment
 ) -> Attributes:
-    """Data source google_client_config, without an access token: there is none."""
+    """Data source google_client_config, without an access token."""
     name = f"projects/{environment.project}/regions/{environment.region}"
     return arguments | {"id": name, "project": environment.project, "region": environment.region}
 
@@ -34,6 +34,6 @@ HANDLERS: dict[str, Handler] = {
         "serviceusage",
         "services",
         name="{project}/{service}",
-        unsupported="google_project_service: every API answers here, enabled or not",
+        unsupported="google_project_service: every emulated API can be called, enabled or not",
     ),
 }

@@ -1,8 +1,8 @@
 """Pub/Sub: topics, push and pull subscriptions, retries with backoff, dead letters.
 
-A message is kept in SQLite, synced to disk, from before its publisher is told until each subscription has
-acknowledged it, so that what is undelivered outlives a restart.
-https://cloud.google.com/pubsub/docs/push, https://cloud.google.com/pubsub/docs/handling-failures
+A message is stored in SQLite, synced to disk, before its publisher gets the response, and until each subscription has
+acknowledged it; so an undelivered message survives a restart. https://cloud.google.com/pubsub/docs/push,
+https://cloud.google.com/pubsub/docs/handling-failures
 """
 
 import base64
@@ -30,9 +30,9 @@ from local.stack.loading import Resource
 
 LOG = logging.getLogger(__name__)
 
-DATA_LIMIT = 10 * 2**20  # of one message, as in Pub/Sub
+DATA_LIMIT = 10 * 2**20  # of one message, Pub/Sub's limit
 ACK_DEADLINE_S = 10
-# Google's own account for what Pub/Sub does by itself: https://cloud.google.com/iam/docs/service-agents
+# The service agent, as which Pub/Sub forwards dead letters: https://cloud.google.com/iam/docs/service-agents
 SERVICE_AGENT = "service-{number}@gcp-sa-pubsub.iam.gserviceaccount.com"
 RETENTION = "604800s"  # 7 days
 # Backoff of a push subscription: declared limits default to 10 and 600 s; without a policy 0.1 to 60 s.
@@ -44,7 +44,7 @@ ACKNOWLEDGING = frozenset({102, 200, 201, 202, 204})
 
 @dataclass
 class DeliveryTotals:
-    """What became of messages since the start of this run; `failed` counts attempts, the rest messages."""
+    """The counts of this run: `failed` counts delivery attempts, the others messages."""
 
     published: int = 0
     delivered: int = 0
@@ -55,11 +55,11 @@ class DeliveryTotals:
 
 
 class PubSub:
-    """The broker of one project; safe to use from any thread.
+    """The Pub/Sub service of one project; safe to use from any thread.
 
-    Topics and subscriptions are kept as the REST API writes them, by full name
-    (`projects/<project>/topics/<topic>`). Whoever is in `on_delivered` is told each message that a push
-    endpoint acknowledged, whoever is in `on_expired` a subscription that forgot messages, and how many.
+    Topics and subscriptions are stored as REST resources by full name (`projects/<project>/topics/<topic>`). Each
+    callback of `on_delivered` gets each message that a push endpoint acknowledged; each of `on_expired` gets a
+    subscription and the number of its messages that expired.
     """
 
     def __init__(self, environment: LocalEnvironment) -> None:
@@ -75,15 +75,15 @@ class PubSub:
         self._ids = itertools.count(time.time_ns() // 1000)
 
     def put_topic(self, topic: Json) -> Json:
-        """Make a topic, or update it."""
+        """Create or update a topic."""
         return self.topics.put(topic["name"], topic)
 
     def put_subscription(self, subscription: Json) -> Json:
-        """Make a subscription, or update it. Raises LocalError for a push that would leave this machine."""
+        """Create or update a subscription. Raises LocalError for a push endpoint outside the local environment."""
         endpoint = subscription.get("pushConfig", {}).get("pushEndpoint")
         if endpoint and not is_loopback(endpoint):
             raise LocalError(
-                f"{subscription['name']} pushes to {endpoint}, which is not on this machine: "
+                f"{subscription['name']} pushes to {endpoint}, which is outside the local environment: "
                 "let its push_endpoint refer to a function or service of the stack"
             )
         if self.topics.find(subscription["topic"]) is None:
@@ -91,7 +91,7 @@ class PubSub:
         return self.subscriptions.put(subscription["name"], subscription)
 
     def publish(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> str:
-        """Keep a message for each subscription of the topic, begin its delivery, return its id.
+        """Store a message for each subscription of a topic, start its delivery, and return its ID.
 
         Raises NotFoundError for an unknown topic, and LocalError for a message that Pub/Sub refuses.
         """
@@ -113,18 +113,18 @@ class PubSub:
         return message_id
 
     def resume(self) -> int:
-        """Begin the delivery of what an earlier run left undelivered; return how many messages that is."""
+        """Start the delivery of the messages that an earlier run left undelivered; return their number."""
         left = [m for m in self._messages.all() if self._has_push_endpoint(m.subscription)]
         for message in left:
             self._start_delivery(message)
         return len(left)
 
     def count_undelivered(self, subscription: str) -> int:
-        """How many messages a subscription holds that were not acknowledged."""
+        """Return the number of a subscription's messages that are not acknowledged."""
         return self._messages.count(subscription)
 
     def pull(self, subscription: str, limit: int) -> list[Message]:
-        """Return messages, and hold them back until the deadline for acknowledging their `message_id`."""
+        """Return messages, and lease them until the acknowledgement deadline."""
         config = self.subscriptions.get(subscription)
         self._expire_messages(config)
         now = self._clock.now()
@@ -133,7 +133,7 @@ class PubSub:
         )
 
     def acknowledge(self, subscription: str, message_ids: list[str]) -> None:
-        """Forget messages of a subscription."""
+        """Acknowledge messages of a subscription."""
         self.subscriptions.get(subscription)
         self._add_to_totals(delivered=self._messages.remove(subscription, message_ids))
 
@@ -143,7 +143,7 @@ class PubSub:
 
     def _start_delivery(self, message: Message) -> None:
         if self._has_push_endpoint(message.subscription):
-            # In a lane of its own: a subscriber that is dead holds up neither jobs nor other subscriptions.
+            # In a lane of its own, so that a subscriber that hangs delays neither jobs nor other subscriptions.
             self._clock.start(lambda: self._deliver(message), message.subscription)
 
     def _deliver(self, message: Message) -> None:
@@ -176,14 +176,18 @@ class PubSub:
             )
             self._messages.remove(message.subscription, [message.message_id])
             self._add_to_totals(dead_lettered=1)
-            LOG.error("message %s goes to %s", message.message_id, dead["deadLetterTopic"])
+            LOG.error(
+                "message %s is forwarded to the dead-letter topic %s",
+                message.message_id,
+                dead["deadLetterTopic"],
+            )
             return
         self._clock.schedule_after(backoff_s(config, attempt), lambda: self._start_delivery(message))
 
     def _can_dead_letter(self, config: Json) -> bool:
-        """Whether Pub/Sub's own agent may take dead letters out and put them in their topic.
+        """Whether Pub/Sub's service agent may acknowledge a dead letter and publish it to the dead-letter topic.
 
-        Without it a message is delivered again and again until it expires:
+        Otherwise the message is redelivered until it expires:
         https://cloud.google.com/pubsub/docs/dead-letter-topics#grant_forwarding_permissions
         """
         agent = SERVICE_AGENT.format(number=self._environment.project_number)
@@ -194,7 +198,7 @@ class PubSub:
         ]
         try:
             self._environment.service(AccessControl).check(agent, needs)
-        except AccessError:  # which the log and the report tell
+        except AccessError:  # the log and the report have the denial
             return False
         return True
 
@@ -207,7 +211,9 @@ class PubSub:
         return {"Authorization": f"Bearer {identity_token(token['serviceAccountEmail'], audience, now)}"}
 
     def _expire_messages(self, config: Json, message: Message | None = None) -> bool:
-        """Forget what is older than the subscription keeps; tell whether `message` is."""
+        """Delete the messages that are older than the subscription's retention; return whether `message` is one of
+        them.
+        """
         oldest = self._clock.now() - timedelta(seconds=parse_duration(config["messageRetentionDuration"]))
         expired = self._messages.expire(config["name"], oldest)
         if expired:
@@ -224,7 +230,7 @@ class PubSub:
 
 
 def format_rfc3339(when: datetime) -> str:
-    """Return a time as Pub/Sub writes it: UTC, milliseconds, Z."""
+    """Format a time as Pub/Sub does: UTC, milliseconds, Z."""
     return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -247,7 +253,7 @@ def _push_body(config: Json, message: Message, attempt: int) -> bytes:
 
 
 def _dead_letter_attributes(config: Json, message: Message, attempt: int) -> dict[str, str]:
-    """The attributes by which a forwarded message tells where it comes from."""
+    """Return the attributes that tell where a dead letter comes from."""
     project, name = config["name"].split("/")[1::2]
     return message.attributes | {
         "CloudPubSubDeadLetterSourceDeliveryCount": str(attempt),
@@ -262,7 +268,7 @@ def _ack_deadline_s(config: Json) -> float:
 
 
 def backoff_s(config: Json, attempt: int) -> float:
-    """Seconds to wait after the attempt of that number failed: doubled each time, between two limits."""
+    """Return the seconds to wait after that failed attempt: doubled each time, between two limits."""
     policy = config.get("retryPolicy")
     minimum, maximum = PUSH_BACKOFF_S
     if policy:
@@ -274,7 +280,7 @@ def backoff_s(config: Json, attempt: int) -> float:
 def topic(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_pubsub_topic."""
     kind = "google_pubsub_topic"
-    unsupported = {"message_storage_policy": "every message is kept on this machine"}
+    unsupported = {"message_storage_policy": "every message is stored on this host"}
     report_unsupported_arguments(environment, kind, arguments, {"name"}, unsupported | _TOPIC_UNSUPPORTED)
     project = arguments.get("project", environment.project)
     name = f"projects/{project}/topics/{arguments['name']}"
@@ -283,10 +289,10 @@ def topic(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvi
 
 
 def subscription(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
-    """google_pubsub_subscription: pull where it has no push endpoint."""
+    """google_pubsub_subscription: a pull subscription unless it has a push endpoint."""
     kind = "google_pubsub_subscription"
     supported = {"name", "topic", "ack_deadline_seconds", "message_retention_duration", "push_config"}
-    unsupported = {"expiration_policy": "a subscription does not expire here", **_SUBSCRIPTION_UNSUPPORTED}
+    unsupported = {"expiration_policy": "subscriptions do not expire", **_SUBSCRIPTION_UNSUPPORTED}
     report_unsupported_arguments(
         environment, kind, arguments, supported | {"retry_policy", "dead_letter_policy"}, unsupported
     )
@@ -301,8 +307,8 @@ def subscription(_resource: Resource, arguments: dict[str, Any], environment: Lo
 
 
 _TOPIC_UNSUPPORTED = {
-    "message_retention_duration": "messages are kept by subscriptions only, so none can be replayed",
-    "kms_key_name": "messages are not encrypted here",
+    "message_retention_duration": "only subscriptions retain messages, so none can be replayed",
+    "kms_key_name": "messages are not encrypted",
     "schema_settings": "messages are not checked against a schema",
 }
 _SUBSCRIPTION_UNSUPPORTED = {
@@ -312,12 +318,12 @@ _SUBSCRIPTION_UNSUPPORTED = {
     "enable_message_ordering": "messages are not ordered by key",
     "filter": "every message is delivered",
     "message_transforms": "messages are delivered as they were published",
-    "retain_acked_messages": "acknowledged messages are forgotten",
+    "retain_acked_messages": "acknowledged messages are deleted",
 }
 
 
 def subscription_as_rest(name: str, project: str, arguments: dict[str, Any]) -> Json:
-    """Return the REST form of a subscription from the provider's arguments, defaults filled in."""
+    """Return a subscription's REST resource from Terraform's arguments, with defaults."""
     given: str = arguments["topic"]
     push = dict(block(arguments, "push_config"))
     if token := block(push, "oidc_token"):

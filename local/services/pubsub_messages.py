@@ -1,4 +1,4 @@
-"""The messages that no subscriber has acknowledged yet, in SQLite."""
+"""The messages that are not acknowledged yet, stored in SQLite."""
 
 import json
 import sqlite3
@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS messages (
 
 @dataclass(frozen=True)
 class Message:
-    """One message as one subscription has it; `attempts` counts deliveries that were begun."""
+    """A message of one subscription; `attempts` counts the delivery attempts."""
 
     subscription: str
     message_id: str
@@ -40,10 +40,10 @@ class Message:
 
 
 class MessageStore:
-    """The messages that are not acknowledged yet, on disk."""
+    """The stored messages; safe to use from any thread."""
 
     def __init__(self, environment: LocalEnvironment) -> None:
-        # Simulated time does not go on after a power failure, and neither do its messages.
+        # A simulation does not continue after a power failure, so its messages need not survive one.
         synchronous = "OFF" if isinstance(environment.clock, SimulatedClock) else "FULL"
         self._database = connect_sqlite(environment.folder / "pubsub.sqlite", synchronous=synchronous)
         self._lock = threading.RLock()
@@ -79,7 +79,7 @@ class MessageStore:
 
     @retry_while_disk_full
     def count_attempt(self, message: Message) -> int:
-        """Count one more delivery of a message, and return which it is."""
+        """Count another delivery attempt of a message, and return its number."""
         with self._transaction() as database:
             row = database.execute(
                 "UPDATE messages SET attempts = attempts + 1 WHERE subscription = ? AND message_id = ? "
@@ -137,11 +137,11 @@ class MessageStore:
                 yield self._database
                 self._database.execute("COMMIT")
             except BaseException:
-                if self._database.in_transaction:  # SQLite ends it by itself when the disk is full
+                if self._database.in_transaction:  # SQLite itself rolls back when the disk is full
                     self._database.execute("ROLLBACK")
                 raise
 
 
 def _sortable_time(when: datetime) -> str:
-    """A time as text that sorts as times do."""
+    """Return a time as text whose order is the order of time."""
     return when.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,7 +1,7 @@
-"""Cloud Run: a service runs from the source archive that its image is built from, as its Dockerfile says.
+"""Cloud Run: a service runs from the source archive of its image, as the Dockerfile says.
 
-The image's tag is the start of the archive's SHA-256, so the archive is the object of the stack whose
-content has that digest. What the Dockerfile's RUN installs is what this environment has installed.
+The image's tag is the beginning of the archive's SHA-256, so the archive is the stack's object whose content has that
+digest. The packages that the Dockerfile's RUN installs are those of the host's Python environment.
 """
 
 import hashlib
@@ -21,36 +21,36 @@ from local.stack.loading import Resource
 from local.workloads.workloads import Workloads, list_objects, read_object, unpack_archive
 
 START_DEADLINE_S = 60.0
-CONCURRENCY = 80  # Cloud Run's default of requests at a time per instance
+CONCURRENCY = 80  # Cloud Run's default of concurrent requests per instance
 TEMPLATE_UNSUPPORTED = {
-    "vpc_access": "there is no VPC here",
-    "execution_environment": "it is a process of this machine",
-    "volumes": "volumes are not mounted here",
-    "session_affinity": "there is one instance here",
-    "encryption_key": "nothing is encrypted here",
-    "revision": "there is one revision here",
+    "vpc_access": "there is no VPC",
+    "execution_environment": "it is a process of this host",
+    "volumes": "volumes are not mounted",
+    "session_affinity": "there is one instance",
+    "encryption_key": "nothing is encrypted",
+    "revision": "there is one revision",
 }
 CONTAINER_UNSUPPORTED = {
-    "resources": "memory and processor time are not limited here",
-    "liveness_probe": "a process that ends is started again, but it is not probed",
-    "volume_mounts": "volumes are not mounted here",
+    "resources": "memory and processor time are not limited",
+    "liveness_probe": "a process that ends is restarted, but it is not probed",
+    "volume_mounts": "volumes are not mounted",
     "working_dir": "it runs in the unpacked source archive",
 }
 SERVICE_UNSUPPORTED = {
-    "ingress": "only this machine can reach it",
-    "traffic": "there is one revision here",
-    "binary_authorization": "there is no image here",
-    "custom_audiences": "an identity token must be for the service's own URL here",
-    "invoker_iam_disabled": "whoever calls needs the role here all the same",
-    "scaling": "there is one instance here",
-    "launch_stage": "it means nothing here",
+    "ingress": "only this host can reach it",
+    "traffic": "there is one revision",
+    "binary_authorization": "there is no image",
+    "custom_audiences": "the audience of an identity token must be the service's URL",
+    "invoker_iam_disabled": "callers need the invoker role all the same",
+    "scaling": "there is one instance",
+    "launch_stage": "it has no effect",
     "default_uri_disabled": "the URL is the only one",
 }
 
 
 @dataclass(frozen=True)
 class DockerImage:
-    """What a Dockerfile says about how its image is run."""
+    """The parts of a Dockerfile that say how its image runs."""
 
     command: tuple[str, ...]
     env: dict[str, str]
@@ -62,7 +62,7 @@ def service(resource: Resource, arguments: dict[str, Any], environment: LocalEnv
     template = block(arguments, "template")
     containers = blocks(template, "containers")
     if len(containers) != 1:
-        raise LocalError(f"one container is run here, found {len(containers)}")
+        raise LocalError(f"expected one container, found {len(containers)}")
     _report_unsupported(resource.type, arguments, template, containers[0], environment)
     project, location = (
         arguments.get("project", environment.project),
@@ -83,9 +83,9 @@ def service(resource: Resource, arguments: dict[str, Any], environment: LocalEnv
 
 
 def parse_dockerfile(text: str, name: str) -> DockerImage:
-    """Return how the image of a Dockerfile's last stage is run.
+    """Return how the last stage of a Dockerfile runs.
 
-    Raises LocalError, with `name`, where neither CMD nor ENTRYPOINT is there in its JSON form.
+    Raises LocalError, with `name`, where it has neither CMD nor ENTRYPOINT in exec form.
     """
     env: dict[str, str] = {}
     commands: dict[str, tuple[str, ...]] = {}
@@ -103,15 +103,15 @@ def parse_dockerfile(text: str, name: str) -> DockerImage:
                 commands[kind] = _parse_exec_form(rest, kind, name)
     command = commands.get("ENTRYPOINT", ()) + commands.get("CMD", ())
     if not command:
-        raise LocalError(f'{name}: a CMD in JSON form such as ["gunicorn", …] is needed, found none')
+        raise LocalError(f'{name}: expected a CMD in exec form such as ["gunicorn", …], found none')
     return DockerImage(command, env, workdir)
 
 
 def _download_source(environment: LocalEnvironment, image: str, folder: Path) -> tuple[bytes, Path, str]:
-    """Return the archive's content for an image, where to unpack it, and what it is called."""
+    """Return the content of an image's source archive, the folder to unpack it into, and its name."""
     tag = image.rpartition(":")[2]
     if not re.fullmatch(r"[0-9a-f]{12,64}", tag):
-        raise LocalError(f"image {image}: a tag that is the start of its source's SHA-256 is needed")
+        raise LocalError(f"image {image}: expected a tag that is the beginning of its source's SHA-256")
     buckets = environment.service(Storage).buckets.names()
     found = [
         (b, str(o["name"])) for b in buckets for o in list_objects(environment, b) if tag in str(o["name"])
@@ -121,8 +121,8 @@ def _download_source(environment: LocalEnvironment, image: str, folder: Path) ->
         if hashlib.sha256(content).hexdigest().startswith(tag):
             return content, folder, f"gs://{bucket}/{name}"
     raise LocalError(
-        f"image {image}: no object of {', '.join(buckets) or 'any bucket'} has {tag} in its name and as the "
-        "start of its SHA-256, so there is no source to run"
+        f"image {image}: no object of {', '.join(buckets) or 'any bucket'} has {tag} in its name and at "
+        "the beginning of its SHA-256, so there is no source to run"
     )
 
 
@@ -138,7 +138,7 @@ def _start(
     image = parse_dockerfile(dockerfile.read_text() if dockerfile.exists() else "", f"{name}: Dockerfile")
     workloads = environment.service(Workloads)
     declared = {each["name"]: str(each.get("value", "")) for each in blocks(container, "env")}
-    # Paths of the image mean the unpacked archive here; its PATH would hide the environment's programs.
+    # The image's paths are replaced by the unpacked archive; its PATH would hide the host's programs.
     inside = {
         key: value.replace(image.workdir, str(folder)) if image.workdir != "/" else value
         for key, value in image.env.items()
@@ -171,7 +171,7 @@ def _expand_port(word: str, port: int) -> str:
 
 
 def _parse_env(rest: str) -> dict[str, str]:
-    """`KEY=value KEY="other value"`, or the old form `KEY value`."""
+    """Parse `KEY=value KEY="other value"`, or the old form `KEY value`."""
     words = shlex.split(rest)
     if words and "=" not in words[0]:
         return {words[0]: " ".join(words[1:])}
@@ -185,7 +185,7 @@ def _parse_exec_form(rest: str, kind: str, name: str) -> tuple[str, ...]:
         words = None
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise LocalError(
-            f'{name}: {kind} must be in JSON form such as ["gunicorn", …], found {rest.strip()!r}'
+            f'{name}: {kind} must be in exec form such as ["gunicorn", …], found {rest.strip()!r}'
         )
     return tuple(words)
 

@@ -1,4 +1,4 @@
-"""Cloud Scheduler: jobs that fire by their own cron in their own time zone, and are retried as declared.
+"""Cloud Scheduler: jobs that run by their cron in their time zone, and are retried as declared.
 
 https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs
 """
@@ -28,14 +28,14 @@ from local.stack.loading import Resource
 LOG = logging.getLogger(__name__)
 
 ATTEMPT_DEADLINE = "180s"  # of an HTTP target
-# What a job's status tells of a target's answer: https://cloud.google.com/scheduler/docs/reference/rest/v1/Code
+# The code in a job's status for an HTTP status of its target: https://cloud.google.com/scheduler/docs/reference/rest/v1/Code
 GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14, 504: 4}
 GRPC_UNKNOWN = 2
 
 
 @dataclass(frozen=True)
 class Execution:
-    """One execution of a job that has ended, all its attempts included."""
+    """A finished execution of a job, with all its attempts."""
 
     job: str  # short name
     fired: datetime
@@ -44,11 +44,11 @@ class Execution:
 
 
 class Scheduler:
-    """The jobs of one project, kept as the REST API writes them, by full name; safe to use from any thread.
+    """The jobs of one project, as REST resources by full name; safe to use from any thread.
 
-    `fired` counts fires by short name, `skipped` the times at which a job was due and did not fire, `failed` the
-    runs whose last attempt failed. Whoever is in `on_fire` is told each fire as it begins, in `on_skip`
-    those that are left out (job, when it was due, why), and in `on_run` each run that has ended.
+    By short name, `fired` counts executions, `skipped` the times at which a job was due but did not run, `failed` the
+    executions whose last attempt failed. Callbacks of `on_fire` get each execution as it starts, those of `on_skip`
+    the skipped times (job, due times, reason), those of `on_finished` each finished execution.
     """
 
     def __init__(self, environment: LocalEnvironment) -> None:
@@ -61,17 +61,19 @@ class Scheduler:
         self.on_fire: list[Callable[[str, datetime], None]] = []
         self.on_skip: list[Callable[[str, list[datetime], str], None]] = []
         self.on_finished: list[Callable[[Execution], None]] = []
-        self._skip_rules: dict[str, tuple[Callable[[datetime], bool], str]] = {}  # by short name, and why
+        self._skip_rules: dict[
+            str, tuple[Callable[[datetime], bool], str]
+        ] = {}  # by short name: the predicate and the reason
         self._unreported_skips: dict[
             str, list[datetime]
-        ] = {}  # left out since the last fire, not reported yet
+        ] = {}  # skipped since the last execution, not reported yet
         self._next: dict[str, Event] = {}
         self._running: set[str] = set()
         self._started = False
         self._lock = Lock()
 
     def put(self, job: Json) -> Json:
-        """Make a job, or update it. Raises LocalError for a schedule that is not cron."""
+        """Create or update a job. Raises LocalError for an invalid schedule."""
         cron_times_after(job, datetime.now(UTC))
         kept = self.jobs.put(job["name"], {"state": "ENABLED"} | self.last_attempt(job["name"]) | job)
         if self._started:
@@ -79,36 +81,36 @@ class Scheduler:
         return kept
 
     def delete(self, name: str) -> None:
-        """Forget a job; a run under way goes on. Raises NotFoundError."""
+        """Delete a job; a running execution continues. Raises NotFoundError."""
         self.jobs.delete(name)
         with self._lock:
             if (armed := self._next.pop(name, None)) is not None:
                 armed.cancel()
 
     def start(self) -> None:
-        """Let the enabled jobs fire from now on."""
+        """Start to run the enabled jobs."""
         self._started = True
         for name in self.jobs.names():
             url = self.jobs.get(name).get("httpTarget", {}).get("uri")
             if url and not self._environment.service(ServiceRouter).can_reach(url):
                 self._environment.report_unsupported(
-                    f"{name}: its target {url} is not on this machine: not called"
+                    f"{name}: its target {url} is outside the local environment, so it is not called"
                 )
             self._schedule_next(name)
 
     def skip_when(self, name: str, is_skipped: Callable[[datetime], bool], why: str) -> None:
-        """Let a job (short name) not fire where that is true of the time at which it is due.
+        """Skip a job (short name) where a predicate is true of the time at which it is due.
 
-        They count as skipped; each series of them is told as one, before the fire that follows.
+        These times count as skipped; consecutive ones are reported together, before the next execution.
         """
         self._skip_rules[name] = is_skipped, why
 
     def is_skipped(self, name: str, due: datetime) -> bool:
-        """Return whether a job (short name) does not fire at a time, although its cron says so."""
+        """Whether a job (short name) is skipped at a time at which it is due."""
         return name in self._skip_rules and self._skip_rules[name][0](due)
 
     def stop(self) -> None:
-        """Let no job fire any more; what they are stays as it is."""
+        """Stop running jobs; their state does not change."""
         self._started = False
         for name in list(self._unreported_skips):
             self._report_skips(name)
@@ -116,28 +118,28 @@ class Scheduler:
             self._schedule_next(name)
 
     def pause(self, name: str) -> None:
-        """Let a job fire no more; a run under way goes on. `name` may be the short one."""
+        """Pause a job; a running execution continues. `name` may be the short name."""
         full = self._full_name(name)
         self.jobs.update(full, {"state": "PAUSED"})
         self._schedule_next(full)
 
     def resume(self, name: str) -> None:
-        """Let a paused job fire again."""
+        """Resume a paused job."""
         full = self._full_name(name)
         self.jobs.update(full, {"state": "ENABLED"})
         self._schedule_next(full)
 
     def run(self, name: str) -> None:
-        """Fire a job now, paused or not, as `gcloud scheduler jobs run` does."""
+        """Run a job now, even if it is paused, as `gcloud scheduler jobs run` does."""
         self._fire(self.jobs.get(self._full_name(name)))
 
     def last_attempt(self, name: str) -> Json:
-        """Return `lastAttemptTime` and `status` of a job's last attempt, nothing where there was none."""
+        """Return `lastAttemptTime` and `status` of a job's last attempt, or nothing where there was none."""
         held = self.jobs.find(name) or {}
         return {key: held[key] for key in ("lastAttemptTime", "status") if key in held}
 
     def next_run_time(self, name: str) -> datetime:
-        """Return when a job's cron is due next, in UTC."""
+        """Return the next time (UTC) at which a job is due."""
         return cron_times_after(self.jobs.get(self._full_name(name)), self._clock.now())()
 
     def _full_name(self, name: str) -> str:
@@ -146,7 +148,7 @@ class Scheduler:
         found = [each for each in self.jobs.names() if each.rpartition("/")[2] == name]
         if len(found) != 1:
             known = ", ".join(each.rpartition("/")[2] for each in self.jobs.names()) or "none"
-            raise LocalError(f"there is no scheduler job {name!r}; known: {known}")
+            raise LocalError(f"scheduler job {name!r} does not exist; known: {known}")
         return found[0]
 
     def _schedule_next(self, name: str, after: datetime | None = None) -> None:
@@ -161,7 +163,7 @@ class Scheduler:
     def _on_due(self, name: str, due: datetime) -> None:
         job = self.jobs.find(name)
         if job is None:
-            return  # deleted in this very moment
+            return  # deleted at the same time
         now = self._clock.now()
         self._schedule_next(name, now)
         if job["state"] != "ENABLED":
@@ -171,7 +173,7 @@ class Scheduler:
             missed.append(due)
             due = later
         if missed:
-            self._skip(short_name(job), missed, "this machine does not keep up")
+            self._skip(short_name(job), missed, "this host cannot keep up")
         if self.is_skipped(short_name(job), due):
             self._unreported_skips.setdefault(short_name(job), []).append(due)
             return
@@ -183,7 +185,7 @@ class Scheduler:
             self._skip(name, due, self._skip_rules[name][1])
 
     def _fire(self, job: Json) -> None:
-        """Fire, unless the run before is still under way: a job has one run at a time."""
+        """Start an execution, unless the previous one is still running: a job has one execution at a time."""
         name, now = short_name(job), self._clock.now()
         with self._lock:
             busy = name in self._running
@@ -191,14 +193,14 @@ class Scheduler:
                 self._running.add(name)
                 self.fired[name] += 1
         if busy:
-            self._skip(name, [now], "its last run is still under way")
+            self._skip(name, [now], "its previous execution is still running")
             return
         for callback in self.on_fire:
             callback(name, now)
         self._clock.start(lambda: self._attempt(job, now, 1))
 
     def _skip(self, name: str, due: list[datetime], why: str) -> None:
-        LOG.warning("job %s is not fired at %s: %s", name, ", ".join(map(str, due)), why)
+        LOG.warning("job %s skipped at %s: %s", name, ", ".join(map(str, due)), why)
         with self._lock:
             self.skipped[name] += len(due)
         for callback in self.on_skip:
@@ -210,7 +212,7 @@ class Scheduler:
         self._record_attempt(job["name"], began, response)
         wait = backoff_s(job, attempt, (self._clock.now() - fired).total_seconds())
         if not response.ok:
-            LOG.warning("attempt %d of job %s fired at %s: %s", attempt, short_name(job), fired, response)
+            LOG.warning("attempt %d of job %s, due at %s: %s", attempt, short_name(job), fired, response)
         if response.ok or wait is None:
             self._finish(Execution(short_name(job), fired, response, attempt))
             return
@@ -219,7 +221,7 @@ class Scheduler:
 
     def _record_attempt(self, name: str, began: datetime, response: Response) -> None:
         status = {} if response.ok else {"code": GRPC_CODES.get(response.status, GRPC_UNKNOWN)}
-        with suppress(NotFoundError):  # deleted meanwhile
+        with suppress(NotFoundError):  # deleted in the meantime
             self.jobs.update(name, {"lastAttemptTime": format_rfc3339(began), "status": status})
 
     def _finish(self, run: Execution) -> None:
@@ -261,7 +263,7 @@ class Scheduler:
 
 
 def job_as_rest(name: str, arguments: dict[str, Any]) -> Json:
-    """Return the REST form of a job from the provider's arguments."""
+    """Return a job's REST resource from Terraform's arguments."""
     job: Json = {
         "name": name,
         "schedule": arguments["schedule"],
@@ -285,7 +287,7 @@ def scheduler_job(resource: Resource, arguments: dict[str, Any], environment: Lo
     """google_cloud_scheduler_job with a Pub/Sub or an HTTP target."""
     supported = {"name", "region", "schedule", "time_zone", "paused", "attempt_deadline", "retry_config"}
     targets = {"pubsub_target", "http_target"}
-    unsupported = {"app_engine_http_target": "there is no App Engine here"}
+    unsupported = {"app_engine_http_target": "there is no App Engine"}
     report_unsupported_arguments(environment, resource.type, arguments, supported | targets, unsupported)
     project, region = (
         arguments.get("project", environment.project),
@@ -293,7 +295,7 @@ def scheduler_job(resource: Resource, arguments: dict[str, Any], environment: Lo
     )
     name = f"projects/{project}/locations/{region}/jobs/{arguments['name']}"
     if not targets & set(arguments):
-        environment.report_unsupported(f"{resource.address}: it has no target that is known here")
+        environment.report_unsupported(f"{resource.address}: it has no target that the local run supports")
     else:
         environment.service(Scheduler).put(job_as_rest(name, arguments))
     return {"project": project, "region": region} | arguments | {"id": name, "state": "ENABLED"}

@@ -1,4 +1,4 @@
-"""When a Cloud Scheduler job runs: its cron, and the delay before it is retried."""
+"""The times of a Cloud Scheduler job: its cron, and the delay before a retry."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ def short_name(job: Json) -> str:
 
 
 def cron_times_after(job: Json, start: datetime) -> Callable[[], datetime]:
-    """Return a function that gives, call after call, the times in UTC at which a job's cron is due.
+    """Return a function that returns, call after call, the next time (UTC) at which a job is due.
 
     Raises LocalError where the schedule is not unix-cron or the time zone is unknown.
     """
@@ -34,16 +34,16 @@ def cron_times_after(job: Json, start: datetime) -> Callable[[], datetime]:
         times = CronSim(schedule, start.astimezone(ZoneInfo(zone)))
     except (CronSimError, ZoneInfoNotFoundError, ValueError) as error:
         raise LocalError(
-            f"scheduler job {short_name(job)}: schedule {schedule!r} in time zone {zone!r} is not understood "
-            f"({type(error).__name__}): five fields of unix-cron and an IANA time zone are"
+            f"scheduler job {short_name(job)}: schedule {schedule!r} in time zone {zone!r} is invalid "
+            f"({type(error).__name__}): expected five fields of unix-cron and an IANA time zone"
         ) from error
     return lambda: next(times).astimezone(UTC)
 
 
 def backoff_s(job: Json, attempt: int, elapsed_s: float) -> float | None:
-    """Seconds until the next attempt, None where there is none.
+    """Return the seconds until the next attempt, or None where there is none.
 
-    The wait doubles `maxDoublings` times and then grows by the same amount, up to the longest:
+    The wait doubles `maxDoublings` times, then grows linearly, up to the maximum:
     https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs#retryconfig
     """
     policy = RETRY | job.get("retryConfig", {})

@@ -1,4 +1,6 @@
-"""Cloud Storage: buckets and objects in fake-gcs-server, which forgets settings, so they are kept here."""
+"""Cloud Storage: buckets and objects in fake-gcs-server. It does not store bucket settings, so these are stored
+here.
+"""
 
 import base64
 import hashlib
@@ -18,25 +20,25 @@ from local.stack.loading import Resource
 TIMEOUT_S = 120
 BUCKET_SUPPORTED = {"name", "location", "storage_class", "force_destroy"}
 BUCKET_UNSUPPORTED = {
-    "lifecycle_rule": "objects are not deleted or moved by age here",
-    "soft_delete_policy": "a deleted object is gone at once here",
-    "versioning": "only the newest version of an object is kept here",
-    "retention_policy": "objects can be deleted at any time here",
-    "uniform_bucket_level_access": "access is not controlled here",
-    "public_access_prevention": "access is not controlled here; only this machine can reach the bucket",
-    "autoclass": "there are no storage classes here",
-    "logging": "access is not logged here",
-    "encryption": "objects are plain files here",
-    "cors": "browsers are not answered here",
+    "lifecycle_rule": "objects are not deleted or moved by age",
+    "soft_delete_policy": "a deleted object is gone at once",
+    "versioning": "only the newest version of an object is stored",
+    "retention_policy": "objects can be deleted at any time",
+    "uniform_bucket_level_access": "there are no ACLs: the IAM proxy enforces roles with or without it",
+    "public_access_prevention": "a grant to allUsers takes effect; only this host can reach the bucket",
+    "autoclass": "there are no storage classes",
+    "logging": "access is not logged",
+    "encryption": "objects are unencrypted files",
+    "cors": "requests of browsers from other origins get no CORS headers",
 }
 OBJECT_SUPPORTED = {"bucket", "name", "source", "content", "content_type", "metadata", "cache_control"}
-OBJECT_UNSUPPORTED = {"storage_class": "there are no storage classes here"}
-# What only steers Terraform itself: nothing to do, and nothing to say.
+OBJECT_UNSUPPORTED = {"storage_class": "there are no storage classes"}
+# Arguments that only affect Terraform itself.
 OBJECT_TERRAFORM = {"source_md5hash", "detect_md5hash", "deletion_policy"}
 
 
 class Storage:
-    """Buckets with their settings as in the JSON API, and objects, in front of the emulator."""
+    """Buckets with their settings as REST resources, and objects, which the emulator stores."""
 
     def __init__(self, environment: LocalEnvironment) -> None:
         self.buckets = environment.collection("storage", "buckets")
@@ -44,7 +46,7 @@ class Storage:
         self._session = open_session()
 
     def put_bucket(self, resource: dict[str, Any]) -> dict[str, Any]:
-        """Make a bucket, or give one that exists these settings; objects in it stay. Raises ServiceError."""
+        """Create a bucket, or update the settings of an existing one; its objects stay. Raises ServiceError."""
         name = resource["name"]
         if self._call("GET", f"/storage/v1/b/{name}", accept={200, 404}).status_code == 404:
             self._call(
@@ -53,20 +55,20 @@ class Storage:
         return self.buckets.put(name, resource)
 
     def delete_bucket(self, name: str) -> None:
-        """Delete an empty bucket. Raises NotFoundError, and ServiceError when it is not empty."""
+        """Delete an empty bucket. Raises NotFoundError, and ServiceError where it is not empty."""
         self.buckets.get(name)
         self._call("DELETE", f"/storage/v1/b/{name}", accept={200, 204, 404})
         self.buckets.delete(name)
 
     def find_object(self, bucket: str, name: str) -> dict[str, Any] | None:
-        """Return an object's resource as in the JSON API, or None."""
+        """Return an object's REST resource, or None where it does not exist."""
         answer = self._call("GET", f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}", accept={200, 404})
         return answer.json() if answer.status_code == 200 else None
 
     def put_object(
         self, bucket: str, name: str, content: bytes, content_type: str, metadata: dict[str, str]
     ) -> dict[str, Any]:
-        """Upload an object unless the very same is there; return its resource. Raises ServiceError."""
+        """Upload an object unless it exists with the same content; return its resource. Raises ServiceError."""
         found = self.find_object(bucket, name)
         wanted = {"md5Hash": _md5_hash(content), "contentType": content_type, "metadata": metadata}
         if found is not None and {key: found.get(key) or {} for key in wanted} == wanted:
@@ -77,7 +79,9 @@ class Storage:
         self._call("PUT", session.removeprefix(self._url), data=content)
         uploaded = self.find_object(bucket, name)
         if uploaded is None or uploaded.get("md5Hash") != wanted["md5Hash"]:
-            raise LocalError(f"gs://{bucket}/{name} is not what was uploaded: the emulator holds {uploaded}")
+            raise LocalError(
+                f"gs://{bucket}/{name} differs from the uploaded content: the emulator stored {uploaded}"
+            )
         return uploaded
 
     def _call(self, method: str, path: str, accept: set[int] | None = None, **body: Any) -> requests.Response:
@@ -106,7 +110,7 @@ def bucket(_resource: Resource, arguments: dict[str, Any], environment: LocalEnv
 
 
 def bucket_as_rest(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return a bucket's settings as https://cloud.google.com/storage/docs/json_api/v1/buckets has them."""
+    """Return a bucket's REST resource: https://cloud.google.com/storage/docs/json_api/v1/buckets."""
     settings: dict[str, Any] = as_rest(
         {
             k: v
@@ -133,7 +137,7 @@ def bucket_as_rest(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def bucket_object(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
-    """google_storage_bucket_object: `content`, or the file `source`, relative to the stack's folder."""
+    """google_storage_bucket_object: `content`, or the file `source` relative to the stack's folder."""
     supported = OBJECT_SUPPORTED | OBJECT_TERRAFORM
     report_unsupported_arguments(
         environment, "google_storage_bucket_object", arguments, supported, OBJECT_UNSUPPORTED
@@ -171,7 +175,7 @@ def _read_content(resource: Resource, arguments: dict[str, Any], folder: Path) -
 
 
 def _md5_hash(content: bytes) -> str:
-    """The digest that Cloud Storage itself gives, in base64."""
+    """Return the MD5 digest in base64, as Cloud Storage has it."""
     return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
 
 

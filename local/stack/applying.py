@@ -1,4 +1,4 @@
-"""Create the resources of a stack in order, each by the handler of its type."""
+"""Create a stack's resources in order, each by the handler of its type."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,22 +20,22 @@ Attributes = dict[str, Any]
 
 
 class Handler(Protocol):
-    """Makes resources of one type exist here; one that exists is adopted and updated, never made twice."""
+    """Creates resources of one type; an existing resource is updated."""
 
     def __call__(
         self, resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment, /
     ) -> Attributes:
-        """Return the arguments, and the attributes that Terraform would compute (id, name, uri …)."""
+        """Return the arguments, and the attributes that Terraform computes (id, name, uri …)."""
         ...
 
 
 @dataclass
 class Applied:
-    """What applying a stack gave; `not_honoured` are sentences for the user."""
+    """The result of applying a stack; `unsupported` has the differences from Google Cloud, a sentence each."""
 
     attributes: dict[str, Attributes] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
-    not_honoured: list[str] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
 
 
 def apply(
@@ -44,20 +44,22 @@ def apply(
     handlers: Mapping[str, Handler],
     progress: Callable[[Resource, str], None],
 ) -> Applied:
-    """Make every resource of the stack exist here, in order, and resolve the outputs.
+    """Create every resource of the stack, in order, and resolve the outputs.
 
-    `progress` is told each resource with what became of it: "made" or "not honoured". A resource whose
-    type has no handler is said in `not_honoured`; its plain arguments can still be referred to. Raises
-    ResourceError, naming the resource, and ExpressionError.
+    `progress` is called for each resource with "made" or "unsupported". A resource whose type has no handler is
+    listed in `unsupported`; its literal arguments can still be referred to. Raises ResourceError, which names the
+    resource, and ExpressionError.
     """
-    applied = Applied(not_honoured=environment.not_honoured)
-    environment.collection("iam", "policies").clear()  # grants add up: one that left the stack must not stay
+    applied = Applied(unsupported=environment.unsupported)
+    environment.collection(
+        "iam", "policies"
+    ).clear()  # grants accumulate, so those that the stack no longer has must be removed
     scope = Scope(stack, applied.attributes)
     for resource in stack.order:
         handler = handlers.get(resource.type)
         if handler is None:
             applied.attributes[resource.address] = _literal_arguments(resource, scope, environment)
-            progress(resource, "not honoured")
+            progress(resource, "unsupported")
             continue
         arguments = scope.resolve(resource.address, "", resource.config)
         try:
@@ -77,16 +79,16 @@ def apply(
 
 
 class Scope:
-    """What expressions of a stack can refer to: attributes of what was made, locals and variables."""
+    """The values that a stack's expressions can refer to: resource attributes, local values and variables."""
 
     def __init__(self, stack: Stack, attributes: Mapping[str, Attributes]) -> None:
         self._stack, self._attributes = stack, attributes
 
     def resolve(self, address: str, argument: str, value: Any) -> Any:
-        """Return a value of the JSON with every expression in it evaluated; null arguments are left out.
+        """Return a JSON value with all expressions evaluated and null arguments left out.
 
-        `address` and `argument` tell where the value stands. Raises UnsupportedExpressionError and
-        UnknownReferenceError, naming both.
+        `address` and `argument` locate the value for messages. Raises UnsupportedExpressionError and
+        UnknownReferenceError, which have both.
         """
         if isinstance(value, dict):
             return {
@@ -122,7 +124,7 @@ class Scope:
             name, rest = reference_address(kind, steps), steps[2 if kind == "data" else 1 :]
             value, known = self._attributes.get(name), self._attributes
         if value is None:
-            what = "has no value here" if name in known else "is not in the stack"
+            what = "has no value in the local run" if name in known else "is not in the stack"
             raise UnknownReferenceError(address, argument, name, f"it {what}", known)
         return self._follow_steps(address, argument, name, value, rest)
 
@@ -130,10 +132,10 @@ class Scope:
     def _follow_steps(
         address: str, argument: str, name: str, value: Any, steps: tuple[str | int, ...]
     ) -> Any:
-        """Follow the steps after the resource's address.
+        """Follow a reference's steps after the resource's address.
 
-        Index 0 of a mapping is the mapping itself: the JSON may write a block that occurs once, which
-        Terraform takes for a list of one, without its list.
+        Index 0 of a mapping is the mapping itself: the JSON may write a single block without the list in which
+        Terraform has it.
         """
         path = name
         for step in steps:
@@ -152,13 +154,15 @@ class Scope:
                 found = None
             place = f"{path}.{step}" if isinstance(step, str) else f"{path}[{step}]"
             if found is None:
-                raise UnknownReferenceError(address, argument, place, f"{path} has no such value here", known)
+                raise UnknownReferenceError(
+                    address, argument, place, f"{path} has no such value in the local run", known
+                )
             path, value = place, found
         return value
 
 
 def _literal_arguments(resource: Resource, scope: Scope, environment: LocalEnvironment) -> Attributes:
-    environment.report_unsupported(f"{resource.address}: nothing here stands for {resource.type}")
+    environment.report_unsupported(f"{resource.address}: {resource.type} is not supported by the local run")
     attributes = {}
     for key, value in resource.config.items():
         try:

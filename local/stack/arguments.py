@@ -1,4 +1,4 @@
-"""Terraform's arguments as handlers read them, and as the REST API of the service names them."""
+"""Terraform's arguments, as handlers read them and as the REST APIs name them."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,10 +9,10 @@ from local.environment.environment import LocalEnvironment
 from local.stack.applying import Attributes, Handler
 from local.stack.loading import Resource
 
-# What Terraform adds to many types and what means nothing outside Terraform.
+# Arguments of many types that have no effect outside Terraform.
 TERRAFORM_ONLY = frozenset({"project", "timeouts", "labels", "annotations", "description", "display_name"})
 
-# Maps whose keys are the user's own words, not names of the API.
+# Maps whose keys are chosen by the user and so not renamed.
 USER_KEYED_MAPS = frozenset(
     {
         "annotations",
@@ -30,7 +30,7 @@ USER_KEYED_MAPS = frozenset(
 
 
 def blocks(arguments: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Return the blocks of that name; the JSON may write a single one without its list."""
+    """Return the blocks of a name; the JSON may have a single block without a list."""
     value = arguments.get(name)
     if value is None:
         return []
@@ -38,12 +38,12 @@ def blocks(arguments: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def block(arguments: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the first block of that name, empty when there is none."""
+    """Return the first block of a name, or an empty one."""
     return next(iter(blocks(arguments, name)), {})
 
 
 def as_rest(value: Any) -> Any:
-    """Return arguments with the names that the REST APIs use: `time_to_live` becomes `timeToLive`."""
+    """Return arguments with the names of the REST APIs: `time_to_live` becomes `timeToLive`."""
     if isinstance(value, Mapping):
         return {
             _camel_case(key): item if key in USER_KEYED_MAPS else as_rest(item) for key, item in value.items()
@@ -54,7 +54,7 @@ def as_rest(value: Any) -> Any:
 
 
 def as_arguments(value: Any) -> Any:
-    """Return a REST resource with the names that Terraform's arguments have; the reverse of `as_rest`."""
+    """Return a REST resource with the names of Terraform's arguments: the reverse of `as_rest`."""
     if isinstance(value, Mapping):
         named = {_snake_case(key): item for key, item in value.items() if item is not None}
         return {name: item if name in USER_KEYED_MAPS else as_arguments(item) for name, item in named.items()}
@@ -78,21 +78,21 @@ def report_unsupported_arguments(
     supported: Iterable[str],
     unsupported: Mapping[str, str],
 ) -> None:
-    """Say which arguments have no effect here: those of `said` with its reason, and all unknown ones.
+    """Report the arguments without effect: those of `unsupported` with their reason, and all unknown ones.
 
-    `kind` is the resource's type, or with a block's name behind it. `honoured` names the arguments that
-    do have their effect. Arguments that are off (false, empty) are not said.
+    `kind` is the resource type, possibly followed by a block's name. `supported` names the arguments that have an
+    effect. An argument that is off (false, empty) is not reported.
     """
     for name, value in arguments.items():
         if name in unsupported:
             if value not in (False, [], {}, ""):
                 environment.report_unsupported(f"{kind}.{name}: {unsupported[name]}")
         elif name not in TERRAFORM_ONLY and name not in supported:
-            environment.report_unsupported(f"{kind}.{name}: not known here, so it has no effect")
+            environment.report_unsupported(f"{kind}.{name}: unknown to the local run, so it has no effect")
 
 
 def derive_number(text: str, digits: int) -> str:
-    """Return a number of so many digits, always the same for a text, where the cloud gives a random one."""
+    """Return a number with that many digits, derived from a text, where Google Cloud assigns a random one."""
     low = 10 ** (digits - 1)
     return str(low + int.from_bytes(sha256(text.encode()).digest()) % (9 * low))
 
@@ -105,11 +105,11 @@ def storing_handler(
     unsupported: str,
     more: Mapping[str, str] | None = None,
 ) -> Handler:
-    """Return a handler for a type that is only kept, not acted on, which `said` tells the user.
+    """Return a handler for a type that is stored without effect; `unsupported` is the sentence that says so.
 
-    `name` is the pattern of the resource's full name, which is its Terraform `id` too: `{project}`,
-    `{location}` (the machine's region unless an argument says otherwise), `{number}` (stable) and any
-    argument can stand in it. `more` gives further attributes by patterns, where `{id}` works as well.
+    `name` is the pattern of the resource's full name, which is also its Terraform `id`. It can have `{project}`,
+    `{location}` (the environment's region unless an argument sets it), `{number}` and any argument. `more` has the
+    patterns of further attributes, which can also have `{id}`.
     """
 
     def handler(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
@@ -127,7 +127,7 @@ def storing_handler(
 def name_values(
     environment: LocalEnvironment, resource: Resource, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what name patterns can hold: the arguments, project, region, location and a stable number."""
+    """Return the values for name patterns: the arguments, project, region, location and a stable number."""
     return {
         "project": environment.project,
         "region": environment.region,

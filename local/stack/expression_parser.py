@@ -35,13 +35,13 @@ def parse_template(text: str) -> Node:
 
 
 class _Parser:
-    """Recursive descent over one string; `at` is the place reached."""
+    """A recursive descent parser of one string; `position` is the offset it has reached."""
 
     def __init__(self, text: str) -> None:
         self.text, self.position = text, 0
 
     def parse_template(self, end: str | None) -> Node:
-        """Parse text and `${…}` up to the quote `end`, or to the end of the string."""
+        """Parse text and `${…}` up to the closing quote `end`, or to the end of the string."""
         parts: list[Node] = []
         literal: list[str] = []
         while not (end is None and self.position == len(self.text)):
@@ -74,7 +74,7 @@ class _Parser:
         return parts[0] if len(parts) == 1 else Template(tuple(parts))
 
     def take_character(self, *, quoted: bool) -> str:
-        """Take one character; inside quotes, a backslash and what follows are one."""
+        """Take one character; inside quotes, an escape sequence is one."""
         found = self.text[self.position]
         self.position += 1
         if not quoted or found != "\\":
@@ -89,12 +89,12 @@ class _Parser:
         return _ESCAPES[name]
 
     def peek(self) -> str:
-        """Return the next token, without taking it; empty at the end."""
+        """Return the next token without taking it, empty at the end."""
         match = _TOKEN.match(self.text, self.position)
         return match[0].strip() if match else ""
 
     def take(self) -> tuple[str, str]:
-        """Take the next token: its kind and text."""
+        """Take the next token; return its type and text."""
         match = _TOKEN.match(self.text, self.position)
         if match is None:
             raise UnsupportedError("it ends too early")
@@ -102,7 +102,7 @@ class _Parser:
         return str(match.lastgroup), match[0].strip()
 
     def expect(self, sign: str) -> None:
-        """Take that sign. Raises UnsupportedError, with what was found instead."""
+        """Take a sign. Raises UnsupportedError, with what was found instead."""
         found = self.peek()
         if found != sign:
             raise UnsupportedError(
@@ -111,7 +111,7 @@ class _Parser:
         self.take()
 
     def parse_expression(self) -> Node:
-        """Parse one operand; an operator after it is refused by whoever expects what closes it."""
+        """Parse one operand. An operator after it is refused by the caller, which expects a closing sign."""
         kind, text = self.take()
         match kind:
             case "number":
@@ -123,7 +123,7 @@ class _Parser:
         return self.parse_sign(text)
 
     def parse_sign(self, text: str) -> Node:
-        """Parse what begins with a sign: brackets of three kinds, or a minus."""
+        """Parse an expression that begins with a sign: brackets of three kinds, or a minus."""
         if text == "(":
             inner = self.parse_expression()
             self.expect(")")
@@ -137,7 +137,7 @@ class _Parser:
         raise UnsupportedError(f"{text!r} is not evaluated")
 
     def parse_name(self, name: str) -> Node:
-        """Parse what begins with a name: a constant, a call or a reference."""
+        """Parse an expression that begins with a name: a constant, a call or a reference."""
         if name in ("true", "false", "null"):
             return Literal({"true": True, "false": False, "null": None}[name])
         if self.peek() == "(":
@@ -150,7 +150,7 @@ class _Parser:
         return Reference(name, tuple(self.steps()))
 
     def steps(self) -> Iterator["str | int | Node"]:
-        """Parse `.name`, `.0` and `[…]` as long as there are any."""
+        """Parse any number of `.name`, `.0` and `[…]`."""
         while (sign := self.peek()) in (".", "["):
             self.take()
             if sign == "[":
@@ -169,7 +169,7 @@ class _Parser:
                 yield from (int(part) for part in text.split("."))
 
     def parse_items[T](self, end: str, item: Callable[[], T]) -> Iterator[T]:
-        """Parse items separated by commas up to the sign `end`."""
+        """Parse items, separated by commas, up to the sign `end`."""
         while self.peek() != end:
             yield item()
             if self.peek() != ",":

@@ -1,8 +1,8 @@
 """Terraform's expression language, as far as CDKTF writes it into JSON.
 
-A string of the JSON is a template: text with `${…}` in it, `$${` standing for a literal `${`. Inside are
-references (`google_storage_bucket.landing.name`, `…service_config[0].uri`), literals, lists, maps and calls
-of the functions in FUNCTIONS. Operators, `for`, splats, conditionals and `%{…}` are refused, by name.
+A string of the JSON is a template: text with `${…}` in it, where `$${` is a literal `${`. Expressions are references
+(`google_storage_bucket.landing.name`, `…service_config[0].uri`), literals, lists, maps and calls of the functions in
+FUNCTIONS. Operators, `for`, splats, conditionals and `%{…}` are refused, by name.
 """
 
 import base64
@@ -16,7 +16,7 @@ from urllib.parse import quote_plus
 
 
 class UnsupportedError(ValueError):
-    """The text is no expression of the part of the language that is evaluated here; says why."""
+    """The text is not an expression of the supported part of the language; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class Literal:
 
 @dataclass(frozen=True)
 class Template:
-    """Text with expressions in it; a single expression without text is no Template, so it keeps its type."""
+    """Text with expressions in it. A single expression without text is not a Template, so that it keeps its type."""
 
     parts: tuple["Node", ...]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """`root.step.step[step]…`; a step is an attribute's name, an index, or a node giving one of both."""
+    """`root.step.step[step]…`; a step is an attribute's name, an index, or a node that evaluates to either."""
 
     root: str
     steps: tuple["str | int | Node", ...]
@@ -71,7 +71,7 @@ Resolve = Callable[[Reference, tuple[str | int, ...]], Any]  # the reference, an
 
 
 def references(node: Node) -> Iterator[Reference]:
-    """Yield every reference inside a node, also those within indexes and arguments."""
+    """Yield every reference in a node, including those in indexes and arguments."""
     match node:
         case Reference():
             yield node
@@ -88,7 +88,7 @@ def references(node: Node) -> Iterator[Reference]:
 
 
 def evaluate(node: Node, resolve: Resolve) -> Any:
-    """Return the node's value; `resolve` gives the value of a reference. Raises UnsupportedError."""
+    """Return a node's value; `resolve` returns the value of a reference. Raises UnsupportedError."""
     match node:
         case Literal():
             return node.value
@@ -107,7 +107,7 @@ def evaluate(node: Node, resolve: Resolve) -> Any:
 
 
 def as_text(value: Any) -> str:
-    """Return a value as Terraform writes it into a text. Raises UnsupportedError for lists, maps and null."""
+    """Convert a value to text as Terraform does. Raises UnsupportedError for lists, maps and null."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -136,7 +136,7 @@ def _call_function(name: str, arguments: list[Any]) -> Any:
 
 
 def _format(pattern: str, *values: Any) -> str:
-    """Terraform's `format`, with the verbs %s, %d, %q, %v and %%."""
+    """Terraform's `format` with the verbs %s, %d, %q, %v and %%."""
     rest = list(values)
 
     def verb(match: re.Match[str]) -> str:
@@ -155,7 +155,7 @@ def _format(pattern: str, *values: Any) -> str:
 
 
 def _jsonencode(value: Any) -> str:
-    """Compact, keys sorted, and with Terraform's escapes of <, > and &."""
+    """Encode as compact JSON with sorted keys and Terraform's escapes of <, > and &."""
     text = json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 

@@ -1,6 +1,6 @@
-"""A synthesized stack: what its `cdk.tf.json` asks for, in the order in which it can be made.
+"""Load a synthesized stack: its resources in the order in which they can be created.
 
-The syntax is Terraform's own: https://developer.hashicorp.com/terraform/language/syntax/json
+The syntax is Terraform's JSON: https://developer.hashicorp.com/terraform/language/syntax/json
 """
 
 import json
@@ -20,20 +20,20 @@ from local.stack.expressions import UnsupportedError, references
 
 FILE = "cdk.tf.json"
 LIMIT_BYTES = 64 * 2**20
-# Arguments that Terraform itself reads; the provider, and so a handler, never sees them.
+# Arguments that Terraform itself evaluates; the provider, and so a handler, never gets them.
 META_ARGUMENTS = frozenset(
     {"depends_on", "lifecycle", "provider", "provisioner", "connection", "count", "for_each"}
 )
 COMMENT = "//"
-# What a reference can begin with that is neither a resource nor a local value.
+# The roots of references that are neither a resource nor a local value.
 NO_RESOURCES = frozenset({"var", "path", "each", "count", "self", "terraform"})
 
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource (or data source, whose type is then `data.<type>`), its expressions unresolved.
+    """A resource, or a data source with the type `data.<type>`; its expressions are not resolved.
 
-    `meta` holds what only Terraform reads: lifecycle, provisioner, provider …
+    `meta` has the arguments that only Terraform reads: lifecycle, provisioner, provider …
     """
 
     address: str
@@ -46,9 +46,9 @@ class Resource:
 
 @dataclass(frozen=True)
 class Stack:
-    """What a `cdk.tf.json` declares; `folder` is where it lies, and paths of assets are relative to it.
+    """The content of a `cdk.tf.json`; `folder` is its folder, to which paths of assets are relative.
 
-    `order` holds data sources and resources, each after all that it needs.
+    `order` has data sources and resources, each after its dependencies.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Stack:
 
     @property
     def resources(self) -> tuple[Resource, ...]:
-        """The managed resources, in order."""
+        """The managed resources, in creation order."""
         return tuple(r for r in self.order if not r.type.startswith("data."))
 
     @property
@@ -71,19 +71,19 @@ class Stack:
 
     @property
     def project(self) -> str:
-        """The google provider's project. Raises StackError when it is not written in the stack."""
+        """The google provider's project. Raises StackError where it is not a literal."""
         return self._provider_setting("project")
 
     @property
     def region(self) -> str:
-        """The google provider's region. Raises StackError when it is not written in the stack."""
+        """The google provider's region. Raises StackError where it is not a literal."""
         return self._provider_setting("region")
 
     def _provider_setting(self, key: str) -> str:
         value = self.providers.get("google", {}).get(key)
         if not isinstance(value, str) or "${" in value:
             raise StackError(
-                f"{self.folder / FILE}: provider.google.{key} must be a plain text, found {value!r}"
+                f"{self.folder / FILE}: provider.google.{key} must be a literal text, found {value!r}"
             )
         return value
 
@@ -91,8 +91,8 @@ class Stack:
 def load_stack(folder: Path) -> Stack:
     """Read and check `<folder>/cdk.tf.json`.
 
-    Raises StackError when it is missing, damaged, or holds a construct of Terraform that is not
-    understood here, DependencyCycleError, UnknownReferenceError, and UnsupportedExpressionError.
+    Raises StackError where it is missing, damaged, or uses an unsupported construct of Terraform;
+    DependencyCycleError, UnknownReferenceError and UnsupportedExpressionError.
     """
     document = _read_document(folder / FILE)
     resources = dict(_parse_resources(document, folder / FILE))
@@ -110,7 +110,7 @@ def load_stack(folder: Path) -> Stack:
 def _read_document(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > LIMIT_BYTES:
-            raise StackError(f"{file} holds more than {LIMIT_BYTES} bytes: that is no stack")
+            raise StackError(f"{file} has more than {LIMIT_BYTES} bytes: that is not a stack")
         document = json.loads(file.read_bytes())
     except OSError as error:
         raise StackError(f"{file} cannot be read ({error.strerror}): run `make synth` first") from error
@@ -120,7 +120,7 @@ def _read_document(file: Path) -> dict[str, Any]:
         raise StackError(f"{file} must hold a JSON object, found {type(document).__name__}")
     for section in ("module", "import", "moved", "check"):
         if document.get(section):
-            raise StackError(f"{file}: sections {section!r} are not understood here")
+            raise StackError(f"{file}: the local run does not support sections {section!r}")
     return document
 
 
@@ -131,7 +131,7 @@ def _stack_name(document: dict[str, Any], folder: Path) -> str:
 
 
 def _first_block(value: Any) -> dict[str, Any]:
-    """A provider's block is an object, or a list of them when there are aliases."""
+    """Return a provider's block, which is an object, or a list of objects where there are aliases."""
     return dict(value[0] if isinstance(value, list) else value)
 
 
@@ -144,7 +144,9 @@ def _parse_resources(document: dict[str, Any], file: Path) -> Iterator[tuple[str
                     raise StackError(f"{file}: {address} must be an object, found {type(block).__name__}")
                 for repeated in ("count", "for_each"):
                     if repeated in block:
-                        raise StackError(f"{file}: {address} uses {repeated}, which is not understood here")
+                        raise StackError(
+                            f"{file}: {address} uses {repeated}, which the local run does not support"
+                        )
                 config = {k: v for k, v in block.items() if k not in META_ARGUMENTS and k != COMMENT}
                 meta = {k: v for k, v in block.items() if k in META_ARGUMENTS and k != "depends_on"}
                 yield (
@@ -154,9 +156,9 @@ def _parse_resources(document: dict[str, Any], file: Path) -> Iterator[tuple[str
 
 
 def _sort_by_dependency(resources: dict[str, Resource], local_values: dict[str, Any]) -> tuple[Resource, ...]:
-    """Sort so that each comes after what it refers to or depends on; otherwise the JSON's order stays."""
+    """Sort resources so that each follows its dependencies; otherwise keep the JSON's order."""
     for name, value in local_values.items():
-        list(_list_references("locals", name, value, local_values, (name,)))  # finds circles
+        list(_list_references("locals", name, value, local_values, (name,)))  # raises for a cycle
     graph: dict[str, list[str]] = {}
     for address, resource in resources.items():
         needed = {each: argument for argument, each in _list_dependencies(resource, local_values)}
@@ -171,7 +173,7 @@ def _sort_by_dependency(resources: dict[str, Resource], local_values: dict[str, 
 
 
 def _list_dependencies(resource: Resource, local_values: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what a resource needs: the argument that says so, and the address."""
+    """Yield a resource's dependencies: the argument that causes it, and the address."""
     for address in resource.depends_on:
         yield "depends_on", ".".join(address.split(".")[: 3 if address.startswith("data.") else 2])
     lifecycle = _first_block(resource.meta.get("lifecycle") or {})
@@ -186,12 +188,14 @@ def _list_dependencies(resource: Resource, local_values: dict[str, Any]) -> Iter
 def _list_references(
     address: str, argument: str, value: Any, local_values: dict[str, Any], inside: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, str]]:
-    """Yield what a value refers to; local values are looked into, and `inside` are those gone through."""
+    """Yield the references of a value, including those of local values; `inside` are the local values already
+    followed.
+    """
     for place, text in _list_expressions(argument, value):
         try:
             found = list(references(parse_template(text)))
         except UnsupportedError:
-            continue  # said when it is evaluated, where a type without a handler is only a remark
+            continue  # reported when it is evaluated; in a type without a handler it does no harm
         for reference in found:
             steps = tuple(step for step in reference.steps if isinstance(step, str | int))
             if reference.root == "local":
@@ -206,7 +210,7 @@ def _list_references(
 
 
 def _list_expressions(argument: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Yield every text with an expression in a value of the JSON, with the place where it stands."""
+    """Yield every text with an expression in a JSON value, with the argument it belongs to."""
     if isinstance(value, dict):
         pairs: Iterable[tuple[Any, Any]] = value.items()
     elif isinstance(value, list):

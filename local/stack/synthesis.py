@@ -1,4 +1,4 @@
-"""Synthesizes one environment, as `make synth` does, into its folder here."""
+"""Synthesize an environment as `make synth` does, into its folder of the local run."""
 
 import os
 import sys
@@ -12,19 +12,19 @@ from local.processes.supervisor import Supervisor
 from local.stack.loading import FILE
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT_S = 600.0  # the first time packages for the cluster are fetched
+TIMEOUT_S = 600.0  # the first synthesis downloads packages for the cluster
 
 
 def check_environment(environment: str, feed: str | None = None) -> None:
-    """Raise LocalError for an environment that nobody declared, or whose file has a mistake.
+    """Raise LocalError for an environment that does not exist, or whose file is invalid.
 
-    A synthesis would find the mistake too, once the data of the last demo are gone.
+    A synthesis would find that too, but only after the data of the previous demo is gone.
     """
     project = Project(ROOT, os.environ)
     if environment not in (known := project.environments):
         folder = project.environments_folder.name
         raise LocalError(
-            f"there is no environment {environment!r}: {folder}/ has {', '.join(known) or 'none'}"
+            f"environment {environment!r} does not exist: {folder}/ has {', '.join(known) or 'none'}"
         )
     try:
         feeds = load_feeds(Path(os.environ.get("VLILLE_SOURCES", ROOT / "sources")))
@@ -34,9 +34,9 @@ def check_environment(environment: str, feed: str | None = None) -> None:
 
 
 def synthesize(supervisor: Supervisor, environment: str, feed: str | None, folder: Path) -> Path:
-    """Run `stacks.py` for one environment and return the folder that holds its `cdk.tf.json`.
+    """Run `stacks.py` for one environment and return the folder of its `cdk.tf.json`.
 
-    `feed` replaces the environment's own. Raises LocalError with what `stacks.py` found wrong.
+    `feed` replaces the environment's feed. Raises LocalError with the error of `stacks.py`.
     """
     output, log = (folder / "synth").resolve(), folder / "logs" / "synth.log"
     wanted = {"VLILLE_ENV": environment, "CDKTF_OUTDIR": str(output)} | (
@@ -54,10 +54,10 @@ def synthesize(supervisor: Supervisor, environment: str, feed: str | None, folde
         )
     except ProcessError as error:
         told = log.read_text(errors="replace")[begin:].strip()
-        # What is wrong with the settings or a feed is one line; anything longer is a fault of ours.
+        # A mistake in the settings or a feed is one line; anything longer is an internal error.
         raise LocalError(told) if told and "\n" not in told else error from None
-    # The bootstrap stack beside it is a project's, and there is no project here.
+    # The bootstrap stack is not used: the local run needs no project to be prepared.
     stack = output / "stacks" / f"vlille-{environment}"
     if not (stack / FILE).is_file():
-        raise LocalError(f"{output} should hold the stack vlille-{environment} and does not: see {log}")
+        raise LocalError(f"{output} has no stack vlille-{environment} after the synthesis: see {log}")
     return stack

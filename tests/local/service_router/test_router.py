@@ -122,7 +122,7 @@ def test_what_leads_away_is_not_called_and_said_once(
 ) -> None:
     for _ in range(2):
         assert call(router, "https://example.com/x")[0] == 403
-    assert environment.not_honoured == [
+    assert environment.unsupported == [
         "https://example.com/x is not called: it is outside the local environment"
     ]
 

@@ -76,7 +76,7 @@ def test_dataset_and_its_update(warehouse: LocalEnvironment) -> None:
     )
     found = warehouse.service(BigQuery).find(f"/bigquery/v2/{name}") or {}
     assert (found["description"], found["labels"]) == ("stations", {"environment": "dev"})
-    assert warehouse.not_honoured == []
+    assert warehouse.unsupported == []
 
 
 @pytest.mark.emulator
@@ -149,10 +149,10 @@ def test_what_has_no_effect_is_said(warehouse: LocalEnvironment) -> None:
     make_table(
         warehouse, COLUMNS, time_partitioning=[partitioning], expiration_time=5, biglake_configuration={}
     )
-    assert warehouse.not_honoured == [
-        "google_bigquery_table.expiration_time: tables do not expire here",
+    assert warehouse.unsupported == [
+        "google_bigquery_table.expiration_time: tables do not expire",
         "google_bigquery_table.biglake_configuration: not known here, so it has no effect",
-        "google_bigquery_table.time_partitioning.expiration_ms: partitions do not expire here",
+        "google_bigquery_table.time_partitioning.expiration_ms: partitions do not expire",
     ]
 
 

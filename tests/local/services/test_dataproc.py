@@ -89,21 +89,21 @@ def test_jobs_come_after_their_prerequisites() -> None:
 @pytest.mark.parametrize(
     ("jobs", "expected"),
     [
-        ([], "jobs: expected at least one, each with a stepId of its own, found no job"),
+        ([], "jobs: expected at least one, each with a unique stepId, found no job"),
         ([{"stepId": "a"}, {}], "found 'a', None"),
         ([{"stepId": "a"}, {"stepId": "a"}], "found 'a', 'a'"),
         ([{"stepId": "../a"}], "letters, digits, - and _, found '../a'"),
         ([{"stepId": "a/b"}], "letters, digits, - and _, found 'a/b'"),
         (
             [{"stepId": "a", "prerequisiteStepIds": ["b"]}],
-            "jobs: the prerequisite b is no step of the template: a",
+            "jobs: the prerequisite b is not a step of the template: a",
         ),
         (
             [
                 {"stepId": "a", "prerequisiteStepIds": ["b"]},
                 {"stepId": "b", "prerequisiteStepIds": ["a"]},
             ],
-            "wait for one another",
+            "depend on one another in a cycle",
         ),
     ],
 )
@@ -180,7 +180,7 @@ def test_a_template_is_kept_as_the_api_has_it(environment: LocalEnvironment) -> 
     (job,) = kept["jobs"]
     assert job["stepId"] == "rebuild"
     assert job["pysparkJob"]["properties"] == {"spark.sql.x_y": "1"}
-    assert any("there is no cluster" in sentence for sentence in environment.not_honoured)
+    assert any("there is no cluster" in sentence for sentence in environment.unsupported)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_template_is_kept_as_the_api_has_it(environment: LocalEnvironment) -> 
         ("rebuild-days:instantiate", b"{}", 400, "missing: FROM"),
         ("rebuild-days:instantiate", b"no json", 400, "INVALID_ARGUMENT"),
         ("rebuild-weeks:instantiate", b"{}", 404, "Not found: Workflow Template"),
-        ("rebuild-days:delete", b"{}", 404, "not answered here"),
+        ("rebuild-days:delete", b"{}", 404, "is not supported by the local run"),
     ],
 )
 def test_the_api_refuses_as_google_does(
@@ -229,10 +229,10 @@ def ask(
         ({"jobs": [JOB]}, "the inline template has no placement.managedCluster"),
         ({"placement": CLUSTER}, "jobs: expected at least one"),
         ({"placement": CLUSTER, "jobs": "rebuild"}, "Invalid JSON payload received"),
-        ({"placement": CLUSTER, "jobs": [{"stepId": "a", "pysparkJob": {}}]}, "expected a mainPythonFileUri"),
+        ({"placement": CLUSTER, "jobs": [{"stepId": "a", "pysparkJob": {}}]}, "mainPythonFileUri, args"),
         (
             {"placement": CLUSTER, "jobs": [{**JOB, "pysparkJob": JOB["pysparkJob"] | {"args": [1]}}]},
-            "step rebuild: expected a mainPythonFileUri, args and pythonFileUris that are texts, found",
+            "step rebuild: mainPythonFileUri, args and pythonFileUris must be texts, found",
         ),
         ({"placement": CLUSTER, "jobs": [JOB], "dagTimeout": "1h"}, "expected a duration in seconds"),
         (
@@ -457,7 +457,7 @@ def test_a_run_that_fails_says_why(environment: LocalEnvironment, tmp_path: Path
     workflow = dataproc.instantiate(dataproc.templates.names()[0], {"FROM": "yesterday"})
     clock.run(workflow.finished.is_set)
     assert workflow.state == "FAILED"
-    assert "gs://b/main.py cannot be read from the storage emulator" in workflow.error
+    assert "gs://b/main.py cannot be read from the Cloud Storage emulator" in workflow.error
     clock.close()
 
 

@@ -29,7 +29,7 @@ def test_service_account(environment: LocalEnvironment) -> None:
     assert len(attributes["unique_id"]) == 21
     kept = environment.collection("iam", "serviceAccounts").get(attributes["name"])
     assert (kept["email"], kept["displayName"]) == (email, "Copier")
-    assert environment.not_honoured == []
+    assert environment.unsupported == []
 
 
 def test_custom_role(environment: LocalEnvironment) -> None:
@@ -98,7 +98,7 @@ def test_grant(
     name = resource.format(environment.project)
     assert environment.service(Policies).get(name) == {"bindings": [{"role": "roles/r", "members": [MEMBER]}]}
     assert attributes["id"] == (identity or f"{name}/roles/r/{MEMBER}")
-    assert environment.not_honoured == [ENFORCED]
+    assert environment.unsupported == [ENFORCED]
 
 
 def test_members_of_one_role_are_one_binding_and_conditions_another(environment: LocalEnvironment) -> None:

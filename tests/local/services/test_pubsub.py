@@ -300,7 +300,7 @@ def test_publishing_to_no_topic_or_nothing_at_all_is_refused(
 
 def test_what_is_not_honoured_is_said(timed: LocalEnvironment, endpoint: Callable[..., Endpoint]) -> None:
     declare(timed, endpoint(200).url, enable_message_ordering=True, filter="attributes.x")
-    said = " ".join(timed.not_honoured)
+    said = " ".join(timed.unsupported)
     assert "google_pubsub_subscription.enable_message_ordering" in said
     assert "google_pubsub_subscription.filter" in said
 

@@ -75,8 +75,8 @@ def test_attributes(
 def test_what_is_only_kept_is_said_once(environment: LocalEnvironment) -> None:
     for name in ("a", "b"):
         make(environment, "google_monitoring_alert_policy", {"display_name": name})
-    assert environment.not_honoured == [
-        "google_monitoring_…: kept, but alerts are not evaluated here and nobody is notified"
+    assert environment.unsupported == [
+        "google_monitoring_…: stored only; alerts are not evaluated and nobody is notified"
     ]
 
 
@@ -107,13 +107,13 @@ def test_terraform_data_gives_its_input_back_and_says_what_it_does_not_run(
 ) -> None:
     plain = make(environment, "terraform_data", {"input": {"image": "x"}})
     assert plain["output"] == {"image": "x"}
-    assert environment.not_honoured == []
+    assert environment.unsupported == []
     built = make(
         environment, "terraform_data", {"triggers_replace": {"a": "b"}}, provisioner=[{"local-exec": {}}]
     )
     assert built["id"] == plain["id"]
     assert "output" not in built
-    assert "its command is not run and no image is built" in environment.not_honoured[0]
+    assert "image build skipped" in environment.unsupported[0]
 
 
 def test_collection_is_read_again_by_the_next_machine(new_environment: Any) -> None:

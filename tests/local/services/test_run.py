@@ -36,9 +36,9 @@ def test_an_entrypoint_comes_before_the_command() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "a CMD in JSON form"),
-        ("FROM x\nCMD gunicorn copier:app\n", "CMD must be in JSON form .* found 'gunicorn copier:app'"),
-        ("FROM x\nENTRYPOINT [1]\n", "ENTRYPOINT must be in JSON form"),
+        ("", "expected a CMD in exec form"),
+        ("FROM x\nCMD gunicorn copier:app\n", "CMD must be in exec form .* found 'gunicorn copier:app'"),
+        ("FROM x\nENTRYPOINT [1]\n", "ENTRYPOINT must be in exec form"),
     ],
 )
 def test_what_cannot_be_run_is_refused(text: str, expected: str) -> None:

@@ -148,7 +148,7 @@ def test_what_a_job_leaves_out_is_counted_and_told(environment: LocalEnvironment
     clock.close()
     assert scheduler.skipped["job"] == sum(len(due) for _, due, _ in told)
     job, due, why = told[0]
-    assert (job, why) == ("job", "this machine does not keep up")
+    assert (job, why) == ("job", "this host cannot keep up")
     assert due[:2] == [NOON + timedelta(minutes=m) for m in (2, 3)]
 
 
@@ -180,7 +180,7 @@ def test_a_job_does_not_fire_while_its_last_run_is_under_way(timed: LocalEnviron
     scheduler.start()
     run(timed, 3)
     assert scheduler.fired == {"job": 1}
-    assert told == [f"12:0{minute} its last run is still under way" for minute in (2, 3)]
+    assert told == [f"12:0{minute} its previous execution is still running" for minute in (2, 3)]
 
 
 def test_a_job_declared_as_paused_does_not_fire(timed: LocalEnvironment) -> None:
@@ -199,12 +199,12 @@ def test_a_target_away_from_this_machine_is_said_and_not_called(timed: LocalEnvi
     scheduler.start()
     run(timed, 1)
     assert [each.response.status for each in runs] == [403]
-    assert any("https://example.com/x" in sentence for sentence in timed.not_honoured)
+    assert any("https://example.com/x" in sentence for sentence in timed.unsupported)
 
 
 def test_an_unknown_job_is_named_with_those_that_are_known(timed: LocalEnvironment) -> None:
     declare(timed, http_target=HTTP)
-    with pytest.raises(LocalError, match="no scheduler job 'jop'; known: job"):
+    with pytest.raises(LocalError, match="scheduler job 'jop' does not exist; known: job"):
         timed.service(Scheduler).pause("jop")
 
 
@@ -237,7 +237,7 @@ def test_each_minute_of_the_hour_that_happens_twice_has_its_fire() -> None:
 def test_a_schedule_that_is_not_understood_is_refused(
     timed: LocalEnvironment, schedule: str, zone: str
 ) -> None:
-    with pytest.raises(LocalError, match=r"scheduler job job: .* is not understood"):
+    with pytest.raises(LocalError, match=r"scheduler job job: .* is invalid"):
         declare(timed, schedule=schedule, time_zone=zone, http_target=HTTP)
 
 

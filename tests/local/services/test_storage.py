@@ -64,7 +64,7 @@ def test_bucket(environment_with_emulators: LocalEnvironment) -> None:
     assert environment.service(Storage).buckets.get(name)["softDeletePolicy"] == {
         "retentionDurationSeconds": 0
     }
-    assert [sentence.split(":")[0] for sentence in environment.not_honoured] == [
+    assert [sentence.split(":")[0] for sentence in environment.unsupported] == [
         "google_storage_bucket.uniform_bucket_level_access",
         "google_storage_bucket.public_access_prevention",
         "google_storage_bucket.soft_delete_policy",
@@ -156,7 +156,7 @@ def test_unknown_argument_is_said(environment_with_emulators: LocalEnvironment) 
     )
     assert (
         "google_storage_bucket.rpo: not known here, so it has no effect"
-        in environment_with_emulators.not_honoured
+        in environment_with_emulators.unsupported
     )
 
 

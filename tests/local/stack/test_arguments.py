@@ -78,9 +78,9 @@ def test_what_is_said(environment: LocalEnvironment) -> None:
     unsupported = {"versioning": "no versions", "cors": "no browsers", "logging": "no logs"}
     for _ in range(2):
         report_unsupported_arguments(environment, "google_thing", arguments, {"name"}, unsupported)
-    assert environment.not_honoured == [
+    assert environment.unsupported == [
         "google_thing.versioning: no versions",
-        "google_thing.odd: not known here, so it has no effect",
+        "google_thing.odd: unknown to the local run, so it has no effect",
     ]
 
 
@@ -105,4 +105,4 @@ def test_recorded_names_what_it_keeps(environment: LocalEnvironment) -> None:
     name = f"projects/{environment.project}/eu/n"
     assert attributes.items() >= {"id": name, "name": "n", "link": f"http://{name}", "max_size": 3}.items()
     assert environment.collection("things", "boxes").get(name)["maxSize"] == 3
-    assert environment.not_honoured == ["google_box: kept"]
+    assert environment.unsupported == ["google_box: kept"]

@@ -157,7 +157,7 @@ def test_unusable_file(tmp_path: Path, text: str | None, message: str) -> None:
 
 def test_provider_without_project(stack_of: Callable[..., Stack]) -> None:
     stack = stack_of({}, provider={"google": [{"region": "r"}]})
-    with pytest.raises(StackError, match=r"provider\.google\.project must be a plain text, found None"):
+    with pytest.raises(StackError, match=r"provider\.google\.project must be a literal text, found None"):
         _ = stack.project
 
 
@@ -180,7 +180,7 @@ def test_apply_resolves_in_order_and_keeps_types(
     assert applied.attributes["b_thing.b"]["count_of"] == 3
     assert "none" not in applied.attributes["b_thing.b"]
     assert applied.outputs == {"uri": "http://here", "text": {"t": "hello first, you: 3"}}
-    assert applied.not_honoured == []
+    assert applied.unsupported == []
 
 
 def test_type_without_handler_is_said_and_its_arguments_still_serve(
@@ -197,9 +197,9 @@ def test_type_without_handler_is_said_and_its_arguments_still_serve(
         stack, environment, HANDLERS, lambda resource, what: told.append((resource.address, what))
     )
     assert applied.attributes["a_thing.a"]["name"] == "plain"
-    assert told == [("c_thing.c", "not honoured"), ("a_thing.a", "made")]
-    assert applied.not_honoured == [
-        "c_thing.c: nothing here stands for c_thing",
+    assert told == [("c_thing.c", "unsupported"), ("a_thing.a", "made")]
+    assert applied.unsupported == [
+        "c_thing.c: c_thing is not supported by the local run",
         "c_thing.c: odd = '${1 + 1}' is not supported by the local run: '+' is not evaluated",
     ]
 
@@ -237,8 +237,8 @@ def test_output_without_value_is_said(stack_of: Callable[..., Stack], environmen
     )
     applied = applied_to(stack, environment)
     assert applied.outputs == {"good": "id of a"}
-    assert applied.not_honoured == [
-        "output.bad: value refers to a_thing.a.uri, but a_thing.a has no such value here; "
+    assert applied.unsupported == [
+        "output.bad: value refers to a_thing.a.uri, but a_thing.a has no such value in the local run; "
         "known: id, name, service_config"
     ]
 

@@ -136,7 +136,7 @@ def test_a_function_runs_from_its_archive_and_comes_back_when_it_is_killed(here:
     assert {key: told["env"][key] for key in expected} == expected
     assert (told["body"], told["email"]) == ({"n": 1}, ACCOUNT)
     assert made["service_config"][0]["uri"] == made["url"]
-    assert any("API_URL is http://127.0.0.1:1/ here" in each for each in here.not_honoured)
+    assert any("API_URL is http://127.0.0.1:1/ instead of" in each for each in here.unsupported)
 
     (process,) = here.supervisor.processes
     os.killpg(process.pid, signal.SIGKILL)
