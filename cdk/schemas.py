@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 
 from cdk.settings import EnvironmentFile
-from feed.arrangement import FORMATS
-from feed.contract import RULES
 from feed.model import EPOCH_UNITS, ON_MISMATCH, SCALAR_TYPES, Common
 from feed.naming import RESERVED_NAMES
-from feed.source import KEYS
+from feed.parsing.response_format import FORMATS
+from feed.source.column_rules import RULES
+from feed.source.folder import SOURCE_KEYS
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "schemas"
@@ -59,7 +59,7 @@ def build_source_schema(page: str) -> Schema:
         for names, meaning in FEED_ROW.findall(page)
         for name in re.findall(r"`([^`]+)`", names)
     }
-    properties = {key: _SOURCE[key] | {"description": described[key]} for key in KEYS}
+    properties = {key: _SOURCE[key] | {"description": described[key]} for key in SOURCE_KEYS}
     return {
         "$schema": DIALECT,
         "title": "A feed of vlille",

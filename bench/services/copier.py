@@ -28,8 +28,8 @@ from bench.emulation import (
 )
 from bench.measure import BenchError, Comparison, Figure, Timing, compare, time_call
 from copier.settings import Settings
-from copier.sweep import sweep
-from feed import archive_name, landing_name, pack
+from copier.sweep import sweep_landing_bucket
+from feed import archive_name, compress, landing_name
 from local.data_plane.emulators import storage_binary
 from local.processes.ports import LOOPBACK, free_port
 from telemetry import LOGGER
@@ -46,7 +46,7 @@ LANDING, ARCHIVE = f"{PROJECT}-landing", f"{PROJECT}-archive"
 def run(runs: int) -> list[Comparison | Figure]:
     """Compare the time per object, and measure a backlog."""
     LOGGER.setLevel(logging.CRITICAL)
-    packed = pack(make_full_response(load_tutorial_feed()))
+    packed = compress(make_full_response(load_tutorial_feed()))
     with tempfile.TemporaryDirectory() as folder, start_emulation(Path(folder)) as emulators:
         client = make_storage_client(emulators)
         for bucket in (LANDING, ARCHIVE):
@@ -97,7 +97,9 @@ def _compare_sweeps(client: StorageClient, packed: bytes, latency_s: float, runs
 
 
 def _run_sweep(client: StorageClient) -> None:
-    sweep(client, Settings(LANDING, ARCHIVE, deadline_s=600, threads=THREADS), [], time.monotonic)
+    sweep_landing_bucket(
+        client, Settings(LANDING, ARCHIVE, deadline_s=600, threads=THREADS), [], time.monotonic
+    )
 
 
 def _copy_objects(client: StorageClient) -> None:
@@ -122,7 +124,7 @@ def _measure_backlog(client: StorageClient, packed: bytes) -> Figure:
     is_complete = False
     while not is_complete:
         started = time.monotonic()
-        done = sweep(client, settings, [], time.monotonic)
+        done = sweep_landing_bucket(client, settings, [], time.monotonic)
         took.append(time.monotonic() - started)
         if done.failed or done.refused:
             raise BenchError(f"{done.failed} objects failed and {done.refused} were refused: {done.failures}")

@@ -29,15 +29,15 @@ from bench.emulation import (
 from bench.measure import Comparison, Timing, compare, time_call
 from bench.services.copier import OBJECTS, THREADS, empty_archive_bucket, fill_landing_bucket
 from copier.settings import Settings
-from copier.sweep import sweep
-from feed import pack
+from copier.sweep import sweep_landing_bucket
+from feed import compress
 from local.data_plane.emulators import Emulators
 from local.environment.environment import LocalEnvironment, project_number
 from local.environment.metadata_server import MetadataServer, access_token
 from local.iam_proxy.enforcement import IamProxy
 from local.processes.supervisor import Supervisor
 from local.services.iam import Policies
-from spark.archive import object_reader
+from spark.archive import make_object_reader
 from telemetry import LOGGER
 
 EMAIL = f"worker@{PROJECT}.iam.gserviceaccount.com"
@@ -124,14 +124,14 @@ def _make_client(endpoints: Emulators) -> StorageClient:
 
 
 def _compare_sweeps(direct: StorageClient, proxied: StorageClient, runs: int) -> Comparison:
-    packed = pack(make_full_response(load_tutorial_feed()))
+    packed = compress(make_full_response(load_tutorial_feed()))
     settings = Settings(f"{PROJECT}-landing", f"{PROJECT}-archive", deadline_s=600, threads=THREADS)
     for each in (direct, proxied):
         each._http.mount("http://", HTTPAdapter(pool_maxsize=THREADS))
 
     def measured(client: StorageClient) -> Timing:
         fill_landing_bucket(direct, packed, OBJECTS)
-        timing = time_call(lambda: sweep(client, settings, [], time.monotonic))
+        timing = time_call(lambda: sweep_landing_bucket(client, settings, [], time.monotonic))
         empty_archive_bucket(direct, OBJECTS)
         return timing
 
@@ -141,11 +141,11 @@ def _compare_sweeps(direct: StorageClient, proxied: StorageClient, runs: int) ->
 def _compare_reads(
     direct: StorageClient, emulators: Emulators, endpoints: Emulators, runs: int
 ) -> Comparison:
-    content = pack(make_full_response(load_tutorial_feed()))
+    content = compress(make_full_response(load_tutorial_feed()))
     direct.bucket(f"{PROJECT}-archive").blob("response").upload_from_string(content)
 
     def measured(url: str) -> Timing:
-        read = object_reader(_make_credentials(), url, f"{PROJECT}-archive", connections=READERS)
+        read = make_object_reader(_make_credentials(), url, f"{PROJECT}-archive", connections=READERS)
         with ThreadPoolExecutor(READERS) as pool:
             return time_call(lambda: list(pool.map(read, ["response"] * READS)))
 

@@ -37,7 +37,7 @@ from cdk.resources.storage import CLIENT, Storage
 from cdk.resources.warehouse import Warehouse
 from cdk.settings import Messages, Settings
 from cdk.workloads.build import Build
-from feed import Feed, secret_variable
+from feed import Feed, secret_variable_name
 
 NEVER = ""  # a subscription's time to live: the default deletes it after 31 quiet days
 DAY_SECONDS = 86_400
@@ -121,7 +121,7 @@ class Collection(Construct):
         return [
             SecretManagerSecretIamMember(
                 self,
-                f"collector_reads_{secret_variable(secret).lower()}",
+                f"collector_reads_{secret_variable_name(secret).lower()}",
                 project=self._settings.project,
                 secret_id=secret,
                 role="roles/secretmanager.secretAccessor",
@@ -239,7 +239,7 @@ def secret_variables(
     """Return a variable for each secret of the project by its name, None where there is none."""
     return [
         Cloudfunctions2FunctionServiceConfigSecretEnvironmentVariables(
-            key=secret_variable(secret), project_id=settings.project, secret=secret, version="latest"
+            key=secret_variable_name(secret), project_id=settings.project, secret=secret, version="latest"
         )
         for secret in secrets
     ] or None

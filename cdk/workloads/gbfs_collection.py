@@ -32,7 +32,7 @@ from cdk.settings import Settings
 from cdk.settings.gbfs import Gbfs
 from cdk.workloads.build import Build
 from cdk.workloads.collection import DAY_SECONDS, NEVER, build_config, push_subscription, secret_variables
-from feed import secret_variable
+from feed import secret_variable_name
 from gbfs.catalogue.registry import CATALOGUE_URL
 from gbfs.collection.systems import list_secrets
 
@@ -187,7 +187,7 @@ class GbfsCollection(Construct):
             *(
                 SecretManagerSecretIamMember(
                     self,
-                    f"gbfs_reads_{secret_variable(secret).lower()}",
+                    f"gbfs_reads_{secret_variable_name(secret).lower()}",
                     project=self._settings.project,
                     secret_id=secret,
                     role="roles/secretmanager.secretAccessor",

@@ -13,10 +13,10 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
-from feed import Column, Feed, joined_response, parse, split_response
-from feed.join import Join
+from feed import Column, Feed, combine_responses, parse_response, split_response
 from feed.model import ROOT
-from feed.paths import FieldPath, values_at
+from feed.parsing.join import Join
+from feed.paths import FieldPath, find_values
 from local.errors import LocalError
 from local.processes.ports import LOOPBACK
 
@@ -48,17 +48,17 @@ class EvolvingSample:
         self._docks = _column_path(feed, common.num_docks_available)
         self._times = [c for c in feed.columns if c.type == "TIMESTAMP" and c.mode != "REPEATED" and c.path]
         self._newest_times = _newest_times(feed, self._times)
-        is_evolving = feed.arrangement.is_plain and (self._bikes or self._times)
+        is_evolving = feed.response_format.is_json_array and (self._bikes or self._times)
         moves = "evolving" if is_evolving else "unchanging"
         self.description = f"the {moves} sample of {feed.name}"
 
     def response_at(self, minute: datetime) -> bytes:
         """Return the sample as of a minute."""
-        if not self._feed.arrangement.is_plain:
+        if not self._feed.response_format.is_json_array:
             return self._feed.sample
         answer = json.loads(self._feed.sample)
         document = split_response(answer)[0] if self._feed.join else answer
-        records = next(values_at(document, self._feed.records))
+        records = next(find_values(document, self._feed.records))
         for number, record in enumerate(records):
             self._move_bikes(record, number, minute)
         for column in (each for each in self._times if each.name in self._newest_times):
@@ -159,10 +159,10 @@ def probe_api(feed: Feed, url: str) -> str | None:
     try:
         body = fetch_with_deadline(url)
         if feed.join is not None:
-            body = joined_response(body, fetch_with_deadline(feed.join.url(url)))
+            body = combine_responses(body, fetch_with_deadline(feed.join.url(url)))
     except OSError as error:
         return str(error)
-    outcome = parse(feed, body, datetime.now(UTC))
+    outcome = parse_response(feed, body, datetime.now(UTC))
     if not outcome.rows:
         told = outcome.rejections[0].message if outcome.rejections else "no records"
         return f"its response has no rows for {feed.name} ({told})"
@@ -197,7 +197,7 @@ def _column_path(feed: Feed, column: str | None) -> FieldPath | None:
 
 def _newest_times(feed: Feed, columns: list[Column]) -> dict[str, datetime]:
     """Return the newest time in the sample of each column that has one."""
-    rows = parse(feed, feed.sample, datetime.now(UTC)).rows
+    rows = parse_response(feed, feed.sample, datetime.now(UTC)).rows
     newest = {}
     for column in columns:
         times = [row[column.name] for row in rows if isinstance(row.get(column.name), datetime)]
@@ -208,7 +208,7 @@ def _newest_times(feed: Feed, columns: list[Column]) -> dict[str, datetime]:
 
 def _read_number(record: Any, path: FieldPath | None) -> int | None:
     """Return the integer at a path, also where it is written as a text or as 7.0."""
-    value = next(values_at(record, path), None) if path else None
+    value = next(find_values(record, path), None) if path else None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -218,8 +218,8 @@ def _read_number(record: Any, path: FieldPath | None) -> int | None:
 
 
 def _change_value(record: Any, path: FieldPath, change: Callable[[Any], Any]) -> None:
-    holder = next(values_at(record, path[:-1]), None)
-    if holder is None or next(values_at(record, path), None) is None:
+    holder = next(find_values(record, path[:-1]), None)
+    if holder is None or next(find_values(record, path), None) is None:
         return
     holder[path[-1]] = change(holder[path[-1]])
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from feed import RawError, unpack
+from feed import DecompressionError, decompress
 from local.errors import LocalError
 from local.feeds.feed_server import RESPONSE_LIMIT
 
@@ -121,6 +121,6 @@ def _read_response(file: Path) -> bytes:
     try:
         if file.stat().st_size > RESPONSE_LIMIT:
             raise LocalError(f"{file} has more than {RESPONSE_LIMIT} bytes, too many for a feed's response")
-        return unpack(file.read_bytes(), RESPONSE_LIMIT)
-    except (OSError, RawError) as error:
+        return decompress(file.read_bytes(), RESPONSE_LIMIT)
+    except (OSError, DecompressionError) as error:
         raise LocalError(f"the recorded response {file} cannot be read: {error}") from error

@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from feed import tick_of
+from feed import parse_object_name
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
 from local.iam_proxy.access import AccessControl
@@ -98,7 +98,7 @@ def list_ticks(environment: LocalEnvironment, bucket: str, feed: str) -> set[dat
     ticks = set()
     for each in list_objects(environment, bucket):
         try:
-            name, tick = tick_of(each["name"])
+            name, tick = parse_object_name(each["name"])
         except ValueError:
             continue
         if name == feed:

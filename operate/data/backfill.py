@@ -21,7 +21,7 @@ from rich.progress import (
 
 from cdk.settings import Settings
 from copier.settings import Settings as Copying
-from copier.sweep import Sweep, sweep
+from copier.sweep import Sweep, sweep_landing_bucket
 from feed import Feed
 from operate.cloud import Cloud
 from operate.data.estimate import Survey, estimate, format_estimate
@@ -134,7 +134,9 @@ def _run_sweep(
     copying = Copying(bucket, settings.bucket("archive"), FOR_EVER_S, threads, keep=keep)
     with _make_progress_bar("bar") as progress:
         task = progress.add_task("archiving" if keep else "deleting originals", total=total)
-        return sweep(cloud.storage, copying, feeds, time.monotonic, lambda _: progress.advance(task))
+        return sweep_landing_bucket(
+            cloud.storage, copying, feeds, time.monotonic, lambda _: progress.advance(task)
+        )
 
 
 def _check_failures(done: Sweep) -> None:

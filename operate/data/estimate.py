@@ -10,8 +10,8 @@ from datetime import date
 from math import ceil
 
 from cdk.settings import Batch
-from copier.planning import Landed, Legacy, Refused, plan
-from feed import Feed, tick_of
+from copier.planning import Landed, Legacy, Refused, plan_object
+from feed import Feed, parse_object_name
 from review.cost.estimate import Cost
 from review.cost.machines import Machines, price_dataproc_hour
 from review.cost.price_book import PriceBook, load_price_book
@@ -36,7 +36,7 @@ class Survey:
 
     def add(self, name: str, size: int, feeds: Iterable[Feed]) -> None:
         """Look at one object."""
-        match plan(name, size, feeds):
+        match plan_object(name, size, feeds):
             case Refused(reason):
                 self.refused += 1
                 if len(self.refusals) < SHOWN:
@@ -44,7 +44,7 @@ class Survey:
             case Landed(destination):
                 self.landed += 1
                 self.landed_bytes += size
-                feed_name, tick = tick_of(destination)
+                feed_name, tick = parse_object_name(destination)
                 self.days.setdefault(feed_name, set()).add(tick.date())
             case Legacy(feed, candidates):
                 self.old += 1

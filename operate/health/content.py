@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from cdk.settings import Settings
 from feed import Common, Condition, Feed
-from feed.freshness import moving_columns
+from feed.quality.freshness import list_changing_columns
 from operate.cloud import ApiError, Cloud
 from operate.health.observation import Unavailable, parse_time, query_rows
 from operate.health.smoke import CheckResult
@@ -74,7 +74,7 @@ def _query_content(cloud: Cloud, settings: Settings, feed: Feed, now: datetime) 
 
 def _query_changes(cloud: Cloud, settings: Settings, feed: Feed, now: datetime) -> tuple[int | None, int]:
     """Stations that changed, and within how many minutes: those that are too long without a move, or an hour."""
-    station, moving = feed.common.station_id, moving_columns(feed)
+    station, moving = feed.common.station_id, list_changing_columns(feed)
     if station is None or not set(moving) - {station}:
         return None, 0
     window = timedelta(minutes=feed.frozen_minutes) if feed.frozen_minutes else WINDOW

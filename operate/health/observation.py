@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from cdk.settings import Settings
-from feed import archive_prefix, tick_of
+from feed import archive_prefix, parse_object_name
 from operate.cloud import ApiError, Cloud, CredentialsError, iterate_pages
 from operate.jobs import format_job_url, list_jobs
 from operate.target import Target, explain_error
@@ -133,7 +133,7 @@ def _list_ticks(cloud: Cloud, bucket: str, prefix: str) -> dict[datetime, str | 
     fields = "items(name,metadata/moved_to),nextPageToken"
     for item in iterate_pages(cloud, url, "items", prefix=prefix, fields=fields):
         with suppress(ValueError):  # another's object is no answer
-            found[tick_of(item["name"])[1]] = (item.get("metadata") or {}).get("moved_to")
+            found[parse_object_name(item["name"])[1]] = (item.get("metadata") or {}).get("moved_to")
     return found
 
 

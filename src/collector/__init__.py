@@ -1,4 +1,4 @@
-"""The Cloud Function: a tick → one answer of the API → one object and its rows, each exactly once.
+"""The Cloud Function: one tick → one response of the API → one raw object and its rows, each stored exactly once.
 
 Imports: feed, telemetry.
 Imported by: bench, gbfs_collector.

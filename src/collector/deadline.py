@@ -1,4 +1,4 @@
-"""One time limit for a whole call: handshakes, headers, bodies, redirects and waits."""
+"""One time limit for a whole fetch: handshakes, headers, bodies, redirects and waits."""
 
 import socket
 import time
@@ -13,10 +13,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 
 class Deadline:
-    """While it is entered, the connections that this thread makes by a WatchedAdapter are its own.
+    """A context that closes the connections which a WatchedAdapter opens in this thread.
 
-    They are cut when the time is over, since a read's own limit starts anew with every byte that drips in, and
-    when it is left, since one that is kept alive would be outside of the next call's limit.
+    They are closed when the time is over, because a read timeout starts anew with every byte that arrives, and when the
+    context ends, because a kept-alive connection would not be covered by the next fetch's deadline.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -26,18 +26,18 @@ class Deadline:
 
     @property
     def left_s(self) -> float:
-        """Seconds until it is over, at least 0."""
+        """The remaining seconds, at least 0."""
         return max(0.0, self._ends_at - time.monotonic())
 
-    def watch(self, connected: socket.socket) -> None:
-        """Cut this connection with the others."""
-        self._sockets.append(connected)
+    def watch(self, connection: socket.socket) -> None:
+        """Close this connection with the others."""
+        self._sockets.append(connection)
         if not self.left_s:
-            self._cut()
+            self._close_all()
 
     def __enter__(self) -> Self:
         self._token = _current.set(self)
-        self._timer = Timer(self.left_s, self._cut)
+        self._timer = Timer(self.left_s, self._close_all)
         self._timer.daemon = True
         self._timer.start()
         return self
@@ -45,19 +45,19 @@ class Deadline:
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
         _current.reset(self._token)
-        self._cut()
+        self._close_all()
 
-    def _cut(self) -> None:
+    def _close_all(self) -> None:
         for each in list(self._sockets):
-            with suppress(OSError):  # it has ended by itself
-                # Not SSLSocket's own, which would take the encryption away below a reader.
+            with suppress(OSError):  # it is closed already
+                # Not SSLSocket.shutdown: it would remove the encryption while another thread reads.
                 socket.socket.shutdown(each, socket.SHUT_RDWR)
 
 
 _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
-def _watch(connection: HTTPConnection) -> None:
+def _watch_connection(connection: HTTPConnection) -> None:
     if (deadline := _current.get()) is not None and isinstance(connection.sock, socket.socket):
         deadline.watch(connection.sock)
 
@@ -65,13 +65,13 @@ def _watch(connection: HTTPConnection) -> None:
 class _Connection(HTTPConnection):
     def connect(self) -> None:
         super().connect()
-        _watch(self)
+        _watch_connection(self)
 
 
 class _TlsConnection(HTTPSConnection):
     def connect(self) -> None:
         super().connect()
-        _watch(self)
+        _watch_connection(self)
 
 
 class _Pool(HTTPConnectionPool):
@@ -83,19 +83,19 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class WatchedAdapter(HTTPAdapter):
-    """Its connections belong to the Deadline that is entered."""
+    """An adapter whose connections belong to the current Deadline."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """As the base class does, with connections that are watched."""
+        """Use the base class's manager, with watched connections."""
         super().init_poolmanager(*args, **kwargs)
-        _use_watched(self.poolmanager)
+        _use_watched_pools(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> ProxyManager:
-        """As the base class does, with connections that are watched."""
+        """Use the base class's manager, with watched connections."""
         manager: ProxyManager = super().proxy_manager_for(*args, **kwargs)
-        _use_watched(manager)
+        _use_watched_pools(manager)
         return manager
 
 
-def _use_watched(manager: PoolManager) -> None:
+def _use_watched_pools(manager: PoolManager) -> None:
     manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}

@@ -1,8 +1,8 @@
-"""The raw response of a tick: stored once, and read where it is stored already.
+"""Store the raw response of a tick once, or read it if it is stored already.
 
-The create-only upload decides which delivery's response is the tick's. That holds because the copier leaves a landed
-object under its name for as long as Pub/Sub can deliver the tick's message: the protocol and its reasons are in
-docs/guarantees.md.
+The create-only upload decides which delivery's response becomes the tick's. This works because the copier leaves a
+landed object under its name for as long as Pub/Sub can deliver the tick's message. docs/guarantees.md describes the
+protocol.
 """
 
 import logging
@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Client as StorageClient
 
-from collector.api import Answer
-from feed import archive_name, landing_name, pack
+from collector.api import Response
+from feed import archive_name, compress, landing_name
 from telemetry import log
 
 CONTENT_TYPE = "application/gzip"
@@ -22,21 +22,21 @@ CALL_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Landed:
-    """The object of a tick: its name in the landing bucket, its packed content, and whether it is new."""
+class LandedObject:
+    """The object of a tick: its name in the landing bucket, its compressed content, and whether it was created now."""
 
     name: str
-    packed: bytes
+    content: bytes
     is_new: bool
-    metadata: Mapping[str, str] = field(default_factory=dict)  # of the object
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def content_type(self) -> str:
-        """That of the response."""
+        """The Content-Type of the response, "" if it had none."""
         return self.metadata.get("content-type", "")
 
 
-def land(
+def land_response(
     client: StorageClient,
     landing_bucket: str,
     archive_bucket: str,
@@ -44,37 +44,37 @@ def land(
     tick: datetime,
     *,
     is_redelivery: bool,
-    ask: Callable[[], Answer],
-) -> Landed:
-    """Return the tick's object; with `is_redelivery`, `ask` is called only where no bucket has it.
+    fetch_response: Callable[[], Response],
+) -> LandedObject:
+    """Return the object of a tick; on a redelivery, `fetch_response` is called only if no bucket has the object.
 
-    A message that is delivered again takes the response of its own minute, not a newer one. The upload creates
-    and never replaces: of two deliveries at once, both go on with the winner's object. The first delivery finds
-    nothing in nearly every case, so it does not look before it asks the API.
+    So a redelivery uses the response of its own minute, not a newer one. The upload creates and never replaces: two
+    concurrent deliveries both continue with the object of the one that was first. A first delivery would nearly never
+    find an object, so it does not look for one.
     """
     name = landing_name(feed_name, tick)
-    places = ((landing_bucket, name), (archive_bucket, archive_name(feed_name, tick)))
-    if is_redelivery and (stored := _first_stored(client, places)) is not None:
-        return Landed(name, stored.content, is_new=False, metadata=stored.metadata)
-    answer = ask()
-    packed = pack(answer.body)
+    locations = ((landing_bucket, name), (archive_bucket, archive_name(feed_name, tick)))
+    if is_redelivery and (stored := _find_stored(client, locations)) is not None:
+        return LandedObject(name, stored.content, is_new=False, metadata=stored.metadata)
+    response = fetch_response()
+    content = compress(response.body)
     blob = client.bucket(landing_bucket).blob(name)
     blob.metadata = {
         "fetched_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **answer.headers,
-        **answer.metadata,
+        **response.headers,
+        **response.metadata,
     }
     try:
         blob.upload_from_string(
-            packed, content_type=CONTENT_TYPE, if_generation_match=0, checksum="crc32c", timeout=CALL_SECONDS
+            content, content_type=CONTENT_TYPE, if_generation_match=0, checksum="crc32c", timeout=CALL_SECONDS
         )
     except PreconditionFailed:
-        log(logging.INFO, "another delivery of this tick landed first", object=name)
-        stored = _first_stored(client, places)
+        log(logging.INFO, "another delivery of this tick has stored its response first", object=name)
+        stored = _find_stored(client, locations)
         if stored is None:
             raise
-        return Landed(name, stored.content, is_new=False, metadata=stored.metadata)
-    return Landed(name, packed, is_new=True, metadata=blob.metadata or {})
+        return LandedObject(name, stored.content, is_new=False, metadata=stored.metadata)
+    return LandedObject(name, content, is_new=True, metadata=blob.metadata or {})
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class _Stored:
     metadata: Mapping[str, str]
 
 
-def _first_stored(client: StorageClient, places: tuple[tuple[str, str], ...]) -> _Stored | None:
-    for bucket, name in places:
+def _find_stored(client: StorageClient, locations: tuple[tuple[str, str], ...]) -> _Stored | None:
+    for bucket, name in locations:
         blob = client.bucket(bucket).blob(name)
         try:
             blob.reload(timeout=CALL_SECONDS)

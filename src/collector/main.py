@@ -1,4 +1,4 @@
-"""Entry point of the Cloud Function; at the root of its archive, as the builder expects."""
+"""Entry point of the Cloud Function, at the root of its archive, where the builder expects it."""
 
 import logging
 import os
@@ -12,24 +12,24 @@ from google.cloud.storage import Client as StorageClient
 
 from collector.api import make_session
 from collector.envelope import EnvelopeError, read_delivery
-from collector.settings import Settings, secrets_of
+from collector.settings import Settings, read_secrets
 from collector.tick import Services, collect_tick
 from feed import Feed, load_feed
 from telemetry import log, log_as_json, redact_log
 
 
 @cache
-def _instance() -> tuple[Settings, Feed, Services]:
-    """Made by an instance's first request, and kept: connections are what costs."""
+def _get_instance() -> tuple[Settings, Feed, Services]:
+    """Return settings, feed and clients; made by the first request of an instance, so that connections are reused."""
     log_as_json()
     settings = Settings.of(os.environ)
     feed = load_feed(Path(__file__).parent / settings.source_folder)
     services = Services(
         api=make_session(),
         storage=StorageClient(project=settings.project),
-        # Without its location, a job outside of the multi-regions US and EU is not found again.
+        # BigQuery finds a job outside of the multi-regions US and EU only if its location is given.
         bigquery=bigquery.Client(project=settings.project, location=settings.location),
-        secrets=secrets_of(feed.secrets, os.environ),
+        secrets=read_secrets(feed.secrets, os.environ),
     )
     redact_log(services.redact)
     return settings, feed, services
@@ -37,14 +37,14 @@ def _instance() -> tuple[Settings, Feed, Services]:
 
 @functions_framework.http
 def collect(request: flask.Request) -> tuple[str, int]:
-    """Collect the tick of a pushed message: 204 when all is stored, 400 for what is no message."""
+    """Collect the tick of a pushed message: 204 if all is stored, 400 if the body is no Pub/Sub message."""
     try:
-        settings, feed, services = _instance()
+        settings, feed, services = _get_instance()
         collect_tick(settings, feed, services, read_delivery(request.get_json(silent=True)))
     except EnvelopeError as error:
-        log(logging.ERROR, f"refused: {error}")
+        log(logging.ERROR, f"request refused: {error}")
         return str(error), 400
     except Exception as error:
-        log(logging.ERROR, f"not collected, to be delivered again: {error}", exc_info=True)
+        log(logging.ERROR, f"collection failed; Pub/Sub will redeliver the message: {error}", exc_info=True)
         raise
     return "", 204

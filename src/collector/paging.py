@@ -1,4 +1,4 @@
-"""All pages of a response, or both documents of one that is joined, within the bounds of one."""
+"""Fetch all pages of a response, or both documents of a joined one, within the limits of one response."""
 
 import logging
 import time
@@ -6,60 +6,64 @@ from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from collector.api import Answer, ApiError
+from collector.api import ApiError, Response
 from feed import (
     FaultError,
     Feed,
     Page,
-    charset_of,
+    combine_pages,
+    combine_responses,
     has_all_records,
-    joined_pages,
-    joined_response,
+    parse_charset,
     read_page,
 )
-from feed.decoding import decode_utf8
-from feed.encoding import as_utf8
-from feed.join import Join
+from feed.parsing.encoding import convert_to_utf8
+from feed.parsing.join import Join
+from feed.parsing.json_decoding import decode_utf8
 from telemetry import log
 
-Ask = Callable[[str, float, int], Answer]  # address, seconds, bytes
+FetchUrl = Callable[[str, float, int], Response]  # URL, seconds, bytes
 
 
-def fetch_pages(feed: Feed, ask: Ask, url: str, *, timeout_s: float, max_bytes: int) -> Answer:
-    """Return the response, of a feed in pages or joined one document of all of them.
+def fetch_pages(feed: Feed, fetch_url: FetchUrl, url: str, *, timeout_s: float, max_bytes: int) -> Response:
+    """Return the response. For a feed with pages or a join it is one document that contains all of them.
 
-    `timeout_s` and `max_bytes` bound all pages together, the feed's `max_requests` their number. Where pages are
-    left, or one has no records or those of an earlier one, the document says that it is not complete. A first page
-    without records is the response itself. Raises ApiError.
+    `timeout_s` and `max_bytes` limit all pages together; the feed's `max_requests` limits their number. The document is
+    marked as incomplete if pages are missing, or if a page has no records or repeats those of an earlier page. A first
+    page without records is the response itself. Raises ApiError.
     """
     paging = feed.paging
     if feed.join is not None:
-        return _fetch_joined(feed, feed.join, ask, url, timeout_s=timeout_s, max_bytes=max_bytes)
+        return _fetch_both_documents(
+            feed, feed.join, fetch_url, url, timeout_s=timeout_s, max_bytes=max_bytes
+        )
     if paging is None:
-        return ask(url, timeout_s, max_bytes)
-    ends_at, bytes_left = time.monotonic() + timeout_s, max_bytes
+        return fetch_url(url, timeout_s, max_bytes)
+    deadline, bytes_left = time.monotonic() + timeout_s, max_bytes
     pages: list[Page] = []
-    first: Answer | None = None
+    first: Response | None = None
     unreadable = b""
     address: str | None = paging.first_url(url)
     while address is not None and len(pages) < paging.max_requests:
         if urlsplit(address)[:2] != urlsplit(url)[:2]:
-            raise ApiError(f"page {len(pages) + 1} is at another host; expected {urlsplit(url).hostname}")
-        left_s = ends_at - time.monotonic()
+            raise ApiError(f"page {len(pages) + 1} is on another host; expected {urlsplit(url).hostname}")
+        left_s = deadline - time.monotonic()
         if left_s <= 0 or bytes_left <= 0:
-            raise ApiError(f"{len(pages)} pages in {timeout_s:g} s and {max_bytes} bytes, and there are more")
-        answer = ask(address, left_s, bytes_left)
-        first = first or answer
-        bytes_left -= len(answer.body)
+            raise ApiError(
+                f"only {len(pages)} pages were read within {timeout_s:g} s and {max_bytes} bytes; there are more"
+            )
+        response = fetch_url(address, left_s, bytes_left)
+        first = first or response
+        bytes_left -= len(response.body)
         try:
-            page = read_page(feed, answer.body, charset_of(answer.headers.get("content-type", "")))
+            page = read_page(feed, response.body, parse_charset(response.headers.get("content-type", "")))
         except FaultError:
             if not pages:
-                return answer
-            unreadable = answer.body
+                return response
+            unreadable = response.body
             break
         if page.records and any(page.records == each.records for each in pages):
-            break  # an API that knows nothing of pages, or whose addresses lead back
+            break  # the API ignores the paging parameters, or its `next` URLs form a loop
         pages.append(page)
         try:
             counts = [len(each.records) for each in pages]
@@ -67,31 +71,32 @@ def fetch_pages(feed: Feed, ask: Ask, url: str, *, timeout_s: float, max_bytes: 
         except ValueError:
             break
     is_complete = not unreadable and (address is None or has_all_records(feed, pages))
-    body = joined_pages([page.body for page in pages], is_complete=is_complete, unreadable=unreadable)
-    return replace(first or Answer(b""), body=body)
+    body = combine_pages([page.body for page in pages], is_complete=is_complete, unreadable=unreadable)
+    return replace(first or Response(b""), body=body)
 
 
-def _fetch_joined(feed: Feed, join: Join, ask: Ask, url: str, *, timeout_s: float, max_bytes: int) -> Answer:
-    """One document of both, or the first one alone where it is no JSON. Raises ApiError.
+def _fetch_both_documents(
+    feed: Feed, join: Join, fetch_url: FetchUrl, url: str, *, timeout_s: float, max_bytes: int
+) -> Response:
+    """Return one document that contains both, or the first one alone if it is no JSON. Raises ApiError.
 
-    Without the second one there are rows still, so that it is left out where it cannot be fetched; but for an API that
-    asks to wait, which is not to be asked for anything.
+    The first document alone still gives rows, so a second one that cannot be fetched is left out, unless the API sent
+    Retry-After: then the error is raised, because nothing more may be requested.
     """
-    ends_at = time.monotonic() + timeout_s
-    first = ask(url, timeout_s, max_bytes)
+    deadline = time.monotonic() + timeout_s
+    first = fetch_url(url, timeout_s, max_bytes)
     try:
-        decode_utf8(as_utf8(first.body))
+        decode_utf8(convert_to_utf8(first.body))
     except ValueError:
         return first
-    left_s, bytes_left = ends_at - time.monotonic(), max_bytes - len(first.body)
+    left_s, bytes_left = deadline - time.monotonic(), max_bytes - len(first.body)
     second: bytes | None = None
     if left_s > 0 and bytes_left > 0:
         try:
-            second = ask(join.url(url), left_s, bytes_left).body
+            second = fetch_url(join.url(url), left_s, bytes_left).body
         except ApiError as error:
             if error.retry_after_s:
                 raise
-            log(
-                logging.WARNING, f"rows without {join.reference}: {error}", event="not_joined", feed=feed.name
-            )
-    return replace(first, body=joined_response(first.body, second))
+            message = f"rows will lack the fields of {join.reference}: {error}"
+            log(logging.WARNING, message, event="not_joined", feed=feed.name)
+    return replace(first, body=combine_responses(first.body, second))

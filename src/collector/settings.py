@@ -1,13 +1,13 @@
-"""What the stack tells the function, read once from the environment."""
+"""The function's settings, which the stack sets as environment variables."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from feed import secret_variable
+from feed import secret_variable_name
 
 
 class SettingsError(RuntimeError):
-    """A variable that the stack sets is missing, or is not what it must be.
+    """An environment variable that the stack sets is missing or invalid.
 
     What to do: deploy again: the stack sets every variable. Somebody has edited the function, or an old revision
     runs.
@@ -16,7 +16,7 @@ class SettingsError(RuntimeError):
 
 @dataclass(frozen=True)
 class Settings:
-    """Buckets, tables and the API with its limits."""
+    """Buckets, tables, and the API with its limits."""
 
     project: str
     location: str
@@ -31,17 +31,19 @@ class Settings:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Settings":
-        """Raises SettingsError, naming every variable that is missing, or the one that is no number."""
+        """Return the settings. Raises SettingsError with all missing variables, or with the first invalid number."""
         names = [name.upper() for name in cls.__dataclass_fields__]
         if missing := [name for name in names if not environment.get(name)]:
-            raise SettingsError(f"the stack must set {', '.join(missing)}")
+            raise SettingsError(
+                f"missing environment variables: {', '.join(missing)}; the stack must set them"
+            )
         return cls(
             project=environment["PROJECT"],
             location=environment["LOCATION"],
             source_folder=environment["SOURCE_FOLDER"],
             api_url=environment["API_URL"],
-            api_timeout_s=_positive(environment, "API_TIMEOUT_S"),
-            api_max_bytes=int(_positive(environment, "API_MAX_BYTES")),
+            api_timeout_s=_read_positive(environment, "API_TIMEOUT_S"),
+            api_max_bytes=int(_read_positive(environment, "API_MAX_BYTES")),
             landing_bucket=environment["LANDING_BUCKET"],
             archive_bucket=environment["ARCHIVE_BUCKET"],
             station_table=environment["STATION_TABLE"],
@@ -49,23 +51,25 @@ class Settings:
         )
 
 
-def _positive(environment: Mapping[str, str], name: str) -> float:
+def _read_positive(environment: Mapping[str, str], name: str) -> float:
     try:
         value = float(environment[name])
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise SettingsError(f"{name}: found {environment[name]!r}, expected a number above 0")
+        raise SettingsError(f"{name}: found {environment[name]!r}, expected a number greater than 0")
     return value
 
 
-def secrets_of(names: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
-    """The values of secrets, which Secret Manager puts into variables; SettingsError names those that are missing."""
+def read_secrets(names: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of secrets, which the stack passes as environment variables. Raises SettingsError."""
     names = list(names)
-    if missing := [name for name in names if not environment.get(secret_variable(name))]:
-        variables = ", ".join(secret_variable(name) for name in missing)
-        raise SettingsError(f"no value of the secrets {', '.join(missing)}: expected in {variables}")
-    values = {name: environment[secret_variable(name)].strip() for name in names}
+    if missing := [name for name in names if not environment.get(secret_variable_name(name))]:
+        variables = ", ".join(secret_variable_name(name) for name in missing)
+        raise SettingsError(f"missing values of the secrets {', '.join(missing)}: expected in {variables}")
+    values = {name: environment[secret_variable_name(name)].strip() for name in names}
     if odd := [name for name, value in values.items() if not (value.isascii() and value.isprintable())]:
-        raise SettingsError(f"the secrets {', '.join(odd)} have characters that no HTTP header may have")
+        raise SettingsError(
+            f"invalid values of the secrets {', '.join(odd)}: not all characters are allowed in HTTP headers"
+        )
     return values

@@ -1,4 +1,4 @@
-"""One tick from the API to the tables. Whatever fails is raised, so that the message is delivered again."""
+"""Collect one tick: fetch, store, parse, load. Every failure is raised, so that Pub/Sub redelivers the message."""
 
 import hashlib
 import time
@@ -10,74 +10,74 @@ import requests
 from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
-from collector.api import Answer, ApiError, fetch
-from collector.asking import TRIES, Limits, ask_for_tick, is_momentary, keep_rejected
+from collector.api import ApiError, Response, fetch
 from collector.envelope import Delivery
-from collector.landing import Landed, land
-from collector.loading import has_rows, load_once, utc_now
-from collector.paging import Ask
+from collector.fetching import TRIES, Limits, fetch_tick_response, is_transient, store_rejected_response
+from collector.landing import LandedObject, land_response
+from collector.loading import get_utc_now, has_rows, load_rows_once
+from collector.paging import FetchUrl
 from collector.reporting import report_failure, report_outcome
+from collector.retry_after import check_wait_note, create_wait_notes
 from collector.settings import Settings
-from collector.unchanged import LastState
-from collector.waiting import note_wait, refuse_early_request
+from collector.station_state import LastState
 from feed import (
+    DecompressionError,
     Feed,
     Outcome,
-    RawError,
-    charset_of,
-    load_rows,
-    parse,
-    quarantine_rows,
+    add_query,
+    convert_rows_to_json,
+    decompress,
+    make_rejection_rows,
+    make_unreadable_outcome,
+    parse_charset,
+    parse_response,
     quarantine_schema,
-    redacted,
+    redact_secrets,
+    resolve_parameters,
     station_schema,
-    unpack,
-    unreadable,
-    values_of,
-    with_query,
 )
 
 
 @dataclass
-class Memory:
-    """What an instance knows of the ticks before."""
+class TickMemory:
+    """What an instance remembers of earlier ticks."""
 
     state: LastState = field(default_factory=LastState)
-    was_unusable: bool = False  # all responses of the tick before, which says that it is not for a moment
+    was_unusable: bool = False  # all responses of the previous tick were, so the reason is not transient
 
 
 @dataclass(frozen=True)
 class Services:
-    """What the function calls; made once per instance."""
+    """The clients that the function uses, made once per instance."""
 
     api: requests.Session
     storage: StorageClient
     bigquery: bigquery.Client
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # name → value
-    now: Callable[[], datetime] = utc_now
-    memory: Memory = field(default_factory=Memory)
+    now: Callable[[], datetime] = get_utc_now
+    memory: TickMemory = field(default_factory=TickMemory)
 
     def redact(self, text: str) -> str:
-        """The text without any of the secrets."""
-        return redacted(text, self.secrets.values())
+        """Return the text without any of the secrets."""
+        return redact_secrets(text, self.secrets.values())
 
 
 def collect_tick(settings: Settings, feed: Feed, services: Services, delivery: Delivery) -> Outcome:
-    """Land the tick's answer, load its rows, quarantine what is no row; return what the answer gave."""
+    """Store the response of a tick, load its rows, quarantine what was rejected; return the outcome."""
     started, tick = time.monotonic(), delivery.tick
-    landed = land(
+    landed = land_response(
         services.storage,
         settings.landing_bucket,
         settings.archive_bucket,
         feed.name,
         tick,
         is_redelivery=not delivery.is_first,
-        ask=lambda: _response(settings, feed, services, tick),
+        fetch_response=lambda: _fetch_response(settings, feed, services, tick),
     )
-    outcome = _outcome(feed, landed, tick, settings.api_max_bytes)
+    outcome = _parse_landed(feed, landed, tick, settings.api_max_bytes)
     job = f"vlille-{landed.name.split('.')[0].replace('/', '-')}"
     at: dict[str, datetime | str] = {"collected_at": outcome.collected_at}
-    rows, rejected = load_rows(feed, outcome), quarantine_rows(outcome, landed.name)
+    rows, rejected = convert_rows_to_json(feed, outcome), make_rejection_rows(outcome, landed.name)
     loads = (
         ("rows", settings.station_table, rows, station_schema(feed), at),
         (
@@ -88,49 +88,53 @@ def collect_tick(settings: Settings, feed: Feed, services: Services, delivery: D
             at | {"object": landed.name},
         ),
     )
-    for kind, table, lines, schema, own in loads:
-        # An object that was there before may have been rebuilt by the batch, whose jobs have other ids.
-        if lines and (landed.is_new or not has_rows(services.bigquery, table, own)):
-            load_once(services.bigquery, table, lines, schema, f"{job}-{kind}-{_short_digest(table)}")
+    for kind, table, lines, schema, values in loads:
+        # The batch may have rebuilt the rows of an existing object, by load jobs with other IDs.
+        if lines and (landed.is_new or not has_rows(services.bigquery, table, values)):
+            load_rows_once(services.bigquery, table, lines, schema, f"{job}-{kind}-{_short_digest(table)}")
     report_outcome(feed, outcome, landed, time.monotonic() - started, services.redact)
     return outcome
 
 
-def _response(settings: Settings, feed: Feed, services: Services, tick: datetime) -> Answer:
-    """Ask the API, where it allows that now; what is kept beside the response goes with it."""
-    place = services.storage, settings.landing_bucket
-    refuse_early_request(*place, feed.name, services.now())
+def _fetch_response(settings: Settings, feed: Feed, services: Services, tick: datetime) -> Response:
+    """Fetch the response from the API unless a note of waiting forbids it; return it with its metadata."""
+    bucket = services.storage, settings.landing_bucket
+    check_wait_note(*bucket, feed.name, services.now())
 
-    def failed(error: ApiError) -> None:
+    def handle_error(error: ApiError) -> None:
         report_failure(feed, error)
-        note_wait(*place, feed.name, services.now(), error)
+        create_wait_notes(*bucket, feed.name, services.now(), error)
 
-    asked = ask_for_tick(
+    fetched = fetch_tick_response(
         feed,
-        request_of(feed, services),
+        make_fetch_url(feed, services),
         settings.api_url,
         tick,
         Limits(settings.api_timeout_s, settings.api_max_bytes),
         tries=1 if services.memory.was_unusable else TRIES,
-        on_error=failed,
+        on_error=handle_error,
         redact=services.redact,
     )
-    services.memory.was_unusable = is_momentary(asked.outcome)
-    if asked.first is not None:
-        keep_rejected(*place, feed.name, tick, asked.first)
-    state = services.memory.state.next(*place, feed, tick, asked.outcome)
-    return replace(asked.answer, metadata=asked.answer.metadata | (state.metadata if state else {}))
+    services.memory.was_unusable = is_transient(fetched.outcome)
+    if fetched.rejected is not None:
+        store_rejected_response(*bucket, feed.name, tick, fetched.rejected)
+    state = services.memory.state.update(*bucket, feed, tick, fetched.outcome)
+    response = fetched.response
+    return replace(response, metadata=response.metadata | (state.metadata if state else {}))
 
 
-def request_of(feed: Feed, services: Services) -> Ask:
-    """What makes one request of the feed, with its parameters and headers; no message of it has a secret."""
-    query, headers = values_of(feed.query, services.secrets), values_of(feed.headers, services.secrets)
+def make_fetch_url(feed: Feed, services: Services) -> FetchUrl:
+    """Return the function that fetches a URL with the feed's parameters and headers; its errors contain no secrets."""
+    query, headers = (
+        resolve_parameters(feed.query, services.secrets),
+        resolve_parameters(feed.headers, services.secrets),
+    )
 
-    def ask(url: str, seconds: float, size: int) -> Answer:
+    def fetch_url(url: str, seconds: float, size: int) -> Response:
         try:
             return fetch(
                 services.api,
-                with_query(url, query),
+                add_query(url, query),
                 timeout_s=seconds,
                 max_bytes=size,
                 headers=headers,
@@ -143,20 +147,20 @@ def request_of(feed: Feed, services: Services) -> Ask:
             message = name + services.redact(str(error))
             status = error.status if isinstance(error, ApiError) else None
             retry_after_s = error.retry_after_s if isinstance(error, ApiError) else None
-        # Without its cause, whose message has the address.
+        # Without its cause, whose message has the URL with its secrets.
         raise ApiError(message, status=status, retry_after_s=retry_after_s)
 
-    return ask
+    return fetch_url
 
 
-def _outcome(feed: Feed, landed: Landed, tick: datetime, limit: int) -> Outcome:
+def _parse_landed(feed: Feed, landed: LandedObject, tick: datetime, limit: int) -> Outcome:
     try:
-        body = unpack(landed.packed, limit)
-    except RawError as error:
-        return unreadable(feed, tick, error)
-    return parse(feed, body, tick, charset=charset_of(landed.content_type))
+        body = decompress(landed.content, limit)
+    except DecompressionError as error:
+        return make_unreadable_outcome(feed, tick, error)
+    return parse_response(feed, body, tick, charset=parse_charset(landed.content_type))
 
 
 def _short_digest(table: str) -> str:
-    """A table made anew under another name is another target, whose rows were not loaded yet."""
+    """Return a digest of the table's name: a table that was created under a new name needs its own load jobs."""
     return hashlib.sha256(table.encode()).hexdigest()[:8]

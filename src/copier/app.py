@@ -1,4 +1,4 @@
-"""The service's HTTP side: `POST /sweep`, `GET /health` or `/healthz`; everything is answered in JSON."""
+"""The HTTP endpoints of the copier: `POST /sweep`, and `GET /health` or `/healthz`. All responses are JSON."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ from requests.adapters import HTTPAdapter
 from werkzeug.exceptions import HTTPException
 
 from copier.settings import Settings
-from copier.sweep import sweep
+from copier.sweep import sweep_landing_bucket
 from feed import Feed, load_feeds
 from telemetry import log, log_as_json
 
@@ -23,7 +23,7 @@ SOURCES = Path(__file__).parent.parent / "sources"
 def create_app(
     settings: Settings | None = None, client: StorageClient | None = None, feeds: list[Feed] | None = None
 ) -> flask.Flask:
-    """Return the application; what is not given comes from the environment and the image."""
+    """Return the application; settings and feeds that are not given come from the environment and the image."""
     log_as_json()
     app = flask.Flask("copier")
     known = settings or Settings.of(os.environ)
@@ -31,9 +31,9 @@ def create_app(
 
     @cache
     def storage() -> StorageClient:
-        return client or _client(known.threads)
+        return client or _make_client(known.threads)
 
-    # Cloud Run keeps some paths that end with z for itself: its probes reach /healthz, callers may not.
+    # Cloud Run reserves some paths that end with z: its probes reach /healthz, other callers may not.
     @app.get("/health")
     @app.get("/healthz")
     def health() -> dict[str, str]:
@@ -42,12 +42,12 @@ def create_app(
     @app.post("/sweep")
     def run_sweep() -> tuple[dict[str, object], int]:
         started = time.monotonic()
-        done = sweep(storage(), known, old, time.monotonic)
+        done = sweep_landing_bucket(storage(), known, old, time.monotonic)
         counts = {**asdict(done), "seconds": round(time.monotonic() - started, 3)}
         severity = logging.WARNING if done.refused or done.failed else logging.INFO
-        words = f"swept: {done.moved} moved, {done.retained} retained, {done.refused} refused"
-        log(severity, words, event="swept", **counts)
-        # An answer that is no success makes the Scheduler ask again, before its next turn.
+        message = f"sweep: {done.moved} moved, {done.retained} retained, {done.refused} refused, {done.failed} failed"
+        log(severity, message, event="swept", **counts)
+        # A status other than 2xx makes Cloud Scheduler retry before the next scheduled sweep.
         return counts, 500 if done.failed else 200
 
     @app.errorhandler(HTTPException)
@@ -57,14 +57,14 @@ def create_app(
 
     @app.errorhandler(Exception)
     def fail(error: Exception) -> tuple[dict[str, str], int]:
-        log(logging.ERROR, f"the sweep ended with {error}", exc_info=True)
+        log(logging.ERROR, f"sweep failed: {error}", exc_info=True)
         return {"error": "Internal Server Error", "detail": str(error)[:500]}, 500
 
     return app
 
 
-def _client(threads: int) -> StorageClient:
-    """A client whose pool has a connection for every thread: requests' default of 10 would throw away the rest."""
+def _make_client(threads: int) -> StorageClient:
+    """Return a client with a connection for each thread; the default pool of 10 would discard the others."""
     client = StorageClient()
     adapter = HTTPAdapter(pool_connections=2, pool_maxsize=threads)
     for scheme in ("https://", "http://"):

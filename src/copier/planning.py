@@ -1,4 +1,4 @@
-"""From an object's name to what must be done with it. Pure: no client, no clock."""
+"""Decide from an object's name what to do with it. Pure: no client, no clock."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -9,21 +9,21 @@ from feed import (
     Feed,
     archive_name,
     landing_name,
-    legacy_ticks,
+    parse_legacy_name,
+    parse_object_name,
+    parse_rejected_name,
+    parse_wait_name,
     rejected_archive_name,
-    rejected_tick,
-    tick_of,
-    waiting_minute,
 )
-from feed.raw import MIB
+from feed.parsing.compression import MIB
 
-# An old object goes through this process's memory, `threads` at a time; a real answer has some 300 kB.
-MAX_LEGACY_BYTES = 4 * MIB  # as it is stored, and unpacked
+# Legacy objects are held in memory, `threads` at a time; a real response has about 300 kB.
+MAX_LEGACY_BYTES = 4 * MIB  # as stored, and decompressed
 
 
 @dataclass(frozen=True)
 class Landed:
-    """An object under a landing name: its bytes are archived as they are, under the same tick."""
+    """An object with a landing name: it is copied unchanged, under the same tick."""
 
     destination: str
     tick: datetime
@@ -31,52 +31,52 @@ class Landed:
 
 @dataclass(frozen=True)
 class Legacy:
-    """An object under an old name in local time; of two `candidates`, evidence decides."""
+    """An object with an old name in local time; of two candidate ticks, content and creation time decide."""
 
     feed: Feed
     candidates: tuple[datetime, ...]
 
 
 @dataclass(frozen=True)
-class Note:
-    """The collector's note of a minute in which nothing may be requested: of no use when that is over."""
+class WaitNote:
+    """A note of waiting: it is deleted when its minute is over."""
 
     minute: datetime
 
 
 @dataclass(frozen=True)
 class Refused:
-    """An object that is left where it is, and why."""
+    """An object that is not archived, and why."""
 
     reason: str
 
 
-Plan = Landed | Legacy | Note | Refused
+Plan = Landed | Legacy | WaitNote | Refused
 
 
-def plan(name: str, size: int, feeds: Iterable[Feed]) -> Plan:
-    """Return what to do with the object `name` of `size` bytes; `feeds` are those with old names."""
+def plan_object(name: str, size: int, feeds: Iterable[Feed]) -> Plan:
+    """Return what to do with the object `name` of `size` bytes; `feeds` are those that had old names."""
     if name.endswith("/"):
-        return Refused("a folder's marker, not an answer")
+        return Refused("a folder placeholder, not a response")
     if size == 0:
-        return Refused("empty: no answer is 0 bytes long")
-    if (beside := _plan_beside(name)) is not None:
-        return beside
+        return Refused("empty: a response has at least one byte")
+    if (auxiliary := _plan_auxiliary(name)) is not None:
+        return auxiliary
     try:
-        feed_name, tick = tick_of(name)
+        feed_name, tick = parse_object_name(name)
     except ValueError:
         return _plan_legacy(name, size, feeds)
     if name != landing_name(feed_name, tick):
-        return Refused("an archive name in the landing bucket")
+        return Refused("an object with an archive name in the landing bucket")
     return Landed(archive_name(feed_name, tick), tick)
 
 
-def _plan_beside(name: str) -> Plan | None:
-    """What to do with what the collector keeps beside the responses of ticks, None for anything else."""
+def _plan_auxiliary(name: str) -> Plan | None:
+    """Return what to do with a note of waiting or a rejected response; None for any other object."""
     with suppress(ValueError):
-        return Note(waiting_minute(name)[1])
+        return WaitNote(parse_wait_name(name)[1])
     with suppress(ValueError):
-        feed_name, tick = rejected_tick(name)
+        feed_name, tick = parse_rejected_name(name)
         return Landed(rejected_archive_name(feed_name, tick), tick)
     return None
 
@@ -84,17 +84,17 @@ def _plan_beside(name: str) -> Plan | None:
 def _plan_legacy(name: str, size: int, feeds: Iterable[Feed]) -> Plan:
     for feed in feeds:
         try:
-            candidates = legacy_ticks(feed, name.rpartition("/")[2])
+            candidates = parse_legacy_name(feed, name.rpartition("/")[2])
         except ValueError:
             continue
         if not candidates:
-            return Refused(f"a local time that did not exist: the clock of {feed.name} went forward")
+            return Refused(
+                f"its local time does not exist: summer time began in the time zone of {feed.name}"
+            )
         if size > MAX_LEGACY_BYTES:
             return Refused(
-                f"{size} bytes under an old name: at most {MAX_LEGACY_BYTES} are moved; "
+                f"a legacy object of {size} bytes; at most {MAX_LEGACY_BYTES} are supported: "
                 "archive it by hand or delete it"
             )
         return Legacy(feed, candidates)
-    return Refused(
-        "not a name that is known here: <feed>/<YYYYMMDD>T<HHMMSS>Z.json.gz, or a feed's old names"
-    )
+    return Refused("unknown name; expected <feed>/<YYYYMMDD>T<HHMMSS>Z.json.gz, or an old name of a feed")

@@ -1,11 +1,11 @@
-"""What the stack tells the service, read once from the environment."""
+"""The service's settings, which the stack sets as environment variables."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 
 
 class SettingsError(RuntimeError):
-    """A variable that the stack sets is missing, or is not what it must be.
+    """An environment variable that the stack sets is missing or invalid.
 
     What to do: deploy again: the stack sets every variable. Somebody has edited the service, or an old revision
     runs.
@@ -14,11 +14,11 @@ class SettingsError(RuntimeError):
 
 @dataclass(frozen=True)
 class Settings:
-    """The two buckets, how long a sweep may take, and how many objects are moved at a time.
+    """The two buckets, the time limit of a sweep, and how many objects are moved concurrently.
 
-    A landed object is deleted only `redelivery_window_s` after its tick, when Pub/Sub can deliver the tick's
-    message no more: until then its name keeps a second delivery from storing another response.
-    With `keep` the objects stay in the landing bucket too: the originals of a backfill, which are not ours.
+    A landed object is deleted only `redelivery_window_s` after its tick, when Pub/Sub cannot deliver the tick's message
+    any more: until then its name prevents a second delivery from storing another response. With `keep` no source is
+    deleted: the original files of a backfill belong to the user.
     """
 
     landing_bucket: str
@@ -31,16 +31,20 @@ class Settings:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Settings":
-        """Raises SettingsError, naming every variable that is missing, or the one that is no whole number."""
+        """Return the settings. Raises SettingsError with all missing variables, or the first invalid one."""
         names = (
             *("LANDING_BUCKET", "ARCHIVE_BUCKET"),
             *("SWEEP_DEADLINE_S", "SWEEP_THREADS", "REDELIVERY_WINDOW_S"),
         )
         if missing := [name for name in names if not environment.get(name)]:
-            raise SettingsError(f"the stack must set {', '.join(missing)}")
+            raise SettingsError(
+                f"missing environment variables: {', '.join(missing)}; the stack must set them"
+            )
         for name in names[2:]:
             if not environment[name].isdecimal() or int(environment[name]) < 1:
-                raise SettingsError(f"{name}: found {environment[name]!r}, expected a whole number above 0")
+                raise SettingsError(
+                    f"{name}: found {environment[name]!r}, expected a whole number greater than 0"
+                )
         return cls(
             landing_bucket=environment["LANDING_BUCKET"],
             archive_bucket=environment["ARCHIVE_BUCKET"],

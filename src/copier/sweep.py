@@ -1,4 +1,4 @@
-"""One sweep of the landing bucket: many objects at a time, within a deadline, safe beside another sweep."""
+"""One sweep of the landing bucket: concurrent, within a deadline, and safe while another sweep runs."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -9,24 +9,26 @@ from datetime import UTC, datetime, timedelta
 from google.cloud.storage import Blob, Bucket
 from google.cloud.storage import Client as StorageClient
 
+from copier.archiving import MoveResult, RefusedError, delete_wait_note, move_landed, move_legacy
 from copier.deadline import CALL_SECONDS, RETRY, Deadline, OutOfTimeError
-from copier.moving import Moved, RefusedError, move_landed, move_legacy, remove_note
-from copier.planning import Landed, Legacy, Note, Plan, Refused, plan
+from copier.planning import Landed, Legacy, Plan, Refused, WaitNote, plan_object
 from copier.settings import Settings
 from feed import Feed, archive_name
 from telemetry import log
 
-PAGE = 1_000  # objects held in memory at a time
+PAGE_SIZE = 1_000  # objects of one listing request
 FIELDS = "items(name,bucket,generation,size,crc32c,timeCreated,metadata),nextPageToken"
-SHOWN = 50  # refusals and failures that the answer lists; the counts are whole
+MAX_LISTED = 50  # refusals and failures that the response lists; the counts include all
 
 
-_Job = tuple[Blob, Plan, dict[str, Blob]]  # an object, what to do, and what the archive has by name
+_Job = tuple[
+    Blob, Plan, dict[str, Blob]
+]  # an object, what to do with it, and the known objects of the archive by name
 
 
 @dataclass
 class Sweep:
-    """What became of the objects that were looked at; `complete` when that was all of them."""
+    """The counts of a sweep; `complete` if it has reached all objects."""
 
     moved: int = 0
     skipped: int = 0
@@ -37,52 +39,52 @@ class Sweep:
     refusals: list[dict[str, str]] = field(default_factory=list)
     failures: list[dict[str, str]] = field(default_factory=list)
 
-    def add(self, name: str, result: Moved | Exception) -> None:
-        """Count one object."""
-        if isinstance(result, Moved):
+    def add(self, name: str, result: MoveResult | Exception) -> None:
+        """Count the result of one object."""
+        if isinstance(result, MoveResult):
             setattr(self, result, getattr(self, result) + 1)
             return
         is_refused = isinstance(result, RefusedError)
         self.refused += is_refused
         self.failed += not is_refused
         shown = self.refusals if is_refused else self.failures
-        if len(shown) < SHOWN:
+        if len(shown) < MAX_LISTED:
             shown.append({"object": name, "reason": str(result)[:500] or type(result).__name__})
 
 
-def sweep(
+def sweep_landing_bucket(
     client: StorageClient,
     settings: Settings,
     feeds: Sequence[Feed],
     clock: Callable[[], float],
-    tell: Callable[[str], None] = lambda _: None,
+    on_object: Callable[[str], None] = lambda _: None,
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Sweep:
-    """Archive every landed object; what the deadline leaves is for the next sweep.
+    """Archive the landed objects; the next sweep continues where the deadline ended this one.
 
-    `clock` gives seconds, `now` the time that the age of a tick is counted to; `tell` is called with the name of
-    each object that was looked at. An object that cannot be moved is counted and left; it stops no other one.
-    A landed object that late deliveries may still need is archived and stays. While the objects of one page are
-    moved the next page is listed, so that two are held in memory however many there are.
+    `clock` returns seconds, `now` the time that ages of ticks are computed with; `on_object` is called with the name of
+    each object. An object that cannot be moved is counted and left; it does not stop the others. A landed object within
+    the redelivery window is archived and not deleted. The next page is listed while the objects of a page are moved, so
+    at most two pages are in memory.
     """
     deadline = Deadline(clock, clock() + settings.deadline_s)
     done = Sweep()
     archive = client.bucket(settings.archive_bucket)
     last_deletable = now() - timedelta(seconds=settings.redelivery_window_s)
-    pages = iter(_pages(client, settings.landing_bucket))
+    pages = iter(_list_pages(client, settings.landing_bucket))
 
     def next_jobs() -> list[_Job]:
         page = [] if deadline.is_over() else next(filter(None, pages), [])
-        plans = [plan(blob.name, blob.size, feeds) for blob in page]
-        archived = _archived(client, settings, plans, deadline.halfway())
+        plans = [plan_object(blob.name, blob.size, feeds) for blob in page]
+        archived = _list_archived(client, settings, plans, deadline.halfway())
         return [(blob, each, archived) for blob, each in zip(page, plans, strict=True)]
 
-    def move(job: _Job) -> Moved | Exception | None:
+    def move(job: _Job) -> MoveResult | Exception | None:
         if deadline.is_over():
             return None
-        is_awaited = _moment(job[1]) > last_deletable
-        return _move(*job, archive, deadline, keep=settings.keep or is_awaited)
+        is_in_window = _get_age_start(job[1]) > last_deletable
+        return _move_object(*job, archive, deadline, keep=settings.keep or is_in_window)
 
     with (
         ThreadPoolExecutor(settings.threads, "move") as movers,
@@ -92,7 +94,7 @@ def sweep(
         while jobs := listed.result():
             listed = lister.submit(next_jobs)
             for (blob, *_), result in zip(jobs, movers.map(move, jobs), strict=True):
-                tell(blob.name)
+                on_object(blob.name)
                 if result is None:
                     done.complete = False
                 else:
@@ -102,27 +104,27 @@ def sweep(
     return done
 
 
-def _moment(job: Plan) -> datetime:
-    """What the age of an object is counted from; a past without end for what no delivery needs."""
+def _get_age_start(job: Plan) -> datetime:
+    """Return the time that an object's age counts from; the earliest time if no delivery needs the object."""
     match job:
         case Landed():
             return job.tick
-        case Note():
+        case WaitNote():
             return job.minute
         case _:
             return datetime.min.replace(tzinfo=UTC)
 
 
-def _move(
+def _move_object(
     blob: Blob, job: Plan, archived: dict[str, Blob], archive: Bucket, deadline: Deadline, *, keep: bool
-) -> Moved | Exception | None:
-    """What became of the object, None where the time did not suffice."""
+) -> MoveResult | Exception | None:
+    """Return the result of one object, None if no time was left."""
     try:
         match job:
             case Refused():
                 return RefusedError(job.reason)
-            case Note():
-                done = remove_note(blob, deadline, keep=keep)
+            case WaitNote():
+                done = delete_wait_note(blob, deadline, keep=keep)
             case Landed():
                 done = move_landed(blob, archive, job, archived, deadline, keep=keep)
             case Legacy():
@@ -131,10 +133,10 @@ def _move(
         return error
     except OutOfTimeError:
         return None
-    except Exception as error:  # noqa: BLE001  (the libraries below raise many kinds; one object stops no other)
+    except Exception as error:  # noqa: BLE001  (the client libraries raise many types, and one object must not stop the others)
         log(
             logging.ERROR,
-            f"{blob.name} was not moved, the next sweep tries again: {error}",
+            f"{blob.name} could not be moved; the next sweep tries again: {error}",
             exc_info=True,
             object=blob.name,
         )
@@ -142,33 +144,33 @@ def _move(
     return done
 
 
-def _pages(client: StorageClient, bucket: str, prefix: str | None = None) -> Iterable[list[Blob]]:
+def _list_pages(client: StorageClient, bucket: str, prefix: str | None = None) -> Iterable[list[Blob]]:
     listing = client.list_blobs(
-        bucket, prefix=prefix, page_size=PAGE, fields=FIELDS, timeout=CALL_SECONDS, retry=RETRY
+        bucket, prefix=prefix, page_size=PAGE_SIZE, fields=FIELDS, timeout=CALL_SECONDS, retry=RETRY
     )
     return (list(page) for page in listing.pages)
 
 
-def _archived(
+def _list_archived(
     client: StorageClient, settings: Settings, jobs: Iterable[Plan], deadline: Deadline
 ) -> dict[str, Blob]:
-    """The archive's objects of the hours that a page goes to: one listing an hour, not one look an object.
+    """Return the archive's objects of all hours that a page will be copied to: one listing per hour, not per object.
 
-    After the deadline no more is looked for: that an object is there already, its copy finds out by itself.
+    After the deadline the listing stops: without it, the copy's precondition finds an existing object.
     """
-    names = [name for job in jobs for name in _destinations(job, settings)]
+    names = [name for job in jobs for name in _list_destinations(job, settings)]
     hours = {name.rpartition("/")[0] + "/" for name in names}
     found: dict[str, Blob] = {}
     for hour in sorted(hours):
-        for page in _pages(client, settings.archive_bucket, hour):
+        for page in _list_pages(client, settings.archive_bucket, hour):
             found |= {blob.name: blob for blob in page}
             if deadline.is_over():
                 return found
     return found
 
 
-def _destinations(job: Plan, settings: Settings) -> list[str]:
-    """The names whose presence in the archive spares work: an old object that goes is read anyhow."""
+def _list_destinations(job: Plan, settings: Settings) -> list[str]:
+    """Return the archive names to look for; none for a legacy object that is read in any case."""
     if isinstance(job, Landed):
         return [job.destination]
     if isinstance(job, Legacy) and settings.keep:

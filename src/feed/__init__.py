@@ -1,120 +1,134 @@
-"""The pure core: a sample answer of a JSON API → schemas, rows, names. Standard library, Python 3.11 on.
+"""The pure core: from a sample response of an API to schemas, rows and object names. Standard library, Python ≥ 3.11.
 
 Imports: nothing.
 Imported by: bench, cdk, collector, copier, dashboard, gbfs, gbfs_collector, local, operate, spark, stacks.py.
 """
 
-from feed.conversion import MisfitError, converter
-from feed.decoding import check_depth
-from feed.drift import Drift
-from feed.encoding import charset_of
 from feed.errors import FeedError
-from feed.freshness import frozen_minutes, newest_report, stale_minutes, state_digest
-from feed.join import join_records, joined_response, split_response
 from feed.model import COLLECTED_AT, Box, Column, Common, Condition, Feed, Legacy
 from feed.naming import (
     archive_name,
     archive_prefix,
     choose_tick,
     landing_name,
-    legacy_ticks,
+    parse_legacy_name,
+    parse_object_name,
+    parse_rejected_name,
+    parse_wait_name,
     rejected_archive_name,
     rejected_name,
-    rejected_tick,
-    tick_of,
     wait_name,
-    waiting_minute,
 )
-from feed.outcome import IMPLAUSIBLE, FaultError, Outcome, Rejection, load_rows, quarantine_rows
-from feed.paging import joined_pages
-from feed.parsing import answer_times, parse, unreadable
-from feed.raw import RawError, TooLargeError, pack, unpack, unpack_body
-from feed.redaction import redacted
-from feed.request import secret_variable, values_of, with_query
-from feed.response import Page, has_all_records, read_page
-from feed.schema import (
+from feed.parsing.compression import DecompressionError, TooLargeError, compress, decompress, decompress_body
+from feed.parsing.encoding import parse_charset
+from feed.parsing.join import combine_responses, join_records, split_response
+from feed.parsing.json_decoding import check_depth
+from feed.parsing.outcome import (
+    IMPLAUSIBLE,
+    FaultError,
+    Outcome,
+    Rejection,
+    convert_rows_to_json,
+    make_rejection_rows,
+)
+from feed.parsing.paging import combine_pages
+from feed.parsing.parser import extract_report_times, make_unreadable_outcome, parse_response
+from feed.parsing.response import Page, has_all_records, read_page
+from feed.parsing.response_shape import (
+    ArrayShape,
+    Ignored,
+    ObjectShape,
+    ResponseShape,
+    Shape,
+    infer_response_shape,
+)
+from feed.quality.drift import SchemaDrift
+from feed.quality.freshness import count_frozen_minutes, count_stale_minutes, digest_state, find_newest_report
+from feed.request.parameters import add_query, resolve_parameters, secret_variable_name
+from feed.request.redaction import redact_secrets
+from feed.source.folder import is_private_address, load_feed, load_feeds
+from feed.tables.schema import (
     availability_sql,
     batch_runs_schema,
-    data_dictionary,
     minutes_present_sql,
     quarantine_schema,
+    render_data_dictionary,
     spark_schema,
     station_schema,
 )
-from feed.shape import AnswerShape, ArrayShape, Ignored, ObjectShape, Shape, answer_shape
-from feed.source import is_private_address, load_feed, load_feeds
-from feed.views import View, data_views
+from feed.tables.views import View, data_views
+from feed.values.conversion import ConversionError, make_converter
 
 __all__ = [
     "COLLECTED_AT",
     "IMPLAUSIBLE",
-    "AnswerShape",
     "ArrayShape",
     "Box",
     "Column",
     "Common",
     "Condition",
-    "Drift",
+    "ConversionError",
+    "DecompressionError",
     "FaultError",
     "Feed",
     "FeedError",
     "Ignored",
     "Legacy",
-    "MisfitError",
     "ObjectShape",
     "Outcome",
     "Page",
-    "RawError",
     "Rejection",
+    "ResponseShape",
+    "SchemaDrift",
     "Shape",
     "TooLargeError",
     "View",
-    "answer_shape",
-    "answer_times",
+    "add_query",
     "archive_name",
     "archive_prefix",
     "availability_sql",
     "batch_runs_schema",
-    "charset_of",
     "check_depth",
     "choose_tick",
-    "converter",
-    "data_dictionary",
+    "combine_pages",
+    "combine_responses",
+    "compress",
+    "convert_rows_to_json",
+    "count_frozen_minutes",
+    "count_stale_minutes",
     "data_views",
-    "frozen_minutes",
+    "decompress",
+    "decompress_body",
+    "digest_state",
+    "extract_report_times",
+    "find_newest_report",
     "has_all_records",
+    "infer_response_shape",
     "is_private_address",
     "join_records",
-    "joined_pages",
-    "joined_response",
     "landing_name",
-    "legacy_ticks",
     "load_feed",
     "load_feeds",
-    "load_rows",
+    "make_converter",
+    "make_rejection_rows",
+    "make_unreadable_outcome",
     "minutes_present_sql",
-    "newest_report",
-    "pack",
-    "parse",
-    "quarantine_rows",
+    "parse_charset",
+    "parse_legacy_name",
+    "parse_object_name",
+    "parse_rejected_name",
+    "parse_response",
+    "parse_wait_name",
     "quarantine_schema",
     "read_page",
-    "redacted",
+    "redact_secrets",
     "rejected_archive_name",
     "rejected_name",
-    "rejected_tick",
-    "secret_variable",
+    "render_data_dictionary",
+    "resolve_parameters",
+    "secret_variable_name",
     "spark_schema",
     "split_response",
-    "stale_minutes",
-    "state_digest",
     "station_schema",
-    "tick_of",
-    "unpack",
-    "unpack_body",
-    "unreadable",
-    "values_of",
     "wait_name",
-    "waiting_minute",
-    "with_query",
 ]

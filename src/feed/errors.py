@@ -1,13 +1,13 @@
-"""The one error of a feed's folder."""
+"""The error of an invalid feed folder."""
 
 
 class FeedError(ValueError):
-    """A feed's folder is unusable; says which feed, file and key, what was found and what is accepted.
+    """A feed's folder is invalid: which feed, file and key, what was found, and what is accepted.
 
     What to do: correct the key in `sources/<feed>/`; `python -m feed sources/<feed>` checks the folder again.
     """
 
-    def __init__(  # noqa: PLR0917 - an exception is pickled by its positional arguments
+    def __init__(  # noqa: PLR0917 - pickle restores an exception from its positional arguments
         self, feed: str, file: str, key: str, found: str, expected: str, hint: str = ""
     ) -> None:
         super().__init__(feed, file, key, found, expected, hint)

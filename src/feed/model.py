@@ -1,51 +1,53 @@
-"""What a feed is, once its folder is read: columns in table order, key, meaning of its columns."""
+"""The model of a feed: its columns in table order, its key, and what its columns mean."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from feed.arrangement import PLAIN, Arrangement
-from feed.join import Join
-from feed.paging import Paging
+from feed.parsing.join import Join
+from feed.parsing.paging import Paging
+from feed.parsing.response_format import JSON_ARRAY, ResponseFormat
 from feed.paths import FieldPath
-from feed.request import Parameter
+from feed.request.parameters import Parameter
 
 # BigQuery's own names, as its API returns them, so that a plan after a deploy is empty.
 SCALAR_TYPES = ("STRING", "INTEGER", "FLOAT", "BOOLEAN", "TIMESTAMP", "DATETIME", "DATE", "TIME")
-# What a value that does not fit its column costs, from the least to the most.
+# What a type mismatch rejects, from the least to the most.
 ON_MISMATCH = ("value", "row", "response")
-# The first step of a path that begins at the response, as JSONPath writes it: `$.last_updated`.
+# The first step of a path that starts at the response instead of a record, as in JSONPath: `$.last_updated`.
 ROOT = "$"
 EPOCH_UNITS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}  # in microseconds
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Which values of a column are plausible; others are kept and flagged. None: no limit."""
+    """The plausible values of a column; None: no limit. Other values are loaded and flagged."""
 
     minimum: float | None = None
     maximum: float | None = None
-    not_in_future: timedelta | None = None  # how long after the tick is plausible
+    not_in_future: timedelta | None = None  # how long after the tick a time is plausible
     not_before: datetime | None = None  # UTC
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a feed's table, and where an answer's record has its value."""
+    """One column of a feed's table, and where a record has its value."""
 
     name: str
     type: str
     mode: str = "NULLABLE"  # or REPEATED
-    path: FieldPath = ()  # from the record; in a RECORD's fields, from that object
+    path: FieldPath = ()  # relative to the record; for the fields of a RECORD, to that object
     description: str = ""
     fields: tuple["Column", ...] = ()
-    unit: str | None = None  # TIMESTAMP given as a number: of EPOCH_UNITS, since 1970
-    zone: str | None = None  # TIMESTAMP given as local time without an offset: its IANA zone
-    observed: bool = True  # False: only null in the sample, hence STRING
-    decimal: str = ""  # what stands before the fraction of a FLOAT given as text, where it is no point
+    unit: str | None = None  # of a TIMESTAMP given as a number since 1970: one of EPOCH_UNITS
+    zone: str | None = None  # of a TIMESTAMP given as local time without an offset: its IANA time zone
+    observed: bool = True  # False: the sample has only null, so the type is STRING
+    decimal: str = ""  # the decimal separator of a FLOAT given as text, if it is not a point
     format: str = ""  # strptime pattern of a TIMESTAMP given as text
-    is_flag: bool = False  # an INTEGER of which the sample has 0 and 1 only
-    on_mismatch: str = "value"  # of ON_MISMATCH; of a feed's own columns, not of those inside a RECORD
+    is_flag: bool = False  # an INTEGER for which the sample has only 0 and 1
+    on_mismatch: str = (
+        "value"  # one of ON_MISMATCH; for top-level columns only, not for the fields of a RECORD
+    )
     rule: Rule | None = None
 
 
@@ -58,7 +60,7 @@ COLLECTED_AT = Column(
 
 @dataclass(frozen=True)
 class Condition:
-    """True where `column` has one of the values `equals`."""
+    """True if `column` has one of the values `equals`."""
 
     column: str
     equals: tuple[str | int | bool, ...]
@@ -66,7 +68,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Common:
-    """The feed's own column for each common one (GBFS names), None where it has none."""
+    """The feed's column for each common name (taken from GBFS); None if it has none."""
 
     station_id: str | None = None
     name: str | None = None
@@ -81,20 +83,20 @@ class Common:
 
 @dataclass(frozen=True)
 class Box:
-    """Where stations may lie, in degrees (WGS 84)."""
+    """The area in which stations may be, in degrees (WGS 84)."""
 
     south: float
     north: float
     west: float
     east: float
-    declared: bool = True  # False: the sample's own extent, which tells swapped pairs but not strays
+    is_declared: bool = True  # False: computed from the sample; a point outside may be valid
 
-    def holds(self, latitude: float, longitude: float) -> bool:
-        """Whether the point lies inside, borders included."""
+    def contains(self, latitude: float, longitude: float) -> bool:
+        """Return whether the point is inside, borders included."""
         return self.south <= latitude <= self.north and self.west <= longitude <= self.east
 
-    def widened(self, degrees: float) -> "Box":
-        """The box with so much more on each side."""
+    def expand(self, degrees: float) -> "Box":
+        """Return the box, extended by so many degrees on each side."""
         return replace(
             self,
             south=self.south - degrees,
@@ -106,16 +108,16 @@ class Box:
 
 @dataclass(frozen=True)
 class Legacy:
-    """How objects were named before: a strftime pattern in the local time of a zone."""
+    """The names of old objects: a strftime pattern in the local time of a time zone."""
 
     pattern: str
     zone: ZoneInfo
-    times: tuple[str, ...] = ()  # columns that tell when an answer was made
+    times: tuple[str, ...] = ()  # columns with the time at which a response was created
 
 
 @dataclass(frozen=True)
 class Feed:
-    """One JSON API: where its records are and what its table looks like."""
+    """One API: where its records are, and the columns of its table."""
 
     name: str
     title: str
@@ -130,30 +132,30 @@ class Feed:
     common: Common = Common()
     box: Box | None = None
     legacy: Legacy | None = None
-    stale_minutes: int = 120  # without a new last_reported, the feed has stopped; 0: never
-    frozen_minutes: int = 0  # in which nothing moved, the API repeats itself; 0: never
-    empty_is_ok: bool = False  # an empty array of records is a response as any other
-    arrangement: Arrangement = PLAIN
+    stale_minutes: int = 120  # without a new last_reported the feed is stale; 0: never
+    frozen_minutes: int = 0  # without any change the feed is frozen; 0: never
+    empty_is_ok: bool = False  # a response without records is valid
+    response_format: ResponseFormat = JSON_ARRAY
     paging: Paging | None = None
-    join: Join | None = None  # the document whose fields the records have too
-    query: tuple[Parameter, ...] = ()  # of each request, beside those of the url
+    join: Join | None = None  # the second document, whose fields are added to the records
+    query: tuple[Parameter, ...] = ()  # parameters of each request, in addition to those of `url`
     headers: tuple[Parameter, ...] = ()
-    total: FieldPath | None = None  # where a response says how many records there are
-    encoding: str = ""  # of responses that are no UTF-8; "": the charset of the Content-Type
+    total: FieldPath | None = None  # where a response has the total number of records
+    encoding: str = ""  # of responses that are not UTF-8; "": the charset of the Content-Type
     sample: bytes = field(default=b"", repr=False)
 
     @property
-    def takes_of_response(self) -> bool:
-        """Whether a column is taken from the response itself, beside its records."""
+    def has_response_columns(self) -> bool:
+        """Whether a column is taken from the response itself, outside of its records."""
         return any(column.path[:1] == (ROOT,) for column in self.columns)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Names of the secrets that requests need."""
+        """The names of the secrets that requests need."""
         return tuple(sorted({each.secret for each in (*self.query, *self.headers) if each.secret}))
 
     def column(self, name: str) -> Column:
-        """The column of that name; KeyError lists the names there are."""
+        """Return the column with that name. Raises KeyError with the existing names."""
         for column in self.columns:
             if column.name == name:
                 return column

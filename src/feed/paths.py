@@ -1,6 +1,6 @@
-"""Where a value lies in a response: `data.stations`, `geometry.coordinates[0]`, `['a key.with dots']`.
+"""Paths of values in a response: `data.stations`, `geometry.coordinates[0]`, `['a key.with dots']`.
 
-`name[language=fr|en].text` chooses an item of an array by one of its fields, `networks[].stations` goes through all
+`name[language=fr|en].text` selects an item of an array by one of its fields, `networks[].stations` iterates over all
 items.
 """
 
@@ -12,13 +12,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Where:
-    """A step to the first item of an array whose field `key` has one of the values, the first of them first."""
+    """A step to the item of an array whose field `key` has one of the values; earlier values take precedence."""
 
     key: str
     values: tuple[str, ...]
 
     def item(self, items: Any) -> Any:
-        """The item, None where there is none."""
+        """Return the matching item, None if there is none."""
         if type(items) is not list:
             return None
         found: dict[str, Any] = {}
@@ -50,7 +50,7 @@ _PLAIN_KEY = re.compile(r"""[^.\[\]'"\s][^.\[\]'"]*""")
 
 
 def parse_path(text: str) -> FieldPath:
-    """`a.b[0]['c.d'][x=1]` → ("a", "b", 0, "c.d", Where("x", ("1",))); "" → (); ValueError for anything else."""
+    """Parse `a.b[0]['c.d'][x=1]` to ("a", "b", 0, "c.d", Where("x", ("1",))), and "" to (). Raises ValueError."""
     steps: list[Step] = []
     position = 0
     while position < len(text):
@@ -68,8 +68,8 @@ def parse_path(text: str) -> FieldPath:
     return tuple(steps)
 
 
-def path_text(path: FieldPath) -> str:
-    """The way back: ("a", "b", 0) → `a.b[0]`."""
+def format_path(path: FieldPath) -> str:
+    """Return a path as text: ("a", "b", 0) → `a.b[0]`."""
     text = ""
     for step in path:
         if isinstance(step, int):
@@ -86,12 +86,12 @@ def path_text(path: FieldPath) -> str:
     return text
 
 
-def values_at(value: Any, path: FieldPath) -> Iterator[Any]:
-    """The value at `path`, once, or nothing where the response has no such place; through `[]` all values."""
+def find_values(value: Any, path: FieldPath) -> Iterator[Any]:
+    """Yield the value at `path`, or nothing if it does not exist; with `[]`, the values of all items."""
     for depth, step in enumerate(path):
         if isinstance(step, Each):
             for item in value if type(value) is list else ():
-                yield from values_at(item, path[depth + 1 :])
+                yield from find_values(item, path[depth + 1 :])
             return
         if isinstance(step, Where):
             value = step.item(value)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from feed import Column
-from feed.schema import bigquery_field
+from feed.tables.schema import make_bigquery_field
 from gbfs.files.model import STATION_INFORMATION, STATION_STATUS, SYSTEM_INFORMATION, FileModel
 
 # Values of the column `event` of `systems` and `station_information`.
@@ -52,7 +52,7 @@ class TableModel:
     @property
     def schema(self) -> list[dict[str, Any]]:
         """BigQuery's JSON schema."""
-        return [bigquery_field(column) for column in self.columns]
+        return [make_bigquery_field(column) for column in self.columns]
 
 
 def _omit_columns(model: FileModel, *names: str) -> tuple[Column, ...]:

@@ -18,7 +18,7 @@ import requests
 
 from collector.api import make_session
 from collector.deadline import Deadline
-from feed import is_private_address, redacted
+from feed import is_private_address, redact_secrets
 from gbfs.collection.packs import FetchResult
 from gbfs.collection.shards import parse_host
 from gbfs.errors import GbfsError
@@ -180,7 +180,7 @@ def _fetch(
             )
             if not deadline.left_s:
                 message = f"no complete response within {seconds:.1f} s"
-            message = _QUERY.sub("?…", redacted(message, _get_secret_values(request)))
+            message = _QUERY.sub("?…", redact_secrets(message, _get_secret_values(request)))
             return replace(result, error=message[:MAX_ERROR_LENGTH], fetched_at=now())
 
 
@@ -197,7 +197,7 @@ def _fetch_with_redirects(
     url = request.url
     for _ in range(MAX_REDIRECTS + 1):
         if not is_private_address(url):
-            raise _FetchError(f"redirected to {url} (expected https)")
+            raise _FetchError(f"redirected to {url}, expected https")
         secrets = request.secrets if parse_host(url) == parse_host(request.url) else ()
         headers = dict((*request.headers, *secrets))
         prepared = session.prepare_request(requests.Request("GET", url, headers=headers))
@@ -210,7 +210,9 @@ def _fetch_with_redirects(
                 values = _get_secret_values(request)
                 if values:
                     body = _redact_quoted_part(body, values)
-                kept = tuple((name, redacted(value, values)) for name, value in response.headers.items())
+                kept = tuple(
+                    (name, redact_secrets(value, values)) for name, value in response.headers.items()
+                )
                 status = response.status_code
                 since = request.unchanged_since if status == HTTPStatus.NOT_MODIFIED else None
                 return replace(result, status=status, headers=kept, body=body, unchanged_since=since)
@@ -230,7 +232,7 @@ def _redact_quoted_part(body: bytes, values: list[str]) -> bytes:
     try:
         decode_file(body)
     except GbfsError:
-        beginning = redacted(body[:MAX_QUOTED_BYTES].decode("utf-8", "surrogateescape"), values)
+        beginning = redact_secrets(body[:MAX_QUOTED_BYTES].decode("utf-8", "surrogateescape"), values)
         return beginning.encode("utf-8", "surrogateescape") + body[MAX_QUOTED_BYTES:]
     return body
 

@@ -12,8 +12,8 @@ from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
 from collector.envelope import EnvelopeError
-from collector.settings import secrets_of
-from feed import redacted
+from collector.settings import read_secrets
+from feed import redact_secrets
 from gbfs.collection.systems import list_secrets
 from gbfs_collector.instance import Instance, read_task
 from gbfs_collector.settings import Settings, load_systems
@@ -33,8 +33,8 @@ def _get_instance() -> Instance:
         bigquery=bigquery.Client(project=settings.project, location=settings.location),
         now=lambda: datetime.now(UTC),
     )
-    secrets = secrets_of(list_secrets(systems.values()), os.environ)
-    redact_log(lambda text: redacted(text, secrets.values()))
+    secrets = read_secrets(list_secrets(systems.values()), os.environ)
+    redact_log(lambda text: redact_secrets(text, secrets.values()))
     return Instance(settings, systems, services, secrets)
 
 

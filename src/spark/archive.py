@@ -14,15 +14,15 @@ from google.cloud.storage import Blob
 from google.cloud.storage import Client as StorageClient
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from feed import archive_prefix, charset_of
-from spark.planning import Stored
+from feed import archive_prefix, parse_charset
+from spark.rebuild.planning import StoredObject
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 60.0
 # https://cloud.google.com/storage/docs/retry-strategy
 ATTEMPTS = 7
-PASSING = (408, 429, 500, 502, 503, 504)
+RETRYABLE_STATUSES = (408, 429, 500, 502, 503, 504)
 
 
 class ArchiveError(RuntimeError):
@@ -32,13 +32,13 @@ class ArchiveError(RuntimeError):
     """
 
 
-def own_credentials() -> Any:
+def load_credentials() -> Any:
     """Whoever this process runs as: the cluster's service account."""
     found, _ = google.auth.default(scopes=(SCOPE,))
     return found
 
 
-def storage_client(project: str, credentials: Any) -> StorageClient:
+def make_storage_client(project: str, credentials: Any) -> StorageClient:
     """A client that asks for objects only.
 
     By itself it would ask for the bucket's settings too, for traces that nobody here collects; the cluster's account
@@ -48,25 +48,27 @@ def storage_client(project: str, credentials: Any) -> StorageClient:
     return StorageClient(project=project, credentials=credentials)
 
 
-def list_day(client: StorageClient, bucket: str, feed_name: str, day: date) -> list[Stored]:
+def list_day(client: StorageClient, bucket: str, feed_name: str, day: date) -> list[StoredObject]:
     """The objects archived for one UTC day, by name."""
     return list_objects(client, bucket, archive_prefix(feed_name, day))
 
 
-def list_objects(client: StorageClient, bucket: str, prefix: str) -> list[Stored]:
+def list_objects(client: StorageClient, bucket: str, prefix: str) -> list[StoredObject]:
     """The objects whose names begin with a prefix, by name."""
     found = client.list_blobs(
         bucket, prefix=prefix, fields="items(name,size,generation,metadata),nextPageToken"
     )
-    return [Stored(blob.name, blob.size or 0, blob.generation or 0, _charset(blob)) for blob in found]
+    return [
+        StoredObject(blob.name, blob.size or 0, blob.generation or 0, _read_charset(blob)) for blob in found
+    ]
 
 
-def _charset(blob: Blob) -> str:
+def _read_charset(blob: Blob) -> str:
     """What the Content-Type of the response said, which the collector keeps beside it."""
-    return charset_of((blob.metadata or {}).get("content-type", ""))
+    return parse_charset((blob.metadata or {}).get("content-type", ""))
 
 
-def object_reader(
+def make_object_reader(
     credentials: Any, storage_url: str, bucket: str, *, connections: int, attempts: int = ATTEMPTS
 ) -> Callable[[str], bytes]:
     """The function from an object's name to its stored bytes; it may be called from many threads.
@@ -82,7 +84,7 @@ def object_reader(
         backoff_factor=0.25,
         backoff_max=30,
         backoff_jitter=0.25,
-        status_forcelist=PASSING,
+        status_forcelist=RETRYABLE_STATUSES,
         raise_on_status=False,
     )
     timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S)
@@ -101,7 +103,7 @@ def object_reader(
     return read
 
 
-def put_file(client: StorageClient, bucket: str, name: str, file: Path) -> str:
+def store_file(client: StorageClient, bucket: str, name: str, file: Path) -> str:
     """Store a Parquet file under a name, replacing what a former attempt stored; its gs:// URI."""
     blob = client.bucket(bucket).blob(name)
     blob.upload_from_filename(str(file), content_type="application/vnd.apache.parquet", retry=DEFAULT_RETRY)

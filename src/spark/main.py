@@ -12,7 +12,7 @@ from typing import Any
 
 import spark
 from feed import FeedError
-from spark.packages import PackagesError, activate
+from spark.packages import PackagesError, activate_packages
 from spark.settings import Settings, SettingsError, read_feed, read_settings
 from telemetry import log, log_as_json
 
@@ -22,50 +22,50 @@ def main(arguments: list[str]) -> int:
     log_as_json(sys.stderr)
     code = Path(spark.__file__).parents[1]  # a folder, or the zip
     try:
-        activate()
+        activate_packages()
         settings = read_settings(arguments, os.environ, datetime.now(UTC).date(), code=code.name)
         with tempfile.TemporaryDirectory(prefix="vlille-batch-") as scratch:
             feed = None if settings.has_packs else read_feed(settings.feed, code, Path(scratch))
     except (FeedError, PackagesError, SettingsError) as error:
         log(logging.ERROR, str(error))
         return 2
-    from spark.cluster import spark_hours  # noqa: PLC0415 - activate() puts in place what it imports
+    from spark.cluster import start_spark  # noqa: PLC0415 - activate_packages() puts in place what it imports
 
-    packs: Any = _packs() if settings.has_packs else None
+    packs: Any = _import_packs() if settings.has_packs else None
     with ThreadPoolExecutor(1, "clients") as beside:
         clients = beside.submit(
-            _clients, settings
+            _make_clients, settings
         )  # a second of imports, for which Spark's start leaves time
-        run_hours = spark_hours(f"vlille batch {settings.feed}")
+        run_hours = start_spark(f"vlille batch {settings.feed}")
         gcs, bq = clients.result()
-    from spark.job import SUCCEEDED, rebuild  # noqa: PLC0415 - imported by then
+    from spark.rebuild.job import SUCCEEDED, rebuild_days  # noqa: PLC0415 - imported by then
 
-    of_packs = {} if packs is None else {"stretches_of": packs.PackStretches}
-    run = rebuild(settings, feed or packs.PACKS, gcs=gcs, bq=bq, run_hours=run_hours, **of_packs)
+    of_packs = {} if packs is None else {"batch_type": packs.PackDayBatches}
+    run = rebuild_days(settings, feed or packs.PACKS, gcs=gcs, bq=bq, run_hours=run_hours, **of_packs)
     if run.message:
         log(logging.WARNING if run.status == SUCCEEDED else logging.ERROR, run.message, status=run.status)
     sys.stdout.write(json.dumps({"event": "batch_finished", **run.row()}, ensure_ascii=False) + "\n")
     return 0 if run.is_done else 1
 
 
-def _packs() -> Any:
+def _import_packs() -> Any:
     """Return the module for packs, imported before Spark's context puts the packages' zip on the path again.
 
     Compiled modules cannot be imported from there.
     """
-    from spark import pack_job  # noqa: PLC0415
+    from spark.packs import job  # noqa: PLC0415
 
-    return pack_job
+    return job
 
 
-def _clients(settings: Settings) -> tuple[Any, Any]:
+def _make_clients(settings: Settings) -> tuple[Any, Any]:
     from google.cloud import bigquery  # noqa: PLC0415
 
-    import spark.job  # noqa: F401, PLC0415 - what it imports takes most of the time
-    from spark.archive import own_credentials, storage_client  # noqa: PLC0415
+    import spark.rebuild.job  # noqa: F401, PLC0415 - what it imports takes most of the time
+    from spark.archive import load_credentials, make_storage_client  # noqa: PLC0415
 
-    credentials = own_credentials()
-    gcs = storage_client(settings.project, credentials)
+    credentials = load_credentials()
+    gcs = make_storage_client(settings.project, credentials)
     return gcs, bigquery.Client(project=settings.project, credentials=credentials, location=settings.location)
 
 

@@ -35,17 +35,17 @@ def python_tag() -> str:
 
 
 @cache
-def activate() -> Path | None:
+def activate_packages() -> Path | None:
     """Put the travelling packages on the path, before all others; the folder they are in.
 
     None where no zip is made for this interpreter and the environment's own packages serve. Raises
     PackagesError where it has not all of them.
     """
-    tags = {zip_path: _tag(zip_path) for zip_path in _zips(sys.path)}
+    tags = {zip_path: _read_tag(zip_path) for zip_path in _find_zips(sys.path)}
     for zip_path, tag in tags.items():
         if tag == python_tag():
-            folder = _unpacked(zip_path, _private_folder())
-            _put_first(folder)
+            folder = _unpack_zip(zip_path, _make_private_folder())
+            _prepend_to_path(folder)
             return folder
     # A zip for another Python stands before the environment's own packages, and would be imported half.
     sys.path[:] = [entry for entry in sys.path if Path(entry) not in tags]
@@ -60,12 +60,12 @@ def activate() -> Path | None:
     return None
 
 
-def _zips(path: Iterable[str]) -> list[Path]:
+def _find_zips(path: Iterable[str]) -> list[Path]:
     entries = (Path(entry) for entry in path)
     return [entry for entry in entries if entry.match(ZIP_PATTERN) and entry.is_file()]
 
 
-def _tag(zip_path: Path) -> str:
+def _read_tag(zip_path: Path) -> str:
     try:
         with zipfile.ZipFile(zip_path) as archive:
             return archive.read(TAG_FILE).decode().strip()
@@ -77,7 +77,7 @@ def _tag(zip_path: Path) -> str:
         ) from error
 
 
-def _private_folder() -> Path:
+def _make_private_folder() -> Path:
     """A folder that is ours alone: a predictable name below /tmp that others can write is an open door."""
     folder = Path(tempfile.gettempdir()) / f"vlille-packages-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -87,7 +87,7 @@ def _private_folder() -> Path:
     return folder
 
 
-def _unpacked(zip_path: Path, parent: Path) -> Path:
+def _unpack_zip(zip_path: Path, parent: Path) -> Path:
     """The zip's content in a folder named as it is; its name holds its digest, so that it is never stale."""
     folder = parent / zip_path.stem
     if folder.is_dir():
@@ -106,7 +106,7 @@ def _unpacked(zip_path: Path, parent: Path) -> Path:
     return folder
 
 
-def _put_first(folder: Path) -> None:
+def _prepend_to_path(folder: Path) -> None:
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     # An image's `*-nspkg.pth` files make these at start-up, with only their own place to look in.

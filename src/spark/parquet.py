@@ -26,12 +26,12 @@ _TYPES = {
 
 def arrow_schema(bigquery_schema: Iterable[Mapping[str, Any]]) -> pa.Schema:
     """The Arrow schema of a BigQuery JSON schema."""
-    return pa.schema([_field(each) for each in bigquery_schema])
+    return pa.schema([_make_field(each) for each in bigquery_schema])
 
 
-def _field(column: Mapping[str, Any]) -> pa.Field:
+def _make_field(column: Mapping[str, Any]) -> pa.Field:
     kind = (
-        pa.struct([_field(each) for each in column["fields"]])
+        pa.struct([_make_field(each) for each in column["fields"]])
         if "fields" in column
         else _TYPES[column["type"]]
     )

@@ -70,8 +70,8 @@ def read_settings(
 
     Raises SettingsError; argparse itself ends the process (status 2) for arguments missing or unknown.
     """
-    parsed = _parser().parse_args(arguments)
-    first, last = _day("--from", parsed.first, today), _day("--to", parsed.last, today)
+    parsed = _make_parser().parse_args(arguments)
+    first, last = _parse_day("--from", parsed.first, today), _parse_day("--to", parsed.last, today)
     if last < first:
         raise SettingsError(f"--to {last} is before --from {first}: expected the same day or a later one")
     if (last - first).days >= MAX_DAYS:
@@ -103,7 +103,7 @@ def read_settings(
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="main.py",
         description="Rebuild whole UTC days of a feed's table from the archive.",
@@ -141,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _day(option: str, text: str, today: date) -> date:
+def _parse_day(option: str, text: str, today: date) -> date:
     if text == "yesterday":
         return today - timedelta(1)
     try:

@@ -6,31 +6,31 @@ from functools import cache, partial
 from pathlib import Path
 
 from feed import Feed
-from spark.accounting import HourResult
-from spark.packages import activate
-from spark.planning import Hour
+from spark.packages import activate_packages
+from spark.rebuild.planning import ArchiveHour
+from spark.rebuild.statistics import HourResult
 from spark.settings import Settings
 
 
 @dataclass(frozen=True)
-class Work:
+class ReadHours:
     """What every part of one run has in common; it travels to the workers."""
 
     settings: Settings
     feed: Feed
     folder: str  # in the staging bucket
 
-    def __call__(self, parts: Iterable[list[Hour]]) -> Iterator[HourResult]:
+    def __call__(self, parts: Iterable[list[ArchiveHour]]) -> Iterator[HourResult]:
         """Do the parts of one Spark partition."""
-        activate()
-        from spark.hours import read_hours  # noqa: PLC0415 - activate() puts in place what it imports
+        activate_packages()
+        from spark.responses.hours import read_hours  # noqa: PLC0415 - activate_packages() puts in place what it imports
 
-        read, put = archive_reader(self.settings), staging_putter(self.settings)
+        read, put = get_archive_reader(self.settings), get_staging_writer(self.settings)
         for hours in parts:
             yield from read_hours(self.feed, hours, read, put, self.folder)
 
 
-RunHours = Callable[[Work, Sequence[Hour]], Iterable[HourResult]]
+RunHours = Callable[[ReadHours, Sequence[ArchiveHour]], Iterable[HourResult]]
 
 
 class RunHoursError(RuntimeError):
@@ -38,31 +38,31 @@ class RunHoursError(RuntimeError):
 
 
 @cache
-def archive_reader(settings: Settings) -> Callable[[str], bytes]:
+def get_archive_reader(settings: Settings) -> Callable[[str], bytes]:
     """Return what reads an object of the archive.
 
     Made once a worker process: connections stay open from one part to the next.
     """
-    return _reader(settings, settings.archive_bucket)
+    return _make_reader(settings, settings.archive_bucket)
 
 
 @cache
-def staging_reader(settings: Settings) -> Callable[[str], bytes]:
+def get_staging_reader(settings: Settings) -> Callable[[str], bytes]:
     """Return what reads an object of the staging bucket, made once a worker process."""
-    return _reader(settings, settings.staging_bucket)
+    return _make_reader(settings, settings.staging_bucket)
 
 
 @cache
-def staging_putter(settings: Settings) -> Callable[[str, Path], str]:
+def get_staging_writer(settings: Settings) -> Callable[[str, Path], str]:
     """Return what stores a file in the staging bucket, made once a worker process."""
-    from spark.archive import own_credentials, put_file, storage_client  # noqa: PLC0415
+    from spark.archive import load_credentials, make_storage_client, store_file  # noqa: PLC0415
 
-    client = storage_client(settings.project, own_credentials())
-    return partial(put_file, client, settings.staging_bucket)
+    client = make_storage_client(settings.project, load_credentials())
+    return partial(store_file, client, settings.staging_bucket)
 
 
-def _reader(settings: Settings, bucket: str) -> Callable[[str], bytes]:
-    from spark.archive import object_reader, own_credentials  # noqa: PLC0415
-    from spark.hours import READ_THREADS  # noqa: PLC0415
+def _make_reader(settings: Settings, bucket: str) -> Callable[[str], bytes]:
+    from spark.archive import load_credentials, make_object_reader  # noqa: PLC0415
+    from spark.responses.hours import READ_THREADS  # noqa: PLC0415
 
-    return object_reader(own_credentials(), settings.storage_url, bucket, connections=READ_THREADS)
+    return make_object_reader(load_credentials(), settings.storage_url, bucket, connections=READ_THREADS)

@@ -41,13 +41,13 @@ CALLS: dict[Grant, Calls] = {
         ("src/spark/archive.py", "blob.upload_from_filename"),
     ),
     Grant("batch", "dataset warehouse", "roles/bigquery.dataEditor"): (
-        ("src/spark/warehouse.py", "client.create_table"),
-        ("src/spark/warehouse.py", "client.delete_table"),
-        ("src/spark/warehouse.py", "INSERT INTO"),
+        ("src/spark/rebuild/warehouse.py", "client.create_table"),
+        ("src/spark/rebuild/warehouse.py", "client.delete_table"),
+        ("src/spark/rebuild/warehouse.py", "INSERT INTO"),
     ),
     Grant("batch", "project", "roles/bigquery.jobUser"): (
-        ("src/spark/warehouse.py", "client.query"),
-        ("src/spark/warehouse.py", "client.load_table_from_uri"),
+        ("src/spark/rebuild/warehouse.py", "client.query"),
+        ("src/spark/rebuild/warehouse.py", "client.load_table_from_uri"),
     ),
     Grant("batch", "project", WORKER): (
         ("cdk/workloads/batch.py", "service_account=identities.batch.email"),
@@ -73,14 +73,14 @@ CALLS: dict[Grant, Calls] = {
     ),
     Grant("collector", "bucket landing", "roles/storage.objectCreator"): (
         ("src/collector/landing.py", "blob.upload_from_string"),
-        ("src/collector/asking.py", "blob.upload_from_string"),
-        ("src/collector/waiting.py", "blob.upload_from_string"),
+        ("src/collector/fetching.py", "blob.upload_from_string"),
+        ("src/collector/retry_after.py", "blob.upload_from_string"),
     ),
     Grant("collector", "bucket landing", "roles/storage.objectViewer"): (
         ("src/collector/landing.py", "(landing_bucket, name)"),
         ("src/collector/landing.py", "download_as_bytes"),
-        ("src/collector/unchanged.py", "client.list_blobs"),
-        ("src/collector/waiting.py", "wait_name(feed_name, now)"),
+        ("src/collector/station_state.py", "client.list_blobs"),
+        ("src/collector/retry_after.py", "wait_name(feed_name, now)"),
     ),
     Grant("collector", "project", "roles/bigquery.jobUser"): (
         ("src/collector/loading.py", "client.load_table_from_file"),
@@ -94,16 +94,16 @@ CALLS: dict[Grant, Calls] = {
         ("src/collector/loading.py", "client.load_table_from_file"),
     ),
     Grant("copier", "bucket archive", "roles/storage.objectCreator"): (
-        ("src/copier/moving.py", "copy.rewrite"),
-        ("src/copier/moving.py", "copy.upload_from_string"),
+        ("src/copier/archiving.py", "copy.rewrite"),
+        ("src/copier/archiving.py", "copy.upload_from_string"),
     ),
     Grant("copier", "bucket archive", "roles/storage.objectViewer"): (
-        ("src/copier/sweep.py", "_pages(client, settings.archive_bucket"),
-        ("src/copier/moving.py", "existing.reload"),
+        ("src/copier/sweep.py", "_list_pages(client, settings.archive_bucket"),
+        ("src/copier/archiving.py", "existing.reload"),
     ),
     Grant("copier", "bucket landing", "roles/storage.objectUser"): (
-        ("src/copier/moving.py", "source.delete"),
-        ("src/copier/sweep.py", "_pages(client, settings.landing_bucket"),
+        ("src/copier/archiving.py", "source.delete"),
+        ("src/copier/sweep.py", "_list_pages(client, settings.landing_bucket"),
     ),
     Grant("dashboard", "dataset views", "roles/bigquery.dataViewer"): (
         ("src/dashboard/queries.py", "{self.views}.availability"),
@@ -215,13 +215,13 @@ def test_what_is_called_wider_is_in_the_table() -> None:
     ("path", "old", "new", "rows"),
     [
         (
-            "src/copier/moving.py",
+            "src/copier/archiving.py",
             "source.delete(",
             "source.update(",
             {Grant("copier", "bucket landing", "roles/storage.objectUser")},
         ),
         (
-            "src/copier/moving.py",
+            "src/copier/archiving.py",
             "        source.delete(",
             "        # source.delete(\n        source.update(",
             {Grant("copier", "bucket landing", "roles/storage.objectUser")},

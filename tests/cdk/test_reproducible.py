@@ -39,7 +39,7 @@ def test_what_each_archive_holds(synthesis: Synthesis) -> None:
     assert {"Dockerfile", "requirements.txt", "copier/app.py", "sources/vlille_ods/source.toml"} <= names[
         "copier"
     ]
-    assert {"spark/job.py", "feed/parsing.py", "telemetry/__init__.py"} <= names["batch"]
+    assert {"spark/rebuild/job.py", "feed/parsing/parser.py", "telemetry/__init__.py"} <= names["batch"]
     assert {"PYTHON_TAG", "msgspec/__init__.py", "pyarrow/__init__.py"} <= names["packages"]
     ours = {"cdk", "local", "bench", "tests"}
     assert not {name for each in names.values() for name in each if name.split("/")[0] in ours}

@@ -9,7 +9,7 @@ import pytest
 
 from cdk.schemas import FOLDER, render_all
 from cdk.settings import EnvironmentFile
-from feed.source import KEYS
+from feed.source.folder import SOURCE_KEYS
 from tests.delivery.workflows import run_check
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ def schema(name: str) -> Any:
 def test_a_schema_has_every_key_with_a_description() -> None:
     environment, source = schema("environment.json"), schema("source.json")
     assert set(environment["properties"]) == set(EnvironmentFile.__struct_fields__)
-    assert set(source["properties"]) == set(KEYS)
+    assert set(source["properties"]) == set(SOURCE_KEYS)
     assert all(each["description"] for each in source["properties"].values())
     assert environment["definitions"]["Collector"]["properties"]["memory"]["description"] == (
         "memory of an instance; accepted: 256Mi to 8192Mi"

@@ -6,13 +6,13 @@ import tracemalloc
 import pytest
 import requests
 
-from collector.api import USER_AGENT, Answer, ApiError, fetch
+from collector.api import USER_AGENT, ApiError, Response, fetch
 from tests.collector.surroundings import Api, Reply
 
 pytestmark = pytest.mark.unit
 
 
-def ask(session: requests.Session, api: Api) -> Answer:
+def ask(session: requests.Session, api: Api) -> Response:
     return fetch(session, api.url, timeout_s=5.0, max_bytes=100_000)
 
 
@@ -46,7 +46,7 @@ def test_an_answer_that_breaks_off_is_asked_again(api: Api, session: requests.Se
 
 def test_what_does_not_pass_is_asked_four_times(api: Api, session: requests.Session) -> None:
     api.answers(Reply(b"", 503))
-    with pytest.raises(ApiError, match=r"answered 503 .*; asked 4 times"):
+    with pytest.raises(ApiError, match=r"status 503 .*; gave up after 4 attempts"):
         ask(session, api)
     assert len(api.requests) == 4
 
@@ -78,14 +78,16 @@ def test_the_api_says_when_up_to_ten_seconds(
 @pytest.mark.parametrize("retry_after", ["11", "3600", "Fri, 01 Jan 2100 00:00:00 GMT"])
 def test_a_longer_wait_is_the_next_deliverys(api: Api, session: requests.Session, retry_after: str) -> None:
     api.answers(Reply(b"", 503, {"Retry-After": retry_after}), Reply(b"{}"))
-    with pytest.raises(ApiError, match=r"answered 503 .*, not again for \d+ s; asked 1 times"):
+    with pytest.raises(
+        ApiError, match=r"status 503 .*; Retry-After is \d+ s, so no more attempts \(1 made\)"
+    ):
         fetch(session, api.url, timeout_s=30.0, max_bytes=10)
     assert len(api.requests) == 1
 
 
 def test_a_wait_that_would_outlast_the_tick_is_not_begun(api: Api, session: requests.Session) -> None:
     api.answers(Reply(b"", 503, {"Retry-After": "6"}))
-    with pytest.raises(ApiError, match="asked 1 times in 5 s"):
+    with pytest.raises(ApiError, match="gave up after 1 attempts within 5 s"):
         ask(session, api)
 
 
@@ -98,13 +100,13 @@ def test_few_redirects_are_followed(api: Api, session: requests.Session) -> None
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (Reply(b"gone", 404), "answered 404"),
-        (Reply(b"", 204), "answered 204"),
+        (Reply(b"gone", 404), "status 404"),
+        (Reply(b"", 204), "status 204"),
         (Reply(b"x" * 100_001), "larger than 100000 bytes"),
         (Reply(b"x" * 200_000_0, compressed=True), "larger than 100000 bytes"),
         (Reply(b"x" * 50_000, cut_at=20_000), "IncompleteRead|incomplete|Connection broken"),
         (Reply(b"", 302, {"Location": "/"}), "redirected more than 3 times"),
-        (Reply(b"", 302, {"Location": "https://[api"}), "redirected to what is no address"),
+        (Reply(b"", 302, {"Location": "https://[api"}), "redirected to an invalid URL"),
         (
             Reply(b"", 302, {"Location": "file:///etc/passwd"}),
             "redirected to file:///etc/passwd, .*not encrypted",
@@ -123,14 +125,14 @@ def test_what_cannot_be_kept_is_an_error(
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (Reply(b"x" * 90_000, pause_s=2.0), r"not complete after 0\.5 s"),
-        (Reply(b"x" * 900, pause_s=0.1, step=1), r"not complete after 0\.5 s"),
-        (Reply(b"x" * 900, pause_s=0.1, step=1, is_length_told=False), r"not complete after 0\.5 s"),
-        (Reply(b"x" * 900, pause_s=0.1, step=1, compressed=True), r"not complete after 0\.5 s"),
-        (Reply(silent_s=30.0), r"(?i)timed out|no answer after 0\.5 s"),
-        (Reply(header_pause_s=0.2), r"(no answer|not complete) after 0\.5 s"),
+        (Reply(b"x" * 90_000, pause_s=2.0), r"incomplete after 0\.5 s"),
+        (Reply(b"x" * 900, pause_s=0.1, step=1), r"incomplete after 0\.5 s"),
+        (Reply(b"x" * 900, pause_s=0.1, step=1, is_length_told=False), r"incomplete after 0\.5 s"),
+        (Reply(b"x" * 900, pause_s=0.1, step=1, compressed=True), r"incomplete after 0\.5 s"),
+        (Reply(silent_s=30.0), r"(?i)timed out|no response within 0\.5 s"),
+        (Reply(header_pause_s=0.2), r"(no response within|incomplete after) 0\.5 s"),
         (Reply(b"x" * 900, 302, {"Location": "/"}, pause_s=0.1, step=1), "redirected more than 3 times"),
-        (Reply(b"", 302, {"Location": "/"}, silent_s=0.3), "(?i)timed out|no answer after"),
+        (Reply(b"", 302, {"Location": "/"}, silent_s=0.3), "(?i)timed out|no response within"),
     ],
 )
 def test_one_time_limit_holds_for_everything(
@@ -170,5 +172,5 @@ def test_a_server_that_is_not_there_is_named(session: requests.Session) -> None:
 
 
 def test_an_address_that_is_not_encrypted_is_not_asked(session: requests.Session) -> None:
-    with pytest.raises(ApiError, match=r"^http://example\.com: found a connection that is not encrypted"):
+    with pytest.raises(ApiError, match=r"^http://example\.com: the URL is not encrypted"):
         fetch(session, "http://example.com", timeout_s=1.0, max_bytes=10)

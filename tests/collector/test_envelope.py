@@ -49,9 +49,9 @@ def test_only_an_attempt_that_pubsub_counts_as_one_is_the_first(attempt: object,
 @pytest.mark.parametrize(
     ("envelope", "words"),
     [
-        (None, "push envelope"),
-        ([], "push envelope"),
-        ({"message": "x"}, "push envelope"),
+        (None, "Pub/Sub push message"),
+        ([], "Pub/Sub push message"),
+        ({"message": "x"}, "Pub/Sub push message"),
         ({"message": {}}, "publishTime: found 'None'"),
         ({"message": {"publishTime": 1698353400}}, "RFC 3339"),
         ({"message": {"publishTime": "2023-10-26"}}, "RFC 3339"),

@@ -6,8 +6,8 @@ from dataclasses import asdict
 import pytest
 from google.auth.credentials import AnonymousCredentials
 
-from collector.loading import load_once
-from collector.main import _instance
+from collector.loading import load_rows_once
+from collector.main import _get_instance
 from feed import station_schema
 from local.data_plane.emulators import Emulators
 from tests.collector.surroundings import TICK, JobsWhereTheyRan, System
@@ -28,11 +28,11 @@ def test_a_job_of_an_earlier_delivery_is_found_outside_of_us_and_eu(
     anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
     monkeypatch.setattr("google.auth.default", lambda **_: (anonymous, one.settings.project))
     monkeypatch.setattr("collector.main.log_as_json", lambda: None)
-    settings, feed, services = _instance.__wrapped__()
+    settings, feed, services = _get_instance.__wrapped__()
     regional = JobsWhereTheyRan()
     services.bigquery._http.mount(emulators.bigquery_url, regional)
     rows, schema = [{"collected_at": TICK.isoformat(), "libelle": 1}], station_schema(feed)
-    assert load_once(services.bigquery, settings.station_table, rows, schema, "job") is True
-    assert load_once(services.bigquery, settings.station_table, rows, schema, "job") is False
+    assert load_rows_once(services.bigquery, settings.station_table, rows, schema, "job") is True
+    assert load_rows_once(services.bigquery, settings.station_table, rows, schema, "job") is False
     assert len(one.rows(settings.station_table)) == 1
     assert regional.jobs_asked

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from collector.api import Answer, ApiError
+from collector.api import ApiError, Response
 from collector.paging import fetch_pages
-from feed import Feed, load_feed, parse, split_response
+from feed import Feed, load_feed, parse_response, split_response
 
 pytestmark = pytest.mark.unit
 
@@ -41,13 +41,13 @@ class Api:
     def __init__(self, *pages: Any, content_type: str = "application/json") -> None:
         self.pages, self.asked, self.content_type = list(pages), list[str](), content_type
 
-    def __call__(self, url: str, seconds: float, size: int) -> Answer:
+    def __call__(self, url: str, seconds: float, size: int) -> Response:
         assert seconds > 0
         assert size > 0
         self.asked.append(url)
         page = self.pages[len(self.asked) - 1]
         body = page if isinstance(page, bytes) else json.dumps(page).encode()
-        return Answer(body, {"content-type": self.content_type})
+        return Response(body, {"content-type": self.content_type})
 
 
 def page(first: int, count: int, total: Any = 5, **more: Any) -> dict[str, Any]:
@@ -78,10 +78,10 @@ def test_all_pages_are_one_response(
     expected = [each if each.startswith("https") else f"{URL}{'&' if each else ''}{each}" for each in queries]
     assert api.asked == expected
     assert answer.headers == {"content-type": "application/json"}
-    outcome = parse(feed, answer.body, TICK)
+    outcome = parse_response(feed, answer.body, TICK)
     assert [row["id"] for row in outcome.rows] == [0, 1, 2, 3, 4]
     assert (outcome.rejections, outcome.drifts) == ((), ())
-    assert parse(feed, answer.body, TICK, decode=msgspec.json.decode) == outcome
+    assert parse_response(feed, answer.body, TICK, decode=msgspec.json.decode) == outcome
 
 
 OFFSET = 'offset = "offset", size = 2, max_requests = 2'
@@ -89,26 +89,27 @@ OFFSET = 'offset = "offset", size = 2, max_requests = 2'
 
 def test_pages_beyond_the_bound_are_noticed(paged: MakePaged) -> None:
     feed, api = paged(OFFSET), Api(page(0, 2), page(2, 2))
-    outcome = parse(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body, TICK)
+    outcome = parse_response(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body, TICK)
     assert len(outcome.rows) == 4
     assert [(drift.kind, drift.is_severe) for drift in outcome.drifts] == [("incomplete", True)]
     assert (
-        "found 4 records in 2 pages, and more pages; expected the 5 that it says" in outcome.drifts[0].message
+        "found 4 records in 2 pages, and there are more; expected the 5 that its total declares"
+        in outcome.drifts[0].message
     )
 
 
 @pytest.mark.parametrize("total", [1_500, "1500", 1_500.0])
 def test_a_total_above_the_records_is_noticed_without_pages_too(paged: MakePaged, total: Any) -> None:
     feed = paged(OFFSET)
-    outcome = parse(feed, json.dumps(page(0, 2, total=total)).encode(), TICK)
+    outcome = parse_response(feed, json.dumps(page(0, 2, total=total)).encode(), TICK)
     assert [drift.found for drift in outcome.drifts] == ["2 records"]
-    assert outcome.drifts[0].expected == "the 1,500 that it says there are"
+    assert outcome.drifts[0].expected == "the 1,500 that its total declares"
 
 
 def incomplete(feed: Feed, body: bytes) -> tuple[list[int], list[str]]:
     """The IDs of the rows, and what the drift says that makes an event."""
-    outcome = parse(feed, body, TICK)
-    assert parse(feed, body, TICK, decode=msgspec.json.decode) == outcome
+    outcome = parse_response(feed, body, TICK)
+    assert parse_response(feed, body, TICK, decode=msgspec.json.decode) == outcome
     assert outcome.rejections == ()
     assert {(drift.kind, drift.is_severe) for drift in outcome.drifts} <= {("incomplete", True)}
     return [row["id"] for row in outcome.rows], [drift.found for drift in outcome.drifts]
@@ -120,8 +121,8 @@ NO_PAGES: dict[str, tuple[Any, str]] = {
     "an error": ({"error": "quota"}, '2 records in 1 page, and then no page: {"error": "quota"}'),
     "records that are none": ({"results": {}}, '2 records in 1 page, and then no page: {"results": {}}'),
     "no UTF-8": (b"\xff\xfe\xfd", "2 records in 1 page, and then no page: \ufffd\ufffd\ufffd"),
-    "the first one again": (page(0, 2, next="?cursor=b"), "2 records in 1 page, and more pages"),
-    "no address of a third": (page(2, 2, next="https://["), "4 records in 2 pages, and more pages"),
+    "the first one again": (page(0, 2, next="?cursor=b"), "2 records in 1 page, and there are more"),
+    "no address of a third": (page(2, 2, next="https://["), "4 records in 2 pages, and there are more"),
 }
 
 
@@ -143,7 +144,7 @@ def test_a_first_page_that_is_none_is_the_response(paged: MakePaged) -> None:
     feed, api = paged(OFFSET), Api(b"<!doctype html>")
     answer = fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000)
     assert answer.body == b"<!doctype html>"
-    assert [each.reason for each in parse(feed, answer.body, TICK).rejections] == ["html"]
+    assert [each.reason for each in parse_response(feed, answer.body, TICK).rejections] == ["html"]
 
 
 @pytest.mark.parametrize("pages", [[page(0, 2), page(2, 2)], [page(0, 2), page(2, 2), page(2, 2)]])
@@ -159,7 +160,7 @@ def test_pages_in_a_circle_end(paged: MakePaged) -> None:
     circle = [page(0, 2, next="?cursor=b"), page(2, 2, next="?cursor=a"), page(0, 2, next="?cursor=b")]
     feed, api = paged('next = "next"'), Api(*circle)
     rows, said = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
-    assert (rows, said) == ([0, 1, 2, 3], ["4 records in 2 pages, and more pages"])
+    assert (rows, said) == ([0, 1, 2, 3], ["4 records in 2 pages, and there are more"])
 
 
 ENCODED: dict[str, Callable[[str], bytes]] = {
@@ -184,13 +185,13 @@ def test_each_page_is_read_as_a_response_is(paged: MakePaged, first: str, second
 
 def test_no_other_host_is_asked(paged: MakePaged) -> None:
     feed, api = paged('next = "next"'), Api(page(0, 2, next="https://evil.example/"))
-    with pytest.raises(ApiError, match=r"page 2 is at another host; expected data\.example"):
+    with pytest.raises(ApiError, match=r"page 2 is on another host; expected data\.example"):
         fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000)
 
 
 def test_all_pages_share_the_bytes_that_are_allowed(paged: MakePaged) -> None:
     feed, api = paged(OFFSET), Api(page(0, 2), page(2, 2))
-    with pytest.raises(ApiError, match="1 pages in 30 s and 20 bytes, and there are more"):
+    with pytest.raises(ApiError, match="only 1 pages were read within 30 s and 20 bytes; there are more"):
         fetch_pages(feed, api, URL, timeout_s=30, max_bytes=20)
 
 
@@ -219,7 +220,7 @@ def test_both_documents_of_a_joined_feed_are_one_response(joined: Feed) -> None:
     assert api.asked == [STATUS, INFORMATION]
     first, second = (json.dumps(each).encode() for each in halves(joined))
     assert answer.body == b'{"response": ' + first + b',\n"joined": ' + second + b"}"
-    assert parse(joined, answer.body, TICK).rows == parse(joined, joined.sample, TICK).rows
+    assert parse_response(joined, answer.body, TICK).rows == parse_response(joined, joined.sample, TICK).rows
 
 
 class Failing(Api):
@@ -229,16 +230,16 @@ class Failing(Api):
         super().__init__(*pages)
         self.error = error
 
-    def __call__(self, url: str, seconds: float, size: int) -> Answer:
+    def __call__(self, url: str, seconds: float, size: int) -> Response:
         if self.asked:
             raise self.error
         return super().__call__(url, seconds, size)
 
 
 def test_without_the_second_document_there_are_rows(joined: Feed) -> None:
-    api = Failing(ApiError("answered 404", status=404), *halves(joined))
+    api = Failing(ApiError("status 404", status=404), *halves(joined))
     answer = fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=10_000)
-    outcome = parse(joined, answer.body, TICK)
+    outcome = parse_response(joined, answer.body, TICK)
     assert (len(outcome.rows), outcome.unmatched) == (5, 5)
 
 
@@ -259,6 +260,8 @@ def test_a_long_integer_in_the_first_document_is_joined(joined: Feed) -> None:
     first, second = halves(joined)
     body = json.dumps(first | {"long": 0}).encode().replace(b'"long": 0', b'"long": ' + b"9" * 5_000)
     api = Api(body, second)
-    outcome = parse(joined, fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=20_000).body, TICK)
+    outcome = parse_response(
+        joined, fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=20_000).body, TICK
+    )
     assert api.asked == [STATUS, INFORMATION]
-    assert outcome.rows == parse(joined, joined.sample, TICK).rows
+    assert outcome.rows == parse_response(joined, joined.sample, TICK).rows

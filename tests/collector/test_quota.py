@@ -8,7 +8,7 @@ import pytest
 from google.api_core.exceptions import BadRequest, Conflict, Forbidden
 
 from collector import loading
-from collector.loading import ATTEMPTS, QUOTA_PAUSE, LoadError, QuotaError, load_once
+from collector.loading import ATTEMPTS, QUOTA_PAUSE, LoadError, QuotaError, load_rows_once
 
 pytestmark = pytest.mark.unit
 
@@ -27,7 +27,7 @@ class FailingJobs:
         if job_id in self.ended:
             raise Conflict(job_id)  # type: ignore[no-untyped-call]
         self.job_ids.append(job_id)
-        self.ended[job_id] = loading.utc_now()
+        self.ended[job_id] = loading.get_utc_now()
         return self
 
     def result(self, **_: Any) -> None:
@@ -46,10 +46,10 @@ class FailingJobs:
 
 
 def load_at(client: FailingJobs, now: datetime, monkeypatch: pytest.MonkeyPatch) -> LoadError:
-    monkeypatch.setattr(loading, "utc_now", lambda: now)
+    monkeypatch.setattr(loading, "get_utc_now", lambda: now)
     anything: Any = client
     with pytest.raises(LoadError) as caught:
-        load_once(anything, "p.d.t", [{"a": 1}], [{"name": "a", "type": "INTEGER"}], "tick")
+        load_rows_once(anything, "p.d.t", [{"a": 1}], [{"name": "a", "type": "INTEGER"}], "tick")
     return caught.value
 
 
@@ -72,7 +72,7 @@ def test_a_quota_costs_one_job_per_pause_and_five_in_all(
 
 def test_the_error_says_when_the_next_job_may_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     error = load_at(FailingJobs("quotaExceeded"), NOW, monkeypatch)
-    assert str(error) == "p.d.t: load job tick failed with quotaExceeded: no further job before 12:05:00 UTC"
+    assert str(error) == "p.d.t: load job tick failed with quotaExceeded; no further job before 12:05:00 UTC"
 
 
 def test_any_other_reason_is_tried_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from collector.api import ApiError
-from collector.landing import Landed
+from collector.landing import LandedObject
 from collector.reporting import report_failure, report_outcome
-from feed import Feed, parse
+from feed import Feed, parse_response
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.unit
 
 TICK = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
-LANDED = Landed("vlille_ogc/20231026T205000Z.json.gz", b"", is_new=True)
+LANDED = LandedObject("vlille_ogc/20231026T205000Z.json.gz", b"", is_new=True)
 
 
 @pytest.fixture
@@ -37,13 +37,13 @@ def events(
     response: bytes,
     caplog: pytest.LogCaptureFixture,
     tick: datetime = TICK,
-    landed: Landed = LANDED,
+    landed: LandedObject = LANDED,
 ) -> list[tuple[str, str]]:
     """Severity and event of each line that a response makes."""
     caplog.clear()
     logging.getLogger("vlille").propagate = True
     with caplog.at_level(logging.INFO, "vlille"):
-        report_outcome(feed, parse(feed, response, tick), landed, 0.1)
+        report_outcome(feed, parse_response(feed, response, tick), landed, 0.1)
     # Another test of the process may have let the logger write to caplog, too: then a line comes twice.
     records = dict.fromkeys(caplog.records)
     return [(record.levelname, record.__dict__["fields"]["event"]) for record in records]
@@ -60,8 +60,12 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         "schema_drift",
         "found an integer in 5 of 5 records; expected TIMESTAMP",
     ),
-    ({"@id": None}, "no_rows", "which has 5 records: vlille_ogc: record 0 rejected (missing_key)"),
-    ({"date_modification": "2020-01-01T00:00:00Z"}, "stale_feed", "fewer than 120 are expected"),
+    (
+        {"@id": None},
+        "no_rows",
+        "has 5 records and produced no rows: vlille_ogc: record 0 rejected (missing_key)",
+    ),
+    ({"date_modification": "2020-01-01T00:00:00Z"}, "stale_feed", "(limit: 120)"),
 ]
 
 
@@ -92,12 +96,12 @@ BESIDE: list[tuple[dict[str, str], str, str]] = [
     (
         {"unchanged_since": (TICK - timedelta(minutes=120)).isoformat()},
         "frozen_feed",
-        "nothing has moved at any station of vlille_ogc for 120 minutes",
+        "no station of vlille_ogc has changed for 120 minutes",
     ),
     (
         {"moved_to": "https://new.example/stations"},
         "moved_feed",
-        "vlille_ogc has moved to https://new.example/stations: change url in sources/vlille_ogc",
+        "vlille_ogc has moved to https://new.example/stations: change `url` in sources/vlille_ogc",
     ),
 ]
 
@@ -118,7 +122,7 @@ def test_an_api_that_is_gone_is_told(
     logging.getLogger("vlille").propagate = True
     with caplog.at_level(logging.INFO, "vlille"):
         report_failure(ogc, ApiError("answered", status=status))
-    assert any("has moved or is gone" in message for message in caplog.messages) is is_gone
+    assert any("has moved or was shut down" in message for message in caplog.messages) is is_gone
 
 
 EVENTS = (

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 
 from collector.api import KEPT_LENGTH, ApiError, make_session
-from collector.landing import Landed
+from collector.landing import LandedObject
 from collector.reporting import report_outcome
-from collector.settings import SettingsError, secrets_of
-from collector.tick import Services, request_of
-from feed import Feed, load_feed, parse
+from collector.settings import SettingsError, read_secrets
+from collector.tick import Services, make_fetch_url
+from feed import Feed, load_feed, parse_response
 from tests.collector.surroundings import Api, Reply
 
 pytestmark = pytest.mark.emulator
 
 KEY = "k3y/with +signs"
 NOTHING: Any = None
-LANDED = Landed("keyed/20231026T205000Z.json.gz", b"", is_new=True)
+LANDED = LandedObject("keyed/20231026T205000Z.json.gz", b"", is_new=True)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def services(secrets: dict[str, str]) -> Services:
 
 def test_the_api_gets_the_key(feed: Feed, api: Api) -> None:
     api.answers(Reply(b"[]"))
-    ask = request_of(feed, services({"bikes": KEY}))
+    ask = make_fetch_url(feed, services({"bikes": KEY}))
     assert ask(api.url, 10, 1_000).body == b"[]"
     assert api.paths == ["/?apiKey=k3y%2Fwith+%2Bsigns"]
     assert [(each["X-Key"], each["X-Plain"]) for each in api.requests] == [(KEY, "plain")]
@@ -50,14 +50,14 @@ def test_the_api_gets_the_key(feed: Feed, api: Api) -> None:
 
 def test_no_other_place_gets_the_header(feed: Feed, api: Api) -> None:
     api.answers(Reply(b"", 302, {"Location": "/elsewhere"}), Reply(b"[]"))
-    request_of(feed, services({"bikes": KEY}))(api.url, 10, 1_000)
+    make_fetch_url(feed, services({"bikes": KEY}))(api.url, 10, 1_000)
     assert api.paths[1] == "/elsewhere"
     assert "X-Key" not in api.requests[1]
 
 
 def test_no_message_or_trace_has_the_key(feed: Feed, api: Api) -> None:
     api.answers(Reply(b"no", 403))
-    ask = request_of(feed, services({"bikes": KEY}))
+    ask = make_fetch_url(feed, services({"bikes": KEY}))
     with pytest.raises(ApiError, match=r"apiKey=\[secret\]") as failed:
         ask(api.url, 10, 1_000)
     trace = "".join(traceback.format_exception(failed.value))
@@ -67,19 +67,19 @@ def test_no_message_or_trace_has_the_key(feed: Feed, api: Api) -> None:
 
 
 def test_a_secret_that_is_missing_is_named() -> None:
-    assert secrets_of(["a-b"], {"SECRET_A_B": "x\n"}) == {"a-b": "x"}
-    with pytest.raises(SettingsError, match="no value of the secrets a-b: expected in SECRET_A_B"):
-        secrets_of(["a-b", "c"], {"SECRET_C": "x"})
+    assert read_secrets(["a-b"], {"SECRET_A_B": "x\n"}) == {"a-b": "x"}
+    with pytest.raises(SettingsError, match="missing values of the secrets a-b: expected in SECRET_A_B"):
+        read_secrets(["a-b", "c"], {"SECRET_C": "x"})
 
 
 def test_no_metadata_of_the_object_has_the_key(feed: Feed, api: Api) -> None:
     api.answers(Reply(b"[]", headers={"ETag": '"k3y%2fwith+%2bsigns"'}))
-    answer = request_of(feed, services({"bikes": KEY}))(api.url, 10, 1_000)
+    answer = make_fetch_url(feed, services({"bikes": KEY}))(api.url, 10, 1_000)
     assert answer.headers["etag"] == '"[secret]"'
 
 
 def test_an_error_that_is_none_of_the_apis_has_no_key_either(feed: Feed, api: Api) -> None:
-    ask = request_of(feed, services({"bikes": f" {KEY}"}))  # no header's value begins with a blank
+    ask = make_fetch_url(feed, services({"bikes": f" {KEY}"}))  # no header's value begins with a blank
     with pytest.raises(ApiError, match=r"InvalidHeader: .*\[secret\]") as failed:
         ask(api.url, 10, 1_000)
     assert "k3y" not in "".join(traceback.format_exception(failed.value))
@@ -91,7 +91,7 @@ def test_the_log_of_a_response_that_repeats_the_key_has_none(
     body = rb"<html>not allowed: /?apiKey=k3y%2fwith+%2bsigns, k3y\/with +signs"
     logging.getLogger("vlille").propagate = True
     with caplog.at_level(logging.INFO, "vlille"):
-        outcome = parse(feed, body, datetime(2023, 10, 26, tzinfo=UTC))
+        outcome = parse_response(feed, body, datetime(2023, 10, 26, tzinfo=UTC))
         report_outcome(feed, outcome, LANDED, 0.1, services({"bikes": KEY}).redact)
     assert "k3y" in outcome.rejections[0].message
     said = "".join(f"{record.getMessage()} {vars(record)['fields']}" for record in caplog.records)
@@ -102,5 +102,5 @@ def test_the_log_of_a_response_that_repeats_the_key_has_none(
 def test_no_part_of_a_key_is_left_where_metadata_are_cut(feed: Feed, api: Api) -> None:
     etag = '"' + "x" * (KEPT_LENGTH - 5) + KEY.replace("/", "%2f") + '"'
     api.answers(Reply(b"[]", headers={"ETag": etag}))
-    answer = request_of(feed, services({"bikes": KEY}))(api.url, 10, 1_000)
+    answer = make_fetch_url(feed, services({"bikes": KEY}))(api.url, 10, 1_000)
     assert answer.headers["etag"] == '"' + "x" * (KEPT_LENGTH - 5) + "[sec"

@@ -28,7 +28,7 @@ def test_all_is_read_once() -> None:
 
 @pytest.mark.parametrize("name", sorted(ENVIRONMENT))
 def test_a_missing_variable_is_named(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"must set {name}$"):
+    with pytest.raises(SettingsError, match=f"^missing environment variables: {name};"):
         Settings.of({key: value for key, value in ENVIRONMENT.items() if key != name})
 
 

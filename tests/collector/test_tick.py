@@ -12,12 +12,21 @@ from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import bigquery
 
 import collector.tick
-from collector.api import Answer, ApiError
+from collector.api import ApiError, Response
 from collector.envelope import Delivery
-from collector.landing import land
-from collector.loading import LoadError, load_once
+from collector.landing import land_response
+from collector.loading import LoadError, load_rows_once
 from collector.tick import collect_tick
-from feed import archive_name, landing_name, load_rows, pack, parse, quarantine_rows, station_schema, unpack
+from feed import (
+    archive_name,
+    compress,
+    convert_rows_to_json,
+    decompress,
+    landing_name,
+    make_rejection_rows,
+    parse_response,
+    station_schema,
+)
 from tests.collector.surroundings import TICK, Api, Reply, System, without_first_record
 
 pytestmark = pytest.mark.emulator
@@ -74,7 +83,7 @@ def test_after_a_crash_the_stored_answer_gives_the_rows(
         raise ConnectionError("killed between object and rows")
 
     with monkeypatch.context() as patch:
-        patch.setattr(collector.tick, "load_once", crash)
+        patch.setattr(collector.tick, "load_rows_once", crash)
         with pytest.raises(ConnectionError):
             collect(one)
     assert one.rows(one.settings.station_table) == []
@@ -90,7 +99,7 @@ def test_a_tick_that_was_archived_meanwhile_takes_the_archived_answer(
     one = system()
     sample = feeds["vlille_ods"].sample
     archived = one.gcs.bucket(one.settings.archive_bucket).blob(archive_name("vlille_ods", TICK))
-    archived.upload_from_string(pack(sample))
+    archived.upload_from_string(compress(sample))
     api.answers(Reply(without_first_record(sample)))
     collect(one)
     assert api.requests == []
@@ -107,11 +116,11 @@ def test_rows_that_the_batch_has_rebuilt_are_not_loaded_again(
     answer["records"][0]["fields"]["nbvelosdispo"] = "many"
     body = json.dumps(answer).encode()
     archived = one.gcs.bucket(one.settings.archive_bucket).blob(archive_name("vlille_ods", TICK))
-    archived.upload_from_string(pack(body))
-    outcome = parse(one.feed, body, TICK)
+    archived.upload_from_string(compress(body))
+    outcome = parse_response(one.feed, body, TICK)
     rebuilt = {
-        one.settings.station_table: load_rows(one.feed, outcome),
-        one.settings.quarantine_table: quarantine_rows(outcome, NAME),
+        one.settings.station_table: convert_rows_to_json(one.feed, outcome),
+        one.settings.quarantine_table: make_rejection_rows(outcome, NAME),
     }
     for table, rows in rebuilt.items():
         one.bq.load_table_from_json(rows, table).result()
@@ -124,8 +133,8 @@ def test_what_was_quarantined_of_others_does_not_hold_a_tick_back(
 ) -> None:
     one = system()
     archived = one.gcs.bucket(one.settings.archive_bucket).blob(archive_name("vlille_ods", TICK))
-    archived.upload_from_string(pack(b"<html>"))
-    others = quarantine_rows(parse(one.feed, b"", TICK), landing_name("vlille_ogc", TICK))
+    archived.upload_from_string(compress(b"<html>"))
+    others = make_rejection_rows(parse_response(one.feed, b"", TICK), landing_name("vlille_ogc", TICK))
     one.bq.load_table_from_json(others, one.settings.quarantine_table).result()
     collect(one)
     assert sorted(row["reason"] for row in one.rows(one.settings.quarantine_table)) == ["empty", "html"]
@@ -137,15 +146,17 @@ def test_a_response_that_landed_while_another_was_fetched_gives_the_rows(
 ) -> None:
     one = system()
 
-    def ask() -> Answer:
+    def ask() -> Response:
         one.gcs.bucket(one.settings.landing_bucket).blob(NAME).upload_from_string(
-            pack(b"the first delivery's")
+            compress(b"the first delivery's")
         )
-        return Answer(b"the second delivery's")
+        return Response(b"the second delivery's")
 
     buckets = (one.settings.landing_bucket, one.settings.archive_bucket)
-    landed = land(one.gcs, *buckets, "vlille_ods", TICK, is_redelivery=is_redelivery, ask=ask)
-    assert (unpack(landed.packed), landed.is_new) == (b"the first delivery's", False)
+    landed = land_response(
+        one.gcs, *buckets, "vlille_ods", TICK, is_redelivery=is_redelivery, fetch_response=ask
+    )
+    assert (decompress(landed.content), landed.is_new) == (b"the first delivery's", False)
 
 
 def test_what_the_api_says_of_its_answer_is_kept_within_bounds(system: MakeSystem, api: Api) -> None:
@@ -215,10 +226,10 @@ def test_a_failed_load_job_is_not_the_end(system: MakeSystem, feeds: dict[str, A
     row = {"collected_at": TICK.isoformat(), "recordid": "a", "libelle": 1}
     table = one.settings.station_table
     with pytest.raises(LoadError, match="5 load jobs failed"):
-        load_once(one.bq, table, [row | {"libelle": "no number"}], schema, "job")
+        load_rows_once(one.bq, table, [row | {"libelle": "no number"}], schema, "job")
     assert one.rows(table) == []
-    assert load_once(one.bq, table, [row], schema, "other") is True
-    assert load_once(one.bq, table, [row], schema, "other") is False
+    assert load_rows_once(one.bq, table, [row], schema, "other") is True
+    assert load_rows_once(one.bq, table, [row], schema, "other") is False
     assert len(one.rows(table)) == 1
 
 
@@ -232,8 +243,8 @@ def test_the_attempt_after_a_failed_job_has_an_id_of_its_own(
     with pytest.raises(GoogleAPICallError):
         one.bq.load_table_from_json([{"libelle": "x"}], table, job_id="tick", job_config=config).result()
     row = {"collected_at": TICK.isoformat(), "recordid": "a"}
-    assert load_once(one.bq, table, [row], station_schema(feeds["vlille_ods"]), "tick") is True
-    assert load_once(one.bq, table, [row], station_schema(feeds["vlille_ods"]), "tick") is False
+    assert load_rows_once(one.bq, table, [row], station_schema(feeds["vlille_ods"]), "tick") is True
+    assert load_rows_once(one.bq, table, [row], station_schema(feeds["vlille_ods"]), "tick") is False
     assert len(one.rows(table)) == 1
 
 

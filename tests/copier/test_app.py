@@ -5,7 +5,7 @@ from flask.testing import FlaskClient
 
 from copier.app import create_app
 from copier.settings import Settings, SettingsError
-from feed import Feed, landing_name, pack
+from feed import Feed, compress, landing_name
 from tests.copier.conftest import Buckets
 from tests.copier.test_sweep import TICK
 
@@ -26,7 +26,7 @@ def web(buckets: Buckets, old_feeds: list[Feed]) -> FlaskClient:
 
 @pytest.mark.emulator
 def test_a_sweep_answers_with_its_counts(web: FlaskClient, buckets: Buckets) -> None:
-    buckets.put(landing_name("trams", TICK), pack(b"{}"))
+    buckets.put(landing_name("trams", TICK), compress(b"{}"))
     buckets.put("notes.txt", b"keep me")
     answer = web.post("/sweep")
     assert answer.status_code == 200
@@ -79,10 +79,10 @@ def test_settings_are_read_once() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"LANDING_BUCKET": ""}, "must set LANDING_BUCKET"),
+        ({"LANDING_BUCKET": ""}, "missing environment variables: LANDING_BUCKET"),
         ({"SWEEP_THREADS": "many"}, "SWEEP_THREADS: found 'many'"),
         ({"SWEEP_DEADLINE_S": "0"}, "SWEEP_DEADLINE_S: found '0'"),
-        ({"REDELIVERY_WINDOW_S": ""}, "must set REDELIVERY_WINDOW_S"),
+        ({"REDELIVERY_WINDOW_S": ""}, "missing environment variables: REDELIVERY_WINDOW_S"),
         ({"REDELIVERY_WINDOW_S": "-1"}, "REDELIVERY_WINDOW_S: found '-1'"),
     ],
 )

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from copier.planning import MAX_LEGACY_BYTES, Landed, Legacy, Note, Refused, plan
-from feed import Feed, archive_name, landing_name, tick_of
+from copier.planning import MAX_LEGACY_BYTES, Landed, Legacy, Refused, WaitNote, plan_object
+from feed import Feed, archive_name, landing_name, parse_object_name
 
 pytestmark = pytest.mark.unit
 
@@ -26,18 +26,18 @@ pytestmark = pytest.mark.unit
     ],
 )
 def test_a_landed_object_goes_to_the_hour_of_its_tick(name: str, destination: str) -> None:
-    assert plan(name, 1, []) == Landed(destination, tick_of(name)[1])
+    assert plan_object(name, 1, []) == Landed(destination, parse_object_name(name)[1])
 
 
 def test_a_rejected_response_goes_beside_the_days() -> None:
     tick = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
     destination = "rejected/feed=trams/date=2023-10-26/20231026T205000Z.gz"
-    assert plan("rejected/trams/20231026T205000Z.gz", 1, []) == Landed(destination, tick)
+    assert plan_object("rejected/trams/20231026T205000Z.gz", 1, []) == Landed(destination, tick)
 
 
 def test_a_note_of_waiting_is_of_its_minute() -> None:
     minute = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
-    assert plan("waits/trams/20231026T205000Z", 1, []) == Note(minute)
+    assert plan_object("waits/trams/20231026T205000Z", 1, []) == WaitNote(minute)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_note_of_waiting_is_of_its_minute() -> None:
     ],
 )
 def test_an_old_name_means_one_time_or_two(name: str, ticks: list[str], old_feeds: list[Feed]) -> None:
-    job = plan(name, 1, old_feeds)
+    job = plan_object(name, 1, old_feeds)
     assert isinstance(job, Legacy)
     assert job.feed.name == "vlille_ods"
     assert [tick.isoformat() for tick in job.candidates] == [f"{tick}+00:00" for tick in ticks]
@@ -61,30 +61,30 @@ def test_an_old_name_means_one_time_or_two(name: str, ticks: list[str], old_feed
 @pytest.mark.parametrize(
     ("name", "size", "words"),
     [
-        ("data___2023-03-26_02:30:00.json", 1, "did not exist"),
-        ("data___2023-13-26_02:30:00.json", 1, "not a name that is known"),
-        ("vlille_ogc/20231026T205000Z.json", 1, "not a name that is known"),
-        ("vlille_ogc/20231326T205000Z.json.gz", 1, "not a name that is known"),
-        ("notes.txt", 1, "not a name that is known"),
-        ("waits/trams/20231026T205007Z", 1, "not a name that is known"),
-        ("waits/20231026T205000Z", 1, "not a name that is known"),
-        ("rejected/trams/20231326T205000Z.gz", 1, "not a name that is known"),
+        ("data___2023-03-26_02:30:00.json", 1, "does not exist"),
+        ("data___2023-13-26_02:30:00.json", 1, "unknown name; expected"),
+        ("vlille_ogc/20231026T205000Z.json", 1, "unknown name; expected"),
+        ("vlille_ogc/20231326T205000Z.json.gz", 1, "unknown name; expected"),
+        ("notes.txt", 1, "unknown name; expected"),
+        ("waits/trams/20231026T205007Z", 1, "unknown name; expected"),
+        ("waits/20231026T205000Z", 1, "unknown name; expected"),
+        ("rejected/trams/20231326T205000Z.gz", 1, "unknown name; expected"),
         ("vlille_ogc/", 0, "folder"),
         ("vlille_ogc/20231026T205000Z.json.gz", 0, "empty"),
         ("feed=a/date=2023-10-26/hour=20/20231026T205000Z.json.gz", 1, "archive name"),
-        ("data___2023-10-26_22:50:00.json", MAX_LEGACY_BYTES + 1, "4194305 bytes under an old name"),
-        ("data___2023-10-26_22:50:00.json", 5 * 2**30, "at most 4194304 are moved"),
+        ("data___2023-10-26_22:50:00.json", MAX_LEGACY_BYTES + 1, "legacy object of 4194305 bytes"),
+        ("data___2023-10-26_22:50:00.json", 5 * 2**30, "at most 4194304 are supported"),
     ],
 )
 def test_what_is_refused_says_why(name: str, size: int, words: str, old_feeds: list[Feed]) -> None:
-    job = plan(name, size, old_feeds)
+    job = plan_object(name, size, old_feeds)
     assert isinstance(job, Refused)
     assert words in job.reason
 
 
 def test_only_what_goes_through_memory_has_a_size_limit(old_feeds: list[Feed]) -> None:
-    assert isinstance(plan("data___2023-10-26_22:50:00.json", MAX_LEGACY_BYTES, old_feeds), Legacy)
-    assert isinstance(plan("trams/20240229T235959Z.json.gz", 5 * 2**30, old_feeds), Landed)
+    assert isinstance(plan_object("data___2023-10-26_22:50:00.json", MAX_LEGACY_BYTES, old_feeds), Legacy)
+    assert isinstance(plan_object("trams/20240229T235959Z.json.gz", 5 * 2**30, old_feeds), Landed)
 
 
 @given(
@@ -93,11 +93,11 @@ def test_only_what_goes_through_memory_has_a_size_limit(old_feeds: list[Feed]) -
 )
 def test_every_tick_is_archived_in_its_own_hour(feed_name: str, moment: datetime) -> None:
     tick = moment.replace(microsecond=0, tzinfo=UTC)
-    job = plan(landing_name(feed_name, tick), 1, [])
+    job = plan_object(landing_name(feed_name, tick), 1, [])
     assert job == Landed(archive_name(feed_name, tick), tick)
-    assert plan(landing_name(feed_name, tick + timedelta(seconds=1)), 1, []) != job
+    assert plan_object(landing_name(feed_name, tick + timedelta(seconds=1)), 1, []) != job
 
 
 @given(st.text(max_size=60), st.integers(0, 3))
 def test_no_name_breaks_the_plan(name: str, size: int) -> None:
-    assert isinstance(plan(name, size, []), Landed | Refused)
+    assert isinstance(plan_object(name, size, []), Landed | Refused)

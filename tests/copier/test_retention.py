@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from copier.sweep import Sweep, sweep
-from feed import archive_name, landing_name, pack, rejected_archive_name, rejected_name, wait_name
+from copier.sweep import Sweep, sweep_landing_bucket
+from feed import archive_name, compress, landing_name, rejected_archive_name, rejected_name, wait_name
 from tests.copier.conftest import Buckets
 from tests.copier.test_sweep import STILL
 
@@ -20,7 +20,7 @@ LANDED, ARCHIVED = landing_name("trams", TICK), archive_name("trams", TICK)
 def sweep_at(buckets: Buckets, age: timedelta, *, keep: bool = False) -> Sweep:
     """Sweep when the tick is `age` old."""
     settings = replace(buckets.settings, redelivery_window_s=WINDOW.total_seconds(), keep=keep)
-    return sweep(buckets.client, settings, [], STILL, now=lambda: TICK + age)
+    return sweep_landing_bucket(buckets.client, settings, [], STILL, now=lambda: TICK + age)
 
 
 def counts(done: Sweep) -> tuple[int, int, int, int]:
@@ -28,7 +28,7 @@ def counts(done: Sweep) -> tuple[int, int, int, int]:
 
 
 def test_an_object_is_archived_at_once_and_deleted_after_the_window(buckets: Buckets) -> None:
-    buckets.put(LANDED, pack(b"{}"))
+    buckets.put(LANDED, compress(b"{}"))
     assert counts(sweep_at(buckets, timedelta())) == (1, 0, 0, 0)
     assert (list(buckets.landed), list(buckets.archived)) == ([LANDED], [ARCHIVED])
     assert counts(sweep_at(buckets, WINDOW - timedelta(seconds=1))) == (0, 1, 0, 0)
@@ -38,28 +38,28 @@ def test_an_object_is_archived_at_once_and_deleted_after_the_window(buckets: Buc
 
 
 def test_an_object_older_than_the_window_is_moved_by_one_sweep(buckets: Buckets) -> None:
-    buckets.put(LANDED, pack(b"{}"))
+    buckets.put(LANDED, compress(b"{}"))
     assert counts(sweep_at(buckets, WINDOW)) == (1, 0, 0, 0)
     assert (buckets.landed, list(buckets.archived)) == ({}, [ARCHIVED])
 
 
 def test_a_tick_ahead_of_the_copiers_clock_is_retained(buckets: Buckets) -> None:
-    buckets.put(LANDED, pack(b"{}"))
+    buckets.put(LANDED, compress(b"{}"))
     sweep_at(buckets, -timedelta(minutes=3))
     assert counts(sweep_at(buckets, -timedelta(minutes=2))) == (0, 1, 0, 0)
     assert list(buckets.landed) == [LANDED]
 
 
 def test_originals_of_a_backfill_stay_however_old_they_are(buckets: Buckets) -> None:
-    buckets.put(LANDED, pack(b"{}"))
+    buckets.put(LANDED, compress(b"{}"))
     assert counts(sweep_at(buckets, timedelta(days=400), keep=True)) == (1, 0, 0, 0)
     assert counts(sweep_at(buckets, timedelta(days=400), keep=True)) == (0, 1, 0, 0)
     assert (list(buckets.landed), list(buckets.archived)) == ([LANDED], [ARCHIVED])
 
 
 def test_a_retained_object_that_differs_from_the_archives_is_refused(buckets: Buckets) -> None:
-    buckets.put(LANDED, pack(b"landed"))
-    buckets.archive(ARCHIVED, pack(b"archived"))
+    buckets.put(LANDED, compress(b"landed"))
+    buckets.archive(ARCHIVED, compress(b"archived"))
     assert counts(sweep_at(buckets, timedelta())) == (0, 0, 0, 1)
     assert list(buckets.landed) == [LANDED]
 
@@ -74,7 +74,7 @@ def test_a_note_of_waiting_goes_when_its_minute_is_long_over(buckets: Buckets) -
 
 
 def test_a_rejected_response_is_archived_as_others_are(buckets: Buckets) -> None:
-    buckets.put(rejected_name("trams", TICK), pack(b"<html>"))
+    buckets.put(rejected_name("trams", TICK), compress(b"<html>"))
     assert counts(sweep_at(buckets, timedelta())) == (1, 0, 0, 0)
     assert counts(sweep_at(buckets, WINDOW)) == (0, 0, 1, 0)
     assert (buckets.landed, list(buckets.archived)) == ({}, [rejected_archive_name("trams", TICK)])

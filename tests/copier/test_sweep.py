@@ -17,12 +17,12 @@ from google.auth.exceptions import RefreshError, TransportError
 from google.cloud.storage import Blob
 from google.cloud.storage.exceptions import DataCorruption
 
-import copier.moving
+import copier.archiving
 import copier.sweep
 from copier.deadline import FINISH_SECONDS
 from copier.planning import MAX_LEGACY_BYTES
-from copier.sweep import sweep
-from feed import Feed, archive_name, landing_name, pack, unpack
+from copier.sweep import sweep_landing_bucket
+from feed import Feed, archive_name, compress, decompress, landing_name
 from telemetry import LOGGER, log_as_json
 from tests.copier.conftest import Buckets
 
@@ -34,25 +34,27 @@ STILL = lambda: 0.0  # noqa: E731 - a clock that stands still
 
 def test_what_landed_is_archived_as_it_was(buckets: Buckets) -> None:
     ticks = [TICK + timedelta(minutes=17 * i) for i in range(20)]
-    content = {tick: pack(f'{{"tick": "{tick}"}}'.encode()) for tick in ticks}
+    content = {tick: compress(f'{{"tick": "{tick}"}}'.encode()) for tick in ticks}
     for tick in ticks:
         buckets.put(landing_name("trams", tick), content[tick])
-    done = sweep(buckets.client, buckets.settings, [], STILL)
+    done = sweep_landing_bucket(buckets.client, buckets.settings, [], STILL)
     assert (done.moved, done.skipped, done.refused, done.failed, done.complete) == (20, 0, 0, 0, True)
     assert buckets.archived == {archive_name("trams", tick): content[tick] for tick in ticks}
     assert buckets.landed == {}
-    again = sweep(buckets.client, buckets.settings, [], STILL)
+    again = sweep_landing_bucket(buckets.client, buckets.settings, [], STILL)
     assert (again.moved, again.skipped, again.refused) == (0, 0, 0)
 
 
 def test_two_sweeps_at_once_lose_nothing(buckets: Buckets) -> None:
     names = [landing_name("trams", TICK + timedelta(minutes=i)) for i in range(60)]
     for name in names:
-        buckets.put(name, pack(name.encode()))
+        buckets.put(name, compress(name.encode()))
     with ThreadPoolExecutor(2) as pool:
-        both = list(pool.map(lambda _: sweep(buckets.client, buckets.settings, [], STILL), range(2)))
+        both = list(
+            pool.map(lambda _: sweep_landing_bucket(buckets.client, buckets.settings, [], STILL), range(2))
+        )
     assert buckets.landed == {}
-    assert sorted(unpack(content).decode() for content in buckets.archived.values()) == names
+    assert sorted(decompress(content).decode() for content in buckets.archived.values()) == names
     assert [(done.refused, done.failed) for done in both] == [(0, 0), (0, 0)]
 
 
@@ -62,21 +64,21 @@ def test_a_sweep_that_dies_at_a_step_is_finished_by_the_next(
 ) -> None:
     names = [landing_name("trams", TICK + timedelta(minutes=i)) for i in range(3)]
     for name in names:
-        buckets.put(name, pack(name.encode()))
+        buckets.put(name, compress(name.encode()))
 
     def die(*_: object, **__: object) -> None:
         raise ServiceUnavailable("killed here")  # type: ignore[no-untyped-call]
 
     with monkeypatch.context() as patch:
         patch.setattr(Blob, step, die)
-        done = sweep(buckets.client, buckets.settings, [], STILL)
+        done = sweep_landing_bucket(buckets.client, buckets.settings, [], STILL)
     assert (done.failed, done.moved) == (3, 0)
     assert "killed here" in done.failures[0]["reason"]
     assert sorted(buckets.landed) == names
-    again = sweep(buckets.client, buckets.settings, [], STILL)
+    again = sweep_landing_bucket(buckets.client, buckets.settings, [], STILL)
     assert (again.moved, again.skipped) == ((3, 0) if step == "rewrite" else (0, 3))
     assert buckets.landed == {}
-    assert sorted(unpack(content).decode() for content in buckets.archived.values()) == names
+    assert sorted(decompress(content).decode() for content in buckets.archived.values()) == names
 
 
 @pytest.mark.parametrize(
@@ -93,8 +95,8 @@ def test_whatever_one_object_raises_the_others_are_moved(
 ) -> None:
     names = [landing_name("trams", TICK + timedelta(minutes=i)) for i in range(3)]
     for name in names:
-        buckets.put(name, pack(name.encode()))
-    move = copier.moving.move_landed
+        buckets.put(name, compress(name.encode()))
+    move = copier.archiving.move_landed
 
     def break_one(source: Blob, *rest: Any, **options: Any) -> Any:
         if source.name == names[1]:
@@ -104,7 +106,7 @@ def test_whatever_one_object_raises_the_others_are_moved(
     monkeypatch.setattr("copier.sweep.move_landed", break_one)
     monkeypatch.setattr(LOGGER, "handlers", [])  # put back afterwards, with the next line's
     log_as_json(lines := io.StringIO())
-    done = sweep(buckets.client, buckets.settings, [], STILL)
+    done = sweep_landing_bucket(buckets.client, buckets.settings, [], STILL)
     assert (done.moved, done.failed, done.complete) == (2, 1, True)
     assert done.failures == [{"object": names[1], "reason": reason}]
     assert list(buckets.landed) == [names[1]]
@@ -114,26 +116,26 @@ def test_whatever_one_object_raises_the_others_are_moved(
 
 
 def test_a_copy_that_differs_keeps_its_source(buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
-    buckets.put(landing_name("trams", TICK), pack(b"whole"))
+    buckets.put(landing_name("trams", TICK), compress(b"whole"))
 
     def rewrite_badly(self: Blob, _source: Blob, **_: object) -> tuple[None, int, int]:
         self.upload_from_string(b"half")
         return None, 4, 4
 
     monkeypatch.setattr(Blob, "rewrite", rewrite_badly)
-    done = sweep(buckets.client, buckets.settings, [], STILL)
+    done = sweep_landing_bucket(buckets.client, buckets.settings, [], STILL)
     assert (done.failed, done.moved) == (1, 0)
     assert list(buckets.landed) == [landing_name("trams", TICK)]
 
 
 def test_another_answer_in_the_archive_is_never_replaced(buckets: Buckets) -> None:
-    buckets.put(landing_name("trams", TICK), pack(b"newer"))
-    buckets.archive(archive_name("trams", TICK), pack(b"older"))
-    done = sweep(buckets.client, buckets.settings, [], STILL)
+    buckets.put(landing_name("trams", TICK), compress(b"newer"))
+    buckets.archive(archive_name("trams", TICK), compress(b"older"))
+    done = sweep_landing_bucket(buckets.client, buckets.settings, [], STILL)
     assert (done.refused, done.moved) == (1, 0)
-    assert "another answer" in done.refusals[0]["reason"]
-    assert unpack(buckets.archived[archive_name("trams", TICK)]) == b"older"
-    assert unpack(buckets.landed[landing_name("trams", TICK)]) == b"newer"
+    assert "another response" in done.refusals[0]["reason"]
+    assert decompress(buckets.archived[archive_name("trams", TICK)]) == b"older"
+    assert decompress(buckets.landed[landing_name("trams", TICK)]) == b"newer"
 
 
 def test_the_deadline_is_kept_and_the_next_sweep_goes_on(
@@ -141,13 +143,13 @@ def test_the_deadline_is_kept_and_the_next_sweep_goes_on(
 ) -> None:
     names = [landing_name("trams", TICK + timedelta(minutes=i)) for i in range(30)]
     for name in names:
-        buckets.put(name, pack(name.encode()))
+        buckets.put(name, compress(name.encode()))
     settings = replace(buckets.settings, deadline_s=10.0, threads=2)
-    first = sweep(buckets.client, settings, [], stepping_clock(1.0))
+    first = sweep_landing_bucket(buckets.client, settings, [], stepping_clock(1.0))
     assert 0 < first.moved < 30
     assert first.complete is False
     assert len(buckets.landed) == 30 - first.moved
-    rest = sweep(buckets.client, settings, [], STILL)
+    rest = sweep_landing_bucket(buckets.client, settings, [], STILL)
     # An object whose copy was made in time and whose deletion was not is there already.
     assert (first.moved + rest.moved + rest.skipped, rest.complete, buckets.landed) == (30, True, {})
 
@@ -184,10 +186,10 @@ def test_a_sweep_ends_in_time_however_long_its_calls_take(
     with monkeypatch.context() as patch:
         for step in ("rewrite", "reload", "download_as_bytes", "upload_from_string", "delete"):
             patch.setattr(Blob, step, slowly(getattr(Blob, step)))
-        done = sweep(buckets.client, settings, old_feeds, clock)
+        done = sweep_landing_bucket(buckets.client, settings, old_feeds, clock)
     assert 30 <= clock.now <= 30 + FINISH_SECONDS
     assert (done.refused, done.failed, done.complete) == (0, 0, False)
-    again = sweep(buckets.client, settings, old_feeds, STILL)
+    again = sweep_landing_bucket(buckets.client, settings, old_feeds, STILL)
     assert done.moved + done.skipped + again.moved + again.skipped == 1
     assert (again.complete, buckets.landed) == (True, {})
 
@@ -197,7 +199,7 @@ def test_looking_into_the_archive_takes_half_of_the_time_at_most(
 ) -> None:
     ticks = [TICK + timedelta(hours=i) for i in range(30)]
     for tick in ticks:
-        buckets.put(landing_name("trams", tick), pack(b"{}"))
+        buckets.put(landing_name("trams", tick), compress(b"{}"))
     clock, hours, list_blobs = Hand(), list[str](), buckets.client.list_blobs
 
     def listing(bucket: str, **options: Any) -> Any:
@@ -208,7 +210,7 @@ def test_looking_into_the_archive_takes_half_of_the_time_at_most(
 
     with monkeypatch.context() as patch:
         patch.setattr(buckets.client, "list_blobs", listing)
-        done = sweep(buckets.client, replace(buckets.settings, deadline_s=10.0), [], clock)
+        done = sweep_landing_bucket(buckets.client, replace(buckets.settings, deadline_s=10.0), [], clock)
     assert hours == [archive_name("trams", tick).rpartition("/")[0] + "/" for tick in ticks[:5]]
     assert (done.moved, done.skipped, done.refused, done.failed, done.complete) == (30, 0, 0, 0, True)
 
@@ -232,16 +234,16 @@ def test_in_the_hour_that_happens_twice_the_answer_says_which(
     [feed] = old_feeds
     body = answer(feed, made)
     buckets.put("data___2023-10-29_02:30:00.json", body)
-    done = sweep(buckets.client, buckets.settings, old_feeds, STILL)
+    done = sweep_landing_bucket(buckets.client, buckets.settings, old_feeds, STILL)
     assert (done.moved, done.refused) == (1, 0)
     name = f"feed=vlille_ods/date=2023-10-29/hour={hour}/20231029T{hour}3000Z.json.gz"
-    assert {key: unpack(content) for key, content in buckets.archived.items()} == {name: body}
+    assert {key: decompress(content) for key, content in buckets.archived.items()} == {name: body}
     assert buckets.landed == {}
 
 
 def test_without_evidence_it_is_the_second_occurrence(buckets: Buckets, old_feeds: list[Feed]) -> None:
     buckets.put("data___2023-10-29_02:30:00.json", b"<html>")
-    sweep(buckets.client, buckets.settings, old_feeds, STILL)
+    sweep_landing_bucket(buckets.client, buckets.settings, old_feeds, STILL)
     assert list(buckets.archived) == ["feed=vlille_ods/date=2023-10-29/hour=01/20231029T013000Z.json.gz"]
 
 
@@ -251,33 +253,33 @@ def test_old_objects_are_archived_once_and_the_rest_refused(
     buckets.put("data___2023-10-26_22:50:00.json", full_response)
     buckets.put("data___2023-03-26_02:30:00.json", full_response)
     buckets.put("notes.txt", b"keep me")
-    done = sweep(buckets.client, buckets.settings, old_feeds, STILL)
+    done = sweep_landing_bucket(buckets.client, buckets.settings, old_feeds, STILL)
     assert (done.moved, done.refused) == (1, 2)
     assert sorted(refusal["object"] for refusal in done.refusals) == sorted(buckets.landed)
     [name] = buckets.archived
     assert name == "feed=vlille_ods/date=2023-10-26/hour=20/20231026T205000Z.json.gz"
-    assert unpack(buckets.archived[name]) == full_response
+    assert decompress(buckets.archived[name]) == full_response
     buckets.put("data___2023-10-26_22:50:00.json", full_response)
-    again = sweep(buckets.client, buckets.settings, old_feeds, STILL)
+    again = sweep_landing_bucket(buckets.client, buckets.settings, old_feeds, STILL)
     assert (again.skipped, again.moved, again.refused) == (1, 0, 2)
 
 
 def test_an_old_object_whose_name_is_taken_by_another_answer_stays(
     buckets: Buckets, old_feeds: list[Feed]
 ) -> None:
-    buckets.archive("feed=vlille_ods/date=2023-10-26/hour=20/20231026T205000Z.json.gz", pack(b"{}"))
+    buckets.archive("feed=vlille_ods/date=2023-10-26/hour=20/20231026T205000Z.json.gz", compress(b"{}"))
     buckets.put("data___2023-10-26_22:50:00.json", b'{"other": 1}')
-    done = sweep(buckets.client, buckets.settings, old_feeds, STILL)
+    done = sweep_landing_bucket(buckets.client, buckets.settings, old_feeds, STILL)
     assert (done.refused, done.moved) == (1, 0)
     assert list(buckets.landed) == ["data___2023-10-26_22:50:00.json"]
 
 
 def test_an_old_object_that_is_large_once_unpacked_stays(buckets: Buckets, old_feeds: list[Feed]) -> None:
     name = "data___2023-10-26_22:50:00.json"
-    buckets.put(name, pack(bytes(MAX_LEGACY_BYTES + 1)))
-    done = sweep(buckets.client, buckets.settings, old_feeds, STILL)
+    buckets.put(name, compress(bytes(MAX_LEGACY_BYTES + 1)))
+    done = sweep_landing_bucket(buckets.client, buckets.settings, old_feeds, STILL)
     assert (done.refused, done.moved) == (1, 0)
-    assert f"more than {MAX_LEGACY_BYTES} bytes unpacked" in done.refusals[0]["reason"]
+    assert f"more than {MAX_LEGACY_BYTES} bytes decompressed" in done.refusals[0]["reason"]
     assert (list(buckets.landed), buckets.archived) == ([name], {})
 
 
@@ -297,24 +299,24 @@ def test_a_large_object_of_the_archive_is_not_read_to_compare(
 
     with monkeypatch.context() as patch:
         patch.setattr(Blob, "download_as_bytes", watched)
-        done = sweep(buckets.client, buckets.settings, old_feeds, STILL)
+        done = sweep_landing_bucket(buckets.client, buckets.settings, old_feeds, STILL)
     assert (done.refused, read) == (1, ["data___2023-10-26_22:50:00.json"])
-    assert "another answer" in done.refusals[0]["reason"]
+    assert "another response" in done.refusals[0]["reason"]
 
 
 def test_an_object_that_another_sweep_took_is_no_failure(
     buckets: Buckets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = landing_name("trams", TICK)
-    buckets.put(name, pack(b"{}"))
-    move = copier.moving.move_landed
+    buckets.put(name, compress(b"{}"))
+    move = copier.archiving.move_landed
 
     def late(source: Blob, *rest: Any, **options: Any) -> Any:
         source.bucket.blob(name).delete()
         return move(source, *rest, **options)
 
     monkeypatch.setattr("copier.sweep.move_landed", late)
-    done = sweep(buckets.client, buckets.settings, [], STILL)
+    done = sweep_landing_bucket(buckets.client, buckets.settings, [], STILL)
     assert (done.skipped, done.failed, done.moved) == (1, 0, 0)
 
 
@@ -322,9 +324,9 @@ def test_two_pages_are_held_however_many_there_are(buckets: Buckets, monkeypatch
     """And while one of them is moved, the next is listed."""
     names = [landing_name("trams", TICK + timedelta(minutes=i)) for i in range(60)]
     for name in names:
-        buckets.put(name, pack(name.encode()))
+        buckets.put(name, compress(name.encode()))
     held: list[weakref.ref[Blob]] = []
-    most, told, listing = 0, list[str](), copier.sweep._pages
+    most, told, listing = 0, list[str](), copier.sweep._list_pages
 
     def pages(*arguments: Any) -> Iterator[list[Blob]]:
         nonlocal most
@@ -336,9 +338,9 @@ def test_two_pages_are_held_however_many_there_are(buckets: Buckets, monkeypatch
             yield page
             del page
 
-    monkeypatch.setattr("copier.sweep.PAGE", 10)
-    monkeypatch.setattr("copier.sweep._pages", pages)
-    done = sweep(buckets.client, buckets.settings, [], STILL, told.append)
+    monkeypatch.setattr("copier.sweep.PAGE_SIZE", 10)
+    monkeypatch.setattr("copier.sweep._list_pages", pages)
+    done = sweep_landing_bucket(buckets.client, buckets.settings, [], STILL, told.append)
     assert (done.moved, done.complete) == (60, True)
     assert told == names
     assert 10 < most <= 30  # the third is what has just been moved
@@ -352,12 +354,12 @@ def test_originals_that_are_kept_are_archived_once(
     originals = {
         "data___2023-10-26_22:50:00.json": b'{"records": []}',
         "data___2023-10-29_02:30:00.json": answer(feed, "2023-10-29T02:29:40+02:00"),
-        landing_name("trams", TICK): pack(b"{}"),
+        landing_name("trams", TICK): compress(b"{}"),
     }
     for name, content in originals.items():
         buckets.put(name, content)
     settings = replace(buckets.settings, keep=True)
-    done = sweep(buckets.client, settings, old_feeds, STILL)
+    done = sweep_landing_bucket(buckets.client, settings, old_feeds, STILL)
     assert (done.moved, done.skipped, buckets.landed) == (3, 0, originals)
     archived = buckets.archived
     assert len(archived) == 3
@@ -368,6 +370,6 @@ def test_originals_that_are_kept_are_archived_once(
     with monkeypatch.context() as patch:
         for step in ("download_as_bytes", "rewrite"):
             patch.setattr(Blob, step, read)
-        again = sweep(buckets.client, settings, old_feeds, STILL)
+        again = sweep_landing_bucket(buckets.client, settings, old_feeds, STILL)
     assert (again.moved, again.skipped + again.retained, again.failed) == (0, 3, 0)
     assert (buckets.landed, buckets.archived) == (originals, archived)

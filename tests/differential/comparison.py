@@ -5,13 +5,23 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from feed import Feed, Outcome, RawError, load_rows, pack, parse, quarantine_rows, unpack, unreadable
-from spark.decoding import decoder_of
-from spark.hours import ArchivedResponse, account_of, read_answer
-from spark.planning import Hour, Stored
+from feed import (
+    DecompressionError,
+    Feed,
+    Outcome,
+    compress,
+    convert_rows_to_json,
+    decompress,
+    make_rejection_rows,
+    make_unreadable_outcome,
+    parse_response,
+)
+from spark.rebuild.planning import ArchiveHour, StoredObject
+from spark.responses.decoding import make_decoder
+from spark.responses.hours import ArchivedResponse, count_outcome, read_archived_response
 
 TICK = datetime(2023, 10, 26, 20, 58, tzinfo=UTC)
-_HOUR = Hour(date(2023, 10, 26), 20, ())
+_HOUR = ArchiveHour(date(2023, 10, 26), 20, ())
 
 
 @dataclass(frozen=True)
@@ -25,19 +35,19 @@ class Difference:
 def collected(feed: Feed, stored: bytes, charset: str) -> Outcome:
     """As the collector reads what it has landed."""
     try:
-        body = unpack(stored)
-    except RawError as error:
-        return unreadable(feed, TICK, error)
-    return parse(feed, body, TICK, charset=charset)
+        body = decompress(stored)
+    except DecompressionError as error:
+        return make_unreadable_outcome(feed, TICK, error)
+    return parse_response(feed, body, TICK, charset=charset)
 
 
 def compare(feed: Feed, body: bytes, charset: str) -> Difference | None:
     """None where both readings give the same rows, quarantine and drifts, and account for every record."""
-    stored = pack(body)
+    stored = compress(body)
     streamed = collected(feed, stored, charset)
-    answer = ArchivedResponse(Stored("object", len(stored), charset=charset), TICK, stored)
-    rebuilt = read_answer(feed, decoder_of(feed), _HOUR, answer)
-    load_rows(feed, streamed)
+    answer = ArchivedResponse(StoredObject("object", len(stored), charset=charset), TICK, stored)
+    rebuilt = read_archived_response(feed, make_decoder(feed), _HOUR, answer)
+    convert_rows_to_json(feed, streamed)
     if streamed.records != len(streamed.rows) + streamed.rejected_records:
         return Difference(body, f"{streamed.records} records, {len(streamed.rows)} rows")
     if isinstance(rebuilt, Outcome):
@@ -54,10 +64,10 @@ def compare(feed: Feed, body: bytes, charset: str) -> Difference | None:
 def _first_difference(body: bytes, feed: Feed, streamed: Outcome, rebuilt: Outcome) -> Difference | None:
     for what, one, other in (
         ("rows", _exact(streamed.rows), _exact(rebuilt.rows)),
-        ("quarantine", quarantine_rows(streamed, "object"), quarantine_rows(rebuilt, "object")),
+        ("quarantine", make_rejection_rows(streamed, "object"), make_rejection_rows(rebuilt, "object")),
         ("drifts", streamed.drifts, rebuilt.drifts),
-        ("loaded rows", load_rows(feed, streamed), load_rows(feed, rebuilt)),
-        ("account", account_of(streamed), account_of(rebuilt)),
+        ("loaded rows", convert_rows_to_json(feed, streamed), convert_rows_to_json(feed, rebuilt)),
+        ("account", count_outcome(streamed), count_outcome(rebuilt)),
     ):
         if one != other:
             return Difference(body, f"{what}: the collector {str(one)[:300]}, the batch {str(other)[:300]}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from feed import Feed, joined_pages, load_feed, load_feeds
+from feed import Feed, combine_pages, load_feed, load_feeds
 from tests.differential.comparison import Difference, compare
 from tests.differential.mutations import mutate
 from tests.feed.examples import EXAMPLES, NAMES, write_example
@@ -75,10 +75,10 @@ def differences(count: int, seed: int) -> Iterator[Difference | None]:
     rng = random.Random(seed)  # noqa: S311 - not for secrets
     for _ in range(count):
         feed = rng.choice(FEEDS if rng.random() < _DECODED_AS_A_WHOLE else SHAPES)
-        is_json = feed.arrangement.format == "json"
+        is_json = feed.response_format.syntax == "json"
         body = json.dumps(json.loads(feed.sample)).encode() if is_json and rng.random() < 0.7 else feed.sample
         if feed.paging and rng.random() < 0.8:  # as the collector stores them
-            body = joined_pages(
+            body = combine_pages(
                 [body] * rng.randrange(4),
                 is_complete=rng.random() < 0.5,
                 unreadable=rng.choice((b"", b"\xff<")),

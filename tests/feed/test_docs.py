@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from feed import Feed, FeedError, load_feed, parse
-from feed.__main__ import main, with_dictionaries
+from feed import Feed, FeedError, load_feed, parse_response
+from feed.__main__ import insert_dictionaries, main
 
 pytestmark = pytest.mark.unit
 
@@ -24,7 +24,9 @@ PACKAGE = ROOT / "src" / "feed"
 
 def test_the_dictionaries_are_those_of_the_folders(feeds: dict[str, Feed]) -> None:
     text = DOCUMENT.read_text("utf-8")
-    assert text == with_dictionaries(text, feeds.values()), "renew it: .venv/bin/python -m feed docs/feeds.md"
+    assert text == insert_dictionaries(text, feeds.values()), (
+        "renew it: .venv/bin/python -m feed docs/feeds.md"
+    )
 
 
 def test_the_documents_example_works(tmp_path: Path) -> None:
@@ -44,7 +46,7 @@ def test_the_documents_example_works(tmp_path: Path) -> None:
         for c in feed.columns
     ]
     assert " ".join(said[1].split()) == ", ".join(columns) + "."
-    outcome = parse(feed, feed.sample, datetime(2023, 10, 26, 20, 50, tzinfo=UTC))
+    outcome = parse_response(feed, feed.sample, datetime(2023, 10, 26, 20, 50, tzinfo=UTC))
     assert (len(outcome.rows), outcome.rejections, outcome.drifts) == (2, (), ())
     assert outcome.rows[1]["lines"] == []
 
@@ -93,7 +95,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err.startswith("usage: ")
     assert main([str(tmp_path / "nowhere")]) == 1
     assert capsys.readouterr().err.startswith(
-        f"{tmp_path / 'nowhere'}: found nothing there, expected a feed's folder"
+        f"{tmp_path / 'nowhere'}: no such file or folder; expected a feed's folder"
     )
     assert main([str(tmp_path)]) == 1
     document = tmp_path / "docs" / "feeds.md"
@@ -113,7 +115,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert document.read_text() == once
     document.write_text("no markers")
     assert main([str(document)]) == 1
-    assert "found no place for the dictionaries" in capsys.readouterr().err
+    assert "the document has no markers for the dictionaries" in capsys.readouterr().err
 
 
 def test_standard_library_only() -> None:

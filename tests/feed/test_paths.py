@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feed.paths import FieldPath, parse_path, path_text, values_at
+from feed.paths import FieldPath, find_values, format_path, parse_path
 
 pytestmark = pytest.mark.unit
 
@@ -40,7 +40,7 @@ keys = st.text(min_size=1).filter(lambda key: not ("'" in key and '"' in key) an
 
 @given(st.lists(keys | st.integers(0, 999), max_size=5).map(tuple))
 def test_text_of_a_path_is_its_way_back(path: FieldPath) -> None:
-    assert parse_path(path_text(path)) == path
+    assert parse_path(format_path(path)) == path
 
 
 ANSWER = {"a": {"b": [10, {"c": None}]}, "n": None}
@@ -61,7 +61,7 @@ ANSWER = {"a": {"b": [10, {"c": None}]}, "n": None}
     ],
 )
 def test_values_at(text: str, values: list[object]) -> None:
-    assert list(values_at(ANSWER, parse_path(text))) == values
+    assert list(find_values(ANSWER, parse_path(text))) == values
 
 
 @pytest.mark.parametrize(
@@ -75,4 +75,4 @@ def test_values_at(text: str, values: list[object]) -> None:
 )
 def test_an_integer_of_any_length_is_no_key(items: str, found: list[str]) -> None:
     names = json.loads(items, parse_int=lambda digits: int(digits) if len(digits) < 9 else 10 ** len(digits))
-    assert list(values_at(names, parse_path("[lang=7].text"))) == found
+    assert list(find_values(names, parse_path("[lang=7].text"))) == found

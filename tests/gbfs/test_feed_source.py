@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feed import load_feed, parse, station_schema
+from feed import load_feed, parse_response, station_schema
 from feed.naming import FEED_NAME
 from gbfs import VERSIONS, Authentication, GbfsError, read_file
 from gbfs.__main__ import main
@@ -59,7 +59,7 @@ def test_every_version_gives_a_feed_with_the_fields_of_its_schema(tmp_path: Path
     schema = SCHEMAS["3.1-RC3" if version == "3.1" else version]["station_status"]
     assert set(columns) - {"collected_at"} == set(schema["fields"])
     assert (feed.common.station_id, feed.common.name) == ("station_id", "station_id")
-    outcome = parse(feed, make_sample_json(version), NOON)
+    outcome = parse_response(feed, make_sample_json(version), NOON)
     assert (len(outcome.rows), outcome.rejections, outcome.drifts) == (3, (), ())
     row = outcome.rows[0]
     assert (row["station_id"], row["is_renting"], row["last_reported"]) == ("1", True, NOON)

@@ -12,7 +12,7 @@ from google.auth.credentials import AnonymousCredentials
 from feed import archive_name
 from local.http import proxy
 from local.iam_proxy import enforcement
-from spark.archive import object_reader
+from spark.archive import make_object_reader
 from tests.collector.surroundings import TICK
 from tests.google_api.discovery import differences
 
@@ -53,7 +53,7 @@ def test_the_batch_reads_an_object_by_a_described_request() -> None:
     name = archive_name("bikes", TICK)
     credentials: Any = AnonymousCredentials()  # type: ignore[no-untyped-call]
     try:
-        read = object_reader(
+        read = make_object_reader(
             credentials, f"http://127.0.0.1:{server.server_port}", "p-archive", connections=1
         )
         assert read(name) == b"{}"

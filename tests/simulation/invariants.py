@@ -9,10 +9,13 @@ from itertools import pairwise
 
 from collector.loading import ATTEMPTS, QUOTA_PAUSE, QUOTA_REASONS
 from feed import archive_name, landing_name, rejected_archive_name
-from tests.simulation.violation import require
 from tests.simulation.workloads.feed_pipeline import ARCHIVE, FEED, LANDING, QUARANTINE, STATIONS, Pipeline
 
 RECORDS = 2  # stations of a response
+
+
+class ViolationError(BaseException):
+    """An invariant does not hold. No handler may take it for a service's answer, hence no Exception."""
 
 
 def check_while_running(pipeline: Pipeline, table: str) -> None:
@@ -22,14 +25,14 @@ def check_while_running(pipeline: Pipeline, table: str) -> None:
     rows = pipeline.bigquery.tables[STATIONS]
     stations = Counter((row.tick, row.values["id"]) for row in rows)
     for (tick, station), count in stations.items():
-        require(count == 1, f"station {station} of the tick {tick:%H:%M} is {count} times in the table")
+        _require(count == 1, f"station {station} of the tick {tick:%H:%M} is {count} times in the table")
     per_tick = Counter(row.tick for row in rows)
     for tick, count in per_tick.items():
-        require(count == RECORDS, f"a reader sees {count} of {RECORDS} rows of the tick {tick:%H:%M}")
+        _require(count == RECORDS, f"a reader sees {count} of {RECORDS} rows of the tick {tick:%H:%M}")
         numbers = {row.values["bikes"] % 1000 for row in rows if row.tick == tick}
-        require(len(numbers) == 1, f"rows of the tick {tick:%H:%M} come from responses {sorted(numbers)}")
+        _require(len(numbers) == 1, f"rows of the tick {tick:%H:%M} come from responses {sorted(numbers)}")
     vanished = pipeline.seen_ticks - per_tick.keys()
-    require(not vanished, f"rows of {_times(vanished)} were there, and a reader sees them no more")
+    _require(not vanished, f"rows of {_times(vanished)} were there, and a reader sees them no more")
     pipeline.seen_ticks |= per_tick.keys()
 
 
@@ -40,7 +43,7 @@ def check_archive(pipeline: Pipeline, bucket: str) -> None:
     archive = pipeline.storage.buckets[ARCHIVE]
     for name, generation in pipeline.archived_generations.items():
         found = archive.get(name)
-        require(
+        _require(
             found is not None and found.generation == generation,
             f"{name} was replaced or deleted in the archive",
         )
@@ -51,28 +54,28 @@ def check_at_the_end(pipeline: Pipeline) -> None:
     """Once faults have stopped, the last sweep and the last delivery are over; before the last rebuild."""
     storage, tables = pipeline.storage, pipeline.bigquery.tables
     archive = storage.buckets[ARCHIVE]
-    require(
+    _require(
         not storage.buckets[LANDING], f"left in the landing bucket: {', '.join(storage.buckets[LANDING])}"
     )
     ticks = {message.tick: message for message in pipeline.messages}
     expected = {
         name_of(FEED.name, tick) for tick in ticks for name_of in (archive_name, rejected_archive_name)
     }
-    require(archive.keys() <= expected, f"objects of no tick: {sorted(archive.keys() - expected)}")
+    _require(archive.keys() <= expected, f"objects of no tick: {sorted(archive.keys() - expected)}")
     for tick, message in ticks.items():
-        require(
+        _require(
             not message.unexcused, f"a delivery of {tick:%H:%M} failed without a fault: {message.unexcused}"
         )
         if message.state == "acknowledged":
-            require(archive_name(FEED.name, tick) in archive, f"the tick {tick:%H:%M} was lost: no object")
+            _require(archive_name(FEED.name, tick) in archive, f"the tick {tick:%H:%M} was lost: no object")
             expected_rows = len(_stations(pipeline, tick))
-            require(
+            _require(
                 _count(pipeline, STATIONS, tick) == expected_rows, f"the tick {tick:%H:%M} was lost: no rows"
             )
     needless = [fetch.tick for fetch in pipeline.fetches if fetch.is_needless]
-    require(not needless, f"a redelivery asked the API although the response was stored: {_times(needless)}")
+    _require(not needless, f"a redelivery asked the API although the response was stored: {_times(needless)}")
     early = [fetch.tick for fetch in pipeline.fetches if fetch.is_early]
-    require(not early, f"the API was asked although it had asked to wait: {_times(set(early))}")
+    _require(not early, f"the API was asked although it had asked to wait: {_times(set(early))}")
     _compare(pipeline, [tick for tick in ticks if _count(pipeline, STATIONS, tick)])
     quarantined = Counter(row.values["object"] for row in tables[QUARANTINE])
     for tick, message in ticks.items():
@@ -80,7 +83,7 @@ def check_at_the_end(pipeline: Pipeline) -> None:
         is_page = archive_name(FEED.name, tick) in archive and not _stations(pipeline, tick)
         most = int(pipeline.has_bad_record or is_page)
         least = most if message.state == "acknowledged" else 0
-        require(least <= count <= most, f"{count} rejected records of the tick {tick:%H:%M} in quarantine")
+        _require(least <= count <= most, f"{count} rejected records of the tick {tick:%H:%M} in quarantine")
 
 
 def check_load_jobs(pipeline: Pipeline) -> None:
@@ -89,13 +92,13 @@ def check_load_jobs(pipeline: Pipeline) -> None:
         for message in pipeline.messages:
             prefix = f"vlille-{landing_name(FEED.name, message.tick).split('.')[0].replace('/', '-')}-{kind}-"
             jobs = [job for job in pipeline.bigquery.jobs.values() if job.job_id.startswith(prefix)]
-            require(
+            _require(
                 len(jobs) <= ATTEMPTS, f"the tick {message.tick:%H:%M} made {len(jobs)} load jobs of {kind}"
             )
             for job, after in pairwise(jobs):
                 reason = job.error_result["reason"] if job.error_result else ""
                 is_soon = job.ended and after.began and after.began < job.ended + QUOTA_PAUSE
-                require(
+                _require(
                     not (reason in QUOTA_REASONS and is_soon),
                     f"{after.job_id} began soon after {job.job_id}: {reason}",
                 )
@@ -109,7 +112,9 @@ def check_after_the_rebuild(pipeline: Pipeline) -> None:
     for tick in ticks:
         expected = len(_stations(pipeline, tick)) if tick in archived else 0
         count = _count(pipeline, STATIONS, tick)
-        require(count == expected, f"{count} rows of the tick {tick:%H:%M} after the rebuild, not {expected}")
+        _require(
+            count == expected, f"{count} rows of the tick {tick:%H:%M} after the rebuild, not {expected}"
+        )
     _compare(pipeline, archived)
 
 
@@ -117,11 +122,11 @@ def _compare(pipeline: Pipeline, ticks: Iterable[datetime]) -> None:
     """The rows of each tick are those of its archived object."""
     for tick in ticks:
         stored = pipeline.storage.buckets[ARCHIVE].get(archive_name(FEED.name, tick))
-        require(stored is not None, f"the tick {tick:%H:%M} has rows and no archived object")
+        _require(stored is not None, f"the tick {tick:%H:%M} has rows and no archived object")
         expected = _stations(pipeline, tick)
         rows = (row for row in pipeline.bigquery.tables[STATIONS] if row.tick == tick)
         found = {row.values["id"]: row.values["bikes"] for row in rows}
-        require(found == expected, f"rows of {tick:%H:%M} are {found}, its archived object has {expected}")
+        _require(found == expected, f"rows of {tick:%H:%M} are {found}, its archived object has {expected}")
 
 
 def _stations(pipeline: Pipeline, tick: datetime) -> dict[int, int]:
@@ -138,3 +143,8 @@ def _count(pipeline: Pipeline, table: str, tick: datetime) -> int:
 
 def _times(ticks: Iterable[datetime]) -> str:
     return ", ".join(f"{tick:%H:%M}" for tick in sorted(ticks))
+
+
+def _require(holds: bool, words: str) -> None:
+    if not holds:
+        raise ViolationError(words)

@@ -14,12 +14,12 @@ import pytest
 
 import collector.tick
 import copier.settings
-from collector.api import Answer
+from collector.api import Response
 from collector.envelope import Delivery
-from collector.landing import land
+from collector.landing import land_response
 from collector.tick import collect_tick
-from copier.sweep import Sweep, sweep
-from feed import archive_name, landing_name, pack, unpack
+from copier.sweep import Sweep, sweep_landing_bucket
+from feed import archive_name, compress, decompress, landing_name
 from tests.collector.surroundings import TICK, System, without_first_record
 
 pytestmark = pytest.mark.emulator
@@ -37,13 +37,13 @@ def sweep_at(one: System, now: datetime) -> Sweep:
         threads=2,
         redelivery_window_s=WINDOW.total_seconds(),
     )
-    return sweep(one.gcs, settings, [], lambda: 0.0, now=lambda: now)
+    return sweep_landing_bucket(one.gcs, settings, [], lambda: 0.0, now=lambda: now)
 
 
 def objects(one: System) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """Content by name: of the landing bucket, of the archive."""
     landing, archive = (
-        {blob.name: unpack(blob.download_as_bytes(), 2**24) for blob in one.gcs.list_blobs(bucket)}
+        {blob.name: decompress(blob.download_as_bytes(), 2**24) for blob in one.gcs.list_blobs(bucket)}
         for bucket in (one.settings.landing_bucket, one.settings.archive_bucket)
     )
     return landing, archive
@@ -70,16 +70,16 @@ def test_a_sweep_between_two_deliveries_leaves_the_name_taken(
     one = system()
     b_has_fetched, a_is_archived = Event(), Event()
 
-    def fetch_slowly(*_: object, **__: object) -> Answer:
+    def fetch_slowly(*_: object, **__: object) -> Response:
         b_has_fetched.set()
         assert a_is_archived.wait(60)
-        return Answer(responses[1])
+        return Response(responses[1])
 
     with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
         patch.setattr(collector.tick, "fetch", fetch_slowly)
         b = pool.submit(collect_tick, one.settings, one.feed, one.services, Delivery(TICK, is_first))
         assert b_has_fetched.wait(60)
-        patch.setattr(collector.tick, "fetch", lambda *_, **__: Answer(responses[0]))
+        patch.setattr(collector.tick, "fetch", lambda *_, **__: Response(responses[0]))
         a = collect_tick(one.settings, one.feed, one.services, Delivery(TICK, is_first=True))
         assert sweep_at(one, TICK).moved == 1
         a_is_archived.set()
@@ -106,7 +106,14 @@ def test_rows_are_those_of_the_archived_object_after_two_killed_instances(
     killed = (is_redelivery for is_redelivery in (False, False))
 
     def deliver_and_die(response: bytes) -> None:
-        land(one.gcs, *buckets, FEED, TICK, is_redelivery=next(killed), ask=lambda: Answer(response))
+        land_response(
+            one.gcs,
+            *buckets,
+            FEED,
+            TICK,
+            is_redelivery=next(killed),
+            fetch_response=lambda: Response(response),
+        )
 
     deliver_and_die(responses[0])
     sweep_at(one, TICK)
@@ -118,7 +125,7 @@ def test_rows_are_those_of_the_archived_object_after_two_killed_instances(
     assert len(one.rows(one.settings.station_table)) == len(json.loads(responses[0])["records"])
 
 
-def _refuse(*_: object, **__: object) -> Answer:
+def _refuse(*_: object, **__: object) -> Response:
     raise AssertionError("a redelivery fetched a newer response")
 
 
@@ -129,7 +136,7 @@ def test_a_delivery_after_the_window_takes_the_archived_object(
 ) -> None:
     """None is expected then; a clock that is wrong by an hour must still not store a second response."""
     one = system()
-    one.gcs.bucket(one.settings.landing_bucket).blob(LANDED).upload_from_string(pack(responses[0]))
+    one.gcs.bucket(one.settings.landing_bucket).blob(LANDED).upload_from_string(compress(responses[0]))
     sweep_at(one, TICK + WINDOW)
     monkeypatch.setattr(collector.tick, "fetch", _refuse)
     collect_tick(one.settings, one.feed, one.services, Delivery(TICK, is_first=False))

@@ -78,7 +78,6 @@ class World:
         self.troubles = 0  # whatever went wrong, failed jobs and outages too
         self._events: list[tuple[datetime, int, Callable[[], None]]] = []
         self._count = 0
-        self._names = 0
         self._current: Process | None = None
         self._main = getcurrent()
 
@@ -106,11 +105,6 @@ class World:
         self.history.append(Entry(self.now, process, text))
 
     # --- processes ----------------------------------------------------------------------------------
-
-    def make_name(self, kind: str) -> str:
-        """Return a distinct name for a process."""
-        self._names += 1
-        return f"{kind} #{self._names}"
 
     def start_process(
         self, name: str, work: Callable[[], Any], on_end: Callable[[BaseException | None], None]

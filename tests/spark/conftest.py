@@ -21,7 +21,7 @@ from feed import (
     Feed,
     archive_name,
     batch_runs_schema,
-    pack,
+    compress,
     quarantine_schema,
     station_schema,
 )
@@ -80,7 +80,7 @@ class Project:
     def archive_answer(self, tick: datetime, body: bytes) -> str:
         """Archive an answer as the copier does; the object's name."""
         name = archive_name(self.feed.name, tick)
-        self.put(name, pack(body))
+        self.put(name, compress(body))
         return name
 
     def table(self, name: str) -> list[dict[str, Any]]:

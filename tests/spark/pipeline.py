@@ -19,8 +19,8 @@ import copier.settings
 from cdk.artifacts.workloads import build_batch_artifact
 from collector.envelope import Delivery
 from collector.settings import Settings
-from collector.tick import Memory, Services, collect_tick
-from copier.sweep import sweep
+from collector.tick import Services, TickMemory, collect_tick
+from copier.sweep import sweep_landing_bucket
 from feed import Feed
 from local.workloads.spark import local_spark
 from telemetry import LOGGER
@@ -98,7 +98,7 @@ def run_ticks(
             done.minutes[str(tick)] = minute = evening + timedelta(minutes=number)
             api.answers(*tick.replies)
             # As an instance that has just begun, and asks once more for nothing.
-            memory = Memory(was_unusable=True)
+            memory = TickMemory(was_unusable=True)
             services = Services(session, project.gcs, project.bq, secrets, memory=memory)
             lines = _Lines()
             LOGGER.addHandler(lines)
@@ -119,7 +119,7 @@ def run_ticks(
     finally:
         api.close()
     done.streamed = _contents(project, ticks, done.minutes)
-    swept = sweep(
+    swept = sweep_landing_bucket(
         project.gcs, copier.settings.Settings(project.landing, project.archive, 120, 8), [], time.monotonic
     )
     assert (swept.moved, swept.refused, swept.failed) == (len(ticks), 0, 0)

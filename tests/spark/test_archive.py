@@ -12,7 +12,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 
 from feed import Feed
-from spark.archive import ArchiveError, list_day, object_reader, put_file
+from spark.archive import ArchiveError, list_day, make_object_reader, store_file
 
 NOBODY = AnonymousCredentials()  # type: ignore[no-untyped-call]  # google-auth leaves it so
 
@@ -46,7 +46,7 @@ def faulty_service() -> Iterator[tuple[str, list[int], list[str]]]:
 def test_passing_faults_are_tried_again(faulty_service: tuple[str, list[int], list[str]]) -> None:
     url, statuses, asked = faulty_service
     statuses += [503, 429]
-    assert object_reader(NOBODY, url, "archive", connections=2)("feed=x/a b.json.gz") == b"data"
+    assert make_object_reader(NOBODY, url, "archive", connections=2)("feed=x/a b.json.gz") == b"data"
     assert asked == ["/storage/v1/b/archive/o/feed=x/a b.json.gz?alt=media"] * 3
 
 
@@ -60,13 +60,13 @@ def test_lasting_faults_name_the_object_and_the_status(
     with pytest.raises(
         ArchiveError, match=rf"gs://archive/x\.gz was listed and cannot be read: status {status}"
     ):
-        object_reader(NOBODY, url, "archive", connections=2)("x.gz")
+        make_object_reader(NOBODY, url, "archive", connections=2)("x.gz")
     assert len(asked) == 1
 
 
 @pytest.mark.unit
 def test_an_object_that_is_not_answered_is_an_error_of_ours() -> None:
-    reader = object_reader(NOBODY, "http://127.0.0.1:1", "archive", connections=2, attempts=2)
+    reader = make_object_reader(NOBODY, "http://127.0.0.1:1", "archive", connections=2, attempts=2)
     with pytest.raises(ArchiveError, match=r"gs://archive/x\.gz cannot be read"):
         reader("x.gz")
 
@@ -78,12 +78,14 @@ def test_listed_read_and_put(new_project: Callable[[Feed], Any], ods: Feed, tmp_
     names = [project.archive_answer(tick, ods.sample) for tick in ticks]
     listed = list_day(project.gcs, project.archive, ods.name, date(2023, 10, 26))
     assert [each.name for each in listed] == names[:1]
-    read = object_reader(NOBODY, project.environment["STORAGE_EMULATOR_HOST"], project.archive, connections=2)
+    read = make_object_reader(
+        NOBODY, project.environment["STORAGE_EMULATOR_HOST"], project.archive, connections=2
+    )
     assert len(read(names[0])) == listed[0].size
     for content in (b"first", b"second attempt"):
         (tmp_path / "file").write_bytes(content)
         assert (
-            put_file(project.gcs, project.archive, "put/it", tmp_path / "file")
+            store_file(project.gcs, project.archive, "put/it", tmp_path / "file")
             == f"gs://{project.archive}/put/it"
         )
         assert read("put/it") == content

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spark.cluster import first_fault, parts_of
+from spark.cluster import count_partitions, extract_python_error
 
 pytestmark = pytest.mark.unit
 
@@ -35,7 +35,7 @@ Driver stacktrace:
     ],
 )
 def test_the_first_fault_in_one_line(message: str, fault: str) -> None:
-    assert first_fault(message) == fault
+    assert extract_python_error(message) == fault
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_the_first_fault_in_one_line(message: str, fault: str) -> None:
     ],
 )
 def test_a_part_has_three_hours_to_a_day(hours: int, parallelism: int, parts: int) -> None:
-    assert parts_of(hours, parallelism) == parts
+    assert count_partitions(hours, parallelism) == parts

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from cdk.artifacts.spark_packages import build_packages_zip
-from feed import Feed, archive_name, batch_runs_schema, pack, parse
+from feed import Feed, archive_name, batch_runs_schema, compress, parse_response
 from tests.spark.conftest import MASTER
 
 pytestmark = pytest.mark.spark
@@ -49,13 +49,13 @@ def rebuilt(new_project: Callable[[Feed], Any], ods: Feed, submit: Submit) -> Re
     project = new_project(ods)
     for hour in range(24):
         project.archive_answer(MIDNIGHT + timedelta(hours=hour, minutes=hour), ods.sample)
-    project.put(archive_name(ods.name, MIDNIGHT + timedelta(minutes=50)), pack(ods.sample)[:-9])
-    project.put(archive_name(ods.name, MIDNIGHT + timedelta(minutes=51)), pack(b"<html>down</html>"))
+    project.put(archive_name(ods.name, MIDNIGHT + timedelta(minutes=50)), compress(ods.sample)[:-9])
+    project.put(archive_name(ods.name, MIDNIGHT + timedelta(minutes=51)), compress(b"<html>down</html>"))
     project.put(f"feed={ods.name}/date=2023-10-26/hour=07/data.json", ods.sample)
     packages = build_packages_zip(THIS_PYTHON, CACHE)
     done = submit(project, project.arguments("2023-10-26"), packages)
     assert done.returncode == 0, done.stderr[-4000:]
-    return Rebuilt(project, 24, len(parse(ods, ods.sample, MIDNIGHT).rows), done, packages)
+    return Rebuilt(project, 24, len(parse_response(ods, ods.sample, MIDNIGHT).rows), done, packages)
 
 
 def test_the_last_line_is_the_account(rebuilt: Rebuilt) -> None:
@@ -85,7 +85,7 @@ def test_the_rows_are_those_that_parse_gives(rebuilt: Rebuilt, ods: Feed) -> Non
         tick = MIDNIGHT + timedelta(hours=hour, minutes=hour)
         rows = [row for row in stored if row["collected_at"] == tick]
         assert sorted(rows, key=lambda row: row["libelle"]) == sorted(
-            parse(ods, ods.sample, tick).rows, key=lambda row: row["libelle"]
+            parse_response(ods, ods.sample, tick).rows, key=lambda row: row["libelle"]
         )
     assert sorted(row["reason"] for row in rebuilt.project.table("quarantine")) == [
         "bad_name",
@@ -195,11 +195,11 @@ def test_unusable_arguments_end_before_spark_starts(job_files: tuple[Path, Path]
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize(("before", "imported"), [("", False), ("main._packs()", True)])
+@pytest.mark.parametrize(("before", "imported"), [("", False), ("main._import_packs()", True)])
 def test_what_reads_packs_is_imported_before_spark_puts_the_zip_on_the_path(
     tmp_path: Path, before: str, imported: bool
 ) -> None:
-    """Spark's context does that after activate() took away a zip for another Python: its modules cannot be used."""
+    """Spark puts the zip back on the path after activate_packages() removed it; its modules cannot be imported."""
     with zipfile.ZipFile(tmp_path / "packages-other.zip", "w") as file:
         file.writestr("PYTHON_TAG", "cp27-other")
         file.writestr("msgspec/__init__.py", "raise ImportError('compiled for another Python')")
@@ -207,11 +207,11 @@ def test_what_reads_packs_is_imported_before_spark_puts_the_zip_on_the_path(
 import sys
 sys.path.insert(0, {str(tmp_path / "packages-other.zip")!r})
 from spark import main
-from spark.packages import activate
-activate()
+from spark.packages import activate_packages
+activate_packages()
 {before}
 sys.path.insert(0, {str(tmp_path / "packages-other.zip")!r})
-import spark.pack_job
+import spark.packs.job
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=CACHE.parent / "src"

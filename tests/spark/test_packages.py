@@ -15,7 +15,9 @@ pytestmark = pytest.mark.unit
 
 SRC = Path(__file__).parents[2] / "src"
 OTHER = "cp311-linux_riscv64"
-PROBE = "import sys; from spark.packages import activate; folder = activate(); print(folder); "
+PROBE = (
+    "import sys; from spark.packages import activate_packages; folder = activate_packages(); print(folder); "
+)
 
 Python = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -70,7 +72,7 @@ def test_it_is_unpacked_once(tmp_path: Path, python: Python) -> None:
     fits = make_zip(tmp_path, python_tag())
     folder = Path(python(PROBE, fits).stdout.strip())
     (folder / "mark").touch()
-    again = python(PROBE + "activate()", fits)
+    again = python(PROBE + "activate_packages()", fits)
     assert again.stdout.strip() == str(folder)
     assert (folder / "mark").exists()
     assert sorted(each.name for each in folder.parent.iterdir()) == [fits.stem, f"{fits.stem}.lock"]

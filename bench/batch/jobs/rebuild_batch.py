@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
-from spark.accounting import HourResult, reconcile
-from spark.cluster import spark_hours
-from spark.hours import read_hours
-from spark.planning import Hour, Stored, plan_hours, stretches
+from spark.cluster import start_spark
+from spark.rebuild.planning import ArchiveHour, StoredObject, plan_hours, split_into_batches
+from spark.rebuild.statistics import HourResult, reconcile
+from spark.responses.hours import read_hours
 from spark.settings import DAYS_AT_ONCE, read_feed
 
 FEED = "vlille_ods"
@@ -34,28 +34,28 @@ def main(archive: Path, out: Path, delay_s: float) -> None:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         return str(shutil.copyfile(file, name))
 
-    def work(parts: Iterable[list[Hour]]) -> Iterator[HourResult]:
+    def work(parts: Iterable[list[ArchiveHour]]) -> Iterator[HourResult]:
         for part in parts:
             yield from read_hours(feed, part, read, put, str(out))
 
     with ThreadPoolExecutor(1) as beside:
         listing = beside.submit(list_files, archive)
-        run_hours = spark_hours("rebuild hours")
+        run_hours = start_spark("rebuild hours")
         by_day = listing.result()
     started = time.perf_counter()
-    for days in stretches(sorted(by_day), DAYS_AT_ONCE):
+    for days in split_into_batches(sorted(by_day), DAYS_AT_ONCE):
         hours = [hour for day in days for hour in plan_hours(day, by_day[day])]
         reconcile(hours, list(run_hours(work, hours)))  # type: ignore[arg-type]  # as Work, without buckets
     (out / "seconds").write_text(str(time.perf_counter() - started))
 
 
-def list_files(archive: Path) -> dict[date, list[Stored]]:
+def list_files(archive: Path) -> dict[date, list[StoredObject]]:
     """Return the archive's files by day."""
     by_day = defaultdict(list)
     for file in archive.rglob("*.json.gz"):
         name = file.relative_to(archive).as_posix()
         day = date.fromisoformat(name.split("/")[1].removeprefix("date="))
-        by_day[day].append(Stored(name, file.stat().st_size))
+        by_day[day].append(StoredObject(name, file.stat().st_size))
     return by_day
 
 

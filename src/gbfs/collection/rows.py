@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from feed import Outcome, Rejection, quarantine_rows
+from feed import Outcome, Rejection, make_rejection_rows
 from gbfs.collection.packs import FetchResult
 from gbfs.errors import GbfsError
 from gbfs.files.model import STATION_STATUS
@@ -75,7 +75,7 @@ def is_readable_status(each: FetchResult) -> bool:
 def make_quarantine_rows(reading: Reading, system_id: str, tick: datetime, pack: str) -> list[Row]:
     """Return the rows of the quarantine table for the rejections and issues of a file."""
     rejections = group_rejections((*reading.rejections, *reading.issues))
-    return quarantine_rows(Outcome(system_id, tick, reading.records, [], rejections, ()), pack)
+    return make_rejection_rows(Outcome(system_id, tick, reading.records, [], rejections, ()), pack)
 
 
 def group_rejections(rejections: Iterable[Rejection]) -> tuple[Rejection, ...]:

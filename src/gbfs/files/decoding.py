@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from feed import MisfitError
-from feed.conversion import describe, to_timestamp
-from feed.decoding import decode_utf8
-from feed.encoding import as_utf8
+from feed import ConversionError
+from feed.parsing.encoding import convert_to_utf8
+from feed.parsing.json_decoding import decode_utf8
+from feed.values.conversion import describe_value, to_timestamp
 from gbfs.errors import GbfsError
 from gbfs.files.versions import VERSIONS, recognize_version
 
@@ -37,15 +37,15 @@ def read_time(value: Any) -> datetime:
     if type(value) is str and not _DIGITS.fullmatch(value):
         moment = to_timestamp(value)
         if not _EARLIEST <= moment.timestamp() < _LATEST:
-            raise MisfitError(value, _TIME)
+            raise ConversionError(value, _TIME)
         return moment
     if type(value) not in {int, float, str}:
-        raise MisfitError(value, _TIME)
+        raise ConversionError(value, _TIME)
     seconds = int(value) if type(value) is str else value
     if not _EARLIEST <= seconds < _LATEST:
         # Compared before division: an integer of hundreds of digits does not fit a float.
         if not _EARLIEST * 1_000 <= seconds < _LATEST * 1_000:
-            raise MisfitError(value, _TIME)
+            raise ConversionError(value, _TIME)
         seconds /= 1_000
     return datetime.fromtimestamp(seconds, UTC)
 
@@ -54,11 +54,11 @@ def decode_file(body: bytes) -> Document:
     """Decode the body of a file. Raises GbfsError: empty, html, not_json, no_data or unknown_version."""
     content = _decode_json(body)
     if not isinstance(content, dict) or not isinstance(content.get("data"), dict):
-        found = describe(content.get("data") if isinstance(content, dict) else content)
+        found = describe_value(content.get("data") if isinstance(content, dict) else content)
         raise GbfsError("no_data", f"found {found}; expected a JSON object whose `data` is an object")
     version = recognize_version(content.get("version"))
     if version is None:
-        found = describe(content["version"])
+        found = describe_value(content["version"])
         raise GbfsError("unknown_version", f"version: found {found}; expected one of {', '.join(VERSIONS)}")
     return Document(
         version,
@@ -73,7 +73,7 @@ def _decode_json(body: bytes) -> Any:
     if not start:
         raise GbfsError("empty", "found an empty body; expected JSON")
     try:
-        return decode_utf8(as_utf8(body))
+        return decode_utf8(convert_to_utf8(body))
     except ValueError as error:
         beginning = " ".join(start.decode("utf-8", "replace").split())[:120]
         if start.startswith(b"<"):
@@ -84,7 +84,7 @@ def _decode_json(body: bytes) -> Any:
 def _read_last_updated(value: Any) -> datetime | None:
     try:
         return read_time(value)
-    except (MisfitError, ValueError):
+    except (ConversionError, ValueError):
         return None
 
 

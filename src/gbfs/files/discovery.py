@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from feed import MisfitError
-from feed.conversion import describe, to_string
+from feed import ConversionError
+from feed.values.conversion import describe_value, to_string
 from gbfs.errors import GbfsError
 from gbfs.files.decoding import decode_file
 from gbfs.files.versions import VERSIONS, current_file_name, recognize_version
@@ -60,7 +60,7 @@ def read_discovery(body: bytes, url: str) -> Discovery:
     languages = {language: files for language, files in languages.items() if files}
     if not languages:
         raise GbfsError(
-            "no_files", f"{url}: found {describe(document.data)}; expected `feeds` with their URLs"
+            "no_files", f"{url}: found {describe_value(document.data)}; expected `feeds` with their URLs"
         )
     return Discovery(document.version, document.ttl_seconds, languages)
 
@@ -74,7 +74,9 @@ def read_manifest(body: bytes, url: str) -> dict[str, tuple[PublishedVersion, ..
     """Parse a manifest.json: the versions of each system by system_id. Raises GbfsError."""
     datasets = decode_file(body).data.get("datasets")
     if not isinstance(datasets, list):
-        raise GbfsError("no_datasets", f"{url}: found {describe(datasets)}; expected an array `datasets`")
+        raise GbfsError(
+            "no_datasets", f"{url}: found {describe_value(datasets)}; expected an array `datasets`"
+        )
     return {
         system_id: _parse_versions(dataset.get("versions"), url)
         for dataset in datasets
@@ -86,13 +88,15 @@ def _parse_identifier(value: Any) -> str:
     """Return an identifier as text, or "" if it is not one."""
     try:
         return to_string(value)
-    except MisfitError:
+    except ConversionError:
         return ""
 
 
 def _parse_versions(versions: Any, url: str) -> tuple[PublishedVersion, ...]:
     if not isinstance(versions, list):
-        raise GbfsError("no_versions", f"{url}: found {describe(versions)}; expected an array `versions`")
+        raise GbfsError(
+            "no_versions", f"{url}: found {describe_value(versions)}; expected an array `versions`"
+        )
     found = {}
     for each in versions:
         if isinstance(each, dict) and each.get("version") and (target := _resolve_url(url, each.get("url"))):

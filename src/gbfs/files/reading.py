@@ -9,9 +9,9 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
-from feed import Column, MisfitError, Rejection, converter
-from feed.conversion import describe
-from feed.outcome import clipped, json_text
+from feed import Column, ConversionError, Rejection, make_converter
+from feed.parsing.outcome import format_json, truncate_text
+from feed.values.conversion import describe_value
 from gbfs.errors import GbfsError
 from gbfs.files.decoding import Document, decode_file, read_time
 from gbfs.files.model import FILES, FileModel
@@ -93,7 +93,7 @@ def _get_records(model: FileModel, document: Document) -> list[Any]:
     records = document.data.get(model.records, document.data.get(older) if older else None)
     if not isinstance(records, list):
         where = f"data.{model.records}"
-        raise GbfsError("no_records", f"{where}: found {describe(records)}; expected an array")
+        raise GbfsError("no_records", f"{where}: found {describe_value(records)}; expected an array")
     return records
 
 
@@ -137,17 +137,17 @@ class _RecordReader:
             self._reject_duplicate(row[self._model.key], index)
         except _RejectedRecordError as rejected:
             rejection = _make_rejection(self._where, index, rejected.fault, "record")
-            self.rejections.append(replace(rejection, record=json_text(record)))
+            self.rejections.append(replace(rejection, record=format_json(record)))
             return
         self.rows.append(row)
         self.issues += [
-            replace(_make_rejection(self._where, index, fault, "value"), value=json_text(fault.value))
+            replace(_make_rejection(self._where, index, fault, "value"), value=format_json(fault.value))
             for fault in found
         ]
 
     def _convert_record(self, record: Any, faults: list[_Fault]) -> dict[str, Any]:
         if type(record) is not dict:
-            raise _RejectedRecordError(_Fault("not_an_object", "", describe(record), "an object"))
+            raise _RejectedRecordError(_Fault("not_an_object", "", describe_value(record), "an object"))
         newer = self._upgrade(self._model.name, record, self._language)
         row: dict[str, Any] = {}
         for name, is_repeated, convert in self._get_converters:
@@ -156,7 +156,9 @@ class _RecordReader:
             is_required = name in self._model.required_for_row
             if value is None or (value == "" and is_required):
                 if is_required:
-                    raise _RejectedRecordError(_Fault("missing_field", name, describe(value), "a value"))
+                    raise _RejectedRecordError(
+                        _Fault("missing_field", name, describe_value(value), "a value")
+                    )
                 if name in self._expected_fields and name not in newer:
                     faults.append(
                         _Fault("missing_field", name, "nothing", "this field, which the standard requires")
@@ -164,8 +166,8 @@ class _RecordReader:
                 continue
             try:
                 row[name] = convert(value)
-            except MisfitError as misfit:
-                found = describe(misfit.value)
+            except ConversionError as misfit:
+                found = describe_value(misfit.value)
                 fault = _Fault("bad_value", name + misfit.path, found, misfit.expected, value)
                 if is_required:
                     raise _RejectedRecordError(fault) from None
@@ -177,7 +179,9 @@ class _RecordReader:
         first = self._first_of.setdefault(key, index)
         if first != index:
             expected = f"an identifier other than that of record {first}"
-            raise _RejectedRecordError(_Fault("duplicate_key", self._model.key, describe(key), expected))
+            raise _RejectedRecordError(
+                _Fault("duplicate_key", self._model.key, describe_value(key), expected)
+            )
 
 
 def _make_rejection(where: str, index: int | None, fault: _Fault, scope: str) -> Rejection:
@@ -188,9 +192,9 @@ def _make_rejection(where: str, index: int | None, fault: _Fault, scope: str) ->
         reason=fault.reason,
         index=index,
         field=fault.field,
-        found=clipped(fault.found),
+        found=truncate_text(fault.found),
         expected=fault.expected,
-        message=clipped(message),
+        message=truncate_text(message),
         scope=scope,
     )
 
@@ -220,14 +224,14 @@ def _get_converters(file: str) -> tuple[tuple[str, bool, Callable[[Any], Any]], 
 def _make_converter(column: Column) -> Callable[[Any], Any]:
     if column.type == "TIMESTAMP":
         return read_time
-    convert = converter(column)
+    convert = make_converter(column)
     if column.type != "INTEGER":
         return convert
 
     def convert_count(value: Any) -> int:
         count: int = convert(value)
         if count < 0:
-            raise MisfitError(value, "a whole number of at least 0")
+            raise ConversionError(value, "a whole number of at least 0")
         return count
 
     return convert_count

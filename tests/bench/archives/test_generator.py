@@ -20,7 +20,15 @@ from bench.archives.generator import (
     write_to_folder,
 )
 from bench.archives.responses import Plan, Template, generate_responses
-from feed import Feed, RawError, legacy_ticks, parse, tick_of, unpack, unreadable
+from feed import (
+    DecompressionError,
+    Feed,
+    decompress,
+    make_unreadable_outcome,
+    parse_legacy_name,
+    parse_object_name,
+    parse_response,
+)
 from local.data_plane.emulators import Emulators
 from tests.conftest import storage_client
 
@@ -53,11 +61,11 @@ def parse_objects(feed: Feed, objects: dict[str, bytes]) -> ExpectedTotals:
     """Parse objects with current names, and return their totals."""
     totals = ExpectedTotals()
     for name, data in objects.items():
-        _, tick = tick_of(name)
+        _, tick = parse_object_name(name)
         try:
-            outcome = parse(feed, unpack(data), tick)
-        except RawError as error:
-            outcome = unreadable(feed, tick, error)
+            outcome = parse_response(feed, decompress(data), tick)
+        except DecompressionError as error:
+            outcome = make_unreadable_outcome(feed, tick, error)
         totals.objects += 1
         totals.rows += len(outcome.rows)
         totals.bikes += sum(row["nbvelosdispo"] or 0 for row in outcome.rows)
@@ -124,7 +132,7 @@ def test_names_of_the_original_tutorial_across_both_clock_changes(ods: Feed) -> 
     assert list(expected) == [AUTUMN, SPRING]
     assert sum(totals.objects for totals in expected.values()) == len(objects) == 94
     assert not any("2024-03-31_02" in name for name in objects)
-    candidates = {name: legacy_ticks(ods, name) for name in objects}
+    candidates = {name: parse_legacy_name(ods, name) for name in objects}
     assert [name for name, ticks in candidates.items() if len(ticks) == 2] == [
         "data___2023-10-29_02:00:00.json",
         "data___2023-10-29_02:30:00.json",
@@ -137,7 +145,11 @@ def test_names_of_the_original_tutorial_across_both_clock_changes(ods: Feed) -> 
 def test_names_are_valid_for_the_feed(ods: Feed) -> None:
     tick = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
     assert NAMINGS["original"](tick) == "data___2023-10-26_22:50:00.json"
-    assert tick_of(NAMINGS["landing"](tick)) == tick_of(NAMINGS["archive"](tick)) == (ods.name, tick)
+    assert (
+        parse_object_name(NAMINGS["landing"](tick))
+        == parse_object_name(NAMINGS["archive"](tick))
+        == (ods.name, tick)
+    )
 
 
 @pytest.mark.emulator

@@ -116,10 +116,10 @@ def test_the_cluster_s_zip_is_whole_and_small() -> None:
 def test_all_that_the_job_imports_works_from_it_alone(tmp_path: Path) -> None:
     """An interpreter with no site-packages at all writes Parquet and makes clients with it."""
     code = (
-        "from spark.packages import activate; folder = str(activate());"
+        "from spark.packages import activate_packages; folder = str(activate_packages());"
         "import io, msgspec, pyarrow as pa, pyarrow.parquet as pq;"
         "from datetime import datetime, UTC;"
-        "import spark.hours, spark.parquet, spark.warehouse, spark.archive;"
+        "import spark.responses.hours, spark.parquet, spark.rebuild.warehouse, spark.archive;"
         "from google.auth.credentials import AnonymousCredentials as Nobody;"
         "from google.cloud import bigquery, storage;"
         "storage.Client(project='p', credentials=Nobody()); bigquery.Client(project='p', credentials=Nobody());"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feed import MisfitError
+from feed import ConversionError
 from gbfs import GbfsError, decode_file, read_time
 
 pytestmark = pytest.mark.unit
@@ -49,7 +49,7 @@ def test_a_time_is_read(value: Any, moment: datetime) -> None:
     ],
 )
 def test_an_invalid_time_is_refused(value: Any) -> None:
-    with pytest.raises(MisfitError):
+    with pytest.raises(ConversionError):
         read_time(value)
 
 

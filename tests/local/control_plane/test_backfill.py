@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cdk.settings import Settings, load_environments
-from feed import load_feeds, unpack
+from feed import decompress, load_feeds
 from local.control_plane.server import ControlPlane
 from local.data_plane.emulators import Emulators
 from local.environment.clock import RealClock
@@ -88,7 +88,7 @@ class Old:
 
     def held(self, bucket: str) -> dict[str, bytes]:
         client = storage_client(Emulators(self.environment.gcs_url, self.environment.bigquery_url), PROJECT)
-        return {blob.name: unpack(blob.download_as_bytes()) for blob in client.list_blobs(bucket)}
+        return {blob.name: decompress(blob.download_as_bytes()) for blob in client.list_blobs(bucket)}
 
     @property
     def rows(self) -> int:

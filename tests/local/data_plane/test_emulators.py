@@ -131,7 +131,7 @@ def test_a_write_whose_response_is_lost_is_not_sent_twice() -> None:
     assert calls == ["/"]
 
 
-# As src/spark/warehouse.py sends it.
+# As src/spark/rebuild/warehouse.py sends it.
 REPLACE_DAY = """
 BEGIN TRANSACTION;
 SELECT IF((SELECT COUNT(DISTINCT collected_at) FROM `{0}.d.t` WHERE DATE(collected_at) IN (DATE '2026-11-23')) = 60,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feed import Feed, load_feed, load_feeds, parse
+from feed import Feed, load_feed, load_feeds, parse_response
 from local.feeds.feed_server import EvolvingSample, evolve_bikes, probe_api, serve_feed
 from local.feeds.replay import Replay
 
@@ -30,8 +30,8 @@ def get(url: str) -> Any:
 @pytest.mark.parametrize("feed", load_feeds(SOURCES).values(), ids=lambda feed: str(feed.name))
 def test_the_sample_evolves_and_stays_an_answer_of_its_feed(feed: Feed) -> None:
     sample = EvolvingSample(feed)
-    before = parse(feed, feed.sample, NOON)
-    first, later = (parse(feed, sample.response_at(minute(n)), minute(n)) for n in (0, 10))
+    before = parse_response(feed, feed.sample, NOON)
+    first, later = (parse_response(feed, sample.response_at(minute(n)), minute(n)) for n in (0, 10))
     assert len(first.rows) == len(later.rows) == len(before.rows)
     assert not first.rejections
     assert not later.rejections

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feed import Feed, parse
+from feed import Feed, parse_response
 from local.errors import LocalError
 from local.feeds.generated_day import (
     EXAMPLE_MINUTE,
@@ -30,7 +30,7 @@ MINUTES = st.integers(24_700_000, 36_000_000).map(lambda minute: datetime.fromti
 @pytest.mark.parametrize("name", SHAPES)
 def test_every_record_of_a_made_response_is_a_row(name: str, feeds: dict[str, Feed]) -> None:
     body = GeneratedDay(name).response_at(EXAMPLE_MINUTE)
-    outcome = parse(feeds[name], body, EXAMPLE_MINUTE)
+    outcome = parse_response(feeds[name], body, EXAMPLE_MINUTE)
     assert (outcome.records, len(outcome.rows), outcome.rejections, outcome.drifts) == (STATIONS, 289, (), ())
     assert 50_000 < len(body) < 200_000
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from feed import unpack
+from feed import decompress
 from local.errors import LocalError, MissingToolError
 from local.feeds.generated_day import LILLE, GeneratedDay
 from local.runs.demo import day_to_simulate, run_demo, simulation_start
@@ -203,7 +203,7 @@ def test_stations_lie_in_lille_and_the_user_sees_some(replayed: Finished) -> Non
 def test_the_archive_holds_each_answer_as_it_came(replayed: Finished) -> None:
     objects = sorted((replayed.folder / "storage").glob("*-archive/feed=vlille_ods/**/*.json.gz"))
     assert len(objects) == 5
-    assert {unpack(each.read_bytes()) for each in objects} == {EXAMPLE.read_bytes()}
+    assert {decompress(each.read_bytes()) for each in objects} == {EXAMPLE.read_bytes()}
 
 
 @pytest.mark.local
@@ -295,7 +295,7 @@ def test_a_recording_with_gaps_is_replayed_at_its_own_minutes(tmp_path: Path) ->
     replayed = {}
     for file in (done.folder / "storage").glob("*-archive/feed=vlille_ods/**/*.json.gz"):
         at = datetime.fromisoformat(file.name.removesuffix(".json.gz")).astimezone(LILLE)
-        replayed[f"2026-07-07T{at:%H%M}.json"] = unpack(file.read_bytes(), 2**20)
+        replayed[f"2026-07-07T{at:%H%M}.json"] = decompress(file.read_bytes(), 2**20)
     expected = [f"2026-07-07T08{minute}.json" for minute in (28, 30, 33)]
     assert replayed == {name: (recording / name).read_bytes() for name in expected}
     more = run(tmp_path, "demo", "--ticks", "5", "--feed", "vlille_ods", "--replay", str(recording))
@@ -338,7 +338,7 @@ def test_an_invented_feed_is_collected_with_no_python_changed(invented: Finished
 @pytest.mark.local
 def test_the_sample_evolves(invented: Finished) -> None:
     objects = sorted((invented.folder / "storage").glob("*-archive/feed=nowhere/**/*.json.gz"))
-    answers = [json.loads(unpack(each.read_bytes()))["data"]["stations"] for each in objects]
+    answers = [json.loads(decompress(each.read_bytes()))["data"]["stations"] for each in objects]
     assert len({answer[1]["bikes"] for answer in answers}) > 1
     assert {answer[1]["bikes"] + answer[1]["free"] for answer in answers} == {12}
     assert len({answer[0]["seen"] for answer in answers}) == 12

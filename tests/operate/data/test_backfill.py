@@ -8,8 +8,8 @@ import pytest
 from google.cloud.storage import Client as StorageClient
 
 from cdk.settings import Settings
-from copier.moving import move_legacy
-from feed import Feed, unpack
+from copier.archiving import move_legacy
+from feed import Feed, decompress
 from local.data_plane.emulators import Emulators
 from operate.cloud import Cloud
 from operate.command_line import parse
@@ -75,7 +75,7 @@ class Old:
         )
 
     def held(self, bucket: str) -> dict[str, bytes]:
-        return {blob.name: unpack(blob.download_as_bytes()) for blob in self.client.list_blobs(bucket)}
+        return {blob.name: decompress(blob.download_as_bytes()) for blob in self.client.list_blobs(bucket)}
 
     @property
     def archived(self) -> dict[str, bytes]:

@@ -5,15 +5,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 
 from tests.simulation.invariants import (
+    ViolationError,
     check_after_the_rebuild,
     check_archive,
     check_at_the_end,
     check_load_jobs,
     check_while_running,
 )
-from tests.simulation.violation import ViolationError
-from tests.simulation.workloads.feed_pipeline import REDELIVERY_WINDOW, Pipeline, product_of
-from tests.simulation.workloads.pubsub import RETENTION
+from tests.simulation.workloads.feed_pipeline import REDELIVERY_WINDOW, RETENTION, Pipeline, product_of
 from tests.simulation.world import Entry, World
 
 # Midnights between the ticks of a history: an ordinary one, one after each change of clocks, and a year's end.
@@ -68,8 +67,8 @@ def run_history(seed: int, suppressed: frozenset[int] = frozenset()) -> Result:
         ((0.0, 0.0), (0.0, 0.2), (0.03, 0.05), (0.1, 0.1), (0.25, 0.1))
     )
     pipeline = Pipeline(world)
-    pipeline.subscription.duplicate_rate = dice.choice((0.0, 0.3, 1.0))
-    pipeline.subscription.lost_ack_rate = dice.choice((0.0, 0.2))
+    pipeline.duplicate_rate = dice.choice((0.0, 0.3, 1.0))
+    pipeline.lost_ack_rate = dice.choice((0.0, 0.2))
     pipeline.has_bad_record = dice.random() < 0.3
     _plan_outages(pipeline, first)
     ticks = [first + timedelta(minutes=minute) for minute in range(dice.randrange(1, 5))]

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,28 +13,32 @@ from unittest.mock import patch
 import collector.settings
 import copier.settings
 import spark.settings
-from collector.api import Answer, ApiError
+from collector.api import ApiError, Response
 from collector.envelope import read_delivery
 from collector.loading import ATTEMPTS, QuotaError
+from collector.retry_after import WaitError
 from collector.tick import Services, collect_tick
-from collector.waiting import WaitError
-from copier.sweep import sweep
-from feed import Feed, landing_name, load_feed, load_rows, quarantine_rows, wait_name
-from spark.accounting import Account, HourResult
-from spark.hours import ArchivedResponse, _tick, account_of, read_answer
-from spark.job import rebuild
-from spark.planning import Hour
-from spark.worker import Work
+from copier.sweep import sweep_landing_bucket
+from feed import Feed, convert_rows_to_json, landing_name, load_feed, make_rejection_rows, wait_name
+from spark.rebuild.job import rebuild_days
+from spark.rebuild.planning import ArchiveHour
+from spark.rebuild.statistics import HourResult, RunStatistics
+from spark.responses.hours import ArchivedResponse, _parse_tick, count_outcome, read_archived_response
+from spark.worker import ReadHours
 from telemetry import LOGGER
 from tests.simulation.fakes import big_query, cloud_storage
-from tests.simulation.workloads.pubsub import ACK_DEADLINE, FUNCTION_TIMEOUT, Message, Subscription
 from tests.simulation.world import Process, World
 
 FEED = load_feed(Path(__file__).parents[1] / "sources" / "bikes")
 LANDING, ARCHIVE, STAGING = "landing", "archive", "staging"
 STATIONS, QUARANTINE, RUNS = "p.d.bikes", "p.d.quarantine", "p.d.batch_runs"
 
-# As environments/dev.toml has it.
+# As environments/dev.toml has them.
+RETENTION = timedelta(minutes=60)
+ACK_DEADLINE = timedelta(seconds=120)
+FUNCTION_TIMEOUT = timedelta(seconds=100)
+BACKOFF_S = 10.0, 300.0
+MAX_ATTEMPTS = 10
 REDELIVERY_WINDOW = timedelta(minutes=67)
 MAX_SKEW_S = 150.0  # of one clock, so that two differ by at most 5 minutes
 
@@ -53,6 +57,21 @@ COLLECTOR = collector.settings.Settings(
 COPIER = copier.settings.Settings(
     LANDING, ARCHIVE, deadline_s=270.0, threads=1, redelivery_window_s=REDELIVERY_WINDOW.total_seconds()
 )
+
+
+@dataclass
+class Message:
+    """A tick's message, and what became of it."""
+
+    published: datetime
+    attempts: int = 0
+    state: str = "waiting"  # acknowledged, dead-lettered, expired
+    unexcused: list[str] = field(default_factory=list)  # attempts that failed although nothing went wrong
+
+    @property
+    def tick(self) -> datetime:
+        """The minute that it means."""
+        return self.published.replace(second=0, microsecond=0)
 
 
 @dataclass
@@ -80,28 +99,44 @@ class Pipeline:
         self.asks_to_wait: Callable[[], float] = lambda: 0.0  # seconds
         self.page_rate = 0.0  # of responses that are a proxy's page
         self.has_bad_record = False
-        self.subscription = Subscription(world, self._push, has_late_duplicates=True)
+        self.duplicate_rate = 0.0
+        self.lost_ack_rate = 0.0
         self.runs: list[Any] = []  # of the batch
         self.seen_ticks: set[datetime] = set()  # whose rows a reader has seen
         self.archived_generations: dict[str, int] = {}
         self._fetching: dict[str, tuple[Message, bool, frozenset[str]]] = {}
+        self._names = 0
 
     # --- Scheduler and Pub/Sub ----------------------------------------------------------------------
 
     def publish(self, when: datetime) -> None:
         """Let the Scheduler publish a tick's message at a time."""
 
-        def publish_now() -> None:
+        def deliver() -> None:
             message = Message(self.world.now)
             self.messages.append(message)
             self.world.log("Pub/Sub", f"published the tick {message.tick:%H:%M}")
-            self.subscription.deliver(message)
+            self._deliver(message)
 
-        self.world.at(when, publish_now)
+        self.world.at(when, deliver)
 
-    def _push(self, message: Message, attempt: int, is_duplicate: bool) -> None:
-        """Start a delivery; the end of a duplicate does not decide about the message."""
-        name = self.world.make_name(f"collector {message.tick:%H:%M}")
+    def _deliver(self, message: Message) -> None:
+        if message.state != "waiting":
+            return
+        if self.world.now > message.published + RETENTION:
+            message.state = "expired"
+            return
+        message.attempts += 1
+        self._push(message, message.attempts)
+        if self.world.dice.random() < self.duplicate_rate:
+            attempt = message.attempts + self.world.dice.randrange(2)
+            self.world.after(
+                self.world.dice.uniform(0, 30), lambda: self._push(message, attempt, is_extra=True)
+            )
+
+    def _push(self, message: Message, attempt: int, *, is_extra: bool = False) -> None:
+        """Deliver once; `is_extra` beside another delivery, whose end decides."""
+        name = self._name(f"collector {message.tick:%H:%M}")
         envelope = {
             "message": {"publishTime": message.published.isoformat().replace("+00:00", "Z")},
             "deliveryAttempt": attempt,
@@ -130,7 +165,7 @@ class Pipeline:
                 return
             is_over = True
             words = "acknowledged" if error is None else f"failed: {type(error).__name__}: {str(error)[:100]}"
-            if error is None and self.subscription.loses_acknowledgement():
+            if error is None and self.world.dice.random() < self.lost_ack_rate:
                 words = "acknowledged, and the acknowledgement is lost"
                 error = ConnectionError("lost")
             elif not (
@@ -140,26 +175,36 @@ class Pipeline:
             self.world.log(name, words)
             if error is None:
                 message.state = "acknowledged"
-            elif not is_duplicate:
-                self.subscription.retry(message)
+            elif not is_extra:
+                self._again(message)
 
         def run() -> None:
             collect_tick(COLLECTOR, FEED, services, read_delivery(envelope))
 
         process = self.world.start_process(name, run, end)
         self.world.after(FUNCTION_TIMEOUT.total_seconds(), lambda: self._time_out(process, lambda: is_over))
-        if not is_duplicate:
+        if not is_extra:
 
             def at_deadline() -> None:
                 if not is_over:
                     process.is_dead = True
-                    self.subscription.retry(message)
+                    self._again(message)
 
             self.world.after(ACK_DEADLINE.total_seconds(), at_deadline)
 
     def _time_out(self, process: Process, is_over: Any) -> None:
         if not is_over():
             self.world.kill(process, "by the function's timeout")
+
+    def _again(self, message: Message) -> None:
+        if message.state != "waiting":
+            return
+        if message.attempts >= MAX_ATTEMPTS:
+            message.state = "dead-lettered"
+            self.world.log("Pub/Sub", f"dead-lettered the tick {message.tick:%H:%M}")
+            return
+        low, high = BACKOFF_S
+        self.world.after(min(low * 2 ** (message.attempts - 1), high), lambda: self._deliver(message))
 
     def _is_excused(self, tick: datetime, error: BaseException) -> bool:
         """Whether a quota was used up, the API had asked to wait, or a tick's load jobs have failed often enough."""
@@ -173,11 +218,11 @@ class Pipeline:
 
     # --- the API ------------------------------------------------------------------------------------
 
-    def respond(self, name: str) -> Answer:
+    def respond(self, name: str) -> Response:
         """A response that no other equals, or a proxy's page; raises ApiError during an outage."""
         message, is_needless, waits = self._fetching[name]
 
-        def get() -> Answer:
+        def get() -> Response:
             if self.api_is_down():
                 self.world.troubles += 1
                 raise ApiError("the API is down")
@@ -188,11 +233,11 @@ class Pipeline:
                 self.world.troubles += 1
                 raise ApiError("too many requests", status=429, retry_after_s=wait_s)
             if self.world.dice.random() < self.page_rate:
-                return Answer(b"<html>wait</html>")
+                return Response(b"<html>wait</html>")
             records: list[dict[str, int]] = [{"id": 1, "bikes": number}, {"id": 2, "bikes": 1000 + number}]
             if self.has_bad_record:
                 records.append({"bikes": number})
-            return Answer(json.dumps({"records": records}).encode())
+            return Response(json.dumps({"records": records}).encode())
 
         return self.world.call("API get", get)
 
@@ -204,7 +249,7 @@ class Pipeline:
 
         def run() -> None:
             client: Any = cloud_storage.Client(self.storage)
-            sweep(client, COPIER, [], self._seconds, now=lambda: self.world.now + skew)
+            sweep_landing_bucket(client, COPIER, [], self._seconds, now=lambda: self.world.now + skew)
 
         self._start(when, "copier", run)
 
@@ -221,7 +266,7 @@ class Pipeline:
             )
             gcs: Any = cloud_storage.Client(self.storage)
             bq: Any = big_query.Client(self.bigquery, "batch")
-            done = rebuild(
+            done = rebuild_days(
                 settings, FEED, gcs=gcs, bq=bq, run_hours=self._run_hours, clock=lambda: self.world.now
             )
             self.runs.append(done)
@@ -231,7 +276,7 @@ class Pipeline:
 
     def _start(self, when: datetime, kind: str, run: Any) -> None:
         def start() -> None:
-            name = self.world.make_name(kind)
+            name = self._name(kind)
             self.world.start_process(
                 name,
                 run,
@@ -240,20 +285,26 @@ class Pipeline:
 
         self.world.at(when, start)
 
-    def _run_hours(self, work: Work, hours: Sequence[Hour]) -> Iterable[HourResult]:
+    def _name(self, kind: str) -> str:
+        self._names += 1
+        return f"{kind} #{self._names}"
+
+    def _run_hours(self, work: ReadHours, hours: Sequence[ArchiveHour]) -> Iterable[HourResult]:
         """What Spark's workers do, without Spark: the product reads each object, and the files are JSON."""
         client = cloud_storage.Client(self.storage)
         for hour in hours:
             rows: list[dict[str, Any]] = []
             rejected: list[dict[str, Any]] = []
-            account = Account()
+            statistics = RunStatistics()
             for stored in hour.objects:
                 data = client.bucket(ARCHIVE).blob(stored.name).download_as_bytes()
-                tick = _tick(work.feed, stored.name)
-                outcome: Any = read_answer(work.feed, None, hour, ArchivedResponse(stored, tick, data))
-                rows += load_rows(work.feed, outcome)
-                rejected += quarantine_rows(outcome, landing_name(work.feed.name, tick)) if tick else []
-                account += account_of(outcome)
+                tick = _parse_tick(work.feed, stored.name)
+                outcome: Any = read_archived_response(
+                    work.feed, None, hour, ArchivedResponse(stored, tick, data)
+                )
+                rows += convert_rows_to_json(work.feed, outcome)
+                rejected += make_rejection_rows(outcome, landing_name(work.feed.name, tick)) if tick else []
+                statistics += count_outcome(outcome)
             uris = []
             for kind, lines in (("rows", rows), ("quarantine", rejected)):
                 name = f"{work.folder}/{kind}/{hour.label}.json"
@@ -262,7 +313,7 @@ class Pipeline:
                         json.dumps(lines), if_generation_match=None
                     )
                 uris.append(f"gs://{STAGING}/{name}" if lines else None)
-            yield HourResult(hour.label, account, uris[0], uris[1], len(rejected), {})
+            yield HourResult(hour.label, statistics, uris[0], uris[1], len(rejected), {})
 
 
 # --- what of the product runs in threads, sleeps or rolls dice, made deterministic --------------------
@@ -304,7 +355,7 @@ _pipeline: list[Pipeline] = []
 
 def _new_run(now: datetime) -> str:
     [pipeline] = _pipeline
-    return f"{now:%Y%m%dT%H%M%S}_{pipeline.world.make_name('run').rpartition('#')[2]}"
+    return f"{now:%Y%m%dT%H%M%S}_{pipeline._name('run').rpartition('#')[2]}"
 
 
 @contextmanager
@@ -317,12 +368,12 @@ def product_of(pipeline: Pipeline) -> Iterator[None]:
     try:
         with (
             patch("copier.sweep.ThreadPoolExecutor", _Executor),
-            patch("spark.job.ThreadPoolExecutor", _Executor),
-            patch("spark.job.new_run", _new_run),
-            patch("spark.warehouse.time", sleeping),
-            patch("spark.warehouse.FOUND_LATE", lambda call: call),
-            patch("collector.loading.utc_now", lambda: pipeline.world.now),
-            patch("collector.asking.time", waking),
+            patch("spark.rebuild.job.ThreadPoolExecutor", _Executor),
+            patch("spark.rebuild.job.make_run_id", _new_run),
+            patch("spark.rebuild.warehouse.time", sleeping),
+            patch("spark.rebuild.warehouse.RETRY_NOT_FOUND", lambda call: call),
+            patch("collector.loading.get_utc_now", lambda: pipeline.world.now),
+            patch("collector.fetching.time", waking),
             patch("collector.tick.fetch", lambda api, *_, **__: pipeline.respond(api.name)),
         ):
             yield
@@ -332,7 +383,7 @@ def product_of(pipeline: Pipeline) -> Iterator[None]:
 
 def rows_of(feed: Feed, tick: datetime, body: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """What a response gives, by the product: its rows, and what it puts into quarantine."""
-    from feed import parse
+    from feed import parse_response
 
-    outcome = parse(feed, body, tick.astimezone(UTC))
-    return load_rows(feed, outcome), quarantine_rows(outcome, landing_name(feed.name, tick))
+    outcome = parse_response(feed, body, tick.astimezone(UTC))
+    return convert_rows_to_json(feed, outcome), make_rejection_rows(outcome, landing_name(feed.name, tick))

@@ -21,15 +21,33 @@ from gbfs_collector.settings import Settings
 from gbfs_collector.tick import CLOSED_AFTER, CLOSING_AGES, Services
 from telemetry import LOGGER
 from tests.simulation.fakes import big_query, cloud_storage
-from tests.simulation.violation import ViolationError, require
-from tests.simulation.workloads.pubsub import ACK_DEADLINE, FUNCTION_TIMEOUT, Message, Subscription
+from tests.simulation.invariants import ViolationError
 from tests.simulation.world import World
 
 START = datetime(2026, 9, 14, 23, 50, tzinfo=UTC)  # the ticks of a history may cross midnight
 PACKS = "packs"
 STATUS, POLLS, QUARANTINE = "p.d.station_status", "p.d.polls", "p.d.quarantine"
+RETENTION = timedelta(minutes=60)
+ACK_DEADLINE_S, TIMEOUT_S = 120.0, 100.0
+BACKOFF_S = 10.0, 300.0
+MAX_ATTEMPTS = 10
 FAULTS_AFTER = 5  # minutes that faults go on after the last tick
 STATES = 3  # of a system, to which it returns: so does its ETag
+
+
+@dataclass
+class Message:
+    """A shard's message of a tick."""
+
+    shard: int
+    published: datetime
+    attempts: int = 0
+    state: str = "waiting"  # acknowledged, dead-lettered, expired
+
+    @property
+    def tick(self) -> datetime:
+        """The minute that it means."""
+        return self.published.replace(second=0, microsecond=0)
 
 
 @dataclass
@@ -39,11 +57,12 @@ class Collection:
     world: World
     systems: int
     shards: int
+    lost_ack_rate: float = 0.0
+    duplicate_rate: float = 0.0
     silent_rate: float = 0.0
     messages: list[Message] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.subscription = Subscription(self.world, self._push)
         self.storage = cloud_storage.CloudStorage(self.world)
         self.storage.buckets = {PACKS: {}}
         self.storage.on_change = self._check_packs
@@ -54,6 +73,7 @@ class Collection:
         self._checked: dict[str, int] = Counter()
         self._jobs_of: dict[tuple[str, datetime], str] = {}
         self._instances: dict[int, Instance] = {}
+        self._count = 0
         self.faults_end = self.world.faults_end or START
         self.says = [0] * self.systems  # what each system says now
         self.urls = {f"s{n}": f"https://h{n}.example.org/{n}" for n in range(self.systems)}
@@ -103,18 +123,30 @@ class Collection:
     def publish(self, when: datetime) -> None:
         """Let the Scheduler publish a tick's message, which every shard's subscription delivers."""
 
-        def publish_now() -> None:
+        def deliver() -> None:
             for shard in range(self.shards):
-                message = Message(self.world.now, shard)
+                message = Message(shard, self.world.now)
                 self.messages.append(message)
                 if self.world.dice.random() < self.silent_rate and self.world.now < self.faults_end:
                     message.state = "expired"  # no delivery comes through while the message is kept
-                self.subscription.deliver(message)
+                self._deliver(message)
 
-        self.world.at(when, publish_now)
+        self.world.at(when, deliver)
 
-    def _push(self, message: Message, _attempt: int, is_duplicate: bool) -> None:
-        name = self.world.make_name(f"{message.tick:%H:%M}/{message.shard}")
+    def _deliver(self, message: Message) -> None:
+        if message.state != "waiting":
+            return
+        if self.world.now > message.published + RETENTION:
+            message.state = "expired"
+            return
+        message.attempts += 1
+        self._push(message)
+        if self.world.dice.random() < self.duplicate_rate:
+            self.world.after(self.world.dice.uniform(0, 30), lambda: self._push(message, is_extra=True))
+
+    def _push(self, message: Message, *, is_extra: bool = False) -> None:
+        self._count += 1
+        name = f"{message.tick:%H:%M}/{message.shard} #{self._count}"
         instance = self._instance(name)
         published = message.published.isoformat().replace("+00:00", "Z")
         envelope = {
@@ -129,13 +161,13 @@ class Collection:
             if is_over:
                 return
             is_over = True
-            if error is None and self.subscription.loses_acknowledgement():
+            if error is None and self.world.dice.random() < self.lost_ack_rate:
                 error = ConnectionError("the acknowledgement is lost")
             self.world.log(name, "acknowledged" if error is None else f"failed: {str(error)[:100]}")
             if error is None:
                 message.state = "acknowledged"
-            elif not is_duplicate:
-                self.subscription.retry(message)
+            elif not is_extra:
+                self._again(message)
 
         process = self.world.start_process(name, lambda: instance.run_task(task), end)
 
@@ -145,13 +177,22 @@ class Collection:
                     self.world.kill(process, "by the function's timeout")
                 if process.is_dead:
                     self._instances.pop(id(instance), None)
-                if not is_over and is_deadline and not is_duplicate:
-                    self.subscription.retry(message)
+                if not is_over and is_deadline and not is_extra:
+                    self._again(message)
 
             self.world.after(seconds, over)
 
-        at(FUNCTION_TIMEOUT.total_seconds(), is_deadline=False)
-        at(ACK_DEADLINE.total_seconds(), is_deadline=True)
+        at(TIMEOUT_S, is_deadline=False)
+        at(ACK_DEADLINE_S, is_deadline=True)
+
+    def _again(self, message: Message) -> None:
+        if message.state != "waiting":
+            return
+        if message.attempts >= MAX_ATTEMPTS:
+            message.state = "dead-lettered"
+            return
+        low, high = BACKOFF_S
+        self.world.after(min(low * 2 ** (message.attempts - 1), high), lambda: self._deliver(message))
 
     def _instance(self, name: str) -> Instance:
         """Return one of the instances that run, or a new one that remembers nothing."""
@@ -179,7 +220,7 @@ class Collection:
         packs = self.storage.buckets[PACKS]
         for name, generation in self._generations.items():
             found = packs.get(name)
-            require(found is not None and found.generation == generation, f"{name} was replaced or deleted")
+            _require(found is not None and found.generation == generation, f"{name} was replaced or deleted")
         self._generations = {name: stored.generation for name, stored in packs.items()}
 
     def _check_table(self, table: str) -> None:
@@ -187,7 +228,7 @@ class Collection:
         rows = self.bigquery.tables[table]
         for row in rows[self._checked[table] :]:
             job = self._jobs_of.setdefault((table, row.tick), row.job)
-            require(
+            _require(
                 job == row.job, f"rows of {row.tick:%H:%M} in {table} come from two jobs: {job}, {row.job}"
             )
         self._checked[table] = len(rows)
@@ -205,7 +246,7 @@ class Collection:
             stored = [name for name in names if name in self.storage.buckets[PACKS]]
             if not stored:
                 messages = [message for message in self.messages if message.tick == tick]
-                require(
+                _require(
                     all(message.state != "acknowledged" for message in messages),
                     f"{tick:%H:%M} was acknowledged and has no pack",
                 )
@@ -214,7 +255,7 @@ class Collection:
             self._check_unchanged(tick, [each for pack in packs.values() for each in pack], etags)
             if self._is_load_lost(tick):
                 continue
-            require(stored == names, f"{tick:%H:%M} was not closed: {', '.join(stored)}")
+            _require(stored == names, f"{tick:%H:%M} was not closed: {', '.join(stored)}")
             expected: dict[str, list[Any]] = {STATUS: [], POLLS: [], QUARANTINE: []}
             for name, fetched in packs.items():
                 made = make_rows(fetched, tick, name)
@@ -223,7 +264,7 @@ class Collection:
                 expected[QUARANTINE] += made.quarantine
             for table, lines in expected.items():
                 found = by_tick[table][tick]
-                require(
+                _require(
                     _sorted(found) == _sorted(lines),
                     f"{table}: {len(found)} rows of {tick:%H:%M}, not {len(lines)}",
                 )
@@ -238,11 +279,11 @@ class Collection:
             elif each.status == 304:
                 since = each.unchanged_since
                 kept = None if since is None else etags.get((since, each.system_id))
-                require(
+                _require(
                     kept == etag,
                     f"{each.system_id} at {tick:%H:%M} is unchanged since {since}: {kept}, not {etag}",
                 )
-                require(
+                _require(
                     since is not None and since.date() == tick.date(),
                     f"{tick:%H:%M} is unchanged since {since}",
                 )
@@ -258,6 +299,11 @@ class Collection:
 
 def _sorted(rows: Iterable[Any]) -> list[str]:
     return sorted(json.dumps(row, sort_keys=True) for row in rows)
+
+
+def _require(holds: bool, words: str) -> None:
+    if not holds:
+        raise ViolationError(words)
 
 
 @dataclass(frozen=True)
@@ -290,9 +336,9 @@ def run_shards(seed: int, *, systems: int = 6, shards: int = 2, ticks: int = 3) 
         systems,
         shards,
         silent_rate=dice.choice((0.0, 0.0, 0.3)),
+        lost_ack_rate=dice.choice((0.0, 0.2)),
+        duplicate_rate=dice.choice((0.0, 0.3, 1.0)),
     )
-    collection.subscription.lost_ack_rate = dice.choice((0.0, 0.2))
-    collection.subscription.duplicate_rate = dice.choice((0.0, 0.3, 1.0))
     collection.bigquery.job_failure_rate = dice.choice((0.0, 0.0, 0.2))
     minutes = [world.now + timedelta(minutes=number) for number in range(ticks)]
     for tick in minutes:
@@ -309,7 +355,7 @@ def run_shards(seed: int, *, systems: int = 6, shards: int = 2, ticks: int = 3) 
     try:
         with (
             patch("gbfs_collector.tick.fetch_all", collection.fetch_all),
-            patch("collector.loading.utc_now", lambda: world.now),
+            patch("collector.loading.get_utc_now", lambda: world.now),
         ):
             world.run()
             collection.check_at_the_end()

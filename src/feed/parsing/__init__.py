@@ -1,0 +1,1 @@
+"""One response: bytes, then a document, then records, then rows and rejections."""

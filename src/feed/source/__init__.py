@@ -1,0 +1,1 @@
+"""A feed's folder: source.toml and sample.json become a Feed."""

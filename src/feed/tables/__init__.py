@@ -1,0 +1,1 @@
+"""BigQuery tables and views of a feed, and their description for people."""

@@ -1,0 +1,1 @@
+"""Archived responses of a feed, decoded into Parquet files of its rows."""

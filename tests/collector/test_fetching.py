@@ -1,0 +1,167 @@
+"""A response of no use is asked for again within its minute, bounded, and what came first is kept."""
+
+import gzip
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from collector.api import ApiError, Response
+from collector.envelope import Delivery
+from collector.fetching import TRIES, Limits, count_unusable_responses, fetch_tick_response
+from collector.tick import collect_tick
+from feed import Feed, landing_name, redact_secrets, rejected_name
+from tests.collector.surroundings import TICK, Api, Reply, System
+
+PAGE = b"<!doctype html><html>maintenance</html>"
+LIMITS = Limits(30.0, 2**20)
+
+
+class Replies:
+    """What requests get, in order: bodies, or errors that are raised."""
+
+    def __init__(self, *replies: bytes | ApiError) -> None:
+        self.replies = list(replies)
+        self.asked = 0
+
+    def __call__(self, url: str, seconds: float, size: int) -> Response:
+        reply = self.replies[self.asked]
+        self.asked += 1
+        if isinstance(reply, ApiError):
+            raise reply
+        return Response(reply, {"content-type": "application/json"})
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Time passes only in pauses, which are listed."""
+    slept: list[float] = []
+    clock = SimpleNamespace(sleep=slept.append, monotonic=lambda: sum(slept))
+    monkeypatch.setattr("collector.fetching.time", clock)
+    return slept
+
+
+# What is received, how many of it are of no use, and what is the tick's.
+CASES: dict[str, tuple[list[bytes | ApiError], int, str]] = {
+    "good at once": ([b"GOOD"], 0, "GOOD"),
+    "a page, then good": ([PAGE, b"GOOD"], 1, "GOOD"),
+    "cut, a page, then good": ([b'{"records": [{"fie', PAGE, b"GOOD"], 2, "GOOD"),
+    "no bytes, then good": ([b"", b"GOOD"], 1, "GOOD"),
+    "three of no use: the first": ([PAGE, b"", b"{"], 3, PAGE.decode()),
+    "a page, then an error: the page": ([PAGE, ApiError("down")], 1, PAGE.decode()),
+}
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(("replies", "unusable", "body"), CASES.values(), ids=CASES)
+def test_the_first_response_of_use_is_the_ticks(
+    feeds: dict[str, Feed],
+    pauses: list[float],
+    replies: list[bytes | ApiError],
+    unusable: int,
+    body: str,
+) -> None:
+    feed = feeds["vlille_ods"]
+    api = Replies(*(feed.sample if reply == b"GOOD" else reply for reply in replies))
+    asked = fetch_tick_response(feed, api, feed.url, TICK, LIMITS)
+    assert asked.response.body == (feed.sample if body == "GOOD" else body.encode())
+    assert count_unusable_responses(asked.response.metadata) == unusable
+    assert asked.outcome.is_usable == (body == "GOOD")
+    assert (asked.rejected is not None) == (body == "GOOD" and unusable > 0)
+    assert asked.rejected is None or asked.rejected.body == replies[0]
+    assert pauses == [1.0, 2.0][: api.asked - 1]
+    assert api.asked == len(replies) <= TRIES
+
+
+@pytest.mark.unit
+def test_nothing_is_asked_again_beyond_the_time_that_a_tick_has(
+    feeds: dict[str, Feed], pauses: list[float]
+) -> None:
+    api = Replies(PAGE, PAGE, PAGE)
+    fetch_tick_response(feeds["vlille_ods"], api, "https://api.example", TICK, Limits(2.5, 2**20))
+    assert (api.asked, pauses) == (2, [1.0])
+
+
+@pytest.mark.unit
+def test_an_error_is_raised_where_there_is_no_response_at_all(
+    feeds: dict[str, Feed], pauses: list[float]
+) -> None:
+    told: list[ApiError] = []
+    with pytest.raises(ApiError, match="down"):
+        fetch_tick_response(
+            feeds["vlille_ods"],
+            Replies(ApiError("down")),
+            "https://api.example",
+            TICK,
+            LIMITS,
+            on_error=told.append,
+        )
+    assert [str(error) for error in told] == ["down"]
+
+
+@pytest.mark.emulator
+def test_a_page_for_a_moment_costs_no_minute(
+    system: Callable[..., System], api: Api, pauses: list[float]
+) -> None:
+    one = system()
+    api.answers(Reply(PAGE), Reply(one.feed.sample))
+    outcome = collect_tick(one.settings, one.feed, one.services, Delivery(TICK, is_first=True))
+    assert len(outcome.rows) == len(one.rows(one.settings.station_table)) > 0
+    assert one.rows(one.settings.quarantine_table) == []
+    landing = one.gcs.bucket(one.settings.landing_bucket)
+    assert gzip.decompress(landing.blob(rejected_name("vlille_ods", TICK)).download_as_bytes()) == PAGE
+    assert landing.get_blob(landing_name("vlille_ods", TICK)).metadata["unusable_responses"] == "1"
+
+
+@pytest.mark.emulator
+def test_a_feed_that_is_of_no_use_for_long_is_asked_once_a_minute(
+    system: Callable[..., System], api: Api, pauses: list[float]
+) -> None:
+    one = system()
+    api.answers(Reply(PAGE))
+    asked = []
+    for minute in range(3):
+        tick = TICK + timedelta(minutes=minute)
+        collect_tick(one.settings, one.feed, one.services, Delivery(tick, is_first=True))
+        asked.append(len(api.requests))
+    assert asked == [3, 4, 5]
+    api.answers(Reply(one.feed.sample), Reply(PAGE), Reply(one.feed.sample))
+    for minute in (3, 4):
+        tick = TICK + timedelta(minutes=minute)
+        collect_tick(one.settings, one.feed, one.services, Delivery(tick, is_first=True))
+    assert len(api.requests) == 3
+
+
+@pytest.mark.unit
+def test_the_log_of_asking_again_has_no_secret_that_the_response_repeats(
+    feeds: dict[str, Feed], pauses: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    feed = feeds["vlille_ods"]
+    api = Replies(b"<html>not allowed: /?apiKey=k3y%2fa", feed.sample)
+    logging.getLogger("vlille").propagate = True
+    with caplog.at_level(logging.INFO, "vlille"):
+        fetch_tick_response(
+            feed, api, feed.url, TICK, LIMITS, redact=lambda text: redact_secrets(text, ["k3y/a"])
+        )
+    said = "".join(each.getMessage() for each in caplog.records)
+    assert "requesting again in 1 s: vlille_ods: unusable response (html)" in said
+    assert "not allowed: /?apiKey=[secret]" in said
+    assert "k3y" not in said
+
+
+@pytest.mark.emulator
+def test_a_tick_that_is_asked_again_logs_no_secret(
+    system: Callable[..., System], api: Api, pauses: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    one = system()
+    services = replace(one.services, secrets={"bikes": "k3y/a"})
+    api.answers(Reply(b"<html>not allowed: /?apiKey=k3y%2fa"), Reply(one.feed.sample))
+    logging.getLogger("vlille").propagate = True
+    with caplog.at_level(logging.INFO, "vlille"):
+        collect_tick(one.settings, one.feed, services, Delivery(TICK, is_first=True))
+    said = "".join(f"{each.getMessage()} {vars(each)['fields']}" for each in caplog.records)
+    assert "requesting again in 1 s" in said
+    assert "k3y" not in said

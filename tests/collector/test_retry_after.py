@@ -1,0 +1,93 @@
+"""Retry-After holds for every delivery, tick and instance."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from collector.api import ApiError
+from collector.envelope import Delivery
+from collector.retry_after import MAX_WAIT, WaitError, check_wait_note, create_wait_notes
+from collector.tick import Services, TickMemory, collect_tick
+from feed import landing_name, wait_name
+from tests.collector.surroundings import TICK, Api, Reply, System
+
+pytestmark = pytest.mark.emulator
+
+MakeSystem = Callable[..., System]
+NOW = TICK + timedelta(seconds=3)
+
+
+def instance(one: System, now: datetime) -> Services:
+    """An instance that has just begun, at a time."""
+    return replace(one.services, now=lambda: now, memory=TickMemory())
+
+
+def collect(one: System, tick: datetime, now: datetime, *, is_first: bool = True) -> None:
+    collect_tick(one.settings, one.feed, instance(one, now), Delivery(tick, is_first))
+
+
+def test_no_delivery_asks_before_the_time_that_the_api_named(system: MakeSystem, api: Api) -> None:
+    one = system()
+    api.answers(Reply(b"slow", 429, {"Retry-After": "120"}), Reply(one.feed.sample))
+    with pytest.raises(ApiError, match="Retry-After is 120 s"):
+        collect(one, TICK, NOW)
+    minute = timedelta(minutes=1)
+    for tick, at in ((TICK, 10), (TICK, 40), (TICK + minute, 61), (TICK + 2 * minute, 121), (TICK, 122)):
+        with pytest.raises(WaitError, match="the API has asked to wait"):
+            collect(one, tick, TICK + timedelta(seconds=at), is_first=tick == TICK + minute)
+    assert len(api.requests) == 1
+    collect(one, TICK + 3 * minute, TICK + timedelta(seconds=181))
+    collect(one, TICK, TICK + timedelta(seconds=190), is_first=False)
+    assert len(api.requests) == 3
+    assert [name for name in one.names(one.settings.landing_bucket) if not name.startswith("waits/")] == [
+        landing_name("vlille_ods", TICK),
+        landing_name("vlille_ods", TICK + 3 * minute),
+    ]
+
+
+def test_what_is_stored_already_needs_no_request(system: MakeSystem, api: Api) -> None:
+    one = system()
+    api.answers(Reply(one.feed.sample), Reply(b"", 503, {"Retry-After": "300"}))
+    collect(one, TICK, NOW)
+    with pytest.raises(ApiError):
+        collect(one, TICK + timedelta(minutes=1), NOW + timedelta(minutes=1))
+    collect(one, TICK, NOW + timedelta(minutes=2), is_first=False)
+
+
+WAITS = [
+    (None, []),
+    (0.0, []),
+    (50.0, ["20:50"]),
+    (57.0, ["20:50", "20:51"]),  # it ends with the minute 20:51's first second
+    (120.0, ["20:50", "20:51", "20:52"]),
+    (10**9, [f"{(TICK + timedelta(minutes=each)):%H:%M}" for each in range(61)]),
+]
+
+
+@pytest.mark.parametrize(("seconds", "minutes"), WAITS)
+def test_each_minute_of_a_wait_has_a_note(
+    system: MakeSystem, seconds: float | None, minutes: list[str]
+) -> None:
+    one = system()
+    bucket = one.settings.landing_bucket
+    for _ in range(2):  # another delivery was told the same
+        create_wait_notes(one.gcs, bucket, "bikes", NOW, ApiError("slow down", retry_after_s=seconds))
+    assert one.names(bucket) == [
+        wait_name("bikes", datetime.fromisoformat(f"2023-10-26T{each}:00+00:00")) for each in minutes
+    ]
+    check_wait_note(one.gcs, bucket, "trams", NOW)
+    check_wait_note(one.gcs, bucket, "bikes", NOW + MAX_WAIT + timedelta(minutes=1))
+
+
+def test_a_note_says_what_it_is_for(system: MakeSystem) -> None:
+    one = system()
+    bucket = one.settings.landing_bucket
+    create_wait_notes(one.gcs, bucket, "bikes", NOW, ApiError("answered 429", status=429, retry_after_s=90))
+    note = one.gcs.bucket(bucket).blob(wait_name("bikes", NOW)).download_as_bytes()
+    assert note == b"answered 429; no request for bikes before 20:52 UTC\n"
+
+
+def test_names_of_notes_are_of_utc_minutes() -> None:
+    assert wait_name("bikes", datetime(2026, 1, 1, 0, 0, 59, tzinfo=UTC)) == "waits/bikes/20260101T000000Z"
