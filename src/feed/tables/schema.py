@@ -191,7 +191,7 @@ def render_data_dictionary(feed: Feed) -> str:
         about += [feed.description, ""]
     about += [f"- Source: <{feed.url}>" + (f" ({feed.licence})" if feed.licence else "")]
     about += [f"- Key: `{feed.key}`" if feed.key else "- Key: none, so duplicates are kept"]
-    about += ["", "| Column | Type | In the answer | Common name | Meaning |", "|---|---|---|---|---|"]
+    about += ["", "| Column | Type | In the response | Common name | Meaning |", "|---|---|---|---|---|"]
     common = _describe_common_names(feed.common)
     rows = [_render_dictionary_row(column, "", common) for column in (COLLECTED_AT, *feed.columns)]
     return "\n".join([*about, *(line for lines in rows for line in lines)]) + "\n"
