@@ -48,7 +48,7 @@ def main(words: Sequence[str] | None = None, stdin: BinaryIO | None = None) -> i
     except Exception as error:  # noqa: BLE001 (a review that failed must not look like one that found nothing)
         last = traceback.extract_tb(error.__traceback__)[
             -1
-        ]  # its place and no message, which may quote a secret
+        ]  # the location without the message, which may quote a secret
         where = f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
         return _report_failure(
             f"no review: this input made the review itself fail ({where}); please report that", options
@@ -66,7 +66,7 @@ def main(words: Sequence[str] | None = None, stdin: BinaryIO | None = None) -> i
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that ends with 1: 2 is the gate's."""
+    """A parser that exits with 1 on invalid options; 2 is the exit status of the gate."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -296,7 +296,7 @@ def _render(found: Review, options: argparse.Namespace, secrets: Secrets) -> str
 
 
 def _report_failure(message: str, options: argparse.Namespace) -> int:
-    """Say that there is no review, where a review would be looked for too."""
+    """Print the failure to standard error, and a review that says so to standard output."""
     print(message, file=sys.stderr)
     name = f"{span(options.name, 60)}: " if options.name else ""
     failed = Review(refused=message)
@@ -311,11 +311,11 @@ def _report_failure(message: str, options: argparse.Namespace) -> int:
 
 
 def _write(text: str) -> None:
-    """Write UTF-8, whatever the terminal is set to."""
+    """Write UTF-8, whatever encoding the terminal has."""
     try:
         sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
         sys.stdout.buffer.flush()
-    except BrokenPipeError:  # whoever read it has seen enough, as `head` does
+    except BrokenPipeError:  # the reader closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,4 +1,4 @@
-"""What ends a review before it can be trusted."""
+"""Errors that end a review without a result."""
 
 
 class ReviewError(Exception):

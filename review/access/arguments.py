@@ -1,6 +1,6 @@
-"""Single arguments that let somebody in: flags, ordered values, networks, members and limits, old against new.
+"""Compare single arguments that open or restrict access: flags, ordered values, networks, members and limits.
 
-The rules are those of `exposure.json`, whose note says what each means.
+The rules are in `exposure.json`; its note explains them.
 """
 
 import re
@@ -27,7 +27,7 @@ def access_finding(
     size: int = 0,
     kind: Kind = Kind.ACCESS,
 ) -> Finding:
-    """Return a finding about access; what somebody did who had it is not undone."""
+    """Return a finding about access; a revert does not undo what was done with it in the meantime."""
     undo = STAYS if severity is Severity.WIDENED else YES
     return Finding(
         kind, severity, context.where(change), sentence, undo=undo, size=size, address=change.address
@@ -35,7 +35,7 @@ def access_finding(
 
 
 def argument_findings(change: Change, context: Context, path: str, rule: str) -> Iterator[Finding]:
-    """Yield whether an argument with a rule widens or narrows access."""
+    """Yield the finding of an argument that has a rule: whether its change widens or narrows access."""
     old, new = _collect_values(change.old, path), _collect_values(change.new, path)
     if old == new:
         return
@@ -69,7 +69,7 @@ def argument_findings(change: Change, context: Context, path: str, rule: str) ->
 
 
 def _collect_values(values: Values, path: str) -> list[str]:
-    """Return every value at a path, through all blocks of a list, sorted; a block as its leaves that say something."""
+    """Return every value at a path, sorted, in all blocks of a list; of a block its arguments that are set."""
     found: list[Any] = [values]
     for step in path.split("."):
         found = [
@@ -113,19 +113,19 @@ def _is_widened(rule: str, old: list[str], new: list[str], change: Change, path:
             return not _allows_everything(rule, old, change.old, path)
         if rule.startswith("members"):
             return not set(new) <= set(old)
-        return not Addresses.of(new).within(Addresses.of(old))
+        return not Addresses.of(new).is_within(Addresses.of(old))
     return bool(old) or rule != "limits"
 
 
 def _rank_value(rule: str, values: list[str]) -> int | None:
-    """Return how open a value is in the rule's order; None where the order does not have it."""
+    """Return the position of a value in the rule's order, from closed to open; None if it is not in it."""
     order = [each.strip() for each in re.split(r"[<|]", rule)]
     known_values = values or [UNSET]
     return max(map(order.index, known_values)) if all(each in order for each in known_values) else None
 
 
 def _has_open_value(values: list[str], rule: str) -> bool:
-    """Tell whether a flag has its open value; an absent flag is false."""
+    """Return whether a flag has its open value; an absent flag is false."""
     return (values == ["true"]) is (rule == "true")
 
 

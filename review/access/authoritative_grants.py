@@ -1,7 +1,7 @@
-"""Bindings and policies that decide every grant of a role, or of a resource: whoever else had one loses it.
+"""Report what authoritative bindings and policies take away: every other grant of the role, or on the resource.
 
-The plan shows what such a resource holds, not what it ends. Of the members that lose a grant it names those that the
-same plan or its state declares; whoever else there was only Google Cloud knows, and no revert brings them back.
+The plan shows the members of such a resource, not those that it removes. The review names the removed members that the
+same plan or its state declares. Any others are known only to Google Cloud, and no revert restores them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ MOST = 6
 
 @dataclass(frozen=True)
 class Scope:
-    """What an authoritative resource decides: every grant on a resource, or those of one role and condition."""
+    """The grants that an authoritative resource replaces: all on a resource, or those of one role and condition."""
 
     kind: str
     resource: str
@@ -27,14 +27,14 @@ class Scope:
     condition: str = ""
 
     def decides(self, grant: Grant) -> bool:
-        """Tell whether a grant is among those."""
+        """Return whether a grant is one of them."""
         return (grant.kind, _short_name(grant.resource)) == (self.kind, _short_name(self.resource)) and (
             not self.role or (grant.role, grant.condition) == (self.role, self.condition)
         )
 
 
 def authoritative_findings(context: Context, before: Sequence[Grant]) -> Iterator[Finding]:
-    """Yield what each binding and policy ends that is made, set for another role or resource, or deleted.
+    """Yield what each binding or policy takes away that is created, moved to another role or resource, or deleted.
 
     `before` are the grants of the whole plan as they are now.
     """
@@ -53,7 +53,7 @@ def _read_scope(change: Change, context: Context, form: str, *, new: bool) -> Sc
     values = change.new if new else change.old
     if not values:
         return None
-    # A binding without members, or a policy without bindings, decides all the same.
+    # A binding without members, or a policy without bindings, is authoritative too.
     stands_for_all = {"members": [UNKNOWN]} if form == "binding" else {"policy_data": UNKNOWN}
     found = next(iter(registry.list_grants(change, {**values, **stands_for_all}, context)), None)
     if found is None:
@@ -95,7 +95,7 @@ def _creation_finding(
 
 
 def _deletion_finding(change: Change, context: Context, scope: Scope) -> Finding:
-    """Return what it means that a policy goes which is all that anybody's access comes from."""
+    """Return the finding that the policy of a project, folder or organization is deleted, and with it all access."""
     sentence = (
         f"the entire policy of {scope.kind} {span(scope.resource)} is deleted: everyone loses access, owners "
         "included, and only a member with a role on a parent resource can grant access again"

@@ -1,7 +1,7 @@
-"""Access beside grants: identities and keys, policies that restrict, networks and switches that let somebody in.
+"""Report access that is not a grant: identities and keys, policies that restrict, networks and flags that open.
 
-What each type and argument means is data, `exposure.json`. An argument whose name speaks of access, and that neither
-the table nor a renderer knows, is not examined: the review says so instead of saying that nobody gains access.
+The meaning of each type and argument is in `exposure.json`. An argument whose name indicates access, and that neither
+the table nor a renderer covers, is reported as not examined; the review then never says that nobody gains access.
 """
 
 import json
@@ -26,7 +26,7 @@ from review.types import registry
 
 TABLE = Path(__file__).with_name("exposure.json")
 MOST = 3  # arguments that differ, in one sentence
-# Arguments that say nothing about who may do what.
+# Arguments that have no effect on access.
 UNRELATED_ARGUMENTS = frozenset(
     {
         "annotations",
@@ -52,7 +52,7 @@ ACCESS_ARGUMENTS = re.compile(
     r"visibility|issuer\w*|audiences?|policy_data|firewall\w*|restrict\w*|\w*peering\w*|external_\w*ip\w*|nat_ip|"
     r"enable_\w*access|disable_\w*access|\w*identity_federation\w*|share_type"
 )
-# Arguments that hold the identity which something runs as.
+# Arguments with the identity that a resource runs as.
 IDENTITY_ARGUMENTS = re.compile(
     r"(?:^|[._])(?:service_account(?:_email|_name|_id)?(?:\.email)?|run_as\w*|impersonated?_user)$"
 )
@@ -81,7 +81,7 @@ def _list_rules(type_: str) -> Mapping[str, str]:
 
 
 def exposure_findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Yield what a change of one resource opens or closes, beside the grants that it holds."""
+    """Yield what a change of one resource opens or closes, apart from its grants."""
     if change.type in ("google_compute_project_metadata", "google_compute_project_metadata_item") or (
         "metadata" in change.old or "metadata" in change.new
     ):
@@ -123,7 +123,7 @@ def exposure_findings(change: Change, context: Context) -> Iterator[Finding]:
 
 
 def _argument_findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Yield what arguments with a rule open or close; of a whole block only where none of its arguments did."""
+    """Yield what arguments with a rule open or close; of a block only if none of its arguments has a finding."""
     reported: set[str] = set()
     for path, rule in sorted(_list_rules(change.type).items(), key=lambda each: -each[0].count(".")):
         if rule in ("limits", "any") and any(each.startswith(f"{path}.") for each in reported):
@@ -134,7 +134,7 @@ def _argument_findings(change: Change, context: Context) -> Iterator[Finding]:
 
 
 def _identity_findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say as whom something runs from now on, where no renderer says what that identity may do."""
+    """Yield the new identity of a resource whose type has no renderer to compare permissions."""
     if change.before is None or change.after is None or registry.find_renderers(change.type):
         return
     for each in list_differences(change):
@@ -148,7 +148,7 @@ def _identity_findings(change: Change, context: Context) -> Iterator[Finding]:
 
 
 def list_unexamined_access(change: Change) -> tuple[str, ...]:
-    """Return what of a change was not examined for access, as `type` or `type.argument`; empty where all was."""
+    """Return the type or arguments of a change that were not examined for access, as `type` or `type.argument`."""
     if change.mode != "managed" or change.action in ("no-op", "read", "forget"):
         return ()
     if is_local(change.type):
@@ -180,7 +180,7 @@ def list_unexamined_access(change: Change) -> tuple[str, ...]:
 
 
 def _list_access_paths(difference: Difference) -> Iterator[str]:
-    """Yield each path that differs, up to the part of it that speaks of access."""
+    """Yield each path that differs, up to the step whose name indicates access."""
     for side in (difference.before, difference.after):
         for leaf, value in flatten_values(side, difference.path):
             if value in (None, "", False, [], {}):
@@ -224,7 +224,7 @@ def _describe_end(change: Change) -> str:
 
 
 def _describe_differences(change: Change, told_already: Mapping[str, str] | None = None) -> str:
-    """Return what differs in more than names, descriptions and arguments with a rule; empty where nothing does."""
+    """Return the differences except names, labels and descriptions; an empty text if there are none."""
     found = [
         each
         for each in list_differences(change)
@@ -235,7 +235,7 @@ def _describe_differences(change: Change, told_already: Mapping[str, str] | None
 
 
 def _fill_sentence(words: str, change: Change, context: Context) -> str:
-    """Return a sentence of the table with the resource's values in it; what it has none of is left out."""
+    """Return a sentence of the table with the values of the resource; a placeholder without a value is removed."""
 
     def value(match: re.Match[str]) -> str:
         found = get_value(change.present, match[1])

@@ -24,9 +24,11 @@ from review.plan.model import Change
 from review.plan.values import flatten_values, get_text, is_known
 from review.types import registry
 
-Holder = tuple[str, str, str, str]  # kind and name of a resource, member, where an unknown member comes from
+Holder = tuple[
+    str, str, str, str
+]  # kind and name of a resource, member, source of a member that is not known yet
 BASIC = ("roles/owner", "roles/editor", "roles/viewer")
-# What an editor may not do all the same.
+# Capabilities that roles/editor does not include.
 NOT_EDITOR = (
     "grant",
     "secret:read",
@@ -37,7 +39,7 @@ NOT_EDITOR = (
     "decrypt",
     "log:private",
 )
-# Arguments that name a resource, and the types on which grants of a kind lie.
+# Arguments with the name of a resource, and the resource types by kind of grant.
 NAME_ARGUMENTS = ("name", "dataset_id", "table_id", "secret_id", "repository_id")
 TYPES_BY_KIND: dict[str, tuple[str, ...]] = {
     "bucket": ("google_storage_bucket",),
@@ -56,7 +58,7 @@ STAYS = "yes, but not what was read or changed in the meantime"
 
 
 def access_findings(context: Context) -> Iterator[Finding]:
-    """Yield a finding for each member whose grants on a resource change, and for whomever a binding or policy ends."""
+    """Yield a finding for each member whose grants on a resource change, and what authoritative bindings remove."""
     before, after = _collect_grants(context, new=False), _collect_grants(context, new=True)
     whole = _collect_project_grants(before, context)
     for key in sorted({*before, *after}):
@@ -75,7 +77,7 @@ def access_findings(context: Context) -> Iterator[Finding]:
 
 
 def _collect_project_grants(before: Mapping[Holder, list[Grant]], context: Context) -> dict[str, list[Grant]]:
-    """Return each member's grants on the project, where the plan knows one only: there they reach every resource."""
+    """Return each member's grants on the project, if the plan has a single one: they apply to all its resources."""
     projects = {
         project
         for change in context.plan.changes
@@ -90,7 +92,7 @@ def _collect_project_grants(before: Mapping[Holder, list[Grant]], context: Conte
 
 
 def _list_workloads(member: str, after: Mapping[Holder, list[Grant]], context: Context) -> list[str]:
-    """Return what runs as a service account that holds no grant any more; nothing where it still holds one."""
+    """Return the workloads of a service account that has no grant left; an empty list if it still has one."""
     email = member.removeprefix("serviceAccount:")
     if email == member or any(key[2] == member and grants for key, grants in after.items()):
         return []
@@ -106,10 +108,10 @@ def _list_workloads(member: str, after: Mapping[Holder, list[Grant]], context: C
 
 
 def lost_grant_findings(context: Context) -> Iterator[Finding]:
-    """Yield a finding for each resource whose replacement takes grants along that the plan leaves alone.
+    """Yield a finding for each replaced resource whose grants are lost without being in the plan.
 
-    A grant lies with its resource. Where the new resource has the name of the old one, nothing in the grant differs,
-    and so the plan does not show that it goes: the next plan makes it again.
+    A grant is stored with its resource. If the new resource has the same name, the grant's arguments do not differ,
+    so the plan does not show that it is lost; the next plan creates it again.
     """
     removed = {
         change.configured_address: change for change in context.plan.changes if change.action == "replace"
@@ -137,7 +139,7 @@ def lost_grant_findings(context: Context) -> Iterator[Finding]:
 def _find_replaced_holders(
     change: Change, grant: Grant, removed: Mapping[str, Change], context: Context
 ) -> set[str]:
-    """Return the addresses of what is replaced and holds a grant, by its reference or by the name of the resource."""
+    """Return the addresses of replaced resources that a grant is on, by its references or by the resource's name."""
     found = {
         address
         for argument, references in context.plan.references.get(change.configured_address, {}).items()
@@ -155,7 +157,7 @@ def _find_replaced_holders(
 
 
 def describe_drifted_grants(change: Change, context: Context) -> Iterator[str]:
-    """Yield what was granted or taken outside of Terraform, one sentence each; what the plan declares is left out."""
+    """Yield a sentence for each grant added or removed outside of Terraform that the plan does not declare."""
     declared = {
         (_short_name(each.resource), each.role, each.member)
         for other, each in context.all_grants
@@ -194,7 +196,7 @@ def _select_values(change: Change, *, new: bool) -> dict[str, object]:
     if change.action in ("no-op", "read"):
         return dict(change.values)
     if new and change.forgets and change.after is None:
-        return dict(change.old)  # Terraform lets go of a grant, which stays
+        return dict(change.old)  # Terraform forgets the grant, which stays
     return dict(change.new if new else change.old)
 
 
@@ -227,7 +229,7 @@ def _change_finding(
 
 
 def _is_covered(wanted: frozenset[str], had: frozenset[str]) -> bool:
-    """Tell whether who had `had` could do all of `wanted` before: a basic role reaches into every service."""
+    """Return whether `had` includes all of `wanted`; a basic role includes capabilities of every service."""
     if "basic:grant" in had:
         return True
     if "basic:delete" in had:
@@ -236,7 +238,7 @@ def _is_covered(wanted: frozenset[str], had: frozenset[str]) -> bool:
 
 
 def _is_narrower(grant: Grant, removed: list[Grant]) -> bool:
-    """Tell whether a conditional grant takes the place of the same role without a condition."""
+    """Return whether a conditional grant replaces a grant of the same role without a condition."""
     return any(each.role == grant.role and not each.condition for each in removed)
 
 

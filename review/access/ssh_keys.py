@@ -1,4 +1,4 @@
-"""SSH keys and login settings in the metadata of a project or a machine."""
+"""Report SSH keys and login settings in the metadata of a project or an instance."""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,7 +11,7 @@ from review.plan.values import Values, get_text, get_value, is_known, unwrap_blo
 
 
 def ssh_key_findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say which SSH keys a project's or a machine's metadata lets in."""
+    """Yield which SSH keys a project's or an instance's metadata adds or removes, and login settings that change."""
     old, new = _read_keys(change.old), _read_keys(change.new)
     whole = change.type.startswith("google_compute_project_metadata")
     to = "every machine of the project that does not block project keys" if whole else "it"
@@ -54,7 +54,7 @@ def _read_metadata(values: Values) -> dict[str, str]:
 
 
 def _read_keys(values: Values) -> set[str]:
-    """Return `user (comment)` of each key; a key that cannot be seen counts as one."""
+    """Return each key as `user: end of the key`; a hidden or unknown entry counts as a key."""
     found = set()
     for name in ("ssh-keys", "sshKeys"):
         value = _read_metadata(values).get(name, "")

@@ -1,4 +1,4 @@
-"""In which order an apply acts: what something refers to comes before it; what is deleted goes the other way round."""
+"""Describe the order of an apply: a resource after those that it refers to; deletions in reverse."""
 
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -12,7 +12,7 @@ MOST_NAMES = 12
 
 
 def describe_apply_order(context: Context, changed: list[Change]) -> Iterator[str]:
-    """Yield one line for each step that has to wait for the one before; nothing where all may happen at once."""
+    """Yield one line for each step that waits for the previous one; nothing if all changes can run at once."""
     acting: dict[str, list[Change]] = {}
     for change in changed:
         if change.action in ("create", "update", "replace"):

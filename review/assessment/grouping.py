@@ -1,4 +1,4 @@
-"""Many findings that say the same of resources of one kind, as one: "12 tables in dataset d are deleted"."""
+"""Group findings that state the same about resources of one kind: "12 tables in dataset d are deleted"."""
 
 import re
 from collections import defaultdict
@@ -11,11 +11,11 @@ from review.plan.context import Context
 from review.plan.model import Change
 from review.plan.values import get_text, is_known
 
-FEWEST = 4  # findings that are worth a row of their own
-FEW_MEMBERS = 2  # principals of whom the same is said, so that it is not repeated
+FEWEST = 4  # findings that form a group
+FEW_MEMBERS = 2  # findings about principals that form a group
 MOST_NAMES = 12  # names of a group in its row
-NAME_PLACEHOLDER = span("…")  # stands for each one's own name
-# Arguments that say what a resource is part of, and the noun of that.
+NAME_PLACEHOLDER = span("…")  # placeholder for each resource's own name
+# Arguments that name the parent of a resource → its noun.
 PARENTS = {
     "dataset_id": "dataset",
     "dataset": "dataset",
@@ -45,23 +45,23 @@ OWN_NAMES = (
 
 @dataclass(frozen=True)
 class Group:
-    """A row: one finding, or so many alike, with their names."""
+    """A row of the table: one finding, or several that state the same."""
 
     first: Finding
     members: tuple[Finding, ...]
 
     @property
     def where(self) -> str:
-        """The subject of the row."""
+        """The resource or the number of resources that the row is about."""
         if len(self.members) == 1 or self.first.subject:
             return self.first.where
         noun, _, _ = self.first.where.partition(OPEN)
         counted = plural(len(self.members), noun.strip())
-        return f"{counted} in {self.first.within}" if self.first.within else counted
+        return f"{counted} in {self.first.parent}" if self.first.parent else counted
 
     @property
     def sentence(self) -> str:
-        """What is said of each."""
+        """The statement that all members share, with their names."""
         if len(self.members) == 1:
             return self.first.sentence
         if self.first.subject:
@@ -74,7 +74,7 @@ class Group:
 
     @property
     def detail(self) -> Detail | None:
-        """Every one of a group with its own sentence, where the row does not have all; None where it does."""
+        """Every member with its own sentence; None if the row already has all of them."""
         many = len(self.members) > MOST_NAMES
         if len(self.members) == 1 or not (
             many or (self.first.shared_sentence and self.first.sentence != self.first.shared_sentence)
@@ -86,19 +86,19 @@ class Group:
 
 
 def add_group_keys(finding: Finding, context: Context) -> Finding:
-    """Return a finding with what it has in common with others: its sentence without its own name, and its parent."""
+    """Return a finding with what it is grouped by: its sentence without its own name, and its parent."""
     change = context.by_address.get(finding.address)
     if finding.subject or change is None or not finding.where.rstrip().endswith(CLOSE):
         return finding
     return replace(
         finding,
         shared_sentence=_replace_own_names(finding.sentence, change, context),
-        within=_describe_parent(change),
+        parent=_describe_parent(change),
     )
 
 
 def _replace_own_names(sentence: str, change: Change, context: Context) -> str:
-    """Return a sentence in which each span that is the resource's own name stands for any name."""
+    """Return a sentence in which a placeholder replaces each span with the resource's own name."""
     own = {context.names.of(change.address), change.address, get_text(change.values, "name")}
     own |= {get_text(side, key) for side in (change.old, change.new) for key in OWN_NAMES}
     tails = {each for each in own if each}
@@ -121,7 +121,7 @@ def _describe_parent(change: Change) -> str:
 
 
 def group_findings(findings: Iterable[Finding]) -> list[Group]:
-    """Return the rows of findings, in their order: those alike stand where the first of them does."""
+    """Return the rows of findings in their order; a group is at the place of its first finding."""
     alike: defaultdict[tuple[object, ...], list[Finding]] = defaultdict(list)
     for each in findings:
         alike[_group_key(each)].append(each)
@@ -142,11 +142,11 @@ def _group_key(finding: Finding) -> tuple[object, ...]:
         return (finding.severity, finding.kind, finding.where, _strip_subject(finding), finding.undo)
     if not finding.shared_sentence:
         return (id(finding),)
-    return (finding.severity, finding.kind, noun, finding.shared_sentence, finding.within, finding.undo)
+    return (finding.severity, finding.kind, noun, finding.shared_sentence, finding.parent, finding.undo)
 
 
 def _strip_subject(finding: Finding) -> str:
-    """Return a sentence without whom it is about."""
+    """Return a sentence without its subject."""
     return finding.sentence.removeprefix(finding.subject)
 
 

@@ -24,12 +24,12 @@ from review.plan.model import Change, Check, Invocation, Output
 from review.plan.values import flatten_values
 from review.types import registry
 
-MOST_VALUES = 6  # of what an action is given, in its sentence
+MOST_VALUES = 6  # of an action's configuration, in its sentence
 EVENT = re.compile(r"(?<!^)([A-Z])")
 
 
 def collect_findings(context: Context) -> Iterator[Finding]:
-    """Yield what the plan does, resource by resource and across them."""
+    """Yield the findings of the whole plan, and of each of its resources."""
     yield from access_findings(context)
     yield from lost_grant_findings(context)
     yield from context.plan.other_findings
@@ -47,7 +47,7 @@ def collect_findings(context: Context) -> Iterator[Finding]:
 
 
 def _change_findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Yield what happens to one resource that is made, changed or deleted."""
+    """Yield the findings of one resource that is created, changed or deleted."""
     rendered = list(registry.render_change(change, context))
     yield from rendered
     found = [
@@ -68,7 +68,7 @@ def _change_findings(change: Change, context: Context) -> Iterator[Finding]:
 
 
 def _shows_every_difference(found: list[Finding], change: Change) -> bool:
-    """Tell whether the sentences name each argument that differs, or the block that it is in."""
+    """Return whether the sentences name every argument that differs, or a block that contains it."""
     said = [each.sentence for each in found]
     for each in list_differences(change):
         steps = re.sub(r"\[[^\]]*\]", "", each.path).split(".")
@@ -90,7 +90,7 @@ def _disclosure_finding(output: Output) -> Finding:
 
 
 def _merge_import(found: list[Finding], change: Change, context: Context) -> Iterator[Finding]:
-    """Yield what is said of a resource that is imported and changed at once: one row says both."""
+    """Yield the findings of an imported resource; the most severe one also says that it is imported."""
     if not found:
         yield import_finding(change, context)
         return
@@ -116,7 +116,7 @@ def _check_finding(check: Check) -> Finding:
 
 
 def _invocation_finding(invocation: Invocation) -> Finding:
-    """Return what an action does: it is invoked by the apply, and no revert takes it back."""
+    """Return the finding of an action: the apply invokes it, and no revert undoes it."""
     values = [f"{span(path)} = {span(value)}" for path, value in flatten_values(invocation.values) if path]
     given = f" with {', '.join(values[:MOST_VALUES])}" if values else ""
     more = f" and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else ""
@@ -138,7 +138,7 @@ def _invocation_finding(invocation: Invocation) -> Finding:
 
 
 def _has_same_grants(change: Change, context: Context) -> bool:
-    """Tell whether a grant is changed in something that does not show in words."""
+    """Return whether a change of a grant leaves the granted access as it is."""
     return [*registry.list_grants(change, change.old, context)] == [
         *registry.list_grants(change, change.new, context)
     ]

@@ -1,4 +1,4 @@
-"""From a plan to a review: every finding in order, and what stands beside them."""
+"""Make the review of a plan: every finding in order, counts, sections and notes."""
 
 import re
 from collections import Counter
@@ -33,7 +33,7 @@ from review.plan.differences import (
 from review.plan.model import OLD_FORMATS, Change, Output, Plan
 from review.plan.values import flatten_values
 
-# Types of which a status is what somebody wrote.
+# Types whose `state`, `conditions` or `environment` is configured, not computed.
 CONFIGURED_STATUS = (
     "google_monitoring_alert_policy",
     "google_storage_hmac_key",
@@ -51,7 +51,7 @@ ACTION_COUNTS = {
 
 @dataclass(frozen=True)
 class Section:
-    """Lines that are folded away below the table, in the order in which they are cut last to first."""
+    """A collapsed section below the table. If a comment is too long, the last sections are left out first."""
 
     title: str
     lines: tuple[str, ...] = ()
@@ -60,18 +60,18 @@ class Section:
 
 @dataclass(frozen=True)
 class Review:
-    """What a reviewer reads. `refused` says why the plan must not be applied as it is; empty where it may."""
+    """The result of a review. `refused` says why the plan must not be applied; it is empty otherwise."""
 
     findings: tuple[Finding, ...] = ()
     counts: tuple[tuple[str, int], ...] = ()
     sections: tuple[Section, ...] = ()
     refused: str = ""
-    is_partial: bool = False  # the plan is a part of what would happen, so that nothing is known not to
-    drift: int = 0  # resources that differ from what the last apply left
+    is_partial: bool = False  # the plan is incomplete, so that no question can be answered with no
+    drift: int = 0  # resources that changed outside of Terraform since the last apply
     notes: tuple[str, ...] = ()
     is_comparison: bool = False
     cost: Cost | None = None
-    unexamined: Unexamined = field(default_factory=Unexamined)  # types and arguments that were not looked at
+    unexamined: Unexamined = field(default_factory=Unexamined)  # types and arguments that were not examined
 
     @property
     def acknowledgements(self) -> tuple[str, ...]:
@@ -81,19 +81,19 @@ class Review:
 
     @property
     def severity(self) -> Severity:
-        """The severity of the heaviest finding."""
+        """The highest severity of all findings."""
         return max((finding.severity for finding in self.findings), default=Severity.NOTE)
 
     @property
     def empty(self) -> bool:
-        """Nothing happens at all, and nothing is to be told."""
+        """Return whether nothing changes and there is nothing to report."""
         return not (self.findings or self.sections or self.refused)
 
 
 def review_plan(context: Context, book: PriceBook, level: Level = Level.ACKNOWLEDGE) -> Review:
-    """Return the review of a plan, with a month's cost by this book of prices.
+    """Return the review of a plan; its cost is estimated with the given prices.
 
-    `level` says how severe it is that a type or an argument was not looked at.
+    `level` sets the severity of types and arguments that are not examined.
     """
     plan = context.plan
     changed = [each for each in plan.changes if each.action in ACTION_COUNTS and each.mode == "managed"]
@@ -122,7 +122,7 @@ def review_plan(context: Context, book: PriceBook, level: Level = Level.ACKNOWLE
 
 
 def _cost_findings(month: Cost | None) -> Iterator[Finding]:
-    """Yield what a month costs, where that changes; what costs much more needs care."""
+    """Yield the change of the monthly cost, if it changes; a large increase needs care."""
     if month is not None and not month.same:
         old, new = month.totals
         severity = Severity.CARE if new - old >= max(COST_NEEDS_CARE, old / 2) else Severity.CHANGE
@@ -132,7 +132,7 @@ def _cost_findings(month: Cost | None) -> Iterator[Finding]:
 
 
 def find_refusal(plan: Plan) -> str:
-    """Return why a plan must not be applied; empty where it may."""
+    """Return why a plan must not be applied; an empty text if it can be."""
     if plan.errored:
         return "planning failed, so the plan is incomplete; fix the error and plan again"
     if plan.deferred_changes:
@@ -186,7 +186,7 @@ def _list_sections(context: Context, changed: list[Change]) -> Iterator[Section]
         values = tuple(f"{span(path)}: {span(value)}" for path, value in flatten_values(each.values) if path)
         yield Section(f"Configuration of action {span(each.address)}", values)
     yield Section("Known only after the apply", tuple(_list_later_known(changed, context)))
-    # What is made or goes has every argument in its fold: cut first where a comment has no room for all.
+    # Created and deleted resources list every argument: they come last, and are left out first from a long comment.
     for change in sorted(changed, key=lambda each: each.action not in ("update", "replace")):
         if details := list_argument_details(change) if change.action != "forget" else ():
             yield Section(f"Arguments of {context.where(change)}", details=details)
@@ -202,7 +202,7 @@ def _describe_output(output: Output) -> str:
 
 
 def describe_drift(context: Context) -> tuple[str, ...]:
-    """Return one line for each resource that was changed in more than what the provider fills in."""
+    """Return one line for each resource that drifted in more than values that the provider computes."""
     lines = []
     for change in context.plan.drift:
         where = context.where(change)
@@ -225,7 +225,7 @@ def describe_drift(context: Context) -> tuple[str, ...]:
 
 
 def _describe_drift_fix(drifted: Change, context: Context) -> str:
-    """Say whether the plan undoes a drift."""
+    """Return whether the plan reverts a drift, as the end of a sentence."""
     planned = context.by_address.get(drifted.address)
     if planned is None or planned.action in ("no-op", "read"):
         return ": this plan does not change that"

@@ -1,4 +1,4 @@
-"""A team's own rules (`--rules FILE`): which findings stop an apply, need care, or are let pass, why and until when.
+"""Apply a user's rules (`--rules FILE`): findings that block an apply, need care, or are ignored, with a reason.
 
 A file is TOML:
 
@@ -45,7 +45,7 @@ class Rule:
     source: str = ""
 
     def matches(self, finding: Finding) -> bool:
-        """Tell whether the rule is about a finding; one about no resource is matched by rules without a pattern."""
+        """Return whether the rule applies to a finding; one without a resource is matched by rules without patterns."""
         bare = strip_indexes(finding.address)
         type_ = bare.removeprefix("data.").rpartition(".")[0].rpartition(".")[2]
         return (
@@ -56,7 +56,7 @@ class Rule:
         )
 
     def holds(self, today: date) -> bool:
-        """Tell whether the rule is not expired."""
+        """Return whether the rule is not expired."""
         return self.expires is None or today <= self.expires
 
 
@@ -128,7 +128,7 @@ def _parse_date(value: Any, where: str) -> date | None:
 def apply_rules(
     findings: Iterable[Finding], rules: Iterable[Rule], today: date
 ) -> tuple[tuple[Finding, ...], str, tuple[str, ...]]:
-    """Return the findings with what the rules make of them, why the apply is blocked, and notes on the rules.
+    """Return the findings after the rules, why the apply is blocked, and notes about the rules.
 
     The first rule that matches a finding decides. A blocked finding keeps its severity, one that is warned of needs
     care at least, and an ignored one is a note which says why.

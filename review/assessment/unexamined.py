@@ -1,6 +1,6 @@
-"""What of a plan was not looked at: types and arguments that neither the table of types nor a renderer knows.
+"""List what was not examined: types and arguments that neither the table of types nor a renderer covers.
 
-Of these a review never says "no", "nobody" or "none"; which of them need an acknowledgement is a setting.
+About these a review never answers "no", "nobody" or "none". `Level` decides which of them need an acknowledgement.
 """
 
 import re
@@ -19,12 +19,12 @@ from review.plan.model import Change
 from review.plan.values import flatten_values, get_number
 from review.types import registry
 
-# Arguments that decide how long something is kept, or whether what is there goes.
+# Names of arguments that decide how long data is kept, or whether it is deleted.
 DATA_ARGUMENTS = re.compile(
     r"\w*retention\w*|\w*retain\w*|\w*_ttl|ttl\w*|\w*expir\w*|gc_\w+|\w*lifecycle_rules?|soft_delete\w*|\w*purge\w*|"
     r"\w*truncat\w*|\w*max_age\w*|\w*delete_after\w*|\w*cleanup\w*|eviction\w*|deletion_window\w*"
 )
-# Arguments that say how much there is room for: what shrinks may lose what has none any more.
+# Names of arguments that set a size: data may be lost if it shrinks.
 SIZE_ARGUMENTS = re.compile(r"\w*(?:size|capacity|memory|_gb|_gib|_tib|storage)\w*")
 ACCESS_TYPES = re.compile(
     r"_(?:iam|policy|role|member\w*|binding|grant|permissions?|access|acl|user|group|firewall|security_group\w*|"
@@ -33,16 +33,16 @@ ACCESS_TYPES = re.compile(
 
 
 class Level(Enum):
-    """How severe it is that something was not looked at: the gate's setting."""
+    """When something that was not examined needs an acknowledgement: the option `--unexamined`."""
 
-    NOTE = "note"  # it is listed, and needs no acknowledgement
-    ACKNOWLEDGE = "acknowledge"  # where a type that is not known is deleted or replaced, or may widen access
-    STRICT = "strict"  # wherever anything was not looked at
+    NOTE = "note"  # listed only
+    ACKNOWLEDGE = "acknowledge"  # if an unknown type is deleted, replaced or may widen access
+    STRICT = "strict"  # for anything that was not examined
 
 
 @dataclass(frozen=True)
 class Unexamined:
-    """Types, and arguments as `type.argument`, that were not looked at, by what they were not looked at for."""
+    """Types, and arguments as `type.argument`, that were not examined for data, access or code."""
 
     data: tuple[str, ...] = ()
     access: tuple[str, ...] = ()
@@ -52,17 +52,17 @@ class Unexamined:
         return bool(self.data or self.access or self.code)
 
 
-Gaps = tuple[set[str], set[str], set[str]]  # what was not looked at for data, for access and for code
+Gaps = tuple[set[str], set[str], set[str]]  # what was not examined for data, for access and for code
 
 
 def list_gaps(changes: tuple[Change, ...]) -> list[tuple[Change, Gaps]]:
-    """Return each change in which something was not looked at, with what."""
+    """Return each change of which something was not examined, with what that is."""
     found = [(change, _list_change_gaps(change)) for change in changes]
     return [(change, each) for change, each in found if any(each)]
 
 
 def summarize_gaps(found: list[tuple[Change, Gaps]], findings: Iterable[Finding] = ()) -> Unexamined:
-    """Return what was not looked at in all changes together, and what `findings` say may do anything."""
+    """Return what was not examined in all changes, and what `findings` mark as opaque."""
     parts = [{name for _, each in found for name in each[part]} for part in range(3)]
     opaque = {each.opaque for each in findings} - {""}
     return Unexamined(
@@ -71,7 +71,7 @@ def summarize_gaps(found: list[tuple[Change, Gaps]], findings: Iterable[Finding]
 
 
 def _list_change_gaps(change: Change) -> Gaps:
-    """Return what was not looked at for data, for access and for code."""
+    """Return what was not examined for data, for access and for code."""
     if change.mode != "managed" or change.action in ("no-op", "read", "forget"):
         return set(), set(), set()
     known = look_up_type(change.type)
@@ -96,7 +96,7 @@ def _list_change_gaps(change: Change) -> Gaps:
 
 
 def _list_data_paths(change: Change) -> Iterator[str]:
-    """Yield each argument that differs, up to the part of it that speaks of what is kept; sizes where they shrink."""
+    """Yield each changed argument whose name indicates that it decides what is kept, and each size that shrinks."""
     for difference in list_differences(change):
         bare = re.sub(r"\[[^\]]*\]", "", difference.path)
         if (
@@ -121,7 +121,7 @@ def _is_smaller(difference: Difference) -> bool:
 
 
 def gap_findings(found: list[tuple[Change, Gaps]], context: Context, level: Level) -> Iterator[Finding]:
-    """Yield what needs a reviewer's eye because it was not looked at, beside deletions, which are told anyway."""
+    """Yield findings about what was not examined, except deletions, which have findings of their own."""
     for change, (data, access, code) in found:
         if change.after is None:
             continue
@@ -151,7 +151,7 @@ def gap_findings(found: list[tuple[Change, Gaps]], context: Context, level: Leve
 
 
 def _may_widen(change: Change) -> bool:
-    """Tell whether a change of a type that is not known speaks of access, by its name or its arguments."""
+    """Return whether the name or the changed arguments of an unknown type indicate access."""
     if ACCESS_TYPES.search(change.type):
         return True
     return any(
@@ -164,7 +164,7 @@ def _may_widen(change: Change) -> bool:
 
 
 def adjust_severity(finding: Finding, level: Level) -> Finding:
-    """Return a finding with the severity that the setting gives to what is not known."""
+    """Return a finding with the severity that the level gives to what is not examined."""
     if finding.unexamined and level is Level.NOTE and finding.severity > Severity.CARE:
         return replace(finding, severity=Severity.CARE)
     if finding.opaque and level is Level.STRICT:

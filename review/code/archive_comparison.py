@@ -1,4 +1,4 @@
-"""Code that goes live: two archives compared file by file, requirements by version."""
+"""Compare two archives of code file by file, and their requirements by version."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from review.plan.archives import MOST_FILE, Archive, Entry
 from review.plan.differences import diff_lines
 from review.secrets.forms import find_secrets_by_form
 
-MOST_FILES = 40  # whose differences are shown line by line
+MOST_FILES = 40  # files that are shown as a diff
 LINES_A_FILE = 40
 REQUIREMENTS = re.compile(r"(?:^|/)(?:requirements|constraints)[\w.-]*\.(?:txt|in)$")
 REQUIREMENT = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\[[\w,\s-]*\])?\s*(?:([=~!<>]=?=?)\s*([^\s;\\#,]+))?")
@@ -20,7 +20,7 @@ INSTALLED = re.compile(r"(?:^|/)([A-Za-z0-9][\w.]*)-([\w.!+]+)\.dist-info/METADA
 
 @dataclass(frozen=True)
 class FileChange:
-    """One file that comes, goes or changes: the lines that come and go, and a short diff."""
+    """One file that is added, removed or changed: its added and removed lines, and a short diff."""
 
     name: str
     what: str  # added, removed, changed
@@ -39,7 +39,7 @@ class FileChange:
 
 @dataclass(frozen=True)
 class CodeChange:
-    """What differs between two archives; `problem` says why that cannot be told."""
+    """What differs between two archives; `problem` says why they could not be compared."""
 
     files: tuple[FileChange, ...] = ()
     requirements: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ class CodeChange:
 
 
 def compare_archives(old: Archive | None, new: Archive | None, mask: Callable[[str], str]) -> CodeChange:
-    """Return what differs between what runs and what is to run; either may not be found, or not be read.
+    """Return what differs between the deployed and the new archive; either may be missing or unreadable.
 
     `mask` hides secrets in whatever is shown of a file.
     """
@@ -125,7 +125,7 @@ def _compare_files(
 
 
 def _hide_secrets(content: str) -> str:
-    """Hide what shows by its form to be a secret: an archive's files are in no plan, so no mark covers them."""
+    """Hide secrets by their form: the files of an archive are not in the plan, so nothing marks them."""
     for secret in find_secrets_by_form(content):
         content = content.replace(secret, SENSITIVE)
     return content
@@ -138,7 +138,7 @@ def _is_same(old: Entry, new: Entry) -> bool:
 
 
 def _decode(entry: Entry | None) -> str | None:
-    """Return a file as text; None where it is none, or too long to be compared."""
+    """Return a file as text; None if it is binary, or too long to be compared."""
     if entry is None or entry.content is None or entry.size > MOST_FILE or b"\0" in entry.content:
         return None
     try:
@@ -148,7 +148,7 @@ def _decode(entry: Entry | None) -> str | None:
 
 
 def _count_lines(old: str, new: str) -> tuple[int, int]:
-    """Return how many lines come and go; the same lines in another order count as nothing."""
+    """Return how many lines are added and removed; the order of lines does not count."""
     left: dict[str, int] = {}
     for line in old.splitlines():
         left[line] = left.get(line, 0) + 1
@@ -162,7 +162,7 @@ def _count_lines(old: str, new: str) -> tuple[int, int]:
 
 
 def _is_generated(name: str) -> bool:
-    """Tell of an installed package's own files, whose version says enough."""
+    """Return whether a file is metadata of an installed package, which is reported by its version."""
     return any(part.endswith((".dist-info", ".egg-info")) for part in PurePosixPath(name).parts[:-1])
 
 
@@ -185,7 +185,7 @@ def _format_version(version: str | None) -> str:
 
 
 def _read_versions(files: dict[str, Entry]) -> dict[str, str]:
-    """Return what is required or installed, name → version, as it is written there."""
+    """Return required or installed packages, name → version as written."""
     found: dict[str, str] = {}
     for name in sorted(files):
         if installed := INSTALLED.search(name):

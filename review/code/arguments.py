@@ -1,6 +1,6 @@
-"""Code within arguments: startup scripts, workflows, routines, builds, jobs and their images, as what goes live.
+"""Report code in arguments: startup scripts, workflows, routines, builds, jobs and their images.
 
-Which arguments are code is data, `code_arguments.json`. Archives and functions have renderers of their own.
+`code_arguments.json` lists the arguments. Archives and functions have renderers of their own.
 """
 
 import json
@@ -39,7 +39,7 @@ def _list_paths(type_: str) -> tuple[str, ...]:
 
 
 def code_findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Yield what code a change brings: one finding, with a diff for each argument that is longer than a line."""
+    """Yield one finding about changed code, with a diff of each argument that is longer than a line."""
     if change.after is None:
         return
     shown, details = [], []
@@ -83,7 +83,7 @@ def _list_differing(change: Change) -> Iterator[tuple[str, str, str]]:
 
 
 def _read_code(values: Values, path: str) -> str:
-    """Return what lies at a path, through every block of a list, as text: one line for each leaf."""
+    """Return the values at a path, in every block of a list, as text with one line per value."""
     found: list[Any] = [values]
     for step in path.split("."):
         found = [

@@ -1,4 +1,4 @@
-"""Who uses an artifact: the workloads whose arguments name it, and the image whose tag comes from it."""
+"""Find the workloads that use an artifact: those that name it, or run an image whose tag is from its name."""
 
 import functools
 
@@ -19,11 +19,11 @@ WORKLOADS = (
     "google_app_engine_standard_app_version",
     "google_compute_instance_template",
 )
-SHORTEST = 8  # characters of a tag that is taken for a digest of what an image was built from
+SHORTEST = 8  # characters of a tag that can be the digest of an image's source
 
 
 def find_users(object_: Change, context: Context) -> list[Change]:
-    """Return the workloads that name an object as it will be, or run an image that is built from it."""
+    """Return the workloads that name an uploaded object, or run an image that is built from it."""
     name = get_text(object_.new, "name") or get_text(object_.old, "name")
     return [
         workload
@@ -43,7 +43,7 @@ def _list_workloads(context: Context) -> tuple[tuple[Change, str, frozenset[str]
 
 
 def parse_image_tag(image: str) -> str:
-    """Return the tag of an image that may be a digest of its source; empty where it has none such."""
+    """Return the tag of an image that can be the digest of its source; empty otherwise."""
     path, _, tag = image.partition("@")[0].rpartition(":")
     return tag if "/" in path and "/" not in tag and len(tag) >= SHORTEST else ""
 

@@ -1,4 +1,4 @@
-"""Provisioners: commands that an apply runs beside what it changes, when a resource is created or destroyed."""
+"""Report provisioners: commands that an apply runs when it creates or destroys a resource."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ MOST = 200  # characters of a command in a sentence
 
 
 def provisioner_findings(context: Context) -> Iterator[Finding]:
-    """Yield what the apply runs for each resource that is created or destroyed, and what runs the next time."""
+    """Yield the commands that the apply runs, and changed provisioners that run only the next time."""
     for change in context.plan.changes:
         if change.mode != "managed" or change.deposed:
             continue

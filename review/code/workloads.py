@@ -1,4 +1,4 @@
-"""What is said of whatever runs code: its environment, its identity, who may reach it."""
+"""Report changes of a workload: its environment variables, identity, ingress and size."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -42,7 +42,7 @@ def _format_value(value: Any) -> str:
 def environment_findings(
     change: Change, context: Context, old: Variables, new: Variables, of: str = ""
 ) -> Iterator[Finding]:
-    """Say which environment variables come, go and change."""
+    """Yield which environment variables are added, removed and changed."""
     parts = []
     for name in sorted({*old, *new}):
         if old.get(name) == new.get(name):
@@ -64,7 +64,7 @@ def environment_findings(
 
 
 def identity_findings(change: Change, context: Context, path: str) -> Iterator[Finding]:
-    """Say as whom a workload runs from now on, and what that lets it do that it could not before."""
+    """Yield the new service account of a workload, and what that account can do that the previous one could not."""
     old, new = get_text(change.old, path), get_text(change.new, path)
     if change.before is None or change.after is None or old == new:
         return
@@ -120,7 +120,7 @@ def _identity_finding(change: Change, context: Context, sentence: str, *, widene
 def ingress_findings(
     change: Change, context: Context, path: str, words: Mapping[str, tuple[int, str]]
 ) -> Iterator[Finding]:
-    """Say from where a workload can be reached. `words`: setting → how far that is, and in words."""
+    """Yield from where a workload can be reached. `words`: setting → rank of openness, and a description."""
     old, new = get_text(change.old, path), get_text(change.new, path)
     if change.before is None or change.after is None or old == new:
         return
@@ -137,7 +137,7 @@ def ingress_findings(
 
 
 def size_findings(change: Change, context: Context, paths: Mapping[str, str]) -> Iterator[Finding]:
-    """Say how a workload's size or limits change. `paths`: argument → in words."""
+    """Yield how a workload's size or limits change. `paths`: argument → its description."""
     parts = []
     for path, words in paths.items():
         old, new = get_value(change.old, path), get_value(change.new, path)

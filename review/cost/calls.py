@@ -1,4 +1,4 @@
-"""How often everything runs in a month: from each schedule along topics and subscriptions to what is called."""
+"""Count how often everything runs in a month, from schedules along topics and subscriptions to what they call."""
 
 import functools
 import re
@@ -35,7 +35,7 @@ class Inventory:
 
     @functools.cached_property
     def called(self) -> dict[str, list[str]]:
-        """What can be called: address in the configuration → addresses."""
+        """Resources that can be called: address in the configuration → addresses."""
         found: dict[str, list[str]] = {}
         for address, _ in self.of_type(*TARGET_TYPES):
             found.setdefault(self.changes[address].configured_address, []).append(address)
@@ -43,7 +43,7 @@ class Inventory:
 
     @functools.cached_property
     def by_name(self) -> dict[str, list[str]]:
-        """What can be called, by its name."""
+        """Resources that can be called, by name."""
         found: dict[str, list[str]] = {}
         for address, values in self.of_type(*TARGET_TYPES):
             if name := get_text(values, "name").rpartition("/")[2]:
@@ -52,7 +52,7 @@ class Inventory:
 
     @functools.cached_property
     def uris(self) -> list[tuple[str, str]]:
-        """URI and address of what can be called by one."""
+        """URI and address of resources that are called by URI."""
         paths = ("uri", "service_config.uri", "https_trigger_url")
         return [
             (uri, address)
@@ -81,7 +81,7 @@ def build_inventory(context: Context, *, new: bool) -> Inventory:
 
 
 def count_monthly_runs(schedule: str) -> float | None:
-    """Return how often a cron expression fires in a month of a year on average; None where it is none."""
+    """Return how often a cron expression fires in an average month; None if it is invalid."""
     from cronsim import CronSim, CronSimError  # noqa: PLC0415 (only where there is a schedule)
 
     if len(schedule) > 200 or len(schedule.split()) != 5:
@@ -107,7 +107,7 @@ def _is_last_day(day: date) -> bool:
 
 
 def count_calls(inventory: Inventory) -> tuple[dict[str, float], list[str]]:
-    """Return calls a month by address, topics included, and the addresses of schedules that cannot be told."""
+    """Return calls a month by address, topics included, and the addresses of schedules that are not known."""
     found: defaultdict[str, float] = defaultdict(float)
     unknown = []
     for address, job in inventory.of_type("google_cloud_scheduler_job"):
@@ -131,7 +131,7 @@ def count_calls(inventory: Inventory) -> tuple[dict[str, float], list[str]]:
 
 
 def _find_targets(inventory: Inventory, address: str, values: Values, paths: tuple[str, ...]) -> list[str]:
-    """Return what the arguments of a resource lead to: by reference, else by the value that the target has."""
+    """Return the addresses that the arguments of a resource call, by reference, else by value."""
     found: list[str] = []
     references = inventory.context.plan.references.get(inventory.changes[address].configured_address, {})
     for path in paths:
@@ -147,7 +147,7 @@ def _find_targets(inventory: Inventory, address: str, values: Values, paths: tup
 
 
 def _find_by_value(inventory: Inventory, value: str) -> list[str]:
-    """Return what a URL or an id leads to."""
+    """Return the addresses that a URL or an ID calls."""
     template = TEMPLATE.search(value)
     name = template[1] if template else value.rpartition("/")[2]
     return [

@@ -1,4 +1,4 @@
-"""What a month costs, before and after: from schedules, machines, sizes and retention, with what is assumed."""
+"""Estimate a month before and after from schedules, machines, sizes and retention, with assumptions."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from review.findings.text import render_sentence, span
 from review.google_cloud.resource_types import look_up_type
 from review.plan.context import Context
 
-SEEN = 0.005  # dollars: less is not shown
+SEEN = 0.005  # dollars; smaller amounts are not shown
 MOST = 6  # names of what is not counted, in the answer
 
 
@@ -42,7 +42,7 @@ class Cost:
 
     @property
     def headline(self) -> str:
-        """The totals in a few words; no amount where all that there is was not counted."""
+        """The totals in a few words; no amount if nothing could be counted."""
         old, new = self.totals
         if max(old, new) < SEEN and (self.unknown or self.not_counted_changed):
             return "cost not known" if self.unknown else "cost not counted"
@@ -53,12 +53,12 @@ class Cost:
 
     @property
     def same(self) -> bool:
-        """Tell whether nothing differs that one would see."""
+        """Return whether both totals are equal to the cent."""
         return abs(self.totals[1] - self.totals[0]) < SEEN
 
     @property
     def answer(self) -> str:
-        """The totals, the three largest lines, and what is not in them."""
+        """The totals, the three largest lines, and what the totals leave out."""
         old, new = self.totals
         parts = []
         if max(old, new) >= SEEN or not (self.unknown or self.not_counted_changed):
@@ -88,7 +88,7 @@ class Cost:
 
     @property
     def details(self) -> tuple[Detail, ...]:
-        """Every line with what it was counted from, and what is not counted."""
+        """Every line with the basis of its amount, and what is not counted."""
         parts = {each.what: each.basis for each in (*self.before, *self.after)}
         lines = [
             f"{what}: {self._pair(was, is_)} ({parts[what]})"
@@ -117,7 +117,7 @@ class Cost:
         return self._money(is_) if abs(was - is_) < SEEN else f"{self._money(was)} → {self._money(is_)}"
 
     def as_json(self, mask: Callable[[str], str]) -> dict[str, Any]:
-        """Return the figures for machines."""
+        """Return the figures as JSON."""
         parts = {each.what: each.basis for each in (*self.before, *self.after)}
         return {
             "before": round(self.totals[0], 2),
@@ -140,7 +140,7 @@ class Cost:
 
 
 def estimate_cost(context: Context, book: PriceBook) -> Cost | None:
-    """Return a month before and after; None where nothing in the plan costs anything by itself."""
+    """Return the cost of a month before and after; None if no resource of the plan has a cost of its own."""
     usages = [_measure_usage(build_inventory(context, new=new), book) for new in (False, True)]
     lines = [
         tuple(line for module in registry.MODULES for line in module.price_resources(usage))

@@ -14,7 +14,7 @@ DEFAULT_MACHINE = "e2-medium"
 
 
 def price_resources(usage: Usage) -> Iterator[CostLine]:
-    """Yield what these cost."""
+    """Yield the cost of these types."""
     clusters = dict(usage.inventory.of_type("google_container_cluster"))
     separate: set[str] = set()
     for address, values in usage.inventory.of_type("google_container_node_pool"):
@@ -39,7 +39,7 @@ def price_resources(usage: Usage) -> Iterator[CostLine]:
 
 
 def _price_own_nodes(usage: Usage, address: str, values: Values, separate: set[str]) -> Iterator[CostLine]:
-    """Yield the nodes that a cluster declares itself: its pools, or the default one."""
+    """Yield the nodes that a cluster declares itself: its node pools, or the default pool."""
     pools = [each for each in get_blocks(values, "node_pool") if get_text(each, "name") not in separate]
     if not get_blocks(values, "node_pool") and not get_flag(values, "remove_default_node_pool"):
         pools = [values]
@@ -92,7 +92,7 @@ def _price_nodes(
 
 
 def _find_cluster(usage: Usage, address: str, values: Values, clusters: dict[str, Values]) -> Values:
-    """Return the cluster of a node pool; empty where the plan does not have it."""
+    """Return the cluster of a node pool; empty if it is not in the plan."""
     name = get_text(values, "cluster")
     expression = EXPRESSION.fullmatch(name)
     referred = (

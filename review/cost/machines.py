@@ -1,4 +1,4 @@
-"""Machines, disks and Dataproc clusters: what costs by the hour, all the time or for each run."""
+"""Price machines, disks and Dataproc clusters by the hour, running always or for each batch run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ TEMPLATES = ("google_compute_instance_template", "google_compute_region_instance
 
 @dataclass(frozen=True)
 class Machines:
-    """So many machines of one type, each with a boot disk."""
+    """A number of machines of one type, each with a boot disk."""
 
     count: float
     type: str
@@ -35,12 +35,12 @@ class Machines:
 
     @property
     def label(self) -> str:
-        """How many of which type."""
+        """The number and the type."""
         return f"{self.count:g} × {span(self.type)}"
 
 
 def price_resources(usage: Usage) -> Iterator[CostLine]:
-    """Yield what these cost."""
+    """Yield the cost of these types."""
     yield from _price_batches(usage)
     yield from _price_clusters(usage)
     yield from _price_machines(usage)
@@ -71,7 +71,7 @@ def price_dataproc_hour(book: PriceBook, parts: list[Machines]) -> float | None:
 
 
 def _price_batches(usage: Usage) -> Iterator[CostLine]:
-    """Clusters that a workflow template makes for each run."""
+    """Yield the managed clusters that a workflow template creates for each run."""
     for address, values in usage.inventory.of_type("google_dataproc_workflow_template"):
         config = get_value(values, "placement.managed_cluster.config")
         often = usage.calls.get(address, 0.0)
@@ -148,7 +148,7 @@ def read_machines(values: Values, count: float = 1) -> Machines:
 
 
 def price_accelerators(usage: Usage, address: str, values: Values, path: str, count: float = 1) -> float:
-    """Return what GPUs cost an hour; those without a price are put down as not known."""
+    """Return what GPUs cost an hour; those without a price are added to `usage.unknown`."""
     total = 0.0
     for each in get_blocks(values, path):
         kind = get_text(each, "type").rpartition("/")[2]
@@ -197,7 +197,7 @@ def _price_always_on(
 
 
 def _price_groups(usage: Usage) -> Iterator[CostLine]:
-    """Managed instance groups: as many machines of their template as they aim at."""
+    """Yield managed instance groups: their target size, in machines of their template."""
     for address, values in usage.inventory.of_type(
         "google_compute_instance_group_manager", "google_compute_region_instance_group_manager"
     ):
@@ -209,7 +209,7 @@ def _price_groups(usage: Usage) -> Iterator[CostLine]:
 
 
 def _find_template(usage: Usage, address: str, values: Values) -> Values | None:
-    """Return the values of the template that a group's first version uses; None where the plan does not have it."""
+    """Return the values of the template that a group's first version uses; None if it is not in the plan."""
     wanted = next((get_text(each, "instance_template") for each in get_blocks(values, "version")), "")
     expression = EXPRESSION.fullmatch(wanted)
     referred = (
@@ -227,7 +227,7 @@ def _find_template(usage: Usage, address: str, values: Values) -> Values | None:
 
 
 def _price_reservations(usage: Usage) -> Iterator[CostLine]:
-    """Machines that are reserved are paid for whether they run or not."""
+    """Yield reserved machines, which are billed whether they run or not."""
     for address, values in usage.inventory.of_type("google_compute_reservation"):
         block = next(iter(get_blocks(values, "specific_reservation")), {})
         machines = Machines(

@@ -1,4 +1,4 @@
-"""Gateways, addresses and load balancers."""
+"""Price gateways, addresses and load balancers."""
 
 from collections.abc import Iterator
 
@@ -15,18 +15,18 @@ TYPES = (
     "google_compute_forwarding_rule",
     "google_compute_global_forwarding_rule",
 )
-RULES_IN_ONE = 5  # forwarding rules that are paid for together
+RULES_IN_ONE = 5  # forwarding rules that are billed together
 
 
 def price_resources(usage: Usage) -> Iterator[CostLine]:
-    """Yield what these cost."""
+    """Yield the cost of these types."""
     yield from _price_gateways(usage)
     yield from _price_addresses(usage)
     yield from _price_rules(usage)
 
 
 def _price_gateways(usage: Usage) -> Iterator[CostLine]:
-    """A gateway is paid for by the machines that use it, up to a most."""
+    """Yield NAT gateways, which are billed by the machines that use them, up to a maximum."""
     for address, values in usage.inventory.of_type("google_compute_router_nat"):
         book = usage.at(values)
         machines = max(1, _count_machines(usage, region_of(get_text(values, "region"))))
@@ -43,7 +43,7 @@ def _price_gateways(usage: Usage) -> Iterator[CostLine]:
 
 
 def _count_machines(usage: Usage, region: str) -> int:
-    """Return how many machines of a region have no address of their own, as far as the plan tells."""
+    """Return how many machines of the plan in a region have no external address."""
     count = 0
     for _, values in usage.inventory.of_type("google_compute_instance"):
         inside = not any(
@@ -59,7 +59,7 @@ def _count_machines(usage: Usage, region: str) -> int:
 
 
 def _price_addresses(usage: Usage) -> Iterator[CostLine]:
-    """External addresses: those that nothing uses cost twice as much; those of forwarding rules nothing."""
+    """Yield external addresses: unused ones cost twice as much, those of forwarding rules nothing."""
     used = unused = 0
     for _, values in usage.inventory.of_type("google_compute_address"):
         if get_text(values, "address_type") != "INTERNAL":

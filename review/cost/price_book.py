@@ -1,4 +1,4 @@
-"""Prices and assumptions: dated files of data, one for each region, and one of the user's that goes before them."""
+"""Read prices and assumptions: a dated file per region, and a user's file that overrides them."""
 
 import json
 import re
@@ -10,14 +10,14 @@ from typing import Any
 from review.errors import ReviewError
 
 FOLDER = Path(__file__).with_name("prices")
-BASE_REGION = "europe-west1"  # the region whose file has every price; the others' hold what differs
+BASE_REGION = "europe-west1"  # the region whose file has every price; the other files have the differences
 MACHINE = re.compile(
     r"(?P<family>[a-z]\d[a-z]?)-(?:(?P<class>standard|highmem|highcpu)-(?P<vcpus>\d+)|custom-(?P<custom>\d+)-(?P<mib>\d+))"
 )
 LOCATION = re.compile(r"([a-z]+-[a-z]+\d+)(?:-[a-z])?")
 
 TEXT_KEYS = ("note", "as_of", "currency", "region")
-# Where a user may add what the table does not have: shapes of machines, kinds of machines and disks, services.
+# Keys that a user's file may add to: machine shapes, kinds of machines and disks, services.
 EXTENSIBLE_KEYS = (
     "machines.",
     "gib_a_vcpu.",
@@ -40,9 +40,9 @@ EXTENSIBLE_KEYS = (
 
 @dataclass(frozen=True)
 class PriceBook:
-    """A table of prices, free shares and assumptions, all in the units that their names say.
+    """A table of prices, free tiers and assumptions; the name of each has its unit.
 
-    `regions` holds the prices of other regions that differ from those of the table's own.
+    `regions` has the prices of other regions that differ from the table's.
     """
 
     table: Mapping[str, Any]
@@ -50,11 +50,11 @@ class PriceBook:
 
     @property
     def region(self) -> str:
-        """The region whose prices the table has."""
+        """The region of the table's prices."""
         return str(self.table["region"])
 
     def of(self, region: str) -> "PriceBook | None":
-        """Return the book of a region; None where there is no file of its prices."""
+        """Return the prices of a region; None if there is no file of them."""
         if region in ("", self.region):
             return self
         if region not in self.regions:
@@ -69,22 +69,22 @@ class PriceBook:
         return float(self.table["prices"][name])
 
     def find(self, name: str, kind: str = "") -> float | None:
-        """Return a price, of a kind where it has some; None where the table does not have it."""
+        """Return a price, of a kind if it is given by kind; None if the table does not have it."""
         found = self.table["prices"].get(name)
         if isinstance(found, dict):
             found = found.get(kind)
         return None if found is None else float(found)
 
     def free(self, name: str) -> float:
-        """Return what costs nothing each month."""
+        """Return the amount of a free tier in a month."""
         return float(self.table["free"].get(name, 0))
 
     def assumed(self, name: str) -> float:
-        """Return what is assumed where the plan does not tell."""
+        """Return an assumption, for what a plan does not contain."""
         return float(self.table["assumptions"][name])
 
     def machine(self, type_: str) -> tuple[float, float, str] | None:
-        """Return vCPUs, GiB and family of a machine type; None where it cannot be told."""
+        """Return vCPUs, GiB and family of a machine type; None if it is not known."""
         name = type_.rpartition("/")[2]
         if name in self.table["machines"]:
             vcpus, gib = self.table["machines"][name]
@@ -110,15 +110,15 @@ class PriceBook:
 
 
 def region_of(place: str) -> str:
-    """Return the region of a zone, a region or a path to one; empty for `EU`, `global` and what cannot be told."""
+    """Return the region of a zone, a region or a path to one; empty for `EU`, `global` and unknown locations."""
     found = LOCATION.fullmatch(place.rpartition("/")[2])
     return found[1] if found else ""
 
 
 def load_price_book(override: bytes | None = None) -> PriceBook:
-    """Return the book of the files in `review/cost/prices`, with a user's file before it.
+    """Return the prices of the files in `review/cost/prices`, overridden by a user's file.
 
-    A user's file with a `region` of its own becomes the table of what names no region. Raises ReviewError for a file
+    If the user's file has a `region`, its prices are used for resources without a region. Raises ReviewError for a file
     that does not fit.
     """
     table = {**_read_file(BASE_REGION), **_read_file("assumptions")}
@@ -148,7 +148,7 @@ def _read_file(name: str) -> dict[str, Any]:
 
 
 def _merge(table: dict[str, Any], given: Mapping[str, Any], above: str) -> None:
-    """Put a user's values over the table's. Raises ReviewError for names that are not used, values that do not fit."""
+    """Override the table with a user's values. Raises ReviewError for unknown names and invalid values."""
     for key, value in given.items():
         here, name = table.get(key), f"{above}{key}"
         if isinstance(value, dict) and (

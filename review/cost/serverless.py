@@ -1,4 +1,4 @@
-"""Schedules, functions, services and messages: what costs only while it is used."""
+"""Price schedules, functions, services and messages, which cost only while they are used."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ MEMORY = {"Ki": 1 / 1024**2, "Mi": 1 / 1024, "Gi": 1.0, "K": 1 / 1024**2, "M": 1
 
 
 def price_resources(usage: Usage) -> Iterator[CostLine]:
-    """Yield what these cost."""
+    """Yield the cost of these types."""
     yield from _price_schedules(usage)
     yield from _price_requests(usage)
     yield from _price_first_generation(usage)
@@ -32,7 +32,7 @@ def _price_schedules(usage: Usage) -> Iterator[CostLine]:
 
 
 def _price_requests(usage: Usage) -> Iterator[CostLine]:
-    """Functions, services and jobs while they are called, beyond the free tier."""
+    """Yield functions, services and jobs while they handle calls, beyond the free tier."""
     vcpu_seconds = gib_seconds = requests = assumed = 0.0
     for address, values in usage.inventory.of_type(*CALLABLE_TYPES):
         if usage.inventory.changes[address].type == FIRST_GENERATION or _is_always_allocated(values):
@@ -61,7 +61,7 @@ def _price_requests(usage: Usage) -> Iterator[CostLine]:
 
 
 def _price_first_generation(usage: Usage) -> Iterator[CostLine]:
-    """Functions of the first generation are paid for by GHz, which follow from their memory."""
+    """Yield functions of the first generation, which are billed by GHz according to their memory."""
     ghz_seconds = gib_seconds = requests = assumed = 0.0
     for address, values in usage.inventory.of_type(FIRST_GENERATION):
         memory = f"{get_number(values, 'available_memory_mb') or 256:g}"
@@ -89,7 +89,7 @@ def _price_first_generation(usage: Usage) -> Iterator[CostLine]:
 
 
 def _count_calls(usage: Usage, address: str) -> float:
-    """Return the calls of a month: those of its schedule, or what is assumed for a service without one."""
+    """Return the calls of a month: those of schedules, or the assumption for a service without one."""
     if address in usage.calls:
         return usage.calls[address]
     is_job = usage.inventory.changes[address].type == JOB
@@ -103,7 +103,7 @@ def _describe_basis(usage: Usage, requests: float, assumed: float) -> str:
 
 
 def _price_minimum_instances(usage: Usage) -> Iterator[CostLine]:
-    """The fewest instances, all the time: idle ones, or such whose CPU is always allocated."""
+    """Yield minimum instances, which always run: idle, or with their CPU always allocated."""
     for address, values in usage.inventory.of_type(*CALLABLE_TYPES):
         if usage.inventory.changes[address].type == FIRST_GENERATION:
             continue
@@ -141,7 +141,7 @@ def _price_minimum_instances(usage: Usage) -> Iterator[CostLine]:
 
 
 def _is_always_allocated(values: Values) -> bool:
-    """Tell whether a service is billed by instances, not by requests: its CPU is always allocated."""
+    """Return whether a service is billed by instances, not by requests: its CPU is always allocated."""
     return any(
         not get_flag(container, "resources.cpu_idle", default=True)
         for container in get_blocks(values, "template.containers")
@@ -173,7 +173,7 @@ def _read_size(values: Values) -> tuple[float, float]:
             sum(_parse_gib(get_text(each, "resources.limits.memory") or "512Mi") for each in containers),
         )
     gib = _parse_gib(get_text(values, "service_config.available_memory") or "256M")
-    # What a function gets for its memory where it asks for no CPU.
+    # The CPU that a function gets for its memory if it requests none.
     return _parse_vcpus(get_text(values, "service_config.available_cpu")) or min(
         2.0, max(0.167, gib * 0.58)
     ), gib

@@ -1,4 +1,4 @@
-"""Databases, caches, secrets and keys."""
+"""Price databases, caches, secrets and keys."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ TYPES = (
     "google_secret_manager_secret_version",
     "google_kms_crypto_key",
 )
-# Counted where a file of prices has what they cost, else not: type → the price that is wanted.
+# Counted only with a user's price: type → the name of that price.
 PRICED = {
     "google_alloydb_instance": "alloydb_vcpu_hour",
     "google_bigquery_reservation": "bigquery_slot_hour",
@@ -22,12 +22,12 @@ PRICED = {
     "google_monitoring_alert_policy": "alert_condition_month",
     "google_spanner_instance": "spanner_node_hour",
 }
-# GiB of a cache → its size class: each is paid for by the GiB, large ones less.
+# GiB of a cache → its size class: larger caches cost less per GiB.
 REDIS = ((4, "M1"), (10, "M2"), (35, "M3"), (100, "M4"), (1e9, "M5"))
 
 
 def price_resources(usage: Usage) -> Iterator[CostLine]:
-    """Yield what these cost."""
+    """Yield the cost of these types."""
     yield from _price_databases(usage)
     yield from _price_caches(usage)
     yield from _price_by_table(usage)
@@ -95,7 +95,7 @@ def _price_caches(usage: Usage) -> Iterator[CostLine]:
 
 
 def _price_by_table(usage: Usage) -> Iterator[CostLine]:
-    """Services that only a user's prices count; of the others the review says that they are not counted."""
+    """Yield services with a user's price; those without one are added to `usage.not_counted`."""
     for address, values in usage.inventory.of_type(*PRICED):
         type_ = usage.inventory.changes[address].type
         amount, unit = _price_amount(type_, values)
@@ -122,7 +122,7 @@ def _price_by_table(usage: Usage) -> Iterator[CostLine]:
 
 
 def _price_amount(type_: str, values: Values) -> tuple[float | None, str]:
-    """Return how much is paid for, and of what."""
+    """Return the billed amount and its unit."""
     if type_ == "google_spanner_instance":
         units = get_number(values, "processing_units")
         least = get_number(values, "autoscaling_config.autoscaling_limits.min_nodes")

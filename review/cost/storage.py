@@ -1,4 +1,4 @@
-"""Buckets, tables and images: what is kept, for how long, and how often it is read and written."""
+"""Price buckets, tables and images: stored data by retention, and reads and writes."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ TYPES = ("google_storage_bucket", "google_bigquery_table", "google_artifact_regi
 
 
 def price_resources(usage: Usage) -> Iterator[CostLine]:
-    """Yield what these cost."""
+    """Yield the cost of these types."""
     yield from _price_operations(usage)
     yield from _price_buckets(usage)
     yield from _price_tables(usage)
@@ -19,7 +19,7 @@ def price_resources(usage: Usage) -> Iterator[CostLine]:
 
 
 def _price_operations(usage: Usage) -> Iterator[CostLine]:
-    """Reads and writes of every scheduled call of what knows a bucket."""
+    """Yield the reads and writes of every scheduled call of a workload that has a bucket's name."""
     often = usage.storage_calls
     if often:
         writes, reads = (often * usage.book.assumed(f"{each}_a_call") for each in ("writes", "reads"))

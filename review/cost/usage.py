@@ -48,7 +48,7 @@ class Usage:
         return self.book.assumed("hours_a_month")
 
     def at(self, values: Values) -> PriceBook:
-        """Return the prices of a resource's region; the table's own where there is no file of that region."""
+        """Return the prices of a resource's region; those of the table if that region has no file."""
         place = next(
             (get_text(values, each) for each in ("region", "zone", "location") if get_text(values, each)), ""
         )
@@ -64,7 +64,7 @@ class Usage:
 
     @functools.cached_property
     def calls_by_name(self) -> dict[str, float]:
-        """Calls a month by each name in an environment variable: the busiest caller fills a bucket or a table."""
+        """Calls a month by each value of an environment variable, of the workload with the most calls."""
         found: dict[str, float] = {}
         for address, values in self.inventory.of_type(*CALLABLE_TYPES):
             often = self.calls.get(address, 0.0)
@@ -74,7 +74,7 @@ class Usage:
 
     @functools.cached_property
     def storage_calls(self) -> float:
-        """Calls a month of everything that knows a bucket."""
+        """Calls a month of all workloads that have a bucket's name in their environment."""
         names = {get_text(values, "name") for _, values in self.inventory.of_type("google_storage_bucket")}
         return sum(
             self.calls.get(address, 0.0)

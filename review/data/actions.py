@@ -1,4 +1,4 @@
-"""What is said of any resource, whatever its type: made, changed, deleted, moved, taken over, let go."""
+"""Report the action on a resource of any type: created, updated, replaced, deleted, moved, imported, forgotten."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from review.plan.model import Change
 from review.plan.values import format_literal, get_text, get_value, is_known
 
 MOST_ARGUMENTS = 4
-IDENTIFIERS = ("id", "name", "self_link")  # what others name a resource by
+IDENTIFIERS = ("id", "name", "self_link")  # arguments by which other resources name it
 OWN_ARGUMENTS = (
     "id",
     "name",
@@ -21,10 +21,10 @@ OWN_ARGUMENTS = (
     "location",
     "region",
     "zone",
-)  # arguments that name no other resource
+)  # arguments that do not name another resource
 IMPORT = "by importing it again"
 BY_REMOVED = "with a removed block: reverting the import would delete it"
-# Arguments whose value decides that a deletion leaves what it is about, or what it loses.
+# Arguments by which a deletion leaves the resource in Google Cloud, or changes what is lost.
 KEPT_BY: tuple[tuple[str, object, Severity, str, str], ...] = (
     (
         "deletion_policy",
@@ -73,7 +73,7 @@ DEFERRED = {
 
 
 def action_findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say what happens to one resource of a type without a renderer, or of which the renderer said nothing."""
+    """Yield what happens to a resource that no renderer has a finding about."""
     where, because = context.where(change), describe_reason(change)
     if change.action == "create":
         yield Finding(Kind.SERVICE, Severity.NOTE, where, "is created", address=change.address, new=True)
@@ -124,9 +124,9 @@ def _destruction_findings(change: Change, context: Context, because: str) -> Ite
         )
         return
     known = look_up_type(change.type)
-    again = f"; it cannot be created again as it was: {known.again}" if known and known.again else ""
-    if known and known.kept:
-        stays = f"{sentence}; {known.kept}, so the old one stays and may conflict with the new one"
+    again = f"; it cannot be created again as it was: {known.not_recreatable}" if known and known.not_recreatable else ""
+    if known and known.kept_because:
+        stays = f"{sentence}; {known.kept_because}, so the old one stays and may conflict with the new one"
         yield Finding(
             Kind.SERVICE, Severity.CARE, context.where(change), stays, NO, 25, address=change.address
         )
@@ -156,7 +156,7 @@ def _destruction_findings(change: Change, context: Context, because: str) -> Ite
 
 
 def _list_deleted_with(change: Change, context: Context, types: tuple[str, ...]) -> list[Change]:
-    """Return what goes along with a resource: of the types that do, what refers to it or names it."""
+    """Return the resources of dependent types that refer to a resource or name it."""
     names = {get_text(change.old, key) for key in IDENTIFIERS} - {""}
     found = []
     for other in context.of_type(*types):
@@ -176,24 +176,24 @@ def _list_deleted_with(change: Change, context: Context, types: tuple[str, ...])
 
 
 def _find_what_keeps_it(change: Change) -> tuple[Severity, str, str] | None:
-    """Return severity, sentence and way back where a deletion leaves what it is about; None where it does not."""
+    """Return severity, sentence and revert of a deletion that leaves the resource in place; None if it does not."""
     for argument, value, severity, sentence, undo in KEPT_BY:
         if change.old.get(argument) == value:
             return severity, f"{sentence} ({argument} is {format_literal(value)})", undo
     if found := SPARED.get(change.type):
         return found
     known_ = look_up_type(change.type)
-    if known_ and known_.kept:
+    if known_ and known_.kept_because:
         return (
             Severity.NOTE,
-            f"is removed from the state only: {known_.kept}, so it stays in Google Cloud",
+            f"is removed from the state only: {known_.kept_because}, so it stays in Google Cloud",
             IMPORT,
         )
     return None
 
 
 def circumstance_findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say what is told beside the action itself: moved, imported, deposed, forgotten, read late."""
+    """Yield what applies besides the action: moved, imported, deposed, forgotten, read during the apply."""
     where = context.where(change)
 
     def note(severity: Severity, sentence: str, undo: str = YES) -> Finding:
@@ -231,7 +231,7 @@ def circumstance_findings(change: Change, context: Context) -> Iterator[Finding]
 
 
 def import_finding(change: Change, context: Context) -> Finding:
-    """Say that a resource is taken over as it is."""
+    """Return the finding that a resource is imported."""
     still = "; nothing else changes" if change.action == "no-op" else ""
     return Finding(
         Kind.SERVICE,
@@ -244,7 +244,7 @@ def import_finding(change: Change, context: Context) -> Finding:
 
 
 def creation_findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say what making a resource does to data that is there already."""
+    """Yield what the creation of a resource does to existing data."""
     known = look_up_type(change.type)
     if (
         known
@@ -264,6 +264,6 @@ def creation_findings(change: Change, context: Context) -> Iterator[Finding]:
 
 
 def describe_deferred(change: Change, context: Context) -> str:
-    """Return one line on a change that waits for a later plan."""
+    """Return one line about a change that is deferred to a later plan."""
     words = DEFERRED.get(change.deferred_reason) or f"Terraform's reason is {span(change.deferred_reason)}"
     return f"{context.where(change)}: {' and '.join(change.actions)}, {words}"

@@ -1,4 +1,4 @@
-"""Arguments of types without a renderer whose change in place loses data, or what would bring it back."""
+"""Rules for arguments whose change in place loses data, or the means to restore it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +18,11 @@ BY_ENABLING = "by enabling it again"
 
 @dataclass(frozen=True)
 class Rule:
-    """What the change of an argument means. `when`: =VALUE it becomes that, shorter or smaller it does, set it is new
-    or another, true it becomes true, off it is no longer true, fewer its blocks become fewer."""
+    """What the change of an argument means.
+
+    `when`: =VALUE it gets that value, shorter or smaller it decreases, set it gets any value, true it becomes true,
+    off it is no longer true, fewer it has fewer blocks.
+    """
 
     type: str
     path: str
@@ -82,12 +85,12 @@ RULES = (
     Rule("google_spanner_backup_schedule", "retention_duration", "shorter", Severity.CARE,
          "keeps new backups for {new} instead of {old}", YES),
 )  # fmt: skip
-# Types of which an argument counts for what is made new, too.
+# Types whose rules apply to created resources too.
 MADE = ("google_storage_transfer_job",)
 
 
 def data_argument_findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Yield what changes of arguments do to the data behind a resource that stays."""
+    """Yield what changed arguments do to the data of a resource that is not deleted."""
     if change.after is None or change.action == "replace":
         return
     for rule, path in _list_rules(change):
@@ -107,12 +110,12 @@ def data_argument_findings(change: Change, context: Context) -> Iterator[Finding
 
 
 def has_rule(change: Change, path: str) -> bool:
-    """Tell whether an argument of a type has a rule, so that its change was looked at."""
+    """Return whether an argument of a type has a rule, so that its change is examined."""
     return any(found == path or found.startswith(f"{path}.") for _, found in _list_rules(change))
 
 
 def _list_rules(change: Change) -> Iterator[tuple[Rule, str]]:
-    """Yield the rules of a change's type, with the path of an argument that each is about."""
+    """Yield the rules of a change's type, each with the path of its argument."""
     for rule in RULES:
         if not fnmatchcase(change.type, rule.type):
             continue

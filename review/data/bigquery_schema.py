@@ -1,6 +1,6 @@
-"""BigQuery schemas compared column by column, nested ones too: what is changed in place, what costs the table.
+"""Compare BigQuery schemas column by column, nested ones too: changes in place, and those that replace the table.
 
-Which changes replace a table is the provider's own decision, see docs/review.md.
+Which changes replace a table is decided by the provider, see docs/review.md.
 """
 
 import json
@@ -13,7 +13,7 @@ from review.plan.values import is_nested_deeper
 
 Column = Mapping[str, Any]
 DEEPEST = 60  # lists and mappings within one another: BigQuery nests 15 records
-# What the provider takes for the same type; RECORD and STRUCT are not, so that change replaces a table.
+# Types that the provider considers equal; RECORD and STRUCT are not, so that change replaces a table.
 ALIASES = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN"}
 DETAILS = (
     "description",
@@ -29,7 +29,7 @@ DETAILS = (
 
 @dataclass(frozen=True)
 class ColumnChange:
-    """One change of one column. `replaces`: the table is made anew; `loses`: the column's values go."""
+    """One change of one column: whether it replaces the table, and whether the column's values are lost."""
 
     column: str
     sentence: str
@@ -38,7 +38,7 @@ class ColumnChange:
 
 
 def parse_columns(schema: Any) -> Sequence[Column] | None:
-    """Return the columns of a schema as the provider holds it, a JSON text; None where they cannot be seen."""
+    """Return the columns of a schema, which the provider holds as JSON text; None if they are hidden or unknown."""
     if isinstance(schema, str):
         if not schema or UNKNOWN in schema or schema.startswith(HIDDEN):
             return None if schema else []
@@ -60,7 +60,7 @@ def parse_columns(schema: Any) -> Sequence[Column] | None:
 
 
 def compare_schemas(before: Any, after: Any) -> tuple[ColumnChange, ...] | None:
-    """Return every change between two schemas, in the columns' order; None where either cannot be seen."""
+    """Return every change between two schemas, in the columns' order; None if either is hidden or unknown."""
     old, new = parse_columns(before), parse_columns(after)
     return None if old is None or new is None else tuple(_compare_columns(old, new, ""))
 
@@ -113,7 +113,7 @@ def _pair_renamed(
     before: Mapping[str, Column],
     after: Mapping[str, Column],
 ) -> dict[str, str]:
-    """Pair what goes with what comes, in their order, where as many of one type and mode go as come."""
+    """Pair removed with added columns, in their order, if as many of a type and mode are removed as added."""
     going, coming = _group_by_shape(dropped, before), _group_by_shape(added, after)
     pairs: dict[str, str] = {}
     for shape, names in going.items():

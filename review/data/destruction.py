@@ -27,7 +27,7 @@ REASONS = {
 
 
 def describe_reason(change: Change) -> str:
-    """Return why Terraform acts, in words; empty where it says nothing."""
+    """Return Terraform's reason for an action, in words; empty if the plan has none."""
     if not change.reason:
         return ""
     sentence = REASONS.get(change.reason) or f"Terraform's reason is {span(change.reason)}"
@@ -47,7 +47,7 @@ PROTECTIONS = (
 
 
 def find_protection(values: Values) -> str:
-    """Return the argument that protects a resource from being deleted; empty where none does."""
+    """Return the argument that protects a resource from being deleted; empty if none does."""
     for path, on in PROTECTIONS:
         found = get_value(values, path)
         if found is not None and format_literal(found) in on:
@@ -56,7 +56,7 @@ def find_protection(values: Values) -> str:
 
 
 def find_deletion_obstacle(change: Change) -> str:
-    """Return what makes the apply refuse to destroy a resource; empty where nothing does."""
+    """Return what makes the apply refuse to destroy a resource; empty if nothing does."""
     if change.is_destroy_prevented:
         return "prevent_destroy is set: the plan fails"
     if found := find_protection(change.old):

@@ -1,4 +1,4 @@
-"""What a review says: findings, each of one kind and one severity."""
+"""Findings: statements about a change, each of one kind and one severity."""
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum
@@ -15,7 +15,7 @@ class Kind(Enum):
 
 
 class Severity(IntEnum):
-    """How much a finding matters to who approves; the order is the table's."""
+    """How serious a finding is; the table is sorted by it."""
 
     NOTE = 0
     CHANGE = 1
@@ -33,7 +33,7 @@ class Severity(IntEnum):
 
     @property
     def acknowledgement(self) -> str:
-        """What somebody has to acknowledge before this is applied; empty where nothing is."""
+        """The acknowledgement that is required before the plan is applied; empty if none is."""
         if self >= Severity.POSSIBLE_LOSS:
             return DATA_LOSS
         return ACCESS_WIDENED if self is Severity.WIDENED else ""
@@ -58,7 +58,7 @@ YES = "yes"
 
 @dataclass(frozen=True)
 class Detail:
-    """Lines to be folded away below a finding; `language` is that of a code block, empty for a list."""
+    """Lines of a collapsed section about a finding; `language` is that of a code block, empty for a list."""
 
     title: str
     lines: tuple[str, ...]
@@ -67,7 +67,7 @@ class Detail:
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence about one resource. Texts hold data in spans, see `review.findings.text`.
+    """One sentence about one resource. Values of the plan are spans in its texts, see `review.findings.text`.
 
     `undo` says whether reverting the change brings back what there was; `size` orders findings of one severity.
     """
@@ -80,18 +80,18 @@ class Finding:
     size: int = 0
     details: tuple[Detail, ...] = ()
     address: str = ""
-    new: bool = False  # says only that something is made new
-    subject: str = ""  # who the sentence is about, where it begins with that
+    new: bool = False  # only says that a resource is created
+    subject: str = ""  # the principal with which the sentence begins, if it does
     shared_sentence: str = (
-        ""  # the sentence without its own name: the same for others of which the same is said
+        ""  # the sentence with a placeholder for the resource's name, equal in all findings of a group
     )
-    within: str = ""  # what the resource is part of, such as a dataset
+    parent: str = ""  # the parent of the resource, such as a dataset
     unexamined: bool = (
         False  # reported because a type or an argument is not known, not because of what it does
     )
-    opaque: str = ""  # what may do anything to data and access that the plan does not show, such as an action
+    opaque: str = ""  # what can change data and access without showing in the plan, such as an action
 
 
 def sort_key(finding: Finding) -> tuple[int, int, str, str, str]:
-    """Sort key: by severity, then by size, then by name, so that the same plan gives the same text."""
+    """Return the sort key: severity, then size, then name, so that the same plan gives the same text."""
     return (-finding.severity, -finding.size, finding.address, finding.kind.value, finding.sentence)

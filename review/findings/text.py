@@ -1,6 +1,6 @@
-"""Texts of a review: wording of ours with spans of data in it, which no renderer may confuse.
+"""Texts of a review: words of the review, with values of the plan marked as spans.
 
-A sentence is a string. What comes from the plan stands in it between OPEN and CLOSE, put there by `span`; a
+A sentence is a string. `span` puts each value of the plan between the signs OPEN and CLOSE; a
 renderer turns a span into code of its format, so that a name full of Markdown, HTML or control characters stays
 a name. Two more signs stand for values: UNKNOWN until apply, and HIDDEN…END around the number of a secret.
 """
@@ -27,7 +27,7 @@ _ESCAPED = frozenset(
 
 
 def escape_invisible(text: str) -> str:
-    """Return `text` with secrets and unknown values in words and each character that prints as nothing escaped."""
+    """Return `text` with secrets and unknown values in words, and invisible characters escaped."""
     if _PLAIN.match(text):
         return text
     text = _SECRET.sub(SENSITIVE, text).replace(UNKNOWN, LATER)
@@ -39,18 +39,18 @@ def _escape(character: str) -> str:
 
 
 def truncate(text: str, longest: int = LONGEST) -> str:
-    """Return at most `longest` characters, the last of them telling that there were more."""
+    """Return at most `longest` characters; the last one is an ellipsis if there were more."""
     return text if len(text) <= longest else f"{text[: longest - 1]}{MORE}"
 
 
 def span(value: Any, longest: int = LONGEST) -> str:
-    """Return a span of data: a text as it is, anything else as JSON writes it."""
+    """Return a value of the plan as a span: a text unchanged, anything else as JSON."""
     text = value if isinstance(value, str) else format_value(value)
     return f"{OPEN}{truncate(escape_invisible(text), longest)}{CLOSE}"
 
 
 def format_value(value: Any) -> str:
-    """Return a value of the plan as text: JSON, but for texts, null and what is unknown or secret."""
+    """Return a value of the plan as text: texts unchanged, null as `unset`, anything else as JSON."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -62,7 +62,7 @@ def format_value(value: Any) -> str:
 
 
 def spans(values: list[str], most: int = 8) -> str:
-    """Return a list in words, `a, b and c`, telling how many were left out."""
+    """Return a list in words, `a, b and c`, with the number of those left out."""
     shown = [span(value) for value in values[:most]]
     if len(values) > most:
         return f"{', '.join(shown)} and {len(values) - most} more"
@@ -83,12 +83,12 @@ def render_sentence(sentence: str, code: Callable[[str], str]) -> str:
 
 
 def strip_markup(sentence: str) -> str:
-    """Return the sentence as one would write it without any markup."""
+    """Return the sentence as plain text."""
     return render_sentence(sentence, str)
 
 
 def truncate_sentence(sentence: str, longest: int = LONGEST_SENTENCE) -> str:
-    """Return a sentence of bounded length; no span is cut in two."""
+    """Return a sentence of bounded length; it is not cut within a span."""
     if len(sentence) <= longest:
         return sentence
     cut = sentence[:longest]

@@ -1,4 +1,4 @@
-"""Who may do what on what: one grant, and the words for each of its parts."""
+"""Grants: a member has a role on a resource, and how each part is described."""
 
 import json
 import re
@@ -33,8 +33,8 @@ CONTAINERS = (
     "folder",
     "organization",
     "billing account",
-)  # where a grant reaches everything below
-# What a role's last word tells where the table does not know the role.
+)  # a grant on one of these applies to everything below it
+# Capabilities by the last word of a role that the table does not have.
 BY_SUFFIX = (
     (r"owner$", {"read", "create", "change", "delete", "grant"}),
     (r"admin(istrator)?$", {"read", "create", "change", "delete", "grant"}),
@@ -47,7 +47,7 @@ BY_SUFFIX = (
 
 @dataclass(frozen=True)
 class Role:
-    """What a role lets one do: in words, and as capabilities that can be compared within one service."""
+    """What a role permits: in words, and as capabilities that can be compared within one service."""
 
     words: str
     capabilities: frozenset[str]
@@ -56,7 +56,7 @@ class Role:
 
 @dataclass(frozen=True)
 class Grant:
-    """`member` holds `role` on `resource`, if `condition` (an expression).
+    """`member` has `role` on `resource`, under `condition` (an expression).
 
     Values are as in the plan. A member that is not known before the apply is described by `of`, the name of
     the resource that it comes from.
@@ -73,7 +73,7 @@ class Grant:
 
     @property
     def role_facts(self) -> Role:
-        """What the grant's role lets one do."""
+        """What the grant's role permits."""
         if self.permissions:
             return Role(f"use {spans(list(self.permissions), 4)} on", frozenset(self.permissions), known=True)
         return look_up_role(self.role)
@@ -86,7 +86,7 @@ def _read_roles() -> dict[str, dict[str, Any]]:
 
 @cache
 def look_up_role(name: str) -> Role:
-    """Return what is known of a role; of an unknown one, what its name suggests."""
+    """Return what a role permits; for a role that the table does not have, what its name suggests."""
     sentence = _read_roles().get(name)
     if sentence:
         return Role(sentence["may"], frozenset(sentence["can"].split()), known=True)
@@ -104,7 +104,7 @@ UNNAMED_PROJECT = "(the dataset's)"  # of an access list of BigQuery, which does
 
 
 def describe_member(member: str, of: str = "") -> str:
-    """Return a member in words, its name as a span; `of` is what an unknown member comes from."""
+    """Return a member in words, its name as a span; `of` is the source of a member that is not known yet."""
     if not member or UNKNOWN in member or HIDDEN in member:
         shown = span(member) if member and member != UNKNOWN else LATER
         return f"service account {span(of)}" if of else f"a member {shown}"
@@ -120,12 +120,12 @@ def describe_member(member: str, of: str = "") -> str:
 
 
 def _short_member_name(member: str) -> str:
-    """Return a member's name without where its pool lies, and without the number of what was deleted."""
+    """Return a member's name without the path of its pool, and without the number of a deleted member."""
     return member.partition("workloadIdentityPools/")[2] or member.partition("?uid=")[0]
 
 
 def rank_breadth(grant: Grant) -> int:
-    """Return how far a grant reaches, the widest first: public, then owner and editor, domains, groups, the rest."""
+    """Return the rank of a grant: public first, then owner and editor, domains, groups, others."""
     if grant.member in PUBLIC:
         return 90
     basic = {"roles/owner": 80, "roles/editor": 75, "roles/viewer": 60}.get(grant.role, 0)

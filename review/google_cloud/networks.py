@@ -1,6 +1,6 @@
-"""Networks as sets: which addresses and ports a rule lets through, and whether one set contains another.
+"""Addresses and ports of firewall rules as sets, and whether one set contains another.
 
-Texts do not compare: 0.0.0.0/0 to 10.0.0.0/8 is narrower, and 0.0.0.0/1 with 128.0.0.0/1 is the whole internet.
+Ranges cannot be compared as texts: 10.0.0.0/8 is narrower than 0.0.0.0/0, and 0.0.0.0/1 with 128.0.0.0/1 equals it.
 """
 
 import functools
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from review.findings.text import spans
 
-# A set that is not private and at least so large is called much of the internet: a /4, and what IPv6 counts as such.
+# The size from which a set of public addresses is called "much of the internet": a /4, and a /6 of IPv6.
 MUCH_V4, MUCH_V6 = 2**28, 2**122
 PROTOCOLS = {
     "1": "icmp",
@@ -29,7 +29,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Addresses:
-    """A set of addresses; `names` are members that no range tells: tags, service accounts, address groups."""
+    """A set of addresses; `names` are members without a range: tags, service accounts, address groups."""
 
     v4: tuple[ipaddress.IPv4Network, ...] = ()
     v6: tuple[ipaddress.IPv6Network, ...] = ()
@@ -37,7 +37,7 @@ class Addresses:
 
     @classmethod
     def of(cls, texts: Iterable[str], names: Iterable[str] = ()) -> "Addresses":
-        """Return the set of these ranges and addresses; a text that is neither is a name."""
+        """Return the set of ranges and addresses; any other text is a name."""
         v4: list[ipaddress.IPv4Network] = []
         v6: list[ipaddress.IPv6Network] = []
         others = set(names)
@@ -71,8 +71,8 @@ class Addresses:
             self.names | other.names,
         )
 
-    def within(self, other: "Addresses") -> bool:
-        """Tell whether every member is one of `other`."""
+    def is_within(self, other: "Addresses") -> bool:
+        """Return whether every member is one of `other`."""
         return (
             all(any(each.subnet_of(wider) for wider in other.v4) for each in self.v4)
             and all(any(each.subnet_of(wider) for wider in other.v6) for each in self.v6)
@@ -103,13 +103,13 @@ class Addresses:
 
 @dataclass(frozen=True)
 class Ports:
-    """Ranges of ports by protocol; a protocol without ranges is there with all of them."""
+    """Ranges of ports by protocol; a protocol without ranges has all ports."""
 
     ranges: tuple[tuple[str, int, int], ...] = ()
 
     @classmethod
     def of(cls, protocol: str, ports: Iterable[str] = ()) -> "Ports":
-        """Return the ports of one protocol, such as `22` and `8000-8100`; every one where none is given."""
+        """Return the ports of one protocol, such as `22` and `8000-8100`; all ports if none is given."""
         name = PROTOCOLS.get(protocol, protocol.lower()) or ALL
         found = []
         for port in ports:
@@ -122,15 +122,15 @@ class Ports:
     def __or__(self, other: "Ports") -> "Ports":
         return Ports(_merge_ranges([*self.ranges, *other.ranges]))
 
-    def within(self, other: "Ports") -> bool:
-        """Tell whether every port is one of `other`."""
+    def is_within(self, other: "Ports") -> bool:
+        """Return whether every port is one of `other`."""
         return all(other._covers(*each) for each in self.ranges)
 
     def _covers(self, protocol: str, first: int, last: int) -> bool:
         if any(each[0] == ALL for each in self.ranges):
             return True
         at = first
-        for name, start, end in self.ranges:  # sorted, so that adjacent ranges cover together
+        for name, start, end in self.ranges:  # sorted, so that adjacent ranges count together
             if name == protocol and start <= at <= end:
                 at = end + 1
         return at > last
@@ -150,7 +150,7 @@ class Ports:
 
 
 def _merge_ranges(ranges: Iterable[tuple[str, int, int]]) -> tuple[tuple[str, int, int], ...]:
-    """Return the ranges sorted, those that touch as one."""
+    """Return the ranges sorted, adjacent ones merged."""
     found: list[tuple[str, int, int]] = []
     for name, first, last in sorted(ranges):
         if found and found[-1][0] == name and first <= found[-1][2] + 1:
@@ -162,7 +162,7 @@ def _merge_ranges(ranges: Iterable[tuple[str, int, int]]) -> tuple[tuple[str, in
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule of a firewall: who reaches what by which ports. `other` is what cannot be compared, as a text."""
+    """One firewall rule: peers, ports and targets. `other` is a condition that is compared as a text."""
 
     allows: bool
     peers: Addresses
@@ -171,32 +171,32 @@ class Rule:
     priority: int = 1000  # a lower number wins
     other: str = ""
 
-    def within(self, other: "Rule") -> bool:
-        """Tell whether whatever this rule matches is matched by `other` too, at least as strongly."""
+    def is_within(self, other: "Rule") -> bool:
+        """Return whether `other` matches everything that this rule matches."""
         return (
-            self.peers.within(other.peers)
-            and self.ports.within(other.ports)
+            self.peers.is_within(other.peers)
+            and self.ports.is_within(other.ports)
             and (not other.targets or (bool(self.targets) and self.targets <= other.targets))
             and self.other == other.other
         )
 
 
 def compare_rules(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[list[Rule], list[Rule]]:
-    """Return the rules that let more through than before, and the denials that no longer hold as they did.
+    """Return the new rules that allow more than before, and the old denying rules that no longer deny as much.
 
-    A changed priority counts as well: an allowing rule of a lower number, a denying one of a higher.
+    A changed priority counts too: a lower number of an allowing rule, a higher one of a denying rule.
     """
     before, after = list(old), list(new)
     allowing = [
         each
         for each in after
         if each.allows
-        and not any(was.allows and each.within(was) and each.priority >= was.priority for was in before)
+        and not any(was.allows and each.is_within(was) and each.priority >= was.priority for was in before)
     ]
     denying = [
         was
         for was in before
         if not was.allows
-        and not any(not each.allows and was.within(each) and each.priority <= was.priority for each in after)
+        and not any(not each.allows and was.is_within(each) and each.priority <= was.priority for each in after)
     ]
     return allowing, denying

@@ -1,6 +1,6 @@
-"""What is known of each resource type: one table for plans and for stacks, `google_types.json`.
+"""Facts about each resource type, from one table for plans and for stacks, `google_types.json`.
 
-A type that is not in it, of a newer provider or of another one, is not known: nothing good is said about it.
+A type that is not in it, of a newer or of another provider, is unknown: the review never calls it harmless.
 """
 
 import json
@@ -13,8 +13,8 @@ from typing import Any
 
 TABLE = Path(__file__).with_name("google_types.json")
 ALWAYS = frozenset({"id", "timeouts"})  # of every type
-UNKNOWN_SIZE = 30  # of a loss that is not known, beside others
-# Providers whose resources keep nothing in a cloud, give nobody access and cost nothing.
+UNKNOWN_SIZE = 30  # rank of a possible loss among others
+# Providers whose resources store nothing in a cloud, give no access and cost nothing.
 LOCAL = (
     "archive_*",
     "external",
@@ -31,25 +31,29 @@ LOCAL = (
 
 @dataclass(frozen=True)
 class TypeFacts:
-    """What is known of one type; `data` is empty where it keeps nothing but its arguments.
+    """Facts about one type.
 
-    `perhaps` says that whether data is lost depends on more than the type. `kept` is why deleting one leaves it in
-    Google Cloud, `makes` what making one does to data that is there, `again` why the same cannot be made again.
+    `data` says what is lost with a resource; it is empty if a resource has nothing but its arguments.
+    `is_loss_uncertain`: whether data is lost depends on more than the type. `kept_because`: why a deletion leaves the resource
+    in Google Cloud. `creation_effect`: what a creation does to existing data. `not_recreatable`: why the same resource cannot be
+    created again. `deleted_with`: types of dependents that a deletion also deletes.
     """
 
     data: str = ""
     size: int = 0
     is_loss_uncertain: bool = False
-    kept: str = ""
+    kept_because: str = ""
     creation_effect: str = ""
-    again: str = ""
+    not_recreatable: str = ""
     deleted_with: tuple[str, ...] = ()
     kinds: frozenset[str] = frozenset()  # serves, network, code, costs, grants
     replaces: tuple[str, ...] = ()
     secret: tuple[str, ...] = ()
     attributes: frozenset[str] = frozenset()
     blocks: frozenset[str] = frozenset()  # attributes with arguments inside
-    inside: frozenset[str] = frozenset()  # names of those, at any depth; blocks end with +, maps with *
+    inside: frozenset[str] = (
+        frozenset()
+    )  # names of arguments inside blocks, at any depth; blocks end with +, maps with *
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -62,7 +66,7 @@ def read_types() -> Mapping[str, Mapping[str, Any]]:
 
 @cache
 def look_up_type(type_: str) -> TypeFacts | None:
-    """Return what is known of a type; None where nothing is."""
+    """Return the facts about a type; None if it is unknown."""
     row = read_types().get(type_)
     if row is None:
         return TypeFacts() if is_local(type_) else None
@@ -70,9 +74,9 @@ def look_up_type(type_: str) -> TypeFacts | None:
         data=row.get("data", ""),
         size=row.get("size", 0),
         is_loss_uncertain=row.get("perhaps", False),
-        kept=row.get("kept", ""),
+        kept_because=row.get("kept", ""),
         creation_effect=row.get("makes", ""),
-        again=row.get("again", ""),
+        not_recreatable=row.get("again", ""),
         deleted_with=tuple(row.get("along", ())),
         kinds=frozenset(row.get("is", "").split()),
         replaces=tuple(row.get("replaces", "").split()),
@@ -85,9 +89,9 @@ def look_up_type(type_: str) -> TypeFacts | None:
 
 
 def list_unknown_arguments(type_: str, paths: Iterable[str]) -> set[str]:
-    """Return those arguments that the table does not have for a type that it has; empty for other types.
+    """Return the arguments that the table does not have for a type; empty for types that it does not have.
 
-    `paths` are dotted, without indexes. What lies in a map or in a document is anybody's.
+    `paths` are dotted, without indexes. Keys of maps and JSON documents can be any.
     """
     found = look_up_type(type_)
     if not found or not found.attributes:
@@ -96,7 +100,7 @@ def list_unknown_arguments(type_: str, paths: Iterable[str]) -> set[str]:
 
 
 def _find_unknown_part(known: TypeFacts, steps: list[str]) -> str:
-    """Return a path up to the step that a type does not have; empty where it has all."""
+    """Return a path up to the first unknown step; empty if all steps are known."""
     if steps[0] not in known.attributes | ALWAYS:
         return steps[0]
     if steps[0] not in known.blocks:
@@ -109,16 +113,16 @@ def _find_unknown_part(known: TypeFacts, steps: list[str]) -> str:
 
 
 def is_local(type_: str) -> bool:
-    """Tell whether a type's provider keeps what it makes on the machine that applies."""
+    """Return whether a type's resources exist only on the machine that runs Terraform."""
     return any(fnmatchcase(type_, pattern) for pattern in LOCAL)
 
 
 def is_known(type_: str) -> bool:
-    """Tell whether it is known what a resource of this type is."""
+    """Return whether a type is known."""
     return look_up_type(type_) is not None
 
 
 def is_kind(type_: str, kind: str) -> bool:
-    """Tell whether a type is of a kind: serves, network, code, costs or grants."""
+    """Return whether a type is of a kind: serves, network, code, costs or grants."""
     found = look_up_type(type_)
     return found is not None and kind in found.kinds

@@ -1,4 +1,4 @@
-"""What lies inside an artifact: files of a zip, or the one file itself, read within bounds."""
+"""Read the files of an artifact, a zip or a single file, within limits."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ END_OF_DIRECTORY = b"PK\x05\x06"
 
 @dataclass(frozen=True)
 class Entry:
-    """One file: checksum and size, and its content where it is small enough to be looked at."""
+    """One file: checksum and size, and its content if it is small enough to be compared."""
 
     crc: int
     size: int
@@ -29,19 +29,19 @@ class Entry:
 
 @dataclass(frozen=True)
 class Archive:
-    """The files of an artifact by name. `problem` says why they cannot be told."""
+    """The files of an artifact by name. `problem` says why they could not be read."""
 
     files: Mapping[str, Entry] = field(default_factory=dict)
     problem: str = ""
-    single: bool = False  # one file, and no archive
+    single: bool = False  # a single file, not an archive
     digest: str = ""  # MD5, as Cloud Storage writes it
     repeated: tuple[
         str, ...
-    ] = ()  # names that occur more than once: which of them runs depends on who unpacks
+    ] = ()  # names that occur more than once; which entry is used depends on the unpacking program
 
 
 def read_artifact(name: str, content: bytes) -> Archive:
-    """Read an artifact by its bytes; a file that is no zip is the only one in it."""
+    """Return the files of an artifact; one that is not a zip is its own single file."""
     digest = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
     return replace(_read_archive(name, content), digest=digest)
 
@@ -99,9 +99,9 @@ def _read_content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) ->
 
 
 def find_artifact(folders: tuple[Path, ...], path: str) -> bytes | None:
-    """Return an artifact's bytes from the first of the folders that has it; None where none does.
+    """Return an artifact's bytes from the first folder that has it; None if none does.
 
-    The path comes from the plan, which may be anybody's: only a regular file below a folder is read, and none that is
+    The path comes from the plan, which is not trusted: only a regular file below a folder is read, and none that is
     hidden or holds Terraform's state or variables.
     """
     parts = PurePosixPath(path).parts

@@ -1,4 +1,4 @@
-"""What a plan says of its configuration: which arguments refer to what, and provisioners."""
+"""Read the configuration part of a plan: references of arguments, and provisioners."""
 
 from collections.abc import Mapping
 from typing import Any

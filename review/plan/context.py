@@ -20,7 +20,7 @@ REFERENCE = re.compile(r"((?:module\.[\w-]+\.)*(?:data\.)?[a-z][\w-]*\.[\w-]+)(?
 
 
 def no_files(_path: str, _side: str) -> None:
-    """Look for a file where there are none."""
+    """Return no file: the lookup of a context without artifacts."""
     return
 
 
@@ -38,9 +38,9 @@ class Context:
     lookup: Lookup = no_files
 
     def __post_init__(self) -> None:
-        """Show what the configuration calls each resource, but for what is a secret by its form."""
+        """Exempt the addresses and names of resources from masking, except those that look like secrets."""
         for change in self.plan.changes:
-            # A single word may be a secret's value that stands somewhere else: an address never is one.
+            # A single word can also be the value of a secret; an address cannot.
             self.plan.secrets.keep(
                 each
                 for each in (
@@ -67,7 +67,7 @@ class Context:
 
     @functools.cached_property
     def all_grants(self) -> tuple[tuple[Change, Grant], ...]:
-        """Every grant of the plan as it will be, those of what is deleted as they were."""
+        """Every grant of the plan after the apply; of deleted resources those before it."""
         return tuple(
             (each, grant) for each in self.plan.changes for grant in self.list_grants(each, each.values, self)
         )
@@ -92,7 +92,7 @@ class Context:
         return self.names.where(change)
 
     def referenced_address(self, change: Change, argument: str) -> str:
-        """Return the address of the resource that an argument of a change refers to; empty where none."""
+        """Return the address of the resource that an argument of a change refers to; empty if there is none."""
         for reference in self.plan.references.get(change.configured_address, {}).get(argument, ()):
             found = REFERENCE.fullmatch(reference)
             if found and not found[1].startswith(("var.", "local.", "each.", "count.", "path.")):
@@ -116,7 +116,7 @@ class Context:
         return self.names.of(address) if address else ""
 
     def format_argument(self, change: Change, values: object, argument: str) -> str:
-        """Return an argument's value as a span; what is not known yet by the resource that it comes from."""
+        """Return an argument's value as a span; a value that is not known yet by the resource that it comes from."""
         value = get_value(values, argument)
         if name := self.named(value):
             return f"that of {span(name)}"

@@ -53,10 +53,10 @@ COMPUTED = frozenset(
         "creation_timestamp",
     }
 )
-# Computed for most types, arguments of some: in a plan they differ where somebody wrote them, in drift by themselves.
+# Computed for most types, configured for some: a difference in a plan is configured, in drift usually computed.
 STATUS = frozenset({"conditions", "environment", "state"})
 LONG = 120  # characters above which a text is shown as a diff
-LONG_LINE = 160  # characters above which a line is broken, so that what differs in it can be seen
+LONG_LINE = 160  # characters above which a line is split before it is compared
 BREAKS = re.compile(
     r"(?<=[,;]) +| +(?=(?:SELECT|FROM|WHERE|GROUP BY|ORDER BY|HAVING|QUALIFY|UNION|WITH|LIMIT|AND|OR|"
     r"(?:LEFT |RIGHT |FULL |INNER |CROSS )?(?:OUTER )?JOIN)\b)",
@@ -78,7 +78,7 @@ class Difference:
 
 
 def list_differences(change: Change) -> tuple[Difference, ...]:
-    """Return the arguments that differ, without what the provider fills in by itself."""
+    """Return the arguments that differ, except those that the provider computes."""
     before, after = change.old, change.new
     found = [
         each
@@ -95,7 +95,7 @@ def list_differences(change: Change) -> tuple[Difference, ...]:
 
 
 def list_differing_paths(change: Change) -> set[str]:
-    """Return the path of every leaf that differs, dotted and without indexes."""
+    """Return the path of every value that differs, dotted and without indexes."""
     return {
         re.sub(r"\[[^\]]*\]", "", leaf)
         for each in list_differences(change)
@@ -105,7 +105,7 @@ def list_differing_paths(change: Change) -> set[str]:
 
 
 def list_computed_arguments(change: Change) -> list[str]:
-    """Return the arguments that are only known after the apply, though they are known now or asked for."""
+    """Return the arguments that are known only after the apply."""
     return sorted(
         key for key, value in change.new.items() if value == UNKNOWN and key not in COMPUTED | STATUS
     )
@@ -129,12 +129,12 @@ def _compare_values(before: Any, after: Any, path: str) -> Iterator[Difference]:
 
 
 def _is_same_bucket(before: Any, after: Any) -> bool:
-    """The provider keeps a bucket's grants with its name as `b/NAME`."""
+    """Return whether both name one bucket: the provider stores it in grants as `b/NAME`."""
     return isinstance(before, str) and isinstance(after, str) and before == f"b/{after}"
 
 
 def _compare_lists(before: list[Any], after: list[Any], path: str) -> Iterator[Difference]:
-    """Compare by name where every item has one, by place where as many remain, else by what comes and goes."""
+    """Compare items by name if all have one, by index if the lengths are equal, else as added and removed items."""
     names = _index_by_name(before), _index_by_name(after)
     if names[0] is not None and names[1] is not None:
         for name in sorted({*names[0], *names[1]}):
@@ -147,7 +147,7 @@ def _compare_lists(before: list[Any], after: list[Any], path: str) -> Iterator[D
         removed = [each for each in before if format_value(each) not in there[1]]
         added = [each for each in after if format_value(each) not in there[0]]
         if not removed and not added:
-            yield Difference(path, before, after)  # only their order or their number
+            yield Difference(path, before, after)  # only their order or their number differs
         if len(removed) == len(added) == 1:
             yield from _compare_values(removed[0], added[0], path)
             return
@@ -168,7 +168,7 @@ def _index_by_name(items: list[Any]) -> dict[str, Any] | None:
 
 
 def _is_unset(value: Any) -> bool:
-    """Tell whether a value says nothing: unset, or a block of such values, which providers fill in."""
+    """Return whether a value is unset, or a block of unset values."""
     if isinstance(value, Mapping):
         return all(_is_unset(each) for each in value.values())
     if isinstance(value, list):
@@ -200,7 +200,7 @@ def format_difference(difference: Difference) -> str:
 
 
 def _from_first_difference(before: str, after: str) -> tuple[str, str]:
-    """Return two long texts from shortly before the place where they begin to differ."""
+    """Return two long texts from shortly before their first difference."""
     at = next(
         (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b),
         min(len(before), len(after)),
@@ -212,7 +212,10 @@ def _from_first_difference(before: str, after: str) -> tuple[str, str]:
 def list_argument_details(change: Change) -> tuple[Detail, ...]:
     """Return every argument that differs, as details: one list, and a diff for each long text."""
     found = list_differences(change)
-    if change.action in ("create", "replace"):  # of what is made anew, nearly everything is only known then
+    if change.action in (
+        "create",
+        "replace",
+    ):  # most arguments of a new resource are known only after the apply
         found = tuple(each for each in found if each.after != UNKNOWN)
     long = [each for each in found if _is_long(each)]
     lines = tuple(format_difference(each) for each in found if each not in long)
@@ -255,7 +258,7 @@ def diff_lines(before: str, after: str, most: int = MOST_SHOWN) -> tuple[str, ..
 
 
 def _split_lines(text: str) -> list[str]:
-    """Return the lines of a text, long ones broken where SQL and lists would be."""
+    """Return the lines of a text, long ones split at SQL keywords and commas."""
     return [
         part
         for line in text.splitlines()

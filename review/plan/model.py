@@ -33,7 +33,7 @@ class Change:
     previous_address: str = ""  # the address it moves from
     import_id: str = ""  # the id it is imported by
     deposed: str = ""
-    deferred_reason: str = ""  # why it waits for a later plan
+    deferred_reason: str = ""  # why it is deferred to a later plan
     is_action_certain: bool = True  # False where only the provider knows whether an update replaces
     is_destroy_prevented: bool = False  # prevent_destroy: Terraform refuses to destroy it
 
@@ -46,37 +46,37 @@ class Change:
 
     @property
     def values(self) -> Values:
-        """The values that it has after the apply, or had before it goes."""
+        """The values after the apply; of a deleted resource those before it."""
         return self.after if self.after is not None else self.before or {}
 
     @property
     def present(self) -> Values:
-        """The values that it has now, or will have where it does not exist yet."""
+        """The values before the apply; of a new resource those after it."""
         return self.before if self.before is not None else self.after or {}
 
     @property
     def old(self) -> Values:
-        """The values before; empty where it did not exist."""
+        """The values before; empty if it did not exist."""
         return self.before or {}
 
     @property
     def new(self) -> Values:
-        """The values after; empty where it will not exist."""
+        """The values after; empty if it will not exist."""
         return self.after or {}
 
     @property
     def created_first(self) -> bool:
-        """A replacement that is there before the old one goes."""
+        """Return whether a replacement is created before the old resource is deleted."""
         return self.actions == ("create", "delete")
 
     @property
     def destroys(self) -> bool:
-        """Tell whether what is there now is deleted."""
+        """Return whether the existing resource is deleted."""
         return "delete" in self.actions
 
     @property
     def forgets(self) -> bool:
-        """Tell whether Terraform lets go of it, while it stays where it is."""
+        """Return whether Terraform removes it from the state and leaves it in place."""
         return "forget" in self.actions
 
     @property
@@ -98,7 +98,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Check:
-    """What a check, a condition or a variable's validation came to: pass, fail, error or unknown."""
+    """The result of a check, a condition or a variable's validation: pass, fail, error or unknown."""
 
     address: str
     status: str
@@ -116,12 +116,12 @@ class Invocation:
         ""  # the address of the resource whose change triggers it; empty where the command line does
     )
     event: str = ""  # before or after which step of that resource, such as AfterCreate
-    deferred_reason: str = ""  # why it waits for a later plan
+    deferred_reason: str = ""  # why it is deferred to a later plan
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a review is made from."""
+    """Everything that a plan contains and a review uses."""
 
     changes: tuple[Change, ...] = ()
     drift: tuple[Change, ...] = ()
@@ -139,7 +139,7 @@ class Plan:
     # Address in the configuration → its provisioners, as `type`, `when` and `arguments`; the old ones of a comparison.
     provisioners: Mapping[str, tuple[Values, ...]] = field(default_factory=dict)
     old_provisioners: Mapping[str, tuple[Values, ...]] = field(default_factory=dict)
-    other_findings: tuple[Finding, ...] = ()  # what two stacks differ in beside resources and outputs
+    other_findings: tuple[Finding, ...] = ()  # differences of two stacks other than resources and outputs
     secrets: Secrets = field(default_factory=Secrets)
 
 

@@ -1,4 +1,4 @@
-"""What a resource is called: by its construct where the stack was synthesized, else by its address."""
+"""Name resources: by the path of their construct if the stack has it, else by their address."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from review.plan.model import Change, strip_indexes
 
 HASH = re.compile(r"_[0-9A-F]{8}(?=$|[\[.\"])")  # what CDKTF appends to a construct's name
 
-# Types whose name, without the provider's prefix, is not what people call them.
+# Types whose usual noun is not their name without the provider's prefix.
 NOUNS = {
     "google_artifact_registry_repository": "repository",
     "google_bigquery_dataset": "dataset",
@@ -39,7 +39,7 @@ NOUNS = {
 
 
 def type_noun(type_: str) -> str:
-    """Return what people call a type: `bucket`, `compute router nat`."""
+    """Return the noun of a type: `bucket`, `compute router nat`."""
     known = NOUNS.get(type_)
     if known:
         return known
@@ -57,7 +57,7 @@ class Names:
         for address in addresses:
             taken.setdefault(HASH.sub("", address), set()).add(address)
         for short, same in taken.items():
-            for address in same:  # two that differ by their hash alone keep it
+            for address in same:  # addresses that differ only by their hash keep it
                 self._short[address] = short if len(same) == 1 else address
 
     def of(self, address: str) -> str:

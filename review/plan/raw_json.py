@@ -1,4 +1,4 @@
-"""Reading the raw JSON of a plan before its values are hidden: a damaged part reads as empty."""
+"""Read parts of a plan's raw JSON, before secrets are hidden; a damaged part reads as empty."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Reading a plan: what `terraform show -json` and `tofu show -json` write, of formats 0.1, 0.2 and 1.x.
+"""Read a plan as written by `terraform show -json` or `tofu show -json`, in formats 0.1, 0.2 and 1.x.
 
 Values are hidden by `Secrets` as they are read, so no code behind this one ever sees a secret. What Terraform only
 knows after the apply stands as UNKNOWN in `after`.
@@ -46,7 +46,7 @@ def read_json(content: bytes, what: str) -> dict[str, Any]:
         text = content.decode(json.detect_encoding(content))
     except UnicodeDecodeError as error:
         raise PlanError(f"{what} is not text: byte {error.start} cannot be decoded") from None
-    # Our own signs are no character that a plan may hold.
+    # The review's own signs are replaced: a plan must not contain them.
     text = SIGNS.sub("�", re.sub(r"\\u[eE]00[0-4]", r"\\ufffd", text))
     try:
         document = json.loads(text.removeprefix("﻿"), parse_constant=_refuse_constant)
@@ -74,7 +74,7 @@ def _refuse_constant(constant: str) -> float:
 
 
 def read_plan(content: bytes, what: str = "the plan") -> Plan:
-    """Read the JSON of a plan. Raises PlanError where it is none, or none of a format that is known."""
+    """Read the JSON of a plan. Raises PlanError if it is not a plan, or of an unknown format."""
     document = read_json(content, what)
     version = document.get("format_version")
     if not isinstance(version, str) or not FORMAT.fullmatch(version):
@@ -194,7 +194,7 @@ def _read_change(raw: Mapping[str, Any], where: str, secrets: Secrets, deferred:
 
 
 def _derive_address(raw: Mapping[str, Any]) -> str | None:
-    """Return the address of an entry that has none, as in drift of format 0.2; None where nothing names it."""
+    """Return the address of an entry without one, as in drift of format 0.2; None if nothing names it."""
     type_, name, index = raw.get("type"), raw.get("name"), raw.get("index")
     if not isinstance(type_, str) or not isinstance(name, str):
         return None
@@ -204,7 +204,7 @@ def _derive_address(raw: Mapping[str, Any]) -> str | None:
 
 
 def _as_values(hidden: Any) -> Values:
-    """A resource that is secret as a whole is still a resource: with nothing to be seen in it."""
+    """Return the values of a resource; none if all of it is secret."""
     return hidden if isinstance(hidden, Mapping) else {}
 
 

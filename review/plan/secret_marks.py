@@ -1,4 +1,4 @@
-"""Collecting each secret of a plan's document before any value of it is read."""
+"""Collect every secret of a plan's document, before any of its values is read."""
 
 from collections.abc import Mapping
 from typing import Any

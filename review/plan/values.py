@@ -1,4 +1,4 @@
-"""Reading the values of a plan, whatever their shape: a damaged value reads as absent, and nothing raises.
+"""Read values of a plan, whatever their shape: a damaged value reads as absent, and nothing raises.
 
 A block is a list of one mapping in a plan and a mapping in a synthesized stack; both read alike.
 """
@@ -17,7 +17,7 @@ def unwrap_block(value: Any) -> Any:
 
 
 def get_value(values: Any, path: str) -> Any:
-    """Return what lies at a dotted path, through single blocks; None where nothing does."""
+    """Return the value at a dotted path, through single blocks; None if there is none."""
     found = values
     for step in path.split("."):
         found = unwrap_block(found)
@@ -70,7 +70,7 @@ def get_texts(values: Any, path: str) -> list[str]:
 
 
 def is_known(value: Any) -> bool:
-    """Tell whether a value is there and can be looked at: neither unknown until apply nor secret."""
+    """Return whether a value is set and can be read: neither unknown until the apply nor secret."""
     return value is not None and not (isinstance(value, str) and (UNKNOWN in value or HIDDEN in value))
 
 
@@ -98,7 +98,7 @@ def format_duration(length: float | None) -> str:
 
 
 def is_nested_deeper(value: Any, levels: int) -> bool:
-    """Tell whether a value is nested deeper than so many levels, without recursion."""
+    """Return whether a value is nested deeper than `levels`, without recursion."""
     level = [value]
     for _ in range(levels):
         level = [
@@ -114,7 +114,7 @@ def is_nested_deeper(value: Any, levels: int) -> bool:
 
 
 def flatten_values(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every leaf with its dotted path; an empty list or mapping is a leaf."""
+    """Yield every scalar, empty list and empty mapping, with its dotted path."""
     if isinstance(value, Mapping) and value:
         for key, inside in value.items():
             yield from flatten_values(inside, f"{path}.{key}" if path else str(key))
@@ -126,5 +126,5 @@ def flatten_values(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def format_literal(value: Any) -> str:
-    """Return a leaf as Terraform's configuration writes it: `true`, `1.2`, a text as it is."""
+    """Return a scalar as Terraform's configuration writes it: `true`, `1.2`, a text unchanged."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,6 +1,6 @@
-"""Annotations of GitHub: a finding on the line where its construct is declared, where the stack says which that is.
+"""Write GitHub annotations: a finding on the source line of its construct, if the stack has it.
 
-A synthesized stack says it by `"//": {"metadata": {"stackTrace": […]}}`, as CDKTF writes it for some languages, or by
+A synthesized stack has it as `"//": {"metadata": {"stackTrace": […]}}`, as CDKTF writes it for some languages, or as
 `"//": {"source": "cdk/resources/storage.py:12"}`.
 """
 
@@ -26,7 +26,7 @@ class SourceLine(NamedTuple):
 
 
 def find_source_lines(document: Mapping[str, Any]) -> dict[str, SourceLine]:
-    """Return `type.name` → where the construct of a resource is declared, for those of which the stack says it."""
+    """Return `type.name` → the source line of its construct, for resources of which the stack has it."""
     found = {}
     for type_, named in _as_mapping(document.get("resource")).items():
         for name, values in _as_mapping(named).items():
@@ -48,7 +48,7 @@ def _parse_frame(frame: Any) -> SourceLine | None:
 def format_annotations(
     findings: tuple[Finding, ...], found: Mapping[str, SourceLine], mask: Callable[[str], str]
 ) -> Iterator[str]:
-    """Yield a workflow command for each finding that needs care or more, and of which the line is known."""
+    """Yield a workflow command for each finding with a known source line that at least needs care."""
     shown = 0
     for each in findings:
         place = found.get(strip_indexes(each.address))

@@ -1,4 +1,4 @@
-"""The five questions of a reviewer, each with one of three answers: yes; no, and it was looked at; not looked at."""
+"""Answer the five questions of a reviewer: yes; no, if everything was examined; or not examined."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ NOBODY = "nobody"
 NO_CODE = "none found"
 NO_COST = "nothing: no changed resource has a cost of its own"
 REVERTIBLE = "yes, by reverting the change and applying again"
-# What a sentence begins with that says itself who gains access.
+# The beginning of sentences that name who gains access.
 SUBJECT = re.compile(
     r"anyone|service account|user|every|the (?:workload|deleted|group|domain)|whoever|a member|member|"
     r"principal|firewall rule",
@@ -25,7 +25,7 @@ SUBJECT = re.compile(
 
 
 class Verdict(Enum):
-    """What is answered: of what was not looked at nothing good is said."""
+    """The answer to a question; `no` only if everything was examined."""
 
     YES = "yes"
     NO = "no"
@@ -34,7 +34,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer: `text` for a reader, with what was not looked at at its end; `unexamined` names it for machines."""
+    """One answer: `text` ends with what was not examined, and `unexamined` lists it for programs."""
 
     question: str
     verdict: Verdict
@@ -43,7 +43,7 @@ class Answer:
 
 
 def answer_questions(review: Review) -> Iterator[Answer]:
-    """Yield the five answers; of a plan that is a part, nothing good is known."""
+    """Yield the five answers; about an incomplete plan none of them is no."""
     for answer in _answer_each(review):
         if not review.is_partial:
             yield answer
@@ -74,7 +74,7 @@ def _answer_each(review: Review) -> Iterator[Answer]:
 def _build_answer(
     question: str, found: str, none: str, unexamined: tuple[str, ...], what: str = ""
 ) -> Answer:
-    """Return `found` as a yes; `none` as a no, where everything was looked at."""
+    """Return `found` as yes; `none` as no, if everything was examined."""
     verdict = Verdict.YES if found else Verdict.NOT_EXAMINED if unexamined else Verdict.NO
     text = found or (NOT_KNOWN if unexamined else none)
     if unexamined:
@@ -83,7 +83,7 @@ def _build_answer(
 
 
 def _describe_losses(found: list[Finding]) -> str:
-    """Return where data is lost, or perhaps is."""
+    """Return where data is lost, or may be."""
     if not found:
         return ""
     possible = all(each.severity is Severity.POSSIBLE_LOSS for each in found)
@@ -100,7 +100,7 @@ def _join_sentences(found: list[Finding]) -> str:
 
 
 def _shorten_row(row: Group) -> str:
-    """Return a row for a list: its place, where the sentence has no subject, and not what was before."""
+    """Return a row for a list: its resource, if the sentence does not name one, and without the previous state."""
     sentence = row.sentence.partition("; before: ")[0]
     whose = row.first.kind is Kind.CODE or not SUBJECT.match(sentence)
     return truncate_sentence(f"{row.where}: {sentence}" if whose else sentence, 400)
@@ -121,7 +121,7 @@ def _answer_cost(review: Review) -> Answer:
 
 
 def _answer_revert(review: Review) -> Answer:
-    """Return what cannot be taken back, what only by hand, and of what that is not known."""
+    """Return which resources cannot be reverted, which only manually, and of which that is not known."""
     question, unexamined = "Can it be undone?", review.unexamined.data
     places: dict[str, set[str]] = {"**no**": set(), NOT_KNOWN: set(), "only manually": set()}
     for each in review.findings:

@@ -1,4 +1,4 @@
-"""A review laid out once, for every format: a headline, answers, a table by severity, and what is folded away."""
+"""Lay out a review for every format: a headline, answers, a table by severity, and collapsed sections."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from review.findings.finding import YES, Detail, Finding, Kind, Severity
 from review.findings.text import CLOSE, OPEN, plural, render_sentence, span, truncate_sentence
 from review.report.answers import answer_questions
 
-MOST_NEW = 12  # names of what is made new, in one row
+MOST_NEW = 12  # names of created resources in one row
 LONGEST_FOLD = 7000
 
 
@@ -25,7 +25,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Document:
-    """All of a review, texts with spans in them. `folds` come in order: what is cut is cut from their end."""
+    """A review as texts with spans. `folds` are collapsed sections; the last ones are left out first."""
 
     headline: str
     refused: str = ""
@@ -36,7 +36,7 @@ class Document:
 
 
 def lay_out_review(review: Review, name: str = "") -> Document:
-    """Return the document of a review; `name` says of what, such as an environment."""
+    """Return the document of a review; `name` is what was reviewed, such as an environment."""
     prefix = f"{span(name, 60)}: " if name else ""
     if review.empty:
         return Document(f"{prefix}no changes." if prefix else "No changes.")
@@ -65,7 +65,7 @@ def format_headline(review: Review) -> str:
 
 
 def _list_rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
-    """Yield a row for each finding, and one for all that is only made new of one noun."""
+    """Yield a row for each finding or group, and one for all created resources of a kind."""
     new: dict[str, list[str]] = {}
     rest = []
     for each in findings:
@@ -112,7 +112,7 @@ def _make_fold(detail: Detail, where: str = "") -> Detail:
 
 
 def _truncate_fold(fold: Detail) -> Detail:
-    """Bound a fold's size, and say in it what was left out."""
+    """Return a section of bounded size, which says how much was left out."""
     size = 0
     kept: list[str] = []
     for line in fold.lines:

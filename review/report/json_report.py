@@ -1,4 +1,4 @@
-"""A review as JSON, for machines; docs/review.md describes its shape."""
+"""Render a review as JSON; docs/review.md describes its shape."""
 
 import json
 from collections.abc import Callable
@@ -87,7 +87,7 @@ def _detail_as_json(
 
 
 def mask_address(address: str, mask: Callable[[str], str]) -> str:
-    """Return an address with secrets hidden; a machine may look it up, so it is not shortened."""
+    """Return an address with secrets hidden; it is not shortened, so that programs can look it up."""
     from review.findings.text import escape_invisible  # noqa: PLC0415
 
     return escape_invisible(mask(address))

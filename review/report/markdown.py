@@ -1,4 +1,4 @@
-"""A review as GitHub's Markdown, for a comment: at most 60,000 characters, whatever the plan holds."""
+"""Render a review as GitHub Markdown, for a comment of at most 60,000 characters."""
 
 import html
 import re
@@ -21,7 +21,7 @@ SIGNS = {
 
 
 def render_markdown(document: Document) -> str:
-    """Return the comment; what does not fit is left out from the end, and said to be."""
+    """Return the comment; the last rows and sections are left out if it is too long, and counted."""
     head = (
         [f"### {_render_text(document.headline)}"]
         if document.rows or document.refused or document.folds
@@ -100,7 +100,7 @@ def _render_html(sentence: str) -> str:
 
 
 def code_span(data: str) -> str:
-    """Return data as a code span, which no Markdown inside it can leave."""
+    """Return a value as a code span; Markdown inside the value cannot end it."""
     if not data.strip():
         return "(empty)" if not data else "(blank)"
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", data)), default=0))
@@ -109,7 +109,7 @@ def code_span(data: str) -> str:
 
 
 def _code_span_in_cell(data: str) -> str:
-    """In a table, a pipe ends a cell even inside code, and escaping it depends on what is before: write it as HTML."""
+    """Return a code span for a table cell: with a pipe, which would end the cell, it is written as HTML."""
     if "|" not in data:
         return code_span(data)
     return f"<code>{''.join(each if each.isalnum() or each == ' ' else f'&#{ord(each)};' for each in data)}</code>"

@@ -1,4 +1,4 @@
-"""A review as plain text, for a terminal: no markup, no colours, all of it."""
+"""Render a whole review as plain text, for a terminal."""
 
 import textwrap
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ WIDTH = 100
 
 
 def render_terminal(document: Document) -> str:
-    """Return the review as text of at most 100 columns, but for lines of code and names that are longer."""
+    """Return the review as text of at most 100 columns; lines of code and long names can be longer."""
     return "\n".join(_list_lines(document)) + "\n"
 
 

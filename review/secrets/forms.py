@@ -1,4 +1,4 @@
-"""Secrets that show by their form, whatever the variable that holds them is called.
+"""Find secrets by their form, whatever the variable is called.
 
 Each form has a literal marker: a pattern is tried only where its marker occurs, so that a large plan costs one scan for
 each marker. The forms are those that the issuers document and that secret scanners (gitleaks, GitHub) look for.
@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-SHORTEST = 8  # characters of a text that is looked at
+SHORTEST = 8  # characters of a text that are searched
 BETWEEN = "\n\0\n"  # keeps one text apart from the next; no pattern crosses it
 # Markers → pattern. A group named `secret` is the secret; without one the whole match is.
 _FORMS: tuple[tuple[tuple[str, ...], str], ...] = (
@@ -94,7 +94,7 @@ FORMS = tuple(
 
 
 def find_secrets_by_form(value: Any) -> Iterator[str]:
-    """Yield each secret that shows by its form in any text of a JSON value, keys excluded."""
+    """Yield each secret found by its form in any text of a JSON value, except keys."""
     found: set[str] = set()
     stack = [value]
     while stack:

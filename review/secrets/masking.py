@@ -1,4 +1,4 @@
-"""Secrets never appear: values marked sensitive are hidden where they stand and wherever they recur.
+"""Hide secrets: values marked sensitive are masked where they are marked and wherever else they occur.
 
 Terraform's JSON holds every secret in plain text and marks only where each one belongs. So their values are
 collected first, from the whole document, and then hidden in every text that a review may show: as they are, within
@@ -17,11 +17,9 @@ from urllib.parse import quote, quote_plus
 
 from review.findings.text import END, HIDDEN, MORE, UNKNOWN, format_value
 
-SHORTEST = 4  # characters of a secret that is looked for within other texts
-SHORTEST_LINE = 12  # characters of a line of a longer secret that is looked for by itself
-MOST_FEW = (
-    40  # spellings up to which looking for each of them is quicker than looking at each place of a text
-)
+SHORTEST = 4  # characters of a secret that is searched for within other texts
+SHORTEST_LINE = 12  # characters of a line of a longer secret that is searched for by itself
+MOST_FEW = 40  # spellings up to which searching for each is faster than comparing at each position of a text
 NAMES = re.compile(
     r"(?:^|[_\-.])(?:pg_?pass|password|passwd|passphrase|pwd|secret|secret_?key|secret_?data|token|pat|credentials?|"
     r"api_?key|access_?key|private_?key|auth_?key|client_?secret|encryption_?key|shared_?key|service_?key|"
@@ -47,7 +45,7 @@ class Secrets:
         return len(self._added)
 
     def sign(self, value: Any) -> str:
-        """Return what stands for a secret value: the same sign for the same value."""
+        """Return the sign that replaces a secret value: the same for equal values."""
         text = format_value(value)
         number = self._numbers.setdefault(text, len(self._numbers) + 1)
         return f"{HIDDEN}{number}{END}"
@@ -71,7 +69,7 @@ class Secrets:
                     self._by_start.setdefault(spelling[:SHORTEST], []).append(spelling)
 
     def keep(self, names: Iterable[str]) -> None:
-        """Show these texts where they stand alone: what a configuration calls a resource is no secret.
+        """Do not mask these texts where they are a whole value: the name of a resource is not a secret.
 
         A secret that equals a resource's name would otherwise hide which resource it is.
         """
@@ -113,7 +111,7 @@ class Secrets:
                 at = text.find(spelling, at + 1)
 
     def _cut_off(self, text: str) -> Iterator[tuple[int, int, int]]:
-        """Yield the beginning of a secret at the end of a text that was shortened in the middle of it."""
+        """Yield the beginning of a secret at the end of a text that was truncated within it."""
         if not text.endswith(MORE):
             return
         for at in range(len(text) - 1 - SHORTEST):
@@ -133,7 +131,7 @@ class Secrets:
             return value if value is None else self.sign(value)
         if isinstance(value, Mapping):
             inside = [mark for mark in marks if isinstance(mark, Mapping)]
-            # Keys are kept: were an attribute's name hidden, what it says would go unseen. They are masked when shown.
+            # Keys are kept, since the review compares by argument name; they are masked when shown.
             return {key: self.hide(each, *(mark.get(key) for mark in inside)) for key, each in value.items()}
         if isinstance(value, list):
             rows = [mark for mark in marks if isinstance(mark, list)]
@@ -173,7 +171,7 @@ def find_marked_values(value: Any, mark: Any) -> Iterator[Any]:
 
 
 def find_named_secrets(value: Any, name: str = "") -> Iterator[str]:
-    """Yield texts that nobody marked, below names that only a secret has (`DB_PASSWORD`)."""
+    """Yield texts without a mark, below names that only a secret has (`DB_PASSWORD`)."""
     if isinstance(value, Mapping):
         called = value.get("name")
         if isinstance(called, str) and NAMES.search(called):
@@ -188,7 +186,7 @@ def find_named_secrets(value: Any, name: str = "") -> Iterator[str]:
     elif (
         isinstance(value, str)
         and len(value) >= 6
-        and name != "secret"  # Google's own `secret` holds a secret's name
+        and name != "secret"  # the argument `secret` of Google's types is the name of a secret
         and NAMES.search(name)
         and not _is_reference(value)
     ):
@@ -196,7 +194,7 @@ def find_named_secrets(value: Any, name: str = "") -> Iterator[str]:
 
 
 def _is_reference(value: str) -> bool:
-    """Tell a secret from what only names one: an expression, a resource's path, a version's number."""
+    """Return whether a text only refers to a secret: an expression, a resource path, a version."""
     return (
         "${" in value
         or value.startswith(("projects/", "roles/", "http://", "https://", "gs://"))
@@ -237,11 +235,13 @@ def _lowercase_percent_escapes(text: str) -> str:
 
 
 def _list_base64_spellings(secret: bytes) -> set[str]:
-    """Return what base64 makes of a secret at each of the three places where it may begin in a group of bytes."""
+    """Return the base64 encodings of a secret at each of the three offsets within a group of bytes."""
     found: set[str] = set()
     for before in range(3):
         coded = base64.b64encode(b"\0" * before + secret).decode().rstrip("=")
-        whole = (before + len(secret)) * 8 // 6  # the characters that nothing after the secret can change
+        whole = (
+            (before + len(secret)) * 8 // 6
+        )  # the characters that do not depend on what follows the secret
         core = coded[-(-before * 8 // 6) : whole]
         found |= {core, core.replace("+", "-").replace("/", "_")}
     return found

@@ -1,7 +1,7 @@
-"""Two synthesized stacks (`cdk.tf.json`) as a plan: what an apply of the second would change after the first.
+"""Compare two synthesized stacks (`cdk.tf.json`) as a plan: what an apply of the second changes after the first.
 
 No credentials and no state are needed, so a fork gets a review too. What only the provider knows, which changes replace
-a resource, comes from `google_types.json`; a type that is not in it is said to be unknown. Terraform's own JSON
+a resource, comes from `google_types.json`; a type that is not in it is reported as unknown. Terraform's own JSON
 configuration (`*.tf.json`) has the same form.
 """
 
@@ -39,7 +39,7 @@ CANNOT_UPDATE = "replace_because_cannot_update"
 
 
 def compare_stacks(base: bytes, head: bytes) -> Plan:
-    """Return the plan that leads from one synthesized stack to another. Raises PlanError where one is none."""
+    """Return the plan from one synthesized stack to another. Raises PlanError if one is not a stack."""
     documents = [read_stack(base, "the base stack"), read_stack(head, "the head stack")]
     secrets = Secrets()
     for document in documents:
@@ -64,7 +64,7 @@ def _other_findings(
     after: Mapping[str, tuple[Change, Mapping[str, Any]]],
     secrets: Secrets,
 ) -> Iterator[Finding]:
-    """Yield whatever else the stacks differ in: blocks beside resources, meta-arguments, instances, what is ignored."""
+    """Yield other differences: blocks other than resources, meta-arguments, instances, ignored changes."""
     yield from configuration_findings(documents[0], documents[1], secrets)
     sides = [{address: arguments for address, _, _, arguments in list_resources(each)} for each in documents]
     constants = [collect_constants(each) for each in documents]

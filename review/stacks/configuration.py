@@ -1,4 +1,4 @@
-"""What two synthesized stacks differ in beside the arguments of resources: whatever else decides what an apply does."""
+"""Compare everything in two synthesized stacks except the arguments of resources: providers, modules, variables."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from review.plan.values import Values, get_text, unwrap_block
 from review.secrets.masking import Secrets
 
 MOST = 4
-COMPARED = frozenset({"//", "resource", "output"})  # sections that are compared elsewhere, or say nothing
+COMPARED = frozenset({"//", "resource", "output"})  # sections that are compared elsewhere, or only comments
 # Sections that are compared by blocks of one level (`variable.NAME`) and of two (`data.TYPE.NAME`).
 NAMED = {"variable": "variable", "locals": "local value", "check": "check", "module": "module"}
 TYPED = {"data": "data source", "ephemeral": "ephemeral resource", "action": "action"}
@@ -22,7 +22,7 @@ PROJECTS = ("project", "region", "zone")
 def configuration_findings(
     base: Mapping[str, Any], head: Mapping[str, Any], secrets: Secrets
 ) -> Iterator[Finding]:
-    """Yield a finding for each block beside resources and outputs that comes, goes or changes."""
+    """Yield a finding for each added, removed or changed block, except resources and outputs."""
     sides = (base, head)
     if base.get("terraform") != head.get("terraform"):
         settings = [_as_mapping(unwrap_block(side.get("terraform"))) for side in sides]
@@ -38,7 +38,7 @@ def configuration_findings(
         for name in _list_differing_names(old, new):
             yield _block_finding(section, name, (old.get(name), new.get(name)), head, secrets)
     for section in sorted({*base, *head} - COMPARED - {"terraform", "provider", *NAMED, *TYPED}):
-        # Moves of resources are read as what they do.
+        # Moves of resources are reported with the resources.
         read = _list_module_blocks if section in MOVES else _strip_comments
         if read(base.get(section)) != read(head.get(section)):
             verb = (
@@ -67,7 +67,7 @@ def _list_module_blocks(section: Any) -> list[Any]:
 def meta_argument_findings(
     address: str, where: str, old: Values, new: Values, secrets: Secrets
 ) -> Iterator[Finding]:
-    """Yield what changes in a resource's meta-arguments, but for its provisioners and its instances."""
+    """Yield changes of a resource's meta-arguments, except provisioners and instances."""
     if old.get("provider") != new.get("provider"):
         sentence = (
             f"is managed by provider {span(new.get('provider') or 'google')} instead of "
@@ -212,7 +212,7 @@ def _block_finding(
         return _module_finding(name, verb, old, new, details)
     if section in ("data", "ephemeral") and new is not None:
         sentence = f"{verb}: only a plan can show what it reads{used}"
-        # Of a policy document it is known what the provider makes (`review.stacks.expansion`).
+        # The provider's result for a policy document is computed (`review.stacks.expansion`).
         opaque = f"{section}.{name}" if users and not name.startswith("google_iam_policy.") else ""
         return _finding(where, Severity.CARE if users else Severity.CHANGE, sentence, details, opaque=opaque)
     if section == "action":
@@ -227,7 +227,7 @@ def _block_finding(
 
 
 def _module_finding(name: str, verb: str, old: Any, new: Any, details: tuple[Detail, ...]) -> Finding:
-    """What a module holds is in no stack that calls it, so nothing is known of what its change does."""
+    """Return the finding of a module: its resources are not in the stack, so that its effect is not examined."""
     sides = _as_mapping(unwrap_block(old)), _as_mapping(unwrap_block(new))
     keys = sorted(key for key in {*sides[0], *sides[1]} if sides[0].get(key) != sides[1].get(key))
     what = f" in {spans(keys, MOST)}" if old is not None and new is not None else ""
@@ -284,7 +284,7 @@ def _list_resources(document: Mapping[str, Any]) -> Iterator[tuple[str, Values]]
 
 
 def _index_blocks(section: Any) -> dict[str, Any]:
-    """Return the blocks of a section by name, of which there may be a list."""
+    """Return the blocks of a section, which can be a list, by name."""
     found: dict[str, Any] = {}
     for each in section if isinstance(section, list) else [section]:
         found |= {name: _strip_comments(value) for name, value in _as_mapping(each).items() if name != "//"}
@@ -314,7 +314,7 @@ def _list_differing_names(old: Mapping[str, Any], new: Mapping[str, Any]) -> lis
 
 
 def _strip_comments(value: Any) -> Any:
-    """Return a value without the comments that a synthesis writes."""
+    """Return a value without the comments (`//`) of a synthesized stack."""
     if isinstance(value, Mapping):
         return {key: _strip_comments(each) for key, each in value.items() if key != "//"}
     return [_strip_comments(each) for each in value] if isinstance(value, list) else value

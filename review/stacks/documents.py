@@ -1,4 +1,4 @@
-"""A synthesized stack as a JSON document: its sections, its resources, and what refers to what."""
+"""Read a synthesized stack as a JSON document: sections, resources and references."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from review.stacks.expansion import REFERENCE
 
 
 def read_stack(content: bytes, what: str) -> dict[str, Any]:
-    """Return a synthesized stack; `what` is its name in messages. Raises PlanError where it is none."""
+    """Return a synthesized stack; `what` is its name in messages. Raises PlanError if it is not one."""
     document = read_json(content, what)
     if not any(
         isinstance(document.get(part), dict) for part in ("resource", "terraform", "provider", "output")

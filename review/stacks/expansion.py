@@ -1,4 +1,4 @@
-"""Expressions of a synthesized stack that can be evaluated without Terraform: constants, instances, policies.
+"""Evaluate expressions of a synthesized stack without Terraform: constants, instances, policies.
 
 Variables by their defaults, locals, arguments of other resources, `count` and `for_each` over constants. Whatever else
 an expression holds stays as it is written.
@@ -15,7 +15,7 @@ REFERENCE = re.compile(r"\$\{((?:data\.)?[a-z][a-z0-9_]*\.[\w-]+)\.([\w.\[\]]+)\
 NAMED = re.compile(r"\$\{(var|local)\.([\w-]+)((?:\.[\w-]+|\[[\"\d\w-]+\])*)\}")
 EACH = re.compile(r"\$\{(each\.key|each\.value|count\.index)((?:\.[\w-]+)*)\}")
 SET = re.compile(r"\$\{toset\((\[.*\])\)\}", re.DOTALL)
-MOST_STEPS = 8  # references that lead on to references
+MOST_STEPS = 8  # chained references that are followed
 MOST_INSTANCES = 2000
 POLICY = "data.google_iam_policy."
 
@@ -28,7 +28,7 @@ class Constants:
         self._project = get_text(get_value(document, "provider.google"), "project")
 
     def resolved(self, value: Any, steps: int = MOST_STEPS) -> Any:
-        """Return a value with each expression that names a constant replaced by it."""
+        """Return a value with each reference to a constant replaced by the constant."""
         if isinstance(value, dict):
             return {key: self.resolved(each, steps) for key, each in value.items()}
         if isinstance(value, list):
@@ -64,7 +64,7 @@ class Constants:
         return found
 
     def _referred(self, match: re.Match[str]) -> Any:
-        """Return what a reference leads to where it is declared, or follows from what is; None where it does not."""
+        """Return the referenced value if it is declared or can be computed; None otherwise."""
         address, argument = match[1], match[2]
         if address.startswith(POLICY) and argument == "policy_data":
             return self._policy(address.removeprefix(POLICY))
@@ -104,7 +104,7 @@ class Constants:
 def expand_instances(
     arguments: Mapping[str, Any], constants: Constants
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield index and arguments of each instance of a resource; one without an index where they cannot be told."""
+    """Yield index and arguments of each instance of a resource; one without an index if they are not known."""
     count, each = constants.resolved(arguments.get("count")), constants.resolved(arguments.get("for_each"))
     if isinstance(each, str) and (listed := SET.fullmatch(each)):
         try:
@@ -127,7 +127,7 @@ def expand_instances(
 
 
 def has_known_instances(arguments: Mapping[str, Any], constants: Constants) -> bool:
-    """Tell whether the instances of a resource can be told."""
+    """Return whether the instances of a resource are known."""
     if "count" not in arguments and "for_each" not in arguments:
         return True
     found = list(expand_instances(arguments, constants))

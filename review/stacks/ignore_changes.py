@@ -14,14 +14,14 @@ def list_ignored_arguments(meta: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def is_ignored(path: str, ignored: tuple[str, ...]) -> bool:
-    """Tell whether changes at a dotted path are ignored."""
+    """Return whether changes at a dotted path are ignored."""
     bare = re.sub(r"\[[^\]]*\]", "", path)
     paths = [re.sub(r"\[[^\]]*\]", "", each.removeprefix("${").removesuffix("}")) for each in ignored]
     return any(each in ("all", bare) or bare.startswith(f"{each}.") for each in paths)
 
 
 def restore_ignored(values: Values, old: Values, ignored: tuple[str, ...]) -> Values:
-    """Return the new values with what is ignored as it was."""
+    """Return the new values with ignored arguments as they were."""
     if "all" in ignored:
         return old
     result = dict(values)

@@ -1,4 +1,4 @@
-"""Which changes replace a resource: what only the provider knows, from `google_types.json`."""
+"""Decide which changes replace a resource, from the provider's schema in `google_types.json`."""
 
 import ipaddress
 import re
@@ -28,7 +28,7 @@ def replacing_arguments(change: Change) -> Iterator[str]:
 
 
 def _is_in_place(change: Change, path: str) -> bool:
-    """Tell whether the provider makes this change in place, though it replaces for others of the same argument."""
+    """Return whether the provider applies this change in place, though other changes of the argument replace."""
     old, new = get_value(change.old, path), get_value(change.new, path)
     if path == "ip_cidr_range":
         return is_grown_range(str(old), str(new))
@@ -47,7 +47,7 @@ def _replacing_table_arguments(change: Change) -> Iterator[str]:
 
 
 def is_grown_range(old: str, new: str) -> bool:
-    """Tell whether a range of addresses contains another, which a subnetwork grows to in place."""
+    """Return whether a range of addresses contains another, which a subnetwork grows to in place."""
     try:
         ranges = ipaddress.ip_network(old), ipaddress.ip_network(new)
     except ValueError:

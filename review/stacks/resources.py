@@ -23,7 +23,7 @@ def _type_facts(type_: str) -> TypeFacts:
 def instances_by_address(
     document: Mapping[str, Any], secrets: Secrets
 ) -> dict[str, tuple[Change, Mapping[str, Any]]]:
-    """Return each resource, or each of its instances, as one that is there, with its meta-arguments, by address."""
+    """Return each resource or instance as an unchanged one, with its meta-arguments, by address."""
     declared = list(list_resources(document))
     constants = collect_constants(document)
     project = get_text(get_value(document, "provider.google"), "project")

@@ -75,12 +75,12 @@ def find_renderers(type_: str) -> tuple[ModuleType, ...]:
 
 
 def is_registered(type_: str) -> bool:
-    """Tell whether a team's own renderer knows a type."""
+    """Return whether a team's own renderer knows a type."""
     return any(fnmatchcase(type_, pattern) for module in _registered for pattern in module.TYPES)
 
 
 def is_grant(type_: str) -> bool:
-    """Tell whether a type is nothing but grants: a member, a binding, a policy, an access list."""
+    """Return whether a type is nothing but grants: a member, a binding, a policy, an access list."""
     found = find_renderers(type_)
     return any(hasattr(each, "grants") for each in found) and not any(
         hasattr(each, "findings") for each in found
@@ -101,7 +101,7 @@ def render_change(change: Change, context: Context) -> Iterator[Finding]:
 
 
 def reports_deletion(type_: str) -> bool:
-    """Tell whether a type's renderer says itself what it means that a resource goes."""
+    """Return whether a type's renderer says itself what it means that a resource goes."""
     return any(getattr(module, "REPORTS_DELETION", False) for module in find_renderers(type_))
 
 

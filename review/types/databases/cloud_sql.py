@@ -67,7 +67,7 @@ def _access_findings(change: Change, context: Context) -> Iterator[Finding]:
         Addresses.of(get_text(each, "value") for each in get_blocks(side, NETWORKS))
         for side in (change.old, change.new)
     )
-    if not after.within(before):
+    if not after.is_within(before):
         sentence = (
             f"{after.words} can connect to it from now on{f'; before: {before.words}' if before else ''}"
         )

@@ -197,7 +197,7 @@ def _describe_allowed(change: Change, rule: Rule, old: list[Rule]) -> str:
             f"{where}: {rule.peers.words} can now reach {_describe_targets(rule)} on {rule.ports.words}"
         )
     was = next((each for each in old if each.allows), None)
-    if was and was.within(rule) and rule.within(was):
+    if was and was.is_within(rule) and rule.is_within(was):
         return f"{sentence}; its priority changes from {was.priority} to {rule.priority}, overriding more deny rules"
     return f"{sentence}; before: {was.peers.words} on {was.ports.words}" if was else sentence
 
@@ -209,7 +209,7 @@ def _describe_no_longer_denied(change: Change, rule: Rule, new: list[Rule]) -> s
     now = next((each for each in new if not each.allows), None)
     if now is None:
         return sentence
-    if rule.within(now):
+    if rule.is_within(now):
         return f"{sentence} before other rules: its priority changes from {rule.priority} to {now.priority}"
     return f"{sentence}; now only {now.peers.words} on {now.ports.words}"
 

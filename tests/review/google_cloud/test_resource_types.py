@@ -76,7 +76,7 @@ def test_a_group_row_describes_its_findings() -> None:
         assert set(row) <= COLUMNS, type_
         assert found.kinds <= KINDS, type_
         assert bool(found.data) == bool(found.size), type_
-        assert not (found.data and found.kept), type_
+        assert not (found.data and found.kept_because), type_
         assert all(each in read_types() for each in found.deleted_with), type_
         assert all(each.split(".")[0] in found.attributes for each in found.replaces if each != "*"), type_
         assert found.attributes or type_ == "google_pubsub_snapshot", type_

@@ -19,7 +19,7 @@ TEXTS = "\n".join(
 
 
 def is_named(pattern: str) -> bool:
-    """Tell whether a test names a type that a pattern of TYPES fits."""
+    """Return whether a test names a type that a pattern of TYPES fits."""
     expression = re.escape(pattern).replace(r"\*", r"\w*")
     return re.search(rf"\b{expression}\b", TEXTS) is not None
 
