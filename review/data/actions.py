@@ -124,7 +124,9 @@ def _destruction_findings(change: Change, context: Context, because: str) -> Ite
         )
         return
     known = look_up_type(change.type)
-    again = f"; it cannot be created again as it was: {known.not_recreatable}" if known and known.not_recreatable else ""
+    again = ""
+    if known and known.not_recreatable:
+        again = f"; it cannot be created again as it was: {known.not_recreatable}"
     if known and known.kept_because:
         stays = f"{sentence}; {known.kept_because}, so the old one stays and may conflict with the new one"
         yield Finding(

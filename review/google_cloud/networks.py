@@ -197,6 +197,8 @@ def compare_rules(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[list[Rule],
         was
         for was in before
         if not was.allows
-        and not any(not each.allows and was.is_within(each) and each.priority <= was.priority for each in after)
+        and not any(
+            not each.allows and was.is_within(each) and each.priority <= was.priority for each in after
+        )
     ]
     return allowing, denying

@@ -34,9 +34,9 @@ class TypeFacts:
     """Facts about one type.
 
     `data` says what is lost with a resource; it is empty if a resource has nothing but its arguments.
-    `is_loss_uncertain`: whether data is lost depends on more than the type. `kept_because`: why a deletion leaves the resource
-    in Google Cloud. `creation_effect`: what a creation does to existing data. `not_recreatable`: why the same resource cannot be
-    created again. `deleted_with`: types of dependents that a deletion also deletes.
+    `is_loss_uncertain`: whether data is lost depends on more than the type. `kept_because`: why a deletion leaves the
+    resource in Google Cloud. `creation_effect`: what a creation does to existing data. `not_recreatable`: why the same
+    resource cannot be created again. `deleted_with`: types of dependents that a deletion also deletes.
     """
 
     data: str = ""
