@@ -237,13 +237,13 @@ def _check_target(target: str, given: Mapping[str, str], project: Project) -> No
             break
         if "TO" in TARGETS[target].options and name in given and not local:
             raise UsageError(
-                f"{name}: works on this machine only; add TO={LOCAL_TARGET}, or leave {name} out"
+                f"{name}: applies to the local environment only; add TO={LOCAL_TARGET}, or leave {name} out"
             )
     if "REPLAY" in given and "DAY" in given:
-        raise UsageError("REPLAY and DAY both say what answers for the API: type one of them")
+        raise UsageError("REPLAY and DAY both replace the API: type one of them")
     for other in ("FEED", "DAY"):
         if "CITY" in given and other in given:
-            raise UsageError(f"CITY and {other} both say what is collected: type one of them")
+            raise UsageError(f"CITY and {other} both select what is collected: type one of them")
     if target == "compare":
         _check_compared(given, project)
 
@@ -255,7 +255,7 @@ def _check_compared(given: Mapping[str, str], project: Project) -> None:
     if before.resolve() == after.resolve():
         raise UsageError(
             "make compare needs two folders of stacks: name the older one by BEFORE, the newer one by AFTER; "
-            "what is left out is cdktf.out/stacks, which `make synth` writes"
+            "the default of each is cdktf.out/stacks, which `make synth` writes"
         )
 
 
@@ -273,7 +273,7 @@ def _check_exported(target: str, given: Mapping[str, str], project: Project) -> 
             if name != "TO":  # a variable of another program, such as ENV of a shell
                 continue
         raise UsageError(
-            f"{name}={quote_value(value)} is set in your shell, where options do not count: type it behind "
+            f"{name}={quote_value(value)} is set in your shell, where it has no effect: type it behind "
             f"make {target}, or run `unset {name}`"
         )
 

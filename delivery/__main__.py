@@ -2,7 +2,7 @@
 
 publish   write the review of ENV into its pull request: one comment, one status
 approve   on main: end with 1 unless the plan is the one that was reviewed, or that REVIEWED names
-drift     open, update or close the one issue that tells that ENV is not as main has it
+drift     open, update or close the one issue that reports that ENV differs from main
 confirm   end with 1 unless NAME is the environment's name
 signin    end with 1 where the variables are missing by which a job becomes a service account
 

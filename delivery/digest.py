@@ -33,7 +33,9 @@ def compute_plan_digest(content: bytes) -> PlanDigest:
     try:
         plan = json.loads(content)
         if not isinstance(plan, dict) or not any(part in plan for part in PARTS):
-            raise DeliveryError("the plan's JSON is none: give the output of `terraform show -json PLAN`")
+            raise DeliveryError(
+                "the plan's JSON cannot be parsed: pass the output of `terraform show -json PLAN`"
+            )
         done: dict[str, Any] = {
             "resources": sorted(_resources(plan), key=_canonical),
             "outputs": sorted(

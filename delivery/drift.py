@@ -33,7 +33,7 @@ def report_drift(
 ) -> str:
     """Open, update or close the issue, and return what was done. `sha` is main's. Raises DeliveryError."""
     if not outcome.digest or outcome.refused:
-        raise DeliveryError(f"whether {environment} has drifted cannot be told: {outcome.refused}")
+        raise DeliveryError(f"it is unknown whether {environment} has drifted: {outcome.refused}")
     found = find_issues(github, environment, author)
     run = f"[a run]({run_url})" if run_url else "a run"
     waiting = None if outcome.empty else find_reviewed_pull(github, sha, environment, outcome, author)
@@ -44,7 +44,7 @@ def report_drift(
         return f"{environment}: {as_it_is}" + (f"; #{found[0].number} is closed" if found else "")
     text = _render_issue(environment, outcome, run)
     if not found:
-        title = f"{environment} is not as main has it"
+        title = f"{environment} differs from main"
         made = github.post("issues", {"title": title, "body": text})
         return f"{environment}: drift; #{made['number']} is opened"
     first = found[0]
@@ -52,7 +52,7 @@ def report_drift(
         github.patch(f"issues/{first.number}", {"body": text})
     for each in found[1:]:
         _close_issue(github, each.number, f"The same as #{first.number}.")
-    return f"{environment}: drift; #{first.number} tells it"
+    return f"{environment}: drift; #{first.number} reports it"
 
 
 def _close_issue(github: GitHub, number: int, why: str) -> None:

@@ -99,7 +99,7 @@ class GitHub:
             asked = {**query, "per_page": str(PAGE), "page": str(number)}
             items, more = self._patiently("GET", path, again=True, params=asked)
             if not isinstance(items, list):
-                raise DeliveryError(f"GitHub answered GET {path} with no list")
+                raise DeliveryError(f"GitHub's response to GET {path} is not a list")
             yield from items
             # A page may be shorter than asked for and not be the last.
             if not more:

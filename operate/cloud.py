@@ -191,7 +191,7 @@ def make_credentials_error(why: object) -> OperateError:
     """Return the error for credentials that Google does not take, or could not be asked about."""
     if isinstance(why, TransportError) and (unreachable := find_connection_error(why, "Google Cloud")):
         return unreachable
-    return CredentialsError(f"Google does not take these credentials ({why}): run `{LOGIN}`")
+    return CredentialsError(f"Google rejected the credentials ({why}): run `{LOGIN}`")
 
 
 def _load_credentials(environ: Mapping[str, str]) -> Credentials:

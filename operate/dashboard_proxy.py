@@ -71,7 +71,9 @@ def request_gcloud_token() -> str:
             "gcloud is not on PATH: install the Google Cloud CLI, whose login the dashboard is opened with"
         ) from None
     if done.returncode:
-        raise OperateError(f"gcloud gives no identity token: {done.stderr.strip()}; run `gcloud auth login`")
+        raise OperateError(
+            f"gcloud returned no identity token: {done.stderr.strip()}; run `gcloud auth login`"
+        )
     return done.stdout.strip()
 
 
@@ -87,7 +89,7 @@ def fetch_metadata_token(audience: str, host: str) -> str:
         )
         found.raise_for_status()
     except requests.RequestException as error:
-        raise OperateError(f"the metadata server gives no identity token: {error}") from None
+        raise OperateError(f"the metadata server returned no identity token: {error}") from None
     return found.text
 
 

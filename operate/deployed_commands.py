@@ -125,7 +125,7 @@ def _export_day(database: Database, settings: Settings, options: argparse.Namesp
         raise OperateError(f"{options.day} cannot be read: {error}") from None
     if not rows:
         raise OperateError(
-            f"{options.day} has no rows; the view minutes_present has the days that do: query it with `make sql`"
+            f"{options.day} has no rows; query the view minutes_present with `make sql` for the days that have rows"
         )
     print(f"{file}: {rows:,} rows, {file.stat().st_size:,} bytes")
     return 0
@@ -133,7 +133,9 @@ def _export_day(database: Database, settings: Settings, options: argparse.Namesp
 
 def _confirm(question: str) -> bool:
     if not sys.stdin.isatty():
-        raise OperateError("nobody can be asked here: say --yes (YES=1) to begin")
+        raise OperateError(
+            "this needs a confirmation, and standard input is not a terminal: add YES=1 (--yes) to begin"
+        )
     return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
 
 

@@ -35,8 +35,8 @@ class Target:
 def explain_error(refused: ApiError, target: Target) -> str:
     """What a refused call means, and what to do."""
     if refused.status == NOT_FOUND:
-        return f"not there: run {target.format_command('deploy')}"
+        return f"not found: run {target.format_command('deploy')}"
     if refused.is_api_disabled:
         bootstrap, deploy = target.format_command("bootstrap"), target.format_command("deploy")
         return f"its API is not enabled: run {bootstrap}, then {deploy}"
-    return f"cannot be asked ({refused}): mend that, then run this again"
+    return f"the request failed ({refused}): fix the cause, then run this again"

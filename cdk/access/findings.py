@@ -104,9 +104,11 @@ def _find_public_access(stack: Stack) -> Iterator[Finding]:
     for kind, name, arguments in iterate_resources(stack):
         for _, text in iterate_texts(arguments):
             if (who := text.rpartition(":")[2]) in PUBLIC:
-                yield Finding("public", f"{kind}.{name} is open to {who}: name who may")
+                yield Finding("public", f"{kind}.{name} grants access to {who}: name the principals")
         if arguments.get("invoker_iam_disabled") is True:
-            yield Finding("public", f"{kind}.{name} asks nobody who calls: leave out invoker_iam_disabled")
+            yield Finding(
+                "public", f"{kind}.{name} accepts calls without authentication: remove invoker_iam_disabled"
+            )
 
 
 def _find_keys(stack: Stack) -> Iterator[Finding]:
@@ -182,7 +184,7 @@ def _find_unmatched_grants(stack: Stack, entries: list[DeclaredGrant]) -> Iterat
     for account in accounts - granted:
         yield Finding(
             "identity without a grant",
-            f"{shorten_logical_id(account, 'identity')} may do nothing: grant what it is for, or remove it",
+            f"{shorten_logical_id(account, 'identity')} has no role: grant what it needs, or remove it",
         )
     for entry in entries:
         match = ACCOUNT.search(entry.member)

@@ -90,7 +90,7 @@ def read_declared_grants(stack: Stack) -> Iterator[DeclaredGrant]:
         address = f"{kind}.{name}"
         if match[1] == "policy":
             raise AccessError(
-                f"{address} sets a whole policy, whose grants cannot be read here: declare each as an iam_member"
+                f"{address} sets a whole policy, whose grants cannot be listed: declare each as an iam_member"
             )
         condition = _read_condition(arguments)
         resource = _name_resource(address, arguments)

@@ -69,8 +69,8 @@ def backfill(
     with when_stopped(f"what is archived stays, and no table was changed; {RESUME_HINT}"):
         done = _run_sweep(cloud, settings, source, old, total=total, keep=True)
         say(
-            f"{done.moved:,} objects archived, {done.skipped + done.retained:,} were already, "
-            f"{done.refused:,} are left alone"
+            f"{done.moved:,} objects archived, {done.skipped + done.retained:,} were archived before, "
+            f"{done.refused:,} skipped"
             + "".join(f"\n  {each['object']}: {each['reason']}" for each in done.refusals[:5])
         )
         _check_failures(done)

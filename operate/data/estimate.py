@@ -174,7 +174,7 @@ def format_estimate(survey: Survey, costs: Estimate) -> Iterator[str]:
     for feed_name, days in survey.days.items():
         yield f"             {feed_name}: {len(days):,} UTC days, {min(days)} to {max(days)}"
     if survey.refused:
-        yield f"left alone   {survey.refused:,} objects, such as {'; '.join(survey.refusals)}"
+        yield f"skipped       {survey.refused:,} objects, such as {'; '.join(survey.refusals)}"
     yield (
         f"operations   {costs.class_a:,} class A and {costs.class_b:,} class B: ${costs.operations:.2f}; "
         f"then ${costs.kept_month:.3f} a month for {costs.gib_kept:.2f} GiB"

@@ -54,11 +54,12 @@ class BatchRebuild:
                 f"{self.target.format_command('logs', 'batch')} says more; {self.resume_hint}"
             )
         if left := operation.get("metadata", {}).get("deleteCluster", {}).get("error"):
+            orphans = self.target.format_command("orphans")
             return (
-                f"{what} is rebuilt, and its cluster is left ({left}): {self.target.format_command('orphans')} has the "
-                "command that deletes it"
+                f"{what} is rebuilt, and its cluster was not deleted ({left}): {orphans} prints the command that "
+                "deletes it"
             )
-        self.say(f"{feed_name}: {first} to {last} rebuilt; the table batch_runs has the account")
+        self.say(f"{feed_name}: {first} to {last} rebuilt; the table batch_runs has the run statistics")
         return ""
 
     def _start(self, options: dict[str, str], files: str, what: str) -> dict[str, Any]:
@@ -106,9 +107,9 @@ class BatchRebuild:
         except ApiError as error:
             is_gone = error.status == NOT_FOUND or (self.target.local_folder and error.status == NO_RESPONSE)
             told = (
-                "what ran its rebuild is gone"
+                "the process that ran its rebuild has ended"
                 if is_gone
-                else f"its rebuild, which may go on, cannot be asked after ({error})"
+                else f"the state of its rebuild is unknown ({error}): it may continue"
             )
             raise OperateError(f"{what} is archived, and {told}: {self.resume_hint}") from None
 

@@ -137,7 +137,7 @@ def find_adoptable(
     for each in found.values():
         if each.is_failed:
             raise OperateError(
-                f"{each.id} is there and failed to be made, so it cannot be adopted: delete it in the console, then "
+                f"{each.id} exists, but its creation failed, so it cannot be imported: delete it in the console, then "
                 "run this again"
             )
     return {address: each.id for address, each in found.items()}
@@ -216,7 +216,7 @@ def _look_up[T](kind: str, arguments: Arguments, ask: Callable[[], T]) -> T | No
     except ApiError as error:
         if error.status in ABSENT:
             return None
-        what = "does not answer" if error.status == NO_RESPONSE else "cannot be looked up"
+        what = "does not respond" if error.status == NO_RESPONSE else "cannot be looked up"
         raise OperateError(f"{kind} {arguments.get('name', '')} {what} ({error}): run this again") from None
 
 

@@ -81,7 +81,7 @@ class Deployer:
         settings, storage = self.settings, self.cloud.storage
         bucket = find_bucket(storage, settings)
         if bucket is None:
-            self.say(f"the state bucket {settings.bucket('tfstate')} is not there: nothing to undo")
+            self.say(f"the state bucket {settings.bucket('tfstate')} does not exist: nothing to undo")
             return 0
         check_owner(bucket, settings, fetch_project_number(self.cloud, settings))
         others = [

@@ -149,7 +149,7 @@ def find_orphaned_resources(
         except ApiError as error:
             if not error.is_api_disabled:
                 raise OperateError(
-                    f"{settings.project} does not tell its {what} ({error}): mend that, then run this again"
+                    f"the {what} of {settings.project} cannot be listed ({error}): fix the cause, then run this again"
                 ) from None
     order = list(KINDS)
     return sorted(found.values(), key=lambda held: (order.index(BY_WORD[held.kind]), held.name))
@@ -158,13 +158,13 @@ def find_orphaned_resources(
 def format_orphaned_resources(found: list[OrphanedResource], settings: Settings, target: Target) -> list[str]:
     """One line for each thing that is left, with what removes it."""
     if not found:
-        return [f"{settings.project} holds nothing of vlille"]
-    lines = [f"{settings.project} still holds {len(found)} of vlille:"]
+        return [f"{settings.project} has no orphaned resources of vlille"]
+    lines = [f"{settings.project} still has {len(found)} resources of vlille:"]
     for held in found:
         line = f"  {held.kind} {held.name}{f' ({held.more})' if held.more else ''}"
         lines.append(line if target.local_folder else f"{line}: {_format_removal_command(held, settings)}")
     deploy, destroy = target.format_command("deploy"), target.format_command("destroy")
-    lines.append(f"{deploy} imports what a state no longer holds; then {destroy}")
+    lines.append(f"{deploy} imports the resources that no state holds; then run {destroy}")
     if target.local_folder:
         lines.append(
             f"or, with all its data: `make down ENV={target.environment} && rm -r {target.local_folder}`"

@@ -104,8 +104,9 @@ def fetch_project_number(cloud: Cloud, settings: Settings) -> int:
         if error.status not in (403, 404):
             raise OperateError(f"the project {project} cannot be looked up: {error}; try again") from None
         raise OperateError(
-            f"the project {project} of environments/{settings.environment}.toml is not there, or not for these "
-            f"credentials ({error}): run `gcloud projects create {project}`, or log in as somebody who may see it"
+            f"the project {project} of environments/{settings.environment}.toml does not exist, or these "
+            f"credentials have no access to it ({error}): run `gcloud projects create {project}`, or log in as a user "
+            "with access"
         ) from None
     if (state := found.get("lifecycleState", ACTIVE)) != ACTIVE:
         raise OperateError(f"the project {project} is {state}: run `gcloud projects undelete {project}`")
@@ -121,7 +122,7 @@ def _check_bucket(cloud: Cloud, settings: Settings) -> list[str]:
     except OperateError as error:
         return [str(error)]
     name = settings.bucket("tfstate")
-    return [f"the state bucket {name} is not there: run `make bootstrap ENV={settings.environment}`"]
+    return [f"the state bucket {name} is not found: run `make bootstrap ENV={settings.environment}`"]
 
 
 def _check_apis(cloud: Cloud, settings: Settings, needed: tuple[str, ...], disabled: set[str]) -> list[str]:
@@ -129,7 +130,7 @@ def _check_apis(cloud: Cloud, settings: Settings, needed: tuple[str, ...], disab
         lacking = set(needed) - _list_enabled_apis(cloud, settings)
     except ApiError as error:
         if not error.is_api_disabled:
-            return [f"which APIs are enabled in {settings.project} cannot be looked up: {error}"]
+            return [f"the enabled APIs of {settings.project} cannot be listed: {error}"]
         lacking = {_host("serviceusage")}
     lacking |= disabled
     if not lacking:

@@ -54,7 +54,7 @@ def find_terraform(environ: Mapping[str, str]) -> Terraform:
     for program in found:
         version = _version(program, environ)
         if version is None:
-            problems.append(f"{program} does not tell its version: {INSTALL}")
+            problems.append(f"{program} does not print its version: {INSTALL}")
         elif version[1] < OLDEST:
             problems.append(f"{program} is version {version[0]}: {INSTALL}")
         else:

@@ -121,7 +121,7 @@ def _judge_rows(content: Content, feed: Feed, target: Target) -> Iterator[CheckR
         told = f"{content.changed:,} stations changed within {content.minutes} minutes"
         limit = feed.frozen_minutes
         is_frozen = content.changed == 0 and 0 < FROZEN_SHARE * limit <= content.minutes
-        remedy = f": the API repeats itself, {target.format_command('logs', 'collect')} shows what it sends"
+        remedy = f": the API repeats an old response; {target.format_command('logs', 'collect')} shows what it sends"
         yield CheckResult("changes", told + (remedy if is_frozen else ""), wrong=is_frozen)
     if content.lost:
         columns = ", ".join(f"{name} ({map_common_columns(feed)[name]})" for name in content.lost)
@@ -135,12 +135,12 @@ def _judge_rows(content: Content, feed: Feed, target: Target) -> Iterator[CheckR
 
 def _judge_freshness(content: Content, feed: Feed, target: Target) -> CheckResult:
     if content.newest_report is None or content.newest_tick is None:
-        return CheckResult("freshness", "no station says when it last reported", wrong=True)
+        return CheckResult("freshness", "no station has a value of last_reported", wrong=True)
     minutes = max(0, (content.newest_tick - content.newest_report) // timedelta(minutes=1))
     told = f"a station reported {minutes:,} min before the newest rows"
     if minutes < feed.stale_minutes:
         return CheckResult("freshness", told)
-    limit = f"fewer than {feed.stale_minutes} are well: the API repeats an old response"
+    limit = f"the limit is {feed.stale_minutes}: the API repeats an old response"
     return CheckResult(
         "freshness", f"{told}, {limit}; {target.format_command('logs', 'collect')} shows it", wrong=True
     )

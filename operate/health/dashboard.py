@@ -108,7 +108,7 @@ def _judge_age(
         return CheckResult(SERVICE, told)
     return CheckResult(
         SERVICE,
-        f"{told}, at most {limit} are well: see rows above; where they are, {_point_to_log(target)}",
+        f"{told}, the limit is {limit}: see rows above; where they are, {_point_to_log(target)}",
         wrong=True,
     )
 

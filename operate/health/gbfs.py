@@ -122,7 +122,7 @@ def judge_gbfs(
     told = ", ".join(f"{len(found)} {word}" for word, found in unwell.items() if found)
     yield CheckResult(
         "GBFS systems",
-        f"{well:,} of {len(systems):,} are well" + (f"; {told}" if told else ""),
+        f"{well:,} of {len(systems):,} are healthy" + (f"; {told}" if told else ""),
         wrong=len(systems) - well > WRONG_SHARE * len(systems),
     )
     for word, found in unwell.items():
@@ -142,7 +142,7 @@ def _judge_ticks(facts: GbfsFacts, settings: Settings, target: Target, now: date
     allowed = settings.alerts.silent_minutes
     if lag < allowed:
         return CheckResult("GBFS ticks", told)
-    return CheckResult("GBFS ticks", f"{told}, at most {allowed} are well: {remedy}", wrong=True)
+    return CheckResult("GBFS ticks", f"{told}, the limit is {allowed}: {remedy}", wrong=True)
 
 
 def _explain_silence(known: Known | None) -> str:

@@ -82,7 +82,7 @@ def _judge_minutes(facts: Facts, target: Target) -> CheckResult:
         return CheckResult("minutes", told)
     logs = target.format_command("logs", "collect")
     remedy = f"the view minutes_present has every day, and {logs} says why some are missing"
-    return CheckResult("minutes", f"{told}, at least {GOAL:.0%} are well: {remedy}", wrong=True)
+    return CheckResult("minutes", f"{told}, expected at least {GOAL:.0%}: {remedy}", wrong=True)
 
 
 def _judge_load_jobs(facts: Facts, settings: Settings, target: Target) -> CheckResult:
@@ -109,7 +109,7 @@ def _judge_newest(
     told = f"newest of {_format_utc(newest)}, {lag} min ago"
     if lag >= settings.alerts.silent_minutes:
         return CheckResult(
-            what, f"{told}, at most {settings.alerts.silent_minutes} are well: {remedy}", wrong=True
+            what, f"{told}, the limit is {settings.alerts.silent_minutes}: {remedy}", wrong=True
         )
     return CheckResult(what, told)
 
@@ -127,15 +127,15 @@ def _judge_archive(facts: Facts, settings: Settings, target: Target, now: dateti
     told = f"newest of {_format_utc(facts.archived)}" if facts.archived else "nothing yet"
     oldest = None if isinstance(facts.landing, Unavailable) else facts.landing.oldest
     if oldest is None:
-        return CheckResult("archive", f"{told}; nothing waits")
+        return CheckResult("archive", f"{told}; nothing is waiting")
     waits, allowed = _count_minutes(now - oldest), _allowed_wait_minutes(settings, now)
-    told = f"{told}; the oldest to be moved waits for {waits} min"
+    told = f"{told}; the oldest landed object has waited {waits} min"
     if waits <= allowed:
         return CheckResult("archive", told)
     remedy = (
         f"run {target.format_command('run', 'copy')}, then {target.format_command('logs', 'copy')} says why"
     )
-    return CheckResult("archive", f"{told}, at most {allowed} are well: {remedy}", wrong=True)
+    return CheckResult("archive", f"{told}, the limit is {allowed}: {remedy}", wrong=True)
 
 
 def _allowed_wait_minutes(settings: Settings, now: datetime) -> int:
@@ -150,12 +150,12 @@ def _judge_dead_letters(facts: Facts, target: Target) -> CheckResult:
     if isinstance(found, Unavailable):
         return CheckResult("dead letters", found.reason, wrong=True)
     if found is None:
-        return CheckResult("dead letters", "Monitoring tells of none")
+        return CheckResult("dead letters", "Monitoring has no data point")
     if found == 0:
         return CheckResult("dead letters", "none")
     return CheckResult(
         "dead letters",
-        f"{found} wait in {DEAD_LETTERS}: {target.format_command('logs', 'collect')} says why; once it is mended, "
+        f"{found} wait in {DEAD_LETTERS}: {target.format_command('logs', 'collect')} says why; once it is fixed,  "
         "publish them to the topic collect again",
         wrong=True,
     )
@@ -195,10 +195,10 @@ def _judge_batch(facts: Facts, settings: Settings, target: Target, now: datetime
     remedy = f"{target.format_command('logs', 'batch')} says why, {target.format_command('run', 'batch')} tries again"
     if tried and (began is None or began < tried) and now - tried > limit:
         return CheckResult(
-            "last batch", f"the one of {_format_utc(tried)} left no row in batch_runs: {remedy}", wrong=True
+            "last batch", f"the one of {_format_utc(tried)} wrote no row to batch_runs: {remedy}", wrong=True
         )
     if facts.run is None:
-        return CheckResult("last batch", "none has ended yet")
+        return CheckResult("last batch", "no run has ended yet")
     told = _format_run(facts.run)
     if facts.run.status == FAILED:
         return CheckResult("last batch", f"{told} ({facts.run.message}): {remedy}", wrong=True)

@@ -30,7 +30,7 @@ def find_bucket(client: StorageClient, settings: Settings) -> Bucket | None:
         return client.lookup_bucket(name, retry=RETRY)
     except Forbidden:
         raise OperateError(
-            f"the bucket {name} is there and closed to these credentials: ask its project's owner for "
+            f"the bucket {name} exists, but these credentials have no access to it: ask its project's owner for "
             "roles/storage.admin, or, if it is another project's, choose another project ID in "
             f"environments/{settings.environment}.toml"
         ) from None
@@ -39,7 +39,9 @@ def find_bucket(client: StorageClient, settings: Settings) -> Bucket | None:
     except (GoogleAPICallError, RetryError, RequestException) as error:
         if unreachable := find_connection_error(error, "Cloud Storage"):
             raise unreachable from None
-        raise OperateError(f"Cloud Storage does not tell of the bucket {name} ({error}): try again") from None
+        raise OperateError(
+            f"the bucket {name} cannot be looked up in Cloud Storage ({error}): run this again"
+        ) from None
 
 
 def ensure_bucket(client: StorageClient, settings: Settings, project_number: int) -> str:
@@ -59,9 +61,9 @@ def ensure_bucket(client: StorageClient, settings: Settings, project_number: int
     _check_closed(bucket)
     wrong = _configure(bucket, settings)
     if not wrong:
-        return f"the state bucket {bucket.name} is as it should be"
+        return f"the state bucket {bucket.name} is configured correctly"
     bucket.patch(retry=RETRY)
-    return f"the state bucket {bucket.name} is set right: {', '.join(wrong)}"
+    return f"the state bucket {bucket.name} was corrected: {', '.join(wrong)}"
 
 
 def check_owner(bucket: Bucket, settings: Settings, project_number: int) -> None:
@@ -80,18 +82,19 @@ def remove_bucket(client: StorageClient, bucket: Bucket) -> None:
         f"{state.stack} ({len(state.resources)})" for state in read_states(client, bucket) if state.resources
     ]:
         raise OperateError(
-            f"the bucket {bucket.name} is kept: it holds the state of what is deployed, by stack: {', '.join(held)}"
+            f"the bucket {bucket.name} was not deleted: it holds the state of what is deployed, by stack: "
+            f"{', '.join(held)}"
         )
     blobs = list(client.list_blobs(bucket, versions=True, retry=RETRY))
     if foreign := sorted({blob.name for blob in blobs if not blob.name.endswith((STATE, LOCK))}):
         raise OperateError(
-            f"the bucket {bucket.name} is kept: it holds {len(foreign)} objects that are no state, such as "
+            f"the bucket {bucket.name} was not deleted: it holds {len(foreign)} objects that are not states, such as "
             f"{foreign[0]}; remove them, then run this again"
         )
     if locks := [blob.name for blob in blobs if blob.name.endswith(LOCK) and blob.time_deleted is None]:
         raise OperateError(
-            f"the bucket {bucket.name} is kept: {locks[0]} is there, so Terraform is at work or was killed; wait, or "
-            f"delete it with `gcloud storage rm gs://{bucket.name}/{locks[0]}`, then run this again"
+            f"the bucket {bucket.name} was not deleted: {locks[0]} exists, so Terraform is running or was killed; "
+            f"wait, or delete it with `gcloud storage rm gs://{bucket.name}/{locks[0]}`, then run this again"
         )
     for blob in blobs:
         try:
@@ -113,10 +116,10 @@ def _create(client: StorageClient, settings: Settings) -> str:
         ) from None
     except GoogleAPICallError as error:
         raise OperateError(
-            f"the state bucket {bucket.name} cannot be made: {error.message}; linking a billing account and "
+            f"the state bucket {bucket.name} cannot be created: {error.message}; linking a billing account and "
             "roles/storage.admin on the project are needed"
         ) from None
-    return f"the state bucket {bucket.name} is made, in {settings.region}"
+    return f"the state bucket {bucket.name} was created in {settings.region}"
 
 
 def _configure(bucket: Bucket, settings: Settings) -> list[str]:

@@ -38,7 +38,7 @@ class Locking:
             holder, unlock = self._find_holder(lock), self.target.format_command("unlock")
             if holder.is_gone:
                 raise OperateError(
-                    f"the state of {stack} is locked by {lock}, which runs no more on this machine: run {unlock}, "
+                    f"the state of {stack} is locked by {lock}, which no longer runs on this machine: run {unlock}, "
                     "then this again"
                 )
             if waited >= self.lock_seconds:
@@ -92,19 +92,20 @@ class Locking:
             self.say(f"the state of {lock.stack} was locked by {lock}")
             if why := self._find_holder(lock).why:
                 raise OperateError(
-                    f"it stays locked: {why}; wait until that is done, or end it with Ctrl-C where it runs, then run "
+                    f"the lock was kept: {why}; wait until it ends, or end it with Ctrl-C where it runs, then run "
                     f"{self.target.format_command('unlock')} again"
                 )
             if (
-                self.ask(f"If that command ended for certain, type the lock's ID {lock.id}: ").strip()
+                self.ask(
+                    f"If you are certain that this command has ended, type the lock's ID {lock.id}: "
+                ).strip()
                 != lock.id
             ):
-                self.say(f"it stays locked: the ID {lock.id} was not typed")
+                self.say(f"the lock was kept: the ID {lock.id} was not typed")
                 return 1
             lock.release()
-            self.say(
-                f"it is released; what that command made is found by the next {self.target.format_command('deploy')}"
-            )
+            deploy = self.target.format_command("deploy")
+            self.say(f"the lock was released; the next {deploy} imports what that command created")
         return 0
 
     def _find_lock(self, stack: str) -> Lock | None:

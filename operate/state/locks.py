@@ -58,5 +58,5 @@ def find_lock(bucket: Bucket, stack: str) -> Lock | None:
         operation = str(info["Operation"]).removeprefix("OperationType").lower()
         who, created = str(info["Who"]), datetime.fromisoformat(info["Created"])
     except (ValueError, KeyError, TypeError):  # it locks all the same
-        return Lock(stack, "an unknown operation", "somebody", blob.time_created, blob)
+        return Lock(stack, "an unknown operation", "an unknown user", blob.time_created, blob)
     return Lock(stack, operation, who, created, blob)

@@ -72,7 +72,7 @@ def make(
         (["demo", "CITY=?!"], "CITY: found '?!'; accepted: id, name or city of a GBFS system, such as lille"),
         (
             ["demo", "CITY=lille", "FEED=vlille_ods"],
-            "CITY and FEED both say what is collected: type one of them",
+            "CITY and FEED both select what is collected: type one of them",
         ),
         (["deploy", "ENV=dev", "CITY=lille"], "CITY: make deploy does not accept this option"),
         (["demo", "YES=1"], "YES: make demo does not accept this option"),
@@ -84,7 +84,7 @@ def make(
         (["logs", "LINES=many"], "LINES: found 'many'; accepted: a whole number from 1 to 1000"),
         (["demo", "TICKS=0"], "TICKS: found '0'"),
         (["demo", "REPLAY=no/such/file"], "REPLAY: found 'no/such/file'"),
-        (["smoke", "SPEED=60"], "SPEED: works on this machine only; add TO=local"),
+        (["smoke", "SPEED=60"], "SPEED: applies to the local environment only; add TO=local"),
         (["unlock", "ENV=dev", "YES=1"], "YES: make unlock does not accept this option"),
         (["deploy", "ENV=$(shell touch made)"], "ENV: found '$(shell touch made)'"),
         (["deploy", "ENV=`touch made`"], "ENV: found '`touch made`'"),

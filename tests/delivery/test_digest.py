@@ -156,7 +156,8 @@ def test_a_digest_tells_nothing_of_a_secret(first: str, second: str, *, deep: bo
 )
 def test_what_is_no_plan_is_one_sentence(content: bytes) -> None:
     with pytest.raises(
-        DeliveryError, match=r"^the plan's JSON is (none: give the output|damaged \(\w+\): plan again)"
+        DeliveryError,
+        match=r"^the plan's JSON (cannot be parsed: pass the output|is damaged \(\w+\): plan again)",
     ):
         compute_plan_digest(content)
 

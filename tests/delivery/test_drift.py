@@ -48,7 +48,7 @@ def test_nights_of_drift_are_one_issue_and_its_end_closes_it(
         assert step() == 0
     (number,) = step.open
     issue = step.repository.issues[number]
-    assert issue["title"] == "dev is not as main has it"
+    assert issue["title"] == "dev differs from main"
     assert issue["body"].startswith(f"{MARKER}\nA deploy of main would change `dev`")
     assert DIGEST in issue["body"]
     assert "a headline" in issue["body"]
@@ -68,7 +68,7 @@ def test_nights_of_drift_are_one_issue_and_its_end_closes_it(
     assert len(step.repository.issues) == 1
     assert capsys.readouterr().out.splitlines() == [
         f"dev: drift; #{number} is opened",
-        *[f"dev: drift; #{number} tells it"] * 3,
+        *[f"dev: drift; #{number} reports it"] * 3,
         f"dev: no drift; #{number} is closed",
         "dev: no drift",
     ]
@@ -120,7 +120,7 @@ def test_a_plan_that_failed_says_nothing_about_drift(
     """Neither opens nor closes: the run itself is red."""
     number = step.repository.issue(MARKER)
     assert step(**review) == 1
-    assert capsys.readouterr().err.startswith("whether dev has drifted cannot be told")
+    assert capsys.readouterr().err.startswith("it is unknown whether dev has drifted")
     assert step.open == [number]
 
 

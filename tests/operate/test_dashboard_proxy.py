@@ -101,7 +101,7 @@ def test_the_token_goes_to_the_service_alone_and_the_data_to_this_machine(
 
 def test_a_token_that_cannot_be_made_is_told(service: str) -> None:
     def no_token() -> str:
-        raise OperateError("gcloud gives no identity token: run `gcloud auth login`")
+        raise OperateError("gcloud returned no identity token: run `gcloud auth login`")
 
     server = start_proxy(service, no_token)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()

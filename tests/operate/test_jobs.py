@@ -51,7 +51,7 @@ def test_a_job_that_is_not_there_is_one_sentence(
     google: Google, cloud: Cloud, settings: Settings, job: str
 ) -> None:
     google.answers = {f"POST {job}:run": refusal(404, "Job not found.")}
-    with pytest.raises(OperateError, match="the job copy: not there: run `make deploy ENV=dev`"):
+    with pytest.raises(OperateError, match="the job copy: not found: run `make deploy ENV=dev`"):
         start_job(cloud, settings, CLOUD, "copy")
 
 
@@ -72,14 +72,16 @@ def test_each_fact_fails_for_itself(google: Google, cloud: Cloud, settings: Sett
         **{f"GET {job.removesuffix('copy')}{other}": refusal(404, "no") for other in ("collect", "batch")},
     }
     facts = observe_environment(cloud, settings, CLOUD, datetime.now(UTC))
-    assert facts.landing == Unavailable("cannot be asked (403 not for you): mend that, then run this again")
+    assert facts.landing == Unavailable(
+        "the request failed (403 not for you): fix the cause, then run this again"
+    )
     assert facts.archived is None
     assert facts.row == facts.run
     assert isinstance(facts.row, Unavailable)
     assert "the query is not done after 20 s" in facts.row.reason
     assert facts.dead_letters == 2
     assert [getattr(one, "code", one) for one in facts.jobs.values()] == [
-        Unavailable("not there: run `make deploy ENV=dev`"),
+        Unavailable("not found: run `make deploy ENV=dev`"),
         5,
-        Unavailable("not there: run `make deploy ENV=dev`"),
+        Unavailable("not found: run `make deploy ENV=dev`"),
     ]

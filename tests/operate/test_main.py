@@ -94,7 +94,7 @@ def test_a_local_environment_is_named_in_the_command_to_run(
 ) -> None:
     google.answers = {f"GET /cloud_scheduler/{PARENT}/{PLACE}/jobs/{job}": (404, {}) for job in JOBS}
     assert main(["pause", "--job", "copy"], environ | {"VLILLE_LOCAL": "1"}) == 1
-    assert capsys.readouterr().err == "the job copy: not there: run `make deploy ENV=dev TO=local`\n"
+    assert capsys.readouterr().err == "the job copy: not found: run `make deploy ENV=dev TO=local`\n"
 
 
 def test_ctrl_c_ends_with_a_sentence_and_the_status_that_shells_know(

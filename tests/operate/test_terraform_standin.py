@@ -36,7 +36,7 @@ UNCHANGED = "No changes. Your infrastructure matches the configuration."
 def needed_terraform() -> Terraform:
     """Return Terraform, where all is there that these tests run; what is not there fails them with one sentence."""
     lacking = [
-        f"{path.relative_to(ROOT)} is not there: run `{command}` once"
+        f"{path.relative_to(ROOT)} is not found: run `{command}` once"
         for path, command in ((CDKTF, "make node_modules/.ready"), (TF, "make checkov"))
         if not path.exists()
     ]
@@ -93,7 +93,7 @@ def unlock(site: Site) -> None:
     """Release the lock as who reads the question does; no option answers it."""
     refused = site.make("unlock", "ENV=dev", typed="no")
     assert refused.returncode != 0
-    [lock_id] = re.findall(r"it stays locked: the ID (\d+) was not typed", refused.stdout)
+    [lock_id] = re.findall(r"the lock was kept: the ID (\d+) was not typed", refused.stdout)
     assert site.make("unlock", "ENV=dev", typed=lock_id).returncode == 0
 
 

@@ -191,8 +191,10 @@ def test_findings_are_told_once_and_in_order() -> None:
     stack["resource"]["google_service_account"]["identity_idle"] = {}
     assert list_findings(stack) == [
         Finding("basic role", "allUsers has roles/viewer on bucket landing: name a role for what it does"),
-        Finding("identity without a grant", "idle may do nothing: grant what it is for, or remove it"),
-        Finding("public", "google_storage_bucket_iam_member.more is open to allUsers: name who may"),
+        Finding("identity without a grant", "idle has no role: grant what it needs, or remove it"),
+        Finding(
+            "public", "google_storage_bucket_iam_member.more grants access to allUsers: name the principals"
+        ),
     ]
 
 

@@ -94,7 +94,7 @@ def test_a_row_says_who_where_and_what(stack: dict[str, Any], row: Grant) -> Non
     [
         (
             with_resources("google_project_iam_policy", "all", project="p", policy_data="{}"),
-            "google_project_iam_policy.all sets a whole policy, whose grants cannot be read here: "
+            "google_project_iam_policy.all sets a whole policy, whose grants cannot be listed: "
             "declare each as an iam_member",
         ),
         (

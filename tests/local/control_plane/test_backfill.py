@@ -124,8 +124,8 @@ def test_old_files_become_rows_and_a_run_that_was_left_is_waited_for(old: Old) -
     records = len(json.loads(old.originals[f"data___2023-{MINUTES[0]}:00.json"])["records"])
     assert workflow.summaries["rebuild"]["rows_loaded"] == old.rows == 3 * records
     assert old.said[-2:] == [
-        "0 objects archived, 3 were already, 0 are left alone",
-        "vlille_ods: 2023-10-26 to 2023-10-27 rebuilt; the table batch_runs has the account",
+        "0 objects archived, 3 were archived before, 0 skipped",
+        "vlille_ods: 2023-10-26 to 2023-10-27 rebuilt; the table batch_runs has the run statistics",
     ]
     assert old.held(OLD) == old.originals
     assert sorted(old.held(old.settings.bucket("archive"))) == [

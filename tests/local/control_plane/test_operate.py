@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[3]
 LOCAL = Target("dev", Path(".local/dev"))
 NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
 TICK = NOW.replace(second=0)
-GONE = Unavailable("not there: run `make deploy ENV=dev TO=local`")
+GONE = Unavailable("not found: run `make deploy ENV=dev TO=local`")
 COLLECTED_AT = {"name": "collected_at", "type": "TIMESTAMP", "mode": "NULLABLE"}
 
 

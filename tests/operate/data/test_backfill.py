@@ -150,10 +150,10 @@ def test_archived_and_rebuilt_and_the_originals_stay(old: Old, monkeypatch: pyte
     assert begun["jobs"][0]["pysparkJob"]["args"] == [
         *("--feed", "vlille_ods", "--from", "2023-10-26", "--to", "2023-10-27"),
     ]
-    assert "2 objects archived, 0 were already, 1 are left alone" in old.said[-2]
+    assert "2 objects archived, 0 were archived before, 1 skipped" in old.said[-2]
     assert old.said[-1].startswith("vlille_ods: 2023-10-26 to 2023-10-27 rebuilt")
     assert old.run() == 0
-    assert "0 objects archived, 2 were already" in old.said[-2]
+    assert "0 objects archived, 2 were archived before" in old.said[-2]
     assert old.google.asked[-3][0]["requestId"] == query["requestId"]  # the same work
 
 

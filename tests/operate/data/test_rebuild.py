@@ -129,7 +129,7 @@ def test_it_is_begun_once_and_asked_after_until_it_is_done(
     ]
     assert query == {"requestId": [derive_request_id(once, "2 100 0 0")]}
     assert asked.said == [
-        "vlille_ods: 2023-10-26 to 2023-10-27 rebuilt; the table batch_runs has the account"
+        "vlille_ods: 2023-10-26 to 2023-10-27 rebuilt; the table batch_runs has the run statistics"
     ]
 
 
@@ -150,7 +150,7 @@ WHAT = "vlille_ods, 2023-10-26 to 2023-10-27,"
             LOCAL,
             refusal(404, "no"),
             None,
-            f"{WHAT} is archived and not rebuilt: not there: run `make deploy ENV=dev TO=local`",
+            f"{WHAT} is archived and not rebuilt: not found: run `make deploy ENV=dev TO=local`",
         ),
         (
             CLOUD,
@@ -158,12 +158,17 @@ WHAT = "vlille_ods, 2023-10-26 to 2023-10-27,"
             (200, {"done": True, "error": {"code": 13, "message": "no quota"}}),
             f"{WHAT} is archived and not rebuilt: no quota\n`make logs JOB=batch ENV=dev` says more; AGAIN",
         ),
-        (CLOUD, None, refusal(404, "no"), f"{WHAT} is archived, and what ran its rebuild is gone: AGAIN"),
+        (
+            CLOUD,
+            None,
+            refusal(404, "no"),
+            f"{WHAT} is archived, and the process that ran its rebuild has ended: AGAIN",
+        ),
         (
             CLOUD,
             None,
             refusal(403, "not you"),
-            f"{WHAT} is archived, and its rebuild, which may go on, cannot be asked after (403 not you): AGAIN",
+            f"{WHAT} is archived, and the state of its rebuild is unknown (403 not you): it may continue: AGAIN",
         ),
     ],
 )
@@ -180,14 +185,15 @@ def test_what_is_in_the_way_is_told(
 def test_a_cluster_that_is_left_is_told_in_the_end(asked: Asked) -> None:
     asked.answers((200, told(deleteCluster={"error": "busy"})))
     assert asked.rebuild() == (
-        f"{WHAT} is rebuilt, and its cluster is left (busy): `make orphans ENV=dev` has the command that deletes it"
+        f"{WHAT} is rebuilt, and its cluster was not deleted (busy): `make orphans ENV=dev` prints the command that "
+        "deletes it"
     )
 
 
 @pytest.mark.emulator
 def test_a_machine_that_is_ended_meanwhile_is_told(asked: Asked) -> None:
     asked.answers()
-    with pytest.raises(OperateError, match="what ran its rebuild is gone: AGAIN"):
+    with pytest.raises(OperateError, match="the process that ran its rebuild has ended: AGAIN"):
         asked.rebuild(LOCAL, pause=lambda _: asked.google.close())
 
 

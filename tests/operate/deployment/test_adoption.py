@@ -229,7 +229,7 @@ def test_what_failed_to_be_made_is_not_adopted_but_told(
     path = f"projects/{settings.project}/locations/r/functions/f"
     google.answers[f"GET /cloudfunctions2/{path}"] = 200, {"state": "FAILED"}
     stack = stack_of("google_cloudfunctions2_function", {"name": "f", "location": "r"})
-    with pytest.raises(OperateError, match=f"^{path} is there and failed to be made.*delete it"):
+    with pytest.raises(OperateError, match=f"^{path} exists, but its creation failed.*delete it"):
         find_adoptable(cloud, settings.project, stack, ())
 
 

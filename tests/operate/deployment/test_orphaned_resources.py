@@ -154,7 +154,7 @@ def test_each_kind_is_found_and_what_is_another_s_is_not(
     found = find_orphaned_resources(cloud, settings, STACK)
     end = f"--project={project}`"
     assert format_orphaned_resources(found, settings, Target("dev")) == [
-        f"{project} still holds 14 of vlille:",
+        f"{project} still has 14 resources of vlille:",
         f"  scheduler job copy: `gcloud scheduler jobs delete copy --location={region} {end}",
         f"  cluster vlille-batch-x1: `gcloud dataproc clusters delete vlille-batch-x1 --region={region} {end}",
         "  disk vlille-batch-x1-m (50 GB): "
@@ -174,7 +174,7 @@ def test_each_kind_is_found_and_what_is_another_s_is_not(
         f"--member='deleted:serviceAccount:vlille-batch@{mail}?uid=1' --all`",
         f"  service account vlille-copier@{mail}: `gcloud iam service-accounts delete vlille-copier@{mail} {end}",
         f"  service account vlille-former@{mail}: `gcloud iam service-accounts delete vlille-former@{mail} {end}",
-        "`make deploy ENV=dev` imports what a state no longer holds; then `make destroy ENV=dev`",
+        "`make deploy ENV=dev` imports the resources that no state holds; then run `make destroy ENV=dev`",
     ]
     assert {held.kind for held in found if not held.is_declared} == {"cluster", "disk", "bucket"}
 
@@ -208,11 +208,12 @@ def test_on_this_machine_no_gcloud_is_advised(settings: Settings) -> None:
     local_target = Target("dev", Path(".local/dev"))
     assert format_orphaned_resources([OrphanedResource("topic", "collect")], settings, local_target)[1:] == [
         "  topic collect",
-        "`make deploy ENV=dev TO=local` imports what a state no longer holds; then `make destroy ENV=dev TO=local`",
+        "`make deploy ENV=dev TO=local` imports the resources that no state holds; then run "
+        "`make destroy ENV=dev TO=local`",
         "or, with all its data: `make down ENV=dev && rm -r .local/dev`",
     ]
     assert format_orphaned_resources([], settings, local_target) == [
-        f"{settings.project} holds nothing of vlille"
+        f"{settings.project} has no orphaned resources of vlille"
     ]
 
 
@@ -223,5 +224,5 @@ def test_a_service_that_is_off_holds_nothing_and_one_that_refuses_is_told(
     buckets = "GET /storage/b"
     empty[disks] = [refusal(403, "Compute is off", "SERVICE_DISABLED")]
     empty[buckets] = [refusal(403, "not for you")]
-    with pytest.raises(OperateError, match=r"does not tell its buckets \(403 not for you\)"):
+    with pytest.raises(OperateError, match=r"the buckets of .* cannot be listed \(403 not for you\)"):
         find_orphaned_resources(cloud, settings, {})

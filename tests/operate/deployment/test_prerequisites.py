@@ -22,7 +22,7 @@ SERVICES = "GET /v1/projects/{}/services"
 BUCKET = "GET /storage/v1/b/{}-tfstate"
 INSTALL = "install Terraform 1.5 or newer (https://developer.hashicorp.com/terraform/install) or OpenTofu"
 LOGIN = "gcloud auth application-default login"
-NO_BUCKET = "the state bucket {0}-tfstate is not there: run `make bootstrap ENV=dev`"
+NO_BUCKET = "the state bucket {0}-tfstate is not found: run `make bootstrap ENV=dev`"
 NO_TERRAFORM = f"terraform or tofu is not on PATH: {INSTALL}"
 DISABLED = refusal(403, "it is disabled", "SERVICE_DISABLED")
 ENABLE = "run `gcloud services enable cloudresourcemanager.googleapis.com serviceusage.googleapis.com --project={0}`"
@@ -81,14 +81,14 @@ def test_nothing_of_a_fresh_project_is_missing_for_a_bootstrap(
         ("terraform", '{"terraform_version": "1.5.0"}', 0, None),
         ("terraform", '{"terraform_version": "1.10.0-beta1"}', 0, None),
         ("tofu", '{"terraform_version": "1.6.0"}', 0, None),
-        ("terraform", "no JSON", 0, "{}/terraform does not tell its version: " + INSTALL),
+        ("terraform", "no JSON", 0, "{}/terraform does not print its version: " + INSTALL),
         (
             "terraform",
             '{"terraform_version": "1.11.4"}',
             1,
-            "{}/terraform does not tell its version: " + INSTALL,
+            "{}/terraform does not print its version: " + INSTALL,
         ),
-        ("terraform", "[]", 0, "{}/terraform does not tell its version: " + INSTALL),
+        ("terraform", "[]", 0, "{}/terraform does not print its version: " + INSTALL),
         ("packer", '{"terraform_version": "1.11.4"}', 0, NO_TERRAFORM),
     ],
 )
@@ -129,17 +129,18 @@ CASES: list[Case] = [
     (
         {BUCKET: refusal(403, "no")},
         "diff",
-        ["the bucket {0}-tfstate is there and closed to these credentials"],
+        ["the bucket {0}-tfstate exists, but these credentials have no access to it"],
     ),
     (
         {PROJECT: refusal(403, "The caller does not have permission")},
         "deploy",
         [
-            "the project {0} of environments/dev.toml is not there, or not for these credentials (403 The caller "
-            "does not have permission): run `gcloud projects create {0}`, or log in as somebody who may see it"
+            "the project {0} of environments/dev.toml does not exist, or these credentials have no access to it "
+            "(403 The caller does not have permission): run `gcloud projects create {0}`, or log in as a user with "
+            "access"
         ],
     ),
-    ({PROJECT: refusal(404, "no")}, "bootstrap", ["the project {0} of environments/dev.toml is not there"]),
+    ({PROJECT: refusal(404, "no")}, "bootstrap", ["the project {0} of environments/dev.toml does not exist"]),
     (
         {PROJECT: refusal(503, "later")},
         "destroy",
@@ -166,13 +167,13 @@ CASES: list[Case] = [
     (
         {SERVICES: refusal(403, "no permission")},
         "bootstrap",
-        ["which APIs are enabled in {0} cannot be looked up: 403 no permission"],
+        ["the enabled APIs of {0} cannot be listed: 403 no permission"],
     ),
-    ({PROJECT: (401, {})}, "deploy", ["Google does not take these credentials"]),
+    ({PROJECT: (401, {})}, "deploy", ["Google rejected the credentials"]),
     (
         {SERVICES: (502, b"<html>")},
         "bootstrap",
-        ["which APIs are enabled in {0} cannot be looked up: 502 Bad Gat"],
+        ["the enabled APIs of {0} cannot be listed: 502 Bad Gat"],
     ),
 ]
 

@@ -36,10 +36,10 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (
         {"newest_report": NOON - timedelta(minutes=120)},
         "freshness",
-        "a station reported 120 min before the newest rows, fewer than 120 are well",
+        "a station reported 120 min before the newest rows, the limit is 120",
     ),
-    ({"newest_report": None}, "freshness", "no station says when it last reported"),
-    ({"changed": 0}, "changes", "0 stations changed within 120 minutes: the API repeats itself"),
+    ({"newest_report": None}, "freshness", "no station has a value of last_reported"),
+    ({"changed": 0}, "changes", "0 stations changed within 120 minutes: the API repeats an old response"),
     ({"changed": 0, "minutes": 108}, "changes", "0 stations changed within 108 minutes: the API repeats"),
     (
         {"lost": ("num_bikes_available",)},
@@ -80,8 +80,8 @@ def test_without_rows_only_the_quarantine_is_told_of(ogc: Feed) -> None:
 
 
 def test_what_cannot_be_asked_is_wrong(ogc: Feed) -> None:
-    (line,) = judge_content(Unavailable("not there: run `make deploy ENV=dev`"), ogc, PLACE)
-    assert str(line) == "WRONG  content       not there: run `make deploy ENV=dev`"
+    (line,) = judge_content(Unavailable("not found: run `make deploy ENV=dev`"), ogc, PLACE)
+    assert str(line) == "WRONG  content       not found: run `make deploy ENV=dev`"
 
 
 def test_common_columns_are_those_that_the_feed_maps(ogc: Feed) -> None:

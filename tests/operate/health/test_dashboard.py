@@ -62,7 +62,7 @@ def public(settings: Settings) -> Settings:
         (
             DashboardFacts(403, 200, datetime(2026, 11, 24, 11, 45, tzinfo=UTC)),
             "WRONG  dashboard     opens with your identity, 403 without; newest data of 2026-11-24 11:45 UTC, "
-            f"15 min ago, at most 15 are well: see rows above; where they are, {LOG}",
+            f"15 min ago, the limit is 15: see rows above; where they are, {LOG}",
         ),
         (Unavailable("not there"), "WRONG  dashboard     not there"),
     ],
@@ -153,7 +153,7 @@ def test_a_dashboard_that_is_not_there_or_does_not_respond(
     name = f"GET /cloud_run_v2/projects/{settings.project}/locations/{settings.region}/services/dashboard"
     google.answers[name] = (404, {})
     assert observe_dashboard(cloud, settings, CLOUD, give_no_token) == Unavailable(
-        "not there: run `make deploy ENV=dev`"
+        "not found: run `make deploy ENV=dev`"
     )
     google.answers[name] = (200, {"uri": "http://127.0.0.1:1"})
     assert observe_dashboard(cloud, settings, CLOUD, give_no_token) == Unavailable(

@@ -68,7 +68,7 @@ def lines(facts: GbfsFacts | Unavailable) -> list[CheckResult]:
 def test_all_are_well() -> None:
     assert [str(line) for line in lines(FACTS)] == [
         "ok     GBFS ticks    newest of 2026-11-24 12:00 UTC, 0 min ago",
-        "ok     GBFS systems  8 of 8 are well",
+        "ok     GBFS systems  8 of 8 are healthy",
     ]
 
 
@@ -112,7 +112,7 @@ def test_one_of_many_that_is_not_well_is_named_with_the_time(facts: GbfsFacts, w
     told = lines(facts)
     assert [line.found for line in told if line.what == what] == [found]
     assert [line.what for line in told if line.wrong] == []
-    assert told[1].found == f"7 of 8 are well; 1 {what.partition(' ')[2]}"
+    assert told[1].found == f"7 of 8 are healthy; 1 {what.partition(' ')[2]}"
 
 
 @pytest.mark.unit
@@ -125,7 +125,7 @@ def test_one_of_many_that_is_not_well_is_named_with_the_time(facts: GbfsFacts, w
     ],
 )
 def test_what_is_well_all_the_same(polled: Polled) -> None:
-    assert lines(with_a(polled))[1].found == "8 of 8 are well"
+    assert lines(with_a(polled))[1].found == "8 of 8 are healthy"
 
 
 @pytest.mark.unit
@@ -145,7 +145,7 @@ def test_ticks_that_are_missing_are_wrong() -> None:
     late = dict.fromkeys(IDS, replace(WELL, newest=ago(16)))
     assert lines(GbfsFacts(late, FACTS.known))[0] == CheckResult(
         "GBFS ticks",
-        "newest of 2026-11-24 11:44 UTC, 16 min ago, at most 15 are well: run `make run JOB=gbfs-collect ENV=dev`, "
+        "newest of 2026-11-24 11:44 UTC, 16 min ago, the limit is 15: run `make run JOB=gbfs-collect ENV=dev`, "
         "then `make logs JOB=gbfs-collect ENV=dev` says why",
         wrong=True,
     )

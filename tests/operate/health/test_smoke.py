@@ -21,7 +21,7 @@ DEV = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]  # sile
 NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
 CLOUD = Target("dev")
 NIGHT = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
-GONE = Unavailable("not there: run `make deploy ENV=dev`")
+GONE = Unavailable("not found: run `make deploy ENV=dev`")
 
 
 def ago(minutes: float) -> datetime:
@@ -49,7 +49,7 @@ WELL = Facts(
 def test_all_is_well() -> None:
     assert [str(line) for line in judge_environment(WELL, DEV, CLOUD, NOW)] == [
         "ok     objects       newest of 2026-11-24 12:00 UTC, 0 min ago",
-        "ok     archive       newest of 2026-11-24 11:50 UTC; the oldest to be moved waits for 9 min",
+        "ok     archive       newest of 2026-11-24 11:50 UTC; the oldest landed object has waited 9 min",
         "ok     rows          newest of 2026-11-24 11:59 UTC, 1 min ago",
         "ok     minutes       1,438 of 1,440 on 2026-11-23",
         "ok     load jobs     1,440 into vlille_ogc, 3 into quarantine in 24 hours, of 1,500 each",
@@ -68,13 +68,13 @@ def test_all_is_well() -> None:
         ({"landing": Landing()}, "objects", "newest of 2026-11-24 11:50 UTC, 10 min ago"),
         ({"landing": Landing(ago(-1), ago(-1))}, "objects", "newest of 2026-11-24 12:01 UTC, 0 min ago"),
         ({"landing": Landing(ago(14.9), ago(14.9))}, "objects", "newest of 2026-11-24 11:50 UTC, 10 min ago"),
-        ({"landing": Landing()}, "archive", "newest of 2026-11-24 11:50 UTC; nothing waits"),
-        ({"archived": None}, "archive", "nothing yet; the oldest to be moved waits for 9 min"),
+        ({"landing": Landing()}, "archive", "newest of 2026-11-24 11:50 UTC; nothing is waiting"),
+        ({"archived": None}, "archive", "nothing yet; the oldest landed object has waited 9 min"),
         # Two sweeps of ten minutes and the fifteen that are no alert.
         (
             {"landing": Landing(ago(35.5), ago(1))},
             "archive",
-            "newest of 2026-11-24 11:50 UTC; the oldest to be moved waits for 35 min",
+            "newest of 2026-11-24 11:50 UTC; the oldest landed object has waited 35 min",
         ),
         (
             {"minutes": Minutes(date(2026, 11, 23), 713, 720)},
@@ -91,14 +91,14 @@ def test_all_is_well() -> None:
             "load jobs",
             "0 into vlille_ogc, 0 into quarantine in 24 hours, of 1,500 each",
         ),
-        ({"dead_letters": None}, "dead letters", "Monitoring tells of none"),
-        ({"jobs": JOBS | {"batch": Job("ENABLED")}, "run": None}, "last batch", "none has ended yet"),
+        ({"dead_letters": None}, "dead letters", "Monitoring has no data point"),
+        ({"jobs": JOBS | {"batch": Job("ENABLED")}, "run": None}, "last batch", "no run has ended yet"),
         ({"jobs": JOBS | {"batch": Job("ENABLED")}}, "job batch", "enabled, not tried yet"),
         # A batch that was started may take its time.
         (
             {"jobs": JOBS | {"batch": Job("ENABLED", ago(59))}, "run": None},
             "last batch",
-            "none has ended yet",
+            "no run has ended yet",
         ),
         (
             {"run": replace(RUN, status="nothing_archived", rows=0, first_day="2026-11-22")},
@@ -123,7 +123,7 @@ AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tr
     [
         (
             {"landing": Landing(), "archived": ago(15)},
-            {"objects": f"newest of 2026-11-24 11:45 UTC, 15 min ago, at most 15 are well: {LOOK}"},
+            {"objects": f"newest of 2026-11-24 11:45 UTC, 15 min ago, the limit is 15: {LOOK}"},
         ),
         (
             {"landing": Landing(), "archived": None},
@@ -139,19 +139,19 @@ AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tr
         ({"row": None}, {"rows": f"none of the last 2 days: {LOOK}"}),
         (
             {"row": ago(40)},
-            {"rows": f"newest of 2026-11-24 11:20 UTC, 40 min ago, at most 15 are well: {LOOK}"},
+            {"rows": f"newest of 2026-11-24 11:20 UTC, 40 min ago, the limit is 15: {LOOK}"},
         ),
         (
             {"landing": Landing(ago(36.5), ago(1))},
             {
-                "archive": "newest of 2026-11-24 11:50 UTC; the oldest to be moved waits for 36 min, "
-                f"at most 35 are well: {COPY}"
+                "archive": "newest of 2026-11-24 11:50 UTC; the oldest landed object has waited 36 min, "
+                f"the limit is 35: {COPY}"
             },
         ),
         (
             {"minutes": Minutes(date(2026, 11, 23), 1_425, 1_440)},
             {
-                "minutes": "1,425 of 1,440 on 2026-11-23, at least 99% are well: the view minutes_present has every "
+                "minutes": "1,425 of 1,440 on 2026-11-23, expected at least 99%: the view minutes_present has every "
                 "day, and `make logs JOB=collect ENV=dev` says why some are missing"
             },
         ),
@@ -165,7 +165,7 @@ AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tr
         (
             {"dead_letters": 3},
             {
-                "dead letters": "3 wait in collect-dead: `make logs JOB=collect ENV=dev` says why; once it is mended, "
+                "dead letters": "3 wait in collect-dead: `make logs JOB=collect ENV=dev` says why; once it is fixed,  "
                 "publish them to the topic collect again"
             },
         ),
@@ -186,11 +186,11 @@ AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tr
         ),
         (
             {"run": None},
-            {"last batch": f"the one of 2026-11-24 02:30 UTC left no row in batch_runs: {AGAIN}"},
+            {"last batch": f"the one of 2026-11-24 02:30 UTC wrote no row to batch_runs: {AGAIN}"},
         ),
         (
             {"run": replace(RUN, started=NIGHT - timedelta(days=1))},
-            {"last batch": f"the one of 2026-11-24 02:30 UTC left no row in batch_runs: {AGAIN}"},
+            {"last batch": f"the one of 2026-11-24 02:30 UTC wrote no row to batch_runs: {AGAIN}"},
         ),
         (
             {"run": replace(RUN, status="failed", message="no room", rows=0)},
@@ -227,7 +227,7 @@ AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tr
                     "job batch",
                     "last batch",
                 ),
-                "not there: run `make deploy ENV=dev`",
+                "not found: run `make deploy ENV=dev`",
             ),
         ),
     ],
@@ -240,18 +240,18 @@ def test_what_is_wrong_and_what_to_do(changed: dict[str, Any], wrong: dict[str, 
 @pytest.mark.parametrize(
     ("refused", "target", "said"),
     [
-        (ApiError(404, "", "gone"), CLOUD, "not there: run `make deploy ENV=dev`"),
+        (ApiError(404, "", "gone"), CLOUD, "not found: run `make deploy ENV=dev`"),
         (
             ApiError(404, "", "gone"),
             Target("dev", Path(".local/dev")),
-            "not there: run `make deploy ENV=dev TO=local`",
+            "not found: run `make deploy ENV=dev TO=local`",
         ),
         (
             ApiError(403, "SERVICE_DISABLED", "off"),
             CLOUD,
             "its API is not enabled: run `make bootstrap ENV=dev`, then `make deploy ENV=dev`",
         ),
-        (ApiError(403, "", "no"), CLOUD, "cannot be asked (403 no): mend that, then run this again"),
+        (ApiError(403, "", "no"), CLOUD, "the request failed (403 no): fix the cause, then run this again"),
     ],
 )
 def test_what_a_refusal_means(refused: ApiError, target: Target, said: str) -> None:

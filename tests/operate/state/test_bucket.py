@@ -50,7 +50,7 @@ def test_the_bucket_is_made_with_all_that_it_has(google: Google, cloud: Cloud, s
     name = f"{settings.project}-tfstate"
     assert find_bucket(cloud.storage, settings) is None
     assert make(cloud, replace(settings, labels={"team": "bikes"})) == (
-        f"the state bucket {name} is made, in europe-west1"
+        f"the state bucket {name} was created in europe-west1"
     )
     found = google.buckets[name]
     assert found["location"] == "EUROPE-WEST1"
@@ -67,7 +67,7 @@ def test_the_bucket_is_made_with_all_that_it_has(google: Google, cloud: Cloud, s
 def test_a_second_time_changes_nothing(google: Google, cloud: Cloud, settings: Settings) -> None:
     make(cloud, settings)
     before = json.dumps(google.buckets)
-    assert make(cloud, settings) == f"the state bucket {settings.project}-tfstate is as it should be"
+    assert make(cloud, settings) == f"the state bucket {settings.project}-tfstate is configured correctly"
     assert json.dumps(google.buckets) == before
     assert not [call for call in google.calls if call.startswith("PATCH")]
 
@@ -79,7 +79,7 @@ def test_what_is_otherwise_is_set_right(
     make(cloud, settings)
     right = json.loads(json.dumps(google.buckets[f"{settings.project}-tfstate"]))
     google.buckets[f"{settings.project}-tfstate"] |= changed
-    assert make(cloud, settings) == f"the state bucket {settings.project}-tfstate is set right: {told}"
+    assert make(cloud, settings) == f"the state bucket {settings.project}-tfstate was corrected: {told}"
     if told == "labelled":
         right["labels"]["team"] = "bikes"  # somebody else's label stays
     assert google.buckets[f"{settings.project}-tfstate"] == right
@@ -122,7 +122,7 @@ def test_an_open_bucket_is_refused(google: Google, cloud: Cloud, settings: Setti
             "GET /storage/v1/b/{}",
             refusal(403, "no"),
             OperateError,
-            "is there and closed to these credentials",
+            "exists, but these credentials have no access to it",
         ),
         (
             "GET /storage/v1/b/{}",
@@ -248,8 +248,8 @@ def test_a_damaged_state_is_told_with_what_takes_its_place(
     ("objects", "words"),
     [
         ({"vlille-dev/default.tfstate": state_of(TOPIC)}, r"by stack: vlille-dev \(1\)$"),
-        ({"notes.txt": "mine"}, r"holds 1 objects that are no state, such as notes\.txt"),
-        ({"vlille-dev/default.tflock": {}}, r"vlille-dev/default\.tflock is there, so Terraform is at work"),
+        ({"notes.txt": "mine"}, r"holds 1 objects that are not states, such as notes\.txt"),
+        ({"vlille-dev/default.tflock": {}}, r"vlille-dev/default\.tflock exists, so Terraform is running"),
     ],
 )
 def test_a_bucket_that_holds_something_is_kept(

@@ -87,7 +87,7 @@ def test_a_lock_that_stays_ends_the_wait(locking: Locking, put_state: Put, said:
 def test_a_command_of_this_machine_that_ended_is_not_waited_for(locking: Locking, put_state: Put) -> None:
     put_state(NAME, LOCK | {"Who": get_lock_identity()})
     with pytest.raises(
-        OperateError, match=r"which runs no more on this machine: run `make unlock ENV=dev`, then"
+        OperateError, match=r"which no longer runs on this machine: run `make unlock ENV=dev`, then"
     ):
         locking.wait_until_free("vlille-dev")
 
@@ -139,16 +139,16 @@ def test_a_lock_is_released_only_by_its_own_id(
 
     one, is_released = replace(locking, ask=ask), "ID" in answer
     assert one.unlock() == int(not is_released)
-    assert questions == [f"If that command ended for certain, type the lock's ID {id_}: "]
+    assert questions == [f"If you are certain that this command has ended, type the lock's ID {id_}: "]
     bucket = cloud.storage.bucket(settings.bucket("tfstate"))
     assert bucket.blob(NAME).exists() is not is_released
     assert said[0] == TOLD.replace(" is ", " was ")
     if is_released:
-        assert said[-1].endswith("is found by the next `make deploy ENV=dev`")
+        assert said[-1].endswith("the next `make deploy ENV=dev` imports what that command created")
         assert one.unlock() == 0
         assert said[-1] == "no state of dev is locked"
     else:
-        assert said[-1] == f"it stays locked: the ID {id_} was not typed"
+        assert said[-1] == f"the lock was kept: the ID {id_} was not typed"
 
 
 def test_a_lock_is_not_released_while_its_holder_writes(
@@ -157,7 +157,7 @@ def test_a_lock_is_not_released_while_its_holder_writes(
     put_state(NAME, LOCK | {"Created": datetime.now(UTC).isoformat()})
     put_state("vlille-dev/default.tfstate", {"version": 4})
     with pytest.raises(
-        OperateError, match=r"^it stays locked: it wrote the state \d+ s ago; wait until that is done"
+        OperateError, match=r"^the lock was kept: it wrote the state \d+ s ago; wait until it ends"
     ):
         replace(locking, ask=lambda _question: lock_id(cloud, settings)).unlock()
 
@@ -168,4 +168,4 @@ def test_a_lock_that_says_nothing_locks_all_the_same(
 ) -> None:
     put_state(NAME, content)
     assert locking.unlock() == 1
-    assert said[0].startswith("the state of vlille-dev was locked by somebody at ")
+    assert said[0].startswith("the state of vlille-dev was locked by an unknown user at ")

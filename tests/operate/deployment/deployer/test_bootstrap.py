@@ -25,8 +25,8 @@ def test_a_bootstrap_makes_the_bucket_before_terraform_needs_it(
     assert there == [[f"{settings.project}-tfstate"]] * 2
     assert cdktf.runs == [["deploy", "vlille-dev-bootstrap"]] * 2
     assert [line.rpartition("tfstate ")[2] for line in messages] == [
-        "is made, in europe-west1",
-        "is as it should be",
+        "was created in europe-west1",
+        "is configured correctly",
     ]
     # Without [ci] nobody asks for a pool.
     assert not [call for call in google.calls if "workloadIdentityPools" in call]
@@ -101,7 +101,7 @@ def test_the_undo_destroys_the_stack_and_then_the_bucket(
     # Once more: there is nothing to undo, and that is no error.
     assert deployer.unbootstrap() == 0
     assert len(cdktf.runs) == 2
-    assert messages[-1] == f"the state bucket {settings.project}-tfstate is not there: nothing to undo"
+    assert messages[-1] == f"the state bucket {settings.project}-tfstate does not exist: nothing to undo"
 
 
 def test_the_undo_touches_nothing_while_the_environment_is_deployed(
@@ -137,7 +137,7 @@ def test_the_bucket_stays_while_the_bootstrap_stack_does(
     if status:
         assert deployer.unbootstrap() == status
     else:
-        with pytest.raises(OperateError, match=r"is kept.*vlille-dev-bootstrap \(1\)"):
+        with pytest.raises(OperateError, match=r"was not deleted.*vlille-dev-bootstrap \(1\)"):
             deployer.unbootstrap()
     assert len(google.buckets) == 1
 

@@ -69,7 +69,7 @@ def test_whatever_is_missing_ends_a_command_before_it_begins(
     assert (out, cdktf.runs) == ("", [])
     assert [line.split(":")[0] for line in err.splitlines()] == [
         "terraform or tofu is not on PATH",
-        "the state bucket vlille-dev-tfstate is not there",
+        "the state bucket vlille-dev-tfstate is not found",
         "not enabled in vlille-dev",
     ]
 

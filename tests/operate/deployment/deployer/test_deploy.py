@@ -120,7 +120,7 @@ def test_a_destroy_that_left_something_says_so(
     google.answers |= empty_project(settings.project, settings.region)
     cdktf.does = lambda: put_state("vlille-dev/default.tfstate", state_of())
     with pytest.raises(
-        OperateError, match=r"still holds 1 of vlille:\n  topic collect: `gcloud pubsub topics del"
+        OperateError, match=r"still has 1 resources of vlille:\n  topic collect: `gcloud pubsub topics del"
     ):
         deployer.destroy()
     # What Google Cloud created beside it is told, and is no failure.
