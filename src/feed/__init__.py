@@ -46,7 +46,8 @@ from feed.quality.drift import SchemaDrift
 from feed.quality.freshness import count_frozen_minutes, count_stale_minutes, digest_state, find_newest_report
 from feed.request.parameters import add_query, resolve_parameters, secret_variable_name
 from feed.request.redaction import redact_secrets
-from feed.source.folder import is_private_address, load_feed, load_feeds
+from feed.source.api_options import is_private_address
+from feed.source.folder import load_feed, load_feeds
 from feed.tables.schema import (
     availability_sql,
     batch_runs_schema,
@@ -57,7 +58,8 @@ from feed.tables.schema import (
     station_schema,
 )
 from feed.tables.views import View, data_views
-from feed.values.conversion import ConversionError, make_converter
+from feed.values.conversion import make_converter
+from feed.values.errors import ConversionError
 
 __all__ = [
     "COLLECTED_AT",

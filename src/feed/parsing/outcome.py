@@ -7,7 +7,7 @@ from typing import Any
 
 from feed.model import COLLECTED_AT, Feed
 from feed.quality.drift import SchemaDrift
-from feed.values.conversion import describe_value
+from feed.values.description import describe_value
 
 # Limits of texts, so that BigQuery and Cloud Logging accept the rows and log lines of a hostile response.
 MAX_TEXT = 1_000

@@ -25,7 +25,9 @@ from feed.parsing.response import (
 from feed.parsing.row_reader import RowReader, make_row_reader
 from feed.paths import find_values, format_path
 from feed.quality.drift import find_schema_drift
-from feed.values.conversion import ConversionError, describe_value, make_converter
+from feed.values.conversion import make_converter
+from feed.values.description import describe_value
+from feed.values.errors import ConversionError
 
 # The most rejections of one response.
 MAX_REJECTED = 10_000

@@ -17,7 +17,9 @@ from feed.parsing.paging import Pages, split_pages
 from feed.parsing.response_format import MAX_RECORDS, ResponseFormatError
 from feed.paths import FieldPath, find_values, format_path
 from feed.quality.drift import SchemaDrift
-from feed.values.conversion import ConversionError, describe_value, to_integer
+from feed.values.description import describe_value
+from feed.values.errors import ConversionError
+from feed.values.scalars import to_integer
 
 _HTML = re.compile(rb"<!doctype\s+html|<html|<head|<body", re.IGNORECASE)
 _CUT_TOKEN = re.compile(r"[-+.eE0-9]*|t(r(ue?)?)?|f(a(l(se?)?)?)?|n(u(ll?)?)?|N(aN?)?|-?I[a-z]*")

@@ -10,16 +10,12 @@ from feed.model import COLLECTED_AT, ON_MISMATCH, Box, Column, Feed
 from feed.parsing.outcome import IMPLAUSIBLE, FaultError
 from feed.paths import FieldPath, Step, Where, format_path
 from feed.quality.plausibility import are_all_plausible, describe_violation
-from feed.values.conversion import (
-    ColumnConverter,
-    ConversionError,
-    Converter,
-    describe_value,
-    make_column_converter,
-    make_converter,
-    resolve_repeated_hour,
-)
+from feed.values.conversion import ColumnConverter, make_column_converter, make_converter
+from feed.values.description import describe_value
+from feed.values.errors import ConversionError
 from feed.values.partial_conversion import convert_partially
+from feed.values.scalars import Converter
+from feed.values.timestamps import resolve_repeated_hour
 
 # Distance from the sample's stations beyond which a station must belong to another city.
 FAR_DEGREES = 2.0

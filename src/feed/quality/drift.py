@@ -10,7 +10,9 @@ from typing import Any
 
 from feed.model import Column, Common, Condition, Feed
 from feed.paths import FieldPath, Step, find_values, format_path
-from feed.values.conversion import ConversionError, describe_value, make_converter
+from feed.values.conversion import make_converter
+from feed.values.description import describe_value
+from feed.values.errors import ConversionError
 
 # Limits what a hostile response can write to the log.
 MAX_DRIFTS = 100

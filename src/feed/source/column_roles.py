@@ -1,4 +1,4 @@
-"""What columns mean, as source.toml says: key, common names, bounds, times of old object names."""
+"""Read the roles of columns in source.toml: key, common names, bounds, and times of legacy objects."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -11,7 +11,7 @@ from feed.parsing.parser import parse_response
 from feed.source.toml_table import Table, suggest
 from feed.values.detection import detect_type
 
-# How far beyond the sample's own stations another may lie, in degrees, when no [bounds] are declared.
+# Without [bounds]: how far from the sample's stations another one may be, in degrees.
 _MARGIN = 0.5
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -29,7 +29,7 @@ _COMMON_TYPES = {
 
 
 def read_key(source: Table, columns: Mapping[str, Column]) -> str | None:
-    """The column named by `key`, None where there is none; FeedError."""
+    """Return the column named by `key`, None without a key. Raises FeedError."""
     if "key" not in source.table:
         return None
     return _check_column(
@@ -40,7 +40,7 @@ def read_key(source: Table, columns: Mapping[str, Column]) -> str | None:
 def _check_column(
     source: Table, key: str, name: str, columns: Mapping[str, Column], types: Iterable[str] = SCALAR_TYPES
 ) -> str:
-    """`name`, if it is a column with one value of one of the types."""
+    """Return `name` if it is a column with a single value of one of the types. Raises FeedError."""
     if name not in columns:
         source.refuse(key, repr(name), "a column: " + ", ".join(columns), suggest(name, columns))
     column = columns[name]
@@ -49,13 +49,13 @@ def _check_column(
             key,
             f"column {name!r}, {column.mode} {column.type}",
             "a column with one " + " or ".join(types),
-            f"its type can be set under [types]: {name} = …",
+            f"set its type under [types]: {name} = …",
         )
     return name
 
 
 def read_common_columns(section: Table, columns: Mapping[str, Column]) -> Common:
-    """The columns mapped under [common]; FeedError."""
+    """Return the columns mapped under [common]. Raises FeedError."""
     names = [field.name for field in fields(Common)]
     section.only(*names)
     mapped: dict[str, Any] = {
@@ -65,9 +65,9 @@ def read_common_columns(section: Table, columns: Mapping[str, Column]) -> Common
         for name, value in section.table.items()
     }
     if mapped and "station_id" not in mapped:
-        section.refuse("station_id", "no such key", "this key: [common] needs it")
+        section.refuse("station_id", "no such key", "this key, which [common] requires")
     if ("latitude" in mapped) != ("longitude" in mapped):
-        section.refuse("latitude", "only one of latitude and longitude", "both or none")
+        section.refuse("latitude", "only one of latitude and longitude", "both or none of them")
     return Common(**mapped)
 
 
@@ -82,7 +82,7 @@ def _read_condition(section: Table, columns: Mapping[str, Column]) -> Condition:
     if not values or any(
         (detect_type(value) if kind != "STRING" else _detect_text(value)) != kind for value in values
     ):
-        section.refuse("equals", repr(equals), f"{kind} as column {column!r} is, or a list of such values")
+        section.refuse("equals", repr(equals), f"{kind} like column {column!r}, or a list of such values")
     return Condition(column, tuple(values))
 
 
@@ -91,13 +91,13 @@ def _detect_text(value: Any) -> str | None:
 
 
 def read_bounding_box(source: Table, feed: Feed) -> Box | None:
-    """[bounds], else the extent of the sample's stations, widened; None for a feed without coordinates."""
+    """Return [bounds], or the extended area of the sample's stations; None for a feed without coordinates."""
     latitude, longitude = feed.common.latitude, feed.common.longitude
     if "bounds" in source.table:
         bounds = source.section("bounds")
         bounds.only("latitude", "longitude")
         if latitude is None or longitude is None:
-            source.refuse("bounds", "bounds for no column", "latitude and longitude under [common]")
+            source.refuse("bounds", "bounds without coordinates", "latitude and longitude under [common]")
         return Box(*bounds.range("latitude", 90), *bounds.range("longitude", 180))
     if latitude is None or longitude is None:
         return None
@@ -114,7 +114,7 @@ def read_bounding_box(source: Table, feed: Feed) -> Box | None:
 
 
 def read_legacy_names(source: Table, columns: Mapping[str, Column]) -> Legacy | None:
-    """[legacy], None where there is none; FeedError."""
+    """Return [legacy], None without it. Raises FeedError."""
     if "legacy" not in source.table:
         return None
     legacy = source.section("legacy")

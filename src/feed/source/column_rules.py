@@ -1,4 +1,4 @@
-"""What source.toml promises of each column: what a mismatch costs, and which values are plausible."""
+"""Read what source.toml says of values: what a type mismatch rejects, and which values are plausible."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,9 +15,9 @@ _CLOCK_SKEW = timedelta(minutes=5)
 
 
 def apply_column_rules(source: Table, columns: Mapping[str, Column], key: str | None) -> tuple[Column, ...]:
-    """The columns with what `on_mismatch` and [rules] say of each; FeedError.
+    """Return the columns with their `on_mismatch` and [rules]. Raises FeedError.
 
-    The key costs at least its row: a row that nobody can name is of no use.
+    An invalid key rejects at least its row, because a row without a key is useless.
     """
     default = source.choice("on_mismatch", ON_MISMATCH, "value")
     rules = source.section("rules")
@@ -38,15 +38,15 @@ def _apply_column_rule(column: Column, rules: Table, default: str, *, is_key: bo
     table.only("on_mismatch", *RULES)
     on_mismatch = table.choice("on_mismatch", ON_MISMATCH, lowest)
     if is_key and on_mismatch == "value":
-        table.refuse("on_mismatch", "'value' for the key", "'row' or 'response': a row needs its key")
+        table.refuse("on_mismatch", "'value' for the key", "'row' or 'response', because a row needs its key")
     return replace(column, on_mismatch=on_mismatch, rule=_read_rule(column, table))
 
 
 def _read_rule(column: Column, table: Table) -> Rule | None:
-    asked = [key for key in RULES if key in table.table]
-    if not asked:
+    keys = [key for key in RULES if key in table.table]
+    if not keys:
         return None
-    for key in asked:
+    for key in keys:
         types = ("INTEGER", "FLOAT") if key in {"minimum", "maximum"} else ("TIMESTAMP",)
         if column.mode == "REPEATED" or column.type not in types:
             found = f"a rule for {column.mode} {column.type}"
@@ -77,7 +77,7 @@ def _read_tolerance(table: Table) -> timedelta | None:
     if type(value) is bool:
         return _CLOCK_SKEW if value else None
     if type(value) is not int or not 0 <= value <= 60 * 24 * 366:
-        table.refuse("not_in_future", repr(value), "true, or the minutes after the tick that are plausible")
+        table.refuse("not_in_future", repr(value), "true, or how many minutes after the tick are plausible")
     return timedelta(minutes=value)
 
 

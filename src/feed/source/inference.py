@@ -1,4 +1,4 @@
-"""From sample records to columns. Null decides nothing; every column is NULLABLE or REPEATED."""
+"""Infer columns from sample records. Null decides no type; every column is NULLABLE or REPEATED."""
 
 import re
 import unicodedata
@@ -20,7 +20,7 @@ MAX_DEPTH = 15
 
 @dataclass(frozen=True)
 class TypeOverride:
-    """What source.toml says of a column's type."""
+    """The type of a column, as source.toml sets it."""
 
     type: str
     unit: str | None = None
@@ -31,7 +31,7 @@ class TypeOverride:
 
 @dataclass(frozen=True)
 class ColumnOptions:
-    """What source.toml says of the columns."""
+    """The options of the columns in source.toml."""
 
     feed: str
     lift: tuple[FieldPath, ...] = ()
@@ -40,13 +40,13 @@ class ColumnOptions:
     overrides: Mapping[str, TypeOverride] = field(
         default_factory=dict
     )  # by column name, dotted inside a RECORD
-    descriptions: Mapping[str, str] = field(default_factory=dict)  # likewise
-    places: Mapping[str, FieldPath] = field(default_factory=dict)  # columns taken from a path
+    descriptions: Mapping[str, str] = field(default_factory=dict)  # by column name too
+    places: Mapping[str, FieldPath] = field(default_factory=dict)  # columns that are taken from a path
     zone: str | None = None  # of local times without an offset
 
 
 def make_column_name(key: str) -> str:
-    """The BigQuery column name for an answer's key: `@id` → id, `Été 2` → Ete_2; "" where nothing remains."""
+    """Return the BigQuery column name for a key: `@id` → id, `Été 2` → Ete_2; "" if nothing remains."""
     plain = unicodedata.normalize("NFKD", key).encode("ascii", "ignore").decode()
     leading = re.match("_*", plain)
     name = (leading[0] if leading else "") + re.sub(r"[^A-Za-z0-9_]+", "_", plain).strip("_")
@@ -60,7 +60,7 @@ def make_column_name(key: str) -> str:
 
 
 def infer_columns(records: list[dict[str, Any]], layout: ColumnOptions) -> list[Column]:
-    """The columns of records in the order they are first seen, then those taken from a path; FeedError."""
+    """Return the columns of records in their order, then those taken from a path. Raises FeedError."""
     columns = list(_infer_object_columns(records, (), "", layout))
     columns += [_infer_placed_column(records, name, path, layout) for name, path in layout.places.items()]
     _check_name_collisions(columns, layout.feed)
@@ -75,7 +75,7 @@ def _infer_object_columns(
             layout.feed,
             SAMPLE,
             format_path(parent[:4]) + "…",
-            "deeper nesting",
+            "objects that are nested deeper",
             f"at most the {MAX_DEPTH} levels of a BigQuery table",
             "put it under `ignore`",
         )
@@ -103,8 +103,8 @@ def _choose_column_name(path: FieldPath, layout: ColumnOptions) -> str:
             SAMPLE,
             format_path(path),
             f"the name {key!r}",
-            "a name with a letter or digit of ASCII, for BigQuery",
-            "give it one under [rename]",
+            "a name with an ASCII letter or digit, as BigQuery requires",
+            "give it another name under [rename]",
         )
     return name
 
@@ -133,7 +133,7 @@ def _infer_column(
     *,
     whole_path: bool = False,
 ) -> Column:
-    """One column; `name` is dotted inside a RECORD, and what source.toml calls it."""
+    """Return one column; `name` is its name in source.toml, dotted inside a RECORD."""
     override = layout.overrides.get(name)
     present = _drop_empty_values([value for value in values if value is not None])
     lists = [value for value in present if isinstance(value, list)]
@@ -147,7 +147,7 @@ def _infer_column(
             SAMPLE,
             where,
             "an array of arrays",
-            "at most one level: BigQuery has no arrays of arrays",
+            "at most one level, because BigQuery has no arrays of arrays",
             f'put "{where}" under `ignore`, or take single values, such as [columns] first = "{where}[0][0]"',
         )
     if lists and not items and override is None:
@@ -156,8 +156,8 @@ def _infer_column(
             SAMPLE,
             where,
             "an array that is empty in every record",
-            "an item, from which the type of the column follows",
-            f'show a record with one, put "{where}" under `ignore`, or say {name} = "STRING" under [types]',
+            "an item, which determines the type of the column",
+            f'add a record with one, put "{where}" under `ignore`, or set {name} = "STRING" under [types]',
         )
     fields: tuple[Column, ...] = ()
     found: str | None
@@ -208,7 +208,7 @@ def _infer_column(
 
 
 def _drop_empty_values(present: list[Any]) -> list[Any]:
-    """Without the empty arrays beside objects, and the empty objects beside arrays: PHP writes both alike."""
+    """Drop empty arrays among objects, and empty objects among arrays: PHP writes both alike."""
     for kind, other in ((dict, list), (list, dict)):
         rest = [value for value in present if value or not isinstance(value, other)]
         if rest and len(rest) < len(present) and all(isinstance(value, kind) for value in rest):
@@ -247,6 +247,6 @@ def _check_name_collisions(columns: Iterable[Column], feed: str) -> None:
                 SAMPLE,
                 where,
                 f"column name {column.name!r}, which {other} has too",
-                "names that differ by more than upper and lower case",
+                "names that differ in more than upper and lower case",
                 "give one of them another name under [rename]",
             )

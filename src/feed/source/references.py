@@ -1,4 +1,4 @@
-"""source.toml against the sample: names that exist, and a sample that is usable itself."""
+"""Check source.toml against the sample: names must exist, and the sample itself must be valid."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def check_references(source: Table, feed: Feed, layout: ColumnOptions, records: list[dict[str, Any]]) -> None:
-    """What source.toml says of a column or a field must be of one that there is."""
+    """Raise FeedError if source.toml names a column or field that does not exist."""
     names = list(_list_dotted_names(feed.columns, ""))
     for key, mapping in (("types", layout.overrides), ("descriptions", layout.descriptions)):
         for name in mapping:
@@ -39,7 +39,7 @@ def check_references(source: Table, feed: Feed, layout: ColumnOptions, records: 
             source.refuse(
                 "lift",
                 repr(format_path(path)),
-                f"{format_path(path[:-1])!r} lifted too, for it to be reached",
+                f"{format_path(path[:-1])!r} in `lift` too, because it contains this object",
             )
 
 
@@ -60,7 +60,7 @@ def _list_field_paths(value: Any, path: FieldPath) -> Iterator[FieldPath]:
 
 
 def check_sample(feed: Feed) -> None:
-    """Raise FeedError where the sample itself has a value or a record that is rejected."""
+    """Raise FeedError if a value or record of the sample is rejected."""
     rejections = parse_response(feed, feed.sample, _ANY_TIME).rejections
     for rejection in (each for each in rejections if each.reason != IMPLAUSIBLE):
         raise FeedError(
@@ -69,5 +69,5 @@ def check_sample(feed: Feed) -> None:
             f"record {rejection.index}, {rejection.field}",
             rejection.found,
             rejection.expected,
-            "the sample itself must be usable: fix it or source.toml",
+            "the sample must be valid: correct it or source.toml",
         )

@@ -1,4 +1,4 @@
-"""One TOML table of source.toml, whose keys are asked for by kind. A wrong one is a FeedError with its name."""
+"""Read typed keys of a TOML table of source.toml. A wrong key raises FeedError with its name."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 from feed.errors import FeedError
 from feed.paths import FieldPath, parse_path
-from feed.values.conversion import describe_value
+from feed.values.description import describe_value
 
 
 @dataclass(frozen=True)
 class Table:
-    """A TOML table whose keys are asked for by kind; `prefix` is its own name, for messages."""
+    """A TOML table with typed accessors; `prefix` is its name, for messages."""
 
     feed: str
     file: str
@@ -31,42 +31,42 @@ class Table:
                 self.refuse(key, "an unknown key", "one of " + ", ".join(accepted), suggest(key, accepted))
 
     def text(self, key: str, default: str | None = None) -> str:
-        """The string under a key."""
+        """Return the string under a key."""
         value = self.value(key, default)
         if not isinstance(value, str):
-            self.refuse(key, describe_value(value), "a text")
+            self.refuse(key, describe_value(value), "a string")
         return value
 
     def number(self, key: str, default: int, most: int) -> int:
-        """The whole number under a key, from 0 to `most`."""
+        """Return the whole number under a key, from 0 to `most`."""
         value = self.table.get(key, default)
         if type(value) is not int or not 0 <= value <= most:
             self.refuse(key, repr(value), f"a whole number from 0 to {most}")
         return int(value)
 
     def texts(self, key: str) -> list[str]:
-        """The list of strings under a key, [] where there is none."""
+        """Return the list of strings under a key, [] without the key."""
         value = self.value(key, [])
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            self.refuse(key, describe_value(value), "a list of texts")
+            self.refuse(key, describe_value(value), "a list of strings")
         return value
 
     def section(self, key: str) -> "Table":
-        """The table under a key, an empty one where there is none."""
+        """Return the table under a key, an empty one without the key."""
         value = self.value(key, {})
         if not isinstance(value, dict):
             self.refuse(key, describe_value(value), f"a table [{self.prefix}{key}]")
         return Table(self.feed, self.file, value, f"{self.prefix}{key}.")
 
     def choice(self, key: str, accepted: Iterable[str], default: str | None = None) -> str:
-        """The string under a key, one of those accepted."""
+        """Return the string under a key, which must be one of `accepted`."""
         value, choices = self.text(key, default), list(accepted)
         if value not in choices:
             self.refuse(key, repr(value), "one of " + ", ".join(choices), suggest(value, choices))
         return value
 
     def range(self, key: str, limit: float) -> tuple[float, float]:
-        """The pair [lowest, highest] under a key, within -limit and limit."""
+        """Return the pair [lowest, highest] under a key, within -limit and limit."""
         value = self.value(key)
         numbers = isinstance(value, list) and all(type(each) in {int, float} for each in value)
         if not numbers or len(value) != 2 or not -limit <= value[0] < value[1] <= limit:
@@ -74,22 +74,22 @@ class Table:
         return float(value[0]), float(value[1])
 
     def path(self, key: str) -> FieldPath:
-        """The path under a key."""
+        """Return the path under a key."""
         return self.as_path(key, self.text(key))
 
     def paths(self, key: str) -> tuple[FieldPath, ...]:
-        """The list of paths under a key, () where there is none."""
+        """Return the paths under a key, () without the key."""
         return tuple(self.as_path(key, each) for each in self.texts(key))
 
     def as_path(self, key: str, text: str) -> FieldPath:
-        """The path that `text` writes; `key` is for the message."""
+        """Return the path in `text`; `key` is for the message."""
         try:
             return parse_path(text)
         except ValueError as error:
             self.refuse(key, repr(text), "a path such as data.stations", str(error))
 
     def zone(self, key: str, default: str | None = None) -> str | None:
-        """The IANA time zone under a key."""
+        """Return the IANA time zone under a key."""
         if key not in self.table:
             return default
         name = self.text(key)
@@ -100,13 +100,13 @@ class Table:
         return name
 
     def value(self, key: str, default: Any = None) -> Any:
-        """Whatever is under a key; without a default the key is required."""
+        """Return the value under a key; without a default the key is required."""
         if key not in self.table and default is None:
-            self.refuse(key, "no such key", "this key: it is needed", suggest(key, self.table))
+            self.refuse(key, "no such key", "this key, which is required", suggest(key, self.table))
         return self.table.get(key, default)
 
 
 def suggest(word: str, accepted: Iterable[str]) -> str:
-    """`did you mean 'records'?`, or nothing where nothing is near."""
+    """Return `did you mean 'records'?`, or "" if no accepted word is similar."""
     near = difflib.get_close_matches(word, list(accepted), n=1)
     return f"did you mean {near[0]!r}?" if near else ""

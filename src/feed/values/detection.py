@@ -1,4 +1,4 @@
-"""From one JSON value to its BigQuery type: one detector a type, each returns the type or None."""
+"""Detect the BigQuery type of a JSON value: one detector per type, each returns the type or None."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import Any
 
 INT64 = range(-(2**63), 2**63)
 
-# Narrower than datetime.fromisoformat, which also takes `20231026` and week dates: identifiers, here.
+# Narrower than datetime.fromisoformat, which also accepts `20231026` and week dates: here they are identifiers.
 _DATE = r"\d{4}-\d\d-\d\d"
 _LOCAL = _DATE + r"[T ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?"
 ISO_DATE = re.compile(_DATE, re.ASCII)
@@ -17,32 +17,32 @@ ISO_TIMESTAMP = re.compile(_LOCAL + r"(?:Z|[+-]00:?00Z|[+-](?:[01]\d|2[0-3])(?::
 
 
 def detect_boolean(value: Any) -> str | None:
-    """JSON true and false."""
+    """Detect true and false."""
     return "BOOLEAN" if isinstance(value, bool) else None
 
 
 def detect_integer(value: Any) -> str | None:
-    """A number without fraction that fits in 64 bits; never a boolean."""
+    """Detect an integer of at most 64 bits; a boolean is none."""
     return "INTEGER" if isinstance(value, int) and not isinstance(value, bool) and value in INT64 else None
 
 
 def detect_float(value: Any) -> str | None:
-    """A number with a fraction or an exponent."""
+    """Detect a number with a fraction or an exponent."""
     return "FLOAT" if isinstance(value, float) else None
 
 
 def detect_timestamp(value: Any) -> str | None:
-    """ISO 8601 date and time with an offset or Z."""
+    """Detect an ISO 8601 date and time with an offset or Z."""
     return "TIMESTAMP" if _is_iso_time(value, ISO_TIMESTAMP) else None
 
 
 def detect_datetime(value: Any) -> str | None:
-    """ISO 8601 date and time without an offset."""
+    """Detect an ISO 8601 date and time without an offset."""
     return "DATETIME" if _is_iso_time(value, ISO_DATETIME) else None
 
 
 def detect_date(value: Any) -> str | None:
-    """ISO 8601 calendar date."""
+    """Detect an ISO 8601 calendar date."""
     if not isinstance(value, str) or not ISO_DATE.fullmatch(value):
         return None
     try:
@@ -57,13 +57,13 @@ def _is_iso_time(value: Any, pattern: re.Pattern[str]) -> bool:
         return False
     try:
         datetime.fromisoformat(remove_second_zone(value))
-    except ValueError:  # the 31st of February
+    except ValueError:  # such as the 31st of February
         return False
     return True
 
 
 def remove_second_zone(text: str) -> str:
-    """A timestamp without the Z after its offset."""
+    """Return a timestamp without a Z after its offset."""
     return text[:-1] if re.search(r"[+-]00:?00Z$", text) else text
 
 
@@ -71,14 +71,14 @@ DETECTORS = (detect_boolean, detect_integer, detect_float, detect_timestamp, det
 
 
 def detect_type(value: Any) -> str | None:
-    """The type of one scalar (STRING where no other fits), None for null, which decides nothing."""
+    """Return the type of a scalar (STRING if no other fits), None for null, which has no type."""
     if value is None:
         return None
     return next((found for detector in DETECTORS if (found := detector(value))), "STRING")
 
 
 def detect_common_type(values: Iterable[Any]) -> str | None:
-    """The type that holds all values: INTEGER with FLOAT is FLOAT, any other mix STRING; None if all null."""
+    """Return the type for all values: INTEGER and FLOAT give FLOAT, other mixtures STRING; None if all are null."""
     types = {detect_type(value) for value in values} - {None}
     if len(types) < 2:
         return next(iter(types), None)

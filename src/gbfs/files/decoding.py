@@ -8,7 +8,8 @@ from typing import Any
 from feed import ConversionError
 from feed.parsing.encoding import convert_to_utf8
 from feed.parsing.json_decoding import decode_utf8
-from feed.values.conversion import describe_value, to_timestamp
+from feed.values.description import describe_value
+from feed.values.scalars import to_timestamp
 from gbfs.errors import GbfsError
 from gbfs.files.versions import VERSIONS, recognize_version
 

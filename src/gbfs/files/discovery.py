@@ -6,7 +6,8 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from feed import ConversionError
-from feed.values.conversion import describe_value, to_string
+from feed.values.description import describe_value
+from feed.values.scalars import to_string
 from gbfs.errors import GbfsError
 from gbfs.files.decoding import decode_file
 from gbfs.files.versions import VERSIONS, current_file_name, recognize_version

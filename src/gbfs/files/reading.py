@@ -11,7 +11,7 @@ from typing import Any
 
 from feed import Column, ConversionError, Rejection, make_converter
 from feed.parsing.outcome import format_json, truncate_text
-from feed.values.conversion import describe_value
+from feed.values.description import describe_value
 from gbfs.errors import GbfsError
 from gbfs.files.decoding import Document, decode_file, read_time
 from gbfs.files.model import FILES, FileModel

@@ -201,16 +201,21 @@ def test_both_decoders_read_the_same(joined: Feed) -> None:
 
 
 REFUSED: list[tuple[str, str, Any, str]] = [
-    ('on = "id"', 'on = "key"', SAMPLE, "by which no record of sample.json finds another"),
+    ('on = "id"', 'on = "key"', SAMPLE, "by which no record of sample.json matches a joined one"),
     (
         'url = "information.json"',
         'url = "https://x.example/a"',
         SAMPLE,
-        "an address on the host of the feed's url",
+        "a URL on the host of the feed's `url`",
     ),
     ('on = "id"', 'on = "id"\nas = "x"', SAMPLE, "an unknown key"),
-    ("[join]", "[paging]\nnext = 'n'\n[join]", SAMPLE, "pages, or records that are no array"),
-    ("[join]", "[join]", SAMPLE["response"], "nothing that is joined"),
+    (
+        "[join]",
+        "[paging]\nnext = 'n'\n[join]",
+        SAMPLE,
+        "a join with paging, or with records that are no JSON array",
+    ),
+    ("[join]", "[join]", SAMPLE["response"], "no joined document"),
     ("[join]", "[join]", {"response": SAMPLE["response"], "joined": []}, "both documents"),
     ('"$.updated"', '"$.renewed"', SAMPLE, "which no record of sample.json has"),
 ]

@@ -178,10 +178,10 @@ def test_a_station_without_its_pair_has_null(tmp_path: Path) -> None:
 
 REFUSED = [
     ('keyed = "id"\ncolumnar = true', "found keyed and columnar"),
-    ('delimiter = ";"', "key delimiter: found a key of another format than json"),
+    ('delimiter = ";"', "key delimiter: found a key that the format json does not have"),
     ("columnar = 1", "key columnar: found the number 1; expected true or false"),
     ("paging = {}", "key paging.offset: found none or several of offset, page and next"),
-    ('paging = { page = "p", next = "n" }', "expected one way to the next page"),
+    ('paging = { page = "p", next = "n" }', "expected exactly one of them"),
     ('format = "xml"', "key format: found 'xml'; expected one of json, ndjson, csv"),
 ]
 
@@ -193,7 +193,10 @@ def test_what_cannot_be_is_refused(make_feed: MakeFeed, toml: str, message: str)
 
 
 def test_a_hint_says_how_to_read_an_object(make_feed: MakeFeed) -> None:
-    with pytest.raises(FeedError, match=r'say keyed = "id", for parallel arrays columnar = true'):
+    with pytest.raises(
+        FeedError,
+        match=r'set keyed = "id" for an object of records by key, columnar = true for parallel arrays',
+    ):
         make_feed([], sample={"records": {"a": {"b": 1}}})
 
 

@@ -31,12 +31,12 @@ def test_values_and_secrets_by_name(make_feed: MakeFeed) -> None:
 
 
 REFUSED = [
-    ('[query]\nkey = { secret = "SECRET VALUE!" }', "found another text; expected the name of a secret"),
+    ('[query]\nkey = { secret = "SECRET VALUE!" }', "found an invalid name; expected the name of a secret"),
     ('[query]\nkey = { value = "x" }', "key query.key.value: found an unknown key"),
-    ("[query]\nkey = 1", "key query.key: found the number 1; expected a text"),
-    ('[headers]\nHost = "x"', "expected the name of a header, none that the transport sets itself"),
-    ('[headers]\n"A b" = "x"', "expected the name of a header"),
-    ('[headers]\nA = "x\\ny"', "expected a text of one line"),
+    ("[query]\nkey = 1", "key query.key: found the number 1; expected a string"),
+    ('[headers]\nHost = "x"', "expected the name of an HTTP header that the client does not set itself"),
+    ('[headers]\n"A b" = "x"', "expected the name of an HTTP header"),
+    ('[headers]\nA = "x\\ny"', "expected text of one line"),
 ]
 
 

@@ -104,8 +104,8 @@ def test_declared_bounds(make_feed: MakeFeed) -> None:
 
 REFUSED: list[tuple[str, str]] = [
     ("titel = 'x'", "key titel: found an unknown key; expected one of title, .*; did you mean 'title'?"),
-    ("title = 3", "key title: found the number 3; expected a text"),
-    ("lift = 'o'", "key lift: found the text 'o'; expected a list of texts"),
+    ("title = 3", "key title: found the number 3; expected a string"),
+    ("lift = 'o'", "key lift: found the text 'o'; expected a list of strings"),
     ("lift = ['oo']", "key lift: found 'oo'; expected a field of sample.json's records; did you mean 'o'?"),
     ("lift = ['o.']", "key lift: found 'o.'; expected a path such as data.stations"),
     ("order = ['labl']", "key order: found 'labl'; expected columns of id, .*; did you mean 'label'?"),
@@ -122,7 +122,7 @@ REFUSED: list[tuple[str, str]] = [
     ),
     ("[types]\nid = 'INT'", "key types.id: found 'INT'; expected one of STRING, INTEGER, .*; did you mean"),
     ("[types]\nidd = 'STRING'", "key types.idd: found no such column; .*; did you mean 'id'?"),
-    ("[types]\nid = 3", "key types.id: found the number 3; expected a text"),
+    ("[types]\nid = 3", "key types.id: found the number 3; expected a string"),
     ("[types]\nid = { unit = 'second' }", "key types.id.unit: found 'second'; .*; did you mean 'seconds'?"),
     ("[types]\nid = { units = 's' }", "key types.id.units: found an unknown key; .*; did you mean 'unit'?"),
     (
@@ -158,7 +158,7 @@ REFUSED: list[tuple[str, str]] = [
     ),
     (
         "[common]\nstation_id = 'id'\nis_operational = { column = 'state', equals = 1 }",
-        "key common.is_operational.equals: found 1; expected STRING as column 'state' is",
+        "key common.is_operational.equals: found 1; expected STRING like column 'state'",
     ),
     (
         "[common]\nstation_id = 'id'\nis_operational = { column = 'state', equals = [] }",
@@ -168,7 +168,7 @@ REFUSED: list[tuple[str, str]] = [
         "[common]\nstation_id = 'id'\nis_operational = { column = 'bikes', equals = true }",
         "key common.is_operational.equals: found True; expected INTEGER",
     ),
-    ("[bounds]\nlatitude = [1, 2]\nlongitude = [1, 2]", "key bounds: found bounds for no column"),
+    ("[bounds]\nlatitude = [1, 2]\nlongitude = [1, 2]", "key bounds: found bounds without coordinates"),
     (WHOLE + "[bounds]\nlatitude = [50, 51]", "key bounds.longitude: found no such key"),
     (
         WHOLE + "[bounds]\nlatitude = [51, 50]\nlongitude = [2, 4]",

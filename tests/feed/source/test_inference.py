@@ -150,7 +150,7 @@ REFUSED: list[tuple[list[dict[str, Any]], ColumnOptions, str]] = [
     ([{"a": 1}, {"a": {"b": 1}}], layout(), "sample.json, a: found objects and other values"),
     ([{"a": 1}, {"a": [1]}], layout(), "sample.json, a: found arrays and other values"),
     ([{"a": []}, {"a": None}], layout(), "sample.json, a: found an array that is empty in every record"),
-    ([{"o": {"a": []}}], layout(), 'put "o.a" under `ignore`, or say o.a = "STRING" under'),
+    ([{"o": {"a": []}}], layout(), 'put "o.a" under `ignore`, or set o.a = "STRING" under'),
     ([{"a": [1, {"b": 1}]}], layout(), "sample.json, a: found objects and other values"),
     (
         [{"a": [[1, 2]]}],
@@ -163,7 +163,7 @@ REFUSED: list[tuple[list[dict[str, Any]], ColumnOptions, str]] = [
     ([{"o": {"b": 1, "@b": 2}}], layout(), "@b: found column name 'b', which b has too"),
     ([{"Collected_At": 1}], layout(), "found column name 'Collected_At', which collected_at"),
     ([{"a": 1}], layout(places={"a": ("a",)}), "a: found column name 'a', which a has too"),
-    ([{"駅": 1}], layout(), r"found the name '駅'; .* give it one under \[rename\]"),
+    ([{"駅": 1}], layout(), r"found the name '駅'; .* give it another name under \[rename\]"),
     (
         [{"a": {"b": 1}}],
         layout(places={"c": parse_path("a.x[0]")}),
@@ -175,7 +175,11 @@ REFUSED: list[tuple[list[dict[str, Any]], ColumnOptions, str]] = [
         "types.a: found STRING for a column of objects",
     ),
     ([{"p": [{"x": 1}]}], layout(lift=(("p",),)), "p: found objects and other values"),
-    ([nested(15)], layout(), "a.a.a.a…: found deeper nesting; expected at most the 15 levels"),
+    (
+        [nested(15)],
+        layout(),
+        "a.a.a.a…: found objects that are nested deeper; expected at most the 15 levels",
+    ),
 ]
 
 

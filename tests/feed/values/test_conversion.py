@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feed import Column
-from feed.values.conversion import ConversionError, describe_value, make_column_converter, make_converter
+from feed.values.conversion import make_column_converter, make_converter
+from feed.values.description import describe_value
+from feed.values.errors import ConversionError
 
 pytestmark = pytest.mark.unit
 
