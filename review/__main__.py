@@ -51,7 +51,7 @@ def main(words: Sequence[str] | None = None, stdin: BinaryIO | None = None) -> i
         ]  # the location without the message, which may quote a secret
         where = f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
         return _report_failure(
-            f"no review: this input made the review itself fail ({where}); please report that", options
+            f"no review: internal error on this input ({where}); please report it", options
         )
     _write(text)
     _write_annotations(found, options, context.plan.secrets)
@@ -60,7 +60,8 @@ def main(words: Sequence[str] | None = None, stdin: BinaryIO | None = None) -> i
         return 1
     needed = [each for each in found.acknowledgements if each not in options.acknowledged]
     if options.gate and needed:
-        print(f"needs acknowledgement: {', '.join(needed)}", file=sys.stderr)
+        flags = " ".join(f"--acknowledged {each.replace(' ', '-')}" for each in needed)
+        print(f"needs acknowledgement: {', '.join(needed)}; once acknowledged, add {flags}", file=sys.stderr)
         return 2
     return 0
 

@@ -67,10 +67,10 @@ def read_rules(content: bytes, what: str) -> tuple[Rule, ...]:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PlanError(f"{what} is not valid TOML: {error}") from None
     if unknown := sorted(document.keys() - {"rule"}):
-        raise PlanError(f"{what} has unknown key {unknown[0]!r}: rules are written as [[rule]]")
+        raise PlanError(f"{what} has unknown key {unknown[0]!r}; write each rule as [[rule]]")
     listed = document.get("rule", [])
     if not isinstance(listed, list):
-        raise PlanError(f"{what} has one [rule]: write [[rule]]")
+        raise PlanError(f"{what} has a table [rule]; write [[rule]]")
     return tuple(_parse_rule(each, f"{what}, rule {number}") for number, each in enumerate(listed, 1))
 
 
@@ -100,10 +100,10 @@ def _parse_rule(raw: Any, where: str) -> Rule:
     _check_choice(values, "severity", [each.words for each in Severity], where)
     _check_choice(values, "kind", [each.value for each in Kind], where)
     if "reason" not in values:
-        raise PlanError(f"{where} has no reason: say why, for whoever reads the review")
+        raise PlanError(f"{where} has no reason; say why, for the readers of the review")
     expires = _parse_date(raw.get("expires"), where)
     if values["action"] == "ignore" and expires is None:
-        raise PlanError(f"{where} ignores findings forever: set expires, such as expires = 2027-03-31")
+        raise PlanError(f"{where} ignores findings forever; set a date, such as expires = 2027-03-31")
     return Rule(**{**values, "reason": values["reason"][:MOST_REASON]}, expires=expires, source=where)
 
 

@@ -132,9 +132,9 @@ def load_price_book(override: bytes | None = None) -> PriceBook:
     try:
         given = json.loads(override)
     except (ValueError, RecursionError):
-        raise ReviewError("the prices given are not JSON") from None
+        raise ReviewError("--prices: the file is not JSON") from None
     if not isinstance(given, dict):
-        raise ReviewError("the prices given are not a JSON object")
+        raise ReviewError("--prices: the file is not a JSON object")
     if (region := given.get("region")) and isinstance(region, str) and region != BASE_REGION:
         regions[BASE_REGION] = {"prices": table["prices"]}
         own = PriceBook(table, regions).of(region)
@@ -157,9 +157,9 @@ def _merge(table: dict[str, Any], given: Mapping[str, Any], above: str) -> None:
             _merge(table.setdefault(key, {}), value, f"{name}.")
             continue
         if here is None and not name.startswith(EXTENSIBLE_KEYS):
-            raise ReviewError(f"the prices given have an unknown key: {name}")
+            raise ReviewError(f"--prices: {name}: unknown key")
         if not _is_valid(value, name):
-            raise ReviewError(f"the prices given have no {_describe_expected(name)} at {name}")
+            raise ReviewError(f"--prices: {name}: expected a {_describe_expected(name)}")
         table[key] = value
 
 

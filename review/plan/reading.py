@@ -21,6 +21,7 @@ from review.secrets.masking import Secrets
 MOST_BYTES = 128 * 1024 * 1024
 DEEPEST = 120  # levels of nesting: far beyond any provider's schema
 FORMAT = re.compile(r"0\.[12]|1\.\d{1,4}")
+AGAIN = "write the plan's JSON again with `terraform show -json`"
 PARTS = (
     "resource_changes",
     "planned_values",
@@ -35,17 +36,17 @@ PARTS = (
 def read_json(content: bytes, what: str) -> dict[str, Any]:
     """Parse a JSON object of bounded size and depth. Raises PlanError, which names the place and quotes nothing."""
     if len(content) > MOST_BYTES:
-        raise PlanError(f"{what} is larger than {MOST_BYTES // 1024 // 1024} MiB, the most that is read")
+        raise PlanError(f"{what} is larger than {MOST_BYTES // 1024 // 1024} MiB, which is the limit")
     if not content.strip():
         raise PlanError(f"{what} is empty")
     if content.startswith(b"PK\x03\x04"):
         raise PlanError(
-            f"{what} is Terraform's own plan file: give the output of `terraform show -json` of it"
+            f"{what} is Terraform's own plan file; give the output of `terraform show -json PLANFILE`"
         )
     try:
         text = content.decode(json.detect_encoding(content))
     except UnicodeDecodeError as error:
-        raise PlanError(f"{what} is not text: byte {error.start} cannot be decoded") from None
+        raise PlanError(f"{what} is not text (byte {error.start} cannot be decoded); {AGAIN}") from None
     # The review's own signs are replaced: a plan must not contain them.
     text = SIGNS.sub("�", re.sub(r"\\u[eE]00[0-4]", r"\\ufffd", text))
     try:
@@ -53,10 +54,10 @@ def read_json(content: bytes, what: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and '"@level"' in text[:2000]:
             raise PlanError(
-                f"{what} is the log of `terraform plan -json`: give the output of `terraform show -json PLAN`"
+                f"{what} is the log of `terraform plan -json`; give the output of `terraform show -json PLANFILE`"
             ) from None
         raise PlanError(
-            f"{what} is not JSON (line {error.lineno}, column {error.colno}: {error.msg}); is it truncated?"
+            f"{what} is not JSON (line {error.lineno}, column {error.colno}: {error.msg}); it may be truncated: {AGAIN}"
         ) from None
     except (ValueError, RecursionError):
         raise PlanError(
@@ -79,18 +80,17 @@ def read_plan(content: bytes, what: str = "the plan") -> Plan:
     version = document.get("format_version")
     if not isinstance(version, str) or not FORMAT.fullmatch(version):
         found = (
-            f"format {version[:12]!r}"
+            f"format_version {version[:12]!r}"
             if isinstance(version, str) and re.fullmatch(r"[\d.]+", version)
-            else "none"
+            else "no format_version"
         )
         raise PlanError(
-            f"{what} has {found} as its format_version; 0.1, 0.2 and 1.x are read "
-            "(Terraform from 0.12 on, OpenTofu)"
+            f"{what} has {found}; 0.1, 0.2 and 1.x are supported (Terraform 0.12 and later, OpenTofu)"
         )
     if not any(part in document for part in PARTS):
         if "values" in document:
-            raise PlanError(f"{what} is a state: give `terraform show -json` the file of a plan")
-        raise PlanError(f"{what} is not a plan: give `terraform show -json` the file of a plan")
+            raise PlanError(f"{what} is a state; give the output of `terraform show -json PLANFILE`")
+        raise PlanError(f"{what} is not a plan; give the output of `terraform show -json PLANFILE`")
     secrets = collect_plan_secrets(document)
     return Plan(
         changes=_read_changes(document, "resource_changes", secrets),
@@ -127,7 +127,7 @@ def _list_objects(document: Mapping[str, Any], part: str) -> list[Mapping[str, A
     if found is None:
         return []
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        raise PlanError(f"the plan's {part} is not a list of objects; is it damaged?")
+        raise PlanError(f"the plan's {part} is not a list of objects; {AGAIN}")
     return found
 
 
@@ -144,7 +144,7 @@ def _read_deferred(document: Mapping[str, Any], secrets: Secrets) -> tuple[Chang
     for index, each in enumerate(_list_objects(document, "deferred_changes")):
         where = f"deferred_changes[{index}]"
         if not isinstance(each.get("resource_change"), dict):
-            raise PlanError(f"{where}.resource_change is not an object; is the plan damaged?")
+            raise PlanError(f"{where}.resource_change is not an object; {AGAIN}")
         found.append(
             _read_change(
                 each["resource_change"], where, secrets, deferred=get_string(each, "reason") or "unknown"
@@ -157,14 +157,14 @@ def _read_change(raw: Mapping[str, Any], where: str, secrets: Secrets, deferred:
     change = raw.get("change")
     address, type_ = raw.get("address") or _derive_address(raw), raw.get("type")
     if not isinstance(address, str) or not isinstance(type_, str) or not isinstance(change, dict):
-        raise PlanError(f"{where} lacks an address, a type or a change; is the plan damaged?")
+        raise PlanError(f"{where} lacks an address, a type or a change; {AGAIN}")
     actions = change.get("actions")
     if not isinstance(actions, list) or not actions or not all(isinstance(each, str) for each in actions):
-        raise PlanError(f"{where}.change.actions is not a list of actions; is the plan damaged?")
+        raise PlanError(f"{where}.change.actions is not a list of actions; {AGAIN}")
     values = {}
     for side in ("before", "after"):
         if not isinstance(change.get(side), dict | None):
-            raise PlanError(f"{where}.change.{side} is not an object; is the plan damaged?")
+            raise PlanError(f"{where}.change.{side} is not an object; {AGAIN}")
         marks = (change.get("before_sensitive"), change.get("after_sensitive"))
         values[side] = None if change.get(side) is None else _as_values(secrets.hide(change[side], *marks))
     after = values["after"]
@@ -251,13 +251,13 @@ def _join_paths(paths: Any) -> Iterator[str]:
 def _read_outputs(document: Mapping[str, Any], secrets: Secrets) -> tuple[Output, ...]:
     changes = document.get("output_changes") or {}
     if not isinstance(changes, dict) or not all(isinstance(each, dict) for each in changes.values()):
-        raise PlanError("the plan's output_changes is not an object of objects; is it damaged?")
+        raise PlanError(f"the plan's output_changes is not an object of objects; {AGAIN}")
     found = []
     for name in sorted(changes):
         change = changes[name]
         actions = change.get("actions")
         if not isinstance(actions, list) or not actions or not all(isinstance(each, str) for each in actions):
-            raise PlanError("an output's actions are not a list of actions; is the plan damaged?")
+            raise PlanError(f"an output's actions are not a list of actions; {AGAIN}")
         disclosed = bool(_has_mark(change.get("before_sensitive"))) and not _has_mark(
             change.get("after_sensitive")
         )

@@ -16,7 +16,7 @@ def read_stack(content: bytes, what: str) -> dict[str, Any]:
         isinstance(document.get(part), dict) for part in ("resource", "terraform", "provider", "output")
     ):
         raise PlanError(
-            f"{what} is not a Terraform configuration in JSON, such as cdktf.out/stacks/NAME/cdk.tf.json"
+            f"{what} is not a Terraform configuration in JSON; give one such as cdktf.out/stacks/NAME/cdk.tf.json"
         )
     return document
 
@@ -28,7 +28,7 @@ def list_resources(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str,
             arguments = values[0] if isinstance(values, list) and len(values) == 1 else values
             if not isinstance(arguments, dict):
                 raise PlanError(
-                    f"a resource of the stack has no arguments but {_describe_kind(arguments)}; is it damaged?"
+                    f"a resource of the stack has {_describe_kind(arguments)} instead of arguments; synthesize it again"
                 )
             yield f"{type_}.{name}", type_, name, arguments
 

@@ -28,11 +28,11 @@ def register(folder: Path) -> None:
     """
     files = sorted(each for each in folder.glob("*.py") if not each.name.startswith("_"))
     if not files:
-        raise PlanError(f"--types {folder}: found no module (*.py) there")
+        raise PlanError(f"--types {folder}: the folder has no Python module (*.py)")
     for file in files:
         spec = importlib.util.spec_from_file_location(f"review_types_{file.stem}", file)
         if spec is None or spec.loader is None:
-            raise PlanError(f"--types: {file} is no Python module")
+            raise PlanError(f"--types: {file} is not a Python module")
         module = importlib.util.module_from_spec(spec)
         try:
             spec.loader.exec_module(module)
@@ -42,9 +42,13 @@ def register(folder: Path) -> None:
             ) from error
         types_ = getattr(module, "TYPES", None)
         if not isinstance(types_, tuple) or not all(isinstance(each, str) for each in types_):
-            raise PlanError(f"--types: {file} has no TYPES, a tuple of names or patterns of resource types")
+            raise PlanError(
+                f"--types: {file} has no TYPES; define a tuple of names or patterns of resource types"
+            )
         if not callable(getattr(module, "findings", None)) and not callable(getattr(module, "grants", None)):
-            raise PlanError(f"--types: {file} has neither findings(change, context) nor grants(…)")
+            raise PlanError(
+                f"--types: {file} has neither findings(change, context) nor grants(change, values, context)"
+            )
         _registered.append(module)
     load_modules.cache_clear()
     find_renderers.cache_clear()

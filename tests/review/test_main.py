@@ -78,9 +78,9 @@ def test_an_empty_plan_is_one_line(
         (b"PK\x03\x04rest", "the plan is Terraform's own plan file"),
         (
             b'{"format_version": "2.0", "resource_changes": []}',
-            "has format '2.0' as its format_version; 0.1, 0.2 and 1.x are read",
+            "has format_version '2.0'; 0.1, 0.2 and 1.x are supported",
         ),
-        (b'{"resource_changes": []}', "has none as its format_version"),
+        (b'{"resource_changes": []}', "has no format_version"),
         (b'{"format_version": "1.0", "values": {}}', "the plan is a state"),
         (b'{"format_version": "1.0"}', "is not a plan"),
         (b'{"@level":"info"}\n{"@level":"info"}', "is the log of `terraform plan -json`"),
@@ -135,8 +135,8 @@ def test_a_plan_that_must_not_be_applied_is_refused_and_still_reported(
 
 def test_a_plan_comes_from_standard_input_too(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["-", "--json"], io.BytesIO(json.dumps(plan_document(LOSS)).encode())) == 0
-    sentence = json.loads(capfd.readouterr().out)
-    assert (sentence["severity"], sentence["acknowledge"], sentence["counts"]) == (
+    report = json.loads(capfd.readouterr().out)
+    assert (report["severity"], report["acknowledge"], report["counts"]) == (
         "data loss",
         ["data loss"],
         {"deleted": 1},

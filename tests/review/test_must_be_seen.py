@@ -103,7 +103,10 @@ def test_data_access_code_and_cost_are_reported_in_order_of_severity(
     base = plan.parent.parent / "base"
     assert main([str(plan), "--gate", "--name", "dev", "--base-files", str(base)]) == 2
     out, err = capfd.readouterr()
-    assert err == "needs acknowledgement: data loss, access widened\n"
+    assert err == (
+        "needs acknowledgement: data loss, access widened; once acknowledged, add --acknowledged data-loss "
+        "--acknowledged access-widened\n"
+    )
 
     headline, *rest = out.splitlines()
     assert headline == (

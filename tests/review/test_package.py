@@ -92,7 +92,8 @@ def test_the_command_reviews_a_plan_with_nothing_else_installed(program: Path, t
     plan = tmp_path / "plan.json"
     plan.write_text(json.dumps(LOSS))
     done = run(program, plan, "--gate", "--name", "elsewhere")
-    assert (done.returncode, done.stderr) == (2, "needs acknowledgement: data loss\n")
+    needed = "needs acknowledgement: data loss; once acknowledged, add --acknowledged data-loss\n"
+    assert (done.returncode, done.stderr) == (2, needed)
     assert "elsewhere" in done.stdout
     assert "google_storage_bucket.b" in done.stdout
     plan.write_text(json.dumps(SCHEDULED))

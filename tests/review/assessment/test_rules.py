@@ -209,7 +209,7 @@ def test_a_users_renderer_replaces_the_built_in_one(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "found no module"),
+        (None, "has no Python module"),
         ("TYPES = 'x'", "has no TYPES"),
         ("TYPES = ('x',)", "has neither findings"),
         ("import nothing_of_this_name", "cannot be imported"),

@@ -288,14 +288,17 @@ def test_a_users_prices_override_the_tables() -> None:
         (b"[]", "not a JSON object"),
         (
             b'{"prices": {"scheduler_job_month": "much"}}',
-            "no number of 0 or more at prices.scheduler_job_month",
+            "prices.scheduler_job_month: expected a number of 0 or more",
         ),
-        (b'{"prices": {"scheduler_job_month": -1}}', "no number of 0 or more"),
+        (b'{"prices": {"scheduler_job_month": -1}}', "expected a number of 0 or more"),
         (b'{"assumptions": {"cal_seconds": 1}}', "assumptions.cal_seconds"),
-        (b'{"assumptions": 5}', "no number of 0 or more at assumptions"),
-        (b'{"machines": {"e2-micro": "x"}}', "no pair of vCPUs and GiB at machines.e2-micro"),
-        (b'{"prices": {"vcpu_hour": {"x9": true}}}', "no number of 0 or more at prices.vcpu_hour.x9"),
-        (b'{"as_of": 5}', "no text at as_of"),
+        (b'{"assumptions": 5}', "assumptions: expected a number of 0 or more"),
+        (b'{"machines": {"e2-micro": "x"}}', "machines.e2-micro: expected a pair of vCPUs and GiB"),
+        (
+            b'{"prices": {"vcpu_hour": {"x9": true}}}',
+            "prices.vcpu_hour.x9: expected a number of 0 or more",
+        ),
+        (b'{"as_of": 5}', "as_of: expected a text"),
         (b'{"price": {}}', "price"),
     ],
 )
