@@ -1,4 +1,4 @@
-"""Long-running operations: work that goes on after its call was answered, and is asked for by name."""
+"""Long-running operations: work that continues after its request got a response, and is polled by name."""
 
 import itertools
 import threading
@@ -12,7 +12,7 @@ from local.http.rest import ApiRequest, Route
 
 
 class Operations:
-    """The operations of one run of this machine, by full name; safe to use from any thread."""
+    """The long-running operations of this process, by full name; safe to use from any thread."""
 
     def __init__(self, _environment: LocalEnvironment) -> None:
         self._operations: dict[str, Json] = {}
@@ -20,10 +20,10 @@ class Operations:
         self._lock = threading.Lock()
 
     def start(self, parent: str, kind: str, work: Callable[[], Json]) -> Json:
-        """Begin work in its own thread and return its operation, which is not done yet.
+        """Start work in a thread of its own and return its operation, which is not done yet.
 
-        `kind` is the type of what it gives (`google.cloud.functions.v2.Function`); an error of the work is
-        the operation's.
+        `kind` is the type of the result (`google.cloud.functions.v2.Function`). An error of the work becomes the
+        operation's.
         """
         with self._lock:
             name = f"{parent}/operations/operation-{next(self._ids)}"
@@ -42,14 +42,14 @@ class Operations:
         return self.get(name)
 
     def get(self, name: str) -> Json:
-        """Return an operation as it stands. Raises NotFoundError."""
+        """Return the current state of an operation. Raises NotFoundError."""
         with self._lock:
             if name not in self._operations:
                 raise NotFoundError("operations", name)
             return dict(self._operations[name])
 
     def route(self, root: str) -> Route:
-        """Answer questions for operations below a service's root, such as `/run/v2/`."""
+        """Return the route that reads operations below a service's root, such as `/run/v2/`."""
 
         def answer(_request: ApiRequest, params: dict[str, str]) -> Json:
             return self.get(
@@ -60,9 +60,9 @@ class Operations:
 
 
 def compute_operation(environment: LocalEnvironment, scope: str, target: str, kind: str) -> Json:
-    """An operation of Compute Engine, whose work is done when its call is answered.
+    """Return an operation of Compute Engine that is done already.
 
-    `scope` is `global` or `regions/<region>`, `target` the path of what it made.
+    `scope` is `global` or `regions/<region>`, `target` the path of the resource.
     """
     base = f"https://www.googleapis.com/compute/v1/projects/{environment.project}"
     name = f"operation-{kind}-{abs(hash(target)):x}"

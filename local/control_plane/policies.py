@@ -1,4 +1,4 @@
-"""getIamPolicy and setIamPolicy, the same for every type that has a policy.
+"""getIamPolicy and setIamPolicy, for every resource type that has a policy.
 
 https://cloud.google.com/iam/docs/allow-policies#etag
 """
@@ -15,10 +15,10 @@ from local.services.iam import Policies
 def policy_routes(
     environment: LocalEnvironment, path: str, name: str, exists: Callable[[dict[str, str]], object]
 ) -> Iterator[Route]:
-    """Yield the routes of a type's policies.
+    """Yield the routes of a resource type's policies.
 
-    `path` is the pattern of its path and `name` that of the full name under which grants are kept; `exists`
-    raises NotFoundError where there is no such resource.
+    `path` is the pattern of the request's path, `name` that of the full name under which policies are stored;
+    `exists` raises NotFoundError where the resource does not exist.
     """
 
     def get(_request: ApiRequest, params: dict[str, str]) -> Json:
@@ -34,7 +34,7 @@ def policy_routes(
 
 
 def routes_of_policies(environment: LocalEnvironment, kind: ResourceType) -> Iterator[Route]:
-    """Yield the routes of the policies of a kind, whose grants are kept under its resources' own names."""
+    """Yield the routes of a resource type's policies, which are stored under the resources' names."""
     yield from policy_routes(
         environment,
         kind.root + kind.item,
@@ -50,7 +50,7 @@ def policy(environment: LocalEnvironment, name: str) -> Json:
 
 
 def write_policy(environment: LocalEnvironment, name: str, wanted: Json) -> Json:
-    """Replace a resource's policy. Raises RefusedError where it was changed since it was read."""
+    """Replace a resource's policy. Raises ApiError where it changed after it was read."""
     if wanted.get("etag") not in (None, "", policy(environment, name)["etag"]):
         raise ApiError(409, f"There were concurrent policy changes of {name}: read it again")
     environment.service(Policies).replace(name, wanted.get("bindings", []))

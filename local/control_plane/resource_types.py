@@ -1,4 +1,4 @@
-"""What most resource types have in common: made, read, changed and deleted by name, with what the server adds."""
+"""The methods that most resource types share: create, get, list, update and delete by name."""
 
 import copy
 import hashlib
@@ -14,19 +14,21 @@ from local.http.rest import ApiError, ApiRequest, ApiResponse, Route
 from local.services.iam import Policies
 from local.stack.arguments import derive_number
 
-Apply = Callable[[LocalEnvironment, Json, Json | None], Json]  # wanted, what was there → what is there now
+Apply = Callable[
+    [LocalEnvironment, Json, Json | None], Json
+]  # wanted resource, previous one → stored resource
 
 
-IdOf = Callable[[ApiRequest], str]  # a create's call → the last part of the name
+IdOf = Callable[[ApiRequest], str]  # create request → the last part of the name
 
 
 def id_from_query(parameter: str) -> IdOf:
-    """The name is a query parameter's value."""
+    """Take a new resource's ID from a query parameter."""
     return lambda request: request.query.get(parameter, "")
 
 
 def id_from_field(field: str) -> IdOf:
-    """The name, or the full name, is a field of the body."""
+    """Take a new resource's ID from a field of the body, which has the ID or the full name."""
     return lambda request: str(request.json.get(field, "")).rpartition("/")[2]
 
 
@@ -34,17 +36,17 @@ id_from_name = id_from_field("name")
 
 
 def generated_id(request: ApiRequest) -> str:
-    """The server gives a number; here the same one to the same display name."""
+    """Generate a new resource's ID; it is the same for the same display name."""
     return derive_number(f"{request.path}/{request.json.get('displayName')}", 19)
 
 
 @dataclass(frozen=True)
 class ResourceType:
-    """A resource type of one API.
+    """A resource type of an API.
 
-    `item` is the pattern of its full name below `root`; `identify` tells what `{id}` in it is. `complete` makes it
-    exist and returns it with what the server adds; `operation` is the type of what long-running calls give, empty
-    where calls answer at once.
+    `item` is the pattern of its full name below `root`; `id_of` returns the `{id}` of a new resource. `apply` creates
+    or updates the resource and returns it with the fields that the server adds. `operation` is the result type of its
+    long-running operations, empty where requests complete at once.
     """
 
     root: str
@@ -55,7 +57,7 @@ class ResourceType:
     delete: Callable[[LocalEnvironment, Json], None]
     id_of: IdOf = id_from_name
     create_method: str = "POST"
-    update_field: str = ""  # the field that holds the resource in the body of an update
+    update_field: str = ""  # the field with the resource in the body of an update
     operation: str = ""
     as_response: Callable[[LocalEnvironment, Json], Json] = lambda _environment, resource: resource
 
@@ -82,11 +84,11 @@ class ResourceType:
         yield Route("DELETE", self.root + self.item, lambda _, params: self._delete(environment, params))
 
     def stored(self, environment: LocalEnvironment) -> ResourceCollection:
-        """The resources of this type, as they were asked for and completed."""
+        """Return the stored resources of this type."""
         return environment.collection("rest", f"{self.service}.{self.collection}")
 
     def read(self, environment: LocalEnvironment, name: str) -> Json:
-        """Return a resource as it is shown. Raises NotFoundError."""
+        """Return a resource as the API returns it. Raises NotFoundError."""
         return self.as_response(environment, self.stored(environment).get(name))
 
     def _list(self, environment: LocalEnvironment, parent: str) -> Json:
@@ -146,7 +148,7 @@ class ResourceType:
 
 
 def apply_update_mask(before: Json, sent: Json, mask: str) -> Json:
-    """Return a resource after an update: only what the mask names changes, all of it where there is none."""
+    """Return an updated resource: only the fields of the mask change, or all sent fields where there is no mask."""
     if not mask or mask == "*":
         return before | sent
     after = copy.deepcopy(before)
@@ -171,5 +173,5 @@ def _camel(name: str) -> str:
 
 
 def compute_etag(value: Any) -> str:
-    """A short text that changes with a value."""
+    """Return a short text that changes with a value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]

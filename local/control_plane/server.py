@@ -1,4 +1,4 @@
-"""One server on loopback for all of Google's APIs that a deploy calls."""
+"""The HTTP server on loopback for all Google APIs that a deploy calls."""
 
 import json
 import logging
@@ -49,11 +49,11 @@ MODULES = (
     run,
     scheduler,
     bigquery,
-    storage,  # the last: it answers for any path that begins with a bucket
+    storage,  # last, because it matches any path that begins with a bucket
 )
-FAULTS_PATH = "/faults"  # of this machine's own: what goes wrong from now on, an empty body for nothing
-BODY_LIMIT = 256 * 2**20  # the Spark job's packages come in one upload
-# What the provider calls each API in GOOGLE_<PRODUCT>_CUSTOM_ENDPOINT → the root of its paths here.
+FAULTS_PATH = "/faults"  # not Google's: PUT sets the injected fault, or none with an empty body
+BODY_LIMIT = 256 * 2**20  # the Spark job's packages are uploaded in one request
+# The provider's name of an API, in GOOGLE_<PRODUCT>_CUSTOM_ENDPOINT → the root of its paths.
 ENDPOINTS = {
     "ARTIFACT_REGISTRY": artifact_registry.ROOT,
     "BIG_QUERY": bigquery.ROOT,
@@ -67,19 +67,19 @@ ENDPOINTS = {
     "DATAPROC": dataproc.ROOT,
     "IAM": iam.ROOT,
     "IAM_BETA": pools.ROOT,
-    "MONITORING": monitoring.ROOT.removesuffix("v3/"),  # the provider writes the version itself
+    "MONITORING": monitoring.ROOT.removesuffix("v3/"),  # the provider appends the version
     "PUBSUB": pubsub.ROOT,
     "RESOURCE_MANAGER": project.ROOT,
     "SERVICE_USAGE": project.SERVICE_USAGE,
     "STORAGE": storage.ROOT,
 }
-# Some of the provider's clients add the version to an endpoint that has it.
+# Some of the provider's clients append the version to an endpoint that has it already.
 REPEATED_VERSION = re.compile(r"/(v\d+)/\1/")
 Observer = Callable[[ApiRequest, ApiResponse], None]
 
 
 class ControlPlane:
-    """Answers until it is closed; `watch` is told each call with its reply."""
+    """Responds to requests until it is closed; `observer` gets each request with its response."""
 
     def __init__(self, environment: LocalEnvironment, observer: Observer | None = None) -> None:
         self._routes: list[Route] = [route for module in MODULES for route in module.routes(environment)]
@@ -90,17 +90,19 @@ class ControlPlane:
         threading.Thread(target=self._server.serve_forever, name="control plane", daemon=True).start()
 
     def close(self) -> None:
-        """Answer no more."""
+        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
 
     def resume(self) -> None:
-        """Start what was deployed into this machine by an earlier run. Raises LocalError."""
+        """Start the workloads that an earlier run deployed. Raises LocalError."""
         functions.resume(self._environment)
         run.resume(self._environment)
 
     def variables(self) -> dict[str, str]:
-        """Return the variables that lead Terraform, its provider and its state here, and nowhere else."""
+        """Return the environment variables that send the requests of Terraform, its provider and its state to this
+        server.
+        """
         return {
             **{f"GOOGLE_{name}_CUSTOM_ENDPOINT": self.url + root for name, root in ENDPOINTS.items()},
             "GOOGLE_BACKEND_STORAGE_CUSTOM_ENDPOINT": self.url + storage.ROOT,
@@ -114,14 +116,14 @@ class ControlPlane:
         }
 
     def respond(self, request: ApiRequest) -> ApiResponse:
-        """Return the reply to a call, NO_REPLY where its connection ends; raises nothing."""
+        """Return the response to a request, NO_RESPONSE where the connection must break. Raises nothing."""
         for route, params in self._matching_routes(request):
             response = self.faults.apply(
                 f"{request.method} {route.pattern}", partial(_handle, route, request, params)
             )
             break
         else:
-            response = error_response(404, f"nothing here answers {request.method} {request.path}")
+            response = error_response(404, f"the local run does not support {request.method} {request.path}")
         if self._observer is not None and response is not NO_RESPONSE:
             self._observer(request, response)
         return response
@@ -137,14 +139,14 @@ def _handle(route: Route, request: ApiRequest, params: dict[str, str]) -> ApiRes
         answered = route.handle(request, params)
     except LocalError as error:
         return response_to_error(error)
-    except Exception as error:  # a fault of ours must not look like a broken network
+    except Exception as error:  # an internal error must not look like a network failure
         LOG.exception("%s %s", request.method, request.path)
         return error_response(500, f"{type(error).__name__}: {error}")
     return answered if isinstance(answered, ApiResponse) else ApiResponse.of_json(answered)
 
 
 def parse_request(method: str, target: str, body: bytes, headers: Mapping[str, str]) -> ApiRequest:
-    """Return a request as it is answered; `target` is path and query as they were sent."""
+    """Return a request with its path normalized; `target` is path and query as they were sent."""
     url = urlsplit(target)
     path = REPEATED_VERSION.sub(r"/\1/", unquote(url.path)).rstrip("/")
     return ApiRequest(method, path, dict(parse_qsl(url.query)), body, {**headers, ":target": target})
@@ -203,7 +205,7 @@ def _listen(plane: ControlPlane) -> ThreadingHTTPServer:
 
 
 def format_call(request: ApiRequest, response: ApiResponse) -> str:
-    """One call with its reply as a line of JSON; bodies that are no JSON are told by their length."""
+    """Format a request and its response as a line of JSON; a body that is not JSON is replaced by its length."""
 
     def readable(body: bytes) -> Any:
         try:

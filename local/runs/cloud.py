@@ -1,4 +1,4 @@
-"""This machine as an empty project of Google Cloud: what Terraform deploys into it runs, until it is told to stop."""
+"""The local environment as an empty Google Cloud project: what Terraform deploys into it runs until `make down`."""
 
 import json
 import shlex
@@ -38,7 +38,7 @@ DRAIN_S = 30.0
 
 
 def run_cloud(options: Options, terminal: Terminal) -> None:
-    """Answer for Google Cloud until SIGINT or SIGTERM; what was deployed before runs again. Raises LocalError."""
+    """Run the control plane emulator until SIGINT or SIGTERM, with what an earlier run deployed. Raises LocalError."""
     check_environment(options.environment)
     endpoints = options.folder / ENDPOINTS
     clock = RealClock(options.speed, datetime.now(UTC))
@@ -50,11 +50,11 @@ def run_cloud(options: Options, terminal: Terminal) -> None:
         plane = ControlPlane(environment, _call_recorder(options.record))
         closing.callback(plane.close)
         environment.service(Storage).put_bucket(_state_bucket(stack.project, stack.region))
-        environment.service(Dataproc)  # answers for its host from now on
-        with terminal.stage("start", "starting what was deployed before"):
+        environment.service(Dataproc)  # registers its host with the service router
+        with terminal.stage("start", "starting the workloads of an earlier deploy"):
             plane.resume()
         _write_endpoints(endpoints, plane.variables() | _deployer_variables(environment))
-        terminal.print_line(f"{stack.project} is here, at {plane.url}; `make down` ends it")
+        terminal.print_line(f"{stack.project} is served at {plane.url}; stop it with `make down`")
         environment.service(PubSub).resume()
         scheduler = environment.service(Scheduler)
         scheduler.start()
@@ -66,15 +66,15 @@ def run_cloud(options: Options, terminal: Terminal) -> None:
 
 
 def start_cloud(options: Options, terminal: Terminal) -> None:
-    """Let `run_cloud` go on in a process of its own, and print the variables that lead there as shell exports.
+    """Start `run_cloud` in the background and print the environment variables that lead to it, as shell exports.
 
-    One that runs already is left as it is. Raises LocalError, with the end of its output, where it does not start.
+    An instance that runs already is used. Raises LocalError, with the end of its output, where it does not start.
     """
     check_environment(options.environment)
-    # Beside the folder, which the new process may empty or move aside.
+    # Outside the folder, which the new process may empty or move aside.
     endpoints, log = options.folder / ENDPOINTS, options.base / f"{options.environment}-cloud.log"
     if not _is_running(endpoints):
-        endpoints.unlink(missing_ok=True)  # of one that was killed
+        endpoints.unlink(missing_ok=True)  # of an instance that was killed
         _spawn(options, log, endpoints)
     variables = json.loads(endpoints.read_text())
     _set_fault(variables["VLILLE_FAULTS"], options.fault)
@@ -83,7 +83,7 @@ def start_cloud(options: Options, terminal: Terminal) -> None:
 
 
 def _set_fault(url: str, fault: Fault | None) -> None:
-    """A fault is for one command: the next one's begin ends it."""
+    """Inject a fault for one command: the next command replaces it."""
     with requests.Session() as session:
         session.trust_env = False
         session.put(url, data=str(fault) if fault else "", timeout=FAULT_S).raise_for_status()
@@ -114,7 +114,7 @@ def _spawn(options: Options, log: Path, endpoints: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     begin = log.stat().st_size if log.exists() else 0
     name = options.environment
-    print(f"starting this machine as {name}'s project, until `make down ENV={name}` …", file=sys.stderr)
+    print(f"starting the local environment of {name}, until `make down ENV={name}` …", file=sys.stderr)
     with log.open("ab") as output:
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
@@ -125,21 +125,21 @@ def _spawn(options: Options, log: Path, endpoints: Path) -> None:
             raise explain_failed_start(process.returncode, log, begin)
         if time.monotonic() > end:
             process.terminate()
-            raise LocalError(f"this machine's control plane is not ready after {START_S:.0f} s: see {log}")
+            raise LocalError(f"the control plane emulator is not ready after {START_S:.0f} s: see {log}")
         time.sleep(0.1)
 
 
 def explain_failed_start(code: int, log: Path, begin: int) -> LocalError:
-    """Return why the process ended: what it said itself, behind an empty line, or the end of its output."""
+    """Return why the process ended: its error message, which follows an empty line, or the end of its output."""
     text = read_log_end(log, begin)
     _, found, said = f"\n{text}".rpartition("\n\n")
     if found and "Traceback (most recent call last)" not in text:
         return LocalError(said.strip())
-    return ProcessError("this machine's control plane", f"ended with code {code}", log, begin)
+    return ProcessError("the control plane emulator", f"ended with code {code}", log, begin)
 
 
 def _call_recorder(file: Path | None) -> Observer | None:
-    """Write each call with its reply to a file, as tests replay them."""
+    """Return an observer that writes each request with its response to a file, for tests to replay."""
     if file is None:
         return None
 
@@ -151,7 +151,7 @@ def _call_recorder(file: Path | None) -> Observer | None:
 
 
 def _deployer_variables(environment: LocalEnvironment) -> dict[str, str]:
-    """Who deploys, as programs that Terraform runs ask for it."""
+    """Return the variables that identify the deployer to programs which Terraform runs."""
     host = environment.metadata.host_for(environment.service(AccessControl).deployer)
     return {
         "GCE_METADATA_HOST": host,

@@ -1,4 +1,4 @@
-"""The demo: some ticks, then archive and rebuild, in simulated time, and a report that must add up."""
+"""The demo: some ticks in simulated time, then archive and rebuild, and a report whose figures must agree."""
 
 import contextlib
 import threading
@@ -23,25 +23,25 @@ from local.runs.terminal import Terminal
 from local.services.scheduler_times import cron_times_after
 from local.workloads.spark import local_spark
 
-MAX_TICKS = 1440  # ticks lie within one day, which is what the nightly batch rebuilds
+MAX_TICKS = 1440  # all ticks are within one day, because the nightly batch rebuilds one
 DAY = timedelta(days=1)
 HALF_DAY = timedelta(hours=12)
-# How long a run may take from its begin to the batch, which asks the machine's clock for "yesterday".
+# How long a run may take until its batch, which reads "yesterday" from the host's clock.
 MARGIN = timedelta(minutes=2)
 TIME_PER_TICK = timedelta(seconds=0.5)
-# Up to so many ticks, each so many of them are printed: counting rows costs more the more ticks there are.
+# Maximum of ticks, and how many of them make one printed line: counting rows takes longer with more ticks.
 PRINT_INTERVALS = ((30, 1), (300, 10), (MAX_TICKS, 60))
 
 
 def run_demo(options: Options, terminal: Terminal) -> Report:
-    """Run the demo and return its report, which is written too; `problem` says what does not add up.
+    """Run the demo, write its report and return it; `problem` names a figure that does not agree.
 
-    Raises LocalError where the environment cannot be brought up, or has no Java for its batch.
+    Raises LocalError where the environment cannot be started, or has no Java for its batch.
     """
     ticks = options.ticks or 1
     if ticks > MAX_TICKS:
         raise LocalError(f"TICKS={ticks} is too many: a demo's ticks lie within one day, at most {MAX_TICKS}")
-    local_spark()  # a demo ends with the batch: without Java, nothing is begun
+    local_spark()  # fail early without Java, which the batch at the end needs
     day = day_to_simulate(datetime.now(UTC), ticks)
     clock = SimulatedClock(day - timedelta(minutes=1))
     with start_run(options, terminal, clock) as run:
@@ -55,7 +55,7 @@ def run_demo(options: Options, terminal: Terminal) -> Report:
         try:
             with terminal.stage("check", "counting"):
                 complete_report(report, run)
-        except LocalError as error:  # what went wrong first says more
+        except LocalError as error:  # the first failure says more
             report.problem = report.problem or str(error)
         report.problem = add_first_denial(report, report.problem or find_inconsistency(report))
         report.write(options.folder)
@@ -65,12 +65,12 @@ def run_demo(options: Options, terminal: Terminal) -> Report:
 
 
 def _write_page(run: LocalRun, report: Report) -> None:
-    """Write the copy of the dashboard's page; what stands in its way is the report's problem."""
+    """Write a copy of the dashboard's page; a failure becomes the report's problem."""
     try:
         with run.terminal.stage("page", "writing a copy of the dashboard's page"):
             file = write_page(run)
     except LocalError as error:
-        report.problem = f"the dashboard does not show the data: {error}"
+        report.problem = f"the dashboard cannot show the data: {error}"
         return
     report.page = None if file is None else str(file)
 
@@ -80,33 +80,32 @@ def _serve_until_interrupted(run: LocalRun) -> None:
     url = page_url(run)
     if url is None:
         run.terminal.print_line(
-            f"OPEN=1: environments/{run.options.environment}.toml has no [dashboard], so there is no page"
+            f"OPEN=1: environments/{run.options.environment}.toml has no [dashboard], so there is no dashboard"
         )
         return
     run.terminal.print_line(f"the dashboard: {url}")
-    run.terminal.print_line("Ctrl-C, or `make down` elsewhere, ends it")
+    run.terminal.print_line("stop it with Ctrl-C, or with `make down` in another terminal")
     with contextlib.suppress(KeyboardInterrupt):
         threading.Event().wait()
 
 
 def day_to_simulate(now: datetime, ticks: int) -> datetime:
-    """Return the beginning (UTC) of the day to simulate.
+    """Return the start (UTC) of the day to simulate.
 
-    It is yesterday, which the batch rebuilds; shortly before midnight it is today, for which the batch
-    then waits.
+    It is yesterday, which the batch rebuilds; shortly before midnight it is today, and the batch waits for midnight.
     """
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return today if now + MARGIN + ticks * TIME_PER_TICK >= today + DAY else today - DAY
 
 
 def simulation_start(fires: list[datetime], day: datetime, ticks: int) -> datetime:
-    """Return when simulated time begins: noon of the day, or as much earlier as the ticks need.
+    """Return the start of simulated time: noon of the day, or earlier where the ticks do not fit after noon.
 
-    `fires` are the day's fires of the job. Raises LocalError where the day has too few.
+    `fires` are the times of the day at which the job is due. Raises LocalError where these are too few.
     """
     if len(fires) < ticks:
         raise LocalError(
-            f"TICKS={ticks} is too many: the job that collects fires {len(fires):,} times on that day"
+            f"TICKS={ticks} is too many: the job that collects runs {len(fires):,} times on that day"
         )
     if sum(fire > day + HALF_DAY for fire in fires) >= ticks:
         return day + HALF_DAY
@@ -114,7 +113,7 @@ def simulation_start(fires: list[datetime], day: datetime, ticks: int) -> dateti
 
 
 def _run_pipeline(run: LocalRun, report: Report, day: datetime, ticks: int) -> None:
-    """Let the ticks, the sweep and the batch happen, in this order. Raises LocalError."""
+    """Run the ticks, the sweep and the batch, in this order. Raises LocalError."""
     scheduler, names, terminal = run.scheduler, run.names, run.terminal
     start = simulation_start(_fire_times(run, names.collect_job, day), day, ticks)
     _advance_to(run.clock, start)
@@ -133,7 +132,7 @@ def _run_pipeline(run: LocalRun, report: Report, day: datetime, ticks: int) -> N
     report.objects_landed = landed.update()
     scheduler.pause(names.copy_job)
     terminal.print_line(
-        f"{names.copy_job} is paused; time leaps to {scheduler.next_run_time(names.batch_job):%Y-%m-%d %H:%M} UTC"
+        f"{names.copy_job} is paused; time jumps to {scheduler.next_run_time(names.batch_job):%Y-%m-%d %H:%M} UTC"
     )
     _wait_for_end_of(day, run)
     rebuild(run, report, lambda: None)
@@ -167,7 +166,7 @@ def _advance_to(clock: Clock, moment: datetime) -> None:
 
 
 def _wait_for_end_of(day: datetime, run: LocalRun) -> None:
-    """Wait until the simulated day is over in reality too: the batch asks for "yesterday"."""
+    """Wait until the simulated day has ended in real time as well, because the batch rebuilds the real yesterday."""
     left = (day + DAY - datetime.now(UTC)).total_seconds()
     if left > 0:
         with run.terminal.stage("rebuild", f"waiting {left:.0f} s for midnight UTC"):

@@ -1,4 +1,4 @@
-"""What answers for the APIs of the feed and of the GBFS systems during a run."""
+"""Choose what serves the APIs of the feed and of the GBFS systems during a run."""
 
 import os
 from contextlib import ExitStack
@@ -22,7 +22,7 @@ from local.stack.synthesis import ROOT
 from local.workloads.workloads import Workloads
 
 COLLECT = "collect"  # the scheduler job of the feed's ticks: cdk/operations/scheduling.py
-# What a function needs to reach the real API from behind a company's proxy.
+# The variables with which a function reaches the real API through a company's proxy.
 PROXY = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
@@ -33,7 +33,7 @@ def schedule_time_zone(stack: Stack) -> ZoneInfo:
 
 
 def feeds_folder() -> Path:
-    """Return the folder of feeds that `stacks.py` reads too."""
+    """Return the folder of feeds that `stacks.py` reads."""
     return Path(os.environ.get("VLILLE_SOURCES", ROOT / "sources"))
 
 
@@ -47,7 +47,7 @@ def choose_feed_source(
     zone: ZoneInfo,
     closing: ExitStack,
 ) -> str:
-    """Decide what answers for the feed's API, and let the function ask there; say which it is.
+    """Choose what serves the feed's API, configure the function to request it there, and return its description.
 
     `zone` is that of the environment's schedule, in which the dashboard shows times.
     """
@@ -85,7 +85,7 @@ def choose_feed_source(
 
 
 def simulate_gbfs_systems(terminal: Terminal, environment: LocalEnvironment, closing: ExitStack) -> None:
-    """Let simulated systems answer for those of [gbfs]: a minute of this run may last a second."""
+    """Replace the GBFS systems of [gbfs] by simulated ones, because a minute of this run may last a second."""
     workloads = environment.service(Workloads)
     workloads.prepare = SimulatedSystems(environment.clock.now, closing, terminal.print_line).replace_systems
     workloads.overrides["CATALOGUE_URL"] = ""

@@ -1,4 +1,4 @@
-"""One environment brought up on this machine from its synthesized stack, and taken down again."""
+"""A local run: it starts the local environment of a synthesized stack, and stops it at the end."""
 
 import logging
 import sys
@@ -40,7 +40,7 @@ from local.workloads.workloads import Workloads
 
 @dataclass
 class LocalRun:
-    """A running environment."""
+    """A local run whose stack is applied and whose workloads are ready."""
 
     options: Options
     terminal: Terminal
@@ -50,34 +50,34 @@ class LocalRun:
     applied: Applied
     feed: Feed
     names: PipelineNames
-    source: str  # what answers for the feed's API
+    source: str  # what serves the feed's API
 
     @property
     def pubsub(self) -> PubSub:
-        """Pub/Sub."""
+        """The Pub/Sub service."""
         return self.environment.service(PubSub)
 
     @property
     def scheduler(self) -> Scheduler:
-        """Cloud Scheduler."""
+        """The Cloud Scheduler service."""
         return self.environment.service(Scheduler)
 
     @property
     def dataproc(self) -> Dataproc:
-        """Dataproc."""
+        """The Dataproc service."""
         return self.environment.service(Dataproc)
 
 
 @contextmanager
 def start_run(options: Options, terminal: Terminal, clock: Clock) -> Iterator[LocalRun]:
-    """Bring the environment up, with nothing scheduled yet, and take it down at the end.
+    """Start a run, whose scheduler is not started yet, and stop it at the end.
 
     Raises LocalError, which says what is missing or wrong.
     """
     check_environment(options.environment, options.feed)
     if options.replay is not None:
-        Replay(options.replay)  # refused before anything is moved, emptied or started
-    # Children end first, and with them the work in flight that waits for their answers.
+        Replay(options.replay)  # raises before a folder is moved or emptied, or a process started
+    # Child processes end first, and with them the work in flight that waits for their responses.
     with ExitStack() as closing, open_run_folder(options, terminal) as supervisor:
         closing.callback(clock.close)
         with log_to_file(options.folder / "logs" / "local.log"):
@@ -88,7 +88,7 @@ def _start_stack(
     options: Options, terminal: Terminal, supervisor: Supervisor, clock: Clock, closing: ExitStack
 ) -> LocalRun:
     stack, feed, source, environment = start_empty_project(options, terminal, supervisor, clock, closing)
-    with terminal.stage("apply", f"making the {len(stack.resources)} resources of {stack.name}"):
+    with terminal.stage("apply", f"creating the {len(stack.resources)} resources of {stack.name}"):
         applied = apply(stack, environment, HANDLERS, lambda _resource, _what: None)
     with terminal.stage("start", "starting the function and the service"):
         environment.service(Workloads).wait_until_ready()
@@ -99,9 +99,9 @@ def _start_stack(
 def start_empty_project(
     options: Options, terminal: Terminal, supervisor: Supervisor, clock: Clock, closing: ExitStack
 ) -> tuple[Stack, Feed, str, LocalEnvironment]:
-    """Synthesize, start the emulators and what answers for the API; nothing of the stack is made yet.
+    """Synthesize the stack, start the emulators and choose the feed's source; create no resource of the stack yet.
 
-    Returns the stack, its feed, what answers for the feed's API, and the machine.
+    Returns the stack, its feed, the description of the feed's source, and the environment.
     """
     folder = options.folder.resolve()
     stack, emulators = _synthesize_and_start_emulators(options, terminal, supervisor, folder)
@@ -129,7 +129,7 @@ def start_empty_project(
     guard = environment.service(IamProxy)
     closing.callback(guard.close)
     environment.workload_endpoints = guard.workload_endpoints
-    if options.mode != "cloud":  # there it strikes Terraform's calls
+    if options.mode != "cloud":  # in mode cloud, faults apply to Terraform's requests
         guard.faults.set(options.fault)
         simulate_gbfs_systems(terminal, environment, closing)
     zone = schedule_time_zone(stack)
@@ -138,7 +138,7 @@ def start_empty_project(
     )
     try:
         local_spark()
-    except MissingToolError as error:  # what is collected can be rebuilt later
+    except MissingToolError as error:  # a later run can rebuild what this one collects
         terminal.print_line(f"the nightly batch will fail: {error}")
     return stack, feed, source, environment
 
@@ -159,7 +159,7 @@ def _synthesize_and_start_emulators(
         both = pool.submit(synth), pool.submit(emulate)
         try:
             return both[0].result(), both[1].result()
-        except BaseException:  # Ctrl-C too: the pool would wait for a synthesis, or a start, to its end
+        except BaseException:  # also for Ctrl-C: the pool would wait for the synthesis and the start
             supervisor.stop_all()
             raise
 
@@ -171,22 +171,22 @@ def _function_environment(stack: Stack) -> Json:
             env: Json = block(resource.config, "service_config")["environment_variables"]
             if "FEED" in env:
                 return env
-    raise LocalError(f"{stack.name} has no {FUNCTION} of a feed, so nothing would collect")
+    raise LocalError(f"{stack.name} has no {FUNCTION} of a feed, so there is nothing to collect")
 
 
 class _LogFile(logging.FileHandler):
-    """A log that loses lines while the disk is full, and tries none of them again when it is closed."""
+    """A log file that drops lines while the disk is full, and does not retry them when it is closed."""
 
     def _open(self) -> TextIOWrapper:
         return TextIOWrapper(FileIO(self.baseFilename, self.mode), encoding="utf-8", write_through=True)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
-        """A full disk costs lines of this file; a traceback on the screen for each would help nobody."""
+        """Ignore a full disk, which would print a traceback to the terminal for each line."""
 
 
 @contextmanager
 def log_to_file(file: Path) -> Iterator[None]:
-    """Let what the services log go to a file for as long as the environment runs."""
+    """Write the log of the package `local` to a file during the `with` statement."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handler = _LogFile(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
@@ -194,7 +194,7 @@ def log_to_file(file: Path) -> Iterator[None]:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     if not any(isinstance(each, logging.NullHandler) for each in logger.handlers):
-        logger.addHandler(logging.NullHandler())  # what is under way at the end would log to the screen
+        logger.addHandler(logging.NullHandler())  # unfinished work would log to the terminal at the end
     try:
         yield
     finally:

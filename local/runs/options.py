@@ -9,7 +9,7 @@ from local.http.faults import Fault
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asks for; `mode` is demo, up or cloud."""
+    """The options of a command; `mode` is demo, up or cloud."""
 
     mode: str
     environment: str
@@ -27,5 +27,5 @@ class Options:
 
     @property
     def folder(self) -> Path:
-        """Where everything of the environment lies."""
+        """The environment's folder."""
         return self.base / self.environment

@@ -1,4 +1,4 @@
-"""The dashboard of a run on this machine: where it is, and a copy of its page that opens from disk."""
+"""The dashboard of a local run: its URL, and a copy of its page with data to open from disk."""
 
 import gzip
 import json
@@ -24,16 +24,16 @@ FILES = ("stations.json", "now.json", "status.json", "week.bin")
 
 
 def page_url(run: LocalRun) -> str | None:
-    """Return where whoever uses this machine opens the dashboard, None where the environment has none.
+    """Return the URL at which the user of this host opens the dashboard, or None where the environment has none.
 
-    The service's own URL answers only who has an identity token and a role, as in the cloud.
+    The service's own URL requires an identity token and a role, as in Google Cloud.
     """
     url = run.environment.service(Workloads).urls.get(SERVICE)
     return None if url is None else f"{run.environment.service(Ingress).open_user_proxy(url)}/"
 
 
 def write_page(run: LocalRun) -> Path | None:
-    """Write the page with its data below the environment's folder and return its path; None without a dashboard.
+    """Write the page with its data below the environment's folder and return its path, or None without a dashboard.
 
     Raises ServiceError where the dashboard does not serve a file.
     """
@@ -61,7 +61,7 @@ def write_page(run: LocalRun) -> Path | None:
 
 
 def days_of(stations: dict[str, Any], newest: dict[str, Any]) -> list[date]:
-    """Return the local days that have data: a UTC day with rows reaches into two of them, until the newest row's."""
+    """Return the local days that have data, up to the newest row's: a UTC day with rows overlaps two of them."""
     if newest["collected_at"] is None:
         return []
     last = datetime.fromisoformat(newest["collected_at"]).astimezone(ZoneInfo(stations["time_zone"])).date()

@@ -1,4 +1,4 @@
-"""What a run does to the pipeline after its ticks: archive what landed, rebuild it, compare."""
+"""The steps of a run after its ticks: archive the landed objects, rebuild the table, compare the rows."""
 
 import json
 from collections.abc import Callable
@@ -23,27 +23,27 @@ BATCH_FIGURES = (
 
 
 class LandedTicks:
-    """Remembers which ticks landed, although the copier takes their objects away."""
+    """The ticks whose objects have landed, including those that the copier has moved."""
 
     def __init__(self, run: LocalRun) -> None:
         self._run = run
         self.ticks: set[datetime] = set()
 
     def update(self) -> int:
-        """Add what lies in the landing bucket and in the archive now; return how many ticks there were."""
+        """Add the ticks of the objects that are in the landing and the archive bucket now; return the total."""
         for bucket in (self._run.names.landing_bucket, self._run.names.archive_bucket):
             self.ticks |= list_ticks(self._run.environment, bucket, self._run.feed.name)
         return len(self.ticks)
 
 
 def print_events(run: LocalRun) -> None:
-    """Print a line for each sweep and each batch that ends, and for what fails, is left out or gets lost."""
+    """Print a line for each finished sweep and batch, each failure, and skipped times and expired messages."""
     terminal, names = run.terminal, run.names
 
     def print_execution(execution: Execution) -> None:
         if not execution.response.ok:
             terminal.print_line(
-                f"{execution.job}, fired at {execution.fired:%H:%M} UTC, failed: {execution.response}"
+                f"{execution.job}, due at {execution.fired:%H:%M} UTC, failed: {execution.response}"
             )
         elif execution.job == names.copy_job:
             terminal.print_line(
@@ -59,12 +59,10 @@ def print_events(run: LocalRun) -> None:
 
     def print_skips(job: str, due: list[datetime], why: str) -> None:
         until = f" to {due[-1]:%H:%M} UTC, {len(due)} times" if len(due) > 1 else " UTC"
-        terminal.print_line(f"{job} did not fire, {due[0]:%Y-%m-%d %H:%M}{until}: {why}")
+        terminal.print_line(f"{job} did not run, {due[0]:%Y-%m-%d %H:%M}{until}: {why}")
 
     def print_expired(subscription: str, number: int) -> None:
-        terminal.print_line(
-            f"{subscription.rpartition('/')[2]}: {number} messages expired before they were taken"
-        )
+        terminal.print_line(f"{subscription.rpartition('/')[2]}: {number} messages expired undelivered")
 
     run.scheduler.on_finished.append(print_execution)
     run.scheduler.on_skip.append(print_skips)
@@ -73,26 +71,26 @@ def print_events(run: LocalRun) -> None:
 
 
 def wait_for_deliveries(run: LocalRun) -> None:
-    """Let time pass until the push subscription has delivered, or dead-lettered, all it holds."""
+    """Let time pass until the push subscription has no undelivered message."""
     with run.terminal.stage("collect", "waiting for the last deliveries"):
         run.clock.run(lambda: run.pubsub.count_undelivered(run.names.push_subscription) == 0)
 
 
 def archive(run: LocalRun, sweep: Callable[[], None]) -> None:
-    """Let the copier's job run, as `sweep` begins it. Raises LocalError where its last attempt fails."""
-    with run.terminal.stage("archive", "archiving what landed"):
+    """Run the copier's job, as `sweep` starts it. Raises LocalError where its last attempt fails."""
+    with run.terminal.stage("archive", "archiving landed objects"):
         execution = _wait_for_execution(run, run.names.copy_job, sweep)
     if not execution.response.ok:
         raise LocalError(f"the sweep failed with {execution.response}: see {_log_files(run, 'service')}")
 
 
 def rebuild(run: LocalRun, report: Report, start: Callable[[], None]) -> None:
-    """Let the batch run, as `begin` begins it, and compare the table with what it was before.
+    """Run the batch, as `start` starts it, and compare the table's rows before and after it.
 
-    Raises LocalError where the batch fails, or would have nothing to compare with.
+    Raises LocalError where the batch fails, or there are no rows to compare.
     """
     environment, table = run.environment, run.names.station_table
-    with run.terminal.stage("check", "keeping a copy of the streamed rows"):
+    with run.terminal.stage("check", "copying the streamed rows"):
         report.rows_streamed = count_rows(environment, table)
         if not report.rows_streamed:
             raise LocalError(explain_missing_rows(run, report))
@@ -109,7 +107,7 @@ def rebuild(run: LocalRun, report: Report, start: Callable[[], None]) -> None:
 
 
 def _format_summary(body: bytes) -> str:
-    """Return the figures of a JSON answer in a line; any other answer as it is, cut."""
+    """Format the figures of a JSON response as a line; cut any other response."""
     try:
         figures = {key: value for key, value in json.loads(body).items() if isinstance(value, int | float)}
     except (ValueError, AttributeError):
@@ -137,7 +135,9 @@ def _wait_for_workflow(run: LocalRun, start: Callable[[], None]) -> Workflow:
     run.dataproc.on_ended.remove(ended.append)
     run.scheduler.on_finished.remove(failed.append)
     if not ended:
-        raise LocalError(f"the batch was not begun: {next(r.response for r in failed if not r.response.ok)}")
+        raise LocalError(
+            f"the batch was not started: {next(r.response for r in failed if not r.response.ok)}"
+        )
     return ended[0]
 
 

@@ -1,4 +1,4 @@
-"""The resources of a feed's pipeline, found in the stack by what they point at."""
+"""The names of a feed's pipeline resources, found in the stack by their relations."""
 
 from dataclasses import dataclass
 
@@ -16,27 +16,30 @@ FUNCTION = "google_cloudfunctions2_function"
 
 @dataclass(frozen=True)
 class PipelineNames:
-    """What the stack calls the parts of the pipeline, found by what they point at."""
+    """The names of the resources of a feed's pipeline."""
 
     landing_bucket: str
     archive_bucket: str
     station_table: str  # project.dataset.table
     quarantine_table: str
-    topic: str  # full name of the topic that ticks are published to
+    topic: str  # full name of the ticks' topic
     push_subscription: str  # full name of the subscription that calls the function
-    dead_letter_subscription: str | None  # full name of the one that holds dead letters
-    collect_job: str  # scheduler jobs by short name: what publishes the tick,
-    copy_job: str  # what calls the service,
-    batch_job: str  # and what instantiates the workflow template
+    dead_letter_subscription: str | None  # full name of the dead-letter topic's subscription
+    collect_job: str  # scheduler jobs by short name: the one that publishes ticks,
+    copy_job: str  # the one that calls the copier,
+    batch_job: str  # and the one that instantiates the workflow template
     workflow_template: str
 
 
 def find_pipeline_names(environment: LocalEnvironment, applied: Applied) -> PipelineNames:
-    """The parts of the feed's collection; an environment with GBFS systems has more functions, topics and jobs."""
+    """Return the names for the feed's collection; an environment with GBFS systems has more functions, topics and
+    jobs.
+    """
     functions = [a for name, a in applied.attributes.items() if name.startswith(f"{FUNCTION}.")]
     services = [block(function, "service_config") for function in functions]
     service = _only(
-        "function that lands", [s for s in services if "LANDING_BUCKET" in s["environment_variables"]]
+        "function with a landing bucket",
+        [s for s in services if "LANDING_BUCKET" in s["environment_variables"]],
     )
     env = service["environment_variables"]
     subscriptions = environment.service(PubSub).subscriptions.list()

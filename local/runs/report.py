@@ -1,4 +1,4 @@
-"""What a run did, counted where it shows: in the buckets and in BigQuery; as a table and as report.json."""
+"""The report of a run: figures counted in buckets and in BigQuery, as a table and as report.json."""
 
 # ruff: noqa: S608 - a table cannot be a query parameter; all names come from the stack itself
 import json
@@ -21,16 +21,16 @@ from local.services.bigquery import BigQuery
 from local.workloads.workloads import list_objects
 
 FILE = "report.json"
-DIFFERENCES = "differences.txt"  # what is unsupported here, a line each
+DIFFERENCES = "differences.txt"  # the differences from Google Cloud, a line each
 QUERY_TIMEOUT_MS = 60_000
 STATIONS_SHOWN = 5
-NO_ROWS = "no row came into the table: see the function's log"
+NO_ROWS = "no row was loaded: see the function's log"
 STATION_COLUMNS = ("name", "num_bikes_available", "num_docks_available", "longitude", "latitude")
 
 
 @dataclass
 class Report:
-    """The figures of one run; `None` where a stage was not part of it. Seconds are real ones."""
+    """The figures of a run; `None` where a stage was not part of it. Seconds are real time."""
 
     environment: str
     feed: str
@@ -38,7 +38,7 @@ class Report:
     started: str
     folder: str
     ticks: int = 0
-    ticks_left_out: int = 0  # times at which the job that collects was due and did not fire
+    ticks_left_out: int = 0  # times at which the job that collects was due but skipped
     messages_published: int = 0
     messages_delivered: int = 0
     delivery_attempts_failed: int = 0
@@ -54,11 +54,13 @@ class Report:
     first_row_seconds: float | None = None
     total_seconds: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
-    batch_runs: list[str] = field(default_factory=list)  # of each that ended, in order: "", or why it failed
-    batch: dict[str, Any] | None = None  # what the Spark job printed about itself
+    batch_runs: list[str] = field(
+        default_factory=list
+    )  # of each finished one, in order: "", or why it failed
+    batch: dict[str, Any] | None = None  # the summary that the Spark job printed
     page: str | None = None  # a copy of the dashboard's page, to open from disk
     stations: list[dict[str, Any]] = field(default_factory=list)
-    denied: list[str] = field(default_factory=list)  # what a workload called and had no role for
+    denied: list[str] = field(default_factory=list)  # requests of workloads that were denied
     not_honoured: list[str] = field(default_factory=list)
     problem: str | None = None
 
@@ -73,9 +75,9 @@ class Report:
 
 
 def query(environment: LocalEnvironment, sql: str) -> list[dict[str, Any]]:
-    """Return the rows of a query as BigQuery's REST API gives them: every value a text or None.
+    """Return the rows of a query as in BigQuery's REST API: each value a text or None.
 
-    Raises ServiceError, and LocalError where it is not done after a minute or does not fit in one page.
+    Raises ServiceError, and LocalError where the query takes more than a minute or the result more than a page.
     """
     answer = environment.service(BigQuery).call(
         "POST",
@@ -83,18 +85,18 @@ def query(environment: LocalEnvironment, sql: str) -> list[dict[str, Any]]:
         {"query": sql, "useLegacySql": False, "timeoutMs": QUERY_TIMEOUT_MS},
     )
     if not answer.get("jobComplete") or answer.get("pageToken"):
-        raise LocalError(f"the emulator did not finish, or answered with too many rows: {sql}")
+        raise LocalError(f"the query did not finish, or returned too many rows: {sql}")
     names = [each["name"] for each in answer.get("schema", {}).get("fields", [])]
     return [dict(zip(names, [cell["v"] for cell in row["f"]], strict=True)) for row in answer.get("rows", [])]
 
 
 def count_rows(environment: LocalEnvironment, table: str, where: str = "TRUE") -> int:
-    """Return how many rows a table (`project.dataset.table`) has."""
+    """Return the number of rows of a table (`project.dataset.table`)."""
     return int(query(environment, f"SELECT COUNT(*) AS n FROM `{table}` WHERE {where}")[0]["n"])
 
 
 def list_ticks(environment: LocalEnvironment, bucket: str, feed: str) -> set[datetime]:
-    """Return the ticks of a feed whose objects lie in a bucket, under landing or archive names."""
+    """Return the ticks of a feed's objects in a bucket, under landing or archive names."""
     ticks = set()
     for each in list_objects(environment, bucket):
         try:
@@ -107,7 +109,7 @@ def list_ticks(environment: LocalEnvironment, bucket: str, feed: str) -> set[dat
 
 
 class TableSnapshot:
-    """Compares a table with itself as it was: row for row, on all columns, duplicates counted."""
+    """A copy of a table, to compare it with later: row by row, on all columns, with duplicates counted."""
 
     def __init__(self, environment: LocalEnvironment, table: str) -> None:
         self._environment, self._table = environment, table
@@ -119,7 +121,7 @@ class TableSnapshot:
         query(environment, f"CREATE TABLE `{self._copy}` AS SELECT * FROM `{table}`")
 
     def count_mismatches(self) -> int:
-        """Return how many rows are in one of the two and not in the other, and forget the copy."""
+        """Return the number of rows that only one of the two has, and delete the copy."""
         tables = (
             f"SELECT TO_JSON_STRING(t) AS line, {sign} AS n FROM `{table}` AS t"
             for table, sign in ((self._table, 1), (self._copy, -1))
@@ -131,7 +133,7 @@ class TableSnapshot:
 
 
 def query_stations(environment: LocalEnvironment, view: str | None, feed: str) -> list[dict[str, Any]]:
-    """Return a few rows of the newest answer from the availability view; none where the feed maps nothing."""
+    """Return some rows of the latest response from the availability view; none where the feed has no common columns."""
     if view is None:
         return []
     columns = ", ".join(STATION_COLUMNS)
@@ -144,7 +146,7 @@ def query_stations(environment: LocalEnvironment, view: str | None, feed: str) -
 
 
 def begin_report(run: LocalRun) -> Report:
-    """Return an empty report of a run that begins."""
+    """Return an empty report at the start of a run."""
     options = run.options
     return Report(
         environment=options.environment,
@@ -156,7 +158,7 @@ def begin_report(run: LocalRun) -> Report:
 
 
 def counters(run: LocalRun) -> dict[str, int]:
-    """Return what is counted while it happens, by the report's names."""
+    """Return the figures that are counted during the run, by their names in the report."""
     names, totals = run.names, run.pubsub.totals
     return {
         "ticks": run.scheduler.fired[names.collect_job],
@@ -171,7 +173,7 @@ def counters(run: LocalRun) -> dict[str, int]:
 
 
 def complete_report(report: Report, run: LocalRun, before: Mapping[str, int] | None = None) -> None:
-    """Fill in what is counted at the end of a run; `before` are the counters of earlier runs."""
+    """Add the figures that are counted at the end of a run; `before` has the counters of earlier runs."""
     environment, names = run.environment, run.names
     for name, number in counters(run).items():
         setattr(report, name, number + (before or {}).get(name, 0))
@@ -189,22 +191,22 @@ def complete_report(report: Report, run: LocalRun, before: Mapping[str, int] | N
 
 
 def explain_missing_rows(run: LocalRun, report: Report) -> str:
-    """Return a sentence about why no row came into the table, as the quarantine has it."""
+    """Return the reason in the quarantine why no row was loaded."""
     sql = f"SELECT message FROM `{run.names.quarantine_table}` WHERE feed = '{report.feed}'"
     first = query(run.environment, f"{sql} ORDER BY collected_at, record_index LIMIT 1")
     if not first:
         return NO_ROWS
-    hint = f"; if REPLAY has answers of another feed than {report.feed}, name it with FEED="
-    return f"no row came into the table: {first[0]['message']}{hint if run.options.replay else ''}"
+    hint = f"; if REPLAY has responses of another feed than {report.feed}, name that feed with FEED="
+    return f"no row was loaded: {first[0]['message']}{hint if run.options.replay else ''}"
 
 
 def find_inconsistency(report: Report) -> str | None:
-    """Return a sentence about the first stage whose figure does not follow from the one before, or None."""
+    """Return a sentence about the first stage whose figure disagrees with that of the previous stage, or None."""
     r = report
     checks = [
         (r.messages_published == r.ticks, f"{r.ticks} ticks, but {r.messages_published} messages published"),
         (r.dead_letters == 0, f"{r.dead_letters} messages were dead-lettered: see the function's log"),
-        (r.messages_expired == 0, f"{r.messages_expired} messages expired before they were taken"),
+        (r.messages_expired == 0, f"{r.messages_expired} messages expired undelivered"),
         (r.objects_landed == r.ticks, f"{r.ticks} ticks, but {r.objects_landed} objects landed"),
         (
             r.objects_archived == r.objects_landed,
@@ -217,7 +219,7 @@ def find_inconsistency(report: Report) -> str | None:
         ),
         (
             r.batch is None or r.batch.get("rows_loaded") == r.rows_rebuilt,
-            f"the batch says it loaded {(r.batch or {}).get('rows_loaded')} rows, "
+            f"the batch reports {(r.batch or {}).get('rows_loaded')} rows, "
             f"but the table has {r.rows_rebuilt}",
         ),
         (not r.mismatches, f"{r.mismatches} rows differ between what was streamed and what was rebuilt"),
@@ -226,17 +228,19 @@ def find_inconsistency(report: Report) -> str | None:
 
 
 def add_first_denial(report: Report, problem: str | None) -> str | None:
-    """Return a problem with the first call that was denied, which may be why; None where there is no problem."""
+    """Return the problem followed by the first denied request, which may have caused it; None where there is no
+    problem.
+    """
     if problem is None or not report.denied or report.denied[0] in problem:
         return problem
     return f"{problem}\n{report.denied[0]}"
 
 
 def render_report(report: Report) -> RenderableType:
-    """Return what the user sees at the end."""
+    """Return the tables that are printed at the end."""
     sections: list[RenderableType] = []
     if report.denied:
-        sections += [Text("Denied, as in the cloud:", style="bold")]
+        sections += [Text("Denied, as in Google Cloud:", style="bold")]
         sections += [Text(f"  · {sentence}") for sentence in report.denied]
         sections.append(Text())
     if count := len(report.not_honoured):
@@ -249,7 +253,7 @@ def render_report(report: Report) -> RenderableType:
 
 
 def _format_batches(report: Report) -> str:
-    """What the batch did: compared with what was streamed where a run ends with it, else how often it ran."""
+    """Describe the batch: the comparison where a run ends with it, else the number of its runs."""
     if report.rows_rebuilt is not None and report.mismatches is not None:
         return f"{report.rows_rebuilt:,} rows rebuilt, {report.mismatches:,} mismatches"
     if not report.batch_runs:
@@ -265,8 +269,8 @@ def _stage_table(report: Report) -> Table:
     table.add_column("what happened")
     table.add_column("seconds", justify="right")
     failed = report.delivery_attempts_failed
-    retried = f", {failed} attempts failed and were repeated" if failed else ""
-    left_out = f", {report.ticks_left_out:,} left out" if report.ticks_left_out else ""
+    retried = f", {failed} attempts failed and were retried" if failed else ""
+    left_out = f", {report.ticks_left_out:,} skipped" if report.ticks_left_out else ""
     expired = f", {report.messages_expired:,} expired" if report.messages_expired else ""
     rows = [
         ("Scheduler", f"{report.ticks:,} ticks{left_out}", ()),
@@ -295,13 +299,13 @@ def _stage_table(report: Report) -> Table:
         text = " + ".join(f"{each:.1f}" for each in spent)
         table.add_row(stage, happened, text)
     first = report.first_row_seconds
-    text = "no row came" if first is None else f"first row after {first:.1f} s"
-    table.add_row("Whole", text, f"{report.total_seconds:.1f}")
+    text = "no row loaded" if first is None else f"first row after {first:.1f} s"
+    table.add_row("Total", text, f"{report.total_seconds:.1f}")
     return table
 
 
 def _station_table(report: Report) -> Table:
-    table = Table(title="availability, newest answer", title_justify="left")
+    table = Table(title="availability, latest response", title_justify="left")
     table.add_column("name")
     for heading in ("bikes", "docks", "longitude", "latitude"):
         table.add_column(heading, justify="right")

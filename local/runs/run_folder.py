@@ -1,4 +1,4 @@
-"""The folder of an environment: who holds it, which mode its data belongs to, and its state between runs."""
+"""The folder of an environment: its lock, the mode its data belongs to, and the state between runs."""
 
 import json
 import shutil
@@ -17,16 +17,16 @@ from local.stack.synthesis import synthesize
 
 RECORD = "processes.json"
 STATE = "state.json"
-PERSISTENT_MODES = {"up": "`make up`", "cloud": "`make deploy TO=local`"}  # modes whose data is never wiped
+PERSISTENT_MODES = {"up": "`make up`", "cloud": "`make deploy TO=local`"}  # modes whose data is kept
 
 
 @contextmanager
 def open_run_folder(options: Options, terminal: Terminal) -> Iterator[Supervisor]:
-    """Hold the environment's folder for this process, made ready for the mode; end all children at the end.
+    """Lock the environment's folder and prepare it for the mode; stop all child processes at the end.
 
-    A demo's data is disposable, that of the other modes is not: it is moved aside for another mode, once it is
-    known that the stack can be synthesized, and back for its own. Raises AlreadyRunningError, and LocalError
-    with what is wrong with the stack.
+    The data of a demo is deleted. That of another mode is moved aside, after a check that the stack can be
+    synthesized, and moved back when that mode runs again. Raises AlreadyRunningError, and LocalError with a mistake
+    in the stack.
     """
     folder = options.folder
     supervisor = Supervisor(folder / RECORD)
@@ -37,7 +37,7 @@ def open_run_folder(options: Options, terminal: Terminal) -> Iterator[Supervisor
             supervisor.stop_all()
             aside = folder.with_name(f"{folder.name}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
             folder.rename(aside)
-            terminal.print_line(f"{folder} held data of {PERSISTENT_MODES[before]}: it is now {aside}")
+            terminal.print_line(f"{folder} had data of {PERSISTENT_MODES[before]}, which is now in {aside}")
             supervisor = Supervisor(folder / RECORD)
         elif before not in PERSISTENT_MODES:
             _clear_folder(folder)
@@ -46,11 +46,11 @@ def open_run_folder(options: Options, terminal: Terminal) -> Iterator[Supervisor
             shutil.rmtree(folder)
             own.rename(folder)
             terminal.print_line(
-                f"{own} held data of {PERSISTENT_MODES[options.mode]}: it is {folder} again, and goes on"
+                f"{own} had data of {PERSISTENT_MODES[options.mode]}, which is in {folder} again"
             )
             supervisor = Supervisor(folder / RECORD)
         if options.mode != "cloud":
-            # Where no Terraform made it, the control plane is always made anew, from the stack.
+            # Unless Terraform created them, resources are always created from the stack again.
             shutil.rmtree(folder / "control", ignore_errors=True)
         write_state(folder, mode=options.mode)
         supervisor.on_restart.append(terminal.print_line)
@@ -60,9 +60,9 @@ def open_run_folder(options: Options, terminal: Terminal) -> Iterator[Supervisor
 
 
 def find_kept_data(options: Options) -> Path | None:
-    """Return the folder with the data that this mode goes on with, perhaps moved aside; None where it begins anew.
+    """Return the folder with the data of an earlier run of this mode, possibly moved aside, or None.
 
-    A folder that is not there was removed to begin anew.
+    None is also returned where the environment's folder was removed, which means to start anew.
     """
     folder = options.folder
     before = read_state(folder).get("mode")
@@ -76,7 +76,7 @@ def find_kept_data(options: Options) -> Path | None:
 
 
 def read_state(folder: Path) -> Json:
-    """Return what an earlier run left about itself; nothing where there was none."""
+    """Return the state that an earlier run left, or nothing."""
     try:
         found = json.loads((folder / STATE).read_text())
     except (OSError, ValueError):
@@ -88,7 +88,7 @@ _state_lock = threading.Lock()
 
 
 def write_state(folder: Path, **changes: Any) -> None:
-    """Keep something about this run for the next one; safe to use from any thread."""
+    """Save state for the next run; safe to use from any thread."""
     temporary = folder / f"{STATE}.tmp"
     with _state_lock:
         temporary.write_text(json.dumps(read_state(folder) | changes, indent=1))

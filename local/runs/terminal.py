@@ -1,4 +1,4 @@
-"""What the user sees while the environment works: a spinner on a terminal, plain lines elsewhere."""
+"""Progress output: a spinner on a terminal, lines elsewhere."""
 
 import sys
 import time
@@ -12,10 +12,10 @@ from rich.spinner import Spinner
 
 
 class Terminal:
-    """Prints lines that begin with the seconds since the start, and measures stages; for any thread."""
+    """Prints lines with the seconds since the start, and measures stages; safe to use from any thread."""
 
     def __init__(self, console: Console | None = None) -> None:
-        # Where there is no terminal to fit in, tables are as wide as a log's lines may be.
+        # Without a terminal, tables may be as wide as lines of a log.
         width = None if sys.stdout.isatty() else 120
         self._console = console or Console(highlight=False, soft_wrap=True, width=width)
         self._began = time.monotonic()
@@ -26,7 +26,7 @@ class Terminal:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start."""
+        """The seconds since the start."""
         return time.monotonic() - self._began
 
     def print_line(self, text: str) -> None:
@@ -35,13 +35,13 @@ class Terminal:
             self._console.print(f"{self.elapsed:6.1f} s  {text}", markup=False)
 
     def show(self, what: RenderableType) -> None:
-        """Print a table or a text as it is."""
+        """Print a table or a text without a prefix."""
         with self._lock:
             self._console.print(what)
 
     @contextmanager
     def stage(self, name: str, doing: str) -> Iterator[None]:
-        """Show what is being done for the length of the body, and add its seconds to the stage's."""
+        """Show a stage during the `with` statement, and add its duration to the stage's seconds."""
         began = time.monotonic()
         self._stage_text(began=doing)
         try:
@@ -52,7 +52,7 @@ class Terminal:
             self._stage_text(ended=doing)
 
     def _stage_text(self, began: str = "", ended: str = "") -> None:
-        """Show all that is being done, on a terminal; elsewhere say what begins."""
+        """Show the running stages on a terminal; elsewhere print a line when a stage begins."""
         with self._lock:
             if began:
                 self._doing.append(began)

@@ -1,4 +1,4 @@
-"""The environment kept running in real time, until it is told to stop."""
+"""`make up` and `make down`: run an environment in real time, and stop it."""
 
 import os
 import signal
@@ -35,18 +35,18 @@ from local.workloads.workloads import Workloads
 DRAIN_S = 60.0
 INITIAL_LAG = timedelta(days=7)
 SPEED_DIFFERENCE = (
-    "with SPEED=, only the schedule runs faster than life: programs read this machine's clock, and the batch is given "
+    "with SPEED=, only the schedule runs faster than real time: programs read the host's clock, and the batch gets "
     "the date of the simulated yesterday"
 )
 DOWN_GRACE_S = 30.0
-TICK_S = 0.3  # what a tick takes here, in real seconds
+TICK_S = 0.3  # the duration of a tick in real time
 MINUTE_S = 60.0
 
 
 def run_up(options: Options, terminal: Terminal) -> Report:
-    """Keep the environment running until SIGINT or SIGTERM, or for a number of ticks; return the report.
+    """Run the environment until SIGINT or SIGTERM, or for a number of ticks; return the report.
 
-    A second `up` goes on with the same data, and with time where the first one ended. Raises LocalError.
+    Another `up` continues with the same data, and with time where the previous one ended. Raises LocalError.
     """
     data = find_kept_data(options)
     before = read_state(data) if data else {}
@@ -69,7 +69,7 @@ def run_up(options: Options, terminal: Terminal) -> Report:
         try:
             with terminal.stage("check", "counting"):
                 _fill_in_report(run, report, progress)
-        except LocalError as error:  # what went wrong first says more
+        except LocalError as error:  # the first failure says more
             report.problem = report.problem or str(error)
         if options.ticks and not stop.is_set():
             report.problem = add_first_denial(report, report.problem or find_inconsistency(report))
@@ -78,16 +78,18 @@ def run_up(options: Options, terminal: Terminal) -> Report:
 
 
 def initial_lag(speed: float, ticks: int) -> timedelta:
-    """Return how long before the machine's clock time begins, so that it stays behind it for that many ticks.
+    """Return how far time starts behind the host's clock, so that it stays behind for that many ticks.
 
-    The batch refuses a day that has not begun by the machine's clock.
+    The batch refuses a day that has not begun by the host's clock.
     """
     return max(INITIAL_LAG, timedelta(minutes=ticks)) if speed > 1 else timedelta()
 
 
 def run_down(options: Options, terminal: Terminal) -> None:
-    """End what runs of an environment, also what a crashed `up` left. Raises LocalError for an unknown one."""
-    if not options.folder.is_dir():  # one whose file is gone may still run
+    """Stop an environment's processes, including those that a crash left. Raises LocalError for an unknown
+    environment.
+    """
+    if not options.folder.is_dir():  # an environment whose file was removed may still run
         check_environment(options.environment)
     ended = end_orphaned_processes(options.folder / RECORD, DOWN_GRACE_S)
     terminal.print_line(
@@ -96,23 +98,23 @@ def run_down(options: Options, terminal: Terminal) -> None:
 
 
 def format_row_count(rows: int | None) -> str:
-    """Return how many rows the table has, for the line of a tick; None where it could not be asked."""
-    return "the BigQuery emulator cannot count its rows now" if rows is None else f"{rows:,} rows"
+    """Format the number of rows for the line of a tick; None where it could not be queried."""
+    return "the BigQuery emulator cannot count the rows now" if rows is None else f"{rows:,} rows"
 
 
 def format_shutdown_summary(environment: str, mode: str, ended: list[str]) -> str:
-    """Return what `make down` ended of an environment that ran in a mode, in plain words."""
+    """Describe what `make down` stopped of an environment that ran in a mode."""
     if not ended:
-        return f"nothing of {environment} was running"
+        return f"{environment} was not running"
     left = [name for name in ended if name != OWNER]
     if OWNER not in ended:
-        return f"ended what a crash had left of {environment}: {', '.join(left)}"
-    run = f"this machine as {environment}'s project" if mode == "cloud" else f"`make {mode}` of {environment}"
-    return f"ended {run}" + (f", and with it {', '.join(left)}" if left else "")
+        return f"stopped what a crash had left of {environment}: {', '.join(left)}"
+    run = f"the local environment of {environment}" if mode == "cloud" else f"`make {mode}` of {environment}"
+    return f"stopped {run}" + (f", and with it {', '.join(left)}" if left else "")
 
 
 class _Progress:
-    """Tells what happens, as it happens, and keeps the counters for the next run."""
+    """Prints events as they happen, and saves the counters for the next run."""
 
     def __init__(self, run: LocalRun, report: Report, before: dict[str, int]) -> None:
         self._run, self._report, self.before = run, report, before
@@ -121,7 +123,7 @@ class _Progress:
         print_events(run)
 
     def print_urls(self) -> None:
-        """Tell the URLs that can be looked at."""
+        """Print the URLs of workloads, dashboard and emulators."""
         environment, terminal = self._run.environment, self._run.terminal
         for name, url in environment.service(Workloads).urls.items():
             terminal.print_line(f"{name}: {url}")
@@ -130,16 +132,16 @@ class _Progress:
         terminal.print_line(f"storage: {environment.gcs_url}")
         terminal.print_line(f"BigQuery: {environment.bigquery_url}")
         terminal.print_line(f"it is {self._run.clock.now():%Y-%m-%d %H:%M} UTC")
-        terminal.print_line("Ctrl-C, or `make down` elsewhere, ends it")
+        terminal.print_line("stop it with Ctrl-C, or with `make down` in another terminal")
 
     def save(self) -> None:
-        """Keep counters and time."""
+        """Save counters and time."""
         total = {k: v + self.before.get(k, 0) for k, v in counters(self._run).items()}
         now = self._run.clock.now().isoformat()
         folder = self._run.options.folder
         try:
             write_state(folder, **{_counters_key(self._run): total, "time": now})
-        except OSError as error:  # such as a full disk: what is collected is worth more than these counters
+        except OSError as error:  # such as a full disk: collection continues without the counters
             self._run.terminal.print_line(f"{folder}: the counters cannot be saved: {error.strerror}")
 
     def _delivered(self, message: Message) -> None:
@@ -159,32 +161,32 @@ class _Progress:
         except (
             ServiceError,
             requests.ConnectionError,
-        ):  # an emulator without disk space, or killed: rows can wait
+        ):  # the emulator has no disk space or was killed: the tick is not affected
             return None
 
 
 def _counters_key(run: LocalRun) -> str:
-    """Return where the state keeps the counters: each feed has its own, as it has its own objects and rows."""
+    """Return the state's key of the counters; each feed has its own, as it has its own objects and rows."""
     return f"counters of {run.feed.name}"
 
 
 def _run_jobs(run: LocalRun, stop: threading.Event, progress: _Progress) -> None:
-    """Let jobs fire until told to stop or for the wanted ticks, then wait for what is under way."""
+    """Run jobs until a stop signal or the wanted number of ticks, then wait for the work in flight."""
     collect, wanted = run.names.collect_job, run.options.ticks
     left = run.pubsub.resume()
     if left:
-        run.terminal.print_line(f"{left} messages of the run before are being delivered")
+        run.terminal.print_line(f"{left} undelivered messages of the previous run are being delivered")
     run.scheduler.start()
     run.clock.run(lambda: stop.is_set() or bool(wanted and run.scheduler.fired[collect] >= wanted))
     run.scheduler.stop()
     progress.save()
     end = time.monotonic() + DRAIN_S
-    with run.terminal.stage("stop", "waiting for what is under way"):
+    with run.terminal.stage("stop", "waiting for unfinished work"):
         run.clock.run(lambda: run.clock.in_flight == 0 or time.monotonic() > end)
 
 
 def _archive_and_rebuild(run: LocalRun, report: Report, progress: _Progress) -> None:
-    """Archive and rebuild what was collected, now."""
+    """Archive and rebuild what was collected, without waiting for the jobs' schedules."""
     wait_for_deliveries(run)
     archive(run, lambda: run.scheduler.run(run.names.copy_job))
     progress.landed.update()
@@ -208,38 +210,38 @@ def _fill_in_report(run: LocalRun, report: Report, progress: _Progress) -> None:
 
 
 def describe_time(time: datetime, environment: datetime, speed: float) -> list[str]:
-    """Return what the user should know of a run that begins at a time, by the machine's clock at another."""
+    """Return notes for the user about the start time of a run, given the time of the host's clock."""
     sentences = []
     ahead = (time - environment).total_seconds() / MINUTE_S
     if ahead >= 1:
         sentences.append(
-            f"time goes on where the run before ended, {ahead:,.0f} minutes ahead of this machine's clock"
+            f"time continues where the previous run ended, {ahead:,.0f} minutes ahead of the host's clock"
         )
     if speed > (practical := MINUTE_S / TICK_S):
         sentences.append(
-            f"SPEED={speed:g} is more than this machine keeps up with: a tick takes about {TICK_S} s, so above "
-            f"SPEED={practical:.0f} ticks are left out, or expire undelivered"
+            f"SPEED={speed:g} is more than this host can keep up with: a tick takes about {TICK_S} s, so above "
+            f"SPEED={practical:.0f} ticks are skipped, or expire undelivered"
         )
     return sentences
 
 
 def _resume_time(text: str | None) -> datetime:
-    """Return the minute after a time that was kept, the distant past where none was."""
+    """Return the second after a saved time, or the distant past where none was saved."""
     if text is None:
         return datetime.min.replace(tzinfo=UTC)
     return datetime.fromisoformat(text) + timedelta(seconds=1)
 
 
 def interrupt_on_first_signal() -> Callable[[int, object], None]:
-    """Return a handler of signals: the first raises KeyboardInterrupt, those after it wait for what ends then.
+    """Return a signal handler that raises KeyboardInterrupt for the first signal and ignores later ones.
 
-    A second Ctrl-C would leave behind the processes that the first one ends.
+    A second Ctrl-C would otherwise leave the processes running that the first one stops.
     """
     interrupted = threading.Event()
 
     def interrupt(_number: int, _frame: object) -> None:
         if interrupted.is_set():
-            os.write(2, b"\nthe processes are being ended: this takes some seconds\n")
+            os.write(2, b"\nstopping the processes, which takes some seconds\n")
             return
         interrupted.set()
         raise KeyboardInterrupt
@@ -249,7 +251,7 @@ def interrupt_on_first_signal() -> Callable[[int, object], None]:
 
 @contextmanager
 def stop_on_signal() -> Iterator[threading.Event]:
-    """Turn the first SIGINT or SIGTERM into an event; a second one interrupts at once."""
+    """Turn the first SIGINT or SIGTERM into an event; a second one raises KeyboardInterrupt."""
     stop = threading.Event()
     interrupt = interrupt_on_first_signal()
 

@@ -1,4 +1,4 @@
-"""Artifact Registry's repositories. https://cloud.google.com/artifact-registry/docs/reference/rest"""
+"""Artifact Registry: repositories. https://cloud.google.com/artifact-registry/docs/reference/rest"""
 
 from collections.abc import Iterator
 
@@ -59,7 +59,7 @@ REPOSITORY = ResourceType(
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
-    """Yield what this service answers."""
+    """Yield the routes of this API."""
     yield from routes_of_policies(environment, REPOSITORY)
     yield Route(
         "GET", ROOT + REPOSITORY.item + "/dockerImages", lambda _, params: _images(environment, params)

@@ -1,4 +1,4 @@
-"""BigQuery's datasets and tables in the emulator, and in front of it what the emulator forgets.
+"""BigQuery: datasets and tables in the emulator, and the fields that the emulator does not store.
 
 https://cloud.google.com/bigquery/docs/reference/rest
 """
@@ -26,7 +26,7 @@ ACCESS = [
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
-    """Yield what this service answers; all but datasets and tables is the emulator's."""
+    """Yield the routes of this API; all requests but those for datasets and tables go to the emulator."""
     emulator = EmulatorProxy(environment.bigquery_url)
     yield from _dataset_routes(environment)
     yield from _table_routes(environment)
@@ -121,7 +121,7 @@ def _put_dataset(environment: LocalEnvironment, datasets: ResourceCollection, wa
     )
     known = {"datasetReference": {"projectId": project, "datasetId": name}}
     complete: Json = {"location": "US"} | wanted | known
-    # The provider sends the dataset's own ID inside an entry; Google ignores fields that a resource does not have.
+    # The provider sends the dataset's ID in each entry; Google ignores unknown fields.
     complete["access"] = [
         {key: value for key, value in entry.items() if key != "datasetId"} for entry in complete["access"]
     ]
@@ -132,7 +132,7 @@ def _put_dataset(environment: LocalEnvironment, datasets: ResourceCollection, wa
 
 
 def _bindings(access: list[dict[str, Any]]) -> list[Json]:
-    """The grants of a dataset's access list that are to accounts."""
+    """Return the bindings of a dataset's access list, for its entries with principals."""
     found: dict[str, list[str]] = {}
     for entry in access:
         if "userByEmail" in entry and "role" in entry:

@@ -1,4 +1,4 @@
-"""Budgets of billing accounts. https://cloud.google.com/billing/docs/reference/budget/rest"""
+"""Cloud Billing: budgets. https://cloud.google.com/billing/docs/reference/budget/rest"""
 
 from collections.abc import Iterator
 
@@ -27,5 +27,5 @@ KIND = ResourceType(
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
-    """Yield what this service answers."""
+    """Yield the routes of this API."""
     yield from KIND.routes(environment)

@@ -1,6 +1,7 @@
-"""Google's builder and the registry, as far as a deploy asks them: submit a build, wait for it, is the tag there.
+"""Cloud Build, Cloud Logging and the image registry, as far as a deploy uses them: submit a build, poll it, find the
+tag.
 
-No image is made: a service runs here from the source archive that its image would be built from.
+No image is built: a service runs from the source archive of its image.
 https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.builds/submit
 """
 
@@ -26,7 +27,7 @@ MANIFEST = "/registry/v2/{project}/{repository}/{image}/manifests/{tag}"
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
-    """Yield what these services answer."""
+    """Yield the routes of these APIs."""
     images = environment.collection("registry", "images")
     operations: dict[str, Json] = {}
     logs: dict[str, list[str]] = {}
@@ -72,11 +73,11 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
         return operations[name]
 
     def entries(request: ApiRequest, _places: dict[str, str]) -> Json:
-        """The log of one build, newest first; workloads write files here."""
+        """Return the log of a build, newest entry first; workloads log to files instead."""
         build = BUILD_ID.search(str(request.json.get("filter", "")))
         if build is None:
             raise ApiError(
-                400, f"only a build's log is known here, found the filter {request.json.get('filter')!r}"
+                400, f"the local run has logs of builds only, found the filter {request.json.get('filter')!r}"
             )
         return {"entries": [{"textPayload": line} for line in reversed(logs.get(build[1], []))]}
 

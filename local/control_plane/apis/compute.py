@@ -1,4 +1,4 @@
-"""Networks, subnetworks and firewalls. https://cloud.google.com/compute/docs/reference/rest/v1"""
+"""Compute Engine: networks, subnetworks and firewalls. https://cloud.google.com/compute/docs/reference/rest/v1"""
 
 from collections.abc import Iterator
 from ipaddress import IPv4Network
@@ -15,7 +15,7 @@ LINK = "https://www.googleapis.com/compute/v1/"
 
 
 def number_of(name: str) -> str:
-    """Return a number of 19 digits that fits in 63 bits: the provider reads it as a signed one."""
+    """Return a number of 19 digits that fits in 63 bits, because the provider reads it as a signed integer."""
     number = int(derive_number(name, 19))
     return str(number if number < 2**63 else number - 10**18)
 
@@ -80,7 +80,7 @@ KINDS = {
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
-    """Yield what this service answers: every change is an operation that is done already."""
+    """Yield the routes of this API. Every change returns an operation that is done."""
     for collection, kind in KINDS.items():
         scope = "regions/{region}" if collection == "subnetworks" else "global"
         for route in kind.routes(environment):
@@ -89,7 +89,7 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
                 if route.method == "GET"
                 else Route(route.method, route.pattern, _as_operation(environment, route, scope))
             )
-    # Disks are a cluster's, and no cluster is here.
+    # Only clusters have disks, and there are no clusters.
     yield Route("GET", ROOT + "projects/{project}/aggregated/disks", lambda *_: {"items": {}})
     for scope in ("global", "regions/{region}"):
         for method, end in (("GET", ""), ("POST", "/wait")):

@@ -1,4 +1,4 @@
-"""Dataproc's workflow templates and their runs. https://cloud.google.com/dataproc/docs/reference/rest"""
+"""Dataproc: workflow templates and their runs. https://cloud.google.com/dataproc/docs/reference/rest"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -42,7 +42,7 @@ TEMPLATE = ResourceType(
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
-    """Yield what this service answers; a template is the same one below `locations` and below `regions`."""
+    """Yield the routes of this API; a template has a path below `locations` and one below `regions`."""
 
     def run(request: ApiRequest, _places: dict[str, str]) -> ApiResponse:
         dataproc, owner = environment.service(Dataproc), environment.service(AccessControl).deployer

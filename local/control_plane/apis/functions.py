@@ -1,4 +1,4 @@
-"""Cloud Functions (2nd generation). https://cloud.google.com/functions/docs/reference/rest/v2"""
+"""Cloud Functions (2nd gen). https://cloud.google.com/functions/docs/reference/rest/v2"""
 
 import shutil
 from collections.abc import Iterator
@@ -68,14 +68,14 @@ FUNCTION = ResourceType(
 
 
 def resume(environment: LocalEnvironment) -> None:
-    """Start again, at the URLs that they had, the functions that were running when this machine was left."""
+    """Start the functions that an earlier run deployed, at the same URLs."""
     for held in FUNCTION.stored(environment).list():
         environment.service(Workloads).keep_port(f"function {held['name'].rpartition('/')[2]}", held["url"])
         _function(environment, held, None)
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
-    """Yield what this service answers."""
+    """Yield the routes of this API."""
     yield from routes_of_policies(environment, FUNCTION)
     yield from FUNCTION.routes(environment)
     yield environment.service(Operations).route(ROOT)

@@ -1,4 +1,4 @@
-"""Service accounts and custom roles. https://cloud.google.com/iam/docs/reference/rest"""
+"""IAM: service accounts and custom roles. https://cloud.google.com/iam/docs/reference/rest"""
 
 from collections.abc import Iterator
 
@@ -41,7 +41,7 @@ ROLE = ResourceType(
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
-    """Yield what this service answers; `-` stands for the project of an account's e-mail."""
+    """Yield the routes of this API; in a path, `-` is the project of an account's e-mail."""
     accounts = environment.collection("iam", "serviceAccounts")
 
     def name_of(params: dict[str, str]) -> str:
@@ -82,7 +82,7 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
         return {}
 
     path = ROOT + ACCOUNT
-    # A policy's name holds the account's own project, whatever the path says.
+    # A policy's name has the account's project, even where the path has `-`.
     for route in policy_routes(environment, path, ACCOUNT, lambda params: accounts.get(name_of(params))):
         yield Route(
             route.method,

@@ -1,4 +1,7 @@
-"""Alert policies, notification channels, and the one metric that is asked for here. https://cloud.google.com/monitoring/api/ref_v3/rest"""
+"""Cloud Monitoring: alert policies, notification channels, services and one metric.
+
+https://cloud.google.com/monitoring/api/ref_v3/rest
+"""
 
 import re
 from collections.abc import Iterator
@@ -59,11 +62,11 @@ def _objective(environment: LocalEnvironment, wanted: Json, _before: Json | None
 
 
 def _undelivered_messages(environment: LocalEnvironment, request: ApiRequest, project: str) -> Json:
-    """The newest point of `num_undelivered_messages` of the subscription that the filter names."""
+    """Return the newest point of `num_undelivered_messages` for the subscription of the filter."""
     asked = request.query.get("filter", "")
     metric, subscription = METRIC.search(asked), SUBSCRIPTION.search(asked)
     if metric is None or metric[1] != UNDELIVERED or subscription is None:
-        raise ApiError(400, f"of a subscription only {UNDELIVERED} is known here, found the filter {asked}")
+        raise ApiError(400, f"the local run has the metric {UNDELIVERED} only, found the filter {asked}")
     broker, name = environment.service(PubSub), f"projects/{project}/subscriptions/{subscription[1]}"
     if broker.subscriptions.find(name) is None:
         return {}
@@ -73,7 +76,7 @@ def _undelivered_messages(environment: LocalEnvironment, request: ApiRequest, pr
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
-    """Yield what this service answers."""
+    """Yield the routes of this API."""
     yield Route(
         "GET",
         ROOT + "projects/{project}/timeSeries",

@@ -1,4 +1,4 @@
-"""Workload identity pools and their providers, whose ids stay taken for 30 days after they were deleted.
+"""Workload identity pools and providers. Their IDs cannot be reused for 30 days after a deletion.
 
 https://cloud.google.com/iam/docs/reference/rest/v1/projects.locations.workloadIdentityPools
 """
@@ -41,7 +41,7 @@ PROVIDER = replace(
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
-    """Yield what this service answers."""
+    """Yield the routes of this API."""
     for kind in (POOL, PROVIDER):
         yield from _soft_delete_routes(environment, kind)
         yield from kind.routes(environment)
@@ -54,7 +54,7 @@ def _soft_delete_routes(environment: LocalEnvironment, kind: ResourceType) -> It
     def set_state(state: str, params: dict[str, str]) -> Json:
         parent = f"projects/{params['project']}/locations/{params['location']}"
         name = kind.item.format_map(params)
-        resource = held.get(name)  # refused at once where there is none
+        resource = held.get(name)  # raises at once where it does not exist
         return environment.service(Operations).start(
             parent, kind.operation, lambda: held.put(name, resource | {"state": state})
         )

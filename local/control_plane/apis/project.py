@@ -1,4 +1,4 @@
-"""The project itself, its policy and its APIs: all that the stacks need are enabled from the beginning.
+"""The project, its policy and its APIs, all of which are enabled from the start.
 
 https://cloud.google.com/resource-manager/reference/rest/v1/projects,
 https://cloud.google.com/service-usage/docs/reference/rest/v1/services
@@ -18,7 +18,7 @@ SERVICE_USAGE = "/serviceusage/v1/"
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
-    """Yield what this service answers."""
+    """Yield the routes of these APIs."""
 
     def check_project(params: dict[str, str]) -> str:
         if params["project"] not in (environment.project, environment.project_number):

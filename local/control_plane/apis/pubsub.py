@@ -1,4 +1,4 @@
-"""Pub/Sub's topics and subscriptions. https://cloud.google.com/pubsub/docs/reference/rest"""
+"""Pub/Sub: topics and subscriptions. https://cloud.google.com/pubsub/docs/reference/rest"""
 
 from collections.abc import Iterator
 
@@ -53,7 +53,7 @@ SUBSCRIPTION = ResourceType(
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
-    """Yield what this service answers."""
+    """Yield the routes of this API."""
     for kind in (TOPIC, SUBSCRIPTION):
         yield from routes_of_policies(environment, kind)
         yield from kind.routes(environment)

@@ -1,4 +1,4 @@
-"""Cloud Run's services, those below functions included. https://cloud.google.com/run/docs/reference/rest"""
+"""Cloud Run: services, including those of functions. https://cloud.google.com/run/docs/reference/rest"""
 
 import shutil
 from collections.abc import Iterator
@@ -69,14 +69,14 @@ SERVICE = ResourceType(
 
 
 def resume(environment: LocalEnvironment) -> None:
-    """Start again, at the URLs that they had, the services that were running when this machine was left."""
+    """Start the services that an earlier run deployed, at the same URLs."""
     for held in SERVICE.stored(environment).list():
         environment.service(Workloads).keep_port(f"service {held['name'].rpartition('/')[2]}", held["uri"])
         _service(environment, held, None)
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
-    """Yield what this service answers."""
+    """Yield the routes of this API."""
     services = environment.collection("run", "services")
     yield from policy_routes(
         environment,

@@ -1,4 +1,4 @@
-"""Cloud Scheduler's jobs. https://cloud.google.com/scheduler/docs/reference/rest"""
+"""Cloud Scheduler: jobs. https://cloud.google.com/scheduler/docs/reference/rest"""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ ROOT = "/cloudscheduler/v1/"
 def _job(environment: LocalEnvironment, wanted: Json, before: Json | None) -> Json:
     retry = {key: value for key, value in (wanted.get("retryConfig") or {}).items() if value is not None}
     complete = wanted | {"timeZone": wanted.get("timeZone") or "Etc/UTC"}
-    if retry:  # what was not asked for is not shown, or each plan would want to remove it
+    if retry:  # a default that was not set is not returned, or each plan would remove it
         complete["retryConfig"] = RETRY | retry
     if "httpTarget" in wanted:
         complete["attemptDeadline"] = wanted.get("attemptDeadline") or ATTEMPT_DEADLINE
@@ -45,7 +45,7 @@ JOB = ResourceType(
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
-    """Yield what this service answers."""
+    """Yield the routes of this API."""
     scheduler = environment.service(Scheduler)
 
     def act(request: ApiRequest, params: dict[str, str]) -> Json:

@@ -1,4 +1,4 @@
-"""Buckets with all their settings, in front of the emulator, which keeps the objects.
+"""Cloud Storage: buckets with their settings; the emulator stores the objects.
 
 https://cloud.google.com/storage/docs/json_api/v1
 """
@@ -31,14 +31,14 @@ SOFT_DELETE = {"retentionDurationSeconds": "604800", "effectiveTime": "2026-01-0
 
 
 class EmulatorProxy:
-    """Calls that are passed on as they came."""
+    """Forwards requests to the emulator."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._session = open_session()
 
     def __call__(self, request: ApiRequest, _places: dict[str, str]) -> ApiResponse:
-        """Return the emulator's reply; a session that it begins goes on here."""
+        """Return the emulator's response; an upload session that it starts continues through this server."""
         headers = {
             key: value for key, value in request.headers.items() if key.lower() in FORWARDED_REQUEST_HEADERS
         }
@@ -55,7 +55,9 @@ class EmulatorProxy:
 
 
 def _name_in_body(request: ApiRequest) -> ApiRequest:
-    """The emulator takes the name of a resumable upload from the body only; the provider sends it in the query."""
+    """Move the name of a resumable upload from the query, where the provider sends it, to the body, where the emulator
+    reads it.
+    """
     if (
         request.query.get("uploadType") != "resumable"
         or "upload_id" in request.query
@@ -66,7 +68,7 @@ def _name_in_body(request: ApiRequest) -> ApiRequest:
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
-    """Yield what this service answers."""
+    """Yield the routes of this API."""
     storage, emulator = environment.service(Storage), EmulatorProxy(environment.gcs_url)
 
     def create(request: ApiRequest, _places: dict[str, str]) -> Json:
@@ -106,7 +108,7 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
 
     def read_object(request: ApiRequest, params: dict[str, str]) -> ApiResponse:
         if storage.buckets.find(params["bucket"]) is None:
-            raise ApiError(404, f"nothing here answers {request.method} {request.path}")
+            raise ApiError(404, f"the local run does not support {request.method} {request.path}")
         return emulator(request, params)
 
     bucket = f"{ROOT}b/{{bucket}}"
@@ -129,7 +131,7 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
         "*", "/upload/storage/v1/{rest*}", lambda request, params: emulator(_name_in_body(request), params)
     )
     yield Route("*", "/download/storage/v1/{rest*}", emulator)
-    # Terraform's state is read as the XML API has objects.
+    # Terraform reads its state by the XML API's paths.
     yield Route("GET", "/{bucket}/{rest*}", read_object)
 
 

@@ -83,7 +83,7 @@ def test_killed_child_is_started_again_on_the_same_port(supervisor: Supervisor, 
     for times in (1, 2):
         os.kill(process.pid, signal.SIGKILL)
         until(lambda times=times: process.restarts == times and port_ready_check(port)())  # type: ignore[misc]
-    assert told == ["web ended with signal SIGKILL and is started again"] * 2
+    assert told == ["web ended with signal SIGKILL and was restarted"] * 2
     assert process.pid != first
     assert alive(process.pid)
     supervisor.stop("web")

@@ -68,7 +68,7 @@ def test_what_keeps_it_from_starting_is_said_as_it_says_it_itself(tmp_path: Path
         done = local(tmp_path, "cloud", "--detached")
     assert (done.returncode, done.stdout) == (1, "")
     assert [line for line in done.stderr.splitlines() if line] == [
-        "starting this machine as dev's project, until `make down ENV=dev` …",
+        "starting the local environment of dev, until `make down ENV=dev` …",
         f".local/dev is in use by process {os.getpid()}: stop it there, or run `make down`",
     ]
 
@@ -84,10 +84,10 @@ def test_what_keeps_it_from_starting_is_said_as_it_says_it_itself(tmp_path: Path
         ),
         (
             "   0.1 s  a\n\nTraceback (most recent call last):\nKeyError: 1\n",
-            "this machine's control plane ended with code 1\n  |    0.1 s  a\n  | \n"
+            "the control plane emulator ended with code 1\n  |    0.1 s  a\n  | \n"
             "  | Traceback (most recent call last):\n  | KeyError: 1\nfull output: {log}",
         ),
-        ("", "this machine's control plane ended with code 1\n  (no output)\nfull output: {log}"),
+        ("", "the control plane emulator ended with code 1\n  (no output)\nfull output: {log}"),
     ],
 )
 def test_the_reason_is_its_last_message_or_the_end_of_its_output(

@@ -141,7 +141,7 @@ def test_time_begins_at_noon_or_as_much_earlier_as_the_ticks_need(
 @pytest.mark.unit
 def test_more_ticks_than_a_day_has_are_refused() -> None:
     with pytest.raises(
-        LocalError, match="TICKS=3 is too many: the job that collects fires 2 times on that day"
+        LocalError, match="TICKS=3 is too many: the job that collects runs 2 times on that day"
     ):
         simulation_start([DAY, NOON], DAY, 3)
 
@@ -299,7 +299,7 @@ def test_a_recording_with_gaps_is_replayed_at_its_own_minutes(tmp_path: Path) ->
     expected = [f"2026-07-07T08{minute}.json" for minute in (28, 30, 33)]
     assert replayed == {name: (recording / name).read_bytes() for name in expected}
     more = run(tmp_path, "demo", "--ticks", "5", "--feed", "vlille_ods", "--replay", str(recording))
-    assert "TICKS=5 is too many: the job that collects fires 4 times on that day" in more.output
+    assert "TICKS=5 is too many: the job that collects runs 4 times on that day" in more.output
 
 
 @pytest.mark.local
@@ -351,8 +351,10 @@ def test_answers_of_another_feed_are_told_with_the_first_reason(tmp_path: Path) 
     done = run(tmp_path, "demo", "--ticks", "2", "--feed", "vlille_ods", "--replay", str(storing_handler))
     assert done.code == 1, done.output
     problem = done.report["problem"]
-    assert problem.startswith("no row came into the table: vlille_ods: answer not usable (no_records)")
-    assert problem.endswith("if REPLAY has answers of another feed than vlille_ods, name it with FEED=")
+    assert problem.startswith("no row was loaded: vlille_ods: answer not usable (no_records)")
+    assert problem.endswith(
+        "if REPLAY has responses of another feed than vlille_ods, name that feed with FEED="
+    )
     assert (done.report["objects_archived"], done.report["quarantined"]) == (2, 2)
     assert "with Spark" not in done.output
     assert "first row" not in done.output
@@ -434,7 +436,7 @@ def test_a_killed_function_and_a_killed_copier_change_no_number(
     assert ended.code == 0, ended.output
     report = ended.report
     for run, name in ((stopped, "function collector"), (ended, "service copier")):
-        told = f"{name} ended with signal SIGKILL and is started again"
+        told = f"{name} ended with signal SIGKILL and was restarted"
         assert told in run.output
         assert told in (run.folder / "logs" / "local.log").read_text()
     assert "ahead of this machine's clock" not in stopped.output
@@ -492,7 +494,7 @@ def test_a_demo_does_not_touch_the_data_of_up(kept_up: tuple[Up, Finished, Finis
         (["demo", "--env", "devv"], 2, "ENV: found 'devv' (did you mean \"dev\"?); accepted: dev, prod"),
         (["up", "--speed", "0"], 2, "SPEED: found '0'; accepted: a number from 0.1 to 3600\n"),
         (["down", "--env", "dve"], 2, "ENV: found 'dve' (did you mean \"dev\"?); accepted: dev, prod"),
-        (["down"], 0, "nothing of dev was running"),
+        (["down"], 0, "dev was not running"),
     ],
 )
 def test_the_command_line_answers_in_a_sentence(

@@ -88,7 +88,7 @@ def test_what_a_demo_moved_aside_comes_back(
     with open_run_folder(options, terminal):
         assert read_state(tmp_path / "dev") == {"mode": mode} | expected
     assert len(list(tmp_path.iterdir())) == 1 + len(ASIDES) - bool(back)
-    assert ("it is" in told.getvalue()) is bool(back)
+    assert ("which is in" in told.getvalue()) is bool(back)
 
 
 def test_an_environment_that_runs_is_left_alone(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ NOON = datetime(2023, 10, 26, 12, tzinfo=UTC)
         (timedelta(), 1, []),
         (timedelta(seconds=30), 60, []),
         (timedelta(days=-3), 200, []),
-        (timedelta(hours=20), 1, ["1,200 minutes ahead of this machine's clock"]),
-        (timedelta(), 1200, ["SPEED=1200 is more than this machine keeps up with", "above SPEED=200"]),
+        (timedelta(hours=20), 1, ["1,200 minutes ahead of the host's clock"]),
+        (timedelta(), 1200, ["SPEED=1200 is more than this host can keep up with", "above SPEED=200"]),
         (timedelta(hours=1), 300.5, ["60 minutes ahead", "SPEED=300.5 is"]),
     ],
 )
@@ -39,11 +39,11 @@ def test_the_user_is_told_of_time_that_is_not_the_machines(
 @pytest.mark.parametrize(
     ("mode", "ended", "expected"),
     [
-        ("up", [], "nothing of dev was running"),
-        ("up", ["owner"], "ended `make up` of dev"),
-        ("cloud", ["owner"], "ended this machine as dev's project"),
-        ("demo", ["owner", "storage"], "ended `make demo` of dev, and with it storage"),
-        ("up", ["storage", "BigQuery"], "ended what a crash had left of dev: storage, BigQuery"),
+        ("up", [], "dev was not running"),
+        ("up", ["owner"], "stopped `make up` of dev"),
+        ("cloud", ["owner"], "stopped the local environment of dev"),
+        ("demo", ["owner", "storage"], "stopped `make demo` of dev, and with it storage"),
+        ("up", ["storage", "BigQuery"], "stopped what a crash had left of dev: storage, BigQuery"),
     ],
 )
 def test_what_was_ended_is_told_in_plain_words(mode: str, ended: list[str], expected: str) -> None:
@@ -52,7 +52,7 @@ def test_what_was_ended_is_told_in_plain_words(mode: str, ended: list[str], expe
 
 @pytest.mark.parametrize(
     ("rows", "expected"),
-    [(0, "0 rows"), (12345, "12,345 rows"), (None, "the BigQuery emulator cannot count its rows now")],
+    [(0, "0 rows"), (12345, "12,345 rows"), (None, "the BigQuery emulator cannot count the rows now")],
 )
 def test_a_tick_is_told_with_its_rows_where_they_can_be_counted(rows: int | None, expected: str) -> None:
     assert format_row_count(rows) == expected
@@ -66,7 +66,7 @@ def test_the_first_signal_interrupts_and_the_next_waits_for_what_ends(
         interrupt(signal.SIGINT, None)
     interrupt(signal.SIGINT, None)
     interrupt(signal.SIGTERM, None)
-    assert capfd.readouterr().err == 2 * "\nthe processes are being ended: this takes some seconds\n"
+    assert capfd.readouterr().err == 2 * "\nstopping the processes, which takes some seconds\n"
 
 
 def test_up_ends_at_the_first_signal_at_once_at_the_second_and_not_twice() -> None:

@@ -192,7 +192,7 @@ def _strike(process: "subprocess.Popen[bytes]", folder: Path, log: Path, dice: r
         time.sleep(0.2)
 
     def ticks_are_over() -> bool:
-        return process.poll() is not None or "waiting for what is under way" in log.read_text()
+        return process.poll() is not None or "waiting for unfinished work" in log.read_text()
 
     while not _wait(dice.uniform(0.5, 3.0), ticks_are_over):
         action = dice.choice(actions)
