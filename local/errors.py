@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class LocalError(Exception):
-    """The stack cannot run on this machine as it is; the base of every error of this package.
+    """The base class of this package's errors: the stack cannot run in the local environment as it is.
 
     What to do: do what the message says; logs and data are in `.local/<environment>/`.
     """

@@ -179,7 +179,7 @@ def count_resources(stack: str) -> int:
         ("deploy.md", r"\$ make deploy .*\n.*Resources: (\d+) added", "vlille-dev"),
         ("deploy.md", r"\| `make deploy` \| .* for (\d+) resources", "vlille-dev"),
         ("deploy.md", r"make deploy ENV=dev TO=local .* (\d+) resources", "vlille-dev"),
-        ("getting-started.md", r"making the (\d+) resources of vlille-dev", "vlille-dev"),
+        ("getting-started.md", r"creating the (\d+) resources of vlille-dev", "vlille-dev"),
     ],
 )
 def test_counts_of_resources_are_those_of_the_stack(document: str, pattern: str, stack: str) -> None:

@@ -51,12 +51,12 @@ class Operations:
     def route(self, root: str) -> Route:
         """Return the route that reads operations below a service's root, such as `/run/v2/`."""
 
-        def answer(_request: ApiRequest, params: dict[str, str]) -> Json:
+        def read_operation(_request: ApiRequest, params: dict[str, str]) -> Json:
             return self.get(
                 f"projects/{params['project']}/locations/{params['location']}/operations/{params['id']}"
             )
 
-        return Route("GET", root + "projects/{project}/locations/{location}/operations/{id}", answer)
+        return Route("GET", root + "projects/{project}/locations/{location}/operations/{id}", read_operation)
 
 
 def compute_operation(environment: LocalEnvironment, scope: str, target: str, kind: str) -> Json:

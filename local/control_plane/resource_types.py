@@ -108,7 +108,7 @@ class ResourceType:
         name = self.item.format_map(params)
         if self.stored(environment).find(name) is not None:
             raise ApiError(409, f"Resource '{name}' already exists")
-        return self._answer(environment, params, lambda: self._apply(environment, name, wanted, None))
+        return self._run_or_start(environment, params, lambda: self._apply(environment, name, wanted, None))
 
     def _update(
         self, environment: LocalEnvironment, request: ApiRequest, params: dict[str, str]
@@ -120,7 +120,7 @@ class ResourceType:
         wanted = apply_update_mask(
             before, sent, request.query.get("updateMask") or str(request.json.get("updateMask", ""))
         )
-        return self._answer(environment, params, lambda: self._apply(environment, name, wanted, before))
+        return self._run_or_start(environment, params, lambda: self._apply(environment, name, wanted, before))
 
     def _delete(self, environment: LocalEnvironment, params: dict[str, str]) -> Json | ApiResponse:
         name = self.item.format_map(params)
@@ -132,13 +132,13 @@ class ResourceType:
             environment.service(Policies).delete(name)
             return {}
 
-        return self._answer(environment, params, work)
+        return self._run_or_start(environment, params, work)
 
     def _apply(self, environment: LocalEnvironment, name: str, wanted: Json, before: Json | None) -> Json:
         completed = self.apply(environment, wanted | {"name": name}, before)
         return self.as_response(environment, self.stored(environment).put(name, completed | {"name": name}))
 
-    def _answer(
+    def _run_or_start(
         self, environment: LocalEnvironment, params: dict[str, str], work: Callable[[], Json]
     ) -> Json:
         if not self.operation:

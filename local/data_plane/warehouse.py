@@ -86,8 +86,8 @@ class Warehouse:
         try:
             yield
         except duckdb.Error as error:
-            told = from_duckdb(error, Context(self.project, VIEWS), parse(sql)[0])
-            raise QueryError(str(told.message)) from error
+            translated = from_duckdb(error, Context(self.project, VIEWS), parse(sql)[0])
+            raise QueryError(str(translated.message)) from error
 
 
 @contextmanager

@@ -56,8 +56,8 @@ class EvolvingSample:
         """Return the sample as of a minute."""
         if not self._feed.response_format.is_json_array:
             return self._feed.sample
-        answer = json.loads(self._feed.sample)
-        document = split_response(answer)[0] if self._feed.join else answer
+        response = json.loads(self._feed.sample)
+        document = split_response(response)[0] if self._feed.join else response
         records = next(find_values(document, self._feed.records))
         for number, record in enumerate(records):
             self._move_bikes(record, number, minute)
@@ -65,7 +65,7 @@ class EvolvingSample:
             later = _shift_time(minute - self._newest_times[column.name], column)
             for holder in [{ROOT: document}] if column.path[0] == ROOT else records:
                 _change_value(holder, column.path, later)
-        return json.dumps(answer, ensure_ascii=False).encode()
+        return json.dumps(response, ensure_ascii=False).encode()
 
     def _move_bikes(self, record: Any, number: int, minute: datetime) -> None:
         """Change the bikes of a station in waves of its own; the sum of bikes and docks stays the same."""
@@ -104,7 +104,7 @@ class FeedServer:
         self.server.server_close()
 
 
-def serve_feed(answers: ResponseSource, now: Callable[[], datetime], join: Join | None = None) -> FeedServer:
+def serve_feed(source: ResponseSource, now: Callable[[], datetime], join: Join | None = None) -> FeedServer:
     """Start a server that responds to each GET with the response of the minute that `now` returns.
 
     The second file of a joined feed has an address of its own, which is 404 where a minute's response has only the
@@ -117,7 +117,7 @@ def serve_feed(answers: ResponseSource, now: Callable[[], datetime], join: Join 
 
         def do_GET(self) -> None:
             try:
-                body = answers.response_at(now().replace(second=0, microsecond=0))
+                body = source.response_at(now().replace(second=0, microsecond=0))
             except LocalError as error:
                 self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR, explain=str(error))
                 return
@@ -164,8 +164,8 @@ def probe_api(feed: Feed, url: str) -> str | None:
         return str(error)
     outcome = parse_response(feed, body, datetime.now(UTC))
     if not outcome.rows:
-        told = outcome.rejections[0].message if outcome.rejections else "no records"
-        return f"its response has no rows for {feed.name} ({told})"
+        reason = outcome.rejections[0].message if outcome.rejections else "no records"
+        return f"its response has no rows for {feed.name} ({reason})"
     return None
 
 
@@ -186,8 +186,8 @@ def _fetch(url: str) -> bytes:
     request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})  # noqa: S310  (checked below)
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"{url} is not an HTTP URL")
-    with urllib.request.urlopen(request, timeout=PROBE_S) as answer:  # noqa: S310
-        body: bytes = answer.read(RESPONSE_LIMIT)
+    with urllib.request.urlopen(request, timeout=PROBE_S) as response:  # noqa: S310
+        body: bytes = response.read(RESPONSE_LIMIT)
     return body
 
 

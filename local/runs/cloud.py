@@ -132,9 +132,9 @@ def _spawn(options: Options, log: Path, endpoints: Path) -> None:
 def explain_failed_start(code: int, log: Path, begin: int) -> LocalError:
     """Return why the process ended: its error message, which follows an empty line, or the end of its output."""
     text = read_log_end(log, begin)
-    _, found, said = f"\n{text}".rpartition("\n\n")
+    _, found, message = f"\n{text}".rpartition("\n\n")
     if found and "Traceback (most recent call last)" not in text:
-        return LocalError(said.strip())
+        return LocalError(message.strip())
     return ProcessError("the control plane emulator", f"ended with code {code}", log, begin)
 
 

@@ -54,13 +54,13 @@ def choose_feed_source(
     workloads = environment.service(Workloads)
     if options.replay is not None:
         replay = Replay(options.replay, zone)
-        answers: Replay | EvolvingSample | GeneratedDay = replay
+        source: Replay | EvolvingSample | GeneratedDay = replay
         if replay.is_timed:
             environment.service(Scheduler).skip_when(
                 COLLECT, lambda due: not replay.has_minute(due), NO_RESPONSE
             )
     elif options.day is not None:
-        answers = GeneratedDay(feed.name)
+        source = GeneratedDay(feed.name)
     else:
         city = options.city
         if city is not None:
@@ -76,12 +76,12 @@ def choose_feed_source(
         terminal.print_line(f"the real API is not used: {reason}")
         if city is not None:
             return _simulate_city(city, terminal, environment, closing)
-        answers = EvolvingSample(feed)
-    server = serve_feed(answers, environment.clock.now, feed.join)
+        source = EvolvingSample(feed)
+    server = serve_feed(source, environment.clock.now, feed.join)
     closing.callback(server.close)
     workloads.overrides["API_URL"] = server.url
-    terminal.print_line(f"source: {answers.description}, at {server.url}")
-    return answers.description
+    terminal.print_line(f"source: {source.description}, at {server.url}")
+    return source.description
 
 
 def simulate_gbfs_systems(terminal: Terminal, environment: LocalEnvironment, closing: ExitStack) -> None:

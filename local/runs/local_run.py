@@ -126,11 +126,11 @@ def start_empty_project(
     )
     closing.callback(environment.service(Ingress).close)
     closing.callback(environment.service(ServiceRouter).close)
-    guard = environment.service(IamProxy)
-    closing.callback(guard.close)
-    environment.workload_endpoints = guard.workload_endpoints
+    iam_proxy = environment.service(IamProxy)
+    closing.callback(iam_proxy.close)
+    environment.workload_endpoints = iam_proxy.workload_endpoints
     if options.mode != "cloud":  # in mode cloud, faults apply to Terraform's requests
-        guard.faults.set(options.fault)
+        iam_proxy.faults.set(options.fault)
         simulate_gbfs_systems(terminal, environment, closing)
     zone = schedule_time_zone(stack)
     source = choose_feed_source(

@@ -79,15 +79,17 @@ def query(environment: LocalEnvironment, sql: str) -> list[dict[str, Any]]:
 
     Raises ServiceError, and LocalError where the query takes more than a minute or the result more than a page.
     """
-    answer = environment.service(BigQuery).call(
+    response = environment.service(BigQuery).call(
         "POST",
         f"/bigquery/v2/projects/{environment.project}/queries",
         {"query": sql, "useLegacySql": False, "timeoutMs": QUERY_TIMEOUT_MS},
     )
-    if not answer.get("jobComplete") or answer.get("pageToken"):
+    if not response.get("jobComplete") or response.get("pageToken"):
         raise LocalError(f"the query did not finish, or returned too many rows: {sql}")
-    names = [each["name"] for each in answer.get("schema", {}).get("fields", [])]
-    return [dict(zip(names, [cell["v"] for cell in row["f"]], strict=True)) for row in answer.get("rows", [])]
+    names = [each["name"] for each in response.get("schema", {}).get("fields", [])]
+    return [
+        dict(zip(names, [cell["v"] for cell in row["f"]], strict=True)) for row in response.get("rows", [])
+    ]
 
 
 def count_rows(environment: LocalEnvironment, table: str, where: str = "TRUE") -> int:

@@ -85,8 +85,8 @@ class BigQuery:
     def query(self, project: str, sql: str) -> list[list[Any]]:
         """Run SQL and return the first page of rows, each a list of values as in the REST API."""
         path = f"/bigquery/v2/projects/{project}/queries"
-        answer = self.call("POST", path, {"query": sql, "useLegacySql": False})
-        return [[cell["v"] for cell in row["f"]] for row in answer.get("rows", [])]
+        response = self.call("POST", path, {"query": sql, "useLegacySql": False})
+        return [[cell["v"] for cell in row["f"]] for row in response.get("rows", [])]
 
     def _replace_view(
         self, base: str, name: str, found: dict[str, Any], resource: dict[str, Any]
@@ -119,10 +119,10 @@ class BigQuery:
 
     def find(self, path: str) -> dict[str, Any] | None:
         """Return the resource at a path of the REST API, or None where it does not exist."""
-        answer = self._session.get(self._url + path, timeout=TIMEOUT_S)
-        if answer.status_code == 404:
+        response = self._session.get(self._url + path, timeout=TIMEOUT_S)
+        if response.status_code == 404:
             return None
-        return self._check_response("GET", path, answer)
+        return self._check_response("GET", path, response)
 
     def call(self, method: str, path: str, resource: dict[str, Any]) -> dict[str, Any]:
         """Send a request to the REST API and return the response. Raises ServiceError."""
@@ -131,10 +131,10 @@ class BigQuery:
         )
 
     @staticmethod
-    def _check_response(method: str, path: str, answer: requests.Response) -> dict[str, Any]:
-        if not answer.ok:
-            raise ServiceError(f"{method} {path}", answer.status_code, answer.text)
-        return dict(answer.json()) if answer.content else {}
+    def _check_response(method: str, path: str, response: requests.Response) -> dict[str, Any]:
+        if not response.ok:
+            raise ServiceError(f"{method} {path}", response.status_code, response.text)
+        return dict(response.json()) if response.content else {}
 
 
 class TableChangedError(LocalError):

@@ -152,20 +152,20 @@ class PubSub:
             return
         attempt = self._messages.count_attempt(message)
         headers = {"Content-Type": "application/json"} | self._authorization(config)
-        answer = self._environment.service(ServiceRouter).call(
+        response = self._environment.service(ServiceRouter).call(
             "POST",
             config["pushConfig"]["pushEndpoint"],
             headers,
             _push_body(config, message, attempt),
             _ack_deadline_s(config),
         )
-        if answer.status in ACKNOWLEDGING:
+        if response.status in ACKNOWLEDGING:
             self._add_to_totals(delivered=self._messages.remove(message.subscription, [message.message_id]))
             for callback in self.on_delivered:
                 callback(message)
             return
         self._add_to_totals(failed=1)
-        LOG.warning("attempt %d of message %s: %s", attempt, message.message_id, answer)
+        LOG.warning("attempt %d of message %s: %s", attempt, message.message_id, response)
         self._handle_failure(config, message, attempt)
 
     def _handle_failure(self, config: Json, message: Message, attempt: int) -> None:

@@ -1,6 +1,4 @@
-"""Cloud Storage: buckets and objects in fake-gcs-server. It does not store bucket settings, so these are stored
-here.
-"""
+"""Cloud Storage: objects in fake-gcs-server, and the settings of buckets, which it does not store."""
 
 import base64
 import hashlib
@@ -62,8 +60,8 @@ class Storage:
 
     def find_object(self, bucket: str, name: str) -> dict[str, Any] | None:
         """Return an object's REST resource, or None where it does not exist."""
-        answer = self._call("GET", f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}", accept={200, 404})
-        return answer.json() if answer.status_code == 200 else None
+        response = self._call("GET", f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}", accept={200, 404})
+        return response.json() if response.status_code == 200 else None
 
     def put_object(
         self, bucket: str, name: str, content: bytes, content_type: str, metadata: dict[str, str]
@@ -85,10 +83,10 @@ class Storage:
         return uploaded
 
     def _call(self, method: str, path: str, accept: set[int] | None = None, **body: Any) -> requests.Response:
-        answer = self._session.request(method, self._url + path, timeout=TIMEOUT_S, **body)
-        if answer.status_code not in (accept or {200}):
-            raise ServiceError(f"{method} {path}", answer.status_code, answer.text)
-        return answer
+        response = self._session.request(method, self._url + path, timeout=TIMEOUT_S, **body)
+        if response.status_code not in (accept or {200}):
+            raise ServiceError(f"{method} {path}", response.status_code, response.text)
+        return response
 
 
 def bucket(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:

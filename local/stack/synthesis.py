@@ -53,9 +53,9 @@ def synthesize(supervisor: Supervisor, environment: str, feed: str | None, folde
             timeout_s=TIMEOUT_S,
         )
     except ProcessError as error:
-        told = log.read_text(errors="replace")[begin:].strip()
+        message = log.read_text(errors="replace")[begin:].strip()
         # A mistake in the settings or a feed is one line; anything longer is an internal error.
-        raise LocalError(told) if told and "\n" not in told else error from None
+        raise LocalError(message) if message and "\n" not in message else error from None
     # The bootstrap stack is not used: the local run needs no project to be prepared.
     stack = output / "stacks" / f"vlille-{environment}"
     if not (stack / FILE).is_file():

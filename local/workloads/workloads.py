@@ -175,8 +175,8 @@ def unpack_archive(content: bytes, folder: Path, what: str) -> None:
 def _download(environment: LocalEnvironment, path: str, what: str) -> bytes:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(environment.gcs_url + path, timeout=READ_TIMEOUT_S) as answer:
-            content: bytes = answer.read()
+        with opener.open(environment.gcs_url + path, timeout=READ_TIMEOUT_S) as response:
+            content: bytes = response.read()
     except urllib.error.HTTPError as error:
         raise ServiceError(f"reading {what}", error.code, error.read().decode("utf-8", "replace")) from error
     except OSError as error:

@@ -103,14 +103,14 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
 
 
 def _as_operation(environment: LocalEnvironment, route: Route, scope: str) -> RouteHandler:
-    def answer(request: ApiRequest, params: dict[str, str]) -> Json:
+    def handle_as_operation(request: ApiRequest, params: dict[str, str]) -> Json:
         made = route.handle(request, params)
         target = made.get("selfLink", "") if isinstance(made, dict) else ""
         kind = {"POST": "insert", "DELETE": "delete"}.get(request.method, "patch")
         path = target.removeprefix(LINK) or request.path.removeprefix(ROOT)
         return compute_operation(environment, scope.format_map(params), path, kind)
 
-    return answer
+    return handle_as_operation
 
 
 def _operation(environment: LocalEnvironment, scope: str, name: str) -> Json:

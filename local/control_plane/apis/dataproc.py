@@ -47,8 +47,8 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
     def run(request: ApiRequest, _places: dict[str, str]) -> ApiResponse:
         dataproc, owner = environment.service(Dataproc), environment.service(AccessControl).deployer
         path, request_id = request.path.removeprefix("/dataproc"), request.query.get("requestId", "")
-        answer = dataproc.handle(request.method, path, request.body, owner, request_id)
-        return ApiResponse(answer.status, answer.body)
+        response = dataproc.handle(request.method, path, request.body, owner, request_id)
+        return ApiResponse(response.status, response.body)
 
     yield Route("GET", f"{REGION}/clusters", lambda *_: {})
     yield Route("POST", f"{REGION}/workflowTemplates:instantiateInline", run)

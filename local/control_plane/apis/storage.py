@@ -42,16 +42,16 @@ class EmulatorProxy:
         headers = {
             key: value for key, value in request.headers.items() if key.lower() in FORWARDED_REQUEST_HEADERS
         }
-        answer = self._session.request(
+        response = self._session.request(
             request.method, self._url + request.target, data=request.body, headers=headers, timeout=TIMEOUT_S
         )
-        kept = {key: answer.headers[key] for key in FORWARDED_RESPONSE_HEADERS if key in answer.headers}
+        kept = {key: response.headers[key] for key in FORWARDED_RESPONSE_HEADERS if key in response.headers}
         if "Location" in kept:
             kept["Location"] = kept["Location"].replace(self._url, f"http://{request.headers.get('Host')}")
-        status = answer.status_code
+        status = response.status_code
         if status == RESUME_INCOMPLETE and request.headers.get("X-Guploader-No-308"):
             status, kept["X-Http-Status-Code-Override"] = 200, str(RESUME_INCOMPLETE)
-        return ApiResponse(status, answer.content, kept)
+        return ApiResponse(status, response.content, kept)
 
 
 def _name_in_body(request: ApiRequest) -> ApiRequest:
