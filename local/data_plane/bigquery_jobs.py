@@ -26,6 +26,8 @@ from local_bigquery.engine import database
 from local_bigquery.jobs import runner, store
 from local_bigquery.models import Job, Table
 
+from local.data_plane import catalog_queries
+
 JOBS = """
 CREATE TABLE IF NOT EXISTS jobs (
     project_id TEXT NOT NULL,
@@ -163,6 +165,7 @@ def install() -> None:
     if find_spec("pandas") is None:
         sys.modules["pandas"] = None  # type: ignore[assignment]  # an import of it fails at once
     _keep_jobs_in_sqlite()
+    catalog_queries.install()
     _cache_catalog(CatalogCache())
     uploads._parts = split_upload(uploads._parts)
 
