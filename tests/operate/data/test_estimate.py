@@ -52,7 +52,7 @@ def test_a_bucket_is_surveyed_by_what_the_copier_does(feeds: dict[str, Feed]) ->
         "vlille_ods": {date(2023, 10, 26), date(2023, 10, 29)},
         "vlille_ogc": {date(2024, 1, 2)},
     }
-    assert survey.refusals[0].startswith("notes.txt: not a name that is known here")
+    assert survey.refusals[0].startswith("notes.txt: unknown name")
 
 
 @pytest.mark.parametrize(("batch", "cpus", "hour"), [(ONE, 4, 0.19), (ORIGINAL, 14, 1.14)])
