@@ -191,11 +191,11 @@ def _error_tables(errors: Iterable[ErrorClass]) -> Iterator[str]:
 def _advice(error: ErrorClass, known: Mapping[str, ErrorClass]) -> str:
     """Return what to do about an error, or of which error it is a kind; nothing for one that no user meets."""
     if error.what_to_do:
-        return error.what_to_do
+        return f"{error.what_to_do[0].upper()}{error.what_to_do[1:]}"
     base = known.get(error.base)
     while base is not None and not base.what_to_do:
         base = known.get(base.base)
-    return f"as `{base.name}`" if base else ""
+    return f"As for `{base.name}`." if base else ""
 
 
 def _page(title: str, *parts: str) -> str:
