@@ -1,10 +1,11 @@
-"""`python -m review PLAN.json`: what a plan does to data, access, code, cost and service.
+"""Review a Terraform plan: what it does to data, access, code, cost and service.
 
-PLAN.json is the output of `terraform show -json PLANFILE` (`-`: standard input). With `--base` and `--head` two
+PLAN.json is the output of `terraform show -json PLANFILE` (`-` reads standard input). With `--base` and `--head`, two
 synthesized stacks are compared instead, without credentials.
 
-Exit status: 0, or with --gate 2 where somebody has to acknowledge something; 1 where no review can be made, or where
-the plan must not be applied (errored, incomplete). The review goes to standard output in every case.
+Exit status: 0 if the review was written; with --gate, 2 if something must be acknowledged; 1 if no review could be
+made, or the plan must not be applied (it failed or is incomplete). The review is written to standard output in each
+case.
 """
 
 import argparse
@@ -45,7 +46,7 @@ def main(words: Sequence[str] | None = None, stdin: BinaryIO | None = None) -> i
         text = _render(found, options, context.plan.secrets)
     except ReviewError as error:
         return _report_failure(f"no review: {error}", options)
-    except Exception as error:  # noqa: BLE001 (a review that failed must not look like one that found nothing)
+    except Exception as error:  # noqa: BLE001 (a failed review must not look like one without findings)
         last = traceback.extract_tb(error.__traceback__)[
             -1
         ]  # the location without the message, which may quote a secret

@@ -148,7 +148,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "change",
-                f"{C} can now only run and pay for queries and loads in project p "
+                f"{C} can now only run query and load jobs in project p "
                 "(roles/bigquery.jobUser); before: change and delete nearly everything on project p (roles/editor)",
             )
         ],
@@ -262,7 +262,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "access widened",
-                "user u@example.org can now do everything, granting access included, on bucket data "
+                "user u@example.org can now do everything, including granting access, on bucket data "
                 "(roles/storage.admin)",
             ),
             (
@@ -328,7 +328,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
         [
             (
                 "access widened",
-                "user u@example.org can now act as, and make tokens of, service account "
+                "user u@example.org can now act as, and create tokens for, service account "
                 "b@p.iam.gserviceaccount.com (roles/iam.serviceAccountTokenCreator)",
             )
         ],
