@@ -187,8 +187,9 @@ docs: $(DOCS)/.ready ## build the documentation site into .cache/site/html; a br
 	@$(BIN)/python -m delivery.documentation site
 
 .PHONY: references
-references: $(READY) ## renew what is generated from the code: docs/reference and docs/schemas
+references: $(READY) ## renew what is generated: docs/reference, docs/data-dictionaries.md and docs/schemas
 	@$(BIN)/python -m delivery.documentation references
+	@$(BIN)/python -m feed docs/data-dictionaries.md
 	@$(BIN)/python -m cdk.schemas
 
 .PHONY: lock

@@ -1,4 +1,4 @@
-"""`python -m feed sources/<feed>` checks a feed; `python -m feed docs/feeds.md` updates the data dictionaries."""
+"""`python -m feed sources/<feed>` checks a feed; `python -m feed docs/data-dictionaries.md` renews the dictionaries."""
 
 import sys
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from feed import Feed, load_feed, load_feeds, render_data_dictionary
 
 BEGIN = "<!-- data dictionaries: begin -->"
 END = "<!-- data dictionaries: end -->"
-USAGE = "usage: python -m feed sources/<feed> | python -m feed docs/feeds.md\n"
+USAGE = "usage: python -m feed sources/<feed> | python -m feed docs/data-dictionaries.md\n"
 
 
 def insert_dictionaries(document: str, feeds: Iterable[Feed]) -> str:
@@ -29,7 +29,9 @@ def main(arguments: list[str]) -> int:
         return 2
     target = Path(arguments[0])
     if not target.exists():
-        sys.stderr.write(f"{target}: no such file or folder; expected a feed's folder or docs/feeds.md\n")
+        sys.stderr.write(
+            f"{target}: no such file or folder; expected a feed's folder or docs/data-dictionaries.md\n"
+        )
         return 1
     try:
         if target.is_dir():

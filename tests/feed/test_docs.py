@@ -1,4 +1,4 @@
-"""docs/feeds.md is run and compared; the package stays what it promises to be."""
+"""docs/feeds.md is run, docs/data-dictionaries.md is compared; the package stays what it promises to be."""
 
 import ast
 import json
@@ -23,9 +23,9 @@ PACKAGE = ROOT / "src" / "feed"
 
 
 def test_the_dictionaries_are_those_of_the_folders(feeds: dict[str, Feed]) -> None:
-    text = DOCUMENT.read_text("utf-8")
+    text = (ROOT / "docs" / "data-dictionaries.md").read_text("utf-8")
     assert text == insert_dictionaries(text, feeds.values()), (
-        "renew it: .venv/bin/python -m feed docs/feeds.md"
+        "docs/data-dictionaries.md: run `make references`"
     )
 
 
@@ -98,7 +98,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         f"{tmp_path / 'nowhere'}: no such file or folder; expected a feed's folder"
     )
     assert main([str(tmp_path)]) == 1
-    document = tmp_path / "docs" / "feeds.md"
+    document = tmp_path / "docs" / "data-dictionaries.md"
     document.parent.mkdir()
     (tmp_path / "sources" / "invented").mkdir(parents=True)
     (tmp_path / "sources/invented/source.toml").write_text("url = 'https://api.example'\nrecords = ''")
