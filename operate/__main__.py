@@ -59,7 +59,7 @@ def main(
         GoogleAPIError,
         GoogleAuthError,
         RequestException,
-    ) as error:  # of the bucket that the checks had seen
+    ) as error:  # from the state bucket, after the checks found it
         ended = f"Cloud Storage ended this: {error}; it can be run again"
         print(find_connection_error(error, "Cloud Storage") or ended, file=sys.stderr)
     return 1
@@ -70,7 +70,7 @@ def _execute(
 ) -> int:
     check_environ(environ)
     settings = _load_settings(options.env, environ)
-    if getattr(options, "local", False):  # what a run left is read as it lies, whether or not anything runs
+    if getattr(options, "local", False):  # read the stored data, whether or not a local run is active
         with querying.open_local_warehouse(settings.environment, ROOT) as warehouse:
             return QUERY_COMMANDS[options.command](querying.LocalDatabase(warehouse), settings, options)
     if options.command == "destroy":

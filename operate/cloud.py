@@ -1,4 +1,4 @@
-"""Google Cloud as the commands see it: credentials, a storage client, the REST services that they ask."""
+"""Clients of Google Cloud: credentials, Cloud Storage and the REST APIs that the commands call."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 STORAGE_PATH = "/storage/v1/"
 REQUEST_SECONDS = 30.0
 LOGIN = "gcloud auth application-default login"
-# What asks may ask again, where Google is busy or the connection broke; what changes something may not.
+# Reads are retried if Google is busy or the connection broke; calls that change something are not.
 RETRY = Retry(
     total=3,
     backoff_factor=0.2,
@@ -30,18 +30,18 @@ RETRY = Retry(
     allowed_methods={"GET"},
     raise_on_status=False,
 )
-NO_RESPONSE = 0  # the status of a call that nobody answered
+NO_RESPONSE = 0  # the status of a call without a response
 
 
 class CredentialsError(OperateError):
-    """There are no credentials, or Google takes them no longer.
+    """There are no credentials, or Google rejected them.
 
     What to do: run `gcloud auth application-default login`.
     """
 
 
 class UnreachableError(OperateError):
-    """Nothing of Google Cloud responds from this machine: neither credentials nor project are to blame.
+    """No Google Cloud API can be reached from this machine; credentials and project are not the cause.
 
     What to do: check the network connection, proxy and firewall of this machine.
     """
@@ -54,7 +54,7 @@ class UnreachableError(OperateError):
 
 
 class ApiError(Exception):
-    """A REST call that did not answer with 200: its status, Google's reason code and its message."""
+    """A REST call failed: the HTTP status, Google's reason code and the error message."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         self.status, self.reason, self.message = status, reason, message
@@ -62,13 +62,13 @@ class ApiError(Exception):
 
     @property
     def is_api_disabled(self) -> bool:
-        """Whether it is the API called that is not enabled."""
+        """Whether the call failed because the API is not enabled in the project."""
         return self.reason == "SERVICE_DISABLED"
 
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Roots of the services with their version and a slash at the end, as Terraform's provider names them."""
+    """Base URLs of the APIs, with version and trailing slash, under the names that Terraform's provider uses."""
 
     resource_manager: str = "https://cloudresourcemanager.googleapis.com/v1/"
     service_usage: str = "https://serviceusage.googleapis.com/v1/"
@@ -89,7 +89,7 @@ class Endpoints:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Endpoints":
-        """The roots, replaced where GOOGLE_<PRODUCT>_CUSTOM_ENDPOINT says so, as for Terraform itself."""
+        """Return the base URLs; GOOGLE_<PRODUCT>_CUSTOM_ENDPOINT overrides one, as it does for Terraform."""
         named = {
             each.name: environ.get(f"GOOGLE_{each.name.upper()}_CUSTOM_ENDPOINT", "") for each in fields(cls)
         }
@@ -98,7 +98,7 @@ class Endpoints:
 
 @dataclass(frozen=True)
 class Cloud:
-    """One project's clients, all with the same credentials."""
+    """The clients of one project, which share the same credentials."""
 
     session: requests.Session
     storage: StorageClient
@@ -108,7 +108,7 @@ class Cloud:
     def call(self, method: str, url: str, **arguments: Any) -> dict[str, Any]:
         """Make a REST call and return its JSON.
 
-        Raises RefusedError, CredentialsError, and UnreachableError where no call was ever responded to.
+        Raises ApiError, CredentialsError, and UnreachableError if no host has responded yet.
         """
         host = urlsplit(url).netloc
         try:
@@ -130,7 +130,7 @@ class Cloud:
 
 
 def iterate_pages(cloud: Cloud, url: str, field: str, **asked: str) -> Iterator[dict[str, Any]]:
-    """Yield what a list holds in a field, page by page. Raises RefusedError, CredentialsError."""
+    """Yield the items of a list method's field, page by page. Raises ApiError, CredentialsError."""
     while True:
         page = cloud.call("GET", url, params=asked)
         yield from page.get(field, [])
@@ -157,7 +157,7 @@ def connect(project: str, environ: Mapping[str, str]) -> Cloud:
     )
 
 
-# What the libraries' long messages say, in the order in which one is looked for.
+# Patterns in the libraries' messages, in the order in which they are tried.
 CONNECTION_FAULTS = (
     (r"ProxyError|[Pp]roxy", "the proxy does not let the call through"),
     (r"resol(ve|ution)|getaddrinfo|Name or service not known", "its name cannot be resolved"),
@@ -169,7 +169,7 @@ CONNECTION_FAULTS = (
 
 
 def describe_connection(error: BaseException) -> str:
-    """Return why a call got no response, in a few words."""
+    """Return in a few words why a call got no response."""
     text = f"{type(error).__name__} {error}"
     return next(
         (told for pattern, told in CONNECTION_FAULTS if re.search(pattern, text)), "the connection broke"
@@ -177,7 +177,7 @@ def describe_connection(error: BaseException) -> str:
 
 
 def find_connection_error(error: BaseException, host: str) -> UnreachableError | None:
-    """Return the error to raise where a library's error was caused by a connection that failed, None elsewhere."""
+    """Return an UnreachableError if a failed connection caused a library's error, else None."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, TransportError | requests.ConnectionError):
@@ -188,7 +188,7 @@ def find_connection_error(error: BaseException, host: str) -> UnreachableError |
 
 
 def make_credentials_error(why: object) -> OperateError:
-    """Return the error for credentials that Google does not take, or could not be asked about."""
+    """Return the error for credentials that Google rejected or could not check."""
     if isinstance(why, TransportError) and (unreachable := find_connection_error(why, "Google Cloud")):
         return unreachable
     return CredentialsError(f"Google rejected the credentials ({why}): run `{LOGIN}`")

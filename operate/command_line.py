@@ -14,7 +14,7 @@ from operate.jobs import GBFS_JOBS, JOBS, STATE_AFTER
 
 
 def parse(words: Sequence[str] | None, environ: Mapping[str, str] = os.environ) -> argparse.Namespace:
-    """Read the command line; what is wrong with it ends the program with status 2 and one sentence."""
+    """Parse the command line; a usage error ends the program with status 2 and one sentence."""
     parser = Parser("python -m operate", description=__doc__)
     local = bool(environ.get("VLILLE_LOCAL"))
     commands = parser.add_subparsers(dest="command", required=True)
@@ -85,7 +85,7 @@ def parse(words: Sequence[str] | None, environ: Mapping[str, str] = os.environ) 
 
 
 def _parse_bucket(text: str) -> str:
-    """The name of a bucket. Raises ArgumentTypeError."""
+    """Return the name of a bucket. Raises ArgumentTypeError."""
     name = text.removeprefix("gs://").rstrip("/")
     if not name:
         raise argparse.ArgumentTypeError(
@@ -97,7 +97,7 @@ def _parse_bucket(text: str) -> str:
 
 
 def _parse_day(text: str) -> date:
-    """A day. Raises ArgumentTypeError."""
+    """Return a date. Raises ArgumentTypeError."""
     try:
         return date.fromisoformat(text)
     except ValueError:

@@ -21,7 +21,7 @@ SERVICE = "dashboard"
 TIMEOUT_S = 70  # the service ends a request after 60 s
 TOKEN_S = 45 * 60  # an identity token is valid for an hour
 PASSED_ON = ("Accept", "Accept-Encoding", "Accept-Language", "If-None-Match", "User-Agent")
-# A connection's own, and what requests has undone.
+# Hop-by-hop headers, and encodings that requests has already decoded.
 LEFT_OUT = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "server", "date"})
 
 
@@ -39,7 +39,7 @@ def find_dashboard_url(cloud: Cloud, settings: Settings, target: Target) -> str:
 
 
 def fetch_service_url(cloud: Cloud, settings: Settings) -> str:
-    """Return the URL of the deployed service. Raises RefusedError."""
+    """Return the URL of the deployed service. Raises ApiError."""
     name = f"projects/{settings.project}/locations/{settings.region}/services/{SERVICE}"
     return str(cloud.call("GET", f"{cloud.endpoints.cloud_run_v2}{name}")["uri"])
 
@@ -47,7 +47,7 @@ def fetch_service_url(cloud: Cloud, settings: Settings) -> str:
 def get_identity_token(url: str, target: Target, environ: Mapping[str, str]) -> str:
     """Return an identity token of the user for a service's URL. Raises OperateError.
 
-    On this machine who deploys has a metadata server, as on a virtual machine in the cloud.
+    The local environment has a metadata server, as a virtual machine in Google Cloud does.
     """
     return (
         fetch_metadata_token(url, environ["GCE_METADATA_HOST"])
@@ -94,7 +94,7 @@ def fetch_metadata_token(audience: str, host: str) -> str:
 
 
 def start_proxy(url: str, token: Callable[[], str], port: int = 0) -> ThreadingHTTPServer:
-    """Listen on a port of the loopback (0: a free one); each GET is passed on to the service with the token."""
+    """Start a proxy on a loopback port (0: any free one) that forwards each GET to the service with the token."""
     tokens = _TokenCache(token)
 
     class Handler(BaseHTTPRequestHandler):
@@ -137,7 +137,7 @@ def start_proxy(url: str, token: Callable[[], str], port: int = 0) -> ThreadingH
 
 
 class _TokenCache:
-    """The newest token, made again before it ends."""
+    """Caches the identity token, and renews it before it expires."""
 
     def __init__(self, make: Callable[[], str]) -> None:
         self._make, self._token, self._made = make, "", 0.0

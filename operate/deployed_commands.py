@@ -84,7 +84,7 @@ def _backfill(cloud: Cloud, settings: Settings, target: Target, options: argpars
 def _open_dashboard(cloud: Cloud, settings: Settings, target: Target, _options: argparse.Namespace) -> int:
     url = dashboard_proxy.find_dashboard_url(cloud, settings, target)
     token = functools.partial(dashboard_proxy.get_identity_token, url, target, os.environ)
-    token()  # what stands in the way is said before anything is opened
+    token()  # fail before anything is opened
     server = dashboard_proxy.start_proxy(url, token)
     print(f"the dashboard: http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)", flush=True)
     with contextlib.suppress(KeyboardInterrupt):

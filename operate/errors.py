@@ -1,18 +1,18 @@
-"""What ends a command with one sentence."""
+"""Exceptions that end a command with one message."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class OperateError(Exception):
-    """The command cannot go on; the message says what was found and what to do.
+    """The command failed; the message says what failed, why, and what to do next.
 
     What to do: run the command that the message ends with.
     """
 
 
 class StoppedError(OperateError):
-    """The user pressed Ctrl-C; the message says what stays, and what goes on without the command.
+    """The user pressed Ctrl-C; the message says what was done, and what continues without the command.
 
     What to do: read what continues without the command; run the same command again to go on.
     """
@@ -20,7 +20,7 @@ class StoppedError(OperateError):
 
 @contextmanager
 def when_stopped(sentence: str) -> Iterator[None]:
-    """Let Ctrl-C end the command with a sentence. Raises StoppedError."""
+    """Turn Ctrl-C into StoppedError with this message."""
     try:
         yield
     except KeyboardInterrupt:

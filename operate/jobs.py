@@ -1,4 +1,4 @@
-"""The jobs of Cloud Scheduler: started, paused and resumed by hand.
+"""Start, pause and resume the jobs of Cloud Scheduler.
 
 https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs
 """
@@ -22,7 +22,7 @@ def list_jobs(settings: Settings) -> tuple[str, ...]:
 
 
 def format_job_url(cloud: Cloud, settings: Settings, job: str) -> str:
-    """Where a job is asked for."""
+    """Return the URL of a job."""
     return (
         f"{cloud.endpoints.cloud_scheduler}projects/{settings.project}/locations/{settings.region}/jobs/{job}"
     )
@@ -37,7 +37,7 @@ def start_job(cloud: Cloud, settings: Settings, target: Target, job: str) -> str
 def set_job_state(cloud: Cloud, settings: Settings, target: Target, verb: str, job: str) -> str:
     """Pause or resume a job; return what was done. Raises OperateError.
 
-    Scheduler refuses to pause what is paused and to resume what is enabled, so that is looked at first.
+    Cloud Scheduler refuses to pause a paused job and to resume an enabled one, so the state is read first.
     """
     url, wanted = format_job_url(cloud, settings, job), STATE_AFTER[verb]
     state = _call_scheduler(cloud, "GET", url, job, target).get("state", ENABLED)

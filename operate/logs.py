@@ -1,4 +1,4 @@
-"""The newest lines of the function, the copier or the batch: Cloud Logging's, or this machine's files."""
+"""Fetch the newest log lines of a workload: from Cloud Logging, or from the files of a local run."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -65,7 +65,7 @@ def read_log_files(folder: Path, target: Target, job: str, count: int) -> list[s
 
 
 def format_log_entry(entry: dict[str, Any]) -> str:
-    """One entry of Cloud Logging as one line: when, how bad, what, and the fields beside it.
+    """Return an entry of Cloud Logging as one line: time, severity, message and the other fields.
 
     https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry
     """
@@ -85,7 +85,7 @@ def format_log_entry(entry: dict[str, Any]) -> str:
 
 
 def _format_log_lines(lines: Iterable[str]) -> list[str]:
-    """Our own JSON lines as those of the cloud are shown; what others wrote as it is."""
+    """Return the project's JSON lines formatted as entries of Cloud Logging, and other lines unchanged."""
     shown = []
     for text in lines:
         try:

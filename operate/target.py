@@ -22,18 +22,18 @@ class Target:
         return cls(environment, Path(".local") / environment if environ.get("VLILLE_LOCAL") else None)
 
     def describe(self, project: str) -> str:
-        """The line that a command which changes something shows before it begins."""
+        """Return the line that a command prints before it changes something."""
         kind = "this machine" if self.local_folder else "Google Cloud"
         return f"environment: {self.environment}   project: {project}   target: {kind}"
 
     def format_command(self, make_target: str, job: str = "") -> str:
-        """The command that a user types, in backticks."""
+        """Return a make command for this target, in backticks."""
         words = ["make", make_target, *([f"JOB={job}"] if job else []), f"ENV={self.environment}"]
         return f"`{' '.join([*words, *(['TO=local'] if self.local_folder else [])])}`"
 
 
 def explain_error(refused: ApiError, target: Target) -> str:
-    """What a refused call means, and what to do."""
+    """Return what a failed call means, and what to do next."""
     if refused.status == NOT_FOUND:
         return f"not found: run {target.format_command('deploy')}"
     if refused.is_api_disabled:

@@ -1,6 +1,6 @@
-"""Years of old files into the archive and the tables: what it will cost, then the copier's code, then the batch.
+"""Archive years of old files and rebuild their days: first the cost estimate, then the copier's code, then the batch.
 
-Started again it goes on: what is archived is not read again, days that were rebuilt are not rebuilt.
+A second run continues the first: archived objects are not read again, and rebuilt days are not rebuilt again.
 """
 
 import time
@@ -49,10 +49,10 @@ def backfill(
     say: Callable[[str], None] = print,
     pause: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Archive everything of the bucket `source` that is an answer, then rebuild its days; an exit status.
+    """Archive every response in the bucket `source`, then rebuild their days; return the exit status.
 
-    `keep` leaves the originals where they are; else they go when all is rebuilt. Raises OperateError; whatever
-    was done stays, and is not done again by the next run.
+    `keep` leaves the source objects in place; otherwise they are deleted once every day is rebuilt. Raises
+    OperateError; completed work is kept, and the next run does not repeat it.
     """
     old = [feed for feed in feeds if feed.legacy]
     with when_stopped("nothing was done"):
@@ -103,7 +103,7 @@ def _make_progress_bar(*columns: str) -> Progress:
 
 
 def _survey_bucket(cloud: Cloud, bucket: str, feeds: Sequence[Feed]) -> Survey:
-    """Raises OperateError where there is nothing to archive."""
+    """Count what the bucket holds. Raises OperateError if there is nothing to archive."""
     survey = Survey()
     try:
         with _make_progress_bar() as progress:
@@ -127,7 +127,7 @@ def _run_sweep(
     total: int,
     keep: bool,
 ) -> Sweep:
-    """One sweep to its end, with a bar."""
+    """Run one sweep to its end, with a progress bar."""
     threads = settings.copier.threads
     for scheme in ("https://", "http://"):  # a connection for each thread
         cloud.storage._http.mount(scheme, HTTPAdapter(pool_maxsize=threads))
@@ -140,7 +140,7 @@ def _run_sweep(
 
 
 def _check_failures(done: Sweep) -> None:
-    """Raises OperateError where an object failed."""
+    """Raise OperateError if an object failed."""
     if done.failed:
         first = done.failures[0]
         raise OperateError(

@@ -1,4 +1,4 @@
-"""What a backfill costs before it begins: operations, bytes, cluster minutes, dollars. Pure.
+"""Estimate a backfill before it begins: operations, bytes, cluster minutes, dollars. Pure functions.
 
 Prices and assumptions are those of the plan review, `review/cost/prices`; so are the figures of docs/costs.md.
 """
@@ -24,7 +24,7 @@ NOT_COUNTED = "queries beyond 1 TiB a month, logs and alerts are not counted"
 
 @dataclass
 class Survey:
-    """What lies in a bucket, and what a backfill would do with it."""
+    """The objects of a bucket, counted by what a backfill does with them."""
 
     old: int = 0  # under a feed's old names: downloaded, gzipped, uploaded
     old_bytes: int = 0
@@ -35,7 +35,7 @@ class Survey:
     days: dict[str, set[date]] = field(default_factory=dict)  # feed → UTC days
 
     def add(self, name: str, size: int, feeds: Iterable[Feed]) -> None:
-        """Look at one object."""
+        """Count one object."""
         match plan_object(name, size, feeds):
             case Refused(reason):
                 self.refused += 1
@@ -53,12 +53,12 @@ class Survey:
 
     @property
     def objects(self) -> int:
-        """How many are to be archived."""
+        """Number of objects to archive."""
         return self.old + self.landed
 
     @property
     def files(self) -> str:
-        """What tells one survey from that of other files."""
+        """A key that differs between surveys of different files."""
         return f"{self.old} {self.old_bytes} {self.landed} {self.landed_bytes}"
 
 
@@ -76,32 +76,32 @@ class Estimate:
 
     @property
     def operations(self) -> float:
-        """Dollars."""
+        """Dollars for operations on objects."""
         writes, reads = (self.book.price(f"storage_thousand_{each}") / 1000 for each in ("writes", "reads"))
         return self.class_a * writes + self.class_b * reads
 
     @property
     def kept_month(self) -> float:
-        """Dollars a month for what is archived."""
+        """Dollars a month for storing the archived objects."""
         return self.gib_kept * (self.book.find("storage_gib_month", "STANDARD") or 0.0)
 
     @property
     def traffic(self) -> float:
-        """Dollars for what leaves Google's network; nothing, where this runs on a machine of its own region."""
+        """Dollars for traffic that leaves Google's network; none if the command runs in the buckets' region."""
         return self.gib_through * self.book.price("egress_gib")
 
     @property
     def cluster(self) -> float:
-        """Dollars; nothing where the price is not known."""
+        """Dollars for the cluster; 0 if the machine types have no price."""
         return self.cluster_minutes / 60 * (self.cluster_hour or 0.0)
 
 
 def estimate(
     survey: Survey, batch: Batch, days_at_once: int, *, keep: bool = True, book: PriceBook | None = None
 ) -> Estimate:
-    """Of archiving everything, then rebuilding every day from it on the environment's cluster.
+    """Estimate archiving every object, then rebuilding every day on the environment's cluster.
 
-    Where originals are not to be kept, old ones and their copies are read once more and compared.
+    If the source objects are deleted, they and their copies are read once more and compared.
     """
     book = book or load_price_book()
     packed = book.assumed("gzip_share")
@@ -130,27 +130,27 @@ def estimate(
 def estimate_cluster_minutes(
     responses: float, days: int, batch: Batch, days_at_once: int, book: PriceBook | None = None
 ) -> float:
-    """How long a cluster lives that rebuilds so many days: while BigQuery loads a stretch the next is read.
+    """Return the lifetime of a cluster that rebuilds so many days: BigQuery loads one batch while the next is read.
 
     Reading is measured by `python -m bench batch`: 0.6 ms of a processor for a response of 289 rows and 0.5 ms for its
     GET, taken twice for encryption and a slower processor. Start, end and BigQuery's minutes are not measured.
     """
     book = book or load_price_book()
-    stretches = ceil(days / days_at_once)
+    batches = ceil(days / days_at_once)
     reading = responses * book.assumed("cpu_seconds_a_response") / count_cluster_cpus(batch) / 60
-    loading = book.assumed("cluster_load_minutes") * stretches
-    return book.assumed("cluster_start_minutes") + max(reading, loading) + min(reading, loading) / stretches
+    loading = book.assumed("cluster_load_minutes") * batches
+    return book.assumed("cluster_start_minutes") + max(reading, loading) + min(reading, loading) / batches
 
 
 def count_cluster_cpus(batch: Batch) -> int:
-    """Processors that tasks run on: the workers', or the master's where there are none."""
+    """Return the number of vCPUs that run tasks: those of the workers, or of the master if there are none."""
     if batch.workers.count:
         return batch.workers.count * _parse_cpus(batch.workers.machine_type)
     return _parse_cpus(batch.master.machine_type)
 
 
 def cluster_hour(batch: Batch, book: PriceBook | None = None) -> float | None:
-    """Dollars an hour, the master, disks and Dataproc's fee included; None where a machine type has no price."""
+    """Return dollars per hour for machines, disks and Dataproc's fee; None if a machine type has no price."""
     parts = [Machines(1, batch.master.machine_type, batch.master.disk_gigabytes)]
     if batch.workers.count:
         workers = batch.workers
@@ -166,7 +166,7 @@ def _parse_cpus(machine_type: str) -> int:
 
 
 def format_estimate(survey: Survey, costs: Estimate) -> Iterator[str]:
-    """The estimate, line by line."""
+    """Yield the lines of the estimate."""
     yield (
         f"to archive   {survey.objects:,} objects, {(survey.old_bytes + survey.landed_bytes) / 2**30:.2f} GiB: "
         f"{survey.old:,} under old names, {survey.landed:,} under today's"
@@ -203,7 +203,7 @@ SIZES = {
 
 
 def render_sizing_table(clusters: Mapping[str, Batch], days_at_once: int) -> str:
-    """Minutes and dollars of rebuilds of several sizes on several clusters, as Markdown."""
+    """Return a Markdown table of minutes and dollars for rebuilds of several sizes on several clusters."""
     lines = ["| | " + " | ".join(clusters) + " |", "|---|" + "---|" * len(clusters)]
     for what, (days, feeds) in SIZES.items():
         cells = []
@@ -215,7 +215,7 @@ def render_sizing_table(clusters: Mapping[str, Batch], days_at_once: int) -> str
 
 
 def render_month_table(months: Mapping[str, Cost]) -> str:
-    """Dollars of a month, line by line, of each environment's stack, as Markdown; the model is the plan review's."""
+    """Return a Markdown table of each stack's monthly cost by line, as the plan review estimates it."""
     lines = ["| | " + " | ".join(months) + " | counted from |", "|---|" + "---|" * (len(months) + 1)]
     after = {name: {each.what: each for each in month.after} for name, month in months.items()}
     whats = list(dict.fromkeys(what for each in after.values() for what in each))

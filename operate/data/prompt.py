@@ -1,4 +1,4 @@
-"""`make sql`: an interactive prompt for GoogleSQL, whatever answers. Reads statements from a pipe as well."""
+"""`make sql`: an interactive prompt for GoogleSQL, for BigQuery or a local warehouse. Also reads from a pipe."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +10,7 @@ PROMPT, CONTINUED = "sql> ", "...> "
 MOST_ROWS = 200  # printed of one result
 WIDEST = 60  # of a column
 HELP = "End a query with ;\n.tables  lists tables and views\n.quit    ends this, as Ctrl-D does"
-# What a semicolon does not end: texts, names in backticks, comments.
+# A semicolon inside of these does not end a statement: strings, names in backticks, comments.
 PIECES = re.compile(
     r"""'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`[^`]*`|--[^\n]*|\#[^\n]*|/\*.*?\*/|;|.""",
     re.DOTALL,
@@ -18,7 +18,7 @@ PIECES = re.compile(
 
 
 class QueryFailedError(Exception):
-    """A query that is not answered; the message says why.
+    """A query failed; the message says why.
 
     What to do: correct the statement, or filter by time so that it reads less.
     """
@@ -26,7 +26,7 @@ class QueryFailedError(Exception):
 
 @dataclass(frozen=True)
 class QueryResult:
-    """Columns and rows of a query as texts (None is NULL), and what is to be said beside them."""
+    """Columns and rows of a query as texts (None is NULL), and a note to print with them."""
 
     columns: Sequence[str]
     rows: Iterator[Sequence[str | None]]
@@ -34,7 +34,7 @@ class QueryResult:
 
 
 class Database(Protocol):
-    """What answers queries."""
+    """A database that runs queries."""
 
     def run_query(self, sql: str) -> QueryResult:
         """Run a query. Raises QueryRefusedError."""
@@ -59,7 +59,7 @@ def split_statements(text: str) -> tuple[list[str], str]:
 
 
 def run_prompt(database: Database, read: Callable[[str], str | None], out: TextIO) -> int:
-    """Answer statements until `read` returns None; return how many failed.
+    """Run statements until `read` returns None; return how many failed.
 
     `read` is given what to show before the line. What is left without a semicolon in the end is a statement too.
     """

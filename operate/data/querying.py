@@ -1,4 +1,4 @@
-"""What answers `make sql` and gives `make export` its rows: BigQuery, or the data of a run on this machine."""
+"""The databases of `make sql` and `make export`: BigQuery, or the warehouse of a local run."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -29,7 +29,7 @@ RETRY = DEFAULT_RETRY.with_timeout(30)  # somebody waits for it
 
 
 class BigQueryDatabase:
-    """BigQuery as whoever is logged in; a query bills 10 GiB at most."""
+    """BigQuery with the user's credentials; a query bills at most 10 GiB."""
 
     def __init__(self, cloud: Cloud, settings: Settings) -> None:
         config = bigquery.QueryJobConfig(
@@ -83,7 +83,7 @@ def _translate_error(error: GoogleAPIError) -> OperateError | QueryFailedError:
 
 
 class LocalDatabase:
-    """The data that a run on this machine has stored until now."""
+    """The warehouse of a local run, with the rows stored so far."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
@@ -109,7 +109,7 @@ class LocalDatabase:
 
 
 def open_local_warehouse(environment: str, root: Path) -> AbstractContextManager[Warehouse]:
-    """Open what a run of an environment on this machine has stored. Raises OperateError where there is nothing."""
+    """Open the warehouse of an environment's local run. Raises OperateError if there is none."""
     try:
         return open_warehouse(Path(".local") / environment, root / ".cache")
     except LocalError as error:
@@ -131,7 +131,7 @@ def build_day_query(day: date, zone: ZoneInfo) -> str:
 def write_rows(batches: Iterator[pa.RecordBatch], file: Path, kind: str) -> int:
     """Write rows into a file, which is there only once it is complete, and return how many there are.
 
-    No file is made where there are none.
+    Without rows, no file is written.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f"{file.name}.part")
@@ -156,7 +156,7 @@ def write_rows(batches: Iterator[pa.RecordBatch], file: Path, kind: str) -> int:
 
 
 def name_export_file(environment: str, day: date, kind: str) -> Path:
-    """Return where a day is written: no run on this machine empties that folder."""
+    """Return the path of an exported day, in a folder that no local run empties."""
     return Path(".local") / "exports" / environment / f"availability_{day}.{kind}"
 
 

@@ -1,4 +1,4 @@
-"""The environment's batch over some days of one feed: begun once, waited for, and told of where it fails."""
+"""Rebuild some days of a feed with the environment's batch: start it once, wait for it, report why it failed."""
 
 import json
 import uuid
@@ -37,12 +37,12 @@ class BatchRebuild:
     pause: Callable[[float], None]
 
     def rebuild(self, feed_name: str, days: Iterable[date], files: str) -> str:
-        """Rebuild the days from the first to the last, and wait for it; what it left behind, in words, or nothing.
+        """Rebuild the days from the first to the last and wait; return a warning about what was not deleted, or "".
 
         Raises OperateError, StoppedError.
 
-        `files` says what they are rebuilt from: while a run over the same goes on, it is waited for, and no
-        second one begun.
+        `files` identifies the files that the days are rebuilt from: while a run for the same ones continues, the
+        command waits for it instead of starting a second one.
         """
         first, last = min(days), max(days)
         what = f"{feed_name}, {first} to {last},"
@@ -115,7 +115,7 @@ class BatchRebuild:
 
 
 def customize_template(template: dict[str, Any], options: dict[str, str]) -> dict[str, Any]:
-    """The template as one to run once, with other options of its job; without the step that rebuilds GBFS systems."""
+    """Return the template for a single run, with other options of its job and without the GBFS step."""
     once = {key: deepcopy(value) for key, value in template.items() if key not in _ADDED}
     once["jobs"] = [job for job in once["jobs"] if job.get("stepId") != BATCH_STEP]
     for job in once["jobs"]:
@@ -126,7 +126,7 @@ def customize_template(template: dict[str, Any], options: dict[str, str]) -> dic
 
 
 def derive_request_id(template: dict[str, Any], files: str) -> str:
-    """The same UUID for the same work: of two runs that have it, Dataproc lets no second one begin.
+    """Return the same UUID for the same work: Dataproc starts only one run per request ID.
 
     https://cloud.google.com/dataproc/docs/reference/rest/v1/projects.regions.workflowTemplates/instantiateInline
     """
@@ -134,9 +134,9 @@ def derive_request_id(template: dict[str, Any], files: str) -> str:
 
 
 def describe_failure(operation: dict[str, Any]) -> str:
-    """Return why a workflow that has ended did not do its work, empty where it did.
+    """Return why a finished workflow failed, or "" if it succeeded.
 
-    What failed need not be an error of the operation; it may stand with the cluster or with a step:
+    The error may be in the operation, in its cluster or in one of its steps:
     https://cloud.google.com/dataproc/docs/concepts/workflows/debugging#using_workflowmetadata
     """
     error, metadata = operation.get("error", {}), operation.get("metadata", {})

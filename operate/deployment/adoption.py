@@ -1,7 +1,7 @@
-"""What exists in the project and is in no state, because an apply was killed or the state was lost.
+"""Find resources that exist in the project and are in no state, because an apply was killed or a state was lost.
 
-Terraform writes its state now and then, so what a killed apply created last is nowhere written down. The next one would
-be refused (409) or create it twice. Names are the same each time, so each resource can be looked up, and imported.
+Terraform writes its state at intervals, so the state lacks what a killed apply created last. The next apply would fail
+with 409 or create it twice. Names are deterministic, so each resource can be looked up by name and imported.
 """
 
 import json
@@ -27,7 +27,7 @@ Arguments = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Lookup:
-    """How one type is looked for: the service, the path below its root, and the ID that an import wants.
+    """How a resource type is looked up: the API, the path below its base URL, and the import ID.
 
     Both are patterns of the resource's arguments; an empty `id` is the path.
     """
@@ -37,8 +37,8 @@ class Lookup:
     id: str = ""
 
 
-# What is not here is made again without harm (grants, objects), lies in the state alone (terraform_data), or cannot be
-# imported (AUTHORIZATION).
+# Types that are missing here can be created again without harm (grants, objects), exist in the state alone
+# (terraform_data), or cannot be imported (AUTHORIZATION).
 LOOKUPS = {
     "google_artifact_registry_repository": Lookup(
         "artifact_registry", "projects/{project}/locations/{location}/repositories/{repository_id}"
@@ -90,7 +90,7 @@ LOOKUPS = {
     ),
     "google_storage_bucket": Lookup("storage", "b/{name}", "{name}"),
 }
-# These get their names from the server, so one of the same display name is looked for in the list.
+# The server generates the names of these, so they are found by their display name in the list.
 LISTED = {
     "google_monitoring_alert_policy": "alertPolicies",
     "google_monitoring_notification_channel": "notificationChannels",
@@ -99,7 +99,7 @@ LISTED = {
 
 @dataclass(frozen=True)
 class Existing:
-    """A declared resource that exists: its type, its arguments, and the ID that an import wants."""
+    """A declared resource that exists: its type, its arguments and its import ID."""
 
     kind: str
     arguments: Arguments
@@ -110,10 +110,10 @@ class Existing:
 def find_existing(
     cloud: Cloud, project: str, stack: Mapping[str, Any], known: Collection[str] = ()
 ) -> dict[str, Existing]:
-    """Return, by address, what a stack declares and no state holds, and which exists in the project.
+    """Return, by address, the resources that a stack declares, that exist in the project and that no state holds.
 
-    `stack` is the synthesized JSON, `known` the addresses that the state holds. Raises OperateError where a
-    service cannot be asked, CredentialsError.
+    `stack` is the synthesized JSON, `known` the addresses in the state. Raises OperateError if a lookup fails,
+    CredentialsError.
     """
     asked = {
         address: (kind, arguments)
@@ -128,9 +128,9 @@ def find_existing(
 def find_adoptable(
     cloud: Cloud, project: str, stack: Mapping[str, Any], known: Collection[str]
 ) -> dict[str, str]:
-    """Return the import IDs, by address, of what `find_existing` finds.
+    """Return the import IDs, by address, of the resources that `find_existing` returns.
 
-    Raises OperateError also for what exists and cannot be imported.
+    Also raises OperateError for a resource that exists and cannot be imported.
     """
     _check_authorizations(cloud, project, stack, known)
     found = find_existing(cloud, project, stack, known)
@@ -144,14 +144,14 @@ def find_adoptable(
 
 
 def format_adopt_variable(stack: str, ids: Mapping[str, str]) -> dict[str, str]:
-    """Return the variable by which the synthesis is told to import; nothing where there is nothing to."""
+    """Return the environment variable that makes the synthesis import these IDs; empty without IDs."""
     return {VARIABLE: json.dumps({stack: dict(ids)})} if ids else {}
 
 
 def _check_authorizations(
     cloud: Cloud, project: str, stack: Mapping[str, Any], known: Collection[str]
 ) -> None:
-    """Raise OperateError where a dataset authorizes another already: the provider neither imports nor creates that."""
+    """Raise OperateError if a dataset already authorizes another: the provider can neither import nor create that."""
     resources = stack.get("resource", {})
     for name, arguments in resources.get(AUTHORIZATION, {}).items():
         if f"{AUTHORIZATION}.{name}" in known:
@@ -169,7 +169,7 @@ def _check_authorizations(
 
 
 def _iterate_resources(stack: Mapping[str, Any], project: str) -> Iterator[tuple[str, str, Arguments]]:
-    """Yield type, address and arguments, in which references to other resources' arguments are followed."""
+    """Yield type, address and arguments of each resource, with references to other resources resolved."""
     resources = stack.get("resource", {})
     for kind, named in resources.items():
         for name, arguments in named.items():
@@ -200,7 +200,7 @@ def _find_resource(cloud: Cloud, project: str, kind: str, arguments: Arguments) 
     there = _look_up(
         kind, arguments, lambda: cloud.call("GET", f"{getattr(cloud.endpoints, way.service)}{path}")
     )
-    # A custom role that was deleted is brought back by Terraform itself.
+    # Terraform itself restores a deleted custom role.
     if there is None or there.get("deleted") or there.get("state") == DELETED:
         return None
     id_ = (way.id or way.path).format_map(arguments)
@@ -208,7 +208,7 @@ def _find_resource(cloud: Cloud, project: str, kind: str, arguments: Arguments) 
 
 
 def _look_up[T](kind: str, arguments: Arguments, ask: Callable[[], T]) -> T | None:
-    """Return what is there, None for nothing. Raises OperateError where that cannot be told, CredentialsError."""
+    """Return what the lookup returns, None if there is nothing. Raises OperateError if it fails, CredentialsError."""
     try:
         return ask()
     except CredentialsError:

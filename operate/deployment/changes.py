@@ -1,6 +1,6 @@
-"""Edits of an environment's settings that a deployed environment cannot take in place, told before anything is planned.
+"""Reject edits of an environment's settings that cannot be applied in place, before anything is planned.
 
-docs/deploy.md has the table of all keys: what the provider does with an edit of each.
+docs/deploy.md lists what the provider does with an edit of each key.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from operate.target import Target
 def check_changes(
     settings: Settings, target: Target, stack: Mapping[str, Any], deployed: Sequence[State]
 ) -> None:
-    """Raise OperateError, with the steps, for an edit that cannot be planned on what is deployed.
+    """Raise OperateError, with the steps to take, for an edit that cannot be planned on the deployed resources.
 
     `stack` is the synthesized JSON, `deployed` every state of the project's state bucket.
     """
@@ -34,7 +34,7 @@ def check_changes(
 
 
 def _find_former_regions(settings: Settings, stack: Mapping[str, Any], state: State) -> Iterator[str]:
-    """Yield the regions, other than the settings' own, of what the stack declares and would replace."""
+    """Yield the regions of deployed resources that the stack would replace with ones in the settings' region."""
     for address, region in state.locations.items():
         kind, _, name = address.partition(".")
         arguments = stack.get("resource", {}).get(kind, {}).get(name)

@@ -1,4 +1,4 @@
-"""The commands of a deployment's life, each on a project that has what it needs."""
+"""Deploy and destroy an environment's stacks; the prerequisites have been checked before."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,23 +21,23 @@ from operate.state.locking import Locking
 from operate.state.state_files import DamagedStateError, State, read_states
 from operate.target import Target
 
-# cdktf's name of each command that only passes through it.
+# The cdktf command of each command that runs cdktf alone.
 CDKTF_COMMANDS = {"deploy": "deploy", "diff": "diff", "outputs": "output", "destroy": "destroy"}
-# They make a plan, in which something that no state knows would be made a second time.
+# These make a plan, which would create again what exists and is in no state.
 PLANNING = ("deploy", "diff", "plan")
-# The backend is set by the stack alone, whatever an earlier command had in this folder.
+# The stack alone sets the backend, whatever an earlier command configured in this folder.
 INIT = ("init", "-input=false", "-reconfigure", "-no-color")
 PLANS = ROOT / OUTPUT / "plans"
-# A plan may be made without a lock, by who may not write one; these never.
+# A plan needs no lock, so that users who may not write one can plan; these always take it.
 LOCKING = ("deploy", "destroy")
 Document = Mapping[str, Any]  # a stack's synthesized JSON
 
 
 class Cdktf(Protocol):
-    """What synthesizes, and runs `cdktf` on the result: `operate.deployment.terraform.Cdktf`."""
+    """Synthesizes stacks and runs `cdktf` on them; implemented by `operate.deployment.terraform.Cdktf`."""
 
     def synthesize(self, stack: str, variables: Mapping[str, str]) -> dict[str, Any]:
-        """Return a stack's JSON; `variables` come on top of the environment's. Raises OperateError."""
+        """Return a stack's JSON; `variables` are added to the environment variables. Raises OperateError."""
         ...
 
     def run(self, words: Sequence[str]) -> int:
@@ -45,13 +45,13 @@ class Cdktf(Protocol):
         ...
 
     def terraform(self, stack: str, words: Sequence[str], output: Path | None = None) -> int:
-        """Run Terraform in the folder of a synthesized stack, its output into a file; return the exit status."""
+        """Run Terraform in a synthesized stack's folder, with its output in a file; return the exit status."""
         ...
 
 
 @dataclass(frozen=True)
 class Deployer:
-    """What the commands work with; `say` shows a line."""
+    """Deploys and destroys one environment; `say` prints a line."""
 
     settings: Settings
     cloud: Cloud
@@ -64,11 +64,11 @@ class Deployer:
 
     @property
     def target(self) -> Target:
-        """Where the environment is deployed, which its commands name."""
+        """Where the environment is deployed; messages name commands for it."""
         return Target(self.settings.environment, self.local_folder)
 
     def bootstrap(self) -> int:
-        """Make the state bucket, then deploy the bootstrap stack; again and again to the same end."""
+        """Create the state bucket, then deploy the bootstrap stack. Idempotent."""
         self.say(
             ensure_bucket(self.cloud.storage, self.settings, fetch_project_number(self.cloud, self.settings))
         )
@@ -77,7 +77,7 @@ class Deployer:
         return self._run("deploy", self.settings.bootstrap_stack)
 
     def unbootstrap(self) -> int:
-        """Destroy the bootstrap stack, then the state bucket, unless something else is still deployed."""
+        """Destroy the bootstrap stack, then the state bucket. Raises OperateError while another stack is deployed."""
         settings, storage = self.settings, self.cloud.storage
         bucket = find_bucket(storage, settings)
         if bucket is None:
@@ -103,7 +103,7 @@ class Deployer:
         return 0
 
     def destroy(self) -> int:
-        """Destroy the environment, unless what is deployed would refuse to go half-way, or is in no state."""
+        """Destroy the environment. Raises OperateError if resources are protected, or exist and are in no state."""
         stack = self.settings.stack
         if protected := [address for state in self._read_stack_states(stack) for address in state.protected]:
             env = self.settings.environment
@@ -115,18 +115,18 @@ class Deployer:
         document = self.cdktf.synthesize(stack, {})
         self._check_unmanaged_resources(stack, document, "deploy", "destroy")
         status = self._run("destroy", stack, document)
-        # Whoever answers "no" to Terraform keeps the state.
+        # If the user answers "no" to Terraform, the state still has resources.
         if status == 0 and not any(state.resources for state in self._read_stack_states(stack)):
             self._check_destroyed(document)
         return status
 
     def _check_unmanaged_resources(self, stack: str, document: Document, deploy: str, destroy: str) -> None:
-        """Raise OperateError where something exists that the state lacks, so that a destroy would leave it."""
+        """Raise OperateError if resources exist that the state lacks: a destroy would orphan them."""
         if lost := find_existing(
             self.cloud, self.settings.project, document, self._list_known_addresses(stack)
         ):
             make = self.target.format_command
-            # It knows of the environment's stack alone.
+            # `make orphans` looks up the environment's stack alone.
             beside = (
                 ""
                 if stack != self.settings.stack
@@ -139,7 +139,7 @@ class Deployer:
             )
 
     def _check_destroyed(self, document: Document) -> None:
-        """Raise OperateError where something that the stack declares survived its destroy."""
+        """Raise OperateError if a declared resource still exists after the destroy."""
         found = orphaned_resources.find_orphaned_resources(self.cloud, self.settings, document)
         if declared := [held for held in found if held.is_declared]:
             raise OperateError(
@@ -153,13 +153,13 @@ class Deployer:
 
     @property
     def kept_plan(self) -> KeptPlan:
-        """Where the environment's plan is kept."""
+        """The files of the environment's plan."""
         return KeptPlan(self.plans / self.settings.environment)
 
     def plan(self) -> int:
-        """Keep a plan and its JSON, and beside them the deployed artifacts that it replaces; nothing is changed.
+        """Write a plan, its JSON and the deployed artifacts that it replaces; change nothing.
 
-        No lock is held, as who reads may write none: a plan that the state has left behind is refused when applied.
+        No lock is taken, since a reader may not write one: Terraform refuses to apply a plan of an older state.
         """
         stack, kept_plan = self.settings.stack, self.kept_plan
         kept_plan.renew()
@@ -169,7 +169,7 @@ class Deployer:
         status = self.cdktf.terraform(stack, [*INIT], kept_plan.log) or self.cdktf.terraform(
             stack, made, kept_plan.log
         )
-        # A plan that failed half-way is kept too, and says so itself.
+        # A plan that failed half-way is also kept: its JSON says that it is incomplete.
         if kept_plan.plan.exists():
             status = (
                 self.cdktf.terraform(stack, ["show", "-json", str(kept_plan.plan)], kept_plan.json) or status
@@ -184,7 +184,7 @@ class Deployer:
         return 0
 
     def apply(self) -> int:
-        """Apply the kept plan, and no other. Raises OperateError where there is none."""
+        """Apply the plan that `plan` wrote. Raises OperateError if there is none."""
         stack, kept_plan = self.settings.stack, self.kept_plan
         if not kept_plan.plan.is_file():
             raise OperateError(f"there is no plan of {stack}: run {self.target.format_command('plan')} first")
@@ -195,7 +195,7 @@ class Deployer:
         return 0
 
     def run_cdktf(self, command: str) -> int:
-        """Let cdktf do a command on the environment's stack."""
+        """Run a cdktf command on the environment's stack."""
         return self._run(CDKTF_COMMANDS[command], self.settings.stack)
 
     def _run(self, command: str, stack: str, synthesized: Document | None = None) -> int:
@@ -231,7 +231,7 @@ class Deployer:
             self.cdktf.synthesize(stack, format_adopt_variable(stack, lost))
 
     def _read_all_states(self) -> list[State]:
-        """Every stack's state in the project's state bucket."""
+        """Return the state of every stack in the project's state bucket."""
         bucket = find_bucket(self.cloud.storage, self.settings)
         try:
             return read_states(self.cloud.storage, bucket) if bucket else []
@@ -245,7 +245,7 @@ class Deployer:
             ) from None
 
     def _read_stack_states(self, stack: str) -> list[State]:
-        """The stack's state, none where nothing was ever deployed."""
+        """Return the stack's state; empty if it was never deployed."""
         return [each for each in self._read_all_states() if each.stack == stack]
 
     def _list_known_addresses(self, stack: str) -> set[str]:
@@ -253,7 +253,7 @@ class Deployer:
 
 
 def check_unprotected(settings: Settings) -> None:
-    """Raise OperateError, with the steps, where the environment is protected: before anything is asked."""
+    """Raise OperateError, with the steps to take, if the environment is protected."""
     if settings.protected:
         env = settings.environment
         raise OperateError(

@@ -1,4 +1,4 @@
-"""The identity pool of an earlier bootstrap, which keeps its id for 30 days after it was deleted.
+"""Restore the identity pool of an earlier bootstrap: a deleted pool reserves its ID for 30 days.
 
 https://cloud.google.com/iam/docs/manage-workload-identity-pools-providers#delete-pool
 """
@@ -22,9 +22,9 @@ def restore_identity_pool(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Undelete pool and provider where they were deleted: what is there is adopted like anything else.
+    """Undelete the pool and its provider if they were deleted; Terraform then imports them.
 
-    Raises OperateError where one does not come back.
+    Raises OperateError if one is not restored.
     """
     for path in (settings.ci_pool_path, settings.ci_provider_path):
         state = _fetch_state(cloud, path)
@@ -36,7 +36,7 @@ def restore_identity_pool(
             while _fetch_state(cloud, path) == DELETED:
                 if clock() > deadline:
                     raise OperateError(
-                        f"{path} is still deleted {WAIT_SECONDS:.0f} s after its undeletion: run this again later"
+                        f"{path} is still deleted {WAIT_SECONDS:.0f} s after it was undeleted: run this again later"
                     )
                 sleep(POLL_SECONDS)
 
@@ -55,5 +55,5 @@ def _undelete(cloud: Cloud, path: str) -> None:
         cloud.call("POST", f"{cloud.endpoints.iam_beta}{path}:undelete", json={})
     except ApiError as error:
         raise OperateError(
-            f"{path} was deleted less than 30 days ago and cannot be revived: {error}"
+            f"{path} was deleted less than 30 days ago and cannot be undeleted: {error}"
         ) from None

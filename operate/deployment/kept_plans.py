@@ -1,4 +1,4 @@
-"""A plan that is kept: made without a lock, read as JSON, reviewed, and applied as it is or not at all."""
+"""The files of a plan: made without a lock, read as JSON, reviewed, and applied unchanged or not at all."""
 
 import json
 import shutil
@@ -21,40 +21,40 @@ MOST_BYTES = 256 * 1024 * 1024  # of a deployed artifact, as in the review
 
 @dataclass(frozen=True)
 class KeptPlan:
-    """Where the plan of one environment lies; none of it is for other eyes but the review."""
+    """The folder of one environment's plan, which may contain secrets: only the review reads it."""
 
     folder: Path
 
     @property
     def plan(self) -> Path:
-        """Terraform's own file, the only one that can be applied."""
+        """Terraform's plan file, which can be applied."""
         return self.folder / "plan"
 
     @property
     def json(self) -> Path:
-        """What `terraform show -json` tells of it."""
+        """The output of `terraform show -json`."""
         return self.folder / "plan.json"
 
     @property
     def log(self) -> Path:
-        """What Terraform printed, which may hold what a review hides."""
+        """What Terraform printed, which may contain values that a review masks."""
         return self.folder / "terraform.log"
 
     @property
     def before(self) -> Path:
-        """The artifacts that are deployed and would go, below the paths that they were uploaded from."""
+        """The deployed artifacts that the plan deletes, below the paths that they were uploaded from."""
         return self.folder / "before"
 
     def renew(self) -> None:
-        """Remove what an earlier plan left, so that nobody takes it for this one."""
+        """Delete the files of an earlier plan, so that they are not mistaken for this one."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(mode=0o700, parents=True)
 
 
 def fetch_replaced_artifacts(client: StorageClient, kept: KeptPlan) -> list[str]:
-    """Download each deployed artifact that the plan replaces; return a sentence for each that cannot be had.
+    """Download each deployed artifact that the plan replaces; return a message for each that cannot be downloaded.
 
-    Without them a review knows the new code and not the old.
+    The review compares the code in them with the new code.
     """
     problems: list[str] = []
     for bucket, name, source in _replaced(json.loads(kept.json.read_bytes())):
@@ -66,7 +66,7 @@ def fetch_replaced_artifacts(client: StorageClient, kept: KeptPlan) -> list[str]
 
 
 def _replaced(plan: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield bucket, name and source path of each uploaded file that goes."""
+    """Yield bucket, name and source path of each uploaded file that the plan deletes."""
     for each in plan.get("resource_changes", []):
         change = each["change"]
         before = change.get("before") or {}

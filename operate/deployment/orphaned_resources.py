@@ -1,8 +1,8 @@
-"""What a project still holds of an environment: after a destroy, nothing.
+"""List the resources of an environment that exist in a project; after a destroy, these are orphaned.
 
-Each resource that the stack declares is looked up by its name, without a state. Beside them are looked for what Google
-Cloud creates for them (buckets of Cloud Functions, clusters, disks) and grants to their service accounts. The state
-bucket and CI's two identities are left aside: `make unbootstrap` removes them.
+Each resource that the stack declares is looked up by its name, without a state. So are resources that Google Cloud
+creates for them (buckets of Cloud Functions, clusters, disks) and grants to their service accounts. The state bucket
+and CI's two service accounts are left out: `make unbootstrap` deletes them.
 """
 
 import re
@@ -25,9 +25,9 @@ OF_CI = "vlille-ci-"
 
 @dataclass(frozen=True)
 class OrphanedResource:
-    """One thing that exists: its kind, its name, where it lies (a region or a zone), what it holds.
+    """A resource that exists: its kind, name, location (a region or a zone) and a note on its content.
 
-    `is_declared` tells what the stack declares from what Google Cloud created beside it.
+    `is_declared` is False for a resource that Google Cloud created in addition to the stack.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class OrphanedResource:
 
 @dataclass(frozen=True)
 class ResourceKind:
-    """How one kind is called, and the command that removes one, in an order in which nothing is still in use.
+    """The display name of a resource type, and the command that deletes one.
 
     `name` and `location` are patterns of the arguments of a declared resource.
     """
@@ -55,7 +55,7 @@ DELETE_BY_REST = (
     'curl -X DELETE -H "Authorization: Bearer $(gcloud auth print-access-token)" '
     "https://monitoring.googleapis.com/v3/{name}"
 )
-# By type, in the order in which they can be removed. What is left out goes with its holder, or is in no project.
+# By type, in the order in which they can be deleted. Missing types are deleted with their parent, or are in no project.
 KINDS: dict[str, ResourceKind] = {
     "google_cloud_scheduler_job": ResourceKind(
         "scheduler job", "gcloud scheduler jobs delete {name} --location={location}", location="{region}"
@@ -125,9 +125,9 @@ BY_WORD = {kind.word: type_ for type_, kind in KINDS.items()}
 def find_orphaned_resources(
     cloud: Cloud, settings: Settings, stack: Mapping[str, Any]
 ) -> list[OrphanedResource]:
-    """Return what exists of a synthesized stack, in the order in which it can be removed.
+    """Return the resources of a synthesized stack that exist, in the order in which they can be deleted.
 
-    Raises OperateError where a service cannot be asked; one whose API is off holds nothing.
+    Raises OperateError if a list fails; an API that is not enabled has no resources.
     """
     asked: dict[str, Callable[[Cloud, Settings], Iterable[OrphanedResource]]] = {
         "clusters": _list_clusters,
@@ -156,7 +156,7 @@ def find_orphaned_resources(
 
 
 def format_orphaned_resources(found: list[OrphanedResource], settings: Settings, target: Target) -> list[str]:
-    """One line for each thing that is left, with what removes it."""
+    """Return one line per orphaned resource, with the command that deletes it."""
     if not found:
         return [f"{settings.project} has no orphaned resources of vlille"]
     lines = [f"{settings.project} still has {len(found)} resources of vlille:"]
@@ -189,7 +189,7 @@ def _iterate_declared(existing: Iterable[Existing], settings: Settings) -> Itera
 
 
 def _merge(declared: OrphanedResource, listed: OrphanedResource) -> OrphanedResource:
-    """What a list tells of a declared resource, beside its name."""
+    """Add location and note from a list to a declared resource."""
     return OrphanedResource(declared.kind, declared.name, declared.location or listed.location, listed.more)
 
 
@@ -213,7 +213,7 @@ def _list_service_accounts(cloud: Cloud, settings: Settings) -> Iterator[Orphane
 
 
 def _list_grants(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource]:
-    """Roles of the environment's service accounts on the project, also of such that are deleted."""
+    """Yield project roles of the environment's service accounts, deleted accounts included."""
     account = re.compile(
         rf"(?:deleted:)?serviceAccount:vlille-(?!ci-)[a-z0-9-]+@{re.escape(settings.project)}\.iam\.gserviceaccount\.com"
     )
@@ -237,7 +237,7 @@ def _list_repositories(cloud: Cloud, settings: Settings) -> Iterator[OrphanedRes
 
 
 def _list_disks(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource]:
-    """Compute lists the zones of a project, each with its disks, as a mapping."""
+    """Yield the cluster's disks; Compute Engine lists them by zone."""
     url = f"{cloud.endpoints.compute}projects/{settings.project}/aggregated/disks"
     asked: dict[str, str] = {}
     while True:

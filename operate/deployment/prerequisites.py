@@ -1,4 +1,4 @@
-"""What each command needs, looked at before it begins: whatever is missing is told at once, with its remedy."""
+"""Check the prerequisites of each command before it begins; report everything that is missing, with the remedy."""
 
 from collections.abc import Callable, Mapping
 
@@ -20,7 +20,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "destroy": (TERRAFORM, PROJECT, BUCKET, APIS),
     "outputs": (TERRAFORM, BUCKET),
     "unlock": (BUCKET,),
-    # These ask the deployed system itself, and say themselves what does not answer.
+    # These call the deployed system, and report themselves what does not respond.
     **dict.fromkeys(
         ("smoke", "run", "pause", "resume", "logs", "orphans", "backfill", "open", "sql", "export"), ()
     ),
@@ -37,11 +37,10 @@ def find_missing_prerequisites(
     connect: Callable[[], Cloud],
     secrets: bool = False,
 ) -> list[str]:
-    """Return one sentence for each thing that the command needs and does not have.
+    """Return a message for each missing prerequisite of a command.
 
-    Terraform is looked for on `environ`'s PATH; `connect` raises CredentialsError where there are none;
-    `secrets` says that a request needs one of Secret Manager. What
-    can only be asked with credentials, or of a project that is there, is not asked without.
+    Terraform is searched on the PATH of `environ`; `connect` raises CredentialsError without credentials; `secrets` is
+    True if a request needs Secret Manager. Checks that need credentials, or a project that exists, are skipped without.
     """
     needs = NEEDS[command]
     problems: list[str] = []
@@ -94,7 +93,7 @@ class ApiDisabledError(OperateError):
 
 
 def fetch_project_number(cloud: Cloud, settings: Settings) -> int:
-    """Return the number of the environment's project. Raises OperateError where it cannot be worked in."""
+    """Return the project number. Raises OperateError if the project is missing, inactive or not accessible."""
     project = settings.project
     try:
         found = cloud.call("GET", f"{cloud.endpoints.resource_manager}projects/{project}")
@@ -137,14 +136,14 @@ def _check_apis(cloud: Cloud, settings: Settings, needed: tuple[str, ...], disab
         return []
     first = {_host(name) for name in FIRST}
     # Terraform enables the rest, but needs these to do so.
-    mend = (
+    remedy = (
         _enable(sorted(first), settings) if lacking & first else f"make bootstrap ENV={settings.environment}"
     )
-    return [f"not enabled in {settings.project}: {', '.join(sorted(lacking))}; run `{mend}`"]
+    return [f"not enabled in {settings.project}: {', '.join(sorted(lacking))}; run `{remedy}`"]
 
 
 def _list_enabled_apis(cloud: Cloud, settings: Settings) -> set[str]:
-    """Ask as Terraform's provider asks, page by page."""
+    """Return the enabled APIs, listed as Terraform's provider lists them."""
     url = f"{cloud.endpoints.service_usage}projects/{settings.project}/services"
     asked = {"filter": "state:ENABLED", "fields": "services/name,nextPageToken", "pageSize": str(PAGE)}
     names: set[str] = set()

@@ -20,7 +20,7 @@ NAMES = ("terraform", "tofu")
 MIRROR = "VLILLE_PROVIDER_MIRROR"
 INSTALL = "install Terraform 1.5 or newer (https://developer.hashicorp.com/terraform/install) or OpenTofu"
 VERSION_SECONDS = 60
-# What Terraform and OpenTofu say where a provider is neither in the registry, nor in a mirror.
+# What Terraform and OpenTofu print if a provider is neither in the registry nor in a mirror.
 NO_PROVIDER = re.compile(
     r"Failed to (query available provider packages|install provider|resolve provider packages)"
 )
@@ -30,13 +30,13 @@ NEXT_PROVIDER = (
 )
 ROOT = Path(__file__).resolve().parents[2]
 CDKTF = ROOT / "node_modules" / ".bin" / "cdktf"
-# Only once nothing is missing: it takes most of a minute the first time.
+# Installed only after the checks passed: the first time, it takes most of a minute.
 INSTALL_CDKTF = ("make", "node_modules/.ready")
 
 
 @dataclass(frozen=True)
 class Terraform:
-    """The program, and its version as it tells it."""
+    """The program and the version that it prints."""
 
     program: Path
     version: str
@@ -84,12 +84,12 @@ class Cdktf:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        # An environment's own: cdktf finds stacks by the manifest there, which another one's synthesis would replace.
+        # One folder per environment: cdktf reads the manifest there, which a synthesis of another one replaces.
         self._outdir = output_folder(environ["VLILLE_ENV"]) if "VLILLE_ENV" in environ else OUTPUT
 
     def synthesize(self, stack: str, variables: Mapping[str, str]) -> dict[str, Any]:
         """Write the Terraform JSON of the environment's stacks, and return that of one. Raises OperateError."""
-        # cdktf would run it too, but shows what it says between its own lines.
+        # cdktf can run it too, but mixes its output with its own lines.
         done = subprocess.run(
             [sys.executable, "stacks.py"],
             cwd=ROOT,
@@ -105,10 +105,10 @@ class Cdktf:
         return document
 
     def run(self, words: Sequence[str]) -> int:
-        """Run `cdktf` on what was synthesized, in front of the user, and return its exit status.
+        """Run `cdktf` in the foreground on the synthesized stacks, and return its exit status.
 
-        `words` begin with the command and the stack. Signals are its own to answer. Raises OperateError where it cannot
-        be installed, and where Terraform cannot fetch the provider.
+        `words` begin with the command and the stack. cdktf handles signals itself. Raises OperateError if it cannot be
+        installed, or if Terraform cannot fetch the provider.
         """
         environ = self._environ
         if subprocess.run(
@@ -124,7 +124,7 @@ class Cdktf:
     def terraform(self, stack: str, words: Sequence[str], output: Path | None = None) -> int:
         """Run Terraform itself in the folder of a synthesized stack, and return its exit status.
 
-        With `output` it prints to the end of that file; what it says to its errors is shown all the same.
+        With `output`, standard output is appended to that file; standard error is still shown.
         """
         program = str(find_terraform(self._environ).program)
         folder, variables = (
@@ -140,7 +140,7 @@ class Cdktf:
         return status
 
     def _check_provider(self, stack: str) -> None:
-        """Raise OperateError where a command failed because Terraform cannot fetch the provider."""
+        """Raise OperateError if a command failed because Terraform cannot fetch the provider."""
         folder = ROOT / self._outdir / "stacks" / stack
         if not folder.is_dir() or (folder / ".terraform" / "providers").is_dir():
             return
@@ -159,7 +159,7 @@ class Cdktf:
 def _run_in_foreground(
     words: Sequence[str], folder: Path, environ: Mapping[str, str], output: BinaryIO | None = None
 ) -> int:
-    """Run a program in front of the user, who may end it by Ctrl-C, and return its exit status."""
+    """Run a program in the foreground, which Ctrl-C ends, and return its exit status."""
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         # Ctrl-C reaches the whole group: Terraform ends its calls and saves the state, and is waited for.
@@ -177,9 +177,9 @@ def _run_in_foreground(
 
 
 def _configure_mirror(environ: Mapping[str, str]) -> dict[str, str]:
-    """Let Terraform take providers from the folder VLILLE_PROVIDER_MIRROR, where it is set, and from nowhere else.
+    """Make Terraform install providers only from the folder VLILLE_PROVIDER_MIRROR, if that is set.
 
-    The folder is one that `terraform providers mirror` makes.
+    `terraform providers mirror` creates such a folder.
     """
     if not (folder := environ.get(MIRROR)):
         return {}
@@ -191,10 +191,10 @@ def _configure_mirror(environ: Mapping[str, str]) -> dict[str, str]:
     file.parent.mkdir(exist_ok=True)
     path = json.dumps(str(Path(folder).resolve()))
     file.write_text(f"provider_installation {{\n  filesystem_mirror {{\n    path = {path}\n  }}\n}}\n")
-    # cdktf would keep a link to what it found there in the user's own cache, for every project and for ever.
+    # Otherwise cdktf keeps a link to the mirror in the user's plugin cache, for all projects.
     return {"TF_CLI_CONFIG_FILE": str(file), "CDKTF_DISABLE_PLUGIN_CACHE_ENV": "1"}
 
 
 def _lock_option(environ: Mapping[str, str]) -> list[str]:
-    """cdktf asks the registry for checksums, whatever the configuration says."""
+    """Skip cdktf's lock of the provider, which requests checksums from the registry despite the mirror."""
     return ["--skip-provider-lock"] if environ.get(MIRROR) else []

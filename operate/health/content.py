@@ -1,4 +1,4 @@
-"""Whether the rows of the last hour are of use: how fresh they are, whether they change, what of them is lost."""
+"""Check the rows of the last hour: how fresh they are, whether they change, which columns are empty."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -19,7 +19,7 @@ UNUSABLE_RESPONSES = 3  # of an hour: one may be a restart of the API
 
 @dataclass(frozen=True)
 class Content:
-    """What the tables have of the last hour."""
+    """What the tables contain of the last hour."""
 
     ticks: int  # minutes with rows
     newest_tick: datetime | None = None
@@ -73,12 +73,12 @@ def _query_content(cloud: Cloud, settings: Settings, feed: Feed, now: datetime) 
 
 
 def _query_changes(cloud: Cloud, settings: Settings, feed: Feed, now: datetime) -> tuple[int | None, int]:
-    """Stations that changed, and within how many minutes: those that are too long without a move, or an hour."""
+    """Return how many stations changed, within the minutes of `frozen_minutes`, or within an hour."""
     station, moving = feed.common.station_id, list_changing_columns(feed)
     if station is None or not set(moving) - {station}:
         return None, 0
     window = timedelta(minutes=feed.frozen_minutes) if feed.frozen_minutes else WINDOW
-    # NULL is a value too, and no other one.
+    # NULL counts as a value of its own.
     differs = " OR ".join(
         f"COUNT(DISTINCT `{column}`) + MAX(IF(`{column}` IS NULL, 1, 0)) > 1"
         for column in moving
@@ -95,7 +95,7 @@ def _query_changes(cloud: Cloud, settings: Settings, feed: Feed, now: datetime) 
 
 
 def map_common_columns(feed: Feed) -> dict[str, str]:
-    """Common name → the feed's column that it is made from, of those that it maps."""
+    """Return the feed's column of each common name that the feed maps."""
     mapped = {each.name: getattr(feed.common, each.name) for each in fields(Common)}
     return {
         name: value.column if isinstance(value, Condition) else value
@@ -105,7 +105,7 @@ def map_common_columns(feed: Feed) -> dict[str, str]:
 
 
 def judge_content(content: Content | Unavailable, feed: Feed, target: Target) -> Iterator[CheckResult]:
-    """A line for each thing that makes rows useless although they come."""
+    """Yield a result for each check of the rows' content."""
     if isinstance(content, Unavailable):
         yield CheckResult("content", content.reason, wrong=True)
         return

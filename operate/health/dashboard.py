@@ -1,4 +1,4 @@
-"""Whether the dashboard can be opened, by whom, and how old its newest data is."""
+"""Check whether the dashboard opens, for whom, and how old its newest data is."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ NEWEST = "/data/now.json"
 class DashboardFacts:
     """HTTP statuses of a request without and with an identity token, and the tick of the newest data.
 
-    `status` is None where no token could be had, and `refused` says why.
+    `status` is None if no token could be obtained; `refused` says why.
     """
 
     anonymous: int
@@ -57,7 +57,7 @@ def observe_dashboard(
 def judge_dashboard(
     facts: DashboardFacts | Unavailable, settings: Settings, target: Target, now: datetime
 ) -> Iterator[CheckResult]:
-    """Yield one line; none for an environment without a dashboard."""
+    """Yield one result; none for an environment without a dashboard."""
     if settings.dashboard is None:
         return
     if isinstance(facts, Unavailable):
@@ -118,7 +118,7 @@ def _point_to_log(target: Target) -> str:
 
 
 def _parse_newest_tick(response: requests.Response) -> datetime | None:
-    """Return the tick of now.json; None where it has none, or is something else."""
+    """Return the tick of now.json; None if it has none, or cannot be parsed."""
     try:
         return datetime.fromisoformat(response.json()["collected_at"])
     except (ValueError, KeyError, TypeError):

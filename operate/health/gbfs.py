@@ -1,4 +1,4 @@
-"""Which GBFS systems are silent, late or broken, and since when: the tables' newest rows in, sentences out."""
+"""Check which GBFS systems are silent, late or broken, and since when, from the newest rows of the tables."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ JOB = "gbfs-collect"
 
 @dataclass(frozen=True)
 class Polled:
-    """What the newest requests of a system's station_status gave."""
+    """The outcome of the newest requests of a system's station_status."""
 
     newest: datetime  # tick of the newest request
     answered: datetime | None  # of the newest one that did not fail
@@ -29,7 +29,7 @@ class Polled:
 
 @dataclass(frozen=True)
 class Known:
-    """The newest row of `systems`: since when it holds, and why there is nothing to request."""
+    """The newest row of `systems`: since when it is valid, and why there is nothing to request."""
 
     since: datetime
     error: str | None
@@ -38,14 +38,14 @@ class Known:
 
 @dataclass(frozen=True)
 class GbfsFacts:
-    """By system_id."""
+    """Observations of GBFS systems, by system_id."""
 
     polled: Mapping[str, Polled]
     known: Mapping[str, Known]
 
 
 def observe_gbfs(cloud: Cloud, settings: Settings, target: Target, now: datetime) -> GbfsFacts | Unavailable:
-    """Query the newest requests of two days, and what is known of the systems. Raises CredentialsError."""
+    """Query the newest requests of two days and the newest rows of the systems. Raises CredentialsError."""
     try:
         polled = query_rows(cloud, settings, build_polls_query(settings.dataset, now))
         known = query_rows(cloud, settings, build_systems_query(settings.dataset))
@@ -70,7 +70,7 @@ def observe_gbfs(cloud: Cloud, settings: Settings, target: Target, now: datetime
 
 
 def build_polls_query(dataset: str, now: datetime) -> str:
-    """Return the query of what the newest requests gave, by system; it reads three partitions."""
+    """Return the query for the outcome of each system's newest requests; it reads three partitions."""
     since = (now - timedelta(days=ROW_DAYS)).strftime("%Y-%m-%d %H:%M:%S+00")
     return (
         "SELECT system_id, UNIX_SECONDS(MAX(collected_at)), "  # noqa: S608 - ours
@@ -81,7 +81,7 @@ def build_polls_query(dataset: str, now: datetime) -> str:
 
 
 def build_systems_query(dataset: str) -> str:
-    """Return the query of the newest row of each system, and whether it publishes station_status."""
+    """Return the query for the newest row of each system, and whether it publishes station_status."""
     return (
         "SELECT system_id, UNIX_SECONDS(valid_from), COALESCE(error, ''), "  # noqa: S608 - ours
         "(SELECT COUNT(*) FROM UNNEST(files) AS file WHERE file.name = 'station_status') "
@@ -93,7 +93,7 @@ def build_systems_query(dataset: str) -> str:
 def judge_gbfs(
     facts: GbfsFacts | Unavailable, settings: Settings, target: Target, now: datetime
 ) -> Iterator[CheckResult]:
-    """Yield a line for the ticks, and one for each way in which systems are not well; none without [gbfs]."""
+    """Yield a result for the ticks, one for all systems and one per kind of failure; none without [gbfs]."""
     if settings.gbfs is None:
         return
     if isinstance(facts, Unavailable):
@@ -156,7 +156,7 @@ def _explain_silence(known: Known | None) -> str:
 
 
 def _format_systems(found: Mapping[str, str]) -> str:
-    """Name the first systems, by their id."""
+    """Return the first systems by ID, each with its reason."""
     shown: Iterable[str] = [
         f"{system_id} {reason}" for system_id, reason in sorted(found.items())[:MOST_NAMED]
     ]

@@ -1,4 +1,4 @@
-"""What a deployed system tells of itself: objects, rows, minutes, dead letters, jobs, the last batch."""
+"""Observe a deployed system: objects, rows, minutes, dead letters, jobs, the last batch run."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -23,16 +23,16 @@ QUERY_MILLISECONDS = 20_000  # less than a request may last
 
 @dataclass(frozen=True)
 class Unavailable:
-    """What could not be asked, and why, with what to do."""
+    """An observation that failed: why, and what to do next."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Landing:
-    """Ticks of the landing bucket: the oldest that is not archived yet, and the newest of all.
+    """Ticks in the landing bucket: the oldest one that is not archived yet, and the newest of all.
 
-    Archived objects stay there too, for as long as their messages can be delivered again.
+    Archived objects are retained there too, as long as their messages can be redelivered.
     """
 
     oldest: datetime | None = None
@@ -42,7 +42,7 @@ class Landing:
 
 @dataclass(frozen=True)
 class Job:
-    """A job of Scheduler: its state, when it was last attempted, the status code of that (0 is OK)."""
+    """A Cloud Scheduler job: its state, its last attempt and the status code of that (0 is OK)."""
 
     state: str
     attempted: datetime | None = None
@@ -72,7 +72,7 @@ class Minutes:
 
 @dataclass(frozen=True)
 class Facts:
-    """Each fact, or why there is none. None: asked, and there is nothing."""
+    """The observations of an environment; None means that there is nothing, Unavailable that a request failed."""
 
     landing: Landing | Unavailable
     archived: datetime | Unavailable | None
@@ -85,7 +85,7 @@ class Facts:
 
 
 def observe_environment(cloud: Cloud, settings: Settings, target: Target, now: datetime) -> Facts:
-    """Ask the system at a time. Raises CredentialsError."""
+    """Observe the environment at `now`. Raises CredentialsError."""
 
     def asked[T](ask: Callable[..., T], *more: Any) -> T | Unavailable:
         try:
@@ -118,7 +118,7 @@ def _observe_landing(cloud: Cloud, settings: Settings, archived: frozenset[datet
 
 
 def _list_archived_ticks(cloud: Cloud, settings: Settings, now: datetime) -> frozenset[datetime]:
-    """The ticks in the archive of yesterday and today (UTC)."""
+    """Return the archived ticks of yesterday and today (UTC)."""
     days = (now.date() - timedelta(days=1), now.date())
     bucket = settings.bucket("archive")
     return frozenset(
@@ -127,12 +127,12 @@ def _list_archived_ticks(cloud: Cloud, settings: Settings, now: datetime) -> fro
 
 
 def _list_ticks(cloud: Cloud, bucket: str, prefix: str) -> dict[datetime, str | None]:
-    """Ticks of the stored responses, and where the API of each said that it has moved to."""
+    """Return the ticks of the stored responses, each with the address that its API permanently redirected to."""
     url = f"{cloud.endpoints.storage}b/{bucket}/o"
     found: dict[datetime, str | None] = {}
     fields = "items(name,metadata/moved_to),nextPageToken"
     for item in iterate_pages(cloud, url, "items", prefix=prefix, fields=fields):
-        with suppress(ValueError):  # another's object is no answer
+        with suppress(ValueError):  # not an object of the collector
             found[parse_object_name(item["name"])[1]] = (item.get("metadata") or {}).get("moved_to")
     return found
 
@@ -164,7 +164,7 @@ def _query_minutes(cloud: Cloud, settings: Settings, now: datetime) -> Minutes:
 
 
 def _count_load_jobs(cloud: Cloud, settings: Settings, now: datetime) -> dict[str, int]:
-    """Whoever began them, and however they ended: failed ones count against the quota too."""
+    """Return the number of load jobs by table, of all users; failed jobs count against the quota too."""
     since = int((now - timedelta(days=1)).timestamp() * 1000)
     jobs = iterate_pages(
         cloud,
@@ -195,7 +195,7 @@ def _query_last_run(cloud: Cloud, settings: Settings) -> Run | None:
 
 
 def query_rows(cloud: Cloud, settings: Settings, sql: str) -> list[list[Any]]:
-    """Run a query; rows of texts and None, as REST has them. Raises RefusedError."""
+    """Run a query and return its rows of texts and None, as the REST API has them. Raises ApiError."""
     answer = cloud.call(
         "POST",
         f"{cloud.endpoints.big_query}projects/{settings.project}/queries",
@@ -212,7 +212,7 @@ def query_rows(cloud: Cloud, settings: Settings, sql: str) -> list[list[Any]]:
 
 
 def _count_dead_letters(cloud: Cloud, settings: Settings, now: datetime) -> int | None:
-    """Messages that wait, by Monitoring's newest point: a pull would hold them back."""
+    """Return the undelivered messages from Monitoring's newest point: a pull would lease them."""
     subscription = f"projects/{settings.project}/subscriptions/{DEAD_LETTERS}"
     cloud.call("GET", f"{cloud.endpoints.pubsub}{subscription}")  # of one that is gone there are points still
     asked = {

@@ -1,4 +1,4 @@
-"""Whether what a deployed system tells of itself is well: facts in, sentences out."""
+"""Judge the observations of a deployed system: one result per check. Pure functions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ LOAD_JOBS_WARNING = 0.98  # a tick each minute takes 0.96
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What was looked at, and what was found there; where it is wrong, what to do."""
+    """The result of one check: its name and what was found; if it failed, also what to do."""
 
     what: str
     found: str
@@ -33,7 +33,7 @@ class CheckResult:
 
 
 def judge_environment(facts: Facts, settings: Settings, target: Target, now: datetime) -> list[CheckResult]:
-    """Return a line for each thing that was asked."""
+    """Return a result for each check."""
     return [
         _judge_objects(facts, settings, target, now),
         *_judge_address(facts, settings, target),
@@ -48,7 +48,7 @@ def judge_environment(facts: Facts, settings: Settings, target: Target, now: dat
 
 
 def _judge_objects(facts: Facts, settings: Settings, target: Target, now: datetime) -> CheckResult:
-    """The newest object may have been archived already."""
+    """Judge the age of the newest object, which may be archived already."""
     if isinstance(facts.landing, Unavailable):
         return CheckResult("objects", facts.landing.reason, wrong=True)
     archived = None if isinstance(facts.archived, Unavailable) else facts.archived
@@ -59,7 +59,7 @@ def _judge_objects(facts: Facts, settings: Settings, target: Target, now: dateti
 
 
 def _judge_address(facts: Facts, settings: Settings, target: Target) -> Iterator[CheckResult]:
-    """Only where the API redirects for good: requests still arrive, until somebody ends that."""
+    """Yield a failed result if the API redirects permanently: the redirect may end at any time."""
     if isinstance(facts.landing, Landing) and (address := facts.landing.moved_to):
         remedy = f"change url in sources/{settings.feed}, then {target.format_command('deploy')}"
         yield CheckResult("address", f"the API has moved to {address}: {remedy}", wrong=True)
@@ -86,7 +86,7 @@ def _judge_minutes(facts: Facts, target: Target) -> CheckResult:
 
 
 def _judge_load_jobs(facts: Facts, settings: Settings, target: Target) -> CheckResult:
-    """Of the tables that the collector loads into; the batch's staging tables are others each night."""
+    """Judge the load jobs of the collector's tables; the batch loads into new staging tables each night."""
     found = facts.load_jobs
     if isinstance(found, Unavailable):
         return CheckResult("load jobs", found.reason, wrong=True)
@@ -139,7 +139,7 @@ def _judge_archive(facts: Facts, settings: Settings, target: Target, now: dateti
 
 
 def _allowed_wait_minutes(settings: Settings, now: datetime) -> int:
-    """Minutes for which what landed may wait."""
+    """Return how many minutes a landed object may wait to be archived."""
     fires = CronSim(settings.schedule.copy, now)
     first = next(fires)
     return SWEEPS * _count_minutes(next(fires) - first) + settings.alerts.silent_minutes
@@ -219,7 +219,7 @@ def _format_run(run: Run) -> str:
 
 
 def _count_minutes(lag: timedelta) -> int:
-    """Whole minutes, none below 0: a machine's clock may be ahead of ours."""
+    """Return whole minutes, at least 0: the other machine's clock may be ahead."""
     return max(0, int(lag.total_seconds() // 60))
 
 

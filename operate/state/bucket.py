@@ -24,7 +24,7 @@ KEPT_VERSIONS = 100
 
 
 def find_bucket(client: StorageClient, settings: Settings) -> Bucket | None:
-    """Return the state bucket, None where there is none. Raises OperateError where it cannot be seen."""
+    """Return the state bucket, None if there is none. Raises OperateError if it cannot be read."""
     name = settings.bucket("tfstate")
     try:
         return client.lookup_bucket(name, retry=RETRY)
@@ -45,9 +45,9 @@ def find_bucket(client: StorageClient, settings: Settings) -> Bucket | None:
 
 
 def ensure_bucket(client: StorageClient, settings: Settings, project_number: int) -> str:
-    """Make the state bucket, or set right one that is there; return what was done, in a sentence.
+    """Create the state bucket, or correct the configuration of an existing one; return what was done.
 
-    Raises OperateError for a bucket of another project or region, and for one that anybody may read.
+    Raises OperateError for a bucket in another project or region, and for a public one.
     """
     bucket = find_bucket(client, settings)
     if bucket is None:
@@ -67,7 +67,7 @@ def ensure_bucket(client: StorageClient, settings: Settings, project_number: int
 
 
 def check_owner(bucket: Bucket, settings: Settings, project_number: int) -> None:
-    """Raise OperateError for a bucket that lies in another project: names are global."""
+    """Raise OperateError for a bucket of another project: bucket names are global."""
     if bucket.project_number != project_number:
         raise OperateError(
             f"the bucket {bucket.name} lies in the project with the number {bucket.project_number}, not in "
@@ -77,7 +77,7 @@ def check_owner(bucket: Bucket, settings: Settings, project_number: int) -> None
 
 
 def remove_bucket(client: StorageClient, bucket: Bucket) -> None:
-    """Delete the bucket with every version of emptied states. Raises OperateError where it holds more."""
+    """Delete the bucket with every version of empty states. Raises OperateError if it holds anything else."""
     if held := [
         f"{state.stack} ({len(state.resources)})" for state in read_states(client, bucket) if state.resources
     ]:
@@ -99,7 +99,7 @@ def remove_bucket(client: StorageClient, bucket: Bucket) -> None:
     for blob in blobs:
         try:
             blob.delete(retry=RETRY)
-        except NotFound:  # gone since
+        except NotFound:  # deleted in the meantime
             continue
     bucket.delete(retry=RETRY)
 
@@ -123,7 +123,7 @@ def _create(client: StorageClient, settings: Settings) -> str:
 
 
 def _configure(bucket: Bucket, settings: Settings) -> list[str]:
-    """Set what a state bucket has, and return which of it was otherwise; nothing is sent."""
+    """Set the configuration of a state bucket locally, and return what differed."""
     wrong: list[str] = []
     access = bucket.iam_configuration
     if not access.uniform_bucket_level_access_enabled:
@@ -149,7 +149,7 @@ def _check_closed(bucket: Bucket) -> None:
     for binding in policy.bindings:
         if public := sorted(PUBLIC & set(binding["members"])):
             raise OperateError(
-                f"the bucket {bucket.name} is open: {public[0]} has {binding['role']}; close it, and look who read "
-                f"what is in it: gcloud storage buckets remove-iam-policy-binding gs://{bucket.name} "
+                f"the bucket {bucket.name} is public: {public[0]} has {binding['role']}; check who read it, and "
+                f"remove the binding: gcloud storage buckets remove-iam-policy-binding gs://{bucket.name} "
                 f"--member={public[0]} --role={binding['role']}"
             )

@@ -1,4 +1,4 @@
-"""Whether the command that holds the lock on a state still runs, as far as this machine can tell."""
+"""Find out whether the command that holds the lock on a state still runs."""
 
 import os
 import pwd
@@ -41,9 +41,9 @@ class _Stack(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock: `why` says what shows that it is at work, and is empty where nothing does.
+    """The holder of a lock: `why` is the evidence that it still runs, empty if there is none.
 
-    `is_gone` is known only of a command of this machine.
+    `is_gone` can only be True for a command of this machine.
     """
 
     why: str = ""
@@ -51,33 +51,33 @@ class Holder:
 
 
 def get_lock_identity() -> str:
-    """Return user@host as Terraform writes it into the locks of this user's commands."""
+    """Return user@host, as Terraform writes it into this user's locks."""
     return f"{pwd.getpwuid(os.geteuid()).pw_name}@{socket.gethostname()}"
 
 
 def find_holder(lock: Lock, written: datetime | None, environ: Mapping[str, str], now: datetime) -> Holder:
-    """Look for a lock's holder: among the processes of this machine, or, of another, by its last write.
+    """Find a lock's holder: among the processes of this machine, or, for another one, by its last write.
 
-    `written` is when the state was written last, None where there is none.
+    `written` is the time of the state's last write, None if there is no state.
     """
     if lock.who.rpartition("@")[2] == socket.gethostname():
         if not PROC.joinpath("self").exists() and not all(map(shutil.which, ("ps", "lsof"))):
             return Holder()
         pid = next(_find_terraform_processes(lock, environ), None)
         if pid is None:
-            # Another user's processes do not show where they work, but to root.
+            # Only root sees the working folders of another user's processes.
             return Holder(is_gone=lock.who == get_lock_identity() or os.geteuid() == 0)
         return Holder(f"Terraform, process {pid} on this machine, is at work on it")
-    # A clock that is minutes ahead must not hide a write.
+    # A clock that is some minutes ahead must not hide a write.
     if written is not None and written >= lock.created and now - written < RECENT:
         return Holder(f"it wrote the state {max(0, int((now - written).total_seconds()))} s ago")
     return Holder()
 
 
 def _find_terraform_processes(lock: Lock, environ: Mapping[str, str]) -> Iterator[int]:
-    """Yield the processes of Terraform that work in a folder of the lock's stack and bucket."""
+    """Yield the Terraform processes that work in a folder of the lock's stack and bucket."""
     names = NAMES | {Path(environ.get("TERRAFORM_BINARY_NAME", "terraform")).name}
-    # The kernel keeps 15 letters of a name.
+    # The kernel truncates process names to 15 characters.
     shown = {name[:15] for name in names}
     for pid, folder in _list_working_folders(shown):
         try:
@@ -91,13 +91,13 @@ def _find_terraform_processes(lock: Lock, environ: Mapping[str, str]) -> Iterato
 
 
 def _list_working_folders(names: set[str]) -> Iterator[tuple[int, Path]]:
-    """Yield process ID and working folder of each process with one of the names, where both can be read."""
+    """Yield process ID and working folder of each readable process with one of the names."""
     if PROC.joinpath("self").exists():
         for process in PROC.iterdir():
             try:
                 if process.name.isdecimal() and (process / "comm").read_text().strip() in names:
                     yield int(process.name), (process / "cwd").readlink()
-            except OSError:  # ended since, or another user's
+            except OSError:  # ended in the meantime, or of another user
                 continue
         return
     for line in _run_program("ps", "-axo", "pid=,comm=").splitlines():
@@ -109,11 +109,11 @@ def _list_working_folders(names: set[str]) -> Iterator[tuple[int, Path]]:
 
 
 def _is_same_cloud(pid: int, environ: Mapping[str, str]) -> bool:
-    """Whether a process has its state where we have ours: in Google Cloud, or in the same local environment."""
+    """Tell whether a process uses the same state: in Google Cloud, or in the same local environment."""
     try:
         variables = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
     except OSError:
-        return True  # in doubt it is ours
+        return True  # assume the same state
     name = f"{ENDPOINT}=".encode()
     found = next((each.removeprefix(name).decode() for each in variables if each.startswith(name)), "")
     return found == environ.get(ENDPOINT, "")

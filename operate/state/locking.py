@@ -1,4 +1,4 @@
-"""The lock on a state: wait while another command holds it, name who does, release what a killed command left."""
+"""Wait for the lock on a state, name its holder, and release the lock of a killed command."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -14,13 +14,13 @@ from operate.state.locks import Lock, find_lock
 from operate.state.state_files import find_write_time
 from operate.target import Target
 
-# How long a command waits for another one that holds the lock, and how often it looks.
+# How long a command waits for the lock, and how often it checks.
 LOCK_SECONDS, POLL_SECONDS = 900.0, 5.0
 
 
 @dataclass(frozen=True)
 class Locking:
-    """The locks of one environment's states; `say` shows a line, `ask` returns what is typed."""
+    """The locks of one environment's states; `say` prints a line, `ask` returns the user's input."""
 
     settings: Settings
     cloud: Cloud
@@ -32,7 +32,7 @@ class Locking:
     sleep: Callable[[float], None] = time.sleep
 
     def wait_until_free(self, stack: str) -> None:
-        """Return once nobody holds the lock. Raises OperateError where its holder ended, or takes too long."""
+        """Return once the state is not locked. Raises OperateError if the holder has ended or takes too long."""
         waited = 0.0
         while lock := self._find_lock(stack):
             holder, unlock = self._find_holder(lock), self.target.format_command("unlock")
@@ -61,7 +61,7 @@ class Locking:
             waited += POLL_SECONDS
 
     def check_remaining_lock(self, command: str, stack: str, status: int) -> None:
-        """Raise OperateError for a lock that is there after a command: its own, or that of one that came first."""
+        """Raise OperateError for a lock that remains after a command: its own, or that of an earlier command."""
         if (lock := self._find_lock(stack)) is None:
             return
         holder = self._find_holder(lock)
@@ -72,17 +72,17 @@ class Locking:
                     f"the state of {stack} is locked by {lock}{why}, which came first: wait until that is done, then "
                     f"run this {command} again"
                 )
-            return  # this one was done before the other began
-        # Where Terraform was killed, cdktf says that all went well.
+            return  # the other command began after this one ended
+        # If Terraform was killed, cdktf still reports success.
         raise OperateError(
-            f"Terraform was ended before {command} was done and left the state of {stack} locked by {lock}: run "
+            f"Terraform ended before {command} was complete and left the state of {stack} locked by {lock}: run "
             f"{self.target.format_command('unlock')}, then this again"
         )
 
     def unlock(self) -> int:
-        """Release what a command that was killed had locked, once its ID is typed; there may be nothing locked.
+        """Release the locks of a killed command once the user types their IDs; return the exit status.
 
-        Raises OperateError while the command that holds it still runs, as far as can be told.
+        Raises OperateError while there is evidence that the holder still runs.
         """
         stacks = (self.settings.stack, self.settings.bootstrap_stack)
         locks = [lock for stack in stacks if (lock := self._find_lock(stack))]

@@ -14,7 +14,7 @@ LOCK = ".tflock"
 
 @dataclass(frozen=True)
 class Lock:
-    """What Terraform writes beside a state while it works on it, and leaves there when it is killed."""
+    """The lock that Terraform writes beside a state, and that stays if Terraform is killed."""
 
     stack: str
     operation: str  # apply, plan, destroy
@@ -36,7 +36,7 @@ class Lock:
         return f"{self.who} at {self.created:%Y-%m-%d %H:%M} UTC, for {self.operation}"
 
     def release(self) -> bool:
-        """Delete it, unless another one is there by now; return whether it was this one."""
+        """Delete the lock unless another one has replaced it; return whether it was deleted."""
         try:
             self.blob.delete(if_generation_match=self.blob.generation, retry=RETRY)
         except (NotFound, PreconditionFailed):
@@ -45,18 +45,18 @@ class Lock:
 
 
 def find_lock(bucket: Bucket, stack: str) -> Lock | None:
-    """Return the lock on a stack's state, None where nobody holds it."""
+    """Return the lock on a stack's state, None if it is not locked."""
     blob = bucket.get_blob(f"{stack}/default{LOCK}", retry=RETRY)
     if blob is None:
         return None
     try:
         content = download_blob(blob)
-    except NotFound:  # released since
+    except NotFound:  # released in the meantime
         return None
     try:
         info = json.loads(content)
         operation = str(info["Operation"]).removeprefix("OperationType").lower()
         who, created = str(info["Who"]), datetime.fromisoformat(info["Created"])
-    except (ValueError, KeyError, TypeError):  # it locks all the same
+    except (ValueError, KeyError, TypeError):  # an unreadable lock is a lock
         return Lock(stack, "an unknown operation", "an unknown user", blob.time_created, blob)
     return Lock(stack, operation, who, created, blob)

@@ -15,13 +15,13 @@ from operate.errors import OperateError
 
 RETRY = DEFAULT_RETRY.with_timeout(30)
 STATE = ".tfstate"
-# Attributes by which what is deployed refuses to go, and refuses only once the rest is gone.
+# Attributes by which a deployed resource refuses to be deleted, after others were deleted already.
 PROTECTING = {
     "google_bigquery_dataset": ("delete_contents_on_destroy", False),
     "google_bigquery_table": ("deletion_protection", True),
     "google_storage_bucket": ("force_destroy", False),
 }
-# As many earlier versions of a damaged state are read in search of a good one.
+# How many earlier versions of a damaged state are tried.
 MOST_VERSIONS = 10
 
 
@@ -37,14 +37,14 @@ class _Resource(msgspec.Struct):
 
 
 class _Document(msgspec.Struct):
-    """What is read of a state of format 4."""
+    """The part of a state of format 4 that is read."""
 
     version: int
     resources: list[_Resource] = []
 
 
 class DamagedStateError(OperateError):
-    """A state that cannot be read: `problem` names its object and what is wrong, the message also the remedy.
+    """A state cannot be parsed: `problem` names its object and the error, the message also the remedy.
 
     What to do: run the `gcloud storage cp` of the message, which restores the newest version that can be read.
     """
@@ -56,7 +56,7 @@ class DamagedStateError(OperateError):
 
 @dataclass(frozen=True)
 class State:
-    """One stack's state: addresses of what it deployed, of what among that is protected, and where each lies.
+    """The state of one stack: addresses of its resources and of the protected ones, and their locations.
 
     `locations` are regions in lower case by address, for resources that have one.
     """
@@ -80,20 +80,20 @@ def read_states(client: StorageClient, bucket: Bucket) -> list[State]:
 
 
 def find_write_time(bucket: Bucket, stack: str) -> datetime | None:
-    """Return when a stack's state was written last, None where there is none."""
+    """Return the time of the last write of a stack's state, None if there is none."""
     blob = bucket.get_blob(f"{stack}/default{STATE}", retry=RETRY)
     return blob.updated if blob else None
 
 
 def download_blob(blob: Blob) -> bytes:
-    """Download one generation, and keep the blob's properties, which a download sets anew from its headers."""
+    """Download one generation through a second blob, since a download overwrites the properties of its blob."""
     same = blob.bucket.blob(blob.name, generation=blob.generation)
     content: bytes = same.download_as_bytes(retry=RETRY)
     return content
 
 
 def _parse_state(name: str, content: bytes) -> State:
-    """Raises MsgspecError for what is no state."""
+    """Parse a state file. Raises MsgspecError."""
     document = msgspec.json.decode(content, type=_Document)
     managed = [each for each in document.resources if each.mode == "managed" and each.instances]
     return State(
@@ -121,7 +121,7 @@ def _find_locations(resources: list[_Resource]) -> Iterator[tuple[str, str]]:
 
 
 def _explain_damage(client: StorageClient, blob: Blob, error: Exception) -> DamagedStateError:
-    """Say what is wrong with a state, and which of its earlier versions can take its place."""
+    """Return the error for a damaged state, with the newest earlier version that can be restored."""
     stack, uri = blob.name.rpartition("/")[0], f"gs://{blob.bucket.name}/{blob.name}"
     failed = f"the state of {stack} is damaged: {uri} is not a state of Terraform ({error})"
     earlier = [
@@ -141,6 +141,6 @@ def _explain_damage(client: StorageClient, blob: Blob, error: Exception) -> Dama
         )
     return DamagedStateError(
         failed,
-        f", and none of its earlier versions is: delete it with `gcloud storage rm {uri}`; the next "
-        f"deploy imports what {stack} consists of",
+        f", and no earlier version is one either: delete it with `gcloud storage rm {uri}`; the next "
+        f"deploy imports the resources of {stack}",
     )

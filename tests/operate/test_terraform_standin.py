@@ -126,7 +126,7 @@ def test_standin_the_first_plan_creates_every_resource(site: Site) -> None:
 
 def test_standin_a_killed_deploy_is_told_with_what_to_do(killed: list[str]) -> None:
     first, refused, later = killed
-    ended = "Terraform was ended before deploy was done and left the state of vlille-dev locked by "
+    ended = "Terraform ended before deploy was complete and left the state of vlille-dev locked by "
     assert ended in first
     assert ended in later
     assert "the state of vlille-dev is locked by " in refused

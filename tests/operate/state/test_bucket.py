@@ -111,7 +111,7 @@ def test_an_open_bucket_is_refused(google: Google, cloud: Cloud, settings: Setti
     ]
     with pytest.raises(OperateError) as caught:
         make(cloud, settings)
-    assert f"is open: {public} has roles/storage.objectViewer" in str(caught.value)
+    assert f"is public: {public} has roles/storage.objectViewer" in str(caught.value)
     assert str(caught.value).endswith(f"--member={public} --role=roles/storage.objectViewer")
 
 
@@ -226,8 +226,8 @@ def test_a_damaged_state_is_told_with_what_takes_its_place(
         ),
         (
             b"also damaged",
-            f", and none of its earlier versions is: delete it with `gcloud storage rm gs://{bucket.name}/{name}`; "
-            "the next deploy imports what vlille-dev consists of",
+            f", and no earlier version is one either: delete it with `gcloud storage rm gs://{bucket.name}/{name}`; "
+            "the next deploy imports the resources of vlille-dev",
         ),
     ):
         google.queues = {

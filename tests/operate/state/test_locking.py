@@ -119,7 +119,7 @@ def test_a_terraform_that_was_killed_is_told_though_cdktf_says_that_all_went_wel
     put_state(NAME, LOCK | {"Who": get_lock_identity()})
     with pytest.raises(
         OperateError,
-        match=r"^Terraform was ended before deploy was done and left the state of vlille-dev locked by \S+ at "
+        match=r"^Terraform ended before deploy was complete and left the state of vlille-dev locked by \S+ at "
         r"2026-11-25 21:38 UTC, for apply: run `make unlock ENV=dev`, then this again$",
     ):
         locking.check_remaining_lock("deploy", "vlille-dev", status)

@@ -61,7 +61,7 @@ def test_a_lock_that_a_deploy_leaves_is_told(
     deployer.bootstrap()
     left = LOCK | {"Who": get_lock_identity()}
     cdktf.does, cdktf.status = lambda: put_state("vlille-dev/default.tflock", left), status
-    with pytest.raises(OperateError, match=r"^Terraform was ended before deploy was done"):
+    with pytest.raises(OperateError, match=r"^Terraform ended before deploy was complete"):
         deployer.run_cdktf("deploy")
 
 
