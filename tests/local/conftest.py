@@ -21,7 +21,7 @@ PROJECTS = itertools.count(1)
 
 
 @dataclass(frozen=True)
-class Stopped:
+class StoppedClock:
     """A clock that stands still."""
 
     time: datetime = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
@@ -55,7 +55,7 @@ def environment_factory(folder: Path, supervisor: Supervisor) -> Iterator[Callab
             gcs_url=urls.gcs_url,
             bigquery_url=urls.bigquery_url,
             metadata=metadata,
-            clock=Stopped(),
+            clock=StoppedClock(),
             python=Path(sys.executable),
         )
 

@@ -38,7 +38,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("ending", "text", "expected"), FAULTS)
-def test_a_fault_is_known_by_what_each_program_writes(ending: str, text: str, expected: str | None) -> None:
+def test_a_fault_is_found_in_each_programs_output(ending: str, text: str, expected: str | None) -> None:
     found = find_host_fault(f"ended with {ending}", f"line before\n{text}\nline after\n")
     assert (found or "").startswith(expected or "")
     assert (found is None) == (expected is None)

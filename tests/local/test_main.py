@@ -54,7 +54,7 @@ FAILURES: list[tuple[BaseException, int, str]] = [
 
 
 @pytest.mark.parametrize(("error", "status", "printed"), FAILURES)
-def test_a_failure_is_one_sentence(
+def test_an_expected_error_is_one_message(
     error: BaseException,
     status: int,
     printed: str,
@@ -66,14 +66,14 @@ def test_a_failure_is_one_sentence(
     assert capsys.readouterr().err == printed
 
 
-def test_an_error_that_no_machine_explains_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "run_down", raising(OSError(errno.EBADF, "Bad file descriptor")))
     with pytest.raises(OSError, match="Bad file descriptor"):
         command.main(["down"])
 
 
 @pytest.mark.parametrize("number", HOST_FAULTS)
-def test_each_fault_of_the_machine_says_what_to_do(number: int) -> None:
+def test_each_fault_of_the_host_says_what_to_do(number: int) -> None:
     error = OSError(number, os.strerror(number), str(Path("data") / "x"))
     assert describe_host_fault(error).startswith(f"data/x: {os.strerror(number)}; ")
     assert HOST_FAULTS[number] in describe_host_fault(error)

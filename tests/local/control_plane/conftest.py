@@ -36,10 +36,10 @@ def plane(environment: LocalEnvironment) -> Iterator[ControlPlane]:
     """What answers for the machine of the module that asks; each call and reply must be as Google describes them."""
     found: list[str] = []
 
-    def judge(request: ApiRequest, response: ApiResponse) -> None:
+    def check_call(request: ApiRequest, response: ApiResponse) -> None:
         found.extend(differences_of(request, response))
 
-    one = ControlPlane(environment, judge)
+    one = ControlPlane(environment, check_call)
     yield one
     one.close()
     unknown = {each for each in found if each not in KNOWN_DIFFERENCES and not EMULATED.fullmatch(each)}

@@ -113,7 +113,7 @@ def old(plane: ControlPlane, environment: LocalEnvironment) -> Old:
     return Old(environment, cloud, replace(dev, project=PROJECT), originals)
 
 
-def test_old_files_become_rows_and_a_run_that_was_left_is_waited_for(old: Old) -> None:
+def test_old_files_become_rows_and_an_abandoned_run_is_waited_for(old: Old) -> None:
     def leave(_seconds: float) -> None:
         raise KeyboardInterrupt
 
@@ -135,7 +135,7 @@ def test_old_files_become_rows_and_a_run_that_was_left_is_waited_for(old: Old) -
     ]
 
 
-def test_a_batch_that_may_not_read_the_archive_is_told(old: Old) -> None:
+def test_a_batch_without_read_permission_is_reported(old: Old) -> None:
     policies = old.environment.collection("iam", "policies")
     bucket = f"b/{old.settings.bucket('archive')}"
     reader = f"serviceAccount:{old.settings.service_account('batch')}"

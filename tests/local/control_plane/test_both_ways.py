@@ -179,7 +179,7 @@ def tables(environment: LocalEnvironment) -> dict[str, Any]:
     return {name: steady({key: each.get(key) for key in told}) for name, each in held.items()}
 
 
-def test_both_ways_give_the_same_system(
+def test_terraform_and_the_direct_way_create_the_same_resources(
     plane: ControlPlane, environment: LocalEnvironment, direct: tuple[LocalEnvironment, Applied]
 ) -> None:
     made_by_the_provider(plane, environment)

@@ -34,7 +34,7 @@ KIND = "PUT /pubsub/v1/projects/{project}/topics/{id}"
         ("429@topics|bucketsx99", Fault("429", "topics|buckets", 99)),
     ],
 )
-def test_a_fault_is_read(text: str, fault: Fault) -> None:
+def test_a_fault_is_parsed(text: str, fault: Fault) -> None:
     assert Fault.parse(text) == fault
 
 
@@ -47,7 +47,7 @@ def test_a_fault_is_read(text: str, fault: Fault) -> None:
         ("503@(", "FAULT: '(' is no regular expression"),
     ],
 )
-def test_what_is_no_fault_is_one_sentence(text: str, told: str) -> None:
+def test_an_invalid_fault_is_refused_in_one_sentence(text: str, told: str) -> None:
     with pytest.raises(LocalError) as raised:
         Fault.parse(text)
     assert str(raised.value).startswith(told)
@@ -58,7 +58,7 @@ def test_what_is_no_fault_is_one_sentence(text: str, told: str) -> None:
     st.sampled_from(["", "POST", "topics|buckets", "GET /x"]),
     st.integers(0, MAX_TIMES),
 )
-def test_a_fault_reads_as_it_is_written(what: str, pattern: str, times: int) -> None:
+def test_a_formatted_fault_parses_to_itself(what: str, pattern: str, times: int) -> None:
     assert Fault.parse(str(Fault(what, pattern, times))) == Fault(what, pattern, times)
 
 
@@ -73,7 +73,9 @@ def test_a_fault_reads_as_it_is_written(what: str, pattern: str, times: int) -> 
         ("403@PUT /pubsub", KIND, [403, 200, 200], 2),
     ],
 )
-def test_the_first_calls_of_a_kind_are_struck(text: str, kind: str, gets: list[int], worked: int) -> None:
+def test_the_first_requests_of_a_kind_meet_the_fault(
+    text: str, kind: str, gets: list[int], worked: int
+) -> None:
     faults, done = Faults(), []
     faults.set(Fault.parse(text))
 
@@ -88,7 +90,7 @@ def test_the_first_calls_of_a_kind_are_struck(text: str, kind: str, gets: list[i
     assert faults.apply(kind, work).status == 200
 
 
-def test_no_reply_is_none_that_a_server_could_give() -> None:
+def test_no_response_is_none_that_a_server_could_send() -> None:
     assert NO_RESPONSE.status not in range(100, 600)
 
 
@@ -98,7 +100,7 @@ def environment(new_environment: Callable[..., LocalEnvironment], clock: RealClo
     return replace(new_environment(), project="p", clock=clock)
 
 
-def test_over_http_a_connection_ends_and_the_next_call_finds_what_was_done(plane: ControlPlane) -> None:
+def test_a_cut_connection_leaves_the_effect_of_its_request(plane: ControlPlane) -> None:
     requests.put(plane.url + FAULTS_PATH, data="cut@PUT", timeout=10).raise_for_status()
     parts = urlsplit(plane.url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)

@@ -113,7 +113,7 @@ def last_attempt(cloud: Cloud, settings: Settings, job: str) -> dict[str, Any]:
     return found
 
 
-def test_before_a_deploy_nothing_is_there(cloud: Cloud, settings: Settings) -> None:
+def test_before_a_deploy_nothing_exists(cloud: Cloud, settings: Settings) -> None:
     assert observe_environment(cloud, settings, LOCAL, NOW) == Facts(
         landing=GONE,
         archived=GONE,
@@ -126,7 +126,7 @@ def test_before_a_deploy_nothing_is_there(cloud: Cloud, settings: Settings) -> N
     )
 
 
-def test_after_a_deploy_nothing_came_yet(cloud: Cloud, settings: Settings) -> None:
+def test_after_a_deploy_nothing_is_collected_yet(cloud: Cloud, settings: Settings) -> None:
     deploy(cloud, settings)
     assert observe_environment(cloud, settings, LOCAL, NOW) == Facts(
         landing=Landing(),
@@ -140,7 +140,7 @@ def test_after_a_deploy_nothing_came_yet(cloud: Cloud, settings: Settings) -> No
     )
 
 
-def test_a_system_that_collects_says_so(
+def test_a_collecting_system_is_reported_healthy(
     environment: LocalEnvironment, cloud: Cloud, settings: Settings
 ) -> None:
     deploy(cloud, settings)
@@ -159,7 +159,7 @@ def test_a_system_that_collects_says_so(
     assert [line.what for line in judge_environment(facts, settings, LOCAL, NOW) if line.wrong] == []
 
 
-def test_a_job_that_is_run_tells_of_it(cloud: Cloud, settings: Settings) -> None:
+def test_a_job_run_is_observed(cloud: Cloud, settings: Settings) -> None:
     """Its target's topic goes, so that the next attempt fails."""
     deploy(cloud, settings)
     assert jobs.start_job(cloud, settings, LOCAL, "collect").startswith("collect is started: `make logs")
@@ -173,7 +173,7 @@ def test_a_job_that_is_run_tells_of_it(cloud: Cloud, settings: Settings) -> None
     assert kept["lastAttemptTime"] == found["lastAttemptTime"]
 
 
-def test_a_target_that_refuses_gives_the_code_that_it_means(cloud: Cloud, settings: Settings) -> None:
+def test_a_failing_target_sets_the_jobs_status_code(cloud: Cloud, settings: Settings) -> None:
     deploy(cloud, settings)
     parent = f"projects/{settings.project}/locations/{settings.region}"
     nowhere = f"https://dataproc.googleapis.com/v1/projects/p/regions/{settings.region}/nothing"
@@ -211,14 +211,14 @@ def test_dead_letters_are_counted_and_not_held_back(
     assert len(broker.pull(f"{parent}/subscriptions/collect-dead", 10)) == 2
 
 
-def test_only_the_metric_that_is_kept_is_told(cloud: Cloud, settings: Settings) -> None:
+def test_only_the_supported_metric_is_returned(cloud: Cloud, settings: Settings) -> None:
     url = f"{cloud.endpoints.monitoring}v3/projects/{settings.project}/timeSeries"
     answer = cloud.session.get(url, params={"filter": 'metric.type="run.googleapis.com/request_count"'})
     assert answer.status_code == requests.codes.bad_request
     assert "only pubsub.googleapis.com/subscription/num_undelivered_messages" in answer.text
 
 
-def test_what_is_left_is_found_and_the_state_bucket_is_none_of_it(
+def test_orphaned_resources_are_found_without_the_state_bucket(
     cloud: Cloud, settings: Settings, stack_folder: Path
 ) -> None:
     stack = json.loads((stack_folder / "cdk.tf.json").read_text())
@@ -257,7 +257,7 @@ def with_project(stack: dict[str, Any], settings: Settings) -> dict[str, Any]:
     return found
 
 
-def test_the_content_of_rows_is_seen(cloud: Cloud, settings: Settings) -> None:
+def test_the_rows_content_is_observed(cloud: Cloud, settings: Settings) -> None:
     """Two minutes: station 1 changes, station 2 does not, and nobody says how many docks are free."""
     feed = load_feeds(ROOT / "sources")["vlille_ogc"]
     deploy(cloud, replace(settings, feed="another"))

@@ -51,7 +51,7 @@ def environment(
     return replace(new_environment(emulators), project="vlille-dev", clock=clock)
 
 
-def request(plane: ControlPlane, method: str, target: str, body: Any = None) -> ApiResponse:
+def send_request(plane: ControlPlane, method: str, target: str, body: Any = None) -> ApiResponse:
     # Which workload a URL of the recording led to is not known; nobody is called here.
     sent = b"" if body is None else json.dumps(body).replace(HERE, "http://127.0.0.1:9").encode()
     return plane.respond(
@@ -61,14 +61,14 @@ def request(plane: ControlPlane, method: str, target: str, body: Any = None) -> 
 
 def settled(plane: ControlPlane, method: str, target: str, body: Any) -> ApiResponse:
     """Make a call, and wait for the end of the operation that it may have begun."""
-    response = request(plane, method, target, body)
+    response = send_request(plane, method, target, body)
     told = json.loads(response.body or b"{}") or {}
     root = "/".join(target.split("/")[:3])
     end = time.monotonic() + OPERATION_DEADLINE_S
     while "/operations/operation-" in str(told.get("name")) and not told.get("done"):
         assert time.monotonic() < end, told
         time.sleep(0.02)
-        told = json.loads(request(plane, "GET", f"{root}/{told['name']}").body)
+        told = json.loads(send_request(plane, "GET", f"{root}/{told['name']}").body)
     assert "error" not in told, told
     return response
 
@@ -82,7 +82,7 @@ def with_digest_of(entries: list[dict[str, Any]], artifact: bytes) -> list[dict[
     return list(json.loads(text))
 
 
-def test_what_the_provider_sent_is_answered_as_it_was(
+def test_recorded_requests_get_the_recorded_responses(
     plane: ControlPlane, environment: LocalEnvironment
 ) -> None:
     """From an empty project through all resources to an empty project."""
@@ -95,7 +95,7 @@ def test_what_the_provider_sent_is_answered_as_it_was(
         if entry["method"] == "POST" and (entry["body"] or {}).get("name") == "vlille-dev-artifacts":
             put_artifacts(environment, service)
         for read in entry["reads"]:
-            again = request(plane, read["method"], read["target"])
+            again = send_request(plane, read["method"], read["target"])
             assert again.status == read["status"], f"after {where}: {read['target']}"
             if read["status"] == 200 and "/o" not in read["target"]:
                 assert steady(json.loads(again.body or b"null")) == read["reply"], f"after {where}"
@@ -126,7 +126,7 @@ def left(environment: LocalEnvironment) -> dict[str, list[str]]:
     return {kind: names for kind, names in held.items() if names}
 
 
-def test_the_recording_knows_every_type_of_the_stack() -> None:
+def test_the_recording_has_every_resource_type_of_the_stack() -> None:
     made = {
         urlsplit(entry["target"]).path.split("/")[1]
         for entry in ENTRIES
@@ -148,7 +148,7 @@ def test_the_recording_knows_every_type_of_the_stack() -> None:
     }
 
 
-def test_the_recording_holds_no_secret_and_no_path_of_a_machine() -> None:
+def test_the_recording_has_no_secret_and_no_local_path() -> None:
     text = FILE.read_text("utf-8")
     for word in ("Bearer", "ya29.", "PRIVATE KEY", "/tmp/", "/home/", "/root/", str(Path.home())):
         assert word not in text

@@ -48,7 +48,7 @@ def send(plane: ControlPlane, method: str, path: str, body: Any = None) -> tuple
         return error.code, json.loads(error.read())
 
 
-def test_made_read_changed_deleted(plane: ControlPlane) -> None:
+def test_a_resource_is_created_read_updated_and_deleted(plane: ControlPlane) -> None:
     topic = "pubsub/v1/projects/p/topics/t"
     assert send(plane, "GET", topic)[0] == 404
     made = {"name": "projects/p/topics/t", "labels": {"a": "b"}}
@@ -65,7 +65,7 @@ def test_made_read_changed_deleted(plane: ControlPlane) -> None:
     assert send(plane, "DELETE", topic)[0] == 404
 
 
-def test_a_policy_that_changed_meanwhile_is_not_overwritten(plane: ControlPlane) -> None:
+def test_a_concurrently_changed_policy_is_not_overwritten(plane: ControlPlane) -> None:
     assert send(plane, "GET", f"{POLICY}:getIamPolicy")[0] == 404
     send(plane, "PUT", POLICY, {})
     _, empty = send(plane, "GET", f"{POLICY}:getIamPolicy")
@@ -99,7 +99,7 @@ def test_a_policy_that_changed_meanwhile_is_not_overwritten(plane: ControlPlane)
         ("POST run/v2/projects/p/locations/l/builds:submit", {"imageUri": "l/p/r/i:t"}, 404, "Repository"),
     ],
 )
-def test_what_google_would_refuse_is_refused(
+def test_requests_that_google_refuses_are_refused(
     plane: ControlPlane, asked: str, body: Any, status: int, words: str
 ) -> None:
     method, _, path = asked.partition(" ")
@@ -108,7 +108,7 @@ def test_what_google_would_refuse_is_refused(
     assert words in told["error"]["message"]
 
 
-def test_a_build_by_an_account_that_may_not_fails_and_says_why(plane: ControlPlane) -> None:
+def test_a_build_by_an_account_without_permission_fails_with_the_reason(plane: ControlPlane) -> None:
     repositories = "artifactregistry/v1/projects/p/locations/l/repositories"
     assert send(plane, "POST", f"{repositories}?repository_id=r", {"format": "DOCKER"})[0] == 200
     build = {
@@ -125,7 +125,7 @@ def test_a_build_by_an_account_that_may_not_fails_and_says_why(plane: ControlPla
     )
 
 
-def test_a_network_that_is_used_cannot_be_deleted(plane: ControlPlane) -> None:
+def test_a_network_in_use_cannot_be_deleted(plane: ControlPlane) -> None:
     root = "compute/v1/projects/p/global"
     send(plane, "POST", f"{root}/networks", {"name": "n"})
     send(plane, "POST", f"{root}/firewalls", {"name": "f", "network": "projects/p/global/networks/n"})
@@ -135,11 +135,11 @@ def test_a_network_that_is_used_cannot_be_deleted(plane: ControlPlane) -> None:
         assert send(plane, "DELETE", f"{root}/{path}")[1]["status"] == "DONE"
 
 
-def test_a_version_that_is_said_twice_is_taken_once(plane: ControlPlane) -> None:
+def test_a_repeated_version_in_a_path_is_removed(plane: ControlPlane) -> None:
     assert send(plane, "GET", "resourcemanager/v1/v1/projects/p")[1]["projectId"] == "p"
 
 
-def test_a_paused_job_says_so(plane: ControlPlane) -> None:
+def test_a_paused_job_is_returned_as_paused(plane: ControlPlane) -> None:
     root = "cloudscheduler/v1/projects/p/locations/l/jobs"
     job = {
         "name": "projects/p/locations/l/jobs/j",
@@ -152,7 +152,7 @@ def test_a_paused_job_says_so(plane: ControlPlane) -> None:
     assert send(plane, "POST", f"{root}/j:resume", {})[1]["state"] == "ENABLED"
 
 
-def test_terraform_is_led_here_and_nowhere_else(plane: ControlPlane) -> None:
+def test_the_variables_send_all_of_terraforms_requests_to_the_emulator(plane: ControlPlane) -> None:
     environment = plane.variables()
     endpoints = {name: url for name, url in environment.items() if name.endswith("_ENDPOINT")}
     assert len(endpoints) == 22
@@ -162,7 +162,7 @@ def test_terraform_is_led_here_and_nowhere_else(plane: ControlPlane) -> None:
     assert environment["USER_PROJECT_OVERRIDE"] == "false"
 
 
-def test_calls_are_told_as_they_were(plane: ControlPlane, watched: list[str]) -> None:
+def test_requests_are_formatted_with_their_responses(plane: ControlPlane, watched: list[str]) -> None:
     send(plane, "PUT", "pubsub/v1/projects/p/topics/t?alt=json", {"labels": {}})
     [line] = [json.loads(each) for each in watched]
     assert line == {

@@ -39,7 +39,7 @@ def names(jobs: list[Job]) -> list[str]:
 
 
 @pytest.mark.unit
-def test_jobs_are_found_as_in_the_emulators_own_store(tmp_path: Path) -> None:
+def test_jobs_are_found_as_in_the_emulators_original_store(tmp_path: Path) -> None:
     kept = JobStore(tmp_path / "new" / "jobs.sqlite", list)
     for each in (job(1), job(2, "RUNNING"), job(3, "DONE"), job(4, "DONE", parent="j3")):
         kept.save(each)
@@ -59,7 +59,7 @@ def test_jobs_are_found_as_in_the_emulators_own_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.unit
-def test_a_new_store_takes_the_jobs_of_earlier_data_once(tmp_path: Path) -> None:
+def test_a_new_store_imports_earlier_jobs_once(tmp_path: Path) -> None:
     row = ("p", "j1", None, "DONE", 1001, job(1).model_dump_json(exclude_none=True))
     for earlier in ([row], []):
         kept = JobStore(tmp_path / "jobs.sqlite", lambda rows=earlier: rows)  # type: ignore[misc]
@@ -67,7 +67,7 @@ def test_a_new_store_takes_the_jobs_of_earlier_data_once(tmp_path: Path) -> None
 
 
 @pytest.mark.unit
-def test_what_is_remembered_serves_load_jobs_until_something_else_changes() -> None:
+def test_cached_entries_serve_load_jobs_until_another_change() -> None:
     catalog, calls = CatalogCache(), []
 
     def look(name: str) -> str:
@@ -94,7 +94,7 @@ def test_what_is_remembered_serves_load_jobs_until_something_else_changes() -> N
 
 
 @pytest.mark.unit
-def test_what_was_found_before_a_change_is_not_remembered_after_it() -> None:
+def test_an_entry_read_before_a_change_is_not_cached_after_it() -> None:
     catalog = CatalogCache()
     held, found = threading.Event(), threading.Event()
 
@@ -129,7 +129,7 @@ def body(boundary: bytes, data: bytes) -> bytes:
 
 @pytest.mark.unit
 @given(st.binary(max_size=200))
-def test_an_upload_is_cut_into_its_two_parts_whatever_the_data(data: bytes) -> None:
+def test_an_upload_is_split_into_its_two_parts_whatever_the_data(data: bytes) -> None:
     def fail(_type: str, _payload: bytes) -> tuple[Job, bytes]:
         raise AssertionError("left to the parser")
 
@@ -152,7 +152,7 @@ def test_an_upload_is_cut_into_its_two_parts_whatever_the_data(data: bytes) -> N
         ),
     ],
 )
-def test_an_upload_of_another_form_is_left_to_the_parser(kind: str, payload: bytes) -> None:
+def test_an_upload_in_another_format_is_left_to_the_parser(kind: str, payload: bytes) -> None:
     parsed: list[bytes] = []
 
     def parse(_type: str, given: bytes) -> tuple[Any, bytes]:
@@ -196,7 +196,7 @@ def load(client: bigquery.Client) -> Callable[..., str]:
 
 
 @pytest.mark.emulator
-def test_loads_after_loads_see_what_happened_to_the_table_between_them(
+def test_later_load_jobs_see_changes_of_the_table_between_them(
     client: bigquery.Client, load: Callable[..., str]
 ) -> None:
     wide = [*SCHEMA, bigquery.SchemaField("new", "STRING")]
@@ -224,7 +224,7 @@ def test_loads_after_loads_see_what_happened_to_the_table_between_them(
 
 
 @pytest.mark.emulator
-def test_a_jobs_id_is_refused_the_second_time_and_the_job_is_found(
+def test_a_repeated_job_id_is_refused_and_the_job_is_found(
     client: bigquery.Client, load: Callable[..., str]
 ) -> None:
     name = uuid.uuid4().hex

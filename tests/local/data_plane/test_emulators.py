@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.unit
-def test_storage_program_is_there_and_runs_here() -> None:
+def test_the_storage_emulators_program_is_executable() -> None:
     assert os.access(storage_binary(), os.X_OK)
 
 
@@ -54,7 +54,7 @@ def test_extensions_are_unpacked_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.emulator
-def test_data_outlives_a_kill_and_a_restart(tmp_path: Path) -> None:
+def test_data_survives_a_kill_and_a_restart(tmp_path: Path) -> None:
     folder, record = tmp_path / "dev", tmp_path / "dev" / "processes.json"
     with Supervisor(record) as supervisor:
         urls = start_emulators(supervisor, folder, extensions=ROOT / ".cache")
@@ -98,7 +98,7 @@ class _Echo(BaseHTTPRequestHandler):
 
 
 @pytest.mark.unit
-def test_a_call_waits_for_an_emulator_that_is_being_started() -> None:
+def test_a_request_is_retried_until_the_emulator_is_started() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Echo, bind_and_activate=False) as server:
         server.server_bind()  # the port is taken, and connections are refused until the server listens
         url = f"http://127.0.0.1:{server.server_address[1]}/"
@@ -115,7 +115,7 @@ def test_a_call_waits_for_an_emulator_that_is_being_started() -> None:
 
 
 @pytest.mark.unit
-def test_a_write_whose_response_is_lost_is_not_sent_twice() -> None:
+def test_a_write_with_a_lost_response_is_not_retried() -> None:
     calls: list[str] = []
 
     class Hangup(_Echo):

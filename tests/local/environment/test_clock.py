@@ -17,7 +17,7 @@ def minutes(number: float) -> datetime:
     return NOON + timedelta(minutes=number)
 
 
-def test_simulated_time_stands_still_until_it_leaps_to_the_next_event() -> None:
+def test_simulated_time_jumps_from_event_to_event() -> None:
     clock = SimulatedClock(NOON)
     seen: list[datetime] = []
     clock.schedule_at(minutes(10), lambda: seen.append(clock.now()))
@@ -28,7 +28,7 @@ def test_simulated_time_stands_still_until_it_leaps_to_the_next_event() -> None:
 
 
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=30))
-def test_events_happen_in_the_order_of_their_times_then_as_they_were_asked_for(offsets: list[int]) -> None:
+def test_events_run_in_the_order_of_time_then_of_scheduling(offsets: list[int]) -> None:
     clock = SimulatedClock(NOON)
     happened: list[tuple[int, int]] = []
     for number, offset in enumerate(offsets):
@@ -52,7 +52,7 @@ def test_simulated_time_does_not_pass_while_work_is_in_flight() -> None:
     clock.close()
 
 
-def test_work_that_begins_work_keeps_time_still() -> None:
+def test_work_that_starts_work_keeps_time_still() -> None:
     clock = SimulatedClock(NOON)
     told: list[str] = []
 
@@ -67,7 +67,7 @@ def test_work_that_begins_work_keeps_time_still() -> None:
     clock.close()
 
 
-def test_a_cancelled_event_does_not_happen() -> None:
+def test_a_cancelled_event_does_not_run() -> None:
     clock = SimulatedClock(NOON)
     told: list[str] = []
     clock.schedule_at(minutes(1), lambda: told.append("cancelled")).cancel()
@@ -76,7 +76,7 @@ def test_a_cancelled_event_does_not_happen() -> None:
     assert told == ["kept"]
 
 
-def test_an_event_in_the_past_happens_now() -> None:
+def test_an_event_in_the_past_runs_at_once() -> None:
     clock = SimulatedClock(NOON)
     seen: list[datetime] = []
     clock.schedule_at(minutes(-5), lambda: seen.append(clock.now()))
@@ -84,13 +84,13 @@ def test_an_event_in_the_past_happens_now() -> None:
     assert seen == [NOON]
 
 
-def test_time_that_cannot_go_on_is_an_error() -> None:
+def test_simulated_time_without_events_is_an_error() -> None:
     with pytest.raises(NoEventLeftError, match="2023-10-26 12:00"):
         SimulatedClock(NOON).run(lambda: False)
 
 
 @pytest.mark.parametrize("clock", [SimulatedClock(NOON), RealClock()], ids=["simulated", "real"])
-def test_what_work_raises_comes_out_of_run(clock: SimulatedClock | RealClock) -> None:
+def test_an_exception_of_work_is_raised_by_run(clock: SimulatedClock | RealClock) -> None:
     def fail() -> None:
         raise LocalError("broken")
 
@@ -101,7 +101,7 @@ def test_what_work_raises_comes_out_of_run(clock: SimulatedClock | RealClock) ->
     clock.close()
 
 
-def test_real_time_passes_as_much_faster_as_asked() -> None:
+def test_real_time_passes_at_the_requested_speed() -> None:
     clock = RealClock(speed=600, start=NOON)
     happened = threading.Event()
     clock.schedule_after(30, happened.set)  # 0.05 s of real time
@@ -113,7 +113,7 @@ def test_real_time_passes_as_much_faster_as_asked() -> None:
     clock.close()
 
 
-def test_a_closed_clock_lets_nothing_happen() -> None:
+def test_a_closed_clock_runs_no_event() -> None:
     clock = RealClock()
     told: list[str] = []
     clock.schedule_after(0, lambda: told.append("event"))

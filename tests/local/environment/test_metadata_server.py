@@ -158,14 +158,14 @@ def test_default_credentials_of_a_fresh_process(environment: LocalEnvironment) -
 
 
 @pytest.mark.emulator
-def test_clients_reach_the_emulators_and_nothing_else(environment_with_emulators: LocalEnvironment) -> None:
+def test_clients_reach_only_the_emulators(environment_with_emulators: LocalEnvironment) -> None:
     found = run_workload(environment_with_emulators, "clients")
     assert (found["object"], found["rows"]) == (["a/b.txt"], [{"n": 42}])
     assert found["asked"] == ["127.0.0.1"]
 
 
 @pytest.mark.local
-def test_keys_of_the_user_are_out_of_reach(
+def test_the_users_credentials_are_out_of_reach(
     environment: LocalEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A user with a key in the environment, a gcloud login at home, and the check for Google switched off."""
@@ -187,7 +187,7 @@ def test_keys_of_the_user_are_out_of_reach(
 
 
 @pytest.mark.unit
-def test_workloads_get_nothing_of_the_users_environment(
+def test_workloads_inherit_no_variable_of_the_user(
     environment: LocalEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
@@ -210,7 +210,9 @@ def test_workloads_get_nothing_of_the_users_environment(
 
 
 @pytest.mark.local
-def test_closed_server_answers_nobody(new_environment: Callable[..., LocalEnvironment]) -> None:
+def test_a_closed_metadata_server_refuses_connections(
+    new_environment: Callable[..., LocalEnvironment],
+) -> None:
     environment = new_environment()
     host = environment.metadata.host_for(EMAIL)
     assert get(host, "/")[0] == 200

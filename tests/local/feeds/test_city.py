@@ -48,7 +48,7 @@ def with_catalogue(url: str) -> bytes:
     return CATALOGUE.encode()
 
 
-def test_a_system_that_answers_is_collected_in_its_own_version(tmp_path: Path) -> None:
+def test_a_reachable_system_is_collected_in_its_own_version(tmp_path: Path) -> None:
     city = prepare_city("lille", tmp_path, tmp_path / "cache", lambda _: discovery("station_status"))
     assert (city.unreachable_reason, city.version, city.feed) == (None, "3.0", "gbfs_v_lille")
     feed = load_feed(city.sources / city.feed)
@@ -84,24 +84,24 @@ def test_the_catalogue_is_downloaded_for_a_city_that_is_not_built_in(
     assert (tmp_path / "cache" / "systems.csv").is_file()
 
 
-def test_a_system_that_needs_a_key_is_simulated_and_why_is_told(tmp_path: Path) -> None:
+def test_a_system_that_needs_a_key_is_simulated_with_the_reason(tmp_path: Path) -> None:
     city = prepare_city("locked", tmp_path, tmp_path / "cache", with_catalogue)
     assert city.unreachable_reason == "locked needs an API key (X-Key); see https://example.org/key"
 
 
-def test_a_page_instead_of_the_discovery_is_told(tmp_path: Path) -> None:
+def test_an_html_page_instead_of_the_discovery_file_is_reported(tmp_path: Path) -> None:
     city = prepare_city("lille", tmp_path, tmp_path / "cache", lambda _: b"<html>maintenance</html>")
     assert "found an HTML page" in str(city.unreachable_reason)
 
 
-def test_a_city_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
+def test_an_unknown_city_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(
         LocalError, match=r"^CITY=atlantis: 'atlantis': no GBFS system has this ID, name or city; "
     ):
         prepare_city("atlantis", tmp_path, tmp_path / "cache", with_catalogue)
 
 
-def test_without_a_network_an_unknown_city_says_what_failed(tmp_path: Path) -> None:
+def test_without_a_network_the_error_of_an_unknown_city_names_the_failed_download(tmp_path: Path) -> None:
     with pytest.raises(
         LocalError,
         match=r"none of the \d+ built-in systems; .*; the download of the catalogue failed: https://raw",

@@ -28,7 +28,7 @@ def get(url: str) -> Any:
 
 
 @pytest.mark.parametrize("feed", load_feeds(SOURCES).values(), ids=lambda feed: str(feed.name))
-def test_the_sample_evolves_and_stays_an_answer_of_its_feed(feed: Feed) -> None:
+def test_the_evolving_sample_stays_a_valid_response(feed: Feed) -> None:
     sample = EvolvingSample(feed)
     before = parse_response(feed, feed.sample, NOON)
     first, later = (parse_response(feed, sample.response_at(minute(n)), minute(n)) for n in (0, 10))
@@ -53,11 +53,13 @@ def test_the_same_minute_gives_the_same_sample() -> None:
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 1000), st.integers(0, 30_000_000))
-def test_bikes_stay_between_none_and_all_places(bikes: int, free: int, station: int, when: int) -> None:
+def test_bikes_stay_between_zero_and_the_number_of_places(
+    bikes: int, free: int, station: int, when: int
+) -> None:
     assert 0 <= evolve_bikes(bikes, bikes + free, station, when) <= bikes + free
 
 
-def test_a_feed_without_common_columns_gives_its_numbers_unchanged(tmp_path: Path) -> None:
+def test_without_common_columns_the_sample_does_not_change(tmp_path: Path) -> None:
     folder = tmp_path / "plain"
     folder.mkdir()
     (folder / "source.toml").write_text('url = "https://example.com/x"\nrecords = "items"\n')
@@ -76,7 +78,9 @@ def test_a_feed_without_common_columns_gives_its_numbers_unchanged(tmp_path: Pat
         (1669718836, '[types]\nt = { type = "TIMESTAMP", unit = "seconds" }\n', 1698321900),
     ],
 )
-def test_timestamps_move_and_keep_their_form(tmp_path: Path, value: Any, options: str, expected: Any) -> None:
+def test_timestamps_are_shifted_and_keep_their_format(
+    tmp_path: Path, value: Any, options: str, expected: Any
+) -> None:
     folder = tmp_path / "timed"
     folder.mkdir()
     (folder / "source.toml").write_text(f'url = "https://example.com/x"\nrecords = "items"\n{options}')
@@ -84,7 +88,7 @@ def test_timestamps_move_and_keep_their_form(tmp_path: Path, value: Any, options
     assert json.loads(EvolvingSample(load_feed(folder)).response_at(minute(5)))["items"][0]["t"] == expected
 
 
-def test_the_server_gives_the_answer_of_its_clocks_minute(tmp_path: Path) -> None:
+def test_the_server_responds_with_the_minute_of_its_clock(tmp_path: Path) -> None:
     for name in "12":
         (tmp_path / f"{name}.json").write_text(name)
     times = iter([minute(0), minute(0) + timedelta(seconds=59), minute(1)])
@@ -96,7 +100,7 @@ def test_the_server_gives_the_answer_of_its_clocks_minute(tmp_path: Path) -> Non
         server.close()
 
 
-def test_an_api_that_gives_rows_is_used_and_others_are_not(tmp_path: Path) -> None:
+def test_an_api_is_used_only_if_it_returns_rows(tmp_path: Path) -> None:
     feed = load_feed(SOURCES / "vlille_ogc")
     (tmp_path / "good.json").write_bytes(feed.sample)
     (tmp_path / "maintenance.json").write_text("<html>Maintenance</html>")
@@ -111,7 +115,7 @@ def test_an_api_that_gives_rows_is_used_and_others_are_not(tmp_path: Path) -> No
     assert "it cannot be reached" in str(probe_api(feed, good.url))
 
 
-def test_both_documents_of_a_joined_feed_have_an_address(tmp_path: Path) -> None:
+def test_both_files_of_a_joined_feed_are_served(tmp_path: Path) -> None:
     feed = load_feed(SOURCES / "vlille_gbfs")
     (tmp_path / "both.json").write_bytes(feed.sample)
     (tmp_path / "first.json").write_text(json.dumps(json.loads(feed.sample)["response"]))

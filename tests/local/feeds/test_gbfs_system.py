@@ -47,7 +47,7 @@ def reading(simulated: SimulatedSystem, file: str, minute: datetime = MINUTE) ->
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_file_of_every_version_is_read_without_a_fault(version: str) -> None:
+def test_every_file_of_every_version_is_parsed_without_rejections(version: str) -> None:
     simulated = system(version)
     found = read_discovery(simulated.document("gbfs", MINUTE, BASE), f"{BASE}gbfs.json")
     assert found.version == version
@@ -71,7 +71,7 @@ def test_the_fields_are_those_of_the_schema(version: str) -> None:
             assert set(schemas[file]["required"]) <= set(record) <= set(schemas[file]["fields"])
 
 
-def test_a_minute_has_one_answer_and_the_next_another() -> None:
+def test_a_file_changes_from_minute_to_minute_only() -> None:
     first, again = (reading(system(), "station_status").rows for _ in range(2))
     later = reading(system(), "station_status", MINUTE + timedelta(minutes=5)).rows
     assert first == again
@@ -98,7 +98,7 @@ def test_the_versions_are_listed() -> None:
         ("zombie", "2.3", [], []),
     ],
 )
-def test_an_accident_is_seen_in_the_status(
+def test_an_accident_appears_in_station_status(
     accident: str, version: str, rejected: list[str], issues: list[str]
 ) -> None:
     assert accident in CONTENT_ACCIDENTS
@@ -108,7 +108,7 @@ def test_an_accident_is_seen_in_the_status(
     assert len(parsed.rows) == (0 if accident == "no_stations" else 20)
 
 
-def test_a_frozen_system_says_the_same_all_day() -> None:
+def test_a_frozen_system_does_not_change_all_day() -> None:
     frozen = system("2.3", "frozen")
     later = MINUTE + timedelta(hours=3)
     assert frozen.document("station_status", MINUTE, BASE) == frozen.document("station_status", later, BASE)
@@ -125,12 +125,12 @@ def test_a_zombie_is_in_one_file_only() -> None:
     assert (joined.without_information, joined.without_status) == (("20",), ("1021",))
 
 
-def test_a_place_in_the_sea_is_told() -> None:
+def test_a_position_in_the_sea_is_flagged() -> None:
     parsed = reading(system("2.3", "zero_place"), "station_information")
     assert [(issue.reason, issue.index) for issue in parsed.issues] == [("out_of_range", 0)]
 
 
-def test_what_cannot_be_simulated_is_refused() -> None:
+def test_an_unsupported_simulation_is_refused() -> None:
     with pytest.raises(ValueError, match="earthquake"):
         system("2.3", "earthquake")
     with pytest.raises(ValueError, match=r"9\.9"):
@@ -163,7 +163,7 @@ def test_the_files_are_found_from_the_discovery_on() -> None:
         ("moved", 200, None),
     ],
 )
-def test_a_transfer_fails_as_told(accident: str, status: int, reason: str | None) -> None:
+def test_a_transfer_fault_is_applied(accident: str, status: int, reason: str | None) -> None:
     with served(system("2.3", accident)) as server:
         assert get(server.url_of("gbfs"))[0] == 200
         found, body, headers = get(server.url_of("station_status"))
@@ -173,6 +173,6 @@ def test_a_transfer_fails_as_told(accident: str, status: int, reason: str | None
         assert [each.reason for each in parsed.rejections] == ([reason] if reason else [])
 
 
-def test_a_response_can_hang_until_the_server_gives_up() -> None:
+def test_a_response_can_hang_until_the_server_closes_it() -> None:
     with served(system("2.3", "hang")) as server, pytest.raises(OSError, match="closed connection"):
         get(server.url_of("station_status"))

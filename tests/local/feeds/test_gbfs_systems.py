@@ -16,7 +16,7 @@ pytestmark = pytest.mark.unit
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
-def test_each_system_of_the_archive_is_answered_for(tmp_path: Path) -> None:
+def test_each_system_of_the_archive_is_simulated(tmp_path: Path) -> None:
     said: list[str] = []
     systems = [
         CollectedSystem(f"s{number}", "Name", "FR", "Place", "https://example.org/", {"X-Key": "a"}, None, 5)
@@ -35,7 +35,7 @@ def test_each_system_of_the_archive_is_answered_for(tmp_path: Path) -> None:
     assert said == ["GBFS systems: 3 simulated, with 60 stations each"]
 
 
-def test_an_archive_without_systems_is_left_alone(tmp_path: Path) -> None:
+def test_an_archive_without_systems_is_not_changed(tmp_path: Path) -> None:
     said: list[str] = []
     with ExitStack() as stack:
         SimulatedSystems(lambda: NOON, stack, said.append).replace_systems(tmp_path)

@@ -28,7 +28,7 @@ MINUTES = st.integers(24_700_000, 36_000_000).map(lambda minute: datetime.fromti
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_every_record_of_a_made_response_is_a_row(name: str, feeds: dict[str, Feed]) -> None:
+def test_every_record_of_a_generated_response_is_a_row(name: str, feeds: dict[str, Feed]) -> None:
     body = GeneratedDay(name).response_at(EXAMPLE_MINUTE)
     outcome = parse_response(feeds[name], body, EXAMPLE_MINUTE)
     assert (outcome.records, len(outcome.rows), outcome.rejections, outcome.drifts) == (STATIONS, 289, (), ())
@@ -36,7 +36,7 @@ def test_every_record_of_a_made_response_is_a_row(name: str, feeds: dict[str, Fe
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_its_shape_is_the_samples(name: str, feeds: dict[str, Feed]) -> None:
+def test_a_generated_response_has_the_samples_fields(name: str, feeds: dict[str, Feed]) -> None:
     """The same keys in the same order, so that decoding costs what it costs."""
 
     def keys(document: object) -> object:
@@ -53,14 +53,14 @@ def test_its_shape_is_the_samples(name: str, feeds: dict[str, Feed]) -> None:
     )
 
 
-def test_what_is_shipped_is_what_the_generator_makes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_shipped_example_is_what_the_generator_returns(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["vlille_ods"]) == 0
     assert capsys.readouterr().out == EXAMPLE.read_text("utf-8"), (
         "run `python -m local.feeds.generated_day vlille_ods > docs/examples/vlille_ods.json`"
     )
 
 
-def test_another_seed_is_another_town() -> None:
+def test_another_seed_generates_other_stations() -> None:
     assert GeneratedDay("vlille_ogc", 1).response_at(EXAMPLE_MINUTE) == GeneratedDay(
         "vlille_ogc", 1
     ).response_at(EXAMPLE_MINUTE)
@@ -73,7 +73,7 @@ def test_another_seed_is_another_town() -> None:
     ("hour", "day", "expected"),
     [(3, 0, 0.0), (6.5, 0, 0.0), (12, 0, 1.0), (16.5, 0, 1.0), (18, 0, 0.5), (20, 0, 0.0), (12, 4, 0.25)],
 )
-def test_who_is_at_work(hour: float, day: int, expected: float) -> None:
+def test_work_presence_by_hour_and_weekday(hour: float, day: int, expected: float) -> None:
     assert work_presence(TUESDAY + timedelta(days=day, hours=hour)) == pytest.approx(expected)
 
 
@@ -87,7 +87,7 @@ def test_bikes_go_to_work_and_come_home() -> None:
 
 
 @given(MINUTES, st.integers(0, 5))
-def test_bikes_are_within_the_places_and_reports_are_not_of_the_future(minute: datetime, seed: int) -> None:
+def test_bikes_fit_the_places_and_reports_are_not_in_the_future(minute: datetime, seed: int) -> None:
     stations = make_stations(seed)
     assert len({each.number for each in stations}) == len({each.name for each in stations}) == STATIONS
     for each in stations:
@@ -96,7 +96,7 @@ def test_bikes_are_within_the_places_and_reports_are_not_of_the_future(minute: d
             assert timedelta() <= minute - each.reported(minute) < timedelta(minutes=11)
 
 
-def test_a_feed_of_another_shape_has_no_made_day() -> None:
+def test_a_feed_of_another_format_has_no_generated_day() -> None:
     with pytest.raises(
         LocalError, match=r"^DAY=made: .*not for docks: add FEED=vlille_ods, or leave DAY out$"
     ):

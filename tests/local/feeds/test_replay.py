@@ -27,7 +27,7 @@ def record(folder: Path, *names: str) -> Path:
     return folder
 
 
-def test_one_recorded_answer_is_given_each_minute(tmp_path: Path) -> None:
+def test_a_single_recorded_response_serves_each_minute(tmp_path: Path) -> None:
     file = tmp_path / "one.json"
     file.write_text('{"n": 1}')
     replay = Replay(file)
@@ -51,7 +51,7 @@ def test_an_archive_is_played_in_the_order_of_its_paths(tmp_path: Path) -> None:
     assert [replay.response_at(minute(n)) for n in range(2)] == [b"2023-10-26", b"2023-10-27"]
 
 
-def test_a_minute_that_is_asked_for_again_has_the_same_answer(tmp_path: Path) -> None:
+def test_a_repeated_minute_has_the_same_response(tmp_path: Path) -> None:
     for name in "abc":
         (tmp_path / f"{name}.json").write_text(name)
     replay = Replay(tmp_path)
@@ -69,7 +69,7 @@ def test_a_minute_that_is_asked_for_again_has_the_same_answer(tmp_path: Path) ->
         ({"answers/a.json.gz": b"\x1f\x8bdamaged"}, "cannot be read: damaged gzip"),
     ],
 )
-def test_what_cannot_be_replayed_is_refused_at_the_start(
+def test_an_unusable_recording_is_refused_at_the_start(
     tmp_path: Path, files: dict[str, bytes], expected: str
 ) -> None:
     for name, content in files.items():
@@ -79,7 +79,7 @@ def test_what_cannot_be_replayed_is_refused_at_the_start(
         Replay(tmp_path / "answers")
 
 
-def test_a_response_that_the_function_would_refuse_is_refused_before_it_is_asked_for(tmp_path: Path) -> None:
+def test_a_response_too_large_for_the_function_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b"[1]")
     (tmp_path / "b.json.gz").write_bytes(gzip.compress(b"[1000]"))
     Replay(tmp_path).check_sizes(6)
@@ -106,7 +106,7 @@ def test_a_response_that_the_function_would_refuse_is_refused_before_it_is_asked
         (("2023-09-27T0005", "2023-09-27T2359"), "2026-11-28T23:05", "2023-09-27T0005"),
     ],
 )  # fmt: skip
-def test_a_response_is_given_at_the_minute_of_its_name(
+def test_a_response_is_replayed_at_the_minute_of_its_name(
     tmp_path: Path, names: tuple[str, ...], when: str, expected: str | None
 ) -> None:
     replay = Replay(record(tmp_path, *(f"{name}.json" for name in names)), LILLE)
@@ -129,16 +129,14 @@ def test_a_response_is_given_at_the_minute_of_its_name(
         ("123456789012345.json", "123456789012346.json"),
     ],
 )
-def test_where_a_name_has_no_time_files_are_given_in_the_order_of_their_paths(
-    tmp_path: Path, names: tuple[str, ...]
-) -> None:
+def test_without_times_in_names_files_are_replayed_by_path(tmp_path: Path, names: tuple[str, ...]) -> None:
     replay = Replay(record(tmp_path, *names), LILLE)
     assert not replay.is_timed
     assert [replay.response_at(minute(n)).decode() for n in range(3)] == [*sorted(names), min(names)]
     assert replay.has_minute(minute(7))
 
 
-def test_one_file_is_given_each_minute_whatever_its_name(tmp_path: Path) -> None:
+def test_a_single_file_serves_each_minute_whatever_its_name(tmp_path: Path) -> None:
     replay = Replay(record(tmp_path, "20230927T083000Z.json") / "20230927T083000Z.json")
     assert replay.has_minute(NOON)
     assert replay.response_at(NOON) == b"20230927T083000Z.json"
@@ -152,7 +150,7 @@ def test_days_follow_each_other_and_start_over(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 1439), st.integers(0, 1439))
-def test_a_minute_has_a_response_only_where_its_own_was_recorded(
+def test_a_minute_has_a_response_only_if_it_was_recorded(
     tmp_path_factory: pytest.TempPathFactory, storing_handler: int, asked: int
 ) -> None:
     name = f"20230927T{storing_handler // 60:02}{storing_handler % 60:02}00Z.json"

@@ -142,7 +142,7 @@ def connect(proxy: Proxy) -> Iterator[Callable[[], http.client.HTTPConnection]]:
 Connect = Callable[[], http.client.HTTPConnection]
 
 
-def ask(
+def send_request(
     connection: http.client.HTTPConnection, method: str, target: str, body: Any = None, **more: Any
 ) -> tuple[int, bytes, dict[str, str]]:
     connection.request(method, target, body=body, **more)
@@ -152,10 +152,10 @@ def ask(
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "HEAD"])
 @pytest.mark.parametrize("way", ["plain", "chunked", "json", "201", "204", "404", "500"])
-def test_a_call_goes_through_and_its_answer_comes_back(
+def test_a_request_is_forwarded_and_its_response_returned(
     upstream: Upstream, connect: Connect, method: str, way: str
 ) -> None:
-    status, body, headers = ask(
+    status, body, headers = send_request(
         connect(), method, f"/{way}?x=a%2Fb", b"some\r\n\r\nbytes", headers={"X-Test": "1"}
     )
     assert status == (int(way) if way.isdigit() else 200)
@@ -166,18 +166,18 @@ def test_a_call_goes_through_and_its_answer_comes_back(
     assert headers["Location"].endswith("/session")
 
 
-def test_calls_one_after_another_share_a_connection(upstream: Upstream, connect: Connect) -> None:
+def test_successive_requests_share_a_connection(upstream: Upstream, connect: Connect) -> None:
     connection, before = connect(), upstream.connections
     for way in ("plain", "chunked", "refuse", "204", "json", "404"):
-        ask(connection, "POST", f"/{way}", b"x" * 1000)
+        send_request(connection, "POST", f"/{way}", b"x" * 1000)
     assert upstream.connections == before + 1
 
 
-def test_an_answer_that_ends_by_closing_ends_the_connection(connect: Connect) -> None:
+def test_a_response_that_ends_by_closing_closes_the_connection(connect: Connect) -> None:
     connection = connect()
-    status, body, headers = ask(connection, "POST", "/closing", b"all of it")
+    status, body, headers = send_request(connection, "POST", "/closing", b"all of it")
     assert (status, body, headers["Connection"]) == (200, b"all of it", "close")
-    assert ask(connection, "POST", "/plain", b"again")[1] == b"again"  # http.client connects anew
+    assert send_request(connection, "POST", "/plain", b"again")[1] == b"again"  # http.client connects anew
 
 
 SIZES = st.integers(0, 3 * 64 * 2**10)
@@ -185,7 +185,7 @@ SIZES = st.integers(0, 3 * 64 * 2**10)
 
 @settings(max_examples=30)
 @given(size=SIZES, chunk=st.integers(1_000, 2**17), peeks=st.booleans(), chunked=st.booleans())
-def test_bodies_of_any_size_pass_whole(
+def test_bodies_of_any_size_are_forwarded_whole(
     proxy: Proxy, size: int, chunk: int, peeks: bool, chunked: bool
 ) -> None:
     body = bytes(number % 251 for number in range(size))
@@ -193,63 +193,68 @@ def test_bodies_of_any_size_pass_whole(
     target = f"/{'chunked' if chunked else 'plain'}?{'peek' if peeks else ''}"
     parts = [body[start : start + chunk] for start in range(0, size, chunk)]
     assert (
-        ask(connection, "POST", target, iter(parts) if parts else b"", encode_chunked=bool(parts))[1] == body
+        send_request(connection, "POST", target, iter(parts) if parts else b"", encode_chunked=bool(parts))[1]
+        == body
     )
-    assert ask(connection, "POST", target, body)[1] == body
+    assert send_request(connection, "POST", target, body)[1] == body
     connection.close()
 
 
-def test_a_body_larger_than_what_is_looked_at_passes_whole(connect: Connect) -> None:
+def test_a_body_larger_than_the_peek_limit_is_forwarded_whole(connect: Connect) -> None:
     body = b"0123456789abcdef" * ((PEEK_LIMIT + 2**20) // 16)
-    assert ask(connect(), "POST", "/plain?peek", body)[1] == body
+    assert send_request(connect(), "POST", "/plain?peek", body)[1] == body
 
 
-def test_what_is_refused_goes_no_further_and_its_body_is_read(upstream: Upstream, connect: Connect) -> None:
+def test_a_refused_request_is_not_forwarded_and_its_body_is_read(
+    upstream: Upstream, connect: Connect
+) -> None:
     connection, before = connect(), len(upstream.inspect)
-    status, body, headers = ask(connection, "POST", "/refuse", b"x" * 2**20)
+    status, body, headers = send_request(connection, "POST", "/refuse", b"x" * 2**20)
     assert (status, body) == (403, b'{"error": {}}')
     assert headers["Content-Type"].startswith("application/json")
     assert len(upstream.inspect) == before
-    assert ask(connection, "GET", "/plain")[0] == 200
+    assert send_request(connection, "GET", "/plain")[0] == 200
 
 
-def test_links_of_the_emulator_lead_back_to_the_proxy(
+def test_urls_of_the_emulator_are_replaced_by_the_proxys(
     proxy: Proxy, upstream: Upstream, connect: Connect
 ) -> None:
-    _, body, headers = ask(connect(), "GET", "/links")
+    _, body, headers = send_request(connect(), "GET", "/links")
     assert json.loads(body) == {"mediaLink": f"{proxy.url}/x"}
     assert headers["Location"] == f"{proxy.url}/session"
-    _, body, _ = ask(connect(), "GET", "/links?media")  # a content of that type is nobody's to change
+    _, body, _ = send_request(
+        connect(), "GET", "/links?media"
+    )  # a content of that type is nobody's to change
     assert json.loads(body) == {"mediaLink": f"{upstream.url}/x"}
 
 
-def test_an_answer_may_be_changed_once_it_is_seen(connect: Connect) -> None:
-    status, body, headers = ask(connect(), "POST", "/404?hide&media", b"not here")
+def test_an_inspected_response_may_be_replaced(connect: Connect) -> None:
+    status, body, headers = send_request(connect(), "POST", "/404?hide&media", b"not here")
     assert (status, body, headers["Content-Type"]) == (403, b"{}", "application/json; charset=UTF-8")
-    assert ask(connect(), "POST", "/plain?hide&media", b"here")[:2] == (200, b"here")
+    assert send_request(connect(), "POST", "/plain?hide&media", b"here")[:2] == (200, b"here")
 
 
-def test_an_emulator_that_is_gone_is_503_and_one_that_is_back_answers() -> None:
+def test_a_stopped_emulator_is_503_until_it_is_back() -> None:
     port = free_port()
     proxy = Proxy("gone", f"http://127.0.0.1:{port}", decide)
     connection = http.client.HTTPConnection("127.0.0.1", urlsplit(proxy.url).port, timeout=10)
-    status, body, _ = ask(connection, "POST", "/plain", b"x" * 100_000)
+    status, body, _ = send_request(connection, "POST", "/plain", b"x" * 100_000)
     assert (status, json.loads(body)["error"]["errors"][0]["reason"]) == (503, "backendError")
     server = ThreadingHTTPServer(("127.0.0.1", port), BaseHTTPRequestHandler)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    assert ask(connection, "GET", "/plain")[0] == 501  # what http.server answers by itself
+    assert send_request(connection, "GET", "/plain")[0] == 501  # what http.server answers by itself
     server.shutdown()
     server.server_close()
     connection.close()
     proxy.close()
 
 
-def test_a_connection_that_the_emulator_closed_meanwhile_is_made_anew(connect: Connect) -> None:
+def test_a_connection_that_the_emulator_closed_is_reopened(connect: Connect) -> None:
     connection = connect()
-    assert ask(connection, "POST", "/plain", b"1")[1] == b"1"
+    assert send_request(connection, "POST", "/plain", b"1")[1] == b"1"
     with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
-        ask(connection, "POST", "/drop", b"2")
-    assert ask(connection, "POST", "/plain", b"3")[1] == b"3"
+        send_request(connection, "POST", "/drop", b"2")
+    assert send_request(connection, "POST", "/plain", b"3")[1] == b"3"
 
 
 @pytest.mark.parametrize(
@@ -262,17 +267,17 @@ def test_a_connection_that_the_emulator_closed_meanwhile_is_made_anew(connect: C
         b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n",
     ],
 )
-def test_what_is_no_http_ends_its_connection_and_no_other(proxy: Proxy, connect: Connect, raw: bytes) -> None:
+def test_invalid_http_closes_only_its_own_connection(proxy: Proxy, connect: Connect, raw: bytes) -> None:
     with socket.create_connection(("127.0.0.1", urlsplit(proxy.url).port or 0), 10) as client:
         client.sendall(raw)
         assert client.recv(100) == b""
-    assert ask(connect(), "GET", "/plain")[0] == 200
+    assert send_request(connect(), "GET", "/plain")[0] == 200
 
 
-def test_a_closed_proxy_answers_nobody(upstream: Upstream) -> None:
+def test_a_closed_proxy_refuses_connections(upstream: Upstream) -> None:
     proxy = Proxy("closed", upstream.url, decide)
     connection = http.client.HTTPConnection("127.0.0.1", urlsplit(proxy.url).port, timeout=10)
-    assert ask(connection, "GET", "/plain")[0] == 200
+    assert send_request(connection, "GET", "/plain")[0] == 200
     proxy.close()
     with pytest.raises((OSError, http.client.HTTPException)):
-        ask(connection, "GET", "/plain")
+        send_request(connection, "GET", "/plain")

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.unit
         ),
     ],
 )
-def test_a_route_fits_or_not(method: str, pattern: str, call: str, params: dict[str, str] | None) -> None:
+def test_a_route_matches_or_not(method: str, pattern: str, call: str, params: dict[str, str] | None) -> None:
     requested, _, path = call.partition(" ")
     assert Route(method, pattern, lambda *_: {}).match(ApiRequest(requested, path)) == params
 
@@ -52,7 +52,7 @@ def test_a_route_fits_or_not(method: str, pattern: str, call: str, params: dict[
         ({"a": 1, "b": 2}, {"a": 3, "b": 4}, "a, b", {"a": 3, "b": 4}),
     ],
 )
-def test_an_update_changes_what_its_mask_names(
+def test_an_update_changes_the_fields_of_its_mask(
     before: dict[str, Any], sent: dict[str, Any], mask: str, after: dict[str, Any]
 ) -> None:
     kept = json.loads(json.dumps(before))
@@ -84,20 +84,20 @@ def test_nothing_outside_of_the_mask_changes(
         (LocalError("a schedule that is no cron"), 400, "INVALID_ARGUMENT"),
     ],
 )
-def test_an_error_says_what_google_would(error: LocalError, status: int, name: str) -> None:
+def test_an_error_has_googles_message(error: LocalError, status: int, name: str) -> None:
     response = response_to_error(error)
     told = json.loads(response.body)["error"]
     assert (response.status, told["code"], told["status"]) == (status, status, name)
     assert told["message"]
 
 
-def test_an_emulators_own_error_is_passed_on() -> None:
+def test_an_emulators_error_is_forwarded() -> None:
     response = response_to_error(ServiceError("POST /x", 412, '{"error": {}}'))
     assert (response.status, response.body) == (412, b'{"error": {}}')
 
 
 @pytest.mark.parametrize(("body", "words"), [(b"{", "Invalid JSON"), (b"[]", "list, not an object")])
-def test_a_body_that_is_no_object_is_refused(body: bytes, words: str) -> None:
+def test_a_body_that_is_not_an_object_is_refused(body: bytes, words: str) -> None:
     with pytest.raises(ApiError, match=words):
         _ = ApiRequest("POST", "/", body=body).json
 

@@ -43,7 +43,7 @@ TABLE = "projects/p/datasets/d/tables/t"
         ("projects/other/datasets/d", ["projects/other/datasets/d", "projects/other"]),
     ],
 )
-def test_a_grant_reaches_what_a_resource_holds(resource: str, expected: list[str]) -> None:
+def test_a_grant_applies_to_child_resources(resource: str, expected: list[str]) -> None:
     assert list(resource_hierarchy(resource, "p")) == expected
 
 
@@ -69,7 +69,7 @@ def test_conditions(expression: str, resource: str, expected: bool | None) -> No
     assert evaluate_condition(expression, resource) is expected
 
 
-def test_a_role_of_a_bucket_is_one_of_its_objects_and_of_no_other(environment: LocalEnvironment) -> None:
+def test_a_role_on_a_bucket_applies_to_its_objects_only(environment: LocalEnvironment) -> None:
     access, email = environment.service(AccessControl), account(environment, "reader")
     environment.service(Policies).grant("b/b", "roles/storage.objectViewer", [f"serviceAccount:{email}"])
     for need, expected in (
@@ -87,7 +87,7 @@ def test_a_role_of_a_bucket_is_one_of_its_objects_and_of_no_other(environment: L
 
 
 @pytest.mark.parametrize("held_by", [TABLE, "projects/p/datasets/d", "projects/p"])
-def test_a_custom_role_is_what_it_permits_now(environment: LocalEnvironment, held_by: str) -> None:
+def test_a_custom_role_has_its_current_permissions(environment: LocalEnvironment, held_by: str) -> None:
     access, email = environment.service(AccessControl), account(environment, "writer")
     allow(environment, email, held_by, "bigquery.tables.get")
     assert access.is_allowed(email, RequiredPermission("bigquery.tables.get", TABLE))
@@ -114,14 +114,14 @@ def test_a_condition_narrows_a_grant(environment: LocalEnvironment) -> None:
 
 
 @pytest.mark.parametrize("everybody", ["allUsers", "allAuthenticatedUsers"])
-def test_what_is_open_is_open(environment: LocalEnvironment, everybody: str) -> None:
+def test_a_grant_to_all_users_admits_everybody(environment: LocalEnvironment, everybody: str) -> None:
     environment.service(Policies).grant("b/b", "roles/storage.objectViewer", [everybody])
     assert environment.service(AccessControl).is_allowed(
         "anybody@p", RequiredPermission("storage.objects.get", OBJECT)
     )
 
 
-def test_who_deploys_may_do_everything(environment: LocalEnvironment) -> None:
+def test_the_deployer_may_do_everything(environment: LocalEnvironment) -> None:
     access = environment.service(AccessControl)
     assert access.is_known(access.deployer)
     access.check(access.deployer, [RequiredPermission("storage.buckets.delete", "projects/_/buckets/b")])
@@ -144,7 +144,7 @@ def test_who_deploys_may_do_everything(environment: LocalEnvironment) -> None:
         ),
     ],
 )
-def test_what_is_not_known_neither_allows_nor_denies(
+def test_an_unknown_role_or_condition_is_undecidable(
     environment: LocalEnvironment, role: str, condition: dict[str, str] | None, told: str
 ) -> None:
     access, email = environment.service(AccessControl), account(environment, "worker")
@@ -206,7 +206,7 @@ def test_what_is_not_known_neither_allows_nor_denies(
         ),
     ],
 )
-def test_a_refusal_has_googles_words_and_details(permission: str, resource: str, expected: str) -> None:
+def test_a_denial_has_googles_message_and_details(permission: str, resource: str, expected: str) -> None:
     need = RequiredPermission(permission, resource)
     assert format_denial("a@p", need) == expected
     error = DeniedError("a@p", need)
@@ -219,9 +219,7 @@ def test_a_refusal_has_googles_words_and_details(permission: str, resource: str,
     }
 
 
-def test_what_was_needed_is_remembered_by_what_holds_it(
-    environment: LocalEnvironment, tmp_path: Path
-) -> None:
+def test_usages_are_counted_per_parent_resource(environment: LocalEnvironment, tmp_path: Path) -> None:
     access, email = environment.service(AccessControl), account(environment, "reader")
     allow(environment, email, "b/b", "storage.objects.get")
     for number in range(3):
@@ -257,7 +255,7 @@ ROLES = st.sampled_from(sorted(load_predefined_roles()))
 
 
 @given(grants=st.lists(st.tuples(ROLES, RESOURCES), max_size=4), permission=PERMISSIONS, resource=RESOURCES)
-def test_a_permission_comes_from_a_grant_that_has_it_and_reaches_that_far(
+def test_a_permission_comes_from_a_grant_on_the_resource_or_a_parent(
     grants: list[tuple[str, str]], permission: str, resource: str
 ) -> None:
     """Nothing else allows anything, and each further grant only adds."""

@@ -20,7 +20,7 @@ JOBS = ("bigquery.jobs.create", P)
 BIGQUERY = "bigquery.tables."
 
 
-def call(
+def make_request(
     method: str, target: str, body: Any = None, owner: str | None = None, identity: str = "me"
 ) -> list[tuple[str, str]]:
     request = Request(
@@ -46,8 +46,8 @@ def call(
         ("GET", f"{P}/jobs", [("bigquery.jobs.list", P)]),
     ],
 )
-def test_what_a_method_needs(method: str, path: str, needs: list[tuple[str, str]]) -> None:
-    assert call(method, f"/bigquery/v2/{path}") == needs
+def test_a_methods_required_permissions(method: str, path: str, needs: list[tuple[str, str]]) -> None:
+    assert make_request(method, f"/bigquery/v2/{path}") == needs
 
 
 @pytest.mark.parametrize(
@@ -59,11 +59,11 @@ def test_what_a_method_needs(method: str, path: str, needs: list[tuple[str, str]
         ("DELETE", "jobs/j/delete", "bigquery.jobs.delete"),
     ],
 )
-def test_ones_own_job_needs_no_role(method: str, path: str, permission: str) -> None:
+def test_the_owner_of_a_job_needs_no_role(method: str, path: str, permission: str) -> None:
     target = f"/bigquery/v2/{P}/{path}"
-    assert call(method, target, owner="me") == []
-    assert call(method, target, owner=None) == []  # nobody's: BigQuery says that it is not there
-    assert call(method, target, owner="somebody else") == [(permission, P)]
+    assert make_request(method, target, owner="me") == []
+    assert make_request(method, target, owner=None) == []  # nobody's: BigQuery says that it is not there
+    assert make_request(method, target, owner="somebody else") == [(permission, P)]
 
 
 TABLE = {"projectId": "p", "datasetId": "d", "tableId": "t"}
@@ -113,12 +113,14 @@ WRITES = [(BIGQUERY + "updateData", T), (BIGQUERY + "update", T)]
 @pytest.mark.parametrize(
     "path", ["/bigquery/v2/projects/p/jobs", "/upload/bigquery/v2/projects/p/jobs?uploadType=multipart"]
 )
-def test_what_a_job_needs(path: str, configuration: dict[str, Any], needs: list[tuple[str, str]]) -> None:
-    assert call("POST", path, {"configuration": configuration}) == list(dict.fromkeys([JOBS, *needs]))
+def test_a_jobs_required_permissions(
+    path: str, configuration: dict[str, Any], needs: list[tuple[str, str]]
+) -> None:
+    assert make_request("POST", path, {"configuration": configuration}) == list(dict.fromkeys([JOBS, *needs]))
 
 
-def test_the_parts_of_an_upload_need_nothing_more() -> None:
-    assert call("PUT", "/upload/bigquery/v2/projects/p/jobs?uploadType=resumable&upload_id=1") == []
+def test_later_requests_of_an_upload_need_no_permission() -> None:
+    assert make_request("PUT", "/upload/bigquery/v2/projects/p/jobs?uploadType=resumable&upload_id=1") == []
 
 
 GET, PUT = BIGQUERY + "getData", BIGQUERY + "updateData"
@@ -163,7 +165,7 @@ GET, PUT = BIGQUERY + "getData", BIGQUERY + "updateData"
         ),
     ],
 )
-def test_what_a_query_needs(sql: str, needs: list[tuple[str, str]]) -> None:
+def test_a_querys_required_permissions(sql: str, needs: list[tuple[str, str]]) -> None:
     found = list(query_permissions("p", sql))
     assert sorted(found) == sorted(RequiredPermission(*each) for each in needs)
 
@@ -172,7 +174,7 @@ NAMES = st.from_regex(r"[a-z_][a-z0-9_]{0,20}", fullmatch=True)
 
 
 @given(st.lists(st.tuples(NAMES, NAMES, NAMES), min_size=1, max_size=4, unique=True))
-def test_every_table_of_a_query_is_asked_for(names: list[tuple[str, str, str]]) -> None:
+def test_every_table_of_a_query_is_checked(names: list[tuple[str, str, str]]) -> None:
     """However the names are, none goes by unseen, and none is made up."""
     tables = " UNION ALL ".join(f"SELECT 1 FROM `{'.'.join(name)}`" for name in names)  # noqa: S608
     expected = {RequiredPermission(GET, f"projects/{p}/datasets/{d}/tables/{t}") for p, d, t in names}
@@ -187,7 +189,7 @@ def test_every_table_of_a_query_is_asked_for(names: list[tuple[str, str, str]]) 
         ("DECLARE x INT64", "does not know which permission a statement"),
     ],
 )
-def test_a_statement_that_is_not_known_is_not_let_through(sql: str, kind: str) -> None:
+def test_an_unknown_statement_is_refused(sql: str, kind: str) -> None:
     with pytest.raises(UnknownMethodError, match=kind):
         list(query_permissions("p", sql))
 
@@ -216,13 +218,13 @@ def test_a_statement_that_is_not_known_is_not_let_through(sql: str, kind: str) -
         ({"query": {"query": "SELECT 1", "useLegacySql": True}}, UnknownMethodError, "GoogleSQL only"),
     ],
 )
-def test_a_job_that_cannot_be_judged_is_refused(
+def test_an_invalid_job_is_refused(
     configuration: dict[str, Any], error: type[Exception], expected: str
 ) -> None:
     with pytest.raises(error, match=expected):
         list(job_permissions("p", configuration))
 
 
-def test_a_method_that_is_not_known_is_not_let_through() -> None:
+def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(UnknownMethodError, match=r"local/iam_proxy/bigquery\.py does not know"):
-        call("GET", "/bigquery/v2/projects/p/datasets/d/models")
+        make_request("GET", "/bigquery/v2/projects/p/datasets/d/models")

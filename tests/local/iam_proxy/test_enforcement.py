@@ -30,7 +30,7 @@ SCHEMA = [bigquery.SchemaField("a", "INTEGER")]
 
 
 @dataclass(frozen=True)
-class Guarded:
+class IamProxySetup:
     """A machine with a bucket, a dataset and a table of its own, behind a guard."""
 
     environment: LocalEnvironment
@@ -69,7 +69,7 @@ def credentials(email: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def here(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+def iam_setup(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IamProxySetup]:
     """One for all tests: each has accounts and objects of its own."""
     folder = tmp_path_factory.mktemp("guard")
     with (
@@ -78,12 +78,12 @@ def here(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Iter
         environment_factory(folder, supervisor) as make,
     ):
         patch.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
-        yield from guarded(make(emulators))
+        yield from start_iam_proxy(make(emulators))
 
 
-def guarded(environment: LocalEnvironment) -> Iterator[Guarded]:
+def start_iam_proxy(environment: LocalEnvironment) -> Iterator[IamProxySetup]:
     guard = IamProxy(environment)
-    one = Guarded(environment, guard)
+    one = IamProxySetup(environment, guard)
     environment.service(Storage).put_bucket({"name": one.bucket, "location": "L", "storageClass": "STANDARD"})
     environment.service(BigQuery).put_dataset(
         environment.project, {"datasetReference": {"projectId": environment.project, "datasetId": "d"}}
@@ -100,10 +100,10 @@ def guarded(environment: LocalEnvironment) -> Iterator[Guarded]:
     guard.close()
 
 
-def test_a_creator_creates_and_neither_reads_nor_replaces(here: Guarded) -> None:
-    creator = account(here.environment, "creator")
-    here.grant(creator, f"b/{here.bucket}", "roles/storage.objectCreator")
-    blob = here.storage(creator).bucket(here.bucket).blob("feed/one.json")
+def test_an_object_creator_can_neither_read_nor_overwrite(iam_setup: IamProxySetup) -> None:
+    creator = account(iam_setup.environment, "creator")
+    iam_setup.grant(creator, f"b/{iam_setup.bucket}", "roles/storage.objectCreator")
+    blob = iam_setup.storage(creator).bucket(iam_setup.bucket).blob("feed/one.json")
     blob.upload_from_string(b"1", if_generation_match=0)
     with pytest.raises(PreconditionFailed):  # as in the cloud: 412, not 403
         blob.upload_from_string(b"2", if_generation_match=0)
@@ -115,21 +115,23 @@ def test_a_creator_creates_and_neither_reads_nor_replaces(here: Guarded) -> None
         Forbidden, match=r"Permission 'storage\.objects\.get' denied on resource \(or it may not exist\)"
     ):
         blob.download_as_bytes()
-    here.storage(creator).bucket(here.bucket).blob("feed/two.json").upload_from_string(
+    iam_setup.storage(creator).bucket(iam_setup.bucket).blob("feed/two.json").upload_from_string(
         b"2"
     )  # nothing is there
-    assert here.environment.service(Storage).find_object(here.bucket, "feed/one.json") is not None
+    assert iam_setup.environment.service(Storage).find_object(iam_setup.bucket, "feed/one.json") is not None
 
 
-def test_a_user_does_it_all_with_objects(here: Guarded) -> None:
-    user = account(here.environment, "user")
-    here.grant(user, f"b/{here.bucket}", "roles/storage.objectUser")
-    bucket = here.storage(user).bucket(here.bucket)
+def test_an_object_user_can_create_read_overwrite_and_delete(iam_setup: IamProxySetup) -> None:
+    user = account(iam_setup.environment, "user")
+    iam_setup.grant(user, f"b/{iam_setup.bucket}", "roles/storage.objectUser")
+    bucket = iam_setup.storage(user).bucket(iam_setup.bucket)
     content = bytes(range(256)) * 40_000  # 10 MB
     large = bucket.blob("a b/large", chunk_size=2**20 * 5)  # a resumable upload in parts
     large.upload_from_file(io.BytesIO(content))
     bucket.blob("a b/large").upload_from_string(content[:-1])  # replaces
-    assert [each.name for each in here.storage(user).list_blobs(here.bucket, prefix="a b/")] == ["a b/large"]
+    assert [each.name for each in iam_setup.storage(user).list_blobs(iam_setup.bucket, prefix="a b/")] == [
+        "a b/large"
+    ]
     found = bucket.get_blob("a b/large")
     assert found is not None
     assert found.download_as_bytes() == content[:-1]  # by the link that the emulator gave
@@ -141,29 +143,29 @@ def test_a_user_does_it_all_with_objects(here: Guarded) -> None:
     with pytest.raises(NotFound):
         found.reload()
     with pytest.raises(Forbidden, match=r"storage\.buckets\.get access to the Google Cloud Storage bucket"):
-        here.storage(user).get_bucket(here.bucket)
+        iam_setup.storage(user).get_bucket(iam_setup.bucket)
 
 
-def test_what_is_not_there_is_forbidden_to_whom_may_not_list(here: Guarded) -> None:
-    reader = account(here.environment, "getter")
-    allow(here.environment, reader, f"b/{here.bucket}", "storage.objects.get")
-    blob = here.storage(reader).bucket(here.bucket).blob("nothing")
+def test_a_missing_object_is_403_without_permission_to_list(iam_setup: IamProxySetup) -> None:
+    reader = account(iam_setup.environment, "getter")
+    allow(iam_setup.environment, reader, f"b/{iam_setup.bucket}", "storage.objects.get")
+    blob = iam_setup.storage(reader).bucket(iam_setup.bucket).blob("nothing")
     for look in (blob.download_as_bytes, blob.reload):
         with pytest.raises(
             Forbidden, match=r"storage\.objects\.get' denied on resource \(or it may not exist\)"
         ):
             look()
-    allow(here.environment, reader, f"b/{here.bucket}", "storage.objects.list")
+    allow(iam_setup.environment, reader, f"b/{iam_setup.bucket}", "storage.objects.list")
     for look in (blob.download_as_bytes, blob.reload):
         with pytest.raises(NotFound):
             look()
 
 
-def test_a_refusal_names_identity_permission_and_resource(here: Guarded) -> None:
-    stranger = account(here.environment, "stranger")
+def test_a_denial_names_principal_permission_and_resource(iam_setup: IamProxySetup) -> None:
+    stranger = account(iam_setup.environment, "stranger")
     with pytest.raises(Forbidden) as refused:
-        here.bigquery(stranger).get_table(here.table)
-    project = here.environment.project
+        iam_setup.bigquery(stranger).get_table(iam_setup.table)
+    project = iam_setup.environment.project
     assert (
         f"Access Denied: Table {project}:d.t: Permission bigquery.tables.get denied on table {project}:d.t "
         "(or it may not exist)." in str(refused.value)
@@ -173,7 +175,7 @@ def test_a_refusal_names_identity_permission_and_resource(here: Guarded) -> None
     for expected in (stranger, "bigquery.tables.get", f"projects/{project}/datasets/d/tables/t"):
         assert expected in told
     assert f"403: {stranger} lacks bigquery.tables.get on projects/{project}/datasets/d/tables/t" in (
-        here.environment.service(AccessControl).denial_messages()
+        iam_setup.environment.service(AccessControl).denial_messages()
     )
 
 
@@ -187,52 +189,54 @@ def load(client: bigquery.Client, table: str, **more: Any) -> Any:
 
 
 @pytest.mark.parametrize("size", [9, None])  # in one request, or as a resumable upload
-def test_a_load_job_needs_its_project_and_its_table(here: Guarded, size: int | None) -> None:
-    project, writer = here.environment.project, account(here.environment, f"writer-{size}")
-    client, name = here.bigquery(writer), f"projects/{here.environment.project}/datasets/d/tables/t"
+def test_a_load_job_needs_its_project_and_its_table(iam_setup: IamProxySetup, size: int | None) -> None:
+    project, writer = iam_setup.environment.project, account(iam_setup.environment, f"writer-{size}")
+    client, name = iam_setup.bigquery(writer), f"projects/{iam_setup.environment.project}/datasets/d/tables/t"
     with pytest.raises(
         Forbidden, match=f"User does not have bigquery.jobs.create permission in project {project}"
     ):
-        load(client, here.table, size=size)
-    here.grant(writer, f"projects/{project}", "roles/bigquery.jobUser")
+        load(client, iam_setup.table, size=size)
+    iam_setup.grant(writer, f"projects/{project}", "roles/bigquery.jobUser")
     with pytest.raises(Forbidden, match=r"Permission bigquery\.tables\.updateData denied on table"):
-        load(client, here.table, size=size)
-    here.grant(writer, name, "roles/bigquery.dataEditor")
-    job = load(client, here.table, size=size, job_id=f"once-{size}")
+        load(client, iam_setup.table, size=size)
+    iam_setup.grant(writer, name, "roles/bigquery.dataEditor")
+    job = load(client, iam_setup.table, size=size, job_id=f"once-{size}")
     assert job.output_rows == 1
     with pytest.raises(Conflict):
-        load(client, here.table, size=size, job_id=f"once-{size}")
+        load(client, iam_setup.table, size=size, job_id=f"once-{size}")
     assert client.get_job(f"once-{size}").state == "DONE"  # one's own job needs no role
-    other = here.bigquery(account(here.environment, "other"))
+    other = iam_setup.bigquery(account(iam_setup.environment, "other"))
     with pytest.raises(Forbidden, match=r"bigquery\.jobs\.get permission"):
         other.get_job(f"once-{size}")
     with pytest.raises(NotFound):
         other.get_job("never")
 
 
-def test_a_job_reads_the_objects_that_its_caller_may_read(here: Guarded) -> None:
-    project, loader = here.environment.project, account(here.environment, "loader")
-    here.environment.service(Storage).put_object(here.bucket, "x.json", b'{"a": 7}\n', "application/json", {})
-    here.grant(loader, f"projects/{project}", "roles/bigquery.jobUser")
-    here.grant(loader, f"projects/{project}/datasets/d", "roles/bigquery.dataEditor")
-    here.grant(loader, f"b/{here.bucket}", "roles/storage.objectViewer")
+def test_a_job_reads_the_objects_that_its_caller_may_read(iam_setup: IamProxySetup) -> None:
+    project, loader = iam_setup.environment.project, account(iam_setup.environment, "loader")
+    iam_setup.environment.service(Storage).put_object(
+        iam_setup.bucket, "x.json", b'{"a": 7}\n', "application/json", {}
+    )
+    iam_setup.grant(loader, f"projects/{project}", "roles/bigquery.jobUser")
+    iam_setup.grant(loader, f"projects/{project}/datasets/d", "roles/bigquery.dataEditor")
+    iam_setup.grant(loader, f"b/{iam_setup.bucket}", "roles/storage.objectViewer")
     config = bigquery.LoadJobConfig(source_format="NEWLINE_DELIMITED_JSON", schema=SCHEMA)
-    client, uri = here.bigquery(loader), f"gs://{here.bucket}/x.json"
+    client, uri = iam_setup.bigquery(loader), f"gs://{iam_setup.bucket}/x.json"
     with pytest.raises(Forbidden, match=r"storage\.buckets\.get access to the Google Cloud Storage bucket"):
-        client.load_table_from_uri(uri, here.table, job_config=config)
-    allow(here.environment, loader, f"b/{here.bucket}", "storage.buckets.get")
-    client.load_table_from_uri(uri, here.table, job_config=config).result()
-    assert [row.a for row in client.query(f"SELECT a FROM `{here.table}` WHERE a = 7").result()] == [7]  # noqa: S608
+        client.load_table_from_uri(uri, iam_setup.table, job_config=config)
+    allow(iam_setup.environment, loader, f"b/{iam_setup.bucket}", "storage.buckets.get")
+    client.load_table_from_uri(uri, iam_setup.table, job_config=config).result()
+    assert [row.a for row in client.query(f"SELECT a FROM `{iam_setup.table}` WHERE a = 7").result()] == [7]  # noqa: S608
 
 
-def test_a_query_needs_what_it_reads_and_what_it_writes(here: Guarded) -> None:
-    project, reader = here.environment.project, account(here.environment, "querier")
-    here.grant(reader, f"projects/{project}", "roles/bigquery.jobUser")
-    here.grant(reader, f"projects/{project}/datasets/d", "READER")  # as a dataset's access list has it
-    client = here.bigquery(reader)
-    assert list(client.query(f"SELECT a FROM `{here.table}` LIMIT 1").result()) is not None  # noqa: S608
+def test_a_query_needs_what_it_reads_and_what_it_writes(iam_setup: IamProxySetup) -> None:
+    project, reader = iam_setup.environment.project, account(iam_setup.environment, "querier")
+    iam_setup.grant(reader, f"projects/{project}", "roles/bigquery.jobUser")
+    iam_setup.grant(reader, f"projects/{project}/datasets/d", "READER")  # as a dataset's access list has it
+    client = iam_setup.bigquery(reader)
+    assert list(client.query(f"SELECT a FROM `{iam_setup.table}` LIMIT 1").result()) is not None  # noqa: S608
     with pytest.raises(Forbidden, match=r"Permission bigquery\.tables\.updateData denied"):
-        client.query(f"INSERT INTO `{here.table}` (a) VALUES (1)").result()  # noqa: S608
+        client.query(f"INSERT INTO `{iam_setup.table}` (a) VALUES (1)").result()  # noqa: S608
     with pytest.raises(Forbidden, match=r"Permission bigquery\.tables\.create denied on dataset"):
         client.create_table(bigquery.Table(f"{project}.d.new", SCHEMA))
 
@@ -249,15 +253,15 @@ def test_a_query_needs_what_it_reads_and_what_it_writes(here: Guarded) -> None:
         ("Basic bG9jYWw6", ("Invalid Credentials",) * 2),
     ],
 )
-def test_without_a_token_that_is_known_nobody_gets_through(
-    here: Guarded, authorization: str | None, told: tuple[str, str]
+def test_requests_without_a_known_token_are_refused(
+    iam_setup: IamProxySetup, authorization: str | None, told: tuple[str, str]
 ) -> None:
     """By plain requests: Google's clients try to get another token when they hear 401."""
     headers = {"Authorization": authorization} if authorization else {}
-    workload_endpoints, project = here.guard.workload_endpoints, here.environment.project
+    workload_endpoints, project = iam_setup.guard.workload_endpoints, iam_setup.environment.project
     for url, expected in zip(
         (
-            f"{workload_endpoints.gcs_url}/storage/v1/b/{here.bucket}/o",
+            f"{workload_endpoints.gcs_url}/storage/v1/b/{iam_setup.bucket}/o",
             f"{workload_endpoints.bigquery_url}/bigquery/v2/projects/{project}/datasets/d/tables/t",
         ),
         told,
@@ -298,33 +302,37 @@ def test_without_a_token_that_is_known_nobody_gets_through(
         ),
     ],
 )
-def test_what_cannot_be_judged_is_told_so(  # noqa: PLR0917 - a row of the table
-    here: Guarded, door: str, method: str, path: str, body: bytes, status: int, told: str
+def test_an_undecidable_request_is_501(  # noqa: PLR0917 - a row of the table
+    iam_setup: IamProxySetup, door: str, method: str, path: str, body: bytes, status: int, told: str
 ) -> None:
-    headers = {"Authorization": f"Bearer {access_token(account(here.environment, 'x'))['access_token']}"}
+    headers = {"Authorization": f"Bearer {access_token(account(iam_setup.environment, 'x'))['access_token']}"}
     answer = requests.request(
-        method, getattr(here.guard.workload_endpoints, door) + path, data=body, headers=headers, timeout=10
+        method,
+        getattr(iam_setup.guard.workload_endpoints, door) + path,
+        data=body,
+        headers=headers,
+        timeout=10,
     )
     assert (answer.status_code, told in answer.json()["error"]["message"]) == (status, True), answer.text
 
 
-def test_an_unknown_role_is_an_error_that_says_where_to_add_it(here: Guarded) -> None:
-    worker = account(here.environment, "administrator")
-    here.grant(worker, f"b/{here.bucket}", "roles/storage.objectAdmin")
+def test_the_error_of_an_unknown_role_says_where_to_add_it(iam_setup: IamProxySetup) -> None:
+    worker = account(iam_setup.environment, "administrator")
+    iam_setup.grant(worker, f"b/{iam_setup.bucket}", "roles/storage.objectAdmin")
     headers = {"Authorization": f"Bearer {access_token(worker)['access_token']}"}
-    url = f"{here.guard.workload_endpoints.gcs_url}/storage/v1/b/{here.bucket}/o"
+    url = f"{iam_setup.guard.workload_endpoints.gcs_url}/storage/v1/b/{iam_setup.bucket}/o"
     answer = requests.get(url, headers=headers, timeout=10)
     assert answer.status_code == 501
     assert "roles/storage.objectAdmin" in answer.text
     assert "not in local/iam_proxy/roles.toml: add it there" in answer.text
 
 
-def test_who_deploys_gets_through(here: Guarded) -> None:
-    owner = here.environment.service(AccessControl).deployer
-    assert here.storage(owner).get_bucket(here.bucket).name == here.bucket
+def test_the_deployers_requests_are_allowed(iam_setup: IamProxySetup) -> None:
+    owner = iam_setup.environment.service(AccessControl).deployer
+    assert iam_setup.storage(owner).get_bucket(iam_setup.bucket).name == iam_setup.bucket
 
 
-def test_owners_of_jobs_outlive_a_restart(tmp_path: Path) -> None:
+def test_owners_of_jobs_survive_a_restart(tmp_path: Path) -> None:
     for _ in range(2):
         JobOwnerStore(tmp_path / "jobs.sqlite").put("p", "j", "first")
     owners = JobOwnerStore(tmp_path / "jobs.sqlite")

@@ -11,22 +11,22 @@ from local.http import faults, proxy
 from local.http.faults import Fault
 from local.services.storage import Storage
 from tests.local.conftest import account
-from tests.local.iam_proxy.test_enforcement import Guarded, here
+from tests.local.iam_proxy.test_enforcement import IamProxySetup, iam_setup
 
-__all__ = ["here"]
+__all__ = ["iam_setup"]
 
 pytestmark = pytest.mark.emulator
 
 
 @pytest.fixture
-def bucket(here: Guarded) -> Iterator[Bucket]:
-    user = account(here.environment, "faulty")
-    here.grant(user, f"b/{here.bucket}", "roles/storage.objectUser")
-    yield here.storage(user).bucket(here.bucket)
-    here.guard.faults.set(None)
+def bucket(iam_setup: IamProxySetup) -> Iterator[Bucket]:
+    user = account(iam_setup.environment, "faulty")
+    iam_setup.grant(user, f"b/{iam_setup.bucket}", "roles/storage.objectUser")
+    yield iam_setup.storage(user).bucket(iam_setup.bucket)
+    iam_setup.guard.faults.set(None)
 
 
-def is_there(one: Guarded, name: str) -> bool:
+def is_there(one: IamProxySetup, name: str) -> bool:
     return one.environment.service(Storage).find_object(one.bucket, name) is not None
 
 
@@ -35,51 +35,53 @@ def upload(bucket: Bucket, name: str, *, retries: bool = False) -> None:
     bucket.blob(name).upload_from_string(b"x", if_generation_match=0, **options)
 
 
-def test_the_first_calls_of_a_kind_are_refused_and_the_next_one_succeeds(
-    here: Guarded, bucket: Bucket
+def test_the_first_requests_of_a_kind_fail_and_the_next_succeeds(
+    iam_setup: IamProxySetup, bucket: Bucket
 ) -> None:
-    here.guard.faults.set(Fault.parse("503@POST .*/ox2"))
+    iam_setup.guard.faults.set(Fault.parse("503@POST .*/ox2"))
     for name in ("a", "b"):
         with pytest.raises(ServiceUnavailable, match="injected fault"):
             upload(bucket, name)
-        assert not is_there(here, name)
+        assert not is_there(iam_setup, name)
     upload(bucket, "c")
-    assert is_there(here, "c")
+    assert is_there(iam_setup, "c")
 
 
-def test_what_the_client_retries_succeeds(here: Guarded, bucket: Bucket) -> None:
-    here.guard.faults.set(Fault.parse("503@POST .*/o"))
+def test_a_retried_request_succeeds(iam_setup: IamProxySetup, bucket: Bucket) -> None:
+    iam_setup.guard.faults.set(Fault.parse("503@POST .*/o"))
     upload(bucket, "retried", retries=True)
-    assert is_there(here, "retried")
+    assert is_there(iam_setup, "retried")
 
 
 @pytest.mark.parametrize(("what", "is_done"), [("drop", False), ("cut", True)])
-def test_a_connection_that_ends_leaves_the_effect_or_not(
-    here: Guarded,
+def test_a_broken_connection_has_an_effect_only_if_it_was_cut(
+    iam_setup: IamProxySetup,
     bucket: Bucket,
     what: str,
     is_done: bool,
 ) -> None:
-    here.guard.faults.set(Fault.parse(f"{what}@POST .*/o"))
+    iam_setup.guard.faults.set(Fault.parse(f"{what}@POST .*/o"))
     with pytest.raises((ConnectionBroken, GoogleAPICallError)):
         upload(bucket, what)
-    assert is_there(here, what) == is_done
+    assert is_there(iam_setup, what) == is_done
 
 
-def test_an_upload_whose_response_is_lost_meets_its_own_object(here: Guarded, bucket: Bucket) -> None:
+def test_a_retried_upload_finds_its_own_object(iam_setup: IamProxySetup, bucket: Bucket) -> None:
     """What the collector takes for another delivery's object is its own."""
-    here.guard.faults.set(Fault.parse("cut@POST .*/o"))
+    iam_setup.guard.faults.set(Fault.parse("cut@POST .*/o"))
     with pytest.raises(PreconditionFailed):
         upload(bucket, "twice", retries=True)
-    assert is_there(here, "twice")
+    assert is_there(iam_setup, "twice")
 
 
-def test_a_slow_call_is_done(here: Guarded, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_request_is_processed(
+    iam_setup: IamProxySetup, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slept: list[float] = []
     monkeypatch.setattr("local.http.proxy.time.sleep", slept.append)
-    here.guard.faults.set(Fault.parse("slow@POST .*/o"))
+    iam_setup.guard.faults.set(Fault.parse("slow@POST .*/o"))
     upload(bucket, "slow")
-    assert (slept, is_there(here, "slow")) == ([faults.SLOW_S], True)
+    assert (slept, is_there(iam_setup, "slow")) == ([faults.SLOW_S], True)
 
 
 @pytest.mark.parametrize(
@@ -90,5 +92,5 @@ def test_a_slow_call_is_done(here: Guarded, bucket: Bucket, monkeypatch: pytest.
         ("/bigquery/v2/projects/p/jobs/j?location=x", "/bigquery/v2/projects/{}/jobs/{}"),
     ],
 )
-def test_a_kind_has_no_names(target: str, kind: str) -> None:
+def test_the_kind_of_a_request_has_no_names(target: str, kind: str) -> None:
     assert proxy.path_pattern(target) == kind

@@ -122,7 +122,7 @@ def test_the_whole_pipeline_runs_under_its_roles(whole: Ended) -> None:
     }
 
 
-def test_without_its_grant_the_collector_lands_nothing_and_everything_says_why(broken: Ended) -> None:
+def test_without_its_grant_the_collector_lands_nothing_and_each_report_has_the_reason(broken: Ended) -> None:
     bucket, identity = "vlille-dev-landing", "vlille-collector@vlille-dev.iam.gserviceaccount.com"
     denied = rf"403: {identity} lacks storage\.objects\.create on projects/_/buckets/{bucket}/objects/vlille_ods/\S+"
     assert broken.code == 1
@@ -141,7 +141,7 @@ def test_without_its_grant_the_collector_lands_nothing_and_everything_says_why(b
     assert re.search(denied, (broken.folder / "logs" / "local.log").read_text())
 
 
-def test_without_its_grant_the_scheduler_does_not_get_to_the_copier(broken: Ended) -> None:
+def test_without_its_grant_the_scheduler_cannot_call_the_copier(broken: Ended) -> None:
     denied = (
         "403: vlille-scheduler@vlille-dev.iam.gserviceaccount.com lacks run.routes.invoke on "
         "projects/vlille-dev/locations/europe-west1/services/copier"
@@ -152,9 +152,7 @@ def test_without_its_grant_the_scheduler_does_not_get_to_the_copier(broken: Ende
     assert re.fullmatch(re.escape(denied) + r" \(\d+ times\)", told)
 
 
-def test_without_any_one_grant_something_that_was_needed_is_denied(
-    whole: Ended, broken: Ended, environment: LocalEnvironment
-) -> None:
+def test_every_single_grant_is_required(whole: Ended, broken: Ended, environment: LocalEnvironment) -> None:
     """What was needed is what these runs called, and what Google's builder would: no image is built here."""
     project = "vlille-dev"
     environment.project = project

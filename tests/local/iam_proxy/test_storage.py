@@ -21,7 +21,9 @@ MULTIPART = (
 )
 
 
-def request(method: str, target: str, body: bytes = b"", content_type: str = "application/json") -> Request:
+def make_request(
+    method: str, target: str, body: bytes = b"", content_type: str = "application/json"
+) -> Request:
     return Request(method, target, {"content-type": content_type}, lambda: body)
 
 
@@ -50,8 +52,8 @@ def request(method: str, target: str, body: bytes = b"", content_type: str = "ap
         ("PUT", "/upload/storage/v1/b/landing/o?uploadType=resumable&upload_id=1", []),
     ],
 )
-def test_what_a_method_needs(method: str, target: str, needs: list[tuple[str, str]]) -> None:
-    assert list(required_permissions(request(method, target), "p").required) == [
+def test_a_methods_required_permissions(method: str, target: str, needs: list[tuple[str, str]]) -> None:
+    assert list(required_permissions(make_request(method, target), "p").required) == [
         RequiredPermission(*each) for each in needs
     ]
 
@@ -68,7 +70,7 @@ RESUMABLE = b'{"name": "feed/20261124T120100Z.json.gz"}'
     ],
 )
 @pytest.mark.parametrize("precondition", ["&ifGenerationMatch=0", "&ifGenerationMatch=5", ""])
-def test_creating_needs_one_permission_and_replacing_another(
+def test_creating_and_overwriting_need_different_permissions(
     kind: str, body: bytes, content_type: str, precondition: str
 ) -> None:
     target = f"/upload/storage/v1/b/landing/o?{kind}{precondition}"
@@ -81,12 +83,12 @@ def test_creating_needs_one_permission_and_replacing_another(
         if precondition.endswith("=0")
         else RequestPermissions((create,), (replace,), f"/storage/v1/b/landing/o/{NAME}")
     )
-    assert required_permissions(request("POST", target, body, content_type), "p") == expected
+    assert required_permissions(make_request("POST", target, body, content_type), "p") == expected
 
 
-def test_composing_reads_what_it_composes() -> None:
+def test_composing_requires_reading_the_sources() -> None:
     body = json.dumps({"sourceObjects": [{"name": "a"}, {"name": "b"}]}).encode()
-    found = required_permissions(request("POST", "/storage/v1/b/landing/o/c/compose", body), "p")
+    found = required_permissions(make_request("POST", "/storage/v1/b/landing/o/c/compose", body), "p")
     assert [(need.permission, need.resource.rpartition("/")[2]) for need in found.required] == [
         ("storage.objects.get", "a"),
         ("storage.objects.get", "b"),
@@ -94,8 +96,8 @@ def test_composing_reads_what_it_composes() -> None:
     ]
 
 
-def test_who_looks_for_an_object_must_be_allowed_to_list_to_hear_that_it_is_not_there() -> None:
-    found = required_permissions(request("GET", f"/storage/v1/b/landing/o/{NAME}"), "p")
+def test_the_absence_of_an_object_is_revealed_only_with_permission_to_list() -> None:
+    found = required_permissions(make_request("GET", f"/storage/v1/b/landing/o/{NAME}"), "p")
     assert found.to_reveal_absence == (RequiredPermission("storage.objects.list", B),)
 
 
@@ -109,9 +111,9 @@ def test_who_looks_for_an_object_must_be_allowed_to_list_to_hear_that_it_is_not_
         ("GET", "/storage/v1/b/landing/notificationConfigs"),
     ],
 )
-def test_a_call_that_is_not_known_is_not_let_through(method: str, target: str) -> None:
+def test_an_unknown_request_is_refused(method: str, target: str) -> None:
     with pytest.raises(UnknownMethodError, match=r"which permission .* requires: add it there"):
-        required_permissions(request(method, target), "p")
+        required_permissions(make_request(method, target), "p")
 
 
 @pytest.mark.parametrize(
@@ -123,8 +125,9 @@ def test_a_call_that_is_not_known_is_not_let_through(method: str, target: str) -
         (MULTIPART, "multipart/related", "the first part of a multipart body must end"),
     ],
 )
-def test_a_body_that_cannot_be_read_is_refused(body: bytes, content_type: str, expected: str) -> None:
+def test_an_invalid_body_is_refused(body: bytes, content_type: str, expected: str) -> None:
     with pytest.raises(InvalidRequestError, match=expected):
         required_permissions(
-            request("POST", "/upload/storage/v1/b/landing/o?uploadType=resumable", body, content_type), "p"
+            make_request("POST", "/upload/storage/v1/b/landing/o?uploadType=resumable", body, content_type),
+            "p",
         )

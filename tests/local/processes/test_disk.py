@@ -40,15 +40,13 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _seconds: None)
 
 
-def test_a_write_is_made_once_there_is_space(tmp_path: Path) -> None:
+def test_a_database_write_is_retried_until_there_is_space(tmp_path: Path) -> None:
     notes = Notes(tmp_path / "notes.sqlite", pages=2)
     assert notes.add("x" * 9000) == 1
     assert (notes.attempts, notes.count()) == (3, 1)
 
 
-def test_a_disk_that_stays_full_is_an_error_of_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_stays_full_raises_enospc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk, "RETRY_FOR_S", 0.0)
     database = connect_sqlite(tmp_path / "full.sqlite", synchronous="OFF")
     database.execute("CREATE TABLE notes (text TEXT)")
@@ -65,7 +63,7 @@ def test_a_disk_that_stays_full_is_an_error_of_the_disk(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_file_is_written_once_there_is_space(tmp_path: Path, number: int) -> None:
+def test_a_file_write_is_retried_until_there_is_space(tmp_path: Path, number: int) -> None:
     failures = [OSError(number, "full"), OSError(number, "full")]
 
     @retry_while_disk_full

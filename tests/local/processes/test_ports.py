@@ -32,7 +32,7 @@ def test_free_ports_are_free_and_different() -> None:
 @pytest.mark.skipif(
     sys.platform != "linux", reason="elsewhere a reserved port is kept from our own programs too"
 )
-def test_a_free_port_is_given_to_no_other_program() -> None:
+def test_a_free_port_is_reserved_against_other_programs() -> None:
     """Many times as many as would meet one of ours by chance."""
     ours = {free_port() for _ in range(2000)}
     done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
@@ -47,7 +47,7 @@ def test_our_own_program_listens_on_a_reserved_port(supervisor: Supervisor, tmp_
     assert port_ready_check(port)()
 
 
-def test_a_port_of_an_earlier_run_that_another_program_has_taken_is_named() -> None:
+def test_a_reserved_port_that_another_program_uses_is_named() -> None:
     with socket.create_server((LOOPBACK, 0)) as other:
         port = other.getsockname()[1]
         expected = (

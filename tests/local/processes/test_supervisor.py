@@ -65,7 +65,7 @@ def test_start_returns_when_ready_and_stop_ends_it(supervisor: Supervisor, tmp_p
     assert supervisor.processes == []
 
 
-def test_environment_is_exactly_what_was_given(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_a_child_gets_exactly_the_given_variables(supervisor: Supervisor, tmp_path: Path) -> None:
     lines: list[str] = []
     code = "import os; print(sorted(os.environ))"
     argv = [sys.executable, "-I", "-c", code]
@@ -75,7 +75,7 @@ def test_environment_is_exactly_what_was_given(supervisor: Supervisor, tmp_path:
     assert [word for word in eval(lines[0]) if word != "LC_CTYPE"] == ["A", "LANG"]  # noqa: S307
 
 
-def test_killed_child_is_started_again_on_the_same_port(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_a_killed_child_is_restarted_on_the_same_port(supervisor: Supervisor, tmp_path: Path) -> None:
     told: list[str] = []
     supervisor.on_restart.append(told.append)
     process, port = serve(supervisor, tmp_path, restart=True)
@@ -145,9 +145,7 @@ def test_early_end_quotes_the_log(supervisor: Supervisor, tmp_path: Path) -> Non
     assert supervisor.processes == []
 
 
-def test_a_fault_of_the_machine_is_a_sentence_in_place_of_the_log(
-    supervisor: Supervisor, tmp_path: Path
-) -> None:
+def test_a_fault_of_the_host_is_named_instead_of_the_log(supervisor: Supervisor, tmp_path: Path) -> None:
     """Only what this start wrote counts: an earlier one's fault is over."""
     log = tmp_path / "log"
     log.write_text("java.lang.OutOfMemoryError: Java heap space\n")
@@ -188,13 +186,13 @@ def test_program_that_does_not_exist(supervisor: Supervisor, tmp_path: Path) -> 
         )
 
 
-def test_same_name_twice_is_refused(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_a_repeated_process_name_is_refused(supervisor: Supervisor, tmp_path: Path) -> None:
     serve(supervisor, tmp_path)
     with pytest.raises(LocalError, match="'web' runs already"):
         serve(supervisor, tmp_path)
 
 
-def test_run_streams_output_and_keeps_both_streams(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_run_passes_on_lines_and_logs_both_streams(supervisor: Supervisor, tmp_path: Path) -> None:
     lines: list[str] = []
     log = tmp_path / "log"
     script = "echo one; echo aside >&2; echo deux é"
@@ -235,7 +233,7 @@ def test_run_that_is_interrupted_ends_its_child(supervisor: Supervisor, tmp_path
     assert supervisor.processes == []
 
 
-def test_child_outlives_the_thread_that_started_it(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_a_child_survives_the_thread_that_started_it(supervisor: Supervisor, tmp_path: Path) -> None:
     ports: list[int] = []
     thread = threading.Thread(target=lambda: ports.append(serve(supervisor, tmp_path)[1]))
     thread.start()
@@ -300,7 +298,7 @@ def test_children_die_with_a_parent_killed_by_signal_9(tmp_path: Path) -> None:
     until(lambda: not any(alive(pid) for pid in children))
 
 
-def test_a_live_parent_keeps_its_environment_for_itself(tmp_path: Path) -> None:
+def test_a_live_parent_locks_its_environment(tmp_path: Path) -> None:
     parent, children = parent_of_two(tmp_path)
     with pytest.raises(AlreadyRunningError, match=f"in use by process {parent.pid}"):
         Supervisor(tmp_path / "processes.json")
@@ -319,7 +317,7 @@ def record_of(tmp_path: Path, pid: int, started: str) -> Path:
     return record
 
 
-def test_leftovers_are_ended_by_the_next_run(tmp_path: Path) -> None:
+def test_orphaned_processes_are_stopped_by_the_next_run(tmp_path: Path) -> None:
     left = subprocess.Popen(["sleep", "600"], start_new_session=True)
     started = Path(f"/proc/{left.pid}/stat").read_text().rpartition(")")[2].split()[19]
     assert end_orphaned_processes(record_of(tmp_path, left.pid, started)) == ["left"]
@@ -335,14 +333,14 @@ def test_a_recycled_pid_is_never_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"owner": {}}', '{"owner": 1, "children": 2}'])
-def test_no_record_or_a_damaged_one_ends_nothing(tmp_path: Path, text: str | None) -> None:
+def test_a_missing_or_damaged_record_stops_nothing(tmp_path: Path, text: str | None) -> None:
     record = tmp_path / "processes.json"
     if text is not None:
         record.write_text(text)
     assert end_orphaned_processes(record) == []
 
 
-def test_answers_takes_404_for_an_answer_and_nobody_for_none(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_the_http_check_accepts_404_and_refuses_a_closed_port(supervisor: Supervisor, tmp_path: Path) -> None:
     _, port = serve(supervisor, tmp_path)
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/nothing", timeout=5)
@@ -350,7 +348,7 @@ def test_answers_takes_404_for_an_answer_and_nobody_for_none(supervisor: Supervi
     assert not http_ready_check(f"http://127.0.0.1:{free_port()}/")()
 
 
-def test_a_record_that_cannot_be_written_keeps_nothing_from_running_and_ending(
+def test_processes_run_and_stop_without_a_writable_record(
     supervisor: Supervisor, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")

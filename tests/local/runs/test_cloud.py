@@ -39,7 +39,7 @@ def exports(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
     return dict(words[1].split("=", 1) for words in lines)
 
 
-def test_begun_once_found_again_and_ended(tmp_path: Path) -> None:
+def test_a_local_project_is_started_once_found_again_and_stopped(tmp_path: Path) -> None:
     try:
         told = exports(local(tmp_path, "cloud", "--detached"))
         assert exports(local(tmp_path, "cloud", "--detached")) == told
@@ -56,14 +56,14 @@ def test_begun_once_found_again_and_ended(tmp_path: Path) -> None:
         opener.open(bucket, timeout=10)
 
 
-def test_an_environment_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unknown_environment_is_refused_in_one_sentence(tmp_path: Path) -> None:
     done = local(tmp_path, "cloud", "--detached", "--env", "dve")
     assert done.returncode == 2
     assert done.stderr.startswith("error: ENV: found 'dve' (did you mean \"dev\"?); accepted: dev, prod")
     assert done.stdout == ""
 
 
-def test_what_keeps_it_from_starting_is_said_as_it_says_it_itself(tmp_path: Path) -> None:
+def test_a_failed_start_is_reported_in_the_processs_words(tmp_path: Path) -> None:
     with Supervisor(tmp_path / ".local" / "dev" / "processes.json"):
         done = local(tmp_path, "cloud", "--detached")
     assert (done.returncode, done.stdout) == (1, "")
@@ -90,7 +90,7 @@ def test_what_keeps_it_from_starting_is_said_as_it_says_it_itself(tmp_path: Path
         ("", "the control plane emulator ended with code 1\n  (no output)\nfull output: {log}"),
     ],
 )
-def test_the_reason_is_its_last_message_or_the_end_of_its_output(
+def test_a_failed_start_quotes_the_last_message_or_the_end_of_the_output(
     tmp_path: Path, text: str, expected: str
 ) -> None:
     log = tmp_path / "log"

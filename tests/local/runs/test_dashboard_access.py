@@ -32,12 +32,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRun]:
     base = tmp_path_factory.mktemp("run") / ".local"
     options = Options("demo", "dev", feed="vlille_ods", replay=EXAMPLE, ticks=1, base=base)
     clock = SimulatedClock(datetime.now(UTC) - timedelta(minutes=3))
-    with start_run(options, Terminal(), clock) as one:
-        one.scheduler.start()
-        clock.run(lambda: one.scheduler.fired[one.names.collect_job] == 1)
-        clock.run(lambda: one.pubsub.count_undelivered(one.names.push_subscription) == 0)
-        one.scheduler.stop()
-        yield one
+    with start_run(options, Terminal(), clock) as run:
+        run.scheduler.start()
+        clock.run(lambda: run.scheduler.fired[run.names.collect_job] == 1)
+        clock.run(lambda: run.pubsub.count_undelivered(run.names.push_subscription) == 0)
+        run.scheduler.stop()
+        yield run
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_a_visitor_without_a_role_gets_a_403_at_the_services_own_url(run: LocalR
     assert found.headers["Content-Type"].startswith("text/html")
 
 
-def test_whoever_uses_the_machine_opens_the_page(run: LocalRun) -> None:
+def test_the_user_of_the_host_can_open_the_dashboard(run: LocalRun) -> None:
     url = page_url(run)
     assert url is not None
     assert len(requests.get(f"{url}data/now.json", timeout=60).json()["stations"]) == 289

@@ -118,7 +118,7 @@ def run(cwd: Path, *words: str, **more: str) -> Finished:
         ("2023-10-26T23:50", 1440, "2023-10-26"),
     ],
 )
-def test_the_day_is_the_one_that_the_batch_will_call_yesterday(now: str, ticks: int, expected: str) -> None:
+def test_the_simulated_day_is_the_batchs_yesterday(now: str, ticks: int, expected: str) -> None:
     found = day_to_simulate(datetime.fromisoformat(now).replace(tzinfo=UTC), ticks)
     assert found.isoformat() == f"{expected}T00:00:00+00:00"
 
@@ -139,7 +139,7 @@ def test_time_begins_at_noon_or_as_much_earlier_as_the_ticks_need(
 
 
 @pytest.mark.unit
-def test_more_ticks_than_a_day_has_are_refused() -> None:
+def test_too_many_ticks_for_a_day_are_refused() -> None:
     with pytest.raises(
         LocalError, match="TICKS=3 is too many: the job that collects runs 2 times on that day"
     ):
@@ -166,7 +166,7 @@ def invented(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 @pytest.mark.local
-def test_a_response_of_full_size_goes_all_the_way(replayed: Finished) -> None:
+def test_a_full_size_response_passes_the_whole_pipeline(replayed: Finished) -> None:
     assert replayed.code == 0, replayed.output
     report = replayed.report
     expected = {
@@ -200,14 +200,14 @@ def test_stations_lie_in_lille_and_the_user_sees_some(replayed: Finished) -> Non
 
 
 @pytest.mark.local
-def test_the_archive_holds_each_answer_as_it_came(replayed: Finished) -> None:
+def test_the_archive_has_each_raw_response(replayed: Finished) -> None:
     objects = sorted((replayed.folder / "storage").glob("*-archive/feed=vlille_ods/**/*.json.gz"))
     assert len(objects) == 5
     assert {decompress(each.read_bytes()) for each in objects} == {EXAMPLE.read_bytes()}
 
 
 @pytest.mark.local
-def test_a_city_whose_system_is_not_reached_is_simulated(tmp_path: Path) -> None:
+def test_a_city_with_an_unreachable_system_is_simulated(tmp_path: Path) -> None:
     nowhere = "http://127.0.0.1:9"
     done = run(tmp_path, "demo", "--city=paris", "--ticks=2", HTTPS_PROXY=nowhere, https_proxy=nowhere)
     assert done.code == 0, done.output
@@ -303,7 +303,7 @@ def test_a_recording_with_gaps_is_replayed_at_its_own_minutes(tmp_path: Path) ->
 
 
 @pytest.mark.local
-def test_what_is_not_as_in_the_cloud_is_said(replayed: Finished) -> None:
+def test_differences_from_google_cloud_are_listed(replayed: Finished) -> None:
     said = " ".join(replayed.report["not_honoured"])
     for expected in (
         "API_URL is http://127.0.0.1:",
@@ -345,7 +345,7 @@ def test_the_sample_evolves(invented: Finished) -> None:
 
 
 @pytest.mark.local
-def test_answers_of_another_feed_are_told_with_the_first_reason(tmp_path: Path) -> None:
+def test_responses_of_another_feed_are_reported_with_the_first_reason(tmp_path: Path) -> None:
     storing_handler = tmp_path / "my answers.json"
     storing_handler.write_text(json.dumps(SAMPLE))
     done = run(tmp_path, "demo", "--ticks", "2", "--feed", "vlille_ods", "--replay", str(storing_handler))
@@ -448,7 +448,7 @@ def test_a_killed_function_and_a_killed_copier_change_no_number(
 
 
 @pytest.mark.local
-def test_a_stopped_up_leaves_no_process_behind(kept_up: tuple[Up, Finished, Finished]) -> None:
+def test_make_up_stops_all_its_processes(kept_up: tuple[Up, Finished, Finished]) -> None:
     first, stopped, _ = kept_up
     assert len(first.groups) >= 4
     for group in first.groups:
@@ -458,7 +458,7 @@ def test_a_stopped_up_leaves_no_process_behind(kept_up: tuple[Up, Finished, Fini
 
 
 @pytest.mark.local
-def test_a_demo_does_not_touch_the_data_of_up(kept_up: tuple[Up, Finished, Finished]) -> None:
+def test_a_demo_keeps_the_data_of_make_up(kept_up: tuple[Up, Finished, Finished]) -> None:
     """One that cannot begin leaves them where they are; another moves them aside, and `up` finds them again."""
     _, _, ended = kept_up
     cwd = ended.folder.parents[1]
@@ -497,7 +497,7 @@ def test_a_demo_does_not_touch_the_data_of_up(kept_up: tuple[Up, Finished, Finis
         (["down"], 0, "dev was not running"),
     ],
 )
-def test_the_command_line_answers_in_a_sentence(
+def test_command_line_errors_are_one_sentence(
     tmp_path: Path, words: list[str], code: int, expected: str
 ) -> None:
     done = run(tmp_path, *words)
@@ -506,9 +506,7 @@ def test_the_command_line_answers_in_a_sentence(
 
 
 @pytest.mark.local
-def test_a_demo_runs_wherever_it_lies_and_whatever_the_terminal_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_demo_runs_in_any_folder_and_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An odd path, a locale without accents, a far time zone, 60 columns, no colours, and a file for the output."""
     cwd = tmp_path / "l'été [à vélo] & co"
     cwd.mkdir()
@@ -525,7 +523,7 @@ def test_a_demo_runs_wherever_it_lies_and_whatever_the_terminal_is(
 
 
 @pytest.mark.unit
-def test_without_java_a_demo_begins_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_java_a_demo_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its batch could not run; the data of the last demo stay."""
 
     def missing() -> None:

@@ -63,5 +63,5 @@ def test_the_first_failure_is_shown(run: Callable[[Exception | None], str]) -> N
     assert run(LocalError(FIRST)) == FIRST
 
 
-def test_a_count_that_fails_alone_is_shown(run: Callable[[Exception | None], str]) -> None:
+def test_a_failed_final_count_is_shown(run: Callable[[Exception | None], str]) -> None:
     assert run(None) == "POST /queries failed with status 400: no space left"

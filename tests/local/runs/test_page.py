@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
         (["2026-11-24"], "2026-11-24T23:59:00Z", ["2026-11-23", "2026-11-24", "2026-11-25"]),
     ],
 )
-def test_the_copy_has_the_local_days_that_utc_days_reach_into(
+def test_the_page_has_the_local_days_that_utc_days_overlap(
     present: list[str], collected_at: str | None, expected: list[str]
 ) -> None:
     stations = {"time_zone": "Europe/Paris", "days": [[day, 5] for day in present]}

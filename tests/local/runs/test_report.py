@@ -71,7 +71,7 @@ GOOD = Report(
         ({"mismatches": 2}, "2 rows differ"),
     ],
 )
-def test_the_first_figure_that_does_not_follow_is_named(change: dict[str, Any], expected: str | None) -> None:
+def test_the_first_inconsistent_figure_is_named(change: dict[str, Any], expected: str | None) -> None:
     told = find_inconsistency(replace(GOOD, **change))
     assert told is None if expected is None else told is not None and told.startswith(expected)
 
@@ -155,7 +155,7 @@ def test_mismatches_count_each_row_on_all_columns(
 
 
 @pytest.mark.emulator
-def test_ticks_are_counted_once_whatever_their_object_is_called(
+def test_ticks_are_counted_once_whatever_their_objects_name(
     environment_with_emulators: LocalEnvironment,
 ) -> None:
     storage, bucket = (

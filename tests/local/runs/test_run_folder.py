@@ -22,12 +22,12 @@ from tests.conftest import ENVIRONMENTS, ROOT
 pytestmark = pytest.mark.unit
 
 
-def plain() -> tuple[Terminal, io.StringIO]:
+def make_terminal() -> tuple[Terminal, io.StringIO]:
     told = io.StringIO()
     return Terminal(Console(file=told, width=200, soft_wrap=True)), told
 
 
-def filled(base: Path, mode: str | None) -> Path:
+def fill_folder(base: Path, mode: str | None) -> Path:
     folder = base / "dev"
     (folder / "storage").mkdir(parents=True)
     (folder / "storage" / "object").write_text("data")
@@ -47,11 +47,11 @@ def filled(base: Path, mode: str | None) -> Path:
         ("up", "up", True),
     ],
 )
-def test_data_of_up_is_kept_and_data_of_a_demo_is_not(
+def test_the_data_of_up_is_kept_and_that_of_a_demo_is_deleted(
     tmp_path: Path, before: str | None, mode: str, kept: bool
 ) -> None:
-    folder = filled(tmp_path, before)
-    terminal, _ = plain()
+    folder = fill_folder(tmp_path, before)
+    terminal, _ = make_terminal()
     with open_run_folder(Options(mode, "dev", base=tmp_path), terminal):
         assert (folder / "storage" / "object").exists() is kept
         assert not (folder / "control").exists()
@@ -72,28 +72,28 @@ ASIDES = {"20260101T000000Z": "up", "20260102T000000Z": "up", "20260103T000000Z"
         (None, "up", None),  # removed by the user, to begin anew
     ],
 )
-def test_what_a_demo_moved_aside_comes_back(
+def test_data_that_a_demo_moved_aside_is_moved_back(
     tmp_path: Path, before: str | None, mode: str, back: str | None
 ) -> None:
     for stamp, owner in ASIDES.items():
         (tmp_path / f"dev.{stamp}").mkdir()
         write_state(tmp_path / f"dev.{stamp}", mode=owner, stamp=stamp)
     if before:
-        filled(tmp_path, before)
+        fill_folder(tmp_path, before)
     options = Options(mode, "dev", base=tmp_path)
     expected = {"stamp": back} if back else {}
     found = find_kept_data(options)
     assert (read_state(found).get("stamp") if found else None) == back
-    terminal, told = plain()
+    terminal, told = make_terminal()
     with open_run_folder(options, terminal):
         assert read_state(tmp_path / "dev") == {"mode": mode} | expected
     assert len(list(tmp_path.iterdir())) == 1 + len(ASIDES) - bool(back)
     assert ("which is in" in told.getvalue()) is bool(back)
 
 
-def test_an_environment_that_runs_is_left_alone(tmp_path: Path) -> None:
-    folder = filled(tmp_path, "up")
-    terminal, _ = plain()
+def test_a_running_environment_is_not_touched(tmp_path: Path) -> None:
+    folder = fill_folder(tmp_path, "up")
+    terminal, _ = make_terminal()
     up, demo = (Options(mode, "dev", base=tmp_path) for mode in ("up", "demo"))
     with (
         open_run_folder(up, terminal),
@@ -104,7 +104,7 @@ def test_an_environment_that_runs_is_left_alone(tmp_path: Path) -> None:
     assert (folder / "storage" / "object").exists()
 
 
-def test_damaged_state_is_as_none(tmp_path: Path) -> None:
+def test_a_damaged_state_file_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text("{damaged")
     assert read_state(tmp_path) == {}
     write_state(tmp_path, mode="up")
@@ -112,15 +112,15 @@ def test_damaged_state_is_as_none(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "state.json").read_text()) == {"mode": "up", "time": "now"}
 
 
-def test_threads_that_write_the_state_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_concurrent_writes_of_the_state_lose_nothing(tmp_path: Path) -> None:
     numbers = range(200)
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda number: write_state(tmp_path, **{f"n{number}": number}), numbers))
     assert read_state(tmp_path) == {f"n{number}": number for number in numbers}
 
 
-def test_stages_are_said_and_their_seconds_add_up() -> None:
-    terminal, told = plain()
+def test_stages_are_printed_and_their_seconds_summed() -> None:
+    terminal, told = make_terminal()
     with terminal.stage("check", "counting"):
         pass
     first = terminal.seconds["check"]
@@ -134,7 +134,7 @@ def test_stages_are_said_and_their_seconds_add_up() -> None:
     ]
 
 
-def test_on_a_terminal_a_spinner_shows_all_that_is_being_done() -> None:
+def test_on_a_terminal_a_spinner_shows_all_running_stages() -> None:
     told = io.StringIO()
     terminal = Terminal(Console(file=told, width=100, force_terminal=True))
     with terminal.stage("a", "making bread"), terminal.stage("b", "making butter"):
@@ -151,10 +151,10 @@ def test_a_log_on_a_full_disk_loses_lines_and_prints_no_traceback(capsys: pytest
     assert capsys.readouterr().err == ""
 
 
-def test_a_mistake_in_the_settings_leaves_the_last_demos_data(
+def test_a_mistake_in_the_settings_keeps_the_previous_demos_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environments, kept = tmp_path / "environments", filled(tmp_path, "demo") / "storage" / "object"
+    environments, kept = tmp_path / "environments", fill_folder(tmp_path, "demo") / "storage" / "object"
     shutil.copytree(ENVIRONMENTS, environments)
     dev = environments / "dev.toml"
     dev.write_text(dev.read_text().replace("landing_days = 7", "landing_days = -7"))
@@ -162,13 +162,13 @@ def test_a_mistake_in_the_settings_leaves_the_last_demos_data(
     options = Options("demo", "dev", base=tmp_path)
     with (
         pytest.raises(LocalError, match=r"dev\.toml: retention\.landing_days: found -7"),
-        start_run(options, plain()[0], SimulatedClock(datetime(2026, 11, 24, tzinfo=UTC))),
+        start_run(options, make_terminal()[0], SimulatedClock(datetime(2026, 11, 24, tzinfo=UTC))),
     ):
         pass
     assert kept.exists()
 
 
-def test_what_is_logged_after_the_end_does_not_reach_the_screen(tmp_path: Path) -> None:
+def test_lines_logged_after_the_end_are_not_printed(tmp_path: Path) -> None:
     """A delivery that the end interrupts logs its failure when the file is closed already."""
     script = (
         "import logging, sys; from pathlib import Path; from local.runs.local_run import log_to_file\n"

@@ -27,7 +27,7 @@ NOON = datetime(2023, 10, 26, 12, tzinfo=UTC)
         (timedelta(hours=1), 300.5, ["60 minutes ahead", "SPEED=300.5 is"]),
     ],
 )
-def test_the_user_is_told_of_time_that_is_not_the_machines(
+def test_time_that_differs_from_the_hosts_is_reported(
     ahead: timedelta, speed: float, expected: list[str]
 ) -> None:
     told = " ".join(describe_time(NOON + ahead, NOON, speed))
@@ -46,7 +46,7 @@ def test_the_user_is_told_of_time_that_is_not_the_machines(
         ("up", ["storage", "BigQuery"], "stopped what a crash had left of dev: storage, BigQuery"),
     ],
 )
-def test_what_was_ended_is_told_in_plain_words(mode: str, ended: list[str], expected: str) -> None:
+def test_stopped_processes_are_described(mode: str, ended: list[str], expected: str) -> None:
     assert format_shutdown_summary("dev", mode, ended) == expected
 
 
@@ -54,11 +54,11 @@ def test_what_was_ended_is_told_in_plain_words(mode: str, ended: list[str], expe
     ("rows", "expected"),
     [(0, "0 rows"), (12345, "12,345 rows"), (None, "the BigQuery emulator cannot count the rows now")],
 )
-def test_a_tick_is_told_with_its_rows_where_they_can_be_counted(rows: int | None, expected: str) -> None:
+def test_the_row_count_of_a_tick_is_formatted(rows: int | None, expected: str) -> None:
     assert format_row_count(rows) == expected
 
 
-def test_the_first_signal_interrupts_and_the_next_waits_for_what_ends(
+def test_only_the_first_signal_interrupts(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     interrupt = interrupt_on_first_signal()
@@ -69,7 +69,7 @@ def test_the_first_signal_interrupts_and_the_next_waits_for_what_ends(
     assert capfd.readouterr().err == 2 * "\nstopping the processes, which takes some seconds\n"
 
 
-def test_up_ends_at_the_first_signal_at_once_at_the_second_and_not_twice() -> None:
+def test_the_first_signal_stops_up_and_the_second_interrupts_it() -> None:
     with stop_on_signal() as told:
         signal.raise_signal(signal.SIGINT)
         assert told.is_set()
@@ -87,7 +87,7 @@ def test_up_ends_at_the_first_signal_at_once_at_the_second_and_not_twice() -> No
         (60.0, 20 * 1440, timedelta(days=20)),
     ],
 )
-def test_time_faster_than_life_begins_early_enough_to_stay_behind_it(
+def test_faster_time_starts_early_enough_to_stay_behind_the_host(
     speed: float, ticks: int, expected: timedelta
 ) -> None:
     assert initial_lag(speed, ticks) == expected

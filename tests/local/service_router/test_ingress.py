@@ -83,7 +83,7 @@ def get(url: str, token: str = "", **headers: str) -> requests.Response:
         ("visitor@p.iam", "", "run.routes.invoke", 200, "the page"),
     ],
 )
-def test_only_who_may_invoke_a_service_gets_to_it(  # noqa: PLR0917 - a row of the table
+def test_only_an_invoker_reaches_a_service(  # noqa: PLR0917 - a row of the table
     environment: LocalEnvironment, service: str, caller: str, audience: str, role: str, status: int, told: str
 ) -> None:
     if role:
@@ -95,7 +95,7 @@ def test_only_who_may_invoke_a_service_gets_to_it(  # noqa: PLR0917 - a row of t
     assert (found.status_code, told in found.text) == (status, True), found.text
 
 
-def test_what_is_shown_of_a_request_is_escaped(service: str) -> None:
+def test_the_error_page_escapes_the_requests_path(service: str) -> None:
     assert "<script>" not in get(f"{service}/<script>").text
 
 
@@ -109,9 +109,7 @@ def test_a_public_service_is_open_to_everybody(environment: LocalEnvironment, se
     assert get(service, "what.is.this").text == "the page"
 
 
-def test_the_users_own_address_opens_the_service_without_a_token(
-    environment: LocalEnvironment, service: str
-) -> None:
+def test_the_users_own_url_needs_no_token(environment: LocalEnvironment, service: str) -> None:
     ingress = environment.service(Ingress)
     own = ingress.open_user_proxy(service)
     assert own != service
@@ -127,12 +125,12 @@ def test_the_users_own_address_opens_the_service_without_a_token(
     assert get(own, Host=own.removeprefix("http://").replace("127.0.0.1", "localhost")).status_code == 200
 
 
-def test_whoever_uses_the_machine_has_a_token_too(environment: LocalEnvironment, service: str) -> None:
+def test_the_deployers_token_is_accepted(environment: LocalEnvironment, service: str) -> None:
     token = identity_token(environment.service(AccessControl).deployer, service, 0)
     assert get(service, token).status_code == 200
 
 
-def test_a_service_that_ended_listens_at_its_url_again(environment: LocalEnvironment, service: str) -> None:
+def test_a_restarted_service_listens_at_the_same_url(environment: LocalEnvironment, service: str) -> None:
     ingress = environment.service(Ingress)
     own = ingress.open_user_proxy(service)
     ingress.stop(service)

@@ -65,7 +65,7 @@ def call(router: ServiceRouter, url: str, timeout_s: float = 5) -> tuple[int, by
     return answer.status, answer.body
 
 
-def test_a_request_goes_through_as_it_is(router: ServiceRouter) -> None:
+def test_a_request_is_forwarded_unchanged(router: ServiceRouter) -> None:
     workload = Workload()
     assert call(router, f"{workload.url}/path?x=1") == (201, b"done")
     assert workload.seen == [("POST", "/path?x=1", b"body", "yes")]
@@ -80,14 +80,14 @@ def test_a_request_waits_until_its_workload_listens(router: ServiceRouter) -> No
     started[0].close()
 
 
-def test_a_closed_front_end_waits_no_longer(router: ServiceRouter) -> None:
+def test_a_closed_router_stops_waiting(router: ServiceRouter) -> None:
     router.close()
     status, body = call(router, f"http://127.0.0.1:{free_port()}/")
     assert status == 503
     assert b"ConnectionRefused" in body
 
 
-def test_a_connection_that_breaks_is_a_failure_and_not_repeated_here(router: ServiceRouter) -> None:
+def test_a_broken_connection_is_503_and_not_retried(router: ServiceRouter) -> None:
     workload = Workload(breaks=True)
     status, body = call(router, workload.url)
     assert (status, len(workload.seen)) == (503, 1)
@@ -95,16 +95,14 @@ def test_a_connection_that_breaks_is_a_failure_and_not_repeated_here(router: Ser
     workload.close()
 
 
-def test_an_answer_that_takes_too_long_is_504(router: ServiceRouter) -> None:
+def test_a_response_after_the_timeout_is_504(router: ServiceRouter) -> None:
     workload = Workload(seconds=1)
     assert call(router, workload.url, timeout_s=0.1)[0] == 504
     workload.close()
 
 
 @pytest.mark.parametrize("max_concurrency", [1, 3])
-def test_a_workload_gets_no_more_requests_at_a_time_than_it_takes(
-    router: ServiceRouter, max_concurrency: int
-) -> None:
+def test_a_workloads_concurrency_is_limited(router: ServiceRouter, max_concurrency: int) -> None:
     workload = Workload(seconds=0.05)
     router.limit_concurrency(workload.url, max_concurrency)
     callers = [threading.Thread(target=call, args=(router, workload.url)) for _ in range(8)]
@@ -117,7 +115,7 @@ def test_a_workload_gets_no_more_requests_at_a_time_than_it_takes(
     workload.close()
 
 
-def test_what_leads_away_is_not_called_and_said_once(
+def test_an_outside_url_is_not_called_and_reported_once(
     router: ServiceRouter, environment: LocalEnvironment
 ) -> None:
     for _ in range(2):
@@ -127,9 +125,7 @@ def test_what_leads_away_is_not_called_and_said_once(
     ]
 
 
-def test_a_google_api_is_answered_here_and_others_are_not(
-    router: ServiceRouter, environment: LocalEnvironment
-) -> None:
+def test_only_a_registered_google_api_is_called(router: ServiceRouter, environment: LocalEnvironment) -> None:
     router.register_api(
         "dataproc.googleapis.com", lambda m, p, b, caller: json_response([m, p, b.decode(), caller])
     )
@@ -143,9 +139,7 @@ def test_a_google_api_is_answered_here_and_others_are_not(
 @pytest.mark.parametrize(
     "authorization", [None, "Bearer local:nobody@elsewhere", "Bearer ya29.real", "Basic x"]
 )
-def test_a_google_api_answers_nobody_whom_it_does_not_know(
-    router: ServiceRouter, authorization: str | None
-) -> None:
+def test_a_google_api_refuses_unknown_callers(router: ServiceRouter, authorization: str | None) -> None:
     router.register_api("dataproc.googleapis.com", lambda *_: pytest.fail("called"))
     headers = {"Authorization": authorization} if authorization else {}
     answer = router.call("POST", "https://dataproc.googleapis.com/v1/x:y", headers, b"", 5)
@@ -172,7 +166,7 @@ INVOKER, STRANGER = "invoker@p.iam", "stranger@p.iam"
         (INVOKER, "http://127.0.0.1:1", "run.routes.invoke", 401, "audience http://127.0.0.1:1, caller"),
     ],
 )
-def test_only_an_invoker_gets_to_a_service(  # noqa: PLR0917 - a row of the table
+def test_a_call_needs_the_invoker_role(  # noqa: PLR0917 - a row of the table
     environment: LocalEnvironment, caller: str, audience: str, role: str, status: int, told: str
 ) -> None:
     workload, router = Workload(), environment.service(ServiceRouter)

@@ -94,7 +94,7 @@ def test_table_is_partitioned_and_clustered(warehouse: LocalEnvironment) -> None
 
 
 @pytest.mark.emulator
-def test_table_grows_and_keeps_its_rows(warehouse: LocalEnvironment) -> None:
+def test_new_columns_are_added_and_rows_stay(warehouse: LocalEnvironment) -> None:
     make_table(warehouse, COLUMNS)
     query(
         warehouse,
@@ -117,7 +117,7 @@ def test_table_grows_and_keeps_its_rows(warehouse: LocalEnvironment) -> None:
 
 
 @pytest.mark.emulator
-def test_table_that_would_have_to_be_replaced_is_left_alone(warehouse: LocalEnvironment) -> None:
+def test_a_change_that_requires_a_new_table_is_refused(warehouse: LocalEnvironment) -> None:
     make_table(warehouse, COLUMNS)
     with pytest.raises(TableChangedError, match=r"vlille\.stations\.nom exists here with type STRING"):
         make_table(warehouse, [COLUMNS[0], COLUMNS[1] | {"type": "INTEGER"}, COLUMNS[2]])
@@ -144,7 +144,7 @@ def test_view_and_its_change(warehouse: LocalEnvironment) -> None:
 
 
 @pytest.mark.emulator
-def test_what_has_no_effect_is_said(warehouse: LocalEnvironment) -> None:
+def test_unsupported_arguments_are_reported(warehouse: LocalEnvironment) -> None:
     partitioning = {"type": "DAY", "field": "collected_at", "expiration_ms": 1000}
     make_table(
         warehouse, COLUMNS, time_partitioning=[partitioning], expiration_time=5, biglake_configuration={}
@@ -209,7 +209,7 @@ def test_view_as_rest_has_no_schema() -> None:
 
 
 @pytest.mark.unit
-def test_an_authorized_dataset_is_taken_and_a_grant_by_an_access_list_is_not(
+def test_an_authorized_dataset_is_accepted_and_an_access_entry_refused(
     environment: LocalEnvironment,
 ) -> None:
     kind = "google_bigquery_dataset_access"

@@ -33,12 +33,12 @@ def template(**more: Any) -> dict[str, Any]:
     } | more
 
 
-def test_parameters_are_put_into_their_fields() -> None:
+def test_parameters_are_substituted_in_their_fields() -> None:
     (job,) = substitute_parameters(template(), {"FROM": "2023-10-26", "TO": "yesterday"})
     assert job["pysparkJob"]["args"] == ["--from", "2023-10-26", "--to", "yesterday"]
 
 
-def test_the_template_itself_stays_as_it_is() -> None:
+def test_substitution_does_not_change_the_template() -> None:
     declared = template()
     substitute_parameters(declared, {"FROM": "a", "TO": "b"})
     assert declared == template()
@@ -53,7 +53,7 @@ def test_the_template_itself_stays_as_it_is() -> None:
         ({"FROM": 1, "TO": "b"}, "parameter FROM must be a text, found 1"),
     ],
 )
-def test_parameters_that_do_not_fit_are_refused(parameters: dict[str, Any], expected: str) -> None:
+def test_missing_and_unknown_parameters_are_refused(parameters: dict[str, Any], expected: str) -> None:
     with pytest.raises(LocalError, match=expected):
         substitute_parameters(template(), parameters)
 
@@ -65,9 +65,7 @@ def test_parameters_that_do_not_fit_are_refused(parameters: dict[str, Any], expe
         ({"values": {"values": ["a", "b"]}}, "c", "must be one of a, b, found 'c'"),
     ],
 )
-def test_a_value_that_is_not_allowed_is_refused(
-    validation: dict[str, Any], value: str, expected: str
-) -> None:
+def test_a_disallowed_value_is_refused(validation: dict[str, Any], value: str, expected: str) -> None:
     parameter = {"name": "FROM", "fields": [], "validation": validation}
     with pytest.raises(LocalError, match=expected):
         substitute_parameters(template(parameters=[parameter]), {"FROM": value})
@@ -76,7 +74,7 @@ def test_a_value_that_is_not_allowed_is_refused(
 @pytest.mark.parametrize(
     "field", ["jobs['other'].pysparkJob.args[0]", "jobs['rebuild'].pysparkJob.args[9]", "jobs[", "nothing"]
 )
-def test_a_field_that_leads_nowhere_is_an_error(field: str) -> None:
+def test_a_parameter_for_a_missing_field_is_an_error(field: str) -> None:
     with pytest.raises(LocalError, match="parameter field"):
         substitute_parameters(template(parameters=[{"name": "X", "fields": [field]}]), {"X": "1"})
 
@@ -107,7 +105,7 @@ def test_jobs_come_after_their_prerequisites() -> None:
         ),
     ],
 )
-def test_jobs_without_an_order_are_refused(jobs: list[dict[str, Any]], expected: str) -> None:
+def test_jobs_with_invalid_prerequisites_are_refused(jobs: list[dict[str, Any]], expected: str) -> None:
     with pytest.raises(LocalError, match=expected):
         substitute_parameters({"jobs": jobs}, {})
 
@@ -139,7 +137,7 @@ def test_the_last_json_object_is_the_summary(lines: list[str], expected: dict[st
         (['{"severity": "ERROR"}'], None),
     ],
 )
-def test_why_a_job_failed_is_what_it_logged_last_as_an_error(lines: list[str], expected: str | None) -> None:
+def test_the_last_logged_error_is_why_a_job_failed(lines: list[str], expected: str | None) -> None:
     assert find_error_message(lines) == expected
 
 
@@ -169,7 +167,7 @@ def declare(environment: LocalEnvironment) -> None:
     workflow_template(Resource(f"{kind}.x", kind, "x", {}), arguments, environment)
 
 
-def test_a_template_is_kept_as_the_api_has_it(environment: LocalEnvironment) -> None:
+def test_a_template_is_stored_as_its_rest_resource(environment: LocalEnvironment) -> None:
     environment.clock = SimulatedClock(environment.clock.now())
     declare(environment)
     (kept,) = environment.service(Dataproc).templates.list()
@@ -241,7 +239,7 @@ def ask(
         ),
     ],
 )
-def test_an_inline_template_that_is_bad_is_refused(
+def test_an_invalid_inline_template_is_refused(
     environment: LocalEnvironment, document: object, expected: str
 ) -> None:
     environment.clock = SimulatedClock(environment.clock.now())
@@ -252,7 +250,7 @@ def test_an_inline_template_that_is_bad_is_refused(
     assert expected in error["message"]
 
 
-def test_an_inline_template_is_run_and_kept_nowhere(environment: LocalEnvironment) -> None:
+def test_an_inline_template_is_run_and_not_stored(environment: LocalEnvironment) -> None:
     environment.clock = clock = SimulatedClock(environment.clock.now())
     dataproc = environment.service(Dataproc)
     asked = {"placement": CLUSTER, "jobs": [JOB]}
@@ -269,7 +267,9 @@ def test_an_inline_template_is_run_and_kept_nowhere(environment: LocalEnvironmen
     clock.close()
 
 
-def test_two_at_once_are_held_apart(environment: LocalEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_runs_have_their_own_folders(
+    environment: LocalEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     environment.clock = clock = SimulatedClock(environment.clock.now())
     monkeypatch.setattr(Dataproc, "_check_cluster_permissions", lambda *_: None)
     monkeypatch.setattr(Dataproc, "_submit", lambda _self, workflow, *_: {"folder": str(workflow.folder)})
@@ -286,7 +286,7 @@ def test_two_at_once_are_held_apart(environment: LocalEnvironment, monkeypatch: 
     clock.close()
 
 
-def test_a_request_that_is_made_again_begins_nothing_while_its_run_goes_on(
+def test_a_repeated_request_id_returns_the_running_workflow(
     environment: LocalEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment.clock = clock = SimulatedClock(environment.clock.now())
@@ -334,7 +334,7 @@ def workflow(**more: Any) -> Workflow:
         ),
     ],
 )
-def test_a_run_is_told_as_an_operation(run: Workflow, nodes: list[str], outcome: dict[str, Any]) -> None:
+def test_a_run_is_returned_as_an_operation(run: Workflow, nodes: list[str], outcome: dict[str, Any]) -> None:
     told = as_operation(run)
     metadata = told.pop("metadata")
     assert told == {"name": "projects/p/regions/r/operations/7"} | outcome
@@ -368,7 +368,7 @@ ACTS = ("projects/{project}/serviceAccounts/b@p.iam", "iam.serviceAccounts.actAs
         ([STARTS, ACTS], None),
     ],
 )
-def test_who_starts_a_cluster_also_acts_as_its_machines(
+def test_starting_a_cluster_needs_act_as_on_its_service_account(
     environment: LocalEnvironment, granted: list[tuple[str, str]], missing: str | None
 ) -> None:
     environment.clock = clock = SimulatedClock(environment.clock.now())
@@ -434,7 +434,7 @@ def test_inline_templates_and_operations_have_their_own_permissions(
         ),
     ],
 )
-def test_machines_need_their_roles_before_there_is_a_cluster(
+def test_a_cluster_needs_a_service_account_with_its_permissions(
     environment: LocalEnvironment, project: tuple[str, ...], bucket: tuple[str, ...], expected: str
 ) -> None:
     environment.clock = clock = SimulatedClock(environment.clock.now())
@@ -448,7 +448,7 @@ def test_machines_need_their_roles_before_there_is_a_cluster(
     clock.close()
 
 
-def test_a_run_that_fails_says_why(environment: LocalEnvironment, tmp_path: Path) -> None:
+def test_a_failed_run_has_its_reason(environment: LocalEnvironment, tmp_path: Path) -> None:
     environment.clock = clock = SimulatedClock(environment.clock.now())
     declare(environment)
     storage = ("storage.buckets.get", "storage.objects.create", "storage.objects.get")

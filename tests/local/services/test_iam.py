@@ -101,7 +101,7 @@ def test_grant(
     assert environment.unsupported == [ENFORCED]
 
 
-def test_members_of_one_role_are_one_binding_and_conditions_another(environment: LocalEnvironment) -> None:
+def test_a_role_with_another_condition_is_another_binding(environment: LocalEnvironment) -> None:
     condition = {"title": "only-some", "expression": "resource.name.startsWith('x')"}
     base = {"bucket": "b1", "role": "roles/r"}
     for member in ("user:b", "user:a", "user:b"):

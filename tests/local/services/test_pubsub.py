@@ -127,7 +127,7 @@ def test_push_sends_the_envelope_of_google_with_an_identity_token(
     assert (broker.totals.published, broker.totals.delivered) == (1, 1)
 
 
-def test_a_refused_message_comes_again_with_backoff_and_its_publish_time(
+def test_a_failed_message_is_redelivered_with_backoff_and_its_publish_time(
     timed: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
     target = endpoint(500, 503, 200)
@@ -168,7 +168,7 @@ def test_after_the_last_attempt_a_message_goes_to_the_dead_letter_topic(
         (("consume",), "lacks pubsub.topics.publish on projects/{}/topics/dead"),
     ],
 )
-def test_without_its_agents_roles_a_message_comes_until_it_expires(
+def test_without_the_agents_roles_a_message_is_redelivered_until_it_expires(
     timed: LocalEnvironment, endpoint: Callable[..., Endpoint], granted: tuple[str, ...], missing: str
 ) -> None:
     target = endpoint(500)
@@ -211,7 +211,7 @@ def test_pull_leases_a_message_until_it_is_acknowledged(
     assert broker.count_undelivered(dead) == 0
 
 
-def test_a_leased_message_comes_again_after_the_deadline(
+def test_a_leased_message_is_redelivered_after_the_deadline(
     timed: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
     broker, _, _ = declare(timed, endpoint(200).url)
@@ -239,7 +239,7 @@ def test_messages_expire(timed: LocalEnvironment, endpoint: Callable[..., Endpoi
     assert timed.clock.now() > NOON + timedelta(seconds=600)
 
 
-def test_undelivered_messages_outlive_a_restart(
+def test_undelivered_messages_survive_a_restart(
     timed: LocalEnvironment,
     new_environment: Callable[..., LocalEnvironment],
     endpoint: Callable[..., Endpoint],
@@ -259,7 +259,7 @@ def test_undelivered_messages_outlive_a_restart(
     assert envelope["deliveryAttempt"] == 3
 
 
-def test_a_dead_subscriber_holds_up_neither_jobs_nor_other_subscriptions(
+def test_a_dead_subscriber_delays_neither_jobs_nor_other_subscriptions(
     environment: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
     clock = environment.clock = RealClock()
@@ -283,12 +283,12 @@ def test_a_dead_subscriber_holds_up_neither_jobs_nor_other_subscriptions(
         clock.close()
 
 
-def test_a_push_that_leaves_this_machine_is_refused(timed: LocalEnvironment) -> None:
+def test_a_push_endpoint_outside_the_environment_is_refused(timed: LocalEnvironment) -> None:
     with pytest.raises(LocalError, match=r"pushes to https://example\.com/"):
         declare(timed, "https://example.com/")
 
 
-def test_publishing_to_no_topic_or_nothing_at_all_is_refused(
+def test_publishing_to_an_unknown_topic_or_an_empty_message_is_refused(
     timed: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
     broker, topic, _ = declare(timed, endpoint(200).url)
@@ -298,7 +298,9 @@ def test_publishing_to_no_topic_or_nothing_at_all_is_refused(
         broker.publish(topic, b"", {})
 
 
-def test_what_is_not_honoured_is_said(timed: LocalEnvironment, endpoint: Callable[..., Endpoint]) -> None:
+def test_unsupported_settings_are_reported(
+    timed: LocalEnvironment, endpoint: Callable[..., Endpoint]
+) -> None:
     declare(timed, endpoint(200).url, enable_message_ordering=True, filter="attributes.x")
     said = " ".join(timed.unsupported)
     assert "google_pubsub_subscription.enable_message_ordering" in said
@@ -318,12 +320,12 @@ def test_backoff(policy: dict[str, str], waits: list[float]) -> None:
 
 
 @given(st.integers(1, 10_000))
-def test_backoff_never_leaves_its_limits(attempt: int) -> None:
+def test_backoff_stays_within_its_limits(attempt: int) -> None:
     policy = {"retryPolicy": {"minimumBackoff": "10s", "maximumBackoff": "600s"}}
     assert 10 <= backoff_s(policy, attempt) <= 600
 
 
-def test_the_rest_form_fills_in_the_defaults() -> None:
+def test_the_rest_resource_has_the_defaults() -> None:
     assert subscription_as_rest("projects/p/subscriptions/s", "p", {"topic": "t"}) == {
         "name": "projects/p/subscriptions/s",
         "topic": "projects/p/topics/t",

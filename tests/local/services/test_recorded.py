@@ -72,7 +72,7 @@ def test_attributes(
     assert attributes.items() >= arguments.items()
 
 
-def test_what_is_only_kept_is_said_once(environment: LocalEnvironment) -> None:
+def test_a_stored_only_type_is_reported_once(environment: LocalEnvironment) -> None:
     for name in ("a", "b"):
         make(environment, "google_monitoring_alert_policy", {"display_name": name})
     assert environment.unsupported == [
@@ -102,7 +102,7 @@ def test_project_data_source(environment: LocalEnvironment) -> None:
     assert other["number"] != attributes["number"]
 
 
-def test_terraform_data_gives_its_input_back_and_says_what_it_does_not_run(
+def test_terraform_data_returns_its_input_and_reports_a_skipped_command(
     environment: LocalEnvironment,
 ) -> None:
     plain = make(environment, "terraform_data", {"input": {"image": "x"}})
@@ -116,7 +116,7 @@ def test_terraform_data_gives_its_input_back_and_says_what_it_does_not_run(
     assert "image build skipped" in environment.unsupported[0]
 
 
-def test_collection_is_read_again_by_the_next_machine(new_environment: Any) -> None:
+def test_a_collection_is_loaded_by_the_next_environment(new_environment: Any) -> None:
     first = new_environment().collection("pubsub", "topics")
     first.create("t", {"name": "t", "labels": {"a": "b"}, "old": 1})
     with pytest.raises(AlreadyExistsError, match="pubsub topics: 't' exists already"):
@@ -131,7 +131,7 @@ def test_collection_is_read_again_by_the_next_machine(new_environment: Any) -> N
             act("t")
 
 
-def test_what_a_collection_gives_is_a_copy(environment: LocalEnvironment) -> None:
+def test_a_collection_returns_copies(environment: LocalEnvironment) -> None:
     topics, given = environment.collection("pubsub", "topics"), {"labels": {"a": "b"}}
     topics.put("t", given)["labels"]["a"] = "changed"
     given["labels"]["a"] = "changed"
@@ -140,7 +140,7 @@ def test_what_a_collection_gives_is_a_copy(environment: LocalEnvironment) -> Non
     assert topics.get("t") == {"labels": {"a": "b"}}
 
 
-def test_damaged_collection_says_what_to_do(environment: LocalEnvironment) -> None:
+def test_the_error_of_a_damaged_collection_says_what_to_do(environment: LocalEnvironment) -> None:
     file = environment.folder / "control" / "pubsub" / "topics.json"
     file.parent.mkdir(parents=True)
     file.write_text("{")

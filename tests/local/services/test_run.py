@@ -41,6 +41,6 @@ def test_an_entrypoint_comes_before_the_command() -> None:
         ("FROM x\nENTRYPOINT [1]\n", "ENTRYPOINT must be in exec form"),
     ],
 )
-def test_what_cannot_be_run_is_refused(text: str, expected: str) -> None:
+def test_an_unsupported_dockerfile_is_refused(text: str, expected: str) -> None:
     with pytest.raises(LocalError, match=expected):
         parse_dockerfile(text, "Dockerfile")

@@ -93,7 +93,7 @@ def test_a_job_calls_its_target_with_its_body(timed: LocalEnvironment) -> None:
     assert asked == [(NOON + timedelta(minutes=m), "/v1/x:instantiate", b'{"a": 1}') for m in (10, 20)]
 
 
-def test_a_failed_job_is_tried_again_as_declared(timed: LocalEnvironment) -> None:
+def test_a_failed_job_is_retried_as_declared(timed: LocalEnvironment) -> None:
     asked = api(timed, 503, 503, 200)
     retry = {"retry_count": 3, "min_backoff_duration": "5s", "max_doublings": 5}
     declare(timed, schedule="0 13 * * *", time_zone="Etc/UTC", http_target=HTTP, retry_config=[retry])
@@ -107,7 +107,7 @@ def test_a_failed_job_is_tried_again_as_declared(timed: LocalEnvironment) -> Non
     assert scheduler.failed == {}
 
 
-def test_a_job_that_fails_each_time_ends_with_its_last_answer(timed: LocalEnvironment) -> None:
+def test_a_job_that_always_fails_ends_with_the_last_response(timed: LocalEnvironment) -> None:
     asked = api(timed, 500)
     declare(timed, http_target=HTTP, retry_config=[{"retry_count": 1}])
     scheduler = timed.service(Scheduler)
@@ -118,7 +118,7 @@ def test_a_job_that_fails_each_time_ends_with_its_last_answer(timed: LocalEnviro
     assert scheduler.failed == {"job": 1}
 
 
-def test_a_paused_job_does_not_fire_and_can_still_be_run(timed: LocalEnvironment) -> None:
+def test_a_paused_job_runs_only_on_demand(timed: LocalEnvironment) -> None:
     asked = api(timed, 200)
     declare(timed, http_target=HTTP)
     scheduler = timed.service(Scheduler)
@@ -134,7 +134,7 @@ def test_a_paused_job_does_not_fire_and_can_still_be_run(timed: LocalEnvironment
     assert len(asked) == 3
 
 
-def test_what_a_job_leaves_out_is_counted_and_told(environment: LocalEnvironment) -> None:
+def test_skipped_times_are_counted_and_reported(environment: LocalEnvironment) -> None:
     clock = environment.clock = RealClock(speed=600, start=NOON)
     api(environment, 200)
     declare(environment, http_target=HTTP)
@@ -152,7 +152,7 @@ def test_what_a_job_leaves_out_is_counted_and_told(environment: LocalEnvironment
     assert due[:2] == [NOON + timedelta(minutes=m) for m in (2, 3)]
 
 
-def test_times_that_are_left_out_do_not_fire_and_are_told_as_one(timed: LocalEnvironment) -> None:
+def test_consecutive_skipped_times_are_reported_together(timed: LocalEnvironment) -> None:
     asked = api(timed, 200)
     declare(timed, http_target=HTTP)
     scheduler = timed.service(Scheduler)
@@ -170,7 +170,7 @@ def test_times_that_are_left_out_do_not_fire_and_are_told_as_one(timed: LocalEnv
     assert scheduler.skipped == {"job": 3}
 
 
-def test_a_job_does_not_fire_while_its_last_run_is_under_way(timed: LocalEnvironment) -> None:
+def test_a_job_does_not_run_while_its_previous_execution_runs(timed: LocalEnvironment) -> None:
     api(timed, 503)
     retry = {"retry_count": 1, "min_backoff_duration": "150s"}
     declare(timed, http_target=HTTP, retry_config=[retry])
@@ -183,7 +183,7 @@ def test_a_job_does_not_fire_while_its_last_run_is_under_way(timed: LocalEnviron
     assert told == [f"12:0{minute} its previous execution is still running" for minute in (2, 3)]
 
 
-def test_a_job_declared_as_paused_does_not_fire(timed: LocalEnvironment) -> None:
+def test_a_job_declared_as_paused_does_not_run(timed: LocalEnvironment) -> None:
     asked = api(timed, 200)
     declare(timed, http_target=HTTP, paused=True)
     timed.service(Scheduler).start()
@@ -191,7 +191,7 @@ def test_a_job_declared_as_paused_does_not_fire(timed: LocalEnvironment) -> None
     assert asked == []
 
 
-def test_a_target_away_from_this_machine_is_said_and_not_called(timed: LocalEnvironment) -> None:
+def test_a_target_outside_the_environment_is_reported_and_not_called(timed: LocalEnvironment) -> None:
     declare(timed, http_target={"uri": "https://example.com/x", "http_method": "POST"})
     runs: list[Execution] = []
     scheduler = timed.service(Scheduler)
@@ -202,7 +202,7 @@ def test_a_target_away_from_this_machine_is_said_and_not_called(timed: LocalEnvi
     assert any("https://example.com/x" in sentence for sentence in timed.unsupported)
 
 
-def test_an_unknown_job_is_named_with_those_that_are_known(timed: LocalEnvironment) -> None:
+def test_the_error_of_an_unknown_job_lists_the_known_ones(timed: LocalEnvironment) -> None:
     declare(timed, http_target=HTTP)
     with pytest.raises(LocalError, match="scheduler job 'jop' does not exist; known: job"):
         timed.service(Scheduler).pause("jop")
@@ -223,7 +223,7 @@ def test_cron_is_read_in_its_own_time_zone(schedule: str, zone: str, expected: s
     assert cron_times_after(job, NOON)().isoformat() == expected
 
 
-def test_each_minute_of_the_hour_that_happens_twice_has_its_fire() -> None:
+def test_each_minute_of_a_repeated_hour_has_an_execution() -> None:
     job = {"name": "a/jobs/j", "schedule": "* * * * *", "timeZone": "Europe/Paris"}
     following = cron_times_after(job, datetime(2023, 10, 28, 23, 59, tzinfo=UTC))
     fires = [following() for _ in range(180)]
@@ -234,9 +234,7 @@ def test_each_minute_of_the_hour_that_happens_twice_has_its_fire() -> None:
 @pytest.mark.parametrize(
     ("schedule", "zone"), [("every 5 minutes", "Etc/UTC"), ("61 * * * *", "Etc/UTC"), ("* * * * *", "Paris")]
 )
-def test_a_schedule_that_is_not_understood_is_refused(
-    timed: LocalEnvironment, schedule: str, zone: str
-) -> None:
+def test_an_invalid_schedule_is_refused(timed: LocalEnvironment, schedule: str, zone: str) -> None:
     with pytest.raises(LocalError, match=r"scheduler job job: .* is invalid"):
         declare(timed, schedule=schedule, time_zone=zone, http_target=HTTP)
 
@@ -271,7 +269,7 @@ def test_backoff_never_exceeds_its_limit(attempt: int, doublings: int) -> None:
     assert 5 <= wait <= 60
 
 
-def test_the_rest_form_keeps_attributes_and_headers_as_they_are() -> None:
+def test_the_rest_resource_keeps_attributes_and_headers() -> None:
     arguments = {
         "schedule": "* * * * *",
         "http_target": [HTTP | {"headers": {"X-two_words": "1"}}],

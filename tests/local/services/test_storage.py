@@ -33,7 +33,7 @@ def named(environment: LocalEnvironment, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.unit
-def test_settings_as_the_json_api_has_them() -> None:
+def test_settings_as_in_the_json_api() -> None:
     assert bucket_as_rest(BUCKET) == {
         "name": "demo-landing",
         "location": "EUROPE-WEST1",
@@ -74,7 +74,7 @@ def test_bucket(environment_with_emulators: LocalEnvironment) -> None:
 
 
 @pytest.mark.emulator
-def test_bucket_made_again_keeps_its_objects_and_takes_new_settings(
+def test_an_updated_bucket_keeps_its_objects(
     environment_with_emulators: LocalEnvironment,
 ) -> None:
     environment = environment_with_emulators
@@ -118,7 +118,7 @@ def test_the_same_object_is_not_uploaded_again(environment_with_emulators: Local
 
 
 @pytest.mark.emulator
-def test_missing_source_says_where_it_was_looked_for(environment_with_emulators: LocalEnvironment) -> None:
+def test_the_error_of_a_missing_source_names_the_folder(environment_with_emulators: LocalEnvironment) -> None:
     arguments = {"bucket": "b", "name": "o", "source": "assets/gone.zip"}
     with pytest.raises(
         LocalError, match=r"'assets/gone\.zip' cannot be read in .*synthesize the stack again"
@@ -127,7 +127,7 @@ def test_missing_source_says_where_it_was_looked_for(environment_with_emulators:
 
 
 @pytest.mark.emulator
-def test_object_in_a_bucket_that_is_not_there(environment_with_emulators: LocalEnvironment) -> None:
+def test_object_in_a_missing_bucket(environment_with_emulators: LocalEnvironment) -> None:
     with pytest.raises(ServiceError, match="status 404"):
         make(
             environment_with_emulators,
@@ -148,7 +148,7 @@ def test_delete_bucket(environment_with_emulators: LocalEnvironment) -> None:
 
 
 @pytest.mark.emulator
-def test_unknown_argument_is_said(environment_with_emulators: LocalEnvironment) -> None:
+def test_an_unknown_argument_is_reported(environment_with_emulators: LocalEnvironment) -> None:
     make(
         environment_with_emulators,
         "google_storage_bucket",

@@ -58,7 +58,7 @@ NAMES = st.from_regex(re.compile(r"[a-z][a-z0-9]{0,5}(_[a-z][a-z0-9]{0,5}){0,3}"
 
 
 @given(st.dictionaries(NAMES, st.integers() | st.text()))
-def test_rest_names_tell_the_arguments_again(arguments: dict[str, Any]) -> None:
+def test_rest_names_convert_back_to_arguments(arguments: dict[str, Any]) -> None:
     back = {
         re.sub(r"[A-Z]", lambda m: f"_{m[0].lower()}", key): value
         for key, value in as_rest(arguments).items()
@@ -66,7 +66,7 @@ def test_rest_names_tell_the_arguments_again(arguments: dict[str, Any]) -> None:
     assert back == arguments
 
 
-def test_what_is_said(environment: LocalEnvironment) -> None:
+def test_arguments_without_effect_are_reported_once(environment: LocalEnvironment) -> None:
     arguments = {
         "name": "n",
         "labels": {"a": "b"},
@@ -92,7 +92,7 @@ def test_stable_number(text: str, digits: int) -> None:
     assert number.isdigit()
 
 
-def test_recorded_names_what_it_keeps(environment: LocalEnvironment) -> None:
+def test_a_storing_handler_names_and_stores_the_resource(environment: LocalEnvironment) -> None:
     handler = storing_handler(
         "things",
         "boxes",

@@ -128,7 +128,7 @@ def test_literals_are_read_as_json_reads_them(value: Any) -> None:
 
 
 @given(st.text(max_size=30))
-def test_what_is_not_understood_is_refused_and_never_crashes(text: str) -> None:
+def test_unsupported_text_is_refused_and_never_crashes(text: str) -> None:
     try:
         parsed = list(references(parse_template("${" + text + "}")))
     except UnsupportedError as refusal:

@@ -60,7 +60,7 @@ def test_names_and_provider(stack_of: Callable[..., Stack]) -> None:
     assert (stack.name, stack.project, stack.region) == ("vlille-test", "demo-project", "europe-west1")
 
 
-def test_what_terraform_alone_reads_is_apart(stack_of: Callable[..., Stack]) -> None:
+def test_meta_arguments_are_separate(stack_of: Callable[..., Stack]) -> None:
     block = {
         "//": {"metadata": {}},
         "name": "n",
@@ -123,7 +123,7 @@ def test_dependency_on_nothing(stack_of: Callable[..., Stack]) -> None:
         stack_of({"a_thing": {"a": {"name": "x", "depends_on": ["b_thing.nope"]}}})
 
 
-def test_circle_of_local_values(stack_of: Callable[..., Stack]) -> None:
+def test_cycle_of_local_values(stack_of: Callable[..., Stack]) -> None:
     circle = {"one": "${local.two}", "two": "a ${local.one}"}
     with pytest.raises(DependencyCycleError, match=r"local\.one → local\.two → local\.one"):
         stack_of({}, locals=circle)
@@ -183,7 +183,7 @@ def test_apply_resolves_in_order_and_keeps_types(
     assert applied.unsupported == []
 
 
-def test_type_without_handler_is_said_and_its_arguments_still_serve(
+def test_a_type_without_handler_is_reported_and_its_arguments_resolve(
     stack_of: Callable[..., Stack], environment: LocalEnvironment
 ) -> None:
     stack = stack_of(
@@ -204,7 +204,9 @@ def test_type_without_handler_is_said_and_its_arguments_still_serve(
     ]
 
 
-def test_attribute_that_nobody_gives(stack_of: Callable[..., Stack], environment: LocalEnvironment) -> None:
+def test_attribute_that_no_handler_returns(
+    stack_of: Callable[..., Stack], environment: LocalEnvironment
+) -> None:
     stack = stack_of(
         {
             "a_thing": {"a": {"name": "a"}},
@@ -219,9 +221,7 @@ def test_attribute_that_nobody_gives(stack_of: Callable[..., Stack], environment
     assert "did you mean 'name'?" in str(error.value)
 
 
-def test_expression_that_is_not_evaluated(
-    stack_of: Callable[..., Stack], environment: LocalEnvironment
-) -> None:
+def test_unsupported_expression(stack_of: Callable[..., Stack], environment: LocalEnvironment) -> None:
     stack = stack_of({"a_thing": {"a": {"name": "a", "image": {"tag": '${file("x")}'}}}})
     with pytest.raises(UnsupportedExpressionError) as error:
         applied_to(stack, environment)
@@ -230,7 +230,9 @@ def test_expression_that_is_not_evaluated(
     assert "file()" in str(error.value)
 
 
-def test_output_without_value_is_said(stack_of: Callable[..., Stack], environment: LocalEnvironment) -> None:
+def test_an_output_without_value_is_reported(
+    stack_of: Callable[..., Stack], environment: LocalEnvironment
+) -> None:
     stack = stack_of(
         {"a_thing": {"a": {"name": "a"}}},
         output={"good": {"value": "${a_thing.a.id}"}, "bad": {"value": "${a_thing.a.uri}"}},
@@ -255,7 +257,7 @@ def test_failing_handler_names_the_resource(
 
 
 @given(st.lists(st.sets(st.integers(min_value=0, max_value=11)), min_size=12, max_size=12))
-def test_everything_comes_after_what_it_needs(
+def test_every_resource_follows_its_dependencies(
     tmp_path_factory: pytest.TempPathFactory, needs: list[set[int]]
 ) -> None:
     """Any graph without cycles: node i may need the nodes before it."""

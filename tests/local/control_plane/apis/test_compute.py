@@ -9,7 +9,7 @@ from local.control_plane.apis.compute import number_of
 pytestmark = pytest.mark.unit
 
 
-def test_a_number_is_the_same_each_time_and_fits_where_the_provider_reads_it() -> None:
+def test_a_resource_number_is_stable_and_fits_the_providers_integer() -> None:
     """A hash of 19 digits may be more than a signed number of 64 bits holds: a deploy in this region failed by it."""
     moved = "projects/vlille-dev/regions/europe-west4/subnetworks/vlille-batch"
     assert number_of(moved) == number_of(moved) == "8256115906802357324"

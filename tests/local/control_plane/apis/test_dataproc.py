@@ -106,7 +106,7 @@ def test_a_request_id_is_read_from_the_query(cloud: Cloud, environment: LocalEnv
         ("POST workflowTemplates/weeks:instantiate", 404, "Not found: Workflow Template projects/"),
     ],
 )
-def test_what_is_not_there_or_bad_is_refused(
+def test_an_unknown_or_invalid_request_is_refused(
     cloud: Cloud, environment: LocalEnvironment, call: str, status: int, reason: str
 ) -> None:
     method, rest = call.split()

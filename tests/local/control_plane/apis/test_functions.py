@@ -65,7 +65,7 @@ def says(url: str) -> str:
         return str(answer.read().decode())
 
 
-def test_deployed_and_deployed_anew_at_the_same_url(
+def test_a_function_keeps_its_url_when_it_is_deployed_again(
     plane: ControlPlane, environment: LocalEnvironment
 ) -> None:
     made = settled(
@@ -85,7 +85,7 @@ def test_deployed_and_deployed_anew_at_the_same_url(
         says(url)
 
 
-def test_an_archive_that_does_not_start_says_why_and_leaves_nothing(
+def test_an_archive_that_does_not_start_fails_with_its_reason_and_creates_nothing(
     plane: ControlPlane, environment: LocalEnvironment
 ) -> None:
     made = settled(

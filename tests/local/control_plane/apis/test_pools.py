@@ -29,7 +29,7 @@ def environment(new_environment: Callable[..., LocalEnvironment], clock: RealClo
 def send(plane: ControlPlane) -> Callable[..., tuple[int, Any]]:
     """Make a call, and wait for the end of the operation that it may have begun; return status and resource."""
 
-    def request(method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    def send_json(method: str, path: str, body: Any = None) -> tuple[int, Any]:
         answer = requests.request(method, f"{plane.url}/{path}", json=body, timeout=10)
         told = answer.json()
         end = time.monotonic() + 10
@@ -38,7 +38,7 @@ def send(plane: ControlPlane) -> Callable[..., tuple[int, Any]]:
             told = requests.get(f"{plane.url}/iambeta/v1/{told['name']}", timeout=10).json()
         return answer.status_code, told.get("response", told)
 
-    return request
+    return send_json
 
 
 def test_a_deleted_pool_keeps_its_id_until_it_is_undeleted(send: Callable[..., tuple[int, Any]]) -> None:
@@ -61,7 +61,7 @@ def test_a_deleted_pool_keeps_its_id_until_it_is_undeleted(send: Callable[..., t
         }
 
 
-def test_what_is_not_there_is_neither_deleted_nor_undeleted(send: Callable[..., tuple[int, Any]]) -> None:
+def test_an_unknown_pool_is_neither_deleted_nor_undeleted(send: Callable[..., tuple[int, Any]]) -> None:
     assert send("DELETE", f"{POOLS}/none")[0] == 404
     assert send("POST", f"{POOLS}/none:undelete", {})[0] == 404
 
