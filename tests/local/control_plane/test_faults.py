@@ -44,7 +44,7 @@ def test_a_fault_is_parsed(text: str, fault: Fault) -> None:
         ("200", "FAULT: found '200', accepted: WHAT[@KINDS][xTIMES] with WHAT one of 400, 401, 403"),
         ("", "FAULT: found ''"),
         ("lost", "FAULT: found 'lost'"),
-        ("503@(", "FAULT: '(' is no regular expression"),
+        ("503@(", "FAULT: '(' is not a regular expression"),
     ],
 )
 def test_an_invalid_fault_is_refused_in_one_sentence(text: str, told: str) -> None:

@@ -139,7 +139,7 @@ def test_early_end_quotes_the_log(supervisor: Supervisor, tmp_path: Path) -> Non
             ready=lambda: False,
         )
     assert (error.value.name, error.value.log) == ("bad", log)
-    assert "bad could not start, and ended with code 3\n" in str(error.value)
+    assert "bad failed to start: it ended with code 3\n" in str(error.value)
     assert "| no such port" in str(error.value)
     assert str(log) in str(error.value)
     assert supervisor.processes == []

@@ -119,7 +119,7 @@ def test_new_columns_are_added_and_rows_stay(warehouse: LocalEnvironment) -> Non
 @pytest.mark.emulator
 def test_a_change_that_requires_a_new_table_is_refused(warehouse: LocalEnvironment) -> None:
     make_table(warehouse, COLUMNS)
-    with pytest.raises(TableChangedError, match=r"vlille\.stations\.nom exists here with type STRING"):
+    with pytest.raises(TableChangedError, match=r"vlille\.stations\.nom exists with type STRING"):
         make_table(warehouse, [COLUMNS[0], COLUMNS[1] | {"type": "INTEGER"}, COLUMNS[2]])
     with pytest.raises(TableChangedError, match="with partitioning"):
         make_table(warehouse, COLUMNS, time_partitioning={"type": "MONTH", "field": "collected_at"})
@@ -151,7 +151,7 @@ def test_unsupported_arguments_are_reported(warehouse: LocalEnvironment) -> None
     )
     assert warehouse.unsupported == [
         "google_bigquery_table.expiration_time: tables do not expire",
-        "google_bigquery_table.biglake_configuration: not known here, so it has no effect",
+        "google_bigquery_table.biglake_configuration: unknown to the local run, so it has no effect",
         "google_bigquery_table.time_partitioning.expiration_ms: partitions do not expire",
     ]
 

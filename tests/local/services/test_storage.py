@@ -155,7 +155,7 @@ def test_an_unknown_argument_is_reported(environment_with_emulators: LocalEnviro
         named(environment_with_emulators, rpo="ASYNC_TURBO"),
     )
     assert (
-        "google_storage_bucket.rpo: not known here, so it has no effect"
+        "google_storage_bucket.rpo: unknown to the local run, so it has no effect"
         in environment_with_emulators.unsupported
     )
 
