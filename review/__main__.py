@@ -37,9 +37,9 @@ from review.types.registry import create_context, register
 FORMATS = ("markdown", "terminal", "json")
 
 
-def main(words: Sequence[str] | None = None, stdin: BinaryIO | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, stdin: BinaryIO | None = None) -> int:
     """Write the review to standard output and return the exit status."""
-    options = _parse_arguments(words)
+    options = _parse_arguments(arguments)
     try:
         context = _read_input(options, stdin or sys.stdin.buffer)
         found = _apply_rules(review_plan(context, _load_prices(options), Level(options.unexamined)), options)
@@ -75,7 +75,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(1, f"{self.prog}: {message}\n")
 
 
-def _parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
+def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _Parser("python -m review", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     add = parser.add_argument
     add(
@@ -160,7 +160,7 @@ def _parse_arguments(words: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="write GitHub annotations to standard error for resources whose source line is in --stack or --head",
     )
-    options = parser.parse_args(words)
+    options = parser.parse_args(arguments)
     if (options.base is None) != (options.head is None):
         parser.error("--base and --head go together")
     if (options.plan is None) == (options.base is None):

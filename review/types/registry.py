@@ -22,9 +22,9 @@ _registered: list[ModuleType] = []
 
 
 def register(folder: Path) -> None:
-    """Load each module of a team's own folder; for the types that it names it takes the place of ours.
+    """Load each module of a user's folder; for its types it replaces the modules below `review.types`.
 
-    Raises PlanError where the folder holds none, or one has no TYPES or neither function.
+    Raises PlanError if the folder has no module, or a module has no TYPES or neither function.
     """
     files = sorted(each for each in folder.glob("*.py") if not each.name.startswith("_"))
     if not files:
@@ -64,7 +64,7 @@ def load_modules() -> tuple[ModuleType, ...]:
 
 @functools.cache
 def find_renderers(type_: str) -> tuple[ModuleType, ...]:
-    """Return the modules that know a type: a team's own, else those that name it, else those whose pattern fits."""
+    """Return the modules of a type: a user's own, else those that name it, else those with a matching pattern."""
     own = [each for each in _registered if any(fnmatchcase(type_, pattern) for pattern in each.TYPES)]
     if own:
         return tuple(own)
@@ -79,12 +79,12 @@ def find_renderers(type_: str) -> tuple[ModuleType, ...]:
 
 
 def is_registered(type_: str) -> bool:
-    """Return whether a team's own renderer knows a type."""
+    """Return whether a user's own module renders a type."""
     return any(fnmatchcase(type_, pattern) for module in _registered for pattern in module.TYPES)
 
 
 def is_grant(type_: str) -> bool:
-    """Return whether a type is nothing but grants: a member, a binding, a policy, an access list."""
+    """Return whether a type only grants: a member, a binding, a policy, an access list."""
     found = find_renderers(type_)
     return any(hasattr(each, "grants") for each in found) and not any(
         hasattr(each, "findings") for each in found
@@ -92,30 +92,30 @@ def is_grant(type_: str) -> bool:
 
 
 def find_authority(type_: str) -> str:
-    """Return `binding` or `policy` for a type that decides every grant of a role or a resource; else nothing."""
+    """Return `binding` or `policy` for an authoritative type; empty for others."""
     found = next((each for each in find_renderers(type_) if hasattr(each, "authority")), None)
     return str(found.authority(type_)) if found else ""
 
 
 def render_change(change: Change, context: Context) -> Iterator[Finding]:
-    """Yield what the type's renderers say of a change."""
+    """Yield the findings of the type's renderers about a change."""
     for module in find_renderers(change.type):
         if hasattr(module, "findings"):
             yield from module.findings(change, context)
 
 
 def reports_deletion(type_: str) -> bool:
-    """Return whether a type's renderer says itself what it means that a resource goes."""
+    """Return whether a type's renderer reports deletions and replacements itself."""
     return any(getattr(module, "REPORTS_DELETION", False) for module in find_renderers(type_))
 
 
 def list_grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
-    """Yield what a resource grants with these values."""
+    """Yield the grants of a resource with these values."""
     for module in find_renderers(change.type):
         if hasattr(module, "grants"):
             yield from module.grants(change, values, context)
 
 
 def create_context(plan: Plan, names: Names | None = None, lookup: Lookup = no_files) -> Context:
-    """Return what the renderers may read beside a change; its grants are those that all renderers find."""
+    """Return what renderers can read besides a change; its grants are those of all renderers."""
     return Context(plan, list_grants, names or Names(each.address for each in plan.changes), lookup)

@@ -1,4 +1,4 @@
-"""Plans made by hand, in the shape that Terraform gives them."""
+"""Plans built by hand, in the shape of Terraform's JSON."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ def change(
     sensitive: tuple[Any, Any] = (False, False),
     **more: Any,
 ) -> dict[str, Any]:
-    """One of a plan's `resource_changes`; its actions follow from what is there before and after."""
+    """Return one of a plan's `resource_changes`; its actions are derived from `before` and `after`."""
     bare = address.rpartition("]")[0].partition("[")[0] or address
     type_, _, name = ".".join(bare.split(".")[-2:]).partition(".")
     derived = ["create"] if before is None else ["delete"] if after is None else ["update"]
@@ -49,27 +49,27 @@ def change(
 
 
 def plan_document(*changes: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """A plan's JSON document."""
+    """Return a plan's JSON document."""
     return {**FORMAT, "resource_changes": list(changes), **more}
 
 
-def read_plan_of(*changes: Mapping[str, Any], **more: Any) -> Plan:
-    """A plan that was read."""
+def build_plan(*changes: Mapping[str, Any], **more: Any) -> Plan:
+    """Return the plan of these changes."""
     return read_plan(json.dumps(plan_document(*changes, **more)).encode())
 
 
-def create_context_of(*changes: Mapping[str, Any], **more: Any) -> Context:
-    """A plan with names, and no files around it."""
-    found = read_plan_of(*changes, **more)
+def build_context(*changes: Mapping[str, Any], **more: Any) -> Context:
+    """Return a context with these changes and without artifacts."""
+    found = build_plan(*changes, **more)
     return create_context(found)
 
 
 def review_changes(*changes: Mapping[str, Any], **more: Any) -> Review:
-    """The review of a plan."""
-    return review_plan(create_context_of(*changes, **more), load_price_book())
+    """Return the review of these changes."""
+    return review_plan(build_context(*changes, **more), load_price_book())
 
 
 def summarize_findings(*changes: Mapping[str, Any], **more: Any) -> list[tuple[str, str]]:
-    """Severity and sentence of every finding, without markup, in the table's order."""
+    """Return severity and sentence of every finding, without markup, in the table's order."""
     found = review_changes(*changes, **more).findings
     return [(each.severity.words, strip_markup(each.sentence)) for each in found]

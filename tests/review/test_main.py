@@ -1,4 +1,4 @@
-"""The command: what it writes, where, and with which exit status."""
+"""The command: its output, its errors and its exit status."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The whole of it once: a plan that loses data, lets more in and changes one line of a function's code."""
+"""A whole review: a plan that loses data, widens access and changes one line of a function's code."""
 
 import io
 import json
@@ -89,7 +89,7 @@ CHANGES = [
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Path:
-    """The plan, with the new archive beside it and the old one in another folder."""
+    """Return the plan's path; the new archive is beside it and the old one in another folder."""
     write_zip(tmp_path / "head/assets/new/code-2222.zip", NEW_CODE)
     write_zip(tmp_path / "base/assets/old/code-1111.zip", OLD_CODE)
     path = tmp_path / "head/plan.json"

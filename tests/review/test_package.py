@@ -1,4 +1,4 @@
-"""The plan review installed by itself, in an environment with nothing of this project; and its GitHub Action."""
+"""The plan review installed in a clean environment, and its GitHub Action."""
 
 import ast
 import json
@@ -31,7 +31,7 @@ SCHEDULED = plan_document(
 
 
 def run(*words: str | Path, cwd: Path = Path("/"), **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a program away from the checkout, whose packages Python would find in its working folder."""
+    """Run a program outside of the checkout, so that Python does not find its packages in the working folder."""
     return subprocess.run(
         words,
         cwd=cwd,
@@ -45,7 +45,7 @@ def run(*words: str | Path, cwd: Path = Path("/"), **variables: str) -> subproce
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of a copy of the folder, built with the setuptools that this environment has."""
+    """Return the wheel, built from a copy of the folder with the installed setuptools."""
     folder = tmp_path_factory.mktemp("package")
     shutil.copytree(REVIEW, folder / "review", ignore=shutil.ignore_patterns("__pycache__"))
     options = ["--wheel", "--no-build-isolation", "--offline", "--python", sys.executable]
@@ -57,7 +57,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The command of a new environment that has the wheel and its one dependency."""
+    """Return the command in a new environment that has only the wheel and its dependency."""
     environment = tmp_path_factory.mktemp("clean") / "environment"
     assert run(sys.executable, "-m", "venv", "--without-pip", environment).returncode == 0
     python = environment / "bin" / "python"
@@ -119,7 +119,7 @@ def test_the_action_is_what_github_takes() -> None:
 
 @pytest.fixture
 def action(program: Path, tmp_path: Path) -> dict[str, str]:
-    """The variables of a step. `python3` makes an environment that has the package; `gh` writes down its words."""
+    """Return the variables of a step. A fake `python3` creates an environment, a fake `gh` records its arguments."""
     bin_ = tmp_path / "bin"
     bin_.mkdir()
     scripts = {

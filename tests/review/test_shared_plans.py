@@ -1,6 +1,6 @@
-"""Plans and pairs of stacks that lie beside the repository where somebody has them, and are no part of it.
+"""Plans and pairs of stacks in a folder beside the repository, which are not part of it.
 
-Without them this file is not collected (tests/conftest.py); what they showed is held by cases of the project's own.
+Without them this file is not collected (tests/conftest.py); the project's own cases cover what they showed.
 """
 
 import json
@@ -30,7 +30,7 @@ def review_of_file(file: Path) -> Review:
     return review_plan(create_context(plan), load_price_book())
 
 
-# Heaviest severity of the shared cases that concern access; None: the answer must not be "nobody".
+# Highest severity of the shared cases about access; None: the answer must not be "nobody".
 ACCESS_CASES: dict[str, str | None] = {
     "B01-binding-ends-members-of-the-same-plan": WIDENED,
     "B03-workload-loses-its-only-role": STOPS,

@@ -1,4 +1,4 @@
-"""BigQuery datasets: what lies in them goes with them."""
+"""BigQuery datasets: their tables, expiration, recovery and access list."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,7 @@ ROLES_BY_ENTRY = {
     "READER": "roles/bigquery.dataViewer",
 }
 
-# Special groups of a dataset's access list → the prefix by which IAM writes them.
+# Special groups of a dataset's access list → their prefix in IAM.
 SPECIAL = {
     "projectOwners": "projectOwner",
     "projectWriters": "projectEditor",
@@ -42,7 +42,7 @@ SPECIAL = {
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say what happens to the tables of one dataset."""
+    """Yield what happens to the tables of one dataset."""
     name = span(get_text(change.present, "dataset_id") or context.names.of(change.address))
     if change.destroys:
         yield _destruction_finding(change, context, name)
@@ -104,11 +104,11 @@ def _is_in_dataset(other: Change, dataset: Change, context: Context) -> bool:
 
 
 def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
-    """Yield what the dataset's own access list grants."""
+    """Yield the grants of the dataset's own access list."""
     name = get_text(values, "dataset_id")
     for entry in get_blocks(values, "access"):
         role = get_text(entry, "role")
-        # A new dataset has entries for its project's owners, editors and viewers whether they are listed or not.
+        # A new dataset always has entries for its project's owners, editors and viewers.
         implied = change.before is None or change.after is None
         project = "" if implied else get_text(values, "project")
         yield from list_entry_grants(
@@ -119,10 +119,10 @@ def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
 def list_entry_grants(
     entry: Values, role: str, dataset: str, address: str, *, implied: bool = False, project: str = ""
 ) -> Iterator[Grant]:
-    """Yield the grant of one entry of an access list, whomever it names.
+    """Yield the grant of one entry of an access list.
 
-    An entry without a role authorizes a view, a routine or the views of a whole dataset: whoever can use those reads
-    this dataset, without any access to it.
+    An entry without a role authorizes a view, a routine or the views of a whole dataset: their users can read
+    this dataset without access to it.
     """
     condition = get_text(next(iter(get_blocks(entry, "condition")), {}), "expression")
     if member := _format_authorized_member(entry):
@@ -149,7 +149,7 @@ def list_entry_grants(
 
 
 def _format_authorized_member(entry: Values) -> str:
-    """Return what an entry authorizes as a member; empty where it names who it lets in."""
+    """Return the authorized view, routine or dataset of an entry as a member; empty for a principal."""
     for block, kind, path in (
         ("view", "authorizedView", ("project_id", "dataset_id", "table_id")),
         ("routine", "authorizedRoutine", ("project_id", "dataset_id", "routine_id")),

@@ -1,4 +1,4 @@
-"""Policy tags of BigQuery's columns: a column without its tag is read by whoever can read the table."""
+"""Policy tags of BigQuery columns: without its tag, a column can be read by everyone who can read the table."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ TYPES = ("google_bigquery_table",)
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say which columns lose a policy tag or get another one, in the table's order."""
+    """Yield which columns lose a policy tag or get another one, in the table's order."""
     if change.before is None or change.after is None:
         return
     old, new = (

@@ -1,4 +1,4 @@
-"""Row access policies of BigQuery: whoever is a grantee sees the rows that the filter lets through."""
+"""Row access policies of BigQuery: grantees can read the rows that match the filter."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ TYPES = ("google_bigquery_row_access_policy",)
 
 
 def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
-    """Yield what each grantee may read."""
+    """Yield a grant for each grantee."""
     if not values:
         return
     dataset = get_text(values, "dataset_id") or context.names.of(

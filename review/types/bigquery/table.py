@@ -28,7 +28,7 @@ BY_HAND = "manually at best, within the dataset's time travel window (7 days by 
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say what happens to the rows, the columns and the query of one table."""
+    """Yield what happens to the rows, the columns and the query of one table."""
     name = span(_table_name(change, context))
     if change.destroys:
         yield from _destruction_findings(change, context, name)
@@ -41,7 +41,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
 
 
 def _table_name(change: Change, context: Context) -> str:
-    """`dataset.table`, as one would write it in a query."""
+    """Return `dataset.table`, as in a query."""
     dataset = get_value(change.present, "dataset_id")
     sentence = (
         str(dataset)
@@ -53,7 +53,7 @@ def _table_name(change: Change, context: Context) -> str:
 
 
 def _holds_rows(change: Change) -> bool:
-    """Views and external tables hold none themselves."""
+    """Return whether a table stores rows; views and external tables do not."""
     return not any(
         get_blocks(change.old, part) for part in ("view", "materialized_view", "external_data_configuration")
     )
@@ -83,7 +83,7 @@ def _destruction_findings(change: Change, context: Context, name: str) -> Iterat
 
 
 def _describe_reason(change: Change) -> str:
-    """Return why, where it is not told column by column."""
+    """Return why the table is replaced, if the finding of a column does not say so."""
     paths = sorted({each for each in change.replace_paths if each and each != "schema"})
     return f" because {spans(paths)} {'changes' if len(paths) == 1 else 'change'}" if paths else ""
 
@@ -163,7 +163,7 @@ def _describe_replacement(*, replaced: bool) -> str:
 
 
 def _describe_readers(change: Change, context: Context, column: str) -> str:
-    """Name the views of the plan that still read a column, and so will fail."""
+    """Return the views of the plan that still read a column, and would fail."""
     table = get_text(change.old, "table_id")
     name = column.rpartition(".")[2]
     if not table:
@@ -178,7 +178,7 @@ def _describe_readers(change: Change, context: Context, column: str) -> str:
 
 @functools.lru_cache(maxsize=4)
 def _list_views(context: Context) -> tuple[tuple[Change, str], ...]:
-    """Return every view with its query as it will be."""
+    """Return every view with its query after the apply."""
     found = (
         (each, get_text(each.new, "view.query") or get_text(each.new, "materialized_view.query"))
         for each in context.of_type("google_bigquery_table")

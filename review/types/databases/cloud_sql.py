@@ -1,4 +1,4 @@
-"""Cloud SQL instances: backups, restarts, who may reach them. What goes with one is told plainly."""
+"""Cloud SQL instances: backups, restarts, who can connect. Deletions are reported by `review.data.actions`."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ NETWORKS = "settings.ip_configuration.authorized_networks"
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say what a changed instance interrupts, no longer keeps, or lets in."""
+    """Yield what a changed instance interrupts, no longer backs up, or opens."""
     if change.after is None or change.destroys:
         return
     yield from _access_findings(change, context)

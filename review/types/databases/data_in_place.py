@@ -1,4 +1,4 @@
-"""Databases whose rows go without any resource being deleted: families, statements, ages, and node pools that roll."""
+"""Data lost by a change in place: column families, DDL statements, TTL; and node pools whose nodes are recreated."""
 
 import re
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ TYPES = (
     "google_container_node_pool",
 )
 DROPS = re.compile(r"\bDROP\s+(TABLE|COLUMN|SCHEMA|DATABASE)\b|\bTRUNCATE\b|\bDELETE\s+FROM\b", re.IGNORECASE)
-# Arguments of a node pool whose change makes its nodes anew, one after the other.
+# Arguments of a node pool whose change recreates its nodes, one after the other.
 ROLLS = ("machine_type", "disk_size_gb", "disk_type", "image_type", "local_ssd_count", "service_account")
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say which rows go in place, or when; how nodes are replaced."""
+    """Yield which rows are lost by a change in place, or expire; and whether nodes are recreated."""
     if change.after is None or change.action == "replace":
         return
     if change.type == "google_bigtable_table":

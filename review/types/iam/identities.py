@@ -1,4 +1,4 @@
-"""Service accounts, their keys, custom roles, identities from outside."""
+"""Service accounts, their keys, custom roles, and pools of external identities."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ REPORTS_DELETION = True
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say which identities come and go, and what they may do."""
+    """Yield created, deleted and changed identities, and what they can do."""
     if change.type == "google_service_account":
         yield from _service_account_findings(change, context)
     elif change.type.endswith("_key"):
@@ -129,7 +129,7 @@ def _count_holders(change: Change, context: Context) -> str:
 
 
 def _pool_findings(change: Change, context: Context) -> Iterator[Finding]:
-    """An identity pool lets in who its provider's condition lets in."""
+    """Yield which external identities can authenticate: those that match the provider's condition."""
     is_provider = change.type.endswith("_provider")
     name = span(context.names.of(change.address))
     if change.destroys:

@@ -1,4 +1,4 @@
-"""Members, bindings and policies of every resource that has them: `google_*_iam_member` and its kin."""
+"""IAM members, bindings and policies of every resource: `google_*_iam_member`, `_binding` and `_policy`."""
 
 import functools
 import json
@@ -18,7 +18,7 @@ PARTS = re.compile(r"(google_.+)_iam_(member|binding|policy)")
 NOT_A_NAME = frozenset(
     {"role", "member", "members", "condition", "policy_data", "etag", "id", "timeouts", "location", "region"}
 )
-ABOVE = ("project", "zone", "project_id")  # of what is named by something else as well
+ABOVE = ("project", "zone", "project_id")  # arguments of the parent, which also name the resource
 KINDS = {
     "google_cloud_run": "service",
     "google_organization": "organization",
@@ -31,7 +31,7 @@ KINDS = {
 
 
 def authority(type_: str) -> str:
-    """Return `binding` or `policy`; empty for a member, which stands beside others."""
+    """Return `binding` or `policy` for an authoritative type; empty for a member."""
     parts = PARTS.fullmatch(type_)
     return parts[2] if parts and parts[2] != "member" else ""
 
@@ -62,7 +62,7 @@ def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
 
 
 def _list_permissions(change: Change, role: str, context: Context) -> tuple[str, ...]:
-    """Return what a custom role of the same plan consists of."""
+    """Return the permissions of a custom role of the same plan."""
     address = context.referred(role) or (
         "" if is_known(role) and role else context.referenced_address(change, "role")
     )
@@ -81,7 +81,7 @@ def _list_members(values: Values, form: str) -> list[str]:
 
 
 def _find_resource(change: Change, values: Values, context: Context, kind: str) -> str:
-    """Return the name of what access is granted on: its own argument, or all of them where it has several."""
+    """Return the name of the resource of a grant, from one argument or several."""
     names = [key for key in sorted(values) if key not in NOT_A_NAME and key not in ABOVE]
     names = names or [key for key in ABOVE if key in values]
     if kind == "table":
@@ -91,7 +91,7 @@ def _find_resource(change: Change, values: Values, context: Context, kind: str) 
 
 
 def _resource_name(change: Change, values: Values, context: Context, argument: str) -> str:
-    """Return the name in an argument (buckets come as `b/NAME`, others as paths), or of what it refers to."""
+    """Return the name in an argument (`b/NAME` of buckets, paths of others), or that of the referenced resource."""
     value = get_text(values, argument)
     if referred := context.named(value):
         return referred

@@ -1,4 +1,4 @@
-"""Firewalls of every kind: rules of a network, of firewall policies, of Cloud Armor and of App Engine, as sets."""
+"""Firewall rules of networks, firewall policies, Cloud Armor and App Engine, compared as sets."""
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -26,7 +26,7 @@ TYPES = (
 )
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 NAMES = ("name", "rule_name", "policy_name", "short_name", "priority")
-# What a rule of a policy matches beside ranges: each is a set of names.
+# What a rule of a policy matches besides ranges: each is a set of names.
 MATCHED = (
     "address_groups",
     "fqdns",
@@ -40,7 +40,7 @@ MATCHED = (
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say who gets through that did not before, and what is no longer kept out."""
+    """Yield which connections are newly allowed, and which are no longer denied."""
     old, new = list(list_rules(change.type, change.old)), list(list_rules(change.type, change.new))
     allowing, denying = compare_rules(old, new)
     for each in allowing:
@@ -60,7 +60,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
 
 
 def list_rules(type_: str, values: Values) -> Iterator[Rule]:
-    """Yield the rules that a resource of one of these types holds with these values; none where it is disabled."""
+    """Yield the rules of a resource with these values; none if it is disabled."""
     if not values or get_flag(values, "disabled"):
         return
     if type_ == "google_compute_firewall":
@@ -134,7 +134,7 @@ def _list_policy_rules(values: Values) -> Iterator[Rule]:
 
 
 def _list_cloud_armor_rules(values: Values) -> Iterator[Rule]:
-    """A rule by expression is compared as a text: what it matches is not known."""
+    """Yield the rule of a Cloud Armor policy; its expression is compared as a text."""
     action = get_text(values, "action")
     if not action or get_flag(values, "preview"):
         return

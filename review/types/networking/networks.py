@@ -1,4 +1,4 @@
-"""Networks and subnetworks: what hangs on one that goes. Firewalls are told by `firewalls`."""
+"""Networks and subnetworks: what a deletion disconnects."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ TYPES = ("google_compute_network", "google_compute_subnetwork")
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say what hangs on a network that goes."""
+    """Yield which resources use a network that is deleted or replaced."""
     if change.destroys:
         yield from _deletion_findings(change, context)
 

@@ -1,4 +1,4 @@
-"""APIs and log metrics: small resources of which a change does more than it seems."""
+"""APIs and log metrics."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ TYPES = ("google_project_service", "google_logging_metric")
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say what an API that is switched off stops, and what a renamed metric leaves behind."""
+    """Yield what a disabled API interrupts, and what a renamed metric leaves."""
     where = context.where(change)
     if change.type == "google_project_service":
         if change.destroys and get_flag(change.old, "disable_on_destroy", default=True):

@@ -12,7 +12,7 @@ DAY = 86_400
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say which logs are kept for less long."""
+    """Yield which logs are kept for a shorter time, and a retention that is locked."""
     if change.action != "update":
         return
     old, new = (get_number(side, "retention_days") or 30 for side in (change.old, change.new))

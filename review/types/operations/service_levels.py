@@ -1,4 +1,4 @@
-"""Service level objectives and budgets: what is promised, and when somebody is notified."""
+"""Service level objectives and budgets: targets, amounts and notifications."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ AMOUNT = "amount.specified_amount"
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say whether an objective asks for more or less, or how a budget's amount and notifications change."""
+    """Yield how an objective's target, or a budget's amount and notifications change."""
     if change.action not in ("create", "update"):
         return
     sentences = (

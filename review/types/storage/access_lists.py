@@ -1,4 +1,4 @@
-"""Access lists of Cloud Storage and BigQuery, which grant beside IAM."""
+"""Access lists of Cloud Storage and BigQuery, which grant access in addition to IAM."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ TYPES = (
     "google_storage_default_object_acl",
     "google_storage_object_acl",
 )
-# Of a bucket's list and of its objects'.
+# Roles of the access list of a bucket, and of its objects.
 BUCKET = {
     "READER": "roles/storage.legacyBucketReader",
     "WRITER": "roles/storage.legacyBucketWriter",
@@ -32,7 +32,7 @@ PREDEFINED = {
 
 
 def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
-    """Yield what each entry of a list grants."""
+    """Yield the grant of each entry of a list."""
     if not values:
         return
     if change.type == "google_bigquery_dataset_access":
@@ -53,15 +53,13 @@ def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
         found.append((get_text(values, "role"), _format_member(get_text(values, "entity"))))
     predefined = PREDEFINED.get(get_text(values, "predefined_acl"))
     for role, member in [*found, *([predefined] if predefined else [])]:
-        if not member.startswith(
-            "project"
-        ):  # owners, editors and viewers of the project: Google's own default
+        if not member.startswith("project"):  # owners, editors and viewers of the project: Google's default
             yield Grant(
                 kind, resource, roles.get(role, f"{role} in its access list"), member, address=change.address
             )
 
 
 def _format_member(entity: str) -> str:
-    """`user-…`, `group-…`, `domain-…`, `allUsers` as IAM writes them."""
+    """Return an entity such as `user-NAME` as a member of IAM."""
     kind, _, name = entity.partition("-")
     return f"{kind}:{name}" if kind in ("user", "group", "domain") and name else entity

@@ -1,4 +1,4 @@
-"""Repositories of images and packages: what is cleaned away, what goes with one."""
+"""Artifact Registry repositories: deletion, cleanup policies, immutable tags."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ REPORTS_DELETION = True
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say which images are lost, now or by a clean-up from now on."""
+    """Yield which images are lost, by the deletion of the repository or by cleanup policies."""
     name = span(get_text(change.present, "repository_id") or context.names.of(change.address))
     if change.destroys:
         verb = "replaced" if change.action == "replace" else "deleted"
@@ -57,7 +57,7 @@ def _uses_repository(workload: Change, repository: Change) -> bool:
 
 
 def _describe_cleanup_policies(values: Values) -> dict[str, str]:
-    """Return the clean-up policies that delete, each in words."""
+    """Return the cleanup policies that delete, each in words."""
     found: dict[str, str] = {}
     for policy in get_blocks(values, "cleanup_policies"):
         if get_text(policy, "action") != "DELETE":

@@ -1,4 +1,4 @@
-"""Cloud Storage buckets: what goes with one, which data ages out, who may be let in."""
+"""Cloud Storage buckets: deletion, lifecycle rules, recovery and public access."""
 
 from collections.abc import Iterator
 
@@ -35,7 +35,7 @@ CONDITIONS = {
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say what happens to the objects of one bucket, and to who may reach them."""
+    """Yield what happens to the objects of one bucket, and who can be given access."""
     name = span(get_text(change.present, "name") or context.names.of(change.address))
     if change.destroys:
         yield _destruction_finding(change, context, name)
@@ -96,11 +96,11 @@ def _is_in_bucket(other: Change, bucket: Change, context: Context) -> bool:
     return context.referenced_address(other, "bucket") == bucket.configured_address
 
 
-# --- which data ages out ------------------------------------------------------------------------------
+# --- lifecycle and recovery ---------------------------------------------------------------------------
 
 
 def list_deletion_rules(values: Values) -> list[tuple[str, float | None, str]]:
-    """Return each rule that deletes objects: whose, after how many days, and the rule in words."""
+    """Return each rule that deletes objects: which objects, after how many days, and the rule in words."""
     found = []
     for rule in get_blocks(values, "lifecycle_rule"):
         if get_text(rule, "action.type") != "Delete":
@@ -109,7 +109,7 @@ def list_deletion_rules(values: Values) -> list[tuple[str, float | None, str]]:
         whose = _describe_objects(condition)
         age = get_number(condition, "age")
         if not age and not get_flag(condition, "send_age_if_zero"):
-            age = None  # the provider's way to say that there is none
+            age = None  # the provider's value for no condition
         words = [f"{_format_days(age)} after creation"] if age is not None else []
         for key, sentence in CONDITIONS.items():
             value = get_text(condition, key)
@@ -215,7 +215,7 @@ def _care_finding(change: Change, context: Context, sentence: str) -> Finding:
     return Finding(Kind.DATA, Severity.CARE, context.where(change), sentence, size=5, address=change.address)
 
 
-# --- who may be let in --------------------------------------------------------------------------------
+# --- public access ------------------------------------------------------------------------------------
 
 
 def _new_bucket_findings(change: Change, context: Context, name: str) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ REPORTS_DELETION = True
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say what is uploaded, what is lost, and which lines of code differ."""
+    """Yield what is uploaded, what is lost, and which lines of code differ."""
     name = span(get_text(change.present, "name") or context.names.of(change.address))
     bucket = span(get_text(change.present, "bucket") or "(unknown)")
     if change.action == "delete":
@@ -49,7 +49,7 @@ def _deletes_new_object(change: Change) -> bool:
 
 
 def _code_finding(change: Change, context: Context) -> Finding:
-    """Compare what the object held with what it will hold."""
+    """Return the difference between the old and the new content of an object."""
     old, new = get_text(change.old, "source"), get_text(change.new, "source")
     before = context.lookup(old, "before") if old else None
     if (
@@ -58,7 +58,7 @@ def _code_finding(change: Change, context: Context) -> Finding:
         and (md5 := get_text(change.old, "md5hash"))
         and before.digest != md5
     ):
-        before = None  # a file of this name is there, but not the one that is deployed
+        before = None  # a file of this name exists, but not with the deployed content
     after = context.lookup(new, "after") if new else None
     sentence = compare_archives(before, after, context.plan.secrets.mask)
     runs = find_users(change, context)
@@ -81,7 +81,7 @@ def _code_finding(change: Change, context: Context) -> Finding:
 
 
 def _first_deployment_findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say which code begins to run, where something runs it."""
+    """Yield which code runs for the first time, if a workload uses it."""
     after = (
         context.lookup(get_text(change.new, "source"), "after") if get_text(change.new, "source") else None
     )

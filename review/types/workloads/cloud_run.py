@@ -45,7 +45,7 @@ ACCOUNTS = {
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say how a service's image, environment, identity and reach change."""
+    """Yield how a service's image, environment, identity and ingress change."""
     if change.before is None or change.after is None:
         if change.after is not None and get_flag(change.new, "invoker_iam_disabled"):
             yield _public_invoker_finding(change, context)
@@ -66,7 +66,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
 
 
 def index_containers(values: Values) -> dict[str, Values]:
-    """Return the containers by name, or by their place where they have none."""
+    """Return the containers by name, or by index if they have none."""
     found: dict[str, Values] = {}
     for path in CONTAINER_PATHS:
         for index, container in enumerate(get_blocks(unwrap_block(values), path)):

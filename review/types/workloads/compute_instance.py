@@ -1,4 +1,4 @@
-"""Machines of Compute Engine: restarts, public addresses, identities. What goes with one is told plainly."""
+"""Compute Engine instances: restarts, public addresses, identities. Deletions are reported by `review.data.actions`."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ TYPES = ("google_compute_instance",)
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say when a machine is stopped, and how it may be reached."""
+    """Yield whether a machine is restarted, gets a public address or runs as another account."""
     where = context.where(change)
     old, new = (
         sum(len(get_blocks(each, "access_config")) for each in get_blocks(side, "network_interface"))

@@ -63,7 +63,7 @@ BUILD_ENVIRONMENT = ("build_config.environment_variables", "build_environment_va
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say how a function's code, runtime, environment, identity and reach change."""
+    """Yield how a function's code, runtime, environment, identity and ingress change."""
     if change.before is None or change.after is None:
         return
     yield from _source_findings(change, context)

@@ -1,4 +1,4 @@
-"""Topics and subscriptions: the messages that wait in them."""
+"""Pub/Sub topics and subscriptions: lost messages, retention and delivery."""
 
 from collections.abc import Iterator
 
@@ -20,11 +20,11 @@ from review.plan.values import (
 TYPES = ("google_pubsub_topic", "google_pubsub_subscription")
 REPORTS_DELETION = True
 RETENTION = "message_retention_duration"
-DEFAULT = "604800s"  # of a subscription: a week
+DEFAULT = "604800s"  # a week, the default of subscriptions
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say which messages are lost, and where they go from now on."""
+    """Yield which messages are lost, and where they are delivered from now on."""
     is_topic = change.type == "google_pubsub_topic"
     name = span(get_text(change.present, "name") or context.names.of(change.address))
     if change.destroys:
@@ -41,7 +41,7 @@ def _verb(change: Change) -> str:
 
 
 def _topic_deletion(change: Change, context: Context, name: str) -> Finding:
-    """A topic's subscriptions stay, attached to nothing, unless they are made anew as well."""
+    """Return the loss of a topic; its subscriptions stay without a topic unless they are recreated too."""
     sentence = (
         f"topic {name} is {_verb(change)}: messages published until its subscriptions are attached again "
         "are lost"

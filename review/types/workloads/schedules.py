@@ -1,4 +1,4 @@
-"""Schedules, and the batch that one starts: when, what, on which machines."""
+"""Cloud Scheduler jobs and Dataproc workflow templates: when they run, what, and on which machines."""
 
 import base64
 import binascii
@@ -23,7 +23,7 @@ ACCOUNTS = ("http_target.oidc_token.service_account_email", "http_target.oauth_t
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Say when a job runs from now on and what it does; or how a batch's machines and arguments change."""
+    """Yield when a job runs and what it calls, or how a template's machines and arguments change."""
     if change.type == "google_dataproc_workflow_template":
         yield from _template_findings(change, context)
     elif change.after is None or change.action == "replace":
@@ -79,7 +79,7 @@ def _job_findings(change: Change, context: Context) -> Iterator[Finding]:
 
 
 def _decode_body(body: object, context: Context) -> str:
-    """Return a body as it is sent; Terraform holds it in base64, which may hide a secret once more."""
+    """Return a body as it is sent; Terraform stores it in base64, so secrets in it are masked again."""
     if not isinstance(body, str) or not is_known(body):
         return format_value(body)
     try:

@@ -1,4 +1,4 @@
-"""Arguments that open something, that send data elsewhere or that end a service, of types with a renderer too."""
+"""Arguments that open access, send data elsewhere or interrupt a service, also of types with a renderer."""
 
 from typing import Any
 

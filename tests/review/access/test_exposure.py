@@ -1,4 +1,4 @@
-"""Access beside grants: what lets somebody in, what no longer keeps anybody out, and what was not examined."""
+"""Access that is not a grant: what opens, which restrictions end, and what was not examined."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from review.access.exposure import TABLE, list_unexamined_access
 from review.assessment.review import Review
 from review.findings.finding import Severity
 from review.report.document import lay_out_review
-from tests.review.conftest import change, create_context_of, review_changes, summarize_findings
+from tests.review.conftest import build_context, change, review_changes, summarize_findings
 
 pytestmark = pytest.mark.unit
 
@@ -21,7 +21,7 @@ def nested(path: str, value: Any) -> dict[str, Any]:
     return {head: [nested(rest, value)] if rest else value}
 
 
-# Type, argument, before, after, heaviest severity of what is said.
+# Type, argument, before, after, highest severity of the findings.
 ARGUMENTS: list[tuple[str, str, Any, Any, str]] = [
     ("google_container_cluster", "enable_legacy_abac", False, True, WIDENED),
     ("google_container_cluster", "enable_legacy_abac", True, False, NARROWED),
@@ -119,7 +119,7 @@ def test_unexamined_access_is_never_answered_with_nobody(type_: str, old: Any, n
 
 def test_a_type_that_gives_nobody_access_is_examined() -> None:
     for type_ in ("random_id", "null_resource", "google_pubsub_topic", "google_storage_bucket_object"):
-        (one,) = create_context_of(change(f"{type_}.x", None, {"name": "x"})).plan.changes
+        (one,) = build_context(change(f"{type_}.x", None, {"name": "x"})).plan.changes
         assert list_unexamined_access(one) == ()
 
 

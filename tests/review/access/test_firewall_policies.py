@@ -1,4 +1,4 @@
-"""A firewall policy that is deleted: what is said with its rules in the plan, and without."""
+"""A deleted firewall policy: the finding with its rules in the plan, and without."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Grants in words: who can now do what, widening before narrowing, the widest first."""
+"""Grants: who can now do what, widening before narrowing, the widest first."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Many findings that are alike are one row; what differs stays apart, and nothing that was told is lost."""
+"""Findings that state the same are one row; others stay apart, and no finding is lost."""
 
 from typing import Any
 
@@ -58,9 +58,7 @@ def test_tables_of_other_datasets_or_with_other_changes_are_not_grouped() -> Non
     ]
     wheres = [where for _, where, _ in rows(laid_out(*changes))]
     assert {"4 tables in dataset d", "5 tables in dataset e"} <= set(wheres)
-    assert (
-        sum(each.startswith("bucket ") for each in wheres) == 3
-    )  # three are few enough to be told one by one
+    assert sum(each.startswith("bucket ") for each in wheres) == 3  # three are listed one by one
 
 
 def test_grants_to_several_are_not_hidden_in_one_row() -> None:

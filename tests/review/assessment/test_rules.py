@@ -1,4 +1,4 @@
-"""A team's own rules and renderers, and annotations on the lines of constructs."""
+"""A user's own rules and renderers, and annotations on the source lines of constructs."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Code inside archives: file by file, line by line, requirements by version; hostile archives within bounds."""
+"""Archives of code compared by file, by line and by required version; hostile archives within limits."""
 
 import io
 import struct
@@ -110,7 +110,7 @@ def test_a_secret_in_code_is_masked_before_it_is_cut_into_lines() -> None:
             "more files than the limit",
         ),
     ],
-    # An archive's bytes hold the time at which it was made: every worker would have names of its own.
+    # The bytes of an archive contain its creation time, so the test names would differ between workers.
     ids=["end cut off", "beginning only", "damaged list", "a list of two thousand million"],
 )
 def test_a_damaged_archive_is_reported_as_damaged(content: bytes, problem: str) -> None:
@@ -124,7 +124,7 @@ def test_a_zip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = zipped({"a.py": b"0" * 10_000_000, "b.py": b"1"})
     lying = bytearray(bomb)
     at = bomb.index(b"PK\x01\x02")
-    lying[at + 24 : at + 28] = struct.pack("<I", 10)  # the size that the directory claims
+    lying[at + 24 : at + 28] = struct.pack("<I", 10)  # the size in the zip's directory
     for content in (bomb, bytes(lying)):
         found = read_artifact("a.zip", content)
         assert found.files["a.py"].content is None

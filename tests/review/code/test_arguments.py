@@ -1,4 +1,4 @@
-"""Code within arguments is told as what goes live, with a diff; provisioners with the command that the apply runs."""
+"""Code in arguments is reported with a diff, provisioners with the command that the apply runs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a month costs: how often things run, what each costs, what is not known."""
+"""The cost of a month: how often each resource runs, what it costs, and what is not known."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from review.cost.estimate import Cost, estimate_cost
 from review.cost.price_book import load_price_book
 from review.errors import ReviewError
 from review.findings.text import strip_markup
-from tests.review.conftest import change, create_context_of, review_changes
+from tests.review.conftest import build_context, change, review_changes
 
 pytestmark = pytest.mark.unit
 
@@ -33,7 +33,7 @@ TEMPLATE = "google_dataproc_workflow_template.w"
         (
             "0 0 13 * FRI",
             (12 + 52 - 1) / 12,
-        ),  # the thirteenth or a Friday, as cron has it: one is both in 2025
+        ),  # cron matches the 13th or a Friday; in 2025 one day is both
         ("0 0 L * *", 1),
         ("0 9,17 * 1 *", 31 * 2 / 12),
         ("every 5 minutes", None),
@@ -75,7 +75,7 @@ def test_machines_have_a_shape(type_: str, expected: tuple[float, float, str] | 
 
 
 def system(**changed: Any) -> list[dict[str, Any]]:
-    """A schedule → topic → push → function with a bucket, and a batch each night; `changed` is what is after."""
+    """Return a schedule → topic → push → function with a bucket, and a nightly batch."""
     resources: dict[str, dict[str, Any]] = {
         JOB: {"schedule": "* * * * *", "pubsub_target": [{"topic_name": "projects/p/topics/t"}]},
         TOPIC: {"name": "t", "id": "projects/p/topics/t"},
@@ -131,7 +131,7 @@ def system(**changed: Any) -> list[dict[str, Any]]:
 
 
 def counted(*changes: dict[str, Any], **more: Any) -> Cost:
-    found = estimate_cost(create_context_of(*changes, **more), BOOK)
+    found = estimate_cost(build_context(*changes, **more), BOOK)
     assert found is not None
     return found
 
@@ -275,7 +275,7 @@ def test_a_month_that_costs_much_more_needs_care() -> None:
 
 def test_a_users_prices_override_the_tables() -> None:
     mine = {"as_of": "2027-01", "prices": {"scheduler_job_month": 5}, "free": {"scheduler_jobs": 0}}
-    found = estimate_cost(create_context_of(*system()), load_price_book(json.dumps(mine).encode()))
+    found = estimate_cost(build_context(*system()), load_price_book(json.dumps(mine).encode()))
     assert found is not None
     assert {strip_markup(line.what): line.month for line in found.after}["schedules"] == 10
     assert "as of 2027-01" in found.details[0].lines[-1]
@@ -307,26 +307,26 @@ def test_invalid_prices_are_refused(given_: bytes, message: str) -> None:
         load_price_book(given_)
 
 
-def made(type_: str, **values: Any) -> dict[str, Any]:
+def create(type_: str, **values: Any) -> dict[str, Any]:
     return change(f"{type_}.x", None, {"name": "x", **values})
 
 
 POOL = {"cluster": "c", "node_count": 3, "node_config": [{"machine_type": "e2-standard-4"}]}
 SERVICE = {"resources": [{"limits": {"cpu": "2", "memory": "1Gi"}, "cpu_idle": False}]}
-# Changes, and the dollars of each line after the apply: by hand from the price lists.
+# Changes, and the dollars of each line after the apply, computed by hand from the price lists.
 MONTHS: dict[str, tuple[list[dict[str, Any]], dict[str, float]]] = {
     "a pool of a region has its nodes in three zones": (
-        [made("google_container_node_pool", location="europe-west1", **POOL)],
+        [create("google_container_node_pool", location="europe-west1", **POOL)],
         {"nodes google_container_node_pool.x": 968.52, "node disks google_container_node_pool.x": 90.0},
     ),
     "a pool of a zone has them once": (
-        [made("google_container_node_pool", location="europe-west1-b", **POOL)],
+        [create("google_container_node_pool", location="europe-west1-b", **POOL)],
         {"nodes google_container_node_pool.x": 322.84, "node disks google_container_node_pool.x": 30.0},
     ),
     "a pool is where its cluster is": (
         [
-            made("google_container_cluster", location="europe-west1", remove_default_node_pool=True),
-            made("google_container_node_pool", **{**POOL, "cluster": "x"}),
+            create("google_container_cluster", location="europe-west1", remove_default_node_pool=True),
+            create("google_container_node_pool", **{**POOL, "cluster": "x"}),
         ],
         {
             "cluster google_container_cluster.x": 73.0,
@@ -335,7 +335,7 @@ MONTHS: dict[str, tuple[list[dict[str, Any]], dict[str, float]]] = {
         },
     ),
     "the default pool of a cluster counts": (
-        [made("google_container_cluster", location="europe-west1-b", initial_node_count=1)],
+        [create("google_container_cluster", location="europe-west1-b", initial_node_count=1)],
         {
             "cluster google_container_cluster.x": 73.0,
             "nodes google_container_cluster.x": 26.90,
@@ -344,7 +344,7 @@ MONTHS: dict[str, tuple[list[dict[str, Any]], dict[str, float]]] = {
     ),
     "CPU that is always allocated": (
         [
-            made(
+            create(
                 "google_cloud_run_v2_service",
                 template=[{"scaling": [{"min_instance_count": 1}], "containers": [SERVICE]}],
             )
@@ -353,7 +353,7 @@ MONTHS: dict[str, tuple[list[dict[str, Any]], dict[str, float]]] = {
     ),
     "a gateway is paid for by its machines": (
         [
-            made("google_compute_router_nat", region="europe-west1"),
+            create("google_compute_router_nat", region="europe-west1"),
             *(
                 change(f'google_compute_instance.m["{each}"]', None, {"zone": "europe-west1-b"})
                 for each in range(3)
@@ -363,7 +363,7 @@ MONTHS: dict[str, tuple[list[dict[str, Any]], dict[str, float]]] = {
     ),
     "and up to a most": (
         [
-            made("google_compute_router_nat", region="europe-west1"),
+            create("google_compute_router_nat", region="europe-west1"),
             *(
                 change(f'google_compute_instance.m["{each}"]', None, {"zone": "europe-west1-b"})
                 for each in range(50)
@@ -372,7 +372,7 @@ MONTHS: dict[str, tuple[list[dict[str, Any]], dict[str, float]]] = {
         {"NAT gateway google_compute_router_nat.x ($1.02 per machine, $32.12 at most)": 32.12},
     ),
     "large caches cost less a GiB": (
-        [made("google_redis_instance", memory_size_gb=40, tier="STANDARD_HA")],
+        [create("google_redis_instance", memory_size_gb=40, tier="STANDARD_HA")],
         {"cache google_redis_instance.x": 1109.60},
     ),
     "an address that nothing uses costs twice": (
@@ -381,22 +381,22 @@ MONTHS: dict[str, tuple[list[dict[str, Any]], dict[str, float]]] = {
     ),
     "a group is as many machines as it aims at": (
         [
-            made(
+            create(
                 "google_compute_instance_template", machine_type="e2-standard-2", disk=[{"disk_size_gb": 20}]
             ),
-            made(
+            create(
                 "google_compute_instance_group_manager", target_size=3, version=[{"instance_template": "x"}]
             ),
         ],
         {"machines of google_compute_instance_group_manager.x": 163.82},
     ),
     "a machine of another region has its prices": (
-        [made("google_compute_instance", machine_type="e2-standard-2", zone="us-central1-a")],
+        [create("google_compute_instance", machine_type="e2-standard-2", zone="us-central1-a")],
         {"machine google_compute_instance.x": 49.32},
     ),
     "a stopped database keeps its disk": (
         [
-            made(
+            create(
                 "google_sql_database_instance",
                 settings=[{"tier": "db-custom-2-8192", "disk_size": 10, "activation_policy": "NEVER"}],
             )
@@ -412,14 +412,14 @@ def test_months_are_counted(what: str) -> None:
     assert after(counted(*changes)) == pytest.approx(lines, abs=0.011)
 
 
-# What cannot be told, and what the answer says of it; never an amount of nothing.
+# What is not known, and how the answer lists it; never an amount of zero.
 UNKNOWN = {
     "a machine type without a price": (
-        made("google_compute_instance", machine_type="a2-highgpu-1g"),
+        create("google_compute_instance", machine_type="a2-highgpu-1g"),
         "not known: compute instance google_compute_instance.x (a2-highgpu-1g)",
     ),
     "a GPU": (
-        made(
+        create(
             "google_compute_instance",
             machine_type="n1-standard-4",
             guest_accelerator=[{"type": "nvidia-tesla-t4", "count": 1}],
@@ -427,7 +427,7 @@ UNKNOWN = {
         "not known: compute instance google_compute_instance.x (GPU nvidia-tesla-t4)",
     ),
     "an edition": (
-        made(
+        create(
             "google_sql_database_instance",
             settings=[{"tier": "db-custom-2-8192", "edition": "ENTERPRISE_PLUS"}],
         ),
@@ -435,19 +435,19 @@ UNKNOWN = {
         "(db-custom-2-8192 of edition ENTERPRISE_PLUS)",
     ),
     "a kind of disk": (
-        made("google_compute_disk", size=10, type="pd-mystery"),
+        create("google_compute_disk", size=10, type="pd-mystery"),
         "not known: compute disk google_compute_disk.x (pd-mystery)",
     ),
     "machines whose template is elsewhere": (
-        made("google_compute_instance_group_manager", target_size=3),
+        create("google_compute_instance_group_manager", target_size=3),
         "not known: compute instance group manager google_compute_instance_group_manager.x "
         "(its size, or the template of its machines)",
     ),
     "a type that is not counted": (
-        made("google_spanner_instance", num_nodes=3),
+        create("google_spanner_instance", num_nodes=3),
         "not counted: google_spanner_instance",
     ),
-    "another provider's": (made("aws_instance"), "not counted: aws_instance"),
+    "another provider's": (create("aws_instance"), "not counted: aws_instance"),
 }
 
 
@@ -460,7 +460,7 @@ def test_the_answer_lists_what_the_amount_leaves_out(what: str) -> None:
 
 
 def test_a_region_without_prices_names_the_region_whose_prices_are_used() -> None:
-    found = counted(made("google_compute_disk", size=10, zone="me-west1-a"))
+    found = counted(create("google_compute_disk", size=10, zone="me-west1-a"))
     assert strip_markup(found.answer).endswith("counted at the prices of europe-west1: me-west1")
 
 
@@ -469,10 +469,10 @@ def test_services_are_counted_where_the_users_prices_have_them() -> None:
         "prices": {"spanner_node_hour": 1.0, "bigtable_node_hour": 0.5, "gpu_hour": {"nvidia-tesla-t4": 0.35}}
     }
     changes = [
-        made("google_spanner_instance", processing_units=500),
-        made("google_bigtable_instance", cluster=[{"num_nodes": 3}, {"num_nodes": 1}]),
+        create("google_spanner_instance", processing_units=500),
+        create("google_bigtable_instance", cluster=[{"num_nodes": 3}, {"num_nodes": 1}]),
     ]
-    found = estimate_cost(create_context_of(*changes), load_price_book(json.dumps(mine).encode()))
+    found = estimate_cost(build_context(*changes), load_price_book(json.dumps(mine).encode()))
     assert found is not None
     assert found.not_counted_changed == ()
     assert after(found) == {
@@ -493,8 +493,8 @@ def test_a_users_price_file_with_a_region_counts_resources_without_a_region() ->
     mine = {"region": "europe-west4", "as_of": "2027-01", "prices": {"disk_gib_month": {"pd-standard": 1.0}}}
     book = load_price_book(json.dumps(mine).encode())
     found = estimate_cost(
-        create_context_of(
-            made("google_compute_disk", size=10, type="pd-standard"),
+        build_context(
+            create("google_compute_disk", size=10, type="pd-standard"),
             change(
                 "google_compute_disk.y", None, {"size": 10, "type": "pd-standard", "zone": "europe-west1-b"}
             ),
@@ -520,6 +520,6 @@ def test_alerts_are_not_counted_without_a_price_and_by_their_conditions_with_one
     assert without is not None
     assert strip_markup(without.answer) == "not counted: google_monitoring_alert_policy"
     book = load_price_book(json.dumps({"prices": {"alert_condition_month": 0.5}}).encode())
-    found = estimate_cost(create_context_of(alert), book)
+    found = estimate_cost(build_context(alert), book)
     assert found is not None
     assert found.totals == (0.0, 1.0)

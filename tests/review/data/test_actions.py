@@ -1,4 +1,4 @@
-"""What is told of any type: how it is made, changed, moved, taken over, let go; what the plan says beside that."""
+"""Findings of any type: created, changed, moved, imported, forgotten; drift, checks, outputs, order of the apply."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.review.conftest import change, review_changes, summarize_findings
 
 pytestmark = pytest.mark.unit
 
-A = "google_monitoring_group.a"  # a type that keeps nothing but its arguments
+A = "google_monitoring_group.a"  # a type that has nothing but its arguments
 REPLACE = ("delete", "create")
 CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "create": (change(A, None, {"a": 1}), [("note", "is created")]),

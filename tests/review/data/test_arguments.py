@@ -1,4 +1,4 @@
-"""Arguments whose change in place loses data; arguments that decide what a deletion leaves; what protects from one."""
+"""Arguments whose change in place loses data, that decide what a deletion leaves, or that protect from one."""
 
 from typing import Any
 
@@ -150,7 +150,7 @@ def test_protections_and_rules_name_existing_arguments() -> None:
 
 
 def test_each_finding_says_how_it_can_be_reverted() -> None:
-    """Reverting an import would delete; forgetting is taken back by an import; an action by nothing."""
+    """Reverting an import would delete; a forgotten resource is imported again; an action cannot be reverted."""
     values = {"name": "t"}
     imported = review_changes(change("google_pubsub_topic.t", values, values, "no-op", importing={"id": "t"}))
     assert [each.undo for each in imported.findings] == [

@@ -1,4 +1,4 @@
-"""BigQuery schemas, column by column: what is in place, what replaces the table, what is lost."""
+"""BigQuery schemas by column: changes in place, changes that replace the table, lost values."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Networks as sets of addresses and ports: narrowing and widening, however they are written."""
+"""Sets of addresses and ports: narrowing and widening, however they are written."""
 
 import ipaddress
 from typing import Any

@@ -1,4 +1,4 @@
-"""The table of types: complete for the pinned provider, consistent with the other tables, and never passed by."""
+"""The table of types is complete for the pinned provider, consistent with the other tables, and always used."""
 
 import importlib.util
 import json
@@ -17,7 +17,7 @@ from review.cost.price_book import load_price_book
 from review.findings.finding import Severity
 from review.google_cloud.resource_types import TypeFacts, list_unknown_arguments, look_up_type, read_types
 from review.report.answers import Verdict, answer_questions
-from tests.review.conftest import change, create_context_of, review_changes
+from tests.review.conftest import build_context, change, review_changes
 
 pytestmark = pytest.mark.unit
 
@@ -40,7 +40,7 @@ COLUMNS = {
     "inside",
 }
 OWN = {"null_resource", "terraform_data"}
-# Of google-beta, and of the pinned provider no more: told all the same.
+# Types of google-beta, or no longer of the pinned provider, that are reported too.
 BEYOND = {
     "google_compute_machine_image",
     "google_dataflow_flex_template_job",
@@ -56,7 +56,7 @@ def known(type_: str) -> TypeFacts:
 
 
 def test_the_table_has_every_type_of_the_pinned_provider_and_no_other() -> None:
-    """The bindings are generated from the schema of hashicorp/google 6.50.0: one package for each type."""
+    """The bindings have a package for each type of hashicorp/google 6.50.0."""
     spec = importlib.util.find_spec("cdktf_cdktf_provider_google")
     assert spec is not None
     assert spec.submodule_search_locations
@@ -103,7 +103,7 @@ def test_every_counted_type_has_a_cost() -> None:
 
 @pytest.mark.parametrize("type_", TYPES)
 def test_creation_replacement_and_deletion_of_a_type_are_reported(type_: str) -> None:
-    """No type is passed by: what holds data is a loss when it goes, what does not is not."""
+    """Every type is reported: the deletion of one with data is a loss, of another one it is not."""
     found, values = known(type_), {"name": "x"}
     deleted = review_changes(change(f"{type_}.x", values, None))
     assert deleted.findings, type_
@@ -131,7 +131,7 @@ def verdicts(review: Review) -> dict[str, tuple[Verdict, str]]:
 
 
 def never_good(review: Review, questions: tuple[str, ...], name: str) -> None:
-    """No answer is a no, and each names what was not examined."""
+    """Assert that no answer is no, and that each names what was not examined."""
     found = verdicts(review)
     for question in questions:
         verdict, text = found[question]
@@ -155,7 +155,7 @@ def test_no_question_is_answered_no_for_an_unknown_type(
     if None in (before, after):
         actions = ()
     changes = [change(f"{type_}.x", before, after, *actions)]
-    if beside:  # what is known does not hide what is not
+    if beside:  # examined arguments do not hide others
         changes.append(change("google_pubsub_topic.t", None, {"name": "t"}))
     found = review_changes(*changes)
     questions = ["Who gains access?"]
@@ -195,7 +195,7 @@ def test_no_question_is_answered_no_for_an_unknown_argument(type_: str, argument
 def test_the_severity_of_unexamined_types_is_a_setting(
     level: str, type_: str, old: dict[str, Any] | None, new: dict[str, Any] | None, expected: tuple[str, ...]
 ) -> None:
-    found = review_plan(create_context_of(change(f"{type_}.x", old, new)), load_price_book(), Level(level))
+    found = review_plan(build_context(change(f"{type_}.x", old, new)), load_price_book(), Level(level))
     assert found.acknowledgements == expected
 
 

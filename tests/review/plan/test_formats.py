@@ -1,4 +1,4 @@
-"""Formats of a plan: what old versions of Terraform, and OpenTofu, write or leave out."""
+"""Plan formats: what old versions of Terraform, and OpenTofu, write or omit."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from review.findings.text import strip_markup
 from review.plan.reading import read_plan
 from review.report.document import lay_out_review
 from review.types.registry import create_context
-from tests.review.conftest import change, create_context_of, plan_document, summarize_findings
+from tests.review.conftest import build_context, change, plan_document, summarize_findings
 
 pytestmark = pytest.mark.unit
 
@@ -27,7 +27,7 @@ def review_document(plan: dict[str, Any]) -> Review:
 
 
 def unmarked(one: dict[str, Any]) -> dict[str, Any]:
-    """A change as format 0.1 has it: nothing says what is sensitive, or by which action."""
+    """Return a change as in format 0.1, without marks of sensitive values."""
     inside = {key: value for key, value in one["change"].items() if not key.endswith("_sensitive")}
     return {**one, "change": inside}
 
@@ -155,6 +155,5 @@ def test_the_strict_setting_requires_an_acknowledgement_of_an_action(
     level: Level, severity: Severity
 ) -> None:
     assert (
-        review_plan(create_context_of(action_invocations=[ACTION]), load_price_book(), level).severity
-        is severity
+        review_plan(build_context(action_invocations=[ACTION]), load_price_book(), level).severity is severity
     )

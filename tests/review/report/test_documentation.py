@@ -9,7 +9,7 @@ from review.assessment.review import review_plan
 from review.cost.price_book import load_price_book
 from review.report.document import lay_out_review
 from review.report.markdown import render_markdown
-from tests.review.conftest import change, create_context_of
+from tests.review.conftest import build_context, change
 
 pytestmark = pytest.mark.unit
 
@@ -32,7 +32,7 @@ CHANGES = (
 
 def test_the_page_shows_the_comment_of_this_plan() -> None:
     comment = render_markdown(
-        lay_out_review(review_plan(create_context_of(*CHANGES, complete=True), load_price_book()), "dev")
+        lay_out_review(review_plan(build_context(*CHANGES, complete=True), load_price_book()), "dev")
     )
     shown, _, _ = comment.partition("\n\n<details>")
     assert f"```markdown\n{shown}\n```" in PAGE.read_text("utf-8"), shown

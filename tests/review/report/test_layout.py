@@ -1,4 +1,4 @@
-"""What a comment must bear: hostile names, damaged plans, five hundred resources, never more than it may hold."""
+"""The comment's layout with hostile names, damaged plans and five hundred resources, within its size limit."""
 
 import contextlib
 import json
@@ -49,7 +49,7 @@ HOSTILE = [
 
 
 class Tags(HTMLParser):
-    """Collects the tags of a comment, outside of its code."""
+    """Collect the tags of a comment, outside of its code."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Tags(HTMLParser):
 
 
 def without_code(text: str) -> str:
-    """The Markdown without code: fenced blocks and code spans, as CommonMark finds them."""
+    """Return Markdown without fenced blocks and code spans, as CommonMark defines them."""
     lines, fence = [], ""
     for line in text.splitlines():
         found = re.match(r"(`{3,})[a-z]*$", line)
@@ -81,7 +81,7 @@ def without_code(text: str) -> str:
 
 
 def check_layout(text: str) -> None:
-    """A comment keeps its layout: its tags close, its tables have their cells, nothing prints as nothing."""
+    """Assert that tags are closed, tables have all cells, and no character is invisible."""
     assert len(text) <= MOST
     assert not re.search(
         r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ue000-\ue004\ud800-\udfff]",
@@ -105,7 +105,7 @@ def check_layout(text: str) -> None:
 
 
 def list_hostile_changes(name: str) -> list[dict[str, Any]]:
-    """Changes of many kinds that have a hostile name wherever a name may stand."""
+    """Return changes of many kinds with a hostile name in each place of a name."""
     key = json.dumps(name)
     query = {"dataset_id": name, "table_id": name, "view": [{"query": name}], "labels": {name: name}}
     return [
@@ -287,7 +287,7 @@ def test_a_damaged_plan_is_reviewed_or_refused_and_nothing_else(at: int, put: by
 
 
 def test_five_hundred_resources_take_a_second_start_included(tmp_path: Path) -> None:
-    """Not timed here, but by `make bench`; here, that all of them are read and told."""
+    """The time is measured by `make bench`; here all resources must be read and reported."""
     plan = tmp_path / "plan.json"
     changes = [change(f"google_storage_bucket.b{index}", None, {"name": f"b{index}"}) for index in range(500)]
     plan.write_text(json.dumps(plan_document(*changes)))

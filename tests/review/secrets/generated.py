@@ -1,4 +1,4 @@
-"""Plans that are made up from a seed: resources of every kind, with secrets where people put them."""
+"""Plans generated from a seed: resources of every kind, with secrets where people put them."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ class Generated:
 
 
 def secret(chance: random.Random) -> str:
-    """A secret of some alphabet, long enough that no wording holds it by accident."""
+    """Return a secret of some alphabet, too long to occur in other text by accident."""
     letters = chance.choice(ALPHABETS)
     return (
         "".join(chance.choice(letters) for _ in range(chance.randint(8, 40))).strip()
@@ -38,7 +38,7 @@ def secret(chance: random.Random) -> str:
 
 
 def hidden_in(chance: random.Random, value: str) -> str:
-    """A text that holds a secret in one of the ways in which texts do."""
+    """Return a text that contains a secret in one of the usual ways."""
     raw = value.encode()
     padding = bytes(chance.randrange(256) for _ in range(chance.randrange(4)))
     return chance.choice(
@@ -61,7 +61,7 @@ def hidden_in(chance: random.Random, value: str) -> str:
 
 
 def generate(seed: int) -> Generated:
-    """The plan of a seed."""
+    """Return the plan of a seed."""
     chance = random.Random(seed)  # noqa: S311
     secrets = tuple(secret(chance) for _ in range(chance.randint(1, 4)))
     changes = [_change(chance, secrets, index) for index in range(chance.randint(1, 6))]
@@ -84,7 +84,7 @@ def generate(seed: int) -> Generated:
         ],
         "resource_drift": [_change(chance, secrets, 90)],
     }
-    # Where the secrets are marked: all of them somewhere, each time elsewhere.
+    # Where the secrets are marked: each of them somewhere, at another place per seed.
     for value in secrets:
         where = chance.randrange(4)
         if where == 0:
@@ -183,7 +183,7 @@ def _change(chance: random.Random, secrets: tuple[str, ...], index: int) -> dict
 
 
 def list_encodings(value: str) -> Iterator[str]:
-    """The forms in which no output may hold a secret."""
+    """Yield the encodings in which no output may contain a secret."""
     yield value
     yield quote(value, safe="")
     yield quote_plus(value)

@@ -1,4 +1,4 @@
-"""Secrets never appear: by Terraform's marks, and wherever their values recur."""
+"""Secrets are hidden: where Terraform marks them, and wherever their values occur."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ BATCH = 100
 
 
 def render_all(document: dict[str, Any]) -> dict[str, str]:
-    """A plan in every format."""
+    """Return the review of a plan in every format."""
     plan = read_plan(json.dumps(document).encode())
     found = review_plan(create_context(plan), load_price_book())
 
@@ -57,7 +57,7 @@ def test_no_secret_of_a_thousand_plans_is_in_any_format(first: int) -> None:
             hidden += SENSITIVE in text
             if format_ == "markdown":
                 assert len(text) <= MOST
-    assert hidden > BATCH  # most plans show that there was something to hide
+    assert hidden > BATCH  # most plans have something to hide
 
 
 def secrets(*values: Any) -> Secrets:

@@ -1,4 +1,4 @@
-"""Two synthesized stacks: what an apply would do, known from arguments that replace a resource."""
+"""Two synthesized stacks: what an apply would do, by the arguments that replace a resource."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ Stack = dict[str, Any]
 
 
 def stack(**resources: Any) -> Stack:
-    """`type__name=arguments` → a stack."""
+    """Return a stack with resources given as `type__name=arguments`."""
     found: Stack = {"provider": {"google": [{"project": "p"}]}, "resource": {}}
     for key, arguments in resources.items():
         type_, _, name = key.partition("__")

@@ -1,4 +1,4 @@
-"""Two stacks are compared as whole documents: whatever differs is told, with what it means."""
+"""Two stacks are compared as whole documents: every difference is reported with its effect."""
 
 import copy
 import json
@@ -159,7 +159,7 @@ def test_the_same_stack_has_no_changes() -> None:
 
 
 def test_every_changed_value_of_a_stack_is_reported() -> None:
-    """But for comments; every path of the stack that a person can write is another value, one at a time."""
+    """Changes one value of the stack at a time, except comments."""
     for path, value in flatten_values(STACK):
         steps = re.sub(r"\[(\d+)\]", r".\1", path)
         other = not value if isinstance(value, bool) else f"{value}-other"

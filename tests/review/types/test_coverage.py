@@ -1,4 +1,4 @@
-"""Whoever adds a type to the review is asked for its test."""
+"""Every module of `review/types` has a test."""
 
 import re
 from pathlib import Path
@@ -14,12 +14,12 @@ MODULES = {module.__name__.removeprefix("review.types."): module for module in r
 TEXTS = "\n".join(
     file.read_text("utf-8")
     for file in sorted((ROOT / "tests" / "review").rglob("test_*.py"))
-    if file != Path(__file__) and file.name != "test_shared_plans.py"  # few have those plans
+    if file != Path(__file__) and file.name != "test_shared_plans.py"  # its plans are not in the repository
 )
 
 
 def is_named(pattern: str) -> bool:
-    """Return whether a test names a type that a pattern of TYPES fits."""
+    """Return whether a test names a type that matches a pattern of TYPES."""
     expression = re.escape(pattern).replace(r"\*", r"\w*")
     return re.search(rf"\b{expression}\b", TEXTS) is not None
 

@@ -1,4 +1,4 @@
-"""What holds data: tables, datasets, buckets, objects, messages, images. Severity, and words that the sentence has."""
+"""Types with data: tables, datasets, buckets, objects, messages, images. The severity and a part of the sentence."""
 
 import json
 from typing import Any

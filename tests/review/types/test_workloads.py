@@ -1,4 +1,4 @@
-"""What runs, by whom it may be reached and as whom it runs: functions, services, schedules, identities, networks."""
+"""Workloads, their identities and who can reach them: functions, services, schedules, networks."""
 
 import base64
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is lost without a deletion, and what a deletion leaves: no false "no", and no false loss."""
+"""Data lost without a deletion, and resources that a deletion leaves."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Objectives and budgets. Severity, and words that the sentence has."""
+"""Objectives and budgets: the severity and a part of the sentence."""
 
 from typing import Any
 
