@@ -188,3 +188,13 @@ def count_resources(stack: str) -> int:
 def test_counts_of_resources_are_those_of_the_stack(document: str, pattern: str, stack: str) -> None:
     found = re.findall(pattern, (ROOT / "docs" / document).read_text("utf-8"))
     assert found == [str(count_resources(stack))], f"docs/{document}: the stack {stack} has other counts"
+
+
+def test_every_decision_is_listed_with_its_title() -> None:
+    folder = ROOT / "docs" / "decisions"
+    titles = [file.read_text("utf-8").partition("\n")[0] for file in sorted(folder.glob("0*.md"))]
+    rows = re.findall(
+        r"^\| (\d+) \| \[(.+)\]\((.+)\) \|$", (folder / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert [f"# {number}. {title}" for number, title, _ in rows] == titles
+    assert [name for _, _, name in rows] == [file.name for file in sorted(folder.glob("0*.md"))]
