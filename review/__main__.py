@@ -1,12 +1,4 @@
-"""Review a Terraform plan: what it does to data, access, code, cost and service.
-
-PLAN.json is the output of `terraform show -json PLANFILE` (`-` reads standard input). With `--base` and `--head`, two
-synthesized stacks are compared instead, without credentials.
-
-Exit status: 0 if the review was written; with --gate, 2 if something must be acknowledged; 1 if no review could be
-made, or the plan must not be applied (it failed or is incomplete). The review is written to standard output in each
-case.
-"""
+"""The command `plan-review`, or `python -m review`: read a plan, review it, write the review."""
 
 import argparse
 import os
@@ -16,15 +8,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 from review.assessment.review import Review, review_plan
 from review.assessment.rules import apply_rules, read_rules, read_stack_rules
 from review.assessment.unexamined import Level
 from review.cost.price_book import PriceBook, load_price_book
 from review.errors import PlanError, ReviewError
-from review.findings.finding import ACKNOWLEDGEMENTS, sort_key
+from review.findings.finding import sort_key
 from review.findings.text import escape_invisible, span
+from review.options import parse_options
 from review.plan import archives, naming
 from review.plan.context import Context
 from review.plan.reading import MOST_BYTES, read_json, read_plan
@@ -34,12 +27,10 @@ from review.secrets.masking import Secrets
 from review.stacks.comparison import compare_stacks
 from review.types.registry import create_context, register
 
-FORMATS = ("markdown", "terminal", "json")
-
 
 def main(arguments: Sequence[str] | None = None, stdin: BinaryIO | None = None) -> int:
     """Write the review to standard output and return the exit status."""
-    options = _parse_arguments(arguments)
+    options = parse_options(arguments)
     try:
         context = _read_input(options, stdin or sys.stdin.buffer)
         found = _apply_rules(review_plan(context, _load_prices(options), Level(options.unexamined)), options)
@@ -65,108 +56,6 @@ def main(arguments: Sequence[str] | None = None, stdin: BinaryIO | None = None) 
         print(f"needs acknowledgement: {', '.join(needed)}; once acknowledged, add {flags}", file=sys.stderr)
         return 2
     return 0
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser that exits with 1 on invalid options; 2 is the exit status of the gate."""
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(1, f"{self.prog}: {message}\n")
-
-
-def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = _Parser("python -m review", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    add = parser.add_argument
-    add(
-        "plan",
-        nargs="?",
-        metavar="PLAN.json",
-        help="output of `terraform show -json PLANFILE`; - for standard input",
-    )
-    add("--base", metavar="CDK.TF.JSON", help="previously synthesized stack")
-    add("--head", metavar="CDK.TF.JSON", help="newly synthesized stack")
-    add(
-        "--format",
-        choices=FORMATS,
-        default="markdown",
-        help="markdown for a pull request (default), terminal, json",
-    )
-    add("--json", dest="format", action="store_const", const="json", help="the same as --format json")
-    add(
-        "--gate",
-        action="store_true",
-        help="exit with 2 if data loss or wider access must be acknowledged",
-    )
-    add(
-        "--acknowledged",
-        action="append",
-        default=[],
-        metavar="WHAT",
-        choices=[each.replace(" ", "-") for each in ACKNOWLEDGEMENTS],
-        help="what was acknowledged (data-loss, access-widened); can be repeated",
-    )
-    add(
-        "--unexamined",
-        choices=[each.value for each in Level],
-        default=Level.ACKNOWLEDGE.value,
-        help="severity of unknown types: note; acknowledge (default) if one is deleted, replaced or may widen\n"
-        "access; strict if anything was not examined",
-    )
-    add("--name", default="", help="name of what is reviewed, such as an environment, for the headline")
-    add(
-        "--stack",
-        metavar="CDK.TF.JSON",
-        help="synthesized stack of the plan, for construct names and new artifacts",
-    )
-    add(
-        "--head-files",
-        action="append",
-        default=[],
-        metavar="FOLDER",
-        help="folder of the new artifacts (default: the plan's folder)",
-    )
-    add(
-        "--base-files",
-        action="append",
-        default=[],
-        metavar="FOLDER",
-        help="folder of the previous artifacts",
-    )
-    add(
-        "--prices",
-        metavar="PRICES.json",
-        help="prices and assumptions that override those in review/cost/prices/",
-    )
-    add(
-        "--types",
-        metavar="FOLDER",
-        help="your own Python modules that render resource types, like those in review/types",
-    )
-    add(
-        "--rules",
-        action="append",
-        default=[],
-        metavar="RULES.toml",
-        help="your own rules: block, warn or ignore findings, with a reason and a date; can be repeated",
-    )
-    add(
-        "--stack-rules",
-        action="store_true",
-        help="also apply rules from the stack of --stack or --head: its authors then decide what is ignored",
-    )
-    add(
-        "--annotations",
-        action="store_true",
-        help="write GitHub annotations to standard error for resources whose source line is in --stack or --head",
-    )
-    options = parser.parse_args(arguments)
-    if (options.base is None) != (options.head is None):
-        parser.error("--base and --head go together")
-    if (options.plan is None) == (options.base is None):
-        parser.error("either PLAN.json, or --base and --head")
-    options.acknowledged = [each.replace("-", " ") for each in options.acknowledged]
-    return options
 
 
 def _apply_rules(found: Review, options: argparse.Namespace) -> Review:
