@@ -1,4 +1,4 @@
-"""The batch: whole UTC days of the archive → rows → BigQuery, on Spark. Python 3.11 on.
+"""The batch: rebuild whole UTC days of BigQuery tables from the archive, on Spark. Python ≥ 3.11.
 
 Imports: feed, gbfs, telemetry.
 Imported by: bench, operate.

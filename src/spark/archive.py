@@ -1,4 +1,4 @@
-"""Cloud Storage as the batch needs it: list days, read objects, put files."""
+"""Access to Cloud Storage for the batch: list days, read objects, store files."""
 
 import os
 from collections.abc import Callable
@@ -33,28 +33,27 @@ class ArchiveError(RuntimeError):
 
 
 def load_credentials() -> Any:
-    """Whoever this process runs as: the cluster's service account."""
+    """Return the credentials of this process: the cluster's service account."""
     found, _ = google.auth.default(scopes=(SCOPE,))
     return found
 
 
 def make_storage_client(project: str, credentials: Any) -> StorageClient:
-    """A client that asks for objects only.
+    """Return a client that does not request bucket metadata.
 
-    By itself it would ask for the bucket's settings too, for traces that nobody here collects; the cluster's account
-    has no role for that.
+    By default it requests them for traces, which are not used here; the cluster's service account has no role for that.
     """
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     return StorageClient(project=project, credentials=credentials)
 
 
 def list_day(client: StorageClient, bucket: str, feed_name: str, day: date) -> list[StoredObject]:
-    """The objects archived for one UTC day, by name."""
+    """Return the objects archived for one UTC day, sorted by name."""
     return list_objects(client, bucket, archive_prefix(feed_name, day))
 
 
 def list_objects(client: StorageClient, bucket: str, prefix: str) -> list[StoredObject]:
-    """The objects whose names begin with a prefix, by name."""
+    """Return the objects whose names begin with a prefix, sorted by name."""
     found = client.list_blobs(
         bucket, prefix=prefix, fields="items(name,size,generation,metadata),nextPageToken"
     )
@@ -64,21 +63,21 @@ def list_objects(client: StorageClient, bucket: str, prefix: str) -> list[Stored
 
 
 def _read_charset(blob: Blob) -> str:
-    """What the Content-Type of the response said, which the collector keeps beside it."""
+    """Return the charset of the response's Content-Type, which the collector stored as metadata."""
     return parse_charset((blob.metadata or {}).get("content-type", ""))
 
 
 def make_object_reader(
     credentials: Any, storage_url: str, bucket: str, *, connections: int, attempts: int = ATTEMPTS
 ) -> Callable[[str], bytes]:
-    """The function from an object's name to its stored bytes; it may be called from many threads.
+    """Return a thread-safe function that returns the stored bytes of an object.
 
-    The storage client's own download takes three times the processor time of this plain request (1.4
-    against 0.5 ms), which is what limits a batch of small objects. What the client's checksum would find,
-    gzip's finds. Raises ArchiveError, after retries.
+    The storage client's download takes three times the processor time of this plain request (1.4 instead of 0.5 ms),
+    which limits a batch of small objects. Instead of the client's checksum, gzip's checksum detects damage. The
+    function raises ArchiveError, after retries.
     """
     pool = urllib3.PoolManager(maxsize=connections, block=True)
-    http: Any = AuthorizedHttp(credentials, http=pool)  # type: ignore[no-untyped-call]  # google-auth leaves it so
+    http: Any = AuthorizedHttp(credentials, http=pool)  # type: ignore[no-untyped-call]  # google-auth has no types here
     retries = urllib3.Retry(
         total=attempts - 1,
         backoff_factor=0.25,
@@ -92,19 +91,21 @@ def make_object_reader(
     def read(name: str) -> bytes:
         url = f"{storage_url}/storage/v1/b/{bucket}/o/{quote(name, safe='')}?alt=media"
         try:
-            answer = http.urlopen("GET", url, retries=retries, timeout=timeout)
+            response = http.urlopen("GET", url, retries=retries, timeout=timeout)
         except urllib3.exceptions.HTTPError as error:
-            raise ArchiveError(f"gs://{bucket}/{name} cannot be read: {error}") from error
-        if answer.status != 200:
-            raise ArchiveError(f"gs://{bucket}/{name} was listed and cannot be read: status {answer.status}")
-        data: bytes = answer.data
+            raise ArchiveError(f"gs://{bucket}/{name}: cannot be read: {error}") from error
+        if response.status != 200:
+            raise ArchiveError(
+                f"gs://{bucket}/{name}: was listed and cannot be read: status {response.status}"
+            )
+        data: bytes = response.data
         return data
 
     return read
 
 
 def store_file(client: StorageClient, bucket: str, name: str, file: Path) -> str:
-    """Store a Parquet file under a name, replacing what a former attempt stored; its gs:// URI."""
+    """Store a Parquet file and return its gs:// URI; a file of an earlier attempt is replaced."""
     blob = client.bucket(bucket).blob(name)
     blob.upload_from_filename(str(file), content_type="application/vnd.apache.parquet", retry=DEFAULT_RETRY)
     return f"gs://{bucket}/{name}"

@@ -1,4 +1,4 @@
-"""The Spark side of a run: hours in, results out. Nothing here knows what an hour is made of."""
+"""Run hours on the Spark cluster. This module does not know what an hour contains."""
 
 import logging
 from collections.abc import Sequence
@@ -12,24 +12,23 @@ from spark.rebuild.statistics import HourResult
 from spark.worker import ReadHours, RunHours, RunHoursError
 from telemetry import log
 
-# A task costs some 70 ms of processors beside its work, an hour of answers about as much. So a part has more
-# than one hour; and no more than a day, for all that a cluster has: what YARN has registered when the job
-# begins says little of the cores that it adds for tasks that wait.
+# A task has an overhead of about 70 ms, and an hour of responses takes about as long. So a partition has several hours;
+# and at most a day, however few cores the cluster has, because YARN adds cores for waiting tasks after the start.
 HOURS_PER_PARTITION = 3, 24
 PARTITIONS_PER_CORE = 4
 
 
 def start_spark(name: str) -> RunHours:
-    """A function that runs hours on the cluster that `spark-submit` was given, until this process ends.
+    """Start Spark, and return a function that runs hours on the cluster of `spark-submit`.
 
-    Spark itself stops the context then; asked to from here, pyspark would wait a second for a thread of its own.
+    The context ends with the process; stopping it explicitly would take pyspark a second.
     """
-    # The master comes from spark-submit, whose settings this process's SparkConf does not show before the
-    # context is there: one set here would win over the cluster's and keep all work on the driver.
+    # The master comes from spark-submit. Before the context exists, SparkConf does not show its settings; a master that
+    # is set here would override the cluster's and keep all work on the driver.
     context = SparkContext(conf=SparkConf().setAppName(name))
     log(
         logging.INFO,
-        f"Spark {context.version} on {context.master}, {context.defaultParallelism} tasks at once",
+        f"Spark {context.version} on {context.master}, {context.defaultParallelism} concurrent tasks",
         master=context.master,
         parallelism=context.defaultParallelism,
     )
@@ -37,21 +36,21 @@ def start_spark(name: str) -> RunHours:
 
 
 def _run_hours(context: SparkContext, work: ReadHours, hours: Sequence[ArchiveHour]) -> list[HourResult]:
-    parts = partition_hours(hours, count_partitions(len(hours), context.defaultParallelism))
+    partitions = partition_hours(hours, count_partitions(len(hours), context.defaultParallelism))
     try:
-        return context.parallelize(parts, len(parts)).mapPartitions(work).collect()
+        return context.parallelize(partitions, len(partitions)).mapPartitions(work).collect()
     except Py4JJavaError as error:
         raise RunHoursError(extract_python_error(str(error.java_exception))) from error
 
 
 def count_partitions(hours: int, parallelism: int) -> int:
-    """In how many parts so many hours are run."""
+    """Return the number of partitions for so many hours."""
     few, many = HOURS_PER_PARTITION
     return min(ceil(hours / few), max(ceil(hours / many), PARTITIONS_PER_CORE * parallelism))
 
 
 def extract_python_error(java_message: str) -> str:
-    """The last line of the Python traceback inside a Java exception's text, else its first line."""
+    """Return the error of the Python traceback inside a Java exception's text, else its first line."""
     lines = [line.rstrip() for line in java_message.splitlines() if line.strip()]
     for index, line in enumerate(lines):
         if line.startswith("Traceback") or line.endswith("Traceback (most recent call last):"):

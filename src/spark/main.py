@@ -1,4 +1,4 @@
-"""Entry point of the PySpark job: arguments → settings → one run. The last line on stdout is its account."""
+"""Entry point of the PySpark job. The last line on stdout is the run as JSON."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ from telemetry import log, log_as_json
 
 
 def main(arguments: list[str]) -> int:
-    """Run once; 0 where the days were replaced and it is in batch_runs, 1 where not, 2 for unusable arguments."""
+    """Run the batch. Return 0 if the days were replaced and the run was recorded, 1 if not, 2 for invalid arguments."""
     log_as_json(sys.stderr)
     code = Path(spark.__file__).parents[1]  # a folder, or the zip
     try:
@@ -29,16 +29,15 @@ def main(arguments: list[str]) -> int:
     except (FeedError, PackagesError, SettingsError) as error:
         log(logging.ERROR, str(error))
         return 2
-    from spark.cluster import start_spark  # noqa: PLC0415 - activate_packages() puts in place what it imports
+    from spark.cluster import start_spark  # noqa: PLC0415 - after activate_packages()
 
     packs: Any = _import_packs() if settings.has_packs else None
-    with ThreadPoolExecutor(1, "clients") as beside:
-        clients = beside.submit(
-            _make_clients, settings
-        )  # a second of imports, for which Spark's start leaves time
+    with ThreadPoolExecutor(1, "clients") as executor:
+        clients = executor.submit(_make_clients, settings)  # imports take a second, while Spark starts
         run_hours = start_spark(f"vlille batch {settings.feed}")
         gcs, bq = clients.result()
-    from spark.rebuild.job import SUCCEEDED, rebuild_days  # noqa: PLC0415 - imported by then
+    from spark.rebuild.day_batches import SUCCEEDED  # noqa: PLC0415 - imported by then
+    from spark.rebuild.job import rebuild_days  # noqa: PLC0415
 
     of_packs = {} if packs is None else {"batch_type": packs.PackDayBatches}
     run = rebuild_days(settings, feed or packs.PACKS, gcs=gcs, bq=bq, run_hours=run_hours, **of_packs)
@@ -49,9 +48,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _import_packs() -> Any:
-    """Return the module for packs, imported before Spark's context puts the packages' zip on the path again.
+    """Return the module for packs.
 
-    Compiled modules cannot be imported from there.
+    It must be imported before the Spark context puts the packages' zip on the path again, because compiled modules
+    cannot be imported from a zip.
     """
     from spark.packs import job  # noqa: PLC0415
 

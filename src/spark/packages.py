@@ -1,7 +1,7 @@
-"""The packages that travel with the job: a cluster without a way to the internet installs nothing.
+"""Activate the packages that are shipped with the job, because a cluster without internet access cannot install any.
 
-They come as a zip on the path (Dataproc's `python_file_uris`). Python cannot import compiled modules from
-a zip, so it is unpacked once a machine, in the driver and in every Python worker.
+They are a zip on the path (Dataproc's `python_file_uris`). Python cannot import compiled modules from a zip, so it is
+unpacked once per machine, by the driver and the Python workers.
 """
 
 import fcntl
@@ -22,24 +22,24 @@ NEEDED = ("isal", "msgspec", "numpy", "pyarrow", "google.cloud.storage", "google
 
 
 class PackagesError(ImportError):
-    """What the job imports is neither in a zip that fits this interpreter nor installed.
+    """The job's packages are neither in a zip for this interpreter nor installed.
 
     What to do: deploy again with the `batch.image` that runs, which packages the job for its Python.
     """
 
 
 def python_tag() -> str:
-    """The interpreter and platform that compiled modules must be made for: `cp311-linux_x86_64`."""
+    """Return the interpreter and platform of compiled modules, such as `cp311-linux_x86_64`."""
     version = f"cp{sys.version_info.major}{sys.version_info.minor}"
     return f"{version}-{platform.system().lower()}_{platform.machine().lower()}"
 
 
 @cache
 def activate_packages() -> Path | None:
-    """Put the travelling packages on the path, before all others; the folder they are in.
+    """Put the shipped packages first on the path, and return their folder.
 
-    None where no zip is made for this interpreter and the environment's own packages serve. Raises
-    PackagesError where it has not all of them.
+    Returns None if no zip is for this interpreter and the environment has all packages. Raises PackagesError if it does
+    not have them.
     """
     tags = {zip_path: _read_tag(zip_path) for zip_path in _find_zips(sys.path)}
     for zip_path, tag in tags.items():
@@ -47,15 +47,15 @@ def activate_packages() -> Path | None:
             folder = _unpack_zip(zip_path, _make_private_folder())
             _prepend_to_path(folder)
             return folder
-    # A zip for another Python stands before the environment's own packages, and would be imported half.
+    # A zip for another Python precedes the environment's packages on the path: its pure modules would be imported.
     sys.path[:] = [entry for entry in sys.path if Path(entry) not in tags]
     importlib.invalidate_caches()
     missing = [name for name in NEEDED if not _is_installed(name)]
     if missing:
         found = ", ".join(f"{zip_path.name} ({tag})" for zip_path, tag in tags.items()) or "no packages zip"
         raise PackagesError(
-            f"{', '.join(missing)} cannot be imported: found {found}, expected one for {python_tag()}; "
-            "build the packages for the Python of the cluster's image"
+            f"{', '.join(missing)} cannot be imported: found {found}; expected one for {python_tag()}: "
+            "build the packages for the Python version of the cluster's image"
         )
     return None
 
@@ -73,27 +73,29 @@ def _read_tag(zip_path: Path) -> str:
         return f"no {TAG_FILE} in it"
     except (OSError, zipfile.BadZipFile) as error:
         raise PackagesError(
-            f"{zip_path.name} cannot be read ({error}): upload the job's files again"
+            f"{zip_path.name} cannot be read ({error}): deploy again, which uploads the job's files"
         ) from error
 
 
 def _make_private_folder() -> Path:
-    """A folder that is ours alone: a predictable name below /tmp that others can write is an open door."""
+    """Return a folder that only this user can write, because its name below /tmp is predictable."""
     folder = Path(tempfile.gettempdir()) / f"vlille-packages-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     state = folder.lstat()
     if not folder.is_dir() or folder.is_symlink() or state.st_uid != os.getuid() or state.st_mode & 0o022:
-        raise PackagesError(f"{folder} is not a folder of this user alone: remove it, then run the job again")
+        raise PackagesError(
+            f"{folder} is not a private folder of this user: remove it, then run the batch again"
+        )
     return folder
 
 
 def _unpack_zip(zip_path: Path, parent: Path) -> Path:
-    """The zip's content in a folder named as it is; its name holds its digest, so that it is never stale."""
+    """Return a folder with the zip's content; its name contains the digest, so it is never outdated."""
     folder = parent / zip_path.stem
     if folder.is_dir():
         return folder
     with (parent / f"{zip_path.stem}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the workers of a machine start together; a killed one lets go
+        fcntl.flock(lock, fcntl.LOCK_EX)  # workers start concurrently; a killed one releases the lock
         if not folder.is_dir():
             partial = Path(tempfile.mkdtemp(dir=parent))
             try:
@@ -109,16 +111,16 @@ def _unpack_zip(zip_path: Path, parent: Path) -> Path:
 def _prepend_to_path(folder: Path) -> None:
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
-    # An image's `*-nspkg.pth` files make these at start-up, with only their own place to look in.
+    # `*-nspkg.pth` files of an image create these modules at start-up, with only their own folder as path.
     for name in ("google", "google.cloud"):
         module = sys.modules.get(name)
-        place = str(folder.joinpath(*name.split(".")))
-        if module is not None and place not in module.__path__:
-            module.__path__ = [place, *module.__path__]
+        package_folder = str(folder.joinpath(*name.split(".")))
+        if module is not None and package_folder not in module.__path__:
+            module.__path__ = [package_folder, *module.__path__]
 
 
 def _is_installed(name: str) -> bool:
     try:
         return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # its parent is missing
+    except ModuleNotFoundError:  # its parent package is missing
         return False

@@ -1,4 +1,4 @@
-"""Rows as Parquet, in the types that a BigQuery load job takes for the table's."""
+"""Write rows as Parquet, in types that a BigQuery load job accepts for the table's columns."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-# Enough for good compression, and what bounds the memory of an hour with very many objects.
+# Large enough for good compression, small enough to limit the memory for an hour with many objects.
 ROW_GROUP = 65_536
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _TYPES = {
@@ -25,7 +25,7 @@ _TYPES = {
 
 
 def arrow_schema(bigquery_schema: Iterable[Mapping[str, Any]]) -> pa.Schema:
-    """The Arrow schema of a BigQuery JSON schema."""
+    """Return the Arrow schema for a BigQuery JSON schema."""
     return pa.schema([_make_field(each) for each in bigquery_schema])
 
 
@@ -39,7 +39,7 @@ def _make_field(column: Mapping[str, Any]) -> pa.Field:
 
 
 class RowsFile:
-    """A Parquet file that is made when the first row comes, one row group at a time."""
+    """A Parquet file, created with the first row and written in row groups."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path, self.rows = path, 0
@@ -60,14 +60,14 @@ class RowsFile:
             self._writer.close()
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Append rows of native values, with the schema's names."""
+        """Append rows of native values, with the names of the schema."""
         if not rows:
             return
-        # Into columns at once, while the rows are in the processor's cache: three times as fast as later.
+        # Converted to columns now, while the rows are in the processor's cache: three times as fast as later.
         self._append([to_array([row[each.name] for row in rows], each.type) for each in self._schema])
 
     def add_columns(self, first: Any, others: Sequence[pa.Array]) -> int:
-        """Append rows by column: one value that they all have in the first, then the others; how many rows."""
+        """Append rows by columns: the first has one value for all rows, then `others`. Return the number of rows."""
         count = len(others[0])
         self._append([pa.repeat(pa.scalar(first, self._schema.field(0).type), count), *others])
         return count
@@ -88,7 +88,7 @@ class RowsFile:
                 self.path,
                 self._schema,
                 compression="zstd",
-                write_statistics=False,  # a load job reads all of it
+                write_statistics=False,  # a load job reads everything
             )
         columns = [
             pa.chunked_array(each, field.type)
@@ -100,9 +100,9 @@ class RowsFile:
 
 
 def to_array(values: list[Any], kind: pa.DataType) -> pa.Array:
-    """Return native values as a column of a type."""
+    """Return native values as an Arrow array of a type."""
     if not pa.types.is_timestamp(kind) or kind.tz is None:
         return pa.array(values, kind)
-    # An answer repeats its few timestamps, and Arrow asks each one for its zone again.
+    # A response repeats a few timestamps, and Arrow converts the time zone of each one again.
     numbers = {value: None if value is None else (value - _EPOCH) // _MICROSECOND for value in set(values)}
     return pa.array([numbers[value] for value in values], pa.int64()).view(kind)

@@ -1,4 +1,4 @@
-"""Calls that wait for a service, made beside one another and taken in order."""
+"""Make calls to a service concurrently, and return their results in order."""
 
 import time
 from collections import deque
@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, wait
 from typing import TypeVar
 
-# Waited for so long on average, results are on their way, not in want of a processor.
+# If results are waited for longer than this on average, the service is slow, not the processor.
 SLOW_READ_S = 0.001
-WEIGHT = 0.1  # of the last one in the average
+WEIGHT = 0.1  # of the last wait in the moving average
 GROWTH = 8
 
 Item = TypeVar("Item")
@@ -16,21 +16,20 @@ Result = TypeVar("Result")
 
 
 class PrefetchWindow:
-    """How many calls are begun and not yet taken: `size` of them, more where they have to be waited for.
+    """The number of calls in flight: `size`, which grows up to `most` while results have to be waited for.
 
-    A store near by is best read by no other thread, one that answers late by as many as it takes. What was
-    learnt of it stays for the next calls.
+    A fast local store is best read by one thread, a slow service by many. The size is kept for the next calls.
     """
 
     def __init__(self, size: int, most: int) -> None:
         self.size, self.most = size, max(size, most)
-        self._late_s = 0.0
+        self._mean_wait_s = 0.0
 
-    def taken(self, waited_s: float) -> None:
-        """Take note of how long the result that was due had to be waited for."""
-        self._late_s += WEIGHT * (waited_s - self._late_s)
-        if self._late_s > SLOW_READ_S:
-            self.size, self._late_s = min(self.size * GROWTH, self.most), 0.0
+    def record_wait(self, waited_s: float) -> None:
+        """Record how long the next result had to be waited for."""
+        self._mean_wait_s += WEIGHT * (waited_s - self._mean_wait_s)
+        if self._mean_wait_s > SLOW_READ_S:
+            self.size, self._mean_wait_s = min(self.size * GROWTH, self.most), 0.0
 
 
 def prefetch(  # noqa: UP047 - Python 3.11, of the cluster's image, has no type parameters
@@ -40,22 +39,22 @@ def prefetch(  # noqa: UP047 - Python 3.11, of the cluster's image, has no type 
     window: PrefetchWindow,
     share: Callable[[Item], float] = lambda _: 0.0,
 ) -> Iterator[Result]:
-    """As `map`, in order, with at most `window.size` calls begun and not yet taken; of one, made right here.
+    """As `map`, in order, with at most `window.size` calls in flight; with a size of 1, without another thread.
 
-    `share` says which part of all that may be held at once an item's result takes, from 0 to 1 or more: what
-    is begun takes 1 at most, or is one item alone.
+    `share` returns the share of the memory limit that an item's result takes: calls in flight take at most 1 together,
+    unless it is a single item.
     """
-    begun: deque[tuple[Future[Result], float]] = deque()
+    in_flight: deque[tuple[Future[Result], float]] = deque()
     held = 0.0
 
     def first() -> Result:
         nonlocal held
-        future, part = begun.popleft()
+        future, part = in_flight.popleft()
         held -= part
         since = time.monotonic()
         if not future.done():
             wait((future,))
-        window.taken(time.monotonic() - since)
+        window.record_wait(time.monotonic() - since)
         return future.result()
 
     try:
@@ -63,18 +62,18 @@ def prefetch(  # noqa: UP047 - Python 3.11, of the cluster's image, has no type 
             if window.size == 1:
                 since = time.monotonic()
                 result = function(item)
-                window.taken(time.monotonic() - since)
+                window.record_wait(time.monotonic() - since)
                 yield result
                 continue
             part = share(item)
-            while begun and held + part > 1:
+            while in_flight and held + part > 1:
                 yield first()
-            begun.append((executor.submit(function, item), part))
+            in_flight.append((executor.submit(function, item), part))
             held += part
-            if len(begun) >= window.size:
+            if len(in_flight) >= window.size:
                 yield first()
-        while begun:
+        while in_flight:
             yield first()
     finally:
-        for future, _ in begun:
+        for future, _ in in_flight:
             future.cancel()

@@ -1,4 +1,4 @@
-"""What one run is asked to do: read once from the command line and the environment."""
+"""The settings of one run, read from the command line and the environment."""
 
 import argparse
 import re
@@ -11,19 +11,19 @@ from pathlib import Path
 from feed import Feed, load_feed
 
 STORAGE_URL = "https://storage.googleapis.com"
-# What leads the storage client elsewhere, and so our own requests; in its order.
+# The variables that set another endpoint for the storage client, in its order; our own requests use them too.
 ENDPOINTS = ("STORAGE_EMULATOR_HOST", "API_ENDPOINT_OVERRIDE")
 # One statement may change 4,000 partitions: https://cloud.google.com/bigquery/quotas#partitioned_tables
 MAX_DAYS = 4_000
-# Thirteen million rows of this feed, which is half a minute of reading on four processors: as long as
-# BigQuery takes for a load job and a statement, meanwhile the next are read.
+# Thirteen million rows of this feed, half a minute of reading on four processors: as long as BigQuery takes for a load
+# job and a statement, while the next batch is read.
 DAYS_AT_ONCE = 31
-PACKS_FEED = "gbfs"  # all GBFS systems, whose responses of a minute are in packs
+PACKS_FEED = "gbfs"  # all GBFS systems, whose responses are in packs
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 
 
 class SettingsError(ValueError):
-    """An argument is unusable; the message says which, what was found and what is accepted.
+    """A command-line argument is invalid; the message says what was found and what is accepted.
 
     What to do: correct the argument; `FROM` and `TO` are settled UTC days such as 2026-11-24.
     """
@@ -31,11 +31,11 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """One run: from which archive, of which feed and days (both included, UTC), to which dataset."""
+    """One run: the archive, the feed, the days (first and last included, UTC) and the dataset."""
 
     project: str
     dataset: str
-    location: str  # of the dataset; BigQuery finds no job outside of US and EU without it
+    location: str  # of the dataset; BigQuery finds a job outside of US and EU only with its location
     archive_bucket: str
     staging_bucket: str
     feed: str
@@ -43,40 +43,40 @@ class Settings:
     last_day: date
     storage_url: str = STORAGE_URL
     days_at_once: int = DAYS_AT_ONCE
-    code: str = ""  # names the version of the code that runs
-    redelivery_window_s: int | None = None  # how long after its tick a delivery may load rows; None: none can
+    code: str = ""  # the version of the code that runs
+    redelivery_window_s: int | None = (
+        None  # how long after its tick a delivery may load rows; None: no deliveries
+    )
 
     @property
     def has_packs(self) -> bool:
-        """Whether the archive has packs of GBFS systems instead of a feed's responses."""
+        """Whether packs of GBFS systems are rebuilt instead of a feed's responses."""
         return self.feed == PACKS_FEED
 
     @property
     def days(self) -> list[date]:
-        """Every day asked for, in order."""
+        """All days of the run, in order."""
         return [self.first_day + timedelta(n) for n in range((self.last_day - self.first_day).days + 1)]
 
     def table(self, name: str) -> str:
-        """The full id of a table of the dataset."""
+        """Return the full ID of a table of the dataset."""
         return f"{self.project}.{self.dataset}.{name}"
 
 
 def read_settings(
     arguments: Sequence[str], environment: Mapping[str, str], today: date, code: str = ""
 ) -> Settings:
-    """The settings of the command line; `today` is the UTC date that `yesterday` counts from.
+    """Return the settings; `today` is the current UTC date, `code` the version of the code (the name of its zip).
 
-    `code` names the version of the code that runs, as the zip does that it travels in.
-
-    Raises SettingsError; argparse itself ends the process (status 2) for arguments missing or unknown.
+    Raises SettingsError. For missing or unknown arguments argparse ends the process with status 2.
     """
     parsed = _make_parser().parse_args(arguments)
     first, last = _parse_day("--from", parsed.first, today), _parse_day("--to", parsed.last, today)
     if last < first:
-        raise SettingsError(f"--to {last} is before --from {first}: expected the same day or a later one")
+        raise SettingsError(f"--to: found {last}, expected {first} (the day of --from) or later")
     if (last - first).days >= MAX_DAYS:
         raise SettingsError(
-            f"--from {first} --to {last} are {(last - first).days + 1} days: at most {MAX_DAYS} at once"
+            f"--from {first} --to {last}: found {(last - first).days + 1} days, expected at most {MAX_DAYS}"
         )
     if not 1 <= parsed.days_at_once <= MAX_DAYS:
         raise SettingsError(f"--days-at-once: found {parsed.days_at_once}, expected 1 to {MAX_DAYS}")
@@ -111,8 +111,8 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--project", required=True, help="Google Cloud project")
     parser.add_argument("--dataset", required=True, help="dataset of the tables, such as vlille")
-    parser.add_argument("--location", required=True, help="where the dataset is, such as europe-west1")
-    parser.add_argument("--archive-bucket", required=True, help="bucket of the answers")
+    parser.add_argument("--location", required=True, help="location of the dataset, such as europe-west1")
+    parser.add_argument("--archive-bucket", required=True, help="bucket of the raw responses")
     parser.add_argument("--staging-bucket", required=True, help="bucket for the Parquet files of this run")
     parser.add_argument(
         "--feed",
@@ -128,15 +128,15 @@ def _make_parser() -> argparse.ArgumentParser:
         type=int,
         default=DAYS_AT_ONCE,
         metavar="N",
-        help="how many days are replaced by one statement, and made again after a run that was killed "
+        help="how many days are read and replaced at once; a killed run repeats at most one such batch "
         f"(default: {DAYS_AT_ONCE})",
     )
     parser.add_argument(
         "--redelivery-window-s",
         type=int,
         metavar="SECONDS",
-        help="how long after its tick a delivery may still load rows: a day is rebuilt when all its ticks are older "
-        "(default: no delivery is expected, and the day in progress is rebuilt too)",
+        help="how long after its tick a delivery may still load rows; a day is rebuilt only after this time "
+        "(default: no deliveries are expected, and the day in progress is rebuilt too)",
     )
     return parser
 
@@ -151,15 +151,15 @@ def _parse_day(option: str, text: str, today: date) -> date:
     if day is None or day.isoformat() != text:
         raise SettingsError(f"{option}: found {text!r}, expected a UTC day as YYYY-MM-DD, or yesterday")
     if day > today:
-        raise SettingsError(f"{option}: {text} has not begun (it is {today} in UTC)")
+        raise SettingsError(f"{option}: found {text}, expected {today} (today in UTC) or earlier")
     return day
 
 
 def read_feed(name: str, code: Path, scratch: Path) -> Feed:
-    """The feed from the `sources/` that travels with the code.
+    """Return the feed from the `sources/` that are shipped with the code.
 
-    `code` is the folder or the zip that this package was imported from; a zip's sources are unpacked into
-    `scratch`. Raises SettingsError for a feed that is not there, FeedError for one that is unusable.
+    `code` is the folder or zip that this package was imported from; the sources of a zip are unpacked into `scratch`.
+    Raises SettingsError for an unknown feed, FeedError for an invalid one.
     """
     if zipfile.is_zipfile(code):
         with zipfile.ZipFile(code) as archive:

@@ -1,4 +1,7 @@
-"""What Spark calls in its Python workers. Only the standard library at the top: packages come first."""
+"""The functions that Spark calls in its Python workers.
+
+Only the standard library is imported at the top, because the job's packages have to be activated first.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,19 +17,19 @@ from spark.settings import Settings
 
 @dataclass(frozen=True)
 class ReadHours:
-    """What every part of one run has in common; it travels to the workers."""
+    """Reads partitions of a run's hours; it is pickled and sent to the workers."""
 
     settings: Settings
     feed: Feed
     folder: str  # in the staging bucket
 
-    def __call__(self, parts: Iterable[list[ArchiveHour]]) -> Iterator[HourResult]:
-        """Do the parts of one Spark partition."""
+    def __call__(self, partitions: Iterable[list[ArchiveHour]]) -> Iterator[HourResult]:
+        """Read the hours of one Spark partition."""
         activate_packages()
-        from spark.responses.hours import read_hours  # noqa: PLC0415 - activate_packages() puts in place what it imports
+        from spark.responses.hours import read_hours  # noqa: PLC0415 - after activate_packages()
 
         read, put = get_archive_reader(self.settings), get_staging_writer(self.settings)
-        for hours in parts:
+        for hours in partitions:
             yield from read_hours(self.feed, hours, read, put, self.folder)
 
 
@@ -34,27 +37,27 @@ RunHours = Callable[[ReadHours, Sequence[ArchiveHour]], Iterable[HourResult]]
 
 
 class RunHoursError(RuntimeError):
-    """The hours could not be read; the message is the first fault's."""
+    """The hours could not be read; the message is that of the first error."""
 
 
 @cache
 def get_archive_reader(settings: Settings) -> Callable[[str], bytes]:
-    """Return what reads an object of the archive.
+    """Return the function that reads an object of the archive.
 
-    Made once a worker process: connections stay open from one part to the next.
+    It is made once per worker process, so that connections are reused by the next partition.
     """
     return _make_reader(settings, settings.archive_bucket)
 
 
 @cache
 def get_staging_reader(settings: Settings) -> Callable[[str], bytes]:
-    """Return what reads an object of the staging bucket, made once a worker process."""
+    """Return the function that reads an object of the staging bucket, made once per worker process."""
     return _make_reader(settings, settings.staging_bucket)
 
 
 @cache
 def get_staging_writer(settings: Settings) -> Callable[[str, Path], str]:
-    """Return what stores a file in the staging bucket, made once a worker process."""
+    """Return the function that stores a file in the staging bucket, made once per worker process."""
     from spark.archive import load_credentials, make_storage_client, store_file  # noqa: PLC0415
 
     client = make_storage_client(settings.project, load_credentials())

@@ -177,7 +177,7 @@ MUTATIONS = (
         "a day is replaced although minutes of it are not archived",
         2,
         "spark.rebuild.warehouse",
-        "    if beyond:\n",
+        "    if unarchived:\n",
         "    if False:\n",
     ),
     Mutation(

@@ -58,7 +58,7 @@ def test_lasting_faults_name_the_object_and_the_status(
     url, statuses, asked = faulty_service
     statuses.append(status)
     with pytest.raises(
-        ArchiveError, match=rf"gs://archive/x\.gz was listed and cannot be read: status {status}"
+        ArchiveError, match=rf"gs://archive/x\.gz: was listed and cannot be read: status {status}"
     ):
         make_object_reader(NOBODY, url, "archive", connections=2)("x.gz")
     assert len(asked) == 1
@@ -67,7 +67,7 @@ def test_lasting_faults_name_the_object_and_the_status(
 @pytest.mark.unit
 def test_an_object_that_is_not_answered_is_an_error_of_ours() -> None:
     reader = make_object_reader(NOBODY, "http://127.0.0.1:1", "archive", connections=2, attempts=2)
-    with pytest.raises(ArchiveError, match=r"gs://archive/x\.gz cannot be read"):
+    with pytest.raises(ArchiveError, match=r"gs://archive/x\.gz: cannot be read"):
         reader("x.gz")
 
 

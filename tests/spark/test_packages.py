@@ -98,11 +98,11 @@ def test_nothing_that_fits_says_what_was_found_and_expected(
         "PackagesError: isal, msgspec, numpy, pyarrow, google.cloud.storage, google.cloud.bigquery cannot be imported"
         in last
     )
-    assert f"found {zip_path.name} ({tag or 'no PYTHON_TAG in it'}), expected one for {python_tag()}" in last
+    assert f"found {zip_path.name} ({tag or 'no PYTHON_TAG in it'}); expected one for {python_tag()}" in last
 
 
 def test_no_zip_at_all(python: Python) -> None:
-    assert "found no packages zip, expected one for" in python(PROBE).stderr
+    assert "found no packages zip; expected one for" in python(PROBE).stderr
 
 
 def test_a_damaged_zip(tmp_path: Path, python: Python) -> None:
@@ -116,7 +116,7 @@ def test_a_folder_that_others_can_write_is_refused(tmp_path: Path, python: Pytho
     folder.mkdir()
     folder.chmod(0o777)
     done = python(PROBE, make_zip(tmp_path, python_tag()))
-    assert f"{folder} is not a folder of this user alone" in done.stderr
+    assert f"{folder} is not a private folder of this user" in done.stderr
 
 
 def test_a_google_package_made_at_start_up_finds_the_travelling_one(tmp_path: Path, python: Python) -> None:

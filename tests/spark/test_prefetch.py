@@ -78,7 +78,7 @@ def test_overlapped_calls_run_beside_one_another() -> None:
 def test_a_window_opens_where_the_store_is_late(waits: list[float], size: int) -> None:
     window = PrefetchWindow(8, 100)
     for seconds in waits:
-        window.taken(seconds)
+        window.record_wait(seconds)
     assert window.size == size
 
 

@@ -67,12 +67,15 @@ def test_storage_emulator(host: str, url: str) -> None:
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"from_": "2023-10-28", "to": "2023-10-27"}, ["--to 2023-10-27", "before --from 2023-10-28"]),
+        (
+            {"from_": "2023-10-28", "to": "2023-10-27"},
+            ["--to: found 2023-10-27", "expected 2023-10-28 (the day of --from) or later"],
+        ),
         ({"from_": "28/10/2023"}, ["--from", "'28/10/2023'", "YYYY-MM-DD"]),
         ({"from_": "20231028"}, ["--from", "'20231028'", "YYYY-MM-DD"]),
         ({"to": "2023-02-29"}, ["--to", "'2023-02-29'"]),
-        ({"to": "2023-10-30"}, ["--to", "2023-10-30 has not begun", "2023-10-29"]),
-        ({"from_": "0001-01-01"}, ["days: at most 4000"]),
+        ({"to": "2023-10-30"}, ["--to", "found 2023-10-30", "expected 2023-10-29 (today in UTC)"]),
+        ({"from_": "0001-01-01"}, ["days, expected at most 4000"]),
         ({"feed": ""}, ["--feed", "''"]),
         ({"dataset": "vlille; DROP TABLE x"}, ["--dataset", "expected a name"]),
         ({"location": ""}, ["--location", "''"]),

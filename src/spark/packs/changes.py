@@ -1,4 +1,4 @@
-"""The changes of a day's hours, joined to the changes of the day: one bucket of systems at a time."""
+"""Join the changes of a day's hours to the changes of the day, one bucket of systems at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ _ROWS_AT_ONCE = 5_000
 
 @dataclass(frozen=True)
 class DayBucket:
-    """The changes of some systems in the hours of a day, in order: the file of each hour, and its first known ticks.
+    """The changes of some systems in the hours of a day, in order: the file and the first known ticks of each hour.
 
-    A system that an hour does not name was not known in it; a file is None where no system had a change.
+    A system without a first known tick was not known in that hour; a file is None if no system had a change.
     """
 
     day: date
@@ -35,13 +35,13 @@ class DayBucket:
 
     @property
     def objects(self) -> Sequence[str | None]:
-        """What its work is measured by."""
+        """The files, whose number is the size of this unit of work."""
         return self.files
 
 
 @dataclass(frozen=True)
 class DayChanges:
-    """Where a bucket's changes of a day lie, and how many they are."""
+    """The file with the changes of a bucket and day, and their number."""
 
     day: date
     uri: str | None
@@ -49,47 +49,45 @@ class DayChanges:
 
 
 def join_hourly_changes(bucket: DayBucket, read: ReadObject, put: StoreFile, folder: str) -> DayChanges:
-    """Join the changes of a bucket, and store them below `folder` (of the staging bucket)."""
+    """Join the changes of a bucket, and store them below `folder` of the staging bucket."""
     midnight = datetime.combine(bucket.day + timedelta(days=1), time(), UTC)
     label = f"{bucket.day}-{bucket.number:04d}"
     with TemporaryDirectory(prefix="vlille-packs-") as scratch:
         path = Path(scratch) / f"{label}.parquet"
         with RowsFile(path, arrow_schema(CHANGES_TABLE.schema)) as file:
             hours = [_Hour(None if name is None else read(name)) for name in bucket.files]
-            waiting: list[dict[str, Any]] = []
+            buffered: list[dict[str, Any]] = []
             for system_id in sorted({system_id for each in bucket.first_known for system_id in each}):
-                stretches = (
+                periods = (
                     ChangePeriod(first_known[system_id], hour.changes_of(system_id))
                     for hour, first_known in zip(hours, bucket.first_known, strict=True)
                     if system_id in first_known
                 )
-                waiting += [
-                    make_change_row(system_id, change) for change in join_periods(stretches, midnight)
-                ]
-                if len(waiting) >= _ROWS_AT_ONCE:
-                    file.add(waiting)
-                    waiting = []
-            file.add(waiting)
+                buffered += [make_change_row(system_id, change) for change in join_periods(periods, midnight)]
+                if len(buffered) >= _ROWS_AT_ONCE:
+                    file.add(buffered)
+                    buffered = []
+            file.add(buffered)
         uri = put(f"{folder}/changes/{label}.parquet", path) if file.rows else None
     return DayChanges(bucket.day, uri, file.rows)
 
 
 class _Hour:
-    """The changes of an hour, by system."""
+    """The changes of an hour by system."""
 
     def __init__(self, data: bytes | None) -> None:
         self._table: pa.Table | None = None
-        self._places: dict[str, tuple[int, int]] = {}  # of a system: its first row, and how many
+        self._ranges: dict[str, tuple[int, int]] = {}  # system → its first row and the number of rows
         if data is not None:
             self._table = pq.read_table(pa.BufferReader(data)).sort_by("system_id")
             start = 0
             for each in pc.value_counts(self._table["system_id"]).to_pylist():
-                self._places[each["values"]] = start, each["counts"]
+                self._ranges[each["values"]] = start, each["counts"]
                 start += each["counts"]
 
     def changes_of(self, system_id: str) -> list[Change]:
         """Return the changes of a system."""
-        start, count = self._places.get(system_id, (0, 0))
+        start, count = self._ranges.get(system_id, (0, 0))
         if self._table is None or not count:
             return []
         return list(_read_changes(self._table.slice(start, count).to_pylist()))

@@ -1,6 +1,6 @@
-"""Hours of packs → Parquet files of station_status, polls, quarantine and changes, in one Python worker.
+"""Read hours of packs in one Python worker, and write station_status, polls, quarantine and changes as Parquet files.
 
-An hour stands for itself: a status that is unchanged since an earlier hour is read from that hour's pack.
+Hours are independent: a status that is unchanged since an earlier hour is read from that hour's pack.
 """
 
 import re
@@ -31,9 +31,9 @@ from spark.rebuild.statistics import HourResult, RunStatistics
 from spark.responses.hours import ReadObject, StoreFile
 from spark.settings import PACKS_FEED
 
-FEED = PACKS_FEED  # what batch_runs and quarantine call what concerns no single system
+FEED = PACKS_FEED  # the feed in batch_runs and quarantine for what concerns no single system
 READ_THREADS = 16
-READ_AHEAD = 4, 16  # packs begun and not yet read: at first, and at most
+READ_AHEAD = 4, 16  # the prefetch window in packs: initially, and at most
 READ_AHEAD_BYTES = 64 * 2**20
 CHANGES_AT_ONCE = 5_000  # rows
 _NAME = re.compile(r"gbfs/.+/(\d{8}T\d{4}Z)_(\d{4})\.warc\.gz")
@@ -41,7 +41,7 @@ _NAME = re.compile(r"gbfs/.+/(\d{8}T\d{4}Z)_(\d{4})\.warc\.gz")
 
 @dataclass(frozen=True)
 class PackHourResult(HourResult):
-    """What one hour of packs gave; `changes_uris` by the bucket of systems, `first_known` by system."""
+    """The result of one hour of packs; `changes_uris` by bucket of systems, `first_known` by system."""
 
     polls_uri: str | None = None
     polls_rows: int = 0
@@ -50,12 +50,12 @@ class PackHourResult(HourResult):
 
 
 def assign_bucket(system_id: str, buckets: int) -> int:
-    """Return which of the buckets has a system's changes."""
+    """Return the bucket of a system's changes."""
     return crc32(system_id.encode()) % buckets
 
 
 def parse_pack_name(name: str) -> tuple[datetime, int]:
-    """Return what a pack's name says. Raises ValueError."""
+    """Return the tick and shard in a pack's name. Raises ValueError."""
     match = _NAME.fullmatch(name)
     if match is not None:
         tick = datetime.strptime(match[1], "%Y%m%dT%H%MZ").replace(tzinfo=UTC)
@@ -69,9 +69,9 @@ def parse_pack_name(name: str) -> tuple[datetime, int]:
 def read_pack_hours(
     hours: Sequence[ArchiveHour], read: ReadObject, put: StoreFile, folder: str, buckets: int
 ) -> Iterator[PackHourResult]:
-    """Read every pack of the hours, write and store their files below `folder` (of the staging bucket).
+    """Read all packs of the hours, and store their Parquet files below `folder` of the staging bucket.
 
-    Names and rows of the files depend only on the packs, so that a repeated attempt stores the same.
+    The names and rows of the files depend only on the packs, so that a retry stores the same files.
     """
     objects = (stored for hour in hours for stored in hour.objects)
     with (
@@ -126,13 +126,13 @@ class _Files:
 
 @dataclass
 class _System:
-    """What is known of one system within the hour."""
+    """The state of one system within the hour."""
 
     reader: StationsReader
     finder: ChangeFinder
     first_known: datetime | None = None
-    received_at: datetime | None = None  # the newest tick whose response was received
-    rows_at: datetime | None = None  # the tick whose rows hold
+    received_at: datetime | None = None  # the tick of the newest received response
+    rows_at: datetime | None = None  # the tick whose rows are current
     stations: Mapping[str, Values] = field(default_factory=dict)
 
 
@@ -142,43 +142,43 @@ class _HourWork:
     def __init__(self, hour: ArchiveHour, read: ReadObject, scratch: Path, buckets: int) -> None:
         self.hour, self.files = hour, _Files(scratch, hour.label, buckets)
         self._read, self._buckets = read, buckets
-        self._account = RunStatistics()
+        self._statistics = RunStatistics()
         self._tick: datetime | None = None
-        self._seen: set[tuple[str, str]] = set()  # systems and files of this tick
+        self._seen: set[tuple[str, str]] = set()  # (system, file) of this tick
         self._systems: dict[str, _System] = {}
-        self._changes: list[list[dict[str, Any]]] = [[] for _ in range(buckets)]  # not written yet
+        self._changes: list[list[dict[str, Any]]] = [[] for _ in range(buckets)]  # buffered
 
     def add(self, stored: StoredObject, data: bytes) -> None:
-        """Read one pack; whatever is wrong with it is a row of quarantine."""
+        """Read one pack; an invalid pack becomes a row of the quarantine."""
         try:
             tick, shard = parse_pack_name(stored.name)
             fetched = list(read_pack(data))
         except GbfsError as error:
-            self._refuse(stored.name, error.reason, error.message)
+            self._quarantine_pack(stored.name, error.reason, error.message)
             return
         except ValueError as error:
-            self._refuse(stored.name, "bad_name", str(error))
+            self._quarantine_pack(stored.name, "bad_name", str(error))
             return
-        self._account += RunStatistics(objects_read=1)
+        self._statistics += RunStatistics(objects_read=1)
         if tick != self._tick:
             self._tick, self._seen = tick, set()
         polls = []
         for each in fetched:
-            # As the collector does where two shards have a system, in the minute of a deploy that deals hosts anew.
+            # Two shards have a system in the minute of a deploy that reassigns hosts; the collector does the same.
             if (each.system_id, each.file) not in self._seen:
                 self._seen.add((each.system_id, each.file))
-                polls.append(self._add_result(each, tick, shard, stored.name))
+                polls.append(self._add_fetch_result(each, tick, shard, stored.name))
         self.files.polls.add(polls)
         self._write_changes(CHANGES_AT_ONCE)
 
     def end(self) -> None:
         """Write the changes that have not ended within the hour."""
         for system_id, system in self._systems.items():
-            self._keep_changes(system_id, system.finder.end())
+            self._buffer_changes(system_id, system.finder.end())
         self._write_changes(0)
 
     def store(self, put: StoreFile, folder: str) -> PackHourResult:
-        """Store the files, and return what they are."""
+        """Store the files and return their URIs and counts."""
         files = self.files
 
         def uri(kind: str, file: RowsFile) -> str | None:
@@ -191,7 +191,7 @@ class _HourWork:
         }
         return PackHourResult(
             self.hour.label,
-            self._account,
+            self._statistics,
             uri("rows", files.rows),
             uri("quarantine", files.quarantine),
             files.quarantine.rows,
@@ -205,7 +205,7 @@ class _HourWork:
             },
         )
 
-    def _add_result(self, each: FetchResult, tick: datetime, shard: int, pack: str) -> dict[str, Any]:
+    def _add_fetch_result(self, each: FetchResult, tick: datetime, shard: int, pack: str) -> dict[str, Any]:
         """Return the row of polls."""
         system = self._systems.get(each.system_id)
         if system is None:
@@ -216,18 +216,18 @@ class _HourWork:
             self._write_minute(each.system_id, minute, tick, pack)
         if each.file == STATION_STATUS.name and poll["outcome"] != "failed":
             try:
-                candidates = self._take(system, each.system_id, poll, minute, shard)
+                candidates = self._update_stations(system, each.system_id, poll, minute, shard)
             except (GbfsError, LookupError) as error:
-                self._reject(each.system_id, tick, pack, "unknown_body", str(error))
+                self._quarantine_rejection(each.system_id, tick, pack, "unknown_body", str(error))
             else:
                 system.first_known = system.first_known or tick
                 changes = system.finder.add(tick, system.stations, candidates)
-                self._keep_changes(each.system_id, changes)
+                self._buffer_changes(each.system_id, changes)
         return poll
 
     def _write_minute(self, system_id: str, minute: Minute, tick: datetime, pack: str) -> None:
         reading = minute.reading
-        self._account += RunStatistics(
+        self._statistics += RunStatistics(
             rows_parsed=reading.records,
             rows_loaded=len(reading.rows),
             rows_rejected=reading.records - len(reading.rows),
@@ -236,14 +236,14 @@ class _HourWork:
         if reading.rows:
             system_ids = pa.repeat(pa.scalar(system_id), len(reading.rows))
             self.files.rows.add_columns(tick, [system_ids, *minute.columns])
-        self._quarantine(make_quarantine_rows(reading, system_id, tick, pack))
+        self._write_quarantine(make_quarantine_rows(reading, system_id, tick, pack))
 
-    def _take(
+    def _update_stations(
         self, system: _System, system_id: str, poll: dict[str, Any], minute: Minute | None, shard: int
     ) -> list[str] | None:
-        """Let the system's stations be those of a poll; return the candidates of the change.
+        """Update the system's stations from a poll; return the stations that may have changed.
 
-        Raises GbfsError and LookupError where a pack does not have the body that is unchanged since.
+        Raises GbfsError or LookupError if the pack of an unchanged response does not have its body.
         """
         candidates: list[str] | None = None
         if minute is not None:
@@ -254,7 +254,7 @@ class _HourWork:
         elif poll["rows_at"] == system.rows_at:
             candidates = []
         else:
-            # Unchanged since another response than the last one, such as one of an earlier hour.
+            # Unchanged since another response than the previous one, such as one of an earlier hour.
             system.stations = self._stations_at(system_id, poll["rows_at"], shard)
         system.rows_at = poll["rows_at"]
         return candidates
@@ -265,9 +265,11 @@ class _HourWork:
             if each.system_id == system_id and is_readable_status(each):
                 rows = StationsReader(system_id).read(each.body).reading.rows
                 return {row["station_id"]: row for row in rows}
-        raise LookupError(f"found no station_status of {system_id} in {name}; expected the unchanged one")
+        raise LookupError(
+            f"found no station_status of {system_id} in {name}; expected the response that is unchanged since"
+        )
 
-    def _keep_changes(self, system_id: str, changes: Iterable[Change]) -> None:
+    def _buffer_changes(self, system_id: str, changes: Iterable[Change]) -> None:
         rows = self._changes[assign_bucket(system_id, self._buckets)]
         rows += [make_change_row(system_id, change) for change in changes]
 
@@ -277,23 +279,23 @@ class _HourWork:
                 file.add(rows)
                 rows.clear()
 
-    def _refuse(self, name: str, reason: str, message: str) -> None:
-        self._account += RunStatistics(objects_quarantined=1)
+    def _quarantine_pack(self, name: str, reason: str, message: str) -> None:
+        self._statistics += RunStatistics(objects_quarantined=1)
         midnight = datetime.combine(self.hour.day, datetime.min.time(), UTC)
-        self._reject(FEED, midnight, name, reason, message)
+        self._quarantine_rejection(FEED, midnight, name, reason, message)
 
-    def _reject(self, feed: str, tick: datetime, pack: str, reason: str, message: str) -> None:
+    def _quarantine_rejection(self, feed: str, tick: datetime, pack: str, reason: str, message: str) -> None:
         found, _, expected = message.removeprefix("found ").partition("; expected ")
         rejection = Rejection(reason, None, "", found, expected, f"{feed}: {message}", scope="response")
-        self._quarantine(make_rejection_rows(Outcome(feed, tick, 0, [], (rejection,), ()), pack))
+        self._write_quarantine(make_rejection_rows(Outcome(feed, tick, 0, [], (rejection,), ()), pack))
 
-    def _quarantine(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    def _write_quarantine(self, rows: Iterable[Mapping[str, Any]]) -> None:
         self.files.quarantine.add(
             [{**row, "collected_at": datetime.fromisoformat(row["collected_at"])} for row in rows]
         )
 
 
 def make_change_row(system_id: str, change: Change) -> dict[str, Any]:
-    """Return the row of station_status_changes."""
+    """Return a row of station_status_changes."""
     about = {"system_id": system_id, "valid_from": change.valid_from, "valid_to": change.valid_to}
     return about | dict(change.values)

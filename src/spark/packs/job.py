@@ -1,4 +1,4 @@
-"""The nightly batch of GBFS systems: packs → station_status, polls and station_status_changes of whole days."""
+"""The nightly batch of GBFS systems: rebuild days of station_status, polls and station_status_changes from packs."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,7 +12,7 @@ from spark.archive import list_objects
 from spark.packs.changes import DayBucket, DayChanges
 from spark.packs.hours import FEED, PackHourResult, assign_bucket, parse_pack_name
 from spark.packs.worker import JoinChanges, ReadPacks
-from spark.rebuild.job import DayBatches, ReadBatch
+from spark.rebuild.day_batches import DayBatches, ReadBatch
 from spark.rebuild.planning import ArchiveHour, StoredObject
 from spark.rebuild.statistics import HourResult
 from spark.rebuild.warehouse import Replacement, check_nothing_lost
@@ -22,26 +22,26 @@ PREFIX = "gbfs/"
 
 
 class PackDayBatches(DayBatches):
-    """As Stretches, from packs: three tables and the quarantine's rows of packs."""
+    """As DayBatches, from packs: three tables, and the quarantine's rows of packs."""
 
     def tables(self) -> Sequence[str]:
-        """Names of the tables whose days are replaced, beside the quarantine."""
+        """Return the names of the tables whose days are replaced, in addition to the quarantine."""
         return STATION_STATUS_TABLE.name, POLLS_TABLE.name, CHANGES_TABLE.name
 
     def list_day(self, day: date) -> list[StoredObject]:
-        """List the packs of a day."""
+        """Return the packs of a day."""
         return list_objects(self.gcs, self.settings.archive_bucket, f"{PREFIX}date={day}/")
 
     def read_hours(self, listed: Mapping[date, list[ArchiveHour]], folder: str) -> Sequence[HourResult]:
-        """Write the Parquet files of the days' hours into a folder of the staging bucket."""
+        """Write the Parquet files of the days' hours below a folder of the staging bucket."""
         hours = [hour for each in listed.values() for hour in each]
         work: Any = ReadPacks(self.settings, folder, count_shards(listed))
         return list(self.run_hours(work, hours))
 
     def read_days(self, listed: dict[date, list[ArchiveHour]]) -> ReadBatch:
-        """Read a stretch of days: its hours first, then join the changes of each day."""
+        """Read a batch of days: first its hours, then join the changes of each day."""
         read = super().read_days(listed)
-        run: Any = self.run_hours  # it takes any work with its units
+        run: Any = self.run_hours  # it accepts any work with its units
         staging = f"gs://{self.settings.staging_bucket}/"
         units = make_day_buckets(
             cast("Sequence[PackHourResult]", read.results), count_shards(listed), staging
@@ -50,7 +50,7 @@ class PackDayBatches(DayBatches):
         return ReadPackBatch(read.listed, read.results, read.statistics, changes)
 
     def replacements(self, read: ReadBatch) -> Sequence[Replacement]:
-        """Return what replaces the days. Raises WarehouseError where a minute has no pack."""
+        """Return the replacements of the days. Raises WarehouseError if a minute has no pack."""
         table = self.settings.table
         results = cast("Sequence[PackHourResult]", read.results)
         changes = cast("ReadPackBatch", read).changes
@@ -94,31 +94,31 @@ class PackDayBatches(DayBatches):
 
 @dataclass(frozen=True)
 class ReadPackBatch(ReadBatch):
-    """A stretch that lies in the staging bucket, with the changes of its days."""
+    """A batch of days whose Parquet files are in the staging bucket, with the changes of its days."""
 
     changes: Sequence[DayChanges]
 
 
 def count_shards(listed: Mapping[date, Iterable[ArchiveHour]]) -> int:
-    """Return into how many buckets the systems of these packs are put: as many as there are shards."""
+    """Return the number of buckets for the systems of these packs: the number of shards."""
     shards = {shard for _, shard in _parse_names(listed)}
     return max(1, len(shards))
 
 
 def list_pack_ticks(listed: Mapping[date, Iterable[ArchiveHour]]) -> set[datetime]:
-    """Return the ticks that have a pack."""
+    """Return the ticks with a pack."""
     return {tick for tick, _ in _parse_names(listed)}
 
 
 def _parse_names(listed: Mapping[date, Iterable[ArchiveHour]]) -> Iterator[tuple[datetime, int]]:
     for hours in listed.values():
         for stored in (stored for hour in hours for stored in hour.objects):
-            with suppress(ValueError):  # an ill-formed name, which the quarantine has
+            with suppress(ValueError):  # an invalid name, which is quarantined
                 yield parse_pack_name(stored.name)
 
 
 def make_day_buckets(results: Iterable[PackHourResult], buckets: int, staging: str) -> list[DayBucket]:
-    """Return the buckets of each day, out of the results of its hours; `staging` begins the URIs of the bucket."""
+    """Return the buckets of each day from the results of its hours; `staging` is the prefix of the bucket's URIs."""
     by_day: dict[date, list[PackHourResult]] = {}
     for result in sorted(results, key=lambda result: result.label):
         by_day.setdefault(date.fromisoformat(result.label[:10]), []).append(result)

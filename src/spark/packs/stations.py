@@ -1,7 +1,7 @@
-"""One system's station_status, minute after minute: only what differs from the response before is read.
+"""Read one system's station_status, minute after minute: only records that differ from the previous response.
 
-Two responses in a row share nearly all of their records, byte for byte but for `last_reported`. What is said of a
-response is what `gbfs.read_file` says of it; whatever is not clean is left to that.
+Two consecutive responses share nearly all of their records, byte for byte except for `last_reported`. The result is
+that of `gbfs.read_file`, which reads every response that has errors or another structure.
 """
 
 import json
@@ -24,7 +24,7 @@ REPORTED = "last_reported"
 SCHEMA = arrow_schema(STATION_STATUS_TABLE.schema)
 _COLUMNS = [field for field in SCHEMA if field.name in STATION_STATUS.column_names]
 _REPORTED = re.compile(rb'"last_reported"\s*:\s*("(?:[^"\\]|\\.)*"|-?[0-9][-+.0-9eE]*)')
-_MAX_TIMES = 10_000  # remembered: stations report at the same few times
+_MAX_TIMES = 10_000  # cached: stations report at the same few times
 
 
 class _Data(msgspec.Struct):
@@ -40,7 +40,7 @@ _DECODER = msgspec.json.Decoder(_Body)
 
 @dataclass(frozen=True)
 class Minute:
-    """What one response said; `candidates` are the stations that may have changed, None: any may, or be gone."""
+    """The content of one response; `candidates` are the stations that may have changed, None: any station."""
 
     reading: Reading
     candidates: list[str] | None
@@ -49,7 +49,7 @@ class Minute:
 
 @dataclass
 class _Previous:
-    """The response before: its frame's version, and of each record its bytes but the time, and its row."""
+    """The previous response: its version, and of each record its bytes without the time, and its row."""
 
     version: str
     keys: list[bytes]
@@ -62,31 +62,31 @@ class StationsReader:
 
     def __init__(self, system_id: str) -> None:
         self._system_id = system_id
-        self._known: _Previous | None = None
+        self._previous: _Previous | None = None
         self._times: dict[bytes, datetime] = {}
 
     def read(self, body: bytes) -> Minute:
-        """Return what a response says, as `read_file` does."""
+        """Return the content of a response, equal to that of `read_file`."""
         split = _split_records(body)
-        if split is not None and self._known is not None:
-            minute = self._read_like(self._known, split)
+        if split is not None and self._previous is not None:
+            minute = self._read_changes(self._previous, split)
             if minute is not None:
                 return minute
         reading = read_file(self._system_id, STATION_STATUS.name, body)
         columns = _make_columns(reading.rows)
-        self._known = self._learn(reading, split, columns)
+        self._previous = self._make_previous(reading, split, columns)
         return Minute(reading, None, columns)
 
-    def _read_like(self, known: _Previous, split: "_Split") -> Minute | None:
-        """Return what a response says whose records are as many as known; None where that is not simple."""
-        if len(split.records) != len(known.keys):
+    def _read_changes(self, previous: _Previous, split: "_Split") -> Minute | None:
+        """Read the changed records of a response with as many records as before; None if it needs `read_file`."""
+        if len(split.records) != len(previous.keys):
             return None
         keys, tokens = zip(*map(_cut_time, split.records), strict=True) if split.records else ((), ())
-        changed = [number for number, key in enumerate(keys) if key is None or key != known.keys[number]]
+        changed = [number for number, key in enumerate(keys) if key is None or key != previous.keys[number]]
         read = read_file(self._system_id, STATION_STATUS.name, split.body_of(changed))
-        if read.version != known.version or read.records != len(changed) or not _has_no_errors(read):
+        if read.version != previous.version or read.records != len(changed) or not _has_no_errors(read):
             return None
-        rows = list(known.rows)
+        rows = list(previous.rows)
         for number, token in enumerate(tokens):
             if token is not None:
                 moment = self._time(token)
@@ -94,17 +94,19 @@ class StationsReader:
                     return None
                 rows[number] = {**rows[number], REPORTED: moment}
         for number, row in zip(changed, read.rows, strict=True):
-            if row["station_id"] != known.rows[number]["station_id"] or not self._is_plain(
+            if row["station_id"] != previous.rows[number]["station_id"] or not self._has_expected_time(
                 row, keys[number], tokens[number]
             ):
                 return None
             rows[number] = row
-        columns = _update_columns(known, rows, changed)
-        self._known = _Previous(known.version, list(keys), rows, columns)
+        columns = _update_columns(previous, rows, changed)
+        self._previous = _Previous(previous.version, list(keys), rows, columns)
         reading = replace(read, records=len(rows), rows=rows)
         return Minute(reading, [row["station_id"] for row in read.rows], columns)
 
-    def _learn(self, reading: Reading, split: "_Split | None", columns: list[pa.Array]) -> _Previous | None:
+    def _make_previous(
+        self, reading: Reading, split: "_Split | None", columns: list[pa.Array]
+    ) -> _Previous | None:
         if split is None or reading.version is None or not _has_no_errors(reading):
             return None
         if len(split.records) != len(reading.rows):
@@ -112,13 +114,13 @@ class StationsReader:
         keys = []
         for record, row in zip(split.records, reading.rows, strict=True):
             key, token = _cut_time(record)
-            if key is None or not self._is_plain(row, key, token):
+            if key is None or not self._has_expected_time(row, key, token):
                 return None
             keys.append(key)
         return _Previous(reading.version, keys, reading.rows, columns)
 
-    def _is_plain(self, row: dict[str, Any], key: bytes | None, token: bytes | None) -> bool:
-        """Return whether the row's time is the one that was cut out of its record."""
+    def _has_expected_time(self, row: dict[str, Any], key: bytes | None, token: bytes | None) -> bool:
+        """Return whether the row's time equals the one that was removed from its record."""
         return key is not None and row[REPORTED] == (None if token is None else self._time(token))
 
     def _time(self, token: bytes) -> datetime | None:
@@ -136,19 +138,19 @@ class StationsReader:
 
 @dataclass(frozen=True)
 class _Split:
-    """A response, cut into its records and what is around them."""
+    """A response, split into its records and the text around them."""
 
     before: bytes
     records: Sequence[bytes]
     after: bytes
 
     def body_of(self, numbers: Sequence[int]) -> bytes:
-        """Return the response with these records only."""
+        """Return the response with only these records."""
         return self.before + b",".join(self.records[number] for number in numbers) + self.after
 
 
 def _split_records(body: bytes) -> _Split | None:
-    """Return the parts of a response; None where its records do not lie in it one after another, alike separated."""
+    """Split a response; None if its records are not one after another with the same separator."""
     try:
         records = [bytes(record) for record in _DECODER.decode(body).data.stations]
     except msgspec.DecodeError:
@@ -167,7 +169,7 @@ def _split_records(body: bytes) -> _Split | None:
 
 
 def _cut_time(record: bytes) -> tuple[bytes | None, bytes | None]:
-    """Return a record without the value of last_reported, and that value; None and None where that is not simple."""
+    """Return a record without the value of last_reported, and that value; None and None if it is ambiguous."""
     count = record.count(b'"last_reported"')
     if count > 1 or b"\\" in record:
         return None, None
@@ -186,13 +188,15 @@ def _make_columns(rows: Sequence[dict[str, Any]]) -> list[pa.Array]:
     return [to_array([row[field.name] for row in rows], field.type) for field in _COLUMNS]
 
 
-def _update_columns(known: _Previous, rows: list[dict[str, Any]], changed: Sequence[int]) -> list[pa.Array]:
-    """Return the columns, those in which nothing has changed as they were."""
+def _update_columns(
+    previous: _Previous, rows: list[dict[str, Any]], changed: Sequence[int]
+) -> list[pa.Array]:
+    """Return the columns; unchanged ones are reused."""
     columns = []
-    for field, column in zip(_COLUMNS, known.columns, strict=True):
+    for field, column in zip(_COLUMNS, previous.columns, strict=True):
         name = field.name
         is_same = name != REPORTED and all(
-            rows[number][name] == known.rows[number][name] for number in changed
+            rows[number][name] == previous.rows[number][name] for number in changed
         )
         columns.append(column if is_same else to_array([row[name] for row in rows], field.type))
     return columns

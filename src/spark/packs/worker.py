@@ -1,4 +1,7 @@
-"""What Spark calls in its Python workers for packs. Only the standard library at the top: packages come first."""
+"""The functions that Spark calls in its Python workers for packs.
+
+Only the standard library is imported at the top, because the job's packages have to be activated first.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,35 +19,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReadPacks:
-    """Reads hours of packs; it travels to the workers."""
+    """Reads hours of packs; it is pickled and sent to the workers."""
 
     settings: Settings
     folder: str  # in the staging bucket
-    buckets: int  # of systems, by which changes are joined
+    buckets: int  # of systems, for joining their changes
 
-    def __call__(self, parts: Iterable[list[ArchiveHour]]) -> "Iterator[PackHourResult]":
-        """Do the parts of one Spark partition."""
+    def __call__(self, partitions: Iterable[list[ArchiveHour]]) -> "Iterator[PackHourResult]":
+        """Process one Spark partition."""
         activate_packages()
-        from spark.packs.hours import read_pack_hours  # noqa: PLC0415 - activate_packages() puts in place what it imports
+        from spark.packs.hours import read_pack_hours  # noqa: PLC0415 - after activate_packages()
 
         read, put = get_archive_reader(self.settings), get_staging_writer(self.settings)
-        for hours in parts:
+        for hours in partitions:
             yield from read_pack_hours(hours, read, put, self.folder, self.buckets)
 
 
 @dataclass(frozen=True)
 class JoinChanges:
-    """Joins the changes of hours; it travels to the workers."""
+    """Joins the changes of hours; it is pickled and sent to the workers."""
 
     settings: Settings
     folder: str
 
-    def __call__(self, parts: "Iterable[list[DayBucket]]") -> "Iterator[DayChanges]":
-        """Do the parts of one Spark partition."""
+    def __call__(self, partitions: "Iterable[list[DayBucket]]") -> "Iterator[DayChanges]":
+        """Process one Spark partition."""
         activate_packages()
         from spark.packs.changes import join_hourly_changes  # noqa: PLC0415
 
         read, put = get_staging_reader(self.settings), get_staging_writer(self.settings)
-        for buckets in parts:
+        for buckets in partitions:
             for bucket in buckets:
                 yield join_hourly_changes(bucket, read, put, self.folder)

@@ -1,4 +1,4 @@
-"""From what lies in the archive to the work: days → hours → parts of similar size."""
+"""Plan the work: batches of days, their hours, and partitions of similar size."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -15,13 +15,13 @@ class StoredObject:
 
     name: str
     size: int  # bytes as stored
-    generation: int = 0  # which one of those that had the name
+    generation: int = 0  # the object's generation in Cloud Storage
     charset: str = ""  # of the response's Content-Type
 
 
 @dataclass(frozen=True)
 class ArchiveHour:
-    """What one Parquet file is made from: the objects of one UTC hour, by name."""
+    """The archived objects of one UTC hour, sorted by name; one Parquet file is written from them."""
 
     day: date
     hour: int
@@ -29,19 +29,19 @@ class ArchiveHour:
 
     @property
     def label(self) -> str:
-        """`2023-10-26T20`."""
+        """The hour as text, such as `2023-10-26T20`."""
         return f"{self.day.isoformat()}T{self.hour:02d}"
 
 
 def split_into_batches(days: Sequence[date], length: int) -> list[list[date]]:
-    """The days in lists of `length`, the last may be shorter: what is read, and replaced, at once."""
+    """Return the days in batches of `length` (the last may be shorter); a batch is read and replaced at once."""
     return [list(days[start : start + length]) for start in range(0, len(days), length)]
 
 
 def plan_hours(day: date, objects: Iterable[StoredObject]) -> list[ArchiveHour]:
-    """The hours of a day, each object in exactly one.
+    """Return the hours of a day; each object is in exactly one.
 
-    An object whose name has no hour is given to the first hour: whoever reads it quarantines it.
+    An object without an hour in its name is added to hour 0, where it will be quarantined.
     """
     by_hour: dict[int, list[StoredObject]] = {}
     for each in objects:
@@ -54,27 +54,27 @@ def plan_hours(day: date, objects: Iterable[StoredObject]) -> list[ArchiveHour]:
 
 
 class WorkUnit(Protocol):
-    """A piece of work that is measured by its objects, such as an hour."""
+    """A unit of work, such as an hour, whose size is its number of objects."""
 
     @property
     def objects(self) -> Sequence[Any]:
-        """What is read."""
+        """The objects to read."""
         ...
 
 
 U = TypeVar("U", bound=WorkUnit)
 
 
-def partition_hours(hours: Sequence[U], parts: int) -> list[list[U]]:  # noqa: UP047 - the cluster's Python is 3.11
-    """The hours in `parts` lists of consecutive ones with similarly many objects; with enough parts one each."""
+def partition_hours(hours: Sequence[U], partitions: int) -> list[list[U]]:  # noqa: UP047 - the cluster's Python is 3.11
+    """Return `partitions` lists of consecutive hours with similar numbers of objects."""
     total = sum(len(hour.objects) for hour in hours)
-    dealt: list[list[U]] = []
+    result: list[list[U]] = []
     seen = 0
     for index, hour in enumerate(hours):
-        is_full = seen * parts >= total * len(dealt)
-        is_last_chance = len(hours) - index <= parts - len(dealt)  # for each part to get an hour
-        if not dealt or (len(dealt) < parts and (is_full or is_last_chance)):
-            dealt.append([])
-        dealt[-1].append(hour)
+        is_full = seen * partitions >= total * len(result)
+        is_last_chance = len(hours) - index <= partitions - len(result)  # each partition needs an hour
+        if not result or (len(result) < partitions and (is_full or is_last_chance)):
+            result.append([])
+        result[-1].append(hour)
         seen += len(hour.objects)
-    return dealt
+    return result

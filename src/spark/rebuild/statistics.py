@@ -1,4 +1,4 @@
-"""What became of every object and every record, and the sums that must come out."""
+"""Count what happened to each object and record, and reconcile the counts."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from spark.rebuild.planning import ArchiveHour
 
 
 class ReconciliationError(RuntimeError):
-    """The sums do not come out: something listed was neither read nor quarantined, or rows went missing.
+    """The counts differ: a listed object was neither read nor quarantined, or rows are missing.
 
     What to do: run the batch again. If it fails again, report it: no table was changed.
     """
@@ -17,7 +17,7 @@ class ReconciliationError(RuntimeError):
 
 @dataclass(frozen=True)
 class RunStatistics:
-    """Counts of objects and records; rows_parsed == rows_loaded + rows_rejected."""
+    """The counts of objects and records; rows_parsed == rows_loaded + rows_rejected."""
 
     objects_read: int = 0
     objects_quarantined: int = 0
@@ -36,50 +36,51 @@ class RunStatistics:
 
 @dataclass(frozen=True)
 class HourResult:
-    """What one hour gave: its account and its files (None where there was nothing to write)."""
+    """The result of one hour: its statistics and its files (None if there was nothing to write)."""
 
     label: str
     statistics: RunStatistics
     rows_uri: str | None
     quarantine_uri: str | None
     quarantine_rows: int
-    drifts: Mapping[str, int] = field(default_factory=dict)  # message → answers that had it
+    drifts: Mapping[str, int] = field(default_factory=dict)  # message → number of responses
 
 
 def reconcile(hours: Iterable[ArchiveHour], results: Iterable[HourResult]) -> RunStatistics:
-    """The sum of all results, once each hour's objects are accounted for. Raises AccountingError."""
+    """Return the sum of all results, after each hour's counts were checked. Raises ReconciliationError."""
     listed = {hour.label: len(hour.objects) for hour in hours}
     total = RunStatistics()
     seen: set[str] = set()
     for result in results:
         if result.label in seen or result.label not in listed:
             raise ReconciliationError(
-                f"hour {result.label} was reported twice or never asked for: run the job again"
+                f"hour {result.label}: reported twice, or not among the hours of this run; no table was changed: "
+                "run the batch again"
             )
         seen.add(result.label)
         statistics = result.statistics
-        accounted = statistics.objects_read + statistics.objects_quarantined
-        if accounted != listed[result.label]:
+        processed = statistics.objects_read + statistics.objects_quarantined
+        if processed != listed[result.label]:
             raise ReconciliationError(
                 f"hour {result.label}: {listed[result.label]} objects listed, but {statistics.objects_read} read and "
-                f"{statistics.objects_quarantined} quarantined; no table was changed: run the job again"
+                f"{statistics.objects_quarantined} quarantined; no table was changed: run the batch again"
             )
         if statistics.rows_parsed != statistics.rows_loaded + statistics.rows_rejected:
             raise ReconciliationError(
                 f"hour {result.label}: {statistics.rows_parsed} records, but {statistics.rows_loaded} rows and "
-                f"{statistics.rows_rejected} rejected; no table was changed"
+                f"{statistics.rows_rejected} rejected; no table was changed: report this error"
             )
         total += statistics
     if missing := sorted(listed.keys() - seen):
         raise ReconciliationError(
-            f"{len(missing)} of {len(listed)} hours were not reported, the first is {missing[0]}; "
-            "no table was changed: run the job again"
+            f"{len(missing)} of {len(listed)} hours have no result, the first is {missing[0]}; "
+            "no table was changed: run the batch again"
         )
     return total
 
 
 def sum_statistics_by_day(results: Iterable[HourResult]) -> dict[date, RunStatistics]:
-    """The sum of the hours of each day."""
+    """Return the sum of the hours of each day."""
     days: dict[date, RunStatistics] = {}
     for result in results:
         day = date.fromisoformat(result.label[:10])
@@ -88,7 +89,7 @@ def sum_statistics_by_day(results: Iterable[HourResult]) -> dict[date, RunStatis
 
 
 def merge_drifts(results: Iterable[HourResult]) -> dict[str, int]:
-    """All hours' drifts, message → answers that had it."""
+    """Return the schema drift of all hours, message → number of responses."""
     merged = Counter[str]()
     for result in results:
         merged.update(result.drifts)
@@ -96,6 +97,6 @@ def merge_drifts(results: Iterable[HourResult]) -> dict[str, int]:
 
 
 def format_days(days: Iterable[date]) -> str:
-    """`2023-10-26, 2023-10-27 and 3 more`."""
+    """Return days as text, such as `2023-10-26, 2023-10-27 and 3 more`."""
     texts = [day.isoformat() for day in days]
     return ", ".join(texts[:2]) + (f" and {len(texts) - 2} more" if len(texts) > 2 else "")

@@ -1,4 +1,4 @@
-"""BigQuery: Parquet files → staging tables → the days, replaced in one transaction."""
+"""Load Parquet files into staging tables, and replace days in one BigQuery transaction."""
 
 import logging
 import time
@@ -17,25 +17,25 @@ from google.cloud.bigquery.job import LoadJob, QueryJob
 
 from telemetry import log
 
-# A load job takes 10,000 URIs; fewer keep its request small.
+# A load job accepts 10,000 URIs; fewer keep the request small.
 MAX_URIS = 5_000
 STAGING_EXPIRATION = timedelta(days=1)
 POLL_SECONDS = 2.0
-# A job may be there (409) and not yet be found (404): https://github.com/googleapis/python-bigquery/issues/2134
+# A job may exist (409) and not be found yet (404): https://github.com/googleapis/python-bigquery/issues/2134
 RETRY_NOT_FOUND = Retry(predicate=if_exception_type(NotFound), timeout=60)
 
 Schema = Sequence[Mapping[str, Any]]
 
 
 class WarehouseError(RuntimeError):
-    """BigQuery refused something, or holds other rows than were written; no day was changed.
+    """BigQuery refused a request, or has other rows than were written; no day was changed.
 
     What to do: read BigQuery's reason in the message and run the batch again: no day was changed.
     """
 
 
 class UnknownJobStateError(RuntimeError):
-    """A job may have begun, and BigQuery does not say how it ended.
+    """A BigQuery job may have started, and its result is unknown.
 
     What to do: look at the job of the message in BigQuery, then run the batch again: it replaces whole days.
     """
@@ -43,20 +43,22 @@ class UnknownJobStateError(RuntimeError):
 
 @dataclass(frozen=True)
 class Replacement:
-    """One table's new rows for some days: from where, to where, and how many."""
+    """The new rows of one table for some days: their files, their table and their number."""
 
     table: str  # project.dataset.table
     schema: Schema
     uris: Sequence[str]
     rows: int
-    only: Mapping[str, str]  # column = text that rows to be replaced have as well
-    minutes: int | None = None  # how many the table may have in these days by then; None: any number
-    time: str = "collected_at"  # the TIMESTAMP column that tells a row's day
-    prefixes: Mapping[str, str] = field(default_factory=dict)  # as `only`, of how a column's text begins
+    only: Mapping[str, str]  # column → value: only rows with these values are replaced
+    minutes: int | None = (
+        None  # the number of minutes that the table must still have in these days; None: any
+    )
+    time: str = "collected_at"  # the TIMESTAMP column that determines a row's day
+    prefixes: Mapping[str, str] = field(default_factory=dict)  # as `only`, by the prefix of a column's text
 
 
 def check_tables(client: bigquery.Client, tables: Iterable[str]) -> None:
-    """Raise WarehouseError where one of the tables does not exist."""
+    """Raise WarehouseError if one of the tables does not exist."""
     for table in tables:
         try:
             client.get_table(table)
@@ -72,21 +74,21 @@ def check_nothing_lost(
     *,
     quarantine_of: str | None = None,
 ) -> int:
-    """How many minutes of these days the table has, all of them among the archive's `ticks`.
+    """Return how many minutes of these days the table has; all of them must be among the archive's `ticks`.
 
-    Of the quarantine only the rows of a feed count, `quarantine_of`; an object whose name is wrong has no tick there.
-    Raises WarehouseError where others are there, which replacing the days would lose: the copier has not
-    archived their objects yet.
+    In the quarantine only the rows of the feed `quarantine_of` count, without those of invalid object names, which have
+    no tick. Raises WarehouseError for any other minute, because replacing the days would delete it: the copier has not
+    archived its object yet.
     """
     only = "" if quarantine_of is None else f" AND `feed` = '{quarantine_of}' AND `reason` != 'bad_name'"
     query = f"SELECT DISTINCT collected_at FROM `{table}` WHERE {_make_day_condition(days)}{only} ORDER BY collected_at"  # noqa: S608
     minutes = [row.collected_at for row in client.query(query).result()]
-    beyond = [minute for minute in minutes if minute not in ticks]
-    if beyond:
+    unarchived = [minute for minute in minutes if minute not in ticks]
+    if unarchived:
         raise WarehouseError(
-            f"{len(beyond)} minutes in {table} have no object in the archive, the first is "
-            f"{beyond[0]:%Y-%m-%dT%H:%MZ}: no table was changed; let the copier sweep and run the job again, "
-            "or delete these minutes from the table where their objects are gone for good"
+            f"{len(unarchived)} minutes in {table} have no object in the archive, the first is "
+            f"{unarchived[0]:%Y-%m-%dT%H:%MZ}; no table was changed: wait for the next sweep and run the batch again, "
+            "or delete these minutes from the table if their objects are lost"
         )
     return len(minutes)
 
@@ -98,9 +100,9 @@ def replace_days(
     run: str,
     now: datetime,
 ) -> None:
-    """Replace the days in all tables at once: a reader sees all the old rows or all the new ones.
+    """Replace the days in all tables in one transaction: readers see either all old rows or all new ones.
 
-    Raises WarehouseError, then nothing was changed; or LostJobError, then that is not known.
+    Raises WarehouseError if nothing was changed, UnknownJobStateError if that is not known.
     """
     with _stage_rows(client, replacements, run, now) as staged:
         statements = [
@@ -114,7 +116,7 @@ def replace_days(
             client,
             job_id,
             lambda: client.query(script, job_id=job_id, job_retry=None),
-            otherwise="the days were not replaced, and nothing was changed",
+            failure="the days were not replaced; no table was changed",
         )
 
 
@@ -122,9 +124,9 @@ def replace_days(
 def _stage_rows(
     client: bigquery.Client, replacements: Sequence[Replacement], run: str, now: datetime
 ) -> Iterator[dict[str, str]]:
-    """Staging tables of those that get rows: table → staging table.
+    """Load the rows of each table into a staging table; yields table → staging table.
 
-    They are deleted in the end, but not under a job that may still read or fill them.
+    The staging tables are deleted at the end, unless a job may still use them.
     """
     staged: dict[str, str] = {}
     try:
@@ -133,7 +135,9 @@ def _stage_rows(
                 continue
             staging = f"{replacement.table}_staging_{run}"
             table = bigquery.Table(staging, schema=replacement.schema)
-            table.expires = now + STAGING_EXPIRATION  # where this process is killed before it deletes
+            table.expires = (
+                now + STAGING_EXPIRATION
+            )  # in case this process is killed before it deletes the table
             client.create_table(table, exists_ok=True)
             staged[replacement.table] = staging
             _load_staging_table(client, replacement, staging, run)
@@ -149,13 +153,13 @@ def _stage_rows(
 def _drop_staging_table(client: bigquery.Client, staging: str) -> None:
     try:
         client.delete_table(staging, not_found_ok=True)
-    except Exception as error:  # noqa: BLE001 - whatever it is, what the run did stays done
-        log(logging.WARNING, f"{staging} stays until it expires: {error}")
+    except Exception as error:  # noqa: BLE001 - the days are replaced in any case
+        log(logging.WARNING, f"staging table {staging} could not be deleted; it expires by itself: {error}")
 
 
 def _load_staging_table(client: bigquery.Client, replacement: Replacement, staging: str, run: str) -> None:
-    options = bigquery.ParquetOptions()  # type: ignore[no-untyped-call]  # the client leaves it so
-    options.enable_list_inference = True  # a list is a REPEATED column, not a RECORD with `list` in it
+    options = bigquery.ParquetOptions()  # type: ignore[no-untyped-call]  # the client has no types here
+    options.enable_list_inference = True  # a list becomes a REPEATED column, not a RECORD with a field `list`
     config = bigquery.LoadJobConfig(
         source_format=bigquery.SourceFormat.PARQUET,
         schema=[bigquery.SchemaField.from_api_repr(dict(column)) for column in replacement.schema],
@@ -165,37 +169,38 @@ def _load_staging_table(client: bigquery.Client, replacement: Replacement, stagi
     )
     name = staging.rpartition(".")[2]
     loaded = 0
-    for start in range(0, len(replacement.uris), MAX_URIS):
-        uris = list(replacement.uris[start : start + MAX_URIS])
-        job_id = f"vlille-batch-{name}-{start}"
-        begin = partial(client.load_table_from_uri, uris, staging, job_id=job_id, job_config=config)
+    for first in range(0, len(replacement.uris), MAX_URIS):
+        uris = list(replacement.uris[first : first + MAX_URIS])
+        job_id = f"vlille-batch-{name}-{first}"
+        start = partial(client.load_table_from_uri, uris, staging, job_id=job_id, job_config=config)
         job = _wait_for_job(
             client,
             job_id,
-            begin,
-            otherwise=f"{len(uris)} Parquet files were not loaded, no table was changed",
+            start,
+            failure=f"{len(uris)} Parquet files were not loaded; no table was changed",
         )
         loaded += job.output_rows or 0
     if loaded != replacement.rows:
         raise WarehouseError(
-            f"{replacement.rows} rows were written for {replacement.table} and {loaded} loaded: "
-            f"no table was changed; run the job again"
+            f"{replacement.rows} rows were written for {replacement.table}, but {loaded} were loaded; "
+            "no table was changed: run the batch again"
         )
 
 
 def _wait_for_job(
-    client: bigquery.Client, job_id: str, begin: Callable[[], LoadJob | QueryJob], *, otherwise: str
+    client: bigquery.Client, job_id: str, start: Callable[[], LoadJob | QueryJob], *, failure: str
 ) -> Any:
-    """The job of this id, which belongs to this run alone, once it has ended well.
+    """Start the job with this ID, which only this run uses, and return it after it has succeeded.
 
-    An error of the call that begins it or waits for it says little: the client sends a request again whose
-    answer was lost, and gets a 409 for an id of our own; and a wait that is given up ends no job. Raises
-    WarehouseError with `otherwise` for a job that failed or never began, LostJobError where nobody can say.
+    An error of the call that starts the job or waits for it does not show its state: the client retries a request
+    whose response was lost and gets a 409 for our own ID, and a wait that times out does not end the job. So the job
+    is looked up. Raises WarehouseError with `failure` for a job that failed or never started, UnknownJobStateError if
+    its state cannot be found out.
     """
     try:
-        job = begin()
+        job = start()
         job.result()
-    except Exception as error:  # noqa: BLE001 - the transport's and the credentials' too
+    except Exception as error:  # noqa: BLE001 - also errors of transport and credentials
         fault = error
     else:
         return job
@@ -205,14 +210,14 @@ def _wait_for_job(
         while (seen := look(job_id)).state != "DONE":
             time.sleep(POLL_SECONDS)
     except NotFound:
-        raise WarehouseError(f"{otherwise} ({_describe_error(fault)}): run the job again") from fault
+        raise WarehouseError(f"{failure} ({_describe_error(fault)}): run the batch again") from fault
     except Exception as error:
         raise UnknownJobStateError(
             f"the state of BigQuery job {job_id} is unknown ({_describe_error(fault)}; {_describe_error(error)}): "
             "look it up in BigQuery's job history, then run the batch again"
         ) from error
     if seen.error_result:
-        raise WarehouseError(f"{otherwise} ({seen.error_result['message']}): run the job again") from fault
+        raise WarehouseError(f"{failure} ({seen.error_result['message']}): run the batch again") from fault
     return seen
 
 
@@ -223,7 +228,7 @@ def _describe_error(error: Exception) -> str:
 def _make_replace_statements(
     replacement: Replacement, staging: str | None, days: Sequence[date]
 ) -> list[str]:
-    """What changes one table; other columns that it has beside the schema's stay null."""
+    """Return the statements that replace one table's days; columns that are not in the schema stay null."""
     only = "".join(f" AND `{column}` = '{text}'" for column, text in replacement.only.items())
     only += "".join(
         f" AND STARTS_WITH(`{column}`, '{text}')" for column, text in replacement.prefixes.items()
@@ -240,9 +245,9 @@ def _make_replace_statements(
 
 
 def _make_minutes_check(replacement: Replacement, days: Sequence[date]) -> str:
-    """What ends the transaction where the collector has loaded a minute since the table was looked at.
+    """Return a statement that fails the transaction if the collector has loaded a minute since the table was checked.
 
-    ASSERT is not among the statements that BigQuery's documentation has in transactions; SELECT is.
+    BigQuery's documentation does not list ASSERT among the statements of transactions; it lists SELECT.
     """
     table = replacement.table
     return (
@@ -253,15 +258,15 @@ def _make_minutes_check(replacement: Replacement, days: Sequence[date]) -> str:
 
 
 def _make_day_condition(days: Iterable[date], time: str = "collected_at") -> str:
-    """The condition that BigQuery prunes partitions by."""
+    """Return a condition by which BigQuery prunes partitions."""
     dates = ", ".join(f"DATE '{day.isoformat()}'" for day in days)
     return f"DATE({time}) IN ({dates})"
 
 
 def record_run(client: bigquery.Client, table: str, schema: Schema, row: Mapping[str, Any]) -> None:
-    """Append the run's row by a load job whose id is the run's: a second attempt adds nothing.
+    """Append the run's row by a load job with the run's ID, so that a second attempt adds nothing.
 
-    Raises WarehouseError or LostJobError.
+    Raises WarehouseError or UnknownJobStateError.
     """
     config = bigquery.LoadJobConfig(
         schema=[bigquery.SchemaField.from_api_repr(dict(column)) for column in schema],
@@ -270,10 +275,10 @@ def record_run(client: bigquery.Client, table: str, schema: Schema, row: Mapping
         write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
     )
     job_id = f"vlille-batch-{row['run_id']}-run"
-    begin = partial(client.load_table_from_json, [dict(row)], table, job_id=job_id, job_config=config)
-    _wait_for_job(client, job_id, begin, otherwise="its row was not loaded")
+    start = partial(client.load_table_from_json, [dict(row)], table, job_id=job_id, job_config=config)
+    _wait_for_job(client, job_id, start, failure="its row was not loaded")
 
 
 def make_run_id(now: datetime) -> str:
-    """A run's id, such as `20231026T031500_1f0c9a2e`: time of its start and eight random digits."""
+    """Return a run ID such as `20231026T031500_1f0c9a2e`: start time and eight random hexadecimal digits."""
     return f"{now:%Y%m%dT%H%M%S}_{uuid.uuid4().hex[:8]}"

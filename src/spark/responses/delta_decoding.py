@@ -1,8 +1,8 @@
-"""Answers that are the one before but for some values: only what changed is decoded.
+"""Decode only the values that changed since the previous response.
 
-Two answers in a row share nearly all of their text: keys, names, places. It is compared as bytes, comma by
-comma; what differs must lie within values of columns, whose own text is then decoded as any other. Twice as
-fast as decoding all of it. Whatever is not as the one before in this way is not for this module: None.
+Two consecutive responses share nearly all of their text: keys, names, coordinates. They are compared as bytes, comma by
+comma. Differences must be inside of column values; only these values are decoded. Twice as fast as decoding the whole
+response. If anything else differs, the result is None and the response must be decoded as a whole.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,35 +13,35 @@ import numpy as np
 from msgspec import UNSET
 
 _COMMA = ord(",")
-_PATIENCE = 4, 1_024  # answers unlike the one that is known until another is learnt: at first, and at most
-_MOST_GROWTH = 2**20  # bytes that a text like the one before may have more
-_MAX_TOKENS = 100_000  # remembered of a column
-_MAX_TOKEN = 64  # bytes of one that is: numbers and times, no long texts
+_PATIENCE = 4, 1_024  # mismatches before the baseline is replaced: at first, and at most
+_MOST_GROWTH = 2**20  # bytes that a response may be longer than the baseline
+_MAX_TOKENS = 100_000  # cached values of a column
+_MAX_TOKEN = 64  # bytes of a cached value: numbers and times, no long strings
 
-Values = dict[int, Sequence[Any]]  # by column: a value for each record
+Values = dict[int, Sequence[Any]]  # by column: a value per record
 
 
 @dataclass
 class _Baseline:
-    """An answer that was decoded: its text, cut at commas, and where the values of columns lie in it.
+    """A decoded response: its text, the positions of its commas, and where the column values are.
 
-    A gap is what lies between two commas, or an end; at most one value is in it. `lead` and `tail` are its
-    distances from both, so they hold for every answer that is like this one.
+    A gap is the text between two commas, or between a comma and an end; it contains at most one value. `lead` and
+    `tail` are the distances of a value from both ends of its gap, so they are valid for every response that matches.
     """
 
     text: np.ndarray[Any, Any]
-    bounds: np.ndarray[Any, Any]  # -1, then where the commas are, then the length of the text
+    bounds: np.ndarray[Any, Any]  # -1, the positions of the commas, and the length of the text
     values: Values
-    value_of: np.ndarray[Any, Any]  # by gap: the value in it, or -1
-    gap: np.ndarray[Any, Any]  # by value, one column's after another's, as `lead`, `tail` and `record`
+    value_of: np.ndarray[Any, Any]  # by gap: the index of its value, or -1
+    gap: np.ndarray[Any, Any]  # by value, column after column; likewise `lead`, `tail` and `record`
     lead: np.ndarray[Any, Any]
     tail: np.ndarray[Any, Any]
     record: np.ndarray[Any, Any]
-    stops: np.ndarray[Any, Any]  # by column: how many values it and those before it have
+    stops: np.ndarray[Any, Any]  # by column: the number of values up to its last one
 
 
 class _TokenCache(dict[bytes, Any]):
-    """JSON text of one value → the value; each short one is read once."""
+    """JSON text of a value → the value; short texts are decoded once."""
 
     def __init__(self, read: Callable[[bytes], Any]) -> None:
         super().__init__()
@@ -57,21 +57,23 @@ class _TokenCache(dict[bytes, Any]):
 
 
 class DeltaDecoder:
-    """Remembers the last answer, and reads those that are like it.
+    """Decodes responses by their differences from the previous one (the baseline).
 
-    `places` gives the text of each column's values, records in order, as views into the answer; `reads` are
-    what reads one such text, by column, and raises a ValueError or TypeError where it is none of the column's.
+    `find_values` returns the text of each column's values, in the order of records, as views into the response.
+    `readers` decode such a text, by column; they raise ValueError or TypeError for an invalid value.
     """
 
-    def __init__(self, places: Callable[[bytes], Values], reads: Sequence[Callable[[bytes], Any]]) -> None:
-        self._places = places
-        self._tokens = [_TokenCache(read) for read in reads]
-        self._known: _Baseline | None = None
+    def __init__(
+        self, find_values: Callable[[bytes], Values], readers: Sequence[Callable[[bytes], Any]]
+    ) -> None:
+        self._find_values = find_values
+        self._tokens = [_TokenCache(read) for read in readers]
+        self._baseline: _Baseline | None = None
         self._misses, self._patience = 0, _PATIENCE[0]
 
-    def values(self, body: bytes) -> Values | None:
-        """The values of an answer; a column that is the last answer's is the very same sequence."""
-        known = self._known
+    def decode(self, body: bytes) -> Values | None:
+        """Return the values of a response, None if it does not match; unchanged columns are the same objects."""
+        known = self._baseline
         if known is None:
             return None
         values = self._values(known, body)
@@ -81,15 +83,15 @@ class DeltaDecoder:
             self._misses, self._patience = 0, _PATIENCE[0]
         return values
 
-    def learn(self, body: bytes, values: Values) -> None:
-        """Remember an answer that was decoded, where none is known or none of the last ones was like it."""
-        if self._known is None or self._misses >= self._patience:
-            if self._known is not None:
+    def set_baseline(self, body: bytes, values: Values) -> None:
+        """Use a decoded response as baseline, if there is none or none of the last responses matched."""
+        if self._baseline is None or self._misses >= self._patience:
+            if self._baseline is not None:
                 self._patience = min(2 * self._patience, _PATIENCE[1])
-            self._known, self._misses = _make_baseline(body, values, self._places(body)), 0
+            self._baseline, self._misses = _make_baseline(body, values, self._find_values(body)), 0
 
     def _values(self, known: _Baseline, body: bytes) -> Values | None:
-        if len(body) > len(known.text) + _MOST_GROWTH:  # before anything is made of its size
+        if len(body) > len(known.text) + _MOST_GROWTH:  # before memory of its size is allocated
             return None
         text = np.frombuffer(body, np.uint8)
         is_comma = text == _COMMA
@@ -126,9 +128,11 @@ class DeltaDecoder:
     def _fresh(
         self, column: int, values: Sequence[Any], records: list[int], tokens: list[bytes]
     ) -> list[Any]:
-        """A column's values with those of some records put in their places."""
+        """Return a column's values with the new values of some records."""
         read = self._tokens[column].__getitem__
-        if len(tokens) == len(values) and tokens.count(tokens[0]) == len(tokens):  # when it was made, say
+        if len(tokens) == len(values) and tokens.count(tokens[0]) == len(
+            tokens
+        ):  # such as the time of the response
             return [read(tokens[0])] * len(tokens)
         fresh = list(values)
         for record, value in zip(records, map(read, tokens), strict=True):
@@ -143,13 +147,13 @@ def _find_bounds(is_comma: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 def _find_changed_values(
     known: _Baseline, text: np.ndarray[Any, Any], bounds: np.ndarray[Any, Any]
 ) -> np.ndarray[Any, Any] | None:
-    """The values whose text differs, in order; None where anything else does."""
+    """Return the values whose text differs, in order; None if anything else differs."""
     shift = bounds - known.bounds
     resized = known.value_of[np.flatnonzero(shift[1:] != shift[:-1])]
     gaps = known.gap[resized]
     if len(resized) and resized.min() < 0:
         return None
-    # Between the end of one resized value and the start of the next, both texts are as long.
+    # Between two values of changed length, both texts have the same length.
     old_starts, old_ends = (
         known.bounds[gaps] + known.lead[resized],
         known.bounds[gaps + 1] - known.tail[resized],
@@ -181,8 +185,8 @@ def _find_changed_values(
 
 
 def _find_set_flags(flags: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Where flags are set, a multiple of eight of which few are: eight of them are looked at as one."""
-    eights = np.flatnonzero(flags.view(np.uint64) != 0)  # four times as fast as of the numbers themselves
+    """Return the positions of set flags; their number is a multiple of eight, and eight are tested at once."""
+    eights = np.flatnonzero(flags.view(np.uint64) != 0)  # four times as fast as one by one
     found = np.flatnonzero(flags.reshape(-1, 8)[eights])
     places: np.ndarray[Any, Any] = eights[found >> 3] * 8 + (found & 7)
     return places
@@ -201,12 +205,12 @@ def _make_baseline(body: bytes, values: Values, places: Values) -> _Baseline | N
     starts, lengths, records = (np.array(each, np.int64) for each in zip(*found, strict=True))
     counts = [sum(raw is not UNSET for raw in places[column]) for column in range(len(places))]
     gaps = bounds.searchsorted(starts, "right") - 1
-    # What has a comma inside, a text, may not change.
+    # A value with a comma inside (a string) must not change.
     is_whole = starts + lengths <= bounds[gaps + 1]
     value_of = np.full(len(bounds) - 1, -1)
     value_of[gaps[is_whole]] = np.flatnonzero(is_whole)
     if np.count_nonzero(value_of >= 0) < np.count_nonzero(is_whole):
-        return None  # two in one gap: no JSON has that
+        return None  # two values in one gap, which valid JSON cannot have
     lead, tail = starts - bounds[gaps], bounds[gaps + 1] - starts - lengths
     return _Baseline(text, bounds, dict(values), value_of, gaps, lead, tail, records, np.cumsum(counts))
 

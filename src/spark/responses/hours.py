@@ -1,4 +1,4 @@
-"""One part of the work, in one Python worker: hours of objects → Parquet files and accounts."""
+"""Read hours of archived responses in one Python worker, and write their rows as Parquet files."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -33,9 +33,9 @@ from spark.rebuild.planning import ArchiveHour, StoredObject
 from spark.rebuild.statistics import HourResult, RunStatistics
 from spark.responses.decoding import Decoder, decompress_fast, make_decoder
 
-# A GET waits some 50 to 100 ms for the service and takes half a millisecond of this processor.
+# A GET waits 50 to 100 ms for the service and takes half a millisecond of processor time.
 READ_THREADS = 192
-READ_AHEAD = 1, 384  # objects begun and not yet parsed: at first, and at most
+READ_AHEAD = 1, 384  # the prefetch window in objects: initially, and at most
 READ_AHEAD_BYTES = 64 * 2**20
 UPLOADS = 4
 MAX_STORED_BYTES = 64 * 2**20
@@ -47,11 +47,11 @@ StoreFile = Callable[[str, Path], str]  # object name, file → URI
 
 @dataclass(frozen=True)
 class ArchivedResponse:
-    """One object of the archive as it was read."""
+    """One object of the archive, as it was read."""
 
     stored: StoredObject
-    tick: datetime | None  # None: its name is at fault
-    data: bytes | None  # None: not worth reading, its name or its size is at fault
+    tick: datetime | None  # None: its name is invalid
+    data: bytes | None  # None: not read, because its name is invalid or it is too large
 
 
 @dataclass(frozen=True)
@@ -65,22 +65,22 @@ class _WrittenHour:
 
 @cache
 def get_prefetch_window() -> PrefetchWindow:
-    """How many objects this process reads at once: what one part has learnt of the store serves the next."""
+    """Return the prefetch window of this process; one partition starts with the size that the previous one reached."""
     return PrefetchWindow(*READ_AHEAD)
 
 
 def read_hours(
     feed: Feed, hours: Sequence[ArchiveHour], read: ReadObject, put: StoreFile, folder: str
 ) -> Iterator[HourResult]:
-    """Read every object of the hours, write and store their files below `folder` (of the staging bucket).
+    """Read all objects of the hours, and store their Parquet files below `folder` of the staging bucket.
 
-    Names and bytes of the files depend only on the objects, so that a repeated attempt stores the same.
+    The names and bytes of the files depend only on the objects, so that a retry stores the same files.
     """
 
     def fetch(stored: StoredObject) -> ArchivedResponse:
         tick = _parse_tick(feed, stored.name)
-        worth = tick is not None and stored.size <= MAX_STORED_BYTES
-        return ArchivedResponse(stored, tick, read(stored.name) if worth else None)
+        is_readable = tick is not None and stored.size <= MAX_STORED_BYTES
+        return ArchivedResponse(stored, tick, read(stored.name) if is_readable else None)
 
     def store(written: _WrittenHour) -> HourResult:
         uris = [
@@ -98,20 +98,20 @@ def read_hours(
         ThreadPoolExecutor(READ_THREADS, "read") as readers,
         ThreadPoolExecutor(UPLOADS, "store") as uploaders,
     ):
-        # Reading goes on into the next hours while one is being written, and storing while the next is.
+        # The next hours are read while one is written, and an hour is stored while the next one is written.
         objects = (stored for hour in hours for stored in hour.objects)
-        answers = prefetch(
+        responses = prefetch(
             readers, fetch, objects, get_prefetch_window(), lambda stored: stored.size / READ_AHEAD_BYTES
         )
-        written = (_write_hour(feed, hour, answers, Path(scratch)) for hour in hours)
+        written = (_write_hour(feed, hour, responses, Path(scratch)) for hour in hours)
         yield from prefetch(uploaders, store, written, PrefetchWindow(UPLOADS, UPLOADS))
 
 
 def _write_hour(
-    feed: Feed, hour: ArchiveHour, answers: Iterator[ArchivedResponse], scratch: Path
+    feed: Feed, hour: ArchiveHour, responses: Iterator[ArchivedResponse], scratch: Path
 ) -> _WrittenHour:
     statistics, drifts = RunStatistics(), Counter[str]()
-    quick_answers = quick_rows = 0
+    decoded_responses = decoded_rows = 0
     decoder = make_decoder(feed)
     with (
         RowsFile(scratch / f"{hour.label}.rows.parquet", arrow_schema(station_schema(feed))) as rows,
@@ -119,48 +119,53 @@ def _write_hour(
             scratch / f"{hour.label}.quarantine.parquet", arrow_schema(quarantine_schema())
         ) as quarantine,
     ):
-        for answer in islice(answers, len(hour.objects)):
-            read = read_archived_response(feed, decoder, hour, answer)
+        for response in islice(responses, len(hour.objects)):
+            read = read_archived_response(feed, decoder, hour, response)
             if isinstance(read, Outcome):
                 rows.add(read.rows)
-                name = answer.stored.name if answer.tick is None else landing_name(feed.name, answer.tick)
+                name = (
+                    response.stored.name if response.tick is None else landing_name(feed.name, response.tick)
+                )
                 quarantine.add([_to_native(row) for row in make_rejection_rows(read, name)])
                 statistics += count_outcome(read)
                 _count_drifts(drifts, read)
             else:
-                quick_answers += 1
-                quick_rows += rows.add_columns(answer.tick, read)
-    statistics += RunStatistics(quick_answers, 0, quick_rows, quick_rows, 0)
+                decoded_responses += 1
+                decoded_rows += rows.add_columns(response.tick, read)
+    statistics += RunStatistics(decoded_responses, 0, decoded_rows, decoded_rows, 0)
     return _WrittenHour(hour, statistics, rows, quarantine, dict(drifts))
 
 
 def read_archived_response(
-    feed: Feed, decoder: Decoder | None, hour: ArchiveHour, answer: ArchivedResponse
+    feed: Feed, decoder: Decoder | None, hour: ArchiveHour, response: ArchivedResponse
 ) -> Outcome | list[pa.Array]:
-    """The rows as columns, or where there is more to say the outcome; never raises on bad input.
+    """Return the rows as columns, or the outcome if the response has rejections or schema drift.
 
-    The quarantine has the landed object's name, as the collector writes it: a rebuild gives the same rows.
+    Invalid input raises no exception. The quarantine gets the landed object's name, as the collector writes it, so that
+    a rebuild gives the same rows.
     """
-    if answer.tick is None:
-        return _make_bad_name_outcome(feed, hour, answer.stored.name)
+    if response.tick is None:
+        return _make_bad_name_outcome(feed, hour, response.stored.name)
     try:
-        body = _decompress_response(answer)
+        body = _decompress_response(response)
     except DecompressionError as error:
-        return make_unreadable_outcome(feed, answer.tick, error)
-    columns = decoder.columns(body, answer.tick) if decoder is not None else None
+        return make_unreadable_outcome(feed, response.tick, error)
+    columns = decoder.columns(body, response.tick) if decoder is not None else None
     if columns is not None:
         return columns
-    return parse_response(feed, body, answer.tick, charset=answer.stored.charset, decode=msgspec.json.decode)
+    return parse_response(
+        feed, body, response.tick, charset=response.stored.charset, decode=msgspec.json.decode
+    )
 
 
-def _decompress_response(answer: ArchivedResponse) -> bytes:
-    if answer.data is None:
-        raise DecompressionError(f"{answer.stored.size} bytes stored; expected at most {MAX_STORED_BYTES}")
-    return decompress_fast(answer.data, MAX_STORED_BYTES)
+def _decompress_response(response: ArchivedResponse) -> bytes:
+    if response.data is None:
+        raise DecompressionError(f"{response.stored.size} bytes stored; expected at most {MAX_STORED_BYTES}")
+    return decompress_fast(response.data, MAX_STORED_BYTES)
 
 
 def count_outcome(outcome: Outcome) -> RunStatistics:
-    """What one object adds to the account."""
+    """Return the statistics of one object."""
     return RunStatistics(
         objects_read=int(outcome.is_usable),
         objects_quarantined=int(not outcome.is_usable),
@@ -184,7 +189,7 @@ def _make_bad_name_outcome(feed: Feed, hour: ArchiveHour, name: str) -> Outcome:
     midnight = datetime.combine(hour.day, time(), UTC)
     expected = f"feed={feed.name}/date={hour.day}/hour=HH/YYYYMMDDTHHMMSSZ.json.gz"
     found = name[:1_000]
-    message = f"{feed.name}: object not usable (bad_name): found {found}; expected {expected}"
+    message = f"{feed.name}: unusable object (bad_name): found {found}; expected {expected}"
     return Outcome(
         feed.name, midnight, 0, [], (Rejection("bad_name", None, "", found, expected, message),), ()
     )

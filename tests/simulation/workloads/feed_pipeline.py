@@ -368,7 +368,7 @@ def product_of(pipeline: Pipeline) -> Iterator[None]:
     try:
         with (
             patch("copier.sweep.ThreadPoolExecutor", _Executor),
-            patch("spark.rebuild.job.ThreadPoolExecutor", _Executor),
+            patch("spark.rebuild.day_batches.ThreadPoolExecutor", _Executor),
             patch("spark.rebuild.job.make_run_id", _new_run),
             patch("spark.rebuild.warehouse.time", sleeping),
             patch("spark.rebuild.warehouse.RETRY_NOT_FOUND", lambda call: call),

@@ -21,7 +21,8 @@ from spark.packs.changes import join_hourly_changes
 from spark.packs.hours import read_pack_hours
 from spark.packs.job import PACKS, PackDayBatches
 from spark.packs.worker import ReadPacks
-from spark.rebuild.job import FAILED, SUCCEEDED, Run, rebuild_days
+from spark.rebuild.day_batches import FAILED, SUCCEEDED
+from spark.rebuild.job import Run, rebuild_days
 from spark.settings import Settings
 from tests.gbfs.samples import make_document, make_record
 from tests.spark.conftest import LOCATION

@@ -23,7 +23,8 @@ from feed import (
     parse_response,
 )
 from spark.archive import make_object_reader, store_file
-from spark.rebuild.job import FAILED, NOTHING_ARCHIVED, SUCCEEDED, Run, rebuild_days
+from spark.rebuild.day_batches import FAILED, NOTHING_ARCHIVED, SUCCEEDED
+from spark.rebuild.job import Run, rebuild_days
 from spark.rebuild.planning import ArchiveHour
 from spark.rebuild.statistics import HourResult, RunStatistics
 from spark.responses.hours import read_hours
@@ -167,10 +168,10 @@ def test_days_without_objects_are_left_as_they_are(batch: Batch) -> None:
     project.archive_answer(minute(5), feed.sample)
     nothing = batch.run(first_day=DAY - timedelta(1), last_day=DAY - timedelta(1))
     assert nothing.status == NOTHING_ARCHIVED
-    assert "has no object of vlille_ods for 2023-10-25: no table was changed" in str(nothing.message)
+    assert "has no objects of vlille_ods for 2023-10-25; no table was changed" in str(nothing.message)
     some = batch.run(first_day=DAY - timedelta(1), last_day=DAY + timedelta(1))
     assert some.status == SUCCEEDED
-    assert some.message == "nothing is archived for 2023-10-25, 2023-10-27: these days were left as they are"
+    assert some.message == "nothing is archived for 2023-10-25, 2023-10-27: these days were not changed"
     assert {row["collected_at"] for row in project.table(feed.name)} == {minute(-1), minute(5)}
     assert {row["status"] for row in project.table("batch_runs")} == {SUCCEEDED, NOTHING_ARCHIVED}
 
@@ -201,7 +202,7 @@ def test_whatever_does_not_come_out_changes_no_table(batch: Batch) -> None:
         return batch.run_hours(work, hours)
 
     faults = {
-        lose_an_hour: "1 of 2 hours were not reported, the first is 2023-10-26T01",
+        lose_an_hour: "1 of 2 hours have no result, the first is 2023-10-26T01",
         lose_an_object: "hour 2023-10-26T00: 2 objects listed, but 1 read and 0 quarantined",
         lose_a_file: "Parquet files were not loaded",
         lose_an_archived_object: "was listed and cannot be read: status 404",
@@ -371,8 +372,8 @@ class Resumed:
         self.replaced: list[int] = []
         self.killed: tuple[str, int] | None = None
         # BigQuery's part is tested above; here it would only take its time.
-        monkeypatch.setattr("spark.rebuild.job.check_nothing_lost", lambda *_, **__: 0)
-        monkeypatch.setattr("spark.rebuild.job.replace_days", self._replace)
+        monkeypatch.setattr("spark.rebuild.day_batches.check_nothing_lost", lambda *_, **__: 0)
+        monkeypatch.setattr("spark.rebuild.day_batches.replace_days", self._replace)
         monkeypatch.setattr("spark.rebuild.job.record_run", lambda *_: self._die("recorded", 0))
         for day in range(4):
             for number, body in enumerate([batch.project.feed.sample, accident(batch.project.feed)]):
@@ -443,7 +444,7 @@ def test_a_day_is_made_again_where_it_would_be_another(resumed: Resumed) -> None
     assert resumed.read == [0, 1, 2, 3]
     ended = resumed.run(code="another")
     assert ended is not None
-    assert ended.message == "4 days were as a run that did not end had left them"
+    assert ended.message == "4 days had been finished by an earlier run that did not end"
 
 
 def test_what_fails_leaves_the_days_before_it(batch: Batch) -> None:
@@ -453,7 +454,7 @@ def test_what_fails_leaves_the_days_before_it(batch: Batch) -> None:
     stream(batch.project, minute(1440 + 9), feed.sample)  # not archived
     run = batch.run(last_day=DAY + timedelta(1), days_at_once=1)
     assert run.status == FAILED
-    assert "run the job again" in str(run.message)
-    assert "; done before it: 2023-10-26, and the next run goes on there" in str(run.message)
+    assert "run the batch again" in str(run.message)
+    assert "; finished before: 2023-10-26; the next run continues after these days" in str(run.message)
     assert run.statistics.objects_read == 1
     assert {row["collected_at"] for row in batch.content()[feed.name]} == {minute(0), minute(1440 + 9)}

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from feed import Feed
-from spark.rebuild.job import FAILED, Run, rebuild_days
+from spark.rebuild.day_batches import FAILED
+from spark.rebuild.job import Run, rebuild_days
 from spark.settings import Settings
 
 pytestmark = pytest.mark.unit
@@ -47,8 +48,8 @@ def test_a_day_whose_ticks_may_still_be_delivered_is_refused(feeds: dict[str, Fe
     run = run_at(feeds["vlille_ods"], now, service)
     assert run.status == FAILED
     assert run.message == (
-        "2026-09-15 can be rebuilt from 2026-09-16T01:07Z on, when none of its ticks can be delivered any more: "
-        "no table was changed; run the job again then, or now for days up to 2026-09-14"
+        "2026-09-15 cannot be rebuilt before 2026-09-16T01:07Z, because its ticks can still be redelivered; "
+        "no table was changed: run the batch again then, or now for days up to 2026-09-14"
     )
     assert set(service.calls) <= {"load_table_from_json", "get_job"}  # of the run's own row
 

@@ -39,13 +39,13 @@ def test_sum_of_hours() -> None:
 @pytest.mark.parametrize(
     ("results", "says"),
     [
-        ([], "2 of 2 hours were not reported, the first is 2023-10-26T03"),
-        ([result("2023-10-26T03", 2)], "1 of 2 hours were not reported, the first is 2023-10-26T04"),
+        ([], "2 of 2 hours have no result, the first is 2023-10-26T03"),
+        ([result("2023-10-26T03", 2)], "1 of 2 hours have no result, the first is 2023-10-26T04"),
         ([result("2023-10-26T03", 1)], "2 objects listed, but 1 read and 0 quarantined"),
         ([result("2023-10-26T03", 2, 1)], "2 objects listed, but 2 read and 1 quarantined"),
         ([result("2023-10-26T03", 2, 0, 5, 4, 0)], "5 records, but 4 rows and 0 rejected"),
-        ([result("2023-10-26T03", 2)] * 2, "2023-10-26T03 was reported twice"),
-        ([result("2023-10-26T05", 0)], "2023-10-26T05 was reported twice or never asked for"),
+        ([result("2023-10-26T03", 2)] * 2, "2023-10-26T03: reported twice"),
+        ([result("2023-10-26T05", 0)], "2023-10-26T05: reported twice, or not among the hours of this run"),
     ],
 )
 def test_what_does_not_come_out_is_refused(results: list[HourResult], says: str) -> None:

@@ -201,7 +201,7 @@ def test_both_tables_are_replaced_or_none(warehouse: Warehouse) -> None:
     warehouse.replace([row(26, share=1.0)], [row(26, share=1.0)])
     good = warehouse.replacement("stations", [row(26, share=2.0)])
     bad = Replacement(warehouse.id("absent"), SCHEMA, [], 0, {})
-    with pytest.raises(WarehouseError, match="nothing was changed"):
+    with pytest.raises(WarehouseError, match="no table was changed"):
         replace_days(warehouse.bq, [good, bad], DAYS, make_run_id(NOW), NOW)
     assert seen(warehouse.project.table("stations")) == [(26, "a", 1.0)]
     assert not [name for name in warehouse.project.tables() if "staging" in name]
@@ -211,7 +211,7 @@ def test_both_tables_are_replaced_or_none(warehouse: Warehouse) -> None:
 def test_other_than_the_written_number_of_rows_changes_nothing(warehouse: Warehouse, rows: int) -> None:
     warehouse.replace([row(26, share=1.0)], [])
     one = warehouse.replacement("stations", [row(26, share=2.0)])
-    with pytest.raises(WarehouseError, match=rf"{rows} rows were written .* and 1 loaded"):
+    with pytest.raises(WarehouseError, match=rf"{rows} rows were written .* but 1 were loaded"):
         replace_days(
             warehouse.bq, [Replacement(one.table, SCHEMA, one.uris, rows, {})], DAYS, make_run_id(NOW), NOW
         )
@@ -273,8 +273,8 @@ def test_a_replacement_out_of_sight_is_waited_for(lost: Exception, monkeypatch: 
 @pytest.mark.parametrize(
     ("polls", "says"),
     [
-        ([Poll("RUNNING"), Poll("DONE", "no slots")], r"nothing was changed \(no slots\)"),
-        ([said(NotFound, "no such job")], r"nothing was changed \(Syntax error\)"),
+        ([Poll("RUNNING"), Poll("DONE", "no slots")], r"no table was changed \(no slots\)"),
+        ([said(NotFound, "no such job")], r"no table was changed \(Syntax error\)"),
     ],
 )
 def test_nothing_was_changed_is_said_of_what_has_ended_or_never_began(
@@ -289,7 +289,7 @@ def test_nothing_was_changed_is_said_of_what_has_ended_or_never_began(
 
 def test_of_a_script_that_is_not_seen_again_nothing_is_claimed_nor_deleted() -> None:
     client = LostWait(LOST, LOST)
-    with pytest.raises(UnknownJobStateError, match=r"vlille-batch-r-replace .* is not known .*look it up"):
+    with pytest.raises(UnknownJobStateError, match=r"vlille-batch-r-replace is unknown .*look it up"):
         replace_days(cast("bigquery.Client", client), [ONE_ROW], DAYS, "r", NOW)
     assert client.calls == [*BEGUN, "lost"]
 

@@ -44,9 +44,9 @@ KNOWN = b'[{"a": 7, "b": "x", "c": 1}, {"a": 12, "b": "y, z", "c": [2]}, {"b": n
 VALUES: Values = {0: [7, 12, msgspec.UNSET], 1: ["x", "y, z", None]}
 
 
-def likeness() -> DeltaDecoder:
+def make_delta_decoder() -> DeltaDecoder:
     made = DeltaDecoder(places, [msgspec.json.Decoder(kind).decode for kind in TYPES])
-    made.learn(KNOWN, VALUES)
+    made.set_baseline(KNOWN, VALUES)
     return made
 
 
@@ -66,7 +66,7 @@ def likeness() -> DeltaDecoder:
     ],
 )
 def test_what_changed_is_decoded(old: bytes, new: bytes, values: tuple[list[Any], list[Any]]) -> None:
-    assert likeness().values(KNOWN.replace(old, new, 1)) == dict(enumerate(values))
+    assert make_delta_decoder().decode(KNOWN.replace(old, new, 1)) == dict(enumerate(values))
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def test_what_changed_is_decoded(old: bytes, new: bytes, values: tuple[list[Any]
     ],
 )
 def test_what_else_changed_is_for_another(old: bytes, new: bytes) -> None:
-    assert likeness().values(KNOWN.replace(old, new, 1)) is None
+    assert make_delta_decoder().decode(KNOWN.replace(old, new, 1)) is None
 
 
 def test_a_column_without_a_change_is_the_very_same() -> None:
-    one = likeness()
-    first = one.values(KNOWN)
-    second = one.values(KNOWN.replace(b"7", b"9"))
+    decoder = make_delta_decoder()
+    first = decoder.decode(KNOWN)
+    second = decoder.decode(KNOWN.replace(b"7", b"9"))
     assert first is not None
     assert second is not None
     assert second[1] is first[1] is VALUES[1]
@@ -108,40 +108,40 @@ def test_a_column_without_a_change_is_the_very_same() -> None:
 
 
 def test_each_is_held_beside_the_last_one() -> None:
-    one = likeness()
+    decoder = make_delta_decoder()
     for number in (8, 2**40, 9, 10, 3):
-        values = one.values(KNOWN.replace(b"7", str(number).encode()))
+        values = decoder.decode(KNOWN.replace(b"7", str(number).encode()))
         assert values is not None
         assert values[0] == [number, 12, msgspec.UNSET]
 
 
 def test_long_texts_are_read_each_time_and_not_remembered() -> None:
-    one = likeness()
+    decoder = make_delta_decoder()
     for length in (100_000, 100_001, 10):
-        values = one.values(KNOWN.replace(b'"x"', b'"%s"' % (b"w" * length)))
+        values = decoder.decode(KNOWN.replace(b'"x"', b'"%s"' % (b"w" * length)))
         assert values is not None
         assert values[1][0] == "w" * length
-    assert [len(token) for token in one._tokens[1]] == [12]
+    assert [len(token) for token in decoder._tokens[1]] == [12]
 
 
 def test_an_answer_of_commas_is_told_by_their_number() -> None:
-    assert likeness().values(b"[" + b"," * 2**20) is None
+    assert make_delta_decoder().decode(b"[" + b"," * 2**20) is None
 
 
 def test_another_answer_is_learnt_where_none_is_like_the_known() -> None:
-    one, other = likeness(), b'[{"a": 1, "b": "new"}]'
+    decoder, other = make_delta_decoder(), b'[{"a": 1, "b": "new"}]'
     for _ in range(4):
-        assert one.values(other) is None
-        one.learn(other, {0: [1], 1: ["new"]})
-    assert one.values(other.replace(b"1", b"22")) == {0: [22], 1: ["new"]}
-    assert one.values(KNOWN) is None
+        assert decoder.decode(other) is None
+        decoder.set_baseline(other, {0: [1], 1: ["new"]})
+    assert decoder.decode(other.replace(b"1", b"22")) == {0: [22], 1: ["new"]}
+    assert decoder.decode(KNOWN) is None
 
 
 def test_one_odd_answer_is_not_learnt() -> None:
-    one, other = likeness(), b'[{"a": 1, "b": "new"}]'
-    assert one.values(other) is None
-    one.learn(other, {0: [1], 1: ["new"]})
-    assert one.values(KNOWN) == VALUES
+    decoder, other = make_delta_decoder(), b'[{"a": 1, "b": "new"}]'
+    assert decoder.decode(other) is None
+    decoder.set_baseline(other, {0: [1], 1: ["new"]})
+    assert decoder.decode(KNOWN) == VALUES
 
 
 def of(feed: Any) -> Decoder:
