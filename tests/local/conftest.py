@@ -34,8 +34,8 @@ class StoppedClock:
 @pytest.fixture
 def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
     """A supervisor of this test alone."""
-    with Supervisor(tmp_path / "processes.json") as one:
-        yield one
+    with Supervisor(tmp_path / "processes.json") as supervisor:
+        yield supervisor
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def _undelivered_messages(environment: LocalEnvironment, request: ApiRequest, pr
     asked = request.query.get("filter", "")
     metric, subscription = METRIC.search(asked), SUBSCRIPTION.search(asked)
     if metric is None or metric[1] != UNDELIVERED or subscription is None:
-        raise ApiError(400, f"the local run has the metric {UNDELIVERED} only, found the filter {asked}")
+        raise ApiError(400, f"the local run supports only {UNDELIVERED}, found the filter {asked}")
     broker, name = environment.service(PubSub), f"projects/{project}/subscriptions/{subscription[1]}"
     if broker.subscriptions.find(name) is None:
         return {}

@@ -26,9 +26,9 @@ def stack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def clock() -> Iterator[RealClock]:
     """A clock that runs as life does."""
-    one = RealClock(1.0, datetime.now(UTC))
-    yield one
-    one.close()
+    started = RealClock(1.0, datetime.now(UTC))
+    yield started
+    started.close()
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def plane(environment: LocalEnvironment) -> Iterator[ControlPlane]:
     def check_call(request: ApiRequest, response: ApiResponse) -> None:
         found.extend(differences_of(request, response))
 
-    one = ControlPlane(environment, check_call)
-    yield one
-    one.close()
+    started = ControlPlane(environment, check_call)
+    yield started
+    started.close()
     unknown = {each for each in found if each not in KNOWN_DIFFERENCES and not EMULATED.fullmatch(each)}
     assert sorted(unknown) == []

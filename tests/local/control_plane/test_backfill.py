@@ -66,7 +66,7 @@ class Old:
     cloud: Cloud
     settings: Settings
     originals: dict[str, bytes]
-    said: list[str] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)
 
     def wait(self, seconds: float) -> None:
         """As long as is asked for, or until the run has ended."""
@@ -82,7 +82,7 @@ class Old:
             keep=True,
             dry_run=False,
             ask=lambda _: True,
-            say=self.said.append,
+            say=self.printed.append,
             pause=pause or self.wait,
         )
 
@@ -123,7 +123,7 @@ def test_old_files_become_rows_and_an_abandoned_run_is_waited_for(old: Old) -> N
     [workflow] = old.environment.service(Dataproc).workflows
     records = len(json.loads(old.originals[f"data___2023-{MINUTES[0]}:00.json"])["records"])
     assert workflow.summaries["rebuild"]["rows_loaded"] == old.rows == 3 * records
-    assert old.said[-2:] == [
+    assert old.printed[-2:] == [
         "0 objects archived, 3 were archived before, 0 skipped",
         "vlille_ods: 2023-10-26 to 2023-10-27 rebuilt; the table batch_runs has the run statistics",
     ]

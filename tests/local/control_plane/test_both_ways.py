@@ -175,8 +175,8 @@ def tables(environment: LocalEnvironment) -> dict[str, Any]:
         for each in environment.service(BigQuery).call("GET", root, {})["tables"]
     ]
     held = {name: environment.service(BigQuery).call("GET", f"{root}/{name}", {}) for name in names}
-    told = ("schema", "view", "timePartitioning", "clustering", "type")
-    return {name: steady({key: each.get(key) for key in told}) for name, each in held.items()}
+    compared_fields = ("schema", "view", "timePartitioning", "clustering", "type")
+    return {name: steady({key: each.get(key) for key in compared_fields}) for name, each in held.items()}
 
 
 def test_terraform_and_the_direct_way_create_the_same_resources(

@@ -39,7 +39,7 @@ def test_a_fault_is_parsed(text: str, fault: Fault) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("200", "FAULT: found '200', accepted: WHAT[@KINDS][xTIMES] with WHAT one of 400, 401, 403"),
         ("", "FAULT: found ''"),
@@ -47,10 +47,10 @@ def test_a_fault_is_parsed(text: str, fault: Fault) -> None:
         ("503@(", "FAULT: '(' is not a regular expression"),
     ],
 )
-def test_an_invalid_fault_is_refused_in_one_sentence(text: str, told: str) -> None:
+def test_an_invalid_fault_is_refused_in_one_sentence(text: str, message: str) -> None:
     with pytest.raises(LocalError) as raised:
         Fault.parse(text)
-    assert str(raised.value).startswith(told)
+    assert str(raised.value).startswith(message)
 
 
 @given(

@@ -186,9 +186,9 @@ def test_a_failing_target_sets_the_jobs_status_code(cloud: Cloud, settings: Sett
     cloud.call("POST", f"{cloud.endpoints.cloud_scheduler}{parent}/jobs", json=job)
     jobs.start_job(cloud, settings, LOCAL, "copy")
     code = last_attempt(cloud, settings, "copy")["status"]["code"]
-    told = observe_environment(cloud, settings, LOCAL, datetime.now(UTC)).jobs["copy"]
-    assert isinstance(told, Job)
-    assert told.code == code != 0
+    observed = observe_environment(cloud, settings, LOCAL, datetime.now(UTC)).jobs["copy"]
+    assert isinstance(observed, Job)
+    assert observed.code == code != 0
 
 
 def test_pause_and_resume_change_what_is_observed(cloud: Cloud, settings: Settings) -> None:
@@ -213,9 +213,9 @@ def test_dead_letters_are_counted_and_not_held_back(
 
 def test_only_the_supported_metric_is_returned(cloud: Cloud, settings: Settings) -> None:
     url = f"{cloud.endpoints.monitoring}v3/projects/{settings.project}/timeSeries"
-    answer = cloud.session.get(url, params={"filter": 'metric.type="run.googleapis.com/request_count"'})
-    assert answer.status_code == requests.codes.bad_request
-    assert "only pubsub.googleapis.com/subscription/num_undelivered_messages" in answer.text
+    response = cloud.session.get(url, params={"filter": 'metric.type="run.googleapis.com/request_count"'})
+    assert response.status_code == requests.codes.bad_request
+    assert "only pubsub.googleapis.com/subscription/num_undelivered_messages" in response.text
 
 
 def test_orphaned_resources_are_found_without_the_state_bucket(

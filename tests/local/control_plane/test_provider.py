@@ -62,14 +62,14 @@ def send_request(plane: ControlPlane, method: str, target: str, body: Any = None
 def settled(plane: ControlPlane, method: str, target: str, body: Any) -> ApiResponse:
     """Make a call, and wait for the end of the operation that it may have begun."""
     response = send_request(plane, method, target, body)
-    told = json.loads(response.body or b"{}") or {}
+    operation = json.loads(response.body or b"{}") or {}
     root = "/".join(target.split("/")[:3])
     end = time.monotonic() + OPERATION_DEADLINE_S
-    while "/operations/operation-" in str(told.get("name")) and not told.get("done"):
-        assert time.monotonic() < end, told
+    while "/operations/operation-" in str(operation.get("name")) and not operation.get("done"):
+        assert time.monotonic() < end, operation
         time.sleep(0.02)
-        told = json.loads(send_request(plane, "GET", f"{root}/{told['name']}").body)
-    assert "error" not in told, told
+        operation = json.loads(send_request(plane, "GET", f"{root}/{operation['name']}").body)
+    assert "error" not in operation, operation
     return response
 
 

@@ -42,8 +42,8 @@ def send(plane: ControlPlane, method: str, path: str, body: Any = None) -> tuple
     request = urllib.request.Request(f"{plane.url}/{path}", data, method=method)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=10) as answer:
-            return answer.status, json.loads(answer.read())
+        with opener.open(request, timeout=10) as response:
+            return response.status, json.loads(response.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())
 
@@ -75,8 +75,8 @@ def test_a_concurrently_changed_policy_is_not_overwritten(plane: ControlPlane) -
     )
     assert first["bindings"] == BINDINGS
     late = {"policy": {"bindings": [], "etag": empty["etag"]}}
-    status, told = send(plane, "POST", f"{POLICY}:setIamPolicy", late)
-    assert (status, told["error"]["status"]) == (409, "ALREADY_EXISTS")
+    status, document = send(plane, "POST", f"{POLICY}:setIamPolicy", late)
+    assert (status, document["error"]["status"]) == (409, "ALREADY_EXISTS")
     assert send(plane, "GET", f"{POLICY}:getIamPolicy")[1] == first
     send(plane, "DELETE", POLICY)
     send(plane, "PUT", POLICY, {})
@@ -103,9 +103,9 @@ def test_requests_that_google_refuses_are_refused(
     plane: ControlPlane, asked: str, body: Any, status: int, words: str
 ) -> None:
     method, _, path = asked.partition(" ")
-    answered, told = send(plane, method, path, body)
-    assert (answered, told["error"]["code"]) == (status, status)
-    assert words in told["error"]["message"]
+    actual_status, document = send(plane, method, path, body)
+    assert (actual_status, document["error"]["code"]) == (status, status)
+    assert words in document["error"]["message"]
 
 
 def test_a_build_by_an_account_without_permission_fails_with_the_reason(plane: ControlPlane) -> None:
@@ -129,8 +129,8 @@ def test_a_network_in_use_cannot_be_deleted(plane: ControlPlane) -> None:
     root = "compute/v1/projects/p/global"
     send(plane, "POST", f"{root}/networks", {"name": "n"})
     send(plane, "POST", f"{root}/firewalls", {"name": "f", "network": "projects/p/global/networks/n"})
-    status, told = send(plane, "DELETE", f"{root}/networks/n")
-    assert (status, "already being used" in told["error"]["message"]) == (400, True)
+    status, document = send(plane, "DELETE", f"{root}/networks/n")
+    assert (status, "already being used" in document["error"]["message"]) == (400, True)
     for path in ("firewalls/f", "networks/n"):
         assert send(plane, "DELETE", f"{root}/{path}")[1]["status"] == "DONE"
 

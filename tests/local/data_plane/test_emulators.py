@@ -75,16 +75,18 @@ def test_data_survives_a_kill_and_a_restart(tmp_path: Path) -> None:
         urls = start_emulators(supervisor, folder, extensions=ROOT / ".cache")
         assert held(urls.gcs_url)
         query = f"{urls.bigquery_url}/bigquery/v2/projects/{DEFAULT_PROJECT}/queries"
-        answer = requests.post(query, json={"query": "SELECT n FROM d.t", "useLegacySql": False}, timeout=30)
-        assert answer.json()["rows"] == [{"f": [{"v": "42"}]}]
+        response = requests.post(
+            query, json={"query": "SELECT n FROM d.t", "useLegacySql": False}, timeout=30
+        )
+        assert response.json()["rows"] == [{"f": [{"v": "42"}]}]
 
 
 def held(url: str) -> bool:
     try:
-        answer = requests.get(f"{url}/storage/v1/b/kept/o/a%2Fb?alt=media", timeout=10)
+        response = requests.get(f"{url}/storage/v1/b/kept/o/a%2Fb?alt=media", timeout=10)
     except requests.ConnectionError:
         return False
-    return answer.content == b"bytes"
+    return response.content == b"bytes"
 
 
 class _Echo(BaseHTTPRequestHandler):

@@ -39,41 +39,41 @@ def test_events_run_in_the_order_of_time_then_of_scheduling(offsets: list[int]) 
 
 def test_simulated_time_does_not_pass_while_work_is_in_flight() -> None:
     clock = SimulatedClock(NOON)
-    told: list[str] = []
+    events: list[str] = []
 
     def work() -> None:
         time.sleep(0.05)
-        told.append(f"work at {clock.now():%H:%M}")
+        events.append(f"work at {clock.now():%H:%M}")
 
     clock.schedule_at(minutes(1), lambda: clock.start(work))
-    clock.schedule_at(minutes(2), lambda: told.append("next"))
-    clock.run(lambda: "next" in told)
-    assert told == ["work at 12:01", "next"]
+    clock.schedule_at(minutes(2), lambda: events.append("next"))
+    clock.run(lambda: "next" in events)
+    assert events == ["work at 12:01", "next"]
     clock.close()
 
 
 def test_work_that_starts_work_keeps_time_still() -> None:
     clock = SimulatedClock(NOON)
-    told: list[str] = []
+    events: list[str] = []
 
     def inner() -> None:
         time.sleep(0.03)
-        told.append("inner")
+        events.append("inner")
 
     clock.schedule_at(minutes(1), lambda: clock.start(lambda: clock.start(inner)))
-    clock.schedule_at(minutes(2), lambda: told.append("next"))
-    clock.run(lambda: "next" in told)
-    assert told == ["inner", "next"]
+    clock.schedule_at(minutes(2), lambda: events.append("next"))
+    clock.run(lambda: "next" in events)
+    assert events == ["inner", "next"]
     clock.close()
 
 
 def test_a_cancelled_event_does_not_run() -> None:
     clock = SimulatedClock(NOON)
-    told: list[str] = []
-    clock.schedule_at(minutes(1), lambda: told.append("cancelled")).cancel()
-    clock.schedule_at(minutes(2), lambda: told.append("kept"))
-    clock.run(lambda: bool(told))
-    assert told == ["kept"]
+    events: list[str] = []
+    clock.schedule_at(minutes(1), lambda: events.append("cancelled")).cancel()
+    clock.schedule_at(minutes(2), lambda: events.append("kept"))
+    clock.run(lambda: bool(events))
+    assert events == ["kept"]
 
 
 def test_an_event_in_the_past_runs_at_once() -> None:
@@ -115,12 +115,12 @@ def test_real_time_passes_at_the_requested_speed() -> None:
 
 def test_a_closed_clock_runs_no_event() -> None:
     clock = RealClock()
-    told: list[str] = []
-    clock.schedule_after(0, lambda: told.append("event"))
+    events: list[str] = []
+    clock.schedule_after(0, lambda: events.append("event"))
     clock.close()
-    clock.start(lambda: told.append("work"))
+    clock.start(lambda: events.append("work"))
     assert clock.in_flight == 0
-    assert told == []
+    assert events == []
 
 
 @pytest.mark.parametrize(("duration", "expected"), [("600s", 600.0), ("0.5s", 0.5), ("10", 10.0)])

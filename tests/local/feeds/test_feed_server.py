@@ -22,9 +22,9 @@ def minute(number: int) -> datetime:
 
 
 def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=5) as answer:
-        assert answer.headers["Content-Type"].startswith("application/json")
-        return json.loads(answer.read())
+    with urllib.request.urlopen(url, timeout=5) as response:
+        assert response.headers["Content-Type"].startswith("application/json")
+        return json.loads(response.read())
 
 
 @pytest.mark.parametrize("feed", load_feeds(SOURCES).values(), ids=lambda feed: str(feed.name))

@@ -110,14 +110,14 @@ def test_a_response_is_replayed_at_the_minute_of_its_name(
     tmp_path: Path, names: tuple[str, ...], when: str, expected: str | None
 ) -> None:
     replay = Replay(record(tmp_path, *(f"{name}.json" for name in names)), LILLE)
-    asked = datetime.fromisoformat(when).replace(tzinfo=UTC)
+    requested_minute = datetime.fromisoformat(when).replace(tzinfo=UTC)
     assert replay.is_timed
-    assert replay.has_minute(asked) is (expected is not None)
+    assert replay.has_minute(requested_minute) is (expected is not None)
     if expected is None:
         with pytest.raises(LocalError, match=r" UTC: the recording has no response of that minute"):
-            replay.response_at(asked)
+            replay.response_at(requested_minute)
     else:
-        assert replay.response_at(asked) == f"{expected}.json".encode()
+        assert replay.response_at(requested_minute) == f"{expected}.json".encode()
 
 
 @pytest.mark.parametrize(
@@ -151,9 +151,11 @@ def test_days_follow_each_other_and_start_over(tmp_path: Path) -> None:
 
 @given(st.integers(0, 1439), st.integers(0, 1439))
 def test_a_minute_has_a_response_only_if_it_was_recorded(
-    tmp_path_factory: pytest.TempPathFactory, storing_handler: int, asked: int
+    tmp_path_factory: pytest.TempPathFactory, recorded_minute: int, requested_minute: int
 ) -> None:
-    name = f"20230927T{storing_handler // 60:02}{storing_handler % 60:02}00Z.json"
+    name = f"20230927T{recorded_minute // 60:02}{recorded_minute % 60:02}00Z.json"
     replay = Replay(record(tmp_path_factory.mktemp("day"), name))
     day = datetime(2026, 11, 28, tzinfo=UTC)
-    assert replay.has_minute(day + timedelta(minutes=asked)) is (asked == storing_handler)
+    assert replay.has_minute(day + timedelta(minutes=requested_minute)) is (
+        requested_minute == recorded_minute
+    )

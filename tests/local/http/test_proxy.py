@@ -46,9 +46,9 @@ class Upstream:
                     self.close_connection = True
                     return
                 status = int(way) if way.isdigit() else 200
-                answer = b"" if status == 204 else body
+                response = b"" if status == 204 else body
                 if way == "links":
-                    answer = json.dumps({"mediaLink": f"{outer.url}/x"}).encode()
+                    response = json.dumps({"mediaLink": f"{outer.url}/x"}).encode()
                 self.send_response(status)
                 self.send_header(
                     "Content-Type", "application/json" if way in ("links", "json") else "text/plain"
@@ -59,18 +59,18 @@ class Upstream:
                 elif way == "closing":
                     self.close_connection = True
                 else:
-                    self.send_header("Content-Length", str(len(answer)))
+                    self.send_header("Content-Length", str(len(response)))
                 self.end_headers()
                 if self.command == "HEAD":
                     return
                 if way == "chunked":
-                    half = len(answer) // 2
-                    for part in (answer[:half], answer[half:]):
+                    half = len(response) // 2
+                    for part in (response[:half], response[half:]):
                         if part:
                             self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
                     self.wfile.write(b"0\r\n\r\n")
                 else:
-                    self.wfile.write(answer)
+                    self.wfile.write(response)
 
             do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _any  # noqa: N815 - http.server's names
 
@@ -146,8 +146,8 @@ def send_request(
     connection: http.client.HTTPConnection, method: str, target: str, body: Any = None, **more: Any
 ) -> tuple[int, bytes, dict[str, str]]:
     connection.request(method, target, body=body, **more)
-    answer = connection.getresponse()
-    return answer.status, answer.read(), dict(answer.getheaders())
+    response = connection.getresponse()
+    return response.status, response.read(), dict(response.getheaders())
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "HEAD"])

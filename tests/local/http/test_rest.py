@@ -86,9 +86,9 @@ def test_nothing_outside_of_the_mask_changes(
 )
 def test_an_error_has_googles_message(error: LocalError, status: int, name: str) -> None:
     response = response_to_error(error)
-    told = json.loads(response.body)["error"]
-    assert (response.status, told["code"], told["status"]) == (status, status, name)
-    assert told["message"]
+    document = json.loads(response.body)["error"]
+    assert (response.status, document["code"], document["status"]) == (status, status, name)
+    assert document["message"]
 
 
 def test_an_emulators_error_is_forwarded() -> None:

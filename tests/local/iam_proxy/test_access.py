@@ -128,7 +128,7 @@ def test_the_deployer_may_do_everything(environment: LocalEnvironment) -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "condition", "told"),
+    ("role", "condition", "message"),
     [
         (
             "roles/storage.objectAdmin",
@@ -145,16 +145,16 @@ def test_the_deployer_may_do_everything(environment: LocalEnvironment) -> None:
     ],
 )
 def test_an_unknown_role_or_condition_is_undecidable(
-    environment: LocalEnvironment, role: str, condition: dict[str, str] | None, told: str
+    environment: LocalEnvironment, role: str, condition: dict[str, str] | None, message: str
 ) -> None:
     access, email = environment.service(AccessControl), account(environment, "worker")
     environment.service(Policies).grant("b/b", role, [f"serviceAccount:{email}"], condition)
-    with pytest.raises(UndecidableError, match=re.escape(told)):
+    with pytest.raises(UndecidableError, match=re.escape(message)):
         access.check(email, [RequiredPermission("storage.objects.create", OBJECT)])
     environment.service(Policies).grant("b/b", "roles/storage.objectCreator", [f"serviceAccount:{email}"])
     access.check(email, [RequiredPermission("storage.objects.create", OBJECT)])  # another role decides
-    (said,) = environment.unsupported
-    assert told in said
+    (difference,) = environment.unsupported
+    assert message in difference
     assert not access.is_allowed(
         account(environment, "other"), RequiredPermission("storage.objects.create", OBJECT)
     )

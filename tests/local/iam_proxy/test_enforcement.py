@@ -171,9 +171,9 @@ def test_a_denial_names_principal_permission_and_resource(iam_setup: IamProxySet
         "(or it may not exist)." in str(refused.value)
     )
     assert refused.value.reason == "IAM_PERMISSION_DENIED"
-    told = str(refused.value)
+    message = str(refused.value)
     for expected in (stranger, "bigquery.tables.get", f"projects/{project}/datasets/d/tables/t"):
-        assert expected in told
+        assert expected in message
     assert f"403: {stranger} lacks bigquery.tables.get on projects/{project}/datasets/d/tables/t" in (
         iam_setup.environment.service(AccessControl).denial_messages()
     )
@@ -242,7 +242,7 @@ def test_a_query_needs_what_it_reads_and_what_it_writes(iam_setup: IamProxySetup
 
 
 @pytest.mark.parametrize(
-    ("authorization", "told"),
+    ("authorization", "message"),
     [
         (
             None,
@@ -254,7 +254,7 @@ def test_a_query_needs_what_it_reads_and_what_it_writes(iam_setup: IamProxySetup
     ],
 )
 def test_requests_without_a_known_token_are_refused(
-    iam_setup: IamProxySetup, authorization: str | None, told: tuple[str, str]
+    iam_setup: IamProxySetup, authorization: str | None, message: tuple[str, str]
 ) -> None:
     """By plain requests: Google's clients try to get another token when they hear 401."""
     headers = {"Authorization": authorization} if authorization else {}
@@ -264,16 +264,16 @@ def test_requests_without_a_known_token_are_refused(
             f"{workload_endpoints.gcs_url}/storage/v1/b/{iam_setup.bucket}/o",
             f"{workload_endpoints.bigquery_url}/bigquery/v2/projects/{project}/datasets/d/tables/t",
         ),
-        told,
+        message,
         strict=True,
     ):
-        answer = requests.get(url, headers=headers, timeout=10)
-        assert (answer.status_code, answer.json()["error"]["status"]) == (401, "UNAUTHENTICATED")
-        assert answer.json()["error"]["message"].startswith(expected)
+        response = requests.get(url, headers=headers, timeout=10)
+        assert (response.status_code, response.json()["error"]["status"]) == (401, "UNAUTHENTICATED")
+        assert response.json()["error"]["message"].startswith(expected)
 
 
 @pytest.mark.parametrize(
-    ("door", "method", "path", "body", "status", "told"),
+    ("emulator", "method", "path", "body", "status", "message"),
     [
         (
             "gcs_url",
@@ -303,17 +303,19 @@ def test_requests_without_a_known_token_are_refused(
     ],
 )
 def test_an_undecidable_request_is_501(  # noqa: PLR0917 - a row of the table
-    iam_setup: IamProxySetup, door: str, method: str, path: str, body: bytes, status: int, told: str
+    iam_setup: IamProxySetup, emulator: str, method: str, path: str, body: bytes, status: int, message: str
 ) -> None:
     headers = {"Authorization": f"Bearer {access_token(account(iam_setup.environment, 'x'))['access_token']}"}
-    answer = requests.request(
+    response = requests.request(
         method,
-        getattr(iam_setup.guard.workload_endpoints, door) + path,
+        getattr(iam_setup.guard.workload_endpoints, emulator) + path,
         data=body,
         headers=headers,
         timeout=10,
     )
-    assert (answer.status_code, told in answer.json()["error"]["message"]) == (status, True), answer.text
+    assert (response.status_code, message in response.json()["error"]["message"]) == (status, True), (
+        response.text
+    )
 
 
 def test_the_error_of_an_unknown_role_says_where_to_add_it(iam_setup: IamProxySetup) -> None:
@@ -321,10 +323,10 @@ def test_the_error_of_an_unknown_role_says_where_to_add_it(iam_setup: IamProxySe
     iam_setup.grant(worker, f"b/{iam_setup.bucket}", "roles/storage.objectAdmin")
     headers = {"Authorization": f"Bearer {access_token(worker)['access_token']}"}
     url = f"{iam_setup.guard.workload_endpoints.gcs_url}/storage/v1/b/{iam_setup.bucket}/o"
-    answer = requests.get(url, headers=headers, timeout=10)
-    assert answer.status_code == 501
-    assert "roles/storage.objectAdmin" in answer.text
-    assert "not in local/iam_proxy/roles.toml: add it there" in answer.text
+    response = requests.get(url, headers=headers, timeout=10)
+    assert response.status_code == 501
+    assert "roles/storage.objectAdmin" in response.text
+    assert "not in local/iam_proxy/roles.toml: add it there" in response.text
 
 
 def test_the_deployers_requests_are_allowed(iam_setup: IamProxySetup) -> None:

@@ -41,11 +41,11 @@ class Ended:
     used: list[dict[str, Any]]
 
 
-def demo(code: Path, cwd: Path, answer: Path) -> Ended:
+def demo(code: Path, cwd: Path, response_file: Path) -> Ended:
     """Run one tick of the demo of a copy of the code."""
     environment = {**os.environ, "PYTHONPATH": f"{code}:{code / 'src'}", "PYTHONUNBUFFERED": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "local", *WORDS, str(answer)],
+        [sys.executable, "-m", "local", *WORDS, str(response_file)],
         cwd=cwd,
         env=environment,
         capture_output=True,
@@ -79,7 +79,7 @@ file.write_text(json.dumps(stack))
 
 
 @pytest.fixture(scope="module")
-def answer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def response_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A response of full size, with one record that has no key, for the quarantine."""
     damaged = json.loads(EXAMPLE.read_text())
     damaged["records"][0]["fields"]["libelle"] = "many"
@@ -89,13 +89,13 @@ def answer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(answer: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+def whole(response_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """A demo of the stack as it is."""
-    return demo(ROOT, tmp_path_factory.mktemp("whole"), answer)
+    return demo(ROOT, tmp_path_factory.mktemp("whole"), response_file)
 
 
 @pytest.fixture(scope="module")
-def broken(answer: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+def broken(response_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """A demo of a stack with two grants less: the collector may not land, the Scheduler not call the copier."""
     code = tmp_path_factory.mktemp("code")
     for name in COPIED:
@@ -103,7 +103,7 @@ def broken(answer: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
     shutil.copy(ROOT / "cdktf.json", code / "cdktf.json")
     (code / "stacks.py").write_text((ROOT / "stacks.py").read_text() + WITHOUT)
     (code / ".cache").symlink_to(ROOT / ".cache")
-    return demo(code, tmp_path_factory.mktemp("broken"), answer)
+    return demo(code, tmp_path_factory.mktemp("broken"), response_file)
 
 
 def test_the_whole_pipeline_runs_under_its_roles(whole: Ended) -> None:
@@ -128,10 +128,10 @@ def test_without_its_grant_the_collector_lands_nothing_and_each_report_has_the_r
     assert broken.code == 1
     report = broken.report
     assert (report["objects_landed"], report["rows_streamed"], report["dead_letters"]) == (0, 0, 1)
-    told = report["denied"][0]
-    assert re.fullmatch(denied + r" \(10 times\)", told)
-    assert told in report["problem"]
-    assert told in broken.output
+    denial = report["denied"][0]
+    assert re.fullmatch(denied + r" \(10 times\)", denial)
+    assert denial in report["problem"]
+    assert denial in broken.output
     # The function's own log has what Google's client makes of the answer.
     log = (broken.folder / "logs" / "function-collector.log").read_text()
     assert (
@@ -148,8 +148,8 @@ def test_without_its_grant_the_scheduler_cannot_call_the_copier(broken: Ended) -
     )
     assert broken.report["problem"].startswith("the sweep failed with 403 The request was not authorized")
     assert denied in broken.report["problem"]
-    (told,) = broken.report["denied"][1:]
-    assert re.fullmatch(re.escape(denied) + r" \(\d+ times\)", told)
+    (denial,) = broken.report["denied"][1:]
+    assert re.fullmatch(re.escape(denied) + r" \(\d+ times\)", denial)
 
 
 def test_every_single_grant_is_required(whole: Ended, broken: Ended, environment: LocalEnvironment) -> None:

@@ -76,14 +76,14 @@ def test_a_child_gets_exactly_the_given_variables(supervisor: Supervisor, tmp_pa
 
 
 def test_a_killed_child_is_restarted_on_the_same_port(supervisor: Supervisor, tmp_path: Path) -> None:
-    told: list[str] = []
-    supervisor.on_restart.append(told.append)
+    messages: list[str] = []
+    supervisor.on_restart.append(messages.append)
     process, port = serve(supervisor, tmp_path, restart=True)
     first = process.pid
     for times in (1, 2):
         os.kill(process.pid, signal.SIGKILL)
         until(lambda times=times: process.restarts == times and port_ready_check(port)())  # type: ignore[misc]
-    assert told == ["web ended with signal SIGKILL and was restarted"] * 2
+    assert messages == ["web ended with signal SIGKILL and was restarted"] * 2
     assert process.pid != first
     assert alive(process.pid)
     supervisor.stop("web")

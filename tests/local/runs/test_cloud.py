@@ -45,8 +45,8 @@ def test_a_local_project_is_started_once_found_again_and_stopped(tmp_path: Path)
         assert exports(local(tmp_path, "cloud", "--detached")) == told
         bucket = f"{told['GOOGLE_BACKEND_STORAGE_CUSTOM_ENDPOINT']}b/vlille-dev-tfstate"
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(bucket, timeout=10) as answer:
-            assert json.loads(answer.read())["versioning"] == {"enabled": True}
+        with opener.open(bucket, timeout=10) as response:
+            assert json.loads(response.read())["versioning"] == {"enabled": True}
         assert told["GOOGLE_OAUTH_ACCESS_TOKEN"] == "local"  # noqa: S105 - opens nothing
     finally:
         down = local(tmp_path, "down")

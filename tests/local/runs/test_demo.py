@@ -304,14 +304,14 @@ def test_a_recording_with_gaps_is_replayed_at_its_own_minutes(tmp_path: Path) ->
 
 @pytest.mark.local
 def test_differences_from_google_cloud_are_listed(replayed: Finished) -> None:
-    said = " ".join(replayed.report["not_honoured"])
+    differences = " ".join(replayed.report["not_honoured"])
     for expected in (
         "API_URL is http://127.0.0.1:",
         "tokens name the caller",
         "image build skipped",
         "there is no cluster",
     ):
-        assert expected in said
+        assert expected in differences
     assert "differences.txt" in replayed.output
 
 
@@ -338,17 +338,17 @@ def test_an_invented_feed_is_collected_with_no_python_changed(invented: Finished
 @pytest.mark.local
 def test_the_sample_evolves(invented: Finished) -> None:
     objects = sorted((invented.folder / "storage").glob("*-archive/feed=nowhere/**/*.json.gz"))
-    answers = [json.loads(decompress(each.read_bytes()))["data"]["stations"] for each in objects]
-    assert len({answer[1]["bikes"] for answer in answers}) > 1
-    assert {answer[1]["bikes"] + answer[1]["free"] for answer in answers} == {12}
-    assert len({answer[0]["seen"] for answer in answers}) == 12
+    responses = [json.loads(decompress(each.read_bytes()))["data"]["stations"] for each in objects]
+    assert len({response[1]["bikes"] for response in responses}) > 1
+    assert {response[1]["bikes"] + response[1]["free"] for response in responses} == {12}
+    assert len({response[0]["seen"] for response in responses}) == 12
 
 
 @pytest.mark.local
 def test_responses_of_another_feed_are_reported_with_the_first_reason(tmp_path: Path) -> None:
-    storing_handler = tmp_path / "my answers.json"
-    storing_handler.write_text(json.dumps(SAMPLE))
-    done = run(tmp_path, "demo", "--ticks", "2", "--feed", "vlille_ods", "--replay", str(storing_handler))
+    recording = tmp_path / "my answers.json"
+    recording.write_text(json.dumps(SAMPLE))
+    done = run(tmp_path, "demo", "--ticks", "2", "--feed", "vlille_ods", "--replay", str(recording))
     assert done.code == 1, done.output
     problem = done.report["problem"]
     assert problem.startswith("no row was loaded: vlille_ods: answer not usable (no_records)")

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.unit
 
 
 def make_terminal() -> tuple[Terminal, io.StringIO]:
-    told = io.StringIO()
-    return Terminal(Console(file=told, width=200, soft_wrap=True)), told
+    output = io.StringIO()
+    return Terminal(Console(file=output, width=200, soft_wrap=True)), output
 
 
 def fill_folder(base: Path, mode: str | None) -> Path:
@@ -84,11 +84,11 @@ def test_data_that_a_demo_moved_aside_is_moved_back(
     expected = {"stamp": back} if back else {}
     found = find_kept_data(options)
     assert (read_state(found).get("stamp") if found else None) == back
-    terminal, told = make_terminal()
+    terminal, output = make_terminal()
     with open_run_folder(options, terminal):
         assert read_state(tmp_path / "dev") == {"mode": mode} | expected
     assert len(list(tmp_path.iterdir())) == 1 + len(ASIDES) - bool(back)
-    assert ("which is in" in told.getvalue()) is bool(back)
+    assert ("which is in" in output.getvalue()) is bool(back)
 
 
 def test_a_running_environment_is_not_touched(tmp_path: Path) -> None:
@@ -120,14 +120,14 @@ def test_concurrent_writes_of_the_state_lose_nothing(tmp_path: Path) -> None:
 
 
 def test_stages_are_printed_and_their_seconds_summed() -> None:
-    terminal, told = make_terminal()
+    terminal, output = make_terminal()
     with terminal.stage("check", "counting"):
         pass
     first = terminal.seconds["check"]
     with terminal.stage("check", "counting [again]"):
         terminal.print_line("a line [not markup]")
     assert terminal.seconds["check"] > first > 0
-    assert [line.split(" s  ")[1] for line in told.getvalue().splitlines()] == [
+    assert [line.split(" s  ")[1] for line in output.getvalue().splitlines()] == [
         "counting …",
         "counting [again] …",
         "a line [not markup]",
@@ -135,11 +135,11 @@ def test_stages_are_printed_and_their_seconds_summed() -> None:
 
 
 def test_on_a_terminal_a_spinner_shows_all_running_stages() -> None:
-    told = io.StringIO()
-    terminal = Terminal(Console(file=told, width=100, force_terminal=True))
+    output = io.StringIO()
+    terminal = Terminal(Console(file=output, width=100, force_terminal=True))
     with terminal.stage("a", "making bread"), terminal.stage("b", "making butter"):
         pass
-    assert "making bread, making butter" in told.getvalue()
+    assert "making bread, making butter" in output.getvalue()
 
 
 @pytest.mark.skipif(

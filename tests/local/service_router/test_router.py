@@ -61,8 +61,8 @@ def router(environment: LocalEnvironment) -> Iterator[ServiceRouter]:
 
 
 def call(router: ServiceRouter, url: str, timeout_s: float = 5) -> tuple[int, bytes]:
-    answer = router.call("POST", url, {"X-Test": "yes"}, b"body", timeout_s)
-    return answer.status, answer.body
+    response = router.call("POST", url, {"X-Test": "yes"}, b"body", timeout_s)
+    return response.status, response.body
 
 
 def test_a_request_is_forwarded_unchanged(router: ServiceRouter) -> None:
@@ -130,8 +130,8 @@ def test_only_a_registered_google_api_is_called(router: ServiceRouter, environme
         "dataproc.googleapis.com", lambda m, p, b, caller: json_response([m, p, b.decode(), caller])
     )
     caller = account(environment, "caller")
-    answer = router.call("POST", "https://dataproc.googleapis.com/v1/x:y", bearer(caller), b"body", 5)
-    assert (answer.status, json.loads(answer.body)) == (200, ["POST", "/v1/x:y", "body", caller])
+    response = router.call("POST", "https://dataproc.googleapis.com/v1/x:y", bearer(caller), b"body", 5)
+    assert (response.status, json.loads(response.body)) == (200, ["POST", "/v1/x:y", "body", caller])
     assert router.can_reach("https://dataproc.googleapis.com/v1")
     assert not router.can_reach("https://compute.googleapis.com/v1")
 
@@ -142,15 +142,15 @@ def test_only_a_registered_google_api_is_called(router: ServiceRouter, environme
 def test_a_google_api_refuses_unknown_callers(router: ServiceRouter, authorization: str | None) -> None:
     router.register_api("dataproc.googleapis.com", lambda *_: pytest.fail("called"))
     headers = {"Authorization": authorization} if authorization else {}
-    answer = router.call("POST", "https://dataproc.googleapis.com/v1/x:y", headers, b"", 5)
-    assert (answer.status, json.loads(answer.body)["error"]["status"]) == (401, "UNAUTHENTICATED")
+    response = router.call("POST", "https://dataproc.googleapis.com/v1/x:y", headers, b"", 5)
+    assert (response.status, json.loads(response.body)["error"]["status"]) == (401, "UNAUTHENTICATED")
 
 
 INVOKER, STRANGER = "invoker@p.iam", "stranger@p.iam"
 
 
 @pytest.mark.parametrize(
-    ("caller", "audience", "role", "status", "told"),
+    ("caller", "audience", "role", "status", "message"),
     [
         (INVOKER, "{url}", "run.routes.invoke", 201, "done"),
         (INVOKER, "{url}/sweep", "run.routes.invoke", 201, "done"),
@@ -167,16 +167,16 @@ INVOKER, STRANGER = "invoker@p.iam", "stranger@p.iam"
     ],
 )
 def test_a_call_needs_the_invoker_role(  # noqa: PLR0917 - a row of the table
-    environment: LocalEnvironment, caller: str, audience: str, role: str, status: int, told: str
+    environment: LocalEnvironment, caller: str, audience: str, role: str, status: int, message: str
 ) -> None:
     workload, router = Workload(), environment.service(ServiceRouter)
     router.require_invoker(workload.url, "projects/p/l/s")
     allow(environment, account(environment, INVOKER), "projects/p/l/s", role)
     token = identity_token(caller, audience.format(url=workload.url), 0)
     headers = {"Authorization": f"Bearer {token}"} if caller else {}
-    answer = router.call("POST", f"{workload.url}/sweep", headers, b"", 5)
-    assert (answer.status, len(workload.seen)) == (status, int(status == 201))
-    assert told.format(url=workload.url) in answer.body.decode()
+    response = router.call("POST", f"{workload.url}/sweep", headers, b"", 5)
+    assert (response.status, len(workload.seen)) == (status, int(status == 201))
+    assert message.format(url=workload.url) in response.body.decode()
     workload.close()
 
 
@@ -209,9 +209,9 @@ def test_loopback(url: str, expected: bool) -> None:
 def test_an_error_has_googles_form() -> None:
     from http import HTTPStatus
 
-    answer = error_response(HTTPStatus.NOT_FOUND, "NOT_FOUND", "no such thing")
-    assert (answer.status, answer.ok) == (404, False)
-    assert json.loads(answer.body)["error"] == {
+    response = error_response(HTTPStatus.NOT_FOUND, "NOT_FOUND", "no such thing")
+    assert (response.status, response.ok) == (404, False)
+    assert json.loads(response.body)["error"] == {
         "code": 404,
         "status": "NOT_FOUND",
         "message": "no such thing",

@@ -197,11 +197,11 @@ def test_the_api_refuses_as_google_does(
     declare(environment)
     base = f"https://dataproc.googleapis.com/v1/projects/{environment.project}/regions/europe-west1"
     owner = bearer(environment.service(AccessControl).deployer)
-    answer = environment.service(ServiceRouter).call(
+    response = environment.service(ServiceRouter).call(
         "POST", f"{base}/workflowTemplates/{path}", owner, body, 5
     )
-    assert answer.status == status
-    assert reason in json.dumps(json.loads(answer.body))
+    assert response.status == status
+    assert reason in json.dumps(json.loads(response.body))
 
 
 CLUSTER: dict[str, Any] = {
@@ -244,9 +244,9 @@ def test_an_invalid_inline_template_is_refused(
 ) -> None:
     environment.clock = SimulatedClock(environment.clock.now())
     dataproc = environment.service(Dataproc)
-    answer = ask(environment, "POST", "workflowTemplates:instantiateInline", document)
-    error = json.loads(answer.body)["error"]
-    assert (answer.status, error["status"], dataproc.workflows) == (400, "INVALID_ARGUMENT", [])
+    response = ask(environment, "POST", "workflowTemplates:instantiateInline", document)
+    error = json.loads(response.body)["error"]
+    assert (response.status, error["status"], dataproc.workflows) == (400, "INVALID_ARGUMENT", [])
     assert expected in error["message"]
 
 
@@ -297,8 +297,8 @@ def test_a_repeated_request_id_returns_the_running_workflow(
 
     def begin() -> str:
         asked = {"requestId": "a", "parameters": {"FROM": "yesterday"}}
-        answer = ask(environment, "POST", "workflowTemplates/rebuild-days:instantiate", asked)
-        return str(json.loads(answer.body)["name"])
+        response = ask(environment, "POST", "workflowTemplates/rebuild-days:instantiate", asked)
+        return str(json.loads(response.body)["name"])
 
     first, again = begin(), begin()
     goes_on.set()
@@ -335,16 +335,16 @@ def workflow(**more: Any) -> Workflow:
     ],
 )
 def test_a_run_is_returned_as_an_operation(run: Workflow, nodes: list[str], outcome: dict[str, Any]) -> None:
-    told = as_operation(run)
-    metadata = told.pop("metadata")
-    assert told == {"name": "projects/p/regions/r/operations/7"} | outcome
+    operation = as_operation(run)
+    metadata = operation.pop("metadata")
+    assert operation == {"name": "projects/p/regions/r/operations/7"} | outcome
     assert [node["state"] for node in metadata["graph"]["nodes"]] == nodes
     assert [node.get("error") for node in metadata["graph"]["nodes"] if "error" in node] == (
         ["no room"] if "FAILED" in nodes else []
     )
     assert metadata["startTime"] == "2026-11-24T02:30:00Z"
-    assert metadata.get("endTime") == ("2026-11-24T02:34:00Z" if told["done"] else None)
-    assert metadata["state"] == ("DONE" if told["done"] else "RUNNING")
+    assert metadata.get("endTime") == ("2026-11-24T02:34:00Z" if operation["done"] else None)
+    assert metadata["state"] == ("DONE" if operation["done"] else "RUNNING")
 
 
 STARTS = ("projects/{project}", "dataproc.workflowTemplates.instantiate")
@@ -378,12 +378,12 @@ def test_starting_a_cluster_needs_act_as_on_its_service_account(
         allow(environment, starter, resource.format(project=environment.project), permission)
     url = f"https://{environment.region}-dataproc.googleapis.com/v1/{environment.service(Dataproc).templates.names()[0]}:instantiate"
     body = b'{"parameters": {"FROM": "yesterday"}}'
-    answer = environment.service(ServiceRouter).call("POST", url, bearer(starter), body, 5)
-    assert (answer.status, len(environment.service(Dataproc).workflows)) == (
+    response = environment.service(ServiceRouter).call("POST", url, bearer(starter), body, 5)
+    assert (response.status, len(environment.service(Dataproc).workflows)) == (
         (403, 0) if missing else (200, 1)
     )
     if missing:
-        error = json.loads(answer.body)["error"]
+        error = json.loads(response.body)["error"]
         assert error["message"].startswith(missing)
         assert error["details"][0]["metadata"]["principal"] == starter
     clock.close()
@@ -408,8 +408,8 @@ def test_inline_templates_and_operations_have_their_own_permissions(
     starter = account(environment, "starter")
     for resource, permission in granted:
         allow(environment, starter, resource.format(project=environment.project), permission)
-    answer = ask(environment, method, path, {"placement": CLUSTER, "jobs": [JOB]}, starter)
-    assert (answer.status, len(dataproc.workflows)) == (status, int(status == 200))
+    response = ask(environment, method, path, {"placement": CLUSTER, "jobs": [JOB]}, starter)
+    assert (response.status, len(dataproc.workflows)) == (status, int(status == 200))
     clock.close()
 
 

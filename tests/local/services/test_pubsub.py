@@ -32,14 +32,14 @@ class Endpoint:
 
     def __init__(self, *statuses: int) -> None:
         self.requests: list[tuple[dict[str, str], dict[str, Any]]] = []
-        answers = list(statuses)
+        remaining = list(statuses)
         requests = self.requests
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 requests.append((dict(self.headers), json.loads(body)))
-                self.send_response(answers.pop(0) if len(answers) > 1 else answers[0])
+                self.send_response(remaining.pop(0) if len(remaining) > 1 else remaining[0])
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -302,9 +302,9 @@ def test_unsupported_settings_are_reported(
     timed: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
     declare(timed, endpoint(200).url, enable_message_ordering=True, filter="attributes.x")
-    said = " ".join(timed.unsupported)
-    assert "google_pubsub_subscription.enable_message_ordering" in said
-    assert "google_pubsub_subscription.filter" in said
+    differences = " ".join(timed.unsupported)
+    assert "google_pubsub_subscription.enable_message_ordering" in differences
+    assert "google_pubsub_subscription.filter" in differences
 
 
 @pytest.mark.parametrize(

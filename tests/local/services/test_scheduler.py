@@ -48,15 +48,15 @@ def run(environment: LocalEnvironment, minutes: float) -> None:
 def api(environment: LocalEnvironment, *statuses: int) -> list[tuple[datetime, str, bytes]]:
     """Answer for a Google API with given statuses, the last one again and again; return what was asked."""
     asked: list[tuple[datetime, str, bytes]] = []
-    answers = list(statuses)
+    remaining = list(statuses)
 
     account(environment, "s@p.iam")
 
-    def answer(_method: str, path: str, body: bytes, _caller: str) -> Response:
+    def handle(_method: str, path: str, body: bytes, _caller: str) -> Response:
         asked.append((environment.clock.now(), path, body))
-        return Response(answers.pop(0) if len(answers) > 1 else answers[0])
+        return Response(remaining.pop(0) if len(remaining) > 1 else remaining[0])
 
-    environment.service(ServiceRouter).register_api("dataproc.googleapis.com", answer)
+    environment.service(ServiceRouter).register_api("dataproc.googleapis.com", handle)
     return asked
 
 

@@ -192,12 +192,12 @@ def test_a_type_without_handler_is_reported_and_its_arguments_resolve(
             "a_thing": {"a": {"name": "${c_thing.c.name}"}},
         }
     )
-    told: list[tuple[str, str]] = []
+    progress: list[tuple[str, str]] = []
     applied = apply(
-        stack, environment, HANDLERS, lambda resource, what: told.append((resource.address, what))
+        stack, environment, HANDLERS, lambda resource, what: progress.append((resource.address, what))
     )
     assert applied.attributes["a_thing.a"]["name"] == "plain"
-    assert told == [("c_thing.c", "unsupported"), ("a_thing.a", "made")]
+    assert progress == [("c_thing.c", "unsupported"), ("a_thing.a", "made")]
     assert applied.unsupported == [
         "c_thing.c: c_thing is not supported by the local run",
         "c_thing.c: odd = '${1 + 1}' is not supported by the local run: '+' is not evaluated",

@@ -100,11 +100,11 @@ def declare_function(
 
 
 def call_url(environment: LocalEnvironment, url: str, method: str = "POST") -> dict[str, Any]:
-    answer = environment.service(ServiceRouter).call(
+    response = environment.service(ServiceRouter).call(
         method, url, {"Content-Type": "application/json"} | as_owner(environment, url), b'{"n": 1}', 20
     )
-    assert answer.ok, str(answer)
-    return dict(json.loads(answer.body))
+    assert response.ok, str(response)
+    return dict(json.loads(response.body))
 
 
 def call_until_restarted(environment: LocalEnvironment, url: str) -> dict[str, Any]:

@@ -101,9 +101,9 @@ def test_an_image_is_built_once(
     image = IMAGE.format(environment.project, "a1")
     first, second = build("copier.zip", "a1"), build("copier.zip", "a1")
     assert (first.returncode, second.returncode) == (0, 0), first.stderr
-    said = first.stdout.splitlines()
-    assert said[0] == f"building {image} from gs://{environment.project}-artifacts/copier.zip"
-    assert said[-1].startswith(f"built {image} in")
+    output_lines = first.stdout.splitlines()
+    assert output_lines[0] == f"building {image} from gs://{environment.project}-artifacts/copier.zip"
+    assert output_lines[-1].startswith(f"built {image} in")
     assert second.stdout.splitlines() == [f"{image} is there: nothing to build"]
 
 

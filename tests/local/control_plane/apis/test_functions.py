@@ -50,19 +50,21 @@ def function(environment: LocalEnvironment, name: str, word: str) -> dict[str, A
 
 def settled(plane: ControlPlane, method: str, path: str, query: dict[str, str], body: Any) -> dict[str, Any]:
     response = plane.respond(ApiRequest(method, path, query, json.dumps(body).encode()))
-    told: dict[str, Any] = json.loads(response.body)
+    operation: dict[str, Any] = json.loads(response.body)
     end = time.monotonic() + 60
-    while not told.get("done"):
-        assert response.status == 200, told
+    while not operation.get("done"):
+        assert response.status == 200, operation
         assert time.monotonic() < end
         time.sleep(0.02)
-        told = json.loads(plane.respond(ApiRequest("GET", f"/cloudfunctions2/v2/{told['name']}")).body)
-    return told
+        operation = json.loads(
+            plane.respond(ApiRequest("GET", f"/cloudfunctions2/v2/{operation['name']}")).body
+        )
+    return operation
 
 
 def says(url: str) -> str:
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=20) as answer:
-        return str(answer.read().decode())
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=20) as response:
+        return str(response.read().decode())
 
 
 def test_a_function_keeps_its_url_when_it_is_deployed_again(

@@ -30,13 +30,13 @@ def send(plane: ControlPlane) -> Callable[..., tuple[int, Any]]:
     """Make a call, and wait for the end of the operation that it may have begun; return status and resource."""
 
     def send_json(method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        answer = requests.request(method, f"{plane.url}/{path}", json=body, timeout=10)
-        told = answer.json()
+        response = requests.request(method, f"{plane.url}/{path}", json=body, timeout=10)
+        operation = response.json()
         end = time.monotonic() + 10
-        while "/operations/" in str(told.get("name")) and not told["done"]:
-            assert time.monotonic() < end, told
-            told = requests.get(f"{plane.url}/iambeta/v1/{told['name']}", timeout=10).json()
-        return answer.status_code, told.get("response", told)
+        while "/operations/" in str(operation.get("name")) and not operation["done"]:
+            assert time.monotonic() < end, operation
+            operation = requests.get(f"{plane.url}/iambeta/v1/{operation['name']}", timeout=10).json()
+        return response.status_code, operation.get("response", operation)
 
     return send_json
 
