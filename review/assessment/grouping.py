@@ -69,7 +69,10 @@ class Group:
         names = _truncate_names(["".join(each.where.partition(OPEN)[1:]) for each in self.members])
         noun = self.first.where.partition(OPEN)[0].strip()
         said = self.first.shared_sentence.removeprefix(f"{noun} {NAME_PLACEHOLDER} ")
-        said = f"are {said.removeprefix('is ')}" if said.startswith("is ") else f"each: {said}"
+        if said.startswith("is "):
+            said = re.sub(r"\bits\b", "their", f"are {said.removeprefix('is ')}")
+        else:
+            said = f"each: {said}"
         return f"{said}: {names}"
 
     @property

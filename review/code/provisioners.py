@@ -49,11 +49,11 @@ def _run_findings(
         command = (
             get_text(each, "command") or get_text(each, "inline") or _format_argument(each.get("arguments"))
         )
-        where = {"local-exec": "on the machine that runs Terraform", "remote-exec": "on the resource"}.get(
+        where = {"local-exec": " on the machine that runs Terraform", "remote-exec": " on the resource"}.get(
             get_text(each, "type"), ""
         )
-        sentence = f"the apply runs provisioner {span(get_text(each, 'type'))} {where}".rstrip()
-        sentence += f" when it is {'created' if when == 'create' else 'destroyed'}: {span(command, MOST)}"
+        cause = f"when it is {'created' if when == 'create' else 'destroyed'}"
+        sentence = f"{cause}, the apply runs provisioner {span(get_text(each, 'type'))}{where}: {span(command, MOST)}"
         opaque = f"{change.address} provisioner {get_text(each, 'type')}"
         yield _finding(change, context, sentence, _diff_details(before, (each,)), opaque)
 

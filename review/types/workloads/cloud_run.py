@@ -96,5 +96,5 @@ def _image_findings(change: Change, context: Context, old: str, new: str, of: st
         before = context.lookup(get_text(source.old, "source"), "before")
         after = context.lookup(get_text(source.new, "source"), "after")
         code = compare_archives(before, after, context.plan.secrets.mask)
-        sentence = f"{sentence}; changes: {code.summary}"
+        sentence = f"{sentence}; {code.problem or f'changes: {code.summary}'}"
     yield Finding(Kind.CODE, Severity.CODE, context.where(change), sentence, size=8, address=change.address)

@@ -60,7 +60,7 @@ def _job_findings(change: Change, context: Context) -> Iterator[Finding]:
         )
     for path, verb in TARGETS.items():
         if get_text(old, path) != get_text(new, path):
-            before = f", before {span(get_text(old, path))}" if get_text(old, path) else ""
+            before = f"; before: {span(get_text(old, path))}" if get_text(old, path) else ""
             yield _finding(
                 change,
                 context,

@@ -147,3 +147,19 @@ def test_an_output_that_is_no_longer_sensitive_widens_access(action: str) -> Non
 def test_plurals(noun: str, many: str) -> None:
     assert plural(2, noun) == f"2 {many}"
     assert plural(1, noun) == f"1 {noun}"
+
+
+def test_a_group_is_written_in_the_plural() -> None:
+    accounts = [
+        change(
+            f"google_service_account.a{index}",
+            {"account_id": f"a{index}"},
+            {"account_id": f"b{index}"},
+            "delete",
+            "create",
+        )
+        for index in range(4)
+    ]
+    [row] = [row for row in lay_out_review(review_changes(*accounts)).rows if "recreated" in row.sentence]
+    assert strip_markup(row.where) == "4 service accounts"
+    assert "are deleted and recreated: all their grants are lost" in row.sentence

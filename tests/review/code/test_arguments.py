@@ -127,8 +127,18 @@ def configured(when: str = "") -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("old", "new", "when", "expected"),
     [
-        (None, {"id": "a"}, "", "when it is created: echo"),
-        ({"id": "a"}, None, "destroy", "when it is destroyed: echo"),
+        (
+            None,
+            {"id": "a"},
+            "",
+            "when it is created, the apply runs provisioner local-exec on the machine that runs Terraform: echo",
+        ),
+        (
+            {"id": "a"},
+            None,
+            "destroy",
+            "when it is destroyed, the apply runs provisioner local-exec on the machine that runs Terraform: echo",
+        ),
         ({"id": "a"}, {"id": "b"}, "", ""),
         (None, {"id": "a"}, "destroy", ""),
     ],
