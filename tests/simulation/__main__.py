@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: see tests/simulation/runs/soak.py."""
+"""`python -m tests.simulation`: the command of tests/simulation/runs/soak.py."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The collector's surroundings on the emulators, for interleavings of its deliveries with sweeps."""
+"""Fixtures of the collector on the emulators, for interleavings of its deliveries with sweeps."""
 
 from tests.collector.conftest import api, session, system
 

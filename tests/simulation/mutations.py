@@ -1,10 +1,10 @@
-"""Faults put into the product, one at a time: the simulation has to find each of them.
+"""Mutations of the product, applied one at a time: the simulation must find each of them.
 
-A mutation replaces a piece of a module's source. The functions of the changed source take the place of the old ones by
-their code, so that everybody who has imported them runs the changed ones too.
+A mutation replaces a part of a module's source. The code objects of the existing functions are replaced by those of the
+mutated source, so that modules that have imported them run the mutated code too.
 
-Two checks of the product are not among them, since no history that keeps to the protocol needs them: that rows are
-there already (`has_rows`), and that a table got other minutes during a run. They protect from what is done by hand.
+Two checks of the product have no mutation, since no history that follows the protocol needs them: that rows already
+exist (`has_rows`), and that a table received other minutes during a run. They protect against manual changes.
 """
 
 import importlib
@@ -18,18 +18,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Mutation:
-    """What breaks, and how: in `module`, `old` becomes `new`; the history of `seed` shows it."""
+    """A mutation: in `module`, `old` becomes `new`; the history of `seed` reveals it."""
 
     name: str
     seed: int
     module: str
     old: str
     new: str
-    ticks: int = 3  # of the history, where it is one of shards
+    ticks: int = 3  # of the history, for mutations of shards
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
-        """Raises LookupError where the product does not have the text any more: then the mutation needs a new one."""
+    def apply(self) -> Iterator[None]:
+        """Apply the mutation. Raises LookupError if the product no longer has the text, so that it must be updated."""
         module = importlib.import_module(self.module)
         source = inspect.getsource(module)
         if source.count(self.old) != 1:
@@ -59,7 +59,7 @@ class Mutation:
 
 
 def _namespaces(module: Any, changed: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Yield where functions are, before and after: in the module, and in its classes."""
+    """Yield the namespaces with functions before and after the mutation: the module, and its classes."""
     yield vars(module), changed
     for name, each in vars(module).items():
         if isinstance(each, type) and each.__module__ == module.__name__:
@@ -89,14 +89,14 @@ MUTATIONS = (
         "if False and (stored :=",
     ),
     Mutation(
-        "a delivery does not look whether the API has asked to wait",
+        "a delivery ignores the time in Retry-After",
         2,
         "collector.tick",
         "    check_wait_note(*bucket, feed.name, services.now())\n",
         "",
     ),
     Mutation(
-        "what the API says of waiting is not noted for all minutes",
+        "the time in Retry-After is not recorded for every minute",
         303,
         "collector.retry_after",
         "        minute += _MINUTE\n",
@@ -110,28 +110,28 @@ MUTATIONS = (
         "if_generation_match=None",
     ),
     Mutation(
-        "the loser of two uploads goes on with its own response",
+        "the loser of two uploads continues with its own response",
         65,
         "collector.landing",
         "            raise\n        return LandedObject(name, stored.content,",
         "            raise\n        return LandedObject(name, content,",
     ),
     Mutation(
-        "a failed load job counts as done",
+        "a failed load job counts as successful",
         2,
         "collector.loading",
         "            last = error\n",
         "            return False\n",
     ),
     Mutation(
-        "a load job that another delivery began is not waited for",
+        "a load job of another delivery is not waited for",
         3,
         "collector.loading",
         "        client.get_job(job_id, timeout=JOB_SECONDS).result(timeout=JOB_SECONDS)\n",
         "",
     ),
     Mutation(
-        "a failed load job's ID is used again",
+        "the ID of a failed load job is reused",
         2,
         "collector.loading",
         'job_id if attempt == 0 else f"{job_id}-{attempt}"',
@@ -145,7 +145,7 @@ MUTATIONS = (
         "    return False\n    raise LoadError(\n",
     ),
     Mutation(
-        "a quota that is used up costs further jobs at once",
+        "an exceeded quota is followed by further jobs immediately",
         10,
         "collector.loading",
         "            _check_quota_pause(job, table)\n",
@@ -196,7 +196,7 @@ MUTATIONS = (
     ),
 )
 
-# Of the collection of GBFS systems in shards: found by tests/simulation/workloads/gbfs_collection.py.
+# Mutations of the collection of GBFS systems, found by tests/simulation/workloads/gbfs_collection.py.
 SHARD_MUTATIONS = (
     Mutation(
         "a pack replaces what is stored",
@@ -206,21 +206,21 @@ SHARD_MUTATIONS = (
         "if_generation_match=None",
     ),
     Mutation(
-        "the loser of two uploads goes on with its own pack",
+        "the loser of two uploads continues with its own pack",
         0,
         "gbfs_collector.storage",
         "return StoredObject(existing, is_new=False)",
         "return StoredObject(content, is_new=False)",
     ),
     Mutation(
-        "each shard loads the minute by a job of its own",
+        "each shard loads the minute with its own job",
         0,
         "gbfs_collector.tick",
         "_make_job_id(tick, kind, target))\n    words",
         '_make_job_id(tick, f"{shard.number}-{kind}", target))\n    words',
     ),
     Mutation(
-        "the first shard loads the minute, whether it is the last one or not",
+        "the first shard loads the minute before the others have stored their packs",
         0,
         "gbfs_collector.tick",
         "    if _find_missing_packs(shard, delivery.tick, names):\n",
@@ -234,14 +234,14 @@ SHARD_MUTATIONS = (
         "    if True:\n",
     ),
     Mutation(
-        "a minute that was closed is not loaded",
+        "a closed minute is not loaded",
         12,
         "gbfs_collector.tick",
         "    load_minute(shard, services, tick, _read_packs(store, sorted({*names, *missing})))\n",
         "",
     ),
     Mutation(
-        "a minute is taken for loaded where all of its packs are there",
+        "complete packs imply a loaded minute",
         3,
         "gbfs_collector.tick",
         '    if is_loaded(services.bigquery, _make_job_id(tick, "polls", shard.polls_table)):\n',
@@ -250,7 +250,7 @@ SHARD_MUTATIONS = (
         ticks=30,
     ),
     Mutation(
-        "a minute is looked at once, by a shard that may be silent",
+        "only one shard checks a minute",
         3,
         "gbfs_collector.tick",
         "enumerate(CLOSING_AGES)",
@@ -258,7 +258,7 @@ SHARD_MUTATIONS = (
         ticks=30,
     ),
     Mutation(
-        "a minute is taken for loaded before its quarantine is",
+        "a minute counts as loaded before its quarantine is",
         12,
         "gbfs_collector.tick",
         '_make_job_id(tick, "polls", shard.polls_table)',
@@ -266,21 +266,21 @@ SHARD_MUTATIONS = (
         ticks=30,
     ),
     Mutation(
-        "a status is unchanged since the day before",
+        "a status is unchanged since the previous day",
         0,
         "gbfs_collector.request_state",
         " or _utc_date(body_at) != _utc_date(tick)",
         "",
     ),
     Mutation(
-        "an unchanged status is taken for a body that is kept",
+        "an unchanged status counts as a stored body",
         0,
         "gbfs_collector.request_state",
         "body_at=(tick if is_received else each.unchanged_since) if has_new_body else previous.body_at",
         "body_at=tick",
     ),
     Mutation(
-        "the ETag of a response is kept for the body of another one",
+        "the ETag of a response is used for the body of another one",
         1,
         "gbfs_collector.request_state",
         "conditions=_make_conditions(each) if has_new_body else previous.conditions",

@@ -1,6 +1,6 @@
-"""The interleavings that once broke a promise, step by step, with the real emulators and the product's functions.
+"""Interleavings that once violated an invariant, step by step, on the emulators with the product's functions.
 
-The simulation beside this file found both. Each test names what the protocol before it did.
+The simulation found them. Each test describes the behaviour of the previous protocol.
 """
 
 import json
@@ -41,7 +41,7 @@ def sweep_at(one: System, now: datetime) -> Sweep:
 
 
 def objects(one: System) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """Content by name: of the landing bucket, of the archive."""
+    """Return the contents by name of the landing bucket and of the archive bucket."""
     landing, archive = (
         {blob.name: decompress(blob.download_as_bytes(), 2**24) for blob in one.gcs.list_blobs(bucket)}
         for bucket in (one.settings.landing_bucket, one.settings.archive_bucket)
@@ -51,7 +51,7 @@ def objects(one: System) -> tuple[dict[str, bytes], dict[str, bytes]]:
 
 @pytest.fixture
 def responses(feeds: dict[str, Any]) -> tuple[bytes, bytes]:
-    """Two responses that differ: whichever is stored shows in the rows."""
+    """Two different responses, so that the rows reveal which one is stored."""
     sample = feeds[FEED].sample
     return sample, without_first_record(sample)
 
@@ -63,9 +63,9 @@ def test_a_sweep_between_two_deliveries_leaves_the_name_taken(
     is_first: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """R1, which needs no fault: A lands, a sweep archives it, B stores what it had fetched meanwhile.
+    """R1, without any fault: A lands, a sweep archives its object, B stores a response that it fetched meanwhile.
 
-    The sweep deleted the landed object, so B's upload succeeded; each later sweep refused B's object, for days.
+    The sweep had deleted the landed object, so that B's upload succeeded; every later sweep refused B's object.
     """
     one = system()
     b_has_fetched, a_is_archived = Event(), Event()
@@ -134,7 +134,7 @@ def test_a_delivery_after_the_window_takes_the_archived_object(
     responses: tuple[bytes, bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """None is expected then; a clock that is wrong by an hour must still not store a second response."""
+    """No delivery is expected then, but with a clock that is off by an hour no second response may be stored."""
     one = system()
     one.gcs.bucket(one.settings.landing_bucket).blob(LANDED).upload_from_string(compress(responses[0]))
     sweep_at(one, TICK + WINDOW)

@@ -1,8 +1,8 @@
 """A deterministic world: virtual time, processes that run one at a time, and faults at every call of a client.
 
-The product's functions run unchanged, each in a greenlet. Where they call a service, the call becomes two events of the
-world: its effect on the service, and its return. Between them other processes run. A seed decides every delay and every
-fault, so one seed is one history.
+The product's functions run unchanged, each in a greenlet. A call of a service becomes two events: its effect on the
+service, and its return. Other processes run in between. A seed determines every delay and every fault, so that one seed
+is one history.
 """
 
 import heapq
@@ -21,11 +21,11 @@ SLOW_S = 5.0, 55.0
 
 
 class ProcessDied(BaseException):
-    """The process of the current greenlet was killed: no handler of the product may catch it."""
+    """The process of the current greenlet was killed. Not an Exception, so that the product does not catch it."""
 
 
 class Outcome(StrEnum):
-    """What becomes of one call."""
+    """The outcome of a call."""
 
     SUCCEEDS = "succeeds"
     FAILS = "fails before its effect"
@@ -40,7 +40,7 @@ FAULTS = tuple(outcome for outcome in Outcome if outcome is not Outcome.SUCCEEDS
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a history."""
+    """A line of a history."""
 
     time: datetime
     process: str
@@ -52,7 +52,7 @@ class Entry:
 
 @dataclass
 class Process:
-    """An instance of a workload: it can be killed, and then none of its calls has an effect any more."""
+    """An instance of a workload; once it is killed, its calls have no effects."""
 
     name: str
     is_dead: bool = False
@@ -61,39 +61,40 @@ class Process:
 
 @dataclass
 class World:
-    """Time, events in order, and the dice."""
+    """Virtual time, events in order, and the random numbers."""
 
     seed: int
     start: datetime
     fault_rate: float = 0.0
     slow_rate: float = 0.0
-    faults_end: datetime | None = None  # from then on every call succeeds
-    suppressed: frozenset[int] = frozenset()  # numbers of faults that shrinking leaves out
+    faults_end: datetime | None = None  # every call succeeds from this time on
+    suppressed: frozenset[int] = frozenset()  # numbers of faults that shrinking has removed
 
     def __post_init__(self) -> None:
-        self.dice = random.Random(self.seed)  # noqa: S311 - not for secrets
+        self.rng = random.Random(self.seed)  # noqa: S311 - not for secrets
         self.now = self.start
         self.history: list[Entry] = []
-        self.faults = 0  # rolled
-        self.troubles = 0  # whatever went wrong, failed jobs and outages too
+        self.faults = 0  # number of faults so far
+        self.failure_count = 0  # number of failures of any kind, including failed jobs and outages
         self._events: list[tuple[datetime, int, Callable[[], None]]] = []
         self._count = 0
+        self._names = 0
         self._current: Process | None = None
         self._main = getcurrent()
 
     # --- time ---------------------------------------------------------------------------------------
 
     def at(self, when: datetime, action: Callable[[], None]) -> None:
-        """Run `action` at a time, after what was planned for that time before."""
+        """Schedule `action` for a time, after those already scheduled for it."""
         self._count += 1
         heapq.heappush(self._events, (max(when, self.now), self._count, action))
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
-        """Run `action` so many seconds from now."""
+        """Schedule `action` in some seconds."""
         self.at(self.now + timedelta(seconds=seconds), action)
 
     def run(self, until: datetime | None = None) -> None:
-        """Let events happen until none is left, or none before `until`."""
+        """Run events until none is left, or none before `until`."""
         while self._events and (until is None or self._events[0][0] <= until):
             self.now, _, action = heapq.heappop(self._events)
             action()
@@ -106,10 +107,15 @@ class World:
 
     # --- processes ----------------------------------------------------------------------------------
 
+    def make_name(self, kind: str) -> str:
+        """Return a distinct name for a process."""
+        self._names += 1
+        return f"{kind} #{self._names}"
+
     def start_process(
         self, name: str, work: Callable[[], Any], on_end: Callable[[BaseException | None], None]
     ) -> Process:
-        """Run `work` as a process from now on; `on_end` is called with what it raised, unless it was killed."""
+        """Start `work` as a process; `on_end` is called with the error that it raised, unless it was killed."""
         process = Process(name)
 
         def body(_: Any = None) -> None:
@@ -118,38 +124,38 @@ class World:
                 work()
             except ProcessDied:
                 return
-            except Exception as error:  # noqa: BLE001 - whatever the product raises is its answer
+            except Exception as error:  # noqa: BLE001 - passed to on_end
                 raised = error
             if not process.is_dead:
                 on_end(raised)
 
-        green = greenlet(body, parent=self._main)
-        process.greenlets.append(green)
-        self.after(0, lambda: self._resume(process, green))
+        process_greenlet = greenlet(body, parent=self._main)
+        process.greenlets.append(process_greenlet)
+        self.after(0, lambda: self._resume(process, process_greenlet))
         return process
 
     def kill(self, process: Process, why: str) -> None:
-        """End a process at once; what it had sent may still arrive."""
+        """Kill a process; requests that it has sent may still arrive."""
         if not process.is_dead:
             process.is_dead = True
             self.log(process.name, f"KILLED {why}")
 
-    def _resume(self, process: Process, green: greenlet, value: Any = None) -> None:
-        if green.dead:
+    def _resume(self, process: Process, process_greenlet: greenlet, value: Any = None) -> None:
+        if process_greenlet.dead:
             return
         before, self._current = self._current, process
         try:
             if process.is_dead:
-                green.throw(ProcessDied())
+                process_greenlet.throw(ProcessDied())
             else:
-                green.switch(value)
+                process_greenlet.switch(value)
         finally:
             self._current = before
 
     def sleep(self, seconds: float) -> None:
-        """Suspend the current process."""
-        process, green = self._here()
-        self.after(seconds, lambda: self._resume(process, green))
+        """Suspend the current process for some seconds."""
+        process, process_greenlet = self._get_current()
+        self.after(seconds, lambda: self._resume(process, process_greenlet))
         self._main.switch()
         if process.is_dead:
             raise ProcessDied
@@ -157,9 +163,9 @@ class World:
     # --- calls --------------------------------------------------------------------------------------
 
     def call[T](self, what: str, effect: Callable[[], T], *, retries: int = 0) -> T:
-        """Make a call of the current process; what `effect` raises is the service's error.
+        """Make a call of the current process; `effect` runs in the service, and may raise its error.
 
-        A call that fails is made again `retries` times, as the real clients do for what is idempotent.
+        A failed call is retried `retries` times, as the real clients do for idempotent calls.
         """
         for attempt in range(retries + 1):
             try:
@@ -170,12 +176,12 @@ class World:
         raise AssertionError("unreachable")
 
     def _attempt[T](self, what: str, effect: Callable[[], T]) -> T:
-        process, green = self._here()
+        process, process_greenlet = self._get_current()
         if process.is_dead:
             raise ProcessDied
-        outcome = self._roll(process, what)
+        outcome = self._choose_outcome(process, what)
         low, high = SLOW_S if outcome is Outcome.SLOW else NORMAL_S
-        there, back = self.dice.uniform(low, high), self.dice.uniform(*NORMAL_S)
+        request_s, response_s = self.rng.uniform(low, high), self.rng.uniform(*NORMAL_S)
         result: list[T] = []
         error: list[Exception] = []
 
@@ -184,9 +190,9 @@ class World:
                 try:
                     result.append(effect())
                     text = what
-                except Exception as refusal:  # noqa: BLE001 - the service's answer, for the caller
-                    error.append(refusal)
-                    text = f"{what}: {type(refusal).__name__}"
+                except Exception as service_error:  # noqa: BLE001 - returned to the caller
+                    error.append(service_error)
+                    text = f"{what}: {type(service_error).__name__}"
                 self.log(
                     process.name,
                     text if outcome in (Outcome.SUCCEEDS, Outcome.SLOW) else f"{text}; {outcome}",
@@ -195,9 +201,9 @@ class World:
                 self.log(process.name, f"{what}: {outcome}")
             if outcome in (Outcome.DIES_BEFORE, Outcome.DIES_AFTER):
                 self.kill(process, f"at {what}")
-            self.after(back, lambda: self._resume(process, green))
+            self.after(response_s, lambda: self._resume(process, process_greenlet))
 
-        self.after(there, arrive)
+        self.after(request_s, arrive)
         self._main.switch()
         if process.is_dead:
             raise ProcessDied
@@ -207,19 +213,19 @@ class World:
             raise error[0]
         return result[0]
 
-    def _roll(self, process: Process, what: str) -> Outcome:
+    def _choose_outcome(self, process: Process, what: str) -> Outcome:
         if self.faults_end is not None and self.now >= self.faults_end:
             return Outcome.SUCCEEDS
-        rolled = self.dice.random()
-        kind = self.dice.choice(FAULTS)
+        rolled = self.rng.random()
+        kind = self.rng.choice(FAULTS)
         if rolled >= self.fault_rate:
             return Outcome.SLOW if rolled >= 1 - self.slow_rate else Outcome.SUCCEEDS
         self.faults += 1
-        self.troubles += 1
+        self.failure_count += 1
         return Outcome.SUCCEEDS if self.faults in self.suppressed else kind
 
-    def _here(self) -> tuple[Process, greenlet]:
-        process, green = self._current, getcurrent()
-        if process is None or green is self._main:
-            raise RuntimeError("a client was called outside of a process of the simulation")
-        return process, green
+    def _get_current(self) -> tuple[Process, greenlet]:
+        process, process_greenlet = self._current, getcurrent()
+        if process is None or process_greenlet is self._main:
+            raise RuntimeError("a client was called outside of a simulated process")
+        return process, process_greenlet

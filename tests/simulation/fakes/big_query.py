@@ -1,7 +1,7 @@
-"""BigQuery, as far as the product calls it: jobs whose IDs are used once, atomic loads, transactions on snapshots.
+"""A fake of BigQuery for the product's calls: unique job IDs, atomic loads, transactions with snapshot isolation.
 
-Statements are recognised by their form. One that the product does not send today raises, so that a new statement is
-noticed here instead of being guessed at.
+Statements are recognized by their form. An unknown statement raises an error, so that a new statement of the product is
+noticed.
 """
 
 import json
@@ -40,21 +40,21 @@ RETRIED = 2
 
 @dataclass(eq=False)
 class Row:
-    """A row is itself, not its content: a transaction deletes what its snapshot had."""
+    """A row, compared by identity: a transaction deletes the rows of its snapshot."""
 
     values: dict[str, Any]
     job: str
 
     @property
     def tick(self) -> datetime:
-        """Of a row of stations or quarantine."""
+        """The tick of a row of stations or quarantine."""
         moment = datetime.fromisoformat(self.values["collected_at"])
         return moment.astimezone(UTC)
 
 
 @dataclass
 class Job:
-    """A job as the client shows it."""
+    """A job as the client returns it."""
 
     service: "BigQuery"
     job_id: str
@@ -67,7 +67,7 @@ class Job:
     rows: list[Any] = field(default_factory=list)  # of a query
 
     def result(self, **_: Any) -> Any:
-        """Wait for the end. Raises what the job failed with."""
+        """Wait for the end. Raises the error of the job."""
         while self.state != "DONE":
             self.service.world.sleep(0.5)
         self.service.world.call(f"result of {self.job_id}", lambda: None, retries=RETRIED)
@@ -82,20 +82,20 @@ def _error(reason: str, message: str) -> GoogleAPICallError:
 
 
 class BigQuery:
-    """The service: tables, jobs, and how often a job fails by itself."""
+    """The service: its tables, its jobs, and its failures."""
 
     def __init__(self, world: World, storage: CloudStorage) -> None:
         self.world, self.storage = world, storage
         self.tables: dict[str, list[Row]] = {}
         self.jobs: dict[str, Job] = {}
-        self.versions: dict[str, int] = {}  # of each table: counts what transactions committed
+        self.versions: dict[str, int] = {}  # by table: number of committed transactions
         self.job_failure_rate = 0.0
         self.quota_exceeded: Callable[[], bool] = lambda: False
         self.on_change: Callable[[str], None] = lambda _: None
         self.jobs_by_table: dict[str, int] = {}
 
     def rows(self, table: str) -> list[Row]:
-        """Raises NotFound for a table that does not exist."""
+        """Return the rows of a table. Raises NotFound."""
         if table not in self.tables:
             raise NotFound(f"table {table}")  # type: ignore[no-untyped-call]
         return self.tables[table]
@@ -103,16 +103,16 @@ class BigQuery:
     def begin(
         self, job_id: str, table: str, work: Callable[[Job], None], *, seconds: tuple[float, float]
     ) -> Job:
-        """Insert a job. Raises Conflict for an ID that was used, Forbidden where the quota is used up."""
+        """Insert a job. Raises Conflict for a used ID, Forbidden if the quota is exceeded."""
         if job_id in self.jobs:
             raise Conflict(f"job {job_id}")  # type: ignore[no-untyped-call]
-        if self.quota_exceeded() and self.world.dice.random() < 0.5:
-            self.world.troubles += 1
+        if self.quota_exceeded() and self.world.rng.random() < 0.5:
+            self.world.failure_count += 1
             raise _error("quotaExceeded", "Exceeded rate limits")
         self.rows(table)
         job = self.jobs[job_id] = Job(self, job_id, table, began=self.world.now)
         self.jobs_by_table[table] = self.jobs_by_table.get(table, 0) + 1
-        fails = self.world.dice.random() < self.job_failure_rate and not self._is_calm()
+        fails = self.world.rng.random() < self.job_failure_rate and not self._have_faults_ended()
 
         def end() -> None:
             if self.quota_exceeded():
@@ -122,26 +122,26 @@ class BigQuery:
             else:
                 work(job)
             job.state, job.ended = "DONE", self.world.now
-            self.world.troubles += job.error_result is not None
+            self.world.failure_count += job.error_result is not None
             text = f"failed: {job.error_result['reason']}" if job.error_result else "done"
             self.world.log("BigQuery", f"job {job_id} {text}")
             self.on_change(table)
 
-        self.world.after(self.world.dice.uniform(*seconds), end)
+        self.world.after(self.world.rng.uniform(*seconds), end)
         return job
 
-    def _is_calm(self) -> bool:
+    def _have_faults_ended(self) -> bool:
         return self.world.faults_end is not None and self.world.now >= self.world.faults_end
 
     def append(self, table: str, rows: Iterable[Mapping[str, Any]], job: Job) -> None:
-        """What a load job does in the end."""
+        """Append rows, as a load job does at its end."""
         added = [Row(dict(row), job.job_id) for row in rows]
         self.tables[table] = [*self.rows(table), *added]
         job.output_rows = len(added)
 
 
 class Client:
-    """What google.cloud.bigquery.Client is to the product."""
+    """A fake of google.cloud.bigquery.Client."""
 
     def __init__(self, service: BigQuery, name: str) -> None:
         self.service, self._name, self._queries = service, name, 0
@@ -149,18 +149,18 @@ class Client:
     # --- load jobs ----------------------------------------------------------------------------------
 
     def load_table_from_file(self, file: BinaryIO, table: str, *, job_id: str, **_: Any) -> Job:
-        """The client sends the upload again when its response is lost."""
+        """Start a load job; the client retries the upload if its response is lost."""
         rows = [json.loads(line) for line in file.read().splitlines()]
         return self._load(table, job_id, lambda: rows)
 
     def load_table_from_json(
         self, rows: Sequence[Mapping[str, Any]], table: str, *, job_id: str, **_: Any
     ) -> Job:
-        """As load_table_from_file."""
+        """Start a load job, as load_table_from_file."""
         return self._load(table, job_id, lambda: rows)
 
     def load_table_from_uri(self, uris: Sequence[str], table: str, *, job_id: str, **_: Any) -> Job:
-        """The files of the simulation's batch are JSON."""
+        """Start a load job of files; those of the simulated batch are JSON."""
 
         def read() -> list[Any]:
             parts = [uri.removeprefix("gs://").split("/", 1) for uri in uris]
@@ -185,12 +185,12 @@ class Client:
     def get_job(self, job_id: str, **_: Any) -> Job:
         """Raises NotFound."""
 
-        def look() -> Job:
+        def find_job() -> Job:
             if job_id not in self.service.jobs:
                 raise NotFound(f"job {job_id}")  # type: ignore[no-untyped-call]
             return self.service.jobs[job_id]
 
-        return self.service.world.call(f"get job {job_id}", look, retries=RETRIED)
+        return self.service.world.call(f"get job {job_id}", find_job, retries=RETRIED)
 
     # --- tables -------------------------------------------------------------------------------------
 
@@ -242,7 +242,7 @@ class Client:
         return Job(self.service, name, match["table"], "DONE", rows=found)
 
     def _matching(self, table: str, parameters: Mapping[str, Any]) -> list[Any]:
-        """One row of the table with these values, if there is any."""
+        """Return one row if the table has one with these values."""
         rows = self.service.rows(table)
         is_there = any(all(_value(row, name) == value for name, value in parameters.items()) for row in rows)
         return [SimpleNamespace()] if is_there else []
@@ -272,7 +272,7 @@ class Client:
 
 @dataclass
 class _Step:
-    """One statement outside of a transaction: visible at once."""
+    """A statement outside of a transaction, visible immediately."""
 
     service: BigQuery
     job: Job
@@ -280,7 +280,7 @@ class _Step:
     is_last: bool
 
     def __call__(self) -> None:
-        """Run it, unless one before it failed."""
+        """Run the statement, unless a previous one failed."""
         if self.job.state == "DONE":
             return
         transaction = _Transaction(self.service, self.job, [self.statement])
@@ -291,7 +291,7 @@ class _Step:
 
 
 class _Transaction:
-    """Snapshot isolation: rows that others append meanwhile stay; what another transaction changed aborts it."""
+    """A transaction with snapshot isolation: concurrent appends remain, concurrent transactions on a table abort it."""
 
     def __init__(self, service: BigQuery, job: Job, statements: Sequence[str]) -> None:
         self._service, self._job, self._statements = service, job, statements
@@ -300,15 +300,15 @@ class _Transaction:
         self._versions: dict[str, int] = {}
 
     def begin(self) -> None:
-        dice = self._service.world.dice
-        self._service.world.after(dice.uniform(0.2, 2), self._run)
+        rng = self._service.world.rng
+        self._service.world.after(rng.uniform(0.2, 2), self._run)
 
     def _run(self) -> None:
         self.snapshot()
-        self._service.world.after(self._service.world.dice.uniform(0.5, 8), self.commit)
+        self._service.world.after(self._service.world.rng.uniform(0.5, 8), self.commit)
 
     def snapshot(self) -> None:
-        """Evaluate every statement on the tables as they are now."""
+        """Evaluate every statement on a snapshot of the tables."""
         try:
             for statement in self._statements:
                 self._evaluate(statement)
@@ -340,7 +340,7 @@ class _Transaction:
             raise AssertionError(f"the simulation does not know this statement: {statement}")
 
     def commit(self) -> None:
-        """Make it visible, unless another transaction has changed one of the tables since the snapshot."""
+        """Commit, unless another transaction has changed one of the tables since the snapshot."""
         service = self._service
         if self._job.state == "DONE":
             return

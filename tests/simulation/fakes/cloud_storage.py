@@ -1,4 +1,4 @@
-"""Cloud Storage, as far as the product calls it: generations, preconditions, listings in pages, checksums."""
+"""A fake of Cloud Storage for the product's calls: generations, preconditions, listings in pages, checksums."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 
 from tests.simulation.world import World
 
-PAGE = 4  # objects a page: listings of a history have several
+PAGE = 4  # objects per page: few, so that listings have several pages
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class StoredObject:
 
     @property
     def crc32c(self) -> str:
-        """Any checksum does, as long as it differs where contents differ."""
+        """A checksum of the content; any algorithm will do."""
         return f"{zlib.crc32(self.content):08x}"
 
 
 class CloudStorage:
-    """The service: buckets of objects, and a client for whoever asks."""
+    """The service: buckets of objects."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -54,48 +54,48 @@ class CloudStorage:
         self.on_change(bucket)
 
     def get(self, bucket: str, name: str, generation: int | None = None) -> StoredObject:
-        """Raises NotFound for an object that is not there, or whose generation is another."""
+        """Return an object. Raises NotFound if it does not exist, or has another generation."""
         stored = self.buckets.get(bucket, {}).get(name)
         if stored is None or (generation is not None and stored.generation != generation):
             raise NotFound(f"gs://{bucket}/{name}")  # type: ignore[no-untyped-call]
         return stored
 
     def check(self, bucket: str, name: str, if_generation_match: int | None) -> None:
-        """Raises PreconditionFailed unless the object has that generation; 0 means that there is none."""
+        """Raise PreconditionFailed unless the object has this generation; 0 means that it does not exist."""
         stored = self.buckets.get(bucket, {}).get(name)
         if if_generation_match is not None and (stored.generation if stored else 0) != if_generation_match:
             raise PreconditionFailed(f"gs://{bucket}/{name}")  # type: ignore[no-untyped-call]
 
 
 class Client:
-    """What google.cloud.storage.Client is to the product."""
+    """A fake of google.cloud.storage.Client."""
 
     def __init__(self, service: CloudStorage) -> None:
         self.service = service
 
     def bucket(self, name: str) -> "Bucket":
-        """No call is made."""
+        """Return the handle, without a call."""
         return Bucket(self.service, name)
 
     def list_blobs(self, bucket: str, prefix: str | None = None, **_: Any) -> "Listing":
-        """Lists lazily, a call per page."""
+        """Return a lazy listing, with a call per page."""
         return Listing(self.service, getattr(bucket, "name", bucket), prefix or "")
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket's name, and the way to its objects."""
+    """A fake of a bucket."""
 
     service: CloudStorage
     name: str
 
     def blob(self, name: str) -> "Blob":
-        """No call is made."""
+        """Return the handle, without a call."""
         return Blob(self.service, self.name, name)
 
 
 class Blob:
-    """An object's handle; its properties are those of the last call."""
+    """A fake of a blob; its properties are those of the last call."""
 
     def __init__(
         self, service: CloudStorage, bucket: str, name: str, stored: StoredObject | None = None
@@ -118,19 +118,19 @@ class Blob:
         return self.service.world.call(f"{what} gs://{self.bucket_name}/{self.name}", effect, retries=retries)
 
     def download_as_bytes(self, **_: Any) -> bytes:
-        """GET with alt=media; the client retries."""
+        """Read the content; the client retries."""
         stored = self._call("get", lambda: self.service.get(self.bucket_name, self.name), retries=2)
         self._take(stored)
         return bytes(stored.content)
 
     def reload(self, **_: Any) -> None:
-        """GET of the metadata."""
+        """Read the metadata."""
         self._take(self._call("stat", lambda: self.service.get(self.bucket_name, self.name), retries=2))
 
     def upload_from_string(
         self, data: bytes | str, content_type: str = "", *, if_generation_match: int | None = None, **_: Any
     ) -> None:
-        """The client retries an upload with a precondition only."""
+        """Upload the content; the client retries only with a precondition."""
         content = data.encode() if isinstance(data, str) else data
 
         def create() -> StoredObject:
@@ -141,7 +141,7 @@ class Blob:
         self._take(self._call(what, create, retries=0 if if_generation_match is None else 2))
 
     def upload_from_filename(self, filename: str, **options: Any) -> None:
-        """Of a small file."""
+        """Upload a small file."""
         self.upload_from_string(Path(filename).read_bytes(), if_generation_match=None, **options)
 
     def rewrite(
@@ -152,7 +152,7 @@ class Blob:
         if_source_generation_match: int | None = None,
         **_: Any,
     ) -> tuple[str | None, int, int]:
-        """A small object is copied by one call."""
+        """Copy an object, in one call since it is small."""
 
         def copy() -> StoredObject:
             original = self.service.get(source.bucket_name, source.name)
@@ -165,7 +165,7 @@ class Blob:
         return None, len(stored.content), len(stored.content)
 
     def delete(self, if_generation_match: int | None = None, **_: Any) -> None:
-        """The client retries a delete with a precondition only."""
+        """Delete the object; the client retries only with a precondition."""
 
         def remove() -> None:
             self.service.get(self.bucket_name, self.name)
@@ -176,14 +176,14 @@ class Blob:
 
 
 class Listing:
-    """An iterator over objects by name, and its pages."""
+    """An iterator over objects by name, in pages."""
 
     def __init__(self, service: CloudStorage, bucket: str, prefix: str) -> None:
         self._service, self._bucket, self._prefix = service, bucket, prefix
 
     @property
     def pages(self) -> Iterator[list[Blob]]:
-        """Each page is what the bucket holds when it is asked for."""
+        """Yield the pages; each has the bucket's content at the time of its call."""
         last = ""
         while True:
             page = self._service.world.call(

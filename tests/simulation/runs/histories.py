@@ -1,21 +1,22 @@
-"""One seed, one history: which ticks, sweeps, rebuilds and faults; run, checked, and shrunk where it fails."""
+"""Run the history of a seed: its ticks, sweeps, rebuilds and faults; check the invariants, and shrink a violation."""
 
 import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 
 from tests.simulation.invariants import (
-    ViolationError,
-    check_after_the_rebuild,
+    check_after_rebuild,
     check_archive,
-    check_at_the_end,
+    check_final_state,
     check_load_jobs,
     check_while_running,
 )
-from tests.simulation.workloads.feed_pipeline import REDELIVERY_WINDOW, RETENTION, Pipeline, product_of
+from tests.simulation.violation import ViolationError
+from tests.simulation.workloads.feed_pipeline import REDELIVERY_WINDOW, Pipeline, replace_nondeterminism
+from tests.simulation.workloads.pubsub import RETENTION
 from tests.simulation.world import Entry, World
 
-# Midnights between the ticks of a history: an ordinary one, one after each change of clocks, and a year's end.
+# Midnights between the ticks of a history: an ordinary one, one at each clock change, and the end of a year.
 MIDNIGHTS = (
     datetime(2026, 9, 15, tzinfo=UTC),
     datetime(2026, 10, 25, 1, tzinfo=UTC),  # Paris: 02:59 is followed by 02:00
@@ -23,12 +24,12 @@ MIDNIGHTS = (
     datetime(2027, 1, 1, tzinfo=UTC),
 )
 SETTLED = REDELIVERY_WINDOW + timedelta(minutes=10)
-CALM = timedelta(minutes=45)  # after the first tick: then no call fails any more
+CALM = timedelta(minutes=45)  # after the first tick; from then on no call fails
 
 
 @dataclass(frozen=True)
-class Result:
-    """How a history ended."""
+class HistoryResult:
+    """The result of a history."""
 
     seed: int
     violation: str | None
@@ -38,12 +39,12 @@ class Result:
 
     @property
     def history(self) -> list[str]:
-        """A line for each entry."""
+        """The lines of the history."""
         return [str(entry) for entry in self.entries]
 
     @property
     def digest(self) -> str:
-        """The same for the same history, on every machine."""
+        """The digest of the history, the same on every host."""
         return hashlib.sha256("\n".join(self.history).encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
@@ -55,98 +56,96 @@ class Result:
         return "\n".join([*lines, *(f"  {line}" for line in self.history)])
 
 
-def run_history(seed: int, suppressed: frozenset[int] = frozenset()) -> Result:
+def run_history(seed: int, suppressed: frozenset[int] = frozenset()) -> HistoryResult:
     """Run the history of a seed, without the faults whose numbers are suppressed."""
     world = World(seed, MIDNIGHTS[0], suppressed=suppressed)
-    dice = world.dice
-    middle = dice.choice(MIDNIGHTS)
-    first = middle - timedelta(minutes=dice.randrange(1, 12))
+    rng = world.rng
+    middle = rng.choice(MIDNIGHTS)
+    first = middle - timedelta(minutes=rng.randrange(1, 12))
     world.start = world.now = first
     world.faults_end = first + CALM
-    world.fault_rate, world.slow_rate = dice.choice(
+    world.fault_rate, world.slow_rate = rng.choice(
         ((0.0, 0.0), (0.0, 0.2), (0.03, 0.05), (0.1, 0.1), (0.25, 0.1))
     )
     pipeline = Pipeline(world)
-    pipeline.duplicate_rate = dice.choice((0.0, 0.3, 1.0))
-    pipeline.lost_ack_rate = dice.choice((0.0, 0.2))
-    pipeline.has_bad_record = dice.random() < 0.3
+    pipeline.subscription.duplicate_rate = rng.choice((0.0, 0.3, 1.0))
+    pipeline.subscription.lost_ack_rate = rng.choice((0.0, 0.2))
+    pipeline.has_bad_record = rng.random() < 0.3
     _plan_outages(pipeline, first)
-    ticks = [first + timedelta(minutes=minute) for minute in range(dice.randrange(1, 5))]
+    ticks = [first + timedelta(minutes=minute) for minute in range(rng.randrange(1, 5))]
     for tick in ticks:
-        pipeline.publish(tick + timedelta(seconds=dice.uniform(0, 2)))
-    for sweep in range(dice.randrange(0, 5)):
+        pipeline.publish(tick + timedelta(seconds=rng.uniform(0, 2)))
+    for sweep in range(rng.randrange(0, 5)):
         when = (
-            first
-            + timedelta(minutes=dice.choice((0, 0, 1, 2, 10, 20)))
-            + timedelta(seconds=dice.uniform(0, 8))
+            first + timedelta(minutes=rng.choice((0, 0, 1, 2, 10, 20))) + timedelta(seconds=rng.uniform(0, 8))
         )
         pipeline.sweep_at(when)
-        if sweep and dice.random() < 0.3:
+        if sweep and rng.random() < 0.3:
             pipeline.sweep_at(when)
     midnight = datetime(middle.year, middle.month, middle.day, tzinfo=UTC)
     yesterday = midnight.date() - timedelta(days=1)
-    night = max(midnight, first) + REDELIVERY_WINDOW + timedelta(seconds=dice.uniform(60, 600))
-    if dice.random() < 0.5:
+    night = max(midnight, first) + REDELIVERY_WINDOW + timedelta(seconds=rng.uniform(60, 600))
+    if rng.random() < 0.5:
         pipeline.sweep_at(night - timedelta(minutes=1))
-    for _ in range(dice.randrange(0, 3)):
-        pipeline.rebuild_at(night + timedelta(seconds=dice.uniform(0, 30)), yesterday)
-    if dice.random() < 0.25:  # somebody rebuilds the day while its ticks are being collected
-        when = first + timedelta(seconds=dice.uniform(0, dice.choice((20, 120, 600))))
+    for _ in range(rng.randrange(0, 3)):
+        pipeline.rebuild_at(night + timedelta(seconds=rng.uniform(0, 30)), yesterday)
+    if rng.random() < 0.25:  # a rebuild of the day while its ticks are being collected
+        when = first + timedelta(seconds=rng.uniform(0, rng.choice((20, 120, 600))))
         pipeline.rebuild_at(when, first.date())
-        if dice.random() < 0.5:  # again and again, with all that has landed
+        if rng.random() < 0.5:  # repeatedly, with all landed objects
             for again in range(20, 200, 20):
                 pipeline.sweep_at(when + timedelta(seconds=again - 5))
                 pipeline.rebuild_at(when + timedelta(seconds=again), first.date())
     violation = None
     try:
-        with product_of(pipeline):
+        with replace_nondeterminism(pipeline):
             pipeline.bigquery.on_change = lambda table: check_while_running(pipeline, table)
             pipeline.storage.on_change = lambda bucket: check_archive(pipeline, bucket)
             world.run()
-            _calm(pipeline)
+            _end_faults(pipeline)
             settled = max(world.now, ticks[-1] + RETENTION) + SETTLED
             for minute in (0, 10):
                 pipeline.sweep_at(settled + timedelta(minutes=minute))
             world.run()
-            check_at_the_end(pipeline)
+            check_final_state(pipeline)
             check_load_jobs(pipeline)
             days = sorted({message.tick.date() for message in pipeline.messages})
             over = datetime.combine(days[-1] + timedelta(days=1), time(), UTC) + SETTLED
             for number, day in enumerate(days):
                 pipeline.rebuild_at(over + timedelta(minutes=10 * number), day)
             world.run()
-            check_after_the_rebuild(pipeline)
+            check_after_rebuild(pipeline)
     except ViolationError as error:
         violation = str(error)
-    return Result(seed, violation, world.history, world.faults, suppressed)
+    return HistoryResult(seed, violation, world.history, world.faults, suppressed)
 
 
 def _plan_outages(pipeline: Pipeline, first: datetime) -> None:
-    """Windows in which the API answers nothing or asks to wait, and in which BigQuery's quota is used up."""
-    world, dice = pipeline.world, pipeline.world.dice
+    """Choose periods in which the API is down or sends Retry-After, and in which BigQuery's quota is exceeded."""
+    world, rng = pipeline.world, pipeline.world.rng
 
     def window(probability: float) -> tuple[datetime, datetime]:
-        begin = first + timedelta(seconds=dice.uniform(-60, 120))
-        length = timedelta(seconds=dice.uniform(30, 900) if dice.random() < probability else 0)
+        begin = first + timedelta(seconds=rng.uniform(-60, 120))
+        length = timedelta(seconds=rng.uniform(30, 900) if rng.random() < probability else 0)
         return begin, begin + length
 
-    down, used_up, limited = window(0.2), window(0.2), window(0.2)
+    down, over_quota, limited = window(0.2), window(0.2), window(0.2)
     pipeline.api_is_down = lambda: down[0] <= world.now < down[1]
-    pipeline.asks_to_wait = lambda: (
+    pipeline.get_retry_after_s = lambda: (
         (limited[1] - world.now).total_seconds() if limited[0] <= world.now < limited[1] else 0.0
     )
-    pipeline.page_rate = dice.choice((0.0, 0.0, 0.2, 0.6))
-    pipeline.bigquery.quota_exceeded = lambda: used_up[0] <= world.now < used_up[1]
-    pipeline.bigquery.job_failure_rate = dice.choice((0.0, 0.0, 0.15, 0.4))
+    pipeline.page_rate = rng.choice((0.0, 0.0, 0.2, 0.6))
+    pipeline.bigquery.quota_exceeded = lambda: over_quota[0] <= world.now < over_quota[1]
+    pipeline.bigquery.job_failure_rate = rng.choice((0.0, 0.0, 0.15, 0.4))
 
 
-def _calm(pipeline: Pipeline) -> None:
+def _end_faults(pipeline: Pipeline) -> None:
     pipeline.world.faults_end = pipeline.world.now
     pipeline.bigquery.job_failure_rate = 0.0
 
 
-def shrink(result: Result) -> Result:
-    """The history of the same seed with as few faults as still break the same kind of promise."""
+def shrink(result: HistoryResult) -> HistoryResult:
+    """Return the history of the same seed with as few faults as still violate an invariant."""
     best = result
     for number in range(1, result.faults + 1):
         tried = run_history(result.seed, best.suppressed | {number})

@@ -1,7 +1,7 @@
-"""Rounds on real processes: `make up` while workloads are killed and stopped, and API, storage and tables misbehave.
+"""Run rounds on real processes: a local run with killed and stopped workloads, and faults of the API and the emulators.
 
-What the simulation checks in a world of its own is checked here on the emulators: a tick has one object, the table has
-its rows once, and a rebuild gives the same rows. A seed decides what happens; when exactly, the machine does.
+Like the simulation, a round checks that a tick has one object, that the table has its rows once, and that a rebuild
+gives the same rows. The seed determines the disturbances, but not their exact times.
 """
 
 import errno
@@ -29,12 +29,12 @@ ROOT = Path(__file__).parents[3]
 FEED = "bikes"
 STATIONS = 2
 TICKS = 6
-SPEED = 30  # a minute takes two seconds
+SPEED = 30  # a simulated minute takes two seconds
 DEADLINE_S = 240.0
-SMALL_DISK_BYTES = 2**30  # a file system that a round may fill: one that was made for it
+SMALL_DISK_BYTES = 2**30  # a round fills only a file system that is not larger
 WORKLOADS = ("function collector", "service copier")
 EMULATORS = ("storage emulator", "BigQuery emulator")
-# Calls of the workloads that fail: what, which, how often. The clients or the next delivery make them again.
+# Faults of the workloads' calls: kind, call, count. The clients or the next delivery retry them.
 FAULTS = (
     "",
     "503@upload/storagex2",
@@ -47,14 +47,14 @@ FAULTS = (
 
 
 class RoundError(AssertionError):
-    """A promise was broken, or a run did not end."""
+    """An invariant was violated, or a run did not end."""
 
 
 class _UnreliableApi:
-    """Answers each request with another number of bikes, and at times with something else."""
+    """An API whose responses have different numbers of bikes, and sometimes a fault."""
 
-    def __init__(self, dice: random.Random) -> None:
-        self._dice, self._lock, self._number = dice, threading.Lock(), 0
+    def __init__(self, rng: random.Random) -> None:
+        self._dice, self._lock, self._number = rng, threading.Lock(), 0
         api = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -65,7 +65,7 @@ class _UnreliableApi:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body) if status != 206 else 10_000))
                 self.end_headers()
-                with suppress(ConnectionError):  # of a collector that was killed
+                with suppress(ConnectionError):  # the collector was killed
                     self.wfile.write(body)
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
@@ -77,7 +77,7 @@ class _UnreliableApi:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def respond(self) -> tuple[int, bytes, dict[str, str]]:
-        """Status, body, headers of the next response; the first ones are good, so that the run uses this API."""
+        """Return status, body and headers of the next response; the first ones are valid, so that the run uses them."""
         with self._lock:
             self._number += 1
             number, rolled = self._number, self._dice.random()
@@ -104,7 +104,7 @@ class _UnreliableApi:
 
 @dataclass(frozen=True)
 class Round:
-    """What one round did: kills, stops and restarts, the fault of the data plane, and its ticks."""
+    """The disturbances and ticks of one round."""
 
     seed: int
     kills: int
@@ -116,29 +116,29 @@ class Round:
 
     def __str__(self) -> str:
         fault = self.fault or "no fault"
-        struck = f"{self.kills} kill -9, {self.stops} stopped, {self.restarts} emulators restarted"
+        counts = f"{self.kills} kill -9, {self.stops} stopped, {self.restarts} emulators restarted"
         if self.fills:
-            struck += f", {self.fills} times no space left on the disk"
-        return f"seed {self.seed}: {self.ticks} ticks, {struck}, {fault}"
+            counts += f", {self.fills} times no space left on the device"
+        return f"seed {self.seed}: {self.ticks} ticks, {counts}, {fault}"
 
 
 def run_round(seed: int, folder: Path) -> Round:
     """Run one round in an empty folder. Raises RoundError with the run's output.
 
-    A folder on a small file system of its own is one whose space is used up now and then, too.
+    If the folder is on a small file system of its own, the round also fills it at times.
     """
-    dice = random.Random(seed)  # noqa: S311 - not for secrets
-    fault = dice.choice(FAULTS)
+    rng = random.Random(seed)  # noqa: S311 - not for secrets
+    fault = rng.choice(FAULTS)
     with (
-        tempfile.TemporaryDirectory(prefix="vlille-round-") as aside,
-        _unreliable_sources(dice, Path(aside) / "sources") as sources,
-        (Path(aside) / "up.log").open("w") as log,
+        tempfile.TemporaryDirectory(prefix="vlille-round-") as scratch,
+        _make_unreliable_sources(rng, Path(scratch) / "sources") as sources,
+        (Path(scratch) / "up.log").open("w") as log,
     ):
-        return _run_round(seed, folder, dice, fault, sources=sources, log=log)
+        return _run_round(seed, folder, rng, fault, sources=sources, log=log)
 
 
 def _run_round(
-    seed: int, folder: Path, dice: random.Random, fault: str, *, sources: Path, log: TextIO
+    seed: int, folder: Path, rng: random.Random, fault: str, *, sources: Path, log: TextIO
 ) -> Round:
     process = subprocess.Popen(
         [
@@ -152,22 +152,22 @@ def _run_round(
     )
     output = Path(log.name)
     try:
-        struck = _strike(process, folder, output, dice)
+        counts = _disturb(process, folder, output, rng)
         code = process.wait(DEADLINE_S)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
     if code != 0:
-        raise RoundError(f"seed {seed}: the run ended with {code}\n{output.read_text()}")
-    ticks = _check(seed, folder, output.read_text())
-    return Round(seed, struck["kill"], struck["stop"], struck["restart"], struck["fill"], fault, ticks)
+        raise RoundError(f"seed {seed}: the run failed with exit code {code}\n{output.read_text()}")
+    ticks = _check_report(seed, folder, output.read_text())
+    return Round(seed, counts["kill"], counts["stop"], counts["restart"], counts["fill"], fault, ticks)
 
 
 @contextmanager
-def _unreliable_sources(dice: random.Random, sources: Path) -> Iterator[Path]:
-    """A folder of feeds with one that asks the unreliable API."""
-    api = _UnreliableApi(dice)
+def _make_unreliable_sources(rng: random.Random, sources: Path) -> Iterator[Path]:
+    """Write a folder of sources with a feed of the unreliable API."""
+    api = _UnreliableApi(rng)
     original = Path(__file__).parents[1] / "sources" / FEED
     (sources / FEED).mkdir(parents=True)
     (sources / FEED / "sample.json").write_bytes((original / "sample.json").read_bytes())
@@ -181,51 +181,51 @@ def _unreliable_sources(dice: random.Random, sources: Path) -> Iterator[Path]:
         api.close()
 
 
-def _strike(process: "subprocess.Popen[bytes]", folder: Path, log: Path, dice: random.Random) -> Counter[str]:
-    """Kill, stop and restart processes until the ticks are over; how often each."""
-    struck: Counter[str] = Counter()
+def _disturb(process: "subprocess.Popen[bytes]", folder: Path, log: Path, rng: random.Random) -> Counter[str]:
+    """Kill, stop and restart processes until the ticks are over; return the number of each action."""
+    counts: Counter[str] = Counter()
     actions = ["kill", "kill", "stop", "stop", "restart"]
     if shutil.disk_usage(folder).total <= SMALL_DISK_BYTES:
         actions += ["fill"]
-    # A workload that is killed before its first start has ended is one that cannot start: the run says so and ends.
+    # If a workload is killed during its first start, the run fails since it cannot start.
     while process.poll() is None and not re.search(r"tick \d", log.read_text()):
         time.sleep(0.2)
 
     def ticks_are_over() -> bool:
         return process.poll() is not None or "waiting for unfinished work" in log.read_text()
 
-    while not _wait(dice.uniform(0.5, 3.0), ticks_are_over):
-        action = dice.choice(actions)
+    while not _wait_for(rng.uniform(0.5, 3.0), ticks_are_over):
+        action = rng.choice(actions)
         if action == "fill":
-            with _full_disk(folder):
-                _wait(dice.uniform(0.5, 3.0), ticks_are_over)
-            struck[action] += 1
+            with _fill_disk(folder):
+                _wait_for(rng.uniform(0.5, 3.0), ticks_are_over)
+            counts[action] += 1
             continue
-        for pid in _pids(folder, dice.choice(EMULATORS if action == "restart" else WORKLOADS)):
+        for pid in _read_pids(folder, rng.choice(EMULATORS if action == "restart" else WORKLOADS)):
             try:
-                _signal(pid, action, dice)
+                _send_signal(pid, action, rng)
             except ProcessLookupError:
                 continue
-            struck[action] += 1
-    return struck
+            counts[action] += 1
+    return counts
 
 
-def _wait(seconds: float, condition: Callable[[], bool]) -> bool:
-    """Wait, at most until a condition holds; whether it does."""
+def _wait_for(seconds: float, condition: Callable[[], bool]) -> bool:
+    """Wait until a condition is met, at most some seconds; return whether it is met."""
     end = time.monotonic() + seconds
-    while not (held := condition()) and time.monotonic() < end:
+    while not (is_met := condition()) and time.monotonic() < end:
         time.sleep(0.05)
-    return held
+    return is_met
 
 
 @contextmanager
-def _full_disk(folder: Path) -> Iterator[None]:
-    """Leave no space on the folder's file system."""
+def _fill_disk(folder: Path) -> Iterator[None]:
+    """Fill the folder's file system."""
     ballast = folder / "ballast"
     try:
         with ballast.open("wb") as file:
             used, size = 0, SMALL_DISK_BYTES
-            while size:  # allocated, not written: that takes no time in which the ticks could end
+            while size:  # allocated instead of written, which takes no time
                 try:
                     os.posix_fallocate(file.fileno(), used, size)
                     used += size
@@ -238,10 +238,10 @@ def _full_disk(folder: Path) -> Iterator[None]:
         ballast.unlink()
 
 
-def _signal(pid: int, action: str, dice: random.Random) -> None:
-    """Raise ProcessLookupError where the process has ended.
+def _send_signal(pid: int, action: str, rng: random.Random) -> None:
+    """Send the signal of an action. Raises ProcessLookupError if the process has ended.
 
-    An emulator is asked to end, as Google's services do not lose what they acknowledged; it is then started again.
+    An emulator is terminated gracefully, since Google's services do not lose acknowledged data; it is then restarted.
     """
     match action:
         case "kill":
@@ -250,11 +250,11 @@ def _signal(pid: int, action: str, dice: random.Random) -> None:
             os.kill(pid, signal.SIGTERM)
         case _:
             os.kill(pid, signal.SIGSTOP)
-            time.sleep(dice.uniform(0.1, 2.0))
+            time.sleep(rng.uniform(0.1, 2.0))
             os.kill(pid, signal.SIGCONT)
 
 
-def _pids(folder: Path, name: str) -> list[int]:
+def _read_pids(folder: Path, name: str) -> list[int]:
     try:
         children = json.loads((folder / ".local" / "dev" / "processes.json").read_text())["children"]
     except (OSError, ValueError):
@@ -262,8 +262,8 @@ def _pids(folder: Path, name: str) -> list[int]:
     return [child["pid"] for child in children if child["name"] == name]
 
 
-def _check(seed: int, folder: Path, output: str) -> int:
-    """The number of ticks. Raises RoundError."""
+def _check_report(seed: int, folder: Path, output: str) -> int:
+    """Check the report and return the number of ticks. Raises RoundError."""
     home = folder / ".local" / "dev"
     report = json.loads((home / "report.json").read_text())
     objects = sorted((home / "storage").glob(f"*-archive/feed={FEED}/**/*.json.gz"))

@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: run histories for as long as told, on every core, and say how many were tried."""
+"""`python -m tests.simulation`: run histories for some time on all cores, and report the number of histories."""
 
 import argparse
 import os
@@ -13,16 +13,16 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tests.simulation.mutations import MUTATIONS, Mutation
-from tests.simulation.runs.histories import Result, run_history, shrink
+from tests.simulation.runs.histories import HistoryResult, run_history, shrink
 from tests.simulation.runs.real_processes import RoundError, run_round
 
-CHUNK = 200  # histories between two looks at the clock
+CHUNK = 200  # histories per task
 PROGRESS_SECONDS = 30.0
 MUTATION_SECONDS = 60.0
 
 
 def main() -> int:
-    """0 where every invariant held, 1 where a history broke one (it is printed, shrunk), or a mutation survived."""
+    """Return the exit code: 0, or 1 if a history violates an invariant (printed and shrunk), or a mutation survives."""
     options = _options()
     if options.seed is not None:
         result = run_history(options.seed)
@@ -32,23 +32,23 @@ def main() -> int:
     if options.real:
         return _run_rounds(options.seconds, options.first_seed)
     if options.mutations:
-        return _try_mutations(MUTATIONS)
+        return _run_mutations(MUTATIONS)
     return _soak(options.seconds, options.histories, options.first_seed)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__.split(": ", 1)[1])
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long (default: 60)")
-    parser.add_argument("--histories", type=int, default=10**12, help="at most so many histories")
-    parser.add_argument("--first-seed", type=int, default=0, help="the seeds are this one and those after it")
+    parser.add_argument("--seconds", type=float, default=60.0, help="duration (default: 60)")
+    parser.add_argument("--histories", type=int, default=10**12, help="maximum number of histories")
+    parser.add_argument("--first-seed", type=int, default=0, help="first seed (default: 0)")
     parser.add_argument(
-        "--seed", type=int, help="only this history: print it, shrunk where it breaks an invariant"
+        "--seed", type=int, help="run only this history and print it, shrunk if it violates an invariant"
     )
     parser.add_argument(
-        "--mutations", action="store_true", help="how fast each fault put into the product is found"
+        "--mutations", action="store_true", help="measure how fast each mutation of the product is found"
     )
     parser.add_argument(
-        "--real", action="store_true", help="rounds on real processes instead of simulated histories"
+        "--real", action="store_true", help="run rounds on real processes instead of simulated histories"
     )
     return parser.parse_args()
 
@@ -66,18 +66,18 @@ def _run_rounds(seconds: float, first_seed: int) -> int:
                 return 1
         rounds, ticks, kills = rounds + 1, ticks + done.ticks, kills + done.kills
         print(f"{time.monotonic() - started:6,.0f} s: {done}", flush=True)
-    print(f"{rounds} rounds, {ticks} ticks, {kills} kill -9: every promise was kept")
+    print(f"{rounds} rounds, {ticks} ticks, {kills} kill -9: every invariant held")
     return 0
 
 
 def _soak(seconds: float, histories: int, first_seed: int) -> int:
-    started = told = time.monotonic()
+    started = reported_at = time.monotonic()
     cores = os.process_cpu_count() or 1
     totals, result = Counter[str](), None
     ends = first_seed + histories
     starts = iter(range(first_seed, ends, CHUNK))
     with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
-        running: set[Future[Chunk]] = set()
+        running: set[Future[ChunkResult]] = set()
         while result is None:
             if time.monotonic() < started + seconds:
                 for start in islice(starts, 2 * cores - len(running)):
@@ -88,9 +88,9 @@ def _soak(seconds: float, histories: int, first_seed: int) -> int:
             for each in done:
                 totals.update(each.result().totals)
                 result = result or each.result().result
-            if time.monotonic() > told + PROGRESS_SECONDS:
-                told = time.monotonic()
-                print(f"{told - started:6,.0f} s: {totals['histories']:,} histories", flush=True)
+            if time.monotonic() > reported_at + PROGRESS_SECONDS:
+                reported_at = time.monotonic()
+                print(f"{reported_at - started:6,.0f} s: {totals['histories']:,} histories", flush=True)
         for each in running:
             each.cancel()
     words = (
@@ -100,36 +100,36 @@ def _soak(seconds: float, histories: int, first_seed: int) -> int:
     if result is None:
         print(f"{words}: every invariant held")
         return 0
-    print(f"{words}: an invariant was broken\n{shrink(result)}")
-    print(f"to see it again: python -m tests.simulation --seed {result.seed}")
+    print(f"{words}: an invariant was violated\n{shrink(result)}")
+    print(f"reproduce it with: python -m tests.simulation --seed {result.seed}")
     return 1
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """What became of some histories: counts, and the first that broke an invariant."""
+class ChunkResult:
+    """The result of some histories: counts, and the first violation."""
 
     totals: Counter[str]
-    result: Result | None = None
+    result: HistoryResult | None = None
 
 
-def run_chunk(seeds: range) -> Chunk:
-    """Run the histories of the seeds, up to one that breaks an invariant."""
+def run_chunk(seeds: range) -> ChunkResult:
+    """Run the histories of the seeds, up to the first violation."""
     totals = Counter[str]()
     for seed in seeds:
         result = run_history(seed)
         totals.update(histories=1, faults=result.faults, events=len(result.entries))
         if result.violation:
-            return Chunk(totals, result)
-    return Chunk(totals)
+            return ChunkResult(totals, result)
+    return ChunkResult(totals)
 
 
-def _try_mutations(mutations: Iterable[Mutation]) -> int:
-    print("| fault put into the product | found by seed | after | what was broken |\n|---|---|---|---|")
+def _run_mutations(mutations: Iterable[Mutation]) -> int:
+    print("| mutation | found by seed | after | violation |\n|---|---|---|---|")
     survived = 0
     for mutation in mutations:
         started = time.monotonic()
-        result = find(mutation, takewhile(_before(started + MUTATION_SECONDS), count()))
+        result = find_violation(mutation, takewhile(_is_before(started + MUTATION_SECONDS), count()))
         spent = time.monotonic() - started
         survived += result is None
         words = (
@@ -139,11 +139,11 @@ def _try_mutations(mutations: Iterable[Mutation]) -> int:
     return int(survived > 0)
 
 
-def _before(deadline: float) -> Callable[[object], bool]:
+def _is_before(deadline: float) -> Callable[[object], bool]:
     return lambda _: time.monotonic() < deadline
 
 
-def find(mutation: Mutation, seeds: Iterable[int]) -> Result | None:
-    """The first history of the seeds that shows the mutation."""
-    with mutation.applied():
+def find_violation(mutation: Mutation, seeds: Iterable[int]) -> HistoryResult | None:
+    """Return the first history of the seeds that reveals the mutation."""
+    with mutation.apply():
         return next((result for result in map(run_history, seeds) if result.violation), None)

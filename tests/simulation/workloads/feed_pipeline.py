@@ -1,10 +1,10 @@
-"""The pipeline in the simulated world: Scheduler, Pub/Sub, the API, and the product's workloads as processes."""
+"""The pipeline of a feed in the simulated world: Scheduler, Pub/Sub, the API, and the workloads as processes."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,7 @@ from collector.loading import ATTEMPTS, QuotaError
 from collector.retry_after import WaitError
 from collector.tick import Services, collect_tick
 from copier.sweep import sweep_landing_bucket
-from feed import Feed, convert_rows_to_json, landing_name, load_feed, make_rejection_rows, wait_name
+from feed import convert_rows_to_json, landing_name, load_feed, make_rejection_rows, wait_name
 from spark.rebuild.job import rebuild_days
 from spark.rebuild.planning import ArchiveHour
 from spark.rebuild.statistics import HourResult, RunStatistics
@@ -27,20 +27,16 @@ from spark.responses.hours import ArchivedResponse, _parse_tick, count_outcome, 
 from spark.worker import ReadHours
 from telemetry import LOGGER
 from tests.simulation.fakes import big_query, cloud_storage
+from tests.simulation.workloads.pubsub import ACK_DEADLINE, FUNCTION_TIMEOUT, Message, Subscription
 from tests.simulation.world import Process, World
 
 FEED = load_feed(Path(__file__).parents[1] / "sources" / "bikes")
 LANDING, ARCHIVE, STAGING = "landing", "archive", "staging"
 STATIONS, QUARANTINE, RUNS = "p.d.bikes", "p.d.quarantine", "p.d.batch_runs"
 
-# As environments/dev.toml has them.
-RETENTION = timedelta(minutes=60)
-ACK_DEADLINE = timedelta(seconds=120)
-FUNCTION_TIMEOUT = timedelta(seconds=100)
-BACKOFF_S = 10.0, 300.0
-MAX_ATTEMPTS = 10
+# As environments/dev.toml has it.
 REDELIVERY_WINDOW = timedelta(minutes=67)
-MAX_SKEW_S = 150.0  # of one clock, so that two differ by at most 5 minutes
+MAX_SKEW_S = 150.0  # per clock, so that two clocks differ by at most 5 minutes
 
 COLLECTOR = collector.settings.Settings(
     project="p",
@@ -60,32 +56,17 @@ COPIER = copier.settings.Settings(
 
 
 @dataclass
-class Message:
-    """A tick's message, and what became of it."""
-
-    published: datetime
-    attempts: int = 0
-    state: str = "waiting"  # acknowledged, dead-lettered, expired
-    unexcused: list[str] = field(default_factory=list)  # attempts that failed although nothing went wrong
-
-    @property
-    def tick(self) -> datetime:
-        """The minute that it means."""
-        return self.published.replace(second=0, microsecond=0)
-
-
-@dataclass
 class Fetch:
-    """One response of the API: for which tick, and whether a redelivery asked for what was stored already."""
+    """A response of the API: its tick, and whether its request was redundant or early."""
 
     tick: datetime
     number: int
-    is_needless: bool
-    is_early: bool  # although the API had asked to wait before its delivery began
+    is_redundant: bool  # whether a redelivery requested it although it was stored
+    is_early: bool  # whether its delivery started before the time in Retry-After
 
 
 class Pipeline:
-    """All services and workloads of one history."""
+    """The services and workloads of one history."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -96,47 +77,31 @@ class Pipeline:
         self.messages: list[Message] = []
         self.fetches: list[Fetch] = []
         self.api_is_down: Callable[[], bool] = lambda: False
-        self.asks_to_wait: Callable[[], float] = lambda: 0.0  # seconds
-        self.page_rate = 0.0  # of responses that are a proxy's page
+        self.get_retry_after_s: Callable[[], float] = lambda: 0.0  # seconds
+        self.page_rate = 0.0  # share of responses that are a proxy's HTML page
         self.has_bad_record = False
-        self.duplicate_rate = 0.0
-        self.lost_ack_rate = 0.0
-        self.runs: list[Any] = []  # of the batch
-        self.seen_ticks: set[datetime] = set()  # whose rows a reader has seen
+        self.subscription = Subscription(world, self._push, has_late_duplicates=True)
+        self.runs: list[Any] = []  # run statistics of the batch
+        self.seen_ticks: set[datetime] = set()  # ticks whose rows a reader has seen
         self.archived_generations: dict[str, int] = {}
         self._fetching: dict[str, tuple[Message, bool, frozenset[str]]] = {}
-        self._names = 0
 
     # --- Scheduler and Pub/Sub ----------------------------------------------------------------------
 
     def publish(self, when: datetime) -> None:
-        """Let the Scheduler publish a tick's message at a time."""
+        """Schedule the publishing of a tick's message."""
 
-        def deliver() -> None:
+        def publish_now() -> None:
             message = Message(self.world.now)
             self.messages.append(message)
             self.world.log("Pub/Sub", f"published the tick {message.tick:%H:%M}")
-            self._deliver(message)
+            self.subscription.deliver(message)
 
-        self.world.at(when, deliver)
+        self.world.at(when, publish_now)
 
-    def _deliver(self, message: Message) -> None:
-        if message.state != "waiting":
-            return
-        if self.world.now > message.published + RETENTION:
-            message.state = "expired"
-            return
-        message.attempts += 1
-        self._push(message, message.attempts)
-        if self.world.dice.random() < self.duplicate_rate:
-            attempt = message.attempts + self.world.dice.randrange(2)
-            self.world.after(
-                self.world.dice.uniform(0, 30), lambda: self._push(message, attempt, is_extra=True)
-            )
-
-    def _push(self, message: Message, attempt: int, *, is_extra: bool = False) -> None:
-        """Deliver once; `is_extra` beside another delivery, whose end decides."""
-        name = self._name(f"collector {message.tick:%H:%M}")
+    def _push(self, message: Message, attempt: int, is_duplicate: bool) -> None:
+        """Start a delivery; the end of a duplicate does not decide about the message."""
+        name = self.world.make_name(f"collector {message.tick:%H:%M}")
         envelope = {
             "message": {"publishTime": message.published.isoformat().replace("+00:00", "Z")},
             "deliveryAttempt": attempt,
@@ -147,7 +112,7 @@ class Pipeline:
         if wait_name(FEED.name, self.world.now) not in waits:
             waits = frozenset()
         self._fetching[name] = message, attempt > 1 and stored[0] in landed, waits
-        troubles = self.world.troubles
+        failure_count = self.world.failure_count
         caller: Any = SimpleNamespace(name=name)
         storage: Any = cloud_storage.Client(self.storage)
         bigquery: Any = big_query.Client(self.bigquery, name)
@@ -165,30 +130,32 @@ class Pipeline:
                 return
             is_over = True
             words = "acknowledged" if error is None else f"failed: {type(error).__name__}: {str(error)[:100]}"
-            if error is None and self.world.dice.random() < self.lost_ack_rate:
+            if error is None and self.subscription.loses_acknowledgement():
                 words = "acknowledged, and the acknowledgement is lost"
                 error = ConnectionError("lost")
             elif not (
-                error is None or self.world.troubles > troubles or self._is_excused(message.tick, error)
+                error is None
+                or self.world.failure_count > failure_count
+                or self._is_excused(message.tick, error)
             ):
                 message.unexcused.append(f"attempt {attempt}: {error}")
             self.world.log(name, words)
             if error is None:
                 message.state = "acknowledged"
-            elif not is_extra:
-                self._again(message)
+            elif not is_duplicate:
+                self.subscription.retry(message)
 
         def run() -> None:
             collect_tick(COLLECTOR, FEED, services, read_delivery(envelope))
 
         process = self.world.start_process(name, run, end)
         self.world.after(FUNCTION_TIMEOUT.total_seconds(), lambda: self._time_out(process, lambda: is_over))
-        if not is_extra:
+        if not is_duplicate:
 
             def at_deadline() -> None:
                 if not is_over:
                     process.is_dead = True
-                    self._again(message)
+                    self.subscription.retry(message)
 
             self.world.after(ACK_DEADLINE.total_seconds(), at_deadline)
 
@@ -196,18 +163,8 @@ class Pipeline:
         if not is_over():
             self.world.kill(process, "by the function's timeout")
 
-    def _again(self, message: Message) -> None:
-        if message.state != "waiting":
-            return
-        if message.attempts >= MAX_ATTEMPTS:
-            message.state = "dead-lettered"
-            self.world.log("Pub/Sub", f"dead-lettered the tick {message.tick:%H:%M}")
-            return
-        low, high = BACKOFF_S
-        self.world.after(min(low * 2 ** (message.attempts - 1), high), lambda: self._deliver(message))
-
     def _is_excused(self, tick: datetime, error: BaseException) -> bool:
-        """Whether a quota was used up, the API had asked to wait, or a tick's load jobs have failed often enough."""
+        """Return whether a failure is expected: a quota, a Retry-After, or too many failed load jobs of the tick."""
         if isinstance(error, QuotaError | WaitError):
             return True
         prefix = f"vlille-{landing_name(FEED.name, tick).split('.')[0].replace('/', '-')}-"
@@ -219,20 +176,20 @@ class Pipeline:
     # --- the API ------------------------------------------------------------------------------------
 
     def respond(self, name: str) -> Response:
-        """A response that no other equals, or a proxy's page; raises ApiError during an outage."""
-        message, is_needless, waits = self._fetching[name]
+        """Return a unique response, or a proxy's HTML page. Raises ApiError during an outage."""
+        message, is_redundant, waits = self._fetching[name]
 
         def get() -> Response:
             if self.api_is_down():
-                self.world.troubles += 1
+                self.world.failure_count += 1
                 raise ApiError("the API is down")
             number = len(self.fetches) + 1
             is_early = wait_name(FEED.name, self.world.now) in waits
-            self.fetches.append(Fetch(message.tick, number, is_needless, is_early))
-            if (wait_s := self.asks_to_wait()) > 0:
-                self.world.troubles += 1
+            self.fetches.append(Fetch(message.tick, number, is_redundant, is_early))
+            if (wait_s := self.get_retry_after_s()) > 0:
+                self.world.failure_count += 1
                 raise ApiError("too many requests", status=429, retry_after_s=wait_s)
-            if self.world.dice.random() < self.page_rate:
+            if self.world.rng.random() < self.page_rate:
                 return Response(b"<html>wait</html>")
             records: list[dict[str, int]] = [{"id": 1, "bikes": number}, {"id": 2, "bikes": 1000 + number}]
             if self.has_bad_record:
@@ -244,8 +201,8 @@ class Pipeline:
     # --- copier and batch ---------------------------------------------------------------------------
 
     def sweep_at(self, when: datetime) -> None:
-        """Let the copier sweep at a time, on an instance with a clock of its own."""
-        skew = timedelta(seconds=self.world.dice.uniform(-MAX_SKEW_S, MAX_SKEW_S))
+        """Schedule a sweep of the copier, on an instance with its own clock."""
+        skew = timedelta(seconds=self.world.rng.uniform(-MAX_SKEW_S, MAX_SKEW_S))
 
         def run() -> None:
             client: Any = cloud_storage.Client(self.storage)
@@ -257,7 +214,7 @@ class Pipeline:
         return self.world.now.timestamp()
 
     def rebuild_at(self, when: datetime, day: date) -> None:
-        """Let the batch rebuild a day."""
+        """Schedule a rebuild of a day by the batch."""
 
         def run() -> None:
             settings = spark.settings.Settings(
@@ -276,7 +233,7 @@ class Pipeline:
 
     def _start(self, when: datetime, kind: str, run: Any) -> None:
         def start() -> None:
-            name = self._name(kind)
+            name = self.world.make_name(kind)
             self.world.start_process(
                 name,
                 run,
@@ -285,12 +242,8 @@ class Pipeline:
 
         self.world.at(when, start)
 
-    def _name(self, kind: str) -> str:
-        self._names += 1
-        return f"{kind} #{self._names}"
-
     def _run_hours(self, work: ReadHours, hours: Sequence[ArchiveHour]) -> Iterable[HourResult]:
-        """What Spark's workers do, without Spark: the product reads each object, and the files are JSON."""
+        """Do the work of Spark's workers without Spark: the product reads each object, and the files are JSON."""
         client = cloud_storage.Client(self.storage)
         for hour in hours:
             rows: list[dict[str, Any]] = []
@@ -316,11 +269,11 @@ class Pipeline:
             yield HourResult(hour.label, statistics, uris[0], uris[1], len(rejected), {})
 
 
-# --- what of the product runs in threads, sleeps or rolls dice, made deterministic --------------------
+# --- replacements of threads, time and random numbers of the product ----------------------------------
 
 
 class _Executor:
-    """Runs what is submitted at once, in the process that submits it."""
+    """An executor that runs each call immediately, in the process that submits it."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
@@ -334,7 +287,7 @@ class _Executor:
     def submit(self, function: Any, *arguments: Any) -> Any:
         try:
             value = function(*arguments)
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever asks for the result
+        except Exception as error:  # noqa: BLE001 - raised by result()
             return _Failed(error)
         return SimpleNamespace(result=lambda: value)
 
@@ -355,12 +308,12 @@ _pipeline: list[Pipeline] = []
 
 def _new_run(now: datetime) -> str:
     [pipeline] = _pipeline
-    return f"{now:%Y%m%dT%H%M%S}_{pipeline._name('run').rpartition('#')[2]}"
+    return f"{now:%Y%m%dT%H%M%S}_{pipeline.world.make_name('run').rpartition('#')[2]}"
 
 
 @contextmanager
-def product_of(pipeline: Pipeline) -> Iterator[None]:
-    """While a history runs: threads, time and dice of the product are the world's."""
+def replace_nondeterminism(pipeline: Pipeline) -> Iterator[None]:
+    """Replace threads, time and random numbers of the product by those of the world."""
     sleeping = SimpleNamespace(sleep=pipeline.world.sleep)
     waking = SimpleNamespace(sleep=pipeline.world.sleep, monotonic=pipeline._seconds)
     _pipeline[:] = [pipeline]
@@ -379,11 +332,3 @@ def product_of(pipeline: Pipeline) -> Iterator[None]:
             yield
     finally:
         LOGGER.disabled = was_disabled
-
-
-def rows_of(feed: Feed, tick: datetime, body: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """What a response gives, by the product: its rows, and what it puts into quarantine."""
-    from feed import parse_response
-
-    outcome = parse_response(feed, body, tick.astimezone(UTC))
-    return convert_rows_to_json(feed, outcome), make_rejection_rows(outcome, landing_name(feed.name, tick))

@@ -1,6 +1,6 @@
-"""The collection of GBFS systems in the simulated world: shards of each minute, redelivered and killed.
+"""The collection of GBFS systems in the simulated world, with redelivered and killed shards.
 
-The product's instances run unchanged. A seed decides what the systems say, every delay and every fault.
+The product's instances run unchanged. A seed determines the responses of the systems, every delay and every fault.
 """
 
 import json
@@ -21,48 +21,29 @@ from gbfs_collector.settings import Settings
 from gbfs_collector.tick import CLOSED_AFTER, CLOSING_AGES, Services
 from telemetry import LOGGER
 from tests.simulation.fakes import big_query, cloud_storage
-from tests.simulation.invariants import ViolationError
+from tests.simulation.violation import ViolationError, require
+from tests.simulation.workloads.pubsub import ACK_DEADLINE, FUNCTION_TIMEOUT, Message, Subscription
 from tests.simulation.world import World
 
-START = datetime(2026, 9, 14, 23, 50, tzinfo=UTC)  # the ticks of a history may cross midnight
+START = datetime(2026, 9, 14, 23, 50, tzinfo=UTC)  # the ticks of a history may span midnight
 PACKS = "packs"
 STATUS, POLLS, QUARANTINE = "p.d.station_status", "p.d.polls", "p.d.quarantine"
-RETENTION = timedelta(minutes=60)
-ACK_DEADLINE_S, TIMEOUT_S = 120.0, 100.0
-BACKOFF_S = 10.0, 300.0
-MAX_ATTEMPTS = 10
-FAULTS_AFTER = 5  # minutes that faults go on after the last tick
-STATES = 3  # of a system, to which it returns: so does its ETag
-
-
-@dataclass
-class Message:
-    """A shard's message of a tick."""
-
-    shard: int
-    published: datetime
-    attempts: int = 0
-    state: str = "waiting"  # acknowledged, dead-lettered, expired
-
-    @property
-    def tick(self) -> datetime:
-        """The minute that it means."""
-        return self.published.replace(second=0, microsecond=0)
+FAULTS_AFTER = 5  # minutes with faults after the last tick
+STATES = 3  # of a system; they recur, and so do their ETags
 
 
 @dataclass
 class Collection:
-    """Systems, services and instances of one history."""
+    """The systems, services and instances of one history."""
 
     world: World
     systems: int
     shards: int
-    lost_ack_rate: float = 0.0
-    duplicate_rate: float = 0.0
     silent_rate: float = 0.0
     messages: list[Message] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.subscription = Subscription(self.world, self._push)
         self.storage = cloud_storage.CloudStorage(self.world)
         self.storage.buckets = {PACKS: {}}
         self.storage.on_change = self._check_packs
@@ -73,15 +54,14 @@ class Collection:
         self._checked: dict[str, int] = Counter()
         self._jobs_of: dict[tuple[str, datetime], str] = {}
         self._instances: dict[int, Instance] = {}
-        self._count = 0
         self.faults_end = self.world.faults_end or START
-        self.says = [0] * self.systems  # what each system says now
+        self.states = [0] * self.systems  # the current state of each system
         self.urls = {f"s{n}": f"https://h{n}.example.org/{n}" for n in range(self.systems)}
 
     # --- the systems ----------------------------------------------------------------------------
 
     def fetch_all(self, wanted: Iterable[Request], _now: Any, _limits: Limits) -> list[FetchResult]:
-        """What the requests of a shard give, as one call."""
+        """Return the results of a shard's requests, as one call."""
         asked = list(wanted)
 
         def respond() -> list[FetchResult]:
@@ -90,12 +70,12 @@ class Collection:
         return self.world.call(f"fetch {len(asked)} files", respond)
 
     def _respond(self, request: Request) -> FetchResult:
-        number, dice = int(request.system_id[1:]), self.world.dice
-        if dice.random() < 0.4:
-            self.says[number] = dice.randrange(STATES)
-        etag = f'"{self.says[number]}"'
+        number, rng = int(request.system_id[1:]), self.world.rng
+        if rng.random() < 0.4:
+            self.states[number] = rng.randrange(STATES)
+        etag = f'"{self.states[number]}"'
         made = FetchResult(request.system_id, request.file, request.url, self.world.now)
-        if dice.random() < 0.05:
+        if rng.random() < 0.05:
             return FetchResult(
                 *(request.system_id, request.file, request.url, self.world.now), error="no response"
             )
@@ -107,7 +87,7 @@ class Collection:
             )
         station = {
             "station_id": "1",
-            "num_bikes_available": self.says[number],
+            "num_bikes_available": self.states[number],
             "is_installed": True,
             "is_renting": True,
             "is_returning": True,
@@ -121,33 +101,21 @@ class Collection:
     # --- Scheduler and Pub/Sub ------------------------------------------------------------------
 
     def publish(self, when: datetime) -> None:
-        """Let the Scheduler publish a tick's message, which every shard's subscription delivers."""
+        """Schedule the publishing of a tick's message, which every shard's subscription delivers."""
 
-        def deliver() -> None:
+        def publish_now() -> None:
             for shard in range(self.shards):
-                message = Message(shard, self.world.now)
+                message = Message(self.world.now, shard)
                 self.messages.append(message)
-                if self.world.dice.random() < self.silent_rate and self.world.now < self.faults_end:
-                    message.state = "expired"  # no delivery comes through while the message is kept
-                self._deliver(message)
+                if self.world.rng.random() < self.silent_rate and self.world.now < self.faults_end:
+                    message.state = "expired"  # no delivery succeeds during the message's retention
+                self.subscription.deliver(message)
 
-        self.world.at(when, deliver)
+        self.world.at(when, publish_now)
 
-    def _deliver(self, message: Message) -> None:
-        if message.state != "waiting":
-            return
-        if self.world.now > message.published + RETENTION:
-            message.state = "expired"
-            return
-        message.attempts += 1
-        self._push(message)
-        if self.world.dice.random() < self.duplicate_rate:
-            self.world.after(self.world.dice.uniform(0, 30), lambda: self._push(message, is_extra=True))
-
-    def _push(self, message: Message, *, is_extra: bool = False) -> None:
-        self._count += 1
-        name = f"{message.tick:%H:%M}/{message.shard} #{self._count}"
-        instance = self._instance(name)
+    def _push(self, message: Message, _attempt: int, is_duplicate: bool) -> None:
+        name = self.world.make_name(f"{message.tick:%H:%M}/{message.shard}")
+        instance = self._get_instance(name)
         published = message.published.isoformat().replace("+00:00", "Z")
         envelope = {
             "message": {"publishTime": published, "attributes": {"task": "collect"}},
@@ -161,13 +129,13 @@ class Collection:
             if is_over:
                 return
             is_over = True
-            if error is None and self.world.dice.random() < self.lost_ack_rate:
+            if error is None and self.subscription.loses_acknowledgement():
                 error = ConnectionError("the acknowledgement is lost")
             self.world.log(name, "acknowledged" if error is None else f"failed: {str(error)[:100]}")
             if error is None:
                 message.state = "acknowledged"
-            elif not is_extra:
-                self._again(message)
+            elif not is_duplicate:
+                self.subscription.retry(message)
 
         process = self.world.start_process(name, lambda: instance.run_task(task), end)
 
@@ -177,27 +145,18 @@ class Collection:
                     self.world.kill(process, "by the function's timeout")
                 if process.is_dead:
                     self._instances.pop(id(instance), None)
-                if not is_over and is_deadline and not is_extra:
-                    self._again(message)
+                if not is_over and is_deadline and not is_duplicate:
+                    self.subscription.retry(message)
 
             self.world.after(seconds, over)
 
-        at(TIMEOUT_S, is_deadline=False)
-        at(ACK_DEADLINE_S, is_deadline=True)
+        at(FUNCTION_TIMEOUT.total_seconds(), is_deadline=False)
+        at(ACK_DEADLINE.total_seconds(), is_deadline=True)
 
-    def _again(self, message: Message) -> None:
-        if message.state != "waiting":
-            return
-        if message.attempts >= MAX_ATTEMPTS:
-            message.state = "dead-lettered"
-            return
-        low, high = BACKOFF_S
-        self.world.after(min(low * 2 ** (message.attempts - 1), high), lambda: self._deliver(message))
-
-    def _instance(self, name: str) -> Instance:
-        """Return one of the instances that run, or a new one that remembers nothing."""
-        if self._instances and self.world.dice.random() < 0.8:
-            return self.world.dice.choice(list(self._instances.values()))
+    def _get_instance(self, name: str) -> Instance:
+        """Return one of the running instances, or a new one without request state."""
+        if self._instances and self.world.rng.random() < 0.8:
+            return self.world.rng.choice(list(self._instances.values()))
         storage: Any = cloud_storage.Client(self.storage)
         bigquery: Any = big_query.Client(self.bigquery, name)
         systems = {
@@ -210,31 +169,31 @@ class Collection:
             Services(storage, bigquery, lambda: self.world.now),
         )
         instance._file_urls = {system_id: {"station_status": url} for system_id, url in self.urls.items()}
-        instance._file_urls_read_at = datetime.max.replace(tzinfo=UTC)  # discovery is another actor
+        instance._file_urls_read_at = datetime.max.replace(tzinfo=UTC)  # discovery is not simulated
         self._instances[id(instance)] = instance
         return instance
 
-    # --- what must hold -------------------------------------------------------------------------
+    # --- invariants -----------------------------------------------------------------------------
 
     def _check_packs(self, _bucket: str) -> None:
         packs = self.storage.buckets[PACKS]
         for name, generation in self._generations.items():
             found = packs.get(name)
-            _require(found is not None and found.generation == generation, f"{name} was replaced or deleted")
+            require(found is not None and found.generation == generation, f"{name} was replaced or deleted")
         self._generations = {name: stored.generation for name, stored in packs.items()}
 
     def _check_table(self, table: str) -> None:
-        """A minute's rows come from one job."""
+        """Check that the rows of a minute and table come from one job."""
         rows = self.bigquery.tables[table]
         for row in rows[self._checked[table] :]:
             job = self._jobs_of.setdefault((table, row.tick), row.job)
-            _require(
+            require(
                 job == row.job, f"rows of {row.tick:%H:%M} in {table} come from two jobs: {job}, {row.job}"
             )
         self._checked[table] = len(rows)
 
-    def check_at_the_end(self) -> None:
-        """Nothing lost and nothing twice: the tables are what the packs say, and a 304 means a body that is kept."""
+    def check_final_state(self) -> None:
+        """Check that the tables equal the rows of the packs, and that each 304 refers to a stored body."""
         by_tick: dict[str, dict[datetime, list[Any]]] = {}
         for table, rows in self.bigquery.tables.items():
             by_tick[table] = defaultdict(list)
@@ -246,7 +205,7 @@ class Collection:
             stored = [name for name in names if name in self.storage.buckets[PACKS]]
             if not stored:
                 messages = [message for message in self.messages if message.tick == tick]
-                _require(
+                require(
                     all(message.state != "acknowledged" for message in messages),
                     f"{tick:%H:%M} was acknowledged and has no pack",
                 )
@@ -255,7 +214,7 @@ class Collection:
             self._check_unchanged(tick, [each for pack in packs.values() for each in pack], etags)
             if self._is_load_lost(tick):
                 continue
-            _require(stored == names, f"{tick:%H:%M} was not closed: {', '.join(stored)}")
+            require(stored == names, f"{tick:%H:%M} was not closed: {', '.join(stored)}")
             expected: dict[str, list[Any]] = {STATUS: [], POLLS: [], QUARANTINE: []}
             for name, fetched in packs.items():
                 made = make_rows(fetched, tick, name)
@@ -264,8 +223,8 @@ class Collection:
                 expected[QUARANTINE] += made.quarantine
             for table, lines in expected.items():
                 found = by_tick[table][tick]
-                _require(
-                    _sorted(found) == _sorted(lines),
+                require(
+                    _format_sorted(found) == _format_sorted(lines),
                     f"{table}: {len(found)} rows of {tick:%H:%M}, not {len(lines)}",
                 )
 
@@ -279,17 +238,17 @@ class Collection:
             elif each.status == 304:
                 since = each.unchanged_since
                 kept = None if since is None else etags.get((since, each.system_id))
-                _require(
+                require(
                     kept == etag,
                     f"{each.system_id} at {tick:%H:%M} is unchanged since {since}: {kept}, not {etag}",
                 )
-                _require(
+                require(
                     since is not None and since.date() == tick.date(),
                     f"{tick:%H:%M} is unchanged since {since}",
                 )
 
     def _is_load_lost(self, tick: datetime) -> bool:
-        """Whether the nightly batch has to load the minute: as many jobs have failed as the collector makes."""
+        """Return whether the minute is left to the nightly batch: as many jobs have failed as the collector starts."""
         stem = minute_prefix(tick).rpartition("/")[2].rstrip("_")
         failed = [
             job for job in self.bigquery.jobs.values() if job.error_result and f"-{stem}-" in job.job_id
@@ -297,18 +256,13 @@ class Collection:
         return len(failed) >= ATTEMPTS
 
 
-def _sorted(rows: Iterable[Any]) -> list[str]:
+def _format_sorted(rows: Iterable[Any]) -> list[str]:
     return sorted(json.dumps(row, sort_keys=True) for row in rows)
-
-
-def _require(holds: bool, words: str) -> None:
-    if not holds:
-        raise ViolationError(words)
 
 
 @dataclass(frozen=True)
 class ShardResult:
-    """How a history ended."""
+    """The result of a history."""
 
     seed: int
     violation: str | None
@@ -323,31 +277,31 @@ class ShardResult:
 
 
 def run_shards(seed: int, *, systems: int = 6, shards: int = 2, ticks: int = 3) -> ShardResult:
-    """Run the history of a seed: its ticks, then as many calm ones as close every minute."""
+    """Run the history of a seed: its ticks, then ticks without faults until every minute is closed."""
     world = World(seed, START)
-    dice = world.dice
+    rng = world.rng
     rates = ((0.0, 0.1), (0.05, 0.05), (0.15, 0.1), (0.25, 0.1))
-    world.fault_rate, world.slow_rate = dice.choice(rates)
-    world.start = world.now = START + timedelta(minutes=dice.randrange(12))
+    world.fault_rate, world.slow_rate = rng.choice(rates)
+    world.start = world.now = START + timedelta(minutes=rng.randrange(12))
     last = world.now + timedelta(minutes=ticks - 1)
     world.faults_end = last + timedelta(minutes=FAULTS_AFTER)
     collection = Collection(
         world,
         systems,
         shards,
-        silent_rate=dice.choice((0.0, 0.0, 0.3)),
-        lost_ack_rate=dice.choice((0.0, 0.2)),
-        duplicate_rate=dice.choice((0.0, 0.3, 1.0)),
+        silent_rate=rng.choice((0.0, 0.0, 0.3)),
     )
-    collection.bigquery.job_failure_rate = dice.choice((0.0, 0.0, 0.2))
+    collection.subscription.lost_ack_rate = rng.choice((0.0, 0.2))
+    collection.subscription.duplicate_rate = rng.choice((0.0, 0.3, 1.0))
+    collection.bigquery.job_failure_rate = rng.choice((0.0, 0.0, 0.2))
     minutes = [world.now + timedelta(minutes=number) for number in range(ticks)]
     for tick in minutes:
-        collection.publish(tick + timedelta(seconds=dice.uniform(0, 2)))
-    # Those that look at a minute under faults are themselves looked at by later ones.
+        collection.publish(tick + timedelta(seconds=rng.uniform(0, 2)))
+    # Minutes that check others while faults occur are themselves checked by later ones.
     under_faults = minutes + [last + timedelta(minutes=number) for number in range(1, FAULTS_AFTER)]
-    looks = CLOSING_AGES if ticks + FAULTS_AFTER > CLOSED_AFTER // timedelta(minutes=1) else (CLOSED_AFTER,)
-    looked = minutes if looks == (CLOSED_AFTER,) else under_faults
-    for tick in sorted({minute + age for minute in looked for age in looks}):
+    ages = CLOSING_AGES if ticks + FAULTS_AFTER > CLOSED_AFTER // timedelta(minutes=1) else (CLOSED_AFTER,)
+    checked = minutes if ages == (CLOSED_AFTER,) else under_faults
+    for tick in sorted({minute + age for minute in checked for age in ages}):
         if tick > last:
             collection.publish(tick)
     violation = None
@@ -358,7 +312,7 @@ def run_shards(seed: int, *, systems: int = 6, shards: int = 2, ticks: int = 3) 
             patch("collector.loading.get_utc_now", lambda: world.now),
         ):
             world.run()
-            collection.check_at_the_end()
+            collection.check_final_state()
     except ViolationError as error:
         violation = str(error)
     finally:
