@@ -232,7 +232,7 @@ $(READY): requirements.txt pyproject.toml | options
 	@$(BIN)/python -m local.workloads.spark
 	@touch $@
 
-# checkov, and `tf` of the tests' stand-in provider, pin versions that ours cannot have: they live in an environment
+# checkov, and `tf` of the tests' fake provider, pin versions that ours cannot have: they live in an environment
 # of their own, with what checks the workflows.
 $(CHECKOV)/.ready: checks/requirements.txt $(READY)
 	@echo "installing the pinned checkov into $(CHECKOV) (about 190 MB)"

@@ -1,8 +1,8 @@
-"""A stand-in for Terraform's google provider 6.50.0, for machines where that one cannot be had.
+"""A fake of Terraform's google provider 6.50.0, for machines that cannot download the real one.
 
-Terraform runs this program as a provider (plugin protocol 6). It has the real one's schema and asks nothing of Google:
-a resource is a JSON document in a folder, and what Google would fill in is a placeholder that says so. It knows which
-arguments replace a resource, and that what is there cannot be created again; it refuses nothing else.
+Terraform runs this program as a provider (plugin protocol 6). It has the real one's schema and calls no API: a resource
+is a JSON document in a folder, and computed attributes are placeholders. It knows which arguments replace a resource,
+and that an existing resource cannot be created again; it refuses nothing else.
 
     python provider.py SCHEMAS FOLDER
 """
@@ -57,7 +57,7 @@ WRITTEN_OVER = ("_iam_member", "_bucket_object")
 PROVIDERS = ("project", "region")  # arguments that a resource may leave to its provider
 
 
-class StandIn(tf.provider.ProviderServicer):  # type: ignore[misc]
+class FakeProvider(tf.provider.ProviderServicer):  # type: ignore[misc]
     """Answers Terraform's calls; handshake and messages are the package's."""
 
     def __init__(self, schemas: dict[str, Any], folder: Path) -> None:
@@ -142,7 +142,7 @@ class StandIn(tf.provider.ProviderServicer):  # type: ignore[misc]
         prior, planned = read_dynamic_value(request.prior_state), read_dynamic_value(request.planned_state)
         file = self._file(kind, planned or prior)
         if prior is None and file.exists() and not kind.endswith(WRITTEN_OVER):
-            problems.add_error(f"Error 409: {kind} already exists", f"the stand-in has it in {file}")
+            problems.add_error(f"Error 409: {kind} already exists", f"the fake provider has it in {file}")
             return pb.ApplyResourceChange.Response(diagnostics=problems.to_pb())
         if planned is None:
             file.unlink(missing_ok=True)
@@ -221,7 +221,7 @@ def _placeholder(identity: str) -> Filling:
 
 def main(schemas: Path, folder: Path) -> None:
     """Serve Terraform until it ends this."""
-    tf.provider.ProviderServicer = lambda _provider: StandIn(json.loads(schemas.read_text()), folder)
+    tf.provider.ProviderServicer = lambda _provider: FakeProvider(json.loads(schemas.read_text()), folder)
     run_provider(None, [str(folder)])
 
 

@@ -1,6 +1,6 @@
-"""What Google's REST APIs would say when they are asked whether something is there: whether its document is.
+"""Fake REST APIs of Google, which find a resource if the fake provider has its document.
 
-To the deploy's own build of the copier's image, the registry says that each image is there: nothing is built.
+The fake registry has every image, so that the deploy builds none.
 """
 
 import json
@@ -16,12 +16,12 @@ from operate.deployment.adoption import LISTED, LOOKUPS
 
 
 @contextmanager
-def answering(documents: Path) -> Iterator[dict[str, str]]:
-    """Answer on loopback; what is given are the variables that lead there."""
+def serve_rest_api(documents: Path) -> Iterator[dict[str, str]]:
+    """Serve the APIs on loopback, and yield the environment variables that point to them."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            found = _answer(documents, unquote(urlsplit(self.path).path))
+            found = _find_response(documents, unquote(urlsplit(self.path).path))
             body = json.dumps(
                 found if found is not None else {"error": {"message": "no such document"}}
             ).encode()
@@ -51,11 +51,11 @@ def answering(documents: Path) -> Iterator[dict[str, str]]:
         server.server_close()
 
 
-def _answer(documents: Path, path: str) -> dict[str, Any] | None:
+def _find_response(documents: Path, path: str) -> dict[str, Any] | None:
     _, service, rest = path.split("/", 2)
     for kind, way in LOOKUPS.items():
         if way.service == service and any(
-            way.path.format_map(each) == rest for each in _held(documents, kind)
+            way.path.format_map(each) == rest for each in _read_documents(documents, kind)
         ):
             return {}
     for kind, collection in LISTED.items():
@@ -63,11 +63,11 @@ def _answer(documents: Path, path: str) -> dict[str, Any] | None:
             return {
                 collection: [
                     {"name": each["id"], "displayName": each["display_name"]}
-                    for each in _held(documents, kind)
+                    for each in _read_documents(documents, kind)
                 ]
             }
     return None
 
 
-def _held(documents: Path, kind: str) -> list[dict[str, Any]]:
+def _read_documents(documents: Path, kind: str) -> list[dict[str, Any]]:
     return [json.loads(file.read_text()) for file in sorted((documents / kind).glob("*.json"))]

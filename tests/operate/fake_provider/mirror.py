@@ -1,4 +1,4 @@
-"""A folder of providers, as `terraform providers mirror` lays it out, with nothing but the stand-in in it."""
+"""A folder of providers, as `terraform providers mirror` lays it out, which has the fake provider alone."""
 
 import json
 import platform
@@ -6,14 +6,14 @@ import shlex
 from pathlib import Path
 
 from operate.deployment.adoption import LISTED, LOOKUPS
-from tests.operate.standin.schema import read_schemas
+from tests.operate.fake_provider.schema import read_schemas
 
 VERSION = "6.50.0"
 REGISTRIES = ("registry.terraform.io", "registry.opentofu.org")  # by which of the two looks for it
 PROGRAM = Path(__file__).with_name("provider.py")
 
 
-def make_mirror(folder: Path, python: Path, stack: Path) -> Path:
+def create_mirror(folder: Path, python: Path, stack: Path) -> Path:
     """Return the mirror for what a stack (a `cdk.tf.json`) uses; `documents` of resources go beside it.
 
     `python` is one that has the package `tf`. `pids` beside it are those of Terraform and of the provider it runs.

@@ -1,7 +1,7 @@
-"""The whole cycle with the real Terraform and the real cdktf-cli, and a stand-in for the google provider.
+"""The whole cycle with the real Terraform and the real cdktf-cli, and a fake google provider.
 
-`tests.operate.standin.provider` says what it is and what it is not; what the real provider sends, is replayed in
-`tests.local.control_plane`. These tests are one life in their order: deploys that are killed, edits, a destroy.
+`tests.operate.fake_provider.provider` describes what it can do; `tests.local.control_plane` replays calls of the real
+provider. These tests run in their order: deploys that are killed, edits, a destroy.
 """
 
 import json
@@ -18,9 +18,9 @@ import pytest
 from operate.deployment.terraform import CDKTF, MIRROR, Terraform, find_terraform
 from operate.errors import OperateError
 from tests.cdk.conftest import copy_checkout
-from tests.operate.standin.asked import answering
-from tests.operate.standin.mirror import make_mirror
-from tests.operate.standin.site import Changes, Site
+from tests.operate.fake_provider.mirror import create_mirror
+from tests.operate.fake_provider.rest_api import serve_rest_api
+from tests.operate.fake_provider.site import Changes, Site
 
 pytestmark = pytest.mark.local
 
@@ -33,8 +33,8 @@ KILLED_AT = (1, 40)  # documents of 67: at once, and among the grants
 UNCHANGED = "No changes. Your infrastructure matches the configuration."
 
 
-def needed_terraform() -> Terraform:
-    """Return Terraform, where all is there that these tests run; what is not there fails them with one sentence."""
+def require_terraform() -> Terraform:
+    """Return Terraform; fail with one message if a program that these tests run is missing."""
     lacking = [
         f"{path.relative_to(ROOT)} is not found: run `{command}` once"
         for path, command in ((CDKTF, "make node_modules/.ready"), (TF, "make checkov"))
@@ -52,12 +52,12 @@ def needed_terraform() -> Terraform:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A copy of the checkout, and a project on this machine in which nothing is deployed."""
-    terraform = needed_terraform()
-    folder = tmp_path_factory.mktemp("standin")
+    terraform = require_terraform()
+    folder = tmp_path_factory.mktemp("fake-provider")
     checkout = copy_checkout(folder / "checkout", 1_000_000_000, 0o644)
     for name in (".venv", "node_modules"):
         (checkout / name).symlink_to(ROOT / name)
-    mirror, configuration = make_mirror(folder, PYTHON, SYNTHESIZED), folder / "terraformrc"
+    mirror, configuration = create_mirror(folder, PYTHON, SYNTHESIZED), folder / "terraformrc"
     configuration.write_text(
         f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
     )
@@ -85,7 +85,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             timeout=60,
         )
         exports = dict(shlex.split(line)[1].split("=", 1) for line in begun.stdout.splitlines())
-        asked = closing.enter_context(answering(folder / "documents"))
+        asked = closing.enter_context(serve_rest_api(folder / "documents"))
         yield Site(folder, variables | exports | asked)
 
 
@@ -115,7 +115,7 @@ def deployed(site: Site, killed: list[str]) -> str:
     return done.stdout
 
 
-def test_standin_the_first_plan_creates_every_resource(site: Site) -> None:
+def test_the_first_plan_creates_every_resource(site: Site) -> None:
     """Before anything is deployed; what Terraform itself says to the configuration comes first."""
     site.synthesize()
     site.terraform("init", "-input=false")
@@ -124,7 +124,7 @@ def test_standin_the_first_plan_creates_every_resource(site: Site) -> None:
     assert site.held == []
 
 
-def test_standin_a_killed_deploy_is_told_with_what_to_do(killed: list[str]) -> None:
+def test_a_killed_deploy_is_told_with_what_to_do(killed: list[str]) -> None:
     first, refused, later = killed
     ended = "Terraform ended before deploy was complete and left the state of vlille-dev locked by "
     assert ended in first
@@ -133,14 +133,14 @@ def test_standin_a_killed_deploy_is_told_with_what_to_do(killed: list[str]) -> N
     assert all("run `make unlock ENV=dev TO=local`, then this again" in printed for printed in killed)
 
 
-def test_standin_after_killed_deploys_the_next_one_adopts_what_they_made(site: Site, deployed: str) -> None:
+def test_after_killed_deploys_the_next_one_adopts_what_they_made(site: Site, deployed: str) -> None:
     assert "resources exist in vlille-dev and are not in the state of vlille-dev" in deployed
     assert " 0 changed, 0 destroyed." in deployed
     assert len(site.held) == len([each for each in site.declared if each.startswith("google_")]) > 60
 
 
 @pytest.mark.usefixtures("deployed")
-def test_standin_after_a_deploy_nothing_differs(site: Site) -> None:
+def test_after_a_deploy_nothing_differs(site: Site) -> None:
     done = site.make("diff", "ENV=dev")
     assert done.returncode == 0, done.stdout
     assert UNCHANGED in done.stdout
@@ -179,9 +179,7 @@ EDITS: dict[str, tuple[tuple[str, str, str], Changes]] = {
 
 @pytest.mark.usefixtures("deployed")
 @pytest.mark.parametrize(("edit", "expected"), EDITS.values(), ids=EDITS)
-def test_standin_an_edit_changes_what_it_names(
-    site: Site, edit: tuple[str, str, str], expected: Changes
-) -> None:
+def test_an_edit_changes_what_it_names(site: Site, edit: tuple[str, str, str], expected: Changes) -> None:
     site.edit(*edit)
     assert site.plan() == expected
     site.terraform("apply", "-input=false", "plan")
@@ -189,7 +187,7 @@ def test_standin_an_edit_changes_what_it_names(
 
 
 @pytest.mark.usefixtures("deployed")
-def test_standin_the_outputs_are_shown(site: Site) -> None:
+def test_the_outputs_are_shown(site: Site) -> None:
     done = site.make("outputs", "ENV=dev")
     assert done.returncode == 0, done.stdout
     told = " ".join(done.stdout.split())
@@ -199,7 +197,7 @@ def test_standin_the_outputs_are_shown(site: Site) -> None:
 
 
 @pytest.mark.usefixtures("deployed")
-def test_standin_a_destroy_leaves_nothing(site: Site) -> None:
+def test_a_destroy_leaves_nothing(site: Site) -> None:
     done = site.make("destroy", "ENV=dev", "TO=local")
     assert done.returncode == 0, done.stdout
     local_folder = site.checkout / ".local" / "dev"

@@ -1,4 +1,4 @@
-"""A copy of the checkout that is deployed into this machine by its own commands, with the stand-in as provider."""
+"""A copy of the checkout that is deployed into this machine by its own commands, with the fake provider."""
 
 import json
 import os
@@ -19,7 +19,7 @@ Changes = dict[str, list[str]]  # address → actions, in their order
 
 @dataclass(frozen=True)
 class Site:
-    """`folder` holds the copy (`checkout`), the stand-in (`mirror`) and what it keeps (`documents`)."""
+    """`folder` holds the copy (`checkout`), the fake provider (`mirror`) and what it keeps (`documents`)."""
 
     folder: Path
     variables: Mapping[str, str]
