@@ -1,4 +1,4 @@
-"""What `make` runs: every option of every target, checked before anything else happens. Standard library only.
+"""What `make` runs: checks every option of every target before anything else happens. Standard library only.
 
 Imports: nothing.
 Imported by: delivery, local, operate, stacks.py.

@@ -1,4 +1,4 @@
-"""`python -m commands check|run TARGET`, for the Makefile alone: the variable TYPED_OPTIONS has what was typed.
+"""`python -m commands check|run TARGET`, called by the Makefile: the variable TYPED_OPTIONS has the user's options.
 
 `check` judges the options of all targets that were typed, before any of them begins; `run` runs one of them.
 """
@@ -17,17 +17,17 @@ from commands.values import Project
 from commands.variables import check_agreement, check_variables
 
 ROOT = Path(__file__).resolve().parents[1]
-# What make sets for the commands that it calls: a make that one of these calls starts afresh.
+# Variables that make sets for its commands; without them, a nested make starts afresh.
 OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT", "MAKE_TERMERR")
 OF_MAKEFILE = ("TYPED_OPTIONS", "TYPED_GOALS", "SETUP_PYTHON")
 
 
 def main(words: Sequence[str], environ: Mapping[str, str] = os.environ, root: Path = ROOT) -> int:
-    """Check, or run, and return the exit status: 2 for options that cannot be used, with one sentence."""
+    """Check the options or run a target, and return the exit status: 2 with one message for a usage error."""
     project = Project(root, environ)
     try:
         goals = environ.get("TYPED_GOALS", "").split()
-        # A target that another one needs, such as lint of test, has no options of its own.
+        # A prerequisite of a target, such as lint of test, has no options of its own.
         selected = select_options(goals, parse_typed_options(environ.get("TYPED_OPTIONS", "")), project)
         check_variables(project)
         for target, options in selected.items():

@@ -19,9 +19,9 @@ def quote_value(value: str) -> str:
 
 
 def format_suggestion(value: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean "dev"?)` for the known name that looks like the value, or nothing."""
+    """Return ` (did you mean "dev"?)` for the known name that resembles the value, or ""."""
     names = list(known)
-    # Very long values are compared with nothing: that takes a while, and no name is like them.
+    # Very long values are not compared: that is slow, and no name resembles them.
     folded = {name.casefold(): name for name in names}
     close = get_close_matches(value.casefold(), folded, n=1) if len(value) <= MOST_SHOWN else []
     return f' (did you mean "{folded[close[0]]}"?)' if close else ""

@@ -1,14 +1,14 @@
-"""Ctrl-C ends a command with a line, never with a traceback: while its imports go on, and while it works."""
+"""Ctrl-C ends a command with one line instead of a traceback, during imports as well."""
 
 import signal
 import sys
 from collections.abc import Callable
 
-INTERRUPTED = 130  # as shells tell of a program that SIGINT ended
+INTERRUPTED = 130  # the exit status that shells report for a program ended by SIGINT
 
 
 def exit_quietly_on_interrupt() -> None:
-    """Let Ctrl-C end the process at once, without a traceback, until `run_interruptible` is reached.
+    """Make Ctrl-C end the process at once and without a traceback, until `run_interruptible` is called.
 
     For the `__init__.py` of a package that is run by `python -m`: only then is there something to change.
     """
@@ -17,7 +17,7 @@ def exit_quietly_on_interrupt() -> None:
 
 
 def run_interruptible(main: Callable[[], int]) -> int:
-    """Return what `main` returns, or 130 after Ctrl-C, with a line about it. One that is ignored stays ignored."""
+    """Return what `main` returns, or print a line and return 130 after Ctrl-C. An ignored SIGINT stays ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -72,16 +72,16 @@ DESCRIPTIONS: dict[str, str] = {
     "PYTEST_OPTIONS": "more options for pytest",
     "PYTHON": "the interpreter that creates `.venv`",
 }
-# Former names of targets. The Makefile still has a rule for each, so that the check can name the new one.
+# Former names of targets. The Makefile has a rule for each, so that the check can name the new one.
 RENAMED_TARGETS = {"leftovers": "orphans"}
 EXAMPLES = {"SOURCE": ", such as gs://old-files", "DAY": ", such as 2026-11-24"}
-# What the process behind TO=local is started with.
+# Options of the process that TO=local starts.
 ONLY_LOCAL = ("REPLAY", "DAY", "SPEED", "FAULT")
 
 
 @dataclass(frozen=True)
 class MakeTarget:
-    """What a target accepts. One that changes something needs ENV named, unless it is on this machine."""
+    """The options of a make target. One that changes something requires ENV, unless TO=local is given."""
 
     options: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ class MakeTarget:
 
     @property
     def accepted(self) -> tuple[str, ...]:
-        """All its options; PYTHON is accepted by each, as each may be the first, which sets up."""
+        """All its options; each target accepts PYTHON, since each may be the first one, which installs `.venv`."""
         return (*self.options, "PYTHON")
 
 
@@ -156,7 +156,7 @@ TARGETS: dict[str, MakeTarget] = {
 def select_options(
     goals: Sequence[str], typed: Sequence[tuple[str, str]], project: Project
 ) -> dict[str, dict[str, str]]:
-    """Return the checked options of each goal that is a target here.
+    """Return the checked options of each goal that is a target of the Makefile.
 
     `typed` are the names and values behind `make`. In GitHub's workflows, whose steps give options by `env:`, the
     variables of `project.environ` count as well. Raises UsageError for the first thing that is wrong.
@@ -195,7 +195,7 @@ def check_option(name: str, value: str, project: Project) -> None:
 
 
 def needs_environment(target: str, *, local: bool) -> bool:
-    """Tell whether the environment must be named: by whatever changes something outside this machine."""
+    """Tell whether ENV is required: for a target that changes something outside this machine."""
     return bool(TARGETS[target].changes) and not local
 
 
@@ -233,7 +233,7 @@ def _check_target(target: str, given: Mapping[str, str], project: Project) -> No
         wanted = "a day such as 2026-11-24" if target == "export" else values.MADE_DAY
         raise UsageError(f"DAY: found {quote_value(given['DAY'])}; make {target} accepts {wanted}")
     for name in ONLY_LOCAL:
-        if target == "export":  # its DAY is a day of the data, wherever they are
+        if target == "export":  # its DAY is a day of the data, local or in Google Cloud
             break
         if "TO" in TARGETS[target].options and name in given and not local:
             raise UsageError(
@@ -249,7 +249,7 @@ def _check_target(target: str, given: Mapping[str, str], project: Project) -> No
 
 
 def _check_compared(given: Mapping[str, str], project: Project) -> None:
-    """A folder that is compared with itself shows no difference, whatever was changed."""
+    """Raise UsageError if a folder is compared with itself."""
     default = project.root / "cdktf.out" / "stacks"
     before, after = (Path(given[name]) if name in given else default for name in ("BEFORE", "AFTER"))
     if before.resolve() == after.resolve():
@@ -260,7 +260,7 @@ def _check_compared(given: Mapping[str, str], project: Project) -> None:
 
 
 def _check_exported(target: str, given: Mapping[str, str], project: Project) -> None:
-    """Refuse an option that the user has exported: only what is typed counts, and it must not be lost unseen."""
+    """Reject an exported option: only options behind `make` have an effect, and it must not be ignored silently."""
     environ = project.environ
     if is_workflow(environ):
         return
@@ -281,18 +281,18 @@ def _check_exported(target: str, given: Mapping[str, str], project: Project) -> 
 def _read_workflow_options(accepted: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
     if not is_workflow(environ):
         return {}
-    # PYTHON is set by actions for purposes of their own, NAME and REVIEWED are judged by their step.
+    # Actions set PYTHON for their own purposes; their step checks NAME and REVIEWED.
     left_out = ("PYTHON", "NAME", "REVIEWED")
     return {name: environ[name] for name in accepted if name not in left_out and environ.get(name)}
 
 
 def is_workflow(environ: Mapping[str, str]) -> bool:
-    """Tell whether this is a job of GitHub's workflows."""
+    """Tell whether this runs in a job of GitHub's workflows."""
     return environ.get("GITHUB_ACTIONS") == "true"
 
 
 def _format_accepted(name: str, project: Project) -> str:
-    """Return `; accepted: dev, prod` where the values can be listed."""
+    """Return `; accepted: dev, prod` if the values can be listed, else ""."""
     try:
         OPTIONS[name](name, "", project)
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""The command lines of the packages: `python -m operate|local|delivery`, by the same rules as those of `make`."""
+"""The command lines of `python -m operate|local|delivery`, with the same checks as those of `make`."""
 
 import argparse
 import re
@@ -66,7 +66,7 @@ def _name_as_make_does(match: re.Match[str]) -> str:
 
 
 def make_option_type(name: str, environ: Mapping[str, str], root: Path = ROOT) -> Callable[[str], str]:
-    """Return what argparse takes as `type` for an option of `make`: its value, once it is checked."""
+    """Return a `type` for argparse that checks a value as the option of `make` is checked."""
     project = Project(root, environ)
 
     def check(value: str) -> str:
@@ -80,5 +80,5 @@ def make_option_type(name: str, environ: Mapping[str, str], root: Path = ROOT) -
 
 
 def check_environ(environ: Mapping[str, str], root: Path = ROOT) -> None:
-    """Raise UsageError for a variable of the environment that the project cannot use."""
+    """Raise UsageError for an environment variable of the project that is unknown or invalid."""
     check_variables(Project(root, environ))

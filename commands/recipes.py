@@ -1,4 +1,4 @@
-"""What each target runs, once its options are checked: lists of words, never a line for a shell."""
+"""What each target runs after its options were checked: argument lists, never a command line for a shell."""
 
 import os
 import shlex
@@ -19,19 +19,19 @@ Options = Mapping[str, str]
 
 
 def output_folder(environment: str) -> Path:
-    """Return where commands that act on one environment synthesize it: two may do so at once."""
+    """Return the folder of an environment's synthesis: one per environment, so that two can run at once."""
     return OUTPUT / "environments" / environment
 
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs programs in the checkout, with the variables of one target."""
+    """Runs programs in the checkout with these environment variables."""
 
     root: Path
     environ: Mapping[str, str]
 
     def run_python(self, *arguments: str, output: Path | None = None, quiet: bool = False) -> int:
-        """Run the project's Python and return its exit status; `output` is the file that takes what it prints."""
+        """Run the project's Python and return its exit status; `output` is the file for its standard output."""
         words = [str(self.root / PYTHON), *arguments]
         errors = subprocess.DEVNULL if quiet else None
         if output is None:
@@ -40,17 +40,17 @@ class Runner:
             return _wait(subprocess.Popen(words, cwd=self.root, env=self.environ, stdout=file, stderr=errors))
 
     def exec_python(self, *arguments: str) -> int:
-        """Run the project's Python in place of this process: signals, a terminal and the status are its own."""
+        """Replace this process by the project's Python, which gets its signals, terminal and exit status."""
         sys.stdout.flush()
         os.chdir(self.root)
         os.execve(self.root / PYTHON, [str(self.root / PYTHON), *arguments], dict(self.environ))  # noqa: S606
 
     def with_variables(self, variables: Mapping[str, str]) -> "Runner":
-        """Return a runner that has these variables as well."""
+        """Return a runner with additional variables."""
         return Runner(self.root, {**self.environ, **variables})
 
     def with_local_cloud(self, options: Options) -> "Runner":
-        """Return a runner whose calls to Google Cloud reach a process on this machine. Raises SystemExit."""
+        """Start the local environment, and return a runner whose API calls it answers. Raises SystemExit."""
         words = [str(self.root / PYTHON), "-m", "local", "cloud", "--detached", *format_run_options(options)]
         for name in ("SPEED", "FAULT"):
             words += [f"--{name.lower()}={options[name]}"] if name in options else []
@@ -65,7 +65,7 @@ class Runner:
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> int:
-    """Return the exit status. Ctrl-C reaches the program as well, which ends by itself."""
+    """Return the exit status. Ctrl-C also reaches the program, which ends by itself."""
     before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
     try:
         return process.wait()
@@ -74,7 +74,7 @@ def _wait(process: "subprocess.Popen[bytes]") -> int:
 
 
 def format_run_options(options: Options) -> list[str]:
-    """Return the options of `python -m local` that say what runs."""
+    """Return the options of `python -m local` that select what is run."""
     words = [f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}"]
     words += [f"--feed={options['FEED']}"] if "FEED" in options else []
     words += [f"--city={options['CITY']}"] if "CITY" in options else []
@@ -132,7 +132,7 @@ def _operate(target: str, options: Options, runner: Runner) -> int:
 
 
 def _query(target: str, options: Options, runner: Runner) -> int:
-    """Ask BigQuery, or read what lies on this machine without starting a local cloud, which may move data aside."""
+    """Query BigQuery, or the local warehouse without starting a local environment, which may archive its data."""
     words = [f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}"]
     words += [f"--{name.lower()}={options[name]}" for name in ("DAY", "FORMAT") if name in options]
     words += ["--local"] if "TO" in options else []
@@ -182,7 +182,7 @@ def _compare(_target: str, options: Options, runner: Runner) -> int:
 
 
 def _clear_plan_folder(environment: str, runner: Runner) -> Path:
-    """Remove what an earlier plan left, which nobody must publish or apply where this one fails; return the folder."""
+    """Delete an earlier plan, which must not be published or applied if this one fails; return the folder."""
     planned = OUTPUT / "plans" / environment
     folder = runner.root / planned
     if folder.is_symlink():
@@ -193,7 +193,7 @@ def _clear_plan_folder(environment: str, runner: Runner) -> Path:
 
 
 def _write_review(environment: str, words: Sequence[str], planned: Path, runner: Runner) -> int:
-    """Write the review as JSON and as a comment. A plan that must not be applied ends with 1."""
+    """Write the review as JSON and as a comment. Return 1 for a plan that must not be applied."""
     review = ("-m", "review", "--name", environment, *words)
     as_json = runner.run_python(*review, "--json", output=runner.root / planned / "review.json", quiet=True)
     return runner.run_python(*review, output=runner.root / planned / "review.md") or as_json
@@ -211,9 +211,9 @@ def _test(target: str, options: Options, runner: Runner) -> int:
     more = shlex.split(options.get("PYTEST_OPTIONS", ""))
     chosen = ["-m", "unit", "-n", "2"]
     if target == "test":
-        # In conftest.py's order, the longest files first: xdist's own begins with those of the most tests.
+        # In the order of conftest.py, the slowest files first: that of xdist begins with those of the most tests.
         chosen = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=10"]
-    # Tests start the project's programs hundreds of times: where the shell forbids bytecode, each compiled them anew.
+    # Tests start the project's programs hundreds of times: without bytecode, each start compiles them again.
     compiling = runner.with_variables({"PYTHONDONTWRITEBYTECODE": ""})
     return compiling.exec_python("-m", "pytest", "-q", *chosen, *more)
 

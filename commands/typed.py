@@ -1,15 +1,15 @@
-"""What the user typed behind `make`, as GNU make hands it on."""
+"""Parse the options that the user typed behind `make`, in the format of GNU make."""
 
 import re
 
 from commands.errors import UsageError, quote_value
 
-# The operators that make knows behind a variable's name. All but `=` let make evaluate the value itself.
+# GNU make's assignment operators. With all but `=`, make evaluates the value itself.
 ASSIGNMENT = re.compile(r"(?P<name>[^=:?+!]*)(?P<operator>:{0,3}=|[?+!]=)(?P<value>.*)", re.DOTALL)
 
 
 def parse_typed_options(text: str) -> list[tuple[str, str]]:
-    """Return the name and the value of each variable, values as they were typed.
+    """Return name and value of each variable, with the value as it was typed.
 
     GNU make separates them by blanks, puts a backslash before each blank and backslash of a value, and doubles `$`.
     Raises UsageError for an assignment that is not `NAME=value`.

@@ -1,4 +1,4 @@
-"""The values that an option accepts: each check raises UsageError with what is wrong and what is accepted."""
+"""Checks of option values: each raises UsageError that says what was found and what is accepted."""
 
 import os
 import re
@@ -54,7 +54,7 @@ Check = Callable[[str, str, Project], None]
 
 
 def make_value_error(name: str, value: str, accepted: str, known: Iterable[str] = ()) -> UsageError:
-    """Return the error for a value that is not accepted."""
+    """Return the error for an invalid value."""
     return UsageError(
         f"{name}: found {quote_value(value)}{format_suggestion(value, known)}; accepted: {accepted}"
     )
@@ -79,7 +79,7 @@ def feed(name: str, value: str, project: Project) -> None:
 
 
 def city(name: str, value: str, _project: Project) -> None:
-    """Accept what may be the id, the name or the city of a GBFS system: the run looks it up in the catalogue."""
+    """Accept a possible ID, name or city of a GBFS system; the run looks it up in the catalogue."""
     if len(value) > MOST_CITY_CHARACTERS or not value.isprintable() or not any(map(str.isalnum, value)):
         raise make_value_error(
             name,
@@ -89,7 +89,7 @@ def city(name: str, value: str, _project: Project) -> None:
 
 
 def one_of(*accepted: str, renamed: Mapping[str, str] | None = None) -> Check:
-    """Accept these words alone; a former name in `renamed` is refused with its new name."""
+    """Accept only these words; the error for a former name in `renamed` names the new one."""
 
     def check(name: str, value: str, _project: Project) -> None:
         if new := (renamed or {}).get(value):
@@ -103,7 +103,7 @@ def one_of(*accepted: str, renamed: Mapping[str, str] | None = None) -> Check:
 
 
 def switch(name: str, value: str, _project: Project) -> None:
-    """Accept 1, which switches the option on."""
+    """Accept 1, which enables the option."""
     if value != "1":
         raise make_value_error(name, value, f"{name}=1; leave {name} out to switch it off")
 
@@ -112,7 +112,7 @@ def whole_number(least: int, most: int) -> Check:
     """Accept a whole number within these bounds."""
 
     def check(name: str, value: str, _project: Project) -> None:
-        # Of few ASCII digits: int() takes underscores, digits of any script, and refuses thousands of them.
+        # A few ASCII digits: int() accepts underscores and digits of any script, and fails for thousands of digits.
         if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
             raise make_value_error(name, value, f"a whole number from {least} to {most}")
 
@@ -130,12 +130,12 @@ def decimal_number(least: float, most: float) -> Check:
 
 
 def path_of(what: str, is_right: Callable[[Path], bool]) -> Check:
-    """Accept the path of something that exists."""
+    """Accept the path of an existing file or folder."""
 
     def check(name: str, value: str, _project: Project) -> None:
         try:
             right = is_right(Path(value))
-        except (OSError, ValueError):  # a name that is too long, or has a NUL
+        except (OSError, ValueError):  # a path that is too long, or contains NUL
             right = False
         if not right:
             raise make_value_error(name, value, what)
@@ -172,7 +172,7 @@ def fault(name: str, value: str, _project: Project) -> None:
 
 
 def day(name: str, value: str, _project: Project) -> None:
-    """Accept a day, or the word for one that is made."""
+    """Accept a date, or `made` for a generated day."""
     try:
         found = value if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value) else ""
         if value != MADE_DAY:
@@ -182,7 +182,7 @@ def day(name: str, value: str, _project: Project) -> None:
 
 
 def interpreter(name: str, value: str, _project: Project) -> None:
-    """Accept a Python that is on PATH, or its path."""
+    """Accept the name of a Python on PATH, or its path."""
     try:
         found = Path(value).name.startswith("python") and shutil.which(value) is not None
     except (OSError, ValueError):
@@ -194,7 +194,7 @@ def interpreter(name: str, value: str, _project: Project) -> None:
 
 
 def words(name: str, value: str, _project: Project) -> None:
-    """Accept words that are separated and quoted as in a shell."""
+    """Accept words that are separated and quoted as in a shell, with every quotation mark closed."""
     try:
         shlex.split(value)
     except ValueError:
@@ -202,7 +202,7 @@ def words(name: str, value: str, _project: Project) -> None:
 
 
 def text(_name: str, _value: str, _project: Project) -> None:
-    """Accept anything: the step that reads it decides."""
+    """Accept any text: the step that reads it checks it."""
 
 
 def url(name: str, value: str, _project: Project) -> None:

@@ -1,4 +1,4 @@
-"""The variables of the environment that reach the project, checked as options are."""
+"""The environment variables of the project, checked as options are."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def _json_object(name: str, value: str, _project: Project) -> None:
 
 
 def _output_folder(name: str, value: str, project: Project) -> None:
-    """Accept a folder, or a path where one can be made; never the checkout itself or a folder above it."""
+    """Accept a folder that exists or can be created, but not the checkout or a parent of it."""
     try:
         path = Path(value).resolve()
         wrong = path == project.root or path in project.root.parents or (path.exists() and not path.is_dir())
@@ -74,7 +74,7 @@ VARIABLE_DESCRIPTIONS: dict[str, str] = {
 
 
 def check_variables(project: Project) -> None:
-    """Raise UsageError for a variable that the project reads and cannot use, or that looks like one of them."""
+    """Raise UsageError for a variable of the project that is invalid, and for an unknown one with its prefix."""
     for name, value in project.environ.items():
         if name not in VARIABLES:
             if new := RENAMED.get(name):
@@ -91,11 +91,11 @@ def check_variables(project: Project) -> None:
 
 
 def check_agreement(target: str, options: Mapping[str, str], project: Project) -> None:
-    """Raise UsageError where a target would act on something else than a variable of the same meaning says."""
+    """Raise UsageError if an option contradicts an exported variable of the same meaning."""
     accepted = TARGETS[target].options
     for option, variable in (("ENV", "VLILLE_ENV"), ("FEED", "VLILLE_FEED")):
         exported = project.environ.get(variable)
-        # A synth without ENV is that of VLILLE_ENV, or of all.
+        # Without ENV, a synth is of VLILLE_ENV, or of every environment.
         default = DEFAULT_ENVIRONMENT if option == "ENV" and target != "synth" else exported
         meant = options.get(option, default)
         if option in accepted and exported and meant != exported:

@@ -1,13 +1,13 @@
-"""The steps of GitHub's workflows, each a `make` target: docs/ci.md tells how they go together.
+"""The steps of GitHub's workflows, each a `make` target: docs/ci.md describes the workflows.
 
-publish   write the review of ENV into its pull request: one comment, one status
-approve   on main: end with 1 unless the plan is the one that was reviewed, or that REVIEWED names
-drift     open, update or close the one issue that reports that ENV differs from main
-confirm   end with 1 unless NAME is the environment's name
-signin    end with 1 where the variables are missing by which a job becomes a service account
+publish   write the review of ENV into its pull request: one comment, one commit status
+approve   on main: fail unless the plan is the reviewed one, or the one that REVIEWED names
+drift     open, update or close the one issue about infrastructure drift of ENV
+confirm   fail unless NAME is the environment's name
+signin    fail if the variables are missing by which a job authenticates as a service account
 
-They read what `make plan` or `make compare` left in cdktf.out/plans/ENV. What people type reaches them as environment
-variables, never as words of a shell. Exit status: 0, or 1 with one sentence.
+They read the files that `make plan` or `make compare` wrote to cdktf.out/plans/ENV. User input reaches them as
+environment variables, never as words of a shell. Exit status: 0, or 1 with one message.
 """
 
 import argparse
@@ -31,7 +31,7 @@ PLANS = Path("cdktf.out") / "plans"
 
 
 def main(words: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
-    """Do what the command line asks for and return the exit status."""
+    """Run the step of the command line and return the exit status."""
     options = _parse(words, environ)
     try:
         check_environ(environ)

@@ -1,4 +1,4 @@
-"""Who acknowledged what a plan does: by a label that a person set while that very plan was shown."""
+"""Find acknowledgements: labels that a person set while the same plan was shown."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -13,10 +13,10 @@ LABELS = {
 def find_acknowledgements(
     labels: Iterable[str], events: Iterable[Mapping[str, Any]], since: datetime
 ) -> dict[str, str]:
-    """Return what is acknowledged, and by whom.
+    """Return the login of the person who acknowledged each kind of change.
 
-    `labels` are those that are set now, `events` an issue's events as GitHub lists them. A label that was set before
-    `since`, when the plan was first shown, speaks of another plan; one that a workflow set speaks for nobody.
+    `labels` are the current ones, `events` the issue's events in GitHub's order. A label does not count if it was set
+    before `since`, when the plan was first shown, or by a bot.
     """
     present = set(labels)
     found: dict[str, str] = {}
@@ -34,5 +34,5 @@ def find_acknowledgements(
 
 
 def is_stale(what: str, labels: Iterable[str], found: Mapping[str, str]) -> bool:
-    """Tell whether the label is set and does not count."""
+    """Tell whether the label is set but does not count."""
     return what not in found and LABELS[what] in set(labels)

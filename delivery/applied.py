@@ -1,7 +1,7 @@
-"""The part of a plan's configuration that its apply runs or follows, as it goes into the digest.
+"""The part of a plan's configuration that affects its apply, for the digest.
 
-A plan's changes hold no provisioner, no connection and no setting of a provider; an apply runs them all the same.
-Constants at arguments that are sensitive are left out, as a digest is shown where everybody can read it.
+A plan's changes contain no provisioner, no connection and no provider setting, which the apply uses all the same.
+Constants of sensitive arguments are left out, since the digest is public.
 """
 
 from collections.abc import Iterator, Mapping
@@ -56,7 +56,7 @@ def extract_configuration(plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sensitive_arguments(plan: Mapping[str, Any]) -> dict[str, set[str]]:
-    """Return which arguments are sensitive of each resource that changes, by its address in the configuration."""
+    """Return the sensitive arguments of each changed resource, by its address in the configuration."""
     found: dict[str, set[str]] = {}
     for each in plan.get("resource_changes") or []:
         change = each["change"]

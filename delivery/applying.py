@@ -1,4 +1,4 @@
-"""On main: the plan that is about to be applied must be the one that was reviewed."""
+"""On main: require that the plan to be applied is the reviewed one."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ SHORT = 12
 
 @dataclass(frozen=True)
 class Approval:
-    """Why a plan may be applied, in one sentence; `changes` tells whether it does anything."""
+    """Why a plan may be applied, in one sentence; `changes` is False for an empty plan."""
 
     sentence: str
     changes: bool = True
@@ -25,9 +25,9 @@ class Approval:
 def approve(
     github: GitHub, sha: str, environment: str, outcome: Outcome, *, named: str = "", author: str = AUTHOR
 ) -> Approval:
-    """Return why the plan of a commit on main may be applied. Raises DeliveryError, with what to do, where it may not.
+    """Return why the plan of a commit on main may be applied. Raises DeliveryError if it may not.
 
-    `named` is a digest that a person typed, who read the review of that plan: it stands for the pull request's.
+    `named` is a digest that a person typed after reading that plan's review; it replaces the pull request's.
     """
     if not outcome.digest or outcome.refused or outcome.kind != PLAN:
         raise DeliveryError(f"there is no plan of {environment} to apply: {outcome.refused or 'only stacks'}")
@@ -78,7 +78,7 @@ def approve(
 def find_reviewed_pull(
     github: GitHub, sha: str, environment: str, outcome: Outcome, author: str = AUTHOR
 ) -> int | None:
-    """Return the pull request that a commit on main merged, where this very plan was reviewed in it."""
+    """Return the merged pull request of a commit on main, if this plan was reviewed in it."""
     pull = find_merged_pull(github, sha)
     comment = _find_comment(github, pull.number, environment, author) if pull else None
     return pull.number if pull and comment and comment.fields.get(PLAN) == outcome.digest else None

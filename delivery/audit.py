@@ -68,7 +68,7 @@ class Accepted:
 
 
 def read_accepted(file: Path = ACCEPTED) -> list[Accepted]:
-    """Return what is accepted. Raises DeliveryError for an entry without one of its four values."""
+    """Read the accepted findings. Raises DeliveryError for an entry that lacks one of its four values."""
     entries = tomllib.loads(file.read_text("utf-8")).get("accepted", [])
     found = []
     for number, entry in enumerate(entries, 1):
@@ -83,7 +83,7 @@ def read_accepted(file: Path = ACCEPTED) -> list[Accepted]:
 
 
 def find_pinned(root: Path = ROOT) -> list[Pinned]:
-    """Return what every requirements.txt and the package-lock.json of a checkout pin, each once."""
+    """Return the packages that the checkout's requirements.txt files and package-lock.json pin, each once."""
     found: dict[tuple[str, str, str], Pinned] = {}
     files = [file for pattern in REQUIREMENTS for file in root.glob(pattern)]
     for file in sorted(files):
@@ -104,7 +104,7 @@ def _read_lock(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def find_vulnerabilities(packages: Iterable[Pinned], session: requests.Session) -> list[Finding]:
-    """Return what OSV knows of the packages, in their order. Raises DeliveryError."""
+    """Return OSV's vulnerabilities of the packages, in their order. Raises DeliveryError."""
     found = []
     details: dict[str, dict[str, Any]] = {}
     for some in batched(packages, QUERIES, strict=False):
@@ -118,7 +118,7 @@ def find_vulnerabilities(packages: Iterable[Pinned], session: requests.Session) 
 
 
 def _query(packages: Sequence[Pinned], session: requests.Session) -> list[list[str]]:
-    """Return the identifiers of each package's vulnerabilities; long lists come in pages."""
+    """Return the IDs of each package's vulnerabilities; long lists are paged."""
     found: list[list[str]] = [[] for _ in packages]
     left: dict[int, str] = dict.fromkeys(range(len(packages)), "")
     for _ in range(MOST_PAGES):
@@ -177,7 +177,7 @@ def _finding(package: Pinned, document: dict[str, Any]) -> Finding:
 def judge(
     findings: Iterable[Finding], accepted: Iterable[Accepted], today: date
 ) -> tuple[list[str], list[str]]:
-    """Return what fails the audit, and what is only reported: accepted findings, and entries that are not needed."""
+    """Return what fails the audit, and what is only reported: accepted findings and unused entries."""
     failing, told = [], []
     unused = {(each.id, each.package): each for each in accepted}
     by_id = dict(unused)
@@ -199,7 +199,7 @@ def judge(
 
 
 def main() -> int:
-    """Print what is found and return the exit status: 1 for what is not accepted, or where nothing is known."""
+    """Print the findings and return the exit status: 1 if one is not accepted, or if the audit failed."""
     try:
         accepted, packages = read_accepted(), find_pinned()
         with requests.Session() as session:

@@ -28,7 +28,7 @@ def find_dockerfiles(root: Path = ROOT) -> list[Path]:
 
 
 def find_unpinned(files: Iterable[Path], root: Path = ROOT) -> list[str]:
-    """Return a sentence for each base image without a digest, and for each that two files pin differently."""
+    """Return a message for each base image without a digest, and for each that two files pin differently."""
     found: list[str] = []
     known: dict[tuple[str, str], tuple[str, str]] = {}
     for file in files:
@@ -47,7 +47,7 @@ def find_unpinned(files: Iterable[Path], root: Path = ROOT) -> list[str]:
 
 
 def renew_pins(files: Iterable[Path], find_digest: Callable[[BaseImage], str]) -> list[str]:
-    """Write the digest that each base image's tag has now into each file; return a line for each change.
+    """Write the current digest of each base image's tag into each file; return a line for each change.
 
     Nothing is written unless all digests are known. Raises DeliveryError.
     """

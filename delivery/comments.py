@@ -1,4 +1,4 @@
-"""One comment of each environment in a pull request: updated in place, never a second."""
+"""Keep one comment per environment in a pull request, and update it in place."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ GONE = (404, 410)
 
 
 def find_comments(github: GitHub, pull: int, environment: str, author: str = AUTHOR) -> list[MarkedPost]:
-    """Return our comments of an environment, oldest first: one, unless two jobs wrote at the same time."""
+    """Return the workflow's comments of an environment, oldest first; more than one if two jobs wrote at once."""
     found = [
         one
         for each in github.pages(f"issues/{pull}/comments")
@@ -28,10 +28,10 @@ def upsert_comment(
     compose: Callable[[MarkedPost | None], str],
     author: str = AUTHOR,
 ) -> MarkedPost:
-    """Write our comment and return it; `compose` makes the body from what the present one remembers.
+    """Create or update the comment and return it; `compose` renders the body from the present comment.
 
-    Whatever was written at the same time, or was done though nobody answered, the oldest comment is the one that
-    stays. Raises DeliveryError.
+    If several comments exist, after a race or a call whose response was lost, the oldest one is kept. Raises
+    DeliveryError.
     """
     posted: MarkedPost | None = None
     unanswered: UnansweredError | None = None
@@ -46,14 +46,14 @@ def upsert_comment(
                 made = github.post(f"issues/{pull}/comments", {"body": body})
             except UnansweredError as error:
                 unanswered = error
-                continue  # the next round sees whether it was done
+                continue  # the next round finds out whether it was created
             posted = parse_own_post(made, "id", PURPOSE, environment, author)
             if posted is None:
                 raise DeliveryError(
                     f"the comment was written as {(made.get('user') or {}).get('login')}, not as {author}, so it would "
                     "not be found again: use the job's own token, or name the author by --author"
                 )
-            continue  # somebody may have written one meanwhile
+            continue  # another job may have created one in the meantime
         try:
             if not is_same_body(first.body, body):
                 github.patch(f"issues/comments/{first.number}", {"body": body})

@@ -1,11 +1,11 @@
-"""What two plans have in common that do the same: a digest of everything that a plan applies, and of nothing else.
+"""A digest of everything that a plan applies, and of nothing else: equal for two plans with the same effect.
 
-Beside the values that change this is what the apply runs: the configuration of each resource that changes, with its
-provisioners, the providers' configuration, output values, and actions with their configuration and their trigger.
+It covers the changed values and what the apply runs: the configuration of each changed resource with its provisioners,
+the providers' configuration, output values, and actions with their configuration and trigger.
 
-Between the review and the merge the same change is planned a second time, so what differs without a change must not
-count: how many rows a table has by now, when something was last written, what the provider only knows after the apply.
-Sensitive values must not count either: whoever guesses a short one could try it against a digest that all can read.
+After the merge the same change is planned again, so volatile values do not count: the number of rows of a table, the
+time of the last write, values that are known only after the apply. Sensitive values do not count either: a short one
+could be guessed by trying values against the public digest.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ PARTS = ("resource_changes", "planned_values")
 
 
 class PlanDigest(NamedTuple):
-    """The SHA-256 of what a plan does, and whether that is nothing at all."""
+    """The SHA-256 of what a plan applies, and whether the plan is empty."""
 
     digest: str
     idle: bool
 
 
 def compute_plan_digest(content: bytes) -> PlanDigest:
-    """Return the digest of a plan, by its `terraform show -json`. Raises DeliveryError where it is none."""
+    """Return the digest of a plan, from its `terraform show -json`. Raises DeliveryError if that cannot be parsed."""
     try:
         plan = json.loads(content)
         if not isinstance(plan, dict) or not any(part in plan for part in PARTS):
@@ -104,7 +104,7 @@ def _output(change: Mapping[str, Any]) -> Any:
 
 
 def _invocation(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an action with everything that it is given, and what triggers it."""
+    """Return an action with its configuration and its trigger."""
     values = _masked(raw.get("config_values") or {}, raw.get("config_sensitive"))
     unknown = raw.get("config_unknown")
     about = {
@@ -124,7 +124,7 @@ def _deferred(raw: Mapping[str, Any], part: str) -> list[Any]:
 
 
 def _differences(change: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Any]:
-    """Return name, value before and value after of each argument that changes."""
+    """Return name, previous and new value of each changed argument."""
     unknown, found = change.get("after_unknown") or {}, []
     marks = [change.get("before_sensitive") or {}, change.get("after_sensitive") or {}]
     for name in sorted({*before, *after, *(unknown if isinstance(unknown, dict) else ())}):
@@ -145,7 +145,7 @@ def _mark(mark: Any, name: str) -> Any:
 
 
 def _masked(value: Any, mark: Any) -> Any:
-    """Return `value` with a sign where the mark of the same shape, or of another one, covers it."""
+    """Return `value` with a placeholder for every part that the mark of the same shape covers."""
     if mark is True:
         return SENSITIVE
     if isinstance(mark, dict) and isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""One issue for each environment that differs from main: opened, kept up to date, closed when nothing differs."""
+"""Keep one issue per environment about infrastructure drift: opened, updated, closed when there is none."""
 
 from delivery.applying import find_reviewed_pull
 from delivery.errors import DeliveryError
@@ -18,7 +18,7 @@ PURPOSE = "drift"
 
 
 def find_issues(github: GitHub, environment: str, author: str = AUTHOR) -> list[MarkedPost]:
-    """Return our open issues of an environment, oldest first."""
+    """Return the workflow's open issues of an environment, oldest first."""
     found = [
         one
         for each in github.pages("issues", state="open", sort="created", direction="asc")
@@ -31,7 +31,7 @@ def find_issues(github: GitHub, environment: str, author: str = AUTHOR) -> list[
 def report_drift(
     github: GitHub, sha: str, environment: str, outcome: Outcome, *, run_url: str, author: str = AUTHOR
 ) -> str:
-    """Open, update or close the issue, and return what was done. `sha` is main's. Raises DeliveryError."""
+    """Open, update or close the issue, and return what was done. `sha` is main's head. Raises DeliveryError."""
     if not outcome.digest or outcome.refused:
         raise DeliveryError(f"it is unknown whether {environment} has drifted: {outcome.refused}")
     found = find_issues(github, environment, author)

@@ -1,8 +1,8 @@
-"""What ends a step with one sentence."""
+"""The exception that ends a step with one message."""
 
 
 class DeliveryError(Exception):
-    """The step cannot go on; the message says what was found and what to do.
+    """The step failed; the message says what failed, why, and what to do next.
 
     What to do: do what the end of the message says, then run the job again.
     """

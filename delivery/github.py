@@ -1,4 +1,4 @@
-"""GitHub's REST API as the steps see it: one repository, one token, bounded answers and bounded patience."""
+"""A client of GitHub's REST API: one repository, one token, limits for responses and retries."""
 
 import json
 import time
@@ -33,7 +33,7 @@ REMEDIES = {
 
 
 class GitHubError(DeliveryError):
-    """GitHub refused a call; `status` is that of its answer.
+    """GitHub rejected a call; `status` is the HTTP status.
 
     What to do: compare the job's `permissions` with the call that the message names; on status 5xx, run the job
     again.
@@ -45,14 +45,14 @@ class GitHubError(DeliveryError):
 
 
 class UnansweredError(DeliveryError):
-    """Nobody knows whether a call was done: look before doing it again.
+    """A call got no response, so that it is unknown whether it was executed.
 
-    What to do: look on GitHub whether the call was done, then run the job again.
+    What to do: check on GitHub whether the call was executed, then run the job again.
     """
 
 
 class _BusyError(Exception):
-    """A call that may be made again, after so many seconds where GitHub says so; `last` is what ends it."""
+    """A call that may be retried, after the delay that GitHub asks for; `last` is the error after the last try."""
 
     def __init__(self, last: DeliveryError, after_s: float | None = None) -> None:
         super().__init__(str(last))
@@ -60,7 +60,7 @@ class _BusyError(Exception):
 
 
 class _Bearer(AuthBase):
-    """The token, which no .netrc replaces and no message shows."""
+    """Adds the token, which .netrc cannot replace and no message contains."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -74,7 +74,7 @@ class _Bearer(AuthBase):
 
 
 class GitHub:
-    """One repository (`owner/name`). `wait` sleeps; `now` is the time of GitHub's newest answer."""
+    """The API of one repository (`owner/name`). `wait` sleeps; `now` is the time of GitHub's newest response."""
 
     def __init__(
         self, api: str, repository: str, token: str, wait: Callable[[float], None] = time.sleep
@@ -90,7 +90,7 @@ class GitHub:
         )
 
     def get(self, path: str, **query: str) -> Any:
-        """Return what lies at a path below the repository. Raises DeliveryError."""
+        """GET a path below the repository. Raises DeliveryError."""
         return self._patiently("GET", path, again=True, params=query)[0]
 
     def pages(self, path: str, **query: str) -> Iterator[dict[str, Any]]:
@@ -107,15 +107,15 @@ class GitHub:
         raise DeliveryError(f"GET {path} has more than {MOST_PAGES} pages, the most that are read")
 
     def post(self, path: str, body: Any, *, again: bool = False) -> Any:
-        """Make something; `again` where a second one of the same would change nothing. Raises UnansweredError."""
+        """POST to a path; `again` allows a retry if a second one changes nothing. Raises UnansweredError."""
         return self._patiently("POST", path, again=again, json=body)[0]
 
     def patch(self, path: str, body: Any) -> Any:
-        """Change something."""
+        """PATCH a path."""
         return self._patiently("PATCH", path, again=True, json=body)[0]
 
     def delete(self, path: str) -> None:
-        """Delete something, which may be gone already."""
+        """DELETE a path, which may not exist any more."""
         try:
             self._patiently("DELETE", path, again=True)
         except GitHubError as error:
@@ -123,7 +123,7 @@ class GitHub:
                 raise
 
     def _patiently(self, method: str, path: str, *, again: bool, **arguments: Any) -> tuple[Any, bool]:
-        """Return the answer, and whether there is another page of it."""
+        """Return the response, and whether there is another page."""
         retrying = Retrying(
             retry=retry_if_exception_type(_BusyError),
             wait=_pause,
@@ -195,7 +195,7 @@ def _unanswered(sentence: str, *, again: bool) -> Exception:
 
 
 def _limited(answer: requests.Response, message: str, now: datetime) -> float | None:
-    """Return after how many seconds calls are taken again; None where it is no matter of how many there were."""
+    """Return the seconds until the rate limit ends; None if the response is not about a rate limit."""
     after = answer.headers.get("Retry-After", "")
     if after.isdecimal():
         return float(after)

@@ -1,4 +1,4 @@
-"""The hidden first line by which a comment or an issue is found again, and what it remembers."""
+"""The hidden first line that identifies a comment or an issue, and stores its fields."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ FIELD = re.compile(r" ([a-z]+)=([\w.:+]+(?:-[\w.:+]+)*)")
 
 @dataclass(frozen=True)
 class MarkedPost:
-    """A comment or an issue of ours. `fields` are those of its marker."""
+    """A comment or an issue of the workflows. `fields` are those of its marker."""
 
     number: int  # a comment's id, an issue's number
     body: str
@@ -21,7 +21,7 @@ class MarkedPost:
 
 
 def render_marker(purpose: str, environment: str, **fields: str) -> str:
-    """Return the line, which Markdown does not show. Values are words without spaces, and no dashes side by side."""
+    """Return the line, which Markdown hides. Values contain no spaces and no consecutive dashes."""
     line = f"<!-- vlille-{purpose}:{environment}{''.join(f' {key}={value}' for key, value in fields.items())} -->"
     if read_marker(line, purpose, environment) != fields:
         raise ValueError(f"no marker can hold {fields}")
@@ -29,7 +29,7 @@ def render_marker(purpose: str, environment: str, **fields: str) -> str:
 
 
 def read_marker(body: str, purpose: str, environment: str) -> dict[str, str] | None:
-    """Return the fields of the marker that a body begins with; None where it does not begin with this one."""
+    """Return the fields of the marker that a body begins with; None without this marker."""
     first = body.partition("\n")[0].strip()
     begin, end = f"<!-- vlille-{purpose}:{environment}", " -->"
     if not first.startswith(begin) or not first.endswith(end):
@@ -43,9 +43,9 @@ def read_marker(body: str, purpose: str, environment: str) -> dict[str, str] | N
 def parse_own_post(
     item: Mapping[str, Any], number: str, purpose: str, environment: str, author: str
 ) -> MarkedPost | None:
-    """Return a comment or an issue as GitHub tells it, where it is the author's and so marked; None otherwise.
+    """Return a comment or an issue of GitHub's API if it is the author's and has the marker, else None.
 
-    Anybody can write a marker, so what nobody but the workflows can be counts: who wrote it.
+    Anybody can write a marker, so the author counts: only the workflows can be it.
     """
     body = item.get("body") or ""
     if (item.get("user") or {}).get("login") != author:
@@ -57,10 +57,10 @@ def parse_own_post(
 
 
 def measure_length(body: str) -> int:
-    """Return how long GitHub takes a body to be, at most."""
+    """Return the length of a body as GitHub counts it, at most."""
     return len(body.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def is_same_body(first: str, second: str) -> bool:
-    """Tell whether two bodies are the same but for what GitHub makes of line ends."""
+    """Tell whether two bodies are equal, apart from line ends, which GitHub changes."""
     return first.replace("\r\n", "\n").strip() == second.replace("\r\n", "\n").strip()

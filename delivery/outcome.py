@@ -1,4 +1,4 @@
-"""What a review came to, read from the files that `make plan` or `make compare` left."""
+"""The outcome of a review, read from the files that `make plan` or `make compare` wrote."""
 
 import json
 from dataclasses import dataclass, replace
@@ -14,9 +14,9 @@ PLAN, STACKS = "plan", "stacks"
 
 @dataclass(frozen=True)
 class Outcome:
-    """A review and what identifies it. `kind` says of what: PLAN, or STACKS without credentials.
+    """A review and its digest. `kind` says what was reviewed: PLAN, or STACKS without credentials.
 
-    Without a `digest` there was no review; `refused` says why then, and why a plan must not be applied.
+    Without a `digest` there was no review. `refused` says why, or why the plan must not be applied.
     """
 
     markdown: str = ""
@@ -28,7 +28,7 @@ class Outcome:
 
 
 def read_outcome(folder: Path) -> Outcome:
-    """Read `review.md`, `review.json` and, where there was a plan, `plan.json`. Raises DeliveryError."""
+    """Read `review.md`, `review.json` and, if there was a plan, `plan.json`. Raises DeliveryError."""
     machine, text, plan = (folder / name for name in ("review.json", "review.md", "plan.json"))
     if not (machine.is_file() and text.is_file()):
         return Outcome(refused="there is no plan, as a step before this one failed")
@@ -48,7 +48,9 @@ def read_outcome(folder: Path) -> Outcome:
         raise DeliveryError(f"{machine} asks to acknowledge {unknown[0]!r}, known: {', '.join(LABELS)}")
     found = Outcome(text.read_text("utf-8"), STACKS, compute_text_digest(told), acknowledge, refused, empty)
     if not plan.is_file():
-        return found  # two stacks say the same until one of them changes, so their review identifies itself
+        return (
+            found  # two stacks have the same review until one changes, so the digest of the review suffices
+        )
     of_plan = compute_plan_digest(plan.read_bytes())
-    # A review also tells what differs and is left so; that is nothing to apply.
+    # A review also lists differences that the plan does not apply.
     return replace(found, kind=PLAN, digest=of_plan.digest, empty=of_plan.idle)

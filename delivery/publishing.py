@@ -1,4 +1,4 @@
-"""A review in its pull request: one comment of each environment, and a status that lets it pass or not."""
+"""Publish a review in its pull request: one comment per environment, and a commit status."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ SUCCESS, FAILURE, ERROR = "success", "failure", "error"
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a pull request may pass: a commit status's state, and why."""
+    """Whether a pull request may be merged: the state of the commit status, and why."""
 
     state: str
     description: str
@@ -64,7 +64,7 @@ def publish(
 
 
 def find_first_shown(present: MarkedPost | None, outcome: Outcome, now: datetime) -> datetime:
-    """Return since when this very plan is shown: a label that is older was set for another one."""
+    """Return since when this plan is shown: an older label was set for another plan."""
     if present and outcome.digest and present.fields.get(outcome.kind) == outcome.digest:
         try:
             return datetime.fromisoformat(present.fields["shown"])
@@ -74,7 +74,7 @@ def find_first_shown(present: MarkedPost | None, outcome: Outcome, now: datetime
 
 
 def judge_outcome(outcome: Outcome, found: Mapping[str, str], labels: Iterable[str] = ()) -> Verdict:
-    """Return whether a pull request may pass with what is acknowledged."""
+    """Return whether a pull request may be merged with these acknowledgements."""
     if not outcome.digest:
         return Verdict(ERROR, outcome.refused)
     if outcome.refused:
@@ -101,7 +101,7 @@ def render_comment(
     run_url: str,
     since: str = "",
 ) -> str:
-    """Return the comment, never longer than GitHub takes. `since` tells what differs from the last push."""
+    """Return the comment within GitHub's limit of length. `since` says what changed since the last push."""
     fields = {outcome.kind: outcome.digest, "shown": f"{shown.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}
     first = render_marker(PURPOSE, environment, **({} if not outcome.digest else fields))
     run = f"[the run]({run_url})" if run_url else "the run"
@@ -150,7 +150,7 @@ def _render_footer(pull: Pull, outcome: Outcome, run: str) -> str:
 
 
 def render_summary(outcome: Outcome, verdict: Verdict) -> str:
-    """Return what the run's own page shows."""
+    """Return the summary for the run's page."""
     return (
         f"{outcome.markdown.strip()}\n\n**{verdict.description}**\n"
         if outcome.markdown

@@ -1,4 +1,4 @@
-"""What changed in a review since the last push: the rows of its table, compared with those that the comment shows."""
+"""Compare the findings of a review with those of the previous push."""
 
 import re
 
@@ -10,9 +10,9 @@ SHORTEST_SHA = 12
 
 
 def render_changes_since_push(present: str, text: str, *, same_plan: bool) -> str:
-    """Return what differs between the comment as it is and a new review, as Markdown; empty where nothing does.
+    """Return the differences between the present comment and a new review as Markdown; empty if there are none.
 
-    A comment that is written again for the same plan, as after a label, keeps what it said.
+    If the comment is written again for the same plan, as after a label, it keeps its section.
     """
     if same_plan:
         kept = SECTION.search(present)
@@ -45,7 +45,7 @@ def render_changes_since_push(present: str, text: str, *, same_plan: bool) -> st
 
 
 def list_finding_rows(body: str) -> list[str]:
-    """Return the rows of a review's table of findings, without their first bar."""
+    """Return the rows of a review's table of findings, without the first bar."""
     found: list[str] = []
     inside = False
     for line in SECTION.sub("", body.replace("\r\n", "\n")).split("\n"):

@@ -1,4 +1,4 @@
-"""The run of a workflow: what GitHub says about it in variables and in the event's file."""
+"""The run of a workflow, read from GitHub's environment variables and the event file."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ NEEDED = ("GITHUB_REPOSITORY", "GITHUB_TOKEN", "GITHUB_EVENT_NAME", "GITHUB_EVEN
 
 @dataclass(frozen=True)
 class Pull:
-    """A pull request. `sha` is the commit that the run is about, `labels` those that are set now."""
+    """A pull request. `sha` is the run's commit, `labels` are the current ones."""
 
     number: int
     sha: str
@@ -26,7 +26,7 @@ class Pull:
 
 @dataclass(frozen=True)
 class Run:
-    """One run. `summary` and `outputs` are the files by which GitHub takes text, None outside of it."""
+    """One run. `summary` and `outputs` are the files that GitHub reads, None outside of a workflow."""
 
     repository: str
     token: str
@@ -70,15 +70,15 @@ class Run:
         return GitHub(self.api, self.repository, self.token)
 
     def write_summary(self, text: str) -> None:
-        """Show a text on the run's page."""
+        """Append a text to the summary on the run's page."""
         _append(self.summary, f"{text.rstrip()}\n\n")
 
     def write_output(self, name: str, value: str) -> None:
-        """Give a value to the jobs that come after this one."""
+        """Set an output for the jobs that follow."""
         _append(self.outputs, f"{name}={value}\n")
 
     def pull(self, github: GitHub) -> Pull | None:
-        """Return the pull request that the run is about, None where it is closed by now. Raises DeliveryError."""
+        """Return the pull request of the run, None if it is closed. Raises DeliveryError."""
         try:
             if self.event_name == "pull_request":
                 told = self.event["pull_request"]
@@ -95,7 +95,7 @@ class Run:
         )
 
     def _of_fork(self, github: GitHub) -> Pull | None:
-        """Find the pull request by what GitHub says of the run: what the run itself left may say anything."""
+        """Find the pull request by GitHub's data about the run: files of a fork's run cannot be trusted."""
         told = self.event["workflow_run"]
         sha, owner = str(told["head_sha"]), str(told["head_repository"]["owner"]["login"])
         base = str(self.event["repository"]["default_branch"])
@@ -111,7 +111,7 @@ class Run:
 
 
 def find_merged_pull(github: GitHub, sha: str) -> Pull | None:
-    """Return the pull request whose merge made a commit, None where there is none. Raises DeliveryError."""
+    """Return the pull request that was merged as a commit, None if there is none. Raises DeliveryError."""
     for each in github.pages(f"commits/{sha}/pulls"):
         if each.get("merged_at") and each.get("merge_commit_sha") == sha:
             return _pull(github.get(f"pulls/{int(each['number'])}"), str(each["head"]["sha"]))

@@ -13,7 +13,7 @@ from delivery.errors import DeliveryError
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Do what the command line asks for and return the exit status."""
+    """Run the step of the command line and return the exit status."""
     options = _parse(words)
     try:
         if options.what == "site":

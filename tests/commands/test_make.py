@@ -120,7 +120,7 @@ def test_an_exported_option_is_refused_instead_of_lost(checkout: Path, name: str
     value = {"ENV": "prod", "YES": "1", "TO": "local"}[name]
     done, ran = make(checkout, "destroy", **{name: value})
     assert (done.returncode, ran) == (2, [])
-    assert "is set in your shell, where options do not count" in done.stderr
+    assert "is set in your shell, where it has no effect" in done.stderr
 
 
 @pytest.mark.parametrize(
