@@ -17,7 +17,7 @@ PROVIDER_PACKAGES = {"cdktf": PROVIDER, "cdktn": "cdktn_provider_google"}
 
 
 class BindingsError(Exception):
-    """The bindings asked for are not known, or not installed.
+    """The bindings that `VLILLE_CDK` names are unknown or not installed.
 
     What to do: run `unset VLILLE_CDK`, or install the bindings that it names into `.venv`.
     """

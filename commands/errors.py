@@ -7,7 +7,7 @@ MOST_SHOWN = 60
 
 
 class UsageError(Exception):
-    """An option, a variable or a target cannot be used: one sentence that says which, why and what is accepted.
+    """An option, a variable or a target is invalid; the message says which, why, and what is accepted.
 
     What to do: type the option, variable or target as the message says; `make help` lists what there is.
     """

@@ -48,7 +48,7 @@ AUTHORIZED = "authorized views"  # what stands for a role where views, and no pr
 
 
 class AccessError(ValueError):
-    """A grant that cannot be read, so that no table would be whole.
+    """A grant cannot be parsed, so that the table of grants would be incomplete.
 
     What to do: write the grant as a member of one role on one resource, which can be listed.
     """

@@ -11,7 +11,7 @@ Problem = tuple[str, object, str]
 
 
 class SettingsError(ValueError):
-    """A settings file cannot be used: which file and key, what was found, what is accepted.
+    """A settings file is invalid; the message says which file and key, what was found, and what is accepted.
 
     What to do: correct the key in the file that the message names; docs/settings.md has what each key accepts.
     """

@@ -46,7 +46,7 @@ MANIFESTS = "application/vnd.docker.distribution.manifest.v2+json, application/v
 
 
 class BuildError(Exception):
-    """The image is not there after this; the message says why, with the end of the build's log.
+    """The image was not built; the message says why, with the end of the build's log.
 
     What to do: read the end of the build's log in the message, correct the workload's source or the missing role,
     and deploy again.
