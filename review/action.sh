@@ -10,15 +10,15 @@ python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
 python3 -m venv "$environment"
 "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "$GITHUB_ACTION_PATH"
 
-words=("--unexamined=$UNEXAMINED")
-[ -z "$NAME" ] || words+=("--name=$NAME")
-[ -z "$RULES" ] || words+=("--rules=$RULES")
-[ "$GATE" = false ] || words+=(--gate)
+arguments=("--unexamined=$UNEXAMINED")
+[ -z "$NAME" ] || arguments+=("--name=$NAME")
+[ -z "$RULES" ] || arguments+=("--rules=$RULES")
+[ "$GATE" = false ] || arguments+=(--gate)
 read -ra acknowledged <<< "$ACKNOWLEDGED"
-for each in "${acknowledged[@]}"; do words+=("--acknowledged=$each"); done
+for each in "${acknowledged[@]}"; do arguments+=("--acknowledged=$each"); done
 
 status=0
-"$environment/bin/plan-review" "${words[@]}" -- "$PLAN" > "$markdown" || status=$?
+"$environment/bin/plan-review" "${arguments[@]}" -- "$PLAN" > "$markdown" || status=$?
 cat "$markdown" >> "$GITHUB_STEP_SUMMARY"
 printf 'markdown=%s\nstatus=%s\n' "$markdown" "$status" >> "$GITHUB_OUTPUT"
 if [ -n "$PULL_REQUEST" ]; then

@@ -58,12 +58,14 @@ def _change_findings(change: Change, context: Context) -> Iterator[Finding]:
     yield from found
     if found and not rendered and change.action == "update" and _shows_every_difference(found, change):
         return
-    untold = change.action == "create" or (change.destroys and not registry.reports_deletion(change.type))
+    needs_action = change.action == "create" or (
+        change.destroys and not registry.reports_deletion(change.type)
+    )
     if registry.is_grant(change.type) and any(registry.list_grants(change, change.values, context)):
         if change.action in ("create", "delete") or not _has_same_grants(change, context):
             return  # `access_findings` has reported its effect
-        untold = True
-    if not rendered or untold:
+        needs_action = True
+    if not rendered or needs_action:
         yield from action_findings(change, context)
 
 

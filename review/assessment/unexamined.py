@@ -84,15 +84,15 @@ def _list_change_gaps(change: Change) -> Gaps:
         return data, access, code
     if change.after is None:
         return set(), access, set()
-    strange = {
+    unknown = {
         f"{change.type}.{key}"
         for key in list_unknown_arguments(change.type, list_differing_paths(change))
         if key.partition(".")[0] not in COMPUTED | STATUS
     }
     if change.before is None:
-        return set(), access | strange, strange
+        return set(), access | unknown, unknown
     kept = () if registry.find_renderers(change.type) else _list_data_paths(change)
-    return strange | {f"{change.type}.{each}" for each in kept}, access | strange, strange
+    return unknown | {f"{change.type}.{each}" for each in kept}, access | unknown, unknown
 
 
 def _list_data_paths(change: Change) -> Iterator[str]:

@@ -96,7 +96,7 @@ def list_unknown_arguments(type_: str, paths: Iterable[str]) -> set[str]:
     found = look_up_type(type_)
     if not found or not found.attributes:
         return set()
-    return {strange for path in paths if (strange := _find_unknown_part(found, path.split(".")))}
+    return {unknown for path in paths if (unknown := _find_unknown_part(found, path.split(".")))}
 
 
 def _find_unknown_part(known: TypeFacts, steps: list[str]) -> str:

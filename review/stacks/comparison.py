@@ -74,15 +74,15 @@ def _other_findings(
         yield from meta_argument_findings(address, where, old, new, secrets)
         counts = [{key: each.get(key) for key in ("count", "for_each") if key in each} for each in (old, new)]
         if counts[0] != counts[1]:
-            are_told = has_known_instances(old, constants[0]) and has_known_instances(new, constants[1])
+            are_listed = has_known_instances(old, constants[0]) and has_known_instances(new, constants[1])
             which = (
                 "its instances are listed separately"
-                if are_told
+                if are_listed
                 else "only a plan can show which instances are created or deleted"
             )
-            severity, undo = (Severity.NOTE, YES) if are_told else (Severity.POSSIBLE_LOSS, "not known")
+            severity, undo = (Severity.NOTE, YES) if are_listed else (Severity.POSSIBLE_LOSS, "not known")
             sentence = f"its count or for_each changes: {which}"
-            opaque = "" if are_told else address
+            opaque = "" if are_listed else address
             yield Finding(Kind.SERVICE, severity, where, sentence, undo, 15, address=address, opaque=opaque)
     for address in sorted(before.keys() & after.keys()):
         change = replace(after[address][0], before=before[address][0].before, actions=("update",))
@@ -156,8 +156,8 @@ def _compare_resource(old: Change, new: Change, meta: Mapping[str, Any]) -> Chan
             replace_paths=tuple(forced),
             is_destroy_prevented=get_value(meta, "lifecycle.prevent_destroy") is True,
         )
-    strange = list_unknown_arguments(change.type, list_differing_paths(change))
-    return replace(change, is_action_certain=look_up_type(change.type) is not None and not strange)
+    unknown = list_unknown_arguments(change.type, list_differing_paths(change))
+    return replace(change, is_action_certain=look_up_type(change.type) is not None and not unknown)
 
 
 def _list_outputs(base: Mapping[str, Any], head: Mapping[str, Any], secrets: Secrets) -> Iterator[Output]:

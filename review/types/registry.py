@@ -40,6 +40,8 @@ def register(folder: Path) -> None:
             raise PlanError(
                 f"--types: {file} cannot be imported ({type(error).__name__}: {error})"
             ) from error
+        if hasattr(module, "TELLS_THE_END"):
+            raise PlanError(f"--types: {file}: TELLS_THE_END is now REPORTS_DELETION; rename it")
         types_ = getattr(module, "TYPES", None)
         if not isinstance(types_, tuple) or not all(isinstance(each, str) for each in types_):
             raise PlanError(

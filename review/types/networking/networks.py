@@ -20,7 +20,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
 
 def _deletion_findings(change: Change, context: Context) -> Iterator[Finding]:
     name = span(get_text(change.present, "name"))
-    hanging = [
+    dependents = [
         each
         for each in context.of_type(
             "google_compute_firewall", "google_compute_subnetwork", "google_compute_router"
@@ -35,9 +35,9 @@ def _deletion_findings(change: Change, context: Context) -> Iterator[Finding]:
     noun = "network" if change.type.endswith("_network") else "subnetwork"
     verb = "replaced" if change.action == "replace" else "deleted"
     sentence = f"{noun} {name} is {verb}: resources in it lose connectivity"
-    if hanging:
+    if dependents:
         sentence = (
-            f"{sentence}; the apply fails part-way, because {plural(len(hanging), 'resource')} of the plan "
+            f"{sentence}; the apply fails part-way, because {plural(len(dependents), 'resource')} of the plan "
             "still use it"
         )
     finding = destruction_finding(change, context, sentence, size=0, severity=Severity.INTERRUPTED)

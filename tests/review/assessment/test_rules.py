@@ -212,6 +212,7 @@ def test_a_users_renderer_replaces_the_built_in_one(
         (None, "has no Python module"),
         ("TYPES = 'x'", "has no TYPES"),
         ("TYPES = ('x',)", "has neither findings"),
+        ("TELLS_THE_END = True", "TELLS_THE_END is now REPORTS_DELETION; rename it"),
         ("import nothing_of_this_name", "cannot be imported"),
     ],
 )
