@@ -1,4 +1,4 @@
-"""Machines as a local run makes them, with and without emulators."""
+"""Local environments for tests, with and without emulators."""
 
 import itertools
 import sys
@@ -22,25 +22,25 @@ PROJECTS = itertools.count(1)
 
 @dataclass(frozen=True)
 class StoppedClock:
-    """A clock that stands still."""
+    """A clock that always shows the same time."""
 
     time: datetime = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
 
     def now(self) -> datetime:
-        """Always the same."""
+        """Return the same time."""
         return self.time
 
 
 @pytest.fixture
 def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    """A supervisor of this test alone."""
+    """A supervisor with a record of its own."""
     with Supervisor(tmp_path / "processes.json") as supervisor:
         yield supervisor
 
 
 @contextmanager
 def environment_factory(folder: Path, supervisor: Supervisor) -> Iterator[Callable[..., LocalEnvironment]]:
-    """What makes machines on given emulators (by default on none), all with the same folder and project."""
+    """Yield a function that creates environments with given emulators (by default none), in one folder and project."""
     project = f"test-project-{next(PROJECTS)}"
     metadata = MetadataServer(project, project_number(project), "europe-west1")
 
@@ -65,14 +65,14 @@ def environment_factory(folder: Path, supervisor: Supervisor) -> Iterator[Callab
 
 @pytest.fixture
 def new_environment(tmp_path: Path, supervisor: Supervisor) -> Iterator[Callable[..., LocalEnvironment]]:
-    """Make machines on given emulators (by default on none), all with the same folder and project."""
+    """A function that creates environments with given emulators (by default none), in one folder and project."""
     with environment_factory(tmp_path, supervisor) as make:
         yield make
 
 
 @pytest.fixture
 def environment(new_environment: Callable[..., LocalEnvironment]) -> LocalEnvironment:
-    """A machine without emulators: for what only the control plane does."""
+    """An environment without emulators."""
     return new_environment()
 
 
@@ -80,12 +80,12 @@ def environment(new_environment: Callable[..., LocalEnvironment]) -> LocalEnviro
 def environment_with_emulators(
     new_environment: Callable[..., LocalEnvironment], emulators: Emulators
 ) -> LocalEnvironment:
-    """A machine with both emulators, and a project that they do not know yet."""
+    """An environment with both emulators, and a project that they do not have yet."""
     return new_environment(emulators)
 
 
 def account(environment: LocalEnvironment, name: str) -> str:
-    """Make a service account without any role, by its name or e-mail; its e-mail."""
+    """Create a service account without roles, by its name or e-mail; return its e-mail."""
     email = name if "@" in name else f"{name}@{environment.project}.iam.gserviceaccount.com"
     full = f"projects/{environment.project}/serviceAccounts/{email}"
     environment.collection("iam", "serviceAccounts").put(full, {"name": full, "email": email})
@@ -93,19 +93,19 @@ def account(environment: LocalEnvironment, name: str) -> str:
 
 
 def allow(environment: LocalEnvironment, email: str, resource: str, *permissions: str) -> None:
-    """Grant a custom role of these permissions on the resource that policies have under that name."""
+    """Grant a custom role with these permissions on the resource of that policy name."""
     role = f"projects/{environment.project}/roles/r{len(environment.collection('iam', 'roles').names())}"
     environment.collection("iam", "roles").put(role, {"name": role, "includedPermissions": list(permissions)})
     environment.service(Policies).grant(resource, role, [f"serviceAccount:{email}"])
 
 
 def bearer(email: str) -> dict[str, str]:
-    """The header with the access token that the metadata server gives that account."""
+    """Return the header with an access token of that account."""
     return {"Authorization": f"Bearer {access_token(email)['access_token']}"}
 
 
 def as_owner(environment: LocalEnvironment, url: str) -> dict[str, str]:
-    """The header with which who deploys may call a service."""
+    """Return the header with which the deployer may call a service."""
     token = identity_token(
         environment.service(AccessControl).deployer, url, environment.clock.now().timestamp()
     )

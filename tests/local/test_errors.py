@@ -1,4 +1,4 @@
-"""What the machine refused a program, read from what the program wrote."""
+"""Faults of the host, recognized in the output of programs."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The command line of the local environment: what fails is one sentence and an exit status, never a traceback."""
+"""The command line of the local environment: a failure is a message and an exit status, never a traceback."""
 
 import errno
 import os

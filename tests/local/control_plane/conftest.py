@@ -1,4 +1,4 @@
-"""A control plane on each module's own machine."""
+"""A control plane emulator for the environment of each module."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,12 +12,12 @@ from local.environment.environment import LocalEnvironment
 from local.http.rest import ApiRequest, ApiResponse
 from tests.cdk.conftest import copy_checkout, synthesize
 from tests.google_api.discovery import EMULATED, KNOWN_DIFFERENCES
-from tests.local.control_plane.judging import differences_of
+from tests.local.control_plane.description_checks import find_differences
 
 
 @pytest.fixture(scope="session")
 def stack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Dev, as it is synthesized now."""
+    """The stack of dev, synthesized from the checkout."""
     folder = tmp_path_factory.mktemp("dev")
     synthesize(copy_checkout(folder / "checkout", 1_000_000_000, 0o644), folder / "out", VLILLE_ENV="dev")
     return folder / "out" / "stacks" / "vlille-dev"
@@ -25,7 +25,7 @@ def stack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def clock() -> Iterator[RealClock]:
-    """A clock that runs as life does."""
+    """A clock with real time."""
     started = RealClock(1.0, datetime.now(UTC))
     yield started
     started.close()
@@ -33,11 +33,11 @@ def clock() -> Iterator[RealClock]:
 
 @pytest.fixture
 def plane(environment: LocalEnvironment) -> Iterator[ControlPlane]:
-    """What answers for the machine of the module that asks; each call and reply must be as Google describes them."""
+    """The control plane emulator; each request and response must conform to Google's API descriptions."""
     found: list[str] = []
 
     def check_call(request: ApiRequest, response: ApiResponse) -> None:
-        found.extend(differences_of(request, response))
+        found.extend(find_differences(request, response))
 
     started = ControlPlane(environment, check_call)
     yield started

@@ -1,8 +1,8 @@
-"""What the google provider plans for an edit of each setting of a deployed environment.
+"""Record what the google provider plans for an edit of each setting of a deployed environment.
 
-`python -m tests.local.control_plane.edits dev prod` makes edits-6.50.0.json anew: each environment must be deployed
-with `make deploy TO=local` and the real provider, which VLILLE_PROVIDER_MIRROR names. Nothing is
-applied, and each file is as it was afterwards.
+`python -m tests.local.control_plane.edits dev prod` writes edits-6.50.0.json: each environment must be deployed with
+`make deploy TO=local` and the real provider, which VLILLE_PROVIDER_MIRROR names. Nothing is applied, and each file is
+restored.
 """
 
 import json
@@ -93,7 +93,7 @@ NOT_PLANNED = frozenset(
 
 
 def edited(text: str, key: str) -> str:
-    """Return an environment's file with one key changed. Raises ValueError where it has no such key."""
+    """Return an environment's file with one key changed. Raises ValueError where it does not have the key."""
     if key == "labels":
         return text + LABELS
     section, _, name = key.rpartition(".")
@@ -106,7 +106,7 @@ def edited(text: str, key: str) -> str:
 
 
 def planned(environment: str) -> Iterator[tuple[str, Any]]:
-    """Yield each key with what its edit would change: actions by address, or the plan's own error."""
+    """Yield each key with the planned changes of its edit: actions by address, or the plan's error."""
     exports = subprocess.run(
         [sys.executable, "-m", "local", "cloud", "--detached", "--env", environment],
         cwd=ROOT,
@@ -149,7 +149,7 @@ def planned(environment: str) -> Iterator[tuple[str, Any]]:
 
 
 def changes(plan: Mapping[str, Any]) -> dict[str, str]:
-    """What a plan would change: actions by address."""
+    """Return a plan's changes: actions by address."""
     found = {each["address"]: each["change"]["actions"] for each in plan.get("resource_changes", [])}
     return {
         address: "/".join(actions)
@@ -167,7 +167,7 @@ def _run(folder: Path, environ: Mapping[str, str], *words: str) -> subprocess.Co
 
 
 def main(environments: list[str]) -> None:
-    """Write what is planned for each key of each environment."""
+    """Write the planned changes of each key of each environment."""
     found = {environment: dict(planned(environment)) for environment in environments}
     FILE.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", "utf-8")
 

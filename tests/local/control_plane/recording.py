@@ -1,9 +1,9 @@
-"""The calls that Terraform's google provider made while it deployed and destroyed the stack of dev.
+"""The requests that Terraform's google provider sent while it deployed and destroyed the stack of dev.
 
-`python -m tests.local.control_plane.recording CALLS` makes provider-6.50.0.jsonl anew from what
-`python -m local cloud --record CALLS` wrote during a `make deploy TO=local` and a `make destroy TO=local` with the real
-provider. A line is one call that changes something, with what was read after it for the first time or as something
-new. Nothing in it is secret: the token is not recorded, and addresses are those of this machine.
+`python -m tests.local.control_plane.recording CALLS` writes provider-6.50.0.jsonl from the output of `python -m local
+cloud --record CALLS` during a `make deploy TO=local` and a `make destroy TO=local` with the real provider. A line is
+a request that changes something, with the later reads whose response is new. Nothing in it is secret: the token is
+not recorded, and addresses are on loopback.
 """
 
 import json
@@ -41,19 +41,19 @@ HERE = "http://here"
 LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
-def steady(value: Any) -> Any:
-    """A document without what is another one each time."""
+def without_variable_values(value: Any) -> Any:
+    """Return a document without values that differ from run to run."""
     if isinstance(value, dict):
         # Whether a job of Scheduler fires meanwhile depends on the minute.
         volatile = VOLATILE | ({"lastAttemptTime", "status"} if "lastAttemptTime" in value else set())
-        return {key: steady(item) for key, item in value.items() if key not in volatile}
+        return {key: without_variable_values(item) for key, item in value.items() if key not in volatile}
     if isinstance(value, list):
-        return [steady(item) for item in value]
+        return [without_variable_values(item) for item in value]
     return LOOPBACK.sub(HERE, value) if isinstance(value, str) else value
 
 
-def shrunk(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """The calls that change something, each with the reads after it that told something new."""
+def select_calls(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Return the requests that change something, each with the later reads whose response is new."""
     known: dict[str, Any] = {}
     entry: dict[str, Any] | None = None
     for line in lines:
@@ -63,7 +63,7 @@ def shrunk(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
         ):
             continue
         if request["method"] == "GET" or READS.search(request["target"]):
-            told = [request["status"], steady(request["reply"])]
+            told = [request["status"], without_variable_values(request["reply"])]
             if entry is not None and known.get(request["target"]) != told:
                 known[request["target"]] = told
                 entry["reads"].append(
@@ -74,7 +74,7 @@ def shrunk(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
         if entry is not None:
             yield entry
         entry = {key: request[key] for key in ("method", "target", "status")} | {
-            "body": steady(request["body"]),
+            "body": without_variable_values(request["body"]),
             "reads": [],
         }
     if entry is not None:
@@ -84,7 +84,7 @@ def shrunk(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
 def main(calls: Path) -> None:
     """Write the recording."""
     with calls.open() as lines:
-        entries = list(shrunk(lines))
+        entries = list(select_calls(lines))
     FILE.write_text("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries), "utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Years of old files, were it three: from a bucket of this machine into its archive, and by the batch into tables."""
+"""A backfill of old files: from a bucket into the archive, and by the batch into tables."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ MINUTES = ("10-26_22:50", "10-26_22:51", "10-27_23:10")
 
 @pytest.fixture
 def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
-    """Emulators of each test's own, for the project has the name that the stack gives it."""
+    """Emulators for a single test, because the project's name is that of the stack."""
     with fresh_emulators(tmp_path_factory) as one:
         yield one
 
@@ -49,7 +49,7 @@ def environment(
     clock: RealClock,
     stack_folder: Path,
 ) -> Iterator[LocalEnvironment]:
-    """The stack of dev, whose workloads may do what its grants let them."""
+    """The stack of dev; its grants decide what workloads may do."""
     one = replace(new_environment(emulators), project=PROJECT, clock=clock, stack_folder=stack_folder)
     guard = one.service(IamProxy)
     one.workload_endpoints = guard.workload_endpoints
@@ -59,8 +59,8 @@ def environment(
 
 
 @dataclass
-class Old:
-    """Old files on this machine, beside what is deployed there."""
+class OldFiles:
+    """Old files in a bucket beside the deployed stack."""
 
     environment: LocalEnvironment
     cloud: Cloud
@@ -69,7 +69,7 @@ class Old:
     printed: list[str] = field(default_factory=list)
 
     def wait(self, seconds: float) -> None:
-        """As long as is asked for, or until the run has ended."""
+        """Wait for that time, or until the run has ended."""
         self.environment.service(Dataproc).workflows[-1].finished.wait(seconds)
 
     def run(self, pause: Callable[[float], None] | None = None) -> int:
@@ -96,8 +96,8 @@ class Old:
 
 
 @pytest.fixture
-def old(plane: ControlPlane, environment: LocalEnvironment) -> Old:
-    """What Terraform's provider says of the template is said again, with what it names in today's stack."""
+def old_files(plane: ControlPlane, environment: LocalEnvironment) -> OldFiles:
+    """The template as Terraform's provider sent it, with the names of the current stack."""
     cloud = connect(PROJECT, plane.variables())
     [sent] = [each["body"] for each in ENTRIES if each["target"].endswith("/workflowTemplates?alt=json")]
     [kept] = environment.service(Dataproc).templates.list()
@@ -110,37 +110,37 @@ def old(plane: ControlPlane, environment: LocalEnvironment) -> Old:
     for name, content in originals.items():
         environment.service(Storage).put_object(OLD, name, content, "application/json", {})
     dev = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]
-    return Old(environment, cloud, replace(dev, project=PROJECT), originals)
+    return OldFiles(environment, cloud, replace(dev, project=PROJECT), originals)
 
 
-def test_old_files_become_rows_and_an_abandoned_run_is_waited_for(old: Old) -> None:
+def test_old_files_become_rows_and_an_abandoned_run_is_waited_for(old_files: OldFiles) -> None:
     def leave(_seconds: float) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(StoppedError, match=r"goes on here \(`make down ENV=dev` would end it\)"):
-        old.run(pause=leave)
-    assert old.run() == 0
-    [workflow] = old.environment.service(Dataproc).workflows
-    records = len(json.loads(old.originals[f"data___2023-{MINUTES[0]}:00.json"])["records"])
-    assert workflow.summaries["rebuild"]["rows_loaded"] == old.rows == 3 * records
-    assert old.printed[-2:] == [
+        old_files.run(pause=leave)
+    assert old_files.run() == 0
+    [workflow] = old_files.environment.service(Dataproc).workflows
+    records = len(json.loads(old_files.originals[f"data___2023-{MINUTES[0]}:00.json"])["records"])
+    assert workflow.summaries["rebuild"]["rows_loaded"] == old_files.rows == 3 * records
+    assert old_files.printed[-2:] == [
         "0 objects archived, 3 were archived before, 0 skipped",
         "vlille_ods: 2023-10-26 to 2023-10-27 rebuilt; the table batch_runs has the run statistics",
     ]
-    assert old.held(OLD) == old.originals
-    assert sorted(old.held(old.settings.bucket("archive"))) == [
+    assert old_files.held(OLD) == old_files.originals
+    assert sorted(old_files.held(old_files.settings.bucket("archive"))) == [
         "feed=vlille_ods/date=2023-10-26/hour=20/20231026T205000Z.json.gz",
         "feed=vlille_ods/date=2023-10-26/hour=20/20231026T205100Z.json.gz",
         "feed=vlille_ods/date=2023-10-27/hour=21/20231027T211000Z.json.gz",
     ]
 
 
-def test_a_batch_without_read_permission_is_reported(old: Old) -> None:
-    policies = old.environment.collection("iam", "policies")
-    bucket = f"b/{old.settings.bucket('archive')}"
-    reader = f"serviceAccount:{old.settings.service_account('batch')}"
+def test_a_batch_without_read_permission_is_reported(old_files: OldFiles) -> None:
+    policies = old_files.environment.collection("iam", "policies")
+    bucket = f"b/{old_files.settings.bucket('archive')}"
+    reader = f"serviceAccount:{old_files.settings.service_account('batch')}"
     bindings = [binding for binding in policies.get(bucket)["bindings"] if reader not in binding["members"]]
     policies.put(bucket, policies.get(bucket) | {"bindings": bindings})
     with pytest.raises(OperateError, match=r"(?s)is archived and not rebuilt: .*403.*make logs"):
-        old.run()
-    assert (len(old.held(old.settings.bucket("archive"))), old.rows) == (3, 0)
+        old_files.run()
+    assert (len(old_files.held(old_files.settings.bucket("archive"))), old_files.rows) == (3, 0)

@@ -1,7 +1,7 @@
-"""The stack read directly, and the same stack as Terraform's real provider makes it: one system.
+"""The stack applied from its JSON and as created by Terraform's provider: both must create the same resources.
 
-`make demo` applies the JSON here, `make deploy TO=local` answers the provider; what the provider sends was recorded.
-A stack that has changed since is told: the recording must then be made anew.
+`make demo` applies the JSON; `make deploy TO=local` responds to the provider, whose requests were recorded. Where the
+stack has changed since, the test fails and the recording must be renewed.
 """
 
 import json
@@ -29,8 +29,8 @@ from tests.local.control_plane.test_provider import (
     ENTRIES,
     SERVICE,
     put_artifacts,
-    settled,
-    with_digest_of,
+    replace_digests,
+    send_and_wait,
     zipped,
 )
 
@@ -54,7 +54,7 @@ SERVER_NAMED = re.compile(r"(?<=notificationChannels/)\w+")
 
 @pytest.fixture(scope="module")
 def other_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
-    """Emulators for the second of two projects of one name."""
+    """Emulators for the second of two projects with the same name."""
     with fresh_emulators(tmp_path_factory) as one:
         yield one
 
@@ -63,7 +63,7 @@ def other_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulat
 def environment(
     new_environment: Callable[..., LocalEnvironment], emulators: Emulators, clock: RealClock, tmp_path: Path
 ) -> LocalEnvironment:
-    """The machine that the provider deploys into."""
+    """The environment that the provider deploys into."""
     return replace(new_environment(emulators), project=PROJECT, clock=clock, folder=tmp_path / "terraform")
 
 
@@ -75,7 +75,7 @@ def direct(
     tmp_path: Path,
     stack_folder: Path,
 ) -> Iterator[tuple[LocalEnvironment, Applied]]:
-    """A machine on which the JSON is applied, and what that gave."""
+    """An environment with the JSON applied, and the result."""
     with Supervisor(tmp_path / "direct.json") as supervisor:
         one = replace(
             new_environment(other_emulators),
@@ -90,19 +90,19 @@ def direct(
         yield one, applied
 
 
-def made_by_the_provider(plane: ControlPlane, environment: LocalEnvironment) -> None:
+def replay_provider(plane: ControlPlane, environment: LocalEnvironment) -> None:
     """Replay the recording up to its destroy."""
     service = zipped(SERVICE)
-    for entry in with_digest_of(ENTRIES, service):
+    for entry in replace_digests(ENTRIES, service):
         if entry["method"] == "DELETE":
             return
-        settled(plane, entry["method"], entry["target"], entry["body"])
+        send_and_wait(plane, entry["method"], entry["target"], entry["body"])
         if entry["method"] == "POST" and (entry["body"] or {}).get("name") == f"{PROJECT}-artifacts":
             put_artifacts(environment, service)
 
 
 def steady(value: Any) -> Any:
-    """A document without what differs from run to run, and without what only one of the two ways writes."""
+    """Return a document without values that differ from run to run or that only one of the two ways writes."""
     if isinstance(value, dict):
         items = {key: steady(item) for key, item in value.items() if key not in BESIDE}
         return {key: item for key, item in items.items() if item not in (None, {}, [], "", "0", False)}
@@ -118,12 +118,12 @@ def by_name(environment: LocalEnvironment, service: str, collection: str) -> dic
     return {each["name"]: steady(each) for each in environment.collection(service, collection).list()}
 
 
-def of_kind(service: str, collection: str) -> Callable[[LocalEnvironment], dict[str, Any]]:
+def collection_reader(service: str, collection: str) -> Callable[[LocalEnvironment], dict[str, Any]]:
     return lambda environment: by_name(environment, service, collection)
 
 
 def alerts(environment: LocalEnvironment) -> list[Any]:
-    """Policies and channels, whose names are the server's, by what they ask."""
+    """Return policies and channels without their generated names."""
     held = [
         *environment.collection("monitoring", "alertPolicies").list(),
         *environment.collection("monitoring", "notificationChannels").list(),
@@ -139,7 +139,7 @@ def _nameless(value: Any) -> Any:
 
 
 def networks(environment: LocalEnvironment) -> dict[str, Any]:
-    """Networks, subnetworks and firewalls; one way names others by path, the other by their last word."""
+    """Return networks, subnetworks and firewalls; one way refers to them by path, the other by name."""
     found: dict[str, Any] = {}
     for kind in ("networks", "subnetworks", "firewalls"):
         for name, each in by_name(environment, "compute", kind).items():
@@ -151,7 +151,7 @@ def networks(environment: LocalEnvironment) -> dict[str, Any]:
 
 
 def repositories(environment: LocalEnvironment) -> dict[str, Any]:
-    """Repositories; their clean-up is a mapping in the one way and a list in the other."""
+    """Return repositories; their clean-up policies are a mapping in one way and a list in the other."""
     found = by_name(environment, "artifactregistry", "repositories")
     for each in found.values():
         rules = each["cleanupPolicies"]
@@ -182,7 +182,7 @@ def tables(environment: LocalEnvironment) -> dict[str, Any]:
 def test_terraform_and_the_direct_way_create_the_same_resources(
     plane: ControlPlane, environment: LocalEnvironment, direct: tuple[LocalEnvironment, Applied]
 ) -> None:
-    made_by_the_provider(plane, environment)
+    replay_provider(plane, environment)
     other, applied = direct
     for what, of in PARTS.items():
         assert of(environment) == of(other), f"{what}; {REMEDY}"
@@ -196,13 +196,13 @@ def test_terraform_and_the_direct_way_create_the_same_resources(
 PARTS: dict[str, Callable[[LocalEnvironment], Any]] = {
     "grants": grants,
     "tables": tables,
-    "service accounts": of_kind("iam", "serviceAccounts"),
-    "custom roles": of_kind("iam", "roles"),
-    "buckets": of_kind("storage", "buckets"),
-    "topics": of_kind("pubsub", "topics"),
-    "subscriptions": of_kind("pubsub", "subscriptions"),
-    "scheduler jobs": of_kind("cloudscheduler", "jobs"),
-    "workflow templates": of_kind("dataproc", "workflowTemplates"),
+    "service accounts": collection_reader("iam", "serviceAccounts"),
+    "custom roles": collection_reader("iam", "roles"),
+    "buckets": collection_reader("storage", "buckets"),
+    "topics": collection_reader("pubsub", "topics"),
+    "subscriptions": collection_reader("pubsub", "subscriptions"),
+    "scheduler jobs": collection_reader("cloudscheduler", "jobs"),
+    "workflow templates": collection_reader("dataproc", "workflowTemplates"),
     "alerts": alerts,
     "networks": networks,
     "repositories": repositories,

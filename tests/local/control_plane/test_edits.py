@@ -1,4 +1,4 @@
-"""What an edit of each setting does to a deployed environment, as the real provider planned it."""
+"""The recorded plans for an edit of each setting of a deployed environment."""
 
 import json
 import re
@@ -54,7 +54,7 @@ def test_no_other_edit_deletes_data(environment: str) -> None:
 
 @pytest.mark.parametrize("environment", PLANNED)
 def test_the_table_of_edits_agrees_with_the_recorded_plans(environment: str) -> None:
-    """Rows of docs/deploy.md that say "in place" replace nothing, and the others what they name."""
+    """Rows of docs/deploy.md that say "in place" replace nothing; the others replace what they name."""
     text = (ROOT / "docs" / "deploy.md").read_text("utf-8").split("## Editing the settings")[1]
     rows = [
         [cell.strip() for cell in row.split("|")[1:-1]] for row in text.splitlines() if row.startswith("| `")

@@ -1,4 +1,4 @@
-"""Faults on demand: which calls they strike, what those get, and that what was asked for may be asked again."""
+"""Injected faults: which requests they affect, what these return, and that a request can be repeated."""
 
 import http.client
 import json
@@ -96,7 +96,7 @@ def test_no_response_is_none_that_a_server_could_send() -> None:
 
 @pytest.fixture
 def environment(new_environment: Callable[..., LocalEnvironment], clock: RealClock) -> LocalEnvironment:
-    """A machine without emulators."""
+    """An environment without emulators."""
     return replace(new_environment(), project="p", clock=clock)
 
 

@@ -1,4 +1,4 @@
-"""What is asked of a deployed system after a deploy, asked of the control plane: the calls are those of the cloud."""
+"""Commands that observe a deployed environment, run against the control plane emulator."""
 
 import base64
 import json
@@ -58,7 +58,7 @@ def cloud(plane: ControlPlane, settings: Settings) -> Cloud:
 
 
 def deploy(cloud: Cloud, settings: Settings) -> None:
-    """Make what the stack makes, as far as it is asked after."""
+    """Create the resources of the stack that are observed."""
     to, parent, location = (
         cloud.endpoints,
         f"projects/{settings.project}",
@@ -86,7 +86,7 @@ def deploy(cloud: Cloud, settings: Settings) -> None:
 
 
 def collect(environment: LocalEnvironment, cloud: Cloud, settings: Settings) -> None:
-    """Put there what a tick, a sweep and a batch leave."""
+    """Create the data of a tick, a sweep and a batch."""
     storage, feed = environment.service(Storage), settings.feed
     for minutes in (0, 1, 2):
         name = landing_name(feed, TICK - timedelta(minutes=minutes))
@@ -160,7 +160,7 @@ def test_a_collecting_system_is_reported_healthy(
 
 
 def test_a_job_run_is_observed(cloud: Cloud, settings: Settings) -> None:
-    """Its target's topic goes, so that the next attempt fails."""
+    """Its target's topic is deleted, so that the next attempt fails."""
     deploy(cloud, settings)
     assert jobs.start_job(cloud, settings, LOCAL, "collect").startswith("collect is started: `make logs")
     found = last_attempt(cloud, settings, "collect")
@@ -258,7 +258,7 @@ def with_project(stack: dict[str, Any], settings: Settings) -> dict[str, Any]:
 
 
 def test_the_rows_content_is_observed(cloud: Cloud, settings: Settings) -> None:
-    """Two minutes: station 1 changes, station 2 does not, and nobody says how many docks are free."""
+    """Two minutes: station 1 changes, station 2 does not, and no station reports its free docks."""
     feed = load_feeds(ROOT / "sources")["vlille_ogc"]
     deploy(cloud, replace(settings, feed="another"))
     datasets = f"{cloud.endpoints.big_query}projects/{settings.project}/datasets/vlille/tables"

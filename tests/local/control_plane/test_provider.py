@@ -1,6 +1,6 @@
-"""The calls of the real google provider 6.50.0, as they were recorded, answered again.
+"""The recorded requests of the google provider 6.50.0, replayed.
 
-No provider is needed here: what it sent is sent again, and each answer that it read must be what it was.
+No provider is needed: its requests are sent again, and each response must be the recorded one.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from local.environment.clock import RealClock
 from local.environment.environment import LocalEnvironment
 from local.http.rest import ApiResponse
 from local.services.storage import Storage
-from tests.local.control_plane.recording import FILE, HERE, steady
+from tests.local.control_plane.recording import FILE, HERE, without_variable_values
 
 pytestmark = pytest.mark.emulator
 
@@ -47,7 +47,7 @@ def zipped(files: dict[str, str]) -> bytes:
 def environment(
     new_environment: Callable[..., LocalEnvironment], emulators: Emulators, clock: RealClock
 ) -> LocalEnvironment:
-    """A machine that stands for the project of the recording."""
+    """An environment with the project of the recording."""
     return replace(new_environment(emulators), project="vlille-dev", clock=clock)
 
 
@@ -59,8 +59,8 @@ def send_request(plane: ControlPlane, method: str, target: str, body: Any = None
     )
 
 
-def settled(plane: ControlPlane, method: str, target: str, body: Any) -> ApiResponse:
-    """Make a call, and wait for the end of the operation that it may have begun."""
+def send_and_wait(plane: ControlPlane, method: str, target: str, body: Any) -> ApiResponse:
+    """Send a request, and wait for the operation that it may have started."""
     response = send_request(plane, method, target, body)
     operation = json.loads(response.body or b"{}") or {}
     root = "/".join(target.split("/")[:3])
@@ -73,8 +73,8 @@ def settled(plane: ControlPlane, method: str, target: str, body: Any) -> ApiResp
     return response
 
 
-def with_digest_of(entries: list[dict[str, Any]], artifact: bytes) -> list[dict[str, Any]]:
-    """The recording, with the digest of this artifact where those of the services' were."""
+def replace_digests(entries: list[dict[str, Any]], artifact: bytes) -> list[dict[str, Any]]:
+    """Return the recording with the digest of this artifact in place of the services' digests."""
     text = json.dumps(entries)
     for service in SERVICES:
         format_call = text.split(f"{service}/{service}-")[1][:16]
@@ -88,9 +88,9 @@ def test_recorded_requests_get_the_recorded_responses(
     """From an empty project through all resources to an empty project."""
     service = zipped(SERVICE)
     reads = 0
-    for entry in with_digest_of(ENTRIES, service):
+    for entry in replace_digests(ENTRIES, service):
         where = f"{entry['method']} {entry['target']}"
-        response = settled(plane, entry["method"], entry["target"], entry["body"])
+        response = send_and_wait(plane, entry["method"], entry["target"], entry["body"])
         assert response.status == entry["status"], f"{where}: {response.body.decode()}"
         if entry["method"] == "POST" and (entry["body"] or {}).get("name") == "vlille-dev-artifacts":
             put_artifacts(environment, service)
@@ -98,15 +98,17 @@ def test_recorded_requests_get_the_recorded_responses(
             again = send_request(plane, read["method"], read["target"])
             assert again.status == read["status"], f"after {where}: {read['target']}"
             if read["status"] == 200 and "/o" not in read["target"]:
-                assert steady(json.loads(again.body or b"null")) == read["reply"], f"after {where}"
+                assert without_variable_values(json.loads(again.body or b"null")) == read["reply"], (
+                    f"after {where}"
+                )
             reads += 1
     assert reads > 100
-    assert left(environment) == {}
+    assert remaining_resources(environment) == {}
 
 
 def put_artifacts(environment: LocalEnvironment, service: bytes) -> None:
-    """Upload what the recording leaves out: one small archive for each name."""
-    for entry in with_digest_of(ENTRIES, service):
+    """Upload what the recording leaves out: a small archive for each name."""
+    for entry in replace_digests(ENTRIES, service):
         path = unquote(urlsplit(entry["target"]).path)
         if entry["method"] == "DELETE" and "/vlille-dev-artifacts/o/" in path:
             name = path.partition("/o/")[2]
@@ -116,8 +118,8 @@ def put_artifacts(environment: LocalEnvironment, service: bytes) -> None:
             )
 
 
-def left(environment: LocalEnvironment) -> dict[str, list[str]]:
-    """What the control plane still holds, by kind."""
+def remaining_resources(environment: LocalEnvironment) -> dict[str, list[str]]:
+    """Return the remaining resources by type."""
     folder = environment.folder / "control"
     held = {
         file.relative_to(folder).as_posix(): list(json.loads(file.read_text()))

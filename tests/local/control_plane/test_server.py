@@ -1,4 +1,4 @@
-"""One server for all APIs, without emulators: what only the control plane keeps."""
+"""The server for all APIs without emulators: resources that only the control plane stores."""
 
 import json
 import urllib.request
@@ -37,7 +37,7 @@ def plane(new_environment: Callable[..., LocalEnvironment], watched: list[str]) 
 
 
 def send(plane: ControlPlane, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    """Make a call over HTTP and return status and JSON."""
+    """Send a request over HTTP and return status and JSON."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{plane.url}/{path}", data, method=method)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

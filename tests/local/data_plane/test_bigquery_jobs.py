@@ -1,4 +1,4 @@
-"""Small load jobs of the BigQuery emulator: where jobs are kept, what is remembered, how an upload is cut."""
+"""Small load jobs of the BigQuery emulator: where jobs are stored, what is cached, how an upload is split."""
 
 import threading
 import uuid
@@ -119,7 +119,7 @@ def test_an_entry_read_before_a_change_is_not_cached_after_it() -> None:
 
 
 def body(boundary: bytes, data: bytes) -> bytes:
-    """As the client library writes it: google/resumable_media/_upload.py, construct_multipart_request."""
+    """Format an upload as the client library does: google/resumable_media/_upload.py, construct_multipart_request."""
     metadata = b'{"jobReference": {"projectId": "p", "jobId": "j"}}'
     return (
         b"--" + boundary + b"\r\ncontent-type: application/json; charset=UTF-8\r\n\r\n" + metadata + b"\r\n"

@@ -1,4 +1,4 @@
-"""The emulators' start, their programs, and that what they hold outlives them."""
+"""The emulators' start, their programs, and their data after a restart."""
 
 import itertools
 import os
@@ -146,7 +146,7 @@ COMMIT TRANSACTION;
 
 @pytest.mark.emulator
 def test_days_are_replaced_twenty_times_while_ticks_are_loaded(emulators: Emulators) -> None:
-    """As in BigQuery, a transaction and load jobs of one table do not make one another fail."""
+    """As in BigQuery, a transaction and load jobs on one table must not make each other fail."""
     project = "beside"
     client = bigquery_client(emulators, project)
     client.create_dataset("d")

@@ -1,4 +1,4 @@
-"""The metadata server, asked by Google's own libraries in a fresh process, and by hand."""
+"""The metadata server, read by Google's libraries in a fresh process and by plain requests."""
 
 import base64
 import json
@@ -168,7 +168,7 @@ def test_clients_reach_only_the_emulators(environment_with_emulators: LocalEnvir
 def test_the_users_credentials_are_out_of_reach(
     environment: LocalEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A user with a key in the environment, a gcloud login at home, and the check for Google switched off."""
+    """A user with a key in the environment, a gcloud login at home, and the check for Google disabled."""
     home = tmp_path / "user"
     (home / ".config" / "gcloud").mkdir(parents=True)
     login = {"type": "authorized_user", "client_id": "i", "client_secret": "s", "refresh_token": "t"}

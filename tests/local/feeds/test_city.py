@@ -1,4 +1,4 @@
-"""`CITY=…`: which system is meant, whether it answers, and the feed that is written for it."""
+"""`CITY=…`: the matching system, whether it can be reached, and the feed that is written for it."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The simulated GBFS system: right in every version, and wrong exactly as it is told to be."""
+"""The simulated GBFS system: valid in every version, except for the requested faults."""
 
 import json
 import urllib.error

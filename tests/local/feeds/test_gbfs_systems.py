@@ -1,4 +1,4 @@
-"""Simulated systems in the place of those that a function's archive names."""
+"""Simulated systems in place of those in a function's archive."""
 
 from contextlib import ExitStack
 from datetime import UTC, datetime

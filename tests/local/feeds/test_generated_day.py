@@ -1,4 +1,4 @@
-"""The made day: as large as the real one, readable as it is, and the same each time."""
+"""The generated day: as large as the real feed, valid, and reproducible."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ def test_every_record_of_a_generated_response_is_a_row(name: str, feeds: dict[st
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_generated_response_has_the_samples_fields(name: str, feeds: dict[str, Feed]) -> None:
-    """The same keys in the same order, so that decoding costs what it costs."""
+    """The same keys in the same order, so that decoding takes the same time."""
 
     def keys(document: object) -> object:
         match document:

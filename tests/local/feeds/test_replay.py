@@ -20,7 +20,7 @@ def minute(number: int) -> datetime:
 
 
 def record(folder: Path, *names: str) -> Path:
-    """Write files that hold their own names."""
+    """Write files whose content is their name."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)

@@ -1,4 +1,4 @@
-"""What passes through the proxy comes out as it went in, and what is refused goes no further."""
+"""The proxy forwards requests and responses unchanged, and does not forward refused requests."""
 
 import http.client
 import json
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.unit
 
 
 class Upstream:
-    """Echoes what it is asked, in the way that the path says."""
+    """A server that echoes requests in the way that the path selects."""
 
     def __init__(self) -> None:
         self.inspect: list[tuple[str, str, bytes, dict[str, str]]] = []

@@ -1,4 +1,4 @@
-"""Roles, what holds what, and conditions; who may do what, and in which words the others are refused."""
+"""Roles, the resource hierarchy and conditions; decisions, and the messages of denials."""
 
 import json
 import re
@@ -258,8 +258,8 @@ ROLES = st.sampled_from(sorted(load_predefined_roles()))
 def test_a_permission_comes_from_a_grant_on_the_resource_or_a_parent(
     grants: list[tuple[str, str]], permission: str, resource: str
 ) -> None:
-    """Nothing else allows anything, and each further grant only adds."""
-    environment = _Held()
+    """Nothing else allows anything, and another grant never takes a permission away."""
+    environment = _InMemoryEnvironment()
     access, policies = AccessControl(environment), Policies(environment)  # type: ignore[arg-type]  # all that they need
     expected = False
     for role, held in grants:
@@ -272,19 +272,19 @@ def test_a_permission_comes_from_a_grant_on_the_resource_or_a_parent(
     assert not access.is_allowed("b@p", RequiredPermission(permission, resource))
 
 
-class _Held:
-    """A machine as far as policies go, in memory."""
+class _InMemoryEnvironment:
+    """The part of an environment that has policies, in memory."""
 
     project = "p"
 
     def __init__(self) -> None:
         self._collections: dict[str, Any] = {}
 
-    def collection(self, _service: str, name: str) -> "_Memory":
-        return self._collections.setdefault(name, _Memory())  # type: ignore[no-any-return]
+    def collection(self, _service: str, name: str) -> "_InMemoryCollection":
+        return self._collections.setdefault(name, _InMemoryCollection())  # type: ignore[no-any-return]
 
 
-class _Memory:
+class _InMemoryCollection:
     """A collection without a file."""
 
     def __init__(self) -> None:

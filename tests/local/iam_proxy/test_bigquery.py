@@ -1,4 +1,4 @@
-"""Each method of BigQuery's REST API, jobs and SQL, and what they need."""
+"""The permissions that methods of BigQuery's REST API, jobs and SQL require."""
 
 import json
 from typing import Any
@@ -175,7 +175,7 @@ NAMES = st.from_regex(r"[a-z_][a-z0-9_]{0,20}", fullmatch=True)
 
 @given(st.lists(st.tuples(NAMES, NAMES, NAMES), min_size=1, max_size=4, unique=True))
 def test_every_table_of_a_query_is_checked(names: list[tuple[str, str, str]]) -> None:
-    """However the names are, none goes by unseen, and none is made up."""
+    """However tables are named, none is missed and none is invented."""
     tables = " UNION ALL ".join(f"SELECT 1 FROM `{'.'.join(name)}`" for name in names)  # noqa: S608
     expected = {RequiredPermission(GET, f"projects/{p}/datasets/{d}/tables/{t}") for p, d, t in names}
     assert set(query_permissions("elsewhere", tables)) == expected

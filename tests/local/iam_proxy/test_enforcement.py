@@ -1,4 +1,4 @@
-"""Google's own clients, as given accounts, through the guard to the emulators."""
+"""Google's client libraries, as given accounts, through the IAM proxy to the emulators."""
 
 import io
 import sqlite3
@@ -31,7 +31,7 @@ SCHEMA = [bigquery.SchemaField("a", "INTEGER")]
 
 @dataclass(frozen=True)
 class IamProxySetup:
-    """A machine with a bucket, a dataset and a table of its own, behind a guard."""
+    """An environment with a bucket, a dataset and a table, behind the IAM proxy."""
 
     environment: LocalEnvironment
     guard: IamProxy
@@ -45,7 +45,7 @@ class IamProxySetup:
         return f"{self.environment.project}.d.t"
 
     def storage(self, email: str) -> StorageClient:
-        """Cloud Storage's client as an account."""
+        """Return a Cloud Storage client that authenticates as an account."""
         return StorageClient(
             project=self.environment.project,
             credentials=credentials(email),
@@ -53,7 +53,7 @@ class IamProxySetup:
         )
 
     def bigquery(self, email: str) -> bigquery.Client:
-        """BigQuery's client as an account."""
+        """Return a BigQuery client that authenticates as an account."""
         return bigquery.Client(
             project=self.environment.project,
             credentials=credentials(email),
@@ -70,7 +70,7 @@ def credentials(email: str) -> Any:
 
 @pytest.fixture(scope="module")
 def iam_setup(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IamProxySetup]:
-    """One for all tests: each has accounts and objects of its own."""
+    """One setup for all tests; each test has accounts and objects of its own."""
     folder = tmp_path_factory.mktemp("guard")
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -256,7 +256,7 @@ def test_a_query_needs_what_it_reads_and_what_it_writes(iam_setup: IamProxySetup
 def test_requests_without_a_known_token_are_refused(
     iam_setup: IamProxySetup, authorization: str | None, message: tuple[str, str]
 ) -> None:
-    """By plain requests: Google's clients try to get another token when they hear 401."""
+    """By plain requests, because Google's clients try to get another token after a 401."""
     headers = {"Authorization": authorization} if authorization else {}
     workload_endpoints, project = iam_setup.guard.workload_endpoints, iam_setup.environment.project
     for url, expected in zip(

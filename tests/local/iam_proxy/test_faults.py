@@ -1,4 +1,4 @@
-"""Calls of the workloads to Cloud Storage and BigQuery that fail on demand, by the real clients."""
+"""Injected faults in the workloads' requests to Cloud Storage and BigQuery, by Google's client libraries."""
 
 from collections.abc import Iterator
 
@@ -67,7 +67,7 @@ def test_a_broken_connection_has_an_effect_only_if_it_was_cut(
 
 
 def test_a_retried_upload_finds_its_own_object(iam_setup: IamProxySetup, bucket: Bucket) -> None:
-    """What the collector takes for another delivery's object is its own."""
+    """The object that the collector takes for another delivery's is its own."""
     iam_setup.guard.faults.set(Fault.parse("cut@POST .*/o"))
     with pytest.raises(PreconditionFailed):
         upload(bucket, "twice", retries=True)

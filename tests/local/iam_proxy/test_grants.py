@@ -1,4 +1,4 @@
-"""Every grant of the stack is for something: without it, what it is for ends with the 403 that the cloud would give."""
+"""Every grant of the stack is required: without it, a request fails with Google's 403."""
 
 import json
 import os
@@ -31,8 +31,8 @@ ONLY_THE_CLOUD: dict[tuple[str, str, str], str] = {}
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A demo that has ended; `used` is who needed what."""
+class FinishedDemo:
+    """A finished demo; `used` has the permissions that it used."""
 
     code: int
     output: str
@@ -41,8 +41,8 @@ class Ended:
     used: list[dict[str, Any]]
 
 
-def demo(code: Path, cwd: Path, response_file: Path) -> Ended:
-    """Run one tick of the demo of a copy of the code."""
+def demo(code: Path, cwd: Path, response_file: Path) -> FinishedDemo:
+    """Run a demo of one tick with a copy of the code."""
     environment = {**os.environ, "PYTHONPATH": f"{code}:{code / 'src'}", "PYTHONUNBUFFERED": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "local", *WORDS, str(response_file)],
@@ -55,7 +55,7 @@ def demo(code: Path, cwd: Path, response_file: Path) -> Ended:
     )
     folder = cwd / ".local" / "dev"
     report, used = (json.loads((folder / name).read_text()) for name in ("report.json", "access.json"))
-    return Ended(done.returncode, done.stdout + done.stderr, folder, report, used)
+    return FinishedDemo(done.returncode, done.stdout + done.stderr, folder, report, used)
 
 
 REMOVED = (
@@ -80,7 +80,7 @@ file.write_text(json.dumps(stack))
 
 @pytest.fixture(scope="module")
 def response_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A response of full size, with one record that has no key, for the quarantine."""
+    """A full-size response, with one record without a key for the quarantine."""
     damaged = json.loads(EXAMPLE.read_text())
     damaged["records"][0]["fields"]["libelle"] = "many"
     file = tmp_path_factory.mktemp("answer") / "answer.json"
@@ -89,14 +89,14 @@ def response_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(response_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+def whole(response_file: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedDemo:
     """A demo of the stack as it is."""
     return demo(ROOT, tmp_path_factory.mktemp("whole"), response_file)
 
 
 @pytest.fixture(scope="module")
-def broken(response_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """A demo of a stack with two grants less: the collector may not land, the Scheduler not call the copier."""
+def broken(response_file: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedDemo:
+    """A demo of a stack without two grants: the collector cannot land, and the Scheduler cannot call the copier."""
     code = tmp_path_factory.mktemp("code")
     for name in COPIED:
         shutil.copytree(ROOT / name, code / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -106,7 +106,7 @@ def broken(response_file: Path, tmp_path_factory: pytest.TempPathFactory) -> End
     return demo(code, tmp_path_factory.mktemp("broken"), response_file)
 
 
-def test_the_whole_pipeline_runs_under_its_roles(whole: Ended) -> None:
+def test_the_whole_pipeline_runs_under_its_roles(whole: FinishedDemo) -> None:
     assert whole.code == 0, whole.output
     assert (whole.report["rows_rebuilt"], whole.report["quarantined"], whole.report["mismatches"]) == (
         288,
@@ -122,7 +122,9 @@ def test_the_whole_pipeline_runs_under_its_roles(whole: Ended) -> None:
     }
 
 
-def test_without_its_grant_the_collector_lands_nothing_and_each_report_has_the_reason(broken: Ended) -> None:
+def test_without_its_grant_the_collector_lands_nothing_and_each_report_has_the_reason(
+    broken: FinishedDemo,
+) -> None:
     bucket, identity = "vlille-dev-landing", "vlille-collector@vlille-dev.iam.gserviceaccount.com"
     denied = rf"403: {identity} lacks storage\.objects\.create on projects/_/buckets/{bucket}/objects/vlille_ods/\S+"
     assert broken.code == 1
@@ -141,7 +143,7 @@ def test_without_its_grant_the_collector_lands_nothing_and_each_report_has_the_r
     assert re.search(denied, (broken.folder / "logs" / "local.log").read_text())
 
 
-def test_without_its_grant_the_scheduler_cannot_call_the_copier(broken: Ended) -> None:
+def test_without_its_grant_the_scheduler_cannot_call_the_copier(broken: FinishedDemo) -> None:
     denied = (
         "403: vlille-scheduler@vlille-dev.iam.gserviceaccount.com lacks run.routes.invoke on "
         "projects/vlille-dev/locations/europe-west1/services/copier"
@@ -152,8 +154,10 @@ def test_without_its_grant_the_scheduler_cannot_call_the_copier(broken: Ended) -
     assert re.fullmatch(re.escape(denied) + r" \(\d+ times\)", denial)
 
 
-def test_every_single_grant_is_required(whole: Ended, broken: Ended, environment: LocalEnvironment) -> None:
-    """What was needed is what these runs called, and what Google's builder would: no image is built here."""
+def test_every_single_grant_is_required(
+    whole: FinishedDemo, broken: FinishedDemo, environment: LocalEnvironment
+) -> None:
+    """The required permissions are those that these runs used, and those of the builds, which do not run."""
     project = "vlille-dev"
     environment.project = project
     held = json.loads((whole.folder / "control" / "iam" / "policies.json").read_text())

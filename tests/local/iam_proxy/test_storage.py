@@ -1,4 +1,4 @@
-"""Each method of Cloud Storage's JSON API, and what it needs."""
+"""The permissions that methods of Cloud Storage's JSON API require."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A write that meets a full disk is made again when there is space; SQLite itself says when a database is full."""
+"""A write on a full disk is retried until there is space; SQLite itself reports a full database."""
 
 import errno
 import sqlite3
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.unit
 
 
 class Notes:
-    """A table whose database may have `pages` pages of 4 KiB."""
+    """A table whose database is limited to `pages` pages of 4 KiB."""
 
     def __init__(self, file: Path, pages: int) -> None:
         self.database = connect_sqlite(file, synchronous="OFF")

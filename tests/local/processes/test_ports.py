@@ -1,4 +1,4 @@
-"""Ports that are given away stay with this process: no other program gets one by accident."""
+"""Reserved ports stay reserved for this process: no other program gets one."""
 
 import re
 import socket
@@ -33,7 +33,7 @@ def test_free_ports_are_free_and_different() -> None:
     sys.platform != "linux", reason="elsewhere a reserved port is kept from our own programs too"
 )
 def test_a_free_port_is_reserved_against_other_programs() -> None:
-    """Many times as many as would meet one of ours by chance."""
+    """Tries many times more ports than a collision by chance would need."""
     ours = {free_port() for _ in range(2000)}
     done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
     assert ours.isdisjoint(map(int, done.stdout.split()))

@@ -1,4 +1,4 @@
-"""Children for real: started, watched, killed, restarted, and never left behind."""
+"""Real child processes: started, watched, killed, restarted, and never left running."""
 
 import json
 import os
@@ -146,7 +146,7 @@ def test_early_end_quotes_the_log(supervisor: Supervisor, tmp_path: Path) -> Non
 
 
 def test_a_fault_of_the_host_is_named_instead_of_the_log(supervisor: Supervisor, tmp_path: Path) -> None:
-    """Only what this start wrote counts: an earlier one's fault is over."""
+    """Only the output of this start counts, not that of an earlier one."""
     log = tmp_path / "log"
     log.write_text("java.lang.OutOfMemoryError: Java heap space\n")
     with pytest.raises(ProcessError, match=r"^job ended with code 4\n  \| because\n") as error:

@@ -1,4 +1,4 @@
-"""The whole Spark batch while ticks go on: the day that it rebuilds is, each time, the day as it was streamed."""
+"""The Spark batch while ticks are collected: the rebuilt day must equal the streamed day."""
 
 import os
 import time
@@ -27,7 +27,7 @@ def rows_of(run: LocalRun, day: str) -> list[str]:
 
 
 def test_the_batch_and_the_ticks_leave_each_others_rows_alone(tmp_path: Path) -> None:
-    """Ticks of the last minutes of a day, and from midnight on those that are streamed while it is rebuilt."""
+    """Ticks of the last minutes of a day, and ticks after midnight that are streamed during the rebuild."""
     options = Options("up", "dev", feed="vlille_ods", day="made", speed=60.0, base=tmp_path / ".local")
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=2)
     clock = RealClock(options.speed, midnight - timedelta(minutes=TICKS_OF_THE_DAY, seconds=30))

@@ -1,4 +1,4 @@
-"""This machine as a project that Terraform deploys into: begun once, found again, ended."""
+"""The local environment as a project that Terraform deploys into: started once, found again, stopped."""
 
 import json
 import os
@@ -20,7 +20,7 @@ TIMEOUT_S = 120
 
 
 def local(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m local` where `.local` is below a folder of the test's own."""
+    """Run `python -m local` with `.local` below a temporary folder."""
     return subprocess.run(
         [sys.executable, "-m", "local", *words],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""The dashboard's identity reads the views and nothing else; a visitor without a role reads nothing."""
+"""The dashboard's service account can read only the views; a visitor without a role can read nothing."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ FORBIDDEN = "Your client does not have permission to get URL <code>/data/now.jso
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRun]:
-    """The stack, running, with the rows of one tick."""
+    """A run with the rows of one tick."""
     base = tmp_path_factory.mktemp("run") / ".local"
     options = Options("demo", "dev", feed="vlille_ods", replay=EXAMPLE, ticks=1, base=base)
     clock = SimulatedClock(datetime.now(UTC) - timedelta(minutes=3))
@@ -42,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRun]:
 
 @pytest.fixture(scope="module")
 def warehouse(run: LocalRun) -> bigquery.Client:
-    """BigQuery as the dashboard reaches it."""
+    """A BigQuery client with the dashboard's credentials."""
     credentials = Credentials(access_token(IDENTITY)["access_token"])  # type: ignore[no-untyped-call]
     assert run.environment.workload_endpoints is not None
     endpoint = {"api_endpoint": run.environment.workload_endpoints.bigquery_url}
@@ -51,7 +51,7 @@ def warehouse(run: LocalRun) -> bigquery.Client:
 
 @pytest.fixture(scope="module")
 def storage(run: LocalRun) -> StorageClient:
-    """Cloud Storage as the dashboard would reach it."""
+    """A Cloud Storage client with the dashboard's credentials."""
     credentials = Credentials(access_token(IDENTITY)["access_token"])  # type: ignore[no-untyped-call]
     assert run.environment.workload_endpoints is not None
     return StorageClient(
@@ -62,7 +62,7 @@ def storage(run: LocalRun) -> StorageClient:
 
 
 def names(run: LocalRun, dataset: str) -> list[str]:
-    """Tables and views of a dataset, asked for past the roles."""
+    """Return the tables and views of a dataset, requested past the IAM proxy."""
     url = f"{run.environment.bigquery_url}/bigquery/v2/projects/vlille-dev/datasets/{dataset}/tables"
     found = requests.get(url, timeout=30).json()["tables"]
     return [each["tableReference"]["tableId"] for each in found]

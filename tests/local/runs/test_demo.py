@@ -1,4 +1,4 @@
-"""Whole runs of the command line: what a user types, and what then lies in buckets, tables and report."""
+"""Whole runs of the command line: their output, buckets, tables and report."""
 
 import io
 import json
@@ -76,7 +76,7 @@ SAMPLE = {
 
 @dataclass(frozen=True)
 class Finished:
-    """A run of the command line that has ended."""
+    """A finished run of the command line."""
 
     code: int
     output: str
@@ -148,14 +148,14 @@ def test_too_many_ticks_for_a_day_are_refused() -> None:
 
 @pytest.fixture(scope="module")
 def replayed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """Five ticks of a response of full size."""
+    """Five ticks of a full-size response."""
     words = ["--ticks", "5", "--feed", "vlille_ods", "--replay", str(EXAMPLE)]
     return run(tmp_path_factory.mktemp("replayed"), "demo", *words)
 
 
 @pytest.fixture(scope="module")
 def invented(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """Twelve ticks of a feed that nobody has, whose sample evolves: a sweep happens in between."""
+    """Twelve ticks of an invented feed with an evolving sample; a sweep runs in between."""
     sources = tmp_path_factory.mktemp("sources") / "sources"
     shutil.copytree(ROOT / "sources", sources)
     (sources / "nowhere").mkdir()
@@ -225,7 +225,7 @@ def test_a_city_with_an_unreachable_system_is_simulated(tmp_path: Path) -> None:
 
 
 def page_session() -> tuple[str, str]:
-    """What the page types at the SQL prompt, and what it shows."""
+    """Return the input at the SQL prompt in the documentation, and the output it shows."""
     block = (
         (ROOT / "docs" / "getting-started.md")
         .read_text("utf-8")
@@ -361,7 +361,7 @@ def test_responses_of_another_feed_are_reported_with_the_first_reason(tmp_path: 
 
 
 class Up:
-    """A `make up` that runs: 60 simulated minutes an hour are 60 real seconds."""
+    """A running `make up` with SPEED=60."""
 
     def __init__(self, cwd: Path, *words: str) -> None:
         command = [sys.executable, "-m", "local", "up", "--speed", "60", *words]
@@ -385,7 +385,7 @@ class Up:
             time.sleep(0.05)
 
     def kill(self, name: str) -> None:
-        """Kill -9 a workload, and remember all the children there are."""
+        """Kill a workload with SIGKILL, and remember all child processes."""
         children = json.loads((self.folder / "processes.json").read_text())["children"]
         self.groups |= {child["pid"] for child in children}
         os.kill(next(child["pid"] for child in children if child["name"] == name), signal.SIGKILL)
@@ -398,7 +398,7 @@ class Up:
 
 @pytest.fixture(scope="module")
 def kept_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Up, Finished, Finished]]:
-    """Two runs of `up` on one folder; the function is killed in the first, the copier in the second.
+    """Two runs of `up` in one folder; the function is killed in the first, the copier in the second.
 
     Between them another feed is collected.
     """
@@ -459,7 +459,7 @@ def test_make_up_stops_all_its_processes(kept_up: tuple[Up, Finished, Finished])
 
 @pytest.mark.local
 def test_a_demo_keeps_the_data_of_make_up(kept_up: tuple[Up, Finished, Finished]) -> None:
-    """One that cannot begin leaves them where they are; another moves them aside, and `up` finds them again."""
+    """A demo that cannot start leaves the data in place; another one moves it aside, and `up` finds it again."""
     _, _, ended = kept_up
     cwd = ended.folder.parents[1]
     assert run(cwd, "demo", "--feed", "nobody").code == 2
@@ -507,7 +507,9 @@ def test_command_line_errors_are_one_sentence(
 
 @pytest.mark.local
 def test_a_demo_runs_in_any_folder_and_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An odd path, a locale without accents, a far time zone, 60 columns, no colours, and a file for the output."""
+    """A path with odd characters, a locale without accents, a distant time zone, 60 columns, no colours, output to a
+    file.
+    """
     cwd = tmp_path / "l'été [à vélo] & co"
     cwd.mkdir()
     monkeypatch.delenv("LC_ALL", raising=False)
@@ -524,7 +526,7 @@ def test_a_demo_runs_in_any_folder_and_terminal(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.unit
 def test_without_java_a_demo_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its batch could not run; the data of the last demo stay."""
+    """Its batch could not run; the data of the previous demo stays."""
 
     def missing() -> None:
         raise MissingToolError("Spark needs Java 17 or 21, found none")

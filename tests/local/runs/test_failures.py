@@ -1,4 +1,4 @@
-"""What is shown where a run and then its final count fail: the first failure, which says more."""
+"""Where a run and then its final count fail, the first failure is reported."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ def failing(error: Exception) -> Callable[..., None]:
 
 @pytest.fixture(params=MODES, ids=[mode for mode, _module, _step in MODES])
 def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception | None], str]:
-    """Run a mode of which this step, and then the count, fail; the report's problem."""
+    """Run a mode whose given step and final count fail; return the report's problem."""
     mode, module, step = request.param
     terminal = Terminal()
     report = SimpleNamespace(problem=None, denied=[], write=lambda _folder: None)

@@ -169,7 +169,7 @@ def test_a_mistake_in_the_settings_keeps_the_previous_demos_data(
 
 
 def test_lines_logged_after_the_end_are_not_printed(tmp_path: Path) -> None:
-    """A delivery that the end interrupts logs its failure when the file is closed already."""
+    """A delivery that the end interrupts logs its failure after the file is closed."""
     script = (
         "import logging, sys; from pathlib import Path; from local.runs.local_run import log_to_file\n"
         "with log_to_file(Path(sys.argv[1])): logging.getLogger('local.services').warning('kept')\n"

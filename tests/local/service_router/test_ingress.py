@@ -1,4 +1,4 @@
-"""The URL of a service: who may invoke it is let through, others get Cloud Run's answer."""
+"""The URL of a service: callers that may invoke it reach it, others get Cloud Run's error page."""
 
 import gzip
 import threading
@@ -23,7 +23,7 @@ SERVICE = "projects/p/locations/l/services/s"
 
 
 class Page(BaseHTTPRequestHandler):
-    """A page that is compressed for whoever takes that, and what else it was sent."""
+    """A page that is compressed for clients that accept it, and the requests it got."""
 
     protocol_version = "HTTP/1.1"
 

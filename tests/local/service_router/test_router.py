@@ -18,7 +18,7 @@ pytestmark = pytest.mark.unit
 
 
 class Workload:
-    """An HTTP server that counts how many requests it has at a time, and may be slow or break off."""
+    """An HTTP server that counts its concurrent requests, and may be slow or break the connection."""
 
     def __init__(self, port: int = 0, seconds: float = 0.0, breaks: bool = False) -> None:
         self.at_a_time, self.most, self.seen = 0, 0, list[tuple[str, str, bytes, str | None]]()

@@ -1,4 +1,4 @@
-"""Datasets, tables and views of a stack, on the real emulator: a table grows, and its rows stay."""
+"""Datasets, tables and views of a stack in the emulator: new columns are added, and rows stay."""
 
 import json
 from typing import Any
@@ -51,7 +51,7 @@ def held(environment: LocalEnvironment) -> dict[str, Any]:
 
 @pytest.fixture
 def warehouse(environment_with_emulators: LocalEnvironment) -> LocalEnvironment:
-    """A machine with the dataset `vlille`."""
+    """An environment with the dataset `vlille`."""
     make(
         environment_with_emulators,
         "google_bigquery_dataset",

@@ -210,10 +210,10 @@ CLUSTER: dict[str, Any] = {
 JOB: dict[str, Any] = {"stepId": "rebuild", "pysparkJob": {"mainPythonFileUri": "gs://b/main.py"}}
 
 
-def ask(
+def send_request(
     environment: LocalEnvironment, method: str, path: str, document: object = None, caller: str = ""
 ) -> Response:
-    """Call the API below the machine's region, as who deploys or somebody else."""
+    """Call the API below the environment's region, as the deployer or another account."""
     url = f"https://dataproc.googleapis.com/v1/projects/{environment.project}/regions/europe-west1/{path}"
     token = bearer(caller or environment.service(AccessControl).deployer)
     return environment.service(ServiceRouter).call(method, url, token, json.dumps(document).encode(), 5)
@@ -244,7 +244,7 @@ def test_an_invalid_inline_template_is_refused(
 ) -> None:
     environment.clock = SimulatedClock(environment.clock.now())
     dataproc = environment.service(Dataproc)
-    response = ask(environment, "POST", "workflowTemplates:instantiateInline", document)
+    response = send_request(environment, "POST", "workflowTemplates:instantiateInline", document)
     error = json.loads(response.body)["error"]
     assert (response.status, error["status"], dataproc.workflows) == (400, "INVALID_ARGUMENT", [])
     assert expected in error["message"]
@@ -254,12 +254,12 @@ def test_an_inline_template_is_run_and_not_stored(environment: LocalEnvironment)
     environment.clock = clock = SimulatedClock(environment.clock.now())
     dataproc = environment.service(Dataproc)
     asked = {"placement": CLUSTER, "jobs": [JOB]}
-    begun = json.loads(ask(environment, "POST", "workflowTemplates:instantiateInline", asked).body)
+    begun = json.loads(send_request(environment, "POST", "workflowTemplates:instantiateInline", asked).body)
     assert re.fullmatch(
         rf"projects/{environment.project}/regions/europe-west1/operations/[^/]+", begun["name"]
     )
     clock.run(dataproc.workflows[0].finished.is_set)
-    ended = json.loads(ask(environment, "GET", begun["name"].partition("europe-west1/")[2]).body)
+    ended = json.loads(send_request(environment, "GET", begun["name"].partition("europe-west1/")[2]).body)
     assert ended["done"]
     assert ended["error"]["message"].startswith("Service Account 'b@p.iam' is missing required permissions")
     assert dataproc.templates.names() == []
@@ -276,7 +276,8 @@ def test_concurrent_runs_have_their_own_folders(
     dataproc = environment.service(Dataproc)
     asked = {"placement": CLUSTER, "jobs": [JOB]}
     begun = [
-        json.loads(ask(environment, "POST", "workflowTemplates:instantiateInline", asked).body) for _ in "ab"
+        json.loads(send_request(environment, "POST", "workflowTemplates:instantiateInline", asked).body)
+        for _ in "ab"
     ]
     first, second = dataproc.workflows
     clock.run(lambda: first.finished.is_set() and second.finished.is_set())
@@ -297,7 +298,7 @@ def test_a_repeated_request_id_returns_the_running_workflow(
 
     def begin() -> str:
         asked = {"requestId": "a", "parameters": {"FROM": "yesterday"}}
-        response = ask(environment, "POST", "workflowTemplates/rebuild-days:instantiate", asked)
+        response = send_request(environment, "POST", "workflowTemplates/rebuild-days:instantiate", asked)
         return str(json.loads(response.body)["name"])
 
     first, again = begin(), begin()
@@ -408,7 +409,7 @@ def test_inline_templates_and_operations_have_their_own_permissions(
     starter = account(environment, "starter")
     for resource, permission in granted:
         allow(environment, starter, resource.format(project=environment.project), permission)
-    response = ask(environment, method, path, {"placement": CLUSTER, "jobs": [JOB]}, starter)
+    response = send_request(environment, method, path, {"placement": CLUSTER, "jobs": [JOB]}, starter)
     assert (response.status, len(dataproc.workflows)) == (status, int(status == 200))
     clock.close()
 

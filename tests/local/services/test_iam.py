@@ -1,4 +1,4 @@
-"""Service accounts, roles and grants: what Google derives, and what is kept."""
+"""Service accounts, roles and grants: derived attributes, and stored resources."""
 
 from typing import Any
 

@@ -28,7 +28,7 @@ NOON = datetime(2023, 10, 26, 12, tzinfo=UTC)
 
 
 class Endpoint:
-    """An HTTP server that answers with given statuses, the last one again and again."""
+    """An HTTP server that responds with given statuses, the last one repeatedly."""
 
     def __init__(self, *statuses: int) -> None:
         self.requests: list[tuple[dict[str, str], dict[str, Any]]] = []
@@ -81,7 +81,7 @@ def make(kind: str) -> Resource:
 
 
 def declare(environment: LocalEnvironment, url: str, **more: Any) -> tuple[PubSub, str, str]:
-    """A topic and a push subscription with a dead-letter topic that has a pull subscription."""
+    """Create a topic and a push subscription with a dead-letter topic that has a pull subscription."""
     topics = [
         topic_handler(make("google_pubsub_topic"), {"name": name}, environment)
         for name in ("collect", "dead")
@@ -102,7 +102,7 @@ def declare(environment: LocalEnvironment, url: str, **more: Any) -> tuple[PubSu
     return environment.service(PubSub), topics[0]["id"], made["id"]
 
 
-def settle(environment: LocalEnvironment, until: Callable[[], bool]) -> None:
+def run_until_idle(environment: LocalEnvironment, until: Callable[[], bool]) -> None:
     assert isinstance(environment.clock, SimulatedClock)
     environment.clock.run(until)
 
@@ -113,7 +113,7 @@ def test_push_sends_the_envelope_of_google_with_an_identity_token(
     target = endpoint(204)
     broker, topic, name = declare(timed, target.url)
     message_id = broker.publish(topic, b"tick", {"kind": "tick"})
-    settle(timed, lambda: broker.count_undelivered(name) == 0)
+    run_until_idle(timed, lambda: broker.count_undelivered(name) == 0)
     headers, envelope = target.requests[0]
     message = envelope["message"]
     assert base64.b64decode(message["data"]) == b"tick"
@@ -133,7 +133,7 @@ def test_a_failed_message_is_redelivered_with_backoff_and_its_publish_time(
     target = endpoint(500, 503, 200)
     broker, topic, name = declare(timed, target.url)
     broker.publish(topic, b"tick", {})
-    settle(timed, lambda: broker.count_undelivered(name) == 0)
+    run_until_idle(timed, lambda: broker.count_undelivered(name) == 0)
     assert [envelope["deliveryAttempt"] for _, envelope in target.requests] == [1, 2, 3]
     assert {e["message"]["publishTime"] for _, e in target.requests} == {"2023-10-26T12:00:00.000Z"}
     assert timed.clock.now() == NOON + timedelta(seconds=10 + 20)
@@ -147,7 +147,7 @@ def test_after_the_last_attempt_a_message_goes_to_the_dead_letter_topic(
     broker, topic, name = declare(timed, target.url)
     let_agent(timed, "publish", "consume")
     broker.publish(topic, b"tick", {"kind": "tick"})
-    settle(timed, lambda: broker.count_undelivered(name) == 0)
+    run_until_idle(timed, lambda: broker.count_undelivered(name) == 0)
     assert len(target.requests) == 5
     (dead,) = broker.pull(f"projects/{timed.project}/subscriptions/dead", 10)
     assert dead.data == b"tick"
@@ -175,7 +175,7 @@ def test_without_the_agents_roles_a_message_is_redelivered_until_it_expires(
     broker, topic, name = declare(timed, target.url, message_retention_duration="600s")
     let_agent(timed, *granted)
     broker.publish(topic, b"tick", {})
-    settle(timed, lambda: broker.count_undelivered(name) == 0)
+    run_until_idle(timed, lambda: broker.count_undelivered(name) == 0)
     assert len(target.requests) > 5
     assert (broker.totals.dead_lettered, broker.totals.expired) == (0, 1)
     assert broker.pull(f"projects/{timed.project}/subscriptions/dead", 10) == []
@@ -221,7 +221,7 @@ def test_a_leased_message_is_redelivered_after_the_deadline(
     later: list[bool] = []
     assert isinstance(timed.clock, SimulatedClock)
     timed.clock.schedule_after(11, lambda: later.append(True))  # the default deadline is 10 s
-    settle(timed, lambda: bool(later))
+    run_until_idle(timed, lambda: bool(later))
     assert [m.data for m in broker.pull(dead, 10)] == [b"x"]
 
 
@@ -233,7 +233,7 @@ def test_messages_expire(timed: LocalEnvironment, endpoint: Callable[..., Endpoi
     told: list[tuple[str, int]] = []
     broker.on_expired.append(lambda *each: told.append(each))
     broker.publish(topic, b"x", {})
-    settle(timed, lambda: broker.count_undelivered(name) == 0)
+    run_until_idle(timed, lambda: broker.count_undelivered(name) == 0)
     assert broker.totals.expired == 1
     assert told == [(name, 1)]
     assert timed.clock.now() > NOON + timedelta(seconds=600)
@@ -247,12 +247,12 @@ def test_undelivered_messages_survive_a_restart(
     broken, mended = endpoint(500), endpoint(200)
     broker, topic, _ = declare(timed, broken.url)
     message_id = broker.publish(topic, b"tick", {"kind": "tick"})
-    settle(timed, lambda: len(broken.requests) == 2)
+    run_until_idle(timed, lambda: len(broken.requests) == 2)
     second = new_environment()
     second.clock = SimulatedClock(NOON + timedelta(hours=1))
     again, _, name = declare(second, mended.url)
     assert again.resume() == 1
-    settle(second, lambda: again.count_undelivered(name) == 0)
+    run_until_idle(second, lambda: again.count_undelivered(name) == 0)
     (_, envelope) = mended.requests[0]
     assert envelope["message"]["messageId"] == message_id
     assert envelope["message"]["publishTime"] == "2023-10-26T12:00:00.000Z"

@@ -1,4 +1,4 @@
-"""Types that are kept and not acted on: their names are Terraform's, and the user is told."""
+"""Types that are stored without effect: they have Terraform's names, and are reported to the user."""
 
 from functools import partial
 from typing import Any

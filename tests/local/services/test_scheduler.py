@@ -46,7 +46,7 @@ def run(environment: LocalEnvironment, minutes: float) -> None:
 
 
 def api(environment: LocalEnvironment, *statuses: int) -> list[tuple[datetime, str, bytes]]:
-    """Answer for a Google API with given statuses, the last one again and again; return what was asked."""
+    """Register a Google API that responds with given statuses, the last one repeatedly; return the requests."""
     asked: list[tuple[datetime, str, bytes]] = []
     remaining = list(statuses)
 

@@ -1,4 +1,4 @@
-"""Buckets and objects of a stack, on the real emulator."""
+"""Buckets and objects of a stack in the emulator."""
 
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ def make(environment: LocalEnvironment, kind: str, arguments: dict[str, Any]) ->
     return HANDLERS[kind](Resource(f"{kind}.r", kind, "r", {}), arguments, environment)
 
 
-def named(environment: LocalEnvironment, **more: Any) -> dict[str, Any]:
-    """A bucket's arguments with a name that no other test has."""
+def bucket_arguments(environment: LocalEnvironment, **more: Any) -> dict[str, Any]:
+    """Return a bucket's arguments with a unique name."""
     return BUCKET | {"name": f"{environment.project}-landing"} | more
 
 
@@ -54,7 +54,7 @@ def test_settings_as_in_the_json_api() -> None:
 @pytest.mark.emulator
 def test_bucket(environment_with_emulators: LocalEnvironment) -> None:
     environment = environment_with_emulators
-    attributes = make(environment, "google_storage_bucket", named(environment))
+    attributes = make(environment, "google_storage_bucket", bucket_arguments(environment))
     name = f"{environment.project}-landing"
     assert (
         attributes.items()
@@ -78,10 +78,10 @@ def test_an_updated_bucket_keeps_its_objects(
     environment_with_emulators: LocalEnvironment,
 ) -> None:
     environment = environment_with_emulators
-    name = make(environment, "google_storage_bucket", named(environment))["name"]
+    name = make(environment, "google_storage_bucket", bucket_arguments(environment))["name"]
     service = environment.service(Storage)
     service.put_object(name, "a/b.txt", b"here", "text/plain", {})
-    make(environment, "google_storage_bucket", named(environment, labels={"environment": "prod"}))
+    make(environment, "google_storage_bucket", bucket_arguments(environment, labels={"environment": "prod"}))
     assert service.buckets.get(name)["labels"] == {"environment": "prod"}
     found = service.find_object(name, "a/b.txt")
     assert found is not None
@@ -94,7 +94,7 @@ def test_object(environment_with_emulators: LocalEnvironment, given: dict[str, s
     environment, content = environment_with_emulators, "zip bytes é".encode()
     (environment.stack_folder / "assets" / "x").mkdir(parents=True)
     (environment.stack_folder / "assets" / "x" / "code.zip").write_bytes(content)
-    bucket = make(environment, "google_storage_bucket", named(environment))["name"]
+    bucket = make(environment, "google_storage_bucket", bucket_arguments(environment))["name"]
     arguments = {"bucket": bucket, "name": "functions/a b+é.zip", "content_type": "application/zip"}
     attributes = make(environment, "google_storage_bucket_object", arguments | given)
     assert attributes["id"] == f"{bucket}-functions/a b+é.zip"
@@ -109,7 +109,7 @@ def test_object(environment_with_emulators: LocalEnvironment, given: dict[str, s
 @pytest.mark.emulator
 def test_the_same_object_is_not_uploaded_again(environment_with_emulators: LocalEnvironment) -> None:
     environment = environment_with_emulators
-    bucket = make(environment, "google_storage_bucket", named(environment))["name"]
+    bucket = make(environment, "google_storage_bucket", bucket_arguments(environment))["name"]
     arguments = {"bucket": bucket, "name": "o", "content": "one", "metadata": {"k": "v"}}
     first = make(environment, "google_storage_bucket_object", arguments)
     again = make(environment, "google_storage_bucket_object", arguments)
@@ -139,7 +139,7 @@ def test_object_in_a_missing_bucket(environment_with_emulators: LocalEnvironment
 @pytest.mark.emulator
 def test_delete_bucket(environment_with_emulators: LocalEnvironment) -> None:
     environment = environment_with_emulators
-    name = make(environment, "google_storage_bucket", named(environment))["name"]
+    name = make(environment, "google_storage_bucket", bucket_arguments(environment))["name"]
     service = environment.service(Storage)
     service.delete_bucket(name)
     assert requests.get(f"{environment.gcs_url}/storage/v1/b/{name}", timeout=10).status_code == 404
@@ -152,7 +152,7 @@ def test_an_unknown_argument_is_reported(environment_with_emulators: LocalEnviro
     make(
         environment_with_emulators,
         "google_storage_bucket",
-        named(environment_with_emulators, rpo="ASYNC_TURBO"),
+        bucket_arguments(environment_with_emulators, rpo="ASYNC_TURBO"),
     )
     assert (
         "google_storage_bucket.rpo: unknown to the local run, so it has no effect"

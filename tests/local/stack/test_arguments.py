@@ -1,4 +1,4 @@
-"""Terraform's arguments: blocks, REST names, and what is said to the user."""
+"""Terraform's arguments: blocks, REST names, and reports of arguments without effect."""
 
 import re
 from typing import Any

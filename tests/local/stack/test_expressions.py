@@ -1,4 +1,4 @@
-"""Terraform's expressions: what is evaluated, and what is refused by name."""
+"""Terraform's expressions: supported ones are evaluated, others refused by name."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""A stack's JSON: checked, ordered, resolved and applied."""
+"""A stack's JSON: checked, sorted, resolved and applied."""
 
 import json
 from collections.abc import Callable
@@ -260,7 +260,7 @@ def test_failing_handler_names_the_resource(
 def test_every_resource_follows_its_dependencies(
     tmp_path_factory: pytest.TempPathFactory, needs: list[set[int]]
 ) -> None:
-    """Any graph without cycles: node i may need the nodes before it."""
+    """Any graph without cycles: node i may depend on earlier nodes."""
     resources = {
         f"n{i}": {"name": f"n{i}", "on": [f"${{a_thing.n{j}.id}}" for j in needed if j < i]}
         for i, needed in enumerate(needs)

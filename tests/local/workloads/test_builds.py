@@ -1,4 +1,4 @@
-"""Nothing is built here, but who may not build is told so."""
+"""The local run builds nothing, but refuses an account that could not build."""
 
 import re
 

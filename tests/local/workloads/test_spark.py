@@ -1,4 +1,4 @@
-"""Spark that starts quickly is the Spark that pip installed."""
+"""The Spark that starts quickly is the Spark that pip installed."""
 
 import os
 import subprocess

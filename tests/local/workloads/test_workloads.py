@@ -1,4 +1,4 @@
-"""Function and service, made by their handlers from archives in the emulated bucket."""
+"""A function and a service, created by their handlers from archives in the emulated bucket."""
 
 import hashlib
 import io
@@ -108,7 +108,7 @@ def call_url(environment: LocalEnvironment, url: str, method: str = "POST") -> d
 
 
 def call_until_restarted(environment: LocalEnvironment, url: str) -> dict[str, Any]:
-    """As Pub/Sub does: a push into the dying process is refused, a later one is answered."""
+    """Retry as Pub/Sub does: a push to the dying process fails, a later one succeeds."""
     for _ in range(50):
         try:
             return call_url(environment, url)

@@ -1,4 +1,4 @@
-"""The deploy's own script, as Terraform runs it, against this machine's builder and registry."""
+"""The deploy's build script, run as by Terraform, against the emulated builder and registry."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ IMAGE = "europe-west1-docker.pkg.dev/{}/vlille/copier:{}"
 def environment(
     new_environment: Callable[..., LocalEnvironment], emulators: Emulators, clock: RealClock
 ) -> LocalEnvironment:
-    """A machine with a bucket for artifacts and a repository for images."""
+    """An environment with a bucket for artifacts and a repository for images."""
     one = replace(new_environment(emulators), clock=clock)
     one.service(Storage).put_bucket({"name": f"{one.project}-artifacts"})
     return one
@@ -78,7 +78,7 @@ def build(
 
 
 def wait_for(url: str, status: int) -> None:
-    """Wait for the end of a long operation by what it makes or deletes."""
+    """Wait for the end of a long-running operation by what it creates or deletes."""
     end = time.monotonic() + 30
     while requests.get(url, timeout=30).status_code != status:
         assert time.monotonic() < end, url

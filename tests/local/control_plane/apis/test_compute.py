@@ -1,4 +1,4 @@
-"""What Compute Engine's resources are called by number."""
+"""Numbers of Compute Engine's resources."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.unit
 
 
 def test_a_resource_number_is_stable_and_fits_the_providers_integer() -> None:
-    """A hash of 19 digits may be more than a signed number of 64 bits holds: a deploy in this region failed by it."""
+    """A number of 19 digits may exceed a signed 64-bit integer, which made a deploy in this region fail."""
     moved = "projects/vlille-dev/regions/europe-west4/subnetworks/vlille-batch"
     assert number_of(moved) == number_of(moved) == "8256115906802357324"
 

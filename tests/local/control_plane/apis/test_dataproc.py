@@ -1,4 +1,4 @@
-"""Templates by both of their paths, and runs of those that are only run, asked for as the commands do."""
+"""Templates by both of their paths, and runs of inline templates, requested as by the commands."""
 
 import time
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def ended(cloud: Cloud, operation: dict[str, Any]) -> dict[str, Any]:
 def test_a_template_is_the_same_by_both_paths(
     cloud: Cloud, environment: LocalEnvironment, made: str, read: str
 ) -> None:
-    """Terraform's provider makes it below `locations`, `gcloud` and the commands read it below `regions`."""
+    """Terraform's provider creates it below `locations`; `gcloud` and the commands read it below `regions`."""
     cloud.call("POST", url(cloud, environment, made, "workflowTemplates"), json=TEMPLATE)
     item = url(cloud, environment, read, "workflowTemplates/rebuild-days")
     assert cloud.call("GET", item)["jobs"] == TEMPLATE["jobs"]

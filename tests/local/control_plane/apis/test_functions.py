@@ -1,4 +1,4 @@
-"""A function as the API deploys it: uploaded, started, deployed anew at its URL, deleted."""
+"""A function deployed by the API: uploaded, started, deployed again at its URL, deleted."""
 
 import json
 import time
@@ -48,7 +48,9 @@ def function(environment: LocalEnvironment, name: str, word: str) -> dict[str, A
     }
 
 
-def settled(plane: ControlPlane, method: str, path: str, query: dict[str, str], body: Any) -> dict[str, Any]:
+def send_and_wait(
+    plane: ControlPlane, method: str, path: str, query: dict[str, str], body: Any
+) -> dict[str, Any]:
     response = plane.respond(ApiRequest(method, path, query, json.dumps(body).encode()))
     operation: dict[str, Any] = json.loads(response.body)
     end = time.monotonic() + 60
@@ -70,7 +72,7 @@ def says(url: str) -> str:
 def test_a_function_keeps_its_url_when_it_is_deployed_again(
     plane: ControlPlane, environment: LocalEnvironment
 ) -> None:
-    made = settled(
+    made = send_and_wait(
         plane, "POST", f"{PARENT}/functions", {"functionId": "f"}, function(environment, "f-1.zip", "one")
     )
     url = made["response"]["url"]
@@ -79,9 +81,9 @@ def test_a_function_keeps_its_url_when_it_is_deployed_again(
     with pytest.raises(urllib.error.HTTPError, match="403"):
         says(url)
     mask = {"updateMask": "serviceConfig"}
-    again = settled(plane, "PATCH", NAME, mask, function(environment, "f-1.zip", "two"))
+    again = send_and_wait(plane, "PATCH", NAME, mask, function(environment, "f-1.zip", "two"))
     assert (again["response"]["url"], says(ingress.open_user_proxy(url))) == (url, "two")
-    settled(plane, "DELETE", NAME, {}, {})
+    send_and_wait(plane, "DELETE", NAME, {}, {})
     assert environment.supervisor.processes == []
     with pytest.raises(OSError, match="refused"):
         says(url)
@@ -90,7 +92,7 @@ def test_a_function_keeps_its_url_when_it_is_deployed_again(
 def test_an_archive_that_does_not_start_fails_with_its_reason_and_creates_nothing(
     plane: ControlPlane, environment: LocalEnvironment
 ) -> None:
-    made = settled(
+    made = send_and_wait(
         plane, "POST", f"{PARENT}/functions", {"functionId": "f"}, function(environment, "broken.zip", "one")
     )
     assert "No module named 'nothing_of_that_name'" in made["error"]["message"]

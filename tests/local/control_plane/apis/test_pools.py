@@ -1,4 +1,4 @@
-"""What a bootstrap makes besides service accounts and grants: APIs, the identity pool and its provider."""
+"""Resources of a bootstrap besides service accounts and grants: APIs, the identity pool and its provider."""
 
 import time
 from collections.abc import Callable
@@ -21,13 +21,13 @@ SERVICES = "serviceusage/v1/projects/p/services"
 
 @pytest.fixture
 def environment(new_environment: Callable[..., LocalEnvironment], clock: RealClock) -> LocalEnvironment:
-    """A machine without emulators."""
+    """An environment without emulators."""
     return replace(new_environment(), project="p", clock=clock)
 
 
 @pytest.fixture
 def send(plane: ControlPlane) -> Callable[..., tuple[int, Any]]:
-    """Make a call, and wait for the end of the operation that it may have begun; return status and resource."""
+    """Send a request, wait for the operation it may have started, and return status and resource."""
 
     def send_json(method: str, path: str, body: Any = None) -> tuple[int, Any]:
         response = requests.request(method, f"{plane.url}/{path}", json=body, timeout=10)

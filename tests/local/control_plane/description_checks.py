@@ -1,4 +1,4 @@
-"""Calls that the control plane answered, and its replies, held against Google's own description of its APIs."""
+"""Compare requests and responses of the control plane emulator with Google's descriptions of its APIs."""
 
 import json
 from typing import Any
@@ -7,8 +7,8 @@ from local.http.rest import ApiRequest, ApiResponse
 from tests.google_api.discovery import APIS, differences
 
 
-def differences_of(request: ApiRequest, response: ApiResponse) -> list[str]:
-    """How the call and its reply are not as described; nothing for what belongs to no Google API."""
+def find_differences(request: ApiRequest, response: ApiResponse) -> list[str]:
+    """Return how a request and its response differ from the description; nothing for a path of no Google API."""
     target = request.headers.get(":target", request.path)
     if target.strip("/").split("/")[0] not in APIS:
         return []
@@ -18,7 +18,7 @@ def differences_of(request: ApiRequest, response: ApiResponse) -> list[str]:
 
 
 def _document(body: bytes) -> Any:
-    """JSON, or None: media and empty bodies have no schema."""
+    """Return the JSON, or None: media and empty bodies have no schema."""
     try:
         return json.loads(body)
     except ValueError:
