@@ -48,15 +48,9 @@ from feed.request.parameters import add_query, resolve_parameters, secret_variab
 from feed.request.redaction import redact_secrets
 from feed.source.api_options import is_private_address
 from feed.source.folder import load_feed, load_feeds
-from feed.tables.schema import (
-    availability_sql,
-    batch_runs_schema,
-    minutes_present_sql,
-    quarantine_schema,
-    render_data_dictionary,
-    spark_schema,
-    station_schema,
-)
+from feed.tables.availability import availability_sql, minutes_present_sql
+from feed.tables.data_dictionary import render_data_dictionary
+from feed.tables.schema import batch_runs_schema, quarantine_schema, spark_schema, station_schema
 from feed.tables.views import View, data_views
 from feed.values.conversion import make_converter
 from feed.values.errors import ConversionError

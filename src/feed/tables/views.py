@@ -1,8 +1,8 @@
-"""The views that people query: GoogleSQL over the collected feed's table under common names.
+"""The views for users: GoogleSQL over the collected feed's table, with common names.
 
-Each view reads the tables itself and no other view, so that a query is billed for what it names once. Those that
-compare a minute with the one before look at the last HISTORY_DAYS only: a filter on a window function cannot keep
-BigQuery from reading partitions.
+Each view reads the tables and no other view, so that a query is billed for its columns only once. Views that compare a
+minute with the previous one read the last HISTORY_DAYS only, because BigQuery cannot prune partitions by a filter on a
+window function.
 """
 
 # ruff: noqa: S608 - names of tables cannot be query parameters; all come from the stack
@@ -10,19 +10,19 @@ BigQuery from reading partitions.
 from dataclasses import dataclass
 
 from feed.model import Feed
-from feed.tables.schema import select_availability
+from feed.tables.availability import select_availability
 
 HISTORY_DAYS = 28
-NEWEST_DAYS = 3  # how old the newest response may be for `availability_now` to have rows
-UNCHANGED_MINUTES = 15  # from so many identical responses on, the API is taken to repeat itself
-SILENT_MINUTES = 60  # since a station last reported
-FROZEN_MINUTES = 720  # during which neither bikes nor docks of a station changed
-LARGE_MOVE = 5  # bikes within a minute: more likely a van than riders
+NEWEST_DAYS = 3  # `availability_now` has rows if the newest response is not older
+UNCHANGED_MINUTES = 15  # after so many identical responses, the API is assumed to repeat an old one
+SILENT_MINUTES = 60  # since the last report of a station
+FROZEN_MINUTES = 720  # without a change of a station's bikes and docks
+LARGE_MOVE = 5  # bikes within a minute: more likely moved by a van than by riders
 
 
 @dataclass(frozen=True)
 class View:
-    """One view: its name, what a row is, and its GoogleSQL."""
+    """One view: its name, the meaning of a row, and its GoogleSQL."""
 
     name: str
     description: str
@@ -30,9 +30,9 @@ class View:
 
 
 def data_views(feed: Feed, dataset: str, time_zone: str) -> list[View]:
-    """Return the views over a feed; `dataset` is `project.dataset` of its tables, `time_zone` an IANA name.
+    """Return the views over a feed; `dataset` is the `project.dataset` of its tables, `time_zone` an IANA name.
 
-    A feed without `[common]` columns has the same views, without rows.
+    For a feed without [common] the views are the same, and have no rows.
     """
     source = select_availability(feed, dataset)
     return [
@@ -101,7 +101,7 @@ def _newer_than(days: int) -> str:
     return f"collected_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL {days} DAY)"
 
 
-# Shares and means, of the minutes in which the column has a value.
+# Shares and means over the minutes in which the column has a value.
 _SHARES = """\
   COUNT(*) AS minutes,
   AVG(num_bikes_available) AS mean_bikes,
@@ -166,7 +166,7 @@ GROUP BY day"""
 
 
 def _with_previous_row(source: str) -> str:
-    """Common table expressions: `steps` has each recent row with the station's values of its row before."""
+    """Return common table expressions: `steps` has each recent row with the values of the station's previous row."""
     return f"""\
 WITH rows_of_feed AS (
 {source}
