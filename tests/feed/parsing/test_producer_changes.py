@@ -90,7 +90,7 @@ def test_a_scalar_that_becomes_an_array_costs_the_value_and_is_severe(make_feed:
 
 @pytest.mark.parametrize("name", ["quarantine", "batch_runs", "availability", "dataset"])
 def test_a_name_of_the_stack_is_refused_in_one_sentence(make_feed: MakeFeed, name: str) -> None:
-    with pytest.raises(FeedError, match="expected a name that no table or view of the stack has"):
+    with pytest.raises(FeedError, match="expected a name that the stack does not use for a table or view"):
         make_feed([{"id": 1}], name=name)
 
 
