@@ -22,6 +22,7 @@ from delivery.documentation.source_reading import ErrorClass, find_alerts, find_
 from telemetry.events import EVENTS
 
 FOLDER = Path("docs") / "reference"
+MONITORING = Path("cdk") / "operations" / "monitoring.py"
 COMMANDS = ("commands", "cdk", "operate", "delivery", "review", "local", "feed", "gbfs")
 WORKLOADS = ("collector", "gbfs_collector", "copier", "spark", "dashboard")
 ESCAPED_BAR = r"\|"  # in a cell of a table
@@ -122,7 +123,7 @@ def _options_of(target: str) -> str:
 
 def render_errors(root: Path = ROOT) -> str:
     """Return the page of errors: of commands, of workloads, log events and alerts."""
-    alerts = find_alerts(root / "cdk" / "operations" / "monitoring.py")
+    alerts = find_alerts(root / MONITORING)
     by_event = {event: alert.title for alert in reversed(alerts) for event in alert.events}
     events = (
         (f"`{name}`", meaning, advice, by_event.get(name, "")) for name, (meaning, advice) in EVENTS.items()

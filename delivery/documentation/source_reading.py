@@ -125,14 +125,20 @@ def _literals(node: ast.expr, assigned: Mapping[str, ast.expr]) -> list[str]:
 
 
 def find_alerts(file: Path) -> list[Alert]:
-    """Return the alert policies that a module declares by `_policy` and `_on_logs`, in its order."""
+    """Return the alert policies that a module declares, in its order.
+
+    They are calls of its own methods with an ID, a title, a text and a condition.
+    """
     alerts = []
     for node in ast.walk(_parse(file)):
         match node:
-            case ast.Call(func=ast.Attribute(attr="_policy" | "_on_logs"), args=[_, title, text, condition]):
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name("self")),
+                args=[ast.Constant() | ast.Name(), title, ast.Constant(value=str(text)), condition],
+            ):
                 events = EVENT_CONDITION.findall(render_text(condition))
                 names = tuple(re.findall(r'"(\w+)"', events[0])) if events else ()
-                alerts.append((node.lineno, Alert(render_text(title), render_text(text), names)))
+                alerts.append((node.lineno, Alert(render_text(title), text, names)))
     return [alert for _, alert in sorted(alerts, key=lambda each: each[0])]
 
 

@@ -1,6 +1,7 @@
 """The generated pages: current, complete, and derived from the code alone."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from delivery.documentation.pages import ROOT
 from delivery.documentation.references import (
     COMMANDS,
     FOLDER,
+    MONITORING,
     WORKLOADS,
     list_modules,
     render_all,
@@ -60,6 +62,16 @@ def test_every_target_is_on_the_page_with_its_options() -> None:
 )
 def test_what_an_option_accepts_is_what_its_check_says(option: str, expected: str) -> None:
     assert describe_accepted(option, Project(ROOT, {})) == expected
+
+
+def test_every_alert_of_a_stack_is_on_the_page() -> None:
+    stack = json.loads((ROOT / "tests" / "cdk" / "snapshots" / "vlille-prod.json").read_text("utf-8"))
+    policies = stack["resource"]["google_monitoring_alert_policy"].values()
+    titles = [alert.title for alert in find_alerts(ROOT / MONITORING)]
+    patterns = [re.escape(title).replace("…", ".+") for title in titles]
+    declared = [policy["display_name"].removeprefix("vlille: ") for policy in policies]
+    assert [name for name in declared if not any(re.fullmatch(each, name) for each in patterns)] == []
+    assert {event for alert in find_alerts(ROOT / MONITORING) for event in alert.events} <= set(EVENTS)
 
 
 def test_every_error_that_an_entry_point_handles_has_advice() -> None:
