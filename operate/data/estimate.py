@@ -83,7 +83,7 @@ class Estimate:
     @property
     def kept_month(self) -> float:
         """Dollars a month for storing the archived objects."""
-        return self.gib_kept * (self.book.find("storage_gib_month", "STANDARD") or 0.0)
+        return self.gib_kept * (self.book.find_price("storage_gib_month", "STANDARD") or 0.0)
 
     @property
     def traffic(self) -> float:
@@ -104,8 +104,8 @@ def estimate(
     If the source objects are deleted, they and their copies are read once more and compared.
     """
     book = book or load_price_book()
-    packed = book.assumed("gzip_share")
-    listings = ceil((survey.objects + survey.refused) / book.assumed("objects_a_listing"))
+    packed = book.assumption("gzip_share")
+    listings = ceil((survey.objects + survey.refused) / book.assumption("objects_a_listing"))
     days = sum(len(each) for each in survey.days.values())
     listed = (
         2 * listings + 24 * days + days
@@ -137,9 +137,9 @@ def estimate_cluster_minutes(
     """
     book = book or load_price_book()
     batches = ceil(days / days_at_once)
-    reading = responses * book.assumed("cpu_seconds_a_response") / count_cluster_cpus(batch) / 60
-    loading = book.assumed("cluster_load_minutes") * batches
-    return book.assumed("cluster_start_minutes") + max(reading, loading) + min(reading, loading) / batches
+    reading = responses * book.assumption("cpu_seconds_a_response") / count_cluster_cpus(batch) / 60
+    loading = book.assumption("cluster_load_minutes") * batches
+    return book.assumption("cluster_start_minutes") + max(reading, loading) + min(reading, loading) / batches
 
 
 def count_cluster_cpus(batch: Batch) -> int:

@@ -26,7 +26,7 @@ class Scope:
     role: str = ""
     condition: str = ""
 
-    def decides(self, grant: Grant) -> bool:
+    def includes(self, grant: Grant) -> bool:
         """Return whether a grant is one of them."""
         return (grant.kind, _short_name(grant.resource)) == (self.kind, _short_name(self.resource)) and (
             not self.role or (grant.role, grant.condition) == (self.role, self.condition)
@@ -71,7 +71,9 @@ def _creation_finding(
         {
             describe_member(each.member, each.of)
             for each in before
-            if scope.decides(each) and each.address != change.address and (each.role, each.member) not in kept
+            if scope.includes(each)
+            and each.address != change.address
+            and (each.role, each.member) not in kept
         }
     )
     where = f"{scope.kind} {span(scope.resource)}"

@@ -123,7 +123,7 @@ def review_plan(context: Context, book: PriceBook, level: Level = Level.ACKNOWLE
 
 def _cost_findings(month: Cost | None) -> Iterator[Finding]:
     """Yield the change of the monthly cost, if it changes; a large increase needs care."""
-    if month is not None and not month.same:
+    if month is not None and not month.is_unchanged:
         old, new = month.totals
         severity = Severity.CARE if new - old >= max(COST_NEEDS_CARE, old / 2) else Severity.CHANGE
         yield Finding(

@@ -55,7 +55,7 @@ class Rule:
             and (fnmatchcase(finding.address, self.address) or fnmatchcase(bare, self.address))
         )
 
-    def holds(self, today: date) -> bool:
+    def is_active(self, today: date) -> bool:
         """Return whether the rule is not expired."""
         return self.expires is None or today <= self.expires
 
@@ -133,8 +133,8 @@ def apply_rules(
     The first rule that matches a finding decides. A blocked finding keeps its severity, one that is warned of needs
     care at least, and an ignored one is a note which says why.
     """
-    holding = [each for each in rules if each.holds(today)]
-    expired = [each for each in rules if not each.holds(today)]
+    holding = [each for each in rules if each.is_active(today)]
+    expired = [each for each in rules if not each.is_active(today)]
     made, blocked = [], []
     for finding in findings:
         rule = next((each for each in holding if each.matches(finding)), None)

@@ -47,12 +47,12 @@ class Cost:
         if max(old, new) < SEEN and (self.unknown or self.not_counted_changed):
             return "cost not known" if self.unknown else "cost not counted"
         about = "at least" if self.unknown else "about"
-        if self.same:
+        if self.is_unchanged:
             return f"{about} {self._money(new)} a month, before and after"
         return f"{about} {self._money(old)} → {self._money(new)} a month"
 
     @property
-    def same(self) -> bool:
+    def is_unchanged(self) -> bool:
         """Return whether both totals are equal to the cent."""
         return abs(self.totals[1] - self.totals[0]) < SEEN
 
@@ -63,7 +63,7 @@ class Cost:
         parts = []
         if max(old, new) >= SEEN or not (self.unknown or self.not_counted_changed):
             sentence = f"{self.headline[:1].upper()}{self.headline[1:]}"
-            if not self.same:
+            if not self.is_unchanged:
                 sentence = f"{sentence} ({'+' if new > old else '−'}{self._money(abs(new - old))})"
             lines = sorted(self._lines(), key=lambda each: -max(each[1], each[2]))[:3]
             shown = "; ".join(

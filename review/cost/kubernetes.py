@@ -31,7 +31,7 @@ def price_resources(usage: Usage) -> Iterator[CostLine]:
         )
         yield CostLine(
             f"cluster {usage.name(address)}",
-            usage.at(values).price("gke_cluster_hour") * usage.hours,
+            usage.prices_of(values).price("gke_cluster_hour") * usage.hours_a_month,
             sentence,
         )
         if not autopilot:
@@ -57,11 +57,11 @@ def _price_nodes(
     zones = len(get_texts(values, "node_locations") or get_texts(cluster, "node_locations"))
     if not zones:
         is_region = bool(place) and region_of(place) == place.rpartition("/")[2]
-        zones = int(usage.book.assumed("zones_a_region")) if is_region else 1
+        zones = int(usage.book.assumption("zones_a_region")) if is_region else 1
     if (least := get_number(values, "autoscaling.total_min_node_count")) is not None:
         count, zones = least, 1
     type_ = get_text(values, "node_config.machine_type") or DEFAULT_MACHINE
-    book = usage.at({"location": place})
+    book = usage.prices_of({"location": place})
     spot = get_flag(values, "node_config.spot") or get_flag(values, "node_config.preemptible")
     hour = price_machines_hour(book, Machines(1, type_, spot=spot))
     if count is None or hour is None:
@@ -79,10 +79,12 @@ def _price_nodes(
         values, "autoscaling.total_max_node_count"
     ):
         sentence = f"{sentence}; autoscaling adds up to {most:g}"
-    yield CostLine(f"nodes {usage.name(address)}", nodes * (hour + accelerator) * usage.hours, sentence)
-    size = get_number(values, "node_config.disk_size_gb") or usage.book.assumed("node_disk_gib")
+    yield CostLine(
+        f"nodes {usage.name(address)}", nodes * (hour + accelerator) * usage.hours_a_month, sentence
+    )
+    size = get_number(values, "node_config.disk_size_gb") or usage.book.assumption("node_disk_gib")
     kind = get_text(values, "node_config.disk_type") or "pd-balanced"
-    price = book.find("disk_gib_month", kind)
+    price = book.find_price("disk_gib_month", kind)
     if price is None:
         usage.unknown[address] = span(kind)
         return

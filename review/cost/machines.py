@@ -51,19 +51,19 @@ def price_resources(usage: Usage) -> Iterator[CostLine]:
 
 def price_machines_hour(book: PriceBook, machines: Machines) -> float | None:
     """Return what machines cost an hour with their disks; None where a type or its price is not known."""
-    hour = book.machine_hour(machines.type)
-    disk = book.find("disk_gib_month", machines.disk_type)
+    hour = book.price_machine_hour(machines.type)
+    disk = book.find_price("disk_gib_month", machines.disk_type)
     if hour is None or disk is None:
         return None
     share = book.price("spot_share") if machines.spot else 1
-    return machines.count * (hour * share + machines.disk_gib * disk / book.assumed("hours_a_month"))
+    return machines.count * (hour * share + machines.disk_gib * disk / book.assumption("hours_a_month"))
 
 
 def price_dataproc_hour(book: PriceBook, parts: list[Machines]) -> float | None:
     """Return what a Dataproc cluster costs an hour, its fee and its disks included; None where a type is not known."""
     total = 0.0
     for part in parts:
-        shape, hour = book.machine(part.type), price_machines_hour(book, part)
+        shape, hour = book.find_machine(part.type), price_machines_hour(book, part)
         if shape is None or hour is None:
             return None
         total += hour + part.count * shape[0] * book.price("dataproc_vcpu_hour")
@@ -77,9 +77,9 @@ def _price_batches(usage: Usage) -> Iterator[CostLine]:
         often = usage.calls.get(address, 0.0)
         if config is None or not often:
             continue
-        minutes = usage.book.assumed("dataproc_minutes_a_run")
+        minutes = usage.book.assumption("dataproc_minutes_a_run")
         parts = list_cluster_machines(config)
-        hour = price_dataproc_hour(usage.at(values), parts)
+        hour = price_dataproc_hour(usage.prices_of(values), parts)
         if hour is None:
             usage.unknown[address] = _list_types(parts)
             continue
@@ -93,12 +93,12 @@ def _price_batches(usage: Usage) -> Iterator[CostLine]:
 def _price_clusters(usage: Usage) -> Iterator[CostLine]:
     for address, values in usage.inventory.of_type("google_dataproc_cluster"):
         parts = list_cluster_machines(get_value(values, "cluster_config"))
-        hour = price_dataproc_hour(usage.at(values), parts)
+        hour = price_dataproc_hour(usage.prices_of(values), parts)
         if hour is None:
             usage.unknown[address] = _list_types(parts)
             continue
         sentence = " and ".join(each.label for each in parts)
-        yield CostLine(f"cluster {usage.name(address)}", hour * usage.hours, f"always on, {sentence}")
+        yield CostLine(f"cluster {usage.name(address)}", hour * usage.hours_a_month, f"always on, {sentence}")
 
 
 def list_cluster_machines(config: Any) -> list[Machines]:
@@ -152,7 +152,7 @@ def price_accelerators(usage: Usage, address: str, values: Values, path: str, co
     total = 0.0
     for each in get_blocks(values, path):
         kind = get_text(each, "type").rpartition("/")[2]
-        hour = usage.at(values).find("gpu_hour", kind)
+        hour = usage.prices_of(values).find_price("gpu_hour", kind)
         if hour is None:
             usage.unknown[address] = f"GPU {span(kind)}"
         else:
@@ -172,10 +172,10 @@ def _price_always_on(
     usage: Usage, address: str, values: Values, machines: Machines, noun: str
 ) -> Iterator[CostLine]:
     """Yield machines with their boot disks, addresses and GPUs."""
-    book = usage.at(values)
+    book = usage.prices_of(values)
     hour = price_machines_hour(book, machines)
     if hour is None:
-        unpriced = machines.type if book.machine_hour(machines.type) is None else machines.disk_type
+        unpriced = machines.type if book.price_machine_hour(machines.type) is None else machines.disk_type
         usage.unknown[address] = span(unpriced or "no machine type")
         return
     gpus = price_accelerators(usage, address, values, "guest_accelerator", machines.count)
@@ -187,7 +187,7 @@ def _price_always_on(
         for access in get_blocks(each, "access_config")
         if not get_text(access, "nat_ip")
     )
-    month = (hour + gpus + machines.count * outside * book.price("address_hour")) * usage.hours
+    month = (hour + gpus + machines.count * outside * book.price("address_hour")) * usage.hours_a_month
     sentence = (
         f"{f'{machines.count:g} × ' if machines.count != 1 else ''}{span(machines.type)} always on"
         f"{', as spot' if machines.spot else ''}, disk of {machines.disk_gib:g} GiB"
@@ -233,18 +233,18 @@ def _price_reservations(usage: Usage) -> Iterator[CostLine]:
         machines = Machines(
             get_number(block, "count") or 1, get_text(block, "instance_properties.machine_type"), disk_gib=0
         )
-        hour = price_machines_hour(usage.at(values), machines)
+        hour = price_machines_hour(usage.prices_of(values), machines)
         if hour is None:
             usage.unknown[address] = span(machines.type or "no machine type")
             continue
         sentence = f"{machines.label} always on, used or not"
-        yield CostLine(f"reservation {usage.name(address)}", hour * usage.hours, sentence)
+        yield CostLine(f"reservation {usage.name(address)}", hour * usage.hours_a_month, sentence)
 
 
 def _price_disks(usage: Usage) -> Iterator[CostLine]:
     for address, values in usage.inventory.of_type("google_compute_disk", "google_compute_region_disk"):
         kind = get_text(values, "type").rpartition("/")[2] or "pd-standard"
-        size, price = get_number(values, "size"), usage.at(values).find("disk_gib_month", kind)
+        size, price = get_number(values, "size"), usage.prices_of(values).find_price("disk_gib_month", kind)
         if size is None or price is None:
             usage.unknown[address] = "its size" if price is not None else span(kind)
             continue

@@ -28,9 +28,9 @@ def price_resources(usage: Usage) -> Iterator[CostLine]:
 def _price_gateways(usage: Usage) -> Iterator[CostLine]:
     """Yield NAT gateways, which are billed by the machines that use them, up to a maximum."""
     for address, values in usage.inventory.of_type("google_compute_router_nat"):
-        book = usage.at(values)
+        book = usage.prices_of(values)
         machines = max(1, _count_machines(usage, region_of(get_text(values, "region"))))
-        each, most = (book.price(f"nat_{name}_hour") * usage.hours for name in ("machine", "most"))
+        each, most = (book.price(f"nat_{name}_hour") * usage.hours_a_month for name in ("machine", "most"))
         bounds = (
             f"{usage.book.table['currency']}{each:.2f} per machine, "
             f"{usage.book.table['currency']}{most:.2f} at most"
@@ -72,7 +72,7 @@ def _price_addresses(usage: Usage) -> Iterator[CostLine]:
         month = used * usage.book.price("address_hour") + unused * usage.book.price("address_unused_hour")
         idle = f", {unused} of them unused" if unused else ""
         yield CostLine(
-            "addresses", month * usage.hours, f"{plural(used + unused, 'address', 'addresses')}{idle}"
+            "addresses", month * usage.hours_a_month, f"{plural(used + unused, 'address', 'addresses')}{idle}"
         )
 
 
@@ -82,5 +82,7 @@ def _price_rules(usage: Usage) -> Iterator[CostLine]:
         hour = usage.book.price("forwarding_rules_hour")
         hour += max(0, count - RULES_IN_ONE) * usage.book.price("forwarding_rule_more_hour")
         yield CostLine(
-            "forwarding rules", hour * usage.hours, f"{plural(count, 'rule')} always on, data not counted"
+            "forwarding rules",
+            hour * usage.hours_a_month,
+            f"{plural(count, 'rule')} always on, data not counted",
         )

@@ -53,7 +53,7 @@ class PriceBook:
         """The region of the table's prices."""
         return str(self.table["region"])
 
-    def of(self, region: str) -> "PriceBook | None":
+    def for_region(self, region: str) -> "PriceBook | None":
         """Return the prices of a region; None if there is no file of them."""
         if region in ("", self.region):
             return self
@@ -68,22 +68,22 @@ class PriceBook:
         """Return a price that every table has."""
         return float(self.table["prices"][name])
 
-    def find(self, name: str, kind: str = "") -> float | None:
+    def find_price(self, name: str, kind: str = "") -> float | None:
         """Return a price, of a kind if it is given by kind; None if the table does not have it."""
         found = self.table["prices"].get(name)
         if isinstance(found, dict):
             found = found.get(kind)
         return None if found is None else float(found)
 
-    def free(self, name: str) -> float:
+    def free_tier(self, name: str) -> float:
         """Return the amount of a free tier in a month."""
         return float(self.table["free"].get(name, 0))
 
-    def assumed(self, name: str) -> float:
+    def assumption(self, name: str) -> float:
         """Return an assumption, for what a plan does not contain."""
         return float(self.table["assumptions"][name])
 
-    def machine(self, type_: str) -> tuple[float, float, str] | None:
+    def find_machine(self, type_: str) -> tuple[float, float, str] | None:
         """Return vCPUs, GiB and family of a machine type; None if it is not known."""
         name = type_.rpartition("/")[2]
         if name in self.table["machines"]:
@@ -98,14 +98,14 @@ class PriceBook:
         gib = each.get(f"{found['family']}-{found['class']}", each[found["class"]])
         return float(found["vcpus"]), float(found["vcpus"]) * float(gib), found["family"]
 
-    def machine_hour(self, type_: str) -> float | None:
+    def price_machine_hour(self, type_: str) -> float | None:
         """Return what a machine costs an hour; None where its type or its price is not in the table."""
-        found = self.machine(type_)
+        found = self.find_machine(type_)
         if found is None:
             return None
         vcpus, gib, family = found
-        each = self.find("vcpu_hour", "n1" if family in ("f1", "g1") else family)
-        memory = self.find("gib_hour", "n1" if family in ("f1", "g1") else family)
+        each = self.find_price("vcpu_hour", "n1" if family in ("f1", "g1") else family)
+        memory = self.find_price("gib_hour", "n1" if family in ("f1", "g1") else family)
         return None if each is None or memory is None else vcpus * each + gib * memory
 
 
@@ -137,7 +137,7 @@ def load_price_book(override: bytes | None = None) -> PriceBook:
         raise ReviewError("--prices: the file is not a JSON object")
     if (region := given.get("region")) and isinstance(region, str) and region != BASE_REGION:
         regions[BASE_REGION] = {"prices": table["prices"]}
-        own = PriceBook(table, regions).of(region)
+        own = PriceBook(table, regions).for_region(region)
         table = json.loads(json.dumps(own.table if own else table))
     _merge(table, given, "")
     return PriceBook(table, regions)

@@ -24,8 +24,8 @@ def price_resources(usage: Usage) -> Iterator[CostLine]:
 def _price_schedules(usage: Usage) -> Iterator[CostLine]:
     count = sum(1 for _ in usage.inventory.of_type("google_cloud_scheduler_job"))
     if count:
-        paid = max(0.0, count - usage.book.free("scheduler_jobs"))
-        free = f"{usage.book.free('scheduler_jobs'):g} are free per billing account"
+        paid = max(0.0, count - usage.book.free_tier("scheduler_jobs"))
+        free = f"{usage.book.free_tier('scheduler_jobs'):g} are free per billing account"
         yield CostLine(
             "schedules", paid * usage.book.price("scheduler_job_month"), f"{plural(count, 'job')}; {free}"
         )
@@ -42,7 +42,7 @@ def _price_requests(usage: Usage) -> Iterator[CostLine]:
         assumed += often if address not in usage.calls else 0
         busy = (
             often
-            * usage.book.assumed("call_seconds")
+            * usage.book.assumption("call_seconds")
             * max(1.0, get_number(values, "template.task_count") or 1)
         )
         vcpu_seconds, gib_seconds, requests = (
@@ -52,9 +52,11 @@ def _price_requests(usage: Usage) -> Iterator[CostLine]:
         )
     if requests:
         month = (
-            max(0.0, vcpu_seconds - usage.book.free("run_vcpu_seconds")) * usage.book.price("run_vcpu_second")
-            + max(0.0, gib_seconds - usage.book.free("run_gib_seconds")) * usage.book.price("run_gib_second")
-            + max(0.0, requests / 1e6 - usage.book.free("run_million_requests"))
+            max(0.0, vcpu_seconds - usage.book.free_tier("run_vcpu_seconds"))
+            * usage.book.price("run_vcpu_second")
+            + max(0.0, gib_seconds - usage.book.free_tier("run_gib_seconds"))
+            * usage.book.price("run_gib_second")
+            + max(0.0, requests / 1e6 - usage.book.free_tier("run_million_requests"))
             * usage.book.price("run_million_requests")
         )
         yield CostLine("functions and services", month, _describe_basis(usage, requests, assumed))
@@ -71,18 +73,18 @@ def _price_first_generation(usage: Usage) -> Iterator[CostLine]:
         if ghz is None:
             usage.unknown[address] = f"memory of {memory} MB"
             continue
-        busy = often * usage.book.assumed("call_seconds")
+        busy = often * usage.book.assumption("call_seconds")
         ghz_seconds, gib_seconds = ghz_seconds + busy * float(ghz), gib_seconds + busy * float(memory) / 1024
         requests += often
         if get_number(values, "min_instances"):
             usage.unknown[address] = "minimum instances of a 1st gen function"
     if requests:
         month = (
-            max(0.0, ghz_seconds - usage.book.free("function1_ghz_seconds"))
+            max(0.0, ghz_seconds - usage.book.free_tier("function1_ghz_seconds"))
             * usage.book.price("function1_ghz_second")
-            + max(0.0, gib_seconds - usage.book.free("function1_gib_seconds"))
+            + max(0.0, gib_seconds - usage.book.free_tier("function1_gib_seconds"))
             * usage.book.price("function1_gib_second")
-            + max(0.0, requests / 1e6 - usage.book.free("run_million_requests"))
+            + max(0.0, requests / 1e6 - usage.book.free_tier("run_million_requests"))
             * usage.book.price("run_million_requests")
         )
         yield CostLine("1st gen functions", month, _describe_basis(usage, requests, assumed))
@@ -93,13 +95,13 @@ def _count_calls(usage: Usage, address: str) -> float:
     if address in usage.calls:
         return usage.calls[address]
     is_job = usage.inventory.changes[address].type == JOB
-    return 0.0 if is_job else usage.book.assumed("calls_a_month_without_schedule")
+    return 0.0 if is_job else usage.book.assumption("calls_a_month_without_schedule")
 
 
 def _describe_basis(usage: Usage, requests: float, assumed: float) -> str:
     parts = [f"{requests - assumed:,.0f} scheduled calls"] if requests > assumed else []
     parts += [f"{assumed:,.0f} assumed for what has no schedule"] if assumed else []
-    return f"{' and '.join(parts)}, {usage.book.assumed('call_seconds'):g} s each, beyond the free tier"
+    return f"{' and '.join(parts)}, {usage.book.assumption('call_seconds'):g} s each, beyond the free tier"
 
 
 def _price_minimum_instances(usage: Usage) -> Iterator[CostLine]:
@@ -126,7 +128,7 @@ def _price_minimum_instances(usage: Usage) -> Iterator[CostLine]:
         kind = "always" if _is_always_allocated(values) else "idle"
         month = (
             least
-            * usage.hours
+            * usage.hours_a_month
             * 3600
             * (
                 vcpus * usage.book.price(f"run_{kind}_vcpu_second")
@@ -152,12 +154,12 @@ def _price_messages(usage: Usage) -> Iterator[CostLine]:
     topics = {address for address, _ in usage.inventory.of_type("google_pubsub_topic")}
     count = sum(often for address, often in usage.calls.items() if address in topics)
     if count:
-        gib = 2 * count * usage.book.assumed("message_kib") / KIB_A_GIB  # published and delivered
-        paid = max(0.0, gib - usage.book.free("pubsub_gib")) * usage.book.price("pubsub_gib")
+        gib = 2 * count * usage.book.assumption("message_kib") / KIB_A_GIB  # published and delivered
+        paid = max(0.0, gib - usage.book.free_tier("pubsub_gib")) * usage.book.price("pubsub_gib")
         yield CostLine(
             "messages",
             paid,
-            f"{count:,.0f} messages of {usage.book.assumed('message_kib'):g} KiB, in and out",
+            f"{count:,.0f} messages of {usage.book.assumption('message_kib'):g} KiB, in and out",
         )
 
 

@@ -33,7 +33,7 @@ def price_resources(usage: Usage) -> Iterator[CostLine]:
     yield from _price_by_table(usage)
     versions = sum(1 for _ in usage.inventory.of_type("google_secret_manager_secret_version"))
     if versions:
-        paid = max(0.0, versions - usage.book.free("secret_versions"))
+        paid = max(0.0, versions - usage.book.free_tier("secret_versions"))
         yield CostLine(
             "secrets", paid * usage.book.price("secret_version_month"), plural(versions, "version")
         )
@@ -44,10 +44,10 @@ def price_resources(usage: Usage) -> Iterator[CostLine]:
 
 def _price_databases(usage: Usage) -> Iterator[CostLine]:
     for address, values in usage.inventory.of_type("google_sql_database_instance"):
-        tier, book = get_text(values, "settings.tier"), usage.at(values)
+        tier, book = get_text(values, "settings.tier"), usage.prices_of(values)
         hour = _price_sql_hour(book, values, tier)
         kind = get_text(values, "settings.disk_type") or "PD_SSD"
-        price = book.find("sql_disk_gib_month", kind)
+        price = book.find_price("sql_disk_gib_month", kind)
         if hour is None or price is None:
             edition = get_text(values, "settings.edition")
             usage.unknown[address] = (
@@ -65,7 +65,7 @@ def _price_databases(usage: Usage) -> Iterator[CostLine]:
             f"{', in two zones' if twice == 2 else ''}; backups not counted"
         )
         yield CostLine(
-            f"database {usage.name(address)}", twice * (hour * usage.hours + size * price), sentence
+            f"database {usage.name(address)}", twice * (hour * usage.hours_a_month + size * price), sentence
         )
 
 
@@ -73,7 +73,7 @@ def _price_sql_hour(book: PriceBook, values: Values, tier: str) -> float | None:
     """Return what a machine of Cloud SQL costs an hour; None for editions and tiers that are not in the table."""
     if get_text(values, "settings.edition") not in ("", "ENTERPRISE"):
         return None
-    if (shared := book.find("sql_shared_hour", tier)) is not None:
+    if (shared := book.find_price("sql_shared_hour", tier)) is not None:
         return shared
     parts = tier.split("-")
     if tier.startswith("db-custom-") and len(parts) == 4 and parts[2].isdigit() and parts[3].isdigit():
@@ -86,12 +86,12 @@ def _price_caches(usage: Usage) -> Iterator[CostLine]:
     for address, values in usage.inventory.of_type("google_redis_instance"):
         size, tier = get_number(values, "memory_size_gb"), get_text(values, "tier") or "BASIC"
         class_ = next((name for most, name in REDIS if (size or 0) <= most), "M5")
-        price = usage.at(values).find("redis_gib_hour", f"{tier} {class_}")
+        price = usage.prices_of(values).find_price("redis_gib_hour", f"{tier} {class_}")
         if size is None or price is None or get_text(values, "read_replicas_mode") == "READ_REPLICAS_ENABLED":
             usage.unknown[address] = "its size" if size is None else f"tier {span(tier)} with read replicas"
             continue
         sentence = f"{size:g} GiB, {span(tier)}, size class {class_}"
-        yield CostLine(f"cache {usage.name(address)}", size * usage.hours * price, sentence)
+        yield CostLine(f"cache {usage.name(address)}", size * usage.hours_a_month * price, sentence)
 
 
 def _price_by_table(usage: Usage) -> Iterator[CostLine]:
@@ -104,15 +104,15 @@ def _price_by_table(usage: Usage) -> Iterator[CostLine]:
             or get_text(values, "tier")
             or ("STANDARD" if "slot" in PRICED[type_] else "")
         )
-        book = usage.at(values)
-        price = book.find(PRICED[type_], kind)
+        book = usage.prices_of(values)
+        price = book.find_price(PRICED[type_], kind)
         if price is None:
             usage.not_counted.add(type_)
             continue
         if amount is None:
             usage.unknown[address] = f"its number of {unit}"
             continue
-        month = amount * price * (1 if PRICED[type_].endswith("_month") else usage.hours)
+        month = amount * price * (1 if PRICED[type_].endswith("_month") else usage.hours_a_month)
         beside = "time series" if unit == "conditions" else "storage, backups and network"
         yield CostLine(
             f"{type_.removeprefix('google_').replace('_', ' ')} {usage.name(address)}",

@@ -22,11 +22,11 @@ def _price_operations(usage: Usage) -> Iterator[CostLine]:
     """Yield the reads and writes of every scheduled call of a workload that has a bucket's name."""
     often = usage.storage_calls
     if often:
-        writes, reads = (often * usage.book.assumed(f"{each}_a_call") for each in ("writes", "reads"))
+        writes, reads = (often * usage.book.assumption(f"{each}_a_call") for each in ("writes", "reads"))
         month = writes / 1000 * usage.book.price("storage_thousand_writes")
         month += reads / 1000 * usage.book.price("storage_thousand_reads")
         sentence = (
-            f"{writes:,.0f} writes and {reads:,.0f} reads: {usage.book.assumed('writes_a_call'):g} of each "
+            f"{writes:,.0f} writes and {reads:,.0f} reads: {usage.book.assumption('writes_a_call'):g} of each "
             "per call"
         )
         yield CostLine("storage operations", month, sentence)
@@ -40,22 +40,22 @@ def _price_buckets(usage: Usage) -> Iterator[CostLine]:
         ages = [
             age for whose, age, _ in list_deletion_rules(values) if whose == "objects" and age is not None
         ]
-        kept = min(ages, default=usage.book.assumed("days_kept_without_age"))
+        kept = min(ages, default=usage.book.assumption("days_kept_without_age"))
         soft = (
             (get_number(values, "soft_delete_policy.retention_duration_seconds") or 0) / 86_400 if ages else 0
         )
         days = kept + soft
-        gib = often * usage.book.assumed("object_kib_a_call") / KIB_A_GIB * days * 12 / 365
+        gib = often * usage.book.assumption("object_kib_a_call") / KIB_A_GIB * days * 12 / 365
         class_ = get_text(values, "storage_class") or "STANDARD"
         if class_ == "STANDARD" and get_text(values, "location").upper() in ("EU", "US", "ASIA"):
             class_ = "MULTI_REGIONAL"
-        price = usage.at(values).find("storage_gib_month", class_)
+        price = usage.prices_of(values).find_price("storage_gib_month", class_)
         if price is None:
             usage.unknown[address] = f"storage class {span(class_)}"
             continue
         month = gib * price
         sentence = (
-            f"{days:g} days of {usage.book.assumed('object_kib_a_call'):g} KiB per call, {gib:,.2f} GiB"
+            f"{days:g} days of {usage.book.assumption('object_kib_a_call'):g} KiB per call, {gib:,.2f} GiB"
         )
         yield CostLine(
             f"bucket {usage.name(address)}", month, sentence if ages else f"{sentence}; it keeps growing"
@@ -70,26 +70,26 @@ def _price_tables(usage: Usage) -> Iterator[CostLine]:
         if not often or any(get_blocks(values, each) for each in ("view", "external_data_configuration")):
             continue
         expires = get_number(values, "time_partitioning.expiration_ms")
-        days = expires / 86_400_000 if expires else usage.book.assumed("days_kept_without_age")
-        gib += often * usage.book.assumed("table_kib_a_call") / KIB_A_GIB * days * 12 / 365
+        days = expires / 86_400_000 if expires else usage.book.assumption("days_kept_without_age")
+        gib += often * usage.book.assumption("table_kib_a_call") / KIB_A_GIB * days * 12 / 365
         count += 1
     if count:
-        month = max(0.0, gib - usage.book.free("bigquery_gib")) * usage.book.price("bigquery_gib_month")
+        month = max(0.0, gib - usage.book.free_tier("bigquery_gib")) * usage.book.price("bigquery_gib_month")
         sentence = (
-            f"{plural(count, 'table')}, {gib:,.2f} GiB at {usage.book.assumed('table_kib_a_call'):g} KiB "
+            f"{plural(count, 'table')}, {gib:,.2f} GiB at {usage.book.assumption('table_kib_a_call'):g} KiB "
             "per call; "
         )
         yield CostLine(
             "BigQuery storage",
             month,
-            f"{sentence}{usage.book.free('bigquery_gib'):g} GiB are free; queries not counted",
+            f"{sentence}{usage.book.free_tier('bigquery_gib'):g} GiB are free; queries not counted",
         )
 
 
 def _price_images(usage: Usage) -> Iterator[CostLine]:
     repositories = sum(1 for _ in usage.inventory.of_type("google_artifact_registry_repository"))
     if repositories:
-        each = usage.book.assumed("registry_gib")
-        paid = max(0.0, repositories * each - usage.book.free("registry_gib"))
+        each = usage.book.assumption("registry_gib")
+        paid = max(0.0, repositories * each - usage.book.free_tier("registry_gib"))
         sentence = f"{plural(repositories, 'repository', 'repositories')} of {each:g} GiB"
         yield CostLine("images", paid * usage.book.price("registry_gib_month"), sentence)

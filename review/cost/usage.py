@@ -43,17 +43,17 @@ class Usage:
     not_counted: set[str] = field(default_factory=set)
 
     @property
-    def hours(self) -> float:
+    def hours_a_month(self) -> float:
         """Hours of a month."""
-        return self.book.assumed("hours_a_month")
+        return self.book.assumption("hours_a_month")
 
-    def at(self, values: Values) -> PriceBook:
+    def prices_of(self, values: Values) -> PriceBook:
         """Return the prices of a resource's region; those of the table if that region has no file."""
         place = next(
             (get_text(values, each) for each in ("region", "zone", "location") if get_text(values, each)), ""
         )
         region = region_of(place)
-        found = self.book.of(region)
+        found = self.book.for_region(region)
         if found is None:
             self.regions_without_prices.add(region)
         return found or self.book

@@ -41,7 +41,7 @@ class Context:
         """Exempt the addresses and names of resources from masking, except those that look like secrets."""
         for change in self.plan.changes:
             # A single word can also be the value of a secret; an address cannot.
-            self.plan.secrets.keep(
+            self.plan.secrets.exempt(
                 each
                 for each in (
                     change.configured_address,
@@ -105,20 +105,20 @@ class Context:
         declared = self.of_type("google_project_iam_custom_role", "google_organization_iam_custom_role")
         return {get_text(each.values, "role_id"): each for each in declared}
 
-    def referred(self, value: object) -> str:
+    def address_of_expression(self, value: object) -> str:
         """Return the address that an expression of a synthesized stack refers to; empty for none."""
         found = EXPRESSION.fullmatch(value) if isinstance(value, str) else None
         return found[1] if found else ""
 
-    def named(self, value: object) -> str:
+    def name_of_expression(self, value: object) -> str:
         """Return the name of the resource that an expression of a synthesized stack refers to; empty for none."""
-        address = self.referred(value)
+        address = self.address_of_expression(value)
         return self.names.of(address) if address else ""
 
     def format_argument(self, change: Change, values: object, argument: str) -> str:
         """Return an argument's value as a span; a value that is not known yet by the resource that it comes from."""
         value = get_value(values, argument)
-        if name := self.named(value):
+        if name := self.name_of_expression(value):
             return f"that of {span(name)}"
         if is_known(value):
             return span(get_text(values, argument))

@@ -68,7 +68,7 @@ class Secrets:
                     self._spellings[spelling] = number
                     self._by_start.setdefault(spelling[:SHORTEST], []).append(spelling)
 
-    def keep(self, names: Iterable[str]) -> None:
+    def exempt(self, names: Iterable[str]) -> None:
         """Do not mask these texts where they are a whole value: the name of a resource is not a secret.
 
         A secret that equals a resource's name would otherwise hide which resource it is.

@@ -53,7 +53,7 @@ def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
     permissions = _list_permissions(change, role, context)
     for member in _list_members(values, parts[2]):
         yield grant(
-            role=context.named(role) or role,
+            role=context.name_of_expression(role) or role,
             member=member,
             condition=get_text(values, "condition.expression"),
             of=context.names.of(of) if of and not is_known(member) else "",
@@ -63,7 +63,7 @@ def grants(change: Change, values: Values, context: Context) -> Iterator[Grant]:
 
 def _list_permissions(change: Change, role: str, context: Context) -> tuple[str, ...]:
     """Return the permissions of a custom role of the same plan."""
-    address = context.referred(role) or (
+    address = context.address_of_expression(role) or (
         "" if is_known(role) and role else context.referenced_address(change, "role")
     )
     declared = context.by_address.get(address)
@@ -93,7 +93,7 @@ def _find_resource(change: Change, values: Values, context: Context, kind: str) 
 def _resource_name(change: Change, values: Values, context: Context, argument: str) -> str:
     """Return the name in an argument (`b/NAME` of buckets, paths of others), or that of the referenced resource."""
     value = get_text(values, argument)
-    if referred := context.named(value):
+    if referred := context.name_of_expression(value):
         return referred
     if not is_known(value) or not value:
         refers = context.referenced_address(change, argument)

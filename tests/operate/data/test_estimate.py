@@ -140,12 +140,12 @@ def test_the_review_and_the_estimate_agree_on_a_night_to_the_cent(environment: s
     """The review assumes the minutes that the estimate counts for one day, on a cluster at the same price."""
     book, batch = load_price_book(), LOADED[environment].batch
     minutes = estimate_cluster_minutes(24 * 60, 1, batch, DAYS_AT_ONCE)
-    assert book.assumed("dataproc_minutes_a_run") == round(minutes)
+    assert book.assumption("dataproc_minutes_a_run") == round(minutes)
     line = next(each for each in month_of(environment).after if each.what.startswith("batch"))
     nights = 365 / 12
     hour = cluster_hour(batch)
     assert hour is not None
-    assert line.month == pytest.approx(nights * book.assumed("dataproc_minutes_a_run") / 60 * hour)
+    assert line.month == pytest.approx(nights * book.assumption("dataproc_minutes_a_run") / 60 * hour)
 
 
 def test_the_estimate_follows_the_prices() -> None:

@@ -71,7 +71,7 @@ def test_no_schedule_raises_or_runs_more_often_than_each_minute(schedule: str) -
     ],
 )
 def test_machines_have_a_shape(type_: str, expected: tuple[float, float, str] | None) -> None:
-    assert BOOK.machine(type_) == expected
+    assert BOOK.find_machine(type_) == expected
 
 
 def system(**changed: Any) -> list[dict[str, Any]]:
@@ -146,7 +146,7 @@ def test_a_month_is_counted_from_the_schedules_on() -> None:
         "storage operations": 0.47,  # 2 writes and 2 reads × 43,800
         f"batch {TEMPLATE}": 0.39,  # 30.4 runs of 4 minutes
     }
-    assert found.same
+    assert found.is_unchanged
     assert found.headline == "about $0.86 a month, before and after"
     parts = {strip_markup(line.what): strip_markup(line.basis) for line in found.after}
     assert parts[f"batch {TEMPLATE}"] == "122 Dataproc minutes: 30 runs of 4 minutes on 1 × e2-standard-4"
