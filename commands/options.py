@@ -50,7 +50,7 @@ DESCRIPTIONS: dict[str, str] = {
     "FEED": "the feed to collect, instead of the environment's",
     "CITY": "the GBFS system to collect, instead of a feed",
     "REPLAY": "recorded responses that replace the API",
-    "DAY": "for `make export` the day to write; for a local run the invented day that replaces the API",
+    "DAY": "for `make export` the day to write; for a local run `made`: a generated day replaces the API",
     "FORMAT": "the file format of an export",
     "TICKS": "how many minutes to collect",
     "SPEED": "how many times as fast as real time the simulated time passes",
