@@ -54,7 +54,7 @@ def format_costs(model: dict[str, Any]) -> str:
     """Return the table of costs as Markdown."""
     columns = [compute_costs(model, systems) for systems in SIZES]
     rows = [
-        ["USD a month", *(f"{systems:,} system{'s' * (systems > 1)}" for systems in SIZES)],
+        ["USD per month", *(f"{systems:,} system{'s' * (systems > 1)}" for systems in SIZES)],
         ["---", *("---:" for _ in SIZES)],
     ]
     rows += [[line, *(f"{column[line]:.2f}" for column in columns)] for line in COST_LINES]

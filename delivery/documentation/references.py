@@ -159,7 +159,7 @@ def render_errors(root: Path = ROOT) -> str:
         "## Reasons in the quarantine",
         _prose(
             "[Feeds](../feeds.md#when-a-response-is-not-like-the-sample) lists the reasons of rejected records, values "
-            "and responses, [GBFS systems](../gbfs.md#what-does-not-fit) those of GBFS files."
+            "and responses, [GBFS systems](../gbfs.md#rejected-records-and-values) those of GBFS files."
         ),
     )
 
