@@ -1,4 +1,4 @@
-"""What tests of several packages share: the emulators, the real answer, clients that send no credentials."""
+"""Fixtures of several packages: the emulators, responses of full size, clients without credentials."""
 
 import os
 from collections.abc import Iterator
@@ -15,18 +15,18 @@ from feed import Feed, load_feeds
 from local.data_plane.emulators import Emulators, start_emulators
 from local.processes.supervisor import Supervisor
 
-# How long an example takes says how busy the machine is, nothing about the code.
+# The duration of an example depends on the load of the host.
 settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any_machine")
 
 ROOT = Path(__file__).parents[1]
-# The environments of the tests: yours in environments/ may say what they like, and tests/cdk/test_environments.py is
-# all that reads them. What tests start reads these too.
+# Tests, and the processes that they start, read these environments; only tests/cdk/test_environments.py reads those of
+# environments/, which users edit.
 ENVIRONMENTS = Path(__file__).with_name("environments")
 os.environ["VLILLE_ENVIRONMENTS"] = str(ENVIRONMENTS)
-# A made response of Opendatasoft v1 with 289 stations: `python -m local.feeds.generated_day vlille_ods`.
+# A generated response of Opendatasoft v1 with 289 stations: `python -m local.feeds.generated_day vlille_ods`.
 EXAMPLE = ROOT / "docs" / "examples" / "vlille_ods.json"
-# A recorded one, which few have: where it lies beside the repository, tests run with it as well.
+# A recorded response; tests also use it if it exists beside the repository.
 RECORDED = ROOT.parent / "shared" / "data" / "vlille-realtime_ods-v1_2023-09-08T0836.json"
 CASES = ROOT.parent / "shared" / "cases"
 HAS_CASES = (CASES / "feed-trailing").is_dir()
@@ -36,21 +36,23 @@ collect_ignore = [
     *([] if HAS_PLANS else ["review/test_shared_plans.py"]),
     *([] if HAS_CASES else ["spark/test_shared_cases.py"]),
 ]
-RESPONSES = {"made": EXAMPLE, **({"recorded": RECORDED} if RECORDED.exists() else {})}
+RESPONSES = {"generated": EXAMPLE, **({"recorded": RECORDED} if RECORDED.exists() else {})}
 
 
 def pytest_report_header() -> str:
-    """Say which of the inputs that are no part of the repository take part."""
-    beside = {
-        "a recorded response": RECORDED.exists(),
-        "responses of others": HAS_CASES,
-        "plans of others": HAS_PLANS,
+    """Report which inputs outside of the repository are used."""
+    inputs = {
+        "recorded response": RECORDED.exists(),
+        "shared responses": HAS_CASES,
+        "shared plans": HAS_PLANS,
     }
-    return "beside the repository: " + (", ".join(name for name, has in beside.items() if has) or "nothing")
+    return "inputs outside of the repository: " + (
+        ", ".join(name for name, has in inputs.items() if has) or "none"
+    )
 
 
 @contextmanager
-def fresh_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
+def start_empty_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
     """Start both emulators, empty."""
     folder = tmp_path_factory.mktemp("emulators")
     with Supervisor(folder / "processes.json") as supervisor:
@@ -59,9 +61,9 @@ def fresh_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulat
 
 @pytest.fixture(scope="session")
 def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
-    """Both emulators; tests keep out of one another's way by projects of their own."""
-    with fresh_emulators(tmp_path_factory) as one:
-        yield one
+    """Both emulators; each test uses its own project."""
+    with start_empty_emulators(tmp_path_factory) as emulators:
+        yield emulators
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +79,7 @@ def full_response(request: pytest.FixtureRequest) -> bytes:
 
 
 def storage_client(emulators: Emulators, project: str) -> StorageClient:
-    """A storage client on the emulator."""
+    """Return a Cloud Storage client of the emulator."""
     return StorageClient(
         project=project,
         credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
@@ -86,7 +88,7 @@ def storage_client(emulators: Emulators, project: str) -> StorageClient:
 
 
 def bigquery_client(emulators: Emulators, project: str) -> bigquery.Client:
-    """A BigQuery client on the emulator."""
+    """Return a BigQuery client of the emulator."""
     return bigquery.Client(
         project=project,
         credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]

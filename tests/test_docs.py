@@ -1,4 +1,4 @@
-"""What the documents promise is there: commands, files, settings, outputs, tests by name."""
+"""The commands, files, settings, outputs and tests that the documentation names exist."""
 
 import json
 import re
@@ -46,11 +46,11 @@ def documented_settings(keys: str = r"`([a-z_.]+)`") -> dict[str, tuple[str, str
 
 
 def test_every_setting_is_described_with_its_values() -> None:
-    told = documented_settings()
+    documented = documented_settings()
     words = {"* * * * *": "each minute", "*/10 * * * *": "each 10 minutes", "30 3 * * *": "3:30"}
     for index, environment in enumerate(("dev", "prod")):
         values = dict(keys_of(tomllib.loads((ENVIRONMENTS / f"{environment}.toml").read_text("utf-8"))))
-        assert set(values) == set(told) - {
+        assert set(values) == set(documented) - {
             "labels",
             "ci.repository",
             "ci.repository_id",
@@ -61,7 +61,7 @@ def test_every_setting_is_described_with_its_values() -> None:
         }
         for key, value in values.items():
             shown = str(value).lower() if isinstance(value, bool) else words.get(str(value), str(value))
-            assert told[key][index].strip("`") == shown, f"{environment}: {key}"
+            assert documented[key][index].strip("`") == shown, f"{environment}: {key}"
 
 
 def keys_of_class(section: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
@@ -116,19 +116,19 @@ def test_numbers_beyond_the_described_range_are_refused(
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_somewhere(document: Path) -> None:
+def test_links_have_a_target(document: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text("utf-8")):
         assert (document.parent / target).exists(), target
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_make_has_what_is_told_to_be_made(document: Path) -> None:
+def test_documented_make_targets_exist(document: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
-    told = set(re.findall(r"(?:^|`)make ([a-z]+)", document.read_text("utf-8"), re.MULTILINE))
-    assert told <= targets
+    documented = set(re.findall(r"(?:^|`)make ([a-z]+)", document.read_text("utf-8"), re.MULTILINE))
+    assert documented <= targets
 
 
-def test_make_help_tells_of_every_target() -> None:
+def test_make_help_lists_every_target() -> None:
     phony = {name for line in re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE) for name in line.split()}
     phony -= {"options", *RENAMED_TARGETS}  # nobody types the check; former names are refused by it
     assert phony == set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""Which package may import which: each says it in its docstring, and this holds the code to it."""
+"""The imports between packages, as their docstrings declare them."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = {
     each.parent.name: each.parent for each in (*ROOT.glob("*/__init__.py"), *ROOT.glob("src/*/__init__.py"))
 }
-# What is imported beside the standard library, where that is bounded.
+# Third-party imports of packages that restrict them.
 THIRD_PARTY: dict[str, set[str]] = {
     "commands": set(),
     "feed": set(),
@@ -24,11 +24,16 @@ THIRD_PARTY: dict[str, set[str]] = {
     "telemetry": set(),
     "review": {"cronsim"},
 }
-BINDINGS = {"cdktf", "cdktf_cdktf_provider_google", "constructs", "jsii"}  # only cdk and stacks.py know them
+BINDINGS = {
+    "cdktf",
+    "cdktf_cdktf_provider_google",
+    "constructs",
+    "jsii",
+}  # only cdk and stacks.py import them
 
 
-def imports(file: Path) -> Iterator[str]:
-    """Yield the first name of every module that a file imports, at whichever depth."""
+def list_imports(file: Path) -> Iterator[str]:
+    """Yield the top-level name of every module that a file imports, at any depth."""
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (each.name.split(".")[0] for each in node.names)
@@ -37,46 +42,46 @@ def imports(file: Path) -> Iterator[str]:
 
 
 @cache
-def imported(package: str) -> set[str]:
-    return {name for file in FOLDERS[package].rglob("*.py") for name in imports(file)} - {package}
+def find_imports(package: str) -> set[str]:
+    return {name for file in FOLDERS[package].rglob("*.py") for name in list_imports(file)} - {package}
 
 
 @cache
-def documented(package: str, label: str) -> set[str]:
+def read_declared(package: str, label: str) -> set[str]:
     docstring = ast.get_docstring(ast.parse((FOLDERS[package] / "__init__.py").read_text("utf-8"))) or ""
     found = re.search(rf"^{label}: ((?:[\w.]+,\s)*[\w.]+)\.$", docstring, re.MULTILINE)
     assert found, f"the docstring of {package} needs a line `{label}: name, name.` or `{label}: nothing.`"
     return set(re.split(r",\s", found[1])) - {"nothing"}
 
 
-def test_every_package_is_looked_at() -> None:
+def test_every_package_is_checked() -> None:
     top = {each.parent.name for each in (*ROOT.glob("*/*.py"), *ROOT.glob("src/*/*.py"))}
     assert top - {"tests"} == set(FOLDERS)
 
 
 @pytest.mark.parametrize("package", FOLDERS)
-def test_a_package_imports_no_more_than_its_docstring_allows(package: str) -> None:
-    assert imported(package) & set(FOLDERS) <= documented(package, "Imports")
+def test_a_package_imports_only_what_its_docstring_declares(package: str) -> None:
+    assert find_imports(package) & set(FOLDERS) <= read_declared(package, "Imports")
 
 
-def test_stacks_py_imports_no_more_than_docstrings_allow() -> None:
-    assert {each for each in FOLDERS if each in imports(ROOT / "stacks.py")} == {
-        each for each in FOLDERS if "stacks.py" in documented(each, "Imported by")
+def test_stacks_py_imports_what_docstrings_declare() -> None:
+    assert {each for each in FOLDERS if each in list_imports(ROOT / "stacks.py")} == {
+        each for each in FOLDERS if "stacks.py" in read_declared(each, "Imported by")
     }
 
 
 @pytest.mark.parametrize("package", FOLDERS)
 def test_the_docstrings_of_both_sides_agree(package: str) -> None:
-    using = {each for each in FOLDERS if package in documented(each, "Imports")}
-    assert documented(package, "Imported by") - {"stacks.py"} == using
+    using = {each for each in FOLDERS if package in read_declared(each, "Imports")}
+    assert read_declared(package, "Imported by") - {"stacks.py"} == using
 
 
-def test_no_package_depends_on_itself_through_another() -> None:
-    graph = {each: documented(each, "Imports") for each in FOLDERS}
+def test_packages_have_no_import_cycles() -> None:
+    graph = {each: read_declared(each, "Imports") for each in FOLDERS}
     assert set(TopologicalSorter(graph).static_order()) == set(FOLDERS)
 
 
-def parts_imported(package: str) -> dict[str, set[str]]:
+def find_part_imports(package: str) -> dict[str, set[str]]:
     """Return, for each module and sub-package directly below a package, which others of these it imports."""
     folder = FOLDERS[package]
     parts = {each.stem for each in folder.iterdir() if each.suffix == ".py" or each.is_dir()}
@@ -94,7 +99,7 @@ def parts_imported(package: str) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("package", ["cdk", "operate"])
 def test_no_part_of_a_package_depends_on_itself_through_another(package: str) -> None:
-    graph = parts_imported(package)
+    graph = find_part_imports(package)
     assert set(TopologicalSorter(graph).static_order()) == set(graph)
 
 
@@ -107,17 +112,17 @@ def test_every_part_of_a_package_says_what_it_is_for(package: str) -> None:
 
 
 @pytest.mark.parametrize(("package", "allowed"), THIRD_PARTY.items(), ids=THIRD_PARTY)
-def test_a_pure_package_imports_the_standard_library(package: str, allowed: set[str]) -> None:
-    assert imported(package) - sys.stdlib_module_names - set(FOLDERS) == allowed
+def test_a_pure_package_imports_no_other_third_party_package(package: str, allowed: set[str]) -> None:
+    assert find_imports(package) - sys.stdlib_module_names - set(FOLDERS) == allowed
 
 
 @pytest.mark.parametrize("package", sorted(set(FOLDERS) - {"cdk"}))
-def test_only_the_constructs_know_the_bindings(package: str) -> None:
-    assert not imported(package) & BINDINGS
+def test_only_cdk_imports_the_bindings(package: str) -> None:
+    assert not find_imports(package) & BINDINGS
 
 
-def test_nothing_but_tests_imports_tests() -> None:
-    assert not [each for each in FOLDERS if "tests" in imported(each)]
+def test_only_tests_import_tests() -> None:
+    assert not [each for each in FOLDERS if "tests" in find_imports(each)]
 
 
 # --- the packages of local/, each with the same two lines in its docstring -------------------------
@@ -137,7 +142,7 @@ def local_imports(path: Path) -> set[str]:
     return found - {path.stem}
 
 
-def local_documented(package: str, label: str) -> set[str]:
+def local_read_declared(package: str, label: str) -> set[str]:
     docstring = ast.get_docstring(ast.parse((LOCAL[package] / "__init__.py").read_text("utf-8"))) or ""
     found = re.search(rf"^{label}: ((?:\w+,\s)*\w+)\.$", docstring, re.MULTILINE)
     assert found, (
@@ -153,16 +158,16 @@ def test_every_folder_of_local_is_a_package_or_holds_no_modules() -> None:
 
 @pytest.mark.parametrize("package", LOCAL)
 def test_a_package_of_local_imports_what_its_docstring_says(package: str) -> None:
-    assert local_imports(LOCAL[package]) == local_documented(package, "Imports")
+    assert local_imports(LOCAL[package]) == local_read_declared(package, "Imports")
 
 
 @pytest.mark.parametrize("package", LOCAL)
 def test_a_package_of_local_is_imported_by_what_its_docstring_says(package: str) -> None:
     modules = LOCAL | {"__main__": ROOT / "local" / "__main__.py"}
     using = {each for each, path in modules.items() if package in local_imports(path)}
-    assert local_documented(package, "Imported by") == using
+    assert local_read_declared(package, "Imported by") == using
 
 
 def test_no_package_of_local_depends_on_itself_through_another() -> None:
-    graph = {each: local_documented(each, "Imports") for each in LOCAL}
+    graph = {each: local_read_declared(each, "Imports") for each in LOCAL}
     assert set(TopologicalSorter(graph).static_order()) == {*LOCAL, "errors"}

@@ -1,4 +1,4 @@
-"""What people expect of a public repository: licence, changelog, versions, templates, hooks, a dev container."""
+"""Licence, changelog, versions, issue templates, hooks and the development container of the repository."""
 
 import json
 import re
@@ -13,19 +13,19 @@ ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 
 
-def project(folder: str) -> dict[str, object]:
+def read_project(folder: str) -> dict[str, object]:
     found: dict[str, object] = tomllib.loads((ROOT / folder / "pyproject.toml").read_text("utf-8"))["project"]
     return found
 
 
 @pytest.mark.unit
 @pytest.mark.parametrize("folder", [".", "review"])
-def test_a_package_has_the_licence_and_the_changelogs_newest_version(folder: str) -> None:
+def test_packages_have_the_licence_and_the_latest_version_of_the_changelog(folder: str) -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
     headings = re.findall(r"^## \[([\w.]+)\]", changelog, re.MULTILINE)
     assert headings[0] == "Unreleased"
-    assert project(folder)["version"] == headings[1]
-    assert project(folder)["license"] == "Apache-2.0"
+    assert read_project(folder)["version"] == headings[1]
+    assert read_project(folder)["license"] == "Apache-2.0"
     assert (
         "Apache License\n                           Version 2.0, January 2004"
         in (ROOT / "LICENSE").read_text()
@@ -33,14 +33,14 @@ def test_a_package_has_the_licence_and_the_changelogs_newest_version(folder: str
 
 
 @pytest.mark.unit
-def test_the_changelog_has_only_kinds_of_change_that_are_known() -> None:
-    kinds = re.findall(r"^### (.*)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
-    assert kinds
-    assert set(kinds) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+def test_the_changelog_has_known_sections_only() -> None:
+    sections = re.findall(r"^### (.*)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert sections
+    assert set(sections) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
 @pytest.mark.unit
-def test_the_hooks_run_what_make_lint_runs() -> None:
+def test_the_hooks_run_the_commands_of_make_lint() -> None:
     entries = re.findall(
         r"entry: \.venv/bin/(.*)$", (ROOT / ".pre-commit-config.yaml").read_text(), re.MULTILINE
     )
@@ -50,7 +50,7 @@ def test_the_hooks_run_what_make_lint_runs() -> None:
 
 
 @pytest.mark.unit
-def test_the_container_has_the_python_of_the_project_and_runs_the_demo() -> None:
+def test_the_development_container_has_the_projects_python_and_runs_the_demo() -> None:
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text("utf-8"))
     version = ".".join((ROOT / ".python-version").read_text().strip().split(".")[:2])
     assert f":{version}-" in container["image"]
@@ -62,12 +62,12 @@ def test_the_container_has_the_python_of_the_project_and_runs_the_demo() -> None
 
 
 @pytest.mark.unit
-def test_contributors_are_told_of_every_marker() -> None:
+def test_the_contributing_guide_lists_every_marker() -> None:
     markers = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"]["ini_options"][
         "markers"
     ]
-    told = re.findall(r"^\| `(\w+)` \|", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE)
-    assert told == [each.split(":")[0] for each in markers]
+    documented = re.findall(r"^\| `(\w+)` \|", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE)
+    assert documented == [each.split(":")[0] for each in markers]
 
 
 @pytest.mark.local
@@ -75,8 +75,8 @@ def test_contributors_are_told_of_every_marker() -> None:
     ("schema", "pattern"),
     [("vendor.github-issue-forms", "[bf]*.yml"), ("vendor.github-issue-config", "config.yml")],
 )
-def test_issue_templates_are_what_github_takes(schema: str, pattern: str) -> None:
+def test_issue_templates_match_githubs_schemas(schema: str, pattern: str) -> None:
     files = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob(pattern))
     assert files
-    done = run_check("check-jsonschema", "--builtin-schema", schema, *files)
-    assert done.returncode == 0, done.stdout
+    result = run_check("check-jsonschema", "--builtin-schema", schema, *files)
+    assert result.returncode == 0, result.stdout

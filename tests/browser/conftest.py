@@ -1,4 +1,4 @@
-"""One browser and one served dashboard for all tests here; each test has a page of its own."""
+"""One browser and one dashboard for all tests; each test has its own page."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,36 +7,36 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.chromium import NoChromiumError, open_browser
-from tests.browser.site import MadeWarehouse, evening, serve_dashboard
+from tests.browser.site import FakeBigQuery, find_last_evening, serve_dashboard
 
 READY = "html[data-ready]"
-Open = Callable[..., Page]
+OpenPage = Callable[..., Page]
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A Chromium; without one the tests fail and say what to install."""
+    """A Chromium; if there is none, the tests fail and say what to install."""
     try:
-        with open_browser() as one:
-            yield one
+        with open_browser() as chromium:
+            yield chromium
     except NoChromiumError as error:
         pytest.fail(str(error))
 
 
 @pytest.fixture(scope="session")
-def warehouse() -> MadeWarehouse:
-    return MadeWarehouse(evening())
+def warehouse() -> FakeBigQuery:
+    return FakeBigQuery(find_last_evening())
 
 
 @pytest.fixture(scope="session")
-def address(warehouse: MadeWarehouse) -> Iterator[str]:
-    with serve_dashboard(warehouse) as one:
-        yield one
+def address(warehouse: FakeBigQuery) -> Iterator[str]:
+    with serve_dashboard(warehouse) as url:
+        yield url
 
 
 @pytest.fixture
-def open_page(browser: Browser, address: str) -> Iterator[Open]:
-    """Open the dashboard at a fragment of its address; errors of the page fail the test."""
+def open_page(browser: Browser, address: str) -> Iterator[OpenPage]:
+    """Open the dashboard at a URL fragment; errors of the page fail the test."""
     pages: list[Page] = []
     errors: list[str] = []
 

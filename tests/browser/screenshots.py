@@ -1,4 +1,4 @@
-"""`python -m tests.browser.screenshots`: the pictures of the documents, of the dashboard over a made day."""
+"""`python -m tests.browser.screenshots`: take the screenshots of the dashboard for the documentation."""
 
 import logging
 import sys
@@ -9,19 +9,19 @@ from playwright.sync_api import Browser, ViewportSize, expect
 
 from local.feeds.generated_day import Station
 from tests.browser.chromium import NoChromiumError, open_browser
-from tests.browser.site import ZONE, MadeWarehouse, evening, serve_dashboard
+from tests.browser.site import ZONE, FakeBigQuery, find_last_evening, serve_dashboard
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 SIZE = ViewportSize(width=1280, height=900)
 
 
 def main() -> int:
-    """Write the pictures and return 0, or 1 where there is no Chromium."""
+    """Write the screenshots; return 0, or 1 without Chromium."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     FOLDER.mkdir(exist_ok=True)
-    warehouse = MadeWarehouse(evening())
+    warehouse = FakeBigQuery(find_last_evening())
     day = warehouse.now.astimezone(ZONE).date() - timedelta(days=1)
-    number = _busiest(warehouse, warehouse.now - timedelta(days=1))
+    number = _find_busiest_station(warehouse, warehouse.now - timedelta(days=1))
     pictures = {
         "now": "",
         "replay": f"#day={day}&t=510&theme=dark",
@@ -30,7 +30,7 @@ def main() -> int:
     try:
         with serve_dashboard(warehouse) as address, open_browser() as browser:
             for name, fragment in pictures.items():
-                _take(
+                _take_screenshot(
                     browser,
                     f"{address}{fragment}",
                     FOLDER / f"dashboard-{name}.png",
@@ -43,18 +43,18 @@ def main() -> int:
     return 0
 
 
-def _busiest(warehouse: MadeWarehouse, day: datetime) -> int:
-    """The number of a station that is empty for some of the day, and whose bikes change most."""
+def _find_busiest_station(warehouse: FakeBigQuery, day: datetime) -> int:
+    """Return the number of the station that is empty at times and whose bikes change most."""
     hours = [day.replace(hour=0, minute=0) + timedelta(minutes=20 * n) for n in range(72)]
 
-    def swing(station: Station) -> int:
+    def measure_change(station: Station) -> int:
         bikes = [station.bikes(hour) for hour in hours]
         return max(bikes) if 8 < bikes.count(0) < 40 else 0
 
-    return max(warehouse.stations, key=swing).number
+    return max(warehouse.stations, key=measure_change).number
 
 
-def _take(browser: Browser, url: str, file: Path, now: datetime, *, needs_week: bool) -> None:
+def _take_screenshot(browser: Browser, url: str, file: Path, now: datetime, *, needs_week: bool) -> None:
     page = browser.new_page(viewport=SIZE, locale="en-GB")
     page.clock.set_fixed_time(now)
     page.goto(url)
@@ -62,7 +62,7 @@ def _take(browser: Browser, url: str, file: Path, now: datetime, *, needs_week: 
     if needs_week:
         page.wait_for_selector("#station-body .odds")
     expect(page.locator("#source")).to_contain_text("✓")
-    page.wait_for_timeout(400)  # colours fade in
+    page.wait_for_timeout(400)  # until colour transitions end
     page.screenshot(path=file)
     page.close()
     sys.stdout.write(f"{file.relative_to(Path.cwd(), walk_up=True)}\n")

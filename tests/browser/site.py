@@ -1,4 +1,4 @@
-"""The dashboard over a made day, served on the loopback: what the browser tests and the pictures look at."""
+"""Serve the dashboard with generated data on the loopback interface, for browser tests and screenshots."""
 
 import threading
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ from local.feeds.generated_day import Station, make_stations
 from tests.dashboard.conftest import FakeJob
 
 ZONE = ZoneInfo("Europe/Paris")
-MISSING = {125, 126, 540, 541, 542, 543, 871}  # minutes of each day without a response
-STEP_S = 300  # bikes move each five minutes: to make each minute's would take most of the tests' time
-UNTIL = timedelta(hours=18, minutes=31)  # of the newest day
+MISSING_MINUTES = {125, 126, 540, 541, 542, 543, 871}  # minutes of each day without a response
+BIKE_STEP_S = 300  # bikes change every five minutes; generating every minute would take too long
+NEWEST_TIME = timedelta(hours=18, minutes=31)  # local time of the newest response
 SETTINGS = Settings(
     views="demo.vlille_views",
     feed="vlille_ods",
@@ -34,8 +34,8 @@ SETTINGS = Settings(
 
 
 @dataclass
-class MadeWarehouse:
-    """Answers the dashboard's queries from made stations, until `now`; while `down`, with an error."""
+class FakeBigQuery:
+    """A fake BigQuery client with rows of generated stations until `now`; raises an error while `down`."""
 
     now: datetime
     stations: list[Station] = field(default_factory=make_stations)
@@ -44,18 +44,18 @@ class MadeWarehouse:
     made: dict[tuple[int, int], int] = field(default_factory=dict, repr=False)  # by station and step
 
     def values(self, station: Station, minute: datetime) -> tuple[int, int] | None:
-        """Bikes and docks of a station; None in a minute without a response."""
+        """Return the bikes and docks of a station; None in a minute without a response."""
         bikes = self._bikes(station, minute) if self._is_present(minute) else None
         return None if bikes is None else (bikes, station.places - bikes)
 
     def _is_present(self, minute: datetime) -> bool:
         local = minute.astimezone(ZONE)
-        return local.hour * 60 + local.minute not in MISSING and minute <= self.now
+        return local.hour * 60 + local.minute not in MISSING_MINUTES and minute <= self.now
 
     def _bikes(self, station: Station, minute: datetime) -> int:
-        key = station.number, int(minute.timestamp()) // STEP_S
+        key = station.number, int(minute.timestamp()) // BIKE_STEP_S
         if key not in self.made:
-            self.made[key] = station.bikes(datetime.fromtimestamp(key[1] * STEP_S, UTC))
+            self.made[key] = station.bikes(datetime.fromtimestamp(key[1] * BIKE_STEP_S, UTC))
         return self.made[key]
 
     def query(self, sql: str, job_config: Any, timeout: float) -> FakeJob:
@@ -136,15 +136,17 @@ class MadeWarehouse:
         return [{"first_day": yesterday, "last_day": yesterday, "status": "succeeded", "agrees": True}]
 
 
-def evening() -> datetime:
-    """Yesterday or today at 18:31:20 in Lille, whichever is over."""
+def find_last_evening() -> datetime:
+    """Return 18:31:20 in Lille, today or else yesterday."""
     now = datetime.now(UTC)
-    today = LocalDay.from_date(now.astimezone(ZONE).date(), ZONE).start + UNTIL + timedelta(seconds=20)
-    return today if today <= now else today - timedelta(days=1)
+    get_today = (
+        LocalDay.from_date(now.astimezone(ZONE).date(), ZONE).start + NEWEST_TIME + timedelta(seconds=20)
+    )
+    return get_today if get_today <= now else get_today - timedelta(days=1)
 
 
 @contextmanager
-def serve_dashboard(warehouse: MadeWarehouse) -> Iterator[str]:
+def serve_dashboard(warehouse: FakeBigQuery) -> Iterator[str]:
     """Serve the dashboard over a warehouse and yield its address."""
     app = create_app(SETTINGS, lambda: warehouse, lambda: warehouse.now)  # type: ignore[arg-type, return-value]
     server = make_server("127.0.0.1", 0, app, threaded=True)

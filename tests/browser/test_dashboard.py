@@ -15,14 +15,21 @@ from playwright.sync_api import Dialog, Page, expect
 from dashboard.app import STATIC
 from dashboard.data.day_file import LocalDay
 from dashboard.page import ASSETS, render_page
-from tests.browser.conftest import Open
-from tests.browser.site import MISSING, SETTINGS, ZONE, MadeWarehouse, evening, serve_dashboard
+from tests.browser.conftest import OpenPage
+from tests.browser.site import (
+    MISSING_MINUTES,
+    SETTINGS,
+    ZONE,
+    FakeBigQuery,
+    find_last_evening,
+    serve_dashboard,
+)
 
 pytestmark = pytest.mark.browser
 
 
-def table_of(page: Page) -> dict[str, tuple[str, str]]:
-    """Bikes and docks by station, as the table shows them."""
+def read_table(page: Page) -> dict[str, tuple[str, str]]:
+    """Return the bikes and docks by station from the table of the page."""
     rows: list[list[str]] = page.evaluate(
         "[...document.querySelectorAll('#table tbody tr')].map(r => [r.dataset.id, r.cells[2].textContent, "
         "r.cells[3].textContent])"
@@ -30,67 +37,70 @@ def table_of(page: Page) -> dict[str, tuple[str, str]]:
     return {station: (bikes, docks) for station, bikes, docks in rows}
 
 
-def today(warehouse: MadeWarehouse) -> LocalDay:
+def get_today(warehouse: FakeBigQuery) -> LocalDay:
     return LocalDay.from_date(warehouse.now.astimezone(ZONE).date(), ZONE)
 
 
-def test_the_replay_shows_each_minute_as_it_was(open_page: Open, warehouse: MadeWarehouse) -> None:
-    day = today(warehouse)
+def test_the_replay_shows_every_minute(open_page: OpenPage, warehouse: FakeBigQuery) -> None:
+    day = get_today(warehouse)
     minutes = [
         *random.Random(7).sample(range(1100), 6),  # noqa: S311 - not for secrets
         510,
-        min(MISSING),
+        min(MISSING_MINUTES),
     ]
     page = open_page(f"#day={day.day}&t=0")
     for minute in minutes:
         page.locator("#minute").fill(str(minute))
-        shown = table_of(page)
+        shown = read_table(page)
         assert len(shown) == len(warehouse.stations)
         for each in warehouse.stations:
             found = warehouse.values(each, day.start + timedelta(minutes=minute))
             expected = ("–", "–") if found is None else (str(found[0]), str(found[1]))
             assert shown[str(each.number)] == expected, (minute, each)
-    assert page.locator("#clock").text_content() == f"{min(MISSING) // 60:02}:{min(MISSING) % 60:02}"
+    assert (
+        page.locator("#clock").text_content()
+        == f"{min(MISSING_MINUTES) // 60:02}:{min(MISSING_MINUTES) % 60:02}"
+    )
 
 
 def test_playing_moves_the_time_and_stops_at_the_newest_minute(
-    open_page: Open, warehouse: MadeWarehouse
+    open_page: OpenPage, warehouse: FakeBigQuery
 ) -> None:
-    page = open_page(f"#day={today(warehouse).day}&t=1080")
+    page = open_page(f"#day={get_today(warehouse).day}&t=1080")
     page.locator("#play").click()
     expect(page.locator("#play")).to_have_attribute("aria-pressed", "false", timeout=60_000)
     assert page.locator("#clock").text_content() == "18:31"
 
 
-def test_nothing_leaves_this_machine(open_page: Open, address: str) -> None:
-    asked: list[str] = []
+def test_no_request_is_sent_to_other_hosts(open_page: OpenPage, address: str) -> None:
+    requested_urls: list[str] = []
     page = open_page()
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: requested_urls.append(request.url))
     page.reload()
     page.wait_for_selector("html[data-ready]")
     page.locator("#table tbody tr button").first.click()
     page.locator("#show-odds").click()
     page.locator("#play").click()
     page.wait_for_timeout(300)
-    assert len(asked) > 5
-    assert [url for url in asked if not url.startswith((address, "blob:", "data:"))] == []
+    assert len(requested_urls) > 5
+    assert [url for url in requested_urls if not url.startswith((address, "blob:", "data:"))] == []
 
 
-def test_many_visitors_are_one_query_for_each_file(warehouse: MadeWarehouse) -> None:
-    fresh = MadeWarehouse(warehouse.now)
+def test_concurrent_visitors_share_one_query_per_file(warehouse: FakeBigQuery) -> None:
+    fresh = FakeBigQuery(warehouse.now)
     with serve_dashboard(fresh) as url, ThreadPoolExecutor(16) as pool:
 
         def visit(_: int) -> int:
             return sum(
                 urllib.request.urlopen(f"{url}{path}").status  # a loopback URL
-                for path in ("", "data/now.json", f"data/{today(fresh).day}.bin")
+                for path in ("", "data/now.json", f"data/{get_today(fresh).day}.bin")
             )
 
         assert set(pool.map(visit, range(60))) == {600}
     assert sorted(fresh.purposes) == ["day", "days", "now", "stations"]
 
 
-def test_everything_can_be_reached_by_keyboard(open_page: Open) -> None:
+def test_everything_can_be_reached_by_keyboard(open_page: OpenPage) -> None:
     page = open_page()
     reached: list[str] = []
     for _ in range(24):
@@ -128,7 +138,7 @@ def test_everything_can_be_reached_by_keyboard(open_page: Open) -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-def test_axe_finds_nothing(open_page: Open, warehouse: MadeWarehouse, theme: str, width: int) -> None:
+def test_axe_finds_no_violation(open_page: OpenPage, warehouse: FakeBigQuery, theme: str, width: int) -> None:
     number = warehouse.stations[3].number
     page = open_page(f"#station={number}&theme={theme}", viewport={"width": width, "height": 800})
     page.wait_for_selector("#station-body .odds")
@@ -136,7 +146,9 @@ def test_axe_finds_nothing(open_page: Open, warehouse: MadeWarehouse, theme: str
     assert found.violations_count == 0, found.generate_report()
 
 
-def test_without_a_script_the_newest_response_is_a_table(open_page: Open, warehouse: MadeWarehouse) -> None:
+def test_without_a_script_the_newest_response_is_a_table(
+    open_page: OpenPage, warehouse: FakeBigQuery
+) -> None:
     page = open_page(ready="#table", java_script_enabled=False)
     assert page.locator("#table tbody tr").count() == len(warehouse.stations)
     expect(page.locator("#age")).to_contain_text("18:31")
@@ -144,14 +156,14 @@ def test_without_a_script_the_newest_response_is_a_table(open_page: Open, wareho
 
 
 @pytest.mark.parametrize("locale", ["en-GB", "fr-FR"])
-def test_a_phone_scrolls_in_one_direction_only(open_page: Open, locale: str) -> None:
+def test_a_phone_scrolls_vertically_only(open_page: OpenPage, locale: str) -> None:
     page = open_page(viewport={"width": 360, "height": 740}, locale=locale)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     expect(page.locator("#play")).to_contain_text({"en-GB": "Play", "fr-FR": "Lire"}[locale])
 
 
-def test_a_link_leads_to_the_same_state(open_page: Open, warehouse: MadeWarehouse) -> None:
-    each, yesterday = warehouse.stations[5], today(warehouse).day - timedelta(days=1)
+def test_a_url_restores_the_state(open_page: OpenPage, warehouse: FakeBigQuery) -> None:
+    each, yesterday = warehouse.stations[5], get_today(warehouse).day - timedelta(days=1)
     fragment = f"#day={yesterday}&t=510&station={each.number}&odds=dock,17:30,4&lang=fr&theme=dark"
     page = open_page(fragment)
     page.wait_for_selector("#station-body .odds")
@@ -168,19 +180,21 @@ def test_a_link_leads_to_the_same_state(open_page: Open, warehouse: MadeWarehous
 @pytest.mark.parametrize(
     ("need", "at", "weekday"), [("bike", "08:30", 1), ("dock", "09:02", 4), ("bike", "00:02", 6)]
 )
-def test_the_odds_are_those_of_the_minutes_around_a_time_of_the_past_weeks(
-    open_page: Open, warehouse: MadeWarehouse, need: str, at: str, weekday: int
+def test_the_odds_are_computed_from_the_minutes_around_a_time_in_past_weeks(
+    open_page: OpenPage, warehouse: FakeBigQuery, need: str, at: str, weekday: int
 ) -> None:
     hours, minutes = map(int, at.split(":"))
-    newest = today(warehouse).day
+    newest = get_today(warehouse).day
     past = [newest - timedelta(days=n) for n in range(1, 29)]
     days = [LocalDay.from_date(day, ZONE) for day in past if day.weekday() == weekday]
     assert len(days) == 4
-    around = range(max(0, hours * 60 + minutes - 5), hours * 60 + minutes + 6)
+    minutes_around = range(max(0, hours * 60 + minutes - 5), hours * 60 + minutes + 6)
     for each in (warehouse.stations[2], warehouse.stations[100]):
         page = open_page(f"#station={each.number}&odds={need},{at},{weekday}")
         seen = [
-            warehouse.values(each, day.start + timedelta(minutes=minute)) for day in days for minute in around
+            warehouse.values(each, day.start + timedelta(minutes=minute))
+            for day in days
+            for minute in minutes_around
         ]
         known = [found[need == "dock"] for found in seen if found]
         percent = int(100 * sum(number > 0 for number in known) / len(known) + 0.5)
@@ -191,11 +205,11 @@ def test_the_odds_are_those_of_the_minutes_around_a_time_of_the_past_weeks(
         expect(row).to_contain_text(f"{percent} % (4 days)")
 
 
-def test_search_sort_csv_and_sql(open_page: Open, warehouse: MadeWarehouse) -> None:
-    page = open_page(f"#day={today(warehouse).day}&t=600")
+def test_search_sort_csv_and_sql(open_page: OpenPage, warehouse: FakeBigQuery) -> None:
+    page = open_page(f"#day={get_today(warehouse).day}&t=600")
     page.locator("th button[data-key=bikes]").click()
     page.locator("th button[data-key=bikes]").click()
-    bikes = [int(value) for value, _ in table_of(page).values() if value != "–"]
+    bikes = [int(value) for value, _ in read_table(page).values() if value != "–"]
     assert bikes == sorted(bikes, reverse=True)
     area = warehouse.stations[0].commune
     page.locator("#search").fill(area.lower())
@@ -206,25 +220,25 @@ def test_search_sort_csv_and_sql(open_page: Open, warehouse: MadeWarehouse) -> N
     lines = Path(download.value.path()).read_text("utf-8").splitlines()
     assert len(lines) == rows + 1
     assert all(line.split(",")[1].startswith('"') for line in lines[1:])
-    asked: list[str] = []
+    requested_urls: list[str] = []
 
-    def answer(dialog: Dialog) -> None:
-        asked.append(dialog.default_value)
+    def dismiss_prompt(dialog: Dialog) -> None:
+        requested_urls.append(dialog.default_value)
         dialog.dismiss()
 
-    page.on("dialog", answer)
+    page.on("dialog", dismiss_prompt)
     page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }")
     page.locator("#sql").click()
     page.wait_for_timeout(200)
-    tick = today(warehouse).start + timedelta(minutes=600)
+    tick = get_today(warehouse).start + timedelta(minutes=600)
     assert (
         f"FROM `demo.vlille_views.availability`\nWHERE collected_at = TIMESTAMP '{tick:%Y-%m-%dT%H:%M:%SZ}'"
-        in asked[0]
+        in requested_urls[0]
     )
 
 
-def test_while_bigquery_is_down_the_last_state_stays_and_the_page_says_so(open_page: Open) -> None:
-    broken = MadeWarehouse(evening())
+def test_the_page_shows_stale_data_and_an_alert_while_bigquery_is_down(open_page: OpenPage) -> None:
+    broken = FakeBigQuery(find_last_evening())
     with serve_dashboard(broken) as url:
         open_page(url=url)
         broken.down = True
@@ -234,10 +248,10 @@ def test_while_bigquery_is_down_the_last_state_stays_and_the_page_says_so(open_p
         assert page.locator("#table tbody tr").count() == len(broken.stations)
 
 
-def test_the_copy_opens_from_disk(
-    open_page: Open, address: str, warehouse: MadeWarehouse, tmp_path: Path
+def test_the_embedded_page_opens_from_disk(
+    open_page: OpenPage, address: str, warehouse: FakeBigQuery, tmp_path: Path
 ) -> None:
-    names = ("stations.json", "now.json", "status.json", "week.bin", f"{today(warehouse).day}.bin")
+    names = ("stations.json", "now.json", "status.json", "week.bin", f"{get_today(warehouse).day}.bin")
     files = {name: urllib.request.urlopen(f"{address}data/{name}").read() for name in names}
     page = render_page(
         STATIC,
@@ -252,11 +266,11 @@ def test_the_copy_opens_from_disk(
         (tmp_path / name).write_bytes((STATIC / name).read_bytes())
     opened = open_page(url=(tmp_path / "index.html").as_uri())
     expect(opened.locator("#clock")).to_have_text("18:31")
-    assert len(table_of(opened)) == len(warehouse.stations)
+    assert len(read_table(opened)) == len(warehouse.stations)
 
 
-def test_provenance_names_the_raw_object_of_the_minute_and_the_rebuild(
-    open_page: Open, warehouse: MadeWarehouse
+def test_the_footer_names_the_raw_object_and_the_rebuild(
+    open_page: OpenPage, warehouse: FakeBigQuery
 ) -> None:
     page = open_page()
     expect(page.locator("#source")).to_contain_text("✓")
@@ -267,8 +281,8 @@ def test_provenance_names_the_raw_object_of_the_minute_and_the_rebuild(
     )
 
 
-def test_all_frames_of_a_day_are_drawn_fast_enough(open_page: Open, warehouse: MadeWarehouse) -> None:
-    page = open_page(f"#day={today(warehouse).day - timedelta(days=1)}&t=0")
+def test_all_frames_of_a_day_are_drawn_fast_enough(open_page: OpenPage, warehouse: FakeBigQuery) -> None:
+    page = open_page(f"#day={get_today(warehouse).day - timedelta(days=1)}&t=0")
     page.locator("#speed").evaluate("s => { s.append(new Option('all', '1440')); s.value = '1440'; }")
     page.locator("#play").click()
     expect(page.locator("#play")).to_have_attribute("aria-pressed", "false", timeout=60_000)

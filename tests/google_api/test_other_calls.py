@@ -1,4 +1,4 @@
-"""Errors of the IAM proxy, and requests that a workload writes by hand, by Google's own description."""
+"""Errors of the IAM proxy and hand-written requests of workloads, checked against Google's discovery documents."""
 
 import json
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,7 +14,7 @@ from local.http import proxy
 from local.iam_proxy import enforcement
 from spark.archive import make_object_reader
 from tests.collector.surroundings import TICK
-from tests.google_api.discovery import differences
+from tests.google_api.discovery import compare_call
 
 pytestmark = pytest.mark.unit
 
@@ -24,17 +24,17 @@ TABLE = "/bigquery/v2/projects/p/datasets/d/tables/t"
 
 @pytest.mark.parametrize("target", [OBJECT, TABLE])
 @pytest.mark.parametrize("status", sorted(enforcement.REASONS))
-def test_a_refusal_of_the_iam_proxy_has_the_form_of_an_error(target: str, status: int) -> None:
+def test_a_denial_of_the_iam_proxy_is_a_valid_error(target: str, status: int) -> None:
     response = enforcement._error_response(status, "it is refused")
-    assert differences("GET", target, None, response.status, json.loads(response.body)) == []
+    assert compare_call("GET", target, None, response.status, json.loads(response.body)) == []
 
 
-def test_an_emulator_that_is_away_is_an_error_that_clients_retry() -> None:
+def test_the_response_for_an_unavailable_emulator_is_a_valid_error() -> None:
     response = proxy._unavailable_response()
-    assert differences("GET", OBJECT, None, response.status, json.loads(response.body)) == []
+    assert compare_call("GET", OBJECT, None, response.status, json.loads(response.body)) == []
 
 
-def test_the_batch_reads_an_object_by_a_described_request() -> None:
+def test_the_batch_reads_an_object_with_a_valid_request() -> None:
     targets: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -61,4 +61,4 @@ def test_the_batch_reads_an_object_by_a_described_request() -> None:
         server.shutdown()
         server.server_close()
     assert targets == [f"/storage/v1/b/p-archive/o/{quote(name, safe='')}?alt=media"]
-    assert differences("GET", targets[0], None, 200, None) == []
+    assert compare_call("GET", targets[0], None, 200, None) == []

@@ -1,10 +1,10 @@
-"""What the real provider sent and read, by Google's own description of its APIs."""
+"""Recorded calls of the real provider, checked against Google's discovery documents."""
 
 import json
 
 import pytest
 
-from tests.google_api.discovery import KNOWN_DIFFERENCES, differences, find_method
+from tests.google_api.discovery import KNOWN_DIFFERENCES, compare_call, find_method
 from tests.local.control_plane.recording import FILE
 
 pytestmark = pytest.mark.unit
@@ -12,12 +12,12 @@ pytestmark = pytest.mark.unit
 LINES = [json.loads(line) for line in FILE.read_text().splitlines()]
 
 
-def test_every_call_of_the_provider_and_what_it_read_is_as_google_describes_it() -> None:
+def test_recorded_calls_and_responses_are_valid() -> None:
     found = []
     for line in LINES:
-        found += differences(line["method"], line["target"], line["body"], line["status"], line.get("reply"))
+        found += compare_call(line["method"], line["target"], line["body"], line["status"], line.get("reply"))
         for read in line["reads"]:
-            found += differences(read["method"], read["target"], None, read["status"], read["reply"])
+            found += compare_call(read["method"], read["target"], None, read["status"], read["reply"])
     assert set(found) == set(KNOWN_DIFFERENCES)
 
 
@@ -79,7 +79,7 @@ DATASETS = "/bigquery/v2/projects/p/datasets"
 def test_a_difference_is_named_with_method_and_field(
     call: tuple[str, str, object, int, object], difference: str | None
 ) -> None:
-    found = differences(*call)
+    found = compare_call(*call)
     if difference is None:
         assert found == []
     else:

@@ -30,7 +30,7 @@ from local.environment.environment import project_number
 from local.environment.metadata_server import MetadataServer
 from local.workloads.spark import SAFE_PATH, local_spark
 from local.workloads.workloads import ISOLATION
-from tests.conftest import bigquery_client, fresh_emulators, storage_client
+from tests.conftest import bigquery_client, start_empty_emulators, storage_client
 from tests.spark.front import Front
 
 ROOT = Path(__file__).parents[2]
@@ -102,7 +102,7 @@ def ods(feeds: dict[str, Feed]) -> Feed:
 @pytest.fixture(scope="session")
 def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
     """Emulators of these tests' own: one that holds many tables of others answers at half the speed."""
-    with fresh_emulators(tmp_path_factory) as one:
+    with start_empty_emulators(tmp_path_factory) as one:
         yield one
 
 

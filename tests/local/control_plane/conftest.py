@@ -11,7 +11,7 @@ from local.environment.clock import RealClock
 from local.environment.environment import LocalEnvironment
 from local.http.rest import ApiRequest, ApiResponse
 from tests.cdk.conftest import copy_checkout, synthesize
-from tests.google_api.discovery import EMULATED, KNOWN_DIFFERENCES
+from tests.google_api.discovery import EMULATOR_DIFFERENCES, KNOWN_DIFFERENCES
 from tests.local.control_plane.description_checks import find_differences
 
 
@@ -42,5 +42,7 @@ def plane(environment: LocalEnvironment) -> Iterator[ControlPlane]:
     started = ControlPlane(environment, check_call)
     yield started
     started.close()
-    unknown = {each for each in found if each not in KNOWN_DIFFERENCES and not EMULATED.fullmatch(each)}
+    unknown = {
+        each for each in found if each not in KNOWN_DIFFERENCES and not EMULATOR_DIFFERENCES.fullmatch(each)
+    }
     assert sorted(unknown) == []

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from local.http.rest import ApiRequest, ApiResponse
-from tests.google_api.discovery import APIS, differences
+from tests.google_api.discovery import APIS, compare_call
 
 
 def find_differences(request: ApiRequest, response: ApiResponse) -> list[str]:
@@ -12,7 +12,7 @@ def find_differences(request: ApiRequest, response: ApiResponse) -> list[str]:
     target = request.headers.get(":target", request.path)
     if target.strip("/").split("/")[0] not in APIS:
         return []
-    return differences(
+    return compare_call(
         request.method, target, _document(request.body), response.status, _document(response.body)
     )
 

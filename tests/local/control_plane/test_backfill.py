@@ -24,7 +24,7 @@ from operate.cloud import Cloud, connect
 from operate.data.backfill import backfill
 from operate.errors import OperateError, StoppedError
 from operate.target import Target
-from tests.conftest import ENVIRONMENTS, fresh_emulators, storage_client
+from tests.conftest import ENVIRONMENTS, start_empty_emulators, storage_client
 from tests.local.control_plane.test_provider import ENTRIES
 
 pytestmark = pytest.mark.local
@@ -38,7 +38,7 @@ MINUTES = ("10-26_22:50", "10-26_22:51", "10-27_23:10")
 @pytest.fixture
 def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
     """Emulators for a single test, because the project's name is that of the stack."""
-    with fresh_emulators(tmp_path_factory) as one:
+    with start_empty_emulators(tmp_path_factory) as one:
         yield one
 
 

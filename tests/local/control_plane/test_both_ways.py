@@ -24,7 +24,7 @@ from local.services.iam import Policies
 from local.stack.applying import Applied, apply
 from local.stack.loading import load_stack
 from local.workloads.workloads import Workloads
-from tests.conftest import fresh_emulators
+from tests.conftest import start_empty_emulators
 from tests.local.control_plane.test_provider import (
     ENTRIES,
     SERVICE,
@@ -55,7 +55,7 @@ SERVER_NAMED = re.compile(r"(?<=notificationChannels/)\w+")
 @pytest.fixture(scope="module")
 def other_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
     """Emulators for the second of two projects with the same name."""
-    with fresh_emulators(tmp_path_factory) as one:
+    with start_empty_emulators(tmp_path_factory) as one:
         yield one
 
 
