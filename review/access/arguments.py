@@ -53,7 +53,7 @@ def argument_findings(change: Change, context: Context, path: str, rule: str) ->
     if (
         rule.startswith("networks")
         and _allows_everything(rule, old, change.old, path)
-        and Addresses.of(new).is_public
+        and Addresses.parse(new).is_public
     ):
         return
     widened = any(UNKNOWN in each or HIDDEN in each for each in new) or _is_widened(
@@ -95,7 +95,7 @@ def _is_open_from_the_start(rule: str, new: list[str]) -> bool:
     if rule == "true":
         return "true" in new
     if rule.startswith("networks"):
-        return Addresses.of(new).is_public
+        return Addresses.parse(new).is_public
     if rule.endswith("|"):
         return bool(new)
     before, bar, _ = rule.partition("|")
@@ -113,7 +113,7 @@ def _is_widened(rule: str, old: list[str], new: list[str], change: Change, path:
             return not _allows_everything(rule, old, change.old, path)
         if rule.startswith("members"):
             return not set(new) <= set(old)
-        return not Addresses.of(new).is_within(Addresses.of(old))
+        return not Addresses.parse(new).is_within(Addresses.parse(old))
     return bool(old) or rule != "limits"
 
 
@@ -139,7 +139,7 @@ def _allows_everything(rule: str, values: list[str], all_values: Values, path: s
 
 def _describe_effect(rule: str, new: list[str]) -> str:
     if rule.startswith("networks") and new:
-        return f"{Addresses.of(new).words} can connect"
+        return f"{Addresses.parse(new).description} can connect"
     if rule == "limits":
         return "what it excluded may now be allowed"
     if rule.startswith("any"):

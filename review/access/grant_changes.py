@@ -264,9 +264,9 @@ def _format_grants(grants: list[Grant]) -> str:
 
 
 def _describe_grant(grant: Grant) -> str:
-    sentence = grant.role_facts
+    role_facts = grant.role_facts
     condition = f", but only if {span(grant.condition)}" if grant.condition else ""
-    return f"{sentence.words} {describe_resource(grant)} ({span(grant.role)}){condition}"
+    return f"{role_facts.phrase} {describe_resource(grant)} ({span(grant.role)}){condition}"
 
 
 def _format_conditions(grants: list[Grant]) -> str:

@@ -49,7 +49,7 @@ class Rule:
         bare = strip_indexes(finding.address)
         type_ = bare.removeprefix("data.").rpartition(".")[0].rpartition(".")[2]
         return (
-            self.severity in ("", finding.severity.words)
+            self.severity in ("", finding.severity.label)
             and self.kind in ("", finding.kind.value)
             and fnmatchcase(type_, self.type)
             and (fnmatchcase(finding.address, self.address) or fnmatchcase(bare, self.address))
@@ -97,7 +97,7 @@ def _parse_rule(raw: Any, where: str) -> Rule:
         if not isinstance(value, str) or not value.strip():
             raise PlanError(f"{where}: {key} must be a text that is not empty")
     _check_choice(values, "action", ACTIONS, where, required=True)
-    _check_choice(values, "severity", [each.words for each in Severity], where)
+    _check_choice(values, "severity", [each.label for each in Severity], where)
     _check_choice(values, "kind", [each.value for each in Kind], where)
     if "reason" not in values:
         raise PlanError(f"{where} has no reason; say why, for the readers of the review")
@@ -141,7 +141,7 @@ def apply_rules(
         if rule is None:
             made.append(finding)
         elif rule.action == "block":
-            blocked.append(f"{finding.where} ({finding.severity.words}): {span(rule.reason, MOST_REASON)}")
+            blocked.append(f"{finding.where} ({finding.severity.label}): {span(rule.reason, MOST_REASON)}")
             made.append(finding)
         else:
             made.append(_apply_rule(finding, rule))
@@ -163,5 +163,5 @@ def _apply_rule(finding: Finding, rule: Rule) -> Finding:
     if rule.action == "warn":
         sentence = f"{finding.sentence} (flagged by a rule: {reason})"
         return replace(finding, severity=max(finding.severity, Severity.CARE), sentence=sentence)
-    sentence = f"{finding.sentence} ({finding.severity.words}, ignored until {rule.expires}: {reason})"
+    sentence = f"{finding.sentence} ({finding.severity.label}, ignored until {rule.expires}: {reason})"
     return replace(finding, severity=Severity.NOTE, sentence=sentence, size=0)

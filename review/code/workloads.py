@@ -86,7 +86,7 @@ def identity_findings(change: Change, context: Context, path: str) -> Iterator[F
         )
         yield _identity_finding(change, context, sentence, widened=True)
         return
-    may = "; ".join(f"{each.role_facts.words} {describe_resource(each)}" for each in gains[:4])
+    may = "; ".join(f"{each.role_facts.phrase} {describe_resource(each)}" for each in gains[:4])
     more = f"; and {len(gains) - 4} more" if len(gains) > 4 else ""
     known_grants = gains or _list_grants(new, context, new=True)
     after = (

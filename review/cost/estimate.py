@@ -89,9 +89,9 @@ class Cost:
     @property
     def details(self) -> tuple[Detail, ...]:
         """Every line with the basis of its amount, and what is not counted."""
-        parts = {each.what: each.basis for each in (*self.before, *self.after)}
+        basis = {each.what: each.basis for each in (*self.before, *self.after)}
         lines = [
-            f"{what}: {self._pair(was, is_)} ({parts[what]})"
+            f"{what}: {self._pair(was, is_)} ({basis[what]})"
             for what, was, is_ in sorted(self._lines(), key=lambda each: (-max(each[1], each[2]), each[0]))
         ]
         lines.append(f"list prices of {self.region} as of {self.as_of}; --prices replaces them")
@@ -118,7 +118,7 @@ class Cost:
 
     def as_json(self, mask: Callable[[str], str]) -> dict[str, Any]:
         """Return the figures as JSON."""
-        parts = {each.what: each.basis for each in (*self.before, *self.after)}
+        basis = {each.what: each.basis for each in (*self.before, *self.after)}
         return {
             "before": round(self.totals[0], 2),
             "after": round(self.totals[1], 2),
@@ -130,7 +130,7 @@ class Cost:
                     "what": render_sentence(what, mask),
                     "before": round(was, 4),
                     "after": round(is_, 4),
-                    "counted_from": render_sentence(parts[what], mask),
+                    "counted_from": render_sentence(basis[what], mask),
                 }
                 for what, was, is_ in self._lines()
             ],

@@ -27,9 +27,9 @@ class Severity(IntEnum):
     LOSS = 7
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """The severity's name in tables and JSON."""
-        return _WORDS[self]
+        return _LABELS[self]
 
     @property
     def acknowledgement(self) -> str:
@@ -42,7 +42,7 @@ class Severity(IntEnum):
 DATA_LOSS = "data loss"
 ACCESS_WIDENED = "access widened"
 ACKNOWLEDGEMENTS = (DATA_LOSS, ACCESS_WIDENED)
-_WORDS = {
+_LABELS = {
     Severity.NOTE: "note",
     Severity.CHANGE: "change",
     Severity.CODE: "code",

@@ -49,7 +49,7 @@ BY_SUFFIX = (
 class Role:
     """What a role permits: in words, and as capabilities that can be compared within one service."""
 
-    words: str
+    phrase: str
     capabilities: frozenset[str]
     known: bool
 
@@ -87,9 +87,9 @@ def _read_roles() -> dict[str, dict[str, Any]]:
 @cache
 def look_up_role(name: str) -> Role:
     """Return what a role permits; for a role that the table does not have, what its name suggests."""
-    sentence = _read_roles().get(name)
-    if sentence:
-        return Role(sentence["may"], frozenset(sentence["can"].split()), known=True)
+    row = _read_roles().get(name)
+    if row:
+        return Role(row["may"], frozenset(row["can"].split()), known=True)
     if UNKNOWN in name or HIDDEN in name or not name:
         return Role("use an unknown role on", frozenset({"anything"}), known=False)
     for pattern, can in BY_SUFFIX:

@@ -36,7 +36,7 @@ class Addresses:
     names: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, texts: Iterable[str], names: Iterable[str] = ()) -> "Addresses":
+    def parse(cls, texts: Iterable[str], names: Iterable[str] = ()) -> "Addresses":
         """Return the set of ranges and addresses; any other text is a name."""
         v4: list[ipaddress.IPv4Network] = []
         v6: list[ipaddress.IPv6Network] = []
@@ -92,7 +92,7 @@ class Addresses:
         return self.is_everything or v4 >= MUCH_V4 or v6 >= MUCH_V6
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """The set in words."""
         if self.is_everything:
             return "the whole internet"
@@ -108,7 +108,7 @@ class Ports:
     ranges: tuple[tuple[str, int, int], ...] = ()
 
     @classmethod
-    def of(cls, protocol: str, ports: Iterable[str] = ()) -> "Ports":
+    def parse(cls, protocol: str, ports: Iterable[str] = ()) -> "Ports":
         """Return the ports of one protocol, such as `22` and `8000-8100`; all ports if none is given."""
         name = PROTOCOLS.get(protocol, protocol.lower()) or ALL
         found = []
@@ -136,7 +136,7 @@ class Ports:
         return at > last
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """The ports in words."""
         shown = []
         for protocol, first, last in self.ranges:
@@ -166,7 +166,7 @@ class Rule:
 
     allows: bool
     peers: Addresses
-    ports: Ports = field(default_factory=lambda: Ports.of(ALL))
+    ports: Ports = field(default_factory=lambda: Ports.parse(ALL))
     targets: frozenset[str] = frozenset()  # empty: every machine
     priority: int = 1000  # a lower number wins
     other: str = ""

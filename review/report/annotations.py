@@ -57,7 +57,7 @@ def format_annotations(
         shown += 1
         level = "error" if each.severity.acknowledgement else "warning"
         message = mask(f"{strip_markup(each.where)}: {strip_markup(each.sentence)}")[:LONGEST]
-        title = _escape_property(each.severity.words)
+        title = _escape_property(each.severity.label)
         yield f"::{level} file={_escape_property(place.file)},line={place.line},title={title}::{_escape_data(message)}"
 
 

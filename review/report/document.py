@@ -56,7 +56,7 @@ def format_headline(review: Review) -> str:
     for severity in sorted(Severity, reverse=True):
         count = sum(1 for each in review.findings if each.severity is severity)
         if count and severity >= Severity.CODE:
-            parts.append(f"{severity.words} ({count})" if count > 1 else severity.words)
+            parts.append(f"{severity.label} ({count})" if count > 1 else severity.label)
     sentence = ", ".join(parts) or "minor changes only"
     if review.refused:
         sentence = f"do not apply; {sentence}"

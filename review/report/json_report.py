@@ -22,7 +22,7 @@ def render_json(review: Review, headline: str, name: str, mask: Callable[[str], 
         "format": FORMAT,
         "name": mask(name),
         "headline": render(headline),
-        "severity": review.severity.words,
+        "severity": review.severity.label,
         "acknowledge": list(review.acknowledgements),
         "refused": render(review.refused),
         "empty": review.empty,
@@ -61,7 +61,7 @@ def _finding_as_json(
 ) -> dict[str, Any]:
     return {
         "kind": finding.kind.value,
-        "severity": finding.severity.words,
+        "severity": finding.severity.label,
         "address": mask_address(finding.address, mask),
         "where": sentence(finding.where),
         "sentence": sentence(finding.sentence),

@@ -60,7 +60,7 @@ def _render_table(rows: Iterable[Row]) -> str:
     size = 0
     left_out: Counter[Severity] = Counter()
     for row in rows:
-        bold = f"**{row.severity.words}**" if row.severity >= Severity.CARE else row.severity.words
+        bold = f"**{row.severity.label}**" if row.severity >= Severity.CARE else row.severity.label
         cells = (f"{SIGNS.get(row.severity, '')}{bold}", row.where, row.sentence, row.undo)
         line = f"| {' | '.join(_render_cell(each) for each in cells)} |"
         size += len(line) + 1
@@ -70,7 +70,7 @@ def _render_table(rows: Iterable[Row]) -> str:
         lines.append(line)
     if left_out:
         counted = ", ".join(
-            f"{left_out[severity]} {severity.words}" for severity in sorted(left_out, reverse=True)
+            f"{left_out[severity]} {severity.label}" for severity in sorted(left_out, reverse=True)
         )
         lines.append(f"| | | **truncated:** {plural(left_out.total(), 'more row')} left out: {counted} | |")
     return "\n".join(lines)

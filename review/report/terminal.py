@@ -27,7 +27,7 @@ def _list_lines(document: Document) -> Iterator[str]:
     if document.rows:
         yield ""
         for row in document.rows:
-            mark = row.severity.words.upper() if row.severity >= Severity.CARE else row.severity.words
+            mark = row.severity.label.upper() if row.severity >= Severity.CARE else row.severity.label
             undo = "" if row.undo == YES else f" [can it be undone: {_render_text(row.undo)}]"
             yield from _wrap(f"{mark}: {_render_text(row.where)}: {_render_text(row.sentence)}{undo}", "    ")
     for fold in document.folds:

@@ -44,7 +44,7 @@ class Secrets:
     def __len__(self) -> int:
         return len(self._added)
 
-    def sign(self, value: Any) -> str:
+    def placeholder(self, value: Any) -> str:
         """Return the sign that replaces a secret value: the same for equal values."""
         text = format_value(value)
         number = self._numbers.setdefault(text, len(self._numbers) + 1)
@@ -128,7 +128,7 @@ class Secrets:
     def hide(self, value: Any, *marks: Any) -> Any:
         """Return `value` with what the marks cover replaced by its sign, and every other text masked."""
         if any(mark is True for mark in marks):
-            return value if value is None else self.sign(value)
+            return value if value is None else self.placeholder(value)
         if isinstance(value, Mapping):
             inside = [mark for mark in marks if isinstance(mark, Mapping)]
             # Keys are kept, since the review compares by argument name; they are masked when shown.
@@ -140,7 +140,7 @@ class Secrets:
                 for index, each in enumerate(value)
             ]
         if value is not None and any(_has_mark(mark) for mark in marks):
-            return self.sign(value)  # the mark is deeper than the value: the value is damaged
+            return self.placeholder(value)  # the mark is deeper than the value: the value is damaged
         return self._hide_leaf(value)
 
     def _hide_leaf(self, value: Any) -> Any:

@@ -72,4 +72,4 @@ def review_changes(*changes: Mapping[str, Any], **more: Any) -> Review:
 def summarize_findings(*changes: Mapping[str, Any], **more: Any) -> list[tuple[str, str]]:
     """Return severity and sentence of every finding, without markup, in the table's order."""
     found = review_changes(*changes, **more).findings
-    return [(each.severity.words, strip_markup(each.sentence)) for each in found]
+    return [(each.severity.label, strip_markup(each.sentence)) for each in found]

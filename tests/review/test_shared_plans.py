@@ -62,7 +62,7 @@ def test_no_shared_case_of_access_is_answered_with_nobody() -> None:
         if expected is None:
             assert answer_about_access(found).startswith("not known"), file.stem
         else:
-            assert found.severity.words == expected, (file.stem, found.severity.words)
+            assert found.severity.label == expected, (file.stem, found.severity.label)
 
 
 SHARED_CASES = {
@@ -83,9 +83,9 @@ SHARED_CASES = {
 
 def test_the_shared_cases_of_data_are_reported() -> None:
     for name, severity in SHARED_CASES.items():
-        assert review_of_file(PLANS / f"{name}.json").severity.words == severity, name
+        assert review_of_file(PLANS / f"{name}.json").severity.label == severity, name
     for file in PLANS.glob("E2-delete-*.json"):
-        assert review_of_file(file).severity.words in (LOSS, POSSIBLE), file.stem
+        assert review_of_file(file).severity.label in (LOSS, POSSIBLE), file.stem
 
 
 EXPECTED = {
@@ -104,4 +104,4 @@ EXPECTED = {
 @pytest.mark.parametrize("case", EXPECTED)
 def test_a_shared_pair_of_stacks_is_reported(case: str) -> None:
     sides = [json.loads((PLANS / case / f"{side}.tf.json").read_text()) for side in ("base", "head")]
-    assert review_stacks(*sides).severity.words == EXPECTED[case]
+    assert review_stacks(*sides).severity.label == EXPECTED[case]

@@ -64,12 +64,13 @@ def _access_findings(change: Change, context: Context) -> Iterator[Finding]:
             Kind.ACCESS, Severity.WIDENED, context.where(change), sentence, size=33, address=change.address
         )
     before, after = (
-        Addresses.of(get_text(each, "value") for each in get_blocks(side, NETWORKS))
+        Addresses.parse(get_text(each, "value") for each in get_blocks(side, NETWORKS))
         for side in (change.old, change.new)
     )
     if not after.is_within(before):
         sentence = (
-            f"{after.words} can connect to it from now on{f'; before: {before.words}' if before else ''}"
+            f"{after.description} can connect to it from now "
+            f"on{f'; before: {before.description}' if before else ''}"
         )
         size = 72 if after.is_public else 24
         yield Finding(

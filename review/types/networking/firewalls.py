@@ -66,7 +66,7 @@ def list_rules(type_: str, values: Values) -> Iterator[Rule]:
     if type_ == "google_compute_firewall":
         yield from _list_network_rules(values)
     elif type_ == "google_app_engine_firewall_rule":
-        peers = Addresses.of([get_text(values, "source_range") or "*"])
+        peers = Addresses.parse([get_text(values, "source_range") or "*"])
         yield Rule(get_text(values, "action") == "ALLOW", peers, priority=_read_priority(values))
     elif "security_policy" in type_:
         for each in get_blocks(values, "rule") or get_blocks(values, "rules") or [values]:
@@ -86,13 +86,13 @@ def _list_network_rules(values: Values) -> Iterator[Rule]:
     waits = any(
         get_value(values, key) == UNKNOWN for key in ("source_ranges", "source_tags", "destination_ranges")
     )
-    peers = Addresses.of(
+    peers = Addresses.parse(
         ranges or ([] if names or waits else EVERYWHERE), [*names, *([UNKNOWN] if waits else [])]
     )
     targets = frozenset((*get_texts(values, "target_tags"), *get_texts(values, "target_service_accounts")))
     for allows, block in ((True, "allow"), (False, "deny")):
         ports = [
-            Ports.of(get_text(each, "protocol"), get_texts(each, "ports"))
+            Ports.parse(get_text(each, "protocol"), get_texts(each, "ports"))
             for each in get_blocks(values, block)
         ]
         if ports:
@@ -113,7 +113,7 @@ def _list_policy_rules(values: Values) -> Iterator[Rule]:
         *(get_text(each, "name") for each in get_blocks(values, f"match.{side}_secure_tags")),
     ]
     ports = [
-        Ports.of(get_text(each, "ip_protocol") or ALL, get_texts(each, "ports"))
+        Ports.parse(get_text(each, "ip_protocol") or ALL, get_texts(each, "ports"))
         for each in get_blocks(values, "match.layer4_configs") or get_blocks(values, "match.layer4_config")
     ]
     targets = frozenset(
@@ -125,8 +125,8 @@ def _list_policy_rules(values: Values) -> Iterator[Rule]:
     )
     yield Rule(
         action in ("allow", "apply_security_profile_group"),
-        Addresses.of(ranges or ([] if names else EVERYWHERE), names),
-        _join_ports(ports) if ports else Ports.of(ALL),
+        Addresses.parse(ranges or ([] if names else EVERYWHERE), names),
+        _join_ports(ports) if ports else Ports.parse(ALL),
         targets,
         _read_priority(values),
         "egress" if egress else "",
@@ -144,7 +144,7 @@ def _list_cloud_armor_rules(values: Values) -> Iterator[Rule]:
     )
     if expression in ("unset", ""):
         expression = ""
-    peers = Addresses.of(ranges or EVERYWHERE)
+    peers = Addresses.parse(ranges or EVERYWHERE)
     yield Rule(action in ("allow", "redirect"), peers, priority=_read_priority(values), other=expression)
 
 
@@ -187,37 +187,42 @@ def _describe_allowed(change: Change, rule: Rule, old: list[Rule]) -> str:
     where = f"{_rule_noun(change)} {span(_rule_name(change))}"
     only = f" where {span(rule.other)}" if rule.other and rule.other != "egress" else ""
     if "security_policy" in change.type or change.type.startswith("google_app_engine"):
-        sentence = f"{where}: {rule.peers.words} can now pass{only}"
+        sentence = f"{where}: {rule.peers.description} can now pass{only}"
     elif rule.other == "egress":
         sentence = (
-            f"{where}: {_describe_targets(rule)} can now connect to {rule.peers.words} on {rule.ports.words}"
+            f"{where}: {_describe_targets(rule)} can now connect to {rule.peers.description} on "
+            f"{rule.ports.description}"
         )
     else:
         sentence = (
-            f"{where}: {rule.peers.words} can now reach {_describe_targets(rule)} on {rule.ports.words}"
+            f"{where}: {rule.peers.description} can now reach {_describe_targets(rule)} on "
+            f"{rule.ports.description}"
         )
     was = next((each for each in old if each.allows), None)
     if was and was.is_within(rule) and rule.is_within(was):
         return f"{sentence}; its priority changes from {was.priority} to {rule.priority}, overriding more deny rules"
-    return f"{sentence}; before: {was.peers.words} on {was.ports.words}" if was else sentence
+    return f"{sentence}; before: {was.peers.description} on {was.ports.description}" if was else sentence
 
 
 def _describe_no_longer_denied(change: Change, rule: Rule, new: list[Rule]) -> str:
     name = span(_rule_name(change))
     only = f" where {span(rule.other)}" if rule.other and rule.other != "egress" else ""
-    sentence = f"{_rule_noun(change)} {name} no longer denies {rule.peers.words} on {rule.ports.words}{only}"
+    sentence = (
+        f"{_rule_noun(change)} {name} no longer denies {rule.peers.description} on "
+        f"{rule.ports.description}{only}"
+    )
     now = next((each for each in new if not each.allows), None)
     if now is None:
         return sentence
     if rule.is_within(now):
         return f"{sentence} before other rules: its priority changes from {rule.priority} to {now.priority}"
-    return f"{sentence}; now only {now.peers.words} on {now.ports.words}"
+    return f"{sentence}; now only {now.peers.description} on {now.ports.description}"
 
 
 def _describe_narrowing(old: list[Rule], new: list[Rule]) -> str:
     allowing = [each for each in new if each.allows]
     if any(each.allows for each in old):
-        sentence = "; ".join(f"{each.peers.words} on {each.ports.words}" for each in allowing[:3])
+        sentence = "; ".join(f"{each.peers.description} on {each.ports.description}" for each in allowing[:3])
         return f"now allows only {sentence}" if allowing else "no longer allows anything"
     return "denies more than before" if new else "is deleted; it allowed nothing"
 

@@ -60,7 +60,7 @@ def _code_finding(change: Change, context: Context) -> Finding:
     ):
         before = None  # a file of this name exists, but not with the deployed content
     after = context.lookup(new, "after") if new else None
-    sentence = compare_archives(before, after, context.plan.secrets.mask)
+    code_change = compare_archives(before, after, context.plan.secrets.mask)
     runs = find_users(change, context)
     where = context.where(runs[0]) if len(runs) == 1 else context.where(change)
     live = (
@@ -73,9 +73,9 @@ def _code_finding(change: Change, context: Context) -> Finding:
         Kind.CODE,
         Severity.CODE,
         where,
-        f"{live}: {sentence.summary}",
+        f"{live}: {code_change.summary}",
         size=10 if runs else 1,
-        details=sentence.details(where),
+        details=code_change.details(where),
         address=change.address,
     )
 

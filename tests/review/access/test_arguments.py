@@ -42,7 +42,7 @@ OPENED: dict[str, tuple[str, Values, Values]] = {
 @pytest.mark.parametrize("case", OPENED)
 def test_a_change_that_opens_widens_access(case: str) -> None:
     type_, old, new = OPENED[case]
-    assert review_changes(change(f"{type_}.x", old, new)).severity.words == "access widened"
+    assert review_changes(change(f"{type_}.x", old, new)).severity.label == "access widened"
 
 
 def test_an_internal_load_balancer_opens_nothing() -> None:

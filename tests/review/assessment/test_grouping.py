@@ -23,7 +23,7 @@ def laid_out(*changes: dict[str, Any]) -> Document:
 
 def rows(document: Document) -> list[tuple[str, str, str]]:
     return [
-        (each.severity.words, strip_markup(each.where), strip_markup(each.sentence)) for each in document.rows
+        (each.severity.label, strip_markup(each.where), strip_markup(each.sentence)) for each in document.rows
     ]
 
 
@@ -127,7 +127,7 @@ def test_an_output_that_is_no_longer_sensitive_widens_access(action: str) -> Non
         "before_sensitive": True, "after_sensitive": False,
     }  # fmt: skip
     found = review_changes(output_changes={"password": output})
-    assert [(each.severity.words, strip_markup(each.where)) for each in found.findings] == [
+    assert [(each.severity.label, strip_markup(each.where)) for each in found.findings] == [
         ("access widened", "output password")
     ]
     assert "hunter22" not in str(found)

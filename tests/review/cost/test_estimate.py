@@ -148,9 +148,9 @@ def test_a_month_is_counted_from_the_schedules_on() -> None:
     }
     assert found.is_unchanged
     assert found.headline == "about $0.86 a month, before and after"
-    parts = {strip_markup(line.what): strip_markup(line.basis) for line in found.after}
-    assert parts[f"batch {TEMPLATE}"] == "122 Dataproc minutes: 30 runs of 4 minutes on 1 × e2-standard-4"
-    assert parts[f"bucket {BUCKET}"] == "7 days of 25 KiB per call, 0.24 GiB"
+    basis = {strip_markup(line.what): strip_markup(line.basis) for line in found.after}
+    assert basis[f"batch {TEMPLATE}"] == "122 Dataproc minutes: 30 runs of 4 minutes on 1 × e2-standard-4"
+    assert basis[f"bucket {BUCKET}"] == "7 days of 25 KiB per call, 0.24 GiB"
 
 
 def test_a_batch_twice_a_day_costs_twice() -> None:
@@ -262,7 +262,7 @@ def test_the_months_cost_is_a_part_of_the_review() -> None:
     assert found.cost is not None
     assert found.cost.as_json(str)["after"] == pytest.approx(1.25, abs=0.01)
     assert ("change", "costs about $0.86 → $1.25") in [
-        (each.severity.words, each.sentence) for each in found.findings
+        (each.severity.label, each.sentence) for each in found.findings
     ]
 
 
@@ -270,7 +270,7 @@ def test_a_month_that_costs_much_more_needs_care() -> None:
     found = review_changes(
         change("google_redis_instance.r", None, {"memory_size_gb": 5, "tier": "BASIC"})
     ).findings
-    assert (found[0].severity.words, found[0].sentence) == ("needs care", "costs about $0.00 → $98.55")
+    assert (found[0].severity.label, found[0].sentence) == ("needs care", "costs about $0.00 → $98.55")
 
 
 def test_a_users_prices_override_the_tables() -> None:
@@ -510,8 +510,8 @@ def test_a_service_without_a_schedule_counts_with_the_calls_that_are_assumed() -
     service = {"name": "page", "template": [{"containers": [{"image": "i"}]}]}
     found = review_changes(change("google_cloud_run_v2_service.x", None, service)).cost
     assert found is not None
-    parts = {strip_markup(each.what): each.basis for each in found.after}
-    assert parts["functions and services"].startswith("10,000 assumed for what has no schedule, 1 s each")
+    basis = {strip_markup(each.what): each.basis for each in found.after}
+    assert basis["functions and services"].startswith("10,000 assumed for what has no schedule, 1 s each")
 
 
 def test_alerts_are_not_counted_without_a_price_and_by_their_conditions_with_one() -> None:

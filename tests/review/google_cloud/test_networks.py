@@ -151,11 +151,11 @@ samples = st.integers(0, 2**32 - 1).map(lambda number: str(ipaddress.IPv4Address
 @given(st.lists(networks, max_size=5), st.lists(networks, max_size=5), samples)
 def test_a_subset_has_no_address_of_its_own(one: list[str], other: list[str], sample: str) -> None:
     address = ipaddress.ip_address(sample)
-    if Addresses.of(one).is_within(Addresses.of(other)) and any(
+    if Addresses.parse(one).is_within(Addresses.parse(other)) and any(
         address in ipaddress.ip_network(each) for each in one
     ):
         assert any(address in ipaddress.ip_network(each) for each in other)
-    assert Addresses.of(one).is_within(Addresses.of(one) | Addresses.of(other))
+    assert Addresses.parse(one).is_within(Addresses.parse(one) | Addresses.parse(other))
 
 
 @given(
@@ -163,7 +163,7 @@ def test_a_subset_has_no_address_of_its_own(one: list[str], other: list[str], sa
     st.integers(0, 50),
 )
 def test_ports_within_others_are_among_them(ranges: list[list[int]], port: int) -> None:
-    many = Ports.of("tcp", [f"{first}-{last}" for first, last in ranges])
-    assert many.is_within(Ports.of("all"))
+    many = Ports.parse("tcp", [f"{first}-{last}" for first, last in ranges])
+    assert many.is_within(Ports.parse("all"))
     is_among = any(first <= port <= last for first, last in ranges)
-    assert Ports.of("6", [str(port)]).is_within(many) is is_among
+    assert Ports.parse("6", [str(port)]).is_within(many) is is_among

@@ -48,7 +48,7 @@ def summarize_findings(base: Stack, head: Stack) -> list[tuple[str, str]]:
         (each.address for each in plan.changes), {**read_construct_paths(base), **read_construct_paths(head)}
     )
     found = review_plan(create_context(plan, names), load_price_book())
-    return [(each.severity.words, strip_markup(f"{each.where}: {each.sentence}")) for each in found.findings]
+    return [(each.severity.label, strip_markup(f"{each.where}: {each.sentence}")) for each in found.findings]
 
 
 COLUMNS = [{"name": "a", "type": "STRING"}, {"name": "b", "type": "DATE"}]

@@ -150,7 +150,7 @@ def review_stacks(base: Any, head: Any) -> Review:
 def test_what_differs_between_two_stacks_is_reported(case: str) -> None:
     path, value, severity, words = CASES[case]
     found = review_stacks(STACK, at(STACK, path, value))
-    assert found.severity.words == severity, [strip_markup(each.sentence) for each in found.findings]
+    assert found.severity.label == severity, [strip_markup(each.sentence) for each in found.findings]
     assert any(words in strip_markup(each.sentence) for each in found.findings)
 
 
@@ -193,7 +193,7 @@ def test_a_policy_document_of_a_data_source_is_followed() -> None:
     }
     head = at(at(base, "data.google_iam_policy.p.binding.0.role", "roles/owner"), "data.google_iam_policy.p.binding.0.members", ["allUsers"])  # fmt: skip  # noqa: E501
     found = review_stacks(base, head)
-    assert found.severity.words == WIDENED
+    assert found.severity.label == WIDENED
     assert "anyone on the internet can now do everything" in strip_markup(found.findings[0].sentence)
 
 
