@@ -1,4 +1,4 @@
-"""What several benchmarks need: the emulators, their clients, a response of full size, and a server for it."""
+"""The emulators, their clients, a response of full size, and a server for it, for several benchmarks."""
 
 import json
 import threading

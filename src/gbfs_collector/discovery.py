@@ -43,7 +43,7 @@ MAX_CONCURRENT_DISCOVERIES = 5  # how often another discovery may create the nex
 class DiscoveryError(RuntimeError):
     """A discovery cannot be completed; Pub/Sub will redeliver the message.
 
-    What to do: nothing at first: the message is redelivered. If it goes on, look at the roles of the function in
+    What to do: nothing at first: the message is redelivered. If the error persists, check the roles of the function in
     docs/access.md.
     """
 
@@ -131,7 +131,7 @@ def _make_next_state(
 
 
 def _has_moved(shard: DiscoveryShard, system_id: str) -> bool:
-    """Whether another shard discovers the system now, since its URL or the number of shards has changed."""
+    """Return whether another shard discovers the system now, since its URL or the number of shards has changed."""
     return system_id in shard.collected and system_id not in shard.systems
 
 

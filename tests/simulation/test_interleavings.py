@@ -29,22 +29,25 @@ LANDED, ARCHIVED = landing_name(FEED, TICK), archive_name(FEED, TICK)
 WINDOW = timedelta(minutes=67)
 
 
-def sweep_at(one: System, now: datetime) -> Sweep:
+def run_sweep(environment: System, now: datetime) -> Sweep:
     settings = copier.settings.Settings(
-        one.settings.landing_bucket,
-        one.settings.archive_bucket,
+        environment.settings.landing_bucket,
+        environment.settings.archive_bucket,
         deadline_s=60.0,
         threads=2,
         redelivery_window_s=WINDOW.total_seconds(),
     )
-    return sweep_landing_bucket(one.gcs, settings, [], lambda: 0.0, now=lambda: now)
+    return sweep_landing_bucket(environment.gcs, settings, [], lambda: 0.0, now=lambda: now)
 
 
-def objects(one: System) -> tuple[dict[str, bytes], dict[str, bytes]]:
+def read_buckets(environment: System) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """Return the contents by name of the landing bucket and of the archive bucket."""
     landing, archive = (
-        {blob.name: decompress(blob.download_as_bytes(), 2**24) for blob in one.gcs.list_blobs(bucket)}
-        for bucket in (one.settings.landing_bucket, one.settings.archive_bucket)
+        {
+            blob.name: decompress(blob.download_as_bytes(), 2**24)
+            for blob in environment.gcs.list_blobs(bucket)
+        }
+        for bucket in (environment.settings.landing_bucket, environment.settings.archive_bucket)
     )
     return landing, archive
 
@@ -57,7 +60,7 @@ def responses(feeds: dict[str, Any]) -> tuple[bytes, bytes]:
 
 
 @pytest.mark.parametrize("is_first", [True, False])
-def test_a_sweep_between_two_deliveries_leaves_the_name_taken(
+def test_a_sweep_between_two_deliveries_retains_the_landed_object(
     system: Callable[..., System],
     responses: tuple[bytes, bytes],
     is_first: bool,
@@ -67,7 +70,7 @@ def test_a_sweep_between_two_deliveries_leaves_the_name_taken(
 
     The sweep had deleted the landed object, so that B's upload succeeded; every later sweep refused B's object.
     """
-    one = system()
+    environment = system()
     b_has_fetched, a_is_archived = Event(), Event()
 
     def fetch_slowly(*_: object, **__: object) -> Response:
@@ -77,18 +80,28 @@ def test_a_sweep_between_two_deliveries_leaves_the_name_taken(
 
     with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
         patch.setattr(collector.tick, "fetch", fetch_slowly)
-        b = pool.submit(collect_tick, one.settings, one.feed, one.services, Delivery(TICK, is_first))
+        b = pool.submit(
+            collect_tick,
+            environment.settings,
+            environment.feed,
+            environment.services,
+            Delivery(TICK, is_first),
+        )
         assert b_has_fetched.wait(60)
         patch.setattr(collector.tick, "fetch", lambda *_, **__: Response(responses[0]))
-        a = collect_tick(one.settings, one.feed, one.services, Delivery(TICK, is_first=True))
-        assert sweep_at(one, TICK).moved == 1
+        a = collect_tick(
+            environment.settings, environment.feed, environment.services, Delivery(TICK, is_first=True)
+        )
+        assert run_sweep(environment, TICK).moved == 1
         a_is_archived.set()
         assert b.result(60).rows == a.rows
-    assert objects(one) == ({LANDED: responses[0]}, {ARCHIVED: responses[0]})
-    assert len(one.rows(one.settings.station_table)) == len(json.loads(responses[0])["records"])
-    swept = sweep_at(one, TICK + WINDOW)
+    assert read_buckets(environment) == ({LANDED: responses[0]}, {ARCHIVED: responses[0]})
+    assert len(environment.rows(environment.settings.station_table)) == len(
+        json.loads(responses[0])["records"]
+    )
+    swept = run_sweep(environment, TICK + WINDOW)
     assert (swept.skipped, swept.refused) == (1, 0)
-    assert objects(one) == ({}, {ARCHIVED: responses[0]})
+    assert read_buckets(environment) == ({}, {ARCHIVED: responses[0]})
 
 
 def test_rows_are_those_of_the_archived_object_after_two_killed_instances(
@@ -98,16 +111,16 @@ def test_rows_are_those_of_the_archived_object_after_two_killed_instances(
 ) -> None:
     """R2: A is killed before its load, a sweep archives A's response, B is killed once it has stored its own.
 
-    The third delivery found B's object in the landing bucket first, so that the streamed rows were B's and the
-    archived object A's, until the nightly rebuild.
+    The third delivery found B's object in the landing bucket first: until the nightly rebuild the streamed rows were
+    those of B, and the archived object was that of A.
     """
-    one = system()
-    buckets = (one.settings.landing_bucket, one.settings.archive_bucket)
+    environment = system()
+    buckets = (environment.settings.landing_bucket, environment.settings.archive_bucket)
     killed = (is_redelivery for is_redelivery in (False, False))
 
-    def deliver_and_die(response: bytes) -> None:
+    def deliver_and_kill(response: bytes) -> None:
         land_response(
-            one.gcs,
+            environment.gcs,
             *buckets,
             FEED,
             TICK,
@@ -115,30 +128,36 @@ def test_rows_are_those_of_the_archived_object_after_two_killed_instances(
             fetch_response=lambda: Response(response),
         )
 
-    deliver_and_die(responses[0])
-    sweep_at(one, TICK)
-    deliver_and_die(responses[1])
-    monkeypatch.setattr(collector.tick, "fetch", _refuse)
-    collect_tick(one.settings, one.feed, one.services, Delivery(TICK, is_first=False))
-    sweep_at(one, TICK + WINDOW)
-    assert objects(one) == ({}, {ARCHIVED: responses[0]})
-    assert len(one.rows(one.settings.station_table)) == len(json.loads(responses[0])["records"])
+    deliver_and_kill(responses[0])
+    run_sweep(environment, TICK)
+    deliver_and_kill(responses[1])
+    monkeypatch.setattr(collector.tick, "fetch", fail_fetch)
+    collect_tick(environment.settings, environment.feed, environment.services, Delivery(TICK, is_first=False))
+    run_sweep(environment, TICK + WINDOW)
+    assert read_buckets(environment) == ({}, {ARCHIVED: responses[0]})
+    assert len(environment.rows(environment.settings.station_table)) == len(
+        json.loads(responses[0])["records"]
+    )
 
 
-def _refuse(*_: object, **__: object) -> Response:
+def fail_fetch(*_: object, **__: object) -> Response:
     raise AssertionError("a redelivery fetched a newer response")
 
 
-def test_a_delivery_after_the_window_takes_the_archived_object(
+def test_a_delivery_after_the_redelivery_window_uses_the_archived_object(
     system: Callable[..., System],
     responses: tuple[bytes, bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No delivery is expected then, but with a clock that is off by an hour no second response may be stored."""
-    one = system()
-    one.gcs.bucket(one.settings.landing_bucket).blob(LANDED).upload_from_string(compress(responses[0]))
-    sweep_at(one, TICK + WINDOW)
-    monkeypatch.setattr(collector.tick, "fetch", _refuse)
-    collect_tick(one.settings, one.feed, one.services, Delivery(TICK, is_first=False))
-    assert objects(one) == ({}, {ARCHIVED: responses[0]})
-    assert len(one.rows(one.settings.station_table)) == len(json.loads(responses[0])["records"])
+    environment = system()
+    environment.gcs.bucket(environment.settings.landing_bucket).blob(LANDED).upload_from_string(
+        compress(responses[0])
+    )
+    run_sweep(environment, TICK + WINDOW)
+    monkeypatch.setattr(collector.tick, "fetch", fail_fetch)
+    collect_tick(environment.settings, environment.feed, environment.services, Delivery(TICK, is_first=False))
+    assert read_buckets(environment) == ({}, {ARCHIVED: responses[0]})
+    assert len(environment.rows(environment.settings.station_table)) == len(
+        json.loads(responses[0])["records"]
+    )

@@ -1,6 +1,6 @@
 """Write and read packs: WARC 1.1 files (ISO 28500) with all responses of a shard and minute, a gzip member per record.
 
-Any WARC reader opens a pack, and so does `zcat`. The reasons are in docs/decisions/0003-packs-are-warc-files.md.
+Any WARC reader can read a pack, and so can `zcat`. The reasons are in docs/decisions/0003-packs-are-warc-files.md.
 """
 
 import base64

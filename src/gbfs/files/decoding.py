@@ -33,7 +33,7 @@ class Document:
 def read_time(value: Any) -> datetime:
     """Parse POSIX seconds (until 2.3) or RFC 3339 (since 3.0) and return the time in UTC.
 
-    Milliseconds are recognized, since as seconds they would lie after the year 5000. Raises MisfitError.
+    Milliseconds are recognized, since as seconds they would lie after the year 5000. Raises ConversionError.
     """
     if type(value) is str and not _DIGITS.fullmatch(value):
         moment = to_timestamp(value)

@@ -1,1 +1,1 @@
-"""What is kept for ever: changes of stations' availability, and of systems and stations themselves."""
+"""The long history: changes of the availability of stations, and of systems and stations themselves."""

@@ -66,10 +66,10 @@ def compare_observations(
     rows = ValidityRows()
     after = dict(known)
     for system_id in sorted(known.keys() - collected):
-        gone = after.pop(system_id)
-        rows.systems.append(_make_row(SYSTEMS_TABLE.columns, gone.content, system_id, tick, VANISHED))
+        vanished = after.pop(system_id)
+        rows.systems.append(_make_row(SYSTEMS_TABLE.columns, vanished.content, system_id, tick, VANISHED))
         rows.station_information += [
-            _make_vanished_row(system_id, each, tick) for each in sorted(gone.stations)
+            _make_vanished_row(system_id, each, tick) for each in sorted(vanished.stations)
         ]
     for system_id in sorted(seen.keys() & collected):
         observation, before = seen[system_id], known.get(system_id)

@@ -1,4 +1,4 @@
-"""Packs: what goes in comes out byte for byte, ordinary tools read them, and damage is told."""
+"""Packs: reading inverts writing, standard tools can read them, and damage is detected."""
 
 import gzip
 import subprocess

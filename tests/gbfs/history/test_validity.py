@@ -82,16 +82,16 @@ def test_what_is_the_same_adds_nothing() -> None:
         ({"is_listed": True}, ["is_listed"]),
     ],
 )
-def test_a_system_that_changed_has_a_row_that_says_what(content: Row, columns: list[str]) -> None:
+def test_a_changed_system_has_a_row_with_the_changed_columns(content: Row, columns: list[str]) -> None:
     _, rows = observe_days(GOOD, Observation(CONTENT | content, None, STATIONS))
     [row] = rows.systems
     assert (row["event"], row["changed_columns"]) == ("changed", columns)
     assert rows.station_information == []
 
 
-def test_a_system_that_cannot_be_reached_keeps_what_was_known_of_it() -> None:
-    gone = Observation({"is_reachable": False, "discovery_url": URL}, "status 503, expected 200")
-    known, rows = observe_days(GOOD, gone)
+def test_an_unreachable_system_keeps_its_known_content() -> None:
+    unreachable = Observation({"is_reachable": False, "discovery_url": URL}, "status 503, expected 200")
+    known, rows = observe_days(GOOD, unreachable)
     [row] = rows.systems
     assert (row["event"], row["changed_columns"], row["error"]) == (
         "changed",
@@ -100,16 +100,16 @@ def test_a_system_that_cannot_be_reached_keeps_what_was_known_of_it() -> None:
     )
     assert (row["version"], known["lille"].files) == ("2.3", observe_days(GOOD)[0]["lille"].files)
     assert set(known["lille"].stations) == {"1", "2"}
-    assert observe_days(GOOD, gone, gone)[1] == ValidityRows()
-    assert observe_days(GOOD, gone, GOOD)[1].systems[0]["changed_columns"] == ["is_reachable"]
+    assert observe_days(GOOD, unreachable, unreachable)[1] == ValidityRows()
+    assert observe_days(GOOD, unreachable, GOOD)[1].systems[0]["changed_columns"] == ["is_reachable"]
 
 
-def test_a_system_that_never_could_be_reached_appears_with_the_reason() -> None:
+def test_a_system_that_was_never_reachable_appears_with_the_error() -> None:
     known, rows = observe_days(
-        Observation({"is_reachable": False, "discovery_url": URL}, "no whole response")
+        Observation({"is_reachable": False, "discovery_url": URL}, "no complete response")
     )
     assert list_events(rows.systems) == [("lille", None, "appeared")]
-    assert (rows.systems[0]["error"], known["lille"].files) == ("no whole response", {})
+    assert (rows.systems[0]["error"], known["lille"].files) == ("no complete response", {})
 
 
 def test_stations_change_appear_and_vanish_one_by_one() -> None:

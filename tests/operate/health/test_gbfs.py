@@ -89,9 +89,9 @@ def test_without_gbfs_nothing_is_said() -> None:
             "a since 2026-11-24 11:40 UTC (status 503, expected 200)",
         ),
         (
-            with_a(replace(WELL, answered=None, error="no whole response within 5.0 s")),
+            with_a(replace(WELL, answered=None, error="no complete response within 5.0 s")),
             "GBFS broken",
-            "a for 2 days or more (no whole response within 5.0 s)",
+            "a for 2 days or more (no complete response within 5.0 s)",
         ),
         (with_a(replace(WELL, last_updated=ago(90))), "GBFS late", "a since 2026-11-24 10:30 UTC"),
         (with_a(None, None), "GBFS silent", "a not discovered yet"),

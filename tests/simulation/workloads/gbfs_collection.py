@@ -62,12 +62,12 @@ class Collection:
 
     def fetch_all(self, wanted: Iterable[Request], _now: Any, _limits: Limits) -> list[FetchResult]:
         """Return the results of a shard's requests, as one call."""
-        asked = list(wanted)
+        requests = list(wanted)
 
         def respond() -> list[FetchResult]:
-            return [self._respond(each) for each in asked]
+            return [self._respond(each) for each in requests]
 
-        return self.world.call(f"fetch {len(asked)} files", respond)
+        return self.world.call(f"fetch {len(requests)} files", respond)
 
     def _respond(self, request: Request) -> FetchResult:
         number, rng = int(request.system_id[1:]), self.world.rng
