@@ -52,9 +52,8 @@ class Limits:
     """Limits of one `fetch_all`, in seconds, bytes and requests."""
 
     deadline_s: float = 45.0  # for all requests
-    request_s: float = (
-        4.0  # for one, with redirects and body; one in 10,000 responses of public systems takes longer
-    )
+    # For one request, with redirects and body; one in 10,000 responses of public systems takes longer.
+    request_s: float = 4.0
     max_bytes: int = 32 * 2**20  # of a decoded body
     max_concurrent: int = 64
     max_concurrent_per_host: int = 8
@@ -124,10 +123,10 @@ class _RequestQueue:
         self._responds: set[str] = set()
         for host, numbers in sorted(by_host.items(), key=lambda item: -len(item[1])):
             random.shuffle(numbers)
-            count_connections = limits.count_connections(len(numbers))
+            connections = limits.count_connections(len(numbers))
             self._waiting[host] = deque(numbers)
-            self._is_down_after[host] = 2 * count_connections
-            for _ in range(count_connections):
+            self._is_down_after[host] = 2 * connections
+            for _ in range(connections):
                 self._hosts.put(host)
 
     def take_request(self) -> tuple[str, int] | None:
