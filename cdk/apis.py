@@ -1,11 +1,11 @@
-"""The Google Cloud APIs that a deploy and what it deploys call; nothing here needs the bindings."""
+"""The Google Cloud APIs that a deploy and the workloads call. This module does not import the bindings."""
 
 from collections.abc import Iterable
 
 from feed import Feed
 from gbfs.collection.systems import CollectedSystem, list_secrets
 
-# Called by Terraform while it enables the others, so nothing can enable these two but a person.
+# Terraform calls these to enable the others, so a person has to enable them.
 FIRST = ("cloudresourcemanager", "serviceusage")
 
 _ENVIRONMENT = (
@@ -32,11 +32,11 @@ SECRET_APIS = ("secretmanager.googleapis.com",)  # only where a request needs a 
 
 
 def list_needed_apis(*, ci: bool, budget: bool = False, secrets: bool = False) -> tuple[str, ...]:
-    """Host names of the APIs that a project needs, with or without an identity for CI, a budget and secrets."""
+    """Return host names of the APIs that a project needs, with or without CI, a budget and secrets."""
     more = (*(CI_APIS if ci else ()), *(BUDGET_APIS if budget else ()), *(SECRET_APIS if secrets else ()))
     return (*APIS, *more)
 
 
 def needs_secrets(feed: Feed, systems: Iterable[CollectedSystem]) -> bool:
-    """Whether a request of the feed or of one of the GBFS systems needs a secret."""
+    """Tell whether a request of the feed or of a GBFS system needs a secret."""
     return bool(feed.secrets or list_secrets(systems))

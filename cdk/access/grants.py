@@ -1,4 +1,4 @@
-"""The grants that a synthesized stack declares, one row for each principal, resource and role."""
+"""List the grants that a synthesized stack declares: one row per principal, resource and role."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,9 +10,9 @@ from cdk.access.stack_json import Stack, iterate_resources, list_blocks
 IAM = re.compile(r"google_\w+_iam_(member|binding|policy)")
 REFERENCE = re.compile(r"\$\{(?:data\.)?(\w+)\.(\w+)\.[^}]*\}")
 ACCOUNT = re.compile(r"\$\{google_service_account\.(\w+)\.\w+\}")
-# Google's own agents: https://cloud.google.com/iam/docs/service-agents
+# Google's service agents: https://cloud.google.com/iam/docs/service-agents
 AGENT = re.compile(r"serviceAccount:service-.+@gcp-sa-([a-z0-9-]+)\.iam\.gserviceaccount\.com")
-# The argument that names what is granted on: the first of these that a resource has.
+# The argument that names the resource of a grant: the first one that is present.
 TARGETS = (
     "table_id",
     "dataset_id",
@@ -39,12 +39,11 @@ WORDS = {
     "google_cloud_run_v2_service": "service",
     "google_service_account": "identity",
 }
-# A condition that keeps a project's role to objects of named buckets, or to one resource.
+# A condition that limits a project's role to objects of named buckets, or to one resource.
 NARROW = re.compile(r'resource\.name(?:\.startsWith\("projects/_/buckets/[^"]+"\)| == "[^"]+")')
-# Where these have no such block, they call nobody.
-# An entry of a dataset's access list that names one of these grants to somebody.
+# An entry of a dataset's access list with one of these grants a role to a principal.
 PRINCIPALS = frozenset({"role", "user_by_email", "group_by_email", "domain", "special_group", "iam_member"})
-AUTHORIZED = "authorized views"  # what stands for a role where views, and no principal, may read
+AUTHORIZED = "authorized views"  # shown as the role where views may read, and no principal
 
 
 class AccessError(ValueError):
@@ -56,7 +55,7 @@ class AccessError(ValueError):
 
 @dataclass(frozen=True, order=True)
 class Grant:
-    """One row: the workload's account, what it may act on, and the role that says how."""
+    """One row: the principal, the resource and the role."""
 
     identity: str
     resource: str
@@ -65,7 +64,7 @@ class Grant:
 
 @dataclass(frozen=True)
 class DeclaredGrant:
-    """A grant as it is declared."""
+    """A grant with the resource that declares it."""
 
     address: str
     member: str
@@ -76,7 +75,7 @@ class DeclaredGrant:
 
 
 def list_grants(stack: Stack) -> list[Grant]:
-    """Every grant of the stack, sorted, each once. Raises AccessError for one that cannot be read."""
+    """Return the distinct grants of the stack, sorted. Raises AccessError for one that cannot be read."""
     return sorted({entry.row for entry in read_declared_grants(stack)})
 
 
@@ -108,7 +107,7 @@ def read_declared_grants(stack: Stack) -> Iterator[DeclaredGrant]:
 
 
 def is_authorization(kind: str, arguments: Mapping[str, Any]) -> bool:
-    """Whether it lets views read a dataset: no principal gets a role by it."""
+    """Tell whether a resource authorizes views to read a dataset, which gives no role to a principal."""
     named = {"dataset", "view"} & set(arguments)
     return kind == "google_bigquery_dataset_access" and bool(named) and not PRINCIPALS & set(arguments)
 
@@ -124,7 +123,7 @@ def _read_authorization(address: str, arguments: Mapping[str, Any]) -> DeclaredG
 
 
 def _read_condition(arguments: Mapping[str, Any]) -> str:
-    """The expression of a grant's condition; Terraform's JSON has a block as an object or a list of one."""
+    """Return the expression of a grant's condition; in Terraform's JSON, a block is an object or a list of one."""
     return " ".join(str(block["expression"]) for block in list_blocks(arguments.get("condition")))
 
 
@@ -153,13 +152,13 @@ def _name_resource(address: str, arguments: Mapping[str, Any]) -> str:
 
 
 def shorten_logical_id(logical_id: str, word: str) -> str:
-    """The construct's own name, `storage_landing` → `landing`; what it is in, where it is named as its kind."""
+    """Return the construct's name, `storage_landing` → `landing`, or its scope if the name is that of its kind."""
     scope, _, name = logical_id.partition("_")
     return scope if name in ("", word) else name
 
 
 def _read_role(stack: Stack, role: str) -> tuple[str, tuple[str, ...]]:
-    """A custom role is shown by what it permits: its name would not tell that it grew."""
+    """Return a role and its permissions; a custom role is shown by its permissions, which may change under its name."""
     match = REFERENCE.fullmatch(role)
     if match is None:
         return role, ()

@@ -19,7 +19,7 @@ def list_blocks(value: Any) -> list[Mapping[str, Any]]:
 
 
 def iterate_texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every text below a value with its dotted path; lists, which Terraform has for blocks, add nothing to it."""
+    """Yield every text of a value with its dotted path; lists, which Terraform uses for blocks, add nothing to it."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, Mapping):

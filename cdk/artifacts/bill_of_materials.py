@@ -1,7 +1,7 @@
-"""A bill of materials (CycloneDX 1.6, JSON) beside each archive that is deployed.
+"""Write a bill of materials (CycloneDX 1.6, JSON) beside each deployed archive.
 
-It is read from what the archive itself holds: the pinned requirements that Google's builders install, the image that a
-Dockerfile begins with, or the packages that travel with the batch. The same archive gives the same bytes.
+It lists what the archive contains: the pinned requirements that Google's builders install, the base image of a
+Dockerfile, or the packages of the batch. The same archive gives the same bytes.
 https://cyclonedx.org/docs/1.6/json/
 """
 
@@ -29,7 +29,7 @@ _SAME = re.compile(r"[-_.]+")
 
 @dataclass(frozen=True)
 class Package:
-    """A Python package of the index, pinned; `marker` tells that only some machines install it."""
+    """A pinned Python package of the index; with a `marker`, only some machines install it."""
 
     name: str
     version: str
@@ -39,7 +39,7 @@ class Package:
 
 @dataclass(frozen=True)
 class BaseImage:
-    """What a Dockerfile builds on; `digest` is `sha256:…`, empty where only the tag is named."""
+    """The base image of a Dockerfile; `digest` is `sha256:…`, empty if only the tag is given."""
 
     name: str
     tag: str

@@ -1,8 +1,7 @@
-"""Byte-reproducible artifacts, named by their SHA-256.
+"""Build byte-reproducible artifacts, named by their SHA-256.
 
-`TerraformAsset(ARCHIVE)` keeps modification times and file modes, takes `__pycache__` along and does not
-notice a renamed file; here the same sources give the same bytes on every machine and at every hour, so
-that unchanged code is an empty plan.
+`TerraformAsset(ARCHIVE)` keeps modification times and file modes, includes `__pycache__` and does not detect a renamed
+file. Here the same sources give the same bytes on every machine, so that unchanged code is an empty plan.
 """
 
 import hashlib
@@ -27,7 +26,7 @@ class PackagingError(Exception):
 
 @dataclass(frozen=True)
 class Artifact:
-    """A zip in memory and the name that its content gives it."""
+    """A zip in memory, named by its content."""
 
     name: str
     content: bytes
@@ -46,7 +45,7 @@ class Artifact:
 def zip_files(files: Mapping[str, bytes], *, compress: bool = True) -> bytes:
     """Return a zip of `files` (name inside the zip → content): sorted, dated 1980, mode 0644.
 
-    Raises PackagingError for a name that would leave the folder it is unpacked into.
+    Raises PackagingError for a name outside of the folder that it is unpacked into.
     """
     buffer = io.BytesIO()
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
@@ -66,7 +65,7 @@ def read_tree(folder: Path, *, under: str = "", only: Iterable[str] | None = Non
     """Return the files below `folder` as {name: content}, each name prefixed with `under`.
 
     `only` keeps files with these suffixes (".py"). Caches and editor files are left out.
-    Raises PackagingError where the folder is missing or holds nothing to take.
+    Raises PackagingError if the folder is missing, or has no such file.
     """
     if not folder.is_dir():
         raise PackagingError(f"no folder {folder}: nothing to package")

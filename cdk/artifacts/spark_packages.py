@@ -1,7 +1,7 @@
-"""What the PySpark job imports beyond its cluster's image, as one zip for that image's Python.
+"""Build the packages that the PySpark job imports and the cluster's image lacks, as one zip for its Python version.
 
-The cluster has no way to the internet, so the packages travel with the job. uv takes their wheels for the
-cluster's platform, whatever this machine's is; `spark.packages` unpacks the zip there.
+The cluster has no access to the internet, so the packages are uploaded with the job. uv downloads wheels for the
+cluster's platform; `spark.packages` unpacks the zip there.
 """
 
 import hashlib
@@ -23,28 +23,27 @@ REQUIREMENTS = Path(__file__).parents[2] / "src" / "spark" / "requirements.txt"
 PLATFORM = "x86_64-manylinux_2_28"
 MACHINE = "linux_x86_64"
 TIMEOUT_S = 600
-# Part of the key of what is cached: count it up when what is done below changes the zip.
+# Part of the cache key: increment it when a change below changes the zip.
 RECIPE = 2
 _COPY_BYTES = 2**20
 _PYTHON = re.compile(r"3\.[0-9]{1,2}")
-# Never imported by a job: sources and headers of compiled modules, tests, and what pyarrow imports only where
-# it is there (`_flight`, `_s3fs`). All other libraries of pyarrow are linked to by its core.
+# Never imported by a job: sources and headers of compiled modules, tests, and optional modules of pyarrow (`_flight`,
+# `_s3fs`). Its core links to all of its other libraries.
 _LEFT_OUT = re.compile(
     r"bin/.*|.*/__pycache__/.*|.*\.(pyx|pxd|pxi|pyi|h|hpp|hh|c|cc|cpp|a)|[^/]+/tests/.*"
     r"|.*\.dist-info/(RECORD|REQUESTED|INSTALLER|direct_url\.json|uv_cache\.json)|\.lock"
     r"|pyarrow/(include|src)/.*|pyarrow/(libarrow_flight|libarrow_python_flight|_flight|libarrow_s3|_s3fs)\b.*"
 )
-# `google` has no __init__.py of its own; where an image's packages bring one, it alone would be looked into.
+# `google` is a namespace package; an __init__.py of the image's packages would hide these.
 _NAMESPACE = b'__path__ = __import__("pkgutil").extend_path(__path__, __name__)\n'
 _NAMESPACES = ("google", "google/cloud")
 
 
 def build_packages_zip(python: str, cache: Path, requirements: Path = REQUIREMENTS) -> Path:
-    """The zip of the packages for a Python version such as "3.11": `packages-cp311-<digest>.zip` in `cache`.
+    """Return the zip of the packages for a Python version such as "3.11": `packages-cp311-<digest>.zip` in `cache`.
 
-    Built from the locked requirements the first time (a download of about 80 MB), found again in under a
-    millisecond until the lock changes. The same lock gives the same bytes on every machine. Raises
-    PackagingError.
+    It is built from the locked requirements once (a download of about 80 MB) and cached until the lock changes. The
+    same lock gives the same bytes on every machine. Raises PackagingError.
     """
     if not _PYTHON.fullmatch(python):
         raise PackagingError(f"Python {python!r}: expected a version such as 3.11")
@@ -97,7 +96,7 @@ def _install(python: str, requirements: Path, folder: Path) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """This process's, without what would make uv install for another Python or into another place."""
+    """Return the environment variables, without those that make uv install for another Python or elsewhere."""
     return {
         key: value
         for key, value in os.environ.items()

@@ -1,4 +1,4 @@
-"""What travels to Google Cloud: the function's zip, the copier's source, the batch job and its packages."""
+"""Build the artifacts of the workloads: the functions' zips, the services' sources, the batch job's packages."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ CODE = (".py",)
 
 
 def build_collector_artifact(feed: Feed, sources: Path, src: Path = ROOT / "src") -> Artifact:
-    """The Cloud Function: main.py and requirements.txt at the root, as the builder expects them."""
+    """Return the source of the function: main.py and requirements.txt at the root, as the builder expects them."""
     files = {
         "main.py": _read_file(src / "collector" / "main.py"),
         "requirements.txt": _read_file(src / "collector" / "requirements.txt"),
@@ -24,7 +24,7 @@ def build_collector_artifact(feed: Feed, sources: Path, src: Path = ROOT / "src"
 
 
 def build_gbfs_collector_artifact(systems: Iterable[CollectedSystem], src: Path = ROOT / "src") -> Artifact:
-    """The Cloud Function of GBFS systems, with the systems that it collects; it needs what the collector needs."""
+    """Return the source of the GBFS function, with the systems that it collects and the collector's requirements."""
     files = {
         "main.py": _read_file(src / "gbfs_collector" / "main.py"),
         "requirements.txt": _read_file(src / "collector" / "requirements.txt"),
@@ -37,15 +37,15 @@ def build_gbfs_collector_artifact(systems: Iterable[CollectedSystem], src: Path 
 
 
 def build_copier_artifact(feeds: Iterable[Feed], sources: Path, src: Path = ROOT / "src") -> Artifact:
-    """What the copier's image is built from: Dockerfile and requirements.txt at the root.
+    """Return the source of the copier's image: Dockerfile and requirements.txt at the root.
 
-    Only feeds whose old names the copier must understand are in it: another feed is no new image.
+    It contains only the feeds with legacy object names, so that another feed does not change the image.
     """
     files = {
         "Dockerfile": _read_file(src / "copier" / "Dockerfile"),
         "requirements.txt": _read_file(src / "copier" / "requirements.txt"),
         **_read_packages(src, "copier", "feed", "telemetry"),
-        # The folder is there without such a feed too: the Dockerfile copies it, and the copier lists it.
+        # The folder exists without such a feed too: the Dockerfile copies it, and the copier lists it.
         "sources/README": b"Feeds whose old object names the copier understands.\n",
         **_read_sources(sources, [feed for feed in feeds if feed.legacy]),
     }
@@ -53,7 +53,7 @@ def build_copier_artifact(feeds: Iterable[Feed], sources: Path, src: Path = ROOT
 
 
 def build_dashboard_artifact(src: Path = ROOT / "src") -> Artifact:
-    """What the dashboard's image is built from: Dockerfile and requirements.txt at the root, its page's files."""
+    """Return the source of the dashboard's image: Dockerfile, requirements.txt and the files of its page."""
     files = {
         "Dockerfile": _read_file(src / "dashboard" / "Dockerfile"),
         "requirements.txt": _read_file(src / "dashboard" / "requirements.txt"),
@@ -64,14 +64,14 @@ def build_dashboard_artifact(src: Path = ROOT / "src") -> Artifact:
 
 
 def build_batch_artifact(feeds: Iterable[Feed], sources: Path, src: Path = ROOT / "src") -> Artifact:
-    """The batch job's own packages, importable from the zip."""
+    """Return the batch job's own packages, importable from the zip."""
     files = {**_read_packages(src, "spark", "feed", "gbfs", "telemetry"), **_read_sources(sources, feeds)}
     del files["gbfs/__main__.py"]
     return Artifact("batch", zip_files(files))
 
 
 def read_batch_main(src: Path = ROOT / "src") -> bytes:
-    """The file that Dataproc runs."""
+    """Return the content of the file that Dataproc runs."""
     return _read_file(src / "spark" / "main.py")
 
 

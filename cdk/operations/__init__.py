@@ -1,1 +1,1 @@
-"""What keeps an environment running and watched: schedules, alerts, service level, budget, outputs."""
+"""Constructs to operate an environment: schedules, alerts, service level objective, budget, outputs."""

@@ -1,4 +1,4 @@
-"""A budget for the project, where a billing account is named: e-mails before the month costs more than expected."""
+"""A budget for the project, if a billing account is set: e-mails before the month costs more than expected."""
 
 from cdktf_cdktf_provider_google.billing_budget import (
     BillingBudget,
@@ -14,13 +14,13 @@ from constructs import Construct
 
 from cdk.settings import Budget
 
-# Parts of the amount at which somebody is told: of what was spent, and of what the month will have cost.
+# Fractions of the amount at which an e-mail is sent: of the current spend, and of the forecast for the month.
 SPENT = (0.5, 0.9, 1.0)
 FORECAST = 1.0
 
 
 class ProjectBudget(Construct):
-    """A budget tells and stops nothing: what limits cost is in the settings of function, service and batch."""
+    """A budget only notifies; the settings of functions, services and batch limit the cost."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class ProjectBudget(Construct):
             billing_account=budget.billing_account,
             display_name=f"vlille: {project.project_id_input}",
             amount=BillingBudgetAmount(
-                # Without a currency it is the billing account's.
+                # The default currency is the billing account's.
                 specified_amount=BillingBudgetAmountSpecifiedAmount(units=str(budget.monthly_amount))
             ),
             budget_filter=BillingBudgetBudgetFilter(projects=[f"projects/{project.number}"]),

@@ -1,8 +1,8 @@
-"""Alerts by e-mail: nothing lands, the function fails, dead letters wait, load jobs fail, responses are of no use,
-a batch failed, an SLO burns.
+"""Alerts by e-mail: no new objects, a failing function, dead letters, failed load jobs, unusable responses, a failed
+batch, an error budget that burns too fast.
 
-Only metrics that Google Cloud itself writes: an alert on a log-based metric made in the same apply is refused
-for up to ten minutes.
+They use only metrics that Google Cloud itself writes: for up to ten minutes, the API rejects an alert on a log-based
+metric that was created in the same apply.
 """
 
 from cdktf_cdktf_provider_google.monitoring_alert_policy import (
@@ -26,7 +26,7 @@ from cdk.workloads.gbfs_collection import GbfsCollection
 
 
 class Monitoring(Construct):
-    """A notification channel and alert policies, each with what to do in its text."""
+    """A notification channel and alert policies, whose texts say what to do."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Monitoring(Construct):
                 threshold_value=1,
                 duration=f"{silent * 60}s",
                 aggregations=[_sum_over(60)],
-                # A counter that is not written is a metric without points, not one with zeros.
+                # A counter without writes is a metric without points, not one of zeros.
                 evaluation_missing_data="EVALUATION_MISSING_DATA_ACTIVE",
             ),
         )

@@ -1,4 +1,4 @@
-"""What each output of a stack is: the source of docs/reference/outputs.md."""
+"""The description of each stack output, for docs/reference/outputs.md."""
 
 OUTPUTS: dict[str, str] = {
     "station_table": "the collected feed's table: one row per station and minute",

@@ -1,4 +1,4 @@
-"""What `cdktf output` shows: where to look at what was deployed."""
+"""The outputs of a stack: URLs, names and console links of what was deployed."""
 
 from cdktf import TerraformOutput
 from constructs import Construct
@@ -27,7 +27,7 @@ def declare_outputs(
     archiving: Archiving,
     batch: Batch,
 ) -> None:
-    """Declare the stack's outputs; each depends on the resource that it tells of."""
+    """Declare the stack's outputs; each depends on its resource."""
     buckets = {
         "landing": storage.landing,
         "archive": storage.archive,

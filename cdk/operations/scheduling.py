@@ -1,4 +1,4 @@
-"""The three jobs of Cloud Scheduler: collect each minute, copy, rebuild the day before."""
+"""The three jobs of Cloud Scheduler: collect each minute, copy, rebuild the previous day."""
 
 import base64
 import json
@@ -20,11 +20,11 @@ from cdk.workloads.batch import Batch
 from cdk.workloads.collection import Collection
 
 JSON_HEADER = {"Content-Type": "application/json"}
-LONGEST_DEADLINE = 1800  # seconds; Scheduler waits for no HTTP target any longer
+LONGEST_DEADLINE = 1800  # seconds; Cloud Scheduler's maximum for HTTP targets
 
 
 class Scheduling(Construct):
-    """Each job in the environment's time zone; what they start may be started twice without harm."""
+    """Jobs in the environment's time zone; what they start is idempotent."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Scheduling(Construct):
             pubsub_target=CloudSchedulerJobPubsubTarget(
                 topic_name=collection.topic.id,
                 data=_base64({"feed": settings.feed}),
-                # functions-framework reads the attributes of a message and fails where there are none.
+                # functions-framework fails for a message without attributes.
                 attributes={"feed": settings.feed},
             ),
             depends_on=[collection.push],
@@ -99,7 +99,7 @@ class Scheduling(Construct):
 
 
 def _retries(count: int) -> CloudSchedulerJobRetryConfig:
-    """All five arguments: a block that leaves some out differs from what the API answers, for ever."""
+    """Return all five arguments: a block without some of them differs from the API's response in every plan."""
     return CloudSchedulerJobRetryConfig(
         retry_count=count,
         max_retry_duration="0s",

@@ -1,4 +1,4 @@
-"""The service level of the collection: minutes that have an object, as an objective with burn-rate alerts.
+"""The service level objective of the collection: the share of minutes with an object, with burn-rate alerts.
 
 https://cloud.google.com/stackdriver/docs/solutions/slo-monitoring/alerting-on-budget-burn-rate
 """
@@ -17,15 +17,15 @@ from constructs import Construct
 
 GOAL = 0.99  # 14 minutes of a day may be missing
 ROLLING_DAYS = 28
-# (id, hours looked back, how many times faster than allowed the error budget is spent)
+# (id, hours of the window, burn rate of the error budget)
 BURN_RATES = (("burns_fast", 1, 14.4), ("burns_slowly", 24, 3.0))
 
 
 class ServiceLevel(Construct):
     """A service `collection` and its objective; `burn_rates` are the conditions of its alerts, by id.
 
-    A minute is good when the landing bucket got an object in it. The table's own count of a day is the view
-    `minutes_present`: a metric knows nothing of rows, a table nothing of now.
+    A minute is good if an object was created in the landing bucket. The view `minutes_present` counts a day's minutes
+    from the rows of the table, which no metric has.
     """
 
     def __init__(self, scope: Construct, *, written_objects: str) -> None:

@@ -1,4 +1,4 @@
-"""One service account per workload, without keys: nobody can borrow what another may do."""
+"""One service account per workload, without keys, so that none has the roles of another."""
 
 from cdktf_cdktf_provider_google.data_google_project import DataGoogleProject
 from cdktf_cdktf_provider_google.service_account import ServiceAccount
@@ -24,7 +24,7 @@ OPTIONAL = {"dashboard": "dashboard", "gbfs": "gbfs", "gbfs-push": "gbfs"}  # â†
 class Identities(Construct):
     """The service accounts; attributes are named after the workloads, with _ for -.
 
-    `project` knows the project's number.
+    `project` is the data source of the project, which has its number.
     """
 
     collector: ServiceAccount

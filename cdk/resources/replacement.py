@@ -1,7 +1,7 @@
-"""What must be created again when the resource that holds it is replaced.
+"""Replace a resource when its parent is replaced.
 
-The replacement keeps its name, so Terraform sees no difference in what refers to it by that name. Google Cloud deletes
-the grants, tables and objects with the old resource, and without more they would be missing until a second deploy.
+The replacement has the same name, so Terraform sees no change in resources that refer to it by name. Google Cloud
+deletes grants, tables and objects with the former parent; without a trigger, a second deploy would be needed.
 """
 
 from cdktf import TerraformResource, TerraformResourceLifecycle
@@ -13,9 +13,9 @@ def replaced_with(*holders: TerraformResource) -> TerraformResourceLifecycle:
 
 
 def replacement_triggers(*holders: TerraformResource) -> list[str]:
-    """Return references that change when a holder is replaced, and not when it is updated in place.
+    """Return references that change when a holder is replaced, but not when it is updated in place.
 
-    `id` is known while a resource stays, and unknown in a plan that replaces it. A reference to the whole resource
-    would also be triggered by a label or a new column.
+    `id` is known for an existing resource, and unknown in a plan that replaces it. A reference to the whole resource
+    would also change with a label or a new column.
     """
     return [f"{holder.terraform_resource_type}.{holder.friendly_unique_id}.id" for holder in holders]

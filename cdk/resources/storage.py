@@ -1,4 +1,4 @@
-"""The buckets: what has just landed, the archive, the artifacts of a deploy, what a batch leaves behind."""
+"""The buckets: landing, archive, artifacts and staging."""
 
 from cdktf import TerraformResourceLifecycle
 from cdktf_cdktf_provider_google.storage_bucket import (
@@ -13,13 +13,13 @@ from constructs import Construct
 from cdk.settings import Settings
 
 DAY_SECONDS = 86_400
-# Without it, the storage client asks for a bucket's settings beside each first call and after each 404, for traces
-# that nobody collects here: calls for which no workload has a role, and needs none.
+# Without it, the storage client reads a bucket's settings with each first call and after each 404, for traces that
+# are not collected. No workload has a role for these calls.
 CLIENT = {"DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA": "true"}
 
 
 class Storage(Construct):
-    """Private buckets with uniform access; an age in days after which objects go, where there is one."""
+    """Private buckets with uniform access, and lifecycle rules that delete objects after some days."""
 
     def __init__(self, scope: Construct, settings: Settings) -> None:
         super().__init__(scope, "storage")
@@ -28,9 +28,9 @@ class Storage(Construct):
         kept = retention.soft_delete_days
         self.landing = self._bucket("landing", days=retention.landing_days, soft_delete_days=kept, data=True)
         self.archive = self._bucket("archive", days=retention.archive_days, soft_delete_days=kept, data=True)
-        # No age here: the function and the cluster read the artifacts of the last deploy, however old. Its objects are
-        # created before they are destroyed, and Terraform applies that to the bucket too: a replacement would meet the
-        # bucket's own name (409), in this deploy and in each later one. So it stays where it was created.
+        # No age: function and cluster read the artifacts of the last deploy, at any age. Its objects are created before
+        # the former ones are destroyed, and Terraform applies that order to the bucket too: a replacement would fail
+        # with 409, as the name is taken, in this deploy and in each later one. So the bucket keeps its location.
         self.artifacts = self._bucket("artifacts", days=0, soft_delete_days=0, data=False, stays=True)
         self.staging = self._bucket("staging", days=retention.staging_days, soft_delete_days=0, data=False)
 

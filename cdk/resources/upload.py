@@ -1,4 +1,4 @@
-"""Artifacts on their way into the artifacts bucket: asset and object, both named by the content."""
+"""Upload artifacts to the artifacts bucket: asset and object, both named by their content."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from cdk.resources.storage import Storage
 
 
 class Upload(Construct):
-    """Uploads files; a changed file is a new object, and the old one goes once nothing refers to it."""
+    """Uploads files; a changed file is a new object, and the former one is deleted once nothing refers to it."""
 
     def __init__(self, scope: Construct, storage: Storage, cache: Path) -> None:
         super().__init__(scope, "upload")
@@ -20,11 +20,11 @@ class Upload(Construct):
         self._cache = cache
 
     def artifact(self, id_: str, artifact: Artifact) -> StorageBucketObject:
-        """Upload a zip made here."""
+        """Upload an artifact."""
         return self.content(id_, artifact.file_name, artifact.content)
 
     def content(self, id_: str, file_name: str, content: bytes) -> StorageBucketObject:
-        """Upload content under a name that holds its digest."""
+        """Upload content under a name that contains its digest."""
         path = self._cache / file_name
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ class Upload(Construct):
         return self.file(id_, path)
 
     def file(self, id_: str, path: Path) -> StorageBucketObject:
-        """Upload a file whose name holds its digest."""
+        """Upload a file whose name contains its digest."""
         asset = TerraformAsset(
             self,
             f"{id_}_asset",

@@ -1,6 +1,6 @@
-"""BigQuery: the views that people and the dashboard query, in a dataset of their own.
+"""The BigQuery views that users and the dashboard query, in a dataset of their own.
 
-The dataset is authorized on the one with the tables: who may read a view needs no role on what it reads.
+The dataset is authorized on the dataset of the tables, so that readers of a view need no role on its tables.
 https://cloud.google.com/bigquery/docs/authorized-datasets
 """
 
@@ -21,7 +21,7 @@ from feed import Feed, data_views
 
 
 class Views(Construct):
-    """The dataset of views over the collected feed; `views` by name, `authorization` lets them read its tables."""
+    """The dataset of the collected feed's views: `views` by name, `authorization` to read the tables."""
 
     def __init__(
         self,
@@ -34,8 +34,8 @@ class Views(Construct):
     ) -> None:
         """`table_editor` is the grant on the dataset of tables.
 
-        The provider writes a dataset's grants without its authorizations, so whenever the grant is made again, the
-        authorization is too, and after it.
+        The provider overwrites a dataset's authorizations when it writes grants, so the authorization is created again
+        after each new grant.
         """
         super().__init__(scope, "views")
         self.dataset = BigqueryDataset(
@@ -44,7 +44,7 @@ class Views(Construct):
             dataset_id="vlille_views",
             location=settings.region,
             description=f"Views over {feed.name} under common names (GBFS): availability, history, patterns, outages",
-            # Views hold no data: the next deploy makes them again.
+            # Views hold no data: the next deploy can create them again.
             delete_contents_on_destroy=True,
         )
         self.authorization = BigqueryDatasetAccessA(

@@ -1,4 +1,4 @@
-"""BigQuery: a table per feed with the schema that its sample gives, quarantine, accounts, the common view."""
+"""The BigQuery tables: one per feed with the schema of its sample, quarantine, run statistics, the common view."""
 
 import json
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Warehouse(Construct):
     """The dataset and its tables, `stations` by feed name.
 
     Every feed has its table, not only the one that is collected, so that old archives can be rebuilt beside it. `gbfs`
-    are the tables of GBFS systems by name, none where no system is collected.
+    has the tables of GBFS systems by name; it is empty if no system is collected.
     """
 
     def __init__(self, scope: Construct, settings: Settings, feeds: Mapping[str, Feed]) -> None:
@@ -100,7 +100,7 @@ class Warehouse(Construct):
             dataset_id=self.dataset.dataset_id,
             table_id=table_id,
             description=description,
-            # A view holds nothing that could be lost, and a table's protection would stand in its way.
+            # A view holds no data, and deletion protection would block its replacement.
             deletion_protection=False,
             view=BigqueryTableView(query=query, use_legacy_sql=False),
             depends_on=list(self.stations.values()),
@@ -141,5 +141,5 @@ class Warehouse(Construct):
 
 
 def _clustering(feed: Feed) -> list[str] | None:
-    """The feed's key, where BigQuery can cluster by its type."""
+    """Return the feed's key as clustering columns, if BigQuery can cluster by its type."""
     return [c.name for c in feed.columns if c.name == feed.key and c.type in CLUSTERABLE] or None

@@ -8,14 +8,14 @@ from cdk.settings.checks import check_choice, check_range
 from cdk.settings.errors import Problem
 from cdk.settings.sections import Batch
 
-# Dataproc image → version of its Python: what travels with the job is compiled for that one.
+# Dataproc image → its Python version, for which the job's packages are compiled.
 DATAPROC_PYTHON = {
     "2.3-debian12": "3.11",
     "2.3-ubuntu22": "3.11",
     "3.0-debian12": "3.12",
     "3.0-ubuntu24": "3.12",
 }
-# Series whose machines boot from the standard persistent disks that the cluster is given, and their CPUs.
+# Machine series that can boot from standard persistent disks, and their numbers of vCPUs.
 _MACHINE_CPUS = {
     "e2": (2, 4, 8, 16, 32),
     "n1": (1, 2, 4, 8, 16, 32, 64, 96),

@@ -30,7 +30,7 @@ def find_schedule_problems(values: EnvironmentFile) -> Iterable[Problem]:
     if is_outside(messages.retention_minutes, RETENTION_MINUTES) or is_outside(
         messages.ack_deadline_seconds, ACK_DEADLINE_SECONDS
     ):
-        return  # reported by itself
+        return  # reported as a problem of its own
     margin = timedelta(seconds=messages.redelivery_window_seconds)
     if fire := _find_fire_after_midnight(schedule.batch, ZoneInfo(schedule.time_zone), margin):
         yield (
@@ -55,7 +55,7 @@ def _find_fire_after_midnight(expression: str, zone: ZoneInfo, margin: timedelta
     """
     for day in range(366):
         midnight = LEAP_YEAR + timedelta(days=day)
-        # The minute before, since what is asked for is the next time after it.
+        # The previous minute, since CronSim returns the next time after it.
         fires = CronSim(expression, (midnight - timedelta(minutes=1)).astimezone(zone))
         fire = next(fires).astimezone(UTC)
         if fire < midnight + margin:

@@ -4,7 +4,7 @@ import msgspec
 
 from cdk.settings.gbfs import Gbfs
 
-CLOCK_SKEW_MINUTES = 5  # that Google's clocks and a store's delays may amount to, generously
+CLOCK_SKEW_MINUTES = 5  # an upper bound for clock skew and storage delays
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -47,7 +47,7 @@ class Archiving(Construct):
                 lifecycle=replaced_with(bucket),
             )
             for id_, bucket, role in (
-                # Of the roles that may delete, objectUser is the narrowest.
+                # objectUser is the narrowest predefined role that can delete objects.
                 ("copier_empties_landing", storage.landing, "roles/storage.objectUser"),
                 ("copier_creates_archive", storage.archive, "roles/storage.objectCreator"),
                 ("copier_reads_archive", storage.archive, "roles/storage.objectViewer"),
@@ -67,7 +67,7 @@ class Archiving(Construct):
             name="copier",
             location=settings.region,
             description="Moves landed objects to the archive; called by the Scheduler job `copy`",
-            # It holds no data: what it serves can be made again by the next deploy.
+            # It holds no data: the next deploy can create it again.
             deletion_protection=False,
             ingress="INGRESS_TRAFFIC_INTERNAL_ONLY",
             template=CloudRunV2ServiceTemplate(

@@ -40,8 +40,8 @@ from cdk.settings.gbfs import BATCH_STEP as GBFS_STEP
 STEP = "rebuild"
 PACKS_FEED = "gbfs"  # what the job calls all GBFS systems: spark.settings.PACKS_FEED
 NETWORK_TAG = "vlille-batch"
-# What Dataproc asks of its machines' account before it makes any, and what they tell of themselves. With
-# roles/dataproc.worker come objects too, of every bucket in the project.
+# Permissions that Dataproc requires of its machines' account, and those for logs and metrics. roles/dataproc.worker
+# would also give access to the objects of every bucket in the project.
 # https://cloud.google.com/dataproc/docs/concepts/configuring-clusters/service-accounts
 WORKER = (
     "dataproc.agents.create",
@@ -112,7 +112,7 @@ class Batch(Construct):
             jobs=[
                 DataprocWorkflowTemplateJobs(
                     step_id=step,
-                    # One after another: each takes the whole memory of the cluster.
+                    # Sequential: each step uses the whole memory of the cluster.
                     prerequisite_step_ids=None if step == STEP else [STEP],
                     pyspark_job=DataprocWorkflowTemplateJobsPysparkJob(
                         main_python_file_uri=_uri(main),
@@ -158,7 +158,7 @@ class Batch(Construct):
             region=self._settings.region,
             network=network.id,
             ip_cidr_range=self._settings.batch.subnet,
-            # Machines without an external address reach Google's APIs, and nothing else.
+            # Machines without an external address reach only Google's APIs.
             private_ip_google_access=True,
         )
         firewall = ComputeFirewall(

@@ -40,7 +40,7 @@ class Build(Construct):
             format="DOCKER",
             description="Images of the collector, the copier and the dashboard",
             cleanup_policies=[
-                # What runs is among the last deploys: KEEP wins over DELETE, so it can never be cleaned away.
+                # Running images are among those of the last deploys: KEEP overrides DELETE, so they are never deleted.
                 ArtifactRegistryRepositoryCleanupPolicies(
                     id="keep-latest",
                     action="KEEP",
@@ -76,7 +76,7 @@ class Build(Construct):
                 member=member,
                 lifecycle=replaced_with(storage.artifacts),
             ),
-            # Cloud Functions copies the source into a bucket of its own making, and builds from there.
+            # Cloud Functions copies the source to a bucket that it creates, and builds from there.
             ProjectIamMember(
                 self,
                 "build_reads_function_sources",

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("build_image.py")
-# Terraform runs the build in the stack's folder, below the checkout whose environment has what the script imports.
-# Whoever runs cdktf itself has another `python3` on PATH.
+# Terraform runs the build in the stack's folder, below the checkout whose .venv has what the script imports. A user
+# who runs cdktf directly has another `python3` on PATH.
 _FIND_PYTHON = (
     'folder="$PWD"; '
     'until [ -z "$folder" ] || [ -x "$folder/.venv/bin/python3" ]; do folder="$${folder%/*}"; done; '

@@ -34,7 +34,7 @@ LOG_LINES = 40
 TOKEN = "GOOGLE_OAUTH_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
 LOGIN = "gcloud auth application-default login"
 FOUND, MISSING = 200, 404
-# A build that is submitted twice gives the same image twice, so every call may be made again.
+# A build that is submitted twice gives the same image, so every call can be retried.
 RETRY = Retry(
     total=5,
     backoff_factor=0.5,
@@ -55,7 +55,7 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Roots of the services that are called."""
+    """Base URLs of the APIs."""
 
     run: str = "https://run.googleapis.com"
     build: str = "https://cloudbuild.googleapis.com"
@@ -64,14 +64,14 @@ class Endpoints:
 
     @classmethod
     def from_environment(cls) -> "Endpoints":
-        """The roots, replaced where VLILLE_RUN_ENDPOINT and its like say so."""
+        """Return the base URLs; variables such as VLILLE_RUN_ENDPOINT override one."""
         named = {field.name: os.environ.get(f"VLILLE_{field.name.upper()}_ENDPOINT") for field in fields(cls)}
         return cls(**{name: url.rstrip("/") for name, url in named.items() if url})
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to build, from where, as whom."""
+    """What to build, from which source, as which service account."""
 
     project: str
     region: str
@@ -91,7 +91,7 @@ def build_image(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> bool:
-    """Build the image unless its tag is there; return whether it was built. Raises BuildError."""
+    """Build the image unless its tag exists; return whether it was built. Raises BuildError."""
     if _image_exists(request, session, endpoints):
         say(f"{request.image} is there: nothing to build")
         return False
@@ -166,13 +166,13 @@ def _get_log_url(operation: dict[str, Any]) -> str:
 def _fetch_log_tail(
     operation: dict[str, Any], project: str, session: requests.Session, endpoints: Endpoints
 ) -> str:
-    """The last lines of the build's log, or where to read it when it cannot be had here."""
+    """Return the last lines of the build's log, or its URL if it cannot be read."""
     build = _get_build(operation)
     lines: list[str] = []
     if build.get("id"):
         bucket = str(build.get("logsBucket", "")).removeprefix("gs://")
         lines = _fetch_bucket_log(bucket, build["id"], session) if bucket else []
-        # Builds of an account of one's own have no bucket unless they are given one: their log is in Logging.
+        # The log of a build with its own service account is in Cloud Logging, unless a bucket is set.
         lines = lines or _fetch_logging_log(project, build["id"], session, endpoints)
     return "".join(f"\n{line}" for line in lines) or f"\nits log: {_get_log_url(operation)}"
 
@@ -198,7 +198,7 @@ def _fetch_logging_log(
 
 
 def _load_credentials() -> google.auth.credentials.Credentials:
-    """Those that Terraform's provider would take."""
+    """Return the credentials that Terraform's provider uses."""
     if token := os.environ.get(TOKEN):
         return google.oauth2.credentials.Credentials(token)  # type: ignore[no-untyped-call]
     credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
@@ -207,7 +207,7 @@ def _load_credentials() -> google.auth.credentials.Credentials:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Return 0 when the image is there, 1 with one sentence when it is not."""
+    """Return 0 if the image exists at the end, 1 with one message if it does not."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""A tick's way: topic → push subscription → function; what cannot be delivered ends in the dead-letter topic."""
+"""The path of a tick: topic → push subscription → function; undeliverable ticks go to the dead-letter topic."""
 
 from collections.abc import Iterable, Sequence
 
@@ -39,12 +39,12 @@ from cdk.settings import Messages, Settings
 from cdk.workloads.build import Build
 from feed import Feed, secret_variable_name
 
-NEVER = ""  # a subscription's time to live: the default deletes it after 31 quiet days
+NEVER = ""  # a subscription's time to live: by default it is deleted after 31 idle days
 DAY_SECONDS = 86_400
 
 
 class Collection(Construct):
-    """Topic, subscriptions and the function `collector`, each with the roles that it needs where it needs them."""
+    """Topic, subscriptions and the function `collector`, with roles on single resources."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Collection(Construct):
         self.push = self._push_subscription(identities, invoker)
 
     def _secret_grants(self, feed: Feed, identities: Identities) -> list[ITerraformDependable]:
-        """The secrets are made by people, with their values: in the state of a stack they would be readable."""
+        """Grant access to secrets, which users create with their values: in a stack's state they would be readable."""
         return [
             SecretManagerSecretIamMember(
                 self,
@@ -137,7 +137,7 @@ class Collection(Construct):
         buckets = {
             "collector_creates_landing": (storage.landing, "roles/storage.objectCreator"),
             "collector_reads_landing": (storage.landing, "roles/storage.objectViewer"),
-            # A tick that is delivered again after its object left the landing bucket takes that object's content.
+            # A redelivery after its object left the landing bucket reads that object from the archive.
             "collector_reads_archive": (storage.archive, "roles/storage.objectViewer"),
         }
         tables = {
@@ -219,7 +219,7 @@ def _table_name(settings: Settings, table: BigqueryTable) -> str:
 def build_config(
     settings: Settings, identities: Identities, storage: Storage, build: Build, source: StorageBucketObject
 ) -> Cloudfunctions2FunctionBuildConfig:
-    """How an archive of the artifacts bucket becomes a function whose entry point is `collect`."""
+    """Return the build configuration of a function from an archive; its entry point is `collect`."""
     return Cloudfunctions2FunctionBuildConfig(
         runtime=settings.collector.runtime,
         entry_point="collect",
@@ -236,7 +236,7 @@ def build_config(
 def secret_variables(
     settings: Settings, secrets: Iterable[str]
 ) -> list[Cloudfunctions2FunctionServiceConfigSecretEnvironmentVariables] | None:
-    """Return a variable for each secret of the project by its name, None where there is none."""
+    """Return an environment variable for each secret of the project; None without secrets."""
     return [
         Cloudfunctions2FunctionServiceConfigSecretEnvironmentVariables(
             key=secret_variable_name(secret), project_id=settings.project, secret=secret, version="latest"
@@ -258,7 +258,7 @@ def push_subscription(
     messages: Messages,
     depends_on: Sequence[ITerraformDependable],
 ) -> PubsubSubscription:
-    """A subscription that pushes ticks to a function, as `email`, with the retries of the settings."""
+    """Return a subscription that pushes ticks to a function as `email`, with the settings' retry policy."""
     return PubsubSubscription(
         scope,
         id_,

@@ -1,4 +1,4 @@
-"""The container of a Cloud Run service, whose code answers on PORT, and its readiness at /healthz."""
+"""The container of a Cloud Run service that listens on PORT, with a readiness probe at /healthz."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
 def service_container(
     image: str, environment: Mapping[str, str], *, cpu: str, memory: str
 ) -> CloudRunV2ServiceTemplateContainers:
-    """Return a container with processor time only while it answers; `cpu` and `memory` are its limits."""
+    """Return a container with CPU only during requests; `cpu` and `memory` are its limits."""
     return CloudRunV2ServiceTemplateContainers(
         image=image,
         ports=CloudRunV2ServiceTemplateContainersPorts(container_port=PORT),

@@ -1,4 +1,4 @@
-"""The dashboard: a Cloud Run service that shows the data, and reads nothing but the dataset of views."""
+"""The dashboard: a Cloud Run service that shows the data, and reads only the dataset of views."""
 
 from cdktf_cdktf_provider_google.bigquery_dataset_iam_member import BigqueryDatasetIamMember
 from cdktf_cdktf_provider_google.cloud_run_v2_service import (
@@ -25,7 +25,7 @@ REQUEST_SECONDS = 60
 
 
 class Dashboard(Construct):
-    """The service `dashboard`, its image, and its two roles. Who may open it: nobody, or with `public` everybody."""
+    """The service `dashboard`, its image and its two roles. With `public`, everybody may invoke it, else nobody."""
 
     def __init__(
         self,
@@ -78,13 +78,13 @@ class Dashboard(Construct):
             location=settings.region,
             description="A live map of the stations and their history; reads the dataset of views",
             deletion_protection=False,
-            # People open it from anywhere; whether they may is decided by their role.
+            # Reachable from the internet; IAM decides who may invoke it.
             ingress="INGRESS_TRAFFIC_ALL",
             template=CloudRunV2ServiceTemplate(
                 service_account=identities.dashboard.email,
                 timeout=f"{REQUEST_SECONDS}s",
                 max_instance_request_concurrency=80,
-                # One instance: its cache and its daily limit are those of the service.
+                # One instance, so that its cache and its daily limit are those of the service.
                 scaling=CloudRunV2ServiceTemplateScaling(min_instance_count=0, max_instance_count=1),
                 containers=[service_container(image, environment, cpu="1", memory=dashboard.memory)],
             ),

@@ -1,4 +1,4 @@
-"""GBFS systems: one tick a minute → a push subscription per shard → one function; a discovery each day."""
+"""Collection of GBFS systems: one tick a minute → a push subscription per shard → one function; daily discovery."""
 
 import base64
 import json
@@ -42,7 +42,7 @@ LOADED = ("station_status", "polls", "systems", "station_information")
 
 
 class GbfsCollection(Construct):
-    """Topic, subscriptions, jobs and the function `gbfs-collector`, whose packs lie in the archive bucket."""
+    """Topic, subscriptions, jobs and the function `gbfs-collector`, which stores packs in the archive bucket."""
 
     def __init__(
         self,
@@ -119,10 +119,10 @@ class GbfsCollection(Construct):
             build_config=build_config(settings, identities, storage, build, source),
             service_config=Cloudfunctions2FunctionServiceConfig(
                 available_memory=gbfs.memory,
-                # Of one whole processor: with less, Cloud Run allows no more than one request at a time anyway.
+                # One whole CPU: with less, Cloud Run allows only one concurrent request.
                 available_cpu="1",
                 timeout_seconds=gbfs.timeout_seconds,
-                # A minute may still be at work when the next one comes, beside a discovery.
+                # A minute's request may still run when the next one arrives, beside a discovery.
                 max_instance_count=2 * gbfs.shards + 1,
                 max_instance_request_concurrency=1,
                 ingress_settings="ALLOW_INTERNAL_ONLY",
@@ -161,7 +161,7 @@ class GbfsCollection(Construct):
                 )
                 for id_, role in (
                     ("gbfs_creates_packs", "roles/storage.objectCreator"),
-                    # A redelivery takes what is stored, and the last shard of a minute reads all of its packs.
+                    # A redelivery reads stored packs, and the last shard of a minute reads all of its packs.
                     ("gbfs_reads_packs", "roles/storage.objectViewer"),
                 )
             ),
@@ -198,7 +198,7 @@ class GbfsCollection(Construct):
         ]
 
     def _pushes(self, identities: Identities, invoker: ITerraformDependable) -> list[ITerraformDependable]:
-        """A subscription per shard: each gets every tick, and is delivered again by itself."""
+        """Declare a subscription per shard: each one gets every tick, and is redelivered independently."""
         messages = self._settings.messages
         pubsub = f"serviceAccount:service-{identities.project.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
         dead_publisher = PubsubTopicIamMember(
