@@ -93,7 +93,7 @@ def test_a_concurrently_changed_policy_is_not_overwritten(plane: ControlPlane) -
             "POST cloudscheduler/v1/projects/p/locations/l/jobs",
             {"name": "projects/p/locations/l/jobs/j", "schedule": "each minute", "pubsubTarget": {}},
             400,
-            "not understood",
+            "is invalid",
         ),
         ("POST cloudfunctions2/v2/projects/p/locations/l/functions", {}, 400, "has no name"),
         ("POST run/v2/projects/p/locations/l/builds:submit", {"imageUri": "l/p/r/i:t"}, 404, "Repository"),

@@ -188,7 +188,7 @@ def test_program_that_does_not_exist(supervisor: Supervisor, tmp_path: Path) -> 
 
 def test_a_repeated_process_name_is_refused(supervisor: Supervisor, tmp_path: Path) -> None:
     serve(supervisor, tmp_path)
-    with pytest.raises(LocalError, match="'web' runs already"):
+    with pytest.raises(LocalError, match="'web' is running already"):
         serve(supervisor, tmp_path)
 
 
