@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from local.http.request import InvalidRequestError, Request
-from local.iam_proxy.access import RequiredPermission
+from local.iam_proxy.denials import RequiredPermission
 from local.iam_proxy.permissions import RequestPermissions, UnknownMethodError
 from local.iam_proxy.storage import bucket_resource, object_resource
 

@@ -16,7 +16,8 @@ from local.http.faults import Faults
 from local.http.proxy import Decision, Proxy, ProxyResponse
 from local.http.request import InvalidRequestError, Request
 from local.iam_proxy import bigquery, storage
-from local.iam_proxy.access import AccessControl, DeniedError, UnauthenticatedError, UndecidableError
+from local.iam_proxy.access import AccessControl
+from local.iam_proxy.denials import DeniedError, UnauthenticatedError, UndecidableError
 from local.iam_proxy.permissions import RequestPermissions, UnknownMethodError
 from local.processes.disk import connect_sqlite, retry_while_disk_full
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from local.errors import LocalError
-from local.iam_proxy.access import RequiredPermission
+from local.iam_proxy.denials import RequiredPermission
 
 
 class UnknownMethodError(LocalError):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from urllib.parse import quote, unquote
 
 from local.http.request import Request
-from local.iam_proxy.access import RequiredPermission
+from local.iam_proxy.denials import RequiredPermission
 from local.iam_proxy.permissions import RequestPermissions, UnknownMethodError
 
 BUCKETS = "projects/_/buckets/"

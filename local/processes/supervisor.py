@@ -12,7 +12,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +21,6 @@ from pathlib import Path
 
 from local.errors import LocalError, ProcessError
 from local.processes.records import (
-    ON_LINUX,
     OWNER,
     READY_INTERVAL_S,
     describe_process,
@@ -30,21 +28,12 @@ from local.processes.records import (
     lock_record,
     signal_group,
 )
+from local.processes.spawning import describe_exit, spawn
 
 LOG = logging.getLogger(__name__)
 
 STABLE_AFTER_S = 30.0  # a child that ran this long is restarted without delay
 MAX_RESTART_DELAY_S = 10.0
-
-# Runs in the child before the program: only the child itself can ask the kernel for a signal at its parent's death.
-# (`preexec_fn` would do so between fork and exec, which is unsafe with threads.)
-_LAUNCHER = """
-import ctypes, os, signal, sys
-ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
-if os.getppid() != int(sys.argv[1]):
-    sys.exit("the parent process was gone before the start")
-os.execvpe(sys.argv[2], sys.argv[2:], os.environ)
-"""
 
 
 @dataclass
@@ -166,7 +155,7 @@ class Supervisor:
         if process.code != 0:
             took = time.monotonic() - began
             late = took >= timeout_s
-            what = f"was stopped after {took:.0f} s" if late else f"ended with {_describe_exit(process.code)}"
+            what = f"was stopped after {took:.0f} s" if late else f"ended with {describe_exit(process.code)}"
             raise ProcessError(name, what, log, process.log_begin)
 
     def stop(self, name: str, grace_s: float = 5.0) -> None:
@@ -228,16 +217,16 @@ class Supervisor:
     ) -> subprocess.Popen[bytes]:
         outcome: Future[subprocess.Popen[bytes]] = Future()
 
-        def spawn() -> None:
+        def spawn_child() -> None:
             try:
-                outcome.set_result(_popen(argv, env, cwd, log, stdout))
+                outcome.set_result(spawn(argv, env, cwd, log, stdout))
             except BaseException as error:  # noqa: BLE001  (raised again in the thread that asked)
                 outcome.set_exception(error)
 
         with self._lock:
             if self._stopping.is_set():
                 raise LocalError("no process is started: the environment is being stopped")
-            self._spawns.put(spawn)
+            self._spawns.put(spawn_child)
         try:
             return outcome.result()
         except OSError as error:
@@ -251,7 +240,7 @@ class Supervisor:
         end = time.monotonic() + deadline_s
         while True:
             if process.ended.is_set():
-                what = f"failed to start: it ended with {_describe_exit(process.code)}"
+                what = f"failed to start: it ended with {describe_exit(process.code)}"
                 raise ProcessError(process.name, what, process.log, process.log_begin)
             if ready():
                 break
@@ -278,9 +267,7 @@ class Supervisor:
                 break
             process.restarts += 1
             self._write_record()
-            self._report_restart(
-                f"{process.name} ended with {_describe_exit(process.code)} and was restarted"
-            )
+            self._report_restart(f"{process.name} ended with {describe_exit(process.code)} and was restarted")
             if process.stopping.is_set() or self._stopping.is_set():  # stopped while it was starting
                 signal_group(process.pid, signal.SIGTERM)
         process.ended.set()
@@ -331,27 +318,3 @@ class Supervisor:
             except OSError as error:
                 # Only a run after a crash reads the file: a full disk must not prevent that processes are stopped.
                 LOG.info("%s cannot be written: %s", self.record, error.strerror)
-
-
-def _popen(
-    argv: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path, stdout: int | None
-) -> subprocess.Popen[bytes]:
-    command = list(argv)
-    if ON_LINUX:
-        command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *argv]
-    with log.open("ab") as file:
-        return subprocess.Popen(
-            command,
-            env=dict(env),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=file if stdout is None else stdout,
-            stderr=file,
-            start_new_session=True,
-        )
-
-
-def _describe_exit(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"signal {signal.Signals(-code).name}"
-    return f"code {code}"

@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 
 from local.environment.environment import LocalEnvironment
 from local.environment.metadata_server import parse_access_token, parse_identity_token
-from local.iam_proxy.access import AccessControl, AccessError, RequiredPermission
+from local.iam_proxy.access import AccessControl
+from local.iam_proxy.denials import AccessError, RequiredPermission
 
 STARTUP_TIMEOUT_S = 30.0  # a killed workload is restarted sooner
 RETRY_INTERVAL_S = 0.05

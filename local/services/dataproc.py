@@ -17,7 +17,8 @@ from local.environment.clock import event_clock, parse_duration
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError, ProcessError
-from local.iam_proxy.access import AccessControl, AccessError, RequiredPermission
+from local.iam_proxy.access import AccessControl
+from local.iam_proxy.denials import AccessError, RequiredPermission
 from local.iam_proxy.storage import bucket_resource, object_resource
 from local.service_router.router import Response, ServiceRouter, error_response, json_response
 from local.services.dataproc_templates import (

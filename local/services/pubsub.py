@@ -5,15 +5,13 @@ acknowledged it; so an undelivered message survives a restart. https://cloud.goo
 https://cloud.google.com/pubsub/docs/handling-failures
 """
 
-import base64
 import itertools
-import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from local.environment.clock import event_clock, parse_duration
@@ -21,8 +19,17 @@ from local.environment.environment import LocalEnvironment
 from local.environment.metadata_server import identity_token
 from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError
-from local.iam_proxy.access import AccessControl, AccessError, RequiredPermission
+from local.iam_proxy.access import AccessControl
+from local.iam_proxy.denials import AccessError, RequiredPermission
 from local.service_router.router import ServiceRouter, is_loopback
+from local.services.pubsub_delivery import (
+    ACK_DEADLINE_S,
+    ACKNOWLEDGING,
+    ack_deadline_s,
+    backoff_s,
+    dead_letter_attributes,
+    push_body,
+)
 from local.services.pubsub_messages import Message, MessageStore
 from local.stack.applying import Attributes, Handler
 from local.stack.arguments import as_rest, block, report_unsupported_arguments
@@ -31,15 +38,9 @@ from local.stack.loading import Resource
 LOG = logging.getLogger(__name__)
 
 DATA_LIMIT = 10 * 2**20  # of one message, Pub/Sub's limit
-ACK_DEADLINE_S = 10
 # The service agent, as which Pub/Sub forwards dead letters: https://cloud.google.com/iam/docs/service-agents
 SERVICE_AGENT = "service-{number}@gcp-sa-pubsub.iam.gserviceaccount.com"
 RETENTION = "604800s"  # 7 days
-# Backoff of a push subscription: declared limits default to 10 and 600 s; without a policy 0.1 to 60 s.
-DECLARED_BACKOFF_S = (10.0, 600.0)
-PUSH_BACKOFF_S = (0.1, 60.0)
-# Statuses that acknowledge: https://cloud.google.com/pubsub/docs/push#receive_push
-ACKNOWLEDGING = frozenset({102, 200, 201, 202, 204})
 
 
 @dataclass
@@ -128,9 +129,7 @@ class PubSub:
         config = self.subscriptions.get(subscription)
         self._expire_messages(config)
         now = self._clock.now()
-        return self._messages.lease(
-            subscription, limit, now, now + timedelta(seconds=_ack_deadline_s(config))
-        )
+        return self._messages.lease(subscription, limit, now, now + timedelta(seconds=ack_deadline_s(config)))
 
     def acknowledge(self, subscription: str, message_ids: list[str]) -> None:
         """Acknowledge messages of a subscription."""
@@ -156,8 +155,8 @@ class PubSub:
             "POST",
             config["pushConfig"]["pushEndpoint"],
             headers,
-            _push_body(config, message, attempt),
-            _ack_deadline_s(config),
+            push_body(config, message, attempt),
+            ack_deadline_s(config),
         )
         if response.status in ACKNOWLEDGING:
             self._add_to_totals(delivered=self._messages.remove(message.subscription, [message.message_id]))
@@ -172,7 +171,7 @@ class PubSub:
         dead = config.get("deadLetterPolicy", {})
         if dead and attempt >= int(dead.get("maxDeliveryAttempts", 5)) and self._can_dead_letter(config):
             self.publish(
-                dead["deadLetterTopic"], message.data, _dead_letter_attributes(config, message, attempt)
+                dead["deadLetterTopic"], message.data, dead_letter_attributes(config, message, attempt)
             )
             self._messages.remove(message.subscription, [message.message_id])
             self._add_to_totals(dead_lettered=1)
@@ -227,54 +226,6 @@ class PubSub:
         with self._lock:
             for name, number in more.items():
                 setattr(self.totals, name, getattr(self.totals, name) + number)
-
-
-def format_rfc3339(when: datetime) -> str:
-    """Format a time as Pub/Sub does: UTC, milliseconds, Z."""
-    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _push_body(config: Json, message: Message, attempt: int) -> bytes:
-    published = format_rfc3339(message.publish_time)
-    envelope: Json = {
-        "message": {
-            "data": base64.b64encode(message.data).decode(),
-            "attributes": message.attributes,
-            "messageId": message.message_id,
-            "message_id": message.message_id,
-            "publishTime": published,
-            "publish_time": published,
-        },
-        "subscription": config["name"],
-    }
-    if config.get("deadLetterPolicy"):
-        envelope["deliveryAttempt"] = attempt
-    return json.dumps(envelope).encode()
-
-
-def _dead_letter_attributes(config: Json, message: Message, attempt: int) -> dict[str, str]:
-    """Return the attributes that tell where a dead letter comes from."""
-    project, name = config["name"].split("/")[1::2]
-    return message.attributes | {
-        "CloudPubSubDeadLetterSourceDeliveryCount": str(attempt),
-        "CloudPubSubDeadLetterSourceSubscription": name,
-        "CloudPubSubDeadLetterSourceSubscriptionProject": project,
-        "CloudPubSubDeadLetterSourceTopicPublishTime": format_rfc3339(message.publish_time),
-    }
-
-
-def _ack_deadline_s(config: Json) -> float:
-    return float(config.get("ackDeadlineSeconds") or ACK_DEADLINE_S)
-
-
-def backoff_s(config: Json, attempt: int) -> float:
-    """Return the seconds to wait after that failed attempt: doubled each time, between two limits."""
-    policy = config.get("retryPolicy")
-    minimum, maximum = PUSH_BACKOFF_S
-    if policy:
-        minimum = parse_duration(policy.get("minimumBackoff", f"{DECLARED_BACKOFF_S[0]}s"))
-        maximum = parse_duration(policy.get("maximumBackoff", f"{DECLARED_BACKOFF_S[1]}s"))
-    return min(maximum, minimum * 2.0 ** min(attempt - 1, 30))
 
 
 def topic(_resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:

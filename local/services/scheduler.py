@@ -19,7 +19,8 @@ from local.environment.metadata_server import access_token, identity_token
 from local.environment.resources import Json
 from local.errors import LocalError, NotFoundError
 from local.service_router.router import Response, ServiceRouter
-from local.services.pubsub import PubSub, format_rfc3339
+from local.services.pubsub import PubSub
+from local.services.pubsub_delivery import format_rfc3339
 from local.services.scheduler_times import backoff_s, cron_times_after, short_name
 from local.stack.applying import Attributes, Handler
 from local.stack.arguments import as_rest, block, report_unsupported_arguments

@@ -2,7 +2,8 @@
 
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
-from local.iam_proxy.access import AccessControl, AccessError, RequiredPermission
+from local.iam_proxy.access import AccessControl
+from local.iam_proxy.denials import AccessError, RequiredPermission
 
 
 class BuildError(LocalError):

@@ -12,7 +12,8 @@ from local.environment.clock import event_clock
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import ApiError, ApiRequest, Route
-from local.services.pubsub import PubSub, format_rfc3339
+from local.services.pubsub import PubSub
+from local.services.pubsub_delivery import format_rfc3339
 from local.stack.arguments import derive_number
 
 ROOT = "/monitoring/v3/"

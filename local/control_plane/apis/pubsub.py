@@ -7,7 +7,8 @@ from local.control_plane.resource_types import ResourceType
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import Route
-from local.services.pubsub import ACK_DEADLINE_S, RETENTION, PubSub
+from local.services.pubsub import RETENTION, PubSub
+from local.services.pubsub_delivery import ACK_DEADLINE_S
 
 ROOT = "/pubsub/v1/"
 EXPIRATION = {"ttl": "2678400s"}  # 31 days

@@ -12,14 +12,11 @@ from hypothesis import strategies as st
 from local.environment.environment import LocalEnvironment
 from local.iam_proxy.access import (
     AccessControl,
-    DeniedError,
-    RequiredPermission,
-    UndecidableError,
     evaluate_condition,
-    format_denial,
     load_predefined_roles,
     resource_hierarchy,
 )
+from local.iam_proxy.denials import DeniedError, RequiredPermission, UndecidableError, format_denial
 from local.services.iam import Policies
 from tests.local.conftest import account, allow
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.http.request import InvalidRequestError, Request
-from local.iam_proxy.access import RequiredPermission
 from local.iam_proxy.bigquery import job_permissions, query_permissions, required_permissions
+from local.iam_proxy.denials import RequiredPermission
 from local.iam_proxy.permissions import UnknownMethodError
 
 pytestmark = pytest.mark.unit

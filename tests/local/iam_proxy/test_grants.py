@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from local.environment.environment import LocalEnvironment
-from local.iam_proxy.access import AccessControl, RequiredPermission
+from local.iam_proxy.access import AccessControl
+from local.iam_proxy.denials import RequiredPermission
 from local.iam_proxy.storage import object_resource
 from local.services.iam import Policies
 from local.workloads.builds import check_build

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from local.http.request import InvalidRequestError, Request
-from local.iam_proxy.access import RequiredPermission
+from local.iam_proxy.denials import RequiredPermission
 from local.iam_proxy.permissions import RequestPermissions, UnknownMethodError
 from local.iam_proxy.storage import required_permissions
 

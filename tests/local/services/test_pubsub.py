@@ -17,9 +17,10 @@ from local.errors import LocalError, NotFoundError
 from local.iam_proxy.access import AccessControl
 from local.processes.ports import free_port
 from local.service_router.router import ServiceRouter
-from local.services.pubsub import SERVICE_AGENT, PubSub, backoff_s, subscription_as_rest
+from local.services.pubsub import SERVICE_AGENT, PubSub, subscription_as_rest
 from local.services.pubsub import subscription as subscription_handler
 from local.services.pubsub import topic as topic_handler
+from local.services.pubsub_delivery import backoff_s
 from local.stack.loading import Resource
 from tests.local.conftest import allow
 
