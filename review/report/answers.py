@@ -20,7 +20,7 @@ REVERTIBLE = "yes, by reverting the change and applying again"
 # The beginning of sentences that name who gains access.
 SUBJECT = re.compile(
     r"anyone|service account|user|every|the (?:workload|deleted|group|domain)|whoever|a member|member|"
-    r"principal|firewall rule",
+    r"principal|firewall (?:rule|policy)|external identities",
 )
 
 

@@ -52,7 +52,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         old, new = get_number(change.old, argument) or 0, get_number(change.new, argument) or 0
         if old != new:
             now = f"are deleted after {format_duration(new / 1000)}" if new else "are kept"
-            then = f"after {format_duration(old / 1000)}" if old else "not"
+            then = f"after {format_duration(old / 1000)}" if old else "kept"
             shorter = bool(new and (not old or new < old))
             yield _retention_finding(
                 change, context, f"{whose} dataset {name} {now}; before: {then}", shorter=shorter

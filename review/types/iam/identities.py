@@ -135,15 +135,19 @@ def _pool_findings(change: Change, context: Context) -> Iterator[Finding]:
     if change.destroys:
         fails = "its id cannot be used again for 30 days"
         again = f"deleted; {fails}" if change.action == "delete" else f"replaced, which fails: {fails}"
-        sentence = f"{'provider' if is_provider else 'pool'} of workload identities {name} is {again}"
+        sentence = f"workload identity pool{' provider' if is_provider else ''} {name} is {again}"
         yield _finding(change, context, Severity.INTERRUPTED, sentence, "manually, within 30 days (undelete)")
         return
     if not is_provider:
         return
     old, new = get_text(change.old, "attribute_condition"), get_text(change.new, "attribute_condition")
     if change.before is None:
-        limit = f"if {span(new, 300)}" if new else "any identity of its issuer: it has no condition"
-        sentence = f"external identities can authenticate through {name}, {limit}"
+        limit = (
+            f" if {span(new, 300)}"
+            if new
+            else ": every identity of its issuer, since it has no attribute condition"
+        )
+        sentence = f"external identities can authenticate through {name}{limit}"
         yield _finding(
             change,
             context,
@@ -152,9 +156,9 @@ def _pool_findings(change: Change, context: Context) -> Iterator[Finding]:
             size=48 if not new else 0,
         )
     elif old != new:
-        limit = f"only if {span(new, 300)}" if new else "any identity of its issuer"
+        limit = f" only if {span(new, 300)}" if new else ": every identity of its issuer"
         before = f"only if {span(old, 300)}" if old else "without a condition"
-        sentence = f"external identities can authenticate through {name}, {limit}; before: {before}"
+        sentence = f"external identities can authenticate through {name}{limit}; before: {before}"
         yield _finding(
             change, context, Severity.CHANGE if new and not old else Severity.WIDENED, sentence, size=48
         )

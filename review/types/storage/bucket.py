@@ -188,8 +188,8 @@ def _recovery_findings(change: Change, context: Context, name: str) -> Iterator[
     held = "retention_policy.retention_period"
     old, new = get_number(change.old, held), get_number(change.new, held)
     if old and (new or 0) < old:
-        now = f"retained for {format_duration(new)} instead of" if new else "no longer retained; before: for"
-        sentence = f"objects of bucket {name} are {now} {format_duration(old)}"
+        now = f"{format_duration(new)} after creation" if new else "at any time"
+        sentence = f"objects of bucket {name} can be deleted {now}; before: only {format_duration(old)} after creation"
         yield _care_finding(change, context, sentence)
     elif new and (old or 0) < new:
         sentence = f"objects of bucket {name} cannot be deleted for {format_duration(new)} after creation"

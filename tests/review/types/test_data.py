@@ -189,7 +189,7 @@ CASES: dict[str, tuple[Changes, Expected]] = {
         [
             (
                 "needs care",
-                "new tables in dataset d are deleted after 1 day; before: not",
+                "new tables in dataset d are deleted after 1 day; before: kept",
             )
         ],
     ),
@@ -279,7 +279,7 @@ CASES: dict[str, tuple[Changes, Expected]] = {
     ),
     "retention ends": (
         [change(S, bucket(retention_policy=[{"retention_period": 86400}]), bucket(retention_policy=[]))],
-        [("needs care", "objects of bucket b are no longer retained; before: for 1 day")],
+        [("needs care", "objects of bucket b can be deleted at any time; before: only 1 day after creation")],
     ),
     "bucket may be emptied": (
         [change(S, bucket(), bucket(force_destroy=True))],

@@ -265,8 +265,8 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [
             (
                 "access widened",
-                "external identities can authenticate through google_iam_workload_identity_pool_provider.p, "
-                "any identity of its issuer; before: only if assertion.repository == 'a/b'",
+                "external identities can authenticate through google_iam_workload_identity_pool_provider.p: "
+                "every identity of its issuer; before: only if assertion.repository == 'a/b'",
             )
         ],
     ),
