@@ -20,7 +20,8 @@ from requests.adapters import HTTPAdapter
 from rich.console import Console
 from rich.progress import track
 
-from bench.archives.responses import PARIS, GeneratedResponse, Plan, Template, generate_responses
+from bench.archives.responses import PARIS, GeneratedResponse, Plan, generate_responses
+from bench.archives.template import Template
 
 FEED = "vlille_ods"
 ROOT = Path(__file__).parents[2]

@@ -6,26 +6,22 @@ plan and seed give the same bytes, in whichever order the days are generated.
 
 import json
 import random
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from bench.archives.template import Template, format_json
+
 PARIS = ZoneInfo("Europe/Paris")
-STATIONS = 289
 CAPACITIES = range(12, 41)
 MOVES_PER_MINUTE = 40  # bikes taken or returned per minute
 REPORT_MINUTES = 10  # every station reports at least this often
 DAY_MINUTES = 24 * 60
 STATION_COUNT_CHANGE_RATE = 0.02  # share of responses with one station more or fewer
-NEW_STATION = 9_001
 STALE_MINUTES = (60, 180)
 STALE_RARITY = 100  # how much rarer than other faults it starts, since it lasts
-_SLOTS = ("nbvelosdispo", "nbplacesdispo", "datemiseajour", "record_timestamp")
-_SLOT = re.compile('"<(' + "|".join(_SLOTS) + ')>"')
 HTML = b"<!DOCTYPE html>\n<html><head><title>503</title></head><body>Maintenance en cours</body></html>\n"
 ERROR = b'{"errorcode": 10002, "error": "Too many requests for dataset vlille-realtime"}'
 
@@ -65,83 +61,6 @@ class GeneratedResponse:
     reason: str | None = None  # why the whole response is rejected
     rejected: tuple[tuple[int, str], ...] = ()
     is_damaged: bool = False  # its gzip file is truncated
-
-
-class Template:
-    """A recorded response, split at the values that change: bikes, docks, and two times."""
-
-    def __init__(self, recorded: bytes) -> None:
-        document = json.loads(recorded)
-        samples = document["records"]
-        count = len(samples) if len(samples) > STATIONS // 2 else STATIONS
-        records = [
-            _make_station_template(samples[i % len(samples)], i, is_own=i < len(samples))
-            for i in range(count)
-        ]
-        self.extra = _split_at_slots(_make_station_template(samples[0], NEW_STATION, is_own=False))
-        self.stations = [_split_at_slots(record) for record in records]
-        self.is_live = [record["fields"].get("etat") == "EN SERVICE" for record in records]
-        self.order = _SLOT.findall(_format_json(records[0]))
-        if sorted(self.order) != sorted(_SLOTS) or any(
-            _SLOT.findall(_format_json(record)) != self.order for record in records
-        ):
-            raise ValueError(f"expected {', '.join(_SLOTS)} once in every record, in the same order")
-        prefix, suffix = _format_json(document | {"nhits": count, "records": ["<records>"]}).split(
-            '"<records>"'
-        )
-        self.prefix, self.suffix = prefix.encode(), suffix.encode()
-
-    @cached_property
-    def pieces(self) -> list[bytes]:
-        """The response in pieces, with every other item empty for a value."""
-        pieces: list[bytes] = [self.prefix]
-        for number, (head, *rest) in enumerate(self.stations):
-            pieces[-1] += (b", " if number else b"") + head
-            for piece in rest:
-                pieces += [b"", piece]
-        pieces[-1] += self.suffix
-        return pieces
-
-    def format_record(self, station: int | None, values: Mapping[str, bytes]) -> bytes:
-        """Return the JSON of a station's record; of an additional station for None."""
-        cut = self.extra if station is None else self.stations[station]
-        return cut[0] + b"".join(
-            values[name] + piece for name, piece in zip(self.order, cut[1:], strict=True)
-        )
-
-    def format_response(self, records: list[bytes]) -> bytes:
-        """Return a response with these records."""
-        return self.prefix + b", ".join(records) + self.suffix
-
-
-def _make_station_template(sample: dict[str, Any], number: int, *, is_own: bool) -> dict[str, Any]:
-    fields = sample["fields"] | {"nbvelosdispo": "<nbvelosdispo>", "nbplacesdispo": "<nbplacesdispo>"}
-    fields |= {"datemiseajour": "<datemiseajour>"}
-    record = sample | {"fields": fields, "record_timestamp": "<record_timestamp>"}
-    if not is_own:
-        _vary_record(record, fields, number)
-    return record
-
-
-def _vary_record(record: dict[str, Any], fields: dict[str, Any], number: int) -> None:
-    """Change a copied record as much as neighbouring stations differ, so that it does not compress better."""
-    rng = random.Random(number)  # noqa: S311 - plausible, not secret
-    longitude, latitude = (
-        round(each + rng.uniform(-0.05, 0.05), 5) for each in record["geometry"]["coordinates"]
-    )
-    record["recordid"] = f"{rng.getrandbits(160):040x}"
-    record["geometry"] = record["geometry"] | {"coordinates": [longitude, latitude]}
-    fields |= {"libelle": number + 1_000, "nom": f"{fields['nom']} {number}"}
-    fields |= {"adresse": f"{rng.randint(1, 300)} {fields['adresse']}"}
-    fields |= {place: [latitude, longitude] for place in ("geo", "localisation") if place in fields}
-
-
-def _format_json(value: Any) -> str:
-    return json.dumps(value)  # as the API formats it: ASCII, a space after each comma
-
-
-def _split_at_slots(record: dict[str, Any]) -> list[bytes]:
-    return [piece.encode() for piece in _SLOT.split(_format_json(record))[::2]]
 
 
 @dataclass
@@ -364,7 +283,7 @@ def _make_invalid_record(
         station = rng.randrange(len(records))
         record = json.loads(records[station])
         invalid = invalidate(record)
-        records[station] = _format_json(record if invalid is None else invalid).encode()
+        records[station] = format_json(record if invalid is None else invalid).encode()
         right = _expect_without(state, station, rejected=((station, reason),))
         if lost != "row":
             bikes = sum(state.bikes) - (state.bikes[station] if lost == "bikes" else 0)

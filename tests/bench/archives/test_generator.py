@@ -19,7 +19,8 @@ from bench.archives.generator import (
     write_to_bucket,
     write_to_folder,
 )
-from bench.archives.responses import Plan, Template, generate_responses
+from bench.archives.responses import Plan, generate_responses
+from bench.archives.template import Template
 from feed import (
     DecompressionError,
     Feed,
