@@ -145,7 +145,7 @@ SPOILT: dict[tuple[str, str], tuple[list[bytes], Rows, Faults, tuple[str, ...]]]
     ("api_key", "no list but an error"): (
         [b'{"error": "Unauthorized"}'],
         [],
-        [("response", "no_records", "the answer")],
+        [("response", "no_records", "the response")],
         UNUSABLE,
     ),
     ("pairs", "pairs in another order, missing and wrong"): (

@@ -170,7 +170,7 @@ def test_a_run_that_is_not_accounted_for_fails(rebuilt: Rebuilt, submit: Submit)
     *_, said, account = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert done.returncode == 1
     assert account["status"] == "succeeded"
-    assert f"the run is not in {rebuilt.project.name}.vlille.batch_runs" in said["message"]
+    assert f"the run could not be recorded in {rebuilt.project.name}.vlille.batch_runs" in said["message"]
 
 
 def test_unusable_arguments_end_before_spark_starts(job_files: tuple[Path, Path], rebuilt: Rebuilt) -> None:

@@ -351,7 +351,7 @@ def test_responses_of_another_feed_are_reported_with_the_first_reason(tmp_path: 
     done = run(tmp_path, "demo", "--ticks", "2", "--feed", "vlille_ods", "--replay", str(recording))
     assert done.code == 1, done.output
     problem = done.report["problem"]
-    assert problem.startswith("no row was loaded: vlille_ods: answer not usable (no_records)")
+    assert problem.startswith("no row was loaded: vlille_ods: unusable response (no_records)")
     assert problem.endswith(
         "if REPLAY has responses of another feed than vlille_ods, name that feed with FEED="
     )

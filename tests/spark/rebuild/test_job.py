@@ -227,7 +227,7 @@ def test_minutes_not_yet_archived_are_not_lost(batch: Batch) -> None:
     run = batch.run()
     assert run.status == FAILED
     assert "1 minutes in" in str(run.message)
-    assert "the first is 2023-10-26T00:01Z: no table was changed; let the copier sweep" in str(run.message)
+    assert "the first is 2023-10-26T00:01Z; no table was changed: wait for the next sweep" in str(run.message)
     assert batch.content() == before
     project.archive_answer(minute(1), feed.sample)
     assert batch.run().status == SUCCEEDED
