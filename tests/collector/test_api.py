@@ -16,7 +16,7 @@ def ask(session: requests.Session, api: Api) -> Response:
     return fetch(session, api.url, timeout_s=5.0, max_bytes=100_000)
 
 
-def test_the_body_comes_as_it_was_with_what_tells_of_its_making(api: Api, session: requests.Session) -> None:
+def test_the_body_is_unchanged_and_headers_are_kept(api: Api, session: requests.Session) -> None:
     api.answers(Reply(b'{"a": 1}\n', headers={"ETag": '"7"', "X-Other": "no"}))
     answer = ask(session, api)
     assert answer.body == b'{"a": 1}\n'
@@ -33,18 +33,18 @@ def test_a_compressed_transfer_is_undone(api: Api, session: requests.Session) ->
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_what_passes_is_asked_again(api: Api, session: requests.Session, status: int) -> None:
+def test_transient_errors_are_retried(api: Api, session: requests.Session, status: int) -> None:
     api.answers(Reply(b"later", status), Reply(b"{}"))
     assert ask(session, api).body == b"{}"
     assert len(api.requests) == 2
 
 
-def test_an_answer_that_breaks_off_is_asked_again(api: Api, session: requests.Session) -> None:
+def test_a_truncated_transfer_is_retried(api: Api, session: requests.Session) -> None:
     api.answers(Reply(b"x" * 50_000, cut_at=20_000), Reply(b"{}"))
     assert ask(session, api).body == b"{}"
 
 
-def test_what_does_not_pass_is_asked_four_times(api: Api, session: requests.Session) -> None:
+def test_a_lasting_error_is_attempted_four_times(api: Api, session: requests.Session) -> None:
     api.answers(Reply(b"", 503))
     with pytest.raises(ApiError, match=r"status 503 .*; gave up after 4 attempts"):
         ask(session, api)
@@ -61,7 +61,7 @@ def test_what_does_not_pass_is_asked_four_times(api: Api, session: requests.Sess
         ("", [0.01]),
     ],
 )
-def test_the_api_says_when_up_to_ten_seconds(
+def test_retry_after_is_respected_up_to_ten_seconds(
     api: Api,
     session: requests.Session,
     monkeypatch: pytest.MonkeyPatch,
@@ -76,7 +76,9 @@ def test_the_api_says_when_up_to_ten_seconds(
 
 
 @pytest.mark.parametrize("retry_after", ["11", "3600", "Fri, 01 Jan 2100 00:00:00 GMT"])
-def test_a_longer_wait_is_the_next_deliverys(api: Api, session: requests.Session, retry_after: str) -> None:
+def test_a_longer_retry_after_is_left_to_the_next_delivery(
+    api: Api, session: requests.Session, retry_after: str
+) -> None:
     api.answers(Reply(b"", 503, {"Retry-After": retry_after}), Reply(b"{}"))
     with pytest.raises(
         ApiError, match=r"status 503 .*; Retry-After is \d+ s, so no more attempts \(1 made\)"
@@ -85,7 +87,7 @@ def test_a_longer_wait_is_the_next_deliverys(api: Api, session: requests.Session
     assert len(api.requests) == 1
 
 
-def test_a_wait_that_would_outlast_the_tick_is_not_begun(api: Api, session: requests.Session) -> None:
+def test_a_wait_beyond_the_time_limit_is_not_started(api: Api, session: requests.Session) -> None:
     api.answers(Reply(b"", 503, {"Retry-After": "6"}))
     with pytest.raises(ApiError, match="gave up after 1 attempts within 5 s"):
         ask(session, api)
@@ -114,7 +116,7 @@ def test_few_redirects_are_followed(api: Api, session: requests.Session) -> None
         (Reply(b"", 302, {"Location": "http://example.com/"}), "redirected to http.*not encrypted"),
     ],
 )
-def test_what_cannot_be_kept_is_an_error(
+def test_a_response_that_cannot_be_stored_is_an_error(
     api: Api, session: requests.Session, reply: Reply, words: str
 ) -> None:
     api.answers(reply)
@@ -135,7 +137,7 @@ def test_what_cannot_be_kept_is_an_error(
         (Reply(b"", 302, {"Location": "/"}, silent_s=0.3), "(?i)timed out|no response within"),
     ],
 )
-def test_one_time_limit_holds_for_everything(
+def test_one_time_limit_covers_the_whole_fetch(
     api: Api, session: requests.Session, reply: Reply, words: str
 ) -> None:
     """Without it most of these last 30 s and more; the limit here is half a second."""
@@ -158,7 +160,7 @@ def test_a_redirects_body_is_not_read(api: Api, session: requests.Session) -> No
     assert peak < 10_000_000
 
 
-def test_no_connection_is_kept_for_a_later_call(api: Api, session: requests.Session) -> None:
+def test_connections_are_not_kept_for_a_later_fetch(api: Api, session: requests.Session) -> None:
     """It would not be among those that the later call's time limit cuts."""
     api.answers(Reply(b"{}"))
     ask(session, api)
@@ -171,6 +173,6 @@ def test_a_server_that_is_not_there_is_named(session: requests.Session) -> None:
         fetch(session, "http://127.0.0.1:1/", timeout_s=1.0, max_bytes=10)
 
 
-def test_an_address_that_is_not_encrypted_is_not_asked(session: requests.Session) -> None:
+def test_unencrypted_urls_are_refused(session: requests.Session) -> None:
     with pytest.raises(ApiError, match=r"^http://example\.com: the URL is not encrypted"):
         fetch(session, "http://example.com", timeout_s=1.0, max_bytes=10)

@@ -61,7 +61,7 @@ def test_only_an_attempt_that_pubsub_counts_as_one_is_the_first(attempt: object,
         ({"message": {"publishTime": "x" * 10_000}}, "RFC 3339"),
     ],
 )
-def test_what_is_no_message_is_refused(envelope: Any, words: str) -> None:
+def test_invalid_push_messages_are_refused(envelope: Any, words: str) -> None:
     with pytest.raises(EnvelopeError, match=words) as caught:
         read_delivery(envelope)
     assert len(str(caught.value)) < 300

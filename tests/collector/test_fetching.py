@@ -77,7 +77,7 @@ def test_the_first_response_of_use_is_the_ticks(
 
 
 @pytest.mark.unit
-def test_nothing_is_asked_again_beyond_the_time_that_a_tick_has(
+def test_no_request_is_repeated_beyond_the_time_limit_of_a_tick(
     feeds: dict[str, Feed], pauses: list[float]
 ) -> None:
     api = Replies(PAGE, PAGE, PAGE)
@@ -117,7 +117,7 @@ def test_a_page_for_a_moment_costs_no_minute(
 
 
 @pytest.mark.emulator
-def test_a_feed_that_is_of_no_use_for_long_is_asked_once_a_minute(
+def test_a_feed_that_stays_unusable_is_requested_once_a_minute(
     system: Callable[..., System], api: Api, pauses: list[float]
 ) -> None:
     one = system()
@@ -136,7 +136,7 @@ def test_a_feed_that_is_of_no_use_for_long_is_asked_once_a_minute(
 
 
 @pytest.mark.unit
-def test_the_log_of_asking_again_has_no_secret_that_the_response_repeats(
+def test_the_log_of_a_repeated_request_has_no_secret_from_the_response(
     feeds: dict[str, Feed], pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     feed = feeds["vlille_ods"]
@@ -153,7 +153,7 @@ def test_the_log_of_asking_again_has_no_secret_that_the_response_repeats(
 
 
 @pytest.mark.emulator
-def test_a_tick_that_is_asked_again_logs_no_secret(
+def test_a_repeated_request_logs_no_secret(
     system: Callable[..., System], api: Api, pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     one = system()

@@ -87,7 +87,7 @@ def test_all_pages_are_one_response(
 OFFSET = 'offset = "offset", size = 2, max_requests = 2'
 
 
-def test_pages_beyond_the_bound_are_noticed(paged: MakePaged) -> None:
+def test_pages_beyond_the_limit_are_reported(paged: MakePaged) -> None:
     feed, api = paged(OFFSET), Api(page(0, 2), page(2, 2))
     outcome = parse_response(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body, TICK)
     assert len(outcome.rows) == 4
@@ -133,14 +133,16 @@ BY = ('offset = "offset", size = 2', 'page = "page", size = 2', 'next = "next"')
     ("what", "paging"),
     [(what, paging) for what in NO_PAGES for paging in (BY[2:] if what.startswith("no address") else BY)],
 )
-def test_what_is_no_page_costs_no_row_of_another(paged: MakePaged, what: str, paging: str) -> None:
+def test_an_invalid_page_does_not_affect_the_rows_of_other_pages(
+    paged: MakePaged, what: str, paging: str
+) -> None:
     second, found = NO_PAGES[what]
     feed, api = paged(paging), Api(page(0, 2, next="?cursor=b"), second)
     rows, said = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
     assert (rows, said) == (list(range(2 + 2 * found.startswith("4"))), [found])
 
 
-def test_a_first_page_that_is_none_is_the_response(paged: MakePaged) -> None:
+def test_an_invalid_first_page_is_the_response(paged: MakePaged) -> None:
     feed, api = paged(OFFSET), Api(b"<!doctype html>")
     answer = fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000)
     assert answer.body == b"<!doctype html>"
@@ -183,19 +185,19 @@ def test_each_page_is_read_as_a_response_is(paged: MakePaged, first: str, second
     assert body.count("Hôtel".encode()) == 3
 
 
-def test_no_other_host_is_asked(paged: MakePaged) -> None:
+def test_pages_on_another_host_are_refused(paged: MakePaged) -> None:
     feed, api = paged('next = "next"'), Api(page(0, 2, next="https://evil.example/"))
     with pytest.raises(ApiError, match=r"page 2 is on another host; expected data\.example"):
         fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000)
 
 
-def test_all_pages_share_the_bytes_that_are_allowed(paged: MakePaged) -> None:
+def test_all_pages_share_the_byte_limit(paged: MakePaged) -> None:
     feed, api = paged(OFFSET), Api(page(0, 2), page(2, 2))
     with pytest.raises(ApiError, match="only 1 pages were read within 30 s and 20 bytes; there are more"):
         fetch_pages(feed, api, URL, timeout_s=30, max_bytes=20)
 
 
-def test_a_feed_without_pages_is_asked_once(feeds: dict[str, Feed]) -> None:
+def test_a_feed_without_pages_is_requested_once(feeds: dict[str, Feed]) -> None:
     api = Api({"records": []})
     assert fetch_pages(feeds["vlille_ogc"], api, URL, timeout_s=30, max_bytes=100).body == b'{"records": []}'
     assert api.asked == [URL]
@@ -243,14 +245,14 @@ def test_without_the_second_document_there_are_rows(joined: Feed) -> None:
     assert (len(outcome.rows), outcome.unmatched) == (5, 5)
 
 
-def test_an_api_that_asks_to_wait_is_asked_for_nothing(joined: Feed) -> None:
+def test_after_retry_after_nothing_more_is_requested(joined: Feed) -> None:
     api = Failing(ApiError("answered 429", status=429, retry_after_s=60.0), *halves(joined))
     with pytest.raises(ApiError, match="429"):
         fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=10_000)
 
 
 @pytest.mark.parametrize("first", [b"<html>", b"", b'{"data": {"stations": [{'])
-def test_what_is_no_json_is_kept_alone(joined: Feed, first: bytes) -> None:
+def test_a_first_document_that_is_no_json_is_stored_alone(joined: Feed, first: bytes) -> None:
     api = Api(first)
     assert fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=10_000).body == first
     assert api.asked == [STATUS]

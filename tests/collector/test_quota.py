@@ -70,12 +70,12 @@ def test_a_quota_costs_one_job_per_pause_and_five_in_all(
     assert client.job_ids == ["tick", "tick-1", "tick-2", "tick-3", "tick-4"]
 
 
-def test_the_error_says_when_the_next_job_may_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_the_time_of_the_next_job(monkeypatch: pytest.MonkeyPatch) -> None:
     error = load_at(FailingJobs("quotaExceeded"), NOW, monkeypatch)
     assert str(error) == "p.d.t: load job tick failed with quotaExceeded; no further job before 12:05:00 UTC"
 
 
-def test_any_other_reason_is_tried_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_other_reason_is_retried_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     client = FailingJobs("backendError")
     error = load_at(client, NOW, monkeypatch)
     assert not isinstance(error, QuotaError)

@@ -49,7 +49,7 @@ def events(
     return [(record.levelname, record.__dict__["fields"]["event"]) for record in records]
 
 
-def test_what_is_as_expected_is_one_line(ogc: Feed, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_response_without_problems_is_one_log_line(ogc: Feed, caplog: pytest.LogCaptureFixture) -> None:
     assert events(ogc, ogc.sample, caplog) == [("INFO", "collected")]
 
 
@@ -70,7 +70,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("change", "event", "sentence"), WRONG)
-def test_what_makes_rows_useless_is_an_event(
+def test_problems_of_rows_are_events(
     ogc: Feed, caplog: pytest.LogCaptureFixture, change: dict[str, Any], event: str, sentence: str
 ) -> None:
     line = "INFO" if event == "stale_feed" else "WARNING"
@@ -107,7 +107,7 @@ BESIDE: list[tuple[dict[str, str], str, str]] = [
 
 
 @pytest.mark.parametrize(("metadata", "event", "sentence"), BESIDE)
-def test_what_is_kept_beside_a_response_is_told(
+def test_the_metadata_of_a_raw_object_is_reported(
     ogc: Feed, caplog: pytest.LogCaptureFixture, metadata: dict[str, str], event: str, sentence: str
 ) -> None:
     landed = replace(LANDED, metadata=metadata)
@@ -116,7 +116,7 @@ def test_what_is_kept_beside_a_response_is_told(
 
 
 @pytest.mark.parametrize(("status", "is_gone"), [(404, True), (410, True), (403, False), (None, False)])
-def test_an_api_that_is_gone_is_told(
+def test_an_api_that_was_shut_down_is_reported(
     ogc: Feed, caplog: pytest.LogCaptureFixture, status: int | None, is_gone: bool
 ) -> None:
     logging.getLogger("vlille").propagate = True

@@ -28,7 +28,7 @@ def collect(one: System, tick: datetime, now: datetime, *, is_first: bool = True
     collect_tick(one.settings, one.feed, instance(one, now), Delivery(tick, is_first))
 
 
-def test_no_delivery_asks_before_the_time_that_the_api_named(system: MakeSystem, api: Api) -> None:
+def test_no_delivery_sends_a_request_before_the_retry_after(system: MakeSystem, api: Api) -> None:
     one = system()
     api.answers(Reply(b"slow", 429, {"Retry-After": "120"}), Reply(one.feed.sample))
     with pytest.raises(ApiError, match="Retry-After is 120 s"):
@@ -81,7 +81,7 @@ def test_each_minute_of_a_wait_has_a_note(
     check_wait_note(one.gcs, bucket, "bikes", NOW + MAX_WAIT + timedelta(minutes=1))
 
 
-def test_a_note_says_what_it_is_for(system: MakeSystem) -> None:
+def test_a_note_of_waiting_has_its_reason(system: MakeSystem) -> None:
     one = system()
     bucket = one.settings.landing_bucket
     create_wait_notes(one.gcs, bucket, "bikes", NOW, ApiError("answered 429", status=429, retry_after_s=90))

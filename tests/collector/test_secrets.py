@@ -48,7 +48,7 @@ def test_the_api_gets_the_key(feed: Feed, api: Api) -> None:
     assert [(each["X-Key"], each["X-Plain"]) for each in api.requests] == [(KEY, "plain")]
 
 
-def test_no_other_place_gets_the_header(feed: Feed, api: Api) -> None:
+def test_redirect_targets_do_not_get_the_header(feed: Feed, api: Api) -> None:
     api.answers(Reply(b"", 302, {"Location": "/elsewhere"}), Reply(b"[]"))
     make_fetch_url(feed, services({"bikes": KEY}))(api.url, 10, 1_000)
     assert api.paths[1] == "/elsewhere"
@@ -78,7 +78,7 @@ def test_no_metadata_of_the_object_has_the_key(feed: Feed, api: Api) -> None:
     assert answer.headers["etag"] == '"[secret]"'
 
 
-def test_an_error_that_is_none_of_the_apis_has_no_key_either(feed: Feed, api: Api) -> None:
+def test_other_errors_contain_no_key_either(feed: Feed, api: Api) -> None:
     ask = make_fetch_url(feed, services({"bikes": f" {KEY}"}))  # no header's value begins with a blank
     with pytest.raises(ApiError, match=r"InvalidHeader: .*\[secret\]") as failed:
         ask(api.url, 10, 1_000)

@@ -28,7 +28,7 @@ def response(feed: Feed, moved: int = 0) -> bytes:
     return json.dumps(document).encode()
 
 
-def test_minutes_without_a_move_are_counted_across_instances(
+def test_minutes_without_a_change_are_counted_across_instances(
     system: Callable[..., System], api: Api, caplog: pytest.LogCaptureFixture
 ) -> None:
     one = system()
@@ -68,7 +68,7 @@ def test_a_response_without_rows_moves_nothing(system: Callable[..., System], ap
     assert found == [TICK, None, TICK]
 
 
-def test_a_redelivery_of_an_older_tick_says_the_same_again(system: Callable[..., System], api: Api) -> None:
+def test_a_redelivery_of_an_older_tick_has_the_same_state(system: Callable[..., System], api: Api) -> None:
     one = system()
     api.answers(Reply(response(one.feed)))
     later, earlier = TICK + timedelta(minutes=5), TICK

@@ -59,7 +59,7 @@ def test_a_tick_is_one_object_and_its_rows(system: MakeSystem, api: Api, full_re
     assert row["datemiseajour"] == datetime.fromisoformat(fields["datemiseajour"])
 
 
-def test_a_redelivery_writes_nothing_twice_and_asks_nothing(
+def test_a_redelivery_loads_nothing_twice_and_requests_nothing(
     system: MakeSystem, api: Api, feeds: dict[str, Any]
 ) -> None:
     one = system()
@@ -72,7 +72,7 @@ def test_a_redelivery_writes_nothing_twice_and_asks_nothing(
     assert len(one.rows(one.settings.station_table)) == len(first.rows)
 
 
-def test_after_a_crash_the_stored_answer_gives_the_rows(
+def test_after_a_crash_the_rows_come_from_the_stored_response(
     system: MakeSystem, api: Api, feeds: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = system()
@@ -93,7 +93,7 @@ def test_after_a_crash_the_stored_answer_gives_the_rows(
     assert len(api.requests) == 1
 
 
-def test_a_tick_that_was_archived_meanwhile_takes_the_archived_answer(
+def test_a_tick_archived_meanwhile_uses_the_archived_response(
     system: MakeSystem, api: Api, feeds: dict[str, Any]
 ) -> None:
     one = system()
@@ -128,7 +128,7 @@ def test_rows_that_the_batch_has_rebuilt_are_not_loaded_again(
     assert {table: len(one.rows(table)) for table in rebuilt} == {t: len(r) for t, r in rebuilt.items()}
 
 
-def test_what_was_quarantined_of_others_does_not_hold_a_tick_back(
+def test_quarantined_rows_of_other_feeds_do_not_block_a_tick(
     system: MakeSystem, api: Api, feeds: dict[str, Any]
 ) -> None:
     one = system()
@@ -159,7 +159,7 @@ def test_a_response_that_landed_while_another_was_fetched_gives_the_rows(
     assert (decompress(landed.content), landed.is_new) == (b"the first delivery's", False)
 
 
-def test_what_the_api_says_of_its_answer_is_kept_within_bounds(system: MakeSystem, api: Api) -> None:
+def test_stored_response_headers_are_truncated(system: MakeSystem, api: Api) -> None:
     """Cloud Storage refuses an object with more than 8 KiB of metadata."""
     one = system()
     api.answers(Reply(one.feed.sample, headers={"ETag": "e" * 9_000, "Content-Type": "application/json"}))
@@ -168,7 +168,9 @@ def test_what_the_api_says_of_its_answer_is_kept_within_bounds(system: MakeSyste
     assert (metadata["etag"], metadata["content-type"]) == ("e" * 200, "application/json")
 
 
-def test_two_deliveries_at_once_are_one_tick(system: MakeSystem, api: Api, feeds: dict[str, Any]) -> None:
+def test_two_concurrent_deliveries_store_one_tick(
+    system: MakeSystem, api: Api, feeds: dict[str, Any]
+) -> None:
     one = system()
     sample = feeds["vlille_ods"].sample
     api.answers(Reply(sample, pause_s=0.05), Reply(without_first_record(sample), pause_s=0.05))
@@ -179,7 +181,7 @@ def test_two_deliveries_at_once_are_one_tick(system: MakeSystem, api: Api, feeds
     assert len(one.rows(one.settings.station_table)) == len(outcomes[0].rows)
 
 
-def test_an_answer_that_is_no_answer_is_kept_and_quarantined(system: MakeSystem, api: Api) -> None:
+def test_an_unusable_response_is_stored_and_quarantined(system: MakeSystem, api: Api) -> None:
     one = system()
     page = b"<!DOCTYPE html><html><body>Maintenance</body></html>"
     api.answers(Reply(page, headers={"Content-Type": "text/html"}))
@@ -193,7 +195,7 @@ def test_an_answer_that_is_no_answer_is_kept_and_quarantined(system: MakeSystem,
     assert len(one.rows(one.settings.quarantine_table)) == 1
 
 
-def test_good_rows_go_on_and_bad_ones_are_quarantined(
+def test_valid_rows_are_loaded_and_invalid_records_quarantined(
     system: MakeSystem, api: Api, feeds: dict[str, Any]
 ) -> None:
     one = system()
@@ -212,7 +214,7 @@ def test_good_rows_go_on_and_bad_ones_are_quarantined(
     assert [row["libelle"] for row in rows if row["nbvelosdispo"] is None] == [301]
 
 
-def test_an_api_that_fails_is_an_error_and_leaves_nothing(system: MakeSystem, api: Api) -> None:
+def test_a_failing_api_is_an_error_and_stores_nothing(system: MakeSystem, api: Api) -> None:
     one = system()
     api.answers(Reply(b"no", 404))
     with pytest.raises(ApiError, match="404"):
@@ -248,7 +250,7 @@ def test_the_attempt_after_a_failed_job_has_an_id_of_its_own(
     assert len(one.rows(table)) == 1
 
 
-def test_ticks_do_not_touch_one_another(system: MakeSystem, api: Api, feeds: dict[str, Any]) -> None:
+def test_ticks_are_independent(system: MakeSystem, api: Api, feeds: dict[str, Any]) -> None:
     one = system()
     api.answers(Reply(feeds["vlille_ods"].sample))
     for minutes in range(3):

@@ -25,7 +25,7 @@ def web(buckets: Buckets, old_feeds: list[Feed]) -> FlaskClient:
 
 
 @pytest.mark.emulator
-def test_a_sweep_answers_with_its_counts(web: FlaskClient, buckets: Buckets) -> None:
+def test_a_sweep_responds_with_its_counts(web: FlaskClient, buckets: Buckets) -> None:
     buckets.put(landing_name("trams", TICK), compress(b"{}"))
     buckets.put("notes.txt", b"keep me")
     answer = web.post("/sweep")
@@ -60,7 +60,7 @@ def test_a_sweep_that_cannot_run_is_an_error_in_json(buckets: Buckets) -> None:
         ("POST", "/sweep/", 404, "Not Found"),
     ],
 )
-def test_every_request_is_answered_in_json(
+def test_every_response_is_json(
     web: FlaskClient, method: str, path: str, status: int, error: str | None
 ) -> None:
     answer = web.open(path, method=method)
@@ -86,6 +86,6 @@ def test_settings_are_read_once() -> None:
         ({"REDELIVERY_WINDOW_S": "-1"}, "REDELIVERY_WINDOW_S: found '-1'"),
     ],
 )
-def test_what_is_missing_or_wrong_is_named(changes: dict[str, str], words: str) -> None:
+def test_missing_or_invalid_variables_are_named(changes: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         Settings.of(ENVIRONMENT | changes)

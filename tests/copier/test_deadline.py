@@ -43,7 +43,7 @@ def test_half_of_the_time_left(now: float, *, is_over: bool) -> None:
     assert Deadline(lambda: next(times), ends_at=30.0).halfway().is_over() is is_over
 
 
-def test_without_time_for_another_attempt_there_is_one() -> None:
+def test_without_time_for_a_retry_there_is_one_attempt() -> None:
     attempts = []
 
     def fail() -> NoReturn:

@@ -29,7 +29,7 @@ def test_a_landed_object_goes_to_the_hour_of_its_tick(name: str, destination: st
     assert plan_object(name, 1, []) == Landed(destination, parse_object_name(name)[1])
 
 
-def test_a_rejected_response_goes_beside_the_days() -> None:
+def test_rejected_responses_are_archived_outside_of_the_days() -> None:
     tick = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
     destination = "rejected/feed=trams/date=2023-10-26/20231026T205000Z.gz"
     assert plan_object("rejected/trams/20231026T205000Z.gz", 1, []) == Landed(destination, tick)
@@ -51,7 +51,7 @@ def test_a_note_of_waiting_is_of_its_minute() -> None:
         ("old/copies/data___2023-03-26_03:00:00.json", ["2023-03-26T01:00:00"]),
     ],
 )
-def test_an_old_name_means_one_time_or_two(name: str, ticks: list[str], old_feeds: list[Feed]) -> None:
+def test_a_legacy_name_has_one_or_two_candidates(name: str, ticks: list[str], old_feeds: list[Feed]) -> None:
     job = plan_object(name, 1, old_feeds)
     assert isinstance(job, Legacy)
     assert job.feed.name == "vlille_ods"
@@ -76,7 +76,7 @@ def test_an_old_name_means_one_time_or_two(name: str, ticks: list[str], old_feed
         ("data___2023-10-26_22:50:00.json", 5 * 2**30, "at most 4194304 are supported"),
     ],
 )
-def test_what_is_refused_says_why(name: str, size: int, words: str, old_feeds: list[Feed]) -> None:
+def test_refused_objects_have_a_reason(name: str, size: int, words: str, old_feeds: list[Feed]) -> None:
     job = plan_object(name, size, old_feeds)
     assert isinstance(job, Refused)
     assert words in job.reason

@@ -73,7 +73,7 @@ def test_a_note_of_waiting_goes_when_its_minute_is_long_over(buckets: Buckets) -
     assert (buckets.landed, buckets.archived) == ({}, {})
 
 
-def test_a_rejected_response_is_archived_as_others_are(buckets: Buckets) -> None:
+def test_rejected_responses_are_archived_too(buckets: Buckets) -> None:
     buckets.put(rejected_name("trams", TICK), compress(b"<html>"))
     assert counts(sweep_at(buckets, timedelta())) == (1, 0, 0, 0)
     assert counts(sweep_at(buckets, WINDOW)) == (0, 0, 1, 0)

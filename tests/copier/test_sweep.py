@@ -90,7 +90,7 @@ def test_a_sweep_that_dies_at_a_step_is_finished_by_the_next(
         (TimeoutError(), "TimeoutError"),
     ],
 )
-def test_whatever_one_object_raises_the_others_are_moved(
+def test_an_exception_for_one_object_does_not_stop_the_others(
     buckets: Buckets, error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [landing_name("trams", TICK + timedelta(minutes=i)) for i in range(3)]
@@ -115,7 +115,7 @@ def test_whatever_one_object_raises_the_others_are_moved(
     assert "in break_one" in line["stack_trace"]
 
 
-def test_a_copy_that_differs_keeps_its_source(buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_differing_copy_leaves_its_source(buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
     buckets.put(landing_name("trams", TICK), compress(b"whole"))
 
     def rewrite_badly(self: Blob, _source: Blob, **_: object) -> tuple[None, int, int]:
@@ -128,7 +128,7 @@ def test_a_copy_that_differs_keeps_its_source(buckets: Buckets, monkeypatch: pyt
     assert list(buckets.landed) == [landing_name("trams", TICK)]
 
 
-def test_another_answer_in_the_archive_is_never_replaced(buckets: Buckets) -> None:
+def test_another_response_in_the_archive_is_never_replaced(buckets: Buckets) -> None:
     buckets.put(landing_name("trams", TICK), compress(b"newer"))
     buckets.archive(archive_name("trams", TICK), compress(b"older"))
     done = sweep_landing_bucket(buckets.client, buckets.settings, [], STILL)
@@ -138,7 +138,7 @@ def test_another_answer_in_the_archive_is_never_replaced(buckets: Buckets) -> No
     assert decompress(buckets.landed[landing_name("trams", TICK)]) == b"newer"
 
 
-def test_the_deadline_is_kept_and_the_next_sweep_goes_on(
+def test_a_sweep_respects_its_deadline_and_the_next_one_continues(
     buckets: Buckets, stepping_clock: Callable[[float], Any]
 ) -> None:
     names = [landing_name("trams", TICK + timedelta(minutes=i)) for i in range(30)]
@@ -228,7 +228,7 @@ def answer(feed: Feed, moment: str) -> bytes:
     ("made", "hour"),
     [("2023-10-29T02:29:40+02:00", "00"), ("2023-10-29T02:29:40+01:00", "01")],
 )
-def test_in_the_hour_that_happens_twice_the_answer_says_which(
+def test_in_a_repeated_hour_the_response_decides(
     buckets: Buckets, old_feeds: list[Feed], made: str, hour: str
 ) -> None:
     [feed] = old_feeds
@@ -264,7 +264,7 @@ def test_old_objects_are_archived_once_and_the_rest_refused(
     assert (again.skipped, again.moved, again.refused) == (1, 0, 2)
 
 
-def test_an_old_object_whose_name_is_taken_by_another_answer_stays(
+def test_a_legacy_object_stays_if_another_response_has_its_name(
     buckets: Buckets, old_feeds: list[Feed]
 ) -> None:
     buckets.archive("feed=vlille_ods/date=2023-10-26/hour=20/20231026T205000Z.json.gz", compress(b"{}"))
@@ -304,7 +304,7 @@ def test_a_large_object_of_the_archive_is_not_read_to_compare(
     assert "another response" in done.refusals[0]["reason"]
 
 
-def test_an_object_that_another_sweep_took_is_no_failure(
+def test_an_object_moved_by_another_sweep_is_no_failure(
     buckets: Buckets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = landing_name("trams", TICK)
@@ -346,7 +346,7 @@ def test_two_pages_are_held_however_many_there_are(buckets: Buckets, monkeypatch
     assert 10 < most <= 30  # the third is what has just been moved
 
 
-def test_originals_that_are_kept_are_archived_once(
+def test_kept_source_files_are_archived_once(
     buckets: Buckets, old_feeds: list[Feed], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second run reads none of them again: not even one of the hour that happens twice."""

@@ -115,7 +115,7 @@ def test_legacy_names(ods: Feed, name: str, expected: list[str]) -> None:
         "",
     ],
 )
-def test_names_of_another_pattern_are_refused(ods: Feed, name: str) -> None:
+def test_names_with_another_pattern_are_refused(ods: Feed, name: str) -> None:
     with pytest.raises(ValueError, match=r"does not match the legacy pattern .* of vlille_ods"):
         parse_legacy_name(ods, name)
 
@@ -196,6 +196,6 @@ def test_no_candidate_is_refused() -> None:
 
 
 @given(st.sampled_from([FIRST, SECOND]), st.floats(0, 30), st.lists(st.floats(0, 10**6), max_size=5))
-def test_fresh_answers_are_told_apart(tick: datetime, staleness: float, older: list[float]) -> None:
+def test_new_responses_have_other_times(tick: datetime, staleness: float, older: list[float]) -> None:
     times = [minutes(tick, -staleness), *(minutes(tick, -staleness - age) for age in older)]
     assert choose_tick((FIRST, SECOND), times, None) == tick

@@ -52,7 +52,7 @@ def test_passing_faults_are_tried_again(faulty_service: tuple[str, list[int], li
 
 @pytest.mark.unit
 @pytest.mark.parametrize("status", [403, 404])
-def test_lasting_faults_name_the_object_and_the_status(
+def test_lasting_errors_name_the_object_and_the_status(
     faulty_service: tuple[str, list[int], list[str]], status: int
 ) -> None:
     url, statuses, asked = faulty_service
@@ -65,7 +65,7 @@ def test_lasting_faults_name_the_object_and_the_status(
 
 
 @pytest.mark.unit
-def test_an_object_that_is_not_answered_is_an_error_of_ours() -> None:
+def test_an_unreachable_store_raises_archive_error() -> None:
     reader = make_object_reader(NOBODY, "http://127.0.0.1:1", "archive", connections=2, attempts=2)
     with pytest.raises(ArchiveError, match=r"gs://archive/x\.gz: cannot be read"):
         reader("x.gz")

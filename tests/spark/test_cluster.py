@@ -34,7 +34,7 @@ Driver stacktrace:
         ("", "Spark gave no reason"),
     ],
 )
-def test_the_first_fault_in_one_line(message: str, fault: str) -> None:
+def test_the_first_error_in_one_line(message: str, fault: str) -> None:
     assert extract_python_error(message) == fault
 
 

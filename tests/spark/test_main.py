@@ -58,7 +58,7 @@ def rebuilt(new_project: Callable[[Feed], Any], ods: Feed, submit: Submit) -> Re
     return Rebuilt(project, 24, len(parse_response(ods, ods.sample, MIDNIGHT).rows), done, packages)
 
 
-def test_the_last_line_is_the_account(rebuilt: Rebuilt) -> None:
+def test_the_last_line_is_the_run_as_json(rebuilt: Rebuilt) -> None:
     account = json.loads(rebuilt.done.stdout.splitlines()[-1])
     rows = rebuilt.answers * rebuilt.records
     assert list(account) == ["event", *(column["name"] for column in batch_runs_schema())]
@@ -79,7 +79,7 @@ def test_the_last_line_is_the_account(rebuilt: Rebuilt) -> None:
     )
 
 
-def test_the_rows_are_those_that_parse_gives(rebuilt: Rebuilt, ods: Feed) -> None:
+def test_the_rows_equal_those_of_parse_response(rebuilt: Rebuilt, ods: Feed) -> None:
     stored = rebuilt.project.table(ods.name)
     for hour in range(24):
         tick = MIDNIGHT + timedelta(hours=hour, minutes=hour)
@@ -94,7 +94,7 @@ def test_the_rows_are_those_that_parse_gives(rebuilt: Rebuilt, ods: Feed) -> Non
     ]
 
 
-def test_every_call_about_a_job_says_where_the_dataset_is(rebuilt: Rebuilt) -> None:
+def test_every_job_call_has_the_location_of_the_dataset(rebuilt: Rebuilt) -> None:
     """The front has answered 404 to any that did not, as BigQuery does outside of US and EU."""
     assert len(rebuilt.project.front.located) > 4  # a query, loads, the replacement and the account
     assert rebuilt.project.front.unlocated == []
@@ -163,7 +163,7 @@ def test_killed_in_the_middle_and_run_again(rebuilt: Rebuilt, submission: Callab
     assert between in (before, after)
 
 
-def test_a_run_that_is_not_accounted_for_fails(rebuilt: Rebuilt, submit: Submit) -> None:
+def test_a_run_that_does_not_reconcile_fails(rebuilt: Rebuilt, submit: Submit) -> None:
     rebuilt.project.front.refusing.add(b'-run"')  # in the id of the job that appends to batch_runs
     done = submit(rebuilt.project, rebuilt.project.arguments("2023-10-26"))
     rebuilt.project.front.refusing.clear()
@@ -173,7 +173,9 @@ def test_a_run_that_is_not_accounted_for_fails(rebuilt: Rebuilt, submit: Submit)
     assert f"the run could not be recorded in {rebuilt.project.name}.vlille.batch_runs" in said["message"]
 
 
-def test_unusable_arguments_end_before_spark_starts(job_files: tuple[Path, Path], rebuilt: Rebuilt) -> None:
+def test_invalid_arguments_end_the_job_before_spark_starts(
+    job_files: tuple[Path, Path], rebuilt: Rebuilt
+) -> None:
     main, code = job_files
     arguments = rebuilt.project.arguments("2023-10-32")
     done = subprocess.run(
@@ -196,7 +198,7 @@ def test_unusable_arguments_end_before_spark_starts(job_files: tuple[Path, Path]
 
 
 @pytest.mark.parametrize(("before", "imported"), [("", False), ("main._import_packs()", True)])
-def test_what_reads_packs_is_imported_before_spark_puts_the_zip_on_the_path(
+def test_the_pack_modules_are_imported_before_spark_puts_the_zip_on_the_path(
     tmp_path: Path, before: str, imported: bool
 ) -> None:
     """Spark puts the zip back on the path after activate_packages() removed it; its modules cannot be imported."""

@@ -88,7 +88,7 @@ def test_a_zip_for_another_python_is_taken_off_the_path(tmp_path: Path, python: 
 
 
 @pytest.mark.parametrize("tag", [OTHER, None])
-def test_nothing_that_fits_says_what_was_found_and_expected(
+def test_without_a_matching_zip_the_error_names_found_and_expected(
     tmp_path: Path, python: Python, tag: str | None
 ) -> None:
     zip_path = make_zip(tmp_path, tag)
@@ -119,7 +119,7 @@ def test_a_folder_that_others_can_write_is_refused(tmp_path: Path, python: Pytho
     assert f"{folder} is not a private folder of this user" in done.stderr
 
 
-def test_a_google_package_made_at_start_up_finds_the_travelling_one(tmp_path: Path, python: Python) -> None:
+def test_a_google_package_created_at_start_up_finds_the_shipped_one(tmp_path: Path, python: Python) -> None:
     fits = make_zip(tmp_path, python_tag())
     start_up = (
         "import sys, types; "

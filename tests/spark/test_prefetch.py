@@ -56,7 +56,7 @@ def test_overlapped_holds_no_more_than_the_shares_allow(shares: list[float], win
     assert results == shares
 
 
-def test_overlapped_calls_run_beside_one_another() -> None:
+def test_prefetched_calls_run_concurrently() -> None:
     together = threading.Barrier(4, timeout=20)  # passes only where four calls run at the same time
     with ThreadPoolExecutor(4) as pool:
         assert len(list(prefetch(pool, lambda _: together.wait(), range(8), PrefetchWindow(4, 4)))) == 8

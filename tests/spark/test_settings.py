@@ -34,7 +34,7 @@ def arguments(**changed: str) -> list[str]:
     return [word for pair in options.items() for word in pair]
 
 
-def test_all_that_is_asked_for() -> None:
+def test_all_settings() -> None:
     settings = read_settings(arguments(from_="2023-10-27", to="2023-10-29"), {}, TODAY)
     assert settings.days == [date(2023, 10, 27), date(2023, 10, 28), date(2023, 10, 29)]
     assert settings.location == "europe-west1"

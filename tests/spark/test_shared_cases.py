@@ -186,7 +186,7 @@ def done(new_project: Callable[..., Any], tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.parametrize("tick", TICKS, ids=str)
-def test_a_case_gives_what_is_right(tick: Tick, done: Collected) -> None:
+def test_a_shared_case_gives_the_expected_rows(tick: Tick, done: Collected) -> None:
     check(tick, done)
 
 
@@ -198,5 +198,5 @@ def test_a_case_gives_what_is_right(tick: Tick, done: Collected) -> None:
         "missing_field nb_velos_dispo: found it in no record",
     ],
 )
-def test_the_log_says_what_was_found(message: str, done: Collected) -> None:
+def test_the_log_has_the_schema_drift(message: str, done: Collected) -> None:
     assert any(message in line for line in done.log)

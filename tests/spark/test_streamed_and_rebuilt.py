@@ -76,11 +76,11 @@ def done(
 
 
 @pytest.mark.parametrize("tick", TICKS, ids=str)
-def test_the_rebuild_gives_what_was_streamed(tick: Tick, done: Collected) -> None:
+def test_the_rebuilt_rows_equal_the_streamed_rows(tick: Tick, done: Collected) -> None:
     check(tick, done)
 
 
-def test_every_record_is_accounted_for(done: Collected) -> None:
+def test_every_record_is_reconciled(done: Collected) -> None:
     for run in done.runs:
         ticks = [tick for tick in TICKS if tick.feed == run["feed"]]
         quarantine = [row for tick in ticks for row in done.streamed[str(tick)].quarantine]
@@ -96,7 +96,7 @@ def test_every_record_is_accounted_for(done: Collected) -> None:
     assert sorted(run["feed"] for run in done.runs) == sorted({tick.feed for tick in TICKS})
 
 
-def test_every_page_was_asked_for(done: Collected) -> None:
+def test_every_page_is_requested(done: Collected) -> None:
     assert done.paths["pages: three pages"] == [f"/?limit=100&offset={n}" for n in (0, 100, 200)]
 
 

@@ -30,7 +30,7 @@ def test_a_line_has_severity_time_message_and_fields() -> None:
 
 
 @given(message=st.text(), value=st.text() | st.integers() | st.none() | st.lists(st.text()))
-def test_whatever_is_logged_is_one_line_of_json(message: str, value: object) -> None:
+def test_every_log_entry_is_one_line_of_json(message: str, value: object) -> None:
     stream = io.StringIO()
     log_as_json(stream)
     log(logging.INFO, message, value=value)

@@ -22,7 +22,7 @@ def test_plain_bytes_are_returned_as_they_are() -> None:
     assert decompress(b'{"records": []}') == b'{"records": []}'
 
 
-def test_several_gzip_members_are_one_answer() -> None:
+def test_several_gzip_members_are_one_response() -> None:
     assert decompress(compress(b"[1,") + compress(b"2]")) == b"[1,2]"
     assert decompress(compress(b"1") * MAX_MEMBERS) == b"1" * MAX_MEMBERS
 

@@ -68,7 +68,7 @@ CASES: dict[str, tuple[list[Any], Any, JoinedRecords]] = {
 
 
 @pytest.mark.parametrize(("records", "other", "joined"), CASES.values(), ids=CASES)
-def test_records_find_their_other_half(records: list[Any], other: Any, joined: JoinedRecords) -> None:
+def test_records_are_joined_by_id(records: list[Any], other: Any, joined: JoinedRecords) -> None:
     assert join_records(JOIN, records, other, 100) == joined
 
 
@@ -95,7 +95,7 @@ BODIES: list[tuple[bytes, bytes | None, Any]] = [
 
 
 @pytest.mark.parametrize(("body", "joined", "found"), BODIES)
-def test_both_documents_are_kept_as_they_came(body: bytes, joined: bytes | None, found: Any) -> None:
+def test_both_documents_are_stored_unchanged(body: bytes, joined: bytes | None, found: Any) -> None:
     stored = combine_responses(body, joined)
     assert split_response(json.loads(stored)) == ({"a": 1}, found)
     assert b'{"a": 1 }' in stored

@@ -14,7 +14,7 @@ from tests.feed.parsing.records import TICK, MakeFeed, answer, assert_accounted,
 pytestmark = pytest.mark.unit
 
 
-def test_what_is_quarantined_is_bounded(ods: Feed) -> None:
+def test_the_quarantine_is_limited(ods: Feed) -> None:
     records = records_of(ods)
     records[0]["fields"]["nbvelosdispo"] = "x" * 1_000_000
     records[1]["fields"] = {"k" * 100_000 + str(i): i for i in range(30)}

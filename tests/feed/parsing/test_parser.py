@@ -67,14 +67,14 @@ def test_a_response_of_full_size(ods: Feed, full_response: bytes, decode: Callab
     assert_accounted(ods, outcome)
 
 
-def test_load_rows_are_what_a_load_job_takes(ods: Feed) -> None:
+def test_rows_are_converted_to_json_for_a_load_job(ods: Feed) -> None:
     row = convert_rows_to_json(ods, parse_response(ods, ods.sample, TICK))[0]
     assert row["collected_at"] == "2023-10-26T20:50:00+00:00"
     assert row["record_timestamp"] == "2023-10-26T20:49:02.340000+00:00"
     assert row["libelle"] == 301
 
 
-def test_load_rows_reach_into_records_and_arrays(make_feed: MakeFeed) -> None:
+def test_nested_values_are_converted_to_json(make_feed: MakeFeed) -> None:
     at, local, day = "2023-09-08T08:36:00Z", "2023-09-08T08:36:00", "2023-09-08"
     feed = make_feed([{"o": {"at": at, "days": [day], "l": [{"local": local}]}, "n": 1}])
     outcome = parse_response(feed, feed.sample, TICK)
@@ -113,7 +113,7 @@ def test_collected_at_is_utc(ods: Feed) -> None:
         parse_response(ods, ods.sample, TICK.replace(tzinfo=None))
 
 
-def test_answer_times(feeds: dict[str, Feed], make_feed: MakeFeed) -> None:
+def test_report_times_of_a_response(feeds: dict[str, Feed], make_feed: MakeFeed) -> None:
     times = extract_report_times(feeds["vlille_ods"], feeds["vlille_ods"].sample)
     assert times[-1] == datetime(2023, 10, 26, 20, 49, 2, 340000, UTC)
     assert len(times) == 6

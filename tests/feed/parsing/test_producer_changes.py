@@ -30,7 +30,7 @@ CHANGES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("change", "fields", "expected"), CHANGES)
-def test_a_station_is_read_as_before(
+def test_a_station_is_read_as_without_a_previous_response(
     make_feed: MakeFeed, change: str, fields: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     feed = make_feed(GBFS_1, GBFS)
@@ -152,7 +152,7 @@ CLOCKS: list[tuple[str, str, str]] = [
 
 
 @pytest.mark.parametrize(("tick", "written", "meant"), CLOCKS)
-def test_a_local_time_that_happened_twice_is_the_last_before_the_tick(
+def test_a_repeated_local_time_is_the_last_one_before_the_tick(
     make_feed: MakeFeed, tick: str, written: str, meant: str
 ) -> None:
     feed = make_feed([{"id": "a", "at": "2026-10-24T12:00:00"}], LOCAL)
@@ -196,7 +196,7 @@ PLACES: list[tuple[tuple[float, float], tuple[float | None, float | None], str |
 
 
 @pytest.mark.parametrize(("place", "loaded", "reason"), PLACES)
-def test_places_of_another_city_are_told(
+def test_coordinates_of_another_city_are_flagged(
     make_feed: MakeFeed,
     place: tuple[float, float],
     loaded: tuple[float | None, float | None],

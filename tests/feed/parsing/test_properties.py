@@ -67,7 +67,7 @@ def mangled(draw: st.DrawFn, records: list[Any]) -> list[Any]:
 
 @settings(max_examples=200)
 @given(st.data(), st.sampled_from(["vlille_ods", "vlille_ogc", "vlille_wfs"]))
-def test_mangled_answers_are_accounted_for_and_decoders_agree(
+def test_mangled_responses_are_reconciled_and_decoders_agree(
     feeds: dict[str, Feed], data: st.DataObject, name: str
 ) -> None:
     feed = feeds[name]
@@ -81,7 +81,9 @@ def test_mangled_answers_are_accounted_for_and_decoders_agree(
 
 
 @given(st.data())
-def test_records_fare_alike_alone_and_together(feeds: dict[str, Feed], data: st.DataObject) -> None:
+def test_records_have_the_same_outcome_alone_and_together(
+    feeds: dict[str, Feed], data: st.DataObject
+) -> None:
     feed = feeds["vlille_ogc"]
     records = data.draw(mangled(records_of(feed)))
     together = parse_response(feed, answer(records), TICK)

@@ -78,7 +78,7 @@ ANSWERS: list[tuple[bytes, str, str, str]] = [
 @pytest.mark.parametrize(
     ("body", "reason", "field", "found"), ANSWERS, ids=[repr(body[:24]) for body, *_ in ANSWERS]
 )
-def test_unusable_answers(ods: Feed, body: bytes, reason: str, field: str, found: str) -> None:
+def test_unusable_responses(ods: Feed, body: bytes, reason: str, field: str, found: str) -> None:
     outcome, again = (parse_response(ods, body, TICK, decode=decode) for decode in DECODERS)
     assert outcome == again
     (rejection,) = outcome.rejections
@@ -98,7 +98,7 @@ def test_other_encodings_are_read(ods: Feed, decode: Callable[[bytes], Any], enc
 
 
 @both_decoders
-def test_gzip_that_no_header_announced_is_read(ods: Feed, decode: Callable[[bytes], Any]) -> None:
+def test_undeclared_gzip_is_read(ods: Feed, decode: Callable[[bytes], Any]) -> None:
     assert parse_response(ods, compress(ods.sample), TICK, decode=decode) == parse_response(
         ods, ods.sample, TICK
     )
@@ -158,7 +158,7 @@ def test_depth_is_bounded_alike_for_every_decoder(make_feed: MakeFeed) -> None:
     assert len(parse_response(feed, texts, TICK).rows) == 1, "brackets inside texts are no levels"
 
 
-def test_stored_bytes_that_cannot_be_unpacked(ods: Feed) -> None:
+def test_stored_bytes_that_cannot_be_decompressed(ods: Feed) -> None:
     outcome = make_unreadable_outcome(ods, TICK, ValueError("gzip truncated after 20 bytes"))
     assert [(r.reason, r.index, r.found) for r in outcome.rejections] == [
         ("unreadable", None, "gzip truncated after 20 bytes")
@@ -176,7 +176,7 @@ def test_stored_bytes_that_cannot_be_unpacked(ods: Feed) -> None:
     ],
     ids=["rejected numbers", "rejected objects", "records"],
 )
-def test_an_answer_of_too_many_is_quarantined_as_one(
+def test_a_response_with_too_many_rejections_is_quarantined_as_a_whole(
     ods: Feed, decode: Callable[[bytes], Any], records: list[Any], found: str
 ) -> None:
     outcome = parse_response(ods, answer([*records_of(ods), *records]), TICK, decode=decode)
@@ -187,7 +187,7 @@ def test_an_answer_of_too_many_is_quarantined_as_one(
 
 
 @pytest.mark.parametrize("is_ascii", [False, True])
-def test_an_answer_cut_anywhere_is_truncated(ods: Feed, is_ascii: bool) -> None:
+def test_a_response_cut_anywhere_is_truncated(ods: Feed, is_ascii: bool) -> None:
     """In the other spelling, escapes are cut as well."""
     body = json.dumps(
         {"\U0001f6b2\\": 1.5e-7, "a": True} | json.loads(ods.sample), ensure_ascii=is_ascii
@@ -198,7 +198,7 @@ def test_an_answer_cut_anywhere_is_truncated(ods: Feed, is_ascii: bool) -> None:
 
 
 @pytest.mark.parametrize(("toml", "reasons"), [("", ["empty"]), ('empty = "ok"', [])])
-def test_an_empty_array_is_a_response_where_the_feed_says_so(
+def test_an_empty_array_is_valid_if_the_feed_allows_it(
     make_feed: MakeFeed, toml: str, reasons: list[str]
 ) -> None:
     outcome = parse_response(make_feed([{"a": 1}], toml), answer([]), TICK)

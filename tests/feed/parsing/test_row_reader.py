@@ -110,7 +110,7 @@ LOST: list[tuple[Callable[[dict[str, Any]], Any], tuple[str, str, str, str, str]
 
 @both_decoders
 @pytest.mark.parametrize(("change", "expected"), REJECTED, ids=[f"{e[0]} {e[1]} {e[2]}" for _, e in REJECTED])
-def test_a_bad_record_is_rejected_and_the_others_go_on(
+def test_an_invalid_record_is_rejected_and_the_others_are_kept(
     ods: Feed,
     decode: Callable[[bytes], Any],
     change: Callable[[dict[str, Any]], Any],
@@ -134,7 +134,7 @@ def test_a_bad_record_is_rejected_and_the_others_go_on(
 @pytest.mark.parametrize(
     ("change", "expected", "kept"), LOST, ids=[f"{e[0]} {e[1]} {e[2]}" for _, e, _ in LOST]
 )
-def test_a_value_that_does_not_fit_costs_the_value(
+def test_a_type_mismatch_rejects_only_the_value(
     ods: Feed,
     decode: Callable[[bytes], Any],
     change: Callable[[dict[str, Any]], Any],
@@ -188,7 +188,7 @@ ACCEPTED: list[tuple[Callable[[dict[str, Any]], Any], str, Any]] = [
 
 
 @pytest.mark.parametrize(("change", "column", "expected"), ACCEPTED)
-def test_an_odd_record_goes_on(
+def test_an_unusual_record_is_accepted(
     ods: Feed, change: Callable[[dict[str, Any]], Any], column: str, expected: Any
 ) -> None:
     records = records_of(ods)
@@ -239,7 +239,7 @@ LOCATED = 'key = "id"\n[common]\nstation_id = "id"\nlatitude = "lat"\nlongitude 
         (50.6, None, None),
     ],
 )
-def test_the_samples_extent_tells_swapped_coordinates(
+def test_the_samples_extent_detects_swapped_coordinates(
     make_feed: MakeFeed, lat: float | None, lon: float | None, reason: str | None
 ) -> None:
     feed = make_feed([{"id": 1, "lat": 50.6, "lon": 3.1}, {"id": 2, "lat": 50.65, "lon": 3.05}], LOCATED)
@@ -249,7 +249,7 @@ def test_the_samples_extent_tells_swapped_coordinates(
     assert [rejection.reason for rejection in outcome.rejections] == ([reason] if reason else [])
 
 
-def test_a_lone_surrogate_costs_its_value_only(feeds: dict[str, Feed]) -> None:
+def test_a_lone_surrogate_rejects_only_its_value(feeds: dict[str, Feed]) -> None:
     feed = feeds["vlille_ogc"]
     records = records_of(feed)
     records[0]["nom"] = "\ud83d"
@@ -268,7 +268,7 @@ def test_deep_values_in_a_record(ods: Feed, depth: int) -> None:
         assert_accounted(ods, parse_response(ods, deep, TICK, decode=decode))
 
 
-def test_nested_faults_are_placed(make_feed: MakeFeed) -> None:
+def test_nested_faults_have_a_path(make_feed: MakeFeed) -> None:
     feed = make_feed([{"lines": [{"stops": [{"n": 1}]}]}])
     outcome = parse_response(feed, answer([{"lines": [{"stops": [{"n": 1}, {"n": "x"}]}]}]), TICK)
     assert outcome.rejections[0].field == "lines[0].stops[1].n"
@@ -285,7 +285,7 @@ def test_nested_faults_are_placed(make_feed: MakeFeed) -> None:
         ([{"n": 1}], [{"n": 1}, 7, {"n": "x"}], [{"n": 1}, {"n": None}], ["v[1]", "v[2].n"]),
     ],
 )
-def test_what_fits_of_a_nested_value_is_kept(
+def test_valid_parts_of_a_nested_value_are_kept(
     make_feed: MakeFeed, sample: Any, value: Any, kept: Any, faults: list[str]
 ) -> None:
     feed = make_feed([{"v": sample}])
@@ -307,7 +307,7 @@ def test_what_fits_of_a_nested_value_is_kept(
         ('[rules]\nc = { on_mismatch = "row" }', 2, "value"),
     ],
 )
-def test_a_mismatch_costs_what_the_feed_says(make_feed: MakeFeed, toml: str, rows: int, scope: str) -> None:
+def test_on_mismatch_decides_what_is_rejected(make_feed: MakeFeed, toml: str, rows: int, scope: str) -> None:
     feed = make_feed([{"a": 1, "b": 1, "c": 1}], f'key = "a"\n{toml}')
     outcome = parse_response(feed, answer([{"a": 1, "b": 1, "c": 1}, {"a": 2, "b": "x", "c": 2}]), TICK)
     assert len(outcome.rows) == rows
@@ -318,7 +318,7 @@ def test_a_mismatch_costs_what_the_feed_says(make_feed: MakeFeed, toml: str, row
     assert_accounted(feed, outcome)
 
 
-def test_an_object_that_is_none_costs_what_the_strictest_of_its_columns_says(make_feed: MakeFeed) -> None:
+def test_a_parent_of_another_type_has_the_strictest_on_mismatch_of_its_columns(make_feed: MakeFeed) -> None:
     toml = 'key = "id"\nlift = ["o"]\n[rules]\nb = { on_mismatch = "row" }'
     feed = make_feed([{"id": 1, "o": {"a": 1, "b": 1}}], toml)
     outcome = parse_response(feed, answer([{"id": 1, "o": "x"}, {"id": 2, "o": {"a": "x", "b": 1}}]), TICK)
@@ -329,7 +329,7 @@ def test_an_object_that_is_none_costs_what_the_strictest_of_its_columns_says(mak
     assert_accounted(feed, outcome)
 
 
-def test_a_misplaced_station_costs_its_row_where_the_feed_says_so(make_feed: MakeFeed) -> None:
+def test_coordinates_out_of_bounds_reject_the_row_if_the_feed_says_so(make_feed: MakeFeed) -> None:
     bounds = "[bounds]\nlatitude = [50, 51]\nlongitude = [3, 4]\n[rules]\nlon = { on_mismatch = 'row' }"
     feed = make_feed([{"id": 1, "lat": 50.6, "lon": 3.1}], LOCATED + bounds)
     outcome = parse_response(feed, answer([{"id": 1, "lat": 0, "lon": 0}]), TICK)

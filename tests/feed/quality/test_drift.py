@@ -137,7 +137,7 @@ def test_what_is_ignored_comes_and_goes(ods: Feed) -> None:
     assert drifts(ods, records) == []
 
 
-def test_a_lifted_object_that_is_gone_is_one_drift(make_feed: MakeFeed) -> None:
+def test_a_missing_lifted_object_is_one_drift(make_feed: MakeFeed) -> None:
     feed = make_feed([{"a": 1, "p": {"x": 1, "y": 2}}], 'lift = ["p"]')
     assert drifts(feed, [{"a": 1}, {"a": 2}]) == [("missing_field", "p", "it in no record")]
     assert drifts(feed, [{"a": 1, "p": None}]) == []
@@ -166,7 +166,7 @@ def test_many_drifts_are_bounded(make_feed: MakeFeed) -> None:
     assert all(len(field) <= 300 for _, field, _ in found)
 
 
-def test_odd_keys_can_be_logged(make_feed: MakeFeed) -> None:
+def test_unusual_keys_can_be_logged(make_feed: MakeFeed) -> None:
     outcome = parse_response(make_feed([{"a": 1}]), b'{"records": [{"a": 1, "\\ud800": 1, "": 2}]}', TICK)
     assert len(outcome.drifts) == 2
     for drift in outcome.drifts:
@@ -174,7 +174,7 @@ def test_odd_keys_can_be_logged(make_feed: MakeFeed) -> None:
 
 
 @given(st.data())
-def test_an_answer_with_the_samples_fields_has_no_drift(feeds: dict[str, Feed], data: st.DataObject) -> None:
+def test_a_response_with_the_samples_fields_has_no_drift(feeds: dict[str, Feed], data: st.DataObject) -> None:
     feed = feeds["vlille_ogc"]
     sample = json.loads(feed.sample)["records"]
     records = [copy.deepcopy(each) for each in data.draw(st.lists(st.sampled_from(sample), min_size=1))]

@@ -38,13 +38,13 @@ CHANGES: list[tuple[str, Any, bool]] = [
 
 
 @pytest.mark.parametrize(("column", "value", "is_move"), CHANGES)
-def test_a_move_is_another_digest(column: str, value: Any, is_move: bool) -> None:
+def test_a_moved_bike_changes_the_digest(column: str, value: Any, is_move: bool) -> None:
     changed = [ROWS[0] | {column: value}, *ROWS[1:]]
     assert (digest_state(FEED, outcome(changed)) != digest_state(FEED, outcome(ROWS))) is is_move
 
 
 @given(st.permutations(ROWS))
-def test_the_order_of_stations_says_nothing(rows: list[dict[str, Any]]) -> None:
+def test_the_order_of_stations_does_not_change_the_digest(rows: list[dict[str, Any]]) -> None:
     assert digest_state(FEED, outcome(rows)) == digest_state(FEED, outcome(ROWS)) != ""
 
 

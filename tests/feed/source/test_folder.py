@@ -66,7 +66,7 @@ def test_the_least_a_folder_needs(make_feed: MakeFeed) -> None:
     assert [column.name for column in feed.columns] == ["a"]
 
 
-def test_the_answer_may_be_the_list_itself(make_feed: MakeFeed) -> None:
+def test_the_response_may_be_the_array_itself(make_feed: MakeFeed) -> None:
     assert make_feed(None, path="", sample=[{"a": 1}]).records == ()
 
 
@@ -283,7 +283,7 @@ def test_url_and_records_are_needed(tmp_path: Path, source: str, message: str) -
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:8080/a", "http://localhost/", "http://[::1]/", "https://a.b/"]
 )
-def test_addresses_that_the_collector_asks(tmp_path: Path, url: str) -> None:
+def test_urls_of_the_collectors_requests(tmp_path: Path, url: str) -> None:
     (tmp_path / "invented").mkdir()
     (tmp_path / "invented/source.toml").write_text(f"url = '{url}'\nrecords = ''")
     (tmp_path / "invented/sample.json").write_text('[{"a": 1}]')

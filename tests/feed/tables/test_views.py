@@ -220,7 +220,7 @@ def test_silent_stations_have_one_reason_each(warehouse: Warehouse) -> None:
     assert found["2"]["changed_at"] == minute(morning)
 
 
-def test_station_changes_are_the_days_on_which_name_or_capacity_is_another(warehouse: Warehouse) -> None:
+def test_station_changes_are_days_with_a_new_name_or_capacity(warehouse: Warehouse) -> None:
     days = [NOON - timedelta(days=n) for n in (3, 2, 1, 0)]
     warehouse.load(
         {

@@ -127,7 +127,7 @@ def test_refused(column: Column, value: Any) -> None:
         make_column_converter(column)([value])
 
 
-def test_a_misfit_inside_a_value_says_where() -> None:
+def test_a_nested_conversion_error_has_a_path() -> None:
     column = Column("spots", "RECORD", "REPEATED", ("spots",), fields=SPOT.fields)
     with pytest.raises(ConversionError) as misfit:
         make_converter(column)([{"lat": 1}, {"tags": ["a", {}]}])
@@ -148,7 +148,7 @@ columns = st.sampled_from([case[0] for case in ACCEPTED])
 
 
 @given(columns, st.lists(json_values))
-def test_a_whole_column_is_its_values_one_by_one(column: Column, values: list[Any]) -> None:
+def test_a_column_converter_equals_the_converter_per_value(column: Column, values: list[Any]) -> None:
     convert = make_converter(column)
     null: Any = [] if column.mode == "REPEATED" else None
     try:

@@ -89,5 +89,5 @@ def test_order_and_nulls_decide_nothing(values: list[Any]) -> None:
 
 
 @given(scalars)
-def test_at_most_one_detector_knows_a_value(value: Any) -> None:
+def test_at_most_one_detector_matches_a_value(value: Any) -> None:
     assert sum(detector(value) is not None for detector in DETECTORS) <= 1

@@ -218,7 +218,7 @@ def test_an_empty_list_ends_what_was_said(archive: Archive) -> None:
     assert check_changes(archive, archive.batch()) == 2
 
 
-def test_a_damaged_pack_is_quarantined_and_accounted_for(archive: Archive) -> None:
+def test_a_damaged_pack_is_quarantined_and_counted(archive: Archive) -> None:
     archive.add(at(1), 0, received("s", at(1), body({"1": 5})))
     archive.packs[pack_name(at(2), 0)] = b"\x1f\x8b no pack"
     archive.packs["gbfs/date=2026-05-01/hour=00/other.warc.gz"] = b""
@@ -231,7 +231,7 @@ def test_a_damaged_pack_is_quarantined_and_accounted_for(archive: Archive) -> No
     ]
 
 
-def test_a_body_that_is_gone_is_quarantined(archive: Archive) -> None:
+def test_a_missing_body_is_quarantined(archive: Archive) -> None:
     archive.add(at(1), 0, received("other", at(1), body({"1": 5})))
     archive.add(at(2), 0, unchanged("s", at(2), at(1)))
     [result] = archive.batch()
@@ -288,7 +288,7 @@ def test_any_day_is_equal_both_ways(archive: Archive, seed: int) -> None:
     assert check_changes(archive, found) < len(archive.streamed.station_status)
 
 
-def test_a_name_says_tick_and_shard() -> None:
+def test_a_pack_name_has_tick_and_shard() -> None:
     assert parse_pack_name(pack_name(at(607), 3)) == (at(607), 3)
     for name in ("gbfs/date=2026-05-01/hour=00/20260501T1007Z_0003.warc.gz", "gbfs/x", json.dumps({})):
         with pytest.raises(ValueError, match="expected a name such as"):

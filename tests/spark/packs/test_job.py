@@ -155,7 +155,7 @@ EXPECTED = [
 ]
 
 
-def test_a_rebuilt_day_equals_the_streamed_one(batch: PackBatch) -> None:
+def test_a_rebuilt_day_equals_the_streamed_day(batch: PackBatch) -> None:
     fill(batch)
     streamed = batch.content()
     assert [len(rows) for rows in streamed.values()] == [12, 8, 6]

@@ -77,7 +77,7 @@ def test_only_what_differs_is_a_candidate(bodies: list[bytes], candidates: list[
         b'{"data":{"stations":[A,B]},"ttl":5,"version":"2.3","last_updated":1714557600} x',
     ],
 )
-def test_odd_forms_are_read_alike(body: bytes) -> None:
+def test_unusual_syntax_is_read_alike(body: bytes) -> None:
     records = {b"A": STATION | {"station_id": "a"}, b"B": STATION | {"station_id": "b"}}
     for name, content in records.items():
         for place in (b"[" + name, b"," + name, b", " + name, b" " + name):

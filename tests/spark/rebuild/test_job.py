@@ -107,7 +107,7 @@ def accident(feed: Feed) -> bytes:
     return json.dumps(answer | {"records": [*answer["records"], answer["records"][0]]}).encode()
 
 
-def test_a_rebuilt_day_equals_the_streamed_one(batch: Batch, full_response: bytes) -> None:
+def test_a_rebuilt_day_equals_the_streamed_day(batch: Batch, full_response: bytes) -> None:
     """The streamed rows are replaced by equal ones, column by column; so is the quarantine."""
     project, feed = batch.project, batch.project.feed
     bodies = [feed.sample, full_response, accident(feed), b"<html>", b'{"records": []}']
@@ -130,7 +130,7 @@ def test_a_rebuilt_day_equals_the_streamed_one(batch: Batch, full_response: byte
     assert 2.9 < min(longitude) < max(longitude) < 3.4
 
 
-def test_the_account_of_a_day_full_of_accidents(batch: Batch) -> None:
+def test_the_statistics_of_a_day_with_every_fault(batch: Batch) -> None:
     project, feed = batch.project, batch.project.feed
     records = len(parse_response(feed, feed.sample, MIDNIGHT).rows)
     project.archive_answer(minute(0), feed.sample)
@@ -162,7 +162,7 @@ def test_the_account_of_a_day_full_of_accidents(batch: Batch) -> None:
     assert project.tables() == ["batch_runs", "quarantine", feed.name]
 
 
-def test_days_without_objects_are_left_as_they_are(batch: Batch) -> None:
+def test_days_without_objects_are_not_changed(batch: Batch) -> None:
     project, feed = batch.project, batch.project.feed
     stream(project, minute(-1), feed.sample)
     project.archive_answer(minute(5), feed.sample)
@@ -176,7 +176,7 @@ def test_days_without_objects_are_left_as_they_are(batch: Batch) -> None:
     assert {row["status"] for row in project.table("batch_runs")} == {SUCCEEDED, NOTHING_ARCHIVED}
 
 
-def test_whatever_does_not_come_out_changes_no_table(batch: Batch) -> None:
+def test_a_failed_reconciliation_changes_no_table(batch: Batch) -> None:
     project, feed = batch.project, batch.project.feed
     for number in (0, 70):
         project.archive_answer(minute(number), feed.sample)
@@ -276,7 +276,7 @@ def test_a_minute_that_is_loaded_during_the_run_is_not_lost(batch: Batch, earlie
         KeyError("hours"),
     ],
 )
-def test_whatever_is_raised_is_accounted_for(batch: Batch, fault: Exception) -> None:
+def test_any_exception_is_recorded(batch: Batch, fault: Exception) -> None:
     def fail(work: ReadHours, hours: Sequence[ArchiveHour]) -> list[HourResult]:
         raise fault
 
@@ -299,7 +299,7 @@ class Unrecorded:
         return getattr(self._client, name)
 
 
-def test_a_run_whose_account_is_not_stored_is_not_done(batch: Batch) -> None:
+def test_a_run_that_is_not_recorded_is_not_done(batch: Batch) -> None:
     project = batch.project
     project.archive_answer(minute(0), project.feed.sample)
     assert batch.run().is_done
@@ -419,9 +419,7 @@ def resumed(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> Resumed:
         (("recorded", 0), []),
     ],
 )
-def test_a_run_that_was_killed_is_gone_on_with(
-    resumed: Resumed, killed: tuple[str, int], left: list[int]
-) -> None:
+def test_a_killed_run_is_continued(resumed: Resumed, killed: tuple[str, int], left: list[int]) -> None:
     """Only the days that were not finished are read again; the account is of all of them."""
     assert resumed.run(killed) is None
     again = resumed.run()
@@ -447,7 +445,7 @@ def test_a_day_is_made_again_where_it_would_be_another(resumed: Resumed) -> None
     assert ended.message == "4 days had been finished by an earlier run that did not end"
 
 
-def test_what_fails_leaves_the_days_before_it(batch: Batch) -> None:
+def test_a_failure_leaves_the_finished_days(batch: Batch) -> None:
     feed = batch.project.feed
     for day in range(2):
         batch.project.archive_answer(minute(day * 1440), feed.sample)

@@ -67,7 +67,7 @@ def test_as_many_parts_as_may_be(sizes: list[int], parts: int, dealt: list[list[
 
 
 @given(st.lists(st.integers(1, 90), max_size=60), st.integers(1, 20))
-def test_parts_keep_the_order_and_none_is_empty_nor_much_larger(sizes: list[int], parts: int) -> None:
+def test_partitions_are_ordered_and_similar_in_size(sizes: list[int], parts: int) -> None:
     hours = [
         ArchiveHour(DAY, number, tuple(StoredObject(str(each), 1) for each in range(size)))
         for number, size in enumerate(sizes)

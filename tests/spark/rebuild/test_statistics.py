@@ -48,20 +48,20 @@ def test_sum_of_hours() -> None:
         ([result("2023-10-26T05", 0)], "2023-10-26T05: reported twice, or not among the hours of this run"),
     ],
 )
-def test_what_does_not_come_out_is_refused(results: list[HourResult], says: str) -> None:
+def test_counts_that_differ_are_refused(results: list[HourResult], says: str) -> None:
     with pytest.raises(ReconciliationError, match=says):
         reconcile([hour(3, 2), hour(4, 2)], results)
 
 
 @given(st.lists(st.tuples(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS), min_size=2, max_size=5))
-def test_accounts_add_field_by_field(counts: list[tuple[int, int, int, int, int]]) -> None:
+def test_statistics_are_added_field_by_field(counts: list[tuple[int, int, int, int, int]]) -> None:
     total = RunStatistics()
     for each in counts:
         total += RunStatistics(*each)
     assert total == RunStatistics(*(sum(column) for column in zip(*counts, strict=True)))
 
 
-def test_accounts_of_days() -> None:
+def test_statistics_of_days() -> None:
     results = [result("2023-10-26T04", 1), result("2023-10-26T05", 2, 1), result("2023-10-27T00", 4)]
     assert sum_statistics_by_day(results) == {DAY: RunStatistics(3, 1), date(2023, 10, 27): RunStatistics(4)}
 

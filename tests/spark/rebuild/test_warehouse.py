@@ -147,7 +147,7 @@ def warehouse(project: Any, tmp_path: Path) -> Iterator[Warehouse]:
             made.bq.delete_table(made.id(name))
 
 
-def test_only_the_days_and_the_feed_are_replaced_and_again_changes_nothing(warehouse: Warehouse) -> None:
+def test_only_the_feeds_days_are_replaced_and_a_second_run_changes_nothing(warehouse: Warehouse) -> None:
     every_day = [row(day, share=0.5) for day in (25, 26, 27, 28, 29)]
     others = [row(day, feed="b", share=0.5) for day in (26, 27)]
     warehouse.replace(every_day, [*every_day, *others])
@@ -208,7 +208,7 @@ def test_both_tables_are_replaced_or_none(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 2])
-def test_other_than_the_written_number_of_rows_changes_nothing(warehouse: Warehouse, rows: int) -> None:
+def test_an_unexpected_number_of_loaded_rows_changes_nothing(warehouse: Warehouse, rows: int) -> None:
     warehouse.replace([row(26, share=1.0)], [])
     one = warehouse.replacement("stations", [row(26, share=2.0)])
     with pytest.raises(WarehouseError, match=rf"{rows} rows were written .* but 1 were loaded"):
@@ -232,7 +232,7 @@ def test_a_missing_parquet_file_changes_nothing(warehouse: Warehouse) -> None:
     assert seen(warehouse.project.table("stations")) == [(26, "a", 1.0)]
 
 
-def test_lost_answers_to_load_and_replacement_change_nothing(warehouse: Warehouse) -> None:
+def test_lost_responses_to_load_and_replacement_change_nothing(warehouse: Warehouse) -> None:
     """The client asks again, and BigQuery says 409: the job of that id is its own."""
     front, run = warehouse.project.front, make_run_id(NOW)
     client = bigquery.Client(
@@ -263,7 +263,9 @@ LOST = said(RetryError, "Timeout of 600.0s exceeded", said(ConnectionError, "res
         said(TransportError, "no token"),
     ],
 )
-def test_a_replacement_out_of_sight_is_waited_for(lost: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replacement_with_unknown_state_is_waited_for(
+    lost: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("spark.rebuild.warehouse.POLL_SECONDS", 0)
     client = LostWait(lost, said(NotFound, "not yet"), Poll("PENDING"), Poll("RUNNING"), Poll("DONE"))
     replace_days(cast("bigquery.Client", client), [ONE_ROW], DAYS, "r", NOW)
@@ -277,7 +279,7 @@ def test_a_replacement_out_of_sight_is_waited_for(lost: Exception, monkeypatch: 
         ([said(NotFound, "no such job")], r"no table was changed \(Syntax error\)"),
     ],
 )
-def test_nothing_was_changed_is_said_of_what_has_ended_or_never_began(
+def test_a_failed_or_missing_job_changes_nothing(
     polls: list[Poll | Exception], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spark.rebuild.warehouse.POLL_SECONDS", 0)
@@ -287,7 +289,7 @@ def test_nothing_was_changed_is_said_of_what_has_ended_or_never_began(
     assert client.calls[-1] == "delete_table"
 
 
-def test_of_a_script_that_is_not_seen_again_nothing_is_claimed_nor_deleted() -> None:
+def test_of_a_lost_script_the_state_is_unknown_and_nothing_is_deleted() -> None:
     client = LostWait(LOST, LOST)
     with pytest.raises(UnknownJobStateError, match=r"vlille-batch-r-replace is unknown .*look it up"):
         replace_days(cast("bigquery.Client", client), [ONE_ROW], DAYS, "r", NOW)

@@ -163,7 +163,7 @@ def test_a_field_that_all_records_lack_is_left_to_parse() -> None:
 @pytest.mark.parametrize(
     "coordinates", [[50.64, 3.07], [3.07, 90.1], [0.0, 0.0], [3.07], [3.07, 50.64, 1.0], None]
 )
-def test_a_place_that_is_none_is_left_to_parse(coordinates: Any) -> None:
+def test_unusual_paths_are_left_to_parse_response(coordinates: Any) -> None:
     records = json.loads(json.dumps(SAMPLE["records"]))
     records[2]["geometry"]["coordinates"] = coordinates
     assert rows(ODS, json.dumps(SAMPLE | {"records": records}).encode()) is None
@@ -224,7 +224,7 @@ def answers(draw: st.DrawFn, sample_answer: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", FEEDS)
 @given(data=st.data())
-def test_the_quick_way_gives_what_parse_gives(name: str, data: st.DataObject) -> None:
+def test_the_typed_decoder_gives_the_rows_of_parse_response(name: str, data: st.DataObject) -> None:
     """Several answers after one another: what is remembered of the one changes nothing in the next."""
     feed = FEEDS[name]
     for body in data.draw(st.lists(answers(feed.sample), min_size=1, max_size=4)):

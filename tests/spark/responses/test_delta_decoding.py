@@ -65,7 +65,7 @@ def make_delta_decoder() -> DeltaDecoder:
         (b'7, "b": "x"', b'10, "b": ""', ([10, 12, msgspec.UNSET], ["", "y, z", None])),
     ],
 )
-def test_what_changed_is_decoded(old: bytes, new: bytes, values: tuple[list[Any], list[Any]]) -> None:
+def test_changed_values_are_decoded(old: bytes, new: bytes, values: tuple[list[Any], list[Any]]) -> None:
     assert make_delta_decoder().decode(KNOWN.replace(old, new, 1)) == dict(enumerate(values))
 
 
@@ -93,7 +93,7 @@ def test_what_changed_is_decoded(old: bytes, new: bytes, values: tuple[list[Any]
         (b"}]", b"}]]"),
     ],
 )
-def test_what_else_changed_is_for_another(old: bytes, new: bytes) -> None:
+def test_other_changes_are_not_decoded(old: bytes, new: bytes) -> None:
     assert make_delta_decoder().decode(KNOWN.replace(old, new, 1)) is None
 
 
@@ -107,7 +107,7 @@ def test_a_column_without_a_change_is_the_very_same() -> None:
     assert VALUES[0] == [7, 12, msgspec.UNSET]  # as it was
 
 
-def test_each_is_held_beside_the_last_one() -> None:
+def test_each_response_is_compared_with_the_previous_one() -> None:
     decoder = make_delta_decoder()
     for number in (8, 2**40, 9, 10, 3):
         values = decoder.decode(KNOWN.replace(b"7", str(number).encode()))
@@ -124,11 +124,11 @@ def test_long_texts_are_read_each_time_and_not_remembered() -> None:
     assert [len(token) for token in decoder._tokens[1]] == [12]
 
 
-def test_an_answer_of_commas_is_told_by_their_number() -> None:
+def test_a_response_of_commas_is_rejected_by_their_number() -> None:
     assert make_delta_decoder().decode(b"[" + b"," * 2**20) is None
 
 
-def test_another_answer_is_learnt_where_none_is_like_the_known() -> None:
+def test_repeated_mismatches_replace_the_baseline() -> None:
     decoder, other = make_delta_decoder(), b'[{"a": 1, "b": "new"}]'
     for _ in range(4):
         assert decoder.decode(other) is None
@@ -137,7 +137,7 @@ def test_another_answer_is_learnt_where_none_is_like_the_known() -> None:
     assert decoder.decode(KNOWN) is None
 
 
-def test_one_odd_answer_is_not_learnt() -> None:
+def test_a_single_mismatch_does_not_replace_the_baseline() -> None:
     decoder, other = make_delta_decoder(), b'[{"a": 1, "b": "new"}]'
     assert decoder.decode(other) is None
     decoder.set_baseline(other, {0: [1], 1: ["new"]})
@@ -170,7 +170,7 @@ def cut(body: bytes, start: int, length: int, piece: bytes) -> bytes:
 @pytest.mark.parametrize("name", FEEDS)
 @given(answers=st.lists(st.lists(CUTS, max_size=4), min_size=1, max_size=4))
 @example(answers=[[]])
-def test_whatever_is_cut_and_put_in_its_place_is_read_as_without_memory(
+def test_any_edited_response_is_read_as_without_a_previous_response(
     name: str, answers: list[list[tuple[int, int, bytes]]]
 ) -> None:
     feed = FEEDS[name]

@@ -149,7 +149,7 @@ def test_an_object_too_large_is_not_even_read() -> None:
     assert result.quarantine_rows == 1
 
 
-def test_rows_are_those_that_parse_gives(tmp_path: Path) -> None:
+def test_rows_equal_those_of_parse_response(tmp_path: Path) -> None:
     _, files = run({named(0): compress(ODS.sample)}, tmp_path)
     assert rows_of(files, "rows") == parse_response(ODS, ODS.sample, TICK).rows
 
@@ -175,7 +175,7 @@ def test_no_file_stays_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_drifts_are_counted_by_answer() -> None:
+def test_drifts_are_counted_by_response() -> None:
     hours = plan_hours(DAY, [StoredObject(named(minute), 1) for minute in (0, 1)])
     (result,) = read_hours(ODS, hours, lambda _: compress(changed(electric=3)), lambda name, _: name, "x")
     (message,) = result.drifts
