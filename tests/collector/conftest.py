@@ -12,34 +12,34 @@ from collector.settings import Settings
 from collector.tick import Services
 from feed import Feed, quarantine_schema, station_schema
 from local.data_plane.emulators import Emulators
-from tests.collector.surroundings import LOCATION, Api, System
+from tests.collector.fakes import LOCATION, CollectorEnvironment, FakeApi
 from tests.conftest import bigquery_client, storage_client
 
 PROJECTS = itertools.count(1)
 
 
 @pytest.fixture
-def api() -> Iterator[Api]:
-    one = Api()
-    yield one
-    one.close()
+def api() -> Iterator[FakeApi]:
+    fake = FakeApi()
+    yield fake
+    fake.close()
 
 
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[requests.Session]:
     """A session whose retries wait ten milliseconds instead of half a second."""
     monkeypatch.setattr("collector.api.FIRST_WAIT_SECONDS", 0.01)
-    with make_session() as one:
-        yield one
+    with make_session() as session:
+        yield session
 
 
 @pytest.fixture
-def system(
-    emulators: Emulators, api: Api, session: requests.Session, feeds: dict[str, Feed]
-) -> Callable[[str], System]:
-    """Make the surroundings of a feed's function in a project of its own."""
+def make_environment(
+    emulators: Emulators, api: FakeApi, session: requests.Session, feeds: dict[str, Feed]
+) -> Callable[[str], CollectorEnvironment]:
+    """Return a function that creates a collector's buckets, tables and clients in a new project."""
 
-    def make(feed_name: str = "vlille_ods") -> System:
+    def make(feed_name: str = "vlille_ods") -> CollectorEnvironment:
         project = f"collector-{next(PROJECTS)}"
         gcs, bq = storage_client(emulators, project), bigquery_client(emulators, project)
         for purpose in ("landing", "archive"):
@@ -48,9 +48,9 @@ def system(
         schemas = {feed_name: station_schema(feeds[feed_name]), "quarantine": quarantine_schema()}
         for table, schema in schemas.items():
             columns = [bigquery.SchemaField.from_api_repr(column) for column in schema]
-            one = bigquery.Table(f"{project}.vlille.{table}", schema=columns)
-            one.time_partitioning = bigquery.TimePartitioning(field="collected_at")
-            bq.create_table(one)
+            partitioned = bigquery.Table(f"{project}.vlille.{table}", schema=columns)
+            partitioned.time_partitioning = bigquery.TimePartitioning(field="collected_at")
+            bq.create_table(partitioned)
         settings = Settings(
             project=project,
             location=LOCATION,
@@ -63,6 +63,6 @@ def system(
             station_table=f"{project}.vlille.{feed_name}",
             quarantine_table=f"{project}.vlille.quarantine",
         )
-        return System(settings, feeds[feed_name], Services(session, gcs, bq), gcs, bq)
+        return CollectorEnvironment(settings, feeds[feed_name], Services(session, gcs, bq), gcs, bq)
 
     return make

@@ -7,17 +7,17 @@ import pytest
 import requests
 
 from collector.api import USER_AGENT, ApiError, Response, fetch
-from tests.collector.surroundings import Api, Reply
+from tests.collector.fakes import FakeApi, Reply
 
 pytestmark = pytest.mark.unit
 
 
-def ask(session: requests.Session, api: Api) -> Response:
+def ask(session: requests.Session, api: FakeApi) -> Response:
     return fetch(session, api.url, timeout_s=5.0, max_bytes=100_000)
 
 
-def test_the_body_is_unchanged_and_headers_are_kept(api: Api, session: requests.Session) -> None:
-    api.answers(Reply(b'{"a": 1}\n', headers={"ETag": '"7"', "X-Other": "no"}))
+def test_the_body_is_unchanged_and_headers_are_kept(api: FakeApi, session: requests.Session) -> None:
+    api.set_replies(Reply(b'{"a": 1}\n', headers={"ETag": '"7"', "X-Other": "no"}))
     answer = ask(session, api)
     assert answer.body == b'{"a": 1}\n'
     assert {name: answer.headers.get(name) for name in ("etag", "x-other")} == {
@@ -27,25 +27,25 @@ def test_the_body_is_unchanged_and_headers_are_kept(api: Api, session: requests.
     assert api.requests[0]["User-Agent"] == USER_AGENT
 
 
-def test_a_compressed_transfer_is_undone(api: Api, session: requests.Session) -> None:
-    api.answers(Reply(b'{"a": 1}', compressed=True))
+def test_a_compressed_transfer_is_undone(api: FakeApi, session: requests.Session) -> None:
+    api.set_replies(Reply(b'{"a": 1}', compressed=True))
     assert ask(session, api).body == b'{"a": 1}'
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_transient_errors_are_retried(api: Api, session: requests.Session, status: int) -> None:
-    api.answers(Reply(b"later", status), Reply(b"{}"))
+def test_transient_errors_are_retried(api: FakeApi, session: requests.Session, status: int) -> None:
+    api.set_replies(Reply(b"later", status), Reply(b"{}"))
     assert ask(session, api).body == b"{}"
     assert len(api.requests) == 2
 
 
-def test_a_truncated_transfer_is_retried(api: Api, session: requests.Session) -> None:
-    api.answers(Reply(b"x" * 50_000, cut_at=20_000), Reply(b"{}"))
+def test_a_truncated_transfer_is_retried(api: FakeApi, session: requests.Session) -> None:
+    api.set_replies(Reply(b"x" * 50_000, cut_at=20_000), Reply(b"{}"))
     assert ask(session, api).body == b"{}"
 
 
-def test_a_lasting_error_is_attempted_four_times(api: Api, session: requests.Session) -> None:
-    api.answers(Reply(b"", 503))
+def test_a_lasting_error_is_attempted_four_times(api: FakeApi, session: requests.Session) -> None:
+    api.set_replies(Reply(b"", 503))
     with pytest.raises(ApiError, match=r"status 503 .*; gave up after 4 attempts"):
         ask(session, api)
     assert len(api.requests) == 4
@@ -62,7 +62,7 @@ def test_a_lasting_error_is_attempted_four_times(api: Api, session: requests.Ses
     ],
 )
 def test_retry_after_is_respected_up_to_ten_seconds(
-    api: Api,
+    api: FakeApi,
     session: requests.Session,
     monkeypatch: pytest.MonkeyPatch,
     retry_after: str,
@@ -70,16 +70,16 @@ def test_retry_after_is_respected_up_to_ten_seconds(
 ) -> None:
     waited: list[float] = []
     monkeypatch.setattr("collector.api.time.sleep", waited.append)
-    api.answers(Reply(b"", 503, {"Retry-After": retry_after}), Reply(b"{}"))
+    api.set_replies(Reply(b"", 503, {"Retry-After": retry_after}), Reply(b"{}"))
     fetch(session, api.url, timeout_s=30.0, max_bytes=10)
     assert [each for each in waited if each] == waits  # the server's own sleeps are of 0 s
 
 
 @pytest.mark.parametrize("retry_after", ["11", "3600", "Fri, 01 Jan 2100 00:00:00 GMT"])
 def test_a_longer_retry_after_is_left_to_the_next_delivery(
-    api: Api, session: requests.Session, retry_after: str
+    api: FakeApi, session: requests.Session, retry_after: str
 ) -> None:
-    api.answers(Reply(b"", 503, {"Retry-After": retry_after}), Reply(b"{}"))
+    api.set_replies(Reply(b"", 503, {"Retry-After": retry_after}), Reply(b"{}"))
     with pytest.raises(
         ApiError, match=r"status 503 .*; Retry-After is \d+ s, so no more attempts \(1 made\)"
     ):
@@ -87,15 +87,15 @@ def test_a_longer_retry_after_is_left_to_the_next_delivery(
     assert len(api.requests) == 1
 
 
-def test_a_wait_beyond_the_time_limit_is_not_started(api: Api, session: requests.Session) -> None:
-    api.answers(Reply(b"", 503, {"Retry-After": "6"}))
+def test_a_wait_beyond_the_time_limit_is_not_started(api: FakeApi, session: requests.Session) -> None:
+    api.set_replies(Reply(b"", 503, {"Retry-After": "6"}))
     with pytest.raises(ApiError, match="gave up after 1 attempts within 5 s"):
         ask(session, api)
 
 
-def test_few_redirects_are_followed(api: Api, session: requests.Session) -> None:
+def test_few_redirects_are_followed(api: FakeApi, session: requests.Session) -> None:
     there = Reply(b"", 302, {"Location": "/elsewhere"})
-    api.answers(there, there, there, Reply(b"{}"))
+    api.set_replies(there, there, there, Reply(b"{}"))
     assert ask(session, api).body == b"{}"
 
 
@@ -117,9 +117,9 @@ def test_few_redirects_are_followed(api: Api, session: requests.Session) -> None
     ],
 )
 def test_a_response_that_cannot_be_stored_is_an_error(
-    api: Api, session: requests.Session, reply: Reply, words: str
+    api: FakeApi, session: requests.Session, reply: Reply, words: str
 ) -> None:
-    api.answers(reply)
+    api.set_replies(reply)
     with pytest.raises(ApiError, match=words):
         fetch(session, api.url, timeout_s=2.0, max_bytes=100_000)
 
@@ -129,7 +129,7 @@ def test_a_response_that_cannot_be_stored_is_an_error(
     [
         (Reply(b"x" * 90_000, pause_s=2.0), r"incomplete after 0\.5 s"),
         (Reply(b"x" * 900, pause_s=0.1, step=1), r"incomplete after 0\.5 s"),
-        (Reply(b"x" * 900, pause_s=0.1, step=1, is_length_told=False), r"incomplete after 0\.5 s"),
+        (Reply(b"x" * 900, pause_s=0.1, step=1, has_length=False), r"incomplete after 0\.5 s"),
         (Reply(b"x" * 900, pause_s=0.1, step=1, compressed=True), r"incomplete after 0\.5 s"),
         (Reply(silent_s=30.0), r"(?i)timed out|no response within 0\.5 s"),
         (Reply(header_pause_s=0.2), r"(no response within|incomplete after) 0\.5 s"),
@@ -138,19 +138,19 @@ def test_a_response_that_cannot_be_stored_is_an_error(
     ],
 )
 def test_one_time_limit_covers_the_whole_fetch(
-    api: Api, session: requests.Session, reply: Reply, words: str
+    api: FakeApi, session: requests.Session, reply: Reply, words: str
 ) -> None:
     """Without it most of these last 30 s and more; the limit here is half a second."""
-    api.answers(reply)
+    api.set_replies(reply)
     began = time.monotonic()
     with pytest.raises(ApiError, match=words):
         fetch(session, api.url, timeout_s=0.5, max_bytes=100_000)
     assert time.monotonic() - began < 2
 
 
-def test_a_redirects_body_is_not_read(api: Api, session: requests.Session) -> None:
+def test_a_redirects_body_is_not_read(api: FakeApi, session: requests.Session) -> None:
     """A redirect of 300 MB would be read into memory before the next request."""
-    api.answers(Reply(b"x" * 50_000_000, 302, {"Location": "/there"}), Reply(b"{}"))
+    api.set_replies(Reply(b"x" * 50_000_000, 302, {"Location": "/there"}), Reply(b"{}"))
     tracemalloc.start()
     try:
         assert ask(session, api).body == b"{}"
@@ -160,9 +160,9 @@ def test_a_redirects_body_is_not_read(api: Api, session: requests.Session) -> No
     assert peak < 10_000_000
 
 
-def test_connections_are_not_kept_for_a_later_fetch(api: Api, session: requests.Session) -> None:
+def test_connections_are_not_kept_for_a_later_fetch(api: FakeApi, session: requests.Session) -> None:
     """It would not be among those that the later call's time limit cuts."""
-    api.answers(Reply(b"{}"))
+    api.set_replies(Reply(b"{}"))
     ask(session, api)
     ask(session, api)
     assert len(set(api.clients)) == 2

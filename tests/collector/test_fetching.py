@@ -2,7 +2,6 @@
 
 import gzip
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
@@ -14,7 +13,7 @@ from collector.envelope import Delivery
 from collector.fetching import TRIES, Limits, count_unusable_responses, fetch_tick_response
 from collector.tick import collect_tick
 from feed import Feed, landing_name, redact_secrets, rejected_name
-from tests.collector.surroundings import TICK, Api, Reply, System
+from tests.collector.fakes import TICK, FakeApi, MakeEnvironment, Reply
 
 PAGE = b"<!doctype html><html>maintenance</html>"
 LIMITS = Limits(30.0, 2**20)
@@ -104,34 +103,40 @@ def test_an_error_is_raised_where_there_is_no_response_at_all(
 
 @pytest.mark.emulator
 def test_a_page_for_a_moment_costs_no_minute(
-    system: Callable[..., System], api: Api, pauses: list[float]
+    make_environment: MakeEnvironment, api: FakeApi, pauses: list[float]
 ) -> None:
-    one = system()
-    api.answers(Reply(PAGE), Reply(one.feed.sample))
-    outcome = collect_tick(one.settings, one.feed, one.services, Delivery(TICK, is_first=True))
-    assert len(outcome.rows) == len(one.rows(one.settings.station_table)) > 0
-    assert one.rows(one.settings.quarantine_table) == []
-    landing = one.gcs.bucket(one.settings.landing_bucket)
+    environment = make_environment()
+    api.set_replies(Reply(PAGE), Reply(environment.feed.sample))
+    outcome = collect_tick(
+        environment.settings, environment.feed, environment.services, Delivery(TICK, is_first=True)
+    )
+    assert len(outcome.rows) == len(environment.rows(environment.settings.station_table)) > 0
+    assert environment.rows(environment.settings.quarantine_table) == []
+    landing = environment.gcs.bucket(environment.settings.landing_bucket)
     assert gzip.decompress(landing.blob(rejected_name("vlille_ods", TICK)).download_as_bytes()) == PAGE
     assert landing.get_blob(landing_name("vlille_ods", TICK)).metadata["unusable_responses"] == "1"
 
 
 @pytest.mark.emulator
 def test_a_feed_that_stays_unusable_is_requested_once_a_minute(
-    system: Callable[..., System], api: Api, pauses: list[float]
+    make_environment: MakeEnvironment, api: FakeApi, pauses: list[float]
 ) -> None:
-    one = system()
-    api.answers(Reply(PAGE))
+    environment = make_environment()
+    api.set_replies(Reply(PAGE))
     asked = []
     for minute in range(3):
         tick = TICK + timedelta(minutes=minute)
-        collect_tick(one.settings, one.feed, one.services, Delivery(tick, is_first=True))
+        collect_tick(
+            environment.settings, environment.feed, environment.services, Delivery(tick, is_first=True)
+        )
         asked.append(len(api.requests))
     assert asked == [3, 4, 5]
-    api.answers(Reply(one.feed.sample), Reply(PAGE), Reply(one.feed.sample))
+    api.set_replies(Reply(environment.feed.sample), Reply(PAGE), Reply(environment.feed.sample))
     for minute in (3, 4):
         tick = TICK + timedelta(minutes=minute)
-        collect_tick(one.settings, one.feed, one.services, Delivery(tick, is_first=True))
+        collect_tick(
+            environment.settings, environment.feed, environment.services, Delivery(tick, is_first=True)
+        )
     assert len(api.requests) == 3
 
 
@@ -154,14 +159,17 @@ def test_the_log_of_a_repeated_request_has_no_secret_from_the_response(
 
 @pytest.mark.emulator
 def test_a_repeated_request_logs_no_secret(
-    system: Callable[..., System], api: Api, pauses: list[float], caplog: pytest.LogCaptureFixture
+    make_environment: MakeEnvironment,
+    api: FakeApi,
+    pauses: list[float],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    one = system()
-    services = replace(one.services, secrets={"bikes": "k3y/a"})
-    api.answers(Reply(b"<html>not allowed: /?apiKey=k3y%2fa"), Reply(one.feed.sample))
+    environment = make_environment()
+    services = replace(environment.services, secrets={"bikes": "k3y/a"})
+    api.set_replies(Reply(b"<html>not allowed: /?apiKey=k3y%2fa"), Reply(environment.feed.sample))
     logging.getLogger("vlille").propagate = True
     with caplog.at_level(logging.INFO, "vlille"):
-        collect_tick(one.settings, one.feed, services, Delivery(TICK, is_first=True))
+        collect_tick(environment.settings, environment.feed, services, Delivery(TICK, is_first=True))
     said = "".join(f"{each.getMessage()} {vars(each)['fields']}" for each in caplog.records)
     assert "requesting again in 1 s" in said
     assert "k3y" not in said

@@ -10,29 +10,31 @@ from collector.loading import load_rows_once
 from collector.main import _get_instance
 from feed import station_schema
 from local.data_plane.emulators import Emulators
-from tests.collector.surroundings import TICK, JobsWhereTheyRan, System
+from tests.collector.fakes import TICK, CollectorEnvironment, JobLocationAdapter
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.emulator
 
 
 def test_a_job_of_an_earlier_delivery_is_found_outside_of_us_and_eu(
-    system: Callable[[], System], emulators: Emulators, monkeypatch: pytest.MonkeyPatch
+    make_environment: Callable[[], CollectorEnvironment],
+    emulators: Emulators,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    one = system()
-    for name, value in asdict(one.settings).items():
+    environment = make_environment()
+    for name, value in asdict(environment.settings).items():
         monkeypatch.setenv(name.upper(), str(value))
-    monkeypatch.setenv("SOURCE_FOLDER", str(ROOT / one.settings.source_folder))
+    monkeypatch.setenv("SOURCE_FOLDER", str(ROOT / environment.settings.source_folder))
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulators.gcs_url)
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", emulators.bigquery_url)
     anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
-    monkeypatch.setattr("google.auth.default", lambda **_: (anonymous, one.settings.project))
+    monkeypatch.setattr("google.auth.default", lambda **_: (anonymous, environment.settings.project))
     monkeypatch.setattr("collector.main.log_as_json", lambda: None)
     settings, feed, services = _get_instance.__wrapped__()
-    regional = JobsWhereTheyRan()
+    regional = JobLocationAdapter()
     services.bigquery._http.mount(emulators.bigquery_url, regional)
     rows, schema = [{"collected_at": TICK.isoformat(), "libelle": 1}], station_schema(feed)
     assert load_rows_once(services.bigquery, settings.station_table, rows, schema, "job") is True
     assert load_rows_once(services.bigquery, settings.station_table, rows, schema, "job") is False
-    assert len(one.rows(settings.station_table)) == 1
-    assert regional.jobs_asked
+    assert len(environment.rows(settings.station_table)) == 1
+    assert regional.job_paths

@@ -35,7 +35,7 @@ def paged(tmp_path: Path) -> MakePaged:
     return make
 
 
-class Api:
+class FakeApi:
     """Records in pages, by the parameters of the request; remembers what was asked."""
 
     def __init__(self, *pages: Any, content_type: str = "application/json") -> None:
@@ -73,7 +73,7 @@ WAYS: list[tuple[str, list[Any], list[str]]] = [
 def test_all_pages_are_one_response(
     paged: MakePaged, paging: str, pages: list[Any], queries: list[str]
 ) -> None:
-    feed, api = paged(paging), Api(*pages)
+    feed, api = paged(paging), FakeApi(*pages)
     answer = fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000)
     expected = [each if each.startswith("https") else f"{URL}{'&' if each else ''}{each}" for each in queries]
     assert api.asked == expected
@@ -88,7 +88,7 @@ OFFSET = 'offset = "offset", size = 2, max_requests = 2'
 
 
 def test_pages_beyond_the_limit_are_reported(paged: MakePaged) -> None:
-    feed, api = paged(OFFSET), Api(page(0, 2), page(2, 2))
+    feed, api = paged(OFFSET), FakeApi(page(0, 2), page(2, 2))
     outcome = parse_response(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body, TICK)
     assert len(outcome.rows) == 4
     assert [(drift.kind, drift.is_severe) for drift in outcome.drifts] == [("incomplete", True)]
@@ -137,13 +137,13 @@ def test_an_invalid_page_does_not_affect_the_rows_of_other_pages(
     paged: MakePaged, what: str, paging: str
 ) -> None:
     second, found = NO_PAGES[what]
-    feed, api = paged(paging), Api(page(0, 2, next="?cursor=b"), second)
+    feed, api = paged(paging), FakeApi(page(0, 2, next="?cursor=b"), second)
     rows, said = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
     assert (rows, said) == (list(range(2 + 2 * found.startswith("4"))), [found])
 
 
 def test_an_invalid_first_page_is_the_response(paged: MakePaged) -> None:
-    feed, api = paged(OFFSET), Api(b"<!doctype html>")
+    feed, api = paged(OFFSET), FakeApi(b"<!doctype html>")
     answer = fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000)
     assert answer.body == b"<!doctype html>"
     assert [each.reason for each in parse_response(feed, answer.body, TICK).rejections] == ["html"]
@@ -153,14 +153,14 @@ def test_an_invalid_first_page_is_the_response(paged: MakePaged) -> None:
 def test_as_many_records_as_the_api_says_are_all(paged: MakePaged, pages: list[Any]) -> None:
     """Whether the number of requests ends here, or the API repeats its last page."""
     pages = [each | {"total_count": 4} for each in pages]
-    feed, api = paged(f'offset = "offset", size = 2, max_requests = {len(pages)}'), Api(*pages)
+    feed, api = paged(f'offset = "offset", size = 2, max_requests = {len(pages)}'), FakeApi(*pages)
     rows, said = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
     assert (rows, said) == ([0, 1, 2, 3], [])
 
 
 def test_pages_in_a_circle_end(paged: MakePaged) -> None:
     circle = [page(0, 2, next="?cursor=b"), page(2, 2, next="?cursor=a"), page(0, 2, next="?cursor=b")]
-    feed, api = paged('next = "next"'), Api(*circle)
+    feed, api = paged('next = "next"'), FakeApi(*circle)
     rows, said = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
     assert (rows, said) == ([0, 1, 2, 3], ["4 records in 2 pages, and there are more"])
 
@@ -179,26 +179,26 @@ ENCODED: dict[str, Callable[[str], bytes]] = {
 def test_each_page_is_read_as_a_response_is(paged: MakePaged, first: str, second: str) -> None:
     texts = [json.dumps(page(n, 2 - n // 4, name="Hôtel"), ensure_ascii=False) for n in (0, 2, 4)]
     encoded = [ENCODED[how](text) for how, text in zip((first, second, first), texts, strict=True)]
-    feed, api = paged(WAYS[0][0]), Api(*encoded, content_type="application/json; charset=ISO-8859-1")
+    feed, api = paged(WAYS[0][0]), FakeApi(*encoded, content_type="application/json; charset=ISO-8859-1")
     body = fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body
     assert incomplete(feed, body) == ([0, 1, 2, 3, 4], [])
     assert body.count("Hôtel".encode()) == 3
 
 
 def test_pages_on_another_host_are_refused(paged: MakePaged) -> None:
-    feed, api = paged('next = "next"'), Api(page(0, 2, next="https://evil.example/"))
+    feed, api = paged('next = "next"'), FakeApi(page(0, 2, next="https://evil.example/"))
     with pytest.raises(ApiError, match=r"page 2 is on another host; expected data\.example"):
         fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000)
 
 
 def test_all_pages_share_the_byte_limit(paged: MakePaged) -> None:
-    feed, api = paged(OFFSET), Api(page(0, 2), page(2, 2))
+    feed, api = paged(OFFSET), FakeApi(page(0, 2), page(2, 2))
     with pytest.raises(ApiError, match="only 1 pages were read within 30 s and 20 bytes; there are more"):
         fetch_pages(feed, api, URL, timeout_s=30, max_bytes=20)
 
 
 def test_a_feed_without_pages_is_requested_once(feeds: dict[str, Feed]) -> None:
-    api = Api({"records": []})
+    api = FakeApi({"records": []})
     assert fetch_pages(feeds["vlille_ogc"], api, URL, timeout_s=30, max_bytes=100).body == b'{"records": []}'
     assert api.asked == [URL]
 
@@ -217,7 +217,7 @@ def halves(feed: Feed) -> tuple[Any, Any]:
 
 
 def test_both_documents_of_a_joined_feed_are_one_response(joined: Feed) -> None:
-    api = Api(*halves(joined))
+    api = FakeApi(*halves(joined))
     answer = fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=10_000)
     assert api.asked == [STATUS, INFORMATION]
     first, second = (json.dumps(each).encode() for each in halves(joined))
@@ -225,7 +225,7 @@ def test_both_documents_of_a_joined_feed_are_one_response(joined: Feed) -> None:
     assert parse_response(joined, answer.body, TICK).rows == parse_response(joined, joined.sample, TICK).rows
 
 
-class Failing(Api):
+class Failing(FakeApi):
     """The second request fails."""
 
     def __init__(self, error: ApiError, *pages: Any) -> None:
@@ -253,7 +253,7 @@ def test_after_retry_after_nothing_more_is_requested(joined: Feed) -> None:
 
 @pytest.mark.parametrize("first", [b"<html>", b"", b'{"data": {"stations": [{'])
 def test_a_first_document_that_is_no_json_is_stored_alone(joined: Feed, first: bytes) -> None:
-    api = Api(first)
+    api = FakeApi(first)
     assert fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=10_000).body == first
     assert api.asked == [STATUS]
 
@@ -261,7 +261,7 @@ def test_a_first_document_that_is_no_json_is_stored_alone(joined: Feed, first: b
 def test_a_long_integer_in_the_first_document_is_joined(joined: Feed) -> None:
     first, second = halves(joined)
     body = json.dumps(first | {"long": 0}).encode().replace(b'"long": 0', b'"long": ' + b"9" * 5_000)
-    api = Api(body, second)
+    api = FakeApi(body, second)
     outcome = parse_response(
         joined, fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=20_000).body, TICK
     )

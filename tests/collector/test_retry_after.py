@@ -1,6 +1,5 @@
 """Retry-After holds for every delivery, tick and instance."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,49 +10,56 @@ from collector.envelope import Delivery
 from collector.retry_after import MAX_WAIT, WaitError, check_wait_note, create_wait_notes
 from collector.tick import Services, TickMemory, collect_tick
 from feed import landing_name, wait_name
-from tests.collector.surroundings import TICK, Api, Reply, System
+from tests.collector.fakes import TICK, CollectorEnvironment, FakeApi, MakeEnvironment, Reply
 
 pytestmark = pytest.mark.emulator
 
-MakeSystem = Callable[..., System]
 NOW = TICK + timedelta(seconds=3)
 
 
-def instance(one: System, now: datetime) -> Services:
+def instance(environment: CollectorEnvironment, now: datetime) -> Services:
     """An instance that has just begun, at a time."""
-    return replace(one.services, now=lambda: now, memory=TickMemory())
+    return replace(environment.services, now=lambda: now, memory=TickMemory())
 
 
-def collect(one: System, tick: datetime, now: datetime, *, is_first: bool = True) -> None:
-    collect_tick(one.settings, one.feed, instance(one, now), Delivery(tick, is_first))
+def collect(
+    environment: CollectorEnvironment, tick: datetime, now: datetime, *, is_first: bool = True
+) -> None:
+    collect_tick(environment.settings, environment.feed, instance(environment, now), Delivery(tick, is_first))
 
 
-def test_no_delivery_sends_a_request_before_the_retry_after(system: MakeSystem, api: Api) -> None:
-    one = system()
-    api.answers(Reply(b"slow", 429, {"Retry-After": "120"}), Reply(one.feed.sample))
+def test_no_delivery_sends_a_request_before_the_retry_after(
+    make_environment: MakeEnvironment, api: FakeApi
+) -> None:
+    environment = make_environment()
+    api.set_replies(Reply(b"slow", 429, {"Retry-After": "120"}), Reply(environment.feed.sample))
     with pytest.raises(ApiError, match="Retry-After is 120 s"):
-        collect(one, TICK, NOW)
+        collect(environment, TICK, NOW)
     minute = timedelta(minutes=1)
     for tick, at in ((TICK, 10), (TICK, 40), (TICK + minute, 61), (TICK + 2 * minute, 121), (TICK, 122)):
         with pytest.raises(WaitError, match="the API has asked to wait"):
-            collect(one, tick, TICK + timedelta(seconds=at), is_first=tick == TICK + minute)
+            collect(environment, tick, TICK + timedelta(seconds=at), is_first=tick == TICK + minute)
     assert len(api.requests) == 1
-    collect(one, TICK + 3 * minute, TICK + timedelta(seconds=181))
-    collect(one, TICK, TICK + timedelta(seconds=190), is_first=False)
+    collect(environment, TICK + 3 * minute, TICK + timedelta(seconds=181))
+    collect(environment, TICK, TICK + timedelta(seconds=190), is_first=False)
     assert len(api.requests) == 3
-    assert [name for name in one.names(one.settings.landing_bucket) if not name.startswith("waits/")] == [
+    assert [
+        name
+        for name in environment.names(environment.settings.landing_bucket)
+        if not name.startswith("waits/")
+    ] == [
         landing_name("vlille_ods", TICK),
         landing_name("vlille_ods", TICK + 3 * minute),
     ]
 
 
-def test_what_is_stored_already_needs_no_request(system: MakeSystem, api: Api) -> None:
-    one = system()
-    api.answers(Reply(one.feed.sample), Reply(b"", 503, {"Retry-After": "300"}))
-    collect(one, TICK, NOW)
+def test_what_is_stored_already_needs_no_request(make_environment: MakeEnvironment, api: FakeApi) -> None:
+    environment = make_environment()
+    api.set_replies(Reply(environment.feed.sample), Reply(b"", 503, {"Retry-After": "300"}))
+    collect(environment, TICK, NOW)
     with pytest.raises(ApiError):
-        collect(one, TICK + timedelta(minutes=1), NOW + timedelta(minutes=1))
-    collect(one, TICK, NOW + timedelta(minutes=2), is_first=False)
+        collect(environment, TICK + timedelta(minutes=1), NOW + timedelta(minutes=1))
+    collect(environment, TICK, NOW + timedelta(minutes=2), is_first=False)
 
 
 WAITS = [
@@ -68,24 +74,26 @@ WAITS = [
 
 @pytest.mark.parametrize(("seconds", "minutes"), WAITS)
 def test_each_minute_of_a_wait_has_a_note(
-    system: MakeSystem, seconds: float | None, minutes: list[str]
+    make_environment: MakeEnvironment, seconds: float | None, minutes: list[str]
 ) -> None:
-    one = system()
-    bucket = one.settings.landing_bucket
+    environment = make_environment()
+    bucket = environment.settings.landing_bucket
     for _ in range(2):  # another delivery was told the same
-        create_wait_notes(one.gcs, bucket, "bikes", NOW, ApiError("slow down", retry_after_s=seconds))
-    assert one.names(bucket) == [
+        create_wait_notes(environment.gcs, bucket, "bikes", NOW, ApiError("slow down", retry_after_s=seconds))
+    assert environment.names(bucket) == [
         wait_name("bikes", datetime.fromisoformat(f"2023-10-26T{each}:00+00:00")) for each in minutes
     ]
-    check_wait_note(one.gcs, bucket, "trams", NOW)
-    check_wait_note(one.gcs, bucket, "bikes", NOW + MAX_WAIT + timedelta(minutes=1))
+    check_wait_note(environment.gcs, bucket, "trams", NOW)
+    check_wait_note(environment.gcs, bucket, "bikes", NOW + MAX_WAIT + timedelta(minutes=1))
 
 
-def test_a_note_of_waiting_has_its_reason(system: MakeSystem) -> None:
-    one = system()
-    bucket = one.settings.landing_bucket
-    create_wait_notes(one.gcs, bucket, "bikes", NOW, ApiError("answered 429", status=429, retry_after_s=90))
-    note = one.gcs.bucket(bucket).blob(wait_name("bikes", NOW)).download_as_bytes()
+def test_a_note_of_waiting_has_its_reason(make_environment: MakeEnvironment) -> None:
+    environment = make_environment()
+    bucket = environment.settings.landing_bucket
+    create_wait_notes(
+        environment.gcs, bucket, "bikes", NOW, ApiError("answered 429", status=429, retry_after_s=90)
+    )
+    note = environment.gcs.bucket(bucket).blob(wait_name("bikes", NOW)).download_as_bytes()
     assert note == b"answered 429; no request for bikes before 20:52 UTC\n"
 
 

@@ -14,7 +14,7 @@ from collector.reporting import report_outcome
 from collector.settings import SettingsError, read_secrets
 from collector.tick import Services, make_fetch_url
 from feed import Feed, load_feed, parse_response
-from tests.collector.surroundings import Api, Reply
+from tests.collector.fakes import FakeApi, Reply
 
 pytestmark = pytest.mark.emulator
 
@@ -40,23 +40,23 @@ def services(secrets: dict[str, str]) -> Services:
     return Services(make_session(), NOTHING, NOTHING, secrets)
 
 
-def test_the_api_gets_the_key(feed: Feed, api: Api) -> None:
-    api.answers(Reply(b"[]"))
+def test_the_api_gets_the_key(feed: Feed, api: FakeApi) -> None:
+    api.set_replies(Reply(b"[]"))
     ask = make_fetch_url(feed, services({"bikes": KEY}))
     assert ask(api.url, 10, 1_000).body == b"[]"
     assert api.paths == ["/?apiKey=k3y%2Fwith+%2Bsigns"]
     assert [(each["X-Key"], each["X-Plain"]) for each in api.requests] == [(KEY, "plain")]
 
 
-def test_redirect_targets_do_not_get_the_header(feed: Feed, api: Api) -> None:
-    api.answers(Reply(b"", 302, {"Location": "/elsewhere"}), Reply(b"[]"))
+def test_redirect_targets_do_not_get_the_header(feed: Feed, api: FakeApi) -> None:
+    api.set_replies(Reply(b"", 302, {"Location": "/elsewhere"}), Reply(b"[]"))
     make_fetch_url(feed, services({"bikes": KEY}))(api.url, 10, 1_000)
     assert api.paths[1] == "/elsewhere"
     assert "X-Key" not in api.requests[1]
 
 
-def test_no_message_or_trace_has_the_key(feed: Feed, api: Api) -> None:
-    api.answers(Reply(b"no", 403))
+def test_no_message_or_trace_has_the_key(feed: Feed, api: FakeApi) -> None:
+    api.set_replies(Reply(b"no", 403))
     ask = make_fetch_url(feed, services({"bikes": KEY}))
     with pytest.raises(ApiError, match=r"apiKey=\[secret\]") as failed:
         ask(api.url, 10, 1_000)
@@ -72,13 +72,13 @@ def test_a_secret_that_is_missing_is_named() -> None:
         read_secrets(["a-b", "c"], {"SECRET_C": "x"})
 
 
-def test_no_metadata_of_the_object_has_the_key(feed: Feed, api: Api) -> None:
-    api.answers(Reply(b"[]", headers={"ETag": '"k3y%2fwith+%2bsigns"'}))
+def test_no_metadata_of_the_object_has_the_key(feed: Feed, api: FakeApi) -> None:
+    api.set_replies(Reply(b"[]", headers={"ETag": '"k3y%2fwith+%2bsigns"'}))
     answer = make_fetch_url(feed, services({"bikes": KEY}))(api.url, 10, 1_000)
     assert answer.headers["etag"] == '"[secret]"'
 
 
-def test_other_errors_contain_no_key_either(feed: Feed, api: Api) -> None:
+def test_other_errors_contain_no_key_either(feed: Feed, api: FakeApi) -> None:
     ask = make_fetch_url(feed, services({"bikes": f" {KEY}"}))  # no header's value begins with a blank
     with pytest.raises(ApiError, match=r"InvalidHeader: .*\[secret\]") as failed:
         ask(api.url, 10, 1_000)
@@ -99,8 +99,8 @@ def test_the_log_of_a_response_that_repeats_the_key_has_none(
     assert "k3y" not in said
 
 
-def test_no_part_of_a_key_is_left_where_metadata_are_cut(feed: Feed, api: Api) -> None:
+def test_no_part_of_a_key_is_left_where_metadata_are_cut(feed: Feed, api: FakeApi) -> None:
     etag = '"' + "x" * (KEPT_LENGTH - 5) + KEY.replace("/", "%2f") + '"'
-    api.answers(Reply(b"[]", headers={"ETag": etag}))
+    api.set_replies(Reply(b"[]", headers={"ETag": etag}))
     answer = make_fetch_url(feed, services({"bikes": KEY}))(api.url, 10, 1_000)
     assert answer.headers["etag"] == '"' + "x" * (KEPT_LENGTH - 5) + "[sec"

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,13 +12,13 @@ from collector.envelope import Delivery
 from collector.station_state import read_unchanged_since
 from collector.tick import TickMemory, collect_tick
 from feed import Feed, landing_name
-from tests.collector.surroundings import TICK, Api, Reply, System
+from tests.collector.fakes import TICK, FakeApi, MakeEnvironment, Reply
 
 pytestmark = pytest.mark.emulator
 
 
 def response(feed: Feed, moved: int = 0) -> bytes:
-    """The sample, renewed: each station reports again, of which `moved` bikes came to the first one."""
+    """The sample, renewed: each station reports again, of which `moved` bikes came to the first environment."""
     document: dict[str, Any] = json.loads(feed.sample)
     for each in document["records"]:
         each["fields"]["datemiseajour"] = f"2023-10-26T20:49:{moved:02d}+00:00"
@@ -29,21 +28,25 @@ def response(feed: Feed, moved: int = 0) -> bytes:
 
 
 def test_minutes_without_a_change_are_counted_across_instances(
-    system: Callable[..., System], api: Api, caplog: pytest.LogCaptureFixture
+    make_environment: MakeEnvironment, api: FakeApi, caplog: pytest.LogCaptureFixture
 ) -> None:
-    one = system()
-    feed = replace(one.feed, frozen_minutes=3, stale_minutes=0)
+    environment = make_environment()
+    feed = replace(environment.feed, frozen_minutes=3, stale_minutes=0)
     logging.getLogger("vlille").propagate = True
     moves = [0, 0, 1, 1, 1, 1, 2]  # bikes at the first station, minute by minute
     since, frozen = [], []
     for minute, moved in enumerate(moves):
         tick = TICK + timedelta(minutes=minute)
-        services = replace(one.services, memory=TickMemory()) if minute in {3, 5} else one.services
-        api.answers(Reply(response(feed, moved)))
+        services = (
+            replace(environment.services, memory=TickMemory()) if minute in {3, 5} else environment.services
+        )
+        api.set_replies(Reply(response(feed, moved)))
         caplog.clear()
         with caplog.at_level(logging.INFO, "vlille"):
-            collect_tick(one.settings, feed, services, Delivery(tick, is_first=True))
-        blob = one.gcs.bucket(one.settings.landing_bucket).get_blob(landing_name(feed.name, tick))
+            collect_tick(environment.settings, feed, services, Delivery(tick, is_first=True))
+        blob = environment.gcs.bucket(environment.settings.landing_bucket).get_blob(
+            landing_name(feed.name, tick)
+        )
         found = read_unchanged_since(blob.metadata)
         assert found is not None
         since.append(int((found - TICK).total_seconds() // 60))
@@ -55,25 +58,33 @@ def test_minutes_without_a_change_are_counted_across_instances(
     assert frozen == [False, False, False, False, False, True, False]
 
 
-def test_a_response_without_rows_moves_nothing(system: Callable[..., System], api: Api) -> None:
-    one = system()
+def test_a_response_without_rows_moves_nothing(make_environment: MakeEnvironment, api: FakeApi) -> None:
+    environment = make_environment()
     found = []
-    for minute, body in enumerate((response(one.feed), b"{", response(one.feed))):
-        api.answers(Reply(body))
+    for minute, body in enumerate((response(environment.feed), b"{", response(environment.feed))):
+        api.set_replies(Reply(body))
         tick = TICK + timedelta(minutes=minute)
-        services = replace(one.services, memory=replace(one.services.memory, was_unusable=True))
-        collect_tick(one.settings, one.feed, services, Delivery(tick, is_first=True))
-        blob = one.gcs.bucket(one.settings.landing_bucket).get_blob(landing_name(one.feed.name, tick))
+        services = replace(
+            environment.services, memory=replace(environment.services.memory, was_unusable=True)
+        )
+        collect_tick(environment.settings, environment.feed, services, Delivery(tick, is_first=True))
+        blob = environment.gcs.bucket(environment.settings.landing_bucket).get_blob(
+            landing_name(environment.feed.name, tick)
+        )
         found.append(read_unchanged_since(blob.metadata))
     assert found == [TICK, None, TICK]
 
 
-def test_a_redelivery_of_an_older_tick_has_the_same_state(system: Callable[..., System], api: Api) -> None:
-    one = system()
-    api.answers(Reply(response(one.feed)))
+def test_a_redelivery_of_an_older_tick_has_the_same_state(
+    make_environment: MakeEnvironment, api: FakeApi
+) -> None:
+    environment = make_environment()
+    api.set_replies(Reply(response(environment.feed)))
     later, earlier = TICK + timedelta(minutes=5), TICK
     for tick in (later, earlier):
-        collect_tick(one.settings, one.feed, one.services, Delivery(tick, is_first=True))
-    bucket = one.gcs.bucket(one.settings.landing_bucket)
-    names = [landing_name(one.feed.name, tick) for tick in (later, earlier)]
+        collect_tick(
+            environment.settings, environment.feed, environment.services, Delivery(tick, is_first=True)
+        )
+    bucket = environment.gcs.bucket(environment.settings.landing_bucket)
+    names = [landing_name(environment.feed.name, tick) for tick in (later, earlier)]
     assert [read_unchanged_since(bucket.get_blob(name).metadata) for name in names] == [later, earlier]

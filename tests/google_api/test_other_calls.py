@@ -13,7 +13,7 @@ from feed import archive_name
 from local.http import proxy
 from local.iam_proxy import enforcement
 from spark.archive import make_object_reader
-from tests.collector.surroundings import TICK
+from tests.collector.fakes import TICK
 from tests.google_api.discovery import compare_call
 
 pytestmark = pytest.mark.unit

@@ -4,7 +4,6 @@ The simulation found them. Each test describes the behaviour of the previous pro
 """
 
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from threading import Event
@@ -20,7 +19,7 @@ from collector.landing import land_response
 from collector.tick import collect_tick
 from copier.sweep import Sweep, sweep_landing_bucket
 from feed import archive_name, compress, decompress, landing_name
-from tests.collector.surroundings import TICK, System, without_first_record
+from tests.collector.fakes import TICK, CollectorEnvironment, MakeEnvironment, without_first_record
 
 pytestmark = pytest.mark.emulator
 
@@ -29,7 +28,7 @@ LANDED, ARCHIVED = landing_name(FEED, TICK), archive_name(FEED, TICK)
 WINDOW = timedelta(minutes=67)
 
 
-def run_sweep(environment: System, now: datetime) -> Sweep:
+def run_sweep(environment: CollectorEnvironment, now: datetime) -> Sweep:
     settings = copier.settings.Settings(
         environment.settings.landing_bucket,
         environment.settings.archive_bucket,
@@ -40,7 +39,7 @@ def run_sweep(environment: System, now: datetime) -> Sweep:
     return sweep_landing_bucket(environment.gcs, settings, [], lambda: 0.0, now=lambda: now)
 
 
-def read_buckets(environment: System) -> tuple[dict[str, bytes], dict[str, bytes]]:
+def read_buckets(environment: CollectorEnvironment) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """Return the contents by name of the landing bucket and of the archive bucket."""
     landing, archive = (
         {
@@ -61,7 +60,7 @@ def responses(feeds: dict[str, Any]) -> tuple[bytes, bytes]:
 
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_sweep_between_two_deliveries_retains_the_landed_object(
-    system: Callable[..., System],
+    make_environment: MakeEnvironment,
     responses: tuple[bytes, bytes],
     is_first: bool,
     monkeypatch: pytest.MonkeyPatch,
@@ -70,7 +69,7 @@ def test_a_sweep_between_two_deliveries_retains_the_landed_object(
 
     The sweep had deleted the landed object, so that B's upload succeeded; every later sweep refused B's object.
     """
-    environment = system()
+    environment = make_environment()
     b_has_fetched, a_is_archived = Event(), Event()
 
     def fetch_slowly(*_: object, **__: object) -> Response:
@@ -105,7 +104,7 @@ def test_a_sweep_between_two_deliveries_retains_the_landed_object(
 
 
 def test_rows_are_those_of_the_archived_object_after_two_killed_instances(
-    system: Callable[..., System],
+    make_environment: MakeEnvironment,
     responses: tuple[bytes, bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -114,7 +113,7 @@ def test_rows_are_those_of_the_archived_object_after_two_killed_instances(
     The third delivery found B's object in the landing bucket first: until the nightly rebuild the streamed rows were
     those of B, and the archived object was that of A.
     """
-    environment = system()
+    environment = make_environment()
     buckets = (environment.settings.landing_bucket, environment.settings.archive_bucket)
     killed = (is_redelivery for is_redelivery in (False, False))
 
@@ -145,12 +144,12 @@ def fail_fetch(*_: object, **__: object) -> Response:
 
 
 def test_a_delivery_after_the_redelivery_window_uses_the_archived_object(
-    system: Callable[..., System],
+    make_environment: MakeEnvironment,
     responses: tuple[bytes, bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No delivery is expected then, but with a clock that is off by an hour no second response may be stored."""
-    environment = system()
+    environment = make_environment()
     environment.gcs.bucket(environment.settings.landing_bucket).blob(LANDED).upload_from_string(
         compress(responses[0])
     )

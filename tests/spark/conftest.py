@@ -31,7 +31,7 @@ from local.environment.metadata_server import MetadataServer
 from local.workloads.spark import SAFE_PATH, local_spark
 from local.workloads.workloads import ISOLATION
 from tests.conftest import bigquery_client, start_empty_emulators, storage_client
-from tests.spark.front import Front
+from tests.spark.bigquery_proxy import BigQueryProxy
 
 ROOT = Path(__file__).parents[2]
 JOB_TIMEOUT_S = 120
@@ -48,7 +48,7 @@ class Project:
     feed: Feed  # the first of those that have a table
     gcs: StorageClient
     bq: bigquery.Client
-    front: Front  # what the job has for BigQuery
+    bigquery_proxy: BigQueryProxy  # what the job has for BigQuery
     environment: Mapping[str, str]
 
     @property
@@ -77,7 +77,7 @@ class Project:
         """Store an object in the archive, under any name."""
         self.gcs.bucket(self.archive).blob(name).upload_from_string(data, "application/gzip")
 
-    def archive_answer(self, tick: datetime, body: bytes) -> str:
+    def archive_response(self, tick: datetime, body: bytes) -> str:
         """Archive an answer as the copier does; the object's name."""
         name = archive_name(self.feed.name, tick)
         self.put(name, compress(body))
@@ -111,13 +111,13 @@ def new_project(
     emulators: Emulators, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Project]]:
     """Make projects that know nothing of one another, each with the tables of some feeds."""
-    servers: list[MetadataServer | Front] = []
+    servers: list[MetadataServer | BigQueryProxy] = []
 
     def make(*feeds: Feed) -> Project:
         name = f"batch-{next(PROJECTS)}"
         metadata = MetadataServer(name, project_number(name), LOCATION)
-        front = Front(emulators.bigquery_url)
-        servers.extend((metadata, front))
+        bigquery_proxy = BigQueryProxy(emulators.bigquery_url)
+        servers.extend((metadata, bigquery_proxy))
         gcs, bq = storage_client(emulators, name), bigquery_client(emulators, name)
         for purpose in ("landing", "archive", "staging"):
             gcs.create_bucket(f"{name}-{purpose}")
@@ -142,14 +142,14 @@ def new_project(
             **local_spark().variables(Path(sys.executable)),
             "PYTHONPATH": str(ISOLATION),
             "STORAGE_EMULATOR_HOST": emulators.gcs_url,
-            "BIGQUERY_EMULATOR_HOST": front.url,
+            "BIGQUERY_EMULATOR_HOST": bigquery_proxy.url,
             "GCE_METADATA_HOST": host,
             "GCE_METADATA_ROOT": host,
             "GCE_METADATA_IP": host,
             "GCE_METADATA_MTLS_MODE": "none",
             "GOOGLE_CLOUD_PROJECT": name,
         }
-        return Project(name, feeds[0], gcs, bq, front, environment)
+        return Project(name, feeds[0], gcs, bq, bigquery_proxy, environment)
 
     yield make
     for server in servers:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tests.collector.surroundings import Reply
+from tests.collector.fakes import Reply
 from tests.spark.pipeline import Tick
 
 TOML = """

@@ -24,7 +24,7 @@ from copier.sweep import sweep_landing_bucket
 from feed import Feed
 from local.workloads.spark import local_spark
 from telemetry import LOGGER
-from tests.collector.surroundings import Api, Reply
+from tests.collector.fakes import FakeApi, Reply
 from tests.spark.conftest import JOB_TIMEOUT_S, LOCATION, MASTER, Project, usable
 
 DRIVER = Path(__file__).with_name("rebuild_feeds.py")
@@ -91,12 +91,12 @@ def run_ticks(
 ) -> Collected:
     """Collect each tick in a minute of its own, archive what landed, and rebuild the day of every feed."""
     done = Collected()
-    api = Api()
+    api = FakeApi()
     ticks = list(ticks)
     try:
         for number, tick in enumerate(ticks):
             done.minutes[str(tick)] = minute = evening + timedelta(minutes=number)
-            api.answers(*tick.replies)
+            api.set_replies(*tick.replies)
             # As an instance that has just begun, and asks once more for nothing.
             memory = TickMemory(was_unusable=True)
             services = Services(session, project.gcs, project.bq, secrets, memory=memory)

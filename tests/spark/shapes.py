@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from feed import split_response
-from tests.collector.surroundings import Reply
+from tests.collector.fakes import Reply
 from tests.spark.pipeline import Tick
 
 Rows = list[dict[str, Any]]

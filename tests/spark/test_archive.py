@@ -75,7 +75,7 @@ def test_an_unreachable_store_raises_archive_error() -> None:
 def test_listed_read_and_put(new_project: Callable[[Feed], Any], ods: Feed, tmp_path: Path) -> None:
     project = new_project(ods)
     ticks = [datetime(2023, 10, 26, 23, 59, tzinfo=UTC), datetime(2023, 10, 27, tzinfo=UTC)]
-    names = [project.archive_answer(tick, ods.sample) for tick in ticks]
+    names = [project.archive_response(tick, ods.sample) for tick in ticks]
     listed = list_day(project.gcs, project.archive, ods.name, date(2023, 10, 26))
     assert [each.name for each in listed] == names[:1]
     read = make_object_reader(

@@ -48,7 +48,7 @@ def rebuilt(new_project: Callable[[Feed], Any], ods: Feed, submit: Submit) -> Re
     """A day of one answer an hour, with accidents, rebuilt with packages that travel for this very Python."""
     project = new_project(ods)
     for hour in range(24):
-        project.archive_answer(MIDNIGHT + timedelta(hours=hour, minutes=hour), ods.sample)
+        project.archive_response(MIDNIGHT + timedelta(hours=hour, minutes=hour), ods.sample)
     project.put(archive_name(ods.name, MIDNIGHT + timedelta(minutes=50)), compress(ods.sample)[:-9])
     project.put(archive_name(ods.name, MIDNIGHT + timedelta(minutes=51)), compress(b"<html>down</html>"))
     project.put(f"feed={ods.name}/date=2023-10-26/hour=07/data.json", ods.sample)
@@ -95,9 +95,9 @@ def test_the_rows_equal_those_of_parse_response(rebuilt: Rebuilt, ods: Feed) -> 
 
 
 def test_every_job_call_has_the_location_of_the_dataset(rebuilt: Rebuilt) -> None:
-    """The front has answered 404 to any that did not, as BigQuery does outside of US and EU."""
-    assert len(rebuilt.project.front.located) > 4  # a query, loads, the replacement and the account
-    assert rebuilt.project.front.unlocated == []
+    """The bigquery_proxy has answered 404 to any that did not, as BigQuery does outside of US and EU."""
+    assert len(rebuilt.project.bigquery_proxy.located) > 4  # a query, loads, the replacement and the account
+    assert rebuilt.project.bigquery_proxy.unlocated == []
 
 
 def test_the_packages_that_travelled_were_used(rebuilt: Rebuilt) -> None:
@@ -124,7 +124,7 @@ def test_the_master_is_the_submissions(rebuilt: Rebuilt) -> None:
 def test_killed_in_the_middle_and_run_again(rebuilt: Rebuilt, submission: Callable[..., list[str]]) -> None:
     """kill -9 of driver, JVM and workers; the next run gives the same table, with the environment's packages."""
     project, before = rebuilt.project, rebuilt.content()
-    project.archive_answer(MIDNIGHT + timedelta(minutes=59), project.feed.sample)
+    project.archive_response(MIDNIGHT + timedelta(minutes=59), project.feed.sample)
     killed = subprocess.Popen(
         submission(project.arguments("2023-10-26")),
         env=dict(project.environment),
@@ -164,9 +164,9 @@ def test_killed_in_the_middle_and_run_again(rebuilt: Rebuilt, submission: Callab
 
 
 def test_a_run_that_does_not_reconcile_fails(rebuilt: Rebuilt, submit: Submit) -> None:
-    rebuilt.project.front.refusing.add(b'-run"')  # in the id of the job that appends to batch_runs
+    rebuilt.project.bigquery_proxy.refusing.add(b'-run"')  # in the id of the job that appends to batch_runs
     done = submit(rebuilt.project, rebuilt.project.arguments("2023-10-26"))
-    rebuilt.project.front.refusing.clear()
+    rebuilt.project.bigquery_proxy.refusing.clear()
     *_, said, account = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert done.returncode == 1
     assert account["status"] == "succeeded"

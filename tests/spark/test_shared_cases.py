@@ -10,7 +10,7 @@ import pytest
 
 from collector.api import make_session
 from feed import load_feeds
-from tests.collector.surroundings import Reply
+from tests.collector.fakes import Reply
 from tests.conftest import CASES, ROOT
 from tests.feed.examples import write_folder
 from tests.spark.pipeline import Collected, Tick, check, run_ticks

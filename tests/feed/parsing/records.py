@@ -24,18 +24,18 @@ DECODERS: list[Callable[[bytes], Any]] = [json.loads, msgspec.json.Decoder().dec
 both_decoders = pytest.mark.parametrize("decode", DECODERS, ids=["json", "msgspec"])
 
 
-def records_of(feed: Feed) -> list[Any]:
+def copy_sample_records(feed: Feed) -> list[Any]:
     """A fresh copy of the sample's records."""
     answer = json.loads(feed.sample)
     records: list[Any] = answer["records"] if "records" in answer else answer["features"]
     return records
 
 
-def answer(records: Any) -> bytes:
+def make_body(records: Any) -> bytes:
     return json.dumps({"records": records}).encode()
 
 
-def assert_accounted(feed: Feed, outcome: Outcome) -> None:
+def assert_reconciled(feed: Feed, outcome: Outcome) -> None:
     """Every record is a row or a rejection, every rejected value is of a row; all of it fits schemas and JSON."""
     assert outcome.records == len(outcome.rows) + outcome.rejected_records
     of_records, of_values = (
@@ -86,5 +86,5 @@ def drop_field(name: str) -> Callable[[dict[str, Any]], Any]:
     return change
 
 
-def place(*coordinates: Any) -> Callable[[dict[str, Any]], Any]:
+def set_coordinates(*coordinates: Any) -> Callable[[dict[str, Any]], Any]:
     return set_record("geometry", {"type": "Point", "coordinates": list(coordinates)})

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from feed import Feed, FeedError, combine_responses, join_records, load_feed, parse_response, split_response
 from feed.parsing.join import Join, JoinedRecords, make_relative_reference
-from tests.collector.surroundings import TICK
+from tests.collector.fakes import TICK
 
 pytestmark = pytest.mark.unit
 

@@ -17,10 +17,10 @@ from feed import (
 from tests.feed.parsing.records import (
     TICK,
     MakeFeed,
-    answer,
-    assert_accounted,
+    assert_reconciled,
     both_decoders,
-    records_of,
+    copy_sample_records,
+    make_body,
 )
 
 pytestmark = pytest.mark.unit
@@ -37,7 +37,7 @@ def test_a_row(ods: Feed) -> None:
     outcome = parse_response(ods, ods.sample, TICK)
     assert list(outcome.rows[3].items()) == [
         ("collected_at", TICK),
-        ("recordid", records_of(ods)[3]["recordid"]),
+        ("recordid", copy_sample_records(ods)[3]["recordid"]),
         ("record_timestamp", datetime(2023, 10, 26, 20, 49, 2, 340000, UTC)),
         ("nbvelosdispo", 0),
         ("nbplacesdispo", 0),
@@ -64,7 +64,7 @@ def test_a_response_of_full_size(ods: Feed, full_response: bytes, decode: Callab
     assert len({row["libelle"] for row in outcome.rows}) == 289
     taken = {record["record_timestamp"] for record in json.loads(full_response)["records"]}
     assert max(extract_report_times(ods, full_response)) == max(map(datetime.fromisoformat, taken))
-    assert_accounted(ods, outcome)
+    assert_reconciled(ods, outcome)
 
 
 def test_rows_are_converted_to_json_for_a_load_job(ods: Feed) -> None:
@@ -119,9 +119,9 @@ def test_report_times_of_a_response(feeds: dict[str, Feed], make_feed: MakeFeed)
     assert len(times) == 6
     ogc = feeds["vlille_ogc"]
     records = [{"date_modification": "soon"}, {"date_modification": "2023-10-26T20:47:12Z"}, {}, 3]
-    assert extract_report_times(ogc, answer(records)) == (datetime(2023, 10, 26, 20, 47, 12, tzinfo=UTC),)
+    assert extract_report_times(ogc, make_body(records)) == (datetime(2023, 10, 26, 20, 47, 12, tzinfo=UTC),)
     assert extract_report_times(ogc, b"<html>") == ()
-    assert extract_report_times(make_feed([{"a": 1}]), answer([{"a": 1}])) == ()
+    assert extract_report_times(make_feed([{"a": 1}]), make_body([{"a": 1}])) == ()
 
 
 def test_columns_given_in_the_model_are_columns_of_rows(ods: Feed) -> None:

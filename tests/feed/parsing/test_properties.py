@@ -16,9 +16,9 @@ from feed import (
 from tests.feed.parsing.records import (
     DECODERS,
     TICK,
-    answer,
-    assert_accounted,
-    records_of,
+    assert_reconciled,
+    copy_sample_records,
+    make_body,
 )
 
 pytestmark = pytest.mark.unit
@@ -33,13 +33,13 @@ decoders = st.sampled_from(DECODERS)
 
 @given(st.binary(), decoders)
 def test_no_bytes_raise(ods: Feed, body: bytes, decode: Callable[[bytes], Any]) -> None:
-    assert_accounted(ods, parse_response(ods, body, TICK, decode=decode))
+    assert_reconciled(ods, parse_response(ods, body, TICK, decode=decode))
 
 
 @given(json_values, decoders)
 def test_no_json_raises(ods: Feed, value: Any, decode: Callable[[bytes], Any]) -> None:
-    assert_accounted(ods, parse_response(ods, json.dumps(value).encode(), TICK, decode=decode))
-    assert_accounted(ods, parse_response(ods, answer(value), TICK, decode=decode))
+    assert_reconciled(ods, parse_response(ods, json.dumps(value).encode(), TICK, decode=decode))
+    assert_reconciled(ods, parse_response(ods, make_body(value), TICK, decode=decode))
 
 
 @st.composite
@@ -71,12 +71,12 @@ def test_mangled_responses_are_reconciled_and_decoders_agree(
     feeds: dict[str, Feed], data: st.DataObject, name: str
 ) -> None:
     feed = feeds[name]
-    records = data.draw(mangled(records_of(feed)))
+    records = data.draw(mangled(copy_sample_records(feed)))
     key = "features" if name == "vlille_wfs" else "records"
     body = json.dumps({key: records}).encode()
     outcome = parse_response(feed, body, TICK)
     assert outcome.records == len(records)
-    assert_accounted(feed, outcome)
+    assert_reconciled(feed, outcome)
     assert parse_response(feed, body, TICK, decode=DECODERS[1]) == outcome
 
 
@@ -85,8 +85,8 @@ def test_records_have_the_same_outcome_alone_and_together(
     feeds: dict[str, Feed], data: st.DataObject
 ) -> None:
     feed = feeds["vlille_ogc"]
-    records = data.draw(mangled(records_of(feed)))
-    together = parse_response(feed, answer(records), TICK)
-    alone = [parse_response(feed, answer([record]), TICK) for record in records]
+    records = data.draw(mangled(copy_sample_records(feed)))
+    together = parse_response(feed, make_body(records), TICK)
+    alone = [parse_response(feed, make_body([record]), TICK) for record in records]
     duplicates = {r.index for r in together.rejections if r.reason == "duplicate_key"}
     assert together.rows == [row for i, each in enumerate(alone) if i not in duplicates for row in each.rows]

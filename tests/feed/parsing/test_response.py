@@ -19,10 +19,10 @@ from tests.feed.parsing.records import (
     DECODERS,
     TICK,
     MakeFeed,
-    answer,
-    assert_accounted,
+    assert_reconciled,
     both_decoders,
-    records_of,
+    copy_sample_records,
+    make_body,
 )
 
 pytestmark = pytest.mark.unit
@@ -87,7 +87,7 @@ def test_unusable_responses(ods: Feed, body: bytes, reason: str, field: str, fou
     assert rejection.found.startswith(found)
     assert (outcome.records, outcome.rows, outcome.drifts) == (0, [], ())
     assert f"unusable response ({reason})" in rejection.message
-    assert_accounted(ods, outcome)
+    assert_reconciled(ods, outcome)
 
 
 @both_decoders
@@ -163,7 +163,7 @@ def test_stored_bytes_that_cannot_be_decompressed(ods: Feed) -> None:
     assert [(r.reason, r.index, r.found) for r in outcome.rejections] == [
         ("unreadable", None, "gzip truncated after 20 bytes")
     ]
-    assert_accounted(ods, outcome)
+    assert_reconciled(ods, outcome)
 
 
 @both_decoders
@@ -179,11 +179,11 @@ def test_stored_bytes_that_cannot_be_decompressed(ods: Feed) -> None:
 def test_a_response_with_too_many_rejections_is_quarantined_as_a_whole(
     ods: Feed, decode: Callable[[bytes], Any], records: list[Any], found: str
 ) -> None:
-    outcome = parse_response(ods, answer([*records_of(ods), *records]), TICK, decode=decode)
+    outcome = parse_response(ods, make_body([*copy_sample_records(ods), *records]), TICK, decode=decode)
     (rejection,) = outcome.rejections
     assert (rejection.reason, rejection.index, rejection.field) == ("too_many", None, "records")
     assert rejection.found == found
-    assert_accounted(ods, outcome)
+    assert_reconciled(ods, outcome)
 
 
 @pytest.mark.parametrize("is_ascii", [False, True])
@@ -201,6 +201,6 @@ def test_a_response_cut_anywhere_is_truncated(ods: Feed, is_ascii: bool) -> None
 def test_an_empty_array_is_valid_if_the_feed_allows_it(
     make_feed: MakeFeed, toml: str, reasons: list[str]
 ) -> None:
-    outcome = parse_response(make_feed([{"a": 1}], toml), answer([]), TICK)
+    outcome = parse_response(make_feed([{"a": 1}], toml), make_body([]), TICK)
     assert [each.reason for each in outcome.rejections] == reasons
     assert (outcome.records, outcome.rows, outcome.is_usable) == (0, [], not reasons)

@@ -16,12 +16,12 @@ from tests.feed.parsing.records import (
     DECODERS,
     TICK,
     MakeFeed,
-    answer,
-    assert_accounted,
+    assert_reconciled,
     both_decoders,
+    copy_sample_records,
     drop_field,
-    place,
-    records_of,
+    make_body,
+    set_coordinates,
     set_field,
     set_record,
 )
@@ -76,27 +76,27 @@ LOST: list[tuple[Callable[[dict[str, Any]], Any], tuple[str, str, str, str, str]
         {"longitude": None, "latitude": None},
     ),
     (
-        place("abc", 50.6),
+        set_coordinates("abc", 50.6),
         ("bad_value", "longitude", "the text 'abc'", A_FLOAT, '"abc"'),
         {"longitude": None, "latitude": 50.6},
     ),
     (
-        place(float("nan"), 50.6),
+        set_coordinates(float("nan"), 50.6),
         ("bad_value", "longitude", "the number nan", A_FLOAT, "NaN"),
         {"longitude": None},
     ),
     (
-        place(3.1, float("inf")),
+        set_coordinates(3.1, float("inf")),
         ("bad_value", "latitude", "the number inf", A_FLOAT, "Infinity"),
         {"latitude": None},
     ),
     (
-        place(50.63, 3.07),
+        set_coordinates(50.63, 3.07),
         ("swapped_coordinates", "latitude", "latitude 3.07, longitude 50.63", BOUNDS, "[3.07, 50.63]"),
         {"longitude": 3.07, "latitude": 50.63},
     ),
     (
-        place(0, 0),
+        set_coordinates(0, 0),
         ("out_of_range", "latitude", "latitude 0.0, longitude 0.0", BOUNDS, "[0.0, 0.0]"),
         {"longitude": None, "latitude": None},
     ),
@@ -116,9 +116,9 @@ def test_an_invalid_record_is_rejected_and_the_others_are_kept(
     change: Callable[[dict[str, Any]], Any],
     expected: tuple[str, str, str, str],
 ) -> None:
-    records = records_of(ods)
+    records = copy_sample_records(ods)
     records[2] = change(records[2])
-    outcome = parse_response(ods, answer(records), TICK, decode=decode)
+    outcome = parse_response(ods, make_body(records), TICK, decode=decode)
     (rejection,) = outcome.rejections
     assert (rejection.reason, rejection.field, rejection.found, rejection.expected) == expected
     assert (rejection.index, rejection.scope, rejection.value) == (2, "record", None)
@@ -127,7 +127,7 @@ def test_an_invalid_record_is_rejected_and_the_others_are_kept(
     assert rejection.record == json.dumps(records[2], ensure_ascii=False)
     whole = parse_response(ods, ods.sample, TICK).rows
     assert outcome.rows == whole[:2] + whole[3:]
-    assert_accounted(ods, outcome)
+    assert_reconciled(ods, outcome)
 
 
 @both_decoders
@@ -141,9 +141,9 @@ def test_a_type_mismatch_rejects_only_the_value(
     expected: tuple[str, str, str, str, str],
     kept: dict[str, Any],
 ) -> None:
-    records = records_of(ods)
+    records = copy_sample_records(ods)
     records[2] = change(records[2])
-    outcome = parse_response(ods, answer(records), TICK, decode=decode)
+    outcome = parse_response(ods, make_body(records), TICK, decode=decode)
     (rejection,) = outcome.rejections
     assert (
         rejection.reason,
@@ -159,7 +159,7 @@ def test_a_type_mismatch_rejects_only_the_value(
     assert outcome.rows[:2] + outcome.rows[3:] == whole[:2] + whole[3:]
     assert {name: outcome.rows[2][name] for name in kept} == kept
     assert (outcome.rejected_records, outcome.rejected_values, outcome.implausible_values) == (0, 1, 0)
-    assert_accounted(ods, outcome)
+    assert_reconciled(ods, outcome)
 
 
 ACCEPTED: list[tuple[Callable[[dict[str, Any]], Any], str, Any]] = [
@@ -170,9 +170,9 @@ ACCEPTED: list[tuple[Callable[[dict[str, Any]], Any], str, Any]] = [
     (set_field("nom", 12), "nom", "12"),
     (set_record("geometry", None), "longitude", None),
     (set_record("geometry", {}), "longitude", None),
-    (place(), "latitude", None),
-    (place(3), "latitude", None),
-    (place(3, 50.6, 20), "longitude", 3.0),
+    (set_coordinates(), "latitude", None),
+    (set_coordinates(3), "latitude", None),
+    (set_coordinates(3, 50.6, 20), "longitude", 3.0),
     (set_field("libelle", "999"), "libelle", 999),
     (
         set_record("record_timestamp", "1970-01-01T00:00:00Z"),
@@ -191,34 +191,34 @@ ACCEPTED: list[tuple[Callable[[dict[str, Any]], Any], str, Any]] = [
 def test_an_unusual_record_is_accepted(
     ods: Feed, change: Callable[[dict[str, Any]], Any], column: str, expected: Any
 ) -> None:
-    records = records_of(ods)
+    records = copy_sample_records(ods)
     records[2] = change(records[2])
-    outcome = parse_response(ods, answer(records), TICK)
+    outcome = parse_response(ods, make_body(records), TICK)
     assert outcome.rejections == ()
     assert outcome.rows[2][column] == expected
     assert type(outcome.rows[2][column]) is type(expected)
-    assert_accounted(ods, outcome)
+    assert_reconciled(ods, outcome)
 
 
 def test_the_first_usable_record_of_a_key_is_kept(ods: Feed) -> None:
-    records = records_of(ods)
+    records = copy_sample_records(ods)
     bad, good, again = (copy.deepcopy(records[0]) for _ in range(3))
     bad["fields"]["libelle"] = {}
-    outcome = parse_response(ods, answer([bad, good, again, *records[1:]]), TICK)
+    outcome = parse_response(ods, make_body([bad, good, again, *records[1:]]), TICK)
     assert [(r.index, r.reason) for r in outcome.rejections] == [(0, "bad_value"), (2, "duplicate_key")]
     assert outcome.rejections[1].expected == "a unique key; record 1 has the same"
 
 
 def test_a_feed_without_a_key_keeps_duplicates(make_feed: MakeFeed) -> None:
     feed = make_feed([{"a": 1}])
-    assert len(parse_response(feed, answer([{"a": 1}, {"a": 1}]), TICK).rows) == 2
+    assert len(parse_response(feed, make_body([{"a": 1}, {"a": 1}]), TICK).rows) == 2
 
 
 def test_an_empty_key_is_none(feeds: dict[str, Feed]) -> None:
     feed = feeds["vlille_ogc"]
-    records = records_of(feed)
+    records = copy_sample_records(feed)
     records[1]["@id"] = ""
-    outcome = parse_response(feed, answer(records), TICK)
+    outcome = parse_response(feed, make_body(records), TICK)
     assert [(r.index, r.reason, r.found) for r in outcome.rejections] == [(1, "missing_key", "the text ''")]
     assert "record 1 rejected (missing_key), id (path @id): found" in outcome.rejections[0].message
 
@@ -244,33 +244,33 @@ def test_the_samples_extent_detects_swapped_coordinates(
 ) -> None:
     feed = make_feed([{"id": 1, "lat": 50.6, "lon": 3.1}, {"id": 2, "lat": 50.65, "lon": 3.05}], LOCATED)
     outcome = parse_response(
-        feed, answer([{"id": 1, "lat": lat, "lon": lon}, {"id": 2, "lat": 50.6, "lon": 3.1}]), TICK
+        feed, make_body([{"id": 1, "lat": lat, "lon": lon}, {"id": 2, "lat": 50.6, "lon": 3.1}]), TICK
     )
     assert [rejection.reason for rejection in outcome.rejections] == ([reason] if reason else [])
 
 
 def test_a_lone_surrogate_rejects_only_its_value(feeds: dict[str, Feed]) -> None:
     feed = feeds["vlille_ogc"]
-    records = records_of(feed)
+    records = copy_sample_records(feed)
     records[0]["nom"] = "\ud83d"
     for decode in DECODERS:
-        outcome = parse_response(feed, answer(records), TICK, decode=decode)
+        outcome = parse_response(feed, make_body(records), TICK, decode=decode)
         assert [(r.index, r.reason, r.field) for r in outcome.rejections] == [(0, "bad_value", "nom")]
         assert json.loads(outcome.rejections[0].value or "") == "\ud83d"
         assert (outcome.rows[0]["nom"], outcome.rows[0]["id"]) == (None, "301")
-        assert_accounted(feed, outcome)
+        assert_reconciled(feed, outcome)
 
 
 @pytest.mark.parametrize("depth", [500, 5_000])
 def test_deep_values_in_a_record(ods: Feed, depth: int) -> None:
     deep = b'{"records": [{"fields": {"libelle": 1, "nom": ' + b"[" * depth + b"]" * depth + b"}}]}"
     for decode in DECODERS:
-        assert_accounted(ods, parse_response(ods, deep, TICK, decode=decode))
+        assert_reconciled(ods, parse_response(ods, deep, TICK, decode=decode))
 
 
 def test_nested_faults_have_a_path(make_feed: MakeFeed) -> None:
     feed = make_feed([{"lines": [{"stops": [{"n": 1}]}]}])
-    outcome = parse_response(feed, answer([{"lines": [{"stops": [{"n": 1}, {"n": "x"}]}]}]), TICK)
+    outcome = parse_response(feed, make_body([{"lines": [{"stops": [{"n": 1}, {"n": "x"}]}]}]), TICK)
     assert outcome.rejections[0].field == "lines[0].stops[1].n"
     assert outcome.rows[0]["lines"] == [{"stops": [{"n": 1}, {"n": None}]}]
 
@@ -289,10 +289,10 @@ def test_valid_parts_of_a_nested_value_are_kept(
     make_feed: MakeFeed, sample: Any, value: Any, kept: Any, faults: list[str]
 ) -> None:
     feed = make_feed([{"v": sample}])
-    outcome = parse_response(feed, answer([{"v": value}]), TICK)
+    outcome = parse_response(feed, make_body([{"v": value}]), TICK)
     assert outcome.rows == [{"collected_at": TICK, "v": kept}]
     assert [(each.field, each.scope) for each in outcome.rejections] == [(fault, "value") for fault in faults]
-    assert_accounted(feed, outcome)
+    assert_reconciled(feed, outcome)
 
 
 @pytest.mark.parametrize(
@@ -309,30 +309,30 @@ def test_valid_parts_of_a_nested_value_are_kept(
 )
 def test_on_mismatch_decides_what_is_rejected(make_feed: MakeFeed, toml: str, rows: int, scope: str) -> None:
     feed = make_feed([{"a": 1, "b": 1, "c": 1}], f'key = "a"\n{toml}')
-    outcome = parse_response(feed, answer([{"a": 1, "b": 1, "c": 1}, {"a": 2, "b": "x", "c": 2}]), TICK)
+    outcome = parse_response(feed, make_body([{"a": 1, "b": 1, "c": 1}, {"a": 2, "b": "x", "c": 2}]), TICK)
     assert len(outcome.rows) == rows
     assert [(each.reason, each.field, each.scope) for each in outcome.rejections] == [
         ("bad_value", "b", scope)
     ]
     assert ("in record 1" in outcome.rejections[0].message) is (scope == "response")
-    assert_accounted(feed, outcome)
+    assert_reconciled(feed, outcome)
 
 
 def test_a_parent_of_another_type_has_the_strictest_on_mismatch_of_its_columns(make_feed: MakeFeed) -> None:
     toml = 'key = "id"\nlift = ["o"]\n[rules]\nb = { on_mismatch = "row" }'
     feed = make_feed([{"id": 1, "o": {"a": 1, "b": 1}}], toml)
-    outcome = parse_response(feed, answer([{"id": 1, "o": "x"}, {"id": 2, "o": {"a": "x", "b": 1}}]), TICK)
+    outcome = parse_response(feed, make_body([{"id": 1, "o": "x"}, {"id": 2, "o": {"a": "x", "b": 1}}]), TICK)
     assert [(each.index, each.field, each.scope) for each in outcome.rejections] == [
         (0, "o", "record"),
         (1, "a", "value"),
     ]
-    assert_accounted(feed, outcome)
+    assert_reconciled(feed, outcome)
 
 
 def test_coordinates_out_of_bounds_reject_the_row_if_the_feed_says_so(make_feed: MakeFeed) -> None:
     bounds = "[bounds]\nlatitude = [50, 51]\nlongitude = [3, 4]\n[rules]\nlon = { on_mismatch = 'row' }"
     feed = make_feed([{"id": 1, "lat": 50.6, "lon": 3.1}], LOCATED + bounds)
-    outcome = parse_response(feed, answer([{"id": 1, "lat": 0, "lon": 0}]), TICK)
+    outcome = parse_response(feed, make_body([{"id": 1, "lat": 0, "lon": 0}]), TICK)
     assert [(each.reason, each.scope) for each in outcome.rejections] == [("out_of_range", "record")]
     assert outcome.rows == []
 
@@ -364,10 +364,10 @@ def test_an_implausible_value_is_kept_and_flagged(
     feed = make_feed([{"id": 1, "bikes": 3, "at": "2023-10-26T20:50:00Z"}], RULES)
     record = {"bikes": 3, "at": "2023-10-26T20:50:00Z"}
     records = [record | {"id": 1}, record | {"id": 2, column: value}]
-    outcome = parse_response(feed, answer(records), TICK)
+    outcome = parse_response(feed, make_body(records), TICK)
     assert len(outcome.rows) == 2
     assert (outcome.rows[1][column] is None) is (value is None)
     flags = [(each.reason, each.index, each.field, each.expected, each.scope) for each in outcome.rejections]
     assert flags == ([("implausible", 1, column, expected, "value")] if expected else [])
     assert (outcome.implausible_values, outcome.rejected_values) == (len(flags), 0)
-    assert_accounted(feed, outcome)
+    assert_reconciled(feed, outcome)

@@ -112,7 +112,7 @@ def test_a_rebuilt_day_equals_the_streamed_day(batch: Batch, full_response: byte
     project, feed = batch.project, batch.project.feed
     bodies = [feed.sample, full_response, accident(feed), b"<html>", b'{"records": []}']
     for number, body in enumerate(bodies):
-        project.archive_answer(minute(number * 59), body)
+        project.archive_response(minute(number * 59), body)
         stream(project, minute(number * 59), body)
     streamed = batch.content()
     assert len(streamed[feed.name]) == len(parse_response(feed, feed.sample, MIDNIGHT).rows) * 2 + 289
@@ -133,12 +133,12 @@ def test_a_rebuilt_day_equals_the_streamed_day(batch: Batch, full_response: byte
 def test_the_statistics_of_a_day_with_every_fault(batch: Batch) -> None:
     project, feed = batch.project, batch.project.feed
     records = len(parse_response(feed, feed.sample, MIDNIGHT).rows)
-    project.archive_answer(minute(0), feed.sample)
-    project.archive_answer(minute(1439), accident(feed))
+    project.archive_response(minute(0), feed.sample)
+    project.archive_response(minute(1439), accident(feed))
     project.put(archive_name(feed.name, minute(61)), compress(feed.sample)[:-9])
     project.put(archive_name(feed.name, minute(62)), compress(b"<html>down</html>"))
     project.put(f"feed={feed.name}/date=2023-10-26/hour=07/data.json", feed.sample)
-    project.archive_answer(minute(1440), feed.sample)  # the day after
+    project.archive_response(minute(1440), feed.sample)  # the day after
     run = batch.run()
     assert run.objects_listed == 5
     assert run.statistics == RunStatistics(2, 3, 2 * records + 1, 2 * records, 1, 1)
@@ -165,7 +165,7 @@ def test_the_statistics_of_a_day_with_every_fault(batch: Batch) -> None:
 def test_days_without_objects_are_not_changed(batch: Batch) -> None:
     project, feed = batch.project, batch.project.feed
     stream(project, minute(-1), feed.sample)
-    project.archive_answer(minute(5), feed.sample)
+    project.archive_response(minute(5), feed.sample)
     nothing = batch.run(first_day=DAY - timedelta(1), last_day=DAY - timedelta(1))
     assert nothing.status == NOTHING_ARCHIVED
     assert "has no objects of vlille_ods for 2023-10-25; no table was changed" in str(nothing.message)
@@ -179,10 +179,10 @@ def test_days_without_objects_are_not_changed(batch: Batch) -> None:
 def test_a_failed_reconciliation_changes_no_table(batch: Batch) -> None:
     project, feed = batch.project, batch.project.feed
     for number in (0, 70):
-        project.archive_answer(minute(number), feed.sample)
+        project.archive_response(minute(number), feed.sample)
     assert batch.run().status == SUCCEEDED
     before = batch.content()
-    project.archive_answer(minute(1), feed.sample)
+    project.archive_response(minute(1), feed.sample)
 
     def lose_an_hour(work: ReadHours, hours: Sequence[ArchiveHour]) -> list[HourResult]:
         return list(batch.run_hours(work, hours))[:-1]
@@ -220,7 +220,7 @@ def test_a_failed_reconciliation_changes_no_table(batch: Batch) -> None:
 
 def test_minutes_not_yet_archived_are_not_lost(batch: Batch) -> None:
     project, feed = batch.project, batch.project.feed
-    project.archive_answer(minute(0), feed.sample)
+    project.archive_response(minute(0), feed.sample)
     for number in (0, 1):
         stream(project, minute(number), feed.sample)
     before = batch.content()
@@ -229,7 +229,7 @@ def test_minutes_not_yet_archived_are_not_lost(batch: Batch) -> None:
     assert "1 minutes in" in str(run.message)
     assert "the first is 2023-10-26T00:01Z; no table was changed: wait for the next sweep" in str(run.message)
     assert batch.content() == before
-    project.archive_answer(minute(1), feed.sample)
+    project.archive_response(minute(1), feed.sample)
     assert batch.run().status == SUCCEEDED
     assert batch.content() == before
 
@@ -251,7 +251,7 @@ class EventfulClient:
 def test_a_minute_that_is_loaded_during_the_run_is_not_lost(batch: Batch, earlier: int) -> None:
     """The collector goes on while the staging tables are filled, after the table was looked at."""
     project, feed = batch.project, batch.project.feed
-    project.archive_answer(minute(0), feed.sample)
+    project.archive_response(minute(0), feed.sample)
     for number in range(earlier):
         stream(project, minute(number), feed.sample)
 
@@ -280,7 +280,7 @@ def test_any_exception_is_recorded(batch: Batch, fault: Exception) -> None:
     def fail(work: ReadHours, hours: Sequence[ArchiveHour]) -> list[HourResult]:
         raise fault
 
-    batch.project.archive_answer(minute(0), batch.project.feed.sample)
+    batch.project.archive_response(minute(0), batch.project.feed.sample)
     run = batch.run(fail)
     assert (run.status, run.message) == (FAILED, f"{type(fault).__name__}: {fault}")
     assert [row["message"] for row in batch.project.table("batch_runs")] == [run.message]
@@ -301,7 +301,7 @@ class Unrecorded:
 
 def test_a_run_that_is_not_recorded_is_not_done(batch: Batch) -> None:
     project = batch.project
-    project.archive_answer(minute(0), project.feed.sample)
+    project.archive_response(minute(0), project.feed.sample)
     assert batch.run().is_done
     run = batch.run(bq=Unrecorded(project.bq))
     assert (run.status, run.is_done) == (SUCCEEDED, False)
@@ -309,7 +309,7 @@ def test_a_run_that_is_not_recorded_is_not_done(batch: Batch) -> None:
 
 
 def test_a_table_that_is_missing(batch: Batch) -> None:
-    batch.project.archive_answer(minute(0), batch.project.feed.sample)
+    batch.project.archive_response(minute(0), batch.project.feed.sample)
     batch.project.bq.delete_table("vlille.quarantine")
     run = batch.run()
     assert run.status == FAILED
@@ -342,11 +342,11 @@ class MortalClient:
 def test_killed_anywhere_and_run_again(batch: Batch) -> None:
     """The old rows or the new, never a mixture; the next run sets it right."""
     project, feed = batch.project, batch.project.feed
-    project.archive_answer(minute(0), feed.sample)
+    project.archive_response(minute(0), feed.sample)
     assert batch.run().status == SUCCEEDED
     old = batch.content()
-    project.archive_answer(minute(1), feed.sample)
-    project.archive_answer(minute(2), b"<html>")
+    project.archive_response(minute(1), feed.sample)
+    project.archive_response(minute(2), b"<html>")
     for stage in ("get_table", "create_table", "load_table_from_uri", "query", "transaction"):
         with pytest.raises(KilledError):
             batch.run(bq=MortalClient(project.bq, stage))
@@ -377,7 +377,7 @@ class Resumed:
         monkeypatch.setattr("spark.rebuild.job.record_run", lambda *_: self._die("recorded", 0))
         for day in range(4):
             for number, body in enumerate([batch.project.feed.sample, accident(batch.project.feed)]):
-                batch.project.archive_answer(minute(day * 1440 + number), body)
+                batch.project.archive_response(minute(day * 1440 + number), body)
 
     def _die(self, when: str, day: int) -> None:
         if self.killed == (when, day):
@@ -435,7 +435,7 @@ def test_a_killed_run_is_continued(resumed: Resumed, killed: tuple[str, int], le
 
 def test_a_day_is_made_again_where_it_would_be_another(resumed: Resumed) -> None:
     assert resumed.run(("before", 3)) is None
-    resumed.batch.project.archive_answer(minute(1440 + 1), resumed.batch.project.feed.sample + b" ")
+    resumed.batch.project.archive_response(minute(1440 + 1), resumed.batch.project.feed.sample + b" ")
     assert resumed.run(("recorded", 0)) is None
     assert resumed.read == [1, 3]
     assert resumed.run(("recorded", 0), code="another") is None
@@ -448,7 +448,7 @@ def test_a_day_is_made_again_where_it_would_be_another(resumed: Resumed) -> None
 def test_a_failure_leaves_the_finished_days(batch: Batch) -> None:
     feed = batch.project.feed
     for day in range(2):
-        batch.project.archive_answer(minute(day * 1440), feed.sample)
+        batch.project.archive_response(minute(day * 1440), feed.sample)
     stream(batch.project, minute(1440 + 9), feed.sample)  # not archived
     run = batch.run(last_day=DAY + timedelta(1), days_at_once=1)
     assert run.status == FAILED

@@ -234,17 +234,17 @@ def test_a_missing_parquet_file_changes_nothing(warehouse: Warehouse) -> None:
 
 def test_lost_responses_to_load_and_replacement_change_nothing(warehouse: Warehouse) -> None:
     """The client asks again, and BigQuery says 409: the job of that id is its own."""
-    front, run = warehouse.project.front, make_run_id(NOW)
+    bigquery_proxy, run = warehouse.project.bigquery_proxy, make_run_id(NOW)
     client = bigquery.Client(
         project=warehouse.project.name,
         credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-        client_options={"api_endpoint": front.url},
+        client_options={"api_endpoint": bigquery_proxy.url},
         location=LOCATION,
     )
-    front.losing.update({f"stations_staging_{run}-0".encode(): 1, f"{run}-replace".encode(): 1})
+    bigquery_proxy.losing.update({f"stations_staging_{run}-0".encode(): 1, f"{run}-replace".encode(): 1})
     replacement = warehouse.replacement("stations", [row(26, share=1.0)])
     replace_days(client, [replacement], DAYS, run, NOW)
-    assert not any(front.losing.values())
+    assert not any(bigquery_proxy.losing.values())
     assert seen(warehouse.project.table("stations")) == [(26, "a", 1.0)]
     assert not [name for name in warehouse.project.tables() if "staging" in name]
 

@@ -1,4 +1,4 @@
-"""A front to the BigQuery emulator that fails as BigQuery does and the emulator cannot."""
+"""A proxy of the BigQuery emulator that adds failures of BigQuery which the emulator does not have."""
 
 import json
 import threading
@@ -13,27 +13,27 @@ FORWARDED = ("content-type", "location", "etag")
 TIMEOUT_S = 60
 
 
-class Front:
-    """Passes requests on to an emulator; calls about jobs must say where, as outside of US and EU."""
+class BigQueryProxy:
+    """Forwards requests to an emulator; job calls must have a location, as outside of US and EU."""
 
     def __init__(self, upstream: str) -> None:
-        self.located: list[str] = []  # method and path of calls about jobs that said where
-        self.unlocated: list[str] = []  # of those that did not
-        self.losing: Counter[bytes] = Counter()  # words of a request → how many answers to it get lost
-        self.refusing: set[bytes] = set()  # words of a request that is refused
-        front, session = self, requests.Session()
+        self.located: list[str] = []  # method and path of job calls with a location
+        self.unlocated: list[str] = []  # of those without one
+        self.losing: Counter[bytes] = Counter()  # part of a request → how many responses to it get lost
+        self.refusing: set[bytes] = set()  # parts of requests that are refused
+        bigquery_proxy, session = self, requests.Session()
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                if front._is_unlocated(self.command, self.path, body):
+                if bigquery_proxy._is_unlocated(self.command, self.path, body):
                     self._fail(404, "notFound", f"{self.path} was not found in location US")
-                elif any(words in body for words in front.refusing):
+                elif any(words in body for words in bigquery_proxy.refusing):
                     self._fail(403, "accessDenied", "Access Denied")
                 else:
-                    answer = session.request(
+                    response = session.request(
                         self.command,
                         upstream + self.path,
                         data=body,
@@ -43,18 +43,18 @@ class Front:
                         allow_redirects=False,
                         timeout=TIMEOUT_S,
                     )
-                    if self.command == "POST" and front._is_lost(body):
+                    if self.command == "POST" and bigquery_proxy._is_lost(body):
                         self._fail(503, "backendError", "Service Unavailable")
                     else:
-                        self._answer(answer.status_code, answer.content, answer.headers)
+                        self._respond(response.status_code, response.content, response.headers)
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_any  # noqa: N815 - http.server's names
 
             def _fail(self, status: int, reason: str, message: str) -> None:
                 error = {"code": status, "message": message, "errors": [{"reason": reason}]}
-                self._answer(status, json.dumps({"error": error}).encode(), {})
+                self._respond(status, json.dumps({"error": error}).encode(), {})
 
-            def _answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+            def _respond(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
                 self.send_response(status)
                 for name, value in headers.items():
                     if name.lower() in FORWARDED:

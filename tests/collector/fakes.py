@@ -1,9 +1,10 @@
-"""An API that says what a test wants, and the function's surroundings on the emulators."""
+"""A fake API, and the resources and clients of a collector on the emulators."""
 
 import gzip
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,7 +26,7 @@ TICK = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
 
 @dataclass
 class Reply:
-    """What the API answers once; the last reply is repeated."""
+    """One response of the fake API; the last one is repeated."""
 
     body: bytes = b"{}"
     status: int = 200
@@ -35,12 +36,12 @@ class Reply:
     pause_s: float = 0.0
     silent_s: float = 0.0
     step: int = 4096
-    is_length_told: bool = True
+    has_length: bool = True
     header_pause_s: float = 0.0
 
 
-class Api:
-    """A real HTTP server on loopback that plays its replies in order."""
+class FakeApi:
+    """An HTTP server on the local host that returns its replies in order."""
 
     def __init__(self) -> None:
         self.replies: list[Reply] = [Reply()]
@@ -59,16 +60,16 @@ class Api:
                 reply = api.replies[min(len(api.requests), len(api.replies)) - 1]
                 body = gzip.compress(reply.body) if reply.compressed else reply.body
                 time.sleep(reply.silent_s)
-                self.close_connection = reply.cut_at is not None or not reply.is_length_told
+                self.close_connection = reply.cut_at is not None or not reply.has_length
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
                 if reply.compressed:
                     self.send_header("Content-Encoding", "gzip")
-                if reply.is_length_told:
+                if reply.has_length:
                     self.send_header("Content-Length", str(len(body)))
                 try:
-                    while reply.header_pause_s:  # until the collector hangs up
+                    while reply.header_pause_s:  # until the collector closes the connection
                         self.send_header("X-Drip", "1")
                         self.flush_headers()
                         time.sleep(reply.header_pause_s)
@@ -78,7 +79,7 @@ class Api:
                         self.wfile.flush()
                         time.sleep(reply.pause_s)
                 except OSError:
-                    pass  # the collector hung up, as some tests want
+                    pass  # the collector has closed the connection, as some tests expect
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
                 pass
@@ -88,7 +89,7 @@ class Api:
         self.url = f"http://127.0.0.1:{self._server.server_port}/"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
-    def answers(self, *replies: Reply) -> None:
+    def set_replies(self, *replies: Reply) -> None:
         self.replies, self.requests, self.paths = list(replies), [], []
 
     def close(self) -> None:
@@ -96,17 +97,17 @@ class Api:
         self._server.server_close()
 
 
-class JobsWhereTheyRan(HTTPAdapter):
-    """Between client and emulator: as BigQuery, it finds a job outside of US and EU only by its location."""
+class JobLocationAdapter(HTTPAdapter):
+    """An adapter that, like BigQuery, finds a job outside of US and EU only if the request has its location."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.jobs_asked: list[str] = []
+        self.job_paths: list[str] = []
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         address = urlsplit(request.url or "")
         if request.method == "GET" and "/jobs/" in address.path:
-            self.jobs_asked.append(address.path)
+            self.job_paths.append(address.path)
             if parse_qs(address.query).get("location") != [LOCATION]:
                 response = requests.Response()
                 response.status_code, response.request = 404, request
@@ -117,8 +118,8 @@ class JobsWhereTheyRan(HTTPAdapter):
 
 
 @dataclass(frozen=True)
-class System:
-    """The function's surroundings; `names` and `rows` look at what it left there."""
+class CollectorEnvironment:
+    """The settings, feed and clients of a collector on the emulators."""
 
     settings: Settings
     feed: Feed
@@ -132,12 +133,15 @@ class System:
     def rows(self, table: str) -> list[dict[str, Any]]:
         return [dict(row) for row in self.bq.query(f"SELECT * FROM `{table}`").result()]  # noqa: S608
 
-    def with_(self, **changes: Any) -> "System":
+    def with_(self, **changes: Any) -> "CollectorEnvironment":
         return replace(self, settings=replace(self.settings, **changes))
 
 
-def without_first_record(answer: bytes) -> bytes:
-    """A newer answer, that tells itself apart by one station less."""
-    document = json.loads(answer)
+MakeEnvironment = Callable[..., CollectorEnvironment]
+
+
+def without_first_record(body: bytes) -> bytes:
+    """Return the response without its first station."""
+    document = json.loads(body)
     document["records"] = document["records"][1:]
     return json.dumps(document).encode()
