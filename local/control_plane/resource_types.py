@@ -124,10 +124,10 @@ class ResourceType:
 
     def _delete(self, environment: LocalEnvironment, params: dict[str, str]) -> Json | ApiResponse:
         name = self.item.format_map(params)
-        held = self.stored(environment).get(name)
+        resource = self.stored(environment).get(name)
 
         def work() -> Json:
-            self.delete(environment, held)
+            self.delete(environment, resource)
             self.stored(environment).delete(name)
             environment.service(Policies).delete(name)
             return {}

@@ -172,10 +172,10 @@ def probe_api(feed: Feed, url: str) -> str | None:
 def fetch_with_deadline(url: str) -> bytes:
     """Return the response body of a URL. Raises OSError, with the reason, where there is none within 4 s."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
-    asked = pool.submit(_fetch, url)
+    pending = pool.submit(_fetch, url)
     pool.shutdown(wait=False)
     try:
-        return asked.result(PROBE_S)
+        return pending.result(PROBE_S)
     except FutureTimeoutError:
         raise OSError(f"it does not respond within {PROBE_S:.0f} s") from None
     except (OSError, ValueError) as error:

@@ -115,12 +115,14 @@ class Dataproc:
             self._check_caller(caller, "dataproc.workflowTemplates.instantiateInline", template)
             return self._start(match["region"], template, {}, request_id)
         if match := INSTANTIATE.fullmatch(call):
-            kept = self.templates.find(match["name"])
-            self._check_caller(caller, "dataproc.workflowTemplates.instantiate", kept)
-            if kept is None:
+            stored = self.templates.find(match["name"])
+            self._check_caller(caller, "dataproc.workflowTemplates.instantiate", stored)
+            if stored is None:
                 raise NotFoundError("Workflow Template", match["name"])
-            asked = json.loads(body or b"{}")
-            return self._start(match["region"], kept, asked.get("parameters", {}), asked.get("requestId", ""))
+            document = json.loads(body or b"{}")
+            return self._start(
+                match["region"], stored, document.get("parameters", {}), document.get("requestId", "")
+            )
         return None
 
     def _start(

@@ -104,7 +104,7 @@ def bearer(email: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {access_token(email)['access_token']}"}
 
 
-def as_owner(environment: LocalEnvironment, url: str) -> dict[str, str]:
+def as_deployer(environment: LocalEnvironment, url: str) -> dict[str, str]:
     """Return the header with which the deployer may call a service."""
     token = identity_token(
         environment.service(AccessControl).deployer, url, environment.clock.now().timestamp()

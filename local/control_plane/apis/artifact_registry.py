@@ -26,9 +26,9 @@ def _repository(environment: LocalEnvironment, wanted: Json, _before: Json | Non
     )
 
 
-def _delete(environment: LocalEnvironment, held: Json) -> None:
-    environment.collection("artifactregistry", "repositories").delete(held["name"])
-    for image in _stored_images(environment, held["name"]):
+def _delete(environment: LocalEnvironment, resource: Json) -> None:
+    environment.collection("artifactregistry", "repositories").delete(resource["name"])
+    for image in _stored_images(environment, resource["name"]):
         environment.collection("registry", "images").delete(image)
 
 

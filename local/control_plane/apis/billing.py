@@ -21,7 +21,7 @@ KIND = ResourceType(
     "billing",
     "budgets",
     _budget,
-    lambda environment, held: environment.collection("billing", "budgets").delete(held["name"]),
+    lambda environment, resource: environment.collection("billing", "budgets").delete(resource["name"]),
     id_of=generated_id,
 )
 

@@ -40,18 +40,18 @@ def _stored(collection: str, defaults: Json) -> Apply:
 
 
 def _resource_type(collection: str, scope: str, defaults: Json) -> ResourceType:
-    def delete(environment: LocalEnvironment, held: Json) -> None:
+    def delete(environment: LocalEnvironment, resource: Json) -> None:
         users = [
             other["name"]
             for each in ("subnetworks", "firewalls")
             for other in environment.collection("compute", each).list()
-            if str(other.get("network", "")).endswith(held["name"])
+            if str(other.get("network", "")).endswith(resource["name"])
         ]
         if collection == "networks" and users:
             raise ApiError(
-                400, f"The network resource '{held['name']}' is already being used by '{users[0]}'"
+                400, f"The network resource '{resource['name']}' is already being used by '{users[0]}'"
             )
-        environment.collection("compute", collection).delete(held["name"])
+        environment.collection("compute", collection).delete(resource["name"])
 
     return ResourceType(
         ROOT,
@@ -60,7 +60,7 @@ def _resource_type(collection: str, scope: str, defaults: Json) -> ResourceType:
         collection,
         _stored(collection, defaults),
         delete,
-        as_response=lambda _environment, held: held | {"name": held["name"].rpartition("/")[2]},
+        as_response=lambda _environment, resource: resource | {"name": resource["name"].rpartition("/")[2]},
     )
 
 

@@ -34,8 +34,8 @@ TEMPLATE = ResourceType(
     "dataproc",
     "workflowTemplates",
     _template,
-    lambda environment, held: environment.service(Dataproc).templates.delete(
-        held["name"].replace("/locations/", "/regions/")
+    lambda environment, resource: environment.service(Dataproc).templates.delete(
+        resource["name"].replace("/locations/", "/regions/")
     ),
     id_of=id_from_field("id"),
 )

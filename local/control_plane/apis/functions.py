@@ -48,11 +48,11 @@ def _function(environment: LocalEnvironment, wanted: Json, before: Json | None) 
     }
 
 
-def _delete(environment: LocalEnvironment, held: Json) -> None:
-    name = held["name"].rpartition("/")[2]
+def _delete(environment: LocalEnvironment, resource: Json) -> None:
+    name = resource["name"].rpartition("/")[2]
     environment.service(Workloads).stop(f"function {name}")
     shutil.rmtree(environment.folder / "functions" / name, ignore_errors=True)
-    environment.collection("run", "services").delete(held["serviceConfig"]["service"])
+    environment.collection("run", "services").delete(resource["serviceConfig"]["service"])
 
 
 FUNCTION = ResourceType(
@@ -69,9 +69,11 @@ FUNCTION = ResourceType(
 
 def resume(environment: LocalEnvironment) -> None:
     """Start the functions that an earlier run deployed, at the same URLs."""
-    for held in FUNCTION.stored(environment).list():
-        environment.service(Workloads).keep_port(f"function {held['name'].rpartition('/')[2]}", held["url"])
-        _function(environment, held, None)
+    for resource in FUNCTION.stored(environment).list():
+        environment.service(Workloads).keep_port(
+            f"function {resource['name'].rpartition('/')[2]}", resource["url"]
+        )
+        _function(environment, resource, None)
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:

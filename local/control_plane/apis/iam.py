@@ -35,7 +35,7 @@ ROLE = ResourceType(
     "iam",
     "roles",
     _role,
-    lambda environment, held: environment.collection("iam", "roles").delete(held["name"]),
+    lambda environment, resource: environment.collection("iam", "roles").delete(resource["name"]),
     id_of=id_from_field("roleId"),
 )
 

@@ -46,7 +46,9 @@ def _resource_type(collection: str, complete: Apply) -> ResourceType:
         "monitoring",
         collection,
         complete,
-        lambda environment, held: environment.collection("monitoring", collection).delete(held["name"]),
+        lambda environment, resource: environment.collection("monitoring", collection).delete(
+            resource["name"]
+        ),
         id_of=generated_id,
     )
 
@@ -64,10 +66,10 @@ def _objective(environment: LocalEnvironment, wanted: Json, _before: Json | None
 
 def _undelivered_messages(environment: LocalEnvironment, request: ApiRequest, project: str) -> Json:
     """Return the newest point of `num_undelivered_messages` for the subscription of the filter."""
-    asked = request.query.get("filter", "")
-    metric, subscription = METRIC.search(asked), SUBSCRIPTION.search(asked)
+    filter_text = request.query.get("filter", "")
+    metric, subscription = METRIC.search(filter_text), SUBSCRIPTION.search(filter_text)
     if metric is None or metric[1] != UNDELIVERED or subscription is None:
-        raise ApiError(400, f"the local run supports only {UNDELIVERED}, found the filter {asked}")
+        raise ApiError(400, f"the local run supports only {UNDELIVERED}, found the filter {filter_text}")
     broker, name = environment.service(PubSub), f"projects/{project}/subscriptions/{subscription[1]}"
     if broker.subscriptions.find(name) is None:
         return {}

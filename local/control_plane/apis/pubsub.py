@@ -37,7 +37,7 @@ TOPIC = ResourceType(
     "pubsub",
     "topics",
     _topic,
-    lambda environment, held: environment.service(PubSub).topics.delete(held["name"]),
+    lambda environment, resource: environment.service(PubSub).topics.delete(resource["name"]),
     create_method="PUT",
     update_field="topic",
 )
@@ -47,7 +47,7 @@ SUBSCRIPTION = ResourceType(
     "pubsub",
     "subscriptions",
     _subscription,
-    lambda environment, held: environment.service(PubSub).subscriptions.delete(held["name"]),
+    lambda environment, resource: environment.service(PubSub).subscriptions.delete(resource["name"]),
     create_method="PUT",
     update_field="subscription",
 )

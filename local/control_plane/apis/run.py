@@ -49,11 +49,11 @@ def _service(environment: LocalEnvironment, wanted: Json, before: Json | None) -
     }
 
 
-def _delete(environment: LocalEnvironment, held: Json) -> None:
-    name = held["name"].rpartition("/")[2]
+def _delete(environment: LocalEnvironment, resource: Json) -> None:
+    name = resource["name"].rpartition("/")[2]
     environment.service(Workloads).stop(f"service {name}")
     shutil.rmtree(environment.folder / "services" / name, ignore_errors=True)
-    environment.collection("run", "services").delete(held["name"])
+    environment.collection("run", "services").delete(resource["name"])
 
 
 SERVICE = ResourceType(
@@ -70,9 +70,11 @@ SERVICE = ResourceType(
 
 def resume(environment: LocalEnvironment) -> None:
     """Start the services that an earlier run deployed, at the same URLs."""
-    for held in SERVICE.stored(environment).list():
-        environment.service(Workloads).keep_port(f"service {held['name'].rpartition('/')[2]}", held["uri"])
-        _service(environment, held, None)
+    for resource in SERVICE.stored(environment).list():
+        environment.service(Workloads).keep_port(
+            f"service {resource['name'].rpartition('/')[2]}", resource["uri"]
+        )
+        _service(environment, resource, None)
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:

@@ -35,11 +35,11 @@ JOB = ResourceType(
     "cloudscheduler",
     "jobs",
     _job,
-    lambda environment, held: environment.service(Scheduler).delete(held["name"]),
-    as_response=lambda environment, held: (
-        held
-        | {"state": _state(environment, held["name"])}
-        | environment.service(Scheduler).last_attempt(held["name"])
+    lambda environment, resource: environment.service(Scheduler).delete(resource["name"]),
+    as_response=lambda environment, resource: (
+        resource
+        | {"state": _state(environment, resource["name"])}
+        | environment.service(Scheduler).last_attempt(resource["name"])
     ),
 )
 

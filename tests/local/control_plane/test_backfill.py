@@ -51,11 +51,11 @@ def environment(
 ) -> Iterator[LocalEnvironment]:
     """The stack of dev; its grants decide what workloads may do."""
     one = replace(new_environment(emulators), project=PROJECT, clock=clock, stack_folder=stack_folder)
-    guard = one.service(IamProxy)
-    one.workload_endpoints = guard.workload_endpoints
+    iam_proxy = one.service(IamProxy)
+    one.workload_endpoints = iam_proxy.workload_endpoints
     apply(load_stack(stack_folder), one, HANDLERS, lambda _resource, _what: None)
     yield one
-    guard.close()
+    iam_proxy.close()
 
 
 @dataclass

@@ -34,7 +34,7 @@ class IamProxySetup:
     """An environment with a bucket, a dataset and a table, behind the IAM proxy."""
 
     environment: LocalEnvironment
-    guard: IamProxy
+    iam_proxy: IamProxy
 
     @property
     def bucket(self) -> str:
@@ -49,7 +49,7 @@ class IamProxySetup:
         return StorageClient(
             project=self.environment.project,
             credentials=credentials(email),
-            client_options={"api_endpoint": self.guard.workload_endpoints.gcs_url},
+            client_options={"api_endpoint": self.iam_proxy.workload_endpoints.gcs_url},
         )
 
     def bigquery(self, email: str) -> bigquery.Client:
@@ -57,7 +57,7 @@ class IamProxySetup:
         return bigquery.Client(
             project=self.environment.project,
             credentials=credentials(email),
-            client_options={"api_endpoint": self.guard.workload_endpoints.bigquery_url},
+            client_options={"api_endpoint": self.iam_proxy.workload_endpoints.bigquery_url},
         )
 
     def grant(self, email: str, resource: str, role: str) -> None:
@@ -82,8 +82,8 @@ def iam_setup(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def start_iam_proxy(environment: LocalEnvironment) -> Iterator[IamProxySetup]:
-    guard = IamProxy(environment)
-    one = IamProxySetup(environment, guard)
+    iam_proxy = IamProxy(environment)
+    one = IamProxySetup(environment, iam_proxy)
     environment.service(Storage).put_bucket({"name": one.bucket, "location": "L", "storageClass": "STANDARD"})
     environment.service(BigQuery).put_dataset(
         environment.project, {"datasetReference": {"projectId": environment.project, "datasetId": "d"}}
@@ -97,7 +97,7 @@ def start_iam_proxy(environment: LocalEnvironment) -> Iterator[IamProxySetup]:
         },
     )
     yield one
-    guard.close()
+    iam_proxy.close()
 
 
 def test_an_object_creator_can_neither_read_nor_overwrite(iam_setup: IamProxySetup) -> None:
@@ -258,7 +258,7 @@ def test_requests_without_a_known_token_are_refused(
 ) -> None:
     """By plain requests, because Google's clients try to get another token after a 401."""
     headers = {"Authorization": authorization} if authorization else {}
-    workload_endpoints, project = iam_setup.guard.workload_endpoints, iam_setup.environment.project
+    workload_endpoints, project = iam_setup.iam_proxy.workload_endpoints, iam_setup.environment.project
     for url, expected in zip(
         (
             f"{workload_endpoints.gcs_url}/storage/v1/b/{iam_setup.bucket}/o",
@@ -308,7 +308,7 @@ def test_an_undecidable_request_is_501(  # noqa: PLR0917 - a row of the table
     headers = {"Authorization": f"Bearer {access_token(account(iam_setup.environment, 'x'))['access_token']}"}
     response = requests.request(
         method,
-        getattr(iam_setup.guard.workload_endpoints, emulator) + path,
+        getattr(iam_setup.iam_proxy.workload_endpoints, emulator) + path,
         data=body,
         headers=headers,
         timeout=10,
@@ -322,7 +322,7 @@ def test_the_error_of_an_unknown_role_says_where_to_add_it(iam_setup: IamProxySe
     worker = account(iam_setup.environment, "administrator")
     iam_setup.grant(worker, f"b/{iam_setup.bucket}", "roles/storage.objectAdmin")
     headers = {"Authorization": f"Bearer {access_token(worker)['access_token']}"}
-    url = f"{iam_setup.guard.workload_endpoints.gcs_url}/storage/v1/b/{iam_setup.bucket}/o"
+    url = f"{iam_setup.iam_proxy.workload_endpoints.gcs_url}/storage/v1/b/{iam_setup.bucket}/o"
     response = requests.get(url, headers=headers, timeout=10)
     assert response.status_code == 501
     assert "roles/storage.objectAdmin" in response.text

@@ -23,7 +23,7 @@ def bucket(iam_setup: IamProxySetup) -> Iterator[Bucket]:
     user = account(iam_setup.environment, "faulty")
     iam_setup.grant(user, f"b/{iam_setup.bucket}", "roles/storage.objectUser")
     yield iam_setup.storage(user).bucket(iam_setup.bucket)
-    iam_setup.guard.faults.set(None)
+    iam_setup.iam_proxy.faults.set(None)
 
 
 def is_there(one: IamProxySetup, name: str) -> bool:
@@ -38,7 +38,7 @@ def upload(bucket: Bucket, name: str, *, retries: bool = False) -> None:
 def test_the_first_requests_of_a_kind_fail_and_the_next_succeeds(
     iam_setup: IamProxySetup, bucket: Bucket
 ) -> None:
-    iam_setup.guard.faults.set(Fault.parse("503@POST .*/ox2"))
+    iam_setup.iam_proxy.faults.set(Fault.parse("503@POST .*/ox2"))
     for name in ("a", "b"):
         with pytest.raises(ServiceUnavailable, match="injected fault"):
             upload(bucket, name)
@@ -48,7 +48,7 @@ def test_the_first_requests_of_a_kind_fail_and_the_next_succeeds(
 
 
 def test_a_retried_request_succeeds(iam_setup: IamProxySetup, bucket: Bucket) -> None:
-    iam_setup.guard.faults.set(Fault.parse("503@POST .*/o"))
+    iam_setup.iam_proxy.faults.set(Fault.parse("503@POST .*/o"))
     upload(bucket, "retried", retries=True)
     assert is_there(iam_setup, "retried")
 
@@ -60,7 +60,7 @@ def test_a_broken_connection_has_an_effect_only_if_it_was_cut(
     what: str,
     is_done: bool,
 ) -> None:
-    iam_setup.guard.faults.set(Fault.parse(f"{what}@POST .*/o"))
+    iam_setup.iam_proxy.faults.set(Fault.parse(f"{what}@POST .*/o"))
     with pytest.raises((ConnectionBroken, GoogleAPICallError)):
         upload(bucket, what)
     assert is_there(iam_setup, what) == is_done
@@ -68,7 +68,7 @@ def test_a_broken_connection_has_an_effect_only_if_it_was_cut(
 
 def test_a_retried_upload_finds_its_own_object(iam_setup: IamProxySetup, bucket: Bucket) -> None:
     """The object that the collector takes for another delivery's is its own."""
-    iam_setup.guard.faults.set(Fault.parse("cut@POST .*/o"))
+    iam_setup.iam_proxy.faults.set(Fault.parse("cut@POST .*/o"))
     with pytest.raises(PreconditionFailed):
         upload(bucket, "twice", retries=True)
     assert is_there(iam_setup, "twice")
@@ -79,7 +79,7 @@ def test_a_slow_request_is_processed(
 ) -> None:
     slept: list[float] = []
     monkeypatch.setattr("local.http.proxy.time.sleep", slept.append)
-    iam_setup.guard.faults.set(Fault.parse("slow@POST .*/o"))
+    iam_setup.iam_proxy.faults.set(Fault.parse("slow@POST .*/o"))
     upload(bucket, "slow")
     assert (slept, is_there(iam_setup, "slow")) == ([faults.SLOW_S], True)
 

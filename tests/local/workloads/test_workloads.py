@@ -21,7 +21,7 @@ from local.services.run import service
 from local.services.storage import Storage
 from local.stack.loading import Resource
 from local.workloads.workloads import Workloads, list_objects, parse_gs_uri, read_object, unpack_archive
-from tests.local.conftest import as_owner
+from tests.local.conftest import as_deployer
 
 pytestmark = pytest.mark.emulator
 ACCOUNT = "worker@test.iam.gserviceaccount.com"
@@ -101,7 +101,7 @@ def declare_function(
 
 def call_url(environment: LocalEnvironment, url: str, method: str = "POST") -> dict[str, Any]:
     response = environment.service(ServiceRouter).call(
-        method, url, {"Content-Type": "application/json"} | as_owner(environment, url), b'{"n": 1}', 20
+        method, url, {"Content-Type": "application/json"} | as_deployer(environment, url), b'{"n": 1}', 20
     )
     assert response.ok, str(response)
     return dict(json.loads(response.body))
